@@ -1,0 +1,70 @@
+"""relnox's own sessions: its checks, and its own release by its own tasks."""
+
+import nox
+
+from relnox.sessions import build_all, publish, rehearse, status, testpypi, verify_install, version_bump
+
+__all__ = [
+    "build_all",
+    "publish",
+    "rehearse",
+    "status",
+    "testpypi",
+    "verify_install",
+    "version_bump",
+]
+
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = ["3.11", "3.12", "3.13"]
+
+
+def install(session: nox.Session, group: str) -> None:
+    session.install("-e.", *nox.project.dependency_groups(PYPROJECT, group))
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests, on the running Python."""
+    install(session, "test")
+    session.run("pytest", "-n2", *session.posargs)
+
+
+@nox.session(python=PYTHONS, default=False, name="tests-on")
+def tests_on(session: nox.Session) -> None:
+    """All tests on one Python: tests-on-3.11, tests-on-3.12, tests-on-3.13."""
+    install(session, "test")
+    session.run("pytest", "-n2", *session.posargs)
+
+
+@nox.session(default=False)
+def coverage(session: nox.Session) -> None:
+    """All tests with branch coverage, subprocesses included."""
+    install(session, "test")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", "-n2", *session.posargs)
+    session.run("coverage", "combine")
+    session.run("coverage", "report")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, spelling and the layers of imports."""
+    install(session, "lint")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("codespell")
+    session.run("lint-imports", "--no-cache")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy, strict, the tests too."""
+    install(session, "types")
+    session.run("mypy", *session.posargs)
+
+
+if __name__ == "__main__":
+    nox.main()

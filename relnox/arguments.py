@@ -1,0 +1,105 @@
+"""One argument parser from the option schema, for the command line and for nox's positional arguments."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, NoReturn
+
+from relnox.commands import TASKS, help_of, load
+from relnox.core.options import options_of
+from relnox.core.schema import did_you_mean
+from relnox.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from relnox.core.options import Option, Value
+
+__all__ = ["help_text", "parse", "parser_of"]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Ends in an error of relnox instead of in the process's end."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = message.removeprefix("unrecognized arguments: ").split()[:1]
+        known = [word for action in self._actions for word in action.option_strings]
+        hint = did_you_mean(unknown[0], known) if message.startswith("unrecognized") else f"{self.prog} --help"
+        raise Refused(f"{self.prog}: {message}", hint=hint)
+
+
+def parser_of(task: str, program: str) -> argparse.ArgumentParser:
+    """The parser of one task; what was not given is not in its result."""
+    summary, rest = help_of(task)
+    parser = _Parser(
+        prog=program,
+        description=f"{summary}\n\n{rest}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    for each in options_of(load(task).Options):
+        _add(parser, each)
+    return parser
+
+
+def parse(task: str, words: Sequence[str], program: str) -> dict[str, Value]:
+    """What was typed, by field name of the task's options; nothing else.
+
+    Raises:
+        Refused: An option is unknown or its value is none of the choices.
+        SystemExit: Help was asked for and has been printed.
+    """
+    found = vars(parser_of(task, program).parse_args(list(words)))
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+
+
+def help_text(task: str) -> str:
+    """A task's help with its options, without the line of usage that differs between the doors."""
+    summary, rest = help_of(task)
+    lines = [summary, "", *([rest, ""] if rest else []), "Options:"]
+    for each in options_of(load(task).Options):
+        lines += [f"  {_spelled(each)}", f"      {described(each)}"]
+    return "\n".join(lines)
+
+
+def described(each: Option) -> str:
+    """An option's help with its choices and its default."""
+    words = [each.help]
+    if each.choices:
+        words.append(f"One of {', '.join(each.choices)}.")
+    if each.default not in (None, False, True, (), ""):
+        words.append(f"Default: {each.default}.")
+    return " ".join(words)
+
+
+def task_lines() -> list[str]:
+    """Every task with the one line of its help."""
+    width = max(len(name) for name in TASKS)
+    return [f"  {name.ljust(width)}  {help_of(name)[0]}" for name in TASKS]
+
+
+def _add(parser: argparse.ArgumentParser, each: Option) -> None:
+    told = described(each).replace("%", "%%")
+    if each.kind is bool:
+        flags = [each.flag] if not each.anywhere and each.default is False else [each.flag, each.negative]
+        if len(flags) == 1:
+            parser.add_argument(each.flag, dest=each.name, action="store_true", help=told)
+        else:
+            parser.add_argument(each.flag, dest=each.name, action=argparse.BooleanOptionalAction, help=told)
+        return
+    parser.add_argument(
+        each.flag,
+        dest=each.name,
+        action="append" if each.kind is tuple else "store",
+        type=int if each.kind is int else str,
+        choices=each.choices or None,
+        metavar=each.metavar or each.name.upper(),
+        help=told,
+    )
+
+
+def _spelled(each: Option) -> str:
+    if each.kind is bool:
+        return each.flag if not each.anywhere and each.default is False else f"{each.flag}, {each.negative}"
+    return f"{each.flag} {each.metavar or each.name.upper()}"

@@ -1,0 +1,146 @@
+"""Build one package: its sdist, and its wheel from that sdist, in an environment with what it asks for.
+
+The steps are PEP 517's, through `build.ProjectBuilder`; relnox brings the environment and the runner.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relnox import process
+from relnox.building.environments import find_python
+from relnox.errors import Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from relnox.building.environments import Environment, Installer
+    from relnox.core.manifest import Kind
+
+__all__ = ["Workshop", "build_package"]
+
+_HOOK_LIMIT = 3600.0
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What a build is made with.
+
+    Attributes:
+        installer: What makes the environment.
+        scratch: An empty folder for it.
+        variables: The environment variables of the backend; no credentials are among them.
+        installing: The environment variables of the installer, which may name the user's own index.
+        on_line: Called with each line that a program prints.
+    """
+
+    installer: Installer
+    scratch: Path
+    variables: Mapping[str, str]
+    installing: Mapping[str, str]
+    on_line: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _IsolatedEnv:
+    """An environment as `build.env.IsolatedEnv` wants to see it."""
+
+    environment: Environment
+
+    @property
+    def python_executable(self) -> str:
+        return str(self.environment.python)
+
+    def make_extra_environ(self) -> dict[str, str]:
+        return {"PATH": os.pathsep.join([str(self.environment.scripts), os.environ.get("PATH", os.defpath)])}
+
+
+def build_package(name: str, source: Path, output: Path, workshop: Workshop) -> tuple[Path, Path]:
+    """Build a package.
+
+    Args:
+        name: The package's name, for messages.
+        source: Its folder.
+        output: An existing folder for the two archives.
+        workshop: What to build with.
+
+    Returns:
+        The sdist and the wheel that was made from it.
+
+    Raises:
+        Failed: The requirements cannot be installed, or the backend failed; the last lines are told.
+    """
+    environment = workshop.installer.create(workshop.scratch / "env", find_python(""), env=workshop.installing)
+    sdist = _build(name, "sdist", source, output, environment, workshop)
+    unpacked = _unpack(sdist, workshop.scratch / "sdist")
+    wheel = _build(name, "wheel", unpacked, output, environment, workshop)
+    return sdist, wheel
+
+
+def _build(  # noqa: PLR0913, PLR0917 - one build
+    name: str, kind: Kind, source: Path, output: Path, environment: Environment, workshop: Workshop
+) -> Path:
+    import build
+
+    printed: list[str] = []
+
+    def runner(cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None) -> None:
+        ran = process.run(
+            cmd,
+            cwd=None if cwd is None else Path(cwd),
+            env={**workshop.variables, **(extra_environ or {})},
+            timeout=_HOOK_LIMIT,
+            on_line=workshop.on_line,
+        )
+        printed[:] = ran.output.splitlines()
+        if ran.returncode != 0:
+            # pyproject_hooks' runners end so; build makes a BuildBackendException of it.
+            raise subprocess.CalledProcessError(ran.returncode, list(cmd), output=ran.output)
+
+    try:
+        builder = build.ProjectBuilder.from_isolated_env(_IsolatedEnv(environment), source, runner)
+        _install(name, builder.build_system_requires, environment, workshop)
+        _install(name, builder.get_requires_for_build(kind), environment, workshop)
+        return Path(builder.build(kind, output))
+    except build.BuildException as error:
+        tail = "".join(f"\n  | {line}" for line in printed[-30:])
+        raise Failed(
+            f"{name}: the {kind} cannot be built: {_cause(error)}{tail}",
+            hint="mend the project; the backend's own output: nox -s build-all -- --verbose",
+        ) from error
+
+
+def _install(name: str, requirements: Iterable[str], environment: Environment, workshop: Workshop) -> None:
+    wanted = sorted(requirements)
+    if wanted:
+        ran = workshop.installer.install(environment, wanted, env=workshop.installing, on_line=workshop.on_line)
+        ran.check(
+            f"{name}: installing what the build requires ({', '.join(wanted)})",
+            hint="is the package index reachable? then type the same command again",
+        )
+
+
+def _unpack(sdist: Path, into: Path) -> Path:
+    """Unpack an sdist and return its one top-level folder; members that point outside are refused."""
+    try:
+        with tarfile.open(sdist) as archive:
+            archive.extractall(into, filter="data")
+    except (tarfile.TarError, OSError) as error:
+        raise Failed(
+            f"{sdist.name} cannot be unpacked: {error}", hint="what does the backend put into it?"
+        ) from error
+    folders = list(into.iterdir())
+    if len(folders) != 1:
+        raise Failed(
+            f"{sdist.name} has {len(folders)} top-level entries instead of one folder", hint="see PEP 625"
+        )
+    return folders[0]
+
+
+def _cause(error: Exception) -> str:
+    return str(getattr(error, "exception", None) or error).strip().splitlines()[0]

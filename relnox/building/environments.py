@@ -1,0 +1,206 @@
+"""Fresh environments: made and filled by uv where it is there, by venv and pip where it is not.
+
+`python -m venv` with its bundled pip takes many seconds; without it a fraction of one, and pip installs into
+another environment as well (`pip --python`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relnox import process
+from relnox.errors import Failed, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+__all__ = ["Environment", "Installer", "find_installer", "find_python"]
+
+_INSTALL_LIMIT = 1800.0
+_PROBE_LIMIT = 30.0
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An environment on disk.
+
+    Attributes:
+        folder: Its top.
+        python: Its interpreter.
+    """
+
+    folder: Path
+    python: Path
+
+    @property
+    def scripts(self) -> Path:
+        """Where its programs are."""
+        return self.python.parent
+
+    def variables(self, base: Mapping[str, str]) -> dict[str, str]:
+        """`base` with this environment's programs first."""
+        path = os.pathsep.join([str(self.scripts), base.get("PATH", os.defpath)])
+        return {**base, "PATH": path, "VIRTUAL_ENV": str(self.folder)}
+
+
+@dataclass(frozen=True)
+class Installer:
+    """What makes environments and installs into them.
+
+    Attributes:
+        uv: The program, or None for venv and pip.
+    """
+
+    uv: Path | None
+
+    @property
+    def name(self) -> str:
+        """`uv` or `pip`."""
+        return "uv" if self.uv else "pip"
+
+    def create(self, folder: Path, python: Path, *, env: Mapping[str, str]) -> Environment:
+        """Make an empty environment.
+
+        Raises:
+            Failed: It cannot be made; the program's last lines are told.
+        """
+        argv: process.Words
+        if self.uv:
+            argv = [self.uv, "venv", "--quiet", "--no-project", "--no-config", "--python", python, folder]
+        else:
+            argv = [python, "-m", "venv", "--without-pip", folder]
+        process.run(argv, env=env, timeout=_INSTALL_LIMIT).check(
+            f"making an environment with {python}", hint=f"does it work by hand? {python} -m venv --help"
+        )
+        scripts = "Scripts" if os.name == "nt" else "bin"
+        return Environment(folder, folder / scripts / ("python.exe" if os.name == "nt" else "python"))
+
+    def install(  # noqa: PLR0913 - what an installation can be told
+        self,
+        environment: Environment,
+        requirements: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        index_url: str | None = None,
+        fresh: Sequence[str] = (),
+        on_line: Callable[[str], None] | None = None,
+    ) -> process.Completed:
+        """Install requirements; the result is not checked.
+
+        Args:
+            environment: Where to.
+            requirements: PEP 508 strings, or paths of archives.
+            env: Variables of the installer.
+            index_url: The one index to install from; the installer's own choice when None.
+            fresh: Names that must not come out of a cache.
+            on_line: Called with each line that is printed.
+        """
+        index = ["--index-url", index_url] if index_url else []
+        argv: process.Words
+        if self.uv:
+            refresh = [word for name in fresh for word in ("--refresh-package", name)]
+            argv = [
+                self.uv,
+                "pip",
+                "install",
+                "--python",
+                environment.python,
+                *index,
+                *refresh,
+                "--",
+                *requirements,
+            ]
+        else:
+            options = ["--disable-pip-version-check", "--no-input", "--no-warn-script-location", *index]
+            pip: list[str | os.PathLike[str]] = [sys.executable, "-m", "pip", "--python", environment.python]
+            argv = [*pip, "install", *options, "--", *requirements]
+        return process.run(argv, env=env, timeout=_INSTALL_LIMIT, on_line=on_line)
+
+    def check(self, environment: Environment, *, env: Mapping[str, str]) -> process.Completed:
+        """See whether what is installed fits together (`pip check`); the result is not checked."""
+        argv: process.Words
+        if self.uv:
+            argv = [self.uv, "pip", "check", "--python", environment.python]
+        else:
+            argv = [sys.executable, "-m", "pip", "--python", environment.python, "check"]
+        return process.run(argv, env=env, timeout=_PROBE_LIMIT * 4)
+
+
+def find_installer(name: str) -> Installer:
+    """The installer of that name, `uv` or `pip`; `auto` is uv where it is there.
+
+    Raises:
+        Refused: It is not there.
+    """
+    uv = None if name == "pip" else _find_uv()
+    if name == "uv" and uv is None:
+        raise Refused("uv is not installed", hint="pip install 'relnox[uv]', or use --installer pip")
+    if uv is None and not _has_pip():
+        raise Refused(
+            f"neither uv nor pip is there to install with (asked {sys.executable})",
+            hint="pip install 'relnox[uv]'",
+        )
+    return Installer(uv)
+
+
+def find_python(version: str) -> Path:
+    """An interpreter of that version (`3.12`), proven by running it; the running one for an empty version.
+
+    Raises:
+        Refused: There is none; it is never a reason to skip.
+    """
+    if not version:
+        return Path(sys.executable)
+    for candidate in _candidates(version):
+        if _version_of(candidate).startswith(f"{version}."):
+            return candidate
+    raise Refused(
+        f"there is no working Python {version} on this machine",
+        hint=f"uv python install {version}, or put python{version} on PATH",
+    )
+
+
+def _candidates(version: str) -> Iterator[Path]:
+    if f"{sys.version_info.major}.{sys.version_info.minor}" == version:
+        yield Path(sys.executable)
+    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        for name in (f"python{version}", f"python{version}.exe"):
+            if (Path(folder) / name).is_file():
+                yield Path(folder) / name
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    # pyenv's shim of an inactive version is on PATH and answers with an error; the versions themselves work.
+    yield from sorted(pyenv.glob(f"{version}.*/bin/python"), reverse=True)
+    if uv := _find_uv():
+        found = process.run([uv, "python", "find", "--no-python-downloads", version], stderr=False)
+        if found.returncode == 0:
+            yield Path(found.output.strip())
+
+
+def _version_of(python: Path) -> str:
+    """`3.12.1`, or nothing for a program that does not run."""
+    asked: process.Words = [python, "-I", "-c", "import platform; print(platform.python_version())"]
+    try:
+        answer = process.run(asked, timeout=_PROBE_LIMIT, stderr=False)
+    except Failed:
+        return ""
+    return answer.output.strip() if answer.returncode == 0 else ""
+
+
+def _find_uv() -> Path | None:
+    """The program beside relnox's own interpreter, or on PATH."""
+    beside = Path(sys.executable).parent / ("uv.exe" if os.name == "nt" else "uv")
+    if beside.is_file():
+        return beside
+    found = shutil.which("uv")
+    return Path(found) if found else None
+
+
+def _has_pip() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("pip") is not None

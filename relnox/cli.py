@@ -1,0 +1,67 @@
+"""The door for a plain command line: `relnox TASK [options]`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from relnox import arguments
+from relnox.commands import TASKS
+from relnox.core.schema import did_you_mean
+from relnox.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a task and return its exit code.
+
+    Args:
+        argv: What was typed behind the program's name; `sys.argv` when None.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        match words:
+            case [] | ["-h" | "--help", *_]:
+                print(_usage())  # noqa: T201 - the answer
+                return 0
+            case ["--version", *_]:
+                from importlib.metadata import version
+
+                print(f"relnox {version('relnox')}")  # noqa: T201 - the answer
+                return 0
+            case [task, *rest] if task in TASKS or task == "init":
+                from relnox.commands.perform import perform
+
+                return perform(task, arguments.parse(task, rest, f"relnox {task}"))
+            case _:
+                task = words[0]
+                return _refused(Refused(f"relnox has no task {task}", hint=did_you_mean(task, [*TASKS, "init"])))
+    except Refused as error:
+        return _refused(error)
+
+
+def _refused(error: Refused) -> int:
+    print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)  # noqa: T201 - before any reporter
+    return error.exit_code
+
+
+def _usage() -> str:
+    lines = [
+        "usage: relnox TASK [options]",
+        "",
+        "Release Python packages: planned, resumable, proven.",
+        "",
+        "tasks:",
+    ]
+    return "\n".join(
+        [
+            *lines,
+            *arguments.task_lines(),
+            "",
+            "relnox TASK --help tells a task's options; nox -s TASK and invoke TASK are the same tasks.",
+        ]
+    )

@@ -1,0 +1,101 @@
+"""The tasks: one file each, with its options, its help, what it observes and what it plans."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from relnox.commands.project import Project
+    from relnox.core.events import Outcome
+    from relnox.core.options import CommonOptions
+    from relnox.core.plan import Plan, Table
+    from relnox.core.schema import Table as SchemaTable
+
+__all__ = ["TASKS", "Task", "TaskModule", "help_of", "json_schema", "load", "option_tables"]
+
+
+class TaskModule(Protocol):
+    """What the file of a task holds, beside its docstring, which is the task's help."""
+
+    Options: type[CommonOptions]
+
+    def observe(self, options: Any, project: Project) -> Any:
+        """Everything the planner must know of the world, gathered once."""
+
+    def plan(self, snapshot: Any, options: Any) -> Plan:
+        """What to do: pure, equal inputs give equal plans."""
+
+    def conclude(self, outcome: Outcome, folder: Path) -> tuple[Table, ...]:
+        """What a person wants to see when all is done."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A task as the doors know it.
+
+    Attributes:
+        name: What is typed: `nox -s NAME`, `invoke NAME`, `relnox NAME`.
+        attribute: What is imported, from `relnox.sessions` and `relnox.tasks`.
+        module: The file in this folder.
+        table: The table of `[tool.relnox]` that sets its options; empty for none.
+    """
+
+    name: str
+    attribute: str
+    module: str
+    table: str
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task(name="status", attribute="status", module="status", table="status"),
+        Task(name="bump", attribute="version_bump", module="bump", table="bump"),
+        Task(name="build-all", attribute="build_all", module="build_all", table="build"),
+        Task(name="publish-test", attribute="testpypi", module="publish_test", table="publish"),
+        Task(name="publish", attribute="publish", module="publish", table="publish"),
+        Task(name="verify-install", attribute="verify_install", module="verify_install", table="verify"),
+        Task(name="rehearse", attribute="rehearse", module="rehearse", table="rehearse"),
+    )
+}
+"""Every task by name, in the order of a release."""
+
+
+def load(name: str) -> TaskModule:
+    """The file of a task."""
+    module = TASKS[name].module if name in TASKS else name
+    return cast("TaskModule", import_module(f"relnox.commands.{module}"))
+
+
+def help_of(name: str) -> tuple[str, str]:
+    """A task's help: one line, and the rest."""
+    summary, _, rest = (load(name).__doc__ or "").strip().partition("\n")
+    return summary, rest.strip()
+
+
+def option_tables() -> dict[str, SchemaTable]:
+    """The tables of `[tool.relnox]` that set options of tasks."""
+    from relnox.core.config import VERIFY_KEYS
+    from relnox.core.options import file_table
+
+    more = {"verify": dict(VERIFY_KEYS)}
+    tables = dict.fromkeys(task.table for task in TASKS.values())
+    return {table: file_table(*_declarations(table), **more.get(table, {})) for table in tables}
+
+
+def json_schema(tool_name: str = "relnox") -> dict[str, Any]:
+    """`[tool.relnox]` as JSON Schema; the entry point `validate_pyproject.tool_schema` leads here."""
+    from relnox.core.config import config_table
+
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "$id": f"https://relnox.invalid/schema/{tool_name}.json",
+    } | config_table(option_tables()).schema()
+
+
+def _declarations(table: str) -> list[type[CommonOptions]]:
+    return [load(task.name).Options for task in TASKS.values() if task.table == table]

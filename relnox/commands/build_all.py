@@ -1,0 +1,171 @@
+"""Build every package: its sdist, and its wheel from that sdist, in dependency order, checked and recorded.
+
+Each package is built isolated, with what its backend asks for. The archives are looked into before they move
+to the output folder. The manifest, dist/manifest.json and dist/BUILD_MANIFEST.txt, is written when all is built.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT
+from relnox.core.options import CommonOptions, option
+from relnox.core.plan import Plan
+from relnox.core.steps import Build, CheckDistributions, CleanFolder, RunTests, WriteManifest
+from relnox.errors import Refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from relnox.commands.project import Project
+    from relnox.core.config import TestConfig
+    from relnox.core.events import Outcome
+    from relnox.core.packages import Package
+    from relnox.core.plan import Table
+    from relnox.core.steps import Step
+    from relnox.source.git import GitState
+
+__all__ = ["Options", "Snapshot", "conclude", "observe", "plan"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(CommonOptions):
+    """Options of `build-all`."""
+
+    package: tuple[str, ...] = option(
+        (),
+        "Build this package only (distribution or folder name; repeatable).",
+        metavar="NAME",
+        anywhere=False,
+    )
+    output: str = option("dist", "The folder for the archives.", metavar="DIR")
+    clean: bool = option(False, "Remove the archives of earlier builds from the output folder first.")
+    test: bool = option(False, "Run the configured tests against each built wheel.")
+    strict: bool = option(False, "Take warnings about the archives for errors.")
+    continue_on_error: bool = option(False, "Build what does not need a package that failed.")
+    installer: str = option("auto", "What fills the environments.", choices=("auto", "uv", "pip"), metavar="NAME")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a build must know.
+
+    Attributes:
+        packages: What to build, in release order.
+        needs: For each of them those of them that installing it needs.
+        state: What git says; None outside git.
+        old: Files of earlier builds in the output folder.
+        test: How the tests are run.
+        warnings: What discovery passed over.
+    """
+
+    packages: tuple[Package, ...]
+    needs: dict[str, frozenset[str]]
+    state: GitState | None
+    old: tuple[str, ...]
+    test: TestConfig
+    warnings: tuple[str, ...]
+
+
+def observe(options: Options, project: Project) -> Snapshot:
+    """Look at the packages, git, and the output folder."""
+    packages = project.chosen(options.package)
+    folder = project.root / options.output
+    return Snapshot(
+        packages=packages,
+        needs={package.name: project.workspace.needed_by(package) for package in packages},
+        state=project.state,
+        old=tuple(sorted(path.name for path in folder.iterdir())) if folder.is_dir() else (),
+        test=project.config.test,
+        warnings=project.workspace.warnings,
+    )
+
+
+def plan(snapshot: Snapshot, options: Options) -> Plan:
+    """A build for each package, one check of all archives, the manifest."""
+    if options.test and not snapshot.test.command:
+        raise Refused(
+            "--test is given, but no tests are configured",
+            hint='add [tool.relnox.test] command = ["python", "-m", "pytest"] and requires = ["pytest"]',
+        )
+    chosen = {package.name for package in snapshot.packages}
+    steps: list[Step] = []
+    old = tuple(name for name in snapshot.old if _is_ours(name))
+    if options.clean and old:
+        steps.append(CleanFolder(folder=options.output, files=old))
+    for package in snapshot.packages:
+        steps.append(_build(package, snapshot, options))
+        if options.test:
+            siblings = tuple(sorted(snapshot.needs[package.name] & chosen))
+            steps.append(_tests(package, siblings, snapshot.test, options))
+    steps.append(CheckDistributions(output=options.output, strict=options.strict))
+    order = tuple(
+        (package.name, tuple(sorted(snapshot.needs[package.name] & chosen))) for package in snapshot.packages
+    )
+    state = snapshot.state
+    steps.append(
+        WriteManifest(
+            output=options.output,
+            commit=state.head if state is not None else None,
+            dirty=bool(state is not None and state.dirty),
+            order=order,
+            needs=tuple(step.key for step in steps if isinstance(step, Build | RunTests | CheckDistributions)),
+        )
+    )
+    return Plan(
+        task="build-all",
+        steps=tuple(steps),
+        notes=(*snapshot.warnings, *_notes(snapshot, options)),
+        continue_on_error=options.continue_on_error,
+    )
+
+
+def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
+    """The manifest says it all."""
+    del outcome, folder
+    return ()
+
+
+def _build(package: Package, snapshot: Snapshot, options: Options) -> Build:
+    before = package.needs("build") & snapshot.needs.keys()
+    return Build(
+        package=package.name,
+        version=package.version,
+        folder=package.folder,
+        output=options.output,
+        epoch=snapshot.state.time if snapshot.state is not None else None,
+        strict=options.strict,
+        installer=options.installer,
+        needs=tuple(f"build {name}" for name in sorted(before)),
+    )
+
+
+def _tests(package: Package, siblings: tuple[str, ...], test: TestConfig, options: Options) -> RunTests:
+    return RunTests(
+        package=package.name,
+        folder=package.folder,
+        output=options.output,
+        command=test.command,
+        requires=test.requires,
+        environment=tuple(sorted(test.env.items())),
+        siblings=siblings,
+        installer=options.installer,
+        needs=tuple(f"build {name}" for name in (package.name, *siblings)),
+    )
+
+
+def _notes(snapshot: Snapshot, options: Options) -> list[str]:
+    notes = []
+    if snapshot.state is not None and snapshot.state.dirty:
+        notes.append("the tree has uncommitted changes: they are in the archives, and the manifest says so")
+    foreign = [name for name in snapshot.old if not _is_ours(name) and not name.startswith(".")]
+    if foreign:
+        notes.append(f"left alone in {options.output}, not an archive: {', '.join(foreign)}")
+    return notes
+
+
+def _is_ours(name: str) -> bool:
+    return (
+        name.endswith((".whl", ".tar.gz")) or name in (MANIFEST_JSON, MANIFEST_TEXT) or name.startswith(".relnox-")
+    )

@@ -1,0 +1,425 @@
+"""Move versions: in every place they live, in dependants' requirements, as one commit and its tags.
+
+Without --commit only files are edited. What was interrupted is finished by the same command again, or taken
+back by --abort.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from relnox.core import versioning
+from relnox.core.options import CommonOptions, option, options_of
+from relnox.core.plan import Plan, Refusal, Table
+from relnox.core.requirements import rewrite, rewrite_poetry
+from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push, Tag
+from relnox.core.toml_spans import replace_strings
+from relnox.errors import ExitCode, Refused
+from relnox.source import edits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import date
+    from pathlib import Path
+
+    from packaging.version import Version
+
+    from relnox.commands.project import Project
+    from relnox.core.config import Config
+    from relnox.core.events import Outcome
+    from relnox.core.packages import Package
+    from relnox.core.tags import TagFormat
+    from relnox.core.workspace import Workspace
+    from relnox.source.git import GitState
+
+__all__ = ["Options", "Snapshot", "conclude", "observe", "pending", "plan"]
+
+_BOM = b"\xef\xbb\xbf"
+_REQUEST = ("part", "pre", "to", "package", "all", "exact", "allow_lower", "commit", "tag", "push", "force")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(CommonOptions):
+    """Options of `bump`."""
+
+    part: str | None = option(
+        None,
+        "What to raise.",
+        choices=("major", "minor", "patch", "release", "pre", "phase", "post", "dev"),
+        metavar="PART",
+        anywhere=False,
+    )
+    pre: str | None = option(
+        None,
+        "Make it a prerelease of this phase.",
+        choices=("alpha", "beta", "rc"),
+        metavar="PHASE",
+        anywhere=False,
+    )
+    to: str | None = option(None, "The new version itself.", metavar="VERSION", anywhere=False)
+    package: tuple[str, ...] = option(
+        (), "Move this package (distribution or folder name; repeatable).", metavar="NAME", anywhere=False
+    )
+    all: bool = option(False, "Move every package.", anywhere=False)
+    exact: bool = option(False, "Raise the part even where a prerelease stands for it already.", anywhere=False)
+    allow_lower: bool = option(False, "Let --to go down.", anywhere=False)
+    commit: bool = option(False, "Commit the edited files.")
+    tag: bool = option(False, "Tag the commit.")
+    push: bool = option(False, "Push branch and tags, all or none.")
+    force: bool = option(
+        False, "Go on in a dirty tree or on another branch; says what it ignores.", anywhere=False
+    )
+    abort: bool = option(False, "Take an interrupted bump back.", anywhere=False)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a bump must know.
+
+    Attributes:
+        workspace: The packages.
+        chosen: Those to move.
+        config: The project's settings.
+        files: Contents of the files that may be edited.
+        tag_formats: How tags look.
+        state: What git says; None outside git.
+        remote_tags: Tags of the remote with their commits; None when it was not asked.
+        today: The date in UTC, for calendar versions.
+        pending: An interrupted bump.
+        committed: Whether the files of an interrupted bump are committed.
+    """
+
+    workspace: Workspace
+    chosen: tuple[Package, ...]
+    config: Config
+    files: Mapping[str, bytes]
+    tag_formats: Mapping[str, TagFormat]
+    state: GitState | None
+    remote_tags: Mapping[str, str] | None
+    today: date
+    pending: edits.Pending | None
+    committed: bool
+
+
+@dataclass(frozen=True)
+class _Move:
+    package: Package
+    before: Version
+    after: Version
+
+
+def observe(options: Options, project: Project) -> Snapshot:
+    """Look at the packages, their files, git and, for a push, the remote's tags."""
+    from datetime import UTC, datetime
+
+    found = edits.read_pending(project.private)
+    chosen = () if found is not None else _chosen(options, project)
+    files = {package.source.file: b"" for package in project.workspace.packages if chosen}
+    committed = (
+        found is not None
+        and project.git is not None
+        and project.git.matches_head(edit.file for edit in _edited(found))
+    )
+    return Snapshot(
+        workspace=project.workspace,
+        chosen=chosen,
+        config=project.config,
+        files={name: (project.root / name).read_bytes() for name in files},
+        tag_formats=project.tag_formats,
+        state=project.state,
+        remote_tags=_remote_tags(options, project),
+        today=datetime.now(UTC).date(),
+        pending=found,
+        committed=committed,
+    )
+
+
+def plan(snapshot: Snapshot, options: Options) -> Plan:
+    """Edits, a commit, tags, a push; and every guard that does not hold."""
+    if snapshot.pending is not None:
+        return _resumed(snapshot.pending, snapshot, options)
+    if options.abort:
+        raise Refused("there is no interrupted bump to take back", hint="git status shows what is edited")
+    _check_usage(options, snapshot)
+    moves = tuple(_moves(snapshot, options))
+    planned = tuple(_edits(snapshot, moves))
+    tags = _tags(snapshot, moves) if options.tag else ()
+    message = _message(snapshot, moves)
+    steps: list[EditFiles | Commit | CreateTags | Push] = [EditFiles(edits=planned)]
+    if options.commit:
+        steps.append(Commit(message=message, edits=planned))
+    if tags:
+        steps.append(CreateTags(tags=tags))
+    if options.push and snapshot.state is not None:
+        branch = snapshot.state.branch or ""
+        steps.append(Push(to=snapshot.config.remote, branch=branch, tags=tuple(tag.name for tag in tags)))
+    refusals, ignored = _guards(snapshot, options, planned, tags)
+    return Plan(
+        task="bump",
+        steps=tuple(steps),
+        notes=(*snapshot.workspace.warnings, *_notes(snapshot, moves, options), *ignored),
+        refusals=refusals,
+        tables=(_table(moves),),
+    )
+
+
+def pending(snapshot: Snapshot, planned: Plan, options: Options) -> edits.Pending:
+    """What is written down before the first step, so that the same command can go on."""
+    if snapshot.pending is not None:
+        return snapshot.pending
+    steps = tuple(step for step in planned.steps if isinstance(step, EditFiles | Commit | CreateTags | Push))
+    return edits.Pending(request=_request(options), steps=steps)
+
+
+def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
+    """The plan's table says it all."""
+    del outcome, folder
+    return ()
+
+
+def _chosen(options: Options, project: Project) -> tuple[Package, ...]:
+    every = project.workspace.packages
+    match project.config.versions, options:
+        case "lockstep", Options(package=(_, *_)):
+            raise Refused(
+                f"the {len(every)} packages move in lockstep: --package would part them",
+                hint='leave --package out, or set [tool.relnox] versions = "independent"',
+            )
+        case "lockstep", _:
+            return every
+        case _, Options(package=(_, *_) as names):
+            return project.workspace.select(names)
+        case _, Options(all=False) if len(every) > 1 and not options.abort:
+            raise Refused(
+                f"there are {len(every)} packages, and it is not said which to move",
+                hint='name them with --package, or use --all, or set [tool.relnox] versions = "lockstep"',
+            )
+        case _:
+            return every
+
+
+def _remote_tags(options: Options, project: Project) -> Mapping[str, str] | None:
+    if not (options.push and project.git is not None and project.state is not None):
+        return None
+    if project.config.remote not in project.state.remotes:
+        raise Refused(
+            f"there is no git remote called {project.config.remote} to push to",
+            hint=f"git remote add {project.config.remote} URL, or set [tool.relnox] remote",
+        )
+    return project.git.remote_tags(project.config.remote)
+
+
+def _check_usage(options: Options, snapshot: Snapshot) -> None:
+    if (options.tag or options.push) and not options.commit:
+        flag = "--tag" if options.tag else "--push"
+        raise Refused(
+            f"{flag} needs --commit: there would be nothing to {flag[2:]}", hint=f"add --commit to {flag}"
+        )
+    if options.commit and snapshot.state is None:
+        raise Refused(
+            "this is no git checkout: there is nowhere to commit", hint="git init, or leave --commit out"
+        )
+
+
+def _moves(snapshot: Snapshot, options: Options) -> Iterator[_Move]:
+    if snapshot.config.versions == "lockstep" and options.to is None:
+        _check_lockstep(snapshot.chosen)
+    request: Any = {name: getattr(options, name) for name in ("part", "pre", "to", "exact", "allow_lower")}
+    for package in snapshot.chosen:
+        if package.version is None:
+            raise Refused(
+                f"{package.name} has no version that can be edited: it comes from {package.source.text}",
+                hint="leave the package out, or state its version in [project] version",
+            )
+        after = versioning.next_version(
+            package.version,
+            versioning.Bump(**request),
+            scheme=snapshot.config.scheme,
+            prerelease_start=snapshot.config.prerelease_start,
+            calver_format=snapshot.config.calver_format,
+            today=snapshot.today,
+        )
+        yield _Move(package, package.version, after)
+
+
+def _check_lockstep(packages: Iterable[Package]) -> None:
+    stated: dict[str, list[str]] = {}
+    for package in packages:
+        stated.setdefault(str(package.version), []).append(package.pyproject)
+    if len(stated) > 1:
+        listed = "\n".join(f"  {version}: {', '.join(files)}" for version, files in sorted(stated.items()))
+        raise Refused(
+            f"the packages should move in lockstep, but their versions differ:\n{listed}",
+            hint="give all of them one version: --to VERSION",
+        )
+
+
+def _edits(snapshot: Snapshot, moves: tuple[_Move, ...]) -> Iterator[Edit]:
+    """One edit for each file that changes: own versions, and requirements that name a moved package."""
+    after = {move.package.name: move.after for move in moves}
+    for package in snapshot.workspace.packages:
+        replacements = _requirement_changes(package, after, snapshot.config)
+        if package.name in after:
+            replacements[package.source.key] = versioning.spell(after[package.name], snapshot.config.scheme)
+        if replacements:
+            content = snapshot.files[package.source.file]
+            yield Edit(
+                file=package.source.file,
+                before=content,
+                after=_replaced(content, replacements, package.source.file),
+            )
+
+
+def _requirement_changes(
+    package: Package, after: Mapping[str, Version], config: Config
+) -> dict[tuple[str | int, ...], str]:
+    changes: dict[tuple[str | int, ...], str] = {}
+    for need in package.dependencies:
+        if need.name not in after or not need.key:
+            continue
+        new = after[need.name]
+        if need.poetry:
+            changed = rewrite_poetry(need.text, new, policy=config.constraints)
+        else:
+            changed = rewrite(
+                need.text,
+                new,
+                policy=config.constraints,
+                scheme_spelling=lambda version: versioning.spell(version, config.scheme),
+            )
+        if changed is not None:
+            changes[need.key] = changed
+    return changes
+
+
+def _replaced(content: bytes, replacements: Mapping[tuple[str | int, ...], str], file: str) -> bytes:
+    """The file with these strings exchanged and every other byte as it was."""
+    mark, text = (_BOM, content[len(_BOM) :]) if content.startswith(_BOM) else (b"", content)
+    try:
+        return mark + replace_strings(text.decode(), replacements).encode()
+    except ValueError as error:
+        raise Refused(f"{file} cannot be edited: {error}", hint=f"write the version in {file} by hand") from error
+
+
+def _tags(snapshot: Snapshot, moves: tuple[_Move, ...]) -> tuple[Tag, ...]:
+    tags: dict[str, Tag] = {}
+    for move in moves:
+        name = snapshot.tag_formats[move.package.name].render(move.after)
+        what = "Release" if snapshot.config.versions == "lockstep" else f"{move.package.name}"
+        tags.setdefault(name, Tag(name=name, message=f"{what} {move.after}"))
+    return tuple(tags.values())
+
+
+def _message(snapshot: Snapshot, moves: tuple[_Move, ...]) -> str:
+    """The commit's message. Packages that move to several versions are listed."""
+    versions = sorted({move.after for move in moves})
+    listed = ", ".join(f"{move.package.name} {move.after}" for move in moves)
+    version = str(versions[0]) if len(versions) == 1 else listed
+    return snapshot.config.commit_message.replace("{version}", version).replace("{packages}", listed)
+
+
+def _guards(
+    snapshot: Snapshot, options: Options, planned: tuple[Edit, ...], tags: tuple[Tag, ...]
+) -> tuple[tuple[Refusal, ...], tuple[str, ...]]:
+    """Guards that do not hold, all at once; those that --force ignores are named in the notes."""
+    state = snapshot.state
+    if state is None:
+        return (), ()
+    firm = [_tag_taken(tag, snapshot) for tag in tags if _is_taken(tag.name, snapshot)]
+    soft = []
+    if state.dirty:
+        listed = ", ".join(state.dirty[:5]) + (" …" if len(state.dirty) > 5 else "")  # noqa: PLR2004 - enough to see
+        soft.append(
+            Refusal(message=f"the tree has uncommitted changes: {listed}", hint="git stash, or commit them")
+        )
+    branch = snapshot.config.branch
+    if options.commit and state.branch is None:
+        firm.append(
+            Refusal(message="the head is detached: a commit would be on no branch", hint="git switch BRANCH")
+        )
+    elif options.commit and branch is not None and state.branch != branch:
+        soft.append(
+            Refusal(
+                message=f"releases are made from {branch}, and this is {state.branch}",
+                hint=f"git switch {branch}",
+            )
+        )
+    if options.commit and not planned:
+        firm.append(Refusal(message="nothing changes: there is nothing to commit", hint="choose another version"))
+    if options.force:
+        return tuple(firm), tuple(f"--force ignores: {refusal.message}" for refusal in soft)
+    return (*firm, *soft), ()
+
+
+def _is_taken(tag: str, snapshot: Snapshot) -> bool:
+    local = snapshot.state.tags if snapshot.state is not None else {}
+    return tag in local or tag in (snapshot.remote_tags or {})
+
+
+def _tag_taken(tag: Tag, snapshot: Snapshot) -> Refusal:
+    remote = snapshot.remote_tags or {}
+    where = f"on {snapshot.config.remote}" if tag.name in remote else "here"
+    return Refusal(
+        message=f"the tag {tag.name} is there already, {where}",
+        hint=f"choose a higher version; to see the tag: git show {tag.name}",
+        exit_code=ExitCode.NEEDS_A_PERSON,
+    )
+
+
+def _notes(snapshot: Snapshot, moves: tuple[_Move, ...], options: Options) -> Iterator[str]:
+    for move in moves:
+        if (note := versioning.normalisation(move.package.source.text)) and snapshot.config.scheme != "semver":
+            yield f"{move.package.name}: {note}"
+    if options.pre and not options.part and any(not move.before.is_prerelease for move in moves):
+        yield f"{options.pre} of a final version: of its next patch"
+    after = {move.package.name: move.after for move in moves}
+    for package in snapshot.workspace.packages:
+        changes = _requirement_changes(package, after, snapshot.config)
+        for need in package.dependencies:
+            if need.key in changes:
+                yield f"{package.name}: {need.text} becomes {changes[need.key]}"
+
+
+def _table(moves: tuple[_Move, ...]) -> Table:
+    rows = tuple((move.package.name, str(move.before), str(move.after)) for move in moves)
+    return Table(title="", columns=("package", "from", "to"), rows=rows)
+
+
+def _resumed(found: edits.Pending, snapshot: Snapshot, options: Options) -> Plan:
+    """Go on with an interrupted bump, or take it back."""
+    if options.abort:
+        if snapshot.committed:
+            raise Refused(
+                "the interrupted bump is committed already",
+                hint=f"finish it: {found.command}",
+            )
+        return Plan(
+            task="bump",
+            steps=(EditFiles(edits=edits.reverse(_edited(found))),),
+            notes=(f"takes back: {found.command}",),
+        )
+    if found.request != _request(options):
+        raise Refused(
+            f"a bump was interrupted here: {found.command}",
+            hint=f"finish it: {found.command}, or take it back: relnox bump --abort",
+        )
+    return Plan(task="bump", steps=found.steps, notes=("goes on with the bump that was interrupted",))
+
+
+def _edited(found: edits.Pending) -> tuple[Edit, ...]:
+    return tuple(edit for step in found.steps if isinstance(step, EditFiles) for edit in step.edits)
+
+
+def _request(options: Options) -> tuple[str, ...]:
+    """The options that choose what a bump does, as words of a command."""
+    words: list[str] = []
+    for each in options_of(Options):
+        value = getattr(options, each.name)
+        if each.name not in _REQUEST or value in (each.default, None):
+            continue
+        if each.kind is tuple:
+            words += [word for name in value for word in (each.flag, name)]
+        else:
+            words += [each.flag] if value is True else [each.flag, str(value)]
+    return tuple(words)

@@ -1,0 +1,201 @@
+"""A task from what was typed to an exit code: the one way that all doors take."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relnox.commands import TASKS, load
+from relnox.core.options import resolve
+from relnox.errors import ExitCode, Failed, Refused, RelnoxError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from relnox.commands.project import Project
+    from relnox.core.events import Event, Outcome
+    from relnox.core.options import CommonOptions, Given, Value
+    from relnox.core.plan import Plan
+    from relnox.core.steps import Stage
+    from relnox.reporters import Reporter
+
+__all__ = ["perform"]
+
+
+def perform(task: str, command_line: Mapping[str, Value]) -> ExitCode:
+    """Carry a task out and tell how it goes.
+
+    Args:
+        task: Its name.
+        command_line: What was typed, by field name of its options; nothing else.
+
+    Returns:
+        The exit code of the contract; what happened has been told.
+    """
+    from relnox import reporters
+
+    reporter = reporters.choose(command_line.get("reporter"), os.environ)
+    try:
+        return _perform(task, command_line, reporter)
+    except RelnoxError as error:
+        reporter.error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        reporter.error(Failed("interrupted", hint="type the same command again"))
+        return ExitCode.INTERRUPTED
+
+
+def _perform(task: str, command_line: Mapping[str, Value], reporter: Reporter) -> ExitCode:
+    from relnox.commands.project import open_project
+
+    project = open_project(Path(str(command_line.get("project") or ".")))
+    options, given = _options(task, command_line, project)
+    reporter.verbose = options.verbose
+    with project.indexes:
+        module = load(task)
+        snapshot = module.observe(options, project)
+        plan = module.plan(snapshot, options)
+        if getattr(options, "explain", False):
+            plan = replace(plan, tables=(*plan.tables, _explained(given)))
+        if options.plan is not None:
+            _write(options.plan, plan.to_json(), "plan")
+        if options.dry_run:
+            reporter.plan(plan)
+            return ExitCode.worst([refusal.exit_code for refusal in plan.refusals])
+        outcome = _run(plan, project, reporter, _pending(module, snapshot, plan, options))
+        if options.report is not None:
+            from relnox.reporters.json import render
+
+            _write(options.report, render(outcome), "report")
+        return outcome.exit_code
+
+
+def _run(plan: Plan, project: Project, reporter: Reporter, pending: Any, *, nested: bool = False) -> Outcome:
+    """Run a plan: after the refusals and the question, before the table at the end."""
+    from relnox import executor
+    from relnox.core.events import Outcome
+    from relnox.executor.run import Run
+
+    _refuse(plan)
+    _ask(plan)
+    if not plan.steps:
+        reporter.tables(plan.tables)
+        return Outcome(plan=plan, results=(), exit_code=ExitCode.DONE, seconds=0.0, tables=plan.tables)
+    with _scratch() as scratch, ExitStack() as stack:
+
+        def stage(step: Stage, root: Path) -> Outcome:
+            return _stage(step, root, reporter, stack)
+
+        run = Run(
+            root=project.root,
+            scratch=scratch,
+            private=project.private,
+            git=project.git,
+            indexes=project.indexes,
+            emit=_emitting(reporter, nested=nested),
+            stage=stage,
+            pending=pending,
+        )
+        reporter.tables(plan.tables)
+        outcome = executor.execute(plan, run)
+        outcome = replace(
+            outcome,
+            tables=(*plan.tables, *load(plan.task).conclude(outcome, run.clone or project.root)),
+        )
+    reporter.tables(outcome.tables[len(plan.tables) :])
+    return outcome
+
+
+def _stage(step: Stage, root: Path, reporter: Reporter, stack: ExitStack) -> Outcome:
+    """Observe, plan and run a task of a chain in a folder."""
+    from relnox.commands.project import open_project
+
+    project = open_project(root)
+    stack.enter_context(project.indexes)
+    options, _ = _options(step.task, dict(step.options), project)
+    module = load(step.task)
+    snapshot = module.observe(options, project)
+    plan = module.plan(snapshot, options)
+    return _run(plan, project, reporter, _pending(module, snapshot, plan, options), nested=True)
+
+
+def _options(
+    task: str, command_line: Mapping[str, Value], project: Project
+) -> tuple[CommonOptions, dict[str, Given]]:
+    table = TASKS[task].table if task in TASKS else ""
+    return resolve(
+        load(task).Options,
+        command_line=command_line,
+        environment=os.environ,
+        file=project.config.options.get(table, {}),
+        table=table,
+    )
+
+
+def _pending(module: Any, snapshot: Any, plan: Plan, options: CommonOptions) -> Any:
+    """What a task wants to be written down before its first step."""
+    pending: Callable[..., Any] | None = getattr(module, "pending", None)
+    return pending(snapshot, plan, options) if pending is not None else None
+
+
+def _refuse(plan: Plan) -> None:
+    """Raise all refusals of a plan as one error."""
+    if not plan.refusals:
+        return
+    exit_code = ExitCode.worst([refusal.exit_code for refusal in plan.refusals])
+    if len(plan.refusals) == 1:
+        error = Refused(plan.refusals[0].message, hint=plan.refusals[0].hint)
+    else:
+        listed = "\n".join(f"  - {refusal.message}\n    hint: {refusal.hint}" for refusal in plan.refusals)
+        error = Refused(f"{len(plan.refusals)} things stand against {plan.task}:\n{listed}")
+    error.exit_code = exit_code
+    raise error
+
+
+def _ask(plan: Plan) -> None:
+    if plan.consent is None:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise Refused(f"nobody is there to be asked: {plan.consent}", hint="add --yes where this is meant")
+    print(f"{plan.consent} [y/N] ", end="", file=sys.stderr, flush=True)  # noqa: T201 - a question to a person
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise Refused("not agreed: nothing was sent", hint="nothing was changed")
+
+
+def _explained(given: Mapping[str, Given]) -> Any:
+    from relnox.commands.status import explain
+
+    return explain(dict(given))
+
+
+def _emitting(reporter: Reporter, *, nested: bool) -> Callable[[Event], None]:
+    def emit(event: Event) -> None:
+        reporter.event(event, nested=nested)
+
+    return emit
+
+
+def _write(path: str, text: str, what: str) -> None:
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Refused(
+            f"the {what} cannot be written to {path}: {error.strerror}", hint="name another file"
+        ) from error
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder that is gone afterwards, whatever is in it."""
+    folder = Path(tempfile.mkdtemp(prefix="relnox-")).resolve()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,98 @@
+"""The project that a task is about: its folder, its settings, its packages, its checkout."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relnox.commands import option_tables
+from relnox.core.config import Config, config_table
+from relnox.core.tags import tag_formats
+from relnox.errors import Refused
+from relnox.indexes import Indexes
+from relnox.source import discovery, pyproject
+from relnox.source import git as checkouts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from relnox.core.packages import Package
+    from relnox.core.tags import TagFormat
+    from relnox.core.workspace import Workspace
+    from relnox.source.git import Git, GitState
+
+__all__ = ["Project", "open_project"]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project; what is asked of the world is asked once.
+
+    Attributes:
+        root: Its folder; all paths of plans are relative to it.
+        config: Its settings.
+        git: Its checkout, or None outside git.
+    """
+
+    root: Path
+    config: Config
+    git: Git | None
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """Its packages."""
+        return discovery.discover(self.root, self.config)
+
+    @cached_property
+    def state(self) -> GitState | None:
+        """What git says; None outside git."""
+        return self.git.state() if self.git is not None else None
+
+    @cached_property
+    def tag_formats(self) -> Mapping[str, TagFormat]:
+        """How each package's tags look."""
+        return tag_formats(self.workspace, self.config)
+
+    @cached_property
+    def private(self) -> Path:
+        """Where relnox keeps what must outlive a run: under git's own directory."""
+        return self.git.private_folder() if self.git is not None else self.root / ".relnox"
+
+    @cached_property
+    def indexes(self) -> Indexes:
+        """The indexes it knows; closed by who runs the task."""
+        return Indexes(self.config, self.private / "index")
+
+    def chosen(self, names: Sequence[str]) -> tuple[Package, ...]:
+        """The packages of these names in release order, all of them for no name."""
+        return self.workspace.release_order(self.workspace.select(names) if names else None)
+
+
+def open_project(start: Path) -> Project:
+    """The project that a folder is in.
+
+    Raises:
+        Refused: There is none, or its settings are wrong.
+    """
+    if not start.is_dir():
+        raise Refused(f"{start} is no folder", hint="name the project's folder: --project DIR")
+    top = checkouts.find(start)
+    root = discovery.find_root(start, _top_folder(top))
+    # Paths of plans are relative to the root, and git must know where that is in the checkout.
+    checkout = checkouts.find(root) if top is not None else None
+    file = root / "pyproject.toml"
+    data = pyproject.load(file).get("tool", {}).get("relnox", {}) if file.is_file() else {}
+    try:
+        return Project(root, Config.parse(data, config_table(option_tables())), checkout)
+    except Refused as error:
+        raise Refused(f"{os.path.relpath(file)}: {error.message}", hint=error.hint) from None
+
+
+def _top_folder(checkout: Git | None) -> Path | None:
+    if checkout is None:
+        return None
+    depth = len(Path(checkout.prefix).parts)
+    return checkout.root.resolve().parents[depth - 1] if depth else checkout.root.resolve()

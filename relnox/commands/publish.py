@@ -1,0 +1,233 @@
+"""Publish exactly the manifest's files to the production index, and see that they are there.
+
+Packages go up after those that they need. A file that the index has with our hash is skipped; one that it has
+with another hash stops everything before the first byte. The same command finishes what was interrupted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from relnox.commands.verify_install import read_manifest
+from relnox.core.options import CommonOptions, option
+from relnox.core.plan import Plan, Refusal
+from relnox.core.steps import AwaitIndex, Upload
+from relnox.errors import ExitCode, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from relnox.commands.project import Project
+    from relnox.core.events import Outcome
+    from relnox.core.manifest import Distribution, Manifest
+    from relnox.core.plan import Table
+    from relnox.core.steps import Step
+
+__all__ = ["Options", "Snapshot", "conclude", "look", "notes", "observe", "plan", "publication", "refusals"]
+
+_PATIENCE = 600
+"""Seconds that an index may take to list what it took."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(CommonOptions):
+    """Options of `publish`."""
+
+    index: str = option("pypi", "The index to publish to.", metavar="NAME", anywhere=False)
+    package: tuple[str, ...] = option(
+        (), "Publish this package only (repeatable).", metavar="NAME", anywhere=False
+    )
+    dist: str = option("dist", "The folder with the manifest and its files.", metavar="DIR")
+    yes: bool = option(False, "Publish without asking.", anywhere=False)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What publishing must know.
+
+    Attributes:
+        manifest: What was built, private packages left out.
+        private: Packages of the manifest that stay at home.
+        listed: SHA-256 by file name of what the index lists, for each package; None where it tells no hash.
+        present: SHA-256 by file name of the manifest's files on disk; a missing file is missing here.
+        host: Where files are sent.
+        production: Whether that is for good.
+        credentials: Where the credentials were found, or the refusal that there are none.
+    """
+
+    manifest: Manifest
+    private: tuple[str, ...]
+    listed: Mapping[str, Mapping[str, str | None]]
+    present: Mapping[str, str]
+    host: str
+    production: bool
+    credentials: str | Refusal
+
+
+def observe(options: Options, project: Project) -> Snapshot:
+    """Read the manifest, hash its files, ask the index what it has, look for credentials."""
+    return look(options.index, options.dist, options.package, project)
+
+
+def plan(snapshot: Snapshot, options: Options) -> Plan:
+    """Upload what is missing, package after package, and see that it is listed."""
+    steps = tuple(publication(snapshot.manifest, options.index, options.dist))
+    missing = _missing(snapshot)
+    consent = None
+    if missing and snapshot.production and not options.yes:
+        listed = ", ".join(f"{name} {snapshot.manifest.version(name)}" for name in snapshot.manifest.packages)
+        consent = f"Publish {listed} to {options.index} ({snapshot.host}), for good?"
+    return Plan(
+        task="publish",
+        steps=steps,
+        notes=tuple(notes(snapshot, options.index)),
+        refusals=refusals(snapshot, options.index, options.dist),
+        consent=consent,
+    )
+
+
+def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
+    """The steps say it all."""
+    del outcome, folder
+    return ()
+
+
+def look(index: str, dist: str, names: tuple[str, ...], project: Project) -> Snapshot:
+    """What `publish` and `publish-test` both must know."""
+    target = project.indexes.target(index)
+    manifest = read_manifest(project.root, dist)
+    chosen = frozenset(package.name for package in project.workspace.select(names)) or frozenset(manifest.packages)
+    at_home = {package.name for package in project.workspace.packages if package.private}
+    manifest = manifest.only(chosen)
+    private = tuple(name for name in manifest.packages if name in at_home)
+    manifest = manifest.only(chosen - at_home)
+    listed = {
+        name: {file.filename: file.sha256 for file in project.indexes.files(index, name).values()}
+        for name in manifest.packages
+    }
+    snapshot = Snapshot(
+        manifest=manifest,
+        private=private,
+        listed=listed,
+        present=_present(project.root / dist, manifest),
+        host="" if index == "embedded" else target.host,
+        production=target.production,
+        credentials="",
+    )
+    return _with_credentials(snapshot, index, project) if _missing(snapshot) else snapshot
+
+
+def publication(manifest: Manifest, index: str, dist: str) -> Iterator[Step]:
+    """The steps that make a manifest public."""
+    needs = dict(manifest.needs)
+    for package in manifest.packages:
+        before = tuple(f"await {name}" for name in needs.get(package, ()) if name in manifest.packages)
+        files = manifest.of(package)
+        # Wheels first: an installer that comes in between does not have to build.
+        for file in sorted(files, key=lambda file: file.kind == "sdist"):
+            yield Upload(index=index, file=file, folder=dist, needs=before)
+        uploaded = tuple(f"upload {file.filename}" for file in files)
+        yield AwaitIndex(
+            index=index,
+            package=package,
+            version=manifest.version(package),
+            files=files,
+            patience=_PATIENCE,
+            needs=uploaded,
+        )
+
+
+def refusals(snapshot: Snapshot, index: str, dist: str) -> tuple[Refusal, ...]:
+    """What stands against publishing, all of it at once."""
+    found = [
+        refusal
+        for file in snapshot.manifest.distributions
+        for refusal in (_wrong_on_disk(file, snapshot, dist), _other_on_index(file, snapshot, index))
+        if refusal is not None
+    ]
+    if snapshot.production:
+        found += _not_for_the_public(snapshot.manifest)
+    if isinstance(snapshot.credentials, Refusal):
+        found.append(snapshot.credentials)
+    return tuple(found)
+
+
+def _present(folder: Path, manifest: Manifest) -> dict[str, str]:
+    from relnox.building.archives import digests
+
+    paths = [folder / file.filename for file in manifest.distributions]
+    return {path.name: digests(path).sha256 for path in paths if path.is_file()}
+
+
+def _missing(snapshot: Snapshot) -> list[Distribution]:
+    return [
+        file
+        for file in snapshot.manifest.distributions
+        if file.filename not in snapshot.listed.get(file.package, {})
+    ]
+
+
+def _with_credentials(snapshot: Snapshot, index: str, project: Project) -> Snapshot:
+    from dataclasses import replace
+
+    try:
+        return replace(snapshot, credentials=project.indexes.credentials(index).origin)
+    except Refused as error:
+        return replace(snapshot, credentials=Refusal(message=error.message, hint=error.hint or ""))
+
+
+def _wrong_on_disk(file: Distribution, snapshot: Snapshot, dist: str) -> Refusal | None:
+    sha256 = snapshot.present.get(file.filename)
+    if sha256 is None and file.filename in snapshot.listed.get(file.package, {}):
+        return None  # it is public already; what is on disk does not matter
+    if sha256 is None:
+        return Refusal(
+            message=f"{dist}/{file.filename} is in the manifest, but not there",
+            hint="build again: nox -s build-all",
+        )
+    if sha256 != file.sha256:
+        return Refusal(
+            message=(
+                f"{dist}/{file.filename} is not the file that was built:\n"
+                f"  there  sha256 {sha256}\n  built  sha256 {file.sha256}"
+            ),
+            hint="who changed it? to build again: nox -s build-all",
+            exit_code=ExitCode.NEEDS_A_PERSON,
+        )
+    return None
+
+
+def _other_on_index(file: Distribution, snapshot: Snapshot, index: str) -> Refusal | None:
+    listed = snapshot.listed.get(file.package, {})
+    there = listed.get(file.filename)
+    if there is None or there == file.sha256:
+        return None
+    return Refusal(
+        message=f"{index} holds another {file.filename}:\n  there  sha256 {there}\n  built  sha256 {file.sha256}",
+        hint="a file name is never given twice: bump the version (or find the build that was published)",
+        exit_code=ExitCode.NEEDS_A_PERSON,
+    )
+
+
+def _not_for_the_public(manifest: Manifest) -> Iterator[Refusal]:
+    if manifest.dirty:
+        yield Refusal(
+            message="the manifest is of a tree with uncommitted changes",
+            hint="commit them, then build again: nox -s build-all -- --clean",
+        )
+    for package in manifest.packages:
+        if manifest.version(package).local is not None:
+            yield Refusal(
+                message=f"{package} {manifest.version(package)} has a local version, which no public index takes",
+                hint="build from a tagged commit, or state the version without +…",
+            )
+
+
+def notes(snapshot: Snapshot, index: str) -> Iterator[str]:
+    """What a reader should know before anything is sent."""
+    if isinstance(snapshot.credentials, str) and snapshot.credentials:
+        yield f"credentials for {index}: {snapshot.credentials}"
+    for name in snapshot.private:
+        yield f"{name} is private (a Private :: classifier) and is not published"

@@ -1,0 +1,94 @@
+"""Publish to a test index, and prove it by installing from there.
+
+The same as `publish`, to an index that is for trying: the public test index, one of your own, or the embedded
+one (--index embedded), which needs neither network nor account. It can never reach the production index.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from relnox.commands import publish, verify_install
+from relnox.core.options import CommonOptions, option
+from relnox.core.plan import Plan
+from relnox.errors import Refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from relnox.commands.project import Project
+    from relnox.core.config import VerifyConfig
+    from relnox.core.events import Outcome
+    from relnox.core.plan import Table
+
+__all__ = ["Options", "Snapshot", "conclude", "observe", "plan"]
+
+_PATIENCE = 600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(CommonOptions):
+    """Options of `publish-test`."""
+
+    index: str = option("testpypi", "The index to publish to.", metavar="NAME", anywhere=False)
+    package: tuple[str, ...] = option(
+        (), "Publish this package only (repeatable).", metavar="NAME", anywhere=False
+    )
+    dist: str = option("dist", "The folder with the manifest and its files.", metavar="DIR")
+    verify: bool = option(True, "Install from the index afterwards; --no-verify leaves it out.")
+    clear: bool = option(False, "Empty the embedded index first.", anywhere=False)
+    installer: str = option("auto", "What fills the environments.", choices=("auto", "uv", "pip"), metavar="NAME")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What publishing must know, and what else to try when verifying."""
+
+    published: publish.Snapshot
+    verify: VerifyConfig
+
+
+def observe(options: Options, project: Project) -> Snapshot:
+    """Refuse the production index, then look as `publish` does."""
+    if project.indexes.is_production(options.index):
+        raise Refused(
+            f"{options.index} is for good, and publish-test is for trying",
+            hint=f"nox -s publish -- --index {options.index}, or choose a test index here",
+        )
+    if options.clear:
+        if options.index != "embedded":
+            raise Refused(f"{options.index} cannot be emptied", hint="--clear goes with --index embedded")
+        if not options.dry_run:
+            project.indexes.clear_embedded()
+    return Snapshot(publish.look(options.index, options.dist, options.package, project), project.config.verify)
+
+
+def plan(snapshot: Snapshot, options: Options) -> Plan:
+    """The uploads, then the proof."""
+    looked = snapshot.published
+    steps = list(publish.publication(looked.manifest, options.index, options.dist))
+    if options.verify:
+        waiting = {step.key for step in steps}
+        proof = verify_install.verification(
+            looked.manifest,
+            snapshot.verify,
+            index=options.index,
+            pythons=(),
+            patience=_PATIENCE,
+            installer=options.installer,
+        )
+        # Publishing waits for the listing itself.
+        steps += [step for step in proof if step.key not in waiting]
+    return Plan(
+        task="publish-test",
+        steps=tuple(steps),
+        notes=tuple(publish.notes(looked, options.index)),
+        refusals=publish.refusals(looked, options.index, options.dist),
+    )
+
+
+def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
+    """The steps say it all."""
+    del outcome, folder
+    return ()

@@ -1,0 +1,110 @@
+"""Rehearse the whole release on a throw-away clone against the embedded index.
+
+Clones the present commit, bumps, commits, tags and pushes there, builds, publishes to an index that relnox
+starts on this machine, and verifies the install in fresh environments. Your tree is not touched, nothing is
+sent anywhere, and the table at the end says what a release would have made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from relnox.commands.verify_install import read_manifest
+from relnox.core.manifest import MANIFEST_JSON
+from relnox.core.options import CommonOptions, option
+from relnox.core.plan import Plan, Table
+from relnox.core.steps import CloneCheckout, Stage
+from relnox.errors import Refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from relnox.commands.project import Project
+    from relnox.core.events import Outcome
+    from relnox.source.git import GitState
+
+__all__ = ["Options", "Snapshot", "conclude", "observe", "plan"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(CommonOptions):
+    """Options of `rehearse`."""
+
+    part: str | None = option(
+        None,
+        "What to raise; without it the next prerelease.",
+        choices=("major", "minor", "patch", "release", "pre", "phase", "post", "dev"),
+        metavar="PART",
+        anywhere=False,
+    )
+    pre: str | None = option(
+        None,
+        "Make it a prerelease of this phase.",
+        choices=("alpha", "beta", "rc"),
+        metavar="PHASE",
+        anywhere=False,
+    )
+    to: str | None = option(None, "The new version itself.", metavar="VERSION", anywhere=False)
+    python: tuple[str, ...] = option(
+        (), "Verify with this Python, such as 3.12 (repeatable); the running one if none.", metavar="VERSION"
+    )
+    installer: str = option("auto", "What fills the environments.", choices=("auto", "uv", "pip"), metavar="NAME")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a rehearsal must know."""
+
+    state: GitState
+    branch: str
+    lockstep: bool
+
+
+def observe(options: Options, project: Project) -> Snapshot:
+    """Look at the commit to rehearse."""
+    del options
+    state = project.state
+    if state is None:
+        raise Refused(f"{project.root} is no git checkout: there is nothing to clone", hint="git init")
+    if state.head is None:
+        raise Refused("there is no commit yet to rehearse", hint="git add -A && git commit")
+    branch = project.config.branch or state.branch or "rehearsal"
+    return Snapshot(state, branch, project.config.versions == "lockstep")
+
+
+def plan(snapshot: Snapshot, options: Options) -> Plan:
+    """Clone, then every stage of a release in the clone."""
+    chosen = {name: value for name in ("part", "pre", "to") if (value := getattr(options, name)) is not None}
+    if not chosen:
+        # The present phase goes on; a final version starts an alpha.
+        chosen = {"part": "pre", "pre": "alpha"}
+    what = () if snapshot.lockstep else (("all", True),)
+    bump = (*chosen.items(), *what, ("commit", True), ("tag", True), ("push", True))
+    embedded = ("index", "embedded")
+    installer = ("installer", options.installer)
+    steps = (
+        CloneCheckout(commit=snapshot.state.head or "", branch=snapshot.branch),
+        Stage(task="bump", options=bump),
+        Stage(task="build-all", options=(installer,)),
+        Stage(task="publish-test", options=(embedded, ("verify", False))),
+        Stage(task="verify-install", options=(embedded, ("python", options.python), installer)),
+    )
+    dirty = len(snapshot.state.dirty)
+    notes = (f"{dirty} files with uncommitted changes: the rehearsal is of the last commit",) if dirty else ()
+    return Plan(task="rehearse", steps=steps, notes=notes)
+
+
+def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
+    """What a release would have made, and how long each stage took."""
+    seconds = tuple((result.step.key, result.status.value, f"{result.seconds:.1f}") for result in outcome.results)
+    stages = Table(title="Stages", columns=("stage", "status", "seconds"), rows=seconds)
+    if not (folder / "dist" / MANIFEST_JSON).is_file():
+        return (stages,)
+    manifest = read_manifest(folder, "dist")
+    files = tuple(
+        (file.package, str(file.version), file.filename, f"{file.size:,}", file.sha256)
+        for file in manifest.distributions
+    )
+    columns = ("package", "version", "file", "bytes", "sha256")
+    return (Table(title="Files", columns=columns, rows=files), stages)

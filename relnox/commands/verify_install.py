@@ -1,0 +1,182 @@
+"""Install what an index serves in fresh environments, and prove that it is what was built and that it works.
+
+Our own files are fetched by the addresses the index lists and compared with the manifest, hash by hash;
+everything else comes from the trusted index only. Each package gets an environment of its own: what it needs
+must be what its metadata says. Then: `pip check`, the version, RECORD, the import of all that the wheel
+provides, its scripts, and the configured smoke expressions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from relnox.core import graph
+from relnox.core.manifest import MANIFEST_JSON, Manifest
+from relnox.core.options import CommonOptions, option
+from relnox.core.plan import Plan
+from relnox.core.steps import (
+    AwaitIndex,
+    CheckInstalled,
+    CreateEnvironment,
+    Download,
+    ImportCheck,
+    Install,
+    RunSmoke,
+)
+from relnox.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from relnox.commands.project import Project
+    from relnox.core.config import VerifyConfig
+    from relnox.core.events import Outcome
+    from relnox.core.plan import Table
+    from relnox.core.steps import Step
+
+__all__ = ["Options", "Snapshot", "conclude", "observe", "plan", "read_manifest", "verification"]
+
+_SMOKE_LIMIT = 120
+"""Seconds for one smoke expression."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(CommonOptions):
+    """Options of `verify-install`."""
+
+    index: str = option("pypi", "The index that it was published to.", metavar="NAME", anywhere=False)
+    package: tuple[str, ...] = option((), "Verify this package only (repeatable).", metavar="NAME", anywhere=False)
+    python: tuple[str, ...] = option(
+        (), "Verify with this Python, such as 3.12 (repeatable); the running one if none.", metavar="VERSION"
+    )
+    dist: str = option("dist", "The folder with the manifest.", metavar="DIR")
+    wait: int = option(600, "How long the index may take to list everything, in seconds.", metavar="SECONDS")
+    installer: str = option("auto", "What fills the environments.", choices=("auto", "uv", "pip"), metavar="NAME")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a verification must know: the manifest of what was built, and what else to try."""
+
+    manifest: Manifest
+    verify: VerifyConfig
+
+
+def observe(options: Options, project: Project) -> Snapshot:
+    """Read the manifest."""
+    project.indexes.target(options.index)
+    manifest = read_manifest(project.root, options.dist)
+    chosen = frozenset(package.name for package in project.chosen(options.package))
+    return Snapshot(
+        manifest.only(_with_needs(manifest, chosen)) if options.package else manifest, project.config.verify
+    )
+
+
+def plan(snapshot: Snapshot, options: Options) -> Plan:
+    """Fetch every package's files, then an environment for each package and Python."""
+    return Plan(
+        task="verify-install",
+        steps=tuple(
+            verification(
+                snapshot.manifest,
+                snapshot.verify,
+                index=options.index,
+                pythons=options.python,
+                patience=options.wait,
+                installer=options.installer,
+            )
+        ),
+        continue_on_error=True,
+    )
+
+
+def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
+    """The steps say it all."""
+    del outcome, folder
+    return ()
+
+
+def verification(  # noqa: PLR0913 - the settings of one verification
+    manifest: Manifest,
+    verify: VerifyConfig,
+    *,
+    index: str,
+    pythons: Sequence[str],
+    patience: int,
+    installer: str,
+) -> Iterator[Step]:
+    """The steps that prove a published manifest."""
+    for package in manifest.packages:
+        files = manifest.of(package)
+        version = manifest.version(package)
+        yield AwaitIndex(index=index, package=package, version=version, files=files, patience=patience)
+        yield Download(index=index, package=package, files=files, needs=(f"await {package}",))
+    needs = dict(manifest.needs)
+    for python in pythons or ("",):
+        for package in manifest.packages:
+            siblings = tuple(name for name in needs.get(package, ()) if name in manifest.packages)
+            yield from _one(package, siblings, manifest, verify, python, installer)
+
+
+def read_manifest(root: Path, folder: str) -> Manifest:
+    """The manifest of a folder of artefacts.
+
+    Raises:
+        Refused: There is none.
+    """
+    path = root / folder / MANIFEST_JSON
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise Refused(
+            f"there is no {folder}/{MANIFEST_JSON}: nothing was built", hint="nox -s build-all"
+        ) from None
+    return Manifest.from_json(text, where=f"{folder}/{MANIFEST_JSON}")
+
+
+def _one(  # noqa: PLR0913, PLR0917 - one environment
+    package: str,
+    siblings: tuple[str, ...],
+    manifest: Manifest,
+    verify: VerifyConfig,
+    python: str,
+    installer: str,
+) -> Iterator[Step]:
+    environment = f"{package}-{python}" if python else package
+    version = manifest.version(package)
+    yield CreateEnvironment(
+        environment=environment, python=python, installer=installer, needs=(f"download {package}",)
+    )
+    yield Install(
+        environment=environment,
+        package=package,
+        siblings=siblings,
+        python=python,
+        installer=installer,
+        needs=(f"environment {environment}", *(f"download {name}" for name in siblings)),
+    )
+    installed = (f"install {environment}",)
+    yield CheckInstalled(
+        environment=environment, package=package, version=version, installer=installer, needs=installed
+    )
+    yield ImportCheck(
+        environment=environment,
+        package=package,
+        version=version,
+        modules=verify.modules.get(package, ()),
+        needs=installed,
+    )
+    if expressions := verify.smoke.get(package, ()):
+        yield RunSmoke(
+            environment=environment,
+            package=package,
+            expressions=expressions,
+            time_limit=_SMOKE_LIMIT,
+            needs=installed,
+        )
+
+
+def _with_needs(manifest: Manifest, chosen: frozenset[str]) -> frozenset[str]:
+    return graph.closure(chosen, dict(manifest.needs))

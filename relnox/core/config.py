@@ -1,0 +1,165 @@
+"""`[tool.relnox]`: what a project says about its releases. A project that says nothing works too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from packaging.utils import canonicalize_name
+
+from relnox.core.schema import Each, Flag, Number, Table, Text, Texts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from relnox.core.options import Value
+    from relnox.core.requirements import Policy
+    from relnox.core.schema import Kind
+    from relnox.core.versioning import Scheme
+
+__all__ = [
+    "OPTION_TABLES",
+    "VERIFY_KEYS",
+    "Config",
+    "IndexConfig",
+    "TestConfig",
+    "VerifyConfig",
+    "config_table",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexConfig:
+    """A named index of the project's own: where files are sent, where they are read, whether that is for good."""
+
+    upload: str
+    simple: str
+    production: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestConfig:
+    """How the project's tests are run: words of a command, what it needs, variables for it."""
+
+    __test__ = False  # no test class, whatever pytest makes of the name
+
+    command: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyConfig:
+    """What a verified install does beyond importing, by normalised package name."""
+
+    smoke: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    modules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """A project's settings. Each attribute is a key of `[tool.relnox]`; see `config_table` for their help."""
+
+    packages: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    versions: Literal["lockstep", "independent"] | None = None
+    scheme: Scheme = "pep440"
+    calver_format: str = "YYYY.MM.MICRO"
+    prerelease_start: int = 0
+    tag_format: str | None = None
+    tag_names: Mapping[str, str] = field(default_factory=dict)
+    branch: str | None = None
+    remote: str = "origin"
+    constraints: Policy = "out-of-range"
+    commit_message: str = "Release {version}"
+    trusted_index: str | None = None
+    indexes: Mapping[str, IndexConfig] = field(default_factory=dict)
+    test: TestConfig = field(default_factory=TestConfig)
+    verify: VerifyConfig = field(default_factory=VerifyConfig)
+    options: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, data: Any, table: Table) -> Config:
+        """Check the contents of `[tool.relnox]` and make a Config of them.
+
+        Args:
+            data: What TOML gave for the table.
+            table: The known keys, tasks' options included; see `config_table`.
+
+        Raises:
+            Refused: A key is unknown or a value is of the wrong kind; the key is named.
+        """
+        checked = table.check(data, "tool.relnox")
+        options = {name: checked.pop(name) for name in list(checked) if name in OPTION_TABLES}
+        verify = options.get("verify", {})
+        smoke, modules = (_by_package(verify.pop(name, {})) for name in ("smoke", "modules"))
+        nested: dict[str, Any] = {
+            "indexes": {name: IndexConfig(**each) for name, each in checked.pop("indexes", {}).items()},
+            "test": TestConfig(**checked.pop("test", {})),
+            "verify": VerifyConfig(smoke=smoke, modules=modules),
+            "tag_names": _by_package(checked.pop("tag-names", {})),
+            "options": options,
+        }
+        return cls(**{name.replace("-", "_"): each for name, each in checked.items()}, **nested)
+
+
+OPTION_TABLES = ("status", "bump", "build", "publish", "verify", "rehearse")
+"""Tables that set options of tasks."""
+
+
+def config_table(option_tables: Mapping[str, Table]) -> Table:
+    """The keys of `[tool.relnox]`.
+
+    Args:
+        option_tables: The tables of `OPTION_TABLES`, from the tasks' declared options.
+    """
+    keys: dict[str, Kind] = {
+        "packages": Texts("Folders of the packages, as globs relative to the root"),
+        "exclude": Texts("Folders that are no packages of this project, as globs relative to the root"),
+        "versions": Text("Whether all packages share one version", ("lockstep", "independent")),
+        "scheme": Text("How versions are spelled", ("pep440", "semver", "calver")),
+        "calver-format": Text("The form of a calendar version", ("YYYY.MM.MICRO", "YYYY.MINOR")),
+        "prerelease-start": Number("The first number of an alpha, beta or rc", most=1),
+        "tag-format": Text("A tag's name; {version}, {name}, {folder} and {tag-name} are filled in"),
+        "tag-names": Each("What {tag-name} stands for, by package", Text("A name for tags")),
+        "branch": Text("The branch that releases are made from"),
+        "remote": Text("The git remote that releases are pushed to"),
+        "constraints": Text(
+            "When a dependant's requirement moves with the package",
+            ("out-of-range", "always", "exact", "never"),
+        ),
+        "commit-message": Text("The message of a release commit; {version} and {packages} are filled in"),
+        "trusted-index": Text("Simple API of the index that third-party requirements come from"),
+        "indexes": Each(
+            "Indexes of your own, by name",
+            Table(
+                "Where an index is",
+                {
+                    "upload": Text("Where files are sent"),
+                    "simple": Text("Its simple API"),
+                    "production": Flag("Whether what is sent there is for good: false for an index to try on"),
+                },
+                required=("upload", "simple"),
+            ),
+        ),
+        "test": Table(
+            "How the project's tests are run",
+            {
+                "command": Texts("The command, word by word"),
+                "requires": Texts("What the tests need beside the package, as requirements"),
+                "env": Each("Variables for it", Text("A value")),
+            },
+        ),
+    }
+    return Table("How this project is released (relnox)", keys | dict(option_tables))
+
+
+VERIFY_KEYS: Mapping[str, Kind] = {
+    "smoke": Each("Expressions that must run in the installed environment, by package", Texts("Expressions")),
+    "modules": Each("What to import instead of what the wheel provides, by package", Texts("Modules")),
+}
+"""Keys of `[tool.relnox.verify]` that are no options of `verify-install`."""
+
+
+def _by_package(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {canonicalize_name(name): each for name, each in data.items()}

@@ -1,0 +1,103 @@
+"""What happens during a run, as values that reporters tell and reports keep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from relnox.core.plan import Plan, Table
+    from relnox.core.steps import Step
+    from relnox.errors import ExitCode, RelnoxError
+
+__all__ = [
+    "Event",
+    "Outcome",
+    "OutputLine",
+    "RunFinished",
+    "RunStarted",
+    "Status",
+    "StepFinished",
+    "StepStarted",
+]
+
+
+class Status(StrEnum):
+    """How a step ended, in nox's words."""
+
+    SUCCESS = "success"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    ABORTED = "aborted"
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """A plan is about to be run."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class StepStarted:
+    """A step is about to be checked and done."""
+
+    step: Step
+
+
+@dataclass(frozen=True)
+class OutputLine:
+    """A line that a program printed while a step was done; secrets are masked already."""
+
+    step: Step
+    text: str
+
+
+@dataclass(frozen=True)
+class StepFinished:
+    """A step ended.
+
+    Attributes:
+        status: How.
+        detail: The evidence for a success, the reason for a skip, what happened otherwise.
+        seconds: Wall clock, monotonic.
+        error: What was raised, for a failure.
+    """
+
+    step: Step
+    status: Status
+    detail: str
+    seconds: float
+    error: RelnoxError | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a whole plan ended.
+
+    Attributes:
+        plan: What was to be done.
+        results: How each step ended, in order.
+        exit_code: The contract's number.
+        seconds: Wall clock, monotonic.
+        stages: Outcomes of the tasks of a chain.
+        tables: Results for people.
+    """
+
+    plan: Plan
+    results: tuple[StepFinished, ...]
+    exit_code: ExitCode
+    seconds: float
+    stages: tuple[Outcome, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunFinished:
+    """A plan was run to its end, or to its first failure."""
+
+    outcome: Outcome
+
+
+Event = RunStarted | StepStarted | OutputLine | StepFinished | RunFinished

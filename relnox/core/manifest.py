@@ -1,0 +1,169 @@
+"""The single record of what was built, in its two spellings.
+
+The JSON spelling is a superset of what `python -m build --report` writes (build 1.6): whoever reads that
+file reads this one.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from packaging.version import InvalidVersion, Version
+
+from relnox.errors import Refused
+
+__all__ = ["MANIFEST_JSON", "MANIFEST_TEXT", "Distribution", "Kind", "Manifest"]
+
+MANIFEST_JSON = "manifest.json"
+MANIFEST_TEXT = "BUILD_MANIFEST.txt"
+
+Kind = Literal["sdist", "wheel"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distribution:
+    """One built file.
+
+    Attributes:
+        package: Normalised name (PEP 503).
+        version: The version its metadata states.
+        filename: Name of the file, without a folder.
+        kind: `sdist` or `wheel`.
+        size: Bytes.
+        sha256: Hex digest.
+        blake2b_256: Hex digest, BLAKE2b with 32 bytes.
+    """
+
+    package: str
+    version: Version
+    filename: str
+    kind: Kind
+    size: int
+    sha256: str
+    blake2b_256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What one build made, in release order: a package stands after those of the build that it needs.
+
+    Attributes:
+        distributions: The files.
+        commit: The full commit id the files were built from; None outside git.
+        dirty: Whether the tree had uncommitted changes: such files are for trying out.
+        time: When the build ended, ISO 8601 in UTC.
+        needs: For each package the packages of this manifest that installing it needs directly.
+    """
+
+    distributions: tuple[Distribution, ...]
+    commit: str | None
+    dirty: bool
+    time: str
+    needs: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Names of the packages, in release order."""
+        return tuple(dict.fromkeys(file.package for file in self.distributions))
+
+    def of(self, package: str) -> tuple[Distribution, ...]:
+        """The files of one package."""
+        return tuple(file for file in self.distributions if file.package == package)
+
+    def version(self, package: str) -> Version:
+        """The version of one package that this manifest holds."""
+        return self.of(package)[0].version
+
+    def only(self, packages: frozenset[str]) -> Manifest:
+        """The same manifest with the files of these packages alone."""
+        return Manifest(
+            distributions=tuple(file for file in self.distributions if file.package in packages),
+            commit=self.commit,
+            dirty=self.dirty,
+            time=self.time,
+            needs=tuple((name, of) for name, of in self.needs if name in packages),
+        )
+
+    def to_json(self) -> str:
+        """The spelling for programs."""
+        artifacts = [
+            {
+                "name": file.filename,
+                "path": file.filename,
+                "kind": file.kind,
+                "size": file.size,
+                "hashes": {"sha256": file.sha256, "blake2b_256": file.blake2b_256},
+                "package": file.package,
+                "package_version": str(file.version),
+            }
+            for file in self.distributions
+        ]
+        document = {
+            "version": "1.0",
+            "artifacts": artifacts,
+            "commit": self.commit,
+            "dirty": self.dirty,
+            "time": self.time,
+            "needs": {name: list(of) for name, of in self.needs},
+        }
+        return json.dumps(document, indent=2) + "\n"
+
+    def to_text(self) -> str:
+        """The spelling for people."""
+        origin = self.commit or "no commit (not a git checkout)"
+        lines = [f"Built {self.time} from {origin}{' with uncommitted changes' if self.dirty else ''}"]
+        for package in self.packages:
+            lines += ["", f"{package} {self.version(package)}"]
+            for file in self.of(package):
+                lines += [
+                    f"  {file.filename}  ({file.kind}, {file.size:,} bytes)",
+                    f"    sha256      {file.sha256}",
+                    f"    blake2b-256 {file.blake2b_256}",
+                ]
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, *, where: str) -> Manifest:
+        """Read the spelling for programs.
+
+        Args:
+            text: The document.
+            where: The file it came from, for the message.
+
+        Raises:
+            Refused: The document is not such a manifest.
+        """
+        try:
+            document: dict[str, Any] = json.loads(text)
+            return cls(
+                distributions=tuple(
+                    Distribution(
+                        package=entry["package"],
+                        version=Version(entry["package_version"]),
+                        filename=_plain_name(entry["name"]),
+                        kind=entry["kind"],
+                        size=entry["size"],
+                        sha256=entry["hashes"]["sha256"],
+                        blake2b_256=entry["hashes"]["blake2b_256"],
+                    )
+                    for entry in document["artifacts"]
+                ),
+                commit=document["commit"],
+                dirty=document["dirty"],
+                time=document["time"],
+                needs=tuple((name, tuple(of)) for name, of in document["needs"].items()),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, InvalidVersion) as error:
+            raise Refused(
+                f"{where} is not a manifest that relnox wrote ({type(error).__name__}: {error})",
+                hint="build again: nox -s build-all",
+            ) from error
+
+
+def _plain_name(name: str) -> str:
+    """A file name without a folder: a manifest from elsewhere must not point outside its own folder."""
+    if "/" in name or "\\" in name or name in ("", ".", ".."):
+        raise ValueError(f"{name!r} is not a plain file name")
+    return name

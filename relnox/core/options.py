@@ -1,0 +1,199 @@
+"""Options, declared once: a dataclass per task whose fields carry help, choices and where they may be set.
+
+From the same declaration come the command line, nox's positional arguments, invoke's flags, the
+environment's names and the keys of `[tool.relnox]`. Merging is sparse: what was not given is not there, so
+that each value knows where it came from (default < pyproject.toml < environment < command line).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from relnox.core import schema
+from relnox.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["CommonOptions", "Given", "Option", "Value", "file_table", "option", "options_of", "resolve"]
+
+Value = str | bool | int | tuple[str, ...] | None
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off", ""})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One option of a task, as its declaration tells it.
+
+    Attributes:
+        name: The field's name.
+        kind: `str`, `int`, `bool`, or `tuple` for an option that may be repeated.
+        default: Its value when nobody says anything.
+        help: One sentence.
+        choices: The values it may take; empty for any.
+        metavar: What stands for the value in a help text.
+        anywhere: Whether a file and the environment may set it. What chooses a target or consents is set on
+            the command line only.
+    """
+
+    name: str
+    kind: type
+    default: Value
+    help: str
+    choices: tuple[str, ...] = ()
+    metavar: str = ""
+    anywhere: bool = True
+
+    @property
+    def flag(self) -> str:
+        """The option on a command line."""
+        return f"--{self.key}"
+
+    @property
+    def negative(self) -> str:
+        """The flag that switches a switch off."""
+        return f"--no-{self.key}"
+
+    @property
+    def key(self) -> str:
+        """The option as a key of `[tool.relnox.…]`."""
+        return self.name.replace("_", "-")
+
+    @property
+    def environment(self) -> str:
+        """The option as an environment variable."""
+        return f"RELNOX_{self.name.upper()}"
+
+
+@dataclass(frozen=True)
+class Given:
+    """A value and where it came from, in words."""
+
+    value: Value
+    origin: str
+
+
+def option(  # noqa: PLR0913 - a declaration is read by its keywords
+    default: Value,
+    help: str,  # noqa: A002 - the word that argparse, invoke and dataclasses' readers know
+    *,
+    kind: type | None = None,
+    choices: tuple[str, ...] = (),
+    metavar: str = "",
+    anywhere: bool = True,
+) -> Any:
+    """Declare an option as a dataclass field; the kind is the default's, `str` for None."""
+    guessed = str if default is None else type(default)
+    metadata = {
+        "help": help,
+        "kind": kind or guessed,
+        "choices": choices,
+        "metavar": metavar,
+        "anywhere": anywhere,
+    }
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonOptions:
+    """What every task understands."""
+
+    dry_run: bool = option(False, "Show the plan and what would refuse it; change nothing.", anywhere=False)
+    plan: str | None = option(None, "Write the plan as JSON to a file.", metavar="FILE", anywhere=False)
+    report: str | None = option(None, "Write how the run went as JSON to a file.", metavar="FILE")
+    reporter: str = option(
+        "auto", "How the run is told.", choices=("auto", "terminal", "plain", "github"), metavar="KIND"
+    )
+    verbose: bool = option(False, "Show what the programs that are run print.")
+    project: str | None = option(
+        None, "The project's folder, if it is not the present one.", metavar="DIR", anywhere=False
+    )
+
+
+O = TypeVar("O", bound=CommonOptions)  # noqa: E741 - O for options
+
+
+def options_of(declaration: type[CommonOptions]) -> tuple[Option, ...]:
+    """The options that a dataclass declares: the task's own first, those of every task last."""
+    common = {each.name for each in fields(CommonOptions)}
+    found = [
+        Option(name=each.name, default=cast("Value", each.default), **each.metadata)
+        for each in fields(declaration)
+    ]
+    return tuple(sorted(found, key=lambda each: each.name in common))
+
+
+def file_table(*declarations: type[CommonOptions], **more: schema.Kind) -> schema.Table:
+    """The table of `[tool.relnox]` that sets options of these tasks, with `more` keys that are no options."""
+    every = [each for declaration in declarations for each in options_of(declaration)]
+    return schema.Table(
+        help=f"Defaults for {', '.join(sorted({each.flag for each in every if each.anywhere}))}",
+        keys={each.key: _kind(each) for each in every if each.anywhere} | more,
+        elsewhere={each.key: "it counts on the command line only" for each in every if not each.anywhere},
+    )
+
+
+def resolve(
+    declaration: type[O],
+    *,
+    command_line: Mapping[str, Value],
+    environment: Mapping[str, str],
+    file: Mapping[str, Value],
+    table: str,
+) -> tuple[O, dict[str, Given]]:
+    """Merge what was given, and say of each value where it came from.
+
+    Args:
+        declaration: The task's options.
+        command_line: What was typed, by field name; nothing else.
+        environment: All environment variables.
+        file: The task's checked table of `[tool.relnox]`, by key.
+        table: That table's name, for the origin.
+
+    Raises:
+        Refused: A value of the environment is none of the choices or may not be set there.
+    """
+    given: dict[str, Given] = {}
+    for each in options_of(declaration):
+        if each.name in command_line:
+            given[each.name] = Given(command_line[each.name], "command line")
+        elif each.environment in environment:
+            given[each.name] = Given(_from_environment(each, environment[each.environment]), each.environment)
+        elif each.key in file:
+            given[each.name] = Given(file[each.key], f"[tool.relnox.{table}] {each.key}")
+        else:
+            given[each.name] = Given(each.default, "default")
+    values: dict[str, Any] = {name: each.value for name, each in given.items()}
+    return declaration(**values), given
+
+
+def _from_environment(each: Option, text: str) -> Value:
+    if not each.anywhere:
+        raise Refused(
+            f"{each.environment} is set, but {each.flag} counts on the command line only",
+            hint=f"unset {each.environment} and write {each.flag} out where it is meant",
+        )
+    if each.kind is bool:
+        if text.lower() not in _TRUE | _FALSE:
+            raise Refused(f"{each.environment}={text} is neither true nor false", hint="write 1 or 0")
+        return text.lower() in _TRUE
+    if each.kind is tuple:
+        return tuple(text.replace(",", " ").split())
+    if each.kind is int:
+        if not text.isdecimal():
+            raise Refused(f"{each.environment}={text} is not a whole number", hint="write a number")
+        return int(text)
+    return schema.Text(each.help, each.choices).check(text, each.environment)
+
+
+def _kind(each: Option) -> schema.Kind:
+    if each.kind is bool:
+        return schema.Flag(each.help)
+    if each.kind is int:
+        return schema.Number(each.help)
+    if each.kind is tuple:
+        return schema.Texts(each.help, each.choices)
+    return schema.Text(each.help, each.choices)

@@ -1,0 +1,70 @@
+"""The plan: everything a task will do, complete before anything moves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from relnox.core import serialise
+from relnox.errors import ExitCode
+
+if TYPE_CHECKING:
+    from relnox.core.steps import Step
+
+__all__ = ["Plan", "Refusal", "Table"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A guard that does not hold: what is wrong, what helps, and how the run ends."""
+
+    message: str
+    hint: str
+    exit_code: ExitCode = ExitCode.REFUSED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A result for people: printed on standard output."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything a task will do, complete before anything moves.
+
+    Attributes:
+        task: Name of the task.
+        steps: What is done, in this order: local steps before remote ones.
+        notes: What a reader should know: what was normalised, what is left out and why.
+        refusals: Guards that do not hold. A plan with refusals can be read but not run.
+        consent: The question that a person answers before anything is sent; None where none is needed.
+        tables: Results that were there to be seen without doing anything.
+        continue_on_error: Whether a failure stops only the steps that need the failed one.
+    """
+
+    task: str
+    steps: tuple[Step, ...] = ()
+    notes: tuple[str, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    consent: str | None = None
+    tables: tuple[Table, ...] = ()
+    continue_on_error: bool = False
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the plan: equal inputs give equal digests."""
+        return hashlib.sha256(json.dumps(serialise.encode(self), sort_keys=True).encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """The plan for programs, with the title of each step."""
+        document = serialise.encode(self)
+        for entry, step in zip(document["steps"], self.steps, strict=True):
+            entry["title"] = step.title
+            entry["remote"] = step.remote
+        return json.dumps({"digest": self.digest, **document}, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,179 @@
+"""What a configuration table may hold: checked with "did you mean", and told as a JSON schema.
+
+A kind of value knows two things: how to check what TOML gave, and how JSON Schema (2020-12) says the same.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from relnox.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["Each", "Flag", "Kind", "Number", "Table", "Text", "Texts", "did_you_mean"]
+
+
+class Kind(Protocol):
+    """A kind of value that may stand in a table."""
+
+    def check(self, value: Any, key: str) -> Any:
+        """The value as relnox uses it; `key` is its dotted name, for the message."""
+
+    def schema(self) -> dict[str, Any]:
+        """The same as JSON Schema."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A string, or one of `choices`."""
+
+    help: str
+    choices: tuple[str, ...] = ()
+
+    def check(self, value: Any, key: str) -> str:
+        """See `Kind`."""
+        if not isinstance(value, str):
+            raise _wrong(key, "a string", value)
+        if self.choices and value not in self.choices:
+            raise Refused(
+                f'{key} = "{value}" is none of {", ".join(self.choices)}',
+                hint=did_you_mean(value, self.choices),
+            )
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        """See `Kind`."""
+        choices = {"enum": list(self.choices)} if self.choices else {}
+        return {"type": "string", "description": self.help} | choices
+
+
+@dataclass(frozen=True)
+class Flag:
+    """True or false."""
+
+    help: str
+
+    def check(self, value: Any, key: str) -> bool:
+        """See `Kind`."""
+        if not isinstance(value, bool):
+            raise _wrong(key, "true or false", value)
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        """See `Kind`."""
+        return {"type": "boolean", "description": self.help}
+
+
+@dataclass(frozen=True)
+class Number:
+    """A whole number that is not negative."""
+
+    help: str
+    most: int | None = None
+
+    def check(self, value: Any, key: str) -> int:
+        """See `Kind`."""
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise _wrong(key, "a whole number", value)
+        if self.most is not None and value > self.most:
+            raise Refused(f"{key} = {value} is more than {self.most}", hint=f"use a number from 0 to {self.most}")
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        """See `Kind`."""
+        most = {} if self.most is None else {"maximum": self.most}
+        return {"type": "integer", "minimum": 0, "description": self.help} | most
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A list of strings."""
+
+    help: str
+    choices: tuple[str, ...] = ()
+
+    def check(self, value: Any, key: str) -> tuple[str, ...]:
+        """See `Kind`."""
+        if not isinstance(value, list):
+            raise _wrong(key, "a list of strings", value)
+        item = Text(self.help, self.choices)
+        return tuple(item.check(each, f"{key}[{number}]") for number, each in enumerate(value))
+
+    def schema(self) -> dict[str, Any]:
+        """See `Kind`."""
+        items = Text(self.help, self.choices).schema() | {"description": self.help}
+        return {"type": "array", "items": items, "description": self.help}
+
+
+@dataclass(frozen=True)
+class Each:
+    """A table whose keys are names that the user chooses; every value is of one kind."""
+
+    help: str
+    kind: Kind
+
+    def check(self, value: Any, key: str) -> dict[str, Any]:
+        """See `Kind`."""
+        if not isinstance(value, dict):
+            raise _wrong(key, "a table", value)
+        return {name: self.kind.check(each, f"{key}.{name}") for name, each in value.items()}
+
+    def schema(self) -> dict[str, Any]:
+        """See `Kind`."""
+        return {"type": "object", "additionalProperties": self.kind.schema(), "description": self.help}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with known keys; an unknown one is an error that names the nearest.
+
+    Attributes:
+        elsewhere: Keys that are known but may not stand in a file, with the reason.
+    """
+
+    help: str
+    keys: Mapping[str, Kind]
+    required: tuple[str, ...] = ()
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
+
+    def check(self, value: Any, key: str) -> dict[str, Any]:
+        """See `Kind`."""
+        if not isinstance(value, dict):
+            raise _wrong(key, "a table", value)
+        for name in value:
+            if name in self.elsewhere:
+                raise Refused(
+                    f"{key}.{name} cannot be set in a file: {self.elsewhere[name]}", hint=f"remove {name}"
+                )
+            if name not in self.keys:
+                raise Refused(f"{key} has no key {name!r}", hint=did_you_mean(name, self.keys))
+        for name in self.required:
+            if name not in value:
+                raise Refused(f"{key} lacks the key {name!r}", hint=f"add {name} = … to [{key}]")
+        return {name: self.keys[name].check(each, f"{key}.{name}") for name, each in value.items()}
+
+    def schema(self) -> dict[str, Any]:
+        """See `Kind`."""
+        required = {"required": list(self.required)} if self.required else {}
+        properties = {name: kind.schema() for name, kind in self.keys.items()}
+        return {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": properties,
+            "description": self.help,
+        } | required
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint: the nearest known name, or all of them."""
+    every = sorted(known)
+    close = difflib.get_close_matches(name, every, n=1)
+    return f"did you mean {close[0]}?" if close else f"known are {', '.join(every)}"
+
+
+def _wrong(key: str, expected: str, value: Any) -> Refused:
+    return Refused(f"{key} = {value!r} is not {expected}", hint=f"write {expected} there")

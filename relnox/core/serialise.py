@@ -1,0 +1,93 @@
+"""Values of `core` to JSON and back, by the types their fields are declared with."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from packaging.version import Version
+
+__all__ = ["decode", "encode"]
+
+
+def encode(value: Any) -> Any:
+    """The value as JSON knows it. Dataclasses name their kind; bytes are text, or else base64."""
+    match value:
+        case Enum():
+            return value.value
+        case None | bool() | int() | float() | str():
+            return value
+        case Version():
+            return str(value)
+        case bytes():
+            try:
+                return value.decode()
+            except UnicodeDecodeError:
+                return {"base64": base64.b64encode(value).decode()}
+        case tuple() | list():
+            return [encode(item) for item in value]
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            inner = {field.name: encode(getattr(value, field.name)) for field in fields(value)}
+            return {"kind": type(value).__name__, **inner}
+        case _:
+            raise TypeError(f"{type(value).__name__} is no value of core")
+
+
+def decode(expected: Any, value: Any) -> Any:
+    """What `encode` made of a value of type `expected`, as that value again.
+
+    Raises:
+        ValueError: It is not such a value.
+    """
+    if is_dataclass(expected) and isinstance(expected, type):
+        if not isinstance(value, dict) or value.get("kind") != expected.__name__:
+            raise ValueError(f"not a {expected.__name__}: {value!r}")
+        hints = get_type_hints(expected)
+        return expected(**{field.name: decode(hints[field.name], value[field.name]) for field in fields(expected)})
+    match get_origin(expected):
+        case origin if origin in (Union, UnionType):
+            return _decode_union(get_args(expected), value)
+        case origin if origin is tuple:
+            return _decode_tuple(get_args(expected), value)
+        case origin if origin is Literal:
+            if value not in get_args(expected):
+                raise ValueError(f"{value!r} is none of {get_args(expected)}")
+            return value
+        case _:
+            return _decode_scalar(expected, value)
+
+
+def _decode_union(members: tuple[Any, ...], value: Any) -> Any:
+    for member in members:
+        try:
+            return decode(member, value)
+        except ValueError:
+            continue
+    raise ValueError(f"{value!r} is none of {members}")
+
+
+def _decode_tuple(items: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f"not a list: {value!r}")  # noqa: TRY004 - one error for all that cannot be read
+    match items:
+        case (item, last) if last is Ellipsis:
+            return tuple(decode(item, entry) for entry in value)
+        case _:
+            return tuple(decode(item, entry) for item, entry in zip(items, value, strict=True))
+
+
+def _decode_scalar(expected: Any, value: Any) -> Any:
+    if expected is NoneType and value is None:
+        return None
+    if expected is Version and isinstance(value, str):
+        return Version(value)
+    if expected is bytes:
+        return base64.b64decode(value["base64"]) if isinstance(value, dict) else value.encode()
+    if isinstance(expected, type) and type(value) is expected:
+        return value
+    if isinstance(expected, type) and issubclass(expected, Enum):
+        return expected(value)
+    raise ValueError(f"not a {expected}: {value!r}")

@@ -1,0 +1,477 @@
+"""The steps that plans are made of: a closed union of values.
+
+A step says in one line what it will do and whether its effect is local or remote. Whoever acts on steps
+matches every kind and ends in `assert_never`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from packaging.version import Version  # noqa: TC002 - an interrupted plan is read back by these types
+
+from relnox.core.manifest import Distribution  # noqa: TC001 - likewise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "AwaitIndex",
+    "Build",
+    "CheckDistributions",
+    "CheckInstalled",
+    "CleanFolder",
+    "CloneCheckout",
+    "Commit",
+    "CreateEnvironment",
+    "CreateTags",
+    "Download",
+    "Edit",
+    "EditFiles",
+    "ImportCheck",
+    "Install",
+    "Push",
+    "RunSmoke",
+    "RunTests",
+    "Stage",
+    "Step",
+    "Tag",
+    "Upload",
+    "WriteManifest",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edit:
+    """One file before and after, byte for byte.
+
+    Attributes:
+        file: POSIX path relative to the root.
+        before: The bytes the change was planned from; None where there is no file yet.
+        after: The bytes it will have; None where it is to be removed again.
+    """
+
+    file: str
+    before: bytes | None
+    after: bytes | None
+
+    def diff(self) -> str:
+        """The change as a unified diff."""
+        old, new = ((part or b"").decode("utf-8", "replace").splitlines() for part in (self.before, self.after))
+        lines = difflib.unified_diff(old, new, f"a/{self.file}", f"b/{self.file}", lineterm="", n=1)
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tag:
+    """An annotated tag on the commit that the plan makes, or on `HEAD`."""
+
+    name: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Step:
+    """What every kind of step has; each adds `key`, its name inside the plan, and `title`, its one line.
+
+    Attributes:
+        needs: Keys of steps without whose success this one makes no sense.
+    """
+
+    remote: ClassVar[bool] = False
+    """Whether the effect can be seen by others."""
+    atomic: ClassVar[bool] = False
+    """Whether a signal waits until the step is through: half of it would be worse than either end."""
+
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditFiles(_Step):
+    """Change several files of the checkout, all or none."""
+
+    atomic: ClassVar[bool] = True
+    edits: tuple[Edit, ...]
+
+    @property
+    def key(self) -> str:
+        return "edit"
+
+    @property
+    def title(self) -> str:
+        return f"edit {_listing([edit.file for edit in self.edits])}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commit(_Step):
+    """Commit exactly these files, whatever else is staged."""
+
+    atomic: ClassVar[bool] = True
+    message: str
+    edits: tuple[Edit, ...]
+
+    @property
+    def key(self) -> str:
+        return "commit"
+
+    @property
+    def title(self) -> str:
+        return f"commit {self.message.splitlines()[0]!r}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreateTags(_Step):
+    """Create annotated tags in one go."""
+
+    atomic: ClassVar[bool] = True
+    tags: tuple[Tag, ...]
+
+    @property
+    def key(self) -> str:
+        return "tag"
+
+    @property
+    def title(self) -> str:
+        return f"tag {_listing([tag.name for tag in self.tags])}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Push(_Step):
+    """Push the branch and the tags, all or none."""
+
+    remote: ClassVar[bool] = True
+    atomic: ClassVar[bool] = True
+    to: str
+    branch: str
+    tags: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        return "push"
+
+    @property
+    def title(self) -> str:
+        return f"push {_listing([self.branch, *self.tags])} to {self.to}, all or none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleanFolder(_Step):
+    """Remove every file of a folder of artefacts."""
+
+    folder: str
+    files: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        return "clean"
+
+    @property
+    def title(self) -> str:
+        return f"remove {_listing(self.files)} from {self.folder}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build(_Step):
+    """Build a package's sdist, and its wheel from that sdist, each isolated.
+
+    Attributes:
+        epoch: `SOURCE_DATE_EPOCH` of the build: the commit's time, seconds since 1970.
+        strict: Whether warnings about the archives are errors.
+    """
+
+    package: str
+    version: Version | None
+    folder: str
+    output: str
+    epoch: int | None
+    strict: bool
+    installer: str
+
+    @property
+    def key(self) -> str:
+        return f"build {self.package}"
+
+    @property
+    def title(self) -> str:
+        return f"build {self.package} {self.version or '(version from its backend)'}: sdist, then wheel from it"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunTests(_Step):
+    """Run the configured tests against the built wheel in a fresh environment."""
+
+    package: str
+    folder: str
+    output: str
+    command: tuple[str, ...]
+    requires: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...]
+    siblings: tuple[str, ...]
+    installer: str
+
+    @property
+    def key(self) -> str:
+        return f"test {self.package}"
+
+    @property
+    def title(self) -> str:
+        return f"test {self.package}: {' '.join(self.command)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckDistributions(_Step):
+    """Check the built archives together, as the index would (`twine check`)."""
+
+    output: str
+    strict: bool
+
+    @property
+    def key(self) -> str:
+        return "check"
+
+    @property
+    def title(self) -> str:
+        return f"check the archives' metadata{', warnings are errors' if self.strict else ''}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteManifest(_Step):
+    """Write the record of what was built, in both spellings."""
+
+    atomic: ClassVar[bool] = True
+    output: str
+    commit: str | None
+    dirty: bool
+    order: tuple[tuple[str, tuple[str, ...]], ...]
+
+    @property
+    def key(self) -> str:
+        return "manifest"
+
+    @property
+    def title(self) -> str:
+        return f"write the manifest into {self.output}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload(_Step):
+    """Send one file to an index, unless it is there."""
+
+    remote: ClassVar[bool] = True
+    index: str
+    file: Distribution
+    folder: str
+
+    @property
+    def key(self) -> str:
+        return f"upload {self.file.filename}"
+
+    @property
+    def title(self) -> str:
+        return f"upload {self.file.filename} ({self.file.size:,} bytes) to {self.index}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AwaitIndex(_Step):
+    """Wait until an index lists these files with our hashes."""
+
+    index: str
+    package: str
+    version: Version
+    files: tuple[Distribution, ...]
+    patience: int
+    """Seconds."""
+
+    @property
+    def key(self) -> str:
+        return f"await {self.package}"
+
+    @property
+    def title(self) -> str:
+        return f"see that {self.index} lists {self.package} {self.version} with these hashes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download(_Step):
+    """Fetch the files that an index serves and compare their hashes."""
+
+    index: str
+    package: str
+    files: tuple[Distribution, ...]
+
+    @property
+    def key(self) -> str:
+        return f"download {self.package}"
+
+    @property
+    def title(self) -> str:
+        return f"download {_listing([file.filename for file in self.files])} from {self.index}, compare hashes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreateEnvironment(_Step):
+    """Make a fresh environment; `python` is a version such as `3.12`, empty for the running one."""
+
+    environment: str
+    python: str
+    installer: str
+
+    @property
+    def key(self) -> str:
+        return f"environment {self.environment}"
+
+    @property
+    def title(self) -> str:
+        return f"create a fresh environment with Python {self.python or '(the running one)'}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Install(_Step):
+    """Install our downloaded files; everything else comes from the trusted index."""
+
+    environment: str
+    package: str
+    siblings: tuple[str, ...]
+    python: str
+    installer: str
+
+    @property
+    def key(self) -> str:
+        return f"install {self.environment}"
+
+    @property
+    def title(self) -> str:
+        beside = f" (with {_listing(self.siblings)} as built)" if self.siblings else ""
+        return f"install {self.package}{beside}, its other requirements from the trusted index"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckInstalled(_Step):
+    """See that what is installed fits together and is the version that was built."""
+
+    environment: str
+    package: str
+    version: Version
+    installer: str
+
+    @property
+    def key(self) -> str:
+        return f"installed {self.environment}"
+
+    @property
+    def title(self) -> str:
+        return f"see that {self.package} {self.version} is installed and its requirements hold"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportCheck(_Step):
+    """Import what the wheel provides, or the configured modules, from the environment and nowhere else."""
+
+    environment: str
+    package: str
+    version: Version
+    modules: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        return f"import {self.environment}"
+
+    @property
+    def title(self) -> str:
+        return f"import what {self.package}'s wheel provides"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSmoke(_Step):
+    """Run the package's configured smoke expressions."""
+
+    environment: str
+    package: str
+    expressions: tuple[str, ...]
+    time_limit: int
+    """Seconds, for each expression."""
+
+    @property
+    def key(self) -> str:
+        return f"smoke {self.environment}"
+
+    @property
+    def title(self) -> str:
+        return f"run {_listing(self.expressions)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloneCheckout(_Step):
+    """Clone the checkout, with a remote of its own, to a place that is thrown away."""
+
+    commit: str
+    branch: str
+
+    @property
+    def key(self) -> str:
+        return "clone"
+
+    @property
+    def title(self) -> str:
+        return f"clone commit {self.commit[:10]} and a remote for it to a throw-away place"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage(_Step):
+    """A task of a chain: it observes and plans when it is reached."""
+
+    task: str
+    options: tuple[tuple[str, str | bool | int | tuple[str, ...]], ...]
+
+    @property
+    def key(self) -> str:
+        return self.task
+
+    @property
+    def title(self) -> str:
+        return " ".join([self.task, *(flag for name, value in self.options for flag in _flags(name, value))])
+
+
+Step = (
+    EditFiles
+    | Commit
+    | CreateTags
+    | Push
+    | CleanFolder
+    | Build
+    | RunTests
+    | CheckDistributions
+    | WriteManifest
+    | Upload
+    | AwaitIndex
+    | Download
+    | CreateEnvironment
+    | Install
+    | CheckInstalled
+    | ImportCheck
+    | RunSmoke
+    | CloneCheckout
+    | Stage
+)
+
+
+def _listing(names: Iterable[str], most: int = 4) -> str:
+    """`a, b, c and 7 more`."""
+    every = list(names)
+    shown = ", ".join(every[:most])
+    return f"{shown} and {len(every) - most} more" if len(every) > most else shown
+
+
+def _flags(name: str, value: str | bool | int | tuple[str, ...]) -> list[str]:  # noqa: FBT001 - an option's value
+    flag = f"--{name.replace('_', '-')}"
+    match value:
+        case True:
+            return [flag]
+        case False:
+            return [f"--no-{flag.removeprefix('--')}"]
+        case tuple():
+            return [word for each in value for word in (flag, each)]
+        case _:
+            return [flag, str(value)]

@@ -1,0 +1,102 @@
+"""Tag names: how a package's version is written as one, and which package and version one means."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from packaging.version import InvalidVersion, Version
+
+from relnox.core import versioning
+from relnox.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from relnox.core.config import Config
+    from relnox.core.packages import Package
+    from relnox.core.versioning import Scheme
+    from relnox.core.workspace import Workspace
+
+__all__ = ["TagFormat", "tag_formats"]
+
+_FIELD = re.compile(r"\{([^{}]*)\}")
+
+
+@dataclass(frozen=True)
+class TagFormat:
+    """How one package's tags look.
+
+    Attributes:
+        before: What stands before the version.
+        after: What stands after it.
+        scheme: How the version is spelled.
+    """
+
+    before: str
+    after: str
+    scheme: Scheme
+
+    def render(self, version: Version) -> str:
+        """The tag of a version."""
+        return f"{self.before}{versioning.spell(version, self.scheme)}{self.after}"
+
+    def parse(self, tag: str) -> Version | None:
+        """The version that a tag means, in any spelling; None for a tag that is not of this package."""
+        if not (tag.startswith(self.before) and tag.endswith(self.after)):
+            return None
+        text = tag[len(self.before) : len(tag) - len(self.after)]
+        try:
+            return Version(text) if text[:1].isdigit() else None
+        except InvalidVersion:
+            return None
+
+    def latest(self, tags: Iterable[str]) -> tuple[str, Version] | None:
+        """The tag with the greatest version and that version."""
+        found = [(tag, version) for tag in tags if (version := self.parse(tag)) is not None]
+        return max(found, key=lambda pair: pair[1], default=None)
+
+
+def tag_formats(workspace: Workspace, config: Config) -> Mapping[str, TagFormat]:
+    """Every package's tag format, by name.
+
+    The default is `v{version}` for one package or one lockstep set, `{name}-v{version}` otherwise.
+
+    Raises:
+        Refused: The configured format is none, or gives two packages the same tags.
+    """
+    one_set = len(workspace.packages) == 1 or config.versions == "lockstep"
+    text = config.tag_format or ("v{version}" if one_set else "{name}-v{version}")
+    formats = {package.name: _format_of(package, text, config) for package in workspace.packages}
+    if not one_set:
+        seen: dict[tuple[str, str], str] = {}
+        for name, format_ in formats.items():
+            key = (format_.before, format_.after)
+            if key in seen:
+                raise Refused(
+                    f"tag-format {text!r} gives {seen[key]} and {name} the same tags",
+                    hint='use {name} or {folder} in it, or set versions = "lockstep" for one tag for all',
+                )
+            seen[key] = name
+    return formats
+
+
+def _format_of(package: Package, text: str, config: Config) -> TagFormat:
+    known = {
+        "name": package.name,
+        "folder": package.folder_name,
+        "tag-name": config.tag_names.get(package.name, package.name),
+    }
+    names = _FIELD.findall(text)
+    if names.count("version") != 1 or not set(names) <= {"version", *known}:
+        raise Refused(
+            f"tag-format {text!r} must hold {{version}} once, and may hold {{name}}, {{folder}} or {{tag-name}}",
+            hint='write for example tag-format = "{name}-v{version}"',
+        )
+    before, after = text.split("{version}")
+
+    def filled(part: str) -> str:
+        return _FIELD.sub(lambda found: known[found[1]], part)
+
+    return TagFormat(filled(before), filled(after), config.scheme)

@@ -1,0 +1,338 @@
+"""Where the strings of a TOML document stand, so that an edit touches their characters and no other.
+
+Facts are read with `tomllib`, which forgets where it found them; this scanner remembers only that.
+It reads a document that `tomllib` has accepted, in one pass, and gives for each string the offsets
+between its quotes. Everything an editor would lose by writing the document anew (comments, order,
+quotes, spacing, line ends) is never read, so it cannot be changed.
+
+The grammar is TOML 1.0.0 (https://toml.io/en/v1.0.0), with what TOML 1.1 adds to inline tables and
+escapes, since newer Pythons accept that too.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from relnox.errors import Failed, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["KeyPath", "StringSpan", "replace_strings", "string_spans"]
+
+KeyPath: TypeAlias = tuple[str | int, ...]
+"""The keys that lead to a value: `("project", "dependencies", 0)`; arrays, also those of tables, by index."""
+
+
+@dataclass(frozen=True, slots=True)
+class StringSpan:
+    """One string value and where it stands.
+
+    Attributes:
+        path: The keys that lead to it.
+        start: Offset of its first character in the text, after the opening quotes and, in a multi-line
+            string, after the line end that TOML trims there.
+        end: Offset of the closing quotes.
+        quote: The quotes it stands in: `'`, `"`, `'''` or three double ones.
+        value: What it means, escapes resolved.
+        line: The line of its opening quotes, counted from 1.
+    """
+
+    path: KeyPath
+    start: int
+    end: int
+    quote: str
+    value: str
+    line: int
+
+
+def string_spans(text: str) -> dict[KeyPath, StringSpan]:
+    """Every string value of a TOML document by its path, in the order of the document.
+
+    Args:
+        text: A document that `tomllib.loads` accepts, decoded, with its own line ends, without a byte order
+            mark. Offsets count its characters.
+
+    Raises:
+        ValueError: The text is not TOML, told with line and column.
+    """
+    return _Scanner(text).document()
+
+
+def replace_strings(text: str, replacements: Mapping[KeyPath, str], *, source: str = "the TOML document") -> str:
+    """The document with some of its strings changed, every other character as it was.
+
+    A new value is written in the quotes of the old one. The result is parsed and compared with what was
+    planned before it is returned.
+
+    Args:
+        text: A document that `tomllib.loads` accepts, decoded, without a byte order mark.
+        replacements: The new value of each string, by path.
+        source: What to call the document in a message, usually its file name.
+
+    Raises:
+        Refused: A path leads to no string.
+        ValueError: A new value cannot be written in the quotes of the old one, or the text is not TOML.
+        Failed: The result would differ from the plan.
+    """
+    spans = string_spans(text)
+    for path in replacements:
+        if path not in spans:
+            raise Refused(f"{source} has no string at {_dotted(path)}")
+    pieces: list[str] = []
+    done = 0
+    for span in sorted((spans[path] for path in replacements), key=lambda span: span.start):
+        pieces += text[done : span.start], _written(replacements[span.path], span, text)
+        done = span.end
+    edited = "".join([*pieces, text[done:]])
+    _prove(text, edited, replacements, source)
+    return edited
+
+
+def _prove(before: str, after: str, replacements: Mapping[KeyPath, str], source: str) -> None:
+    """Parse both and compare: a document may differ from what it was in the planned strings only."""
+    planned = _parsed(before)
+    for path, value in replacements.items():
+        node: Any = planned
+        for key in path[:-1]:
+            node = node[key]
+        node[path[-1]] = value
+    try:
+        kept = _parsed(after) == planned
+    except tomllib.TOMLDecodeError:
+        kept = False
+    if not kept:
+        changed = ", ".join(_dotted(path) for path in replacements)
+        raise Failed(f"changing {changed} in {source} would have changed something else as well")
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    # Floats stay text: a NaN would differ from itself. The tuple tells them from strings.
+    return tomllib.loads(text, parse_float=lambda literal: ("float", literal))
+
+
+def _dotted(path: KeyPath) -> str:
+    """A path as a person writes it: `project.dependencies[0]`."""
+    steps = "".join(f"[{key}]" if isinstance(key, int) else f".{_quoted(key)}" for key in path)
+    return steps.removeprefix(".")
+
+
+def _quoted(key: str) -> str:
+    return key if re.fullmatch(_BARE, key) else '"' + _escaped(key) + '"'
+
+
+# --- reading ---------------------------------------------------------------------------------------
+
+# Possessive quantifiers throughout: a text that does not match is given up in one pass, too.
+_BARE = r"[A-Za-z0-9_-]++"
+_BASIC = r'"(?:[^"\\\n]++|\\.)*+"'
+_LITERAL = r"'[^'\n]*+'"
+_KEY = rf"(?:{_BARE}|{_BASIC}|{_LITERAL})"
+_DOTTED_KEY = rf"{_KEY}(?:[ \t]*+\.[ \t]*+{_KEY})*+"
+_COMMENT = r"\#[^\n]*+"
+
+_BLANK = re.compile(rf"(?:[ \t\r\n]++|{_COMMENT})*+")
+_LINE_END = re.compile(rf"[ \t]*+(?:{_COMMENT})?+(?:\r?\n|\Z)")
+_ASSIGNMENT = re.compile(rf"({_DOTTED_KEY})[ \t]*+=[ \t]*+")
+_HEADER = re.compile(rf"\[(?:\[[ \t]*+(?P<array>{_DOTTED_KEY})[ \t]*+\]|[ \t]*+(?P<table>{_DOTTED_KEY})[ \t]*+)\]")
+_KEY_PART = re.compile(rf"({_BARE})|({_BASIC})|({_LITERAL})")
+
+# A multi-line string may end in one or two quotes of its own before the three that close it.
+_VALUE = re.compile(
+    r"""
+    "{3} (?:\r?\n)?+ (?P<multiline_basic> (?: [^"\\]++ | \\. | "{1,2}(?!") )*+ "{0,2} ) "{3}
+  | '{3} (?:\r?\n)?+ (?P<multiline_literal> (?: [^']++ | '{1,2}(?!') )*+ '{0,2} ) '{3}
+  | " (?P<basic> (?: [^"\\\n]++ | \\. )*+ ) "
+  | ' (?P<literal> [^'\n]*+ ) '
+  | (?P<scalar> [A-Za-z0-9_+.:-]++ (?: [ ][0-9]{2}:[0-9:.+Z-]++ )?+ )
+  | (?P<array> \[ )
+  | (?P<table> \{ )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_QUOTES = {"multiline_basic": '"""', "multiline_literal": "'''", "basic": '"', "literal": "'"}
+
+_ESCAPE = re.compile(
+    r"""
+    \\ (?: (["\\bfnrte]) | x([0-9A-Fa-f]{2}) | u([0-9A-Fa-f]{4}) | U([0-9A-Fa-f]{8}) | [ \t]*\n[ \t\n]* )
+    """,
+    re.VERBOSE,
+)
+_SHORT_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "e": "\x1b"}
+
+
+class _Scanner:
+    """One pass over one document.
+
+    Each method that reads something takes the offset where it stands and returns the offset behind it.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.spans: dict[KeyPath, StringSpan] = {}
+        self.tables: dict[KeyPath, int] = {}  # arrays of tables, with the index of their newest table
+        self.line = 1
+        self.counted = 0  # line ends before this offset are counted in self.line
+
+    def document(self) -> dict[KeyPath, StringSpan]:
+        text = self.text
+        table: KeyPath = ()
+        position = self.blank(0)
+        while position < len(text):
+            if text[position] == "[":
+                header = self.found(_HEADER.match(text, position), position, "a table header")
+                table = self.opened(header)
+                position = header.end()
+            else:
+                position = self.assignment(position, table)
+            position = self.found(_LINE_END.match(text, position), position, "the end of the line").end()
+            position = self.blank(position)
+        return self.spans
+
+    def opened(self, header: re.Match[str]) -> KeyPath:
+        """The path that a table header stands for: arrays of tables on its way mean their newest table."""
+        array = header["array"]
+        path: KeyPath = ()
+        *parents, last = _key_parts(array or header["table"])
+        for key in parents:
+            path = (*path, key)
+            if path in self.tables:
+                path = (*path, self.tables[path])
+        path = (*path, last)
+        if array:
+            self.tables[path] = self.tables.get(path, -1) + 1
+            path = (*path, self.tables[path])
+        return path
+
+    def assignment(self, position: int, table: KeyPath) -> int:
+        match = self.found(_ASSIGNMENT.match(self.text, position), position, "a key and its value")
+        return self.value(match.end(), table + _key_parts(match[1]))
+
+    def value(self, position: int, path: KeyPath) -> int:
+        match = self.found(_VALUE.match(self.text, position), position, "a value")
+        match match.lastgroup:
+            case "multiline_basic" | "multiline_literal" | "basic" | "literal" as kind:
+                return self.string(match, kind, path)
+            case "array":
+                return self.array(match.end(), path)
+            case "table":
+                return self.inline_table(match.end(), path)
+            case _:  # a number, a date or a boolean
+                return match.end()
+
+    def string(self, match: re.Match[str], kind: str, path: KeyPath) -> int:
+        self.line += self.text.count("\n", self.counted, match.start())
+        self.counted = match.start()
+        value = match[kind]
+        if kind.startswith("multiline"):
+            value = value.replace("\r\n", "\n")  # as tomllib does
+        if "\\" in value and kind.endswith("basic"):
+            value = _unescaped(value)
+        self.spans[path] = StringSpan(path, match.start(kind), match.end(kind), _QUOTES[kind], value, self.line)
+        return match.end()
+
+    def array(self, position: int, path: KeyPath) -> int:
+        position = self.blank(position)
+        index = 0
+        while not self.text.startswith("]", position):
+            position = self.separated(self.value(position, (*path, index)), "]")
+            index += 1
+        return position + 1
+
+    def inline_table(self, position: int, path: KeyPath) -> int:
+        position = self.blank(position)
+        while not self.text.startswith("}", position):
+            position = self.separated(self.assignment(position, path), "}")
+        return position + 1
+
+    def separated(self, position: int, close: str) -> int:
+        """From behind an item to the next one or to the bracket that closes."""
+        position = self.blank(position)
+        if self.text.startswith(",", position):
+            return self.blank(position + 1)
+        if self.text.startswith(close, position):
+            return position
+        raise self.lost(position, f"a comma or {close}")
+
+    def blank(self, position: int) -> int:
+        """Over white space, line ends and comments."""
+        match = _BLANK.match(self.text, position)
+        return match.end() if match else position
+
+    def found(self, match: re.Match[str] | None, position: int, expected: str) -> re.Match[str]:
+        if match is None:
+            raise self.lost(position, expected)
+        return match
+
+    def lost(self, position: int, expected: str) -> ValueError:
+        line = self.text.count("\n", 0, position) + 1
+        column = position - self.text.rfind("\n", 0, position)
+        return ValueError(f"not TOML: {expected} was expected at line {line}, column {column}")
+
+
+def _key_parts(dotted: str) -> tuple[str, ...]:
+    if dotted.isidentifier():  # no quotes, dots or spaces: most keys
+        return (dotted,)
+    return tuple(
+        bare or literal[1:-1] or _unescaped(basic[1:-1]) for bare, basic, literal in _KEY_PART.findall(dotted)
+    )
+
+
+def _unescaped(raw: str) -> str:
+    return _ESCAPE.sub(_resolved, raw) if "\\" in raw else raw
+
+
+def _resolved(escape: re.Match[str]) -> str:
+    match escape.lastindex:
+        case None:  # a backslash at the end of a line: it and the white space behind it are nothing
+            return ""
+        case 1:
+            return _SHORT_ESCAPES.get(escape[1], escape[1])
+        case group:
+            return chr(int(escape[group], 16))
+
+
+# --- writing ---------------------------------------------------------------------------------------
+
+_CONTROL = r"\x00-\x08\x0b-\x1f\x7f"  # all but tab and line feed
+_NEEDS_ESCAPE = re.compile(rf'["\\\n{_CONTROL}]')
+# A quote needs none in a multi-line string unless three meet, or it meets those that close.
+_NEEDS_ESCAPE_MULTILINE = re.compile(rf'[\\{_CONTROL}]|"(?=""|\Z)')
+_NOT_LITERAL = re.compile(rf"['\n{_CONTROL}]")
+_NOT_MULTILINE_LITERAL = re.compile(rf"'''|[{_CONTROL}]")
+_ESCAPES = {char: f"\\{name}" for name, char in _SHORT_ESCAPES.items() if name != "e"} | {
+    '"': r"\"",
+    "\\": r"\\",
+}
+
+
+def _written(value: str, span: StringSpan, text: str) -> str:
+    """The characters that mean a value between the quotes of a span, in the line ends of the text."""
+    if span.quote == '"':
+        return _escaped(value)
+    if span.quote == "'":
+        return _literal(value, _NOT_LITERAL, span)
+    if span.quote == '"""':
+        written = _NEEDS_ESCAPE_MULTILINE.sub(_escape, value)
+    else:
+        written = _literal(value, _NOT_MULTILINE_LITERAL, span)
+    if written.startswith("\n") and text[span.start - 1] != "\n":
+        written = "\n" + written  # TOML trims a line end behind the opening quotes, once
+    return written.replace("\n", "\r\n") if "\r\n" in text else written
+
+
+def _escaped(value: str) -> str:
+    return _NEEDS_ESCAPE.sub(_escape, value)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return _ESCAPES.get(match[0]) or f"\\u{ord(match[0]):04x}"
+
+
+def _literal(value: str, impossible: re.Pattern[str], span: StringSpan) -> str:
+    if impossible.search(value):
+        raise ValueError(f"{value!r} cannot be written in {span.quote} quotes at line {span.line}")
+    return value

@@ -1,0 +1,96 @@
+"""The packages of one checkout and what holds between them."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+from relnox.core import graph
+from relnox.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from relnox.core.packages import DependencyTable, Package
+
+__all__ = ["Workspace"]
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """All packages of a checkout, sorted by name.
+
+    Attributes:
+        packages: The packages; names are unique.
+        warnings: What discovery passed over and why, for the reader.
+    """
+
+    packages: tuple[Package, ...]
+    warnings: tuple[str, ...] = ()
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Package]:
+        """The packages by normalised name."""
+        return {package.name: package for package in self.packages}
+
+    def edges(self, *tables: DependencyTable) -> dict[str, frozenset[str]]:
+        """For every package the packages of this workspace that it needs in these tables."""
+        return {package.name: package.needs(*tables) & self.by_name.keys() for package in self.packages}
+
+    @cached_property
+    def waves(self) -> tuple[tuple[Package, ...], ...]:
+        """Packages in waves: each needs, to be built and to be installed, only packages of earlier waves.
+
+        Extras and dependency groups do not order anything: siblings may name each other there.
+        """
+        order = graph.waves(self.edges("runtime", "build"))
+        return tuple(tuple(self.by_name[name] for name in wave) for wave in order)
+
+    def release_order(self, among: Iterable[Package] | None = None) -> tuple[Package, ...]:
+        """The packages, each after those that it needs; only those `among` when given."""
+        chosen = {package.name for package in (self.packages if among is None else among)}
+        return tuple(package for wave in self.waves for package in wave if package.name in chosen)
+
+    def dependants(self, of: str) -> tuple[Package, ...]:
+        """Packages that name `of` in any of their requirements."""
+        every: tuple[DependencyTable, ...] = ("runtime", "extra", "group", "build")
+        return tuple(package for package in self.packages if of in package.needs(*every))
+
+    def needed_by(self, package: Package) -> frozenset[str]:
+        """Names of the workspace's packages that installing `package` needs, itself left out."""
+        return graph.closure([package.name], self.edges("runtime")) - {package.name}
+
+    def select(self, names: Iterable[str]) -> tuple[Package, ...]:
+        """The packages that these names mean, each a distribution's or a folder's name.
+
+        Raises:
+            Refused: A name means no package, or more than one.
+        """
+        chosen: dict[str, Package] = {}
+        for name in names:
+            package = self._find(name)
+            chosen[package.name] = package
+        return tuple(package for package in self.packages if package.name in chosen)
+
+    def _find(self, name: str) -> Package:
+        if found := self.by_name.get(canonicalize_name(name)):
+            return found
+        in_folder = [package for package in self.packages if name in (package.folder_name, package.folder)]
+        match in_folder:
+            case [package]:
+                return package
+            case []:
+                known = [*self.by_name, *(package.folder_name for package in self.packages)]
+                close = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean {close[0]}?" if close else f"the packages are {', '.join(self.by_name)}"
+                raise Refused(f"there is no package {name} in this workspace", hint=hint)
+            case several:
+                folders = ", ".join(package.folder for package in several)
+                raise Refused(
+                    f"{name} is the name of more than one folder: {folders}",
+                    hint=f"name the distribution: --package {several[0].name}",
+                )

@@ -1,0 +1,84 @@
+"""The error tree: one class per kind of ending, each with the exit code that is its contract.
+
+A message says what happened and to which package and file; the hint is a command or an edit that
+helps. A user's mistake is always one of these; anything else that is raised is a bug.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+__all__ = [
+    "Conflict",
+    "ExitCode",
+    "Failed",
+    "PartlyPublic",
+    "Refused",
+    "RelnoxError",
+    "TryLater",
+]
+
+
+class ExitCode(IntEnum):
+    """How a run ended, for programs; the numbers are a contract."""
+
+    DONE = 0
+    REFUSED = 1
+    FAILED = 2
+    PARTLY_PUBLIC = 3
+    NEEDS_A_PERSON = 4
+    TRY_LATER = 5
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+    @classmethod
+    def worst(cls, codes: list[ExitCode]) -> ExitCode:
+        """The code that speaks for several: a signal first, then 4, 3, 5, 2, 1, and 0 for none."""
+        order = (cls.INTERRUPTED, cls.TERMINATED, cls.NEEDS_A_PERSON, cls.PARTLY_PUBLIC, cls.TRY_LATER)
+        return next((code for code in (*order, cls.FAILED, cls.REFUSED) if code in codes), cls.DONE)
+
+
+class RelnoxError(Exception):
+    """A release that cannot go on, told to a person.
+
+    Args:
+        message: What happened, to which package and file; one sentence without a full stop, or a few lines.
+        hint: What to do about it, preferably a command that can be pasted.
+    """
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class Refused(RelnoxError):
+    """Nothing was changed: usage, configuration, a guard, or input that cannot be right."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class Failed(RelnoxError):
+    """Something was tried and did not work; nothing is public."""
+
+    exit_code = ExitCode.FAILED
+
+
+class PartlyPublic(RelnoxError):
+    """Some files of a release are on the index and some are not; the same command finishes it."""
+
+    exit_code = ExitCode.PARTLY_PUBLIC
+
+
+class Conflict(RelnoxError):
+    """Another file of that name, another commit under that tag: a person has to decide."""
+
+    exit_code = ExitCode.NEEDS_A_PERSON
+
+
+class TryLater(RelnoxError):
+    """The index is down, or does not list yet what it has stored."""
+
+    exit_code = ExitCode.TRY_LATER

@@ -1,0 +1,234 @@
+"""From a folder of source to archives that were looked into, and the record of them."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from relnox import process
+from relnox.building import archives
+from relnox.building.backend import Workshop, build_package
+from relnox.building.environments import find_python
+from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT, Distribution, Manifest
+from relnox.errors import Failed
+from relnox.source.edits import replace_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from relnox.core.steps import Build, CheckDistributions, CleanFolder, RunTests, WriteManifest
+    from relnox.executor.run import Run
+
+__all__ = ["Building", "Checking", "Cleaning", "Testing", "WritingManifest"]
+
+_TEST_LIMIT = 3600.0
+
+
+@dataclass
+class Cleaning:
+    """Removes the files of a folder of artefacts."""
+
+    step: CleanFolder
+    run: Run
+
+    def check(self) -> str | None:
+        """Done when none of them is there."""
+        return None if self._left() else "nothing to remove"
+
+    def do(self) -> None:
+        """Remove them."""
+        for path in self._left():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+    def prove(self) -> str:
+        """None is there."""
+        if left := self._left():
+            raise Failed(f"{left[0]} is still there", hint="who else writes into that folder?")
+        return f"{len(self.step.files)} files removed"
+
+    def _left(self) -> list[Path]:
+        folder = self.run.root / self.step.folder
+        return [path for name in self.step.files if (path := folder / name).exists() or path.is_symlink()]
+
+
+@dataclass
+class Building:
+    """Builds a package into a staging folder; what holds against the plan moves to its place."""
+
+    step: Build
+    run: Run
+
+    def check(self) -> str | None:
+        """A build is always made anew."""
+        return None
+
+    def do(self) -> None:
+        """Build, look into the archives, move them to their place."""
+        output = self.run.root / self.step.output
+        output.mkdir(parents=True, exist_ok=True)
+        staging = output / f".relnox-{self.step.package}"
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir()
+        try:
+            workshop = Workshop(
+                installer=self.run.installer(self.step.installer),
+                scratch=self.run.folder(self.step.key),
+                variables=self.run.variables(more=_reproducible(self.step.epoch)),
+                installing=self.run.variables(own_indexes=True),
+                on_line=self.run.tell(self.step),
+            )
+            made = build_package(self.step.package, self.run.root / self.step.folder, staging, workshop)
+            distributions = [self._inspected(path) for path in made]
+            for path in made:
+                path.replace(output / path.name)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        self.run.built[self.step.package] = distributions
+
+    def prove(self) -> str:
+        """The archives are in their place, with the bytes that were looked into."""
+        for built in self.run.built[self.step.package]:
+            _same_bytes(self.run.root / self.step.output / built.filename, built)
+        return ", ".join(built.filename for built in self.run.built[self.step.package])
+
+    def _inspected(self, path: Path) -> Distribution:
+        """The archive as the manifest will tell it, if it is what was planned."""
+        archive = archives.read(path)
+        findings = archives.verify(archive, name=self.step.package, version=self.step.version)
+        for finding in findings:
+            self.run.tell(self.step)(f"{finding.level}: {finding.file}: {finding.message}")
+        bad = [finding for finding in findings if finding.level == "error" or self.step.strict]
+        if bad:
+            listed = "\n".join(f"  {finding.file}: {finding.message}" for finding in bad)
+            raise Failed(f"{self.step.package}: the built archive is not right:\n{listed}", hint=bad[0].hint)
+        digests = archives.digests(path)
+        return Distribution(
+            package=archive.name,
+            version=archive.version,
+            filename=path.name,
+            kind=archive.kind,
+            size=digests.size,
+            sha256=digests.sha256,
+            blake2b_256=digests.blake2b_256,
+        )
+
+
+@dataclass
+class Testing:
+    """Runs the project's tests against the built wheel, in a fresh environment."""
+
+    step: RunTests
+    run: Run
+
+    def check(self) -> str | None:
+        """Tests are always run."""
+        return None
+
+    def do(self) -> None:
+        """Install the wheels, run the command in the package's folder."""
+        installer = self.run.installer(self.step.installer)
+        folder = self.run.folder(self.step.key)
+        variables = self.run.variables(own_indexes=True)
+        environment = installer.create(folder / "env", find_python(""), env=variables)
+        wheels = [
+            str(self.run.root / self.step.output / built.filename)
+            for package in (self.step.package, *self.step.siblings)
+            for built in self.run.built[package]
+            if built.kind == "wheel"
+        ]
+        installer.install(
+            environment, [*wheels, *self.step.requires], env=variables, on_line=self.run.tell(self.step)
+        ).check(f"{self.step.package}: installing the wheel for its tests")
+        process.run(
+            self.step.command,
+            cwd=self.run.root / self.step.folder,
+            env=environment.variables(self.run.variables(more=dict(self.step.environment))),
+            timeout=_TEST_LIMIT,
+            on_line=self.run.tell(self.step),
+        ).check(f"{self.step.package}: the tests ({' '.join(self.step.command)})", hint="mend what the tests show")
+
+    def prove(self) -> str:
+        """The command's success is all there is to see."""
+        return "the tests pass on the built wheel"
+
+
+@dataclass
+class Checking:
+    """Checks all archives together, in one start of twine."""
+
+    step: CheckDistributions
+    run: Run
+
+    def check(self) -> str | None:
+        """A check is always made."""
+        return None if self.run.built else "nothing was built"
+
+    def do(self) -> None:
+        """Run `twine check`."""
+        strict = ["--strict"] if self.step.strict else []
+        files = [
+            self.run.root / self.step.output / each.filename for built in self.run.built.values() for each in built
+        ]
+        variables = self.run.variables(more={"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"})
+        process.run(
+            [sys.executable, "-m", "twine", "check", *strict, *files],
+            env=variables,
+            on_line=self.run.tell(self.step),
+        ).check("twine check", hint="mend the metadata that is named; without --strict warnings pass")
+
+    def prove(self) -> str:
+        """What was checked."""
+        return f"{sum(map(len, self.run.built.values()))} archives pass twine check"
+
+
+@dataclass
+class WritingManifest:
+    """Writes what was built, in both spellings."""
+
+    step: WriteManifest
+    run: Run
+    manifest: Manifest = field(init=False)
+
+    def check(self) -> str | None:
+        """The manifest follows every build."""
+        return None
+
+    def do(self) -> None:
+        """Write the spelling for people first: the other one is what counts."""
+        output = self.run.root / self.step.output
+        self.manifest = Manifest(
+            distributions=tuple(each for name, _ in self.step.order for each in self.run.built.get(name, ())),
+            commit=self.step.commit,
+            dirty=self.step.dirty,
+            time=datetime.now(UTC).isoformat(timespec="seconds"),
+            needs=self.step.order,
+        )
+        replace_file(output / MANIFEST_TEXT, self.manifest.to_text().encode())
+        replace_file(output / MANIFEST_JSON, self.manifest.to_json().encode())
+
+    def prove(self) -> str:
+        """It reads back as written."""
+        path = self.run.root / self.step.output / MANIFEST_JSON
+        if Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path)) != self.manifest:
+            raise Failed(f"{path} does not read as it was written", hint="does something else write it?")
+        return f"{self.step.output}/{MANIFEST_JSON}"
+
+
+def _same_bytes(path: Path, built: Distribution) -> None:
+    digests = archives.digests(path)
+    if digests.sha256 != built.sha256:
+        raise Failed(
+            f"{path.name} changed after it was built: {digests.sha256} instead of {built.sha256}",
+            hint="who else writes into that folder? build again",
+        )
+
+
+def _reproducible(epoch: int | None) -> dict[str, str]:
+    """Variables that keep the clock, the place and the language out of the archives."""
+    return {"TZ": "UTC", "LC_ALL": "C.UTF-8"} | ({} if epoch is None else {"SOURCE_DATE_EPOCH": str(epoch)})

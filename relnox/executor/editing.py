@@ -1,0 +1,152 @@
+"""Files, commit, tags, push: a bump as one transaction.
+
+Every step looks first whether it is done, so that an interrupted bump goes on where it was. A local step that
+fails takes the ones before it back; a push that fails leaves them, to be pushed by the same command again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from relnox.errors import Conflict, Failed
+from relnox.source import edits
+
+if TYPE_CHECKING:
+    from relnox.core.steps import Commit, CreateTags, EditFiles, Push, Tag
+    from relnox.executor.run import Run
+    from relnox.source.git import Git
+
+__all__ = ["Committing", "EditingFiles", "Pushing", "Tagging"]
+
+
+@dataclass
+class EditingFiles:
+    """Edits files, all or none."""
+
+    step: EditFiles
+    run: Run
+
+    def check(self) -> str | None:
+        """Done when every file is as it should become."""
+        return "the files are edited already" if edits.is_applied(self.run.root, self.step.edits) else None
+
+    def do(self) -> None:
+        """Edit."""
+        edits.apply(self.run.root, self.step.edits)
+        self.run.undo.callback(edits.apply, self.run.root, edits.reverse(self.step.edits))
+
+    def prove(self) -> str:
+        """Every file reads as planned."""
+        if not edits.is_applied(self.run.root, self.step.edits):
+            raise Failed("the files do not read as they were written", hint="does something else write them?")
+        return f"{len(self.step.edits)} files"
+
+
+@dataclass
+class Committing:
+    """Commits exactly the edited files."""
+
+    step: Commit
+    run: Run
+
+    def check(self) -> str | None:
+        """Done when the present commit holds the edited files as they are in the checkout."""
+        git = _git(self.run)
+        head = git.head()
+        done = head is not None and git.matches_head(edit.file for edit in self.step.edits)
+        return f"committed already, in {head[:10]}" if done and head else None
+
+    def do(self) -> None:
+        """Commit; a commit that a hook changed is taken back."""
+        git = _git(self.run)
+        before = git.head()
+        self.run.undo.callback(git.reset_to, before)
+        git.commit(self.step.message, [edit.file for edit in self.step.edits])
+
+    def prove(self) -> str:
+        """The commit holds the files as planned."""
+        git = _git(self.run)
+        if not git.matches_head(edit.file for edit in self.step.edits):
+            raise Failed(
+                "the commit does not hold the files as they were planned: a hook changed them",
+                hint="let the hook accept the files as relnox writes them",
+            )
+        if not edits.is_applied(self.run.root, self.step.edits):
+            raise Failed("a commit hook changed the files", hint="let the hook accept them as relnox writes them")
+        return (git.head() or "")[:10]
+
+
+@dataclass
+class Tagging:
+    """Creates annotated tags on the present commit."""
+
+    step: CreateTags
+    run: Run
+
+    def check(self) -> str | None:
+        """Done when every tag leads to the present commit."""
+        return None if self._missing() else "the tags are there, on this commit"
+
+    def do(self) -> None:
+        """Create those that are missing, each taken back if a later one fails."""
+        git = _git(self.run)
+        head = git.head() or ""
+        for tag in self._missing():
+            git.create_tag(tag, head)
+            self.run.undo.callback(git.delete_tag, tag.name)
+
+    def prove(self) -> str:
+        """Every tag leads to the present commit."""
+        if missing := self._missing():
+            raise Failed(f"the tag {missing[0].name} is not there", hint="git tag --list")
+        return ", ".join(tag.name for tag in self.step.tags)
+
+    def _missing(self) -> list[Tag]:
+        git = _git(self.run)
+        head, present = git.head(), git.tags()
+        for tag in self.step.tags:
+            if present.get(tag.name, head) != head:
+                raise Conflict(
+                    f"the tag {tag.name} is there and leads to another commit, {present[tag.name][:10]}",
+                    hint=f"git show {tag.name}; then choose another version, or delete a wrong tag",
+                )
+        return [tag for tag in self.step.tags if tag.name not in present]
+
+
+@dataclass
+class Pushing:
+    """Pushes branch and tags, all or none; what the remote holds decides, not the exit status."""
+
+    step: Push
+    run: Run
+
+    def check(self) -> str | None:
+        """Done when the remote has all of it."""
+        return f"{self.step.to} has it already" if not self._missing() else None
+
+    def do(self) -> None:
+        """Push. A push that was cut off may have arrived: the remote is asked before it counts as failed."""
+        try:
+            _git(self.run).push(self.step.to, self.step.branch, self.step.tags)
+        except Failed:
+            if self._missing():
+                raise
+
+    def prove(self) -> str:
+        """The remote has all of it."""
+        if missing := self._missing():
+            raise Failed(f"{self.step.to} does not have {missing[0]}", hint=f"git ls-remote {self.step.to}")
+        return f"{self.step.to} has the branch and {len(self.step.tags)} tags"
+
+    def _missing(self) -> list[str]:
+        git = _git(self.run)
+        remote, local = git.remote_refs(self.step.to), git.local_refs()
+        wanted = [f"refs/heads/{self.step.branch}", *(f"refs/tags/{tag}" for tag in self.step.tags)]
+        return [ref for ref in wanted if remote.get(ref) != local.get(ref)]
+
+
+def _git(run: Run) -> Git:
+    if run.git is None:
+        raise Failed("this is no git checkout", hint="git init")
+    return run.git

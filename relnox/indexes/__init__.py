@@ -1,0 +1,125 @@
+"""Package indexes: where they are, what they hold, how a file is sent to one, and one of our own."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from relnox.indexes import targets
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    from relnox.core.config import Config
+    from relnox.indexes.client import IndexFile
+    from relnox.indexes.credentials import Credentials
+
+__all__ = ["Indexes"]
+
+
+class Indexes:
+    """The indexes that a project's tasks name, each opened when it is first asked.
+
+    Args:
+        config: The project's settings.
+        folder: Where the embedded index keeps its files.
+        environment: Variables that may hold credentials.
+    """
+
+    def __init__(self, config: Config, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+        self._config = config
+        self._folder = folder
+        self._environment = os.environ if environment is None else environment
+        self._targets: dict[str, targets.Target] = {}
+        self._credentials: dict[str, Credentials] = {}
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    @property
+    def trusted_simple_url(self) -> str:
+        """The simple API that third-party requirements are installed from."""
+        return targets.trusted_simple_url(self._config)
+
+    def target(self, name: str) -> targets.Target:
+        """The index of that name; the embedded one is started.
+
+        Raises:
+            Refused: There is no such index.
+        """
+        if name not in self._targets:
+            self._targets[name] = self._embedded() if name == targets.EMBEDDED else self._known(name)
+        return self._targets[name]
+
+    def is_production(self, name: str) -> bool:
+        """Whether what is sent there is public for good, or reaches the production index under another name."""
+        if name == targets.EMBEDDED:
+            return False
+        target = self.target(name)
+        return target.production or targets.is_production_host(target, self._config)
+
+    def files(self, index: str, project: str) -> Mapping[str, IndexFile]:
+        """What an index lists of a project, asked anew each time."""
+        from relnox.indexes import client
+
+        return client.listed_files(self.target(index).simple_url, project)
+
+    def download(self, file: IndexFile, to: Path) -> str:
+        """Fetch a file and return its SHA-256 (hex)."""
+        from relnox.indexes import client
+
+        return client.download(file, to)
+
+    def credentials(self, index: str) -> Credentials:
+        """Who uploads to an index.
+
+        Raises:
+            Refused: Nobody can be found.
+        """
+        from relnox.indexes import credentials
+
+        if index == targets.EMBEDDED:
+            return credentials.Credentials(
+                "relnox", credentials.Secret("no account is needed"), "the embedded index"
+            )
+        if index not in self._credentials:
+            self._credentials[index] = credentials.find(self.target(index), self._environment)
+        return self._credentials[index]
+
+    def upload(self, index: str, path: Path) -> None:
+        """Send a file to an index once; see `uploader.send` for what is raised."""
+        from relnox.indexes import uploader
+
+        uploader.send(path, self.target(index), self.credentials(index))
+
+    def clear_embedded(self) -> None:
+        """Remove everything that the embedded index holds."""
+        from relnox.indexes.embedded import EmbeddedIndex
+
+        EmbeddedIndex(self._folder).clear()
+
+    def _known(self, name: str) -> targets.Target:
+        return targets.resolve(name, self._config)
+
+    def _embedded(self) -> targets.Target:
+        from relnox.indexes.embedded import EmbeddedIndex
+
+        self._folder.mkdir(parents=True, exist_ok=True)
+        index = EmbeddedIndex(self._folder, trusted_simple_url=self.trusted_simple_url)
+        self._open.enter_context(index)
+        return targets.Target(
+            name=targets.EMBEDDED,
+            upload_url=index.upload_url,
+            simple_url=index.simple_url,
+            production=False,
+        )

@@ -1,0 +1,136 @@
+"""Read an index: which files of a project it lists, with which hashes, and what it serves."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
+
+from relnox import network
+from relnox.errors import Failed, TryLater
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["IndexFile", "download", "listed_files"]
+
+_ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+_CHUNK = 1 << 20
+_OK = 200
+_GONE = (404, 410)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexFile:
+    """A file as an index lists it.
+
+    Attributes:
+        filename: Its name.
+        url: Where it can be fetched.
+        sha256: Hex digest, or None where the index tells none.
+        upload_time: ISO 8601, or None (PEP 700).
+        yanked: Whether installers pass it over (PEP 592).
+    """
+
+    filename: str
+    url: str
+    sha256: str | None
+    upload_time: str | None = None
+    yanked: bool = False
+
+
+def listed_files(simple_url: str, project: str) -> dict[str, IndexFile]:
+    """The files of a project by name; empty where the index does not know the project.
+
+    Caches on the way are asked to look again.
+
+    Args:
+        simple_url: The index's simple API, with a slash at the end.
+        project: Normalised name (PEP 503).
+
+    Raises:
+        TryLater: The index does not answer.
+        Failed: The index refuses to answer, or what it answers is no listing.
+    """
+    page = urljoin(simple_url, f"{project}/")
+    response = network.get(page, {"Accept": _ACCEPT, "Cache-Control": "no-cache"})
+    with response:
+        # A redirect that leaves the index says that it does not hold the project.
+        if response.status_code in _GONE or response.is_redirect:
+            return {}
+        if response.status_code != _OK:
+            raise Failed(
+                f"{urlsplit(page).netloc} answers {response.status_code} {response.reason} for {project}",
+                hint="is the address of the index right, and may you read it?",
+            )
+        if "json" in response.headers.get("Content-Type", ""):
+            files = _from_json(response.json(), page)
+        else:
+            files = _from_html(response.text, page)
+    return {file.filename: file for file in files}
+
+
+def download(file: IndexFile, to: Path) -> str:
+    """Fetch a file and return its SHA-256 (hex).
+
+    Raises:
+        TryLater: The index lists the file but does not serve it.
+    """
+    response = network.get(file.url, {"Cache-Control": "no-cache"}, stream=True)
+    digest = hashlib.sha256()
+    with response, to.open("wb") as out:
+        if response.status_code != _OK:
+            raise TryLater(
+                f"{file.filename} is listed, but fetching it gives {response.status_code} {response.reason}",
+                hint="type the same command again in a few minutes",
+            )
+        for chunk in response.iter_content(_CHUNK):
+            digest.update(chunk)
+            out.write(chunk)
+    return digest.hexdigest()
+
+
+def _from_json(document: Any, page: str) -> list[IndexFile]:
+    """A project page of PEP 691 and PEP 700."""
+    return [
+        IndexFile(
+            filename=entry["filename"],
+            url=urljoin(page, entry["url"]),
+            sha256=entry.get("hashes", {}).get("sha256"),
+            upload_time=entry.get("upload-time"),
+            yanked=bool(entry.get("yanked", False)),
+        )
+        for entry in document["files"]
+    ]
+
+
+def _from_html(text: str, page: str) -> list[IndexFile]:
+    """A project page of PEP 503: the hash is the link's fragment."""
+    parser = _Anchors()
+    parser.feed(text)
+    files = []
+    for attributes in parser.anchors:
+        url = urljoin(page, attributes.get("href") or "")
+        parts = urlsplit(url)
+        algorithm, _, digest = parts.fragment.partition("=")
+        files.append(
+            IndexFile(
+                filename=parts.path.rsplit("/", 1)[-1],
+                url=parts._replace(fragment="").geturl(),
+                sha256=digest if algorithm == "sha256" else None,
+                yanked="data-yanked" in attributes,
+            )
+        )
+    return files
+
+
+class _Anchors(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.anchors: list[dict[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "a":
+            self.anchors.append(dict(attrs))

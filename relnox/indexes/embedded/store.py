@@ -1,0 +1,321 @@
+"""Keep distributions in a folder that several processes may share.
+
+    FOLDER/files/<file name>/       an upload: the file, its wheel's metadata, and what was noted about it
+    FOLDER/incoming/<random>/       an upload under way
+
+An upload is prepared and fsynced in `incoming` and then renamed as a whole. It is there completely or not at
+all, and the first one wins: a folder cannot be renamed onto one that has something in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import zipfile
+import zlib
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Self
+
+from packaging.utils import parse_sdist_filename, parse_wheel_filename
+
+from relnox.errors import Conflict, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import TracebackType
+    from typing import BinaryIO
+
+    from packaging.version import Version
+
+__all__ = ["Incoming", "Store", "StoredFile", "identify"]
+
+_FILE = "file"
+_METADATA = "metadata"
+_NOTE = "upload.json"
+_METADATA_LIMIT = 1 << 24
+# `packaging` lets a wheel's tags be anything, slashes included. What is left here needs no quoting in a path,
+# an URL or a page either.
+_FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
+_NAME_HINT = "build the file with `nox -s build-all`, and do not rename it"
+_UNREADABLE_ARCHIVE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    RuntimeError,  # encrypted, or a compression that this Python lacks
+    ValueError,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Note:
+    """What is written down beside a file, as `upload.json` spells it."""
+
+    size: int
+    sha256: str
+    blake2_256: str
+    upload_time: str
+    requires_python: str | None
+    metadata_sha256: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredFile(_Note):
+    """A distribution that the store holds.
+
+    Attributes:
+        filename: Its name.
+        project: Normalised name of its project (PEP 503).
+        version: Its version.
+        size: In bytes.
+        sha256: Hex digest, taken as the file arrived: one that is changed later no longer fits it.
+        blake2_256: Hex digest of BLAKE2b with 32 bytes.
+        upload_time: ISO 8601, UTC, with microseconds (PEP 700).
+        requires_python: As it was declared at the upload, or None.
+        metadata_sha256: Hex digest of a wheel's `METADATA` (PEP 658); None when it could not be read.
+    """
+
+    filename: str
+    project: str
+    version: Version
+
+
+@lru_cache(maxsize=4096)
+def identify(filename: str) -> tuple[str, Version]:
+    """The normalised project and the version that a distribution's name tells.
+
+    Raises:
+        Refused: It is neither a wheel's nor a source distribution's name.
+    """
+    if not _FILENAME.fullmatch(filename):
+        raise Refused(
+            f"{filename!a} is no file name for an index: only letters, digits and . _ + ! - may stand in it",
+            hint=_NAME_HINT,
+        )
+    try:
+        if filename.endswith(".whl"):
+            project, version, _build, _tags = parse_wheel_filename(filename)
+        else:
+            project, version = parse_sdist_filename(filename)
+    except ValueError as error:
+        raise Refused(
+            f"{filename} is not the name of a wheel or a source distribution: {error}", hint=_NAME_HINT
+        ) from error
+    return project, version
+
+
+class Store:
+    """The files of an index.
+
+    Args:
+        folder: Where they are kept; made when it is not there.
+
+    Raises:
+        Refused: The folder can be neither made nor written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._files = folder / "files"
+        self._incoming = folder / "incoming"
+        try:
+            self._files.mkdir(parents=True, exist_ok=True)
+            self._incoming.mkdir(exist_ok=True)
+        except OSError as error:
+            raise Refused(
+                f"{folder} cannot hold the embedded index: {error.strerror}",
+                hint="name a folder that you may write to",
+            ) from error
+
+    def projects(self) -> list[str]:
+        """Normalised names of the projects that have a file here, sorted."""
+        return sorted({project for _, project, _ in self._entries()})
+
+    def files(self, project: str) -> list[StoredFile]:
+        """The files of a project, by version and then by name.
+
+        Args:
+            project: Normalised name.
+        """
+        found = [self.find(filename) for filename, owner, _ in self._entries() if owner == project]
+        held = [file for file in found if file is not None]
+        return sorted(held, key=lambda file: (file.version, file.filename))
+
+    def find(self, filename: str) -> StoredFile | None:
+        """What is known of a file; None when there is none of that name."""
+        try:
+            project, version = identify(filename)
+            note = _Note(**json.loads((self._files / filename / _NOTE).read_bytes()))
+        except (Refused, FileNotFoundError, NotADirectoryError):
+            return None
+        return StoredFile(**asdict(note), filename=filename, project=project, version=version)
+
+    def open_file(self, filename: str) -> BinaryIO | None:
+        """A file's content; None when there is none of that name."""
+        return self._open(filename, _FILE)
+
+    def open_metadata(self, filename: str) -> BinaryIO | None:
+        """A wheel's `METADATA`; None when there is no such wheel, or none could be read from it."""
+        return self._open(filename, _METADATA)
+
+    def receive(self) -> Incoming:
+        """Begin an upload: a `with` statement, after which nothing of it is left unless it was kept."""
+        return Incoming(self._files, Path(tempfile.mkdtemp(dir=self._incoming)), self)
+
+    def clear(self) -> None:
+        """Forget every file. An upload that is under way is lost too."""
+        # Moved out before they are deleted: nobody sees half of an upload.
+        bin_ = Path(tempfile.mkdtemp(dir=self._incoming))
+        for entry in self._files.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # another process is clearing as well
+                entry.rename(bin_ / entry.name)
+        for leftover in self._incoming.iterdir():
+            shutil.rmtree(leftover, ignore_errors=True)
+
+    def _entries(self) -> Iterator[tuple[str, str, Version]]:
+        """File name, project and version of all files."""
+        for entry in self._files.iterdir():
+            with contextlib.suppress(Refused):  # what somebody else has put into the folder
+                yield entry.name, *identify(entry.name)
+
+    def _open(self, filename: str, part: str) -> BinaryIO | None:
+        try:
+            identify(filename)
+            return (self._files / filename / part).open("rb")
+        except (Refused, FileNotFoundError, NotADirectoryError):
+            return None
+
+
+class _Digest(Protocol):
+    """What hashlib's objects have in common."""
+
+    def update(self, data: bytes, /) -> None: ...
+    def hexdigest(self) -> str: ...
+
+
+class Incoming:
+    """A file on its way into the store; made by `Store.receive`."""
+
+    def __init__(self, files: Path, folder: Path, store: Store) -> None:
+        self._files = files
+        self._folder = folder
+        self._store = store
+        self._content = (folder / _FILE).open("xb")
+        self._size = 0
+        self._digests: dict[str, _Digest] = {
+            "sha256": hashlib.sha256(),
+            "blake2_256": hashlib.blake2b(digest_size=32),
+            "md5": hashlib.md5(usedforsecurity=False),
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._content.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def write(self, piece: bytes) -> None:
+        """Add the next bytes of the file."""
+        self._content.write(piece)
+        self._size += len(piece)
+        for digest in self._digests.values():
+            digest.update(piece)
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """Hex digests of what has arrived: `sha256`, `blake2_256` and `md5`."""
+        return {name: digest.hexdigest() for name, digest in self._digests.items()}
+
+    def keep(self, filename: str, *, requires_python: str | None = None) -> bool:
+        """Put the file into the store, for good.
+
+        Args:
+            filename: Its name.
+            requires_python: What is listed for it (PEP 503's `data-requires-python`).
+
+        Returns:
+            Whether it is new: False when the store holds the very same file already.
+
+        Raises:
+            Refused: No distribution has such a name.
+            Conflict: The store holds another file of that name.
+        """
+        identify(filename)
+        _sync(self._content)
+        self._content.close()
+        metadata = _wheel_metadata(self._folder / _FILE) if filename.endswith(".whl") else None
+        if metadata is not None:
+            self._write(_METADATA, metadata)
+        digests = self.digests
+        note = _Note(
+            size=self._size,
+            sha256=digests["sha256"],
+            blake2_256=digests["blake2_256"],
+            upload_time=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
+            requires_python=requires_python,
+            metadata_sha256=None if metadata is None else hashlib.sha256(metadata).hexdigest(),
+        )
+        self._write(_NOTE, json.dumps(asdict(note), indent=2).encode())
+        _sync_folder(self._folder)
+        try:
+            self._folder.rename(self._files / filename)
+        except OSError:
+            # Which error means "there is one already" differs between systems: looking tells.
+            held = self._store.find(filename)
+            if held is None:
+                raise
+            if held.sha256 == note.sha256:
+                return False
+            # The public index's own words: clients know them.
+            raise Conflict(
+                f"File already exists ({filename!r}, with blake2_256 hash {held.blake2_256!r}); "
+                f"the one sent has {note.blake2_256!r}",
+                hint="bump the version, or clear the embedded index",
+            ) from None
+        _sync_folder(self._files)
+        return True
+
+    def _write(self, part: str, content: bytes) -> None:
+        with (self._folder / part).open("xb") as file:
+            file.write(content)
+            _sync(file)
+
+
+def _wheel_metadata(wheel: Path) -> bytes | None:
+    """A wheel's `METADATA`; None where the archive does not let it be read."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            found = [
+                entry for entry in archive.infolist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", entry.filename)
+            ]
+            if len(found) != 1 or found[0].file_size > _METADATA_LIMIT:
+                return None
+            return archive.read(found[0])
+    except _UNREADABLE_ARCHIVE:
+        return None
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in a folder last; Windows cannot open folders, and needs no such thing."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,188 @@
+"""Run a program: a list of words, never a shell; its lines as they come; an end in every case."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from relnox.errors import Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+__all__ = ["Completed", "Words", "clean_environment", "run"]
+
+_TAIL = 40
+_GRACE = 5.0
+_SECRET_WORDS = ("TOKEN", "PASSWORD", "PASSWD", "SECRET", "PRIVATE_KEY", "CREDENTIAL")
+_SECRET_PREFIXES = (
+    "TWINE_",
+    "UV_PUBLISH_",
+    "ACTIONS_ID_TOKEN_",
+    "PDM_PUBLISH_",
+    "HATCH_INDEX_",
+    "POETRY_PYPI_",
+)
+_FOREIGN_PREFIXES = ("PYTHON", "VIRTUAL_ENV", "__PYVENV", "COVERAGE_")
+_REDIRECTING_PREFIXES = ("PIP_", "UV_")
+_KEPT = ("PYTHONDONTWRITEBYTECODE", "PIP_CERT", "UV_CACHE_DIR", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS")
+
+
+Words: TypeAlias = "Sequence[str | os.PathLike[str]]"
+"""A program and its arguments."""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A program that ended.
+
+    Attributes:
+        argv: What was run.
+        returncode: Its exit status; negative for a signal.
+        output: What it printed on both streams, or on standard output alone when they were parted.
+    """
+
+    argv: tuple[str, ...]
+    returncode: int
+    output: str
+
+    def check(self, what: str, *, hint: str | None = None) -> Completed:
+        """Itself, if the program succeeded.
+
+        Raises:
+            Failed: It did not; the message holds its last lines.
+        """
+        if self.returncode != 0:
+            tail = "\n".join(f"  | {line}" for line in deque(self.output.splitlines(), _TAIL))
+            raise Failed(
+                f"{what} ended with {_status(self.returncode)}" + (f":\n{tail}" if tail else ""),
+                hint=hint or f"try it by hand: {shlex.join(self.argv)}",
+            )
+        return self
+
+
+def run(  # noqa: PLR0913 - what a process can be given
+    argv: Words,
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    timeout: float | None = None,
+    on_line: Callable[[str], None] | None = None,
+    stderr: bool = True,
+) -> Completed:
+    """Run a program to its end and return what it printed.
+
+    It runs in a process group of its own: Ctrl-C reaches relnox alone, which then decides whether the
+    program may finish. Whatever ends the waiting ends the whole group.
+
+    Args:
+        argv: Program and arguments; no shell reads them.
+        cwd: Folder to run in.
+        env: The whole environment; relnox's own when None.
+        stdin: Text for its standard input; empty when None.
+        timeout: Seconds it may take.
+        on_line: Called with each line, without its end, as it comes.
+        stderr: Whether standard error belongs to the output; otherwise it is dropped.
+
+    Raises:
+        Failed: The program is not there, or took too long.
+    """
+    words = tuple(os.fspath(word) for word in argv)
+    try:
+        child = subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=None if env is None else dict(env),
+            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if stderr else subprocess.DEVNULL,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise Failed(f"{words[0]} cannot be run: {error.strerror}", hint=f"is {words[0]} installed?") from error
+    expired = threading.Event()
+
+    def end() -> None:
+        expired.set()
+        _end_group(child)
+
+    timer = threading.Timer(timeout, end) if timeout is not None else None
+    lines: list[str] = []
+    try:
+        if timer is not None:
+            timer.daemon = True
+            timer.start()
+        if child.stdin is not None:
+            with contextlib.suppress(BrokenPipeError), child.stdin:
+                child.stdin.write(stdin or "")
+        assert child.stdout is not None  # noqa: S101 - it is a pipe
+        with child.stdout:
+            for line in child.stdout:
+                lines.append(line)
+                if on_line is not None:
+                    on_line(line.rstrip("\r\n"))
+        child.wait()
+    except BaseException:
+        _end_group(child)
+        raise
+    finally:
+        if timer is not None:
+            timer.cancel()
+    if expired.is_set():
+        raise Failed(f"{words[0]} did not end within {timeout:g} s", hint=f"try it by hand: {shlex.join(words)}")
+    return Completed(words, child.returncode, "".join(lines))
+
+
+def clean_environment(
+    base: Mapping[str, str], *, own_indexes: bool = False, more: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """An environment for programs that must not see a credential.
+
+    Left out are variables that name secrets, and those that make another Python import from other folders.
+    Proxies and certificates stay. Output is UTF-8.
+
+    Args:
+        base: The variables to start from.
+        own_indexes: Whether pip and uv read the user's configuration. If not, no variable and no file sends
+            them to another index than the one they are told.
+        more: Variables to set.
+    """
+    dropped = _SECRET_PREFIXES + _FOREIGN_PREFIXES + (() if own_indexes else _REDIRECTING_PREFIXES)
+    kept = {
+        name: value
+        for name, value in base.items()
+        if name in _KEPT or not (name.startswith(dropped) or any(word in name.upper() for word in _SECRET_WORDS))
+    }
+    settled = {} if own_indexes else {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1"}
+    return kept | settled | {"PYTHONUTF8": "1"} | dict(more or {})
+
+
+def _end_group(child: subprocess.Popen[str]) -> None:
+    """End a program and what it started: asked first, then not asked."""
+    if sys.platform == "win32":
+        child.kill()
+        child.wait()
+        return
+    for ending in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, ending)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(_GRACE)
+            return
+
+
+def _status(returncode: int) -> str:
+    return f"signal {-returncode}" if returncode < 0 else f"status {returncode}"

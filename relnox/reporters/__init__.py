@@ -1,0 +1,58 @@
+"""How a run is told: to a person at a terminal, to a log, to GitHub's log viewer, to a program."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from relnox.core.events import Event
+    from relnox.core.plan import Plan, Table
+    from relnox.errors import RelnoxError
+
+__all__ = ["Reporter", "choose"]
+
+
+class Reporter(Protocol):
+    """Tells people what happens. Results go to standard output, progress to standard error.
+
+    Attributes:
+        verbose: Whether what programs print is shown as it comes.
+    """
+
+    verbose: bool
+
+    def event(self, event: Event, *, nested: bool) -> None:
+        """Something happened; `nested` inside a stage of a chain."""
+
+    def plan(self, plan: Plan) -> None:
+        """Show a plan that is not run."""
+
+    def tables(self, tables: Sequence[Table]) -> None:
+        """Show results."""
+
+    def error(self, error: RelnoxError) -> None:
+        """Show what stops the run."""
+
+
+def choose(name: Any, environment: Mapping[str, str]) -> Reporter:
+    """The reporter of that name; `auto`, or nothing, looks where the output goes."""
+    kind = str(name or environment.get("RELNOX_REPORTER") or "auto")
+    if kind == "auto":
+        if environment.get("GITHUB_ACTIONS") == "true":
+            kind = "github"
+        elif sys.stderr.isatty() and environment.get("TERM") != "dumb" and not environment.get("CI"):
+            kind = "terminal"
+    if kind == "github":
+        from relnox.reporters.github import GitHub
+
+        return GitHub(environment)
+    if kind == "terminal":
+        from relnox.reporters.terminal import Terminal
+
+        return Terminal()
+    from relnox.reporters.plain import Plain
+
+    return Plain()

@@ -1,0 +1,44 @@
+"""A run for programs: what was planned, how each step ended, the exit code."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from relnox.core import serialise
+
+if TYPE_CHECKING:
+    from relnox.core.events import Outcome, StepFinished
+
+__all__ = ["render"]
+
+
+def render(outcome: Outcome) -> str:
+    """The report, as a JSON document."""
+    return json.dumps(_outcome(outcome), indent=2, ensure_ascii=False) + "\n"
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "task": outcome.plan.task,
+        "plan": outcome.plan.digest,
+        "exit_code": outcome.exit_code.value,
+        "seconds": round(outcome.seconds, 3),
+        "notes": list(outcome.plan.notes),
+        "steps": [_step(result) for result in outcome.results],
+        "stages": [_outcome(stage) for stage in outcome.stages],
+        "tables": [serialise.encode(table) for table in outcome.tables],
+    }
+
+
+def _step(result: StepFinished) -> dict[str, Any]:
+    return {
+        "key": result.step.key,
+        "kind": type(result.step).__name__,
+        "title": result.step.title,
+        "remote": result.step.remote,
+        "status": result.status.value,
+        "detail": result.detail,
+        "hint": result.error.hint if result.error is not None else None,
+        "seconds": round(result.seconds, 3),
+    }

@@ -1,0 +1,64 @@
+"""Plain lines, one for each step that ends: for logs, pipes and screen readers."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from relnox.core.events import OutputLine, RunFinished, RunStarted, StepFinished, StepStarted
+from relnox.core.steps import Stage
+from relnox.reporters import text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from relnox.core.events import Event
+    from relnox.core.plan import Plan, Table
+    from relnox.errors import RelnoxError
+
+__all__ = ["Plain"]
+
+
+class Plain:
+    """Writes lines; see `Reporter` for its methods."""
+
+    verbose = False
+
+    def event(self, event: Event, *, nested: bool) -> None:
+        """Tell what happened."""
+        match event:
+            case RunStarted(plan):
+                self._log((f"note: {note}" for note in plan.notes), nested=nested)
+            case StepStarted(step):
+                if isinstance(step, Stage):
+                    self._log([step.title], nested=nested)
+            case OutputLine(_, line):
+                if self.verbose:
+                    self._log([f"  | {line}"], nested=nested)
+            case StepFinished():
+                self._log(text.finished(event), nested=nested)
+            case RunFinished(outcome):
+                if not nested:
+                    self._log([text.ending(outcome)])
+
+    def plan(self, plan: Plan) -> None:
+        """Show a plan that is not run."""
+        self.tables(plan.tables)
+        self._out(text.plan_lines(plan))
+
+    def tables(self, tables: Sequence[Table]) -> None:
+        """Show results."""
+        for table in tables:
+            self._out([*text.columns(table), ""])
+
+    def error(self, error: RelnoxError) -> None:
+        """Show what stops the run."""
+        self._log([f"error: {error.message}", *([f"hint: {error.hint}"] if error.hint else [])])
+
+    def _log(self, lines: Iterable[str], *, nested: bool = False) -> None:
+        for line in lines:
+            print("  " + line if nested else line, file=sys.stderr, flush=True)  # noqa: T201 - this is the place
+
+    def _out(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            print(line, flush=True)  # noqa: T201 - this is the place

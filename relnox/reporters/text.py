@@ -1,0 +1,79 @@
+"""Plans, tables and endings as lines of text; what the reporters have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relnox.core.events import Status
+from relnox.core.steps import EditFiles
+from relnox.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from relnox.core.events import Outcome, StepFinished
+    from relnox.core.plan import Plan, Table
+
+__all__ = ["columns", "ending", "finished", "plan_lines"]
+
+MARKS = {Status.SUCCESS: "ok", Status.SKIPPED: "SKIPPED", Status.FAILED: "FAILED", Status.ABORTED: "ABORTED"}
+
+_ENDINGS = {
+    ExitCode.DONE: "done and proven",
+    ExitCode.REFUSED: "refused; nothing was changed",
+    ExitCode.FAILED: "failed; nothing is public",
+    ExitCode.PARTLY_PUBLIC: "partly public: type the same command again to finish it",
+    ExitCode.NEEDS_A_PERSON: "stopped: a person has to decide",
+    ExitCode.TRY_LATER: "not proven yet: type the same command again later",
+    ExitCode.INTERRUPTED: "interrupted: type the same command again to go on",
+    ExitCode.TERMINATED: "terminated: type the same command again to go on",
+}
+
+
+def columns(table: Table) -> Iterator[str]:
+    """A table in columns, as wide as their widest entry."""
+    lines = [table.columns, *table.rows]
+    widths = [max(len(line[number]) for line in lines) for number in range(len(table.columns))]
+    if table.title:
+        yield table.title
+    for line in lines:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+
+
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """A plan that is not run: what it would do, what the files would become, what stands against it."""
+    yield f"Plan of {plan.task} ({plan.digest[:12]}): {len(plan.steps)} steps"
+    for number, step in enumerate(plan.steps, 1):
+        yield f"{number:>4}. {step.title}{'  [remote]' if step.remote else ''}"
+    for step in plan.steps:
+        if isinstance(step, EditFiles):
+            for edit in step.edits:
+                yield ""
+                yield from edit.diff().splitlines()
+    if plan.notes or plan.refusals or plan.consent:
+        yield ""
+    for note in plan.notes:
+        yield f"note: {note}"
+    if plan.consent:
+        yield f"would ask: {plan.consent}"
+    for refusal in plan.refusals:
+        yield f"would refuse: {refusal.message}"
+        yield f"  hint: {refusal.hint}"
+
+
+def finished(event: StepFinished) -> Iterator[str]:
+    """A step that ended: the mark, the title, the evidence or the reason."""
+    first, *rest = event.detail.splitlines() or [""]
+    seconds = f" ({event.seconds:.1f} s)" if event.seconds >= 0.05 else ""  # noqa: PLR2004 - shown with one digit
+    yield f"{MARKS[event.status]:<8}{event.step.title}{seconds}"
+    if first:
+        yield f"        {first}"
+    for line in rest:
+        yield f"        {line}"
+    if event.error is not None and event.error.hint:
+        yield f"        hint: {event.error.hint}"
+
+
+def ending(outcome: Outcome) -> str:
+    """How a run ended, in one line."""
+    return f"{outcome.plan.task}: {_ENDINGS[outcome.exit_code]} ({outcome.seconds:.1f} s)"

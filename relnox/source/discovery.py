@@ -1,0 +1,219 @@
+"""Find the project's root and its packages, and nothing that only looks like one.
+
+In this order: the folders that `[tool.relnox] packages` lists, the members of a uv workspace, the root
+alone, and else a careful walk that passes over fixtures, templates and examples.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relnox.core.workspace import Workspace
+from relnox.errors import Refused
+from relnox.source import pyproject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from relnox.core.config import Config
+    from relnox.core.packages import Package
+
+__all__ = ["discover", "find_root"]
+
+_FILE = "pyproject.toml"
+_PASSED_OVER = frozenset(
+    {
+        "__pycache__",
+        "_vendor",
+        "build",
+        "cookiecutter",
+        "dist",
+        "doc",
+        "docs",
+        "example",
+        "examples",
+        "fixture",
+        "fixtures",
+        "node_modules",
+        "samples",
+        "site-packages",
+        "template",
+        "templates",
+        "test",
+        "testdata",
+        "tests",
+        "third_party",
+        "vendor",
+        "venv",
+    }
+)
+"""Folders whose pyproject files are test data, templates or somebody else's."""
+
+
+def find_root(start: Path, top: Path | None) -> Path:
+    """The folder of the project that `start` is in.
+
+    The nearest folder upwards, not above the checkout's `top`, whose pyproject.toml has `[tool.relnox]` or is
+    a uv workspace; else the nearest that has one at all; else the top of the checkout.
+
+    Raises:
+        Refused: There is no project here.
+    """
+    start = start.resolve()
+    candidates = [start, *start.parents]
+    if top is not None and top.resolve() in candidates:
+        candidates = candidates[: candidates.index(top.resolve()) + 1]
+    with_file = [folder for folder in candidates if (folder / _FILE).is_file()]
+    for folder in with_file:
+        tool = pyproject.load(folder / _FILE).get("tool", {})
+        if "relnox" in tool or "workspace" in tool.get("uv", {}):
+            return folder
+    if with_file:
+        return with_file[0]
+    if top is not None:
+        return top
+    raise Refused(
+        f"there is no project here: no {_FILE} in {start} or above it",
+        hint="go to the project's folder, or name it: --project DIR",
+    )
+
+
+def discover(root: Path, config: Config) -> Workspace:
+    """All packages of a project.
+
+    Raises:
+        Refused: There is none, two have one name, or a listed one cannot be read.
+    """
+    document = pyproject.load(root / _FILE) if (root / _FILE).is_file() else {}
+    uv = document.get("tool", {}).get("uv", {}).get("workspace")
+    warnings: list[str] = []
+    if config.packages:
+        folders = _listed(root, config.packages, config.exclude, "[tool.relnox] packages")
+        packages = _read_listed(root, folders, warnings)
+    elif uv is not None:
+        members = _listed(root, uv.get("members", []), [*uv.get("exclude", []), *config.exclude], None)
+        if _is_released_root(document, warnings):
+            members = ["."] + [folder for folder in members if folder != "."]
+        packages = _read_listed(root, members, warnings)
+    elif pyproject.is_package(document):
+        packages = [pyproject.package_of(document, ".")]
+    else:
+        packages = list(_walked(root, config.exclude, warnings))
+    if not packages:
+        raise Refused(
+            f"there is no package in {root}",
+            hint='add [project] to pyproject.toml, or list folders: [tool.relnox] packages = ["libs/*"]',
+        )
+    return Workspace(tuple(sorted(packages, key=lambda package: package.name)), tuple(warnings))
+
+
+def _is_released_root(document: dict[str, Any], warnings: list[str]) -> bool:
+    """Whether the root of a uv workspace is a package itself.
+
+    `[tool.uv] package = false` does not say so alone: published meta packages carry it.
+    """
+    if not pyproject.is_package(document):
+        return False
+    if "build-system" not in document:
+        name = document.get("project", {}).get("name", "the root")
+        warnings.append(
+            f"{name} is the workspace's root and has no [build-system]: not taken for a package "
+            '(to release it, list "." in [tool.relnox] packages)'
+        )
+        return False
+    return True
+
+
+def _listed(root: Path, globs: Sequence[str], exclude: Sequence[str], key: str | None) -> list[str]:
+    """Folders with a pyproject.toml that the globs mean; with `key`, a glob without any is an error."""
+    found: dict[str, None] = {}
+    for glob in globs:
+        matches = [root] if glob.strip("/") in (".", "") else sorted(root.glob(glob.strip("/")))
+        folders = [
+            folder.relative_to(root).as_posix()
+            for folder in matches
+            if (folder / _FILE).is_file() and folder.is_dir()
+        ]
+        kept = [folder for folder in folders if not _excluded(folder, exclude)]
+        if not folders and key is not None:
+            raise Refused(f"{glob!r} of {key} means no folder with a {_FILE}", hint=f"mend {key}")
+        found |= dict.fromkeys(kept)
+    return list(found)
+
+
+def _read_listed(root: Path, folders: Sequence[str], warnings: list[str]) -> list[Package]:
+    """Packages of folders that the project itself lists: what cannot be read is an error."""
+    packages: dict[str, Package] = {}
+    for folder in folders:
+        document = pyproject.load(root / folder / _FILE)
+        if not pyproject.is_package(document):
+            warnings.append(f"{folder}/{_FILE} describes no package: passed over")
+            continue
+        package = pyproject.package_of(document, folder)
+        if (other := packages.get(package.name)) is not None:
+            raise Refused(
+                f"two packages are called {package.name}: {other.pyproject} and {package.pyproject}",
+                hint=f'rename one, or leave one out: [tool.relnox] exclude = ["{package.folder}"]',
+            )
+        packages[package.name] = package
+    return list(packages.values())
+
+
+def _walked(root: Path, exclude: Sequence[str], warnings: list[str]) -> Iterator[Package]:
+    """Packages found by looking: what cannot be read is passed over with a warning."""
+    seen: dict[str, str] = {}
+    for folder in _folders_with_file(root, exclude):
+        try:
+            document = pyproject.load(root / folder / _FILE)
+            if not pyproject.is_package(document):
+                continue
+            package = pyproject.package_of(document, folder)
+        except Refused as error:
+            warnings.append(f"{folder} is passed over: {error.message.replace(f'{root}/', '')}")
+            continue
+        if package.name in seen:
+            warnings.append(f"{folder} is passed over: {seen[package.name]} is called {package.name} as well")
+            continue
+        seen[package.name] = folder
+        yield package
+
+
+def _folders_with_file(root: Path, exclude: Sequence[str]) -> Iterator[str]:
+    """Folders with a pyproject.toml, shallow ones first."""
+    level = [root]
+    while level:
+        below: list[Path] = []
+        for folder in level:
+            with os.scandir(folder) as entries:
+                names = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+            relative = folder.relative_to(root).as_posix()
+            if (_FILE, False) in names:
+                yield relative
+            below += [
+                folder / name
+                for name, is_folder in names
+                if is_folder
+                and not _is_passed_over(folder / name)
+                and not _excluded((folder / name).relative_to(root).as_posix(), exclude)
+            ]
+        level = below
+
+
+def _is_passed_over(folder: Path) -> bool:
+    name = folder.name
+    return (
+        name.startswith(".")
+        or name.lower() in _PASSED_OVER
+        or "{{" in name
+        or "{%" in name
+        or (folder / "pyvenv.cfg").is_file()
+    )
+
+
+def _excluded(folder: str, globs: Sequence[str]) -> bool:
+    """Whether one of the globs means the folder or one that it is in."""
+    parents = [folder, *(parent.as_posix() for parent in Path(folder).parents if parent != Path())]
+    return any(fnmatch.fnmatchcase(each, glob.strip("/")) for each in parents for glob in globs)

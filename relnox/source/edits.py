@@ -1,0 +1,164 @@
+"""Change several files as one: each by a whole new file that takes its place, all or none.
+
+Half-edited files cannot be told from the user's own work, so what is about to be done is written down first,
+under git's own directory, until it is through (`Pending`). It is the only record relnox keeps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relnox.core import serialise
+from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push
+from relnox.errors import Conflict, Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "Pending",
+    "apply",
+    "forget_pending",
+    "is_applied",
+    "read_pending",
+    "replace_file",
+    "reverse",
+    "write_pending",
+]
+
+_PENDING = "pending.json"
+
+LocalStep = EditFiles | Commit | CreateTags | Push
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pending:
+    """What a task was about to do to the checkout.
+
+    Attributes:
+        request: The options that chose it: only the same command may go on with it.
+        steps: The steps.
+    """
+
+    request: tuple[str, ...]
+    steps: tuple[LocalStep, ...]
+
+    @property
+    def command(self) -> str:
+        """The command to type to go on."""
+        return " ".join(["relnox", "bump", *self.request])
+
+
+def apply(root: Path, edits: Iterable[Edit]) -> None:
+    """Make all edits, or none.
+
+    Raises:
+        Conflict: A file is neither as it was planned from nor as it should become; nothing was changed.
+        Failed: A file could not be written; those that were are as before again.
+    """
+    waiting = [edit for edit in edits if not _holds(root, edit)]
+    with contextlib.ExitStack() as undo:
+        for edit in waiting:
+            try:
+                _put(root / edit.file, edit.after)
+            except OSError as error:
+                raise Failed(
+                    f"{edit.file} cannot be written: {error.strerror}; the other files are as they were",
+                    hint="free the disk or mend the permissions, then type the same command again",
+                ) from error
+            undo.callback(_put, root / edit.file, edit.before)
+        undo.pop_all()
+
+
+def is_applied(root: Path, edits: Iterable[Edit]) -> bool:
+    """Whether every file is as it should become."""
+    return all(_content(root / edit.file) == edit.after for edit in edits)
+
+
+def reverse(edits: Iterable[Edit]) -> tuple[Edit, ...]:
+    """The edits that take these back."""
+    return tuple(Edit(file=edit.file, before=edit.after, after=edit.before) for edit in edits)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put a whole new content in a file's place, durably; a reader sees the old or the new one, never half.
+
+    A symbolic link stays one, and permissions stay what they were.
+    """
+    path = Path(os.path.realpath(path))
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".relnox")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        temporary.chmod(path.stat().st_mode & 0o7777 if path.exists() else 0o666 & ~_umask())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_pending(folder: Path, pending: Pending) -> None:
+    """Write down what is about to be done."""
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_file(folder / _PENDING, json.dumps(serialise.encode(pending), indent=1).encode())
+
+
+def read_pending(folder: Path) -> Pending | None:
+    """What an interrupted run was about to do, or None."""
+    try:
+        text = (folder / _PENDING).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    try:
+        found: Pending = serialise.decode(Pending, json.loads(text))
+    except (ValueError, KeyError, TypeError) as error:
+        raise Failed(
+            f"{folder / _PENDING}, the record of an interrupted bump, cannot be read: {error}",
+            hint="look at git status and git diff, then remove that file",
+        ) from error
+    return found
+
+
+def forget_pending(folder: Path) -> None:
+    """Drop the record: what it told of is through, or taken back."""
+    (folder / _PENDING).unlink(missing_ok=True)
+
+
+def _holds(root: Path, edit: Edit) -> bool:
+    """Whether the file is as it should become; it must be that or as it was planned from."""
+    present = _content(root / edit.file)
+    if present not in (edit.before, edit.after):
+        raise Conflict(
+            f"{edit.file} is neither as it was when the change was planned nor as it should become",
+            hint=f"somebody else edits it: look at git diff -- {edit.file}, then type the command again",
+        )
+    return present == edit.after
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _put(path: Path, content: bytes | None) -> None:
+    if content is None:
+        path.unlink(missing_ok=True)
+    else:
+        replace_file(path, content)
+
+
+def _umask() -> int:
+    present = os.umask(0o022)
+    os.umask(present)
+    return present

@@ -1,0 +1,292 @@
+"""git, asked through its porcelain for scripts; refs by their full names, never a shell."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relnox import process
+from relnox.errors import Failed, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from relnox.core.steps import Tag
+
+__all__ = ["Git", "GitState", "find"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GitState:
+    """What a planner must know of a repository, read at one moment.
+
+    Attributes:
+        head: Full id of the present commit; None before the first one.
+        time: When that commit was made, seconds since 1970; None before the first one.
+        branch: Name of the present branch; None when the head is detached.
+        dirty: Tracked files that differ from the commit, relative to the root given to `Git`.
+        untracked: Files git does not know and does not ignore.
+        tags: All tags of this clone with the commit each leads to.
+        shallow: Whether the history is cut off.
+        remotes: Names of the remotes.
+    """
+
+    head: str | None
+    time: int | None
+    branch: str | None
+    dirty: tuple[str, ...]
+    untracked: tuple[str, ...]
+    tags: dict[str, str]
+    shallow: bool
+    remotes: tuple[str, ...]
+
+
+def find(folder: Path) -> Git | None:
+    """The git checkout that `folder` is in, or None."""
+    asked = process.run(
+        ["git", "rev-parse", "--is-inside-work-tree", "--show-prefix"],
+        cwd=folder,
+        env=_environment(),
+    )
+    if asked.returncode != 0:
+        if "dubious ownership" in asked.output:
+            raise Refused(
+                f"git does not trust {folder}, whose owner is somebody else",
+                hint=f"git config --global --add safe.directory {folder}",
+            )
+        return None
+    inside, _, prefix = asked.output.partition("\n")
+    return Git(folder, prefix.strip()) if inside == "true" else None
+
+
+class Git:
+    """One checkout.
+
+    Args:
+        root: Folder that paths are relative to; the checkout's top or a folder in it.
+        prefix: Where `root` is below the top, empty or ending in a slash.
+    """
+
+    def __init__(self, root: Path, prefix: str = "") -> None:
+        self.root = root
+        self.prefix = prefix
+
+    def state(self) -> GitState:
+        """Everything a planner asks of the repository."""
+        header, dirty, untracked = self._status()
+        head = header.get("branch.oid", "(initial)")
+        branch = header.get("branch.head", "(detached)")
+        return GitState(
+            head=None if head == "(initial)" else head,
+            time=None if head == "(initial)" else int(self._ask("log", "-1", "--format=%ct")),
+            branch=None if branch == "(detached)" else branch,
+            dirty=dirty,
+            untracked=untracked,
+            tags=self.tags(),
+            shallow=self._ask("rev-parse", "--is-shallow-repository") == "true",
+            remotes=tuple(self._ask("remote").split()),
+        )
+
+    def head(self) -> str | None:
+        """Full id of the present commit, None before the first."""
+        asked = self._run("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+        return asked.output.strip() or None if asked.returncode == 0 else None
+
+    def tags(self) -> dict[str, str]:
+        """Every local tag and the commit it leads to."""
+        listing = self._ask(
+            "for-each-ref", "--format=%(refname:lstrip=2) %(objectname) %(*objectname)", "refs/tags"
+        )
+        found = {}
+        for line in listing.splitlines():
+            name, target, *peeled = line.split(" ")
+            found[name] = peeled[0] if peeled and peeled[0] else target
+        return found
+
+    def remote_refs(self, remote: str) -> dict[str, str]:
+        """Every branch and tag of a remote by full name; an annotated tag's commit is under `NAME^{}`.
+
+        Raises:
+            Failed: The remote does not answer.
+        """
+        asked = self._run("ls-remote", "--heads", "--tags", "--", remote, stderr=False)
+        if asked.returncode != 0:
+            raise Failed(
+                f"git cannot reach the remote {remote}",
+                hint=f"git ls-remote {remote}",
+            )
+        pairs = (line.split("\t", 1) for line in asked.output.splitlines() if "\t" in line)
+        return {name: commit for commit, name in pairs}
+
+    def remote_tags(self, remote: str) -> dict[str, str]:
+        """Every tag of a remote and the commit it leads to."""
+        refs = self.remote_refs(remote)
+        names = [name for name in refs if name.startswith("refs/tags/") and not name.endswith("^{}")]
+        return {name.removeprefix("refs/tags/"): refs.get(f"{name}^{{}}", refs[name]) for name in names}
+
+    def changed_since(self, commit: str, folders: Iterable[str]) -> set[str]:
+        """Those of the folders in which a tracked file differs between `commit` and `HEAD`."""
+        listing = self._ask("diff", "--name-only", "-z", "--relative", commit, "HEAD", "--")
+        files = [name for name in listing.split("\0") if name]
+        return {
+            folder for folder in folders if any(folder == "." or name.startswith(f"{folder}/") for name in files)
+        }
+
+    def ignored(self, files: Iterable[str]) -> set[str]:
+        """Those of the files that git ignores."""
+        asked = self._run("check-ignore", "-z", "--stdin", stdin="\0".join(files))
+        return {name for name in asked.output.split("\0") if name}
+
+    def private_folder(self) -> Path:
+        """The folder under git's own directory where relnox keeps what must outlive a run."""
+        folder = Path(self._ask("rev-parse", "--git-path", "relnox"))
+        return folder if folder.is_absolute() else self.root / folder
+
+    def matches_head(self, files: Iterable[str]) -> bool:
+        """Whether these files are in the present commit just as they are in the checkout."""
+        return self._run("diff", "--quiet", "HEAD", "--", *self._literal(files)).returncode == 0
+
+    def commit(self, message: str, files: Iterable[str]) -> str:
+        """Commit the present content of exactly these files, and return the commit's id.
+
+        Raises:
+            Failed: git, or a hook, refused; the last lines are told.
+        """
+        argv = (
+            "commit",
+            "--only",
+            "--quiet",
+            "--no-edit",
+            f"--message={message}",
+            "--",
+            *self._literal(files),
+        )
+        self._run(*argv).check(
+            "git commit", hint="mend what git or the hook says, then type the same command again"
+        )
+        head = self.head()
+        if head is None:
+            raise Failed("git commit succeeded, but there is no commit", hint="git log -1")
+        return head
+
+    def create_tag(self, tag: Tag, commit: str) -> None:
+        """Create an annotated tag on a commit; one of that name must not be there.
+
+        `tag.gpgSign` is the user's choice and git honours it here.
+
+        Raises:
+            Failed: git refused.
+        """
+        self._run("tag", "--annotate", f"--message={tag.message}", "--", tag.name, commit).check(
+            f"git tag {tag.name}"
+        )
+
+    def delete_tag(self, name: str) -> None:
+        """Delete a local tag."""
+        self._run("update-ref", "-d", f"refs/tags/{name}").check(f"deleting the tag {name}")
+
+    def reset_to(self, commit: str | None) -> None:
+        """Take commits back without touching the files of the checkout; what was staged is not."""
+        if commit is not None and self.head() != commit:
+            self._run("reset", "--quiet", "--mixed", commit).check("git reset")
+
+    def local_refs(self) -> dict[str, str]:
+        """Every local branch and tag by full name; an annotated tag is its own object here."""
+        listing = self._ask("for-each-ref", "--format=%(refname) %(objectname)", "refs/heads", "refs/tags")
+        return dict(line.split(" ") for line in listing.splitlines())
+
+    def push(self, remote: str, branch: str, tags: Iterable[str]) -> None:
+        """Push a branch and tags in one atomic transaction.
+
+        Raises:
+            Failed: The remote refused; nothing arrived.
+        """
+        refs = [
+            f"refs/heads/{branch}:refs/heads/{branch}",
+            *(f"refs/tags/{tag}:refs/tags/{tag}" for tag in tags),
+        ]
+        self._run("push", "--atomic", "--porcelain", "--", remote, *refs).check(
+            f"git push to {remote}",
+            hint="see what the remote says above; nothing was pushed (the push is all or none)",
+        )
+
+    def throw_away_clone(self, into: Path, commit: str, branch: str) -> Path:
+        """Clone this repository into `into`: a bare remote, and a checkout of it at a commit.
+
+        The objects are copied: nothing that happens there reaches this repository.
+
+        Args:
+            into: An existing folder.
+            commit: What the checkout is at.
+            branch: Name of the branch that it is on.
+
+        Returns:
+            The folder in the new checkout that `root` is in this one.
+        """
+        top = self._ask("rev-parse", "--show-toplevel")
+        remote, checkout = into / "remote.git", into / "checkout"
+        self._run("clone", "--quiet", "--no-hardlinks", "--bare", "--", top, str(remote)).check("git clone")
+        Git(remote).set_branch(branch, commit)
+        self._run(
+            "clone", "--quiet", "--no-hardlinks", "--branch", branch, "--", str(remote), str(checkout)
+        ).check("git clone")
+        for key in ("user.name", "user.email"):
+            if value := self._run("config", "--get", key, stderr=False).output.strip():
+                Git(checkout).run("config", key, value).check("git config")
+        return checkout / self.prefix if self.prefix else checkout
+
+    def set_branch(self, branch: str, commit: str) -> None:
+        """Let a branch lead to a commit, whatever it led to before; for repositories of one's own making."""
+        self._run("update-ref", f"refs/heads/{branch}", commit).check("git update-ref")
+
+    def run(self, *words: str) -> process.Completed:
+        """Any other git command, in this checkout; the result is not checked."""
+        return self._run(*words)
+
+    def _status(self) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
+        """Header, changed and untracked files of `git status --porcelain=v2 -z`."""
+        entries = self._ask("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all").split("\0")
+        header: dict[str, str] = {}
+        dirty: list[str] = []
+        untracked: list[str] = []
+        waiting = iter(entries)
+        for entry in waiting:
+            match entry[:2]:
+                case "# ":
+                    name, _, value = entry[2:].partition(" ")
+                    header[name] = value
+                case "1 ":
+                    dirty.append(entry.split(" ", 8)[8])
+                case "2 ":
+                    dirty.append(entry.split(" ", 9)[9])
+                    next(waiting)  # the name it had before
+                case "u ":
+                    dirty.append(entry.split(" ", 10)[10])
+                case "? ":
+                    untracked.append(entry[2:])
+                case _:
+                    continue  # the empty end, and kinds that are not asked for
+        return header, self._relative(dirty), self._relative(untracked)
+
+    def _relative(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Names relative to the root; files of the checkout outside the root are not this project's."""
+        return tuple(sorted(name.removeprefix(self.prefix) for name in names if name.startswith(self.prefix)))
+
+    def _literal(self, files: Iterable[str]) -> list[str]:
+        """Names as git takes them for nothing but names."""
+        return [f":(top,literal){self.prefix}{name}" for name in files]
+
+    def _ask(self, *words: str) -> str:
+        asked = self._run(*words, stderr=False)
+        return asked.check(f"git {words[0]}").output.strip()
+
+    def _run(self, *words: str, stdin: str | None = None, stderr: bool = True) -> process.Completed:
+        return process.run(["git", *words], cwd=self.root, env=_environment(), stdin=stdin, stderr=stderr)
+
+
+def _environment() -> dict[str, str]:
+    """Keep git from asking, from opening an editor and from speaking another language."""
+    quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": "true", "LC_ALL": "C.UTF-8", "LANGUAGE": "en"}
+    return {**os.environ, **quiet}

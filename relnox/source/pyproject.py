@@ -1,0 +1,159 @@
+"""Read what a pyproject.toml says of a package: facts only, through tomllib; edits are made elsewhere."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+from packaging.utils import InvalidName, canonicalize_name
+
+from relnox.core import versioning
+from relnox.core.packages import Dependency, Package, VersionSource
+from relnox.core.requirements import requirement_name
+from relnox.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from relnox.core.packages import DependencyTable
+
+__all__ = ["is_package", "load", "package_of"]
+
+LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
+"""What builds a project that names no backend (PEP 517, "build-backend")."""
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The document as tomllib reads it; a byte order mark is passed over.
+
+    Raises:
+        Refused: The file cannot be read, is no UTF-8, or is no TOML; the line is told.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Refused(f"{path} is not valid TOML: {error}", hint=f"mend {path}") from error
+    except OSError as error:
+        raise Refused(f"{path} cannot be read: {error.strerror}", hint="is this the project's folder?") from error
+
+
+def is_package(document: Mapping[str, Any]) -> bool:
+    """Whether the document describes a package at all: tool settings alone do not."""
+    return bool(document.get("project")) or "name" in _table(document, "tool", "poetry")
+
+
+def package_of(document: Mapping[str, Any], folder: str) -> Package:
+    """The package that a pyproject.toml describes.
+
+    Args:
+        document: What `load` gave.
+        folder: The file's folder, POSIX, relative to the root.
+
+    Raises:
+        Refused: The name or the version is missing or cannot be one.
+    """
+    file = "pyproject.toml" if folder == "." else f"{folder}/pyproject.toml"
+    project, poetry = _table(document, "project"), _table(document, "tool", "poetry")
+    name = project.get("name", poetry.get("name"))
+    if not isinstance(name, str):
+        raise Refused(f"{file} names no package", hint="add [project] name")
+    try:
+        normalised = canonicalize_name(name, validate=True)
+    except InvalidName:
+        raise Refused(f"{file}: {name!r} cannot be a package's name", hint="see PEP 508, names") from None
+    source = _version_source(document, file)
+    classifiers = project.get("classifiers") or poetry.get("classifiers") or []
+    return Package(
+        name=normalised,
+        folder=folder,
+        version=None if source.kind == "dynamic" else versioning.parse(source.text, where=file),
+        source=source,
+        backend=_table(document, "build-system").get("build-backend", LEGACY_BACKEND),
+        dependencies=tuple(_dependencies(document)),
+        private=any(str(each).startswith("Private ::") for each in classifiers),
+    )
+
+
+def _version_source(document: Mapping[str, Any], file: str) -> VersionSource:
+    project, poetry = _table(document, "project"), _table(document, "tool", "poetry")
+    if isinstance(version := project.get("version"), str):
+        return VersionSource(kind="project", file=file, key=("project", "version"), text=version)
+    if isinstance(version := poetry.get("version"), str) and (
+        not project or "version" in project.get("dynamic", ())
+    ):
+        return VersionSource(kind="poetry", file=file, key=("tool", "poetry", "version"), text=version)
+    if "version" in project.get("dynamic", ()):
+        return VersionSource(kind="dynamic", file=file, text=_provider(document))
+    raise Refused(
+        f"{file} states no version, neither [project] version nor dynamic",
+        hint='add version = "0.1.0" to [project]',
+    )
+
+
+def _provider(document: Mapping[str, Any]) -> str:
+    """Who works the version out, in a few words for people."""
+    tool = _table(document, "tool")
+    hatch = _table(tool, "hatch", "version")
+    setuptools = _table(tool, "setuptools", "dynamic", "version")
+    backend = _table(document, "build-system").get("build-backend", LEGACY_BACKEND)
+    if "path" in hatch:
+        return f"hatch, from {hatch['path']}"
+    if "source" in hatch:
+        return f"hatch, by {hatch['source']}"
+    if "setuptools_scm" in tool:
+        return "setuptools-scm, from the tags"
+    if setuptools:
+        return f"setuptools, from {setuptools.get('attr') or setuptools.get('file')}"
+    return f"the backend, {backend}"
+
+
+def _dependencies(document: Mapping[str, Any]) -> Iterator[Dependency]:
+    project = _table(document, "project")
+    yield from _requirements(project.get("dependencies"), "runtime", ("project", "dependencies"))
+    for extra, listed in _table(project, "optional-dependencies").items():
+        yield from _requirements(listed, "extra", ("project", "optional-dependencies", extra))
+    for group, listed in _table(document, "dependency-groups").items():
+        yield from _requirements(listed, "group", ("dependency-groups", group))
+    yield from _requirements(
+        _table(document, "build-system").get("requires"), "build", ("build-system", "requires")
+    )
+    poetry = ("tool", "poetry")
+    yield from _poetry(_table(document, *poetry, "dependencies"), "runtime", (*poetry, "dependencies"))
+    yield from _poetry(_table(document, *poetry, "dev-dependencies"), "group", (*poetry, "dev-dependencies"))
+    for group in _table(document, *poetry, "group"):
+        key = (*poetry, "group", group, "dependencies")
+        yield from _poetry(_table(document, *key), "group", key)
+
+
+def _requirements(listed: Any, table: DependencyTable, key: tuple[str, ...]) -> Iterator[Dependency]:
+    """Requirements of a list of strings; what is none (an included group, a template) is passed over."""
+    for number, text in enumerate(listed if isinstance(listed, list) else ()):
+        if isinstance(text, str) and (name := requirement_name(text)) is not None:
+            yield Dependency(name=name, text=text, table=table, key=(*key, number))
+
+
+def _poetry(listed: Mapping[str, Any], table: DependencyTable, key: tuple[str, ...]) -> Iterator[Dependency]:
+    """Requirements of a Poetry table: a constraint, a table with one, or a list of tables."""
+    for name, stated in listed.items():
+        if name == "python":
+            continue
+        for number, entry in enumerate(stated if isinstance(stated, list) else [stated]):
+            at: tuple[str | int, ...] = (*key, name, number) if isinstance(stated, list) else (*key, name)
+            normalised = canonicalize_name(name)
+            match entry:
+                case str():
+                    yield Dependency(name=normalised, text=entry, table=table, key=at, poetry=True)
+                case {"version": str(text), **more}:
+                    kind: DependencyTable = "extra" if more.get("optional") and table == "runtime" else table
+                    yield Dependency(name=normalised, text=text, table=kind, key=(*at, "version"), poetry=True)
+                case _:
+                    yield Dependency(name=normalised, text="", table=table, poetry=True)
+
+
+def _table(document: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
+    """The table at these keys; an empty one where there is none or something else stands."""
+    for key in keys:
+        inner = document.get(key) if isinstance(document, dict) else None
+        document = inner if isinstance(inner, dict) else {}
+    return document

@@ -1,0 +1,111 @@
+"""The door for invoke: `from relnox.tasks import *` in a tasks file, or `Collection.from_module(relnox.tasks)`.
+
+`ns` is left out of `__all__`: a tasks file that holds an `ns` would lose its own tasks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from invoke.collection import Collection
+from invoke.exceptions import Exit
+from invoke.parser.argument import Argument
+from invoke.tasks import Task as InvokeTask
+
+from relnox import arguments
+from relnox.commands import TASKS, help_of, load
+from relnox.core.options import options_of
+from relnox.errors import ExitCode
+
+if TYPE_CHECKING:
+    from invoke.context import Context
+
+    from relnox.commands import Task
+    from relnox.core.options import Option, Value
+
+__all__ = [
+    "build_all",
+    "publish",
+    "rehearse",
+    "status",
+    "testpypi",
+    "verify_install",
+    "version_bump",
+]
+
+
+class ReleaseTask(InvokeTask[Any]):
+    """A task whose flags come from relnox's option schema instead of from a function's parameters."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+
+        def body(context: Context, **given: Any) -> None:
+            _run(context, task, given)
+
+        body.__name__ = task.attribute
+        summary, rest = help_of(task.name)
+        body.__doc__ = f"{summary}\n\n{rest}" if rest else summary
+        alias = task.attribute.replace("_", "-")
+        aliases = (alias,) if alias != task.name else ()
+        super().__init__(body, name=task.name, aliases=aliases, positional=(), auto_shortflags=False)
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:  # noqa: FBT001 - invoke's
+        """The task's flags, as invoke asks for them."""
+        del ignore_unknown_help
+        return [each for declared in options_of(load(self._task.name).Options) for each in _flags(declared)]
+
+
+def _flags(each: Option) -> list[Argument]:
+    """An option as invoke knows it; a switch that may be switched off is two, so that "not given" is exact."""
+    told = arguments.described(each)
+    kind = list if each.kind is tuple else each.kind
+    flags = [_flag(each.key, each.name, kind, told)]
+    if each.kind is bool and (each.anywhere or each.default is not False):
+        flags.append(_flag(each.negative.removeprefix("--"), f"no_{each.name}", bool, f"Not --{each.key}."))
+    return flags
+
+
+def _flag(key: str, name: str, kind: type, told: str) -> Argument:
+    # An `attr_name` equal to the name sends invoke into an endless recursion.
+    attribute = name if name != key else None
+    return Argument(name=key, kind=kind, default=False if kind is bool else None, help=told, attr_name=attribute)
+
+
+def _run(context: Context, task: Task, given: dict[str, Any]) -> None:
+    from relnox.commands.perform import perform
+
+    command_line = _typed(task, given)
+    if context.config.run.dry:
+        command_line["dry_run"] = True
+    exit_code = perform(task.name, command_line)
+    if exit_code is not ExitCode.DONE:
+        raise Exit(code=exit_code.value)
+
+
+def _typed(task: Task, given: dict[str, Any]) -> dict[str, Value]:
+    """What was typed, by field name; invoke's defaults say that something was not."""
+    found: dict[str, Value] = {}
+    for each in options_of(load(task.name).Options):
+        value = given.get(each.name)
+        if value not in (None, False, []):
+            found[each.name] = tuple(value) if each.kind is tuple else value
+        if given.get(f"no_{each.name}"):
+            found[each.name] = False
+        if each.choices and found.get(each.name, each.choices[0]) not in each.choices:
+            raise Exit(
+                f"error: --{each.key} {value} is none of {', '.join(each.choices)}",
+                code=ExitCode.REFUSED.value,
+            )
+    return found
+
+
+status = ReleaseTask(TASKS["status"])
+version_bump = ReleaseTask(TASKS["bump"])
+build_all = ReleaseTask(TASKS["build-all"])
+testpypi = ReleaseTask(TASKS["publish-test"])
+publish = ReleaseTask(TASKS["publish"])
+verify_install = ReleaseTask(TASKS["verify-install"])
+rehearse = ReleaseTask(TASKS["rehearse"])
+
+ns = Collection("release", status, version_bump, build_all, testpypi, publish, verify_install, rehearse)

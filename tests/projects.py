@@ -1,0 +1,154 @@
+"""Small real projects that tests are made of: folders of files, and git repositories with a bare remote."""
+
+from __future__ import annotations
+
+import subprocess
+from textwrap import dedent
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["commit_all", "git", "lockstep_workspace", "mixed_workspace", "repository", "single", "write"]
+
+HATCHLING = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+
+NOXFILE = """\
+# /// script
+# dependencies = ["nox>=2025.2.9", "relnox"]
+# ///
+import nox
+from relnox.sessions import build_all, publish, testpypi, verify_install, version_bump
+
+__all__ = ["build_all", "publish", "testpypi", "verify_install", "version_bump"]
+
+if __name__ == "__main__":
+    nox.main()
+"""
+
+
+def write(root: Path, files: dict[str, str]) -> Path:
+    """Write files, dedented; names are relative to the root."""
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(dedent(text).encode())
+    return root
+
+
+def git(root: Path, *words: str) -> str:
+    """Run git in a folder and return what it printed."""
+    return subprocess.run(["git", *words], cwd=root, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def commit_all(root: Path, message: str = "Change") -> str:
+    """Commit everything and return the commit."""
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--message", message)
+    return git(root, "rev-parse", "HEAD")
+
+
+def repository(root: Path) -> Path:
+    """Make a folder a git repository on main with its files committed, and a bare remote beside it."""
+    git(root, "init", "--quiet", "--initial-branch", "main")
+    git(root, "config", "user.name", "Maintainer")
+    git(root, "config", "user.email", "maintainer@example.invalid")
+    git(root, "config", "commit.gpgsign", "false")
+    commit_all(root, "Start")
+    remote = root.parent / f"{root.name}.git"
+    git(root, "init", "--quiet", "--bare", "--initial-branch", "main", str(remote))
+    git(root, "remote", "add", "origin", str(remote))
+    git(root, "push", "--quiet", "--set-upstream", "origin", "main")
+    return root
+
+
+def single(root: Path, version: str = "1.2.3", name: str = "demo") -> Path:
+    """One hatchling package without any settings, with the noxfile and the tasks file of the documentation."""
+    return write(
+        root,
+        {
+            "pyproject.toml": f'[project]\nname = "{name}"\nversion = "{version}"  # the one place\n\n{HATCHLING}',
+            f"src/{name}/__init__.py": "def greet():\n    return 'hello'\n",
+            "noxfile.py": NOXFILE,
+            "tasks.py": "from relnox.tasks import *  # noqa: F403\n",
+            "README.md": "# demo\n",
+            ".gitignore": "/dist/\n/.nox/\n__pycache__/\n",
+        },
+    )
+
+
+def lockstep_workspace(root: Path, version: str = "2.0.0") -> Path:
+    """Five hatchling packages in lockstep: core <- agents, vespa <- runtime <- dashboard (the shape of S3)."""
+    needs = {
+        "core": "dependencies = []",
+        "agents": f'dependencies = ["acme-core=={version}"]',
+        "vespa": 'dependencies = [\n  "acme_core ~= 2.0",  # compatible\n]',
+        "runtime": "dependencies = [\n  'acme-agents>=2.0,<3',\n"
+        "  'acme-vespa >= 2.0 ; python_version >= \"3.8\"',\n]",
+        "dashboard": (
+            f'dependencies = ["acme-runtime[fast]=={version}"]\n'
+            f'optional-dependencies.all = ["acme-core=={version}", "acme-vespa=={version}"]'
+        ),
+    }
+    files = {
+        "pyproject.toml": (
+            '[tool.uv.workspace]\nmembers = ["packages/*"]\n\n'
+            '[tool.relnox]\nversions = "lockstep"\nbranch = "main"\n\n'
+            '[tool.relnox.verify.smoke]\nacme-core = ["acme_core.greet()"]\n'
+        ),
+        "noxfile.py": NOXFILE,
+        "tasks.py": "from relnox.tasks import *  # noqa: F403\n",
+        ".gitignore": "/dist/\n/.nox/\n__pycache__/\n",
+    }
+    for short, dependencies in needs.items():
+        extras = "\noptional-dependencies.fast = []" if short == "runtime" else ""
+        head = f'[project]\nname = "acme-{short}"\nversion = "{version}" # {short}\n'
+        files[f"packages/{short}/pyproject.toml"] = f"{head}{dependencies}{extras}\n\n{HATCHLING}"
+        files[f"packages/{short}/src/acme_{short}/__init__.py"] = (
+            f"def greet():\n    return 'hello from {short}'\n"
+        )
+        files[f"packages/{short}/README.md"] = f"# acme-{short}\n"
+    return write(root, files)
+
+
+def mixed_workspace(root: Path) -> Path:
+    """Independent versions, four backends: setuptools, flit, poetry-core, pdm-backend."""
+    backends = {
+        "saddle": ("setuptools>=77", "setuptools.build_meta"),
+        "float": ("flit_core>=3.11", "flit_core.buildapi"),
+        "pedal": ("pdm-backend", "pdm.backend"),
+    }
+    files = {
+        "pyproject.toml": (
+            '[tool.relnox]\npackages = ["saddle", "float", "poem", "pedal"]\nversions = "independent"\n'
+            'tag-format = "{name}-v{version}"\n'
+        ),
+        "poem/pyproject.toml": """\
+            [tool.poetry]
+            name = "mixed-poem"
+            version = '0.3.1'
+            description = "Poetry metadata only"
+            authors = ["A <a@example.invalid>"]
+            packages = [{ include = "mixed_poem" }]
+
+            [tool.poetry.dependencies]
+            python = ">=3.8"
+            mixed-saddle = "^1.4"
+
+            [build-system]
+            requires = ["poetry-core>=2"]
+            build-backend = "poetry.core.masonry.api"
+            """,
+        "poem/mixed_poem/__init__.py": "import mixed_saddle\n",
+        ".gitignore": "/dist/\n*.egg-info/\nbuild/\n",
+    }
+    versions = {"saddle": "1.4.0", "float": "0.9.0rc1", "pedal": "2026.11"}
+    for short, (requires, backend) in backends.items():
+        dependencies = "[]" if short == "saddle" else '["mixed-saddle>=1.4"]'
+        files[f"{short}/pyproject.toml"] = (
+            f'[build-system]\nrequires = ["{requires}"]\nbuild-backend = "{backend}"\n\n'
+            f'[project]\nname = "mixed-{short}"\ndescription = "{short}"\n'
+            f"version = '{versions[short]}'\ndependencies = {dependencies}\n"
+        )
+        files[f"{short}/mixed_{short}/__init__.py"] = f'"""The {short}."""\n'
+    return write(root, files)

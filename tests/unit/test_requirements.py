@@ -1,0 +1,410 @@
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from relnox.core.requirements import requirement_name, rewrite, rewrite_poetry
+from relnox.errors import Refused
+
+if TYPE_CHECKING:
+    from relnox.core.requirements import Policy
+
+# --- names -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("pkg", "pkg"),
+        ("Some.Pkg_name[extra] (>=1.0) ; python_version < '3.12'", "some-pkg-name"),
+        ("pkg @ https://example.org/pkg.whl", "pkg"),
+        ("pkg=={{ version }}", None),
+        ("<REPLACE ME>", None),
+        ("{{ name }}", None),
+        ("../pkg", None),
+        ("pkg ^1.2", None),
+        ("", None),
+        ("pkg; " + "(" * 5000, None),
+    ],
+)
+def test_the_name_of_a_requirement(text: str, name: str | None) -> None:
+    assert requirement_name(text) == name
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_no_text_makes_the_name_raise(text: str) -> None:
+    name = requirement_name(text)
+    assert name is None or re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
+
+
+# --- PEP 508 -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "new", "expected"),
+    [
+        # What stays: the new version is in range, or there is no range.
+        ("pkg", "2.0", None),
+        ("pkg ()", "2.0", None),
+        ("pkg[extra] ; python_version < '3'", "2.0", None),
+        ("pkg>=1.2", "2.0", None),
+        ("pkg>=1.2,<3", "2.0a1", None),
+        ("pkg==1.2", "1.2.0", None),
+        ("pkg~=1.2", "1.9.1", None),
+        ("pkg @ https://example.org/pkg-1.0.whl", "2.0", None),
+        ("pkg @ git+https://example.org/pkg@v1.0 ; python_version>'3'", "2.0", None),
+        ("pkg!=1.3", "1.4", None),
+        # Pins.
+        ("pkg==1.2.0", "1.3.0", "pkg==1.3.0"),
+        ("pkg==1.2", "1.3.0", "pkg==1.3.0"),
+        ("pkg===1.2.0", "1.3.0", "pkg===1.3.0"),
+        ("pkg===1.2", "1.2.0", "pkg===1.2.0"),
+        ("pkg===weekly,!=1", "1.2.0", "pkg===1.2.0,!=1"),
+        ("pkg==1.2.0+cu118", "1.3.0", "pkg==1.3.0"),
+        ("pkg==1.2.0", "1.3.0+cu118", "pkg==1.3.0"),
+        ("pkg==1.2.0", "2!1.0", "pkg==2!1.0"),
+        ("pkg==1.2.*", "1.3.4", "pkg==1.3.*"),
+        ("pkg==1.2.*", "2", "pkg==2.0.*"),
+        ("pkg==1.2.*", "2.0.0a1", "pkg==2.0.*"),
+        ("pkg==1.2.*,>=1.2.3,!=1.2.5", "1.3.0", "pkg==1.3.*,>=1.3.0,!=1.2.5"),
+        # Compatible releases.
+        ("pkg~=1.2", "2.0.0", "pkg~=2.0"),
+        ("pkg~=1.2", "2.3.1", "pkg~=2.3"),
+        ("pkg~=1.2.3", "2", "pkg~=2.0.0"),
+        ("pkg~=1.2.3", "1.3.0", "pkg~=1.3.0"),
+        ("pkg~=1.2", "2.0.0a1", "pkg~=2.0a1"),
+        ("pkg~=1.2", "2.0.0rc1.dev2", "pkg~=2.0rc1.dev2"),
+        ("pkg~=1.2", "2.3.0a1", "pkg~=2.3a1"),
+        ("pkg~=1.2", "2.3.1a1", "pkg~=2.3"),
+        ("pkg~=1.2", "2.3.1.post2", "pkg~=2.3"),
+        ("pkg~=1.2", "1!1.2.0", "pkg~=1!1.2"),
+        # Ranges: both ends move when the version leaves them.
+        ("pkg>=1.2,<2", "2.1.0", "pkg>=2.1.0,<3"),
+        ("pkg<2,>=1.2", "2.1.0", "pkg<3,>=2.1.0"),
+        ("pkg>=1.2,<2.0", "2.1.0", "pkg>=2.1.0,<3.0"),
+        ("pkg>=1.2,<2.0.0", "2.1.0", "pkg>=2.1.0,<3.0.0"),
+        ("pkg>=1.2,<1.3", "2.1.0", "pkg>=2.1.0,<2.2"),
+        ("pkg>=1.2,<1.3.0", "2.1", "pkg>=2.1,<2.2.0"),
+        ("pkg>=1.2,<1.2.5", "2.1", "pkg>=2.1,<2.1.1"),
+        ("pkg>=0.3.1,<0.4", "0.4.0", "pkg>=0.4.0,<0.5"),
+        ("pkg>=0.66b0,<0.67b0", "0.67b0", "pkg>=0.67b0,<0.68b0"),
+        ("pkg>=1.0,<2", "2.0.0a1", "pkg>=2.0.0a1,<3"),
+        ("pkg>=1.0,<2.0.dev0", "2.0.0a1", "pkg>=2.0.0a1,<3.0.dev0"),
+        ("pkg>=1.0,<V2.0a0", "2.0.0", "pkg>=2.0.0,<3.0a0"),
+        ("pkg>=1.0,<2", "1!1.5", "pkg>=1!1.5,<1!2"),
+        ("pkg>=1.0,<0", "1.5", "pkg>=1.5,<2"),
+        ("pkg>=1.2,<=1.9", "2.1.0", "pkg>=2.1.0,<=2.1.0"),
+        ("pkg>1.2,<2", "2.1.0", "pkg>=2.1.0,<3"),
+        ("pkg<2", "2.1.0", "pkg<3"),
+        ("pkg<=1.9", "2.1.0", "pkg<=2.1.0"),
+        ("pkg~=1.2,<1.5", "1.6.2", "pkg~=1.6,<1.7"),
+        # A version below the range, as when a pin was ahead of the tree.
+        ("pkg>=2.0,<3", "1.5.0", "pkg>=1.5.0,<3"),
+        ("pkg>=2.0", "2.0.0a1", "pkg>=2.0.0a1"),
+        ("pkg>1.7", "1.7.post1", "pkg>=1.7.post1"),
+        ("pkg>1.7", "1.7+local", "pkg>=1.7"),
+        # Everything around the numbers stays.
+        (
+            "Some.Pkg[a, b] (>=1.0 , < 2) ; extra == '<2'",
+            "2.1",
+            "Some.Pkg[a, b] (>=2.1 , < 3) ; extra == '<2'",
+        ),
+        (" pkg\t==  1.0 ;python_version<'3'  ", "2.0", " pkg\t==  2.0 ;python_version<'3'  "),
+        ("pkg>=1.0,<2,", "2.0", "pkg>=2.0,<3,"),
+        ("pkg==v1.0", "2.0", "pkg==2.0"),
+    ],
+)
+def test_out_of_range(text: str, new: str, expected: str | None) -> None:
+    assert rewrite(text, Version(new)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "new", "expected"),
+    [
+        ("pkg", "2.0", None),
+        ("pkg>=1.2", "2.0", "pkg>=2.0"),
+        ("pkg>=1.2,<3", "2.0", "pkg>=2.0,<3"),
+        ("pkg>=1.2,<2", "2.0", "pkg>=2.0,<3"),
+        ("pkg > 1.2", "2.0", "pkg >= 2.0"),
+        ("pkg<=3,>=2.0", "2.0.0", None),
+        ("pkg==2.0", "2.0.0", None),
+        ("pkg==2.0.dev", "2.0.dev0", None),
+        ("pkg~=1.2", "1.4.2", "pkg~=1.4"),
+        ("pkg~=1.2", "1.2.5", None),
+        ("pkg~=2.0.dev", "2.0.dev0", None),
+        ("pkg==1.2.*", "1.2.9", None),
+        ("pkg!=1.2,<2", "1.4", None),
+        ("pkg==1.2+cu118", "1.2+cu118", None),
+        ("pkg @ https://example.org/pkg.whl", "2.0", None),
+    ],
+)
+def test_always(text: str, new: str, expected: str | None) -> None:
+    assert rewrite(text, Version(new), policy="always") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "new", "expected"),
+    [
+        ("pkg", "2.0", None),
+        ("pkg>=1.2", "2.0", "pkg==2.0"),
+        ("pkg[x] ( >= 1.2 , <3, !=1.5 ) ; os_name=='nt'", "2.0", "pkg[x] ( == 2.0 ) ; os_name=='nt'"),
+        ("pkg~=2.0", "2.0", "pkg==2.0"),
+        ("pkg==2.0.*", "2.0", "pkg==2.0"),
+        ("pkg==2.0,>=1", "2.0", "pkg==2.0"),
+        ("pkg==2.0", "2.0.0", None),
+        ("pkg===2.0", "2.0", None),
+        ("pkg @ https://example.org/pkg.whl", "2.0", None),
+    ],
+)
+def test_exact(text: str, new: str, expected: str | None) -> None:
+    assert rewrite(text, Version(new), policy="exact") == expected
+
+
+@pytest.mark.parametrize("text", ["pkg==1.0", "pkg!=2.0", "pkg=={{ version }}"])
+def test_never(text: str) -> None:
+    assert rewrite(text, Version("2.0"), policy="never") is None
+    assert rewrite_poetry(text, Version("2.0"), policy="never") is None
+
+
+def test_a_project_spells_its_versions_its_own_way() -> None:
+    def oddly(version: Version) -> str:
+        return re.sub(r"dev0$", "dev", str(version))
+
+    text = 'pkg == 0.66b0.dev ; python_version < "3.12"'
+    assert (
+        rewrite(text, Version("0.67b0.dev0"), scheme_spelling=oddly)
+        == 'pkg == 0.67b0.dev ; python_version < "3.12"'
+    )
+    assert rewrite_poetry(">=0.66b0.dev,<0.67", Version("0.67b0.dev0"), scheme_spelling=oddly) == (
+        ">=0.67b0.dev,<0.68"
+    )
+
+
+@pytest.mark.parametrize("policy", ["out-of-range", "always", "exact"])
+@pytest.mark.parametrize("text", ["pkg>=1.0,!=2.0.0", "pkg != 2.0.*", "pkg!=2,==1.0"])
+def test_a_version_that_is_excluded_by_name_is_refused(text: str, policy: Policy) -> None:
+    with pytest.raises(Refused, match=r"excludes 2\.0\.0 by its !=") as caught:
+        rewrite(text, Version("2.0.0"), policy=policy)
+    assert caught.value.hint is not None
+    assert "release another version" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "text", ["pkg=={{ version }}", "<REPLACE ME>", "pkg >= 1.0 <2", "pkg; " + "(" * 5000]
+)
+def test_what_is_not_a_requirement_is_refused(text: str) -> None:
+    with pytest.raises(Refused, match="not a PEP 508 requirement"):
+        rewrite(text, Version("2.0"))
+
+
+def test_a_number_that_python_will_not_read_is_refused() -> None:
+    with pytest.raises(Refused, match=r"is not a (range of PEP 440 versions|PEP 508 requirement)"):
+        rewrite("pkg==" + "9" * 5000, Version("2.0"))
+
+
+def test_a_requirement_that_cannot_admit_the_version_is_refused() -> None:
+    with pytest.raises(Refused, match=r"would exclude 2\.0 even as 'pkg==9'"):
+        rewrite("pkg==1.0", Version("2.0"), scheme_spelling=lambda _: "9")
+    with pytest.raises(Refused, match=r"even as 'pkg===2.0,==1.0'"):
+        rewrite("pkg===1.0,==1.0", Version("2.0"), scheme_spelling=lambda _: "1.0")
+
+
+# --- poetry --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("constraint", "new", "expected"),
+    [
+        ("*", "2.0", None),
+        (" * ", "2.0", None),
+        ("^1.2", "1.9.9", None),
+        ("^1.2", "2.0.0", "^2.0"),
+        ("^1.2", "2.0.0a1", "^2.0a1"),
+        ("^1.2.3", "2.1", "^2.1.0"),
+        ("^ 1", "2.5.1", "^ 2"),
+        ("^0.2", "0.2.9", None),
+        ("^0.2", "0.3.1", "^0.3"),
+        ("^0.2.3", "0.3.1", "^0.3.1"),
+        ("^0.0.3", "0.0.4", "^0.0.4"),
+        ("^0.0.3", "0.0.3.1", None),
+        ("^0.0.0.4", "0.0.0.9", None),
+        ("^0.0", "0.0.9", None),
+        ("^0.0", "0.1", "^0.1"),
+        ("^0", "0.9", None),
+        ("^0", "1.0", "^1"),
+        ("^1.0-alpha.1", "1.0", None),
+        ("~1", "1.9", None),
+        ("~1", "2.1", "~2"),
+        ("~1.2", "1.2.9", None),
+        ("~1.2", "1.3.0", "~1.3"),
+        ("~1.2.3", "1.2.9", None),
+        ("~1.2.3", "1.3.0", "~1.3.0"),
+        ("~1.2.3.4", "1.3.0", "~1.3.0.0"),
+        ("~=1.2", "2.0.1", "~=2.0"),
+        ("1.2.3", "1.3.0", "1.3.0"),
+        ("=1.2.3", "1.3.0", "=1.3.0"),
+        ("==1.2.3", "1.3.0", "==1.3.0"),
+        ("1.2.*", "1.2.5", None),
+        ("1.2.*", "1.3.5", "1.3.*"),
+        ("==1.2.*", "2.0", "==2.0.*"),
+        (">=1,<2", "2.1.0", ">=2.1.0,<3"),
+        (">=1.0 <2.0", "2.1.0", ">=2.1.0 <3.0"),
+        (">= 1.0, < 2.0", "2.1.0", ">= 2.1.0, < 3.0"),
+        ("^1.2,!=1.3.0", "2.0.0", "^2.0,!=1.3.0"),
+        ("^1.2 || ^2.0", "2.4", None),
+        ("1.2|1.3", "1.3", None),
+    ],
+)
+def test_poetry_out_of_range(constraint: str, new: str, expected: str | None) -> None:
+    assert rewrite_poetry(constraint, Version(new)) == expected
+
+
+@pytest.mark.parametrize(
+    ("constraint", "new", "policy", "expected"),
+    [
+        ("*", "2.0", "always", None),
+        ("^1.2", "1.4.1", "always", "^1.4"),
+        ("^1.4", "1.4.1", "always", None),
+        (">=1.2,<3", "2.0", "always", ">=2.0,<3"),
+        ("1.2|1.3", "1.3", "always", None),
+        ("*", "2.0", "exact", None),
+        ("^1.2", "1.4.1", "exact", "==1.4.1"),
+        ("^1.2 || ^2.0", "3.0", "exact", "==3.0"),
+        ("1.4", "1.4.0", "exact", None),
+    ],
+)
+def test_poetry_policies(constraint: str, new: str, policy: Policy, expected: str | None) -> None:
+    assert rewrite_poetry(constraint, Version(new), policy=policy) == expected
+
+
+@pytest.mark.parametrize(
+    ("constraint", "told"),
+    [
+        ("^1.2 || ^2.0", "none of the alternatives"),
+        ("^1.2,!=3.0", "excludes 3.0 by its !=3.0"),
+        ("", "not a version constraint"),
+        ("latest", "not a version constraint"),
+        ("^{{ version }}", "not a version constraint"),
+        (">=1.0; python_version", "not a version constraint"),
+        (">=1.*", "not a range of PEP 440 versions"),
+        ("^1.0.0-SNAPSHOT", "not a range of PEP 440 versions"),
+    ],
+)
+def test_poetry_refusals(constraint: str, told: str) -> None:
+    with pytest.raises(Refused, match=told):
+        rewrite_poetry(constraint, Version("3.0"))
+
+
+# --- for every requirement and every version ---------------------------------------------------------------
+
+NUMBERS = st.one_of(st.integers(0, 3), st.integers(0, 2030))
+RELEASES = st.lists(NUMBERS, min_size=1, max_size=4).map(lambda numbers: ".".join(map(str, numbers)))
+EPOCHS = st.sampled_from(["", "", "", "", "1!"])
+SUFFIXES = st.sampled_from(
+    ["", "", "", "", "a0", "b2", "rc1", ".dev0", "a1.dev2", ".post1", "rc1.post2.dev3"]
+)
+PUBLIC = st.builds("{}{}{}".format, EPOCHS, RELEASES, SUFFIXES)
+VERSIONS = st.builds("{}{}".format, PUBLIC, st.sampled_from(["", "", "", "+cu118"])).map(Version)
+SPACES = st.sampled_from(["", "", " ", "  "])
+POLICIES: st.SearchStrategy[Policy] = st.sampled_from(["out-of-range", "always", "exact"])
+WILDCARDS = st.builds("{}{}.*".format, EPOCHS, RELEASES)
+COMPATIBLE = PUBLIC.filter(lambda version: len(Version(version).release) > 1)
+
+
+def compared(operators: list[str], versions: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.builds("{}{}{}".format, st.sampled_from(operators), SPACES, versions)
+
+
+PEP508_CLAUSES = st.one_of(
+    compared([">=", "<", "<=", ">", "==", "===", "!="], PUBLIC),
+    compared(["==", "!="], WILDCARDS),
+    compared(["~="], COMPATIBLE),
+)
+POETRY_CLAUSES = st.one_of(
+    compared(["^", "~", ">=", "<", "<=", ">", "==", "=", "!=", ""], PUBLIC),
+    compared(["==", ""], WILDCARDS),
+)
+COMMAS = st.builds("{},{}".format, SPACES, SPACES)
+AFTER = ["", " ;python_version<'3.12'", " ; extra == '>=1.0'"]
+AROUND = st.one_of(
+    st.tuples(st.sampled_from(["pkg", "Some.Pkg[a,b] "]), st.sampled_from(AFTER)),
+    st.tuples(st.just("pkg ("), st.sampled_from([f"){after}" for after in AFTER])),
+)
+
+
+def excludes_by_name(clauses: list[str], new: Version) -> bool:
+    return any(
+        not SpecifierSet(clause).contains(new, prereleases=True) for clause in clauses if "!=" in clause
+    )
+
+
+def kinds(specifier: str, comma: str) -> list[str]:
+    """What is left of each clause without its numbers; a lower end may come to include the new version."""
+    return [re.sub(r"[\w.!+]", "", clause).replace(">=", ">") for clause in specifier.split(comma)]
+
+
+@settings(deadline=None)
+@given(AROUND, st.lists(PEP508_CLAUSES, max_size=3), COMMAS, VERSIONS, POLICIES)
+def test_a_requirement_follows_to_any_version(
+    around: tuple[str, str], clauses: list[str], comma: str, new: Version, policy: Policy
+) -> None:
+    before, after = around
+    text = before + comma.join(clauses) + after
+    assume(requirement_name(text))  # a comma right behind === belongs to it
+    if excludes_by_name(clauses, new):
+        with pytest.raises(Refused, match="by its !="):
+            rewrite(text, new, policy=policy)
+        return
+    admitted = Requirement(text).specifier.contains(new, prereleases=True)
+    result = rewrite(text, new, policy=policy)
+    if policy == "out-of-range":
+        assert (result is None) == admitted
+    if result is None:
+        assert admitted
+        return
+    assert Requirement(result).specifier.contains(new, prereleases=True)
+    assert result.startswith(before)
+    assert result.endswith(after)
+    assert rewrite(result, new, policy=policy) is None, "a second time nothing is left to do"
+    assert rewrite(result, new) is None
+    specifier = result[len(before) : len(result) - len(after)]
+    if policy == "exact":
+        assert re.fullmatch(r"== *" + re.escape(new.public), specifier)
+    else:
+        assert kinds(specifier, comma) == kinds(comma.join(clauses), comma)
+
+
+@settings(deadline=None)
+@given(st.lists(POETRY_CLAUSES, min_size=1, max_size=3), COMMAS, VERSIONS, POLICIES)
+def test_a_poetry_constraint_follows_to_any_version(
+    clauses: list[str], comma: str, new: Version, policy: Policy
+) -> None:
+    constraint = comma.join(clauses)
+    if excludes_by_name(clauses, new):
+        with pytest.raises(Refused, match="by its !="):
+            rewrite_poetry(constraint, new, policy=policy)
+        return
+    result = rewrite_poetry(constraint, new, policy=policy)
+    if result is not None:
+        assert rewrite_poetry(result, new, policy=policy) is None
+        assert rewrite_poetry(result, new) is None
+
+
+@settings(deadline=None)
+@given(PUBLIC, VERSIONS)
+def test_poetry_carets_admit_what_the_leftmost_number_allows(version: str, new: Version) -> None:
+    base = Version(version)
+    assume(base.epoch == new.epoch and new >= base and not new.is_prerelease)
+    padded = (*base.release, 0, 0)[:3]
+    fixed = next((level for level, number in enumerate(padded) if number), 2)
+    fixed = min(fixed, len(base.release) - 1)
+    same_series = (*new.release, 0, 0)[: fixed + 1] == padded[: fixed + 1]
+    assert (rewrite_poetry(f"^{version}", new) is None) == same_series
