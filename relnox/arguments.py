@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NoReturn
 
 from relnox.commands import TASKS, help_of, load
 from relnox.core.options import options_of
-from relnox.core.schema import did_you_mean
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
@@ -22,6 +21,8 @@ class _Parser(argparse.ArgumentParser):
     """Ends in an error of relnox instead of in the process's end."""
 
     def error(self, message: str) -> NoReturn:
+        from relnox.core.schema import did_you_mean
+
         unknown = message.removeprefix("unrecognized arguments: ").split()[:1]
         known = [word for action in self._actions for word in action.option_strings]
         hint = did_you_mean(unknown[0], known) if message.startswith("unrecognized") else f"{self.prog} --help"
@@ -82,8 +83,7 @@ def task_lines() -> list[str]:
 def _add(parser: argparse.ArgumentParser, each: Option) -> None:
     told = described(each).replace("%", "%%")
     if each.kind is bool:
-        flags = [each.flag] if not each.anywhere and each.default is False else [each.flag, each.negative]
-        if len(flags) == 1:
+        if each.negative is None:
             parser.add_argument(each.flag, dest=each.name, action="store_true", help=told)
         else:
             parser.add_argument(each.flag, dest=each.name, action=argparse.BooleanOptionalAction, help=told)
@@ -101,5 +101,5 @@ def _add(parser: argparse.ArgumentParser, each: Option) -> None:
 
 def _spelled(each: Option) -> str:
     if each.kind is bool:
-        return each.flag if not each.anywhere and each.default is False else f"{each.flag}, {each.negative}"
+        return each.flag if each.negative is None else f"{each.flag}, {each.negative}"
     return f"{each.flag} {each.metavar or each.name.upper()}"

@@ -10,15 +10,13 @@ from __future__ import annotations
 import inspect
 import logging
 import sys
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nox
 import nox.registry
 
-from relnox import arguments
-from relnox.commands import TASKS
+from relnox.commands import TASKS, help_of
 from relnox.errors import ExitCode, Refused
 
 if TYPE_CHECKING:
@@ -98,13 +96,22 @@ def _registered(task: Task, name: str, settled: dict[str, Value], tags: Iterable
     def session_function(session: nox.Session) -> None:
         _run(session, task, settled)
 
-    session_function.__doc__ = arguments.help_text(task.name)
+    session_function.__doc__ = _help(task)
     session_function.__name__ = task.attribute
     session_function.relnox_task = task.name  # type: ignore[attr-defined]
     settings: dict[str, Any] = {"name": name, "python": False, "default": False, "tags": list(tags)}
     if "allow_parallel" in inspect.signature(nox.session).parameters:
         settings["allow_parallel"] = False
     nox.session(**settings)(session_function)
+
+
+def _help(task: Task) -> str:
+    """What `nox --list` and `nox --usage` show; the options, which take time to gather, for --usage only."""
+    if "--usage" in sys.argv:
+        from relnox import arguments
+
+        return arguments.help_text(task.name)
+    return "\n\n".join(help_of(task.name))
 
 
 def _run(session: nox.Session, task: Task, settled: dict[str, Value]) -> None:
@@ -123,6 +130,8 @@ def _run(session: nox.Session, task: Task, settled: dict[str, Value]) -> None:
 
 
 def _parsed(session: nox.Session, task: Task) -> dict[str, Value]:
+    from relnox import arguments
+
     words: Sequence[str] = session.posargs
     try:
         return arguments.parse(task.name, words, f"nox -s {task.name} --")
@@ -137,6 +146,8 @@ def _installs_only(session: nox.Session) -> bool:
 
 def _configured_pythons() -> Sequence[str]:
     """`[tool.relnox.verify] python` of the noxfile's project; a wrong file is told when a session runs."""
+    import tomllib
+
     try:
         document = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):

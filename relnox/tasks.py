@@ -61,8 +61,8 @@ def _flags(each: Option) -> list[Argument]:
     told = arguments.described(each)
     kind = list if each.kind is tuple else each.kind
     flags = [_flag(each.key, each.name, kind, told)]
-    if each.kind is bool and (each.anywhere or each.default is not False):
-        flags.append(_flag(each.negative.removeprefix("--"), f"no_{each.name}", bool, f"Not --{each.key}."))
+    if each.negative is not None:
+        flags.append(_flag(each.negative.removeprefix("--"), f"no_{each.name}", bool, f"Not {each.flag}."))
     return flags
 
 

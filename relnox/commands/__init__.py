@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from relnox.commands.project import Project
     from relnox.core.events import Outcome
     from relnox.core.options import CommonOptions
@@ -33,8 +31,7 @@ class TaskModule(Protocol):
         """What a person wants to see when all is done."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Task:
+class Task(NamedTuple):
     """A task as the doors know it.
 
     Attributes:
@@ -72,8 +69,13 @@ def load(name: str) -> TaskModule:
 
 
 def help_of(name: str) -> tuple[str, str]:
-    """A task's help: one line, and the rest."""
-    summary, _, rest = (load(name).__doc__ or "").strip().partition("\n")
+    """A task's help, its file's docstring: one line, and the rest.
+
+    The docstring is read without importing the file: a listing of tasks asks for every one of them.
+    """
+    module = TASKS[name].module if name in TASKS else name
+    text = Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8")
+    summary, _, rest = text.split('"""', 2)[1].strip().partition("\n")
     return summary, rest.strip()
 
 

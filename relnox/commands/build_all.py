@@ -6,13 +6,10 @@ to the output folder. The manifest, dist/manifest.json and dist/BUILD_MANIFEST.t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT
+from relnox import core
 from relnox.core.options import CommonOptions, option
-from relnox.core.plan import Plan
-from relnox.core.steps import Build, CheckDistributions, CleanFolder, RunTests, WriteManifest
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
@@ -22,14 +19,13 @@ if TYPE_CHECKING:
     from relnox.core.config import TestConfig
     from relnox.core.events import Outcome
     from relnox.core.packages import Package
-    from relnox.core.plan import Table
-    from relnox.core.steps import Step
+    from relnox.core.plan import Plan, Table
+    from relnox.core.steps import Build, RunTests, Step
     from relnox.source.git import GitState
 
 __all__ = ["Options", "Snapshot", "conclude", "observe", "plan"]
 
 
-@dataclass(frozen=True, kw_only=True)
 class Options(CommonOptions):
     """Options of `build-all`."""
 
@@ -47,8 +43,7 @@ class Options(CommonOptions):
     installer: str = option("auto", "What fills the environments.", choices=("auto", "uv", "pip"), metavar="NAME")
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """What a build must know.
 
     Attributes:
@@ -93,27 +88,31 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     steps: list[Step] = []
     old = tuple(name for name in snapshot.old if _is_ours(name))
     if options.clean and old:
-        steps.append(CleanFolder(folder=options.output, files=old))
+        steps.append(core.steps.CleanFolder(folder=options.output, files=old))
     for package in snapshot.packages:
         steps.append(_build(package, snapshot, options))
         if options.test:
             siblings = tuple(sorted(snapshot.needs[package.name] & chosen))
             steps.append(_tests(package, siblings, snapshot.test, options))
-    steps.append(CheckDistributions(output=options.output, strict=options.strict))
+    steps.append(core.steps.CheckDistributions(output=options.output, strict=options.strict))
     order = tuple(
         (package.name, tuple(sorted(snapshot.needs[package.name] & chosen))) for package in snapshot.packages
     )
     state = snapshot.state
     steps.append(
-        WriteManifest(
+        core.steps.WriteManifest(
             output=options.output,
             commit=state.head if state is not None else None,
             dirty=bool(state is not None and state.dirty),
             order=order,
-            needs=tuple(step.key for step in steps if isinstance(step, Build | RunTests | CheckDistributions)),
+            needs=tuple(
+                step.key
+                for step in steps
+                if isinstance(step, core.steps.Build | core.steps.RunTests | core.steps.CheckDistributions)
+            ),
         )
     )
-    return Plan(
+    return core.plan.Plan(
         task="build-all",
         steps=tuple(steps),
         notes=(*snapshot.warnings, *_notes(snapshot, options)),
@@ -129,7 +128,7 @@ def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
 
 def _build(package: Package, snapshot: Snapshot, options: Options) -> Build:
     before = package.needs("build") & snapshot.needs.keys()
-    return Build(
+    return core.steps.Build(
         package=package.name,
         version=package.version,
         folder=package.folder,
@@ -142,7 +141,7 @@ def _build(package: Package, snapshot: Snapshot, options: Options) -> Build:
 
 
 def _tests(package: Package, siblings: tuple[str, ...], test: TestConfig, options: Options) -> RunTests:
-    return RunTests(
+    return core.steps.RunTests(
         package=package.name,
         folder=package.folder,
         output=options.output,
@@ -167,5 +166,7 @@ def _notes(snapshot: Snapshot, options: Options) -> list[str]:
 
 def _is_ours(name: str) -> bool:
     return (
-        name.endswith((".whl", ".tar.gz")) or name in (MANIFEST_JSON, MANIFEST_TEXT) or name.startswith(".relnox-")
+        name.endswith((".whl", ".tar.gz"))
+        or name in (core.manifest.MANIFEST_JSON, core.manifest.MANIFEST_TEXT)
+        or name.startswith(".relnox-")
     )

@@ -6,17 +6,11 @@ back by --abort.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from relnox.core import versioning
+from relnox import core
 from relnox.core.options import CommonOptions, option, options_of
-from relnox.core.plan import Plan, Refusal, Table
-from relnox.core.requirements import rewrite, rewrite_poetry
-from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push, Tag
-from relnox.core.toml_spans import replace_strings
 from relnox.errors import ExitCode, Refused
-from relnox.source import edits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -29,8 +23,11 @@ if TYPE_CHECKING:
     from relnox.core.config import Config
     from relnox.core.events import Outcome
     from relnox.core.packages import Package
+    from relnox.core.plan import Plan, Refusal, Table
+    from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push, Tag
     from relnox.core.tags import TagFormat
     from relnox.core.workspace import Workspace
+    from relnox.source import edits
     from relnox.source.git import GitState
 
 __all__ = ["Options", "Snapshot", "conclude", "observe", "pending", "plan"]
@@ -39,7 +36,6 @@ _BOM = b"\xef\xbb\xbf"
 _REQUEST = ("part", "pre", "to", "package", "all", "exact", "allow_lower", "commit", "tag", "push", "force")
 
 
-@dataclass(frozen=True, kw_only=True)
 class Options(CommonOptions):
     """Options of `bump`."""
 
@@ -73,8 +69,7 @@ class Options(CommonOptions):
     abort: bool = option(False, "Take an interrupted bump back.", anywhere=False)
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """What a bump must know.
 
     Attributes:
@@ -102,8 +97,7 @@ class Snapshot:
     committed: bool
 
 
-@dataclass(frozen=True)
-class _Move:
+class _Move(NamedTuple):
     package: Package
     before: Version
     after: Version
@@ -112,6 +106,8 @@ class _Move:
 def observe(options: Options, project: Project) -> Snapshot:
     """Look at the packages, their files, git and, for a push, the remote's tags."""
     from datetime import UTC, datetime
+
+    from relnox.source import edits
 
     found = edits.read_pending(project.private)
     chosen = () if found is not None else _chosen(options, project)
@@ -146,16 +142,18 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     planned = tuple(_edits(snapshot, moves))
     tags = _tags(snapshot, moves) if options.tag else ()
     message = _message(snapshot, moves)
-    steps: list[EditFiles | Commit | CreateTags | Push] = [EditFiles(edits=planned)]
+    steps: list[EditFiles | Commit | CreateTags | Push] = [core.steps.EditFiles(edits=planned)]
     if options.commit:
-        steps.append(Commit(message=message, edits=planned))
+        steps.append(core.steps.Commit(message=message, edits=planned))
     if tags:
-        steps.append(CreateTags(tags=tags))
+        steps.append(core.steps.CreateTags(tags=tags))
     if options.push and snapshot.state is not None:
         branch = snapshot.state.branch or ""
-        steps.append(Push(to=snapshot.config.remote, branch=branch, tags=tuple(tag.name for tag in tags)))
+        steps.append(
+            core.steps.Push(to=snapshot.config.remote, branch=branch, tags=tuple(tag.name for tag in tags))
+        )
     refusals, ignored = _guards(snapshot, options, planned, tags)
-    return Plan(
+    return core.plan.Plan(
         task="bump",
         steps=tuple(steps),
         notes=(*snapshot.workspace.warnings, *_notes(snapshot, moves, options), *ignored),
@@ -168,7 +166,13 @@ def pending(snapshot: Snapshot, planned: Plan, options: Options) -> edits.Pendin
     """What is written down before the first step, so that the same command can go on."""
     if snapshot.pending is not None:
         return snapshot.pending
-    steps = tuple(step for step in planned.steps if isinstance(step, EditFiles | Commit | CreateTags | Push))
+    from relnox.source import edits
+
+    steps = tuple(
+        step
+        for step in planned.steps
+        if isinstance(step, core.steps.EditFiles | core.steps.Commit | core.steps.CreateTags | core.steps.Push)
+    )
     return edits.Pending(request=_request(options), steps=steps)
 
 
@@ -232,9 +236,9 @@ def _moves(snapshot: Snapshot, options: Options) -> Iterator[_Move]:
                 f"{package.name} has no version that can be edited: it comes from {package.source.text}",
                 hint="leave the package out, or state its version in [project] version",
             )
-        after = versioning.next_version(
+        after = core.versioning.next_version(
             package.version,
-            versioning.Bump(**request),
+            core.versioning.Bump(**request),
             scheme=snapshot.config.scheme,
             prerelease_start=snapshot.config.prerelease_start,
             calver_format=snapshot.config.calver_format,
@@ -261,10 +265,10 @@ def _edits(snapshot: Snapshot, moves: tuple[_Move, ...]) -> Iterator[Edit]:
     for package in snapshot.workspace.packages:
         replacements = _requirement_changes(package, after, snapshot.config)
         if package.name in after:
-            replacements[package.source.key] = versioning.spell(after[package.name], snapshot.config.scheme)
+            replacements[package.source.key] = core.versioning.spell(after[package.name], snapshot.config.scheme)
         if replacements:
             content = snapshot.files[package.source.file]
-            yield Edit(
+            yield core.steps.Edit(
                 file=package.source.file,
                 before=content,
                 after=_replaced(content, replacements, package.source.file),
@@ -280,13 +284,13 @@ def _requirement_changes(
             continue
         new = after[need.name]
         if need.poetry:
-            changed = rewrite_poetry(need.text, new, policy=config.constraints)
+            changed = core.requirements.rewrite_poetry(need.text, new, policy=config.constraints)
         else:
-            changed = rewrite(
+            changed = core.requirements.rewrite(
                 need.text,
                 new,
                 policy=config.constraints,
-                scheme_spelling=lambda version: versioning.spell(version, config.scheme),
+                scheme_spelling=lambda version: core.versioning.spell(version, config.scheme),
             )
         if changed is not None:
             changes[need.key] = changed
@@ -297,7 +301,7 @@ def _replaced(content: bytes, replacements: Mapping[tuple[str | int, ...], str],
     """The file with these strings exchanged and every other byte as it was."""
     mark, text = (_BOM, content[len(_BOM) :]) if content.startswith(_BOM) else (b"", content)
     try:
-        return mark + replace_strings(text.decode(), replacements).encode()
+        return mark + core.toml_spans.replace_strings(text.decode(), replacements).encode()
     except ValueError as error:
         raise Refused(f"{file} cannot be edited: {error}", hint=f"write the version in {file} by hand") from error
 
@@ -307,7 +311,7 @@ def _tags(snapshot: Snapshot, moves: tuple[_Move, ...]) -> tuple[Tag, ...]:
     for move in moves:
         name = snapshot.tag_formats[move.package.name].render(move.after)
         what = "Release" if snapshot.config.versions == "lockstep" else f"{move.package.name}"
-        tags.setdefault(name, Tag(name=name, message=f"{what} {move.after}"))
+        tags.setdefault(name, core.steps.Tag(name=name, message=f"{what} {move.after}"))
     return tuple(tags.values())
 
 
@@ -331,22 +335,28 @@ def _guards(
     if state.dirty:
         listed = ", ".join(state.dirty[:5]) + (" …" if len(state.dirty) > 5 else "")  # noqa: PLR2004 - enough to see
         soft.append(
-            Refusal(message=f"the tree has uncommitted changes: {listed}", hint="git stash, or commit them")
+            core.plan.Refusal(
+                message=f"the tree has uncommitted changes: {listed}", hint="git stash, or commit them"
+            )
         )
     branch = snapshot.config.branch
     if options.commit and state.branch is None:
         firm.append(
-            Refusal(message="the head is detached: a commit would be on no branch", hint="git switch BRANCH")
+            core.plan.Refusal(
+                message="the head is detached: a commit would be on no branch", hint="git switch BRANCH"
+            )
         )
     elif options.commit and branch is not None and state.branch != branch:
         soft.append(
-            Refusal(
+            core.plan.Refusal(
                 message=f"releases are made from {branch}, and this is {state.branch}",
                 hint=f"git switch {branch}",
             )
         )
     if options.commit and not planned:
-        firm.append(Refusal(message="nothing changes: there is nothing to commit", hint="choose another version"))
+        firm.append(
+            core.plan.Refusal(message="nothing changes: there is nothing to commit", hint="choose another version")
+        )
     if options.force:
         return tuple(firm), tuple(f"--force ignores: {refusal.message}" for refusal in soft)
     return (*firm, *soft), ()
@@ -360,7 +370,7 @@ def _is_taken(tag: str, snapshot: Snapshot) -> bool:
 def _tag_taken(tag: Tag, snapshot: Snapshot) -> Refusal:
     remote = snapshot.remote_tags or {}
     where = f"on {snapshot.config.remote}" if tag.name in remote else "here"
-    return Refusal(
+    return core.plan.Refusal(
         message=f"the tag {tag.name} is there already, {where}",
         hint=f"choose a higher version; to see the tag: git show {tag.name}",
         exit_code=ExitCode.NEEDS_A_PERSON,
@@ -369,7 +379,9 @@ def _tag_taken(tag: Tag, snapshot: Snapshot) -> Refusal:
 
 def _notes(snapshot: Snapshot, moves: tuple[_Move, ...], options: Options) -> Iterator[str]:
     for move in moves:
-        if (note := versioning.normalisation(move.package.source.text)) and snapshot.config.scheme != "semver":
+        if (
+            note := core.versioning.normalisation(move.package.source.text)
+        ) and snapshot.config.scheme != "semver":
             yield f"{move.package.name}: {note}"
     if options.pre and not options.part and any(not move.before.is_prerelease for move in moves):
         yield f"{options.pre} of a final version: of its next patch"
@@ -383,20 +395,22 @@ def _notes(snapshot: Snapshot, moves: tuple[_Move, ...], options: Options) -> It
 
 def _table(moves: tuple[_Move, ...]) -> Table:
     rows = tuple((move.package.name, str(move.before), str(move.after)) for move in moves)
-    return Table(title="", columns=("package", "from", "to"), rows=rows)
+    return core.plan.Table(title="", columns=("package", "from", "to"), rows=rows)
 
 
 def _resumed(found: edits.Pending, snapshot: Snapshot, options: Options) -> Plan:
     """Go on with an interrupted bump, or take it back."""
+    from relnox.source import edits
+
     if options.abort:
         if snapshot.committed:
             raise Refused(
                 "the interrupted bump is committed already",
                 hint=f"finish it: {found.command}",
             )
-        return Plan(
+        return core.plan.Plan(
             task="bump",
-            steps=(EditFiles(edits=edits.reverse(_edited(found))),),
+            steps=(core.steps.EditFiles(edits=edits.reverse(_edited(found))),),
             notes=(f"takes back: {found.command}",),
         )
     if found.request != _request(options):
@@ -404,11 +418,11 @@ def _resumed(found: edits.Pending, snapshot: Snapshot, options: Options) -> Plan
             f"a bump was interrupted here: {found.command}",
             hint=f"finish it: {found.command}, or take it back: relnox bump --abort",
         )
-    return Plan(task="bump", steps=found.steps, notes=("goes on with the bump that was interrupted",))
+    return core.plan.Plan(task="bump", steps=found.steps, notes=("goes on with the bump that was interrupted",))
 
 
 def _edited(found: edits.Pending) -> tuple[Edit, ...]:
-    return tuple(edit for step in found.steps if isinstance(step, EditFiles) for edit in step.edits)
+    return tuple(edit for step in found.steps if isinstance(step, core.steps.EditFiles) for edit in step.edits)
 
 
 def _request(options: Options) -> tuple[str, ...]:

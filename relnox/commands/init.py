@@ -6,12 +6,10 @@ missing, and what belongs there to .gitignore. Nothing is committed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from relnox import core
 from relnox.core.options import CommonOptions, option
-from relnox.core.plan import Plan
-from relnox.core.steps import Edit, EditFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +17,8 @@ if TYPE_CHECKING:
 
     from relnox.commands.project import Project
     from relnox.core.events import Outcome
-    from relnox.core.plan import Table
+    from relnox.core.plan import Plan, Table
+    from relnox.core.steps import Edit
     from relnox.core.workspace import Workspace
 
 __all__ = ["NOXFILE", "TASKS_FILE", "Options", "Snapshot", "conclude", "observe", "plan"]
@@ -53,7 +52,6 @@ from relnox.tasks import *  # noqa: F403
 _IGNORED = ("/.nox/", "/dist/")
 
 
-@dataclass(frozen=True, kw_only=True)
 class Options(CommonOptions):
     """Options of `init`."""
 
@@ -61,8 +59,7 @@ class Options(CommonOptions):
     invoke: bool = option(True, "Write tasks.py.")
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """What is in the project already; None for a file that is not there."""
 
     workspace: Workspace
@@ -94,9 +91,11 @@ def observe(options: Options, project: Project) -> Snapshot:
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """The files that are missing, and the lines that are missing in the others."""
     edits = tuple(_edits(snapshot, options))
-    steps = (EditFiles(edits=edits),) if edits else ()
+    steps = (core.steps.EditFiles(edits=edits),) if edits else ()
     notes = (*snapshot.workspace.warnings, *_notes(snapshot, options))
-    return Plan(task="init", steps=steps, notes=notes if edits else (*notes, "everything is there already"))
+    return core.plan.Plan(
+        task="init", steps=steps, notes=notes if edits else (*notes, "everything is there already")
+    )
 
 
 def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
@@ -107,13 +106,13 @@ def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
 
 def _edits(snapshot: Snapshot, options: Options) -> Iterator[Edit]:
     if options.nox and snapshot.noxfile is None:
-        yield Edit(file="noxfile.py", before=None, after=NOXFILE.encode())
+        yield core.steps.Edit(file="noxfile.py", before=None, after=NOXFILE.encode())
     if options.invoke and snapshot.tasks is None:
-        yield Edit(file="tasks.py", before=None, after=TASKS_FILE.encode())
+        yield core.steps.Edit(file="tasks.py", before=None, after=TASKS_FILE.encode())
     if (after := _with_settings(snapshot)) is not None:
-        yield Edit(file="pyproject.toml", before=snapshot.pyproject, after=after)
+        yield core.steps.Edit(file="pyproject.toml", before=snapshot.pyproject, after=after)
     if (after := _with_ignored(snapshot.gitignore)) is not None:
-        yield Edit(file=".gitignore", before=snapshot.gitignore, after=after)
+        yield core.steps.Edit(file=".gitignore", before=snapshot.gitignore, after=after)
 
 
 def _with_settings(snapshot: Snapshot) -> bytes | None:

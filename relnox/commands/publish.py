@@ -6,13 +6,11 @@ with another hash stops everything before the first byte. The same command finis
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from relnox import core
 from relnox.commands.verify_install import read_manifest
 from relnox.core.options import CommonOptions, option
-from relnox.core.plan import Plan, Refusal
-from relnox.core.steps import AwaitIndex, Upload
 from relnox.errors import ExitCode, Refused
 
 if TYPE_CHECKING:
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
     from relnox.commands.project import Project
     from relnox.core.events import Outcome
     from relnox.core.manifest import Distribution, Manifest
-    from relnox.core.plan import Table
+    from relnox.core.plan import Plan, Refusal, Table
     from relnox.core.steps import Step
 
 __all__ = ["Options", "Snapshot", "conclude", "look", "notes", "observe", "plan", "publication", "refusals"]
@@ -31,7 +29,6 @@ _PATIENCE = 600
 """Seconds that an index may take to list what it took."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Options(CommonOptions):
     """Options of `publish`."""
 
@@ -43,8 +40,7 @@ class Options(CommonOptions):
     yes: bool = option(False, "Publish without asking.", anywhere=False)
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """What publishing must know.
 
     Attributes:
@@ -79,7 +75,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     if missing and snapshot.production and not options.yes:
         listed = ", ".join(f"{name} {snapshot.manifest.version(name)}" for name in snapshot.manifest.packages)
         consent = f"Publish {listed} to {options.index} ({snapshot.host}), for good?"
-    return Plan(
+    return core.plan.Plan(
         task="publish",
         steps=steps,
         notes=tuple(notes(snapshot, options.index)),
@@ -127,9 +123,9 @@ def publication(manifest: Manifest, index: str, dist: str) -> Iterator[Step]:
         files = manifest.of(package)
         # Wheels first: an installer that comes in between does not have to build.
         for file in sorted(files, key=lambda file: file.kind == "sdist"):
-            yield Upload(index=index, file=file, folder=dist, needs=before)
+            yield core.steps.Upload(index=index, file=file, folder=dist, needs=before)
         uploaded = tuple(f"upload {file.filename}" for file in files)
-        yield AwaitIndex(
+        yield core.steps.AwaitIndex(
             index=index,
             package=package,
             version=manifest.version(package),
@@ -149,7 +145,7 @@ def refusals(snapshot: Snapshot, index: str, dist: str) -> tuple[Refusal, ...]:
     ]
     if snapshot.production:
         found += _not_for_the_public(snapshot.manifest)
-    if isinstance(snapshot.credentials, Refusal):
+    if isinstance(snapshot.credentials, core.plan.Refusal):
         found.append(snapshot.credentials)
     return tuple(found)
 
@@ -170,12 +166,10 @@ def _missing(snapshot: Snapshot) -> list[Distribution]:
 
 
 def _with_credentials(snapshot: Snapshot, index: str, project: Project) -> Snapshot:
-    from dataclasses import replace
-
     try:
-        return replace(snapshot, credentials=project.indexes.credentials(index).origin)
+        return snapshot._replace(credentials=project.indexes.credentials(index).origin)
     except Refused as error:
-        return replace(snapshot, credentials=Refusal(message=error.message, hint=error.hint or ""))
+        return snapshot._replace(credentials=core.plan.Refusal(message=error.message, hint=error.hint or ""))
 
 
 def _wrong_on_disk(file: Distribution, snapshot: Snapshot, dist: str) -> Refusal | None:
@@ -183,12 +177,12 @@ def _wrong_on_disk(file: Distribution, snapshot: Snapshot, dist: str) -> Refusal
     if sha256 is None and file.filename in snapshot.listed.get(file.package, {}):
         return None  # it is public already; what is on disk does not matter
     if sha256 is None:
-        return Refusal(
+        return core.plan.Refusal(
             message=f"{dist}/{file.filename} is in the manifest, but not there",
             hint="build again: nox -s build-all",
         )
     if sha256 != file.sha256:
-        return Refusal(
+        return core.plan.Refusal(
             message=(
                 f"{dist}/{file.filename} is not the file that was built:\n"
                 f"  there  sha256 {sha256}\n  built  sha256 {file.sha256}"
@@ -204,7 +198,7 @@ def _other_on_index(file: Distribution, snapshot: Snapshot, index: str) -> Refus
     there = listed.get(file.filename)
     if there is None or there == file.sha256:
         return None
-    return Refusal(
+    return core.plan.Refusal(
         message=f"{index} holds another {file.filename}:\n  there  sha256 {there}\n  built  sha256 {file.sha256}",
         hint="a file name is never given twice: bump the version (or find the build that was published)",
         exit_code=ExitCode.NEEDS_A_PERSON,
@@ -213,13 +207,13 @@ def _other_on_index(file: Distribution, snapshot: Snapshot, index: str) -> Refus
 
 def _not_for_the_public(manifest: Manifest) -> Iterator[Refusal]:
     if manifest.dirty:
-        yield Refusal(
+        yield core.plan.Refusal(
             message="the manifest is of a tree with uncommitted changes",
             hint="commit them, then build again: nox -s build-all -- --clean",
         )
     for package in manifest.packages:
         if manifest.version(package).local is not None:
-            yield Refusal(
+            yield core.plan.Refusal(
                 message=f"{package} {manifest.version(package)} has a local version, which no public index takes",
                 hint="build from a tagged commit, or state the version without +…",
             )

@@ -6,12 +6,11 @@ one (--index embedded), which needs neither network nor account. It can never re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from relnox import core
 from relnox.commands import publish, verify_install
 from relnox.core.options import CommonOptions, option
-from relnox.core.plan import Plan
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
@@ -20,14 +19,13 @@ if TYPE_CHECKING:
     from relnox.commands.project import Project
     from relnox.core.config import VerifyConfig
     from relnox.core.events import Outcome
-    from relnox.core.plan import Table
+    from relnox.core.plan import Plan, Table
 
 __all__ = ["Options", "Snapshot", "conclude", "observe", "plan"]
 
 _PATIENCE = 600
 
 
-@dataclass(frozen=True, kw_only=True)
 class Options(CommonOptions):
     """Options of `publish-test`."""
 
@@ -41,8 +39,7 @@ class Options(CommonOptions):
     installer: str = option("auto", "What fills the environments.", choices=("auto", "uv", "pip"), metavar="NAME")
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """What publishing must know, and what else to try when verifying."""
 
     published: publish.Snapshot
@@ -80,7 +77,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         )
         # Publishing waits for the listing itself.
         steps += [step for step in proof if step.key not in waiting]
-    return Plan(
+    return core.plan.Plan(
         task="publish-test",
         steps=tuple(steps),
         notes=tuple(publish.notes(looked, options.index)),

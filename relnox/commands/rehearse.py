@@ -7,14 +7,11 @@ sent anywhere, and the table at the end says what a release would have made.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from relnox import core
 from relnox.commands.verify_install import read_manifest
-from relnox.core.manifest import MANIFEST_JSON
 from relnox.core.options import CommonOptions, option
-from relnox.core.plan import Plan, Table
-from relnox.core.steps import CloneCheckout, Stage
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
@@ -22,12 +19,12 @@ if TYPE_CHECKING:
 
     from relnox.commands.project import Project
     from relnox.core.events import Outcome
+    from relnox.core.plan import Plan, Table
     from relnox.source.git import GitState
 
 __all__ = ["Options", "Snapshot", "conclude", "observe", "plan"]
 
 
-@dataclass(frozen=True, kw_only=True)
 class Options(CommonOptions):
     """Options of `rehearse`."""
 
@@ -52,8 +49,7 @@ class Options(CommonOptions):
     installer: str = option("auto", "What fills the environments.", choices=("auto", "uv", "pip"), metavar="NAME")
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """What a rehearsal must know."""
 
     state: GitState
@@ -84,22 +80,22 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     embedded = ("index", "embedded")
     installer = ("installer", options.installer)
     steps = (
-        CloneCheckout(commit=snapshot.state.head or "", branch=snapshot.branch),
-        Stage(task="bump", options=bump),
-        Stage(task="build-all", options=(installer,)),
-        Stage(task="publish-test", options=(embedded, ("verify", False))),
-        Stage(task="verify-install", options=(embedded, ("python", options.python), installer)),
+        core.steps.CloneCheckout(commit=snapshot.state.head or "", branch=snapshot.branch),
+        core.steps.Stage(task="bump", options=bump),
+        core.steps.Stage(task="build-all", options=(installer,)),
+        core.steps.Stage(task="publish-test", options=(embedded, ("verify", False))),
+        core.steps.Stage(task="verify-install", options=(embedded, ("python", options.python), installer)),
     )
     dirty = len(snapshot.state.dirty)
     notes = (f"{dirty} files with uncommitted changes: the rehearsal is of the last commit",) if dirty else ()
-    return Plan(task="rehearse", steps=steps, notes=notes)
+    return core.plan.Plan(task="rehearse", steps=steps, notes=notes)
 
 
 def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
     """What a release would have made, and how long each stage took."""
     seconds = tuple((result.step.key, result.status.value, f"{result.seconds:.1f}") for result in outcome.results)
-    stages = Table(title="Stages", columns=("stage", "status", "seconds"), rows=seconds)
-    if not (folder / "dist" / MANIFEST_JSON).is_file():
+    stages = core.plan.Table(title="Stages", columns=("stage", "status", "seconds"), rows=seconds)
+    if not (folder / "dist" / core.manifest.MANIFEST_JSON).is_file():
         return (stages,)
     manifest = read_manifest(folder, "dist")
     files = tuple(
@@ -107,4 +103,4 @@ def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
         for file in manifest.distributions
     )
     columns = ("package", "version", "file", "bytes", "sha256")
-    return (Table(title="Files", columns=columns, rows=files), stages)
+    return (core.plan.Table(title="Files", columns=columns, rows=files), stages)

@@ -5,11 +5,10 @@ Stays offline unless --index asks an index which of its files are there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from relnox import core
 from relnox.core.options import CommonOptions, option
-from relnox.core.plan import Plan, Table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,11 +19,11 @@ if TYPE_CHECKING:
     from relnox.core.events import Outcome
     from relnox.core.options import Given
     from relnox.core.packages import Package
+    from relnox.core.plan import Plan, Table
 
 __all__ = ["Options", "Row", "Snapshot", "conclude", "explain", "observe", "plan"]
 
 
-@dataclass(frozen=True, kw_only=True)
 class Options(CommonOptions):
     """Options of `status`."""
 
@@ -38,8 +37,7 @@ class Options(CommonOptions):
     explain: bool = option(False, "Show where each option's value comes from.", anywhere=False)
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """What is known of one package.
 
     Attributes:
@@ -55,8 +53,7 @@ class Row:
     listed: tuple[frozenset[Version], ...]
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """What `status` looked at."""
 
     rows: tuple[Row, ...]
@@ -79,13 +76,15 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Nothing to do: a table."""
     rows = tuple(_row(row) for row in snapshot.rows)
     columns = ("package", "version", "last tag", "changed since", *options.index)
-    return Plan(task="status", tables=(Table(title="", columns=columns, rows=rows),), notes=snapshot.warnings)
+    return core.plan.Plan(
+        task="status", tables=(core.plan.Table(title="", columns=columns, rows=rows),), notes=snapshot.warnings
+    )
 
 
 def explain(given: dict[str, Given]) -> Table:
     """Where each option's value comes from."""
     rows = tuple((name.replace("_", "-"), repr(each.value), each.origin) for name, each in given.items())
-    return Table(title="Options", columns=("option", "value", "comes from"), rows=rows)
+    return core.plan.Table(title="Options", columns=("option", "value", "comes from"), rows=rows)
 
 
 def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:

@@ -8,22 +8,10 @@ provides, its scripts, and the configured smoke expressions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from relnox.core import graph
-from relnox.core.manifest import MANIFEST_JSON, Manifest
+from relnox import core
 from relnox.core.options import CommonOptions, option
-from relnox.core.plan import Plan
-from relnox.core.steps import (
-    AwaitIndex,
-    CheckInstalled,
-    CreateEnvironment,
-    Download,
-    ImportCheck,
-    Install,
-    RunSmoke,
-)
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
@@ -33,8 +21,11 @@ if TYPE_CHECKING:
     from relnox.commands.project import Project
     from relnox.core.config import VerifyConfig
     from relnox.core.events import Outcome
-    from relnox.core.plan import Table
-    from relnox.core.steps import Step
+    from relnox.core.manifest import Manifest
+    from relnox.core.plan import Plan, Table
+    from relnox.core.steps import (
+        Step,
+    )
 
 __all__ = ["Options", "Snapshot", "conclude", "observe", "plan", "read_manifest", "verification"]
 
@@ -42,7 +33,6 @@ _SMOKE_LIMIT = 120
 """Seconds for one smoke expression."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Options(CommonOptions):
     """Options of `verify-install`."""
 
@@ -56,8 +46,7 @@ class Options(CommonOptions):
     installer: str = option("auto", "What fills the environments.", choices=("auto", "uv", "pip"), metavar="NAME")
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """What a verification must know: the manifest of what was built, and what else to try."""
 
     manifest: Manifest
@@ -76,7 +65,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Fetch every package's files, then an environment for each package and Python."""
-    return Plan(
+    return core.plan.Plan(
         task="verify-install",
         steps=tuple(
             verification(
@@ -111,8 +100,8 @@ def verification(  # noqa: PLR0913 - the settings of one verification
     for package in manifest.packages:
         files = manifest.of(package)
         version = manifest.version(package)
-        yield AwaitIndex(index=index, package=package, version=version, files=files, patience=patience)
-        yield Download(index=index, package=package, files=files, needs=(f"await {package}",))
+        yield core.steps.AwaitIndex(index=index, package=package, version=version, files=files, patience=patience)
+        yield core.steps.Download(index=index, package=package, files=files, needs=(f"await {package}",))
     needs = dict(manifest.needs)
     for python in pythons or ("",):
         for package in manifest.packages:
@@ -126,14 +115,14 @@ def read_manifest(root: Path, folder: str) -> Manifest:
     Raises:
         Refused: There is none.
     """
-    path = root / folder / MANIFEST_JSON
+    path = root / folder / core.manifest.MANIFEST_JSON
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise Refused(
-            f"there is no {folder}/{MANIFEST_JSON}: nothing was built", hint="nox -s build-all"
+            f"there is no {folder}/{core.manifest.MANIFEST_JSON}: nothing was built", hint="nox -s build-all"
         ) from None
-    return Manifest.from_json(text, where=f"{folder}/{MANIFEST_JSON}")
+    return core.manifest.Manifest.from_json(text, where=f"{folder}/{core.manifest.MANIFEST_JSON}")
 
 
 def _one(  # noqa: PLR0913, PLR0917 - one environment
@@ -146,10 +135,10 @@ def _one(  # noqa: PLR0913, PLR0917 - one environment
 ) -> Iterator[Step]:
     environment = f"{package}-{python}" if python else package
     version = manifest.version(package)
-    yield CreateEnvironment(
+    yield core.steps.CreateEnvironment(
         environment=environment, python=python, installer=installer, needs=(f"download {package}",)
     )
-    yield Install(
+    yield core.steps.Install(
         environment=environment,
         package=package,
         siblings=siblings,
@@ -158,10 +147,10 @@ def _one(  # noqa: PLR0913, PLR0917 - one environment
         needs=(f"environment {environment}", *(f"download {name}" for name in siblings)),
     )
     installed = (f"install {environment}",)
-    yield CheckInstalled(
+    yield core.steps.CheckInstalled(
         environment=environment, package=package, version=version, installer=installer, needs=installed
     )
-    yield ImportCheck(
+    yield core.steps.ImportCheck(
         environment=environment,
         package=package,
         version=version,
@@ -169,7 +158,7 @@ def _one(  # noqa: PLR0913, PLR0917 - one environment
         needs=installed,
     )
     if expressions := verify.smoke.get(package, ()):
-        yield RunSmoke(
+        yield core.steps.RunSmoke(
             environment=environment,
             package=package,
             expressions=expressions,
@@ -179,4 +168,4 @@ def _one(  # noqa: PLR0913, PLR0917 - one environment
 
 
 def _with_needs(manifest: Manifest, chosen: frozenset[str]) -> frozenset[str]:
-    return graph.closure(chosen, dict(manifest.needs))
+    return core.graph.closure(chosen, dict(manifest.needs))

@@ -1,1 +1,30 @@
-"""The pure middle: values and arithmetic, without files, processes, sockets or the environment."""
+"""The pure middle: values and arithmetic, without files, processes, sockets or the environment.
+
+Its rooms are opened when they are first used: `from relnox import core`, then `core.plan.Plan`. The doors import
+every task at start-up, and a listing of tasks needs none of the rooms (`benchmarks/doors.py` measures it).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from relnox.core import config as config
+    from relnox.core import events as events
+    from relnox.core import graph as graph
+    from relnox.core import manifest as manifest
+    from relnox.core import plan as plan
+    from relnox.core import requirements as requirements
+    from relnox.core import schema as schema
+    from relnox.core import steps as steps
+    from relnox.core import toml_spans as toml_spans
+    from relnox.core import versioning as versioning
+else:
+
+    def __getattr__(name: str) -> ModuleType:
+        if name.startswith("_"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return import_module(f"{__name__}.{name}")

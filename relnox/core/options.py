@@ -1,20 +1,23 @@
-"""Options, declared once: a dataclass per task whose fields carry help, choices and where they may be set.
+"""Options, declared once: a class per task whose attributes carry help, choices and where they may be set.
 
 From the same declaration come the command line, nox's positional arguments, invoke's flags, the
 environment's names and the keys of `[tool.relnox]`. Merging is sparse: what was not given is not there, so
 that each value knows where it came from (default < pyproject.toml < environment < command line).
+
+The declaration is plain on purpose: invoke reads every task's flags at each start, and dataclasses cost more than
+all the rest of it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from relnox.core import schema
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from relnox.core import schema
 
 __all__ = ["CommonOptions", "Given", "Option", "Value", "file_table", "option", "options_of", "resolve"]
 
@@ -24,12 +27,11 @@ _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
 
 
-@dataclass(frozen=True, kw_only=True)
 class Option:
-    """One option of a task, as its declaration tells it.
+    """One option of a task, declared as an attribute of its `Options`.
 
     Attributes:
-        name: The field's name.
+        name: The attribute's name.
         kind: `str`, `int`, `bool`, or `tuple` for an option that may be repeated.
         default: Its value when nobody says anything.
         help: One sentence.
@@ -40,22 +42,29 @@ class Option:
     """
 
     name: str
-    kind: type
-    default: Value
-    help: str
-    choices: tuple[str, ...] = ()
-    metavar: str = ""
-    anywhere: bool = True
 
-    @property
-    def flag(self) -> str:
-        """The option on a command line."""
-        return f"--{self.key}"
+    def __init__(  # noqa: PLR0913 - a declaration is read by its keywords
+        self,
+        default: Value,
+        help: str,  # noqa: A002 - the word that argparse, invoke and dataclasses' readers know
+        *,
+        kind: type,
+        choices: tuple[str, ...],
+        metavar: str,
+        anywhere: bool,
+    ) -> None:
+        self.default = default
+        self.help = help
+        self.kind = kind
+        self.choices = choices
+        self.metavar = metavar
+        self.anywhere = anywhere
 
-    @property
-    def negative(self) -> str:
-        """The flag that switches a switch off."""
-        return f"--no-{self.key}"
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: object | None, owner: type) -> Any:
+        return self if instance is None else self.default
 
     @property
     def key(self) -> str:
@@ -63,13 +72,22 @@ class Option:
         return self.name.replace("_", "-")
 
     @property
+    def flag(self) -> str:
+        """The option on a command line."""
+        return f"--{self.key}"
+
+    @property
+    def negative(self) -> str | None:
+        """The flag that switches a switch off, where there is something to switch off."""
+        return f"--no-{self.key}" if self.kind is bool and (self.anywhere or self.default) else None
+
+    @property
     def environment(self) -> str:
         """The option as an environment variable."""
         return f"RELNOX_{self.name.upper()}"
 
 
-@dataclass(frozen=True)
-class Given:
+class Given(NamedTuple):
     """A value and where it came from, in words."""
 
     value: Value
@@ -78,28 +96,20 @@ class Given:
 
 def option(  # noqa: PLR0913 - a declaration is read by its keywords
     default: Value,
-    help: str,  # noqa: A002 - the word that argparse, invoke and dataclasses' readers know
+    help: str,  # noqa: A002 - as above
     *,
     kind: type | None = None,
     choices: tuple[str, ...] = (),
     metavar: str = "",
     anywhere: bool = True,
 ) -> Any:
-    """Declare an option as a dataclass field; the kind is the default's, `str` for None."""
+    """Declare an option; its kind is the default's, `str` for None."""
     guessed = str if default is None else type(default)
-    metadata = {
-        "help": help,
-        "kind": kind or guessed,
-        "choices": choices,
-        "metavar": metavar,
-        "anywhere": anywhere,
-    }
-    return field(default=default, metadata=metadata)
+    return Option(default, help, kind=kind or guessed, choices=choices, metavar=metavar, anywhere=anywhere)
 
 
-@dataclass(frozen=True, kw_only=True)
 class CommonOptions:
-    """What every task understands."""
+    """What every task understands; each task's `Options` adds its own. Values are read, never set."""
 
     dry_run: bool = option(False, "Show the plan and what would refuse it; change nothing.", anywhere=False)
     plan: str | None = option(None, "Write the plan as JSON to a file.", metavar="FILE", anywhere=False)
@@ -112,22 +122,42 @@ class CommonOptions:
         None, "The project's folder, if it is not the present one.", metavar="DIR", anywhere=False
     )
 
+    def __init__(self, **values: Any) -> None:
+        known = {each.name for each in options_of(type(self))}
+        if unknown := values.keys() - known:
+            raise TypeError(f"{type(self).__name__} has no option {', '.join(sorted(unknown))}")
+        vars(self).update(values)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{name} is read, never set")
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and dict(self) == dict(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __iter__(self) -> Iterator[tuple[str, Value]]:
+        return ((each.name, getattr(self, each.name)) for each in options_of(type(self)))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self)})"
+
 
 O = TypeVar("O", bound=CommonOptions)  # noqa: E741 - O for options
 
 
 def options_of(declaration: type[CommonOptions]) -> tuple[Option, ...]:
-    """The options that a dataclass declares: the task's own first, those of every task last."""
-    common = {each.name for each in fields(CommonOptions)}
-    found = [
-        Option(name=each.name, default=cast("Value", each.default), **each.metadata)
-        for each in fields(declaration)
-    ]
-    return tuple(sorted(found, key=lambda each: each.name in common))
+    """The options that a class declares: the task's own first, those of every task last."""
+    own = [each for each in vars(declaration).values() if isinstance(each, Option)]
+    common = [each for each in vars(CommonOptions).values() if isinstance(each, Option)]
+    return tuple(own if declaration is CommonOptions else own + common)
 
 
 def file_table(*declarations: type[CommonOptions], **more: schema.Kind) -> schema.Table:
     """The table of `[tool.relnox]` that sets options of these tasks, with `more` keys that are no options."""
+    from relnox.core import schema
+
     every = [each for declaration in declarations for each in options_of(declaration)]
     return schema.Table(
         help=f"Defaults for {', '.join(sorted({each.flag for each in every if each.anywhere}))}",
@@ -186,10 +216,14 @@ def _from_environment(each: Option, text: str) -> Value:
         if not text.isdecimal():
             raise Refused(f"{each.environment}={text} is not a whole number", hint="write a number")
         return int(text)
+    from relnox.core import schema
+
     return schema.Text(each.help, each.choices).check(text, each.environment)
 
 
 def _kind(each: Option) -> schema.Kind:
+    from relnox.core import schema
+
     if each.kind is bool:
         return schema.Flag(each.help)
     if each.kind is int:

@@ -1,0 +1,62 @@
+"""What relnox's tasks cost at the start of nox and invoke: a listing with all of them against one without any.
+
+Runs both interleaved and prints medians and their ratio. Byte code is compiled first, as an installer does.
+
+    python benchmarks/doors.py [RUNS]
+"""
+
+from __future__ import annotations
+
+import compileall
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import relnox
+
+FILES = {
+    "nox": (
+        "noxfile.py",
+        "import nox\n",
+        "from relnox.sessions import *\n",
+        "@nox.session\ndef own(session): ...\n",
+    ),
+    "invoke": (
+        "tasks.py",
+        "from invoke import task\n",
+        "from relnox.tasks import *\n",
+        "@task\ndef own(c): ...\n",
+    ),
+}
+
+
+def main(runs: int) -> None:
+    compileall.compile_dir(Path(relnox.__file__).parent, quiet=1)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    print(f"{'':<8}{'without':>10}{'with':>10}{'ratio':>8}   (medians of {runs}, seconds)")
+    with tempfile.TemporaryDirectory() as folder:
+        for door, (name, first, relnox_line, last) in FILES.items():
+            bare, full = Path(folder) / f"{door}-bare", Path(folder) / f"{door}-full"
+            for place, text in ((bare, first + last), (full, first + relnox_line + last)):
+                place.mkdir()
+                (place / name).write_text(text, encoding="utf-8")
+                seconds(door, place, environment)
+            pairs = [(seconds(door, bare, environment), seconds(door, full, environment)) for _ in range(runs)]
+            without, with_all = (statistics.median(column) for column in zip(*pairs, strict=True))
+            print(f"{door:<8}{without:>10.3f}{with_all:>10.3f}{with_all / without:>8.2f}")
+
+
+def seconds(door: str, folder: Path, environment: dict[str, str]) -> float:
+    begin = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", door, "-l"], cwd=folder, env=environment, check=True, capture_output=True
+    )
+    return time.perf_counter() - begin
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 25)
