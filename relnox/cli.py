@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return _refused(Refused(f"relnox has no task {task}", hint=did_you_mean(task, [*TASKS, "init"])))
     except Refused as error:
         return _refused(error)
+    except BrokenPipeError:
+        # Who read our output has enough of it (`relnox status | head -1`); Python must not flush into it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _refused(error: Refused) -> int:

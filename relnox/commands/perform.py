@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relnox import core
 from relnox.commands import TASKS, load
 from relnox.core.options import resolve
 from relnox.errors import ExitCode, Failed, Refused, RelnoxError
@@ -82,13 +83,19 @@ def _run(plan: Plan, project: Project, reporter: Reporter, pending: Any, *, nest
     from relnox import executor
     from relnox.core.events import Outcome
     from relnox.executor.run import Run
+    from relnox.source.lock import alone
 
     _refuse(plan)
     _ask(plan)
     if not plan.steps:
         reporter.tables(plan.tables)
         return Outcome(plan=plan, results=(), exit_code=ExitCode.DONE, seconds=0.0, tables=plan.tables)
+    changes = any(
+        isinstance(step, core.steps.EditFiles | core.steps.Build | core.steps.CleanFolder) for step in plan.steps
+    )
     with _scratch() as scratch, ExitStack() as stack:
+        if changes:
+            stack.enter_context(alone(project.private))
 
         def stage(step: Stage, root: Path) -> Outcome:
             return _stage(step, root, reporter, stack)

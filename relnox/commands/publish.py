@@ -46,7 +46,7 @@ class Snapshot(NamedTuple):
     Attributes:
         manifest: What was built, private packages left out.
         private: Packages of the manifest that stay at home.
-        listed: SHA-256 by file name of what the index lists, for each package; None where it tells no hash.
+        listed: SHA-256 by name of those of the manifest's files that the index lists, for each package.
         present: SHA-256 by file name of the manifest's files on disk; a missing file is missing here.
         host: Where files are sent.
         production: Whether that is for good.
@@ -55,7 +55,7 @@ class Snapshot(NamedTuple):
 
     manifest: Manifest
     private: tuple[str, ...]
-    listed: Mapping[str, Mapping[str, str | None]]
+    listed: Mapping[str, Mapping[str, str]]
     present: Mapping[str, str]
     host: str
     production: bool
@@ -100,7 +100,7 @@ def look(index: str, dist: str, names: tuple[str, ...], project: Project) -> Sna
     private = tuple(name for name in manifest.packages if name in at_home)
     manifest = manifest.only(chosen - at_home)
     listed = {
-        name: {file.filename: file.sha256 for file in project.indexes.files(index, name).values()}
+        name: project.indexes.hashes(index, name, [file.filename for file in manifest.of(name)])
         for name in manifest.packages
     }
     snapshot = Snapshot(

@@ -78,13 +78,14 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     what = () if snapshot.lockstep else (("all", True),)
     bump = (*chosen.items(), *what, ("commit", True), ("tag", True), ("push", True))
     embedded = ("index", "embedded")
-    installer = ("installer", options.installer)
+    installer = () if options.installer == "auto" else (("installer", options.installer),)
+    pythons = (("python", options.python),) if options.python else ()
     steps = (
         core.steps.CloneCheckout(commit=snapshot.state.head or "", branch=snapshot.branch),
         core.steps.Stage(task="bump", options=bump),
-        core.steps.Stage(task="build-all", options=(installer,)),
+        core.steps.Stage(task="build-all", options=installer),
         core.steps.Stage(task="publish-test", options=(embedded, ("verify", False))),
-        core.steps.Stage(task="verify-install", options=(embedded, ("python", options.python), installer)),
+        core.steps.Stage(task="verify-install", options=(embedded, *pythons, *installer)),
     )
     dirty = len(snapshot.state.dirty)
     notes = (f"{dirty} files with uncommitted changes: the rehearsal is of the last commit",) if dirty else ()

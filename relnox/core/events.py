@@ -83,6 +83,7 @@ class Outcome:
         seconds: Wall clock, monotonic.
         stages: Outcomes of the tasks of a chain.
         tables: Results for people.
+        deadline: Until when the rest of a partly public release can follow, where there is such a time.
     """
 
     plan: Plan
@@ -91,6 +92,7 @@ class Outcome:
     seconds: float
     stages: tuple[Outcome, ...] = ()
     tables: tuple[Table, ...] = ()
+    deadline: str | None = None
 
 
 @dataclass(frozen=True)

@@ -324,7 +324,7 @@ class CreateEnvironment(_Step):
 
     @property
     def title(self) -> str:
-        return f"create a fresh environment with Python {self.python or '(the running one)'}"
+        return f"create a fresh environment for {self.environment}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,9 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from relnox.core.events import Outcome, RunFinished, RunStarted, Status, StepFinished, StepStarted
+from relnox.core.steps import Upload
 from relnox.errors import ExitCode, RelnoxError
-from relnox.executor import actions, signals
+from relnox.executor import actions, publishing, signals
 from relnox.source import edits
 
 if TYPE_CHECKING:
@@ -66,12 +67,14 @@ def execute(plan: Plan, run: Run) -> Outcome:
             results.append(result)
             run.emit(result)
     _settle(results, run)
+    exit_code = interrupted or _exit_code(results)
     outcome = Outcome(
         plan=plan,
         results=tuple(results),
-        exit_code=interrupted or _exit_code(results),
+        exit_code=exit_code,
         seconds=time.monotonic() - begin,
         stages=tuple(run.stages),
+        deadline=_deadline(results, run) if exit_code is not ExitCode.DONE else None,
     )
     run.emit(RunFinished(outcome))
     return outcome
@@ -115,6 +118,15 @@ def _why_not(step: Step, results: Sequence[StepFinished], plan: Plan, interrupte
     if bad and not plan.continue_on_error:
         return "an earlier step failed"
     return None
+
+
+def _deadline(results: Sequence[StepFinished], run: Run) -> str | None:
+    """Until when the rest of a release can follow, if part of it is public."""
+    left = any(isinstance(result.step, Upload) and result.status in _BAD for result in results)
+    try:
+        return publishing.deadline(results, run) if left else None
+    except RelnoxError:  # the index does not answer: the run has failed already, and says so
+        return None
 
 
 def _exit_code(results: Sequence[StepFinished]) -> ExitCode:

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from relnox.building import archives
+from relnox.core.events import Status
+from relnox.core.steps import Upload
 from relnox.errors import Conflict, Failed, RelnoxError, TryLater
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from relnox.core.events import StepFinished
     from relnox.core.manifest import Distribution
-    from relnox.core.steps import AwaitIndex, Upload
+    from relnox.core.steps import AwaitIndex
     from relnox.executor.run import Run
 
-__all__ = ["Awaiting", "Uploading", "other_file"]
+__all__ = ["Awaiting", "Uploading", "deadline", "other_file"]
 
 _PATIENCE = 30.0
 _PAUSE = 0.2
 _LONGEST_PAUSE = 15.0
+_WINDOW = timedelta(days=14)
+"""How long the public index takes further files of a release (since July 2026)."""
 
 
 @dataclass
@@ -34,14 +42,13 @@ class Uploading:
         Raises:
             Conflict: The index lists it with another.
         """
-        listed = self.run.indexes.files(self.step.index, self.step.file.package).get(self.step.file.filename)
-        if listed is None:
+        file = self.step.file
+        sha256 = self.run.indexes.hashes(self.step.index, file.package, [file.filename]).get(file.filename)
+        if sha256 is None:
             return None
-        if listed.sha256 is None:
-            return f"{self.step.index} lists it, without telling a hash"
-        if listed.sha256 != self.step.file.sha256:
-            raise other_file(self.step.index, self.step.file, listed.sha256)
-        return f"{self.step.index} has it: sha256 {listed.sha256}"
+        if sha256 != file.sha256:
+            raise other_file(self.step.index, file, sha256)
+        return f"{self.step.index} has it: sha256 {sha256}"
 
     def do(self) -> None:
         """Send it. If the answer is lost or bad, the index may have it all the same: it is asked."""
@@ -103,12 +110,31 @@ class Awaiting:
         return f"{len(self.step.files)} files listed with our hashes"
 
     def _missing(self) -> list[Distribution]:
-        listed = self.run.indexes.files(self.step.index, self.step.package)
+        wanted = [file.filename for file in self.step.files]
+        present = self.run.indexes.hashes(self.step.index, self.step.package, wanted)
         for file in self.step.files:
-            present = listed.get(file.filename)
-            if present is not None and present.sha256 not in (None, file.sha256):
-                raise other_file(self.step.index, file, present.sha256 or "")
-        return [file for file in self.step.files if file.filename not in listed]
+            if present.get(file.filename, file.sha256) != file.sha256:
+                raise other_file(self.step.index, file, present[file.filename])
+        return [file for file in self.step.files if file.filename not in present]
+
+
+def deadline(results: Sequence[StepFinished], run: Run) -> str | None:
+    """Until when the public index takes the rest of a release: 14 days after its first file, as a date in UTC."""
+    public = [
+        result.step
+        for result in results
+        if isinstance(result.step, Upload) and result.status in (Status.SUCCESS, Status.SKIPPED)
+    ]
+    times = [
+        listed.upload_time
+        for step in public
+        if (listed := run.indexes.files(step.index, step.file.package).get(step.file.filename))
+        and listed.upload_time
+    ]
+    if not public:
+        return None
+    first = min(map(datetime.fromisoformat, times)) if times else datetime.now(UTC)
+    return (first + _WINDOW).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def other_file(index: str, file: Distribution, sha256: str) -> Conflict:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox.indexes import targets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Collection, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -36,6 +37,7 @@ class Indexes:
         self._environment = os.environ if environment is None else environment
         self._targets: dict[str, targets.Target] = {}
         self._credentials: dict[str, Credentials] = {}
+        self._fetched: dict[str, str] = {}
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -74,6 +76,14 @@ class Indexes:
 
         return client.listed_files(self.target(index).simple_url, project)
 
+    def hashes(self, index: str, project: str, wanted: Collection[str]) -> dict[str, str]:
+        """SHA-256 (hex) of those of the wanted files that an index lists.
+
+        Where the listing tells no hash the file itself is fetched: a name alone proves nothing.
+        """
+        listed = self.files(index, project)
+        return {name: self._hash(listed[name]) for name in wanted if name in listed}
+
     def download(self, file: IndexFile, to: Path) -> str:
         """Fetch a file and return its SHA-256 (hex)."""
         from relnox.indexes import client
@@ -107,6 +117,14 @@ class Indexes:
         from relnox.indexes.embedded import EmbeddedIndex
 
         EmbeddedIndex(self._folder).clear()
+
+    def _hash(self, file: IndexFile) -> str:
+        if file.sha256 is not None:
+            return file.sha256
+        if file.url not in self._fetched:
+            with tempfile.TemporaryDirectory() as folder:
+                self._fetched[file.url] = self.download(file, Path(folder) / "file")
+        return self._fetched[file.url]
 
     def _known(self, name: str) -> targets.Target:
         return targets.resolve(name, self._config)

@@ -24,6 +24,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "plan": outcome.plan.digest,
         "exit_code": outcome.exit_code.value,
         "seconds": round(outcome.seconds, 3),
+        "deadline": outcome.deadline,
         "notes": list(outcome.plan.notes),
         "steps": [_step(result) for result in outcome.results],
         "stages": [_outcome(stage) for stage in outcome.stages],

@@ -76,4 +76,5 @@ def finished(event: StepFinished) -> Iterator[str]:
 
 def ending(outcome: Outcome) -> str:
     """How a run ended, in one line."""
-    return f"{outcome.plan.task}: {_ENDINGS[outcome.exit_code]} ({outcome.seconds:.1f} s)"
+    until = f" before {outcome.deadline}" if outcome.deadline is not None else ""
+    return f"{outcome.plan.task}: {_ENDINGS[outcome.exit_code]}{until} ({outcome.seconds:.1f} s)"
