@@ -76,5 +76,10 @@ def finished(event: StepFinished) -> Iterator[str]:
 
 def ending(outcome: Outcome) -> str:
     """How a run ended, in one line."""
+    told = _ENDINGS[outcome.exit_code]
+    if outcome.exit_code is ExitCode.FAILED and any(
+        result.step.remote and result.status is Status.SUCCESS for result in outcome.results
+    ):
+        told = "failed; what was sent stays there"
     until = f" before {outcome.deadline}" if outcome.deadline is not None else ""
-    return f"{outcome.plan.task}: {_ENDINGS[outcome.exit_code]}{until} ({outcome.seconds:.1f} s)"
+    return f"{outcome.plan.task}: {told}{until} ({outcome.seconds:.1f} s)"

@@ -1,0 +1,47 @@
+"""What every test stands on: no outside world unless it asks for it, none of the developer's own settings."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FOREIGN = ("RELNOX_", "TWINE_", "GITHUB_", "GIT_", "NOX_", "INVOKE_", "PYPI_", "TEST_PYPI_", "CI", "NO_COLOR")
+NOWHERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture(autouse=True)
+def surroundings(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Take the developer's settings away; without the marker `network` every way out leads to a closed port."""
+    for name in os.environ:
+        if name.startswith(FOREIGN) and name != "GIT_SSL_CAINFO":
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.getbasetemp() / "home"
+    home.mkdir(exist_ok=True)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(_git_config(home)))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("TWINE_CONFIG_FILE", str(_empty(home / "pypirc")))
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+    if request.node.get_closest_marker("network") is None:
+        for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, NOWHERE)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.setenv(name, "127.0.0.1,localhost,::1")
+
+
+def _git_config(home: Path) -> Path:
+    path = home / "gitconfig"
+    if not path.exists():
+        path.write_text("[user]\n\tname = Maintainer\n\temail = maintainer@example.invalid\n", encoding="utf-8")
+    return path
+
+
+def _empty(path: Path) -> Path:
+    path.touch()
+    return path

@@ -1,0 +1,49 @@
+"""Run the doors as their users do: as programs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["DOORS", "Ran", "run", "through"]
+
+DOORS = ("nox", "invoke", "relnox")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A program that ended: its exit code, its two streams."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def text(self) -> str:
+        """Both streams, for messages of failed assertions."""
+        return f"exit code {self.code}\n--- out\n{self.out}\n--- err\n{self.err}"
+
+
+def run(cwd: Path, *words: str) -> Ran:
+    """Run `python -m WORDS` in a folder."""
+    ran = subprocess.run(
+        [sys.executable, "-m", *words], cwd=cwd, capture_output=True, text=True, check=False, timeout=600
+    )
+    assert "Traceback" not in ran.stderr, ran.stderr
+    return Ran(ran.returncode, ran.stdout, ran.stderr)
+
+
+def through(door: str, cwd: Path, task: str, *options: str) -> Ran:
+    """Run a task through one of the doors."""
+    match door:
+        case "nox":
+            return run(cwd, "nox", "-s", task, *(["--", *options] if options else []))
+        case "invoke":
+            return run(cwd, "invoke", task, *options)
+        case _:
+            return run(cwd, "relnox", task, *options)
