@@ -197,9 +197,7 @@ def test_a_version_that_is_excluded_by_name_is_refused(text: str, policy: Policy
     assert "release another version" in caught.value.hint
 
 
-@pytest.mark.parametrize(
-    "text", ["pkg=={{ version }}", "<REPLACE ME>", "pkg >= 1.0 <2", "pkg; " + "(" * 5000]
-)
+@pytest.mark.parametrize("text", ["pkg=={{ version }}", "<REPLACE ME>", "pkg >= 1.0 <2", "pkg; " + "(" * 5000])
 def test_what_is_not_a_requirement_is_refused(text: str) -> None:
     with pytest.raises(Refused, match="not a PEP 508 requirement"):
         rewrite(text, Version("2.0"))
@@ -308,9 +306,7 @@ def test_poetry_refusals(constraint: str, told: str) -> None:
 NUMBERS = st.one_of(st.integers(0, 3), st.integers(0, 2030))
 RELEASES = st.lists(NUMBERS, min_size=1, max_size=4).map(lambda numbers: ".".join(map(str, numbers)))
 EPOCHS = st.sampled_from(["", "", "", "", "1!"])
-SUFFIXES = st.sampled_from(
-    ["", "", "", "", "a0", "b2", "rc1", ".dev0", "a1.dev2", ".post1", "rc1.post2.dev3"]
-)
+SUFFIXES = st.sampled_from(["", "", "", "", "a0", "b2", "rc1", ".dev0", "a1.dev2", ".post1", "rc1.post2.dev3"])
 PUBLIC = st.builds("{}{}{}".format, EPOCHS, RELEASES, SUFFIXES)
 VERSIONS = st.builds("{}{}".format, PUBLIC, st.sampled_from(["", "", "", "+cu118"])).map(Version)
 SPACES = st.sampled_from(["", "", " ", "  "])
@@ -341,9 +337,7 @@ AROUND = st.one_of(
 
 
 def excludes_by_name(clauses: list[str], new: Version) -> bool:
-    return any(
-        not SpecifierSet(clause).contains(new, prereleases=True) for clause in clauses if "!=" in clause
-    )
+    return any(not SpecifierSet(clause).contains(new, prereleases=True) for clause in clauses if "!=" in clause)
 
 
 def kinds(specifier: str, comma: str) -> list[str]:
