@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
+from relnox.commands import bump
 from relnox.commands.verify_install import read_manifest
 from relnox.core.options import CommonOptions, option
 from relnox.errors import Refused
@@ -28,21 +29,9 @@ __all__ = ["Options", "Snapshot", "conclude", "observe", "plan"]
 class Options(CommonOptions):
     """Options of `rehearse`."""
 
-    part: str | None = option(
-        None,
-        "What to raise; without it the next prerelease.",
-        choices=("major", "minor", "patch", "release", "pre", "phase", "post", "dev"),
-        metavar="PART",
-        anywhere=False,
-    )
-    pre: str | None = option(
-        None,
-        "Make it a prerelease of this phase.",
-        choices=("alpha", "beta", "rc"),
-        metavar="PHASE",
-        anywhere=False,
-    )
-    to: str | None = option(None, "The new version itself.", metavar="VERSION", anywhere=False)
+    part: str | None = bump.Options.part
+    pre: str | None = bump.Options.pre
+    to: str | None = bump.Options.to
     python: tuple[str, ...] = option(
         (), "Verify with this Python, such as 3.12 (repeatable); the running one if none.", metavar="VERSION"
     )
@@ -76,13 +65,13 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         # The present phase goes on; a final version starts an alpha.
         chosen = {"part": "pre", "pre": "alpha"}
     what = () if snapshot.lockstep else (("all", True),)
-    bump = (*chosen.items(), *what, ("commit", True), ("tag", True), ("push", True))
+    moved = (*chosen.items(), *what, ("commit", True), ("tag", True), ("push", True))
     embedded = ("index", "embedded")
     installer = () if options.installer == "auto" else (("installer", options.installer),)
     pythons = (("python", options.python),) if options.python else ()
     steps = (
         core.steps.CloneCheckout(commit=snapshot.state.head or "", branch=snapshot.branch),
-        core.steps.Stage(task="bump", options=bump),
+        core.steps.Stage(task="bump", options=moved),
         core.steps.Stage(task="build-all", options=installer),
         core.steps.Stage(task="publish-test", options=(embedded, ("verify", False))),
         core.steps.Stage(task="verify-install", options=(embedded, *pythons, *installer)),

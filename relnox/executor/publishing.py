@@ -13,7 +13,7 @@ from relnox.core.steps import Upload
 from relnox.errors import Conflict, Failed, RelnoxError, TryLater
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from relnox.core.events import StepFinished
     from relnox.core.manifest import Distribution
@@ -66,17 +66,13 @@ class Uploading:
 
     def prove(self) -> str:
         """The index lists it with our hash; a moment's delay is allowed."""
-        ends = time.monotonic() + _PATIENCE
-        pause = _PAUSE
-        while (reason := self.check()) is None:
-            if time.monotonic() > ends:
-                raise TryLater(
-                    f"{self.step.index} took {self.step.file.filename}, but does not list it",
-                    hint="type the same command again in a few minutes: what has arrived is not sent twice",
-                )
-            time.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
-        return reason
+        for _ in _tries(_PATIENCE):
+            if (reason := self.check()) is not None:
+                return reason
+        raise TryLater(
+            f"{self.step.index} took {self.step.file.filename}, but does not list it",
+            hint="type the same command again in a few minutes: what has arrived is not sent twice",
+        )
 
 
 @dataclass
@@ -92,16 +88,14 @@ class Awaiting:
 
     def do(self) -> None:
         """Ask until everything is listed, with growing pauses."""
-        ends = time.monotonic() + self.step.patience
-        pause = _PAUSE
-        while missing := self._missing():
-            if time.monotonic() > ends:
-                raise TryLater(
-                    f"{self.step.index} does not list {missing[0].filename} after {self.step.patience} s",
-                    hint="has it been published there? if so, type the same command again later",
-                )
-            time.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+        for _ in _tries(self.step.patience):
+            if not self._missing():
+                return
+        raise TryLater(
+            f"{self.step.index} does not list all of {self.step.package} {self.step.version} "
+            f"after {self.step.patience} s",
+            hint="has it been published there? if so, type the same command again later",
+        )
 
     def prove(self) -> str:
         """Every file is listed."""
@@ -116,6 +110,17 @@ class Awaiting:
             if present.get(file.filename, file.sha256) != file.sha256:
                 raise other_file(self.step.index, file, present[file.filename])
         return [file for file in self.step.files if file.filename not in present]
+
+
+def _tries(seconds: float) -> Iterator[None]:
+    """At once, then after growing pauses, as long as there is time."""
+    ends = time.monotonic() + seconds
+    pause = _PAUSE
+    yield
+    while time.monotonic() < ends:
+        time.sleep(min(pause, max(0.0, ends - time.monotonic())))
+        pause = min(pause * 2, _LONGEST_PAUSE)
+        yield
 
 
 def deadline(results: Sequence[StepFinished], run: Run) -> str | None:
