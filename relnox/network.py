@@ -51,7 +51,7 @@ def get(url: str, headers: Mapping[str, str] | None = None, *, stream: bool = Fa
         try:
             response = _follow(url, dict(headers or {}), stream=stream)
         except _network_errors() as error:
-            trouble = f"{type(error).__name__}: {error}"
+            trouble = type(error).__name__
             continue
         if response.status_code not in _PASSING:
             return response

@@ -107,7 +107,7 @@ def _build(  # noqa: PLR0913, PLR0917 - one build
         _install(name, builder.build_system_requires, environment, workshop)
         _install(name, builder.get_requires_for_build(kind), environment, workshop)
         return Path(builder.build(kind, output))
-    except build.BuildException as error:
+    except (build.BuildException, build.BuildBackendException, build.FailedProcessError) as error:
         tail = "".join(f"\n  | {line}" for line in printed[-30:])
         raise Failed(
             f"{name}: the {kind} cannot be built: {_cause(error)}{tail}",
@@ -143,4 +143,7 @@ def _unpack(sdist: Path, into: Path) -> Path:
 
 
 def _cause(error: Exception) -> str:
-    return str(getattr(error, "exception", None) or error).strip().splitlines()[0]
+    inner = getattr(error, "exception", None) or error
+    if isinstance(inner, subprocess.CalledProcessError):
+        return f"the backend ended with status {inner.returncode}"
+    return str(inner).strip().splitlines()[0]
