@@ -53,7 +53,7 @@ class Plain:
 
     def error(self, error: RelnoxError) -> None:
         """Show what stops the run."""
-        self._log([f"error: {error.message}", *([f"hint: {error.hint}"] if error.hint else [])])
+        self._log(text.error_lines(error))
 
     def _log(self, lines: Iterable[str], *, nested: bool = False) -> None:
         for line in lines:

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
     from relnox.core.events import Outcome, StepFinished
     from relnox.core.plan import Plan, Table
+    from relnox.errors import RelnoxError
 
-__all__ = ["columns", "ending", "finished", "plan_lines"]
+__all__ = ["columns", "ending", "error_lines", "finished", "plan_lines"]
 
 MARKS = {Status.SUCCESS: "ok", Status.SKIPPED: "SKIPPED", Status.FAILED: "FAILED", Status.ABORTED: "ABORTED"}
 
@@ -63,15 +64,21 @@ def plan_lines(plan: Plan) -> Iterator[str]:
 
 def finished(event: StepFinished) -> Iterator[str]:
     """A step that ended: the mark, the title, the evidence or the reason."""
-    first, *rest = event.detail.splitlines() or [""]
     seconds = f" ({event.seconds:.1f} s)" if event.seconds >= 0.05 else ""  # noqa: PLR2004 - shown with one digit
     yield f"{MARKS[event.status]:<8}{event.step.title}{seconds}"
-    if first:
-        yield f"        {first}"
-    for line in rest:
-        yield f"        {line}"
+    told = [*event.detail.splitlines()]
     if event.error is not None and event.error.hint:
-        yield f"        hint: {event.error.hint}"
+        told += f"hint: {event.error.hint}".splitlines()
+    yield from (f"        {line}" for line in told)
+
+
+def error_lines(error: RelnoxError) -> Iterator[str]:
+    """What stops a run. Further lines are indented: foreign text never stands at the beginning of one."""
+    for word, told in (("error", error.message), ("hint", error.hint)):
+        if told:
+            first, *rest = told.splitlines()
+            yield f"{word}: {first}"
+            yield from (f"  {line}" for line in rest)
 
 
 def ending(outcome: Outcome) -> str:

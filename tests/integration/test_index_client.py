@@ -1,0 +1,237 @@
+"""What is read from an index, and what a bad one can and cannot make relnox believe."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+
+from relnox.core.config import Config, IndexConfig
+from relnox.errors import Failed, Refused, TryLater
+from relnox.indexes import Indexes, client, targets
+from relnox.indexes.credentials import Credentials, Secret
+from relnox.indexes.uploader import send
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+CONTENT = b"a wheel, for all the client knows"
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+Answer = tuple[int, dict[str, str], bytes]
+
+
+@contextmanager
+def server(answer: Callable[[str, str], Answer]) -> Iterator[str]:
+    """A server on loopback that answers `(method, path)` as told."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._answer("GET")
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self._answer("POST")
+
+        def _answer(self, method: str) -> None:
+            status, headers, body = answer(method, self.path)
+            self.send_response(status)
+            for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}/"
+        running.shutdown()
+        thread.join()
+
+
+def page(body: str, kind: str = "application/vnd.pypi.simple.v1+json") -> Answer:
+    return 200, {"Content-Type": kind}, body.encode()
+
+
+def json_page(*files: dict[str, object]) -> Answer:
+    return page(json.dumps({"meta": {"api-version": "1.1"}, "name": "demo", "files": list(files)}))
+
+
+def test_json_and_html_tell_the_same() -> None:
+    entry: dict[str, object] = {"filename": "demo-1.0.tar.gz", "url": "../../files/demo-1.0.tar.gz", "hashes": {"sha256": SHA256}}
+    html = (
+        f'<a href="../../files/demo-1.0.tar.gz#sha256={SHA256}" data-requires-python="&gt;=3">demo-1.0.tar.gz</a>'
+    )
+    listings = []
+    for answer in (json_page(entry), page(html, "text/html")):
+        with server(lambda _method, _path, answer=answer: answer) as url:  # type: ignore[misc]
+            listing = client.listed_files(f"{url}simple/", "demo")
+            assert listing["demo-1.0.tar.gz"].url == f"{url}files/demo-1.0.tar.gz"
+            listings.append(listing["demo-1.0.tar.gz"].sha256)
+    assert listings == [SHA256, SHA256]
+
+
+def test_a_project_that_is_not_there_has_no_files() -> None:
+    with server(lambda _method, _path: (404, {}, b"")) as url:
+        assert client.listed_files(url, "demo") == {}
+
+
+def test_a_redirect_to_another_origin_is_not_this_indexs_answer() -> None:
+    # F15, F27: the embedded index sends unknown names to the trusted one; that is for installers.
+    entry: dict[str, object] = {"filename": "demo-1.0.tar.gz", "url": "demo-1.0.tar.gz", "hashes": {"sha256": SHA256}}
+    with server(lambda _method, _path: json_page(entry)) as other:
+        assert client.listed_files(other, "demo")
+        with server(lambda _method, path: (302, {"Location": other + path.lstrip("/")}, b"")) as url:
+            assert client.listed_files(url, "demo") == {}
+
+
+def test_a_redirect_inside_the_origin_is_followed() -> None:
+    def answer(_method: str, path: str) -> Answer:
+        if path == "/Demo/":
+            return 301, {"Location": "/demo/"}, b""
+        return json_page({"filename": "demo-1.0.tar.gz", "url": "x", "hashes": {"sha256": SHA256}})
+
+    with server(answer) as url:
+        assert list(client.listed_files(url, "Demo")) == ["demo-1.0.tar.gz"]
+
+
+def test_passing_trouble_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    # F03, F04: 503 with Retry-After twice, then an answer.
+    waited: list[float] = []
+    monkeypatch.setattr("relnox.network.time.sleep", waited.append)
+    answers = iter([(503, {"Retry-After": "3"}, b""), (429, {"Retry-After": "9999"}, b""), json_page()])
+    with server(lambda _method, _path: next(answers)) as url:
+        assert client.listed_files(url, "demo") == {}
+    assert 3.0 in waited
+    assert max(waited) <= 60.0
+
+
+def test_lasting_trouble_ends_with_try_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relnox.network.time.sleep", lambda _seconds: None)
+    with server(lambda _method, _path: (502, {}, b"")) as url, pytest.raises(TryLater, match="502"):
+        client.listed_files(url, "demo")
+
+
+def test_nobody_there_ends_with_try_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relnox.network.time.sleep", lambda _seconds: None)
+    with server(lambda _method, _path: json_page()) as url:
+        gone = url
+    with pytest.raises(TryLater, match="does not answer"):
+        client.listed_files(gone, "demo")
+
+
+def test_an_answer_that_is_no_listing_is_an_error() -> None:
+    with server(lambda _method, _path: (403, {}, b"no")) as url, pytest.raises(Failed, match="403"):
+        client.listed_files(url, "demo")
+
+
+def test_a_listing_without_hashes_is_proven_by_fetching_the_file(tmp_path: Path) -> None:
+    # F09: a name alone proves nothing.
+    fetched: list[str] = []
+
+    def answer(_method: str, path: str) -> Answer:
+        if path.startswith("/files/"):
+            fetched.append(path)
+            return 200, {}, CONTENT
+        return page('<a href="/files/demo-1.0.tar.gz">demo-1.0.tar.gz</a>', "text/html")
+
+    with server(answer) as url:
+        config = Config(indexes={"own": IndexConfig(upload=url, simple=url)})
+        with Indexes(config, tmp_path, {}) as indexes:
+            for _ in range(2):
+                hashes = indexes.hashes("own", "demo", ["demo-1.0.tar.gz", "demo-2.0.tar.gz"])
+                assert hashes == {"demo-1.0.tar.gz": SHA256}
+    assert fetched == ["/files/demo-1.0.tar.gz"]
+
+
+def test_a_download_tells_the_hash_of_what_came(tmp_path: Path) -> None:
+    with server(lambda _method, _path: (200, {}, CONTENT)) as url:
+        file = client.IndexFile(filename="x", url=url, sha256="another")
+        assert client.download(file, tmp_path / "x") == SHA256
+    assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+def test_targets_come_from_the_clients_constants_and_the_settings_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    # F26: no variable moves a target.
+    for name in ("TWINE_REPOSITORY_URL", "PIP_INDEX_URL", "UV_PUBLISH_URL"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9/attacker/")
+    from twine import utils
+
+    config = Config(indexes={"company": IndexConfig(upload="https://c.example/u", simple="https://c.example/s")})
+    assert targets.resolve("pypi", config).upload_url == utils.DEFAULT_REPOSITORY
+    assert targets.resolve("testpypi", config).upload_url == utils.TEST_REPOSITORY
+    assert targets.resolve("company", config).simple_url == "https://c.example/s/"
+    assert targets.resolve("pypi", config).production
+    assert not targets.resolve("testpypi", config).production
+    assert targets.trusted_simple_url(config).endswith("/simple/")
+    assert "upload." not in targets.trusted_simple_url(config)
+    with pytest.raises(Refused, match="no index called pipy") as refused:
+        targets.resolve("pipy", config)
+    assert refused.value.hint == "did you mean pypi?"
+
+
+def test_an_index_of_ones_own_that_is_the_production_host_is_production(tmp_path: Path) -> None:
+    production = targets.resolve("pypi", Config())
+    config = Config(
+        indexes={"x": IndexConfig(upload=production.upload_url, simple="https://s/", production=False)}
+    )
+    assert Indexes(config, tmp_path, {}).is_production("x")
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "said"),
+    [
+        (403, Refused, "rejected the credentials"),
+        (302, Refused, "redirects uploads"),
+        (400, Failed, "refused demo"),
+        (503, TryLater, "in trouble"),
+        (429, TryLater, "in trouble"),
+    ],
+)
+def test_each_answer_to_an_upload_has_its_own_error(
+    status: int, error: type[Exception], said: str, tmp_path: Path
+) -> None:
+    sdist = _sdist(tmp_path)
+    posts: list[str] = []
+
+    def answer(method: str, path: str) -> Answer:
+        posts.append(f"{method} {path}")
+        return status, {"Location": "http://127.0.0.1:9/elsewhere/"}, b"because"
+
+    with server(answer) as url:
+        target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
+        with pytest.raises(error, match=said):
+            send(sdist, target, Credentials("u", Secret("canary-4711"), "test"))
+    assert posts == ["POST /"]
+
+
+def test_an_error_never_shows_the_secret(tmp_path: Path) -> None:
+    # F30: not even when the server sends it back.
+    with server(lambda _method, _path: (400, {}, b"no")) as url:
+        target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
+        with pytest.raises(Failed) as failed:
+            send(_sdist(tmp_path), target, Credentials("u", Secret("canary-4711"), "test"))
+    assert "canary-4711" not in f"{failed.value} {failed.value.hint} {failed.value!r}"
+
+
+def _sdist(folder: Path) -> Path:
+    import io
+    import tarfile
+
+    path = folder / "demo-1.0.tar.gz"
+    info = b"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"
+    with tarfile.open(path, "w:gz") as archive:
+        for name in ("PKG-INFO", "pyproject.toml"):
+            member = tarfile.TarInfo(f"demo-1.0/{name}")
+            member.size = len(info)
+            archive.addfile(member, io.BytesIO(info))
+    return path

@@ -1,0 +1,187 @@
+"""What people and programs are told."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from relnox import reporters
+from relnox.core.events import Outcome, OutputLine, RunFinished, RunStarted, Status, StepFinished, StepStarted
+from relnox.core.plan import Plan, Refusal, Table
+from relnox.core.steps import Edit, EditFiles, Push
+from relnox.errors import ExitCode, Failed
+from relnox.reporters import github, text
+from relnox.reporters.json import render
+from relnox.reporters.plain import Plain
+from relnox.reporters.terminal import Terminal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from relnox.core.events import Event
+
+EDIT = EditFiles(edits=(Edit(file="pyproject.toml", before=b'version = "1"\n', after=b'version = "2"\n'),))
+PUSH = Push(to="origin", branch="main", tags=("v2",))
+PLAN = Plan(
+    task="bump",
+    steps=(EDIT, PUSH),
+    notes=("1 becomes 2",),
+    refusals=(Refusal(message="the tree is dirty", hint="git stash"),),
+    tables=(Table(title="Moves", columns=("package", "to"), rows=(("demo", "2"),)),),
+)
+ERROR = Failed("git push ended with status 1:\n  | ::set-env name=PATH::evil", hint="ask\nsomebody")
+RESULTS = (
+    StepFinished(EDIT, Status.SKIPPED, "the files are edited already", 0.0),
+    StepFinished(PUSH, Status.FAILED, ERROR.message, 1.25, ERROR),
+)
+OUTCOME = Outcome(plan=PLAN, results=RESULTS, exit_code=ExitCode.FAILED, seconds=2.0)
+EVENTS: tuple[Event, ...] = (
+    RunStarted(PLAN),
+    StepStarted(EDIT),
+    RESULTS[0],
+    StepStarted(PUSH),
+    OutputLine(PUSH, "::add-path::/evil"),
+    RESULTS[1],
+    RunFinished(OUTCOME),
+)
+
+
+def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter = Plain()
+    for event in EVENTS:
+        reporter.event(event, nested=False)
+    told = capsys.readouterr()
+    assert told.out == ""  # results only
+    assert told.err.splitlines() == [
+        "note: 1 becomes 2",
+        "SKIPPED edit pyproject.toml",
+        "        the files are edited already",
+        "FAILED  push main, v2 to origin, all or none (1.2 s)",
+        "        git push ended with status 1:",
+        "          | ::set-env name=PATH::evil",
+        "        hint: ask",
+        "        somebody",
+        "bump: failed; nothing is public (2.0 s)",
+    ]
+
+
+def test_verbose_shows_what_programs_print(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter = Plain()
+    reporter.verbose = True
+    reporter.event(OutputLine(PUSH, "Counting objects"), nested=True)
+    assert capsys.readouterr().err == "    | Counting objects\n"
+
+
+def test_a_plan_shows_what_it_would_do_and_what_would_refuse_it() -> None:
+    assert list(text.plan_lines(PLAN)) == [
+        f"Plan of bump ({PLAN.digest[:12]}): 2 steps",
+        "   1. edit pyproject.toml",
+        "   2. push main, v2 to origin, all or none  [remote]",
+        "",
+        "--- a/pyproject.toml",
+        "+++ b/pyproject.toml",
+        "@@ -1 +1 @@",
+        '-version = "1"',
+        '+version = "2"',
+        "",
+        "note: 1 becomes 2",
+        "would refuse: the tree is dirty",
+        "  hint: git stash",
+    ]
+
+
+def test_results_go_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    Plain().tables(PLAN.tables)
+    told = capsys.readouterr()
+    assert told.out == "Moves\npackage  to\ndemo     2\n\n"
+    assert told.err == ""
+
+
+def test_github_groups_and_annotates_and_lets_no_command_through(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    # F60: what programs print stands between stop-commands with a random word.
+    summary = tmp_path / "summary.md"
+    reporter = github.GitHub({"GITHUB_STEP_SUMMARY": str(summary)})
+    for event in EVENTS:
+        reporter.event(event, nested=False)
+    lines = capsys.readouterr().err.splitlines()
+    stop = next(line for line in lines if line.startswith("::stop-commands::"))
+    word = stop.removeprefix("::stop-commands::")
+    assert len(word) == 32
+    inside = lines[lines.index(stop) + 1 : lines.index(f"::{word}::")]
+    assert inside == ["::add-path::/evil"]
+    annotation = next(line for line in lines if line.startswith("::error "))
+    assert annotation == (
+        "::error title=push main%2C v2 to origin%2C all or none::"
+        "git push ended with status 1:%0A  | ::set-env name=PATH::evil"
+    )
+    groups = [line for line in lines if line.startswith(("::group::", "::endgroup::"))]
+    assert groups == [
+        "::group::edit pyproject.toml",
+        "::endgroup::",
+        "::group::push main, v2 to origin, all or none",
+        "::endgroup::",
+    ]
+    assert "| push main, v2 to origin, all or none | FAILED |" in summary.read_text(encoding="utf-8")
+
+
+def test_no_line_of_a_failure_begins_with_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter = github.GitHub({})
+    failed = Failed("x\n::set-output name=a::b")
+    reporter.event(StepFinished(PUSH, Status.FAILED, failed.message, 0.0, failed), nested=False)
+    commands = [line for line in capsys.readouterr().err.splitlines() if line.startswith("::")]
+    assert [line.partition(" ")[0].split("::")[1] for line in commands] == ["endgroup", "error"]
+
+
+@pytest.mark.parametrize("cell", ["<script>", "a|b", "@everyone", "`code`", "&lt;"])
+def test_foreign_text_is_inert_in_markdown(cell: str) -> None:
+    table = Outcome(
+        plan=PLAN, results=(StepFinished(EDIT, Status.SUCCESS, cell, 0.0),), exit_code=ExitCode.DONE, seconds=0.0
+    )
+    row = github.markdown(table).splitlines()[-1]
+    assert cell not in row
+    assert row.replace("\\|", "").count("|") == 4
+
+
+def test_the_report_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    report = json.loads(render(OUTCOME))
+    assert report["exit_code"] == 2
+    assert report["plan"] == PLAN.digest
+    assert [(step["key"], step["status"]) for step in report["steps"]] == [("edit", "skipped"), ("push", "failed")]
+    assert report["steps"][1]["hint"] == "ask\nsomebody"
+
+
+def test_the_terminal_shows_foreign_text_as_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    reporter = Terminal()
+    failed = Failed("[bold]not markup[/bold]", hint="[link]")
+    reporter.event(StepFinished(PUSH, Status.FAILED, failed.message, 0.0, failed), nested=False)
+    reporter.error(failed)
+    reporter.plan(PLAN)
+    told = capsys.readouterr()
+    assert "[bold]not markup[/bold]" in told.err
+    assert "hint: [link]" in told.err
+    assert "would refuse: the tree is dirty" in told.out
+    assert '+version = "2"' in told.out
+
+
+@pytest.mark.parametrize(
+    ("name", "environment", "expected"),
+    [
+        (None, {}, "Plain"),
+        (None, {"GITHUB_ACTIONS": "true"}, "GitHub"),
+        ("plain", {"GITHUB_ACTIONS": "true"}, "Plain"),
+        (None, {"RELNOX_REPORTER": "terminal"}, "Terminal"),
+        ("auto", {"CI": "true"}, "Plain"),
+    ],
+)
+def test_the_reporter_fits_where_the_output_goes(
+    name: str | None, environment: dict[str, str], expected: str
+) -> None:
+    assert type(reporters.choose(name, environment)).__name__ == expected
