@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from relnox.core.plan import Plan, Refusal, Table
     from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push, Tag
     from relnox.core.tags import TagFormat
+    from relnox.core.versioning import Bump
     from relnox.core.workspace import Workspace
     from relnox.source import edits
     from relnox.source.git import GitState
@@ -229,7 +230,7 @@ def _check_usage(options: Options, snapshot: Snapshot) -> None:
 def _moves(snapshot: Snapshot, options: Options) -> Iterator[_Move]:
     if snapshot.config.versions == "lockstep" and options.to is None:
         _check_lockstep(snapshot.chosen)
-    request: Any = {name: getattr(options, name) for name in ("part", "pre", "to", "exact", "allow_lower")}
+    request = _request_of(options)
     for package in snapshot.chosen:
         if package.version is None:
             raise Refused(
@@ -238,13 +239,18 @@ def _moves(snapshot: Snapshot, options: Options) -> Iterator[_Move]:
             )
         after = core.versioning.next_version(
             package.version,
-            core.versioning.Bump(**request),
+            request,
             scheme=snapshot.config.scheme,
             prerelease_start=snapshot.config.prerelease_start,
             calver_format=snapshot.config.calver_format,
             today=snapshot.today,
         )
         yield _Move(package, package.version, after)
+
+
+def _request_of(options: Options) -> Bump:
+    chosen: Any = {name: getattr(options, name) for name in ("part", "pre", "to", "exact", "allow_lower")}
+    return core.versioning.Bump(**chosen)
 
 
 def _check_lockstep(packages: Iterable[Package]) -> None:
@@ -378,13 +384,17 @@ def _tag_taken(tag: Tag, snapshot: Snapshot) -> Refusal:
 
 
 def _notes(snapshot: Snapshot, moves: tuple[_Move, ...], options: Options) -> Iterator[str]:
+    told: dict[str, list[str]] = {}
+    scheme = snapshot.config.scheme
     for move in moves:
-        if (
-            note := core.versioning.normalisation(move.package.source.text)
-        ) and snapshot.config.scheme != "semver":
-            yield f"{move.package.name}: {note}"
-    if options.pre and not options.part and any(not move.before.is_prerelease for move in moves):
-        yield f"{options.pre} of a final version: of its next patch"
+        for remark in (
+            core.versioning.normalisation(move.package.source.text, scheme=scheme),
+            core.versioning.explain(move.before, _request_of(options), move.after, scheme=scheme),
+        ):
+            if remark:
+                told.setdefault(remark, []).append(move.package.name)
+    for remark, names in told.items():
+        yield remark if len(names) == len(moves) else f"{', '.join(names)}: {remark}"
     after = {move.package.name: move.after for move in moves}
     for package in snapshot.workspace.packages:
         changes = _requirement_changes(package, after, snapshot.config)

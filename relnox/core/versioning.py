@@ -1,18 +1,18 @@
-"""Version arithmetic: from the present version and a wish to the next version, or to a refusal.
+"""Version arithmetic: from the present version and a request to the next version, or to a refusal.
 
-The model is PEP 440; calendar versions are a policy on it, SemVer is a spelling of it (`spelling`). Every result
-is greater than what it came from in PEP 440's order, unless a lower one was asked for by name. Total: every
-version and every wish give a version or a `Refused`.
+The model is PEP 440; calendar versions are another way to count on it, SemVer is a spelling of it (`spelling`).
+Every result is greater than what it came from in PEP 440's order, unless a lower one was named on purpose. All of
+it is total: whatever the version and the request, the answer is a version or a `Refused`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, get_args
 
 from packaging.version import InvalidVersion, Version
 
-from relnox.core.spelling import Scheme, from_semver, spell, to_semver
+from relnox.core.spelling import Scheme, from_semver, semver_inversion, semver_obstacle, spell, to_semver
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Bump",
+    "Level",
     "Part",
     "Phase",
     "Scheme",
+    "derived_level",
+    "explain",
     "from_semver",
     "next_version",
     "normalisation",
@@ -31,27 +34,30 @@ __all__ = [
     "to_semver",
 ]
 
+Level = Literal["major", "minor", "patch"]
 Part = Literal["major", "minor", "patch", "release", "pre", "phase", "post", "dev"]
 Phase = Literal["alpha", "beta", "rc"]
+Release: TypeAlias = tuple[int, ...]
 
-_LEVELS = ("major", "minor", "patch")
-_LETTER = {"alpha": "a", "beta": "b", "rc": "rc"}
-_ORDER = ("a", "b", "rc")
+_LEVELS: tuple[Level, ...] = get_args(Level)
+_PATCH = _LEVELS.index("patch")
+_LETTERS: dict[Phase, str] = {"alpha": "a", "beta": "b", "rc": "rc"}
+_PHASES: dict[str, Phase] = {letter: phase for phase, letter in _LETTERS.items()}
+_ORDER = tuple(_PHASES)
+_ANY_LEVEL, _ANY_PHASE = "--part major, minor or patch", "--pre alpha, beta or rc"
 _FIRST = 1
-"""Where post and dev releases start."""
-_DATE_STAMP = range(10**5, 10**6)
-"""Prerelease numbers that are a date, YYMMDD."""
+"""The number of the first post release, and of the first dev release."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bump:
-    """What somebody wishes.
+    """What somebody asks for.
 
     Attributes:
-        part: What to raise.
-        pre: The phase to be in; with `part="pre"` the one to start where there is none.
+        part: What to raise; `pre` repeats the present phase, `phase` goes to the next one.
+        pre: The phase to be in, alone or with a level; with `part="pre"`, the one to start where there is none.
         to: The new version itself, instead of all that.
-        exact: Raise the level even where a prerelease stands for it already.
+        exact: Raise the level even where a prerelease stands for it already; let a prerelease have a post release.
         allow_lower: Whether `to` may go down.
     """
 
@@ -62,76 +68,46 @@ class Bump:
     allow_lower: bool = False
 
 
-@dataclass(frozen=True)
-class _Parts:
-    """A version in parts; the local segment is dropped by any bump."""
-
-    epoch: int
-    release: tuple[int, ...]
-    pre: tuple[str, int] | None = None
-    post: int | None = None
-    dev: int | None = None
-
-    @classmethod
-    def of(cls, version: Version) -> _Parts:
-        return cls(version.epoch, version.release, version.pre, version.post, version.dev)
-
-    @property
-    def version(self) -> Version:
-        text = f"{self.epoch}!" if self.epoch else ""
-        text += ".".join(map(str, self.release))
-        text += f"{self.pre[0]}{self.pre[1]}" if self.pre is not None else ""
-        text += f".post{self.post}" if self.post is not None else ""
-        text += f".dev{self.dev}" if self.dev is not None else ""
-        return Version(text)
-
-    @property
-    def final(self) -> _Parts:
-        return _Parts(self.epoch, self.release)
-
-    @property
-    def leads_to_final(self) -> bool:
-        """Whether the final version of this release number is still to come."""
-        return self.pre is not None or (self.dev is not None and self.post is None)
-
-
-@dataclass(frozen=True)
-class _Rules:
-    """The project's settings that arithmetic depends on."""
-
-    scheme: Scheme
-    start: int
-    calver_format: str
-    today: date | None
-
-
 def parse(text: str, *, where: str = "") -> Version:
-    """The version that a text means, in any spelling that PEP 440 or SemVer's usual prereleases allow.
+    """The version that a text means, in any spelling that PEP 440 allows.
 
     Args:
         text: As it stands in a file or on the command line.
-        where: The file, and line where known, for the message.
+        where: The file, with its line where known, for the message.
 
     Raises:
-        Refused: The text is no version of PEP 440.
+        Refused: The text is not a version of PEP 440.
     """
+    place = f"{where}: " if where else ""
     try:
         return Version(text)
     except InvalidVersion:
-        place = f"{where}: " if where else ""
         raise Refused(
             f"{place}{text!r} is not a version of PEP 440",
-            hint="write it like 1.2.3, 1.2.3a1, 1.2.3rc1 or 1.2.3.post1",
+            hint="write it like 1.2.3, 1.2.3a1, 1.2.3rc1, 1.2.3.post1 or 1.2.3.dev1",
+        ) from None
+    except ValueError:  # Python converts no numbers of thousands of digits
+        raise Refused(
+            f"{place}a number in the version, {text[:20]}…, has too many digits", hint="use smaller numbers"
         ) from None
 
 
-def normalisation(text: str) -> str | None:
-    """How a version is written canonically, if it is not written so; a note for people."""
-    canonical = str(parse(text))
-    return f"{text} is written {canonical}" if canonical != text else None
+def normalisation(text: str, *, scheme: Scheme = "pep440") -> str | None:
+    """A note for people where a version will be written in another spelling than it is now.
+
+    For example `1.2.3-alpha.1 is written 1.2.3a1`; under `semver`, the other way round.
+
+    Raises:
+        Refused: The text is not a version of PEP 440.
+    """
+    written = spell(parse(text), scheme)
+    if written == text:
+        return None
+    shown = text if text == text.strip() else repr(text)
+    return f"{shown} is written {written}"
 
 
-def next_version(  # noqa: PLR0913 - the settings are told by name
+def next_version(  # noqa: PLR0913 - the project's settings, told by name
     current: Version,
     bump: Bump,
     *,
@@ -140,187 +116,380 @@ def next_version(  # noqa: PLR0913 - the settings are told by name
     calver_format: str = "YYYY.MM.MICRO",
     today: date | None = None,
 ) -> Version:
-    """The version that a wish leads to.
+    """The version that a request leads to.
+
+    Epoch and length of the release are kept, a local segment is dropped.
 
     Args:
         current: The present version.
-        bump: The wish.
-        scheme: Under `calver` every level means the calendar's next version.
-        prerelease_start: The first number of an alpha, beta or rc.
+        bump: What is asked for.
+        scheme: Under `calver` every level means the calendar's next version; under `semver` what SemVer cannot
+            say is refused.
+        prerelease_start: The number of the first alpha, beta or rc, 0 or 1.
         calver_format: `YYYY.MM.MICRO` or `YYYY.MINOR`.
-        today: The date in UTC; needed under `calver` only.
+        today: The date in UTC; `calver` counts by it.
 
     Raises:
-        Refused: The wish contradicts itself, or would not lead upwards.
+        Refused: The request contradicts itself, would not lead upwards, or leads to no version of the scheme.
     """
-    _check_wish(bump)
+    _check_request(bump)
+    if prerelease_start not in (0, 1):
+        raise Refused(f"prerelease-start is {prerelease_start}, not 0 or 1", hint="set prerelease-start = 0")
     if bump.to is not None:
-        return _explicit(current, bump.to, allow_lower=bump.allow_lower)
-    rules = _Rules(scheme, prerelease_start, calver_format, today)
-    result = _apply(_Parts.of(current), bump, rules, current).version
-    if result <= current:
+        result = _named(bump.to)
+    else:
+        counting = _Calendar.of(calver_format, today) if scheme == "calver" else _Levels()
+        result = _Step(_Parts.of(current), bump, counting, prerelease_start).taken().version()
+    _check_order(current, result, bump)
+    if scheme == "semver" and (obstacle := semver_obstacle(result)) is not None:
+        reason, hint = obstacle
         raise Refused(
-            f"{current} would become {result}, which is not greater",
-            hint="name the version: --to VERSION",
+            f'{result} does not fit scheme = "semver": {reason}', hint=f'{hint}; or set scheme = "pep440"'
         )
     return result
 
 
-def _check_wish(bump: Bump) -> None:
-    if bump.to is not None and (bump.part or bump.pre or bump.exact):
+def explain(current: Version, bump: Bump, after: Version, *, scheme: Scheme = "pep440") -> str:
+    """What a plan should say about a step besides its two versions; empty where the request says it all.
+
+    Args:
+        current: The version before.
+        bump: What was asked for.
+        after: What `next_version` made of it.
+        scheme: The scheme it was given.
+    """
+    return "; ".join(_remarks(current, bump, after, scheme))
+
+
+def derived_level(current: Version, level: Level, *, shift: bool = True) -> Level:
+    """The level to raise where it is derived from commits rather than asked for.
+
+    Below 1.0, where SemVer promises nothing, a breaking change is a minor and a feature a patch.
+
+    Args:
+        current: The present version.
+        level: What the commits amount to.
+        shift: Whether levels shift while major is 0.
+    """
+    if not shift or current.major > 0:
+        return level
+    return _LEVELS[min(_LEVELS.index(level) + 1, _PATCH)]
+
+
+# --- the request -----------------------------------------------------------------------------------
+
+
+def _check_request(bump: Bump) -> None:
+    """Refuse what says nothing, or two things at once."""
+    if bump.part is not None and bump.part not in get_args(Part):
         raise Refused(
-            "--to names the version itself: --part, --pre and --exact say it again", hint="give --to alone"
+            f"--part {bump.part} is no part of a version", hint=f"--part takes {', '.join(get_args(Part))}"
         )
+    if bump.pre is not None and bump.pre not in _LETTERS:
+        raise Refused(f"--pre {bump.pre} is no phase", hint=_ANY_PHASE)
     if bump.allow_lower and bump.to is None:
         raise Refused("--allow-lower is for a version that is named", hint="add --to VERSION, or leave it out")
-    if bump.to is None and bump.part is None and bump.pre is None:
+    if bump.to is not None:
+        _check_alone(bump)
+    elif bump.part is None and bump.pre is None:
+        raise Refused("nothing says what to raise", hint=f"{_ANY_LEVEL}; {_ANY_PHASE}; or --to VERSION")
+    elif bump.pre is not None and bump.part not in (None, "pre", *_LEVELS):
         raise Refused(
-            "it is not said what to raise",
-            hint="--part major, minor, patch or release; --pre alpha, beta or rc; or --to VERSION",
+            f"--part {bump.part} and --pre {bump.pre} contradict each other",
+            hint=f"give one of them; --pre goes with {_ANY_LEVEL}",
         )
-    if bump.pre is not None and bump.part not in (None, "pre", *_LEVELS):
-        raise Refused(f"--part {bump.part} and --pre {bump.pre} contradict each other", hint="give one of them")
+    elif bump.exact and bump.part not in ("post", *_LEVELS):
+        raise Refused("--exact needs a level to raise", hint=f"add {_ANY_LEVEL}, or leave --exact out")
 
 
-def _explicit(current: Version, text: str, *, allow_lower: bool) -> Version:
+def _check_alone(bump: Bump) -> None:
+    others = {"--part": bump.part, "--pre": bump.pre, "--exact": bump.exact}
+    if given := [flag for flag, value in others.items() if value]:
+        raise Refused(
+            f"--to {bump.to} names the new version: {' and '.join(given)} would say it again",
+            hint=f"give --to {bump.to} alone, or leave it out",
+        )
+
+
+def _named(text: str) -> Version:
     target = parse(text, where="--to")
     if target.local is not None:
-        raise Refused(f"{target} has a local version, which no public index takes", hint=f"--to {target.public}")
-    if target == current:
-        raise Refused(f"the version is {current} already", hint="name a greater one")
-    if target < current and not allow_lower:
-        raise Refused(f"{target} is lower than the present {current}", hint="add --allow-lower if that is meant")
+        raise Refused(
+            f"--to {target} has a local segment, which cannot be published", hint=f"--to {target.public}"
+        )
     return target
 
 
-def _apply(parts: _Parts, bump: Bump, rules: _Rules, current: Version) -> _Parts:
-    match bump.part:
-        case "major" | "minor" | "patch":
-            level = _LEVELS.index(bump.part)
-            return _level(parts, level, bump, rules) if bump.pre is None else _level_pre(parts, level, bump, rules)
-        case "release":
-            return _release(parts, current)
-        case "phase":
-            return _phase(parts, rules, current)
-        case "post":
-            return _post(parts, current, exact=bump.exact)
-        case "dev":
-            return _dev(parts, bump, rules)
-        case "pre" if parts.pre is None and bump.pre is None:
+def _check_order(current: Version, result: Version, bump: Bump) -> None:
+    if result > current or (bump.allow_lower and result < current):
+        return
+    if bump.to is None:  # counting always goes up, the calendar's date may not
+        raise Refused(
+            f"the calendar's next version is {result}, and the present {current} is ahead of it",
+            hint="--part release ends a prerelease, --to VERSION names any version",
+        )
+    if result == current:
+        raise Refused(f"the version is {current} already", hint="name a greater one with --to")
+    raise Refused(
+        f"{result} is lower than the present {current}", hint=f"--to {result} --allow-lower, if it is meant"
+    )
+
+
+# --- the version in parts --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """A version without its local segment, the release as long as it was written."""
+
+    epoch: int
+    release: Release
+    pre: tuple[str, int] | None = None
+    post: int | None = None
+    dev: int | None = None
+
+    @classmethod
+    def of(cls, version: Version) -> _Parts:
+        return cls(version.epoch, version.release, version.pre, version.post, version.dev)
+
+    def final(self, release: Release | None = None) -> _Parts:
+        """This release, or another one, without anything after it."""
+        return _Parts(self.epoch, self.release if release is None else release)
+
+    @property
+    def leads_to_final(self) -> bool:
+        """Whether the final version of this release is still to come; after 1.2.3.post1.dev1 it is not."""
+        return self.pre is not None or (self.dev is not None and self.post is None)
+
+    def version(self) -> Version:
+        try:
+            text = f"{self.epoch}!" + ".".join(map(str, self.release))
+            text += "" if self.pre is None else f"{self.pre[0]}{self.pre[1]}"
+            text += "" if self.post is None else f".post{self.post}"
+            text += "" if self.dev is None else f".dev{self.dev}"
+            return Version(text)
+        except ValueError:  # Python converts no numbers of thousands of digits
+            raise Refused("the next number has too many digits", hint="name the version: --to VERSION") from None
+
+
+def _padded(release: Release, length: int) -> Release:
+    return (*release, *([0] * (length - len(release))))
+
+
+# --- two ways to count -----------------------------------------------------------------------------
+
+
+class _Counting(Protocol):
+    """How releases and prereleases are numbered."""
+
+    def reaches(self, release: Release, level: int) -> bool:
+        """Whether getting to a release raised this level or a higher one."""
+
+    def raised(self, release: Release, level: int) -> Release:
+        """The release after this one, by its level."""
+
+    def prerelease(self, number: int, *, taken: bool) -> int:
+        """The number of a phase's next release, after one that is taken, or still to come."""
+
+
+class _Levels:
+    """Numbers are counts: major, minor and patch."""
+
+    def reaches(self, release: Release, level: int) -> bool:
+        # 0.0.0 raised nothing; it counts as a patch, so that `major` of 0.0.0.dev1 is 1.0.0.
+        raised = max((place for place, number in enumerate(release) if number), default=_PATCH)
+        return raised <= level
+
+    def raised(self, release: Release, level: int) -> Release:
+        known = _padded(release, level + 1)
+        return _padded((*known[:level], known[level] + 1), len(known))
+
+    def prerelease(self, number: int, *, taken: bool) -> int:
+        return number + taken
+
+
+@dataclass(frozen=True)
+class _Calendar:
+    """The leading numbers are a date, the next one counts within it; a prerelease's number may be a date, too."""
+
+    today: date
+    period: Release
+
+    @classmethod
+    def of(cls, calver_format: str, today: date | None) -> _Calendar:
+        if today is None:
+            raise Refused('scheme = "calver" needs the date', hint="give today's date in UTC")
+        match calver_format:
+            case "YYYY.MM.MICRO":
+                return cls(today, (today.year, today.month))
+            case "YYYY.MINOR":
+                return cls(today, (today.year,))
+            case _:
+                raise Refused(
+                    f"calver-format {calver_format!r} is not known", hint="use YYYY.MM.MICRO or YYYY.MINOR"
+                )
+
+    def reaches(self, release: Release, level: int) -> bool:  # noqa: ARG002 - every level means the calendar's next
+        return _padded(release, len(self.period))[: len(self.period)] == self.period
+
+    def raised(self, release: Release, level: int) -> Release:
+        if self.reaches(release, level):
+            return _Levels().raised(release, len(self.period))
+        return _padded((*self.period, 0), len(release))
+
+    def prerelease(self, number: int, *, taken: bool) -> int:
+        least = number + taken
+        if not _is_date_stamp(number):
+            return least
+        stamp = int(self.today.strftime("%y%m%d" if number < _SIX_DIGITS.stop else "%Y%m%d"))
+        if stamp < least:
             raise Refused(
-                f"{current} is in no phase that could go on", hint="name one: --pre alpha, --pre beta or --pre rc"
+                f"the prerelease number {number} is today's date, {self.today}, or a later one already",
+                hint="bump tomorrow, or name the version: --to VERSION",
             )
-        case "pre" if parts.pre is not None:
-            return _enter(parts, parts.pre[0], rules, current)
-        case _:
-            return _enter(parts, _LETTER[bump.pre or "alpha"], rules, current)
+        return stamp
 
 
-def _level(parts: _Parts, level: int, bump: Bump, rules: _Rules) -> _Parts:
-    """Raise a level; a prerelease that stands for it, or for a higher one, becomes final instead."""
-    if rules.scheme == "calver":
-        return _calendar(parts, rules)
-    if not bump.exact and _stands_for(parts, level):
-        return parts.final
-    kept = (*parts.release, *([0] * (level + 1 - len(parts.release))))
-    raised = (*kept[:level], kept[level] + 1, *([0] * (len(kept) - level - 1)))
-    return _Parts(parts.epoch, raised)
+_SIX_DIGITS = range(10**5, 10**6)
+_EIGHT_DIGITS = range(10**7, 10**8)
+_MONTHS, _DAYS = range(1, 13), range(1, 32)
 
 
-def _level_pre(parts: _Parts, level: int, bump: Bump, rules: _Rules) -> _Parts:
-    letter = _LETTER[bump.pre or "alpha"]
-    if not bump.exact and rules.scheme != "calver" and _stands_for(parts, level):
-        return _enter(parts, letter, rules, parts.version)
-    return replace(_level(parts, level, bump, rules), pre=(letter, rules.start))
+def _is_date_stamp(number: int) -> bool:
+    """Whether a number reads as YYMMDD or YYYYMMDD."""
+    is_long = number in _SIX_DIGITS or number in _EIGHT_DIGITS
+    return is_long and number // 100 % 100 in _MONTHS and number % 100 in _DAYS
 
 
-def _stands_for(parts: _Parts, level: int) -> bool:
-    """Whether this is a prerelease of a release that raises this level or a higher one."""
-    return parts.leads_to_final and not any(parts.release[level + 1 :])
+# --- the step --------------------------------------------------------------------------------------
 
 
-def _release(parts: _Parts, current: Version) -> _Parts:
-    if parts.leads_to_final:
-        return parts.final
-    if parts.dev is not None:
-        return replace(parts, dev=None)
-    raise Refused(f"{current} is already final", hint="--part patch, --part minor or --part major")
+@dataclass(frozen=True)
+class _Step:
+    """One version, what is asked of it, and how its project counts."""
+
+    parts: _Parts
+    bump: Bump
+    counting: _Counting
+    start: int
+
+    def taken(self) -> _Parts:
+        match self.bump.part:
+            case "major" | "minor" | "patch" as level:
+                return self._level(_LEVELS.index(level))
+            case "release":
+                return self._release()
+            case "pre" if self.parts.pre is not None:
+                return self._enter(self.parts.pre[0])
+            case "pre" | None:
+                return self._enter(self._letter())
+            case "phase":
+                return self._phase()
+            case "post":
+                return self._post()
+            case "dev":
+                return self._dev()
+
+    def _letter(self) -> str:
+        if self.bump.pre is None:
+            raise self._refusal("is in no phase that could be repeated", f"name one: {_ANY_PHASE}")
+        return _LETTERS[self.bump.pre]
+
+    def _level(self, level: int) -> _Parts:
+        """Raise a level, or use the prerelease that stands for it or for a higher one."""
+        parts, pre = self.parts, self.bump.pre
+        if not self.bump.exact and parts.leads_to_final and self.counting.reaches(parts.release, level):
+            return parts.final() if pre is None else self._enter(_LETTERS[pre])
+        raised = self._raised(level)
+        return raised if pre is None else self._started(raised, _LETTERS[pre])
+
+    def _release(self) -> _Parts:
+        if self.parts.leads_to_final:
+            return self.parts.final()
+        if self.parts.dev is not None:
+            return replace(self.parts, dev=None)
+        raise self._refusal("is already final", f"{_ANY_LEVEL} raises it")
+
+    def _enter(self, letter: str) -> _Parts:
+        """Be in a phase: go on in it or start it; a final version means the next patch's."""
+        parts = self.parts
+        if not parts.leads_to_final:
+            return self._started(self._raised(_PATCH), letter)
+        if parts.pre is None:
+            return self._started(parts.final(), letter)
+        present = parts.pre[0]
+        if letter == present:
+            return replace(parts.final(), pre=self._continued(parts.pre))
+        if _ORDER.index(letter) < _ORDER.index(present):
+            raise self._refusal(
+                f"is past {_PHASES[letter]}: a phase never goes back",
+                f"--part pre goes on in it; --part patch --pre {_PHASES[letter]} --exact starts the next patch",
+            )
+        return self._started(parts.final(), letter)
+
+    def _phase(self) -> _Parts:
+        parts = self.parts
+        if not parts.leads_to_final:
+            raise self._refusal("is in no phase that another follows", f"start one: {_ANY_PHASE}")
+        later = _ORDER if parts.pre is None else _ORDER[_ORDER.index(parts.pre[0]) + 1 :]
+        return self._started(parts.final(), later[0]) if later else parts.final()
+
+    def _post(self) -> _Parts:
+        parts = self.parts
+        if parts.dev is not None and parts.post is None:
+            raise self._refusal("is a dev release, which has no post releases", "--part release, then --part post")
+        if parts.pre is not None and not self.bump.exact:
+            raise self._refusal(
+                "is a prerelease: a post release of it is seldom meant",
+                "--part pre for the next one, or --part post --exact",
+            )
+        if parts.post is None:
+            return replace(parts, post=_FIRST)
+        to_come = parts.dev is not None and not self.bump.exact
+        return replace(parts, post=parts.post if to_come else parts.post + 1, dev=None)
+
+    def _dev(self) -> _Parts:
+        """The next dev release of what is to come: of the same, of the next in the phase, or of the next patch."""
+        parts = self.parts
+        if parts.dev is not None:
+            return replace(parts, dev=self.counting.prerelease(parts.dev, taken=True))
+        if parts.pre is not None:
+            return replace(parts.final(), pre=self._continued(parts.pre), dev=_FIRST)
+        return replace(self._raised(_PATCH), dev=_FIRST)
+
+    def _raised(self, level: int) -> _Parts:
+        return self.parts.final(self.counting.raised(self.parts.release, level))
+
+    def _started(self, final: _Parts, letter: str) -> _Parts:
+        return replace(final, pre=(letter, self.start))
+
+    def _continued(self, pre: tuple[str, int]) -> tuple[str, int]:
+        """The phase's next release; a dev release of a prerelease has it still to come."""
+        letter, number = pre
+        to_come = self.parts.dev is not None and self.parts.post is None
+        return letter, self.counting.prerelease(number, taken=not to_come)
+
+    def _refusal(self, what: str, hint: str) -> Refused:
+        return Refused(f"{self.parts.version()} {what}", hint=hint)
 
 
-def _enter(parts: _Parts, letter: str, rules: _Rules, current: Version) -> _Parts:
-    """Be in a phase: go on in it, or start it, on the next patch where this version is final."""
-    if not parts.leads_to_final:
-        return replace(_level(parts, 2, Bump(part="patch"), rules), pre=(letter, rules.start))
-    if parts.pre is None:
-        return replace(parts.final, pre=(letter, rules.start))
-    present, number = parts.pre
-    if _ORDER.index(letter) < _ORDER.index(present):
-        raise Refused(
-            f"{current} is past that phase: a phase never goes back",
-            hint=f"--pre {next(name for name, each in _LETTER.items() if each == present)}, or --part release",
-        )
-    if letter != present:
-        return replace(parts.final, pre=(letter, rules.start))
-    if parts.dev is not None and parts.post is None:
-        return replace(parts.final, pre=parts.pre)
-    return replace(parts.final, pre=(present, _after(number, rules, current)))
+# --- what a plan says ------------------------------------------------------------------------------
 
 
-def _after(number: int, rules: _Rules, current: Version) -> int:
-    """The number after a prerelease's; a date stamp becomes today's."""
-    if rules.scheme != "calver" or number not in _DATE_STAMP:
-        return number + 1
-    stamp = int(_today(rules).strftime("%y%m%d"))
-    if stamp <= number:
-        raise Refused(
-            f"{current} carries today's date, or a later one, already",
-            hint="release tomorrow, or name the version: --to VERSION",
-        )
-    return stamp
-
-
-def _phase(parts: _Parts, rules: _Rules, current: Version) -> _Parts:
-    if not parts.leads_to_final:
-        raise Refused(f"{current} is already final", hint="start a phase: --pre alpha, --pre beta or --pre rc")
-    if parts.pre is None:
-        return replace(parts.final, pre=("a", rules.start))
-    place = _ORDER.index(parts.pre[0]) + 1
-    return parts.final if place == len(_ORDER) else replace(parts.final, pre=(_ORDER[place], rules.start))
-
-
-def _post(parts: _Parts, current: Version, *, exact: bool) -> _Parts:
-    if parts.leads_to_final and not exact:
-        raise Refused(
-            f"{current} is a prerelease: installers would not take its post release for a fix of a release",
-            hint="--part pre, or --exact if a post release of a prerelease is meant",
-        )
-    if parts.post is None:
-        return replace(parts, post=_FIRST, dev=None)
-    return replace(parts, post=parts.post + (parts.dev is None), dev=None)
-
-
-def _dev(parts: _Parts, bump: Bump, rules: _Rules) -> _Parts:
-    if parts.dev is not None:
-        return replace(parts, dev=parts.dev + 1)
-    if parts.pre is not None:
-        letter, number = parts.pre
-        return replace(parts.final, pre=(letter, number + 1), dev=_FIRST)
-    return replace(_level(parts, 2, bump, rules), dev=_FIRST)
-
-
-def _calendar(parts: _Parts, rules: _Rules) -> _Parts:
-    """The calendar's next version: this month's next number, or the first of a new month."""
-    today = _today(rules)
-    period = (today.year, today.month) if rules.calver_format == "YYYY.MM.MICRO" else (today.year,)
-    if parts.release[: len(period)] != period:
-        return _Parts(parts.epoch, (*period, 0))
-    if parts.leads_to_final:
-        return parts.final
-    number = parts.release[len(period)] if len(parts.release) > len(period) else 0
-    return _Parts(parts.epoch, (*period, number + 1))
-
-
-def _today(rules: _Rules) -> date:
-    if rules.today is None:
-        raise Refused("a calendar version needs today's date", hint="give the date")
-    return rules.today
+def _remarks(current: Version, bump: Bump, after: Version, scheme: Scheme) -> list[str]:
+    remarks = []
+    moved = after.release != current.release
+    if bump.to is None and moved and bump.part not in _LEVELS:
+        implied = "the calendar's next version" if scheme == "calver" else "patch"
+        kind = "final version" if current.post is None else "post release"
+        remarks.append(f"{bump.pre or bump.part} on a {kind} implies {implied}")
+    elif bump.part in _LEVELS and moved and scheme == "calver":
+        remarks.append(f"{bump.part} means the calendar's next version")
+    elif bump.part in _LEVELS and not moved:
+        verb = "finishes" if bump.pre is None else "continues"
+        remarks.append(f"{bump.part} {verb} this prerelease of {after.base_version}; --exact would raise it again")
+    if current.local is not None:
+        remarks.append(f"the local segment +{current.local} is dropped")
+    if scheme == "semver" and (warning := semver_inversion(current, after)) is not None:
+        remarks.append(warning)
+    return remarks

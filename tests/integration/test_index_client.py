@@ -66,8 +66,12 @@ def json_page(*files: dict[str, object]) -> Answer:
     return page(json.dumps({"meta": {"api-version": "1.1"}, "name": "demo", "files": list(files)}))
 
 
+def listed(url: str) -> dict[str, object]:
+    return {"filename": "demo-1.0.tar.gz", "url": url, "hashes": {"sha256": SHA256}}
+
+
 def test_json_and_html_tell_the_same() -> None:
-    entry: dict[str, object] = {"filename": "demo-1.0.tar.gz", "url": "../../files/demo-1.0.tar.gz", "hashes": {"sha256": SHA256}}
+    entry = listed("../../files/demo-1.0.tar.gz")
     html = (
         f'<a href="../../files/demo-1.0.tar.gz#sha256={SHA256}" data-requires-python="&gt;=3">demo-1.0.tar.gz</a>'
     )
@@ -87,7 +91,7 @@ def test_a_project_that_is_not_there_has_no_files() -> None:
 
 def test_a_redirect_to_another_origin_is_not_this_indexs_answer() -> None:
     # F15, F27: the embedded index sends unknown names to the trusted one; that is for installers.
-    entry: dict[str, object] = {"filename": "demo-1.0.tar.gz", "url": "demo-1.0.tar.gz", "hashes": {"sha256": SHA256}}
+    entry = listed("demo-1.0.tar.gz")
     with server(lambda _method, _path: json_page(entry)) as other:
         assert client.listed_files(other, "demo")
         with server(lambda _method, path: (302, {"Location": other + path.lstrip("/")}, b"")) as url:
@@ -98,7 +102,7 @@ def test_a_redirect_inside_the_origin_is_followed() -> None:
     def answer(_method: str, path: str) -> Answer:
         if path == "/Demo/":
             return 301, {"Location": "/demo/"}, b""
-        return json_page({"filename": "demo-1.0.tar.gz", "url": "x", "hashes": {"sha256": SHA256}})
+        return json_page(listed("x"))
 
     with server(answer) as url:
         assert list(client.listed_files(url, "Demo")) == ["demo-1.0.tar.gz"]

@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+import semver
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from packaging.version import Version
+
+from relnox.core.spelling import Scheme, from_semver, semver_inversion, semver_obstacle, spell, to_semver
+from relnox.errors import Refused
+
+# --- SemVer and PEP 440 ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "pep440", "written"),
+    [
+        # Exact pairs, both ways.
+        ("2.0.0", "2.0.0", "2.0.0"),
+        ("2.0.1-alpha.0", "2.0.1a0", "2.0.1-alpha.0"),
+        ("2.0.1-beta.2", "2.0.1b2", "2.0.1-beta.2"),
+        ("2.0.1-rc.1", "2.0.1rc1", "2.0.1-rc.1"),
+        ("2.0.1-dev.4", "2.0.1.dev4", "2.0.1-dev.4"),
+        ("1.0.0+abc.5", "1.0.0+abc.5", "1.0.0+abc.5"),
+        ("1.0.0-rc.1+abc.5", "1.0.0rc1+abc.5", "1.0.0-rc.1+abc.5"),
+        # Accepted, and rewritten.
+        ("2.0.1-alpha", "2.0.1a0", "2.0.1-alpha.0"),
+        ("2.0.1-dev", "2.0.1.dev0", "2.0.1-dev.0"),
+        ("2.0.1-a.1", "2.0.1a1", "2.0.1-alpha.1"),
+        ("2.0.1-alpha1", "2.0.1a1", "2.0.1-alpha.1"),
+        ("2.0.1-alpha-1", "2.0.1a1", "2.0.1-alpha.1"),
+        ("2.0.1-b3", "2.0.1b3", "2.0.1-beta.3"),
+        ("2.0.1-rc1", "2.0.1rc1", "2.0.1-rc.1"),
+        ("2.0.1-rc10", "2.0.1rc10", "2.0.1-rc.10"),
+        ("2.0.1-RC1", "2.0.1rc1", "2.0.1-rc.1"),
+        ("1.0.0+Abc-5", "1.0.0+abc.5", "1.0.0+abc.5"),
+    ],
+)
+def test_what_semver_and_pep_440_both_say(text: str, pep440: str, written: str) -> None:
+    version = from_semver(text)
+    assert str(version) == pep440
+    assert to_semver(version) == written
+    assert from_semver(written) == version
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "hint"),
+    [
+        ("2.0.1-pre.1", "release candidate to PEP 440", "write 2.0.1-rc.1"),
+        ("2.0.1-preview.3", "release candidate to PEP 440", "write 2.0.1-rc.3"),
+        ("2.0.1-c", "release candidate to PEP 440", "write 2.0.1-rc.0"),
+        ("2.0.1-alpha.1.dev.2", "after 2.0.1-alpha.1 to SemVer, and before it", "2.0.1-alpha.1"),
+        ("2.0.1-rc1.dev", "after 2.0.1-rc1 to SemVer, and before it", "2.0.1-rc1"),
+        ("1.0.0-1", "before 1.0.0 to SemVer, and after it", "-rc.N"),
+        ("1.0.0-0", "before 1.0.0 to SemVer, and after it", "-rc.N"),
+        ("1.0.0-post.1", "before 1.0.0 to SemVer, and after it", "patch"),
+        ("1.0.0-rev.1", "before 1.0.0 to SemVer, and after it", "patch"),
+        ("1.0.0-r1", "before 1.0.0 to SemVer, and after it", "patch"),
+        ("2.0.1-alpha.1.2", "nothing for the prerelease 'alpha.1.2'", "-alpha.N"),
+        ("2.0.1-foo.1", "nothing for the prerelease 'foo.1'", "-alpha.N"),
+        ("2.0.1-SNAPSHOT", "nothing for the prerelease 'SNAPSHOT'", "-alpha.N"),
+        ("2.0.1-next.3", "nothing for the prerelease 'next.3'", "-alpha.N"),
+        ("2.0.1-alpha-", "nothing for the prerelease 'alpha-'", "-alpha.N"),
+        ("2.0.1--", "nothing for the prerelease '-'", "-alpha.N"),
+        ("1.0.0+a--b", "build metadata 'a--b'", "single dots"),
+        ("1.0.0-alpha" + "9" * 5000, "too many digits", "smaller"),
+        ("9" * 5000 + ".0.0", "not a version of SemVer", "1.2.3"),
+        ("2.0", "not a version of SemVer", "1.2.3"),
+        ("2.0.0.1", "not a version of SemVer", "1.2.3"),
+        ("v2.0.0", "not a version of SemVer", "1.2.3"),
+        ("2.0.0a1", "not a version of SemVer", "1.2.3"),
+        ("01.0.0", "not a version of SemVer", "1.2.3"),
+        ("1.0.0-alpha.01", "not a version of SemVer", "1.2.3"),
+        ("", "not a version of SemVer", "1.2.3"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_what_only_semver_says(text: str, reason: str, hint: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        from_semver(text)
+    assert reason in refusal.value.message
+    assert refusal.value.hint is not None
+    assert hint in refusal.value.hint
+
+
+@pytest.mark.parametrize(
+    ("pep440", "reason"),
+    [
+        ("2.0.1.post1", "no post releases"),
+        ("2.0.1.post1.dev1", "no post releases"),
+        ("2.0.1a1.post1", "no post releases"),
+        ("1!2.0.1", "no epochs"),
+        ("2.0.1.4", "3 numbers, not 4"),
+        ("2.0.1a1.dev2", "a dev release of a prerelease"),
+        (f"2.0.{2**53}", f"up to {2**53 - 1}"),
+    ],
+)
+def test_what_only_pep_440_says(pep440: str, reason: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        to_semver(Version(pep440))
+    assert f"{pep440} cannot be written as SemVer" in refusal.value.message
+    assert reason in refusal.value.message
+    assert refusal.value.hint
+
+
+@pytest.mark.parametrize(("pep440", "text"), [("2.0", "2.0.0"), ("2", "2.0.0"), ("2.1rc1", "2.1.0-rc.1")])
+def test_a_semver_file_is_padded(pep440: str, text: str) -> None:
+    assert to_semver(Version(pep440)) == text
+
+
+# --- scheme and place ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scheme", "pep440", "python", "semver_file"),
+    [
+        ("pep440", "2.0.1a0", "2.0.1a0", "2.0.1-alpha.0"),
+        ("semver", "2.0.1a0", "2.0.1-alpha.0", "2.0.1-alpha.0"),
+        ("calver", "2026.11.3", "2026.11.3", "2026.11.3"),
+        ("calver", "2026.11.3a0", "2026.11.3a0", "2026.11.3-alpha.0"),
+        ("semver", "2.0.1.dev4", "2.0.1-dev.4", "2.0.1-dev.4"),
+        ("semver", "2.1", "2.1", "2.1.0"),
+        ("semver", "2.1b1", "2.1-beta.1", "2.1.0-beta.1"),
+        ("semver", "2.0.1rc1+abc.5", "2.0.1-rc.1+abc.5", "2.0.1-rc.1+abc.5"),
+    ],
+)
+def test_schemes_and_places(scheme: Scheme, pep440: str, python: str, semver_file: str) -> None:
+    assert spell(Version(pep440), scheme) == python
+    assert to_semver(Version(pep440)) == semver_file
+
+
+@pytest.mark.parametrize("pep440", ["2.0.1.post1", "1!2.0.1a1", "2.0.1.4", "2.0.1a1.dev2"])
+def test_what_semver_cannot_say_keeps_its_spelling_in_python_places(pep440: str) -> None:
+    assert spell(Version(pep440), "semver") == pep440
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "inverted"),
+    [
+        ("2.0.1.dev4", "2.0.1a0", True),
+        ("2.0.dev4", "2.0.0b1", True),
+        ("2.0.1.dev4", "2.0.1rc0", False),
+        ("2.0.1.dev4", "2.0.2a0", False),
+        ("2.0.1.dev4", "2.0.1", False),
+        ("2.0.1.dev4", "2.0.1.dev5", False),
+        ("2.0.1a0", "2.0.1b0", False),
+        ("1!2.0.1.dev4", "1!2.0.1a0", False),
+        ("2.0.1.dev4", "2.0.1a0.post1", False),
+    ],
+)
+def test_dev_before_alpha_is_warned_of(before: str, after: str, *, inverted: bool) -> None:
+    assert (semver_inversion(Version(before), Version(after)) is not None) == inverted
+
+
+# --- properties ----------------------------------------------------------------------------------------
+
+NUMBERS = st.integers(0, 3) | st.integers(0, 10**20)
+
+
+@st.composite
+def versions(draw: Any, *, public: bool = False) -> Version:
+    """Any version of PEP 440, many of which SemVer can say."""
+    text = f"{draw(st.sampled_from([0, 0, 0, 1]))}!" + ".".join(
+        map(str, draw(st.lists(NUMBERS, min_size=1, max_size=4)))
+    )
+    for words, chance in ((("a", "b", "rc"), 2), ((".post",), 4), ((".dev",), 3)):
+        if draw(st.integers(1, chance)) == chance:
+            text += draw(st.sampled_from(words)) + str(draw(NUMBERS))
+    local = None if public else draw(st.none() | st.from_regex(r"[a-z0-9]{1,3}(\.[a-z0-9]{1,3})?", fullmatch=True))
+    return Version(text if local is None else f"{text}+{local}")
+
+
+@settings(deadline=None)
+@given(versions(), st.sampled_from(get_args(Scheme)))
+def test_every_spelling_is_the_same_version(version: Version, scheme: Scheme) -> None:
+    read = Version(spell(version, scheme))
+    assert read == version
+    assert read.release == version.release
+
+
+@settings(deadline=None)
+@given(versions())
+def test_what_is_written_as_semver_is_semver_and_reads_back(version: Version) -> None:
+    try:
+        text = to_semver(version)
+    except Refused:
+        assert semver_obstacle(version) is not None
+        return
+    assert semver.Version.is_valid(text)
+    assert from_semver(text) == version
+
+
+@settings(deadline=None)
+@given(versions(public=True), versions(public=True))
+def test_the_order_is_kept_or_warned_of(one: Version, other: Version) -> None:
+    before, after = sorted((one, other))
+    try:
+        lower, higher = to_semver(before), to_semver(after)
+    except Refused:
+        return
+    kept = semver.Version.parse(lower) <= semver.Version.parse(higher)
+    assert kept == (semver_inversion(before, after) is None)
+
+
+WORDS = st.sampled_from(
+    [
+        "alpha",
+        "a",
+        "beta",
+        "b",
+        "rc",
+        "c",
+        "dev",
+        "pre",
+        "preview",
+        "post",
+        "rev",
+        "r",
+        "foo",
+        "RC",
+        "",
+        "-",
+        "0",
+        "1",
+    ]
+)
+
+
+@settings(deadline=None)
+@given(
+    st.text()
+    | st.builds("1.2.3-{}".format, st.lists(WORDS, max_size=5).map(".".join))
+    | st.builds("1.2.3-{}".format, st.lists(WORDS, max_size=5).map("".join))
+    | st.from_regex(r"1\.2\.3(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?", fullmatch=True)
+)
+def test_reading_semver_is_total_and_what_it_reads_can_be_written(text: str) -> None:
+    try:
+        version = from_semver(text)
+    except Refused as refusal:
+        assert refusal.hint  # noqa: PT017 - a refusal is an answer here, not a failure
+        return
+    assert from_semver(to_semver(version)) == version
+    assert Version(text) == version  # PEP 440 reads the very text as the same version

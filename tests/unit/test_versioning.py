@@ -1,0 +1,563 @@
+from __future__ import annotations
+
+from datetime import date
+from itertools import product
+from typing import TYPE_CHECKING, Any, cast, get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from packaging.version import Version
+
+from relnox.core.versioning import (
+    Bump,
+    Level,
+    Part,
+    Phase,
+    Scheme,
+    derived_level,
+    explain,
+    next_version,
+    normalisation,
+    parse,
+)
+from relnox.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LEVELS: tuple[Level, ...] = get_args(Level)
+PARTS: tuple[Part, ...] = get_args(Part)
+PHASES: tuple[Phase, ...] = get_args(Phase)
+NOVEMBER = date(2026, 11, 20)
+
+
+def request(words: str) -> Bump:
+    """A bump as a table writes it: `minor`, `alpha`, `minor + alpha`, `patch --exact`, `--to 1.2`."""
+    given: dict[str, Any] = {}
+    for word in words.replace(" + ", " ").replace("--to ", "--to=").split():
+        flag, _, value = word.removeprefix("--").partition("=")
+        if word.startswith("--"):
+            given[flag.replace("-", "_")] = value or True
+        else:
+            assert word in (*PARTS, *PHASES)
+            given["pre" if word in PHASES else "part"] = word
+    return Bump(**given)
+
+
+def check(version: str, words: str, expected: str, **settings: Any) -> None:
+    """Expect a version in its very spelling, or `refuse: ` and a piece of the message."""
+    if expected.startswith("refuse: "):
+        with pytest.raises(Refused) as refusal:
+            next_version(parse(version), request(words), **settings)
+        assert expected.removeprefix("refuse: ") in refusal.value.message
+        assert refusal.value.hint
+    else:
+        assert str(next_version(parse(version), request(words), **settings)) == expected
+
+
+# --- the cases ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("version", "words", "expected"),
+    [
+        ("1.2.3", "patch", "1.2.4"),
+        ("1.2.3", "minor", "1.3.0"),
+        ("1.2.3", "major", "2.0.0"),
+        ("1.2.3", "release", "refuse: already final"),
+        ("1.2.3", "alpha", "1.2.4a0"),
+        ("1.2.3", "rc", "1.2.4rc0"),
+        ("1.2.3", "pre", "refuse: no phase"),
+        ("1.2.3", "post", "1.2.3.post1"),
+        ("1.2.3", "dev", "1.2.4.dev1"),
+        ("1.2.3a1", "patch", "1.2.3"),
+        ("1.2.3a1", "minor", "1.3.0"),
+        ("1.2.3a1", "major", "2.0.0"),
+        ("1.2.3a1", "release", "1.2.3"),
+        ("1.2.3a1", "alpha", "1.2.3a2"),
+        ("1.2.3a1", "beta", "1.2.3b0"),
+        ("1.2.3a1", "rc", "1.2.3rc0"),
+        ("1.2.3a1", "pre", "1.2.3a2"),
+        ("1.2.3a1", "phase", "1.2.3b0"),
+        ("1.2.3a1", "post", "refuse: is a prerelease"),
+        ("1.2.3a1", "dev", "1.2.3a2.dev1"),
+        ("1.3.0a1", "minor", "1.3.0"),
+        ("1.3.0a1", "patch", "1.3.0"),
+        ("2.0.0b2", "major", "2.0.0"),
+        ("2.0.0b2", "minor", "2.0.0"),
+        ("1.2.3b2", "alpha", "refuse: a phase never goes back"),
+        ("1.2.3rc1", "alpha", "refuse: a phase never goes back"),
+        ("1.2.3rc1", "rc", "1.2.3rc2"),
+        ("1.2.3rc1", "release", "1.2.3"),
+        ("1.2.3rc1", "patch", "1.2.3"),
+        ("1.2.3rc1", "pre", "1.2.3rc2"),
+        ("1.2.3rc1", "phase", "1.2.3"),
+        ("1.2.3rc9", "rc", "1.2.3rc10"),
+        ("1.2.3a0", "alpha", "1.2.3a1"),
+        ("1.2.3a0", "release", "1.2.3"),
+        ("0.0.0", "patch", "0.0.1"),
+        ("0.4.2", "major", "1.0.0"),
+        ("1.2", "patch", "1.2.1"),
+        ("1.2", "minor", "1.3"),
+        ("1", "major", "2"),
+        ("1.2.3.4", "patch", "1.2.4.0"),
+        ("1.2.3.4", "minor", "1.3.0.0"),
+        ("2026.11", "minor", "2026.12"),
+        ("1.2.3.dev1", "dev", "1.2.3.dev2"),
+        ("1.2.3.dev1", "patch", "1.2.3"),
+        ("1.2.3.dev1", "release", "1.2.3"),
+        ("1.2.3.dev1", "alpha", "1.2.3a0"),
+        ("1.2.3a1.dev2", "alpha", "1.2.3a1"),
+        ("1.2.3a1.dev2", "dev", "1.2.3a1.dev3"),
+        ("1.2.3.post1", "post", "1.2.3.post2"),
+        ("1.2.3.post1", "release", "refuse: already final"),
+        ("1.2.3.post1", "alpha", "1.2.4a0"),
+        ("1!1.2.3", "patch", "1!1.2.4"),
+        ("1!1.2.3a1", "release", "1!1.2.3"),
+        ("1.2.3+cu118", "patch", "1.2.4"),
+        ("1.2.3+cu118", "release", "refuse: already final"),
+        ("v1.2.3", "patch", "1.2.4"),
+        ("1.2.3-alpha.1", "alpha", "1.2.3a2"),
+        ("1.2.3-alpha.1", "patch", "1.2.3"),
+        ("1.0.0-foo.1", "patch", "refuse: '1.0.0-foo.1' is not a version of PEP 440"),
+        ("1.0.0-1", "patch", "1.0.1"),
+    ],
+)
+def test_the_cases(version: str, words: str, expected: str) -> None:
+    check(version, words, expected)
+
+
+@pytest.mark.parametrize(
+    ("version", "words", "expected"),
+    [
+        # A prerelease is used by its own level and those below; --exact always raises (rule 2).
+        ("1.3.0a1", "minor --exact", "1.4.0"),
+        ("1.2.3.dev1", "patch --exact", "1.2.4"),
+        ("1.2a1", "patch", "1.2"),
+        ("1.2.3.4a1", "patch", "1.2.4.0"),
+        ("1.2.3.4a1", "release", "1.2.3.4"),
+        ("0.0.0.dev0", "patch", "0.0.0"),
+        ("0.0.0.dev0", "minor", "0.1.0"),
+        ("0.0.0.dev0", "major", "1.0.0"),
+        ("0a1", "major", "1"),
+        # A level with a phase continues a prerelease of that level or a higher one (rules 4 and 6).
+        ("1.2.3", "minor + alpha", "1.3.0a0"),
+        ("1.2.3", "major + rc", "2.0.0rc0"),
+        ("1.3.0a1", "minor + alpha", "1.3.0a2"),
+        ("1.3.0a1", "minor + beta", "1.3.0b0"),
+        ("2.0.0a1", "minor + alpha", "2.0.0a2"),
+        ("1.3.0.dev4", "minor + alpha", "1.3.0a0"),
+        ("1.3.0b1", "minor + alpha", "refuse: a phase never goes back"),
+        ("1.2.3a1", "minor + alpha", "1.3.0a0"),
+        ("1.3.0a1", "minor + alpha --exact", "1.4.0a0"),
+        ("1.2.3b2", "patch + alpha --exact", "1.2.4a0"),
+        # `pre` with a phase repeats the present one, or starts the one that is named.
+        ("1.2.3", "pre + alpha", "1.2.4a0"),
+        ("1.2.3rc1", "pre + alpha", "1.2.3rc2"),
+        ("1.2.3.dev1", "pre + beta", "1.2.3b0"),
+        ("1.2.3.post1", "pre + rc", "1.2.4rc0"),
+        ("1.2.3.dev1", "pre", "refuse: no phase"),
+        # The phase after dev is alpha; a final version is in none.
+        ("1.2.3.dev1", "phase", "1.2.3a0"),
+        ("1.2.3b1.dev1", "phase", "1.2.3rc0"),
+        ("1.2.3", "phase", "refuse: no phase"),
+        ("1.2.3.post1.dev2", "phase", "refuse: no phase"),
+        # A dev release of a post release is neither final nor on its way to 1.2.3.
+        ("1.2.3.post1.dev2", "release", "1.2.3.post1"),
+        ("1.2.3.post1.dev2", "post", "1.2.3.post1"),
+        ("1.2.3.post1.dev2", "post --exact", "1.2.3.post2"),
+        ("1.2.3.post1.dev2", "dev", "1.2.3.post1.dev3"),
+        ("1.2.3.post1.dev2", "patch", "1.2.4"),
+        ("1.2.3.post1.dev2", "alpha", "1.2.4a0"),
+        ("1.2.3.post1.dev2", "patch + alpha", "1.2.4a0"),
+        ("1.2.3.post1", "dev", "1.2.4.dev1"),
+        ("1.2.3.post0", "post", "1.2.3.post1"),
+        # A post release of a prerelease belongs to that prerelease.
+        ("1.2.3a1", "post --exact", "1.2.3a1.post1"),
+        ("1.2.3a1.post2", "post", "refuse: is a prerelease"),
+        ("1.2.3a1.post2", "post --exact", "1.2.3a1.post3"),
+        ("1.2.3a1.post2", "release", "1.2.3"),
+        ("1.2.3a1.post2", "patch", "1.2.3"),
+        ("1.2.3a1.post2", "alpha", "1.2.3a2"),
+        ("1.2.3a1.post2", "dev", "1.2.3a2.dev1"),
+        ("1.2.3a1.post2.dev3+l", "alpha", "1.2.3a2"),
+        ("1.2.3a1.post2.dev3+l", "dev", "1.2.3a1.post2.dev4"),
+        ("1.2.3a1.post2.dev3+l", "beta", "1.2.3b0"),
+        ("1.2.3a1.post2.dev3+l", "release", "1.2.3"),
+        # PEP 440 has no post release of a dev release.
+        ("1.2.3.dev1", "post", "refuse: has no post releases"),
+        ("1.2.3.dev1", "post --exact", "refuse: has no post releases"),
+        ("1.2.3a1.dev1", "post --exact", "refuse: has no post releases"),
+        # A local segment is above its public version and is dropped (rule 8); epoch and length are kept (rule 9).
+        ("1.2.3a1+cu118", "release", "1.2.3"),
+        ("1.2.3+cu118", "post", "1.2.3.post1"),
+        ("1!0.2+cu118", "minor", "1!0.3"),
+        ("1", "patch", "1.0.1"),
+        ("1", "minor", "1.1"),
+        ("1", "alpha", "1.0.1a0"),
+        ("1.2", "dev", "1.2.1.dev1"),
+        ("1.2.0", "minor", "1.3.0"),
+        ("01.02.03", "patch", "1.2.4"),
+        ("1.2.3.4", "alpha", "1.2.4.0a0"),
+        # What is named is taken, upwards; and downwards when that is said (rule 1).
+        ("1.2.3", "--to v2.0.0-rc.1", "2.0.0rc1"),
+        ("1.2.3", "--to 1!0.1", "1!0.1"),
+        ("1.2.3", "--to 1.2.3", "refuse: is 1.2.3 already"),
+        ("1.2", "--to 1.2.0 --allow-lower", "refuse: is 1.2 already"),
+        ("1.2.3", "--to 1.2.3rc1", "refuse: 1.2.3rc1 is lower than the present 1.2.3"),
+        ("1.2.3+cu118", "--to 1.2.3", "refuse: 1.2.3 is lower than the present 1.2.3+cu118"),
+        ("1.2.3", "--to 1.2.2 --allow-lower", "1.2.2"),
+        ("1.2.3", "--to 2.0.0 --allow-lower", "2.0.0"),
+        ("1.2.3", "--to 2.0+cu118", "refuse: local segment"),
+        ("1.2.3", "--to next", "refuse: --to: 'next' is not a version of PEP 440"),
+    ],
+)
+def test_what_the_rules_say_beyond_the_cases(version: str, words: str, expected: str) -> None:
+    check(version, words, expected)
+
+
+@pytest.mark.parametrize(
+    ("version", "words", "expected"),
+    [
+        ("1.2.3", "alpha", "1.2.4a1"),
+        ("1.2.3a1", "beta", "1.2.3b1"),
+        ("1.2.3b0", "phase", "1.2.3rc1"),
+        ("1.2.3", "minor + rc", "1.3.0rc1"),
+        ("1.2.3", "dev", "1.2.4.dev1"),
+        ("1.2.3", "post", "1.2.3.post1"),
+    ],
+)
+def test_phases_may_start_at_1(version: str, words: str, expected: str) -> None:
+    check(version, words, expected, prerelease_start=1)
+
+
+@pytest.mark.parametrize("start", [-1, 2])
+def test_phases_start_nowhere_else(start: int) -> None:
+    check("1.2.3", "alpha", "refuse: prerelease-start", prerelease_start=start)
+
+
+# --- calver ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("version", "words", "expected"),
+    [
+        ("2026.10.2", "patch", "2026.11.0"),
+        ("2026.11.0", "patch", "2026.11.1"),
+        ("2026.11.0", "minor", "2026.11.1"),
+        ("2025.12.7", "major", "2026.11.0"),
+        ("2026.11.0a1", "patch", "2026.11.0"),
+        ("2026.11.0a1", "patch --exact", "2026.11.1"),
+        ("2026.10.0a1", "patch", "2026.11.0"),
+        ("2026.10.0a1", "release", "2026.10.0"),
+        ("2026.10.2", "alpha", "2026.11.0a0"),
+        ("2026.11.0a0", "patch + alpha", "2026.11.0a1"),
+        ("2026.10.0a0", "patch + alpha", "2026.11.0a0"),
+        ("2026.11.0", "dev", "2026.11.1.dev1"),
+        ("2026.11.0", "post", "2026.11.0.post1"),
+        ("2026.11", "patch", "2026.11.1"),
+        ("2026.10", "patch", "2026.11.0"),
+        ("2026.10.2.1", "patch", "2026.11.0.0"),
+        ("1!2026.10.2", "patch", "1!2026.11.0"),
+        ("1.2.3", "patch", "2026.11.0"),
+        ("2026.12.0", "patch", "refuse: the present 2026.12.0 is ahead of it"),
+        ("2026.12.0a1", "patch", "refuse: the present 2026.12.0a1 is ahead of it"),
+        ("2026.12.0a1", "release", "2026.12.0"),
+        ("2026.12.0", "--to 2026.12.1", "2026.12.1"),
+    ],
+)
+def test_a_year_a_month_and_a_number(version: str, words: str, expected: str) -> None:
+    check(version, words, expected, scheme="calver", today=NOVEMBER)
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [("2026.3", "2026.4"), ("2025.9", "2026.0"), ("2026", "2026.1"), ("2026.3.5", "2026.4.0")],
+)
+def test_a_year_and_a_number(version: str, expected: str) -> None:
+    check(version, "minor", expected, scheme="calver", calver_format="YYYY.MINOR", today=NOVEMBER)
+
+
+@pytest.mark.parametrize(
+    ("version", "words", "expected"),
+    [
+        ("1.0.0b260730", "beta", "1.0.0b261120"),
+        ("1.0.0b260730", "pre", "1.0.0b261120"),
+        ("1.0.0b261120", "beta", "refuse: today's date, 2026-11-20, or a later one"),
+        ("1.0.0b261121", "beta", "refuse: today's date, 2026-11-20, or a later one"),
+        ("1.0.0b20260730", "beta", "1.0.0b20261120"),
+        ("1.0.0b260730.dev1", "beta", "1.0.0b261120"),
+        ("1.0.0b261120.dev1", "beta", "1.0.0b261120"),
+        ("1.0.0.dev20260730", "dev", "1.0.0.dev20261120"),
+        ("1.0.0b260730", "rc", "1.0.0rc0"),
+        ("1.0.0b260730", "release", "1.0.0"),
+        ("1.0.0b261399", "beta", "1.0.0b261400"),
+        ("1.0.0b9", "beta", "1.0.0b10"),
+    ],
+)
+def test_a_prerelease_number_may_be_a_date(version: str, words: str, expected: str) -> None:
+    check(version, words, expected, scheme="calver", today=NOVEMBER)
+
+
+def test_elsewhere_a_prerelease_number_is_a_number() -> None:
+    check("1.0.0b260730", "beta", "1.0.0b260731", today=NOVEMBER)
+
+
+def test_a_calendar_needs_a_date_and_a_format_it_knows() -> None:
+    check("2026.10.2", "patch", "refuse: needs the date", scheme="calver")
+    check("2026.10.2", "patch", "refuse: 'YY.MM'", scheme="calver", calver_format="YY.MM", today=NOVEMBER)
+
+
+# --- SemVer as a policy --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("version", "words", "expected"),
+    [
+        ("1.2.3", "minor + alpha", "1.3.0a0"),
+        ("1.2.3", "dev", "1.2.4.dev1"),
+        ("1.2", "minor", "1.3"),
+        ("1.2.3.post1", "patch", "1.2.4"),
+        ("1.2.3", "post", "refuse: no post releases"),
+        ("1.2.3a1", "dev", "refuse: a dev release of a prerelease"),
+        ("1!1.2.3", "patch", "refuse: no epochs"),
+        ("1.2.3.4", "patch", "refuse: 3 numbers, not 4"),
+        ("1.2.3", "--to 1.2.3-1", "refuse: no post releases"),
+        ("1.2.3", "--to 2.0.0-rc.1", "2.0.0rc1"),
+    ],
+)
+def test_under_semver_nothing_is_made_that_semver_cannot_say(version: str, words: str, expected: str) -> None:
+    check(version, words, expected, scheme="semver")
+
+
+# --- requests --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bump", "flags"),
+    [
+        (Bump(), ["--part", "--pre", "--to"]),
+        (Bump(exact=True), ["--part", "--pre", "--to"]),
+        (Bump(to="2.0", part="minor"), ["--to 2.0", "--part"]),
+        (Bump(to="2.0", pre="rc", exact=True), ["--to 2.0", "--pre and --exact"]),
+        (Bump(part="minor", allow_lower=True), ["--allow-lower", "--to"]),
+        (Bump(part="release", pre="rc"), ["--part release", "--pre rc"]),
+        (Bump(part="phase", pre="rc"), ["--part phase", "--pre rc"]),
+        (Bump(part="post", pre="rc"), ["--part post", "--pre rc"]),
+        (Bump(part="dev", pre="rc"), ["--part dev", "--pre rc"]),
+        (Bump(pre="rc", exact=True), ["--exact", "--part"]),
+        (Bump(part="release", exact=True), ["--exact", "--part"]),
+        (Bump(part=cast("Part", "micro")), ["--part micro", "patch"]),
+        (Bump(pre=cast("Phase", "gamma")), ["--pre gamma", "beta"]),
+    ],
+    ids=str,
+)
+def test_contradictions_are_refused_by_the_names_of_their_flags(bump: Bump, flags: list[str]) -> None:
+    with pytest.raises(Refused) as refusal:
+        next_version(Version("1.2.3"), bump)
+    told = f"{refusal.value.message}\n{refusal.value.hint}"
+    assert [flag for flag in flags if flag not in told] == []
+
+
+# --- reading ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "1.0.0-foo.1", "1.0 beta", "latest", "1.2.x", "1..2", "\u0661.2", "9" * 5000],
+    ids=lambda text: text[:12],
+)
+def test_what_is_no_version_is_refused_with_its_place(text: str) -> None:
+    with pytest.raises(Refused, match=r"^pyproject\.toml:3: "):
+        parse(text, where="pyproject.toml:3")
+
+
+def test_without_a_place_none_is_named() -> None:
+    with pytest.raises(Refused, match=r"^'latest' is not"):
+        parse("latest")
+
+
+@pytest.mark.parametrize(
+    ("text", "scheme", "note"),
+    [
+        ("1.2.3", "pep440", None),
+        ("1.2", "calver", None),
+        ("v1.2.3", "pep440", "v1.2.3 is written 1.2.3"),
+        ("1.2.3-alpha.1", "pep440", "1.2.3-alpha.1 is written 1.2.3a1"),
+        ("01.02.03", "pep440", "01.02.03 is written 1.2.3"),
+        ("1.0.0-1", "pep440", "1.0.0-1 is written 1.0.0.post1"),
+        (" 1.2\n", "pep440", r"' 1.2\n' is written 1.2"),
+        ("1.2.3-alpha.1", "semver", None),
+        ("1.2.3-alpha", "semver", "1.2.3-alpha is written 1.2.3-alpha.0"),
+        ("1.2.3a1", "semver", "1.2.3a1 is written 1.2.3-alpha.1"),
+    ],
+)
+def test_another_spelling_is_noted(text: str, scheme: Scheme, note: str | None) -> None:
+    assert normalisation(text, scheme=scheme) == note
+
+
+# --- what a plan says --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("version", "words", "scheme", "told"),
+    [
+        ("1.2.3", "patch", "pep440", ""),
+        ("1.2.3a1", "alpha", "pep440", ""),
+        ("1.2.3a1", "minor", "pep440", ""),
+        ("1.2.3", "--to 2.0", "pep440", ""),
+        ("1.2.3", "alpha", "pep440", "alpha on a final version implies patch"),
+        ("1.2.3", "pre + rc", "pep440", "rc on a final version implies patch"),
+        ("1.2.3.post1", "dev", "pep440", "dev on a post release implies patch"),
+        ("2026.10.2", "beta", "calver", "beta on a final version implies the calendar's next version"),
+        ("2026.10.2", "major", "calver", "major means the calendar's next version"),
+        (
+            "1.3.0a1",
+            "patch",
+            "pep440",
+            "patch finishes this prerelease of 1.3.0; --exact would raise it again",
+        ),
+        (
+            "1.3.0a1",
+            "minor + beta",
+            "pep440",
+            "minor continues this prerelease of 1.3.0; --exact would raise it again",
+        ),
+        ("1.2.3+cu118", "patch", "pep440", "the local segment +cu118 is dropped"),
+        (
+            "1.2.3+cu118",
+            "alpha",
+            "pep440",
+            "alpha on a final version implies patch; the local segment +cu118 is dropped",
+        ),
+        ("1.2.3.dev1", "alpha", "pep440", ""),
+        (
+            "1.2.3.dev1",
+            "alpha",
+            "semver",
+            "SemVer puts 1.2.3-alpha.0 before 1.2.3-dev.1: do not mix dev with alpha or beta",
+        ),
+    ],
+)
+def test_the_plan_says_what_the_request_left_open(version: str, words: str, scheme: Scheme, told: str) -> None:
+    current, bump = Version(version), request(words)
+    after = next_version(current, bump, scheme=scheme, today=NOVEMBER)
+    assert explain(current, bump, after, scheme=scheme) == told
+
+
+@pytest.mark.parametrize(
+    ("version", "level", "shift", "derived"),
+    [
+        ("0.4.2", "major", True, "minor"),
+        ("0.4.2", "minor", True, "patch"),
+        ("0.4.2", "patch", True, "patch"),
+        ("0.4.2", "major", False, "major"),
+        ("1.4.2", "major", True, "major"),
+        ("1.4.2", "minor", True, "minor"),
+    ],
+)
+def test_a_derived_level_shifts_down_below_1(version: str, level: Level, shift: bool, derived: Level) -> None:  # noqa: FBT001
+    assert derived_level(Version(version), level, shift=shift) == derived
+
+
+# --- properties ----------------------------------------------------------------------------------------
+
+NUMBERS = st.integers(0, 3) | st.integers(0, 10**30) | st.integers(250101, 261231)
+
+
+@st.composite
+def versions(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Version:
+    """Any version of PEP 440."""
+    release = draw(st.lists(NUMBERS, min_size=1, max_size=5) | st.just([2026, 11, 0]))
+    text = f"{draw(st.integers(0, 2))}!" + ".".join(map(str, release))
+    segments = (("a", "b", "rc"), (".post",), (".dev",))
+    for words in segments:
+        if draw(st.booleans()):
+            text += draw(st.sampled_from(words)) + str(draw(NUMBERS))
+    local = draw(st.none() | st.from_regex(r"[a-z0-9]{1,3}(\.[a-z0-9]{1,3})?", fullmatch=True))
+    return Version(text if local is None else f"{text}+{local}")
+
+
+BUMPS = st.builds(
+    Bump,
+    part=st.none() | st.sampled_from(PARTS),
+    pre=st.none() | st.sampled_from(PHASES),
+    to=st.none() | st.none() | versions().map(str) | st.text(max_size=8),
+    exact=st.booleans(),
+    allow_lower=st.booleans(),
+)
+SETTINGS = st.fixed_dictionaries(
+    {
+        "scheme": st.sampled_from(get_args(Scheme)),
+        "prerelease_start": st.sampled_from([0, 1]),
+        "calver_format": st.sampled_from(["YYYY.MM.MICRO", "YYYY.MINOR"]),
+        "today": st.dates(),
+    }
+)
+SOUND = st.builds(
+    Bump, part=st.sampled_from(LEVELS), pre=st.none() | st.sampled_from(PHASES), exact=st.booleans()
+) | (st.sampled_from([Bump(part=part) for part in PARTS] + [Bump(pre=phase) for phase in PHASES]))
+
+
+@settings(deadline=None)
+@given(versions(), BUMPS, SETTINGS)
+def test_every_request_gives_a_greater_version_or_a_refusal(
+    current: Version, bump: Bump, project: dict[str, Any]
+) -> None:
+    try:
+        result = next_version(current, bump, **project)
+    except Refused as refusal:
+        assert refusal.message  # noqa: PT017 - a refusal is an answer here, not a failure
+        assert refusal.hint  # noqa: PT017
+        return
+    assert result > current or (bump.allow_lower and result < current)
+    assert result.local is None
+    assert isinstance(explain(current, bump, result, scheme=project["scheme"]), str)
+
+
+@settings(deadline=None)
+@given(versions(), SOUND, SETTINGS)
+def test_epoch_and_length_are_kept(current: Version, bump: Bump, project: dict[str, Any]) -> None:
+    try:
+        result = next_version(current, bump, **project)
+    except Refused:
+        return
+    assert result > current
+    assert result.epoch == current.epoch
+    assert len(result.release) >= len(current.release)
+    assert len(result.release) <= max(3, len(current.release))
+
+
+@settings(deadline=None)
+@given(versions(), st.sampled_from(LEVELS), st.none() | st.sampled_from(PHASES))
+def test_a_level_never_refuses_to_be_raised(current: Version, level: Level, pre: Phase | None) -> None:
+    raised = next_version(current, Bump(part=level, pre=pre, exact=True))
+    place = LEVELS.index(level)
+    before = (*current.release, 0, 0)[: place + 1]
+    assert raised.release[: place + 1] == (*before[:-1], before[-1] + 1)
+    assert not any(raised.release[place + 1 :])
+
+
+@settings(deadline=None)
+@given(versions(), st.sampled_from(LEVELS))
+def test_without_exact_a_level_goes_no_further_than_with_it(current: Version, level: Level) -> None:
+    assert next_version(current, Bump(part=level)) <= next_version(current, Bump(part=level, exact=True))
+
+
+@settings(deadline=None)
+@given(st.text() | st.from_regex(r"[v ]?[0-9a-z.!+_-]+", fullmatch=True))
+def test_reading_is_total(text: str) -> None:
+    try:
+        version = parse(text, where="x")
+    except Refused:
+        return
+    assert parse(str(version)) == version
+    assert (normalisation(text) is None) == (text == str(version))
+
+
+@pytest.mark.parametrize(("part", "scheme"), list(product(["major", "patch"], get_args(Scheme))))
+def test_a_number_that_cannot_be_written_is_refused(part: Part, scheme: Scheme) -> None:
+    longest = "9" * 4300  # sys.int_info.default_max_str_digits
+    with pytest.raises(Refused):
+        next_version(Version(f"{longest}.0.{longest}"), Bump(part=part), scheme=scheme, today=NOVEMBER)
