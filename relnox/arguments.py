@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, NoReturn
 
-from relnox.commands import TASKS, help_of, load
-from relnox.core.options import options_of
+from relnox.commands import help_of, load
+from relnox.core.options import from_text, options_of
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
@@ -74,10 +74,10 @@ def described(each: Option) -> str:
     return " ".join(words)
 
 
-def task_lines() -> list[str]:
-    """Every task with the one line of its help."""
-    width = max(len(name) for name in TASKS)
-    return [f"  {name.ljust(width)}  {help_of(name)[0]}" for name in TASKS]
+def task_lines(names: Sequence[str]) -> list[str]:
+    """Tasks, each with the one line of its help."""
+    width = max(len(name) for name in names)
+    return [f"  {name.ljust(width)}  {help_of(name)[0]}" for name in names]
 
 
 def _add(parser: argparse.ArgumentParser, each: Option) -> None:
@@ -92,8 +92,7 @@ def _add(parser: argparse.ArgumentParser, each: Option) -> None:
         each.flag,
         dest=each.name,
         action="append" if each.kind is tuple else "store",
-        type=int if each.kind is int else str,
-        choices=each.choices or None,
+        type=lambda text: from_text(each, text, each.flag),
         metavar=each.metavar or each.name.upper(),
         help=told,
     )

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_NAMES = (*TASKS, "init")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a task and return its exit code.
@@ -34,13 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
                 print(f"relnox {version('relnox')}")  # noqa: T201 - the answer
                 return 0
-            case [task, *rest] if task in TASKS or task == "init":
+            case [task, *rest] if task in _NAMES:
                 from relnox.commands.perform import perform
 
                 return perform(task, arguments.parse(task, rest, f"relnox {task}"))
             case _:
-                task = words[0]
-                return _refused(Refused(f"relnox has no task {task}", hint=did_you_mean(task, [*TASKS, "init"])))
+                return _refused(Refused(f"relnox has no task {words[0]}", hint=_nearest(words[0])))
     except Refused as error:
         return _refused(error)
     except BrokenPipeError:
@@ -54,6 +55,12 @@ def _refused(error: Refused) -> int:
     return error.exit_code
 
 
+def _nearest(name: str) -> str:
+    """The task that was meant, perhaps by the name that it is imported under."""
+    imported = {task.attribute: task.name for task in TASKS.values()}
+    return did_you_mean(imported.get(name.replace("-", "_"), name), _NAMES)
+
+
 def _usage() -> str:
     lines = [
         "usage: relnox TASK [options]",
@@ -65,7 +72,7 @@ def _usage() -> str:
     return "\n".join(
         [
             *lines,
-            *arguments.task_lines(),
+            *arguments.task_lines(_NAMES),
             "",
             "relnox TASK --help tells a task's options; nox -s TASK and invoke TASK are the same tasks.",
         ]

@@ -78,6 +78,7 @@ def run(  # noqa: PLR0913 - what a process can be given
     stdin: str | None = None,
     timeout: float | None = None,
     on_line: Callable[[str], None] | None = None,
+    on_start: Callable[[int], None] | None = None,
     stderr: bool = True,
 ) -> Completed:
     """Run a program to its end and return what it printed.
@@ -92,6 +93,7 @@ def run(  # noqa: PLR0913 - what a process can be given
         stdin: Text for its standard input; empty when None.
         timeout: Seconds it may take.
         on_line: Called with each line, without its end, as it comes.
+        on_start: Called with the id of its process group (POSIX) or process, at once.
         stderr: Whether standard error belongs to the output; otherwise it is dropped.
 
     Raises:
@@ -125,6 +127,7 @@ def run(  # noqa: PLR0913 - what a process can be given
         if timer is not None:
             timer.daemon = True
             timer.start()
+        (on_start or _ignore)(child.pid)
         if child.stdin is not None:
             with contextlib.suppress(BrokenPipeError), child.stdin:
                 child.stdin.write(stdin or "")
@@ -132,8 +135,7 @@ def run(  # noqa: PLR0913 - what a process can be given
         with child.stdout:
             for line in child.stdout:
                 lines.append(line)
-                if on_line is not None:
-                    on_line(line.rstrip("\r\n"))
+                (on_line or _ignore)(line.rstrip("\r\n"))
         child.wait()
     except BaseException:
         _end_group(child)
@@ -171,7 +173,10 @@ def clean_environment(
 
 
 def _end_group(child: subprocess.Popen[str]) -> None:
-    """End a program and what it started: asked first, then not asked."""
+    """End a program and what it started: asked first, then not asked.
+
+    What the program started has as long as the program itself: its group is killed when it is gone.
+    """
     if sys.platform == "win32":
         child.kill()
         child.wait()
@@ -181,7 +186,10 @@ def _end_group(child: subprocess.Popen[str]) -> None:
             os.killpg(child.pid, ending)
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(_GRACE)
-            return
+
+
+def _ignore(_: object) -> None:
+    """Nobody asked to be called."""
 
 
 def _status(returncode: int) -> str:

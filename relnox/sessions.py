@@ -107,7 +107,7 @@ def _registered(task: Task, name: str, settled: dict[str, Value], tags: Iterable
 
 def _help(task: Task) -> str:
     """What `nox --list` and `nox --usage` show; the options, which take time to gather, for --usage only."""
-    if "--usage" in sys.argv:
+    if any(word.startswith("--usage") for word in sys.argv):
         from relnox import arguments
 
         return arguments.help_text(task.name)

@@ -14,8 +14,8 @@ from invoke.tasks import Task as InvokeTask
 
 from relnox import arguments
 from relnox.commands import TASKS, help_of, load
-from relnox.core.options import options_of
-from relnox.errors import ExitCode
+from relnox.core.options import from_text, options_of
+from relnox.errors import ExitCode, Refused
 
 if TYPE_CHECKING:
     from invoke.context import Context
@@ -59,7 +59,8 @@ class ReleaseTask(InvokeTask[Any]):
 def _flags(each: Option) -> list[Argument]:
     """An option as invoke knows it; a switch that may be switched off is two, so that "not given" is exact."""
     told = arguments.described(each)
-    kind = list if each.kind is tuple else each.kind
+    # A number is read by `from_text`: invoke ends in a traceback where one cannot be read.
+    kind = list if each.kind is tuple else bool if each.kind is bool else str
     flags = [_flag(each.key, each.name, kind, told)]
     if each.negative is not None:
         flags.append(_flag(each.negative.removeprefix("--"), f"no_{each.name}", bool, f"Not {each.flag}."))
@@ -75,7 +76,10 @@ def _flag(key: str, name: str, kind: type, told: str) -> Argument:
 def _run(context: Context, task: Task, given: dict[str, Any]) -> None:
     from relnox.commands.perform import perform
 
-    command_line = _typed(task, given)
+    try:
+        command_line = _typed(task, given)
+    except Refused as error:
+        raise Exit(f"error: {error.message}\nhint: {error.hint}", code=error.exit_code.value) from None
     if context.config.run.dry:
         command_line["dry_run"] = True
     exit_code = perform(task.name, command_line)
@@ -87,16 +91,19 @@ def _typed(task: Task, given: dict[str, Any]) -> dict[str, Value]:
     """What was typed, by field name; invoke's defaults say that something was not."""
     found: dict[str, Value] = {}
     for each in options_of(load(task.name).Options):
-        value = given.get(each.name)
-        if value not in (None, False, []):
-            found[each.name] = tuple(value) if each.kind is tuple else value
-        if given.get(f"no_{each.name}"):
-            found[each.name] = False
-        if each.choices and found.get(each.name, each.choices[0]) not in each.choices:
-            raise Exit(
-                f"error: --{each.key} {value} is none of {', '.join(each.choices)}",
-                code=ExitCode.REFUSED.value,
-            )
+        match given.get(each.name):
+            case None | False | []:
+                if given.get(f"no_{each.name}"):
+                    found[each.name] = False
+            case True if given.get(f"no_{each.name}"):
+                # invoke keeps no order, so that the last one cannot win.
+                raise Refused(f"{each.flag} and {each.negative} are both given", hint="leave one of them out")
+            case True:
+                found[each.name] = True
+            case list() as texts:
+                found[each.name] = tuple(texts)
+            case text:
+                found[each.name] = from_text(each, text, each.flag)
     return found
 
 

@@ -152,3 +152,28 @@ def mixed_workspace(root: Path) -> Path:
         )
         files[f"{short}/mixed_{short}/__init__.py"] = f'"""The {short}."""\n'
     return write(root, files)
+
+
+def python(root: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run this Python in a folder: in the surroundings of the tests, in plain text, with nobody to answer.
+
+    What a nox that runs the tests has chosen for itself does not choose for the one that is tested.
+    """
+    import os
+    import sys
+
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NOX", "FORCE_COLOR"))}
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=root,
+        env=inherited | {"NO_COLOR": "1", "COLUMNS": "200"} | variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def remote_of(root: Path) -> Path:
+    """The bare remote that `repository` made beside a folder."""
+    return root.parent / f"{root.name}.git"

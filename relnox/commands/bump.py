@@ -113,11 +113,13 @@ def observe(options: Options, project: Project) -> Snapshot:
     found = edits.read_pending(project.private)
     chosen = () if found is not None else _chosen(options, project)
     files = {package.source.file: b"" for package in project.workspace.packages if chosen}
-    committed = (
-        found is not None
-        and project.git is not None
-        and project.git.matches_head(edit.file for edit in _edited(found))
-    )
+    committed = False
+    if found is not None and project.git is not None:
+        project.git.wait_for_left_behind()
+        changes = _edited(found)
+        committed = edits.is_applied(project.root, changes) and project.git.matches_head(
+            edit.file for edit in changes
+        )
     return Snapshot(
         workspace=project.workspace,
         chosen=chosen,
@@ -416,7 +418,8 @@ def _resumed(found: edits.Pending, snapshot: Snapshot, options: Options) -> Plan
         if snapshot.committed:
             raise Refused(
                 "the interrupted bump is committed already",
-                hint=f"finish it: {found.command}",
+                hint=f"finish it: {found.command}, or take it back: "
+                "delete its tags, git reset HEAD~1, then relnox bump --abort",
             )
         return core.plan.Plan(
             task="bump",

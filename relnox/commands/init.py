@@ -28,8 +28,15 @@ NOXFILE = """\
 # dependencies = ["nox>=2025.2.9", "relnox"]
 # ///
 import nox
-
-from relnox.sessions import build_all, publish, rehearse, status, testpypi, verify_install, version_bump
+from relnox.sessions import (
+    build_all,
+    publish,
+    rehearse,
+    status,
+    testpypi,
+    verify_install,
+    version_bump,
+)
 
 __all__ = [
     "build_all",
@@ -49,7 +56,7 @@ TASKS_FILE = """\
 from relnox.tasks import *  # noqa: F403
 """
 
-_IGNORED = ("/.nox/", "/dist/")
+_IGNORED = (b"/.nox/", b"/dist/")
 
 
 class Options(CommonOptions):
@@ -140,13 +147,14 @@ def _with_settings(snapshot: Snapshot) -> bytes | None:
 
 def _with_ignored(content: bytes | None) -> bytes | None:
     """.gitignore with the lines that are missing; None where none is."""
-    text = (content or b"").decode()
-    present = {line.strip().strip("/") for line in text.splitlines()}
-    missing = [line for line in _IGNORED if line.strip("/") not in present]
+    before = content or b""  # git asks for no encoding, and so do we
+    present = {line.strip().strip(b"/") for line in before.splitlines()}
+    missing = [line for line in _IGNORED if line.strip(b"/") not in present]
     if not missing:
         return None
-    start = text if not text or text.endswith("\n") else f"{text}\n"
-    return (start + "".join(f"{line}\n" for line in missing)).encode()
+    newline = b"\r\n" if b"\r\n" in before else b"\n"
+    start = before if not before or before.endswith(b"\n") else before + newline
+    return start + b"".join(line + newline for line in missing)
 
 
 def _notes(snapshot: Snapshot, options: Options) -> Iterator[str]:

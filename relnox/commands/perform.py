@@ -41,24 +41,31 @@ def perform(task: str, command_line: Mapping[str, Value]) -> ExitCode:
         The exit code of the contract; what happened has been told.
     """
     from relnox import reporters
+    from relnox.commands.project import open_project
 
+    # Until the settings are read, what was typed and the environment choose how things are told.
     reporter = reporters.choose(command_line.get("reporter"), os.environ)
+    report = command_line.get("report")
     try:
-        return _perform(task, command_line, reporter)
+        project = open_project(Path(str(command_line.get("project") or ".")))
+        options, given = _options(task, command_line, project)
+        reporter = reporters.choose(options.reporter, os.environ)
+        reporter.verbose = options.verbose
+        report = options.report
+        return _perform(task, options, given, project, reporter)
     except RelnoxError as error:
         reporter.error(error)
+        if report:
+            _write_refusal(str(report), task, error)
         return error.exit_code
     except KeyboardInterrupt:
         reporter.error(Failed("interrupted", hint="type the same command again"))
         return ExitCode.INTERRUPTED
 
 
-def _perform(task: str, command_line: Mapping[str, Value], reporter: Reporter) -> ExitCode:
-    from relnox.commands.project import open_project
-
-    project = open_project(Path(str(command_line.get("project") or ".")))
-    options, given = _options(task, command_line, project)
-    reporter.verbose = options.verbose
+def _perform(
+    task: str, options: CommonOptions, given: dict[str, Given], project: Project, reporter: Reporter
+) -> ExitCode:
     with project.indexes:
         module = load(task)
         snapshot = module.observe(options, project)
@@ -187,6 +194,14 @@ def _emitting(reporter: Reporter, *, nested: bool) -> Callable[[Event], None]:
         reporter.event(event, nested=nested)
 
     return emit
+
+
+def _write_refusal(path: str, task: str, error: RelnoxError) -> None:
+    """A report of a run that came to no step; one that cannot be written changes nothing of how the run ended."""
+    from relnox.reporters.json import render_error
+
+    with contextlib.suppress(Refused):
+        _write(path, render_error(task, error), "report")
 
 
 def _write(path: str, text: str, what: str) -> None:

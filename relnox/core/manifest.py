@@ -7,10 +7,12 @@ file reads this one.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from packaging.version import InvalidVersion, Version
+from packaging.utils import is_normalized_name
+from packaging.version import Version
 
 from relnox.errors import Refused
 
@@ -20,6 +22,10 @@ MANIFEST_JSON = "manifest.json"
 MANIFEST_TEXT = "BUILD_MANIFEST.txt"
 
 Kind = Literal["sdist", "wheel"]
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.!+-]*")
+"""What names of archives are made of (PEP 427, PEP 625, and older sdists): no folder, no drive, no option."""
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,32 +144,42 @@ class Manifest:
         try:
             document: dict[str, Any] = json.loads(text)
             return cls(
-                distributions=tuple(
-                    Distribution(
-                        package=entry["package"],
-                        version=Version(entry["package_version"]),
-                        filename=_plain_name(entry["name"]),
-                        kind=entry["kind"],
-                        size=entry["size"],
-                        sha256=entry["hashes"]["sha256"],
-                        blake2b_256=entry["hashes"]["blake2b_256"],
-                    )
-                    for entry in document["artifacts"]
-                ),
+                distributions=_distributions(document["artifacts"]),
                 commit=document["commit"],
                 dirty=document["dirty"],
                 time=document["time"],
                 needs=tuple((name, tuple(of)) for name, of in document["needs"].items()),
             )
-        except (ValueError, KeyError, TypeError, AttributeError, InvalidVersion) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise Refused(
                 f"{where} is not a manifest that relnox wrote ({type(error).__name__}: {error})",
                 hint="build again: nox -s build-all",
             ) from error
 
 
-def _plain_name(name: str) -> str:
-    """A file name without a folder: a manifest from elsewhere must not point outside its own folder."""
-    if "/" in name or "\\" in name or name in ("", ".", ".."):
-        raise ValueError(f"{name!r} is not a plain file name")
-    return name
+def _distributions(entries: list[dict[str, Any]]) -> tuple[Distribution, ...]:
+    """The files, each looked into: a manifest may come from elsewhere, and its words become paths and uploads."""
+    found: dict[str, Distribution] = {}
+    for entry in entries:
+        file = Distribution(
+            package=entry["package"],
+            version=Version(entry["package_version"]),
+            filename=entry["name"],
+            kind=entry["kind"],
+            size=entry["size"],
+            sha256=entry["hashes"]["sha256"],
+            blake2b_256=entry["hashes"]["blake2b_256"],
+        )
+        sound = {
+            "name": _PLAIN_NAME.fullmatch(file.filename),
+            "package": is_normalized_name(file.package),
+            "kind": file.kind in get_args(Kind),
+            "size": type(file.size) is int and file.size >= 0,
+            "hashes": _DIGEST.fullmatch(file.sha256) and _DIGEST.fullmatch(file.blake2b_256),
+        }
+        if wrong := [key for key, right in sound.items() if not right]:
+            raise ValueError(f"{file.filename!r}: the {wrong[0]} cannot be right")
+        if file.filename in found:
+            raise ValueError(f"{file.filename} is there twice")
+        found[file.filename] = file
+    return tuple(found.values())

@@ -19,7 +19,17 @@ if TYPE_CHECKING:
 
     from relnox.core import schema
 
-__all__ = ["CommonOptions", "Given", "Option", "Value", "file_table", "option", "options_of", "resolve"]
+__all__ = [
+    "CommonOptions",
+    "Given",
+    "Option",
+    "Value",
+    "file_table",
+    "from_text",
+    "option",
+    "options_of",
+    "resolve",
+]
 
 Value = str | bool | int | tuple[str, ...] | None
 
@@ -200,6 +210,26 @@ def resolve(
     return declaration(**values), given
 
 
+def from_text(each: Option, text: str, where: str) -> Value:
+    """The value that was written for an option, on a command line or in a variable; a switch is no such value.
+
+    Args:
+        each: The option.
+        text: What was written. For an option that may be repeated, one of its values.
+        where: The flag or the variable, for the message.
+
+    Raises:
+        Refused: It is not a whole number or none of the choices, where the option asks for one.
+    """
+    if each.kind is int:
+        if not text.isdecimal():
+            raise Refused(f"{where} = {text!r} is not a whole number", hint="write a number")
+        return int(text)
+    from relnox.core import schema
+
+    return schema.Text(each.help, each.choices).check(text, where)
+
+
 def _from_environment(each: Option, text: str) -> Value:
     if not each.anywhere:
         raise Refused(
@@ -212,13 +242,7 @@ def _from_environment(each: Option, text: str) -> Value:
         return text.lower() in _TRUE
     if each.kind is tuple:
         return tuple(text.replace(",", " ").split())
-    if each.kind is int:
-        if not text.isdecimal():
-            raise Refused(f"{each.environment}={text} is not a whole number", hint="write a number")
-        return int(text)
-    from relnox.core import schema
-
-    return schema.Text(each.help, each.choices).check(text, each.environment)
+    return from_text(each, text, each.environment)
 
 
 def _kind(each: Option) -> schema.Kind:

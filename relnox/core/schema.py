@@ -1,6 +1,6 @@
 """What a configuration table may hold: checked with "did you mean", and told as a JSON schema.
 
-A kind of value knows two things: how to check what TOML gave, and how JSON Schema (2020-12) says the same.
+A kind of value knows two things: how to check what TOML gave, and how JSON Schema (draft 7) says the same.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ class Table:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint: the nearest known name, or all of them."""
     every = sorted(known)
-    close = difflib.get_close_matches(name, every, n=1)
+    close = difflib.get_close_matches(name, every, n=1, cutoff=0.5)
     return f"did you mean {close[0]}?" if close else f"known are {', '.join(every)}"
 
 

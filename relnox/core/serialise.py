@@ -6,15 +6,21 @@ import base64
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from packaging.version import Version
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 __all__ = ["decode", "encode"]
 
 
 def encode(value: Any) -> Any:
-    """The value as JSON knows it. Dataclasses name their kind; bytes are text, or else base64."""
+    """The value as JSON knows it; bytes are text, or else base64.
+
+    A dataclass names itself under `kind`, unless it has a field of that name.
+    """
     match value:
         case Enum():
             return value.value
@@ -43,10 +49,7 @@ def decode(expected: Any, value: Any) -> Any:
         ValueError: It is not such a value.
     """
     if is_dataclass(expected) and isinstance(expected, type):
-        if not isinstance(value, dict) or value.get("kind") != expected.__name__:
-            raise ValueError(f"not a {expected.__name__}: {value!r}")
-        hints = get_type_hints(expected)
-        return expected(**{field.name: decode(hints[field.name], value[field.name]) for field in fields(expected)})
+        return _decode_dataclass(expected, value)
     match get_origin(expected):
         case origin if origin in (Union, UnionType):
             return _decode_union(get_args(expected), value)
@@ -58,6 +61,15 @@ def decode(expected: Any, value: Any) -> Any:
             return value
         case _:
             return _decode_scalar(expected, value)
+
+
+def _decode_dataclass(expected: type[DataclassInstance], value: Any) -> Any:
+    names = [field.name for field in fields(expected)]
+    own_kind = {} if "kind" in names else {"kind": expected.__name__}
+    if not isinstance(value, dict) or not own_kind.items() <= value.items() or not set(names) <= value.keys():
+        raise ValueError(f"not a {expected.__name__}: {value!r}")
+    hints = get_type_hints(expected)
+    return expected(**{name: decode(hints[name], value[name]) for name in names})
 
 
 def _decode_union(members: tuple[Any, ...], value: Any) -> Any:
@@ -84,8 +96,10 @@ def _decode_scalar(expected: Any, value: Any) -> Any:
         return None
     if expected is Version and isinstance(value, str):
         return Version(value)
-    if expected is bytes:
-        return base64.b64decode(value["base64"]) if isinstance(value, dict) else value.encode()
+    if expected is bytes and isinstance(value, str):
+        return value.encode()
+    if expected is bytes and isinstance(value, dict) and isinstance(text := value.get("base64"), str):
+        return base64.b64decode(text, validate=True)
     if isinstance(expected, type) and type(value) is expected:
         return value
     if isinstance(expected, type) and issubclass(expected, Enum):

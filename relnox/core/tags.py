@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
@@ -64,22 +65,32 @@ def tag_formats(workspace: Workspace, config: Config) -> Mapping[str, TagFormat]
     The default is `v{version}` for one package or one lockstep set, `{name}-v{version}` otherwise.
 
     Raises:
-        Refused: The configured format is none, or gives two packages the same tags.
+        Refused: The configured format is none, or makes tags that could be those of two packages.
     """
     one_set = len(workspace.packages) == 1 or config.versions == "lockstep"
     text = config.tag_format or ("v{version}" if one_set else "{name}-v{version}")
     formats = {package.name: _format_of(package, text, config) for package in workspace.packages}
-    if not one_set:
-        seen: dict[tuple[str, str], str] = {}
-        for name, format_ in formats.items():
-            key = (format_.before, format_.after)
-            if key in seen:
-                raise Refused(
-                    f"tag-format {text!r} gives {seen[key]} and {name} the same tags",
-                    hint='use {name} or {folder} in it, or set versions = "lockstep" for one tag for all',
-                )
-            seen[key] = name
+    for (one, first), (other, second) in combinations(formats.items(), 2):
+        if first == second and not one_set:
+            raise Refused(
+                f"tag-format {text!r} gives {one} and {other} the same tags",
+                hint='use {name} or {folder} in it, or set versions = "lockstep" for one tag for all',
+            )
+        if first != second and (tag := _shared_tag(first, second)) is not None:
+            raise Refused(
+                f"tag-format {text!r} does not tell {one} and {other} apart: {tag} could be a tag of either",
+                hint='put something between name and version that no version has, as in "{name}-v{version}"',
+            )
     return formats
+
+
+def _shared_tag(first: TagFormat, second: TagFormat) -> str | None:
+    """A tag of one format that the other one reads as well: what stands around a version goes on with it."""
+    for written, read in ((first, second), (second, first)):
+        tag = f"{written.before}1{written.after}"
+        if read.parse(tag) is not None:
+            return tag
+    return None
 
 
 def _format_of(package: Package, text: str, config: Config) -> TagFormat:

@@ -79,7 +79,8 @@ class Workspace:
     def _find(self, name: str) -> Package:
         if found := self.by_name.get(canonicalize_name(name)):
             return found
-        in_folder = [package for package in self.packages if name in (package.folder_name, package.folder)]
+        folder = name.rstrip("/")  # as a shell completes it
+        in_folder = [package for package in self.packages if folder in (package.folder_name, package.folder)]
         match in_folder:
             case [package]:
                 return package

@@ -45,11 +45,10 @@ def execute(plan: Plan, run: Run) -> Outcome:
     """
     run.emit(RunStarted(plan))
     begin = time.monotonic()
-    if run.pending is not None:
-        edits.write_pending(run.private, run.pending)
     results: list[StepFinished] = []
     interrupted: ExitCode | None = None
     with signals.watching() as watched:
+        resumed = _write_down(run)
         for step in plan.steps:
             reason = _why_not(step, results, plan, interrupted)
             if reason is not None:
@@ -66,32 +65,51 @@ def execute(plan: Plan, run: Run) -> Outcome:
                     result = StepFinished(step, Status.ABORTED, detail, time.monotonic() - started)
             results.append(result)
             run.emit(result)
-    _settle(results, run)
-    exit_code = interrupted or _exit_code(results)
-    outcome = Outcome(
-        plan=plan,
-        results=tuple(results),
-        exit_code=exit_code,
-        seconds=time.monotonic() - begin,
-        stages=tuple(run.stages),
-        deadline=_deadline(results, run) if exit_code is not ExitCode.DONE else None,
-    )
-    run.emit(RunFinished(outcome))
+        settled = _settle(results, run, resumed=resumed)
+        exit_code = interrupted or _exit_code(results)
+        outcome = Outcome(
+            plan=plan,
+            results=tuple(results),
+            exit_code=exit_code,
+            seconds=time.monotonic() - begin,
+            stages=tuple(run.stages),
+            deadline=_deadline(results, run) if exit_code is not ExitCode.DONE else None,
+        )
+        run.emit(RunFinished(outcome))
+        # Not before it is told: who is killed in between and types the command again must not do it all twice.
+        if settled and run.pending is not None:
+            edits.forget_pending(run.private)
     return outcome
 
 
-def _settle(results: Sequence[StepFinished], run: Run) -> None:
-    """After a local failure take the local steps back; after a remote one keep them, to be gone on with."""
+def _write_down(run: Run) -> bool:
+    """Keep what the run is about to do where another run finds it; tells whether one before this kept it there."""
+    if run.pending is None:
+        return False
+    resumed = edits.read_pending(run.private) is not None
+    if resumed and run.git is not None:
+        run.git.recover()
+    edits.write_pending(run.private, run.pending)
+    return resumed
+
+
+def _settle(results: Sequence[StepFinished], run: Run, *, resumed: bool) -> bool:
+    """After a local failure take the local steps back; after a remote one keep them, to be gone on with.
+
+    A resumed run cannot take back what the run before it did: it keeps everything, to be gone on with as well.
+
+    Returns:
+        Whether there is nothing left to go on with.
+    """
     stopped = next((result for result in results if result.status in _BAD), None)
-    if stopped is not None and stopped.step.remote:
+    if stopped is not None and (stopped.step.remote or resumed):
         run.undo.pop_all()
-        return
+        return False
     if stopped is not None:
         run.undo.close()
     else:
         run.undo.pop_all()
-    if run.pending is not None:
-        edits.forget_pending(run.private)
+    return True
 
 
 def _carry_out(step: Step, run: Run, started: float) -> StepFinished:

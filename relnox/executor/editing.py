@@ -34,7 +34,7 @@ class EditingFiles:
     def do(self) -> None:
         """Edit."""
         edits.apply(self.run.root, self.step.edits)
-        self.run.undo.callback(edits.apply, self.run.root, edits.reverse(self.step.edits))
+        self.run.undo.callback(edits.restore, self.run.root, self.step.edits)
 
     def prove(self) -> str:
         """Every file reads as planned."""
@@ -51,23 +51,26 @@ class Committing:
     run: Run
 
     def check(self) -> str | None:
-        """Done when the present commit holds the edited files as they are in the checkout."""
+        """Done when the present commit, and the index, hold the edited files as they are in the checkout."""
         git = _git(self.run)
         head = git.head()
-        done = head is not None and git.matches_head(edit.file for edit in self.step.edits)
+        done = head is not None and git.matches_head(self._files) and git.index_matches_head(self._files)
         return f"committed already, in {head[:10]}" if done and head else None
 
     def do(self) -> None:
         """Commit; a commit that a hook changed is taken back."""
         git = _git(self.run)
         before = git.head()
-        self.run.undo.callback(git.reset_to, before)
-        git.commit(self.step.message, [edit.file for edit in self.step.edits])
+        if before is not None and git.matches_head(self._files):
+            git.reset_index(self._files)  # git was killed after the commit, before it wrote the index
+            return
+        self.run.undo.callback(git.reset_to, before, self._files)
+        git.commit(self.step.message, self._files)
 
     def prove(self) -> str:
         """The commit holds the files as planned."""
         git = _git(self.run)
-        if not git.matches_head(edit.file for edit in self.step.edits):
+        if not git.matches_head(self._files):
             raise Failed(
                 "the commit does not hold the files as they were planned: a hook changed them",
                 hint="let the hook accept the files as relnox writes them",
@@ -75,6 +78,10 @@ class Committing:
         if not edits.is_applied(self.run.root, self.step.edits):
             raise Failed("a commit hook changed the files", hint="let the hook accept them as relnox writes them")
         return (git.head() or "")[:10]
+
+    @property
+    def _files(self) -> list[str]:
+        return [edit.file for edit in self.step.edits]
 
 
 @dataclass

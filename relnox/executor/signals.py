@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relnox.errors import ExitCode
 
@@ -28,29 +28,47 @@ class Interruption(BaseException):
 
 
 class Signals:
-    """Whether a signal came, and whether it has to wait."""
+    """Whether a signal came, and whether it ends at once what is going on.
+
+    Only inside a step that is not atomic it does, and once: what cleans up after it is not interrupted again.
+    """
 
     def __init__(self) -> None:
-        self._waiting = False
+        self._at_once = False
         self._came: signal.Signals | None = None
 
     @contextlib.contextmanager
     def during(self, *, atomic: bool) -> Iterator[None]:
-        """Around one step: in an atomic one a signal waits, and ends the run when the step is through."""
-        self._waiting = atomic
+        """Around one step: in an atomic one a signal waits, and ends the run when the step is through.
+
+        Raises:
+            Interruption: A signal came in this step, or before it.
+        """
+        self._at_once = not atomic
         try:
+            self._tell()
             yield
         finally:
-            self._waiting = False
-        if self._came is not None:
-            raise Interruption(self._came)
+            self._at_once = False
+        self._tell()
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """The handler that is installed."""
         del frame
         self._came = signal.Signals(number)
-        if not self._waiting:
-            raise Interruption(self._came)
+        if self._at_once:
+            self._at_once = False
+            self._tell()
+
+    def pass_on(self, handler: Any) -> None:
+        """Give a signal that nothing here was left to hear to the run around this one."""
+        if self._came is not None and isinstance(getattr(handler, "__self__", None), Signals):
+            handler(self._came, None)
+
+    def _tell(self) -> None:
+        if (came := self._came) is not None:
+            self._came = None
+            raise Interruption(came)
 
 
 @contextlib.contextmanager
@@ -69,3 +87,4 @@ def watching() -> Iterator[Signals]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+    signals.pass_on(before[signal.SIGINT])

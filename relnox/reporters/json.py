@@ -9,6 +9,7 @@ from relnox.core import serialise
 
 if TYPE_CHECKING:
     from relnox.core.events import Outcome, StepFinished
+    from relnox.errors import RelnoxError
 
 __all__ = ["render"]
 
@@ -16,6 +17,18 @@ __all__ = ["render"]
 def render(outcome: Outcome) -> str:
     """The report, as a JSON document."""
     return json.dumps(_outcome(outcome), indent=2, ensure_ascii=False) + "\n"
+
+
+def render_error(task: str, error: RelnoxError) -> str:
+    """The report of a run that was stopped before its first step."""
+    told = {
+        "task": task,
+        "exit_code": error.exit_code.value,
+        "error": error.message,
+        "hint": error.hint,
+        "steps": [],
+    }
+    return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:

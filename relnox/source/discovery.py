@@ -68,8 +68,8 @@ def find_root(start: Path, top: Path | None) -> Path:
         candidates = candidates[: candidates.index(top.resolve()) + 1]
     with_file = [folder for folder in candidates if (folder / _FILE).is_file()]
     for folder in with_file:
-        tool = pyproject.load(folder / _FILE).get("tool", {})
-        if "relnox" in tool or "workspace" in tool.get("uv", {}):
+        tool = pyproject.table_at(pyproject.load(folder / _FILE), "tool")
+        if "relnox" in tool or "workspace" in pyproject.table_at(tool, "uv"):
             return folder
     if with_file:
         return with_file[0]
@@ -88,13 +88,16 @@ def discover(root: Path, config: Config) -> Workspace:
         Refused: There is none, two have one name, or a listed one cannot be read.
     """
     document = pyproject.load(root / _FILE) if (root / _FILE).is_file() else {}
-    uv = document.get("tool", {}).get("uv", {}).get("workspace")
+    uv = pyproject.table_at(document, "tool", "uv")
     warnings: list[str] = []
     if config.packages:
         folders = _listed(root, config.packages, config.exclude, "[tool.relnox] packages")
         packages = _read_listed(root, folders, warnings)
-    elif uv is not None:
-        members = _listed(root, uv.get("members", []), [*uv.get("exclude", []), *config.exclude], None)
+    elif "workspace" in uv:
+        globs, exclude = (
+            pyproject.strings(pyproject.table_at(uv, "workspace").get(key)) for key in ("members", "exclude")
+        )
+        members = _listed(root, globs, [*exclude, *config.exclude], None)
         if _is_released_root(document, warnings):
             members = ["."] + [folder for folder in members if folder != "."]
         packages = _read_listed(root, members, warnings)
@@ -118,7 +121,7 @@ def _is_released_root(document: dict[str, Any], warnings: list[str]) -> bool:
     if not pyproject.is_package(document):
         return False
     if "build-system" not in document:
-        name = document.get("project", {}).get("name", "the root")
+        name = pyproject.table_at(document, "project").get("name", "the root")
         warnings.append(
             f"{name} is the workspace's root and has no [build-system]: not taken for a package "
             '(to release it, list "." in [tool.relnox] packages)'
@@ -131,7 +134,17 @@ def _listed(root: Path, globs: Sequence[str], exclude: Sequence[str], key: str |
     """Folders with a pyproject.toml that the globs mean; with `key`, a glob without any is an error."""
     found: dict[str, None] = {}
     for glob in globs:
-        matches = [root] if glob.strip("/") in (".", "") else sorted(root.glob(glob.strip("/")))
+        if ".." in Path(glob).parts:
+            raise Refused(
+                f"{glob!r} of {key or '[tool.uv.workspace]'} leads out of {root}",
+                hint="set up relnox in the folder that holds all packages",
+            )
+        try:
+            matches = [root] if _plain(glob) in (".", "") else sorted(root.glob(_plain(glob)))
+        except ValueError as error:
+            raise Refused(
+                f"{glob!r} of {key or '[tool.uv.workspace]'} is no glob: {error}", hint="write it like libs/*"
+            ) from error
         folders = [
             folder.relative_to(root).as_posix()
             for folder in matches
@@ -216,4 +229,8 @@ def _is_passed_over(folder: Path) -> bool:
 def _excluded(folder: str, globs: Sequence[str]) -> bool:
     """Whether one of the globs means the folder or one that it is in."""
     parents = [folder, *(parent.as_posix() for parent in Path(folder).parents if parent != Path())]
-    return any(fnmatch.fnmatchcase(each, glob.strip("/")) for each in parents for glob in globs)
+    return any(fnmatch.fnmatchcase(each, _plain(glob)) for each in parents for glob in globs)
+
+
+def _plain(glob: str) -> str:
+    return glob.removeprefix("./").strip("/")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ __all__ = [
     "is_applied",
     "read_pending",
     "replace_file",
+    "restore",
     "reverse",
     "write_pending",
 ]
@@ -52,7 +53,7 @@ class Pending:
     @property
     def command(self) -> str:
         """The command to type to go on."""
-        return " ".join(["relnox", "bump", *self.request])
+        return shlex.join(["relnox", "bump", *self.request])
 
 
 def apply(root: Path, edits: Iterable[Edit]) -> None:
@@ -62,6 +63,9 @@ def apply(root: Path, edits: Iterable[Edit]) -> None:
         Conflict: A file is neither as it was planned from nor as it should become; nothing was changed.
         Failed: A file could not be written; those that were are as before again.
     """
+    edits = tuple(edits)
+    for edit in edits:
+        _temporary(root / edit.file).unlink(missing_ok=True)  # of a run that was killed
     waiting = [edit for edit in edits if not _holds(root, edit)]
     with contextlib.ExitStack() as undo:
         for edit in waiting:
@@ -77,8 +81,19 @@ def apply(root: Path, edits: Iterable[Edit]) -> None:
 
 
 def is_applied(root: Path, edits: Iterable[Edit]) -> bool:
-    """Whether every file is as it should become."""
-    return all(_content(root / edit.file) == edit.after for edit in edits)
+    """Whether every file is as it should become, and nothing half-written lies beside it."""
+    return all(
+        _content(root / edit.file) == edit.after and not _temporary(root / edit.file).exists() for edit in edits
+    )
+
+
+def restore(root: Path, edits: Iterable[Edit]) -> None:
+    """Give every file its content from before the edits back, whatever it holds by now.
+
+    That is for the run that made the edits and knows that nobody but a hook of its commit can have changed more.
+    """
+    for edit in edits:
+        _put(root / edit.file, edit.before)
 
 
 def reverse(edits: Iterable[Edit]) -> tuple[Edit, ...]:
@@ -89,17 +104,19 @@ def reverse(edits: Iterable[Edit]) -> tuple[Edit, ...]:
 def replace_file(path: Path, content: bytes) -> None:
     """Put a whole new content in a file's place, durably; a reader sees the old or the new one, never half.
 
-    A symbolic link stays one, and permissions stay what they were.
+    A symbolic link stays one, and permissions stay what they were. The new file has one name until it is whole,
+    so that what a killed run leaves of it is found by the next.
     """
     path = Path(os.path.realpath(path))
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".relnox")
-    temporary = Path(name)
+    temporary = _temporary(path)
+    temporary.unlink(missing_ok=True)
     try:
-        with os.fdopen(descriptor, "wb") as out:
+        with temporary.open("xb") as out:
             out.write(content)
             out.flush()
             os.fsync(out.fileno())
-        temporary.chmod(path.stat().st_mode & 0o7777 if path.exists() else 0o666 & ~_umask())
+        if path.exists():
+            temporary.chmod(path.stat().st_mode & 0o7777)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -158,7 +175,6 @@ def _put(path: Path, content: bytes | None) -> None:
         replace_file(path, content)
 
 
-def _umask() -> int:
-    present = os.umask(0o022)
-    os.umask(present)
-    return present
+def _temporary(path: Path) -> Path:
+    path = Path(os.path.realpath(path))
+    return path.with_name(f".{path.name}.relnox")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +14,26 @@ from relnox import process
 from relnox.errors import Failed, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from relnox.core.steps import Tag
 
 __all__ = ["Git", "GitState", "find"]
+
+_PATIENCE = 10.0
+_OTHER_REPOSITORY = (
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_WORK_TREE",
+)
+"""Variables that lead git elsewhere than to the checkout it is started in; git sets them for its hooks."""
+_OTHER_PATHS = ("GIT_GLOB_PATHSPECS", "GIT_ICASE_PATHSPECS", "GIT_LITERAL_PATHSPECS", "GIT_NOGLOB_PATHSPECS")
+"""Variables that change what a path means."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +63,10 @@ class GitState:
 
 def find(folder: Path) -> Git | None:
     """The git checkout that `folder` is in, or None."""
-    asked = process.run(
-        ["git", "rev-parse", "--is-inside-work-tree", "--show-prefix"],
-        cwd=folder,
-        env=_environment(),
-    )
+    # What git warns of goes to standard error and must not be taken for the answer.
+    asked = Git(folder).run("rev-parse", "--is-inside-work-tree", "--show-prefix", stderr=False)
     if asked.returncode != 0:
-        if "dubious ownership" in asked.output:
+        if "dubious ownership" in Git(folder).run("rev-parse", "--is-inside-work-tree").output:
             raise Refused(
                 f"git does not trust {folder}, whose owner is somebody else",
                 hint=f"git config --global --add safe.directory {folder}",
@@ -80,7 +95,9 @@ class Git:
         branch = header.get("branch.head", "(detached)")
         return GitState(
             head=None if head == "(initial)" else head,
-            time=None if head == "(initial)" else int(self._ask("log", "-1", "--format=%ct")),
+            time=None
+            if head == "(initial)"
+            else int(self._ask("log", "-1", "--no-show-signature", "--format=%ct")),
             branch=None if branch == "(detached)" else branch,
             dirty=dirty,
             untracked=untracked,
@@ -91,7 +108,7 @@ class Git:
 
     def head(self) -> str | None:
         """Full id of the present commit, None before the first."""
-        asked = self._run("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+        asked = self._run("rev-parse", "--verify", "--quiet", "HEAD^{commit}", stderr=False)
         return asked.output.strip() or None if asked.returncode == 0 else None
 
     def tags(self) -> dict[str, str]:
@@ -136,17 +153,20 @@ class Git:
 
     def ignored(self, files: Iterable[str]) -> set[str]:
         """Those of the files that git ignores."""
-        asked = self._run("check-ignore", "-z", "--stdin", stdin="\0".join(files))
+        asked = self._run("check-ignore", "-z", "--stdin", stdin="\0".join(files), stderr=False)
         return {name for name in asked.output.split("\0") if name}
 
     def private_folder(self) -> Path:
         """The folder under git's own directory where relnox keeps what must outlive a run."""
-        folder = Path(self._ask("rev-parse", "--git-path", "relnox"))
-        return folder if folder.is_absolute() else self.root / folder
+        return self._git_path("relnox")
 
     def matches_head(self, files: Iterable[str]) -> bool:
         """Whether these files are in the present commit just as they are in the checkout."""
         return self._run("diff", "--quiet", "HEAD", "--", *self._literal(files)).returncode == 0
+
+    def index_matches_head(self, files: Iterable[str]) -> bool:
+        """Whether the index holds these files as the present commit does."""
+        return self._run("diff", "--cached", "--quiet", "HEAD", "--", *self._literal(files)).returncode == 0
 
     def commit(self, message: str, files: Iterable[str]) -> str:
         """Commit the present content of exactly these files, and return the commit's id.
@@ -163,7 +183,7 @@ class Git:
             "--",
             *self._literal(files),
         )
-        self._run(*argv).check(
+        self._change(*argv).check(
             "git commit", hint="mend what git or the hook says, then type the same command again"
         )
         head = self.head()
@@ -179,18 +199,56 @@ class Git:
         Raises:
             Failed: git refused.
         """
-        self._run("tag", "--annotate", f"--message={tag.message}", "--", tag.name, commit).check(
+        self._change("tag", "--annotate", f"--message={tag.message}", "--", tag.name, commit).check(
             f"git tag {tag.name}"
         )
 
     def delete_tag(self, name: str) -> None:
         """Delete a local tag."""
-        self._run("update-ref", "-d", f"refs/tags/{name}").check(f"deleting the tag {name}")
+        self._change("update-ref", "-d", f"refs/tags/{name}").check(f"deleting the tag {name}")
 
-    def reset_to(self, commit: str | None) -> None:
-        """Take commits back without touching the files of the checkout; what was staged is not."""
+    def reset_to(self, commit: str | None, files: Iterable[str]) -> None:
+        """Take a commit of these files back without touching the checkout; what else is staged stays so."""
         if commit is not None and self.head() != commit:
-            self._run("reset", "--quiet", "--mixed", commit).check("git reset")
+            self._change("reset", "--quiet", "--soft", commit).check("git reset")
+            self.reset_index(files)
+
+    def reset_index(self, files: Iterable[str]) -> None:
+        """Let the index hold these files as the present commit does."""
+        self._change("reset", "--quiet", "HEAD", "--", *self._literal(files)).check("git reset")
+
+    def wait_for_left_behind(self) -> None:
+        """Wait until the git of a run that was killed has ended: it goes on without that run.
+
+        Raises:
+            Failed: It does not end.
+        """
+        note = self._note()
+        deadline = time.monotonic() + _PATIENCE
+        while (group := _noted(note)) is not None and _is_at_work(group):
+            if time.monotonic() > deadline:
+                raise Failed(
+                    f"a git that an interrupted run started is still at work (process {group})",
+                    hint=f"wait for it, or end it; if that process is no git, remove {note}",
+                )
+            time.sleep(0.02)
+
+    def recover(self) -> None:
+        """Wait for the git of a run that was killed, and remove the locks that it left if it was killed, too.
+
+        Raises:
+            Failed: It does not end.
+        """
+        self.wait_for_left_behind()
+        note = self._note()
+        if note.exists():
+            since = note.stat().st_mtime
+            for lock in (*self._git_path("index").parent.glob("*.lock"), *self._git_path("refs").rglob("*.lock")):
+                with contextlib.suppress(FileNotFoundError):  # of a git that ends just now
+                    # Locks that were there before are not its own; the note is a moment younger than it.
+                    if lock.stat().st_mtime >= since - 1:
+                        lock.unlink()
+            note.unlink()
 
     def local_refs(self) -> dict[str, str]:
         """Every local branch and tag by full name; an annotated tag is its own object here."""
@@ -207,7 +265,8 @@ class Git:
             f"refs/heads/{branch}:refs/heads/{branch}",
             *(f"refs/tags/{tag}:refs/tags/{tag}" for tag in tags),
         ]
-        self._run("push", "--atomic", "--porcelain", "--", remote, *refs).check(
+        # push.followTags would send tags along that nobody planned.
+        self._change("push", "--atomic", "--no-follow-tags", "--porcelain", "--", remote, *refs).check(
             f"git push to {remote}",
             hint="see what the remote says above; nothing was pushed (the push is all or none)",
         )
@@ -241,9 +300,9 @@ class Git:
         """Let a branch lead to a commit, whatever it led to before; for repositories of one's own making."""
         self._run("update-ref", f"refs/heads/{branch}", commit).check("git update-ref")
 
-    def run(self, *words: str) -> process.Completed:
+    def run(self, *words: str, stderr: bool = True) -> process.Completed:
         """Any other git command, in this checkout; the result is not checked."""
-        return self._run(*words)
+        return self._run(*words, stderr=stderr)
 
     def _status(self) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
         """Header, changed and untracked files of `git status --porcelain=v2 -z`."""
@@ -282,11 +341,65 @@ class Git:
         asked = self._run(*words, stderr=False)
         return asked.check(f"git {words[0]}").output.strip()
 
-    def _run(self, *words: str, stdin: str | None = None, stderr: bool = True) -> process.Completed:
-        return process.run(["git", *words], cwd=self.root, env=_environment(), stdin=stdin, stderr=stderr)
+    def _change(self, *words: str) -> process.Completed:
+        """Run a git that changes the repository.
+
+        Its process is noted down until it has ended: if relnox is killed, git goes on, and the next run waits for
+        it. If git is killed, nobody but relnox knows whose locks are left.
+        """
+        note = self._note()
+        note.parent.mkdir(parents=True, exist_ok=True)
+        ended = self._run(*words, on_start=lambda group: _write_note(note, group))
+        if ended.returncode < 0:
+            self.recover()
+        note.unlink(missing_ok=True)
+        return ended
+
+    def _note(self) -> Path:
+        return self.private_folder() / "git-at-work"
+
+    def _git_path(self, name: str) -> Path:
+        return self.root / self._ask("rev-parse", "--git-path", name)
+
+    def _run(
+        self,
+        *words: str,
+        stdin: str | None = None,
+        stderr: bool = True,
+        on_start: Callable[[int], None] | None = None,
+    ) -> process.Completed:
+        return process.run(
+            ["git", *words], cwd=self.root, env=_environment(), stdin=stdin, stderr=stderr, on_start=on_start
+        )
+
+
+def _write_note(note: Path, group: int) -> None:
+    note.write_text(str(group), encoding="ascii")
+
+
+def _noted(note: Path) -> int | None:
+    try:
+        return int(note.read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _is_at_work(group: int) -> bool:
+    """Whether a process of the group is there; one that is dead and only not fetched by its parent is not."""
+    if sys.platform == "win32":
+        return False
+    try:
+        os.killpg(group, 0)
+        state = Path(f"/proc/{group}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
+    except (ProcessLookupError, PermissionError):
+        return False
+    except OSError:  # a leader that is gone before the others, or a system without /proc
+        return True
+    return state.split()[0] != "Z"
 
 
 def _environment() -> dict[str, str]:
-    """Keep git from asking, from opening an editor and from speaking another language."""
+    """Keep git here, and keep it from asking, from opening an editor and from speaking another language."""
+    here = {name: value for name, value in os.environ.items() if name not in _OTHER_REPOSITORY + _OTHER_PATHS}
     quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": "true", "LC_ALL": "C.UTF-8", "LANGUAGE": "en"}
-    return {**os.environ, **quiet}
+    return here | quiet

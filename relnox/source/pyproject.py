@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import DependencyTable
 
-__all__ = ["is_package", "load", "package_of"]
+__all__ = ["is_package", "load", "package_of", "strings", "table_at"]
 
 LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 """What builds a project that names no backend (PEP 517, "build-backend")."""
@@ -32,15 +32,28 @@ def load(path: Path) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also no UTF-8, numbers of a thousand digits, endless brackets
         raise Refused(f"{path} is not valid TOML: {error}", hint=f"mend {path}") from error
     except OSError as error:
         raise Refused(f"{path} cannot be read: {error.strerror}", hint="is this the project's folder?") from error
 
 
+def table_at(document: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
+    """The table at these keys; an empty one where there is none or something else stands."""
+    for key in keys:
+        inner = document.get(key) if isinstance(document, dict) else None
+        document = inner if isinstance(inner, dict) else {}
+    return document
+
+
+def strings(listed: Any) -> list[str]:
+    """The strings of a list; none where something else stands."""
+    return [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
+
+
 def is_package(document: Mapping[str, Any]) -> bool:
     """Whether the document describes a package at all: tool settings alone do not."""
-    return bool(document.get("project")) or "name" in _table(document, "tool", "poetry")
+    return bool(document.get("project")) or "name" in table_at(document, "tool", "poetry")
 
 
 def package_of(document: Mapping[str, Any], folder: str) -> Package:
@@ -54,7 +67,7 @@ def package_of(document: Mapping[str, Any], folder: str) -> Package:
         Refused: The name or the version is missing or cannot be one.
     """
     file = "pyproject.toml" if folder == "." else f"{folder}/pyproject.toml"
-    project, poetry = _table(document, "project"), _table(document, "tool", "poetry")
+    project, poetry = table_at(document, "project"), table_at(document, "tool", "poetry")
     name = project.get("name", poetry.get("name"))
     if not isinstance(name, str):
         raise Refused(f"{file} names no package", hint="add [project] name")
@@ -63,27 +76,27 @@ def package_of(document: Mapping[str, Any], folder: str) -> Package:
     except InvalidName:
         raise Refused(f"{file}: {name!r} cannot be a package's name", hint="see PEP 508, names") from None
     source = _version_source(document, file)
-    classifiers = project.get("classifiers") or poetry.get("classifiers") or []
+    classifiers = strings(project.get("classifiers")) or strings(poetry.get("classifiers"))
     return Package(
         name=normalised,
         folder=folder,
         version=None if source.kind == "dynamic" else versioning.parse(source.text, where=file),
         source=source,
-        backend=_table(document, "build-system").get("build-backend", LEGACY_BACKEND),
+        backend=table_at(document, "build-system").get("build-backend", LEGACY_BACKEND),
         dependencies=tuple(_dependencies(document)),
-        private=any(str(each).startswith("Private ::") for each in classifiers),
+        private=any(each.startswith("Private ::") for each in classifiers),
     )
 
 
 def _version_source(document: Mapping[str, Any], file: str) -> VersionSource:
-    project, poetry = _table(document, "project"), _table(document, "tool", "poetry")
+    project, poetry = table_at(document, "project"), table_at(document, "tool", "poetry")
     if isinstance(version := project.get("version"), str):
         return VersionSource(kind="project", file=file, key=("project", "version"), text=version)
     if isinstance(version := poetry.get("version"), str) and (
-        not project or "version" in project.get("dynamic", ())
+        not project or "version" in strings(project.get("dynamic"))
     ):
         return VersionSource(kind="poetry", file=file, key=("tool", "poetry", "version"), text=version)
-    if "version" in project.get("dynamic", ()):
+    if "version" in strings(project.get("dynamic")):
         return VersionSource(kind="dynamic", file=file, text=_provider(document))
     raise Refused(
         f"{file} states no version, neither [project] version nor dynamic",
@@ -93,10 +106,10 @@ def _version_source(document: Mapping[str, Any], file: str) -> VersionSource:
 
 def _provider(document: Mapping[str, Any]) -> str:
     """Who works the version out, in a few words for people."""
-    tool = _table(document, "tool")
-    hatch = _table(tool, "hatch", "version")
-    setuptools = _table(tool, "setuptools", "dynamic", "version")
-    backend = _table(document, "build-system").get("build-backend", LEGACY_BACKEND)
+    tool = table_at(document, "tool")
+    hatch = table_at(tool, "hatch", "version")
+    setuptools = table_at(tool, "setuptools", "dynamic", "version")
+    backend = table_at(document, "build-system").get("build-backend", LEGACY_BACKEND)
     if "path" in hatch:
         return f"hatch, from {hatch['path']}"
     if "source" in hatch:
@@ -109,21 +122,21 @@ def _provider(document: Mapping[str, Any]) -> str:
 
 
 def _dependencies(document: Mapping[str, Any]) -> Iterator[Dependency]:
-    project = _table(document, "project")
+    project = table_at(document, "project")
     yield from _requirements(project.get("dependencies"), "runtime", ("project", "dependencies"))
-    for extra, listed in _table(project, "optional-dependencies").items():
+    for extra, listed in table_at(project, "optional-dependencies").items():
         yield from _requirements(listed, "extra", ("project", "optional-dependencies", extra))
-    for group, listed in _table(document, "dependency-groups").items():
+    for group, listed in table_at(document, "dependency-groups").items():
         yield from _requirements(listed, "group", ("dependency-groups", group))
     yield from _requirements(
-        _table(document, "build-system").get("requires"), "build", ("build-system", "requires")
+        table_at(document, "build-system").get("requires"), "build", ("build-system", "requires")
     )
     poetry = ("tool", "poetry")
-    yield from _poetry(_table(document, *poetry, "dependencies"), "runtime", (*poetry, "dependencies"))
-    yield from _poetry(_table(document, *poetry, "dev-dependencies"), "group", (*poetry, "dev-dependencies"))
-    for group in _table(document, *poetry, "group"):
+    yield from _poetry(table_at(document, *poetry, "dependencies"), "runtime", (*poetry, "dependencies"))
+    yield from _poetry(table_at(document, *poetry, "dev-dependencies"), "group", (*poetry, "dev-dependencies"))
+    for group in table_at(document, *poetry, "group"):
         key = (*poetry, "group", group, "dependencies")
-        yield from _poetry(_table(document, *key), "group", key)
+        yield from _poetry(table_at(document, *key), "group", key)
 
 
 def _requirements(listed: Any, table: DependencyTable, key: tuple[str, ...]) -> Iterator[Dependency]:
@@ -149,11 +162,3 @@ def _poetry(listed: Mapping[str, Any], table: DependencyTable, key: tuple[str, .
                     yield Dependency(name=normalised, text=text, table=kind, key=(*at, "version"), poetry=True)
                 case _:
                     yield Dependency(name=normalised, text="", table=table, poetry=True)
-
-
-def _table(document: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
-    """The table at these keys; an empty one where there is none or something else stands."""
-    for key in keys:
-        inner = document.get(key) if isinstance(document, dict) else None
-        document = inner if isinstance(inner, dict) else {}
-    return document

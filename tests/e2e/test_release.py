@@ -75,7 +75,8 @@ def test_what_is_published_is_skipped_and_what_changed_stops_everything(workspac
     other = run(workspace, "relnox", "publish-test", "--index", "embedded", "--report", "other.json")
     assert other.code == 4, other.text
     assert "holds another acme_dashboard-2.0.0" in other.err
-    assert not (workspace / "other.json").exists()  # no step was run
+    report = json.loads((workspace / "other.json").read_text())
+    assert (report["exit_code"], report["steps"]) == (4, [])  # no step was run
 
 
 def test_a_changed_byte_on_disk_stops_before_any_upload(workspace: Path) -> None:

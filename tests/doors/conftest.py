@@ -1,0 +1,91 @@
+"""One project for all tests that only look at it, with a manifest of hand-made archives."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+from packaging.version import Version
+from projects import commit_all, git, lockstep_workspace, repository, write
+
+from relnox.commands.init import NOXFILE
+from relnox.core.manifest import MANIFEST_JSON, Distribution, Manifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from relnox.core.manifest import Kind
+
+SETTINGS = """
+[tool.relnox.test]
+command = ["python", "-c", "print('tested')"]
+"""
+
+NEEDS = {
+    "acme-core": (),
+    "acme-agents": ("acme-core",),
+    "acme-vespa": ("acme-core",),
+    "acme-runtime": ("acme-agents", "acme-vespa"),
+    "acme-dashboard": ("acme-runtime",),
+}
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The lockstep workspace at 2.0.0 with every session, the tags v2.0.0 and v3.0.0, and a manifest.
+
+    No test may change it: what one writes into it, all the others see.
+    """
+    root = lockstep_workspace(tmp_path_factory.mktemp("shared") / "acme")
+    text = (root / "pyproject.toml").read_text(encoding="utf-8")
+    write(root, {"pyproject.toml": text + SETTINGS, "noxfile.py": NOXFILE})
+    repository(root)
+    git(root, "tag", "v2.0.0")
+    git(root, "tag", "v3.0.0")
+    _write_manifest(root)
+    return root
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A lockstep workspace of one's own, with a bare remote and the tag v3.0.0."""
+    root = repository(lockstep_workspace(tmp_path / "acme"))
+    write(root, {"noxfile.py": NOXFILE})
+    commit_all(root, "Every session")
+    git(root, "tag", "v3.0.0")
+    return root
+
+
+def _write_manifest(root: Path) -> None:
+    # Planning hashes archives and never opens them: any bytes will do.
+    files: list[Distribution] = []
+    (root / "dist").mkdir()
+    for package in NEEDS:
+        stem = f"{package.replace('-', '_')}-2.0.0"
+        kinds: tuple[tuple[str, Kind], ...] = (
+            (f"{stem}.tar.gz", "sdist"),
+            (f"{stem}-py3-none-any.whl", "wheel"),
+        )
+        for filename, kind in kinds:
+            content = f"the {kind} of {package}\n".encode()
+            (root / "dist" / filename).write_bytes(content)
+            files.append(
+                Distribution(
+                    package=package,
+                    version=Version("2.0.0"),
+                    filename=filename,
+                    kind=kind,
+                    size=len(content),
+                    sha256=hashlib.sha256(content).hexdigest(),
+                    blake2b_256=hashlib.blake2b(content, digest_size=32).hexdigest(),
+                )
+            )
+    manifest = Manifest(
+        distributions=tuple(files),
+        commit=git(root, "rev-parse", "HEAD"),
+        dirty=False,
+        time="2026-11-01T12:00:00+00:00",
+        needs=tuple(NEEDS.items()),
+    )
+    (root / "dist" / MANIFEST_JSON).write_text(manifest.to_json(), encoding="utf-8")

@@ -1,0 +1,378 @@
+"""The door for a plain command line: its help, its hints, its exit codes, and what `init` writes."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from projects import git, python, repository, single, write
+
+from relnox.commands import TASKS, help_of
+from relnox.commands.init import NOXFILE, TASKS_FILE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from subprocess import CompletedProcess
+
+
+def relnox(root: Path, *words: str, **variables: str) -> CompletedProcess[str]:
+    done = python(root, "-m", "relnox", *words, **variables)
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def settings(root: Path, text: str) -> Path:
+    """Add to pyproject.toml."""
+    path = root / "pyproject.toml"
+    path.write_bytes(path.read_bytes() + f"\n{text}\n".encode())
+    return root
+
+
+def planned(root: Path, *words: str, **variables: str) -> dict[str, Any]:
+    """The plan of a dry run."""
+    plan = root / "dist" / "plan.json"  # a folder that git does not look into
+    plan.parent.mkdir(exist_ok=True)
+    done = relnox(root, *words, "--dry-run", "--plan", str(plan), **variables)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(plan.read_bytes())
+    return found
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """One package at 1.2.3, outside git."""
+    return single(tmp_path / "demo")
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    """One package outside git, without anything of relnox's."""
+    root = single(tmp_path / "demo")
+    for name in ("noxfile.py", "tasks.py", ".gitignore"):
+        (root / name).unlink()
+    return root
+
+
+# help and hints
+
+
+@pytest.mark.parametrize("words", [(), ("-h",), ("--help",), ("--help", "bump")])
+def test_help_lists_every_task(tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = relnox(tmp_path, *words)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    for task in (*TASKS, "init"):
+        assert f"  {task.ljust(14)}  {help_of(task)[0]}" in lines
+
+
+def test_help_of_a_task_tells_its_options(tmp_path: Path) -> None:
+    done = relnox(tmp_path, "init", "--help")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: relnox init ")
+    assert "--nox, --no-nox" in done.stdout
+
+
+def test_version_is_the_distributions(tmp_path: Path) -> None:
+    assert relnox(tmp_path, "--version").stdout == f"relnox {version('relnox')}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "hint"),
+    [
+        ("publsh", "relnox has no task publsh", "did you mean publish?"),
+        ("testpypi", "relnox has no task testpypi", "did you mean publish-test?"),
+        ("version_bump", "relnox has no task version_bump", "did you mean bump?"),
+        ("bump --parts minor", "relnox bump: unrecognized arguments: --parts minor", "did you mean --part?"),
+        ("bump --part", "relnox bump: argument --part: expected one argument", "relnox bump --help"),
+        ("bump --pre alpa", '--pre = "alpa" is none of alpha, beta, rc', "did you mean alpha?"),
+        ("verify-install --wait -1", "--wait = '-1' is not a whole number", "write a number"),
+    ],
+)
+def test_a_slip_of_the_pen_gets_a_hint(project: Path, words: str, error: str, hint: str) -> None:
+    done = relnox(project, *words.split())
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"error: {error}\nhint: {hint}\n"
+
+
+def test_options_are_not_abbreviated(project: Path) -> None:
+    assert relnox(project, "status", "--dry").returncode == 1
+
+
+def test_where_no_project_is(tmp_path: Path) -> None:
+    done = relnox(tmp_path, "status")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: there is no project here: no pyproject.toml in ")
+    assert done.stderr.endswith("\nhint: go to the project's folder, or name it: --project DIR\n")
+
+
+def test_a_project_is_found_from_below_and_from_elsewhere(shared: Path, tmp_path: Path) -> None:
+    here = relnox(shared, "status").stdout
+
+    assert "acme-core" in here
+    assert relnox(shared / "packages" / "core", "status", "--project", str(shared)).stdout == here
+    assert relnox(tmp_path, "status", "--project", str(shared)).stdout == here
+
+
+# exit codes and the report
+
+
+def test_exit_code_0_for_what_is_done(shared: Path) -> None:
+    assert relnox(shared, "status").returncode == 0
+
+
+def test_exit_code_1_for_what_is_refused(shared: Path) -> None:
+    done = relnox(shared, "bump", "--part", "minor", "--push")
+
+    assert done.returncode == 1
+    assert (
+        done.stderr
+        == "error: --push needs --commit: there would be nothing to push\nhint: add --commit to --push\n"
+    )
+
+
+def test_exit_code_2_for_what_failed(workspace: Path) -> None:
+    hook = workspace.parent / "acme.git" / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\necho closed for today >&2\nexit 1\n", encoding="utf-8")
+    hook.chmod(0o755)
+
+    done = relnox(workspace, "bump", "--part", "minor", "--commit", "--tag", "--push")
+
+    assert done.returncode == 2
+    assert "closed for today" in done.stderr
+
+
+def test_exit_code_4_for_what_needs_a_person(shared: Path) -> None:
+    done = relnox(shared, "bump", "--part", "major", "--commit", "--tag")
+
+    assert done.returncode == 4
+    assert "error: the tag v3.0.0 is there already, here" in done.stderr
+
+
+def test_report_tells_how_it_went(workspace: Path, tmp_path: Path) -> None:
+    report, plan = tmp_path / "report.json", tmp_path / "plan.json"
+    files = ("--report", str(report), "--plan", str(plan))
+
+    done = relnox(workspace, "bump", "--part", "minor", "--commit", "--tag", *files)
+
+    assert done.returncode == 0, done.stderr
+    told = json.loads(report.read_bytes())
+    assert (told["task"], told["exit_code"]) == ("bump", 0)
+    assert told["plan"] == json.loads(plan.read_bytes())["digest"]
+    assert [(step["kind"], step["status"], step["remote"]) for step in told["steps"]] == [
+        ("EditFiles", "success", False),
+        ("Commit", "success", False),
+        ("CreateTags", "success", False),
+    ]
+    assert told["steps"][1]["detail"] == git(workspace, "rev-parse", "HEAD")[:10]
+    assert told["tables"][0]["rows"][0] == ["acme-agents", "2.0.0", "2.1.0"]
+
+
+def test_report_of_a_task_without_steps(shared: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+
+    assert relnox(shared, "status", "--report", str(report)).returncode == 0
+    told = json.loads(report.read_bytes())
+    assert (told["task"], told["exit_code"], told["steps"]) == ("status", 0, [])
+    assert [row[0] for row in told["tables"][0]["rows"]][:2] == ["acme-agents", "acme-core"]
+
+
+@pytest.mark.parametrize("option", ["--plan", "--report"])
+def test_a_file_that_cannot_be_written_is_told(shared: Path, tmp_path: Path, option: str) -> None:
+    done = relnox(shared, "status", option, str(tmp_path / "nowhere" / "file.json"))
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: the {option[2:]} cannot be written to ")
+
+
+def test_production_is_not_published_to_unasked(project: Path) -> None:
+    done = relnox(project, "publish", RELNOX_YES="1")
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: RELNOX_YES is set, but --yes counts on the command line only\n"
+        "hint: unset RELNOX_YES and write --yes out where it is meant\n"
+    )
+
+
+# where values come from
+
+
+@pytest.mark.parametrize(
+    ("file", "variables", "words", "expected"),
+    [
+        ("", {}, (), False),
+        ("strict = true", {}, (), True),
+        ("strict = true", {"RELNOX_STRICT": "0"}, (), False),
+        ("strict = false", {"RELNOX_STRICT": "1"}, (), True),
+        ("strict = true", {"RELNOX_STRICT": "0"}, ("--strict",), True),
+        ("strict = true", {"RELNOX_STRICT": "1"}, ("--no-strict",), False),
+        ("", {}, ("--no-strict", "--strict"), True),
+    ],
+)
+def test_the_command_line_wins_then_the_environment_then_the_file(
+    project: Path, file: str, variables: dict[str, str], words: tuple[str, ...], expected: object
+) -> None:
+    settings(project, f"[tool.relnox.build]\n{file}")
+
+    plan = planned(project, "build-all", *words, **variables)
+
+    assert plan["steps"][0]["strict"] is expected
+
+
+def test_explain_tells_where_each_value_comes_from(project: Path) -> None:
+    settings(project, '[tool.relnox.status]\nreport = "dist/report.json"\nverbose = true')
+    (project / "dist").mkdir()
+
+    done = relnox(project, "status", "--explain", "--package", "demo", RELNOX_REPORTER="plain")
+
+    assert done.returncode == 0, done.stderr
+    _, _, options = done.stdout.partition("Options")
+    told = {line.split()[0]: " ".join(line.split()[1:]) for line in options.splitlines() if line}
+    assert told == {
+        "option": "value comes from",
+        "package": "('demo',) command line",
+        "index": "() default",
+        "explain": "True command line",
+        "dry-run": "False default",
+        "plan": "None default",
+        "report": "'dist/report.json' [tool.relnox.status] report",
+        "reporter": "'plain' RELNOX_REPORTER",
+        "verbose": "True [tool.relnox.status] verbose",
+        "project": "None default",
+    }
+    assert (project / "dist" / "report.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "hint"),
+    [
+        ('[tool.relnox]\nbrnch = "main"', "tool.relnox has no key 'brnch'", "did you mean branch?"),
+        ("[tool.relnox.build]\nstrct = true", "tool.relnox.build has no key 'strct'", "did you mean strict?"),
+        (
+            "[tool.relnox.publish]\nyes = true",
+            "tool.relnox.publish.yes cannot be set in a file: it counts on the command line only",
+            "remove yes",
+        ),
+        (
+            '[tool.relnox]\nversions = "lock-step"',
+            'tool.relnox.versions = "lock-step" is none of lockstep, independent',
+            "did you mean lockstep?",
+        ),
+    ],
+)
+def test_a_wrong_setting_is_refused(project: Path, text: str, error: str, hint: str) -> None:
+    done = relnox(settings(project, text), "status")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"error: pyproject.toml: {error}\nhint: {hint}\n"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "error"),
+    [
+        ("RELNOX_STRICT", "maybe", "RELNOX_STRICT=maybe is neither true nor false"),
+        ("RELNOX_INSTALLER", "uw", 'RELNOX_INSTALLER = "uw" is none of auto, uv, pip'),
+        ("RELNOX_DRY_RUN", "1", "RELNOX_DRY_RUN is set, but --dry-run counts on the command line only"),
+    ],
+)
+def test_a_wrong_variable_is_refused(project: Path, variable: str, value: str, error: str) -> None:
+    done = relnox(project, "build-all", **{variable: value})
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {error}\nhint: ")
+
+
+# init
+
+
+def test_init_puts_into_a_project_what_is_missing(bare: Path) -> None:
+    before = (bare / "pyproject.toml").read_bytes()
+
+    done = relnox(bare, "init")
+
+    assert done.returncode == 0, done.stderr
+    assert (bare / "noxfile.py").read_text(encoding="utf-8") == NOXFILE
+    assert (bare / "tasks.py").read_text(encoding="utf-8") == TASKS_FILE
+    assert (bare / ".gitignore").read_bytes() == b"/.nox/\n/dist/\n"
+    after = (bare / "pyproject.toml").read_bytes()
+    assert after.startswith(before)
+    assert tomllib.loads(after.decode())["tool"]["relnox"] == {}
+
+
+def test_init_a_second_time_does_nothing(bare: Path) -> None:
+    relnox(bare, "init")
+    before = {path: path.read_bytes() for path in bare.rglob("*") if path.is_file()}
+
+    done = relnox(bare, "init", "--dry-run")
+    again = relnox(bare, "init")
+
+    assert "everything is there already" in done.stdout
+    assert again.returncode == 0
+    assert {path: path.read_bytes() for path in bare.rglob("*") if path.is_file()} == before
+
+
+def test_init_overwrites_nothing(bare: Path) -> None:
+    own = {"noxfile.py": "import nox\n", "tasks.py": "# mine\n", ".gitignore": "dist\n/secret/"}
+    write(bare, own)
+
+    done = relnox(bare, "init")
+
+    assert done.returncode == 0
+    assert (bare / "noxfile.py").read_text(encoding="utf-8") == own["noxfile.py"]
+    assert (bare / "tasks.py").read_text(encoding="utf-8") == own["tasks.py"]
+    assert (bare / ".gitignore").read_text(encoding="utf-8") == "dist\n/secret/\n/.nox/\n"
+    assert "noxfile.py is there and stays as it is; add to it: from relnox.sessions import " in done.stderr
+    assert "tasks.py is there and stays as it is; add to it: from relnox.tasks import *" in done.stderr
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
+@pytest.mark.parametrize("end", [b"", b"\r\n"], ids=["no last newline", "last newline"])
+def test_init_keeps_every_byte_before_its_own(bare: Path, mark: bytes, end: bytes) -> None:
+    text = b'[project]\r\nname = "demo"   # ours\r\nversion = "1.2.3"\r\n\r\n[tool.other]\r\nkey = \'caf\xc3\xa9\''
+    before = mark + text + end
+    (bare / "pyproject.toml").write_bytes(before)
+    (bare / ".gitignore").write_bytes(b"# caf\xe9 in latin-1\r\n")
+
+    assert relnox(bare, "init").returncode == 0
+
+    after = (bare / "pyproject.toml").read_bytes()
+    assert after.startswith(before)
+    assert after.removeprefix(before).replace(b"\r\n", b"\n").strip() == b"[tool.relnox]"
+    assert after.count(b"\n") == after.count(b"\r\n")
+    assert tomllib.loads(after.decode("utf-8-sig"))["tool"] == {"other": {"key": "café"}, "relnox": {}}
+    assert (bare / ".gitignore").read_bytes() == b"# caf\xe9 in latin-1\r\n/.nox/\r\n/dist/\r\n"
+
+
+def test_init_writes_only_what_is_wanted(bare: Path) -> None:
+    relnox(bare, "init", "--no-invoke")
+
+    assert (bare / "noxfile.py").is_file()
+    assert not (bare / "tasks.py").exists()
+
+
+def test_init_says_how_a_workspace_is_released(workspace: Path) -> None:
+    pyproject = workspace / "pyproject.toml"
+    pyproject.write_text('[tool.uv.workspace]\nmembers = ["packages/*"]\n', encoding="utf-8")
+    git(workspace, "commit", "--quiet", "--all", "--message", "Without settings")
+
+    relnox(workspace, "init")
+
+    found = tomllib.loads(pyproject.read_text(encoding="utf-8"))["tool"]["relnox"]
+    assert found == {"versions": "lockstep", "branch": "main"}
+
+
+def test_what_init_writes_works_at_every_door(bare: Path) -> None:
+    repository(bare)
+    relnox(bare, "init")
+
+    expected = ["demo", "1.2.3", "-", "-"]
+    for words in (("nox", "-s", "status"), ("invoke", "status"), ("relnox", "status")):
+        done = python(bare, "-m", *words)
+        assert done.stdout.splitlines()[1].split() == expected

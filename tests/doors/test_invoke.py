@@ -1,0 +1,190 @@
+"""The door for invoke: relnox's tasks beside the user's own, and exit codes that reach the shell."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from projects import git, python, single, write
+
+from relnox.commands import TASKS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from subprocess import CompletedProcess
+
+OWN_TASK = """
+from invoke.tasks import task
+
+@task
+def lint(context):
+    print("the user's lint ran")
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A package outside git; each test writes its tasks file."""
+    return single(tmp_path / "demo")
+
+
+def invoke(root: Path, *words: str, **variables: str) -> CompletedProcess[str]:
+    return python(root, "-m", "invoke", *words, **variables)
+
+
+def collection(root: Path) -> dict[str, Any]:
+    """What invoke knows of a tasks file."""
+    done = invoke(root, "--list", "--list-format=json")
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def names(of: dict[str, Any]) -> set[str]:
+    return {task["name"] for task in of["tasks"]}
+
+
+def test_a_star_keeps_the_users_own_tasks(project: Path) -> None:
+    write(project, {"tasks.py": f"from relnox.tasks import *\n{OWN_TASK}"})
+
+    assert names(collection(project)) == {*TASKS, "lint"}
+    assert invoke(project, "lint").stdout == "the user's lint ran\n"
+
+
+def test_one_import_is_one_task(project: Path) -> None:
+    write(project, {"tasks.py": f"from relnox.tasks import publish\n{OWN_TASK}"})
+
+    assert names(collection(project)) == {"publish", "lint"}
+
+
+def test_a_whole_module_can_be_a_collection(project: Path) -> None:
+    write(
+        project,
+        {
+            "tasks.py": (
+                f"from invoke.collection import Collection\nimport relnox.tasks\n{OWN_TASK}\n"
+                'ns = Collection(lint, Collection.from_module(relnox.tasks, name="release"))\n'
+            )
+        },
+    )
+
+    found = collection(project)
+
+    assert names(found) == {"lint"}
+    (release,) = found["collections"]
+    assert (release["name"], names(release)) == ("release", set(TASKS))
+    assert invoke(project, "release.status").stdout.splitlines()[1].split() == ["demo", "1.2.3", "-", "-"]
+
+
+def test_import_names_are_aliases(shared: Path) -> None:
+    aliases = {task["name"]: task["aliases"] for task in collection(shared)["tasks"] if task["aliases"]}
+
+    assert aliases == {"bump": ["version-bump"], "publish-test": ["testpypi"]}
+
+
+@pytest.mark.parametrize(
+    ("alias", "flags", "task"),
+    [("version-bump", ("--part", "minor"), "bump"), ("testpypi", ("--index", "embedded"), "publish-test")],
+)
+def test_an_alias_is_the_task(shared: Path, alias: str, flags: tuple[str, ...], task: str) -> None:
+    done = invoke(shared, alias, *flags, "--dry-run")
+
+    assert done.returncode == 0
+    assert f"Plan of {task} " in done.stdout
+
+
+def test_invokes_own_dry_mode_changes_nothing(workspace: Path) -> None:
+    head = git(workspace, "rev-parse", "HEAD")
+
+    done = invoke(workspace, "--dry", "bump", "--part", "minor", "--commit", "--tag", "--push")
+
+    assert done.returncode == 0
+    assert "Plan of bump " in done.stdout
+    assert git(workspace, "rev-parse", "HEAD") == head
+    assert git(workspace, "status", "--porcelain") == ""
+    assert git(workspace, "tag") == "v3.0.0"
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code"),
+    [
+        (("status",), 0),
+        (("publish", "--index", "embedded", "--dist", "nowhere"), 1),
+        (("bump", "--part", "major", "--commit", "--tag"), 4),
+    ],
+)
+def test_exit_codes_reach_the_shell(shared: Path, words: tuple[str, ...], exit_code: int) -> None:
+    done = invoke(shared, *words)
+
+    assert done.returncode == exit_code
+    assert "Traceback" not in done.stderr
+    assert ("error: " in done.stderr) is (exit_code != 0)
+
+
+def test_a_failed_task_stops_those_behind_it(shared: Path) -> None:
+    done = invoke(shared, "publish", "--index", "embedded", "--dist", "nowhere", "status")
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+
+
+def test_a_package_may_be_named_again_and_again(shared: Path) -> None:
+    done = invoke(shared, "status", "--package", "core", "--package=acme-vespa")
+
+    assert [line.split()[0] for line in done.stdout.splitlines()[1:] if line] == ["acme-core", "acme-vespa"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "variables", "state"),
+    [
+        ((), {}, "off"),
+        (("--strict",), {}, "on"),
+        ((), {"RELNOX_STRICT": "1"}, "on"),
+        (("--no-strict",), {"RELNOX_STRICT": "1"}, "off"),
+        (("--strict",), {"RELNOX_STRICT": "0"}, "on"),
+    ],
+)
+def test_a_switch_has_three_states(
+    shared: Path, tmp_path: Path, flags: tuple[str, ...], variables: dict[str, str], state: str
+) -> None:
+    plan = tmp_path / "plan.json"
+
+    invoke(shared, "build-all", *flags, "--dry-run", "--plan", str(plan), **variables)
+
+    assert json.loads(plan.read_bytes())["steps"][0]["strict"] is (state == "on")
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "hint"),
+    [
+        (
+            "bump --part minro",
+            '--part = "minro" is none of major, minor, patch, release, pre, phase, post, dev',
+            "did you mean minor?",
+        ),
+        ("verify-install --wait long", "--wait = 'long' is not a whole number", "write a number"),
+        ("build-all --strict --no-strict", "--strict and --no-strict are both given", "leave one of them out"),
+    ],
+)
+def test_a_wrong_value_is_a_clear_error(shared: Path, words: str, error: str, hint: str) -> None:
+    done = invoke(shared, *words.split())
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"error: {error}\nhint: {hint}\n"
+
+
+def test_flags_belong_to_the_task_that_they_follow(workspace: Path) -> None:
+    done = invoke(workspace, "status", "bump", "--part", "minor", "--dry-run")
+
+    assert done.returncode == 0
+    assert "Plan of bump " in done.stdout
+    assert git(workspace, "status", "--porcelain") == ""
+
+
+def test_a_listing_loads_nothing_heavy(shared: Path) -> None:
+    done = python(shared, "-X", "importtime", "-m", "invoke", "--list")
+
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "relnox.tasks" in loaded
+    assert loaded.isdisjoint({"build", "nox", "requests", "rich", "semver", "tomlkit", "twine"})

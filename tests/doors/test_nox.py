@@ -1,0 +1,275 @@
+"""The door for nox: what a noxfile imports is there, once, and nothing of it runs unasked."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from projects import git, python, single, write
+
+from relnox.commands import TASKS
+from relnox.commands.init import NOXFILE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from subprocess import CompletedProcess
+
+MAIN = '\nif __name__ == "__main__":\n    nox.main()\n'
+
+OWN_TESTS = """
+@nox.session(python=False)
+def tests(session):
+    print("the user's tests ran")
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A package outside git; each test writes its noxfile."""
+    return single(tmp_path / "demo")
+
+
+def nox(root: Path, *words: str, **variables: str) -> CompletedProcess[str]:
+    return python(root, "-m", "nox", *words, **variables)
+
+
+def noxfile(project: Path, text: str) -> Path:
+    return write(project, {"noxfile.py": f"import nox\n{text}{MAIN}"})
+
+
+def listed(done: CompletedProcess[str]) -> dict[str, bool]:
+    """The sessions of a listing, and whether a bare `nox` runs them."""
+    assert done.returncode == 0, done.stderr
+    found = re.findall(r"^([*-]) (\S+)", done.stdout, re.MULTILINE)
+    sessions = {name: mark == "*" for mark, name in found}
+    assert len(sessions) == len(found), "a session is listed twice"
+    return sessions
+
+
+def test_what_is_imported_is_listed_and_nothing_else(project: Path) -> None:
+    noxfile(project, "from relnox.sessions import build_all, publish\n")
+
+    assert listed(nox(project, "-l")) == {"build-all": False, "publish": False}
+
+
+def test_a_star_imports_every_task(project: Path) -> None:
+    noxfile(project, "from relnox.sessions import *\n")
+
+    assert listed(nox(project, "-l")) == dict.fromkeys(TASKS, False)
+
+
+def test_importing_the_module_registers_nothing(project: Path) -> None:
+    noxfile(project, f"import relnox.sessions\n{OWN_TESTS}")
+
+    assert listed(nox(project, "-l")) == {"tests": True}
+
+
+@pytest.mark.parametrize("start", [("-m", "nox"), ("noxfile.py",)], ids=["nox", "the file itself"])
+def test_a_noxfile_can_be_run_by_itself(project: Path, start: tuple[str, ...]) -> None:
+    write(project, {"noxfile.py": NOXFILE})
+
+    assert listed(python(project, *start, "-l")) == dict.fromkeys(TASKS, False)
+
+
+def test_a_bare_nox_runs_what_is_the_users_own(project: Path) -> None:
+    noxfile(project, f"from relnox.sessions import *\n{OWN_TESTS}")
+
+    done = nox(project)
+
+    assert done.returncode == 0
+    assert re.findall(r"Running session (\S+)", done.stderr) == ["tests"]
+    assert done.stdout == "the user's tests ran\n"
+
+
+def test_a_bare_nox_runs_nothing_where_nothing_is_the_users_own(project: Path) -> None:
+    noxfile(project, "from relnox.sessions import build_all, publish\n")
+
+    done = nox(project)
+
+    assert "Running session" not in done.stderr
+    assert "No sessions selected" in done.stdout
+
+
+def test_install_only_leaves_publishing_alone(shared: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.json"
+    words = ("-s", "publish", "--", "--index", "embedded", "--dry-run", "--plan", str(plan))
+
+    prepared = nox(shared, "--install-only", *words)
+
+    assert prepared.returncode == 0
+    assert "publish installs nothing" in prepared.stderr
+    assert not plan.exists()
+    assert nox(shared, *words).returncode == 0
+    assert plan.exists()
+
+
+def test_a_name_that_is_no_session_is_an_import_error(project: Path) -> None:
+    noxfile(project, "from relnox.sessions import bild_all\n")
+
+    done = nox(project, "-l")
+
+    assert done.returncode != 0
+    assert "ImportError: cannot import name 'bild_all' from 'relnox.sessions'" in done.stderr
+
+
+@pytest.mark.parametrize("start", [("-m", "nox"), ("noxfile.py",)], ids=["nox", "the file itself"])
+def test_one_name_imported_twice_is_one_session(project: Path, start: tuple[str, ...]) -> None:
+    write(project, {"shared_sessions.py": "from relnox.sessions import publish\n"})
+    noxfile(project, "import shared_sessions\nfrom relnox.sessions import publish, publish as again\n")
+
+    done = python(project, "-W", "error", *start, "-l")
+
+    assert listed(done) == {"publish": False}
+    assert "Warning" not in done.stderr
+
+
+def test_register_gives_names_and_tags(project: Path) -> None:
+    noxfile(
+        project,
+        "from relnox.sessions import register\n"
+        'register("build_all", "publish", prefix="release-", tags=["outward"])\n'
+        'register("verify_install", python=["3.12"])\n',
+    )
+
+    named = {"release-build-all", "release-publish", "verify-install", "verify-install-3.12"}
+    assert listed(nox(project, "-l")) == dict.fromkeys(named, False)
+    tagged = {name for name, runs in listed(nox(project, "-l", "-t", "outward")).items() if runs}
+    assert tagged == {"release-build-all", "release-publish"}
+
+
+def test_register_tells_which_names_there_are(project: Path) -> None:
+    noxfile(project, 'from relnox.sessions import register\nregister("build-all")\n')
+
+    done = nox(project, "-l")
+
+    assert done.returncode != 0
+    assert "ValueError: relnox has no session build-all; there are build_all, publish," in done.stderr
+
+
+def test_a_session_of_the_users_is_not_replaced(project: Path) -> None:
+    noxfile(
+        project,
+        "@nox.session(python=False)\ndef publish(session): ...\n\nfrom relnox.sessions import publish as theirs\n",
+    )
+
+    done = nox(project, "-l")
+
+    assert done.returncode != 0
+    assert done.stderr.splitlines()[-1] == (
+        "ValueError: there is a session publish already; relnox.sessions.register('publish', prefix='release-') "
+        "gives relnox's another name"
+    )
+
+
+def test_a_session_of_the_users_that_comes_later_is_warned_of_by_nox(project: Path) -> None:
+    noxfile(project, f"from relnox.sessions import publish\n{OWN_TESTS.replace('def tests', 'def publish')}")
+
+    done = nox(project, "-s", "publish")
+
+    assert "FutureWarning: The session 'publish' has already been registered" in done.stderr
+    assert done.stdout == "the user's tests ran\n"
+
+
+def test_what_goes_wrong_in_a_task_is_told_without_a_traceback(project: Path) -> None:
+    noxfile(project, "from relnox.sessions import publish\n")
+
+    done = nox(project, "-s", "publish", "--", "--index", "embedded")
+
+    assert done.returncode == 1
+    assert "error: there is no dist/manifest.json: nothing was built\nhint: nox -s build-all\n" in done.stderr
+    assert "Session publish aborted: publish: exit code 1, see above" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_is_typed_wrong_is_told_without_a_traceback(shared: Path) -> None:
+    done = nox(shared, "-s", "publish", "--", "--indx", "embedded")
+
+    assert done.returncode == 1
+    assert "nox -s publish --: unrecognized arguments: --indx embedded\nhint: did you mean --index?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_words_after_the_dashes_reach_every_session_of_the_call(shared: Path) -> None:
+    words = ("--dry-run", "--package", "core", "--verbose")
+
+    done = nox(shared, "-s", "status", "build-all", "--", *words)
+
+    assert done.returncode == 0
+    assert "build-all was successful" in done.stderr
+    assert "acme-core" in done.stdout
+    assert "acme-agents" not in done.stdout
+
+
+def test_help_behind_the_dashes_is_the_tasks(shared: Path) -> None:
+    done = nox(shared, "-s", "publish", "--", "--help")
+
+    assert done.returncode == 0
+    assert done.stdout.startswith("usage: nox -s publish -- ")
+    assert "--yes" in done.stdout
+
+
+@pytest.mark.parametrize("rules", [(), ("--select", "ALL", "--unsafe-fixes")], ids=["default", "all"])
+def test_no_linter_takes_the_imports_away(project: Path, rules: tuple[str, ...]) -> None:
+    write(project, {"noxfile.py": NOXFILE})
+
+    python(project, "-m", "ruff", "check", "--isolated", "--no-cache", "--fix", *rules, "noxfile.py")
+
+    assert (project / "noxfile.py").read_text(encoding="utf-8") == NOXFILE
+
+
+def test_the_same_linter_takes_them_where_all_is_missing(project: Path) -> None:
+    noxfile(project, "from relnox.sessions import publish\n")
+
+    python(project, "-m", "ruff", "check", "--isolated", "--no-cache", "--fix", "noxfile.py")
+
+    assert "relnox" not in (project / "noxfile.py").read_text(encoding="utf-8")
+
+
+def test_configured_pythons_have_sessions(project: Path) -> None:
+    settings = '\n[tool.relnox.verify]\npython = ["3.12", "3.13"]\n'
+    text = (project / "pyproject.toml").read_text(encoding="utf-8")
+    write(project, {"pyproject.toml": text + settings})
+    noxfile(project, "from relnox.sessions import verify_install\n")
+
+    names = ["verify-install", "verify-install-3.12", "verify-install-3.13"]
+    assert listed(nox(project, "-l")) == dict.fromkeys(names, False)
+
+
+def test_a_session_of_one_python_plans_for_it_alone(shared: Path, tmp_path: Path) -> None:
+    noxfile = tmp_path / "noxfile.py"
+    noxfile.write_text(
+        'from relnox.sessions import register\nregister("verify_install", python=["3.12"])\n', encoding="utf-8"
+    )
+    plan = tmp_path / "plan.json"
+    asked = ("--index", "embedded", "--package", "core", "--python", "3.13")
+    words = ("--project", str(shared), *asked, "--plan", str(plan), "--dry-run")
+
+    done = nox(tmp_path, "-f", str(noxfile), "-s", "verify-install-3.12", "--", *words)
+
+    assert done.returncode == 0, done.stderr
+    environments = {
+        step["environment"] for step in json.loads(plan.read_bytes())["steps"] if "environment" in step
+    }
+    assert environments == {"acme-core-3.12"}
+
+
+def test_the_listing_is_about_the_tasks_and_loads_nothing_heavy(project: Path) -> None:
+    write(project, {"noxfile.py": NOXFILE})
+
+    done = python(project, "-X", "importtime", "-m", "nox", "-l")
+
+    loaded = set(re.findall(r"\| +(\S+)$", done.stderr, re.MULTILINE))
+    assert "relnox.sessions" in loaded
+    assert loaded.isdisjoint({"build", "requests", "rich", "semver", "tomlkit", "twine"})
+    assert f"publish -> {TASKS['publish'].name.title()} exactly the manifest's files" in done.stdout
+
+
+def test_git_sees_nothing_of_a_dry_run(shared: Path) -> None:
+    head = git(shared, "rev-parse", "HEAD")
+
+    done = nox(shared, "-s", "bump", "--", "--part", "minor", "--commit", "--dry-run")
+
+    assert done.returncode == 0
+    assert (git(shared, "rev-parse", "HEAD"), git(shared, "status", "--porcelain")) == (head, "")

@@ -1,0 +1,255 @@
+"""Builds, with a backend that lives in the tree: real hooks in real environments, and nothing from outside."""
+
+from __future__ import annotations
+
+import json
+import sys
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+from backends import in_tree
+from projects import repository, write
+from running import run
+
+from relnox import process
+from relnox.building.environments import find_installer, find_python
+from relnox.errors import Failed, Refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def workspace(root: Path, **needs: tuple[str, ...]) -> Path:
+    """Packages that need one another, each with its own backend, in independent versions."""
+    for name, requires in needs.items():
+        (root / name).mkdir(parents=True)
+        in_tree(root / name, name, requires=requires)
+    listed = ", ".join(f'"{name}"' for name in needs)
+    write(root, {"pyproject.toml": f'[tool.relnox]\npackages = [{listed}]\nversions = "independent"\n'})
+    return root
+
+
+def archives(root: Path) -> list[str]:
+    return sorted(path.name for path in (root / "dist").iterdir() if path.suffix in (".whl", ".gz"))
+
+
+def test_a_build_writes_archives_and_both_manifests(tmp_path: Path) -> None:
+    # S3.03, S3.04
+    root = tmp_path / "home"
+    root.mkdir()
+    repository(in_tree(root))
+    ran = run(root, "relnox", "build-all")
+    assert ran.code == 0, ran.text
+    assert archives(root) == ["home-1.0-py3-none-any.whl", "home-1.0.tar.gz"]
+    manifest = json.loads((root / "dist/manifest.json").read_text())
+    text = (root / "dist/BUILD_MANIFEST.txt").read_text()
+    for entry in manifest["artifacts"]:
+        assert entry["name"] in text
+        assert entry["hashes"]["sha256"] in text
+        assert (root / "dist" / entry["path"]).stat().st_size == entry["size"]
+    assert [path.name for path in (root / "dist").iterdir() if path.name.startswith(".")] == []
+
+
+def test_the_wheel_is_built_from_the_sdist(tmp_path: Path) -> None:
+    # S3.03: a file that the sdist lacks cannot reach the wheel.
+    in_tree(tmp_path, hook="assert not pathlib.Path('untracked.txt').exists(), 'built from the tree'")
+    (tmp_path / "untracked.txt").write_text("")
+    ran = run(tmp_path, "relnox", "build-all")
+    assert ran.code == 0, ran.text
+
+
+def test_what_needs_another_is_built_after_it(tmp_path: Path) -> None:
+    root = workspace(tmp_path, zeta=(), alpha=("zeta",), middle=("alpha>=1",))
+    ran = run(root, "relnox", "build-all", "--dry-run", "--plan", "plan.json")
+    assert ran.code == 0, ran.text
+    keys = [step["title"].split()[1] for step in json.loads((root / "plan.json").read_text())["steps"]][:3]
+    assert keys == ["zeta", "alpha", "middle"]
+
+
+def test_a_circle_is_told_before_anything_is_built(tmp_path: Path) -> None:
+    # F72
+    root = workspace(tmp_path, a=("b",), b=("c",), c=("a",))
+    ran = run(root, "relnox", "build-all")
+    assert ran.code == 1, ran.text
+    assert "in a circle: " in ran.err
+    assert not (root / "dist").exists()
+
+
+def test_a_failing_backend_shows_its_last_lines_and_leaves_nothing(tmp_path: Path) -> None:
+    # F32
+    in_tree(tmp_path, hook="print('the last words'); sys.exit(3)")
+    ran = run(tmp_path, "relnox", "build-all")
+    assert ran.code == 2, ran.text
+    assert "home: the wheel cannot be built" in ran.err
+    assert "| the last words" in ran.err
+    assert list((tmp_path / "dist").iterdir()) == []
+
+
+def test_continue_on_error_builds_the_rest_but_writes_no_manifest(tmp_path: Path) -> None:
+    # S3.03: an incomplete set is never taken for a complete one.
+    root = workspace(tmp_path, bad=(), good=())
+    in_tree(root / "bad", "bad", hook="sys.exit(1)")
+    stopped = run(root, "relnox", "build-all")
+    assert stopped.code == 2
+    assert archives(root) == []
+    went_on = run(root, "relnox", "build-all", "--continue-on-error")
+    assert went_on.code == 2
+    assert archives(root) == ["good-1.0-py3-none-any.whl", "good-1.0.tar.gz"]
+    assert not (root / "dist/manifest.json").exists()
+
+
+def test_another_version_than_planned_is_refused(tmp_path: Path) -> None:
+    # F33: what the backend makes is held against pyproject.toml.
+    in_tree(tmp_path, version="1.0", says="2.0")
+    ran = run(tmp_path, "relnox", "build-all")
+    assert ran.code == 2, ran.text
+    assert "its version is 2.0, but 1.0 was planned" in ran.err
+    assert archives(tmp_path) == []
+
+
+def test_no_credential_reaches_the_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # F45
+    canaries = ("PYPI_TOKEN", "TWINE_PASSWORD", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "MY_SECRET", "UV_PUBLISH_TOKEN")
+    for name in canaries:
+        monkeypatch.setenv(name, "canary-4711")
+    leak = tmp_path / "seen"
+    in_tree(tmp_path, hook=f"pathlib.Path({str(leak)!r}).write_text(repr(dict(os.environ)))")
+    ran = run(tmp_path, "relnox", "build-all", "--verbose")
+    assert ran.code == 0, ran.text
+    assert "canary-4711" not in leak.read_text()
+    assert "PATH" in leak.read_text()
+    assert "canary-4711" not in ran.text
+
+
+def test_the_clock_of_a_build_is_the_commits(tmp_path: Path) -> None:
+    # F36
+    root = tmp_path / "home"
+    root.mkdir()
+    seen = tmp_path / "epoch"
+    repository(in_tree(root, hook=f"pathlib.Path({str(seen)!r}).write_text(os.environ['SOURCE_DATE_EPOCH'])"))
+    assert run(root, "relnox", "build-all").code == 0
+    committed = process.run(["git", "log", "-1", "--format=%ct"], cwd=root).output.strip()
+    assert seen.read_text() == committed
+
+
+def test_clean_removes_earlier_archives_and_leaves_foreign_files(tmp_path: Path) -> None:
+    # F31
+    in_tree(tmp_path)
+    (tmp_path / "dist").mkdir()
+    for name in ("old-0.1-py3-none-any.whl", "notes.md"):
+        (tmp_path / "dist" / name).write_text("x")
+    ran = run(tmp_path, "relnox", "build-all", "--clean")
+    assert ran.code == 0, ran.text
+    assert not (tmp_path / "dist/old-0.1-py3-none-any.whl").exists()
+    assert (tmp_path / "dist/notes.md").exists()
+    assert "left alone in dist, not an archive: notes.md" in ran.err
+
+
+def test_the_configured_tests_run_on_the_built_wheel(tmp_path: Path) -> None:
+    # S3.12
+    in_tree(tmp_path)
+    with (tmp_path / "pyproject.toml").open("a") as out:
+        out.write(
+            "\n[tool.relnox.test]\n"
+            'command = ["python", "-I", "-c", "import home, os; assert \'site-packages\' in home.__file__; '
+            "print(os.environ['GREETING'], home.name)\"]\n"
+            'env = { GREETING = "hello" }\n'
+        )
+    ran = run(tmp_path, "relnox", "build-all", "--test", "--verbose")
+    assert ran.code == 0, ran.text
+    assert "| hello home" in ran.err
+    in_tree(tmp_path)
+    missing = run(tmp_path, "relnox", "build-all", "--test")
+    assert missing.code == 1, missing.text
+    assert "no tests are configured" in missing.err
+
+
+def test_failing_tests_stop_the_build_before_the_manifest(tmp_path: Path) -> None:
+    in_tree(tmp_path)
+    with (tmp_path / "pyproject.toml").open("a") as out:
+        out.write('\n[tool.relnox.test]\ncommand = ["python", "-c", "raise SystemExit(\'not today\')"]\n')
+    ran = run(tmp_path, "relnox", "build-all", "--test")
+    assert ran.code == 2, ran.text
+    assert "| not today" in ran.err
+    assert not (tmp_path / "dist/manifest.json").exists()
+
+
+def test_strict_takes_warnings_for_errors(tmp_path: Path) -> None:
+    # A wheel without description passes twine check with a warning, and not under --strict.
+    in_tree(tmp_path)
+    assert run(tmp_path, "relnox", "build-all").code == 0
+    ran = run(tmp_path, "relnox", "build-all", "--strict")
+    assert ran.code == 2, ran.text
+    assert "twine check" in ran.err
+
+
+def test_a_package_that_does_not_import_is_found_out(tmp_path: Path) -> None:
+    # S3.11
+    in_tree(tmp_path, code="import a_module_that_is_nowhere\n")
+    assert run(tmp_path, "relnox", "build-all").code == 0
+    ran = run(tmp_path, "relnox", "publish-test", "--index", "embedded")
+    assert ran.code == 2, ran.text
+    assert "import home fails: ModuleNotFoundError: No module named 'a_module_that_is_nowhere'" in ran.err
+
+
+def test_a_module_of_another_version_is_found_out(tmp_path: Path) -> None:
+    # S2.04: `__version__` equals the release.
+    in_tree(tmp_path, code="__version__ = '0.9'\n")
+    assert run(tmp_path, "relnox", "build-all").code == 0
+    ran = run(tmp_path, "relnox", "publish-test", "--index", "embedded")
+    assert ran.code == 2, ran.text
+    assert "home.__version__ is '0.9', but the release is 1.0" in ran.err
+
+
+def test_a_missing_python_is_a_failure_and_never_a_skip(tmp_path: Path) -> None:
+    in_tree(tmp_path)
+    assert run(tmp_path, "relnox", "build-all").code == 0
+    assert run(tmp_path, "relnox", "publish-test", "--index", "embedded", "--no-verify").code == 0
+    ran = run(tmp_path, "relnox", "verify-install", "--index", "embedded", "--python", "3.99")
+    assert ran.code == 1, ran.text
+    assert "no working Python 3.99" in ran.err
+
+
+def test_the_index_is_never_shown_to_the_installer(tmp_path: Path) -> None:
+    # F27: no way out is open here, so what is installed came from the files that were compared.
+    in_tree(tmp_path)
+    assert run(tmp_path, "relnox", "build-all").code == 0
+    ran = run(tmp_path, "relnox", "publish-test", "--index", "embedded")
+    assert ran.code == 0, ran.text
+    assert "home 1.0, requirements hold" in ran.err
+
+
+def test_an_interpreter_is_proven_by_running_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The shim of an inactive version is on PATH and answers with an error.
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert process.run(
+        [find_python(version), "-c", "import sys; print(*sys.version_info[:2], sep='.')"]
+    ).output == (f"{version}\n")
+    shim = tmp_path / "python3.99"
+    shim.write_text("#!/bin/sh\necho 'not installed' >&2\nexit 127\n")
+    shim.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(Refused, match=r"no working Python 3\.99"):
+        find_python("3.99")
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_an_environment_has_nothing_but_what_is_installed(installer: str, tmp_path: Path) -> None:
+    made = find_installer(installer).create(tmp_path / "env", find_python(""), env=process.clean_environment({}))
+    listed = process.run(
+        [made.python, "-I", "-c", "import importlib.metadata as m; print(list(m.distributions()))"]
+    )
+    assert listed.output == "[]\n"
+
+
+def test_a_program_that_is_not_there_is_told() -> None:
+    with pytest.raises(Failed, match="no-such-program cannot be run"):
+        process.run(["no-such-program"])
+
+
+def test_a_wheel_of_the_build_is_a_sound_zip(tmp_path: Path) -> None:
+    in_tree(tmp_path)
+    assert run(tmp_path, "relnox", "build-all").code == 0
+    with zipfile.ZipFile(tmp_path / "dist/home-1.0-py3-none-any.whl") as wheel:
+        assert wheel.testzip() is None

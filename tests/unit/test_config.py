@@ -1,0 +1,253 @@
+"""`[tool.relnox]`: what is taken, what is refused, and a JSON schema that says the same."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.metadata import entry_points
+from textwrap import dedent
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]  # it ships no types
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relnox.commands import TASKS, json_schema, option_tables
+from relnox.core.config import OPTION_TABLES, Config, IndexConfig, config_table
+from relnox.errors import Refused
+
+TABLE = config_table(option_tables())
+SCHEMA = json_schema()
+VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
+
+EVERYTHING = """
+    packages = ["libs/*"]
+    exclude = ["libs/old"]
+    versions = "independent"
+    scheme = "calver"
+    calver-format = "YYYY.MINOR"
+    prerelease-start = 1
+    tag-format = "{name}-v{version}"
+    tag-names = { "Acme.Core" = "core" }
+    branch = "trunk"
+    remote = "upstream"
+    constraints = "always"
+    commit-message = "Release {packages}"
+    trusted-index = "https://index.example.invalid/simple/"
+
+    [indexes.house]
+    upload = "https://index.example.invalid/upload/"
+    simple = "https://index.example.invalid/simple/"
+    production = false
+
+    [test]
+    command = ["python", "-m", "pytest"]
+    requires = ["pytest"]
+    env = { COLOUR = "none" }
+
+    [bump]
+    commit = true
+
+    [build]
+    output = "artefacts"
+    installer = "pip"
+
+    [verify]
+    python = ["3.12"]
+    wait = 30
+    smoke = { acme_core = ["acme_core.greet()"] }
+    modules = { Acme-Core = ["acme_core"] }
+    """
+
+REFUSED = (
+    ("brnch = 'main'", "tool.relnox has no key 'brnch'", "did you mean branch?"),
+    ("branch = 1", "tool.relnox.branch = 1 is not a string", "write a string there"),
+    ("packages = 'libs/*'", "tool.relnox.packages = 'libs/*' is not a list of strings", None),
+    ("packages = ['libs/*', 1]", "tool.relnox.packages[1] = 1 is not a string", None),
+    ("scheme = 'semvr'", 'tool.relnox.scheme = "semvr" is none of pep440, semver, calver', "did you mean semver?"),
+    ("prerelease-start = 2", "tool.relnox.prerelease-start = 2 is more than 1", "use a number from 0 to 1"),
+    ("prerelease-start = -1", "tool.relnox.prerelease-start = -1 is not a whole number", None),
+    ("prerelease-start = true", "tool.relnox.prerelease-start = True is not a whole number", None),
+    ("tag-names = ['core']", "tool.relnox.tag-names = ['core'] is not a table", None),
+    ("[indexes.house]\nupload = 'x'", "tool.relnox.indexes.house lacks the key 'simple'", None),
+    ("indexes.house = 'x'", "tool.relnox.indexes.house = 'x' is not a table", None),
+    ("test.command = 'pytest'", "tool.relnox.test.command = 'pytest' is not a list of strings", None),
+    (
+        "bump.force = true",
+        "tool.relnox.bump.force cannot be set in a file: it counts on the command line only",
+        None,
+    ),
+    ("build.strict = 'yes'", "tool.relnox.build.strict = 'yes' is not true or false", None),
+    ("publish.strict = true", "tool.relnox.publish has no key 'strict'", None),
+    ("verify.smoke.core = 'x()'", "tool.relnox.verify.smoke.core = 'x()' is not a list of strings", None),
+)
+
+
+def read(text: str) -> dict[str, Any]:
+    return tomllib.loads(dedent(text))
+
+
+def accepted(data: object) -> bool:
+    """Whether relnox takes it."""
+    try:
+        Config.parse(data, TABLE)
+    except Refused:
+        return False
+    return True
+
+
+def test_a_project_that_says_nothing_has_the_defaults() -> None:
+    assert Config.parse({}, TABLE) == Config()
+
+
+def test_everything_that_can_be_said() -> None:
+    config = Config.parse(read(EVERYTHING), TABLE)
+
+    assert (config.packages, config.exclude) == (("libs/*",), ("libs/old",))
+    assert (config.versions, config.scheme, config.calver_format) == ("independent", "calver", "YYYY.MINOR")
+    assert (config.prerelease_start, config.tag_format) == (1, "{name}-v{version}")
+    assert (config.branch, config.remote, config.constraints) == ("trunk", "upstream", "always")
+    assert config.commit_message == "Release {packages}"
+    assert config.trusted_index == "https://index.example.invalid/simple/"
+    assert config.indexes == {
+        "house": IndexConfig(
+            upload="https://index.example.invalid/upload/",
+            simple="https://index.example.invalid/simple/",
+            production=False,
+        )
+    }
+    assert (config.test.command, config.test.requires) == (("python", "-m", "pytest"), ("pytest",))
+    assert config.test.env == {"COLOUR": "none"}
+
+
+def test_every_key_is_said_above() -> None:
+    said = read(EVERYTHING).keys()
+
+    assert TABLE.keys.keys() - said == {"status", "publish", "rehearse"}
+
+
+def test_packages_are_found_by_any_spelling_of_their_name() -> None:
+    config = Config.parse(read(EVERYTHING), TABLE)
+
+    assert config.tag_names == {"acme-core": "core"}
+    assert config.verify.smoke == {"acme-core": ("acme_core.greet()",)}
+    assert config.verify.modules == {"acme-core": ("acme_core",)}
+
+
+def test_tables_of_tasks_are_kept_for_their_options() -> None:
+    config = Config.parse(read(EVERYTHING), TABLE)
+
+    assert config.options == {
+        "bump": {"commit": True},
+        "build": {"output": "artefacts", "installer": "pip"},
+        "verify": {"python": ("3.12",), "wait": 30},
+    }
+
+
+def test_parsing_leaves_what_it_was_given_alone() -> None:
+    data = read(EVERYTHING)
+
+    Config.parse(data, TABLE)
+
+    assert data == read(EVERYTHING)
+
+
+def test_an_index_is_for_good_unless_it_says_otherwise() -> None:
+    data = {"indexes": {"house": {"upload": "u", "simple": "s"}}}
+
+    assert Config.parse(data, TABLE).indexes["house"].production is True
+
+
+@pytest.mark.parametrize(("text", "message", "hint"), REFUSED)
+def test_what_is_wrong_is_named(text: str, message: str, hint: str | None) -> None:
+    with pytest.raises(Refused) as refused:
+        Config.parse(read(text), TABLE)
+    assert refused.value.message == message
+    assert refused.value.hint
+    assert hint is None or refused.value.hint == hint
+
+
+def test_the_table_itself_may_be_wrong() -> None:
+    with pytest.raises(Refused, match=r"tool\.relnox = 'on' is not a table"):
+        Config.parse("on", TABLE)
+
+
+def test_every_task_has_its_table() -> None:
+    assert {task.table for task in TASKS.values()} == set(OPTION_TABLES) == set(option_tables())
+
+
+# the JSON schema
+
+
+def test_the_schema_is_one() -> None:
+    jsonschema.Draft7Validator.check_schema(SCHEMA)
+    assert SCHEMA["$schema"] == jsonschema.Draft7Validator.META_SCHEMA["$schema"]
+
+
+def test_validate_pyproject_finds_the_schema() -> None:
+    (entry,) = entry_points(group="validate_pyproject.tool_schema", name="relnox")
+
+    assert entry.load()("relnox") == SCHEMA
+
+
+def test_everything_in_the_schema_is_explained() -> None:
+    def unexplained(schema: dict[str, Any], where: str) -> list[str]:
+        inner = schema.get("properties", {}) | {
+            name: schema[name] for name in ("items", "additionalProperties") if isinstance(schema.get(name), dict)
+        }
+        missing = [] if schema.get("description") else [where]
+        return missing + [each for name, kind in inner.items() for each in unexplained(kind, f"{where}.{name}")]
+
+    assert unexplained(SCHEMA, "tool.relnox") == []
+
+
+def test_the_schema_takes_everything_that_can_be_said() -> None:
+    VALIDATOR.validate(read(EVERYTHING))
+
+
+@pytest.mark.parametrize("text", [text for text, _, _ in REFUSED])
+def test_the_schema_refuses_what_relnox_refuses(text: str) -> None:
+    assert not VALIDATOR.is_valid(read(text))
+
+
+ANY_VALUE = st.recursive(
+    # A float that is a whole number is an integer to JSON Schema, and to TOML it is not.
+    st.none() | st.booleans() | st.integers(-2, 3) | st.floats(0.1, 0.9) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+def near(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+    """Values that a schema describes, with something else in their place now and then."""
+    match schema["type"]:
+        case "object":
+            named = {name: near(kind) for name, kind in schema.get("properties", {}).items()}
+            free = schema["additionalProperties"]
+            names = st.sampled_from([*named, "other"])
+            of: st.SearchStrategy[Any] = (
+                st.dictionaries(st.text("ab-", min_size=1, max_size=3), near(free), max_size=2)
+                if free
+                else st.lists(names, unique=True, max_size=3).flatmap(
+                    lambda chosen: st.fixed_dictionaries({name: named.get(name, ANY_VALUE) for name in chosen})
+                )
+            )
+        case "array":
+            of = st.lists(near(schema["items"]), max_size=2)
+        case "string":
+            of = st.sampled_from(schema["enum"]) if "enum" in schema else st.text(max_size=3)
+        case "boolean":
+            of = st.booleans()
+        case _:
+            of = st.integers(0, schema.get("maximum", 5))
+    return st.integers(0, 19).flatmap(lambda chance: ANY_VALUE if chance == 0 else of)
+
+
+@given(near(SCHEMA))
+def test_the_schema_and_relnox_agree(data: object) -> None:
+    assert VALIDATOR.is_valid(data) is accepted(data)
+
+
+@given(ANY_VALUE)
+def test_the_schema_and_relnox_agree_on_anything(data: object) -> None:
+    assert VALIDATOR.is_valid(data) is accepted(data)

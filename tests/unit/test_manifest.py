@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.version import Version
+
+from relnox.core.manifest import Distribution, Manifest
+from relnox.errors import Refused
+
+DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64)
+PACKAGES = st.sampled_from(["core", "a-b", "name-space-x1"])
+DISTRIBUTIONS = st.builds(
+    Distribution,
+    package=PACKAGES,
+    version=st.sampled_from(["1.0", "1!2.0rc1", "2026.11.post1", "0.1.dev3+g1234"]).map(Version),
+    filename=st.from_regex(r"[A-Za-z0-9_]{1,8}-[0-9.]{1,5}(\.tar\.gz|-py3-none-any\.whl)", fullmatch=True),
+    kind=st.sampled_from(["sdist", "wheel"]),
+    size=st.integers(0, 2**40),
+    sha256=DIGESTS,
+    blake2b_256=DIGESTS,
+)
+MANIFESTS = st.builds(
+    Manifest,
+    distributions=st.lists(DISTRIBUTIONS, max_size=5, unique_by=lambda file: file.filename).map(tuple),
+    commit=st.none() | st.text("0123456789abcdef", min_size=40, max_size=40),
+    dirty=st.booleans(),
+    time=st.just("2026-11-21T04:00:00+00:00"),
+    needs=st.dictionaries(PACKAGES, st.lists(PACKAGES).map(tuple)).map(lambda needs: tuple(needs.items())),
+)
+
+
+def distribution(filename: str = "core-1.0.tar.gz", package: str = "core") -> Distribution:
+    return Distribution(
+        package=package,
+        version=Version("1.0"),
+        filename=filename,
+        kind="wheel" if filename.endswith(".whl") else "sdist",
+        size=12345,
+        sha256="a" * 64,
+        blake2b_256="b" * 64,
+    )
+
+
+def manifest(*files: Distribution) -> Manifest:
+    return Manifest(
+        distributions=files or (distribution(),),
+        commit="c" * 40,
+        dirty=False,
+        time="2026-11-21T04:00:00+00:00",
+        needs=(("core", ()), ("top", ("core",))),
+    )
+
+
+@given(MANIFESTS)
+def test_a_manifest_reads_back_as_written(written: Manifest) -> None:
+    assert Manifest.from_json(written.to_json(), where="dist/manifest.json") == written
+
+
+def test_the_record_is_also_what_build_reports() -> None:
+    # The keys of `python -m build --report` (build 1.6), and relnox's own beside them.
+    document = json.loads(manifest().to_json())
+    assert document["version"] == "1.0"
+    (artifact,) = document["artifacts"]
+    build_says = {key: artifact[key] for key in ("name", "path", "kind", "size")}
+    assert build_says == {
+        "name": "core-1.0.tar.gz",
+        "path": "core-1.0.tar.gz",
+        "kind": "sdist",
+        "size": 12345,
+    }
+    assert artifact["hashes"]["sha256"] == "a" * 64
+    assert artifact["hashes"]["blake2b_256"] == "b" * 64
+
+
+def test_the_spelling_for_people_tells_everything() -> None:
+    text = manifest(distribution(), distribution("core-1.0-py3-none-any.whl")).to_text()
+    assert text.splitlines() == [
+        f"Built 2026-11-21T04:00:00+00:00 from {'c' * 40}",
+        "",
+        "core 1.0",
+        "  core-1.0.tar.gz  (sdist, 12,345 bytes)",
+        f"    sha256      {'a' * 64}",
+        f"    blake2b-256 {'b' * 64}",
+        "  core-1.0-py3-none-any.whl  (wheel, 12,345 bytes)",
+        f"    sha256      {'a' * 64}",
+        f"    blake2b-256 {'b' * 64}",
+    ]
+
+
+def test_a_manifest_of_some_packages() -> None:
+    both = manifest(distribution(), distribution("top-1.0.tar.gz", "top"))
+    assert both.packages == ("core", "top")
+    only = both.only(frozenset({"top"}))
+    assert only.packages == ("top",)
+    assert only.needs == (("top", ("core",)),)
+    assert only.version("top") == Version("1.0")
+    assert both.of("core") == (distribution(),)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "../core-1.0.tar.gz",
+        "/etc/passwd",
+        "a/b.whl",
+        "..\\b.whl",
+        "C:b.whl",
+        "a\0.whl",
+        "core-1.0.whl\n",
+        "--repository",
+        7,
+        None,
+    ],
+)
+def test_a_name_that_is_no_plain_file_name_is_refused(name: object) -> None:
+    document = json.loads(manifest().to_json())
+    document["artifacts"][0]["name"] = name
+    with pytest.raises(Refused, match=r"somewhere\.json is not a manifest that relnox wrote"):
+        Manifest.from_json(json.dumps(document), where="somewhere.json")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("kind", "egg"),
+        ("size", "12"),
+        ("size", -1),
+        ("size", True),
+        ("package", "../core"),
+        ("package", "Core"),
+        ("package_version", "one"),
+        ("hashes", {"sha256": "a" * 64}),
+        ("hashes", {"sha256": "", "blake2b_256": "b" * 64}),
+        ("hashes", {"sha256": "a" * 64, "blake2b_256": "../" + "b" * 61}),
+    ],
+)
+def test_an_entry_that_cannot_be_right_is_refused(key: str, value: Any) -> None:
+    document = json.loads(manifest().to_json())
+    document["artifacts"][0][key] = value
+    with pytest.raises(Refused):
+        Manifest.from_json(json.dumps(document), where="dist/manifest.json")
+
+
+def test_two_entries_of_one_file_are_refused() -> None:
+    document = json.loads(manifest().to_json())
+    document["artifacts"] *= 2
+    with pytest.raises(Refused, match=r"core-1\.0\.tar\.gz is there twice"):
+        Manifest.from_json(json.dumps(document), where="dist/manifest.json")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "null", "{}", '{"version": "1.0", "artifacts": []}', '{"artifacts": [3]}', "{" * 9, "[" * 100_000],
+    ids=range(8),
+)
+def test_what_is_no_manifest_is_refused_and_says_how_to_make_one(text: str) -> None:
+    with pytest.raises(Refused) as caught:
+        Manifest.from_json(text, where="dist/manifest.json")
+    assert "dist/manifest.json" in caught.value.message
+    assert caught.value.hint == "build again: nox -s build-all"
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: (
+            st.lists(inner)
+            | st.dictionaries(st.sampled_from(["artifacts", "name", "hashes", "needs", "time"]), inner)
+        ),
+    )
+)
+def test_no_document_makes_reading_raise_anything_else(document: Any) -> None:
+    with pytest.raises(Refused):
+        Manifest.from_json(json.dumps(document), where="x")

@@ -1,0 +1,254 @@
+"""Options: declared once, merged sparsely, and each value knows where it came from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relnox.commands import TASKS, load
+from relnox.core.options import CommonOptions, Given, file_table, from_text, option, options_of, resolve
+from relnox.errors import Refused
+
+if TYPE_CHECKING:
+    from relnox.core.options import Value
+
+
+class Options(CommonOptions):
+    """One option of each kind."""
+
+    colour: str = option("red", "A colour.", choices=("red", "green", "blue"), metavar="COLOUR")
+    folder: str | None = option(None, "A folder.", metavar="DIR")
+    count: int = option(3, "How many.")
+    loud: bool = option(False, "Whether to shout.")
+    quick: bool = option(True, "Whether to hurry.")
+    name: tuple[str, ...] = option((), "Names.")
+    consent: bool = option(False, "Whether it is meant.", anywhere=False)
+
+
+BY_NAME = {each.name: each for each in options_of(Options)}
+OWN = ("colour", "folder", "count", "loud", "quick", "name", "consent")
+COMMON = ("dry_run", "plan", "report", "reporter", "verbose", "project")
+
+
+def resolved(**given: Any) -> tuple[Options, dict[str, Given]]:
+    told: dict[str, Any] = {"command_line": {}, "environment": {}, "file": {}} | given
+    return resolve(Options, table="paint", **told)
+
+
+def test_a_tasks_own_options_come_before_those_of_every_task() -> None:
+    assert tuple(BY_NAME) == OWN + COMMON
+    assert tuple(each.name for each in options_of(CommonOptions)) == COMMON
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "flag", "negative", "environment"),
+    [
+        ("colour", str, "--colour", None, "RELNOX_COLOUR"),
+        ("folder", str, "--folder", None, "RELNOX_FOLDER"),
+        ("count", int, "--count", None, "RELNOX_COUNT"),
+        ("loud", bool, "--loud", "--no-loud", "RELNOX_LOUD"),
+        ("quick", bool, "--quick", "--no-quick", "RELNOX_QUICK"),
+        ("name", tuple, "--name", None, "RELNOX_NAME"),
+        # Nothing but its own flag could have switched it on.
+        ("consent", bool, "--consent", None, "RELNOX_CONSENT"),
+        ("dry_run", bool, "--dry-run", None, "RELNOX_DRY_RUN"),
+    ],
+)
+def test_an_option_knows_its_names(
+    name: str, kind: type, flag: str, negative: str | None, environment: str
+) -> None:
+    each = BY_NAME[name]
+    assert (each.kind, each.flag, each.negative, each.environment) == (kind, flag, negative, environment)
+
+
+def test_options_are_values() -> None:
+    assert Options() == Options(count=3)
+    assert Options(count=4) != Options()
+    assert hash(Options(name=("a",))) == hash(Options(name=("a",)))
+    assert Options(loud=True).loud is True
+    assert Options().colour == "red"
+    assert dict(Options(count=4))["count"] == 4
+    assert repr(Options()).startswith("Options(colour='red', folder=None, count=3, ")
+
+
+def test_options_are_read_never_set() -> None:
+    options: Any = Options()
+    with pytest.raises(AttributeError, match="count is read, never set"):
+        options.count = 4
+
+
+def test_options_that_are_not_declared_are_a_bug() -> None:
+    with pytest.raises(TypeError, match="Options has no option volume"):
+        Options(volume=11)
+
+
+def test_nothing_given_is_all_defaults() -> None:
+    options, given = resolved()
+
+    assert options == Options()
+    assert {each.origin for each in given.values()} == {"default"}
+
+
+def test_each_value_knows_where_it_came_from() -> None:
+    options, given = resolved(
+        file={"colour": "green", "count": 5, "loud": True, "quick": False},
+        environment={"RELNOX_COUNT": "7", "RELNOX_LOUD": "off", "RELNOX_NAME": "a, b c", "HOME": "elsewhere"},
+        command_line={"loud": True, "consent": True},
+    )
+
+    assert options == Options(colour="green", count=7, loud=True, quick=False, name=("a", "b", "c"), consent=True)
+    assert given["colour"] == Given("green", "[tool.relnox.paint] colour")
+    assert given["count"] == Given(7, "RELNOX_COUNT")
+    assert given["loud"] == Given(True, "command line")
+    assert given["quick"] == Given(False, "[tool.relnox.paint] quick")
+    assert given["name"] == Given(("a", "b", "c"), "RELNOX_NAME")
+    assert given["folder"] == Given(None, "default")
+
+
+@given(
+    command_line=st.none() | st.booleans(),
+    environment=st.none() | st.booleans(),
+    file=st.none() | st.booleans(),
+)
+def test_the_nearest_source_that_says_something_wins(
+    *, command_line: bool | None, environment: bool | None, file: bool | None
+) -> None:
+    options, given = resolved(
+        command_line={} if command_line is None else {"quick": command_line},
+        environment={} if environment is None else {"RELNOX_QUICK": str(environment)},
+        file={} if file is None else {"quick": file},
+    )
+
+    sources = {"command line": command_line, "RELNOX_QUICK": environment, "[tool.relnox.paint] quick": file}
+    origin, value = next(((name, said) for name, said in sources.items() if said is not None), ("default", True))
+    assert (options.quick, given["quick"]) == (value, Given(value, origin))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1", True), ("TRUE", True), ("yes", True), ("On", True), ("0", False), ("no", False), ("", False)],
+)
+def test_a_variable_may_be_a_switch(text: str, value: object) -> None:
+    assert resolved(environment={"RELNOX_LOUD": text})[0].loud is value
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message", "hint"),
+    [
+        ("RELNOX_LOUD", "maybe", "RELNOX_LOUD=maybe is neither true nor false", "write 1 or 0"),
+        ("RELNOX_COUNT", "-1", "RELNOX_COUNT = '-1' is not a whole number", "write a number"),
+        (
+            "RELNOX_COLOUR",
+            "gren",
+            'RELNOX_COLOUR = "gren" is none of red, green, blue',
+            "did you mean green?",
+        ),
+        (
+            "RELNOX_CONSENT",
+            "1",
+            "RELNOX_CONSENT is set, but --consent counts on the command line only",
+            "unset RELNOX_CONSENT and write --consent out where it is meant",
+        ),
+        # That it would agree with the default does not make it heard.
+        (
+            "RELNOX_CONSENT",
+            "0",
+            "RELNOX_CONSENT is set, but --consent counts on the command line only",
+            "unset RELNOX_CONSENT and write --consent out where it is meant",
+        ),
+    ],
+)
+def test_a_wrong_variable_is_refused(variable: str, value: str, message: str, hint: str) -> None:
+    with pytest.raises(Refused) as refused:
+        resolved(environment={variable: value})
+    assert (refused.value.message, refused.value.hint) == (message, hint)
+
+
+def test_a_variable_that_the_command_line_overrides_is_not_read() -> None:
+    options, _ = resolved(command_line={"count": 1}, environment={"RELNOX_COUNT": "many"})
+
+    assert options.count == 1
+
+
+@given(st.integers(min_value=0))
+def test_whole_numbers_are_read(number: int) -> None:
+    assert from_text(BY_NAME["count"], str(number), "--count") == number
+
+
+@given(st.text().filter(lambda text: not text.isdecimal()))
+def test_what_is_no_whole_number_is_refused(text: str) -> None:
+    with pytest.raises(Refused, match="is not a whole number"):
+        from_text(BY_NAME["count"], text, "--count")
+
+
+@given(st.text())
+def test_text_without_choices_is_taken_as_it_is(text: str) -> None:
+    assert from_text(BY_NAME["folder"], text, "--folder") == text
+    assert from_text(BY_NAME["name"], text, "--name") == text
+
+
+def test_a_files_table_has_what_a_file_may_set() -> None:
+    table = file_table(Options)
+
+    assert set(table.keys) == {
+        "colour",
+        "folder",
+        "count",
+        "loud",
+        "quick",
+        "name",
+        "report",
+        "reporter",
+        "verbose",
+    }
+    assert set(table.elsewhere) == {"consent", "dry-run", "plan", "project"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("colour", "gren", 'tool.relnox.paint.colour = "gren" is none of red, green, blue'),
+        ("count", True, "tool.relnox.paint.count = True is not a whole number"),
+        ("loud", 1, "tool.relnox.paint.loud = 1 is not true or false"),
+        ("name", "a", "tool.relnox.paint.name = 'a' is not a list of strings"),
+        ("consent", True, "tool.relnox.paint.consent cannot be set in a file: it counts on the command line only"),
+        ("colours", "red", "tool.relnox.paint has no key 'colours'"),
+    ],
+)
+def test_a_files_table_checks_by_the_same_declaration(key: str, value: object, message: str) -> None:
+    with pytest.raises(Refused) as refused:
+        file_table(Options).check({key: value}, "tool.relnox.paint")
+    assert refused.value.message == message
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_what_chooses_or_consents_is_the_command_lines(task: str) -> None:
+    reserved = {"index", "package", "yes", "force", "to", "part", "pre", "allow_lower", "all", "clear", "abort"}
+    reserved |= {"dry_run", "plan", "project"}
+
+    settable = {each.name for each in options_of(load(task).Options) if each.anywhere}
+    assert settable.isdisjoint(reserved)
+
+
+@pytest.mark.parametrize("task", [*TASKS, "init"])
+def test_every_declaration_is_sound(task: str) -> None:
+    declared = options_of(load(task).Options)
+
+    assert len({each.name for each in declared}) == len(declared)
+    spelled = [flag for each in declared for flag in (each.flag, each.negative) if flag]
+    assert len(set(spelled)) == len(spelled)
+    for each in declared:
+        value: Value = each.default
+        assert value is None or type(value) is each.kind
+        assert not each.choices or value is None or value in each.choices
+        assert each.help.endswith(".")
+
+
+def test_no_variable_can_be_taken_for_a_credential() -> None:
+    variables = {each.environment for task in TASKS for each in options_of(load(task).Options)}
+
+    # RELNOX_<INDEX>_TOKEN and its like are names of secrets.
+    assert not {name for name in variables if name.endswith(("_TOKEN", "_PASSWORD", "_USERNAME"))}

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from relnox.core.plan import Plan, Refusal, Table
+from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push, Tag
+from relnox.errors import ExitCode
+
+
+def plan() -> Plan:
+    edits = (
+        Edit(file="pyproject.toml", before=b'version = "1.0"\n', after=b'version = "1.1"\n'),
+        Edit(file="datei-\xfc.bin", before=b"\xff\xfe", after=None),
+    )
+    return Plan(
+        task="bump",
+        steps=(
+            EditFiles(edits=edits),
+            Commit(message="Release 1.1\n\nWith a body", edits=edits),
+            CreateTags(tags=(Tag(name="v1.1", message="Release 1.1"),)),
+            Push(to="origin", branch="main", tags=("v1.1",)),
+        ),
+        notes=("a note",),
+        refusals=(Refusal(message="a guard", hint="a remedy", exit_code=ExitCode.NEEDS_A_PERSON),),
+        tables=(Table(title="", columns=("package", "to"), rows=(("demo", "1.1"),)),),
+    )
+
+
+def test_equal_plans_have_equal_digests_and_bytes() -> None:
+    assert plan() is not plan()
+    assert plan().digest == plan().digest
+    assert plan().to_json() == plan().to_json()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"task": "build-all"},
+        {"steps": plan().steps[:-1]},
+        {"steps": plan().steps[::-1]},
+        {"notes": ()},
+        {"refusals": ()},
+        {"consent": "Really?"},
+        {"tables": ()},
+        {"continue_on_error": True},
+        {"steps": (replace(plan().steps[0], needs=("commit",)), *plan().steps[1:])},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_whatever_differs_changes_the_digest(change: dict[str, object]) -> None:
+    other = replace(plan(), **change)  # type: ignore[arg-type]  # every value is of its field's type
+    assert other.digest != plan().digest
+
+
+def test_one_byte_of_an_edit_changes_the_digest() -> None:
+    def with_after(after: bytes | None) -> str:
+        return Plan(task="bump", steps=(EditFiles(edits=(Edit(file="f", before=b"a", after=after),)),)).digest
+
+    assert len({with_after(after) for after in (b"a", b"b", b"", None, b"\xff")}) == 5
+
+
+def test_programs_read_what_each_step_will_do() -> None:
+    document = json.loads(plan().to_json())
+    assert document["digest"] == plan().digest
+    assert document["task"] == "bump"
+    assert [(step["kind"], step["title"], step["remote"]) for step in document["steps"]] == [
+        ("EditFiles", "edit pyproject.toml, datei-\xfc.bin", False),
+        ("Commit", "commit 'Release 1.1'", False),
+        ("CreateTags", "tag v1.1", False),
+        ("Push", "push main, v1.1 to origin, all or none", True),
+    ]
+    assert document["refusals"][0]["exit_code"] == 4
+    assert "\xfc" in plan().to_json()  # read by people, too: no escapes

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import json
+import types
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.version import Version
+
+from relnox.core import steps
+from relnox.core.manifest import Distribution
+from relnox.core.serialise import decode, encode
+from relnox.errors import ExitCode
+from relnox.source.edits import LocalStep, Pending
+
+KINDS: tuple[type[Any], ...] = get_args(steps.Step)
+
+TEXT = st.text(max_size=8)
+VERSIONS = st.sampled_from(["1.0", "1!2.0rc1", "0.1.dev3+g1234"]).map(Version)
+DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64)
+CONTENT = st.none() | st.binary(max_size=16) | st.sampled_from([b'version = "1"\r\n', b"\xef\xbb\xbf\xff"])
+st.register_type_strategy(Version, VERSIONS)
+st.register_type_strategy(str, TEXT)
+st.register_type_strategy(steps.Edit, st.builds(steps.Edit, file=TEXT, before=CONTENT, after=CONTENT))
+st.register_type_strategy(
+    steps.Stage,
+    st.builds(
+        steps.Stage,
+        task=TEXT,
+        options=st.lists(
+            st.tuples(TEXT, TEXT | st.booleans() | st.integers() | st.lists(TEXT).map(tuple)), max_size=3
+        ).map(tuple),
+        needs=st.lists(TEXT).map(tuple),
+    ),
+)
+
+
+def through_json(value: Any) -> Any:
+    return json.loads(json.dumps(encode(value)))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_kind_of_step_comes_back_as_it_was(kind: type[Any]) -> None:
+    @given(st.from_type(kind))
+    def comes_back(step: Any) -> None:
+        assert decode(kind, through_json(step)) == step
+        again = decode(steps.Step, through_json(step))
+        assert again == step
+        assert type(again) is kind
+
+    comes_back()
+
+
+@given(st.builds(Pending))
+def test_the_record_of_an_interrupted_bump_comes_back(pending: Pending) -> None:
+    assert decode(Pending, through_json(pending)) == pending
+    assert all(isinstance(step, LocalStep) for step in decode(Pending, through_json(pending)).steps)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(None, b""), (b"", None), (b"\xff\0", b"a\r\n"), (b'{"base64": "YQ=="}', b"base64")]
+)
+def test_no_file_an_empty_file_and_bytes_that_are_no_text_stay_apart(
+    before: bytes | None, after: bytes | None
+) -> None:
+    edit = steps.Edit(file="f", before=before, after=after)
+    assert decode(steps.Edit, through_json(edit)) == edit
+
+
+def test_a_yes_does_not_become_a_one() -> None:
+    stage = steps.Stage(task="t", options=(("a", True), ("b", 1), ("c", "1"), ("d", ("x",)), ("e", ())))
+    again = decode(steps.Stage, through_json(stage))
+    assert [type(value) for _, value in again.options] == [bool, int, str, tuple, tuple]
+
+
+def test_an_enumeration_is_its_value() -> None:
+    assert encode(ExitCode.PARTLY_PUBLIC) == 3
+    assert decode(ExitCode, 3) is ExitCode.PARTLY_PUBLIC
+
+
+def test_what_core_does_not_know_is_a_bug() -> None:
+    with pytest.raises(TypeError, match="set is no value of core"):
+        encode({"a"})
+    with pytest.raises(TypeError, match="type is no value of core"):
+        encode(steps.Tag)
+
+
+@dataclass(frozen=True)
+class Sample:
+    content: bytes
+    size: int
+    letter: Literal["a", "b"]
+    pair: tuple[str, int]
+    edits: tuple[steps.Edit, ...]
+    version: Version | None
+    code: ExitCode
+
+
+SAMPLE = Sample(
+    b"x", 1, "a", ("p", 2), (steps.Edit(file="f", before=None, after=b"y"),), Version("1.0"), ExitCode.DONE
+)
+NOTHING = object()
+
+
+def test_the_sample_is_sound() -> None:
+    assert decode(Sample, through_json(SAMPLE)) == SAMPLE
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("kind", "Other"),
+        ("letter", "c"),
+        ("letter", []),
+        ("content", 3),
+        ("content", None),
+        ("content", {"base64": "?"}),
+        ("content", {"base65": ""}),
+        ("content", {"base64": 1}),
+        ("size", "1"),
+        ("size", True),
+        ("size", NOTHING),
+        ("pair", ["p"]),
+        ("pair", ["p", 2, 3]),
+        ("pair", "pq"),
+        ("edits", {}),
+        ("edits", [{"kind": "Edit"}]),
+        ("edits", [None]),
+        ("version", "one"),
+        ("version", 1),
+        ("code", 99),
+        ("code", "DONE"),
+    ],
+)
+def test_what_is_no_such_value_is_told_in_one_way(key: str, value: Any) -> None:
+    document = through_json(SAMPLE)
+    if value is NOTHING:
+        del document[key]
+    else:
+        document[key] = value
+    with pytest.raises(ValueError, match=r"."):
+        decode(Sample, document)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["kind", "edits", "base64", "steps", "request"]), inner, max_size=3)
+        | st.fixed_dictionaries(
+            {"kind": st.sampled_from(["EditFiles", "Edit", "Push", "Pending"])},
+            optional={"edits": inner, "file": inner},
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(JSON)
+def test_foreign_json_is_a_value_or_a_value_error(document: Any) -> None:
+    for expected in (Pending, LocalStep, Distribution, tuple[str, ...], bytes | None):
+        try:
+            value = decode(expected, document)
+        except ValueError:
+            continue
+        assert isinstance(expected, types.UnionType | types.GenericAlias)
+        assert value is None or isinstance(value, bytes | tuple)

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from packaging.version import Version
+
+from relnox.core.packages import Dependency, Package, VersionSource
+from relnox.core.workspace import Workspace
+from relnox.errors import Refused
+
+if TYPE_CHECKING:
+    from relnox.core.packages import DependencyTable
+
+
+def package(name: str, *, folder: str = "", **needs: list[str]) -> Package:
+    """A package; `needs` are lists of names by table."""
+    tables: dict[str, DependencyTable] = {
+        "runtime": "runtime",
+        "extra": "extra",
+        "group": "group",
+        "build": "build",
+    }
+    folder = folder or f"packages/{name}"
+    return Package(
+        name=name,
+        folder=folder,
+        version=Version("1.0"),
+        source=VersionSource(
+            kind="project", file=f"{folder}/pyproject.toml", key=("project", "version"), text="1.0"
+        ),
+        backend="hatchling.build",
+        dependencies=tuple(
+            Dependency(name=need, text=need, table=tables[table]) for table, of in needs.items() for need in of
+        ),
+    )
+
+
+WORKSPACE = Workspace(
+    (
+        package("acme-agents", folder="libs/agents", runtime=["acme-core", "requests"]),
+        package("acme-builder", folder="tools/builder", group=["acme-core", "acme-builder"]),
+        package("acme-core", folder="libs/core", build=["acme-builder"], extra=["acme-agents", "acme-runtime"]),
+        package("acme-runtime", folder="libs/run_time", runtime=["acme-agents"], extra=["acme-runtime"]),
+        package("acme-twin", folder="tools/core"),
+    )
+)
+
+
+def names(packages: tuple[Package, ...]) -> list[str]:
+    return [each.name for each in packages]
+
+
+def test_requirements_to_build_and_to_install_order_the_waves_and_extras_and_groups_do_not() -> None:
+    # HARDCASES 2, 6, 12: an extra lists every sibling, groups form a circle, a backend is a sibling.
+    assert [names(wave) for wave in WORKSPACE.waves] == [
+        ["acme-builder", "acme-twin"],
+        ["acme-core"],
+        ["acme-agents"],
+        ["acme-runtime"],
+    ]
+
+
+def test_the_release_order_of_some() -> None:
+    some = WORKSPACE.select(["acme-runtime", "acme-core", "acme-builder"])
+    assert names(WORKSPACE.release_order(some)) == ["acme-builder", "acme-core", "acme-runtime"]
+    assert len(WORKSPACE.release_order()) == 5
+
+
+def test_dependants_name_a_package_in_any_table() -> None:
+    assert names(WORKSPACE.dependants("acme-core")) == ["acme-agents", "acme-builder"]
+    assert names(WORKSPACE.dependants("acme-builder")) == ["acme-core"]
+    assert names(WORKSPACE.dependants("requests")) == ["acme-agents"]
+
+
+def test_what_an_installation_needs() -> None:
+    runtime = WORKSPACE.by_name["acme-runtime"]
+    assert WORKSPACE.needed_by(runtime) == {"acme-agents", "acme-core"}
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("acme-agents", "acme-agents"),
+        ("ACME.Agents", "acme-agents"),
+        ("acme_core", "acme-core"),
+        ("agents", "acme-agents"),
+        ("run_time", "acme-runtime"),
+        ("libs/core", "acme-core"),
+        ("tools/core", "acme-twin"),
+        ("tools/core/", "acme-twin"),  # as a shell completes it
+    ],
+)
+def test_a_package_is_chosen_by_its_name_or_its_folder(name: str, found: str) -> None:
+    assert names(WORKSPACE.select([name])) == [found]
+
+
+def test_a_selection_has_the_order_of_the_workspace_and_no_doubles() -> None:
+    assert names(WORKSPACE.select(["libs/core", "agents", "acme-core"])) == ["acme-agents", "acme-core"]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("acme-agent", "did you mean acme-agents?"),
+        ("runtime", "did you mean run_time?"),
+        (
+            "zebra",
+            "the packages are acme-agents, acme-builder, acme-core, acme-runtime, acme-twin",
+        ),
+    ],
+)
+def test_an_unknown_name_is_refused_with_what_may_be_meant(name: str, hint: str) -> None:
+    with pytest.raises(Refused) as caught:
+        WORKSPACE.select(["acme-core", name])
+    assert name in caught.value.message
+    assert caught.value.hint == hint
+
+
+def test_the_name_of_two_folders_is_refused_with_both() -> None:
+    with pytest.raises(Refused) as caught:
+        WORKSPACE.select(["core"])
+    assert "libs/core, tools/core" in caught.value.message
+    assert caught.value.hint == "name the distribution: --package acme-core"
+
+
+def test_a_distribution_wins_over_a_folder_of_that_name() -> None:
+    workspace = Workspace((package("core", folder="libs/base"), package("base", folder="libs/core")))
+    assert names(workspace.select(["core"])) == ["core"]
+
+
+def test_a_circle_of_packages_is_refused() -> None:
+    workspace = Workspace((package("a", runtime=["b"]), package("b", build=["a"])))
+    with pytest.raises(Refused, match=r"a -> b -> a|b -> a -> b"):
+        workspace.release_order()
