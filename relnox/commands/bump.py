@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from relnox.commands.project import Project
     from relnox.core.config import Config
     from relnox.core.events import Outcome
-    from relnox.core.packages import Package
+    from relnox.core.packages import Dependency, Package
     from relnox.core.plan import Plan, Refusal, Table
     from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push, Tag
     from relnox.core.tags import TagFormat
@@ -31,8 +31,13 @@ if TYPE_CHECKING:
     from relnox.source import edits
     from relnox.source.git import GitState
 
+    Following = Mapping[str, list[tuple[Dependency, str]]]
+    """By package: requirements that move, and what they become."""
+
 __all__ = ["Options", "Snapshot", "conclude", "observe", "pending", "plan"]
 
+_MOST_LINES = 20
+"""How many notes about single requirements somebody reads."""
 _BOM = b"\xef\xbb\xbf"
 _REQUEST = ("part", "pre", "to", "package", "all", "exact", "allow_lower", "commit", "tag", "push", "force")
 
@@ -142,7 +147,8 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         raise Refused("there is no interrupted bump to take back", hint="git status shows what is edited")
     _check_usage(options, snapshot)
     moves = tuple(_moves(snapshot, options))
-    planned = tuple(_edits(snapshot, moves))
+    following = _following(snapshot, moves)
+    planned = tuple(_edits(snapshot, moves, following))
     tags = _tags(snapshot, moves) if options.tag else ()
     message = _message(snapshot, moves)
     steps: list[EditFiles | Commit | CreateTags | Push] = [core.steps.EditFiles(edits=planned)]
@@ -159,7 +165,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     return core.plan.Plan(
         task="bump",
         steps=tuple(steps),
-        notes=(*snapshot.workspace.warnings, *_notes(snapshot, moves, options), *ignored),
+        notes=(*snapshot.workspace.warnings, *_notes(snapshot, moves, following, options), *ignored),
         refusals=refusals,
         tables=(_table(moves),),
     )
@@ -267,11 +273,11 @@ def _check_lockstep(packages: Iterable[Package]) -> None:
         )
 
 
-def _edits(snapshot: Snapshot, moves: tuple[_Move, ...]) -> Iterator[Edit]:
+def _edits(snapshot: Snapshot, moves: tuple[_Move, ...], following: Following) -> Iterator[Edit]:
     """One edit for each file that changes: own versions, and requirements that name a moved package."""
     after = {move.package.name: move.after for move in moves}
     for package in snapshot.workspace.packages:
-        replacements = _requirement_changes(package, after, snapshot.config)
+        replacements = {need.key: changed for need, changed in following.get(package.name, ())}
         if package.name in after:
             replacements[package.source.key] = core.versioning.spell(after[package.name], snapshot.config.scheme)
         if replacements:
@@ -283,26 +289,31 @@ def _edits(snapshot: Snapshot, moves: tuple[_Move, ...]) -> Iterator[Edit]:
             )
 
 
-def _requirement_changes(
-    package: Package, after: Mapping[str, Version], config: Config
-) -> dict[tuple[str | int, ...], str]:
-    changes: dict[tuple[str | int, ...], str] = {}
-    for need in package.dependencies:
-        if need.name not in after or not need.key:
-            continue
-        new = after[need.name]
-        if need.poetry:
-            changed = core.requirements.rewrite_poetry(need.text, new, policy=config.constraints)
-        else:
-            changed = core.requirements.rewrite(
-                need.text,
-                new,
-                policy=config.constraints,
-                scheme_spelling=lambda version: core.versioning.spell(version, config.scheme),
-            )
-        if changed is not None:
-            changes[need.key] = changed
-    return changes
+def _following(snapshot: Snapshot, moves: tuple[_Move, ...]) -> Following:
+    """For each package its requirements that move with the packages they name, and what they become."""
+    after = {move.package.name: move.after for move in moves}
+    rewritten: dict[tuple[str, str, bool], str | None] = {}
+    following: dict[str, list[tuple[Dependency, str]]] = {}
+    for package in snapshot.workspace.packages:
+        for need in package.dependencies:
+            if need.name in after and need.key:
+                same = (need.name, need.text, need.poetry)
+                if same not in rewritten:
+                    rewritten[same] = _rewritten(need, after[need.name], snapshot.config)
+                if (changed := rewritten[same]) is not None:
+                    following.setdefault(package.name, []).append((need, changed))
+    return following
+
+
+def _rewritten(need: Dependency, new: Version, config: Config) -> str | None:
+    if need.poetry:
+        return core.requirements.rewrite_poetry(need.text, new, policy=config.constraints)
+    return core.requirements.rewrite(
+        need.text,
+        new,
+        policy=config.constraints,
+        scheme_spelling=lambda version: core.versioning.spell(version, config.scheme),
+    )
 
 
 def _replaced(content: bytes, replacements: Mapping[tuple[str | int, ...], str], file: str) -> bytes:
@@ -385,7 +396,7 @@ def _tag_taken(tag: Tag, snapshot: Snapshot) -> Refusal:
     )
 
 
-def _notes(snapshot: Snapshot, moves: tuple[_Move, ...], options: Options) -> Iterator[str]:
+def _notes(snapshot: Snapshot, moves: tuple[_Move, ...], following: Following, options: Options) -> Iterator[str]:
     told: dict[str, list[str]] = {}
     scheme = snapshot.config.scheme
     for move in moves:
@@ -397,12 +408,13 @@ def _notes(snapshot: Snapshot, moves: tuple[_Move, ...], options: Options) -> It
                 told.setdefault(remark, []).append(move.package.name)
     for remark, names in told.items():
         yield remark if len(names) == len(moves) else f"{', '.join(names)}: {remark}"
-    after = {move.package.name: move.after for move in moves}
-    for package in snapshot.workspace.packages:
-        changes = _requirement_changes(package, after, snapshot.config)
-        for need in package.dependencies:
-            if need.key in changes:
-                yield f"{package.name}: {need.text} becomes {changes[need.key]}"
+    lines = [
+        f"{name}: {need.text} becomes {changed}" for name, needs in following.items() for need, changed in needs
+    ]
+    if len(lines) <= _MOST_LINES:
+        yield from lines
+    else:
+        yield f"{len(lines)} requirements of {len(following)} packages follow; --dry-run shows each in its diff"
 
 
 def _table(moves: tuple[_Move, ...]) -> Table:
