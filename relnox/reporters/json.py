@@ -21,7 +21,7 @@ def render(outcome: Outcome) -> str:
 
 def render_error(task: str, error: RelnoxError) -> str:
     """The report of a run that was stopped before its first step."""
-    told = {
+    told: dict[str, Any] = {
         "task": task,
         "exit_code": error.exit_code.value,
         "error": error.message,
