@@ -155,6 +155,7 @@ def _one(  # noqa: PLR0913, PLR0917 - one environment
         package=package,
         version=version,
         modules=verify.modules.get(package, ()),
+        python=python,
         needs=installed,
     )
     if expressions := verify.smoke.get(package, ()):

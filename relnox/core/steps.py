@@ -373,6 +373,7 @@ class ImportCheck(_Step):
     package: str
     version: Version
     modules: tuple[str, ...]
+    python: str
 
     @property
     def key(self) -> str:

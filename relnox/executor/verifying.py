@@ -15,6 +15,10 @@ from relnox.errors import Conflict, Failed, TryLater
 from relnox.executor.publishing import other_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from packaging.tags import Tag
+
     from relnox.building.environments import Environment
     from relnox.core.steps import CheckInstalled, CreateEnvironment, Download, ImportCheck, Install, RunSmoke
     from relnox.executor.run import Run
@@ -106,7 +110,7 @@ class Installing:
     def do(self) -> None:
         """Install."""
         names = (self.step.package, *self.step.siblings)
-        files = [str(_installable(self.run, name)) for name in names]
+        files = [str(_installable(self.run, name, self.step.python)) for name in names]
         self.run.installer(self.step.installer).install(
             _environment(self.run, self.step.environment),
             files,
@@ -198,7 +202,7 @@ class Importing:
         return bool(archives.console_scripts(archives.read(self._archive())))
 
     def _archive(self) -> Path:
-        return _installable(self.run, self.step.package)
+        return _installable(self.run, self.step.package, self.step.python)
 
 
 @dataclass
@@ -249,17 +253,28 @@ def _environment(run: Run, name: str) -> Environment:
     return run.environments[name]
 
 
-def _installable(run: Run, package: str) -> Path:
-    """The file of a package to install: a wheel, else the sdist."""
-    fetched = run.fetched[package]
-    wheels = [archive for archive in fetched if archive.kind == "wheel"]
-    return (_fitting(wheels) or fetched[0]).path
-
-
-def _fitting(wheels: list[archives.Archive]) -> archives.Archive | None:
-    """The wheel for this machine; a pure one is for every machine."""
-    from packaging.tags import sys_tags
+def _installable(run: Run, package: str, python: str) -> Path:
+    """The file of a package to install with a Python on this machine: a wheel that fits, else the sdist."""
     from packaging.utils import parse_wheel_filename
 
-    here = set(sys_tags())
-    return next((wheel for wheel in wheels if here & parse_wheel_filename(wheel.path.name)[3]), None)
+    fitting = set(_tags(python))
+    fetched = run.fetched[package]
+    for archive in sorted(fetched, key=lambda archive: archive.kind == "sdist"):
+        if archive.kind == "sdist" or fitting & parse_wheel_filename(archive.path.name)[3]:
+            return archive.path
+    raise Failed(
+        f"{package}: no file fits this machine: {', '.join(archive.path.name for archive in fetched)}",
+        hint="verify on a machine that there is a wheel for, or publish an sdist too",
+    )
+
+
+def _tags(python: str) -> Iterator[Tag]:
+    """The wheel tags that a Python, the running one or another CPython, installs on this machine (PEP 425)."""
+    from packaging import tags
+
+    if not python:
+        yield from tags.sys_tags()
+    else:
+        major, minor = (int(number) for number in python.split(".")[:2])
+        yield from tags.cpython_tags((major, minor))
+        yield from tags.compatible_tags((major, minor), f"cp{major}{minor}")
