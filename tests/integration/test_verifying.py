@@ -5,14 +5,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from packaging.tags import sys_tags
 
 from relnox.errors import Failed
-from relnox.executor.run import Run
 from relnox.executor.verifying import _installable
+
+if TYPE_CHECKING:
+    from relnox.executor.run import Run
 
 HERE = str(next(sys_tags()))
 ELSEWHERE = "cp311-cp311-win_arm64" if sys.platform != "win32" else "cp311-cp311-macosx_11_0_arm64"
