@@ -177,3 +177,67 @@ def python(root: Path, *words: str, **variables: str) -> subprocess.CompletedPro
 def remote_of(root: Path) -> Path:
     """The bare remote that `repository` made beside a folder."""
     return root.parent / f"{root.name}.git"
+
+
+def pair(root: Path, version: str = "2.0.0") -> Path:
+    """The smallest lockstep workspace in which a requirement moves along: top needs base."""
+    needs = {"base": "[]", "top": f'["pair-base=={version}"]'}
+    files = {
+        "pyproject.toml": '[tool.relnox]\npackages = ["packages/*"]\nversions = "lockstep"\nbranch = "main"\n'
+    }
+    for short, dependencies in needs.items():
+        head = f'[project]\nname = "pair-{short}"\nversion = "{version}"  # {short}\n'
+        files[f"packages/{short}/pyproject.toml"] = f"{head}dependencies = {dependencies}\n\n{HATCHLING}"
+    return write(root, files)
+
+
+def copy_of(template: Path, root: Path) -> Path:
+    """A copy of what `repository` made, with a copy of its remote: quicker than making it anew."""
+    import shutil
+
+    shutil.copytree(template, root, symlinks=True)
+    shutil.copytree(remote_of(template), remote_of(root), symlinks=True)
+    config = root / ".git" / "config"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace(str(remote_of(template)), str(remote_of(root))), encoding="utf-8")
+    return root
+
+
+def endless(root: Path) -> Path:
+    """A package whose build writes half an sdist, starts a program that heeds no SIGTERM, and never ends.
+
+    It needs nothing to be installed. Process ids are in `at-work` when it has come so far.
+    """
+    return write(
+        root,
+        {
+            "pyproject.toml": """\
+                [project]
+                name = "endless"
+                version = "1.0"
+
+                [build-system]
+                requires = []
+                build-backend = "endless_backend"
+                backend-path = ["backend"]
+                """,
+            "backend/endless_backend.py": """\
+                import os, pathlib, subprocess, sys, time
+
+                IGNORE = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+                STUBBORN = [sys.executable, "-c", IGNORE + "print(flush=True); time.sleep(60)"]
+
+                def build_sdist(folder, config_settings=None):
+                    pathlib.Path(folder, "endless-1.0.tar.gz").write_bytes(b"half")
+                    child = subprocess.Popen(STUBBORN, stdout=subprocess.PIPE)
+                    child.stdout.readline()
+                    pathlib.Path("at-work.new").write_text(f"{os.getpid()} {child.pid}")
+                    os.rename("at-work.new", "at-work")
+                    time.sleep(60)
+
+                def build_wheel(folder, config_settings=None, metadata_directory=None):
+                    raise NotImplementedError
+                """,
+            ".gitignore": "/dist/\n/at-work\n",
+        },
+    )

@@ -5,9 +5,11 @@ The steps are PEP 517's, through `build.ProjectBuilder`; relnox brings the envir
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import tarfile
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +19,7 @@ from relnox.building.environments import find_python
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from relnox.building.environments import Environment, Installer
     from relnox.core.manifest import Kind
@@ -103,16 +105,28 @@ def _build(  # noqa: PLR0913, PLR0917 - one build
             raise subprocess.CalledProcessError(ran.returncode, list(cmd), output=ran.output)
 
     try:
-        builder = build.ProjectBuilder.from_isolated_env(_IsolatedEnv(environment), source, runner)
-        _install(name, builder.build_system_requires, environment, workshop)
-        _install(name, builder.get_requires_for_build(kind), environment, workshop)
-        return Path(builder.build(kind, output))
+        with _told_warnings(workshop):
+            builder = build.ProjectBuilder.from_isolated_env(_IsolatedEnv(environment), source, runner)
+            _install(name, builder.build_system_requires, environment, workshop)
+            _install(name, builder.get_requires_for_build(kind), environment, workshop)
+            return Path(builder.build(kind, output))
     except (build.BuildException, build.BuildBackendException, build.FailedProcessError) as error:
         tail = "".join(f"\n  | {line}" for line in printed[-30:])
         raise Failed(
             f"{name}: the {kind} cannot be built: {_cause(error)}{tail}",
             hint="mend the project; the backend's own output: nox -s build-all -- --verbose",
         ) from error
+
+
+@contextlib.contextmanager
+def _told_warnings(workshop: Workshop) -> Iterator[None]:
+    """Backends' warnings reach Python's own (PEP 517 frontends pass them on): tell them with the output."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        for line in f"warning: {warning.message}".splitlines():
+            workshop.on_line(line)
 
 
 def _install(name: str, requirements: Iterable[str], environment: Environment, workshop: Workshop) -> None:

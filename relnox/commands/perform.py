@@ -95,6 +95,7 @@ def _run(plan: Plan, project: Project, reporter: Reporter, pending: Any, *, nest
     _refuse(plan)
     _ask(plan)
     if not plan.steps:
+        reporter.event(core.events.RunStarted(plan), nested=nested)
         reporter.tables(plan.tables)
         return Outcome(plan=plan, results=(), exit_code=ExitCode.DONE, seconds=0.0, tables=plan.tables)
     changes = any(

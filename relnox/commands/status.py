@@ -54,10 +54,17 @@ class Row(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """What `status` looked at."""
+    """What `status` looked at.
+
+    Attributes:
+        rows: What is known of each package.
+        warnings: What discovery passed over.
+        usual_format: How the tags look where none of them has the configured form.
+    """
 
     rows: tuple[Row, ...]
     warnings: tuple[str, ...]
+    usual_format: str | None
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -69,16 +76,20 @@ def observe(options: Options, project: Project) -> Snapshot:
         Row(package, tags.get(package.name), changed.get(package.name), _listed(package, options, project))
         for package in packages
     )
-    return Snapshot(tuple(rows), project.workspace.warnings)
+    present = project.state.tags if project.state is not None else {}
+    usual = core.tags.usual_format(present) if not tags and len(packages) == 1 else None
+    return Snapshot(tuple(rows), project.workspace.warnings, usual)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Nothing to do: a table."""
     rows = tuple(_row(row) for row in snapshot.rows)
     columns = ("package", "version", "last tag", "changed since", *options.index)
-    return core.plan.Plan(
-        task="status", tables=(core.plan.Table(title="", columns=columns, rows=rows),), notes=snapshot.warnings
-    )
+    notes = snapshot.warnings
+    if snapshot.usual_format is not None:
+        notes += (f'the tags here look otherwise: set [tool.relnox] tag-format = "{snapshot.usual_format}"',)
+    table = core.plan.Table(title="", columns=columns, rows=rows)
+    return core.plan.Plan(task="status", tables=(table,), notes=notes)
 
 
 def explain(given: dict[str, Given]) -> Table:

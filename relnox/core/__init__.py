@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from relnox.core import requirements as requirements
     from relnox.core import schema as schema
     from relnox.core import steps as steps
+    from relnox.core import tags as tags
     from relnox.core import toml_spans as toml_spans
     from relnox.core import versioning as versioning
 else:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from relnox.core.versioning import Scheme
     from relnox.core.workspace import Workspace
 
-__all__ = ["TagFormat", "tag_formats"]
+__all__ = ["TagFormat", "tag_formats", "usual_format"]
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
@@ -91,6 +91,17 @@ def _shared_tag(first: TagFormat, second: TagFormat) -> str | None:
         if read.parse(tag) is not None:
             return tag
     return None
+
+
+def usual_format(tags: Iterable[str]) -> str | None:
+    """The format for one set of versions that most of these tags have: `v{version}`, `{version}`, or None."""
+    counted = {"v{version}": 0, "{version}": 0}
+    for tag in tags:
+        for text in counted:
+            before = text.removesuffix("{version}")
+            counted[text] += TagFormat(before, "", "pep440").parse(tag) is not None
+    text = max(counted, key=lambda text: counted[text])
+    return text if counted[text] else None
 
 
 def _format_of(package: Package, text: str, config: Config) -> TagFormat:

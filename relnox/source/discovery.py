@@ -53,6 +53,10 @@ _PASSED_OVER = frozenset(
 """Folders whose pyproject files are test data, templates or somebody else's."""
 
 
+_ENDINGS = tuple(f"{mark}{word}" for mark in "-_" for word in ("example", "examples", "template", "templates"))
+"""What names of such folders end in."""
+
+
 def find_root(start: Path, top: Path | None) -> Path:
     """The folder of the project that `start` is in.
 
@@ -178,7 +182,7 @@ def _read_listed(root: Path, folders: Sequence[str], warnings: list[str]) -> lis
 def _walked(root: Path, exclude: Sequence[str], warnings: list[str]) -> Iterator[Package]:
     """Packages found by looking: what cannot be read is passed over with a warning."""
     seen: dict[str, str] = {}
-    for folder in _folders_with_file(root, exclude):
+    for folder in _folders_with_file(root, exclude, warnings):
         try:
             document = pyproject.load(root / folder / _FILE)
             if not pyproject.is_package(document):
@@ -194,35 +198,37 @@ def _walked(root: Path, exclude: Sequence[str], warnings: list[str]) -> Iterator
         yield package
 
 
-def _folders_with_file(root: Path, exclude: Sequence[str]) -> Iterator[str]:
-    """Folders with a pyproject.toml, shallow ones first."""
+def _folders_with_file(root: Path, exclude: Sequence[str], warnings: list[str]) -> Iterator[str]:
+    """Folders with a pyproject.toml, shallow ones first; environments are not looked into."""
     level = [root]
     while level:
         below: list[Path] = []
         for folder in level:
-            with os.scandir(folder) as entries:
-                names = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
             relative = folder.relative_to(root).as_posix()
+            try:
+                with os.scandir(folder) as entries:
+                    names = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+            except OSError as error:
+                warnings.append(f"{relative} is passed over: {error.strerror}")
+                continue
+            if ("pyvenv.cfg", False) in names:
+                continue
             if (_FILE, False) in names:
                 yield relative
             below += [
                 folder / name
                 for name, is_folder in names
                 if is_folder
-                and not _is_passed_over(folder / name)
+                and not _is_passed_over(name)
                 and not _excluded((folder / name).relative_to(root).as_posix(), exclude)
             ]
         level = below
 
 
-def _is_passed_over(folder: Path) -> bool:
-    name = folder.name
+def _is_passed_over(name: str) -> bool:
+    lower = name.lower()
     return (
-        name.startswith(".")
-        or name.lower() in _PASSED_OVER
-        or "{{" in name
-        or "{%" in name
-        or (folder / "pyvenv.cfg").is_file()
+        name.startswith(".") or lower in _PASSED_OVER or lower.endswith(_ENDINGS) or "{{" in name or "{%" in name
     )
 
 

@@ -132,12 +132,12 @@ def write_pending(folder: Path, pending: Pending) -> None:
 def read_pending(folder: Path) -> Pending | None:
     """What an interrupted run was about to do, or None."""
     try:
-        text = (folder / _PENDING).read_text(encoding="utf-8")
+        content = (folder / _PENDING).read_bytes()
     except FileNotFoundError:
         return None
     try:
-        found: Pending = serialise.decode(Pending, json.loads(text))
-    except (ValueError, KeyError, TypeError) as error:
+        found: Pending = serialise.decode(Pending, json.loads(content))
+    except ValueError as error:
         raise Failed(
             f"{folder / _PENDING}, the record of an interrupted bump, cannot be read: {error}",
             hint="look at git status and git diff, then remove that file",

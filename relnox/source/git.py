@@ -113,14 +113,9 @@ class Git:
 
     def tags(self) -> dict[str, str]:
         """Every local tag and the commit it leads to."""
-        listing = self._ask(
-            "for-each-ref", "--format=%(refname:lstrip=2) %(objectname) %(*objectname)", "refs/tags"
-        )
-        found = {}
-        for line in listing.splitlines():
-            name, target, *peeled = line.split(" ")
-            found[name] = peeled[0] if peeled and peeled[0] else target
-        return found
+        # Not for-each-ref: until git 2.45 it follows a tag of a tag one step only.
+        listing = self._run("show-ref", "--tags", "--dereference", stderr=False).output
+        return _tags(_refs(listing, " "))
 
     def remote_refs(self, remote: str) -> dict[str, str]:
         """Every branch and tag of a remote by full name; an annotated tag's commit is under `NAME^{}`.
@@ -134,14 +129,11 @@ class Git:
                 f"git cannot reach the remote {remote}",
                 hint=f"git ls-remote {remote}",
             )
-        pairs = (line.split("\t", 1) for line in asked.output.splitlines() if "\t" in line)
-        return {name: commit for commit, name in pairs}
+        return _refs(asked.output, "\t")
 
     def remote_tags(self, remote: str) -> dict[str, str]:
         """Every tag of a remote and the commit it leads to."""
-        refs = self.remote_refs(remote)
-        names = [name for name in refs if name.startswith("refs/tags/") and not name.endswith("^{}")]
-        return {name.removeprefix("refs/tags/"): refs.get(f"{name}^{{}}", refs[name]) for name in names}
+        return _tags(self.remote_refs(remote))
 
     def changed_since(self, commit: str, folders: Iterable[str]) -> set[str]:
         """Those of the folders in which a tracked file differs between `commit` and `HEAD`."""
@@ -197,11 +189,18 @@ class Git:
         `tag.gpgSign` is the user's choice and git honours it here.
 
         Raises:
-            Failed: git refused.
+            Failed: git refused, or could not sign the tag; there is none then.
         """
-        self._change("tag", "--annotate", f"--message={tag.message}", "--", tag.name, commit).check(
-            f"git tag {tag.name}"
-        )
+        message = ("--cleanup=whitespace", f"--message={tag.message}")
+        self._change("tag", "--annotate", *message, "--", tag.name, commit).check(f"git tag {tag.name}")
+        signing = self._run("config", "--type=bool", "--get", "tag.gpgSign", stderr=False).output.strip() == "true"
+        if signing and "\n-----BEGIN " not in self._ask("cat-file", "tag", f"refs/tags/{tag.name}"):
+            # git 2.39 does so, and succeeds, where the SSH key is not there.
+            self.delete_tag(tag.name)
+            raise Failed(
+                f"git made the tag {tag.name} without the signature that tag.gpgSign asks for",
+                hint="does signing work? git tag --sign --message try try-signing",
+            )
 
     def delete_tag(self, name: str) -> None:
         """Delete a local tag."""
@@ -371,6 +370,18 @@ class Git:
         return process.run(
             ["git", *words], cwd=self.root, env=_environment(), stdin=stdin, stderr=stderr, on_start=on_start
         )
+
+
+def _refs(listing: str, separator: str) -> dict[str, str]:
+    """Lines of an id and a name, by name."""
+    pairs = (line.split(separator, 1) for line in listing.split("\n") if separator in line)
+    return {name: target for target, name in pairs}
+
+
+def _tags(refs: dict[str, str]) -> dict[str, str]:
+    """The tags among refs, and the commit that each leads to: `NAME^{}` of an annotated one."""
+    names = [name for name in refs if name.startswith("refs/tags/") and not name.endswith("^{}")]
+    return {name.removeprefix("refs/tags/"): refs.get(f"{name}^{{}}", refs[name]) for name in names}
 
 
 def _write_note(note: Path, group: int) -> None:

@@ -1,0 +1,567 @@
+"""Which packages a folder holds: shapes of real repositories, and files that only look like packages."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from textwrap import dedent
+from typing import TYPE_CHECKING
+
+import pytest
+from projects import lockstep_workspace, mixed_workspace, repository, single, write
+
+from relnox.commands.project import open_project
+from relnox.errors import Refused
+from relnox.source import pyproject
+
+if TYPE_CHECKING:
+    from relnox.core.workspace import Workspace
+
+BUILD = '\n[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+
+
+def package(name: str, version: str = "1.0", more: str = "") -> str:
+    """A pyproject.toml."""
+    return f'[project]\nname = "{name}"\nversion = "{version}"\n{dedent(more)}{BUILD}'
+
+
+def workspace(at: Path, /, **files: str) -> Workspace:
+    """What is found in a folder with these pyproject.toml files, by folder; `root` is the root's own."""
+    files = {"root": "", **files}
+    texts = {
+        "pyproject.toml" if folder == "root" else f"{folder}/pyproject.toml": text
+        for folder, text in files.items()
+    }
+    return open_project(write(at, texts)).workspace
+
+
+def folders(found: Workspace) -> dict[str, str]:
+    return {each.name: each.folder for each in found.packages}
+
+
+# --- the project's root --------------------------------------------------------------------------------
+
+
+def test_the_root_is_found_from_a_folder_below(tmp_path: Path) -> None:
+    root = repository(lockstep_workspace(tmp_path / "acme"))
+    for start in (root, root / "packages", root / "packages/core", root / "packages/core/src/acme_core"):
+        project = open_project(start)
+        assert project.root == root
+        assert len(project.workspace.packages) == 5
+
+
+def test_the_root_is_found_without_git(tmp_path: Path) -> None:
+    root = lockstep_workspace(tmp_path / "acme")
+    project = open_project(root / "packages/core")
+    assert project.root == root
+    assert project.git is None
+    assert project.private == root / ".relnox"
+
+
+def test_a_project_in_a_folder_of_the_checkout_stays_there(tmp_path: Path) -> None:
+    top = write(tmp_path / "mono", {"README.md": "", "web/package.json": "{}"})
+    single(top / "python")
+    repository(top)
+    project = open_project(top / "python" / "src")
+    assert project.root == top / "python"
+    assert project.git is not None
+    assert project.git.prefix == "python/"
+
+
+def test_nothing_above_the_checkout_is_looked_at(tmp_path: Path) -> None:
+    write(tmp_path, {"pyproject.toml": "[tool.relnox]\n"})
+    write(tmp_path / "inner", {"lib/pyproject.toml": package("inner")})
+    project = open_project(repository(tmp_path / "inner"))
+    assert project.root == tmp_path / "inner"
+    assert folders(project.workspace) == {"inner": "lib"}
+
+
+def test_a_folder_without_a_project_is_refused(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(Refused, match="there is no project here") as caught:
+        open_project(empty)
+    assert caught.value.hint is not None
+    assert "--project" in caught.value.hint
+    with pytest.raises(Refused, match="is no folder"):
+        open_project(tmp_path / "missing")
+
+
+def test_a_checkout_without_packages_is_refused_with_both_ways_to_get_one(tmp_path: Path) -> None:
+    root = repository(write(tmp_path / "docs-only", {"README.md": ""}))
+    with pytest.raises(Refused, match="there is no package in") as caught:
+        _ = open_project(root).workspace
+    assert caught.value.hint is not None
+    assert "[project]" in caught.value.hint
+    assert "[tool.relnox] packages" in caught.value.hint
+
+
+def test_settings_that_are_wrong_are_told_with_their_file(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"pyproject\.toml: .*tag-fromat") as caught:
+        open_project(write(tmp_path, {"pyproject.toml": '[tool.relnox]\ntag-fromat = "v{version}"\n'}))
+    assert caught.value.hint is not None
+    assert "tag-format" in caught.value.hint
+
+
+# --- one package ---------------------------------------------------------------------------------------
+
+
+def test_a_root_that_is_a_package_is_the_only_one(tmp_path: Path) -> None:
+    found = workspace(tmp_path, root=package("Demo.Tool"), **{"plugins/extra": package("demo-extra")})
+    assert folders(found) == {"demo-tool": "."}
+    (only,) = found.packages
+    assert (only.pyproject, only.source.file, only.source.key) == (
+        "pyproject.toml",
+        "pyproject.toml",
+        ("project", "version"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "key", "version"),
+    [
+        ('[project]\nname = "x"\nversion = "0.66b0.dev"\n', "project", "project.version", "0.66b0.dev0"),
+        ('\ufeff[project]\nname = "x"\nversion = "1.0"\n', "project", "project.version", "1.0"),
+        ("[project]\r\nname = 'x'\r\nversion = '1.0'\r\n", "project", "project.version", "1.0"),
+        ('[tool.poetry]\nname = "x"\nversion = "1.0"\n', "poetry", "tool.poetry.version", "1.0"),
+        (
+            '[project]\nname = "x"\ndynamic = ["version"]\n[tool.poetry]\nversion = "1.1"\n',
+            "poetry",
+            "tool.poetry.version",
+            "1.1",
+        ),
+        (
+            '[project]\nname = "x"\nversion = "1.2"\n[tool.poetry]\nversion = "1.1"\n',
+            "project",
+            "project.version",
+            "1.2",
+        ),
+        ('[project]\nname = "x"\ndynamic = ["version"]\n', "dynamic", "", "None"),
+    ],
+)
+def test_where_a_version_lives(tmp_path: Path, text: str, kind: str, key: str, version: str) -> None:
+    (tmp_path / "pyproject.toml").write_bytes(text.encode())
+    (only,) = open_project(tmp_path).workspace.packages
+    assert (only.source.kind, ".".join(only.source.key), str(only.version)) == (kind, key, version)
+
+
+@pytest.mark.parametrize(
+    ("more", "provider"),
+    [
+        ("", "the backend, setuptools.build_meta:__legacy__"),
+        ('[build-system]\nbuild-backend = "maturin"\n', "the backend, maturin"),
+        ('[tool.hatch.version]\npath = "x.py"\n', "hatch, from x.py"),
+        ('[tool.hatch.version]\nsource = "vcs"\n', "hatch, by vcs"),
+        ("[tool.setuptools_scm]\n", "setuptools-scm, from the tags"),
+        (
+            '[tool.setuptools.dynamic]\nversion = { attr = "x.__version__.v" }\n',
+            "setuptools, from x.__version__.v",
+        ),
+        ('[tool.setuptools.dynamic]\nversion = { file = ["VERSION"] }\n', "setuptools, from ['VERSION']"),
+    ],
+)
+def test_who_works_out_a_version_that_is_not_written_down(tmp_path: Path, more: str, provider: str) -> None:
+    (only,) = workspace(tmp_path, root=f'[project]\nname = "x"\ndynamic = ["version"]\n{more}').packages
+    assert (only.version, only.source.text) == (None, provider)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[project]\nname = "x"\nversion = "1.0-SNAPSHOT"\n', "'1.0-SNAPSHOT' is not a version"),
+        ('[project]\nname = "x"\nversion = ""\n', "'' is not a version"),
+        ('[project]\nname = "x"\n', "states no version"),
+        ('[project]\nversion = "1"\n', "names no package"),
+        ('[project]\nname = "a b"\nversion = "1"\n', "'a b' cannot be a package's name"),
+        ('[project]\nname = 3\nversion = "1"\n', "names no package"),
+        ('project = "x"\n', "names no package"),
+    ],
+)
+def test_a_root_that_describes_no_sound_package_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(Refused, match=rf"pyproject\.toml:? .*{message}"):
+        workspace(tmp_path, root=text)
+
+
+@pytest.mark.parametrize(
+    ("text", "private"),
+    [
+        ('classifiers = ["Private :: Do Not Upload"]', True),
+        ('classifiers = ["Typing :: Typed", "Private :: internal"]', True),
+        ('classifiers = ["Topic :: Private :: x"]', False),
+        ('classifiers = "Private ::"', False),
+        ("", False),
+    ],
+)
+def test_a_private_package_is_known_by_its_classifier(tmp_path: Path, text: str, *, private: bool) -> None:
+    (only,) = workspace(tmp_path, root=package("x", more=text + "\n")).packages
+    assert only.private is private
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[project\nname = 1",
+        "x = {{ cookiecutter.slug }}\n",
+        "x = " + "[" * 10_000,
+        "x = " + "1" * 10_000,
+        "day = 2026-13-45\n",
+        '[project]\nname = "x"\nname = "y"\n',
+    ],
+    ids=range(6),
+)
+def test_what_is_no_toml_is_refused_with_the_file(tmp_path: Path, text: str) -> None:
+    write(tmp_path, {"pyproject.toml": text})
+    with pytest.raises(Refused, match=r"pyproject\.toml is not valid TOML"):
+        open_project(tmp_path)
+
+
+def test_what_is_no_utf8_and_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pyproject.toml"
+    path.write_bytes('[project]\nname = "x"  # \xfc\n'.encode("latin-1"))
+    with pytest.raises(Refused, match="is not valid TOML"):
+        pyproject.load(path)
+    with pytest.raises(Refused, match="cannot be read: Is a directory"):
+        pyproject.load(tmp_path)
+
+
+def test_tables_of_the_wrong_kind_are_no_tables(tmp_path: Path) -> None:
+    found = workspace(
+        tmp_path,
+        root="""\
+tool.uv = "x"
+dependency-groups = []
+build-system = 1
+
+[project]
+name = "x"
+version = "1.0"
+dynamic = 3
+classifiers = 4
+dependencies = "a"
+optional-dependencies = { all = "b", some = [1, "c>=1", "not a requirement!"] }
+""",
+    )
+    assert [need.name for need in found.packages[0].dependencies] == ["c"]
+
+
+def test_every_table_of_requirements_is_read_with_its_place(tmp_path: Path) -> None:
+    text = """\
+        [project]
+        name = "x"
+        version = "1.0"
+        dependencies = ["Run_Time>=1 ; python_version >= '3.8'", "{{ template }}"]
+        [project.optional-dependencies]
+        "all in" = ["x[fast]", "extra @ https://example.invalid/extra.whl"]
+        [dependency-groups]
+        dev = [{ include-group = "other" }, "group==1"]
+        [build-system]
+        requires = ["backend"]
+        [tool.poetry.dependencies]
+        python = "^3.8"
+        caret = "^1.2"
+        table = { version = "~1", optional = true }
+        several = [{ version = "1", python = "<3.9" }, { version = "2" }]
+        beside = { path = "../beside", develop = true }
+        [tool.poetry.group."my dev".dependencies]
+        pdev = "*"
+        """
+    (only,) = workspace(tmp_path, root=dedent(text)).packages
+    assert {(need.name, need.table, need.key) for need in only.dependencies} == {
+        ("run-time", "runtime", ("project", "dependencies", 0)),
+        ("x", "extra", ("project", "optional-dependencies", "all in", 0)),
+        ("extra", "extra", ("project", "optional-dependencies", "all in", 1)),
+        ("group", "group", ("dependency-groups", "dev", 1)),
+        ("backend", "build", ("build-system", "requires", 0)),
+        ("caret", "runtime", ("tool", "poetry", "dependencies", "caret")),
+        ("table", "extra", ("tool", "poetry", "dependencies", "table", "version")),
+        ("several", "runtime", ("tool", "poetry", "dependencies", "several", 0, "version")),
+        ("several", "runtime", ("tool", "poetry", "dependencies", "several", 1, "version")),
+        ("beside", "runtime", ()),
+        ("pdev", "group", ("tool", "poetry", "group", "my dev", "dependencies", "pdev")),
+    }
+    assert only.needs("runtime", "extra", "group", "build").isdisjoint({"x", "python"})
+
+
+# --- packages that the project lists -------------------------------------------------------------------
+
+
+def test_listed_folders_without_the_excluded_ones(tmp_path: Path) -> None:
+    found = workspace(
+        tmp_path,
+        root='[tool.relnox]\npackages = ["libs/*", "./tools/cli/", "libs/a"]\n'
+        'exclude = ["libs/old-*", "./libs/draft"]\nversions = "independent"\n',
+        **{
+            "libs/a": package("a"),
+            "libs/b": package("b"),
+            "libs/old-c": package("c"),
+            "libs/draft": "not toml",
+            "tools/cli": package("cli"),
+            "tools/other": package("other"),
+        },
+    )
+    assert folders(found) == {"a": "libs/a", "b": "libs/b", "cli": "tools/cli"}
+    assert found.warnings == ()
+
+
+def test_the_root_can_be_listed_among_others(tmp_path: Path) -> None:
+    found = workspace(
+        tmp_path,
+        root=package("meta", more='[tool.relnox]\npackages = [".", "libs/*"]\n'),
+        **{"libs/a": package("a")},
+    )
+    assert folders(found) == {"meta": ".", "a": "libs/a"}
+
+
+@pytest.mark.parametrize(
+    ("glob", "message"),
+    [
+        ("lib/*", "'lib/\\*' of \\[tool.relnox\\] packages means no folder"),
+        ("../elsewhere", "leads out of"),
+        ("libs/../../elsewhere", "leads out of"),
+        ("**libs", "is no glob"),
+    ],
+)
+def test_a_listed_glob_that_means_nothing_here_is_refused(tmp_path: Path, glob: str, message: str) -> None:
+    write(tmp_path, {"elsewhere/pyproject.toml": package("elsewhere"), "libs/a/pyproject.toml": package("a")})
+    root = tmp_path / "root"
+    with pytest.raises(Refused, match=message):
+        workspace(root, root=f'[tool.relnox]\npackages = ["{glob}"]\n', **{"libs/a": package("a")})
+
+
+def test_a_listed_folder_with_settings_alone_is_passed_over_with_a_warning(tmp_path: Path) -> None:
+    found = workspace(
+        tmp_path,
+        root='[tool.relnox]\npackages = ["libs/*"]\n',
+        **{"libs/a": package("a"), "libs/settings": "[tool.ruff]\nline-length = 100\n"},
+    )
+    assert folders(found) == {"a": "libs/a"}
+    assert found.warnings == ("libs/settings/pyproject.toml describes no package: passed over",)
+
+
+@pytest.mark.parametrize("text", ["[project\n", package("b", version="x"), '[project]\nversion = "1"\n'])
+def test_a_listed_package_that_cannot_be_read_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(Refused, match=r"libs/b/pyproject\.toml"):
+        workspace(
+            tmp_path, root='[tool.relnox]\npackages = ["libs/*"]\n', **{"libs/a": package("a"), "libs/b": text}
+        )
+
+
+@pytest.mark.parametrize("names", [("same", "same"), ("CMake.Example", "cmake-example"), ("a_b", "a-b")])
+def test_two_packages_of_one_name_are_refused_with_both_files(tmp_path: Path, names: tuple[str, str]) -> None:
+    # F76, HARDCASES 13: names that collide only after normalisation.
+    with pytest.raises(Refused) as caught:
+        workspace(
+            tmp_path,
+            root='[tool.relnox]\npackages = ["libs/*"]\n',
+            **{"libs/one": package(names[0]), "libs/two": package(names[1])},
+        )
+    assert "libs/one/pyproject.toml and libs/two/pyproject.toml" in caught.value.message
+    assert caught.value.hint is not None
+    assert 'exclude = ["libs/two"]' in caught.value.hint
+
+
+def test_a_workspace_of_four_backends(tmp_path: Path) -> None:
+    found = open_project(mixed_workspace(tmp_path)).workspace
+    assert {each.name: (each.backend.partition(".")[0], str(each.version)) for each in found.packages} == {
+        "mixed-float": ("flit_core", "0.9.0rc1"),
+        "mixed-pedal": ("pdm", "2026.11"),
+        "mixed-poem": ("poetry", "0.3.1"),
+        "mixed-saddle": ("setuptools", "1.4.0"),
+    }
+    assert found.release_order()[0].name == "mixed-saddle"
+
+
+# --- uv workspaces -------------------------------------------------------------------------------------
+
+
+def test_members_of_a_uv_workspace(tmp_path: Path) -> None:
+    found = workspace(
+        tmp_path,
+        root='[tool.uv.workspace]\nmembers = ["packages/*", "nothing/*"]\nexclude = ["packages/sandbox"]\n'
+        '[tool.relnox]\nexclude = ["packages/internal"]\n',
+        **{f"packages/{name}": package(name) for name in ("a", "b", "sandbox", "internal")},
+        **{"elsewhere/c": package("c")},
+    )
+    assert folders(found) == {"a": "packages/a", "b": "packages/b"}
+
+
+@pytest.mark.parametrize("more", ["", "[tool.uv]\npackage = false\n"])
+def test_a_uv_root_with_a_build_system_is_released(tmp_path: Path, more: str) -> None:
+    # HARDCASES 2: a published meta package that says `package = false`.
+    text = package("meta", more=f'[tool.uv.workspace]\nmembers = [".", "packages/*"]\n{more}')
+    found = workspace(tmp_path, root=text, **{"packages/a": package("a")})
+    assert folders(found) == {"a": "packages/a", "meta": "."}
+
+
+def test_a_uv_root_without_a_build_system_is_not_and_says_how_it_could(tmp_path: Path) -> None:
+    text = '[project]\nname = "root"\nversion = "0"\n[tool.uv.workspace]\nmembers = ["packages/*"]\n'
+    found = workspace(tmp_path, root=text, **{"packages/a": package("a")})
+    assert folders(found) == {"a": "packages/a"}
+    (warning,) = found.warnings
+    assert "no [build-system]" in warning
+    assert 'list "."' in warning
+
+
+def test_a_lockstep_workspace_has_its_waves(tmp_path: Path) -> None:
+    project = open_project(lockstep_workspace(tmp_path / "acme"))
+    assert project.config.versions == "lockstep"
+    assert [[each.name for each in wave] for wave in project.workspace.waves] == [
+        ["acme-core"],
+        ["acme-agents", "acme-vespa"],
+        ["acme-runtime"],
+        ["acme-dashboard"],
+    ]
+
+
+# --- the careful walk ----------------------------------------------------------------------------------
+
+
+def test_a_walk_passes_over_what_only_looks_like_a_package(tmp_path: Path) -> None:
+    # HARDCASES 13: a jungle of fixtures of which one is a package.
+    passed = [
+        "tests/fixtures/demo",
+        "tests/unit",
+        "examples/one",
+        "docs",
+        "vendor/lib",
+        "Templates/new",
+        "{{cookiecutter.slug}}",
+        "tool/{{ cookiecutter.name }}/inner",
+        "{% if x %}y{% endif %}",
+        ".hidden/x",
+        ".venv/lib/site-packages/x",
+        "node_modules/x",
+        "build/lib",
+        "dist/x",
+    ]
+    found = workspace(
+        tmp_path,
+        **{
+            "src/real": package("real"),
+            "excluded/deep/down": package("excluded"),
+            "root": '[tool.ruff]\nline-length = 100\n[tool.relnox]\nexclude = ["excluded"]\n',
+        },
+        **{folder: package(f"passed-{number}") for number, folder in enumerate(passed)},
+    )
+    assert folders(found) == {"real": "src/real"}
+    assert found.warnings == ()
+
+
+def test_a_walk_passes_over_an_environment_of_any_name(tmp_path: Path) -> None:
+    write(tmp_path, {"my-env/pyvenv.cfg": "home = x\n", "my-env/x/pyproject.toml": package("inside")})
+    assert folders(workspace(tmp_path, lib=package("lib"))) == {"lib": "lib"}
+
+
+def test_a_walk_warns_of_what_it_cannot_read_and_goes_on(tmp_path: Path) -> None:
+    found = workspace(
+        tmp_path,
+        **{
+            "a": package("good"),
+            "b-invalid": "[project\nname = {{ slug }}\n",
+            "c-nameless": '[project]\nversion = "1.0"\n',
+            "d-name": '[project]\nname = "<REPLACE ME>"\nversion = "1.0"\n',
+            "e-empty": package("empty", version=""),
+            "f-versionless": f'[project]\nname = "versionless"\n{BUILD}',
+            "g-settings": "[tool.black]\n",
+            "h-no-backend": '[project]\nname = "no-backend"\nversion = "2.0"\n',
+            "i-again": package("Good"),
+            "j-bom": "\ufeff" + package("bom"),
+            "k-empty-table": "[project]\n",
+            "l-endless": "x = " + "[" * 10_000,
+        },
+    )
+    assert folders(found) == {"good": "a", "no-backend": "h-no-backend", "bom": "j-bom"}
+    assert found.by_name["no-backend"].backend == "setuptools.build_meta:__legacy__"
+    assert [warning.partition(":")[0] for warning in found.warnings] == [
+        "b-invalid is passed over",
+        "c-nameless is passed over",
+        "d-name is passed over",
+        "e-empty is passed over",
+        "f-versionless is passed over",
+        "i-again is passed over",
+        "l-endless is passed over",
+    ]
+    assert "a is called good as well" in found.warnings[5]
+    assert str(tmp_path) not in "".join(found.warnings)
+
+
+def test_of_two_with_one_name_the_walk_takes_the_one_nearer_the_root(tmp_path: Path) -> None:
+    found = workspace(tmp_path, **{"a/b/c": package("same"), "z": package("same")})
+    assert folders(found) == {"same": "z"}
+
+
+def test_a_walk_does_not_follow_links(tmp_path: Path) -> None:
+    root = write(tmp_path / "root", {"lib/pyproject.toml": package("lib")})
+    outside = write(tmp_path / "outside", {"pyproject.toml": package("outside")})
+    (root / "linked").symlink_to(outside, target_is_directory=True)
+    (root / "circle").symlink_to(root, target_is_directory=True)
+    repository(root)
+    assert folders(open_project(root).workspace) == {"lib": "lib"}
+
+
+def test_a_folder_that_cannot_be_looked_into_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A tree that is deeper than the system takes paths: entered step by step, as a runaway script makes it.
+    workspace(tmp_path, lib=package("lib"))
+    monkeypatch.chdir(tmp_path)
+    for _ in range(20):
+        deeper = Path("deep" * 60)
+        deeper.mkdir()
+        os.chdir(deeper)
+    monkeypatch.chdir(tmp_path)
+    found = open_project(tmp_path).workspace
+    assert folders(found) == {"lib": "lib"}
+    (warning,) = found.warnings
+    assert warning.startswith("deep")
+    assert warning.endswith("is passed over: File name too long")
+
+
+# --- shapes of real repositories -----------------------------------------------------------------------
+
+
+def test_namespace_packages_with_circles_among_groups_and_twins_among_examples(tmp_path: Path) -> None:
+    # HARDCASES 6.
+    found = workspace(
+        tmp_path,
+        root='[tool.relnox]\ntag-format = "{tag-name}=={version}"\n'
+        '[tool.relnox.tag-names]\nname-checkpoint-postgres = "checkpointpostgres"\n',
+        **{
+            "libs/checkpoint": package(
+                "name-checkpoint", "3.0.0", '[dependency-groups]\ndev = ["name-checkpoint-postgres"]\n'
+            ),
+            "libs/checkpoint-postgres": package(
+                "name-checkpoint-postgres", "3.1.2", 'dependencies = ["name-checkpoint>=2"]\n'
+            ),
+            "examples/one": package("app"),
+            "examples/two": package("app"),
+        },
+    )
+    assert [each.name for each in found.release_order()] == ["name-checkpoint", "name-checkpoint-postgres"]
+    formats = open_project(tmp_path).tag_formats
+    assert formats["name-checkpoint-postgres"].latest(
+        ["checkpointpostgres==3.1.2", "checkpointpostgres==3.1.10", "checkpoint==9"]
+    ) == ("checkpointpostgres==3.1.10", formats["name-checkpoint"].parse("name-checkpoint==3.1.10"))
+
+
+def test_path_dependencies_of_poetry_order_the_release(tmp_path: Path) -> None:
+    # HARDCASES 9.
+    def poetry(name: str, needs: str) -> str:
+        return (
+            f'[tool.poetry]\nname = "{name}"\nversion = "0.1"\n[tool.poetry.dependencies]\n{needs}\n'
+            '[build-system]\nrequires = ["poetry-core"]\nbuild-backend = "poetry.core.masonry.api"\n'
+        )
+
+    found = workspace(
+        tmp_path,
+        **{
+            "a-app": poetry(
+                "app",
+                'lib = { path = "../lib", develop = true }\ntool = { git = "https://example.invalid/x.git" }',
+            ),
+            "lib": poetry("Lib", ""),
+        },
+    )
+    assert [each.name for each in found.release_order()] == ["lib", "app"]
+    assert {need.name: (need.text, need.key) for need in found.by_name["app"].dependencies if need.poetry} == {
+        "lib": ("", ()),
+        "tool": ("", ()),
+    }
