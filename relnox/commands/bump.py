@@ -114,13 +114,15 @@ def observe(options: Options, project: Project) -> Snapshot:
     from datetime import UTC, datetime
 
     from relnox.source import edits
+    from relnox.source.lock import alone
 
     found = edits.read_pending(project.private)
     chosen = () if found is not None else _chosen(options, project)
     files = {package.source.file: b"" for package in project.workspace.packages if chosen}
     committed = False
     if found is not None and project.git is not None:
-        project.git.wait_for_left_behind()
+        with alone(project.private):  # or else a run is at work, and has not been interrupted
+            project.git.wait_for_left_behind()
         changes = _edited(found)
         committed = edits.is_applied(project.root, changes) and project.git.matches_head(
             edit.file for edit in changes

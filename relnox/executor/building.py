@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from relnox import process
-from relnox.building import archives
+from relnox.building import archives, checks
 from relnox.building.backend import Workshop, build_package
 from relnox.building.environments import find_python
 from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT, Distribution, Manifest
@@ -100,7 +100,7 @@ class Building:
     def _inspected(self, path: Path) -> Distribution:
         """The archive as the manifest will tell it, if it is what was planned."""
         archive = archives.read(path)
-        findings = archives.verify(archive, name=self.step.package, version=self.step.version)
+        findings = checks.verify(archive, name=self.step.package, version=self.step.version)
         for finding in findings:
             self.run.tell(self.step)(f"{finding.level}: {finding.file}: {finding.message}")
         bad = [finding for finding in findings if finding.level == "error" or self.step.strict]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relnox import process
-from relnox.building import archives, probe
+from relnox.building import archives, modules, probe
 from relnox.building.environments import find_python
 from relnox.errors import Conflict, Failed, TryLater
 from relnox.executor.publishing import other_file
@@ -196,10 +196,10 @@ class Importing:
     def _modules(self) -> list[str]:
         if self.step.modules:
             return list(self.step.modules)
-        return list(archives.import_names(archives.read(self._archive())))
+        return list(modules.import_names(archives.read(self._archive())))
 
     def _has_scripts(self) -> bool:
-        return bool(archives.console_scripts(archives.read(self._archive())))
+        return bool(modules.console_scripts(archives.read(self._archive())))
 
     def _archive(self) -> Path:
         return _installable(self.run, self.step.package, self.step.python)

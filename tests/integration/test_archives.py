@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from packaging.version import Version
 
-from relnox.building import archives
+from relnox.building import archives, checks, modules
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _hash(text: str) -> str:
 
 
 def found(path: Path, name: str = "demo-app", version: str = "1.0") -> list[str]:
-    findings = archives.verify(archives.read(path), name=name, version=Version(version))
+    findings = checks.verify(archives.read(path), name=name, version=Version(version))
     assert all(finding.file == path.name and finding.hint for finding in findings)
     return [f"{finding.level}: {finding.message}" for finding in findings]
 
@@ -174,14 +174,14 @@ def test_other_names_are_no_archives(name: str, tmp_path: Path) -> None:
 )
 def test_what_a_wheel_lets_one_import(files: list[str], names: list[str], tmp_path: Path) -> None:
     path = wheel(tmp_path, dict.fromkeys(files, ""))
-    assert archives.import_names(archives.read(path)) == tuple(names)
+    assert modules.import_names(archives.read(path)) == tuple(names)
 
 
 def test_stated_import_names_count_before_what_is_found(tmp_path: Path) -> None:
     # PEP 794
     stated = METADATA.replace("2.1", "2.5") + "Import-Name: public\nImport-Name: _hidden ; private\n"
     path = wheel(tmp_path, metadata=stated)
-    assert archives.import_names(archives.read(path)) == ("public",)
+    assert modules.import_names(archives.read(path)) == ("public",)
 
 
 def test_scripts_are_read_with_their_case(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_scripts_are_read_with_their_case(tmp_path: Path) -> None:
         "[console_scripts]\nRun-It = demo_app:main\n\n[gui_scripts]\nshow = demo_app.gui:main\n\n[other]\nx = y\n"
     )
     path = wheel(tmp_path, {"demo_app/__init__.py": "", f"{INFO}/entry_points.txt": text})
-    assert archives.console_scripts(archives.read(path)) == {
+    assert modules.console_scripts(archives.read(path)) == {
         "Run-It": "demo_app:main",
         "show": "demo_app.gui:main",
     }

@@ -4,7 +4,7 @@ import re
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relnox.core.graph import closure, waves
@@ -30,6 +30,7 @@ def test_nothing_has_no_waves() -> None:
     assert waves({}) == ()
 
 
+@settings(deadline=None)
 @given(GRAPHS)
 def test_every_edge_goes_to_an_earlier_wave_or_the_circle_is_shown(needs: dict[str, set[str]]) -> None:
     # F72: hypothesis graphs, circles included.
@@ -56,6 +57,7 @@ def test_every_edge_goes_to_an_earlier_wave_or_the_circle_is_shown(needs: dict[s
         assert list(wave) == sorted(wave)
 
 
+@settings(deadline=None)
 @given(GRAPHS)
 def test_the_same_circle_is_shown_whatever_the_order_of_the_packages(needs: dict[str, set[str]]) -> None:
     def told(graph: dict[str, set[str]]) -> object:
@@ -75,6 +77,7 @@ def test_a_circle_is_read_along_what_needs_what() -> None:
     assert "extra" in caught.value.hint
 
 
+@settings(deadline=None)
 @given(st.sets(NAMES), GRAPHS)
 def test_a_closure_holds_its_start_and_whatever_its_members_lead_to(
     start: set[str], edges: dict[str, set[str]]

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 
@@ -55,6 +55,7 @@ def manifest(*files: Distribution) -> Manifest:
     )
 
 
+@settings(deadline=None)
 @given(MANIFESTS)
 def test_a_manifest_reads_back_as_written(written: Manifest) -> None:
     assert Manifest.from_json(written.to_json(), where="dist/manifest.json") == written
@@ -167,6 +168,7 @@ def test_what_is_no_manifest_is_refused_and_says_how_to_make_one(text: str) -> N
     assert caught.value.hint == "build again: nox -s build-all"
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),

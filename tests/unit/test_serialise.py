@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 
@@ -44,6 +44,7 @@ def through_json(value: Any) -> Any:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_kind_of_step_comes_back_as_it_was(kind: type[Any]) -> None:
+    @settings(deadline=None)
     @given(st.from_type(kind))
     def comes_back(step: Any) -> None:
         assert decode(kind, through_json(step)) == step
@@ -54,6 +55,7 @@ def test_every_kind_of_step_comes_back_as_it_was(kind: type[Any]) -> None:
     comes_back()
 
 
+@settings(deadline=None)
 @given(st.builds(Pending))
 def test_the_record_of_an_interrupted_bump_comes_back(pending: Pending) -> None:
     assert decode(Pending, through_json(pending)) == pending
@@ -159,6 +161,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_foreign_json_is_a_value_or_a_value_error(document: Any) -> None:
     for expected in (Pending, LocalStep, Distribution, tuple[str, ...], bytes | None):

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -51,12 +51,14 @@ VERSIONS = st.builds(
 AROUND = st.text("abv1.-_/=+", max_size=6)
 
 
+@settings(deadline=None)
 @given(AROUND, AROUND, VERSIONS, st.sampled_from(["pep440", "semver", "calver"]))
 def test_a_tag_means_the_version_it_was_made_of(before: str, after: str, version: Version, scheme: Scheme) -> None:
     format_ = TagFormat(before, after, scheme)
     assert format_.parse(format_.render(version)) == version
 
 
+@settings(deadline=None)
 @given(st.text(max_size=12))
 def test_no_text_makes_parsing_raise(text: str) -> None:
     found = TagFormat("v", "", "pep440").parse(text)
@@ -179,6 +181,7 @@ def test_names_that_only_look_alike_are_fine() -> None:
 LIKE = st.lists(st.sampled_from(["core", "a", "b", "v1", "1", "rc", "post", "0"]), min_size=1, max_size=3)
 
 
+@settings(deadline=None)
 @given(
     st.lists(LIKE.map("-".join), min_size=2, max_size=4, unique=True),
     st.sampled_from(

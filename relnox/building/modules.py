@@ -1,0 +1,86 @@
+"""What a wheel offers: the modules one can import, the scripts one can run."""
+
+from __future__ import annotations
+
+import keyword
+import zipfile
+from configparser import ConfigParser
+from configparser import Error as ConfigError
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from relnox.errors import Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from relnox.building.archives import Archive
+
+__all__ = ["console_scripts", "import_names"]
+
+_EXTENSIONS = (".so", ".pyd")
+
+
+def import_names(archive: Archive) -> tuple[str, ...]:
+    """What a wheel lets one import: what its metadata states (PEP 794), else its top-level modules.
+
+    A folder without `__init__` is a namespace package: the first modules below it count, by their full names.
+    """
+    if archive.import_names is not None:
+        public = (each.partition(";") for each in archive.import_names)
+        return tuple(sorted(name.strip() for name, _, mark in public if name.strip() and "private" not in mark))
+    files = {path for member in archive.members if (path := _installed(member)) is not None}
+    return tuple(sorted(_modules(files)))
+
+
+def console_scripts(archive: Archive) -> Mapping[str, str]:
+    """Names of a wheel's console and GUI scripts, and the functions behind them (`module:attribute`)."""
+    with zipfile.ZipFile(archive.path) as wheel:
+        name = next((member for member in archive.members if member.endswith(".dist-info/entry_points.txt")), None)
+        text = wheel.read(name).decode() if name is not None else ""
+    parser = ConfigParser(delimiters=("=",), interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign] # names are case-sensitive
+    try:
+        parser.read_string(text)
+    except ConfigError as error:
+        raise Failed(f"{archive.path.name}: entry_points.txt cannot be read: {error}", hint="mend it") from error
+    groups = ("console_scripts", "gui_scripts")
+    return {key: value for group in groups if parser.has_section(group) for key, value in parser.items(group)}
+
+
+def _installed(member: str) -> PurePosixPath | None:
+    """Where a member of a wheel is installed below site-packages; None for what is not."""
+    parts = PurePosixPath(member).parts
+    if not parts or parts[0].endswith((".dist-info", ".data")):
+        return PurePosixPath(*parts[2:]) if len(parts) > 2 and parts[1] in ("purelib", "platlib") else None  # noqa: PLR2004
+    return PurePosixPath(member)
+
+
+def _modules(files: Iterable[PurePosixPath], prefix: str = "") -> Iterator[str]:
+    """Names of the modules and packages among files of one folder; namespace packages are gone into."""
+    inner: dict[str, list[PurePosixPath]] = {}
+    for path in files:
+        if len(path.parts) == 1:
+            if (name := _module_name(path.name)) is not None:
+                yield f"{prefix}{name}"
+        else:
+            inner.setdefault(path.parts[0], []).append(PurePosixPath(*path.parts[1:]))
+    for folder, below in inner.items():
+        if not _is_identifier(folder):
+            continue
+        if any(_module_name(path.name, init=True) == "__init__" for path in below if len(path.parts) == 1):
+            yield f"{prefix}{folder}"
+        else:
+            yield from _modules(below, f"{prefix}{folder}.")
+
+
+def _module_name(filename: str, *, init: bool = False) -> str | None:
+    stem, _, rest = filename.partition(".")
+    importable = rest == "py" or f".{rest}".endswith(_EXTENSIONS)
+    if not importable or not _is_identifier(stem) or (stem in ("__init__", "__main__") and not init):
+        return None
+    return stem
+
+
+def _is_identifier(name: str) -> bool:
+    return name.isidentifier() and not keyword.iskeyword(name)

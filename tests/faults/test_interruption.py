@@ -1,0 +1,431 @@
+"""Runs that are killed, interrupted, or outlived by the git they started: the same command finishes them.
+
+Every run is a real process. Three things end it: a hook of git's at a known place, an audit hook before the n-th
+change that relnox itself makes to the machine, and chance.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from projects import copy_of, endless, git, pair, remote_of, repository
+from running import run
+
+from relnox.cli import main
+from relnox.executor.signals import Interruption, watching
+from relnox.source import git as checkouts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from running import Ran
+
+BUMP = ("bump", "--part", "minor", "--commit", "--tag", "--push")
+DONE = "bump: done and proven"
+LIMIT = 60
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and hooks as POSIX has them")
+
+
+class State(NamedTuple):
+    """What there is of a release, here and on the remote."""
+
+    commits: list[str]
+    tags: list[str]
+    status: str
+    remote_commits: list[str]
+    remote_tags: list[str]
+    versions: set[str]
+    left: list[str]
+
+
+BEFORE = State(["Start"], [], "", ["Start"], [], {"2.0.0"}, [])
+RELEASED = State(
+    commits=["Release 2.1.0", "Start"],
+    tags=["v2.1.0 Release 2.1.0"],
+    status="",
+    remote_commits=["Release 2.1.0", "Start"],
+    remote_tags=["v2.1.0 Release 2.1.0"],
+    versions={"2.1.0"},
+    left=[],
+)
+
+
+def state(root: Path) -> State:
+    """What there is, and what should not be left: a record, a note, a lock."""
+
+    def commits(folder: Path) -> list[str]:
+        return git(folder, "log", "--format=%s", "main").splitlines()
+
+    def tags(folder: Path) -> list[str]:
+        return git(folder, "for-each-ref", "--format=%(refname:short) %(*subject)", "refs/tags").splitlines()
+
+    private = [path.name for path in (root / ".git" / "relnox").glob("*") if path.name != "lock"]
+    texts = [path.read_text(encoding="utf-8") for path in root.glob("packages/*/pyproject.toml")]
+    return State(
+        commits=commits(root),
+        tags=tags(root),
+        status=git(root, "status", "--porcelain", "--untracked-files=all"),
+        remote_commits=commits(remote_of(root)),
+        remote_tags=tags(remote_of(root)),
+        versions={found for text in texts for found in re.findall(r'^version = "(.*?)"', text, re.MULTILINE)},
+        left=sorted([*private, *(path.name for path in (root / ".git").rglob("*.lock"))]),
+    )
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return repository(pair(tmp_path_factory.mktemp("template") / "pair"))
+
+
+@pytest.fixture
+def workspace(template: Path, tmp_path: Path) -> Path:
+    return copy_of(template, tmp_path / "pair")
+
+
+def bump(root: Path) -> Ran:
+    """The command, to its end."""
+    return run(root, "relnox", *BUMP)
+
+
+class Going(NamedTuple):
+    """A program at work. It prints into a file: a pipe would hold its reader until the git it leaves has ended."""
+
+    process: subprocess.Popen[bytes]
+    printed: Path
+
+    def ended(self) -> tuple[int, str]:
+        """Its exit code and what it printed; never a traceback."""
+        code = self.process.wait(LIMIT)
+        output = self.printed.read_text(encoding="utf-8")
+        assert "Traceback" not in output, output
+        return code, output
+
+
+def start(root: Path, *words: str, **variables: str) -> Going:
+    """Python with these words, going on."""
+    printed = root.parent / f"{root.name}.printed"
+    with printed.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, *words],
+            cwd=root,
+            env={**os.environ, **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    return Going(process, printed)
+
+
+def start_bump(root: Path) -> Going:
+    """The command, going on."""
+    return start(root, "-m", "relnox", *BUMP)
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + LIMIT
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} never came"
+        time.sleep(0.002)
+
+
+# --- killed by a hook: at a known place inside git (F49, F50) -------------------------------------------------
+
+KILLING = """\
+#!{python}
+import os, pathlib, signal, subprocess, sys, time
+
+if {argument!r} in ("", *sys.argv[1:2]):
+    pathlib.Path(__file__).unlink()
+    git = os.getppid()
+    relnox = int(subprocess.check_output(["ps", "-o", "ppid=", "-p", str(git)]))
+    for victim in {victims}:
+        os.kill(victim, signal.SIGKILL)
+    time.sleep({lasting})
+"""
+
+
+def kill_in(hook: Path, victims: str, argument: str = "", lasting: float = 0.0) -> None:
+    """Let a hook kill, once: git, which is its parent, or relnox, which is git's, or both; then go on a while."""
+    text = KILLING.format(python=sys.executable, argument=argument, victims=f"({victims},)", lasting=lasting)
+    write_hook(hook, text)
+
+
+def write_hook(hook: Path, text: str) -> None:
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(text, encoding="utf-8")
+    hook.chmod(0o755)
+
+
+@pytest.mark.parametrize("victims", ["relnox", "git", "relnox, git"])
+@pytest.mark.parametrize(
+    "hook",
+    [
+        "pre-commit",
+        "commit-msg",
+        "post-commit",
+        "reference-transaction prepared",
+        "reference-transaction committed",
+        "pre-push",
+    ],
+)
+def test_killed_inside_git_the_same_command_finishes(workspace: Path, hook: str, victims: str) -> None:
+    name, _, argument = hook.partition(" ")
+    path = workspace / ".git" / "hooks" / name
+    kill_in(path, victims, argument)
+    code, output = start_bump(workspace).ended()
+    assert not path.exists(), output  # it was there, and struck
+    if victims == "git":
+        # relnox sees git die: what is local is taken back; after that, everything waits for the push.
+        assert code == 2, output
+        found = state(workspace)
+        assert found == BEFORE or (name == "pre-push" and found.commits == RELEASED.commits)
+    else:
+        assert code == -signal.SIGKILL
+    again = bump(workspace)
+    assert again.code == 0, again.text
+    assert state(workspace) == RELEASED
+
+
+@pytest.mark.parametrize("hook", ["pre-commit", "pre-push"])
+def test_a_git_that_outlives_its_run_is_waited_for(workspace: Path, hook: str) -> None:
+    kill_in(workspace / ".git" / "hooks" / hook, "relnox", lasting=1.0)
+    code, _ = start_bump(workspace).ended()
+    assert code == -signal.SIGKILL
+    assert state(workspace) != RELEASED
+    again = bump(workspace)
+    assert again.code == 0, again.text
+    assert {"pre-commit": "committed already", "pre-push": "origin has it already"}[hook] in again.text
+    assert state(workspace) == RELEASED
+
+
+def test_a_git_that_does_not_end_is_told_with_its_process(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kill_in(workspace / ".git" / "hooks" / "pre-commit", "relnox", lasting=3.0)
+    start_bump(workspace).ended()
+    monkeypatch.setattr(checkouts, "_PATIENCE", 0.2)
+    monkeypatch.chdir(workspace)
+    assert main([*BUMP, "--reporter", "plain"]) == 2
+    group = (workspace / ".git/relnox/git-at-work").read_text(encoding="ascii")
+    assert f"still at work (process {group})" in capfd.readouterr().err
+    assert bump(workspace).code == 0
+    assert state(workspace) == RELEASED
+
+
+@pytest.mark.parametrize(
+    ("hook", "arrived"), [("update", False), ("reference-transaction", False), ("post-receive", True)]
+)
+def test_killed_on_the_remote_the_push_counts_by_what_arrived(
+    workspace: Path, hook: str, *, arrived: bool
+) -> None:
+    # The hook kills the program that serves the push; ours sees the line cut and cannot know how far it came.
+    remote = remote_of(workspace)
+    path = remote / "hooks" / hook
+    write_hook(path, f"#!/bin/sh\nrm -f '{path}'\nkill -9 $PPID\n")
+    first = bump(workspace)
+    assert (state(workspace).remote_commits == RELEASED.remote_commits) is arrived
+    assert first.code == (0 if arrived else 2), first.text
+    if arrived:
+        assert state(workspace) == RELEASED
+        return
+    for lock in remote.rglob("*.lock"):
+        lock.unlink()  # the remote's own affair
+    again = bump(workspace)
+    assert again.code == 0, again.text
+    assert state(workspace) == RELEASED
+
+
+# --- stopped before each change that relnox itself makes (F39, F57) -------------------------------------------
+
+DRIVER = """\
+import os, sys
+
+at, number, *words = sys.argv[1:]
+KINDS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "subprocess.Popen"}
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+seen, counts = 0, False
+
+def hook(event, arguments):
+    global seen, counts
+    if event not in KINDS and not (event == "open" and arguments[2] & WRITING):
+        return
+    counts = counts or "pending.json" in str(arguments[0])
+    seen += counts
+    if counts and seen == int(at):
+        os.kill(os.getpid(), int(number))
+    if event == "os.remove" and str(arguments[0]).endswith(os.sep + "pending.json"):
+        counts = False
+
+sys.addaudithook(hook)
+from relnox.cli import main
+code = main(words)
+print("changes:", seen)
+sys.exit(code)
+"""
+"""Send this process a signal right before its n-th change, from the first to the last touch of the record."""
+
+PARTS = 4
+"""Over how many tests the changes are spread, for the sake of parallel runs."""
+
+
+def stopped(root: Path, at: int, number: int) -> tuple[int, str]:
+    """Run the command under the driver: how it ended, and what it printed."""
+    return start(root, "-c", DRIVER, str(at), str(int(number)), *BUMP).ended()
+
+
+@pytest.fixture(scope="session")
+def changes(template: Path, tmp_path_factory: pytest.TempPathFactory) -> int:
+    """How many changes an undisturbed bump makes."""
+    root = copy_of(template, tmp_path_factory.mktemp("undisturbed") / "pair")
+    code, output = stopped(root, 0, 0)
+    assert code == 0, output
+    assert state(root) == RELEASED
+    found = int(output.rpartition("changes:")[2])
+    assert found > 30
+    return found
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_killed_before_any_change_the_same_command_finishes(
+    template: Path, tmp_path: Path, changes: int, part: int
+) -> None:
+    for at in range(1 + part, changes + 1, PARTS):
+        root = copy_of(template, tmp_path / f"before-{at}")
+        code, output = stopped(root, at, signal.SIGKILL)
+        assert code == -signal.SIGKILL, (at, output)
+        assert main([*BUMP, "--project", str(root)]) == 0, at  # quicker than another process
+        assert state(root) == RELEASED, (at, output)
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_interrupted_before_any_change_nothing_is_halved(
+    template: Path, tmp_path: Path, changes: int, part: int
+) -> None:
+    number, expected = [(signal.SIGINT, 130), (signal.SIGTERM, 143)][part % 2]
+    for at in range(1 + part, changes + 1, PARTS):
+        root = copy_of(template, tmp_path / f"before-{at}")
+        code, output = stopped(root, at, number)
+        found = state(root)
+        assert code in (expected, 0), (at, output)
+        if code == 0:
+            assert DONE in output  # it came when there was nothing left to interrupt
+            assert found == RELEASED, (at, output)
+            continue
+        # Taken back, or kept for the push with the record of it.
+        assert found == BEFORE or (found.status == "" and found.left == ["pending.json"]), (at, found)
+        assert main([*BUMP, "--project", str(root)]) == 0, at  # quicker than another process
+        assert state(root) == RELEASED, (at, output)
+
+
+# --- killed by chance -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def duration(template: Path, tmp_path_factory: pytest.TempPathFactory) -> float:
+    """Seconds from the record of an undisturbed bump to its end."""
+    root = copy_of(template, tmp_path_factory.mktemp("timed") / "pair")
+    going = start_bump(root)
+    wait_for(root / ".git" / "relnox" / "pending.json")
+    began = time.monotonic()
+    going.ended()
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_killed_again_and_again_one_release_comes_of_it(workspace: Path, duration: float, seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(3):
+        going = start_bump(workspace)
+        record = workspace / ".git" / "relnox" / "pending.json"
+        while going.process.poll() is None and not record.exists():
+            time.sleep(0.001)
+        time.sleep(chance.uniform(0, duration))
+        going.process.kill()
+        if DONE in going.ended()[1]:
+            break
+    # Who has read that it is done does not type it again; the record, if it is there, is no harm.
+    if state(workspace) != RELEASED:
+        again = bump(workspace)
+        assert again.code == 0, again.text
+    assert state(workspace) == RELEASED
+
+
+# --- SIGINT and SIGTERM in the middle (F57) -------------------------------------------------------------------
+
+LASTING = """\
+#!/bin/sh
+trap 'echo trapped >> "{folder}/trapped"' INT TERM
+touch "{folder}/begun"
+sleep 1
+touch "{folder}/ended"
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("hook", ["pre-commit", "pre-push"])
+def test_a_signal_waits_for_what_must_not_be_halved(
+    workspace: Path, tmp_path: Path, hook: str, number: int, code: int
+) -> None:
+    write_hook(workspace / ".git" / "hooks" / hook, LASTING.format(folder=tmp_path))
+    going = start_bump(workspace)
+    wait_for(tmp_path / "begun")
+    going.process.send_signal(number)
+    going.process.send_signal(number)  # impatience does not help
+    ended, output = going.ended()
+    assert ended == code, output
+    assert (tmp_path / "ended").exists()
+    assert not (tmp_path / "trapped").exists()
+    found = state(workspace)
+    if hook == "pre-commit":
+        assert found == BEFORE
+    else:
+        assert found._replace(left=[]) == RELEASED  # the push came through, and the record says how to go on
+    again = bump(workspace)
+    assert again.code == 0, again.text
+    assert state(workspace) == RELEASED
+
+
+def test_a_signal_that_nothing_was_left_for_is_told_to_the_run_around() -> None:
+    # A stage of a chain is through when Ctrl-C comes: the chain must hear of it before its next stage.
+    def chain_of_two() -> None:
+        with watching() as chain, chain.during(atomic=False):
+            with watching():
+                signal.raise_signal(signal.SIGINT)
+            pytest.fail("the chain went on")
+
+    with pytest.raises(Interruption, match="SIGINT"):
+        chain_of_two()
+
+
+def is_there(pid: int) -> bool:
+    """Whether a process lives; one that is dead and waits for its parent does not."""
+    shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return shown.stdout.strip()[:1] not in ("", "Z")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_build_ends_at_once_and_leaves_nothing(tmp_path: Path, number: int, code: int) -> None:
+    root = endless(tmp_path / "endless")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    going = start(root, "-m", "relnox", "build-all", TMPDIR=str(scratch))
+    wait_for(root / "at-work")
+    workers = [int(pid) for pid in (root / "at-work").read_text(encoding="ascii").split()]
+    assert len(list((root / "dist").rglob("endless-1.0.tar.gz"))) == 1  # half of it, aside
+    began = time.monotonic()
+    going.process.send_signal(number)
+    ended, output = going.ended()
+    assert ended == code, output
+    assert time.monotonic() - began < 5
+    assert list((root / "dist").iterdir()) == []
+    assert list(scratch.iterdir()) == []
+    assert not [pid for pid in workers if is_there(pid)]

@@ -1,0 +1,653 @@
+"""The command as it is typed, in real repositories: what it changes, what it refuses, what it goes on with."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from projects import (
+    commit_all,
+    git,
+    lockstep_workspace,
+    mixed_workspace,
+    pair,
+    remote_of,
+    repository,
+    single,
+    write,
+)
+from running import run
+
+from relnox.core.steps import Edit, EditFiles
+from relnox.source import edits
+from relnox.source.edits import Pending
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from running import Ran
+
+RELEASE = ("--part", "minor", "--commit", "--tag", "--push")
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Path:
+    return repository(single(tmp_path / "demo"))
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    return repository(pair(tmp_path / "pair"))
+
+
+def bump(root: Path, *options: str) -> Ran:
+    return run(root, "relnox", "bump", *options)
+
+
+class Everything(NamedTuple):
+    """All that a bump that failed or was refused must leave as it was."""
+
+    files: dict[str, bytes]
+    staged: str
+    refs: str
+    head: str
+    remote: str
+
+
+def everything(root: Path) -> Everything:
+    return Everything(
+        files={
+            path.relative_to(root).as_posix(): path.read_bytes()
+            for path in root.rglob("*")
+            if path.is_file() and ".git" not in path.relative_to(root).parts
+        },
+        staged=git(root, "ls-files", "--stage"),
+        refs=git(root, "for-each-ref"),
+        head=git(root, "rev-parse", "HEAD"),
+        remote=git(remote_of(root), "for-each-ref"),
+    )
+
+
+def pending(root: Path) -> bool:
+    return (root / ".git/relnox/pending.json").exists()
+
+
+def hook(folder: Path, name: str, script: str) -> Path:
+    """Put a hook into a folder of hooks; returns it, to be removed again."""
+    write(folder, {name: f"#!/bin/sh\n{script}\n"})
+    (folder / name).chmod(0o755)
+    return folder / name
+
+
+# --- what changes, byte for byte -----------------------------------------------------------------------
+
+PLAIN = '[project]\nname = "demo"\nversion = "1.2.3"\n'
+SPELLINGS = {
+    "comments": '# version = "1.2.3"\n[project] # all\nname = "demo"\nversion  =  "1.2.3"  # the one place\n\n',
+    "single quotes": "[project]\nname = 'demo'\nversion = '1.2.3'\n",
+    "three quotes": '[project]\nname = "demo"\nversion = """1.2.3"""\n',
+    "crlf": PLAIN.replace("\n", "\r\n"),
+    "mixed ends": '[project]\r\nname = "demo"\nversion = "1.2.3"\r\n',
+    "bom": f"\ufeff{PLAIN}",
+    "bom and crlf": f"\ufeff{PLAIN}".replace("\n", "\r\n"),
+    "no last newline": PLAIN.rstrip("\n"),
+    "tabs": '[project]\n\tname\t=\t"demo"\n\tversion\t=\t"1.2.3"\n',
+    "dotted": 'project.name = "demo"\nproject.version = "1.2.3"\n[tool.other]\nversion = "0"\n',
+    "inline": 'project = { name = "demo", version = "1.2.3" }\n',
+    "quoted keys": '[ \'project\' ]\n"name" = "demo"\n\'version\' = "1.2.3"\n',
+    "not ascii": '[project]\nname = "demo"\ndescription = "\xfcml\xe4ut \U0001f40d"\nversion = "1.2.3"\n',
+    "decoys": (
+        '[tool.a]\nversion = "9"\n\n[project]\nname = "demo"\n'
+        'authors = [\n  { name = "version = \\"1.2.0\\"" },\n]\n'
+        'readme = { text = """\nversion = "1.2.0"\n""", content-type = "text/plain" }\nversion = "1.2.3"\n\n'
+        '[project.urls]\n"Version 1.2.0" = "https://example.invalid/1.2.0/1.2.0"\n\n'
+        '[tool.b]\ntarget-version = "1.2.0"\nversion = "8"\n'
+    ),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_the_characters_of_the_version_change_and_no_other_byte(tmp_path: Path, spelling: str) -> None:
+    # F43, HARDCASES 14.
+    before = SPELLINGS[spelling].encode()
+    assert before.count(b"1.2.3") == 1 + (spelling == "comments")
+    root = tmp_path / "demo"
+    root.mkdir()
+    (root / "pyproject.toml").write_bytes(before)
+    (root / ".gitattributes").write_bytes(b"* -text\n")
+    repository(root)
+    ran = bump(root, "--part", "minor", "--commit")
+    assert ran.code == 0, ran.text
+    head, _, tail = before.rpartition(b"1.2.3")
+    assert (root / "pyproject.toml").read_bytes() == head + b"1.3.0" + tail
+    assert git(root, "status", "--porcelain") == ""
+    assert git(root, "log", "--format=%s") == "Release 1.3.0\nStart"
+
+
+@pytest.mark.parametrize("autocrlf", ["true", "input", "false"])
+def test_line_ends_that_git_converts_are_no_change(tmp_path: Path, autocrlf: str) -> None:
+    root = tmp_path / "demo"
+    root.mkdir()
+    git(root, "init", "--quiet", "--initial-branch", "main")
+    git(root, "config", "core.autocrlf", autocrlf)
+    git(root, "config", "core.safecrlf", "false")
+    (root / "pyproject.toml").write_bytes(PLAIN.replace("\n", "\r\n").encode())
+    repository(root)
+    ran = bump(root, *RELEASE)
+    assert ran.code == 0, ran.text
+    assert (root / "pyproject.toml").read_bytes() == PLAIN.replace("1.2.3", "1.3.0").replace("\n", "\r\n").encode()
+    assert git(root, "status", "--porcelain") == ""
+
+
+def test_dependants_follow_in_every_table_and_nothing_else_does(tmp_path: Path) -> None:
+    # F75
+    user = """\
+        [build-system]  # first
+        requires = ["hatchling", "pair-base == 2.0.0"]  # built with it
+        build-backend = "hatchling.build"
+
+        [project]
+        name = "pair-user"
+        version = '2.0.0'
+        dependencies = [
+          # "pair-base==2.0.0"
+          'pair.base[fast] ==2.0.0 ; python_version >= "3.8"',   # exact
+          "pair-base-extra==2.0.0",
+          "other==2.0.0",
+        ]
+
+        [project.optional-dependencies]
+        all = ["PAIR_BASE~=2.0.0", "pair-base"]
+
+        [dependency-groups]
+        dev = [{ include-group = "more" }, "pair-base>=1,<2.1"]
+        more = []
+
+        [tool.poetry.group.docs.dependencies]
+        pair-base = { version = "~2.0", extras = ["fast"] }
+
+        [tool.uv.sources]
+        pair-base = { workspace = true }
+        """
+    expected = (
+        ("== 2.0.0", "== 2.1.0"),
+        ("version = '2.0.0'", "version = '2.1.0'"),
+        ("[fast] ==2.0.0", "[fast] ==2.1.0"),
+        ("~=2.0.0", "~=2.1.0"),
+        (">=1,<2.1", ">=2.1.0,<2.2"),
+        ('"~2.0"', '"~2.1"'),
+    )
+    root = pair(tmp_path / "pair")
+    write(root, {"packages/user/pyproject.toml": user})
+    repository(root)
+    before = (root / "packages/user/pyproject.toml").read_text()
+    ran = bump(root, *RELEASE)
+    assert ran.code == 0, ran.text
+    after = (root / "packages/user/pyproject.toml").read_text()
+    changed = [
+        (old.strip(), new.strip())
+        for old, new in zip(before.splitlines(), after.splitlines(), strict=True)
+        if old != new
+    ]
+    assert len(changed) == len(expected)
+    for (old, new), (part, moved) in zip(changed, expected, strict=True):
+        assert part in old
+        assert new == old.replace(part, moved)
+    assert git(root, "status", "--porcelain") == ""
+
+
+def test_five_packages_move_as_one(tmp_path: Path) -> None:
+    root = repository(lockstep_workspace(tmp_path / "acme"))
+    ran = bump(root, *RELEASE)
+    assert ran.code == 0, ran.text
+    assert git(root, "diff", "--stat", "HEAD~1", "--").count("pyproject.toml") == 5
+    removed = re.findall(r"^-(?!--).*", git(root, "diff", "-U0", "HEAD~1"), re.MULTILINE)
+    added = re.findall(r"^\+(?!\+\+).*", git(root, "diff", "-U0", "HEAD~1"), re.MULTILINE)
+    # Ranges that hold 2.1.0 stay; pins move; comments and quotes stay.
+    assert [line[1:].replace("2.0.0", "2.1.0") for line in removed] == [line[1:] for line in added]
+    assert len(removed) == 5 + 3  # versions, and the lines with pins
+    assert (
+        git(remote_of(root), "rev-parse", "main", "v2.1.0^{}").splitlines() == [git(root, "rev-parse", "HEAD")] * 2
+    )
+
+
+def test_packages_of_their_own_versions_move_alone_with_their_own_tags(tmp_path: Path) -> None:
+    root = repository(mixed_workspace(tmp_path / "mixed"))
+    ran = bump(root, "--package", "mixed-saddle", "--package", "float", *RELEASE)
+    assert ran.code == 0, ran.text
+    assert git(root, "tag").splitlines() == ["mixed-float-v0.9.0", "mixed-saddle-v1.5.0"]
+    assert git(root, "log", "-1", "--format=%s") == "Release mixed-float 0.9.0, mixed-saddle 1.5.0"
+    assert 'mixed-saddle = "^1.4"' in (root / "poem/pyproject.toml").read_text()
+
+
+def test_several_packages_without_a_choice_are_refused(tmp_path: Path) -> None:
+    root = repository(mixed_workspace(tmp_path / "mixed"))
+    before = everything(root)
+    ran = bump(root, *RELEASE)
+    assert ran.code == 1
+    assert "it is not said which to move" in ran.err
+    assert everything(root) == before
+    assert bump(root, "--all", "--part", "minor", "--dry-run").code == 0
+
+
+def test_without_commit_only_files_change(demo: Path) -> None:
+    before = everything(demo)
+    ran = bump(demo, "--part", "patch")
+    assert ran.code == 0, ran.text
+    after = everything(demo)
+    assert after._replace(files={}) == before._replace(files={})
+    assert [name for name in after.files if after.files[name] != before.files[name]] == ["pyproject.toml"]
+    assert not pending(demo)
+
+
+def test_outside_git_files_change_and_a_commit_is_refused(tmp_path: Path) -> None:
+    root = single(tmp_path / "demo")
+    assert bump(root, "--part", "patch", "--commit").code == 1
+    assert 'version = "1.2.3"  # the one place' in (root / "pyproject.toml").read_text()
+    assert bump(root, "--part", "patch").code == 0
+    assert 'version = "1.2.4"  # the one place' in (root / "pyproject.toml").read_text()
+    assert not (root / ".relnox/pending.json").exists()
+
+
+def test_a_dry_run_changes_nothing_and_leaves_the_same_plan_twice(demo: Path, tmp_path: Path) -> None:
+    before = everything(demo)
+    for name in ("one.json", "two.json"):
+        ran = bump(demo, *RELEASE, "--dry-run", "--plan", str(tmp_path / name))
+        assert ran.code == 0, ran.text
+    assert everything(demo) == before
+    assert not pending(demo)
+    assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
+    assert [step["kind"] for step in json.loads((tmp_path / "one.json").read_text())["steps"]] == [
+        "EditFiles",
+        "Commit",
+        "CreateTags",
+        "Push",
+    ]
+
+
+# --- what else is going on in the checkout -------------------------------------------------------------
+
+
+def test_other_files_are_not_committed_though_they_are_staged(demo: Path) -> None:
+    write(demo, {"README.md": "staged\n", "tasks.py": "# changed\n", "new.py": ""})
+    git(demo, "add", "README.md", "new.py")
+    ran = bump(demo, *RELEASE, "--force")
+    assert ran.code == 0, ran.text
+    assert "--force ignores: the tree has uncommitted changes: README.md, new.py, tasks.py" in ran.text
+    assert git(demo, "show", "--format=", "--name-only") == "pyproject.toml"
+    assert git(demo, "diff", "--cached", "--name-only").splitlines() == ["README.md", "new.py"]
+    assert git(demo, "diff", "--name-only") == "tasks.py"
+
+
+def test_a_project_below_the_top_is_released_from_there(tmp_path: Path) -> None:
+    top = write(tmp_path / "mono", {"other.txt": "1\n"})
+    single(top / "py th\xf6n")
+    repository(top)
+    write(top, {"other.txt": "2\n"})  # not this project's affair
+    ran = bump(top / "py th\xf6n" / "src", *RELEASE)
+    assert ran.code == 0, ran.text
+    assert (
+        git(top, "-c", "core.quotePath=false", "show", "--format=", "--name-only") == "py th\xf6n/pyproject.toml"
+    )
+    assert git(top, "status", "--porcelain").split() == ["M", "other.txt"]
+    assert git(remote_of(top), "tag") == "v1.3.0"
+
+
+def test_a_worktree_is_released_like_any_checkout(demo: Path, tmp_path: Path) -> None:
+    git(demo, "worktree", "add", "--quiet", "-b", "maintenance", str(tmp_path / "side"))
+    ran = bump(tmp_path / "side", *RELEASE)
+    assert ran.code == 0, ran.text
+    assert git(remote_of(demo), "log", "-1", "--format=%s", "maintenance") == "Release 1.3.0"
+    assert git(demo, "log", "-1", "--format=%s", "main") == "Start"
+
+
+def test_a_dirty_tree_is_refused_and_says_what_is_dirty(demo: Path) -> None:
+    # F46
+    write(demo, {f"f{number}.txt": "" for number in range(7)})
+    commit_all(demo)
+    write(demo, {f"f{number}.txt": "x" for number in range(7)})
+    before = everything(demo)
+    ran = bump(demo, *RELEASE)
+    assert ran.code == 1
+    assert "the tree has uncommitted changes: f0.txt, f1.txt, f2.txt, f3.txt, f4.txt …" in ran.err
+    assert everything(demo) == before
+    assert not pending(demo)
+
+
+def test_files_that_git_does_not_know_are_no_obstacle(demo: Path) -> None:
+    write(demo, {"notes.txt": ""})
+    assert bump(demo, *RELEASE).code == 0
+    assert git(demo, "status", "--porcelain") == "?? notes.txt"
+
+
+def test_a_detached_head_is_refused_even_by_force(demo: Path) -> None:
+    # F51
+    git(demo, "checkout", "--quiet", "--detach")
+    before = everything(demo)
+    for force in ((), ("--force",)):
+        ran = bump(demo, *RELEASE, *force)
+        assert ran.code == 1
+        assert "the head is detached" in ran.err
+        assert "git switch" in ran.err
+    assert everything(demo) == before
+
+
+def test_another_branch_is_refused_and_force_says_that_it_ignores_it(two: Path) -> None:
+    git(two, "switch", "--quiet", "--create", "feature")
+    ran = bump(two, *RELEASE)
+    assert ran.code == 1
+    assert "releases are made from main, and this is feature" in ran.err
+    ran = bump(two, *RELEASE, "--force")
+    assert ran.code == 0, ran.text
+    assert "--force ignores: releases are made from main, and this is feature" in ran.text
+    assert git(remote_of(two), "log", "-1", "--format=%s", "feature") == "Release 2.1.0"
+
+
+def test_all_that_stands_against_it_is_told_at_once(two: Path) -> None:
+    git(two, "switch", "--quiet", "--create", "feature")
+    git(two, "tag", "v2.1.0")
+    write(two, {"packages/base/pyproject.toml": (two / "packages/base/pyproject.toml").read_text() + "# x\n"})
+    ran = bump(two, *RELEASE)
+    assert ran.code == 4
+    for words in (
+        "3 things stand against",
+        "tag v2.1.0 is there already, here",
+        "uncommitted",
+        "releases are made from",
+    ):
+        assert words in ran.err
+
+
+@pytest.mark.parametrize("where", ["here", "on origin"])
+def test_a_tag_that_is_there_needs_a_person(demo: Path, where: str) -> None:
+    # F47
+    git(demo, "tag", "v1.3.0")
+    if where == "on origin":
+        git(demo, "push", "--quiet", "origin", "v1.3.0")
+        git(demo, "tag", "--delete", "v1.3.0")
+    before = everything(demo)
+    ran = bump(demo, *RELEASE, "--force")
+    assert ran.code == 4
+    assert f"the tag v1.3.0 is there already, {where}" in ran.err
+    assert everything(demo) == before
+
+
+def test_drift_in_lockstep_names_each_place_and_to_mends_it(tmp_path: Path) -> None:
+    # HARDCASES 7
+    root = lockstep_workspace(tmp_path / "acme")
+    drifted = root / "packages/vespa/pyproject.toml"
+    drifted.write_text(drifted.read_text().replace('version = "2.0.0"', 'version = "1.9.0"'))
+    repository(root)
+    ran = bump(root, *RELEASE)
+    assert ran.code == 1
+    assert "  1.9.0: packages/vespa/pyproject.toml" in ran.err
+    assert "  2.0.0: packages/agents/pyproject.toml, packages/core/pyproject.toml, packages/dashboard" in ran.err
+    assert "--to VERSION" in ran.err
+    ran = bump(root, "--to", "2.1", "--commit")
+    assert ran.code == 0, ran.text
+    assert 'version = "2.1"' in drifted.read_text()
+
+
+def test_a_part_of_a_lockstep_workspace_is_refused(two: Path) -> None:
+    ran = bump(two, "--package", "pair-base", "--part", "minor")
+    assert ran.code == 1
+    assert "--package would part them" in ran.err
+
+
+def test_a_version_that_is_not_written_down_cannot_be_moved(tmp_path: Path) -> None:
+    write(tmp_path, {"pyproject.toml": '[project]\nname = "x"\ndynamic = ["version"]\n[tool.setuptools_scm]\n'})
+    ran = bump(tmp_path, "--part", "minor")
+    assert ran.code == 1
+    assert "x has no version that can be edited: it comes from setuptools-scm" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--part", "minor", "--tag"), "--tag needs --commit"),
+        (("--part", "minor", "--push"), "--push needs --commit"),
+        (("--abort",), "there is no interrupted bump"),
+        ((), "what to raise"),
+        (("--to", "1.2.3"), "the version is 1.2.3 already"),
+        (("--to", "1.2.2"), "1.2.2 is lower"),
+        (("--to", "1.3+local"), "local"),
+    ],
+)
+def test_usage_that_cannot_be_right_is_refused(demo: Path, options: tuple[str, ...], words: str) -> None:
+    before = everything(demo)
+    ran = bump(demo, *options)
+    assert ran.code == 1
+    assert words in ran.err
+    assert everything(demo) == before
+
+
+def test_a_push_without_its_remote_is_refused_before_anything_moves(demo: Path) -> None:
+    git(demo, "remote", "rename", "origin", "upstream")
+    before = everything(demo)
+    ran = bump(demo, *RELEASE)
+    assert ran.code == 1
+    assert "there is no git remote called origin" in ran.err
+    assert everything(demo) == before
+    git(demo, "remote", "rename", "upstream", "origin")
+    git(demo, "remote", "set-url", "origin", str(demo / "missing"))
+    assert bump(demo, *RELEASE).code == 2
+    assert everything(demo)._replace(refs="") == before._replace(refs="")
+
+
+# --- failures are taken back ---------------------------------------------------------------------------
+
+FAILING = {
+    "pre-commit": "echo not today >&2; exit 1",
+    "commit-msg": "echo not today >&2; exit 1",
+    "pre-commit that reformats": "echo '# formatted' >> packages/base/pyproject.toml; echo not today; exit 1",
+    "pre-commit that adds": "echo x > added.txt; git add added.txt; rm added.txt; echo not today; exit 1",
+    "reference-transaction": 'if [ "$1" = prepared ]; then echo not today >&2; exit 1; fi',
+}
+
+
+@pytest.mark.parametrize("name", FAILING)
+@pytest.mark.parametrize("staged", [False, True])
+def test_a_hook_that_refuses_the_commit_leaves_everything_as_it_was(two: Path, name: str, *, staged: bool) -> None:
+    # F53
+    if staged:
+        write(two, {"pyproject.toml": (two / "pyproject.toml").read_text() + "# mine\n", "new.txt": ""})
+        git(two, "add", "pyproject.toml", "new.txt")
+    before = everything(two)
+    refusing = hook(two / ".git/hooks", name.partition(" ")[0], FAILING[name])
+    ran = bump(two, *RELEASE, *(["--force"] if staged else []))
+    assert ran.code == 2, ran.text
+    assert "not today" in ran.text
+    assert everything(two) == before
+    assert not pending(two)
+    refusing.unlink()
+    assert bump(two, *RELEASE, *(["--force"] if staged else [])).code == 0
+
+
+def test_a_hook_that_changes_the_commit_is_told_and_the_commit_taken_back(two: Path) -> None:
+    write(two, {"staged.txt": ""})
+    git(two, "add", "staged.txt")
+    before = everything(two)
+    changing = "echo '# formatted' >> packages/base/pyproject.toml; git add packages/base/pyproject.toml"
+    hook(two / ".git/hooks", "pre-commit", changing)
+    ran = bump(two, *RELEASE, "--force")
+    assert ran.code == 2, ran.text
+    assert "a commit hook changed the files" in ran.text
+    assert everything(two) == before
+
+
+def test_a_tag_that_cannot_be_made_takes_the_commit_back(two: Path) -> None:
+    # F53: signing is configured, and there is no key.
+    git(two, "config", "tag.gpgSign", "true")
+    git(two, "config", "gpg.format", "ssh")
+    git(two, "config", "user.signingKey", str(two / "no-such-key"))
+    before = everything(two)
+    ran = bump(two, *RELEASE)
+    assert ran.code == 2, ran.text
+    assert "the tag v2.1.0" in ran.text or "git tag v2.1.0" in ran.text
+    assert everything(two) == before
+    assert not pending(two)
+
+
+def test_of_several_tags_the_made_ones_are_taken_back(tmp_path: Path) -> None:
+    root = repository(mixed_workspace(tmp_path / "mixed"))
+    script = 'if [ "$1" = prepared ] && grep -q mixed-saddle-v; then echo not today >&2; exit 1; fi'
+    before = everything(root)
+    hook(root / ".git/hooks", "reference-transaction", script)
+    ran = bump(root, "--all", *RELEASE)
+    assert ran.code == 2, ran.text
+    assert everything(root) == before
+
+
+def test_no_identity_is_told_by_git_and_nothing_is_left(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # F53
+    git(two, "config", "--unset", "user.name")
+    git(two, "config", "user.useConfigOnly", "true")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    before = everything(two)
+    ran = bump(two, *RELEASE)
+    assert ran.code == 2
+    assert "user.name" in ran.text
+    assert everything(two) == before
+
+
+# --- a push that is refused is kept, and gone on with --------------------------------------------------
+
+
+def test_a_refused_push_leaves_the_remote_alone_and_the_same_command_pushes(two: Path) -> None:
+    # F48
+    protected = hook(
+        remote_of(two) / "hooks", "update", '[ "$1" != refs/heads/main ] || { echo protected; exit 1; }'
+    )
+    before = everything(two)
+    ran = bump(two, *RELEASE)
+    assert ran.code == 2, ran.text
+    assert "protected" in ran.text
+    assert everything(two).remote == before.remote
+    assert git(two, "tag") == "v2.1.0"
+    assert git(two, "status", "--porcelain") == ""
+    commit = git(two, "rev-parse", "HEAD")
+    protected.unlink()
+    ran = bump(two, *RELEASE)
+    assert ran.code == 0, ran.text
+    assert "goes on with the bump that was interrupted" in ran.text
+    assert git(remote_of(two), "rev-parse", "main", "v2.1.0^{}").splitlines() == [commit, commit]
+    assert not pending(two)
+
+
+def test_another_command_is_refused_while_one_waits(two: Path) -> None:
+    refusing = hook(two / ".git/hooks", "pre-push", "exit 1")
+    assert bump(two, *RELEASE).code == 2
+    waiting = everything(two)
+    for other in (
+        ("--part", "patch", "--commit"),
+        ("--part", "minor", "--commit", "--tag"),
+        (*RELEASE, "--force"),
+    ):
+        ran = bump(two, *other)
+        assert ran.code == 1
+        assert "a bump was interrupted here: relnox bump --part minor --commit --tag --push" in ran.err
+        assert "or take it back: relnox bump --abort" in ran.err
+    # What is committed is not taken back behind the user's back: the way out is told.
+    ran = bump(two, "--abort")
+    assert ran.code == 1
+    assert "committed already" in ran.err
+    assert "git reset HEAD~1, then relnox bump --abort" in ran.err
+    assert everything(two) == waiting
+    refusing.unlink()
+    git(two, "tag", "--delete", "v2.1.0")
+    git(two, "reset", "--quiet", "HEAD~1")
+    ran = bump(two, "--abort")
+    assert ran.code == 0, ran.text
+    assert git(two, "status", "--porcelain") == ""
+    assert not pending(two)
+
+
+def interrupted(root: Path, *done: str) -> Pending:
+    """The record of a bump that was interrupted when it had edited these of its files."""
+    names = ("packages/base/pyproject.toml", "packages/top/pyproject.toml")
+    contents = {name: (root / name).read_bytes() for name in names}
+    planned = tuple(
+        Edit(file=name, before=content, after=content.replace(b"2.0.0", b"2.1.0"))
+        for name, content in contents.items()
+    )
+    record = Pending(request=("--part", "minor"), steps=(EditFiles(edits=planned),))
+    edits.write_pending(root / ".git" / "relnox", record)
+    edits.apply(root, [edit for edit in planned if edit.file.split("/")[1] in done])
+    return record
+
+
+@pytest.mark.parametrize("done", [(), ("base",), ("base", "top")])
+@pytest.mark.parametrize("end", ["finish", "abort"])
+def test_an_interrupted_bump_is_finished_or_taken_back(two: Path, done: tuple[str, ...], end: str) -> None:
+    before = everything(two)
+    interrupted(two, *done)
+    ran = bump(two, *(["--part", "minor"] if end == "finish" else ["--abort"]))
+    assert ran.code == 0, ran.text
+    assert not pending(two)
+    after = everything(two)
+    if end == "abort":
+        assert "takes back: relnox bump --part minor" in ran.text
+        assert after == before
+    else:
+        assert sum(after.files[name] != before.files[name] for name in before.files) == 2
+        assert after._replace(files={}) == before._replace(files={})
+
+
+def test_an_abort_of_files_that_somebody_else_changed_stops(two: Path) -> None:
+    interrupted(two, "base")
+    path = two / "packages/top/pyproject.toml"
+    path.write_bytes(path.read_bytes() + b"# mine\n")
+    before = everything(two)
+    ran = bump(two, "--abort")
+    assert ran.code == 4
+    assert "packages/top/pyproject.toml is neither as it was" in ran.text
+    assert everything(two) == before
+    assert pending(two)
+    git(two, "checkout", "--quiet", "packages/top/pyproject.toml")
+    assert bump(two, "--abort").code == 0
+    assert git(two, "status", "--porcelain") == ""
+
+
+def test_a_resumed_bump_that_fails_again_can_be_resumed_again(two: Path) -> None:
+    # What the run before has done cannot be taken back by this one: it is kept, with the record of it.
+    refusing = hook(two / ".git/hooks", "pre-push", "exit 1")
+    assert bump(two, *RELEASE).code == 2
+    git(two, "tag", "--delete", "v2.1.0")
+    unmakeable = hook(
+        two / ".git/hooks", "reference-transaction", 'grep -q refs/tags/ && [ "$1" = prepared ] && exit 1; exit 0'
+    )
+    commit = git(two, "rev-parse", "HEAD")
+    ran = bump(two, *RELEASE)
+    assert ran.code == 2, ran.text
+    assert git(two, "rev-parse", "HEAD") == commit
+    assert git(two, "status", "--porcelain") == ""
+    assert pending(two)
+    refusing.unlink()
+    unmakeable.unlink()
+    ran = bump(two, *RELEASE)
+    assert ran.code == 0, ran.text
+    assert git(remote_of(two), "rev-parse", "main", "v2.1.0^{}").splitlines() == [commit, commit]
+    assert not pending(two)
+
+
+def test_two_runs_at_once_make_one_release(two: Path) -> None:
+    # F54, F88: the second one meets the first one's lock, and says who holds it.
+    import subprocess
+    import sys
+
+    hook(
+        two / ".git/hooks", "pre-commit", "touch begun; while [ ! -e go-on ]; do sleep 0.05; done; rm begun go-on"
+    )
+    words = [sys.executable, "-m", "relnox", "bump", *RELEASE]
+    with subprocess.Popen(words, cwd=two, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
+        while not (two / "begun").exists():
+            assert first.poll() is None
+        second = bump(two, *RELEASE)
+        (two / "go-on").touch()
+    assert first.returncode == 0
+    assert second.code == 1
+    assert f"another run of relnox is at work in this checkout (process {first.pid})" in second.err
+    assert git(remote_of(two), "log", "--format=%s", "main").splitlines() == ["Release 2.1.0", "Start"]
+    assert git(two, "tag") == "v2.1.0"

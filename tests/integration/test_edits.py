@@ -1,0 +1,181 @@
+"""Several files changed as one, and the record of it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push, Tag
+from relnox.errors import Conflict, Failed
+from relnox.source import edits
+from relnox.source.edits import Pending
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def edit(file: str, before: bytes | None, after: bytes | None) -> Edit:
+    return Edit(file=file, before=before, after=after)
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    """Every file below a folder, hidden ones as well."""
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def put(root: Path, files: dict[str, bytes]) -> Path:
+    root.mkdir(exist_ok=True)
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return root
+
+
+CONTENT = st.none() | st.binary(max_size=40)
+CHANGES = st.dictionaries(st.sampled_from(["a", "b", "c \xfc", "d.toml"]), st.tuples(CONTENT, CONTENT), max_size=4)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@given(CHANGES)
+def test_edits_are_made_and_taken_back_byte_for_byte(
+    tmp_path_factory: pytest.TempPathFactory, changes: dict[str, tuple[bytes | None, bytes | None]]
+) -> None:
+    before = {name: content for name, (content, _) in changes.items() if content is not None}
+    after = {name: content for name, (_, content) in changes.items() if content is not None}
+    root = put(tmp_path_factory.mktemp("edits"), before)
+    planned = [edit(name, *pair) for name, pair in changes.items()]
+    edits.apply(root, iter(planned))
+    assert contents(root) == after
+    assert edits.is_applied(root, planned)
+    edits.apply(root, planned)  # again is no change
+    assert contents(root) == after
+    edits.apply(root, edits.reverse(planned))
+    assert contents(root) == before
+    edits.restore(root, planned)
+    assert contents(root) == before
+
+
+def test_half_of_the_edits_is_gone_on_with(tmp_path: Path) -> None:
+    put(tmp_path, {"a": b"2", "b": b"1"})
+    planned = [edit("a", b"1", b"2"), edit("b", b"1", b"2"), edit("c", None, b"2")]
+    assert not edits.is_applied(tmp_path, planned)
+    edits.apply(tmp_path, planned)
+    assert contents(tmp_path) == {"a": b"2", "b": b"2", "c": b"2"}
+
+
+@pytest.mark.parametrize("present", [b"3", None])
+def test_a_file_that_somebody_else_changed_stops_everything(tmp_path: Path, present: bytes | None) -> None:
+    before = {"a": b"1"} | ({} if present is None else {"b": present})
+    put(tmp_path, before)
+    with pytest.raises(Conflict, match="b is neither as it was") as caught:
+        edits.apply(tmp_path, [edit("a", b"1", b"2"), edit("b", b"1", b"2")])
+    assert contents(tmp_path) == before
+    assert caught.value.hint is not None
+    assert "git diff -- b" in caught.value.hint
+
+
+def test_a_file_that_cannot_be_written_takes_the_others_back(tmp_path: Path) -> None:
+    # F39, F85: the second file's folder is not there any more.
+    put(tmp_path, {"a": b"1"})
+    with pytest.raises(Failed, match="gone/b cannot be written: No such file or directory"):
+        edits.apply(tmp_path, [edit("a", b"1", b"2"), edit("new", None, b"2"), edit("gone/b", None, b"2")])
+    assert contents(tmp_path) == {"a": b"1"}
+
+
+def test_a_full_disk_leaves_the_files_as_they_were(tmp_path: Path) -> None:
+    # F85: a limit on the size of files is the disk that is full for one process alone.
+    import resource
+    import signal
+
+    put(tmp_path, {"a": b"1", "b": b"1"})
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(Failed, match="b cannot be written: File too large"):
+            edits.apply(tmp_path, [edit("a", b"1", b"2"), edit("b", b"1", b"2" * 2000)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert contents(tmp_path) == {"a": b"1", "b": b"1"}
+
+
+def test_permissions_stay_and_a_new_file_has_the_usual_ones(tmp_path: Path) -> None:
+    put(tmp_path, {"script": b"1"})
+    (tmp_path / "script").chmod(0o750)
+    umask = os.umask(0o027)
+    try:
+        edits.apply(tmp_path, [edit("script", b"1", b"2"), edit("new", None, b"2")])
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE((tmp_path / "script").stat().st_mode) == 0o750
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    put(tmp_path, {"real/pyproject.toml": b"1"})
+    (tmp_path / "pyproject.toml").symlink_to("real/pyproject.toml")
+    planned = [edit("pyproject.toml", b"1", b"2")]
+    edits.apply(tmp_path, planned)
+    assert (tmp_path / "pyproject.toml").is_symlink()
+    assert (tmp_path / "real/pyproject.toml").read_bytes() == b"2"
+    assert edits.is_applied(tmp_path, planned)
+
+
+def test_what_a_killed_run_left_half_written_is_removed(tmp_path: Path) -> None:
+    put(tmp_path, {"a": b"2", "b": b"1", ".a.relnox": b"ha", ".b.relnox": b""})
+    planned = [edit("a", b"1", b"2")]
+    assert not edits.is_applied(tmp_path, planned)  # the file is right, and yet there is something to do
+    edits.apply(tmp_path, planned)
+    assert edits.is_applied(tmp_path, planned)
+    edits.apply(tmp_path, [edit("b", b"0", b"1")])
+    assert contents(tmp_path) == {"a": b"2", "b": b"1"}
+
+
+def test_taking_back_does_not_ask_what_a_hook_has_made_of_it(tmp_path: Path) -> None:
+    put(tmp_path, {"a": b"formatted", "new": b"formatted"})
+    edits.restore(tmp_path, [edit("a", b"1", b"2"), edit("new", None, b"2"), edit("b", b"1", b"2")])
+    assert contents(tmp_path) == {"a": b"1", "b": b"1"}
+
+
+# --- the record -------------------------------------------------------------------------------------------------
+
+PENDING = Pending(
+    request=("--part", "minor", "--to", "1!2.0"),
+    steps=(
+        EditFiles(edits=(edit("p.toml", b"\xef\xbb\xbf1\r\n", b"\xff"), edit("new", None, b""))),
+        Commit(message="Release", edits=(edit("p.toml", b"1", b"2"),)),
+        CreateTags(tags=(Tag(name="v1", message="m"),)),
+        Push(to="origin", branch="main", tags=("v1",)),
+    ),
+)
+
+
+def test_a_record_is_kept_and_dropped(tmp_path: Path) -> None:
+    folder = tmp_path / "git" / "relnox"
+    assert edits.read_pending(folder) is None
+    edits.write_pending(folder, PENDING)
+    assert edits.read_pending(folder) == PENDING
+    assert [path.name for path in folder.iterdir()] == ["pending.json"]
+    edits.forget_pending(folder)
+    assert edits.read_pending(folder) is None
+    edits.forget_pending(folder)
+
+
+def test_the_command_that_goes_on_can_be_pasted() -> None:
+    assert PENDING.command == "relnox bump --part minor --to '1!2.0'"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", '{"kind": "Pending"}', '{"kind": "Pending", "request": 3, "steps": []}', "\xff"],
+)
+def test_a_record_that_cannot_be_read_is_told_with_its_file(tmp_path: Path, text: str) -> None:
+    (tmp_path / "pending.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(Failed, match=r"pending\.json, the record of an interrupted bump, cannot be read"):
+        edits.read_pending(tmp_path)

@@ -1,0 +1,419 @@
+"""What git says of real repositories, and what is committed, tagged and pushed in them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from projects import commit_all, git, remote_of, repository, single, write
+
+from relnox.core.steps import Tag
+from relnox.errors import Failed, Refused
+from relnox.source.git import find
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from relnox.source.git import Git
+
+ODD = ["with space.txt", "\xfcml\xe4ut.txt", "line\nbreak.txt", '"quoted".txt', "-dash", ":(top)x", "tab\there"]
+"""Names that git quotes, or could take for an option or a pathspec."""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return repository(single(tmp_path / "demo"))
+
+
+def checkout(folder: Path) -> Git:
+    """The checkout that a folder is in."""
+    found = find(folder)
+    assert found is not None
+    return found
+
+
+def tag(name: str = "v2") -> Tag:
+    return Tag(name=name, message=f"Release {name}")
+
+
+# --- state -----------------------------------------------------------------------------------------------
+
+
+def test_the_state_of_a_clean_checkout(root: Path) -> None:
+    state = checkout(root).state()
+    assert state.head == git(root, "rev-parse", "HEAD")
+    assert state.time == int(git(root, "log", "-1", "--format=%ct"))
+    assert (state.branch, state.dirty, state.untracked, state.tags) == ("main", (), (), {})
+    assert (state.shallow, state.remotes) == (False, ("origin",))
+
+
+def test_before_the_first_commit(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet", "--initial-branch", "trunk")
+    write(tmp_path, {"new.txt": ""})
+    state = checkout(tmp_path).state()
+    assert (state.head, state.time, state.branch, state.untracked) == (None, None, "trunk", ("new.txt",))
+    assert checkout(tmp_path).head() is None
+
+
+def test_files_of_every_kind_are_told_by_their_plain_names(root: Path) -> None:
+    # F44, F46: no quoting, no escapes, whatever is in a name.
+    write(root, dict.fromkeys(ODD, "1\n") | {f"old {name}": "a long enough text\n" * 9 for name in ODD})
+    write(root, {"deleted.txt": "", "staged.txt": "", "both.txt": ""})
+    commit_all(root)
+    assert checkout(root).state().dirty == ()
+    for name in ODD:
+        (root / name).write_text("2\n")
+        (root / f"old {name}").rename(root / f"new {name}")
+    (root / "deleted.txt").unlink()
+    (root / "staged.txt").write_text("x")
+    (root / "both.txt").write_text("x")
+    git(root, "add", "--all")
+    (root / "both.txt").write_text("y")
+    write(root, {f"untracked/{name}": "" for name in ODD} | {"dist/ignored.whl": ""})
+    state = checkout(root).state()
+    changed = [*ODD, *(f"new {name}" for name in ODD), "deleted.txt", "staged.txt", "both.txt"]
+    assert state.dirty == tuple(sorted(changed))
+    assert state.untracked == tuple(sorted(f"untracked/{name}" for name in ODD))
+
+
+def test_an_unmerged_file_is_dirty(root: Path) -> None:
+    git(root, "switch", "--quiet", "--create", "other")
+    write(root, {"README.md": "other\n"})
+    commit_all(root)
+    git(root, "switch", "--quiet", "main")
+    write(root, {"README.md": "main\n"})
+    commit_all(root)
+    assert subprocess.run(
+        ["git", "merge", "--quiet", "other"], cwd=root, check=False, capture_output=True
+    ).returncode
+    assert checkout(root).state().dirty == ("README.md",)
+
+
+def test_a_submodule_that_moved_is_dirty(root: Path, tmp_path: Path) -> None:
+    inner = repository(write(tmp_path / "inner", {"a.txt": "a\n"}))
+    git(root, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner), "sub module")
+    commit_all(root)
+    assert checkout(root).state().dirty == ()
+    write(root / "sub module", {"a.txt": "b\n"})
+    assert checkout(root).state().dirty == ("sub module",)
+
+
+def test_tags_lead_to_commits_whatever_their_kind(root: Path) -> None:
+    first = git(root, "rev-parse", "HEAD")
+    git(root, "tag", "light")
+    git(root, "tag", "--annotate", "--message", "m", "heavy")
+    git(root, "tag", "--annotate", "--message", "m", "of-a-tag", "heavy")
+    write(root, {"new.txt": ""})
+    second = commit_all(root)
+    git(root, "tag", "pkg/v\xfc@2")
+    here = checkout(root)
+    assert here.tags() == {"light": first, "heavy": first, "of-a-tag": first, "pkg/v\xfc@2": second}
+    git(root, "push", "--quiet", "--tags", "origin")
+    assert here.remote_tags("origin") == {"light": first, "heavy": first, "of-a-tag": first, "pkg/v\xfc@2": second}
+
+
+def test_a_detached_head_is_on_no_branch(root: Path) -> None:
+    # F51
+    git(root, "checkout", "--quiet", "--detach")
+    state = checkout(root).state()
+    assert (state.branch, state.head) == (None, git(root, "rev-parse", "HEAD"))
+
+
+def test_a_shallow_clone_is_known_and_the_remote_knows_its_tags(root: Path, tmp_path: Path) -> None:
+    # F52
+    git(root, "tag", "v1")
+    write(root, {"new.txt": ""})
+    commit_all(root)
+    git(root, "push", "--quiet", "origin", "main", "v1")
+    git(tmp_path, "clone", "--quiet", "--depth", "1", f"file://{remote_of(root)}", "shallow")
+    here = checkout(tmp_path / "shallow")
+    state = here.state()
+    assert state.shallow
+    assert state.tags == {}
+    assert here.remote_tags("origin") == {"v1": git(root, "rev-parse", "v1")}
+
+
+def test_a_worktree_is_a_checkout_with_a_record_of_its_own(root: Path, tmp_path: Path) -> None:
+    git(root, "worktree", "add", "--quiet", "-b", "side", str(tmp_path / "side"))
+    main, side = checkout(root), checkout(tmp_path / "side")
+    write(tmp_path / "side", {"README.md": "changed\n"})
+    assert (side.state().branch, side.state().dirty) == ("side", ("README.md",))
+    assert (main.state().branch, main.state().dirty) == ("main", ())
+    assert main.private_folder() == root / ".git" / "relnox"
+    assert side.private_folder() == root / ".git" / "worktrees" / "side" / "relnox"
+
+
+def test_a_project_below_the_top_sees_its_own_files_alone(tmp_path: Path) -> None:
+    top = write(tmp_path / "mono", {"other/file.txt": "", "pyth/x": ""})
+    single(top / "py th")
+    repository(top)
+    write(
+        top, {"other/file.txt": "x", "other/new.txt": "", "py th/README.md": "x", "py th/new.txt": "", "py t": ""}
+    )
+    here = checkout(top / "py th")
+    assert here.prefix == "py th/"
+    state = here.state()
+    assert (state.dirty, state.untracked) == (("README.md",), ("new.txt",))
+    assert here.private_folder().resolve() == top / ".git" / "relnox"
+
+
+def test_folders_that_changed_since_a_commit(root: Path) -> None:
+    write(root, {"a/x.txt": "", "a-b/x.txt": "", "c \xfc/x.txt": ""})
+    base = commit_all(root)
+    write(root, {"a-b/x.txt": "1", "c \xfc/x.txt": "1"})
+    commit_all(root)
+    assert checkout(root).changed_since(base, ["a", "a-b", "c \xfc", "."]) == {"a-b", "c \xfc", "."}
+
+
+def test_ignored_files(root: Path) -> None:
+    write(root, {".gitignore": "/dist/\n*.log\n"})
+    asked = ["dist/a.whl", "x.log", "line\nbreak.log", "x.txt", "README.md"]
+    assert checkout(root).ignored(asked) == {"dist/a.whl", "x.log", "line\nbreak.log"}
+
+
+def test_outside_git_there_is_no_checkout(tmp_path: Path) -> None:
+    assert find(tmp_path) is None
+
+
+def test_inside_a_bare_repository_there_is_no_checkout(root: Path) -> None:
+    assert find(remote_of(root)) is None
+
+
+# --- surroundings that must not matter (F53) ----------------------------------------------------------------
+
+
+def test_what_git_prints_beside_its_answer_is_no_answer(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git(root, "tag", "HEAD")  # git warns from now on that HEAD is ambiguous
+    expected = git(root, "rev-parse", "HEAD")
+    monkeypatch.setenv("GIT_TRACE", "1")
+    here = checkout(root)
+    assert here.head() == expected
+    assert here.state().head == expected
+    assert here.ignored(["dist/x", "y"]) == {"dist/x"}
+
+
+def test_variables_of_another_repository_do_not_lead_away(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As set for a program that one of git's hooks starts.
+    other = repository(write(tmp_path / "other", {"a.txt": ""}))
+    write(root, {"README.md": "changed\n"})
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(other))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git" / "index"))
+    monkeypatch.setenv("GIT_LITERAL_PATHSPECS", "1")
+    here = checkout(root)
+    assert here.state().dirty == ("README.md",)
+    commit = here.commit("Change", ["README.md"])
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_LITERAL_PATHSPECS"):
+        monkeypatch.delenv(name)
+    assert git(root, "rev-parse", "main") == commit
+    assert git(other, "log", "--format=%s") == "Start"
+
+
+def test_a_checkout_of_somebody_else_is_refused_with_git_s_remedy(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own way to test it
+    with pytest.raises(Refused, match="does not trust") as caught:
+        find(root)
+    assert caught.value.hint == f"git config --global --add safe.directory {root}"
+
+
+def test_signed_commits_are_dated_as_others(root: Path, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    made = subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=False)
+    assert made.returncode == 0
+    for name, value in {
+        "gpg.format": "ssh",
+        "user.signingKey": f"{key}.pub",
+        "commit.gpgSign": "true",
+        "tag.gpgSign": "true",
+        "log.showSignature": "true",
+    }.items():
+        git(root, "config", name, value)
+    write(root, {"README.md": "signed\n"})
+    here = checkout(root)
+    commit = here.commit("Signed", ["README.md"])
+    here.create_tag(tag(), commit)
+    assert "SSH SIGNATURE" in git(root, "cat-file", "tag", "v2")
+    assert here.state().time == int(git(root, "log", "-1", "--no-show-signature", "--format=%ct"))
+    assert here.tags() == {"v2": commit}
+
+
+# --- commit -------------------------------------------------------------------------------------------------
+
+
+def test_exactly_the_planned_files_are_committed(root: Path) -> None:
+    write(root, dict.fromkeys(ODD, "1\n") | {"other.txt": "1\n", "staged.txt": "1\n"})
+    before = commit_all(root)
+    write(root, dict.fromkeys(ODD, "2\n") | {"other.txt": "2\n", "staged.txt": "2\n", "new.txt": ""})
+    git(root, "add", "staged.txt", "new.txt", "with space.txt")
+    here = checkout(root)
+    assert not here.matches_head(ODD)
+    commit = here.commit("Release\n\n# no comment: a body", ODD)
+    assert commit == git(root, "rev-parse", "HEAD")
+    assert git(root, "rev-parse", "HEAD~1") == before
+    assert set(git(root, "diff", "--name-only", "-z", "HEAD~1", "HEAD").split("\0")) - {""} == set(ODD)
+    assert git(root, "log", "-1", "--format=%B") == "Release\n\n# no comment: a body"
+    assert here.matches_head(ODD)
+    assert here.index_matches_head(ODD)
+    # What else was staged or changed is as it was.
+    assert git(root, "diff", "--cached", "--name-only").splitlines() == ["new.txt", "staged.txt"]
+    assert git(root, "diff", "--name-only").splitlines() == ["other.txt"]
+
+
+def test_a_commit_below_the_top_takes_files_of_there(tmp_path: Path) -> None:
+    top = write(tmp_path / "mono", {"README.md": "top\n"})
+    single(top / "python")
+    repository(top)
+    write(top, {"README.md": "changed\n", "python/README.md": "changed\n"})
+    here = checkout(top / "python")
+    here.commit("Below", ["README.md"])
+    assert git(top, "show", "--format=", "--name-only").splitlines() == ["python/README.md"]
+    assert git(top, "status", "--porcelain").split() == ["M", "README.md"]
+
+
+def test_a_hook_that_refuses_is_told_with_its_words(root: Path) -> None:
+    hook = root / ".git/hooks/pre-commit"
+    write(hook.parent, {"pre-commit": "#!/bin/sh\necho the hook has its reasons >&2\nexit 3\n"})
+    hook.chmod(0o755)
+    write(root, {"README.md": "changed\n"})
+    head = git(root, "rev-parse", "HEAD")
+    with pytest.raises(Failed, match="the hook has its reasons"):
+        checkout(root).commit("Refused", ["README.md"])
+    assert git(root, "rev-parse", "HEAD") == head
+
+
+def test_a_commit_is_taken_back_and_other_staged_files_stay(root: Path) -> None:
+    write(root, {"staged.txt": "1\n"})
+    before = commit_all(root)
+    write(root, {"README.md": "changed\n", "staged.txt": "2\n"})
+    git(root, "add", "staged.txt")
+    here = checkout(root)
+    here.commit("Release", ["README.md"])
+    here.reset_to(before, ["README.md"])
+    assert here.head() == before
+    assert git(root, "diff", "--cached", "--name-only") == "staged.txt"
+    assert git(root, "diff", "--name-only") == "README.md"
+    here.reset_to(before, ["README.md"])  # nothing to take back is no error
+    assert here.head() == before
+
+
+# --- tags and push --------------------------------------------------------------------------------------------
+
+
+def test_a_tag_is_annotated_and_never_moved(root: Path) -> None:
+    here = checkout(root)
+    head = here.head() or ""
+    here.create_tag(Tag(name="pkg-v1.0", message="pkg 1.0\n\n# all of it"), head)
+    assert git(root, "cat-file", "-t", "pkg-v1.0") == "tag"
+    assert git(root, "tag", "--list", "--format=%(contents)").strip() == "pkg 1.0\n\n# all of it"
+    write(root, {"new.txt": ""})
+    commit_all(root)
+    with pytest.raises(Failed, match="already exists"):
+        here.create_tag(tag("pkg-v1.0"), here.head() or "")
+    assert here.tags() == {"pkg-v1.0": head}
+    here.delete_tag("pkg-v1.0")
+    assert here.tags() == {}
+
+
+@pytest.mark.parametrize("name", ["--upload-pack=x", "-d", "a b", "x..y", "@{1}", "x.lock", "v1^{}"])
+def test_a_name_that_is_none_for_a_tag_makes_none(root: Path, name: str) -> None:
+    # F58
+    here = checkout(root)
+    with pytest.raises(Failed, match="git tag"):
+        here.create_tag(tag(name), here.head() or "")
+    assert here.tags() == {}
+
+
+def test_shell_words_in_a_tag_are_letters(root: Path) -> None:
+    # F58: git takes such names, and nothing here reads them but git.
+    here = checkout(root)
+    for name in ("v1$(touch${IFS}pwned)", "v1`touch${IFS}pwned`", "v1;touch", "v1|x&y", "${{x}}", "v\u202e1"):
+        here.create_tag(tag(name), here.head() or "")
+        here.push("origin", "main", [name])
+    assert here.remote_tags("origin") == here.tags()
+    assert len(here.tags()) == 6
+    assert not (root / "pwned").exists()
+
+
+def test_branch_and_tags_are_pushed_and_no_tag_that_was_not_planned(root: Path) -> None:
+    git(root, "config", "push.followTags", "true")
+    git(root, "tag", "--annotate", "--message", "mine", "private")
+    write(root, {"new.txt": ""})
+    commit_all(root)
+    here = checkout(root)
+    here.create_tag(tag(), here.head() or "")
+    here.push("origin", "main", ["v2"])
+    remote = here.remote_refs("origin")
+    assert remote["refs/heads/main"] == here.head()
+    assert here.remote_tags("origin") == {"v2": here.head()}
+    local = here.local_refs()
+    assert remote["refs/tags/v2"] == local["refs/tags/v2"]
+    assert set(local) == {"refs/heads/main", "refs/tags/v2", "refs/tags/private"}
+
+
+@pytest.mark.parametrize("refused", ["refs/heads/main", "refs/tags/v2"])
+def test_a_push_that_is_refused_in_part_is_refused_as_a_whole(root: Path, refused: str) -> None:
+    # F48: a protected branch must not leave the tag alone on the remote, nor the other way round.
+    hook = remote_of(root) / "hooks" / "update"
+    write(hook.parent, {"update": f'#!/bin/sh\nif [ "$1" = {refused} ]; then echo protected >&2; exit 1; fi\n'})
+    hook.chmod(0o755)
+    write(root, {"new.txt": ""})
+    commit_all(root)
+    here = checkout(root)
+    here.create_tag(tag(), here.head() or "")
+    before = here.remote_refs("origin")
+    with pytest.raises(Failed, match="protected") as caught:
+        here.push("origin", "main", ["v2"])
+    assert caught.value.hint is not None
+    assert "nothing was pushed" in caught.value.hint
+    assert here.remote_refs("origin") == before
+
+
+def test_a_branch_that_the_remote_went_past_is_not_overwritten(root: Path, tmp_path: Path) -> None:
+    # F56
+    git(tmp_path, "clone", "--quiet", str(remote_of(root)), "colleague")
+    write(tmp_path / "colleague", {"theirs.txt": ""})
+    theirs = commit_all(tmp_path / "colleague")
+    git(tmp_path / "colleague", "push", "--quiet", "origin", "main")
+    write(root, {"ours.txt": ""})
+    commit_all(root)
+    here = checkout(root)
+    here.create_tag(tag(), here.head() or "")
+    with pytest.raises(Failed, match="git push to origin"):
+        here.push("origin", "main", ["v2"])
+    assert here.remote_refs("origin") == {"refs/heads/main": theirs}
+
+
+def test_a_remote_that_does_not_answer_is_told(root: Path) -> None:
+    git(root, "remote", "set-url", "origin", str(root / "missing.git"))
+    with pytest.raises(Failed, match="git cannot reach the remote origin"):
+        checkout(root).remote_refs("origin")
+
+
+# --- throw-away clones ------------------------------------------------------------------------------------------
+
+
+def test_what_happens_in_a_throw_away_clone_stays_there(tmp_path: Path) -> None:
+    top = write(tmp_path / "mono", {"README.md": "top\n"})
+    single(top / "python")
+    repository(top)
+    before = git(top, "rev-parse", "HEAD")
+    write(top, {"python/README.md": "uncommitted\n"})
+    into = tmp_path / "into"
+    into.mkdir()
+    clone = checkout(top / "python").throw_away_clone(into, before, "main")
+    there = checkout(clone)
+    assert (clone / "README.md").read_text() == "# demo\n"
+    assert there.state().branch == "main"
+    write(clone, {"README.md": "rehearsed\n"})
+    there.create_tag(tag(), there.commit("Rehearsed", ["README.md"]))
+    there.push("origin", "main", ["v2"])
+    assert there.remote_tags("origin") == there.tags()
+    here = checkout(top / "python")
+    assert (here.head(), here.tags(), here.remote_tags("origin")) == (before, {}, {})
+    assert not os.path.samestat((clone / ".." / ".git").stat(), (top / ".git").stat())
