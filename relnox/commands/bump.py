@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from relnox.commands.project import Project
     from relnox.core.config import Config
     from relnox.core.events import Outcome
-    from relnox.core.packages import Dependency, Package
+    from relnox.core.packages import Dependency, Package, VersionSource
     from relnox.core.plan import Plan, Refusal, Table
     from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push, Tag
     from relnox.core.tags import TagFormat
@@ -118,7 +118,12 @@ def observe(options: Options, project: Project) -> Snapshot:
 
     found = edits.read_pending(project.private)
     chosen = () if found is not None else _chosen(options, project)
-    files = {package.source.file: b"" for package in project.workspace.packages if chosen}
+    files = {
+        name
+        for package in project.workspace.packages
+        if chosen
+        for name in (package.pyproject, package.source.file)
+    }
     committed = False
     if found is not None and project.git is not None:
         with alone(project.private):  # or else a run is at work, and has not been interrupted
@@ -277,18 +282,30 @@ def _check_lockstep(packages: Iterable[Package]) -> None:
 
 def _edits(snapshot: Snapshot, moves: tuple[_Move, ...], following: Following) -> Iterator[Edit]:
     """One edit for each file that changes: own versions, and requirements that name a moved package."""
-    after = {move.package.name: move.after for move in moves}
+    after = {move.package.name: core.versioning.spell(move.after, snapshot.config.scheme) for move in moves}
+    contents = dict(snapshot.files)
     for package in snapshot.workspace.packages:
         replacements = {need.key: changed for need, changed in following.get(package.name, ())}
-        if package.name in after:
-            replacements[package.source.key] = core.versioning.spell(after[package.name], snapshot.config.scheme)
+        if package.name in after and package.source.kind in ("project", "poetry"):
+            replacements[package.source.key] = after[package.name]
+        elif package.name in after:
+            file = package.source.file
+            contents[file] = _with_version(contents[file], package.source, after[package.name])
         if replacements:
-            content = snapshot.files[package.source.file]
-            yield core.steps.Edit(
-                file=package.source.file,
-                before=content,
-                after=_replaced(content, replacements, package.source.file),
-            )
+            contents[package.pyproject] = _replaced(contents[package.pyproject], replacements, package.pyproject)
+    for file, content in contents.items():
+        if content != snapshot.files[file]:
+            yield core.steps.Edit(file=file, before=snapshot.files[file], after=content)
+
+
+def _with_version(content: bytes, source: VersionSource, version: str) -> bytes:
+    """A file that is no TOML, with another version in the place that its source names."""
+    mark, text = _without_mark(content)
+    try:
+        span = core.version_text.span_of(text, source)
+    except ValueError as error:
+        raise Refused(f"{source.file} cannot be edited: {error}", hint=f"write {version} there by hand") from error
+    return mark + core.version_text.replaced(text, span, version).encode()
 
 
 def _following(snapshot: Snapshot, moves: tuple[_Move, ...]) -> Following:
@@ -320,11 +337,16 @@ def _rewritten(need: Dependency, new: Version, config: Config) -> str | None:
 
 def _replaced(content: bytes, replacements: Mapping[tuple[str | int, ...], str], file: str) -> bytes:
     """The file with these strings exchanged and every other byte as it was."""
-    mark, text = (_BOM, content[len(_BOM) :]) if content.startswith(_BOM) else (b"", content)
+    mark, text = _without_mark(content)
     try:
-        return mark + core.toml_spans.replace_strings(text.decode(), replacements).encode()
+        return mark + core.toml_spans.replace_strings(text, replacements).encode()
     except ValueError as error:
         raise Refused(f"{file} cannot be edited: {error}", hint=f"write the version in {file} by hand") from error
+
+
+def _without_mark(content: bytes) -> tuple[bytes, str]:
+    """The byte order mark of a file, if it has one, and its text."""
+    return (_BOM, content[len(_BOM) :].decode()) if content.startswith(_BOM) else (b"", content.decode())
 
 
 def _tags(snapshot: Snapshot, moves: tuple[_Move, ...]) -> tuple[Tag, ...]:

@@ -59,7 +59,9 @@ def perform(task: str, command_line: Mapping[str, Value]) -> ExitCode:
             _write_refusal(str(report), task, error)
         return error.exit_code
     except KeyboardInterrupt:
-        reporter.error(Failed("interrupted", hint="type the same command again"))
+        reporter.error(
+            Failed("interrupted while nothing was being changed", hint="to see how things stand: relnox status")
+        )
         return ExitCode.INTERRUPTED
 
 

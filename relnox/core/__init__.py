@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from relnox.core import steps as steps
     from relnox.core import tags as tags
     from relnox.core import toml_spans as toml_spans
+    from relnox.core import version_text as version_text
     from relnox.core import versioning as versioning
 else:
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Dependency", "DependencyTable", "Package", "SourceKind", "VersionSource"]
 
-SourceKind = Literal["project", "poetry", "dynamic"]
+SourceKind = Literal["project", "poetry", "attribute", "pattern", "text", "dynamic"]
 
 DependencyTable = Literal["runtime", "extra", "group", "build"]
 """Where a requirement stands: `runtime` is installed always, `extra` when asked for, `group` never by an
@@ -22,10 +22,12 @@ class VersionSource:
     """Where a package's version lives and how it is spelled there.
 
     Attributes:
-        kind: `project` for `[project].version`, `poetry` for `[tool.poetry].version`, `dynamic` for a
-            version that the build backend works out (PEP 621 `dynamic`).
+        kind: `project` for `[project].version`, `poetry` for `[tool.poetry].version`; in another file that
+            pyproject.toml names, `attribute` for a name that Python assigns, `pattern` for what a regular
+            expression finds, `text` for the whole file; `dynamic` for a version that only the build backend
+            can work out (PEP 621 `dynamic`).
         file: Path of the file, POSIX, relative to the workspace root.
-        key: Keys that lead to the value in a TOML file; empty for `dynamic`.
+        key: Keys that lead to the value in a TOML file; the name, or the expression; else empty.
         text: The version exactly as written there; for `dynamic` the name of what provides it.
     """
 

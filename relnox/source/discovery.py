@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from relnox.core.workspace import Workspace
 from relnox.errors import Refused
-from relnox.source import pyproject
+from relnox.source import pyproject, version_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from relnox.core.config import Config
     from relnox.core.packages import Package
@@ -106,7 +106,7 @@ def discover(root: Path, config: Config) -> Workspace:
             members = ["."] + [folder for folder in members if folder != "."]
         packages = _read_listed(root, members, warnings)
     elif pyproject.is_package(document):
-        packages = [pyproject.package_of(document, ".")]
+        packages = [_package(root, document, ".")]
     else:
         packages = list(_walked(root, config.exclude, warnings))
     if not packages:
@@ -115,6 +115,10 @@ def discover(root: Path, config: Config) -> Workspace:
             hint='add [project] to pyproject.toml, or list folders: [tool.relnox] packages = ["libs/*"]',
         )
     return Workspace(tuple(sorted(packages, key=lambda package: package.name)), tuple(warnings))
+
+
+def _package(root: Path, document: Mapping[str, Any], folder: str) -> Package:
+    return version_files.located(pyproject.package_of(document, folder), document, root)
 
 
 def _is_released_root(document: dict[str, Any], warnings: list[str]) -> bool:
@@ -169,7 +173,7 @@ def _read_listed(root: Path, folders: Sequence[str], warnings: list[str]) -> lis
         if not pyproject.is_package(document):
             warnings.append(f"{folder}/{_FILE} describes no package: passed over")
             continue
-        package = pyproject.package_of(document, folder)
+        package = _package(root, document, folder)
         if (other := packages.get(package.name)) is not None:
             raise Refused(
                 f"two packages are called {package.name}: {other.pyproject} and {package.pyproject}",
@@ -187,7 +191,7 @@ def _walked(root: Path, exclude: Sequence[str], warnings: list[str]) -> Iterator
             document = pyproject.load(root / folder / _FILE)
             if not pyproject.is_package(document):
                 continue
-            package = pyproject.package_of(document, folder)
+            package = _package(root, document, folder)
         except Refused as error:
             warnings.append(f"{folder} is passed over: {error.message.replace(f'{root}/', '')}")
             continue

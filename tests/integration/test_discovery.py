@@ -150,14 +150,17 @@ def test_where_a_version_lives(tmp_path: Path, text: str, kind: str, key: str, v
     [
         ("", "the backend, setuptools.build_meta:__legacy__"),
         ('[build-system]\nbuild-backend = "maturin"\n', "the backend, maturin"),
-        ('[tool.hatch.version]\npath = "x.py"\n', "hatch, from x.py"),
+        ('[tool.hatch.version]\npath = "x.py"\n', "hatch, from x.py (x.py, which is not there)"),
         ('[tool.hatch.version]\nsource = "vcs"\n', "hatch, by vcs"),
         ("[tool.setuptools_scm]\n", "setuptools-scm, from the tags"),
         (
             '[tool.setuptools.dynamic]\nversion = { attr = "x.__version__.v" }\n',
-            "setuptools, from x.__version__.v",
+            "setuptools, from x.__version__.v (src/x/__version__.py, which is not there)",
         ),
-        ('[tool.setuptools.dynamic]\nversion = { file = ["VERSION"] }\n', "setuptools, from ['VERSION']"),
+        (
+            '[tool.setuptools.dynamic]\nversion = { file = ["VERSION"] }\n',
+            "setuptools, from ['VERSION'] (VERSION, which is not there)",
+        ),
     ],
 )
 def test_who_works_out_a_version_that_is_not_written_down(tmp_path: Path, more: str, provider: str) -> None:
