@@ -1,6 +1,6 @@
 """Find a version in the text of a file that is no TOML, and exchange it with every other character as it was.
 
-A Python file is read by its syntax tree, never by a guess: decoys (`target_version = …`, a docstring) do not count,
+A Python file is read by its syntax tree, never by a guess: a docstring or `target_version = …` does not count,
 and a name that is assigned twice is told instead of chosen from.
 """
 
