@@ -13,16 +13,15 @@ from relnox.core.options import CommonOptions, option, options_of
 from relnox.errors import ExitCode, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import date
     from pathlib import Path
-
-    from packaging.version import Version
 
     from relnox.commands.project import Project
     from relnox.core.config import Config
     from relnox.core.events import Outcome
-    from relnox.core.packages import Dependency, Package, VersionSource
+    from relnox.core.moves import Following, Move
+    from relnox.core.packages import Package
     from relnox.core.plan import Plan, Refusal, Table
     from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push, Tag
     from relnox.core.tags import TagFormat
@@ -31,14 +30,10 @@ if TYPE_CHECKING:
     from relnox.source import edits
     from relnox.source.git import GitState
 
-    Following = Mapping[str, list[tuple[Dependency, str]]]
-    """By package: requirements that move, and what they become."""
-
 __all__ = ["Options", "Snapshot", "conclude", "observe", "pending", "plan"]
 
 _MOST_LINES = 20
 """How many notes about single requirements somebody reads."""
-_BOM = b"\xef\xbb\xbf"
 _REQUEST = ("part", "pre", "to", "package", "all", "exact", "allow_lower", "commit", "tag", "push", "force")
 
 
@@ -103,12 +98,6 @@ class Snapshot(NamedTuple):
     committed: bool
 
 
-class _Move(NamedTuple):
-    package: Package
-    before: Version
-    after: Version
-
-
 def observe(options: Options, project: Project) -> Snapshot:
     """Look at the packages, their files, git and, for a push, the remote's tags."""
     from datetime import UTC, datetime
@@ -118,12 +107,14 @@ def observe(options: Options, project: Project) -> Snapshot:
 
     found = edits.read_pending(project.private)
     chosen = () if found is not None else _chosen(options, project)
-    files = {
-        name
-        for package in project.workspace.packages
-        if chosen
-        for name in (package.pyproject, package.source.file)
-    }
+    files = sorted(
+        {
+            name
+            for package in project.workspace.packages
+            if chosen
+            for name in (package.pyproject, package.source.file)
+        }
+    )
     committed = False
     if found is not None and project.git is not None:
         with alone(project.private):  # or else a run is at work, and has not been interrupted
@@ -153,9 +144,10 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     if options.abort:
         raise Refused("there is no interrupted bump to take back", hint="git status shows what is edited")
     _check_usage(options, snapshot)
-    moves = tuple(_moves(snapshot, options))
-    following = _following(snapshot, moves)
-    planned = tuple(_edits(snapshot, moves, following))
+    config = snapshot.config
+    moves = tuple(core.moves.moves(snapshot.chosen, _request_of(options), config, snapshot.today))
+    following = core.moves.following(snapshot.workspace, moves, config)
+    planned = tuple(core.moves.edits(snapshot.workspace, moves, following, snapshot.files, config))
     tags = _tags(snapshot, moves) if options.tag else ()
     message = _message(snapshot, moves)
     steps: list[EditFiles | Commit | CreateTags | Push] = [core.steps.EditFiles(edits=planned)]
@@ -242,114 +234,12 @@ def _check_usage(options: Options, snapshot: Snapshot) -> None:
         )
 
 
-def _moves(snapshot: Snapshot, options: Options) -> Iterator[_Move]:
-    if snapshot.config.versions == "lockstep" and options.to is None:
-        _check_lockstep(snapshot.chosen)
-    request = _request_of(options)
-    for package in snapshot.chosen:
-        if package.version is None:
-            raise Refused(
-                f"{package.name} has no version that can be edited: it comes from {package.source.text}",
-                hint="leave the package out, or state its version in [project] version",
-            )
-        after = core.versioning.next_version(
-            package.version,
-            request,
-            scheme=snapshot.config.scheme,
-            prerelease_start=snapshot.config.prerelease_start,
-            calver_format=snapshot.config.calver_format,
-            today=snapshot.today,
-        )
-        yield _Move(package, package.version, after)
-
-
 def _request_of(options: Options) -> Bump:
     chosen: Any = {name: getattr(options, name) for name in ("part", "pre", "to", "exact", "allow_lower")}
     return core.versioning.Bump(**chosen)
 
 
-def _check_lockstep(packages: Iterable[Package]) -> None:
-    stated: dict[str, list[str]] = {}
-    for package in packages:
-        stated.setdefault(str(package.version), []).append(package.pyproject)
-    if len(stated) > 1:
-        listed = "\n".join(f"  {version}: {', '.join(files)}" for version, files in sorted(stated.items()))
-        raise Refused(
-            f"the packages should move in lockstep, but their versions differ:\n{listed}",
-            hint="give all of them one version: --to VERSION",
-        )
-
-
-def _edits(snapshot: Snapshot, moves: tuple[_Move, ...], following: Following) -> Iterator[Edit]:
-    """One edit for each file that changes: own versions, and requirements that name a moved package."""
-    after = {move.package.name: core.versioning.spell(move.after, snapshot.config.scheme) for move in moves}
-    contents = dict(snapshot.files)
-    for package in snapshot.workspace.packages:
-        replacements = {need.key: changed for need, changed in following.get(package.name, ())}
-        if package.name in after and package.source.kind in ("project", "poetry"):
-            replacements[package.source.key] = after[package.name]
-        elif package.name in after:
-            file = package.source.file
-            contents[file] = _with_version(contents[file], package.source, after[package.name])
-        if replacements:
-            contents[package.pyproject] = _replaced(contents[package.pyproject], replacements, package.pyproject)
-    for file, content in contents.items():
-        if content != snapshot.files[file]:
-            yield core.steps.Edit(file=file, before=snapshot.files[file], after=content)
-
-
-def _with_version(content: bytes, source: VersionSource, version: str) -> bytes:
-    """A file that is no TOML, with another version in the place that its source names."""
-    mark, text = _without_mark(content)
-    try:
-        span = core.version_text.span_of(text, source)
-    except ValueError as error:
-        raise Refused(f"{source.file} cannot be edited: {error}", hint=f"write {version} there by hand") from error
-    return mark + core.version_text.replaced(text, span, version).encode()
-
-
-def _following(snapshot: Snapshot, moves: tuple[_Move, ...]) -> Following:
-    """For each package its requirements that move with the packages they name, and what they become."""
-    after = {move.package.name: move.after for move in moves}
-    rewritten: dict[tuple[str, str, bool], str | None] = {}
-    following: dict[str, list[tuple[Dependency, str]]] = {}
-    for package in snapshot.workspace.packages:
-        for need in package.dependencies:
-            if need.name in after and need.key:
-                same = (need.name, need.text, need.poetry)
-                if same not in rewritten:
-                    rewritten[same] = _rewritten(need, after[need.name], snapshot.config)
-                if (changed := rewritten[same]) is not None:
-                    following.setdefault(package.name, []).append((need, changed))
-    return following
-
-
-def _rewritten(need: Dependency, new: Version, config: Config) -> str | None:
-    if need.poetry:
-        return core.requirements.rewrite_poetry(need.text, new, policy=config.constraints)
-    return core.requirements.rewrite(
-        need.text,
-        new,
-        policy=config.constraints,
-        scheme_spelling=lambda version: core.versioning.spell(version, config.scheme),
-    )
-
-
-def _replaced(content: bytes, replacements: Mapping[tuple[str | int, ...], str], file: str) -> bytes:
-    """The file with these strings exchanged and every other byte as it was."""
-    mark, text = _without_mark(content)
-    try:
-        return mark + core.toml_spans.replace_strings(text, replacements).encode()
-    except ValueError as error:
-        raise Refused(f"{file} cannot be edited: {error}", hint=f"write the version in {file} by hand") from error
-
-
-def _without_mark(content: bytes) -> tuple[bytes, str]:
-    """The byte order mark of a file, if it has one, and its text."""
-    return (_BOM, content[len(_BOM) :].decode()) if content.startswith(_BOM) else (b"", content.decode())
-
-
-def _tags(snapshot: Snapshot, moves: tuple[_Move, ...]) -> tuple[Tag, ...]:
+def _tags(snapshot: Snapshot, moves: tuple[Move, ...]) -> tuple[Tag, ...]:
     tags: dict[str, Tag] = {}
     for move in moves:
         name = snapshot.tag_formats[move.package.name].render(move.after)
@@ -358,7 +248,7 @@ def _tags(snapshot: Snapshot, moves: tuple[_Move, ...]) -> tuple[Tag, ...]:
     return tuple(tags.values())
 
 
-def _message(snapshot: Snapshot, moves: tuple[_Move, ...]) -> str:
+def _message(snapshot: Snapshot, moves: tuple[Move, ...]) -> str:
     """The commit's message. Packages that move to several versions are listed."""
     versions = sorted({move.after for move in moves})
     listed = ", ".join(f"{move.package.name} {move.after}" for move in moves)
@@ -420,7 +310,7 @@ def _tag_taken(tag: Tag, snapshot: Snapshot) -> Refusal:
     )
 
 
-def _notes(snapshot: Snapshot, moves: tuple[_Move, ...], following: Following, options: Options) -> Iterator[str]:
+def _notes(snapshot: Snapshot, moves: tuple[Move, ...], following: Following, options: Options) -> Iterator[str]:
     told: dict[str, list[str]] = {}
     scheme = snapshot.config.scheme
     for move in moves:
@@ -441,7 +331,7 @@ def _notes(snapshot: Snapshot, moves: tuple[_Move, ...], following: Following, o
         yield f"{len(lines)} requirements of {len(following)} packages follow; --dry-run shows each in its diff"
 
 
-def _table(moves: tuple[_Move, ...]) -> Table:
+def _table(moves: tuple[Move, ...]) -> Table:
     rows = tuple((move.package.name, str(move.before), str(move.after)) for move in moves)
     return core.plan.Table(title="", columns=("package", "from", "to"), rows=rows)
 

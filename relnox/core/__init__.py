@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from relnox.core import events as events
     from relnox.core import graph as graph
     from relnox.core import manifest as manifest
+    from relnox.core import moves as moves
     from relnox.core import plan as plan
     from relnox.core import requirements as requirements
     from relnox.core import schema as schema

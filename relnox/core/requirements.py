@@ -42,7 +42,7 @@ A requirement without any version stays without one under each of them.
 def requirement_name(text: str) -> str | None:
     """The normalised name (PEP 503) that a requirement asks for; None for what is not one by PEP 508."""
     try:
-        return canonicalize_name(Requirement(text).name)
+        return canonicalize_name(Requirement(text).name, validate=True)
     except (ValueError, RecursionError):  # the latter from markers in a thousand parentheses
         return None
 

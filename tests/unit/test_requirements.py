@@ -4,7 +4,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -39,6 +39,7 @@ def test_the_name_of_a_requirement(text: str, name: str | None) -> None:
 
 
 @settings(deadline=None)
+@example("0_")
 @given(st.text())
 def test_no_text_makes_the_name_raise(text: str) -> None:
     name = requirement_name(text)
