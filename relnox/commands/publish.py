@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
-from relnox.commands.verify_install import read_manifest
+from relnox.commands.verify_install import private_notes, public_part, read_manifest
 from relnox.core.options import CommonOptions, option
 from relnox.errors import ExitCode, Refused
 
@@ -95,10 +95,7 @@ def look(index: str, dist: str, names: tuple[str, ...], project: Project) -> Sna
     target = project.indexes.target(index)
     manifest = read_manifest(project.root, dist)
     chosen = frozenset(package.name for package in project.workspace.select(names)) or frozenset(manifest.packages)
-    at_home = {package.name for package in project.workspace.packages if package.private}
-    manifest = manifest.only(chosen)
-    private = tuple(name for name in manifest.packages if name in at_home)
-    manifest = manifest.only(chosen - at_home)
+    manifest, private = public_part(manifest.only(chosen), project)
     listed = {
         name: project.indexes.hashes(index, name, [file.filename for file in manifest.of(name)])
         for name in manifest.packages
@@ -223,5 +220,4 @@ def notes(snapshot: Snapshot, index: str) -> Iterator[str]:
     """What a reader should know before anything is sent."""
     if isinstance(snapshot.credentials, str) and snapshot.credentials:
         yield f"credentials for {index}: {snapshot.credentials}"
-    for name in snapshot.private:
-        yield f"{name} is private (a Private :: classifier) and is not published"
+    yield from private_notes(snapshot.private)

@@ -27,7 +27,17 @@ if TYPE_CHECKING:
         Step,
     )
 
-__all__ = ["Options", "Snapshot", "conclude", "observe", "plan", "read_manifest", "verification"]
+__all__ = [
+    "Options",
+    "Snapshot",
+    "conclude",
+    "observe",
+    "plan",
+    "private_notes",
+    "public_part",
+    "read_manifest",
+    "verification",
+]
 
 _SMOKE_LIMIT = 120
 """Seconds for one smoke expression."""
@@ -47,20 +57,21 @@ class Options(CommonOptions):
 
 
 class Snapshot(NamedTuple):
-    """What a verification must know: the manifest of what was built, and what else to try."""
+    """What a verification must know: what was built and published, what stays at home, and what else to try."""
 
     manifest: Manifest
+    private: tuple[str, ...]
     verify: VerifyConfig
 
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the manifest."""
     project.indexes.target(options.index)
-    manifest = read_manifest(project.root, options.dist)
-    chosen = frozenset(package.name for package in project.chosen(options.package))
-    return Snapshot(
-        manifest.only(_with_needs(manifest, chosen)) if options.package else manifest, project.config.verify
-    )
+    manifest, private = public_part(read_manifest(project.root, options.dist), project)
+    if options.package:
+        chosen = frozenset(package.name for package in project.chosen(options.package))
+        manifest = manifest.only(_with_needs(manifest, chosen))
+    return Snapshot(manifest, private, project.config.verify)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
@@ -77,6 +88,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
                 installer=options.installer,
             )
         ),
+        notes=tuple(private_notes(snapshot.private)),
         continue_on_error=True,
     )
 
@@ -107,6 +119,19 @@ def verification(  # noqa: PLR0913 - the settings of one verification
         for package in manifest.packages:
             siblings = tuple(name for name in needs.get(package, ()) if name in manifest.packages)
             yield from _one(package, siblings, manifest, verify, python, installer)
+
+
+def public_part(manifest: Manifest, project: Project) -> tuple[Manifest, tuple[str, ...]]:
+    """The manifest without the packages that a `Private ::` classifier keeps at home, and their names."""
+    at_home = {package.name for package in project.workspace.packages if package.private}
+    private = tuple(name for name in manifest.packages if name in at_home)
+    return manifest.only(frozenset(manifest.packages) - at_home), private
+
+
+def private_notes(private: Sequence[str]) -> Iterator[str]:
+    """What a reader should know of packages that stay at home."""
+    for name in private:
+        yield f"{name} is private (a Private :: classifier) and is not published"
 
 
 def read_manifest(root: Path, folder: str) -> Manifest:

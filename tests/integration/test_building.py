@@ -253,3 +253,19 @@ def test_a_wheel_of_the_build_is_a_sound_zip(tmp_path: Path) -> None:
     assert run(tmp_path, "relnox", "build-all").code == 0
     with zipfile.ZipFile(tmp_path / "dist/home-1.0-py3-none-any.whl") as wheel:
         assert wheel.testzip() is None
+
+
+def test_a_private_package_is_built_and_stays_at_home(tmp_path: Path) -> None:
+    # Neither published nor waited for: a `Private ::` classifier keeps it off every index.
+    root = workspace(tmp_path, public=(), tools=())
+    text = (root / "tools/pyproject.toml").read_text()
+    (root / "tools/pyproject.toml").write_text(
+        text.replace("dependencies", 'classifiers = ["Private :: Do Not Upload"]\ndependencies')
+    )
+    assert run(root, "relnox", "build-all").code == 0
+    for task in ("publish-test", "verify-install"):
+        ran = run(root, "relnox", task, "--index", "embedded")
+        assert ran.code == 0, ran.text
+        assert "tools is private" in ran.err
+        assert "public 1.0, requirements hold" in ran.err
+        assert "tools-1.0" not in ran.err
