@@ -6,12 +6,18 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 FOREIGN = ("RELNOX_", "TWINE_", "GITHUB_", "GIT_", "NOX_", "INVOKE_", "PYPI_", "TEST_PYPI_", "CI", "NO_COLOR")
 NOWHERE = "http://127.0.0.1:9"
+
+# Where a change is judged the examples are the same each time; a developer's runs look for new ones.
+settings.register_profile("judged", derandomize=True, deadline=None)
+settings.register_profile("searching", deadline=None)
+settings.load_profile("judged" if os.environ.get("CI") else "searching")
 
 
 @pytest.fixture(autouse=True)
