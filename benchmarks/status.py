@@ -1,0 +1,57 @@
+"""What `relnox status` costs in a long history, against the one `git log` that tells what changed since.
+
+Generates a workspace of 500 packages with 2,000 tags and 20,000 commits, runs both interleaved and prints
+medians and their ratio. Byte code is compiled first, as an installer does.
+
+    python -m benchmarks.status [RUNS]
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks import workspaces
+
+PACKAGES, TAGS, COMMITS = 500, 2000, 20_000
+LOG = ("git", "log", "--name-only", "-z", "--format=%H%x1f%P%x1f%B", "HEAD")
+
+
+def main(runs: int) -> None:
+    workspaces.compile_relnox()
+    status = (str(Path(sys.executable).parent / "relnox"), "status")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        workspaces.history(folder, PACKAGES, TAGS, COMMITS)
+        check(run(status, folder)[1])
+        run(LOG, folder)
+        pairs = [(run(LOG, folder)[0], run(status, folder)[0]) for _ in range(runs)]
+    log, told = (statistics.median(column) for column in zip(*pairs, strict=True))
+    print(f"{'git log':>10}{'status':>10}{'ratio':>8}   (medians of {runs}, seconds)")
+    print(f"{log:>10.3f}{told:>10.3f}{told / log:>8.2f}")
+
+
+def run(words: tuple[str, ...], folder: Path) -> tuple[float, str]:
+    """How long a program takes in a folder, in seconds, and what it prints."""
+    begin = time.perf_counter()
+    told = subprocess.run(
+        words, cwd=folder, env=workspaces.environment(), check=True, stdout=subprocess.PIPE, encoding="utf-8"
+    )
+    return time.perf_counter() - begin, told.stdout
+
+
+def check(printed: str) -> None:
+    """End the benchmark if the table does not show each package with its last tag."""
+    lines = printed.splitlines()
+    for index, name in enumerate(workspaces.names(PACKAGES)):
+        tag = f"{name}-v1.2.{(TAGS - 1 - index) // PACKAGES}"
+        if not any(line.startswith(f"{name} ") and f" {tag} " in line for line in lines):
+            sys.exit(f"{printed}\nstatus does not show {name} with {tag}")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)

@@ -1,0 +1,283 @@
+"""Workspaces for the benchmarks: uv workspaces of any size, and one with a long history.
+
+Run as a program it writes one in lockstep.
+
+    python -m benchmarks.workspaces FOLDER PACKAGES
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import BinaryIO
+
+__all__ = [
+    "VERSION",
+    "compile_relnox",
+    "environment",
+    "generate",
+    "history",
+    "import_name",
+    "names",
+    "requirements",
+]
+
+VERSION = "1.2.3"
+"""Every generated package's version. Its text stands in no file but as a version of these packages."""
+
+_EARLIER = 3
+"""How many earlier packages each package requires, from the first that has so many."""
+
+_ROOT = """\
+# The workspace: every folder of packages/ is a package, and one environment holds all of them.
+[tool.uv.workspace]
+members = ["packages/*"]
+
+[tool.relnox]
+versions = "{versions}"
+"""
+
+_PACKAGE = """\
+[build-system]
+requires = ["hatchling>=1.26"]
+build-backend = "hatchling.build"
+
+[project]
+name = "{name}"
+version = "{version}"
+description = "The part of the product that deals with {name}"
+readme = {{ text = "What {name} is for.", content-type = "text/plain" }}
+requires-python = ">=3.11"
+license = "MIT"
+authors = [
+  {{ name = "Ada Example", email = "ada@example.org" }},
+  {{ name = "The product's developers" }}, # the list is in AUTHORS
+]
+keywords = ["example", "workspace"]
+classifiers = [
+  "Development Status :: 5 - Production/Stable",
+  "Intended Audience :: Developers",
+  "Operating System :: OS Independent",
+  "Programming Language :: Python :: 3",
+  "Programming Language :: Python :: 3.11",
+  "Programming Language :: Python :: 3.12",
+  "Programming Language :: Python :: 3.13",
+  "Typing :: Typed",
+]
+{requires}
+[project.urls]
+Homepage = "https://example.org/{name}"
+Changelog = "https://example.org/{name}/changes"
+
+{sources}[tool.hatch.build.targets.wheel]
+packages = ["src/{module}"]
+
+# The rest is for the tools that look at the code.
+[tool.ruff]
+line-length = 100
+
+[tool.ruff.lint]
+select = ["E", "F", "I", "UP"] # more when the old modules are gone
+"""
+
+
+def names(packages: int) -> list[str]:
+    """The packages' names in order, from pkg-001."""
+    return [f"pkg-{number:03}" for number in range(1, packages + 1)]
+
+
+def import_name(name: str) -> str:
+    """The module of a package."""
+    return name.replace("-", "_")
+
+
+def requirements(index: int) -> list[int]:
+    """Which packages the one at this index (from 0) requires: none of the first three, three of the earlier."""
+    return [0, index // 2, index - 1] if index >= _EARLIER else []
+
+
+def environment() -> dict[str, str]:
+    """This process's environment without what would make a measurement another machine's or user's own.
+
+    Byte code may be written, git reads no settings but the workspace's, and uv stays off the network.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name != "PYTHONDONTWRITEBYTECODE" and not name.startswith(("GIT_", "RELNOX_"))
+    }
+    return kept | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "UV_OFFLINE": "1"}
+
+
+def compile_relnox() -> None:
+    """Compile the byte code of the relnox that is installed, as an installer does."""
+    code = "import compileall, relnox; compileall.compile_dir(relnox.__path__[0], quiet=1)"
+    with tempfile.TemporaryDirectory() as elsewhere:  # in a checkout that one would be found first
+        subprocess.run([sys.executable, "-c", code], cwd=elsewhere, env=environment(), check=True)
+
+
+def generate(folder: Path, packages: int, *, git: bool = True, extra: Mapping[str, str] | None = None) -> None:
+    """Write a uv workspace in lockstep, with a lock as uv writes it.
+
+    Args:
+        folder: Where to write it; made when it is not there.
+        packages: How many packages.
+        git: Whether it is a git repository with one commit.
+        extra: More files of the root, their text by name; they are committed as well.
+    """
+    every = names(packages)
+    for name, text in {"pyproject.toml": _ROOT.format(versions="lockstep"), **(extra or {})}.items():
+        _write(folder / name, text)
+    _write(folder / ".gitignore", "__pycache__/\n.venv/\ndist/\n")
+    _write(folder / "uv.lock", "".join(_lock(every)))
+    for index, name in enumerate(every):
+        needs = [every[earlier] for earlier in requirements(index)]
+        place = folder / "packages" / name
+        _write(place / "pyproject.toml", _pyproject(name, VERSION, needs, f"=={VERSION}"))
+        _write(place / "src" / import_name(name) / "__init__.py", f'"""What {name} offers."""\n')
+    if git:
+        _init(folder)
+        _git(folder, "add", "--all")
+        _git(folder, "commit", "--quiet", "--message=feat: begin")
+
+
+def history(folder: Path, packages: int = 500, tags: int = 2000, commits: int = 20_000) -> None:
+    """Write a workspace of independent packages whose repository has a long history; main is checked out.
+
+    Each commit touches one or two files of one package. Releases are spread evenly: each sets a package's
+    version in its pyproject.toml and is tagged `NAME-v1.2.K`.
+
+    Args:
+        folder: Where to write it; made when it is not there.
+        packages: How many packages.
+        tags: How many releases.
+        commits: How many commits, releases among them, after the first that writes the files.
+
+    Raises:
+        ValueError: There are more tags than commits.
+    """
+    if tags > commits:
+        raise ValueError(f"{tags} tags do not find a commit each in {commits}")
+    folder.mkdir(parents=True, exist_ok=True)
+    _init(folder)
+    with tempfile.TemporaryFile() as stream:
+        _write_history(stream, names(packages), tags, commits)
+        stream.seek(0)
+        subprocess.run(["git", "fast-import", "--quiet"], cwd=folder, stdin=stream, env=environment(), check=True)
+    _git(folder, "pack-refs", "--all")
+    _git(folder, "reset", "--quiet", "--hard", "main")
+
+
+def _pyproject(name: str, version: str, needs: Sequence[str], constraint: str) -> str:
+    listed = "".join(f'  "{need}{constraint}",\n' for need in needs)
+    requires = f"dependencies = [\n{listed}]\n\n[project.optional-dependencies]\nall = [\n{listed}]\n"
+    sources = "[tool.uv.sources]\n" + "".join(f"{need} = {{ workspace = true }}\n" for need in needs) + "\n"
+    return _PACKAGE.format(
+        name=name,
+        version=version,
+        module=import_name(name),
+        requires=requires if needs else "dependencies = []\n",
+        sources=sources if needs else "",
+    )
+
+
+def _lock(every: Sequence[str]) -> Iterator[str]:
+    """The text of uv.lock, as uv writes it for packages that require nothing from elsewhere."""
+    yield 'version = 1\nrevision = 5\nrequires-python = ">=3.11"\n\n[manifest]\nmembers = [\n'
+    yield from (f'    "{name}",\n' for name in every)
+    yield "]\n"
+    for index, name in enumerate(every):
+        needs = [every[earlier] for earlier in requirements(index)]
+        yield f'\n[[package]]\nname = "{name}"\nversion = "{VERSION}"\n'
+        yield f'source = {{ editable = "packages/{name}" }}\n'
+        if not needs:
+            continue
+        listed = "".join(f'    {{ name = "{need}" }},\n' for need in needs)
+        yield f"dependencies = [\n{listed}]\n\n[package.optional-dependencies]\nall = [\n{listed}]\n"
+        yield "\n[package.metadata]\nrequires-dist = [\n"
+        for need in needs:
+            yield f'    {{ name = "{need}", editable = "packages/{need}" }},\n'
+            yield f'    {{ name = "{need}", marker = "extra == \'all\'", editable = "packages/{need}" }},\n'
+        yield ']\nprovides-extras = ["all"]\n'
+
+
+def _write_history(stream: BinaryIO, every: Sequence[str], tags: int, commits: int) -> None:
+    """What git fast-import reads."""
+    chance = random.Random(0)
+    first = {"pyproject.toml": _ROOT.format(versions="independent")}
+    for index, name in enumerate(every):
+        needs = [every[earlier] for earlier in requirements(index)]
+        first[f"packages/{name}/pyproject.toml"] = _pyproject(name, "1.1.0", needs, ">=1.1")
+        for file in _modules(name):
+            first[file] = "REVISION = 0\n"
+    _write_commit(stream, 0, "feat: begin", first)
+    tagged = 0
+    for number in range(1, commits + 1):
+        if number * tags // commits > tagged:
+            index, version = tagged % len(every), f"1.2.{tagged // len(every)}"
+            name, needs = every[index], [every[earlier] for earlier in requirements(index)]
+            text = _pyproject(name, version, needs, ">=1.1")
+            subject = f"chore({name}): release {version}"
+            _write_commit(stream, number, subject, {f"packages/{name}/pyproject.toml": text})
+            _write_tag(stream, number, f"{name}-v{version}")
+            tagged += 1
+        else:
+            name = chance.choice(every)
+            files = chance.sample(_modules(name), chance.choice((1, 2)))
+            kind, breaking = chance.choice(
+                (("feat", ""), ("fix", ""), ("docs", ""), ("refactor", ""), ("feat", "!"))
+            )
+            subject = f"{kind}({name}){breaking}: change what it does, number {number}"
+            _write_commit(stream, number, subject, dict.fromkeys(files, f"REVISION = {number}\n"))
+
+
+def _modules(name: str) -> list[str]:
+    return [f"packages/{name}/src/{import_name(name)}/{module}.py" for module in ("__init__", "first", "second")]
+
+
+def _write_commit(stream: BinaryIO, number: int, message: str, files: Mapping[str, str]) -> None:
+    stream.write(f"commit refs/heads/main\nmark :{number + 1}\n{_person('committer', number)}".encode())
+    stream.write(_data(message))
+    stream.writelines(f"M 100644 inline {name}\n".encode() + _data(text) for name, text in files.items())
+
+
+def _write_tag(stream: BinaryIO, number: int, name: str) -> None:
+    stream.write(f"tag {name}\nfrom :{number + 1}\n{_person('tagger', number)}".encode() + _data(name))
+
+
+def _person(role: str, number: int) -> str:
+    return f"{role} Ada Example <ada@example.org> {1_600_000_000 + 600 * number} +0000\n"
+
+
+def _data(text: str) -> bytes:
+    encoded = text.encode()
+    return f"data {len(encoded)}\n".encode() + encoded + b"\n"
+
+
+def _write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _init(folder: Path) -> None:
+    """Make a git repository that asks for no key, has an author, and does not tidy up in the background."""
+    _git(folder, "init", "--quiet", "--initial-branch=main")
+    for setting in ("user.name Ada", "user.email ada@example.org", "commit.gpgsign false", "tag.gpgsign false"):
+        _git(folder, "config", *setting.split())
+    _git(folder, "config", "gc.auto", "0")
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=folder, env=environment(), check=True)
+
+
+if __name__ == "__main__":
+    generate(Path(sys.argv[1]), int(sys.argv[2]))
