@@ -1,0 +1,518 @@
+from __future__ import annotations
+
+import re
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relnox.core import changelog
+from relnox.errors import Refused
+
+DAY = date(2026, 11, 21)
+HUB = "https://github.com/o/r"
+
+
+def released(text: str, addition: str = "", tag: str | None = "v1.2.0", previous_tag: str | None = None) -> str:
+    return changelog.released(
+        text, version="1.2.0", date=DAY, tag=tag, previous_tag=previous_tag, addition=addition
+    )
+
+
+KEPT = f"""\
+# Changelog
+
+All notable changes.
+
+## [Unreleased]
+
+### Added
+
+- One.
+- Two,
+  in two lines.
+
+### Fixed
+
+- Three.
+
+## [1.1.0] - 2026-01-31
+
+### Added
+
+- Four.
+
+## [1.0.0] - 2025-12-01 [YANKED]
+
+- Five.
+
+[unreleased]: {HUB}/compare/v1.1.0...HEAD
+[1.1.0]: {HUB}/compare/v1.0.0...v1.1.0
+[1.0.0]: {HUB}/releases/tag/v1.0.0
+"""
+
+
+# --- Unreleased ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (KEPT, True),
+        ("## Unreleased", True),
+        ("\ufeff## [UNRELEASED]\r\n", True),
+        ("# Unreleased\n", True),
+        ("###### unreleased ##\n", True),
+        ("   ## Unreleased\n", True),
+        ("## \\[Unreleased\\]\n", True),
+        ("## **Unreleased**\n", True),
+        ("## [Unreleased](https://example.org/compare/v1...HEAD)\n", True),
+        ("## [Unreleased][next]\n", True),
+        ("## [Unreleased] - yyyy-mm-dd\n", True),
+        ("## Unreleased (soon)\n", True),
+        ("Unreleased\n----------\n", True),
+        ("Changelog\n=========\nUnreleased\n~~~~~~~~~~\n", True),
+        ("----------\nUnreleased\n----------\n", True),
+        ("- item\n\n## Unreleased\n", True),
+        ("- item\n  ```\n\n# Unreleased\n", True),  # the item ends, and its fence with it
+        ("text <!--\n## Unreleased\n-->\n", True),  # a heading ends a paragraph
+        ("", False),
+        ("## [1.0.0]\n", False),
+        ("Unreleased\n", False),
+        ("##Unreleased\n", False),
+        ("####### Unreleased\n", False),
+        ("    ## Unreleased\n", False),
+        ("## Unreleased changes of others\n", False),
+        ("## Not unreleased\n", False),
+        ("- item\n  ## Unreleased\n", False),
+        ("- item\n\n  ## Unreleased\n", False),
+        ("- Unreleased\n---\n", False),
+        ("some text\nUnreleased\n----------\n", False),
+        ("Unreleased\n~~~~~\n", False),
+        ("```\n## Unreleased\n```\n", False),
+        ("~~~ md\n## Unreleased\n```\n## Unreleased\n~~~~\n", False),
+        ("````\n```\n## Unreleased\n````\n", False),
+        ("- ```\n  # Unreleased\n  ```\n", False),
+        ("> ```\n> # x\n> ```\n", False),
+        ("<!-- ## Unreleased -->\n", False),
+        ("<!--\n## Unreleased\n\n## Unreleased\n-->\n", False),
+        ("<!--\n```\n-->\n<!--\n# Unreleased\n-->\n```\n# Unreleased\n```", False),
+        ("Changelog\n=========\n\n<!--\nUnreleased\n----------\n-->\n", False),
+    ],
+)
+def test_what_is_a_heading_for_the_unreleased(text: str, *, expected: bool) -> None:
+    assert changelog.has_unreleased(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "there is no heading for Unreleased"),
+        ("# Changelog\n\n```\n## Unreleased\n```\n", "there is no heading for Unreleased"),
+        ("## Unreleased\n\n## 1.0\n\n### [unreleased]\n", "2 headings for Unreleased, in lines 1, 5"),
+        (KEPT.replace("1.1.0] -", "1.2.0] -"), "1.2.0 has a heading already, in line 17"),
+        ("## Unreleased\n\n## v1.2 (2026-01-01)\n", "1.2.0 has a heading already, in line 3"),
+        ("## Unreleased\n\n# [1.2.0](x)\n", "1.2.0 has a heading already, in line 3"),
+        ("## Unreleased\n\n## Version 1.2.0 Bionic\n", "1.2.0 has a heading already, in line 3"),
+        ("Unreleased\n----------\n\n1.2\n---\n", "1.2.0 has a heading already, in line 4"),
+    ],
+)
+def test_what_cannot_be_released_is_refused(text: str, said: str) -> None:
+    with pytest.raises(Refused) as caught:
+        released(text, "- more")
+    assert said in caught.value.message
+    assert caught.value.hint
+
+
+# --- headings --------------------------------------------------------------------------------------
+
+
+def test_a_release_as_keep_a_changelog_shows_it() -> None:
+    expected = KEPT.replace("## [Unreleased]\n", "## [Unreleased]\n\n## [1.2.0] - 2026-11-21\n").replace(
+        f"[unreleased]: {HUB}/compare/v1.1.0...HEAD\n",
+        f"[unreleased]: {HUB}/compare/v1.2.0...HEAD\n[1.2.0]: {HUB}/compare/v1.1.0...v1.2.0\n",
+    )
+    assert released(KEPT) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("## Unreleased\n\n- a\n", "## Unreleased\n\n## 1.2.0 - 2026-11-21\n\n- a\n"),
+        ("## Unreleased\n- a", "## Unreleased\n\n## 1.2.0 - 2026-11-21\n- a"),
+        ("# unreleased", "# unreleased\n\n# 1.2.0 - 2026-11-21"),
+        ("\ufeff## [Unreleased]\r\n", "\ufeff## [Unreleased]\r\n\r\n## [1.2.0] - 2026-11-21\r\n"),
+        ("a\r\r## Unreleased\r", "a\r\r## Unreleased\r\r## 1.2.0 - 2026-11-21\r"),
+        ("  ##  Unreleased ##\n", "  ##  Unreleased ##\n\n  ##  1.2.0 - 2026-11-21 ##\n"),
+        ("## \\[Unreleased]\n", "## \\[Unreleased]\n\n## \\[1.2.0] - 2026-11-21\n"),
+        ("## **Unreleased**\n", "## **Unreleased**\n\n## **1.2.0** - 2026-11-21\n"),
+        ("## [Unreleased] - TBD\n", "## [Unreleased] - TBD\n\n## [1.2.0] - 2026-11-21\n"),
+        ("## [Unreleased][next]\n", "## [Unreleased][next]\n\n## [1.2.0] - 2026-11-21\n"),
+        # the last version's `v`, and how its date stands
+        (
+            "## [Unreleased]\n\n## [v1.1.0] (2026-01-01)\n",
+            "## [Unreleased]\n\n## [v1.2.0] (2026-11-21)\n\n## [v1.1.0] (2026-01-01)\n",
+        ),
+        (
+            "## Unreleased\n\n### 2.0 migration (2020-01-01)\n\n## 1.1.0\n\n## v1.0.0, 2026-01-01\n",
+            (
+                "## Unreleased\n\n## 1.2.0, 2026-11-21\n\n### 2.0 migration (2020-01-01)\n\n## 1.1.0\n\n"
+                "## v1.0.0, 2026-01-01\n"
+            ),
+        ),
+        (
+            "## Unreleased\n\n## 1.1.0 - January 2026\n",
+            "## Unreleased\n\n## 1.2.0 - 2026-11-21\n\n## 1.1.0 - January 2026\n",
+        ),
+        # underlined
+        (
+            "Unreleased\n----------\n\n- a\n",
+            "Unreleased\n----------\n\n1.2.0 - 2026-11-21\n------------------\n\n- a\n",
+        ),
+        ("Unreleased\n---\n\n# x\n", "Unreleased\n---\n\n1.2.0 - 2026-11-21\n---\n\n# x\n"),
+        (
+            "==========\r\nUnreleased\r\n==========\r\n\r\nAdded\r\n~~~~~\r\n",
+            (
+                "==========\r\nUnreleased\r\n==========\r\n\r\n"
+                "==================\r\n1.2.0 - 2026-11-21\r\n==================\r\n\r\nAdded\r\n~~~~~\r\n"
+            ),
+        ),
+        (
+            f"Unreleased\n{'-' * 30}\n",
+            f"Unreleased\n{'-' * 30}\n\n1.2.0 - 2026-11-21\n{'-' * 30}\n",
+        ),
+    ],
+)
+def test_the_versions_heading_is_spelled_as_the_file_spells(text: str, expected: str) -> None:
+    assert released(text) == expected
+
+
+# --- links -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("link", "tag", "previous_tag", "expected"),
+    [
+        ("x/o/r/compare/v1.1...HEAD", "v1.2", None, ["x/o/r/compare/v1.2...HEAD", "x/o/r/compare/v1.1...v1.2"]),
+        ("x/r/-/compare/1.1...main", "1.2", None, ["x/r/-/compare/1.2...main", "x/r/-/compare/1.1...1.2"]),
+        ("x/compare/a-v1..HEAD", "a-v2", "a-v1.5", ["x/compare/a-v2..HEAD", "x/compare/a-v1.5..a-v2"]),
+        ("x/compare/a/v1...HEAD?w=1", "a/v2", None, ["x/compare/a/v2...HEAD?w=1", "x/compare/a/v1...a/v2?w=1"]),
+        ("x/compare/compare/1...HEAD", "2", None, ["x/compare/compare/2...HEAD", "x/compare/compare/1...2"]),
+        ("x/compare/p%231...HEAD", "p#2", None, ["x/compare/p%232...HEAD", "x/compare/p%231...p%232"]),
+        ("<x/compare/v1...HEAD> 'since'", "v2", None, ["<x/compare/v2...HEAD> 'since'", "<x/compare/v1...v2>"]),
+    ],
+)  # fmt: skip
+def test_links_that_compare_move_on(link: str, tag: str, previous_tag: str | None, expected: list[str]) -> None:
+    text = f"## [Unreleased]\n\n- a\n\n[Unreleased]:  {link}"
+    assert released(text, tag=tag, previous_tag=previous_tag) == (
+        "## [Unreleased]\n\n## [1.2.0] - 2026-11-21\n\n- a\n\n"
+        f"[Unreleased]:  {expected[0]}\n[1.2.0]:  {expected[1]}"
+    )
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        "[unreleased]: https://example.org/commits/main",
+        "[unreleased]: https://example.org/compare/HEAD",
+        "[unreleased]: https://example.org/compare/...HEAD",
+        "[unreleased]: https://example.org/log/v1.1.0...HEAD",
+        "[unreleased]: https://example.org/compare/HEAD..v1.1.0",
+        "[1.1.0]: https://example.org/compare/v1.0.0...v1.1.0",
+        "```\n[unreleased]: https://example.org/compare/v1.1.0...HEAD\n```",
+        "",
+    ],
+)
+def test_where_no_link_compares_none_is_added(definition: str) -> None:
+    text = f"## Unreleased\n\n- a\n\n{definition}\n"
+    assert released(text) == text.replace("leased\n", "leased\n\n## 1.2.0 - 2026-11-21\n", 1)
+
+
+def test_without_a_tag_the_links_stay() -> None:
+    assert released(KEPT, tag=None) == KEPT.replace("eased]\n", "eased]\n\n## [1.2.0] - 2026-11-21\n", 1)
+
+
+def test_a_link_that_is_there_is_not_written_again() -> None:
+    text = KEPT + "[1.2.0]: https://example.org\n"
+    assert released(text).count("\n[1.2.0]: ") == 1
+
+
+def test_the_label_is_the_one_in_the_heading() -> None:
+    text = f"## [Unreleased]\n\n## [v1.1.0]\n\n[unreleased]: {HUB}/compare/v1.1.0...HEAD\n"
+    assert f"...HEAD\n[v1.2.0]: {HUB}/compare/v1.1.0...v1.2.0\n" in released(text)
+
+
+@pytest.mark.parametrize(
+    ("link", "tag", "expected"),
+    [
+        (
+            "x/compare/v1...HEAD", "v2",
+            "## [Unreleased](x/compare/v2...HEAD)\n\n## [1.2.0](x/compare/v1...v2) - 2026-11-21",
+        ),
+        ("x/compare/v1...HEAD", None, "## [Unreleased](x/compare/v1...HEAD)\n\n## 1.2.0 - 2026-11-21"),
+        ("x/commits", "v2", "## [Unreleased](x/commits)\n\n## 1.2.0 - 2026-11-21"),
+    ],
+)  # fmt: skip
+def test_a_link_in_the_heading_moves_on(link: str, tag: str | None, expected: str) -> None:
+    assert released(f"## [Unreleased]({link})\n- a\n", tag=tag) == f"{expected}\n- a\n"
+
+
+# --- additions -------------------------------------------------------------------------------------
+
+
+def below_the_version(contents: str, addition: str) -> str:
+    """What stands below the version's heading after a release, up to the next version's heading."""
+    text = released(f"## Unreleased\n{contents}## 1.1.0\n\n- old\n", addition)
+    before, _, after = text.partition("## 1.2.0 - 2026-11-21\n")
+    assert before == "## Unreleased\n\n"
+    told, _, old = after.rpartition("## 1.1.0\n")
+    assert old == "\n- old\n"
+    return told
+
+
+@pytest.mark.parametrize(
+    ("contents", "addition", "expected"),
+    [
+        ("\n", "- new", "\n- new\n\n"),
+        ("", "- new\n  line\n", "\n- new\n  line\n\n"),
+        ("\n", "\n\n- new\n\n\n- newer\n\n", "\n- new\n\n\n- newer\n\n"),
+        ("\n- a\n\n", "- new", "\n- a\n- new\n\n"),
+        ("- a\n", "- new", "- a\n- new\n"),
+        ("\n- a\n\n  more\n\n", "- new", "\n- a\n\n  more\n- new\n\n"),
+        ("\n- a\nlazy\n\n", "- new", "\n- a\nlazy\n- new\n\n"),
+        ("\n- a\n  - b\n\n", "- new", "\n- a\n  - b\n- new\n\n"),
+        ("\n* a\n\n", "- new", "\n* a\n\n- new\n\n"),
+        ("\n* a\n\n", "* new", "\n* a\n* new\n\n"),
+        ("\nText.\n\n", "- new", "\nText.\n\n- new\n\n"),
+        ("\n- a\n\nText.\n\n", "- new", "\n- a\n\nText.\n\n- new\n\n"),
+        ("\n- a\n\n```\n- b\n```\n\n", "- new", "\n- a\n\n```\n- b\n```\n\n- new\n\n"),
+        ("\n- a\n\n", "Text.", "\n- a\n\nText.\n\n"),
+        ("\n- a [x]\n\n[x]: y\n\n", "- new", "\n- a [x]\n- new\n\n[x]: y\n\n"),
+        ("[x]: y\n\n", "- new", "\n- new\n\n[x]: y\n\n"),
+        ("\n### Added\n\n- a\n\n### Fixed\n- b\n\n", "- new", "\n### Added\n\n- a\n\n### Fixed\n- b\n- new\n\n"),
+        (
+            "\n### Added\n\n- a\n\n### Fixed\n\n- b\n\n", "### ADDED\n- new",
+            "\n### Added\n\n- a\n- new\n\n### Fixed\n\n- b\n\n",
+        ),
+        ("\n### Added\n\n### Fixed\n\n", "### Added\n\n- new\n", "\n### Added\n\n- new\n\n### Fixed\n\n"),
+        ("\n### Added\n- a\n#### API\n- b\n\n", "### Added\n- n\n", "\n### Added\n- a\n#### API\n- b\n- n\n\n"),
+        ("\n### Added\n\n- a\n\n", "### Fixed\n- new", "\n### Added\n\n- a\n\n### Fixed\n\n- new\n\n"),
+        (
+            "\n### Added\n\n- a\n\n", "- loose\n\n### Security\n- s\n#### More\n- t\n### Added\n\n- new",
+            "\n### Added\n\n- a\n- loose\n- new\n\n### Security\n\n- s\n#### More\n- t\n\n",
+        ),
+        (
+            "\n### Added\n\n- a\n\n", "- item\n\n  ### Added\n  in the item",
+            "\n### Added\n\n- a\n- item\n\n  ### Added\n  in the item\n\n",
+        ),
+        ("\n### Added\n\n- a\n\n", "### Added\n", "\n### Added\n\n- a\n\n"),
+        ("\n- a\n\n", " \n\n", "\n- a\n\n"),
+        ("\n- a\n\n", "", "\n- a\n\n"),
+    ],
+)  # fmt: skip
+def test_what_is_added_stands_where_it_belongs(contents: str, addition: str, expected: str) -> None:
+    assert below_the_version(contents, addition) == expected
+
+
+def test_an_addition_takes_the_files_line_ends_and_stays_above_the_links() -> None:
+    text = f"# Changelog\r\n\r\n## [Unreleased]\r\n\r\n[unreleased]: {HUB}/compare/v1...HEAD"
+    assert released(text, "- one\n  more\n- two\n", tag="v2") == (
+        "# Changelog\r\n\r\n## [Unreleased]\r\n\r\n## [1.2.0] - 2026-11-21\r\n\r\n- one\r\n  more\r\n- two\r\n\r\n"
+        f"[unreleased]: {HUB}/compare/v2...HEAD\r\n[1.2.0]: {HUB}/compare/v1...v2"
+    )
+
+
+def test_an_addition_below_an_underlined_heading() -> None:
+    text = "News\n====\nUnreleased\n----------\n\nAdded\n~~~~~\n\n- a\n\n1.1 (2026-01-01)\n----------------\n- b\n"
+    assert released(text, "- new") == (
+        "News\n====\nUnreleased\n----------\n\n1.2.0 (2026-11-21)\n------------------\n\n"
+        "Added\n~~~~~\n\n- a\n- new\n\n1.1 (2026-01-01)\n----------------\n- b\n"
+    )
+
+
+def test_a_list_never_swallows_the_next_heading() -> None:
+    text = "Unreleased\n----------\n1.1.0\n-----\n\n- b\n"
+    found = released(text, "- new")
+    assert (changelog.section(found, "1.2.0"), changelog.section(found, "1.1.0")) == ("- new", "- b")
+    assert "- new\n\n1.1.0\n-----\n" in found
+
+
+# --- sections --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("heading", "version"),
+    [
+        ("## 1.2.0", "1.2.0"),
+        ("## v1.2", "1.2.0"),
+        ("## [1.2.0]", "v1.2"),
+        ("## [v1.2.0] - 2026-11-21", "1.2.0"),
+        ("## [1.2.0 - 2026-11-21]", "1.2.0"),
+        ("## [1.2.0](https://example.org) (2026-11-21)", "1.2.0"),
+        ("## [1.2.0][] - 2026-11-21 [YANKED]", "1.2.0"),
+        ("# Version 1.2.0: Bionic", "1.2.0"),
+        ("## Release v1.2.0 Bionic Beaver ##", "1.2.0"),
+        ("## **1.2.0** 21 November 2026", "1.2.0"),
+        ("## \\[1.2.0\\]", "1.2.0"),
+        ("## `1.2.0`", "1.2.0"),
+        ("## 1.2.0-rc.1", "1.2.0rc1"),
+        ("## 1!1.2+local", "1!1.2.0+local"),
+        ("1.2.0 (2026-11-21)\n==================", "1.2.0"),
+        ("------\n v1.2\n------", "1.2.0"),
+    ],
+)
+def test_a_versions_section_is_found(heading: str, version: str) -> None:
+    assert changelog.section(f"{heading}\n\n- a\n\n", version) == "- a"
+    assert changelog.section(f"{heading}\n\n- a\n\n", "1.3.0") is None
+
+
+@pytest.mark.parametrize(
+    ("version", "notes"),
+    [
+        ("1.1", "### Added\n\n- Four."),
+        ("1.0.0", "- Five."),
+        ("1.2.0", None),
+        ("1.0.0rc1", None),
+        ("unreleased", None),
+    ],
+)
+def test_a_section_ends_with_the_next_version_or_the_links(version: str, notes: str | None) -> None:
+    assert changelog.section(KEPT, version) == notes
+
+
+@pytest.mark.parametrize(
+    ("text", "notes"),
+    [
+        ("## 1.0", ""),
+        ("## 1.0\n\n## 0.9\n", ""),
+        ("## 1.0\n  - indented\n  - list\n", "  - indented\n  - list"),
+        ("## 1.0\n\n- a\n\n[1]: x\n[1.0]: y\n[Unreleased]: z\n[^keep]: w\n", "- a"),
+        ("## 1.0\n```\n[x]\n```\n\n[x]: y\n", "```\n[x]\n```"),
+        ("## 1.0\n\n- [a][1], [A b]\n\n[1]: x\n[a B]: y\n[b]: z\n", "- [a][1], [A b]\n\n[1]: x\n[a B]: y"),
+        ("## 1.0\n\n```\n## 0.9\n[1.0]: x\n```\n\n# 0.8\n", "```\n## 0.9\n[1.0]: x\n```"),
+        ("## 1.0\n\n### 0.9.1\n- a\n", ""),
+        ("## 1.0\n- a\n### 1.0 migration\n- b\n### [Unreleased]\n- c\n", "- a\n### 1.0 migration\n- b"),
+        ("## Unreleased\n### 1.0 migration\n- b\n## 1.0\n- a\n", "- a"),
+        ("## 1.0\r\n\r\n- a\r\n- b\r\n", "- a\r\n- b"),
+        ("```\n## 1.0\n```\n## 1.0\n- a\n", "- a"),
+        ("## 1.0.1\n- x\n## 10.0\n- y\n", None),
+        ("## 2026-01-01\n", None),
+        ("1.0\n", None),
+    ],
+)
+def test_what_belongs_to_a_section(text: str, notes: str | None) -> None:
+    assert changelog.section(text, "1.0") == notes
+
+
+# --- for any changelog -----------------------------------------------------------------------------
+
+WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"]), max_size=8)
+BLOCKS = st.one_of(
+    st.builds("- {}".format, WORDS),
+    st.builds("- {}\n  more".format, WORDS),
+    st.sampled_from(["### Added", "### Fixed", "Text.", "> quoted", ""]),
+    st.sampled_from(["```\n## [Unreleased]\n```", "<!--\n## 9.0\n-->"]),
+)  # fmt: skip
+CONTENTS = st.lists(BLOCKS, max_size=6).map("\n".join)
+LINK = "[unreleased]: https://example.org/compare/v1.1.0...HEAD"
+ADDITIONS = st.sampled_from(
+    ["", "- addition", "### Added\n- addition", "- addition\n  two\n\n### Other\n\n- third"]
+)
+
+
+def stripped(text: str) -> str:
+    """A text without the blank lines around it."""
+    return re.sub(r"\A(?:[ \t]*[\r\n]+)+", "", text).rstrip()
+
+
+@st.composite
+def changelogs(draw: st.DrawFn) -> tuple[str, str]:
+    """A changelog, and what it has below `Unreleased`."""
+    title = draw(st.sampled_from(["# Changelog", "# Changes\n\n<!-- ## [Unreleased] -->", "Changelog\n========="]))
+    heading = draw(st.sampled_from(["## [Unreleased]", "## Unreleased", "## unreleased - soon", "# UNRELEASED"]))
+    contents = draw(CONTENTS)
+    older = draw(st.sampled_from(["", "## [1.1.0] - 2026-01-31\n\n- old", "## v1.1 (2026-01-31)\n- old"]))
+    links = draw(st.sampled_from(["", LINK, "[x]: y\n"]))
+    newline = draw(st.sampled_from(["\n", "\r\n"]))
+    bom = draw(st.sampled_from(["", "\ufeff"]))
+    text = bom + f"{title}\n\n{heading}\n\n{contents}\n\n{older}\n\n{links}".replace("\n", newline)
+    return text, stripped(contents.replace("\n", newline))
+
+
+def lines_of(text: str) -> list[str]:
+    return re.findall(r"[^\r\n]*(?:\r\n|\n|$)", text)
+
+
+@given(changelogs(), ADDITIONS)
+def test_every_line_stays_but_the_one_link(made: tuple[str, str], addition: str) -> None:
+    text, _ = made
+    found = released(text, addition)
+    after = iter(line.rstrip("\r\n") for line in lines_of(found))
+    kept = [line.rstrip("\r\n") for line in lines_of(text) if not line.startswith("[unreleased]: ")]
+    assert all(line in after for line in kept)  # in this order: an iterator is used up
+    if "\r\n" in text:
+        assert "\n" not in found.replace("\r\n", "")
+
+
+@given(changelogs())
+def test_what_was_unreleased_is_what_the_version_tells(made: tuple[str, str]) -> None:
+    text, contents = made
+    found = released(text)
+    assert changelog.section(found, "1.2.0") == contents
+    assert changelog.section(found, "1.1.0") == changelog.section(text, "1.1.0")
+
+
+@given(changelogs(), ADDITIONS)
+def test_what_is_added_is_told_once_of_this_version_only(made: tuple[str, str], addition: str) -> None:
+    text, _ = made
+    found = released(text, addition)
+    told = (changelog.section(found, "1.2.0") or "").splitlines()
+    for line in (line for line in addition.splitlines() if line[:2] in {"- ", "  "}):
+        assert told.count(line) == 1
+    assert changelog.section(found, "1.1.0") == changelog.section(text, "1.1.0")
+
+
+@given(changelogs(), ADDITIONS)
+def test_the_next_release_goes_on_from_there(made: tuple[str, str], addition: str) -> None:
+    text, _ = made
+    first = released(text, addition)
+    second = changelog.released(
+        first, version="1.3.0", date=DAY, tag="v1.3.0", previous_tag=None, addition="- third"
+    )
+    assert changelog.section(second, "1.3.0") == "- third"
+    assert changelog.section(second, "1.2.0") == changelog.section(first, "1.2.0")
+    assert ("compare/v1.2.0...v1.3.0" in second) is ("compare/v1.1.0...HEAD" in text)
+    with pytest.raises(Refused, match="has a heading already"):
+        released(second)
+
+
+PIECES = ["#", "##", " ", "\n", "\r", "- ", "`", "```", "~~~", "<!--", "-->", "[", "]", "(", ")", ": ", "=", "---"]
+PIECES += [
+    "1.2",
+    "v",
+    "Unreleased",
+    "x",
+    "> ",
+    "\ufeff",
+    "/compare/",
+    "...",
+    "HEAD",
+    "2026-01-01",
+    "\t",
+    "*",
+    "\\",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join), st.lists(st.sampled_from(PIECES), max_size=8))
+def test_no_text_makes_anything_but_a_refusal(text: str, addition: list[str]) -> None:
+    has_one = changelog.has_unreleased(text)
+    assert changelog.section(text, "1.2") is None or "1.2" in text
+    try:
+        found = released(text, "".join(addition))
+    except Refused:
+        return
+    assert has_one
+    assert changelog.has_unreleased(found)
+    assert "2026-11-21" in found
