@@ -10,9 +10,12 @@ import os
 import subprocess
 import tarfile
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from relnox import process
 from relnox.building.environments import find_python
@@ -39,6 +42,7 @@ class Workshop:
         variables: The environment variables of the backend; no credentials are among them.
         installing: The environment variables of the installer, which may name the user's own index.
         on_line: Called with each line that a program prints.
+        siblings: Wheels of packages that were just built and that the build needs, by name.
     """
 
     installer: Installer
@@ -46,6 +50,7 @@ class Workshop:
     variables: Mapping[str, str]
     installing: Mapping[str, str]
     on_line: Callable[[str], None]
+    siblings: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -130,13 +135,33 @@ def _told_warnings(workshop: Workshop) -> Iterator[None]:
 
 
 def _install(name: str, requirements: Iterable[str], environment: Environment, workshop: Workshop) -> None:
-    wanted = sorted(requirements)
+    wanted = _with_siblings(sorted(requirements), workshop.siblings)
     if wanted:
         ran = workshop.installer.install(environment, wanted, env=workshop.installing, on_line=workshop.on_line)
         ran.check(
             f"{name}: installing what the build requires ({', '.join(wanted)})",
             hint="is the package index reachable? then type the same command again",
         )
+
+
+def _with_siblings(requirements: Sequence[str], siblings: Mapping[str, Path]) -> list[str]:
+    """Requirements, with the wheels of siblings that were just built for those that they answer.
+
+    A requirement that excludes a sibling's new version means an older one, and stays as it is.
+    """
+    parsed = {text: Requirement(text) for text in requirements}
+    asked = {text: canonicalize_name(each.name) for text, each in parsed.items()}
+    excluded = {
+        asked[text]
+        for text, each in parsed.items()
+        if (wheel := siblings.get(asked[text])) is not None
+        and not each.specifier.contains(parse_wheel_filename(wheel.name)[1], prereleases=True)
+    }
+    used = {name: wheel for name, wheel in siblings.items() if name not in excluded}
+    if used.keys().isdisjoint(asked.values()):
+        return list(requirements)
+    kept = [text for text, each in parsed.items() if asked[text] not in used or each.extras]
+    return [*kept, *(f"{name} @ {wheel.as_uri()}" for name, wheel in used.items())]
 
 
 def _unpack(sdist: Path, into: Path) -> Path:

@@ -61,6 +61,7 @@ class Snapshot(NamedTuple):
     old: tuple[str, ...]
     test: TestConfig
     warnings: tuple[str, ...]
+    untagged: tuple[str, ...]
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -74,6 +75,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         old=tuple(sorted(path.name for path in folder.iterdir())) if folder.is_dir() else (),
         test=project.config.test,
         warnings=project.workspace.warnings,
+        untagged=_untagged(packages, project),
     )
 
 
@@ -127,7 +129,8 @@ def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
 
 
 def _build(package: Package, snapshot: Snapshot, options: Options) -> Build:
-    before = package.needs("build") & snapshot.needs.keys()
+    direct = package.needs("build") & snapshot.needs.keys()
+    before = sorted(direct.union(*(snapshot.needs[name] & snapshot.needs.keys() for name in direct)))
     return core.steps.Build(
         package=package.name,
         version=package.version,
@@ -136,7 +139,8 @@ def _build(package: Package, snapshot: Snapshot, options: Options) -> Build:
         epoch=snapshot.state.time if snapshot.state is not None else None,
         strict=options.strict,
         installer=options.installer,
-        needs=tuple(f"build {name}" for name in sorted(before)),
+        siblings=tuple(before),
+        needs=tuple(f"build {name}" for name in before),
     )
 
 
@@ -155,13 +159,28 @@ def _tests(package: Package, siblings: tuple[str, ...], test: TestConfig, option
 
 
 def _notes(snapshot: Snapshot, options: Options) -> list[str]:
-    notes = []
+    notes = [
+        f"{name}: this commit has no tag of its own, so its backend makes up a version between two tags, "
+        "which is not for publishing"
+        for name in snapshot.untagged
+    ]
     if snapshot.state is not None and snapshot.state.dirty:
         notes.append("the tree has uncommitted changes: they are in the archives, and the manifest says so")
     foreign = [name for name in snapshot.old if not _is_ours(name) and not name.startswith(".")]
     if foreign:
         notes.append(f"left alone in {options.output}, not an archive: {', '.join(foreign)}")
     return notes
+
+
+def _untagged(packages: tuple[Package, ...], project: Project) -> tuple[str, ...]:
+    """Packages whose versions come from tags, and that have none on the present commit."""
+    state, formats = project.state, project.tag_formats
+    here = [tag for tag, commit in state.tags.items() if commit == state.head] if state is not None else []
+    return tuple(
+        package.name
+        for package in packages
+        if package.source.kind == "tags" and formats[package.name].latest(here) is None
+    )
 
 
 def _is_ours(name: str) -> bool:

@@ -1,7 +1,7 @@
 """Move versions: in every place they live, in dependants' requirements, as one commit and its tags.
 
 Without --commit only files are edited. What was interrupted is finished by the same command again, or taken
-back by --abort.
+back by --abort; --undo takes the last bump back while nothing of it is pushed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relnox import core
 from relnox.core.options import CommonOptions, option, options_of
-from relnox.errors import ExitCode, Refused
+from relnox.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from relnox.commands.project import Project
     from relnox.core.config import Config
     from relnox.core.events import Outcome
-    from relnox.core.moves import Following, Move
+    from relnox.core.fragments import Fragment
+    from relnox.core.levels import Standing
+    from relnox.core.moves import Following, Move, Wish
     from relnox.core.packages import Package
     from relnox.core.plan import Plan, Refusal, Table
     from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push, Tag
@@ -30,11 +32,26 @@ if TYPE_CHECKING:
     from relnox.source import edits
     from relnox.source.git import GitState
 
+    Decided = tuple[tuple[Move, ...], Following]
+
 __all__ = ["Options", "Snapshot", "conclude", "observe", "pending", "plan"]
 
 _MOST_LINES = 20
 """How many notes about single requirements somebody reads."""
-_REQUEST = ("part", "pre", "to", "package", "all", "exact", "allow_lower", "commit", "tag", "push", "force")
+_REQUEST = (
+    "part",
+    "pre",
+    "to",
+    "package",
+    "all",
+    "exact",
+    "allow_lower",
+    "commit",
+    "tag",
+    "push",
+    "force",
+    "undo",
+)
 
 
 class Options(CommonOptions):
@@ -42,8 +59,8 @@ class Options(CommonOptions):
 
     part: str | None = option(
         None,
-        "What to raise.",
-        choices=("major", "minor", "patch", "release", "pre", "phase", "post", "dev"),
+        "What to raise; auto: what commits or change fragments ask for.",
+        choices=("major", "minor", "patch", "release", "pre", "phase", "post", "dev", "auto"),
         metavar="PART",
         anywhere=False,
     )
@@ -68,6 +85,7 @@ class Options(CommonOptions):
         False, "Go on in a dirty tree or on another branch; says what it ignores.", anywhere=False
     )
     abort: bool = option(False, "Take an interrupted bump back.", anywhere=False)
+    undo: bool = option(False, "Take the last bump back, while nothing of it is pushed.", anywhere=False)
 
 
 class Snapshot(NamedTuple):
@@ -75,66 +93,77 @@ class Snapshot(NamedTuple):
 
     Attributes:
         workspace: The packages.
-        chosen: Those to move.
+        chosen: Those that were asked for; with `--part auto` those that may be.
         config: The project's settings.
-        files: Contents of the files that may be edited.
+        contents: Contents of the files that may be edited.
+        drafts: What the project's own tools for changelogs make of files; None for one that they remove.
+        fragments: The change fragments; None where the project keeps none.
         tag_formats: How tags look.
+        standing: What each package's history says, where it is asked.
         state: What git says; None outside git.
-        remote_tags: Tags of the remote with their commits; None when it was not asked.
+        remote_refs: Branches and tags of the remote with their commits; None when it was not asked.
+        contained: Whether the remote's branch is part of the present one; None when it was not asked.
         today: The date in UTC, for calendar versions.
         pending: An interrupted bump.
         committed: Whether the files of an interrupted bump are committed.
+        last: The last bump and the remote branches that its commit is on, for `--undo`.
     """
 
     workspace: Workspace
     chosen: tuple[Package, ...]
     config: Config
-    files: Mapping[str, bytes]
+    contents: dict[str, bytes]
+    drafts: Mapping[str, bytes | None]
+    fragments: tuple[Fragment, ...] | None
     tag_formats: Mapping[str, TagFormat]
+    standing: Mapping[str, Standing]
     state: GitState | None
     remote_tags: Mapping[str, str] | None
+    contained: bool | None
     today: date
     pending: edits.Pending | None
     committed: bool
+    last: tuple[edits.Pending, tuple[str, ...]] | None
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Look at the packages, their files, git and, for a push, the remote's tags."""
+    """Look at the packages, their files, git and, for a push, the remote."""
     from datetime import UTC, datetime
 
     from relnox.source import edits
-    from relnox.source.lock import alone
 
     found = edits.read_pending(project.private)
-    chosen = () if found is not None else _chosen(options, project)
-    files = sorted(
-        {
-            name
-            for package in project.workspace.packages
-            if chosen
-            for name in (package.pyproject, package.source.file)
-        }
-    )
-    committed = False
-    if found is not None and project.git is not None:
-        with alone(project.private):  # or else a run is at work, and has not been interrupted
-            project.git.wait_for_left_behind()
-        changes = _edited(found)
-        committed = edits.is_applied(project.root, changes) and project.git.matches_head(
-            edit.file for edit in changes
-        )
-    return Snapshot(
+    chosen = () if found is not None or options.undo or options.abort else _chosen(options, project)
+    contents: dict[str, bytes] = {}
+    fragments: tuple[Fragment, ...] | None = None
+    if chosen:
+        contents = {name: (project.root / name).read_bytes() for name in core.editing.files(project.workspace)}
+        contents |= project.contents(core.release_notes.files(project.workspace, project.config))
+        fragments, of_fragments = project.fragments()
+        contents |= of_fragments
+    by_tags = any(package.source.kind == "tags" for package in chosen)
+    standing = project.standing if chosen and (by_tags or options.tag or options.part == "auto") else {}
+    remote_tags, contained = _remote(options, project)
+    snapshot = Snapshot(
         workspace=project.workspace,
         chosen=chosen,
         config=project.config,
-        files={name: (project.root / name).read_bytes() for name in files},
+        contents=contents,
+        drafts={},
+        fragments=fragments,
         tag_formats=project.tag_formats,
+        standing=standing,
         state=project.state,
-        remote_tags=_remote_tags(options, project),
+        remote_tags=remote_tags,
+        contained=contained,
         today=datetime.now(UTC).date(),
         pending=found,
-        committed=committed,
+        committed=found is not None and _is_committed(found, project),
+        last=_last(project) if options.undo and found is None else None,
     )
+    if drafts := _drafts(snapshot, options, project) if chosen else {}:
+        return snapshot._replace(drafts=drafts, contents=contents | project.contents(drafts))
+    return snapshot
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
@@ -142,17 +171,19 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     if snapshot.pending is not None:
         return _resumed(snapshot.pending, snapshot, options)
     if options.abort:
-        raise Refused("there is no interrupted bump to take back", hint="git status shows what is edited")
+        raise Refused("there is no interrupted bump to take back", hint="to take the last whole one back: --undo")
+    if options.undo:
+        return _undone(snapshot, options)
     _check_usage(options, snapshot)
-    config = snapshot.config
-    moves = tuple(core.moves.moves(snapshot.chosen, _request_of(options), config, snapshot.today))
-    following = core.moves.following(snapshot.workspace, moves, config)
-    planned = tuple(core.moves.edits(snapshot.workspace, moves, following, snapshot.files, config))
-    tags = _tags(snapshot, moves) if options.tag else ()
-    message = _message(snapshot, moves)
-    steps: list[EditFiles | Commit | CreateTags | Push] = [core.steps.EditFiles(edits=planned)]
-    if options.commit:
-        steps.append(core.steps.Commit(message=message, edits=planned))
+    moved, follow = decided = _decided(snapshot, options)
+    planned = tuple(core.editing.edits(snapshot.contents, _after(snapshot, decided)))
+    names = {move.package.name: snapshot.tag_formats[move.package.name].render(move.after) for move in moved}
+    tags = _tags(snapshot, moved, names) if options.tag else ()
+    steps: list[EditFiles | Commit | CreateTags | Push] = []
+    if planned or not tags:
+        steps.append(core.steps.EditFiles(edits=planned))
+    if options.commit and (planned or not tags):
+        steps.append(core.steps.Commit(message=_message(snapshot, moved), edits=planned))
     if tags:
         steps.append(core.steps.CreateTags(tags=tags))
     if options.push and snapshot.state is not None:
@@ -160,27 +191,26 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         steps.append(
             core.steps.Push(to=snapshot.config.remote, branch=branch, tags=tuple(tag.name for tag in tags))
         )
-    refusals, ignored = _guards(snapshot, options, planned, tags)
+    refusals, ignored = _guards(snapshot, options, moved, planned, tags)
     return core.plan.Plan(
         task="bump",
-        steps=tuple(steps),
-        notes=(*snapshot.workspace.warnings, *_notes(snapshot, moves, following, options), *ignored),
-        refusals=refusals,
-        tables=(_table(moves),),
+        steps=tuple(steps) if moved else (),
+        notes=(*snapshot.workspace.warnings, *_notes(snapshot, moved, follow, options), *ignored),
+        refusals=refusals if moved else (),
+        tables=(_table(moved),),
     )
 
 
-def pending(snapshot: Snapshot, planned: Plan, options: Options) -> edits.Pending:
+def pending(snapshot: Snapshot, planned: Plan, options: Options) -> edits.Pending | None:
     """What is written down before the first step, so that the same command can go on."""
     if snapshot.pending is not None:
         return snapshot.pending
     from relnox.source import edits
 
-    steps = tuple(
-        step
-        for step in planned.steps
-        if isinstance(step, core.steps.EditFiles | core.steps.Commit | core.steps.CreateTags | core.steps.Push)
+    local = (
+        core.steps.EditFiles | core.steps.Commit | core.steps.CreateTags | core.steps.Push | core.steps.TakeBack
     )
+    steps = tuple(step for step in planned.steps if isinstance(step, local))
     return edits.Pending(request=_request(options), steps=steps)
 
 
@@ -190,48 +220,83 @@ def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
     return ()
 
 
+# --- what is asked for -----------------------------------------------------------------------------
+
+
 def _chosen(options: Options, project: Project) -> tuple[Package, ...]:
-    every = project.workspace.packages
-    match project.config.versions, options:
-        case "lockstep", Options(package=(_, *_)):
+    every, config = project.workspace.packages, project.config
+    if config.version_owner is not None:
+        raise Refused(
+            f"the versions belong to {config.version_owner}, which moves and tags them",
+            hint=f"bump with {config.version_owner}; relnox builds and publishes what it tags",
+        )
+    if config.versions == "lockstep":
+        if options.package:
             raise Refused(
                 f"the {len(every)} packages move in lockstep: --package would part them",
                 hint='leave --package out, or set [tool.relnox] versions = "independent"',
             )
-        case "lockstep", _:
-            return every
-        case _, Options(package=(_, *_) as names):
-            return project.workspace.select(names)
-        case _, Options(all=False) if len(every) > 1 and not options.abort:
-            raise Refused(
-                f"there are {len(every)} packages, and it is not said which to move",
-                hint='name them with --package, or use --all, or set [tool.relnox] versions = "lockstep"',
-            )
-        case _:
-            return every
-
-
-def _remote_tags(options: Options, project: Project) -> Mapping[str, str] | None:
-    if not (options.push and project.git is not None and project.state is not None):
-        return None
-    if project.config.remote not in project.state.remotes:
-        raise Refused(
-            f"there is no git remote called {project.config.remote} to push to",
-            hint=f"git remote add {project.config.remote} URL, or set [tool.relnox] remote",
-        )
-    return project.git.remote_tags(project.config.remote)
+        return every
+    if options.package:
+        return project.workspace.select(options.package)
+    together = len(core.moves.tracks(project.workspace, config)) == 1
+    if options.all or together or options.part == "auto":
+        return every
+    raise Refused(
+        f"there are {len(every)} packages, and it is not said which to move",
+        hint='name them with --package, or use --all, or --part auto, or set [tool.relnox] versions = "lockstep"',
+    )
 
 
 def _check_usage(options: Options, snapshot: Snapshot) -> None:
-    if (options.tag or options.push) and not options.commit:
+    of_tags_alone = all(package.source.kind == "tags" for package in snapshot.chosen)
+    if (options.tag or options.push) and not (options.commit or (of_tags_alone and options.tag)):
         flag = "--tag" if options.tag else "--push"
         raise Refused(
             f"{flag} needs --commit: there would be nothing to {flag[2:]}", hint=f"add --commit to {flag}"
         )
-    if options.commit and snapshot.state is None:
+    if of_tags_alone and not options.tag:
+        provider = snapshot.chosen[0].source.text
+        raise Refused(f"the version comes from tags ({provider}): to move it is to tag", hint="add --tag")
+    if (options.commit or options.tag) and (snapshot.state is None or snapshot.state.head is None):
         raise Refused(
-            "this is no git checkout: there is nowhere to commit", hint="git init, or leave --commit out"
+            "this is no git checkout with a commit: there is nothing to commit to or to tag",
+            hint="git init and commit first, or leave --commit and --tag out",
         )
+    if options.part == "auto" and snapshot.state is None:
+        raise Refused("--part auto reads git's history, and this is no git checkout", hint="name the part")
+    if options.part == "auto" and (options.to or options.exact):
+        raise Refused("--part auto decides alone", hint="leave --to and --exact out")
+    needs_history = options.part == "auto" or any(package.source.kind == "tags" for package in snapshot.chosen)
+    if needs_history and snapshot.state is not None and snapshot.state.shallow:
+        raise Refused(
+            "this clone is shallow: its history is cut off, and with it the tags that count",
+            hint="git fetch --unshallow --tags",
+        )
+
+
+def _wishes(snapshot: Snapshot, options: Options) -> dict[str, Wish]:
+    if options.part != "auto":
+        reason = " ".join(word for word in _request(options, ("part", "pre", "to", "exact")))
+        return {package.name: core.moves.Wish(_request_of(options), reason) for package in snapshot.chosen}
+    phase: Any = options.pre
+    chosen = {package.name for package in snapshot.chosen}
+    found = core.levels.wishes(snapshot.workspace, snapshot.standing, snapshot.fragments, snapshot.config, phase)
+    return {name: wish for name, wish in found.items() if name in chosen}
+
+
+def _decided(snapshot: Snapshot, options: Options) -> Decided:
+    released = {name: each.released for name, each in snapshot.standing.items() if each.released is not None}
+    decided = core.moves.moves(
+        snapshot.workspace,
+        _wishes(snapshot, options),
+        released=released,
+        config=snapshot.config,
+        today=snapshot.today,
+    )
+    if options.to is None:  # a version that is named mends places that do not agree
+        core.moves.check_agreement(move.package for move in decided[0])
+    return decided
 
 
 def _request_of(options: Options) -> Bump:
@@ -239,10 +304,62 @@ def _request_of(options: Options) -> Bump:
     return core.versioning.Bump(**chosen)
 
 
-def _tags(snapshot: Snapshot, moves: tuple[Move, ...]) -> tuple[Tag, ...]:
+# --- what changes ----------------------------------------------------------------------------------
+
+
+def _after(snapshot: Snapshot, decided: Decided) -> dict[str, bytes | None]:
+    """What every file that changes will hold."""
+    moved, follow = decided
+    contents, config = snapshot.contents, snapshot.config
+    after: dict[str, bytes | None] = dict(
+        core.editing.moved_versions(snapshot.workspace, moved, follow, contents, config)
+    )
+    present = contents | {file: content for file, content in after.items() if content is not None}
+    told = snapshot.fragments or ()
+    if snapshot.config.changelog in ("auto", "keep-a-changelog") and not snapshot.drafts:
+        tags = {
+            move.package.name: (
+                snapshot.tag_formats[move.package.name].render(move.after),
+                snapshot.standing[move.package.name].tag if move.package.name in snapshot.standing else None,
+            )
+            for move in moved
+        }
+        after |= dict(core.release_notes.changelogs(moved, present, tags, told, config, snapshot.today))
+    after |= dict(core.release_notes.used_fragments(moved, told, contents))
+    return after | dict(snapshot.drafts)
+
+
+def _drafts(snapshot: Snapshot, options: Options, project: Project) -> Mapping[str, bytes | None]:
+    """What towncrier or git-cliff make of the changelogs, where the project is configured for one of them."""
+    config = project.config
+    if config.changelog in ("keep-a-changelog", "none"):
+        return {}
+    from relnox.source import changelog_tools
+
+    lockstep = config.versions == "lockstep"
+    folders = () if lockstep else (package.folder for package in project.workspace.packages)
+    tool = changelog_tools.configured(project.root, folders, config)
+    if tool is None or project.git is None:
+        return {}
+    releases = {
+        changelog_tools.Release(
+            folder="." if lockstep else move.package.folder,
+            version=core.versioning.spell(move.after, config.scheme),
+            tag=snapshot.tag_formats[move.package.name].render(move.after),
+        ): None
+        for move in _decided(snapshot, options)[0]
+        if not move.after.is_prerelease
+    }
+    found: dict[str, bytes | None] = {}
+    for release in releases:
+        found |= changelog_tools.drafted(tool, project.git, release, snapshot.today, config.changelog_file)
+    return found
+
+
+def _tags(snapshot: Snapshot, moves: tuple[Move, ...], names: Mapping[str, str]) -> tuple[Tag, ...]:
     tags: dict[str, Tag] = {}
     for move in moves:
-        name = snapshot.tag_formats[move.package.name].render(move.after)
+        name = names[move.package.name]
         what = "Release" if snapshot.config.versions == "lockstep" else f"{move.package.name}"
         tags.setdefault(name, core.steps.Tag(name=name, message=f"{what} {move.after}"))
     return tuple(tags.values())
@@ -256,37 +373,69 @@ def _message(snapshot: Snapshot, moves: tuple[Move, ...]) -> str:
     return snapshot.config.commit_message.replace("{version}", version).replace("{packages}", listed)
 
 
+# --- what must hold --------------------------------------------------------------------------------
+
+
+def _remote(options: Options, project: Project) -> tuple[Mapping[str, str] | None, bool | None]:
+    """The remote's tags, and whether its branch is part of the present one."""
+    if not (options.push and project.git is not None and project.state is not None):
+        return None, None
+    remote = project.config.remote
+    if remote not in project.state.remotes:
+        raise Refused(
+            f"there is no git remote called {remote} to push to",
+            hint=f"git remote add {remote} URL, or set [tool.relnox] remote",
+        )
+    refs = project.git.remote_refs(remote)
+    theirs = refs.get(f"refs/heads/{project.state.branch}")
+    contained = theirs is None or theirs == project.state.head or project.git.contains(theirs)
+    return project.git.tags_among(refs), contained
+
+
 def _guards(
-    snapshot: Snapshot, options: Options, planned: tuple[Edit, ...], tags: tuple[Tag, ...]
+    snapshot: Snapshot,
+    options: Options,
+    moves: tuple[Move, ...],
+    planned: tuple[Edit, ...],
+    tags: tuple[Tag, ...],
 ) -> tuple[tuple[Refusal, ...], tuple[str, ...]]:
     """Guards that do not hold, all at once; those that --force ignores are named in the notes."""
-    state = snapshot.state
+    state, config = snapshot.state, snapshot.config
     if state is None:
         return (), ()
-    firm = [_tag_taken(tag, snapshot) for tag in tags if _is_taken(tag.name, snapshot)]
-    soft = []
-    if state.dirty:
-        listed = ", ".join(state.dirty[:5]) + (" …" if len(state.dirty) > 5 else "")  # noqa: PLR2004 - enough to see
-        soft.append(
-            core.plan.Refusal(
-                message=f"the tree has uncommitted changes: {listed}", hint="git stash, or commit them"
-            )
-        )
-    branch = snapshot.config.branch
+    guards = core.guards
+    names = {move.package.name: snapshot.tag_formats[move.package.name].render(move.after) for move in moves}
+    head = state.head if not planned else None
+    firm = [*guards.tags_free(tags, state.tags, snapshot.remote_tags or {}, head, config.remote)]
+    tagged = {
+        name: (each.tag, each.released)
+        for name, each in snapshot.standing.items()
+        if each.tag is not None and each.released is not None
+    }
+    soft = [*guards.clean(state.dirty, (edit.file for edit in planned), (move.package for move in moves))]
+    if options.tag:
+        firm += guards.readable_tags(moves, names)
+        taken = {tag.name for tag in tags if tag.name in state.tags}
+        above = [*guards.ahead_of_tags((move for move in moves if names[move.package.name] not in taken), tagged)]
+        soft += [] if options.allow_lower else above
     if options.commit and state.branch is None:
         firm.append(
             core.plan.Refusal(
                 message="the head is detached: a commit would be on no branch", hint="git switch BRANCH"
             )
         )
-    elif options.commit and branch is not None and state.branch != branch:
-        soft.append(
+    elif options.commit:
+        soft += guards.branch(state.branch, config.branch)
+    if snapshot.contained is False:
+        firm.append(
             core.plan.Refusal(
-                message=f"releases are made from {branch}, and this is {state.branch}",
-                hint=f"git switch {branch}",
+                message=f"{config.remote} has commits on {state.branch} that are not here",
+                hint=f"git pull --rebase {config.remote} {state.branch}",
             )
         )
-    if options.commit and not planned:
+    elif options.commit and snapshot.contained is None and state.upstream is not None:
+        soft += guards.behind(state.behind, state.upstream)
+    if options.commit and not planned and not tags:
         firm.append(
             core.plan.Refusal(message="nothing changes: there is nothing to commit", hint="choose another version")
         )
@@ -295,29 +444,23 @@ def _guards(
     return (*firm, *soft), ()
 
 
-def _is_taken(tag: str, snapshot: Snapshot) -> bool:
-    local = snapshot.state.tags if snapshot.state is not None else {}
-    return tag in local or tag in (snapshot.remote_tags or {})
-
-
-def _tag_taken(tag: Tag, snapshot: Snapshot) -> Refusal:
-    remote = snapshot.remote_tags or {}
-    where = f"on {snapshot.config.remote}" if tag.name in remote else "here"
-    return core.plan.Refusal(
-        message=f"the tag {tag.name} is there already, {where}",
-        hint=f"choose a higher version; to see the tag: git show {tag.name}",
-        exit_code=ExitCode.NEEDS_A_PERSON,
-    )
+# --- what is told ----------------------------------------------------------------------------------
 
 
 def _notes(snapshot: Snapshot, moves: tuple[Move, ...], following: Following, options: Options) -> Iterator[str]:
+    if not moves:
+        yield "nothing asks for a release: no package has changes that its commits or fragments give a level"
     told: dict[str, list[str]] = {}
     scheme = snapshot.config.scheme
     for move in moves:
-        for remark in (
-            core.versioning.normalisation(move.package.source.text, scheme=scheme),
-            core.versioning.explain(move.before, _request_of(options), move.after, scheme=scheme),
-        ):
+        remarks = [
+            core.versioning.normalisation(each.text, scheme=scheme)
+            for each in (move.package.source,)
+            if each.stated and not each.semver
+        ]
+        if options.part != "auto" and move.before is not None and options.to is None:
+            remarks.append(core.versioning.explain(move.before, _request_of(options), move.after, scheme=scheme))
+        for remark in remarks:
             if remark:
                 told.setdefault(remark, []).append(move.package.name)
     for remark, names in told.items():
@@ -332,8 +475,27 @@ def _notes(snapshot: Snapshot, moves: tuple[Move, ...], following: Following, op
 
 
 def _table(moves: tuple[Move, ...]) -> Table:
-    rows = tuple((move.package.name, str(move.before), str(move.after)) for move in moves)
-    return core.plan.Table(title="", columns=("package", "from", "to"), rows=rows)
+    rows = tuple(
+        (move.package.name, str(move.before) if move.before is not None else "-", str(move.after), move.reason)
+        for move in moves
+    )
+    return core.plan.Table(title="", columns=("package", "from", "to", "why"), rows=rows)
+
+
+# --- going on, and back ----------------------------------------------------------------------------
+
+
+def _is_committed(found: edits.Pending, project: Project) -> bool:
+    """Whether the files of an interrupted bump are committed, once a git that it started has ended."""
+    if project.git is None:
+        return False
+    from relnox.source import edits
+    from relnox.source.lock import alone
+
+    with alone(project.private):  # or else a run is at work, and has not been interrupted
+        project.git.wait_for_left_behind()
+    changes = _edited(found)
+    return edits.is_applied(project.root, changes) and project.git.matches_head(edit.file for edit in changes)
 
 
 def _resumed(found: edits.Pending, snapshot: Snapshot, options: Options) -> Plan:
@@ -341,6 +503,8 @@ def _resumed(found: edits.Pending, snapshot: Snapshot, options: Options) -> Plan
     from relnox.source import edits
 
     if options.abort:
+        if "--undo" in found.request:
+            raise Refused("an undo was interrupted: it goes on, not back", hint=f"finish it: {found.command}")
         if snapshot.committed:
             raise Refused(
                 "the interrupted bump is committed already",
@@ -360,16 +524,79 @@ def _resumed(found: edits.Pending, snapshot: Snapshot, options: Options) -> Plan
     return core.plan.Plan(task="bump", steps=found.steps, notes=("goes on with the bump that was interrupted",))
 
 
+def _last(project: Project) -> tuple[edits.Pending, tuple[str, ...]] | None:
+    """The last bump, and where its commit was pushed to."""
+    from relnox.source import edits
+
+    found = edits.read_last(project.private)
+    if found is None or project.git is None or project.state is None or project.state.head is None:
+        return None if found is None else (found, ())
+    committed = any(isinstance(step, core.steps.Commit) for step in found.steps)
+    places = project.git.pushed_to(project.state.head) if committed else ()
+    remote = project.config.remote
+    tags = {tag.name for step in found.steps if isinstance(step, core.steps.CreateTags) for tag in step.tags}
+    if not places and tags and remote in project.state.remotes and tags & project.git.remote_tags(remote).keys():
+        places = (remote,)
+    return found, places
+
+
+def _undone(snapshot: Snapshot, options: Options) -> Plan:
+    """Take the last bump back."""
+    from relnox.source import edits
+
+    if _request(options) != ("--undo",):
+        raise Refused("--undo goes alone", hint="relnox bump --undo")
+    if snapshot.last is None:
+        raise Refused(
+            "there is no last bump on this machine to take back", hint="git log -1 shows the last commit"
+        )
+    found, places = snapshot.last
+    changes = _edited(found)
+    committed = any(isinstance(step, core.steps.Commit) for step in found.steps)
+    tags = tuple(tag.name for step in found.steps if isinstance(step, core.steps.CreateTags) for tag in step.tags)
+    state = snapshot.state
+    if places:
+        raise Refused(
+            f"the last bump ({found.command}) is on {', '.join(places)} already: others may have it",
+            hint="release a higher version instead",
+        )
+    head = state.head if state is not None else None
+    return core.plan.Plan(
+        task="bump",
+        steps=(core.steps.TakeBack(commit=head if committed else None, tags=tags, edits=edits.reverse(changes)),),
+        notes=(f"takes back: {found.command}",),
+        refusals=tuple(_since(found, snapshot, committed=committed)),
+    )
+
+
+def _since(found: edits.Pending, snapshot: Snapshot, *, committed: bool) -> Iterator[Refusal]:
+    """Why the last bump is not the last thing that happened."""
+    state = snapshot.state
+    message = next((step.message for step in found.steps if isinstance(step, core.steps.Commit)), "")
+    if state is None:
+        return
+    if committed and state.subject != message.partition("\n")[0].strip():
+        yield core.plan.Refusal(
+            message=f"the last commit is not that of the last bump ({found.command})",
+            hint="take back what came after it first, or release a higher version",
+        )
+    dirty = [edit.file for edit in _edited(found) if edit.file in state.dirty]
+    if committed and dirty:
+        yield core.plan.Refusal(
+            message=f"{', '.join(dirty[:5])} changed since the last bump", hint="git stash, or commit"
+        )
+
+
 def _edited(found: edits.Pending) -> tuple[Edit, ...]:
     return tuple(edit for step in found.steps if isinstance(step, core.steps.EditFiles) for edit in step.edits)
 
 
-def _request(options: Options) -> tuple[str, ...]:
+def _request(options: Options, names: tuple[str, ...] = _REQUEST) -> tuple[str, ...]:
     """The options that choose what a bump does, as words of a command."""
     words: list[str] = []
     for each in options_of(Options):
         value = getattr(options, each.name)
-        if each.name not in _REQUEST or value in (each.default, None):
+        if each.name not in names or value in (each.default, None):
             continue
         if each.kind is tuple:
             words += [word for name in value for word in (each.flag, name)]

@@ -75,7 +75,6 @@ class Snapshot(NamedTuple):
     tasks: bytes | None
     gitignore: bytes | None
     branch: str | None
-    tags: tuple[str, ...]
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -93,7 +92,6 @@ def observe(options: Options, project: Project) -> Snapshot:
         tasks=content("tasks.py"),
         gitignore=content(".gitignore"),
         branch=project.state.branch if project.state is not None else None,
-        tags=tuple(project.state.tags) if project.state is not None else (),
     )
 
 
@@ -138,9 +136,6 @@ def _with_settings(snapshot: Snapshot) -> bytes | None:
         settings["versions"] = "lockstep" if len(versions) == 1 else "independent"
         if snapshot.pyproject is None or not document.get("tool", {}).get("uv", {}).get("workspace"):
             settings["packages"] = [package.folder for package in snapshot.workspace.packages]
-    one_set = len(snapshot.workspace.packages) == 1 or settings.get("versions") == "lockstep"
-    if one_set and (usual := core.tags.usual_format(snapshot.tags)) not in (None, "v{version}"):
-        settings["tag-format"] = usual
     if snapshot.branch is not None:
         settings["branch"] = snapshot.branch
     written = tomlkit.dumps({"tool": {"relnox": settings}})

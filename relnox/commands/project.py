@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,8 +18,10 @@ from relnox.source import discovery, pyproject
 from relnox.source import git as checkouts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from relnox.core.fragments import Fragment
+    from relnox.core.levels import Standing
     from relnox.core.packages import Package
     from relnox.core.tags import TagFormat
     from relnox.core.workspace import Workspace
@@ -54,7 +57,40 @@ class Project:
     @cached_property
     def tag_formats(self) -> Mapping[str, TagFormat]:
         """How each package's tags look."""
-        return tag_formats(self.workspace, self.config)
+        return tag_formats(self.workspace, self.config, self.state.tags if self.state is not None else ())
+
+    @cached_property
+    def standing(self) -> Mapping[str, Standing]:
+        """What the history says of each package; nothing outside git and before the first commit."""
+        if self.git is None or self.state is None or self.state.head is None:
+            return {}
+        from relnox.source import history
+
+        return history.standings(self.git, self.workspace, self.tag_formats, self.state.tags)
+
+    def contents(self, files: Iterable[str]) -> dict[str, bytes]:
+        """Those of the files that are there."""
+        found = {}
+        for name in files:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                found[name] = (self.root / name).read_bytes()
+        return found
+
+    def fragments(self) -> tuple[tuple[Fragment, ...] | None, dict[str, bytes]]:
+        """The change fragments, None where the project keeps none, and the contents of their files."""
+        folder = self.config.fragments
+        if folder is None:
+            return None, {}
+        from relnox.core import fragments
+
+        names = sorted(
+            f"{folder.strip('/')}/{path.name}"
+            for path in (self.root / folder).glob("*.md")
+            if path.name.lower() != "readme.md"
+        )
+        contents = self.contents(names)
+        known = [package.name for package in self.workspace.packages]
+        return tuple(fragments.parse(name, contents[name], known) for name in names), contents
 
     @cached_property
     def private(self) -> Path:

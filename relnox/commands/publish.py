@@ -60,6 +60,7 @@ class Snapshot(NamedTuple):
     host: str
     production: bool
     credentials: str | Refusal
+    direct: tuple[tuple[str, str], ...] = ()
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -105,6 +106,7 @@ def look(index: str, dist: str, names: tuple[str, ...], project: Project) -> Sna
         private=private,
         listed=listed,
         present=_present(project.root / dist, manifest),
+        direct=tuple(_direct(project.root / dist, manifest)) if target.production else (),
         host="" if index == "embedded" else target.host,
         production=target.production,
         credentials="",
@@ -141,7 +143,7 @@ def refusals(snapshot: Snapshot, index: str, dist: str) -> tuple[Refusal, ...]:
         if refusal is not None
     ]
     if snapshot.production:
-        found += _not_for_the_public(snapshot.manifest)
+        found += _not_for_the_public(snapshot)
     if isinstance(snapshot.credentials, core.plan.Refusal):
         found.append(snapshot.credentials)
     return tuple(found)
@@ -152,6 +154,19 @@ def _present(folder: Path, manifest: Manifest) -> dict[str, str]:
 
     paths = [folder / file.filename for file in manifest.distributions]
     return {path.name: digests(path).sha256 for path in paths if path.is_file()}
+
+
+def _direct(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Requirements on an address instead of a version (PEP 508 URLs) in the wheels that are there."""
+    from packaging.requirements import Requirement
+
+    from relnox.building import archives
+
+    for file in manifest.distributions:
+        if file.kind == "wheel" and (folder / file.filename).is_file():
+            for requirement in archives.read(folder / file.filename).requires:
+                if Requirement(requirement).url is not None:
+                    yield file.filename, requirement
 
 
 def _missing(snapshot: Snapshot) -> list[Distribution]:
@@ -202,7 +217,13 @@ def _other_on_index(file: Distribution, snapshot: Snapshot, index: str) -> Refus
     )
 
 
-def _not_for_the_public(manifest: Manifest) -> Iterator[Refusal]:
+def _not_for_the_public(snapshot: Snapshot) -> Iterator[Refusal]:
+    manifest = snapshot.manifest
+    for filename, requirement in snapshot.direct:
+        yield core.plan.Refusal(
+            message=f"{filename} requires {requirement}, an address, which no public index takes",
+            hint="require a version: in-tree packages by a uv source or a development group, not by a path",
+        )
     if manifest.dirty:
         yield core.plan.Refusal(
             message="the manifest is of a tree with uncommitted changes",

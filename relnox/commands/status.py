@@ -1,6 +1,7 @@
-"""Show every package with its version, its last tag and whether it changed since.
+"""Show every package with its version, its last tag, what changed since, and what that would be released as.
 
-Stays offline unless --index asks an index which of its files are there.
+What would be released is what `bump --part auto` does. Stays offline unless --index asks an index which of its
+files are there.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
 from relnox.core.options import CommonOptions, option
+from relnox.errors import Refused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
     from relnox.commands.project import Project
     from relnox.core.events import Outcome
+    from relnox.core.levels import Standing
+    from relnox.core.moves import Move
     from relnox.core.options import Given
     from relnox.core.packages import Package
     from relnox.core.plan import Plan, Table
@@ -42,14 +46,14 @@ class Row(NamedTuple):
 
     Attributes:
         package: The package.
-        tag: Its last tag, or None.
-        changed: Whether its files differ from that tag's; None where there is no tag, or no git.
+        standing: Its last tag and the commits since; None outside git and before the first commit.
+        move: What `bump --part auto` would do with it; None where nothing asks for a release.
         listed: For each index that was asked the versions it lists.
     """
 
     package: Package
-    tag: str | None
-    changed: bool | None
+    standing: Standing | None
+    move: Move | None
     listed: tuple[frozenset[Version], ...]
 
 
@@ -58,38 +62,35 @@ class Snapshot(NamedTuple):
 
     Attributes:
         rows: What is known of each package.
-        warnings: What discovery passed over.
-        usual_format: How the tags look where none of them has the configured form.
+        notes: What discovery passed over, and why nothing can be said of a release.
     """
 
     rows: tuple[Row, ...]
-    warnings: tuple[str, ...]
-    usual_format: str | None
+    notes: tuple[str, ...]
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Look at the packages, the tags, and the indexes that were asked for."""
+    """Look at the packages, the history, and the indexes that were asked for."""
     packages = project.workspace.select(options.package) if options.package else project.workspace.packages
-    tags = _last_tags(packages, project)
-    changed = _changed(packages, tags, project)
+    moves, notes = _moves(project)
     rows = (
-        Row(package, tags.get(package.name), changed.get(package.name), _listed(package, options, project))
+        Row(
+            package,
+            project.standing.get(package.name),
+            moves.get(package.name),
+            _listed(package, options, project),
+        )
         for package in packages
     )
-    present = project.state.tags if project.state is not None else {}
-    usual = core.tags.usual_format(present) if not tags and len(packages) == 1 else None
-    return Snapshot(tuple(rows), project.workspace.warnings, usual)
+    return Snapshot(tuple(rows), (*project.workspace.warnings, *notes))
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Nothing to do: a table."""
     rows = tuple(_row(row) for row in snapshot.rows)
-    columns = ("package", "version", "last tag", "changed since", *options.index)
-    notes = snapshot.warnings
-    if snapshot.usual_format is not None:
-        notes += (f'the tags here look otherwise: set [tool.relnox] tag-format = "{snapshot.usual_format}"',)
+    columns = ("package", "version", "last tag", "changed since", "next", "why", *options.index)
     table = core.plan.Table(title="", columns=columns, rows=rows)
-    return core.plan.Plan(task="status", tables=(table,), notes=notes)
+    return core.plan.Plan(task="status", tables=(table,), notes=snapshot.notes)
 
 
 def explain(given: dict[str, Given]) -> Table:
@@ -104,25 +105,24 @@ def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
     return ()
 
 
-def _last_tags(packages: tuple[Package, ...], project: Project) -> dict[str, str]:
-    tags = project.state.tags if project.state is not None else {}
-    found = {package.name: project.tag_formats[package.name].latest(tags) for package in packages}
-    return {name: pair[0] for name, pair in found.items() if pair is not None}
+def _moves(project: Project) -> tuple[dict[str, Move], tuple[str, ...]]:
+    """What `bump --part auto` would do, by package, or why it would not."""
+    from datetime import UTC, datetime
 
-
-def _changed(packages: tuple[Package, ...], tags: dict[str, str], project: Project) -> dict[str, bool]:
-    """Whether each tagged package changed; packages tagged on one commit are asked for together."""
-    if project.git is None or project.state is None:
-        return {}
-    by_commit: dict[str, list[Package]] = {}
-    for package in packages:
-        if package.name in tags:
-            by_commit.setdefault(project.state.tags[tags[package.name]], []).append(package)
-    result: dict[str, bool] = {}
-    for commit, group in by_commit.items():
-        changed = project.git.changed_since(commit, [package.folder for package in group])
-        result |= {package.name: package.folder in changed for package in group}
-    return result
+    if project.state is None or project.state.head is None:
+        return {}, ()
+    if project.state.shallow:
+        return {}, ("this clone is shallow: tags and commits may be missing (git fetch --unshallow --tags)",)
+    try:
+        released = {name: each.released for name, each in project.standing.items() if each.released is not None}
+        fragments, _ = project.fragments()
+        wishes = core.levels.wishes(project.workspace, project.standing, fragments, project.config)
+        moved, _ = core.moves.moves(
+            project.workspace, wishes, released=released, config=project.config, today=datetime.now(UTC).date()
+        )
+    except Refused as error:
+        return {}, (f"nothing could be released as it is: {error.message}",)
+    return {move.package.name: move for move in moved}, ()
 
 
 def _listed(package: Package, options: Options, project: Project) -> tuple[frozenset[Version], ...]:
@@ -147,12 +147,21 @@ def _listed(package: Package, options: Options, project: Project) -> tuple[froze
 
 
 def _row(row: Row) -> tuple[str, ...]:
-    package = row.package
-    version = str(package.version) if package.version is not None else f"({package.source.text})"
-    changed = {None: "-", True: "yes", False: "no"}[row.changed]
+    package, standing, move = row.package, row.standing, row.move
+    if package.version is not None:
+        version = str(package.version)
+    elif package.source.kind == "tags" and standing is not None and standing.released is not None:
+        version = str(standing.released)
+    else:
+        version = f"({package.source.text})"
+    tag, changed = "-", "-"
+    if standing is not None and standing.tag is not None:
+        tag, count = standing.tag, len(standing.commits)
+        changed = "no" if not count else f"{count} commit{'s' if count > 1 else ''}"
+    following = (str(move.after), move.reason) if move is not None else ("-", "-")
     on_indexes = [_on_index(package.version, versions) for versions in row.listed]
     private = " (private)" if package.private else ""
-    return (package.name + private, version, row.tag or "-", changed, *on_indexes)
+    return (package.name + private, version, tag, changed, *following, *on_indexes)
 
 
 def _on_index(version: Version | None, listed: frozenset[Version]) -> str:

@@ -12,18 +12,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from relnox.core import changelog as changelog
     from relnox.core import config as config
+    from relnox.core import editing as editing
     from relnox.core import events as events
+    from relnox.core import fragments as fragments
     from relnox.core import graph as graph
+    from relnox.core import guards as guards
+    from relnox.core import levels as levels
     from relnox.core import manifest as manifest
     from relnox.core import moves as moves
+    from relnox.core import places as places
     from relnox.core import plan as plan
+    from relnox.core import release_notes as release_notes
     from relnox.core import requirements as requirements
     from relnox.core import schema as schema
     from relnox.core import steps as steps
     from relnox.core import tags as tags
     from relnox.core import toml_spans as toml_spans
-    from relnox.core import version_text as version_text
     from relnox.core import versioning as versioning
 else:
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from packaging.utils import canonicalize_name
 
-from relnox.core.schema import Each, Flag, Number, Table, Text, Texts
+from relnox.core.schema import Each, Flag, Number, Several, Table, Text, Texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 __all__ = [
     "OPTION_TABLES",
     "VERIFY_KEYS",
+    "CommitsConfig",
     "Config",
+    "GroupConfig",
     "IndexConfig",
+    "PlaceConfig",
     "TestConfig",
     "VerifyConfig",
     "config_table",
@@ -57,6 +60,34 @@ class VerifyConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlaceConfig:
+    """A further place that states a version: a file, where in it, how often; 0 times for one that is none."""
+
+    file: str
+    pattern: str | None = None
+    count: int = 1
+    package: str | None = None
+    spelling: Literal["pep440", "semver"] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupConfig:
+    """Packages, by name or glob, of which all (`fixed`) or those that move at all (`linked`) get one version."""
+
+    packages: tuple[str, ...]
+    kind: Literal["fixed", "linked"] = "fixed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommitsConfig:
+    """Which types of Conventional Commits stand for which level; a breaking change is a major one always."""
+
+    minor: tuple[str, ...] = ("feat",)
+    patch: tuple[str, ...] = ("fix", "perf", "revert")
+    shift: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """A project's settings. Each attribute is a key of `[tool.relnox]`; see `config_table` for their help."""
 
@@ -71,6 +102,15 @@ class Config:
     branch: str | None = None
     remote: str = "origin"
     constraints: Policy = "out-of-range"
+    dependants: Literal["major", "minor", "patch", "none"] = "patch"
+    follow: Mapping[str, str] = field(default_factory=dict)
+    groups: Mapping[str, GroupConfig] = field(default_factory=dict)
+    places: tuple[PlaceConfig, ...] = ()
+    version_owner: str | None = None
+    commits: CommitsConfig = field(default_factory=CommitsConfig)
+    fragments: str | None = None
+    changelog: Literal["auto", "keep-a-changelog", "towncrier", "git-cliff", "none"] = "auto"
+    changelog_file: str = "CHANGELOG.md"
     commit_message: str = "Release {version}"
     trusted_index: str | None = None
     indexes: Mapping[str, IndexConfig] = field(default_factory=dict)
@@ -98,6 +138,10 @@ class Config:
             "test": TestConfig(**checked.pop("test", {})),
             "verify": VerifyConfig(smoke=smoke, modules=modules),
             "tag_names": _by_package(checked.pop("tag-names", {})),
+            "follow": {name: canonicalize_name(of) for name, of in _by_package(checked.pop("follow", {})).items()},
+            "groups": {name: GroupConfig(**each) for name, each in checked.pop("groups", {}).items()},
+            "places": tuple(PlaceConfig(**each) for each in checked.pop("places", ())),
+            "commits": CommitsConfig(**checked.pop("commits", {})),
             "options": options,
         }
         return cls(**{name.replace("-", "_"): each for name, each in checked.items()}, **nested)
@@ -128,6 +172,53 @@ def config_table(option_tables: Mapping[str, Table]) -> Table:
             "When a dependant's requirement moves with the package",
             ("out-of-range", "always", "exact", "never"),
         ),
+        "dependants": Text(
+            "What a dependant is raised by when its published requirement has to move",
+            ("major", "minor", "patch", "none"),
+        ),
+        "follow": Each("Names of other repositories that move with a package of this one", Text("A package")),
+        "groups": Each(
+            "Packages that share a version, by a name for them",
+            Table(
+                "A group of packages",
+                {
+                    "packages": Texts("Names of packages, or globs of names"),
+                    "kind": Text(
+                        "Whether all of them move, or those that move get one version", ("fixed", "linked")
+                    ),
+                },
+                required=("packages",),
+            ),
+        ),
+        "places": Several(
+            "Further places that state a version",
+            Table(
+                "A place",
+                {
+                    "file": Text("Path of the file, relative to the root"),
+                    "pattern": Text("A regular expression with a group called version; lines are lines"),
+                    "count": Number("How often it matches; 0: the file is no such place"),
+                    "package": Text("Whose version it is"),
+                    "spelling": Text("How it is spelled there", ("pep440", "semver")),
+                },
+                required=("file",),
+            ),
+        ),
+        "version-owner": Text("Another tool that moves the versions; bump then refuses"),
+        "commits": Table(
+            "Which types of Conventional Commits stand for which level",
+            {
+                "minor": Texts("Types of commits that add something"),
+                "patch": Texts("Types of commits that mend something"),
+                "shift": Flag("Whether levels shift down while a package is below 1.0"),
+            },
+        ),
+        "fragments": Text("Folder of change fragments; without it the levels come from the commits"),
+        "changelog": Text(
+            "What keeps the changelog; auto: towncrier or git-cliff where configured, else Keep a Changelog",
+            ("auto", "keep-a-changelog", "towncrier", "git-cliff", "none"),
+        ),
+        "changelog-file": Text("The changelog, in the package's folder or else in the root"),
         "commit-message": Text("The message of a release commit; {version} and {packages} are filled in"),
         "trusted-index": Text("Simple API of the index that third-party requirements come from"),
         "indexes": Each(

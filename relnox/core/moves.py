@@ -1,11 +1,18 @@
-"""What moves when versions move: the places that state them, and the requirements that would exclude them."""
+"""Which packages move, to which versions, and why.
+
+Packages move alone, in lockstep, or in groups: a fixed group moves as one, of a linked one those that move get one
+version. A package whose published requirement would exclude what another one moves to is moved as well, until
+nothing more has to follow.
+"""
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
-from relnox.core import requirements, toml_spans, version_text, versioning
-from relnox.core.steps import Edit
+from relnox.core import requirements, versioning
+from relnox.core.places import version_of
+from relnox.core.versioning import Bump
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
@@ -15,61 +22,224 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from relnox.core.config import Config
-    from relnox.core.packages import Dependency, Package, VersionSource
-    from relnox.core.versioning import Bump
+    from relnox.core.packages import Dependency, Package
     from relnox.core.workspace import Workspace
 
     Following = Mapping[str, list[tuple[Dependency, str]]]
     """By package: requirements that move, and what they become."""
 
-__all__ = ["Move", "edits", "following", "moves"]
+__all__ = ["Move", "Track", "Wish", "check_agreement", "moves", "tracks"]
 
-_BOM = b"\xef\xbb\xbf"
+_PUBLISHED = ("runtime", "extra")
 
 
 class Move(NamedTuple):
-    """A package and its versions before and after."""
+    """A package, its versions before and after (equal where the present one is released), and why it moves."""
 
     package: Package
-    before: Version
+    before: Version | None
     after: Version
+    reason: str
 
 
-def moves(chosen: Iterable[Package], bump: Bump, config: Config, today: date) -> Iterator[Move]:
-    """The next version of each package.
+class Wish(NamedTuple):
+    """What is asked for a package, None for its version as it stands; and the reason, in a few words."""
+
+    bump: Bump | None
+    reason: str
+
+
+class Track(NamedTuple):
+    """Packages whose versions belong together."""
+
+    name: str
+    kind: str
+    packages: tuple[Package, ...]
+
+
+def tracks(workspace: Workspace, config: Config) -> tuple[Track, ...]:
+    """The packages in lockstep, the configured groups, and every other package alone.
+
+    Raises:
+        Refused: A group means no package, or a package is in two.
+    """
+    if config.versions == "lockstep":
+        return (Track("lockstep", "fixed", workspace.packages),)
+    grouped: dict[str, str] = {}
+    found = []
+    for name, group in config.groups.items():
+        members = tuple(
+            package
+            for package in workspace.packages
+            if any(fnmatchcase(package.name, _normalised(glob)) for glob in group.packages)
+        )
+        if not members:
+            raise Refused(
+                f"the group {name} means no package of this workspace: {', '.join(group.packages)}",
+                hint=f"mend packages in [tool.relnox.groups.{name}]",
+            )
+        for package in members:
+            if package.name in grouped:
+                raise Refused(
+                    f"{package.name} is in two groups, {grouped[package.name]} and {name}",
+                    hint="take it out of one of them in [tool.relnox.groups]",
+                )
+            grouped[package.name] = name
+        found.append(Track(name, group.kind, members))
+    alone = (Track(each.name, "alone", (each,)) for each in workspace.packages if each.name not in grouped)
+    return (*found, *alone)
+
+
+def moves(
+    workspace: Workspace,
+    wishes: Mapping[str, Wish],
+    *,
+    released: Mapping[str, Version],
+    config: Config,
+    today: date,
+) -> tuple[tuple[Move, ...], Following]:
+    """Every package that moves, in the workspace's order, and the requirements that follow.
 
     Args:
-        chosen: The packages to move.
-        bump: The wish, the same for all of them.
+        workspace: The packages.
+        wishes: What is asked, by package.
+        released: The versions of last tags, for packages whose versions are nowhere else.
         config: The project's settings.
         today: The date in UTC, for calendar versions.
 
     Raises:
-        Refused: A version cannot be edited, cannot move so, or the packages of a lockstep set are apart.
+        Refused: A version cannot be moved, cannot move so, or packages that move as one are apart.
     """
-    packages = list(chosen)
-    if config.versions == "lockstep" and bump.to is None:
-        _check_lockstep(packages)
-    for package in packages:
-        if package.version is None:
-            raise Refused(
-                f"{package.name} has no version that can be edited: it comes from {package.source.text}",
-                hint="leave the package out, or state its version in [project] version",
+    present = {
+        package.name: version
+        for package in workspace.packages
+        if (version := package.version if package.version is not None else released.get(package.name)) is not None
+    }
+    belonging = tracks(workspace, config)
+    asked = dict(wishes)
+    while True:
+        moved = tuple(
+            sorted(
+                (move for track in belonging for move in _moved(track, asked, present, config, today)),
+                key=lambda move: move.package.name,
             )
-        after = versioning.next_version(
-            package.version,
-            bump,
-            scheme=config.scheme,
-            prerelease_start=config.prerelease_start,
-            calver_format=config.calver_format,
-            today=today,
         )
-        yield Move(package, package.version, after)
+        follow = _following(workspace, moved, config)
+        more = dict(_dependants(workspace, moved, follow, present, config))
+        if not more:
+            return moved, follow
+        asked |= more
 
 
-def following(workspace: Workspace, moved: Sequence[Move], config: Config) -> Following:
+def check_agreement(packages: Iterable[Package]) -> None:
+    """See that every place of a package states one version.
+
+    Raises:
+        Refused: They differ; each place is named with what it says.
+    """
+    for package in packages:
+        if package.places and any(version_of(place) != package.version for place in package.places):
+            listed = "\n".join(f"  {place.text}: {place.file}" for place in package.stated)
+            raise Refused(
+                f"the places that state the version of {package.name} do not agree:\n{listed}",
+                hint="write one version into all of them; for a file that has a version of its own: "
+                "[[tool.relnox.places]] file = … with count = 0",
+            )
+
+
+def _normalised(glob: str) -> str:
+    return glob.lower().replace("_", "-").replace(".", "-")
+
+
+# --- from wishes to moves --------------------------------------------------------------------------
+
+
+def _moved(
+    track: Track, wishes: Mapping[str, Wish], present: Mapping[str, Version], config: Config, today: date
+) -> Iterator[Move]:
+    """The moves of one track, if one of its packages is asked for."""
+    asked = [package for package in track.packages if package.name in wishes]
+    if not asked:
+        return
+    moving = track.packages if track.kind == "fixed" else tuple(asked)
+    wanted = list(dict.fromkeys(wishes[package.name].bump for package in asked))
+    named = next((bump for bump in wanted if bump is not None and bump.to is not None), None)
+    base = _base(track, moving, present, named)
+    after = max(_next(base, bump, config, today) for bump in wanted)
+    for package in moving:
+        before = present.get(package.name)
+        if named is not None and before is not None:  # going down is asked for by name, package by package
+            _next(before, named, config, today)
+        wish = wishes.get(package.name)
+        reason = wish.reason if wish is not None else f"moves with {asked[0].name} ({track.name})"
+        yield Move(package, before, after, reason)
+
+
+def _base(
+    track: Track, moving: Sequence[Package], present: Mapping[str, Version], named: Bump | None
+) -> Version | None:
+    """The version that a track moves from; None where there is none yet and the new one is named."""
+    if named is None:
+        for package in moving:
+            if package.name not in present:
+                raise _without_version(package)
+    stated = {package.name: present[package.name] for package in track.packages if package.name in present}
+    if track.kind == "fixed" and named is None:
+        _check_together(track, stated)
+    return max(stated.values(), default=None)
+
+
+def _next(base: Version | None, bump: Bump | None, config: Config, today: date) -> Version:
+    if bump is None or base is None:
+        if base is None and bump is not None and bump.to is not None:
+            return versioning.parse(bump.to, where="--to")
+        if base is not None:
+            return base
+        raise AssertionError("a package without a version has a wish that names one")
+    return versioning.next_version(
+        base,
+        bump,
+        scheme=config.scheme,
+        prerelease_start=config.prerelease_start,
+        calver_format=config.calver_format,
+        today=today,
+    )
+
+
+def _without_version(package: Package) -> Refused:
+    if package.source.kind == "tags":
+        return Refused(
+            f"{package.name} has no version yet: {package.source.text} takes it from tags, and none is reachable",
+            hint="name the first one: --to 0.1.0; in a shallow clone first: git fetch --unshallow --tags",
+        )
+    return Refused(
+        f"{package.name} has no version that can be edited: it comes from {package.source.text}",
+        hint="leave the package out, or state its version in [project] version",
+    )
+
+
+def _check_together(track: Track, stated: Mapping[str, Version]) -> None:
+    by_version: dict[str, list[str]] = {}
+    for package in track.packages:
+        if package.name in stated:
+            by_version.setdefault(str(stated[package.name]), []).append(package.pyproject)
+    if len(by_version) > 1:
+        listed = "\n".join(f"  {version}: {', '.join(files)}" for version, files in sorted(by_version.items()))
+        what = (
+            "packages should move in lockstep" if track.name == "lockstep" else f"group {track.name} moves as one"
+        )
+        raise Refused(
+            f"the {what}, but their versions differ:\n{listed}", hint="give all of them one version: --to VERSION"
+        )
+
+
+# --- from moves to what follows --------------------------------------------------------------------
+
+
+def _following(workspace: Workspace, moved: Sequence[Move], config: Config) -> Following:
     """For each package its requirements that move with the packages they name, and what they become."""
     after = {move.package.name: move.after for move in moved}
+    after |= {name: after[of] for name, of in config.follow.items() if of in after}
     rewritten: dict[tuple[str, str, bool], str | None] = {}
     found: dict[str, list[tuple[Dependency, str]]] = {}
     for package in workspace.packages:
@@ -78,84 +248,64 @@ def following(workspace: Workspace, moved: Sequence[Move], config: Config) -> Fo
                 same = (need.name, need.text, need.poetry)
                 if same not in rewritten:
                     rewritten[same] = _rewritten(need, after[need.name], config)
-                if (changed := rewritten[same]) is not None:
+                if (changed := rewritten[same]) is None:
+                    continue
+                if config.constraints == "never":
+                    _check_not_excluded(package, need, after[need.name])
+                else:
                     found.setdefault(package.name, []).append((need, changed))
     return found
 
 
-def edits(
-    workspace: Workspace, moved: Sequence[Move], follow: Following, files: Mapping[str, bytes], config: Config
-) -> Iterator[Edit]:
-    """One edit for each file that changes; of a file only versions and requirements change, byte for byte.
-
-    Args:
-        workspace: The packages.
-        moved: What moves.
-        follow: What `following` gave.
-        files: The files that may change, by path.
-        config: The project's settings.
-
-    Raises:
-        Refused: A place does not hold what it held when it was read, or cannot hold the new version.
-    """
-    after = {move.package.name: versioning.spell(move.after, config.scheme) for move in moved}
-    contents = dict(files)
-    for package in workspace.packages:
-        replacements = {need.key: changed for need, changed in follow.get(package.name, ())}
-        if package.name in after and package.source.kind in ("project", "poetry"):
-            replacements[package.source.key] = after[package.name]
-        elif package.name in after:
-            file = package.source.file
-            contents[file] = _with_version(contents[file], package.source, after[package.name])
-        if replacements:
-            contents[package.pyproject] = _replaced(contents[package.pyproject], replacements, package.pyproject)
-    for file, content in contents.items():
-        if content != files[file]:
-            yield Edit(file=file, before=files[file], after=content)
-
-
-def _check_lockstep(packages: Iterable[Package]) -> None:
-    stated: dict[str, list[str]] = {}
-    for package in packages:
-        stated.setdefault(str(package.version), []).append(package.pyproject)
-    if len(stated) > 1:
-        listed = "\n".join(f"  {version}: {', '.join(files)}" for version, files in sorted(stated.items()))
-        raise Refused(
-            f"the packages should move in lockstep, but their versions differ:\n{listed}",
-            hint="give all of them one version: --to VERSION",
-        )
-
-
 def _rewritten(need: Dependency, new: Version, config: Config) -> str | None:
+    policy = config.constraints if config.constraints != "never" else "out-of-range"
     if need.poetry:
-        return requirements.rewrite_poetry(need.text, new, policy=config.constraints)
+        return requirements.rewrite_poetry(need.text, new, policy=policy)
     return requirements.rewrite(
         need.text,
         new,
-        policy=config.constraints,
+        policy=policy,
         scheme_spelling=lambda version: versioning.spell(version, config.scheme),
     )
 
 
-def _with_version(content: bytes, source: VersionSource, version: str) -> bytes:
-    """A file that is no TOML, with another version in the place that its source names."""
-    mark, text = _without_mark(content)
-    try:
-        span = version_text.span_of(text, source)
-    except ValueError as error:
-        raise Refused(f"{source.file} cannot be edited: {error}", hint=f"write {version} there by hand") from error
-    return mark + version_text.replaced(text, span, version).encode()
+def _check_not_excluded(package: Package, need: Dependency, new: Version) -> None:
+    if need.table in _PUBLISHED:
+        raise Refused(
+            f"{package.pyproject}: {need.text!r} excludes {need.name} {new}, and [tool.relnox] constraints "
+            'is "never"',
+            hint='widen it by hand first, or let it follow: constraints = "out-of-range"',
+        )
 
 
-def _replaced(content: bytes, replacements: Mapping[tuple[str | int, ...], str], file: str) -> bytes:
-    """A TOML file with these strings exchanged and every other byte as it was."""
-    mark, text = _without_mark(content)
-    try:
-        return mark + toml_spans.replace_strings(text, replacements, source=file).encode()
-    except ValueError as error:
-        raise Refused(f"{file} cannot be edited: {error}", hint=f"write the version in {file} by hand") from error
+def _dependants(
+    workspace: Workspace,
+    moved: Sequence[Move],
+    follow: Following,
+    present: Mapping[str, Version],
+    config: Config,
+) -> Iterator[tuple[str, Wish]]:
+    """Packages that do not move yet and must, since a requirement that they publish changes."""
+    moving = {move.package.name: move for move in moved}
+    for name, needs in follow.items():
+        package = workspace.by_name[name]
+        causes = [moving[config.follow.get(need.name, need.name)] for need, _ in needs if need.table in _PUBLISHED]
+        if name in moving or name not in present or package.private or not causes or config.dependants == "none":
+            continue
+        listed = ", ".join(dict.fromkeys(cause.package.name for cause in causes))
+        yield name, Wish(_dependants_bump(present[name], causes, config), f"its requirement on {listed} moves")
 
 
-def _without_mark(content: bytes) -> tuple[bytes, str]:
-    """The byte order mark of a file, if it has one, and its text."""
-    return (_BOM, content[len(_BOM) :].decode()) if content.startswith(_BOM) else (b"", content.decode())
+def _dependants_bump(present: Version, causes: Iterable[Move], config: Config) -> Bump:
+    """How a dependant moves: on in its own prerelease, or with a package that begins one, or by the set level."""
+    if present.pre is not None:
+        return Bump(part="pre")
+    begun = [
+        cause.after
+        for cause in causes
+        if cause.before is not None and not cause.before.is_prerelease and cause.after.is_prerelease
+    ]
+    if present.dev is not None or any(after.pre is None for after in begun):
+        return Bump(part="dev")
+    level = "patch" if config.dependants == "none" else config.dependants
+    return Bump(part=level, pre=versioning.phase_of(begun[0]) if begun else None)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Dependency", "DependencyTable", "Package", "SourceKind", "VersionSource"]
 
-SourceKind = Literal["project", "poetry", "attribute", "pattern", "text", "dynamic"]
+SourceKind = Literal["toml", "attribute", "pattern", "text", "json", "lock", "tags", "dynamic"]
 
 DependencyTable = Literal["runtime", "extra", "group", "build"]
 """Where a requirement stands: `runtime` is installed always, `extra` when asked for, `group` never by an
@@ -19,22 +19,34 @@ installer, `build` is needed to make the package's own archives."""
 
 @dataclass(frozen=True, kw_only=True)
 class VersionSource:
-    """Where a package's version lives and how it is spelled there.
+    """A place where a package's version stands, and how it is spelled there.
 
     Attributes:
-        kind: `project` for `[project].version`, `poetry` for `[tool.poetry].version`; in another file that
-            pyproject.toml names, `attribute` for a name that Python assigns, `pattern` for what a regular
-            expression finds, `text` for the whole file; `dynamic` for a version that only the build backend
-            can work out (PEP 621 `dynamic`).
+        kind: `toml` for a string of a TOML file; `attribute` for a name that Python assigns, `pattern` for what a
+            regular expression finds, `text` for the whole file, `json` for a JSON file's top-level `version`,
+            `lock` for lines of a lock file; `tags` for a version that is derived from git's tags, `dynamic` for
+            one that only the build backend can work out (PEP 621 `dynamic`).
         file: Path of the file, POSIX, relative to the workspace root.
-        key: Keys that lead to the value in a TOML file; the name, or the expression; else empty.
-        text: The version exactly as written there; for `dynamic` the name of what provides it.
+        key: Keys that lead to the value in a TOML file; the name; the expression; the entries of a lock; what a
+            tag begins with, where the backend's settings say so; else empty.
+        text: The version exactly as written there; for `tags` and `dynamic` the name of what provides it.
+        lead: What stands before the version in the same string: the operator of a requirement of Cargo's.
+        semver: Whether the version is spelled as SemVer there, as in Cargo.toml and package.json.
+        count: How often a pattern must match.
     """
 
     kind: SourceKind
     file: str
-    key: tuple[str, ...] = ()
+    key: tuple[str | int, ...] = ()
     text: str = ""
+    lead: str = ""
+    semver: bool = False
+    count: int = 1
+
+    @property
+    def stated(self) -> bool:
+        """Whether the version stands in a file."""
+        return self.kind not in ("tags", "dynamic")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +68,23 @@ class Dependency:
     key: tuple[str | int, ...] = ()
     poetry: bool = False
 
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """The extras that are asked for, normalised (PEP 685)."""
+        if "[" not in self.text or self.poetry:
+            return ()
+        inside = self.text.partition("[")[2].partition("]")[0]
+        return (
+            tuple(_normalised(each) for each in inside.split(","))
+            if self.text.index("[") < _end(self.text)
+            else ()
+        )
+
+    @property
+    def extra(self) -> str:
+        """The extra that the requirement belongs to, normalised; empty for one of another table."""
+        return _normalised(str(self.key[2])) if self.table == "extra" and len(self.key) > 2 else ""  # noqa: PLR2004
+
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
@@ -64,8 +93,9 @@ class Package:
     Attributes:
         name: Normalised name (PEP 503).
         folder: POSIX path relative to the workspace root, `.` for the root itself.
-        version: The version, or None where only the build backend knows it.
+        version: The version, or None where no file states it.
         source: Where the version lives.
+        places: Further places that state it, and move along.
         backend: The PEP 517 build backend, as written or by its default (PEP 518).
         dependencies: Every requirement of the package, in the order of the file.
         private: Whether a `Private ::` classifier keeps it off every index.
@@ -77,6 +107,7 @@ class Package:
     source: VersionSource
     backend: str
     dependencies: tuple[Dependency, ...] = ()
+    places: tuple[VersionSource, ...] = ()
     private: bool = False
 
     @property
@@ -89,6 +120,20 @@ class Package:
         """Last part of the folder, by which people also call the package."""
         return self.folder.rsplit("/", 1)[-1]
 
+    @property
+    def stated(self) -> tuple[VersionSource, ...]:
+        """Every place in a file that states the version."""
+        return tuple(place for place in (self.source, *self.places) if place.stated)
+
     def needs(self, *tables: DependencyTable) -> frozenset[str]:
         """Names required in any of these tables, the package's own name (a self-referring extra) left out."""
         return frozenset(need.name for need in self.dependencies if need.table in tables) - {self.name}
+
+
+def _normalised(extra: str) -> str:
+    return extra.strip().lower().replace("_", "-").replace(".", "-")
+
+
+def _end(requirement: str) -> int:
+    """Where a requirement's marker begins."""
+    return (requirement.find(";") + 1 or len(requirement) + 1) - 1

@@ -1,24 +1,57 @@
-"""Find a version in the text of a file that is no TOML, and exchange it with every other character as it was.
+"""Find a version in the text of a file, and exchange it with every other character as it was.
 
-A Python file is read by its syntax tree, never by a guess: a docstring or `target_version = …` does not count,
-and a name that is assigned twice is told instead of chosen from.
+Each kind of file is read by its own grammar, never by a guess: a Python file by its syntax tree, so that a
+docstring or `target_version = …` does not count; JSON and lock files by what stands at their top level. What is
+there more or less often than declared is told instead of chosen from.
 """
 
 from __future__ import annotations
 
-import ast
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from relnox.core import toml_spans, versioning
+from relnox.errors import Refused
+
 if TYPE_CHECKING:
+    import ast
     from collections.abc import Iterator
+
+    from packaging.version import Version
 
     from relnox.core.packages import VersionSource
 
-__all__ = ["HATCH_PATTERN", "Span", "attribute", "pattern", "replaced", "span_of", "whole"]
+__all__ = [
+    "HATCH_PATTERN",
+    "MESON_PATTERN",
+    "Span",
+    "attribute",
+    "json_version",
+    "lock_lines",
+    "moved",
+    "pattern",
+    "replaced",
+    "spans_of",
+    "version_of",
+    "whole",
+]
 
 HATCH_PATTERN = r"(?i)^(__version__|VERSION)(?: ?\: ?str)? *= *([\'\"])v?(?P<version>.+?)\2"
 """What hatchling looks for where `[tool.hatch.version]` names a path and no pattern (its documentation)."""
+
+MESON_PATTERN = (
+    r"^[ \t]*project[ \t]*\((?:[^()#']|'(?:[^'\\\n]|\\.)*'|\#[^\n]*)*?"
+    r"\bversion[ \t\r\n]*:[ \t\r\n]*'(?P<version>[^'\n]*)'"
+)
+"""The version that `project()` of a meson.build is given as a plain string (Meson's reference manual)."""
+
+_LOCK_ENTRY = re.compile(
+    r"""^\[\[package\]\]\r?\n name[ ]=[ ]"(?P<name>[^"\n]+)"\r?\n version[ ]=[ ]"(?P<version>[^"\n]+)"\r?\n
+    (?P<source>source[ ]=[ ](?P<value>[^\n]*))?""",
+    re.MULTILINE | re.VERBOSE,
+)
+_OF_THE_TREE = re.compile(r'\{ (?:editable|virtual|directory|workspace) = "')
+"""A source of uv.lock that is a folder of the same checkout."""
 
 
 class Span(NamedTuple):
@@ -35,6 +68,8 @@ def attribute(code: str, name: str) -> Span:
     Raises:
         ValueError: It assigns none, or more than one, or something else; or the code is no Python.
     """
+    import ast  # a fiftieth of a second's start-up that most bumps need not pay
+
     try:
         module = ast.parse(code)
     except SyntaxError as error:
@@ -52,20 +87,21 @@ def attribute(code: str, name: str) -> Span:
     return Span(inside, inside + len(value.value), value.value)
 
 
-def pattern(text: str, expression: str) -> Span:
-    """The group `version` of the one match of a regular expression, lines being lines.
+def pattern(text: str, expression: str, count: int = 1) -> tuple[Span, ...]:
+    """The group `version`, or `value`, of each match of a regular expression, lines being lines.
 
     Raises:
-        ValueError: There is no match, or more than one; or the expression is none, or has no such group.
+        ValueError: There are not so many matches; or the expression is none, or has no such group.
     """
     try:
-        matches = list(re.finditer(expression, text, re.MULTILINE))
-        spans = [Span(*match.span("version"), match["version"]) for match in matches]
+        compiled = re.compile(expression, re.MULTILINE)
+        group = "value" if "value" in compiled.groupindex and "version" not in compiled.groupindex else "version"
+        spans = tuple(Span(*match.span(group), match[group]) for match in compiled.finditer(text))
     except (re.error, IndexError) as error:
         raise ValueError(f"the pattern cannot be used: {error}") from error
-    if len(spans) != 1:
-        raise ValueError(f"the pattern matches {len(spans)} times")
-    return spans[0]
+    if len(spans) != count:
+        raise ValueError(f"the pattern matches {len(spans)} times" + (f", not {count}" if count != 1 else ""))
+    return spans
 
 
 def whole(text: str) -> Span:
@@ -81,21 +117,77 @@ def whole(text: str) -> Span:
     return Span(start, start + len(found), found)
 
 
-def span_of(text: str, source: VersionSource) -> Span:
+def json_version(text: str) -> Span:
+    """The string at the top-level key `version` of a JSON document.
+
+    Raises:
+        ValueError: It is no JSON, or has none.
+    """
+    import json
+
+    document = json.loads(text)
+    stated = document.get("version") if isinstance(document, dict) else None
+    if not isinstance(stated, str) or not stated:
+        raise ValueError("it has no version")
+    for match in re.finditer(r'"version"\s*:\s*"(?P<version>[^"\\]*)"', text):
+        span = Span(*match.span("version"), match["version"])
+        if json.loads(replaced(text, span, f"{stated}.")) == document | {"version": f"{stated}."}:
+            return span
+    raise ValueError("its version is not a plain string")
+
+
+def lock_lines(text: str) -> dict[str, Span]:
+    """The version lines of the packages that a lock file takes from the checkout itself, by name.
+
+    That is uv.lock's entries with a folder as their source, and Cargo.lock's entries without a source; both are
+    written by their tools alone, in this form.
+    """
+    return {
+        match["name"]: Span(*match.span("version"), match["version"])
+        for match in _LOCK_ENTRY.finditer(text)
+        if match["source"] is None or _OF_THE_TREE.match(match["value"])
+    }
+
+
+def spans_of(text: str, source: VersionSource) -> tuple[Span, ...]:
     """Where a source's version stands in the text of its file.
 
     Raises:
-        ValueError: It is not there, or not once.
+        ValueError: It is not there, or not as often as declared.
     """
     match source.kind:
+        case "toml":
+            found = toml_spans.string_spans(text).get(source.key)
+            if found is None:
+                raise ValueError(f"it has no string {'.'.join(map(str, source.key))}")
+            return (Span(found.start, found.end, found.value),)
         case "attribute":
-            return attribute(text, source.key[0])
+            return (attribute(text, str(source.key[0])),)
         case "pattern":
-            return pattern(text, source.key[0])
+            return pattern(text, str(source.key[0]), source.count)
         case "text":
-            return whole(text)
-        case _:
+            return (whole(text),)
+        case "json":
+            return (json_version(text),)
+        case "lock":
+            lines = lock_lines(text)
+            return tuple(lines[str(name)] for name in source.key if name in lines)
+        case "tags" | "dynamic":
             raise ValueError(f"a version of kind {source.kind} is no text of a file")
+
+
+def version_of(source: VersionSource) -> Version:
+    """The version that a source's text means.
+
+    Raises:
+        Refused: It means none.
+    """
+    if not source.semver:
+        return versioning.parse(source.text, where=source.file)
+    try:
+        return versioning.from_semver(source.text)
+    except Refused as error:
+        raise Refused(f"{source.file}: {error.message}", hint=error.hint) from None
 
 
 def replaced(text: str, span: Span, version: str) -> str:
@@ -103,8 +195,23 @@ def replaced(text: str, span: Span, version: str) -> str:
     return text[: span.start] + version + text[span.end :]
 
 
+def moved(text: str, source: VersionSource, version: str) -> str:
+    """The text with another version in each place that its source means, read back before it is returned.
+
+    Raises:
+        ValueError: It is not there, not as often as declared, or would not be found again.
+    """
+    for span in reversed(spans_of(text, source)):
+        text = replaced(text, span, version)
+    if any(span.text != version for span in spans_of(text, source)):
+        raise ValueError(f"{version} would not be found there again")
+    return text
+
+
 def _assigned(module: ast.Module, name: str) -> Iterator[ast.expr]:
     """Values that the module's own statements assign to a name; functions and classes have names of their own."""
+    import ast
+
     waiting: list[ast.AST] = list(module.body)
     while waiting:
         node = waiting.pop(0)
@@ -120,6 +227,8 @@ def _assigned(module: ast.Module, name: str) -> Iterator[ast.expr]:
 
 
 def _is_name(target: ast.expr, name: str) -> bool:
+    import ast
+
     return isinstance(target, ast.Name) and target.id == name
 
 

@@ -14,7 +14,7 @@ from relnox.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Each", "Flag", "Kind", "Number", "Table", "Text", "Texts", "did_you_mean"]
+__all__ = ["Each", "Flag", "Kind", "Number", "Several", "Table", "Text", "Texts", "did_you_mean"]
 
 
 class Kind(Protocol):
@@ -125,6 +125,24 @@ class Each:
     def schema(self) -> dict[str, Any]:
         """See `Kind`."""
         return {"type": "object", "additionalProperties": self.kind.schema(), "description": self.help}
+
+
+@dataclass(frozen=True)
+class Several:
+    """A list of values of one kind, as `[[…]]` writes a list of tables."""
+
+    help: str
+    kind: Kind
+
+    def check(self, value: Any, key: str) -> tuple[Any, ...]:
+        """See `Kind`."""
+        if not isinstance(value, list):
+            raise _wrong(key, "a list", value)
+        return tuple(self.kind.check(each, f"{key}[{number}]") for number, each in enumerate(value))
+
+    def schema(self) -> dict[str, Any]:
+        """See `Kind`."""
+        return {"type": "array", "items": self.kind.schema(), "description": self.help}
 
 
 @dataclass(frozen=True)

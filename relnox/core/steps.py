@@ -38,6 +38,7 @@ __all__ = [
     "Stage",
     "Step",
     "Tag",
+    "TakeBack",
     "Upload",
     "WriteManifest",
 ]
@@ -138,6 +139,31 @@ class CreateTags(_Step):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TakeBack(_Step):
+    """Take the last bump back: its tags, its commit, its edits.
+
+    Attributes:
+        commit: The commit to take back; None where the files were only edited.
+        edits: From what the files hold now to what they held before.
+    """
+
+    atomic: ClassVar[bool] = True
+    commit: str | None
+    tags: tuple[str, ...]
+    edits: tuple[Edit, ...]
+
+    @property
+    def key(self) -> str:
+        return "undo"
+
+    @property
+    def title(self) -> str:
+        tags = [f"the tag {tag}" for tag in self.tags]
+        commit = [f"commit {self.commit[:10]}"] if self.commit is not None else []
+        return f"take back {_listing([*tags, *commit, *(f'the edit of {edit.file}' for edit in self.edits)])}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Push(_Step):
     """Push the branch and the tags, all or none."""
 
@@ -177,6 +203,7 @@ class Build(_Step):
     """Build a package's sdist, and its wheel from that sdist, each isolated.
 
     Attributes:
+        siblings: Packages of the same plan that the build needs: installed as they were just built.
         epoch: `SOURCE_DATE_EPOCH` of the build: the commit's time, seconds since 1970.
         strict: Whether warnings about the archives are errors.
     """
@@ -185,6 +212,7 @@ class Build(_Step):
     version: Version | None
     folder: str
     output: str
+    siblings: tuple[str, ...] = ()
     epoch: int | None
     strict: bool
     installer: str
@@ -440,6 +468,7 @@ Step = (
     | Commit
     | CreateTags
     | Push
+    | TakeBack
     | CleanFolder
     | Build
     | RunTests

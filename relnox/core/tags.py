@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import combinations
 from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
 
 from relnox.core import versioning
+from relnox.core.moves import tracks
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from relnox.core.config import Config
     from relnox.core.packages import Package
     from relnox.core.versioning import Scheme
     from relnox.core.workspace import Workspace
 
-__all__ = ["TagFormat", "tag_formats", "usual_format"]
+__all__ = ["TagFormat", "tag_formats"]
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
@@ -59,29 +59,57 @@ class TagFormat:
         return max(found, key=lambda pair: pair[1], default=None)
 
 
-def tag_formats(workspace: Workspace, config: Config) -> Mapping[str, TagFormat]:
+def tag_formats(workspace: Workspace, config: Config, present: Iterable[str] = ()) -> Mapping[str, TagFormat]:
     """Every package's tag format, by name.
 
-    The default is `v{version}` for one package or one lockstep set, `{name}-v{version}` otherwise.
+    Without a configured one, a package whose backend looks at certain tags has those; one package or one lockstep
+    set has `v{version}`, or `{version}` where most of the present tags look so; else it is `{name}-v{version}`.
+
+    Args:
+        workspace: The packages.
+        config: The project's settings.
+        present: The tags that are there.
 
     Raises:
         Refused: The configured format is none, or makes tags that could be those of two packages.
     """
     one_set = len(workspace.packages) == 1 or config.versions == "lockstep"
-    text = config.tag_format or ("v{version}" if one_set else "{name}-v{version}")
+    text = config.tag_format or ((_usual_format(present) or "v{version}") if one_set else "{name}-v{version}")
     formats = {package.name: _format_of(package, text, config) for package in workspace.packages}
-    for (one, first), (other, second) in combinations(formats.items(), 2):
-        if first == second and not one_set:
+    if one_set and len(set(formats.values())) == 1:
+        return formats
+    together = {
+        package.name: track.name
+        for track in tracks(workspace, config)
+        if track.kind == "fixed"
+        for package in track.packages
+    }
+    by_start = sorted(formats.items(), key=lambda pair: (pair[1].before, pair[1].after))
+    for (one, first), (other, second) in _confusable(by_start):
+        if first == second and one in together and together[one] == together.get(other):
+            continue
+        if first == second:
             raise Refused(
                 f"tag-format {text!r} gives {one} and {other} the same tags",
                 hint='use {name} or {folder} in it, or set versions = "lockstep" for one tag for all',
             )
-        if first != second and (tag := _shared_tag(first, second)) is not None:
+        if (tag := _shared_tag(first, second)) is not None:
             raise Refused(
                 f"tag-format {text!r} does not tell {one} and {other} apart: {tag} could be a tag of either",
                 hint='put something between name and version that no version has, as in "{name}-v{version}"',
             )
     return formats
+
+
+def _confusable(
+    formats: Sequence[tuple[str, TagFormat]],
+) -> Iterator[tuple[tuple[str, TagFormat], tuple[str, TagFormat]]]:
+    """Pairs of formats of which one begins as the other does, given those in the order of their beginnings."""
+    for place, one in enumerate(formats):
+        for other in formats[place + 1 :]:
+            if not other[1].before.startswith(one[1].before):
+                break
+            yield one, other
 
 
 def _shared_tag(first: TagFormat, second: TagFormat) -> str | None:
@@ -93,7 +121,7 @@ def _shared_tag(first: TagFormat, second: TagFormat) -> str | None:
     return None
 
 
-def usual_format(tags: Iterable[str]) -> str | None:
+def _usual_format(tags: Iterable[str]) -> str | None:
     """The format for one set of versions that most of these tags have: `v{version}`, `{version}`, or None."""
     counted = {"v{version}": 0, "{version}": 0}
     for tag in tags:
@@ -105,6 +133,8 @@ def usual_format(tags: Iterable[str]) -> str | None:
 
 
 def _format_of(package: Package, text: str, config: Config) -> TagFormat:
+    if config.tag_format is None and package.source.kind == "tags" and package.source.key:
+        return TagFormat(str(package.source.key[0]), "", config.scheme)
     known = {
         "name": package.name,
         "folder": package.folder_name,

@@ -78,6 +78,8 @@ def replace_strings(text: str, replacements: Mapping[KeyPath, str], *, source: s
         ValueError: A new value cannot be written in the quotes of the old one, or the text is not TOML.
         Failed: The result would differ from the plan.
     """
+    if not replacements:
+        return text
     spans = string_spans(text)
     for path in replacements:
         if path not in spans:

@@ -30,6 +30,7 @@ __all__ = [
     "next_version",
     "normalisation",
     "parse",
+    "phase_of",
     "spell",
     "to_semver",
 ]
@@ -159,6 +160,11 @@ def explain(current: Version, bump: Bump, after: Version, *, scheme: Scheme = "p
         scheme: The scheme it was given.
     """
     return "; ".join(_remarks(current, bump, after, scheme))
+
+
+def phase_of(version: Version) -> Phase | None:
+    """The phase that a version is in; None for one that is no alpha, beta or rc."""
+    return None if version.pre is None else _PHASES[version.pre[0]]
 
 
 def derived_level(current: Version, level: Level, *, shift: bool = True) -> Level:

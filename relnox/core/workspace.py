@@ -27,10 +27,12 @@ class Workspace:
     Attributes:
         packages: The packages; names are unique.
         warnings: What discovery passed over and why, for the reader.
+        locks: Lock files of all packages together; their own version lines move along.
     """
 
     packages: tuple[Package, ...]
     warnings: tuple[str, ...] = ()
+    locks: tuple[str, ...] = ()
 
     @cached_property
     def by_name(self) -> Mapping[str, Package]:
@@ -39,7 +41,25 @@ class Workspace:
 
     def edges(self, *tables: DependencyTable) -> dict[str, frozenset[str]]:
         """For every package the packages of this workspace that it needs in these tables."""
-        return {package.name: package.needs(*tables) & self.by_name.keys() for package in self.packages}
+        needs = {package.name: package.needs(*tables) & self.by_name.keys() for package in self.packages}
+        for package in self.packages:
+            asked = [need for need in package.dependencies if need.table in tables and need.extras]
+            more = [name for need in asked for name in self._of_extras(need.name, need.extras)]
+            needs[package.name] |= frozenset(more) - {package.name}
+        return needs
+
+    def _of_extras(self, name: str, extras: Iterable[str]) -> frozenset[str]:
+        """Packages of this workspace that some extras of one of them bring along."""
+        waiting = {(name, extra) for extra in extras}
+        seen: set[tuple[str, str]] = set()
+        while waiting - seen:
+            package, extra = (waiting - seen).pop()
+            seen.add((package, extra))
+            for need in self.by_name[package].dependencies if package in self.by_name else ():
+                if need.table == "extra" and need.extra == extra:
+                    waiting |= {(need.name, each) for each in need.extras}
+                    waiting.add((need.name, ""))
+        return frozenset(package for package, _ in waiting if package in self.by_name)
 
     @cached_property
     def waves(self) -> tuple[tuple[Package, ...], ...]:

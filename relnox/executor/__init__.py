@@ -77,7 +77,9 @@ def execute(plan: Plan, run: Run) -> Outcome:
         )
         run.emit(RunFinished(outcome))
         # Not before it is told: who is killed in between and types the command again must not do it all twice.
-        if settled and run.pending is not None:
+        if settled and run.pending is not None and exit_code is ExitCode.DONE and plan.steps == run.pending.steps:
+            edits.conclude_pending(run.private, run.pending)
+        elif settled and run.pending is not None:
             edits.forget_pending(run.private)
     return outcome
 

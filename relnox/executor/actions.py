@@ -23,6 +23,8 @@ def action_for(step: steps.Step, run: Run) -> Action:  # noqa: C901, PLR0912 - o
             return editing.Committing(step, run)
         case steps.CreateTags():
             return editing.Tagging(step, run)
+        case steps.TakeBack():
+            return editing.TakingBack(step, run)
         case steps.Push():
             return editing.Pushing(step, run)
         case steps.CleanFolder():

@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 from relnox import process
 from relnox.building import archives, checks
 from relnox.building.backend import Workshop, build_package
 from relnox.building.environments import find_python
+from relnox.core import graph
 from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT, Distribution, Manifest
 from relnox.errors import Failed
 from relnox.source.edits import replace_file
@@ -82,6 +86,12 @@ class Building:
                 variables=self.run.variables(more=_reproducible(self.step.epoch)),
                 installing=self.run.variables(own_indexes=True),
                 on_line=self.run.tell(self.step),
+                siblings={
+                    name: output / built.filename
+                    for name in self.step.siblings
+                    for built in self.run.built.get(name, ())
+                    if built.kind == "wheel"
+                },
             )
             made = build_package(self.step.package, self.run.root / self.step.folder, staging, workshop)
             distributions = [self._inspected(path) for path in made]
@@ -202,15 +212,29 @@ class WritingManifest:
     def do(self) -> None:
         """Write the spelling for people first: the other one is what counts."""
         output = self.run.root / self.step.output
+        needs = self._needs(output)
+        order = [name for wave in graph.waves(needs) for name in wave]
         self.manifest = Manifest(
-            distributions=tuple(each for name, _ in self.step.order for each in self.run.built.get(name, ())),
+            distributions=tuple(each for name in order for each in self.run.built.get(name, ())),
             commit=self.step.commit,
             dirty=self.step.dirty,
             time=datetime.now(UTC).isoformat(timespec="seconds"),
-            needs=self.step.order,
+            needs=tuple((name, tuple(sorted(graph.closure([name], needs) - {name}))) for name in order),
         )
         replace_file(output / MANIFEST_TEXT, self.manifest.to_text().encode())
         replace_file(output / MANIFEST_JSON, self.manifest.to_json().encode())
+
+    def _needs(self, output: Path) -> dict[str, set[str]]:
+        """What each package needs of the others: what its sources say, and what its wheel says when it is built.
+
+        Requirements that a build hook adds are in the metadata alone.
+        """
+        needs = {name: set(before) for name, before in self.step.order}
+        for name, built in self.run.built.items():
+            for each in built:
+                if each.kind == "wheel":
+                    needs[name] |= _needed(archives.read(output / each.filename)) & needs.keys() - {name}
+        return needs
 
     def prove(self) -> str:
         """It reads back as written."""
@@ -218,6 +242,14 @@ class WritingManifest:
         if Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path)) != self.manifest:
             raise Failed(f"{path} does not read as it was written", hint="does something else write it?")
         return f"{self.step.output}/{MANIFEST_JSON}"
+
+
+def _needed(wheel: archives.Archive) -> set[str]:
+    """Names that a wheel requires wherever it is installed: extras do not count."""
+    found = (Requirement(text) for text in wheel.requires)
+    return {
+        canonicalize_name(each.name) for each in found if each.marker is None or "extra" not in str(each.marker)
+    }
 
 
 def _same_bytes(path: Path, built: Distribution) -> None:

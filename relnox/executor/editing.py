@@ -13,11 +13,11 @@ from relnox.errors import Conflict, Failed
 from relnox.source import edits
 
 if TYPE_CHECKING:
-    from relnox.core.steps import Commit, CreateTags, EditFiles, Push, Tag
+    from relnox.core.steps import Commit, CreateTags, EditFiles, Push, Tag, TakeBack
     from relnox.executor.run import Run
     from relnox.source.git import Git
 
-__all__ = ["Committing", "EditingFiles", "Pushing", "Tagging"]
+__all__ = ["Committing", "EditingFiles", "Pushing", "Tagging", "TakingBack"]
 
 
 @dataclass
@@ -96,18 +96,18 @@ class Tagging:
         return None if self._missing() else "the tags are there, on this commit"
 
     def do(self) -> None:
-        """Create those that are missing, each taken back if a later one fails."""
+        """Create those that are missing, all or none."""
         git = _git(self.run)
-        head = git.head() or ""
-        for tag in self._missing():
-            git.create_tag(tag, head)
-            self.run.undo.callback(git.delete_tag, tag.name)
+        missing = self._missing()
+        git.create_tags(missing, git.head() or "")
+        self.run.undo.callback(git.delete_tags, [tag.name for tag in missing])
 
     def prove(self) -> str:
         """Every tag leads to the present commit."""
         if missing := self._missing():
             raise Failed(f"the tag {missing[0].name} is not there", hint="git tag --list")
-        return ", ".join(tag.name for tag in self.step.tags)
+        first = self.step.tags[0].name
+        return first if len(self.step.tags) == 1 else f"{len(self.step.tags)} tags"
 
     def _missing(self) -> list[Tag]:
         git = _git(self.run)
@@ -119,6 +119,43 @@ class Tagging:
                     hint=f"git show {tag.name}; then choose another version, or delete a wrong tag",
                 )
         return [tag for tag in self.step.tags if tag.name not in present]
+
+
+@dataclass
+class TakingBack:
+    """Takes a bump back: the tags and the commit in one transaction of refs, then the files."""
+
+    step: TakeBack
+    run: Run
+
+    def check(self) -> str | None:
+        """Done when nothing of the bump is left."""
+        return None if self._left() else "nothing of it is left"
+
+    def do(self) -> None:
+        """Take it back."""
+        if self.step.commit is not None:
+            git = _git(self.run)
+            present = git.tags()
+            tags = [tag for tag in self.step.tags if tag in present]
+            git.take_back(self.step.commit, tags, [edit.file for edit in self.step.edits])
+        elif self.step.tags:
+            _git(self.run).delete_tags(self.step.tags)
+        edits.apply(self.run.root, self.step.edits)
+
+    def prove(self) -> str:
+        """Tags and commit are gone, the files are as before."""
+        if left := self._left():
+            raise Failed(f"{left} is still there", hint="git status, git log -1, git tag --list")
+        return f"{len(self.step.edits)} files are as before"
+
+    def _left(self) -> str | None:
+        if not edits.is_applied(self.run.root, self.step.edits):
+            return "an edit"
+        if self.step.commit is not None and _git(self.run).head() == self.step.commit:
+            return f"commit {self.step.commit[:10]}"
+        present = _git(self.run).tags() if self.step.tags else {}
+        return next((f"the tag {tag}" for tag in self.step.tags if tag in present), None)
 
 
 @dataclass

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["discover", "find_root"]
 
 _FILE = "pyproject.toml"
+_LOCKS = ("uv.lock",)
 _PASSED_OVER = frozenset(
     {
         "__pycache__",
@@ -114,7 +115,11 @@ def discover(root: Path, config: Config) -> Workspace:
             f"there is no package in {root}",
             hint='add [project] to pyproject.toml, or list folders: [tool.relnox] packages = ["libs/*"]',
         )
-    return Workspace(tuple(sorted(packages, key=lambda package: package.name)), tuple(warnings))
+    if config.places:
+        packages = version_files.with_declared(packages, config, root)
+    packages.sort(key=lambda package: package.name)
+    locks = tuple(name for name in _LOCKS if (root / name).is_file())
+    return Workspace(tuple(packages), tuple(warnings), locks)
 
 
 def _package(root: Path, document: Mapping[str, Any], folder: str) -> Package:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox.core import serialise
-from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push
+from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push, TakeBack
 from relnox.errors import Conflict, Failed
 
 if TYPE_CHECKING:
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Pending",
     "apply",
+    "conclude_pending",
     "forget_pending",
     "is_applied",
+    "read_last",
     "read_pending",
     "replace_file",
     "restore",
@@ -33,9 +35,9 @@ __all__ = [
     "write_pending",
 ]
 
-_PENDING = "pending.json"
+_PENDING, _LAST = "pending.json", "last.json"
 
-LocalStep = EditFiles | Commit | CreateTags | Push
+LocalStep = EditFiles | Commit | CreateTags | Push | TakeBack
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,23 +133,41 @@ def write_pending(folder: Path, pending: Pending) -> None:
 
 def read_pending(folder: Path) -> Pending | None:
     """What an interrupted run was about to do, or None."""
+    return _read(folder / _PENDING, "an interrupted bump")
+
+
+def read_last(folder: Path) -> Pending | None:
+    """What the last bump did, or None."""
+    return _read(folder / _LAST, "the last bump")
+
+
+def forget_pending(folder: Path) -> None:
+    """Drop the record: what it told of is taken back, or was never begun."""
+    (folder / _PENDING).unlink(missing_ok=True)
+
+
+def conclude_pending(folder: Path, pending: Pending) -> None:
+    """What the record told of is through: it becomes that of the last bump, unless it took one back."""
+    if any(isinstance(step, TakeBack) for step in pending.steps):
+        (folder / _LAST).unlink(missing_ok=True)
+        forget_pending(folder)
+    else:
+        (folder / _PENDING).replace(folder / _LAST)
+
+
+def _read(file: Path, what: str) -> Pending | None:
     try:
-        content = (folder / _PENDING).read_bytes()
+        content = file.read_bytes()
     except FileNotFoundError:
         return None
     try:
         found: Pending = serialise.decode(Pending, json.loads(content))
     except ValueError as error:
         raise Failed(
-            f"{folder / _PENDING}, the record of an interrupted bump, cannot be read: {error}",
+            f"{file}, the record of {what}, cannot be read: {error}",
             hint="look at git status and git diff, then remove that file",
         ) from error
     return found
-
-
-def forget_pending(folder: Path) -> None:
-    """Drop the record: what it told of is through, or taken back."""
-    (folder / _PENDING).unlink(missing_ok=True)
 
 
 def _holds(root: Path, edit: Edit) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from relnox import process
 from relnox.errors import Failed, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from relnox.core.steps import Tag
 
@@ -43,12 +44,15 @@ class GitState:
     Attributes:
         head: Full id of the present commit; None before the first one.
         time: When that commit was made, seconds since 1970; None before the first one.
+        subject: The first line of that commit's message.
         branch: Name of the present branch; None when the head is detached.
         dirty: Tracked files that differ from the commit, relative to the root given to `Git`.
         untracked: Files git does not know and does not ignore.
         tags: All tags of this clone with the commit each leads to.
         shallow: Whether the history is cut off.
         remotes: Names of the remotes.
+        upstream: The remote branch that the present one follows, such as `origin/main`; None without one.
+        behind: How many commits that one has that the present one has not, as of the last fetch.
     """
 
     head: str | None
@@ -59,6 +63,9 @@ class GitState:
     tags: dict[str, str]
     shallow: bool
     remotes: tuple[str, ...]
+    upstream: str | None = None
+    behind: int = 0
+    subject: str = ""
 
 
 def find(folder: Path) -> Git | None:
@@ -93,17 +100,21 @@ class Git:
         header, dirty, untracked = self._status()
         head = header.get("branch.oid", "(initial)")
         branch = header.get("branch.head", "(detached)")
+        time, subject = "", ""
+        if head != "(initial)":
+            time, _, subject = self._ask("log", "-1", "--no-show-signature", "--format=%ct %s").partition(" ")
         return GitState(
             head=None if head == "(initial)" else head,
-            time=None
-            if head == "(initial)"
-            else int(self._ask("log", "-1", "--no-show-signature", "--format=%ct")),
+            time=int(time) if time else None,
+            subject=subject,
             branch=None if branch == "(detached)" else branch,
             dirty=dirty,
             untracked=untracked,
             tags=self.tags(),
             shallow=self._ask("rev-parse", "--is-shallow-repository") == "true",
             remotes=tuple(self._ask("remote").split()),
+            upstream=header.get("branch.upstream"),
+            behind=-int(header.get("branch.ab", "+0 -0").split(" ")[1]),
         )
 
     def head(self) -> str | None:
@@ -133,7 +144,12 @@ class Git:
 
     def remote_tags(self, remote: str) -> dict[str, str]:
         """Every tag of a remote and the commit it leads to."""
-        return _tags(self.remote_refs(remote))
+        return self.tags_among(self.remote_refs(remote))
+
+    @staticmethod
+    def tags_among(refs: dict[str, str]) -> dict[str, str]:
+        """The tags among refs by full name, by their short names, and the commit each leads to."""
+        return _tags(refs)
 
     def changed_since(self, commit: str, folders: Iterable[str]) -> set[str]:
         """Those of the folders in which a tracked file differs between `commit` and `HEAD`."""
@@ -193,18 +209,84 @@ class Git:
         """
         message = ("--cleanup=whitespace", f"--message={tag.message}")
         self._change("tag", "--annotate", *message, "--", tag.name, commit).check(f"git tag {tag.name}")
-        signing = self._run("config", "--type=bool", "--get", "tag.gpgSign", stderr=False).output.strip() == "true"
-        if signing and "\n-----BEGIN " not in self._ask("cat-file", "tag", f"refs/tags/{tag.name}"):
+        if self._signs_tags() and "\n-----BEGIN " not in self._ask("cat-file", "tag", f"refs/tags/{tag.name}"):
             # git 2.39 does so, and succeeds, where the SSH key is not there.
-            self.delete_tag(tag.name)
+            self.delete_tags([tag.name])
             raise Failed(
                 f"git made the tag {tag.name} without the signature that tag.gpgSign asks for",
                 hint="does signing work? git tag --sign --message try try-signing",
             )
 
-    def delete_tag(self, name: str) -> None:
-        """Delete a local tag."""
-        self._change("update-ref", "-d", f"refs/tags/{name}").check(f"deleting the tag {name}")
+    def create_tags(self, tags: Sequence[Tag], commit: str) -> None:
+        """Create annotated tags on a commit, all or none; none of them must be there.
+
+        Where the user wants tags signed (`tag.gpgSign`), git signs them one by one.
+
+        Raises:
+            Failed: git refused.
+        """
+        made: list[str] = []
+        if len(tags) == 1 or self._signs_tags():
+            try:
+                for tag in tags:
+                    self.create_tag(tag, commit)
+                    made.append(tag.name)
+            except BaseException:
+                self.delete_tags(made)
+                raise
+            return
+        tagger = self._ask("var", "GIT_COMMITTER_IDENT")
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [Path(folder) / str(number) for number in range(len(tags))]
+            for path, tag in zip(paths, tags, strict=True):
+                head = f"object {commit}\ntype commit\ntag {tag.name}\ntagger {tagger}\n\n"
+                path.write_bytes(f"{head}{tag.message}\n".encode())
+            hashing = ("hash-object", "-t", "tag", "-w", "--no-filters", "--stdin-paths")
+            asked = self._run(*hashing, stdin="\n".join(map(str, paths)), stderr=False)
+        ids = asked.check("git hash-object -t tag").output.split()
+        refs = [f"create refs/tags/{tag.name} {made}" for tag, made in zip(tags, ids, strict=True)]
+        self.update_refs(refs, f"creating {len(tags)} tags")
+
+    def delete_tags(self, names: Iterable[str]) -> None:
+        """Delete local tags, all or none; those that are not there are passed over."""
+        self.update_refs([f"delete refs/tags/{name}" for name in names], "deleting tags")
+
+    def update_refs(self, commands: Iterable[str], what: str) -> None:
+        """Carry several changes of refs out in one transaction (`git update-ref --stdin`).
+
+        Raises:
+            Failed: One of them is not possible; none was made.
+        """
+        lines = "".join(f"{command}\n" for command in commands)
+        if lines:
+            self._change("update-ref", "--stdin", stdin=lines).check(what)
+
+    def _signs_tags(self) -> bool:
+        asked = self._run("config", "--type=bool", "--get", "tag.gpgSign", stderr=False)
+        return asked.output.strip() == "true"
+
+    def take_back(self, commit: str, tags: Iterable[str], files: Iterable[str]) -> None:
+        """Let the branch lead to the parent of its last commit again, and delete tags, as one; then the index.
+
+        Args:
+            commit: The commit to take back; nothing happens unless it is the present one.
+            tags: Tags to delete along with it.
+            files: What the index is to hold as that parent does.
+        """
+        refs = [f"delete refs/tags/{name}" for name in tags]
+        if self.head() == commit:
+            refs.append(f"update HEAD {self._ask('rev-parse', f'{commit}^')} {commit}")
+        self.update_refs(refs, "taking the bump back")
+        self.reset_index(files)
+
+    def pushed_to(self, commit: str) -> tuple[str, ...]:
+        """Remote branches, as of the last fetch, that contain a commit."""
+        listing = self._ask("for-each-ref", "--format=%(refname:short)", f"--contains={commit}", "refs/remotes")
+        return tuple(listing.split())
+
+    def contains(self, commit: str) -> bool:
+        """Whether the present commit contains another one; a commit that is not here is not contained."""
+        return self._run("merge-base", "--is-ancestor", commit, "HEAD").returncode == 0
 
     def reset_to(self, commit: str | None, files: Iterable[str]) -> None:
         """Take a commit of these files back without touching the checkout; what else is staged stays so."""
@@ -295,6 +377,19 @@ class Git:
                 Git(checkout).run("config", key, value).check("git config")
         return checkout / self.prefix if self.prefix else checkout
 
+    def scratch_clone(self, into: Path) -> Git:
+        """A clone at the present commit for programs that write; it borrows objects and is soon thrown away."""
+        top, checkout = self._ask("rev-parse", "--show-toplevel"), into / "checkout"
+        self._run("clone", "--quiet", "--shared", "--no-checkout", "--", top, str(checkout)).check("git clone")
+        clone = Git(checkout / self.prefix if self.prefix else checkout, self.prefix)
+        Git(checkout).run("checkout", "--quiet", "--detach", self.head() or "HEAD").check("git checkout")
+        return clone
+
+    def changed_files(self) -> tuple[str, ...]:
+        """Files that differ from the present commit, those that git does not know among them."""
+        _, dirty, untracked = self._status("--no-renames")
+        return tuple(sorted({*dirty, *untracked}))
+
     def set_branch(self, branch: str, commit: str) -> None:
         """Let a branch lead to a commit, whatever it led to before; for repositories of one's own making."""
         self._run("update-ref", f"refs/heads/{branch}", commit).check("git update-ref")
@@ -303,9 +398,11 @@ class Git:
         """Any other git command, in this checkout; the result is not checked."""
         return self._run(*words, stderr=stderr)
 
-    def _status(self) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
+    def _status(self, *options: str) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
         """Header, changed and untracked files of `git status --porcelain=v2 -z`."""
-        entries = self._ask("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all").split("\0")
+        entries = self._ask("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", *options).split(
+            "\0"
+        )
         header: dict[str, str] = {}
         dirty: list[str] = []
         untracked: list[str] = []
@@ -340,7 +437,7 @@ class Git:
         asked = self._run(*words, stderr=False)
         return asked.check(f"git {words[0]}").output.strip()
 
-    def _change(self, *words: str) -> process.Completed:
+    def _change(self, *words: str, stdin: str | None = None) -> process.Completed:
         """Run a git that changes the repository.
 
         Its process is noted down until it has ended: if relnox is killed, git goes on, and the next run waits for
@@ -348,7 +445,7 @@ class Git:
         """
         note = self._note()
         note.parent.mkdir(parents=True, exist_ok=True)
-        ended = self._run(*words, on_start=lambda group: _write_note(note, group))
+        ended = self._run(*words, stdin=stdin, on_start=lambda group: _write_note(note, group))
         if ended.returncode < 0:
             self.recover()
         note.unlink(missing_ok=True)

@@ -91,11 +91,11 @@ def package_of(document: Mapping[str, Any], folder: str) -> Package:
 def _version_source(document: Mapping[str, Any], file: str) -> VersionSource:
     project, poetry = table_at(document, "project"), table_at(document, "tool", "poetry")
     if isinstance(version := project.get("version"), str):
-        return VersionSource(kind="project", file=file, key=("project", "version"), text=version)
+        return VersionSource(kind="toml", file=file, key=("project", "version"), text=version)
     if isinstance(version := poetry.get("version"), str) and (
         not project or "version" in strings(project.get("dynamic"))
     ):
-        return VersionSource(kind="poetry", file=file, key=("tool", "poetry", "version"), text=version)
+        return VersionSource(kind="toml", file=file, key=("tool", "poetry", "version"), text=version)
     if "version" in strings(project.get("dynamic")):
         return VersionSource(kind="dynamic", file=file, text=_provider(document))
     raise Refused(

@@ -42,18 +42,18 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(root, {"pyproject.toml": text + SETTINGS, "noxfile.py": NOXFILE})
     repository(root)
     git(root, "tag", "v2.0.0")
-    git(root, "tag", "v3.0.0")
+    git(root, "tag", "v3.0.0", git(root, "commit-tree", "-m", "Elsewhere", "HEAD^{tree}"))
     _write_manifest(root)
     return root
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    """A lockstep workspace of one's own, with a bare remote and the tag v3.0.0."""
+    """A lockstep workspace of one's own, with a bare remote and the tag v3.0.0 on another branch."""
     root = repository(lockstep_workspace(tmp_path / "acme"))
     write(root, {"noxfile.py": NOXFILE})
     commit_all(root, "Every session")
-    git(root, "tag", "v3.0.0")
+    git(root, "tag", "v3.0.0", git(root, "commit-tree", "-m", "Elsewhere", "HEAD^{tree}"))
     return root
 
 

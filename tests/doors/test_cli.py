@@ -171,7 +171,7 @@ def test_report_tells_how_it_went(workspace: Path, tmp_path: Path) -> None:
         ("CreateTags", "success", False),
     ]
     assert told["steps"][1]["detail"] == git(workspace, "rev-parse", "HEAD")[:10]
-    assert told["tables"][0]["rows"][0] == ["acme-agents", "2.0.0", "2.1.0"]
+    assert told["tables"][0]["rows"][0] == ["acme-agents", "2.0.0", "2.1.0", "--part minor"]
 
 
 def test_report_of_a_task_without_steps(shared: Path, tmp_path: Path) -> None:
@@ -372,7 +372,7 @@ def test_what_init_writes_works_at_every_door(bare: Path) -> None:
     repository(bare)
     relnox(bare, "init")
 
-    expected = ["demo", "1.2.3", "-", "-"]
+    expected = ["demo", "1.2.3", "-", "-", "1.2.3", "was", "never", "released"]
     for words in (("nox", "-s", "status"), ("invoke", "status"), ("relnox", "status")):
         done = python(bare, "-m", *words)
         assert done.stdout.splitlines()[1].split() == expected

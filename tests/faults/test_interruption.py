@@ -68,7 +68,9 @@ def state(root: Path) -> State:
     def tags(folder: Path) -> list[str]:
         return git(folder, "for-each-ref", "--format=%(refname:short) %(*subject)", "refs/tags").splitlines()
 
-    private = [path.name for path in (root / ".git" / "relnox").glob("*") if path.name != "lock"]
+    private = [
+        path.name for path in (root / ".git" / "relnox").glob("*") if path.name not in {"lock", "last.json"}
+    ]
     texts = [path.read_text(encoding="utf-8") for path in root.glob("packages/*/pyproject.toml")]
     return State(
         commits=commits(root),
@@ -262,7 +264,7 @@ def hook(event, arguments):
     seen += counts
     if counts and seen == int(at):
         os.kill(os.getpid(), int(number))
-    if event == "os.remove" and str(arguments[0]).endswith(os.sep + "pending.json"):
+    if event == "os.rename" and str(arguments[0]).endswith(os.sep + "pending.json"):
         counts = False
 
 sys.addaudithook(hook)

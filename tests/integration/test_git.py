@@ -316,7 +316,7 @@ def test_a_tag_is_annotated_and_never_moved(root: Path) -> None:
     with pytest.raises(Failed, match="already exists"):
         here.create_tag(tag("pkg-v1.0"), here.head() or "")
     assert here.tags() == {"pkg-v1.0": head}
-    here.delete_tag("pkg-v1.0")
+    here.delete_tags(["pkg-v1.0"])
     assert here.tags() == {}
 
 

@@ -13,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relnox.commands import TASKS, json_schema, option_tables
-from relnox.core.config import OPTION_TABLES, Config, IndexConfig, config_table
+from relnox.core.config import (
+    OPTION_TABLES,
+    CommitsConfig,
+    Config,
+    GroupConfig,
+    IndexConfig,
+    PlaceConfig,
+    config_table,
+)
 from relnox.errors import Refused
 
 TABLE = config_table(option_tables())
@@ -34,6 +42,25 @@ EVERYTHING = """
     constraints = "always"
     commit-message = "Release {packages}"
     trusted-index = "https://index.example.invalid/simple/"
+    dependants = "minor"
+    follow = { acme-contrib = "Acme.Core" }
+    version-owner = "cargo-release"
+    fragments = ".changes"
+    changelog = "keep-a-changelog"
+    changelog-file = "HISTORY.md"
+    groups = { pair = { packages = ["acme-*"], kind = "linked" } }
+
+    [[places]]
+    file = "docs/conf.py"
+    pattern = '^release = "(?P<version>[^"]+)"'
+    count = 1
+    package = "acme-core"
+    spelling = "semver"
+
+    [commits]
+    minor = ["feat", "add"]
+    patch = ["fix"]
+    shift = false
 
     [indexes.house]
     upload = "https://index.example.invalid/upload/"
@@ -107,6 +134,26 @@ def test_everything_that_can_be_said() -> None:
     assert (config.versions, config.scheme, config.calver_format) == ("independent", "calver", "YYYY.MINOR")
     assert (config.prerelease_start, config.tag_format) == (1, "{name}-v{version}")
     assert (config.branch, config.remote, config.constraints) == ("trunk", "upstream", "always")
+    assert (config.dependants, config.follow, config.version_owner) == (
+        "minor",
+        {"acme-contrib": "acme-core"},
+        "cargo-release",
+    )
+    assert (config.fragments, config.changelog, config.changelog_file) == (
+        ".changes",
+        "keep-a-changelog",
+        "HISTORY.md",
+    )
+    assert config.groups == {"pair": GroupConfig(packages=("acme-*",), kind="linked")}
+    assert config.places == (
+        PlaceConfig(
+            file="docs/conf.py",
+            pattern='^release = "(?P<version>[^"]+)"',
+            package="acme-core",
+            spelling="semver",
+        ),
+    )
+    assert config.commits == CommitsConfig(minor=("feat", "add"), patch=("fix",), shift=False)
     assert config.commit_message == "Release {packages}"
     assert config.trusted_index == "https://index.example.invalid/simple/"
     assert config.indexes == {

@@ -26,9 +26,7 @@ def package(name: str, *, folder: str = "", **needs: list[str]) -> Package:
         name=name,
         folder=folder,
         version=Version("1.0"),
-        source=VersionSource(
-            kind="project", file=f"{folder}/pyproject.toml", key=("project", "version"), text="1.0"
-        ),
+        source=VersionSource(kind="toml", file=f"{folder}/pyproject.toml", key=("project", "version"), text="1.0"),
         backend="hatchling.build",
         dependencies=tuple(
             Dependency(name=need, text=need, table=tables[table]) for table, of in needs.items() for need in of

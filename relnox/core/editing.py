@@ -1,0 +1,118 @@
+"""The edits that moved versions need: every place that states one, the requirements that follow, the locks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relnox.core import places, toml_spans, versioning
+from relnox.core.spelling import to_semver
+from relnox.core.steps import Edit
+from relnox.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from packaging.version import Version
+
+    from relnox.core.config import Config
+    from relnox.core.moves import Following, Move
+    from relnox.core.packages import VersionSource
+    from relnox.core.workspace import Workspace
+
+    Strings = dict[tuple[str | int, ...], str]
+    """What strings of a TOML file become, by their keys."""
+
+__all__ = ["edits", "files", "moved_versions"]
+
+_BOM = b"\xef\xbb\xbf"
+
+
+def files(workspace: Workspace) -> tuple[str, ...]:
+    """Every file that a move may edit."""
+    found = {place.file for package in workspace.packages for place in package.stated}
+    found |= {package.pyproject for package in workspace.packages}
+    return tuple(sorted(found | set(workspace.locks)))
+
+
+def edits(before: Mapping[str, bytes], after: Mapping[str, bytes | None]) -> Iterator[Edit]:
+    """One edit for each file that changes, in the order of their names.
+
+    Args:
+        before: What files held.
+        after: What some of them will hold, None for one that goes.
+    """
+    for file in sorted(after):
+        if after[file] != before.get(file):
+            yield Edit(file=file, before=before.get(file), after=after[file])
+
+
+def moved_versions(
+    workspace: Workspace, moved: Sequence[Move], follow: Following, contents: Mapping[str, bytes], config: Config
+) -> Iterator[tuple[str, bytes]]:
+    """The files after versions moved: only versions and requirements change, every other byte stays.
+
+    Args:
+        workspace: The packages.
+        moved: What moves.
+        follow: Requirements that move along, by package.
+        contents: What `files` named, by path.
+        config: The project's settings.
+
+    Raises:
+        Refused: A place does not hold what it held when it was read, or cannot hold the new version.
+    """
+    strings, others = _changes(workspace, moved, follow, config)
+    locked = {move.package.name: str(move.after) for move in moved}
+    for file in sorted({*strings, *others, *workspace.locks}):
+        before = contents[file]
+        mark, text = (_BOM, before[len(_BOM) :].decode()) if before.startswith(_BOM) else (b"", before.decode())
+        try:
+            text = toml_spans.replace_strings(text, strings.get(file, {}), source=file)
+            for place, version in others.get(file, ()):
+                text = places.moved(text, place, version)
+            if file in workspace.locks:
+                text = _locked(text, locked)
+        except ValueError as error:
+            raise Refused(f"{file} cannot be edited: {error}", hint="write the version there by hand") from error
+        yield file, mark + text.encode()
+
+
+def _changes(
+    workspace: Workspace, moved: Sequence[Move], follow: Following, config: Config
+) -> tuple[dict[str, Strings], dict[str, list[tuple[VersionSource, str]]]]:
+    """By file: strings of TOML files with what they become, and other places with the version they get."""
+    strings: dict[str, Strings] = {}
+    others: dict[str, list[tuple[VersionSource, str]]] = {}
+    for package in workspace.packages:
+        for need, changed in follow.get(package.name, ()):
+            strings.setdefault(package.pyproject, {})[need.key] = changed
+    for move in moved:
+        for place in move.package.stated:
+            text = _spelled(move.after, place, config)
+            if text == place.text:
+                continue
+            if place.kind == "toml":
+                strings.setdefault(place.file, {})[place.key] = place.lead + text
+            else:
+                others.setdefault(place.file, []).append((place, text))
+    return strings, others
+
+
+def _spelled(version: Version, place: VersionSource, config: Config) -> str:
+    if place.semver:
+        try:
+            return to_semver(version)
+        except Refused as error:
+            raise Refused(f"{place.file}: {error.message}", hint=error.hint) from None
+    return versioning.spell(version, config.scheme)
+
+
+def _locked(text: str, versions: Mapping[str, str]) -> str:
+    """A lock file with the version lines of these packages changed."""
+    lines = [(span, versions[name]) for name, span in places.lock_lines(text).items() if name in versions]
+    pieces: list[str] = []
+    done = 0
+    for span, version in sorted(lines):
+        pieces += text[done : span.start], version
+        done = span.end
+    return "".join([*pieces, text[done:]])

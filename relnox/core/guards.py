@@ -1,0 +1,120 @@
+"""What must hold before versions move, each guard with its remedy; a plan tells all that do not hold at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relnox.core.plan import Refusal
+from relnox.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from packaging.version import Version
+
+    from relnox.core.moves import Move
+    from relnox.core.packages import Package
+    from relnox.core.steps import Tag
+
+__all__ = ["ahead_of_tags", "behind", "branch", "clean", "readable_tags", "tags_free"]
+
+_ENOUGH = 5
+"""How many names of files somebody reads."""
+
+
+def clean(dirty: Iterable[str], edited: Iterable[str], packages: Iterable[Package]) -> Iterator[Refusal]:
+    """Nothing uncommitted in the files that a plan edits, nor in the folders of the packages that move.
+
+    Args:
+        dirty: Tracked files that differ from the present commit.
+        edited: Files of the plan.
+        packages: Packages that move.
+    """
+    files = set(edited)
+    folders = [package.folder for package in packages]
+    concerned = [
+        name
+        for name in dirty
+        if name in files or any(folder == "." or name.startswith(f"{folder}/") for folder in folders)
+    ]
+    if concerned:
+        listed = ", ".join(concerned[:_ENOUGH]) + (" …" if len(concerned) > _ENOUGH else "")
+        yield Refusal(message=f"the tree has uncommitted changes: {listed}", hint="git stash, or commit them")
+
+
+def branch(present: str | None, wanted: str | None) -> Iterator[Refusal]:
+    """A commit is on the branch that releases are made from."""
+    if present is not None and wanted is not None and present != wanted:
+        yield Refusal(
+            message=f"releases are made from {wanted}, and this is {present}", hint=f"git switch {wanted}"
+        )
+
+
+def behind(missing: int, upstream: str) -> Iterator[Refusal]:
+    """The branch has all that its remote branch had when it was last asked.
+
+    Args:
+        missing: How many commits the remote branch is ahead.
+        upstream: Its name.
+    """
+    if missing:
+        commits = "a commit" if missing == 1 else f"{missing} commits"
+        yield Refusal(message=f"{upstream} has {commits} that are not here", hint="git pull --rebase")
+
+
+def tags_free(
+    tags: Iterable[Tag], local: Mapping[str, str], remote: Mapping[str, str], head: str | None, remote_name: str
+) -> Iterator[Refusal]:
+    """No planned tag is taken, here or on the remote.
+
+    Args:
+        tags: The planned tags.
+        local: Tags that are here, with the commit each leads to.
+        remote: Those of the remote.
+        head: The commit they may lead to all the same, where the plan makes no new one.
+        remote_name: What the remote is called.
+    """
+    for tag in tags:
+        places = (("here", local), (f"on {remote_name}", remote))
+        where = [place for place, names in places if tag.name in names and names[tag.name] != head]
+        if where:
+            yield Refusal(
+                message=f"the tag {tag.name} is there already, {' and '.join(where)}",
+                hint=f"choose a higher version; to see the tag: git show {tag.name}",
+                exit_code=ExitCode.NEEDS_A_PERSON,
+            )
+
+
+def ahead_of_tags(moves: Iterable[Move], tagged: Mapping[str, tuple[str, Version]]) -> Iterator[Refusal]:
+    """Every new version is greater than that of the package's last reachable tag.
+
+    Args:
+        moves: What moves.
+        tagged: The last reachable tag of each package, with its version.
+    """
+    told = set()
+    for move in moves:
+        tag, version = tagged.get(move.package.name, ("", None))
+        if version is not None and move.after <= version and (tag, move.after) not in told:
+            told.add((tag, move.after))
+            yield Refusal(
+                message=f"{move.package.name} {move.after} would not be greater than what {tag} released",
+                hint="choose a higher version: --to VERSION",
+            )
+
+
+def readable_tags(moves: Iterable[Move], names: Mapping[str, str]) -> Iterator[Refusal]:
+    """A version that comes from tags comes from those that its backend looks at.
+
+    Args:
+        moves: What moves.
+        names: The tag planned for each package.
+    """
+    for move in moves:
+        source, name = move.package.source, names.get(move.package.name)
+        if source.kind == "tags" and source.key and name is not None and not name.startswith(str(source.key[0])):
+            yield Refusal(
+                message=f"{source.text} reads the version of {move.package.name} from tags that begin with "
+                f"{source.key[0]}, and {name} does not",
+                hint=f'set [tool.relnox] tag-format = "{source.key[0]}{{version}}", or leave it out',
+            )

@@ -1,0 +1,222 @@
+"""How far a package has come since its last tag, and the level that its commits or change fragments ask for.
+
+Commits are read as Conventional Commits 1.0.0. A version that was raised by hand since the tag is taken as it is:
+who wrote it there knew why.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from relnox.core import versioning
+from relnox.core.moves import Wish
+from relnox.core.versioning import Bump
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from packaging.version import Version
+
+    from relnox.core.config import CommitsConfig, Config
+    from relnox.core.fragments import Fragment
+    from relnox.core.packages import Package
+    from relnox.core.tags import TagFormat
+    from relnox.core.versioning import Level, Phase
+    from relnox.core.workspace import Workspace
+
+__all__ = ["Commit", "Standing", "frontier", "last_tags", "level_of", "standings", "wishes"]
+
+_HEADER = re.compile(r"(?P<type>[A-Za-z][\w-]*)(?:\([^()\r\n]*\))?(?P<breaking>!)?:[ \t]+\S")
+_BREAKING_FOOTER = re.compile(r"^BREAKING[ -]CHANGE:[ \t]", re.MULTILINE)
+_ORDER: tuple[Level | None, ...] = (None, "patch", "minor", "major")
+
+
+class Commit(NamedTuple):
+    """A commit: its id, its message, and the files it changed, relative to the root."""
+
+    id: str
+    message: str
+    files: tuple[str, ...]
+
+    @property
+    def subject(self) -> str:
+        """The first line of its message."""
+        return self.message.partition("\n")[0].strip()
+
+
+class Standing(NamedTuple):
+    """Where a package stands: its last reachable tag, and the commits since then that touch its files."""
+
+    tag: str | None
+    released: Version | None
+    commits: tuple[Commit, ...]
+
+
+def level_of(message: str, config: CommitsConfig) -> Level | None:
+    """The level that a commit's message asks for; None for one that asks for no release.
+
+    Source: Conventional Commits 1.0.0, https://www.conventionalcommits.org/en/v1.0.0/
+    """
+    found = _HEADER.match(message)
+    if found is None:
+        return None
+    if found["breaking"] or _BREAKING_FOOTER.search(message):
+        return "major"
+    kind = found["type"].lower()
+    if kind in config.minor:
+        return "minor"
+    return "patch" if kind in config.patch else None
+
+
+def last_tags(
+    formats: Mapping[str, TagFormat], tags: Mapping[str, str], reachable: Iterable[str]
+) -> dict[str, tuple[str, Version]]:
+    """For each package its tag of the greatest version among those that the present commit contains.
+
+    Args:
+        formats: How each package's tags look.
+        tags: All tags, with the commit each leads to.
+        reachable: The present commit and its ancestors.
+    """
+    ancestors = reachable if isinstance(reachable, set | frozenset | dict) else set(reachable)
+    names = [name for name, commit in tags.items() if commit in ancestors]
+    by_format: dict[TagFormat, tuple[str, Version] | None] = {}
+    found = {}
+    for package, tag_format in formats.items():
+        if tag_format not in by_format:
+            by_format[tag_format] = tag_format.latest(names)
+        if (latest := by_format[tag_format]) is not None:
+            found[package] = latest
+    return found
+
+
+def frontier(history: Mapping[str, Sequence[str]], released: Iterable[str]) -> tuple[dict[str, int], list[str]]:
+    """Which of several released commits contain which commit.
+
+    Args:
+        history: Parents of each commit, children before their parents.
+        released: Commits that tags lead to.
+
+    Returns:
+        For each commit a number with one bit for each released commit, in their order, that is set where that one
+        contains it; and the newest commits that all of them contain.
+    """
+    bits = {commit: 1 << place for place, commit in enumerate(released)}
+    every = (1 << len(bits)) - 1
+    inside: dict[str, int] = dict.fromkeys(history, 0)
+    edge: dict[str, None] = {}
+    for commit, parents in history.items():
+        mask = inside[commit] = inside[commit] | bits.get(commit, 0)
+        if mask == every and commit in bits:
+            edge[commit] = None
+        for parent in parents:
+            if parent in inside:
+                inside[parent] |= mask
+                if mask != every and inside[parent] | bits.get(parent, 0) == every:
+                    edge[parent] = None
+    return inside, list(edge) if every else []
+
+
+def standings(
+    packages: Iterable[Package],
+    tagged: Mapping[str, tuple[str, Version]],
+    tags: Mapping[str, str],
+    inside: Mapping[str, int],
+    commits: Iterable[Commit],
+) -> dict[str, Standing]:
+    """Where each package stands.
+
+    Args:
+        packages: All packages of the workspace.
+        tagged: What `last_tags` gave.
+        tags: All tags, with the commit each leads to.
+        inside: What `frontier` gave for the tagged commits, in the order of `dict.fromkeys` over `tagged`.
+        commits: The commits that not every tagged one contains, the newest first.
+    """
+    places = {commit: place for place, commit in enumerate(dict.fromkeys(tags[tag] for tag, _ in tagged.values()))}
+    owners = {package.folder: package.name for package in packages}
+    bit = {name: 1 << places[tags[tag]] for name, (tag, _) in tagged.items()}
+    found: dict[str, list[Commit]] = {name: [] for name in owners.values()}
+    known: dict[str, str | None] = {}
+    for commit in commits:
+        mask = inside.get(commit.id, 0)
+        touched = dict.fromkeys(_owner(file, owners, known) for file in commit.files)
+        for name in touched:
+            if name is not None and not mask & bit.get(name, 0):
+                found[name].append(commit)
+    nothing: tuple[str | None, Version | None] = (None, None)
+    return {name: Standing(*tagged.get(name, nothing), commits=tuple(since)) for name, since in found.items()}
+
+
+def wishes(
+    workspace: Workspace,
+    standing: Mapping[str, Standing],
+    fragments: Sequence[Fragment] | None,
+    config: Config,
+    phase: Phase | None = None,
+) -> dict[str, Wish]:
+    """What `--part auto` asks for each package that has something to release.
+
+    Args:
+        workspace: The packages.
+        standing: What `standings` gave.
+        fragments: The change fragments, where the project keeps them: they decide then, not the commits.
+        config: The project's settings.
+        phase: The phase of a prerelease to be made of it.
+    """
+    found = {}
+    for package in workspace.packages:
+        stands = standing.get(package.name, Standing(None, None, ()))
+        wish = _by_hand(package, stands) or _derived(package, stands, fragments, config, phase)
+        if wish is not None:
+            found[package.name] = wish
+    return found
+
+
+def _by_hand(package: Package, stands: Standing) -> Wish | None:
+    version = package.version
+    if version is None:
+        return None
+    if stands.tag is None:
+        bump = Bump(part="release") if version.is_devrelease else None
+        return Wish(bump, "was never released")
+    if stands.released is not None and version > stands.released and not version.is_devrelease:
+        return Wish(None, f"raised by hand since {stands.tag}")
+    return None
+
+
+def _derived(
+    package: Package,
+    stands: Standing,
+    fragments: Sequence[Fragment] | None,
+    config: Config,
+    phase: Phase | None,
+) -> Wish | None:
+    level: Level | None
+    if fragments is not None:
+        named = [each for each in fragments if each.levels.get(package.name)]
+        level = max((each.levels[package.name] for each in named), key=_ORDER.index, default=None)
+        reason = f"{level}: {len(named)} change fragments"
+    else:
+        levels = [level_of(commit.message, config.commits) for commit in stands.commits]
+        level = max(levels, key=_ORDER.index, default=None)
+        subject = stands.commits[levels.index(level)].subject if level is not None else ""
+        more = f" (and {len(levels) - 1} more commits)" if len(levels) > 1 else ""
+        reason = f"{level}: {subject}{more}"
+    present = package.version if package.version is not None else stands.released
+    if level is None or present is None:
+        return None
+    part = versioning.derived_level(present, level, shift=config.commits.shift)
+    return Wish(Bump(part=part, pre=phase), reason)
+
+
+def _owner(file: str, owners: Mapping[str, str], known: dict[str, str | None]) -> str | None:
+    """The package whose folder a file is in, the innermost one."""
+    folder = file.rpartition("/")[0]
+    if folder not in known:
+        at = folder
+        while at and at not in owners:
+            at = at.rpartition("/")[0]
+        known[folder] = owners.get(at or ".")
+    return known[folder]

@@ -1,0 +1,104 @@
+"""What a release tells: changelogs get their heading, change fragments are used up.
+
+A prerelease leaves both as they are: its changes are told when the release comes.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING
+
+from relnox.core import changelog, fragments, versioning
+from relnox.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import date
+
+    from relnox.core.config import Config
+    from relnox.core.fragments import Fragment
+    from relnox.core.moves import Move
+    from relnox.core.packages import Package
+    from relnox.core.workspace import Workspace
+
+__all__ = ["changelog_of", "changelogs", "files", "used_fragments"]
+
+
+def files(workspace: Workspace, config: Config) -> tuple[str, ...]:
+    """Where changelogs may be, whether there are any or not."""
+    folders = {package.folder for package in workspace.packages} | {"."}
+    return tuple(sorted(_in(folder, config.changelog_file) for folder in folders))
+
+
+def changelog_of(package: Package, contents: Mapping[str, bytes], config: Config) -> str | None:
+    """The changelog that tells of a package: its own, or that of the root where one version counts for all."""
+    own, common = _in(package.folder, config.changelog_file), config.changelog_file
+    if own in contents:
+        return own
+    return common if common in contents and config.versions == "lockstep" else None
+
+
+def changelogs(  # noqa: PLR0913, PLR0917 - what a release is
+    moves: Sequence[Move],
+    contents: Mapping[str, bytes],
+    tags: Mapping[str, tuple[str | None, str | None]],
+    told: Sequence[Fragment],
+    config: Config,
+    today: date,
+) -> Iterator[tuple[str, bytes]]:
+    """The changelogs after a release, in the form of Keep a Changelog.
+
+    Args:
+        moves: What moves.
+        contents: Files by path; those of `files` that are there among them.
+        tags: For each package the tag of the release and the one before it.
+        told: The change fragments.
+        config: The project's settings.
+        today: The day of the release, in UTC.
+
+    Raises:
+        Refused: A changelog has the version already, or more than one `Unreleased`.
+    """
+    by_file: dict[str, list[Move]] = {}
+    for move in moves:
+        file = changelog_of(move.package, contents, config)
+        if file is not None and not move.after.is_prerelease:
+            by_file.setdefault(file, []).append(move)
+    for file, together in by_file.items():
+        text = contents[file].decode("utf-8", "surrogateescape")
+        if not changelog.has_unreleased(text):
+            continue
+        first = together[0]
+        tag, previous = tags.get(first.package.name, (None, None))
+        names = [move.package.name for move in together]
+        notes = [
+            fragments.notes([each], next(name for name in names if each.levels.get(name)))
+            for each in told
+            if any(each.levels.get(name) for name in names)
+        ]
+        try:
+            after = changelog.released(
+                text,
+                version=versioning.spell(first.after, config.scheme),
+                date=today,
+                tag=tag,
+                previous_tag=previous,
+                addition="\n".join(notes),
+            )
+        except Refused as error:
+            raise Refused(f"{file}: {error.message}", hint=error.hint) from None
+        yield file, after.encode("utf-8", "surrogateescape")
+
+
+def used_fragments(
+    moves: Sequence[Move], told: Sequence[Fragment], contents: Mapping[str, bytes]
+) -> Iterator[tuple[str, bytes | None]]:
+    """The fragments after a release: gone, or without the packages that are released."""
+    released = {move.package.name for move in moves if not move.after.is_prerelease}
+    for each in told:
+        if released & each.levels.keys():
+            yield each.file, fragments.without(contents[each.file], released)
+
+
+def _in(folder: str, file: str) -> str:
+    return posixpath.normpath(f"{folder}/{file}")
