@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shlex
 import signal
@@ -10,9 +11,9 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from relnox.core.records import Record
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -41,8 +42,7 @@ Words: TypeAlias = "Sequence[str | os.PathLike[str]]"
 """A program and its arguments."""
 
 
-@dataclass(frozen=True)
-class Completed:
+class Completed(Record):
     """A program that ended.
 
     Attributes:
@@ -75,7 +75,7 @@ def run(  # noqa: PLR0913 - what a process can be given
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
-    stdin: str | None = None,
+    stdin: str | bytes | None = None,
     timeout: float | None = None,
     on_line: Callable[[str], None] | None = None,
     on_start: Callable[[int], None] | None = None,
@@ -90,7 +90,7 @@ def run(  # noqa: PLR0913 - what a process can be given
         argv: Program and arguments; no shell reads them.
         cwd: Folder to run in.
         env: The whole environment; relnox's own when None.
-        stdin: Text for its standard input; empty when None.
+        stdin: What its standard input gives; nothing when None.
         timeout: Seconds it may take.
         on_line: Called with each line, without its end, as it comes.
         on_start: Called with the id of its process group (POSIX) or process, at once.
@@ -108,9 +108,6 @@ def run(  # noqa: PLR0913 - what a process can be given
             stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if stderr else subprocess.DEVNULL,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
             start_new_session=True,
         )
     except OSError as error:
@@ -130,10 +127,10 @@ def run(  # noqa: PLR0913 - what a process can be given
         (on_start or _ignore)(child.pid)
         if child.stdin is not None:
             with contextlib.suppress(BrokenPipeError), child.stdin:
-                child.stdin.write(stdin or "")
+                child.stdin.write(stdin.encode() if isinstance(stdin, str) else stdin or b"")
         assert child.stdout is not None  # noqa: S101 - it is a pipe
-        with child.stdout:
-            for line in child.stdout:
+        with io.TextIOWrapper(child.stdout, encoding="utf-8", errors="replace") as out:
+            for line in out:
                 lines.append(line)
                 (on_line or _ignore)(line.rstrip("\r\n"))
         child.wait()
@@ -172,7 +169,7 @@ def clean_environment(
     return kept | settled | {"PYTHONUTF8": "1"} | dict(more or {})
 
 
-def _end_group(child: subprocess.Popen[str]) -> None:
+def _end_group(child: subprocess.Popen[bytes]) -> None:
     """End a program and what it started: asked first, then not asked.
 
     What the program started has as long as the program itself: its group is killed when it is gone.

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox import process
+from relnox.core.records import Record
 from relnox.errors import Failed, Refused
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ _INSTALL_LIMIT = 1800.0
 _PROBE_LIMIT = 30.0
 
 
-@dataclass(frozen=True)
-class Environment:
+class Environment(Record):
     """An environment on disk.
 
     Attributes:
@@ -48,8 +47,7 @@ class Environment:
         return {**base, "PATH": path, "VIRTUAL_ENV": str(self.folder)}
 
 
-@dataclass(frozen=True)
-class Installer:
+class Installer(Record):
     """What makes environments and installs into them.
 
     Attributes:

@@ -58,6 +58,7 @@ class Snapshot(NamedTuple):
     packages: tuple[Package, ...]
     needs: dict[str, frozenset[str]]
     state: GitState | None
+    epoch: int | None
     old: tuple[str, ...]
     test: TestConfig
     warnings: tuple[str, ...]
@@ -72,6 +73,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         packages=packages,
         needs={package.name: project.workspace.needed_by(package) for package in packages},
         state=project.state,
+        epoch=project.git.commit_time() if project.git is not None else None,
         old=tuple(sorted(path.name for path in folder.iterdir())) if folder.is_dir() else (),
         test=project.config.test,
         warnings=project.workspace.warnings,
@@ -136,7 +138,7 @@ def _build(package: Package, snapshot: Snapshot, options: Options) -> Build:
         version=package.version,
         folder=package.folder,
         output=options.output,
-        epoch=snapshot.state.time if snapshot.state is not None else None,
+        epoch=snapshot.epoch,
         strict=options.strict,
         installer=options.installer,
         siblings=tuple(before),

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
+    from packaging.version import Version
+
     from relnox.commands.project import Project
     from relnox.core.config import Config
     from relnox.core.events import Outcome
@@ -88,6 +90,20 @@ class Options(CommonOptions):
     undo: bool = option(False, "Take the last bump back, while nothing of it is pushed.", anywhere=False)
 
 
+class Last(NamedTuple):
+    """The last bump on this machine.
+
+    Attributes:
+        record: What it did.
+        places: Remote branches that have its commit, or remotes that have one of its tags.
+        subject: The first line of the message of the present commit.
+    """
+
+    record: edits.Pending
+    places: tuple[str, ...]
+    subject: str
+
+
 class Snapshot(NamedTuple):
     """What a bump must know.
 
@@ -103,10 +119,11 @@ class Snapshot(NamedTuple):
         state: What git says; None outside git.
         remote_refs: Branches and tags of the remote with their commits; None when it was not asked.
         contained: Whether the remote's branch is part of the present one; None when it was not asked.
+        overtaken: The last reachable tag of each package that is newer than its present version, with the version.
         today: The date in UTC, for calendar versions.
         pending: An interrupted bump.
         committed: Whether the files of an interrupted bump are committed.
-        last: The last bump and the remote branches that its commit is on, for `--undo`.
+        last: The last bump, for `--undo`.
     """
 
     workspace: Workspace
@@ -120,10 +137,11 @@ class Snapshot(NamedTuple):
     state: GitState | None
     remote_tags: Mapping[str, str] | None
     contained: bool | None
+    overtaken: Mapping[str, tuple[str, Version]]
     today: date
     pending: edits.Pending | None
     committed: bool
-    last: tuple[edits.Pending, tuple[str, ...]] | None
+    last: Last | None
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -142,7 +160,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         fragments, of_fragments = project.fragments()
         contents |= of_fragments
     by_tags = any(package.source.kind == "tags" for package in chosen)
-    standing = project.standing if chosen and (by_tags or options.tag or options.part == "auto") else {}
+    standing = project.standing if chosen and (by_tags or options.part == "auto") else {}
     remote_tags, contained = _remote(options, project)
     snapshot = Snapshot(
         workspace=project.workspace,
@@ -156,6 +174,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         state=project.state,
         remote_tags=remote_tags,
         contained=contained,
+        overtaken=_overtaken(project) if options.tag and chosen else {},
         today=datetime.now(UTC).date(),
         pending=found,
         committed=found is not None and _is_committed(found, project),
@@ -183,7 +202,8 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     if planned or not tags:
         steps.append(core.steps.EditFiles(edits=planned))
     if options.commit and (planned or not tags):
-        steps.append(core.steps.Commit(message=_message(snapshot, moved), edits=planned))
+        files = tuple((edit.file, edit.digest) for edit in planned)
+        steps.append(core.steps.Commit(message=_message(snapshot, moved), files=files))
     if tags:
         steps.append(core.steps.CreateTags(tags=tags))
     if options.push and snapshot.state is not None:
@@ -317,16 +337,18 @@ def _after(snapshot: Snapshot, decided: Decided) -> dict[str, bytes | None]:
     present = contents | {file: content for file, content in after.items() if content is not None}
     told = snapshot.fragments or ()
     if snapshot.config.changelog in ("auto", "keep-a-changelog") and not snapshot.drafts:
-        tags = {
-            move.package.name: (
-                snapshot.tag_formats[move.package.name].render(move.after),
-                snapshot.standing[move.package.name].tag if move.package.name in snapshot.standing else None,
-            )
-            for move in moved
-        }
+        tags = {move.package.name: _tag_and_previous(move, snapshot) for move in moved}
         after |= dict(core.release_notes.changelogs(moved, present, tags, told, config, snapshot.today))
     after |= dict(core.release_notes.used_fragments(moved, told, contents))
     return after | dict(snapshot.drafts)
+
+
+def _tag_and_previous(move: Move, snapshot: Snapshot) -> tuple[str | None, str | None]:
+    """The tag of a move, and the one of the version before it, if there is one."""
+    tag_format = snapshot.tag_formats[move.package.name]
+    present = snapshot.state.tags if snapshot.state is not None else {}
+    before = tag_format.render(move.before) if move.before is not None else None
+    return tag_format.render(move.after), before if before in present else None
 
 
 def _drafts(snapshot: Snapshot, options: Options, project: Project) -> Mapping[str, bytes | None]:
@@ -381,7 +403,7 @@ def _remote(options: Options, project: Project) -> tuple[Mapping[str, str] | Non
     if not (options.push and project.git is not None and project.state is not None):
         return None, None
     remote = project.config.remote
-    if remote not in project.state.remotes:
+    if remote not in project.git.remotes():
         raise Refused(
             f"there is no git remote called {remote} to push to",
             hint=f"git remote add {remote} URL, or set [tool.relnox] remote",
@@ -390,6 +412,22 @@ def _remote(options: Options, project: Project) -> tuple[Mapping[str, str] | Non
     theirs = refs.get(f"refs/heads/{project.state.branch}")
     contained = theirs is None or theirs == project.state.head or project.git.contains(theirs)
     return project.git.tags_among(refs), contained
+
+
+def _overtaken(project: Project) -> Mapping[str, tuple[str, Version]]:
+    """The last reachable tags that are newer than the versions of their packages; usually there are none."""
+    if project.git is None or project.state is None:
+        return {}
+    by_name = project.workspace.by_name
+    newer = {
+        name: (tag, version)
+        for name, (tag, version) in core.tags.latest(project.tag_formats, project.state.tags).items()
+        if (present := by_name[name].version) is not None and version > present
+    }
+    if not newer:
+        return {}
+    reachable = core.tags.latest(project.tag_formats, project.git.merged_tags())
+    return {name: reachable[name] for name in newer.keys() & reachable.keys()}
 
 
 def _guards(
@@ -407,17 +445,10 @@ def _guards(
     names = {move.package.name: snapshot.tag_formats[move.package.name].render(move.after) for move in moves}
     head = state.head if not planned else None
     firm = [*guards.tags_free(tags, state.tags, snapshot.remote_tags or {}, head, config.remote)]
-    tagged = {
-        name: (each.tag, each.released)
-        for name, each in snapshot.standing.items()
-        if each.tag is not None and each.released is not None
-    }
     soft = [*guards.clean(state.dirty, (edit.file for edit in planned), (move.package for move in moves))]
     if options.tag:
         firm += guards.readable_tags(moves, names)
-        taken = {tag.name for tag in tags if tag.name in state.tags}
-        above = [*guards.ahead_of_tags((move for move in moves if names[move.package.name] not in taken), tagged)]
-        soft += [] if options.allow_lower else above
+        soft += [] if options.allow_lower else guards.ahead_of_tags(moves, names, snapshot.overtaken)
     if options.commit and state.branch is None:
         firm.append(
             core.plan.Refusal(
@@ -524,20 +555,19 @@ def _resumed(found: edits.Pending, snapshot: Snapshot, options: Options) -> Plan
     return core.plan.Plan(task="bump", steps=found.steps, notes=("goes on with the bump that was interrupted",))
 
 
-def _last(project: Project) -> tuple[edits.Pending, tuple[str, ...]] | None:
-    """The last bump, and where its commit was pushed to."""
+def _last(project: Project) -> Last | None:
+    """The last bump, and where it was pushed to."""
     from relnox.source import edits
 
     found = edits.read_last(project.private)
     if found is None or project.git is None or project.state is None or project.state.head is None:
-        return None if found is None else (found, ())
+        return None if found is None else Last(found, (), "")
     committed = any(isinstance(step, core.steps.Commit) for step in found.steps)
     places = project.git.pushed_to(project.state.head) if committed else ()
-    remote = project.config.remote
-    tags = {tag.name for step in found.steps if isinstance(step, core.steps.CreateTags) for tag in step.tags}
-    if not places and tags and remote in project.state.remotes and tags & project.git.remote_tags(remote).keys():
+    remote, tags = project.config.remote, set(_tags_of(found))
+    if not places and tags and remote in project.git.remotes() and tags & project.git.remote_tags(remote).keys():
         places = (remote,)
-    return found, places
+    return Last(found, places, project.git.subject())
 
 
 def _undone(snapshot: Snapshot, options: Options) -> Plan:
@@ -550,41 +580,41 @@ def _undone(snapshot: Snapshot, options: Options) -> Plan:
         raise Refused(
             "there is no last bump on this machine to take back", hint="git log -1 shows the last commit"
         )
-    found, places = snapshot.last
-    changes = _edited(found)
-    committed = any(isinstance(step, core.steps.Commit) for step in found.steps)
-    tags = tuple(tag.name for step in found.steps if isinstance(step, core.steps.CreateTags) for tag in step.tags)
-    state = snapshot.state
+    found, places, _ = snapshot.last
     if places:
         raise Refused(
             f"the last bump ({found.command}) is on {', '.join(places)} already: others may have it",
             hint="release a higher version instead",
         )
-    head = state.head if state is not None else None
+    committed = any(isinstance(step, core.steps.Commit) for step in found.steps)
+    commit = snapshot.state.head if committed and snapshot.state is not None else None
+    back = core.steps.TakeBack(commit=commit, tags=_tags_of(found), edits=edits.reverse(_edited(found)))
     return core.plan.Plan(
         task="bump",
-        steps=(core.steps.TakeBack(commit=head if committed else None, tags=tags, edits=edits.reverse(changes)),),
+        steps=(back,),
         notes=(f"takes back: {found.command}",),
-        refusals=tuple(_since(found, snapshot, committed=committed)),
+        refusals=tuple(_since(snapshot.last, snapshot.state)) if committed else (),
     )
 
 
-def _since(found: edits.Pending, snapshot: Snapshot, *, committed: bool) -> Iterator[Refusal]:
+def _since(last: Last, state: GitState | None) -> Iterator[Refusal]:
     """Why the last bump is not the last thing that happened."""
-    state = snapshot.state
-    message = next((step.message for step in found.steps if isinstance(step, core.steps.Commit)), "")
-    if state is None:
-        return
-    if committed and state.subject != message.partition("\n")[0].strip():
+    found = last.record
+    message = next(step.message for step in found.steps if isinstance(step, core.steps.Commit))
+    if last.subject != message.partition("\n")[0].strip():
         yield core.plan.Refusal(
             message=f"the last commit is not that of the last bump ({found.command})",
             hint="take back what came after it first, or release a higher version",
         )
-    dirty = [edit.file for edit in _edited(found) if edit.file in state.dirty]
-    if committed and dirty:
+    dirty = [edit.file for edit in _edited(found) if state is not None and edit.file in state.dirty]
+    if dirty:
         yield core.plan.Refusal(
             message=f"{', '.join(dirty[:5])} changed since the last bump", hint="git stash, or commit"
         )
+
+
+def _tags_of(found: edits.Pending) -> tuple[str, ...]:
+    return tuple(tag.name for step in found.steps if isinstance(step, core.steps.CreateTags) for tag in step.tags)
 
 
 def _edited(found: edits.Pending) -> tuple[Edit, ...]:

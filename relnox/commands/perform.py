@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sys
-import tempfile
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relnox import core
 from relnox.commands import TASKS, load
 from relnox.core.options import resolve
+from relnox.core.records import replace
 from relnox.errors import ExitCode, Failed, Refused, RelnoxError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from relnox.commands.project import Project
     from relnox.core.events import Event, Outcome
@@ -91,7 +89,7 @@ def _run(plan: Plan, project: Project, reporter: Reporter, pending: Any, *, nest
     """Run a plan: after the refusals and the question, before the table at the end."""
     from relnox import executor
     from relnox.core.events import Outcome
-    from relnox.executor.run import Run
+    from relnox.executor.run import Run, ScratchFolder
     from relnox.source.lock import alone
 
     _refuse(plan)
@@ -103,7 +101,7 @@ def _run(plan: Plan, project: Project, reporter: Reporter, pending: Any, *, nest
     changes = any(
         isinstance(step, core.steps.EditFiles | core.steps.Build | core.steps.CleanFolder) for step in plan.steps
     )
-    with _scratch() as scratch, ExitStack() as stack:
+    with ScratchFolder() as scratch, ExitStack() as stack:
         if changes:
             stack.enter_context(alone(project.private))
 
@@ -214,13 +212,3 @@ def _write(path: str, text: str, what: str) -> None:
         raise Refused(
             f"the {what} cannot be written to {path}: {error.strerror}", hint="name another file"
         ) from error
-
-
-@contextlib.contextmanager
-def _scratch() -> Iterator[Path]:
-    """A folder that is gone afterwards, whatever is in it."""
-    folder = Path(tempfile.mkdtemp(prefix="relnox-")).resolve()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox.commands import option_tables
 from relnox.core.config import Config, config_table
+from relnox.core.records import Record
 from relnox.core.tags import tag_formats
 from relnox.errors import Refused
 from relnox.indexes import Indexes
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Project", "open_project"]
 
 
-@dataclass(frozen=True)
-class Project:
+class Project(Record):
     """A project; what is asked of the world is asked once.
 
     Attributes:

@@ -10,11 +10,11 @@ read as reStructuredText is: the underlines' characters rank in the order in whi
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.version import InvalidVersion, Version
 
+from relnox.core.records import Record
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
@@ -296,8 +296,7 @@ class _Edit(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True)
-class _Style:
+class _Style(Record):
     """How the file writes a version's heading.
 
     Attributes:
@@ -318,8 +317,7 @@ class _Style:
         return cls((found[0]["v"] if found else "") + version, f"{before}{date.isoformat()}{after}")
 
 
-@dataclass(frozen=True)
-class _Links:
+class _Links(Record):
     """The two tags between which a release's changes are."""
 
     tag: str

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from packaging.utils import canonicalize_name
 
+from relnox.core.records import Record
 from relnox.core.schema import Each, Flag, Number, Several, Table, Text, Texts
 
 if TYPE_CHECKING:
@@ -31,8 +32,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class IndexConfig:
+class IndexConfig(Record, kw_only=True):
     """A named index of the project's own: where files are sent, where they are read, whether that is for good."""
 
     upload: str
@@ -40,27 +40,24 @@ class IndexConfig:
     production: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
-class TestConfig:
+class TestConfig(Record, kw_only=True):
     """How the project's tests are run: words of a command, what it needs, variables for it."""
 
     __test__ = False  # no test class, whatever pytest makes of the name
 
     command: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, kw_only=True)
-class VerifyConfig:
+class VerifyConfig(Record, kw_only=True):
     """What a verified install does beyond importing, by normalised package name."""
 
-    smoke: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    modules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    smoke: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    modules: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, kw_only=True)
-class PlaceConfig:
+class PlaceConfig(Record, kw_only=True):
     """A further place that states a version: a file, where in it, how often; 0 times for one that is none."""
 
     file: str
@@ -70,16 +67,14 @@ class PlaceConfig:
     spelling: Literal["pep440", "semver"] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class GroupConfig:
+class GroupConfig(Record, kw_only=True):
     """Packages, by name or glob, of which all (`fixed`) or those that move at all (`linked`) get one version."""
 
     packages: tuple[str, ...]
     kind: Literal["fixed", "linked"] = "fixed"
 
 
-@dataclass(frozen=True, kw_only=True)
-class CommitsConfig:
+class CommitsConfig(Record, kw_only=True):
     """Which types of Conventional Commits stand for which level; a breaking change is a major one always."""
 
     minor: tuple[str, ...] = ("feat",)
@@ -87,8 +82,7 @@ class CommitsConfig:
     shift: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Record, kw_only=True):
     """A project's settings. Each attribute is a key of `[tool.relnox]`; see `config_table` for their help."""
 
     packages: tuple[str, ...] = ()
@@ -98,25 +92,25 @@ class Config:
     calver_format: str = "YYYY.MM.MICRO"
     prerelease_start: int = 0
     tag_format: str | None = None
-    tag_names: Mapping[str, str] = field(default_factory=dict)
+    tag_names: Mapping[str, str] = MappingProxyType({})
     branch: str | None = None
     remote: str = "origin"
     constraints: Policy = "out-of-range"
     dependants: Literal["major", "minor", "patch", "none"] = "patch"
-    follow: Mapping[str, str] = field(default_factory=dict)
-    groups: Mapping[str, GroupConfig] = field(default_factory=dict)
+    follow: Mapping[str, str] = MappingProxyType({})
+    groups: Mapping[str, GroupConfig] = MappingProxyType({})
     places: tuple[PlaceConfig, ...] = ()
     version_owner: str | None = None
-    commits: CommitsConfig = field(default_factory=CommitsConfig)
+    commits: CommitsConfig = CommitsConfig()
     fragments: str | None = None
     changelog: Literal["auto", "keep-a-changelog", "towncrier", "git-cliff", "none"] = "auto"
     changelog_file: str = "CHANGELOG.md"
     commit_message: str = "Release {version}"
     trusted_index: str | None = None
-    indexes: Mapping[str, IndexConfig] = field(default_factory=dict)
-    test: TestConfig = field(default_factory=TestConfig)
-    verify: VerifyConfig = field(default_factory=VerifyConfig)
-    options: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    indexes: Mapping[str, IndexConfig] = MappingProxyType({})
+    test: TestConfig = TestConfig()
+    verify: VerifyConfig = VerifyConfig()
+    options: Mapping[str, Mapping[str, Value]] = MappingProxyType({})
 
     @classmethod
     def parse(cls, data: Any, table: Table) -> Config:

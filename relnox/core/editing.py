@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from relnox.core.packages import VersionSource
     from relnox.core.workspace import Workspace
 
-    Strings = dict[tuple[str | int, ...], str]
-    """What strings of a TOML file become, by their keys."""
+    Strings = dict[tuple[str | int, ...], tuple[str, str]]
+    """What strings of a TOML file hold and become, by their keys."""
 
 __all__ = ["edits", "files", "moved_versions"]
 
@@ -67,7 +67,10 @@ def moved_versions(
         before = contents[file]
         mark, text = (_BOM, before[len(_BOM) :].decode()) if before.startswith(_BOM) else (b"", before.decode())
         try:
-            text = toml_spans.replace_strings(text, strings.get(file, {}), source=file)
+            if file in strings:
+                new = {key: changed for key, (_, changed) in strings[file].items()}
+                read = {key: present for key, (present, _) in strings[file].items()}
+                text = toml_spans.replace_strings(text, new, expected=read, source=file)
             for place, version in others.get(file, ()):
                 text = places.moved(text, place, version)
             if file in workspace.locks:
@@ -85,14 +88,14 @@ def _changes(
     others: dict[str, list[tuple[VersionSource, str]]] = {}
     for package in workspace.packages:
         for need, changed in follow.get(package.name, ()):
-            strings.setdefault(package.pyproject, {})[need.key] = changed
+            strings.setdefault(package.pyproject, {})[need.key] = (need.text, changed)
     for move in moved:
         for place in move.package.stated:
             text = _spelled(move.after, place, config)
             if text == place.text:
                 continue
             if place.kind == "toml":
-                strings.setdefault(place.file, {})[place.key] = place.lead + text
+                strings.setdefault(place.file, {})[place.key] = (place.lead + place.text, place.lead + text)
             else:
                 others.setdefault(place.file, []).append((place, text))
     return strings, others

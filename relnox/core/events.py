@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from relnox.core.records import Record
 
 if TYPE_CHECKING:
     from relnox.core.plan import Plan, Table
@@ -32,30 +33,26 @@ class Status(StrEnum):
     ABORTED = "aborted"
 
 
-@dataclass(frozen=True)
-class RunStarted:
+class RunStarted(Record):
     """A plan is about to be run."""
 
     plan: Plan
 
 
-@dataclass(frozen=True)
-class StepStarted:
+class StepStarted(Record):
     """A step is about to be checked and done."""
 
     step: Step
 
 
-@dataclass(frozen=True)
-class OutputLine:
+class OutputLine(Record):
     """A line that a program printed while a step was done; secrets are masked already."""
 
     step: Step
     text: str
 
 
-@dataclass(frozen=True)
-class StepFinished:
+class StepFinished(Record):
     """A step ended.
 
     Attributes:
@@ -72,8 +69,7 @@ class StepFinished:
     error: RelnoxError | None = None
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Record):
     """How a whole plan ended.
 
     Attributes:
@@ -95,8 +91,7 @@ class Outcome:
     deadline: str | None = None
 
 
-@dataclass(frozen=True)
-class RunFinished:
+class RunFinished(Record):
     """A plan was run to its end, or to its first failure."""
 
     outcome: Outcome

@@ -85,16 +85,21 @@ def tags_free(
             )
 
 
-def ahead_of_tags(moves: Iterable[Move], tagged: Mapping[str, tuple[str, Version]]) -> Iterator[Refusal]:
+def ahead_of_tags(
+    moves: Iterable[Move], names: Mapping[str, str], tagged: Mapping[str, tuple[str, Version]]
+) -> Iterator[Refusal]:
     """Every new version is greater than that of the package's last reachable tag.
 
     Args:
         moves: What moves.
-        tagged: The last reachable tag of each package, with its version.
+        names: The tag planned for each package; one that is taken is told by `tags_free`.
+        tagged: The last reachable tag of packages, with its version.
     """
     told = set()
     for move in moves:
         tag, version = tagged.get(move.package.name, ("", None))
+        if tag == names.get(move.package.name):
+            continue
         if version is not None and move.after <= version and (tag, move.after) not in told:
             told.add((tag, move.after))
             yield Refusal(

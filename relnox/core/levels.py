@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.core import versioning
 from relnox.core.moves import Wish
+from relnox.core.tags import latest
 from relnox.core.versioning import Bump
 
 if TYPE_CHECKING:
@@ -80,15 +81,7 @@ def last_tags(
         reachable: The present commit and its ancestors.
     """
     ancestors = reachable if isinstance(reachable, set | frozenset | dict) else set(reachable)
-    names = [name for name, commit in tags.items() if commit in ancestors]
-    by_format: dict[TagFormat, tuple[str, Version] | None] = {}
-    found = {}
-    for package, tag_format in formats.items():
-        if tag_format not in by_format:
-            by_format[tag_format] = tag_format.latest(names)
-        if (latest := by_format[tag_format]) is not None:
-            found[package] = latest
-    return found
+    return latest(formats, (name for name, commit in tags.items() if commit in ancestors))
 
 
 def frontier(history: Mapping[str, Sequence[str]], released: Iterable[str]) -> tuple[dict[str, int], list[str]]:

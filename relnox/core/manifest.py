@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from packaging.utils import is_normalized_name
 from packaging.version import Version
 
+from relnox.core.records import Record
 from relnox.errors import Refused
 
 __all__ = ["MANIFEST_JSON", "MANIFEST_TEXT", "Distribution", "Kind", "Manifest"]
@@ -28,8 +28,7 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.!+-]*")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Distribution:
+class Distribution(Record, kw_only=True):
     """One built file.
 
     Attributes:
@@ -51,8 +50,7 @@ class Distribution:
     blake2b_256: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Manifest:
+class Manifest(Record, kw_only=True):
     """What one build made, in release order: a package stands after those of the build that it needs.
 
     Attributes:

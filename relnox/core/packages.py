@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from relnox.core.records import Record
 
 if TYPE_CHECKING:
     from packaging.version import Version
@@ -17,8 +18,7 @@ DependencyTable = Literal["runtime", "extra", "group", "build"]
 installer, `build` is needed to make the package's own archives."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class VersionSource:
+class VersionSource(Record, kw_only=True):
     """A place where a package's version stands, and how it is spelled there.
 
     Attributes:
@@ -49,8 +49,7 @@ class VersionSource:
         return self.kind not in ("tags", "dynamic")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Dependency:
+class Dependency(Record, kw_only=True):
     """One requirement as a package's pyproject.toml states it.
 
     Attributes:
@@ -86,8 +85,7 @@ class Dependency:
         return _normalised(str(self.key[2])) if self.table == "extra" and len(self.key) > 2 else ""  # noqa: PLR2004
 
 
-@dataclass(frozen=True, kw_only=True)
-class Package:
+class Package(Record, kw_only=True):
     """A distribution that can be built from a folder of the workspace.
 
     Attributes:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relnox.core import serialise
+from relnox.core.records import Record
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Plan", "Refusal", "Table"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Refusal:
+class Refusal(Record, kw_only=True):
     """A guard that does not hold: what is wrong, what helps, and how the run ends."""
 
     message: str
@@ -25,8 +24,7 @@ class Refusal:
     exit_code: ExitCode = ExitCode.REFUSED
 
 
-@dataclass(frozen=True, kw_only=True)
-class Table:
+class Table(Record, kw_only=True):
     """A result for people: printed on standard output."""
 
     title: str
@@ -34,8 +32,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
+class Plan(Record, kw_only=True):
     """Everything a task will do, complete before anything moves.
 
     Attributes:

@@ -11,7 +11,7 @@ Whether a version is in range is asked as PEP 440 asks it, prereleases included:
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -20,6 +20,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from relnox.core.records import Record
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ A requirement without any version stays without one under each of them.
 """
 
 
+@cache
 def requirement_name(text: str) -> str | None:
     """The normalised name (PEP 503) that a requirement asks for; None for what is not one by PEP 508."""
     try:
@@ -116,8 +118,7 @@ def rewrite_poetry(
 # --- reading ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Clause:
+class _Clause(Record):
     """One comparison in a requirement and where it stands there."""
 
     operator: str  # of PEP 440, or poetry's ^ and ~; poetry's bare version is a ==

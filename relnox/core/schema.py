@@ -6,9 +6,10 @@ A kind of value knows two things: how to check what TOML gave, and how JSON Sche
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from relnox.core.records import Record
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ class Kind(Protocol):
         """The same as JSON Schema."""
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(Record):
     """A string, or one of `choices`."""
 
     help: str
@@ -51,8 +51,7 @@ class Text:
         return {"type": "string", "description": self.help} | choices
 
 
-@dataclass(frozen=True)
-class Flag:
+class Flag(Record):
     """True or false."""
 
     help: str
@@ -68,8 +67,7 @@ class Flag:
         return {"type": "boolean", "description": self.help}
 
 
-@dataclass(frozen=True)
-class Number:
+class Number(Record):
     """A whole number that is not negative."""
 
     help: str
@@ -89,8 +87,7 @@ class Number:
         return {"type": "integer", "minimum": 0, "description": self.help} | most
 
 
-@dataclass(frozen=True)
-class Texts:
+class Texts(Record):
     """A list of strings."""
 
     help: str
@@ -109,8 +106,7 @@ class Texts:
         return {"type": "array", "items": items, "description": self.help}
 
 
-@dataclass(frozen=True)
-class Each:
+class Each(Record):
     """A table whose keys are names that the user chooses; every value is of one kind."""
 
     help: str
@@ -127,8 +123,7 @@ class Each:
         return {"type": "object", "additionalProperties": self.kind.schema(), "description": self.help}
 
 
-@dataclass(frozen=True)
-class Several:
+class Several(Record):
     """A list of values of one kind, as `[[…]]` writes a list of tables."""
 
     help: str
@@ -145,8 +140,7 @@ class Several:
         return {"type": "array", "items": self.kind.schema(), "description": self.help}
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(Record):
     """A table with known keys; an unknown one is an error that names the nearest.
 
     Attributes:
@@ -156,7 +150,7 @@ class Table:
     help: str
     keys: Mapping[str, Kind]
     required: tuple[str, ...] = ()
-    elsewhere: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: Mapping[str, str] = MappingProxyType({})
 
     def check(self, value: Any, key: str) -> dict[str, Any]:
         """See `Kind`."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import fields, is_dataclass
 from enum import Enum
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from packaging.version import Version
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+from relnox.core.records import Record, fields, names_of
 
 __all__ = ["decode", "encode"]
 
@@ -19,7 +17,7 @@ __all__ = ["decode", "encode"]
 def encode(value: Any) -> Any:
     """The value as JSON knows it; bytes are text, or else base64.
 
-    A dataclass names itself under `kind`, unless it has a field of that name.
+    A record names itself under `kind`, unless it has a field of that name.
     """
     match value:
         case Enum():
@@ -35,8 +33,8 @@ def encode(value: Any) -> Any:
                 return {"base64": base64.b64encode(value).decode()}
         case tuple() | list():
             return [encode(item) for item in value]
-        case _ if is_dataclass(value) and not isinstance(value, type):
-            inner = {field.name: encode(getattr(value, field.name)) for field in fields(value)}
+        case Record():
+            inner = {name: encode(inner) for name, inner in fields(value).items()}
             return {"kind": type(value).__name__, **inner}
         case _:
             raise TypeError(f"{type(value).__name__} is no value of core")
@@ -48,8 +46,8 @@ def decode(expected: Any, value: Any) -> Any:
     Raises:
         ValueError: It is not such a value.
     """
-    if is_dataclass(expected) and isinstance(expected, type):
-        return _decode_dataclass(expected, value)
+    if isinstance(expected, type) and issubclass(expected, Record):
+        return _decode_record(expected, value)
     match get_origin(expected):
         case origin if origin in (Union, UnionType):
             return _decode_union(get_args(expected), value)
@@ -63,8 +61,8 @@ def decode(expected: Any, value: Any) -> Any:
             return _decode_scalar(expected, value)
 
 
-def _decode_dataclass(expected: type[DataclassInstance], value: Any) -> Any:
-    names = [field.name for field in fields(expected)]
+def _decode_record(expected: type[Record], value: Any) -> Any:
+    names = names_of(expected)
     own_kind = {} if "kind" in names else {"kind": expected.__name__}
     if not isinstance(value, dict) or not own_kind.items() <= value.items() or not set(names) <= value.keys():
         raise ValueError(f"not a {expected.__name__}: {value!r}")

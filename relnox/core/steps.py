@@ -7,12 +7,13 @@ matches every kind and ends in `assert_never`.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+import hashlib
 from typing import TYPE_CHECKING, ClassVar
 
 from packaging.version import Version  # noqa: TC002 - an interrupted plan is read back by these types
 
 from relnox.core.manifest import Distribution  # noqa: TC001 - likewise
+from relnox.core.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,8 +45,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Edit:
+class Edit(Record, kw_only=True):
     """One file before and after, byte for byte.
 
     Attributes:
@@ -58,6 +58,11 @@ class Edit:
     before: bytes | None
     after: bytes | None
 
+    @property
+    def digest(self) -> str | None:
+        """SHA-256 of the content after it, in hex; None where there is no file then."""
+        return None if self.after is None else hashlib.sha256(self.after).hexdigest()
+
     def diff(self) -> str:
         """The change as a unified diff."""
         old, new = ((part or b"").decode("utf-8", "replace").splitlines() for part in (self.before, self.after))
@@ -65,16 +70,14 @@ class Edit:
         return "\n".join(lines)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tag:
+class Tag(Record, kw_only=True):
     """An annotated tag on the commit that the plan makes, or on `HEAD`."""
 
     name: str
     message: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Step:
+class _Step(Record, kw_only=True):
     """What every kind of step has; each adds `key`, its name inside the plan, and `title`, its one line.
 
     Attributes:
@@ -89,8 +92,7 @@ class _Step:
     needs: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class EditFiles(_Step):
+class EditFiles(_Step, kw_only=True):
     """Change several files of the checkout, all or none."""
 
     atomic: ClassVar[bool] = True
@@ -105,13 +107,16 @@ class EditFiles(_Step):
         return f"edit {_listing([edit.file for edit in self.edits])}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Commit(_Step):
-    """Commit exactly these files, whatever else is staged."""
+class Commit(_Step, kw_only=True):
+    """Commit exactly these files, whatever else is staged.
+
+    Attributes:
+        files: The files, each with the SHA-256 of what it must hold, in hex; None for one that is gone.
+    """
 
     atomic: ClassVar[bool] = True
     message: str
-    edits: tuple[Edit, ...]
+    files: tuple[tuple[str, str | None], ...]
 
     @property
     def key(self) -> str:
@@ -122,8 +127,7 @@ class Commit(_Step):
         return f"commit {self.message.splitlines()[0]!r}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class CreateTags(_Step):
+class CreateTags(_Step, kw_only=True):
     """Create annotated tags in one go."""
 
     atomic: ClassVar[bool] = True
@@ -138,8 +142,7 @@ class CreateTags(_Step):
         return f"tag {_listing([tag.name for tag in self.tags])}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class TakeBack(_Step):
+class TakeBack(_Step, kw_only=True):
     """Take the last bump back: its tags, its commit, its edits.
 
     Attributes:
@@ -163,8 +166,7 @@ class TakeBack(_Step):
         return f"take back {_listing([*tags, *commit, *(f'the edit of {edit.file}' for edit in self.edits)])}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Push(_Step):
+class Push(_Step, kw_only=True):
     """Push the branch and the tags, all or none."""
 
     remote: ClassVar[bool] = True
@@ -182,8 +184,7 @@ class Push(_Step):
         return f"push {_listing([self.branch, *self.tags])} to {self.to}, all or none"
 
 
-@dataclass(frozen=True, kw_only=True)
-class CleanFolder(_Step):
+class CleanFolder(_Step, kw_only=True):
     """Remove every file of a folder of artefacts."""
 
     folder: str
@@ -198,8 +199,7 @@ class CleanFolder(_Step):
         return f"remove {_listing(self.files)} from {self.folder}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Build(_Step):
+class Build(_Step, kw_only=True):
     """Build a package's sdist, and its wheel from that sdist, each isolated.
 
     Attributes:
@@ -226,8 +226,7 @@ class Build(_Step):
         return f"build {self.package} {self.version or '(version from its backend)'}: sdist, then wheel from it"
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunTests(_Step):
+class RunTests(_Step, kw_only=True):
     """Run the configured tests against the built wheel in a fresh environment."""
 
     package: str
@@ -248,8 +247,7 @@ class RunTests(_Step):
         return f"test {self.package}: {' '.join(self.command)}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class CheckDistributions(_Step):
+class CheckDistributions(_Step, kw_only=True):
     """Check the built archives together, as the index would (`twine check`)."""
 
     output: str
@@ -264,8 +262,7 @@ class CheckDistributions(_Step):
         return f"check the archives' metadata{', warnings are errors' if self.strict else ''}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class WriteManifest(_Step):
+class WriteManifest(_Step, kw_only=True):
     """Write the record of what was built, in both spellings."""
 
     atomic: ClassVar[bool] = True
@@ -283,8 +280,7 @@ class WriteManifest(_Step):
         return f"write the manifest into {self.output}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Upload(_Step):
+class Upload(_Step, kw_only=True):
     """Send one file to an index, unless it is there."""
 
     remote: ClassVar[bool] = True
@@ -301,8 +297,7 @@ class Upload(_Step):
         return f"upload {self.file.filename} ({self.file.size:,} bytes) to {self.index}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class AwaitIndex(_Step):
+class AwaitIndex(_Step, kw_only=True):
     """Wait until an index lists these files with our hashes."""
 
     index: str
@@ -321,8 +316,7 @@ class AwaitIndex(_Step):
         return f"see that {self.index} lists {self.package} {self.version} with these hashes"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Download(_Step):
+class Download(_Step, kw_only=True):
     """Fetch the files that an index serves and compare their hashes."""
 
     index: str
@@ -338,8 +332,7 @@ class Download(_Step):
         return f"download {_listing([file.filename for file in self.files])} from {self.index}, compare hashes"
 
 
-@dataclass(frozen=True, kw_only=True)
-class CreateEnvironment(_Step):
+class CreateEnvironment(_Step, kw_only=True):
     """Make a fresh environment; `python` is a version such as `3.12`, empty for the running one."""
 
     environment: str
@@ -355,8 +348,7 @@ class CreateEnvironment(_Step):
         return f"create a fresh environment for {self.environment}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Install(_Step):
+class Install(_Step, kw_only=True):
     """Install our downloaded files; everything else comes from the trusted index."""
 
     environment: str
@@ -375,8 +367,7 @@ class Install(_Step):
         return f"install {self.package}{beside}, its other requirements from the trusted index"
 
 
-@dataclass(frozen=True, kw_only=True)
-class CheckInstalled(_Step):
+class CheckInstalled(_Step, kw_only=True):
     """See that what is installed fits together and is the version that was built."""
 
     environment: str
@@ -393,8 +384,7 @@ class CheckInstalled(_Step):
         return f"see that {self.package} {self.version} is installed and its requirements hold"
 
 
-@dataclass(frozen=True, kw_only=True)
-class ImportCheck(_Step):
+class ImportCheck(_Step, kw_only=True):
     """Import what the wheel provides, or the configured modules, from the environment and nowhere else."""
 
     environment: str
@@ -412,8 +402,7 @@ class ImportCheck(_Step):
         return f"import what {self.package}'s wheel provides"
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunSmoke(_Step):
+class RunSmoke(_Step, kw_only=True):
     """Run the package's configured smoke expressions."""
 
     environment: str
@@ -431,8 +420,7 @@ class RunSmoke(_Step):
         return f"run {_listing(self.expressions)}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class CloneCheckout(_Step):
+class CloneCheckout(_Step, kw_only=True):
     """Clone the checkout, with a remote of its own, to a place that is thrown away."""
 
     commit: str
@@ -447,8 +435,7 @@ class CloneCheckout(_Step):
         return f"clone commit {self.commit[:10]} and a remote for it to a throw-away place"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stage(_Step):
+class Stage(_Step, kw_only=True):
     """A task of a chain: it observes and plans when it is reached."""
 
     task: str

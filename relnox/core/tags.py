@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
 
 from relnox.core import versioning
 from relnox.core.moves import tracks
+from relnox.core.records import Record
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
@@ -20,13 +21,12 @@ if TYPE_CHECKING:
     from relnox.core.versioning import Scheme
     from relnox.core.workspace import Workspace
 
-__all__ = ["TagFormat", "tag_formats"]
+__all__ = ["TagFormat", "latest", "tag_formats"]
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
 
-@dataclass(frozen=True)
-class TagFormat:
+class TagFormat(Record):
     """How one package's tags look.
 
     Attributes:
@@ -99,6 +99,21 @@ def tag_formats(workspace: Workspace, config: Config, present: Iterable[str] = (
                 hint='put something between name and version that no version has, as in "{name}-v{version}"',
             )
     return formats
+
+
+def latest(formats: Mapping[str, TagFormat], tags: Iterable[str]) -> dict[str, tuple[str, Version]]:
+    """For each package its tag with the greatest version, and that version; packages without one are left out."""
+    ordered = sorted(tags)
+    known: dict[TagFormat, tuple[str, Version] | None] = {}
+    found = {}
+    for package, tag_format in formats.items():
+        if tag_format not in known:
+            start = bisect_left(ordered, tag_format.before)
+            end = bisect_left(ordered, f"{tag_format.before}\U0010ffff")
+            known[tag_format] = tag_format.latest(ordered[start:end])
+        if (last := known[tag_format]) is not None:
+            found[package] = last
+    return found
 
 
 def _confusable(

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from relnox.core.records import Record
 from relnox.errors import Failed, Refused
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 """The keys that lead to a value: `("project", "dependencies", 0)`; arrays, also those of tables, by index."""
 
 
-@dataclass(frozen=True, slots=True)
-class StringSpan:
+class StringSpan(Record):
     """One string value and where it stands.
 
     Attributes:
@@ -62,36 +61,53 @@ def string_spans(text: str) -> dict[KeyPath, StringSpan]:
     return _Scanner(text).document()
 
 
-def replace_strings(text: str, replacements: Mapping[KeyPath, str], *, source: str = "the TOML document") -> str:
+def replace_strings(
+    text: str,
+    replacements: Mapping[KeyPath, str],
+    *,
+    expected: Mapping[KeyPath, str] | None = None,
+    source: str = "the TOML document",
+) -> str:
     """The document with some of its strings changed, every other character as it was.
 
-    A new value is written in the quotes of the old one. The result is parsed and compared with what was
-    planned before it is returned.
+    A new value is written in the quotes of the old one. The result is proven before it is returned: where each
+    string holds what `tomllib` read there, and old and new characters mean nothing but themselves in any quotes,
+    no other token can have changed; otherwise the result is parsed and compared with what was planned.
 
     Args:
         text: A document that `tomllib.loads` accepts, decoded, without a byte order mark.
         replacements: The new value of each string, by path.
+        expected: What `tomllib` read at these paths, if it is known.
         source: What to call the document in a message, usually its file name.
 
     Raises:
-        Refused: A path leads to no string.
+        Refused: A path leads to no string, or to another one than was read.
         ValueError: A new value cannot be written in the quotes of the old one, or the text is not TOML.
         Failed: The result would differ from the plan.
     """
     if not replacements:
         return text
-    spans = string_spans(text)
+    spans = _Scanner(text, wanted=set(replacements)).document()
     for path in replacements:
         if path not in spans:
             raise Refused(f"{source} has no string at {_dotted(path)}")
+        if expected is not None and path in expected and spans[path].value != expected[path]:
+            raise Refused(f"{source} changed while it was read, at {_dotted(path)}", hint="type the command again")
     pieces: list[str] = []
     done = 0
     for span in sorted((spans[path] for path in replacements), key=lambda span: span.start):
         pieces += text[done : span.start], _written(replacements[span.path], span, text)
         done = span.end
     edited = "".join([*pieces, text[done:]])
-    _prove(text, edited, replacements, source)
+    known = expected is not None and replacements.keys() <= expected.keys()
+    if not known or not all(_is_plain(spans[path].value) and _is_plain(new) for path, new in replacements.items()):
+        _prove(text, edited, replacements, source)
     return edited
+
+
+def _is_plain(value: str) -> bool:
+    """Whether a value stands for itself, character by character, in every kind of quotes."""
+    return _NOT_PLAIN.search(value) is None
 
 
 def _prove(before: str, after: str, replacements: Mapping[KeyPath, str], source: str) -> None:
@@ -172,8 +188,9 @@ class _Scanner:
     Each method that reads something takes the offset where it stands and returns the offset behind it.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, wanted: set[KeyPath] | None = None) -> None:
         self.text = text
+        self.waiting = wanted  # paths that are still to be found; None for all there are
         self.spans: dict[KeyPath, StringSpan] = {}
         self.tables: dict[KeyPath, int] = {}  # arrays of tables, with the index of their newest table
         self.line = 1
@@ -192,6 +209,8 @@ class _Scanner:
                 position = self.assignment(position, table)
             position = self.found(_LINE_END.match(text, position), position, "the end of the line").end()
             position = self.blank(position)
+            if self.waiting is not None and self.waiting <= self.spans.keys():
+                break
         return self.spans
 
     def opened(self, header: re.Match[str]) -> KeyPath:
@@ -305,6 +324,7 @@ _NEEDS_ESCAPE = re.compile(rf'["\\\n{_CONTROL}]')
 _NEEDS_ESCAPE_MULTILINE = re.compile(rf'[\\{_CONTROL}]|"(?=""|\Z)')
 _NOT_LITERAL = re.compile(rf"['\n{_CONTROL}]")
 _NOT_MULTILINE_LITERAL = re.compile(rf"'''|[{_CONTROL}]")
+_NOT_PLAIN = re.compile(rf"""["'\\\n{_CONTROL}]""")
 _ESCAPES = {char: f"\\{name}" for name, char in _SHORT_ESCAPES.items() if name != "e"} | {
     '"': r"\"",
     "\\": r"\\",

@@ -7,11 +7,11 @@ it is total: whatever the version and the request, the answer is a version or a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, get_args
 
 from packaging.version import InvalidVersion, Version
 
+from relnox.core.records import Record, replace
 from relnox.core.spelling import Scheme, from_semver, semver_inversion, semver_obstacle, spell, to_semver
 from relnox.errors import Refused
 
@@ -50,8 +50,7 @@ _FIRST = 1
 """The number of the first post release, and of the first dev release."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bump:
+class Bump(Record, kw_only=True):
     """What somebody asks for.
 
     Attributes:
@@ -244,8 +243,7 @@ def _check_order(current: Version, result: Version, bump: Bump) -> None:
 # --- the version in parts --------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Parts:
+class _Parts(Record):
     """A version without its local segment, the release as long as it was written."""
 
     epoch: int
@@ -314,8 +312,7 @@ class _Levels:
         return number + taken
 
 
-@dataclass(frozen=True)
-class _Calendar:
+class _Calendar(Record):
     """The leading numbers are a date, the next one counts within it; a prerelease's number may be a date, too."""
 
     today: date
@@ -370,8 +367,7 @@ def _is_date_stamp(number: int) -> bool:
 # --- the step --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Step:
+class _Step(Record):
     """One version, what is asked of it, and how its project counts."""
 
     parts: _Parts

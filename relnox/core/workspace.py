@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
 from relnox.core import graph
+from relnox.core.records import Record
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Workspace"]
 
 
-@dataclass(frozen=True)
-class Workspace:
+class Workspace(Record):
     """All packages of a checkout, sorted by name.
 
     Attributes:

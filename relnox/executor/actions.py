@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from relnox.core import steps
-from relnox.executor import building, editing, publishing, staging, verifying
 
 if TYPE_CHECKING:
     from relnox.executor import Action
@@ -14,8 +13,28 @@ if TYPE_CHECKING:
 __all__ = ["action_for"]
 
 
-def action_for(step: steps.Step, run: Run) -> Action:  # noqa: C901, PLR0912 - one case per kind of step
-    """The action for a step."""
+def action_for(step: steps.Step, run: Run) -> Action:
+    """The action for a step; the room that knows how is opened when it is needed."""
+    match step:
+        case steps.EditFiles() | steps.Commit() | steps.CreateTags() | steps.TakeBack() | steps.Push():
+            return _editing(step, run)
+        case steps.CleanFolder() | steps.Build() | steps.RunTests() | steps.CheckDistributions():
+            return _building(step, run)
+        case steps.WriteManifest():
+            return _building(step, run)
+        case steps.Upload() | steps.AwaitIndex():
+            return _publishing(step, run)
+        case steps.CloneCheckout() | steps.Stage():
+            return _staging(step, run)
+        case _:
+            return _verifying(step, run)
+
+
+def _editing(
+    step: steps.EditFiles | steps.Commit | steps.CreateTags | steps.TakeBack | steps.Push, run: Run
+) -> Action:
+    from relnox.executor import editing
+
     match step:
         case steps.EditFiles():
             return editing.EditingFiles(step, run)
@@ -27,6 +46,17 @@ def action_for(step: steps.Step, run: Run) -> Action:  # noqa: C901, PLR0912 - o
             return editing.TakingBack(step, run)
         case steps.Push():
             return editing.Pushing(step, run)
+        case _:
+            assert_never(step)
+
+
+def _building(
+    step: steps.CleanFolder | steps.Build | steps.RunTests | steps.CheckDistributions | steps.WriteManifest,
+    run: Run,
+) -> Action:
+    from relnox.executor import building
+
+    match step:
         case steps.CleanFolder():
             return building.Cleaning(step, run)
         case steps.Build():
@@ -37,10 +67,46 @@ def action_for(step: steps.Step, run: Run) -> Action:  # noqa: C901, PLR0912 - o
             return building.Checking(step, run)
         case steps.WriteManifest():
             return building.WritingManifest(step, run)
+        case _:
+            assert_never(step)
+
+
+def _publishing(step: steps.Upload | steps.AwaitIndex, run: Run) -> Action:
+    from relnox.executor import publishing
+
+    match step:
         case steps.Upload():
             return publishing.Uploading(step, run)
         case steps.AwaitIndex():
             return publishing.Awaiting(step, run)
+        case _:
+            assert_never(step)
+
+
+def _staging(step: steps.CloneCheckout | steps.Stage, run: Run) -> Action:
+    from relnox.executor import staging
+
+    match step:
+        case steps.CloneCheckout():
+            return staging.Cloning(step, run)
+        case steps.Stage():
+            return staging.RunningStage(step, run)
+        case _:
+            assert_never(step)
+
+
+def _verifying(
+    step: steps.Download
+    | steps.CreateEnvironment
+    | steps.Install
+    | steps.CheckInstalled
+    | steps.ImportCheck
+    | steps.RunSmoke,
+    run: Run,
+) -> Action:
+    from relnox.executor import verifying
+
+    match step:
         case steps.Download():
             return verifying.Downloading(step, run)
         case steps.CreateEnvironment():
@@ -53,9 +119,5 @@ def action_for(step: steps.Step, run: Run) -> Action:  # noqa: C901, PLR0912 - o
             return verifying.Importing(step, run)
         case steps.RunSmoke():
             return verifying.RunningSmoke(step, run)
-        case steps.CloneCheckout():
-            return staging.Cloning(step, run)
-        case steps.Stage():
-            return staging.RunningStage(step, run)
         case _:
             assert_never(step)

@@ -6,7 +6,6 @@ fails takes the ones before it back; a push that fails leaves them, to be pushed
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relnox.errors import Conflict, Failed
@@ -20,12 +19,12 @@ if TYPE_CHECKING:
 __all__ = ["Committing", "EditingFiles", "Pushing", "Tagging", "TakingBack"]
 
 
-@dataclass
 class EditingFiles:
     """Edits files, all or none."""
 
-    step: EditFiles
-    run: Run
+    def __init__(self, step: EditFiles, run: Run) -> None:
+        self.step = step
+        self.run = run
 
     def check(self) -> str | None:
         """Done when every file is as it should become."""
@@ -33,7 +32,7 @@ class EditingFiles:
 
     def do(self) -> None:
         """Edit."""
-        edits.apply(self.run.root, self.step.edits)
+        edits.apply(self.run.root, self.step.edits, recorded=self.run.pending is not None)
         self.run.undo.callback(edits.restore, self.run.root, self.step.edits)
 
     def prove(self) -> str:
@@ -43,25 +42,26 @@ class EditingFiles:
         return f"{len(self.step.edits)} files"
 
 
-@dataclass
 class Committing:
     """Commits exactly the edited files."""
 
-    step: Commit
-    run: Run
+    def __init__(self, step: Commit, run: Run) -> None:
+        self.step = step
+        self.run = run
+        self.committed = False
 
     def check(self) -> str | None:
         """Done when the present commit, and the index, hold the edited files as they are in the checkout."""
         git = _git(self.run)
-        head = git.head()
-        done = head is not None and git.matches_head(self._files) and git.index_matches_head(self._files)
-        return f"committed already, in {head[:10]}" if done and head else None
+        self.committed = git.matches_head(self._files)
+        head = git.head() if self.committed and git.index_matches_head(self._files) else None
+        return None if head is None else f"committed already, in {head[:10]}"
 
     def do(self) -> None:
         """Commit; a commit that a hook changed is taken back."""
         git = _git(self.run)
         before = git.head()
-        if before is not None and git.matches_head(self._files):
+        if self.committed and before is not None:
             git.reset_index(self._files)  # git was killed after the commit, before it wrote the index
             return
         self.run.undo.callback(git.reset_to, before, self._files)
@@ -75,21 +75,21 @@ class Committing:
                 "the commit does not hold the files as they were planned: a hook changed them",
                 hint="let the hook accept the files as relnox writes them",
             )
-        if not edits.is_applied(self.run.root, self.step.edits):
+        if any(edits.digest(self.run.root / name) != sha256 for name, sha256 in self.step.files):
             raise Failed("a commit hook changed the files", hint="let the hook accept them as relnox writes them")
         return (git.head() or "")[:10]
 
     @property
     def _files(self) -> list[str]:
-        return [edit.file for edit in self.step.edits]
+        return [name for name, _ in self.step.files]
 
 
-@dataclass
 class Tagging:
     """Creates annotated tags on the present commit."""
 
-    step: CreateTags
-    run: Run
+    def __init__(self, step: CreateTags, run: Run) -> None:
+        self.step = step
+        self.run = run
 
     def check(self) -> str | None:
         """Done when every tag leads to the present commit."""
@@ -121,12 +121,12 @@ class Tagging:
         return [tag for tag in self.step.tags if tag.name not in present]
 
 
-@dataclass
 class TakingBack:
     """Takes a bump back: the tags and the commit in one transaction of refs, then the files."""
 
-    step: TakeBack
-    run: Run
+    def __init__(self, step: TakeBack, run: Run) -> None:
+        self.step = step
+        self.run = run
 
     def check(self) -> str | None:
         """Done when nothing of the bump is left."""
@@ -141,7 +141,7 @@ class TakingBack:
             git.take_back(self.step.commit, tags, [edit.file for edit in self.step.edits])
         elif self.step.tags:
             _git(self.run).delete_tags(self.step.tags)
-        edits.apply(self.run.root, self.step.edits)
+        edits.apply(self.run.root, self.step.edits, recorded=self.run.pending is not None)
 
     def prove(self) -> str:
         """Tags and commit are gone, the files are as before."""
@@ -158,12 +158,12 @@ class TakingBack:
         return next((f"the tag {tag}" for tag in self.step.tags if tag in present), None)
 
 
-@dataclass
 class Pushing:
     """Pushes branch and tags, all or none; what the remote holds decides, not the exit status."""
 
-    step: Push
-    run: Run
+    def __init__(self, step: Push, run: Run) -> None:
+        self.step = step
+        self.run = run
 
     def check(self) -> str | None:
         """Done when the remote has all of it."""

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox import process
-from relnox.building.environments import find_installer
 from relnox.core.events import OutputLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from typing import Self
 
     from relnox.building.archives import Archive
     from relnox.building.environments import Environment, Installer
@@ -24,16 +23,37 @@ if TYPE_CHECKING:
     from relnox.source.edits import Pending
     from relnox.source.git import Git
 
-__all__ = ["Run"]
+__all__ = ["Run", "ScratchFolder"]
 
 
-@dataclass(kw_only=True)
+class ScratchFolder:
+    """A folder that is made when it is first asked for, and is gone afterwards, whatever is in it."""
+
+    def __enter__(self) -> Self:
+        self._path: Path | None = None
+        return self
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        if self._path is None:
+            import tempfile
+
+            self._path = Path(tempfile.mkdtemp(prefix="relnox-")).resolve()
+        return self._path
+
+    def __exit__(self, *_: object) -> None:
+        if self._path is not None:
+            import shutil
+
+            shutil.rmtree(self._path, ignore_errors=True)
+
+
 class Run:
     """One run of one plan.
 
     Attributes:
         root: The project's folder; paths of steps are relative to it.
-        scratch: An empty folder that is removed when the run ends.
         private: Where relnox keeps what must outlive a run.
         git: The checkout, or None outside git.
         indexes: The indexes that steps name.
@@ -48,20 +68,37 @@ class Run:
         undo: Takes the local steps back, the last first, when a later local one fails.
     """
 
-    root: Path
-    scratch: Path
-    private: Path
-    git: Git | None
-    indexes: Indexes
-    emit: Callable[[Event], None]
-    stage: Callable[[Stage, Path], Outcome]
-    pending: Pending | None = None
-    built: dict[str, list[Distribution]] = field(default_factory=dict)
-    environments: dict[str, Environment] = field(default_factory=dict)
-    fetched: dict[str, list[Archive]] = field(default_factory=dict)
-    clone: Path | None = None
-    stages: list[Outcome] = field(default_factory=list)
-    undo: ExitStack = field(default_factory=ExitStack)
+    def __init__(  # noqa: PLR0913 - what a run is
+        self,
+        *,
+        root: Path,
+        private: Path,
+        git: Git | None,
+        indexes: Indexes,
+        emit: Callable[[Event], None],
+        stage: Callable[[Stage, Path], Outcome],
+        scratch: ScratchFolder,
+        pending: Pending | None = None,
+    ) -> None:
+        self.root = root
+        self.private = private
+        self.git = git
+        self.indexes = indexes
+        self.emit = emit
+        self.stage = stage
+        self.pending = pending
+        self.built: dict[str, list[Distribution]] = {}
+        self.environments: dict[str, Environment] = {}
+        self.fetched: dict[str, list[Archive]] = {}
+        self.clone: Path | None = None
+        self.stages: list[Outcome] = []
+        self.undo = ExitStack()
+        self._scratch = scratch
+
+    @property
+    def scratch(self) -> Path:
+        """An empty folder that is removed when the run ends."""
+        return self._scratch.path
 
     def tell(self, step: Step) -> Callable[[str], None]:
         """What to call with each line that a program prints during a step."""
@@ -73,6 +110,8 @@ class Run:
 
     def installer(self, name: str) -> Installer:
         """What makes environments."""
+        from relnox.building.environments import find_installer
+
         return find_installer(name)
 
     def folder(self, name: str) -> Path:

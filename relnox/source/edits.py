@@ -1,4 +1,4 @@
-"""Change several files as one: each by a whole new file that takes its place, all or none.
+"""Change several files as one, all or none.
 
 Half-edited files cannot be told from the user's own work, so what is about to be done is written down first,
 under git's own directory, until it is through (`Pending`). It is the only record relnox keeps.
@@ -7,14 +7,15 @@ under git's own directory, until it is through (`Pending`). It is the only recor
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox.core import serialise
+from relnox.core.records import Record
 from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push, TakeBack
 from relnox.errors import Conflict, Failed
 
@@ -25,6 +26,7 @@ __all__ = [
     "Pending",
     "apply",
     "conclude_pending",
+    "digest",
     "forget_pending",
     "is_applied",
     "read_last",
@@ -40,8 +42,7 @@ _PENDING, _LAST = "pending.json", "last.json"
 LocalStep = EditFiles | Commit | CreateTags | Push | TakeBack
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pending:
+class Pending(Record, kw_only=True):
     """What a task was about to do to the checkout.
 
     Attributes:
@@ -58,8 +59,15 @@ class Pending:
         return shlex.join(["relnox", "bump", *self.request])
 
 
-def apply(root: Path, edits: Iterable[Edit]) -> None:
+def apply(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
     """Make all edits, or none.
+
+    Args:
+        root: What the files are relative to.
+        edits: The edits.
+        recorded: Whether they are written down (`write_pending`). Files are overwritten in their place then: half
+            an overwriting can be told from the user's work by the record, and is gone on with. Otherwise each
+            file is replaced by a whole new one.
 
     Raises:
         Conflict: A file is neither as it was planned from nor as it should become; nothing was changed.
@@ -67,25 +75,28 @@ def apply(root: Path, edits: Iterable[Edit]) -> None:
     """
     edits = tuple(edits)
     for edit in edits:
-        _temporary(root / edit.file).unlink(missing_ok=True)  # of a run that was killed
-    waiting = [edit for edit in edits if not _holds(root, edit)]
+        if edit.before is None or not recorded:
+            _temporary(root / edit.file).unlink(missing_ok=True)  # of a run that was killed
+    waiting = [edit for edit in edits if not _holds(root, edit, recorded=recorded)]
     with contextlib.ExitStack() as undo:
         for edit in waiting:
+            undo.callback(_put, root / edit.file, edit.before, recorded=recorded)
             try:
-                _put(root / edit.file, edit.after)
+                _put(root / edit.file, edit.after, recorded=recorded)
             except OSError as error:
                 raise Failed(
                     f"{edit.file} cannot be written: {error.strerror}; the other files are as they were",
                     hint="free the disk or mend the permissions, then type the same command again",
                 ) from error
-            undo.callback(_put, root / edit.file, edit.before)
         undo.pop_all()
 
 
 def is_applied(root: Path, edits: Iterable[Edit]) -> bool:
     """Whether every file is as it should become, and nothing half-written lies beside it."""
     return all(
-        _content(root / edit.file) == edit.after and not _temporary(root / edit.file).exists() for edit in edits
+        _content(root / edit.file) == edit.after
+        and not (edit.before is None and _temporary(root / edit.file).exists())
+        for edit in edits
     )
 
 
@@ -95,7 +106,7 @@ def restore(root: Path, edits: Iterable[Edit]) -> None:
     That is for the run that made the edits and knows that nobody but a hook of its commit can have changed more.
     """
     for edit in edits:
-        _put(root / edit.file, edit.before)
+        _put(root / edit.file, edit.before, recorded=True)
 
 
 def reverse(edits: Iterable[Edit]) -> tuple[Edit, ...]:
@@ -128,7 +139,7 @@ def replace_file(path: Path, content: bytes) -> None:
 def write_pending(folder: Path, pending: Pending) -> None:
     """Write down what is about to be done."""
     folder.mkdir(parents=True, exist_ok=True)
-    replace_file(folder / _PENDING, json.dumps(serialise.encode(pending), indent=1).encode())
+    replace_file(folder / _PENDING, json.dumps(serialise.encode(pending)).encode())
 
 
 def read_pending(folder: Path) -> Pending | None:
@@ -170,15 +181,26 @@ def _read(file: Path, what: str) -> Pending | None:
     return found
 
 
-def _holds(root: Path, edit: Edit) -> bool:
-    """Whether the file is as it should become; it must be that or as it was planned from."""
+def _holds(root: Path, edit: Edit, *, recorded: bool) -> bool:
+    """Whether the file is as it should become; it must be that, or as it was planned from, or half of each."""
     present = _content(root / edit.file)
-    if present not in (edit.before, edit.after):
+    if present == edit.after:
+        return True
+    if present != edit.before and not (recorded and _is_half_written(present, edit)):
         raise Conflict(
             f"{edit.file} is neither as it was when the change was planned nor as it should become",
             hint=f"somebody else edits it: look at git diff -- {edit.file}, then type the command again",
         )
-    return present == edit.after
+    return False
+
+
+def _is_half_written(present: bytes | None, edit: Edit) -> bool:
+    """Whether an overwriting stopped in the middle: new bytes up to some place, and old ones behind it."""
+    if present is None or edit.before is None or edit.after is None:
+        return False
+    same = (number for number, (here, new) in enumerate(zip(present, edit.after, strict=False)) if here != new)
+    written = next(same, min(len(present), len(edit.after)))
+    return any(present[written:] == old[written:] for old in (edit.before, edit.after))
 
 
 def _content(path: Path) -> bytes | None:
@@ -188,11 +210,31 @@ def _content(path: Path) -> bytes | None:
         return None
 
 
-def _put(path: Path, content: bytes | None) -> None:
+def digest(path: Path) -> str | None:
+    """SHA-256 of a file in hex; None where there is none."""
+    content = _content(path)
+    return None if content is None else hashlib.sha256(content).hexdigest()
+
+
+def _put(path: Path, content: bytes | None, *, recorded: bool) -> None:
     if content is None:
         path.unlink(missing_ok=True)
+    elif recorded and os.access(path, os.W_OK):
+        _overwrite(path, content)
     else:
         replace_file(path, content)
+
+
+def _overwrite(path: Path, content: bytes) -> None:
+    """Write a new content over the old one: quick, and whatever the file is besides its content stays."""
+    out = os.open(path, os.O_WRONLY | getattr(os, "O_BINARY", 0))
+    try:
+        written = 0
+        while written < len(content):
+            written += os.write(out, content[written:])
+        os.ftruncate(out, len(content))
+    finally:
+        os.close(out)
 
 
 def _temporary(path: Path) -> Path:

@@ -7,11 +7,11 @@ import os
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox import process
+from relnox.core.records import Record
 from relnox.errors import Failed, Refused
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Git", "GitState", "find"]
 
 _PATIENCE = 10.0
+_MANY = 20
+"""How many files a commit must have to be worth a process more."""
 _OTHER_REPOSITORY = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
@@ -33,45 +35,49 @@ _OTHER_REPOSITORY = (
     "GIT_WORK_TREE",
 )
 """Variables that lead git elsewhere than to the checkout it is started in; git sets them for its hooks."""
+_FROM_INPUT = ("--pathspec-from-file=-", "--pathspec-file-nul")
 _OTHER_PATHS = ("GIT_GLOB_PATHSPECS", "GIT_ICASE_PATHSPECS", "GIT_LITERAL_PATHSPECS", "GIT_NOGLOB_PATHSPECS")
 """Variables that change what a path means."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class GitState:
+class GitState(Record, kw_only=True):
     """What a planner must know of a repository, read at one moment.
 
     Attributes:
         head: Full id of the present commit; None before the first one.
-        time: When that commit was made, seconds since 1970; None before the first one.
-        subject: The first line of that commit's message.
         branch: Name of the present branch; None when the head is detached.
         dirty: Tracked files that differ from the commit, relative to the root given to `Git`.
         untracked: Files git does not know and does not ignore.
         tags: All tags of this clone with the commit each leads to.
         shallow: Whether the history is cut off.
-        remotes: Names of the remotes.
         upstream: The remote branch that the present one follows, such as `origin/main`; None without one.
         behind: How many commits that one has that the present one has not, as of the last fetch.
     """
 
     head: str | None
-    time: int | None
     branch: str | None
     dirty: tuple[str, ...]
     untracked: tuple[str, ...]
     tags: dict[str, str]
     shallow: bool
-    remotes: tuple[str, ...]
     upstream: str | None = None
     behind: int = 0
-    subject: str = ""
 
 
 def find(folder: Path) -> Git | None:
     """The git checkout that `folder` is in, or None."""
+    if not any((parent / ".git").exists() for parent in (folder.resolve(), *folder.resolve().parents)):
+        return None
     # What git warns of goes to standard error and must not be taken for the answer.
-    asked = Git(folder).run("rev-parse", "--is-inside-work-tree", "--show-prefix", stderr=False)
+    asking = (
+        "rev-parse",
+        "--is-inside-work-tree",
+        "--is-shallow-repository",
+        "--git-path",
+        "relnox",
+        "--show-prefix",
+    )
+    asked = Git(folder).run(*asking, stderr=False)
     if asked.returncode != 0:
         if "dubious ownership" in Git(folder).run("rev-parse", "--is-inside-work-tree").output:
             raise Refused(
@@ -79,8 +85,8 @@ def find(folder: Path) -> Git | None:
                 hint=f"git config --global --add safe.directory {folder}",
             )
         return None
-    inside, _, prefix = asked.output.partition("\n")
-    return Git(folder, prefix.strip()) if inside == "true" else None
+    inside, shallow, private, prefix, *_ = [*asked.output.split("\n"), ""]
+    return Git(folder, prefix, private=folder / private, shallow=shallow == "true") if inside == "true" else None
 
 
 class Git:
@@ -89,33 +95,48 @@ class Git:
     Args:
         root: Folder that paths are relative to; the checkout's top or a folder in it.
         prefix: Where `root` is below the top, empty or ending in a slash.
+        private: Where relnox keeps what must outlive a run, if it is known.
+        shallow: Whether the history is cut off, if it is known.
     """
 
-    def __init__(self, root: Path, prefix: str = "") -> None:
+    def __init__(
+        self, root: Path, prefix: str = "", *, private: Path | None = None, shallow: bool | None = None
+    ) -> None:
         self.root = root
         self.prefix = prefix
+        self._private = private
+        self._shallow = shallow
 
     def state(self) -> GitState:
         """Everything a planner asks of the repository."""
         header, dirty, untracked = self._status()
         head = header.get("branch.oid", "(initial)")
         branch = header.get("branch.head", "(detached)")
-        time, subject = "", ""
-        if head != "(initial)":
-            time, _, subject = self._ask("log", "-1", "--no-show-signature", "--format=%ct %s").partition(" ")
+        if self._shallow is None:
+            self._shallow = self._ask("rev-parse", "--is-shallow-repository") == "true"
         return GitState(
             head=None if head == "(initial)" else head,
-            time=int(time) if time else None,
-            subject=subject,
             branch=None if branch == "(detached)" else branch,
             dirty=dirty,
             untracked=untracked,
             tags=self.tags(),
-            shallow=self._ask("rev-parse", "--is-shallow-repository") == "true",
-            remotes=tuple(self._ask("remote").split()),
+            shallow=self._shallow,
             upstream=header.get("branch.upstream"),
             behind=-int(header.get("branch.ab", "+0 -0").split(" ")[1]),
         )
+
+    def remotes(self) -> tuple[str, ...]:
+        """Names of the remotes."""
+        return tuple(self._ask("remote").split())
+
+    def commit_time(self) -> int | None:
+        """When the present commit was made, seconds since 1970; None before the first one."""
+        asked = self._run("log", "-1", "--no-show-signature", "--format=%ct", stderr=False)
+        return int(asked.output) if asked.returncode == 0 else None
+
+    def subject(self) -> str:
+        """The first line of the present commit's message."""
+        return self._ask("log", "-1", "--no-show-signature", "--format=%s")
 
     def head(self) -> str | None:
         """Full id of the present commit, None before the first."""
@@ -166,15 +187,25 @@ class Git:
 
     def private_folder(self) -> Path:
         """The folder under git's own directory where relnox keeps what must outlive a run."""
-        return self._git_path("relnox")
+        if self._private is None:
+            self._private = self._git_path("relnox")
+        return self._private
 
     def matches_head(self, files: Iterable[str]) -> bool:
         """Whether these files are in the present commit just as they are in the checkout."""
-        return self._run("diff", "--quiet", "HEAD", "--", *self._literal(files)).returncode == 0
+        wanted = set(files)
+        if not wanted.isdisjoint(self._listed("diff", "--name-only", "--no-renames", "HEAD")):
+            return False
+        return wanted.isdisjoint(self._listed("ls-files", "--others"))
 
     def index_matches_head(self, files: Iterable[str]) -> bool:
         """Whether the index holds these files as the present commit does."""
-        return self._run("diff", "--cached", "--quiet", "HEAD", "--", *self._literal(files)).returncode == 0
+        return set(files).isdisjoint(self._listed("diff", "--cached", "--name-only", "--no-renames", "HEAD"))
+
+    def _listed(self, *words: str) -> list[str]:
+        """Files that a command lists, relative to the root."""
+        relative = ("--relative",) if words[0] == "diff" else ()
+        return self._ask(*words, *relative, "-z").split("\0")
 
     def commit(self, message: str, files: Iterable[str]) -> str:
         """Commit the present content of exactly these files, and return the commit's id.
@@ -182,22 +213,39 @@ class Git:
         Raises:
             Failed: git, or a hook, refused; the last lines are told.
         """
-        argv = (
-            "commit",
-            "--only",
-            "--quiet",
-            "--no-edit",
-            f"--message={message}",
-            "--",
-            *self._literal(files),
-        )
-        self._change(*argv).check(
+        names = list(files)
+        unknown = set(names).intersection(self._listed("ls-files", "--others"))
+        if unknown:
+            self._change("add", "--intent-to-add", *_FROM_INPUT, stdin=self._pathspecs(unknown)).check("git add")
+        if len(names) > _MANY:
+            self._pack(names)
+        argv = ("commit", "--only", "--quiet", "--no-edit", f"--message={message}", *_FROM_INPUT)
+        self._change(*argv, stdin=self._pathspecs(names)).check(
             "git commit", hint="mend what git or the hook says, then type the same command again"
         )
         head = self.head()
         if head is None:
             raise Failed("git commit succeeded, but there is no commit", hint="git log -1")
         return head
+
+    def _pack(self, files: Iterable[str]) -> None:
+        """Put the objects that a commit of these files needs into one pack.
+
+        Left to itself git writes a file for every blob and every tree: two for each package of a workspace, which
+        takes longer than all the rest of the commit. It finds them in the pack instead. No ref leads to the commit
+        they come with; where a filter makes other objects of the files, git writes those as ever.
+        """
+        stream = [b"feature done\ncommit refs/relnox/objects\ncommitter relnox <> 0 +0000\ndata 0\nfrom HEAD^0\n"]
+        for name in files:
+            path = self.root / name
+            if path.is_file() and not path.is_symlink():
+                content = path.read_bytes()
+                mode = b"100755" if path.stat().st_mode & 0o100 else b"100644"
+                stream.append(b"M %s inline %s\ndata %d\n" % (mode, _quoted(f"{self.prefix}{name}"), len(content)))
+                stream += content, b"\n"
+        stream.append(b"reset refs/relnox/objects\nfrom %s\n\ndone\n" % (b"0" * 40))
+        # It is for speed alone: whether it works does not matter.
+        self._run("-c", "fastimport.unpackLimit=1", "fast-import", "--quiet", stdin=b"".join(stream))
 
     def create_tag(self, tag: Tag, commit: str) -> None:
         """Create an annotated tag on a commit; one of that name must not be there.
@@ -284,6 +332,10 @@ class Git:
         listing = self._ask("for-each-ref", "--format=%(refname:short)", f"--contains={commit}", "refs/remotes")
         return tuple(listing.split())
 
+    def merged_tags(self) -> frozenset[str]:
+        """Names of the tags whose commits the present one contains."""
+        return frozenset(self._ask("tag", "--merged", "HEAD").split())
+
     def contains(self, commit: str) -> bool:
         """Whether the present commit contains another one; a commit that is not here is not contained."""
         return self._run("merge-base", "--is-ancestor", commit, "HEAD").returncode == 0
@@ -296,7 +348,9 @@ class Git:
 
     def reset_index(self, files: Iterable[str]) -> None:
         """Let the index hold these files as the present commit does."""
-        self._change("reset", "--quiet", "HEAD", "--", *self._literal(files)).check("git reset")
+        names = list(files)
+        if names:
+            self._change("reset", "--quiet", *_FROM_INPUT, "HEAD", stdin=self._pathspecs(names)).check("git reset")
 
     def wait_for_left_behind(self) -> None:
         """Wait until the git of a run that was killed has ended: it goes on without that run.
@@ -429,9 +483,9 @@ class Git:
         """Names relative to the root; files of the checkout outside the root are not this project's."""
         return tuple(sorted(name.removeprefix(self.prefix) for name in names if name.startswith(self.prefix)))
 
-    def _literal(self, files: Iterable[str]) -> list[str]:
-        """Names as git takes them for nothing but names."""
-        return [f":(top,literal){self.prefix}{name}" for name in files]
+    def _pathspecs(self, files: Iterable[str]) -> str:
+        """Names as git takes them for nothing but names, for `--pathspec-from-file`."""
+        return "\0".join(f":(top,literal){self.prefix}{name}" for name in files)
 
     def _ask(self, *words: str) -> str:
         asked = self._run(*words, stderr=False)
@@ -460,13 +514,21 @@ class Git:
     def _run(
         self,
         *words: str,
-        stdin: str | None = None,
+        stdin: str | bytes | None = None,
         stderr: bool = True,
         on_start: Callable[[int], None] | None = None,
     ) -> process.Completed:
         return process.run(
             ["git", *words], cwd=self.root, env=_environment(), stdin=stdin, stderr=stderr, on_start=on_start
         )
+
+
+def _quoted(name: str) -> bytes:
+    """A path as fast-import reads it, whatever is in it."""
+    inside = name.encode("utf-8", "surrogateescape")
+    for old, new in ((b"\\", b"\\\\"), (b'"', b'\\"'), (b"\n", b"\\n")):
+        inside = inside.replace(old, new)
+    return b'"%s"' % inside
 
 
 def _refs(listing: str, separator: str) -> dict[str, str]:

@@ -7,11 +7,11 @@ poetry-dynamic-versioning, pdm-backend, flit-scm and versioneer are known by the
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from relnox.core.packages import VersionSource
+from relnox.core.records import replace
 from relnox.source.pyproject import strings, table_at
 
 if TYPE_CHECKING:

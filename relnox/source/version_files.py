@@ -7,11 +7,11 @@ version stays one that only the backend knows, with the reason.
 from __future__ import annotations
 
 import posixpath
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relnox.core import places
 from relnox.core.packages import VersionSource
+from relnox.core.records import replace
 from relnox.core.workspace import Workspace
 from relnox.errors import Refused
 from relnox.source import cargo, tag_versions

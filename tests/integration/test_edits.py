@@ -36,58 +36,70 @@ def put(root: Path, files: dict[str, bytes]) -> Path:
     return root
 
 
+@pytest.fixture(params=[False, True], ids=["replaced", "overwritten"])
+def recorded(request: pytest.FixtureRequest) -> bool:
+    """Whether the edits are written down, so that files may be overwritten in their place."""
+    return bool(request.param)
+
+
 CONTENT = st.none() | st.binary(max_size=40)
 CHANGES = st.dictionaries(st.sampled_from(["a", "b", "c \xfc", "d.toml"]), st.tuples(CONTENT, CONTENT), max_size=4)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
-@given(CHANGES)
+@given(changes=CHANGES)
 def test_edits_are_made_and_taken_back_byte_for_byte(
-    tmp_path_factory: pytest.TempPathFactory, changes: dict[str, tuple[bytes | None, bytes | None]]
+    tmp_path_factory: pytest.TempPathFactory, recorded: bool, changes: dict[str, tuple[bytes | None, bytes | None]]
 ) -> None:
     before = {name: content for name, (content, _) in changes.items() if content is not None}
     after = {name: content for name, (_, content) in changes.items() if content is not None}
     root = put(tmp_path_factory.mktemp("edits"), before)
     planned = [edit(name, *pair) for name, pair in changes.items()]
-    edits.apply(root, iter(planned))
+    edits.apply(root, iter(planned), recorded=recorded)
     assert contents(root) == after
     assert edits.is_applied(root, planned)
-    edits.apply(root, planned)  # again is no change
+    edits.apply(root, planned, recorded=recorded)  # again is no change
     assert contents(root) == after
-    edits.apply(root, edits.reverse(planned))
+    edits.apply(root, edits.reverse(planned), recorded=recorded)
     assert contents(root) == before
     edits.restore(root, planned)
     assert contents(root) == before
 
 
-def test_half_of_the_edits_is_gone_on_with(tmp_path: Path) -> None:
+def test_half_of_the_edits_is_gone_on_with(tmp_path: Path, recorded: bool) -> None:
     put(tmp_path, {"a": b"2", "b": b"1"})
     planned = [edit("a", b"1", b"2"), edit("b", b"1", b"2"), edit("c", None, b"2")]
     assert not edits.is_applied(tmp_path, planned)
-    edits.apply(tmp_path, planned)
+    edits.apply(tmp_path, planned, recorded=recorded)
     assert contents(tmp_path) == {"a": b"2", "b": b"2", "c": b"2"}
 
 
 @pytest.mark.parametrize("present", [b"3", None])
-def test_a_file_that_somebody_else_changed_stops_everything(tmp_path: Path, present: bytes | None) -> None:
+def test_a_file_that_somebody_else_changed_stops_everything(
+    tmp_path: Path, present: bytes | None, recorded: bool
+) -> None:
     before = {"a": b"1"} | ({} if present is None else {"b": present})
     put(tmp_path, before)
     with pytest.raises(Conflict, match="b is neither as it was") as caught:
-        edits.apply(tmp_path, [edit("a", b"1", b"2"), edit("b", b"1", b"2")])
+        edits.apply(tmp_path, [edit("a", b"1", b"2"), edit("b", b"1", b"2")], recorded=recorded)
     assert contents(tmp_path) == before
     assert caught.value.hint is not None
     assert "git diff -- b" in caught.value.hint
 
 
-def test_a_file_that_cannot_be_written_takes_the_others_back(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_takes_the_others_back(tmp_path: Path, recorded: bool) -> None:
     # F39, F85: the second file's folder is not there any more.
     put(tmp_path, {"a": b"1"})
     with pytest.raises(Failed, match="gone/b cannot be written: No such file or directory"):
-        edits.apply(tmp_path, [edit("a", b"1", b"2"), edit("new", None, b"2"), edit("gone/b", None, b"2")])
+        edits.apply(
+            tmp_path,
+            [edit("a", b"1", b"2"), edit("new", None, b"2"), edit("gone/b", None, b"2")],
+            recorded=recorded,
+        )
     assert contents(tmp_path) == {"a": b"1"}
 
 
-def test_a_full_disk_leaves_the_files_as_they_were(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_files_as_they_were(tmp_path: Path, recorded: bool) -> None:
     # F85: a limit on the size of files is the disk that is full for one process alone.
     import resource
     import signal
@@ -98,42 +110,56 @@ def test_a_full_disk_leaves_the_files_as_they_were(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
         with pytest.raises(Failed, match="b cannot be written: File too large"):
-            edits.apply(tmp_path, [edit("a", b"1", b"2"), edit("b", b"1", b"2" * 2000)])
+            edits.apply(tmp_path, [edit("a", b"1", b"2"), edit("b", b"1", b"2" * 2000)], recorded=recorded)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, ignored)
     assert contents(tmp_path) == {"a": b"1", "b": b"1"}
 
 
-def test_permissions_stay_and_a_new_file_has_the_usual_ones(tmp_path: Path) -> None:
+def test_permissions_stay_and_a_new_file_has_the_usual_ones(tmp_path: Path, recorded: bool) -> None:
     put(tmp_path, {"script": b"1"})
     (tmp_path / "script").chmod(0o750)
     umask = os.umask(0o027)
     try:
-        edits.apply(tmp_path, [edit("script", b"1", b"2"), edit("new", None, b"2")])
+        edits.apply(tmp_path, [edit("script", b"1", b"2"), edit("new", None, b"2")], recorded=recorded)
     finally:
         os.umask(umask)
     assert stat.S_IMODE((tmp_path / "script").stat().st_mode) == 0o750
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
 
 
-def test_a_link_stays_a_link(tmp_path: Path) -> None:
+def test_a_link_stays_a_link(tmp_path: Path, recorded: bool) -> None:
     put(tmp_path, {"real/pyproject.toml": b"1"})
     (tmp_path / "pyproject.toml").symlink_to("real/pyproject.toml")
     planned = [edit("pyproject.toml", b"1", b"2")]
-    edits.apply(tmp_path, planned)
+    edits.apply(tmp_path, planned, recorded=recorded)
     assert (tmp_path / "pyproject.toml").is_symlink()
     assert (tmp_path / "real/pyproject.toml").read_bytes() == b"2"
     assert edits.is_applied(tmp_path, planned)
 
 
+@pytest.mark.parametrize("before", [b"1.0 and more", b"1.0", b""])
+@pytest.mark.parametrize("after", [b"1.1 and more", b"12.0.0", b"1"])
+def test_half_an_overwriting_is_gone_on_with(tmp_path: Path, before: bytes, after: bytes) -> None:
+    planned = [edit("a", before, after)]
+    for written in range(len(after) + 1):
+        torn = after[:written] + before[written:]
+        put(tmp_path, {"a": torn})
+        if torn not in {before, after}:
+            with pytest.raises(Conflict):
+                edits.apply(tmp_path, planned, recorded=False)
+        edits.apply(tmp_path, planned, recorded=True)
+        assert contents(tmp_path) == {"a": after}
+
+
 def test_what_a_killed_run_left_half_written_is_removed(tmp_path: Path) -> None:
     put(tmp_path, {"a": b"2", "b": b"1", ".a.relnox": b"ha", ".b.relnox": b""})
-    planned = [edit("a", b"1", b"2")]
+    planned = [edit("a", None, b"2")]
     assert not edits.is_applied(tmp_path, planned)  # the file is right, and yet there is something to do
-    edits.apply(tmp_path, planned)
+    edits.apply(tmp_path, planned, recorded=False)
     assert edits.is_applied(tmp_path, planned)
-    edits.apply(tmp_path, [edit("b", b"0", b"1")])
+    edits.apply(tmp_path, [edit("b", b"0", b"1")], recorded=False)
     assert contents(tmp_path) == {"a": b"2", "b": b"1"}
 
 
@@ -149,7 +175,7 @@ PENDING = Pending(
     request=("--part", "minor", "--to", "1!2.0"),
     steps=(
         EditFiles(edits=(edit("p.toml", b"\xef\xbb\xbf1\r\n", b"\xff"), edit("new", None, b""))),
-        Commit(message="Release", edits=(edit("p.toml", b"1", b"2"),)),
+        Commit(message="Release", files=(("p.toml", "0" * 64), ("gone", None))),
         CreateTags(tags=(Tag(name="v1", message="m"),)),
         Push(to="origin", branch="main", tags=("v1",)),
     ),

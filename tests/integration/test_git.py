@@ -42,18 +42,24 @@ def tag(name: str = "v2") -> Tag:
 
 
 def test_the_state_of_a_clean_checkout(root: Path) -> None:
-    state = checkout(root).state()
+    here = checkout(root)
+    state = here.state()
     assert state.head == git(root, "rev-parse", "HEAD")
-    assert state.time == int(git(root, "log", "-1", "--format=%ct"))
+    assert here.commit_time() == int(git(root, "log", "-1", "--format=%ct"))
     assert (state.branch, state.dirty, state.untracked, state.tags) == ("main", (), (), {})
-    assert (state.shallow, state.remotes) == (False, ("origin",))
+    assert (state.shallow, here.remotes()) == (False, ("origin",))
 
 
 def test_before_the_first_commit(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet", "--initial-branch", "trunk")
     write(tmp_path, {"new.txt": ""})
     state = checkout(tmp_path).state()
-    assert (state.head, state.time, state.branch, state.untracked) == (None, None, "trunk", ("new.txt",))
+    assert (state.head, checkout(tmp_path).commit_time(), state.branch, state.untracked) == (
+        None,
+        None,
+        "trunk",
+        ("new.txt",),
+    )
     assert checkout(tmp_path).head() is None
 
 
@@ -239,7 +245,7 @@ def test_signed_commits_are_dated_as_others(root: Path, tmp_path: Path) -> None:
     commit = here.commit("Signed", ["README.md"])
     here.create_tag(tag(), commit)
     assert "SSH SIGNATURE" in git(root, "cat-file", "tag", "v2")
-    assert here.state().time == int(git(root, "log", "-1", "--no-show-signature", "--format=%ct"))
+    assert here.commit_time() == int(git(root, "log", "-1", "--no-show-signature", "--format=%ct"))
     assert here.tags() == {"v2": commit}
 
 

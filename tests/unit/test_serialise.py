@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import types
-from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import pytest
@@ -12,6 +11,7 @@ from packaging.version import Version
 
 from relnox.core import steps
 from relnox.core.manifest import Distribution
+from relnox.core.records import Record
 from relnox.core.serialise import decode, encode
 from relnox.errors import ExitCode
 from relnox.source.edits import LocalStep, Pending
@@ -90,8 +90,7 @@ def test_what_core_does_not_know_is_a_bug() -> None:
         encode(steps.Tag)
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(Record):
     content: bytes
     size: int
     letter: Literal["a", "b"]

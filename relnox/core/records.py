@@ -1,0 +1,87 @@
+"""Records: immutable values with named fields, comparable, printable, and cheap to declare.
+
+What `dataclass(frozen=True)` gives, without the code that it generates and compiles at every start: that took a
+third of the time of a small task (docs/decisions/0003-start-up.md). Type checkers read a record as they read a
+dataclass (PEP 681).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, TypeVar, dataclass_transform
+
+__all__ = ["Record", "fields", "names_of", "replace"]
+
+R = TypeVar("R", bound="Record")
+
+
+@dataclass_transform(frozen_default=True)
+class Record:
+    """Base of all records: annotated attributes are its fields, their values in the class body their defaults.
+
+    A subclass that says `kw_only=True` is made by the names of its fields alone. A default is shared by all
+    records that have it, and so must not be one that can be changed.
+    """
+
+    __match_args__: ClassVar[tuple[str, ...]] = ()
+    _fields: ClassVar[tuple[str, ...]] = ()
+    _required: ClassVar[frozenset[str]] = frozenset()
+    _kw_only: ClassVar[bool] = False
+
+    def __init_subclass__(cls, *, kw_only: bool = False) -> None:
+        own = vars(cls).get("__annotations__", {})
+        added = [name for name, kind in own.items() if not str(kind).startswith("ClassVar")]
+        cls._fields = (*cls._fields, *(name for name in added if name not in cls._fields))
+        cls._required = frozenset(name for name in cls._fields if not hasattr(cls, name))
+        cls._kw_only = kw_only
+        cls.__match_args__ = () if kw_only else cls._fields  # type: ignore[misc]  # it is generated for dataclasses
+
+    def __init__(self, *args: Any, **values: Any) -> None:
+        if args:
+            if self._kw_only or len(args) > len(self._fields):
+                raise TypeError(f"{type(self).__name__} takes its fields by name: {', '.join(self._fields)}")
+            given = dict(zip(self._fields, args, strict=False))
+            if twice := given.keys() & values.keys():
+                raise TypeError(f"{type(self).__name__} is given {', '.join(sorted(twice))} twice")
+            values = given | values
+        if not self._required <= values.keys():
+            missing = sorted(self._required - values.keys())
+            raise TypeError(f"{type(self).__name__} lacks {', '.join(missing)}")
+        if not values.keys() <= set(self._fields):
+            unknown = sorted(values.keys() - set(self._fields))
+            raise TypeError(f"{type(self).__name__} has no {', '.join(unknown)}")
+        self.__dict__.update(values)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__}.{name} cannot be set: records do not change")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{type(self).__name__}.{name} cannot be deleted: records do not change")
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if type(self) is not type(other):
+            return NotImplemented
+        return fields(self) == fields(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *fields(self).values()))
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{name}={value!r}" for name, value in fields(self).items())
+        return f"{type(self).__qualname__}({inside})"
+
+
+def fields(record: Record) -> dict[str, Any]:
+    """The fields of a record with their values, in the order of their declaration."""
+    return {name: getattr(record, name) for name in record._fields}
+
+
+def names_of(kind: type[Record]) -> tuple[str, ...]:
+    """The names of the fields that a kind of record has."""
+    return kind._fields
+
+
+def replace(record: R, **changes: Any) -> R:
+    """A record with some of its fields changed."""
+    return type(record)(**(fields(record) | changes))
