@@ -66,7 +66,7 @@ def perform(task: str, command_line: Mapping[str, Value]) -> ExitCode:
 def _perform(
     task: str, options: CommonOptions, given: dict[str, Given], project: Project, reporter: Reporter
 ) -> ExitCode:
-    with project.indexes:
+    with project:
         module = load(task)
         snapshot = module.observe(options, project)
         plan = module.plan(snapshot, options)
@@ -113,7 +113,7 @@ def _run(plan: Plan, project: Project, reporter: Reporter, pending: Any, *, nest
             scratch=scratch,
             private=project.private,
             git=project.git,
-            indexes=project.indexes,
+            indexes=lambda: project.indexes,
             emit=_emitting(reporter, nested=nested),
             stage=stage,
             pending=pending,
@@ -133,7 +133,7 @@ def _stage(step: Stage, root: Path, reporter: Reporter, stack: ExitStack) -> Out
     from relnox.commands.project import open_project
 
     project = open_project(root)
-    stack.enter_context(project.indexes)
+    stack.enter_context(project)
     options, _ = _options(step.task, dict(step.options), project)
     module = load(step.task)
     snapshot = module.observe(options, project)

@@ -13,18 +13,19 @@ from relnox.core.config import Config, config_table
 from relnox.core.records import Record
 from relnox.core.tags import tag_formats
 from relnox.errors import Refused
-from relnox.indexes import Indexes
 from relnox.source import discovery, pyproject
 from relnox.source import git as checkouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from typing import Self
 
     from relnox.core.fragments import Fragment
     from relnox.core.levels import Standing
     from relnox.core.packages import Package
     from relnox.core.tags import TagFormat
     from relnox.core.workspace import Workspace
+    from relnox.indexes import Indexes
     from relnox.source.git import Git, GitState
 
 __all__ = ["Project", "open_project"]
@@ -99,7 +100,17 @@ class Project(Record):
     @cached_property
     def indexes(self) -> Indexes:
         """The indexes it knows; closed by who runs the task."""
+        from relnox.indexes import Indexes
+
         return Indexes(self.config, self.private / "index")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the indexes, if they were asked for."""
+        if "indexes" in vars(self):
+            self.indexes.close()
 
     def chosen(self, names: Sequence[str]) -> tuple[Package, ...]:
         """The packages of these names in release order, all of them for no name."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from packaging.utils import canonicalize_name
-
+from relnox.core.names import normalised
 from relnox.core.records import Record
 from relnox.core.schema import Each, Flag, Number, Several, Table, Text, Texts
 
@@ -132,7 +131,7 @@ class Config(Record, kw_only=True):
             "test": TestConfig(**checked.pop("test", {})),
             "verify": VerifyConfig(smoke=smoke, modules=modules),
             "tag_names": _by_package(checked.pop("tag-names", {})),
-            "follow": {name: canonicalize_name(of) for name, of in _by_package(checked.pop("follow", {})).items()},
+            "follow": {name: normalised(of) for name, of in _by_package(checked.pop("follow", {})).items()},
             "groups": {name: GroupConfig(**each) for name, each in checked.pop("groups", {}).items()},
             "places": tuple(PlaceConfig(**each) for each in checked.pop("places", ())),
             "commits": CommitsConfig(**checked.pop("commits", {})),
@@ -247,4 +246,4 @@ VERIFY_KEYS: Mapping[str, Kind] = {
 
 
 def _by_package(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {canonicalize_name(name): each for name, each in data.items()}
+    return {normalised(name): each for name, each in data.items()}

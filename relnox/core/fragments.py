@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
-from packaging.utils import canonicalize_name
-
+from relnox.core.names import normalised
 from relnox.core.schema import did_you_mean
 from relnox.core.versioning import Level
 from relnox.errors import Refused
@@ -62,7 +61,7 @@ def parse(file: str, content: bytes, known: Iterable[str]) -> Fragment:
     text = _decoded(file, content).removeprefix(_BOM)
     lines = _LINE.findall(text)
     end = _end_of_front_matter(file, lines)
-    packages = sorted({canonicalize_name(name) for name in known})
+    packages = sorted({normalised(name) for name in known})
     levels: dict[str, Level | None] = {}
     for number, line in _entries(lines, end):
         name, level = _entry(f"{file}, line {number}", line.strip(), packages)
@@ -91,11 +90,11 @@ def without(content: bytes, packages: Collection[str]) -> bytes | None:
     end = _closing(lines)
     if end is None:
         return content
-    released = {canonicalize_name(name) for name in packages}
+    released = {normalised(name) for name in packages}
     gone, left = set(), 0
     for number, line in _entries(lines, end):
         found = _ENTRY.fullmatch(line.rstrip())
-        if found and canonicalize_name(found["name"]) in released:
+        if found and normalised(found["name"]) in released:
             gone.add(number)
         else:
             left += 1
@@ -107,7 +106,7 @@ def without(content: bytes, packages: Collection[str]) -> bytes | None:
 
 def level_of(fragments: Iterable[Fragment], package: str) -> Level | None:
     """The highest level that any of the fragments has for a package; None when no release is asked for."""
-    name = canonicalize_name(package)
+    name = normalised(package)
     found = {level for fragment in fragments if (level := fragment.levels.get(name)) is not None}
     return min(found, key=_LEVELS.index, default=None)
 
@@ -118,7 +117,7 @@ def notes(fragments: Iterable[Fragment], package: str) -> str:
     A fragment that says `none` for the package tells nothing of it. The result has no line end at the end; where
     no fragment tells anything, it is empty.
     """
-    name = canonicalize_name(package)
+    name = normalised(package)
     told = [each for each in fragments if each.levels.get(name) is not None]
     return "\n".join(item(each) for each in sorted(told, key=lambda each: each.file))
 
@@ -178,7 +177,7 @@ def _entry(where: str, line: str, packages: Sequence[str]) -> tuple[str, Level |
         raise Refused(
             f"{where}: {line!r} is not a package and a level", hint=f"write it like {_example(packages)}"
         )
-    name = canonicalize_name(found["name"])
+    name = normalised(found["name"])
     if name not in packages:
         raise Refused(f"{where}: there is no package {found['name']!r}", hint=did_you_mean(name, packages))
     if found["level"] not in _MEANING:

@@ -10,9 +10,9 @@ import json
 import re
 from typing import Any, Literal, get_args
 
-from packaging.utils import is_normalized_name
 from packaging.version import Version
 
+from relnox.core.names import is_valid, normalised
 from relnox.core.records import Record
 from relnox.errors import Refused
 
@@ -170,7 +170,7 @@ def _distributions(entries: list[dict[str, Any]]) -> tuple[Distribution, ...]:
         )
         sound = {
             "name": _PLAIN_NAME.fullmatch(file.filename),
-            "package": is_normalized_name(file.package),
+            "package": is_valid(file.package) and normalised(file.package) == file.package,
             "kind": file.kind in get_args(Kind),
             "size": type(file.size) is int and file.size >= 0,
             "hashes": _DIGEST.fullmatch(file.sha256) and _DIGEST.fullmatch(file.blake2b_256),

@@ -10,7 +10,8 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
-from relnox.core import requirements, versioning
+from relnox.core import versioning
+from relnox.core.names import normalised
 from relnox.core.places import version_of
 from relnox.core.versioning import Bump
 from relnox.errors import Refused
@@ -71,7 +72,7 @@ def tracks(workspace: Workspace, config: Config) -> tuple[Track, ...]:
         members = tuple(
             package
             for package in workspace.packages
-            if any(fnmatchcase(package.name, _normalised(glob)) for glob in group.packages)
+            if any(fnmatchcase(package.name, normalised(glob)) for glob in group.packages)
         )
         if not members:
             raise Refused(
@@ -145,10 +146,6 @@ def check_agreement(packages: Iterable[Package]) -> None:
                 hint="write one version into all of them; for a file that has a version of its own: "
                 "[[tool.relnox.places]] file = … with count = 0",
             )
-
-
-def _normalised(glob: str) -> str:
-    return glob.lower().replace("_", "-").replace(".", "-")
 
 
 # --- from wishes to moves --------------------------------------------------------------------------
@@ -258,6 +255,8 @@ def _following(workspace: Workspace, moved: Sequence[Move], config: Config) -> F
 
 
 def _rewritten(need: Dependency, new: Version, config: Config) -> str | None:
+    from relnox.core import requirements
+
     policy = config.constraints if config.constraints != "never" else "out-of-range"
     if need.poetry:
         return requirements.rewrite_poetry(need.text, new, policy=policy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from relnox.core.names import normalised
 from relnox.core.records import Record
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Dependency(Record, kw_only=True):
             return ()
         inside = self.text.partition("[")[2].partition("]")[0]
         return (
-            tuple(_normalised(each) for each in inside.split(","))
+            tuple(normalised(each.strip()) for each in inside.split(","))
             if self.text.index("[") < _end(self.text)
             else ()
         )
@@ -82,7 +83,7 @@ class Dependency(Record, kw_only=True):
     @property
     def extra(self) -> str:
         """The extra that the requirement belongs to, normalised; empty for one of another table."""
-        return _normalised(str(self.key[2])) if self.table == "extra" and len(self.key) > 2 else ""  # noqa: PLR2004
+        return normalised(str(self.key[2])) if self.table == "extra" and len(self.key) > 2 else ""  # noqa: PLR2004
 
 
 class Package(Record, kw_only=True):
@@ -126,10 +127,6 @@ class Package(Record, kw_only=True):
     def needs(self, *tables: DependencyTable) -> frozenset[str]:
         """Names required in any of these tables, the package's own name (a self-referring extra) left out."""
         return frozenset(need.name for need in self.dependencies if need.table in tables) - {self.name}
-
-
-def _normalised(extra: str) -> str:
-    return extra.strip().lower().replace("_", "-").replace(".", "-")
 
 
 def _end(requirement: str) -> int:

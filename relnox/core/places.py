@@ -45,13 +45,12 @@ MESON_PATTERN = (
 )
 """The version that `project()` of a meson.build is given as a plain string (Meson's reference manual)."""
 
-_LOCK_ENTRY = re.compile(
-    r"""^\[\[package\]\]\r?\n name[ ]=[ ]"(?P<name>[^"\n]+)"\r?\n version[ ]=[ ]"(?P<version>[^"\n]+)"\r?\n
-    (?P<source>source[ ]=[ ](?P<value>[^\n]*))?""",
-    re.MULTILINE | re.VERBOSE,
+_LOCK_ENTRY = (
+    r"^\[\[package\]\]\r?\nname = \"(?P<name>[^\"\n]+)\"\r?\nversion = \"(?P<version>[^\"\n]+)\"\r?\n"
+    r"(?P<source>source = (?P<value>[^\n]*))?"
 )
-_OF_THE_TREE = re.compile(r'\{ (?:editable|virtual|directory|workspace) = "')
-"""A source of uv.lock that is a folder of the same checkout."""
+_OF_THE_TREE = ("{ editable = ", "{ virtual = ", "{ directory = ", "{ workspace = ")
+"""Sources of uv.lock that are folders of the same checkout."""
 
 
 class Span(NamedTuple):
@@ -144,8 +143,8 @@ def lock_lines(text: str) -> dict[str, Span]:
     """
     return {
         match["name"]: Span(*match.span("version"), match["version"])
-        for match in _LOCK_ENTRY.finditer(text)
-        if match["source"] is None or _OF_THE_TREE.match(match["value"])
+        for match in re.finditer(_LOCK_ENTRY, text, re.MULTILINE)
+        if match["source"] is None or match["value"].startswith(_OF_THE_TREE)
     }
 
 

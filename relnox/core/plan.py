@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import TYPE_CHECKING
 
@@ -56,6 +55,8 @@ class Plan(Record, kw_only=True):
     @property
     def digest(self) -> str:
         """SHA-256 of the plan: equal inputs give equal digests."""
+        import hashlib
+
         return hashlib.sha256(json.dumps(serialise.encode(self), sort_keys=True).encode()).hexdigest()
 
     def to_json(self) -> str:

@@ -11,13 +11,11 @@ Whether a version is in range is asked as PEP 440 asks it, prereleases included:
 from __future__ import annotations
 
 import re
-from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from relnox.core.records import Record
@@ -26,7 +24,7 @@ from relnox.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Policy", "requirement_name", "rewrite", "rewrite_poetry"]
+__all__ = ["Policy", "rewrite", "rewrite_poetry"]
 
 Policy: TypeAlias = Literal["out-of-range", "always", "exact", "never"]
 """When a requirement follows, and how.
@@ -38,15 +36,6 @@ Policy: TypeAlias = Literal["out-of-range", "always", "exact", "never"]
 
 A requirement without any version stays without one under each of them.
 """
-
-
-@cache
-def requirement_name(text: str) -> str | None:
-    """The normalised name (PEP 503) that a requirement asks for; None for what is not one by PEP 508."""
-    try:
-        return canonicalize_name(Requirement(text).name, validate=True)
-    except (ValueError, RecursionError):  # the latter from markers in a thousand parentheses
-        return None
 
 
 def rewrite(

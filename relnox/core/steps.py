@@ -7,7 +7,6 @@ matches every kind and ends in `assert_never`.
 from __future__ import annotations
 
 import difflib
-import hashlib
 from typing import TYPE_CHECKING, ClassVar
 
 from packaging.version import Version  # noqa: TC002 - an interrupted plan is read back by these types
@@ -61,6 +60,8 @@ class Edit(Record, kw_only=True):
     @property
     def digest(self) -> str | None:
         """SHA-256 of the content after it, in hex; None where there is no file then."""
+        import hashlib
+
         return None if self.after is None else hashlib.sha256(self.after).hexdigest()
 
     def diff(self) -> str:

@@ -6,9 +6,8 @@ import difflib
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from packaging.utils import canonicalize_name
-
 from relnox.core import graph
+from relnox.core.names import normalised
 from relnox.core.records import Record
 from relnox.errors import Refused
 
@@ -96,7 +95,7 @@ class Workspace(Record):
         return tuple(package for package in self.packages if package.name in chosen)
 
     def _find(self, name: str) -> Package:
-        if found := self.by_name.get(canonicalize_name(name)):
+        if found := self.by_name.get(normalised(name)):
             return found
         folder = name.rstrip("/")  # as a shell completes it
         in_folder = [package for package in self.packages if folder in (package.folder_name, package.folder)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from relnox.core.events import Outcome, RunFinished, RunStarted, Status, StepFinished, StepStarted
 from relnox.core.steps import Upload
 from relnox.errors import ExitCode, RelnoxError
-from relnox.executor import actions, publishing, signals
+from relnox.executor import actions, signals
 from relnox.source import edits
 
 if TYPE_CHECKING:
@@ -143,8 +143,12 @@ def _why_not(step: Step, results: Sequence[StepFinished], plan: Plan, interrupte
 def _deadline(results: Sequence[StepFinished], run: Run) -> str | None:
     """Until when the rest of a release can follow, if part of it is public."""
     left = any(isinstance(result.step, Upload) and result.status in _BAD for result in results)
+    if not left:
+        return None
+    from relnox.executor import publishing
+
     try:
-        return publishing.deadline(results, run) if left else None
+        return publishing.deadline(results, run)
     except RelnoxError:  # the index does not answer: the run has failed already, and says so
         return None
 

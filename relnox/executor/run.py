@@ -56,7 +56,6 @@ class Run:
         root: The project's folder; paths of steps are relative to it.
         private: Where relnox keeps what must outlive a run.
         git: The checkout, or None outside git.
-        indexes: The indexes that steps name.
         emit: Tells the reporters.
         stage: Observes, plans and runs a task of a chain in a folder.
         pending: What is written down before the first step and dropped when the local ones are through.
@@ -74,7 +73,7 @@ class Run:
         root: Path,
         private: Path,
         git: Git | None,
-        indexes: Indexes,
+        indexes: Callable[[], Indexes],
         emit: Callable[[Event], None],
         stage: Callable[[Stage, Path], Outcome],
         scratch: ScratchFolder,
@@ -83,7 +82,7 @@ class Run:
         self.root = root
         self.private = private
         self.git = git
-        self.indexes = indexes
+        self._indexes = indexes
         self.emit = emit
         self.stage = stage
         self.pending = pending
@@ -94,6 +93,11 @@ class Run:
         self.stages: list[Outcome] = []
         self.undo = ExitStack()
         self._scratch = scratch
+
+    @property
+    def indexes(self) -> Indexes:
+        """The indexes that steps name."""
+        return self._indexes()
 
     @property
     def scratch(self) -> Path:

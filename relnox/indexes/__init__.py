@@ -46,6 +46,10 @@ class Indexes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop what was started: the embedded index."""
         self._open.close()
 
     @property

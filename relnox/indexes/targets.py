@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
+from relnox.core.records import Record
 from relnox.core.schema import did_you_mean
 from relnox.errors import Refused
 
@@ -19,8 +19,7 @@ PRODUCTION = "pypi"
 TEST = "testpypi"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Target:
+class Target(Record, kw_only=True):
     """An index.
 
     Attributes:

@@ -7,7 +7,6 @@ under git's own directory, until it is through (`Pending`). It is the only recor
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shlex
@@ -213,6 +212,8 @@ def _content(path: Path) -> bytes | None:
 def digest(path: Path) -> str | None:
     """SHA-256 of a file in hex; None where there is none."""
     content = _content(path)
+    import hashlib
+
     return None if content is None else hashlib.sha256(content).hexdigest()
 
 

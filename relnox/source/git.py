@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -284,6 +283,8 @@ class Git:
                 raise
             return
         tagger = self._ask("var", "GIT_COMMITTER_IDENT")
+        import tempfile
+
         with tempfile.TemporaryDirectory() as folder:
             paths = [Path(folder) / str(number) for number in range(len(tags))]
             for path, tag in zip(paths, tags, strict=True):

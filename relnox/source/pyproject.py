@@ -5,11 +5,9 @@ from __future__ import annotations
 import tomllib
 from typing import TYPE_CHECKING, Any
 
-from packaging.utils import InvalidName, canonicalize_name
-
 from relnox.core import versioning
+from relnox.core.names import is_valid, normalised, requirement_name
 from relnox.core.packages import Dependency, Package, VersionSource
-from relnox.core.requirements import requirement_name
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
@@ -71,14 +69,12 @@ def package_of(document: Mapping[str, Any], folder: str) -> Package:
     name = project.get("name", poetry.get("name"))
     if not isinstance(name, str):
         raise Refused(f"{file} names no package", hint="add [project] name")
-    try:
-        normalised = canonicalize_name(name, validate=True)
-    except InvalidName:
-        raise Refused(f"{file}: {name!r} cannot be a package's name", hint="see PEP 508, names") from None
+    if not is_valid(name):
+        raise Refused(f"{file}: {name!r} cannot be a package's name", hint="see PEP 508, names")
     source = _version_source(document, file)
     classifiers = strings(project.get("classifiers")) or strings(poetry.get("classifiers"))
     return Package(
-        name=normalised,
+        name=normalised(name),
         folder=folder,
         version=None if source.kind == "dynamic" else versioning.parse(source.text, where=file),
         source=source,
@@ -153,12 +149,13 @@ def _poetry(listed: Mapping[str, Any], table: DependencyTable, key: tuple[str, .
             continue
         for number, entry in enumerate(stated if isinstance(stated, list) else [stated]):
             at: tuple[str | int, ...] = (*key, name, number) if isinstance(stated, list) else (*key, name)
-            normalised = canonicalize_name(name)
             match entry:
                 case str():
-                    yield Dependency(name=normalised, text=entry, table=table, key=at, poetry=True)
+                    yield Dependency(name=normalised(name), text=entry, table=table, key=at, poetry=True)
                 case {"version": str(text), **more}:
                     kind: DependencyTable = "extra" if more.get("optional") and table == "runtime" else table
-                    yield Dependency(name=normalised, text=text, table=kind, key=(*at, "version"), poetry=True)
+                    yield Dependency(
+                        name=normalised(name), text=text, table=kind, key=(*at, "version"), poetry=True
+                    )
                 case _:
-                    yield Dependency(name=normalised, text="", table=table, poetry=True)
+                    yield Dependency(name=normalised(name), text="", table=table, poetry=True)

@@ -457,7 +457,7 @@ def test_the_plan_says_what_the_request_left_open(version: str, words: str, sche
         ("1.4.2", "minor", True, "minor"),
     ],
 )
-def test_a_derived_level_shifts_down_below_1(version: str, level: Level, shift: bool, derived: Level) -> None:  # noqa: FBT001
+def test_a_derived_level_shifts_down_below_1(version: str, level: Level, shift: bool, derived: Level) -> None:
     assert derived_level(Version(version), level, shift=shift) == derived
 
 

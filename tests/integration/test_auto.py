@@ -1,0 +1,629 @@
+"""`--part auto` and the guards before a move, in real histories: what is released, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+from projects import HATCHLING, commit_all, git, remote_of, repository, single, write
+from running import Ran
+
+from relnox.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+AUTO = ("--part", "auto")
+RELEASE = ("--commit", "--tag")
+LOCKSTEP = '[tool.relnox]\npackages = ["packages/*"]\nversions = "lockstep"\n'
+INDEPENDENT = '[tool.relnox]\npackages = ["packages/*"]\nversions = "independent"\n'
+GROUP = '\n[tool.relnox.groups.both]\npackages = ["a", "b"]\nkind = "{kind}"\n'
+
+
+class Bump(Protocol):
+    """Runs a bump of a project."""
+
+    def __call__(self, root: Path, *options: str) -> Ran: ...
+
+
+@pytest.fixture
+def bump(capsys: pytest.CaptureFixture[str]) -> Bump:
+    def call(root: Path, *options: str) -> Ran:
+        capsys.readouterr()
+        code = main(["bump", "--project", str(root), "--reporter", "plain", *options])
+        return Ran(code, *capsys.readouterr())
+
+    return call
+
+
+def packages(root: Path, settings: str, needs: dict[str, str], version: str = "1.0.0") -> Path:
+    """A repository of packages in `packages/NAME`, each with requirements, and no tag."""
+    files = {"pyproject.toml": settings, "docs/index.md": "# All\n"}
+    for name, dependencies in needs.items():
+        files[f"packages/{name}/pyproject.toml"] = (
+            f'[project]\nname = "{name}"\nversion = "{version}"\ndependencies = [{dependencies}]\n\n{HATCHLING}'
+        )
+    return repository(write(root, files))
+
+
+def change(root: Path, message: str, *files: str) -> str:
+    """Commit a change of files."""
+    for name in files:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{path.read_text() if path.exists() else ''}# {message[:4]}\n")
+    return commit_all(root, message)
+
+
+def moves(bump: Bump, root: Path, *options: str) -> dict[str, tuple[str, str]]:
+    """By package the new version and the reason, from the plan of a dry run that nothing stands against."""
+    file = root.parent / "plan.json"
+    ran = bump(root, *options, "--dry-run", "--plan", str(file))
+    assert ran.code == 0, ran.text
+    (table,) = json.loads(file.read_text(encoding="utf-8"))["tables"]
+    return {name: (to, why) for name, _, to, why in table["rows"]}
+
+
+def versions(bump: Bump, root: Path, *options: str) -> dict[str, str]:
+    return {name: to for name, (to, _) in moves(bump, root, *AUTO, *options).items()}
+
+
+def state(root: Path) -> tuple[str, str, str]:
+    return git(root, "for-each-ref"), git(root, "rev-parse", "HEAD"), git(root, "status", "--porcelain")
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Path:
+    """One package, released as 1.2.3."""
+    root = repository(single(tmp_path / "demo"))
+    git(root, "tag", "v1.2.3")
+    return root
+
+
+# --- one package ---------------------------------------------------------------------------------------
+
+
+def test_a_release_from_the_commits_since_the_last_tag(demo: Path, bump: Bump) -> None:
+    change(demo, "fix: one", "src/demo/one.py")
+    change(demo, "docs: two", "README.md")
+    change(demo, "feat(api): three\n\nWith a body.", "src/demo/three.py")
+    assert moves(bump, demo, *AUTO) == {"demo": ("1.3.0", "minor: feat(api): three (and 2 more commits)")}
+    ran = bump(demo, *AUTO, *RELEASE)
+    assert ran.code == 0, ran.text
+    assert git(demo, "describe", "--tags") == "v1.3.0"
+    again = bump(demo, *AUTO, *RELEASE)
+    assert again.code == 0, again.text
+    assert "nothing asks for a release" in again.text
+    assert git(demo, "tag").splitlines() == ["v1.2.3", "v1.3.0"]
+
+
+def test_where_nothing_asks_nothing_happens(demo: Path, bump: Bump) -> None:
+    change(demo, "docs: x", "README.md")
+    before = state(demo)
+    ran = bump(demo, *AUTO, *RELEASE, "--push")
+    assert ran.code == 0, ran.text
+    assert "nothing asks for a release" in ran.text
+    assert state(demo) == before
+
+
+def test_tags_of_another_branch_do_not_count(demo: Path, bump: Bump) -> None:
+    git(demo, "switch", "--quiet", "--create", "next")
+    change(demo, "feat!: x", "src/demo/x.py")
+    git(demo, "tag", "v2.0.0")
+    git(demo, "switch", "--quiet", "main")
+    change(demo, "fix: y", "src/demo/y.py")
+    assert versions(bump, demo) == {"demo": "1.2.4"}
+
+
+def test_commits_of_a_merged_branch_count_and_the_merge_does_not(demo: Path, bump: Bump) -> None:
+    git(demo, "switch", "--quiet", "--create", "topic")
+    change(demo, "feat: x", "src/demo/x.py")
+    git(demo, "switch", "--quiet", "main")
+    change(demo, "fix: y", "src/demo/y.py")
+    git(demo, "merge", "--quiet", "--no-ff", "--message", "feat!: merged", "topic")
+    assert versions(bump, demo) == {"demo": "1.3.0"}
+
+
+def test_a_commit_that_was_on_a_branch_before_the_tag_counts_when_it_comes(demo: Path, bump: Bump) -> None:
+    # It is older than the tag, and the tag does not contain it.
+    git(demo, "switch", "--quiet", "--create", "topic", "HEAD")
+    change(demo, "feat: x", "src/demo/x.py")
+    git(demo, "switch", "--quiet", "main")
+    change(demo, "fix: y", "src/demo/y.py")
+    assert bump(demo, *AUTO, *RELEASE).code == 0
+    git(demo, "merge", "--quiet", "--no-ff", "--message", "Merge topic", "topic")
+    assert moves(bump, demo, *AUTO)["demo"] == ("1.3.0", "minor: feat: x")
+
+
+def test_a_revert_counts_by_its_type_only(demo: Path, bump: Bump) -> None:
+    change(demo, "chore: x", "src/demo/x.py")
+    git(demo, "revert", "--no-edit", "HEAD")
+    assert versions(bump, demo) == {}
+    change(demo, "revert: chore: x", "src/demo/y.py")
+    assert versions(bump, demo) == {"demo": "1.2.4"}
+
+
+def test_prereleases_of_the_same_level_go_on_and_end(demo: Path, bump: Bump) -> None:
+    change(demo, "feat: x", "src/demo/x.py")
+    ran = bump(demo, *AUTO, "--pre", "alpha", *RELEASE)
+    assert ran.code == 0, ran.text
+    change(demo, "fix: y", "src/demo/y.py")
+    assert versions(bump, demo, "--pre", "alpha") == {"demo": "1.3.0a1"}
+    assert versions(bump, demo, "--pre", "rc") == {"demo": "1.3.0rc0"}
+    assert versions(bump, demo) == {"demo": "1.3.0"}
+    change(demo, "feat!: z", "src/demo/z.py")
+    assert versions(bump, demo, "--pre", "alpha") == {"demo": "2.0.0a0"}
+
+
+@pytest.mark.parametrize("message", ["fix: a\x1eb", "fix: a\x1fb\n\nc\x1f\x1e", "fix: \xe4\U0001f40d"])
+def test_whatever_a_message_holds_the_history_is_read(demo: Path, bump: Bump, message: str) -> None:
+    change(demo, message, "src/demo/x.py")
+    assert versions(bump, demo) == {"demo": "1.2.4"}
+
+
+def test_a_message_in_another_encoding_is_read(demo: Path, bump: Bump) -> None:
+    git(demo, "config", "i18n.commitEncoding", "ISO-8859-1")
+    (demo / "message").write_bytes(b"feat: \xfcml\xe4ut\n")
+    (demo / "src/demo/x.py").touch()
+    git(demo, "add", "src")
+    git(demo, "commit", "--quiet", "--file", "message")
+    assert moves(bump, demo, *AUTO) == {"demo": ("1.3.0", "minor: feat: \xfcml\xe4ut")}
+
+
+@pytest.mark.parametrize("name", ["src/demo/a b.py", "src/demo/\xfc.py", 'src/demo/"q".py', "src/demo/a\nb.py"])
+def test_whatever_a_file_is_called_it_is_its_packages(tmp_path: Path, bump: Bump, name: str) -> None:
+    root = packages(tmp_path / "many", INDEPENDENT, {"a": "", "b": ""})
+    git(root, "tag", "a-v1.0.0")
+    git(root, "tag", "b-v1.0.0")
+    change(root, "fix: x", f"packages/b/{name}")
+    assert versions(bump, root) == {"b": "1.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("log.showSignature", "true"), ("diff.renames", "copies"), ("core.quotePath", "true")]
+)
+def test_what_git_is_set_to_show_changes_nothing(tmp_path: Path, bump: Bump, key: str, value: str) -> None:
+    root = packages(tmp_path / "many", INDEPENDENT, {"a": "", "b": ""})
+    change(root, "chore: begin", "packages/a/long.py")
+    git(root, "tag", "a-v1.0.0")
+    git(root, "tag", "b-v1.0.0")
+    git(root, "config", key, value)
+    git(root, "mv", "packages/a/long.py", "packages/b/long.py")
+    commit_all(root, "fix: moved from one to the other")
+    assert versions(bump, root) == {"a": "1.0.1", "b": "1.0.1"}
+
+
+# --- versions that are raised by hand, and those that were never released ------------------------------
+
+
+def test_a_version_raised_by_hand_is_tagged_as_it_is(demo: Path, bump: Bump) -> None:
+    text = (demo / "pyproject.toml").read_text()
+    write(demo, {"pyproject.toml": text.replace("1.2.3", "1.5.0")})
+    head = commit_all(demo, "chore: begin 1.5")
+    ran = bump(demo, *AUTO, *RELEASE)
+    assert ran.code == 0, ran.text
+    assert git(demo, "rev-parse", "v1.5.0^{}", "HEAD").splitlines() == [head, head]
+    assert "nothing asks for a release" in bump(demo, *AUTO, *RELEASE).text
+
+
+def test_a_first_release_is_that_of_the_version_that_stands_there(tmp_path: Path, bump: Bump) -> None:
+    root = repository(single(tmp_path / "demo", version="0.1.0"))
+    assert moves(bump, root, *AUTO) == {"demo": ("0.1.0", "was never released")}
+    ran = bump(root, *AUTO, *RELEASE)
+    assert ran.code == 0, ran.text
+    assert git(root, "tag") == "v0.1.0"
+
+
+@pytest.mark.parametrize("tagged", [False, True])
+def test_who_asks_for_a_prerelease_gets_no_final_release(tmp_path: Path, bump: Bump, *, tagged: bool) -> None:
+    # Neither for a version that was never released, nor for one that was raised by hand.
+    root = repository(single(tmp_path / "demo"))
+    if tagged:
+        git(root, "tag", "v1.0.0")
+    ran = bump(root, *AUTO, "--pre", "rc", *RELEASE)
+    assert "v1.2.3" not in git(root, "tag").splitlines(), ran.text
+
+
+def test_a_version_from_tags_moves_by_commits(tmp_path: Path, bump: Bump) -> None:
+    root = write(
+        tmp_path / "scm",
+        {
+            "pyproject.toml": """\
+                [build-system]
+                requires = ["setuptools", "setuptools-scm"]
+                build-backend = "setuptools.build_meta"
+
+                [project]
+                name = "scm"
+                dynamic = ["version"]
+
+                [tool.setuptools_scm]
+                """
+        },
+    )
+    repository(root)
+    assert "nothing asks for a release" in bump(root, *AUTO, "--tag").text
+    git(root, "tag", "v1.0.0")
+    change(root, "feat: x", "scm.py")
+    ran = bump(root, *AUTO, "--tag")
+    assert ran.code == 0, ran.text
+    assert git(root, "describe", "--tags") == "v1.1.0"
+
+
+# --- several packages ----------------------------------------------------------------------------------
+
+
+def test_in_lockstep_the_highest_level_of_any_package_counts_for_all(tmp_path: Path, bump: Bump) -> None:
+    root = packages(tmp_path / "many", LOCKSTEP, {"a": "", "b": '"a==1.0.0"', "c": ""})
+    git(root, "tag", "v1.0.0")
+    change(root, "fix: x", "packages/a/x.py")
+    change(root, "feat: y", "packages/b/y.py")
+    found = moves(bump, root, *AUTO)
+    assert found["b"] == ("1.1.0", "minor: feat: y")
+    assert {to for to, _ in found.values()} == {"1.1.0"}
+    ran = bump(root, *AUTO, *RELEASE)
+    assert ran.code == 0, ran.text
+    assert git(root, "tag").splitlines() == ["v1.0.0", "v1.1.0"]
+    assert '"a==1.1.0"' in (root / "packages/b/pyproject.toml").read_text()
+
+
+def test_files_of_no_package_ask_for_nothing(tmp_path: Path, bump: Bump) -> None:
+    root = packages(tmp_path / "many", LOCKSTEP, {"a": "", "b": ""})
+    git(root, "tag", "v1.0.0")
+    change(root, "feat!: x", "docs/index.md", "packages/README.md")
+    assert versions(bump, root) == {}
+
+
+def released(root: Path, *names: str) -> Path:
+    for name in names:
+        git(root, "tag", f"{name}-v1.0.0")
+    return root
+
+
+def test_each_package_moves_by_its_own_commits_and_dependants_follow(tmp_path: Path, bump: Bump) -> None:
+    needs = {"a": "", "b": '"a<1.1"', "c": '"b==1.0.0"', "d": '"a>=1"'}
+    root = released(packages(tmp_path / "many", INDEPENDENT, needs), *needs)
+    change(root, "feat: both", "packages/a/x.py", "packages/d/x.py")
+    assert moves(bump, root, *AUTO) == {
+        "a": ("1.1.0", "minor: feat: both"),
+        "b": ("1.0.1", "its requirement on a moves"),
+        "c": ("1.0.1", "its requirement on b moves"),
+        "d": ("1.1.0", "minor: feat: both"),
+    }
+    assert versions(bump, root, "--package", "d") == {"d": "1.1.0"}
+    ran = bump(root, *AUTO, *RELEASE)
+    assert ran.code == 0, ran.text
+    assert "nothing asks for a release" in bump(root, *AUTO, *RELEASE).text
+
+
+def test_each_package_has_its_own_last_tag(tmp_path: Path, bump: Bump) -> None:
+    root = packages(tmp_path / "many", INDEPENDENT, {"a": "", "b": "", "c": ""})
+    released(root, "a")
+    change(root, "feat: x", "packages/a/x.py", "packages/b/x.py")
+    released(root, "b")
+    change(root, "fix: y", "packages/a/y.py", "packages/b/y.py")
+    assert moves(bump, root, *AUTO) == {
+        "a": ("1.1.0", "minor: feat: x (and 1 more commits)"),
+        "b": ("1.0.1", "patch: fix: y"),
+        "c": ("1.0.0", "was never released"),
+    }
+
+
+def test_a_package_at_the_root_has_what_is_in_no_other_package(tmp_path: Path, bump: Bump) -> None:
+    settings = '[tool.relnox]\npackages = [".", "packages/*"]\nversions = "independent"\n'
+    root = packages(
+        tmp_path / "many",
+        f'[project]\nname = "root"\nversion = "1.0.0"\n\n{HATCHLING}{settings}',
+        {"a": "", "ab": ""},
+    )
+    released(root, "a", "ab", "root")
+    change(root, "fix: x", "packages/a/x.py")
+    assert versions(bump, root) == {"a": "1.0.1"}
+    change(root, "feat: y", "src/y.py", "packages/README.md")
+    assert versions(bump, root) == {"a": "1.0.1", "root": "1.1.0"}
+
+
+def test_a_fixed_group_moves_by_its_highest_level_and_a_linked_one_only_where_it_changed(
+    tmp_path: Path, bump: Bump
+) -> None:
+    for kind, expected in {
+        "fixed": {"a": "1.1.0", "b": "1.1.0"},
+        "linked": {"b": "1.1.0"},
+    }.items():
+        root = packages(tmp_path / kind, INDEPENDENT + GROUP.format(kind=kind), {"a": "", "b": "", "c": ""})
+        released(root, "a", "b", "c")
+        change(root, "feat: y", "packages/b/y.py")
+        assert versions(bump, root) == expected
+        change(root, "fix: x", "packages/a/x.py")
+        assert versions(bump, root) == {"a": "1.1.0", "b": "1.1.0"}
+        ran = bump(root, *AUTO, *RELEASE)
+        assert ran.code == 0, ran.text
+        assert "nothing asks for a release" in bump(root, *AUTO, *RELEASE).text
+
+
+def test_a_package_that_is_new_in_a_fixed_group_can_be_released(tmp_path: Path, bump: Bump) -> None:
+    # It was given the group's version; the others have released that already.
+    root = packages(tmp_path / "many", INDEPENDENT + GROUP.format(kind="fixed"), {"a": "", "b": ""})
+    released(root, "a")
+    change(root, "chore: begin b", "packages/b/x.py")
+    ran = bump(root, *AUTO, *RELEASE)
+    assert ran.code == 0, ran.text
+    assert any(tag.startswith("b-v") for tag in git(root, "tag").splitlines())
+
+
+# --- change fragments ----------------------------------------------------------------------------------
+
+FRAGMENTS = 'fragments = ".changes"\n'
+
+
+def told(root: Path, name: str, levels: str, text: str = "Told.") -> str:
+    """Write a change fragment; levels as in `a: minor, b: patch`."""
+    lines = "\n".join(each.strip() for each in levels.split(","))
+    file = f".changes/{name}.md"
+    path = root / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"---\n{lines}\n---\n{text}\n")
+    return file
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """Two packages that are released as 1.0.0 and keep change fragments."""
+    root = packages(tmp_path / "many", INDEPENDENT + FRAGMENTS, {"a": "", "b": ""})
+    return released(root, "a", "b")
+
+
+def fragments(root: Path) -> list[str]:
+    return git(root, "ls-files", ".changes").splitlines()
+
+
+def test_fragments_decide_and_are_used_up_in_the_release_commit(kept: Path, bump: Bump) -> None:
+    change(kept, "feat!: commits do not count", "packages/a/x.py", ".changes/README.md")
+    for name, levels in {"one": "a: patch", "two": "a: minor, b: none", "three": "b: patch"}.items():
+        told(kept, name, levels)
+    commit_all(kept, "Tell")
+    assert moves(bump, kept, *AUTO) == {
+        "a": ("1.1.0", "minor: 2 change fragments"),
+        "b": ("1.0.1", "patch: 1 change fragments"),
+    }
+    ran = bump(kept, *AUTO, *RELEASE)
+    assert ran.code == 0, ran.text
+    assert fragments(kept) == [".changes/README.md"]
+    assert git(kept, "status", "--porcelain") == ""
+    assert git(kept, "show", "--format=", "--name-status", "--no-renames").splitlines() == [
+        "D\t.changes/one.md",
+        "D\t.changes/three.md",
+        "D\t.changes/two.md",
+        "M\tpackages/a/pyproject.toml",
+        "M\tpackages/b/pyproject.toml",
+    ]
+    assert "nothing asks for a release" in bump(kept, *AUTO, *RELEASE).text
+
+
+def test_a_fragment_of_two_packages_stays_for_the_one_that_is_not_released_yet(kept: Path, bump: Bump) -> None:
+    file = told(kept, "both", "a: minor, b: patch")
+    commit_all(kept, "Tell")
+    ran = bump(kept, *AUTO, "--package", "a", *RELEASE)
+    assert ran.code == 0, ran.text
+    assert (kept / file).read_text() == "---\nb: patch\n---\nTold.\n"
+    assert versions(bump, kept) == {"b": "1.0.1"}
+    assert bump(kept, *AUTO, *RELEASE).code == 0
+    assert fragments(kept) == []
+
+
+def test_a_prerelease_leaves_fragments_for_the_release(kept: Path, bump: Bump) -> None:
+    told(kept, "one", "a: minor")
+    commit_all(kept, "Tell")
+    for expected in ("1.1.0a0", "1.1.0a1"):
+        ran = bump(kept, *AUTO, "--pre", "alpha", *RELEASE)
+        assert ran.code == 0, ran.text
+        assert git(kept, "describe", "--tags") == f"a-v{expected}"
+        assert fragments(kept) == [".changes/one.md"]
+    assert bump(kept, *AUTO, *RELEASE).code == 0
+    assert git(kept, "describe", "--tags") == "a-v1.1.0"
+    assert fragments(kept) == []
+
+
+def test_without_fragments_there_is_nothing_to_release_whatever_the_commits_say(kept: Path, bump: Bump) -> None:
+    change(kept, "feat!: x", "packages/a/x.py")
+    assert "nothing asks for a release" in bump(kept, *AUTO, *RELEASE).text
+
+
+def test_a_fragment_that_cannot_be_read_is_refused_with_its_line(kept: Path, bump: Bump) -> None:
+    told(kept, "one", "a: minor, c: patch")
+    ran = bump(kept, *AUTO)
+    assert ran.code == 1
+    assert ".changes/one.md, line 3: there is no package 'c'" in ran.err
+
+
+# --- what auto cannot work with ------------------------------------------------------------------------
+
+
+def test_a_shallow_clone_is_refused_and_told_how_to_be_whole(demo: Path, tmp_path: Path, bump: Bump) -> None:
+    change(demo, "feat: x", "src/demo/x.py")
+    git(tmp_path, "clone", "--quiet", "--depth", "1", demo.as_uri(), "shallow")
+    ran = bump(tmp_path / "shallow", *AUTO, *RELEASE)
+    assert ran.code == 1
+    assert "this clone is shallow" in ran.err
+    assert "git fetch --unshallow --tags" in ran.err
+    git(tmp_path / "shallow", "fetch", "--quiet", "--unshallow", "--tags")
+    assert versions(bump, tmp_path / "shallow") == {"demo": "1.3.0"}
+
+
+@pytest.mark.parametrize("option", ["--to=2.0.0", "--exact"])
+def test_auto_decides_alone(demo: Path, bump: Bump, option: str) -> None:
+    ran = bump(demo, *AUTO, option)
+    assert ran.code == 1
+    assert "--part auto decides alone" in ran.err
+
+
+def test_outside_git_auto_has_nothing_to_read(tmp_path: Path, bump: Bump) -> None:
+    ran = bump(single(tmp_path / "demo"), *AUTO)
+    assert ran.code == 1
+    assert "this is no git checkout" in ran.err
+
+
+def test_before_the_first_commit_a_package_was_never_released(tmp_path: Path, bump: Bump) -> None:
+    root = single(tmp_path / "demo")
+    git(root, "init", "--quiet")
+    assert versions(bump, root) == {"demo": "1.2.3"}
+    ran = bump(root, *AUTO, *RELEASE)
+    assert ran.code == 1
+    assert "this is no git checkout with a commit" in ran.err
+
+
+def test_a_project_in_a_subfolder_counts_its_own_files_only(tmp_path: Path, bump: Bump) -> None:
+    top = write(tmp_path / "mono", {"other/x.txt": ""})
+    single(top / "py th\xf6n")
+    repository(top)
+    git(top, "tag", "v1.2.3")
+    project = top / "py th\xf6n"
+    change(top, "feat: elsewhere", "other/x.txt", "src/demo/no.py")
+    assert versions(bump, project) == {}
+    change(top, "fix: here", "py th\xf6n/src/demo/x.py")
+    write(top, {"other/x.txt": "not committed"})
+    assert versions(bump, project) == {"demo": "1.2.4"}
+    ran = bump(project, *AUTO, *RELEASE)
+    assert ran.code == 0, ran.text
+    assert git(top, "describe", "--tags") == "v1.2.4"
+
+
+# --- guards --------------------------------------------------------------------------------------------
+
+
+def refused(bump: Bump, root: Path, *options: str, code: int = 1) -> str:
+    before = state(root)
+    ran = bump(root, *options)
+    assert ran.code == code, ran.text
+    assert state(root) == before
+    return ran.err
+
+
+MINOR = ("--part", "minor", *RELEASE)
+
+
+def other_clone(root: Path, folder: Path) -> Path:
+    """A clone of the remote, in which somebody else works."""
+    git(root, "push", "--quiet", "--tags", "origin", "main")
+    git(folder, "clone", "--quiet", str(remote_of(root)), "other")
+    return folder / "other"
+
+
+def test_commits_that_were_fetched_and_are_not_here_are_told(demo: Path, tmp_path: Path, bump: Bump) -> None:
+    other = other_clone(demo, tmp_path)
+    change(other, "fix: theirs", "theirs.txt")
+    git(other, "push", "--quiet")
+    assert bump(demo, *MINOR, "--dry-run").code == 0  # nobody has asked the remote yet
+    git(demo, "fetch", "--quiet")
+    said = refused(bump, demo, *MINOR)
+    assert "origin/main has a commit that" in said
+    assert "git pull --rebase" in said
+    ran = bump(demo, *MINOR, "--force")
+    assert ran.code == 0, ran.text
+    assert "--force ignores: origin/main has a commit" in ran.text
+
+
+def test_a_push_asks_the_remote_itself(demo: Path, tmp_path: Path, bump: Bump) -> None:
+    other = other_clone(demo, tmp_path)
+    change(other, "fix: theirs", "theirs.txt")
+    git(other, "push", "--quiet")
+    for force in ((), ("--force",)):
+        said = refused(bump, demo, *MINOR, "--push", *force)
+        assert "origin has commits on main that are not here" in said
+        assert "git pull --rebase origin main" in said
+    git(demo, "pull", "--quiet", "--rebase", "origin", "main")
+    assert bump(demo, *MINOR, "--push").code == 0
+    assert git(remote_of(demo), "describe", "--tags", "main") == "v1.3.0"
+
+
+def test_a_tag_that_is_taken_is_told_with_each_place(demo: Path, bump: Bump) -> None:
+    git(demo, "tag", "v1.3.0")
+    git(demo, "push", "--quiet", "origin", "v1.3.0")
+    said = refused(bump, demo, *MINOR, "--push", "--force", code=4)
+    assert "the tag v1.3.0 is there already, here and on origin" in said
+    git(demo, "tag", "--delete", "v1.3.0")
+    assert "already, on origin" in refused(bump, demo, *MINOR, "--push", code=4)
+
+
+def test_a_version_below_the_last_tag_is_refused(demo: Path, bump: Bump) -> None:
+    change(demo, "chore: x", "x.txt")
+    git(demo, "tag", "v2.0.0")
+    said = refused(bump, demo, *MINOR)
+    assert "demo 1.3.0 would not be greater than what v2.0.0 released" in said
+    assert "--to VERSION" in said
+    ran = bump(demo, *MINOR, "--force")
+    assert ran.code == 0, ran.text
+    assert "--force ignores: demo 1.3.0 would not be greater than what v2.0.0 released" in ran.text
+
+
+def test_a_maintenance_branch_is_released_below_a_newer_tag_elsewhere(demo: Path, bump: Bump) -> None:
+    change(demo, "feat!: x", "x.txt")
+    git(demo, "tag", "v2.0.0")
+    git(demo, "switch", "--quiet", "--create", "1.x", "v1.2.3")
+    change(demo, "fix: y", "y.txt")
+    ran = bump(demo, *AUTO, *RELEASE, "--push")
+    assert ran.code == 0, ran.text
+    assert git(remote_of(demo), "describe", "--tags", "1.x") == "v1.2.4"
+
+
+def test_dirty_files_of_packages_that_stay_are_no_obstacle(tmp_path: Path, bump: Bump) -> None:
+    needs = {"a": "", "b": '"a==1.0.0"', "c": ""}
+    root = released(packages(tmp_path / "many", INDEPENDENT, needs), *needs)
+    change(root, "chore: begin", *(f"packages/{name}/x.py" for name in needs))
+    for name in ("packages/c/x.py", "docs/index.md"):
+        (root / name).write_text("mine")
+    ran = bump(root, "--package", "a", *MINOR)
+    assert ran.code == 0, ran.text
+    assert git(root, "status", "--porcelain").split() == ["M", "docs/index.md", "M", "packages/c/x.py"]
+    (root / "packages/b/x.py").write_text("mine")  # it moves along
+    said = refused(bump, root, "--package", "a", *MINOR)
+    assert "the tree has uncommitted changes: packages/b/x.py" in said
+
+
+def test_everything_that_stands_against_it_is_told_at_once_and_force_names_what_it_ignores(
+    demo: Path, tmp_path: Path, bump: Bump
+) -> None:
+    write(
+        demo, {"pyproject.toml": (demo / "pyproject.toml").read_text() + '\n[tool.relnox]\nbranch = "release"\n'}
+    )
+    commit_all(demo, "chore: set the branch")
+    git(demo, "tag", "v2.0.0")
+    other = other_clone(demo, tmp_path)
+    change(other, "fix: theirs", "theirs.txt")
+    git(other, "push", "--quiet")
+    git(demo, "fetch", "--quiet")
+    (demo / "README.md").write_text("mine\n")
+    soft = (
+        "the tree has uncommitted changes: README.md",
+        "releases are made from release, and this is main",
+        "demo 1.3.0 would not be greater than what v2.0.0 released",
+        "origin/main has a commit that",
+    )
+    said = refused(bump, demo, *MINOR)
+    assert "4 things stand against bump" in said
+    assert all(words in said for words in soft)
+    ran = bump(demo, *MINOR, "--force")
+    assert ran.code == 0, ran.text
+    assert all(f"--force ignores: {words}" in ran.text for words in soft)
+    assert git(demo, "status", "--porcelain") == "M README.md"
+
+
+def test_a_tag_alone_holds_all_that_its_release_changed(tmp_path: Path, bump: Bump) -> None:
+    # A version from tags needs no commit; a changelog that is edited for it does, or the tag lacks the edit.
+    root = write(
+        tmp_path / "scm",
+        {
+            "pyproject.toml": '[project]\nname = "scm"\ndynamic = ["version"]\n\n[tool.setuptools_scm]\n',
+            "CHANGELOG.md": "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- Something.\n",
+        },
+    )
+    repository(root)
+    git(root, "tag", "v1.0.0")
+    ran = bump(root, "--part", "minor", "--tag")
+    if ran.code == 0:
+        assert "1.1.0" in git(root, "show", "v1.1.0:CHANGELOG.md")
+        assert git(root, "status", "--porcelain") == ""
+    else:
+        assert "--commit" in ran.err
+        assert git(root, "tag") == "v1.0.0"

@@ -1,0 +1,418 @@
+"""What a release tells: Keep a Changelog by relnox itself, towncrier and git-cliff by themselves."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import pytest
+from projects import HATCHLING, commit_all, git, repository, write
+from running import Ran
+
+from relnox.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RELEASE = ("--commit", "--tag")
+MINOR = ("--part", "minor", *RELEASE)
+
+
+class Bump(Protocol):
+    """Runs a bump of a project."""
+
+    def __call__(self, root: Path, *options: str) -> Ran: ...
+
+
+@pytest.fixture
+def bump(capsys: pytest.CaptureFixture[str]) -> Bump:
+    def call(root: Path, *options: str) -> Ran:
+        capsys.readouterr()
+        code = main(["bump", "--project", str(root), "--reporter", "plain", *options])
+        return Ran(code, *capsys.readouterr())
+
+    return call
+
+
+class State(NamedTuple):
+    """All that a bump that failed or was refused must leave as it was."""
+
+    refs: str
+    status: str
+    kept: list[str]
+
+
+def state(root: Path) -> State:
+    kept = [path.name for path in (root / ".git/relnox").glob("*.json")]
+    return State(git(root, "for-each-ref"), git(root, "status", "--porcelain"), kept)
+
+
+def project(name: str, version: str, more: str = "") -> str:
+    return f'[project]\nname = "{name}"\nversion = "{version}"\n\n{HATCHLING}\n{more}'
+
+
+def single(root: Path, more: str = "", **files: str) -> Path:
+    """One package at 1.0.0, tagged."""
+    repository(write(root, {"pyproject.toml": project("demo", "1.0.0", more), "src/demo.py": "", **files}))
+    git(root, "tag", "v1.0.0")
+    return root
+
+
+def two(root: Path, versions: str, files: dict[str, str], settings: str = "") -> Path:
+    """Two packages at 1.0.0, in lockstep or independent."""
+    head = f'[tool.relnox]\npackages = ["packages/*"]\nversions = "{versions}"\n{settings}\n'
+    packages = {f"packages/{name}/pyproject.toml": project(name, "1.0.0") for name in ("a", "b")}
+    return repository(write(root, {"pyproject.toml": head, **packages, **files}))
+
+
+def in_commit(root: Path) -> list[str]:
+    """Files that the last commit changed."""
+    return sorted(git(root, "show", "--format=", "--name-only", "--no-renames").splitlines())
+
+
+def dated(text: str, *days: str) -> set[str]:
+    """A text for each of the days that it may have been written on."""
+    return {text.replace("TODAY", day) for day in days}
+
+
+def today() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d}"
+
+
+# --- Keep a Changelog ----------------------------------------------------------------------------------
+
+CHANGELOG = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- One.\n\n## [1.0.0] - 2026-01-01\n\n- Begun.\n"
+RELEASED = CHANGELOG.replace("## [Unreleased]\n", "## [Unreleased]\n\n## [1.1.0] - TODAY\n")
+
+
+def test_the_changelog_is_released_in_the_same_commit(tmp_path: Path, bump: Bump) -> None:
+    root = single(tmp_path / "demo", **{"CHANGELOG.md": CHANGELOG})
+    begun = today()
+    ran = bump(root, *MINOR)
+    assert ran.code == 0, ran.text
+    assert (root / "CHANGELOG.md").read_text() in dated(RELEASED, begun, today())
+    assert in_commit(root) == ["CHANGELOG.md", "pyproject.toml"]
+    assert git(root, "status", "--porcelain") == ""
+    assert bump(root, "--undo").code == 0
+    assert (root / "CHANGELOG.md").read_text() == CHANGELOG
+
+
+def test_a_prerelease_leaves_the_changelog_and_the_release_tells_it(tmp_path: Path, bump: Bump) -> None:
+    root = single(tmp_path / "demo", **{"CHANGELOG.md": CHANGELOG})
+    for options in (("--part", "minor", "--pre", "rc"), ("--part", "pre")):
+        assert bump(root, *options, *RELEASE).code == 0
+        assert in_commit(root) == ["pyproject.toml"]
+    begun = today()
+    assert bump(root, "--part", "release", *RELEASE).code == 0
+    assert (root / "CHANGELOG.md").read_text() in dated(RELEASED, begun, today())
+
+
+def test_each_package_has_its_own_changelog(tmp_path: Path, bump: Bump) -> None:
+    files = {f"packages/{name}/CHANGELOG.md": CHANGELOG for name in ("a", "b")}
+    root = two(tmp_path / "many", "independent", files | {"CHANGELOG.md": CHANGELOG})
+    begun = today()
+    assert bump(root, "--package", "a", *MINOR).code == 0
+    assert in_commit(root) == ["packages/a/CHANGELOG.md", "packages/a/pyproject.toml"]
+    assert (root / "packages/a/CHANGELOG.md").read_text() in dated(RELEASED, begun, today())
+
+
+def test_in_lockstep_one_changelog_tells_of_all_packages_once(tmp_path: Path, bump: Bump) -> None:
+    files = {
+        "CHANGELOG.md": CHANGELOG,
+        ".changes/1.md": "---\na: minor\nb: patch\n---\nOf both.\n",
+        ".changes/2.md": "---\nb: patch\n---\nOf b.\n",
+    }
+    root = two(tmp_path / "many", "lockstep", files, 'fragments = ".changes"')
+    git(root, "tag", "v1.0.0")
+    begun = today()
+    ran = bump(root, "--part", "auto", *RELEASE)
+    assert ran.code == 0, ran.text
+    expected = RELEASED.replace("- One.\n", "- One.\n\n- Of both.\n- Of b.\n")
+    assert (root / "CHANGELOG.md").read_text().replace("- One.\n- Of", "- One.\n\n- Of") in dated(
+        expected, begun, today()
+    )
+    assert not list((root / ".changes").glob("*.md"))
+
+
+def test_the_name_of_the_changelog_is_a_setting_and_none_is_none(tmp_path: Path, bump: Bump) -> None:
+    text = CHANGELOG.replace("[", "").replace("]", "")
+    settings = '[tool.relnox]\nchangelog-file = "docs/changes.md"\n'
+    root = single(tmp_path / "demo", settings, **{"docs/changes.md": text, "CHANGELOG.md": CHANGELOG})
+    assert bump(root, *MINOR).code == 0
+    assert in_commit(root) == ["docs/changes.md", "pyproject.toml"]
+    root = single(tmp_path / "none", '[tool.relnox]\nchangelog = "none"\n', **{"CHANGELOG.md": CHANGELOG})
+    assert bump(root, *MINOR).code == 0
+    assert in_commit(root) == ["pyproject.toml"]
+
+
+def test_a_version_that_the_changelog_tells_of_already_is_refused_with_the_file(
+    tmp_path: Path, bump: Bump
+) -> None:
+    root = single(tmp_path / "demo", **{"CHANGELOG.md": CHANGELOG.replace("1.0.0", "1.1.0")})
+    before = state(root)
+    ran = bump(root, *MINOR)
+    assert ran.code == 1
+    assert "CHANGELOG.md: " in ran.err
+    assert state(root) == before
+
+
+def test_what_fragments_tell_is_not_lost_where_no_changelog_takes_it(tmp_path: Path, bump: Bump) -> None:
+    # The changelog has no heading for it: it is refused, or told, or the fragment stays.
+    files = {"CHANGELOG.md": "# Changelog\n\n## 1.0.0\n", ".changes/1.md": "---\ndemo: minor\n---\nA wonder.\n"}
+    root = single(tmp_path / "demo", '[tool.relnox]\nfragments = ".changes"\n', **files)
+    ran = bump(root, "--part", "auto", *RELEASE)
+    left = [path.read_text() for path in (root / "CHANGELOG.md", root / ".changes/1.md") if path.exists()]
+    assert any("A wonder." in text for text in left) or "CHANGELOG.md" in ran.text
+
+
+# --- tools of others, played by scripts ----------------------------------------------------------------
+
+TOWNCRIER = '[tool.towncrier]\ndirectory = "changes"\nfilename = "NEWS.md"\npackage = "demo"\n'
+
+
+def tool(folder: Path, name: str, script: str) -> Path:
+    """A program of a name, to be found in a folder."""
+    write(folder, {name: f"#!{sys.executable}\nimport pathlib, sys\n{script}\n"})
+    (folder / name).chmod(0o755)
+    return folder
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder at the front of PATH."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", os.pathsep.join([str(folder), os.environ["PATH"]]))
+    return folder
+
+
+NEWS = "pathlib.Path('NEWS.md').write_text(' '.join(sys.argv[1:]) + chr(10))\n"
+
+
+def test_what_a_tool_writes_is_part_of_the_plan_and_of_the_commit(tmp_path: Path, bump: Bump, path: Path) -> None:
+    tool(path, "towncrier", f"{NEWS}pathlib.Path('changes/1.feature').unlink()")
+    root = single(tmp_path / "demo", TOWNCRIER, **{"changes/1.feature": "One.\n", "NEWS.md": "News\n"})
+    before = state(root)
+    ran = bump(root, *MINOR, "--dry-run")
+    assert ran.code == 0, ran.text
+    assert "+build --yes --version=1.1.0" in ran.out
+    assert state(root) == before
+    begun = today()
+    assert bump(root, *MINOR).code == 0
+    assert in_commit(root) == ["NEWS.md", "changes/1.feature", "pyproject.toml"]
+    assert (root / "NEWS.md").read_text() in dated("build --yes --version=1.1.0 --date=TODAY\n", begun, today())
+    assert git(root, "status", "--porcelain") == ""
+    assert bump(root, "--undo").code == 0
+    assert (root / "NEWS.md").read_text() == "News\n"
+    assert (root / "changes/1.feature").read_text() == "One.\n"
+
+
+@pytest.mark.parametrize("file", ["NEWS.md", "new/NEWS.md"])
+def test_the_first_changelog_that_a_tool_writes_is_committed(
+    tmp_path: Path, bump: Bump, path: Path, file: str
+) -> None:
+    script = f"file = pathlib.Path({file!r}); file.parent.mkdir(exist_ok=True); file.write_text('News' + chr(10))"
+    tool(path, "towncrier", script)
+    root = single(tmp_path / "demo", TOWNCRIER)
+    before = state(root)
+    ran = bump(root, *MINOR)
+    assert ran.code == 0, ran.text
+    assert in_commit(root) == [file, "pyproject.toml"]
+    assert git(root, "status", "--porcelain") == ""
+    assert bump(root, "--undo").code == 0
+    assert state(root) == before
+    assert not (root / file).exists()
+
+
+def test_a_prerelease_does_not_even_start_the_tool(tmp_path: Path, bump: Bump, path: Path) -> None:
+    tool(path, "towncrier", "sys.exit('started')")
+    root = single(tmp_path / "demo", TOWNCRIER)
+    ran = bump(root, "--part", "minor", "--pre", "alpha", *RELEASE)
+    assert ran.code == 0, ran.text
+    assert in_commit(root) == ["pyproject.toml"]
+
+
+@pytest.mark.parametrize("name", ["towncrier", "git-cliff"])
+def test_a_tool_that_fails_is_told_with_what_it_said_and_nothing_moves(
+    tmp_path: Path, bump: Bump, path: Path, name: str
+) -> None:
+    tool(path, name, "pathlib.Path('NEWS.md').write_text('half'); sys.exit('no such template')")
+    root = single(tmp_path / "demo", TOWNCRIER if name == "towncrier" else "[tool.git-cliff.changelog]\n")
+    before = state(root)
+    ran = bump(root, *MINOR)
+    assert ran.code == 2, ran.text
+    assert name in ran.err
+    assert "no such template" in ran.err
+    assert state(root) == before
+
+
+@pytest.mark.parametrize("name", ["towncrier", "git-cliff"])
+def test_a_tool_that_is_missing_is_told_and_nothing_moves(
+    tmp_path: Path, bump: Bump, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "bare"
+    programs.mkdir()
+    (programs / "git").symlink_to(git_program())
+    monkeypatch.setenv("PATH", str(programs))
+    monkeypatch.setattr(sys, "executable", str(programs / "python"))
+    root = single(tmp_path / "demo", TOWNCRIER if name == "towncrier" else "[tool.git-cliff.changelog]\n")
+    before = state(root)
+    ran = bump(root, *MINOR)
+    assert ran.code == 2, ran.text
+    assert f"is {name} installed?" in ran.err
+    assert state(root) == before
+
+
+def git_program() -> str:
+    import shutil
+
+    found = shutil.which("git")
+    assert found is not None
+    return found
+
+
+def test_work_that_is_not_committed_is_not_overwritten_by_force(tmp_path: Path, bump: Bump, path: Path) -> None:
+    # The tool has seen what is committed only.
+    tool(path, "towncrier", NEWS)
+    root = single(tmp_path / "demo", TOWNCRIER, **{"NEWS.md": "News\n"})
+    (root / "NEWS.md").write_text("News, and a paragraph of mine\n")
+    assert bump(root, *MINOR).code == 1
+    ran = bump(root, *MINOR, "--force")
+    kept = (root / "NEWS.md").read_text(), git(root, "show", "HEAD:NEWS.md")
+    assert any("a paragraph of mine" in text for text in kept), ran.text
+
+
+def test_a_tool_is_run_for_the_packages_that_are_set_up_for_it(tmp_path: Path, bump: Bump, path: Path) -> None:
+    tool(path, "towncrier", NEWS)
+    root = two(tmp_path / "many", "independent", {})
+    write(root, {"packages/a/towncrier.toml": TOWNCRIER, "packages/a/NEWS.md": "News\n"})
+    write(root, {"packages/b/CHANGELOG.md": CHANGELOG})
+    commit_all(root)
+    assert bump(root, "--package", "a", *MINOR).code == 0
+    assert in_commit(root) == ["packages/a/NEWS.md", "packages/a/pyproject.toml"]
+    assert bump(root, "--package", "b", *MINOR).code == 0
+    assert in_commit(root) == ["packages/b/CHANGELOG.md", "packages/b/pyproject.toml"]
+
+
+def test_packages_with_a_tool_and_without_are_released_together(tmp_path: Path, bump: Bump, path: Path) -> None:
+    tool(path, "towncrier", NEWS)
+    root = two(tmp_path / "many", "independent", {})
+    write(root, {"packages/a/towncrier.toml": TOWNCRIER, "packages/a/NEWS.md": "News\n"})
+    write(root, {"packages/b/CHANGELOG.md": CHANGELOG})
+    commit_all(root)
+    assert bump(root, "--all", *MINOR).code == 0
+    assert in_commit(root) == [
+        "packages/a/NEWS.md",
+        "packages/a/pyproject.toml",
+        "packages/b/CHANGELOG.md",
+        "packages/b/pyproject.toml",
+    ]
+
+
+def test_a_tool_that_is_chosen_by_name_is_run_or_missed(tmp_path: Path, bump: Bump, path: Path) -> None:
+    # git-cliff needs no settings of its own.
+    tool(path, "git-cliff", NEWS)
+    root = single(tmp_path / "demo", '[tool.relnox]\nchangelog = "git-cliff"\n')
+    ran = bump(root, *MINOR)
+    assert ran.code != 0 or in_commit(root) == ["NEWS.md", "pyproject.toml"], ran.text
+
+
+# --- the tools themselves ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with both tools."""
+    folder = tmp_path_factory.mktemp("tools") / "env"
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    pip = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "towncrier", "git-cliff"], check=True)
+    return folder / "bin"
+
+
+@pytest.fixture
+def tools(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both tools can be found."""
+    monkeypatch.setenv("PATH", os.pathsep.join([str(installed), os.environ["PATH"]]))
+
+
+@pytest.mark.network
+def test_towncrier_for_real(tmp_path: Path, bump: Bump, tools: None) -> None:
+    settings = f'{TOWNCRIER}title_format = "## {{version}} ({{project_date}})"\n'
+    files = {
+        "changes/+one.feature.md": "A wonder.\n",
+        "changes/12.bugfix.md": "A mend.\n",
+        "NEWS.md": "# News\n\n<!-- towncrier release notes start -->\n\n## 1.0.0\n\nBegun.\n",
+    }
+    root = single(tmp_path / "demo", settings, **files)
+    assert bump(root, "--part", "minor", "--pre", "beta", *RELEASE).code == 0
+    assert in_commit(root) == ["pyproject.toml"]
+    begun = today()
+    ran = bump(root, *MINOR)
+    assert ran.code == 0, ran.text
+    assert in_commit(root) == ["NEWS.md", "changes/+one.feature.md", "changes/12.bugfix.md", "pyproject.toml"]
+    text = (root / "NEWS.md").read_text()
+    assert any(head in text for head in dated("## 1.1.0 (TODAY)", begun, today()))
+    assert text.index("A wonder.") < text.index("A mend.") < text.index("## 1.0.0")
+    assert git(root, "status", "--porcelain") == ""
+    assert bump(root, "--undo").code == 0
+    assert (root / "NEWS.md").read_text() == files["NEWS.md"]
+    assert (root / "changes/12.bugfix.md").exists()
+
+
+@pytest.mark.network
+def test_towncrier_in_the_folders_of_packages(tmp_path: Path, bump: Bump, tools: None) -> None:
+    root = two(tmp_path / "many", "independent", {})
+    for name in ("a", "b"):
+        settings = TOWNCRIER.replace('package = "demo"\n', f'name = "{name}"\n')
+        fragment = f"packages/{name}/changes/1.feature.md"
+        write(root, {f"packages/{name}/towncrier.toml": settings, fragment: f"Of {name}.\n"})
+        write(root, {f"packages/{name}/NEWS.md": "# News\n"})
+    commit_all(root)
+    ran = bump(root, "--package", "b", *MINOR)
+    assert ran.code == 0, ran.text
+    folder = "packages/b"
+    assert in_commit(root) == [f"{folder}/NEWS.md", f"{folder}/changes/1.feature.md", f"{folder}/pyproject.toml"]
+    assert "Of b." in (root / folder / "NEWS.md").read_text()
+
+
+CLIFF = """\
+[tool.git-cliff.changelog]
+body = '''
+## {% if version %}{{ version }}{% else %}unreleased{% endif %}
+{% for commit in commits %}- {{ commit.message }}
+{% endfor %}
+'''
+"""
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("output", ["", 'output = "docs/news.md"\n'])
+def test_git_cliff_for_real(tmp_path: Path, bump: Bump, tools: None, output: str) -> None:
+    news = "docs/news.md" if output else "CHANGELOG.md"
+    root = single(tmp_path / "demo", CLIFF + output, **{news: "# News\n"})
+    (root / "src/demo.py").write_text("x = 1\n")
+    commit_all(root, "feat: a wonder")
+    assert bump(root, "--part", "auto", "--pre", "rc", *RELEASE).code == 0
+    assert in_commit(root) == ["pyproject.toml"]
+    (root / "src/demo.py").write_text("x = 2\n")
+    commit_all(root, "fix: a mend")
+    ran = bump(root, "--part", "auto", *RELEASE)
+    assert ran.code == 0, ran.text
+    assert in_commit(root) == sorted([news, "pyproject.toml"])
+    text = (root / news).read_text()
+    assert text.index("## v1.1.0\n") < text.index("a mend") < text.index("a wonder")
+    assert git(root, "status", "--porcelain") == ""
+
+
+@pytest.mark.network
+def test_a_tool_that_refuses_its_settings_is_told(tmp_path: Path, bump: Bump, tools: None) -> None:
+    root = single(tmp_path / "demo", '[tool.towncrier]\ndirectory = "changes"\ntemplate = "no/such.md"\n')
+    before = state(root)
+    ran = bump(root, *MINOR)
+    assert ran.code == 2, ran.text
+    assert "towncrier" in ran.err
+    assert state(root) == before

@@ -1,0 +1,356 @@
+"""`[[tool.relnox.places]]`: further files that state a version, how they are found, and what drifts."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+from projects import HATCHLING, commit_all, git, repository, write
+from running import Ran
+
+from relnox.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Bump(Protocol):
+    """Runs a bump of a project."""
+
+    def __call__(self, root: Path, *options: str) -> Ran: ...
+
+
+@pytest.fixture
+def bump(capsys: pytest.CaptureFixture[str]) -> Bump:
+    def call(root: Path, *options: str) -> Ran:
+        capsys.readouterr()
+        code = main(["bump", "--project", str(root), "--reporter", "plain", *options])
+        return Ran(code, *capsys.readouterr())
+
+    return call
+
+
+def place(file: str, **settings: str | int) -> str:
+    """A declared place as TOML; patterns in single quotes."""
+    lines = [
+        f"{key} = {value}" if isinstance(value, int) else f"{key} = '{value}'" for key, value in settings.items()
+    ]
+    return "\n".join(["[[tool.relnox.places]]", f'file = "{file}"', *lines, ""])
+
+
+def demo(root: Path, files: dict[str, str], *declared: str, version: str = "1.2.3") -> Path:
+    """A repository of one package with some more files, and the places that are declared."""
+    pyproject = f'[project]\nname = "demo"\nversion = "{version}"\n\n{HATCHLING}\n' + "\n".join(declared)
+    return repository(write(root, {"pyproject.toml": pyproject, **files}))
+
+
+def refused(bump: Bump, root: Path, *options: str) -> str:
+    """Run a bump that must be refused and change nothing; returns what it says."""
+    before = git(root, "rev-parse", "HEAD"), git(root, "status", "--porcelain")
+    ran = bump(root, *options)
+    assert ran.code == 1, ran.text
+    assert (git(root, "rev-parse", "HEAD"), git(root, "status", "--porcelain")) == before
+    return ran.err
+
+
+def changed(root: Path) -> dict[str, list[str]]:
+    """Lines that the last commit added, by file."""
+    found: dict[str, list[str]] = {}
+    file = ""
+    for line in git(root, "show", "--format=", "-U0", "--no-renames").splitlines():
+        if line.startswith("+++ "):
+            file = line.removeprefix("+++ b/")
+        elif line.startswith("+"):
+            found.setdefault(file, []).append(line.removeprefix("+"))
+    return found
+
+
+KNOWN = {
+    "src/demo/__init__.py": ('"""demo 1.2.3"""\n\n__version__ = "1.2.3"\n', ['__version__ = "1.3.0a0"']),
+    "typings/demo.pyi": ('__version__: str = "1.2.3"\n', ['__version__: str = "1.3.0a0"']),
+    "Cargo.toml": ('[package]\nname = "demo"\nversion = "1.2.3"\n', ['version = "1.3.0-alpha.0"']),
+    "package.json": (
+        '{"dependencies": {"version": "1.2.3"},\n "version": "1.2.3"}\n',
+        [' "version": "1.3.0-alpha.0"}'],
+    ),
+    "CITATION.cff": ('cff-version: 1.2.0\nversion: "1.2.3"  # this\ndoi: 1.2.3\n', ['version: "1.3.0a0"  # this']),
+}
+
+
+@pytest.mark.parametrize("file", KNOWN)
+def test_files_of_a_known_kind_need_no_pattern(tmp_path: Path, bump: Bump, file: str) -> None:
+    text, expected = KNOWN[file]
+    root = demo(tmp_path / "demo", {file: text}, place(file))
+    ran = bump(root, "--part", "minor", "--pre", "alpha", "--commit")
+    assert ran.code == 0, ran.text
+    assert changed(root) == {file: expected, "pyproject.toml": ['version = "1.3.0a0"']}
+
+
+def test_all_places_move_in_one_commit_and_are_undone_as_one(tmp_path: Path, bump: Bump) -> None:
+    files = {name: text for name, (text, _) in KNOWN.items()}
+    root = demo(tmp_path / "demo", files, *(place(name) for name in files))
+    before = git(root, "rev-parse", "HEAD^{tree}")
+    assert bump(root, "--part", "patch", "--commit").code == 0
+    assert sorted(changed(root)) == sorted([*files, "pyproject.toml"])
+    assert json.loads((root / "package.json").read_text())["version"] == "1.2.4"
+    assert bump(root, "--undo").code == 0
+    assert git(root, "rev-parse", "HEAD^{tree}") == before
+    assert git(root, "status", "--porcelain") == ""
+
+
+def test_a_pattern_has_a_group_and_the_others_are_left_alone(tmp_path: Path, bump: Bump) -> None:
+    files = {
+        "docs/a.md": "demo (version 1.2.3, since 1.2.0)\ndemo (version 9)\n",
+        "docs/b.md": "one 1.2.3 two\n",
+    }
+    root = demo(
+        tmp_path / "demo",
+        files,
+        place("docs/a.md", pattern=r"^(demo) \(version (?P<version>[0-9.]+), since (?P<value>[0-9.]+)\)$"),
+        place("docs/b.md", pattern=r"(?P<value>[0-9.]+) (two)"),
+    )
+    assert bump(root, "--part", "minor", "--commit").code == 0
+    assert (root / "docs/a.md").read_text() == "demo (version 1.3.0, since 1.2.0)\ndemo (version 9)\n"
+    assert (root / "docs/b.md").read_text() == "one 1.3.0 two\n"
+
+
+def test_two_places_of_one_file_move_both(tmp_path: Path, bump: Bump) -> None:
+    root = demo(
+        tmp_path / "demo",
+        {"conf.py": 'release = "1.2.3"\nversion = "v1.2.3"\n'},
+        place("conf.py", pattern='^release = "(?P<version>.*)"'),
+        place("conf.py", pattern='^version = "v(?P<version>.*)"'),
+    )
+    assert bump(root, "--to", "10.0", "--commit").code == 0
+    assert (root / "conf.py").read_text() == 'release = "10.0"\nversion = "v10.0"\n'
+
+
+def test_a_place_in_pyproject_itself_moves_with_the_version(tmp_path: Path, bump: Bump) -> None:
+    tool = '[tool.other]\ncurrent = "1.2.3"\n'
+    root = demo(tmp_path / "demo", {}, tool, place("pyproject.toml", pattern='^current = "(?P<version>.*)"'))
+    assert bump(root, "--part", "major", "--commit").code == 0
+    assert changed(root) == {"pyproject.toml": ['version = "2.0.0"', 'current = "2.0.0"']}
+
+
+def test_what_a_place_has_around_it_stays_to_the_byte(tmp_path: Path, bump: Bump) -> None:
+    root = demo(tmp_path / "demo", {}, place("notes.txt", pattern="demo (?P<version>[0-9.]+)"))
+    content = b"\xef\xbb\xbf\xc3\xbcml\xc3\xa4ut\r\ndemo 1.2.3 \xf0\x9f\x90\x8d\r\nno end"
+    (root / "notes.txt").write_bytes(content)
+    (root / ".gitattributes").write_bytes(b"* -text\n")
+    commit_all(root)
+    assert bump(root, "--part", "minor", "--commit").code == 0
+    assert (root / "notes.txt").read_bytes() == content.replace(b"1.2.3", b"1.3.0")
+
+
+# --- how often -----------------------------------------------------------------------------------------
+
+TWICE = {"README.md": "pip install demo==1.2.3\n\npip install demo[x]==1.2.3\n"}
+PIN = r"==(?P<version>[0-9.]+)"
+
+
+def test_a_pattern_that_is_there_as_often_as_declared_moves_everywhere(tmp_path: Path, bump: Bump) -> None:
+    root = demo(tmp_path / "demo", TWICE, place("README.md", pattern=PIN, count=2))
+    assert bump(root, "--part", "minor", "--commit").code == 0
+    assert (root / "README.md").read_text() == TWICE["README.md"].replace("1.2.3", "1.3.0")
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(1, "the pattern matches 2 times"), (3, "the pattern matches 2 times, not 3")]
+)
+def test_a_pattern_that_is_there_more_or_less_often_is_refused(
+    tmp_path: Path, bump: Bump, count: int, said: str
+) -> None:
+    root = demo(tmp_path / "demo", TWICE, place("README.md", pattern=PIN, count=count))
+    for options in (("--part", "minor"), ("--to", "2.0")):
+        error = refused(bump, root, *options)
+        assert f"README.md of [[tool.relnox.places]]: {said}" in error
+        assert "mend its pattern or count" in error
+
+
+def test_matches_that_differ_among_themselves_are_refused_with_each(tmp_path: Path, bump: Bump) -> None:
+    files = {"README.md": TWICE["README.md"].replace("[x]==1.2.3", "[x]==1.2.2")}
+    root = demo(tmp_path / "demo", files, place("README.md", pattern=PIN, count=2))
+    assert "README.md of [[tool.relnox.places]]: it says 1.2.2 and 1.2.3" in refused(bump, root, "--part", "minor")
+
+
+def test_a_file_that_is_no_place_is_left_alone(tmp_path: Path, bump: Bump) -> None:
+    # A crate with a version of its own: without the line, it is taken for the package's.
+    maturin = '[build-system]\nrequires = ["maturin"]\nbuild-backend = "maturin"\n'
+    files = {
+        "pyproject.toml": f'[project]\nname = "demo"\nversion = "1.2.3"\n\n{maturin}',
+        "Cargo.toml": '[package]\nname = "demo-rs"\nversion = "0.7.0"\n',
+    }
+    root = repository(write(tmp_path / "demo", files))
+    said = refused(bump, root, "--part", "minor")
+    assert "1.2.3: pyproject.toml" in said
+    assert "0.7.0: Cargo.toml" in said
+    assert "count = 0" in said
+    write(root, {"pyproject.toml": f"{files['pyproject.toml']}\n{place('Cargo.toml', count=0)}"})
+    commit_all(root)
+    ran = bump(root, "--part", "minor", "--commit")
+    assert ran.code == 0, ran.text
+    assert changed(root) == {"pyproject.toml": ['version = "1.3.0"']}
+
+
+# --- drift ---------------------------------------------------------------------------------------------
+
+
+def drifted(root: Path) -> Path:
+    files = {
+        "src/demo/__init__.py": '__version__ = "1.2.2"\n',
+        "package.json": '{"version": "1.2.3-rc.1"}\n',
+        "CITATION.cff": "version: 1.2.3\n",
+    }
+    return demo(root, files, *(place(name) for name in files))
+
+
+def test_drift_names_each_place_with_what_it_says(tmp_path: Path, bump: Bump) -> None:
+    said = refused(bump, drifted(tmp_path / "demo"), "--part", "minor", "--commit")
+    assert "the places that state the version of demo do not agree" in said
+    listed = [line.strip() for line in said.splitlines() if line.startswith("  ")]
+    assert listed == [
+        "1.2.3: pyproject.toml",
+        "1.2.2: src/demo/__init__.py",
+        "1.2.3-rc.1: package.json",
+        "1.2.3: CITATION.cff",
+    ]
+
+
+def test_a_named_version_mends_drift(tmp_path: Path, bump: Bump) -> None:
+    root = drifted(tmp_path / "demo")
+    ran = bump(root, "--to", "1.3.0rc1", "--commit")
+    assert ran.code == 0, ran.text
+    assert changed(root) == {
+        "CITATION.cff": ["version: 1.3.0rc1"],
+        "package.json": ['{"version": "1.3.0-rc.1"}'],
+        "pyproject.toml": ['version = "1.3.0rc1"'],
+        "src/demo/__init__.py": ['__version__ = "1.3.0rc1"'],
+    }
+    assert bump(root, "--part", "release", "--commit").code == 0
+
+
+def test_a_place_without_a_version_is_refused_and_a_named_version_does_not_hide_it(
+    tmp_path: Path, bump: Bump
+) -> None:
+    root = demo(tmp_path / "demo", {"a.py": "x = 1\n"}, place("a.py"))
+    for options in (("--part", "minor"), ("--to", "2.0")):
+        assert "a.py of [[tool.relnox.places]]: __version__ is assigned 0 times" in refused(bump, root, *options)
+
+
+def test_what_is_no_version_there_is_refused_with_its_file(tmp_path: Path, bump: Bump) -> None:
+    root = demo(tmp_path / "demo", {"a.py": '__version__ = "latest"\n'}, place("a.py"))
+    assert "a.py: 'latest' is not a version of PEP 440" in refused(bump, root, "--part", "minor")
+
+
+# --- whose, and how it is spelled ----------------------------------------------------------------------
+
+
+def several(root: Path, files: dict[str, str], *declared: str, lockstep: bool = False) -> Path:
+    """Two packages of their own versions, or in lockstep, with places."""
+    settings = (
+        f'[tool.relnox]\npackages = ["packages/*"]\nversions = "{"lockstep" if lockstep else "independent"}"\n\n'
+    )
+    for name, version in {"a": "1.0.0", "b": "1.0.0" if lockstep else "2.0.0"}.items():
+        files[f"packages/{name}/pyproject.toml"] = (
+            f'[project]\nname = "{name}"\nversion = "{version}"\n\n{HATCHLING}'
+        )
+    return repository(write(root, {"pyproject.toml": settings + "\n".join(declared), **files}))
+
+
+def test_a_place_is_of_the_package_whose_folder_it_is_in_or_of_the_one_it_names(
+    tmp_path: Path, bump: Bump
+) -> None:
+    root = several(
+        tmp_path / "many",
+        {"packages/a/a.py": '__version__ = "1.0.0"\n', "docs/b.txt": "b 2.0.0\n"},
+        place("packages/a/a.py"),
+        place("docs/b.txt", pattern="b (?P<version>.*)", package="b"),
+    )
+    assert bump(root, "--package", "a", "--part", "minor", "--commit").code == 0
+    assert sorted(changed(root)) == ["packages/a/a.py", "packages/a/pyproject.toml"]
+    assert bump(root, "--package", "b", "--part", "minor", "--commit").code == 0
+    assert changed(root) == {"docs/b.txt": ["b 2.1.0"], "packages/b/pyproject.toml": ['version = "2.1.0"']}
+
+
+def test_a_place_of_nobody_is_refused_but_in_lockstep_it_is_everybodys(tmp_path: Path, bump: Bump) -> None:
+    files, declared = {"docs/x.txt": "x 1.0.0\n"}, place("docs/x.txt", pattern="x (?P<version>.*)")
+    said = refused(bump, several(tmp_path / "many", dict(files), declared), "--all", "--part", "minor")
+    assert "[[tool.relnox.places]] does not say whose version docs/x.txt states" in said
+    assert 'package = "a"' in said
+    root = several(tmp_path / "one", dict(files), declared, lockstep=True)
+    assert bump(root, "--part", "minor", "--commit").code == 0
+    assert changed(root)["docs/x.txt"] == ["x 1.1.0"]
+
+
+def test_a_package_that_is_not_there_is_refused(tmp_path: Path, bump: Bump) -> None:
+    root = demo(tmp_path / "demo", {"x.py": '__version__ = "1.2.3"\n'}, place("x.py", package="dmeo"))
+    said = refused(bump, root, "--part", "minor")
+    assert "there is no package dmeo" in said
+    assert "did you mean demo?" in said
+
+
+@pytest.mark.parametrize(
+    ("file", "spelling", "texts"),
+    [
+        ("a.txt", None, ("1.3.0a1", "1.3.0a2")),
+        ("a.txt", "semver", ("1.3.0-alpha.1", "1.3.0-alpha.2")),
+        ("package.json", "pep440", ("1.3.0a1", "1.3.0a2")),
+        ("a.txt", None, ("1.3.0-alpha.1", "1.3.0a2")),  # PEP 440 reads it, and writes it its own way
+    ],
+)
+def test_the_spelling_can_be_declared(
+    tmp_path: Path, bump: Bump, file: str, spelling: str | None, texts: tuple[str, str]
+) -> None:
+    more = {"spelling": spelling} if spelling else {}
+    if file == "a.txt":
+        more["pattern"] = '"version": "(?P<version>.*)"'
+    before, after = (f'{{"version": "{text}"}}\n' for text in texts)
+    root = demo(tmp_path / "demo", {file: before}, place(file, **more), version="1.3.0a1")
+    ran = bump(root, "--part", "pre", "--commit")
+    assert ran.code == 0, ran.text
+    assert (root / file).read_text() == after
+
+
+def test_a_version_that_a_place_has_no_spelling_for_is_refused_with_its_file(tmp_path: Path, bump: Bump) -> None:
+    root = demo(tmp_path / "demo", {"package.json": '{"version": "1.2.3"}\n'}, place("package.json"))
+    assert "package.json: " in refused(bump, root, "--part", "post", "--commit")
+
+
+# --- declarations that cannot be right -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        (place("no.txt", pattern="(?P<version>.*)"), "no.txt of [[tool.relnox.places]] cannot be read"),
+        (place("a.txt"), "does not say where in a.txt the version is"),
+        (place("a.txt", pattern="x (.*)"), "a.txt of [[tool.relnox.places]]: the pattern cannot be used"),
+        (place("a.txt", pattern="(?P<version>"), "a.txt of [[tool.relnox.places]]: the pattern cannot be used"),
+        (place("a.txt", pattern="y (?P<version>.*)"), "the pattern matches 0 times"),
+        (place("a.txt", pattern="(?P<version>z)?x"), "a.txt of [[tool.relnox.places]]"),
+        (place("a.txt", pattern="[x.] ?(?P<version>1)?", count=3), "a.txt of [[tool.relnox.places]]"),
+        (place("a.txt", regex="x"), "has no key 'regex'"),
+        (place("a.txt", spelling="calver"), "is none of pep440, semver"),
+        (place("src", pattern="(?P<version>.*)"), "src of [[tool.relnox.places]] cannot be read"),
+        (place("bin", pattern="(?P<version>.*)"), "bin of [[tool.relnox.places]]"),
+    ],
+)
+def test_a_declaration_that_cannot_be_right_is_refused(
+    tmp_path: Path, bump: Bump, declared: str, said: str
+) -> None:
+    root = demo(tmp_path / "demo", {"a.txt": "x 1.2.3\n", "src/demo.py": ""}, declared)
+    (root / "bin").write_bytes(b"\xff\xfe1.2.3")
+    commit_all(root)
+    assert said in refused(bump, root, "--part", "minor")
+
+
+def test_a_version_from_tags_moves_the_places_that_state_it(tmp_path: Path, bump: Bump) -> None:
+    pyproject = '[project]\nname = "scm"\ndynamic = ["version"]\n\n[tool.setuptools_scm]\n\n' + place(
+        "CITATION.cff"
+    )
+    root = repository(write(tmp_path / "scm", {"pyproject.toml": pyproject, "CITATION.cff": "version: 1.0.0\n"}))
+    git(root, "tag", "v1.0.0")
+    ran = bump(root, "--part", "minor", "--commit", "--tag")
+    assert ran.code == 0, ran.text
+    assert git(root, "show", "v1.1.0:CITATION.cff") == "version: 1.1.0"

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from packaging.version import Version
+
+from relnox.core import guards
+from relnox.core.moves import Move
+from relnox.core.packages import Package, VersionSource
+from relnox.core.steps import Tag
+from relnox.errors import ExitCode
+
+if TYPE_CHECKING:
+    from relnox.core.plan import Refusal
+
+
+def package(folder: str, begins: str | None = None) -> Package:
+    """A package in a folder; one whose version comes from tags that begin so, where that is said."""
+    source = VersionSource(kind="toml", file="pyproject.toml", text="1.0.0")
+    if begins is not None:
+        key = (begins,) if begins else ()
+        source = VersionSource(kind="tags", file="pyproject.toml", key=key, text="setuptools-scm")
+    name = "demo" if folder == "." else folder.rpartition("/")[2]
+    return Package(name=name, folder=folder, version=None, source=source, backend="hatchling.build")
+
+
+def move(folder: str, after: str, begins: str | None = None) -> Move:
+    return Move(package(folder, begins), Version("1.0.0"), Version(after), "asked")
+
+
+def told(*found: Refusal) -> list[str]:
+    assert all(each.hint for each in found)
+    return [each.message for each in found]
+
+
+# --- a clean tree --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dirty", "concerned"),
+    [
+        ([], None),
+        (["pkgs/b/x.py", "README.md", "pkgs/ab/x.py", "other/pkgs/a/x.py"], None),
+        (["pkgs/a/x.py"], "pkgs/a/x.py"),
+        (["pkgs/b/x.py", "uv.lock"], "uv.lock"),
+        (["pkgs/b/x.py", "pkgs/b/pyproject.toml"], "pkgs/b/pyproject.toml"),
+    ],
+)
+def test_what_moves_and_what_is_edited_must_be_clean_and_nothing_else(
+    dirty: list[str], concerned: str | None
+) -> None:
+    edited = ["pkgs/a/pyproject.toml", "pkgs/b/pyproject.toml", "uv.lock"]
+    found = told(*guards.clean(dirty, iter(edited), iter([package("pkgs/a")])))
+    assert found == ([f"the tree has uncommitted changes: {concerned}"] if concerned else [])
+
+
+def test_everything_belongs_to_a_package_at_the_root() -> None:
+    assert told(*guards.clean(["docs/x.md"], [], [package(".")])) == [
+        "the tree has uncommitted changes: docs/x.md"
+    ]
+
+
+@pytest.mark.parametrize(("count", "end"), [(5, "f4"), (6, "f4 …")])
+def test_of_many_dirty_files_some_are_named(count: int, end: str) -> None:
+    (found,) = told(*guards.clean([f"f{number}" for number in range(count)], [], [package(".")]))
+    assert found == f"the tree has uncommitted changes: f0, f1, f2, f3, {end}"
+
+
+# --- branch and remote branch --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("present", "wanted"), [("main", "main"), ("topic", None), (None, "main")])
+def test_a_branch_is_as_good_as_another_unless_one_is_set(present: str | None, wanted: str | None) -> None:
+    assert told(*guards.branch(present, wanted)) == []
+
+
+def test_the_wrong_branch_is_told_with_the_right_one() -> None:
+    (found,) = guards.branch("topic", "main")
+    assert (found.message, found.hint) == ("releases are made from main, and this is topic", "git switch main")
+
+
+@pytest.mark.parametrize(
+    ("missing", "expected"),
+    [
+        (0, []),
+        (1, ["origin/main has a commit that is not here"]),
+        (2, ["origin/main has 2 commits that are not here"]),
+    ],
+)
+def test_what_the_remote_branch_has_and_this_one_has_not_is_counted(missing: int, expected: list[str]) -> None:
+    assert told(*guards.behind(missing, "origin/main")) == expected
+
+
+# --- tags ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "head", "where"),
+    [
+        ({}, {}, None, None),
+        ({"v1.0": "a"}, {}, None, "here"),
+        ({}, {"v1.0": "a"}, None, "on upstream"),
+        ({"v1.0": "a"}, {"v1.0": "a"}, None, "here and on upstream"),
+        ({"v1.0": "a"}, {"v1.0": "a"}, "a", None),  # a tag of this very commit is that tag
+        ({"v1.0": "a"}, {"v1.0": "b"}, "a", "on upstream"),
+        ({"v1.0": "b"}, {"v1.0": "a"}, "a", "here"),
+        ({"v1.0.0": "a"}, {"w1.0": "a"}, None, None),
+    ],
+)
+def test_a_tag_is_free_or_it_is_told_where_it_is(
+    here: dict[str, str], there: dict[str, str], head: str | None, where: str | None
+) -> None:
+    found = list(guards.tags_free([Tag(name="v1.0", message="")], here, there, head, "upstream"))
+    assert told(*found) == ([f"the tag v1.0 is there already, {where}"] if where else [])
+    assert all(each.exit_code is ExitCode.NEEDS_A_PERSON and "git show v1.0" in each.hint for each in found)
+
+
+def test_every_taken_tag_is_told() -> None:
+    tags = [Tag(name=name, message="") for name in ("a-v1", "b-v1", "c-v1")]
+    found = told(*guards.tags_free(tags, {"a-v1": "x", "c-v1": "x"}, {}, None, "origin"))
+    assert [each.split(" ")[2] for each in found] == ["a-v1", "c-v1"]
+
+
+@pytest.mark.parametrize(
+    ("after", "released", "expected"),
+    [
+        ("1.1.0", "1.0.9", False),
+        ("1.1.0", "1.1.0rc1", False),
+        ("1.1.0", "1.1.0", False),  # the very tag: that it is taken is told elsewhere
+        ("1.1", "1.1.0", True),  # one version in two spellings
+        ("1.1.0", "1.2.0", True),
+        ("1.10.0", "1.9.0", False),
+        ("1.1.0a1", "1.1.0", True),
+        ("1.0.0", "1!0.1", True),
+    ],
+)
+def test_a_version_must_be_greater_than_that_of_the_last_tag(after: str, released: str, *, expected: bool) -> None:
+    tagged = {"demo": (f"v{released}", Version(released))}
+    found = told(*guards.ahead_of_tags([move(".", after)], {"demo": f"v{after}"}, tagged))
+    assert found == ([f"demo {Version(after)} would not be greater than what v{released} released"] * expected)
+
+
+def test_packages_of_one_tag_are_told_of_once_and_those_without_never() -> None:
+    tagged = {name: ("v2.0", Version("2.0")) for name in ("a", "b")}
+    moves = [move("a", "1.1"), move("b", "1.1"), move("c", "1.1")]
+    names = dict.fromkeys("abc", "v1.1")
+    assert told(*guards.ahead_of_tags(moves, names, tagged)) == [
+        "a 1.1 would not be greater than what v2.0 released"
+    ]
+
+
+def test_packages_with_tags_of_their_own_are_each_told_of() -> None:
+    tagged = {name: (f"{name}-v2.0", Version("2.0")) for name in ("a", "b")}
+    names = {name: f"{name}-v1.1" for name in ("a", "b")}
+    assert len(list(guards.ahead_of_tags([move("a", "1.1"), move("b", "1.1")], names, tagged))) == 2
+
+
+@pytest.mark.parametrize(
+    ("begins", "tag", "readable"),
+    [
+        (None, "v1.1", True),  # its version is in a file
+        ("", "v1.1", True),  # nothing is said of what tags it looks at
+        ("v", "v1.1", True),
+        ("release-", "v1.1", False),
+        ("v", "demo-v1.1", False),
+    ],
+)
+def test_a_tag_that_the_backend_does_not_look_at_is_refused(
+    begins: str | None, tag: str, *, readable: bool
+) -> None:
+    found = list(guards.readable_tags([move(".", "1.1", begins)], {"demo": tag}))
+    assert not found if readable else len(found) == 1
+    for each in found:
+        assert f"from tags that begin with {begins}, and {tag} does not" in each.message
+        assert f'tag-format = "{begins}{{version}}"' in each.hint
+    assert not list(guards.readable_tags([move(".", "1.1", begins)], {}))

@@ -1,0 +1,321 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.version import Version
+
+from relnox.core.config import CommitsConfig, Config
+from relnox.core.fragments import Fragment
+from relnox.core.levels import Commit, Standing, frontier, last_tags, level_of, standings, wishes
+from relnox.core.moves import Wish
+from relnox.core.packages import Package, VersionSource
+from relnox.core.tags import TagFormat
+from relnox.core.versioning import Bump
+from relnox.core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from relnox.core.versioning import Level, Phase
+
+V = TagFormat("v", "", "pep440")
+
+
+def package(name: str, folder: str | None = None, version: str | None = "1.0.0") -> Package:
+    return Package(
+        name=name,
+        folder=folder if folder is not None else name,
+        version=Version(version) if version else None,
+        source=VersionSource(kind="toml" if version else "tags", file=f"{name}/pyproject.toml"),
+        backend="hatchling.build",
+    )
+
+
+# --- what a commit's message asks for ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        # The examples of the specification.
+        ("feat: allow provided config object to extend\n\nBREAKING CHANGE: `extends` key is now used\n", "major"),
+        ("feat!: send an email to the customer when a product is shipped", "major"),
+        ("feat(api)!: send an email to the customer when a product is shipped", "major"),
+        ("feat!: drop support for Node 6\n\nBREAKING CHANGE: use JavaScript features of Node 7.", "major"),
+        ("docs: correct spelling of CHANGELOG", None),
+        ("feat(lang): add Polish language", "minor"),
+        (
+            "fix: prevent racing of requests\n\nIntroduce a request id.\n\nReviewed-by: Z\nRefs: #123\n",
+            "patch",
+        ),
+        ("revert: let us never again speak of the noodle incident\n\nRefs: 676104e, a215868", "patch"),
+        # A breaking change is one whatever the type.
+        ("chore!: drop Python 3.9", "major"),
+        ("refactor(core, web)!: rename", "major"),
+        ("chore: x\n\nBREAKING-CHANGE: the synonym", "major"),
+        ("fix: x\n\nRefs: #1\nBREAKING CHANGE: after another footer", "major"),
+        ("fix: x\r\n\r\nBREAKING CHANGE: with line ends of another system\r\n", "major"),
+        # Types are read in any case, the footer in capitals only.
+        ("FEAT: x", "minor"),
+        ("Fix(Core): x", "patch"),
+        ("fix: x\n\nbreaking change: in small letters", "patch"),
+        ("fix: x\n\nBREAKING CHANGE without a colon", "patch"),
+        ("fix: x\n\nThis is no BREAKING CHANGE: it is inside of a line", "patch"),
+        ("fix: BREAKING CHANGE: in the subject", "patch"),
+        ("perf: x", "patch"),
+        ("feat(a-b/c.d)\t: x", None),
+        ("feat:\tx", "minor"),
+        ("build-deps: x", None),
+        # These are no Conventional Commits.
+        ("", None),
+        ("Add a feature", None),
+        ("feat", None),
+        ("feat:", None),
+        ("feat: ", None),
+        ("feat:x", None),
+        ("feat : x", None),
+        ("feat (core): x", None),
+        ("feat!(core): x", None),
+        ("feat(core: x", None),
+        ("feat(a\nb): x", None),
+        ("feature: x", None),
+        (": x", None),
+        ("[fix]: x", None),
+        ("fixup! feat: x", None),
+        ('Revert "feat: x"\n\nThis reverts commit 676104e.', None),
+        ("Merge branch 'feat: x'", None),
+        ("Merge pull request #1 from a/b\n\nfeat: x", None),
+        ("Release 1.3.0", None),
+        ("Add a feature\n\nBREAKING CHANGE: not below a header", None),
+        ("Note that\nfeat: x", None),
+    ],
+)
+def test_the_level_of_a_message(message: str, expected: Level | None) -> None:
+    assert level_of(message, CommitsConfig()) == expected
+
+
+def test_the_types_are_a_setting() -> None:
+    config = CommitsConfig(minor=("add",), patch=("docs", "fix"))
+    assert [level_of(f"{kind}: x", config) for kind in ("add", "docs", "feat", "perf")] == [
+        "minor",
+        "patch",
+        None,
+        None,
+    ]
+    assert level_of("feat!: x", config) == "major"
+
+
+def test_a_type_that_is_set_in_capitals_counts_as_the_specification_reads_it() -> None:
+    # "The units of information that make up Conventional Commits MUST NOT be treated as case sensitive."
+    assert level_of("Feature: x", CommitsConfig(minor=("Feature",))) == "minor"
+
+
+@given(st.text(max_size=60))
+def test_any_message_has_a_level_or_none(message: str) -> None:
+    assert level_of(message, CommitsConfig()) in {None, "patch", "minor", "major"}
+
+
+# --- last tags -----------------------------------------------------------------------------------------
+
+
+def test_the_last_tag_is_the_greatest_version_that_is_reachable() -> None:
+    tags = {"v1.9.0": "a", "v1.10.0": "a", "v1.10.0rc1": "b", "v3.0.0": "elsewhere", "docs-v9.0": "a", "w9": "a"}
+    assert last_tags({"x": V}, tags, {"a", "b"}) == {"x": ("v1.10.0", Version("1.10.0"))}
+    assert last_tags({"x": V}, tags, iter(["b"])) == {"x": ("v1.10.0rc1", Version("1.10.0rc1"))}
+    assert last_tags({"x": V}, tags, ["c"]) == {}
+
+
+def test_packages_have_their_own_last_tags() -> None:
+    formats = {name: TagFormat(f"{name}-v", "", "pep440") for name in ("core", "core-web", "new")}
+    tags = {"core-v1.0": "a", "core-web-v2.0": "a", "core-v0.9": "b"}
+    found = last_tags(formats, tags, {"a", "b"})
+    assert {name: tag for name, (tag, _) in found.items()} == {"core": "core-v1.0", "core-web": "core-web-v2.0"}
+
+
+# --- which commits are since --------------------------------------------------------------------------
+
+
+class Graph(NamedTuple):
+    """A history, children before their parents, and some commits of it."""
+
+    parents: dict[str, tuple[str, ...]]
+    chosen: list[str]
+
+    def ancestors(self, commit: str) -> set[str]:
+        """A commit and all that it contains, the plain way."""
+        found: set[str] = set()
+        waiting = [commit]
+        while waiting:
+            at = waiting.pop()
+            if at not in found:
+                found.add(at)
+                waiting += self.parents[at]
+        return found
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> Graph:
+    """Any history with one newest commit, merges and several roots among it."""
+    count = draw(st.integers(1, 12))
+    parents: dict[str, tuple[str, ...]] = {}
+    for number in range(count):
+        most = min(3, count - number - 1)
+        older = st.integers(number + 1, count - 1) if most else st.nothing()
+        found = draw(st.lists(older, max_size=most, unique=True))
+        parents[f"c{number}"] = tuple(f"c{each}" for each in found)
+    head = Graph(parents, [])
+    reachable = head.ancestors("c0")
+    parents = {commit: above for commit, above in parents.items() if commit in reachable}
+    return Graph(parents, draw(st.lists(st.sampled_from(sorted(parents)), unique=True, max_size=5)))
+
+
+@given(graphs())
+def test_the_frontier_is_what_sets_of_ancestors_say(graph: Graph) -> None:
+    inside, edge = frontier(graph.parents, graph.chosen)
+    contained = {tagged: graph.ancestors(tagged) for tagged in graph.chosen}
+    for commit in graph.parents:
+        assert inside[commit] == sum(
+            1 << place for place, each in enumerate(graph.chosen) if commit in contained[each]
+        )
+    if not graph.chosen:
+        assert edge == []
+        return
+    common = set.intersection(*contained.values())
+    # Without the edge and its ancestors git tells just the commits that not every tag contains.
+    assert {each for commit in edge for each in graph.ancestors(commit)} == common
+
+
+@given(graphs(), st.data())
+def test_standings_are_what_sets_of_ancestors_say(graph: Graph, data: st.DataObject) -> None:
+    packages = [
+        package("root", "."),
+        package("a", "libs/a"),
+        package("b", "libs/b"),
+        package("deep", "libs/a/deep"),
+    ]
+    files = {
+        "root": ["README.md", "libs/README", "libs/ab/x", "src/x/y.py"],
+        "a": ["libs/a/x", "libs/a/src/x/y", "libs/a/deeper/x"],
+        "b": ["libs/b/x"],
+        "deep": ["libs/a/deep/x", "libs/a/deep/x/y"],
+    }
+    names = list(files)
+    touched = {
+        commit: data.draw(st.lists(st.sampled_from(names), unique=True), label=commit) for commit in graph.parents
+    }
+    commits = [
+        Commit(commit, "fix: x", tuple(data.draw(st.sampled_from(files[name])) for name in touched[commit]))
+        for commit in graph.parents
+    ]
+    tags = {f"{name}-v1.0": commit for name, commit in zip(names, graph.chosen, strict=False)}
+    tagged = {name: (f"{name}-v1.0", Version("1.0")) for name in names if f"{name}-v1.0" in tags}
+    released = list(dict.fromkeys(tags[tag] for tag, _ in tagged.values()))
+    inside, edge = frontier(graph.parents, released)
+    old = {each for commit in edge for each in graph.ancestors(commit)} if len(tagged) == len(names) else set()
+    found = standings(packages, tagged, tags, inside, (each for each in commits if each.id not in old))
+    for name in names:
+        behind = graph.ancestors(tags[f"{name}-v1.0"]) if name in tagged else set()
+        since = [each for each in commits if name in touched[each.id] and each.id not in behind]
+        tag, version = tagged.get(name, (None, None))
+        assert found[name] == Standing(tag, version, tuple(since))
+
+
+def test_a_commit_that_touches_two_packages_counts_for_both_and_once() -> None:
+    commit = Commit("c", "feat: x", ("a/1", "b/1", "a/2", "elsewhere/1"))
+    found = standings([package("a"), package("b"), package("c")], {}, {}, {}, [commit])
+    assert {name: each.commits for name, each in found.items()} == {"a": (commit,), "b": (commit,), "c": ()}
+
+
+# --- what auto asks for --------------------------------------------------------------------------------
+
+
+def asked(
+    packages: list[Package],
+    standing: Mapping[str, Standing],
+    fragments: list[Fragment] | None = None,
+    phase: Phase | None = None,
+    *,
+    shift: bool = True,
+) -> dict[str, Wish]:
+    config = Config(commits=CommitsConfig(shift=shift))
+    return wishes(Workspace(tuple(packages)), standing, fragments, config, phase)
+
+
+def since(version: str, *messages: str) -> Standing:
+    """A package that was released with a tag, and what was committed since then, the newest first."""
+    commits = tuple(Commit(str(number), message, ("x",)) for number, message in enumerate(messages))
+    return Standing(f"v{version}", Version(version), commits)
+
+
+def test_the_highest_level_counts_and_its_newest_commit_is_the_reason() -> None:
+    standing = {"a": since("1.0.0", "docs: x", "feat: new\n\nBody", "fix: y", "feat: old")}
+    assert asked([package("a")], standing) == {
+        "a": Wish(Bump(part="minor"), "minor: feat: new (and 3 more commits)")
+    }
+
+
+@pytest.mark.parametrize(
+    ("version", "message", "shift", "part"),
+    [
+        ("1.0.0", "feat!: x", True, "major"),
+        ("0.9.0", "feat!: x", True, "minor"),
+        ("0.9.0", "feat: x", True, "patch"),
+        ("0.9.0", "fix: x", True, "patch"),
+        ("0.9.0", "feat!: x", False, "major"),
+    ],
+)
+def test_levels_shift_below_1(version: str, message: str, part: Level, *, shift: bool) -> None:
+    found = asked([package("a", version=version)], {"a": since(version, message)}, shift=shift)
+    assert found["a"] == Wish(Bump(part=part), found["a"].reason)
+
+
+@pytest.mark.parametrize("messages", [(), ("docs: x",), ("Merge branch 'x'", "Release 1.0.0")])
+def test_nothing_is_asked_for_where_no_commit_asks(messages: tuple[str, ...]) -> None:
+    assert asked([package("a")], {"a": since("1.0.0", *messages)}) == {}
+
+
+def test_a_version_raised_by_hand_is_taken_as_it_is() -> None:
+    found = asked([package("a", version="1.5.0")], {"a": since("1.0.0")})
+    assert found == {"a": Wish(None, "raised by hand since v1.0.0")}
+
+
+def test_a_dev_version_after_the_tag_is_no_version_raised_by_hand() -> None:
+    # It marks where development goes on.
+    found = asked([package("a", version="1.1.0.dev0")], {"a": since("1.0.0", "fix: x")})
+    assert found["a"].bump == Bump(part="patch")
+    assert asked([package("a", version="1.1.0.dev0")], {"a": since("1.0.0", "docs: x")}) == {}
+
+
+@pytest.mark.parametrize(
+    ("version", "bump"), [("0.1.0", None), ("1.0.0a1", None), ("0.1.0.dev1", Bump(part="release"))]
+)
+def test_what_was_never_released_is_released_as_it_stands(version: str, bump: Bump | None) -> None:
+    nothing = Standing(None, None, ())
+    assert asked([package("a", version=version)], {"a": nothing}) == {"a": Wish(bump, "was never released")}
+    assert asked([package("a", version=version)], {}) == {"a": Wish(bump, "was never released")}
+
+
+def test_without_a_version_and_a_tag_there_is_nothing_to_raise() -> None:
+    assert asked([package("a", version=None)], {"a": Standing(None, None, ())}) == {}
+    found = asked([package("a", version=None)], {"a": since("1.0.0", "feat: x")})
+    assert found["a"].bump == Bump(part="minor")
+
+
+def test_a_phase_makes_a_prerelease_of_the_level() -> None:
+    found = asked([package("a")], {"a": since("1.0.0", "feat: x")}, phase="beta")
+    assert found["a"].bump == Bump(part="minor", pre="beta")
+
+
+def test_where_fragments_are_kept_they_decide_and_commits_do_not() -> None:
+    standing = {name: since("1.0.0", "feat!: x") for name in "abc"}
+    told = [
+        Fragment("1.md", {"a": "patch", "b": None}, "One."),
+        Fragment("2.md", {"a": "minor"}, "Two."),
+        Fragment("3.md", {"a": None}, "Three."),
+    ]
+    packages = [package(name) for name in "abc"]
+    assert asked(packages, standing, told) == {"a": Wish(Bump(part="minor"), "minor: 2 change fragments")}
+    assert asked(packages, standing, []) == {}

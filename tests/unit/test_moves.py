@@ -1,0 +1,521 @@
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from relnox.core.config import Config, GroupConfig
+from relnox.core.moves import Wish, check_agreement, moves, tracks
+from relnox.core.packages import Dependency, Package, VersionSource
+from relnox.core.versioning import Bump
+from relnox.core.workspace import Workspace
+from relnox.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from relnox.core.packages import DependencyTable
+    from relnox.core.versioning import Part
+
+TODAY = date(2026, 11, 21)
+PUBLISHED = ("runtime", "extra")
+
+
+def package(name: str, version: str | None, *needs: str, private: bool = False, kind: str = "") -> Package:
+    """A package in a folder of its name. A need may begin with its table, as in `group: a==1`."""
+    dependencies = []
+    for place, text in enumerate(needs):
+        table, _, requirement = text.rpartition(": ")
+        dependencies.append(
+            Dependency(
+                name=Requirement(requirement).name,
+                text=requirement,
+                table=_table(table),
+                key=("needs", place),
+            )
+        )
+    source: Any = {"kind": kind or ("toml" if version else "tags"), "text": version or "setuptools-scm"}
+    return Package(
+        name=name,
+        folder=name,
+        version=Version(version) if version else None,
+        source=VersionSource(file=f"{name}/pyproject.toml", **source),
+        backend="hatchling.build",
+        dependencies=tuple(dependencies),
+        private=private,
+    )
+
+
+def _table(name: str) -> DependencyTable:
+    match name:
+        case "extra" | "group" | "build" as table:
+            return table
+        case _:
+            return "runtime"
+
+
+def wished(part: Part, *names: str, **more: Any) -> dict[str, Wish]:
+    """The same wish for several packages."""
+    return {name: Wish(Bump(part=part, **more), f"asked for {part}") for name in names}
+
+
+def named(version: str, *names: str, allow_lower: bool = False) -> dict[str, Wish]:
+    """The wish for one version by its name."""
+    return {name: Wish(Bump(to=version, allow_lower=allow_lower), f"--to {version}") for name in names}
+
+
+def moved(
+    packages: Sequence[Package],
+    wishes: Mapping[str, Wish],
+    released: Mapping[str, str] | None = None,
+    **config: Any,
+) -> dict[str, str]:
+    """New versions by package."""
+    settings = Config(**({"versions": "independent"} | config))
+    tags = {name: Version(text) for name, text in (released or {}).items()}
+    found, _ = moves(Workspace(tuple(packages)), wishes, released=tags, config=settings, today=TODAY)
+    assert all(move.reason for move in found)
+    return {move.package.name: str(move.after) for move in found}
+
+
+def followed(packages: Sequence[Package], wishes: Mapping[str, Wish], **config: Any) -> dict[str, list[str]]:
+    """What requirements become, by package."""
+    settings = Config(**({"versions": "independent"} | config))
+    _, follow = moves(Workspace(tuple(packages)), wishes, released={}, config=settings, today=TODAY)
+    return {name: [changed for _, changed in needs] for name, needs in follow.items()}
+
+
+def group(*names: str, kind: Any = "fixed") -> dict[str, GroupConfig]:
+    return {"both": GroupConfig(packages=names, kind=kind)}
+
+
+def refusal(packages: Sequence[Package], wishes: Mapping[str, Wish], **config: Any) -> Refused:
+    with pytest.raises(Refused) as caught:
+        moved(packages, wishes, **config)
+    return caught.value
+
+
+# --- what belongs together -----------------------------------------------------------------------------
+
+
+def test_everything_is_one_track_in_lockstep_and_nothing_is_elsewhere() -> None:
+    packages = (package("a", "1.0"), package("b", "1.0"))
+    (lockstep,) = tracks(Workspace(packages), Config(versions="lockstep"))
+    assert (lockstep.kind, lockstep.packages) == ("fixed", packages)
+    alone = tracks(Workspace(packages), Config(versions="independent"))
+    assert [(track.kind, track.packages) for track in alone] == [("alone", packages[:1]), ("alone", packages[1:])]
+
+
+def test_members_of_a_group_are_named_by_globs_in_any_spelling() -> None:
+    packages = tuple(package(name, "1.0") for name in ("acme-core", "acme-web", "other"))
+    config = Config(versions="independent", groups=group("Acme_*"))
+    found = {track.name: [each.name for each in track.packages] for track in tracks(Workspace(packages), config)}
+    assert found == {"both": ["acme-core", "acme-web"], "other": ["other"]}
+
+
+def test_a_package_in_two_groups_is_refused_with_both() -> None:
+    groups = {"one": GroupConfig(packages=("a*",)), "two": GroupConfig(packages=("b", "ab"))}
+    packages = (package("a", "1.0"), package("ab", "1.0"), package("b", "1.0"))
+    with pytest.raises(Refused, match="ab is in two groups, one and two"):
+        tracks(Workspace(packages), Config(groups=groups))
+
+
+def test_a_package_that_two_globs_of_one_group_mean_is_in_it_once() -> None:
+    packages = (package("a", "1.0"), package("ab", "1.0"))
+    (track,) = tracks(Workspace(packages), Config(groups=group("a*", "ab")))
+    assert [each.name for each in track.packages] == ["a", "ab"]
+
+
+def test_a_group_without_members_is_refused_with_its_globs() -> None:
+    with pytest.raises(Refused, match=r"the group both means no package of this workspace: x, y-\*") as caught:
+        tracks(Workspace((package("a", "1.0"),)), Config(groups=group("x", "y-*")))
+    assert "[tool.relnox.groups.both]" in (caught.value.hint or "")
+
+
+# --- lockstep and groups -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("config", [{"versions": "lockstep"}, {"groups": group("a", "b", "c")}])
+def test_what_is_fixed_moves_as_one_by_the_highest_level(config: dict[str, Any]) -> None:
+    packages = [package(name, "1.4.2") for name in "abc"]
+    wishes = wished("patch", "a") | wished("minor", "b")
+    assert moved(packages, wishes, **config) == dict.fromkeys("abc", "1.5.0")
+
+
+def test_who_only_comes_along_is_told_with_whom() -> None:
+    packages = tuple(package(name, "1.0.0") for name in "ab")
+    config = Config(versions="independent", groups=group("a", "b"))
+    found, _ = moves(Workspace(packages), wished("minor", "b"), released={}, config=config, today=TODAY)
+    assert [move.reason for move in found] == ["moves with b (both)", "asked for minor"]
+
+
+def test_packages_of_no_group_stay_where_they_are() -> None:
+    packages = [package("a", "1.0.0"), package("b", "1.0.0"), package("c", "7.0.0")]
+    assert moved(packages, wished("minor", "a"), groups=group("a", "b")) == {"a": "1.1.0", "b": "1.1.0"}
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"versions": "lockstep"}, "packages should move in lockstep"),
+        ({"groups": group("a", "b")}, "group both moves as one"),
+    ],
+)
+def test_fixed_versions_that_are_apart_are_listed(config: dict[str, Any], words: str) -> None:
+    packages = [package("a", "1.0.0"), package("b", "1.0.1")]
+    error = refusal(packages, wished("minor", "a"), **config)
+    assert words in error.message
+    assert "  1.0.0: a/pyproject.toml\n  1.0.1: b/pyproject.toml" in error.message
+    assert "--to VERSION" in (error.hint or "")
+
+
+def test_one_named_version_brings_together_what_is_apart() -> None:
+    packages = [package("a", "1.0.0"), package("b", "1.0.1")]
+    assert moved(packages, named("1.1.0", "a"), groups=group("a", "b")) == {"a": "1.1.0", "b": "1.1.0"}
+
+
+def test_a_named_version_below_one_of_the_group_is_refused_unless_that_is_allowed() -> None:
+    packages = [package("a", "1.0.0"), package("b", "2.0.0")]
+    assert "1.5.0 is lower than the present 2.0.0" in (
+        refusal(packages, named("1.5.0", "a"), groups=group("a", "b")).message
+    )
+    lower = named("1.5.0", "a", allow_lower=True)
+    assert moved(packages, lower, groups=group("a", "b")) == {"a": "1.5.0", "b": "1.5.0"}
+
+
+def test_of_a_linked_group_only_those_move_that_are_asked_for() -> None:
+    packages = [package("a", "1.0.0"), package("b", "1.3.0"), package("c", "1.2.0")]
+    linked = group("a", "b", "c", kind="linked")
+    assert moved(packages, wished("patch", "a"), groups=linked) == {"a": "1.3.1"}
+    assert moved(packages, wished("patch", "a") | wished("minor", "c"), groups=linked) == {
+        "a": "1.4.0",
+        "c": "1.4.0",
+    }
+    assert moved(packages, named("2.0.0", "a", "b"), groups=linked) == {"a": "2.0.0", "b": "2.0.0"}
+
+
+def test_a_linked_package_that_has_to_follow_joins_with_the_groups_version() -> None:
+    packages = [package("a", "1.0.0"), package("b", "1.3.0", "a==1.0.0"), package("c", "1.2.0")]
+    linked = group("a", "b", "c", kind="linked")
+    assert moved(packages, wished("patch", "a"), groups=linked) == {"a": "1.3.1", "b": "1.3.1"}
+
+
+def test_a_linked_dependant_in_a_prerelease_behind_its_group_follows() -> None:
+    # The group counts from its highest version, which is no prerelease: there is no phase to repeat.
+    packages = [package("a", "1.0.0"), package("b", "1.0.0a1", "a==1.0.0"), package("c", "2.0.0")]
+    found = moved(packages, wished("minor", "a"), groups=group("b", "c", kind="linked"))
+    assert found["a"] == "1.1.0"
+    assert Version(found["b"]) > Version("2.0.0")
+
+
+# --- versions that no file states ----------------------------------------------------------------------
+
+
+def test_a_version_from_tags_moves_from_that_of_the_last_tag() -> None:
+    packages = [package("a", None), package("b", None)]
+    released = {"a": "1.0.0", "b": "1.0.0"}
+    assert moved(packages, wished("minor", "a"), released, versions="lockstep") == {"a": "1.1.0", "b": "1.1.0"}
+
+
+def test_a_first_version_from_tags_must_be_named() -> None:
+    error = refusal([package("a", None)], wished("minor", "a"))
+    assert "a has no version yet: setuptools-scm takes it from tags" in error.message
+    assert moved([package("a", None)], named("0.1.0", "a")) == {"a": "0.1.0"}
+
+
+@pytest.mark.parametrize("wishes", [wished("minor", "a"), named("0.1.0", "a")])
+def test_a_version_that_only_the_backend_knows_cannot_be_moved_not_even_by_name(wishes: dict[str, Wish]) -> None:
+    # Nothing could be edited, and no tag would change what the backend says.
+    error = refusal([package("a", None, kind="dynamic")], wishes)
+    assert "a has no version that can be edited" in error.message
+
+
+def test_a_present_version_can_be_released_as_it_is() -> None:
+    assert moved([package("a", "1.0.0")], {"a": Wish(None, "was never released")}) == {"a": "1.0.0"}
+
+
+# --- dependants ----------------------------------------------------------------------------------------
+
+
+def test_a_chain_moves_to_its_end() -> None:
+    packages = [package("a", "1.0.0"), package("b", "1.0.0", "a==1.0.0"), package("c", "1.0.0", "b==1.0.0")]
+    packages.append(package("d", "1.0.0", "c>=1,<2"))
+    assert moved(packages, wished("major", "a")) == {"a": "2.0.0", "b": "1.0.1", "c": "1.0.1"}
+    assert followed(packages, wished("major", "a")) == {"b": ["a==2.0.0"], "c": ["b==1.0.1"]}
+
+
+def test_a_diamond_moves_each_package_once() -> None:
+    packages = [
+        package("base", "1.0.0"),
+        package("left", "1.0.0", "base<2"),
+        package("right", "1.0.0", "base<2"),
+        package("top", "1.0.0", "left==1.0.0", "right==1.0.0"),
+    ]
+    assert moved(packages, wished("major", "base")) == {
+        "base": "2.0.0",
+        "left": "1.0.1",
+        "right": "1.0.1",
+        "top": "1.0.1",
+    }
+    assert followed(packages, wished("major", "base"))["top"] == ["left==1.0.1", "right==1.0.1"]
+
+
+def test_packages_that_need_each_other_move_together() -> None:
+    packages = [package("a", "1.0.0", "extra: b==1.0.0"), package("b", "1.0.0", "a==1.0.0")]
+    assert moved(packages, wished("minor", "a")) == {"a": "1.1.0", "b": "1.0.1"}
+    assert followed(packages, wished("minor", "a")) == {"a": ["b==1.0.1"], "b": ["a==1.1.0"]}
+
+
+def test_the_reason_names_each_cause_once() -> None:
+    packages = (
+        package("a", "1.0.0"),
+        package("b", "1.0.0"),
+        package("c", "1.0.0", "a==1.0.0", "b==1.0.0", "extra: a==1.0.0"),
+    )
+    config = Config(versions="independent")
+    found, _ = moves(Workspace(packages), wished("minor", "a", "b"), released={}, config=config, today=TODAY)
+    assert found[2].reason == "its requirement on a, b moves"
+
+
+@pytest.mark.parametrize("table", ["group", "build"])
+def test_what_is_not_published_moves_in_the_file_and_moves_no_version(table: str) -> None:
+    packages = [package("a", "1.0.0"), package("b", "1.0.0", f"{table}: a==1.0.0")]
+    assert moved(packages, wished("minor", "a")) == {"a": "1.1.0"}
+    assert followed(packages, wished("minor", "a")) == {"b": ["a==1.1.0"]}
+
+
+def test_a_private_package_follows_in_its_file_only() -> None:
+    packages = [package("a", "1.0.0"), package("b", "1.0.0", "a==1.0.0", private=True)]
+    assert moved(packages, wished("minor", "a")) == {"a": "1.1.0"}
+    assert followed(packages, wished("minor", "a")) == {"b": ["a==1.1.0"]}
+
+
+@pytest.mark.parametrize(
+    ("dependants", "expected"), [("patch", "1.2.4"), ("minor", "1.3.0"), ("major", "2.0.0"), ("none", None)]
+)
+def test_how_far_a_dependant_moves_is_a_setting(dependants: str, expected: str | None) -> None:
+    packages = [package("a", "1.0.0"), package("b", "1.2.3", "extra: a==1.0.0")]
+    assert moved(packages, wished("minor", "a"), dependants=dependants).get("b") == expected
+    assert followed(packages, wished("minor", "a"), dependants=dependants) == {"b": ["a==1.1.0"]}
+
+
+@pytest.mark.parametrize(
+    ("need", "policy", "expected"),
+    [
+        ("a>=1.0,<2", "out-of-range", None),
+        ("a>=1.0,<2", "always", "a>=1.1.0,<2"),
+        ("a>=1.0,<2", "exact", "a==1.1.0"),
+        ("a", "always", None),
+        ("a", "exact", None),
+        ("a<1.1", "out-of-range", "a<1.2"),
+        ("a~=1.0.0", "out-of-range", "a~=1.1.0"),
+        ("a>=1.0,<2", "never", None),
+    ],
+)
+def test_when_a_requirement_follows_is_a_setting(need: str, policy: str, expected: str | None) -> None:
+    packages = [package("a", "1.0.0"), package("b", "1.0.0", need)]
+    assert followed(packages, wished("minor", "a"), constraints=policy).get("b", [None]) == [expected]
+    assert ("b" in moved(packages, wished("minor", "a"), constraints=policy)) is (expected is not None)
+
+
+@pytest.mark.parametrize("table", PUBLISHED)
+def test_a_published_requirement_that_may_not_follow_is_refused_with_its_file(table: str) -> None:
+    error = refusal(
+        [package("a", "1.0.0"), package("b", "1.0.0", f"{table}: a==1.0.0")],
+        wished("minor", "a"),
+        constraints="never",
+    )
+    assert "b/pyproject.toml: 'a==1.0.0' excludes a 1.1.0" in error.message
+    assert 'constraints = "out-of-range"' in (error.hint or "")
+
+
+def test_under_never_a_requirement_that_nobody_publishes_is_left_as_it_is() -> None:
+    packages = [package("a", "1.0.0"), package("b", "1.0.0", "group: a==1.0.0")]
+    assert followed(packages, wished("minor", "a"), constraints="never") == {}
+
+
+def test_a_dependant_that_moves_by_its_own_wish_moves_by_that() -> None:
+    packages = [package("a", "1.0.0"), package("b", "1.0.0", "a==1.0.0")]
+    assert moved(packages, wished("minor", "a") | wished("major", "b")) == {"a": "1.1.0", "b": "2.0.0"}
+
+
+@pytest.mark.parametrize(
+    ("present", "wish", "expected"),
+    [
+        ("1.2.3", Bump(part="minor", pre="alpha"), "1.2.4a0"),  # what is final must not need a prerelease
+        ("1.2.3", Bump(part="minor", pre="rc"), "1.2.4rc0"),
+        ("1.2.3", Bump(part="dev"), "1.2.4.dev1"),
+        ("1.3.0b2", Bump(part="minor"), "1.3.0b3"),  # it goes on in its own prerelease
+        ("1.3.0b2", Bump(part="minor", pre="alpha"), "1.3.0b3"),
+        ("1.3.0.dev2", Bump(part="minor"), "1.3.0.dev3"),
+        ("1.3.0a1.dev2", Bump(part="minor"), "1.3.0a1"),
+    ],
+)
+def test_a_dependant_and_prereleases(present: str, wish: Bump, expected: str) -> None:
+    packages = [package("a", "1.0.0"), package("b", present, "a==1.0.0")]
+    assert moved(packages, {"a": Wish(wish, "asked")})["b"] == expected
+
+
+def test_a_dependant_of_a_prerelease_that_goes_on_moves_by_the_set_level() -> None:
+    packages = [package("a", "1.1.0a0"), package("b", "1.0.0", "a==1.1.0a0")]
+    assert moved(packages, wished("pre", "a")) == {"a": "1.1.0a1", "b": "1.0.1"}
+
+
+def test_a_dependant_without_a_version_is_rewritten_and_stays() -> None:
+    packages = [package("a", "1.0.0"), package("b", None, "a==1.0.0")]
+    assert moved(packages, wished("minor", "a")) == {"a": "1.1.0"}
+    assert followed(packages, wished("minor", "a")) == {"b": ["a==1.1.0"]}
+
+
+def test_a_dependants_whole_group_moves_with_it() -> None:
+    packages = [package("a", "1.0.0"), package("b", "3.0.0", "a==1.0.0"), package("c", "3.0.0")]
+    assert moved(packages, wished("minor", "a"), groups=group("b", "c")) == {
+        "a": "1.1.0",
+        "b": "3.0.1",
+        "c": "3.0.1",
+    }
+
+
+def test_a_name_of_another_repository_moves_with_the_package_that_it_follows() -> None:
+    packages = [package("a", "1.0.0"), package("b", "1.0.0", "sister-x==1.0.0", "stranger==1.0.0")]
+    follow = {"sister-x": "a"}
+    assert followed(packages, wished("minor", "a"), follow=follow) == {"b": ["sister-x==1.1.0"]}
+    assert moved(packages, wished("minor", "a"), follow=follow) == {"a": "1.1.0", "b": "1.0.1"}
+    assert moved(packages, wished("minor", "b"), follow=follow) == {"b": "1.1.0"}
+
+
+def test_the_scheme_spells_requirements() -> None:
+    packages = [package("a", "1.0.0"), package("b", "1.0.0", "a==1.0.0")]
+    wishes = wished("minor", "a", pre="alpha")
+    assert followed(packages, wishes, scheme="semver") == {"b": ["a==1.1.0-alpha.0"]}
+
+
+def test_places_that_do_not_agree_are_each_named_with_what_they_say() -> None:
+    place = VersionSource(kind="attribute", file="a/about.py", key=("__version__",), text="0.9")
+    demo = package("a", "1.0.0")
+    check_agreement([demo])
+    apart = Package(**{**vars(demo), "places": (place,)})
+    with pytest.raises(Refused) as caught:
+        check_agreement([demo, apart])
+    assert "  1.0.0: a/pyproject.toml\n  0.9: a/about.py" in caught.value.message
+
+
+def test_places_in_different_spellings_of_one_version_agree() -> None:
+    place = VersionSource(kind="json", file="a/package.json", text="1.0.0-alpha.1", semver=True)
+    check_agreement([Package(**{**vars(package("a", "1.0a1")), "places": (place,)})])
+
+
+def test_a_version_from_tags_is_not_at_odds_with_a_place_that_states_it() -> None:
+    # There is no version in pyproject.toml that CITATION.cff could agree with.
+    place = VersionSource(kind="pattern", file="CITATION.cff", key=("version: (?P<version>.*)",), text="1.0.0")
+    check_agreement([Package(**{**vars(package("a", None)), "places": (place,)})])
+
+
+# --- whatever the workspace is -------------------------------------------------------------------------
+
+NAMES = ("a", "b", "c", "d", "e")
+VERSIONS = ("0.3.0", "1.0.0", "1.4.2", "2.0.0a1", "1.0.0.dev1", "1.0.0.post1", "2026.11")
+SPECIFIERS = ("", "=={}", ">={}", "~={}", "<={}", ">={},<99", ">=0.1,<={}", ">0.1,<2026.12")
+WISHES = (
+    Bump(part="major"),
+    Bump(part="minor"),
+    Bump(part="patch"),
+    Bump(part="minor", pre="alpha"),
+    Bump(part="patch", pre="rc"),
+    Bump(part="dev"),
+    Bump(to="3000.0"),
+    None,
+)
+
+
+@st.composite
+def workspaces(draw: st.DrawFn) -> list[Package]:
+    """Up to five packages that need each other in any way, circles among them."""
+    count = draw(st.integers(1, len(NAMES)))
+    versions = {name: draw(st.sampled_from(VERSIONS)) for name in NAMES[:count]}
+    packages = []
+    for name, version in versions.items():
+        needs = []
+        for other in draw(st.lists(st.sampled_from(NAMES[:count]), unique=True)):
+            table = draw(st.sampled_from(("runtime", "extra", "group", "build")))
+            specifier = draw(st.sampled_from(SPECIFIERS)).format(versions[other])
+            if table == "extra" or other != name:
+                needs.append(f"{table}: {other}{specifier}")
+        packages.append(package(name, version, *needs, private=draw(st.integers(0, 5)) == 0))
+    return packages
+
+
+CONFIGS = st.builds(
+    lambda together, kind, policy, dependants: Config(
+        versions="independent",
+        groups=group(*NAMES[:together], kind=kind) if together else {},
+        constraints=policy,
+        dependants=dependants,
+    ),
+    st.sampled_from([0, 0, 2, 3]),
+    st.sampled_from(["fixed", "linked"]),
+    st.sampled_from(["out-of-range", "always", "exact", "never"]),
+    st.sampled_from(["patch", "minor", "major", "none"]),
+)
+
+
+@given(
+    workspaces(),
+    st.dictionaries(st.sampled_from(NAMES), st.sampled_from(WISHES), min_size=1),
+    CONFIGS,
+    st.randoms(use_true_random=False),
+)
+def test_after_any_moves_the_workspace_fits_together(
+    packages: list[Package], bumps: dict[str, Bump | None], config: Config, chance: Any
+) -> None:
+    wishes = {name: Wish(bump, "asked") for name, bump in bumps.items() if name in {p.name for p in packages}}
+    assume(wishes)
+
+    def decided(order: Sequence[Package]) -> tuple[dict[str, Version], dict[tuple[str, Any], str]] | None:
+        try:
+            found, follow = moves(Workspace(tuple(order)), wishes, released={}, config=config, today=TODAY)
+        except Refused:
+            return None
+        texts = {(name, need.key): changed for name, needs in follow.items() for need, changed in needs}
+        return {move.package.name: move.after for move in found}, texts
+
+    shuffled = list(packages)
+    chance.shuffle(shuffled)
+    result = decided(packages)
+    assert decided(shuffled) == result
+    if result is None:
+        return
+    after, texts = result
+    assert wishes.keys() <= after.keys()
+    for each in packages:
+        if each.name in after and each.version is not None:
+            kept = wishes.get(each.name, Wish(Bump(), "")).bump is None or "both" in config.groups
+            assert after[each.name] > each.version or (kept and after[each.name] == each.version)
+        changed = False
+        for need in each.dependencies:
+            text = texts.get((each.name, need.key), need.text)
+            if need.name in after and need.table in PUBLISHED:
+                changed |= text != need.text
+                assert Requirement(text).specifier.contains(after[need.name], prereleases=True), (each.name, text)
+        if changed and not each.private and config.dependants != "none":
+            assert each.name in after  # or else what it publishes now would never be published
+    for track in tracks(Workspace(tuple(packages)), config):
+        together = {after[each.name] for each in track.packages if each.name in after}
+        assert len(together) <= 1
+        assert track.kind != "fixed" or not together or {each.name for each in track.packages} <= after.keys()
+
+
+@given(workspaces(), st.dictionaries(st.sampled_from(NAMES), st.sampled_from(WISHES[:5]), min_size=1))
+def test_packages_without_groups_are_refused_for_what_a_version_cannot_do_only(
+    packages: list[Package], bumps: dict[str, Bump | None]
+) -> None:
+    # A level can always be raised, and a dependant can always follow, whatever phase it is in.
+    names = {each.name for each in packages}
+    wishes = {name: Wish(bump, "asked") for name, bump in bumps.items() if name in names}
+    assume(wishes)
+    assert wishes.keys() <= moved(packages, wishes).keys()
