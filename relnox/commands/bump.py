@@ -40,6 +40,25 @@ __all__ = ["Options", "Snapshot", "conclude", "observe", "pending", "plan"]
 
 _MOST_LINES = 20
 """How many notes about single requirements somebody reads."""
+_MOST_VERSIONS = 5
+_OFTEN_STATE_VERSIONS = (
+    "_version.py",
+    "__version__.py",
+    "__init__.py",
+    "__about__.py",
+    "about.py",
+    "version.py",
+    "conf.py",
+    "setup.py",
+    "setup.cfg",
+    "VERSION",
+    "VERSION.txt",
+    "version.txt",
+    "CITATION.cff",
+    "Cargo.toml",
+    "package.json",
+    "meson.build",
+)
 _REQUEST = (
     "part",
     "pre",
@@ -113,6 +132,7 @@ class Snapshot(NamedTuple):
         config: The project's settings.
         contents: Contents of the files that may be edited.
         drafts: What the project's own tools for changelogs make of files; None for one that they remove.
+        by_tools: Packages whose changelogs those tools keep.
         fragments: The change fragments; None where the project keeps none.
         tag_formats: How tags look.
         standing: What each package's history says, where it is asked.
@@ -121,6 +141,7 @@ class Snapshot(NamedTuple):
         contained: Whether the remote's branch is part of the present one; None when it was not asked.
         overtaken: The last reachable tag of each package that is newer than its present version, with the version.
         today: The date in UTC, for calendar versions.
+        elsewhere: Files in which a present version stands besides the places that are known.
         pending: An interrupted bump.
         committed: Whether the files of an interrupted bump are committed.
         last: The last bump, for `--undo`.
@@ -131,6 +152,7 @@ class Snapshot(NamedTuple):
     config: Config
     contents: dict[str, bytes]
     drafts: Mapping[str, bytes | None]
+    by_tools: frozenset[str]
     fragments: tuple[Fragment, ...] | None
     tag_formats: Mapping[str, TagFormat]
     standing: Mapping[str, Standing]
@@ -139,6 +161,7 @@ class Snapshot(NamedTuple):
     contained: bool | None
     overtaken: Mapping[str, tuple[str, Version]]
     today: date
+    elsewhere: tuple[str, ...]
     pending: edits.Pending | None
     committed: bool
     last: Last | None
@@ -168,6 +191,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         config=project.config,
         contents=contents,
         drafts={},
+        by_tools=frozenset(),
         fragments=fragments,
         tag_formats=project.tag_formats,
         standing=standing,
@@ -176,13 +200,12 @@ def observe(options: Options, project: Project) -> Snapshot:
         contained=contained,
         overtaken=_overtaken(project) if options.tag and chosen else {},
         today=datetime.now(UTC).date(),
+        elsewhere=_elsewhere(chosen, project),
         pending=found,
         committed=found is not None and _is_committed(found, project),
         last=_last(project) if options.undo and found is None else None,
     )
-    if drafts := _drafts(snapshot, options, project) if chosen else {}:
-        return snapshot._replace(drafts=drafts, contents=contents | project.contents(drafts))
-    return snapshot
+    return _with_drafts(snapshot, options, project) if chosen else snapshot
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
@@ -198,10 +221,13 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     planned = tuple(core.editing.edits(snapshot.contents, _after(snapshot, decided)))
     names = {move.package.name: snapshot.tag_formats[move.package.name].render(move.after) for move in moved}
     tags = _tags(snapshot, moved, names) if options.tag else ()
+    if tags and planned and not options.commit:
+        listed = ", ".join(edit.file for edit in planned[:3])
+        raise Refused(f"--tag needs --commit here: {listed} would change as well", hint="add --commit to --tag")
     steps: list[EditFiles | Commit | CreateTags | Push] = []
-    if planned or not tags:
+    if planned:
         steps.append(core.steps.EditFiles(edits=planned))
-    if options.commit and (planned or not tags):
+    if options.commit and planned:
         files = tuple((edit.file, edit.digest) for edit in planned)
         steps.append(core.steps.Commit(message=_message(snapshot, moved), files=files))
     if tags:
@@ -285,6 +311,18 @@ def _check_usage(options: Options, snapshot: Snapshot) -> None:
         )
     if options.part == "auto" and snapshot.state is None:
         raise Refused("--part auto reads git's history, and this is no git checkout", hint="name the part")
+    if (
+        options.part == "auto"
+        and snapshot.state is not None
+        and snapshot.state.tags
+        and not options.package
+        and not any(each.tag for each in snapshot.standing.values())
+    ):
+        raise Refused(
+            f"none of the {len(snapshot.state.tags)} tags here fits the form of the packages' tags: "
+            "what was released cannot be told",
+            hint='set [tool.relnox] tag-format (and tag-names) to the form they have, as in "{name}=={version}"',
+        )
     if options.part == "auto" and (options.to or options.exact):
         raise Refused("--part auto decides alone", hint="leave --to and --exact out")
     needs_history = options.part == "auto" or any(package.source.kind == "tags" for package in snapshot.chosen)
@@ -298,11 +336,24 @@ def _check_usage(options: Options, snapshot: Snapshot) -> None:
 def _wishes(snapshot: Snapshot, options: Options) -> dict[str, Wish]:
     if options.part != "auto":
         reason = " ".join(word for word in _request(options, ("part", "pre", "to", "exact")))
-        return {package.name: core.moves.Wish(_request_of(options), reason) for package in snapshot.chosen}
+        bump = _request_of(options)
+        mends = {package.name for package in snapshot.chosen if _mends(package, options)}
+        return {
+            package.name: core.moves.Wish(None if package.name in mends else bump, reason)
+            for package in snapshot.chosen
+        }
     phase: Any = options.pre
     chosen = {package.name for package in snapshot.chosen}
     found = core.levels.wishes(snapshot.workspace, snapshot.standing, snapshot.fragments, snapshot.config, phase)
     return {name: wish for name, wish in found.items() if name in chosen}
+
+
+def _mends(package: Package, options: Options) -> bool:
+    """Whether --to names the version that a package has, for the sake of a place that states another one."""
+    if options.to is None or package.version is None:
+        return False
+    named = core.versioning.parse(options.to, where="--to")
+    return named == package.version and not core.moves.agree(package, named)
 
 
 def _decided(snapshot: Snapshot, options: Options) -> Decided:
@@ -315,7 +366,7 @@ def _decided(snapshot: Snapshot, options: Options) -> Decided:
         today=snapshot.today,
     )
     if options.to is None:  # a version that is named mends places that do not agree
-        core.moves.check_agreement(move.package for move in decided[0])
+        core.moves.check_agreement(decided[0])
     return decided
 
 
@@ -336,9 +387,11 @@ def _after(snapshot: Snapshot, decided: Decided) -> dict[str, bytes | None]:
     )
     present = contents | {file: content for file, content in after.items() if content is not None}
     told = snapshot.fragments or ()
-    if snapshot.config.changelog in ("auto", "keep-a-changelog") and not snapshot.drafts:
-        tags = {move.package.name: _tag_and_previous(move, snapshot) for move in moved}
-        after |= dict(core.release_notes.changelogs(moved, present, tags, told, config, snapshot.today))
+    core.release_notes.check_told(moved, contents, told, snapshot.by_tools, config)
+    if config.changelog in ("auto", "keep-a-changelog"):
+        ours = [move for move in moved if move.package.name not in snapshot.by_tools]
+        tags = {move.package.name: _tag_and_previous(move, snapshot) for move in ours}
+        after |= dict(core.release_notes.changelogs(ours, present, tags, told, config, snapshot.today))
     after |= dict(core.release_notes.used_fragments(moved, told, contents))
     return after | dict(snapshot.drafts)
 
@@ -351,31 +404,36 @@ def _tag_and_previous(move: Move, snapshot: Snapshot) -> tuple[str | None, str |
     return tag_format.render(move.after), before if before in present else None
 
 
-def _drafts(snapshot: Snapshot, options: Options, project: Project) -> Mapping[str, bytes | None]:
+def _with_drafts(snapshot: Snapshot, options: Options, project: Project) -> Snapshot:
     """What towncrier or git-cliff make of the changelogs, where the project is configured for one of them."""
     config = project.config
-    if config.changelog in ("keep-a-changelog", "none"):
-        return {}
+    if config.changelog in ("keep-a-changelog", "none") or project.git is None:
+        return snapshot
     from relnox.source import changelog_tools
 
     lockstep = config.versions == "lockstep"
-    folders = () if lockstep else (package.folder for package in project.workspace.packages)
-    tool = changelog_tools.configured(project.root, folders, config)
-    if tool is None or project.git is None:
-        return {}
-    releases = {
-        changelog_tools.Release(
-            folder="." if lockstep else move.package.folder,
+    folders = {"." if lockstep else package.folder for package in project.workspace.packages}
+    tools = {folder: changelog_tools.tool_of(project.root / folder, config) for folder in folders}
+    if not any(tools.values()):
+        return snapshot
+    drafts: dict[str, bytes | None] = {}
+    by_tools, done = set(), set()
+    for move in _decided(snapshot, options)[0]:
+        folder = "." if lockstep else move.package.folder
+        tool = tools[folder]
+        if tool is None or move.after.is_prerelease:
+            continue
+        by_tools.add(move.package.name)
+        release = changelog_tools.Release(
+            folder=folder,
             version=core.versioning.spell(move.after, config.scheme),
             tag=snapshot.tag_formats[move.package.name].render(move.after),
-        ): None
-        for move in _decided(snapshot, options)[0]
-        if not move.after.is_prerelease
-    }
-    found: dict[str, bytes | None] = {}
-    for release in releases:
-        found |= changelog_tools.drafted(tool, project.git, release, snapshot.today, config.changelog_file)
-    return found
+        )
+        if release not in done:
+            done.add(release)
+            drafts |= changelog_tools.drafted(tool, project.git, release, snapshot.today, config.changelog_file)
+    contents = snapshot.contents | project.contents(drafts)
+    return snapshot._replace(drafts=drafts, by_tools=frozenset(by_tools), contents=contents)
 
 
 def _tags(snapshot: Snapshot, moves: tuple[Move, ...], names: Mapping[str, str]) -> tuple[Tag, ...]:
@@ -389,9 +447,10 @@ def _tags(snapshot: Snapshot, moves: tuple[Move, ...], names: Mapping[str, str])
 
 def _message(snapshot: Snapshot, moves: tuple[Move, ...]) -> str:
     """The commit's message. Packages that move to several versions are listed."""
-    versions = sorted({move.after for move in moves})
+    versions = {move.after for move in moves}
     listed = ", ".join(f"{move.package.name} {move.after}" for move in moves)
-    version = str(versions[0]) if len(versions) == 1 else listed
+    speaks_for_all = len(versions) == 1 and len(moves) == len(snapshot.workspace.packages)
+    version = str(moves[0].after) if speaks_for_all else listed
     return snapshot.config.commit_message.replace("{version}", version).replace("{packages}", listed)
 
 
@@ -420,14 +479,16 @@ def _overtaken(project: Project) -> Mapping[str, tuple[str, Version]]:
         return {}
     by_name = project.workspace.by_name
     newer = {
-        name: (tag, version)
-        for name, (tag, version) in core.tags.latest(project.tag_formats, project.state.tags).items()
-        if (present := by_name[name].version) is not None and version > present
+        name
+        for name, (_, version) in core.tags.latest(project.tag_formats, project.state.tags).items()
+        if (present := by_name[name].version) is not None
+        and version > present
+        and project.tag_formats[name].render(present) not in project.state.tags
     }
     if not newer:
         return {}
     reachable = core.tags.latest(project.tag_formats, project.git.merged_tags())
-    return {name: reachable[name] for name in newer.keys() & reachable.keys()}
+    return {name: reachable[name] for name in newer & reachable.keys()}
 
 
 def _guards(
@@ -445,7 +506,9 @@ def _guards(
     names = {move.package.name: snapshot.tag_formats[move.package.name].render(move.after) for move in moves}
     head = state.head if not planned else None
     firm = [*guards.tags_free(tags, state.tags, snapshot.remote_tags or {}, head, config.remote)]
-    soft = [*guards.clean(state.dirty, (edit.file for edit in planned), (move.package for move in moves))]
+    firm += guards.clean((name for name in state.dirty if name in snapshot.drafts), snapshot.drafts, ())
+    dirty = [name for name in state.dirty if name not in snapshot.drafts]
+    soft = [*guards.clean(dirty, (edit.file for edit in planned), (move.package for move in moves))]
     if options.tag:
         firm += guards.readable_tags(moves, names)
         soft += [] if options.allow_lower else guards.ahead_of_tags(moves, names, snapshot.overtaken)
@@ -475,6 +538,16 @@ def _guards(
     return (*firm, *soft), ()
 
 
+def _elsewhere(chosen: tuple[Package, ...], project: Project) -> tuple[str, ...]:
+    """Files, of the kinds that often state a version, that name a present one and are no known place."""
+    versions = {package.source.text for package in chosen if package.source.stated}
+    if not 0 < len(versions) <= _MOST_VERSIONS or project.git is None:
+        return ()
+    known = {place.file for package in project.workspace.packages for place in package.stated}
+    found = project.git.files_with(sorted(versions), _OFTEN_STATE_VERSIONS)
+    return tuple(name for name in found if name not in known)
+
+
 # --- what is told ----------------------------------------------------------------------------------
 
 
@@ -499,6 +572,9 @@ def _notes(snapshot: Snapshot, moves: tuple[Move, ...], following: Following, op
     lines = [
         f"{name}: {need.text} becomes {changed}" for name, needs in following.items() for need, changed in needs
     ]
+    if moves and snapshot.elsewhere:
+        listed = ", ".join(snapshot.elsewhere[:5]) + (" …" if len(snapshot.elsewhere) > 5 else "")  # noqa: PLR2004
+        yield f"the present version stands in {listed} as well, and stays there: places that move are declared"
     if len(lines) <= _MOST_LINES:
         yield from lines
     else:
@@ -593,21 +669,26 @@ def _undone(snapshot: Snapshot, options: Options) -> Plan:
         task="bump",
         steps=(back,),
         notes=(f"takes back: {found.command}",),
-        refusals=tuple(_since(snapshot.last, snapshot.state)) if committed else (),
+        refusals=tuple(_since(snapshot.last, snapshot.state)) if committed or back.tags else (),
     )
 
 
 def _since(last: Last, state: GitState | None) -> Iterator[Refusal]:
     """Why the last bump is not the last thing that happened."""
     found = last.record
-    message = next(step.message for step in found.steps if isinstance(step, core.steps.Commit))
-    if last.subject != message.partition("\n")[0].strip():
+    message = next((step.message for step in found.steps if isinstance(step, core.steps.Commit)), "")
+    if message and last.subject != message.partition("\n")[0].strip():
         yield core.plan.Refusal(
             message=f"the last commit is not that of the last bump ({found.command})",
             hint="take back what came after it first, or release a higher version",
         )
+    moved = [tag for tag in _tags_of(found) if state is not None and state.tags.get(tag, state.head) != state.head]
+    if moved:
+        yield core.plan.Refusal(
+            message=f"the tag {moved[0]} leads to another commit than the last bump's", hint=f"git show {moved[0]}"
+        )
     dirty = [edit.file for edit in _edited(found) if state is not None and edit.file in state.dirty]
-    if dirty:
+    if message and dirty:
         yield core.plan.Refusal(
             message=f"{', '.join(dirty[:5])} changed since the last bump", hint="git stash, or commit"
         )

@@ -98,9 +98,9 @@ def _run(plan: Plan, project: Project, reporter: Reporter, pending: Any, *, nest
         reporter.event(core.events.RunStarted(plan), nested=nested)
         reporter.tables(plan.tables)
         return Outcome(plan=plan, results=(), exit_code=ExitCode.DONE, seconds=0.0, tables=plan.tables)
-    changes = any(
-        isinstance(step, core.steps.EditFiles | core.steps.Build | core.steps.CleanFolder) for step in plan.steps
-    )
+    steps = core.steps
+    local = steps.EditFiles | steps.CreateTags | steps.TakeBack | steps.CleanFolder | steps.Build
+    changes = any(isinstance(step, local) for step in plan.steps)
     with ScratchFolder() as scratch, ExitStack() as stack:
         if changes:
             stack.enter_context(alone(project.private))

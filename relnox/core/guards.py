@@ -58,8 +58,8 @@ def behind(missing: int, upstream: str) -> Iterator[Refusal]:
         upstream: Its name.
     """
     if missing:
-        commits = "a commit" if missing == 1 else f"{missing} commits"
-        yield Refusal(message=f"{upstream} has {commits} that are not here", hint="git pull --rebase")
+        commits = "a commit that is" if missing == 1 else f"{missing} commits that are"
+        yield Refusal(message=f"{upstream} has {commits} not here", hint="git pull --rebase")
 
 
 def tags_free(

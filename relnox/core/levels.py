@@ -7,15 +7,17 @@ who wrote it there knew why.
 from __future__ import annotations
 
 import re
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.core import versioning
 from relnox.core.moves import Wish
 from relnox.core.tags import latest
 from relnox.core.versioning import Bump
+from relnox.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from packaging.version import Version
 
@@ -31,6 +33,10 @@ __all__ = ["Commit", "Standing", "frontier", "last_tags", "level_of", "standings
 _HEADER = re.compile(r"(?P<type>[A-Za-z][\w-]*)(?:\([^()\r\n]*\))?(?P<breaking>!)?:[ \t]+\S")
 _BREAKING_FOOTER = re.compile(r"^BREAKING[ -]CHANGE:[ \t]", re.MULTILINE)
 _ORDER: tuple[Level | None, ...] = (None, "patch", "minor", "major")
+
+
+_LOCKS = ("uv.lock", "poetry.lock", "pdm.lock")
+"""Files that tools write: a commit that changes nothing else of a package does not change the package."""
 
 
 class Commit(NamedTuple):
@@ -65,23 +71,30 @@ def level_of(message: str, config: CommitsConfig) -> Level | None:
     if found["breaking"] or _BREAKING_FOOTER.search(message):
         return "major"
     kind = found["type"].lower()
-    if kind in config.minor:
+    if kind in map(str.lower, config.minor):
         return "minor"
-    return "patch" if kind in config.patch else None
+    return "patch" if kind in map(str.lower, config.patch) else None
 
 
 def last_tags(
-    formats: Mapping[str, TagFormat], tags: Mapping[str, str], reachable: Iterable[str]
+    formats: Mapping[str, TagFormat],
+    tags: Mapping[str, str],
+    reachable: Iterable[str],
+    stated: Mapping[str, Version | None] | None = None,
 ) -> dict[str, tuple[str, Version]]:
-    """For each package its tag of the greatest version among those that the present commit contains.
+    """For each package its last tag among those that the present commit contains.
+
+    That is the greatest that is not above the version which the package states: tags may go on from a version
+    that was given up. Where all are above, or no file states a version, it is the greatest of all.
 
     Args:
         formats: How each package's tags look.
         tags: All tags, with the commit each leads to.
         reachable: The present commit and its ancestors.
+        stated: The versions that the packages state.
     """
-    ancestors = reachable if isinstance(reachable, set | frozenset | dict) else set(reachable)
-    return latest(formats, (name for name, commit in tags.items() if commit in ancestors))
+    ancestors = reachable if isinstance(reachable, AbstractSet) else set(reachable)
+    return latest(formats, (name for name, commit in tags.items() if commit in ancestors), stated)
 
 
 def frontier(history: Mapping[str, Sequence[str]], released: Iterable[str]) -> tuple[dict[str, int], list[str]]:
@@ -134,7 +147,7 @@ def standings(
     known: dict[str, str | None] = {}
     for commit in commits:
         mask = inside.get(commit.id, 0)
-        touched = dict.fromkeys(_owner(file, owners, known) for file in commit.files)
+        touched = dict.fromkeys(_owner(file, owners, known) for file in commit.files if not file.endswith(_LOCKS))
         for name in touched:
             if name is not None and not mask & bit.get(name, 0):
                 found[name].append(commit)
@@ -142,12 +155,13 @@ def standings(
     return {name: Standing(*tagged.get(name, nothing), commits=tuple(since)) for name, since in found.items()}
 
 
-def wishes(
+def wishes(  # noqa: PLR0913, PLR0917 - all that a level comes from
     workspace: Workspace,
     standing: Mapping[str, Standing],
     fragments: Sequence[Fragment] | None,
     config: Config,
     phase: Phase | None = None,
+    chosen: Collection[str] = (),
 ) -> dict[str, Wish]:
     """What `--part auto` asks for each package that has something to release.
 
@@ -157,26 +171,50 @@ def wishes(
         fragments: The change fragments, where the project keeps them: they decide then, not the commits.
         config: The project's settings.
         phase: The phase of a prerelease to be made of it.
+        chosen: Packages that were named: their first release is meant.
+
+    Raises:
+        Refused: A prerelease is asked for where the version that is written down would come after it.
     """
     found = {}
+    never = [name for name, stands in standing.items() if stands.tag is None]
     for package in workspace.packages:
         stands = standing.get(package.name, Standing(None, None, ()))
-        wish = _by_hand(package, stands) or _derived(package, stands, fragments, config, phase)
+        if package.private or package.source.kind == "dynamic":
+            continue
+        # Among packages with tags, one without any may have tags of another form: that is not ours to guess.
+        is_new = package.name in chosen or len(never) == len(standing)
+        wish = _stated(package, stands, phase, is_new=is_new) or _derived(
+            package, stands, fragments, config, phase
+        )
         if wish is not None:
             found[package.name] = wish
     return found
 
 
-def _by_hand(package: Package, stands: Standing) -> Wish | None:
+def _stated(package: Package, stands: Standing, phase: Phase | None, *, is_new: bool) -> Wish | None:
+    """The wish for the version that somebody has written down since the last release."""
     version = package.version
-    if version is None:
+    if version is None or (stands.released is not None and version <= stands.released):
         return None
-    if stands.tag is None:
-        bump = Bump(part="release") if version.is_devrelease else None
-        return Wish(bump, "was never released")
-    if stands.released is not None and version > stands.released and not version.is_devrelease:
-        return Wish(None, f"raised by hand since {stands.tag}")
-    return None
+    if stands.tag is None and not is_new:
+        return None
+    reason = "was never released" if stands.tag is None else f"raised by hand since {stands.tag}"
+    if version.dev is not None:
+        if phase is not None:
+            return Wish(Bump(pre=phase), reason) if stands.tag is None else None
+        return (
+            Wish(Bump(part="pre" if version.pre is not None else "release"), reason)
+            if stands.tag is None
+            else None
+        )
+    if phase is not None and versioning.phase_of(version) != phase:
+        raise Refused(
+            f"{package.name} {version} {reason}: a prerelease of it would come before it",
+            hint=f"release it as it is, without --pre, or name the version: --to {version.base_version}"
+            f"{phase[0] if phase != 'rc' else 'rc'}0 --allow-lower",
+        )
+    return Wish(None, reason)
 
 
 def _derived(
@@ -190,18 +228,22 @@ def _derived(
     if fragments is not None:
         named = [each for each in fragments if each.levels.get(package.name)]
         level = max((each.levels[package.name] for each in named), key=_ORDER.index, default=None)
-        reason = f"{level}: {len(named)} change fragments"
+        reason = f"{level}: {_counted(len(named), 'change fragment')}"
     else:
         levels = [level_of(commit.message, config.commits) for commit in stands.commits]
         level = max(levels, key=_ORDER.index, default=None)
         subject = stands.commits[levels.index(level)].subject if level is not None else ""
-        more = f" (and {len(levels) - 1} more commits)" if len(levels) > 1 else ""
+        more = f" (and {_counted(len(levels) - 1, 'more commit')})" if len(levels) > 1 else ""
         reason = f"{level}: {subject}{more}"
     present = package.version if package.version is not None else stands.released
-    if level is None or present is None:
+    if level is None or present is None or stands.tag is None:
         return None
     part = versioning.derived_level(present, level, shift=config.commits.shift)
     return Wish(Bump(part=part, pre=phase), reason)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _owner(file: str, owners: Mapping[str, str], known: dict[str, str | None]) -> str | None:

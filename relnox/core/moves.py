@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Following = Mapping[str, list[tuple[Dependency, str]]]
     """By package: requirements that move, and what they become."""
 
-__all__ = ["Move", "Track", "Wish", "check_agreement", "moves", "tracks"]
+__all__ = ["Move", "Track", "Wish", "agree", "check_agreement", "moves", "tracks"]
 
 _PUBLISHED = ("runtime", "extra")
 
@@ -87,6 +87,14 @@ def tracks(workspace: Workspace, config: Config) -> tuple[Track, ...]:
                 )
             grouped[package.name] = name
         found.append(Track(name, group.kind, members))
+    by_tags: dict[object, list[Package]] = {}
+    for package in workspace.packages:
+        if package.name not in grouped and package.source.kind == "tags" and package.source.key:
+            by_tags.setdefault(package.source.key[0], []).append(package)
+    for before, together in by_tags.items():
+        if len(together) > 1:  # their backends look at the same tags, so that one moves all
+            found.append(Track(f"tags {before}*", "fixed", tuple(together)))
+            grouped |= dict.fromkeys((package.name for package in together), str(before))
     alone = (Track(each.name, "alone", (each,)) for each in workspace.packages if each.name not in grouped)
     return (*found, *alone)
 
@@ -114,8 +122,13 @@ def moves(
     present = {
         package.name: version
         for package in workspace.packages
-        if (version := package.version if package.version is not None else released.get(package.name)) is not None
+        if (version := _present(package, released)) is not None
     }
+    if own := sorted(config.follow.keys() & workspace.by_name.keys()):
+        raise Refused(
+            f"{own[0]} is a package of this workspace, and [tool.relnox] follow is for names of others",
+            hint="take it out of follow; packages that move together are a group: [tool.relnox.groups]",
+        )
     belonging = tracks(workspace, config)
     asked = dict(wishes)
     while True:
@@ -126,24 +139,29 @@ def moves(
             )
         )
         follow = _following(workspace, moved, config)
-        more = dict(_dependants(workspace, moved, follow, present, config))
+        more = dict(_dependants(workspace, moved, follow, _bases(belonging, present), config))
         if not more:
             return moved, follow
         asked |= more
 
 
-def check_agreement(packages: Iterable[Package]) -> None:
-    """See that every place of a package states one version.
+def agree(package: Package, version: Version | None) -> bool:
+    """Whether every place of a package states its version."""
+    return all(version_of(place) == version for place in package.stated)
+
+
+def check_agreement(moved: Iterable[Move]) -> None:
+    """See that every place of each package states the version that it moves from.
 
     Raises:
         Refused: They differ; each place is named with what it says.
     """
-    for package in packages:
-        if package.places and any(version_of(place) != package.version for place in package.places):
+    for package, before, _, _ in moved:
+        if package.places and not agree(package, before):
             listed = "\n".join(f"  {place.text}: {place.file}" for place in package.stated)
             raise Refused(
                 f"the places that state the version of {package.name} do not agree:\n{listed}",
-                hint="write one version into all of them; for a file that has a version of its own: "
+                hint="give all of them one version: --to VERSION; for a file that has a version of its own: "
                 "[[tool.relnox.places]] file = … with count = 0",
             )
 
@@ -158,28 +176,50 @@ def _moved(
     asked = [package for package in track.packages if package.name in wishes]
     if not asked:
         return
-    moving = track.packages if track.kind == "fixed" else tuple(asked)
     wanted = list(dict.fromkeys(wishes[package.name].bump for package in asked))
     named = next((bump for bump in wanted if bump is not None and bump.to is not None), None)
+    stands = named is None and None in wanted  # somebody has written the version down: that decides
+    moving = track.packages if track.kind == "fixed" and not stands else tuple(asked)
     base = _base(track, moving, present, named)
-    after = max(_next(base, bump, config, today) for bump in wanted)
+    counting = [named] if named is not None else [None] if stands else wanted
+    try:
+        after = max(_next(base, bump, config, today) for bump in counting)
+        for package in moving:
+            if named is not None and package.name in present:  # going down is allowed by name, package by package
+                _next(present[package.name], named, config, today)
+    except Refused as error:
+        names = ", ".join(package.name for package in asked[:3]) + (" …" if len(asked) > 3 else "")  # noqa: PLR2004
+        raise error if len(present) == 1 else Refused(f"{names}: {error.message}", hint=error.hint) from None
     for package in moving:
-        before = present.get(package.name)
-        if named is not None and before is not None:  # going down is asked for by name, package by package
-            _next(before, named, config, today)
         wish = wishes.get(package.name)
         reason = wish.reason if wish is not None else f"moves with {asked[0].name} ({track.name})"
-        yield Move(package, before, after, reason)
+        yield Move(package, present.get(package.name), after, reason)
+
+
+def _present(package: Package, released: Mapping[str, Version]) -> Version | None:
+    """The version that a package has: the one it states, or the one of its last tag if it comes from tags."""
+    if package.version is None and package.source.kind == "tags":
+        return released.get(package.name)
+    return package.version
+
+
+def _bases(belonging: Iterable[Track], present: Mapping[str, Version]) -> dict[str, Version]:
+    """The version that each package would move from: in a group the greatest of the group."""
+    return {
+        package.name: max(present[each.name] for each in track.packages if each.name in present)
+        for track in belonging
+        for package in track.packages
+        if package.name in present
+    }
 
 
 def _base(
     track: Track, moving: Sequence[Package], present: Mapping[str, Version], named: Bump | None
 ) -> Version | None:
     """The version that a track moves from; None where there is none yet and the new one is named."""
-    if named is None:
-        for package in moving:
-            if package.name not in present:
-                raise _without_version(package)
+    for package in moving:
+        if package.source.kind == "dynamic" or (named is None and package.name not in present):
+            raise _without_version(package)
     stated = {package.name: present[package.name] for package in track.packages if package.name in present}
     if track.kind == "fixed" and named is None:
         _check_together(track, stated)

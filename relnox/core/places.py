@@ -95,9 +95,11 @@ def pattern(text: str, expression: str, count: int = 1) -> tuple[Span, ...]:
     try:
         compiled = re.compile(expression, re.MULTILINE)
         group = "value" if "value" in compiled.groupindex and "version" not in compiled.groupindex else "version"
-        spans = tuple(Span(*match.span(group), match[group]) for match in compiled.finditer(text))
+        spans = tuple(Span(*match.span(group), match[group] or "") for match in compiled.finditer(text))
     except (re.error, IndexError) as error:
         raise ValueError(f"the pattern cannot be used: {error}") from error
+    if any(span.start < 0 for span in spans):
+        raise ValueError("the pattern matches without its version")
     if len(spans) != count:
         raise ValueError(f"the pattern matches {len(spans)} times" + (f", not {count}" if count != 1 else ""))
     return spans

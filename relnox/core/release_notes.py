@@ -12,7 +12,7 @@ from relnox.core import changelog, fragments, versioning
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import date
 
     from relnox.core.config import Config
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.workspace import Workspace
 
-__all__ = ["changelog_of", "changelogs", "files", "used_fragments"]
+__all__ = ["changelog_of", "changelogs", "check_told", "files", "used_fragments"]
 
 
 def files(workspace: Workspace, config: Config) -> tuple[str, ...]:
@@ -36,6 +36,43 @@ def changelog_of(package: Package, contents: Mapping[str, bytes], config: Config
     if own in contents:
         return own
     return common if common in contents and config.versions == "lockstep" else None
+
+
+def check_told(
+    moves: Sequence[Move],
+    contents: Mapping[str, bytes],
+    told: Sequence[Fragment],
+    by_tools: Collection[str],
+    config: Config,
+) -> None:
+    """See that what change fragments tell has a place in a changelog before the fragments are used up.
+
+    Args:
+        moves: What moves.
+        contents: Files by path, changelogs among them.
+        told: The change fragments.
+        by_tools: Packages whose changelogs another tool keeps.
+        config: The project's settings.
+
+    Raises:
+        Refused: A package that fragments tell of has no changelog, or one without a heading for it.
+    """
+    if config.changelog == "none":
+        return
+    for move in moves:
+        package = move.package
+        if move.after.is_prerelease or package.name in by_tools:
+            continue
+        file = changelog_of(package, contents, config)
+        if any(each.levels.get(package.name) for each in told) and (
+            file is None or not _has_unreleased(contents[file])
+        ):
+            raise Refused(
+                f"change fragments tell of {package.name}, and "
+                + (f"{file} has no heading for what is unreleased" if file else "it has no changelog"),
+                hint=f"add a heading ## [Unreleased] to {file or _in(package.folder, config.changelog_file)}, "
+                'or set [tool.relnox] changelog = "none"',
+            )
 
 
 def changelogs(  # noqa: PLR0913, PLR0917 - what a release is
@@ -65,9 +102,9 @@ def changelogs(  # noqa: PLR0913, PLR0917 - what a release is
         if file is not None and not move.after.is_prerelease:
             by_file.setdefault(file, []).append(move)
     for file, together in by_file.items():
-        text = contents[file].decode("utf-8", "surrogateescape")
-        if not changelog.has_unreleased(text):
+        if not _has_unreleased(contents[file]):
             continue
+        text = contents[file].decode("utf-8", "surrogateescape")
         first = together[0]
         tag, previous = tags.get(first.package.name, (None, None))
         names = [move.package.name for move in together]
@@ -98,6 +135,10 @@ def used_fragments(
     for each in told:
         if released & each.levels.keys():
             yield each.file, fragments.without(contents[each.file], released)
+
+
+def _has_unreleased(content: bytes) -> bool:
+    return changelog.has_unreleased(content.decode("utf-8", "surrogateescape"))
 
 
 def _in(folder: str, file: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from packaging.version import InvalidVersion, Version
 
 from relnox.core import versioning
+from relnox.core.config import Config
 from relnox.core.moves import tracks
 from relnox.core.records import Record
 from relnox.errors import Refused
@@ -16,13 +17,27 @@ from relnox.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from relnox.core.config import Config
     from relnox.core.packages import Package
     from relnox.core.versioning import Scheme
     from relnox.core.workspace import Workspace
 
 __all__ = ["TagFormat", "latest", "tag_formats"]
 
+_USUAL_FOR_ONE = ("v{version}", "{version}", "{name}-v{version}", "{name}-{version}", "{name}=={version}")
+_USUAL = (
+    "{name}-v{version}",
+    "{name}=={version}",
+    "{name}@{version}",
+    "{name}@v{version}",
+    "{name}/v{version}",
+    "{name}/{version}",
+    "{name}-{version}",
+    "{name}_v{version}",
+    "{folder}-v{version}",
+    "{folder}/v{version}",
+    "{folder}-{version}",
+    "{folder}=={version}",
+)
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
 
@@ -53,17 +68,20 @@ class TagFormat(Record):
         except InvalidVersion:
             return None
 
+    def parsed(self, tags: Iterable[str]) -> list[tuple[str, Version]]:
+        """Those of the tags that are of this package, with the versions they mean."""
+        return [(tag, version) for tag in tags if (version := self.parse(tag)) is not None]
+
     def latest(self, tags: Iterable[str]) -> tuple[str, Version] | None:
         """The tag with the greatest version and that version."""
-        found = [(tag, version) for tag in tags if (version := self.parse(tag)) is not None]
-        return max(found, key=lambda pair: pair[1], default=None)
+        return max(self.parsed(tags), key=lambda pair: pair[1], default=None)
 
 
 def tag_formats(workspace: Workspace, config: Config, present: Iterable[str] = ()) -> Mapping[str, TagFormat]:
     """Every package's tag format, by name.
 
     Without a configured one, a package whose backend looks at certain tags has those; one package or one lockstep
-    set has `v{version}`, or `{version}` where most of the present tags look so; else it is `{name}-v{version}`.
+    set has `v{version}`, else it is `{name}-v{version}`; or the other usual form that the present tags have.
 
     Args:
         workspace: The packages.
@@ -74,7 +92,8 @@ def tag_formats(workspace: Workspace, config: Config, present: Iterable[str] = (
         Refused: The configured format is none, or makes tags that could be those of two packages.
     """
     one_set = len(workspace.packages) == 1 or config.versions == "lockstep"
-    text = config.tag_format or ((_usual_format(present) or "v{version}") if one_set else "{name}-v{version}")
+    usual = None if config.tag_format else _usual_format(workspace.packages, present, one_set=one_set)
+    text = config.tag_format or usual or ("v{version}" if one_set else "{name}-v{version}")
     formats = {package.name: _format_of(package, text, config) for package in workspace.packages}
     if one_set and len(set(formats.values())) == 1:
         return formats
@@ -101,18 +120,28 @@ def tag_formats(workspace: Workspace, config: Config, present: Iterable[str] = (
     return formats
 
 
-def latest(formats: Mapping[str, TagFormat], tags: Iterable[str]) -> dict[str, tuple[str, Version]]:
-    """For each package its tag with the greatest version, and that version; packages without one are left out."""
+def latest(
+    formats: Mapping[str, TagFormat], tags: Iterable[str], stated: Mapping[str, Version | None] | None = None
+) -> dict[str, tuple[str, Version]]:
+    """For each package its tag with the greatest version, and that version; packages without one are left out.
+
+    Args:
+        formats: How each package's tags look.
+        tags: Names of tags.
+        stated: Versions that tags should not be above, by package; those that are count where there are no others.
+    """
     ordered = sorted(tags)
-    known: dict[TagFormat, tuple[str, Version] | None] = {}
+    known: dict[TagFormat, list[tuple[str, Version]]] = {}
     found = {}
     for package, tag_format in formats.items():
         if tag_format not in known:
             start = bisect_left(ordered, tag_format.before)
             end = bisect_left(ordered, f"{tag_format.before}\U0010ffff")
-            known[tag_format] = tag_format.latest(ordered[start:end])
-        if (last := known[tag_format]) is not None:
-            found[package] = last
+            known[tag_format] = tag_format.parsed(ordered[start:end])
+        every, limit = known[tag_format], (stated or {}).get(package)
+        below = [pair for pair in every if limit is None or pair[1] <= limit]
+        if every:
+            found[package] = max(below or every, key=lambda pair: pair[1])
     return found
 
 
@@ -136,15 +165,19 @@ def _shared_tag(first: TagFormat, second: TagFormat) -> str | None:
     return None
 
 
-def _usual_format(tags: Iterable[str]) -> str | None:
-    """The format for one set of versions that most of these tags have: `v{version}`, `{version}`, or None."""
-    counted = {"v{version}": 0, "{version}": 0}
-    for tag in tags:
-        for text in counted:
-            before = text.removesuffix("{version}")
-            counted[text] += TagFormat(before, "", "pep440").parse(tag) is not None
-    text = max(counted, key=lambda text: counted[text])
-    return text if counted[text] else None
+def _usual_format(packages: Sequence[Package], tags: Iterable[str], *, one_set: bool) -> str | None:
+    """The usual form that the tags have: of several that some have, the one of the greatest version; or None."""
+    ordered = sorted(tags)
+    best: tuple[int, Version] | None = None
+    usual = None
+    for text in _USUAL_FOR_ONE if one_set else _USUAL:
+        formats = {package.name: _format_of(package, text, Config()) for package in packages}
+        found = latest(formats, ordered)
+        if found:
+            rank = (0 if one_set else len(found), max(version for _, version in found.values()))
+            if best is None or rank > best:
+                best, usual = rank, text
+    return usual
 
 
 def _format_of(package: Package, text: str, config: Config) -> TagFormat:

@@ -25,7 +25,7 @@ class Workspace(Record):
     Attributes:
         packages: The packages; names are unique.
         warnings: What discovery passed over and why, for the reader.
-        locks: Lock files of all packages together; their own version lines move along.
+        locks: Lock files, of the root and of packages; the version lines of this workspace's packages move along.
     """
 
     packages: tuple[Package, ...]

@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from relnox import process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import date
 
     from relnox.core.config import Config
     from relnox.source.git import Git
 
-__all__ = ["Release", "configured", "drafted"]
+__all__ = ["Release", "drafted", "tool_of"]
 
 Tool = Literal["towncrier", "git-cliff"]
 _PYPROJECT = "pyproject.toml"
@@ -42,14 +41,13 @@ class Release(NamedTuple):
     tag: str
 
 
-def configured(root: Path, folders: Iterable[str], config: Config) -> Tool | None:
-    """The tool that the project's settings choose: by name, or by a table or a file of its own."""
+def tool_of(folder: Path, config: Config) -> Tool | None:
+    """The tool that keeps the changelog of a folder: the one that is named, or that has settings there."""
     match config.changelog:
         case "towncrier" | "git-cliff" as tool:
             return tool
         case "auto":
-            places = [root, *(root / folder for folder in folders)]
-            return next((tool for tool in _SETTINGS for place in places if _is_set_up(place, tool)), None)
+            return next((tool for tool in _SETTINGS if _is_set_up(folder, tool)), None)
         case _:
             return None
 
@@ -60,22 +58,20 @@ def drafted(tool: Tool, git: Git, release: Release, today: date, changelog: str)
     Args:
         tool: The tool.
         git: The checkout.
-        release: What is released; nothing happens where the tool is not set up in its folder.
+        release: What is released.
         today: The day of the release, in UTC.
         changelog: The changelog's name, for a tool whose settings name none.
 
     Raises:
         Failed: The tool is not there, or fails; what it printed is told.
     """
-    if not _is_set_up(git.root / release.folder, tool):
-        return {}
     with tempfile.TemporaryDirectory(prefix="relnox-changelog-") as scratch:
         copy = git.scratch_clone(Path(scratch))
         folder = copy.root / release.folder
         program = shutil.which(tool, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
         command = [program or tool, *_arguments(tool, folder, release, today, changelog)]
         environment = process.clean_environment(os.environ)
-        hint = f"is it installed? In {release.folder}: {shlex.join([tool, *command[1:]])}"
+        hint = f'try in {release.folder}: {shlex.join([tool, *command[1:]])}; without it: changelog = "none"'
         process.run(command, cwd=folder, env=environment).check(tool, hint=hint)
         return {name: _content(copy.root / name) for name in copy.changed_files()}
 
@@ -85,7 +81,12 @@ def _arguments(tool: Tool, folder: Path, release: Release, today: date, changelo
         return ["build", "--yes", f"--version={release.version}", f"--date={today.isoformat()}"]
     settings = next((text for name in _SETTINGS[tool][0] if (text := _text(folder / name))), "")
     names_output = re.search(r"^[ \t]*output[ \t]*=", settings or _text(folder / _PYPROJECT), re.MULTILINE)
-    return [f"--tag={release.tag}", *([] if names_output else [f"--output={changelog}"])]
+    if names_output:
+        return [f"--tag={release.tag}"]
+    spelled = next(
+        (path.name for path in sorted(folder.iterdir()) if path.name.lower() == changelog.lower()), changelog
+    )
+    return [f"--tag={release.tag}", f"--output={spelled}"]
 
 
 def _is_set_up(folder: Path, tool: Tool) -> bool:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["discover", "find_root"]
 
 _FILE = "pyproject.toml"
-_LOCKS = ("uv.lock",)
+_LOCK = "uv.lock"
 _PASSED_OVER = frozenset(
     {
         "__pycache__",
@@ -118,7 +118,8 @@ def discover(root: Path, config: Config) -> Workspace:
     if config.places:
         packages = version_files.with_declared(packages, config, root)
     packages.sort(key=lambda package: package.name)
-    locks = tuple(name for name in _LOCKS if (root / name).is_file())
+    places = dict.fromkeys(["", *(f"{package.folder}/" for package in packages if package.folder != ".")])
+    locks = tuple(f"{place}{_LOCK}" for place in places if (root / place / _LOCK).is_file())
     return Workspace(tuple(packages), tuple(warnings), locks)
 
 

@@ -120,6 +120,7 @@ def replace_file(path: Path, content: bytes) -> None:
     so that what a killed run leaves of it is found by the next.
     """
     path = Path(os.path.realpath(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(path)
     temporary.unlink(missing_ok=True)
     try:

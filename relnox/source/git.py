@@ -179,6 +179,13 @@ class Git:
             folder for folder in folders if any(folder == "." or name.startswith(f"{folder}/") for name in files)
         }
 
+    def files_with(self, texts: Iterable[str], names: Iterable[str]) -> tuple[str, ...]:
+        """Tracked files of these names that hold one of the texts as a word."""
+        patterns = [word for text in texts for word in ("-e", text)]
+        specs = [f":(glob)**/{name}" for name in names]
+        asked = self._run("grep", "--files-with-matches", "-z", "-F", "-w", *patterns, "--", *specs, stderr=False)
+        return tuple(name for name in asked.output.split("\0") if name)
+
     def ignored(self, files: Iterable[str]) -> set[str]:
         """Those of the files that git ignores."""
         asked = self._run("check-ignore", "-z", "--stdin", stdin="\0".join(files), stderr=False)

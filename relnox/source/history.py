@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["standings"]
 
-_COMMIT, _FIELD = "\x1e", "\x1f"
-
 
 def standings(
     git: Git, workspace: Workspace, formats: Mapping[str, TagFormat], tags: Mapping[str, str]
@@ -34,7 +32,8 @@ def standings(
         tags: All tags, with the commit each leads to.
     """
     history = _shape(git)
-    tagged = levels.last_tags(formats, tags, history.keys() & set(tags.values()))
+    stated = {package.name: package.version for package in workspace.packages}
+    tagged = levels.last_tags(formats, tags, history.keys(), stated)
     released = list(dict.fromkeys(tags[tag] for tag, _ in tagged.values()))
     inside, edge = levels.frontier(history, released)
     everything = len(tagged) < len(workspace.packages)
@@ -55,17 +54,23 @@ def _commits(git: Git, without: tuple[str, ...] | list[str]) -> Iterator[Commit]
         "log",
         "--no-show-signature",
         "--no-color",
+        "--encoding=UTF-8",
         "--no-renames",
         "--name-only",
         "--relative",
         "-z",
-        f"--format={_COMMIT}%H{_FIELD}%B{_FIELD}",
+        "--format=%x00%x00%H%x00%B%x00",
         "HEAD",
         "--not",
         *without,
         "--",
     )
-    for entry in asked.check("git log").output.split(_COMMIT)[1:]:
-        head, message, files = entry.split(_FIELD, 2)
-        names = (name.removeprefix("\n") for name in files.split("\0"))
-        yield levels.Commit(head, message, tuple(name for name in names if name))
+    # No name and no message holds a NUL: each commit begins with two, and git sets one behind its message.
+    parts = asked.check("git log").output.split("\0")
+    at = 0
+    while parts[at : at + 2] == ["", ""]:
+        commit, message = parts[at + 2 : at + 4]
+        first = at = at + 5
+        while at < len(parts) and parts[at]:
+            at += 1
+        yield levels.Commit(commit, message, tuple(name.removeprefix("\n") for name in parts[first:at]))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["recognised"]
 
+_BY_DUNAMAI = ("uv-dynamic-versioning", "poetry-dynamic-versioning")
+"""Those that leave it to dunamai, whose default pattern wants a `v`."""
 _MATCH = re.compile(r"--match[= ]['\"]?(?P<glob>[^'\" ]+)")
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -31,7 +33,7 @@ def recognised(package: Package, document: Mapping[str, Any]) -> Package:
     if provider is None:
         return package
     name, settings = provider
-    key = tuple(islice(_prefixes(settings), 1))
+    key = tuple(islice(_prefixes(name, settings), 1))
     return replace(package, source=VersionSource(kind="tags", file=package.pyproject, key=key, text=name))
 
 
@@ -69,13 +71,13 @@ def _provider(package: Package, document: Mapping[str, Any]) -> tuple[str, Mappi
     return None
 
 
-def _prefixes(settings: Mapping[str, Any]) -> Iterator[str]:
+def _prefixes(provider: str, settings: Mapping[str, Any]) -> Iterator[str]:
     """What tags begin with, by each setting that says so."""
+    if provider in _BY_DUNAMAI and settings.get("pattern", "default") == "default":
+        yield f"{settings.get('pattern-prefix', '')}v"
     for key in ("pattern-prefix", "tag_prefix"):
         if isinstance(text := settings.get(key), str) and text:
-            yield (
-                f"{text}v" if key == "pattern-prefix" and settings.get("pattern", "default") == "default" else text
-            )
+            yield text
     if isinstance(text := table_at(settings, "tag2version").get("rmprefix"), str):
         yield text
     described = settings.get("git_describe_command") or settings.get("describe_command")
@@ -88,8 +90,8 @@ def _prefixes(settings: Mapping[str, Any]) -> Iterator[str]:
         before = re.split(r"[*?\[]", glob, maxsplit=1)[0]
         if before or glob.startswith("[0-9]"):
             yield before
-    for key in ("tag_regex", "tag-pattern"):
-        if isinstance(text := settings.get(key), str):
+    for key in ("tag_regex", "tag-pattern", "pattern"):
+        if isinstance(text := settings.get(key), str) and "(" in text:
             before = _literal_start(text)
             if before or re.match(r"\^?\((?:\?P<version>)?\\d", text):
                 yield before

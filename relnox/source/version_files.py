@@ -71,15 +71,20 @@ def with_declared(packages: Sequence[Package], config: Config, root: Path) -> li
             more.setdefault(owner.name, []).append(_declared_place(place, root))
     declared = {source.file for sources in more.values() for source in sources if source.kind != "pattern"}
     return [
-        replace(
-            package,
-            places=(
-                *(each for each in package.places if each.file not in none | declared),
-                *more.get(package.name, ()),
-            ),
-        )
+        _with_places(package, [each for each in package.places if each.file not in none | declared], more)
         for package in packages
     ]
+
+
+def _with_places(
+    package: Package, found: Sequence[VersionSource], declared: Mapping[str, Sequence[VersionSource]]
+) -> Package:
+    """The package with its places; a version that nobody found otherwise is that of the first declared place."""
+    more = declared.get(package.name, ())
+    if package.source.kind == "dynamic" and more:
+        first, *others = more
+        return replace(package, version=places.version_of(first), source=first, places=tuple(others))
+    return replace(package, places=(*found, *more))
 
 
 def _owner(place: PlaceConfig, packages: Sequence[Package], config: Config) -> Package:

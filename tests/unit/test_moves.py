@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from relnox.core.config import Config, GroupConfig
-from relnox.core.moves import Wish, check_agreement, moves, tracks
+from relnox.core.moves import Move, Wish, check_agreement, moves, tracks
 from relnox.core.packages import Dependency, Package, VersionSource
 from relnox.core.versioning import Bump
 from relnox.core.workspace import Workspace
@@ -395,25 +395,29 @@ def test_the_scheme_spells_requirements() -> None:
     assert followed(packages, wishes, scheme="semver") == {"b": ["a==1.1.0-alpha.0"]}
 
 
+def going(package: Package) -> Move:
+    return Move(package, package.version or Version("1.0.0"), Version("9"), "")
+
+
 def test_places_that_do_not_agree_are_each_named_with_what_they_say() -> None:
     place = VersionSource(kind="attribute", file="a/about.py", key=("__version__",), text="0.9")
     demo = package("a", "1.0.0")
-    check_agreement([demo])
+    check_agreement([going(demo)])
     apart = Package(**{**vars(demo), "places": (place,)})
     with pytest.raises(Refused) as caught:
-        check_agreement([demo, apart])
+        check_agreement([going(demo), going(apart)])
     assert "  1.0.0: a/pyproject.toml\n  0.9: a/about.py" in caught.value.message
 
 
 def test_places_in_different_spellings_of_one_version_agree() -> None:
     place = VersionSource(kind="json", file="a/package.json", text="1.0.0-alpha.1", semver=True)
-    check_agreement([Package(**{**vars(package("a", "1.0a1")), "places": (place,)})])
+    check_agreement([going(Package(**{**vars(package("a", "1.0a1")), "places": (place,)}))])
 
 
 def test_a_version_from_tags_is_not_at_odds_with_a_place_that_states_it() -> None:
     # There is no version in pyproject.toml that CITATION.cff could agree with.
     place = VersionSource(kind="pattern", file="CITATION.cff", key=("version: (?P<version>.*)",), text="1.0.0")
-    check_agreement([Package(**{**vars(package("a", None)), "places": (place,)})])
+    check_agreement([going(Package(**{**vars(package("a", None)), "places": (place,)}))])
 
 
 # --- whatever the workspace is -------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from relnox.errors import Refused
 if TYPE_CHECKING:
     from relnox.core.requirements import Policy
 
+
 def is_requirement(text: str) -> bool:
     try:
         Requirement(text)
