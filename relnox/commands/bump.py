@@ -243,7 +243,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         steps=tuple(steps) if moved else (),
         notes=(*snapshot.workspace.warnings, *_notes(snapshot, moved, follow, options), *ignored),
         refusals=refusals if moved else (),
-        tables=(_table(moved),),
+        tables=(_table(moved),) if moved else (),
     )
 
 
@@ -311,18 +311,8 @@ def _check_usage(options: Options, snapshot: Snapshot) -> None:
         )
     if options.part == "auto" and snapshot.state is None:
         raise Refused("--part auto reads git's history, and this is no git checkout", hint="name the part")
-    if (
-        options.part == "auto"
-        and snapshot.state is not None
-        and snapshot.state.tags
-        and not options.package
-        and not any(each.tag for each in snapshot.standing.values())
-    ):
-        raise Refused(
-            f"none of the {len(snapshot.state.tags)} tags here fits the form of the packages' tags: "
-            "what was released cannot be told",
-            hint='set [tool.relnox] tag-format (and tag-names) to the form they have, as in "{name}=={version}"',
-        )
+    if options.part == "auto" and not options.package and snapshot.state is not None:
+        core.levels.check_tags_fit(snapshot.standing, snapshot.state.tags)
     if options.part == "auto" and (options.to or options.exact):
         raise Refused("--part auto decides alone", hint="leave --to and --exact out")
     needs_history = options.part == "auto" or any(package.source.kind == "tags" for package in snapshot.chosen)
@@ -344,7 +334,14 @@ def _wishes(snapshot: Snapshot, options: Options) -> dict[str, Wish]:
         }
     phase: Any = options.pre
     chosen = {package.name for package in snapshot.chosen}
-    found = core.levels.wishes(snapshot.workspace, snapshot.standing, snapshot.fragments, snapshot.config, phase)
+    found = core.levels.wishes(
+        snapshot.workspace,
+        snapshot.standing,
+        snapshot.fragments,
+        snapshot.config,
+        phase,
+        chosen if options.package else (),
+    )
     return {name: wish for name, wish in found.items() if name in chosen}
 
 
@@ -474,21 +471,27 @@ def _remote(options: Options, project: Project) -> tuple[Mapping[str, str] | Non
 
 
 def _overtaken(project: Project) -> Mapping[str, tuple[str, Version]]:
-    """The last reachable tags that are newer than the versions of their packages; usually there are none."""
+    """The last reachable tags that are newer than the versions of their packages; usually there are none.
+
+    A tag that came before the one of the present version is of a version that was given up: it does not count.
+    """
     if project.git is None or project.state is None:
         return {}
-    by_name = project.workspace.by_name
-    newer = {
-        name
-        for name, (_, version) in core.tags.latest(project.tag_formats, project.state.tags).items()
-        if (present := by_name[name].version) is not None
-        and version > present
-        and project.tag_formats[name].render(present) not in project.state.tags
-    }
-    if not newer:
+    tags, formats, by_name = project.state.tags, project.tag_formats, project.workspace.by_name
+
+    def is_newer(name: str, version: Version) -> bool:
+        present = by_name[name].version
+        return present is not None and version > present
+
+    if not any(is_newer(name, version) for name, (_, version) in core.tags.latest(formats, tags).items()):
         return {}
-    reachable = core.tags.latest(project.tag_formats, project.git.merged_tags())
-    return {name: reachable[name] for name in newer & reachable.keys()}
+    newer = {}
+    for name, (tag, version) in core.tags.latest(formats, project.git.merged_tags()).items():
+        if is_newer(name, version):
+            own = tags.get(formats[name].render(by_name[name].version or version))
+            if own is None or not project.git.contains(tags[tag], own):
+                newer[name] = (tag, version)
+    return newer
 
 
 def _guards(
@@ -554,6 +557,8 @@ def _elsewhere(chosen: tuple[Package, ...], project: Project) -> tuple[str, ...]
 def _notes(snapshot: Snapshot, moves: tuple[Move, ...], following: Following, options: Options) -> Iterator[str]:
     if not moves:
         yield "nothing asks for a release: no package has changes that its commits or fragments give a level"
+    if options.part == "auto":
+        yield from _never_tagged(snapshot, moves)
     told: dict[str, list[str]] = {}
     scheme = snapshot.config.scheme
     for move in moves:
@@ -579,6 +584,24 @@ def _notes(snapshot: Snapshot, moves: tuple[Move, ...], following: Following, op
         yield from lines
     else:
         yield f"{len(lines)} requirements of {len(following)} packages follow; --dry-run shows each in its diff"
+
+
+def _never_tagged(snapshot: Snapshot, moves: tuple[Move, ...]) -> Iterator[str]:
+    """Packages that have no tag, though others have: whether they are new is not clear."""
+    moving = {move.package.name for move in moves}
+    names = [
+        package.name
+        for package in snapshot.chosen
+        if package.name not in moving
+        and not package.private
+        and package.version is not None
+        and (stands := snapshot.standing.get(package.name)) is not None
+        and stands.tag is None
+    ]
+    if names:
+        tag = snapshot.tag_formats[names[0]].before
+        listed = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")  # noqa: PLR2004 - enough to see
+        yield f"no tag is of {listed} ({tag}…): for a first release name it, --package {names[0]}"
 
 
 def _table(moves: tuple[Move, ...]) -> Table:

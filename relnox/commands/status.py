@@ -115,13 +115,14 @@ def _moves(project: Project) -> tuple[dict[str, Move], tuple[str, ...]]:
         return {}, ("this clone is shallow: tags and commits may be missing (git fetch --unshallow --tags)",)
     try:
         released = {name: each.released for name, each in project.standing.items() if each.released is not None}
+        core.levels.check_tags_fit(project.standing, project.state.tags)
         fragments, _ = project.fragments()
         wishes = core.levels.wishes(project.workspace, project.standing, fragments, project.config)
         moved, _ = core.moves.moves(
             project.workspace, wishes, released=released, config=project.config, today=datetime.now(UTC).date()
         )
     except Refused as error:
-        return {}, (f"nothing could be released as it is: {error.message}",)
+        return {}, (f"nothing could be released as it is: {error.message}; {error.hint}",)
     return {move.package.name: move for move in moved}, ()
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from relnox.core.versioning import Level, Phase
     from relnox.core.workspace import Workspace
 
-__all__ = ["Commit", "Standing", "frontier", "last_tags", "level_of", "standings", "wishes"]
+__all__ = ["Commit", "Standing", "check_tags_fit", "frontier", "last_tags", "level_of", "standings", "wishes"]
 
 _HEADER = re.compile(r"(?P<type>[A-Za-z][\w-]*)(?:\([^()\r\n]*\))?(?P<breaking>!)?:[ \t]+\S")
 _BREAKING_FOOTER = re.compile(r"^BREAKING[ -]CHANGE:[ \t]", re.MULTILINE)
@@ -153,6 +153,20 @@ def standings(
                 found[name].append(commit)
     nothing: tuple[str | None, Version | None] = (None, None)
     return {name: Standing(*tagged.get(name, nothing), commits=tuple(since)) for name, since in found.items()}
+
+
+def check_tags_fit(standing: Mapping[str, Standing], tags: Collection[str]) -> None:
+    """See that what was released can be told: where there are tags, one at least is of a package.
+
+    Raises:
+        Refused: None is.
+    """
+    if tags and not any(each.tag for each in standing.values()):
+        raise Refused(
+            f"none of the {len(tags)} tags here fits the form of the packages' tags: "
+            "what was released cannot be told",
+            hint='set [tool.relnox] tag-format (and tag-names) to the form they have, as in "{name}=={version}"',
+        )
 
 
 def wishes(  # noqa: PLR0913, PLR0917 - all that a level comes from

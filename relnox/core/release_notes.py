@@ -55,7 +55,7 @@ def check_told(
         config: The project's settings.
 
     Raises:
-        Refused: A package that fragments tell of has no changelog, or one without a heading for it.
+        Refused: The changelog of a package that fragments tell of has no heading for it.
     """
     if config.changelog == "none":
         return
@@ -64,14 +64,11 @@ def check_told(
         if move.after.is_prerelease or package.name in by_tools:
             continue
         file = changelog_of(package, contents, config)
-        if any(each.levels.get(package.name) for each in told) and (
-            file is None or not _has_unreleased(contents[file])
-        ):
+        is_told = any(each.levels.get(package.name) for each in told)
+        if is_told and file is not None and not _has_unreleased(contents[file]):
             raise Refused(
-                f"change fragments tell of {package.name}, and "
-                + (f"{file} has no heading for what is unreleased" if file else "it has no changelog"),
-                hint=f"add a heading ## [Unreleased] to {file or _in(package.folder, config.changelog_file)}, "
-                'or set [tool.relnox] changelog = "none"',
+                f"change fragments tell of {package.name}, and {file} has no heading for what is unreleased",
+                hint=f'add a heading ## [Unreleased] to {file}, or set [tool.relnox] changelog = "none"',
             )
 
 

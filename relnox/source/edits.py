@@ -75,7 +75,8 @@ def apply(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
     edits = tuple(edits)
     for edit in edits:
         if edit.before is None or not recorded:
-            _temporary(root / edit.file).unlink(missing_ok=True)  # of a run that was killed
+            with contextlib.suppress(NotADirectoryError):
+                _temporary(root / edit.file).unlink(missing_ok=True)  # of a run that was killed
     waiting = [edit for edit in edits if not _holds(root, edit, recorded=recorded)]
     with contextlib.ExitStack() as undo:
         for edit in waiting:
@@ -206,7 +207,7 @@ def _is_half_written(present: bytes | None, edit: Edit) -> bool:
 def _content(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 
@@ -220,7 +221,8 @@ def digest(path: Path) -> str | None:
 
 def _put(path: Path, content: bytes | None, *, recorded: bool) -> None:
     if content is None:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(NotADirectoryError):
+            path.unlink(missing_ok=True)
     elif recorded and os.access(path, os.W_OK):
         _overwrite(path, content)
     else:

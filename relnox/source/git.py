@@ -344,9 +344,9 @@ class Git:
         """Names of the tags whose commits the present one contains."""
         return frozenset(self._ask("tag", "--merged", "HEAD").split())
 
-    def contains(self, commit: str) -> bool:
-        """Whether the present commit contains another one; a commit that is not here is not contained."""
-        return self._run("merge-base", "--is-ancestor", commit, "HEAD").returncode == 0
+    def contains(self, commit: str, where: str = "HEAD") -> bool:
+        """Whether a commit contains another one; one that is not here is contained in none."""
+        return self._run("merge-base", "--is-ancestor", commit, where).returncode == 0
 
     def reset_to(self, commit: str | None, files: Iterable[str]) -> None:
         """Take a commit of these files back without touching the checkout; what else is staged stays so."""

@@ -96,7 +96,7 @@ def test_a_file_that_cannot_be_written_takes_the_others_back(tmp_path: Path, rec
             [edit("a", b"1", b"2"), edit("new", None, b"2"), edit("gone/b", None, b"2")],
             recorded=recorded,
         )
-    assert contents(tmp_path) == {"a": b"1"}
+    assert contents(tmp_path) == {"a": b"1", "gone": b"a file by now"}
 
 
 def test_a_full_disk_leaves_the_files_as_they_were(tmp_path: Path, recorded: bool) -> None:
