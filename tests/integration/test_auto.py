@@ -61,8 +61,8 @@ def moves(bump: Bump, root: Path, *options: str) -> dict[str, tuple[str, str]]:
     file = root.parent / "plan.json"
     ran = bump(root, *options, "--dry-run", "--plan", str(file))
     assert ran.code == 0, ran.text
-    (table,) = json.loads(file.read_text(encoding="utf-8"))["tables"]
-    return {name: (to, why) for name, _, to, why in table["rows"]}
+    tables = json.loads(file.read_text(encoding="utf-8"))["tables"]
+    return {name: (to, why) for table in tables for name, _, to, why in table["rows"]}
 
 
 def versions(bump: Bump, root: Path, *options: str) -> dict[str, str]:
