@@ -40,6 +40,13 @@ def tests_on(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def soak(session: nox.Session) -> None:
+    """Bumps that are killed at every system call that changes something; needs strace, takes minutes."""
+    install(session, "test")
+    session.run("pytest", "-n2", "tests/faults/soak_system_calls.py", *session.posargs)
+
+
+@nox.session(default=False)
 def coverage(session: nox.Session) -> None:
     """All tests with branch coverage, subprocesses included."""
     install(session, "test")

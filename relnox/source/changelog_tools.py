@@ -1,24 +1,15 @@
-"""towncrier and git-cliff, where a project is configured for one of them.
-
-Each is run on a throw-away clone, and what it changed there becomes part of the plan: it is shown before
-anything moves, and happens in the same transaction as everything else.
-"""
+"""towncrier and git-cliff, where a project is configured for one of them; how they are run, `tools` knows."""
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
-import shutil
-import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from relnox import process
+from relnox.source.tools import run_beside
 
 if TYPE_CHECKING:
     from datetime import date
+    from pathlib import Path
 
     from relnox.core.config import Config
     from relnox.source.git import Git
@@ -65,15 +56,9 @@ def drafted(tool: Tool, git: Git, release: Release, today: date, changelog: str)
     Raises:
         Failed: The tool is not there, or fails; what it printed is told.
     """
-    with tempfile.TemporaryDirectory(prefix="relnox-changelog-") as scratch:
-        copy = git.scratch_clone(Path(scratch))
-        folder = copy.root / release.folder
-        program = shutil.which(tool, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-        command = [program or tool, *_arguments(tool, folder, release, today, changelog)]
-        environment = process.clean_environment(os.environ)
-        hint = f'try in {release.folder}: {shlex.join([tool, *command[1:]])}; without it: changelog = "none"'
-        process.run(command, cwd=folder, env=environment).check(tool, hint=hint)
-        return {name: _content(copy.root / name) for name in copy.changed_files()}
+    command = [tool, *_arguments(tool, git.root / release.folder, release, today, changelog)]
+    without = 'without it: [tool.relnox] changelog = "none"'
+    return run_beside(git, release.folder, command, planned={}, without=without)
 
 
 def _arguments(tool: Tool, folder: Path, release: Release, today: date, changelog: str) -> list[str]:
@@ -96,7 +81,3 @@ def _is_set_up(folder: Path, tool: Tool) -> bool:
 
 def _text(file: Path) -> str:
     return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
-
-
-def _content(file: Path) -> bytes | None:
-    return file.read_bytes() if file.is_file() else None

@@ -1,0 +1,131 @@
+"""What a bump changes: the contents of files, the tags, the message of the commit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relnox import core
+from relnox.commands.bumping import deciding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from relnox.commands.bump import Options, Snapshot
+    from relnox.commands.project import Project
+    from relnox.core.moves import Following, Move
+    from relnox.core.steps import Tag
+    from relnox.core.workspace import Workspace
+
+    Decided = tuple[tuple[Move, ...], Following]
+
+__all__ = ["after", "foreign_locks", "lock_files", "message", "tags", "with_drafts", "with_locks"]
+
+_FOREIGN_LOCKS = ("poetry.lock", "pdm.lock")
+"""Lock files that only their own tools can write."""
+
+
+def after(snapshot: Snapshot, decided: Decided) -> dict[str, bytes | None]:
+    """What every file that changes will hold."""
+    moved, follow = decided
+    contents, config = snapshot.contents, snapshot.config
+    after: dict[str, bytes | None] = dict(
+        core.editing.moved_versions(snapshot.workspace, moved, follow, contents, config)
+    )
+    present = contents | {file: content for file, content in after.items() if content is not None}
+    told = snapshot.fragments or ()
+    core.release_notes.check_told(moved, contents, told, snapshot.by_tools, config)
+    if config.changelog in ("auto", "keep-a-changelog"):
+        ours = [move for move in moved if move.package.name not in snapshot.by_tools]
+        tags = {move.package.name: _tag_and_previous(move, snapshot) for move in ours}
+        after |= dict(core.release_notes.changelogs(ours, present, tags, told, config, snapshot.today))
+    after |= dict(core.release_notes.used_fragments(moved, told, contents))
+    return after | dict(snapshot.drafts)
+
+
+def _tag_and_previous(move: Move, snapshot: Snapshot) -> tuple[str | None, str | None]:
+    """The tag of a move, and the one of the version before it, if there is one."""
+    tag_format = snapshot.tag_formats[move.package.name]
+    present = snapshot.state.tags if snapshot.state is not None else {}
+    before = tag_format.render(move.before) if move.before is not None else None
+    return tag_format.render(move.after), before if before in present else None
+
+
+def with_drafts(snapshot: Snapshot, options: Options, project: Project) -> Snapshot:
+    """What towncrier or git-cliff make of the changelogs, where the project is configured for one of them."""
+    config = project.config
+    if config.changelog in ("keep-a-changelog", "none") or project.git is None:
+        return snapshot
+    from relnox.source import changelog_tools
+
+    lockstep = config.versions == "lockstep"
+    folders = {"." if lockstep else package.folder for package in project.workspace.packages}
+    tools = {folder: changelog_tools.tool_of(project.root / folder, config) for folder in folders}
+    if not any(tools.values()):
+        return snapshot
+    drafts: dict[str, bytes | None] = {}
+    by_tools, done = set(), set()
+    for move in deciding.decided(snapshot, options)[0]:
+        folder = "." if lockstep else move.package.folder
+        tool = tools[folder]
+        if tool is None or move.after.is_prerelease:
+            continue
+        by_tools.add(move.package.name)
+        release = changelog_tools.Release(
+            folder=folder,
+            version=core.versioning.spell(move.after, config.scheme),
+            tag=snapshot.tag_formats[move.package.name].render(move.after),
+        )
+        if release not in done:
+            done.add(release)
+            drafts |= changelog_tools.drafted(tool, project.git, release, snapshot.today, config.changelog_file)
+    contents = snapshot.contents | project.contents(drafts)
+    return snapshot._replace(drafts=drafts, by_tools=frozenset(by_tools), contents=contents)
+
+
+def with_locks(snapshot: Snapshot, options: Options, project: Project) -> Snapshot:
+    """What poetry and pdm make of their lock files, where that is asked for and requirements beside them move."""
+    if not options.lock or project.git is None:
+        return snapshot
+    decided = deciding.decided(snapshot, options)
+    stale = [name for name in foreign_locks(snapshot, decided[1]) if name in snapshot.contents]
+    if not stale:
+        return snapshot
+    from relnox.source import tools
+
+    made = tools.locked(project.git, stale, planned=after(snapshot, decided))
+    contents = snapshot.contents | project.contents(made)
+    return snapshot._replace(drafts={**snapshot.drafts, **made}, contents=contents)
+
+
+def lock_files(workspace: Workspace) -> Iterator[str]:
+    """Where lock files may be that only their own tools can write."""
+    for package in workspace.packages:
+        folder = "" if package.folder == "." else f"{package.folder}/"
+        yield from (f"{folder}{name}" for name in _FOREIGN_LOCKS)
+
+
+def foreign_locks(snapshot: Snapshot, follow: Following) -> Iterator[str]:
+    """Where lock files would be that only their own tools can write, beside requirements that move."""
+    for name in follow:
+        folder = snapshot.workspace.by_name[name].folder
+        for lock in _FOREIGN_LOCKS:
+            yield lock if folder == "." else f"{folder}/{lock}"
+
+
+def tags(snapshot: Snapshot, moves: tuple[Move, ...], names: Mapping[str, str]) -> tuple[Tag, ...]:
+    """The tags of the moves; packages that share a tag share it."""
+    found: dict[str, Tag] = {}
+    for move in moves:
+        name = names[move.package.name]
+        what = "Release" if snapshot.config.versions == "lockstep" else f"{move.package.name}"
+        found.setdefault(name, core.steps.Tag(name=name, message=f"{what} {move.after}"))
+    return tuple(found.values())
+
+
+def message(snapshot: Snapshot, moves: tuple[Move, ...]) -> str:
+    """The commit's message. Packages that move to several versions are listed."""
+    versions = {move.after for move in moves}
+    listed = ", ".join(f"{move.package.name} {move.after}" for move in moves)
+    speaks_for_all = len(versions) == 1 and len(moves) == len(snapshot.workspace.packages)
+    version = str(moves[0].after) if speaks_for_all else listed
+    return snapshot.config.commit_message.replace("{version}", version).replace("{packages}", listed)

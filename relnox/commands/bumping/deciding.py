@@ -1,0 +1,156 @@
+"""What a bump is asked for: which packages, by how much; and the moves that come of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from relnox import core
+from relnox.core.options import options_of
+from relnox.errors import Refused
+
+if TYPE_CHECKING:
+    from relnox.commands.bump import Options, Snapshot
+    from relnox.commands.project import Project
+    from relnox.core.moves import Following, Move, Wish
+    from relnox.core.packages import Package
+    from relnox.core.versioning import Bump
+
+    Decided = tuple[tuple[Move, ...], Following]
+
+__all__ = ["bump_of", "check_usage", "chosen", "decided", "request"]
+
+_REQUEST = (
+    "part",
+    "pre",
+    "to",
+    "package",
+    "all",
+    "exact",
+    "allow_lower",
+    "commit",
+    "tag",
+    "push",
+    "force",
+    "undo",
+)
+
+
+def chosen(options: Options, project: Project) -> tuple[Package, ...]:
+    """The packages that are asked for; with `--part auto` those that may move."""
+    every, config = project.workspace.packages, project.config
+    if config.version_owner is not None:
+        raise Refused(
+            f"the versions belong to {config.version_owner}, which moves and tags them",
+            hint=f"bump with {config.version_owner}; relnox builds and publishes what it tags",
+        )
+    if config.versions == "lockstep":
+        if options.package:
+            raise Refused(
+                f"the {len(every)} packages move in lockstep: --package would part them",
+                hint='leave --package out, or set [tool.relnox] versions = "independent"',
+            )
+        return every
+    if options.package:
+        return project.workspace.select(options.package)
+    together = len(core.moves.tracks(project.workspace, config)) == 1
+    if options.all or together or options.part == "auto":
+        return every
+    raise Refused(
+        f"there are {len(every)} packages, and it is not said which to move",
+        hint='name them with --package, or use --all, or --part auto, or set [tool.relnox] versions = "lockstep"',
+    )
+
+
+def check_usage(options: Options, snapshot: Snapshot) -> None:
+    """Refuse options that contradict each other, or what there is to work with."""
+    of_tags_alone = all(package.source.kind == "tags" for package in snapshot.chosen)
+    if (options.tag or options.push) and not (options.commit or (of_tags_alone and options.tag)):
+        flag = "--tag" if options.tag else "--push"
+        raise Refused(
+            f"{flag} needs --commit: there would be nothing to {flag[2:]}", hint=f"add --commit to {flag}"
+        )
+    if of_tags_alone and not options.tag:
+        provider = snapshot.chosen[0].source.text
+        raise Refused(f"the version comes from tags ({provider}): to move it is to tag", hint="add --tag")
+    if (options.commit or options.tag) and (snapshot.state is None or snapshot.state.head is None):
+        raise Refused(
+            "this is no git checkout with a commit: there is nothing to commit to or to tag",
+            hint="git init and commit first, or leave --commit and --tag out",
+        )
+    if options.part == "auto" and snapshot.state is None:
+        raise Refused("--part auto reads git's history, and this is no git checkout", hint="name the part")
+    if options.part == "auto" and not options.package and snapshot.state is not None:
+        core.levels.check_tags_fit(snapshot.standing, snapshot.state.tags)
+    if options.part == "auto" and (options.to or options.exact):
+        raise Refused("--part auto decides alone", hint="leave --to and --exact out")
+    needs_history = options.part == "auto" or any(package.source.kind == "tags" for package in snapshot.chosen)
+    if needs_history and snapshot.state is not None and snapshot.state.shallow:
+        raise Refused(
+            "this clone is shallow: its history is cut off, and with it the tags that count",
+            hint="git fetch --unshallow --tags",
+        )
+
+
+def _wishes(snapshot: Snapshot, options: Options) -> dict[str, Wish]:
+    if options.part != "auto":
+        reason = " ".join(word for word in request(options, ("part", "pre", "to", "exact")))
+        bump = bump_of(options)
+        mends = {package.name for package in snapshot.chosen if _mends(package, options)}
+        return {
+            package.name: core.moves.Wish(None if package.name in mends else bump, reason)
+            for package in snapshot.chosen
+        }
+    phase: Any = options.pre
+    chosen = {package.name for package in snapshot.chosen}
+    found = core.levels.wishes(
+        snapshot.workspace,
+        snapshot.standing,
+        snapshot.fragments,
+        snapshot.config,
+        phase,
+        chosen if options.package else (),
+    )
+    return {name: wish for name, wish in found.items() if name in chosen}
+
+
+def _mends(package: Package, options: Options) -> bool:
+    """Whether --to names the version that a package has, for the sake of a place that states another one."""
+    if options.to is None or package.version is None:
+        return False
+    named = core.versioning.parse(options.to, where="--to")
+    return named == package.version and not core.moves.agree(package, named)
+
+
+def decided(snapshot: Snapshot, options: Options) -> Decided:
+    """The moves that come of what is asked, and the requirements that follow."""
+    released = {name: each.released for name, each in snapshot.standing.items() if each.released is not None}
+    moved, follow = core.moves.moves(
+        snapshot.workspace,
+        _wishes(snapshot, options),
+        released=released,
+        config=snapshot.config,
+        today=snapshot.today,
+    )
+    if options.to is None:  # a version that is named mends places that do not agree
+        core.moves.check_agreement(moved)
+    return moved, follow
+
+
+def bump_of(options: Options) -> Bump:
+    """The arithmetic that the options ask for."""
+    values: Any = {name: getattr(options, name) for name in ("part", "pre", "to", "exact", "allow_lower")}
+    return core.versioning.Bump(**values)
+
+
+def request(options: Options, names: tuple[str, ...] = _REQUEST) -> tuple[str, ...]:
+    """The options that choose what a bump does, as words of a command."""
+    words: list[str] = []
+    for each in options_of(type(options)):
+        value = getattr(options, each.name)
+        if each.name not in names or value in (each.default, None):
+            continue
+        if each.kind is tuple:
+            words += [word for name in value for word in (each.flag, name)]
+        else:
+            words += [each.flag] if value is True else [each.flag, str(value)]
+    return tuple(words)

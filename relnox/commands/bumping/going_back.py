@@ -1,0 +1,148 @@
+"""Go on with an interrupted bump, take it back, or take the last whole one back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from relnox import core
+from relnox.commands.bumping import deciding
+from relnox.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from relnox.commands.bump import Options, Snapshot
+    from relnox.commands.project import Project
+    from relnox.core.moves import Following, Move
+    from relnox.core.plan import Plan, Refusal
+    from relnox.core.steps import Edit
+    from relnox.source import edits
+    from relnox.source.git import GitState
+
+    Decided = tuple[tuple[Move, ...], Following]
+
+__all__ = ["Last", "is_committed", "last_bump", "resumed", "undone"]
+
+
+class Last(NamedTuple):
+    """The last bump on this machine.
+
+    Attributes:
+        record: What it did.
+        places: Remote branches that have its commit, or remotes that have one of its tags.
+        subject: The first line of the message of the present commit.
+    """
+
+    record: edits.Pending
+    places: tuple[str, ...]
+    subject: str
+
+
+def is_committed(found: edits.Pending, project: Project) -> bool:
+    """Whether the files of an interrupted bump are committed, once a git that it started has ended."""
+    if project.git is None:
+        return False
+    from relnox.source import edits
+    from relnox.source.lock import alone
+
+    with alone(project.private):  # or else a run is at work, and has not been interrupted
+        project.git.wait_for_left_behind()
+    changes = _edited(found)
+    return edits.is_applied(project.root, changes) and project.git.matches_head(edit.file for edit in changes)
+
+
+def resumed(found: edits.Pending, snapshot: Snapshot, options: Options) -> Plan:
+    """Go on with an interrupted bump, or take it back."""
+    from relnox.source import edits
+
+    if options.abort:
+        if "--undo" in found.request:
+            raise Refused("an undo was interrupted: it goes on, not back", hint=f"finish it: {found.command}")
+        if snapshot.committed:
+            raise Refused(
+                "the interrupted bump is committed already",
+                hint=f"finish it: {found.command}, or take it back: "
+                "delete its tags, git reset HEAD~1, then relnox bump --abort",
+            )
+        return core.plan.Plan(
+            task="bump",
+            steps=(core.steps.EditFiles(edits=edits.reverse(_edited(found))),),
+            notes=(f"takes back: {found.command}",),
+        )
+    if found.request != deciding.request(options):
+        raise Refused(
+            f"a bump was interrupted here: {found.command}",
+            hint=f"finish it: {found.command}, or take it back: relnox bump --abort",
+        )
+    return core.plan.Plan(task="bump", steps=found.steps, notes=("goes on with the bump that was interrupted",))
+
+
+def last_bump(project: Project) -> Last | None:
+    """The last bump, and where it was pushed to."""
+    from relnox.source import edits
+
+    found = edits.read_last(project.private)
+    if found is None or project.git is None or project.state is None or project.state.head is None:
+        return None if found is None else Last(found, (), "")
+    committed = any(isinstance(step, core.steps.Commit) for step in found.steps)
+    places = project.git.pushed_to(project.state.head) if committed else ()
+    remote, tags = project.config.remote, set(_tags_of(found))
+    if not places and tags and remote in project.git.remotes() and tags & project.git.remote_tags(remote).keys():
+        places = (remote,)
+    return Last(found, places, project.git.subject())
+
+
+def undone(snapshot: Snapshot, options: Options) -> Plan:
+    """Take the last bump back."""
+    from relnox.source import edits
+
+    if deciding.request(options) != ("--undo",):
+        raise Refused("--undo goes alone", hint="relnox bump --undo")
+    if snapshot.last is None:
+        raise Refused(
+            "there is no last bump on this machine to take back", hint="git log -1 shows the last commit"
+        )
+    found, places, _ = snapshot.last
+    if places:
+        raise Refused(
+            f"the last bump ({found.command}) is on {', '.join(places)} already: others may have it",
+            hint="release a higher version instead",
+        )
+    committed = any(isinstance(step, core.steps.Commit) for step in found.steps)
+    commit = snapshot.state.head if committed and snapshot.state is not None else None
+    back = core.steps.TakeBack(commit=commit, tags=_tags_of(found), edits=edits.reverse(_edited(found)))
+    return core.plan.Plan(
+        task="bump",
+        steps=(back,),
+        notes=(f"takes back: {found.command}",),
+        refusals=tuple(_since(snapshot.last, snapshot.state)) if committed or back.tags else (),
+    )
+
+
+def _since(last: Last, state: GitState | None) -> Iterator[Refusal]:
+    """Why the last bump is not the last thing that happened."""
+    found = last.record
+    message = next((step.message for step in found.steps if isinstance(step, core.steps.Commit)), "")
+    if message and last.subject != message.partition("\n")[0].strip():
+        yield core.plan.Refusal(
+            message=f"the last commit is not that of the last bump ({found.command})",
+            hint="take back what came after it first, or release a higher version",
+        )
+    moved = [tag for tag in _tags_of(found) if state is not None and state.tags.get(tag, state.head) != state.head]
+    if moved:
+        yield core.plan.Refusal(
+            message=f"the tag {moved[0]} leads to another commit than the last bump's", hint=f"git show {moved[0]}"
+        )
+    dirty = [edit.file for edit in _edited(found) if state is not None and edit.file in state.dirty]
+    if message and dirty:
+        yield core.plan.Refusal(
+            message=f"{', '.join(dirty[:5])} changed since the last bump", hint="git stash, or commit"
+        )
+
+
+def _tags_of(found: edits.Pending) -> tuple[str, ...]:
+    return tuple(tag.name for step in found.steps if isinstance(step, core.steps.CreateTags) for tag in step.tags)
+
+
+def _edited(found: edits.Pending) -> tuple[Edit, ...]:
+    return tuple(edit for step in found.steps if isinstance(step, core.steps.EditFiles) for edit in step.edits)
