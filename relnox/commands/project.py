@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from functools import cached_property
 from pathlib import Path
@@ -70,11 +69,8 @@ class Project(Record):
 
     def contents(self, files: Iterable[str]) -> dict[str, bytes]:
         """Those of the files that are there."""
-        found = {}
-        for name in files:
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                found[name] = (self.root / name).read_bytes()
-        return found
+        root = str(self.root)
+        return {name: (self.root / name).read_bytes() for name in files if os.path.isfile(f"{root}/{name}")}  # noqa: PTH113 - hundreds of them
 
     def fragments(self) -> tuple[tuple[Fragment, ...] | None, dict[str, bytes]]:
         """The change fragments, None where the project keeps none, and the contents of their files."""

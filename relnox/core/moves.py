@@ -205,12 +205,12 @@ def _present(package: Package, released: Mapping[str, Version]) -> Version | Non
 
 def _bases(belonging: Iterable[Track], present: Mapping[str, Version]) -> dict[str, Version]:
     """The version that each package would move from: in a group the greatest of the group."""
-    return {
-        package.name: max(present[each.name] for each in track.packages if each.name in present)
-        for track in belonging
-        for package in track.packages
-        if package.name in present
-    }
+    bases: dict[str, Version] = {}
+    for track in belonging:
+        names = [package.name for package in track.packages if package.name in present]
+        if names:
+            bases |= dict.fromkeys(names, max(present[name] for name in names))
+    return bases
 
 
 def _base(

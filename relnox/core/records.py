@@ -24,6 +24,7 @@ class Record:
 
     __match_args__: ClassVar[tuple[str, ...]] = ()
     _fields: ClassVar[tuple[str, ...]] = ()
+    _names: ClassVar[frozenset[str]] = frozenset()
     _required: ClassVar[frozenset[str]] = frozenset()
     _kw_only: ClassVar[bool] = False
 
@@ -32,10 +33,14 @@ class Record:
         added = [name for name, kind in own.items() if not str(kind).startswith("ClassVar")]
         cls._fields = (*cls._fields, *(name for name in added if name not in cls._fields))
         cls._required = frozenset(name for name in cls._fields if not hasattr(cls, name))
+        cls._names = frozenset(cls._fields)
         cls._kw_only = kw_only
         cls.__match_args__ = () if kw_only else cls._fields  # type: ignore[misc]  # it is generated for dataclasses
 
     def __init__(self, *args: Any, **values: Any) -> None:
+        if not args and values.keys() == self._names:  # most of them, and there may be thousands
+            self.__dict__.update(values)
+            return
         if args:
             if self._kw_only or len(args) > len(self._fields):
                 raise TypeError(f"{type(self).__name__} takes its fields by name: {', '.join(self._fields)}")
@@ -46,8 +51,8 @@ class Record:
         if not self._required <= values.keys():
             missing = sorted(self._required - values.keys())
             raise TypeError(f"{type(self).__name__} lacks {', '.join(missing)}")
-        if not values.keys() <= set(self._fields):
-            unknown = sorted(values.keys() - set(self._fields))
+        if not values.keys() <= self._names:
+            unknown = sorted(values.keys() - self._names)
             raise TypeError(f"{type(self).__name__} has no {', '.join(unknown)}")
         self.__dict__.update(values)
 

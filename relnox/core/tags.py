@@ -167,11 +167,13 @@ def _shared_tag(first: TagFormat, second: TagFormat) -> str | None:
 
 def _usual_format(packages: Sequence[Package], tags: Iterable[str], *, one_set: bool) -> str | None:
     """The usual form that the tags have: of several that some have, the one of the greatest version; or None."""
-    ordered = sorted(tags)
+    ordered, plain = sorted(tags), Config()
+    if not ordered:
+        return None
     best: tuple[int, Version] | None = None
     usual = None
     for text in _USUAL_FOR_ONE if one_set else _USUAL:
-        formats = {package.name: _format_of(package, text, Config()) for package in packages}
+        formats = {package.name: _format_of(package, text, plain) for package in packages}
         found = latest(formats, ordered)
         if found:
             rank = (0 if one_set else len(found), max(version for _, version in found.values()))

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from relnox.core.records import Record
 from relnox.errors import Failed, Refused
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 """The keys that lead to a value: `("project", "dependencies", 0)`; arrays, also those of tables, by index."""
 
 
-class StringSpan(Record):
+class StringSpan(NamedTuple):
     """One string value and where it stands.
 
     Attributes:

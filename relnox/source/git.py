@@ -200,13 +200,16 @@ class Git:
     def matches_head(self, files: Iterable[str]) -> bool:
         """Whether these files are in the present commit just as they are in the checkout."""
         wanted = set(files)
-        if not wanted.isdisjoint(self._listed("diff", "--name-only", "--no-renames", "HEAD")):
-            return False
-        return wanted.isdisjoint(self._listed("ls-files", "--others"))
+        changed = self._listed("diff", "--name-only", "--no-renames", "HEAD")
+        return wanted.isdisjoint(changed) and not self._unknown(wanted)
 
     def index_matches_head(self, files: Iterable[str]) -> bool:
         """Whether the index holds these files as the present commit does."""
         return set(files).isdisjoint(self._listed("diff", "--cached", "--name-only", "--no-renames", "HEAD"))
+
+    def _unknown(self, files: set[str]) -> set[str]:
+        """Those of the files that are there, and not in the index."""
+        return {name for name in files.difference(self._listed("ls-files")) if (self.root / name).exists()}
 
     def _listed(self, *words: str) -> list[str]:
         """Files that a command lists, relative to the root."""
@@ -220,8 +223,7 @@ class Git:
             Failed: git, or a hook, refused; the last lines are told.
         """
         names = list(files)
-        unknown = set(names).intersection(self._listed("ls-files", "--others"))
-        if unknown:
+        if unknown := self._unknown(set(names)):
             self._change("add", "--intent-to-add", *_FROM_INPUT, stdin=self._pathspecs(unknown)).check("git add")
         if len(names) > _MANY:
             self._pack(names)
@@ -577,7 +579,10 @@ def _is_at_work(group: int) -> bool:
 
 
 def _environment() -> dict[str, str]:
-    """Keep git here, and keep it from asking, from opening an editor and from speaking another language."""
+    """Keep git here, and keep it from asking, from opening an editor and from speaking another language.
+
+    Nor does it lock anything to remember what it only looked at: killed, it would leave that lock.
+    """
     here = {name: value for name, value in os.environ.items() if name not in _OTHER_REPOSITORY + _OTHER_PATHS}
-    quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": "true", "LC_ALL": "C.UTF-8", "LANGUAGE": "en"}
-    return here | quiet
+    quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": "true", "GIT_OPTIONAL_LOCKS": "0"}
+    return here | quiet | {"LC_ALL": "C.UTF-8", "LANGUAGE": "en"}
