@@ -5,7 +5,6 @@ A kind of value knows two things: how to check what TOML gave, and how JSON Sche
 
 from __future__ import annotations
 
-import difflib
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -183,6 +182,8 @@ class Table(Record):
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint: the nearest known name, or all of them."""
     every = sorted(known)
+    import difflib  # only where it is needed: it is not quick to open
+
     close = difflib.get_close_matches(name, every, n=1, cutoff=0.5)
     return f"did you mean {close[0]}?" if close else f"known are {', '.join(every)}"
 

@@ -6,7 +6,6 @@ matches every kind and ends in `assert_never`.
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, ClassVar
 
 from packaging.version import Version  # noqa: TC002 - an interrupted plan is read back by these types
@@ -67,6 +66,8 @@ class Edit(Record, kw_only=True):
     def diff(self) -> str:
         """The change as a unified diff."""
         old, new = ((part or b"").decode("utf-8", "replace").splitlines() for part in (self.before, self.after))
+        import difflib  # only where it is needed: it is not quick to open
+
         lines = difflib.unified_diff(old, new, f"a/{self.file}", f"b/{self.file}", lineterm="", n=1)
         return "\n".join(lines)
 

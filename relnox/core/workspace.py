@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -104,6 +103,8 @@ class Workspace(Record):
                 return package
             case []:
                 known = [*self.by_name, *(package.folder_name for package in self.packages)]
+                import difflib  # only where it is needed: it is not quick to open
+
                 close = difflib.get_close_matches(name, known, n=1)
                 hint = f"did you mean {close[0]}?" if close else f"the packages are {', '.join(self.by_name)}"
                 raise Refused(f"there is no package {name} in this workspace", hint=hint)

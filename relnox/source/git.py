@@ -200,6 +200,12 @@ class Git:
     def matches_head(self, files: Iterable[str]) -> bool:
         """Whether these files are in the present commit just as they are in the checkout."""
         wanted = set(files)
+        some = next(iter(wanted), None)
+        if (
+            some
+            and self._run("diff", "--quiet", "HEAD", "--", f":(top,literal){self.prefix}{some}").returncode == 1
+        ):
+            return False  # the rest need not be read
         changed = self._listed("diff", "--name-only", "--no-renames", "HEAD")
         return wanted.isdisjoint(changed) and not self._unknown(wanted)
 
