@@ -158,11 +158,10 @@ def observe(options: Options, project: Project) -> Snapshot:
         committed=found is not None and going_back.is_committed(found, project),
         last=going_back.last_bump(project) if options.undo and found is None else None,
     )
-    return (
-        changing.with_locks(changing.with_drafts(snapshot, options, project), options, project)
-        if chosen
-        else snapshot
-    )
+    if not chosen:
+        return snapshot
+    snapshot = changing.with_drafts(changing.without_ignored_locks(snapshot, project), options, project)
+    return changing.with_locks(snapshot, options, project)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:

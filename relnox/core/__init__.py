@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from relnox.core import changelog as changelog
+    from relnox.core import collection as collection
     from relnox.core import config as config
     from relnox.core import editing as editing
     from relnox.core import events as events
@@ -24,13 +25,16 @@ if TYPE_CHECKING:
     from relnox.core import moves as moves
     from relnox.core import places as places
     from relnox.core import plan as plan
+    from relnox.core import records as records
     from relnox.core import release_notes as release_notes
     from relnox.core import requirements as requirements
     from relnox.core import schema as schema
+    from relnox.core import sharding as sharding
     from relnox.core import steps as steps
     from relnox.core import tags as tags
     from relnox.core import toml_spans as toml_spans
     from relnox.core import versioning as versioning
+    from relnox.core import wheels as wheels
 else:
 
     def __getattr__(name: str) -> ModuleType:

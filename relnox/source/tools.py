@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox import process
+from relnox.errors import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,7 +53,9 @@ def run_beside(
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
         places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-        program = shutil.which(command[0], path=places) or command[0]
+        program = shutil.which(command[0], path=places)
+        if program is None:
+            raise Failed(f"{command[0]} is not to be found", hint=f"is {command[0]} installed? {without}")
         ran = process.run(
             [program, *command[1:]], cwd=clone.root / folder, env=process.clean_environment(os.environ)
         )

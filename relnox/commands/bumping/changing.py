@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.commands.bumping import deciding
+from relnox.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,7 +19,16 @@ if TYPE_CHECKING:
 
     Decided = tuple[tuple[Move, ...], Following]
 
-__all__ = ["after", "foreign_locks", "lock_files", "message", "tags", "with_drafts", "with_locks"]
+__all__ = [
+    "after",
+    "foreign_locks",
+    "lock_files",
+    "message",
+    "tags",
+    "with_drafts",
+    "with_locks",
+    "without_ignored_locks",
+]
 
 _FOREIGN_LOCKS = ("poetry.lock", "pdm.lock")
 """Lock files that only their own tools can write."""
@@ -84,12 +94,17 @@ def with_drafts(snapshot: Snapshot, options: Options, project: Project) -> Snaps
 
 def with_locks(snapshot: Snapshot, options: Options, project: Project) -> Snapshot:
     """What poetry and pdm make of their lock files, where that is asked for and requirements beside them move."""
-    if not options.lock or project.git is None:
+    if not options.lock:
         return snapshot
     decided = deciding.decided(snapshot, options)
     stale = [name for name in foreign_locks(snapshot, decided[1]) if name in snapshot.contents]
     if not stale:
         return snapshot
+    if project.git is None or project.state is None or project.state.head is None:
+        raise Refused(
+            f"--lock makes {', '.join(stale)} anew in a clone, and this is no git checkout with a commit",
+            hint="git init and commit first, or leave --lock out",
+        )
     from relnox.source import tools
 
     made = tools.locked(project.git, stale, planned=after(snapshot, decided))
@@ -102,6 +117,20 @@ def lock_files(workspace: Workspace) -> Iterator[str]:
     for package in workspace.packages:
         folder = "" if package.folder == "." else f"{package.folder}/"
         yield from (f"{folder}{name}" for name in _FOREIGN_LOCKS)
+
+
+def without_ignored_locks(snapshot: Snapshot, project: Project) -> Snapshot:
+    """The same without lock files that git ignores: they are this checkout's alone, and no commit takes them."""
+    foreign = (name for name in lock_files(snapshot.workspace) if name in snapshot.contents)
+    locks = [*snapshot.workspace.locks, *foreign]
+    ignored = project.git.ignored(locks) if project.git is not None and locks else set()
+    if not ignored:
+        return snapshot
+    kept = tuple(name for name in snapshot.workspace.locks if name not in ignored)
+    return snapshot._replace(
+        workspace=core.records.replace(snapshot.workspace, locks=kept),
+        contents={name: content for name, content in snapshot.contents.items() if name not in ignored},
+    )
 
 
 def foreign_locks(snapshot: Snapshot, follow: Following) -> Iterator[str]:

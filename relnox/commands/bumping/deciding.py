@@ -30,6 +30,7 @@ _REQUEST = (
     "commit",
     "tag",
     "push",
+    "lock",
     "force",
     "undo",
 )
@@ -143,11 +144,11 @@ def bump_of(options: Options) -> Bump:
 
 
 def request(options: Options, names: tuple[str, ...] = _REQUEST) -> tuple[str, ...]:
-    """The options that choose what a bump does, as words of a command."""
+    """The options that choose what a bump does, as words of a command; settings have no say in an undo."""
     words: list[str] = []
     for each in options_of(type(options)):
         value = getattr(options, each.name)
-        if each.name not in names or value in (each.default, None):
+        if each.name not in names or value in (each.default, None) or (options.undo and each.anywhere):
             continue
         if each.kind is tuple:
             words += [word for name in value for word in (each.flag, name)]

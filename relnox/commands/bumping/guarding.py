@@ -137,5 +137,6 @@ def elsewhere(chosen: tuple[Package, ...], project: Project) -> tuple[str, ...]:
     if not 0 < len(versions) <= _MOST_VERSIONS or project.git is None:
         return ()
     known = {place.file for package in project.workspace.packages for place in package.stated}
+    known |= {place.file for place in project.config.places}  # those that are said to be none as well
     found = project.git.files_with(sorted(versions), _OFTEN_STATE_VERSIONS)
     return tuple(name for name in found if name not in known)

@@ -1,0 +1,149 @@
+"""What history decides, what other tools write, and the way back: the same through every door, byte for byte."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from projects import commit_all, copy_of, git, lockstep_workspace, python, remote_of, repository, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from subprocess import CompletedProcess
+
+DOORS = ("nox", "invoke", "relnox")
+LOCK = "packages/dashboard/poetry.lock"
+POETRY = """\
+#!{python}
+import pathlib
+pathlib.Path("poetry.lock").write_text("made for\\n" + pathlib.Path("pyproject.toml").read_text())
+"""
+RELEASE = ("--part", "auto", "--commit", "--tag", "--lock")
+
+
+def knock(door: str, root: Path, *words: str) -> CompletedProcess[str]:
+    """Run a bump through a door."""
+    behind = ("-s", "bump", "--") if door == "nox" else ("bump",)
+    done = python(root, "-m", door, *behind, *words)
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The lockstep workspace, tagged, with a change that asks for a minor release and a lock of poetry."""
+    root = lockstep_workspace(tmp_path_factory.mktemp("template") / "acme")
+    repository(write(root, {LOCK: "made for\n2.0.0\n"}))
+    git(root, "tag", "v2.0.0")
+    write(root, {"packages/core/src/acme_core/more.py": ""})
+    commit_all(root, "feat: more")
+    return root
+
+
+@pytest.fixture(autouse=True)
+def still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A poetry, and a clock for git that stands still: the same commit has the same name."""
+    poetry = write(tmp_path / "programs", {"poetry": POETRY.format(python=sys.executable)}) / "poetry"
+    poetry.chmod(0o755)
+    monkeypatch.setenv("PATH", str(poetry.parent), prepend=":")
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_DATE", "2026-11-01T12:00:00Z")
+
+
+def planned(root: Path, plan: Path, *words: str) -> bytes:
+    """The plan of a dry run, the same from every door."""
+    found = {}
+    for door in DOORS:
+        done = knock(door, root, *words, "--dry-run", "--plan", str(plan))
+        assert done.returncode == 0, (door, done.stdout, done.stderr)
+        found[door] = plan.read_bytes()
+        plan.unlink()
+    assert found == dict.fromkeys(DOORS, found["relnox"])
+    return found["relnox"]
+
+
+@pytest.mark.parametrize(
+    ("words", "version"),
+    [
+        (("--part", "auto"), "2.1.0"),
+        (("--part", "auto", "--pre", "rc", "--commit"), "2.1.0rc0"),
+        (("--part", "auto", "--lock", "--no-commit"), "2.1.0"),
+        (("--lock", "--part", "major"), "3.0.0"),
+        (("--no-lock", "--part", "auto", "--force"), "2.1.0"),
+        (RELEASE, "2.1.0"),
+        ((*RELEASE, "--push"), "2.1.0"),
+    ],
+)
+def test_every_door_plans_the_same_bump(
+    template: Path, tmp_path: Path, words: tuple[str, ...], version: str
+) -> None:
+    before = git(template, "for-each-ref")
+    plan = json.loads(planned(template, tmp_path / "plan.json", *words))
+    assert {row[2] for row in plan["tables"][0]["rows"]} == {version}
+    edited = {edit["file"] for edit in plan["steps"][0]["edits"]}
+    assert (LOCK in edited) == ("--lock" in words)
+    assert (f"{LOCK}: made for the old requirements" in str(plan["notes"])) == ("--lock" not in words)
+    assert (git(template, "status", "--porcelain"), git(template, "for-each-ref")) == ("", before)
+
+
+def test_every_door_makes_the_same_commit_and_takes_it_back(template: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.json"
+    made, back = {}, {}
+    for door in DOORS:
+        root = copy_of(template, tmp_path / door)
+        before = git(root, "for-each-ref")
+        done = knock(door, root, *RELEASE, "--plan", str(plan))
+        assert done.returncode == 0, (door, done.stdout, done.stderr)
+        made[door] = (plan.read_bytes(), git(root, "for-each-ref", "refs/heads", "refs/tags"))
+        assert git(root, "show", f"v2.1.0:{LOCK}").startswith("made for\n[project]")
+        done = knock(door, root, "--undo", "--plan", str(plan))
+        assert done.returncode == 0, (door, done.stdout, done.stderr)
+        back[door] = plan.read_bytes()
+        assert (git(root, "for-each-ref"), git(root, "status", "--porcelain")) == (before, "")
+    assert made == dict.fromkeys(DOORS, made["relnox"])
+    assert back == dict.fromkeys(DOORS, back["relnox"])
+    assert made["relnox"][0] != back["relnox"]
+
+
+def test_every_door_plans_the_same_way_back_from_what_another_did(template: Path, tmp_path: Path) -> None:
+    root = copy_of(template, tmp_path / "acme")
+    assert knock("invoke", root, *RELEASE).returncode == 0
+    plan = json.loads(planned(root, tmp_path / "plan.json", "--undo"))
+    assert plan["notes"] == ["takes back: relnox bump --part auto --commit --tag --lock"]
+    assert git(root, "tag").split() == ["v2.0.0", "v2.1.0"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--part", "auto", "--to", "3.0"), "--part auto decides alone"),
+        (("--undo",), "there is no last bump on this machine to take back"),
+        (("--undo", "--part", "auto"), "--undo goes alone"),
+        (("--undo", "--abort"), "there is no interrupted bump"),
+        (("--part", "automatic"), "automatic"),
+    ],
+)
+def test_every_door_refuses_the_same_bump(
+    template: Path, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    plan = tmp_path / "plan.json"
+    for door in DOORS:
+        done = knock(door, template, *words, "--plan", str(plan))
+        assert (door, done.returncode) == (door, 1)
+        assert said in done.stderr, (door, done.stderr)
+    assert not plan.exists()
+
+
+def test_no_door_takes_back_what_is_pushed(template: Path, tmp_path: Path) -> None:
+    root = copy_of(template, tmp_path / "acme")
+    assert knock("nox", root, *RELEASE, "--push").returncode == 0
+    pushed = git(remote_of(root), "for-each-ref")
+    for door in DOORS:
+        done = knock(door, root, "--undo")
+        assert (door, done.returncode) == (door, 1)
+        assert "origin" in done.stderr
+        assert "already: others may have it" in done.stderr
+    assert git(root, "rev-parse", "v2.1.0^{}") == git(root, "rev-parse", "HEAD")
+    assert git(remote_of(root), "for-each-ref") == pushed

@@ -1,0 +1,752 @@
+"""What a bump minds besides versions: lock files, what states a version elsewhere, and whose versions are."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from hashlib import sha256
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import pytest
+from projects import HATCHLING, commit_all, git, repository, write
+from running import Ran
+
+from relnox.cli import main
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+PYTHON = sys.executable
+MAJOR = ("--package", "base", "--part", "major")
+COMMIT = ("--commit", "--tag")
+SETTINGS = '[tool.relnox]\npackages = ["libs/*"]\nversions = "independent"\n'
+
+
+class Bump(Protocol):
+    """Runs a bump of a project."""
+
+    def __call__(self, root: Path, *options: str) -> Ran: ...
+
+
+@pytest.fixture
+def bump(capsys: pytest.CaptureFixture[str]) -> Bump:
+    def call(root: Path, *options: str) -> Ran:
+        capsys.readouterr()
+        code = main(["bump", "--project", str(root), "--reporter", "plain", *options])
+        return Ran(code, *capsys.readouterr())
+
+    return call
+
+
+def done(bump: Bump, root: Path, *options: str) -> Ran:
+    """Run a bump that must work."""
+    ran = bump(root, *options)
+    assert ran.code == 0, ran.text
+    return ran
+
+
+class Everything(NamedTuple):
+    """A checkout: contents of its files, its index, its refs, and what relnox keeps."""
+
+    files: dict[str, bytes]
+    staged: str
+    refs: str
+    kept: list[str]
+
+
+def everything(root: Path) -> Everything:
+    return Everything(
+        files={
+            path.relative_to(root).as_posix(): path.read_bytes()
+            for path in root.rglob("*")
+            if path.is_file() and ".git" not in path.relative_to(root).parts
+        },
+        staged=git(root, "ls-files", "--stage"),
+        refs=git(root, "for-each-ref"),
+        kept=sorted(path.name for path in (root / ".git/relnox").glob("*.json")),
+    )
+
+
+def refused(bump: Bump, root: Path, *options: str, code: int = 1) -> str:
+    """Run a bump that must change nothing; returns what it says."""
+    before = everything(root)
+    ran = bump(root, *options)
+    assert ran.code == code, ran.text
+    assert everything(root) == before
+    return ran.err
+
+
+def committed(root: Path) -> list[str]:
+    """Files of the last commit."""
+    return git(root, "show", "--format=", "--name-only").splitlines()
+
+
+def library(name: str, version: str, *needs: str, more: str = "") -> str:
+    """A pyproject.toml."""
+    listed = ", ".join(f'"{need}"' for need in needs)
+    head = f'[project]\nname = "{name}"\nversion = "{version}"\nrequires-python = ">=3.11"\n'
+    return f"{head}dependencies = [{listed}]\n{more}\n{HATCHLING}"
+
+
+# --- locks that only their own tools write -------------------------------------------------------------
+
+TOOL = """\
+#!{python}
+import hashlib, pathlib, sys
+
+tool = pathlib.Path(__file__).name
+if sys.argv[1:] != ["lock"]:
+    sys.exit(f"{{tool}}: what is {{sys.argv[1:]}}?")
+with open({log!r}, "a", encoding="utf-8") as log:
+    log.write(f"{{tool}} in {{pathlib.Path.cwd().name}}\\n")
+pathlib.Path("left-behind.txt").write_text("by the tool")
+if {broken}:
+    print("The requirements have no solution", file=sys.stderr)
+    sys.exit(3)
+content = hashlib.sha256(pathlib.Path("pyproject.toml").read_bytes()).hexdigest()
+pathlib.Path(f"{{tool}}.lock").write_text(f'# made by {{tool}}\\ncontent-hash = "{{content}}"\\n')
+"""
+"""Stands for poetry and pdm: makes the lock of the folder it is run in from what pyproject.toml holds there."""
+
+POEM = """\
+[tool.poetry]
+name = "poem"
+version = "0.3.1"
+description = ""
+authors = []
+
+[tool.poetry.dependencies]
+python = ">=3.11"
+base = "^1.0"
+
+[build-system]
+requires = ["poetry-core>=2"]
+build-backend = "poetry.core.masonry.api"
+"""
+
+
+def lock_of(tool: str, pyproject: str) -> str:
+    """The lock that a tool makes for a pyproject.toml."""
+    return f'# made by {tool}\ncontent-hash = "{sha256(pyproject.encode()).hexdigest()}"\n'
+
+
+class Tools:
+    """A folder of programs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log = folder / "log.txt"
+        folder.mkdir()
+
+    def install(self, *names: str, broken: bool = False) -> None:
+        for name in names:
+            text = TOOL.format(python=PYTHON, log=str(self.log), broken=broken)
+            write(self.folder, {name: text})
+            (self.folder / name).chmod(0o755)
+
+    def runs(self) -> list[str]:
+        """Which tools ran, and in which folders."""
+        return self.log.read_text(encoding="utf-8").splitlines() if self.log.exists() else []
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tools:
+    """Stand-ins for poetry and pdm, and no program besides them but git."""
+    found = Tools(tmp_path / "programs")
+    program = shutil.which("git")
+    assert program is not None
+    (found.folder / "git").symlink_to(program)
+    monkeypatch.setenv("PATH", str(found.folder))
+    monkeypatch.setattr(sys, "executable", str(found.folder / "python"))
+    return found
+
+
+def locked(root: Path, settings: str = SETTINGS) -> Path:
+    """base 1.0.0; poem and pedal need it below 2 and have a lock; bystander has one and does not need it."""
+    pedal, bystander = library("pedal", "0.1.0", "base>=1,<2"), library("bystander", "5.0.0")
+    files = {
+        "pyproject.toml": settings,
+        "libs/base/pyproject.toml": library("base", "1.0.0"),
+        "libs/base/poetry.lock": lock_of("poetry", "base"),
+        "libs/poem/pyproject.toml": POEM,
+        "libs/poem/poetry.lock": lock_of("poetry", POEM),
+        "libs/pedal/pyproject.toml": pedal,
+        "libs/pedal/pdm.lock": lock_of("pdm", pedal),
+        "libs/bystander/pyproject.toml": bystander,
+        "libs/bystander/poetry.lock": lock_of("poetry", bystander),
+    }
+    return repository(write(root, files))
+
+
+STALE = ("libs/poem/poetry.lock", "libs/pedal/pdm.lock")
+
+
+def test_each_tool_makes_its_lock_anew_in_the_commit_that_moves_the_requirement(
+    tmp_path: Path, bump: Bump, tools: Tools
+) -> None:
+    tools.install("poetry", "pdm")
+    root = locked(tmp_path / "many")
+    before = everything(root)
+    ran = done(bump, root, *MAJOR, *COMMIT, "--lock")
+    assert sorted(tools.runs()) == ["pdm in pedal", "poetry in poem"]
+    edited = [f"libs/{name}/pyproject.toml" for name in ("base", "pedal", "poem")]
+    assert committed(root) == sorted([*edited, *STALE])
+    for file in STALE:
+        folder, _, name = file.rpartition("/")
+        pyproject = git(root, "show", f"base-v2.0.0:{folder}/pyproject.toml") + "\n"
+        assert (root / file).read_text() == lock_of(name.partition(".")[0], pyproject)
+    assert 'base = "^2.0"' in (root / "libs/poem/pyproject.toml").read_text()
+    assert git(root, "status", "--porcelain", "--ignored") == ""  # what else the tools wrote is not here
+    assert "made for the old requirements" not in ran.text
+    done(bump, root, "--undo")
+    assert everything(root) == before
+
+
+def test_a_dry_run_shows_the_new_lock_and_changes_nothing(tmp_path: Path, bump: Bump, tools: Tools) -> None:
+    tools.install("poetry", "pdm")
+    root, plan = locked(tmp_path / "many"), tmp_path / "plan.json"
+    before = everything(root)
+    ran = done(bump, root, *MAJOR, "--lock", "--dry-run", "--plan", str(plan))
+    assert everything(root) == before
+    changed = {edit["file"] for edit in json.loads(plan.read_text())["steps"][0]["edits"]}
+    assert changed.issuperset(STALE)
+    for file in STALE:
+        assert f"+++ b/{file}" in ran.out
+        assert re.search(rf"^-{before.files[file].decode().splitlines()[1]}$", ran.out, re.MULTILINE)
+
+
+def test_without_the_option_the_locks_stay_and_are_named(tmp_path: Path, bump: Bump, tools: Tools) -> None:
+    tools.install("poetry", "pdm")
+    root = locked(tmp_path / "many")
+    before = everything(root).files
+    ran = done(bump, root, *MAJOR, *COMMIT)
+    assert "libs/pedal/pdm.lock, libs/poem/poetry.lock: made for the old requirements; --lock has it" in ran.text
+    assert committed(root) == [f"libs/{name}/pyproject.toml" for name in ("base", "pedal", "poem")]
+    after = everything(root).files
+    assert {name: after[name] for name in STALE} == {name: before[name] for name in STALE}
+    assert tools.runs() == []
+
+
+def test_where_no_requirement_moves_no_lock_is_stale_and_no_tool_is_needed(
+    tmp_path: Path, bump: Bump, tools: Tools
+) -> None:
+    root = locked(tmp_path / "many")
+    ran = done(bump, root, "--package", "base", "--part", "minor", *COMMIT, "--lock")
+    assert committed(root) == ["libs/base/pyproject.toml"]
+    assert ".lock" not in ran.text
+
+
+@pytest.mark.parametrize("broken", ["poetry", "pdm"])
+def test_a_tool_that_fails_is_told_and_nothing_moves(
+    tmp_path: Path, bump: Bump, tools: Tools, broken: str
+) -> None:
+    tools.install("poetry", "pdm")
+    tools.install(broken, broken=True)
+    said = refused(bump, locked(tmp_path / "many"), *MAJOR, *COMMIT, "--lock", code=2)
+    assert f"{broken} ended with status 3" in said
+    assert "| The requirements have no solution" in said
+    folder = "libs/poem" if broken == "poetry" else "libs/pedal"
+    assert f"try in {folder}: {broken} lock; without --lock the lock stays as it is" in said
+
+
+@pytest.mark.parametrize("missing", ["poetry", "pdm"])
+def test_a_tool_that_is_missing_is_told_and_nothing_moves(
+    tmp_path: Path, bump: Bump, tools: Tools, missing: str
+) -> None:
+    tools.install("pdm" if missing == "poetry" else "poetry")
+    said = refused(bump, locked(tmp_path / "many"), *MAJOR, *COMMIT, "--lock", code=2)
+    assert f"{missing} is not to be found" in said
+    assert f"is {missing} installed? without --lock the lock stays as it is" in said
+
+
+def test_a_lock_that_somebody_is_changing_is_not_overwritten_even_by_force(
+    tmp_path: Path, bump: Bump, tools: Tools
+) -> None:
+    tools.install("poetry", "pdm")
+    root = locked(tmp_path / "many")
+    write(root, {STALE[0]: "# mine\n"})
+    for force in ((), ("--force",)):
+        said = refused(bump, root, *MAJOR, *COMMIT, "--lock", *force)
+        assert f"the tree has uncommitted changes: {STALE[0]}" in said
+
+
+def test_in_a_project_below_the_top_the_tools_run_in_its_folders(tmp_path: Path, bump: Bump, tools: Tools) -> None:
+    tools.install("poetry", "pdm")
+    top = tmp_path / "top"
+    root = locked(top / "python")
+    shutil.rmtree(root / ".git")
+    write(top, {"README.md": "# All\n"})
+    repository(top)
+    done(bump, root, *MAJOR, *COMMIT, "--lock")
+    assert {f"python/{name}" for name in STALE} <= set(committed(top))
+    assert git(top, "status", "--porcelain", "--ignored") == ""
+
+
+@pytest.mark.parametrize("where", ["outside git", "before the first commit"])
+def test_without_a_commit_to_clone_the_option_is_refused(
+    tmp_path: Path, bump: Bump, tools: Tools, where: str
+) -> None:
+    tools.install("poetry", "pdm")
+    root = locked(tmp_path / "many")
+    shutil.rmtree(root / ".git")
+    if where == "before the first commit":
+        git(root, "init", "--quiet")
+    before = {path: path.read_bytes() for path in root.rglob("libs/**/*.*")}
+    ran = bump(root, *MAJOR, "--lock")
+    assert ran.code == 1, ran.text
+    assert f"--lock makes {STALE[1]}, {STALE[0]} anew in a clone, and this is no git checkout" in ran.err
+    assert "leave --lock out" in ran.err
+    assert {path: path.read_bytes() for path in root.rglob("libs/**/*.*")} == before
+
+
+def test_locks_that_git_ignores_are_nobodys_business(tmp_path: Path, bump: Bump, tools: Tools) -> None:
+    tools.install("poetry", "pdm")
+    root = locked(tmp_path / "many")
+    git(root, "rm", "--quiet", "--cached", *STALE)
+    write(root, {".gitignore": "/libs/*/p*.lock\n"})
+    commit_all(root)
+    before = {name: (root / name).read_bytes() for name in STALE}
+    for options in (MAJOR, (*MAJOR, "--lock")):
+        ran = done(bump, root, *options, *COMMIT)
+        assert ".lock" not in ran.text
+        assert {name: (root / name).read_bytes() for name in STALE} == before
+        done(bump, root, "--undo")
+    assert tools.runs() == []
+
+
+def test_what_is_interrupted_names_the_option_and_runs_no_tool_again(
+    tmp_path: Path, bump: Bump, tools: Tools
+) -> None:
+    tools.install("poetry", "pdm")
+    root = locked(tmp_path / "many")
+    hook = root / ".git/hooks/pre-commit"
+    write(hook.parent, {hook.name: "#!/bin/sh\nexit 1\n"})
+    hook.chmod(0o755)
+    before = everything(root)
+    options = (*MAJOR, *COMMIT, "--lock")
+    assert bump(root, *options).code == 2
+    assert everything(root) == before
+    hook.unlink()
+    hook = hook.with_name("pre-push")
+    write(hook.parent, {hook.name: "#!/bin/sh\nexit 1\n"})
+    hook.chmod(0o755)
+    assert bump(root, *options, "--push").code == 2
+    ran = bump(root, "--package", "base", "--part", "minor")
+    assert "finish it: relnox bump --part major --package base --commit --tag --push --lock" in ran.err
+    hook.unlink()
+    times = len(tools.runs())
+    done(bump, root, *options, "--push")
+    assert len(tools.runs()) == times
+    assert git(root, "rev-parse", "origin/main") == git(root, "rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize("where", ["settings", "environment"])
+def test_the_option_can_be_set_for_good_and_an_undo_does_not_mind(
+    tmp_path: Path, bump: Bump, tools: Tools, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    tools.install("poetry", "pdm")
+    names = ("commit", "tag", "lock")
+    settings = "\n[tool.relnox.bump]\n" + "".join(f"{name} = true\n" for name in names)
+    root = locked(tmp_path / "many", SETTINGS + (settings if where == "settings" else ""))
+    for name in names if where == "environment" else ():
+        monkeypatch.setenv(f"RELNOX_{name.upper()}", "1")
+    before = everything(root)
+    done(bump, root, *MAJOR)
+    assert set(committed(root)).issuperset(STALE)
+    ran = done(bump, root, "--undo")
+    assert "takes back: relnox bump --part major --package base --commit --tag --lock" in ran.text
+    assert everything(root) == before
+    done(bump, root, *MAJOR, "--no-lock")
+    assert set(committed(root)).isdisjoint(STALE)
+
+
+# --- a uv.lock beside each member ----------------------------------------------------------------------
+
+
+def uv_lock(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run uv in a folder, without an index."""
+    uv = shutil.which("uv", path=f"{sys.exec_prefix}/bin")
+    assert uv is not None
+    words = [uv, "lock", *options, "--offline", "--no-config", "--python", sys.executable]
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def assert_locked(root: Path, names: Iterable[str]) -> None:
+    """uv finds nothing to change in the lock files of these members."""
+    for name in names:
+        checked = uv_lock(root / "libs" / name, "--check")
+        assert checked.returncode == 0, (name, checked.stderr)
+
+
+MEMBERS = ("alone", "lower", "upper")
+
+
+@pytest.fixture
+def members(tmp_path: Path) -> Path:
+    """Three libraries that are no uv workspace, each with a lock of its own; upper takes lower from its folder."""
+    source = '\n[tool.uv.sources]\nlower = { path = "../lower", editable = true }\n'
+    root = write(
+        tmp_path / "members",
+        {
+            "pyproject.toml": SETTINGS,
+            "libs/alone/pyproject.toml": library("alone", "1.0.0"),
+            "libs/lower/pyproject.toml": library("lower", "1.0.0"),
+            "libs/upper/pyproject.toml": library("upper", "1.0.0", "lower>=1,<2", more=source),
+        },
+    )
+    for name in MEMBERS:
+        assert uv_lock(root / "libs" / name).returncode == 0
+    return repository(root)
+
+
+def entry(name: str, version: str) -> str:
+    return f'name = "{name}"\nversion = "{version}"\n'
+
+
+@pytest.mark.parametrize(
+    ("options", "moved"),
+    [
+        (("--package", "alone", "--part", "minor"), {"alone": {"alone": "1.1.0"}}),
+        (("--package", "upper", "--pre", "rc"), {"upper": {"upper": "1.0.1rc0"}}),
+        (  # the lock of what takes it from its folder names its version too
+            ("--package", "lower", "--part", "minor"),
+            {"lower": {"lower": "1.1.0"}, "upper": {"lower": "1.1.0"}},
+        ),
+        (  # the requirement follows, and its package with it
+            ("--package", "lower", "--part", "major"),
+            {"lower": {"lower": "2.0.0"}, "upper": {"lower": "2.0.0", "upper": "1.0.1"}},
+        ),
+        (
+            ("--all", "--to", "3.0"),
+            {
+                "alone": {"alone": "3.0"},
+                "lower": {"lower": "3.0"},
+                "upper": {"lower": "3.0", "upper": "3.0"},
+            },
+        ),
+    ],
+)
+def test_in_each_members_lock_the_version_lines_move_and_uv_agrees(
+    members: Path, bump: Bump, options: tuple[str, ...], moved: dict[str, dict[str, str]]
+) -> None:
+    assert_locked(members, MEMBERS)
+    before = everything(members).files
+    done(bump, members, *options, *COMMIT)
+    for name in MEMBERS:
+        file = f"libs/{name}/uv.lock"
+        expected = before[file].decode()
+        for each, version in moved.get(name, {}).items():
+            assert expected.count(entry(each, "1.0.0")) == 1
+            expected = expected.replace(entry(each, "1.0.0"), entry(each, version))
+        assert (members / file).read_bytes() == expected.encode(), file
+        assert (file in committed(members)) == (name in moved)
+    assert_locked(members, MEMBERS)
+    assert git(members, "status", "--porcelain") == ""
+
+
+def test_a_lock_that_does_not_move_along_is_what_uv_complains_of(members: Path, bump: Bump) -> None:
+    # What the check above is worth: without the change of the line it fails.
+    file = members / "libs/alone/uv.lock"
+    before = file.read_bytes()
+    done(bump, members, "--package", "alone", "--part", "minor", *COMMIT)
+    file.write_bytes(before)
+    assert uv_lock(file.parent, "--check").returncode != 0
+
+
+def test_a_published_package_of_the_same_name_is_another_one(members: Path, bump: Bump) -> None:
+    published = '\n[[package]]\nname = "lower"\nversion = "1.0.0"\nsource = { registry = "../index" }\n'
+    file = members / "libs/alone/uv.lock"
+    file.write_bytes((file.read_bytes() + published.encode()).replace(b"\n", b"\r\n"))
+    write(members, {".gitattributes": "* -text\n"})
+    commit_all(members)
+    before = file.read_bytes()
+    done(bump, members, "--package", "lower", "--package", "alone", "--part", "minor", *COMMIT)
+    own = b'name = "alone"\r\nversion = "1.%d.0"\r\n'
+    assert file.read_bytes() == before.replace(own % 0, own % 1) != before
+
+
+def test_a_lock_that_git_ignores_stays_as_it_is_and_stops_nothing(members: Path, bump: Bump) -> None:
+    git(members, "rm", "--quiet", "--cached", "libs/alone/uv.lock")
+    write(members, {".gitignore": "/libs/alone/uv.lock\n"})
+    commit_all(members)
+    before = (members / "libs/alone/uv.lock").read_bytes()
+    done(bump, members, "--all", "--part", "minor", *COMMIT)
+    assert (members / "libs/alone/uv.lock").read_bytes() == before
+    assert {name for name in committed(members) if name.endswith(".lock")} == {
+        "libs/lower/uv.lock",
+        "libs/upper/uv.lock",
+    }
+    assert_locked(members, ("lower", "upper"))
+
+
+# --- a version that stands elsewhere too ---------------------------------------------------------------
+
+ELSEWHERE = re.compile(r"note: the present version stands in (.*) as well, and stays there")
+
+
+def elsewhere(ran: Ran) -> list[str]:
+    """The files that the note names."""
+    found = ELSEWHERE.findall(ran.text)
+    assert len(found) <= 1
+    return found[0].split(", ") if found else []
+
+
+def demo(root: Path, files: dict[str, str], more: str = "") -> Path:
+    return repository(write(root, {"pyproject.toml": library("demo", "1.2.3", more=more), **files}))
+
+
+STATES = {
+    "docs/conf.py": 'release = "1.2.3"\n',
+    "setup.cfg": "[metadata]\nversion = 1.2.3\n",
+    "src/demo/__init__.py": '__version__ = "1.2.3"\n',
+    "web/package.json": '{"version": "1.2.3"}\n',
+}
+
+
+@pytest.mark.parametrize("options", [("--part", "minor"), ("--to", "1.2.4"), ("--pre", "rc")])
+def test_files_that_state_the_old_version_are_told_and_never_edited(
+    tmp_path: Path, bump: Bump, options: tuple[str, ...]
+) -> None:
+    root = demo(tmp_path / "demo", STATES)
+    for more in (("--dry-run",), COMMIT):
+        assert elsewhere(done(bump, root, *options, *more)) == sorted(STATES)
+    assert {name: (root / name).read_text() for name in STATES} == STATES
+    assert committed(root) == ["pyproject.toml"]
+    assert elsewhere(done(bump, root, "--part", "major", "--dry-run")) == []  # what they state is an old one now
+
+
+def test_what_only_looks_like_it_is_not_told(tmp_path: Path, bump: Bump) -> None:
+    decoys = {
+        "README.md": "demo 1.2.3\n",  # no kind of file that states a version
+        "docs/conf.py": 'release = "1.2.30"\nolder = "11.2.3"\n# 1x2.3\n',
+        "src/demo/__init__.py": "",
+        "CHANGELOG.md": "## 1.2.3\n",
+    }
+    root = demo(tmp_path / "demo", decoys)
+    write(root, {"setup.cfg": "version = 1.2.3\n"})  # not tracked
+    assert elsewhere(done(bump, root, "--part", "minor", "--dry-run")) == []
+
+
+def test_of_many_files_the_first_are_told(tmp_path: Path, bump: Bump) -> None:
+    files = {f"p{number}/_version.py": '"1.2.3"\n' for number in range(7)}
+    root = demo(tmp_path / "demo", files)
+    assert elsewhere(done(bump, root, "--part", "minor")) == [*sorted(files)[:4], "p4/_version.py …"]
+
+
+@pytest.mark.parametrize(("count", "text"), [(1, 'release = "1.3.0"\n'), (0, 'release = "1.2.3"\n')])
+def test_a_file_that_is_declared_is_not_told_whether_it_is_a_place_or_none(
+    tmp_path: Path, bump: Bump, count: int, text: str
+) -> None:
+    declared = """[[tool.relnox.places]]\nfile = "docs/conf.py"\npattern = 'release = "(?P<version>.*)"'\n"""
+    root = demo(tmp_path / "demo", STATES, f"\n{declared}count = {count}\n")
+    ran = done(bump, root, "--part", "minor", "--commit")
+    assert elsewhere(ran) == [name for name in sorted(STATES) if name != "docs/conf.py"]
+    assert (root / "docs/conf.py").read_text() == text
+
+
+def test_a_project_below_the_top_hears_of_its_own_files(tmp_path: Path, bump: Bump) -> None:
+    top = tmp_path / "top"
+    root = demo(top / "python", STATES)
+    shutil.rmtree(root / ".git")
+    write(top, {"setup.cfg": "version = 1.2.3\n"})
+    repository(top)
+    assert elsewhere(done(bump, root, "--part", "minor", "--dry-run")) == sorted(STATES)
+
+
+# --- to whom versions belong ---------------------------------------------------------------------------
+
+
+def libraries(root: Path, settings: str = "", **versions: str) -> Path:
+    """Packages a, b and c; c needs exactly the a that is there."""
+    versions = {"a": "1.0.0", "b": "1.0.0", "c": "1.0.0"} | versions
+    files = {"pyproject.toml": f"{SETTINGS}{settings}"}
+    for name, version in versions.items():
+        needs = (f"a=={versions['a']}",) if name == "c" else ()
+        files[f"libs/{name}/pyproject.toml"] = library(name, version, *needs)
+        files[f"libs/{name}/src/{name}.py"] = ""
+    return repository(write(root, files))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--all", "--part", "minor"),
+        ("--package", "a", "--to", "2.0"),
+        ("--part", "auto", "--commit", "--tag"),
+        ("--all", "--pre", "rc", "--force"),
+        ("--all", "--part", "minor", "--dry-run"),
+    ],
+)
+def test_versions_that_belong_to_another_tool_are_not_moved(
+    tmp_path: Path, bump: Bump, options: tuple[str, ...]
+) -> None:
+    root = libraries(tmp_path / "owned", 'version-owner = "cargo-release"\n')
+    git(root, "tag", "a-v1.0.0")
+    said = refused(bump, root, *options)
+    assert "the versions belong to cargo-release, which moves and tags them" in said
+    assert "bump with cargo-release; relnox builds and publishes what it tags" in said
+
+
+def test_versions_that_belong_to_another_tool_are_shown_and_built(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = libraries(tmp_path / "owned", 'version-owner = "cargo-release"\n')
+    for task in ("status", "build-all"):
+        plan = tmp_path / f"{task}.json"
+        assert main([task, "--project", str(root), "--dry-run", "--plan", str(plan)]) == 0
+        assert all(f'"{name}"' in plan.read_text() for name in "abc")
+    assert "cargo-release" not in capsys.readouterr().err
+
+
+def test_what_was_bumped_before_somebody_owned_it_can_be_taken_back(tmp_path: Path, bump: Bump) -> None:
+    root = libraries(tmp_path / "owned")
+    before = everything(root).files
+    done(bump, root, "--all", "--part", "minor")
+    owned = f'{SETTINGS}version-owner = "cargo-release"\n'
+    write(root, {"pyproject.toml": owned})
+    done(bump, root, "--undo")
+    assert everything(root).files == before | {"pyproject.toml": owned.encode()}
+
+
+# --- groups, and the tags that they get ----------------------------------------------------------------
+
+
+class Released(NamedTuple):
+    """What came of a bump: the versions of a, b and c, and the new tags."""
+
+    versions: str
+    tags: str
+
+
+def release(bump: Bump, root: Path, *options: str) -> Released:
+    """Release, and see that each new tag is an annotated one on the new commit."""
+    before = set(git(root, "tag").split())
+    done(bump, root, *options, *COMMIT)
+    tags = sorted(set(git(root, "tag").split()) - before)
+    assert {git(root, "cat-file", "-t", tag) for tag in tags} == {"tag"}
+    assert {git(root, "rev-parse", f"{tag}^{{}}") for tag in tags} == {git(root, "rev-parse", "HEAD")}
+    assert git(root, "status", "--porcelain") == ""
+    texts = ((root / f"libs/{name}/pyproject.toml").read_text() for name in "abc")
+    found = [line for text in texts for line in re.findall('^version = "(.*)"', text, re.MULTILINE)]
+    return Released(" ".join(found), " ".join(tags))
+
+
+def group(kind: str, *names: str) -> str:
+    listed = ", ".join(f'"{name}"' for name in names or ("a", "b"))
+    return f'\n[tool.relnox.groups.both]\npackages = [{listed}]\nkind = "{kind}"\n'
+
+
+SHARED = 'tag-format = "{tag-name}-v{version}"\ntag-names = { a = "both", b = "both" }\n'
+MINOR = ("--part", "minor")
+B = ("--package", "b", *MINOR)
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "expected"),
+    [
+        ("", B, Released("1.0.0 1.1.0 1.0.0", "b-v1.1.0")),
+        (group("fixed"), B, Released("1.1.0 1.1.0 1.0.1", "a-v1.1.0 b-v1.1.0 c-v1.0.1")),
+        (group("linked"), B, Released("1.0.0 1.1.0 1.0.0", "b-v1.1.0")),
+        (group("linked"), ("--all", *MINOR), Released("1.1.0 1.1.0 1.1.0", "a-v1.1.0 b-v1.1.0 c-v1.1.0")),
+        (SHARED + group("fixed"), B, Released("1.1.0 1.1.0 1.0.1", "both-v1.1.0 c-v1.0.1")),
+        # What follows a package of its group is in the group: all three move as one.
+        (
+            group("fixed", "b", "c"),
+            ("--package", "a", *MINOR),
+            Released("1.1.0 1.0.1 1.0.1", "a-v1.1.0 b-v1.0.1 c-v1.0.1"),
+        ),
+        (
+            group("linked", "b", "c"),
+            ("--package", "a", *MINOR),
+            Released("1.1.0 1.0.0 1.0.1", "a-v1.1.0 c-v1.0.1"),
+        ),
+        # One group of all: no setting but the form makes it one tag.
+        ('tag-format = "v{version}"\n' + group("fixed", "*"), B, Released("1.1.0 1.1.0 1.1.0", "v1.1.0")),
+        (
+            'tag-format = "{folder}/v{version}"\n' + group("fixed"),
+            B,
+            Released("1.1.0 1.1.0 1.0.1", "a/v1.1.0 b/v1.1.0 c/v1.0.1"),
+        ),
+        ('dependants = "none"\n' + group("fixed"), B, Released("1.1.0 1.1.0 1.0.0", "a-v1.1.0 b-v1.1.0")),
+    ],
+)
+def test_a_group_moves_and_is_tagged(
+    tmp_path: Path, bump: Bump, settings: str, options: tuple[str, ...], expected: Released
+) -> None:
+    # c pins a, and so it moves where a does, whatever group a is in.
+    root = libraries(tmp_path / "many", settings)
+    before = everything(root)
+    assert release(bump, root, *options) == expected
+    done(bump, root, "--undo")
+    assert everything(root) == before
+
+
+def test_of_a_linked_group_the_next_number_is_one_for_all_that_move(tmp_path: Path, bump: Bump) -> None:
+    root = libraries(tmp_path / "many", group("linked"))
+    assert release(bump, root, *B) == Released("1.0.0 1.1.0 1.0.0", "b-v1.1.0")
+    both = ("--package", "a", "--package", "b", "--part", "patch")
+    assert release(bump, root, *both) == Released("1.1.1 1.1.1 1.0.1", "a-v1.1.1 b-v1.1.1 c-v1.0.1")
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_change_of_one_moves_its_fixed_group_when_history_decides(
+    tmp_path: Path, bump: Bump, *, shared: bool
+) -> None:
+    root = libraries(tmp_path / "many", (SHARED if shared else "") + group("fixed"))
+    for tag in ("both-v1.0.0", "c-v1.0.0") if shared else ("a-v1.0.0", "b-v1.0.0", "c-v1.0.0"):
+        git(root, "tag", tag)
+    write(root, {"libs/b/src/b.py": "more = 1\n"})
+    commit_all(root, "feat: more")
+    tags = "both-v1.1.0 c-v1.0.1" if shared else "a-v1.1.0 b-v1.1.0 c-v1.0.1"
+    assert release(bump, root, "--part", "auto") == Released("1.1.0 1.1.0 1.0.1", tags)
+    ran = done(bump, root, "--part", "auto", *COMMIT)  # what is tagged under a shared name is released
+    assert "nothing asks for a release" in ran.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (SHARED + group("linked"), "gives a and b the same tags"),
+        (SHARED, "gives a and b the same tags"),
+        ('tag-format = "v{version}"\n' + group("fixed"), "gives a and c the same tags"),
+        (group("fixed", "z*"), "the group both means no package of this workspace: z*"),
+        (group("fixed") + group("linked", "b").replace("both", "more"), "b is in two groups, both and more"),
+    ],
+)
+def test_groups_and_tags_that_cannot_be_told_apart_are_refused(
+    tmp_path: Path, bump: Bump, settings: str, said: str
+) -> None:
+    assert said in refused(bump, libraries(tmp_path / "many", settings), "--all", *MINOR, *COMMIT)
+
+
+def test_a_fixed_group_that_is_apart_is_refused_and_a_named_version_mends_it(tmp_path: Path, bump: Bump) -> None:
+    root = libraries(tmp_path / "many", group("fixed"), b="1.0.5")
+    said = refused(bump, root, "--package", "b", *MINOR, *COMMIT)
+    assert "the group both moves as one, but their versions differ" in said
+    assert "1.0.0: libs/a/pyproject.toml" in said
+    assert "1.0.5: libs/b/pyproject.toml" in said
+    named = ("--package", "b", "--to", "1.2.0")
+    assert release(bump, root, *named) == Released("1.2.0 1.2.0 1.0.1", "a-v1.2.0 b-v1.2.0 c-v1.0.1")
+
+
+def test_a_shared_tag_that_is_there_stands_against_the_whole_group(tmp_path: Path, bump: Bump) -> None:
+    root = libraries(tmp_path / "many", SHARED + group("fixed"))
+    git(root, "tag", "both-v1.1.0")
+    assert "the tag both-v1.1.0 is there already" in refused(bump, root, *B, *COMMIT, code=4)
+
+
+def test_packages_whose_backends_look_at_the_same_tags_move_under_one(tmp_path: Path, bump: Bump) -> None:
+    scm = 'dynamic = ["version"]\n\n[tool.setuptools_scm]\nroot = "../.."\ntag_regex = "^v(?P<version>[0-9.]+)$"\n'
+    members = {f"libs/{name}/pyproject.toml": f'[project]\nname = "{name}"\n{scm}' for name in "ab"}
+    root = repository(write(tmp_path / "scm", {"pyproject.toml": SETTINGS, **members}))
+    git(root, "tag", "v1.0.0")
+    ran = done(bump, root, "--package", "b", *MINOR, "--tag")
+    assert [line.split()[:3] for line in ran.out.splitlines() if line[:2] in {"a ", "b "}] == [
+        ["a", "1.0.0", "1.1.0"],
+        ["b", "1.0.0", "1.1.0"],
+    ]
+    assert git(root, "tag").split() == ["v1.0.0", "v1.1.0"]
