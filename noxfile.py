@@ -2,10 +2,11 @@
 
 import nox
 
-from relnox.sessions import build_all, publish, rehearse, status, testpypi, verify_install, version_bump
+from relnox.sessions import build_all, collect, publish, rehearse, status, testpypi, verify_install, version_bump
 
 __all__ = [
     "build_all",
+    "collect",
     "publish",
     "rehearse",
     "status",

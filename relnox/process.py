@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["Completed", "Words", "clean_environment", "run"]
+__all__ = ["Completed", "Words", "clean_environment", "end_all", "run"]
 
 _TAIL = 40
 _GRACE = 5.0
@@ -37,6 +37,8 @@ _FOREIGN_PREFIXES = ("PYTHON", "VIRTUAL_ENV", "__PYVENV", "COVERAGE_")
 _REDIRECTING_PREFIXES = ("PIP_", "UV_")
 _KEPT = ("PYTHONDONTWRITEBYTECODE", "PIP_CERT", "UV_CACHE_DIR", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS")
 
+
+_running: set[subprocess.Popen[bytes]] = set()
 
 Words: TypeAlias = "Sequence[str | os.PathLike[str]]"
 """A program and its arguments."""
@@ -112,6 +114,7 @@ def run(  # noqa: PLR0913 - what a process can be given
         )
     except OSError as error:
         raise Failed(f"{words[0]} cannot be run: {error.strerror}", hint=f"is {words[0]} installed?") from error
+    _running.add(child)
     expired = threading.Event()
 
     def end() -> None:
@@ -138,11 +141,18 @@ def run(  # noqa: PLR0913 - what a process can be given
         _end_group(child)
         raise
     finally:
+        _running.discard(child)
         if timer is not None:
             timer.cancel()
     if expired.is_set():
         raise Failed(f"{words[0]} did not end within {timeout:g} s", hint=f"try it by hand: {shlex.join(words)}")
     return Completed(words, child.returncode, "".join(lines))
+
+
+def end_all() -> None:
+    """End every program that is being waited for, in whatever thread."""
+    for child in tuple(_running):
+        _end_group(child)
 
 
 def clean_environment(

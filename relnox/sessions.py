@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     status: SessionFunction
     version_bump: SessionFunction
     build_all: SessionFunction
+    collect: SessionFunction
     testpypi: SessionFunction
     publish: SessionFunction
     verify_install: SessionFunction
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "build_all",
+    "collect",
     "publish",
     "register",
     "rehearse",

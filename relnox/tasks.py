@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "build_all",
+    "collect",
     "publish",
     "rehearse",
     "status",
@@ -110,9 +111,10 @@ def _typed(task: Task, given: dict[str, Any]) -> dict[str, Value]:
 status = ReleaseTask(TASKS["status"])
 version_bump = ReleaseTask(TASKS["bump"])
 build_all = ReleaseTask(TASKS["build-all"])
+collect = ReleaseTask(TASKS["collect"])
 testpypi = ReleaseTask(TASKS["publish-test"])
 publish = ReleaseTask(TASKS["publish"])
 verify_install = ReleaseTask(TASKS["verify-install"])
 rehearse = ReleaseTask(TASKS["rehearse"])
 
-ns = Collection("release", status, version_bump, build_all, testpypi, publish, verify_install, rehearse)
+ns = Collection("release", status, version_bump, build_all, collect, testpypi, publish, verify_install, rehearse)

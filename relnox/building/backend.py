@@ -1,6 +1,6 @@
-"""Build one package: its sdist, and its wheel from that sdist, in an environment with what it asks for.
+"""Build one package: its sdist, and its wheel from that sdist, in environments with what it asks for.
 
-The steps are PEP 517's, through `build.ProjectBuilder`; relnox brings the environment and the runner.
+The steps are PEP 517's, through `build.ProjectBuilder`; relnox brings the environments and the runner.
 """
 
 from __future__ import annotations
@@ -9,52 +9,25 @@ import contextlib
 import os
 import subprocess
 import tarfile
+import threading
 import warnings
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name, parse_wheel_filename
-
-from relnox import process
-from relnox.building.environments import find_python
+from relnox.core.records import Record
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from relnox.building.environments import Environment, Installer
+    from relnox.building.environments import Environment
+    from relnox.building.workshop import Bench
     from relnox.core.manifest import Kind
 
-__all__ = ["Workshop", "build_package"]
-
-_HOOK_LIMIT = 3600.0
+__all__ = ["build_package", "telling_warnings"]
 
 
-@dataclass(frozen=True)
-class Workshop:
-    """What a build is made with.
-
-    Attributes:
-        installer: What makes the environment.
-        scratch: An empty folder for it.
-        variables: The environment variables of the backend; no credentials are among them.
-        installing: The environment variables of the installer, which may name the user's own index.
-        on_line: Called with each line that a program prints.
-        siblings: Wheels of packages that were just built and that the build needs, by name.
-    """
-
-    installer: Installer
-    scratch: Path
-    variables: Mapping[str, str]
-    installing: Mapping[str, str]
-    on_line: Callable[[str], None]
-    siblings: Mapping[str, Path] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _IsolatedEnv:
+class _IsolatedEnv(Record):
     """An environment as `build.env.IsolatedEnv` wants to see it."""
 
     environment: Environment
@@ -67,14 +40,15 @@ class _IsolatedEnv:
         return {"PATH": os.pathsep.join([str(self.environment.scripts), os.environ.get("PATH", os.defpath)])}
 
 
-def build_package(name: str, source: Path, output: Path, workshop: Workshop) -> tuple[Path, Path]:
+def build_package(name: str, source: Path, output: Path, scratch: Path, bench: Bench) -> tuple[Path, Path]:
     """Build a package.
 
     Args:
         name: The package's name, for messages.
         source: Its folder.
         output: An existing folder for the two archives.
-        workshop: What to build with.
+        scratch: An existing folder in which the sdist is unpacked.
+        bench: Where its hooks are run.
 
     Returns:
         The sdist and the wheel that was made from it.
@@ -82,39 +56,39 @@ def build_package(name: str, source: Path, output: Path, workshop: Workshop) -> 
     Raises:
         Failed: The requirements cannot be installed, or the backend failed; the last lines are told.
     """
-    environment = workshop.installer.create(workshop.scratch / "env", find_python(""), env=workshop.installing)
-    sdist = _build(name, "sdist", source, output, environment, workshop)
-    unpacked = _unpack(sdist, workshop.scratch / "sdist")
-    wheel = _build(name, "wheel", unpacked, output, environment, workshop)
+    sdist = _build(name, "sdist", source, output, bench)
+    unpacked = _unpack(sdist, scratch / "sdist")
+    wheel = _build(name, "wheel", unpacked, output, bench)
     return sdist, wheel
 
 
-def _build(  # noqa: PLR0913, PLR0917 - one build
-    name: str, kind: Kind, source: Path, output: Path, environment: Environment, workshop: Workshop
-) -> Path:
+def _build(name: str, kind: Kind, source: Path, output: Path, bench: Bench) -> Path:
     import build
 
     printed: list[str] = []
 
-    def runner(cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None) -> None:
-        ran = process.run(
-            cmd,
-            cwd=None if cwd is None else Path(cwd),
-            env={**workshop.variables, **(extra_environ or {})},
-            timeout=_HOOK_LIMIT,
-            on_line=workshop.on_line,
-        )
-        printed[:] = ran.output.splitlines()
-        if ran.returncode != 0:
-            # pyproject_hooks' runners end so; build makes a BuildBackendException of it.
-            raise subprocess.CalledProcessError(ran.returncode, list(cmd), output=ran.output)
+    def builder(requirements: set[str]) -> build.ProjectBuilder:
+        environment = bench.provide(requirements)
+
+        def runner(
+            cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None
+        ) -> None:
+            where = None if cwd is None else Path(cwd)
+            ran = bench.run(environment, cmd, cwd=where, more=extra_environ or {})
+            printed[:] = ran.output.splitlines()
+            if ran.returncode != 0:
+                # pyproject_hooks' runners end so; build makes a BuildBackendException of it.
+                raise subprocess.CalledProcessError(ran.returncode, list(cmd), output=ran.output)
+
+        return build.ProjectBuilder.from_isolated_env(_IsolatedEnv(environment), source, runner)
 
     try:
-        with _told_warnings(workshop):
-            builder = build.ProjectBuilder.from_isolated_env(_IsolatedEnv(environment), source, runner)
-            _install(name, builder.build_system_requires, environment, workshop)
-            _install(name, builder.get_requires_for_build(kind), environment, workshop)
-            return Path(builder.build(kind, output))
+        with telling_warnings(bench.on_line):
+            requires = build.ProjectBuilder(source).build_system_requires
+            building = builder(requires)
+            if more := building.get_requires_for_build(kind) - requires:
+                building = builder(requires | more)
+            return Path(building.build(kind, output))
     except (build.BuildException, build.BuildBackendException, build.FailedProcessError) as error:
         tail = "".join(f"\n  | {line}" for line in printed[-30:])
         raise Failed(
@@ -123,45 +97,46 @@ def _build(  # noqa: PLR0913, PLR0917 - one build
         ) from error
 
 
+_listeners: dict[int, Callable[[str], None]] = {}
+"""By thread: who is told what backends warn of."""
+_changing = threading.Lock()
+_redirected = contextlib.ExitStack()
+
+
 @contextlib.contextmanager
-def _told_warnings(workshop: Workshop) -> Iterator[None]:
-    """Backends' warnings reach Python's own (PEP 517 frontends pass them on): tell them with the output."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield
-    for warning in caught:
-        for line in f"warning: {warning.message}".splitlines():
-            workshop.on_line(line)
+def telling_warnings(on_line: Callable[[str], None]) -> Iterator[None]:
+    """Tell backends' warnings with the output.
 
-
-def _install(name: str, requirements: Iterable[str], environment: Environment, workshop: Workshop) -> None:
-    wanted = _with_siblings(sorted(requirements), workshop.siblings)
-    if wanted:
-        ran = workshop.installer.install(environment, wanted, env=workshop.installing, on_line=workshop.on_line)
-        ran.check(
-            f"{name}: installing what the build requires ({', '.join(wanted)})",
-            hint="is the package index reachable? then type the same command again",
-        )
-
-
-def _with_siblings(requirements: Sequence[str], siblings: Mapping[str, Path]) -> list[str]:
-    """Requirements, with the wheels of siblings that were just built for those that they answer.
-
-    A requirement that excludes a sibling's new version means an older one, and stays as it is.
+    PEP 517 frontends pass them on to Python's own, of which there is one for all threads.
     """
-    parsed = {text: Requirement(text) for text in requirements}
-    asked = {text: canonicalize_name(each.name) for text, each in parsed.items()}
-    excluded = {
-        asked[text]
-        for text, each in parsed.items()
-        if (wheel := siblings.get(asked[text])) is not None
-        and not each.specifier.contains(parse_wheel_filename(wheel.name)[1], prereleases=True)
-    }
-    used = {name: wheel for name, wheel in siblings.items() if name not in excluded}
-    if used.keys().isdisjoint(asked.values()):
-        return list(requirements)
-    kept = [text for text, each in parsed.items() if asked[text] not in used or each.extras]
-    return [*kept, *(f"{name} @ {wheel.as_uri()}" for name, wheel in used.items())]
+    here = threading.get_ident()
+    with _changing:
+        if not _listeners:
+            _redirected.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("always")
+            warnings.showwarning = _show
+        _listeners[here] = on_line
+    try:
+        yield
+    finally:
+        with _changing:
+            del _listeners[here]
+            if not _listeners:
+                _redirected.close()
+
+
+def _show(  # noqa: PLR0913, PLR0917 - as Python calls it
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    del category, filename, lineno, file, line
+    if (on_line := _listeners.get(threading.get_ident())) is not None:
+        for each in f"warning: {message}".splitlines():
+            on_line(each)
 
 
 def _unpack(sdist: Path, into: Path) -> Path:

@@ -6,11 +6,12 @@ another environment as well (`pip --python`).
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relnox import process
 from relnox.core.records import Record
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Environment", "Installer", "find_installer", "find_python"]
 
 _INSTALL_LIMIT = 1800.0
+_PINS_ALONE = ("--no-header", "--no-annotate")
 _PROBE_LIMIT = 30.0
 
 
@@ -86,6 +88,7 @@ class Installer(Record):
         env: Mapping[str, str],
         index_url: str | None = None,
         fresh: Sequence[str] = (),
+        alone: bool = False,
         on_line: Callable[[str], None] | None = None,
     ) -> process.Completed:
         """Install requirements; the result is not checked.
@@ -96,9 +99,10 @@ class Installer(Record):
             env: Variables of the installer.
             index_url: The one index to install from; the installer's own choice when None.
             fresh: Names that must not come out of a cache.
+            alone: Whether nothing else is installed that they need: they are all there is.
             on_line: Called with each line that is printed.
         """
-        index = ["--index-url", index_url] if index_url else []
+        index = [*(["--index-url", index_url] if index_url else []), *(["--no-deps"] if alone else [])]
         argv: process.Words
         if self.uv:
             refresh = [word for name in fresh for word in ("--refresh-package", name)]
@@ -119,6 +123,27 @@ class Installer(Record):
             argv = [*pip, "install", *options, "--", *requirements]
         return process.run(argv, env=env, timeout=_INSTALL_LIMIT, on_line=on_line)
 
+    def resolve(self, requirements: Sequence[str], python: Path, *, env: Mapping[str, str]) -> tuple[str, ...]:
+        """The releases that these requirements stand for today, what those need included, as pins.
+
+        Raises:
+            Failed: There are none, or the index does not answer; the installer's last lines are told.
+        """
+        argv: process.Words
+        wanted = ", ".join(requirements)
+        hint = "is the package index reachable? then type the same command again"
+        if self.uv:
+            argv = [self.uv, "pip", "compile", "--quiet", *_PINS_ALONE, "--python", python, "-"]
+            asked = process.run(argv, env=env, stdin="\n".join(requirements), timeout=_INSTALL_LIMIT)
+            lines = asked.check(f"resolving {wanted}", hint=hint).output.splitlines()
+            return tuple(line for line in map(str.strip, lines) if line and not line.startswith(("#", "-")))
+        report = ("--dry-run", "--ignore-installed", "--quiet", "--report", "-")
+        options = ("--disable-pip-version-check", "--no-input", "--no-warn-script-location", *report)
+        argv = [sys.executable, "-m", "pip", "--python", python, "install", *options, "--", *requirements]
+        asked = process.run(argv, env=env, timeout=_INSTALL_LIMIT, stderr=False)
+        answer = json.loads(asked.check(f"resolving {wanted}", hint=hint).output)
+        return tuple(sorted(_pin(each) for each in answer["install"]))
+
     def check(self, environment: Environment, *, env: Mapping[str, str]) -> process.Completed:
         """See whether what is installed fits together (`pip check`); the result is not checked."""
         argv: process.Words
@@ -127,6 +152,14 @@ class Installer(Record):
         else:
             argv = [sys.executable, "-m", "pip", "--python", environment.python, "check"]
         return process.run(argv, env=env, timeout=_PROBE_LIMIT * 4)
+
+
+def _pin(entry: Mapping[str, Any]) -> str:
+    """What pip would install, as a requirement that means it and nothing else."""
+    metadata = entry["metadata"]
+    if entry.get("is_direct"):
+        return f"{metadata['name']} @ {entry['download_info']['url']}"
+    return f"{metadata['name']}=={metadata['version']}"
 
 
 def find_installer(name: str) -> Installer:

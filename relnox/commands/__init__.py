@@ -53,6 +53,7 @@ TASKS = {
         Task(name="status", attribute="status", module="status", table="status"),
         Task(name="bump", attribute="version_bump", module="bump", table="bump"),
         Task(name="build-all", attribute="build_all", module="build_all", table="build"),
+        Task(name="collect", attribute="collect", module="collect", table="collect"),
         Task(name="publish-test", attribute="testpypi", module="publish_test", table="publish"),
         Task(name="publish", attribute="publish", module="publish", table="publish"),
         Task(name="verify-install", attribute="verify_install", module="verify_install", table="verify"),

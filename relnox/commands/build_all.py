@@ -6,7 +6,7 @@ to the output folder. The manifest, dist/manifest.json and dist/BUILD_MANIFEST.t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from relnox import core
 from relnox.core.options import CommonOptions, option
@@ -40,6 +40,12 @@ class Options(CommonOptions):
     test: bool = option(False, "Run the configured tests against each built wheel.")
     strict: bool = option(False, "Take warnings about the archives for errors.")
     continue_on_error: bool = option(False, "Build what does not need a package that failed.")
+    isolation: Literal["fast", "strict"] = option(
+        "fast",
+        "fast shares environments and warm processes where that changes no byte; strict shares nothing.",
+        choices=("fast", "strict"),
+        metavar="KIND",
+    )
     installer: str = option("auto", "What fills the environments.", choices=("auto", "uv", "pip"), metavar="NAME")
 
 
@@ -141,6 +147,7 @@ def _build(package: Package, snapshot: Snapshot, options: Options) -> Build:
         epoch=snapshot.epoch,
         strict=options.strict,
         installer=options.installer,
+        isolation=options.isolation,
         siblings=tuple(before),
         needs=tuple(f"build {name}" for name in before),
     )

@@ -30,6 +30,7 @@ NOXFILE = """\
 import nox
 from relnox.sessions import (
     build_all,
+    collect,
     publish,
     rehearse,
     status,
@@ -40,6 +41,7 @@ from relnox.sessions import (
 
 __all__ = [
     "build_all",
+    "collect",
     "publish",
     "rehearse",
     "status",

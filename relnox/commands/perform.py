@@ -99,7 +99,7 @@ def _run(plan: Plan, project: Project, reporter: Reporter, pending: Any, *, nest
         reporter.tables(plan.tables)
         return Outcome(plan=plan, results=(), exit_code=ExitCode.DONE, seconds=0.0, tables=plan.tables)
     steps = core.steps
-    local = steps.EditFiles | steps.CreateTags | steps.TakeBack | steps.CleanFolder | steps.Build
+    local = steps.EditFiles | steps.CreateTags | steps.TakeBack | steps.CleanFolder | steps.Build | steps.Collect
     changes = any(isinstance(step, local) for step in plan.steps)
     with ScratchFolder() as scratch, ExitStack() as stack:
         if changes:
@@ -108,15 +108,17 @@ def _run(plan: Plan, project: Project, reporter: Reporter, pending: Any, *, nest
         def stage(step: Stage, root: Path) -> Outcome:
             return _stage(step, root, reporter, stack)
 
-        run = Run(
-            root=project.root,
-            scratch=scratch,
-            private=project.private,
-            git=project.git,
-            indexes=lambda: project.indexes,
-            emit=_emitting(reporter, nested=nested),
-            stage=stage,
-            pending=pending,
+        run = stack.enter_context(
+            Run(
+                root=project.root,
+                scratch=scratch,
+                private=project.private,
+                git=project.git,
+                indexes=lambda: project.indexes,
+                emit=_emitting(reporter, nested=nested),
+                stage=stage,
+                pending=pending,
+            )
         )
         reporter.tables(plan.tables)
         outcome = executor.execute(plan, run)

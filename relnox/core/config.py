@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from relnox.core.requirements import Policy
     from relnox.core.schema import Kind
     from relnox.core.versioning import Scheme
+    from relnox.core.wheels import Abi
 
 __all__ = [
     "OPTION_TABLES",
@@ -27,6 +28,7 @@ __all__ = [
     "PlaceConfig",
     "TestConfig",
     "VerifyConfig",
+    "WheelsConfig",
     "config_table",
 ]
 
@@ -81,6 +83,17 @@ class CommitsConfig(Record, kw_only=True):
     shift: bool = True
 
 
+class WheelsConfig(Record, kw_only=True):
+    """Which packages have a wheel for each platform, and for which; by default none has. See `core.wheels`."""
+
+    packages: tuple[str, ...] = ()
+    systems: tuple[str, ...] = ("manylinux", "musllinux", "macos", "windows")
+    architectures: tuple[str, ...] = ("x86_64", "arm64")
+    abi: Mapping[str, Abi] = MappingProxyType({})
+    free_threaded: bool = False
+    skip: tuple[str, ...] = ()
+
+
 class Config(Record, kw_only=True):
     """A project's settings. Each attribute is a key of `[tool.relnox]`; see `config_table` for their help."""
 
@@ -109,6 +122,7 @@ class Config(Record, kw_only=True):
     indexes: Mapping[str, IndexConfig] = MappingProxyType({})
     test: TestConfig = TestConfig()
     verify: VerifyConfig = VerifyConfig()
+    wheels: WheelsConfig = WheelsConfig()
     options: Mapping[str, Mapping[str, Value]] = MappingProxyType({})
 
     @classmethod
@@ -135,12 +149,13 @@ class Config(Record, kw_only=True):
             "groups": {name: GroupConfig(**each) for name, each in checked.pop("groups", {}).items()},
             "places": tuple(PlaceConfig(**each) for each in checked.pop("places", ())),
             "commits": CommitsConfig(**checked.pop("commits", {})),
+            "wheels": _wheels(checked.pop("wheels", {})),
             "options": options,
         }
         return cls(**{name.replace("-", "_"): each for name, each in checked.items()}, **nested)
 
 
-OPTION_TABLES = ("status", "bump", "build", "publish", "verify", "rehearse")
+OPTION_TABLES = ("status", "bump", "build", "collect", "publish", "verify", "rehearse")
 """Tables that set options of tasks."""
 
 
@@ -234,6 +249,24 @@ def config_table(option_tables: Mapping[str, Table]) -> Table:
                 "env": Each("Variables for it", Text("A value")),
             },
         ),
+        "wheels": Table(
+            "Packages that are released with a wheel for each platform, and for which platforms",
+            {
+                "packages": Texts("Names of these packages, or globs of names"),
+                "systems": Texts("Operating systems", ("manylinux", "musllinux", "macos", "windows")),
+                "architectures": Texts(
+                    "Processors, called alike on all systems",
+                    ("x86_64", "arm64", "x86", "universal2", "armv7l", "ppc64le", "s390x", "riscv64"),
+                ),
+                "abi": Each(
+                    "What a package's wheels are bound to, by package: each CPython (the default), the stable "
+                    "ABI from the oldest one on, or none",
+                    Text("An ABI", ("cpython", "abi3", "none")),
+                ),
+                "free-threaded": Flag("Whether free-threaded CPythons get wheels as well"),
+                "skip": Texts("cibuildwheel's identifiers that are left out, as globs such as cp39-musllinux_*"),
+            },
+        ),
     }
     return Table("How this project is released (relnox)", keys | dict(option_tables))
 
@@ -243,6 +276,11 @@ VERIFY_KEYS: Mapping[str, Kind] = {
     "modules": Each("What to import instead of what the wheel provides, by package", Texts("Modules")),
 }
 """Keys of `[tool.relnox.verify]` that are no options of `verify-install`."""
+
+
+def _wheels(data: Mapping[str, Any]) -> WheelsConfig:
+    stated = {name.replace("-", "_"): each for name, each in data.items()}
+    return WheelsConfig(**stated | {"abi": _by_package(stated.get("abi", {}))})
 
 
 def _by_package(data: Mapping[str, Any]) -> dict[str, Any]:

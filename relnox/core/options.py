@@ -78,8 +78,8 @@ class Option:
 
     @property
     def key(self) -> str:
-        """The option as a key of `[tool.relnox.…]`."""
-        return self.name.replace("_", "-")
+        """The option as a key of `[tool.relnox.…]`; Python keeps some words for itself: `from_`."""
+        return self.name.rstrip("_").replace("_", "-")
 
     @property
     def flag(self) -> str:
@@ -94,7 +94,7 @@ class Option:
     @property
     def environment(self) -> str:
         """The option as an environment variable."""
-        return f"RELNOX_{self.name.upper()}"
+        return f"RELNOX_{self.name.rstrip('_').upper()}"
 
 
 class Given(NamedTuple):

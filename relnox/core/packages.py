@@ -98,6 +98,8 @@ class Package(Record, kw_only=True):
         backend: The PEP 517 build backend, as written or by its default (PEP 518).
         dependencies: Every requirement of the package, in the order of the file.
         private: Whether a `Private ::` classifier keeps it off every index.
+        python: The Pythons it runs on, as written: `requires-python`, or Poetry's constraint; empty for any.
+        classifiers: Its trove classifiers, as written.
     """
 
     name: str
@@ -108,6 +110,8 @@ class Package(Record, kw_only=True):
     dependencies: tuple[Dependency, ...] = ()
     places: tuple[VersionSource, ...] = ()
     private: bool = False
+    python: str = ""
+    classifiers: tuple[str, ...] = ()
 
     @property
     def pyproject(self) -> str:

@@ -24,7 +24,7 @@ from relnox.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Policy", "rewrite", "rewrite_poetry"]
+__all__ = ["Policy", "poetry_admits", "rewrite", "rewrite_poetry"]
 
 Policy: TypeAlias = Literal["out-of-range", "always", "exact", "never"]
 """When a requirement follows, and how.
@@ -102,6 +102,18 @@ def rewrite_poetry(
             hint="add one by hand, or set the policy to exact",
         )
     return _followed(constraint, _poetry_clauses, new, policy, scheme_spelling)
+
+
+def poetry_admits(constraint: str, version: Version) -> bool:
+    """Whether a version constraint of poetry's own, such as `^3.9` or `^2.7 || >=3.8,<4`, admits a version.
+
+    Raises:
+        Refused: The text is no such constraint.
+    """
+    if constraint.strip() == "*":
+        return True
+    alternatives = (_poetry_clauses(part) for part in re.split(r"\|\|?", constraint))
+    return any(all(_admits(clause, version) for clause in clauses) for clauses in alternatives)
 
 
 # --- reading ---------------------------------------------------------------------------------------

@@ -6,11 +6,11 @@ matches every kind and ends in `assert_never`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from packaging.version import Version  # noqa: TC002 - an interrupted plan is read back by these types
 
-from relnox.core.manifest import Distribution  # noqa: TC001 - likewise
+from relnox.core.manifest import Distribution, Manifest  # noqa: TC001 - likewise
 from relnox.core.records import Record
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ __all__ = [
     "CheckInstalled",
     "CleanFolder",
     "CloneCheckout",
+    "Collect",
     "Commit",
     "CreateEnvironment",
     "CreateTags",
@@ -39,6 +40,7 @@ __all__ = [
     "Tag",
     "TakeBack",
     "Upload",
+    "WriteCollection",
     "WriteManifest",
 ]
 
@@ -90,6 +92,8 @@ class _Step(Record, kw_only=True):
     """Whether the effect can be seen by others."""
     atomic: ClassVar[bool] = False
     """Whether a signal waits until the step is through: half of it would be worse than either end."""
+    concurrent: ClassVar[bool] = False
+    """Whether it may run beside its neighbours in a plan that are so, too, once what it needs is done."""
 
     needs: tuple[str, ...] = ()
 
@@ -208,8 +212,10 @@ class Build(_Step, kw_only=True):
         siblings: Packages of the same plan that the build needs: installed as they were just built.
         epoch: `SOURCE_DATE_EPOCH` of the build: the commit's time, seconds since 1970.
         strict: Whether warnings about the archives are errors.
+        isolation: Whether environments and processes are shared where that changes no byte.
     """
 
+    concurrent: ClassVar[bool] = True
     package: str
     version: Version | None
     folder: str
@@ -218,6 +224,7 @@ class Build(_Step, kw_only=True):
     epoch: int | None
     strict: bool
     installer: str
+    isolation: Literal["fast", "strict"]
 
     @property
     def key(self) -> str:
@@ -231,6 +238,7 @@ class Build(_Step, kw_only=True):
 class RunTests(_Step, kw_only=True):
     """Run the configured tests against the built wheel in a fresh environment."""
 
+    concurrent: ClassVar[bool] = True
     package: str
     folder: str
     output: str
@@ -280,6 +288,43 @@ class WriteManifest(_Step, kw_only=True):
     @property
     def title(self) -> str:
         return f"write the manifest into {self.output}"
+
+
+class Collect(_Step, kw_only=True):
+    """Copy one package's files from where jobs left them, unless they are there.
+
+    Attributes:
+        files: Each file with the folder that it is in.
+    """
+
+    package: str
+    version: Version
+    files: tuple[tuple[str, Distribution], ...]
+    output: str
+
+    @property
+    def key(self) -> str:
+        return f"collect {self.package}"
+
+    @property
+    def title(self) -> str:
+        files = _listing([file.filename for _, file in self.files])
+        return f"collect {self.package} {self.version} into {self.output}: {files}"
+
+
+class WriteCollection(_Step, kw_only=True):
+    """Write the manifest of all that was collected."""
+
+    output: str
+    manifest: Manifest
+
+    @property
+    def key(self) -> str:
+        return "manifest"
+
+    @property
+    def title(self) -> str:
+        return f"write the manifest of {len(self.manifest.distributions)} files into {self.output}"
 
 
 class Upload(_Step, kw_only=True):
@@ -463,6 +508,8 @@ Step = (
     | RunTests
     | CheckDistributions
     | WriteManifest
+    | Collect
+    | WriteCollection
     | Upload
     | AwaitIndex
     | Download

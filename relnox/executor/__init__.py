@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from relnox.core.events import Outcome, RunFinished, RunStarted, Status, StepFinished, StepStarted
+from relnox.core.events import Outcome, RunFinished, RunStarted, Status, StepFinished
 from relnox.core.steps import Upload
 from relnox.errors import ExitCode, RelnoxError
-from relnox.executor import actions, signals
+from relnox.executor import actions, side_by_side, signals
+from relnox.executor.progress import BAD, Progress
 from relnox.source import edits
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from relnox.executor.run import Run
 
 __all__ = ["Action", "execute"]
-
-_BAD = (Status.FAILED, Status.ABORTED)
 
 
 class Action(Protocol):
@@ -45,31 +44,20 @@ def execute(plan: Plan, run: Run) -> Outcome:
     """
     run.emit(RunStarted(plan))
     begin = time.monotonic()
-    results: list[StepFinished] = []
-    interrupted: ExitCode | None = None
+    progress = Progress(plan, run.emit)
     with signals.watching() as watched:
         resumed = _write_down(run)
-        for step in plan.steps:
-            reason = _why_not(step, results, plan, interrupted)
-            if reason is not None:
-                result = StepFinished(step, Status.ABORTED, reason, 0.0)
+        for steps in side_by_side.groups(plan.steps):
+            if len(steps) == 1:
+                _alone(steps[0], progress, run, watched)
             else:
-                run.emit(StepStarted(step))
-                started = time.monotonic()
-                try:
-                    with watched.during(atomic=step.atomic):
-                        result = _carry_out(step, run, started)
-                except signals.Interruption as interruption:
-                    interrupted = interruption.exit_code
-                    detail = f"interrupted ({interruption.number.name})"
-                    result = StepFinished(step, Status.ABORTED, detail, time.monotonic() - started)
-            results.append(result)
-            run.emit(result)
+                side_by_side.carry_out(steps, lambda step: _carry_out(step, run), progress, run, watched)
+        results = progress.results
         settled = _settle(results, run, resumed=resumed)
-        exit_code = interrupted or _exit_code(results)
+        exit_code = progress.interrupted or _exit_code(results)
         outcome = Outcome(
             plan=plan,
-            results=tuple(results),
+            results=results,
             exit_code=exit_code,
             seconds=time.monotonic() - begin,
             stages=tuple(run.stages),
@@ -82,6 +70,21 @@ def execute(plan: Plan, run: Run) -> Outcome:
         elif settled and run.pending is not None:
             edits.forget_pending(run.private)
     return outcome
+
+
+def _alone(step: Step, progress: Progress, run: Run, watched: signals.Signals) -> None:
+    """Carry one step out, before the next one is looked at."""
+    if (reason := progress.why_not(step)) is not None:
+        progress.end(StepFinished(step, Status.ABORTED, reason, 0.0))
+        return
+    progress.start(step)
+    started = time.monotonic()
+    try:
+        with watched.during(atomic=step.atomic):
+            result = _carry_out(step, run)
+    except signals.Interruption as interruption:
+        result = progress.interrupt(step, interruption, time.monotonic() - started)
+    progress.end(result)
 
 
 def _write_down(run: Run) -> bool:
@@ -103,7 +106,7 @@ def _settle(results: Sequence[StepFinished], run: Run, *, resumed: bool) -> bool
     Returns:
         Whether there is nothing left to go on with.
     """
-    stopped = next((result for result in results if result.status in _BAD), None)
+    stopped = next((result for result in results if result.status in BAD), None)
     if stopped is not None and (stopped.step.remote or resumed):
         run.undo.pop_all()
         return False
@@ -114,7 +117,8 @@ def _settle(results: Sequence[StepFinished], run: Run, *, resumed: bool) -> bool
     return True
 
 
-def _carry_out(step: Step, run: Run, started: float) -> StepFinished:
+def _carry_out(step: Step, run: Run) -> StepFinished:
+    started = time.monotonic()
     action = actions.action_for(step, run)
     try:
         reason = action.check()
@@ -128,21 +132,9 @@ def _carry_out(step: Step, run: Run, started: float) -> StepFinished:
     return StepFinished(step, status, detail, time.monotonic() - started)
 
 
-def _why_not(step: Step, results: Sequence[StepFinished], plan: Plan, interrupted: ExitCode | None) -> str | None:
-    """Why a step is not even tried, or None."""
-    if interrupted is not None:
-        return "the run was interrupted"
-    bad = {result.step.key for result in results if result.status in _BAD}
-    if missing := [key for key in step.needs if key in bad]:
-        return f"needs {missing[0]}"
-    if bad and not plan.continue_on_error:
-        return "an earlier step failed"
-    return None
-
-
 def _deadline(results: Sequence[StepFinished], run: Run) -> str | None:
     """Until when the rest of a release can follow, if part of it is public."""
-    left = any(isinstance(result.step, Upload) and result.status in _BAD for result in results)
+    left = any(isinstance(result.step, Upload) and result.status in BAD for result in results)
     if not left:
         return None
     from relnox.executor import publishing
@@ -157,7 +149,7 @@ def _exit_code(results: Sequence[StepFinished]) -> ExitCode:
     """The code that speaks for all failures; part of a release being public outranks a plain failure."""
     codes = [result.error.exit_code for result in results if result.error is not None]
     public = any(result.step.remote and result.status in (Status.SUCCESS, Status.SKIPPED) for result in results)
-    left = any(result.step.remote and result.status in _BAD for result in results)
+    left = any(result.step.remote and result.status in BAD for result in results)
     if codes and public and left:
         codes.append(ExitCode.PARTLY_PUBLIC)
     return ExitCode.worst(codes)

@@ -22,6 +22,8 @@ def action_for(step: steps.Step, run: Run) -> Action:
             return _building(step, run)
         case steps.WriteManifest():
             return _building(step, run)
+        case steps.Collect() | steps.WriteCollection():
+            return _collecting(step, run)
         case steps.Upload() | steps.AwaitIndex():
             return _publishing(step, run)
         case steps.CloneCheckout() | steps.Stage():
@@ -67,6 +69,18 @@ def _building(
             return building.Checking(step, run)
         case steps.WriteManifest():
             return building.WritingManifest(step, run)
+        case _:
+            assert_never(step)
+
+
+def _collecting(step: steps.Collect | steps.WriteCollection, run: Run) -> Action:
+    from relnox.executor import collecting
+
+    match step:
+        case steps.Collect():
+            return collecting.Collecting(step, run)
+        case steps.WriteCollection():
+            return collecting.WritingCollection(step, run)
         case _:
             assert_never(step)
 

@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 from relnox import process
 from relnox.building import archives, checks
-from relnox.building.backend import Workshop, build_package
+from relnox.building.backend import build_package
 from relnox.building.environments import find_python
 from relnox.core import graph
 from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT, Distribution, Manifest
@@ -80,20 +80,21 @@ class Building:
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir()
         try:
-            workshop = Workshop(
-                installer=self.run.installer(self.step.installer),
-                scratch=self.run.folder(self.step.key),
+            source = self.run.root / self.step.folder
+            workshop = self.run.workshop(self.step.installer)
+            bench = workshop.bench(
+                source,
+                isolation=self.step.isolation,
                 variables=self.run.variables(more=_reproducible(self.step.epoch)),
-                installing=self.run.variables(own_indexes=True),
-                on_line=self.run.tell(self.step),
                 siblings={
                     name: output / built.filename
                     for name in self.step.siblings
                     for built in self.run.built.get(name, ())
                     if built.kind == "wheel"
                 },
+                on_line=self.run.tell(self.step),
             )
-            made = build_package(self.step.package, self.run.root / self.step.folder, staging, workshop)
+            made = build_package(self.step.package, source, staging, workshop.folder("build"), bench)
             distributions = [self._inspected(path) for path in made]
             for path in made:
                 path.replace(output / path.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from relnox.building.archives import Archive
     from relnox.building.environments import Environment, Installer
+    from relnox.building.workshop import Workshop
     from relnox.core.events import Event, Outcome
     from relnox.core.manifest import Distribution
     from relnox.core.steps import Stage, Step
@@ -56,7 +58,6 @@ class Run:
         root: The project's folder; paths of steps are relative to it.
         private: Where relnox keeps what must outlive a run.
         git: The checkout, or None outside git.
-        emit: Tells the reporters.
         stage: Observes, plans and runs a task of a chain in a folder.
         pending: What is written down before the first step and dropped when the local ones are through.
         built: What this run built, by package, in order.
@@ -83,7 +84,8 @@ class Run:
         self.private = private
         self.git = git
         self._indexes = indexes
-        self.emit = emit
+        self._emit = emit
+        self._emitting = threading.Lock()
         self.stage = stage
         self.pending = pending
         self.built: dict[str, list[Distribution]] = {}
@@ -93,6 +95,19 @@ class Run:
         self.stages: list[Outcome] = []
         self.undo = ExitStack()
         self._scratch = scratch
+        self._workshops: dict[str, Workshop] = {}
+        self._opening = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end_workers()
+
+    def end_workers(self) -> None:
+        """End the processes that wait for work, and what they still do."""
+        for workshop in self._workshops.values():
+            workshop.close()
 
     @property
     def indexes(self) -> Indexes:
@@ -103,6 +118,11 @@ class Run:
     def scratch(self) -> Path:
         """An empty folder that is removed when the run ends."""
         return self._scratch.path
+
+    def emit(self, event: Event) -> None:
+        """Tell the reporters, one event after the other."""
+        with self._emitting:
+            self._emit(event)
 
     def tell(self, step: Step) -> Callable[[str], None]:
         """What to call with each line that a program prints during a step."""
@@ -117,6 +137,23 @@ class Run:
         from relnox.building.environments import find_installer
 
         return find_installer(name)
+
+    def workshop(self, installer: str) -> Workshop:
+        """Where packages are built; all builds of a run share it."""
+        with self._opening:
+            if installer not in self._workshops:
+                import platformdirs
+
+                from relnox.building.cache import EnvironmentCache
+                from relnox.building.workshop import Workshop
+
+                self._workshops[installer] = Workshop(
+                    installer=self.installer(installer),
+                    scratch=self.scratch,
+                    installing=self.variables(own_indexes=True),
+                    cache=EnvironmentCache(platformdirs.user_cache_path("relnox") / "environments"),
+                )
+            return self._workshops[installer]
 
     def folder(self, name: str) -> Path:
         """A new folder under `scratch`."""

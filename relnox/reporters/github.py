@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from relnox.core.events import Event, Outcome
     from relnox.core.plan import Table
+    from relnox.core.steps import Step
     from relnox.errors import RelnoxError
 
 __all__ = ["GitHub", "markdown"]
@@ -35,16 +36,22 @@ class GitHub(Plain):
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._summary = environment.get("GITHUB_STEP_SUMMARY")
         self._foreign: str | None = None
+        self._held: dict[str, list[str]] = {}
 
     def event(self, event: Event, *, nested: bool) -> None:
         """Tell what happened."""
         match event:
+            case StepStarted(step) if step.concurrent:
+                self._held[step.key] = []  # groups cannot be side by side
             case StepStarted(step):
                 self._say(f"::group::{escape(step.title)}")
+            case OutputLine(step, line) if step.key in self._held:
+                self._held[step.key].append(line)
             case OutputLine(_, line):
                 self._let_foreign_text_in()
                 self._say(line)
             case StepFinished():
+                self._let_held_out(event.step)
                 self._keep_foreign_text_out()
                 self._say("::endgroup::")
                 self._log(text.finished(event), nested=nested)
@@ -67,6 +74,14 @@ class GitHub(Plain):
         """Show results, in the summary as well."""
         super().tables(tables)
         self._summarise("\n".join(line for table in tables for line in _table(table)))
+
+    def _let_held_out(self, step: Step) -> None:
+        """The group of a step that ran beside others."""
+        if (lines := self._held.pop(step.key, None)) is not None:
+            self._say(f"::group::{escape(step.title)}")
+            for line in lines:
+                self._let_foreign_text_in()
+                self._say(line)
 
     def _let_foreign_text_in(self) -> None:
         if self._foreign is None:

@@ -32,9 +32,9 @@ class Plain:
             case StepStarted(step):
                 if isinstance(step, Stage):
                     self._log([step.title], nested=nested)
-            case OutputLine(_, line):
+            case OutputLine(step, line):
                 if self.verbose:
-                    self._log([f"  | {line}"], nested=nested)
+                    self._log([f"  {text.whose(step)}| {line}"], nested=nested)
             case StepFinished():
                 self._log(text.finished(event), nested=nested)
             case RunFinished(outcome):

@@ -44,6 +44,7 @@ class Terminal:
         self._out = Console(highlight=False)
         self._log = Console(stderr=True, highlight=False)
         self._spinner: Spinner | None = None
+        self._going: dict[str, str] = {}
 
     def event(self, event: Event, *, nested: bool) -> None:
         """Tell what happened."""
@@ -56,13 +57,15 @@ class Terminal:
                 if isinstance(step, Stage):
                     self._log.print(f"[bold]{escape(step.title)}[/]")
                 else:
-                    self._spin(step.title)
-            case OutputLine(_, line):
+                    self._going[step.key] = step.title
+                    self._spin()
+            case OutputLine(step, line):
                 if self.verbose:
-                    self._log.print(f"{indent}  [dim]| {escape(line)}[/]")
+                    self._log.print(f"{indent}  [dim]{escape(text.whose(step))}| {escape(line)}[/]")
             case StepFinished():
-                self._stop()
+                self._going.pop(event.step.key, None)
                 self._finished(event, indent)
+                self._spin()
             case RunFinished(outcome):
                 if not nested:
                     style = "bold green" if outcome.exit_code is ExitCode.DONE else "bold red"
@@ -116,10 +119,17 @@ class Terminal:
         if event.error is not None and event.error.hint:
             self._log.print(f"{indent}    [bold]hint:[/] {escape(event.error.hint)}")
 
-    def _spin(self, title: str) -> None:
-        self._stop()
-        self._spinner = self._log.status(escape(title))
-        self._spinner.start()
+    def _spin(self) -> None:
+        """Show what goes on; several steps at once may."""
+        if not self._going:
+            self._stop()
+            return
+        told = escape(" · ".join(self._going.values()))
+        if self._spinner is None:
+            self._spinner = self._log.status(told)
+            self._spinner.start()
+        else:
+            self._spinner.update(told)
 
     def _stop(self) -> None:
         if self._spinner is not None:

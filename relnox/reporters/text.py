@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
     from relnox.core.events import Outcome, StepFinished
     from relnox.core.plan import Plan, Table
+    from relnox.core.steps import Step
     from relnox.errors import RelnoxError
 
-__all__ = ["columns", "ending", "error_lines", "finished", "plan_lines"]
+__all__ = ["columns", "ending", "error_lines", "finished", "plan_lines", "whose"]
 
 MARKS = {Status.SUCCESS: "ok", Status.SKIPPED: "SKIPPED", Status.FAILED: "FAILED", Status.ABORTED: "ABORTED"}
 
@@ -39,6 +40,11 @@ def columns(table: Table) -> Iterator[str]:
         yield table.title
     for line in lines:
         yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+
+
+def whose(step: Step) -> str:
+    """What stands before a line that a step's program prints, where others print at the same time."""
+    return f"{step.key} " if step.concurrent else ""
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:

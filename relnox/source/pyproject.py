@@ -81,7 +81,16 @@ def package_of(document: Mapping[str, Any], folder: str) -> Package:
         backend=table_at(document, "build-system").get("build-backend", LEGACY_BACKEND),
         dependencies=tuple(_dependencies(document)),
         private=any(each.startswith("Private ::") for each in classifiers),
+        python=_python(document),
+        classifiers=tuple(classifiers),
     )
+
+
+def _python(document: Mapping[str, Any]) -> str:
+    """The Pythons that a package runs on, as written; empty where nothing is said."""
+    poetry = table_at(document, "tool", "poetry", "dependencies").get("python")
+    stated = table_at(document, "project").get("requires-python", poetry)
+    return stated if isinstance(stated, str) else ""
 
 
 def _version_source(document: Mapping[str, Any], file: str) -> VersionSource:

@@ -145,7 +145,7 @@ def test_register_tells_which_names_there_are(project: Path) -> None:
     done = nox(project, "-l")
 
     assert done.returncode != 0
-    assert "ValueError: relnox has no session build-all; there are build_all, publish," in done.stderr
+    assert "ValueError: relnox has no session build-all; there are build_all, collect, publish," in done.stderr
 
 
 def test_a_session_of_the_users_is_not_replaced(project: Path) -> None:

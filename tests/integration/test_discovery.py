@@ -201,6 +201,22 @@ def test_a_private_package_is_known_by_its_classifier(tmp_path: Path, text: str,
 
 
 @pytest.mark.parametrize(
+    ("text", "python"),
+    [
+        ('requires-python = ">=3.9,<4"\n', ">=3.9,<4"),
+        ('\n[tool.poetry.dependencies]\npython = "^3.9"\n', "^3.9"),
+        ('requires-python = ">=3.9"\n\n[tool.poetry.dependencies]\npython = "^3.10"\n', ">=3.9"),
+        ("requires-python = 3\n", ""),
+        ("", ""),
+    ],
+)
+def test_which_pythons_a_package_runs_on(tmp_path: Path, text: str, python: str) -> None:
+    classifiers = 'classifiers = ["Programming Language :: Python :: 3.12"]\n'
+    (only,) = workspace(tmp_path, root=package("x", more=classifiers + text)).packages
+    assert (only.python, only.classifiers) == (python, ("Programming Language :: Python :: 3.12",))
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "[project\nname = 1",

@@ -20,6 +20,7 @@ from relnox.core.config import (
     GroupConfig,
     IndexConfig,
     PlaceConfig,
+    WheelsConfig,
     config_table,
 )
 from relnox.errors import Refused
@@ -72,6 +73,14 @@ EVERYTHING = """
     requires = ["pytest"]
     env = { COLOUR = "none" }
 
+    [wheels]
+    packages = ["Acme.Engine", "acme-c*"]
+    systems = ["manylinux", "macos"]
+    architectures = ["arm64"]
+    abi = { Acme_Engine = "abi3" }
+    free-threaded = true
+    skip = ["cp39-*"]
+
     [bump]
     commit = true
 
@@ -99,6 +108,15 @@ REFUSED = (
     ("[indexes.house]\nupload = 'x'", "tool.relnox.indexes.house lacks the key 'simple'", None),
     ("indexes.house = 'x'", "tool.relnox.indexes.house = 'x' is not a table", None),
     ("test.command = 'pytest'", "tool.relnox.test.command = 'pytest' is not a list of strings", None),
+    ("wheels.system = ['macos']", "tool.relnox.wheels has no key 'system'", "did you mean systems?"),
+    (
+        "wheels.architectures = ['amd64']",
+        (
+            'tool.relnox.wheels.architectures[0] = "amd64" is none of '
+            "x86_64, arm64, x86, universal2, armv7l, ppc64le, s390x, riscv64"
+        ),
+        "did you mean arm64?",
+    ),
     (
         "bump.force = true",
         "tool.relnox.bump.force cannot be set in a file: it counts on the command line only",
@@ -165,12 +183,20 @@ def test_everything_that_can_be_said() -> None:
     }
     assert (config.test.command, config.test.requires) == (("python", "-m", "pytest"), ("pytest",))
     assert config.test.env == {"COLOUR": "none"}
+    assert config.wheels == WheelsConfig(
+        packages=("Acme.Engine", "acme-c*"),
+        systems=("manylinux", "macos"),
+        architectures=("arm64",),
+        abi={"acme-engine": "abi3"},
+        free_threaded=True,
+        skip=("cp39-*",),
+    )
 
 
 def test_every_key_is_said_above() -> None:
     said = read(EVERYTHING).keys()
 
-    assert TABLE.keys.keys() - said == {"status", "publish", "rehearse"}
+    assert TABLE.keys.keys() - said == {"status", "collect", "publish", "rehearse"}
 
 
 def test_packages_are_found_by_any_spelling_of_their_name() -> None:

@@ -26,10 +26,11 @@ class Options(CommonOptions):
     quick: bool = option(True, "Whether to hurry.")
     name: tuple[str, ...] = option((), "Names.")
     consent: bool = option(False, "Whether it is meant.", anywhere=False)
+    from_: str | None = option(None, "Where from.", anywhere=False)
 
 
 BY_NAME = {each.name: each for each in options_of(Options)}
-OWN = ("colour", "folder", "count", "loud", "quick", "name", "consent")
+OWN = ("colour", "folder", "count", "loud", "quick", "name", "consent", "from_")
 COMMON = ("dry_run", "plan", "report", "reporter", "verbose", "project")
 
 
@@ -54,6 +55,8 @@ def test_a_tasks_own_options_come_before_those_of_every_task() -> None:
         ("name", tuple, "--name", None, "RELNOX_NAME"),
         # Nothing but its own flag could have switched it on.
         ("consent", bool, "--consent", None, "RELNOX_CONSENT"),
+        # Python keeps the word for itself.
+        ("from_", str, "--from", None, "RELNOX_FROM"),
         ("dry_run", bool, "--dry-run", None, "RELNOX_DRY_RUN"),
     ],
 )
@@ -204,7 +207,7 @@ def test_a_files_table_has_what_a_file_may_set() -> None:
         "reporter",
         "verbose",
     }
-    assert set(table.elsewhere) == {"consent", "dry-run", "plan", "project"}
+    assert set(table.elsewhere) == {"consent", "from", "dry-run", "plan", "project"}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from relnox.core.names import requirement_name
-from relnox.core.requirements import rewrite, rewrite_poetry
+from relnox.core.requirements import poetry_admits, rewrite, rewrite_poetry
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
@@ -310,6 +310,23 @@ def test_poetry_policies(constraint: str, new: str, policy: Policy, expected: st
 def test_poetry_refusals(constraint: str, told: str) -> None:
     with pytest.raises(Refused, match=told):
         rewrite_poetry(constraint, Version("3.0"))
+
+
+@pytest.mark.parametrize(
+    ("constraint", "admitted"),
+    [
+        ("*", True),
+        ("^3.9", True),
+        (">=3.8,<4.0", True),
+        ("~3.11", False),
+        ("^2.7 || ^3.12", True),
+        ("^2.7 | ~3.11", False),
+        ("3.12.*", True),
+        (">=3.8 !=3.12.*", False),
+    ],
+)
+def test_poetry_constraints_admit(constraint: str, *, admitted: bool) -> None:
+    assert poetry_admits(constraint, Version("3.12.99")) is admitted
 
 
 # --- for every requirement and every version ---------------------------------------------------------------

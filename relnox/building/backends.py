@@ -1,0 +1,63 @@
+"""Backends whose hooks may share environments and warm processes: tests prove that no bit of an archive differs.
+
+With each stands what its hooks import: a warm process has imported it before the first fork.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["SHARING"]
+
+SHARING: Mapping[str, tuple[str, ...]] = {
+    "hatchling.build": (
+        *(
+            "hatchling.bridge.app",
+            "hatchling.builders.sdist",
+            "hatchling.builders.wheel",
+            "hatchling.metadata.core",
+        ),
+        *("hatchling.plugin.manager", "hatchling.utils.context", "packaging.licenses", "packaging.requirements"),
+        *("packaging.tags", "trove_classifiers"),
+        *("email.headerregistry", "email.message", "glob", "logging", "subprocess", "sysconfig", "textwrap"),
+    ),
+    "flit_core.buildapi": ("flit_core.sdist", "flit_core.wheel"),
+    "poetry.core.masonry.api": (
+        *("poetry.core.factory", "poetry.core.json", "poetry.core.poetry", "poetry.core.masonry.metadata"),
+        *("poetry.core.masonry.builders.sdist", "poetry.core.masonry.builders.wheel", "poetry.core.spdx.helpers"),
+        *("poetry.core.packages.project_package", "poetry.core.packages.directory_dependency"),
+        *("poetry.core.packages.file_dependency", "poetry.core.packages.url_dependency"),
+        *("poetry.core.packages.vcs_dependency", "poetry.core.vcs.git", "poetry.core.version.markers"),
+        *("poetry.core.version.pep440.parser", "poetry.core.version.requirements"),
+        *("lark", "lark.lark", "getpass", "importlib.readers", "importlib.resources.readers", "pickle", "pkgutil"),
+    ),
+    "uv_build": (),
+    "setuptools.build_meta": (
+        *("setuptools._scripts", "setuptools.config._validate_pyproject", "setuptools.config.pyprojecttoml"),
+        *("setuptools.modified", "distutils.command.check", "decimal", "json", "tomllib"),
+        *(
+            f"setuptools.command.{name}"
+            for name in (
+                *(
+                    "alias",
+                    "bdist_egg",
+                    "bdist_rpm",
+                    "bdist_wheel",
+                    "build",
+                    "build_clib",
+                    "build_ext",
+                    "build_py",
+                ),
+                *("develop", "dist_info", "easy_install", "editable_wheel", "egg_info", "install"),
+                *("install_egg_info", "install_lib", "install_scripts", "rotate", "saveopts", "sdist", "setopt"),
+            )
+        ),
+    ),
+    "pdm.backend": (
+        *("pdm.backend.hooks.version", "pdm.backend.sdist", "pdm.backend.wheel"),
+        *("email.generator", "email.parser", "gzip"),
+    ),
+}

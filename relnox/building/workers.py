@@ -1,0 +1,182 @@
+"""The near end of `fork_server`: programs run in forks of a warm process, as `process.run` runs fresh ones."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as Late
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from relnox.errors import Failed
+from relnox.process import Completed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = ["ForkServer", "has_fork"]
+
+_PROGRAM = Path(__file__).with_name("fork_server.py")
+_START_LIMIT = 120.0
+_GLANCE = 0.5
+"""Seconds between two looks at what a program that takes its time has printed."""
+
+
+def has_fork() -> bool:
+    """Whether a process can be forked: not on Windows, and on macOS its own libraries do not survive it."""
+    return hasattr(os, "fork") and sys.platform != "darwin"
+
+
+class ForkServer:
+    """One warm process.
+
+    Args:
+        python: The interpreter of the environment that it serves.
+        script: The program that each fork runs.
+        modules: What is imported once, before the first fork.
+        variables: The environment variables that it starts with.
+        folder: An existing folder for what programs print.
+    """
+
+    def __init__(
+        self, python: Path, script: str, modules: Sequence[str], variables: Mapping[str, str], folder: Path
+    ) -> None:
+        self._folder = folder
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, Future[int]] = {}
+        self._writing = threading.Lock()
+        self._ready: Future[int] = Future()
+        self._process = subprocess.Popen(
+            [python, _PROGRAM, script, *modules],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=dict(variables),
+            start_new_session=True,
+        )
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def is_single_threaded(self) -> bool:
+        """Whether its forks are whole; they are not if something started threads when it was imported."""
+        with contextlib.suppress(Late):
+            return self._ready.result(_START_LIMIT) == 1
+        return False
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path | None,
+        env: Mapping[str, str],
+        timeout: float,
+        on_line: Callable[[str], None],
+    ) -> Completed:
+        """Run the program with these arguments in a fork; see `process.run`.
+
+        Raises:
+            Failed: It took too long, or the warm process is gone.
+        """
+        number = next(self._numbers)
+        output = self._folder / f"{number}.printed"
+        ended: Future[int] = Future()
+        self._waiting[number] = ended
+        self._ask(
+            {
+                "id": number,
+                "argv": list(argv),
+                "cwd": None if cwd is None else str(cwd),
+                "environ": dict(env),
+                "output": str(output),
+            }
+        )
+        with _Printed(output, on_line) as printed:
+            status = self._wait(number, ended, timeout, printed)
+        return Completed(tuple(argv), status, printed.text)
+
+    def close(self) -> None:
+        """End it, and whatever its forks still do."""
+        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(_GLANCE * 4)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _wait(self, number: int, ended: Future[int], timeout: float, printed: _Printed) -> int:
+        for _ in range(max(1, int(timeout / _GLANCE))):
+            with contextlib.suppress(Late):
+                return ended.result(_GLANCE)
+            printed.read()
+        self._ask({"end": number})
+        ended.exception(_GLANCE * 4)
+        raise Failed(f"a build hook did not end within {timeout:g} s", hint="see what it prints: --verbose")
+
+    def _ask(self, request: Mapping[str, object]) -> None:
+        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
+        line = json.dumps(request).encode() + b"\n"
+        try:
+            with self._writing:
+                self._process.stdin.write(line)
+                self._process.stdin.flush()
+        except (OSError, ValueError) as error:
+            raise _gone() from error
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        with self._process.stdout as answers:
+            for line in answers:
+                told = json.loads(line)
+                if "threads" in told:
+                    self._ready.set_result(told["threads"])
+                elif (ended := self._waiting.pop(told["id"], None)) is not None:
+                    ended.set_result(told["status"])
+        if not self._ready.done():
+            self._ready.set_result(0)
+        while self._waiting:
+            with contextlib.suppress(KeyError):
+                self._waiting.popitem()[1].set_exception(_gone())
+
+
+class _Printed:
+    """What a program prints into a file, told line by line."""
+
+    def __init__(self, path: Path, on_line: Callable[[str], None]) -> None:
+        self._path = path
+        self._on_line = on_line
+        self._told = 0
+        self._content = b""
+
+    @property
+    def text(self) -> str:
+        """All that it printed so far."""
+        return self._content.decode(errors="replace")
+
+    def read(self, *, to_the_end: bool = False) -> None:
+        """Tell the lines that are new; one that is not ended yet only at the end."""
+        with contextlib.suppress(FileNotFoundError):
+            self._content = self._path.read_bytes()
+        until = len(self._content) if to_the_end else self._content.rfind(b"\n") + 1
+        for line in self._content[self._told : until].decode(errors="replace").splitlines():
+            self._on_line(line)
+        self._told = max(self._told, until)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.read(to_the_end=True)
+        self._path.unlink(missing_ok=True)
+
+
+def _gone() -> Failed:
+    return Failed(
+        "the warm process of a build backend ended", hint="type the same command again, with --isolation strict"
+    )

@@ -1,0 +1,306 @@
+"""Where builds are done: environments and warm processes that packages share, or new ones for each package."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import tomllib
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name, parse_wheel_filename
+
+from relnox import process
+from relnox.building.backends import SHARING
+from relnox.building.environments import find_python
+from relnox.building.workers import ForkServer, has_fork
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from relnox.building.cache import EnvironmentCache
+    from relnox.building.environments import Environment, Installer
+
+__all__ = ["Bench", "Isolation", "Workshop"]
+
+Isolation = Literal["fast", "strict"]
+
+_HOOK_LIMIT = 4 * 3600.0
+
+_DEFAULT = "setuptools.build_meta"
+"""The backend of a project that names none."""
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Bench(Protocol):
+    """Where the hooks of one package run."""
+
+    on_line: Callable[[str], None]
+
+    def provide(self, requirements: Collection[str]) -> Environment:
+        """An environment with these requirements.
+
+        Raises:
+            Failed: They cannot be installed.
+        """
+
+    def run(
+        self, environment: Environment, argv: Sequence[str], *, cwd: Path | None, more: Mapping[str, str]
+    ) -> process.Completed:
+        """Run a hook.
+
+        Args:
+            environment: What `provide` gave.
+            argv: Its interpreter, the script that calls the hook, and the script's arguments.
+            cwd: Where.
+            more: Variables besides those of every build.
+        """
+
+
+class Workshop:
+    """What all builds of a run share; closed when they are through.
+
+    Args:
+        installer: What makes environments.
+        scratch: An existing folder that is removed after the run.
+        installing: The environment variables of the installer, which may name the user's own index.
+        cache: Keeps environments between runs; None to make all of them anew.
+    """
+
+    def __init__(
+        self, *, installer: Installer, scratch: Path, installing: Mapping[str, str], cache: EnvironmentCache | None
+    ) -> None:
+        self._installer = installer
+        self._python = find_python("")
+        self._scratch = scratch
+        self._installing = installing
+        self._cache = cache
+        self._pins: _Once[tuple[str, ...], tuple[str, ...]] = _Once()
+        self._environments: _Once[tuple[str, ...], Environment] = _Once()
+        self._servers: _Once[tuple[Path, str], ForkServer | None] = _Once()
+        self._running: list[ForkServer] = []
+
+    def bench(
+        self,
+        source: Path,
+        *,
+        isolation: Isolation,
+        variables: Mapping[str, str],
+        siblings: Mapping[str, Path],
+        on_line: Callable[[str], None],
+    ) -> Bench:
+        """Where to build a package.
+
+        Args:
+            source: The package's folder.
+            isolation: `fast` shares what may be shared; `strict` shares nothing.
+            variables: The environment variables of its hooks; no credentials are among them.
+            siblings: Wheels of packages that were just built and that the build needs, by name.
+            on_line: Called with each line that a program prints.
+        """
+        backend = _backend(source)
+        if isolation == "fast" and backend is not None and backend in SHARING:
+            return _SharedBench(self, backend, variables, siblings, on_line)
+        return _OwnBench(self, variables, siblings, on_line)
+
+    def pins(self, requirements: Collection[str]) -> tuple[str, ...]:
+        """What requirements stand for today, what those need included.
+
+        Raises:
+            Failed: Nothing, or the index does not answer.
+        """
+        wanted = tuple(sorted(requirements))
+        if not wanted:
+            return ()
+        return self._pins.get(wanted, lambda: self._installer.resolve(wanted, self._python, env=self._installing))
+
+    def shared_environment(self, requirements: Collection[str], siblings: Mapping[str, Path]) -> Environment:
+        """The environment of all packages that require the same, kept between runs if no siblings are in it."""
+        plain = tuple(sorted(requirements))
+        wanted = tuple(_with_siblings(plain, siblings))
+        return self._environments.get(
+            wanted, lambda: self._kept(wanted) if wanted == plain else self._made(wanted)
+        )
+
+    def own_environment(self) -> Environment:
+        """A new, empty environment."""
+        return self._installer.create(self.folder("environment") / "env", self._python, env=self._installing)
+
+    def install(
+        self, environment: Environment, requirements: Sequence[str], on_line: Callable[[str], None] | None = None
+    ) -> None:
+        """Install into an environment.
+
+        Raises:
+            Failed: It is not possible; the installer's last lines are told.
+        """
+        if requirements:
+            ran = self._installer.install(environment, requirements, env=self._installing, on_line=on_line)
+            _check_installed(ran, requirements)
+
+    def server(
+        self, environment: Environment, script: str, backend: str, variables: Mapping[str, str]
+    ) -> ForkServer | None:
+        """The warm process of a backend in an environment; None where its hooks are to run in fresh ones."""
+
+        def start() -> ForkServer | None:
+            modules = (backend, *SHARING[backend])
+            server = ForkServer(environment.python, script, modules, variables, self.folder("printed"))
+            self._running.append(server)
+            return server if server.is_single_threaded() else None
+
+        return self._servers.get((environment.folder, backend), start) if has_fork() else None
+
+    def folder(self, name: str) -> Path:
+        """A new folder that lasts as long as the run."""
+        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._scratch))
+
+    def close(self) -> None:
+        """End the warm processes, and what still runs in them."""
+        for server in self._running:
+            server.close()
+
+    def _made(self, requirements: tuple[str, ...]) -> Environment:
+        environment = self.own_environment()
+        self.install(environment, requirements)
+        return environment
+
+    def _kept(self, requirements: tuple[str, ...]) -> Environment:
+        pins = self.pins(requirements)
+
+        def make(folder: Path) -> Environment:
+            environment = self._installer.create(folder, self._python, env=self._installing)
+            if pins:
+                _check_installed(
+                    self._installer.install(environment, pins, env=self._installing, alone=True), requirements
+                )
+            return environment
+
+        if self._cache is None:
+            return make(self.folder("environment") / "env")
+        return self._cache.get(pins, self._python, self._installer.name, make)
+
+
+class _SharedBench:
+    """Environments that packages share; each hook in a fork of a warm process."""
+
+    def __init__(
+        self,
+        workshop: Workshop,
+        backend: str,
+        variables: Mapping[str, str],
+        siblings: Mapping[str, Path],
+        on_line: Callable[[str], None],
+    ) -> None:
+        self._workshop = workshop
+        self._backend = backend
+        self._variables = variables
+        self._siblings = siblings
+        self.on_line = on_line
+
+    def provide(self, requirements: Collection[str]) -> Environment:
+        return self._workshop.shared_environment(requirements, self._siblings)
+
+    def run(
+        self, environment: Environment, argv: Sequence[str], *, cwd: Path | None, more: Mapping[str, str]
+    ) -> process.Completed:
+        _, script, *arguments = argv  # the server runs in that interpreter
+        variables = {**self._variables, **more}
+        server = self._workshop.server(environment, script, self._backend, variables)
+        if server is None:
+            return process.run(argv, cwd=cwd, env=variables, timeout=_HOOK_LIMIT, on_line=self.on_line)
+        return server.run([script, *arguments], cwd=cwd, env=variables, timeout=_HOOK_LIMIT, on_line=self.on_line)
+
+
+class _OwnBench:
+    """One new environment for the package; each hook in a new process."""
+
+    def __init__(
+        self,
+        workshop: Workshop,
+        variables: Mapping[str, str],
+        siblings: Mapping[str, Path],
+        on_line: Callable[[str], None],
+    ) -> None:
+        self._workshop = workshop
+        self._variables = variables
+        self._siblings = siblings
+        self._environment: Environment | None = None
+        self._installed: set[str] = set()
+        self.on_line = on_line
+
+    def provide(self, requirements: Collection[str]) -> Environment:
+        if self._environment is None:
+            self._environment = self._workshop.own_environment()
+        missing = set(_with_siblings(sorted(requirements), self._siblings)) - self._installed
+        self._workshop.install(self._environment, sorted(missing), self.on_line)
+        self._installed |= missing
+        return self._environment
+
+    def run(
+        self, environment: Environment, argv: Sequence[str], *, cwd: Path | None, more: Mapping[str, str]
+    ) -> process.Completed:
+        del environment  # its interpreter is the first word
+        return process.run(
+            argv, cwd=cwd, env={**self._variables, **more}, timeout=_HOOK_LIMIT, on_line=self.on_line
+        )
+
+
+class _Once(Generic[K, V]):
+    """Values that are made once for a key, however many threads ask at once."""
+
+    def __init__(self) -> None:
+        self._made: dict[K, Future[V]] = {}
+        self._deciding = threading.Lock()
+
+    def get(self, key: K, make: Callable[[], V]) -> V:
+        with self._deciding:
+            mine = key not in self._made
+            future = self._made.setdefault(key, Future())
+        if mine:
+            try:
+                future.set_result(make())
+            except BaseException as error:  # noqa: BLE001 - whoever waits gets it as well
+                future.set_exception(error)
+        return future.result()
+
+
+def _backend(source: Path) -> str | None:
+    """The module of a package's build backend; None for one in its own tree (PEP 517, `backend-path`)."""
+    file = source / "pyproject.toml"
+    table = tomllib.loads(file.read_text(encoding="utf-8")).get("build-system", {}) if file.is_file() else {}
+    name = table.get("build-backend", _DEFAULT)
+    return None if "backend-path" in table or not isinstance(name, str) else name.partition(":")[0]
+
+
+def _with_siblings(requirements: Sequence[str], siblings: Mapping[str, Path]) -> list[str]:
+    """Requirements, with the wheels of siblings that were just built for those that they answer.
+
+    A requirement that excludes a sibling's new version means an older one, and stays as it is.
+    """
+    if not siblings:
+        return list(requirements)
+    parsed = {text: Requirement(text) for text in requirements}
+    asked = {text: canonicalize_name(each.name) for text, each in parsed.items()}
+    excluded = {
+        asked[text]
+        for text, each in parsed.items()
+        if (wheel := siblings.get(asked[text])) is not None
+        and not each.specifier.contains(parse_wheel_filename(wheel.name)[1], prereleases=True)
+    }
+    used = {name: wheel for name, wheel in siblings.items() if name not in excluded}
+    if used.keys().isdisjoint(asked.values()):
+        return list(requirements)
+    kept = [text for text, each in parsed.items() if asked[text] not in used or each.extras]
+    return [*kept, *(f"{name} @ {wheel.as_uri()}" for name, wheel in used.items())]
+
+
+def _check_installed(ran: process.Completed, requirements: Sequence[str]) -> None:
+    ran.check(
+        f"installing what the build requires ({', '.join(requirements)})",
+        hint="is the package index reachable? then type the same command again",
+    )

@@ -1,0 +1,331 @@
+"""Merge what many build jobs made into one folder with one manifest, complete and without conflict.
+
+Each --from names the folder of a job, which holds its manifest.json and its files, or a folder of such folders. A
+file that is damaged, missing, more than expected, or made twice with different bytes is refused, and nothing is
+copied then. The manifest that comes out is the one that publish takes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from relnox import core
+from relnox.commands.verify_install import read_manifest
+from relnox.core.options import CommonOptions, option
+from relnox.errors import ExitCode, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from relnox.commands.project import Project
+    from relnox.core.collection import Job
+    from relnox.core.config import WheelsConfig
+    from relnox.core.events import Outcome
+    from relnox.core.manifest import Distribution, Manifest
+    from relnox.core.packages import Package
+    from relnox.core.plan import Plan, Refusal, Table
+    from relnox.core.steps import Collect
+
+__all__ = ["Options", "Snapshot", "conclude", "observe", "plan"]
+
+
+class Options(CommonOptions):
+    """Options of `collect`."""
+
+    from_: tuple[str, ...] = option(
+        (), "A job's folder, or a folder of jobs' folders (repeatable).", metavar="DIR", anywhere=False
+    )
+    package: tuple[str, ...] = option(
+        (), "Collect this package only (repeatable).", metavar="NAME", anywhere=False
+    )
+    output: str = option("dist", "The folder for the archives and the manifest.", metavar="DIR")
+    partial: bool = option(False, "Take what is there although files are missing.", anywhere=False)
+    allow_dirty: bool = option(False, "Take files that were all built with uncommitted changes.", anywhere=False)
+
+
+class Snapshot(NamedTuple):
+    """What collecting must know.
+
+    Attributes:
+        jobs: What the jobs left behind, packages that are not asked for left out.
+        packages: What there should be, in release order.
+        known: Names of all packages of the checkout.
+        needs: For each of them what installing it needs of the others, by its sources and its wheels.
+        head: The checkout's commit; None outside git.
+        wheels: Which packages have platform wheels.
+        old: Archives that are in the output folder already.
+    """
+
+    jobs: tuple[Job, ...]
+    packages: tuple[Package, ...]
+    known: frozenset[str]
+    needs: Mapping[str, frozenset[str]]
+    head: str | None
+    wheels: WheelsConfig
+    old: tuple[str, ...]
+
+
+def observe(options: Options, project: Project) -> Snapshot:
+    """Read the jobs' manifests and hash their files."""
+    chosen = frozenset(package.name for package in project.workspace.select(options.package))
+    jobs = tuple(_job(project.root, folder, chosen) for folder in _folders(project.root, options.from_))
+    output = project.root / options.output
+    return Snapshot(
+        jobs=jobs,
+        packages=project.chosen(options.package),
+        known=frozenset(project.workspace.by_name),
+        needs=_needs(jobs, project),
+        head=project.state.head if project.state is not None else None,
+        wheels=project.config.wheels,
+        old=_archives(output) if output.is_dir() else (),
+    )
+
+
+def plan(snapshot: Snapshot, options: Options) -> Plan:
+    """Copy every package's files, then write the one manifest."""
+    refusals = tuple(_refusals(snapshot, options))
+    manifest = core.collection.merged(snapshot.jobs, snapshot.needs)
+    sources = core.collection.sources(snapshot.jobs)
+    steps = [
+        _step(package, manifest, options.output, {name: folder for name, (folder, _) in sources.items()})
+        for package in manifest.packages
+    ]
+    writing = core.steps.WriteCollection(
+        output=options.output, manifest=manifest, needs=tuple(step.key for step in steps)
+    )
+    return core.plan.Plan(
+        task="collect",
+        steps=(*steps, writing),
+        notes=tuple(_notes(snapshot, manifest, options)),
+        refusals=refusals,
+    )
+
+
+def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
+    """The manifest says it all."""
+    del outcome, folder
+    return ()
+
+
+# what is there
+
+
+def _folders(root: Path, named: Sequence[str]) -> tuple[str, ...]:
+    """The jobs' folders, each once."""
+    if not named:
+        raise Refused(
+            "no folder of a build job is named",
+            hint="relnox collect --from artefacts, where each job has a folder",
+        )
+    found: dict[Path, str] = {}
+    for name in named:
+        folder = root / name
+        if not folder.is_dir():
+            raise Refused(f"{name} is no folder", hint="name a folder that holds what a build job made")
+        spelled = name.rstrip("/") or name
+        inner = [f"{spelled}/{path.name}" for path in sorted(folder.iterdir())]
+        jobs = [each for each in (spelled, *inner) if (root / each / core.manifest.MANIFEST_JSON).is_file()]
+        if not jobs:
+            raise Refused(
+                f"there is no {core.manifest.MANIFEST_JSON} in {name}, nor in a folder of it",
+                hint="build-all writes it: hand it on with the archives",
+            )
+        for each in jobs[:1] if jobs[0] == spelled else jobs:
+            found.setdefault((root / each).resolve(), each)
+    return tuple(found.values())
+
+
+def _job(root: Path, folder: str, chosen: frozenset[str]) -> Job:
+    from relnox.building.archives import digests
+
+    manifest = read_manifest(root, folder)
+    told = {file.filename for file in manifest.distributions}
+    manifest = manifest.only(chosen) if chosen else manifest
+    paths = [root / folder / file.filename for file in manifest.distributions]
+    found = {path.name: digests(path) for path in paths if path.is_file()}
+    return core.collection.Job(
+        folder=folder,
+        manifest=manifest,
+        present={name: (each.size, each.sha256) for name, each in found.items()},
+        untold=tuple(name for name in _archives(root / folder) if name not in told),
+    )
+
+
+def _archives(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.name for path in folder.iterdir() if path.name.endswith((".whl", ".tar.gz"))))
+
+
+def _needs(jobs: Sequence[Job], project: Project) -> dict[str, frozenset[str]]:
+    """What each package needs, by the sources and the wheels: a job knew its own packages only."""
+    from relnox.building import archives
+
+    workspace = project.workspace
+    needs = {package.name: workspace.needed_by(package) for package in workspace.packages}
+    made = {name for job in jobs for name in job.manifest.packages}
+    for job in jobs:
+        if made == set(job.manifest.packages):
+            continue
+        for file in job.manifest.distributions:
+            if file.kind == "wheel" and file.package in needs and file.filename in job.present:
+                wheel = archives.read(project.root / job.folder / file.filename)
+                needs[file.package] |= core.collection.required(wheel.requires) & made - {file.package}
+    return needs
+
+
+# what stands against it
+
+
+def _refusals(snapshot: Snapshot, options: Options) -> Iterator[Refusal]:
+    core.wheels.check(snapshot.wheels, snapshot.known)
+    if not any(job.manifest.distributions for job in snapshot.jobs):
+        yield core.plan.Refusal(message="the jobs made nothing", hint="is --from the right folder?")
+    yield from _origin(snapshot, allow_dirty=options.allow_dirty)
+    for job in snapshot.jobs:
+        yield from _damaged(job)
+        yield from _foreign(job, snapshot.known)
+    for each in core.collection.conflicts(snapshot.jobs):
+        yield core.plan.Refusal(
+            message=(
+                f"two jobs made different files called {each.one.filename}:\n"
+                f"  {each.one_folder}  sha256 {each.one.sha256}\n  {each.other_folder}  sha256 {each.other.sha256}"
+            ),
+            hint="build each file in one job: the sdist once, and the wheels of every platform from it",
+            exit_code=ExitCode.NEEDS_A_PERSON,
+        )
+    for package in snapshot.packages:
+        yield from _versions(package, snapshot)
+        yield from _incomplete(package, snapshot, partial=options.partial)
+
+
+def _origin(snapshot: Snapshot, *, allow_dirty: bool) -> Iterator[Refusal]:
+    """All files must be of one commit, the checkout's, and of nothing else."""
+    commits: dict[str | None, str] = {}
+    for job in snapshot.jobs:
+        commits.setdefault(job.manifest.commit, job.folder)
+    if len(commits) > 1:
+        listed = "\n".join(f"  {folder}  {commit or 'outside git'}" for commit, folder in commits.items())
+        yield core.plan.Refusal(
+            message=f"the jobs built different commits:\n{listed}",
+            hint="collect the jobs of one run, or build again",
+        )
+    elif snapshot.head is not None and snapshot.head not in commits:
+        (commit,) = commits
+        yield core.plan.Refusal(
+            message=f"the jobs built {commit or 'outside git'}, but this checkout is at {snapshot.head}",
+            hint=f"git switch --detach {commit}" if commit else "build in a checkout",
+        )
+    dirty = [job.folder for job in snapshot.jobs if job.manifest.dirty]
+    if dirty and (len(dirty) < len(snapshot.jobs) or not allow_dirty):
+        every = len(dirty) == len(snapshot.jobs)
+        yield core.plan.Refusal(
+            message=f"built from a tree with uncommitted changes: {', '.join(dirty)}",
+            hint="to try it out: --allow-dirty" if every else "build again from the commit",
+        )
+
+
+def _damaged(job: Job) -> Iterator[Refusal]:
+    for file in job.manifest.distributions:
+        found = job.present.get(file.filename)
+        if found is None:
+            yield core.plan.Refusal(
+                message=f"{job.folder}/{file.filename} is in the manifest, but not there",
+                hint="fetch what the job made again",
+            )
+        elif found != (file.size, file.sha256):
+            yield core.plan.Refusal(
+                message=(
+                    f"{job.folder}/{file.filename} is not the file that was built:\n"
+                    f"  there  {found[0]:,} bytes, sha256 {found[1]}\n"
+                    f"  built  {file.size:,} bytes, sha256 {file.sha256}"
+                ),
+                hint="fetch what the job made again; if it is the same, who changed it?",
+                exit_code=ExitCode.NEEDS_A_PERSON,
+            )
+        if not core.collection.is_named_rightly(file):
+            yield core.plan.Refusal(
+                message=f"{job.folder}/{file.filename} is no name of a file of {file.package} {file.version}",
+                hint="look at the manifest beside it: did relnox write it?",
+            )
+
+
+def _foreign(job: Job, known: frozenset[str]) -> Iterator[Refusal]:
+    for name in job.manifest.packages:
+        if name not in known:
+            yield core.plan.Refusal(
+                message=f"{job.folder} has files of {name}, which is no package of this checkout",
+                hint="is it the folder of another project's job?",
+            )
+    for name in job.untold:
+        yield core.plan.Refusal(
+            message=f"{job.folder}/{name} is there, but the manifest beside it does not tell of it",
+            hint="let the job build into an empty folder: build-all --clean",
+        )
+
+
+def _versions(package: Package, snapshot: Snapshot) -> Iterator[Refusal]:
+    """All files of a package have one version, and the one that the checkout states."""
+    found = {file.version: (job.folder, file) for job in snapshot.jobs for file in job.manifest.of(package.name)}
+    wrong = [version for version in found if package.version is not None and version != package.version]
+    if len(found) > 1 or wrong:
+        listed = "\n".join(f"  {folder}/{file.filename}" for folder, file in found.values())
+        yield core.plan.Refusal(
+            message=f"{package.name} should be {package.version or 'of one version'}, but there are:\n{listed}",
+            hint="build again from one commit",
+        )
+
+
+def _incomplete(package: Package, snapshot: Snapshot, *, partial: bool) -> Iterator[Refusal]:
+    compared = _compared(package, snapshot)
+    if compared.missing and not partial:
+        yield core.plan.Refusal(
+            message=f"{package.name} is not complete: {_listing(compared.missing)} missing",
+            hint="did a job fail, or is its folder not named? to take what is there: --partial",
+        )
+    if compared.extra:
+        mend = "mend [tool.relnox.wheels], or leave the job out"
+        alone = f'if it has platform wheels: [tool.relnox.wheels] packages = ["{package.name}"]'
+        pure = not core.wheels.jobs(package, snapshot.wheels)
+        yield core.plan.Refusal(
+            message=f"{package.name} has files that are not of its release: {', '.join(compared.extra)}",
+            hint=alone if pure else mend,
+        )
+
+
+def _compared(package: Package, snapshot: Snapshot) -> core.wheels.Comparison:
+    """What is missing of a package and what is too much; nothing has to be there of one that stays at home."""
+    names = {file.filename for job in snapshot.jobs for file in job.manifest.of(package.name)}
+    if package.private and not names:
+        return core.wheels.Comparison()
+    return core.wheels.expected(package, snapshot.wheels).compare(names)
+
+
+# what is done
+
+
+def _step(package: str, manifest: Manifest, output: str, folders: Mapping[str, str]) -> Collect:
+    files: tuple[Distribution, ...] = manifest.of(package)
+    return core.steps.Collect(
+        package=package,
+        version=manifest.version(package),
+        files=tuple((folders[file.filename], file) for file in files),
+        output=output,
+    )
+
+
+def _notes(snapshot: Snapshot, manifest: Manifest, options: Options) -> Iterator[str]:
+    for package in snapshot.packages:
+        if options.partial and (missing := _compared(package, snapshot).missing):
+            yield f"NOT COMPLETE, by --partial: {package.name} lacks {_listing(missing)}"
+    if manifest.dirty:
+        yield "the files were built with uncommitted changes, which no production index is given"
+    for job in snapshot.jobs:
+        yield f"{job.folder}: {len(job.manifest.distributions)} files"
+    names = {file.filename for file in manifest.distributions}
+    if foreign := [name for name in snapshot.old if name not in names]:
+        yield f"left alone in {options.output}, not of this release: {', '.join(foreign)}"
+
+
+def _listing(names: Sequence[str], most: int = 6) -> str:
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

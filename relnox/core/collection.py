@@ -1,0 +1,112 @@
+"""What many build jobs made, as one: what contradicts, what is not whole, and the manifest of it all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+
+from relnox.core import graph
+from relnox.core.names import normalised
+from relnox.core.records import Record, replace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from relnox.core.manifest import Distribution, Manifest
+
+__all__ = ["Conflict", "Job", "conflicts", "is_named_rightly", "merged", "required", "sources"]
+
+
+class Job(Record, kw_only=True):
+    """What one build job left behind.
+
+    Attributes:
+        folder: Where, as it was named, or the folder in there.
+        manifest: What the job says it made.
+        present: Size in bytes and SHA-256 of those of the manifest's files that are there, by file name.
+        untold: Archives in the folder that the manifest does not tell of.
+    """
+
+    folder: str
+    manifest: Manifest
+    present: Mapping[str, tuple[int, str]]
+    untold: tuple[str, ...] = ()
+
+
+class Conflict(Record, kw_only=True):
+    """Two files of one name that are not the same file, each with the job's folder."""
+
+    one: Distribution
+    one_folder: str
+    other: Distribution
+    other_folder: str
+
+
+def sources(jobs: Sequence[Job]) -> dict[str, tuple[str, Distribution]]:
+    """Every file of the jobs by its name: the first folder that has it, and what its job says of it."""
+    found: dict[str, tuple[str, Distribution]] = {}
+    for job in jobs:
+        for file in job.manifest.distributions:
+            found.setdefault(file.filename, (job.folder, file))
+    return found
+
+
+def conflicts(jobs: Sequence[Job]) -> Iterator[Conflict]:
+    """Files that two jobs made differently; the same bytes twice are no harm."""
+    first = sources(jobs)
+    for job in jobs:
+        for file in job.manifest.distributions:
+            folder, one = first[file.filename]
+            if file != one:
+                yield Conflict(one=one, one_folder=folder, other=file, other_folder=job.folder)
+
+
+def is_named_rightly(file: Distribution) -> bool:
+    """Whether the file's name is of the package and the version that its manifest gives it (PEP 427, PEP 625)."""
+    try:
+        named = (
+            parse_wheel_filename(file.filename)[:2]
+            if file.kind == "wheel"
+            else parse_sdist_filename(file.filename)
+        )
+    except (InvalidSdistFilename, InvalidWheelFilename):
+        return False
+    return named == (file.package, file.version)
+
+
+def required(requires: Iterable[str]) -> frozenset[str]:
+    """Names that a wheel's `Requires-Dist` needs wherever it is installed: extras do not count."""
+    found = map(Requirement, requires)
+    return frozenset(
+        normalised(each.name) for each in found if each.marker is None or "extra" not in str(each.marker)
+    )
+
+
+def merged(jobs: Sequence[Job], needs: Mapping[str, Iterable[str]]) -> Manifest:
+    """The one manifest: equal jobs give equal bytes, in whatever order they are named.
+
+    Args:
+        jobs: The jobs, without conflicts; at least one.
+        needs: What each package needs of the others beyond what a job knew, which saw its own packages alone.
+    """
+    files = [file for _, file in sources(jobs).values()]
+    names = {file.package for file in files}
+    together = {name: set(needs.get(name, ())) & names for name in names}
+    for job in jobs:
+        for name, of in job.manifest.needs:
+            if name in names:
+                together[name] |= set(of) & names
+    order = {name: place for place, name in enumerate(name for wave in graph.waves(together) for name in wave)}
+    latest = max(jobs, key=lambda job: job.manifest.time).manifest
+    return replace(
+        latest,
+        distributions=tuple(sorted(files, key=lambda file: (order[file.package], file.kind, file.filename))),
+        needs=tuple((name, tuple(sorted(graph.closure([name], together) - {name}))) for name in order),
+    )

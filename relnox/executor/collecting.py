@@ -1,0 +1,122 @@
+"""From many jobs' folders to one: files proven by hash, whole or not there, and the manifest of them all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from relnox.building.archives import digests
+from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT
+from relnox.errors import Failed
+from relnox.source.edits import replace_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from relnox.core.manifest import Distribution
+    from relnox.core.steps import Collect, WriteCollection
+    from relnox.executor.run import Run
+
+__all__ = ["Collecting", "WritingCollection"]
+
+_CHUNK = 1 << 20
+
+
+@dataclass
+class Collecting:
+    """Copies one package's files to where a release takes them from."""
+
+    step: Collect
+    run: Run
+
+    def check(self) -> str | None:
+        """Done when all of them are there with their bytes."""
+        return None if self._missing() else f"{self.step.output} has all {len(self.step.files)} files"
+
+    def do(self) -> None:
+        """Copy what is not there."""
+        output = self.run.root / self.step.output
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+            for folder, file in self._missing():
+                _copy(self.run.root / folder / file.filename, output / file.filename, file)
+        except OSError as error:
+            raise Failed(
+                f"{self.step.package}: {error.filename or self.step.output} cannot be copied: {error.strerror}",
+                hint="free the disk or mend the permissions, then type the same command again",
+            ) from error
+
+    def prove(self) -> str:
+        """They are there with their bytes."""
+        if missing := self._missing():
+            raise Failed(
+                f"{self.step.output}/{missing[0][1].filename} is not as it was copied",
+                hint="who else writes into that folder?",
+            )
+        return f"{len(self.step.files)} files, with the hashes that their jobs told"
+
+    def _missing(self) -> list[tuple[str, Distribution]]:
+        output = self.run.root / self.step.output
+        return [(folder, file) for folder, file in self.step.files if not _is_there(output / file.filename, file)]
+
+
+@dataclass
+class WritingCollection:
+    """Writes the one manifest, in both spellings."""
+
+    step: WriteCollection
+    run: Run
+
+    def check(self) -> str | None:
+        """Done when both spellings are there as they should be."""
+        present = all(path.is_file() and path.read_bytes() == content for path, content in self._spellings())
+        return f"{self.step.output}/{MANIFEST_JSON} says so already" if present else None
+
+    def do(self) -> None:
+        """Write the spelling for people first: the other one is what counts."""
+        for path, content in self._spellings():
+            replace_file(path, content)
+
+    def prove(self) -> str:
+        """Both are there."""
+        if self.check() is None:
+            raise Failed(
+                f"{self.step.output}/{MANIFEST_JSON} does not read as it was written",
+                hint="does something else write it?",
+            )
+        return f"{self.step.output}/{MANIFEST_JSON}"
+
+    def _spellings(self) -> tuple[tuple[Path, bytes], ...]:
+        output, manifest = self.run.root / self.step.output, self.step.manifest
+        return (
+            (output / MANIFEST_TEXT, manifest.to_text().encode()),
+            (output / MANIFEST_JSON, manifest.to_json().encode()),
+        )
+
+
+def _is_there(path: Path, file: Distribution) -> bool:
+    return path.is_file() and path.stat().st_size == file.size and digests(path).sha256 == file.sha256
+
+
+def _copy(source: Path, target: Path, file: Distribution) -> None:
+    """Copy a file so that it has its name only when all of it is on the disk, and is what it should be."""
+    staged = target.with_name(f".relnox-{target.name}")
+    staged.unlink(missing_ok=True)  # of a run that was killed
+    sha256 = hashlib.sha256()
+    try:
+        with source.open("rb") as content, staged.open("xb") as out:
+            while chunk := content.read(_CHUNK):
+                sha256.update(chunk)
+                out.write(chunk)
+            out.flush()
+            os.fsync(out.fileno())
+        if sha256.hexdigest() != file.sha256:
+            raise Failed(
+                f"{source} changed while it was collected: its hash is not the manifest's",
+                hint="who writes into that folder? fetch what the job made again",
+            )
+        staged.replace(target)
+    finally:
+        staged.unlink(missing_ok=True)

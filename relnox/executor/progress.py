@@ -1,0 +1,70 @@
+"""How far a run has come: what ended how, and what therefore need not even be tried."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relnox.core.events import Status, StepFinished, StepStarted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from relnox.core.events import Event
+    from relnox.core.plan import Plan
+    from relnox.core.steps import Step
+    from relnox.errors import ExitCode
+    from relnox.executor.signals import Interruption
+
+__all__ = ["BAD", "Progress"]
+
+BAD = (Status.FAILED, Status.ABORTED)
+
+
+class Progress:
+    """The course of one plan.
+
+    Args:
+        plan: What is carried out.
+        emit: Is told what happens.
+    """
+
+    def __init__(self, plan: Plan, emit: Callable[[Event], None]) -> None:
+        self.interrupted: ExitCode | None = None
+        self.ended: set[str] = set()
+        self._plan = plan
+        self._emit = emit
+        self._bad: set[str] = set()
+        self._results: dict[int, StepFinished] = {}
+        self._place = {id(step): place for place, step in enumerate(plan.steps)}
+
+    @property
+    def results(self) -> tuple[StepFinished, ...]:
+        """What ended so far, in the order of the plan."""
+        return tuple(result for _, result in sorted(self._results.items()))
+
+    def why_not(self, step: Step) -> str | None:
+        """Why a step is not even tried, or None."""
+        if self.interrupted is not None:
+            return "the run was interrupted"
+        if missing := [key for key in step.needs if key in self._bad]:
+            return f"needs {missing[0]}"
+        if self._bad and not self._plan.continue_on_error:
+            return "an earlier step failed"
+        return None
+
+    def start(self, step: Step) -> None:
+        """A step is about to be carried out."""
+        self._emit(StepStarted(step))
+
+    def end(self, result: StepFinished) -> None:
+        """A step ended."""
+        self.ended.add(result.step.key)
+        if result.status in BAD:
+            self._bad.add(result.step.key)
+        self._results[self._place[id(result.step)]] = result
+        self._emit(result)
+
+    def interrupt(self, step: Step, interruption: Interruption, seconds: float) -> StepFinished:
+        """Somebody wants the run to end; returns how the step ends that is going on."""
+        self.interrupted = interruption.exit_code
+        return StepFinished(step, Status.ABORTED, f"interrupted ({interruption.number.name})", seconds)

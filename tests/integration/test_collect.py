@@ -1,0 +1,427 @@
+"""`collect` over three jobs: one that made the sdists and the pure wheel, one for Linux, one for Windows."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from packaging.version import Version
+from projects import commit_all, git, repository, write
+from running import run
+
+from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT, Distribution, Manifest
+from relnox.core.records import replace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from running import Ran
+
+WORKSPACE = {
+    "pyproject.toml": """\
+        [tool.relnox]
+        packages = ["engine", "plain"]
+        versions = "independent"
+
+        [tool.relnox.wheels]
+        packages = ["engine"]
+        systems = ["manylinux", "windows"]
+        architectures = ["x86_64"]
+        """,
+    "engine/pyproject.toml": """\
+        [project]
+        name = "engine"
+        version = "1.0"
+        requires-python = ">=3.13"
+        dynamic = ["dependencies"]
+        """,
+    "plain/pyproject.toml": '[project]\nname = "plain"\nversion = "2.0"\n',
+    ".gitignore": "/dist/\n/jobs/\n",
+}
+
+LINUX = [f"engine-1.0-{python}-{python}-manylinux_2_28_x86_64.whl" for python in ("cp313", "cp314")]
+WINDOWS = [f"engine-1.0-{python}-{python}-win_amd64.whl" for python in ("cp313", "cp314")]
+SOURCES = ["engine-1.0.tar.gz", "plain-2.0.tar.gz", "plain-2.0-py3-none-any.whl"]
+EVERYTHING = sorted([*LINUX, *WINDOWS, *SOURCES])
+
+
+def content_of(name: str) -> bytes:
+    """What a file holds: a wheel of engine says that it needs plain, which no pyproject.toml does."""
+    if not name.endswith(".whl"):
+        return f"the sdist {name}".encode()
+    package, version = name.split("-")[:2]
+    requires = "Requires-Dist: plain>=2\nRequires-Dist: other; extra == 'more'\n" if package == "engine" else ""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as wheel:
+        text = f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n{requires}"
+        wheel.writestr(f"{package}-{version}.dist-info/METADATA", text)
+        wheel.writestr("tag", name)
+    return out.getvalue()
+
+
+def told(name: str, content: bytes) -> Distribution:
+    package, version = name.removesuffix(".tar.gz").split("-")[:2]
+    return Distribution(
+        package=package,
+        version=Version(version),
+        filename=name,
+        kind="wheel" if name.endswith(".whl") else "sdist",
+        size=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        blake2b_256=hashlib.blake2b(content, digest_size=32).hexdigest(),
+    )
+
+
+def job(root: Path, name: str, files: list[str], **manifest: Any) -> None:
+    """What one job hands on: its files, and the manifest that its build-all wrote."""
+    folder = root / "jobs" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    contents = {each: content_of(each) for each in files}
+    for each, content in contents.items():
+        (folder / each).write_bytes(content)
+    made = Manifest(
+        distributions=tuple(told(each, content) for each, content in contents.items()),
+        commit=git(root, "rev-parse", "HEAD"),
+        dirty=False,
+        time=f"2026-11-21T04:00:0{len(files)}+00:00",
+        needs=tuple((package, ()) for package in dict.fromkeys(each.split("-")[0] for each in files)),
+    )
+    (folder / MANIFEST_JSON).write_text(replace(made, **manifest).to_json(), encoding="utf-8")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A checkout with a compiled package and a pure one, and what three jobs built of it."""
+    root = repository(write(tmp_path / "home", WORKSPACE))
+    job(root, "sources", SOURCES)
+    job(root, "linux", LINUX)
+    job(root, "windows", WINDOWS)
+    return root
+
+
+def collect(root: Path, *words: str) -> Ran:
+    return run(root, "relnox", "collect", "--from", "jobs", *words)
+
+
+def collected(root: Path, folder: str = "dist") -> Manifest:
+    """The manifest, after a look at all that lies beside it."""
+    path = root / folder / MANIFEST_JSON
+    manifest = Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path))
+    names = [file.filename for file in manifest.distributions]
+    assert sorted(each.name for each in path.parent.iterdir()) == sorted([*names, MANIFEST_JSON, MANIFEST_TEXT])
+    for file in manifest.distributions:
+        assert told(file.filename, (path.parent / file.filename).read_bytes()) == file
+    assert (root / folder / MANIFEST_TEXT).read_text(encoding="utf-8") == manifest.to_text()
+    return manifest
+
+
+def refused(root: Path, *words: str, code: int = 1) -> str:
+    """What is told; nothing may have been copied."""
+    ran = collect(root, *words)
+    assert ran.code == code, ran.text
+    assert not (root / "dist").exists()
+    return ran.err
+
+
+def test_three_jobs_become_one_manifest(root: Path) -> None:
+    ran = collect(root)
+
+    assert ran.code == 0, ran.text
+    manifest = collected(root)
+    assert sorted(file.filename for file in manifest.distributions) == EVERYTHING
+    assert (manifest.commit, manifest.dirty) == (git(root, "rev-parse", "HEAD"), False)
+    assert manifest.time == "2026-11-21T04:00:03+00:00"  # when the last of them was through
+    # No job saw both packages: that engine needs plain stands in engine's wheels alone.
+    assert manifest.packages == ("plain", "engine")
+    assert dict(manifest.needs) == {"plain": (), "engine": ("plain",)}
+
+
+def test_publish_takes_what_was_collected(root: Path) -> None:
+    assert collect(root).code == 0
+
+    ran = run(root, "relnox", "publish", "--index", "embedded", "--dry-run")
+
+    assert ran.code == 0, ran.text
+    assert all(name in ran.out for name in EVERYTHING)
+
+
+def test_a_second_run_skips_everything(root: Path) -> None:
+    assert collect(root).code == 0
+    before = {path.name: path.stat().st_mtime_ns for path in (root / "dist").iterdir()}
+
+    assert collect(root, "--report", "jobs/report.json").code == 0
+
+    report = json.loads((root / "jobs/report.json").read_bytes())
+    assert {step["status"] for step in report["steps"]} == {"skipped"}
+    assert {path.name: path.stat().st_mtime_ns for path in (root / "dist").iterdir()} == before
+
+
+def test_folders_may_be_named_one_by_one_in_any_order(root: Path) -> None:
+    assert collect(root).code == 0
+    named = [word for name in ("windows", "sources", "linux/") for word in ("--from", f"jobs/{name}")]
+
+    ran = run(root, "relnox", "collect", *named, "--from", "jobs", "--output", "other")
+
+    assert ran.code == 0, ran.text
+    assert collected(root, "other") == collected(root)
+
+
+def test_a_dry_run_shows_and_changes_nothing(root: Path) -> None:
+    ran = collect(root, "--dry-run")
+
+    assert ran.code == 0, ran.text
+    assert "collect engine 1.0 into dist" in ran.out
+    assert "write the manifest of 7 files into dist" in ran.out
+    assert not (root / "dist").exists()
+
+
+def test_the_same_file_from_two_jobs_is_one(root: Path) -> None:
+    job(root, "linux", [*LINUX, "engine-1.0.tar.gz"])
+
+    assert collect(root).code == 0
+    assert sorted(file.filename for file in collected(root).distributions) == EVERYTHING
+
+
+# what is refused
+
+
+def test_a_missing_file_is_refused(root: Path) -> None:
+    job(root, "windows", WINDOWS[:1])
+    (root / "jobs/windows" / WINDOWS[1]).unlink()
+
+    assert "engine is not complete: cp314-win_amd64 missing" in refused(root)
+
+
+def test_a_job_that_is_not_there_is_told_by_what_it_would_have_made(root: Path) -> None:
+    (root / "jobs/sources/manifest.json").unlink()
+
+    told = refused(root)
+
+    assert "engine is not complete: sdist missing" in told
+    assert "plain is not complete: sdist, py3-none-any missing" in told
+    assert "--partial" in told
+
+
+def test_an_extra_file_is_refused(root: Path) -> None:
+    extra = "engine-1.0-cp312-cp312-win_amd64.whl"
+    job(root, "windows", [*WINDOWS, extra])
+
+    assert f"engine has files that are not of its release: {extra}" in refused(root, "--partial")
+
+
+def test_a_platform_wheel_of_a_package_without_a_matrix_is_refused(root: Path) -> None:
+    job(root, "more", ["plain-2.0-cp313-cp313-win_amd64.whl"])
+
+    told = refused(root)
+
+    assert "plain has files that are not of its release: plain-2.0-cp313-cp313-win_amd64.whl" in told
+    assert '[tool.relnox.wheels] packages = ["plain"]' in told
+
+
+def test_an_archive_that_no_manifest_tells_of_is_refused(root: Path) -> None:
+    (root / "jobs/linux/engine-0.9.tar.gz").write_bytes(b"stale")
+
+    assert "jobs/linux/engine-0.9.tar.gz is there, but the manifest beside it does not tell of it" in refused(root)
+
+
+def test_two_files_of_one_name_need_a_person(root: Path) -> None:
+    job(root, "linux", LINUX)
+    job(root, "linux-again", LINUX[:1])
+    other = b"another sdist"
+    (root / "jobs/linux-again" / LINUX[0]).write_bytes(other)
+    path = root / "jobs/linux-again/manifest.json"
+    made = Manifest.from_json(path.read_text(encoding="utf-8"), where="there")
+    path.write_text(replace(made, distributions=(told(LINUX[0], other),)).to_json(), encoding="utf-8")
+    # A wheel that is none would be told instead, and it is not what this is about.
+    first, second = (hashlib.sha256(each).hexdigest() for each in (content_of(LINUX[0]), other))
+
+    err = refused(root, "--package", "engine", "--partial", code=4)
+
+    assert f"two jobs made different files called {LINUX[0]}" in err
+    assert f"jobs/linux  sha256 {first}" in err
+    assert f"jobs/linux-again  sha256 {second}" in err
+
+
+@pytest.mark.parametrize("content", [b"", b"other bytes"], ids=["cut off", "other bytes"])
+def test_a_damaged_file_is_refused(root: Path, content: bytes) -> None:
+    (root / "jobs/sources/engine-1.0.tar.gz").write_bytes(content)
+
+    assert "jobs/sources/engine-1.0.tar.gz is not the file that was built" in refused(root, code=4)
+
+
+def test_a_file_that_was_lost_on_the_way_is_refused_also_of_a_part(root: Path) -> None:
+    (root / "jobs/sources/engine-1.0.tar.gz").unlink()
+
+    assert "jobs/sources/engine-1.0.tar.gz is in the manifest, but not there" in refused(root, "--partial")
+
+
+def test_different_commits_are_refused(root: Path) -> None:
+    commit_all(write(root, {"README.md": "# home\n"}), "Later")
+    job(root, "windows", WINDOWS)
+
+    err = refused(root)
+
+    assert "the jobs built different commits" in err
+    assert all(git(root, "rev-parse", commit) in err for commit in ("HEAD", "HEAD~1"))
+
+
+def test_the_commit_of_another_checkout_is_refused(root: Path) -> None:
+    built = git(root, "rev-parse", "HEAD")
+    now = commit_all(write(root, {"README.md": "# home\n"}), "Later")
+
+    err = refused(root)
+
+    assert f"the jobs built {built}, but this checkout is at {now}" in err
+    assert f"git switch --detach {built}" in err
+
+
+def test_uncommitted_changes_are_refused_unless_they_are_meant(root: Path) -> None:
+    job(root, "sources", SOURCES, dirty=True)
+    assert "built from a tree with uncommitted changes: jobs/sources" in refused(root, "--allow-dirty")
+
+    job(root, "linux", LINUX, dirty=True)
+    job(root, "windows", WINDOWS, dirty=True)
+    assert "--allow-dirty" in refused(root)
+    assert collect(root, "--allow-dirty").code == 0
+    assert collected(root).dirty
+
+
+def test_a_version_that_the_checkout_does_not_state_is_refused(root: Path) -> None:
+    job(root, "sources", ["engine-1.0.tar.gz", "plain-2.1.tar.gz", "plain-2.1-py3-none-any.whl"])
+    for name in SOURCES[1:]:
+        (root / "jobs/sources" / name).unlink()
+
+    err = refused(root)
+
+    assert "plain should be 2.0, but there are:" in err
+    assert "jobs/sources/plain-2.1-py3-none-any.whl" in err
+
+
+def test_a_name_that_is_no_such_file_is_refused(root: Path) -> None:
+    path = root / "jobs/sources/manifest.json"
+    path.write_text(
+        path.read_text(encoding="utf-8").replace('"package_version": "2.0"', '"package_version": "1.9"')
+    )
+
+    assert "plain-2.0.tar.gz is no name of a file of plain 1.9" in refused(root)
+
+
+def test_a_package_of_another_project_is_refused(root: Path) -> None:
+    job(root, "strange", ["strange-1.0.tar.gz"])
+
+    assert "jobs/strange has files of strange, which is no package of this checkout" in refused(root)
+
+
+def test_settings_of_wheels_that_mean_nothing_are_refused(root: Path) -> None:
+    path = root / "pyproject.toml"
+    path.write_text(path.read_text(encoding="utf-8") + 'skip = ["cp313-*-none"]\n', encoding="utf-8")
+
+    assert "means no wheel that there could be" in refused(root)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "no folder of a build job is named"),
+        (("--from", "nowhere"), "nowhere is no folder"),
+        (("--from", "engine"), "there is no manifest.json in engine, nor in a folder of it"),
+    ],
+)
+def test_a_folder_that_is_none_is_refused(root: Path, words: tuple[str, ...], message: str) -> None:
+    ran = run(root, "relnox", "collect", *words)
+
+    assert ran.code == 1, ran.text
+    assert message in ran.err
+
+
+# a part of it
+
+
+def test_a_part_is_taken_when_it_is_asked_for_and_said_loudly(root: Path) -> None:
+    (root / "jobs/windows/manifest.json").unlink()
+
+    ran = collect(root, "--partial")
+
+    assert ran.code == 0, ran.text
+    assert "NOT COMPLETE, by --partial: engine lacks cp313-win_amd64, cp314-win_amd64" in ran.err
+    assert sorted(file.filename for file in collected(root).distributions) == sorted([*LINUX, *SOURCES])
+
+
+def test_one_package_can_be_collected(root: Path) -> None:
+    (root / "jobs/windows/manifest.json").unlink()
+
+    assert collect(root, "--package", "plain").code == 0
+    assert collected(root).packages == ("plain",)
+
+
+def test_a_private_package_need_not_be_there(root: Path) -> None:
+    write(
+        root,
+        {
+            "plain/pyproject.toml": '[project]\nname = "plain"\nversion = "2.0"\n'
+            'classifiers = ["Private :: Do Not Upload"]\n'
+        },
+    )
+    commit_all(root, "Stay at home")
+    job(root, "linux", LINUX)
+    job(root, "windows", WINDOWS)
+    (root / "jobs/sources/plain-2.0.tar.gz").unlink()
+    (root / "jobs/sources/plain-2.0-py3-none-any.whl").unlink()
+    job(root, "sources", SOURCES[:1])
+
+    assert collect(root).code == 0
+    assert collected(root).packages == ("engine",)
+
+
+# what is in the way
+
+
+def test_stale_archives_are_left_alone_and_named(root: Path) -> None:
+    (root / "dist").mkdir()
+    (root / "dist/plain-1.9.tar.gz").write_bytes(b"old")
+    (root / "dist/plain-2.0.tar.gz").write_bytes(b"a local build of the same name")
+
+    ran = collect(root)
+
+    assert ran.code == 0, ran.text
+    assert "left alone in dist, not of this release: plain-1.9.tar.gz" in ran.err
+    (root / "dist/plain-1.9.tar.gz").unlink()
+    collected(root)
+
+
+def test_a_folder_that_cannot_be_one_is_told(root: Path) -> None:
+    (root / "dist").write_text("a file", encoding="utf-8")
+
+    ran = collect(root)
+
+    assert ran.code == 2, ran.text
+    assert "cannot be copied: File exists" in ran.err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="it knows no SIGKILL")
+def test_a_run_that_was_killed_is_finished_by_the_next(root: Path) -> None:
+    # It is killed when the first file is copied and has no name of its own yet.
+    hang = "import time, relnox.executor.collecting as c; fsync = c.os.fsync\n"
+    hang += "def slow(number):\n    fsync(number); print('copying', flush=True); time.sleep(60)\n"
+    hang += "c.os.fsync = slow\nfrom relnox.cli import main; main(['collect', '--from', 'jobs'])\n"
+    with subprocess.Popen([sys.executable, "-c", hang], cwd=root, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        while "copying" not in running.stdout.readline():
+            time.sleep(0.01)
+        running.send_signal(signal.SIGKILL)
+    (left,) = (root / "dist").iterdir()
+    assert left.name.startswith(".relnox-")
+
+    ran = collect(root)
+
+    assert ran.code == 0, ran.text
+    assert sorted(file.filename for file in collected(root).distributions) == EVERYTHING
