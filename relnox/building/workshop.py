@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import threading
 import tomllib
@@ -37,9 +38,15 @@ V = TypeVar("V")
 
 
 class Bench(Protocol):
-    """Where the hooks of one package run."""
+    """Where the hooks of one package run.
+
+    Attributes:
+        on_line: Called with each line that a program prints.
+        provided: The sets of requirements that environments were provided with.
+    """
 
     on_line: Callable[[str], None]
+    provided: list[tuple[str, ...]]
 
     def provide(self, requirements: Collection[str]) -> Environment:
         """An environment with these requirements.
@@ -83,6 +90,7 @@ class Workshop:
         self._environments: _Once[tuple[str, ...], Environment] = _Once()
         self._servers: _Once[tuple[Path, str], ForkServer | None] = _Once()
         self._running: list[ForkServer] = []
+        self._closed = False
 
     def bench(
         self,
@@ -151,6 +159,8 @@ class Workshop:
             modules = (backend, *SHARING[backend])
             server = ForkServer(environment.python, script, modules, variables, self.folder("printed"))
             self._running.append(server)
+            if self._closed:  # while this one started
+                server.close()
             return server if server.is_single_threaded() else None
 
         return self._servers.get((environment.folder, backend), start) if has_fork() else None
@@ -161,6 +171,7 @@ class Workshop:
 
     def close(self) -> None:
         """End the warm processes, and what still runs in them."""
+        self._closed = True
         for server in self._running:
             server.close()
 
@@ -180,9 +191,11 @@ class Workshop:
                 )
             return environment
 
-        if self._cache is None:
-            return make(self.folder("environment") / "env")
-        return self._cache.get(pins, self._python, self._installer.name, make)
+        linked = any(" @ " in pin for pin in pins)  # to what may be another thing tomorrow
+        if self._cache is not None and not linked:
+            with contextlib.suppress(OSError):  # no room, or no right, to keep anything
+                return self._cache.get(pins, self._python, self._installer.name, make)
+        return make(self.folder("environment") / "env")
 
 
 class _SharedBench:
@@ -201,8 +214,10 @@ class _SharedBench:
         self._variables = variables
         self._siblings = siblings
         self.on_line = on_line
+        self.provided: list[tuple[str, ...]] = []
 
     def provide(self, requirements: Collection[str]) -> Environment:
+        self.provided.append(tuple(sorted(requirements)))
         return self._workshop.shared_environment(requirements, self._siblings)
 
     def run(
@@ -232,8 +247,10 @@ class _OwnBench:
         self._environment: Environment | None = None
         self._installed: set[str] = set()
         self.on_line = on_line
+        self.provided: list[tuple[str, ...]] = []
 
     def provide(self, requirements: Collection[str]) -> Environment:
+        self.provided.append(tuple(sorted(requirements)))
         if self._environment is None:
             self._environment = self._workshop.own_environment()
         missing = set(_with_siblings(sorted(requirements), self._siblings)) - self._installed
@@ -273,8 +290,10 @@ def _backend(source: Path) -> str | None:
     """The module of a package's build backend; None for one in its own tree (PEP 517, `backend-path`)."""
     file = source / "pyproject.toml"
     table = tomllib.loads(file.read_text(encoding="utf-8")).get("build-system", {}) if file.is_file() else {}
+    if not isinstance(table, dict) or "backend-path" in table:
+        return None
     name = table.get("build-backend", _DEFAULT)
-    return None if "backend-path" in table or not isinstance(name, str) else name.partition(":")[0]
+    return name.partition(":")[0] if isinstance(name, str) else None
 
 
 def _with_siblings(requirements: Sequence[str], siblings: Mapping[str, Path]) -> list[str]:

@@ -1,7 +1,9 @@
 """Build every package: its sdist, and its wheel from that sdist, in dependency order, checked and recorded.
 
-Each package is built isolated, with what its backend asks for. The archives are looked into before they move
-to the output folder. The manifest, dist/manifest.json and dist/BUILD_MANIFEST.txt, is written when all is built.
+What is built is the present commit, checked out beside the tree, so that nothing that is not committed can ship.
+Each package is built isolated, with what its backend asks for, several at once. The archives are looked into
+before they move to the output folder; a package whose inputs did not change keeps those it has. The manifest,
+dist/manifest.json and dist/BUILD_MANIFEST.txt, is written when all is built.
 """
 
 from __future__ import annotations
@@ -13,13 +15,14 @@ from relnox.core.options import CommonOptions, option
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from relnox.commands.project import Project
     from relnox.core.config import TestConfig
     from relnox.core.events import Outcome
     from relnox.core.packages import Package
-    from relnox.core.plan import Plan, Table
+    from relnox.core.plan import Plan, Refusal, Table
     from relnox.core.steps import Build, RunTests, Step
     from relnox.source.git import GitState
 
@@ -35,7 +38,16 @@ class Options(CommonOptions):
         metavar="NAME",
         anywhere=False,
     )
+    shard: str | None = option(
+        None,
+        "Build one part of the packages, such as 2/5 in the second of five jobs.",
+        metavar="I/N",
+        anywhere=False,
+    )
     output: str = option("dist", "The folder for the archives.", metavar="DIR")
+    from_tree: bool = option(
+        False, "Build the files as they are, uncommitted ones included, to try them out.", anywhere=False
+    )
     clean: bool = option(False, "Remove the archives of earlier builds from the output folder first.")
     test: bool = option(False, "Run the configured tests against each built wheel.")
     strict: bool = option(False, "Take warnings about the archives for errors.")
@@ -46,6 +58,8 @@ class Options(CommonOptions):
         choices=("fast", "strict"),
         metavar="KIND",
     )
+    cache: bool = option(True, "Keep archives of packages whose inputs did not change, and environments.")
+    clear_cache: bool = option(False, "Remove the environments that earlier runs kept first.", anywhere=False)
     installer: str = option("auto", "What fills the environments.", choices=("auto", "uv", "pip"), metavar="NAME")
 
 
@@ -56,14 +70,22 @@ class Snapshot(NamedTuple):
         packages: What to build, in release order.
         needs: For each of them those of them that installing it needs.
         state: What git says; None outside git.
+        commit: The commit to build; None to build the tree as it is.
+        untracked: Packages that are not in that commit.
+        inputs: A digest of what each package is built from; of none when the tree is built.
+        epoch: When the present commit was made, seconds since 1970; None outside git.
         old: Files of earlier builds in the output folder.
         test: How the tests are run.
         warnings: What discovery passed over.
+        untagged: Packages whose versions come from tags, and that have none here.
     """
 
     packages: tuple[Package, ...]
     needs: dict[str, frozenset[str]]
     state: GitState | None
+    commit: str | None
+    untracked: tuple[str, ...]
+    inputs: dict[str, str]
     epoch: int | None
     old: tuple[str, ...]
     test: TestConfig
@@ -74,11 +96,27 @@ class Snapshot(NamedTuple):
 def observe(options: Options, project: Project) -> Snapshot:
     """Look at the packages, git, and the output folder."""
     packages = project.chosen(options.package)
+    if options.shard is not None:
+        packages = core.sharding.shard(packages, options.shard)
     folder = project.root / options.output
+    git, state = project.git, project.state
+    commit: str | None = None
+    untracked: tuple[str, ...] = ()
+    inputs: dict[str, str] = {}
+    if git is not None and state is not None and state.head is not None and not options.from_tree:
+        from relnox.source.inputs import digests
+
+        commit = state.head
+        known = git.object_ids(commit, [package.pyproject for package in packages])
+        untracked = tuple(package.name for package in packages if known[package.pyproject] is None)
+        inputs = digests(project.root, git, commit, packages)
     return Snapshot(
         packages=packages,
         needs={package.name: project.workspace.needed_by(package) for package in packages},
-        state=project.state,
+        state=state,
+        commit=commit,
+        untracked=untracked,
+        inputs=inputs,
         epoch=project.git.commit_time() if project.git is not None else None,
         old=tuple(sorted(path.name for path in folder.iterdir())) if folder.is_dir() else (),
         test=project.config.test,
@@ -99,6 +137,10 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     old = tuple(name for name in snapshot.old if _is_ours(name))
     if options.clean and old:
         steps.append(core.steps.CleanFolder(folder=options.output, files=old))
+    if options.clear_cache:
+        steps.append(core.steps.ClearCache())
+    if snapshot.commit is not None:
+        steps.append(core.steps.Export(commit=snapshot.commit))
     for package in snapshot.packages:
         steps.append(_build(package, snapshot, options))
         if options.test:
@@ -113,7 +155,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         core.steps.WriteManifest(
             output=options.output,
             commit=state.head if state is not None else None,
-            dirty=bool(state is not None and state.dirty),
+            dirty=snapshot.commit is None and _uncommitted(snapshot, options) > 0,
             order=order,
             needs=tuple(
                 step.key
@@ -126,6 +168,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         task="build-all",
         steps=tuple(steps),
         notes=(*snapshot.warnings, *_notes(snapshot, options)),
+        refusals=tuple(_refusals(snapshot)),
         continue_on_error=options.continue_on_error,
     )
 
@@ -148,8 +191,10 @@ def _build(package: Package, snapshot: Snapshot, options: Options) -> Build:
         strict=options.strict,
         installer=options.installer,
         isolation=options.isolation,
+        inputs=snapshot.inputs.get(package.name) if options.cache and not before else None,
+        keep_environments=options.cache,
         siblings=tuple(before),
-        needs=tuple(f"build {name}" for name in before),
+        needs=(*(["export"] if snapshot.commit is not None else []), *(f"build {name}" for name in before)),
     )
 
 
@@ -173,12 +218,45 @@ def _notes(snapshot: Snapshot, options: Options) -> list[str]:
         "which is not for publishing"
         for name in snapshot.untagged
     ]
-    if snapshot.state is not None and snapshot.state.dirty:
-        notes.append("the tree has uncommitted changes: they are in the archives, and the manifest says so")
+    if changed := _uncommitted(snapshot, options):
+        if snapshot.commit is not None:
+            files = "a file is" if changed == 1 else f"{changed} files are"
+            notes.append(f"{files} not committed, and left out (--from-tree builds with what is not committed)")
+        else:
+            notes.append("the tree has uncommitted changes: they are in the archives, and the manifest says so")
     foreign = [name for name in snapshot.old if not _is_ours(name) and not name.startswith(".")]
     if foreign:
         notes.append(f"left alone in {options.output}, not an archive: {', '.join(foreign)}")
     return notes
+
+
+def _uncommitted(snapshot: Snapshot, options: Options) -> int:
+    """How many files are not as in the present commit, archives left aside."""
+    if snapshot.state is None:
+        return 0
+    every = (*snapshot.state.dirty, *snapshot.state.untracked)
+    return sum(not name.startswith(f"{options.output}/") for name in every)
+
+
+def _refusals(snapshot: Snapshot) -> Iterator[Refusal]:
+    """What is planned from files of the tree must be what is built from the commit."""
+    if snapshot.commit is None or snapshot.state is None:
+        return
+    for name in snapshot.untracked:
+        yield core.plan.Refusal(
+            message=f"{name} is not in the present commit, which is what is built",
+            hint="commit it; to try it out before: --from-tree",
+        )
+    decisive = {
+        file
+        for package in snapshot.packages
+        for file in (package.pyproject, *(place.file for place in package.stated if place.kind != "lock"))
+    }
+    if changed := sorted(decisive.intersection(snapshot.state.dirty)):
+        yield core.plan.Refusal(
+            message=f"{', '.join(changed)}: changed since the present commit, which is what is built",
+            hint="commit it; to try it out before: --from-tree",
+        )
 
 
 def _untagged(packages: tuple[Package, ...], project: Project) -> tuple[str, ...]:

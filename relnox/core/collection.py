@@ -109,4 +109,5 @@ def merged(jobs: Sequence[Job], needs: Mapping[str, Iterable[str]]) -> Manifest:
         latest,
         distributions=tuple(sorted(files, key=lambda file: (order[file.package], file.kind, file.filename))),
         needs=tuple((name, tuple(sorted(graph.closure([name], together) - {name}))) for name in order),
+        inputs=(),  # each job has its own machine, and builds on
     )

@@ -16,7 +16,7 @@ from relnox.core.names import is_valid, normalised
 from relnox.core.records import Record
 from relnox.errors import Refused
 
-__all__ = ["MANIFEST_JSON", "MANIFEST_TEXT", "Distribution", "Kind", "Manifest"]
+__all__ = ["MANIFEST_JSON", "MANIFEST_TEXT", "BuildInputs", "Distribution", "Kind", "Manifest"]
 
 MANIFEST_JSON = "manifest.json"
 MANIFEST_TEXT = "BUILD_MANIFEST.txt"
@@ -50,6 +50,22 @@ class Distribution(Record, kw_only=True):
     blake2b_256: str
 
 
+class BuildInputs(Record, kw_only=True):
+    """What a package was built from: if it is the same again, so are its files.
+
+    Attributes:
+        package: Normalised name (PEP 503).
+        digest: Of its source, of the interpreter, and of the releases that its build requirements stood for.
+        requires: The sets of build requirements that it was built with, as written.
+        commit: The full commit id it was built from.
+    """
+
+    package: str
+    digest: str
+    requires: tuple[tuple[str, ...], ...]
+    commit: str | None
+
+
 class Manifest(Record, kw_only=True):
     """What one build made, in release order: a package stands after those of the build that it needs.
 
@@ -59,6 +75,7 @@ class Manifest(Record, kw_only=True):
         dirty: Whether the tree had uncommitted changes: such files are for trying out.
         time: When the build ended, ISO 8601 in UTC.
         needs: For each package the packages of this manifest that installing it needs directly.
+        inputs: What packages were built from, as far as it is known.
     """
 
     distributions: tuple[Distribution, ...]
@@ -66,6 +83,7 @@ class Manifest(Record, kw_only=True):
     dirty: bool
     time: str
     needs: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    inputs: tuple[BuildInputs, ...] = ()
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -88,6 +106,7 @@ class Manifest(Record, kw_only=True):
             dirty=self.dirty,
             time=self.time,
             needs=tuple((name, of) for name, of in self.needs if name in packages),
+            inputs=tuple(each for each in self.inputs if each.package in packages),
         )
 
     def to_json(self) -> str:
@@ -111,6 +130,14 @@ class Manifest(Record, kw_only=True):
             "dirty": self.dirty,
             "time": self.time,
             "needs": {name: list(of) for name, of in self.needs},
+            "inputs": {
+                each.package: {
+                    "digest": each.digest,
+                    "requires": [list(of) for of in each.requires],
+                    "commit": each.commit,
+                }
+                for each in self.inputs
+            },
         }
         return json.dumps(document, indent=2) + "\n"
 
@@ -147,6 +174,15 @@ class Manifest(Record, kw_only=True):
                 dirty=document["dirty"],
                 time=document["time"],
                 needs=tuple((name, tuple(of)) for name, of in document["needs"].items()),
+                inputs=tuple(
+                    BuildInputs(
+                        package=name,
+                        digest=of["digest"],
+                        requires=tuple(tuple(each) for each in of["requires"]),
+                        commit=of["commit"],
+                    )
+                    for name, of in document.get("inputs", {}).items()
+                ),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise Refused(

@@ -22,6 +22,7 @@ __all__ = [
     "CheckDistributions",
     "CheckInstalled",
     "CleanFolder",
+    "ClearCache",
     "CloneCheckout",
     "Collect",
     "Commit",
@@ -30,6 +31,7 @@ __all__ = [
     "Download",
     "Edit",
     "EditFiles",
+    "Export",
     "ImportCheck",
     "Install",
     "Push",
@@ -205,6 +207,36 @@ class CleanFolder(_Step, kw_only=True):
         return f"remove {_listing(self.files)} from {self.folder}"
 
 
+class ClearCache(_Step, kw_only=True):
+    """Remove the build environments that earlier runs kept."""
+
+    @property
+    def key(self) -> str:
+        return "clear cache"
+
+    @property
+    def title(self) -> str:
+        return "remove the build environments that earlier runs kept"
+
+
+class Export(_Step, kw_only=True):
+    """Check a commit out beside the tree, so that nothing that is not committed is built.
+
+    Attributes:
+        commit: The full commit id.
+    """
+
+    commit: str
+
+    @property
+    def key(self) -> str:
+        return "export"
+
+    @property
+    def title(self) -> str:
+        return f"export commit {self.commit[:10]}, without what is not committed"
+
+
 class Build(_Step, kw_only=True):
     """Build a package's sdist, and its wheel from that sdist, each isolated.
 
@@ -213,6 +245,8 @@ class Build(_Step, kw_only=True):
         epoch: `SOURCE_DATE_EPOCH` of the build: the commit's time, seconds since 1970.
         strict: Whether warnings about the archives are errors.
         isolation: Whether environments and processes are shared where that changes no byte.
+        inputs: A digest of what it is built from; None where it is built whatever was built before.
+        keep_environments: Whether environments of earlier runs serve, and those of this one stay.
     """
 
     concurrent: ClassVar[bool] = True
@@ -225,6 +259,8 @@ class Build(_Step, kw_only=True):
     strict: bool
     installer: str
     isolation: Literal["fast", "strict"]
+    inputs: str | None
+    keep_environments: bool
 
     @property
     def key(self) -> str:
@@ -504,6 +540,8 @@ Step = (
     | Push
     | TakeBack
     | CleanFolder
+    | ClearCache
+    | Export
     | Build
     | RunTests
     | CheckDistributions

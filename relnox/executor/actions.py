@@ -18,10 +18,10 @@ def action_for(step: steps.Step, run: Run) -> Action:
     match step:
         case steps.EditFiles() | steps.Commit() | steps.CreateTags() | steps.TakeBack() | steps.Push():
             return _editing(step, run)
-        case steps.CleanFolder() | steps.Build() | steps.RunTests() | steps.CheckDistributions():
+        case steps.ClearCache() | steps.Export() | steps.Build():
             return _building(step, run)
-        case steps.WriteManifest():
-            return _building(step, run)
+        case steps.CleanFolder() | steps.RunTests() | steps.CheckDistributions() | steps.WriteManifest():
+            return _artefacts(step, run)
         case steps.Collect() | steps.WriteCollection():
             return _collecting(step, run)
         case steps.Upload() | steps.AwaitIndex():
@@ -52,23 +52,34 @@ def _editing(
             assert_never(step)
 
 
-def _building(
-    step: steps.CleanFolder | steps.Build | steps.RunTests | steps.CheckDistributions | steps.WriteManifest,
-    run: Run,
-) -> Action:
+def _building(step: steps.ClearCache | steps.Export | steps.Build, run: Run) -> Action:
     from relnox.executor import building
 
     match step:
-        case steps.CleanFolder():
-            return building.Cleaning(step, run)
+        case steps.ClearCache():
+            return building.ClearingCache(step, run)
+        case steps.Export():
+            return building.Exporting(step, run)
         case steps.Build():
             return building.Building(step, run)
+        case _:
+            assert_never(step)
+
+
+def _artefacts(
+    step: steps.CleanFolder | steps.RunTests | steps.CheckDistributions | steps.WriteManifest, run: Run
+) -> Action:
+    from relnox.executor import artefacts
+
+    match step:
+        case steps.CleanFolder():
+            return artefacts.Cleaning(step, run)
         case steps.RunTests():
-            return building.Testing(step, run)
+            return artefacts.Testing(step, run)
         case steps.CheckDistributions():
-            return building.Checking(step, run)
+            return artefacts.Checking(step, run)
         case steps.WriteManifest():
-            return building.WritingManifest(step, run)
+            return artefacts.WritingManifest(step, run)
         case _:
             assert_never(step)
 

@@ -1,64 +1,77 @@
-"""From a folder of source to archives that were looked into, and the record of them."""
+"""From a folder of source to archives that were looked into and are in their place."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import shutil
-import sys
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
-from relnox import process
 from relnox.building import archives, checks
 from relnox.building.backend import build_package
-from relnox.building.environments import find_python
-from relnox.core import graph
-from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT, Distribution, Manifest
+from relnox.core.manifest import BuildInputs, Distribution
 from relnox.errors import Failed
-from relnox.source.edits import replace_file
+from relnox.source import exports
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from relnox.core.steps import Build, CheckDistributions, CleanFolder, RunTests, WriteManifest
+    from relnox.building.workshop import Workshop
+    from relnox.core.steps import Build, ClearCache, Export
     from relnox.executor.run import Run
 
-__all__ = ["Building", "Checking", "Cleaning", "Testing", "WritingManifest"]
-
-_TEST_LIMIT = 3600.0
+__all__ = ["Building", "ClearingCache", "Exporting"]
 
 
 @dataclass
-class Cleaning:
-    """Removes the files of a folder of artefacts."""
+class ClearingCache:
+    """Removes the environments that earlier runs kept."""
 
-    step: CleanFolder
+    step: ClearCache
     run: Run
 
     def check(self) -> str | None:
-        """Done when none of them is there."""
-        return None if self._left() else "nothing to remove"
+        """Done when there is none."""
+        return None if self.run.environment_cache.folder.exists() else "there are none"
 
     def do(self) -> None:
         """Remove them."""
-        for path in self._left():
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+        self.run.environment_cache.clear()
 
     def prove(self) -> str:
-        """None is there."""
-        if left := self._left():
-            raise Failed(f"{left[0]} is still there", hint="who else writes into that folder?")
-        return f"{len(self.step.files)} files removed"
+        """They are gone."""
+        if (folder := self.run.environment_cache.folder).exists():
+            raise Failed(f"{folder} is still there", hint="does another run use it?")
+        return "they are gone"
 
-    def _left(self) -> list[Path]:
-        folder = self.run.root / self.step.folder
-        return [path for name in self.step.files if (path := folder / name).exists() or path.is_symlink()]
+
+@dataclass
+class Exporting:
+    """Checks the commit that is built out into a folder of its own."""
+
+    step: Export
+    run: Run
+
+    def check(self) -> str | None:
+        """It is always a fresh checkout."""
+        return None
+
+    def do(self) -> None:
+        """Check it out."""
+        if self.run.git is None:
+            raise Failed("this is no git checkout", hint="git init")
+        exports.remove_left_behind(self.run.git)
+        self.run.export = self.run.scratch / "source"
+        self.run.source = exports.export(self.run.git, self.step.commit, self.run.export)
+
+    def prove(self) -> str:
+        """It is there."""
+        if not self.run.source.is_dir():
+            raise Failed(f"the project is not in commit {self.step.commit[:10]}", hint="commit it")
+        return f"at {self.step.commit[:10]}"
 
 
 @dataclass
@@ -69,8 +82,25 @@ class Building:
     run: Run
 
     def check(self) -> str | None:
-        """A build is always made anew."""
-        return None
+        """Done when it was built from the same before, and its archives are there and still right."""
+        before = self.run.previous(self.step.output)
+        known = {} if before is None else {inputs.package: inputs for inputs in before.inputs}
+        inputs = known.get(self.step.package)
+        if self.step.inputs is None or before is None or inputs is None:
+            return None
+        if inputs.digest != self._digest(inputs.requires):
+            return None
+        output = self.run.root / self.step.output
+        found = [
+            self._inspected(path)
+            for built in before.of(self.step.package)
+            if (path := output / built.filename).is_file()
+        ]
+        if found != list(before.of(self.step.package)):
+            return None
+        self.run.built[self.step.package] = found
+        self.run.inputs[self.step.package] = inputs
+        return f"unchanged: its archives of commit {(inputs.commit or '')[:10]} are still right"
 
     def do(self) -> None:
         """Build, look into the archives, move them to their place."""
@@ -80,9 +110,8 @@ class Building:
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir()
         try:
-            source = self.run.root / self.step.folder
-            workshop = self.run.workshop(self.step.installer)
-            bench = workshop.bench(
+            source = self.run.source / self.step.folder
+            bench = self._workshop.bench(
                 source,
                 isolation=self.step.isolation,
                 variables=self.run.variables(more=_reproducible(self.step.epoch)),
@@ -94,13 +123,14 @@ class Building:
                 },
                 on_line=self.run.tell(self.step),
             )
-            made = build_package(self.step.package, source, staging, workshop.folder("build"), bench)
+            made = build_package(self.step.package, source, staging, self._workshop.folder("build"), bench)
             distributions = [self._inspected(path) for path in made]
-            for path in made:
-                path.replace(output / path.name)
+            _move(made, output)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
         self.run.built[self.step.package] = distributions
+        if self.step.inputs is not None:
+            self.run.inputs[self.step.package] = self._inputs(bench.provided)
 
     def prove(self) -> str:
         """The archives are in their place, with the bytes that were looked into."""
@@ -108,10 +138,26 @@ class Building:
             _same_bytes(self.run.root / self.step.output / built.filename, built)
         return ", ".join(built.filename for built in self.run.built[self.step.package])
 
+    @property
+    def _workshop(self) -> Workshop:
+        return self.run.workshop(self.step.installer, keep_environments=self.step.keep_environments)
+
+    def _inputs(self, provided: Iterable[tuple[str, ...]]) -> BuildInputs:
+        requires = tuple(sorted(set(provided)))
+        commit = self.run.git.head() if self.run.git is not None else None
+        return BuildInputs(
+            package=self.step.package, digest=self._digest(requires), requires=requires, commit=commit
+        )
+
+    def _digest(self, requires: Iterable[tuple[str, ...]]) -> str:
+        """Of all that the archives come from: the source, and the releases that build requirements stand for."""
+        pins = [[*each, *self._workshop.pins(each)] for each in requires]
+        return hashlib.sha256(json.dumps([self.step.inputs, pins]).encode()).hexdigest()
+
     def _inspected(self, path: Path) -> Distribution:
         """The archive as the manifest will tell it, if it is what was planned."""
         archive = archives.read(path)
-        findings = checks.verify(archive, name=self.step.package, version=self.step.version)
+        findings = checks.verify(archive, checks.Expected(name=self.step.package, version=self.step.version))
         for finding in findings:
             self.run.tell(self.step)(f"{finding.level}: {finding.file}: {finding.message}")
         bad = [finding for finding in findings if finding.level == "error" or self.step.strict]
@@ -130,127 +176,18 @@ class Building:
         )
 
 
-@dataclass
-class Testing:
-    """Runs the project's tests against the built wheel, in a fresh environment."""
-
-    step: RunTests
-    run: Run
-
-    def check(self) -> str | None:
-        """Tests are always run."""
-        return None
-
-    def do(self) -> None:
-        """Install the wheels, run the command in the package's folder."""
-        installer = self.run.installer(self.step.installer)
-        folder = self.run.folder(self.step.key)
-        variables = self.run.variables(own_indexes=True)
-        environment = installer.create(folder / "env", find_python(""), env=variables)
-        wheels = [
-            str(self.run.root / self.step.output / built.filename)
-            for package in (self.step.package, *self.step.siblings)
-            for built in self.run.built[package]
-            if built.kind == "wheel"
-        ]
-        installer.install(
-            environment, [*wheels, *self.step.requires], env=variables, on_line=self.run.tell(self.step)
-        ).check(f"{self.step.package}: installing the wheel for its tests")
-        process.run(
-            self.step.command,
-            cwd=self.run.root / self.step.folder,
-            env=environment.variables(self.run.variables(more=dict(self.step.environment))),
-            timeout=_TEST_LIMIT,
-            on_line=self.run.tell(self.step),
-        ).check(f"{self.step.package}: the tests ({' '.join(self.step.command)})", hint="mend what the tests show")
-
-    def prove(self) -> str:
-        """The command's success is all there is to see."""
-        return "the tests pass on the built wheel"
-
-
-@dataclass
-class Checking:
-    """Checks all archives together, in one start of twine."""
-
-    step: CheckDistributions
-    run: Run
-
-    def check(self) -> str | None:
-        """A check is always made."""
-        return None if self.run.built else "nothing was built"
-
-    def do(self) -> None:
-        """Run `twine check`."""
-        strict = ["--strict"] if self.step.strict else []
-        files = [
-            self.run.root / self.step.output / each.filename for built in self.run.built.values() for each in built
-        ]
-        variables = self.run.variables(more={"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"})
-        process.run(
-            [sys.executable, "-m", "twine", "check", *strict, *files],
-            env=variables,
-            on_line=self.run.tell(self.step),
-        ).check("twine check", hint="mend the metadata that is named; without --strict warnings pass")
-
-    def prove(self) -> str:
-        """What was checked."""
-        return f"{sum(map(len, self.run.built.values()))} archives pass twine check"
-
-
-@dataclass
-class WritingManifest:
-    """Writes what was built, in both spellings."""
-
-    step: WriteManifest
-    run: Run
-    manifest: Manifest = field(init=False)
-
-    def check(self) -> str | None:
-        """The manifest follows every build."""
-        return None
-
-    def do(self) -> None:
-        """Write the spelling for people first: the other one is what counts."""
-        output = self.run.root / self.step.output
-        needs = self._needs(output)
-        order = [name for wave in graph.waves(needs) for name in wave]
-        self.manifest = Manifest(
-            distributions=tuple(each for name in order for each in self.run.built.get(name, ())),
-            commit=self.step.commit,
-            dirty=self.step.dirty,
-            time=datetime.now(UTC).isoformat(timespec="seconds"),
-            needs=tuple((name, tuple(sorted(graph.closure([name], needs) - {name}))) for name in order),
-        )
-        replace_file(output / MANIFEST_TEXT, self.manifest.to_text().encode())
-        replace_file(output / MANIFEST_JSON, self.manifest.to_json().encode())
-
-    def _needs(self, output: Path) -> dict[str, set[str]]:
-        """What each package needs of the others: what its sources say, and what its wheel says when it is built.
-
-        Requirements that a build hook adds are in the metadata alone.
-        """
-        needs = {name: set(before) for name, before in self.step.order}
-        for name, built in self.run.built.items():
-            for each in built:
-                if each.kind == "wheel":
-                    needs[name] |= _needed(archives.read(output / each.filename)) & needs.keys() - {name}
-        return needs
-
-    def prove(self) -> str:
-        """It reads back as written."""
-        path = self.run.root / self.step.output / MANIFEST_JSON
-        if Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path)) != self.manifest:
-            raise Failed(f"{path} does not read as it was written", hint="does something else write it?")
-        return f"{self.step.output}/{MANIFEST_JSON}"
-
-
-def _needed(wheel: archives.Archive) -> set[str]:
-    """Names that a wheel requires wherever it is installed: extras do not count."""
-    found = (Requirement(text) for text in wheel.requires)
-    return {
-        canonicalize_name(each.name) for each in found if each.marker is None or "extra" not in str(each.marker)
-    }
+def _move(files: Iterable[Path], folder: Path) -> None:
+    """Give files their final names, whole and durably: a name that is there belongs to a whole file."""
+    for path in files:
+        with path.open("rb") as content:
+            os.fsync(content.fileno())
+        path.replace(folder / path.name)
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _same_bytes(path: Path, built: Distribution) -> None:

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 
 from relnox import process
 from relnox.core.events import OutputLine
+from relnox.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Self
 
     from relnox.building.archives import Archive
+    from relnox.building.cache import EnvironmentCache
     from relnox.building.environments import Environment, Installer
     from relnox.building.workshop import Workshop
     from relnox.core.events import Event, Outcome
-    from relnox.core.manifest import Distribution
+    from relnox.core.manifest import BuildInputs, Distribution, Manifest
     from relnox.core.steps import Stage, Step
     from relnox.indexes import Indexes
     from relnox.source.edits import Pending
@@ -63,6 +65,9 @@ class Run:
         built: What this run built, by package, in order.
         environments: What this run created, by the step's name for it.
         fetched: What this run downloaded or may take from disk, by package: archives proven by hash.
+        inputs: What packages were built from, by package.
+        source: What is built: the project's folder, or that folder in the commit that was exported.
+        export: Where a commit was exported to, if one was.
         clone: The throw-away checkout that stages run in, where there is one.
         stages: How the stages of a chain went.
         undo: Takes the local steps back, the last first, when a later local one fails.
@@ -91,6 +96,10 @@ class Run:
         self.built: dict[str, list[Distribution]] = {}
         self.environments: dict[str, Environment] = {}
         self.fetched: dict[str, list[Archive]] = {}
+        self.inputs: dict[str, BuildInputs] = {}
+        self.source = root
+        self.export: Path | None = None
+        self._previous: dict[str, Manifest | None] = {}
         self.clone: Path | None = None
         self.stages: list[Outcome] = []
         self.undo = ExitStack()
@@ -103,6 +112,10 @@ class Run:
 
     def __exit__(self, *_: object) -> None:
         self.end_workers()
+        if self.export is not None and self.git is not None:
+            from relnox.source import exports
+
+            exports.remove(self.git, self.export)
 
     def end_workers(self) -> None:
         """End the processes that wait for work, and what they still do."""
@@ -138,22 +151,41 @@ class Run:
 
         return find_installer(name)
 
-    def workshop(self, installer: str) -> Workshop:
+    def previous(self, output: str) -> Manifest | None:
+        """What an earlier run built into a folder, if there is a manifest that can be read."""
+        with self._opening:
+            if output not in self._previous:
+                from relnox.core.manifest import MANIFEST_JSON, Manifest
+
+                path = self.root / output / MANIFEST_JSON
+                try:
+                    self._previous[output] = Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path))
+                except (OSError, UnicodeDecodeError, Refused):
+                    self._previous[output] = None
+            return self._previous[output]
+
+    def workshop(self, installer: str, *, keep_environments: bool) -> Workshop:
         """Where packages are built; all builds of a run share it."""
         with self._opening:
             if installer not in self._workshops:
-                import platformdirs
-
-                from relnox.building.cache import EnvironmentCache
                 from relnox.building.workshop import Workshop
 
                 self._workshops[installer] = Workshop(
                     installer=self.installer(installer),
                     scratch=self.scratch,
                     installing=self.variables(own_indexes=True),
-                    cache=EnvironmentCache(platformdirs.user_cache_path("relnox") / "environments"),
+                    cache=self.environment_cache if keep_environments else None,
                 )
             return self._workshops[installer]
+
+    @property
+    def environment_cache(self) -> EnvironmentCache:
+        """Where environments are kept between runs."""
+        import platformdirs
+
+        from relnox.building.cache import EnvironmentCache
+
+        return EnvironmentCache(platformdirs.user_cache_path("relnox") / "environments")
 
     def folder(self, name: str) -> Path:
         """A new folder under `scratch`."""

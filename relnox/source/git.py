@@ -133,6 +133,14 @@ class Git:
         asked = self._run("log", "-1", "--no-show-signature", "--format=%ct", stderr=False)
         return int(asked.output) if asked.returncode == 0 else None
 
+    def object_ids(self, commit: str, names: Iterable[str]) -> dict[str, str | None]:
+        """The ids of files and folders in a commit, of all of it for an empty name; None for what is not in it."""
+        every = list(names)
+        asked = "".join(f"{commit}:{self.prefix}{name}\n" for name in every)
+        told = self._run("cat-file", "--batch-check=%(objectname)", stdin=asked, stderr=False)
+        lines = told.check("git cat-file").output.splitlines()
+        return {name: None if line.endswith(" missing") else line for name, line in zip(every, lines, strict=True)}
+
     def subject(self) -> str:
         """The first line of the present commit's message."""
         return self._ask("log", "-1", "--no-show-signature", "--format=%s")

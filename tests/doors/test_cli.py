@@ -223,7 +223,7 @@ def test_the_command_line_wins_then_the_environment_then_the_file(
 
     plan = planned(project, "build-all", *words, **variables)
 
-    assert plan["steps"][0]["strict"] is expected
+    assert plan["steps"][1]["strict"] is expected
 
 
 def test_explain_tells_where_each_value_comes_from(project: Path) -> None:

@@ -152,7 +152,7 @@ def test_a_switch_has_three_states(
 
     invoke(shared, "build-all", *flags, "--dry-run", "--plan", str(plan), **variables)
 
-    assert json.loads(plan.read_bytes())["steps"][0]["strict"] is (state == "on")
+    assert json.loads(plan.read_bytes())["steps"][1]["strict"] is (state == "on")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from relnox.core import steps
-from relnox.core.manifest import Distribution, Manifest
+from relnox.core.manifest import BuildInputs, Distribution, Manifest
 from relnox.core.records import Record, names_of
 from relnox.core.serialise import decode, encode
 from relnox.errors import ExitCode
@@ -44,7 +44,7 @@ def records(kind: type[Any]) -> st.SearchStrategy[Any]:
     return st.builds(kind, **{name: st.from_type(hints[name]) for name in names_of(kind)})
 
 
-for each in (Distribution, Manifest, steps.Tag, *KINDS):
+for each in (BuildInputs, Distribution, Manifest, steps.Tag, *KINDS):
     if each is not steps.Stage:
         st.register_type_strategy(each, records(each))
 

@@ -1,0 +1,184 @@
+"""What is done with archives: old ones are removed, new ones tested, checked together, and recorded."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from relnox import process
+from relnox.building import archives
+from relnox.building.environments import find_python
+from relnox.core import graph
+from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
+from relnox.errors import Failed
+from relnox.source.edits import replace_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from relnox.core.steps import CheckDistributions, CleanFolder, RunTests, WriteManifest
+    from relnox.executor.run import Run
+
+__all__ = ["Checking", "Cleaning", "Testing", "WritingManifest"]
+
+_TEST_LIMIT = 3600.0
+
+
+@dataclass
+class Cleaning:
+    """Removes the files of a folder of artefacts."""
+
+    step: CleanFolder
+    run: Run
+
+    def check(self) -> str | None:
+        """Done when none of them is there."""
+        return None if self._left() else "nothing to remove"
+
+    def do(self) -> None:
+        """Remove them."""
+        for path in self._left():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+    def prove(self) -> str:
+        """None is there."""
+        if left := self._left():
+            raise Failed(f"{left[0]} is still there", hint="who else writes into that folder?")
+        return f"{len(self.step.files)} files removed"
+
+    def _left(self) -> list[Path]:
+        folder = self.run.root / self.step.folder
+        return [path for name in self.step.files if (path := folder / name).exists() or path.is_symlink()]
+
+
+@dataclass
+class Testing:
+    """Runs the project's tests against the built wheel, in a fresh environment."""
+
+    step: RunTests
+    run: Run
+
+    def check(self) -> str | None:
+        """Tests are always run."""
+        return None
+
+    def do(self) -> None:
+        """Install the wheels, run the command in the package's folder."""
+        installer = self.run.installer(self.step.installer)
+        folder = self.run.folder(self.step.key)
+        variables = self.run.variables(own_indexes=True)
+        environment = installer.create(folder / "env", find_python(""), env=variables)
+        wheels = [
+            str(self.run.root / self.step.output / built.filename)
+            for package in (self.step.package, *self.step.siblings)
+            for built in self.run.built[package]
+            if built.kind == "wheel"
+        ]
+        installer.install(
+            environment, [*wheels, *self.step.requires], env=variables, on_line=self.run.tell(self.step)
+        ).check(f"{self.step.package}: installing the wheel for its tests")
+        process.run(
+            self.step.command,
+            cwd=self.run.source / self.step.folder,
+            env=environment.variables(self.run.variables(more=dict(self.step.environment))),
+            timeout=_TEST_LIMIT,
+            on_line=self.run.tell(self.step),
+        ).check(f"{self.step.package}: the tests ({' '.join(self.step.command)})", hint="mend what the tests show")
+
+    def prove(self) -> str:
+        """The command's success is all there is to see."""
+        return "the tests pass on the built wheel"
+
+
+@dataclass
+class Checking:
+    """Checks all archives together, in one start of twine."""
+
+    step: CheckDistributions
+    run: Run
+
+    def check(self) -> str | None:
+        """A check is always made."""
+        return None if self.run.built else "nothing was built"
+
+    def do(self) -> None:
+        """Run `twine check`."""
+        strict = ["--strict"] if self.step.strict else []
+        files = [
+            self.run.root / self.step.output / each.filename for built in self.run.built.values() for each in built
+        ]
+        variables = self.run.variables(more={"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"})
+        process.run(
+            [sys.executable, "-m", "twine", "check", *strict, *files],
+            env=variables,
+            on_line=self.run.tell(self.step),
+        ).check("twine check", hint="mend the metadata that is named; without --strict warnings pass")
+
+    def prove(self) -> str:
+        """What was checked."""
+        return f"{sum(map(len, self.run.built.values()))} archives pass twine check"
+
+
+@dataclass
+class WritingManifest:
+    """Writes what was built, in both spellings."""
+
+    step: WriteManifest
+    run: Run
+    manifest: Manifest = field(init=False)
+
+    def check(self) -> str | None:
+        """The manifest follows every build."""
+        return None
+
+    def do(self) -> None:
+        """Write the spelling for people first: the other one is what counts."""
+        output = self.run.root / self.step.output
+        needs = self._needs(output)
+        order = [name for wave in graph.waves(needs) for name in wave]
+        self.manifest = Manifest(
+            distributions=tuple(each for name in order for each in self.run.built.get(name, ())),
+            commit=self.step.commit,
+            dirty=self.step.dirty,
+            time=datetime.now(UTC).isoformat(timespec="seconds"),
+            needs=tuple((name, tuple(sorted(graph.closure([name], needs) - {name}))) for name in order),
+            inputs=tuple(self.run.inputs[name] for name in order if name in self.run.inputs),
+        )
+        replace_file(output / MANIFEST_TEXT, self.manifest.to_text().encode())
+        replace_file(output / MANIFEST_JSON, self.manifest.to_json().encode())
+
+    def _needs(self, output: Path) -> dict[str, set[str]]:
+        """What each package needs of the others: what its sources say, and what its wheel says when it is built.
+
+        Requirements that a build hook adds are in the metadata alone.
+        """
+        needs = {name: set(before) for name, before in self.step.order}
+        for name, built in self.run.built.items():
+            for each in built:
+                if each.kind == "wheel":
+                    needs[name] |= _needed(archives.read(output / each.filename)) & needs.keys() - {name}
+        return needs
+
+    def prove(self) -> str:
+        """It reads back as written."""
+        path = self.run.root / self.step.output / MANIFEST_JSON
+        if Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path)) != self.manifest:
+            raise Failed(f"{path} does not read as it was written", hint="does something else write it?")
+        return f"{self.step.output}/{MANIFEST_JSON}"
+
+
+def _needed(wheel: archives.Archive) -> set[str]:
+    """Names that a wheel requires wherever it is installed: extras do not count."""
+    found = (Requirement(text) for text in wheel.requires)
+    return {
+        canonicalize_name(each.name) for each in found if each.marker is None or "extra" not in str(each.marker)
+    }
