@@ -128,7 +128,7 @@ def mixed_workspace(root: Path) -> Path:
             name = "mixed-poem"
             version = '0.3.1'
             description = "Poetry metadata only"
-            authors = ["A <a@example.invalid>"]
+            authors = ["A <a@example.org>"]
             packages = [{ include = "mixed_poem" }]
 
             [tool.poetry.dependencies]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import tarfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -23,14 +24,17 @@ from packaging.utils import (
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from packaging.version import Version
 
     from relnox.core.manifest import Kind
 
-__all__ = ["Archive", "Digests", "digests", "read"]
+__all__ = ["UNREADABLE", "Archive", "Digests", "contents", "digests", "info_file", "read"]
+
+UNREADABLE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, RuntimeError, UnicodeError)
+"""What is raised by archives that are cut off, damaged, encrypted or written in a way of their own."""
 
 _CHUNK = 1 << 20
 _MOST_METADATA = 4 << 20
@@ -50,6 +54,7 @@ class Archive:
         requires: `Requires-Dist` of the metadata.
         import_names: `Import-Name` and `Import-Namespace` of the metadata (PEP 794); None where it states none.
         members: Names in the archive, in order.
+        metadata: The metadata file, as it is there.
     """
 
     path: Path
@@ -61,6 +66,7 @@ class Archive:
     requires: tuple[str, ...]
     import_names: tuple[str, ...] | None
     members: tuple[str, ...]
+    metadata: bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,14 +106,16 @@ def read(path: Path) -> Archive:
         else:
             name, version = parse_sdist_filename(path.name)
             kind = "sdist"
-            with tarfile.open(path) as sdist:
+            if path.name.endswith(".zip"):
+                raise Failed(f"{path.name} is a zip file: sdists are .tar.gz files", hint="see PEP 625")
+            with tarfile.open(path, "r:gz") as sdist:
                 members = tuple(member.name for member in sdist.getmembers())
                 metadata = _sdist_file(sdist, _one(path, members, _is_sdist_metadata))
     except (InvalidSdistFilename, InvalidWheelFilename) as error:
         raise Failed(
             f"{path.name} is no name of a wheel or an sdist: {error}", hint="see PEP 427, PEP 625"
         ) from error
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, RuntimeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise Failed(f"{path.name} cannot be opened: {error}", hint="build it again: nox -s build-all") from error
     raw, unparsed = parse_email(metadata)
     stated = (*raw.get("import_names", ()), *raw.get("import_namespaces", ()))
@@ -122,7 +130,34 @@ def read(path: Path) -> Archive:
         requires=tuple(raw.get("requires_dist", ())),
         import_names=stated or None,
         members=members,
+        metadata=metadata,
     )
+
+
+def contents(archive: Archive, most: int) -> Iterator[tuple[str, bytes]]:
+    """Each file in an archive by its name, with its first bytes, in one pass.
+
+    Args:
+        archive: What `read` gave.
+        most: How many bytes of each file.
+    """
+    if archive.kind == "wheel":
+        with zipfile.ZipFile(archive.path) as wheel:
+            for entry in wheel.infolist():
+                if not entry.is_dir():
+                    with wheel.open(entry) as content:
+                        yield entry.filename, content.read(most)
+        return
+    with tarfile.open(archive.path, "r:gz") as sdist:
+        for member in sdist:
+            if member.isreg() and (extracted := sdist.extractfile(member)) is not None:
+                yield member.name, extracted.read(most)
+
+
+def info_file(archive: Archive, name: str) -> str | None:
+    """The member of this name in a wheel's own metadata folder; packages that it carries bring their own ones."""
+    own = (PurePosixPath(member).parts for member in archive.members if member.endswith(f".dist-info/{name}"))
+    return next(("/".join(parts) for parts in own if len(parts) == 2), None)  # noqa: PLR2004
 
 
 def _one(path: Path, members: Iterable[str], wanted: Callable[[str], bool]) -> str:

@@ -1,0 +1,31 @@
+"""What the plan says about an archive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relnox.core.records import Record
+
+if TYPE_CHECKING:
+    from packaging.version import Version
+
+__all__ = ["Expected"]
+
+
+class Expected(Record, kw_only=True):
+    """What an archive has to be.
+
+    Attributes:
+        name: Normalised name (PEP 503).
+        version: The version; None where only the backend knows it.
+        requires: `Requires-Dist` with the markers of extras, in any order and spelling; None where the backend
+            decides.
+        tracked: The files that git tracks, relative to the package's folder; None outside git.
+        private: Whether it is never sent to the public index: what that one refuses is a warning then.
+    """
+
+    name: str
+    version: Version | None = None
+    requires: tuple[str, ...] | None = None
+    tracked: frozenset[str] | None = None
+    private: bool = False

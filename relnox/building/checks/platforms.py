@@ -1,0 +1,52 @@
+"""Platform tags of wheels: which ones the public index takes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from packaging.utils import parse_wheel_filename
+
+from relnox.building.checks.findings import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from relnox.building.archives import Archive
+    from relnox.building.checks.findings import Found
+
+__all__ = ["check", "is_taken"]
+
+_LINUX = "x86_64|i686|aarch64|armv7l|ppc64le|s390x"
+_MAC = "ppc|ppc64|i386|x86_64|arm64|intel|fat|fat3|fat32|fat64|universal|universal2"
+_TAKEN = re.compile(
+    "any|win32|win_(arm64|amd64|ia64)|linux_armv[67]l"
+    "|manylinux(1|2010)_(x86_64|i686)"
+    f"|manylinux2014_({_LINUX}|ppc64)"
+    f"|manylinux_[0-9]+_[0-9]+_({_LINUX}|riscv64|ppc64)"
+    f"|musllinux_[0-9]+_[0-9]+_({_LINUX}|riscv64)"
+    f"|macosx_(10_[0-9]+|(1[1-9]|[2-9][0-9])_0)_({_MAC})"
+    "|ios_[0-9]+_[0-9]+_(arm64|x86_64)_(iphoneos|iphonesimulator)"
+    "|android_[0-9]+_(armeabi_v7a|arm64_v8a|x86|x86_64)"
+    "|pyodide_[0-9]+_[0-9]+_wasm32"  # PEP 783
+)
+
+_HINTS = {
+    "linux_": "build it for many Linuxes: cibuildwheel, maturin build --compatibility pypi, or auditwheel repair",
+    "macosx_": "since macOS 11 the minor version is 0: set MACOSX_DEPLOYMENT_TARGET=11.0, or use cibuildwheel",
+}
+_OTHER_HINT = "leave this wheel to an index of your own; installers build it from the sdist"
+
+
+def check(archive: Archive) -> Iterator[Found]:
+    """Every platform tag of a wheel that the public index does not take."""
+    tags = parse_wheel_filename(archive.path.name)[3]
+    for platform in sorted({tag.platform for tag in tags}):
+        if not is_taken(platform):
+            hint = next((said for start, said in _HINTS.items() if platform.startswith(start)), _OTHER_HINT)
+            yield refusal(f"the public index refuses the platform tag {platform}", hint)
+
+
+def is_taken(platform: str) -> bool:
+    """Whether the public index takes wheels for a platform; its list is in its own source, not in a PEP."""
+    return _TAKEN.fullmatch(platform) is not None

@@ -1,0 +1,109 @@
+"""Requirements by what they mean: order and spelling do not count (PEP 508).
+
+Backends write markers anew: without parentheses, or `python_full_version < "3.11"` for `python_version < "3.11"`.
+So conditions are compared by whether they hold, in all environments that make a difference to one of them.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import islice, product
+from typing import TYPE_CHECKING
+
+from packaging.markers import UndefinedComparison
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+
+    from packaging.markers import Marker
+
+__all__ = ["difference"]
+
+_QUOTED = re.compile(r"\"([^\"]*)\"|'([^']*)'")
+_VARIABLE = re.compile(r"\b(?:os_name|sys_platform|platform_\w+|implementation_\w+|extra)\b")
+_MOST_ENVIRONMENTS = 5000
+
+
+def difference(left: Iterable[str], right: Iterable[str], *, name: str) -> tuple[list[str], list[str]]:
+    """The requirements of either side that the other one has not; what is no requirement is left out.
+
+    A package may ask for extras of its own (`all = ["demo[test]"]`); some backends put their requirements in the
+    place of such an entry. Where it is so, what extras ask for is not compared.
+
+    Args:
+        left: PEP 508 strings.
+        right: The same.
+        name: Normalised name of the package whose requirements they are.
+    """
+    first, second = _by_subject(left), _by_subject(right)
+    asked = [each for found in (first, second) for group in found.values() for each in group]
+    extras = all(canonicalize_name(each.name) != name for each in asked)
+    differing = [
+        subject
+        for subject in first.keys() | second.keys()
+        if not _is_same(first.get(subject, ()), second.get(subject, ()), extras=extras)
+    ]
+    return (
+        sorted(str(each) for subject in differing for each in first.get(subject, ())),
+        sorted(str(each) for subject in differing for each in second.get(subject, ())),
+    )
+
+
+def _by_subject(texts: Iterable[str]) -> Mapping[Hashable, Sequence[Requirement]]:
+    """Requirements by what they ask for, whatever the condition."""
+    found: dict[Hashable, list[Requirement]] = {}
+    for text in texts:
+        try:
+            each = Requirement(text)
+        except InvalidRequirement:
+            continue
+        extras = frozenset(map(canonicalize_name, each.extras))
+        found.setdefault((canonicalize_name(each.name), extras, each.specifier, each.url), []).append(each)
+    return found
+
+
+def _is_same(one: Sequence[Requirement], other: Sequence[Requirement], *, extras: bool) -> bool:
+    """Whether requirements for one thing count in the same environments."""
+    if {str(each.marker) for each in one} == {str(each.marker) for each in other}:
+        return True
+    markers = [each.marker for each in (*one, *other) if each.marker is not None]
+    return all(
+        _counts(one, environment) == _counts(other, environment)
+        for environment in islice(_environments(markers, extras=extras), _MOST_ENVIRONMENTS)
+    )
+
+
+def _counts(requirements: Iterable[Requirement], environment: dict[str, str]) -> bool:
+    try:
+        return any(each.marker is None or each.marker.evaluate(environment) for each in requirements)
+    except UndefinedComparison:
+        return False
+
+
+def _environments(markers: Iterable[Marker], *, extras: bool) -> Iterator[dict[str, str]]:
+    """Environments that differ in what the markers ask for; without `extras` no extra is ever asked for."""
+    text = " and ".join(map(str, markers))
+    quoted = {value for pair in _QUOTED.findall(text) for value in pair}
+    values = quoted | {part for value in quoted for part in re.split("[, ]+", value)}
+    words = sorted(set(_VARIABLE.findall(_QUOTED.sub("", text))) - ({"extra"} if not extras else set()))
+    for python, *chosen in product(sorted(_pythons(values)), *([sorted(values | {""})] * len(words))):
+        short = ".".join(python.split(".")[:2])
+        versions = {"python_full_version": python, "python_version": short}
+        yield {"extra": "", **versions, **dict(zip(words, chosen, strict=True))}
+
+
+def _pythons(values: Iterable[str]) -> Iterator[str]:
+    """Versions of Python on both sides of each one that is named."""
+    yield "3.11.0"
+    for value in values:
+        try:
+            version = Version(value.removesuffix(".*"))
+        except InvalidVersion:
+            continue
+        major, minor, micro = version.major, version.minor, version.micro
+        yield from (f"{major}.{minor}.{micro}", f"{major}.{minor}.{micro + 1}", f"{major}.{minor + 1}.0")
+        yield f"{major}.{minor - 1}.0" if minor else f"{major - 1}.99.0"
+        yield f"{major}.{minor}.{max(micro - 1, 0)}"

@@ -1,0 +1,38 @@
+"""check-wheel-contents, where it is installed (`pip install 'relnox[check]'`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relnox.building.checks.findings import few, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from relnox.building.archives import Archive
+    from relnox.building.checks.findings import Found
+
+__all__ = ["check"]
+
+
+def check(archive: Archive) -> Iterator[Found]:
+    """What check-wheel-contents says about a wheel; what makes a wheel invalid is for the other checks to tell."""
+    try:
+        from check_wheel_contents.checker import WheelChecker
+        from check_wheel_contents.contents import WheelContents
+        from check_wheel_contents.errors import WheelValidationError
+    except ImportError:
+        return
+    try:
+        failed = WheelChecker().check_contents(WheelContents.from_wheel(archive.path))
+    except WheelValidationError:
+        return
+    except Exception as broken:  # noqa: BLE001 - a guest, whose faults must not end a build
+        yield warning(f"check-wheel-contents cannot read it: {broken}", "pip install -U 'relnox[check]'")
+        return
+    for each in failed:
+        places = f": {few(each.args)}" if each.args else ""
+        yield warning(
+            f"check-wheel-contents {each.check.name}: {each.check.value}{places}",
+            "its README tells what each code means; what does the build configuration include?",
+        )

@@ -1,0 +1,775 @@
+"""A corpus of archives that are not right: each made from scratch, each refused in words of its own (F22, F38)."""
+
+from __future__ import annotations
+
+import io
+import struct
+import sys
+import tarfile
+import types
+import zipfile
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.version import Version
+from packed import INFO, METADATA, MODULES, TOP, digest, sdist, wheel, with_fields
+
+from relnox.building import archives, checks
+from relnox.building.checks import identity
+from relnox.building.checks.platforms import is_taken
+from relnox.building.checks.requirements import difference
+from relnox.errors import Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Make = Callable[[Path], Path]
+
+TRACKED = frozenset(
+    {"pyproject.toml", "README.md", "LICENSE", "src/demo_app/__init__.py", "src/demo_app/py.typed"}
+)
+REQUIRES = ('attrs ; extra == "Fast"', "Six >= 1")
+GOOD = checks.Expected(name="demo-app", version=Version("1.0"), requires=REQUIRES, tracked=TRACKED)
+PLAIN = checks.Expected(name="demo-app")
+
+# Invented tokens, in two pieces: this file is in an sdist too, and must not be found there itself.
+LETTERS = "q7Zw4Xe9Rt2Yu8Io3Pa6Sd5Fg1Hj0KlBnMcVxQwErTyUiOpAsDfGhJkLzXcVbNm7Qz4W9e2R"
+TOKENS = {
+    "pypi-" + "AgE" + LETTERS: "an upload token of a package index",
+    "ghp" + "_" + LETTERS[:36]: "a GitHub token",
+    "github" + "_pat_" + LETTERS[:22] + "_" + LETTERS[:59]: "a GitHub token",
+    "glpat" + "-" + LETTERS[:20]: "a GitLab token",
+    "AKIA" + "Q7ZWRTYUIOPASDFG": "an AWS access key",
+    "xoxb" + "-214365870912-" + LETTERS[:24]: "a Slack token",
+    "npm" + "_" + LETTERS[:36]: "an npm token",
+    "//host/:_auth" + "Token=" + LETTERS[:36]: "an npm token",
+    "sk_" + "live_" + LETTERS[:24]: "a Stripe key",
+    "-----BEGIN " + "RSA PRIVATE KEY-----\n" + LETTERS: "a private key",
+    "-----BEGIN " + "RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\n" + LETTERS: "a private key",
+    '"-----BEGIN ' + "PRIVATE KEY-----\\n" + LETTERS: "a private key",
+}
+
+
+def found(path: Path, expected: checks.Expected = PLAIN) -> list[str]:
+    findings = checks.verify(archives.read(path), expected)
+    assert all(finding.file == path.name and finding.hint for finding in findings)
+    return [f"{finding.level}: {finding.message}" for finding in findings]
+
+
+def paired(folder: Path, *, promised: str = METADATA, built: str = METADATA, **files: dict[str, str]) -> list[str]:
+    one = archives.read(sdist(folder, files.get("sdist"), metadata=promised))
+    findings = checks.verify_pair(one, archives.read(wheel(folder, files.get("wheel"), metadata=built)))
+    return [f"{finding.level}: {finding.message}" for finding in findings]
+
+
+def test_a_good_pair_has_no_findings_at_all(tmp_path: Path) -> None:
+    assert found(sdist(tmp_path), GOOD) == []
+    assert found(wheel(tmp_path), GOOD) == []
+    assert paired(tmp_path) == []
+
+
+# --- metadata ------------------------------------------------------------------------------------------
+
+FIELDS = [
+    ("Metadata-Version: 2.6", "its Metadata-Version is 2.6: the public index takes 1.0 to 2.5"),
+    ("Metadata-Version: 2.0", "its Metadata-Version is 2.0, which never became a standard"),
+    ("Metadata-Version: 2.3", "license-expression introduced in metadata version 2.4, not 2.3"),
+    ("Summary: " + "x" * 513, "its summary has 513 characters: the public index takes 512"),
+    ("Summary: one\n  two", "'summary' must be a single line"),
+    ("Author-email: nobody", "its Author-email 'nobody' is no address for mail"),
+    ("Author-email: a@b..org", "its Author-email 'a@b..org' is no address for mail"),
+    ("Author-email: a@under_score.org", "its Author-email 'a@under_score.org' is no address for mail"),
+    ("Maintainer-email: a@home.local", "its Maintainer-email 'a@home.local' is no address for mail"),
+    ("Project-URL: " + "x" * 33 + ", https://example.org", "of a Project-URL has 33 characters"),
+    ("Project-URL: , https://example.org", "its Project-URL 'https://example.org' has no label"),
+    ("Project-URL: Home", "its Project-URL Home = '' is no address of a web page"),
+    ("Project-URL: Home, example.org", "its Project-URL Home = 'example.org' is no address"),
+    ("Project-URL: Home, https://example.org/a b", "is no address of a web page"),
+    ("Project-URL: A, https://a.org\nProject-URL: A, https://b.org", "unknown or malformed field project-url"),
+    ("Home-page: ftp://example.org", "its Home-page 'ftp://example.org' is no address of a web page"),
+    ("Download-URL: http://[broken", "its Download-URL 'http://[broken' is no address of a web page"),
+    ("Classifier: Private :: Do Not Upload", "'Private :: Do Not Upload' keeps it off the public index"),
+    ("Classifier: Natural Language :: Ukranian", "'Natural Language :: Ukranian' is deprecated"),
+    ("Classifier: Python :: 3", "the public index knows no classifier 'Python :: 3'"),
+    ("Classifier: Topic", "the public index knows no classifier 'Topic'"),
+    ("Classifier: Topic ::Software Development", "knows no classifier 'Topic ::Software Development'"),
+    ("Keywords: a\nKeywords: b", "unknown or malformed field keywords"),
+    ("License: MIT", "its metadata has both License and License-Expression"),
+    ("License-Expression: My own", "'My own' is invalid for 'license-expression'"),
+    ("License-File: ../LICENSE", "'../LICENSE' is invalid for 'license-file'"),
+    ("License-File: COPYING", f"its licence file COPYING is not in it, at {INFO}/licenses/COPYING"),
+    ("Requires-Dist: six @ https://example.org/six.whl", "refuses requirements by URL: six @ https://"),
+    ("Requires-Dist: six >= one", "'six >= one' is invalid for 'requires-dist'"),
+    ("Obsoletes-Dist: a b", "'a b' is no requirement"),
+    ("Requires-Python: three", "'three' is invalid for 'requires-python'"),
+    ("Provides-Extra: -fast-", "'-fast-' is invalid for 'provides-extra'"),
+    ("Description-Content-Type: text/html", "'description-content-type' must be one of"),
+    ("Description-Content-Type: text/markdown; charset=latin-1", "can only specify the UTF-8 charset"),
+    ("Dynamic: version", "'version' is not allowed as a dynamic field"),
+    ("Colour: blue", "unknown or malformed field colour"),
+    ("Summary: a\nSummary: b", "unknown or malformed field summary"),
+    ("Metadata-Version: 2.5\nImport-Name: a-b", "'a-b' is not a valid identifier"),
+]
+
+
+@pytest.mark.parametrize(("lines", "said"), FIELDS, ids=[said for _, said in FIELDS])
+def test_each_refused_field_is_told_before_anything_is_sent(lines: str, said: str, tmp_path: Path) -> None:
+    # F22, F38, F40
+    metadata = with_fields(*lines.splitlines()) if "\n " not in lines else with_fields(lines)
+    for message in (findings := found(wheel(tmp_path, metadata=metadata))):
+        assert message.startswith("error: ")
+    assert sum(said in message for message in findings) == 1, findings
+    assert len(findings) == 1 or "LICENSE" in said or "License-File" in lines, findings
+
+
+def test_what_the_index_refuses_is_a_warning_for_a_private_package(tmp_path: Path) -> None:
+    metadata = with_fields("Classifier: Private :: Do Not Upload", f"Summary: {'x' * 513}")
+    private = checks.Expected(name="demo-app", private=True)
+    assert found(wheel(tmp_path, metadata=metadata), private) == [
+        "warning: its summary has 513 characters: the public index takes 512"
+    ]
+    path = wheel(tmp_path, metadata=METADATA.replace("Demo-App", "other"))
+    assert found(path, private) == ["error: its metadata names 'other', its file name demo-app"]
+
+
+def test_metadata_without_a_version_is_refused(tmp_path: Path) -> None:
+    metadata = with_fields(drop=["Metadata-Version"])
+    assert "error: its metadata has no Metadata-Version" in found(wheel(tmp_path, metadata=metadata))
+
+
+@pytest.mark.parametrize("kind", ["sdist", "wheel"])
+def test_local_versions_are_refused(kind: str, tmp_path: Path) -> None:
+    # F38
+    metadata, stem = with_fields("Version: 1.0+local"), "demo_app-1.0+local"
+    if kind == "wheel":
+        path = wheel(tmp_path, metadata=metadata, name=f"{stem}-py3-none-any.whl")
+    else:
+        path = sdist(tmp_path, metadata=metadata, name=f"{stem}.tar.gz", top=stem)
+    assert found(path) == ["error: the public index refuses local versions: 1.0+local"]
+
+
+def test_an_address_among_several_is_a_warning(tmp_path: Path) -> None:
+    metadata = with_fields("Author-email: Demo <team@example.org>, nobody")
+    assert found(wheel(tmp_path, metadata=metadata)) == [
+        "warning: its Author-email 'nobody' is no address for mail"
+    ]
+
+
+def test_a_licence_that_is_told_twice_is_a_warning(tmp_path: Path) -> None:
+    # PEP 639
+    metadata = with_fields("Classifier: License :: OSI Approved :: MIT License")
+    assert found(wheel(tmp_path, metadata=metadata)) == [
+        "warning: its licence is 'MIT OR Apache-2.0', and a classifier too: License :: OSI Approved :: MIT License"
+    ]
+
+
+def test_licence_files_of_older_setuptools_are_taken(tmp_path: Path) -> None:
+    metadata = with_fields("Metadata-Version: 2.1", "License-File: COPYING", drop=["License-Expression"])
+    assert found(wheel(tmp_path, metadata=metadata)) == []
+
+
+def test_a_huge_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # F23
+    monkeypatch.setattr("relnox.building.checks.metadata._LARGEST_FILE", 1 << 20)
+    path = wheel(tmp_path, MODULES | {"demo_app/data.bin": b"x" * (3 << 20)})
+    assert found(path) == ["warning: it has 3 MiB: the public index takes 1, unless it was asked for more"]
+
+
+def test_the_lists_of_trove_classifiers_count_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lists: Any = types.ModuleType("trove_classifiers")
+    lists.classifiers = {"Development Status :: 3 - Alpha"}
+    lists.deprecated_classifiers = {}
+    monkeypatch.setitem(sys.modules, "trove_classifiers", lists)
+    assert found(wheel(tmp_path)) == [
+        "error: the public index knows no classifier 'Programming Language :: Python :: 3'"
+    ]
+
+
+# --- identity ------------------------------------------------------------------------------------------
+
+
+def test_another_name_or_version_than_planned_is_an_error(tmp_path: Path) -> None:
+    planned = checks.Expected(name="other", version=Version("2.0"))
+    assert found(wheel(tmp_path), planned) == [
+        "error: it is called demo-app, but other was planned",
+        "error: its version is 1.0, but 2.0 was planned",
+    ]
+
+
+def test_metadata_of_another_project_is_an_error(tmp_path: Path) -> None:
+    path = wheel(tmp_path, metadata=with_fields("Name: other", "Version: 2.0"))
+    assert found(path) == [
+        "error: its metadata names 'other', its file name demo-app",
+        "error: its metadata says version '2.0', its file name 1.0",
+    ]
+
+
+@pytest.mark.parametrize("name", ["Demo_App-1.0", "demo.app-1.0", "demo-app-1.0", "demo_app-01.0"])
+def test_sdists_have_one_spelling_of_their_name(name: str, tmp_path: Path) -> None:
+    # F13, PEP 625
+    path = sdist(tmp_path, name=f"{name}.tar.gz", top=name)
+    assert found(path) == ["error: the public index refuses its file name: it is not normalised"]
+
+
+def test_wheels_have_one_spelling_of_their_name(tmp_path: Path) -> None:
+    path = wheel(tmp_path, name="Demo_App-1.0-py3-none-any.whl")
+    assert found(path) == ["error: the public index refuses its file name: it is not normalised"]
+    path = wheel(tmp_path, name="demo_app-1.00-py3-none-any.whl")
+    assert found(path, GOOD) == ["warning: the version in its file name is not spelled 1.0"]
+
+
+def test_names_that_no_new_project_gets_are_told(tmp_path: Path) -> None:
+    metadata, name = with_fields("Name: asyncio"), "asyncio-1.0-py3-none-any.whl"
+    path = wheel(tmp_path, metadata=metadata, name=name)
+    assert found(path, checks.Expected(name="asyncio")) == [
+        "warning: asyncio is a module of Python itself: the public index takes no new project of that name"
+    ]
+    metadata, name = with_fields("Name: requirements.txt"), "requirements_txt-1.0-py3-none-any.whl"
+    path = wheel(tmp_path, metadata=metadata, name=name)
+    assert found(path, checks.Expected(name="requirements-txt")) == [
+        "error: the public index takes no project called requirements-txt"
+    ]
+
+
+def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    name = "demo_app-1.0-" + ".".join(f"py{number}" for number in range(200, 238)) + "-none-any.whl"
+    assert found(wheel(tmp_path, name=name)) == [f"error: its file name is {len(name)} characters long"]
+
+
+def test_requirements_are_those_of_the_plan(tmp_path: Path) -> None:
+    planned = checks.Expected(name="demo-app", requires=("six>=2", 'attrs; extra == "fast"'))
+    assert found(wheel(tmp_path), planned) == [
+        "error: its metadata lacks the requirement six>=2",
+        "error: its metadata requires six>=1, which is not in pyproject.toml",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Foo.Bar[b,A] >= 1.0, <2", "foo-bar[a,b]<2,>=1.0"),
+        ("a; (python_version<'3.9') and extra == 'X_y'", 'a; extra == "x-y" and python_version < "3.9"'),
+        ("a; (os_name=='nt' or os_name=='x') and extra=='e'", "a; extra=='e' and (os_name=='x' or os_name=='nt')"),
+        ("a @ https://example.org/a.whl", "a@https://example.org/a.whl"),
+        ("a; python_version < '3.11'", "a; python_full_version < '3.11'"),  # as uv_build writes it
+        ("a; python_version <= '3.11' and os_name != 'nt'", "a; os_name != 'nt' and python_full_version < '3.12'"),
+    ],
+)
+def test_the_spelling_of_requirements_does_not_count(one: str, other: str) -> None:
+    assert difference([one], [other], name="demo") == ([], [])
+
+
+def test_other_requirements_are_other_ones() -> None:
+    assert difference(
+        ["a; os_name == 'nt' or os_name == 'x'"], ["a; os_name == 'nt' and os_name == 'x'"], name="d"
+    )[0]
+    assert difference(["a; python_version < '3.11'"], ["a; python_version <= '3.11'"], name="d")[0]
+    assert difference(["a; python_full_version > '3.11.2'"], ["a; python_full_version >= '3.11.2'"], name="d")[0]
+    assert difference(["a"], ["a; extra == 'x'"], name="d") == (["a"], ['a; extra == "x"'])
+    assert difference([], ["a; extra == 'x'"], name="d") == ([], ['a; extra == "x"'])
+    assert difference(["a>1"], ["a>=1"], name="d") == (["a>1"], ["a>=1"])
+
+
+def test_extras_of_extras_may_be_resolved_by_the_backend() -> None:
+    planned = ["six", "attrs; extra == 'fast'", "demo[fast]; extra == 'all'"]
+    built = ["six", "attrs; extra == 'fast'", "attrs; extra == 'all'"]
+    assert difference(planned, built, name="demo") == ([], [])
+
+
+@given(
+    st.permutations(["six>=1", "attrs<3,>=2", "toml; extra == 'x'", "a[b,c]; os_name == 'nt' and extra == 'y'"])
+)
+def test_the_order_of_requirements_does_not_count(shuffled: list[str]) -> None:
+    assert difference(sorted(shuffled), shuffled, name="demo") == ([], [])
+
+
+@given(st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,20}[A-Za-z0-9])?", fullmatch=True), st.integers(0, 9999))
+def test_a_normalised_name_is_taken_whatever_the_project_is_called(name: str, number: int) -> None:
+    import pathlib
+
+    from packaging.utils import canonicalize_name
+
+    normal = canonicalize_name(name)
+    archive = archives.Archive(
+        path=pathlib.Path(f"{normal.replace('-', '_')}-{number}.tar.gz"),
+        kind="sdist",
+        name=normal,
+        version=Version(str(number)),
+        stated_name=name,
+        stated_version=str(number),
+        requires=(),
+        import_names=None,
+        members=(),
+        metadata=b"",
+    )
+    said = [each.message for each in identity.check(archive, checks.Expected(name=normal))]
+    assert [message for message in said if "of Python itself" not in message] == []
+
+
+# --- sdists --------------------------------------------------------------------------------------------
+
+
+def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, target
+    return member
+
+
+MEMBERS: list[tuple[tarfile.TarInfo, str]] = [
+    (special(f"{TOP}/passwd", tarfile.SYMTYPE, "/etc/passwd"), f"error: {TOP}/passwd leads out of the sdist"),
+    (special(f"{TOP}/up", tarfile.SYMTYPE, "../../outside"), f"error: {TOP}/up leads out of the sdist"),
+    (special(f"{TOP}/hard", tarfile.LNKTYPE, "../../outside"), f"error: {TOP}/hard leads out of the sdist"),
+    (special(f"{TOP}/beside", tarfile.SYMTYPE, "LICENSE"), f"warning: {TOP}/beside is a link to LICENSE"),
+    (special(f"{TOP}/null", tarfile.CHRTYPE), f"error: {TOP}/null is a device or a pipe"),
+    (special(f"{TOP}/pipe", tarfile.FIFOTYPE), f"error: {TOP}/pipe is a device or a pipe"),
+    (special(f"{TOP}/../../up.py", tarfile.REGTYPE), f"error: '{TOP}/../../up.py' would be unpacked elsewhere"),
+    (special(f"{TOP}/a\\b.py", tarfile.REGTYPE), "would be unpacked elsewhere"),
+    (special(f"{TOP}/bell\x07.py", tarfile.REGTYPE), "is no name for a file"),
+    (special(f"{TOP}/LICENSE", tarfile.REGTYPE), f"error: {TOP}/LICENSE is in it 2 times"),
+    (special(f"{TOP}/license", tarfile.REGTYPE), f"warning: {TOP}/license differs from another name by case only"),
+    (
+        special("other/setup.py", tarfile.REGTYPE),
+        f"error: its top-level entries are {TOP}, other, not the one folder",
+    ),
+]
+
+
+@pytest.mark.parametrize(("member", "said"), MEMBERS, ids=[said for _, said in MEMBERS])
+def test_each_member_that_does_not_belong_into_an_sdist(
+    member: tarfile.TarInfo, said: str, tmp_path: Path
+) -> None:
+    # F35
+    findings = found(sdist(tmp_path, None, member))
+    assert any(said in finding for finding in findings), findings
+
+
+def test_the_folder_of_an_sdist_has_its_name(tmp_path: Path) -> None:
+    assert found(sdist(tmp_path, top="src")) == [f"warning: its top-level entry is src, not the folder {TOP}"]
+
+
+@pytest.mark.parametrize(
+    ("drop", "said"),
+    [
+        ("pyproject.toml", "error: there is no pyproject.toml in it: nothing can be built from it"),
+        ("README.md", "error: README.md is not in it, which project.readme names"),
+        ("LICENSE", "error: LICENSE is not in it, which project.license-files names"),
+    ],
+)
+def test_what_an_sdist_cannot_be_built_without(drop: str, said: str, tmp_path: Path) -> None:
+    assert said in found(sdist(tmp_path, drop=[drop]), GOOD)
+
+
+def test_an_sdist_of_the_old_way_is_a_warning(tmp_path: Path) -> None:
+    path = sdist(tmp_path, {"setup.py": ""}, drop=["pyproject.toml"])
+    assert found(path) == ["warning: there is no pyproject.toml in it"]
+    assert "error: pyproject.toml is not in it, though git tracks it" in found(path, GOOD)
+
+
+def test_files_that_git_does_not_track_are_told(tmp_path: Path) -> None:
+    # F33, F34
+    module = {"src/demo_app/__init__.py": ""}
+    generated = dict.fromkeys(["setup.cfg", "src/demo_app.egg-info/SOURCES.txt", "src/demo_app/_version.py"], "")
+    assert found(sdist(tmp_path, module | generated), GOOD) == []
+    path = sdist(tmp_path, module | dict.fromkeys(["notes.txt", "a", "b", "c"], ""))
+    assert found(path, GOOD) == ["warning: in it, though git does not track it: a, b, c and 1 more"]
+
+
+def test_modules_that_were_forgotten_are_told(tmp_path: Path) -> None:
+    # F33: the classic mistake, a subpackage that no pattern names.
+    more = TRACKED | {"src/demo_app/sub/__init__.py", "src/demo_app/tests/test_it.py", "noxfile.py"}
+    expected = checks.Expected(name="demo-app", tracked=more)
+    assert found(sdist(tmp_path), expected) == [
+        "warning: not in it, though the package around is: src/demo_app/sub/__init__.py"
+    ]
+
+
+def test_an_sdist_that_is_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # F35
+    monkeypatch.setattr("relnox.building.checks.sdist._BOMB_SIZE", 1 << 20)
+    path = sdist(tmp_path, {"zeros": bytes(4 << 20)})
+    assert found(path) == ["error: it unpacks to more than a hundred times its size"]
+
+
+def test_archives_in_another_wrapping_cannot_be_opened(tmp_path: Path) -> None:
+    # F13: the public index reads sdists as gzip.
+    path = tmp_path / f"{TOP}.tar.gz"
+    with tarfile.open(path, "w:bz2") as archive:
+        archive.addfile(tarfile.TarInfo(f"{TOP}/PKG-INFO"), io.BytesIO())
+    with pytest.raises(Failed, match="cannot be opened: not a gzip file"):
+        archives.read(path)
+    with pytest.raises(Failed, match="is a zip file: sdists are"):
+        archives.read(wheel(tmp_path).rename(tmp_path / f"{TOP}.zip"))
+
+
+# --- wheels --------------------------------------------------------------------------------------------
+
+SCRIPTS = f"{INFO}/entry_points.txt"
+TWICE = struct.pack("<HH", 1, 0) * 2
+WHEELS: list[tuple[str, Make]] = [
+    (
+        f"error: not in RECORD: {INFO}/METADATA, {INFO}/WHEEL, {INFO}/entry_points.txt and 3 more",
+        lambda to: wheel(to, record=f"{INFO}/RECORD,,\n"),
+    ),
+    ("error: there is no RECORD in it", lambda to: wheel(to, drop=[f"{INFO}/RECORD"])),
+    ("error: there is no WHEEL in it", lambda to: wheel(to, drop=[f"{INFO}/WHEEL"])),
+    (
+        "error: in RECORD, but not in the wheel: demo_app/py.typed",
+        lambda to: wheel(to, drop=["demo_app/py.typed"]),
+    ),
+    (
+        "error: demo_app/__init__.py has no sound hash in RECORD",
+        lambda to: wheel(to, record="demo_app/__init__.py,md5=x,1\n"),
+    ),
+    (
+        "error: demo_app/__init__.py is not the file that RECORD tells of",
+        lambda to: wheel(to, record=f"demo_app/__init__.py,{digest(b'other')},5\n"),
+    ),
+    ("error: RECORD cannot be read: ", lambda to: wheel(to, record="x" * 200_000)),
+    (
+        "error: the tags of its WHEEL file are not those of its name",
+        lambda to: wheel(to, MODULES | {f"{INFO}/WHEEL": "Wheel-Version: 1.0\nTag: cp311-cp311-win32\n"}),
+    ),
+    (
+        "error: its Wheel-Version is '2.0': installers know 1.0",
+        lambda to: wheel(to, MODULES | {f"{INFO}/WHEEL": "Wheel-Version: 2.0\nTag: py3-none-any\n"}),
+    ),
+    (
+        "error: its metadata folders are demo_app-1.0.dist-info, other-1.0.dist-info, not demo_app-1.0.dist-info",
+        lambda to: wheel(to, MODULES | {"other-1.0.dist-info/x": ""}),
+    ),
+    ("error: '../outside.py' would be unpacked elsewhere", lambda to: wheel(to, MODULES | {"../outside.py": ""})),
+    ("error: '/etc/passwd' would be unpacked elsewhere", lambda to: wheel(to, MODULES | {"/etc/passwd": ""})),
+    ("warning: it contains no module", lambda to: wheel(to, {}, drop=[SCRIPTS])),
+    ("warning: it is for any platform, but demo_app/a.so", lambda to: wheel(to, MODULES | {"demo_app/a.so": ""})),
+    (
+        "error: the script '../run' would be installed outside the folder of scripts",
+        lambda to: wheel(to, MODULES | {SCRIPTS: "[console_scripts]\n../run = demo_app:main\n"}),
+    ),
+    (
+        "error: the script run = 'demo_app' names no function",
+        lambda to: wheel(to, MODULES | {SCRIPTS: "[console_scripts]\nrun = demo_app\n"}),
+    ),
+    (
+        "error: the entry point run = 'demo_app/cli.py' names no module and object",
+        lambda to: wheel(to, MODULES | {SCRIPTS: "[gui_scripts]\nrun = demo_app/cli.py\n"}),
+    ),
+    (
+        "error: 'my plugins' is no name for a group of entry points",
+        lambda to: wheel(to, MODULES | {SCRIPTS: "[my plugins]\nx = demo_app\n"}),
+    ),
+    ("error: entry_points.txt cannot be read: ", lambda to: wheel(to, MODULES | {SCRIPTS: "run = x\n"})),
+    (
+        "error: the public index refuses the platform tag linux_x86_64",
+        lambda to: wheel(to, name=f"{TOP}-cp311-cp311-linux_x86_64.whl"),
+    ),
+    (
+        "error: the public index refuses the platform tag macosx_11_3_arm64",
+        lambda to: wheel(to, name=f"{TOP}-cp311-cp311-macosx_11_3_arm64.whl"),
+    ),
+    (
+        "error: the public index refuses the platform tag freebsd_14_amd64",
+        lambda to: wheel(to, name=f"{TOP}-cp311-cp311-freebsd_14_amd64.whl"),
+    ),
+    (
+        f"error: {INFO}/METADATA is compressed in a way that the public index refuses",
+        lambda to: wheel(to, compression=zipfile.ZIP_BZIP2),
+    ),
+    ("error: there are bytes before the archive", lambda to: changed(wheel(to), lambda old: b"#!/bin/sh\n" + old)),
+    ("error: there are bytes behind the archive", lambda to: changed(wheel(to), lambda old: old + b"trailing")),
+    ("error: demo_app/__init__.py has two names", lambda to: changed(wheel(to), _renamed)),
+    (f"error: {INFO}/METADATA has two sizes", lambda to: changed(wheel(to), _resized)),
+    (
+        "error: there are bytes behind demo_app/py.typed that belong to no file",
+        lambda to: reopened(wheel(to), hidden=b"x"),
+    ),
+    ("error: demo_app/py.typed has its size behind its bytes", lambda to: reopened(wheel(to), streamed=True)),
+    ("error: demo_app/py.typed has a comment", lambda to: reopened(wheel(to), comment=b"hello")),
+    ("error: demo_app/py.typed has an extra field twice", lambda to: reopened(wheel(to), extra=TWICE)),
+    ("error: demo_app/py.typed is a symbolic link", lambda to: reopened(wheel(to), mode=0o120777)),
+]
+
+
+@pytest.mark.parametrize(("said", "make"), WHEELS, ids=[said for said, _ in WHEELS])
+def test_each_fault_of_a_wheel_has_its_own_finding(said: str, make: Make, tmp_path: Path) -> None:
+    # F35, F38, F42
+    findings = found(make(tmp_path))
+    assert any(finding.startswith(said) for finding in findings), findings
+
+
+def changed(path: Path, change: Callable[[bytes], bytes]) -> Path:
+    """A wheel with other bytes."""
+    path.write_bytes(change(path.read_bytes()))
+    return path
+
+
+def _renamed(old: bytes) -> bytes:
+    """The name in the file's own header, in front of its content."""
+    return old.replace(b"demo_app/__init__.pydef", b"demo_app/__INIT__.pydef")
+
+
+def _resized(old: bytes) -> bytes:
+    """The size in the first file's own header."""
+    return old[:22] + struct.pack("<L", 1) + old[26:]
+
+
+def reopened(path: Path, *, hidden: bytes = b"", streamed: bool = False, mode: int = 0, **values: bytes) -> Path:
+    """The wheel, with `demo_app/py.typed` written in another way."""
+    with zipfile.ZipFile(path) as old:
+        content = {name: old.read(name) for name in old.namelist()}
+    target = io.BytesIO()
+    with zipfile.ZipFile(Stream(target) if streamed else target, "w") as new:
+        for name, data in content.items():
+            entry = zipfile.ZipInfo(name)
+            if name == "demo_app/py.typed":
+                entry.comment, entry.extra = values.get("comment", b""), values.get("extra", b"")
+                entry.external_attr = mode << 16
+            new.writestr(entry, data)
+            if name == "demo_app/py.typed" and hidden:
+                target.write(hidden)
+                new.start_dir = target.tell()
+    path.write_bytes(target.getvalue())
+    return path
+
+
+class Stream(io.RawIOBase):
+    """What cannot be gone back in: the sizes of files are known when their bytes are written."""
+
+    def __init__(self, target: io.BytesIO) -> None:
+        super().__init__()
+        self._target = target
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        return self._target.write(content)
+
+
+@pytest.mark.parametrize(
+    ("platform", "taken"),
+    [
+        ("any", True),
+        ("win_arm64", True),
+        ("manylinux_2_28_x86_64", True),
+        ("manylinux2014_aarch64", True),
+        ("musllinux_1_2_riscv64", True),
+        ("macosx_10_9_universal2", True),
+        ("macosx_26_0_arm64", True),
+        ("linux_armv7l", True),
+        ("ios_13_0_arm64_iphoneos", True),
+        ("android_24_arm64_v8a", True),
+        ("linux_aarch64", False),
+        ("manylinux_2_28_mips", False),
+        ("musllinux_1_2_ppc64", False),
+        ("macosx_12_3_arm64", False),
+    ],
+)
+def test_platforms_that_the_public_index_takes(platform: str, taken: bool) -> None:
+    assert is_taken(platform) is taken
+
+
+def test_packages_that_a_wheel_carries_have_metadata_of_their_own(tmp_path: Path) -> None:
+    # setuptools ships a dozen of them below `_vendor`.
+    carried = {
+        f"demo_app/_vendor/six-1.0.dist-info/{name}": "x y" for name in ("RECORD", "WHEEL", "entry_points.txt")
+    }
+    path = wheel(tmp_path, carried | MODULES)
+    assert found(path) == []
+
+
+def test_a_wheel_that_is_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # F35
+    monkeypatch.setattr("relnox.building.checks.wheel._BOMB_SIZE", 1 << 20)
+    path = wheel(tmp_path, {"zeros": bytes(4 << 20)}, compression=zipfile.ZIP_DEFLATED)
+    assert found(path) == ["error: it unpacks to more than fifty times its size"]
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_duplicates_are_errors(tmp_path: Path) -> None:
+    findings = found(wheel(tmp_path, twice=["demo_app/py.typed"]))
+    assert "error: demo_app/py.typed is in it 2 times" in findings
+
+
+def test_what_check_wheel_contents_says_is_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("check_wheel_contents")
+    path = wheel(tmp_path, MODULES | {"demo_app/__pycache__/x.pyc": b"x"})
+    assert found(path) == [
+        "warning: check-wheel-contents W001: Wheel contains .pyc/.pyo files: demo_app/__pycache__/x.pyc"
+    ]
+
+
+def test_check_wheel_contents_is_asked_where_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a stand-in, for its own modules are not among those of the tests."""
+
+    class Error(Exception):
+        pass
+
+    failed = types.SimpleNamespace(check=types.SimpleNamespace(name="W009", value="Too much"), args=["a", "b"])
+    modules: dict[str, dict[str, Any]] = {
+        "": {},
+        ".checker": {"WheelChecker": lambda: types.SimpleNamespace(check_contents=lambda contents: [failed])},
+        ".contents": {"WheelContents": types.SimpleNamespace(from_wheel=str)},
+        ".errors": {"WheelValidationError": Error},
+    }
+    for name, content in modules.items():
+        module = types.ModuleType(f"check_wheel_contents{name}")
+        vars(module).update(content)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    assert found(wheel(tmp_path)) == ["warning: check-wheel-contents W009: Too much: a, b"]
+
+
+# --- secrets -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [sdist, wheel])
+@pytest.mark.parametrize(("token", "held"), TOKENS.items(), ids=range(len(TOKENS)))
+def test_a_planted_token_is_found_and_not_repeated(token: str, held: str, kind: Make, tmp_path: Path) -> None:
+    # F34, F30
+    planted: Any = {"demo_app/__init__.py": f"x = 1\nKEY = '{token}'\n"}
+    path = kind(tmp_path, planted)  # type: ignore[call-arg]
+    findings = found(path)
+    assert len(findings) == 1, findings
+    assert findings[0].startswith("error: ")
+    assert findings[0].endswith(f"demo_app/__init__.py holds {held}, in line 2")
+    assert LETTERS[:8] not in findings[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        (".env", "API_TOKEN=abc", "error: demo_app-1.0/.env holds settings of one machine, by its name"),
+        (".env.local", "export DB_PASSWORD='x'", "error: demo_app-1.0/.env.local holds settings of one machine"),
+        (".env", "COMPOSE_PROJECT=demo", "warning: demo_app-1.0/.env holds settings of one machine"),
+        (".pypirc", "[pypi]\n", "error: demo_app-1.0/.pypirc holds credentials of package indexes"),
+        (".netrc", "machine x", "error: demo_app-1.0/.netrc holds credentials of servers"),
+        ("keys/id_rsa", "x", "error: demo_app-1.0/keys/id_rsa holds a private SSH key"),
+        (".git-credentials", "x", "error: demo_app-1.0/.git-credentials holds credentials of git"),
+        (".aws/credentials", "x", "error: demo_app-1.0/.aws/credentials holds credentials of a cloud"),
+        ("demo.p12", "x", "warning: demo_app-1.0/demo.p12 is a store of keys, by its name"),
+        ("tests/.pypirc", "[pypi]\n", "warning: demo_app-1.0/tests/.pypirc holds credentials of package indexes"),
+    ],
+)
+def test_files_that_hold_secrets_are_known_by_name(name: str, content: str, said: str, tmp_path: Path) -> None:
+    # F34
+    findings = found(sdist(tmp_path, {name: content}))
+    assert len(findings) == 1
+    assert findings[0].startswith(said)
+
+
+def test_settings_that_git_does_not_know_are_an_error(tmp_path: Path) -> None:
+    findings = found(sdist(tmp_path, {".env": "COMPOSE_PROJECT=demo", "src/demo_app/__init__.py": ""}), GOOD)
+    assert findings == [
+        "error: demo_app-1.0/.env holds settings of one machine, by its name",
+        "warning: in it, though git does not track it: .env",
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", [".env.example", ".env.sample", "env.py", "id_rsa.pub", "secrets.py", "tests/cert.pem"]
+)
+def test_templates_and_public_parts_are_no_secrets(name: str, tmp_path: Path) -> None:
+    content = "API_TOKEN=\n-----BEGIN CERTIFICATE-----\n" + LETTERS
+    assert found(sdist(tmp_path, {name: content})) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "ghp" + "_" + "x" * 36,
+        "AKIA" + "IOSFODNN7EXAMPLE",
+        "npm" + "_" + "0123456789" * 3 + "abcdef",
+        "a" + "ghp" + "_" + LETTERS[:36],
+        "if text.startswith('-----BEGIN " + "PRIVATE KEY-----'): pass",
+        "-----BEGIN " + "PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----",
+        "-----BEGIN " + "PUBLIC KEY-----\n" + LETTERS,
+    ],
+)
+def test_examples_are_no_secrets(content: str, tmp_path: Path) -> None:
+    assert found(sdist(tmp_path, {"demo.py": content})) == []
+
+
+def test_keys_of_tests_are_a_warning(tmp_path: Path) -> None:
+    key = next(token for token in TOKENS if "RSA" in token)
+    findings = found(sdist(tmp_path, {"tests/certificates/server.pem": key}))
+    assert findings == ["warning: demo_app-1.0/tests/certificates/server.pem holds a private key, in line 1"]
+
+
+# --- pairs ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("built", "said"),
+    [
+        ("Version: 2.0", "error: it is demo-app 1.0, but its sdist is demo-app 2.0"),
+        ("Requires-Dist: six>=2", "error: it requires six>=2, which its sdist does not tell"),
+        ("Requires-Dist: attrs", "error: it does not require six>=1, as its sdist promises"),
+        ("Requires-Python: >=3.12", "error: its Requires-Python is '>=3.12', but its sdist promises '>=3.11'"),
+        ("Provides-Extra: other", "error: its Provides-Extra is ['other'], but its sdist promises ['fast']"),
+        ("Summary: Another", "warning: its Summary is 'Another', but its sdist promises 'A demonstration'"),
+        ("License-Expression: MIT", "warning: its License-Expression is 'MIT', but its sdist promises 'MIT OR"),
+    ],
+)
+def test_a_wheel_keeps_what_its_sdist_promises(built: str, said: str, tmp_path: Path) -> None:
+    # PEP 643
+    if built.startswith("Version"):
+        one = archives.read(sdist(tmp_path, name="demo_app-2.0.tar.gz", metadata=with_fields(built)))
+        findings = checks.verify_pair(one, archives.read(wheel(tmp_path)))
+        assert [f"{each.level}: {each.message}" for each in findings] == [said]
+        return
+    assert any(message.startswith(said) for message in paired(tmp_path, built=with_fields(built)))
+    dynamic = with_fields(f"Dynamic: {built.partition(':')[0]}")
+    assert paired(tmp_path, promised=dynamic, built=with_fields(built)) == []
+    old = with_fields("Metadata-Version: 2.1")
+    assert paired(tmp_path, promised=old, built=with_fields(built)) == []
+
+
+def test_the_spelling_of_fields_may_differ(tmp_path: Path) -> None:
+    built = with_fields(
+        "Classifier: Programming Language :: Python :: 3",
+        "Classifier: Development Status :: 3 - Alpha",
+        "Requires-Dist: attrs ; extra == 'fast'",
+        "Requires-Dist: six >= 1",
+        "Requires-Python: >= 3.11",
+    )
+    assert paired(tmp_path, built=built) == []
+
+
+def test_modules_of_a_wheel_come_from_its_sdist(tmp_path: Path) -> None:
+    # F33
+    source = {"src/demo_app/__init__.py": "x = 1\n", "lib/old.py": "y = 1\n"}
+    built = {
+        "demo_app/__init__.py": "x = 2\n",
+        "demo_app/moved.py": "y = 1\n",
+        "demo_app/new.py": "z = 1\n",
+        "demo_app/_version.py": "v = 1\n",
+    }
+    assert paired(tmp_path, sdist=source, wheel=built) == [
+        "warning: not as in its sdist: demo_app/__init__.py",
+        "warning: not in its sdist: demo_app/new.py",
+    ]
+
+
+# --- whatever it is ------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore")
+@given(data=st.data(), kind=st.sampled_from(["sdist", "wheel"]))
+def test_a_damaged_archive_has_findings_and_no_traceback(
+    data: st.DataObject, kind: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    # F32
+    folder = tmp_path_factory.getbasetemp() / "damaged"
+    folder.mkdir(exist_ok=True)
+    path = wheel(folder) if kind == "wheel" else sdist(folder)
+    content = bytearray(path.read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1))
+    content[place] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(content[: data.draw(st.integers(len(content) // 2, len(content)))])
+    with suppress(Failed):
+        checks.verify(archives.read(path), PLAIN)
