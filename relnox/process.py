@@ -82,6 +82,7 @@ def run(  # noqa: PLR0913 - what a process can be given
     on_line: Callable[[str], None] | None = None,
     on_start: Callable[[int], None] | None = None,
     stderr: bool = True,
+    umask: int = -1,
 ) -> Completed:
     """Run a program to its end and return what it printed.
 
@@ -97,6 +98,7 @@ def run(  # noqa: PLR0913 - what a process can be given
         on_line: Called with each line, without its end, as it comes.
         on_start: Called with the id of its process group (POSIX) or process, at once.
         stderr: Whether standard error belongs to the output; otherwise it is dropped.
+        umask: Which permissions new files do not get; relnox's own for -1.
 
     Raises:
         Failed: The program is not there, or took too long.
@@ -111,6 +113,7 @@ def run(  # noqa: PLR0913 - what a process can be given
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if stderr else subprocess.DEVNULL,
             start_new_session=True,
+            umask=umask,
         )
     except OSError as error:
         raise Failed(f"{words[0]} cannot be run: {error.strerror}", hint=f"is {words[0]} installed?") from error

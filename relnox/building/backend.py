@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from relnox.building.workshop import Bench
     from relnox.core.manifest import Kind
 
-__all__ = ["build_package", "telling_warnings"]
+__all__ = ["build_sdist", "build_wheel", "telling_warnings"]
 
 
 class _IsolatedEnv(Record):
@@ -40,26 +40,35 @@ class _IsolatedEnv(Record):
         return {"PATH": os.pathsep.join([str(self.environment.scripts), os.environ.get("PATH", os.defpath)])}
 
 
-def build_package(name: str, source: Path, output: Path, scratch: Path, bench: Bench) -> tuple[Path, Path]:
-    """Build a package.
+def build_sdist(name: str, source: Path, output: Path, bench: Bench) -> Path:
+    """Build a package's sdist.
 
     Args:
         name: The package's name, for messages.
         source: Its folder.
-        output: An existing folder for the two archives.
-        scratch: An existing folder in which the sdist is unpacked.
+        output: An existing folder for the archive.
         bench: Where its hooks are run.
-
-    Returns:
-        The sdist and the wheel that was made from it.
 
     Raises:
         Failed: The requirements cannot be installed, or the backend failed; the last lines are told.
     """
-    sdist = _build(name, "sdist", source, output, bench)
-    unpacked = _unpack(sdist, scratch / "sdist")
-    wheel = _build(name, "wheel", unpacked, output, bench)
-    return sdist, wheel
+    return _build(name, "sdist", source, output, bench)
+
+
+def build_wheel(name: str, sdist: Path, output: Path, scratch: Path, bench: Bench) -> Path:
+    """Build a package's wheel from its sdist, as installers do.
+
+    Args:
+        name: The package's name, for messages.
+        sdist: The archive.
+        output: An existing folder for the wheel.
+        scratch: An existing, empty folder in which the sdist is unpacked.
+        bench: Where its hooks are run.
+
+    Raises:
+        Failed: The requirements cannot be installed, or the backend failed; the last lines are told.
+    """
+    return _build(name, "wheel", _unpack(sdist, scratch), output, bench)
 
 
 def _build(name: str, kind: Kind, source: Path, output: Path, bench: Bench) -> Path:
@@ -83,7 +92,7 @@ def _build(name: str, kind: Kind, source: Path, output: Path, bench: Bench) -> P
         return build.ProjectBuilder.from_isolated_env(_IsolatedEnv(environment), source, runner)
 
     try:
-        with telling_warnings(bench.on_line):
+        with telling_warnings(bench.terms.on_line):
             requires = build.ProjectBuilder(source).build_system_requires
             building = builder(requires)
             if more := building.get_requires_for_build(kind) - requires:
@@ -93,7 +102,7 @@ def _build(name: str, kind: Kind, source: Path, output: Path, bench: Bench) -> P
         tail = "".join(f"\n  | {line}" for line in printed[-30:])
         raise Failed(
             f"{name}: the {kind} cannot be built: {_cause(error)}{tail}",
-            hint="mend the project; the backend's own output: nox -s build-all -- --verbose",
+            hint=_hint(error),
         ) from error
 
 
@@ -160,4 +169,11 @@ def _cause(error: Exception) -> str:
     inner = getattr(error, "exception", None) or error
     if isinstance(inner, subprocess.CalledProcessError):
         return f"the backend ended with status {inner.returncode}"
-    return str(inner).strip().splitlines()[0]
+    if isinstance(inner, FileNotFoundError) and str(inner.filename).endswith("output.json"):
+        return "the backend ended without an answer"
+    return next(iter(str(inner).strip().splitlines()), type(inner).__name__)
+
+
+def _hint(error: Exception) -> str:
+    known = getattr(getattr(error, "exception", None), "hint", None)
+    return known or "mend the project; the backend's own output: nox -s build-all -- --verbose"

@@ -9,6 +9,7 @@ from configparser import Error as ConfigError
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from relnox.building.archives import info_file
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def import_names(archive: Archive) -> tuple[str, ...]:
 def console_scripts(archive: Archive) -> Mapping[str, str]:
     """Names of a wheel's console and GUI scripts, and the functions behind them (`module:attribute`)."""
     with zipfile.ZipFile(archive.path) as wheel:
-        name = next((member for member in archive.members if member.endswith(".dist-info/entry_points.txt")), None)
+        name = info_file(archive, "entry_points.txt")
         text = wheel.read(name).decode() if name is not None else ""
     parser = ConfigParser(delimiters=("=",), interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign] # names are case-sensitive

@@ -15,8 +15,8 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from relnox import process
 from relnox.building.backends import SHARING
-from relnox.building.environments import find_python
 from relnox.building.workers import ForkServer, has_fork
+from relnox.core.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from relnox.building.cache import EnvironmentCache
     from relnox.building.environments import Environment, Installer
 
-__all__ = ["Bench", "Isolation", "Workshop"]
+__all__ = ["Bench", "Isolation", "Terms", "Workshop"]
 
 Isolation = Literal["fast", "strict"]
 
@@ -37,15 +37,31 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
+class Terms(Record, kw_only=True):
+    """What the hooks of one package find around them.
+
+    Attributes:
+        variables: Their environment variables; no credentials are among them.
+        umask: Which permissions files that they make do not get.
+        siblings: Wheels of packages that were just built and that the build needs, by name.
+        on_line: Called with each line that a program prints.
+    """
+
+    variables: Mapping[str, str]
+    umask: int
+    siblings: Mapping[str, Path]
+    on_line: Callable[[str], None]
+
+
 class Bench(Protocol):
     """Where the hooks of one package run.
 
     Attributes:
-        on_line: Called with each line that a program prints.
+        terms: What they find around them.
         provided: The sets of requirements that environments were provided with.
     """
 
-    on_line: Callable[[str], None]
+    terms: Terms
     provided: list[tuple[str, ...]]
 
     def provide(self, requirements: Collection[str]) -> Environment:
@@ -73,16 +89,23 @@ class Workshop:
 
     Args:
         installer: What makes environments.
+        python: The interpreter that they are made with.
         scratch: An existing folder that is removed after the run.
         installing: The environment variables of the installer, which may name the user's own index.
         cache: Keeps environments between runs; None to make all of them anew.
     """
 
     def __init__(
-        self, *, installer: Installer, scratch: Path, installing: Mapping[str, str], cache: EnvironmentCache | None
+        self,
+        *,
+        installer: Installer,
+        python: Path,
+        scratch: Path,
+        installing: Mapping[str, str],
+        cache: EnvironmentCache | None,
     ) -> None:
         self._installer = installer
-        self._python = find_python("")
+        self._python = python
         self._scratch = scratch
         self._installing = installing
         self._cache = cache
@@ -92,28 +115,18 @@ class Workshop:
         self._running: list[ForkServer] = []
         self._closed = False
 
-    def bench(
-        self,
-        source: Path,
-        *,
-        isolation: Isolation,
-        variables: Mapping[str, str],
-        siblings: Mapping[str, Path],
-        on_line: Callable[[str], None],
-    ) -> Bench:
+    def bench(self, source: Path, isolation: Isolation, terms: Terms) -> Bench:
         """Where to build a package.
 
         Args:
             source: The package's folder.
             isolation: `fast` shares what may be shared; `strict` shares nothing.
-            variables: The environment variables of its hooks; no credentials are among them.
-            siblings: Wheels of packages that were just built and that the build needs, by name.
-            on_line: Called with each line that a program prints.
+            terms: What its hooks find around them.
         """
         backend = _backend(source)
         if isolation == "fast" and backend is not None and backend in SHARING:
-            return _SharedBench(self, backend, variables, siblings, on_line)
-        return _OwnBench(self, variables, siblings, on_line)
+            return _SharedBench(self, backend, terms)
+        return _OwnBench(self, terms)
 
     def pins(self, requirements: Collection[str]) -> tuple[str, ...]:
         """What requirements stand for today, what those need included.
@@ -201,60 +214,45 @@ class Workshop:
 class _SharedBench:
     """Environments that packages share; each hook in a fork of a warm process."""
 
-    def __init__(
-        self,
-        workshop: Workshop,
-        backend: str,
-        variables: Mapping[str, str],
-        siblings: Mapping[str, Path],
-        on_line: Callable[[str], None],
-    ) -> None:
+    def __init__(self, workshop: Workshop, backend: str, terms: Terms) -> None:
         self._workshop = workshop
         self._backend = backend
-        self._variables = variables
-        self._siblings = siblings
-        self.on_line = on_line
+        self.terms = terms
         self.provided: list[tuple[str, ...]] = []
 
     def provide(self, requirements: Collection[str]) -> Environment:
         self.provided.append(tuple(sorted(requirements)))
-        return self._workshop.shared_environment(requirements, self._siblings)
+        return self._workshop.shared_environment(requirements, self.terms.siblings)
 
     def run(
         self, environment: Environment, argv: Sequence[str], *, cwd: Path | None, more: Mapping[str, str]
     ) -> process.Completed:
         _, script, *arguments = argv  # the server runs in that interpreter
-        variables = {**self._variables, **more}
+        variables = {**self.terms.variables, **more}
         server = self._workshop.server(environment, script, self._backend, variables)
         if server is None:
-            return process.run(argv, cwd=cwd, env=variables, timeout=_HOOK_LIMIT, on_line=self.on_line)
-        return server.run([script, *arguments], cwd=cwd, env=variables, timeout=_HOOK_LIMIT, on_line=self.on_line)
+            return _freshly(argv, cwd, more, self.terms)
+        return server.run(
+            [script, *arguments], cwd=cwd, env=variables, timeout=_HOOK_LIMIT, on_line=self.terms.on_line
+        )
 
 
 class _OwnBench:
     """One new environment for the package; each hook in a new process."""
 
-    def __init__(
-        self,
-        workshop: Workshop,
-        variables: Mapping[str, str],
-        siblings: Mapping[str, Path],
-        on_line: Callable[[str], None],
-    ) -> None:
+    def __init__(self, workshop: Workshop, terms: Terms) -> None:
         self._workshop = workshop
-        self._variables = variables
-        self._siblings = siblings
         self._environment: Environment | None = None
         self._installed: set[str] = set()
-        self.on_line = on_line
+        self.terms = terms
         self.provided: list[tuple[str, ...]] = []
 
     def provide(self, requirements: Collection[str]) -> Environment:
         self.provided.append(tuple(sorted(requirements)))
         if self._environment is None:
             self._environment = self._workshop.own_environment()
-        missing = set(_with_siblings(sorted(requirements), self._siblings)) - self._installed
-        self._workshop.install(self._environment, sorted(missing), self.on_line)
+        missing = set(_with_siblings(sorted(requirements), self.terms.siblings)) - self._installed
+        self._workshop.install(self._environment, sorted(missing), self.terms.on_line)
         self._installed |= missing
         return self._environment
 
@@ -262,9 +260,13 @@ class _OwnBench:
         self, environment: Environment, argv: Sequence[str], *, cwd: Path | None, more: Mapping[str, str]
     ) -> process.Completed:
         del environment  # its interpreter is the first word
-        return process.run(
-            argv, cwd=cwd, env={**self._variables, **more}, timeout=_HOOK_LIMIT, on_line=self.on_line
-        )
+        return _freshly(argv, cwd, more, self.terms)
+
+
+def _freshly(argv: Sequence[str], cwd: Path | None, more: Mapping[str, str], terms: Terms) -> process.Completed:
+    """Run a hook in a new process."""
+    variables = {**terms.variables, **more}
+    return process.run(argv, cwd=cwd, env=variables, umask=terms.umask, timeout=_HOOK_LIMIT, on_line=terms.on_line)
 
 
 class _Once(Generic[K, V]):

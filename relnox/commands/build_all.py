@@ -8,6 +8,7 @@ dist/manifest.json and dist/BUILD_MANIFEST.txt, is written when all is built.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from relnox import core
@@ -15,15 +16,16 @@ from relnox.core.options import CommonOptions, option
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from relnox.commands.project import Project
-    from relnox.core.config import TestConfig
+    from relnox.core.config import TestConfig, WheelsConfig
     from relnox.core.events import Outcome
     from relnox.core.packages import Package
     from relnox.core.plan import Plan, Refusal, Table
     from relnox.core.steps import Build, RunTests, Step
+    from relnox.core.wheels import WheelJob
     from relnox.source.git import GitState
 
 __all__ = ["Options", "Snapshot", "conclude", "observe", "plan"]
@@ -44,12 +46,33 @@ class Options(CommonOptions):
         metavar="I/N",
         anywhere=False,
     )
+    matrix: str | None = option(
+        None,
+        "Write the jobs for platform wheels to a file, as JSON for CI; build nothing.",
+        metavar="FILE",
+        anywhere=False,
+    )
+    wheels: str | None = option(
+        None,
+        "Build the platform wheels of this job of the matrix, with cibuildwheel, from the sdist that is built.",
+        metavar="JOB",
+        anywhere=False,
+    )
     output: str = option("dist", "The folder for the archives.", metavar="DIR")
     from_tree: bool = option(
         False, "Build the files as they are, uncommitted ones included, to try them out.", anywhere=False
     )
     clean: bool = option(False, "Remove the archives of earlier builds from the output folder first.")
     test: bool = option(False, "Run the configured tests against each built wheel.")
+    python: tuple[str, ...] = option(
+        (),
+        "Build platform wheels for, and run the tests on, this Python, such as 3.12 (repeatable); the running one "
+        "if none.",
+        metavar="VERSION",
+    )
+    reproducible: bool = option(
+        False, "Build twice, under another path, umask, time zone and file times, and compare byte by byte."
+    )
     strict: bool = option(False, "Take warnings about the archives for errors.")
     continue_on_error: bool = option(False, "Build what does not need a package that failed.")
     isolation: Literal["fast", "strict"] = option(
@@ -76,6 +99,8 @@ class Snapshot(NamedTuple):
         epoch: When the present commit was made, seconds since 1970; None outside git.
         old: Files of earlier builds in the output folder.
         test: How the tests are run.
+        commands: The project's own commands that make a package's archives, by package.
+        wheels: Which packages have platform wheels, and for which platforms.
         warnings: What discovery passed over.
         untagged: Packages whose versions come from tags, and that have none here.
     """
@@ -89,6 +114,8 @@ class Snapshot(NamedTuple):
     epoch: int | None
     old: tuple[str, ...]
     test: TestConfig
+    commands: Mapping[str, tuple[str, ...]]
+    wheels: WheelsConfig
     warnings: tuple[str, ...]
     untagged: tuple[str, ...]
 
@@ -120,6 +147,8 @@ def observe(options: Options, project: Project) -> Snapshot:
         epoch=project.git.commit_time() if project.git is not None else None,
         old=tuple(sorted(path.name for path in folder.iterdir())) if folder.is_dir() else (),
         test=project.config.test,
+        commands=project.config.build_commands,
+        wheels=project.config.wheels,
         warnings=project.workspace.warnings,
         untagged=_untagged(packages, project),
     )
@@ -132,6 +161,10 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
             "--test is given, but no tests are configured",
             hint='add [tool.relnox.test] command = ["python", "-m", "pytest"] and requires = ["pytest"]',
         )
+    if options.matrix is not None:
+        return _matrix(snapshot, options.matrix)
+    if options.wheels is not None:
+        return _platform_wheels(snapshot, options.wheels, options)
     chosen = {package.name for package in snapshot.packages}
     steps: list[Step] = []
     old = tuple(name for name in snapshot.old if _is_ours(name))
@@ -142,10 +175,15 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     if snapshot.commit is not None:
         steps.append(core.steps.Export(commit=snapshot.commit))
     for package in snapshot.packages:
-        steps.append(_build(package, snapshot, options))
+        build = _build(package, snapshot, options)
+        steps.append(build)
+        if options.reproducible:
+            steps.append(core.steps.BuildAgain(build=build, needs=(build.key,)))
         if options.test:
             siblings = tuple(sorted(snapshot.needs[package.name] & chosen))
-            steps.append(_tests(package, siblings, snapshot.test, options))
+            steps += [
+                _tests(package, python, siblings, snapshot.test, options) for python in options.python or ("",)
+            ]
     steps.append(core.steps.CheckDistributions(output=options.output, strict=options.strict))
     order = tuple(
         (package.name, tuple(sorted(snapshot.needs[package.name] & chosen))) for package in snapshot.packages
@@ -193,14 +231,55 @@ def _build(package: Package, snapshot: Snapshot, options: Options) -> Build:
         isolation=options.isolation,
         inputs=snapshot.inputs.get(package.name) if options.cache and not before else None,
         keep_environments=options.cache,
+        pythons=options.python,
+        requires=core.requirements.distributed(package),
+        private=package.private or snapshot.commit is None,
+        command=snapshot.commands.get(package.name, ()),
         siblings=tuple(before),
         needs=(*(["export"] if snapshot.commit is not None else []), *(f"build {name}" for name in before)),
     )
 
 
-def _tests(package: Package, siblings: tuple[str, ...], test: TestConfig, options: Options) -> RunTests:
+def _jobs(snapshot: Snapshot) -> list[WheelJob]:
+    return [job for package in snapshot.packages for job in core.wheels.jobs(package, snapshot.wheels)]
+
+
+def _matrix(snapshot: Snapshot, file: str) -> Plan:
+    """The jobs that make platform wheels, for CI."""
+    text = json.dumps(core.wheels.github_matrix(_jobs(snapshot)), separators=(",", ":"))
+    return core.plan.Plan(task="build-all", steps=(core.steps.WriteMatrix(file=file, text=text),))
+
+
+def _platform_wheels(snapshot: Snapshot, name: str, options: Options) -> Plan:
+    """The wheels of one job, by cibuildwheel."""
+    jobs = {job.name: job for job in _jobs(snapshot)}
+    if name not in jobs:
+        raise Refused(
+            f"there is no job {name} in the matrix of platform wheels",
+            hint=f"the jobs are {', '.join(jobs)}" if jobs else "name packages in [tool.relnox.wheels] first",
+        )
+    job = jobs[name]
+    package = next(package for package in snapshot.packages if package.name == job.package)
+    build = _build(package, snapshot, options)
+    abi = snapshot.wheels.abi.get(package.name, "cpython")
+    wheels = core.steps.BuildWheels(job=job, abi=abi, build=core.records.replace(build, needs=()))
+    check = core.steps.CheckDistributions(output=options.output, strict=options.strict)
+    manifest = core.steps.WriteManifest(
+        output=options.output,
+        commit=snapshot.state.head if snapshot.state is not None else None,
+        dirty=False,
+        order=((package.name, ()),),
+        needs=(wheels.key, check.key),
+    )
+    return core.plan.Plan(task="build-all", steps=(wheels, check, manifest), notes=snapshot.warnings)
+
+
+def _tests(
+    package: Package, python: str, siblings: tuple[str, ...], test: TestConfig, options: Options
+) -> RunTests:
     return core.steps.RunTests(
         package=package.name,
+        python=python,
         folder=package.folder,
         output=options.output,
         command=test.command,

@@ -99,8 +99,9 @@ def _run(plan: Plan, project: Project, reporter: Reporter, pending: Any, *, nest
         reporter.tables(plan.tables)
         return Outcome(plan=plan, results=(), exit_code=ExitCode.DONE, seconds=0.0, tables=plan.tables)
     steps = core.steps
-    local = steps.EditFiles | steps.CreateTags | steps.TakeBack | steps.CleanFolder | steps.Build | steps.Collect
-    changes = any(isinstance(step, local) for step in plan.steps)
+    in_git = steps.EditFiles | steps.CreateTags | steps.TakeBack | steps.Export
+    in_output = steps.CleanFolder | steps.Build | steps.BuildWheels | steps.Collect
+    changes = any(isinstance(step, in_git | in_output) for step in plan.steps)
     with ScratchFolder() as scratch, ExitStack() as stack:
         if changes:
             stack.enter_context(alone(project.private))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from relnox.core.wheels import Abi
 
 __all__ = [
+    "BUILD_KEYS",
     "OPTION_TABLES",
     "VERIFY_KEYS",
     "CommitsConfig",
@@ -123,6 +124,7 @@ class Config(Record, kw_only=True):
     test: TestConfig = TestConfig()
     verify: VerifyConfig = VerifyConfig()
     wheels: WheelsConfig = WheelsConfig()
+    build_commands: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     options: Mapping[str, Mapping[str, Value]] = MappingProxyType({})
 
     @classmethod
@@ -139,6 +141,7 @@ class Config(Record, kw_only=True):
         checked = table.check(data, "tool.relnox")
         options = {name: checked.pop(name) for name in list(checked) if name in OPTION_TABLES}
         verify = options.get("verify", {})
+        build_commands = _by_package(options.get("build", {}).pop("commands", {}))
         smoke, modules = (_by_package(verify.pop(name, {})) for name in ("smoke", "modules"))
         nested: dict[str, Any] = {
             "indexes": {name: IndexConfig(**each) for name, each in checked.pop("indexes", {}).items()},
@@ -149,6 +152,7 @@ class Config(Record, kw_only=True):
             "groups": {name: GroupConfig(**each) for name, each in checked.pop("groups", {}).items()},
             "places": tuple(PlaceConfig(**each) for each in checked.pop("places", ())),
             "commits": CommitsConfig(**checked.pop("commits", {})),
+            "build_commands": build_commands,
             "wheels": _wheels(checked.pop("wheels", {})),
             "options": options,
         }
@@ -270,6 +274,14 @@ def config_table(option_tables: Mapping[str, Table]) -> Table:
     }
     return Table("How this project is released (relnox)", keys | dict(option_tables))
 
+
+BUILD_KEYS: Mapping[str, Kind] = {
+    "commands": Each(
+        "The project's own command that makes a package's archives, by package; {output} is the folder for them",
+        Texts("The command, word by word"),
+    ),
+}
+"""Keys of `[tool.relnox.build]` that are no options of `build-all`."""
 
 VERIFY_KEYS: Mapping[str, Kind] = {
     "smoke": Each("Expressions that must run in the installed environment, by package", Texts("Expressions")),

@@ -100,6 +100,7 @@ class Package(Record, kw_only=True):
         private: Whether a `Private ::` classifier keeps it off every index.
         python: The Pythons it runs on, as written: `requires-python`, or Poetry's constraint; empty for any.
         classifiers: Its trove classifiers, as written.
+        dynamic: Fields of its metadata that the backend works out (PEP 621); None for all of them.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Package(Record, kw_only=True):
     private: bool = False
     python: str = ""
     classifiers: tuple[str, ...] = ()
+    dynamic: tuple[str, ...] | None = ()
 
     @property
     def pyproject(self) -> str:

@@ -24,7 +24,9 @@ from relnox.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Policy", "poetry_admits", "rewrite", "rewrite_poetry"]
+    from relnox.core.packages import Package
+
+__all__ = ["Policy", "distributed", "poetry_admits", "rewrite", "rewrite_poetry"]
 
 Policy: TypeAlias = Literal["out-of-range", "always", "exact", "never"]
 """When a requirement follows, and how.
@@ -36,6 +38,20 @@ Policy: TypeAlias = Literal["out-of-range", "always", "exact", "never"]
 
 A requirement without any version stays without one under each of them.
 """
+
+
+def distributed(package: Package) -> tuple[str, ...] | None:
+    """What a package's `Requires-Dist` will be, extras with their markers; None where its backend decides."""
+    if package.dynamic is None or {"dependencies", "optional-dependencies"}.intersection(package.dynamic):
+        return None
+    found = []
+    for need in package.dependencies:
+        if need.table in ("runtime", "extra") and not need.poetry:
+            stated, separator, marker = need.text.partition(";")
+            conditions = [f"({marker.strip()})"] if separator else []
+            conditions += [f"extra == '{need.extra}'"] if need.table == "extra" else []
+            found.append(f"{stated.strip()} ; {' and '.join(conditions)}" if conditions else stated.strip())
+    return tuple(found)
 
 
 def rewrite(

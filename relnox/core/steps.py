@@ -12,6 +12,7 @@ from packaging.version import Version  # noqa: TC002 - an interrupted plan is re
 
 from relnox.core.manifest import Distribution, Manifest  # noqa: TC001 - likewise
 from relnox.core.records import Record
+from relnox.core.wheels import Abi, WheelJob  # noqa: TC001 - likewise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AwaitIndex",
     "Build",
+    "BuildAgain",
+    "BuildWheels",
     "CheckDistributions",
     "CheckInstalled",
     "CleanFolder",
@@ -44,6 +47,7 @@ __all__ = [
     "Upload",
     "WriteCollection",
     "WriteManifest",
+    "WriteMatrix",
 ]
 
 
@@ -247,6 +251,10 @@ class Build(_Step, kw_only=True):
         isolation: Whether environments and processes are shared where that changes no byte.
         inputs: A digest of what it is built from; None where it is built whatever was built before.
         keep_environments: Whether environments of earlier runs serve, and those of this one stay.
+        pythons: The Pythons that platform wheels are built for, such as `3.12`; none for the running one.
+        requires: What the archives' metadata has to require; None where the backend decides.
+        private: Whether the public index never sees it, and what that one refuses does not matter.
+        command: The project's own command that makes the archives; none for the build backend.
     """
 
     concurrent: ClassVar[bool] = True
@@ -261,6 +269,10 @@ class Build(_Step, kw_only=True):
     isolation: Literal["fast", "strict"]
     inputs: str | None
     keep_environments: bool
+    pythons: tuple[str, ...] = ()
+    requires: tuple[str, ...] | None
+    private: bool
+    command: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -271,11 +283,72 @@ class Build(_Step, kw_only=True):
         return f"build {self.package} {self.version or '(version from its backend)'}: sdist, then wheel from it"
 
 
+class BuildAgain(_Step, kw_only=True):
+    """Build a package again under another path, umask, time zone, locale and file times, and compare byte by byte.
+
+    Attributes:
+        build: How it was built before.
+    """
+
+    concurrent: ClassVar[bool] = True
+    build: Build
+
+    @property
+    def key(self) -> str:
+        return f"compare {self.build.package}"
+
+    @property
+    def title(self) -> str:
+        return f"build {self.build.package} again, elsewhere, and compare"
+
+
+class BuildWheels(_Step, kw_only=True):
+    """Build the platform wheels of one job of the matrix from the sdist that is in the output folder.
+
+    Attributes:
+        job: The wheels, and what they are built on.
+        abi: What they are bound to.
+        build: What is planned of the package.
+    """
+
+    job: WheelJob
+    abi: Abi
+    build: Build
+
+    @property
+    def key(self) -> str:
+        return f"wheels {self.job.name}"
+
+    @property
+    def title(self) -> str:
+        return f"build {len(self.job.identifiers)} wheels of {self.job.name} with cibuildwheel"
+
+
+class WriteMatrix(_Step, kw_only=True):
+    """Write the jobs that make platform wheels, as CI reads them."""
+
+    file: str
+    text: str
+
+    @property
+    def key(self) -> str:
+        return "matrix"
+
+    @property
+    def title(self) -> str:
+        return f"write the jobs for platform wheels to {self.file}"
+
+
 class RunTests(_Step, kw_only=True):
-    """Run the configured tests against the built wheel in a fresh environment."""
+    """Run the configured tests against the built wheel in a fresh environment.
+
+    Attributes:
+        python: The Python to run them on, such as `3.12`; empty for the running one.
+    """
 
     concurrent: ClassVar[bool] = True
     package: str
+    python: str
     folder: str
     output: str
     command: tuple[str, ...]
@@ -286,11 +359,11 @@ class RunTests(_Step, kw_only=True):
 
     @property
     def key(self) -> str:
-        return f"test {self.package}"
+        return " ".join(["test", self.package, *filter(None, [self.python])])
 
     @property
     def title(self) -> str:
-        return f"test {self.package}: {' '.join(self.command)}"
+        return f"{self.key}: {' '.join(self.command)}"
 
 
 class CheckDistributions(_Step, kw_only=True):
@@ -543,6 +616,9 @@ Step = (
     | ClearCache
     | Export
     | Build
+    | BuildAgain
+    | BuildWheels
+    | WriteMatrix
     | RunTests
     | CheckDistributions
     | WriteManifest

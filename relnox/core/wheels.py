@@ -10,8 +10,6 @@ import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
 from relnox.core.names import normalised
@@ -306,6 +304,8 @@ def _pythons(package: Package) -> tuple[str, ...]:
 
 def _admits(package: Package, python: str) -> bool:
     """Whether a package runs on the last release of a series, as cibuildwheel asks: `<=3.12` means no 3.12.1."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
     last = Version(f"{python}.99")
     try:
         return SpecifierSet(package.python).contains(last)
@@ -344,6 +344,8 @@ def _is_free_threaded(identifier: str) -> bool:
 
 
 def _tags(file: str) -> Collection[Tag]:
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
     try:
         return parse_wheel_filename(file)[3]
     except InvalidWheelFilename:

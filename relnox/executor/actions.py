@@ -18,7 +18,9 @@ def action_for(step: steps.Step, run: Run) -> Action:
     match step:
         case steps.EditFiles() | steps.Commit() | steps.CreateTags() | steps.TakeBack() | steps.Push():
             return _editing(step, run)
-        case steps.ClearCache() | steps.Export() | steps.Build():
+        case steps.ClearCache() | steps.Export() | steps.Build() | steps.BuildAgain():
+            return _building(step, run)
+        case steps.BuildWheels() | steps.WriteMatrix():
             return _building(step, run)
         case steps.CleanFolder() | steps.RunTests() | steps.CheckDistributions() | steps.WriteManifest():
             return _artefacts(step, run)
@@ -52,8 +54,11 @@ def _editing(
             assert_never(step)
 
 
-def _building(step: steps.ClearCache | steps.Export | steps.Build, run: Run) -> Action:
-    from relnox.executor import building
+def _building(
+    step: steps.ClearCache | steps.Export | steps.Build | steps.BuildAgain | steps.BuildWheels | steps.WriteMatrix,
+    run: Run,
+) -> Action:
+    from relnox.executor import building, comparing, platform_wheels
 
     match step:
         case steps.ClearCache():
@@ -62,6 +67,12 @@ def _building(step: steps.ClearCache | steps.Export | steps.Build, run: Run) -> 
             return building.Exporting(step, run)
         case steps.Build():
             return building.Building(step, run)
+        case steps.BuildAgain():
+            return comparing.BuildingAgain(step, run)
+        case steps.BuildWheels():
+            return platform_wheels.BuildingWheels(step, run)
+        case steps.WriteMatrix():
+            return platform_wheels.WritingMatrix(step, run)
         case _:
             assert_never(step)
 

@@ -76,7 +76,7 @@ class Testing:
         installer = self.run.installer(self.step.installer)
         folder = self.run.folder(self.step.key)
         variables = self.run.variables(own_indexes=True)
-        environment = installer.create(folder / "env", find_python(""), env=variables)
+        environment = installer.create(folder / "env", find_python(self.step.python), env=variables)
         wheels = [
             str(self.run.root / self.step.output / built.filename)
             for package in (self.step.package, *self.step.siblings)

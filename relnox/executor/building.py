@@ -5,25 +5,38 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from relnox.building import archives, checks
-from relnox.building.backend import build_package
-from relnox.core.manifest import BuildInputs, Distribution
+from packaging.version import Version
+
+from relnox import process
+from relnox.building import archives
+from relnox.building.backend import build_sdist, build_wheel
+from relnox.building.conditions import USUAL
+from relnox.building.wheels import repaired, serves
+from relnox.building.workshop import Terms
+from relnox.core.manifest import BuildInputs
 from relnox.errors import Failed
+from relnox.executor.inspecting import inspected
 from relnox.source import exports
+from relnox.source.git import Git
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from relnox.building.workshop import Workshop
+    from relnox.building.conditions import Conditions
+    from relnox.building.workshop import Bench
+    from relnox.core.manifest import Distribution
     from relnox.core.steps import Build, ClearCache, Export
     from relnox.executor.run import Run
 
-__all__ = ["Building", "ClearingCache", "Exporting"]
+__all__ = ["Building", "ClearingCache", "Exporting", "build", "move_to", "same_bytes"]
+
+_COMMAND_LIMIT = 4 * 3600.0
 
 
 @dataclass
@@ -64,8 +77,10 @@ class Exporting:
         if self.run.git is None:
             raise Failed("this is no git checkout", hint="git init")
         exports.remove_left_behind(self.run.git)
+        self.run.commit = self.step.commit
         self.run.export = self.run.scratch / "source"
         self.run.source = exports.export(self.run.git, self.step.commit, self.run.export)
+        self.run.tracked = Git(self.run.source).tracked()
 
     def prove(self) -> str:
         """It is there."""
@@ -90,15 +105,11 @@ class Building:
             return None
         if inputs.digest != self._digest(inputs.requires):
             return None
-        output = self.run.root / self.step.output
-        found = [
-            self._inspected(path)
-            for built in before.of(self.step.package)
-            if (path := output / built.filename).is_file()
-        ]
-        if found != list(before.of(self.step.package)):
+        wanted = list(before.of(self.step.package))
+        paths = [self.run.root / self.step.output / built.filename for built in wanted]
+        if not all(path.is_file() for path in paths) or inspected(paths, self.step, self.run) != wanted:
             return None
-        self.run.built[self.step.package] = found
+        self.run.built[self.step.package] = wanted
         self.run.inputs[self.step.package] = inputs
         return f"unchanged: its archives of commit {(inputs.commit or '')[:10]} are still right"
 
@@ -110,95 +121,120 @@ class Building:
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir()
         try:
+            provided: set[tuple[str, ...]] = set()
             source = self.run.source / self.step.folder
-            bench = self._workshop.bench(
-                source,
-                isolation=self.step.isolation,
-                variables=self.run.variables(more=_reproducible(self.step.epoch)),
-                siblings={
-                    name: output / built.filename
-                    for name in self.step.siblings
-                    for built in self.run.built.get(name, ())
-                    if built.kind == "wheel"
-                },
-                on_line=self.run.tell(self.step),
-            )
-            made = build_package(self.step.package, source, staging, self._workshop.folder("build"), bench)
-            distributions = [self._inspected(path) for path in made]
-            _move(made, output)
+            made = build(self.step, source, staging, self.run, provided)
+            distributions = inspected(made, self.step, self.run)
+            move_to(output, made)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
         self.run.built[self.step.package] = distributions
         if self.step.inputs is not None:
-            self.run.inputs[self.step.package] = self._inputs(bench.provided)
+            requires = tuple(sorted(provided))
+            self.run.inputs[self.step.package] = BuildInputs(
+                package=self.step.package,
+                digest=self._digest(requires),
+                requires=requires,
+                commit=self.run.commit,
+            )
 
     def prove(self) -> str:
         """The archives are in their place, with the bytes that were looked into."""
         for built in self.run.built[self.step.package]:
-            _same_bytes(self.run.root / self.step.output / built.filename, built)
+            same_bytes(self.run.root / self.step.output / built.filename, built)
         return ", ".join(built.filename for built in self.run.built[self.step.package])
-
-    @property
-    def _workshop(self) -> Workshop:
-        return self.run.workshop(self.step.installer, keep_environments=self.step.keep_environments)
-
-    def _inputs(self, provided: Iterable[tuple[str, ...]]) -> BuildInputs:
-        requires = tuple(sorted(set(provided)))
-        commit = self.run.git.head() if self.run.git is not None else None
-        return BuildInputs(
-            package=self.step.package, digest=self._digest(requires), requires=requires, commit=commit
-        )
 
     def _digest(self, requires: Iterable[tuple[str, ...]]) -> str:
         """Of all that the archives come from: the source, and the releases that build requirements stand for."""
-        pins = [[*each, *self._workshop.pins(each)] for each in requires]
-        return hashlib.sha256(json.dumps([self.step.inputs, pins]).encode()).hexdigest()
+        step = self.step
+        workshop = self.run.workshop(step.installer, "", keep_environments=step.keep_environments)
+        pins = [[*each, *workshop.pins(each)] for each in requires]
+        told = json.dumps([step.inputs, pins, step.pythons, step.command])
+        return hashlib.sha256(told.encode()).hexdigest()
 
-    def _inspected(self, path: Path) -> Distribution:
-        """The archive as the manifest will tell it, if it is what was planned."""
-        archive = archives.read(path)
-        findings = checks.verify(archive, checks.Expected(name=self.step.package, version=self.step.version))
-        for finding in findings:
-            self.run.tell(self.step)(f"{finding.level}: {finding.file}: {finding.message}")
-        bad = [finding for finding in findings if finding.level == "error" or self.step.strict]
-        if bad:
-            listed = "\n".join(f"  {finding.file}: {finding.message}" for finding in bad)
-            raise Failed(f"{self.step.package}: the built archive is not right:\n{listed}", hint=bad[0].hint)
-        digests = archives.digests(path)
-        return Distribution(
-            package=archive.name,
-            version=archive.version,
-            filename=path.name,
-            kind=archive.kind,
-            size=digests.size,
-            sha256=digests.sha256,
-            blake2b_256=digests.blake2b_256,
+
+def build(  # noqa: PLR0913, PLR0917 - what a build is given
+    step: Build,
+    source: Path,
+    into: Path,
+    run: Run,
+    provided: set[tuple[str, ...]],
+    conditions: Conditions = USUAL,
+) -> list[Path]:
+    """Build a package's sdist, and from it a wheel, or one for each Python that the others do not serve.
+
+    Args:
+        step: What to build.
+        source: The package's folder.
+        into: An empty folder for the archives.
+        run: Where and with what.
+        provided: The sets of build requirements are added to it.
+        conditions: What the build finds around it.
+    """
+    variables = run.variables(more=conditions.variables(step.epoch))
+    if step.command:
+        return _by_command(step, source, into, run, variables, conditions)
+    siblings = {
+        name: run.root / step.output / built.filename
+        for name in step.siblings
+        for built in run.built.get(name, ())
+        if built.kind == "wheel"
+    }
+    terms = Terms(variables=variables, umask=conditions.umask, siblings=siblings, on_line=run.tell(step))
+
+    def bench(source: Path, python: str) -> Bench:
+        workshop = run.workshop(step.installer, python, keep_environments=step.keep_environments)
+        return workshop.bench(source, step.isolation if conditions is USUAL else "strict", terms)
+
+    first = bench(source, "")
+    sdist = build_sdist(step.package, source, into, first)
+    provided.update(first.provided)
+    made = [sdist]
+    for python in sorted(step.pythons, key=Version) or ("",):
+        if python and any(serves(wheel.name, python) for wheel in made[1:]):
+            continue
+        scratch = run.new_folder("build")
+        at_work = bench(source, python)
+        wheel = build_wheel(step.package, sdist, into, scratch, at_work)
+        provided.update(at_work.provided)
+        made.append(repaired(wheel, into, variables, run.tell(step)))
+    return made
+
+
+def _by_command(  # noqa: PLR0913, PLR0917 - as above
+    step: Build, source: Path, into: Path, run: Run, variables: Mapping[str, str], conditions: Conditions
+) -> list[Path]:
+    """Let the project's own command make the archives."""
+    words = [word.replace("{output}", str(into)) for word in step.command]
+    process.run(
+        words, cwd=source, env=variables, umask=conditions.umask, timeout=_COMMAND_LIMIT, on_line=run.tell(step)
+    ).check(f"{step.package}: its own build command", hint=f"try it in {step.folder}: {shlex.join(step.command)}")
+    made = sorted(path for path in into.iterdir() if path.name.endswith((".tar.gz", ".whl")))
+    if not made:
+        raise Failed(
+            f"{step.package}: its own build command left no archive",
+            hint="let it write the sdist and the wheels into the folder that {output} stands for",
         )
+    return made
 
 
-def _move(files: Iterable[Path], folder: Path) -> None:
-    """Give files their final names, whole and durably: a name that is there belongs to a whole file."""
+def move_to(folder: Path, files: Iterable[Path]) -> None:
+    """Give files their final names, whole: a name that is there belongs to a file whose bytes are on the disk."""
     for path in files:
         with path.open("rb") as content:
             os.fsync(content.fileno())
         path.replace(folder / path.name)
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
-def _same_bytes(path: Path, built: Distribution) -> None:
+def same_bytes(path: Path, built: Distribution) -> None:
+    """See that a file is the one that was looked into.
+
+    Raises:
+        Failed: It is not.
+    """
     digests = archives.digests(path)
     if digests.sha256 != built.sha256:
         raise Failed(
             f"{path.name} changed after it was built: {digests.sha256} instead of {built.sha256}",
             hint="who else writes into that folder? build again",
         )
-
-
-def _reproducible(epoch: int | None) -> dict[str, str]:
-    """Variables that keep the clock, the place and the language out of the archives."""
-    return {"TZ": "UTC", "LC_ALL": "C.UTF-8"} | ({} if epoch is None else {"SOURCE_DATE_EPOCH": str(epoch)})

@@ -66,7 +66,9 @@ class Run:
         environments: What this run created, by the step's name for it.
         fetched: What this run downloaded or may take from disk, by package: archives proven by hash.
         inputs: What packages were built from, by package.
+        tracked: The files of the commit that is built, relative to the project's folder, sorted; None for a tree.
         source: What is built: the project's folder, or that folder in the commit that was exported.
+        commit: The commit that is built; None for a tree.
         export: Where a commit was exported to, if one was.
         clone: The throw-away checkout that stages run in, where there is one.
         stages: How the stages of a chain went.
@@ -97,14 +99,16 @@ class Run:
         self.environments: dict[str, Environment] = {}
         self.fetched: dict[str, list[Archive]] = {}
         self.inputs: dict[str, BuildInputs] = {}
+        self.tracked: tuple[str, ...] | None = None
         self.source = root
         self.export: Path | None = None
+        self.commit: str | None = None
         self._previous: dict[str, Manifest | None] = {}
         self.clone: Path | None = None
         self.stages: list[Outcome] = []
         self.undo = ExitStack()
         self._scratch = scratch
-        self._workshops: dict[str, Workshop] = {}
+        self._workshops: dict[tuple[str, str], Workshop] = {}
         self._opening = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -164,19 +168,21 @@ class Run:
                     self._previous[output] = None
             return self._previous[output]
 
-    def workshop(self, installer: str, *, keep_environments: bool) -> Workshop:
-        """Where packages are built; all builds of a run share it."""
+    def workshop(self, installer: str, python: str, *, keep_environments: bool) -> Workshop:
+        """Where packages are built with a Python; all builds of a run share it."""
         with self._opening:
-            if installer not in self._workshops:
+            if (installer, python) not in self._workshops:
+                from relnox.building.environments import find_python
                 from relnox.building.workshop import Workshop
 
-                self._workshops[installer] = Workshop(
+                self._workshops[installer, python] = Workshop(
                     installer=self.installer(installer),
+                    python=find_python(python),
                     scratch=self.scratch,
                     installing=self.variables(own_indexes=True),
                     cache=self.environment_cache if keep_environments else None,
                 )
-            return self._workshops[installer]
+            return self._workshops[installer, python]
 
     @property
     def environment_cache(self) -> EnvironmentCache:
@@ -187,8 +193,14 @@ class Run:
 
         return EnvironmentCache(platformdirs.user_cache_path("relnox") / "environments")
 
+    def new_folder(self, name: str) -> Path:
+        """A new folder under `scratch`, with a name of its own."""
+        import tempfile
+
+        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.scratch))
+
     def folder(self, name: str) -> Path:
-        """A new folder under `scratch`."""
+        """A new folder of this name under `scratch`."""
         folder = self.scratch / name.replace("/", "_").replace(" ", "-")
         folder.mkdir(parents=True)
         return folder

@@ -194,6 +194,10 @@ class Git:
         asked = self._run("grep", "--files-with-matches", "-z", "-F", "-w", *patterns, "--", *specs, stderr=False)
         return tuple(name for name in asked.output.split("\0") if name)
 
+    def tracked(self) -> tuple[str, ...]:
+        """The files of the index, relative to the root, sorted."""
+        return tuple(sorted(filter(None, self._listed("ls-files"))))
+
     def ignored(self, files: Iterable[str]) -> set[str]:
         """Those of the files that git ignores."""
         asked = self._run("check-ignore", "-z", "--stdin", stdin="\0".join(files), stderr=False)

@@ -83,6 +83,7 @@ def package_of(document: Mapping[str, Any], folder: str) -> Package:
         private=any(each.startswith("Private ::") for each in classifiers),
         python=_python(document),
         classifiers=tuple(classifiers),
+        dynamic=tuple(strings(project.get("dynamic"))) if project else None,
     )
 
 

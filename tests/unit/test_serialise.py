@@ -13,6 +13,7 @@ from relnox.core import steps
 from relnox.core.manifest import BuildInputs, Distribution, Manifest
 from relnox.core.records import Record, names_of
 from relnox.core.serialise import decode, encode
+from relnox.core.wheels import Target, WheelJob
 from relnox.errors import ExitCode
 from relnox.source.edits import LocalStep, Pending
 
@@ -44,7 +45,7 @@ def records(kind: type[Any]) -> st.SearchStrategy[Any]:
     return st.builds(kind, **{name: st.from_type(hints[name]) for name in names_of(kind)})
 
 
-for each in (BuildInputs, Distribution, Manifest, steps.Tag, *KINDS):
+for each in (BuildInputs, Distribution, Manifest, Target, WheelJob, steps.Tag, *KINDS):
     if each is not steps.Stage:
         st.register_type_strategy(each, records(each))
 

@@ -1,0 +1,73 @@
+"""Built archives against the plan: all that is not right about them is told before they get their final names."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING
+
+from relnox.building import archives, checks
+from relnox.core.manifest import Distribution
+from relnox.errors import Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from relnox.building.archives import Archive
+    from relnox.core.steps import Build
+    from relnox.executor.run import Run
+
+__all__ = ["inspected"]
+
+
+def inspected(paths: Sequence[Path], step: Build, run: Run) -> list[Distribution]:
+    """The archives of a package as the manifest will tell them, the sdist first.
+
+    Raises:
+        Failed: One is not as planned, would be refused by the index, or gives a secret away; all of it is told.
+    """
+    found = [archives.read(path) for path in paths]
+    expected = checks.Expected(
+        name=step.package,
+        version=step.version,
+        requires=step.requires,
+        tracked=_tracked(step.folder, run),
+        private=step.private,
+    )
+    findings = [finding for archive in found for finding in checks.verify(archive, expected)]
+    sdist = next((archive for archive in found if archive.kind == "sdist"), None)
+    for archive in found:
+        if sdist is not None and archive.kind == "wheel":
+            findings += checks.verify_pair(sdist, archive)
+    for finding in findings:
+        run.tell(step)(f"{finding.level}: {finding.file}: {finding.message}")
+    bad = [finding for finding in findings if finding.level == "error" or step.strict]
+    if bad:
+        listed = "\n".join(f"  {finding.file}: {finding.message}" for finding in bad)
+        hints = "; ".join(dict.fromkeys(finding.hint for finding in bad))
+        raise Failed(f"{step.package}: what was built is not right:\n{listed}", hint=hints)
+    return [_distribution(archive) for archive in found]
+
+
+def _distribution(archive: Archive) -> Distribution:
+    digests = archives.digests(archive.path)
+    return Distribution(
+        package=archive.name,
+        version=archive.version,
+        filename=archive.path.name,
+        kind=archive.kind,
+        size=digests.size,
+        sha256=digests.sha256,
+        blake2b_256=digests.blake2b_256,
+    )
+
+
+def _tracked(folder: str, run: Run) -> frozenset[str] | None:
+    """The files below a folder that git tracks, relative to it; None where there is no commit that is built."""
+    if run.tracked is None:
+        return None
+    if folder == ".":
+        return frozenset(run.tracked)
+    prefix = f"{folder}/"
+    first, last = bisect_left(run.tracked, prefix), bisect_left(run.tracked, f"{folder}0")  # 0 comes after /
+    return frozenset(name.removeprefix(prefix) for name in run.tracked[first:last])

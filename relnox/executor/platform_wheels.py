@@ -1,0 +1,132 @@
+"""Platform wheels by cibuildwheel: the jobs for CI, and what one of them does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relnox import process
+from relnox.core import wheels
+from relnox.errors import Failed, Refused
+from relnox.executor.building import move_to, same_bytes
+from relnox.executor.inspecting import inspected
+from relnox.source.edits import replace_file
+
+if TYPE_CHECKING:
+    from relnox.core.manifest import Distribution
+    from relnox.core.steps import BuildWheels, WriteMatrix
+    from relnox.executor.run import Run
+
+__all__ = ["BuildingWheels", "WritingMatrix"]
+
+_LIMIT = 6 * 3600.0
+
+
+@dataclass
+class WritingMatrix:
+    """Writes the jobs down."""
+
+    step: WriteMatrix
+    run: Run
+
+    def check(self) -> str | None:
+        """It is always written."""
+        return None
+
+    def do(self) -> None:
+        """Write."""
+        replace_file(self.run.root / self.step.file, self.step.text.encode())
+
+    def prove(self) -> str:
+        """It reads as written."""
+        if (self.run.root / self.step.file).read_bytes() != self.step.text.encode():
+            raise Failed(f"{self.step.file} does not read as it was written", hint="does something else write it?")
+        return self.step.file
+
+
+@dataclass
+class BuildingWheels:
+    """Builds the wheels of a job from the sdist that is released as well; all of them, or none is kept."""
+
+    step: BuildWheels
+    run: Run
+
+    def check(self) -> str | None:
+        """Done when the manifest of the output folder tells of all of them, and they are still right."""
+        found = self.run.previous(self.step.build.output)
+        wanted = list(found.of(self.step.build.package)) if found is not None else []
+        output = self.run.root / self.step.build.output
+        comparison = self._compared([file.filename for file in wanted])
+        paths = [output / file.filename for file in wanted]
+        if comparison.missing or not all(path.is_file() for path in paths):
+            return None
+        if inspected(paths, self.step.build, self.run) != wanted:
+            return None
+        self.run.built[self.step.build.package] = wanted
+        return f"{len(wanted) - 1} wheels are there, and are still right"
+
+    def do(self) -> None:
+        """Build, look into the wheels, move them to their place."""
+        build = self.step.build
+        sdist = self._sdist()
+        output = self.run.root / build.output
+        staging = output / f".relnox-{build.package}"
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir()
+        try:
+            call = wheels.call(self.step.job, sdist=str(output / sdist.filename), output=str(staging))
+            places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+            program = shutil.which(call.words[0], path=places)
+            if program is None:
+                raise Refused("cibuildwheel is not installed", hint="pip install cibuildwheel")
+            process.run(
+                [program, *call.words[1:]],
+                cwd=self.run.root,
+                env=self.run.variables(own_indexes=True, more=dict(call.environment)),
+                timeout=_LIMIT,
+                on_line=self.run.tell(self.step),
+            ).check(
+                f"cibuildwheel for {self.step.job.name}", hint="nox -s build-all -- --verbose shows all it prints"
+            )
+            made = sorted(staging.glob("*.whl"))
+            comparison = self._compared([sdist.filename, *(path.name for path in made)])
+            if comparison.missing or comparison.extra:
+                told = [f"{each} is missing" for each in comparison.missing]
+                told += [f"{each} was not asked for" for each in comparison.extra]
+                raise Failed(
+                    f"cibuildwheel made something else than {self.step.job.name}: {'; '.join(told)}",
+                    hint="does [tool.cibuildwheel] select wheels? here [tool.relnox.wheels] does",
+                )
+            paths = [output / sdist.filename, *made]
+            distributions = inspected(paths, build, self.run)
+            move_to(output, made)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        self.run.built[build.package] = distributions
+
+    def prove(self) -> str:
+        """The wheels are in their place, with the bytes that were looked into."""
+        built = self.run.built[self.step.build.package]
+        for each in built:
+            same_bytes(self.run.root / self.step.build.output / each.filename, each)
+        return ", ".join(each.filename for each in built if each.kind == "wheel")
+
+    def _sdist(self) -> Distribution:
+        """The sdist that the manifest of the output folder tells of."""
+        found = self.run.previous(self.step.build.output)
+        package = self.step.build.package
+        sdist = next((file for file in found.of(package) if file.kind == "sdist"), None) if found else None
+        if sdist is None:
+            raise Failed(
+                f"there is no sdist of {package} in {self.step.build.output} that a manifest tells of",
+                hint="build it, or fetch it from the job that did: nox -s build-all -- --package " + package,
+            )
+        same_bytes(self.run.root / self.step.build.output / sdist.filename, sdist)
+        return sdist
+
+    def _compared(self, files: list[str]) -> wheels.Comparison:
+        return wheels.Expected(wheels=self.step.job.identifiers, abi=self.step.abi).compare(files)
