@@ -233,7 +233,7 @@ def _build(package: Package, snapshot: Snapshot, options: Options) -> Build:
         keep_environments=options.cache,
         pythons=options.python,
         requires=core.requirements.distributed(package),
-        private=package.private or snapshot.commit is None,
+        private=package.private or snapshot.commit is None or package.name in snapshot.untagged,
         command=snapshot.commands.get(package.name, ()),
         siblings=tuple(before),
         needs=(*(["export"] if snapshot.commit is not None else []), *(f"build {name}" for name in before)),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from relnox.building.checks import Finding
     from relnox.commands.project import Project
     from relnox.core.events import Outcome
     from relnox.core.manifest import Distribution, Manifest
@@ -51,6 +52,7 @@ class Snapshot(NamedTuple):
         host: Where files are sent.
         production: Whether that is for good.
         credentials: Where the credentials were found, or the refusal that there are none.
+        unfit: What the public index would refuse of the files, where that is where they go.
     """
 
     manifest: Manifest
@@ -60,7 +62,7 @@ class Snapshot(NamedTuple):
     host: str
     production: bool
     credentials: str | Refusal
-    direct: tuple[tuple[str, str], ...] = ()
+    unfit: tuple[Finding, ...] = ()
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -106,7 +108,7 @@ def look(index: str, dist: str, names: tuple[str, ...], project: Project) -> Sna
         private=private,
         listed=listed,
         present=_present(project.root / dist, manifest),
-        direct=tuple(_direct(project.root / dist, manifest)) if target.production else (),
+        unfit=tuple(_unfit(project.root / dist, manifest)) if target.production else (),
         host="" if index == "embedded" else target.host,
         production=target.production,
         credentials="",
@@ -156,17 +158,15 @@ def _present(folder: Path, manifest: Manifest) -> dict[str, str]:
     return {path.name: digests(path).sha256 for path in paths if path.is_file()}
 
 
-def _direct(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """Requirements on an address instead of a version (PEP 508 URLs) in the wheels that are there."""
-    from packaging.requirements import Requirement
-
-    from relnox.building import archives
+def _unfit(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+    """What the public index would refuse of the archives that are there."""
+    from relnox.building import archives, checks
 
     for file in manifest.distributions:
-        if file.kind == "wheel" and (folder / file.filename).is_file():
-            for requirement in archives.read(folder / file.filename).requires:
-                if Requirement(requirement).url is not None:
-                    yield file.filename, requirement
+        if (path := folder / file.filename).is_file():
+            expected = checks.Expected(name=file.package, version=file.version)
+            found = checks.verify(archives.read(path), expected)
+            yield from (finding for finding in found if finding.level == "error")
 
 
 def _missing(snapshot: Snapshot) -> list[Distribution]:
@@ -219,22 +219,13 @@ def _other_on_index(file: Distribution, snapshot: Snapshot, index: str) -> Refus
 
 def _not_for_the_public(snapshot: Snapshot) -> Iterator[Refusal]:
     manifest = snapshot.manifest
-    for filename, requirement in snapshot.direct:
-        yield core.plan.Refusal(
-            message=f"{filename} requires {requirement}, an address, which no public index takes",
-            hint="require a version: in-tree packages by a uv source or a development group, not by a path",
-        )
+    for finding in snapshot.unfit:
+        yield core.plan.Refusal(message=f"{finding.file}: {finding.message}", hint=finding.hint)
     if manifest.dirty:
         yield core.plan.Refusal(
             message="the manifest is of a tree with uncommitted changes",
             hint="commit them, then build again: nox -s build-all -- --clean",
         )
-    for package in manifest.packages:
-        if manifest.version(package).local is not None:
-            yield core.plan.Refusal(
-                message=f"{package} {manifest.version(package)} has a local version, which no public index takes",
-                hint="build from a tagged commit, or state the version without +…",
-            )
 
 
 def notes(snapshot: Snapshot, index: str) -> Iterator[str]:

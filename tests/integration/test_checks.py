@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
 import sys
@@ -572,6 +573,15 @@ class Stream(io.RawIOBase):
 )
 def test_platforms_that_the_public_index_takes(platform: str, taken: bool) -> None:
     assert is_taken(platform) is taken
+
+
+def test_hashes_in_hexadecimal_are_a_warning(tmp_path: Path) -> None:
+    # uv_build wrote them so before 0.8; the public index and installers let it pass.
+    content = b"x = 1\n"
+    record = f"demo_app/__init__.py,sha256={hashlib.sha256(content).hexdigest()},{len(content)}\n"
+    findings = found(wheel(tmp_path, {"demo_app/__init__.py": content}, record=record))
+    assert any(each.startswith("warning: RECORD has hashes in hexadecimal") for each in findings)
+    assert not any("is not the file that RECORD tells of" in each for each in findings)
 
 
 def test_packages_that_a_wheel_carries_have_metadata_of_their_own(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import base64
 import csv
 import hashlib
 import io
+import re
 import stat
 import zipfile
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "is_bomb"]
 
+_HEXADECIMAL = re.compile(r"sha(256|384|512)=[0-9a-f]{64,}")
 _CHUNK = 1 << 20
 _BOMB_RATIO = 50
 _BOMB_SIZE = 64 << 20
@@ -86,6 +88,11 @@ def _record(opened: zipfile.ZipFile, archive: Archive) -> Iterator[Found]:
         yield error(f"in RECORD, but not in the wheel: {few(gone)}", _AGAIN)
     if added := present - rows.keys() - unrecorded:
         yield error(f"not in RECORD: {few(added)}", _AGAIN)
+    if any(_HEXADECIMAL.fullmatch(cell) for row in rows.values() for cell in row[:1]):
+        yield warning(
+            "RECORD has hashes in hexadecimal: installers look for URL-safe base64 (PEP 427)",
+            "a newer backend writes them so (uv_build since 0.8)",
+        )
     for member in sorted(present & rows.keys() - unrecorded):
         yield from _recorded(opened, member, rows[member])
 
@@ -105,16 +112,17 @@ def _recorded(opened: zipfile.ZipFile, member: str, row: Sequence[str]) -> Itera
         except UNREADABLE as told:
             yield error(f"{member} is damaged: {told}", "build it again")
         else:
-            if actual != expected:
+            if expected not in actual:
                 yield error(f"{member} is not the file that RECORD tells of", _AGAIN)
 
 
-def _hash(opened: zipfile.ZipFile, member: str, algorithm: str) -> str:
+def _hash(opened: zipfile.ZipFile, member: str, algorithm: str) -> tuple[str, str]:
+    """The hash of a file, in the form of RECORD and in hexadecimal."""
     digest = hashlib.new(algorithm)
     with opened.open(member) as content:
         while chunk := content.read(_CHUNK):
             digest.update(chunk)
-    return base64.urlsafe_b64encode(digest.digest()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(digest.digest()).decode().rstrip("="), digest.hexdigest()
 
 
 def _tags(opened: zipfile.ZipFile, archive: Archive) -> Iterator[Found]:
