@@ -48,6 +48,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def native(session: nox.Session) -> None:
+    """Builds with compiled code by each backend that has it; needs a C compiler and cargo."""
+    install(session, "test")
+    session.run("pytest", "-n2", "-m", "native", *session.posargs)
+
+
+@nox.session(default=False)
 def coverage(session: nox.Session) -> None:
     """All tests with branch coverage, subprocesses included."""
     install(session, "test")

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FOREIGN = ("RELNOX_", "TWINE_", "GITHUB_", "GIT_", "NOX_", "INVOKE_", "PYPI_", "TEST_PYPI_", "CI", "NO_COLOR")
 NOWHERE = "http://127.0.0.1:9"
@@ -33,6 +30,11 @@ def surroundings(
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(_git_config(home)))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     monkeypatch.setenv("TWINE_CONFIG_FILE", str(_empty(home / "pypirc")))
+    # Build environments are the tests' own; what installers download serves all of them.
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    monkeypatch.setenv("UV_CACHE_DIR", os.environ.get("UV_CACHE_DIR", str(caches / "uv")))
+    monkeypatch.setenv("PIP_CACHE_DIR", os.environ.get("PIP_CACHE_DIR", str(caches / "pip")))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
     if request.node.get_closest_marker("network") is None:
         for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):

@@ -1,6 +1,7 @@
 """Backends whose hooks may share environments and warm processes: tests prove that no bit of an archive differs.
 
-With each stands what its hooks import: a warm process has imported it before the first fork.
+The bits that differ between any two builds, such as the time of an sdist, are the backend's own. With each
+stands what its hooks import: a warm process has imported it before the first fork.
 """
 
 from __future__ import annotations
@@ -60,4 +61,14 @@ SHARING: Mapping[str, tuple[str, ...]] = {
         *("pdm.backend.hooks.version", "pdm.backend.sdist", "pdm.backend.wheel"),
         *("email.generator", "email.parser", "gzip"),
     ),
+    "maturin": ("tomllib",),
+    "scikit_build_core.build": (
+        *(
+            "scikit_build_core.build.sdist",
+            "scikit_build_core.build.wheel",
+            "scikit_build_core.builder.get_requires",
+        ),
+        *("cmake", "ninja", "tarfile", "zipfile"),
+    ),
+    "mesonpy": ("email.generator",),
 }

@@ -55,7 +55,6 @@ class EnvironmentCache:
         """
         entry = self.folder / f"{_key(pins, python, installer)}.json"
         if (kept := _kept(entry)) is not None:
-            os.utime(entry)
             return kept
         self.folder.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"{entry.stem[:16]}-", dir=self.folder))
@@ -110,6 +109,8 @@ def _kept(entry: Path) -> Environment | None:
     told = _read(entry)
     try:
         folder = entry.parent / told["folder"]
+        for used in (entry, folder):  # first: from now on no other run removes it
+            os.utime(used)
         python = folder / told["python"]
         same = _fingerprint(folder / "env")[0] == told["fingerprint"] and python.exists()
     except (KeyError, TypeError, OSError):

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Environment", "Installer", "find_installer", "find_python"]
 
 _INSTALL_LIMIT = 1800.0
-_PINS_ALONE = ("--no-header", "--no-annotate")
+_PINS_ALONE = ("--no-header", "--no-annotate", "--no-generate-hashes")
 _PROBE_LIMIT = 30.0
 
 
@@ -133,13 +134,17 @@ class Installer(Record):
         wanted = ", ".join(requirements)
         hint = "is the package index reachable? then type the same command again"
         if self.uv:
-            argv = [self.uv, "pip", "compile", "--quiet", *_PINS_ALONE, "--python", python, "-"]
-            asked = process.run(argv, env=env, stdin="\n".join(requirements), timeout=_INSTALL_LIMIT)
-            lines = asked.check(f"resolving {wanted}", hint=hint).output.splitlines()
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / "pins.txt"  # a project's settings may name another one
+                options = ("--quiet", *_PINS_ALONE, "--python", python, "--output-file", file)
+                argv = [self.uv, "pip", "compile", *options, "-"]
+                asked = process.run(argv, env=env, stdin="\n".join(requirements), timeout=_INSTALL_LIMIT)
+                asked.check(f"resolving {wanted}", hint=hint)
+                lines = file.read_text(encoding="utf-8").splitlines()
             return tuple(line for line in map(str.strip, lines) if line and not line.startswith(("#", "-")))
         report = ("--dry-run", "--ignore-installed", "--quiet", "--report", "-")
-        options = ("--disable-pip-version-check", "--no-input", "--no-warn-script-location", *report)
-        argv = [sys.executable, "-m", "pip", "--python", python, "install", *options, "--", *requirements]
+        quiet = ("--disable-pip-version-check", "--no-input", "--no-warn-script-location", *report)
+        argv = [sys.executable, "-m", "pip", "--python", python, "install", *quiet, "--", *requirements]
         asked = process.run(argv, env=env, timeout=_INSTALL_LIMIT, stderr=False)
         answer = json.loads(asked.check(f"resolving {wanted}", hint=hint).output)
         return tuple(sorted(_pin(each) for each in answer["install"]))

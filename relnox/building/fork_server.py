@@ -11,7 +11,7 @@ what it prints, or what to end:
     {"end": 1}
 
 The first answer is {"threads": N}; then one for each request: {"id": 1, "status": STATUS}, negative for a signal.
-When standard input ends, so do all children.
+When standard input ends, so do all children, and what they left behind in groups of its own.
 
 Runs on Pythons older than relnox's own, with the standard library alone.
 """
@@ -28,10 +28,11 @@ import sys
 import threading
 import traceback
 import types
-from typing import Any, Dict, Iterable
+from typing import Any, Dict, Iterable, Iterator
 
 UMASK = 0o022
 CHUNK = 1 << 16
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def main(script: str, *modules: str) -> None:
@@ -46,6 +47,7 @@ def main(script: str, *modules: str) -> None:
         # What cannot be imported here is told by the hook that needs it, as ever.
         with contextlib.suppress(Exception):
             importlib.import_module(module)
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
     gc.collect()
     gc.freeze()
     answer(answers, {"threads": count_threads()})
@@ -58,6 +60,14 @@ def count_threads() -> int:
         return len(os.listdir("/proc/self/task"))
     except OSError:
         return threading.active_count()
+
+
+def prctl(option: int, value: int) -> None:
+    """Linux keeps a family together; elsewhere process groups have to do."""
+    with contextlib.suppress(Exception):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(option, *map(ctypes.c_ulong, (value, 0, 0, 0)))
 
 
 def serve(requests: int, answers: int, code: types.CodeType) -> None:
@@ -76,7 +86,8 @@ def serve(requests: int, answers: int, code: types.CodeType) -> None:
         if requests in readable:
             chunk = os.read(requests, CHUNK)
             if not chunk:
-                break
+                end_family(children)
+                return
             *lines, waiting = (waiting + chunk).split(b"\n")
             for line in lines:
                 request = json.loads(line)
@@ -91,7 +102,6 @@ def serve(requests: int, answers: int, code: types.CodeType) -> None:
                 children[pid] = request["id"]
                 with contextlib.suppress(OSError):  # the child does it as well: whoever comes first
                     os.setpgid(pid, pid)
-    end(children)
 
 
 def reap(children: Dict[int, int], answers: int) -> None:
@@ -111,6 +121,26 @@ def end(pids: Iterable[int]) -> None:
             os.killpg(pid, signal.SIGKILL)
 
 
+def end_family(children: Iterable[int]) -> None:
+    """End all children, and those that this process became the parent of when their own ended."""
+    end(children)
+    with contextlib.suppress(ChildProcessError):  # there is none any more
+        while True:
+            for pid in adopted():
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            os.waitpid(-1, 0)
+
+
+def adopted() -> Iterator[int]:
+    for name in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc") else []):
+        with contextlib.suppress(OSError):
+            with open("/proc/%s/stat" % name, "rb") as file:
+                parent = file.read().rpartition(b")")[2].split()[1]
+            if int(parent) == os.getpid():
+                yield int(name)
+
+
 def answer(descriptor: int, told: Dict[str, int]) -> None:
     with contextlib.suppress(BrokenPipeError):
         os.write(descriptor, json.dumps(told).encode() + b"\n")
@@ -122,6 +152,7 @@ def run(request: Dict[str, Any], code: types.CodeType) -> None:
     try:
         with contextlib.suppress(OSError):
             os.setpgid(0, 0)
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -162,10 +193,8 @@ def executed(code: types.CodeType, program: types.ModuleType) -> int:
     except BaseException:  # noqa: BLE001 - a program may end by any
         print_last()
         status = 1
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join()
-    atexit._run_exitfuncs()  # noqa: SLF001 - what Python calls at its end
+    threading._shutdown()  # type: ignore[attr-defined] # noqa: SLF001 - what Python calls at its end
+    atexit._run_exitfuncs()  # noqa: SLF001 - and then this
     return status & 0xFF
 
 

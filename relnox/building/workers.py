@@ -116,7 +116,8 @@ class ForkServer:
                 return ended.result(_GLANCE)
             printed.read()
         self._ask({"end": number})
-        ended.exception(_GLANCE * 4)
+        with contextlib.suppress(Late):
+            ended.exception(_GLANCE * 4)
         raise Failed(f"a build hook did not end within {timeout:g} s", hint="see what it prints: --verbose")
 
     def _ask(self, request: Mapping[str, object]) -> None:

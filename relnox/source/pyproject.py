@@ -71,6 +71,9 @@ def package_of(document: Mapping[str, Any], folder: str) -> Package:
         raise Refused(f"{file} names no package", hint="add [project] name")
     if not is_valid(name):
         raise Refused(f"{file}: {name!r} cannot be a package's name", hint="see PEP 508, names")
+    backend = table_at(document, "build-system").get("build-backend", LEGACY_BACKEND)
+    if not isinstance(backend, str):
+        raise Refused(f"{file}: build-backend is no string", hint='write build-backend = "hatchling.build", say')
     source = _version_source(document, file)
     classifiers = strings(project.get("classifiers")) or strings(poetry.get("classifiers"))
     return Package(
@@ -78,7 +81,7 @@ def package_of(document: Mapping[str, Any], folder: str) -> Package:
         folder=folder,
         version=None if source.kind == "dynamic" else versioning.parse(source.text, where=file),
         source=source,
-        backend=table_at(document, "build-system").get("build-backend", LEGACY_BACKEND),
+        backend=backend,
         dependencies=tuple(_dependencies(document)),
         private=any(each.startswith("Private ::") for each in classifiers),
         python=_python(document),

@@ -1,0 +1,351 @@
+"""Environments that are kept between runs: used again, made anew when in doubt, never half of one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from warm import all_end, build_all, package, settled, workspace
+
+from relnox.building import cache
+from relnox.building.cache import EnvironmentCache
+from relnox.building.environments import Environment, find_installer, find_python
+from relnox.building.workers import has_fork
+from relnox.building.workshop import Workshop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+DAY = 24 * 3600.0
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    return tmp_path / "kept"
+
+
+@pytest.fixture(autouse=True)
+def surrounded(monkeypatch: pytest.MonkeyPatch, kept: Path) -> Iterator[None]:
+    with settled(monkeypatch, kept):
+        yield
+
+
+def found(kept: Path) -> dict[str, tuple[int, int]]:
+    """Every file of every environment that is kept: which one it is, and of what time."""
+    files = (path for path in kept.glob("relnox/environments/*/**/*") if "__pycache__" not in path.parts)
+    return {
+        str(path.relative_to(kept)): (path.lstat().st_ino, path.lstat().st_mtime_ns)
+        for path in files
+        if path.is_symlink() or path.is_file()
+    }
+
+
+def environments(kept: Path) -> list[Path]:
+    return sorted(path for path in kept.glob("relnox/environments/*") if path.is_dir())
+
+
+def home(root: Path, **files: str) -> Path:
+    return workspace(root, {"able": package("able") | files})
+
+
+# --- runs --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_a_second_run_installs_nothing(installer: str, kept: Path, tmp_path: Path) -> None:
+    root = home(tmp_path / "home")
+    assert build_all(root, "--installer", installer).code == 0
+    before = found(kept)
+    assert any("setuptools/build_meta.py" in name for name in before)
+    again = build_all(home(tmp_path / "other"), "--installer", installer)
+    assert again.code == 0, again.text
+    assert found(kept) == before
+
+
+@pytest.mark.network
+def test_an_environment_that_was_changed_is_made_anew(kept: Path, tmp_path: Path) -> None:
+    root = home(tmp_path / "home")
+    assert build_all(root).code == 0
+    (first,) = environments(kept)
+    (backend,) = first.glob("env/lib/*/site-packages/setuptools/build_meta.py")
+    backend.unlink()  # it may be one file with the installer's own cache
+    backend.write_text("raise SystemExit('changed')\n")
+    ran = build_all(root)
+    assert ran.code == 0, ran.text
+    (second,) = set(environments(kept)) - {first}
+    before = found(kept)
+    assert build_all(root).code == 0
+    assert found(kept) == before
+    assert "changed" not in next(second.glob("env/lib/*/site-packages/setuptools/build_meta.py")).read_text()
+
+
+@pytest.mark.network
+def test_two_runs_at_once_do_not_meet(kept: Path, tmp_path: Path) -> None:
+    roots = [home(tmp_path / name) for name in ("one", "two", "three")]
+    command = [sys.executable, "-m", "relnox", "build-all"]
+    running = [
+        subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for root in roots
+    ]
+    for process in running:
+        printed, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, printed
+    before = found(kept)
+    assert build_all(roots[0]).code == 0
+    assert found(kept) == before
+
+
+@pytest.mark.network
+def test_where_nothing_can_be_kept_it_is_built_all_the_same(kept: Path, tmp_path: Path) -> None:
+    kept.write_text("not a folder")
+    ran = build_all(home(tmp_path / "home"))
+    assert ran.code == 0, ran.text
+
+
+@pytest.mark.network
+def test_what_a_link_means_is_asked_in_every_run(kept: Path, tmp_path: Path) -> None:
+    # Today's file of that name is not tomorrow's.
+    wheel = tmp_path / "helper-1.0-py3-none-any.whl"
+    root = home(
+        tmp_path / "home", **{"setup.py": "import helper, setuptools\nhelper.tell()\nsetuptools.setup()\n"}
+    )
+    project = root / "able" / "pyproject.toml"
+    text = project.read_text(encoding="utf-8")
+    linked = f'requires = ["setuptools", "helper @ {wheel.as_uri()}"]'
+    project.write_text(text.replace('requires = ["setuptools"]', linked), encoding="utf-8")
+    for said in ("one", "two"):
+        told = tmp_path / said
+        info = "helper-1.0.dist-info"
+        with zipfile.ZipFile(wheel, "w") as archive:
+            archive.writestr("helper.py", f"def tell():\n    open({str(told)!r}, 'w').close()\n")
+            archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: helper\nVersion: 1.0\n")
+            archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            archive.writestr(f"{info}/RECORD", "".join(f"{name},,\n" for name in archive.namelist()))
+        ran = build_all(root)
+        assert ran.code == 0, ran.text
+        assert told.exists()
+
+
+@pytest.mark.network
+def test_settings_of_uv_for_other_purposes_do_not_matter(kept: Path, tmp_path: Path) -> None:
+    root = home(tmp_path / "home")
+    with (root / "pyproject.toml").open("a") as out:
+        out.write('\n[tool.uv.pip]\ngenerate-hashes = true\noutput-file = "requirements.txt"\n')
+    ran = build_all(root, "--installer", "uv")
+    assert ran.code == 0, ran.text
+    assert not (root / "requirements.txt").exists()
+
+
+@pytest.mark.skipif(not has_fork(), reason="no hook runs in a warm process")
+def test_no_warm_process_starts_after_the_end(tmp_path: Path) -> None:
+    # A signal may come while a step is between two programs: what it starts next must not go on.
+    installer = find_installer("auto")
+    workshop = Workshop(installer=installer, python=find_python(""), scratch=tmp_path, installing={}, cache=None)
+    environment = Environment(tmp_path, Path(sys.executable))
+    (tmp_path / "script.py").write_text("")
+
+    workshop.close()
+    workshop.server(environment, str(tmp_path / "script.py"), "uv_build", dict(os.environ))
+    assert len(workshop._running) == 1
+    assert all_end([each._process.pid for each in workshop._running])
+
+
+# --- the cache by itself -----------------------------------------------------------------------------------
+
+
+class Making:
+    """Makes environments of a given size, and counts them."""
+
+    def __init__(self, size: int = 100) -> None:
+        self.size = size
+        self.made: list[Path] = []
+
+    def __call__(self, folder: Path) -> Environment:
+        (folder / "bin").mkdir(parents=True)
+        (folder / "bin/python").write_text("#!/bin/sh\n")
+        (folder / "content").write_bytes(b"x" * self.size)
+        self.made.append(folder)
+        return Environment(folder, folder / "bin/python")
+
+
+@pytest.fixture
+def making() -> Making:
+    return Making()
+
+
+def get(store: EnvironmentCache, making: Making, *pins: str, python: str = sys.executable) -> Environment:
+    return store.get(pins, Path(python), "uv", making)
+
+
+def change(environment: Path) -> None:
+    (environment / "content").write_bytes(b"y" * 101)
+
+
+def touch(environment: Path) -> None:
+    os.utime(environment / "content", (1, 1))
+
+
+def add(environment: Path) -> None:
+    (environment / "evil.pth").write_text("import evil")
+
+
+def remove(environment: Path) -> None:
+    (environment / "content").unlink()
+
+
+def link(environment: Path) -> None:
+    (environment / "other").symlink_to("content")
+
+
+def replace_python(environment: Path) -> None:
+    (environment / "bin/python").unlink()
+    (environment / "bin/python").symlink_to("/nowhere")
+
+
+@pytest.mark.parametrize("spoil", [change, touch, add, remove, link, replace_python])
+def test_whatever_is_not_as_it_was_made_is_made_anew(
+    spoil: Callable[[Path], None], kept: Path, making: Making
+) -> None:
+    store = EnvironmentCache(kept)
+    first = get(store, making, "a==1")
+    assert get(store, making, "a==1") == first
+    (first.folder / "__pycache__").mkdir()  # comes and goes
+    (first.folder / "__pycache__/a.pyc").write_bytes(b"")
+    assert get(store, making, "a==1") == first
+    spoil(first.folder)
+    second = get(store, making, "a==1")
+    assert second.folder != first.folder
+    assert get(store, making, "a==1") == second
+    assert making.made == [first.folder, second.folder]
+
+
+def test_one_whose_interpreter_is_gone_is_made_anew(kept: Path, tmp_path: Path) -> None:
+    base = tmp_path / "python3"
+    making = Making()
+
+    def make(folder: Path) -> Environment:
+        base.touch()
+        environment = making(folder)
+        environment.python.unlink()
+        environment.python.symlink_to(base)
+        return environment
+
+    for _ in range(2):
+        EnvironmentCache(kept).get(["a==1"], Path(sys.executable), "uv", make)
+        base.unlink()
+    assert len(making.made) == 2
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"folder": 3}', '{"folder": "nowhere", "python": "x"}'])
+def test_an_entry_that_tells_nothing_is_none(text: str, kept: Path, making: Making) -> None:
+    store = EnvironmentCache(kept)
+    get(store, making, "a==1")
+    (entry,) = kept.glob("*.json")
+    entry.write_text(text)
+    get(store, making, "a==1")
+    assert len(making.made) == 2
+
+
+def test_another_interpreter_is_another_environment(kept: Path, making: Making, tmp_path: Path) -> None:
+    store = EnvironmentCache(kept)
+    python = tmp_path / "python3"
+    python.write_text("one")
+    linked = tmp_path / "linked"
+    linked.symlink_to(python)
+    first = get(store, making, "a==1", python=str(python))
+    assert get(store, making, "a==1", python=str(linked)) == first  # the same one, by another name
+    os.utime(python, (1, 1))  # upgraded in its place
+    assert get(store, making, "a==1", python=str(python)) != first
+    assert store.get(["a==1"], python, "pip", making) != first
+    assert get(store, making, "a==2", python=str(python)) != first
+    assert len(making.made) == 4
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills as POSIX has it")
+def test_one_that_was_killed_half_way_is_never_used(kept: Path, making: Making) -> None:
+    program = f"""\
+import os, pathlib, signal
+from relnox.building.cache import EnvironmentCache
+
+def make(folder):
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin/python").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+EnvironmentCache(pathlib.Path({str(kept)!r})).get(["a==1"], pathlib.Path({sys.executable!r}), "uv", make)
+"""
+    killed = subprocess.run([sys.executable, "-c", program], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (half,) = kept.iterdir()
+    made = get(EnvironmentCache(kept), making, "a==1")
+    assert made.folder.parent != half
+    assert making.made == [made.folder]
+    assert half.exists()  # another run could be at it
+    long_ago = time.time() - 2 * DAY
+    os.utime(half, (long_ago, long_ago))
+    get(EnvironmentCache(kept), making, "a==2")
+    assert not half.exists()
+
+
+def test_one_that_cannot_be_made_leaves_nothing(kept: Path) -> None:
+    def make(folder: Path) -> Environment:
+        folder.mkdir()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        EnvironmentCache(kept).get(["a==1"], Path(sys.executable), "uv", make)
+    assert list(kept.iterdir()) == []
+
+
+def test_the_least_recently_used_goes_first_and_nobody_loses_what_is_in_use(kept: Path) -> None:
+    making = Making(1000)
+    store = EnvironmentCache(kept, most_bytes=2500)  # two of them
+    made = {}
+    for days, name in ((4, "a"), (3, "b")):
+        made[name] = get(store, making, name).folder.parent
+        age(kept, made[name], days)
+    get(store, making, "a")  # used again: b is the older one now
+    made["c"] = get(store, making, "c").folder.parent
+    assert {path.name for path in kept.iterdir() if path.is_dir()} == {made["a"].name, made["c"].name}
+    get(store, making, "a")
+    assert len(making.made) == 3
+    # All were used today: one is forgotten, but whoever uses it now can go on.
+    get(store, making, "d")
+    assert len(list(kept.glob("*.json"))) == 2
+    assert (made["c"] / "env/content").exists()
+    # What is larger than all that may be kept is kept while it is the newest.
+    assert get(EnvironmentCache(kept, most_bytes=1), making, "e").python.exists()
+    assert len(list(kept.glob("*.json"))) == 1
+    assert (made["a"] / "env/content").exists()  # made days ago, used now
+
+
+def age(kept: Path, folder: Path, days: float) -> None:
+    """Let an environment, with its entry, have been used so many days ago."""
+    at = time.time() - days * DAY
+    for path in (folder, *(each for each in kept.glob("*.json") if folder.name in each.read_text())):
+        os.utime(path, (at, at))
+
+
+def test_what_another_run_removes_at_that_moment_is_made_anew(
+    kept: Path, making: Making, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = EnvironmentCache(kept)
+    first = get(store, making, "a==1")
+    read = cache._read
+
+    def removing(entry: Path) -> dict[str, object]:
+        told = read(entry)
+        entry.unlink()
+        return told
+
+    monkeypatch.setattr(cache, "_read", removing)
+    monkeypatch.setattr(store, "_bound", lambda _: None)
+    assert get(store, making, "a==1") != first

@@ -1,0 +1,111 @@
+"""Builds side by side that somebody ends: no process goes on, nothing half is left, the same command finishes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tarfile
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+from backends import in_tree
+from warm import all_end, build_all, package, settled, wait_for, workspace
+
+from relnox.executor.side_by_side import processors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.network,
+    pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process can leave its family"),
+]
+
+STUCK = """\
+import os, pathlib, subprocess, sys, time
+
+HERE = pathlib.Path({folder!r})
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(300)"
+
+if not (HERE / "go").exists():
+    children = [
+        subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, start_new_session=away)
+        for away in {away!r}
+    ]
+    for child in children:
+        child.stdout.readline()
+    (HERE / {name!r}).write_text(" ".join(str(each) for each in (os.getpid(), *(c.pid for c in children))) + "\\n")
+    time.sleep(300)
+"""
+
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
+
+
+@pytest.fixture(autouse=True)
+def surrounded(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with settled(monkeypatch, tmp_path_factory.getbasetemp() / "kept"):
+        yield
+
+
+def stuck(root: Path, *, own: bool) -> tuple[Path, list[str]]:
+    """Packages that are stuck while they are built, as many as are built at once, and one after them.
+
+    With `own`, one of them builds in processes of its own, and is stuck when its sdist is made.
+    """
+
+    def hook(name: str, *away: bool) -> str:
+        return STUCK.format(folder=str(root), name=f"{name}.pids", away=away)
+
+    warm = {
+        name: package(name) | {"setup.py": f"{hook(name, False, True)}\nfrom setuptools import setup\nsetup()\n"}
+        for name in ("able", "baker")
+    }
+    workspace(root, warm | {"zeal": package("zeal")})
+    if own:
+        in_tree(root / "able", "able", "1.2", hook=hook("able", False))
+        (root / "able/setup.py").unlink()
+    return root, ["able", "baker"][: processors()]
+
+
+def archives(root: Path) -> list[str]:
+    return sorted(path.name for path in root.glob("dist/*") if path.is_file() and not path.name.startswith("."))
+
+
+@pytest.mark.parametrize(
+    ("number", "own"),
+    [(signal.SIGINT, True), (signal.SIGTERM, True), (signal.SIGINT, False), (signal.SIGKILL, False)],
+)
+def test_ended_in_the_middle_the_same_command_finishes(number: signal.Signals, own: bool, tmp_path: Path) -> None:
+    root, names = stuck(tmp_path / "home", own=own)
+    with (tmp_path / "printed").open("wb") as out:
+        relnox = subprocess.Popen(
+            [sys.executable, "-m", "relnox", "build-all"], cwd=root, stdout=out, stderr=subprocess.STDOUT
+        )
+    pids = [int(each) for name in names for each in wait_for(root / f"{name}.pids").split()]
+    relnox.send_signal(number)
+    code = relnox.wait(30)
+    printed = (tmp_path / "printed").read_text()
+    assert code == CODES[number], printed
+    assert "Traceback" not in printed
+    assert all_end(pids)
+    assert archives(root) == []
+    if number != signal.SIGKILL:
+        assert list(root.glob("dist/.relnox-*")) == []
+        assert f"interrupted ({number.name})" in printed
+
+    (root / "go").touch()
+    ran = build_all(root)
+    assert ran.code == 0, ran.text
+    stems = ("able-1.2", "baker-1.2", "zeal-1.2")
+    made = [f"{stem}{end}" for stem in stems for end in ("-py3-none-any.whl", ".tar.gz")]
+    assert archives(root) == sorted(["BUILD_MANIFEST.txt", "manifest.json", *made])
+    assert [path.name for path in root.glob("dist/.*")] == []
+    for path in root.glob("dist/*.whl"):
+        with zipfile.ZipFile(path) as wheel:
+            assert wheel.testzip() is None
+    for path in root.glob("dist/*.gz"):
+        with tarfile.open(path) as sdist:
+            assert len(sdist.getnames()) > 2

@@ -1,0 +1,107 @@
+"""What shared environments and warm processes build is what fresh ones, and what `python -m build`, build."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from warm import BACKENDS, EPOCH, build_all, contents, frontend, package, settled, workspace
+
+from relnox.building.backends import SHARING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NATIVE = {"maturin", "scikit_build_core.build", "mesonpy"}
+"""Those need more than Python: see test_native_wheels."""
+
+
+@pytest.fixture(autouse=True)
+def kept(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with settled(monkeypatch, tmp_path_factory.getbasetemp() / "kept") as folder:
+        yield folder
+
+
+def pair(root: Path, requirement: str) -> Path:
+    """Two packages: the hooks of the second run in a process that has served the first."""
+    return workspace(root, {name: package(name, requirement) for name in ("first-one", "second-one")})
+
+
+def members(archive: Path) -> dict[str, tarfile.TarInfo]:
+    with tarfile.open(archive) as sdist:
+        return {each.name.partition("/")[2]: each for each in sdist}
+
+
+def test_each_backend_that_shares_is_compared_somewhere() -> None:
+    assert {module for module, _ in BACKENDS.values()} | NATIVE == SHARING.keys()
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("requirement", BACKENDS)
+def test_fast_builds_are_what_strict_ones_and_python_build_make(requirement: str, tmp_path: Path) -> None:
+    root = pair(tmp_path / "home", requirement)
+    shutil.copytree(root, tmp_path / "copy")  # times included
+    for isolation in ("fast", "strict"):
+        ran = build_all(root, "--isolation", isolation, "--output", isolation)
+        assert ran.code == 0, ran.text
+    with ThreadPoolExecutor(2) as pool:
+        list(
+            pool.map(lambda name: frontend(tmp_path / "copy" / name, root / "plain"), ("first-one", "second-one"))
+        )
+    names = sorted(path.name for path in (root / "plain").iterdir())
+    assert names == [
+        f"{each}_one-1.2{end}" for each in ("first", "second") for end in ("-py3-none-any.whl", ".tar.gz")
+    ]
+    for name in names:
+        fast, strict, plain = (root / folder / name for folder in ("fast", "strict", "plain"))
+        assert contents(fast) == contents(strict) == contents(plain), name
+        if requirement == "setuptools" and name.endswith(".tar.gz"):
+            # Not stable by itself: what setuptools generates, and folders, have the time of the build.
+            assert members(fast)["PKG-INFO"].mtime > EPOCH, (
+                "setuptools' sdists are stable now: compare their bytes"
+            )
+            assert members(fast)["LICENSE"].mtime == members(plain)["LICENSE"].mtime == EPOCH
+        elif requirement == "pdm-backend" and name.endswith(".tar.gz"):
+            # Not stable by itself: gzip's header has the time of the build.
+            header = int.from_bytes(fast.read_bytes()[4:8], "little")
+            assert header > EPOCH, "pdm-backend's sdists are stable now: compare their bytes"
+            assert gzip.decompress(fast.read_bytes()) == gzip.decompress(plain.read_bytes())
+        else:
+            assert fast.read_bytes() == strict.read_bytes() == plain.read_bytes(), name
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("isolation", ["fast", "strict"])
+def test_the_users_umask_is_in_no_archive(isolation: str, tmp_path: Path) -> None:
+    # setuptools' files would be readable by nobody else.
+    root = pair(tmp_path / "home", "setuptools")
+    assert build_all(root, "--output", "usual").code == 0
+    before = os.umask(0o077)
+    try:
+        assert build_all(root, "--isolation", isolation, "--output", "private").code == 0
+    finally:
+        os.umask(before)
+    for path in sorted((root / "usual").glob("*_one-*")):
+        assert contents(path) == contents(root / "private" / path.name)
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("isolation", ["fast", "strict"])
+def test_a_hook_runs_in_a_warm_process_only_where_it_may(isolation: str, tmp_path: Path) -> None:
+    # A fresh process runs pyproject_hooks' script by name; in a warm one the server's stands there.
+    told = tmp_path / "told"
+    setup = f"import os, sys\nopen({str(told)!r}, 'a').write(f'{{os.getppid()}} {{sys.orig_argv[1]}}\\n')\n"
+    files = package("first-one") | {"setup.py": f"{setup}from setuptools import setup\nsetup()\n"}
+    root = workspace(tmp_path / "home", {"first-one": files})
+    assert build_all(root, "--isolation", isolation).code == 0
+    lines = told.read_text().splitlines()
+    assert len(lines) >= 4  # what the sdist requires, the sdist, the same for the wheel
+    warm = isolation == "fast" and hasattr(os, "fork")
+    assert {line.endswith("fork_server.py") for line in lines} == {warm}
+    assert len({line.split()[0] for line in lines}) == 1

@@ -1,0 +1,172 @@
+"""Wheels with compiled code, for real: `nox -s native`. They need a C compiler and cargo, and never go without."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+from projects import git, repository, write
+from warm import build_all, contents, frontend, settled
+
+from relnox.building.wheels import repaired
+from relnox.process import clean_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.native, pytest.mark.network]
+
+EXTENSION = """\
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+static PyObject *answer(PyObject *self, PyObject *args) { return PyLong_FromLong(42); }
+static PyMethodDef methods[] = {{"answer", answer, METH_NOARGS, ""}, {0}};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_fast", "", -1, methods};
+PyMODINIT_FUNC PyInit__fast(void) { return PyModule_Create(&module); }
+"""
+
+
+def pyproject(name: str, backend: str, *requires: str, settings: str = "") -> str:
+    return (
+        f'[build-system]\nrequires = {list(requires)}\nbuild-backend = "{backend}"\n\n'
+        f'[project]\nname = "{name}"\nversion = "1.0"\n'
+        f'classifiers = ["Private :: Do Not Upload"]\n{settings}'  # public ones may not be for one Linux alone
+    )
+
+
+PROJECTS = {
+    "maturin": {
+        "pyproject.toml": pyproject("demo", "maturin", "maturin", settings='\n[tool.maturin]\nbindings = "bin"\n'),
+        "Cargo.toml": '[package]\nname = "demo"\nversion = "1.0.0"\nedition = "2021"\n',
+        "Cargo.lock": 'version = 4\n\n[[package]]\nname = "demo"\nversion = "1.0.0"\n',
+        "src/main.rs": 'fn main() {\n    println!("42");\n}\n',
+    },
+    "scikit-build-core": {
+        "pyproject.toml": pyproject("demo", "scikit_build_core.build", "scikit-build-core", "cmake", "ninja"),
+        "CMakeLists.txt": """\
+            cmake_minimum_required(VERSION 3.15...4.0)
+            project(demo LANGUAGES C)
+            find_package(Python REQUIRED COMPONENTS Interpreter Development.Module)
+            python_add_library(_fast MODULE fast.c WITH_SOABI)
+            install(TARGETS _fast DESTINATION demo)
+            """,
+        "fast.c": EXTENSION,
+        "src/demo/__init__.py": "from demo._fast import answer\n",
+    },
+    "meson-python": {
+        "pyproject.toml": pyproject("demo", "mesonpy", "meson-python", "ninja"),
+        "meson.build": """\
+            project('demo', 'c', version: '1.0')
+            py = import('python').find_installation(pure: false)
+            py.extension_module('_fast', 'fast.c', install: true, subdir: 'demo')
+            py.install_sources('demo/__init__.py', subdir: 'demo')
+            """,
+        "fast.c": EXTENSION,
+        "demo/__init__.py": "from demo._fast import answer\n",
+    },
+    "setuptools": {
+        "pyproject.toml": pyproject("demo", "setuptools.build_meta", "setuptools"),
+        "setup.py": (
+            "from setuptools import Extension, setup\n\n"
+            'setup(packages=["demo"], ext_modules=[Extension("demo._fast", ["fast.c"])])\n'
+        ),
+        "fast.c": EXTENSION,
+        "demo/__init__.py": "from demo._fast import answer\n",
+    },
+}
+
+SBOM = "demo-1.0.dist-info/sboms/demo.cyclonedx.json"
+
+
+@pytest.fixture(autouse=True)
+def surrounded(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with settled(monkeypatch, tmp_path_factory.getbasetemp() / "kept"):
+        yield
+
+
+def needs(program: str, *others: str) -> None:
+    """One of these programs has to be there."""
+    if not any(map(shutil.which, (program, *others))):
+        pytest.fail(f"{program} is not on PATH: install it; wheels with compiled code are not proven without it")
+
+
+def archives(folder: Path) -> dict[str, Path]:
+    return {path.suffix: path for path in folder.iterdir() if path.suffix in (".whl", ".gz")}
+
+
+def answer(wheel: Path, into: Path) -> str:
+    """What the compiled code in a wheel says."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(into)
+    programs = list(into.glob("*.data/scripts/*"))
+    for program in programs:
+        program.chmod(0o755)
+    import_it = [sys.executable, "-c", "import demo; print(demo.answer())"]
+    return subprocess.run(
+        [programs[0]] if programs else import_it, cwd=into, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def without_paths(wheel: Path) -> list[tuple[object, ...]]:
+    """All of a wheel, but for the folder of the build in its bill of materials, and the digest of that one."""
+    return [
+        (
+            name,
+            mode,
+            re.sub(rb"file:///[^ \"]*/demo-1\.0" if name == SBOM else rb"(?m)^.*/sboms/.*$", b"", content),
+        )
+        for name, mode, content in contents(wheel)
+    ]
+
+
+@pytest.mark.parametrize("requirement", PROJECTS)
+def test_a_compiled_wheel_is_built_the_same_by_fast_strict_and_python_build(
+    requirement: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if requirement == "maturin":
+        needs("cargo")
+    needs("cc", "gcc", "clang")
+    root = tmp_path / "demo"
+    repository(write(root, PROJECTS[requirement] | {".gitignore": "/out/\n/target/\n/build/\n*.egg-info/\n"}))
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", git(root, "log", "-1", "--format=%ct"))
+    monkeypatch.setenv("CFLAGS", "-g0")  # or the folder of the build would stand in the debug information
+    found = {}
+    for isolation in ("fast", "strict"):
+        ran = build_all(root, "--isolation", isolation, "--no-cache", "--output", f"out/{isolation}")
+        assert ran.code == 0, ran.text
+        found[isolation] = archives(root / "out" / isolation)
+    frontend(root, root / "out" / "plain")
+    found["plain"] = archives(root / "out" / "plain")
+    # With auditwheel there, wheels of Linux are made fit for other ones.
+    variables = clean_environment(os.environ)
+    found["plain"][".whl"] = repaired(found["plain"][".whl"], root / "out" / "plain", variables, print)
+    wheels = [each[".whl"] for each in found.values()]
+    sdists = [each[".gz"] for each in found.values()]
+    assert len({path.name for path in wheels}) == len({path.name for path in sdists}) == 1
+    assert ("py3-none-" in wheels[0].name) is (requirement == "maturin")
+    assert "-any" not in wheels[0].name
+    assert {answer(wheel, tmp_path / wheel.parent.name) for wheel in wheels} == {"42"}
+
+    assert contents(sdists[0]) == contents(sdists[1]) == contents(sdists[2])
+    if requirement == "setuptools":
+        with tarfile.open(sdists[0]) as sdist:  # not stable by itself, as without compiled code
+            generated = next(each for each in sdist if each.name == "demo-1.0/PKG-INFO")
+        assert generated.mtime != int(os.environ["SOURCE_DATE_EPOCH"])
+    else:
+        assert sdists[0].read_bytes() == sdists[1].read_bytes() == sdists[2].read_bytes()
+
+    if requirement == "maturin":  # not stable by itself: the folder of the build stands in the bill of materials
+        assert without_paths(wheels[0]) == without_paths(wheels[1]) == without_paths(wheels[2])
+        said = {zipfile.ZipFile(wheel).read(SBOM) for wheel in wheels}
+        assert len(said) == 3, "maturin's wheels are stable now: compare their bytes"
+    else:
+        assert wheels[0].read_bytes() == wheels[1].read_bytes() == wheels[2].read_bytes()
