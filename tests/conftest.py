@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from running import Ran
+
+from relnox.cli import main
+
+if TYPE_CHECKING:
+    from running import Bump
 
 FOREIGN = ("RELNOX_", "TWINE_", "GITHUB_", "GIT_", "NOX_", "INVOKE_", "PYPI_", "TEST_PYPI_", "CI", "NO_COLOR")
 NOWHERE = "http://127.0.0.1:9"
@@ -41,6 +48,16 @@ def surroundings(
             monkeypatch.setenv(name, NOWHERE)
         for name in ("no_proxy", "NO_PROXY"):
             monkeypatch.setenv(name, "127.0.0.1,localhost,::1")
+
+
+@pytest.fixture
+def bump(capsys: pytest.CaptureFixture[str]) -> Bump:
+    def call(root: Path, *options: str) -> Ran:
+        capsys.readouterr()
+        code = main(["bump", "--project", str(root), "--reporter", "plain", *options])
+        return Ran(code, *capsys.readouterr())
+
+    return call
 
 
 def _git_config(home: Path) -> Path:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["DOORS", "Ran", "run", "through"]
+__all__ = ["DOORS", "Bump", "Ran", "run", "through"]
 
 DOORS = ("nox", "invoke", "relnox")
 
@@ -27,6 +27,12 @@ class Ran:
     def text(self) -> str:
         """Both streams, for messages of failed assertions."""
         return f"exit code {self.code}\n--- out\n{self.out}\n--- err\n{self.err}"
+
+
+class Bump(Protocol):
+    """Runs a bump of a project in the process of the test."""
+
+    def __call__(self, root: Path, *options: str) -> Ran: ...
 
 
 def run(cwd: Path, *words: str) -> Ran:

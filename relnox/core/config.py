@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from relnox.core.requirements import Policy
     from relnox.core.schema import Kind
     from relnox.core.versioning import Scheme
-    from relnox.core.wheels import Abi
 
 __all__ = [
     "BUILD_KEYS",
     "OPTION_TABLES",
     "VERIFY_KEYS",
+    "Abi",
     "CommitsConfig",
     "Config",
     "GroupConfig",
@@ -82,6 +82,10 @@ class CommitsConfig(Record, kw_only=True):
     minor: tuple[str, ...] = ("feat",)
     patch: tuple[str, ...] = ("fix", "perf", "revert")
     shift: bool = True
+
+
+Abi = Literal["cpython", "abi3", "none"]
+"""What a platform wheel is bound to: one CPython, the stable ABI from one CPython on, or no Python at all."""
 
 
 class WheelsConfig(Record, kw_only=True):

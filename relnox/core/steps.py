@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from packaging.version import Version  # noqa: TC002 - an interrupted plan is read back by these types
 
+from relnox.core.config import Abi  # noqa: TC001 - likewise
 from relnox.core.manifest import Distribution, Manifest  # noqa: TC001 - likewise
 from relnox.core.records import Record
-from relnox.core.wheels import Abi, WheelJob  # noqa: TC001 - likewise
+from relnox.core.wheels import WheelJob  # noqa: TC001 - likewise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

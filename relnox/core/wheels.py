@@ -21,14 +21,13 @@ if TYPE_CHECKING:
 
     from packaging.tags import Tag
 
-    from relnox.core.config import WheelsConfig
+    from relnox.core.config import Abi, WheelsConfig
     from relnox.core.packages import Package
 
 __all__ = [
     "FREE_THREADED",
     "PYTHONS",
     "TARGETS",
-    "Abi",
     "Call",
     "Comparison",
     "Expected",
@@ -40,9 +39,6 @@ __all__ = [
     "github_matrix",
     "jobs",
 ]
-
-Abi = Literal["cpython", "abi3", "none"]
-"""What a platform wheel is bound to: one CPython, the stable ABI from one CPython on, or no Python at all."""
 
 System = Literal["manylinux", "musllinux", "macos", "windows"]
 

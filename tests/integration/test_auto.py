@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import pytest
 from projects import HATCHLING, commit_all, git, remote_of, repository, single, write
-from running import Ran
-
-from relnox.cli import main
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from running import Bump
 
 AUTO = ("--part", "auto")
 RELEASE = ("--commit", "--tag")
 LOCKSTEP = '[tool.relnox]\npackages = ["packages/*"]\nversions = "lockstep"\n'
 INDEPENDENT = '[tool.relnox]\npackages = ["packages/*"]\nversions = "independent"\n'
 GROUP = '\n[tool.relnox.groups.both]\npackages = ["a", "b"]\nkind = "{kind}"\n'
-
-
-class Bump(Protocol):
-    """Runs a bump of a project."""
-
-    def __call__(self, root: Path, *options: str) -> Ran: ...
-
-
-@pytest.fixture
-def bump(capsys: pytest.CaptureFixture[str]) -> Bump:
-    def call(root: Path, *options: str) -> Ran:
-        capsys.readouterr()
-        code = main(["bump", "--project", str(root), "--reporter", "plain", *options])
-        return Ran(code, *capsys.readouterr())
-
-    return call
 
 
 def packages(root: Path, settings: str, needs: dict[str, str], version: str = "1.0.0") -> Path:

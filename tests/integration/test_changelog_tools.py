@@ -6,35 +6,18 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from projects import HATCHLING, commit_all, git, repository, write
-from running import Ran
-
-from relnox.cli import main
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from running import Bump
+
 RELEASE = ("--commit", "--tag")
 MINOR = ("--part", "minor", *RELEASE)
-
-
-class Bump(Protocol):
-    """Runs a bump of a project."""
-
-    def __call__(self, root: Path, *options: str) -> Ran: ...
-
-
-@pytest.fixture
-def bump(capsys: pytest.CaptureFixture[str]) -> Bump:
-    def call(root: Path, *options: str) -> Ran:
-        capsys.readouterr()
-        code = main(["bump", "--project", str(root), "--reporter", "plain", *options])
-        return Ran(code, *capsys.readouterr())
-
-    return call
 
 
 class State(NamedTuple):

@@ -8,11 +8,10 @@ import shutil
 import subprocess
 import sys
 from hashlib import sha256
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from projects import HATCHLING, commit_all, git, repository, write
-from running import Ran
 
 from relnox.cli import main
 
@@ -20,26 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from running import Bump, Ran
+
 PYTHON = sys.executable
 MAJOR = ("--package", "base", "--part", "major")
 COMMIT = ("--commit", "--tag")
 SETTINGS = '[tool.relnox]\npackages = ["libs/*"]\nversions = "independent"\n'
-
-
-class Bump(Protocol):
-    """Runs a bump of a project."""
-
-    def __call__(self, root: Path, *options: str) -> Ran: ...
-
-
-@pytest.fixture
-def bump(capsys: pytest.CaptureFixture[str]) -> Bump:
-    def call(root: Path, *options: str) -> Ran:
-        capsys.readouterr()
-        code = main(["bump", "--project", str(root), "--reporter", "plain", *options])
-        return Ran(code, *capsys.readouterr())
-
-    return call
 
 
 def done(bump: Bump, root: Path, *options: str) -> Ran:

@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import pytest
 from projects import HATCHLING, commit_all, git, repository, write
-from running import Ran
-
-from relnox.cli import main
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-class Bump(Protocol):
-    """Runs a bump of a project."""
-
-    def __call__(self, root: Path, *options: str) -> Ran: ...
-
-
-@pytest.fixture
-def bump(capsys: pytest.CaptureFixture[str]) -> Bump:
-    def call(root: Path, *options: str) -> Ran:
-        capsys.readouterr()
-        code = main(["bump", "--project", str(root), "--reporter", "plain", *options])
-        return Ran(code, *capsys.readouterr())
-
-    return call
+    from running import Bump
 
 
 def place(file: str, **settings: str | int) -> str:

@@ -6,35 +6,19 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from projects import HATCHLING, commit_all, git, pair, remote_of, repository, write
-from running import Ran
 
-from relnox.cli import main
 from relnox.source.lock import alone
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from running import Bump
+
 RELEASE = ("--part", "minor", "--commit", "--tag")
-
-
-class Bump(Protocol):
-    """Runs a bump of a project."""
-
-    def __call__(self, root: Path, *options: str) -> Ran: ...
-
-
-@pytest.fixture
-def bump(capsys: pytest.CaptureFixture[str]) -> Bump:
-    def call(root: Path, *options: str) -> Ran:
-        capsys.readouterr()
-        code = main(["bump", "--project", str(root), "--reporter", "plain", *options])
-        return Ran(code, *capsys.readouterr())
-
-    return call
 
 
 class Everything(NamedTuple):
