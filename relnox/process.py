@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
 import os
+import select
 import shlex
 import signal
 import subprocess
@@ -17,13 +19,16 @@ from relnox.core.records import Record
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["Completed", "Words", "clean_environment", "end_all", "run"]
 
 _TAIL = 40
 _GRACE = 5.0
+_GLANCE = 0.5
+"""Seconds between two looks at whether a program that prints nothing is still there."""
+_CHUNK = 1 << 16
 _SECRET_WORDS = ("TOKEN", "PASSWORD", "PASSWD", "SECRET", "PRIVATE_KEY", "CREDENTIAL")
 _SECRET_PREFIXES = (
     "TWINE_",
@@ -83,6 +88,7 @@ def run(  # noqa: PLR0913 - what a process can be given
     on_start: Callable[[int], None] | None = None,
     stderr: bool = True,
     umask: int = -1,
+    leaves_nothing: bool = False,
 ) -> Completed:
     """Run a program to its end and return what it printed.
 
@@ -99,6 +105,7 @@ def run(  # noqa: PLR0913 - what a process can be given
         on_start: Called with the id of its process group (POSIX) or process, at once.
         stderr: Whether standard error belongs to the output; otherwise it is dropped.
         umask: Which permissions new files do not get; relnox's own for -1.
+        leaves_nothing: Whether what it started and left running ends with it (POSIX).
 
     Raises:
         Failed: The program is not there, or took too long.
@@ -134,12 +141,12 @@ def run(  # noqa: PLR0913 - what a process can be given
         if child.stdin is not None:
             with contextlib.suppress(BrokenPipeError), child.stdin:
                 child.stdin.write(stdin.encode() if isinstance(stdin, str) else stdin or b"")
-        assert child.stdout is not None  # noqa: S101 - it is a pipe
-        with io.TextIOWrapper(child.stdout, encoding="utf-8", errors="replace") as out:
-            for line in out:
-                lines.append(line)
-                (on_line or _ignore)(line.rstrip("\r\n"))
+        for line in _printed(child):
+            lines.append(line)
+            (on_line or _ignore)(line.rstrip("\r\n"))
         child.wait()
+        if leaves_nothing:
+            _kill_group(child)
     except BaseException:
         _end_group(child)
         raise
@@ -150,6 +157,30 @@ def run(  # noqa: PLR0913 - what a process can be given
     if expired.is_set():
         raise Failed(f"{words[0]} did not end within {timeout:g} s", hint=f"try it by hand: {shlex.join(words)}")
     return Completed(words, child.returncode, "".join(lines))
+
+
+def _printed(child: subprocess.Popen[bytes]) -> Iterator[str]:
+    """The lines that a program prints, until it is gone: what it left running may hold its output open."""
+    assert child.stdout is not None  # noqa: S101 - it is a pipe
+    if sys.platform == "win32":
+        with io.TextIOWrapper(child.stdout, encoding="utf-8", errors="replace") as out:
+            yield from out
+        return
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
+    waiting = ""
+    with child.stdout as out:
+        while True:
+            ended = child.poll() is not None
+            if select.select([out], [], [], 0 if ended else _GLANCE)[0]:
+                chunk = os.read(out.fileno(), _CHUNK)
+                *lines, waiting = (waiting + decoder.decode(chunk, final=not chunk)).split("\n")
+                yield from (f"{line}\n" for line in lines)
+                if not chunk:
+                    break
+            elif ended:
+                break
+    if waiting:
+        yield waiting
 
 
 def end_all() -> None:
@@ -180,6 +211,13 @@ def clean_environment(
     }
     settled = {} if own_indexes else {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1"}
     return kept | settled | {"PYTHONUTF8": "1"} | dict(more or {})
+
+
+def _kill_group(child: subprocess.Popen[bytes]) -> None:
+    """End what a program that is gone left running in its group."""
+    if sys.platform != "win32":
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:

@@ -266,7 +266,15 @@ class _OwnBench:
 def _freshly(argv: Sequence[str], cwd: Path | None, more: Mapping[str, str], terms: Terms) -> process.Completed:
     """Run a hook in a new process."""
     variables = {**terms.variables, **more}
-    return process.run(argv, cwd=cwd, env=variables, umask=terms.umask, timeout=_HOOK_LIMIT, on_line=terms.on_line)
+    return process.run(
+        argv,
+        cwd=cwd,
+        env=variables,
+        umask=terms.umask,
+        leaves_nothing=True,
+        timeout=_HOOK_LIMIT,
+        on_line=terms.on_line,
+    )
 
 
 class _Once(Generic[K, V]):
