@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from warm import alive, all_end
 
 from relnox import process
 from relnox.errors import Failed
@@ -25,14 +26,6 @@ print(child.pid, flush=True)
 
 def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_line_ends_of_every_kind_are_told_as_lines() -> None:
@@ -59,10 +52,7 @@ def test_what_is_left_running_holds_nobody() -> None:
 @pytest.mark.skipif(os.name != "posix", reason="process groups as POSIX has them")
 def test_what_is_left_running_ends_where_nothing_may_be_left() -> None:
     pid = int(process.run(python(DAEMON), leaves_nothing=True).output)
-    deadline = time.monotonic() + SECONDS / 2
-    while alive(pid):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    assert all_end([pid])
 
 
 def test_files_that_a_program_makes_have_the_permissions_that_are_asked_for(tmp_path: Path) -> None:
