@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import tarfile
 import time
 import zipfile
 from typing import TYPE_CHECKING, NamedTuple
+
+from relnox.building.archives import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["HINTS", "differences"]
 
 _CHUNK = 1 << 20
+_GZIP_TIME = slice(4, 8)
+"""Where a gzip file says when it was packed (RFC 1952)."""
 
 HINTS: Mapping[str, str] = {
     "permissions": "the backend takes permissions from the checkout: build under umask 022, as build-all does, or "
@@ -38,9 +43,13 @@ class _Member(NamedTuple):
 
 def differences(one: Path, other: Path) -> Iterator[tuple[str, str]]:
     """What differs, as a key of `HINTS`, and where, for people; nothing for equal bytes."""
-    if one.read_bytes() == other.read_bytes():
+    if filecmp.cmp(one, other, shallow=False):
         return
-    first, second = _members(one), _members(other)
+    try:
+        first, second = _members(one), _members(other)
+    except UNREADABLE as broken:
+        yield "content", f"one of them cannot be read: {broken}"
+        return
     found = False
     for name in sorted(first.keys() | second.keys()):
         if name not in first or name not in second:
@@ -80,7 +89,9 @@ def _of_a_wheel(path: Path) -> dict[str, _Member]:
 
 
 def _of_an_sdist(path: Path) -> dict[str, _Member]:
-    found = {}
+    with path.open("rb") as packed:
+        packed_at = int.from_bytes(packed.read(_GZIP_TIME.stop)[_GZIP_TIME], "little")
+    found = {"its gzip header": _Member(permissions="", time=_spelled(packed_at), owner="", content="")}
     with tarfile.open(path) as sdist:
         for member in sdist:
             content = sdist.extractfile(member) if member.isfile() else None
@@ -89,8 +100,12 @@ def _of_an_sdist(path: Path) -> dict[str, _Member]:
                 digest.update(chunk)
             found[member.name] = _Member(
                 permissions=f"{member.mode:o}",
-                time=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(member.mtime)),
-                owner=f"{member.uname or member.uid}:{member.gname or member.gid}",
-                content=f"{digest.hexdigest()} {member.linkname}",
+                time=_spelled(member.mtime),
+                owner=f"{member.uid}:{member.gid} {member.uname}:{member.gname}",
+                content=f"{member.type!r} {digest.hexdigest()} {member.linkname}",
             )
     return found
+
+
+def _spelled(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))

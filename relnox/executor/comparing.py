@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox.building.comparison import HINTS, differences
 from relnox.building.conditions import OTHER
 from relnox.errors import Failed
 from relnox.executor.building import build
+from relnox.source import exports
+from relnox.source.git import Git
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
 
     from relnox.core.steps import BuildAgain
     from relnox.executor.run import Run
@@ -21,6 +27,8 @@ __all__ = ["BuildingAgain"]
 
 _MOST = 20
 """How many differences somebody reads."""
+_exporting = threading.Lock()
+"""Which checkouts there are is noted down in one file."""
 
 
 @dataclass
@@ -48,6 +56,8 @@ class BuildingAgain:
                 found += [(what, f"{name}: {where}") for what, where in differences(first, made[name])]
             else:
                 found.append(("presence", f"{name} was not made again, but {', '.join(sorted(made))}"))
+        before = {built.filename for built in self.run.built[self.step.build.package]}
+        found += [("presence", f"{name} was not made at first") for name in sorted(made.keys() - before)]
         if found:
             told = [where for _, where in found[:_MOST]]
             told += [f"and {len(found) - _MOST} more"] if len(found) > _MOST else []
@@ -61,8 +71,24 @@ class BuildingAgain:
         return f"{files} archives are the same byte by byte"
 
     def _another_source(self, into: Path) -> Path:
-        """The same files at another path, as old as this run: a clone of the commit, or a copy of the tree."""
-        if self.run.export is not None and self.run.git is not None:
-            return self.run.git.scratch_clone(into).root
-        shutil.copytree(self.run.source, into / "checkout", symlinks=True, copy_function=shutil.copy)
-        return into / "checkout"
+        """The same files elsewhere, of another time and umask: the commit checked out, or a copy of the tree."""
+        checkout = into / "checkout"
+        if self.run.commit is not None and self.run.git is not None:
+            with _exporting:
+                source = exports.export(self.run.git, self.run.commit, checkout)
+        else:
+            source = checkout
+            with contextlib.suppress(shutil.Error):  # sockets, and what builds beside this one make and remove
+                shutil.copytree(self.run.source, source, symlinks=True, ignore=self._ignored)
+        for path in checkout.rglob("*"):
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode & ~OTHER.umask)
+                os.utime(path)
+        if self.run.git is not None:  # so that nothing takes the files for changed
+            Git(source).run("update-index", "-q", "--refresh")
+        return source
+
+    def _ignored(self, folder: str, names: Iterable[str]) -> list[str]:
+        """What of the tree is relnox's: the archives, and this copy."""
+        ours = (self.run.root / self.step.build.output, self.run.scratch)
+        return [name for name in names if Path(folder, name) in ours]

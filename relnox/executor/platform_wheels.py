@@ -116,16 +116,24 @@ class BuildingWheels:
         return ", ".join(each.filename for each in built if each.kind == "wheel")
 
     def _sdist(self) -> Distribution:
-        """The sdist that the manifest of the output folder tells of."""
-        found = self.run.previous(self.step.build.output)
-        package = self.step.build.package
+        """The sdist that the manifest of the output folder tells of, of the commit that this run will tell of."""
+        output, package = self.step.build.output, self.step.build.package
+        found = self.run.previous(output)
         sdist = next((file for file in found.of(package) if file.kind == "sdist"), None) if found else None
-        if sdist is None:
+        if found is None or sdist is None or not (self.run.root / output / sdist.filename).is_file():
             raise Failed(
-                f"there is no sdist of {package} in {self.step.build.output} that a manifest tells of",
+                f"there is no sdist of {package} in {output} that a manifest tells of",
                 hint="build it, or fetch it from the job that did: nox -s build-all -- --package " + package,
             )
-        same_bytes(self.run.root / self.step.build.output / sdist.filename, sdist)
+        head = self.run.git.head() if self.run.git is not None else None
+        if found.dirty or found.commit != head:
+            state = ", with uncommitted changes" if found.dirty else ""
+            raise Failed(
+                f"{sdist.filename} was built of {found.commit or 'no commit'}{state}; "
+                f"this checkout is at {head or 'none'}",
+                hint="build it again, or fetch it from the job that built this commit",
+            )
+        same_bytes(self.run.root / output / sdist.filename, sdist)
         return sdist
 
     def _compared(self, files: list[str]) -> wheels.Comparison:

@@ -1,0 +1,271 @@
+"""`[tool.relnox.build] commands`: a project's own command makes the archives, and nothing is let off for it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import zipfile
+from typing import TYPE_CHECKING
+
+import packed
+import pytest
+from backends import in_tree
+from projects import commit_all, git, repository, write
+from running import run
+
+from relnox.building.comparison import HINTS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from running import Ran
+
+PYPROJECT = """\
+[project]
+name = "demo-app"
+version = "1.0"
+description = "A demonstration"
+requires-python = ">=3.11"
+dependencies = ["six>=1"]
+optional-dependencies.fast = ["attrs"]
+
+[tool.relnox.build]
+commands = { "Demo.App" = ["%s", "tools/make.py", "made", "{output}/"] }
+"""
+
+MAKE = """\
+import os, pathlib, shutil, sys
+made, output = map(pathlib.Path, sys.argv[1:])
+wheel, sdist = output / "demo_app-1.0-py3-none-any.whl", output / "demo_app-1.0.tar.gz"
+for path in (wheel, sdist):
+    if (made / path.name).exists():
+        shutil.copy(made / path.name, path)
+"""
+
+BOTH = ["demo_app-1.0-py3-none-any.whl", "demo_app-1.0.tar.gz"]
+
+
+def project(root: Path, code: str = "") -> Path:
+    """A package without any backend: its command copies what is right, and then does something with it."""
+    (root / "made").mkdir(parents=True)
+    packed.wheel(root / "made")
+    packed.sdist(root / "made")
+    files = {f"src/{name}": text for name, text in packed.MODULES.items()}
+    return write(
+        root,
+        {
+            "pyproject.toml": PYPROJECT % sys.executable,
+            "README.md": "# Demo\n",
+            "LICENSE": "MIT\n",
+            ".gitignore": "/dist/\n",
+            "tools/make.py": f"{MAKE}{code}\n",
+            **files,
+        },
+    )
+
+
+def build_all(root: Path, *options: str) -> Ran:
+    return run(root, "relnox", "build-all", *options)
+
+
+def refused(ran: Ran, *said: str) -> None:
+    assert ran.code == 2, ran.text
+    for each in said:
+        assert each in ran.err, ran.text
+
+
+def left(root: Path) -> list[str]:
+    return sorted(path.name for path in (root / "dist").iterdir())
+
+
+def test_what_the_command_makes_is_checked_proven_and_told(tmp_path: Path) -> None:
+    root = repository(project(tmp_path / "home"))
+    ran = build_all(root)
+    assert ran.code == 0, ran.text
+    assert left(root) == ["BUILD_MANIFEST.txt", *BOTH, "manifest.json"]
+    assert "2 archives pass twine check" in ran.err
+    for name in BOTH:
+        assert (root / "dist" / name).read_bytes() == (root / "made" / name).read_bytes()
+    told = json.loads((root / "dist/manifest.json").read_text())["artifacts"]
+    assert [each["name"] for each in told] == BOTH[::-1]
+
+
+def test_it_works_in_the_commit_and_keeps_what_did_not_change(tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    root = repository(project(tmp_path / "home", f"open({str(seen)!r}, 'a').write(os.getcwd() + '\\n')"))
+    write(root, {"tools/make.py": "raise SystemExit('not committed')\n"})
+    assert build_all(root).code == 0
+    assert seen.read_text().splitlines() != [str(root)]
+    again = build_all(root)
+    assert again.code == 0, again.text
+    assert "unchanged: its archives of commit" in again.err
+    assert seen.read_text().count("\n") == 1
+    git(root, "checkout", "--quiet", "tools")
+    text = (root / "pyproject.toml").read_text()
+    (root / "pyproject.toml").write_text(text.replace('"{output}/"', '"{output}"'))
+    commit_all(root)
+    assert build_all(root).code == 0
+    assert seen.read_text().count("\n") == 2  # another command
+    assert build_all(root, "--from-tree").code == 0
+    assert seen.read_text().splitlines()[2] == str(root)
+
+
+def test_no_credential_reaches_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # F45
+    for name in ("PYPI_TOKEN", "TWINE_PASSWORD", "TWINE_USERNAME", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "MY_SECRET"):
+        monkeypatch.setenv(name, "canary-4711")
+    monkeypatch.setenv("HARMLESS", "it stays")
+    seen = tmp_path / "seen"
+    root = repository(project(tmp_path / "home", f"open({str(seen)!r}, 'w').write(repr(dict(os.environ)))"))
+    ran = build_all(root, "--verbose")
+    assert ran.code == 0, ran.text
+    assert "canary-4711" not in ran.text + seen.read_text()
+    assert "'HARMLESS': 'it stays'" in seen.read_text()
+    committed = git(root, "log", "-1", "--format=%ct")
+    assert f"'SOURCE_DATE_EPOCH': '{committed}'" in seen.read_text()
+
+
+BAD = {
+    "none": ("wheel.unlink(); sdist.unlink()", ["its own build command left no archive", "{output}"]),
+    "something else": (
+        "wheel.unlink(); sdist.unlink(); (output / 'demo-1.0.zip').touch()",
+        ["its own build command left no archive"],
+    ),
+    "no archive": ("wheel.write_text('no zip')", ["demo_app-1.0-py3-none-any.whl cannot be opened"]),
+    "cut off": ("wheel.write_bytes(wheel.read_bytes()[:200])", ["demo_app-1.0-py3-none-any.whl cannot be opened"]),
+    "other name": (
+        "wheel.rename(output / 'other-1.0-py3-none-any.whl')",
+        ["it is called other, but demo-app was planned", "its metadata names 'Demo-App', its file name other"],
+    ),
+    "other version": (
+        "sdist.rename(output / 'demo_app-2.0.tar.gz')",
+        ["its version is 2.0, but 1.0 was planned", "says version '1.0', its file name 2.0"],
+    ),
+    "no name": ("wheel.rename(output / 'demo.whl')", ["demo.whl is no name of a wheel or an sdist"]),
+    "linux": (
+        "wheel.rename(output / 'demo_app-1.0-cp312-cp312-linux_x86_64.whl')",
+        ["the public index refuses the platform tag linux_x86_64", "auditwheel repair"],
+    ),
+    "fails": (
+        "print('the last words'); sys.exit(7)",
+        ["ended with status 7", "| the last words", "tools/make.py"],
+    ),
+    "damaged": (
+        "import zipfile; zipfile.ZipFile(wheel, 'a').writestr('stray.py', '')",
+        ["not in RECORD: stray.py"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_is_not_right_is_refused_and_nothing_is_left(case: str, tmp_path: Path) -> None:
+    code, said = BAD[case]
+    root = project(tmp_path / "home", code)
+    if case == "linux":  # what the index refuses does not matter outside git
+        repository(root)
+    refused(build_all(root), *said)
+    assert left(root) == []
+
+
+def test_requirements_of_the_archives_are_those_of_the_plan(tmp_path: Path) -> None:
+    root = project(tmp_path / "home")
+    text = (root / "pyproject.toml").read_text()
+    (root / "pyproject.toml").write_text(text.replace("six>=1", "six>=2"))
+    lacks, more = "its metadata lacks the requirement six>=2", "requires six>=1, which is not in pyproject.toml"
+    refused(build_all(root), lacks, more)
+
+
+def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
+    root = project(tmp_path / "home")
+    text = (root / "pyproject.toml").read_text()
+    (root / "pyproject.toml").write_text(text.replace(sys.executable, "no-such-program"))
+    refused(build_all(root), "no-such-program cannot be run", "is no-such-program installed?")
+
+
+def test_a_name_of_the_output_is_one_word_whatever_is_in_it(tmp_path: Path) -> None:
+    root = project(tmp_path / "a home; touch it")
+    ran = build_all(root, "--output", "the $(out) put")
+    assert ran.code == 0, ran.text
+    assert {path.name for path in (root / "the $(out) put").iterdir()} > set(BOTH)
+
+
+def test_beside_a_command_other_packages_are_built_by_their_backends(tmp_path: Path) -> None:
+    project(tmp_path / "demo")
+    command = (tmp_path / "demo/pyproject.toml").read_text().partition("[tool.relnox.build]")
+    (tmp_path / "demo/pyproject.toml").write_text(command[0])
+    (tmp_path / "plain").mkdir()
+    in_tree(tmp_path / "plain", "plain", requires=("demo-app",))
+    settings = '[tool.relnox]\npackages = ["demo", "plain"]\nversions = "independent"\n\n'
+    write(tmp_path, {"pyproject.toml": f"{settings}[tool.relnox.build]{command[2]}"})
+    ran = build_all(tmp_path)
+    assert ran.code == 0, ran.text
+    assert [name for name in left(tmp_path) if name.endswith((".whl", ".gz"))] == [
+        *BOTH,
+        "plain-1.0-py3-none-any.whl",
+        "plain-1.0.tar.gz",
+    ]
+
+
+@pytest.mark.xfail(reason="commands/build_all.py looks for no package of that name")
+def test_a_command_for_no_package_is_refused(tmp_path: Path) -> None:
+    root = project(tmp_path / "home")
+    text = (root / "pyproject.toml").read_text()
+    (root / "pyproject.toml").write_text(text.replace("Demo.App", "dmeo-app"))
+    ran = build_all(root, "--dry-run")
+    assert ran.code == 1, ran.text
+    assert "dmeo-app" in ran.err
+    assert "demo-app" in ran.err  # the packages that there are
+
+
+AGAIN = {
+    "the same": ("pass", None, ""),
+    "less": (
+        "wheel.unlink()",
+        "demo_app-1.0-py3-none-any.whl was not made again, but demo_app-1.0.tar.gz",
+        "presence",
+    ),
+    "more": (
+        "shutil.copy(wheel, output / 'demo_app-1.0-py3-none-win32.whl')",
+        "demo_app-1.0-py3-none-win32.whl was not made at first",
+        "presence",
+    ),
+    "broken": ("sdist.write_bytes(b'no tar')", "demo_app-1.0.tar.gz: one of them cannot be read", "content"),
+    "changed": (
+        "import zipfile; zipfile.ZipFile(wheel, 'a').writestr('stray.py', '')",
+        "demo_app-1.0-py3-none-any.whl: stray.py is in one of them only",
+        "presence",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", AGAIN)
+def test_a_command_is_run_again_and_its_archives_compared(case: str, tmp_path: Path) -> None:
+    code, said, hint = AGAIN[case]
+    count = tmp_path / "count"
+    counted = f"open({str(count)!r}, 'a').write('.')\nif os.path.getsize({str(count)!r}) == 2:\n    {code}"
+    root = project(tmp_path / "home", counted)
+    ran = build_all(root, "--reproducible")
+    assert count.read_text() == ".."
+    if said is None:
+        assert ran.code == 0, ran.text
+        assert "2 archives are the same byte by byte" in ran.err
+    else:
+        refused(ran, said, HINTS[hint])
+
+
+def test_the_wheel_of_a_command_runs_the_tests(tmp_path: Path) -> None:
+    root = project(tmp_path / "home")
+    wheel = root / "made/demo_app-1.0-py3-none-any.whl"
+    metadata = packed.with_fields(drop=["Requires-Dist", "Provides-Extra"])
+    packed.wheel(root / "made", metadata=metadata)
+    packed.sdist(root / "made", metadata=metadata)
+    with zipfile.ZipFile(wheel) as made:
+        assert made.testzip() is None
+    text = (root / "pyproject.toml").read_text()
+    for line in ('dependencies = ["six>=1"]\n', 'optional-dependencies.fast = ["attrs"]\n'):
+        text = text.replace(line, "")
+    look = "import demo_app; print('at', demo_app.__file__)"
+    (root / "pyproject.toml").write_text(f'{text}\n[tool.relnox.test]\ncommand = ["python", "-Ic", "{look}"]\n')
+    ran = build_all(root, "--test", "--verbose")
+    assert ran.code == 0, ran.text
+    assert "site-packages/demo_app/__init__.py" in ran.err

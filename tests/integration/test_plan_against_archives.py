@@ -1,0 +1,271 @@
+"""Archives against the plan: what a backend makes of a project is what the project says, however it spells it."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from backends import in_tree
+from packaging.requirements import Requirement
+from projects import commit_all, repository, write
+from running import run
+from warm import BACKENDS, settled
+
+from relnox.building import archives
+from relnox.core.names import normalised
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from running import Ran
+
+REQUIREMENTS = [
+    "Six >=1.0",
+    "zope.interface",
+    "Typing_Extensions>=4,<5",
+    "typed.Things<5 , >=4.0.0",
+    "requests[socks, Security]>=2.0,!=2.9.*",
+    "a-b.c_d ~= 1.4.2",
+    "arbitrary===1.0",
+    "wild==1.*",
+    "marked>=1.0.post1,>0.9.dev0",
+    "epoch>=1!2.0",
+    "local==1.0+linux.1",
+    "in-brackets (>=1,<2)",
+    "attrs>=20 ; python_version<'3.12'",
+    'tomli ; (python_version < "3.11")',
+    "doubly ; ((python_version < '3.11'))",
+    "colorama; sys_platform=='win32' and (python_version>='3.8' or implementation_name=='pypy')",
+    "mixed; os_name=='nt' or os_name=='posix' and python_version>'3.8'",
+    "importlib-metadata; python_full_version<'3.10.2'",
+    "pywin32 ; 'win32' == sys_platform",
+    "newer ; '3.10' <= python_version",
+    "cffi ; platform_python_implementation != 'PyPy' and os_name == \"posix\"",
+    "some>=1;python_version in '3.9 3.10'",
+    "others ; python_version not in '3.9 3.10'",
+    "compatible ; python_version ~= '3.9'",
+    "equal ; python_version == '3.11'",
+    "starred ; python_version != '3.8.*'",
+    "same <2; python_version<'3.10'",
+    "same>=2; python_version>='3.10'",
+    "machine; platform_machine=='aarch64' or platform_machine=='x86_64'",
+    "tight>=1;sys_platform!='win32'",
+    "at @ https://example.org/at-1.0.zip ; python_version>='3.8'",
+    "at-tight@https://example.org/at_tight-1.0-py3-none-any.whl",
+]
+
+UNKNOWN = {
+    "poetry-core": ["arbitrary===1.0", "pywin32 ; 'win32' == sys_platform", "newer ; '3.10' <= python_version"]
+}
+"""What a backend refuses to build."""
+
+REWRITTEN = ["a-b.c_d ~= 1.4.2", "marked>=1.0.post1,>0.9.dev0", "either>=1,>=2", "bounded<3,<4,>=1"]
+"""Where poetry-core writes other clauses that admit the same versions: `>=1.4.2,<1.5.0`."""
+
+EXTRAS = {
+    "Fast_Mode": [
+        "attrs>=21 ; python_version<'3.12' or os_name=='nt'",
+        "Six ; python_version >= '3' and (os_name == 'nt' or os_name=='posix')",
+        "plain",
+    ],
+    "test": ["pytest>=7", 'coverage[toml]; python_version>="3.9"', "wild==1.*; (sys_platform == 'linux')"],
+    "docs.site": ["sphinx>=7", "myst-parser; 'linux' in sys_platform"],
+    "nothing": [],
+}
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with settled(monkeypatch, tmp_path_factory.getbasetemp() / "kept") as folder:
+        yield folder
+
+
+def build_all(root: Path, *options: str) -> Ran:
+    return run(root, "relnox", "build-all", *options)
+
+
+def pyproject(name: str, requirement: str, more: str = "") -> str:
+    return (
+        f'[build-system]\nrequires = ["{requirement}"]\nbuild-backend = "{BACKENDS[requirement][0]}"\n\n'
+        f'[project]\nname = "{name}"\nversion = "1.2"\ndescription = "It"\nrequires-python = ">=3.8"\n{more}'
+    )
+
+
+@pytest.mark.network
+def test_no_backend_spells_requirements_so_that_they_look_like_others(tmp_path: Path, kept: Path) -> None:
+    unknown = {"poetry-core": [*UNKNOWN["poetry-core"], *REWRITTEN]}  # see below
+    names = {requirement: f"of-{requirement.replace('_', '-')}" for requirement in BACKENDS}
+    settings = f'[tool.relnox]\npackages = {json.dumps(list(names.values()))}\nversions = "independent"\n'
+    files = {"pyproject.toml": settings}
+    for requirement, name in names.items():
+        extras = {**EXTRAS, "all": [f"{name}[fast-mode,test]"]}
+        taken = [each for each in REQUIREMENTS if each not in unknown.get(requirement, ())]
+        more = f"dependencies = {json.dumps(taken)}\n\n[project.optional-dependencies]\n"
+        more += "".join(f'"{extra}" = {json.dumps(needs)}\n' for extra, needs in extras.items())
+        more += "\n[tool.hatch.metadata]\nallow-direct-references = true\n"
+        files[f"{name}/pyproject.toml"] = pyproject(name, requirement, more)
+        files[f"{name}/src/{name.replace('-', '_')}/__init__.py"] = '"""It."""\n'
+    ran = build_all(write(tmp_path, files), "--verbose", "--continue-on-error")
+    assert ran.code == 0, ran.text
+    alarms = [line for line in ran.err.splitlines() if "the requirement" in line or "requires " in line]
+    assert [line for line in alarms if "warning: of_" in line and "requirements by URL" not in line] == []
+    for requirement, name in names.items():
+        wanted = {
+            normalised(Requirement(each).name) for each in REQUIREMENTS if each not in unknown.get(requirement, ())
+        }
+        module = name.replace("-", "_")
+        for file in (f"{module}-1.2-py3-none-any.whl", f"{module}-1.2.tar.gz"):
+            found = {
+                normalised(Requirement(each).name) for each in archives.read(tmp_path / "dist" / file).requires
+            }
+            assert found >= wanted | {"plain", "pytest", "sphinx"}  # there was something to compare
+
+
+@pytest.mark.network
+@pytest.mark.xfail(
+    reason="building/checks/requirements.py compares versions by their clauses, not by what they admit"
+)
+def test_clauses_that_admit_the_same_versions_are_the_same(tmp_path: Path, kept: Path) -> None:
+    stated = pyproject("home", "poetry-core", f"dependencies = {json.dumps(REWRITTEN)}\n")
+    ran = build_all(write(tmp_path, {"pyproject.toml": stated, "src/home/__init__.py": ""}))
+    assert ran.code == 0, ran.text
+
+
+# --- backends that change what is stated -------------------------------------------------------------------
+
+HOOK = """\
+from hatchling.metadata.plugin.interface import MetadataHookInterface
+
+class Adds(MetadataHookInterface):
+    def update(self, metadata):
+        metadata["description"] = "It"
+        metadata["dependencies"] = [*metadata.get("dependencies", []), "added>=1"]
+"""
+
+
+@pytest.mark.network
+def test_requirements_that_a_metadata_hook_adds_are_announced_or_refused(tmp_path: Path, kept: Path) -> None:
+    hook = "\n[tool.hatch.metadata.hooks.custom]\n"
+    files = {"hatch_build.py": HOOK, "src/home/__init__.py": "", ".gitignore": "dist/\n"}
+    stated = pyproject("home", "hatchling", f'dynamic = ["description"]\ndependencies = ["six"]\n{hook}')
+    stated = stated.replace('description = "It"\n', "")  # hooks are run where anything is dynamic
+    ran = build_all(write(tmp_path, {"pyproject.toml": stated, **files}))
+    assert ran.code == 2, ran.text
+    assert "home-1.2.tar.gz: its metadata requires added>=1, which is not in pyproject.toml" in ran.err
+    # hatchling asks its hooks no more where it builds of an sdist.
+    assert "home-1.2-py3-none-any.whl: it does not require added>=1, as its sdist promises" in ran.err
+    assert 'announced by project.dynamic = ["dependencies"]' in ran.err
+    assert list((tmp_path / "dist").iterdir()) == []
+    dynamic = pyproject("home", "hatchling", f'dynamic = ["dependencies"]\n{hook}')
+    ran = build_all(write(tmp_path, {"pyproject.toml": dynamic}))
+    assert ran.code == 0, ran.text
+    assert archives.read(tmp_path / "dist/home-1.2-py3-none-any.whl").requires == ("added>=1",)
+
+
+@pytest.mark.network
+def test_requirements_of_setup_py_are_announced_or_refused(tmp_path: Path, kept: Path) -> None:
+    setup = """\
+        from setuptools import setup
+        from setuptools.command.egg_info import egg_info
+
+        class Adds(egg_info):
+            def run(self):
+                self.distribution.metadata.install_requires = ["added>=1"]
+                super().run()
+
+        setup(cmdclass={"egg_info": Adds})
+        """
+    files = {"setup.py": setup, "src/home/__init__.py": "", ".gitignore": "dist/\n"}
+    stated = pyproject("home", "setuptools", 'dependencies = ["six"]\n')
+    ran = build_all(write(tmp_path, {"pyproject.toml": stated, **files}))
+    assert ran.code == 2, ran.text
+    assert "its metadata lacks the requirement six" in ran.err
+    assert "its metadata requires added>=1, which is not in pyproject.toml" in ran.err
+    dynamic = pyproject("home", "setuptools", 'dynamic = ["dependencies"]\n')
+    plain = "from setuptools import setup\n\nsetup(install_requires=['added>=1'])\n"
+    ran = build_all(write(tmp_path, {"pyproject.toml": dynamic, "setup.py": plain}))
+    assert ran.code == 0, ran.text
+    assert archives.read(tmp_path / "dist/home-1.2-py3-none-any.whl").requires == ("added>=1",)
+
+
+def test_a_wheel_that_requires_something_else_than_its_sdist_is_refused(tmp_path: Path) -> None:
+    # PEP 643: what is not dynamic in the sdist is what every wheel of it has.
+    in_tree(tmp_path, hook="global METADATA; METADATA += 'Requires-Dist: added\\n'")
+    backend = tmp_path / "backend/house.py"
+    backend.write_text(backend.read_text().replace("Metadata-Version: 2.1", "Metadata-Version: 2.2"))
+    text = (tmp_path / "pyproject.toml").read_text()
+    (tmp_path / "pyproject.toml").write_text(text.replace("dependencies = []", 'dynamic = ["dependencies"]'))
+    ran = build_all(tmp_path)
+    assert ran.code == 2, ran.text
+    assert "home-1.0-py3-none-any.whl: it requires added, which its sdist does not tell" in ran.err
+
+
+# --- what is in the sdist ----------------------------------------------------------------------------------
+
+
+def with_in_sdist(root: Path, added: str) -> Path:
+    """A package whose backend writes something into its sdist."""
+    root.mkdir(parents=True, exist_ok=True)
+    in_tree(root)
+    backend = root / "backend/house.py"
+    before = '        add("PKG-INFO", METADATA.encode())\n'
+    text = backend.read_text()
+    assert before in text
+    backend.write_text(text.replace(before, f"{before}        {added}\n"))
+    return root
+
+
+def test_a_generated_file_that_git_does_not_track_is_a_warning(tmp_path: Path) -> None:
+    root = repository(with_in_sdist(tmp_path / "home", "add('tables.txt', b'1 2 3'); add('setup.cfg', b'')"))
+    ran = build_all(root, "--verbose")
+    assert ran.code == 0, ran.text
+    said = "home-1.0.tar.gz: in it, though git does not track it: tables.txt"
+    assert f"warning: {said}" in ran.err
+    with tarfile.open(root / "dist/home-1.0.tar.gz") as made:
+        assert "home-1.0/tables.txt" in made.getnames()
+    strict = build_all(root, "--strict", "--no-cache")
+    assert strict.code == 2, strict.text
+    assert f"  {said}" in strict.err
+    assert "git add it" in strict.err
+    tree = build_all(root, "--from-tree", "--verbose")  # with what is not committed: nothing to hold it against
+    assert tree.code == 0, tree.text
+    assert "git does not track it" not in tree.err
+
+
+def test_strict_looks_at_archives_that_were_kept_as_well(tmp_path: Path) -> None:
+    root = repository(with_in_sdist(tmp_path / "home", "add('tables.txt', b'1 2 3')"))
+    assert build_all(root).code == 0
+    ran = build_all(root, "--strict")
+    assert ran.code == 2, ran.text
+    assert "in it, though git does not track it: tables.txt" in ran.err
+
+
+# --- private packages --------------------------------------------------------------------------------------
+
+DIRECT = "six @ https://example.org/six-1.0-py3-none-any.whl"
+UNPUBLISHABLE: dict[str, tuple[dict[str, Any], str]] = {
+    "local version": ({"version": "1.0+linux.1"}, "the public index refuses local versions: 1.0+linux.1"),
+    "direct reference": ({"requires": (DIRECT,)}, f"refuses requirements by URL: {DIRECT}"),
+}
+
+
+@pytest.mark.parametrize("case", UNPUBLISHABLE)
+def test_what_the_public_index_refuses_is_for_private_packages(case: str, tmp_path: Path) -> None:
+    arguments, said = UNPUBLISHABLE[case]
+    root = tmp_path / "home"
+    root.mkdir()
+    repository(in_tree(root, **arguments))
+    public = build_all(root)
+    assert public.code == 2, public.text
+    assert said in public.err
+    text = (root / "pyproject.toml").read_text()
+    private = 'classifiers = ["Private :: Do Not Upload"]\ndependencies'
+    (root / "pyproject.toml").write_text(text.replace("dependencies", private))
+    commit_all(root)
+    ran = build_all(root, "--verbose")
+    assert ran.code == 0, ran.text
+    assert f"warning: home-{arguments.get('version', '1.0')}.tar.gz: " in ran.err
+    assert said in ran.err
