@@ -13,17 +13,21 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import BinaryIO
 
 __all__ = [
+    "BACKENDS",
     "VERSION",
+    "Backend",
+    "commit",
     "compile_relnox",
     "environment",
     "generate",
+    "generate_sources",
     "history",
     "import_name",
     "names",
@@ -89,6 +93,78 @@ select = ["E", "F", "I", "UP"] # more when the old modules are gone
 """
 
 
+class Backend(NamedTuple):
+    """A build backend.
+
+    Attributes:
+        requirement: What a package that uses it requires for its build.
+        module: What `build-backend` names.
+    """
+
+    requirement: str
+    module: str
+
+
+BACKENDS = {
+    "hatchling": Backend("hatchling>=1.26", "hatchling.build"),
+    "flit-core": Backend("flit-core>=3.12", "flit_core.buildapi"),
+    "poetry-core": Backend("poetry-core>=2.2", "poetry.core.masonry.api"),
+    "setuptools": Backend("setuptools>=77", "setuptools.build_meta"),
+    "pdm-backend": Backend("pdm-backend>=2.4", "pdm.backend"),
+}
+"""Backends by their distribution's name; each finds a package in src/ by itself, and licence files by pattern."""
+
+_SOURCES_PACKAGE = """\
+[build-system]
+requires = ["{requirement}"]
+build-backend = "{backend}"
+
+[project]
+name = "{name}"
+version = "{version}"
+description = "The part of the product that deals with {name}"
+readme = "README.md"
+requires-python = ">=3.11"
+license = "MIT"
+license-files = ["LICENSE"]
+authors = [{{ name = "Ada Example", email = "ada@example.org" }}]
+keywords = ["example", "workspace"]
+classifiers = [
+  "Development Status :: 5 - Production/Stable",
+  "Programming Language :: Python :: 3",
+  "Programming Language :: Python :: 3.11",
+  "Typing :: Typed",
+]
+dependencies = [{listed}]
+
+[project.urls]
+Homepage = "https://example.org/{name}"
+{sources}"""
+
+_LICENSE = """\
+MIT License
+
+Copyright (c) 2024 Ada Example
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated
+documentation files (the "Software"), to deal in the Software without restriction, including without limitation the
+rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED.
+"""
+
+_FUNCTION = """\
+
+
+def {module}_{number}(values: list[int], offset: int = {number}) -> dict[str, int]:
+    \"\"\"Tell the smallest, the largest and the sum of some values, each raised by {number} at first.\"\"\"
+    raised = [value + offset for value in values]
+    if not raised:
+        raise ValueError("there are no values")
+    return {{"smallest": min(raised), "largest": max(raised), "sum": sum(raised)}}
+"""
+
+
 def names(packages: int) -> list[str]:
     """The packages' names in order, from pkg-001."""
     return [f"pkg-{number:03}" for number in range(1, packages + 1)]
@@ -145,8 +221,44 @@ def generate(folder: Path, packages: int, *, git: bool = True, extra: Mapping[st
         _write(place / "src" / import_name(name) / "__init__.py", f'"""What {name} offers."""\n')
     if git:
         _init(folder)
-        _git(folder, "add", "--all")
-        _git(folder, "commit", "--quiet", "--message=feat: begin")
+        commit(folder, "feat: begin")
+
+
+def generate_sources(folder: Path, packages: int, backends: Sequence[str]) -> None:
+    """Write a uv workspace in lockstep whose packages are worth a build, as a git repository with one commit.
+
+    Each package has four modules, a readme and a licence.
+
+    Args:
+        folder: Where to write it; made when it is not there.
+        packages: How many packages.
+        backends: Their build backends, of `BACKENDS`: the packages use them in turn.
+    """
+    every = names(packages)
+    _write(folder / "pyproject.toml", _ROOT.format(versions="lockstep"))
+    _write(folder / ".gitignore", "__pycache__/\n.venv/\nbuild/\ndist/\n*.egg-info/\n.pdm-build/\n")
+    for index, name in enumerate(every):
+        place = folder / "packages" / name
+        backend = BACKENDS[backends[index % len(backends)]]
+        needs = [every[earlier] for earlier in requirements(index)]
+        _write(place / "pyproject.toml", _sources_pyproject(name, backend, needs))
+        _write(
+            place / "README.md",
+            f"# {name}\n\nWhat {name} is for, and how it is used.\n\n- It needs no settings.\n",
+        )
+        _write(place / "LICENSE", _LICENSE)
+        for module in ("__init__", "first", "second", "third"):
+            functions = (_FUNCTION.format(module=module.strip("_"), number=number) for number in range(6))
+            text = f'"""What {name} offers: {module}."""\n' + "".join(functions)
+            _write(place / "src" / import_name(name) / f"{module}.py", text)
+    _init(folder)
+    commit(folder, "feat: begin")
+
+
+def commit(folder: Path, message: str) -> None:
+    """Commit all files that are not ignored."""
+    _git(folder, "add", "--all")
+    _git(folder, "commit", "--quiet", f"--message={message}")
 
 
 def history(folder: Path, packages: int = 500, tags: int = 2000, commits: int = 20_000) -> None:
@@ -185,6 +297,18 @@ def _pyproject(name: str, version: str, needs: Sequence[str], constraint: str) -
         version=version,
         module=import_name(name),
         requires=requires if needs else "dependencies = []\n",
+        sources=sources if needs else "",
+    )
+
+
+def _sources_pyproject(name: str, backend: Backend, needs: Sequence[str]) -> str:
+    sources = "\n[tool.uv.sources]\n" + "".join(f"{need} = {{ workspace = true }}\n" for need in needs)
+    return _SOURCES_PACKAGE.format(
+        requirement=backend.requirement,
+        backend=backend.module,
+        name=name,
+        version=VERSION,
+        listed=", ".join(f'"{need}=={VERSION}"' for need in needs),
         sources=sources if needs else "",
     )
 

@@ -6,6 +6,7 @@ helps. A user's mistake is always one of these; anything else that is raised is 
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
 
 __all__ = [
@@ -16,7 +17,15 @@ __all__ = [
     "Refused",
     "RelnoxError",
     "TryLater",
+    "failure_of_the_machine",
 ]
+
+_OF_THE_MACHINE = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS),
+        *(errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE),
+    }
+)
 
 
 class ExitCode(IntEnum):
@@ -82,3 +91,11 @@ class TryLater(RelnoxError):
     """The index is down, or does not list yet what it has stored."""
 
     exit_code = ExitCode.TRY_LATER
+
+
+def failure_of_the_machine(error: OSError) -> Failed | None:
+    """An error of a disk that is full, of a right that is missing and the like; None for one that is a bug."""
+    if error.errno not in _OF_THE_MACHINE:
+        return None
+    told = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    return Failed(told, hint="make room or let relnox write there; then type the same command again")

@@ -58,6 +58,11 @@ class Options(CommonOptions):
         metavar="JOB",
         anywhere=False,
     )
+    sdist: bool = option(
+        False,
+        "Build no wheels of packages that have platform wheels: the jobs of the matrix do.",
+        anywhere=False,
+    )
     output: str = option("dist", "The folder for the archives.", metavar="DIR")
     from_tree: bool = option(
         False, "Build the files as they are, uncommitted ones included, to try them out.", anywhere=False
@@ -123,6 +128,8 @@ class Snapshot(NamedTuple):
 def observe(options: Options, project: Project) -> Snapshot:
     """Look at the packages, git, and the output folder."""
     packages = project.chosen(options.package)
+    _check_names(project)
+    _check_usage(options)
     if options.shard is not None:
         packages = core.sharding.shard(packages, options.shard)
     folder = project.root / options.output
@@ -154,6 +161,28 @@ def observe(options: Options, project: Project) -> Snapshot:
     )
 
 
+def _check_usage(options: Options) -> None:
+    if options.matrix is not None and options.wheels is not None:
+        raise Refused("--matrix builds nothing, --wheels builds", hint="run the one, then the other")
+    if options.python:
+        from relnox.building.environments import find_python
+
+        for version in options.python:
+            find_python(version)  # refused now rather than after half of the builds
+
+
+def _check_names(project: Project) -> None:
+    """See that the settings for builds name packages that there are."""
+    names = sorted(package.name for package in project.workspace.packages)
+    for name in project.config.build_commands:
+        if name not in names:
+            raise Refused(
+                f"[tool.relnox.build] commands names {name}, which is no package of this workspace",
+                hint=f"the packages are {', '.join(names)}",
+            )
+    core.wheels.check(project.config.wheels, names)
+
+
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """A build for each package, one check of all archives, the manifest."""
     if options.test and not snapshot.test.command:
@@ -182,7 +211,8 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         if options.test:
             siblings = tuple(sorted(snapshot.needs[package.name] & chosen))
             steps += [
-                _tests(package, python, siblings, snapshot.test, options) for python in options.python or ("",)
+                _tests(package, python, siblings, snapshot.test, options)
+                for python in tuple(dict.fromkeys(options.python)) or ("",)
             ]
     steps.append(core.steps.CheckDistributions(output=options.output, strict=options.strict))
     order = tuple(
@@ -198,7 +228,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
             needs=tuple(
                 step.key
                 for step in steps
-                if isinstance(step, core.steps.Build | core.steps.RunTests | core.steps.CheckDistributions)
+                if not isinstance(step, core.steps.CleanFolder | core.steps.ClearCache | core.steps.Export)
             ),
         )
     )
@@ -231,7 +261,8 @@ def _build(package: Package, snapshot: Snapshot, options: Options) -> Build:
         isolation=options.isolation,
         inputs=snapshot.inputs.get(package.name) if options.cache and not before else None,
         keep_environments=options.cache,
-        pythons=options.python,
+        pythons=tuple(dict.fromkeys(options.python)),
+        sdist_alone=options.sdist and bool(core.wheels.jobs(package, snapshot.wheels)),
         requires=core.requirements.distributed(package),
         private=package.private or snapshot.commit is None or package.name in snapshot.untagged,
         command=snapshot.commands.get(package.name, ()),
@@ -268,7 +299,7 @@ def _platform_wheels(snapshot: Snapshot, name: str, options: Options) -> Plan:
         output=options.output,
         commit=snapshot.state.head if snapshot.state is not None else None,
         dirty=False,
-        order=((package.name, ()),),
+        order=tuple((each.name, ()) for each in snapshot.packages),
         needs=(wheels.key, check.key),
     )
     return core.plan.Plan(task="build-all", steps=(wheels, check, manifest), notes=snapshot.warnings)

@@ -13,7 +13,7 @@ from relnox import core
 from relnox.commands import TASKS, load
 from relnox.core.options import resolve
 from relnox.core.records import replace
-from relnox.errors import ExitCode, Failed, Refused, RelnoxError
+from relnox.errors import ExitCode, Failed, Refused, RelnoxError, failure_of_the_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,15 +52,24 @@ def perform(task: str, command_line: Mapping[str, Value]) -> ExitCode:
         report = options.report
         return _perform(task, options, given, project, reporter)
     except RelnoxError as error:
-        reporter.error(error)
-        if report:
-            _write_refusal(str(report), task, error)
-        return error.exit_code
+        return _refused(error, task, report, reporter)
+    except OSError as error:
+        if (failed := failure_of_the_machine(error)) is None:
+            raise
+        return _refused(failed, task, report, reporter)
     except KeyboardInterrupt:
         reporter.error(
             Failed("interrupted while nothing was being changed", hint="to see how things stand: relnox status")
         )
         return ExitCode.INTERRUPTED
+
+
+def _refused(error: RelnoxError, task: str, report: Any, reporter: Reporter) -> ExitCode:
+    """Tell what ended a run before its first step."""
+    reporter.error(error)
+    if report:
+        _write_refusal(str(report), task, error)
+    return error.exit_code
 
 
 def _perform(

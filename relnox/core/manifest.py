@@ -178,7 +178,7 @@ class Manifest(Record, kw_only=True):
                     BuildInputs(
                         package=name,
                         digest=of["digest"],
-                        requires=tuple(tuple(each) for each in of["requires"]),
+                        requires=tuple(tuple(map(_text, each)) for each in of["requires"]),
                         commit=of["commit"],
                     )
                     for name, of in document.get("inputs", {}).items()
@@ -189,6 +189,12 @@ class Manifest(Record, kw_only=True):
                 f"{where} is not a manifest that relnox wrote ({type(error).__name__}: {error})",
                 hint="build again: nox -s build-all",
             ) from error
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
 
 
 def _distributions(entries: list[dict[str, Any]]) -> tuple[Distribution, ...]:

@@ -253,6 +253,7 @@ class Build(_Step, kw_only=True):
         inputs: A digest of what it is built from; None where it is built whatever was built before.
         keep_environments: Whether environments of earlier runs serve, and those of this one stay.
         pythons: The Pythons that platform wheels are built for, such as `3.12`; none for the running one.
+        sdist_alone: Whether its wheels are built elsewhere, for many platforms.
         requires: What the archives' metadata has to require; None where the backend decides.
         private: Whether the public index never sees it, and what that one refuses does not matter.
         command: The project's own command that makes the archives; none for the build backend.
@@ -271,6 +272,7 @@ class Build(_Step, kw_only=True):
     inputs: str | None
     keep_environments: bool
     pythons: tuple[str, ...] = ()
+    sdist_alone: bool = False
     requires: tuple[str, ...] | None
     private: bool
     command: tuple[str, ...] = ()

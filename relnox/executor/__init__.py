@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from typing import TYPE_CHECKING, Protocol
 
 from relnox.core.events import Outcome, RunFinished, RunStarted, Status, StepFinished
 from relnox.core.steps import Upload
-from relnox.errors import ExitCode, Failed, RelnoxError
+from relnox.errors import ExitCode, RelnoxError, failure_of_the_machine
 from relnox.executor import actions, side_by_side, signals
 from relnox.executor.progress import BAD, Progress
 from relnox.source import edits
@@ -21,14 +20,6 @@ if TYPE_CHECKING:
     from relnox.executor.run import Run
 
 __all__ = ["Action", "execute"]
-
-_MACHINE = frozenset(
-    {
-        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS),
-        *(errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE),
-    }
-)
-"""Errors that are the machine's, not a fault of relnox."""
 
 
 class Action(Protocol):
@@ -139,11 +130,9 @@ def _carry_out(step: Step, run: Run) -> StepFinished:
     except RelnoxError as error:
         return StepFinished(step, Status.FAILED, error.message, time.monotonic() - started, error)
     except OSError as error:
-        if error.errno not in _MACHINE:
+        if (failed := failure_of_the_machine(error)) is None:
             raise
-        told = f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror}"
-        failed = Failed(told, hint="make room or let relnox write there; then type the same command again")
-        return StepFinished(step, Status.FAILED, told, time.monotonic() - started, failed)
+        return StepFinished(step, Status.FAILED, failed.message, time.monotonic() - started, failed)
     return StepFinished(step, status, detail, time.monotonic() - started)
 
 

@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 from relnox import process
 from relnox.building import archives
 from relnox.building.environments import find_python
+from relnox.building.wheels import serves
 from relnox.core import graph
 from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
 from relnox.errors import Failed
@@ -77,11 +78,12 @@ class Testing:
         folder = self.run.folder(self.step.key)
         variables = self.run.variables(own_indexes=True)
         environment = installer.create(folder / "env", find_python(self.step.python), env=variables)
+        python = self.step.python or f"{sys.version_info.major}.{sys.version_info.minor}"
         wheels = [
             str(self.run.root / self.step.output / built.filename)
             for package in (self.step.package, *self.step.siblings)
             for built in self.run.built[package]
-            if built.kind == "wheel"
+            if built.kind == "wheel" and serves(built.filename, python)
         ]
         installer.install(
             environment, [*wheels, *self.step.requires], env=variables, on_line=self.run.tell(self.step)

@@ -103,11 +103,15 @@ class Building:
         inputs = known.get(self.step.package)
         if self.step.inputs is None or before is None or inputs is None:
             return None
-        if inputs.digest != self._digest(inputs.requires):
-            return None
         wanted = list(before.of(self.step.package))
         paths = [self.run.root / self.step.output / built.filename for built in wanted]
-        if not all(path.is_file() for path in paths) or inspected(paths, self.step, self.run) != wanted:
+        try:
+            same = inputs.digest == self._digest(inputs.requires)
+            if not same or not all(path.is_file() for path in paths):
+                return None
+            if inspected(paths, self.step, self.run) != wanted:
+                return None
+        except Failed:  # what is there is not right, or what it was built with is gone: it is built
             return None
         self.run.built[self.step.package] = wanted
         self.run.inputs[self.step.package] = inputs
@@ -149,7 +153,7 @@ class Building:
         step = self.step
         workshop = self.run.workshop(step.installer, "", keep_environments=step.keep_environments)
         pins = [[*each, *workshop.pins(each)] for each in requires]
-        told = json.dumps([step.inputs, pins, step.pythons, step.command])
+        told = json.dumps([step.inputs, pins, step.pythons, step.sdist_alone, step.command])
         return hashlib.sha256(told.encode()).hexdigest()
 
 
@@ -190,6 +194,8 @@ def build(  # noqa: PLR0913, PLR0917 - what a build is given
     sdist = build_sdist(step.package, source, into, first)
     provided.update(first.provided)
     made = [sdist]
+    if step.sdist_alone:
+        return made
     for python in sorted(step.pythons, key=Version) or ("",):
         if python and any(serves(wheel.name, python) for wheel in made[1:]):
             continue

@@ -66,8 +66,9 @@ class BuildingWheels:
             return None
         if inspected(paths, self.step.build, self.run) != wanted:
             return None
+        self._keep_others()
         self.run.built[self.step.build.package] = wanted
-        return f"{len(wanted) - 1} wheels are there, and are still right"
+        return f"{len(self.step.job.identifiers)} wheels are there, and are still right"
 
     def do(self) -> None:
         """Build, look into the wheels, move them to their place."""
@@ -101,11 +102,14 @@ class BuildingWheels:
                     f"cibuildwheel made something else than {self.step.job.name}: {'; '.join(told)}",
                     hint="does [tool.cibuildwheel] select wheels? here [tool.relnox.wheels] does",
                 )
-            paths = [output / sdist.filename, *made]
+            new = {path.name for path in made}
+            kept = [output / file.filename for file in self._before() if file.filename not in new]
+            paths = [*(path for path in kept if path.is_file()), *made]
             distributions = inspected(paths, build, self.run)
             move_to(output, made)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+        self._keep_others()
         self.run.built[build.package] = distributions
 
     def prove(self) -> str:
@@ -135,6 +139,17 @@ class BuildingWheels:
             )
         same_bytes(self.run.root / output / sdist.filename, sdist)
         return sdist
+
+    def _before(self) -> tuple[Distribution, ...]:
+        """What the manifest tells of the package: the sdist, and wheels of jobs that ran in this folder before."""
+        found = self.run.previous(self.step.build.output)
+        return found.of(self.step.build.package) if found is not None else ()
+
+    def _keep_others(self) -> None:
+        """The new manifest tells of the other packages as well that the folder has archives of."""
+        found = self.run.previous(self.step.build.output)
+        for name in found.packages if found is not None else ():
+            self.run.built.setdefault(name, list(found.of(name) if found is not None else ()))
 
     def _compared(self, files: list[str]) -> wheels.Comparison:
         return wheels.Expected(wheels=self.step.job.identifiers, abi=self.step.abi).compare(files)

@@ -7,11 +7,14 @@ version that is derived from tags is found. Its files are as old as the commit.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from relnox.source.edits import replace_file
 from relnox.source.git import Git
 
 if TYPE_CHECKING:
@@ -20,8 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["export", "remove", "remove_left_behind"]
 
 _NOTE = "exports"
-_NO_HOOKS = ("-c", f"core.hooksPath={os.devnull}")
+_AS_EVER = ("-c", f"core.hooksPath={os.devnull}", "-c", "core.sparseCheckout=false")
+"""No hook runs, and all files are there: `git worktree add` is sparse where the present checkout is."""
 _SUBMODULE = "160000"
+_UMASK = 0o022
+"""Backends take permissions from the files: those of the user's own habits are left out."""
 
 
 def export(git: Git, commit: str, into: Path) -> Path:
@@ -42,46 +48,54 @@ def export(git: Git, commit: str, into: Path) -> Path:
         Failed: git cannot do it; nothing is left.
     """
     top = Path(git.run("rev-parse", "--show-toplevel", stderr=False).check("git rev-parse").output.rstrip("\n"))
-    _note(git, into)
+    into.mkdir(parents=True)
+    # A name of its own: the git of a killed run goes on, and when it fails it drops what goes by its name.
+    checkout = Path(tempfile.mkdtemp(prefix="relnox-", dir=into))
     try:
-        _check_out(Git(top), commit, into)
+        _check_out(git, Git(top), commit, checkout, hint="git fsck")
     except BaseException:
         remove(git, into)
         raise
-    return into / git.prefix if git.prefix else into
+    return checkout / git.prefix if git.prefix else checkout
 
 
 def remove(git: Git, into: Path) -> None:
-    """Remove an export, and what git knows of it."""
-    for folder in (*_submodules(into), into):
-        known = Git(folder).run("rev-parse", "--path-format=absolute", "--git-common-dir", stderr=False)
-        if known.returncode == 0 and (folder / ".git").is_file():
-            common = Path(known.output.rstrip("\n"))
-            git.run(
-                "--git-dir", str(common), "worktree", "remove", "--force", "--force", str(folder), stderr=False
-            )
+    """Remove an export, and what git knows of it; there may be nothing of either."""
     shutil.rmtree(into, ignore_errors=True)
-    _note(git, None)
+    noted = _noted(git)
+    for repository, folder in noted:
+        removing = ("worktree", "remove", "--force", "--force", folder)
+        git.run(f"--git-dir={repository}", *removing, stderr=False)
+    for repository, folder in noted[:1]:  # a git that was killed early left what it does not list
+        shutil.rmtree(Path(repository, "worktrees", Path(folder).name), ignore_errors=True)
+    _note(git).unlink(missing_ok=True)
 
 
 def remove_left_behind(git: Git) -> None:
     """Remove what a killed run left."""
-    with contextlib.suppress(FileNotFoundError):
-        remove(git, Path((git.private_folder() / _NOTE).read_text(encoding="utf-8")))
+    if noted := _noted(git):
+        remove(git, Path(noted[0][1]))
 
 
-def _check_out(git: Git, commit: str, into: Path) -> None:
+def _check_out(git: Git, source: Git, commit: str, into: Path, hint: str) -> None:
+    """Check a commit of a repository out, and what it pins of those below it.
+
+    Each folder is noted down before git knows of it: if this run is killed, the next one removes it.
+    """
+    asking = ("rev-parse", "--path-format=absolute", "--git-common-dir")
+    repository = source.run(*asking, stderr=False).check("git rev-parse").output.rstrip("\n")
+    replace_file(_note(git), json.dumps([*_noted(git), (repository, str(into))]).encode())
     adding = ("worktree", "add", "--quiet", "--force", "--detach", str(into), commit)
-    git.run(*_NO_HOOKS, *adding).check(f"checking out {commit[:10]}", hint="git fsck; git worktree prune")
+    source.run(*_AS_EVER, *adding, umask=_UMASK).check(f"checking out {commit[:10]} of {source.root}", hint=hint)
     for name, pinned in _pinned(into):
-        if (git.root / name / ".git").exists():
-            _check_out(Git(git.root / name), pinned, into / name)
-    made = int(git.run("log", "-1", "--no-show-signature", "--format=%ct", commit, stderr=False).output)
+        if (source.root / name / ".git").exists():
+            _check_out(git, Git(source.root / name), pinned, into / name, "git submodule update --recursive")
+    made = int(source.run("log", "-1", "--no-show-signature", "--format=%ct", commit, stderr=False).output)
     files = Git(into).run("ls-files", "-z", stderr=False).check("git ls-files").output
     for name in files.split("\0"):
-        with contextlib.suppress(OSError):  # one that a filter or a sparse checkout left out
+        with contextlib.suppress(OSError):  # one that a filter left out
             os.utime(into / name, (made, made), follow_symlinks=False)
-    Git(into).run("update-index", "-q", "--refresh")  # so that nothing takes them for changed
+    Git(into).run(*_AS_EVER, "update-index", "-q", "--refresh")  # so that nothing takes them for changed
 
 
 def _pinned(folder: Path) -> Iterator[tuple[str, str]]:
@@ -92,20 +106,14 @@ def _pinned(folder: Path) -> Iterator[tuple[str, str]]:
             yield rest.partition("\t")[2], rest.partition(" ")[0]
 
 
-def _submodules(folder: Path) -> Iterator[Path]:
-    """Checkouts below a checkout, the innermost first."""
-    if (folder / ".git").is_file():
-        for name, _ in _pinned(folder):
-            if (folder / name / ".git").is_file():
-                yield from _submodules(folder / name)
-                yield folder / name
+def _note(git: Git) -> Path:
+    return git.private_folder() / _NOTE
 
 
-def _note(git: Git, into: Path | None) -> None:
-    """Note down where an export is made: if this run is killed, the next one removes it."""
-    note = git.private_folder() / _NOTE
-    if into is None:
-        note.unlink(missing_ok=True)
-    else:
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(str(into), encoding="utf-8")
+def _noted(git: Git) -> list[tuple[str, str]]:
+    """The repositories that an export was made from, and its folder in each; its own first."""
+    try:
+        noted = json.loads(_note(git).read_text(encoding="utf-8"))
+        return [(str(repository), str(folder)) for repository, folder in noted]
+    except (OSError, ValueError, TypeError):  # none, or half of one: nothing was made then
+        return []

@@ -195,8 +195,8 @@ class Git:
         return tuple(name for name in asked.output.split("\0") if name)
 
     def tracked(self) -> tuple[str, ...]:
-        """The files of the index, relative to the root, sorted."""
-        return tuple(sorted(filter(None, self._listed("ls-files"))))
+        """The files of the index and of those of its submodules, relative to the root, sorted."""
+        return tuple(sorted(filter(None, self._listed("ls-files", "--recurse-submodules"))))
 
     def ignored(self, files: Iterable[str]) -> set[str]:
         """Those of the files that git ignores."""
@@ -476,9 +476,9 @@ class Git:
         """Let a branch lead to a commit, whatever it led to before; for repositories of one's own making."""
         self._run("update-ref", f"refs/heads/{branch}", commit).check("git update-ref")
 
-    def run(self, *words: str, stderr: bool = True) -> process.Completed:
+    def run(self, *words: str, stderr: bool = True, umask: int = -1) -> process.Completed:
         """Any other git command, in this checkout; the result is not checked."""
-        return self._run(*words, stderr=stderr)
+        return self._run(*words, stderr=stderr, umask=umask)
 
     def _status(self, *options: str) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
         """Header, changed and untracked files of `git status --porcelain=v2 -z`."""
@@ -545,9 +545,16 @@ class Git:
         stdin: str | bytes | None = None,
         stderr: bool = True,
         on_start: Callable[[int], None] | None = None,
+        umask: int = -1,
     ) -> process.Completed:
         return process.run(
-            ["git", *words], cwd=self.root, env=_environment(), stdin=stdin, stderr=stderr, on_start=on_start
+            ["git", *words],
+            cwd=self.root,
+            env=_environment(),
+            stdin=stdin,
+            stderr=stderr,
+            on_start=on_start,
+            umask=umask,
         )
 
 

@@ -4,65 +4,93 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import sys
 from typing import TYPE_CHECKING
 
+from relnox import process
+from relnox.source.git import Git
 from relnox.source.pyproject import table_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
     from typing import Any
 
     from relnox.core.packages import Package
-    from relnox.source.git import Git
 
 __all__ = ["digests"]
 
-_FORMAT = 1
+_FORMAT = 2
 _DECLARATIVE = ("flit_core.buildapi", "hatchling.build", "pdm.backend", "poetry.core.masonry.api", "uv_build")
 """Backends that run no code of the project, unless its settings say so."""
 _SETUPTOOLS = ("setuptools.build_meta", "setuptools.build_meta:__legacy__")
-_CODE = ("setup.py", "hatch_build.py", "pdm_build.py")
+_CODE = ("setup.py", "hatch.toml", "hatch_build.py", "pdm_build.py")
+"""Files that are code, or may name some."""
+_SETTINGS = ("pyproject.toml", "setup.cfg")
 _OF_THE_WHOLE = (".gitattributes", ".gitignore")
 """Files further up that decide which files of a folder are shipped, and with which line ends."""
+_OF_THE_CHECKOUT = r"^(core\.(autocrlf|eol|symlinks|attributesfile)|filter\.)"
+"""What git is configured with that decides what files look like in a checkout."""
+_TOLD_BACKENDS = ("HATCH_", "PDM_BUILD_", "POETRY_", "SETUPTOOLS_", "UV_DYNAMIC_VERSIONING_", "VCS_VERSIONING_")
+"""What variables begin with that tell backends something, such as a version."""
+_TOLD_COMPILERS = ("ARCHFLAGS", "CC", "CFLAGS", "CPPFLAGS", "CXX", "CXXFLAGS", "LDFLAGS")
+_LINK, _SUBMODULE = "120000", "160000"
 
 
 def digests(root: Path, git: Git, commit: str, packages: Iterable[Package]) -> dict[str, str]:
     """A digest of each package's inputs in a commit.
 
-    A package's own folder is what it is built from, unless its settings name files elsewhere, or code of its own
-    runs during the build: then it is all of the commit. What its build requires is not part of it.
+    A package's own folder is what it is built from, unless its settings or links in it name files elsewhere, or
+    code of its own runs during the build: then it is all of the commit, and the tags where they can be seen. What
+    its build requires is not part of it.
     """
     every = tuple(packages)
-    trees = {package.name: "" if _reaches_out(root, package) else package.folder for package in every}
-    above = {package.name: _above(package.folder) for package in every}
-    names = sorted({*trees.values(), *(name for of in above.values() for name in of)})
-    ids = git.object_ids(commit, names)
-    interpreter = (platform.python_implementation(), sys.version, platform.platform())
+    whole = Git(git.root)  # paths from the top: what is there concerns a project further down as well
+    links, submodules = _special(whole, commit)
+    trees, above = {}, {}
+    for package in every:
+        folder = git.prefix.rstrip("/") if package.folder == "." else f"{git.prefix}{package.folder}"
+        wide = _reaches_out(root, package) or any(link.startswith(f"{folder}/") for link in links)
+        trees[package.name] = "" if wide else folder
+        above[package.name] = list(_above(folder))
+    ids = whole.object_ids(commit, {*trees.values(), *(name for of in above.values() for name in of)})
+    surroundings = [
+        _FORMAT,
+        [platform.python_implementation(), sys.version, platform.platform()],
+        sorted(told for told in process.clean_environment(os.environ).items() if _is_told(told[0])),
+        git.run("config", "--get-regexp", _OF_THE_CHECKOUT, stderr=False).output,
+        _checked_out(git) if submodules else [],
+    ]
+    seeing = {package.name for package in every if _sees_history(root, package)}
+    history = [commit, sorted(git.tags().items())] if seeing else None
     return {
-        package.name: _digest(
-            [
-                _FORMAT,
-                interpreter,
-                ids[trees[package.name]],
-                [ids[name] for name in above[package.name]],
-                commit if package.source.kind in ("tags", "dynamic") else None,
-            ]
+        name: _digest(
+            [surroundings, ids[tree], [ids[each] for each in above[name]], history if name in seeing else None]
         )
-        for package in every
+        for name, tree in trees.items()
     }
 
 
 def _reaches_out(root: Path, package: Package) -> bool:
     """Whether the build of a package may read more than its own folder."""
-    if package.folder == ".":
-        return True
+    texts = (root / package.folder / name for name in _SETTINGS)
+    told = any(".." in path.read_text(encoding="utf-8-sig", errors="replace") for path in texts if path.is_file())
+    return package.folder == "." or told or _runs_code(root, package)
+
+
+def _sees_history(root: Path, package: Package) -> bool:
+    """Whether the archives may depend on commits and tags themselves."""
+    return package.source.kind in ("tags", "dynamic") or _runs_code(root, package)
+
+
+def _runs_code(root: Path, package: Package) -> bool:
+    """Whether code that is not the backend's runs during the build: it may do anything."""
     folder = root / package.folder
     text = (root / package.pyproject).read_text(encoding="utf-8-sig")
     declarative = package.backend in _DECLARATIVE or package.backend in _SETUPTOOLS
-    return not declarative or ".." in text or any((folder / name).exists() for name in _CODE) or _hooks(text)
+    return not declarative or any((folder / name).exists() for name in _CODE) or _hooks(text)
 
 
 def _hooks(text: str) -> bool:
@@ -77,10 +105,31 @@ def _hooks(text: str) -> bool:
     )
 
 
-def _above(folder: str) -> list[str]:
+def _special(whole: Git, commit: str) -> tuple[list[str], list[str]]:
+    """The symbolic links and the submodules of a commit."""
+    listed = whole.run("ls-tree", "-r", "-z", "--full-tree", commit, stderr=False).check("git ls-tree").output
+    found: dict[str, list[str]] = {_LINK: [], _SUBMODULE: []}
+    for entry in listed.split("\0"):
+        if entry.startswith((_LINK, _SUBMODULE)):
+            found[entry[:6]].append(entry.partition("\t")[2])
+    return found[_LINK], found[_SUBMODULE]
+
+
+def _checked_out(git: Git) -> list[str]:
+    """Which submodules are there: one that is not is empty in what is built."""
+    asked = git.run("submodule", "status", "--recursive", "--cached", stderr=False)
+    return [line[1:].partition(" (")[0] for line in asked.output.splitlines() if not line.startswith("-")]
+
+
+def _is_told(name: str) -> bool:
+    return name in _TOLD_COMPILERS or name.startswith(_TOLD_BACKENDS)
+
+
+def _above(folder: str) -> Iterator[str]:
+    """Files of the folders above one that have a say in it; both are relative to the top."""
     parts = folder.split("/")
-    folders = ["", *("/".join(parts[:depth]) for depth in range(1, len(parts)))]
-    return [f"{each}/{name}".lstrip("/") for each in folders for name in _OF_THE_WHOLE]
+    for depth in range(len(parts)):
+        yield from ("/".join([*parts[:depth], name]) for name in _OF_THE_WHOLE)
 
 
 def _digest(told: object) -> str:

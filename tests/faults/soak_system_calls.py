@@ -14,7 +14,9 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import copy_of, remote_of
+from backends import in_tree
+from projects import copy_of, git, remote_of, repository
+from test_full_disk import sound
 from test_interruption import BEFORE, BUMP, RELEASED, bump, state, template
 
 if TYPE_CHECKING:
@@ -32,10 +34,10 @@ COMMANDS = ["status", "commit", "tag", "push"]
 MOST = 1000
 
 
-def traced(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def traced(root: Path, *options: str, task: tuple[str, ...] = BUMP) -> subprocess.CompletedProcess[str]:
     program = shutil.which("strace")
     assert program, "this needs strace (Debian's package strace)"
-    words = [program, "-qq", "-e", f"trace={CALLS}", *options, sys.executable, "-m", "relnox", *BUMP]
+    words = [program, "-qq", "-e", f"trace={CALLS}", *options, sys.executable, "-m", "relnox", *task]
     return subprocess.run(words, cwd=root, capture_output=True, text=True, check=False, timeout=120)
 
 
@@ -101,3 +103,63 @@ def test_any_git_killed_at_any_call(template: Path, tmp_path: Path, command: str
         finishes(root, (command, number))
         shutil.rmtree(root)
     pytest.fail(f"git {command} never came through")
+
+
+BUILD = ("build-all", "--no-cache")
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package that needs nothing to be built."""
+    root = tmp_path_factory.mktemp("tiny") / "home"
+    root.mkdir()
+    return repository(in_tree(root))
+
+
+@pytest.fixture(scope="session")
+def calls_of_a_build(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> range:
+    """The numbers of relnox's own calls in a build, from the lock on."""
+    root = copy_of(tiny, tmp_path_factory.mktemp("counted-build") / "home")
+    log = root.parent / "calls"
+    ended = traced(root, "-o", str(log), task=BUILD)
+    assert ended.returncode == 0, ended.stderr
+    lines = [line for line in log.read_text().splitlines() if re.match(r"\w+\(", line)]
+    first = next(number for number, line in enumerate(lines) if "relnox/lock" in line)
+    assert len(lines) - first > 50
+    return range(first + 1, len(lines) + 1)
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_build_killed_at_any_call_leaves_nothing_half(
+    tiny: Path, tmp_path: Path, calls_of_a_build: range, part: int
+) -> None:
+    for number in calls_of_a_build[part::PARTS]:
+        root = copy_of(tiny, tmp_path / f"call-{number}")
+        traced(root, "-o", "/dev/null", "-e", f"inject={CALLS}:signal=KILL:when={number}", task=BUILD)
+        sound(root)
+        shutil.rmtree(root)
+
+
+def test_a_build_whose_git_is_killed_at_any_call_leaves_no_worktree(tiny: Path, tmp_path: Path) -> None:
+    """`git worktree add` and each process that it starts is killed at its n-th call, until all come through."""
+    program = shutil.which("git")
+    for number in range(1, MOST):
+        root = copy_of(tiny, tmp_path / f"git-{number}")
+        wrapper = tmp_path / f"bin-{number}"
+        wrapper.mkdir()
+        strace = f"strace -f -qq -o /dev/null -e trace={CALLS} -e inject={CALLS}:signal=KILL:when={number}"
+        choice = f'case " $* " in *" worktree add "*) exec {strace} {program} "$@";; esac'
+        (wrapper / "git").write_text(f'#!/bin/sh\n{choice}\nexec {program} "$@"\n')
+        (wrapper / "git").chmod(0o755)
+        words = [sys.executable, "-m", "relnox", *BUILD]
+        variables = {**os.environ, "PATH": f"{wrapper}{os.pathsep}{os.environ['PATH']}"}
+        ended = subprocess.run(
+            words, cwd=root, env=variables, capture_output=True, text=True, check=False, timeout=120
+        )
+        assert "Traceback" not in ended.stderr, ended.stderr
+        sound(root)
+        assert not list((root / ".git").glob("worktrees/*")), (number, git(root, "worktree", "list"))
+        if ended.returncode == 0 and number > 1:
+            return
+        shutil.rmtree(root)
+    pytest.fail("git worktree add never came through")

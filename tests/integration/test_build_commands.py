@@ -206,7 +206,6 @@ def test_beside_a_command_other_packages_are_built_by_their_backends(tmp_path: P
     ]
 
 
-@pytest.mark.xfail(reason="commands/build_all.py looks for no package of that name")
 def test_a_command_for_no_package_is_refused(tmp_path: Path) -> None:
     root = project(tmp_path / "home")
     text = (root / "pyproject.toml").read_text()

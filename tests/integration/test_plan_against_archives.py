@@ -125,9 +125,6 @@ def test_no_backend_spells_requirements_so_that_they_look_like_others(tmp_path: 
 
 
 @pytest.mark.network
-@pytest.mark.xfail(
-    reason="building/checks/requirements.py compares versions by their clauses, not by what they admit"
-)
 def test_clauses_that_admit_the_same_versions_are_the_same(tmp_path: Path, kept: Path) -> None:
     stated = pyproject("home", "poetry-core", f"dependencies = {json.dumps(REWRITTEN)}\n")
     ran = build_all(write(tmp_path, {"pyproject.toml": stated, "src/home/__init__.py": ""}))

@@ -131,7 +131,6 @@ def test_other_pythons_than_before_are_built_for_anew(tmp_path: Path) -> None:
         assert "unchanged" in build_all(root, *words).err
 
 
-@pytest.mark.xfail(reason="commands/build_all.py plans the tests of one Python twice")
 def test_a_python_that_is_named_twice_runs_the_tests_once(tmp_path: Path) -> None:
     in_tree(tmp_path)
     with (tmp_path / "pyproject.toml").open("a") as out:
@@ -141,7 +140,6 @@ def test_a_python_that_is_named_twice_runs_the_tests_once(tmp_path: Path) -> Non
     assert ran.err.count(f"test home {HERE}") == 1
 
 
-@pytest.mark.xfail(reason="commands/build_all.py asks for no Python before it plans")
 @pytest.mark.parametrize("version", ["3.99", "nonsense", "3.13t"])
 def test_a_python_that_cannot_be_there_is_refused_before_anything_is_built(version: str, tmp_path: Path) -> None:
     root = tagged(tmp_path, EACH)
@@ -248,7 +246,6 @@ def test_a_c_extension_has_a_wheel_for_each_python(tmp_path: Path) -> None:
 
 @pytest.mark.native
 @pytest.mark.network
-@pytest.mark.xfail(reason="executor/artefacts.py installs the wheels of all Pythons at once")
 def test_each_wheel_of_a_c_extension_is_tested_on_its_own_python(tmp_path: Path) -> None:
     older, newer = two_pythons()
     root = compiled(tmp_path)
@@ -577,7 +574,6 @@ def test_the_matrix_is_written_on_one_line_and_nothing_is_built(tmp_path: Path) 
     assert not (root / "other.json").exists()
 
 
-@pytest.mark.xfail(reason="commands/build_all.py does not ask core.wheels.check")
 @pytest.mark.parametrize("words", [["--matrix", "matrix.json"], ["--wheels", "demo-app-manylinux-x86_64"]])
 def test_a_matrix_of_no_package_is_refused(words: list[str], tmp_path: Path) -> None:
     root = matrix_project(tmp_path / "home")
@@ -589,13 +585,11 @@ def test_a_matrix_of_no_package_is_refused(words: list[str], tmp_path: Path) -> 
     assert not (root / "matrix.json").exists()
 
 
-@pytest.mark.xfail(reason="commands/build_all.py takes --matrix and says nothing of --wheels")
 def test_writing_the_matrix_and_building_of_it_are_two_runs(root: Path) -> None:
     ran = build_all(root, "--matrix", "matrix.json", "--wheels", LINUX_JOB)
     assert ran.code == 1, ran.text
 
 
-@pytest.mark.xfail(reason="commands/build_all.py writes a manifest of the one job")
 def test_a_second_job_in_one_folder_keeps_what_is_there(root: Path) -> None:
     assert build_all(root, "--wheels", LINUX_JOB).code == 0
     assert build_all(root, "--wheels", WINDOWS_JOB).code == 0

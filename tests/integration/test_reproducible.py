@@ -300,7 +300,6 @@ def test_what_comes_out_the_same_passes(tmp_path: Path) -> None:
     assert again.err.count("2 archives are the same byte by byte") == len(STEADY)
 
 
-@pytest.mark.xfail(reason="commands/build_all.py: the manifest does not need the second builds")
 def test_no_manifest_tells_of_what_is_not_reproducible(tmp_path: Path) -> None:
     # Continued on error or not: an incomplete or doubtful set is never taken for a good one.
     root = repository(workspace(tmp_path / "home", {"clock": UNSTEADY["clock"], "plain": ""}))

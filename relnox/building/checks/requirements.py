@@ -1,7 +1,9 @@
 """Requirements by what they mean: order and spelling do not count (PEP 508).
 
-Backends write markers anew: without parentheses, or `python_full_version < "3.11"` for `python_version < "3.11"`.
-So conditions are compared by whether they hold, in all environments that make a difference to one of them.
+Backends write ranges anew: `>=1.4.2,<1.5.0` for `~=1.4.2`. So they are compared by what they admit of the versions
+around those that they name. Backends write markers anew: without parentheses, or `python_full_version < "3.11"`
+for `python_version < "3.11"`. So conditions are compared by whether they hold, in all environments that make a
+difference to one of them.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
     from packaging.markers import Marker
+    from packaging.specifiers import SpecifierSet
 
 __all__ = ["difference"]
 
@@ -61,26 +64,54 @@ def _by_subject(texts: Iterable[str]) -> Mapping[Hashable, Sequence[Requirement]
         except InvalidRequirement:
             continue
         extras = frozenset(map(canonicalize_name, each.extras))
-        found.setdefault((canonicalize_name(each.name), extras, each.specifier, each.url), []).append(each)
+        found.setdefault((canonicalize_name(each.name), extras, each.url), []).append(each)
     return found
 
 
 def _is_same(one: Sequence[Requirement], other: Sequence[Requirement], *, extras: bool) -> bool:
-    """Whether requirements for one thing count in the same environments."""
-    if {str(each.marker) for each in one} == {str(each.marker) for each in other}:
+    """Whether requirements for one thing admit the same versions of it in the same environments."""
+    if {str(each) for each in one} == {str(each) for each in other}:
         return True
     markers = [each.marker for each in (*one, *other) if each.marker is not None]
+    versions = sorted({version for each in (*one, *other) for version in _around(each.specifier)})
     return all(
-        _counts(one, environment) == _counts(other, environment)
+        _admitted(one, environment, versions) == _admitted(other, environment, versions)
         for environment in islice(_environments(markers, extras=extras), _MOST_ENVIRONMENTS)
     )
 
 
-def _counts(requirements: Iterable[Requirement], environment: dict[str, str]) -> bool:
+def _admitted(
+    requirements: Iterable[Requirement], environment: dict[str, str], versions: Sequence[Version]
+) -> frozenset[Version] | None:
+    """Which of the versions all requirements admit that count in an environment; None if none of them counts."""
+    counting = [each.specifier for each in requirements if _counts(each, environment)]
+    if not counting:
+        return None
+    return frozenset(each for each in versions if all(of.contains(each, prereleases=True) for of in counting))
+
+
+def _counts(requirement: Requirement, environment: dict[str, str]) -> bool:
     try:
-        return any(each.marker is None or each.marker.evaluate(environment) for each in requirements)
+        return requirement.marker is None or requirement.marker.evaluate(environment)
     except UndefinedComparison:
         return False
+
+
+def _around(specifier: SpecifierSet) -> Iterator[Version]:
+    """Versions at, just below and just above each one that a range names, and at the ends of its series."""
+    for clause in specifier:
+        try:
+            named = Version(clause.version.removesuffix(".*"))
+        except InvalidVersion:
+            continue  # an arbitrary one, by `===`
+        yield named
+        base = named.base_version
+        yield from (Version(f"{base}{end}") for end in (".dev0", "a0", "rc1", "", ".post1", ".0.1"))
+        for place in range(len(named.release)):
+            for step in (-1, 1):
+                if (moved := named.release[place] + step) >= 0:
+                    release = ".".join(map(str, [*named.release[:place], moved]))
+                    yield from (Version(f"{named.epoch}!{release}{end}") for end in ("", ".dev0", ".99.99"))
 
 
 def _environments(markers: Iterable[Marker], *, extras: bool) -> Iterator[dict[str, str]]:

@@ -1,0 +1,143 @@
+"""Builds on a machine that fails: a full disk, calls that do not succeed. Nothing half has a final name."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from backends import in_tree
+from projects import git, repository
+from running import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="calls as POSIX has them")
+
+DRIVER = """\
+import errno, os, sys
+
+call, at, number, *words = sys.argv[1:]
+seen, real = 0, getattr(os, call)
+
+def failing(*arguments, **options):
+    global seen
+    seen += 1
+    if seen == int(at):
+        raise OSError(int(number), os.strerror(int(number)))
+    return real(*arguments, **options)
+
+setattr(os, call, failing)
+from relnox.cli import main
+code = main(words)
+print("calls:", seen)
+sys.exit(code)
+"""
+"""Let the n-th call of a function of `os` fail, as it does on a machine without room."""
+
+FULL = """\
+import errno, os, sys
+
+at, name, *words = sys.argv[1:]
+seen = 0
+
+def hook(event, arguments):
+    global seen
+    if event == "open" and isinstance(arguments[0], str) and arguments[2] & (os.O_WRONLY | os.O_RDWR):
+        if arguments[0].startswith(os.getcwd() + os.sep) and arguments[0].endswith("/lock") == (name == "lock"):
+            seen += 1
+            if seen == int(at):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), arguments[0])
+
+sys.addaudithook(hook)
+from relnox.cli import main
+code = main(words)
+print("calls:", seen)
+sys.exit(code)
+"""
+"""Let the n-th file that is opened for writing in the checkout find no room: the lock, or any but the lock."""
+
+ENOSPC, EIO = "28", "5"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "kept"))
+    (tmp_path / "home").mkdir()
+    return repository(in_tree(tmp_path / "home"))
+
+
+def driven(root: Path, script: str, *words: str) -> tuple[int, str, int]:
+    """Run a build under a driver: how it ended, what it said, and how many calls it made."""
+    argv = [sys.executable, "-c", script, *words, "build-all", "--no-cache"]
+    ended = subprocess.run(argv, cwd=root, capture_output=True, text=True, check=False, timeout=60)
+    assert "Traceback" not in ended.stderr, (words, ended.stderr)
+    return ended.returncode, ended.stderr, int(ended.stdout.rpartition("calls:")[2] or 0)
+
+
+def sound(root: Path) -> None:
+    """No file of a final name is half, no worktree is left, and the same command finishes."""
+    whole(root)
+    ran = run(root, "relnox", "build-all")
+    assert ran.code == 0, ran.text
+    whole(root)
+    assert sorted(path.name for path in (root / "dist").iterdir()) == [
+        "BUILD_MANIFEST.txt",
+        "home-1.0-py3-none-any.whl",
+        "home-1.0.tar.gz",
+        "manifest.json",
+    ]
+    assert len(git(root, "worktree", "list").splitlines()) == 1
+    assert git(root, "status", "--porcelain", "--untracked-files=all") == ""
+
+
+def whole(root: Path) -> None:
+    """Each archive that has its final name can be read to its end, and a manifest tells of the files it names."""
+    from relnox.building import archives
+
+    for path in (*(root / "dist").glob("*.whl"), *(root / "dist").glob("*.tar.gz")):
+        archives.read(path)
+    if (root / "dist/manifest.json").exists():
+        for entry in json.loads((root / "dist/manifest.json").read_text(encoding="utf-8"))["artifacts"]:
+            assert (root / "dist" / entry["name"]).is_file()
+
+
+@pytest.mark.parametrize(
+    ("call", "number"), [("fsync", EIO), ("fsync", ENOSPC), ("replace", ENOSPC), ("mkdir", ENOSPC)]
+)
+def test_any_call_that_fails_is_told_and_the_same_command_finishes(home: Path, call: str, number: str) -> None:
+    code, _, calls = driven(home, DRIVER, call, "0", number)
+    assert code == 0
+    assert calls > 0, f"{call} is never called: this proves nothing"
+    for at in range(1, min(calls, 8) + 1):
+        code, told, _ = driven(home, DRIVER, call, str(at), number)
+        if code != 0:
+            assert code == 2, (call, at, told)
+            assert os.strerror(int(number)) in told, (call, at, told)
+            assert "hint: " in told
+    sound(home)
+
+
+def test_no_room_for_any_file_in_the_checkout(home: Path) -> None:
+    code, _, calls = driven(home, FULL, "0", "any")
+    assert code == 0
+    assert calls >= 3
+    failed = 0
+    for at in range(1, calls + 1):
+        code, told, _ = driven(home, FULL, str(at), "any")
+        assert code in (0, 2), (at, told)
+        failed += code == 2
+        assert code == 0 or "No space left on device" in told, (at, told)
+        whole(home)
+    assert failed
+    sound(home)
+
+
+def test_no_room_for_the_lock(home: Path) -> None:
+    code, told, _ = driven(home, FULL, "1", "lock")
+    assert code == 2, told
+    assert "No space left on device" in told

@@ -1,0 +1,560 @@
+"""What is built is the present commit and nothing besides, whatever the checkout is like; no trace is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from backends import in_tree
+from projects import commit_all, git, repository, write
+from running import run
+from warm import BACKENDS, package, settled, workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SECRETS = (".env", ".pypirc", "id_rsa")
+CANARY = b"canary-4711"
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals, links and file modes as POSIX has them")
+
+
+@pytest.fixture(autouse=True)
+def scratch(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """Where runs make their scratch folders; submodules may be local."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    configured(monkeypatch, "protocol.file.allow", "always")
+    with settled(monkeypatch, tmp_path_factory.getbasetemp() / "kept"):
+        yield folder
+
+
+def configured(monkeypatch: pytest.MonkeyPatch, key: str, value: str) -> None:
+    """Let every git have one more setting, as if the user had it for all repositories."""
+    number = int(os.environ.get("GIT_CONFIG_COUNT", "0"))
+    monkeypatch.setenv("GIT_CONFIG_COUNT", str(number + 1))
+    monkeypatch.setenv(f"GIT_CONFIG_KEY_{number}", key)
+    monkeypatch.setenv(f"GIT_CONFIG_VALUE_{number}", value)
+
+
+class Seen(NamedTuple):
+    """What git knows of a repository, and what must be the same after a build."""
+
+    worktrees: str
+    known: list[str]
+    refs: str
+    head: str
+    status: str
+
+
+def seen(root: Path) -> Seen:
+    common = root / git(root, "rev-parse", "--git-common-dir")
+    worktrees = common / "worktrees"
+    return Seen(
+        worktrees=git(root, "worktree", "list", "--porcelain"),
+        known=sorted(path.name for path in worktrees.iterdir()) if worktrees.is_dir() else [],
+        refs=git(root, "for-each-ref"),
+        head=(root / git(root, "rev-parse", "--git-path", "HEAD")).read_text(encoding="utf-8"),
+        status=git(root, "status", "--porcelain", "--untracked-files=all"),
+    )
+
+
+def home(root: Path, hook: str = "pass") -> Path:
+    """A repository with a package that ships every Python file that it finds."""
+    root.mkdir(parents=True)
+    return repository(in_tree(root, hook=hook))
+
+
+def members(archive: Path) -> dict[str, bytes]:
+    """What is in an archive, by name below its top folder."""
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(archive) as wheel:
+            return {name: wheel.read(name) for name in wheel.namelist()}
+    with tarfile.open(archive) as sdist:
+        return {
+            each.name.partition("/")[2]: content.read()
+            for each in sdist
+            if (content := sdist.extractfile(each)) is not None
+        }
+
+
+def shipped(root: Path) -> dict[str, bytes]:
+    """What is in the one sdist of a project."""
+    (sdist,) = (root / "dist").glob("*.tar.gz")
+    return members(sdist)
+
+
+def others(root: Path, beside: Path) -> None:
+    """Two more worktrees of the user's: one in use, and one whose folder is gone."""
+    for name in ("in-use", "gone"):
+        git(root, "worktree", "add", "--quiet", "--detach", str(beside / name))
+    (beside / "gone").rename(beside / "moved-away")
+
+
+# --- what does not ship ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.network
+def test_nothing_that_is_not_committed_ships_with_any_backend(tmp_path: Path) -> None:
+    # With the tree, hatchling takes untracked files along: see the next test.
+    made = {f"by-{name.replace('_', '-')}": package(f"by-{name.replace('_', '-')}", name) for name in BACKENDS}
+    root = workspace(tmp_path / "home", made)
+    write(root, {".gitignore": "dist/\n*.ignored\n"})
+    repository(root)
+    for name in made:
+        module = name.replace("-", "_")
+        for place in (root / name, root / name / "src" / module, root / name / "src" / module / "data"):
+            for secret in (*SECRETS, "x.ignored", "stray.py"):
+                (place / secret).write_bytes(CANARY)
+        (root / name / "src" / module / "data" / "table.txt").write_bytes(CANARY)
+    ran = run(root, "relnox", "build-all")
+    assert ran.code == 0, ran.text
+    archives = [path for path in (root / "dist").iterdir() if path.suffix in (".whl", ".gz")]
+    assert len(archives) == 2 * len(BACKENDS)
+    for archive in archives:
+        inside = members(archive)
+        names = {Path(name).name for name in inside}
+        assert names.isdisjoint({*SECRETS, "x.ignored", "stray.py"}), archive
+        assert not any(CANARY in content for content in inside.values()), archive
+
+
+@pytest.mark.network
+def test_from_the_tree_it_would_ship(tmp_path: Path) -> None:
+    root = workspace(tmp_path / "home", {"one": package("one", "hatchling")})
+    repository(root)
+    for secret in SECRETS:
+        (root / "one" / secret).write_bytes(CANARY)
+    assert run(root, "relnox", "build-all").code == 0
+    assert not any(CANARY in content for content in shipped(root).values())
+    ran = run(root, "relnox", "build-all", "--from-tree")
+    assert ran.code == 2, ran.text  # they are in the sdist, and found there
+    assert "one-1.2/.pypirc holds" in ran.err
+    assert "one-1.2/id_rsa holds" in ran.err
+    for found in (".pypirc", "id_rsa"):
+        (root / "one" / found).unlink()
+    assert run(root, "relnox", "build-all", "--from-tree").code == 0
+    assert shipped(root)[".env"] == CANARY
+
+
+def test_a_changed_pyproject_is_refused_and_nothing_is_changed(tmp_path: Path) -> None:
+    root = home(tmp_path / "home")
+    (root / "pyproject.toml").write_text((root / "pyproject.toml").read_text() + "# changed\n")
+    before = seen(root)
+    ran = run(root, "relnox", "build-all")
+    assert ran.code == 1, ran.text
+    assert "pyproject.toml: changed since the present commit" in ran.err
+    assert not (root / "dist").exists()
+    assert seen(root) == before
+
+
+def test_a_package_that_is_not_committed_is_refused(tmp_path: Path) -> None:
+    root = repository(write(tmp_path / "home", {"README.md": ""}))
+    in_tree(root)
+    ran = run(root, "relnox", "build-all")
+    assert ran.code == 1, ran.text
+    assert "home is not in the present commit" in ran.err
+    assert not (root / "dist").exists()
+    assert run(root, "relnox", "build-all", "--from-tree").code == 0
+
+
+def test_outside_git_and_before_the_first_commit_the_tree_is_built(tmp_path: Path) -> None:
+    root = tmp_path / "home"
+    root.mkdir()
+    in_tree(root)
+    for _ in range(2):
+        ran = run(root, "relnox", "build-all")
+        assert ran.code == 0, ran.text
+        assert "export" not in ran.err
+        assert "home.py" in shipped(root)
+        git(root, "init", "--quiet")
+
+
+# --- checkouts of many kinds ----------------------------------------------------------------------------------
+
+
+def plain(root: Path, beside: Path, patch: pytest.MonkeyPatch) -> Path:
+    return root
+
+
+def linked(root: Path, beside: Path, patch: pytest.MonkeyPatch) -> Path:
+    git(root, "worktree", "add", "--quiet", "-b", "other", str(beside / "linked"))
+    return beside / "linked"
+
+
+def of_a_bare_clone(root: Path, beside: Path, patch: pytest.MonkeyPatch) -> Path:
+    git(beside, "clone", "--quiet", "--bare", str(root), "bare.git")
+    git(beside / "bare.git", "worktree", "add", "--quiet", str(beside / "tree"), "main")
+    return beside / "tree"
+
+
+def wary_of_bare_ones(root: Path, beside: Path, patch: pytest.MonkeyPatch) -> Path:
+    found = of_a_bare_clone(root, beside, patch)
+    configured(patch, "safe.bareRepository", "explicit")
+    return found
+
+
+def shallow(root: Path, beside: Path, patch: pytest.MonkeyPatch) -> Path:
+    write(root, {"more.py": ""})
+    commit_all(root)
+    git(beside, "clone", "--quiet", "--depth", "1", root.as_uri(), "shallow")
+    return beside / "shallow"
+
+
+def detached(root: Path, beside: Path, patch: pytest.MonkeyPatch) -> Path:
+    git(root, "checkout", "--quiet", "--detach")
+    return root
+
+
+def with_hooks_elsewhere(root: Path, beside: Path, patch: pytest.MonkeyPatch) -> Path:
+    hooked(beside / "hooks", beside)
+    git(root, "config", "core.hooksPath", str(beside / "hooks"))
+    return root
+
+
+def with_hooks(root: Path, beside: Path, patch: pytest.MonkeyPatch) -> Path:
+    hooked(root / ".git/hooks", beside)
+    return root
+
+
+def hooked(folder: Path, beside: Path) -> None:
+    """Hooks that tell that they ran."""
+    folder.mkdir(exist_ok=True)
+    for name in ("post-checkout", "post-index-change"):
+        (folder / name).write_text(f"#!/bin/sh\npwd >> '{beside}/hooks-ran'\n")
+        (folder / name).chmod(0o755)
+
+
+def with_own_settings(root: Path, beside: Path, patch: pytest.MonkeyPatch) -> Path:
+    git(root, "config", "extensions.worktreeConfig", "true")
+    git(root, "config", "--worktree", "user.name", "Somebody")
+    return root
+
+
+def sparse(root: Path, beside: Path, patch: pytest.MonkeyPatch) -> Path:
+    git(root, "sparse-checkout", "set", "--cone", "backend")
+    assert not (root / "deep").exists()
+    return root
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(plain, linked, of_a_bare_clone, wary_of_bare_ones, shallow, detached),
+        *(with_hooks, with_hooks_elsewhere, with_own_settings, sparse),
+    ],
+)
+def test_it_builds_and_leaves_no_trace_in_a_checkout(
+    kind: Callable[[Path, Path, pytest.MonkeyPatch], Path],
+    tmp_path: Path,
+    scratch: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = home(tmp_path / "home")
+    write(first, {"deep/inside.py": ""})
+    commit_all(first)
+    root = kind(first, tmp_path, monkeypatch)
+    others(root, tmp_path)
+    (root / "stray.py").touch()
+    before = seen(root)
+    assert "prunable" in before.worktrees
+    ran = run(root, "relnox", "build-all")
+    assert ran.code == 0, ran.text
+    assert "deep/inside.py" in shipped(root)
+    assert "stray.py" not in shipped(root)
+    assert seen(root) == before
+    assert list(scratch.iterdir()) == []
+    ran_in = tmp_path / "hooks-ran"  # those of the worktrees that are made here are there
+    assert str(scratch) not in (ran_in.read_text() if ran_in.exists() else "")
+
+
+def test_a_project_below_the_top_of_its_repository(tmp_path: Path) -> None:
+    top = write(tmp_path / "top", {"README.md": "", "a folder/keep": ""})
+    root = in_tree(top / "a folder")
+    repository(top)
+    (root / "stray.py").touch()
+    ran = run(root, "relnox", "build-all")
+    assert ran.code == 0, ran.text
+    assert "home.py" in shipped(root)
+    assert "stray.py" not in shipped(root)
+
+
+def test_two_checkouts_of_a_repository_build_at_once(tmp_path: Path, scratch: Path) -> None:
+    root = home(tmp_path / "home", hook="import time; time.sleep(0.5)")
+    git(root, "worktree", "add", "--quiet", "-b", "other", str(tmp_path / "other"))
+    before = seen(root)
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-m", "relnox", "build-all"], cwd=folder, stderr=subprocess.PIPE, text=True
+        )
+        for folder in (root, tmp_path / "other")
+    ]
+    for going in both:
+        _, told = going.communicate(timeout=60)
+        assert going.returncode == 0, told
+    assert "home.py" in shipped(root)
+    assert "home.py" in shipped(tmp_path / "other")
+    assert seen(root) == before
+    assert list(scratch.iterdir()) == []
+
+
+# --- what a checkout is made of -------------------------------------------------------------------------------
+
+
+def nested(folder: Path) -> Path:
+    """A package with a submodule that has a submodule."""
+    inner = repository(write(folder / "inner", {"deep.py": ""}))
+    middle = repository(write(folder / "middle", {"middle.py": ""}))
+    git(middle, "submodule", "--quiet", "add", str(inner), "inner")
+    commit_all(middle)
+    root = home(folder / "home")
+    git(root, "submodule", "--quiet", "add", str(middle), "vendor")
+    commit_all(root)
+    return root
+
+
+def test_submodules_are_checked_out_at_what_is_pinned(tmp_path: Path, scratch: Path) -> None:
+    root = nested(tmp_path)
+    git(root, "submodule", "--quiet", "update", "--init", "--recursive")
+    write(root, {"vendor/stray.py": "", "vendor/inner/stray.py": ""})
+    git(root / "vendor", "checkout", "--quiet", "HEAD^")  # not what the commit pins
+    repositories = (root, root / "vendor", root / "vendor/inner")
+    before = [seen(each) for each in repositories]
+    ran = run(root, "relnox", "build-all")
+    assert ran.code == 0, ran.text
+    assert {"vendor/middle.py", "vendor/inner/deep.py"} <= shipped(root).keys()
+    assert not [name for name in shipped(root) if name.endswith("stray.py")]
+    assert [seen(each) for each in repositories] == before
+    assert list(scratch.iterdir()) == []
+
+
+def test_files_of_submodules_are_tracked_ones(tmp_path: Path) -> None:
+    root = nested(tmp_path)
+    git(root, "submodule", "--quiet", "update", "--init", "--recursive")
+    ran = run(root, "relnox", "build-all", "--verbose")
+    assert ran.code == 0, ran.text
+    assert "does not track" not in ran.err
+
+
+def test_a_submodule_that_is_not_there_stays_empty(tmp_path: Path) -> None:
+    nested(tmp_path)
+    git(tmp_path, "clone", "--quiet", str(tmp_path / "home"), "clone")
+    ran = run(tmp_path / "clone", "relnox", "build-all")
+    assert ran.code == 0, ran.text
+    assert not [name for name in shipped(tmp_path / "clone") if name.startswith("vendor/")]
+
+
+def test_a_submodule_without_the_pinned_commit_is_told(tmp_path: Path, scratch: Path) -> None:
+    root = nested(tmp_path)
+    pinned = "1" * 40
+    git(root, "update-index", "--cacheinfo", f"160000,{pinned},vendor")
+    git(root, "commit", "--quiet", "--message", "Pin what nobody has")
+    before = seen(root)
+    ran = run(root, "relnox", "build-all")
+    assert ran.code == 2, ran.text
+    assert f"checking out {pinned[:10]} of {root / 'vendor'}" in ran.err
+    assert "hint: git submodule update" in ran.err
+    assert seen(root) == before
+    assert list(scratch.iterdir()) == []
+
+
+def test_attributes_are_those_of_a_checkout_and_not_those_of_an_archive(tmp_path: Path) -> None:
+    root = home(tmp_path / "home")
+    for name, program in (("clean", "s/open/shut/"), ("smudge", "s/shut/open/")):
+        git(root, "config", f"filter.door.{name}", f"sed {program}")
+    attributes = "door.py filter=door\ndos.py text eol=crlf\nleft.py export-ignore\nsub.py export-subst\n"
+    files = {"door.py": "# open\n", "dos.py": "a = 1\n", "left.py": "", "sub.py": "# $Format:%H$\n"}
+    write(root, {".gitattributes": attributes, **files})
+    commit_all(root)
+    assert git(root, "show", "HEAD:door.py") == "# shut"
+    assert run(root, "relnox", "build-all").code == 0
+    inside = shipped(root)
+    assert inside["door.py"] == b"# open\n"
+    assert inside["dos.py"] == b"a = 1\r\n"
+    assert inside["sub.py"] == b"# $Format:%H$\n"
+    assert "left.py" in inside
+
+
+def test_odd_names_links_and_read_only_files(tmp_path: Path) -> None:
+    hook = "assert pathlib.Path('linked.py').read_text() == '# there\\n'"
+    root = home(tmp_path / "a home", hook=hook)
+    odd = ["with a space.py", "nämlich.py", "-dash.py"]
+    write(root, dict.fromkeys(odd, "") | {"there.py": "# there\n", "fixed.py": "# fixed\n", "new\nline.txt": ""})
+    (root / "linked.py").symlink_to("there.py")
+    (root / "fixed.py").chmod(0o444)
+    commit_all(root)
+    before = seen(root)
+    ran = run(root, "relnox", "build-all")
+    assert ran.code == 0, ran.text
+    assert {*odd, "fixed.py", "linked.py"} <= shipped(root).keys()
+    assert seen(root) == before
+
+
+@pytest.mark.network
+def test_versions_from_tags_are_right_and_not_dirty(tmp_path: Path) -> None:
+    needs = {
+        "hatch-vcs": ("hatchling", "hatchling.build"),
+        "setuptools-scm": ("setuptools", "setuptools.build_meta"),
+    }
+    settings = {
+        "hatch-vcs": '[tool.hatch.version]\nsource = "vcs"\nraw-options.root = ".."\n',
+        "setuptools-scm": '[tool.setuptools_scm]\nroot = ".."\n',
+    }
+    files = {"pyproject.toml": '[tool.relnox]\npackages = ["hatch-vcs", "setuptools-scm"]\n'}
+    for by, (requirement, backend) in needs.items():
+        files[f"{by}/pyproject.toml"] = (
+            f'[build-system]\nrequires = ["{requirement}", "{by}"]\nbuild-backend = "{backend}"\n\n'
+            f'[project]\nname = "of-{by}"\ndynamic = ["version"]\n\n{settings[by]}'
+        )
+        files[f"{by}/src/of_{by.replace('-', '_')}/__init__.py"] = ""
+    root = repository(write(tmp_path / "home", {**files, ".gitignore": "dist/\n"}))
+    git(root, "tag", "v3.1.4")
+    write(root, {"untracked.txt": "", "hatch-vcs/src/of_hatch_vcs/__init__.py": "# changed\n"})
+    ran = run(root, "relnox", "build-all")
+    assert ran.code == 0, ran.text
+    wheels = sorted(path.name for path in (root / "dist").glob("*.whl"))
+    assert [name.split("-")[:2] for name in wheels] == [["of_hatch_vcs", "3.1.4"], ["of_setuptools_scm", "3.1.4"]]
+
+
+# --- runs that do not come to their end -----------------------------------------------------------------------
+
+WAITING = "pathlib.Path({at!r}).write_text('x'); import time; time.sleep({seconds})"
+
+
+def start(root: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "relnox", "build-all"],
+        cwd=root,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def wait_until(there: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not there():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.01)
+
+
+def test_after_a_failure_there_is_no_trace(tmp_path: Path, scratch: Path) -> None:
+    root = home(tmp_path / "home", hook="sys.exit(1)")
+    others(root, tmp_path)
+    before = seen(root)
+    assert run(root, "relnox", "build-all").code == 2
+    assert seen(root) == before
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_checkout_that_git_cannot_make_leaves_no_trace(tmp_path: Path, scratch: Path) -> None:
+    root = home(tmp_path / "home")
+    write(root, {".gitattributes": "home.py filter=gone\n"})
+    commit_all(root)
+    for key, value in (("required", "true"), ("smudge", "false"), ("clean", "cat")):
+        git(root, "config", f"filter.gone.{key}", value)
+    before = seen(root)
+    ran = run(root, "relnox", "build-all")
+    assert ran.code == 2, ran.text
+    assert "checking out" in ran.err
+    assert "git cannot be run" not in ran.err
+    assert seen(root) == before
+    assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_after_a_signal_and_the_next_run_there_is_no_trace(number: int, tmp_path: Path, scratch: Path) -> None:
+    at = tmp_path / "at-work"
+    root = home(tmp_path / "home", hook=WAITING.format(at=str(at), seconds=3))
+    others(root, tmp_path)
+    before = seen(root)
+    going = start(root)
+    wait_until(at.exists)
+    assert len(seen(root).known) == len(before.known) + 1
+    going.send_signal(number)
+    code = going.wait(30)
+    if number == signal.SIGINT:
+        assert code == 130
+    else:
+        assert seen(root) != before  # so the next run has something to do
+        in_tree(root)
+        commit_all(root)
+        before = before._replace(refs=seen(root).refs, worktrees="")
+        assert run(root, "relnox", "build-all").code == 0
+        before = before._replace(worktrees=seen(root).worktrees)
+        assert str(scratch) not in before.worktrees
+        assert not list(scratch.glob("*/source/*"))
+    assert seen(root) == before
+
+
+def test_a_git_that_outlives_its_run_does_not_disturb_the_next(tmp_path: Path, scratch: Path) -> None:
+    root = tmp_path / "home"
+    root.mkdir()
+    write(in_tree(root), {"slow.py": "", ".gitattributes": "slow.py filter=slow\n"})
+    git(repository(root), "config", "filter.slow.smudge", "sleep 1; cat")
+    git(root, "config", "filter.slow.clean", "cat")
+    before = seen(root)
+    going = start(root)
+    wait_until(lambda: list(scratch.glob("*/source/*/.git")))
+    going.kill()
+    going.wait(30)
+    ran = run(root, "relnox", "build-all")
+    assert ran.code == 0, ran.text
+    wait_until(lambda: not list(scratch.glob("*/source/*")))
+    assert seen(root) == before
+
+
+@pytest.mark.parametrize("left", ["", "[", "null", '[["gone", "gone"]]', "/relnox-nowhere/source"])
+def test_a_damaged_note_of_an_export_removes_nothing(left: str, tmp_path: Path) -> None:
+    # An empty one once stood for the folder that relnox was started in.
+    root = home(tmp_path / "home")
+    write(root, {".git/relnox/exports": left, "untracked/mine.txt": "mine"})
+    before = seen(root)
+    ran = run(root, "relnox", "build-all")
+    assert ran.code == 0, ran.text
+    assert (root / "untracked/mine.txt").read_text() == "mine"
+    assert seen(root) == before
+
+
+def test_a_scratch_folder_that_somebody_else_cleared_is_no_hindrance(tmp_path: Path, scratch: Path) -> None:
+    # As after a restart of the machine.
+    import shutil
+
+    at = tmp_path / "at-work"
+    root = home(tmp_path / "home", hook=WAITING.format(at=str(at), seconds=1))
+    before = seen(root)
+    going = start(root)
+    wait_until(at.exists)
+    going.kill()
+    going.wait(30)
+    for folder in scratch.iterdir():
+        shutil.rmtree(folder)
+    assert "prunable" in seen(root).worktrees
+    ran = run(root, "relnox", "build-all")
+    assert ran.code == 0, ran.text
+    assert seen(root) == before
+
+
+@pytest.mark.network
+def test_the_users_umask_is_no_part_of_an_archive(tmp_path: Path) -> None:
+    pyproject = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+    pyproject += '[project]\nname = "home"\nversion = "1.0"\n'
+    root = repository(write(tmp_path / "home", {"pyproject.toml": pyproject, "src/home/__init__.py": "x = 1\n"}))
+    before = os.umask(0o077)
+    try:
+        ran = run(root, "relnox", "build-all")
+    finally:
+        os.umask(before)
+    assert ran.code == 0, ran.text
+    with tarfile.open(next((root / "dist").glob("*.tar.gz"))) as sdist:
+        modes = {member.mode & 0o777 for member in sdist if member.isfile()}
+    assert modes == {0o644}
