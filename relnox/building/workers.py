@@ -20,7 +20,7 @@ from relnox.process import Completed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["ForkServer", "has_fork"]
+__all__ = ["ForkServer", "has_fork", "twine_program", "warm_twine"]
 
 _PROGRAM = Path(__file__).with_name("fork_server.py")
 _START_LIMIT = 120.0
@@ -31,6 +31,27 @@ _GLANCE = 0.5
 def has_fork() -> bool:
     """Whether a process can be forked: not on Windows, and on macOS its own libraries do not survive it."""
     return hasattr(os, "fork") and sys.platform != "darwin"
+
+
+def twine_program() -> str:
+    """The script behind `python -m twine`."""
+    from importlib.util import find_spec
+
+    spec = find_spec("twine.__main__")
+    if spec is None or spec.origin is None:
+        raise Failed("twine is not installed as it should be", hint="pip install --force-reinstall twine")
+    return spec.origin
+
+
+def warm_twine(variables: Mapping[str, str], folder: Path) -> ForkServer:
+    """A process that imports what `twine check` needs while something else is done; its forks are twine.
+
+    Args:
+        variables: The environment variables that it starts with.
+        folder: An existing folder for what twine prints.
+    """
+    modules = ("twine.cli", "twine.commands.check", "readme_renderer.markdown", "readme_renderer.rst")
+    return ForkServer(Path(sys.executable), twine_program(), modules, variables, folder)
 
 
 class ForkServer:

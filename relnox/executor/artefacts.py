@@ -15,6 +15,7 @@ from relnox import process
 from relnox.building import archives
 from relnox.building.environments import find_python
 from relnox.building.wheels import serves
+from relnox.building.workers import twine_program
 from relnox.core import graph
 from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
 from relnox.errors import Failed
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Checking", "Cleaning", "Testing", "WritingManifest"]
 
 _TEST_LIMIT = 3600.0
+_CHECK_LIMIT = 3600.0
 
 
 @dataclass
@@ -103,31 +105,41 @@ class Testing:
 
 @dataclass
 class Checking:
-    """Checks all archives together, in one start of twine."""
+    """Checks all archives together, with a twine that was warmed up while they were built."""
 
     step: CheckDistributions
     run: Run
 
     def check(self) -> str | None:
-        """A check is always made."""
-        return None if self.run.built else "nothing was built"
+        """Done when there is nothing new: kept archives passed it when they were built."""
+        if not self.run.built:
+            return "nothing was built"
+        return None if self._files else "nothing new was built"
 
     def do(self) -> None:
         """Run `twine check`."""
-        strict = ["--strict"] if self.step.strict else []
-        files = [
-            self.run.root / self.step.output / each.filename for built in self.run.built.values() for each in built
-        ]
+        words = ["check", *(["--strict"] if self.step.strict else []), *map(str, self._files)]
         variables = self.run.variables(more={"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"})
-        process.run(
-            [sys.executable, "-m", "twine", "check", *strict, *files],
-            env=variables,
-            on_line=self.run.tell(self.step),
-        ).check("twine check", hint="mend the metadata that is named; without --strict warnings pass")
+        tell = self.run.tell(self.step)
+        if (warm := self.run.warm_twine()) is not None:
+            ran = warm.run([twine_program(), *words], cwd=None, env=variables, timeout=_CHECK_LIMIT, on_line=tell)
+        else:
+            ran = process.run([sys.executable, "-m", "twine", *words], env=variables, on_line=tell)
+        ran.check("twine check", hint="mend the metadata that is named; without --strict warnings pass")
 
     def prove(self) -> str:
         """What was checked."""
-        return f"{sum(map(len, self.run.built.values()))} archives pass twine check"
+        return f"{len(self._files)} archives pass twine check"
+
+    @property
+    def _files(self) -> list[Path]:
+        """All archives where warnings count, else those that are new."""
+        return [
+            self.run.root / self.step.output / each.filename
+            for name, built in self.run.built.items()
+            for each in built
+            if self.step.strict or name not in self.run.kept
+        ]
 
 
 @dataclass

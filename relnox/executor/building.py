@@ -113,12 +113,14 @@ class Building:
                 return None
         except Failed:  # what is there is not right, or what it was built with is gone: it is built
             return None
+        self.run.kept.add(self.step.package)
         self.run.built[self.step.package] = wanted
         self.run.inputs[self.step.package] = inputs
         return f"unchanged: its archives of commit {(inputs.commit or '')[:10]} are still right"
 
     def do(self) -> None:
         """Build, look into the archives, move them to their place."""
+        self.run.warm_twine()
         output = self.run.root / self.step.output
         output.mkdir(parents=True, exist_ok=True)
         staging = output / f".relnox-{self.step.package}"

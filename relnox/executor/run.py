@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.building.cache import EnvironmentCache
     from relnox.building.environments import Environment, Installer
+    from relnox.building.workers import ForkServer
     from relnox.building.workshop import Workshop
     from relnox.core.events import Event, Outcome
     from relnox.core.manifest import BuildInputs, Distribution, Manifest
@@ -65,6 +66,7 @@ class Run:
         built: What this run built, by package, in order.
         environments: What this run created, by the step's name for it.
         fetched: What this run downloaded or may take from disk, by package: archives proven by hash.
+        kept: Packages whose archives of an earlier build are still right.
         inputs: What packages were built from, by package.
         tracked: The files of the commit that is built, relative to the project's folder, sorted; None for a tree.
         source: What is built: the project's folder, or that folder in the commit that was exported.
@@ -98,6 +100,7 @@ class Run:
         self.built: dict[str, list[Distribution]] = {}
         self.environments: dict[str, Environment] = {}
         self.fetched: dict[str, list[Archive]] = {}
+        self.kept: set[str] = set()
         self.inputs: dict[str, BuildInputs] = {}
         self.tracked: tuple[str, ...] | None = None
         self.source = root
@@ -110,6 +113,7 @@ class Run:
         self._scratch = scratch
         self._workshops: dict[tuple[str, str], Workshop] = {}
         self._opening = threading.Lock()
+        self._twine: ForkServer | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -125,6 +129,8 @@ class Run:
         """End the processes that wait for work, and what they still do."""
         for workshop in self._workshops.values():
             workshop.close()
+        if self._twine is not None:
+            self._twine.close()
 
     @property
     def indexes(self) -> Indexes:
@@ -154,6 +160,15 @@ class Run:
         from relnox.building.environments import find_installer
 
         return find_installer(name)
+
+    def warm_twine(self) -> ForkServer | None:
+        """A twine that starts at once; it warms up from when it is first asked for. None without fork."""
+        from relnox.building import workers
+
+        with self._opening:
+            if self._twine is None and workers.has_fork():
+                self._twine = workers.warm_twine(self.variables(), self.new_folder("printed"))
+            return self._twine
 
     def previous(self, output: str) -> Manifest | None:
         """What an earlier run built into a folder, if there is a manifest that can be read."""
