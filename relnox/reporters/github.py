@@ -34,6 +34,7 @@ class GitHub(Plain):
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
+        super().__init__()
         self._summary = environment.get("GITHUB_STEP_SUMMARY")
         self._foreign: str | None = None
         self._held: dict[str, list[str]] = {}
@@ -54,7 +55,7 @@ class GitHub(Plain):
                 self._let_held_out(event.step)
                 self._keep_foreign_text_out()
                 self._say("::endgroup::")
-                self._log(text.finished(event), nested=nested)
+                super().event(event, nested=nested)
                 if event.error is not None:
                     self._say(f"::error title={escape(event.step.title, value=True)}::{escape(event.detail)}")
             case RunFinished(outcome):

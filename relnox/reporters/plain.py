@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from relnox.core.events import OutputLine, RunFinished, RunStarted, StepFinished, StepStarted
+from relnox.core.events import OutputLine, RunFinished, RunStarted, Status, StepFinished, StepStarted
 from relnox.core.steps import Stage
 from relnox.reporters import text
 
@@ -24,6 +24,9 @@ class Plain:
 
     verbose = False
 
+    def __init__(self) -> None:
+        self._aborted: list[StepFinished] = []
+
     def event(self, event: Event, *, nested: bool) -> None:
         """Tell what happened."""
         match event:
@@ -35,9 +38,13 @@ class Plain:
             case OutputLine(step, line):
                 if self.verbose:
                     self._log([f"  {text.whose(step)}| {line}"], nested=nested)
+            case StepFinished(status=Status.ABORTED):
+                self._aborted.append(event)
             case StepFinished():
                 self._log(text.finished(event), nested=nested)
             case RunFinished(outcome):
+                self._log(text.aborted(self._aborted), nested=nested)
+                self._aborted.clear()
                 if not nested:
                     self._log([text.ending(outcome)])
 

@@ -45,6 +45,7 @@ class Terminal:
         self._log = Console(stderr=True, highlight=False)
         self._spinner: Spinner | None = None
         self._going: dict[str, str] = {}
+        self._aborted: list[StepFinished] = []
 
     def event(self, event: Event, *, nested: bool) -> None:
         """Tell what happened."""
@@ -63,10 +64,9 @@ class Terminal:
                 if self.verbose:
                     self._log.print(f"{indent}  [dim]{escape(text.whose(step))}| {escape(line)}[/]")
             case StepFinished():
-                self._going.pop(event.step.key, None)
-                self._finished(event, indent)
-                self._spin()
+                self._end(event, indent)
             case RunFinished(outcome):
+                self._tell_aborted(indent)
                 if not nested:
                     style = "bold green" if outcome.exit_code is ExitCode.DONE else "bold red"
                     self._log.print(f"[{style}]{escape(text.ending(outcome))}[/]")
@@ -106,6 +106,24 @@ class Terminal:
         self._log.print(f"[bold red]error:[/] {escape(error.message)}")
         if error.hint:
             self._log.print(f"[bold]hint:[/] {escape(error.hint)}")
+
+    def _end(self, event: StepFinished, indent: str) -> None:
+        self._going.pop(event.step.key, None)
+        if event.status is Status.ABORTED:
+            self._aborted.append(event)
+        else:
+            self._finished(event, indent)
+        self._spin()
+
+    def _tell_aborted(self, indent: str) -> None:
+        """Steps that were not tried, or not to their end: many of them in a line."""
+        if len(self._aborted) <= text.MOST_ABORTED:
+            for event in self._aborted:
+                self._finished(event, indent)
+        else:
+            for line in text.aborted(self._aborted):
+                self._log.print(f"{indent}[yellow]{escape(line)}[/]")
+        self._aborted.clear()
 
     def _finished(self, event: StepFinished, indent: str) -> None:
         style, sign = _STYLES[event.status], _SIGNS[event.status]

@@ -9,16 +9,19 @@ from relnox.core.steps import EditFiles
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from relnox.core.events import Outcome, StepFinished
     from relnox.core.plan import Plan, Table
     from relnox.core.steps import Step
     from relnox.errors import RelnoxError
 
-__all__ = ["columns", "ending", "error_lines", "finished", "plan_lines", "whose"]
+__all__ = ["MOST_ABORTED", "aborted", "columns", "ending", "error_lines", "finished", "plan_lines", "whose"]
 
 MARKS = {Status.SUCCESS: "ok", Status.SKIPPED: "SKIPPED", Status.FAILED: "FAILED", Status.ABORTED: "ABORTED"}
+
+MOST_ABORTED = 8
+"""How many steps that were not tried somebody reads."""
 
 _ENDINGS = {
     ExitCode.DONE: "done and proven",
@@ -40,6 +43,16 @@ def columns(table: Table) -> Iterator[str]:
         yield table.title
     for line in lines:
         yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+
+
+def aborted(results: Sequence[StepFinished]) -> Iterator[str]:
+    """Steps that were not tried, at the end of a run: many of them in a line, with why the first was not."""
+    if len(results) <= MOST_ABORTED:
+        for result in results:
+            yield from finished(result)
+    else:
+        yield f"{MARKS[Status.ABORTED]} {len(results)} steps, the first of them: {results[0].step.title}"
+        yield from (f"        {line}" for line in results[0].detail.splitlines())
 
 
 def whose(step: Step) -> str:

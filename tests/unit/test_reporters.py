@@ -18,9 +18,11 @@ from relnox.reporters.plain import Plain
 from relnox.reporters.terminal import Terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from relnox.core.events import Event
+    from relnox.reporters import Reporter
 
 EDIT = EditFiles(edits=(Edit(file="pyproject.toml", before=b'version = "1"\n', after=b'version = "2"\n'),))
 PUSH = Push(to="origin", branch="main", tags=("v2",))
@@ -65,6 +67,22 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
         "        somebody",
         "bump: failed; nothing is public (2.0 s)",
     ]
+
+
+@pytest.mark.parametrize("kind", [Plain, Terminal, lambda: github.GitHub({})])
+@pytest.mark.parametrize("many", [2, 100])
+def test_steps_that_are_not_tried_bury_nothing(
+    kind: Callable[[], Reporter], many: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reporter = kind()
+    failed = StepFinished(EDIT, Status.FAILED, "no room", 0.0, Failed("no room"))
+    for event in (failed, *[StepFinished(PUSH, Status.ABORTED, "an earlier step failed", 0.0)] * many):
+        reporter.event(event, nested=False)
+    reporter.event(RunFinished(OUTCOME), nested=False)
+    told = capsys.readouterr().err
+    assert "no room" in told
+    assert told.count("an earlier step failed") == (many if many < text.MOST_ABORTED else 1)
+    assert ("100 steps" in told) == (many > text.MOST_ABORTED)
 
 
 def test_verbose_shows_what_programs_print(capsys: pytest.CaptureFixture[str]) -> None:
