@@ -16,7 +16,7 @@ from running import run
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="calls as POSIX has them")
+pytestmark = [pytest.mark.heavy, pytest.mark.skipif(os.name != "posix", reason="calls as POSIX has them")]
 
 DRIVER = """\
 import errno, os, sys

@@ -23,6 +23,8 @@ from relnox.building.workshop import Workshop
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.heavy
+
 DAY = 24 * 3600.0
 
 

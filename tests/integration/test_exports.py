@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 SECRETS = (".env", ".pypirc", "id_rsa")
 CANARY = b"canary-4711"
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals, links and file modes as POSIX has them")
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.skipif(os.name != "posix", reason="signals, links and file modes as POSIX has them"),
+]
 
 
 @pytest.fixture(autouse=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [
+    pytest.mark.heavy,
     pytest.mark.network,
     pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process can leave its family"),
 ]

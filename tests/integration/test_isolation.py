@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.heavy
+
 NATIVE = {"maturin", "scikit_build_core.build", "mesonpy"}
 """Those need more than Python: see test_native_wheels."""
 

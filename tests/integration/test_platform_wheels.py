@@ -26,6 +26,8 @@ from relnox.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.heavy
+
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 TESTS = Path(__file__).parents[1]
 

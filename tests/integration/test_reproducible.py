@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.heavy
+
 Entry: TypeAlias = tuple[str, bytes, dict[str, Any]]
 
 LONG_AGO = "2020-02-02T00:00:00Z"

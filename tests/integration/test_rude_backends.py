@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from running import Ran
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.heavy, pytest.mark.network]
 
 HATCH_HOOK = """\
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
