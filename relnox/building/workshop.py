@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import threading
 import tomllib
 from concurrent.futures import Future
-from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 from packaging.requirements import Requirement
@@ -20,6 +18,7 @@ from relnox.core.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
+    from pathlib import Path
 
     from relnox.building.cache import EnvironmentCache
     from relnox.building.environments import Environment, Installer
@@ -90,7 +89,7 @@ class Workshop:
     Args:
         installer: What makes environments.
         python: The interpreter that they are made with.
-        scratch: An existing folder that is removed after the run.
+        folder: Makes a new folder, called after what it is for, that lasts as long as the run.
         installing: The environment variables of the installer, which may name the user's own index.
         cache: Keeps environments between runs; None to make all of them anew.
     """
@@ -100,13 +99,13 @@ class Workshop:
         *,
         installer: Installer,
         python: Path,
-        scratch: Path,
+        folder: Callable[[str], Path],
         installing: Mapping[str, str],
         cache: EnvironmentCache | None,
     ) -> None:
         self._installer = installer
         self._python = python
-        self._scratch = scratch
+        self._folder = folder
         self._installing = installing
         self._cache = cache
         self._pins: _Once[tuple[str, ...], tuple[str, ...]] = _Once()
@@ -149,7 +148,7 @@ class Workshop:
 
     def own_environment(self) -> Environment:
         """A new, empty environment."""
-        return self._installer.create(self.folder("environment") / "env", self._python, env=self._installing)
+        return self._installer.create(self._folder("environment") / "env", self._python, env=self._installing)
 
     def install(
         self, environment: Environment, requirements: Sequence[str], on_line: Callable[[str], None] | None = None
@@ -170,17 +169,13 @@ class Workshop:
 
         def start() -> ForkServer | None:
             modules = (backend, *SHARING[backend])
-            server = ForkServer(environment.python, script, modules, variables, self.folder("printed"))
+            server = ForkServer(environment.python, script, modules, variables, self._folder("printed"))
             self._running.append(server)
             if self._closed:  # while this one started
                 server.close()
             return server if server.is_single_threaded() else None
 
         return self._servers.get((environment.folder, backend), start) if has_fork() else None
-
-    def folder(self, name: str) -> Path:
-        """A new folder that lasts as long as the run."""
-        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._scratch))
 
     def close(self) -> None:
         """End the warm processes, and what still runs in them."""
@@ -208,7 +203,7 @@ class Workshop:
         if self._cache is not None and not linked:
             with contextlib.suppress(OSError):  # no room, or no right, to keep anything
                 return self._cache.get(pins, self._python, self._installer.name, make)
-        return make(self.folder("environment") / "env")
+        return make(self._folder("environment") / "env")
 
 
 class _SharedBench:

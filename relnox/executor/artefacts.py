@@ -8,15 +8,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
 from relnox import process
 from relnox.building import archives
 from relnox.building.environments import find_python
 from relnox.building.wheels import serves
 from relnox.building.workers import twine_program
-from relnox.core import graph
+from relnox.core import collection, graph
 from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
 from relnox.errors import Failed
 from relnox.source.edits import replace_file
@@ -179,7 +176,8 @@ class WritingManifest:
         for name, built in self.run.built.items():
             for each in built:
                 if each.kind == "wheel":
-                    needs[name] |= _needed(archives.read(output / each.filename)) & needs.keys() - {name}
+                    wheel = archives.read(output / each.filename)
+                    needs[name] |= collection.required(wheel.requires) & needs.keys() - {name}
         return needs
 
     def prove(self) -> str:
@@ -188,11 +186,3 @@ class WritingManifest:
         if Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path)) != self.manifest:
             raise Failed(f"{path} does not read as it was written", hint="does something else write it?")
         return f"{self.step.output}/{MANIFEST_JSON}"
-
-
-def _needed(wheel: archives.Archive) -> set[str]:
-    """Names that a wheel requires wherever it is installed: extras do not count."""
-    found = (Requirement(text) for text in wheel.requires)
-    return {
-        canonicalize_name(each.name) for each in found if each.marker is None or "extra" not in str(each.marker)
-    }

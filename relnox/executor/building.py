@@ -201,7 +201,7 @@ def build(  # noqa: PLR0913, PLR0917 - what a build is given
     for python in sorted(step.pythons, key=Version) or ("",):
         if python and any(serves(wheel.name, python) for wheel in made[1:]):
             continue
-        scratch = run.new_folder("build")
+        scratch = run.folder("build")
         at_work = bench(source, python)
         wheel = build_wheel(step.package, sdist, into, scratch, at_work)
         provided.update(at_work.provided)

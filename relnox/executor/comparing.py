@@ -44,7 +44,7 @@ class BuildingAgain:
 
     def do(self) -> None:
         """Build, compare."""
-        again = self.run.new_folder("again")
+        again = self.run.folder("again")
         source = self._another_source(again) / self.step.build.folder
         into = again / "archives"
         into.mkdir()

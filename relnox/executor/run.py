@@ -36,16 +36,18 @@ class ScratchFolder:
 
     def __enter__(self) -> Self:
         self._path: Path | None = None
+        self._making = threading.Lock()
         return self
 
     @property
     def path(self) -> Path:
         """The folder."""
-        if self._path is None:
-            import tempfile
+        with self._making:
+            if self._path is None:
+                import tempfile
 
-            self._path = Path(tempfile.mkdtemp(prefix="relnox-")).resolve()
-        return self._path
+                self._path = Path(tempfile.mkdtemp(prefix="relnox-")).resolve()
+            return self._path
 
     def __exit__(self, *_: object) -> None:
         if self._path is not None:
@@ -167,7 +169,7 @@ class Run:
 
         with self._opening:
             if self._twine is None and workers.has_fork():
-                self._twine = workers.warm_twine(self.variables(), self.new_folder("printed"))
+                self._twine = workers.warm_twine(self.variables(), self.folder("printed"))
             return self._twine
 
     def previous(self, output: str) -> Manifest | None:
@@ -193,7 +195,7 @@ class Run:
                 self._workshops[installer, python] = Workshop(
                     installer=self.installer(installer),
                     python=find_python(python),
-                    scratch=self.scratch,
+                    folder=self.folder,
                     installing=self.variables(own_indexes=True),
                     cache=self.environment_cache if keep_environments else None,
                 )
@@ -208,14 +210,9 @@ class Run:
 
         return EnvironmentCache(platformdirs.user_cache_path("relnox") / "environments")
 
-    def new_folder(self, name: str) -> Path:
-        """A new folder under `scratch`, with a name of its own."""
+    def folder(self, name: str) -> Path:
+        """A new folder under `scratch`, called after what it is for."""
         import tempfile
 
-        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.scratch))
-
-    def folder(self, name: str) -> Path:
-        """A new folder of this name under `scratch`."""
-        folder = self.scratch / name.replace("/", "_").replace(" ", "-")
-        folder.mkdir(parents=True)
-        return folder
+        called = name.replace("/", "_").replace(" ", "-")
+        return Path(tempfile.mkdtemp(prefix=f"{called}-", dir=self.scratch))

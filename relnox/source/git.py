@@ -179,14 +179,6 @@ class Git:
         """The tags among refs by full name, by their short names, and the commit each leads to."""
         return _tags(refs)
 
-    def changed_since(self, commit: str, folders: Iterable[str]) -> set[str]:
-        """Those of the folders in which a tracked file differs between `commit` and `HEAD`."""
-        listing = self._ask("diff", "--name-only", "-z", "--relative", commit, "HEAD", "--")
-        files = [name for name in listing.split("\0") if name]
-        return {
-            folder for folder in folders if any(folder == "." or name.startswith(f"{folder}/") for name in files)
-        }
-
     def files_with(self, texts: Iterable[str], names: Iterable[str]) -> tuple[str, ...]:
         """Tracked files of these names that hold one of the texts as a word."""
         patterns = [word for text in texts for word in ("-e", text)]

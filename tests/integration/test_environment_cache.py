@@ -150,7 +150,9 @@ def test_settings_of_uv_for_other_purposes_do_not_matter(kept: Path, tmp_path: P
 def test_no_warm_process_starts_after_the_end(tmp_path: Path) -> None:
     # A signal may come while a step is between two programs: what it starts next must not go on.
     installer = find_installer("auto")
-    workshop = Workshop(installer=installer, python=find_python(""), scratch=tmp_path, installing={}, cache=None)
+    workshop = Workshop(
+        installer=installer, python=find_python(""), folder=lambda _: tmp_path, installing={}, cache=None
+    )
     environment = Environment(tmp_path, Path(sys.executable))
     (tmp_path / "script.py").write_text("")
 

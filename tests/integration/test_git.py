@@ -165,14 +165,6 @@ def test_a_project_below_the_top_sees_its_own_files_alone(tmp_path: Path) -> Non
     assert here.private_folder().resolve() == top / ".git" / "relnox"
 
 
-def test_folders_that_changed_since_a_commit(root: Path) -> None:
-    write(root, {"a/x.txt": "", "a-b/x.txt": "", "c \xfc/x.txt": ""})
-    base = commit_all(root)
-    write(root, {"a-b/x.txt": "1", "c \xfc/x.txt": "1"})
-    commit_all(root)
-    assert checkout(root).changed_since(base, ["a", "a-b", "c \xfc", "."]) == {"a-b", "c \xfc", "."}
-
-
 def test_ignored_files(root: Path) -> None:
     write(root, {".gitignore": "/dist/\n*.log\n"})
     asked = ["dist/a.whl", "x.log", "line\nbreak.log", "x.txt", "README.md"]
