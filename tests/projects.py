@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from textwrap import dedent
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +25,34 @@ __all__ = ["build_all", "publish", "testpypi", "verify_install", "version_bump"]
 if __name__ == "__main__":
     nox.main()
 """
+
+
+class Everything(NamedTuple):
+    """A checkout: contents of its files, its index, its refs and those of its remote, and what relnox keeps."""
+
+    files: dict[str, bytes]
+    staged: str
+    refs: str
+    head: str
+    remote: str
+    kept: list[str]
+
+
+def everything(root: Path) -> Everything:
+    """All of a checkout that a bump could change."""
+    remote = remote_of(root)
+    return Everything(
+        files={
+            path.relative_to(root).as_posix(): path.read_bytes()
+            for path in root.rglob("*")
+            if path.is_file() and ".git" not in path.relative_to(root).parts
+        },
+        staged=git(root, "ls-files", "--stage"),
+        refs=git(root, "for-each-ref"),
+        head=git(root, "rev-parse", "HEAD") + git(root, "rev-parse", "--symbolic-full-name", "HEAD"),
+        remote=git(remote, "for-each-ref") if remote.is_dir() else "",
+        kept=sorted(path.name for path in (root / git(root, "rev-parse", "--git-path", "relnox")).glob("*.json")),
+    )
 
 
 def write(root: Path, files: dict[str, str]) -> Path:

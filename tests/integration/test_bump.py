@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 from projects import (
     commit_all,
+    everything,
     git,
     lockstep_workspace,
     mixed_workspace,
@@ -44,30 +45,6 @@ def two(tmp_path: Path) -> Path:
 
 def bump(root: Path, *options: str) -> Ran:
     return run(root, "relnox", "bump", *options)
-
-
-class Everything(NamedTuple):
-    """All that a bump that failed or was refused must leave as it was."""
-
-    files: dict[str, bytes]
-    staged: str
-    refs: str
-    head: str
-    remote: str
-
-
-def everything(root: Path) -> Everything:
-    return Everything(
-        files={
-            path.relative_to(root).as_posix(): path.read_bytes()
-            for path in root.rglob("*")
-            if path.is_file() and ".git" not in path.relative_to(root).parts
-        },
-        staged=git(root, "ls-files", "--stage"),
-        refs=git(root, "for-each-ref"),
-        head=git(root, "rev-parse", "HEAD"),
-        remote=git(remote_of(root), "for-each-ref"),
-    )
 
 
 def pending(root: Path) -> bool:
@@ -237,7 +214,7 @@ def test_without_commit_only_files_change(demo: Path) -> None:
     ran = bump(demo, "--part", "patch")
     assert ran.code == 0, ran.text
     after = everything(demo)
-    assert after._replace(files={}) == before._replace(files={})
+    assert after._replace(files={}, kept=[]) == before._replace(files={}, kept=[])
     assert [name for name in after.files if after.files[name] != before.files[name]] == ["pyproject.toml"]
     assert not pending(demo)
 
@@ -433,7 +410,7 @@ def test_a_push_without_its_remote_is_refused_before_anything_moves(demo: Path) 
     git(demo, "remote", "rename", "upstream", "origin")
     git(demo, "remote", "set-url", "origin", str(demo / "missing"))
     assert bump(demo, *RELEASE).code == 2
-    assert everything(demo)._replace(refs="") == before._replace(refs="")
+    assert everything(demo)._replace(refs="", kept=[]) == before._replace(refs="", kept=[])
 
 
 # --- failures are taken back ---------------------------------------------------------------------------
@@ -592,7 +569,7 @@ def test_an_interrupted_bump_is_finished_or_taken_back(two: Path, done: tuple[st
         assert after == before
     else:
         assert sum(after.files[name] != before.files[name] for name in before.files) == 2
-        assert after._replace(files={}) == before._replace(files={})
+        assert after._replace(files={}, kept=[]) == before._replace(files={}, kept=[])
 
 
 def test_an_abort_of_files_that_somebody_else_changed_stops(two: Path) -> None:

@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from projects import HATCHLING, commit_all, git, repository, write
+from projects import HATCHLING, commit_all, everything, git, repository, write
 
 from relnox.cli import main
 
@@ -32,28 +32,6 @@ def done(bump: Bump, root: Path, *options: str) -> Ran:
     ran = bump(root, *options)
     assert ran.code == 0, ran.text
     return ran
-
-
-class Everything(NamedTuple):
-    """A checkout: contents of its files, its index, its refs, and what relnox keeps."""
-
-    files: dict[str, bytes]
-    staged: str
-    refs: str
-    kept: list[str]
-
-
-def everything(root: Path) -> Everything:
-    return Everything(
-        files={
-            path.relative_to(root).as_posix(): path.read_bytes()
-            for path in root.rglob("*")
-            if path.is_file() and ".git" not in path.relative_to(root).parts
-        },
-        staged=git(root, "ls-files", "--stage"),
-        refs=git(root, "for-each-ref"),
-        kept=sorted(path.name for path in (root / ".git/relnox").glob("*.json")),
-    )
 
 
 def refused(bump: Bump, root: Path, *options: str, code: int = 1) -> str:

@@ -6,10 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
-from projects import HATCHLING, commit_all, git, pair, remote_of, repository, write
+from projects import HATCHLING, commit_all, everything, git, pair, remote_of, repository, write
 
 from relnox.source.lock import alone
 
@@ -19,30 +19,6 @@ if TYPE_CHECKING:
     from running import Bump
 
 RELEASE = ("--part", "minor", "--commit", "--tag")
-
-
-class Everything(NamedTuple):
-    """A checkout: contents of its files, its index, its refs, where its head is, and what relnox keeps."""
-
-    files: dict[str, bytes]
-    staged: str
-    refs: str
-    head: str
-    kept: list[str]
-
-
-def everything(root: Path) -> Everything:
-    return Everything(
-        files={
-            path.relative_to(root).as_posix(): path.read_bytes()
-            for path in root.rglob("*")
-            if path.is_file() and ".git" not in path.relative_to(root).parts
-        },
-        staged=git(root, "ls-files", "--stage"),
-        refs=git(root, "for-each-ref"),
-        head=git(root, "symbolic-ref", "HEAD"),
-        kept=sorted(path.name for path in (root / ".git/relnox").glob("*.json")),
-    )
 
 
 def refused(bump: Bump, root: Path, *options: str, code: int = 1) -> str:
