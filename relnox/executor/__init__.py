@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 from relnox.core.events import Outcome, RunFinished, RunStarted, Status, StepFinished
 from relnox.core.steps import Upload
 from relnox.errors import ExitCode, RelnoxError, failure_of_the_machine
-from relnox.executor import actions, side_by_side, signals
-from relnox.executor.progress import BAD, Progress
+from relnox.executor import actions, signals
+from relnox.executor.progress import BAD, Progress, groups
 from relnox.source import edits
 
 if TYPE_CHECKING:
@@ -47,10 +47,12 @@ def execute(plan: Plan, run: Run) -> Outcome:
     progress = Progress(plan, run.emit)
     with signals.watching() as watched:
         resumed = _write_down(run)
-        for steps in side_by_side.groups(plan.steps):
+        for steps in groups(plan.steps):
             if len(steps) == 1:
                 _alone(steps[0], progress, run, watched)
             else:
+                from relnox.executor import side_by_side  # threads are not quick to open
+
                 side_by_side.carry_out(steps, lambda step: _carry_out(step, run), progress, run, watched)
         results = progress.results
         settled = _settle(results, run, resumed=resumed)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from relnox.core.events import Status, StepFinished, StepStarted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from relnox.core.events import Event
     from relnox.core.plan import Plan
@@ -15,9 +16,18 @@ if TYPE_CHECKING:
     from relnox.errors import ExitCode
     from relnox.executor.signals import Interruption
 
-__all__ = ["BAD", "Progress"]
+__all__ = ["BAD", "Progress", "groups"]
 
 BAD = (Status.FAILED, Status.ABORTED)
+
+
+def groups(steps: Iterable[Step]) -> list[list[Step]]:
+    """Steps in their order, neighbours that may run side by side together."""
+    parted: list[list[Step]] = []
+    for concurrent, neighbours in itertools.groupby(steps, lambda step: step.concurrent):
+        together = list(neighbours)
+        parted += [together] if concurrent else [[step] for step in together]
+    return parted
 
 
 class Progress:

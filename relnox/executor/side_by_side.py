@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -21,18 +20,9 @@ if TYPE_CHECKING:
     from relnox.executor.run import Run
     from relnox.executor.signals import Signals
 
-__all__ = ["carry_out", "groups"]
+__all__ = ["carry_out"]
 
 _GLANCE = 0.1
-
-
-def groups(steps: Iterable[Step]) -> list[list[Step]]:
-    """Steps in their order, neighbours that may run side by side together."""
-    parted: list[list[Step]] = []
-    for concurrent, neighbours in itertools.groupby(steps, lambda step: step.concurrent):
-        together = list(neighbours)
-        parted += [together] if concurrent else [[step] for step in together]
-    return parted
 
 
 def carry_out(
