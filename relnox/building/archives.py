@@ -6,10 +6,12 @@ The file formats are those of PEP 427 and PEP 625, and the specification "Source
 from __future__ import annotations
 
 import hashlib
+import io
 import tarfile
 import zipfile
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -24,20 +26,34 @@ from packaging.utils import (
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from packaging.metadata import RawMetadata
     from packaging.version import Version
 
     from relnox.core.manifest import Kind
 
-__all__ = ["UNREADABLE", "Archive", "Digests", "contents", "digests", "info_file", "read"]
+__all__ = [
+    "UNREADABLE",
+    "Archive",
+    "Digests",
+    "contents",
+    "digests",
+    "info_file",
+    "metadata_fields",
+    "read",
+    "tar_content",
+    "tar_members",
+]
 
 UNREADABLE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, RuntimeError, UnicodeError)
 """What is raised by archives that are cut off, damaged, encrypted or written in a way of their own."""
 
 _CHUNK = 1 << 20
 _MOST_METADATA = 4 << 20
+_SMALL = 1 << 20
+_SMALL_UNPACKED = 8 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,16 +124,17 @@ def read(path: Path) -> Archive:
             kind = "sdist"
             if path.name.endswith(".zip"):
                 raise Failed(f"{path.name} is a zip file: sdists are .tar.gz files", hint="see PEP 625")
-            with tarfile.open(path, "r:gz") as sdist:
-                members = tuple(member.name for member in sdist.getmembers())
-                metadata = _sdist_file(sdist, _one(path, members, _is_sdist_metadata))
+            inside = tar_members(path)
+            members = tuple(member.name for member in inside)
+            wanted = _one(path, members, _is_sdist_metadata)
+            metadata = tar_content(path, next(each for each in inside if each.name == wanted), _MOST_METADATA)
     except (InvalidSdistFilename, InvalidWheelFilename) as error:
         raise Failed(
             f"{path.name} is no name of a wheel or an sdist: {error}", hint="see PEP 427, PEP 625"
         ) from error
     except UNREADABLE as error:
         raise Failed(f"{path.name} cannot be opened: {error}", hint="build it again: nox -s build-all") from error
-    raw, unparsed = parse_email(metadata)
+    raw, unparsed = metadata_fields(metadata)
     stated = (*raw.get("import_names", ()), *raw.get("import_namespaces", ()))
     stated += tuple(each for key in ("import-name", "import-namespace") for each in unparsed.get(key, ()))
     return Archive(
@@ -148,10 +165,38 @@ def contents(archive: Archive, most: int) -> Iterator[tuple[str, bytes]]:
                     with wheel.open(entry) as content:
                         yield entry.filename, content.read(most)
         return
+    if (small := _small(archive.path)) is not None:
+        for member in small.members:
+            if member.isreg():
+                yield member.name, small.content(member, most)
+        return
     with tarfile.open(archive.path, "r:gz") as sdist:
         for member in sdist:
             if member.isreg() and (extracted := sdist.extractfile(member)) is not None:
                 yield member.name, extracted.read(most)
+
+
+def metadata_fields(metadata: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
+    """The fields of a metadata file, and those that are unknown or malformed; see `parse_email`."""
+    raw, unparsed = _fields(metadata)
+    return raw.copy(), unparsed.copy()
+
+
+def tar_members(path: Path) -> Sequence[tarfile.TarInfo]:
+    """The members of an sdist, in their order."""
+    if (small := _small(path)) is not None:
+        return small.members
+    with tarfile.open(path, "r:gz") as sdist:
+        return sdist.getmembers()
+
+
+def tar_content(path: Path, member: tarfile.TarInfo, most: int) -> bytes:
+    """The first bytes of a member of an sdist."""
+    if member.isreg() and (small := _small(path)) is not None:
+        return small.content(member, most)
+    with tarfile.open(path, "r:gz") as sdist:
+        content = sdist.extractfile(member)
+        return b"" if content is None else content.read(most)
 
 
 def info_file(archive: Archive, name: str) -> str | None:
@@ -182,6 +227,40 @@ def _wheel_file(wheel: zipfile.ZipFile, name: str) -> bytes:
         return content.read(_MOST_METADATA)
 
 
-def _sdist_file(sdist: tarfile.TarFile, name: str) -> bytes:
-    content = sdist.extractfile(name)
-    return b"" if content is None else content.read(_MOST_METADATA)
+@lru_cache(maxsize=8)
+def _fields(metadata: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
+    return parse_email(metadata)
+
+
+@dataclass(frozen=True)
+class _Small:
+    """An sdist that is unpacked in memory: many look into it one after the other."""
+
+    data: bytes
+    members: tuple[tarfile.TarInfo, ...]
+
+    def content(self, member: tarfile.TarInfo, most: int) -> bytes:
+        return self.data[member.offset_data : member.offset_data + min(member.size, most)]
+
+
+def _small(path: Path) -> _Small | None:
+    """An sdist that is small, as most of them; None for one that is read from the disk each time."""
+    stat = path.stat()
+    return None if stat.st_size > _SMALL else _unpacked(str(path), stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _unpacked(path: str, size: int, time: int) -> _Small | None:
+    """The members of an sdist of that size and time; None where it is not the one stream that it should be."""
+    del size, time
+    with open(path, "rb") as file:  # noqa: PTH123 - the cache's keys are plain
+        stream = zlib.decompressobj(wbits=31)
+        try:
+            data = stream.decompress(file.read(), _SMALL_UNPACKED)
+        except zlib.error:  # tarfile says better what is wrong
+            return None
+    if not stream.eof or stream.unused_data:
+        return None
+    with tarfile.open(fileobj=io.BytesIO(data)) as sdist:
+        members = tuple(sdist.getmembers())
+    return None if any(member.issparse() for member in members) else _Small(data, members)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SHARING"]
+__all__ = ["SHARING", "STAYING"]
 
 SHARING: Mapping[str, tuple[str, ...]] = {
     "hatchling.build": (
@@ -23,7 +23,16 @@ SHARING: Mapping[str, tuple[str, ...]] = {
         ),
         *("hatchling.plugin.manager", "hatchling.utils.context", "packaging.licenses", "packaging.requirements"),
         *("packaging.tags", "trove_classifiers"),
-        *("email.headerregistry", "email.message", "glob", "logging", "subprocess", "sysconfig", "textwrap"),
+        *(
+            "email.headerregistry",
+            "email.message",
+            "email.parser",
+            "glob",
+            "logging",
+            "subprocess",
+            "sysconfig",
+            "textwrap",
+        ),
     ),
     "flit_core.buildapi": ("flit_core.sdist", "flit_core.wheel"),
     "poetry.core.masonry.api": (
@@ -72,3 +81,9 @@ SHARING: Mapping[str, tuple[str, ...]] = {
     ),
     "mesonpy": ("email.generator",),
 }
+
+STAYING = frozenset(
+    {"flit_core.buildapi", "hatchling.build", "pdm.backend", "poetry.core.masonry.api", "uv_build"}
+)
+"""Those of them that can be asked for an archive's requirements and build it in one process, as their own commands
+do; with the others code of the project may count on a process for each hook."""

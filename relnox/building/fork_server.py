@@ -1,14 +1,16 @@
-"""Runs build hooks in forks of one warm process: `python fork_server.py SCRIPT MODULE...`.
+"""Runs build hooks in forks of one warm process: `python fork_server.py MODULE...`.
 
-Started in the environment of a backend, it imports the backend's modules once. Each hook then runs in a child of
-its own, which begins where a fresh process would be after its imports: nothing that one hook does to its process
-is seen by the next.
+Started in the environment of a backend, it imports the backend's modules once. Hooks then run in children of its
+own, which begin where a fresh process would be after its imports: nothing that one child does to its process is
+seen by another.
 
 Requests and answers are lines of JSON. A request names what to run, where, with which variables, and the file for
-what it prints, or what to end:
+what it prints. If its child `stays` when it went well, one later request can name it and run in the same child.
+Another kind of request names what to end:
 
-    {"id": 1, "argv": [SCRIPT, HOOK, FOLDER], "cwd": FOLDER, "environ": {...}, "output": FILE}
-    {"end": 1}
+    {"id": 1, "argv": [SCRIPT, HOOK, FOLDER], "cwd": FOLDER, "environ": {...}, "output": FILE, "stays": true}
+    {"id": 2, "argv": [SCRIPT, HOOK, FOLDER], "cwd": FOLDER, "environ": {...}, "output": FILE, "after": 1}
+    {"end": 2}
 
 The first answer is {"threads": N}; then one for each request: {"id": 1, "status": STATUS}, negative for a signal.
 When standard input ends, so do all children, and what they left behind in groups of its own.
@@ -18,6 +20,7 @@ Runs on Pythons older than relnox's own, with the standard library alone.
 
 import atexit
 import contextlib
+import functools
 import gc
 import importlib
 import json
@@ -28,21 +31,19 @@ import sys
 import threading
 import traceback
 import types
-from typing import Any, Dict, Iterable, Iterator
+from typing import Any, Dict, Iterable, Iterator, Optional, Tuple
 
 UMASK = 0o022
 CHUNK = 1 << 16
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
-def main(script: str, *modules: str) -> None:
+def main(*modules: str) -> None:
     requests, answers = os.dup(0), os.dup(1)
     quiet = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):  # what a module prints while it is imported is no answer
         os.dup2(quiet, descriptor)
-    sys.path[0] = os.path.dirname(script)
-    with open(script, encoding="utf-8") as file:
-        code = compile(file.read(), script, "exec")
+    del sys.path[0]  # this file's own folder
     for module in modules:
         # What cannot be imported here is told by the hook that needs it, as ever.
         with contextlib.suppress(Exception):
@@ -50,8 +51,9 @@ def main(script: str, *modules: str) -> None:
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     gc.collect()
     gc.freeze()
-    answer(answers, {"threads": count_threads()})
-    serve(requests, answers, code)
+    family = Family(requests, answers)
+    family.answer({"threads": count_threads()})
+    family.serve()
 
 
 def count_threads() -> int:
@@ -67,69 +69,121 @@ def prctl(option: int, value: int) -> None:
     with contextlib.suppress(Exception):
         import ctypes
 
-        ctypes.CDLL(None).prctl(option, *map(ctypes.c_ulong, (value, 0, 0, 0)))
+        libc().prctl(option, *map(ctypes.c_ulong, (value, 0, 0, 0)))
 
 
-def serve(requests: int, answers: int, code: types.CodeType) -> None:
-    woken, wake = os.pipe()
-    for descriptor in (woken, wake):
-        os.set_blocking(descriptor, False)
-    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    children: Dict[int, int] = {}
-    waiting = b""
-    while True:
-        readable, _, _ = select.select([requests, woken], [], [])
-        if woken in readable:
-            os.read(woken, CHUNK)
-            reap(children, answers)
-        if requests in readable:
-            chunk = os.read(requests, CHUNK)
-            if not chunk:
-                end_family(children)
-                return
-            *lines, waiting = (waiting + chunk).split(b"\n")
-            for line in lines:
-                request = json.loads(line)
-                if "end" in request:
-                    end([pid for pid, number in children.items() if number == request["end"]])
-                    continue
-                pid = os.fork()
-                if pid == 0:
-                    for descriptor in (requests, answers, woken, wake):
-                        os.close(descriptor)
-                    run(request, code)
-                children[pid] = request["id"]
-                with contextlib.suppress(OSError):  # the child does it as well: whoever comes first
-                    os.setpgid(pid, pid)
+@functools.lru_cache(maxsize=None)
+def libc() -> Any:
+    import ctypes
+
+    return ctypes.CDLL(None)
 
 
-def reap(children: Dict[int, int], answers: int) -> None:
-    while children:
-        pid, status = os.waitpid(-1, os.WNOHANG)
+class Family:
+    """The children of this process: those at work, and those that stay for one more request."""
+
+    def __init__(self, requests: int, answers: int) -> None:
+        self.requests = requests
+        self.answers = answers
+        self.woken, self.wake = os.pipe()
+        self.told, self.tell = os.pipe()
+        for descriptor in (self.woken, self.wake):
+            os.set_blocking(descriptor, False)
+        self.at: Dict[int, int] = {}
+        """By process id: the request that a child is at, or was at last."""
+        self.staying: Dict[int, Tuple[int, int]] = {}
+        """By that request: the child's process id, and where it waits to hear of the next one."""
+
+    def serve(self) -> None:
+        signal.set_wakeup_fd(self.wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        waiting = well = b""
+        while True:
+            readable, _, _ = select.select([self.requests, self.told, self.woken], [], [])
+            if self.told in readable:
+                *numbers, well = (well + os.read(self.told, CHUNK)).split(b"\n")
+                for number in numbers:
+                    self.answer({"id": int(number), "status": 0})
+            if self.woken in readable:
+                os.read(self.woken, CHUNK)
+                self.reap()
+            if self.requests in readable:
+                chunk = os.read(self.requests, CHUNK)
+                if not chunk:
+                    self.end_all()
+                    return
+                *lines, waiting = (waiting + chunk).split(b"\n")
+                for line in lines:
+                    self.hear(line)
+
+    def hear(self, line: bytes) -> None:
+        request = json.loads(line)
+        if "end" in request:
+            end([pid for pid, number in self.at.items() if number == request["end"]])
+        elif "after" in request:
+            self.go_on(request, line)
+        else:
+            self.fork(request)
+
+    def fork(self, request: Dict[str, Any]) -> None:
+        compiled(request["argv"][0])  # once, and not in every child
+        heard, more = os.pipe() if request.get("stays") else (None, None)
+        pid = os.fork()
         if pid == 0:
-            break
-        if pid in children:
-            end([pid])  # what it left behind in its group
-            code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-            answer(answers, {"id": children.pop(pid), "status": code})
+            others = (each for _, each in self.staying.values())
+            for descriptor in (self.requests, self.answers, self.woken, self.wake, self.told, more, *others):
+                if descriptor is not None:
+                    os.close(descriptor)
+            run(request, self.tell, heard)
+        self.at[pid] = request["id"]
+        if heard is not None and more is not None:
+            os.close(heard)
+            self.staying[request["id"]] = pid, more
+        with contextlib.suppress(OSError):  # the child does it as well: whoever comes first
+            os.setpgid(pid, pid)
+
+    def go_on(self, request: Dict[str, Any], line: bytes) -> None:
+        pid, more = self.staying.pop(request["after"], (0, -1))
+        if pid == 0:
+            self.answer({"id": request["id"], "status": -signal.SIGKILL})
+            return
+        self.at[pid] = request["id"]
+        with contextlib.suppress(BrokenPipeError):  # it has just ended, and is reaped next
+            os.write(more, line + b"\n")
+        os.close(more)
+
+    def reap(self) -> None:
+        while self.at:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                break
+            if pid in self.at:
+                end([pid])  # what it left behind in its group
+                code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+                number = self.at.pop(pid)
+                if number in self.staying:
+                    os.close(self.staying.pop(number)[1])
+                self.answer({"id": number, "status": code})
+
+    def answer(self, told: Dict[str, int]) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self.answers, json.dumps(told).encode() + b"\n")
+
+    def end_all(self) -> None:
+        """End all children, and those that this process became the parent of when their own ended."""
+        end(self.at)
+        with contextlib.suppress(ChildProcessError):  # there is none any more
+            while True:
+                for pid in adopted():
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.kill(pid, signal.SIGKILL)
+                os.waitpid(-1, 0)
 
 
 def end(pids: Iterable[int]) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
-
-
-def end_family(children: Iterable[int]) -> None:
-    """End all children, and those that this process became the parent of when their own ended."""
-    end(children)
-    with contextlib.suppress(ChildProcessError):  # there is none any more
-        while True:
-            for pid in adopted():
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
-            os.waitpid(-1, 0)
 
 
 def adopted() -> Iterator[int]:
@@ -141,13 +195,14 @@ def adopted() -> Iterator[int]:
                 yield int(name)
 
 
-def answer(descriptor: int, told: Dict[str, int]) -> None:
-    with contextlib.suppress(BrokenPipeError):
-        os.write(descriptor, json.dumps(told).encode() + b"\n")
+@functools.lru_cache(maxsize=None)
+def compiled(script: str) -> types.CodeType:
+    with open(script, encoding="utf-8") as file:
+        return compile(file.read(), script, "exec")
 
 
-def run(request: Dict[str, Any], code: types.CodeType) -> None:
-    """In the child: become the process that was asked for, and never come back."""
+def run(request: Dict[str, Any], tell: int, heard: Optional[int]) -> None:
+    """In the child: become the process that was asked for, then the next one if it stays, and never come back."""
     status = 1
     try:
         with contextlib.suppress(OSError):
@@ -155,47 +210,64 @@ def run(request: Dict[str, Any], code: types.CodeType) -> None:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        for descriptor in (1, 2):
-            os.dup2(output, descriptor)
-        os.close(output)
-        os.umask(UMASK)
-        os.environ.clear()
-        os.environ.update(request["environ"])
-        if request["cwd"] is not None:
-            os.chdir(request["cwd"])
-        sys.argv = list(request["argv"])
-        program = types.ModuleType("__main__")
-        program.__file__ = sys.argv[0]
-        sys.modules["__main__"] = program
-        gc.unfreeze()
-        status = executed(code, program)
+        status = executed(request)
+        if heard is not None and status == 0:
+            flush()
+            os.write(tell, b"%d\n" % request["id"])
+            with os.fdopen(heard, "rb") as more:
+                line = more.readline()
+            status = executed(json.loads(line)) if line else status
+        at_the_end()
     except BaseException:  # noqa: BLE001 - whatever it is, this process ends here
         traceback.print_exc()
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(Exception):
-                stream.flush()
+        flush()
         os._exit(status)
 
 
-def executed(code: types.CodeType, program: types.ModuleType) -> int:
-    """Run a program as Python itself would, what it left to be done at its end included; returns its status."""
-    status = 0
+def executed(request: Dict[str, Any]) -> int:
+    """Run a program as Python itself would; returns its status."""
+    output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for descriptor in (1, 2):
+        os.dup2(output, descriptor)
+    os.close(output)
+    os.umask(UMASK)
+    os.environ.clear()
+    os.environ.update(request["environ"])
+    if request["cwd"] is not None:
+        os.chdir(request["cwd"])
+    sys.argv = list(request["argv"])
+    code = compiled(sys.argv[0])
+    folder = os.path.dirname(sys.argv[0])
+    if sys.path[:1] != [folder]:
+        sys.path.insert(0, folder)
+    program = types.ModuleType("__main__")
+    program.__file__ = sys.argv[0]
+    sys.modules["__main__"] = program
     try:
         exec(code, program.__dict__)  # noqa: S102 - it is a program
     except SystemExit as ending:
         if isinstance(ending.code, int):
-            status = ending.code
-        elif ending.code is not None:
+            return ending.code & 0xFF
+        if ending.code is not None:
             sys.stderr.write("%s\n" % (ending.code,))
-            status = 1
+            return 1
     except BaseException:  # noqa: BLE001 - a program may end by any
         print_last()
-        status = 1
-    threading._shutdown()  # type: ignore[attr-defined] # noqa: SLF001 - what Python calls at its end
+        return 1
+    return 0
+
+
+def at_the_end() -> None:
+    """Do what a program left to be done when its process ends, as Python itself would."""
+    threading._shutdown()  # type: ignore[attr-defined] # noqa: SLF001 - what Python calls first
     atexit._run_exitfuncs()  # noqa: SLF001 - and then this
-    return status & 0xFF
+
+
+def flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
 
 
 def print_last() -> None:

@@ -20,7 +20,7 @@ from relnox.process import Completed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["ForkServer", "has_fork", "twine_program", "warm_twine"]
+__all__ = ["Fork", "ForkServer", "has_fork", "twine_program", "warm_twine"]
 
 _PROGRAM = Path(__file__).with_name("fork_server.py")
 _START_LIMIT = 120.0
@@ -51,7 +51,7 @@ def warm_twine(variables: Mapping[str, str], folder: Path) -> ForkServer:
         folder: An existing folder for what twine prints.
     """
     modules = ("twine.cli", "twine.commands.check", "readme_renderer.markdown", "readme_renderer.rst")
-    return ForkServer(Path(sys.executable), twine_program(), modules, variables, folder)
+    return ForkServer(Path(sys.executable), modules, variables, folder)
 
 
 class ForkServer:
@@ -59,22 +59,19 @@ class ForkServer:
 
     Args:
         python: The interpreter of the environment that it serves.
-        script: The program that each fork runs.
         modules: What is imported once, before the first fork.
         variables: The environment variables that it starts with.
         folder: An existing folder for what programs print.
     """
 
-    def __init__(
-        self, python: Path, script: str, modules: Sequence[str], variables: Mapping[str, str], folder: Path
-    ) -> None:
+    def __init__(self, python: Path, modules: Sequence[str], variables: Mapping[str, str], folder: Path) -> None:
         self._folder = folder
         self._numbers = itertools.count(1)
         self._waiting: dict[int, Future[int]] = {}
         self._writing = threading.Lock()
         self._ready: Future[int] = Future()
         self._process = subprocess.Popen(
-            [python, _PROGRAM, script, *modules],
+            [python, _PROGRAM, *modules],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -98,27 +95,12 @@ class ForkServer:
         timeout: float,
         on_line: Callable[[str], None],
     ) -> Completed:
-        """Run the program with these arguments in a fork; see `process.run`.
+        """Run the program with these arguments in a fork of its own; see `process.run`.
 
         Raises:
             Failed: It took too long, or the warm process is gone.
         """
-        number = next(self._numbers)
-        output = self._folder / f"{number}.printed"
-        ended: Future[int] = Future()
-        self._waiting[number] = ended
-        self._ask(
-            {
-                "id": number,
-                "argv": list(argv),
-                "cwd": None if cwd is None else str(cwd),
-                "environ": dict(env),
-                "output": str(output),
-            }
-        )
-        with _Printed(output, on_line) as printed:
-            status = self._wait(number, ended, timeout, printed)
-        return Completed(tuple(argv), status, printed.text)
+        return Fork(self).run(argv, cwd=cwd, env=env, timeout=timeout, on_line=on_line)
 
     def close(self) -> None:
         """End it, and whatever its forks still do."""
@@ -131,17 +113,18 @@ class ForkServer:
             self._process.kill()
             self._process.wait()
 
-    def _wait(self, number: int, ended: Future[int], timeout: float, printed: _Printed) -> int:
-        for _ in range(max(1, int(timeout / _GLANCE))):
-            with contextlib.suppress(Late):
-                return ended.result(_GLANCE)
-            printed.read()
-        self._ask({"end": number})
-        with contextlib.suppress(Late):
-            ended.exception(_GLANCE * 4)
-        raise Failed(f"a build hook did not end within {timeout:g} s", hint="see what it prints: --verbose")
+    def expect(self) -> tuple[int, Path, Future[int]]:
+        """The number of a new request, the file for what is printed, and what will be its status."""
+        number = next(self._numbers)
+        ended = self._waiting[number] = Future()
+        return number, self._folder / f"{number}.printed", ended
 
-    def _ask(self, request: Mapping[str, object]) -> None:
+    def ask(self, request: Mapping[str, object]) -> None:
+        """Send a request; see `fork_server`.
+
+        Raises:
+            Failed: The warm process is gone.
+        """
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
         line = json.dumps(request).encode() + b"\n"
         try:
@@ -165,6 +148,75 @@ class ForkServer:
         while self._waiting:
             with contextlib.suppress(KeyError):
                 self._waiting.popitem()[1].set_exception(_gone())
+
+
+class Fork:
+    """A fork of a warm process. Programs run in it one after the other: the last one of a build, and those before.
+
+    Args:
+        server: The warm process.
+    """
+
+    def __init__(self, server: ForkServer) -> None:
+        self.server = server
+        self._after: int | None = None
+
+    def run(  # noqa: PLR0913 - what a program is given
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path | None,
+        env: Mapping[str, str],
+        timeout: float,
+        on_line: Callable[[str], None],
+        stays: bool = False,
+    ) -> Completed:
+        """Run the program with these arguments; see `process.run`.
+
+        Args:
+            argv: The program and its arguments.
+            cwd: Where.
+            env: All of its environment variables.
+            timeout: Seconds after which it is ended.
+            on_line: Called with each line that it prints.
+            stays: Whether one more program is to run in this fork, if this one does well.
+
+        Raises:
+            Failed: It took too long, or the warm process is gone.
+        """
+        number, output, ended = self.server.expect()
+        request = {
+            "id": number,
+            "argv": list(argv),
+            "cwd": None if cwd is None else str(cwd),
+            "environ": dict(env),
+            "output": str(output),
+        }
+        if self._after is not None:
+            request["after"] = self._after
+        elif stays:
+            request["stays"] = True
+        self.server.ask(request)
+        with _Printed(output, on_line) as printed:
+            status = self._wait(number, ended, timeout, printed)
+        self._after = number if stays and status == 0 else None
+        return Completed(tuple(argv), status, printed.text)
+
+    def end(self) -> None:
+        """End the fork, if it stayed."""
+        if self._after is not None:
+            self.server.ask({"end": self._after})
+            self._after = None
+
+    def _wait(self, number: int, ended: Future[int], timeout: float, printed: _Printed) -> int:
+        for _ in range(max(1, int(timeout / _GLANCE))):
+            with contextlib.suppress(Late):
+                return ended.result(_GLANCE)
+            printed.read()
+        self.server.ask({"end": number})
+        with contextlib.suppress(Late):
+            ended.exception(_GLANCE * 4)
+        raise Failed(f"a build hook did not end within {timeout:g} s", hint="see what it prints: --verbose")
 
 
 class _Printed:

@@ -12,8 +12,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from relnox import process
-from relnox.building.backends import SHARING
-from relnox.building.workers import ForkServer, has_fork
+from relnox.building.backends import SHARING, STAYING
+from relnox.building.workers import Fork, ForkServer, has_fork
 from relnox.core.records import Record
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Terms(Record, kw_only=True):
 
 
 class Bench(Protocol):
-    """Where the hooks of one package run.
+    """Where the hooks of one archive run.
 
     Attributes:
         terms: What they find around them.
@@ -81,6 +81,9 @@ class Bench(Protocol):
             cwd: Where.
             more: Variables besides those of every build.
         """
+
+    def close(self) -> None:
+        """End what may still wait for another hook of the same archive."""
 
 
 class Workshop:
@@ -110,7 +113,7 @@ class Workshop:
         self._cache = cache
         self._pins: _Once[tuple[str, ...], tuple[str, ...]] = _Once()
         self._environments: _Once[tuple[str, ...], Environment] = _Once()
-        self._servers: _Once[tuple[Path, str], ForkServer | None] = _Once()
+        self._servers: _Once[tuple[Path, str], ForkServer] = _Once()
         self._running: list[ForkServer] = []
         self._closed = False
 
@@ -162,18 +165,29 @@ class Workshop:
             ran = self._installer.install(environment, requirements, env=self._installing, on_line=on_line)
             _check_installed(ran, requirements)
 
-    def server(
-        self, environment: Environment, script: str, backend: str, variables: Mapping[str, str]
-    ) -> ForkServer | None:
-        """The warm process of a backend in an environment; None where its hooks are to run in fresh ones."""
+    def make_ready(self, requirements: Collection[str], backend: str, variables: Mapping[str, str]) -> Environment:
+        """Provide the environment of packages that require the same, and start to warm their backend up.
 
-        def start() -> ForkServer | None:
+        Raises:
+            Failed: The requirements cannot be installed.
+        """
+        environment = self.shared_environment(requirements, {})
+        self._started(environment, backend, variables)
+        return environment
+
+    def server(self, environment: Environment, backend: str, variables: Mapping[str, str]) -> ForkServer | None:
+        """The warm process of a backend in an environment; None where its hooks are to run in fresh ones."""
+        server = self._started(environment, backend, variables)
+        return server if server is not None and server.is_single_threaded() else None
+
+    def _started(self, environment: Environment, backend: str, variables: Mapping[str, str]) -> ForkServer | None:
+        def start() -> ForkServer:
             modules = (backend, *SHARING[backend])
-            server = ForkServer(environment.python, script, modules, variables, self._folder("printed"))
+            server = ForkServer(environment.python, modules, variables, self._folder("printed"))
             self._running.append(server)
             if self._closed:  # while this one started
                 server.close()
-            return server if server.is_single_threaded() else None
+            return server
 
         return self._servers.get((environment.folder, backend), start) if has_fork() else None
 
@@ -207,11 +221,12 @@ class Workshop:
 
 
 class _SharedBench:
-    """Environments that packages share; each hook in a fork of a warm process."""
+    """Environments that packages share; hooks run in forks of warm processes, one for an archive where it may."""
 
     def __init__(self, workshop: Workshop, backend: str, terms: Terms) -> None:
         self._workshop = workshop
         self._backend = backend
+        self._fork: Fork | None = None
         self.terms = terms
         self.provided: list[tuple[str, ...]] = []
 
@@ -224,12 +239,25 @@ class _SharedBench:
     ) -> process.Completed:
         _, script, *arguments = argv  # the server runs in that interpreter
         variables = {**self.terms.variables, **more}
-        server = self._workshop.server(environment, script, self._backend, variables)
+        server = self._workshop.server(environment, self._backend, variables)
         if server is None:
             return _freshly(argv, cwd, more, self.terms)
-        return server.run(
-            [script, *arguments], cwd=cwd, env=variables, timeout=_HOOK_LIMIT, on_line=self.terms.on_line
+        if self._fork is None or self._fork.server is not server:
+            self.close()
+            self._fork = Fork(server)
+        return self._fork.run(
+            [script, *arguments],
+            cwd=cwd,
+            env=variables,
+            timeout=_HOOK_LIMIT,
+            on_line=self.terms.on_line,
+            stays=self._backend in STAYING and arguments[0].startswith("get_requires_for_"),
         )
+
+    def close(self) -> None:
+        if self._fork is not None:
+            self._fork.end()
+            self._fork = None
 
 
 class _OwnBench:
@@ -256,6 +284,9 @@ class _OwnBench:
     ) -> process.Completed:
         del environment  # its interpreter is the first word
         return _freshly(argv, cwd, more, self.terms)
+
+    def close(self) -> None:
+        """Nothing goes on."""
 
 
 def _freshly(argv: Sequence[str], cwd: Path | None, more: Mapping[str, str], terms: Terms) -> process.Completed:

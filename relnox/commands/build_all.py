@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["Options", "Snapshot", "conclude", "observe", "plan"]
 
 
+_GROUNDWORK = core.steps.CleanFolder | core.steps.ClearCache | core.steps.Export | core.steps.ProvideEnvironment
+"""What the manifest tells nothing of."""
+
+
 class Options(CommonOptions):
     """Options of `build-all`."""
 
@@ -203,6 +207,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         steps.append(core.steps.ClearCache())
     if snapshot.commit is not None:
         steps.append(core.steps.Export(commit=snapshot.commit))
+    steps += _environments(snapshot, options)
     for package in snapshot.packages:
         build = _build(package, snapshot, options)
         steps.append(build)
@@ -225,11 +230,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
             commit=state.head if state is not None else None,
             dirty=snapshot.commit is None and _uncommitted(snapshot, options) > 0,
             order=order,
-            needs=tuple(
-                step.key
-                for step in steps
-                if not isinstance(step, core.steps.CleanFolder | core.steps.ClearCache | core.steps.Export)
-            ),
+            needs=tuple(step.key for step in steps if not isinstance(step, _GROUNDWORK)),
         )
     )
     return core.plan.Plan(
@@ -245,6 +246,32 @@ def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
     """The manifest says it all."""
     del outcome, folder
     return ()
+
+
+def _environments(snapshot: Snapshot, options: Options) -> Iterator[Step]:
+    """One for all packages that require the same and may share it, while the commit is exported."""
+    from relnox.building.backends import SHARING
+
+    made: set[tuple[str, ...]] = set()
+    for package in snapshot.packages:
+        requires = tuple(sorted({need.text for need in package.dependencies if need.table == "build"}))
+        backend = package.backend.partition(":")[0]
+        if (
+            options.isolation == "fast"
+            and backend in SHARING
+            and requires
+            and requires not in made
+            and package.name not in snapshot.commands
+            and not package.needs("build") & snapshot.needs.keys()
+        ):
+            made.add(requires)
+            yield core.steps.ProvideEnvironment(
+                requires=requires,
+                backend=backend,
+                epoch=snapshot.epoch,
+                installer=options.installer,
+                keep=options.cache,
+            )
 
 
 def _build(package: Package, snapshot: Snapshot, options: Options) -> Build:

@@ -38,6 +38,7 @@ __all__ = [
     "Export",
     "ImportCheck",
     "Install",
+    "ProvideEnvironment",
     "Push",
     "RunSmoke",
     "RunTests",
@@ -231,6 +232,7 @@ class Export(_Step, kw_only=True):
         commit: The full commit id.
     """
 
+    concurrent: ClassVar[bool] = True
     commit: str
 
     @property
@@ -240,6 +242,32 @@ class Export(_Step, kw_only=True):
     @property
     def title(self) -> str:
         return f"export commit {self.commit[:10]}, without what is not committed"
+
+
+class ProvideEnvironment(_Step, kw_only=True):
+    """Make an environment for the builds of all packages that require the same, or find the one that was kept.
+
+    Attributes:
+        requires: The requirements of their builds, as written.
+        backend: The module of their build backend, which is warmed up.
+        epoch: `SOURCE_DATE_EPOCH` of the builds; some backends read it when they are imported.
+        keep: Whether environments of earlier runs serve, and this one stays.
+    """
+
+    concurrent: ClassVar[bool] = True
+    requires: tuple[str, ...]
+    backend: str
+    epoch: int | None
+    installer: str
+    keep: bool
+
+    @property
+    def key(self) -> str:
+        return f"environment with {', '.join(self.requires)}"
+
+    @property
+    def title(self) -> str:
+        return f"provide an environment with {', '.join(self.requires)}"
 
 
 class Build(_Step, kw_only=True):
@@ -618,6 +646,7 @@ Step = (
     | CleanFolder
     | ClearCache
     | Export
+    | ProvideEnvironment
     | Build
     | BuildAgain
     | BuildWheels

@@ -18,7 +18,7 @@ def action_for(step: steps.Step, run: Run) -> Action:
     match step:
         case steps.EditFiles() | steps.Commit() | steps.CreateTags() | steps.TakeBack() | steps.Push():
             return _editing(step, run)
-        case steps.ClearCache() | steps.Export() | steps.Build() | steps.BuildAgain():
+        case steps.ClearCache() | steps.Export() | steps.ProvideEnvironment() | steps.Build() | steps.BuildAgain():
             return _building(step, run)
         case steps.BuildWheels() | steps.WriteMatrix():
             return _building(step, run)
@@ -55,7 +55,13 @@ def _editing(
 
 
 def _building(
-    step: steps.ClearCache | steps.Export | steps.Build | steps.BuildAgain | steps.BuildWheels | steps.WriteMatrix,
+    step: steps.ClearCache
+    | steps.Export
+    | steps.ProvideEnvironment
+    | steps.Build
+    | steps.BuildAgain
+    | steps.BuildWheels
+    | steps.WriteMatrix,
     run: Run,
 ) -> Action:
     from relnox.executor import building, comparing, platform_wheels
@@ -65,6 +71,8 @@ def _building(
             return building.ClearingCache(step, run)
         case steps.Export():
             return building.Exporting(step, run)
+        case steps.ProvideEnvironment():
+            return building.Providing(step, run)
         case steps.Build():
             return building.Building(step, run)
         case steps.BuildAgain():

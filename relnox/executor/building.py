@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from relnox.building.conditions import Conditions
     from relnox.building.workshop import Bench
     from relnox.core.manifest import Distribution
-    from relnox.core.steps import Build, ClearCache, Export
+    from relnox.core.steps import Build, ClearCache, Export, ProvideEnvironment
     from relnox.executor.run import Run
 
-__all__ = ["Building", "ClearingCache", "Exporting", "build", "move_to", "same_bytes"]
+__all__ = ["Building", "ClearingCache", "Exporting", "Providing", "build", "move_to", "same_bytes"]
 
 _COMMAND_LIMIT = 4 * 3600.0
 
@@ -87,6 +87,33 @@ class Exporting:
         if not self.run.source.is_dir():
             raise Failed(f"the project is not in commit {self.step.commit[:10]}", hint="commit it")
         return f"at {self.step.commit[:10]}"
+
+
+@dataclass
+class Providing:
+    """Makes an environment for builds, and starts to warm their backend up."""
+
+    step: ProvideEnvironment
+    run: Run
+
+    def check(self) -> str | None:
+        """Whether one was kept is seen when it is asked for."""
+        return None
+
+    def do(self) -> None:
+        """Ask for it, as builds do."""
+        step = self.step
+        self.environment = self.run.workshop(step.installer, "", keep_environments=step.keep).make_ready(
+            step.requires, step.backend, self.run.variables(more=USUAL.variables(step.epoch))
+        )
+
+    def prove(self) -> str:
+        """Its interpreter is there."""
+        if not self.environment.python.exists():
+            raise Failed(
+                f"{self.environment.python} is not there", hint="type the same command again: --clear-cache"
+            )
+        return "it is there"
 
 
 @dataclass

@@ -154,10 +154,9 @@ def test_no_warm_process_starts_after_the_end(tmp_path: Path) -> None:
         installer=installer, python=find_python(""), folder=lambda _: tmp_path, installing={}, cache=None
     )
     environment = Environment(tmp_path, Path(sys.executable))
-    (tmp_path / "script.py").write_text("")
 
     workshop.close()
-    workshop.server(environment, str(tmp_path / "script.py"), "uv_build", dict(os.environ))
+    workshop.server(environment, "uv_build", dict(os.environ))
     assert len(workshop._running) == 1
     assert all_end([each._process.pid for each in workshop._running])
 

@@ -21,7 +21,7 @@ from relnox.building.workers import ForkServer, has_fork
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 pytestmark = pytest.mark.skipif(not has_fork(), reason="hooks run in fresh processes where there is no fork")
 
@@ -46,7 +46,7 @@ class Server:
         self.folder = folder
         self.script = folder / "script.py"
         self.process = subprocess.Popen(
-            [python, workers._PROGRAM, self.script, *modules],
+            [python, workers._PROGRAM, *modules],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={"PATH": os.defpath, "PYTHONPATH": str(folder), "PYTHONUTF8": "1"},
@@ -54,7 +54,7 @@ class Server:
         )
         self.numbers = 0
 
-    def ask(self, *argv: str, **environ: str) -> int:
+    def ask(self, *argv: str, more: Mapping[str, object] | None = None, **environ: str) -> int:
         """Have the script run with these arguments; returns the number of the request."""
         self.numbers += 1
         self.tell(
@@ -63,6 +63,7 @@ class Server:
             cwd=str(self.folder),
             environ={"PATH": os.defpath, **environ},
             output=str(self.folder / f"{self.numbers}.txt"),
+            **more or {},
         )
         return self.numbers
 
@@ -75,9 +76,9 @@ class Server:
         assert self.process.stdout is not None
         return dict(json.loads(self.process.stdout.readline()))
 
-    def run(self, *argv: str, **environ: str) -> tuple[int, str]:
+    def run(self, *argv: str, more: Mapping[str, object] | None = None, **environ: str) -> tuple[int, str]:
         """The status and what was printed."""
-        number = self.ask(*argv, **environ)
+        number = self.ask(*argv, more=more, **environ)
         answer = self.answer()
         assert answer["id"] == number
         return answer["status"], (self.folder / f"{number}.txt").read_text(encoding="utf-8")
@@ -184,6 +185,60 @@ def test_a_fork_is_like_a_fresh_process(python: str, servers: list[Server], tmp_
     server.end_input()
 
 
+STAYING = """\
+import atexit, colorsys, os, sys
+print(os.getpid(), getattr(colorsys, "seen", None), sys.path.count(os.path.dirname(sys.argv[0])), sys.argv[1:])
+print(os.environ.get("ONCE"))
+colorsys.seen = sys.argv[1]
+atexit.register(print, "at the end")
+if sys.argv[1] == "fails":
+    sys.exit(4)
+"""
+
+
+def test_a_child_stays_for_one_more_request(python: str, servers: list[Server], tmp_path: Path) -> None:
+    server = start(servers, tmp_path, python, STAYING)
+    status, printed = server.run("one", more={"stays": True}, ONCE="yes")
+    (first, *told), once = (line.split() for line in printed.splitlines())
+    assert (status, told, once) == (0, ["None", "1", "['one']"], ["yes"])
+    status, printed = server.run("two", more={"after": 1})
+    (second, *told), once, *end = (line.split() for line in printed.splitlines())
+    assert (status, told, once) == (0, ["one", "1", "['two']"], ["None"])
+    assert [" ".join(line) for line in end] == ["at the end"] * 2
+    assert second == first
+    status, printed = server.run("three")  # another child knows nothing of it
+    assert status == 0
+    assert printed.splitlines()[0].split()[:2] != [first, "one"]
+    assert all_end([int(first)])
+
+
+def test_a_child_that_failed_does_not_stay(python: str, servers: list[Server], tmp_path: Path) -> None:
+    server = start(servers, tmp_path, python, STAYING)
+    status, printed = server.run("fails", more={"stays": True})
+    assert (status, printed.splitlines()[-1]) == (4, "at the end")
+    assert all_end([int(printed.split()[0])])
+    number = server.ask("more", more={"after": 1})
+    assert server.answer() == {"id": number, "status": -signal.SIGKILL}
+
+
+def test_a_child_that_stays_can_be_ended_and_ends_with_the_rest(
+    python: str, servers: list[Server], tmp_path: Path
+) -> None:
+    server = start(servers, tmp_path, python, STAYING)
+    pids = []
+    for number in (1, 2):
+        status, printed = server.run("one", more={"stays": True})
+        assert status == 0
+        pids.append(int(printed.split()[0]))
+        assert alive(pids[-1])
+        if number == 1:
+            server.tell(end=1)
+            assert server.answer() == {"id": 1, "status": -signal.SIGKILL}
+            assert all_end(pids)
+    server.end_input()
+    assert all_end(pids)
+
+
 FAMILY = """\
 import os, subprocess, sys, time
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
@@ -248,11 +303,10 @@ def test_threads_of_a_module_are_counted(tmp_path: Path) -> None:
     (tmp_path / "busy.py").write_text(
         "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
     )
-    (tmp_path / "script.py").write_text("")
     (tmp_path / "loud.py").write_text("import os\nprint('loud')\nos.write(1, b'loud')\n")
     for module, whole in (("busy", False), ("loud", True)):
         variables = {**os.environ, "PYTHONPATH": str(tmp_path)}
-        server = ForkServer(Path(sys.executable), str(tmp_path / "script.py"), [module], variables, tmp_path)
+        server = ForkServer(Path(sys.executable), [module], variables, tmp_path)
         assert server.is_single_threaded() is whole
         server.close()
 
@@ -262,7 +316,7 @@ def test_threads_of_a_module_are_counted(tmp_path: Path) -> None:
 
 @pytest.fixture
 def near(tmp_path: Path) -> Iterator[ForkServer]:
-    server = ForkServer(Path(sys.executable), str(tmp_path / "script.py"), (), dict(os.environ), tmp_path)
+    server = ForkServer(Path(sys.executable), (), dict(os.environ), tmp_path)
     yield server
     server.close()
 
@@ -315,7 +369,7 @@ def test_a_killed_server_is_told_and_nobody_waits(
 def test_lines_are_told_while_a_hook_runs(tmp_path: Path) -> None:
     text = "import time\nprint('früh', flush=True)\ntime.sleep(1.2)\nprint('late\\nends without', end='')\n"
     path = script(tmp_path, text)
-    server = ForkServer(Path(sys.executable), path, (), {**os.environ, "PYTHONUTF8": "1"}, tmp_path)
+    server = ForkServer(Path(sys.executable), (), {**os.environ, "PYTHONUTF8": "1"}, tmp_path)
     came: list[tuple[float, str]] = []
     ran = server.run(
         [path], cwd=None, env={}, timeout=LIMIT, on_line=lambda line: came.append((time.monotonic(), line))

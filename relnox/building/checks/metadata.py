@@ -12,9 +12,10 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from packaging.metadata import InvalidMetadata, Metadata, parse_email
+from packaging.metadata import InvalidMetadata, Metadata
 from packaging.requirements import InvalidRequirement, Requirement
 
+from relnox.building.archives import metadata_fields
 from relnox.building.checks import classifiers
 from relnox.building.checks.findings import refusal, warning
 
@@ -83,9 +84,9 @@ def check(archive: Archive, *, private: bool) -> Iterator[Found]:
     yield from _size(archive.path.stat().st_size)
 
 
-def _parsed(content: bytes) -> tuple[RawMetadata, Mapping[str, list[str]]]:
+def _parsed(content: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
     """The fields, as they are sent: twine leaves out license files that older setuptools names too early."""
-    raw, unparsed = parse_email(content)
+    raw, unparsed = metadata_fields(content)
     if raw.get("metadata_version") not in _WITH_LICENSE_FILES:
         raw.pop("license_files", None)
         unparsed.pop("license-file", None)

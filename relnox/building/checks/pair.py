@@ -8,12 +8,11 @@ import zlib
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
-from packaging.metadata import parse_email
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from relnox.building.archives import contents
+from relnox.building.archives import contents, metadata_fields
 from relnox.building.checks.findings import error, few, warning
 from relnox.building.checks.requirements import difference
 from relnox.building.checks.tree import is_generated
@@ -58,8 +57,8 @@ def check(sdist: Archive, wheel: Archive) -> Iterator[Found]:
 
 def _fields(sdist: Archive, wheel: Archive) -> Iterator[Found]:
     """The fields that an sdist promises (PEP 643)."""
-    promised = cast("Mapping[str, Any]", parse_email(sdist.metadata)[0])
-    built = cast("Mapping[str, Any]", parse_email(wheel.metadata)[0])
+    promised = cast("Mapping[str, Any]", metadata_fields(sdist.metadata)[0])
+    built = cast("Mapping[str, Any]", metadata_fields(wheel.metadata)[0])
     if not _is_promising(promised.get("metadata_version", "")):
         return
     dynamic = {name.lower() for name in promised.get("dynamic", ())}

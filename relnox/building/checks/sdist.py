@@ -7,10 +7,11 @@ import tomllib
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from relnox.building.archives import tar_content, tar_members
 from relnox.building.checks.findings import error, refusal, warning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from relnox.building.archives import Archive
@@ -37,22 +38,20 @@ def check(archive: Archive) -> Iterator[Found]:
     elif tops != {top}:
         yield warning(f"its top-level entry is {', '.join(tops)}, not the folder {top}", "see PEP 625")
     inside = {"/".join(PurePosixPath(member).parts[1:]) for member in archive.members}
-    with tarfile.open(archive.path, "r:gz") as opened:
-        yield from _links(opened)
-        settings = _settings(opened)
-    yield from _needed(settings, inside)
+    members = tar_members(archive.path)
+    yield from _links(members)
+    yield from _needed(_settings(archive.path, members), inside)
 
 
 def is_bomb(path: Path) -> bool:
     """Whether an sdist unpacks to absurdly much more than it is."""
-    with tarfile.open(path, "r:gz") as opened:
-        unpacked = sum(member.size for member in opened)
+    unpacked = sum(member.size for member in tar_members(path))
     return unpacked > _BOMB_SIZE and unpacked > _BOMB_RATIO * path.stat().st_size
 
 
-def _links(opened: tarfile.TarFile) -> Iterator[Found]:
+def _links(members: Iterable[tarfile.TarInfo]) -> Iterator[Found]:
     """Members that are no plain files, or would be unpacked elsewhere (PEP 706)."""
-    for member in opened:
+    for member in members:
         try:
             tarfile.data_filter(member, "/nowhere")
         except tarfile.SpecialFileError:
@@ -64,12 +63,11 @@ def _links(opened: tarfile.TarFile) -> Iterator[Found]:
                 yield warning(f"{member.name} is a link to {member.linkname}", "ship the file itself")
 
 
-def _settings(opened: tarfile.TarFile) -> Mapping[str, Any] | None:
+def _settings(path: Path, members: Iterable[tarfile.TarInfo]) -> Mapping[str, Any] | None:
     """`[project]` of the pyproject.toml that is in it; None where there is no pyproject.toml."""
-    for member in opened.getmembers():
+    for member in members:
         if PurePosixPath(member.name).parts[1:] == ("pyproject.toml",) and member.isreg():
-            content = opened.extractfile(member)
-            text = b"" if content is None else content.read(_MOST_SETTINGS)
+            text = tar_content(path, member, _MOST_SETTINGS)
             try:
                 project = tomllib.loads(text.decode()).get("project", {})
             except (tomllib.TOMLDecodeError, UnicodeDecodeError):
