@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from relnox import process
-from relnox.building import archives
 from relnox.building.environments import find_python
 from relnox.building.wheels import serves
 from relnox.building.workers import twine_program
@@ -154,7 +153,7 @@ class WritingManifest:
     def do(self) -> None:
         """Write the spelling for people first: the other one is what counts."""
         output = self.run.root / self.step.output
-        needs = self._needs(output)
+        needs = self._needs()
         order = [name for wave in graph.waves(needs) for name in wave]
         self.manifest = Manifest(
             distributions=tuple(each for name in order for each in self.run.built.get(name, ())),
@@ -167,17 +166,14 @@ class WritingManifest:
         replace_file(output / MANIFEST_TEXT, self.manifest.to_text().encode())
         replace_file(output / MANIFEST_JSON, self.manifest.to_json().encode())
 
-    def _needs(self, output: Path) -> dict[str, set[str]]:
+    def _needs(self) -> dict[str, set[str]]:
         """What each package needs of the others: what its sources say, and what its wheel says when it is built.
 
         Requirements that a build hook adds are in the metadata alone.
         """
         needs = {name: set(before) for name, before in self.step.order}
-        for name, built in self.run.built.items():
-            for each in built:
-                if each.kind == "wheel":
-                    wheel = archives.read(output / each.filename)
-                    needs[name] |= collection.required(wheel.requires) & needs.keys() - {name}
+        for name in self.run.built:
+            needs[name] |= collection.required(self.run.required.get(name, ())) & needs.keys() - {name}
         return needs
 
     def prove(self) -> str:

@@ -231,6 +231,7 @@ def build(  # noqa: PLR0913, PLR0917 - what a build is given
         scratch = run.folder("build")
         at_work = bench(source, python)
         wheel = build_wheel(step.package, sdist, into, scratch, at_work)
+        shutil.rmtree(scratch, ignore_errors=True)  # now, side by side, rather than all at the end
         provided.update(at_work.provided)
         made.append(repaired(wheel, into, variables, run.tell(step)))
     return made

@@ -46,6 +46,8 @@ def inspected(paths: Sequence[Path], step: Build, run: Run) -> list[Distribution
         listed = "\n".join(f"  {finding.file}: {finding.message}" for finding in bad)
         hints = "; ".join(dict.fromkeys(finding.hint for finding in bad))
         raise Failed(f"{step.package}: what was built is not right:\n{listed}", hint=hints)
+    wheels = [archive for archive in found if archive.kind == "wheel"]
+    run.required[step.package] = tuple(dict.fromkeys(each for wheel in wheels for each in wheel.requires))
     return [_distribution(archive) for archive in found]
 
 

@@ -66,6 +66,7 @@ class Run:
         stage: Observes, plans and runs a task of a chain in a folder.
         pending: What is written down before the first step and dropped when the local ones are through.
         built: What this run built, by package, in order.
+        required: What the wheels of packages require by their metadata (`Requires-Dist`), by package.
         environments: What this run created, by the step's name for it.
         fetched: What this run downloaded or may take from disk, by package: archives proven by hash.
         kept: Packages whose archives of an earlier build are still right.
@@ -100,6 +101,7 @@ class Run:
         self.stage = stage
         self.pending = pending
         self.built: dict[str, list[Distribution]] = {}
+        self.required: dict[str, tuple[str, ...]] = {}
         self.environments: dict[str, Environment] = {}
         self.fetched: dict[str, list[Archive]] = {}
         self.kept: set[str] = set()

@@ -50,9 +50,11 @@ def digests(root: Path, git: Git, commit: str, packages: Iterable[Package]) -> d
     whole = Git(git.root)  # paths from the top: what is there concerns a project further down as well
     links, submodules = _special(whole, commit)
     trees, above = {}, {}
+    code = {package.name for package in every if _runs_code(root, package)}
     for package in every:
         folder = git.prefix.rstrip("/") if package.folder == "." else f"{git.prefix}{package.folder}"
-        wide = _reaches_out(root, package) or any(link.startswith(f"{folder}/") for link in links)
+        linked = any(link.startswith(f"{folder}/") for link in links)
+        wide = linked or package.name in code or _reaches_out(root, package)
         trees[package.name] = "" if wide else folder
         above[package.name] = list(_above(folder))
     ids = whole.object_ids(commit, {*trees.values(), *(name for of in above.values() for name in of)})
@@ -63,7 +65,8 @@ def digests(root: Path, git: Git, commit: str, packages: Iterable[Package]) -> d
         git.run("config", "--get-regexp", _OF_THE_CHECKOUT, stderr=False).output,
         _checked_out(git) if submodules else [],
     ]
-    seeing = {package.name for package in every if _sees_history(root, package)}
+    # Whose archives may depend on commits and tags themselves.
+    seeing = code | {package.name for package in every if package.source.kind in ("tags", "dynamic")}
     history = [commit, sorted(git.tags().items())] if seeing else None
     return {
         name: _digest(
@@ -74,15 +77,10 @@ def digests(root: Path, git: Git, commit: str, packages: Iterable[Package]) -> d
 
 
 def _reaches_out(root: Path, package: Package) -> bool:
-    """Whether the build of a package may read more than its own folder."""
+    """Whether the settings of a package may have its build read more than its own folder."""
     texts = (root / package.folder / name for name in _SETTINGS)
     told = any(".." in path.read_text(encoding="utf-8-sig", errors="replace") for path in texts if path.is_file())
-    return package.folder == "." or told or _runs_code(root, package)
-
-
-def _sees_history(root: Path, package: Package) -> bool:
-    """Whether the archives may depend on commits and tags themselves."""
-    return package.source.kind in ("tags", "dynamic") or _runs_code(root, package)
+    return package.folder == "." or told
 
 
 def _runs_code(root: Path, package: Package) -> bool:
