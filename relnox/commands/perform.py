@@ -98,7 +98,8 @@ def _run(plan: Plan, project: Project, reporter: Reporter, pending: Any, *, nest
     """Run a plan: after the refusals and the question, before the table at the end."""
     from relnox import executor
     from relnox.core.events import Outcome
-    from relnox.executor.run import Run, ScratchFolder
+    from relnox.executor.run import Run
+    from relnox.executor.scratch import ScratchFolder
     from relnox.source.lock import alone
 
     _refuse(plan)

@@ -24,36 +24,12 @@ if TYPE_CHECKING:
     from relnox.core.events import Event, Outcome
     from relnox.core.manifest import BuildInputs, Distribution, Manifest
     from relnox.core.steps import Stage, Step
+    from relnox.executor.scratch import ScratchFolder
     from relnox.indexes import Indexes
     from relnox.source.edits import Pending
     from relnox.source.git import Git
 
-__all__ = ["Run", "ScratchFolder"]
-
-
-class ScratchFolder:
-    """A folder that is made when it is first asked for, and is gone afterwards, whatever is in it."""
-
-    def __enter__(self) -> Self:
-        self._path: Path | None = None
-        self._making = threading.Lock()
-        return self
-
-    @property
-    def path(self) -> Path:
-        """The folder."""
-        with self._making:
-            if self._path is None:
-                import tempfile
-
-                self._path = Path(tempfile.mkdtemp(prefix="relnox-")).resolve()
-            return self._path
-
-    def __exit__(self, *_: object) -> None:
-        if self._path is not None:
-            import shutil
-
-            shutil.rmtree(self._path, ignore_errors=True)
+__all__ = ["Run"]
 
 
 class Run:

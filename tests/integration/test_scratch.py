@@ -1,0 +1,76 @@
+"""Scratch folders: gone after every run, also after one that was killed, and never those of a run that goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from relnox.executor.scratch import ScratchFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="locks of files that are removed are POSIX's")
+
+RUN = """\
+import sys
+from relnox.executor.scratch import ScratchFolder
+with ScratchFolder() as scratch:
+    (scratch.path / "work" / "deep").mkdir(parents=True)
+    print(scratch.path, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return tmp_path
+
+
+@pytest.fixture
+def another(temporary: Path) -> Iterator[subprocess.Popen[str]]:
+    run = subprocess.Popen(
+        [sys.executable, "-c", RUN], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+    )
+    with run:
+        assert run.stdout is not None
+        run.stdout.readline()
+        yield run
+        run.kill()
+
+
+def test_it_is_made_when_it_is_asked_for_and_gone_afterwards(temporary: Path) -> None:
+    with ScratchFolder() as scratch:
+        assert list(temporary.iterdir()) == []
+        (scratch.path / "file").touch()
+        assert list(temporary.iterdir()) == [scratch.path]
+    assert list(temporary.iterdir()) == []
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(temporary: Path, another: subprocess.Popen[str]) -> None:
+    (left,) = temporary.iterdir()
+    another.send_signal(signal.SIGKILL)
+    another.wait()
+    assert (left / "work" / "deep").is_dir()
+    with ScratchFolder() as scratch:
+        folder = scratch.path
+        assert list(temporary.iterdir()) == [folder]
+        assert folder != left
+
+
+def test_what_others_still_use_or_keep_stays(temporary: Path, another: subprocess.Popen[str]) -> None:
+    (used,) = temporary.iterdir()
+    (temporary / "relnox-notes").mkdir()
+    with ScratchFolder() as scratch:
+        folder = scratch.path
+        assert set(temporary.iterdir()) == {used, temporary / "relnox-notes", folder}
+        assert (used / "work" / "deep").is_dir()
