@@ -102,11 +102,15 @@ class ForkServer:
         """
         return Fork(self).run(argv, cwd=cwd, env=env, timeout=timeout, on_line=on_line)
 
-    def close(self) -> None:
-        """End it, and whatever its forks still do."""
+    def hang_up(self) -> None:
+        """Have it end soon, and whatever its forks still do."""
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
+
+    def close(self) -> None:
+        """End it, and whatever its forks still do."""
+        self.hang_up()
         try:
             self._process.wait(_GLANCE * 4)
         except subprocess.TimeoutExpired:

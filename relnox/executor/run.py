@@ -107,6 +107,8 @@ class Run:
 
     def end_workers(self) -> None:
         """End the processes that wait for work, and what they still do."""
+        if self._twine is not None:
+            self._twine.hang_up()
         for workshop in self._workshops.values():
             workshop.close()
         if self._twine is not None:
