@@ -6,169 +6,52 @@ import contextlib
 import hashlib
 import http.client
 import io
-import json
 import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
-import tarfile
 import tempfile
 import threading
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from loopback import (
+    BOUNDARY,
+    END,
+    HTML,
+    JSON,
+    ask,
+    begin_upload,
+    encode,
+    eventually,
+    form,
+    make_sdist,
+    make_wheel,
+    metadata,
+    page,
+    post,
+    raw,
+    served,
+)
 
 import relnox
 from relnox.errors import Conflict, Refused
-from relnox.indexes.embedded import EmbeddedIndex, server
+from relnox.indexes.embedded import EmbeddedIndex, handler
 from relnox.indexes.embedded.multipart import Form, read_form
 from relnox.indexes.embedded.pages import Format, negotiate
 from relnox.indexes.embedded.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-JSON = "application/vnd.pypi.simple.v1+json"
-HTML = "application/vnd.pypi.simple.v1+html"
-BOUNDARY = "5f0c0a9d"
-END = f"--{BOUNDARY}--\r\n"
-BACKEND = """
-import zipfile
-
-def build_wheel(folder, config_settings=None, metadata_directory=None):
-    name = "{stem}-py3-none-any.whl"
-    with zipfile.ZipFile(f"{{folder}}/{{name}}", "w") as wheel:
-        wheel.writestr("{module}.py", "origin = 'sdist'")
-        wheel.writestr("{stem}.dist-info/METADATA", {metadata!r})
-        wheel.writestr("{stem}.dist-info/WHEEL", {wheel!r})
-        wheel.writestr("{stem}.dist-info/RECORD", {record!r})
-    return name
-"""
-WHEEL = "Wheel-Version: 1.0\nGenerator: by hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-
-
-# --- distributions, by hand
-
-
-def metadata(name: str, version: str, requires: Sequence[str] = ()) -> str:
-    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", "Requires-Python: >=3.8"]
-    return "\n".join([*lines, *(f"Requires-Dist: {requirement}" for requirement in requires), "", ""])
-
-
-def record(stem: str, module: str) -> str:
-    names = [f"{module}.py", *(f"{stem}.dist-info/{name}" for name in ("METADATA", "WHEEL", "RECORD"))]
-    return "".join(f"{name},,\n" for name in names)
-
-
-def make_wheel(
-    folder: Path, name: str, version: str, *, origin: str = "wheel", requires: Sequence[str] = ()
-) -> Path:
-    module = name.replace("-", "_")
-    stem = f"{module}-{version}"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{stem}-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(f"{module}.py", f"origin = {origin!r}\n")
-        archive.writestr(f"{stem}.dist-info/METADATA", metadata(name, version, requires))
-        archive.writestr(f"{stem}.dist-info/WHEEL", WHEEL)
-        archive.writestr(f"{stem}.dist-info/RECORD", record(stem, module))
-    return path
-
-
-def make_sdist(folder: Path, name: str, version: str) -> Path:
-    """A source distribution that brings its own build backend, so that nothing else has to be installed."""
-    module = name.replace("-", "_")
-    stem = f"{module}-{version}"
-    info = metadata(name, version)
-    project = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
-    backend = BACKEND.format(stem=stem, module=module, metadata=info, wheel=WHEEL, record=record(stem, module))
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{stem}.tar.gz"
-    with tarfile.open(path, "w:gz") as archive:
-        for member, text in (("PKG-INFO", info), ("pyproject.toml", project), ("backend.py", backend)):
-            entry = tarfile.TarInfo(f"{stem}/{member}")
-            entry.size = len(text.encode())
-            archive.addfile(entry, io.BytesIO(text.encode()))
-    return path
-
-
-# --- clients
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    reason: str
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def text(self) -> str:
-        return self.body.decode()
-
-    @property
-    def json(self) -> Any:
-        assert self.headers["Content-Type"] == JSON
-        return json.loads(self.body)
-
-
-def ask(
-    url: str, *, method: str = "GET", body: bytes | None = None, headers: Mapping[str, str] | None = None
-) -> Answer:
-    """One request; redirects are not followed."""
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=60)
-    try:
-        connection.request(method, parts.path, body, dict(headers or {}))
-        response = connection.getresponse()
-        return Answer(response.status, response.reason, dict(response.getheaders()), response.read())
-    finally:
-        connection.close()
-
-
-def page(index: EmbeddedIndex, project: str) -> Any:
-    return ask(f"{index.simple_url}{project}/", headers={"Accept": JSON}).json
-
-
-def served(index: EmbeddedIndex, path: Path, project: str) -> bool:
-    """Whether the index lists the file with its hash and gives out its very bytes."""
-    (entry,) = [entry for entry in page(index, project)["files"] if entry["filename"] == path.name]
-    got = ask(urljoin(f"{index.simple_url}{project}/", entry["url"])).body
-    return got == path.read_bytes() and entry["hashes"]["sha256"] == hashlib.sha256(got).hexdigest()
-
-
-def encode(
-    filename: str | None, content: bytes, fields: Sequence[tuple[str, str]], boundary: str = BOUNDARY
-) -> bytes:
-    """A form, written out to the letter of RFC 7578."""
-    parts = [f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}'.encode() for name, value in fields]
-    if filename is not None:
-        head = f'Content-Disposition: form-data; name="content"; filename="{filename}"\r\n'
-        parts.append(f"{head}Content-Type: application/octet-stream\r\n\r\n".encode() + content)
-    return b"".join(f"--{boundary}\r\n".encode() + part + b"\r\n" for part in parts) + (
-        f"--{boundary}--\r\n".encode()
-    )
-
-
-def form(filename: str, content: bytes, **changed: str) -> bytes:
-    """The form of an upload, with fields changed."""
-    fields = {":action": "file_upload", "protocol_version": "1", "name": "demo", "version": "1.0", **changed}
-    return encode(filename, content, list(fields.items()))
-
-
-def post(index: EmbeddedIndex, body: bytes, **headers: str) -> Answer:
-    kind = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
-    return ask(index.upload_url, method="POST", body=body, headers={**kind, **headers})
+    from collections.abc import Iterator, Mapping
 
 
 @pytest.fixture
@@ -228,16 +111,6 @@ def install(
 def index(tmp_path: Path) -> Iterator[EmbeddedIndex]:
     with EmbeddedIndex(tmp_path / "index") as running:
         yield running
-
-
-def eventually(seen: Callable[[], bool], *, within: float = 10.0) -> bool:
-    """Whether something becomes true in time."""
-    deadline = time.monotonic() + within
-    while not seen():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 installers = pytest.mark.parametrize("installer", ["pip", "uv"])
@@ -642,20 +515,6 @@ def test_a_conflict_names_both_files(tmp_path: Path) -> None:
         assert hashlib.blake2b(content, digest_size=32).hexdigest() in raised.value.message
 
 
-def begin_upload(index_url: str, body: bytes, *, sent: int) -> socket.socket:
-    """A connection over which only the first bytes of an upload have gone."""
-    parts = urlsplit(index_url)
-    connection = socket.create_connection((parts.hostname or "", parts.port or 0), timeout=20)
-    connection.sendall(
-        (
-            f"POST /legacy/ HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: {len(body)}\r\n"
-            f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n\r\n"
-        ).encode()
-        + body[:sent]
-    )
-    return connection
-
-
 @pytest.mark.parametrize("missing", [1, 60, 1 << 19])
 def test_an_upload_that_breaks_off_stores_nothing(
     missing: int, index: EmbeddedIndex, tmp_path: Path, capfd: pytest.CaptureFixture[str]
@@ -877,17 +736,6 @@ def test_no_broken_wheel_upsets_the_store(data: st.DataObject) -> None:
 # --- clients that misbehave
 
 
-def raw(index: EmbeddedIndex, request: bytes) -> bytes:
-    """Everything that is answered to a request until the index closes the connection."""
-    parts = urlsplit(index.upload_url)
-    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=20) as connection:
-        connection.sendall(request)
-        answer = b""
-        while piece := connection.recv(65536):
-            answer += piece
-        return answer
-
-
 @pytest.mark.parametrize(
     ("head", "status"),
     [
@@ -945,7 +793,7 @@ def test_a_client_that_stalls_is_let_go(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """F05, from the other side."""
-    monkeypatch.setattr(server._Handler, "timeout", 0.2)
+    monkeypatch.setattr(handler.Handler, "timeout", 0.2)
     body = form("demo-1.0.tar.gz", b"x" * 5000)
     with begin_upload(index.upload_url, body, sent=sent) as connection:
         assert connection.recv(65536) == b""

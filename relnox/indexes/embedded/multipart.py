@@ -67,13 +67,19 @@ class Form:
         return value
 
 
-def read_form(body: Readable, boundary: str, write: Callable[[bytes], object]) -> Form:
+def read_form(
+    body: Readable,
+    boundary: str,
+    write: Callable[[bytes], object],
+    begin: Callable[[str], object] = lambda _: None,
+) -> Form:
     """Read a form to its closing boundary.
 
     Args:
         body: The form.
         boundary: What parts are separated by, as the `Content-Type` says.
         write: Takes the content of the file called `content`, piece by piece and byte for byte.
+        begin: Told the name of that file before its first piece.
 
     Raises:
         Refused: It is no form, ends too early, holds more than one file called `content`, or its fields are
@@ -89,6 +95,7 @@ def read_form(body: Readable, boundary: str, write: Callable[[bytes], object]) -
             if form.filename is not None:
                 raise Refused("the form holds more than one file", hint=_HINT)
             form.filename = filename
+            begin(filename)
             for piece in scanner.until(delimiter):
                 write(piece)
         else:

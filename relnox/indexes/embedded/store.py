@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 import zipfile
 import zlib
 from dataclasses import asdict, dataclass
@@ -29,7 +30,7 @@ from packaging.utils import parse_sdist_filename, parse_wheel_filename
 from relnox.errors import Conflict, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
     from typing import BinaryIO
 
@@ -87,6 +88,11 @@ class StoredFile(_Note):
     project: str
     version: Version
 
+    @property
+    def uploaded(self) -> float:
+        """When it came, in seconds since the epoch."""
+        return datetime.fromisoformat(self.upload_time).timestamp()
+
 
 @lru_cache(maxsize=4096)
 def identify(filename: str) -> tuple[str, Version]:
@@ -117,12 +123,14 @@ class Store:
 
     Args:
         folder: Where they are kept; made when it is not there.
+        clock: Tells the time of an upload, in seconds since the epoch.
 
     Raises:
         Refused: The folder can be neither made nor written to.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+        self.clock = clock
         self._files = folder / "files"
         self._incoming = folder / "incoming"
         try:
@@ -208,7 +216,7 @@ class Incoming:
         self._folder = folder
         self._store = store
         self._content = (folder / _FILE).open("xb")
-        self._size = 0
+        self.size = 0
         self._digests: dict[str, _Digest] = {
             "sha256": hashlib.sha256(),
             "blake2_256": hashlib.blake2b(digest_size=32),
@@ -227,7 +235,7 @@ class Incoming:
     def write(self, piece: bytes) -> None:
         """Add the next bytes of the file."""
         self._content.write(piece)
-        self._size += len(piece)
+        self.size += len(piece)
         for digest in self._digests.values():
             digest.update(piece)
 
@@ -258,10 +266,10 @@ class Incoming:
             self._write(_METADATA, metadata)
         digests = self.digests
         note = _Note(
-            size=self._size,
+            size=self.size,
             sha256=digests["sha256"],
             blake2_256=digests["blake2_256"],
-            upload_time=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
+            upload_time=f"{datetime.fromtimestamp(self._store.clock(), UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
             requires_python=requires_python,
             metadata_sha256=None if metadata is None else hashlib.sha256(metadata).hexdigest(),
         )

@@ -8,25 +8,23 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from relnox.errors import Refused
-from relnox.indexes.embedded.multipart import read_form
 from relnox.indexes.embedded.store import identify
 
 if TYPE_CHECKING:
-    from relnox.indexes.embedded.multipart import Form, Readable
-    from relnox.indexes.embedded.store import Incoming, Store
+    from relnox.indexes.embedded.multipart import Form
+    from relnox.indexes.embedded.store import Incoming
 
 __all__ = ["take"]
 
 _DIGEST_FIELDS = {"sha256_digest": "sha256", "blake2_256_digest": "blake2_256", "md5_digest": "md5"}
 
 
-def take(body: Readable, boundary: str, store: Store) -> str:
-    """Read an upload and keep its file.
+def take(form: Form, incoming: Incoming) -> str:
+    """Keep the file of an upload.
 
     Args:
-        body: The form, to its end.
-        boundary: What its parts are separated by.
-        store: Where the file is kept.
+        form: What came with it.
+        incoming: The file, complete.
 
     Returns:
         What was done, in a few words.
@@ -35,11 +33,9 @@ def take(body: Readable, boundary: str, store: Store) -> str:
         Refused: The form is not complete or contradicts itself.
         Conflict: The store holds another file of that name.
     """
-    with store.receive() as incoming:
-        form = read_form(body, boundary, incoming.write)
-        filename = _checked_filename(form)
-        _check_digests(form, filename, incoming)
-        new = incoming.keep(filename, requires_python=form.optional("requires_python"))
+    filename = _checked_filename(form)
+    _check_digests(form, filename, incoming)
+    new = incoming.keep(filename, requires_python=form.optional("requires_python"))
     return f"{filename} is stored" if new else f"{filename} was there already, with the same bytes"
 
 

@@ -1,0 +1,112 @@
+"""Listen on loopback, with a thread for each connection, and let none of them outlive the index."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import socketserver
+import sys
+import threading
+from dataclasses import dataclass, field
+from http.server import ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+from relnox.indexes.embedded.journal import Journal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from http.server import BaseHTTPRequestHandler
+
+    from relnox.indexes.embedded.faults import Plan
+    from relnox.indexes.embedded.store import Store
+
+__all__ = ["LOOPBACK", "Listener", "Shared"]
+
+LOOPBACK = "127.0.0.1"
+_CLOSING_LIMIT = 5.0
+_AT_ONCE = (1).to_bytes(4, sys.byteorder) + (0).to_bytes(4, sys.byteorder)
+
+
+@dataclass(kw_only=True)
+class Shared:
+    """What all connections of an index have in common.
+
+    Attributes:
+        store: Its files.
+        trusted_simple_url: Where projects are that it does not hold.
+        plan: How it misbehaves.
+        clock: Tells its time, in seconds since the epoch.
+        started: When it was started, by that clock.
+        journal: What was asked of it.
+        closing: Set as soon as it is being closed: nothing may wait any longer.
+    """
+
+    store: Store
+    trusted_simple_url: str | None
+    plan: Plan
+    clock: Callable[[], float]
+    started: float
+    journal: Journal = field(default_factory=Journal)
+    closing: threading.Event = field(default_factory=threading.Event)
+
+
+class Listener(ThreadingHTTPServer):
+    """Listens on a free port, and knows its open connections."""
+
+    request_queue_size = 128
+    allow_reuse_address = False  # the port is a free one; on Windows this would let another program share it
+
+    def __init__(self, shared: Shared, handler: type[BaseHTTPRequestHandler]) -> None:
+        self.shared = shared
+        self._open: set[socket.socket] = set()
+        self._cut: set[socket.socket] = set()
+        self._changed = threading.Condition()
+        super().__init__((LOOPBACK, 0), handler)
+
+    def server_bind(self) -> None:
+        """Take the address."""
+        # HTTPServer would ask the name service what 127.0.0.1 is called.
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.socket.getsockname()[:2]
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a connection."""
+        connection, address = super().get_request()
+        with self._changed:
+            self._open.add(connection)
+        return connection, address
+
+    def cut(self, connection: socket.socket) -> None:
+        """Have a connection reset, rather than ended in good order, once its handler is through."""
+        # With nothing to linger for, closing drops what was not sent and says so (RST).
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        with self._changed:
+            self._cut.add(connection)
+
+    def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
+        """End a connection."""
+        with self._changed:
+            cut = request in self._cut
+        if cut:
+            self.close_request(request)
+        else:
+            super().shutdown_request(request)
+        with self._changed:
+            self._open = {connection for connection in self._open if connection is not request}
+            self._cut = {connection for connection in self._cut if connection is not request}
+            self._changed.notify_all()
+
+    def server_close(self) -> None:
+        """Stop listening, end every wait and every connection."""
+        self.shared.closing.set()
+        super().server_close()
+        with self._changed:
+            for connection in self._open:
+                with contextlib.suppress(OSError):  # its thread has just closed it
+                    connection.shutdown(socket.SHUT_RDWR)
+            self._changed.wait_for(lambda: not self._open, _CLOSING_LIMIT)
+
+    def handle_error(self, request: socket.socket | tuple[bytes, socket.socket], client_address: Any) -> None:
+        """Print a bug; a client that goes away is none."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)

@@ -1,0 +1,40 @@
+"""What the public index says, in its own words where they are known: clients know them, and tests use them.
+
+Its messages end in the address of a help page, which is left out here.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BURNED",
+    "DISABLED",
+    "NEW_PROJECT_BY_IDENTITY",
+    "OLD_RELEASE",
+    "READ_ONLY",
+    "REJECTED",
+    "TOO_MANY_PROJECTS",
+    "exists",
+    "too_large",
+]
+
+READ_ONLY = "Read-only mode: Uploads are temporarily disabled."
+DISABLED = "New uploads are temporarily disabled."
+REJECTED = "Invalid or non-existent authentication information."
+BURNED = "This filename was previously used by a file that has since been deleted. Use a different version."
+OLD_RELEASE = "Uploading new files to releases older than 14 days is not allowed."
+NEW_PROJECT_BY_IDENTITY = (
+    "Non-user identities cannot create new projects. This was probably caused by successfully using a pending "
+    "publisher but specifying the project name incorrectly (either in the publisher or in your project's "
+    "metadata). Please ensure that both match."
+)
+TOO_MANY_PROJECTS = "Too many new projects created"
+
+
+def exists(filename: str, blake2_256: str) -> str:
+    """A file of that name with other bytes is there."""
+    return f"File already exists ({filename!r}, with blake2_256 hash {blake2_256!r})."
+
+
+def too_large(project: str, limit: int) -> str:
+    """A file is larger than the project's limit, in bytes."""
+    return f"File too large. Limit for project {project!r} is {limit >> 20} MB."
