@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "Snapshot", "conclude", "look", "notes", "observe", "plan", "publication", "refusals"]
 
-_PATIENCE = 600
-"""Seconds that an index may take to list what it took."""
+_PATIENCE = 2700
+"""Seconds that an index may take to list what it took: caches before one were stale for half an hour and more."""
 
 
 class Options(CommonOptions):
@@ -84,6 +84,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         notes=tuple(notes(snapshot, options.index)),
         refusals=refusals(snapshot, options.index, options.dist),
         consent=consent,
+        continue_on_error=True,
     )
 
 
@@ -99,8 +100,9 @@ def look(index: str, dist: str, names: tuple[str, ...], project: Project) -> Sna
     manifest = read_manifest(project.root, dist)
     chosen = frozenset(package.name for package in project.workspace.select(names)) or frozenset(manifest.packages)
     manifest, private = public_part(manifest.only(chosen), project)
+    project.indexes.look(index, manifest.packages)
     listed = {
-        name: project.indexes.hashes(index, name, [file.filename for file in manifest.of(name)])
+        name: project.indexes.hashes(index, name, [file.filename for file in manifest.of(name)], anew=False)
         for name in manifest.packages
     }
     snapshot = Snapshot(
@@ -117,22 +119,27 @@ def look(index: str, dist: str, names: tuple[str, ...], project: Project) -> Sna
 
 
 def publication(manifest: Manifest, index: str, dist: str) -> Iterator[Step]:
-    """The steps that make a manifest public."""
+    """The steps that make a manifest public.
+
+    A package waits for those that it needs to be there. Of its files the first goes alone, since it creates the
+    project or the release, and the sdist last: an installer that comes in between does not have to build.
+    """
     needs = dict(manifest.needs)
     for package in manifest.packages:
         before = tuple(f"await {name}" for name in needs.get(package, ()) if name in manifest.packages)
-        files = manifest.of(package)
-        # Wheels first: an installer that comes in between does not have to build.
-        for file in sorted(files, key=lambda file: file.kind == "sdist"):
-            yield core.steps.Upload(index=index, file=file, folder=dist, needs=before)
-        uploaded = tuple(f"upload {file.filename}" for file in files)
+        sent: list[core.steps.Upload] = []
+        for file in sorted(manifest.of(package), key=lambda file: file.kind == "sdist"):
+            ahead = sent if file.kind == "sdist" else sent[:1]
+            after = tuple(step.key for step in ahead)
+            sent.append(core.steps.Upload(index=index, file=file, folder=dist, needs=before + after))
+        yield from sent
         yield core.steps.AwaitIndex(
             index=index,
             package=package,
             version=manifest.version(package),
-            files=files,
+            files=manifest.of(package),
             patience=_PATIENCE,
-            needs=uploaded,
+            needs=tuple(step.key for step in sent),
         )
 
 
@@ -210,11 +217,10 @@ def _other_on_index(file: Distribution, snapshot: Snapshot, index: str) -> Refus
     there = listed.get(file.filename)
     if there is None or there == file.sha256:
         return None
-    return core.plan.Refusal(
-        message=f"{index} holds another {file.filename}:\n  there  sha256 {there}\n  built  sha256 {file.sha256}",
-        hint="a file name is never given twice: bump the version (or find the build that was published)",
-        exit_code=ExitCode.NEEDS_A_PERSON,
-    )
+    from relnox.executor.publishing import other_file
+
+    error = other_file(index, file, there)
+    return core.plan.Refusal(message=error.message, hint=error.hint or "", exit_code=error.exit_code)
 
 
 def _not_for_the_public(snapshot: Snapshot) -> Iterator[Refusal]:

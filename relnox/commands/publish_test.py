@@ -82,6 +82,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         steps=tuple(steps),
         notes=tuple(publish.notes(looked, options.index)),
         refusals=publish.refusals(looked, options.index, options.dist),
+        continue_on_error=True,
     )
 
 

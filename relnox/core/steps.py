@@ -105,6 +105,14 @@ class _Step(Record, kw_only=True):
 
     needs: tuple[str, ...] = ()
 
+    @property
+    def shares(self) -> tuple[tuple[str, int | None], ...]:
+        """What it shares with the steps beside it: a name, and how many may have it at once.
+
+        None stands for as many as this machine has processors.
+        """
+        return (("processors", None),)
+
 
 class EditFiles(_Step, kw_only=True):
     """Change several files of the checkout, all or none."""
@@ -471,6 +479,7 @@ class Upload(_Step, kw_only=True):
     """Send one file to an index, unless it is there."""
 
     remote: ClassVar[bool] = True
+    concurrent: ClassVar[bool] = True
     index: str
     file: Distribution
     folder: str
@@ -483,10 +492,16 @@ class Upload(_Step, kw_only=True):
     def title(self) -> str:
         return f"upload {self.file.filename} ({self.file.size:,} bytes) to {self.index}"
 
+    @property
+    def shares(self) -> tuple[tuple[str, int | None], ...]:
+        # The public index locks all releases of a project for each of its files.
+        return ((f"uploads to {self.index}", 8), (f"{self.file.package} on {self.index}", 2))
+
 
 class AwaitIndex(_Step, kw_only=True):
-    """Wait until an index lists these files with our hashes."""
+    """Wait until an index lists these files with our hashes, and serves them."""
 
+    concurrent: ClassVar[bool] = True
     index: str
     package: str
     version: Version
@@ -500,7 +515,12 @@ class AwaitIndex(_Step, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"see that {self.index} lists {self.package} {self.version} with these hashes"
+        return f"see that {self.index} lists {self.package} {self.version} with these hashes, and serves it"
+
+    @property
+    def shares(self) -> tuple[tuple[str, int | None], ...]:
+        # Who waits for a listing does not keep others from sending, nor from looking.
+        return ((f"looks at {self.index}", 32),)
 
 
 class Download(_Step, kw_only=True):

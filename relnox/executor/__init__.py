@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from relnox.core.events import Outcome, RunFinished, RunStarted, Status, StepFinished
-from relnox.core.steps import Upload
+from relnox.core.steps import AwaitIndex, Upload
 from relnox.errors import ExitCode, RelnoxError, failure_of_the_machine
 from relnox.executor import actions, signals
 from relnox.executor.progress import BAD, Progress, groups
@@ -63,7 +63,7 @@ def execute(plan: Plan, run: Run) -> Outcome:
             exit_code=exit_code,
             seconds=time.monotonic() - begin,
             stages=tuple(run.stages),
-            deadline=_deadline(results, run) if exit_code is not ExitCode.DONE else None,
+            deadline=_deadline(results, run),
         )
         run.emit(RunFinished(outcome))
         # Not before it is told: who is killed in between and types the command again must not do it all twice.
@@ -140,22 +140,40 @@ def _carry_out(step: Step, run: Run) -> StepFinished:
 
 def _deadline(results: Sequence[StepFinished], run: Run) -> str | None:
     """Until when the rest of a release can follow, if part of it is public."""
-    left = any(isinstance(result.step, Upload) and result.status in BAD for result in results)
-    if not left:
+    if not any(isinstance(result.step, Upload) for result in results) or not _is_partly_public(results):
         return None
     from relnox.executor import publishing
 
-    try:
-        return publishing.deadline(results, run)
-    except RelnoxError:  # the index does not answer: the run has failed already, and says so
-        return None
+    return publishing.deadline(results, run)
 
 
 def _exit_code(results: Sequence[StepFinished]) -> ExitCode:
     """The code that speaks for all failures; part of a release being public outranks a plain failure."""
     codes = [result.error.exit_code for result in results if result.error is not None]
-    public = any(result.step.remote and result.status in (Status.SUCCESS, Status.SKIPPED) for result in results)
-    left = any(result.step.remote and result.status in BAD for result in results)
-    if codes and public and left:
+    if codes and _is_partly_public(results):
         codes.append(ExitCode.PARTLY_PUBLIC)
     return ExitCode.worst(codes)
+
+
+def _is_partly_public(results: Sequence[StepFinished]) -> bool:
+    """Whether something can be seen by others, and something that should be cannot.
+
+    An upload that its index never showed is not public, whatever the index said.
+    """
+    unproven = {
+        key
+        for result in results
+        if isinstance(result.step, AwaitIndex) and result.status is Status.FAILED
+        for key in result.step.needs
+    }
+    public = any(
+        result.step.remote
+        and (
+            result.status is Status.SKIPPED
+            or (result.status is Status.SUCCESS and result.step.key not in unproven)
+        )
+        for result in results
+    )
+    return public and any(
+        result.step.key in unproven or (result.step.remote and result.status in BAD) for result in results
+    )

@@ -1,19 +1,26 @@
-"""Upload, and the proof: a file is public when the index shows its name with our hash, and not before."""
+"""Upload, and the proof: a file is public when the index shows its name with our hash, and not before.
+
+Three states are told apart: uploaded (the index took it), listed (with our hash), downloadable. An upload ends in
+the first one; waiting for the index ends in the other two, for all files of a package with one look.
+"""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
+from relnox import network
 from relnox.building import archives
 from relnox.core.events import Status
 from relnox.core.steps import Upload
-from relnox.errors import Conflict, Failed, RelnoxError, TryLater
+from relnox.errors import Conflict, PartlyPublic, RelnoxError, TryLater
+from relnox.indexes.uploader import WINDOW, ways_out
+from relnox.network import PassingTrouble, Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
     from relnox.core.events import StepFinished
     from relnox.core.manifest import Distribution
@@ -22,11 +29,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Awaiting", "Uploading", "deadline", "other_file"]
 
-_PATIENCE = 30.0
+_OUTAGE = 1200.0
+"""Seconds of trouble that an upload outlasts: half a release is worse than a late one."""
+_SLOWEST = 16 << 10
+"""Bytes a second of a connection that still gets its file through."""
+_LOOK = 5.0
+"""Seconds for a look at the index that at best spares a try."""
 _PAUSE = 0.2
 _LONGEST_PAUSE = 15.0
-_WINDOW = timedelta(days=14)
-"""How long the public index takes further files of a release (since July 2026)."""
 
 
 @dataclass
@@ -37,47 +47,66 @@ class Uploading:
     run: Run
 
     def check(self) -> str | None:
-        """Done when the index lists the file with our hash.
+        """Done when the index listed the file with our hash, when it was last asked in this run.
 
         Raises:
             Conflict: The index lists it with another.
         """
-        file = self.step.file
-        sha256 = self.run.indexes.hashes(self.step.index, file.package, [file.filename]).get(file.filename)
-        if sha256 is None:
-            return None
-        if sha256 != file.sha256:
-            raise other_file(self.step.index, file, sha256)
-        return f"{self.step.index} has it: sha256 {sha256}"
+        return self._listed(anew=False)
 
     def do(self) -> None:
-        """Send it. If the answer is lost or bad, the index may have it all the same: it is asked."""
+        """Send it, again after passing trouble; an answer may have been lost, so the index is asked before."""
+        patience = Patience(_OUTAGE + self.step.file.size / _SLOWEST, self.run.tell(self.step))
+        while True:
+            path = self._as_built()
+            try:
+                self._answer = self.run.indexes.upload(self.step.index, path, self.step.file)
+            except RelnoxError as error:
+                if self._arrived():
+                    self._answer = "the answer was lost or bad, but it is there"
+                    return
+                if not isinstance(error, PassingTrouble):
+                    raise
+                patience.outlast(error)
+            else:
+                return
+
+    def prove(self) -> str:
+        """What the index said. That it is there is proven for all files of the package together."""
+        return f"uploaded: {self._answer}"
+
+    def _as_built(self) -> Path:
+        """The file on disk, if it still is the one that was built."""
         path = self.run.root / self.step.folder / self.step.file.filename
         if archives.digests(path).sha256 != self.step.file.sha256:
             raise Conflict(
                 f"{path.name} is not the file that was built: its hash is not the manifest's",
                 hint="build again: nox -s build-all",
             )
-        try:
-            self.run.indexes.upload(self.step.index, path)
-        except RelnoxError:
-            if self.check() is None:
-                raise
+        return path
 
-    def prove(self) -> str:
-        """The index lists it with our hash; a moment's delay is allowed."""
-        for _ in _tries(_PATIENCE):
-            if (reason := self.check()) is not None:
-                return reason
-        raise TryLater(
-            f"{self.step.index} took {self.step.file.filename}, but does not list it",
-            hint="type the same command again in a few minutes: what has arrived is not sent twice",
+    def _arrived(self) -> bool:
+        try:
+            return self._listed(anew=True) is not None
+        except TryLater:
+            return False  # nobody can say at present
+
+    def _listed(self, *, anew: bool) -> str | None:
+        file = self.step.file
+        found = self.run.indexes.hashes(
+            self.step.index, file.package, [file.filename], anew=anew, patience=Patience(_LOOK) if anew else None
         )
+        sha256 = found.get(file.filename)
+        if sha256 is None:
+            return None
+        if sha256 != file.sha256:
+            raise other_file(self.step.index, file, sha256)
+        return f"{self.step.index} has it: sha256 {sha256}"
 
 
 @dataclass
 class Awaiting:
-    """Waits until the index lists a release, all of it, with our hashes."""
+    """Waits until the index lists a release, all of it, with our hashes, and serves it."""
 
     step: AwaitIndex
     run: Run
@@ -87,40 +116,62 @@ class Awaiting:
         return None
 
     def do(self) -> None:
-        """Ask until everything is listed, with growing pauses."""
-        for _ in _tries(self.step.patience):
-            if not self._missing():
+        """Ask until everything is listed and downloadable, with growing pauses.
+
+        Raises:
+            Conflict: The index lists another file of one of the names.
+            PartlyPublic: It lists some of the files.
+            TryLater: It lists none of them.
+        """
+        patience = Patience(self.step.patience, self.run.tell(self.step))
+        pause = _PAUSE
+        served: set[str] = set()
+        while True:
+            trouble, listed = "", set[str]()
+            try:
+                listed = self._listed(patience)
+                for name in listed - served:
+                    if self._is_served(name, patience):
+                        served.add(name)
+            except PassingTrouble as error:
+                trouble = f" ({error.message})"
+            if len(served) == len(self.step.files):
                 return
-        raise TryLater(
-            f"{self.step.index} does not list all of {self.step.package} {self.step.version} "
-            f"after {self.step.patience} s",
-            hint="has it been published there? if so, type the same command again later",
-        )
+            if not (left := patience.left()):
+                raise self._not_proven(listed, served, trouble)
+            patience.wait(min(pause, left), f"{self.step.index} does not show all of {self.step.package} yet")
+            pause = min(pause * 2, _LONGEST_PAUSE)
 
     def prove(self) -> str:
-        """Every file is listed."""
-        if missing := self._missing():
-            raise Failed(f"{self.step.index} no longer lists {missing[0].filename}", hint="was it removed there?")
-        return f"{len(self.step.files)} files listed with our hashes"
+        """Every file was seen."""
+        return f"{len(self.step.files)} files listed with our hashes, and downloadable"
 
-    def _missing(self) -> list[Distribution]:
-        wanted = [file.filename for file in self.step.files]
-        present = self.run.indexes.hashes(self.step.index, self.step.package, wanted)
-        for file in self.step.files:
-            if present.get(file.filename, file.sha256) != file.sha256:
-                raise other_file(self.step.index, file, present[file.filename])
-        return [file for file in self.step.files if file.filename not in present]
+    def _listed(self, patience: Patience) -> set[str]:
+        wanted = {file.filename: file for file in self.step.files}
+        found = self.run.indexes.hashes(self.step.index, self.step.package, wanted, patience=patience)
+        for name, sha256 in found.items():
+            if sha256 != wanted[name].sha256:
+                raise other_file(self.step.index, wanted[name], sha256)
+        return set(found)
 
+    def _is_served(self, name: str, patience: Patience) -> bool:
+        file = self.run.indexes.seen(self.step.index, self.step.package)[name]
+        return self.run.indexes.is_served(file, patience)
 
-def _tries(seconds: float) -> Iterator[None]:
-    """At once, then after growing pauses, as long as there is time."""
-    ends = time.monotonic() + seconds
-    pause = _PAUSE
-    yield
-    while time.monotonic() < ends:
-        time.sleep(min(pause, max(0.0, ends - time.monotonic())))
-        pause = min(pause * 2, _LONGEST_PAUSE)
-        yield
+    def _not_proven(self, listed: set[str], served: set[str], trouble: str) -> RelnoxError:
+        step = self.step
+        names = [file.filename for file in step.files]
+        states = {
+            "not listed": [name for name in names if name not in listed | served],
+            "listed, but not downloadable": [name for name in names if name in listed - served],
+        }
+        told = "".join(f"\n  {state}: {', '.join(of)}" for state, of in states.items() if of)
+        kind: type[RelnoxError] = PartlyPublic if listed | served else TryLater
+        return kind(
+            f"{step.package} {step.version} is not proven to be on {step.index} "
+            f"after {step.patience} s{trouble}:{told}",
+            hint="has it been published there? type the same command again later: what is there is not sent twice",
+        )
 
 
 def deadline(results: Sequence[StepFinished], run: Run) -> str | None:
@@ -130,21 +181,21 @@ def deadline(results: Sequence[StepFinished], run: Run) -> str | None:
         for result in results
         if isinstance(result.step, Upload) and result.status in (Status.SUCCESS, Status.SKIPPED)
     ]
+    if not public:
+        return None
     times = [
         listed.upload_time
         for step in public
-        if (listed := run.indexes.files(step.index, step.file.package).get(step.file.filename))
+        if (listed := run.indexes.seen(step.index, step.file.package).get(step.file.filename))
         and listed.upload_time
     ]
-    if not public:
-        return None
-    first = min(map(datetime.fromisoformat, times)) if times else datetime.now(UTC)
-    return (first + _WINDOW).strftime("%Y-%m-%d %H:%M UTC")
+    first = min(map(datetime.fromisoformat, times)) if times else network.CLOCK.today()
+    return (first + WINDOW).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def other_file(index: str, file: Distribution, sha256: str) -> Conflict:
     """The error for a name that is taken by other bytes."""
     return Conflict(
         f"{index} holds another {file.filename}:\n  there  sha256 {sha256}\n  built  sha256 {file.sha256}",
-        hint="a file name is never given twice: bump the version (or find the build that was published)",
+        hint=ways_out(file),
     )

@@ -1,13 +1,14 @@
-"""Steps that run side by side: each as soon as what it needs is done, as many at once as there are processors."""
+"""Steps that run side by side: each as soon as what it needs is done and there is room for it."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
-from relnox import process
+from relnox import network, process
 from relnox.core.events import Status, StepFinished
 from relnox.executor.signals import Interruption
 
@@ -44,8 +45,8 @@ def carry_out(
     together = {step.key for step in steps}
     waiting = list(steps)
     running: dict[Future[StepFinished], tuple[Step, float]] = {}
-    workers = processors()
-    with ThreadPoolExecutor(workers, thread_name_prefix="step") as pool:
+    room = _Room()
+    with ThreadPoolExecutor(len(steps), thread_name_prefix="step") as pool:
         try:
             with watched.during(atomic=False):
                 while waiting or running:
@@ -53,15 +54,13 @@ def carry_out(
                         if (reason := progress.why_not(step)) is not None:
                             waiting.remove(step)
                             progress.end(StepFinished(step, Status.ABORTED, reason, 0.0))
-                        elif len(running) == workers:
-                            break
-                        elif progress.ended.issuperset(together.intersection(step.needs)):
+                        elif progress.ended.issuperset(together.intersection(step.needs)) and room.take(step):
                             waiting.remove(step)
                             progress.start(step)
                             running[pool.submit(carry_out_one, step)] = step, time.monotonic()
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
                         result = future.result()
-                        del running[future]
+                        room.leave(running.pop(future)[0])
                         progress.end(result)
         except Interruption as interruption:
             _end(running, run)
@@ -79,8 +78,27 @@ def processors() -> int:
     return os.cpu_count() or 1
 
 
+class _Room:
+    """Counts what steps share, so that no more of them run at once than it is for."""
+
+    def __init__(self) -> None:
+        self._taken: Counter[str] = Counter()
+
+    def take(self, step: Step) -> bool:
+        """Whether there is room for a step; if so it has it."""
+        if any(self._taken[name] >= (most or processors()) for name, most in step.shares):
+            return False
+        self._taken.update(name for name, _ in step.shares)
+        return True
+
+    def leave(self, step: Step) -> None:
+        """A step needs it no more."""
+        self._taken.subtract(name for name, _ in step.shares)
+
+
 def _end(running: Iterable[Future[StepFinished]], run: Run) -> None:
-    """End the programs of steps that go on, until all of these steps have ended."""
+    """End the programs and requests of steps that go on, until all of these steps have ended."""
     run.end_workers()
     while wait(running, timeout=_GLANCE).not_done:
         process.end_all()
+        network.end_all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,15 +12,21 @@ from typing import TYPE_CHECKING
 from relnox.indexes import targets
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from types import TracebackType
     from typing import Self
 
     from relnox.core.config import Config
+    from relnox.core.manifest import Distribution
     from relnox.indexes.client import IndexFile
     from relnox.indexes.credentials import Credentials
+    from relnox.network import Patience
 
 __all__ = ["Indexes"]
+
+_CONNECTIONS = 8
+"""How many projects are asked about at once."""
+_GLANCE = 0.05
 
 
 class Indexes:
@@ -38,6 +45,8 @@ class Indexes:
         self._targets: dict[str, targets.Target] = {}
         self._credentials: dict[str, Credentials] = {}
         self._fetched: dict[str, str] = {}
+        self._seen: dict[tuple[str, str], Mapping[str, IndexFile]] = {}
+        self._opening = threading.RLock()
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -63,9 +72,10 @@ class Indexes:
         Raises:
             Refused: There is no such index.
         """
-        if name not in self._targets:
-            self._targets[name] = self._embedded() if name == targets.EMBEDDED else self._known(name)
-        return self._targets[name]
+        with self._opening:
+            if name not in self._targets:
+                self._targets[name] = self._embedded() if name == targets.EMBEDDED else self._known(name)
+            return self._targets[name]
 
     def is_production(self, name: str) -> bool:
         """Whether what is sent there is public for good, or reaches the production index under another name."""
@@ -74,25 +84,78 @@ class Indexes:
         target = self.target(name)
         return target.production or targets.is_production_host(target, self._config)
 
-    def files(self, index: str, project: str) -> Mapping[str, IndexFile]:
+    def files(self, index: str, project: str, patience: Patience | None = None) -> Mapping[str, IndexFile]:
         """What an index lists of a project, asked anew each time."""
         from relnox.indexes import client
 
-        return client.listed_files(self.target(index).simple_url, project)
+        listed = client.listed_files(self.target(index).simple_url, project, patience)
+        self._seen[index, project] = listed
+        return listed
 
-    def hashes(self, index: str, project: str, wanted: Collection[str]) -> dict[str, str]:
+    def seen(self, index: str, project: str) -> Mapping[str, IndexFile]:
+        """What an index listed of a project when it was last asked in this run; asked now if it never was."""
+        listed = self._seen.get((index, project))
+        return self.files(index, project) if listed is None else listed
+
+    def look(self, index: str, projects: Iterable[str]) -> None:
+        """Ask an index about many projects, side by side; `seen` has the answers.
+
+        What sending files needs is opened meanwhile, since it takes as long as the asking does.
+        """
+        from concurrent.futures import ThreadPoolExecutor, wait
+
+        from relnox import network
+
+        self.target(index)
+        import requests  # noqa: F401 - both of the next need it
+
+        threading.Thread(target=_open_wire, daemon=True).start()
+        with ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="look") as pool:
+            asked = [pool.submit(self.files, index, project) for project in projects]
+            try:
+                wait(asked)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                while wait(asked, timeout=_GLANCE).not_done:
+                    network.end_all()
+                raise
+        for each in asked:
+            each.result()
+
+    def hashes(
+        self,
+        index: str,
+        project: str,
+        wanted: Collection[str],
+        *,
+        anew: bool = True,
+        patience: Patience | None = None,
+    ) -> dict[str, str]:
         """SHA-256 (hex) of those of the wanted files that an index lists.
 
         Where the listing tells no hash the file itself is fetched: a name alone proves nothing.
-        """
-        listed = self.files(index, project)
-        return {name: self._hash(listed[name]) for name in wanted if name in listed}
 
-    def download(self, file: IndexFile, to: Path) -> str:
+        Args:
+            index: Its name.
+            project: Normalised name (PEP 503).
+            wanted: File names.
+            anew: Whether the index is asked again if it was in this run.
+            patience: How long to try.
+        """
+        listed = self.files(index, project, patience) if anew else self.seen(index, project)
+        return {name: self._hash(listed[name], patience) for name in wanted if name in listed}
+
+    def is_served(self, file: IndexFile, patience: Patience | None = None) -> bool:
+        """Whether a listed file can be fetched."""
+        from relnox.indexes import client
+
+        return client.is_served(file, patience)
+
+    def download(self, file: IndexFile, to: Path, patience: Patience | None = None) -> str:
         """Fetch a file and return its SHA-256 (hex)."""
         from relnox.indexes import client
 
-        return client.download(file, to)
+        return client.download(file, to, patience)
 
     def credentials(self, index: str) -> Credentials:
         """Who uploads to an index.
@@ -106,15 +169,16 @@ class Indexes:
             return credentials.Credentials(
                 "relnox", credentials.Secret("no account is needed"), "the embedded index"
             )
-        if index not in self._credentials:
-            self._credentials[index] = credentials.find(self.target(index), self._environment)
-        return self._credentials[index]
+        with self._opening:
+            if index not in self._credentials:
+                self._credentials[index] = credentials.find(self.target(index), self._environment)
+            return self._credentials[index]
 
-    def upload(self, index: str, path: Path) -> None:
-        """Send a file to an index once; see `uploader.send` for what is raised."""
+    def upload(self, index: str, path: Path, file: Distribution) -> str:
+        """Send a file to an index once, and return its answer; see `uploader.send` for what is raised."""
         from relnox.indexes import uploader
 
-        uploader.send(path, self.target(index), self.credentials(index))
+        return uploader.send(path, file, self.target(index), self.credentials(index))
 
     def clear_embedded(self) -> None:
         """Remove everything that the embedded index holds."""
@@ -122,12 +186,12 @@ class Indexes:
 
         EmbeddedIndex(self._folder).clear()
 
-    def _hash(self, file: IndexFile) -> str:
+    def _hash(self, file: IndexFile, patience: Patience | None) -> str:
         if file.sha256 is not None:
             return file.sha256
         if file.url not in self._fetched:
             with tempfile.TemporaryDirectory() as folder:
-                self._fetched[file.url] = self.download(file, Path(folder) / "file")
+                self._fetched[file.url] = self.download(file, Path(folder) / "file", patience)
         return self._fetched[file.url]
 
     def _known(self, name: str) -> targets.Target:
@@ -145,3 +209,7 @@ class Indexes:
             simple_url=index.simple_url,
             production=False,
         )
+
+
+def _open_wire() -> None:
+    from relnox.indexes import wire  # noqa: F401 - opened for those who come after

@@ -14,12 +14,17 @@ from relnox.errors import Failed, TryLater
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["IndexFile", "download", "listed_files"]
+    from relnox.network import Patience
+
+__all__ = ["IndexFile", "download", "is_served", "listed_files"]
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 _CHUNK = 1 << 20
 _OK = 200
+_SERVED = (200, 206)
 _GONE = (404, 410)
+_NO_HEAD = (403, 405, 501)
+"""How servers answer that do not know the method HEAD, or sign addresses for GET alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +46,7 @@ class IndexFile:
     yanked: bool = False
 
 
-def listed_files(simple_url: str, project: str) -> dict[str, IndexFile]:
+def listed_files(simple_url: str, project: str, patience: Patience | None = None) -> dict[str, IndexFile]:
     """The files of a project by name; empty where the index does not know the project.
 
     Caches on the way are asked to look again.
@@ -49,47 +54,59 @@ def listed_files(simple_url: str, project: str) -> dict[str, IndexFile]:
     Args:
         simple_url: The index's simple API, with a slash at the end.
         project: Normalised name (PEP 503).
+        patience: How long to try.
 
     Raises:
         TryLater: The index does not answer.
         Failed: The index refuses to answer, or what it answers is no listing.
     """
     page = urljoin(simple_url, f"{project}/")
-    response = network.get(page, {"Accept": _ACCEPT, "Cache-Control": "no-cache"})
-    with response:
-        # A redirect that leaves the index says that it does not hold the project.
-        if response.status_code in _GONE or response.is_redirect:
-            return {}
-        if response.status_code != _OK:
-            raise Failed(
-                f"{urlsplit(page).netloc} answers {response.status_code} {response.reason} for {project}",
-                hint="is the address of the index right, and may you read it?",
-            )
-        if "json" in response.headers.get("Content-Type", ""):
+    response = network.get(page, {"Accept": _ACCEPT, "Cache-Control": "no-cache"}, patience=patience)
+    # A redirect that leaves the index says that it does not hold the project.
+    if response.status_code in _GONE or response.is_redirect:
+        return {}
+    host = urlsplit(page).netloc.rpartition("@")[2]
+    if response.status_code != _OK:
+        raise Failed(
+            f"{host} answers {response.status_code} {response.reason} for {project}",
+            hint="is the address of the index right, and may you read it?",
+        )
+    if "json" not in response.headers.get("Content-Type", ""):
+        files = _from_html(response.text, page)
+    else:
+        try:
             files = _from_json(response.json(), page)
-        else:
-            files = _from_html(response.text, page)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Failed(
+                f"what {host} answers for {project} is no listing of PEP 691 ({type(error).__name__})",
+                hint="is the address of the index right?",
+            ) from error
     return {file.filename: file for file in files}
 
 
-def download(file: IndexFile, to: Path) -> str:
+def download(file: IndexFile, to: Path, patience: Patience | None = None) -> str:
     """Fetch a file and return its SHA-256 (hex).
 
     Raises:
         TryLater: The index lists the file but does not serve it.
     """
-    response = network.get(file.url, {"Cache-Control": "no-cache"}, stream=True)
-    digest = hashlib.sha256()
-    with response, to.open("wb") as out:
-        if response.status_code != _OK:
-            raise TryLater(
-                f"{file.filename} is listed, but fetching it gives {response.status_code} {response.reason}",
-                hint="type the same command again in a few minutes",
-            )
-        for chunk in response.iter_content(_CHUNK):
-            digest.update(chunk)
-            out.write(chunk)
-    return digest.hexdigest()
+    response = network.get(file.url, {"Cache-Control": "no-cache"}, into=to, patience=patience)
+    if response.status_code != _OK:
+        raise TryLater(
+            f"{file.filename} is listed, but fetching it gives {response.status_code} {response.reason}",
+            hint="type the same command again in a few minutes",
+        )
+    with to.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def is_served(file: IndexFile, patience: Patience | None = None) -> bool:
+    """Whether a listed file can be fetched; nothing of it is kept."""
+    headers = {"Cache-Control": "no-cache"}
+    response = network.get(file.url, headers, method="HEAD", patience=patience)
+    if response.status_code in _NO_HEAD:
+        response = network.get(file.url, {**headers, "Range": "bytes=0-0"}, patience=patience)
+    return response.status_code in _SERVED
 
 
 def _from_json(document: Any, page: str) -> list[IndexFile]:

@@ -1,12 +1,13 @@
-"""Send one file to an index. twine is the wire format; whether the file arrived is seen by looking.
-
-The names of twine that relnox relies on stand in this file and in `credentials.py` alone.
-"""
+"""Send one file to an index, once, and tell its answers apart: what was said is no proof of what was stored."""
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from relnox import network
+from relnox.core.versioning import Bump, next_version
 from relnox.errors import Conflict, Failed, Refused, TryLater
 
 if TYPE_CHECKING:
@@ -14,91 +15,148 @@ if TYPE_CHECKING:
 
     import requests
 
+    from relnox.core.manifest import Distribution
     from relnox.indexes.credentials import Credentials
     from relnox.indexes.targets import Target
 
-__all__ = ["send"]
+__all__ = ["WINDOW", "send", "ways_out"]
 
-_TIME_LIMIT = (10.0, 300.0)
+WINDOW = timedelta(days=14)
+"""How long after its first file the public index takes further files of a release (since July 2026)."""
+
+_ANSWER_LIMIT = 300.0
+"""Seconds that an index may take over a file that has arrived."""
 _OK = range(200, 300)
 _REDIRECTS = range(300, 400)
 _NOT_ALLOWED = (401, 403)
+_REFUSED = (400, 403, 409)
 _CONFLICT = 409
-_BUSY = (408, 429)
-_BROKEN = range(500, 600)
+_TOO_LARGE = 413
+_NO_ROOM = 507
 _ANSWER_SHOWN = 500
 
+# What indexes say: the public one in `warehouse/forklift/legacy.py`, pypiserver, devpi and the two big proxies.
+_BURNED = re.compile(r"previously (been )?used|already been used", re.IGNORECASE)
+_EXISTS = re.compile(r"already exist|does not allow updating|cannot be updated|overwrit", re.IGNORECASE)
+_OLD = re.compile(r"older than \d+ days", re.IGNORECASE)
+_CLOSED = re.compile(r"read-only|temporarily disabled|maintenance", re.IGNORECASE)
+_LARGE = re.compile(r"too large|size limit", re.IGNORECASE)
+_DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 
-def send(path: Path, target: Target, credentials: Credentials) -> str:
+
+def send(path: Path, file: Distribution, target: Target, credentials: Credentials) -> str:
     """Send a file once, and return what the index answered in a few words.
 
-    An answer is no proof: the caller looks at the index afterwards, whatever came of this.
+    An answer is no proof: the caller looks at the index afterwards, whatever came of this. That the index holds a
+    file of that name already is an answer like any other: its hash tells whether it is ours.
+
+    Args:
+        path: Where the file is.
+        file: What it is.
+        target: The index.
+        credentials: Who sends it.
 
     Raises:
+        PassingTrouble: Another try may go better.
+        TryLater: The index takes nothing from anybody at present.
         Refused: The credentials were rejected, or the index redirects elsewhere.
-        Conflict: The index holds another file of that name.
-        TryLater: The index has a passing trouble.
+        Conflict: The name is taken for good, or the release is closed.
         Failed: The index refused the file.
     """
-    import requests
-    from requests_toolbelt import MultipartEncoder
-    from twine import utils
-    from twine.exceptions import TwineException
-    from twine.package import PackageFile
-    from twine.repository import Repository
+    from relnox.indexes import wire
 
-    try:
-        package = PackageFile.from_filename(str(path), None)
-        fields = Repository._convert_metadata_to_list_of_tuples(package.metadata_dictionary())  # noqa: SLF001
-    except TwineException as error:
-        raise Failed(f"{path.name} has metadata that no index takes: {error}", hint="nox -s build-all") from error
-    with path.open("rb") as content, utils.make_requests_session() as session:
-        session.auth = (credentials.user, credentials.secret.reveal())
-        body = MultipartEncoder(
-            [
-                *fields,
-                (":action", "file_upload"),
-                ("protocol_version", "1"),
-                ("content", (path.name, content, "application/octet-stream")),
-            ]
+    told = wire.fields(path)
+    with path.open("rb") as content:
+        form = wire.form(told, path.name, content)
+        # A redirect is never followed: credentials go to the address that was resolved and nowhere else.
+        response = network.once(
+            "POST",
+            target.upload_url,
+            headers={"Content-Type": form.content_type},
+            body=form,
+            auth=(credentials.user, credentials.secret.reveal()),
+            quiet=_ANSWER_LIMIT,
         )
-        headers = {"Content-Type": body.content_type}
-        try:
-            # A redirect is never followed: credentials go to the address that was resolved and nowhere else.
-            response = session.post(
-                target.upload_url, data=body, headers=headers, allow_redirects=False, timeout=_TIME_LIMIT
-            )
-        except requests.RequestException as error:
-            raise TryLater(
-                f"{target.name} did not take {path.name} ({type(error).__name__})",
-                hint="type the same command again: it sends only what is missing",
-            ) from error
-    return _judged(response, path.name, target)
+    return _judged(response, file, target.name)
 
 
-def _judged(response: requests.Response, filename: str, target: Target) -> str:
+def ways_out(file: Distribution) -> str:
+    """What can be done where a name is taken by other bytes."""
+    return (
+        "a file name is never given twice: bump the version, publish the same again as "
+        f"{_post_release(file)}, or find the build that was published"
+    )
+
+
+def _judged(response: requests.Response, file: Distribution, index: str) -> str:
     status = response.status_code
-    said = f"{status} {response.reason or ''}".strip()
-    text = " ".join(response.text.split())[:_ANSWER_SHOWN]
+    text = " ".join(f"{response.reason or ''} {response.text}".split())[:_ANSWER_SHOWN]
+    said = f"{status} {text}".strip()
     if status in _OK:
-        return said
+        return f"{status} {response.reason or ''}".strip()
     if status in _REDIRECTS:
         raise Refused(
-            f"{target.name} redirects uploads to {response.headers.get('Location')}",
+            f"{index} redirects uploads to {response.headers.get('Location')}",
             hint="correct the index's upload address; credentials are not sent elsewhere",
         )
+    if status in _REFUSED:
+        _explain(text, file, index)
+        if status == _CONFLICT or _EXISTS.search(text):
+            return _taken(said, text, file, index)
     if status in _NOT_ALLOWED:
         raise Refused(
-            f"{target.name} rejected the credentials for {filename}: {said}. {text}",
+            f"{index} rejected the credentials for {file.filename}: {said}",
             hint="is the token for this index and this project?",
         )
-    if status == _CONFLICT:
-        raise Conflict(
-            f"{target.name} says that {filename} is there already: {said}. {text}", hint="bump the version"
+    if status in (_TOO_LARGE, _NO_ROOM) or _LARGE.search(text):
+        raise Failed(
+            f"{index} finds {file.filename} too large ({file.size:,} bytes): {said}",
+            hint="leave out what the archive does not need, or ask the index for a higher limit",
         )
-    if status in _BUSY or status in _BROKEN:
-        raise TryLater(f"{target.name} is in trouble: {said}", hint="type the same command again later")
-    raise Failed(
-        f"{target.name} refused {filename}: {said}. {text}",
-        hint="mend what the index names, then build again",
-    )
+    raise Failed(f"{index} refused {file.filename}: {said}", hint="mend what the index names, then build again")
+
+
+def _explain(text: str, file: Distribution, index: str) -> None:
+    """Raise the error for a refusal that is known by its words."""
+    if _BURNED.search(text):
+        following = _following(file)
+        raise Conflict(
+            f"{index} has had {file.filename} before; it was deleted, and its name is never given again: {text}",
+            hint=f"publish it as {following}: nox -s bump -- --to {following}",
+        )
+    if _OLD.search(text):
+        post = _post_release(file)
+        raise Conflict(
+            f"{index} takes no more files for {file.package} {file.version}: its first file is more than "
+            f"{WINDOW.days} days old: {text}",
+            hint=f"publish all of it as {post}: nox -s bump -- --to {post}",
+        )
+    if _CLOSED.search(text):
+        raise TryLater(
+            f"{index} takes no uploads at present: {text}",
+            hint="this is not about your credentials; type the same command again later",
+        )
+
+
+def _taken(said: str, text: str, file: Distribution, index: str) -> str:
+    """The name is taken; by other bytes where the index tells a digest that is not ours."""
+    digests = _DIGEST.findall(text.lower())
+    if digests and not {file.sha256, file.blake2b_256}.intersection(digests):
+        raise Conflict(
+            f"{index} holds another {file.filename}:\n  there  {digests[0]}\n"
+            f"  built  sha256 {file.sha256}, blake2b-256 {file.blake2b_256}",
+            hint=ways_out(file),
+        )
+    return f"{said} (its hash will tell)"
+
+
+def _following(file: Distribution) -> str:
+    """The version after this one: the next prerelease of a prerelease, else the next patch."""
+    return str(next_version(file.version, Bump(part="patch" if file.version.pre is None else "pre")))
+
+
+def _post_release(file: Distribution) -> str:
+    """The version that says the same again: `.postN`; a dev release has none."""
+    if file.version.is_devrelease:
+        return _following(file)
+    return str(next_version(file.version, Bump(part="post", exact=True)))
