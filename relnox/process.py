@@ -6,6 +6,7 @@ import codecs
 import contextlib
 import io
 import os
+import re
 import select
 import shlex
 import signal
@@ -16,6 +17,7 @@ from collections import deque
 from typing import TYPE_CHECKING, TypeAlias
 
 from relnox.core.records import Record
+from relnox.core.secrets import masked
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -37,7 +39,12 @@ _SECRET_PREFIXES = (
     "PDM_PUBLISH_",
     "HATCH_INDEX_",
     "POETRY_PYPI_",
+    "POETRY_HTTP_BASIC_",
 )
+_OF_INDEXES = re.compile(
+    r"RELNOX_\w+_TOKEN|(TEST_|MATURIN_)?PYPI_TOKEN|(FLIT|MATURIN)_PASSWORD|\w+_ID_TOKEN", re.ASCII
+)
+"""Variables that hold a token for an index, or an identity that one is given for (GitLab)."""
 _FOREIGN_PREFIXES = ("PYTHON", "VIRTUAL_ENV", "__PYVENV", "COVERAGE_")
 _REDIRECTING_PREFIXES = ("PIP_", "UV_")
 _KEPT = ("PYTHONDONTWRITEBYTECODE", "PIP_CERT", "UV_CACHE_DIR", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS")
@@ -93,12 +100,12 @@ def run(  # noqa: PLR0913 - what a process can be given
     """Run a program to its end and return what it printed.
 
     It runs in a process group of its own: Ctrl-C reaches relnox alone, which then decides whether the
-    program may finish. Whatever ends the waiting ends the whole group.
+    program may finish. Whatever ends the waiting ends the whole group. Secrets that it prints are masked.
 
     Args:
         argv: Program and arguments; no shell reads them.
         cwd: Folder to run in.
-        env: The whole environment; relnox's own when None.
+        env: The whole environment; relnox's own when None. Credentials of indexes are left out in any case.
         stdin: What its standard input gives; nothing when None.
         timeout: Seconds it may take.
         on_line: Called with each line, without its end, as it comes.
@@ -115,7 +122,7 @@ def run(  # noqa: PLR0913 - what a process can be given
         child = subprocess.Popen(
             words,
             cwd=cwd,
-            env=None if env is None else dict(env),
+            env=_without_index_credentials(os.environ if env is None else env),
             stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if stderr else subprocess.DEVNULL,
@@ -141,7 +148,7 @@ def run(  # noqa: PLR0913 - what a process can be given
         if child.stdin is not None:
             with contextlib.suppress(BrokenPipeError), child.stdin:
                 child.stdin.write(stdin.encode() if isinstance(stdin, str) else stdin or b"")
-        for line in _printed(child):
+        for line in map(masked, _printed(child)):
             lines.append(line)
             (on_line or _ignore)(line.rstrip("\r\n"))
         child.wait()
@@ -211,6 +218,15 @@ def clean_environment(
     }
     settled = {} if own_indexes else {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1"}
     return kept | settled | {"PYTHONUTF8": "1"} | dict(more or {})
+
+
+def _without_index_credentials(base: Mapping[str, str]) -> dict[str, str]:
+    """What any program may see: git logs in with what the user gave it, but nobody but relnox uploads."""
+    return {
+        name: value
+        for name, value in base.items()
+        if not (name.startswith(_SECRET_PREFIXES) or _OF_INDEXES.fullmatch(name))
+    }
 
 
 def _kill_group(child: subprocess.Popen[bytes]) -> None:

@@ -125,6 +125,8 @@ class Config(Record, kw_only=True):
     commit_message: str = "Release {version}"
     trusted_index: str | None = None
     indexes: Mapping[str, IndexConfig] = MappingProxyType({})
+    targets: Mapping[str, str] = MappingProxyType({})
+    without_credentials: Literal["fail", "skip"] = "fail"
     test: TestConfig = TestConfig()
     verify: VerifyConfig = VerifyConfig()
     wheels: WheelsConfig = WheelsConfig()
@@ -248,6 +250,14 @@ def config_table(option_tables: Mapping[str, Table]) -> Table:
                 },
                 required=("upload", "simple"),
             ),
+        ),
+        "targets": Each(
+            "Which index a release goes to, by its tag as a glob, or by the kind of its version: final, "
+            "prerelease, alpha, beta, rc, dev, post",
+            Text("Name of an index"),
+        ),
+        "without-credentials": Text(
+            "What publishing comes to where nobody may upload: a failure, or nothing", ("fail", "skip")
         ),
         "test": Table(
             "How the project's tests are run",

@@ -1,52 +1,70 @@
-"""Who is uploading: found in a fixed, printed order, and never shown."""
+"""Who is uploading: found in a fixed, printed order, and never shown.
+
+Where a credential is found never decides where files go: one of another index is not sent to this one.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
+from relnox.core.secrets import Secret
 from relnox.errors import Refused
-from relnox.indexes.targets import PRODUCTION, TEST
+from relnox.indexes.targets import PRODUCTION, TEST, means, origin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator
 
     from relnox.indexes.targets import Target
 
-__all__ = ["Credentials", "Secret", "find"]
+__all__ = ["TOKEN_USER", "Credentials", "Login", "NoCredentials", "Secret", "find", "variables"]
 
 TOKEN_USER = "__token__"  # noqa: S105 - the user name that goes with any token
 _USUAL_VARIABLE = {PRODUCTION: "PYPI_TOKEN", TEST: "TEST_PYPI_TOKEN"}
 
 
-class Secret:
-    """A text that no message, representation or serialisation shows."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        """The text; for the one place that sends it."""
-        return self._text
-
-    def __repr__(self) -> str:
-        return "Secret(****)"
-
-    __str__ = __repr__
-
-    def __reduce__(self) -> str:
-        raise TypeError("a secret is not stored")
+class NoCredentials(Refused):
+    """Nobody who may upload was found; the message says where was looked."""
 
 
-@dataclass(frozen=True)
-class Credentials:
-    """User name and password or token, and where they were found."""
+class Login(NamedTuple):
+    """What one upload is sent with."""
 
     user: str
     secret: Secret
-    origin: str
+
+
+class Credentials:
+    """Who uploads to an index, and where that was found.
+
+    Args:
+        user: The user's name; `__token__` for a token.
+        secret: The password or token, or what gives one for a project by its normalised name.
+        origin: Where it was found, in words.
+    """
+
+    def __init__(self, user: str, secret: Secret | Callable[[str], Secret], origin: str) -> None:
+        self.user = user
+        self.origin = origin
+        self._secret = secret
+
+    def login(self, project: str) -> Login:
+        """What to upload a file of a project with, good for at least as long as a file takes.
+
+        It is asked anew before each file, from any thread: tokens that the index mints do not last.
+
+        Raises:
+            RelnoxError: The index mints no token; see `trusted_publishing`.
+        """
+        return Login(self.user, self._secret if isinstance(self._secret, Secret) else self._secret(project))
+
+    @property
+    def secret(self) -> Secret:
+        """The password or token for no project in particular."""
+        return self.login("").secret
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.user!r}, {self.origin!r})"
 
 
 def variables(target: str) -> tuple[str, ...]:
@@ -62,39 +80,143 @@ def find(target: Target, environment: Mapping[str, str]) -> Credentials:
     section of `.pypirc`, the keyring, and Trusted Publishing where the CI engine gives an identity.
 
     Raises:
-        Refused: There are none.
+        NoCredentials: There are none; it says where was looked, in this order, and what was there.
+        Refused: Those there are belong to another index, or an identity is one that no index takes.
     """
+    environment = _Unshown(environment)
+    looked: list[str] = []
+    for ask in (_from_token_variables, _from_twine_variables, _from_pypirc, _from_keyring, _from_identity):
+        found = ask(target, environment)
+        if isinstance(found, Credentials):
+            return found
+        looked.append(found)
+    own = variables(target.name)[0]
+    raise NoCredentials(
+        "\n".join(
+            [f"there are no credentials for {target.name} ({target.host}):", *(f"  {each}" for each in looked)]
+        ),
+        hint=f"set {own} to a token, or use .pypirc, the keyring or Trusted Publishing",
+    )
+
+
+def _from_token_variables(target: Target, environment: Mapping[str, str]) -> Credentials | str:
     for name in variables(target.name):
-        if token := environment.get(name):
-            return Credentials(TOKEN_USER, Secret(token), name)
-    if password := environment.get("TWINE_PASSWORD"):
-        user = environment.get("TWINE_USERNAME") or TOKEN_USER
-        return Credentials(user, Secret(password), "TWINE_PASSWORD")
-    return _from_twine(target, environment)
+        if environment.get(name):
+            return Credentials(TOKEN_USER, Secret(environment[name].strip()), name)
+    return f"{' and '.join(variables(target.name))}: not set"
 
 
-def _from_twine(target: Target, environment: Mapping[str, str]) -> Credentials:
-    """What twine itself would find, for the address that relnox resolved."""
-    from twine import auth, exceptions, utils
+def _from_twine_variables(target: Target, environment: Mapping[str, str]) -> Credentials | str:
+    if not environment.get("TWINE_PASSWORD"):
+        return "TWINE_PASSWORD: not set"
+    for name in ("TWINE_REPOSITORY_URL", "TWINE_REPOSITORY"):
+        if (value := environment.get(name)) and not means(value, target):
+            return f"TWINE_PASSWORD: it goes with {name}, which names {origin(value) if '://' in value else value}"
+    user = environment.get("TWINE_USERNAME") or TOKEN_USER
+    return Credentials(user, Secret(environment["TWINE_PASSWORD"]), "TWINE_PASSWORD")
 
-    section = utils.get_config(environment.get("TWINE_CONFIG_FILE") or utils.DEFAULT_CONFIG_FILE).get(
-        target.name, {}
-    )
-    config = {**section, "repository": target.upload_url}
-    resolver = auth.Resolver.choose(interactive=False)(config, auth.CredentialInput())
+
+def _from_pypirc(target: Target, environment: Mapping[str, str]) -> Credentials | str:
+    path = _pypirc(environment)
+    section = _section(target, path)
+    if section is None:
+        return f"{path}: no section [{target.name}]"
+    if not section.has("password"):
+        return f"{path}: no password in [{target.name}]"
+    if (repository := section.get("repository")) and not means(repository, target):
+        raise Refused(
+            f"[{target.name}] of {path} is about {origin(repository)}, and {target.name} is {target.host}: "
+            "its password is for another index",
+            hint=f"correct repository in [{target.name}], or call that index by another name: "
+            "[tool.relnox.indexes.NAME] and --index NAME",
+        )
+    user = section.get("username") or TOKEN_USER
+    return Credentials(user, Secret(section.get("password")), path)
+
+
+def _from_keyring(target: Target, environment: Mapping[str, str]) -> Credentials | str:
+    """Asked as twine asks it, for the address that relnox resolved."""
     try:
-        user, password = resolver.username, resolver.password
-    except (exceptions.NonInteractive, exceptions.TrustedPublishingFailure, OSError) as error:
-        raise _none(target) from error
-    if not password:
-        raise _none(target)
-    origin = "~/.pypirc" if section.get("password") else "keyring or Trusted Publishing"
-    return Credentials(user or TOKEN_USER, Secret(password), origin)
+        import keyring
+        from keyring.errors import NoKeyringError
+    except ModuleNotFoundError:  # it is twine's, on most platforms
+        return "keyring: not installed"
+    section = _section(target, _pypirc(environment))
+    user = environment.get("TWINE_USERNAME") or (section.get("username") if section else "")
+    address = target.upload_url
+    try:
+        if not user and (known := keyring.get_credential(address, None)) is not None:
+            return Credentials(known.username or TOKEN_USER, Secret(known.password), "keyring")
+        user = user or TOKEN_USER
+        secrets = [Secret(text) for text in (keyring.get_password(address, user),) if text]
+    except NoKeyringError:
+        return "keyring: there is none"
+    except Exception as error:  # noqa: BLE001 - a backend is anybody's code, and its error may quote the secret
+        return f"keyring: it does not answer ({type(error).__name__})"
+    return Credentials(user, secrets[0], "keyring") if secrets else f"keyring: nothing for {user} at {address}"
 
 
-def _none(target: Target) -> Refused:
-    asked = ", ".join(variables(target.name))
-    return Refused(
-        f"there are no credentials for {target.name}",
-        hint=f"set {asked} to a token, or use ~/.pypirc, the keyring or Trusted Publishing",
-    )
+def _from_identity(target: Target, environment: Mapping[str, str]) -> Credentials | str:
+    from relnox.indexes import trusted_publishing
+
+    found = trusted_publishing.publisher(target.upload_url, target.name, environment)
+    if isinstance(found, str):
+        return f"Trusted Publishing: {found}"
+    return Credentials(TOKEN_USER, found.token, f"Trusted Publishing, as {found.identity.told}")
+
+
+class _Unshown(Mapping[str, str]):
+    """Environment variables that no traceback prints."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._read, self._names = variables.__getitem__, variables.__iter__
+
+    def __getitem__(self, name: str) -> str:
+        return self._read(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return self._names()
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return "the environment"
+
+
+class _Section:
+    """The index's own section of a `.pypirc`. It is read when it is asked, and shows nothing."""
+
+    def __init__(self, read: Callable[[str], str]) -> None:
+        self.get = read
+
+    def has(self, key: str) -> bool:
+        return bool(self.get(key))
+
+
+def _section(target: Target, path: str) -> _Section | None:
+    """The section of an index in a `.pypirc`, as twine reads it; None without one.
+
+    Raises:
+        Refused: The file cannot be read.
+    """
+    import configparser
+
+    from twine import exceptions, utils
+
+    try:
+        every = utils.get_config(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, configparser.Error, exceptions.TwineException) as error:
+        # What is wrong is not told in the words of the parser: they quote the line, which may be a password's.
+        raise Refused(
+            f"{path} cannot be read ({type(error).__name__})",
+            hint="correct it; packaging.python.org tells its form",
+        ) from None
+    section = every.get(target.name)
+    return None if section is None else _Section(lambda key: section.get(key) or "")
+
+
+def _pypirc(environment: Mapping[str, str]) -> str:
+    return environment.get("TWINE_CONFIG_FILE") or "~/.pypirc"

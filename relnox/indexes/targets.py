@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
@@ -10,13 +11,51 @@ from relnox.core.schema import did_you_mean
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from urllib.parse import SplitResult
+
+    from packaging.version import Version
+
     from relnox.core.config import Config
 
-__all__ = ["EMBEDDED", "PRODUCTION", "TEST", "Target", "is_production_host", "resolve", "trusted_simple_url"]
+__all__ = [
+    "EMBEDDED",
+    "PRODUCTION",
+    "TEST",
+    "Target",
+    "by_rule",
+    "is_production_host",
+    "origin",
+    "passed_over",
+    "resolve",
+    "trusted_simple_url",
+]
 
 EMBEDDED = "embedded"
 PRODUCTION = "pypi"
 TEST = "testpypi"
+
+_PORTS = {"http": 80, "https": 443}
+_OTHERS_TARGETS = (
+    "TWINE_REPOSITORY_URL",
+    "TWINE_REPOSITORY",
+    "UV_PUBLISH_URL",
+    "UV_PUBLISH_INDEX",
+    "PDM_PUBLISH_REPO",
+    "HATCH_INDEX_REPO",
+    "FLIT_INDEX_URL",
+)
+"""Variables that choose where other tools upload to."""
+_KINDS: Mapping[str, Callable[[Version], bool]] = {
+    "alpha": lambda version: version.pre is not None and version.pre[0] == "a",
+    "beta": lambda version: version.pre is not None and version.pre[0] == "b",
+    "rc": lambda version: version.pre is not None and version.pre[0] == "rc",
+    "dev": lambda version: version.is_devrelease,
+    "post": lambda version: version.is_postrelease and not version.is_prerelease,
+    "prerelease": lambda version: version.is_prerelease,
+    "final": lambda version: not version.is_prerelease,
+}
+"""Kinds of versions that a rule may name, the special ones first."""
 
 
 class Target(Record, kw_only=True):
@@ -44,14 +83,17 @@ def resolve(name: str, config: Config) -> Target:
     """The index of that name; the embedded one is started elsewhere and has no address of its own.
 
     Raises:
-        Refused: There is no such index.
+        Refused: There is no such index, or its address is none that files and passwords may be sent to.
     """
     from twine import utils
 
     if name in config.indexes:
         own = config.indexes[name]
         return Target(
-            name=name, upload_url=own.upload, simple_url=_with_slash(own.simple), production=own.production
+            name=name,
+            upload_url=_address(own.upload, f"indexes.{name}.upload"),
+            simple_url=_with_slash(_address(own.simple, f"indexes.{name}.simple")),
+            production=own.production,
         )
     known = {PRODUCTION: utils.DEFAULT_REPOSITORY, TEST: utils.TEST_REPOSITORY}
     if name not in known:
@@ -63,16 +105,112 @@ def resolve(name: str, config: Config) -> Target:
     return Target(name=name, upload_url=upload, simple_url=_simple_beside(upload), production=name == PRODUCTION)
 
 
+def by_rule(config: Config, tags: Mapping[str, tuple[str, Version] | None]) -> str:
+    """The index that `[tool.relnox.targets]` has for a release that stands under tags.
+
+    A rule for a pattern of tags goes before one for a kind of versions, and a special kind before a general one;
+    of several patterns that match, the first that is written counts.
+
+    Args:
+        config: The project's settings; without rules it is the production index.
+        tags: For each package that is published its tag and the version that it means; None where there is none.
+
+    Raises:
+        Refused: A package has no tag, no rule is about it, or packages belong to different indexes.
+    """
+    if not config.targets:
+        return PRODUCTION
+    chosen: dict[str, str] = {}
+    for package, found in tags.items():
+        if found is None:
+            raise Refused(
+                f"no tag of {package} stands at the commit that was built, and [tool.relnox.targets] goes by tags",
+                hint="tag the release and build it, or say where it goes: --index NAME",
+            )
+        tag, version = found
+        index = next(_indexes(config.targets, tag, version), None)
+        if index is None:
+            raise Refused(
+                f"no rule of [tool.relnox.targets] is about {tag}",
+                hint='add one, such as prerelease = "testpypi", or say where it goes: --index NAME',
+            )
+        chosen.setdefault(index, f"{tag} to {index}")
+    if len(chosen) > 1:
+        raise Refused(
+            f"[tool.relnox.targets] sends {' and '.join(chosen.values())}",
+            hint="publish them one after the other: --package NAME, or say where all go: --index NAME",
+        )
+    return next(iter(chosen), PRODUCTION)
+
+
 def trusted_simple_url(config: Config) -> str:
     """The simple API that third-party requirements are installed from."""
     if config.trusted_index is not None:
-        return _with_slash(config.trusted_index)
+        return _with_slash(_address(config.trusted_index, "trusted-index"))
     return resolve(PRODUCTION, config).simple_url
 
 
 def is_production_host(target: Target, config: Config) -> bool:
-    """Whether sending to this target would reach the production index, whatever it is called."""
-    return target.host == resolve(PRODUCTION, config).host
+    """Whether sending to this target would reach a production index, whatever it is called.
+
+    The public production index is one under any of its names, whatever the settings call `pypi`.
+    """
+    from twine import utils
+
+    known = [utils.DEFAULT_REPOSITORY, _simple_beside(utils.DEFAULT_REPOSITORY)]
+    named = [each.upload for each in config.indexes.values() if each.production]
+    return _place(target.upload_url) in {_place(each) for each in known} or origin(target.upload_url) in {
+        origin(each) for each in named
+    }
+
+
+def origin(url: str) -> str:
+    """Host and port of an address, for people and for comparing: no user, no password, no usual port."""
+    parts = urlsplit(url)
+    return _place(url) if parts.port in (None, _PORTS.get(parts.scheme)) else f"{_place(url)}:{parts.port}"
+
+
+def passed_over(target: Target, environment: Mapping[str, str]) -> Iterator[str]:
+    """What a reader should know of variables that would make another tool upload somewhere else."""
+    for name in _OTHERS_TARGETS:
+        if (value := environment.get(name)) and not means(value, target):
+            shown = origin(value) if "://" in value else value
+            yield f"{name} names {shown}, which does not count here: files go to {target.name} ({target.host})"
+
+
+def means(value: str, target: Target) -> bool:
+    """Whether an address or a name that was meant for another tool is this index."""
+    return origin(value) == origin(target.upload_url) if "://" in value else value == target.name
+
+
+def _indexes(rules: Mapping[str, str], tag: str, version: Version) -> Iterator[str]:
+    yield from (index for rule, index in rules.items() if rule not in _KINDS and fnmatchcase(tag, rule))
+    yield from (rules[kind] for kind, is_one in _KINDS.items() if kind in rules and is_one(version))
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Whether the port is a number that ports have, or the usual one."""
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
+
+
+def _place(url: str) -> str:
+    return (urlsplit(url).hostname or "").rstrip(".")
+
+
+def _address(url: str, key: str) -> str:
+    """An address as the settings state it, if it is one and keeps no password where everybody can read it."""
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS or not parts.hostname or not _has_port(parts):
+        raise Refused(f"{key} is no address of an index", hint='write for example "https://packages.example.org/"')
+    if "@" in parts.netloc:
+        raise Refused(
+            f"{key} holds a user name or a password for {origin(url)}",
+            hint="take it out, and give it in a variable, in .pypirc or in the keyring",
+        )
+    return url
 
 
 def _simple_beside(upload: str) -> str:
