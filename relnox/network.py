@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO, Self
 
-    from requests import Response, Session
+    from requests import PreparedRequest, Response, Session
     from requests.adapters import HTTPAdapter
 
 __all__ = ["Clock", "PassingTrouble", "Patience", "end_all", "get", "once", "same_origin"]
@@ -181,7 +181,7 @@ def once(  # noqa: PLR0913 - a request
     *,
     headers: Mapping[str, str] | None = None,
     body: Any = None,
-    auth: tuple[str, str] | None = None,
+    auth: Callable[[PreparedRequest], PreparedRequest] | None = None,
     quiet: float = _READ_LIMIT,
     into: BinaryIO | None = None,
 ) -> Response:
@@ -192,7 +192,7 @@ def once(  # noqa: PLR0913 - a request
         url: Whom to ask, and for what.
         headers: Request headers.
         body: What is sent: bytes, or something to read them from.
-        auth: User and password.
+        auth: Signs the request.
         quiet: Seconds that the server may take for its answer. Whatever moves less than 1 KiB a second over this
             time is ended, too: a server that sends a byte a second never meets a time-out.
         into: Takes the body of a good answer as it comes.

@@ -13,6 +13,7 @@ from relnox import core
 from relnox.commands import TASKS, load
 from relnox.core.options import resolve
 from relnox.core.records import replace
+from relnox.core.secrets import mask_error, masked
 from relnox.errors import ExitCode, Failed, Refused, RelnoxError, failure_of_the_machine
 
 if TYPE_CHECKING:
@@ -62,6 +63,9 @@ def perform(task: str, command_line: Mapping[str, Value]) -> ExitCode:
             Failed("interrupted while nothing was being changed", hint="to see how things stand: relnox status")
         )
         return ExitCode.INTERRUPTED
+    except Exception as bug:
+        mask_error(bug)
+        raise
 
 
 def _refused(error: RelnoxError, task: str, report: Any, reporter: Reporter) -> ExitCode:
@@ -220,7 +224,7 @@ def _write_refusal(path: str, task: str, error: RelnoxError) -> None:
 
 def _write(path: str, text: str, what: str) -> None:
     try:
-        Path(path).write_text(text, encoding="utf-8")
+        Path(path).write_text(masked(text), encoding="utf-8")
     except OSError as error:
         raise Refused(
             f"the {what} cannot be written to {path}: {error.strerror}", hint="name another file"

@@ -33,7 +33,12 @@ _PATIENCE = 2700
 class Options(CommonOptions):
     """Options of `publish`."""
 
-    index: str = option("pypi", "The index to publish to.", metavar="NAME", anywhere=False)
+    index: str | None = option(
+        None,
+        "The index to publish to; without it what [tool.relnox.targets] says of the release's tag, or else pypi.",
+        metavar="NAME",
+        anywhere=False,
+    )
     package: tuple[str, ...] = option(
         (), "Publish this package only (repeatable).", metavar="NAME", anywhere=False
     )
@@ -45,6 +50,7 @@ class Snapshot(NamedTuple):
     """What publishing must know.
 
     Attributes:
+        target: The index it goes to.
         manifest: What was built, private packages left out.
         private: Packages of the manifest that stay at home.
         listed: SHA-256 by name of those of the manifest's files that the index lists, for each package.
@@ -53,8 +59,11 @@ class Snapshot(NamedTuple):
         production: Whether that is for good.
         credentials: Where the credentials were found, or the refusal that there are none.
         unfit: What the public index would refuse of the files, where that is where they go.
+        remarks: What a reader should know of variables that do not count.
+        skipped: Why nothing is published, where the settings say that this is no failure.
     """
 
+    target: str
     manifest: Manifest
     private: tuple[str, ...]
     listed: Mapping[str, Mapping[str, str]]
@@ -63,28 +72,32 @@ class Snapshot(NamedTuple):
     production: bool
     credentials: str | Refusal
     unfit: tuple[Finding, ...] = ()
+    remarks: tuple[str, ...] = ()
+    skipped: str | None = None
 
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the manifest, hash its files, ask the index what it has, look for credentials."""
-    return look(options.index, options.dist, options.package, project)
+    return look(options.index or _by_rule(options, project), options.dist, options.package, project)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Upload what is missing, package after package, and see that it is listed."""
-    steps = tuple(publication(snapshot.manifest, options.index, options.dist))
+    index = snapshot.target
+    steps = tuple(publication(snapshot.manifest, index, options.dist))
     missing = _missing(snapshot)
     consent = None
-    if missing and snapshot.production and not options.yes:
+    if missing and snapshot.production and not options.yes and snapshot.skipped is None:
         listed = ", ".join(f"{name} {snapshot.manifest.version(name)}" for name in snapshot.manifest.packages)
-        consent = f"Publish {listed} to {options.index} ({snapshot.host}), for good?"
+        consent = f"Publish {listed} to {index} ({snapshot.host}), for good?"
     return core.plan.Plan(
         task="publish",
         steps=steps,
-        notes=tuple(notes(snapshot, options.index)),
-        refusals=refusals(snapshot, options.index, options.dist),
+        notes=tuple(notes(snapshot, index)),
+        refusals=refusals(snapshot, index, options.dist),
         consent=consent,
         continue_on_error=True,
+        skipped=snapshot.skipped,
     )
 
 
@@ -106,6 +119,7 @@ def look(index: str, dist: str, names: tuple[str, ...], project: Project) -> Sna
         for name in manifest.packages
     }
     snapshot = Snapshot(
+        target=index,
         manifest=manifest,
         private=private,
         listed=listed,
@@ -114,8 +128,36 @@ def look(index: str, dist: str, names: tuple[str, ...], project: Project) -> Sna
         host="" if index == "embedded" else target.host,
         production=target.production,
         credentials="",
+        remarks=project.indexes.remarks(index),
     )
     return _with_credentials(snapshot, index, project) if _missing(snapshot) else snapshot
+
+
+def _by_rule(options: Options, project: Project) -> str:
+    """The index that the project's rules have for the tags at the commit that was built."""
+    from relnox.indexes import targets
+
+    if not project.config.targets:
+        return targets.PRODUCTION
+    manifest = read_manifest(project.root, options.dist)
+    chosen = frozenset(package.name for package in project.workspace.select(options.package))
+    manifest, _ = public_part(manifest.only(chosen or frozenset(manifest.packages)), project)
+    tags = project.state.tags if project.state is not None else {}
+    here = [name for name, commit in tags.items() if commit == manifest.commit]
+    return targets.by_rule(
+        project.config,
+        {
+            name: next(
+                (
+                    (tag, version)
+                    for tag, version in project.tag_formats[name].parsed(sorted(here))
+                    if version == manifest.version(name)
+                ),
+                None,
+            )
+            for name in manifest.packages
+        },
+    )
 
 
 def publication(manifest: Manifest, index: str, dist: str) -> Iterator[Step]:
@@ -185,9 +227,14 @@ def _missing(snapshot: Snapshot) -> list[Distribution]:
 
 
 def _with_credentials(snapshot: Snapshot, index: str, project: Project) -> Snapshot:
+    from relnox.indexes.credentials import NoCredentials
+
     try:
         return snapshot._replace(credentials=project.indexes.credentials(index).origin)
     except Refused as error:
+        nobody = isinstance(error, NoCredentials) and project.config.without_credentials == "skip"
+        if nobody and not any(snapshot.listed.values()):
+            return snapshot._replace(skipped=f"nothing is published, since {error.message}")
         return snapshot._replace(credentials=core.plan.Refusal(message=error.message, hint=error.hint or ""))
 
 
@@ -238,4 +285,7 @@ def notes(snapshot: Snapshot, index: str) -> Iterator[str]:
     """What a reader should know before anything is sent."""
     if isinstance(snapshot.credentials, str) and snapshot.credentials:
         yield f"credentials for {index}: {snapshot.credentials}"
+    yield from snapshot.remarks
+    if snapshot.skipped is not None:
+        yield snapshot.skipped
     yield from private_notes(snapshot.private)

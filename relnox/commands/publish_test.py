@@ -83,6 +83,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         notes=tuple(publish.notes(looked, options.index)),
         refusals=publish.refusals(looked, options.index, options.dist),
         continue_on_error=True,
+        skipped=looked.skipped,
     )
 
 

@@ -42,6 +42,7 @@ class Plan(Record, kw_only=True):
         consent: The question that a person answers before anything is sent; None where none is needed.
         tables: Results that were there to be seen without doing anything.
         continue_on_error: Whether a failure stops only the steps that need the failed one.
+        skipped: Why none of the steps is carried out, where the settings say that this is no failure.
     """
 
     task: str
@@ -51,6 +52,7 @@ class Plan(Record, kw_only=True):
     consent: str | None = None
     tables: tuple[Table, ...] = ()
     continue_on_error: bool = False
+    skipped: str | None = None
 
     @property
     def digest(self) -> str:

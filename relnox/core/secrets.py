@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Secret", "announce", "masked"]
+__all__ = ["Secret", "announce", "mask_error", "masked"]
 
 _MASK = "****"
 _SHORTEST = 4
@@ -59,6 +59,16 @@ def masked(told: str) -> str:
     return told
 
 
+def mask_error(error: BaseException | None) -> None:
+    """Take secrets out of what an error and those before it say, in place: tracebacks are printed by others."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        error.args = tuple(masked(each) if isinstance(each, str) else each for each in error.args)
+        mask_error(error.__context__ if error.__context__ is not error.__cause__ else None)
+        error = error.__cause__
+
+
 def announce(to: Callable[[str], None] | None) -> None:
     """Tell somebody, such as a CI engine that masks its log, each line of each secret before it is used.
 
@@ -98,6 +108,7 @@ def _spellings(secret: Secret) -> Iterator[str]:
     for line in _lines(secret):
         yield line
         yield json.dumps(line)[1:-1]
+        yield json.dumps(line, ensure_ascii=False)[1:-1]
         # In base64 a text has three forms, by where in a group of three bytes it begins; the characters at both
         # ends hold bits of its neighbours and are left out.
         data = line.encode()

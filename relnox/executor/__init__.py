@@ -47,7 +47,9 @@ def execute(plan: Plan, run: Run) -> Outcome:
     progress = Progress(plan, run.emit)
     with signals.watching() as watched:
         resumed = _write_down(run)
-        for steps in groups(plan.steps):
+        for step in plan.steps if plan.skipped is not None else ():
+            progress.end(StepFinished(step, Status.SKIPPED, plan.skipped or "", 0.0))
+        for steps in groups(plan.steps if plan.skipped is None else ()):
             if len(steps) == 1:
                 _alone(steps[0], progress, run, watched)
             else:

@@ -174,6 +174,12 @@ class Indexes:
                 self._credentials[index] = credentials.find(self.target(index), self._environment)
             return self._credentials[index]
 
+    def remarks(self, index: str) -> tuple[str, ...]:
+        """What a reader should know of variables that choose an index for other tools, and not here."""
+        if index == targets.EMBEDDED:
+            return ()
+        return tuple(targets.passed_over(self.target(index), self._environment))
+
     def upload(self, index: str, path: Path, file: Distribution) -> str:
         """Send a file to an index once, and return its answer; see `uploader.send` for what is raised."""
         from relnox.indexes import uploader

@@ -5,15 +5,18 @@ Where a credential is found never decides where files go: one of another index i
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from relnox.core.secrets import Secret
 from relnox.errors import Refused
-from relnox.indexes.targets import PRODUCTION, TEST, means, origin
+from relnox.indexes.targets import PRODUCTION, TEST, means, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from requests import PreparedRequest
 
     from relnox.indexes.targets import Target
 
@@ -27,11 +30,24 @@ class NoCredentials(Refused):
     """Nobody who may upload was found; the message says where was looked."""
 
 
-class Login(NamedTuple):
-    """What one upload is sent with."""
+class Login:
+    """What one upload is sent with: the `auth` of a request.
 
-    user: str
-    secret: Secret
+    Args:
+        user: The user's name; `__token__` for a token.
+        secret: The password or token.
+    """
+
+    def __init__(self, user: str, secret: Secret) -> None:
+        self.user = user
+        self.secret = secret
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Sign a request (RFC 7617)."""
+        coded = base64.b64encode(f"{self.user}:{self.secret.reveal()}".encode())
+        request.headers["Authorization"] = _Header(f"Basic {coded.decode()}")
+        del coded
+        return request
 
 
 class Credentials:
@@ -111,7 +127,7 @@ def _from_twine_variables(target: Target, environment: Mapping[str, str]) -> Cre
         return "TWINE_PASSWORD: not set"
     for name in ("TWINE_REPOSITORY_URL", "TWINE_REPOSITORY"):
         if (value := environment.get(name)) and not means(value, target):
-            return f"TWINE_PASSWORD: it goes with {name}, which names {origin(value) if '://' in value else value}"
+            return f"TWINE_PASSWORD: it goes with {name}, which names {shown(value)}"
     user = environment.get("TWINE_USERNAME") or TOKEN_USER
     return Credentials(user, Secret(environment["TWINE_PASSWORD"]), "TWINE_PASSWORD")
 
@@ -125,7 +141,7 @@ def _from_pypirc(target: Target, environment: Mapping[str, str]) -> Credentials 
         return f"{path}: no password in [{target.name}]"
     if (repository := section.get("repository")) and not means(repository, target):
         raise Refused(
-            f"[{target.name}] of {path} is about {origin(repository)}, and {target.name} is {target.host}: "
+            f"[{target.name}] of {path} is about {shown(repository)}, and {target.name} is {target.host}: "
             "its password is for another index",
             hint=f"correct repository in [{target.name}], or call that index by another name: "
             "[tool.relnox.indexes.NAME] and --index NAME",
@@ -163,6 +179,15 @@ def _from_identity(target: Target, environment: Mapping[str, str]) -> Credential
     if isinstance(found, str):
         return f"Trusted Publishing: {found}"
     return Credentials(TOKEN_USER, found.token, f"Trusted Publishing, as {found.identity.told}")
+
+
+class _Header(str):
+    """A header's value that no traceback shows, though it is on its way through other people's code."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'****'"
 
 
 class _Unshown(Mapping[str, str]):

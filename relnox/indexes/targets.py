@@ -25,9 +25,11 @@ __all__ = [
     "Target",
     "by_rule",
     "is_production_host",
+    "means",
     "origin",
     "passed_over",
     "resolve",
+    "shown",
     "trusted_simple_url",
 ]
 
@@ -167,15 +169,20 @@ def is_production_host(target: Target, config: Config) -> bool:
 def origin(url: str) -> str:
     """Host and port of an address, for people and for comparing: no user, no password, no usual port."""
     parts = urlsplit(url)
-    return _place(url) if parts.port in (None, _PORTS.get(parts.scheme)) else f"{_place(url)}:{parts.port}"
+    usual = not _has_port(parts) or parts.port in (None, _PORTS.get(parts.scheme))
+    return _place(url) if usual else f"{_place(url)}:{parts.port}"
 
 
 def passed_over(target: Target, environment: Mapping[str, str]) -> Iterator[str]:
     """What a reader should know of variables that would make another tool upload somewhere else."""
     for name in _OTHERS_TARGETS:
         if (value := environment.get(name)) and not means(value, target):
-            shown = origin(value) if "://" in value else value
-            yield f"{name} names {shown}, which does not count here: files go to {target.name} ({target.host})"
+            yield f"{name} names {shown(value)}, which does not count here: files go to {target.name} ({target.host})"
+
+
+def shown(value: str) -> str:
+    """An address or a name that was meant for another tool, without what it may hold of a password."""
+    return origin(value) if "://" in value else value
 
 
 def means(value: str, target: Target) -> bool:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import base64
 import json
 import threading
-import time
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
@@ -36,11 +37,7 @@ _USED_UNTIL = 60.0
 """Seconds before its end until which a token is used that cannot be renewed."""
 _LIFETIME = 900.0
 """Seconds, where the index does not say."""
-_TIME_LIMIT = (10.0, 30.0)
-_TRIES = 4
-_OK = 200
-_GONE = (404, 405, 410, 501)
-_BUSY = 429
+_PATIENCE = 30.0
 _SHOWN = 300
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _GOOGLE = "/sys/class/dmi/id/product_name"
@@ -113,8 +110,6 @@ class Publisher:
         engine: What runs the job.
         identity: Who the job is.
         detect: Gives an identity token for an audience, None where there is none.
-        clock: Seconds that only grow.
-        pause: Waits that many seconds.
     """
 
     def __init__(  # noqa: PLR0913 - what minting depends on
@@ -126,8 +121,6 @@ class Publisher:
         identity: Identity,
         *,
         detect: Callable[[str], str | None],
-        clock: Callable[[], float] = time.monotonic,
-        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._index = index
         self._mint_url = urljoin(upload_url, _MINT)
@@ -135,8 +128,6 @@ class Publisher:
         self._engine = engine
         self.identity = identity
         self._detect = detect
-        self._clock = clock
-        self._pause = pause
         self._many = engine != _ENGINES["GITLAB_CI"]
         self._spent = False
         self._minted: dict[str, _Token] = {}
@@ -152,45 +143,41 @@ class Publisher:
         Raises:
             Refused: The index does not know this publisher.
             Failed: The only identity of this job is used up.
-            TryLater: Index or engine have a passing trouble.
+            PassingTrouble: Another try may go better; it shows another identity, where there are others.
+            TryLater: The index has switched Trusted Publishing off.
         """
         name = project if self._many else ""
         with self._opening:
             lock = self._minting.setdefault(name, threading.Lock())
         with lock:
             last = self._minted.get(name)
-            left = last.until - self._clock() if last is not None else 0.0
+            left = last.until - network.CLOCK.now() if last is not None else 0.0
             if last is None or left < (_RENEWED_BEFORE if self._many else _USED_UNTIL):
                 last = self._minted[name] = self._mint(project)
             return last.secret
 
     def _mint(self, project: str) -> _Token:
-        """Exchange an identity. One that may have been taken is not shown again where there are others."""
+        """Exchange an identity once. The next try shows another one, where the engine gives more than one."""
         if self._spent and not self._many:
             raise Failed(
                 f"the upload token for {self._index} has run out, and {self._engine} gives a job one identity",
                 hint=f"{_RERUN}; a job for each package has a token of its own: --package NAME",
             )
-        trouble: RelnoxError | None = None
-        for attempt in range(_TRIES):
-            if attempt:
-                self._pause(2.0**attempt)
-            identity = self._identify() if self._many else self.identity
-            began = self._clock()
-            response = self._ask(identity)
-            if isinstance(response, str):
-                trouble = TryLater(f"{self._index} minted no token ({response})", hint=_RERUN)
-                continue
-            answer = _document(response)
-            if response.status_code == _OK and isinstance(answer.get("token"), str):
-                self._spent = True
-                return _Token(Secret(answer["token"]), began + _lifetime(answer, response))
-            trouble = self._refusal(response, answer, identity, project)
-            reused = self._many and "invalid-reuse-token" in _codes(answer)
-            if not (isinstance(trouble, TryLater) or reused):
-                break
-        assert trouble is not None  # noqa: S101 - there was a try
-        raise trouble
+        identity = self._identify() if self._many else self.identity
+        began = network.CLOCK.now()
+        response = network.once(
+            "POST",
+            self._mint_url,
+            headers={"Content-Type": "application/json", "Accept": "application/json"},
+            body=BytesIO(
+                json.dumps({"token": identity.token.reveal()}).encode()
+            ),  # no variable shows what is in it
+        )
+        answer = _document(response)
+        if response.status_code == HTTPStatus.OK and isinstance(answer.get("token"), str):
+            self._spent = True
+            return _Token(Secret(answer.pop("token")), began + _lifetime(answer, response))
+        raise self._refusal(response, answer, identity, project)
 
     def _identify(self) -> Identity:
         identity = _identity(self._detect, self._audience, self._engine)
@@ -201,20 +188,6 @@ class Publisher:
             )
         return identity
 
-    def _ask(self, identity: Identity) -> Response | str:
-        """Show the identity to the index, and to nobody that it redirects to."""
-        import requests
-
-        try:
-            return requests.post(
-                self._mint_url,
-                json={"token": identity.token.reveal()},
-                allow_redirects=False,
-                timeout=_TIME_LIMIT,
-            )
-        except requests.RequestException as error:
-            return type(error).__name__  # the error itself holds the request, and that the token
-
     def _refusal(
         self, response: Response, answer: dict[str, Any], identity: Identity, project: str
     ) -> RelnoxError:
@@ -224,8 +197,8 @@ class Publisher:
         said = masked(" ".join(said.split()))[:_SHOWN]
         what = f" for {project}" if project else ""
         told = f"{self._index} mints no token{what} ({said})"
-        if response.status_code == _BUSY or response.status_code >= 500 or "service-unavailable" in codes:  # noqa: PLR2004
-            return TryLater(told, hint=_RERUN)
+        if "service-unavailable" in codes:
+            return network.PassingTrouble(told)
         if "not-enabled" in codes:
             return TryLater(
                 f"{self._index} has switched Trusted Publishing off for {self._engine} ({said})",
@@ -278,9 +251,9 @@ def publisher(upload_url: str, index: str, environment: Mapping[str, str]) -> Pu
     parts = urlsplit(upload_url)
     if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
         return f"{parts.hostname} is not asked without TLS"
-    response = network.get(urljoin(upload_url, _AUDIENCE), {"Accept": "application/json"})
-    with response:
-        audience = _document(response).get("audience") if response.status_code == _OK else None
+    patience = network.Patience(_PATIENCE)
+    response = network.get(urljoin(upload_url, _AUDIENCE), {"Accept": "application/json"}, patience=patience)
+    audience = _document(response).get("audience") if response.status_code == HTTPStatus.OK else None
     if not isinstance(audience, str):
         return f"{parts.netloc} does not offer it"
     identity = _identity(_detect, audience, engine)
@@ -303,7 +276,7 @@ def _identity(detect: Callable[[str], str | None], audience: str, engine: str) -
     """The identity that the engine gives, None if it gives none.
 
     Raises:
-        TryLater: It has a passing trouble.
+        PassingTrouble: Another try may go better.
         Refused: What it gives is no identity for that audience.
     """
     import urllib3
@@ -319,12 +292,13 @@ def _identity(detect: Callable[[str], str | None], audience: str, engine: str) -
         if "not found" in trouble or "could not find" in trouble:  # GitLab's variable, the program of others
             return None
         if "timed out" in trouble or "request failed" in trouble:
-            raise TryLater(f"{engine} gives this job no identity now", hint=_RERUN) from None
+            raise network.PassingTrouble(f"{engine} gives this job no identity now") from None
         raise Refused(
             f"{engine} gives this job an identity that is not for {audience}", hint=_permission(engine, audience)
         ) from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise TryLater(f"{engine} gives this job no identity now ({type(error).__name__})", hint=_RERUN) from None
+        told = f"{engine} gives this job no identity now ({type(error).__name__})"
+        raise network.PassingTrouble(told) from None
     return Identity(tokens[0]) if tokens else None
 
 
@@ -367,7 +341,7 @@ def _lifetime(answer: dict[str, Any], response: Response) -> float:
     try:
         return expires - parsedate_to_datetime(response.headers["Date"]).timestamp()
     except (KeyError, ValueError):
-        return expires - time.time()
+        return expires - network.CLOCK.today().timestamp()
 
 
 def _codes(answer: dict[str, Any]) -> dict[str, str]:

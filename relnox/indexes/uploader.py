@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from relnox import network
+from relnox.core.secrets import masked
 from relnox.core.versioning import Bump, next_version
 from relnox.errors import Conflict, Failed, Refused, TryLater
 
@@ -66,6 +67,7 @@ def send(path: Path, file: Distribution, target: Target, credentials: Credential
     from relnox.indexes import wire
 
     told = wire.fields(path)
+    login = credentials.login(file.package)
     with path.open("rb") as content:
         form = wire.form(told, path.name, content)
         # A redirect is never followed: credentials go to the address that was resolved and nowhere else.
@@ -74,7 +76,7 @@ def send(path: Path, file: Distribution, target: Target, credentials: Credential
             target.upload_url,
             headers={"Content-Type": form.content_type},
             body=form,
-            auth=(credentials.user, credentials.secret.reveal()),
+            auth=login,
             quiet=_ANSWER_LIMIT,
         )
     return _judged(response, file, target.name)
@@ -90,13 +92,13 @@ def ways_out(file: Distribution) -> str:
 
 def _judged(response: requests.Response, file: Distribution, index: str) -> str:
     status = response.status_code
-    text = " ".join(f"{response.reason or ''} {response.text}".split())[:_ANSWER_SHOWN]
+    text = masked(" ".join(f"{response.reason or ''} {response.text}".split()))[:_ANSWER_SHOWN]
     said = f"{status} {text}".strip()
     if status in _OK:
-        return f"{status} {response.reason or ''}".strip()
+        return masked(f"{status} {response.reason or ''}".strip())
     if status in _REDIRECTS:
         raise Refused(
-            f"{index} redirects uploads to {response.headers.get('Location')}",
+            f"{index} redirects uploads to {masked(response.headers.get('Location', 'nowhere'))}",
             hint="correct the index's upload address; credentials are not sent elsewhere",
         )
     if status in _REFUSED:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
+from relnox.core import secrets
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -38,17 +40,26 @@ class Reporter(Protocol):
 
 
 def choose(name: Any, environment: Mapping[str, str]) -> Reporter:
-    """The reporter of that name; `auto`, or nothing, looks where the output goes."""
+    """The reporter of that name; `auto`, or nothing, looks where the output goes.
+
+    Where the CI engine masks its log it learns of each secret before that is used. GitLab's masks what is declared
+    as masked in its settings, and cannot be told more.
+    """
     kind = str(name or environment.get("RELNOX_REPORTER") or "auto")
     if kind == "auto":
         if environment.get("GITHUB_ACTIONS") == "true":
             kind = "github"
         elif sys.stderr.isatty() and environment.get("TERM") != "dumb" and not environment.get("CI"):
             kind = "terminal"
+    # Elsewhere than on the runner to have a secret masked would be to tell it.
+    masks = environment.get("GITHUB_ACTIONS") == "true"
     if kind == "github":
         from relnox.reporters.github import GitHub
 
-        return GitHub(environment)
+        github = GitHub(environment)
+        secrets.announce(github.mask if masks else None)
+        return github
+    secrets.announce(_add_mask if masks else None)
     if kind == "terminal":
         from relnox.reporters.terminal import Terminal
 
@@ -56,3 +67,9 @@ def choose(name: Any, environment: Mapping[str, str]) -> Reporter:
     from relnox.reporters.plain import Plain
 
     return Plain()
+
+
+def _add_mask(line: str) -> None:
+    from relnox.reporters.github import add_mask
+
+    add_mask(line)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import secrets
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox.core.events import OutputLine, RunFinished, StepFinished, StepStarted
+from relnox.core.secrets import masked
 from relnox.reporters import text
 from relnox.reporters.plain import Plain
 
@@ -35,12 +37,23 @@ class GitHub(Plain):
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         super().__init__()
+        self._telling = threading.RLock()
         self._summary = environment.get("GITHUB_STEP_SUMMARY")
         self._foreign: str | None = None
         self._held: dict[str, list[str]] = {}
 
     def event(self, event: Event, *, nested: bool) -> None:
         """Tell what happened."""
+        with self._telling:
+            self._tell(event, nested=nested)
+
+    def mask(self, line: str) -> None:
+        """Have the runner mask a line of a secret from now on; called from any thread."""
+        with self._telling:
+            self._keep_foreign_text_out()
+            add_mask(line)
+
+    def _tell(self, event: Event, *, nested: bool) -> None:
         match event:
             case StepStarted(step) if step.concurrent:
                 self._held[step.key] = []  # groups cannot be side by side
@@ -60,6 +73,8 @@ class GitHub(Plain):
                     self._say(f"::error title={escape(event.step.title, value=True)}::{escape(event.detail)}")
             case RunFinished(outcome):
                 super().event(event, nested=nested)
+                if outcome.plan.skipped is not None:
+                    self._say(f"::warning title=relnox::{escape(outcome.plan.skipped)}")
                 if not nested:
                     self._summarise(markdown(outcome))
             case _:
@@ -97,10 +112,15 @@ class GitHub(Plain):
     def _summarise(self, told: str) -> None:
         if self._summary and told:
             with Path(self._summary).open("a", encoding="utf-8") as out:
-                out.write(told + "\n\n")
+                out.write(masked(told) + "\n\n")
 
     def _say(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)  # noqa: T201 - the runner reads it here
+        print(masked(line), file=sys.stderr, flush=True)  # noqa: T201 - the runner reads it here
+
+
+def add_mask(line: str) -> None:
+    """Have the runner mask a line of a secret from now on."""
+    print(f"::add-mask::{escape(line)}", file=sys.stderr, flush=True)  # noqa: T201 - the runner alone reads it
 
 
 def markdown(outcome: Outcome) -> str:

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from relnox.core.events import OutputLine, RunFinished, RunStarted, Status, StepFinished, StepStarted
+from relnox.core.secrets import masked
 from relnox.core.steps import Stage
 from relnox.reporters import text
 
@@ -64,8 +65,8 @@ class Plain:
 
     def _log(self, lines: Iterable[str], *, nested: bool = False) -> None:
         for line in lines:
-            print("  " + line if nested else line, file=sys.stderr, flush=True)  # noqa: T201 - this is the place
+            print(masked("  " + line if nested else line), file=sys.stderr, flush=True)  # noqa: T201 - this is the place
 
     def _out(self, lines: Iterable[str]) -> None:
         for line in lines:
-            print(line, flush=True)  # noqa: T201 - this is the place
+            print(masked(line), flush=True)  # noqa: T201 - this is the place

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as literal
 from rich.syntax import Syntax
 from rich.table import Table as RichTable
 
 from relnox.core.events import OutputLine, RunFinished, RunStarted, Status, StepFinished, StepStarted
+from relnox.core.secrets import masked
 from relnox.core.steps import EditFiles, Stage
 from relnox.errors import ExitCode
 from relnox.reporters import text
@@ -33,6 +34,11 @@ _STYLES = {
     Status.ABORTED: "yellow",
 }
 _SIGNS = {Status.SUCCESS: "✓", Status.SKIPPED: "·", Status.FAILED: "✗", Status.ABORTED: "-"}
+
+
+def escape(told: str) -> str:
+    """Text that rich prints as it is, without secrets."""
+    return literal(masked(told))
 
 
 class Terminal:

@@ -107,5 +107,7 @@ def ending(outcome: Outcome) -> str:
         result.step.remote and result.status is Status.SUCCESS for result in outcome.results
     ):
         told = "failed; what was sent stays there"
+    if outcome.plan.skipped is not None and outcome.exit_code is ExitCode.DONE:
+        told = f"skipped; {outcome.plan.skipped}"
     until = f" before {outcome.deadline}" if outcome.deadline is not None else ""
     return f"{outcome.plan.task}: {told}{until} ({outcome.seconds:.1f} s)"

@@ -45,6 +45,8 @@ EVERYTHING = """
     trusted-index = "https://index.example.invalid/simple/"
     dependants = "minor"
     follow = { acme-contrib = "Acme.Core" }
+    without-credentials = "skip"
+    targets = { prerelease = "testpypi", final = "house" }
     version-owner = "cargo-release"
     fragments = ".changes"
     changelog = "keep-a-changelog"
@@ -182,6 +184,7 @@ def test_everything_that_can_be_said() -> None:
         )
     }
     assert (config.test.command, config.test.requires) == (("python", "-m", "pytest"), ("pytest",))
+    assert (config.targets, config.without_credentials) == ({"prerelease": "testpypi", "final": "house"}, "skip")
     assert config.test.env == {"COLOUR": "none"}
     assert config.wheels == WheelsConfig(
         packages=("Acme.Engine", "acme-c*"),
