@@ -177,7 +177,7 @@ def passed_over(target: Target, environment: Mapping[str, str]) -> Iterator[str]
     """What a reader should know of variables that would make another tool upload somewhere else."""
     for name in _OTHERS_TARGETS:
         if (value := environment.get(name)) and not means(value, target):
-            yield f"{name} names {shown(value)}, which does not count here: files go to {target.name} ({target.host})"
+            yield f"{name} names {shown(value)}, which does not count: files go to {target.name} ({target.host})"
 
 
 def shown(value: str) -> str:

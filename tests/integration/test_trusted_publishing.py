@@ -1,0 +1,254 @@
+"""Trusted Publishing against a loopback index that mints, and the identity providers that `id` knows."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from trusting import AUDIENCE, REQUEST_TOKEN, Trusting, certificate, identity, trusting
+
+from relnox import network
+from relnox.core.config import Config, IndexConfig
+from relnox.errors import Failed, Refused, RelnoxError, TryLater
+from relnox.indexes import credentials, targets, trusted_publishing
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator
+    from pathlib import Path
+
+GITLAB = f"{AUDIENCE.upper()}_ID_TOKEN"
+
+
+class Clock(network.Clock):
+    """The real time, moved on by hand."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead
+
+    def pause(self, seconds: float, woken: threading.Event) -> None:
+        self.ahead += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(network, "CLOCK", clock)
+    return clock
+
+
+@pytest.fixture
+def index(clock: Clock) -> Iterator[Trusting]:
+    with trusting() as index:
+        yield index
+
+
+def on_github(index: Trusting, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    variables = {
+        "GITHUB_ACTIONS": "true",
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN": REQUEST_TOKEN,
+        "ACTIONS_ID_TOKEN_REQUEST_URL": f"{index.url}/identity?api-version=2",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return variables
+
+
+def on_gitlab(monkeypatch: pytest.MonkeyPatch, token: str) -> dict[str, str]:
+    variables = {"GITLAB_CI": "true", GITLAB: token}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return variables
+
+
+def found(index: Trusting, variables: dict[str, str]) -> credentials.Credentials:
+    config = Config(indexes={"house": IndexConfig(upload=index.upload_url, simple=index.simple_url)})
+    return credentials.find(targets.resolve("house", config), variables)
+
+
+def token(of: credentials.Credentials, project: str) -> str:
+    return of.login(project).secret.reveal()
+
+
+def test_each_project_has_a_token_of_its_own_and_each_mint_an_identity_of_its_own(
+    index: Trusting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # S5.02, F16, F17: it works with any index, and nothing is stored anywhere.
+    who = found(index, on_github(index, monkeypatch))
+    assert (who.user, who.origin) == ("__token__", "Trusted Publishing, as acme/demo")
+    assert index.minted == []  # looking mints nothing
+    assert [token(who, name) for name in ("core", "agents", "core", "agents")] == [
+        "minted-1",
+        "minted-2",
+        "minted-1",
+        "minted-2",
+    ]
+    assert len(index.seen) == 2
+
+
+def test_eight_threads_of_one_project_mint_once(index: Trusting, monkeypatch: pytest.MonkeyPatch) -> None:
+    who = found(index, on_github(index, monkeypatch))
+    with ThreadPoolExecutor(8) as pool:
+        tokens = list(pool.map(lambda number: token(who, f"p{number % 4}"), range(40)))
+    assert sorted(set(tokens)) == ["minted-1", "minted-2", "minted-3", "minted-4"]
+    assert len(index.minted) == 4
+
+
+@pytest.mark.parametrize(("later", "minted"), [(590.0, 1), (605.0, 2), (2000.0, 2)])
+def test_a_token_is_renewed_when_fewer_than_five_minutes_are_left(
+    later: float, minted: int, index: Trusting, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # F16
+    who = found(index, on_github(index, monkeypatch))
+    token(who, "core")
+    clock.ahead += later
+    assert token(who, "core") == f"minted-{minted}"
+
+
+def test_a_token_that_lasts_a_second_is_minted_for_each_file(
+    index: Trusting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # F16
+    index.lifetime = 1
+    who = found(index, on_github(index, monkeypatch))
+    assert [token(who, "core") for _ in range(3)] == ["minted-1", "minted-2", "minted-3"]
+
+
+def test_a_job_with_one_identity_mints_once_for_all_projects(
+    index: Trusting, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # F17: GitLab gives a job one identity, and the index takes it once.
+    who = found(index, on_gitlab(monkeypatch, identity("only", project_path="acme/demo")))
+    assert {token(who, name) for name in ("core", "agents", "vespa")} == {"minted-1"}
+    clock.ahead += 800  # less than five minutes are left, and they are used
+    assert token(who, "core") == "minted-1"
+    clock.ahead += 60
+    with pytest.raises(Failed, match="GitLab CI gives a job one identity") as failed:
+        token(who, "core")
+    assert "start the job again" in (failed.value.hint or "")
+    assert "--package NAME" in (failed.value.hint or "")
+    assert index.requests.count("POST /_/oidc/mint-token") == 1
+
+
+def test_an_identity_that_an_earlier_command_used_is_told_as_that(
+    index: Trusting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # F17
+    variables = on_gitlab(monkeypatch, identity("only"))
+    token(found(index, variables), "core")
+    with pytest.raises(Failed, match="takes each once") as failed:
+        token(found(index, variables), "core")
+    assert "let one command publish everything" in (failed.value.hint or "")
+
+
+def test_a_mint_that_failed_is_tried_with_another_identity(
+    index: Trusting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.errors = ["503", "service-unavailable"]
+    who = found(index, on_github(index, monkeypatch))
+    for _ in range(2):
+        with pytest.raises(network.PassingTrouble):
+            token(who, "core")
+    assert token(who, "core") == "minted-1"
+    assert len(set(index.identities)) == len(index.identities) == 4  # one to look at, three to show
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "told", "remedy"),
+    [
+        ("invalid-publisher", Refused, "knows no publisher for core that is this job", "letter by letter"),
+        ("invalid-publisher", Refused, "workflow_ref: acme/demo/.github", "must be called exactly core"),  # F19
+        ("invalid-pending-publisher", Refused, "pending publisher for core", "existing project"),  # F19
+        ("invalid-reuse-token", Failed, "takes each once", "start the job again"),
+        ("invalid-token", Failed, "takes no identity such as GitHub Actions gives", "clock"),
+        ("invalid-payload", Failed, "takes no identity such as GitHub Actions gives", "clock"),
+        ("not-enabled", TryLater, "has switched Trusted Publishing off", "status page"),
+        ("unheard-of", Failed, "mints no token for core (unheard-of", "a token in a variable"),
+    ],
+)
+def test_the_index_says_no_and_relnox_says_what_to_do(
+    code: str,
+    kind: type[RelnoxError],
+    told: str,
+    remedy: str,
+    index: Trusting,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    index.errors = [code]
+    who = found(index, on_github(index, monkeypatch))
+    with pytest.raises(kind) as failed:
+        token(who, "core")
+    assert told in failed.value.message
+    assert remedy in (failed.value.hint or "")
+    assert code in failed.value.message
+    assert index.identities[-1] not in f"{failed.value.message} {failed.value.hint}"  # the index repeats it
+
+
+def test_an_upload_job_in_a_reusable_workflow_is_refused_before_anything_is_sent(
+    index: Trusting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # F18
+    index.claims = {"job_workflow_ref": "acme/shared/.github/workflows/upload.yml@refs/heads/main"}
+    with pytest.raises(Refused, match="stands in a reusable workflow: it is acme/shared/.github") as refused:
+        found(index, on_github(index, monkeypatch))
+    assert "move the job that uploads into acme/demo/.github/workflows/release.yml" in (refused.value.hint or "")
+    assert not any(each.startswith("POST") for each in index.requests)
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({}, "no CI engine gives an identity here"),
+        ({"GITHUB_ACTIONS": "true"}, "permissions: id-token: write"),
+        ({"GITLAB_CI": "true"}, f"id_tokens: {GITLAB}: aud: {AUDIENCE}"),
+        ({"BUILDKITE": "true"}, "Buildkite gives this job no identity"),
+        ({"CIRCLECI": "true"}, "CircleCI gives this job no identity"),
+    ],
+)
+def test_without_an_identity_the_reason_stands_last_among_where_was_looked(
+    variables: dict[str, str], told: str, index: Trusting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(credentials.NoCredentials) as refused:
+        found(index, variables)
+    last = refused.value.message.splitlines()[-1]
+    assert last.startswith("  Trusted Publishing: ")
+    assert told in last
+
+
+def test_an_identity_for_somebody_else_is_not_shown_to_the_index(
+    index: Trusting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Refused, match="not for loopback") as refused:
+        found(index, on_gitlab(monkeypatch, identity("only", audience="sigstore")))
+    assert f"aud: {AUDIENCE}" in (refused.value.hint or "")
+    assert not any(each.startswith("POST") for each in index.requests)
+
+
+def test_an_index_without_the_endpoints_is_none_that_mints(
+    index: Trusting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables = on_github(index, monkeypatch)
+    told = trusted_publishing.publisher(f"{index.url}/legacy/", "house", variables)
+    assert isinstance(told, trusted_publishing.Publisher)
+    monkeypatch.setattr(trusted_publishing, "_AUDIENCE", "/nothing/here")
+    told = trusted_publishing.publisher(f"{index.url}/legacy/", "house", variables)
+    assert told == f"{index.url.removeprefix('http://')} does not offer it"
+    far = trusted_publishing.publisher("http://packages.example.invalid/legacy/", "house", variables)
+    assert far == "packages.example.invalid is not asked without TLS"
+
+
+def test_it_works_over_tls_with_a_private_authority_from_identity_to_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = certificate(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    with trusting(tls=authority) as index:
+        who = found(index, on_github(index, monkeypatch))
+        assert token(who, "core") == "minted-1"

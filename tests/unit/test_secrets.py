@@ -1,0 +1,214 @@
+"""Texts that are told to nobody."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import io
+import json
+import pickle
+import traceback
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from rich.pretty import pretty_repr
+
+from relnox import process, reporters
+from relnox.core import secrets, serialise
+from relnox.core.events import OutputLine, StepFinished
+from relnox.core.events import Status as Ended
+from relnox.core.secrets import Secret, masked
+from relnox.core.steps import Push
+from relnox.errors import Failed
+from relnox.reporters import github
+from relnox.reporters.plain import Plain
+from relnox.reporters.terminal import Terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from relnox.reporters import Reporter
+
+CANARY = "canary-0815"
+PUSH = Push(to="origin", branch="main", tags=("v2",))
+
+
+@pytest.fixture(autouse=True)
+def nobody() -> Iterator[None]:
+    secrets.announce(None)
+    secrets._living.clear()  # of tests before this one
+    yield
+    secrets.announce(None)
+
+
+def test_a_secret_cannot_be_shown_or_stored() -> None:
+    # F30
+    secret = Secret(CANARY)
+    shown = f"{secret} {secret!r} {[secret]} {pretty_repr(secret)} {'%s' % secret} {dir(secret)}"  # noqa: UP031
+    with Console(file=io.StringIO()) as console:
+        from rich import inspect
+
+        inspect(secret, console=console, private=True, dunder=True)
+        shown += str(console.file.getvalue())  # type: ignore[attr-defined] # it is the StringIO
+    assert CANARY not in shown
+    for store in (pickle.dumps, copy.copy, copy.deepcopy, json.dumps, serialise.encode, vars, iter, len):
+        with pytest.raises(TypeError):
+            store(secret)  # type: ignore[operator] # that is what is tried
+    for name in ("__getstate__", "__reduce__"):
+        with pytest.raises(TypeError):
+            getattr(secret, name)()
+    with pytest.raises(TypeError):
+        format(secret, ">20")
+    assert secret.reveal() == CANARY
+
+
+def test_secrets_are_not_compared() -> None:
+    # How long a comparison takes, and whether it holds, tells of the text.
+    one, other = Secret(CANARY), Secret(CANARY)
+    assert one != other
+    assert hash(one) != hash(other)
+    assert one != CANARY
+
+
+@given(
+    st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp", "Zs"]), min_size=8, max_size=80),
+    st.text(max_size=5),
+    st.text(max_size=5),
+)
+def test_what_repeats_a_living_secret_is_masked_in_any_spelling(text: str, before: str, after: str) -> None:
+    secret = Secret(text)
+    for spelled in (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
+        assert masked(f"<{spelled}>") == "<****>"
+    whole = base64.b64encode(f"{before}:{text}:{after}".encode()).decode()
+    inner = base64.b64encode(text.encode()).decode()
+    assert "****" in masked(whole)
+    assert masked(inner) != inner
+    del secret
+    assert masked(f"<{text}>") == f"<{text}>"  # nobody has it any more
+
+
+def test_a_secret_of_several_lines_is_masked_line_by_line() -> None:
+    key = Secret("-----BEGIN KEY-----\nMIIEvgIBADANBg\r\n\n  kqhkiG9w0BAQ\n-----END KEY-----\n")
+    told = masked("a MIIEvgIBADANBg b\nkqhkiG9w0BAQ -----BEGIN KEY-----")
+    assert told == "a **** b\n**** ****"
+    del key
+
+
+def test_a_text_of_three_characters_is_no_secret() -> None:
+    secret = Secret("abc")
+    assert masked("abcabc") == "abcabc"
+    del secret
+
+
+def test_an_error_and_those_before_it_say_no_secret() -> None:
+    secret = Secret(CANARY)
+    try:
+        try:
+            try:
+                raise KeyError(CANARY)
+            except KeyError as error:
+                raise ValueError(f"<{CANARY}>") from error
+        except ValueError:
+            raise RuntimeError("a", CANARY, 1)  # noqa: B904 - the context is what is looked at
+    except RuntimeError as error:
+        secrets.mask_error(error)
+        told = "".join(traceback.format_exception(error, chain=True))
+    quoted = told.count("****")
+    assert quoted == 3
+    assert not any(CANARY in line and "raise" not in line for line in told.splitlines())
+    del secret
+
+
+def test_what_a_program_prints_of_a_secret_is_masked() -> None:
+    secret, lines = Secret(CANARY), list[str]()
+    ran = process.run(["printf", "%s\\n", f"x {CANARY} y"], on_line=lines.append)
+    assert (ran.output, lines) == ("x **** y\n", ["x **** y"])
+    del secret
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("RELNOX_PYPI_TOKEN", "RELNOX_HOUSE_TOKEN", "PYPI_TOKEN", "TEST_PYPI_TOKEN", "TWINE_PASSWORD"),
+        *("TWINE_USERNAME", "UV_PUBLISH_TOKEN", "HATCH_INDEX_AUTH", "PDM_PUBLISH_PASSWORD", "FLIT_PASSWORD"),
+        *("POETRY_PYPI_TOKEN_PYPI", "MATURIN_PYPI_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "PYPI_ID_TOKEN"),
+    ],
+)
+def test_no_program_sees_a_credential_of_an_index_whatever_it_is_given(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # F30: the whole environment of relnox, and one that was made for the program.
+    monkeypatch.setenv(name, CANARY)
+    monkeypatch.setenv("GH_TOKEN", "git logs in with it")
+    for environment in (None, {"PATH": "/usr/bin:/bin", name: CANARY, "GH_TOKEN": "git logs in with it"}):
+        printed = process.run(["env"], env=environment).output
+        assert CANARY not in printed
+        assert "GH_TOKEN=git logs in with it" in printed
+
+
+@pytest.mark.parametrize("kind", ["plain", "terminal", "github"])
+def test_every_reporter_masks(kind: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    secret = Secret(CANARY)
+    environment = {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
+    made: dict[str, Reporter] = {
+        "plain": Plain(),
+        "terminal": Terminal(),
+        "github": github.GitHub(environment),
+    }
+    reporter = made[kind]
+    reporter.verbose = True
+    error = Failed(f"the index says {CANARY}", hint=f"try {CANARY}")
+    reporter.event(OutputLine(PUSH, f"printed {CANARY}"), nested=False)
+    reporter.event(StepFinished(PUSH, Ended.FAILED, error.message, 0.0, error), nested=False)
+    reporter.error(error)
+    told = "".join(capsys.readouterr())
+    assert CANARY not in told
+    assert told.count("****") >= 4
+    del secret
+
+
+def test_the_runner_learns_each_line_of_a_secret_before_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
+    early = Secret("there-before")
+    reporter = reporters.choose("github", {"GITHUB_ACTIONS": "true"})
+    late = Secret("one-line\nanother%line\n\n")
+    told = capsys.readouterr().err.splitlines()
+    assert told == ["::add-mask::there-before", "::add-mask::one-line", "::add-mask::another%25line"]
+    del early, late, reporter
+
+
+def test_the_runner_listens_when_it_is_told_even_in_the_middle_of_foreign_text(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # Between ::stop-commands:: and its word the runner obeys nothing.
+    reporter = reporters.choose("github", {"GITHUB_ACTIONS": "true"})
+    reporter.event(OutputLine(PUSH, "foreign"), nested=False)
+    secret = Secret(CANARY)
+    reporter.event(OutputLine(PUSH, "more"), nested=False)
+    stop, foreign, go_on, mask, stop_again, more = capsys.readouterr().err.splitlines()
+    assert go_on == f"::{stop.removeprefix('::stop-commands::')}::"
+    assert mask == f"::add-mask::{CANARY}"
+    assert stop_again.startswith("::stop-commands::")
+    assert (foreign, more) == ("foreign", "more")
+    del secret
+
+
+@pytest.mark.parametrize(
+    ("kind", "environment", "told"),
+    [
+        ("plain", {"GITHUB_ACTIONS": "true"}, [f"::add-mask::{CANARY}"]),
+        ("github", {}, []),  # tried on a laptop: to mask there would be to tell
+        ("auto", {"GITLAB_CI": "true", "CI": "true"}, []),  # it has no such command
+        ("plain", {}, []),
+    ],
+)
+def test_masks_are_for_the_runner_alone_however_the_run_is_told(
+    kind: str, environment: dict[str, str], told: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    reporter = reporters.choose(kind, environment)
+    secret = Secret(CANARY)
+    assert capsys.readouterr().err.splitlines() == told
+    del secret, reporter
