@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from requests import PreparedRequest, Response, Session
     from requests.adapters import HTTPAdapter
 
-__all__ = ["Clock", "PassingTrouble", "Patience", "end_all", "get", "once", "same_origin"]
+__all__ = ["Clock", "PassingTrouble", "Patience", "end_all", "get", "once", "requests_under_way", "same_origin"]
 
 _CONNECT_LIMIT = 10.0
 _READ_LIMIT = 60.0
@@ -38,6 +38,7 @@ _STRANGER = 5.0
 """Seconds for a server that never answered: it may not exist, while one that did will come back."""
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 60.0
+_MOMENT = 0.01
 _WORTH_TELLING = 5.0
 _SLOWEST = 1024
 """Bytes a second that a request has to move."""
@@ -101,7 +102,7 @@ class Patience:
         self._begin = CLOCK.now()
         self._seconds = seconds
         self._tell = tell
-        self._tries = 0
+        self._growing = _FIRST_PAUSE
 
     def outlast(self, trouble: PassingTrouble) -> None:
         """Wait before the next try: exponential back-off with full jitter, and no less than the server asks for.
@@ -111,15 +112,15 @@ class Patience:
         """
         whole = min(self._seconds, _STRANGER) if trouble.stranger else self._seconds
         spent = CLOCK.now() - self._begin
+        left = whole - spent
         asked = trouble.asked or 0.0
-        if asked > whole - spent or spent >= whole:
+        if asked > left or left < _MOMENT:
             until = f"; it asks to be left alone until {_clock_time(asked)}" if asked else ""
             raise PassingTrouble(f"{trouble.message}, for {spent:.0f} s{until}") from trouble
-        growing = min(_FIRST_PAUSE * 2.0**self._tries, _LONGEST_PAUSE)
-        self._tries += 1
-        pause = asked + random.uniform(0, growing)  # noqa: S311 - no secret
+        jitter = random.uniform(0, self._growing)  # noqa: S311 - no secret
+        self._growing = min(self._growing * 2, _LONGEST_PAUSE)
         # The last try is at the very end of the time there is.
-        self.wait(min(pause, whole - spent), trouble.message)
+        self.wait(min(asked + jitter, left), trouble.message)
 
     def left(self) -> float:
         """Seconds until the end."""
@@ -235,6 +236,11 @@ def end_all() -> None:
         each.set()
 
 
+def requests_under_way() -> int:
+    """How many requests go on, in all threads; pauses are none."""
+    return sum(isinstance(each, _Watch) for each in tuple(_under_way))
+
+
 def same_origin(one: str, other: str) -> bool:
     """Whether two addresses are of one scheme, host and port (RFC 6454)."""
     return _origin(one) == _origin(other)
@@ -308,15 +314,12 @@ def _interrupted() -> Failed:
     return Failed("interrupted", hint="type the same command again: it goes on where this one stopped")
 
 
-def _in_words(error: Exception) -> str:
-    """The last cause that has a name of its own: requests wraps it in up to four others."""
-    reason: Any = error
-    for _ in range(4):
-        inner = getattr(reason, "reason", None) or next(iter(getattr(reason, "args", ())), None)
-        if not isinstance(inner, BaseException):
-            break
-        reason = inner
-    return type(reason).__name__
+def _in_words(error: BaseException) -> str:
+    """The innermost cause: requests and urllib3 wrap it in up to four others."""
+    for inner in (getattr(error, "reason", None), *error.args, error.__cause__):
+        if isinstance(inner, BaseException):
+            return _in_words(inner)
+    return getattr(error, "strerror", None) or type(error).__name__
 
 
 class _Watch:

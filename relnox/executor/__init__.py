@@ -158,9 +158,9 @@ def _exit_code(results: Sequence[StepFinished]) -> ExitCode:
 
 
 def _is_partly_public(results: Sequence[StepFinished]) -> bool:
-    """Whether something can be seen by others, and something that should be cannot.
+    """Whether others can see something, or may, and something that they should see they cannot.
 
-    An upload that its index never showed is not public, whatever the index said.
+    What an index took and never showed may be public, but all of a release in that state is not half of one.
     """
     unproven = {
         key
@@ -168,14 +168,7 @@ def _is_partly_public(results: Sequence[StepFinished]) -> bool:
         if isinstance(result.step, AwaitIndex) and result.status is Status.FAILED
         for key in result.step.needs
     }
-    public = any(
-        result.step.remote
-        and (
-            result.status is Status.SKIPPED
-            or (result.status is Status.SUCCESS and result.step.key not in unproven)
-        )
-        for result in results
-    )
-    return public and any(
-        result.step.key in unproven or (result.step.remote and result.status in BAD) for result in results
-    )
+    remote = [result for result in results if result.step.remote]
+    sent = [result for result in remote if result.status not in BAD]
+    proven = [result for result in sent if result.status is Status.SKIPPED or result.step.key not in unproven]
+    return bool((sent and len(sent) < len(remote)) or (proven and unproven))

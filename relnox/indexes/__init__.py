@@ -26,6 +26,8 @@ __all__ = ["Indexes"]
 
 _CONNECTIONS = 8
 """How many projects are asked about at once."""
+_OUTAGE = 1200.0
+"""Seconds of trouble that a look at all projects outlasts."""
 _GLANCE = 0.05
 
 
@@ -111,7 +113,7 @@ class Indexes:
 
         threading.Thread(target=_open_wire, daemon=True).start()
         with ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="look") as pool:
-            asked = [pool.submit(self.files, index, project) for project in projects]
+            asked = [pool.submit(self.files, index, project, network.Patience(_OUTAGE)) for project in projects]
             try:
                 wait(asked)
             except BaseException:

@@ -92,7 +92,7 @@ def ways_out(file: Distribution) -> str:
 
 def _judged(response: requests.Response, file: Distribution, index: str) -> str:
     status = response.status_code
-    text = masked(" ".join(f"{response.reason or ''} {response.text}".split()))[:_ANSWER_SHOWN]
+    text = _text(response)
     said = f"{status} {text}".strip()
     if status in _OK:
         return masked(f"{status} {response.reason or ''}".strip())
@@ -116,6 +116,14 @@ def _judged(response: requests.Response, file: Distribution, index: str) -> str:
             hint="leave out what the archive does not need, or ask the index for a higher limit",
         )
     raise Failed(f"{index} refused {file.filename}: {said}", hint="mend what the index names, then build again")
+
+
+def _text(response: requests.Response) -> str:
+    """What the index says, on one line: indexes use the status line, the body or both."""
+    reason, body = (
+        masked(" ".join(part.split()))[:_ANSWER_SHOWN] for part in (response.reason or "", response.text)
+    )
+    return reason if body in reason else body if reason in body else f"{reason} {body}"
 
 
 def _explain(text: str, file: Distribution, index: str) -> None:

@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from packaging.version import Version
+from releases import SimulatedClock
+
+from relnox import network
+from relnox.building.archives import digests
 from relnox.core.config import Config, IndexConfig
-from relnox.errors import Failed, Refused, TryLater
+from relnox.core.manifest import Distribution
+from relnox.errors import Conflict, Failed, Refused, TryLater
 from relnox.indexes import Indexes, client, targets
 from relnox.indexes.credentials import Credentials, Secret
 from relnox.indexes.uploader import send
@@ -108,29 +114,49 @@ def test_a_redirect_inside_the_origin_is_followed() -> None:
         assert list(client.listed_files(url, "Demo")) == ["demo-1.0.tar.gz"]
 
 
-def test_passing_trouble_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    # F03, F04: 503 with Retry-After twice, then an answer.
-    waited: list[float] = []
-    monkeypatch.setattr("relnox.network.time.sleep", waited.append)
-    answers = iter([(503, {"Retry-After": "3"}, b""), (429, {"Retry-After": "9999"}, b""), json_page()])
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
+    """A clock by which pauses take no time."""
+    simulated = SimulatedClock()
+    monkeypatch.setattr(network, "CLOCK", simulated)
+    return simulated
+
+
+def test_passing_trouble_is_waited_for(clock: SimulatedClock) -> None:
+    # F03, F04: 503 with Retry-After, then 429, then an answer.
+    answers = iter([(503, {"Retry-After": "30"}, b""), (429, {"RateLimit-Reset": "60"}, b""), json_page()])
     with server(lambda _method, _path: next(answers)) as url:
         assert client.listed_files(url, "demo") == {}
-    assert 3.0 in waited
-    assert max(waited) <= 60.0
+    assert 90 <= clock.now() < 95
 
 
-def test_lasting_trouble_ends_with_try_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relnox.network.time.sleep", lambda _seconds: None)
+def test_lasting_trouble_ends_with_try_later(clock: SimulatedClock) -> None:
     with server(lambda _method, _path: (502, {}, b"")) as url, pytest.raises(TryLater, match="502"):
-        client.listed_files(url, "demo")
+        client.listed_files(url, "demo", network.Patience(100))
+    assert 100 <= clock.now() < 101
 
 
-def test_nobody_there_ends_with_try_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relnox.network.time.sleep", lambda _seconds: None)
+def test_who_asks_for_more_time_than_there_is_ends_it_at_once(clock: SimulatedClock) -> None:
+    with server(lambda _method, _path: (429, {"Retry-After": "9999"}, b"")) as url:
+        with pytest.raises(TryLater, match=r"left alone until \d\d:\d\d:\d\d UTC"):
+            client.listed_files(url, "demo")
+    assert clock.now() == 0
+
+
+def test_nobody_there_ends_soon_with_try_later(clock: SimulatedClock) -> None:
     with server(lambda _method, _path: json_page()) as url:
         gone = url
-    with pytest.raises(TryLater, match="does not answer"):
+    with pytest.raises(TryLater, match="Connection refused"):
         client.listed_files(gone, "demo")
+    assert clock.now() < 6
+
+
+def test_a_server_that_answered_before_is_waited_for(clock: SimulatedClock) -> None:
+    with server(lambda _method, _path: json_page()) as url:
+        client.listed_files(url, "demo")
+    with pytest.raises(TryLater):
+        client.listed_files(url, "demo")
+    assert 600 <= clock.now() < 601
 
 
 def test_an_answer_that_is_no_listing_is_an_error() -> None:
@@ -197,8 +223,9 @@ def test_an_index_of_ones_own_that_is_the_production_host_is_production(tmp_path
         (403, Refused, "rejected the credentials"),
         (302, Refused, "redirects uploads"),
         (400, Failed, "refused demo"),
-        (503, TryLater, "in trouble"),
-        (429, TryLater, "in trouble"),
+        (413, Failed, "too large"),
+        (503, network.PassingTrouble, "503"),
+        (429, network.PassingTrouble, "429"),
     ],
 )
 def test_each_answer_to_an_upload_has_its_own_error(
@@ -214,7 +241,7 @@ def test_each_answer_to_an_upload_has_its_own_error(
     with server(answer) as url:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
         with pytest.raises(error, match=said):
-            send(sdist, target, Credentials("u", Secret("canary-4711"), "test"))
+            send(sdist, _described(sdist), target, Credentials("u", Secret("canary-4711"), "test"))
     assert posts == ["POST /"]
 
 
@@ -222,9 +249,65 @@ def test_an_error_never_shows_the_secret(tmp_path: Path) -> None:
     # F30: not even when the server sends it back.
     with server(lambda _method, _path: (400, {}, b"no")) as url:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
+        sdist = _sdist(tmp_path)
         with pytest.raises(Failed) as failed:
-            send(_sdist(tmp_path), target, Credentials("u", Secret("canary-4711"), "test"))
+            send(sdist, _described(sdist), target, Credentials("u", Secret("canary-4711"), "test"))
     assert "canary-4711" not in f"{failed.value} {failed.value.hint} {failed.value!r}"
+
+
+SAYINGS = [
+    (400, "File already used: This filename has already been used, use a different version.", "1.0.1"),
+    (400, "This filename was previously used by a file that has since been deleted.", "1.0.1"),
+    (400, "Uploading new files to releases older than 14 days is not allowed.", "1.0.post1"),
+    (400, f"File already exists ('demo-1.0.tar.gz', with blake2_256 hash '{'0' * 64}').", "1.0.post1"),
+]
+
+
+@pytest.mark.parametrize(("status", "text", "way_out"), SAYINGS)
+def test_what_is_closed_for_good_names_the_way_out(status: int, text: str, way_out: str, tmp_path: Path) -> None:
+    # F10, F11, F12
+    sdist = _sdist(tmp_path)
+    with server(lambda _method, _path: (status, {}, text.encode())) as url:
+        target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
+        with pytest.raises(Conflict) as conflict:
+            send(sdist, _described(sdist), target, Credentials("u", Secret("t"), "test"))
+    assert way_out in (conflict.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "text", ["Read-only mode: Uploads are temporarily disabled.", "New uploads are temporarily disabled."]
+)
+def test_a_closed_index_is_no_matter_of_credentials(text: str, tmp_path: Path) -> None:
+    # F14
+    sdist = _sdist(tmp_path)
+    with server(lambda _method, _path: (403, {}, text.encode())) as url:
+        target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
+        with pytest.raises(TryLater, match="takes no uploads at present") as later:
+            send(sdist, _described(sdist), target, Credentials("u", Secret("t"), "test"))
+    assert not isinstance(later.value, network.PassingTrouble)
+
+
+@pytest.mark.parametrize("status", [400, 403, 409])
+def test_that_a_name_is_taken_is_left_to_its_hash(status: int, tmp_path: Path) -> None:
+    # F09: what pypiserver, devpi and others say of a file that they hold.
+    sdist = _sdist(tmp_path)
+    with server(lambda _method, _path: (status, {}, b"Package demo-1.0.tar.gz already exists!")) as url:
+        target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
+        said = send(sdist, _described(sdist), target, Credentials("u", Secret("t"), "test"))
+    assert said.startswith(str(status))
+
+
+def _described(path: Path) -> Distribution:
+    found = digests(path)
+    return Distribution(
+        package="demo",
+        version=Version("1.0"),
+        filename=path.name,
+        kind="sdist",
+        size=path.stat().st_size,
+        sha256=found.sha256,
+        blake2b_256=found.blake2b_256,
+    )
 
 
 def _sdist(folder: Path) -> Path:

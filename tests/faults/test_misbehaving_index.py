@@ -1,0 +1,218 @@
+"""An index that misbehaves in every way that is known (FAILURES.md A), and what a release makes of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from releases import Package, SimulatedClock, is_whole, public, publish, release
+
+from relnox import network
+from relnox.indexes import uploader
+from relnox.indexes.embedded import EmbeddedIndex, faults, wording
+from relnox.indexes.embedded.faults import Rule
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from relnox.core.manifest import Manifest
+
+DAY = 24 * 3600
+SIZES = {
+    1: [Package("demo", sdist=False)],
+    6: [Package("core", wheels=2), Package("demo", ("core",), wheels=2)],
+    60: [
+        Package(f"part-{number}", (f"part-{number - 1}",) if number % 3 else (), wheels=5) for number in range(10)
+    ],
+}
+"""How many files: how they are spread over packages, some of which need one another."""
+
+
+class Mode(NamedTuple):
+    """A way to misbehave.
+
+    Attributes:
+        rules: What the index does.
+        codes: How a run may end, for 1 file and for more.
+        said: What the run says of it.
+        heals: Whether the same command finishes the release once the index behaves.
+    """
+
+    rules: list[Rule]
+    codes: tuple[int, int] = (0, 0)
+    said: str = ""
+    heals: bool = True
+
+
+MODES = {
+    "e500": Mode([Rule(faults.E500, tries=range(1, 4), each=True)]),
+    "e500 for ever": Mode([Rule(faults.E500)], (5, 5), "500 Internal Server Error"),
+    "e503ra": Mode([Rule(faults.unavailable(120), tries=[1], each=True)]),
+    "e503ra with a date": Mode([Rule(faults.unavailable(120, as_date=True), tries=[1], each=True)]),
+    "e503ra for a day": Mode([Rule(faults.unavailable(DAY))], (5, 5), "left alone until"),
+    "flaky": Mode([*faults.flaky(0.3)]),
+    "e429": Mode([Rule(faults.rate_limited(300), tries=[1], each=True)]),
+    "e429 without Retry-After": Mode([Rule(faults.rate_limited(300, retry_after=False), tries=[1], each=True)]),
+    "stall": Mode([Rule(faults.Stall(), tries=[1])]),
+    "stall in the body": Mode([Rule(faults.Stall(after=100), tries=[1])]),
+    "slow loris": Mode([Rule(faults.Trickle(rate=20), tries=[1])]),
+    "reset in the body": Mode([Rule(faults.Cut(after=100), tries=[1], each=True)]),
+    "ghost": Mode([Rule(faults.GHOST, tries=[1], each=True)]),
+    "ghost500": Mode([Rule(faults.GHOST_500, tries=[1], each=True)]),
+    "ghost that lags": Mode(
+        [Rule(faults.GHOST, tries=[1], each=True), Rule(faults.Stale(seconds=60), on="listing")]
+    ),
+    "lost": Mode([Rule(faults.LOST, tries=[1])], (5, 3), "not proven"),
+    "duplicates are 409": Mode([Rule(faults.GHOST_500, tries=[1], each=True), Rule(faults.Duplicate(409))]),
+    "duplicates are 400": Mode([Rule(faults.GHOST_500, tries=[1], each=True), Rule(faults.Duplicate(400))]),
+    "duplicates are 403": Mode([Rule(faults.GHOST_500, tries=[1], each=True), Rule(faults.Duplicate(403))]),
+    "somebody is first": Mode([Rule(faults.Foreign(), tries=[1])], (4, 4), "holds another", heals=False),
+    "truncated": Mode([Rule(faults.Truncate(size=100), tries=[1])], (4, 4), "holds another", heals=False),
+    "burned": Mode([Rule(faults.BURNED, tries=[1])], (4, 4), "publish it as 1.0.1"),
+    "old release": Mode([Rule(faults.OLD_RELEASE, tries=[1])], (4, 4), "1.0.post1"),
+    "read-only": Mode([Rule(faults.READ_ONLY)], (5, 5), "takes no uploads at present"),
+    "bad credentials": Mode([Rule(faults.REJECTED)], (1, 1), "rejected the credentials"),
+    "too large": Mode([Rule(faults.TOO_LARGE, tries=[1])], (2, 2), "too large"),
+    "redirect": Mode([Rule(faults.redirect("http://127.0.0.1:9/legacy/"))], (1, 1), "redirects uploads to"),
+    "stale": Mode([Rule(faults.Stale(seconds=1800), on="listing")]),
+    "stale for ever": Mode([Rule(faults.Stale(seconds=DAY), on="listing")], (5, 3), "not proven"),
+    "not served": Mode([Rule(faults.Answer(404), on="file", tries=range(1, 3), each=True)]),
+    "the listing is down": Mode([Rule(faults.unavailable(), on="listing", until=300)]),
+}
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
+    """A clock by which pauses take no time; what a server makes wait really, it makes wait for a moment."""
+    simulated = SimulatedClock()
+    monkeypatch.setattr(network, "CLOCK", simulated)
+    monkeypatch.setattr(network, "_READ_LIMIT", 1.0)
+    monkeypatch.setattr(uploader, "_ANSWER_LIMIT", 1.0)
+    monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
+    return simulated
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("mode", MODES)
+def test_each_way_to_misbehave_ends_as_it_should(
+    mode: str, size: int, tmp_path: Path, clock: SimulatedClock
+) -> None:
+    # F02-F12, F14, F15, F23, F25: no false success, no hang, no duplicate, no half release without exit 3.
+    way = MODES[mode]
+    manifest = release(tmp_path, SIZES[size])
+    with EmbeddedIndex(tmp_path / "index", faults=way.rules, clock=clock.time) as index:
+        ran = publish(tmp_path, index)
+        took = clock.now()
+        sent = [request.sha256 for request in index.uploads if request.status == 200 and request.fault is None]
+        index.misbehave()
+        there = public(index, manifest)
+        whole = is_whole(index, manifest)
+        _is_honest(ran.code, there, manifest)
+        assert ran.code in (way.codes[size > 1], 3 if way.codes != (0, 0) and there and not whole else None), (
+            ran.text
+        )
+        assert way.said in ran.text
+        assert took < 4 * 3600
+        assert len(sent) == len(set(sent)), "a file was stored twice"
+        again = publish(tmp_path, index)
+        assert (again.code == 0) == way.heals, again.text
+        assert is_whole(index, manifest) == way.heals
+
+
+def _is_honest(code: int, there: dict[str, str], manifest: Manifest) -> None:
+    """Whether an exit code says what is public."""
+    ours = {file.filename: file.sha256 for file in manifest.distributions}
+    if code == 0:
+        assert there == ours
+    elif any(ours[name] == sha256 for name, sha256 in there.items()) and there != ours:
+        assert code in (3, 4)
+
+
+@pytest.mark.parametrize("since", [0, 1])
+def test_a_quarter_of_an_hour_of_outage_is_outlasted(since: int, tmp_path: Path, clock: SimulatedClock) -> None:
+    # F03: from the first request on, and from the first upload on.
+    manifest = release(tmp_path, SIZES[6])
+    out = Rule(faults.unavailable(), on="any", since=since, until=since + 900)
+    first = Rule(faults.unavailable(since), tries=[1]) if since else Rule(faults.Wait(0))
+    with EmbeddedIndex(tmp_path / "index", faults=[first, out], clock=clock.time) as index:
+        ran = publish(tmp_path, index)
+        assert ran.code == 0, ran.text
+        assert is_whole(index, manifest)
+    assert 900 <= clock.now() < 1200
+
+
+def test_pauses_grow_and_are_told(tmp_path: Path, clock: SimulatedClock) -> None:
+    # F03, F04: no hammering, and nobody sits before a run that says nothing.
+    release(tmp_path, SIZES[1])
+    with EmbeddedIndex(tmp_path / "index", faults=[Rule(faults.E500)], clock=clock.time) as index:
+        ran = publish(tmp_path, index, "--verbose")
+        tries = [request.began for request in index.uploads]
+    assert 15 < len(tries) < 80
+    assert tries[-1] - tries[0] <= 1200 + 61
+    assert max(later - earlier for earlier, later in zip(tries, tries[1:], strict=False)) > 20
+    assert "500 Internal Server Error" in ran.text
+    assert "; again at " in ran.text
+
+
+def test_another_file_on_the_index_stops_everything_before_the_first_byte(
+    tmp_path: Path, clock: SimulatedClock
+) -> None:
+    # F10: in the last of ten packages; both hashes and the ways out are told.
+    packages = SIZES[60]
+    old = release(tmp_path, packages[-1:], content="# before\n")
+    with EmbeddedIndex(tmp_path / "index", clock=clock.time) as index:
+        assert publish(tmp_path, index).code == 0
+        before = len(index.uploads)
+        new = release(tmp_path, packages)
+        ran = publish(tmp_path, index)
+        assert ran.code == 4
+        assert len(index.uploads) == before
+    names = {file.filename: file for file in new.distributions}
+    for file in old.distributions:
+        assert file.sha256 in ran.err
+        assert names[file.filename].sha256 in ran.err
+    assert "bump the version, publish the same again as 1.0.post1, or find the build" in ran.err
+
+
+def test_a_release_is_finished_from_another_machine_without_the_files_that_are_public(
+    tmp_path: Path, clock: SimulatedClock
+) -> None:
+    # F01, F78: the manifest, the index, and the files that are missing there.
+    manifest = release(tmp_path / "one", SIZES[60])
+    half = Rule(faults.REJECTED, filename="part_[5-9]-*")
+    with EmbeddedIndex(tmp_path / "index", faults=[half], clock=clock.time) as index:
+        first = publish(tmp_path / "one", index)
+        assert first.code == 3, first.text
+        assert "type the same command again to finish it before" in first.err
+        index.misbehave()
+        there = public(index, manifest)
+        assert 0 < len(there) < len(manifest.distributions)
+        other = tmp_path / "other"
+        (tmp_path / "one").rename(other)
+        for name in there:
+            (other / "dist" / name).unlink()
+        before = len(index.uploads)
+        second = publish(other, index)
+        assert second.code == 0, second.text
+        assert is_whole(index, manifest)
+        assert len(index.uploads) - before == len(manifest.distributions) - len(there)
+
+
+def test_an_index_is_asked_once_for_each_project_before_the_first_upload(
+    tmp_path: Path, clock: SimulatedClock
+) -> None:
+    release(tmp_path, SIZES[60])
+    with EmbeddedIndex(tmp_path / "index", clock=clock.time) as index:
+        assert publish(tmp_path, index).code == 0
+        kinds = [request.kind for request in index.log]
+    assert kinds[: kinds.index("upload")] == ["listing"] * 10
+
+
+def test_files_of_a_project_go_up_two_at_a_time_the_first_alone_and_the_sdist_last(
+    tmp_path: Path, clock: SimulatedClock
+) -> None:
+    release(tmp_path, [Package("demo", wheels=6)])
+    with EmbeddedIndex(tmp_path / "index", faults=[Rule(faults.Wait(0.1))], clock=clock.time) as index:
+        assert publish(tmp_path, index).code == 0
+        uploads = index.uploads
+    assert [request.filename for request in uploads][0::6] == ["demo-1.0-py3-none-any.whl", "demo-1.0.tar.gz"]
