@@ -110,11 +110,11 @@ class Patience:
         Raises:
             PassingTrouble: There is no time left for another try.
         """
-        whole = min(self._seconds, _STRANGER) if trouble.stranger else self._seconds
-        spent = CLOCK.now() - self._begin
-        left = whole - spent
+        if trouble.stranger:
+            self._seconds = min(self._seconds, _STRANGER)
+        spent, left = CLOCK.now() - self._begin, self.left()
         asked = trouble.asked or 0.0
-        if asked > left or left < _MOMENT:
+        if asked > left or not left:
             until = f"; it asks to be left alone until {_clock_time(asked)}" if asked else ""
             raise PassingTrouble(f"{trouble.message}, for {spent:.0f} s{until}") from trouble
         jitter = random.uniform(0, self._growing)  # noqa: S311 - no secret
@@ -123,8 +123,9 @@ class Patience:
         self.wait(min(asked + jitter, left), trouble.message)
 
     def left(self) -> float:
-        """Seconds until the end."""
-        return max(0.0, self._begin + self._seconds - CLOCK.now())
+        """Seconds until the end; 0 where it is not worth another try."""
+        left = self._begin + self._seconds - CLOCK.now()
+        return left if left >= _MOMENT else 0.0
 
     def wait(self, seconds: float, why: str) -> None:
         """Do nothing for a while.

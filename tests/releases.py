@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["Package", "SimulatedClock", "is_whole", "public", "publish", "publish_to", "release"]
 
 INDEX = "own"
-_MOMENT = 0.0005
 
 
 class Package(NamedTuple):
@@ -132,9 +131,14 @@ def is_whole(index: EmbeddedIndex, manifest: Manifest) -> bool:
 
 
 class SimulatedClock(network.Clock):
-    """Goes on when every request has its answer and somebody waits: to the next moment that anybody waits for."""
+    """Goes on when every request has its answer and somebody waits: to the next moment that anybody waits for.
 
-    def __init__(self) -> None:
+    Args:
+        grace: Seconds of real time that threads have, which neither ask nor wait, before it goes on.
+    """
+
+    def __init__(self, grace: float = 0.0005) -> None:
+        self._grace = grace
         self._start = datetime.now(UTC)
         self._passed = 0.0
         self._lock = threading.Lock()
@@ -154,7 +158,7 @@ class SimulatedClock(network.Clock):
         with self._lock:
             until = self._passed + seconds
             self._waits.append(until)
-        while self._passed < until and not woken.wait(_MOMENT):
+        while self._passed < until and not woken.wait(self._grace):
             with self._lock:
                 if network.requests_under_way() == 0:
                     self._passed = max(self._passed, min(self._waits))

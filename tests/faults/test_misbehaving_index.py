@@ -9,13 +9,14 @@ from releases import Package, SimulatedClock, is_whole, public, publish, release
 
 from relnox import network
 from relnox.indexes import uploader
-from relnox.indexes.embedded import EmbeddedIndex, faults, wording
+from relnox.indexes.embedded import EmbeddedIndex, faults
 from relnox.indexes.embedded.faults import Rule
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.core.manifest import Manifest
+    from relnox.indexes.embedded.journal import Request
 
 DAY = 24 * 3600
 SIZES = {
@@ -208,11 +209,32 @@ def test_an_index_is_asked_once_for_each_project_before_the_first_upload(
     assert kinds[: kinds.index("upload")] == ["listing"] * 10
 
 
+def at_once(uploads: tuple[Request, ...]) -> int:
+    """How many uploads went on at the same time, at most."""
+    spans = [(request.began, request.ended or request.began) for request in uploads]
+    return max(sum(began <= moment < ended for began, ended in spans) for moment, _ in spans)
+
+
 def test_files_of_a_project_go_up_two_at_a_time_the_first_alone_and_the_sdist_last(
-    tmp_path: Path, clock: SimulatedClock
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
     release(tmp_path, [Package("demo", wheels=6)])
-    with EmbeddedIndex(tmp_path / "index", faults=[Rule(faults.Wait(0.1))], clock=clock.time) as index:
+    with EmbeddedIndex(tmp_path / "index", faults=[Rule(faults.Wait(0.2))]) as index:
         assert publish(tmp_path, index).code == 0
-        uploads = index.uploads
-    assert [request.filename for request in uploads][0::6] == ["demo-1.0-py3-none-any.whl", "demo-1.0.tar.gz"]
+        first, *between, last = index.uploads
+    assert (first.filename, last.filename) == ("demo-1.0-py3-none-any.whl", "demo-1.0.tar.gz")
+    assert at_once((first, *between)) == at_once(tuple(between)) == at_once((*between, last)) == 2
+    assert first.ended is not None
+    assert first.ended <= min(request.began for request in between)
+    assert max(request.ended or 0 for request in between) <= last.began
+
+
+def test_independent_projects_go_up_side_by_side_eight_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
+    release(tmp_path, [Package(f"part-{number}", sdist=False) for number in range(20)])
+    with EmbeddedIndex(tmp_path / "index", faults=[Rule(faults.Wait(0.5))]) as index:
+        assert publish(tmp_path, index).code == 0
+        assert 2 < at_once(index.uploads) <= 8

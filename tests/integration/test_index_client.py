@@ -10,7 +10,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
-
 from packaging.version import Version
 from releases import SimulatedClock
 
@@ -137,9 +136,12 @@ def test_lasting_trouble_ends_with_try_later(clock: SimulatedClock) -> None:
 
 
 def test_who_asks_for_more_time_than_there_is_ends_it_at_once(clock: SimulatedClock) -> None:
-    with server(lambda _method, _path: (429, {"Retry-After": "9999"}, b"")) as url:
-        with pytest.raises(TryLater, match=r"left alone until \d\d:\d\d:\d\d UTC"):
-            client.listed_files(url, "demo")
+    until = r"left alone until \d\d:\d\d:\d\d UTC"
+    with (
+        server(lambda _method, _path: (429, {"Retry-After": "9999"}, b"")) as url,
+        pytest.raises(TryLater, match=until),
+    ):
+        client.listed_files(url, "demo")
     assert clock.now() == 0
 
 
