@@ -60,7 +60,7 @@ def digests(root: Path, git: Git, commit: str, packages: Iterable[Package]) -> d
     ids = whole.object_ids(commit, {*trees.values(), *(name for of in above.values() for name in of)})
     surroundings = [
         _FORMAT,
-        [platform.python_implementation(), sys.version, platform.platform()],
+        [platform.python_implementation(), sys.version, *_machine()],
         sorted(told for told in process.clean_environment(os.environ).items() if _is_told(told[0])),
         git.run("config", "--get-regexp", _OF_THE_CHECKOUT, stderr=False).output,
         _checked_out(git) if submodules else [],
@@ -101,6 +101,11 @@ def _hooks(text: str) -> bool:
         or table_at(document, "tool", "poetry", "build")
         or "backend-path" in table_at(document, "build-system")
     )
+
+
+def _machine() -> list[str]:
+    """System, kernel, processor and C library. `platform.platform` starts a program, with all of our variables."""
+    return [platform.system(), platform.release(), platform.machine(), *platform.libc_ver()]
 
 
 def _special(whole: Git, commit: str) -> tuple[list[str], list[str]]:

@@ -1,0 +1,284 @@
+"""A token in every place that credentials come from, and nowhere else: not on any stream, in any file, in any child.
+
+F30, S4.06: the streams are read, every file that is there afterwards, and argv and environment of every child.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from projects import commit_all, repository, single, write
+from trusting import REQUEST_TOKEN, Trusting, trusting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CANARY = "pypi-canary0815canary0815canary"
+CODED = base64.b64encode(f"__token__:{CANARY}".encode()).decode().rstrip("=")[:-1]
+REPORTERS = ("plain", "terminal", "github")
+KEYRING = """
+import keyring.backend, keyring.credentials
+from pathlib import Path
+
+class Ring(keyring.backend.KeyringBackend):
+    priority = 9
+
+    def get_password(self, service, username):
+        return Path(__file__).with_name("kept").read_text() if service.endswith("/legacy/") else None
+
+    def set_password(self, service, username, password):
+        raise NotImplementedError
+"""
+CRASH = """
+import os
+
+if os.environ.get("CRASHING"):
+    import requests.adapters
+
+    def send(self, request, *rest, **more):
+        if "legacy" in request.url:
+            raise ValueError("bad header " + str(request.headers["Authorization"]))
+        return usual(self, request, *rest, **more)
+
+    usual = requests.adapters.HTTPAdapter.send
+    requests.adapters.HTTPAdapter.send = send
+"""
+GIT = """\
+#!{python} -I
+import os, sys
+with open({log!r}, "a") as out:
+    out.write(repr((sys.argv, dict(os.environ))) + "\\n")
+os.execv({git!r}, ["git", *sys.argv[1:]])
+"""
+
+
+class Place(NamedTuple):
+    """A folder with a built project, and all that a run can write to."""
+
+    root: Path
+    home: Path
+    scratch: Path
+    kept: Path
+    children: Path
+
+    def written(self) -> Iterator[Path]:
+        for folder in (self.root, self.home, self.scratch):
+            yield from (path for path in folder.rglob("*") if path.is_file())
+
+
+class Watched(threading.Thread):
+    """Reads argv and environment of every process below one, as long as it lives."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        super().__init__(daemon=True)
+        self._process = process
+        self.seen: dict[str, bytes] = {}
+
+    def run(self) -> None:
+        while self._process.poll() is None:
+            for child in self._below(self._process.pid):
+                try:
+                    argv = Path(f"/proc/{child}/cmdline").read_bytes()
+                    told = argv + Path(f"/proc/{child}/environ").read_bytes()
+                except OSError:
+                    continue  # it is gone
+                # A fork that has not become its program yet still has all that relnox has.
+                if argv != self._own:
+                    self.seen[f"{child} {argv!r}"] = told
+
+    @property
+    def _own(self) -> bytes:
+        try:
+            return Path(f"/proc/{self._process.pid}/cmdline").read_bytes()
+        except OSError:
+            return b""
+
+    def _below(self, pid: int) -> Iterator[int]:
+        try:
+            tasks = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 - a folder that may go while it is read
+            children = [Path(f"/proc/{pid}/task/{task}/children").read_text().split() for task in tasks]
+        except OSError:
+            return  # it is gone
+        for child in (int(each) for of in children for each in of):
+            yield child
+            yield from self._below(child)
+
+
+class Told(NamedTuple):
+    """A run: its exit code, all that it told, and the children that were seen."""
+
+    code: int
+    text: str
+    seen: dict[str, bytes]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    place = Place(
+        tmp_path / "demo", tmp_path / "home", tmp_path / "scratch", tmp_path / "kept", tmp_path / "children"
+    )
+    for folder in place[:4]:
+        folder.mkdir()
+    repository(single(place.root))
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    found = subprocess.run(["which", "git"], check=True, capture_output=True, text=True).stdout.strip()
+    (programs / "git").write_text(GIT.format(python=sys.executable, log=str(place.children), git=found))
+    (programs / "git").chmod(0o755)
+    write(place.kept, {"ring.py": KEYRING, "sitecustomize.py": CRASH, "kept": CANARY})
+    return place
+
+
+@pytest.fixture
+def index() -> Iterator[Trusting]:
+    with trusting() as index:
+        index.passwords = {CANARY}
+        index.token = CANARY
+        yield index
+
+
+def given(route: str, place: Place, index: Trusting) -> dict[str, str]:
+    """The variables by which a run gets the canary that way."""
+    match route:
+        case "pypirc":
+            text = f"[distutils]\nindex-servers = house\n[house]\nrepository = {index.upload_url}\n"
+            (place.kept / "pypirc").write_text(f"{text}password = {CANARY}\n")
+            return {"TWINE_CONFIG_FILE": str(place.kept / "pypirc")}
+        case "keyring":
+            return {"PYTHON_KEYRING_BACKEND": "ring.Ring"}
+        case "identity":
+            return {
+                "GITHUB_ACTIONS": "true",
+                "ACTIONS_ID_TOKEN_REQUEST_TOKEN": REQUEST_TOKEN,
+                "ACTIONS_ID_TOKEN_REQUEST_URL": f"{index.url}/identity?v=2",
+            }
+        case _:
+            return {route: CANARY}
+
+
+def run(place: Place, variables: dict[str, str], *words: str) -> Told:
+    environment = {
+        **os.environ,
+        "HOME": str(place.home),
+        "TMPDIR": str(place.scratch),
+        "PATH": f"{place.kept.parent / 'programs'}:{os.environ['PATH']}",
+        "PYTHONPATH": str(place.kept),
+        "GITHUB_STEP_SUMMARY": str(place.home / "summary.md"),
+        **variables,
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "relnox", *words],
+        cwd=place.root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        watched = Watched(process)
+        watched.start()
+        text, _ = process.communicate(timeout=300)
+        watched.join(10)
+    return Told(process.returncode, text, watched.seen)
+
+
+def nobody_knows(told: Told, place: Place, *, of: tuple[str, ...] = (CANARY, CODED)) -> None:
+    """The runner's own masks are the one place where a secret stands, and they come first."""
+    lines = told.text.splitlines()
+    masks = [number for number, line in enumerate(lines) if line.startswith("::add-mask::")]
+    rest = "\n".join(line for number, line in enumerate(lines) if number not in masks)
+    for secret in of:
+        assert secret not in rest
+        for path in place.written():
+            assert secret.encode() not in path.read_bytes(), path
+        for child, seen in told.seen.items():
+            assert secret.encode() not in seen, child
+        assert secret not in (place.children.read_text() if place.children.exists() else "")
+
+
+ROUTES = ("RELNOX_HOUSE_TOKEN", "TWINE_PASSWORD", "pypirc", "keyring", "identity", "TEST_PYPI_TOKEN", "PYPI_TOKEN")
+ENDINGS = ("published", "refused", "crashed", "dry")
+
+
+@pytest.mark.network
+def test_the_whole_way_with_all_variables_set(place: Place, index: Trusting) -> None:
+    # Building, publishing, verifying; each child is looked at, git by itself since it is too quick to be seen.
+    write(place.root, {"more.txt": "x"})
+    with (place.root / "pyproject.toml").open("a") as settings:
+        settings.write(index.settings())
+    commit_all(place.root)
+    variables = dict.fromkeys(("PYPI_TOKEN", "TEST_PYPI_TOKEN", "TWINE_PASSWORD", "RELNOX_HOUSE_TOKEN"), CANARY)
+    variables |= given("identity", place, index) | {"PYPI_ID_TOKEN": CANARY, "UV_PUBLISH_TOKEN": CANARY}
+    seen: dict[str, bytes] = {}
+    for words in (
+        ["build-all", "--verbose", "--report", "report.json", "--plan", "plan.json"],
+        ["publish-test", "--index", "house", "--verbose", "--report", "report.json", "--plan", "plan.json"],
+    ):
+        told = run(place, variables, *words)
+        assert told.code == 0, told.text
+        nobody_knows(told, place, of=(CANARY, CODED, REQUEST_TOKEN))
+        seen |= told.seen
+    assert {password for _, password in index.logins} == {CANARY}
+    assert len(index.files) == 2
+    assert "rev-parse" in place.children.read_text()
+    for program in ("fork_server", "install"):  # a build, and an installer
+        assert any(program in child for child in seen), "\n".join(sorted(seen))
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `build-all` makes of the project."""
+    root = tmp_path_factory.mktemp("built") / "demo"
+    root.mkdir()
+    repository(single(root))
+    ran = subprocess.run([sys.executable, "-m", "relnox", "build-all"], cwd=root, capture_output=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return root / "dist"
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_canary_in_each_route(route: str, ending: str, place: Place, archives: Path, index: Trusting) -> None:
+    name = {"TEST_PYPI_TOKEN": "testpypi", "PYPI_TOKEN": "pypi"}.get(route, "house")
+    with (place.root / "pyproject.toml").open("a") as settings:
+        settings.write(index.settings(name, production=name == "pypi"))
+    shutil.copytree(archives, place.root / "dist")
+    # Each ending is told by each reporter.
+    reporter = REPORTERS[(ROUTES.index(route) + ENDINGS.index(ending)) % len(REPORTERS)]
+    variables = given(route, place, index)
+    name = {"TEST_PYPI_TOKEN": "testpypi", "PYPI_TOKEN": "pypi"}.get(route, "house")
+    task = ["publish", "--yes"] if name == "pypi" else ["publish-test", "--no-verify"]
+    words = [*task, "--index", name, "--reporter", reporter, "--verbose", "--plan", "plan.json"]
+    index.echo = ending == "refused"
+    if ending == "crashed":
+        variables["CRASHING"] = "1"
+    told = run(place, variables, *words, "--report", "report.json", *(["--dry-run"] if ending == "dry" else []))
+    nobody_knows(told, place)
+    if ending == "published":
+        assert told.code == 0, told.text
+        assert len(index.files) == 2
+    elif ending == "refused":
+        assert told.code == 1, told.text
+        assert "rejected the credentials" in told.text
+        assert "****" in told.text  # what the index repeats
+        assert "****" in (place.root / "report.json").read_text()
+    elif ending == "crashed":
+        assert "ValueError: bad header" in told.text
+        assert "****" in told.text
+    else:
+        assert told.code == 0, told.text
+        assert (index.logins, index.files, index.minted) == ([], {}, [])
+    if ending != "dry":
+        expected = [CANARY] if ending != "crashed" else []
+        assert {password for _, password in index.logins} == set(expected)
+    if route == "identity" and ending != "dry":
+        lines = told.text.splitlines()
+        assert f"::add-mask::{CANARY}" in lines

@@ -1,0 +1,174 @@
+"""Which index a name, a tag, a variable means."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import pytest
+from packaging.version import Version
+from twine import utils
+
+from relnox.core.config import Config, IndexConfig
+from relnox.errors import Refused
+from relnox.indexes import Indexes, credentials, targets
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CANARY = "canary-0815"
+ELSEWHERE = "https://elsewhere.example.invalid/legacy/"
+RULES = {"nightly-*": "company", "rc": "staging", "prerelease": "testpypi", "final": "pypi"}
+
+
+def index(upload: str, *, production: bool = False) -> IndexConfig:
+    return IndexConfig(upload=upload, simple="https://house.example.invalid/simple", production=production)
+
+
+@pytest.mark.parametrize(
+    ("tag", "version", "expected"),
+    [
+        ("v1.2.3", "1.2.3", "pypi"),
+        ("v1.2.3-alpha.0", "1.2.3a0", "testpypi"),
+        ("v1.2.3-beta.1", "1.2.3b1", "testpypi"),
+        ("v1.2.3-rc.1", "1.2.3rc1", "staging"),  # the special kind before the general one
+        ("v1.2.3.dev4", "1.2.3.dev4", "testpypi"),
+        ("v1.2.3.post1", "1.2.3.post1", "pypi"),
+        ("nightly-1.2.3", "1.2.3", "company"),  # the pattern before any kind
+    ],
+)
+def test_the_tag_chooses_the_index(tag: str, version: str, expected: str) -> None:
+    # S3.07
+    assert targets.by_rule(Config(targets=RULES), {"demo": (tag, Version(version))}) == expected
+
+
+def test_of_several_patterns_the_first_that_is_written_counts() -> None:
+    rules = {"v1.*": "old", "v*": "pypi"}
+    assert targets.by_rule(Config(targets=rules), {"demo": ("v1.2.3", Version("1.2.3"))}) == "old"
+    assert targets.by_rule(Config(targets=rules), {"demo": ("v2.2.3", Version("2.2.3"))}) == "pypi"
+
+
+def test_without_rules_it_is_the_production_index() -> None:
+    assert targets.by_rule(Config(), {"demo": None}) == "pypi"
+
+
+def test_rules_that_do_not_decide_are_told() -> None:
+    config = Config(targets={"final": "pypi", "rc": "staging"})
+    final, candidate = ("v1", Version("1")), ("a-v1rc1", Version("1rc1"))
+    with pytest.raises(Refused, match="no tag of demo stands at the commit that was built") as refused:
+        targets.by_rule(config, {"demo": None})
+    assert "--index NAME" in (refused.value.hint or "")
+    with pytest.raises(Refused, match="no rule of .* is about v1a1") as refused:
+        targets.by_rule(config, {"demo": ("v1a1", Version("1a1"))})
+    assert 'prerelease = "testpypi"' in (refused.value.hint or "")
+    with pytest.raises(Refused, match="sends v1 to pypi and a-v1rc1 to staging") as refused:
+        targets.by_rule(config, {"demo": final, "a": candidate})
+    assert "--package NAME" in (refused.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("pypi", Config()),
+        ("house", Config(indexes={"house": index(utils.DEFAULT_REPOSITORY)})),
+        ("testpypi", Config(indexes={"testpypi": index(utils.DEFAULT_REPOSITORY)})),
+        ("house", Config(indexes={"house": index(utils.DEFAULT_REPOSITORY.upper().replace("HTTPS", "https"))})),
+        ("house", Config(indexes={"house": index(utils.DEFAULT_REPOSITORY.replace("/legacy", ":443/legacy"))})),
+        ("house", Config(indexes={"house": index(utils.DEFAULT_REPOSITORY.replace("/legacy", "./legacy"))})),
+        ("house", Config(indexes={"house": index(utils.DEFAULT_REPOSITORY.replace("https", "http"))})),
+        ("house", Config(indexes={"house": index(utils.DEFAULT_REPOSITORY.replace("upload.", ""))})),
+        (  # whatever the settings call pypi
+            "house",
+            Config(indexes={"pypi": index(ELSEWHERE, production=True), "house": index(utils.DEFAULT_REPOSITORY)}),
+        ),
+        ("pypi", Config(indexes={"pypi": index(ELSEWHERE, production=True)})),
+        (  # the same address under another name
+            "house",
+            Config(indexes={"company": index(ELSEWHERE, production=True), "house": index(ELSEWHERE + "x/")}),
+        ),
+        ("house", Config(indexes={"house": index(ELSEWHERE, production=True)})),
+    ],
+)
+def test_production_is_known_under_any_name(name: str, config: Config, tmp_path: Path) -> None:
+    # F26
+    with Indexes(config, tmp_path, {}) as indexes:
+        assert indexes.is_production(name)
+
+
+@pytest.mark.parametrize("name", ["testpypi", "house", "embedded"])
+def test_a_test_index_is_none_of_production(name: str, tmp_path: Path) -> None:
+    with Indexes(Config(indexes={"house": index(ELSEWHERE)}), tmp_path, {}) as indexes:
+        assert not indexes.is_production(name)
+
+
+VARIABLES = (
+    *("TWINE_REPOSITORY_URL", "UV_PUBLISH_URL", "PDM_PUBLISH_REPO", "HATCH_INDEX_REPO", "FLIT_INDEX_URL"),
+    *("PIP_INDEX_URL", "UV_INDEX_URL"),
+)
+SECTIONS = (
+    "",
+    "[{name}]\n",
+    "[{name}]\nrepository = {url}\n",
+    "[distutils]\nindex-servers = {name}\n[{name}]\nrepository = {url}\n",
+)
+
+
+@pytest.mark.parametrize("name", ["pypi", "testpypi", "house"])
+@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize("variables", [(), *((each,) for each in VARIABLES), VARIABLES])
+def test_neither_a_variable_nor_a_pypirc_moves_a_target(
+    name: str, section: str, variables: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # F26: the whole matrix; what counts nowhere is told, and a password of another index is not taken.
+    config = Config(indexes={"house": index("https://house.example.invalid/upload/")})
+    expected = targets.resolve(name, config)
+    pypirc = tmp_path / "pypirc"
+    pypirc.write_text(section.format(name=name, url=ELSEWHERE) + (f"password = {CANARY}\n" if section else ""))
+    environment = dict.fromkeys(variables, ELSEWHERE) | {
+        "TWINE_CONFIG_FILE": str(pypirc),
+        f"RELNOX_{name.upper()}_TOKEN": CANARY,
+    }
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    hosts = {"pypi": utils.DEFAULT_REPOSITORY, "testpypi": utils.TEST_REPOSITORY}
+    with Indexes(config, tmp_path / "index") as indexes:
+        target = indexes.target(name)
+        assert target == expected
+        assert target.upload_url == hosts.get(name, "https://house.example.invalid/upload/")
+        assert indexes.credentials(name).origin == f"RELNOX_{name.upper()}_TOKEN"
+        told = indexes.remarks(name)
+        publishing = [each for each in variables if each not in ("PIP_INDEX_URL", "UV_INDEX_URL")]
+        assert sorted(each.partition(" ")[0] for each in told) == sorted(publishing)
+        assert all(f"files go to {name} ({target.host})" in each for each in told)
+    del environment[f"RELNOX_{name.upper()}_TOKEN"]
+    if "repository" in section and (name != "house" or "distutils" in section):
+        with pytest.raises(Refused, match=r"elsewhere\.example\.invalid, and"):
+            credentials.find(target, environment)
+
+
+@pytest.mark.parametrize("variable", VARIABLES[:5])
+def test_a_variable_that_means_the_same_index_needs_no_word(variable: str) -> None:
+    target = targets.resolve("pypi", Config())
+    for value in (target.upload_url, "pypi"):
+        assert not list(targets.passed_over(target, {variable: value}))
+    told = list(targets.passed_over(target, {variable: f"https://me:{CANARY}@elsewhere.example.invalid/"}))
+    assert len(told) == 1
+    assert CANARY not in told[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "url"),
+    list(
+        itertools.product(["upload", "simple", "trusted"], [f"https://me:{CANARY}@a.invalid/", "a.invalid"]),
+    ),
+)
+def test_an_address_with_a_password_or_without_a_host_is_refused(key: str, url: str) -> None:
+    # F30, S3.13: the settings are committed, and addresses are printed.
+    stated = {"upload": ELSEWHERE, "simple": ELSEWHERE, key: url}
+    config = Config(
+        indexes={"house": IndexConfig(upload=stated["upload"], simple=stated["simple"])},
+        trusted_index=url if key == "trusted" else None,
+    )
+    with pytest.raises(Refused) as refused:
+        targets.trusted_simple_url(config) if key == "trusted" else targets.resolve("house", config)
+    assert CANARY not in f"{refused.value.message} {refused.value.hint}"
