@@ -137,7 +137,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(404, {})
 
-    do_HEAD = do_GET
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def do_POST(self) -> None:
         index = self.server.index
@@ -158,7 +159,9 @@ class _Handler(BaseHTTPRequestHandler):
             head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
             for part in email.message_from_bytes(head + body, policy=email.policy.HTTP).iter_parts():
                 if name := part.get_filename():
-                    index.files[name] = part.get_payload(decode=True)
+                    content = part.get_payload(decode=True)
+                    assert isinstance(content, bytes)
+                    index.files[name] = content
             self._answer(200, b"OK")
 
     def _answer(

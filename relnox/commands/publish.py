@@ -233,9 +233,14 @@ def _with_credentials(snapshot: Snapshot, index: str, project: Project) -> Snaps
         return snapshot._replace(credentials=project.indexes.credentials(index).origin)
     except Refused as error:
         nobody = isinstance(error, NoCredentials) and project.config.without_credentials == "skip"
-        if nobody and not any(snapshot.listed.values()):
-            return snapshot._replace(skipped=f"nothing is published, since {error.message}")
-        return snapshot._replace(credentials=core.plan.Refusal(message=error.message, hint=error.hint or ""))
+        partly = any(snapshot.listed.values())
+        if nobody and not partly:
+            first, *_ = error.message.splitlines()
+            skipped = f"nothing is published, since {first.rstrip(':')}"
+            return snapshot._replace(skipped=skipped, remarks=(*snapshot.remarks, error.message))
+        exit_code = ExitCode.PARTLY_PUBLIC if nobody else error.exit_code
+        refusal = core.plan.Refusal(message=error.message, hint=error.hint or "", exit_code=exit_code)
+        return snapshot._replace(credentials=refusal)
 
 
 def _wrong_on_disk(file: Distribution, snapshot: Snapshot, dist: str) -> Refusal | None:
@@ -285,7 +290,7 @@ def notes(snapshot: Snapshot, index: str) -> Iterator[str]:
     """What a reader should know before anything is sent."""
     if isinstance(snapshot.credentials, str) and snapshot.credentials:
         yield f"credentials for {index}: {snapshot.credentials}"
-    yield from snapshot.remarks
     if snapshot.skipped is not None:
         yield snapshot.skipped
+    yield from snapshot.remarks
     yield from private_notes(snapshot.private)

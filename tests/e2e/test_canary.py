@@ -1,4 +1,4 @@
-"""A token in every place that credentials come from, and nowhere else: not on any stream, in any file, in any child.
+"""A token in every place that credentials come from, and nowhere else: on no stream, in no file, in no child.
 
 F30, S4.06: the streams are read, every file that is there afterwards, and argv and environment of every child.
 """
@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from projects import commit_all, repository, single, write
-from trusting import REQUEST_TOKEN, Trusting, trusting
+from trusting import REQUEST_TOKEN, trusting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from trusting import Trusting
 
 CANARY = "pypi-canary0815canary0815canary"
 CODED = base64.b64encode(f"__token__:{CANARY}".encode()).decode().rstrip("=")[:-1]

@@ -6,17 +6,21 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from trusting import AUDIENCE, REQUEST_TOKEN, Trusting, certificate, identity, trusting
+from trusting import AUDIENCE, REQUEST_TOKEN, certificate, identity, trusting
 
 from relnox import network
 from relnox.core.config import Config, IndexConfig
-from relnox.errors import Failed, Refused, RelnoxError, TryLater
+from relnox.errors import Failed, Refused, TryLater
 from relnox.indexes import credentials, targets, trusted_publishing
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator
     from pathlib import Path
+
+    from trusting import Trusting
+
+    from relnox.errors import RelnoxError
 
 GITLAB = f"{AUDIENCE.upper()}_ID_TOKEN"
 
@@ -170,7 +174,7 @@ def test_a_mint_that_failed_is_tried_with_another_identity(
         ("unheard-of", Failed, "mints no token for core (unheard-of", "a token in a variable"),
     ],
 )
-def test_the_index_says_no_and_relnox_says_what_to_do(
+def test_the_index_says_no_and_relnox_says_what_to_do(  # noqa: PLR0917
     code: str,
     kind: type[RelnoxError],
     told: str,
@@ -193,7 +197,7 @@ def test_an_upload_job_in_a_reusable_workflow_is_refused_before_anything_is_sent
 ) -> None:
     # F18
     index.claims = {"job_workflow_ref": "acme/shared/.github/workflows/upload.yml@refs/heads/main"}
-    with pytest.raises(Refused, match="stands in a reusable workflow: it is acme/shared/.github") as refused:
+    with pytest.raises(Refused, match="stands in a reusable workflow: it is acme/shared/") as refused:
         found(index, on_github(index, monkeypatch))
     assert "move the job that uploads into acme/demo/.github/workflows/release.yml" in (refused.value.hint or "")
     assert not any(each.startswith("POST") for each in index.requests)

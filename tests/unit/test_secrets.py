@@ -8,7 +8,7 @@ import io
 import json
 import pickle
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -28,7 +28,7 @@ from relnox.reporters.plain import Plain
 from relnox.reporters.terminal import Terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from relnox.reporters import Reporter
@@ -55,9 +55,12 @@ def test_a_secret_cannot_be_shown_or_stored() -> None:
         inspect(secret, console=console, private=True, dunder=True)
         shown += str(console.file.getvalue())  # type: ignore[attr-defined] # it is the StringIO
     assert CANARY not in shown
-    for store in (pickle.dumps, copy.copy, copy.deepcopy, json.dumps, serialise.encode, vars, iter, len):
+    stores: tuple[Callable[[Any], object], ...] = (
+        *(pickle.dumps, copy.copy, copy.deepcopy, json.dumps, serialise.encode, vars, iter, len),
+    )
+    for store in stores:
         with pytest.raises(TypeError):
-            store(secret)  # type: ignore[operator] # that is what is tried
+            store(secret)
     for name in ("__getstate__", "__reduce__"):
         with pytest.raises(TypeError):
             getattr(secret, name)()
@@ -71,7 +74,8 @@ def test_secrets_are_not_compared() -> None:
     one, other = Secret(CANARY), Secret(CANARY)
     assert one != other
     assert hash(one) != hash(other)
-    assert one != CANARY
+    texts: list[object] = [CANARY]
+    assert one not in texts
 
 
 @given(
@@ -109,7 +113,7 @@ def test_an_error_and_those_before_it_say_no_secret() -> None:
     try:
         try:
             try:
-                raise KeyError(CANARY)
+                raise KeyError(CANARY)  # noqa: TRY301
             except KeyError as error:
                 raise ValueError(f"<{CANARY}>") from error
         except ValueError:

@@ -58,7 +58,7 @@ def test_rules_that_do_not_decide_are_told() -> None:
     with pytest.raises(Refused, match="no tag of demo stands at the commit that was built") as refused:
         targets.by_rule(config, {"demo": None})
     assert "--index NAME" in (refused.value.hint or "")
-    with pytest.raises(Refused, match="no rule of .* is about v1a1") as refused:
+    with pytest.raises(Refused, match=r"no rule of .* is about v1a1") as refused:
         targets.by_rule(config, {"demo": ("v1a1", Version("1a1"))})
     assert 'prerelease = "testpypi"' in (refused.value.hint or "")
     with pytest.raises(Refused, match="sends v1 to pypi and a-v1rc1 to staging") as refused:

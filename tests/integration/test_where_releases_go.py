@@ -1,0 +1,256 @@
+"""Where a release goes and whether it does: tags, names, redirects, and nobody who may upload."""
+
+from __future__ import annotations
+
+import io
+import json
+from contextlib import redirect_stderr, redirect_stdout
+from typing import TYPE_CHECKING
+
+import packed
+import pytest
+from packaging.version import Version
+from projects import commit_all, git, repository, write
+from running import Ran
+from trusting import trusting
+
+from relnox.building.archives import digests
+from relnox.cli import main
+from relnox.core.manifest import Distribution, Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from trusting import Trusting
+
+CANARY = "canary-0815"
+
+
+@pytest.fixture
+def index() -> Iterator[Trusting]:
+    with trusting() as index:
+        index.passwords = {CANARY}
+        yield index
+
+
+@pytest.fixture
+def final() -> Iterator[Trusting]:
+    with trusting() as index:
+        index.passwords = {CANARY}
+        yield index
+
+
+def release(root: Path, settings: str, *versions: str, tags: tuple[str, ...] = ()) -> Path:
+    """A repository with a package for each version, its tags, and archives that are built already."""
+    root.mkdir()
+    names = [f"p{number}" for number in range(len(versions))]
+    write(
+        root, {"pyproject.toml": f'[tool.relnox]\npackages = ["packages/*"]\n{settings}', ".gitignore": "dist/\n"}
+    )
+    for name, version in zip(names, versions, strict=True):
+        text = f'[project]\nname = "{name}"\nversion = "{version}"\n[build-system]\nrequires = ["hatchling"]\n'
+        write(root, {f"packages/{name}/pyproject.toml": f'{text}build-backend = "hatchling.build"\n'})
+    repository(root)
+    for tag in tags:
+        git(root, "tag", tag)
+    files = []
+    (root / "dist").mkdir()
+    for name, version in zip(names, versions, strict=True):
+        told = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\n"
+        stem = f"{name}-{version}"
+        path = packed.wheel(root / "dist", {f"{name}.py": ""}, name=f"{stem}-py3-none-any.whl", metadata=told)
+        found = digests(path)
+        files.append(
+            Distribution(
+                package=name,
+                version=Version(version),
+                filename=path.name,
+                kind="wheel",
+                size=path.stat().st_size,
+                sha256=found.sha256,
+                blake2b_256=found.blake2b_256,
+            )
+        )
+    manifest = Manifest(
+        distributions=tuple(files),
+        commit=git(root, "rev-parse", "HEAD"),
+        dirty=False,
+        time="2026-01-01T00:00:00Z",
+        needs=(),
+    )
+    (root / "dist" / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
+    return root
+
+
+def relnox(root: Path, task: str, *words: str) -> Ran:
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main(
+            [task, "--project", str(root), "--reporter", "plain", "--report", str(root / "r.json"), *words]
+        )
+    return Ran(code, out.getvalue(), err.getvalue())
+
+
+def two(index: Trusting, final: Trusting, rules: str) -> str:
+    return f"[tool.relnox.targets]\n{rules}\n{index.settings('trying')}{final.settings('shop')}"
+
+
+@pytest.mark.parametrize(
+    ("version", "tag", "expected"), [("1.2.3", "p0-v1.2.3", "shop"), ("1.2.3rc1", "p0-v1.2.3-rc.1", "trying")]
+)
+def test_the_tag_at_the_commit_that_was_built_chooses_the_index(  # noqa: PLR0917
+    version: str,
+    tag: str,
+    expected: str,
+    index: Trusting,
+    final: Trusting,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # S3.07
+    monkeypatch.setenv("TWINE_PASSWORD", CANARY)
+    rules = 'final = "shop"\nprerelease = "trying"'
+    root = release(tmp_path / "demo", two(index, final, rules), version, tags=(tag,))
+    ran = relnox(root, "publish")
+    assert ran.code == 0, ran.text
+    assert {"shop": final, "trying": index}[expected].files
+    assert not {"shop": index, "trying": final}[expected].files
+
+
+def test_the_command_line_wins_over_the_rules(
+    index: Trusting, final: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWINE_PASSWORD", CANARY)
+    root = release(tmp_path / "demo", two(index, final, 'final = "shop"'), "1.2.3", tags=("v1.2.3",))
+    assert relnox(root, "publish", "--index", "trying").code == 0
+    assert index.files
+    assert not final.requests
+
+
+def test_a_release_without_a_tag_or_with_tags_for_two_indexes_goes_nowhere(
+    index: Trusting, final: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWINE_PASSWORD", CANARY)
+    rules = two(index, final, 'final = "shop"\nprerelease = "trying"')
+    root = release(tmp_path / "demo", rules, "1.0", "2.0rc1", tags=("p0-v1.0",))
+    ran = relnox(root, "publish")
+    assert ran.code == 1, ran.text
+    assert "no tag of p1 stands at the commit that was built" in ran.err
+    git(root, "tag", "p1-v2.0rc1")
+    ran = relnox(root, "publish")
+    assert ran.code == 1, ran.text
+    assert "sends p0-v1.0 to shop and p1-v2.0rc1 to trying" in ran.err
+    assert not index.requests
+    assert not final.requests
+    for name in ("p0", "p1"):
+        ran = relnox(root, "publish", "--package", name)
+        assert ran.code == 0, ran.text
+    assert (list(final.files), list(index.files)) == (["p0-1.0-py3-none-any.whl"], ["p1-2.0rc1-py3-none-any.whl"])
+
+
+def test_a_tag_at_another_commit_does_not_count(index: Trusting, final: Trusting, tmp_path: Path) -> None:
+    root = release(tmp_path / "demo", two(index, final, 'final = "shop"'), "1.0")
+    write(root, {"later.txt": "x"})
+    commit_all(root)
+    git(root, "tag", "v1.0")
+    ran = relnox(root, "publish")
+    assert ran.code == 1, ran.text
+    assert "no tag of p0 stands at the commit that was built" in ran.err
+
+
+@pytest.mark.parametrize("production", [True, False])
+def test_publish_test_does_not_follow_a_redirect_to_production(
+    production: bool, index: Trusting, final: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # F15, F26: neither by its name nor under another one, nor by being sent there.
+    monkeypatch.setenv("TWINE_PASSWORD", CANARY)
+    index.moved = final.upload_url
+    settings = index.settings("trying") + final.settings("shop", production=production)
+    other = final.settings("alias").replace("legacy", "another")
+    root = release(tmp_path / "demo", settings + other, "1.0")
+    ran = relnox(root, "publish-test", "--index", "trying", "--no-verify")
+    assert ran.code != 0
+    assert "redirects uploads to" in ran.err
+    assert CANARY not in ran.text
+    assert not final.requests
+    if production:
+        for name in ("shop", "alias"):
+            ran = relnox(root, "publish-test", "--index", name, "--no-verify")
+            assert ran.code == 1, ran.text
+            assert f"{name} is for good" in ran.err
+        assert not final.requests
+
+
+@pytest.mark.parametrize("task", [("publish",), ("publish-test", "--no-verify"), ("publish-test",)])
+def test_without_credentials_nothing_is_published_and_that_is_said_loudly(
+    task: tuple[str, ...], index: Trusting, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # S2.03
+    settings = f'without-credentials = "skip"\n{index.settings("trying")}'
+    root = release(tmp_path / "demo", settings, "1.0", "2.0")
+    ran = relnox(root, *task, "--index", "trying")
+    assert ran.code == 0, ran.text
+    assert ran.err.splitlines()[0].startswith(
+        "note: nothing is published, since there are no credentials for trying"
+    )
+    assert f"{task[0]}: skipped; nothing is published, since there are no credentials for trying" in ran.err
+    assert "done and proven" not in ran.err
+    report = json.loads((root / "r.json").read_text())
+    assert report["exit_code"] == 0
+    assert {step["status"] for step in report["steps"]} == {"skipped"}
+    assert len(report["steps"]) >= 4
+    assert all("no credentials" in step["detail"] for step in report["steps"])
+    assert not any(each.startswith("POST") for each in index.requests)
+    assert "nothing is published" in relnox(root, *task, "--index", "trying", "--dry-run").out
+
+
+def test_without_credentials_it_is_a_failure_by_default(index: Trusting, tmp_path: Path) -> None:
+    # S2.03
+    root = release(tmp_path / "demo", index.settings("trying"), "1.0")
+    ran = relnox(root, "publish", "--index", "trying")
+    assert ran.code == 1, ran.text
+    assert "there are no credentials for trying" in ran.err
+    assert "RELNOX_TRYING_TOKEN: not set" in ran.err
+
+
+def test_a_release_that_is_partly_public_is_never_skipped(
+    index: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # S2.03: that would be half a release and exit code 0.
+    root = release(tmp_path / "demo", f'without-credentials = "skip"\n{index.settings("trying")}', "1.0", "2.0")
+    monkeypatch.setenv("TWINE_PASSWORD", CANARY)
+    assert relnox(root, "publish", "--index", "trying", "--package", "p0").code == 0
+    monkeypatch.delenv("TWINE_PASSWORD")
+    ran = relnox(root, "publish", "--index", "trying")
+    assert ran.code == 3, ran.text
+    assert "there are no credentials for trying" in ran.err
+    # A package that is all there needs nobody.
+    assert relnox(root, "publish", "--index", "trying", "--package", "p0").code == 0
+
+
+def test_credentials_that_are_wrong_are_no_missing_ones(
+    index: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = release(tmp_path / "demo", f'without-credentials = "skip"\n{index.settings("trying")}', "1.0")
+    monkeypatch.setenv("RELNOX_TRYING_TOKEN", "of somebody else")
+    ran = relnox(root, "publish", "--index", "trying")
+    assert ran.code == 1, ran.text
+    assert "rejected the credentials" in ran.err
+
+
+def test_what_counts_nowhere_is_told_before_anything_is_sent(
+    index: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # F26
+    monkeypatch.setenv("RELNOX_TRYING_TOKEN", CANARY)
+    monkeypatch.setenv("TWINE_REPOSITORY_URL", "https://elsewhere.example.invalid/legacy/")
+    monkeypatch.setenv("UV_PUBLISH_URL", "https://elsewhere.example.invalid/legacy/")
+    root = release(tmp_path / "demo", index.settings("trying"), "1.0")
+    ran = relnox(root, "publish", "--index", "trying")
+    assert ran.code == 0, ran.text
+    notes = [line for line in ran.err.splitlines() if line.startswith("note: ")]
+    assert notes[0] == "note: credentials for trying: RELNOX_TRYING_TOKEN"
+    assert "TWINE_REPOSITORY_URL names elsewhere.example.invalid, which does not count" in notes[1]
+    assert "UV_PUBLISH_URL names elsewhere.example.invalid" in notes[2]
+    assert index.files
