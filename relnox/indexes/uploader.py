@@ -41,6 +41,7 @@ _BURNED = re.compile(r"previously (been )?used|already been used", re.IGNORECASE
 _EXISTS = re.compile(r"already exist|does not allow updating|cannot be updated|overwrit", re.IGNORECASE)
 _OLD = re.compile(r"older than \d+ days", re.IGNORECASE)
 _CLOSED = re.compile(r"read-only|temporarily disabled|maintenance", re.IGNORECASE)
+_NOT_CREATED = re.compile(r"non-user identit", re.IGNORECASE)
 _LARGE = re.compile(r"too large|size limit", re.IGNORECASE)
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 
@@ -140,6 +141,14 @@ def _explain(text: str, file: Distribution, index: str) -> None:
             f"{index} takes no more files for {file.package} {file.version}: its first file is more than "
             f"{WINDOW.days} days old: {text}",
             hint=f"publish all of it as {post}: nox -s bump -- --to {post}",
+        )
+    if _NOT_CREATED.search(text):
+        from relnox.indexes.trusted_publishing import first_release_hint
+
+        raise Refused(
+            f"{index} has no project {file.package}, and {file.filename} comes from an identity that may not "
+            f"create it: {text}",
+            hint=f"{first_release_hint(file.package)}; or publish the first release with a token",
         )
     if _CLOSED.search(text):
         raise TryLater(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import packed
 import pytest
+import releases
 from packaging.version import Version
 from projects import commit_all, git, repository, write
 from running import Ran
@@ -17,6 +18,7 @@ from trusting import trusting
 from relnox.building.archives import digests
 from relnox.cli import main
 from relnox.core.manifest import Distribution, Manifest
+from relnox.indexes.embedded import EmbeddedIndex, faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -237,6 +239,20 @@ def test_credentials_that_are_wrong_are_no_missing_ones(
     ran = relnox(root, "publish", "--index", "trying")
     assert ran.code == 1, ran.text
     assert "rejected the credentials" in ran.err
+
+
+def test_a_pending_publisher_of_another_name_is_told_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # F19: the public index's own words, and what they mean.
+    monkeypatch.setenv("TWINE_PASSWORD", CANARY)
+    root = tmp_path / "demo"
+    releases.release(root, [releases.Package("demo")])
+    with EmbeddedIndex(tmp_path / "index", faults=[faults.Rule(faults.NEW_PROJECT_BY_IDENTITY)]) as index:
+        ran = releases.publish(root, index)
+    assert ran.code == 1, ran.text
+    assert "has no project demo" in ran.err
+    assert "the pending publisher must be called exactly demo and be younger than 30 days" in ran.err
 
 
 def test_what_counts_nowhere_is_told_before_anything_is_sent(
