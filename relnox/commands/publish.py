@@ -235,9 +235,10 @@ def _with_credentials(snapshot: Snapshot, index: str, project: Project) -> Snaps
         nobody = isinstance(error, NoCredentials) and project.config.without_credentials == "skip"
         partly = any(snapshot.listed.values())
         if nobody and not partly:
-            first, *_ = error.message.splitlines()
+            first, *looked = error.message.splitlines()
             skipped = f"nothing is published, since {first.rstrip(':')}"
-            return snapshot._replace(skipped=skipped, remarks=(*snapshot.remarks, error.message))
+            remark = "\n".join(["this is where they were looked for:", *looked])
+            return snapshot._replace(skipped=skipped, remarks=(*snapshot.remarks, remark))
         exit_code = ExitCode.PARTLY_PUBLIC if nobody else error.exit_code
         refusal = core.plan.Refusal(message=error.message, hint=error.hint or "", exit_code=exit_code)
         return snapshot._replace(credentials=refusal)

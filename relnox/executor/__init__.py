@@ -48,6 +48,7 @@ def execute(plan: Plan, run: Run) -> Outcome:
     with signals.watching() as watched:
         resumed = _write_down(run)
         for step in plan.steps if plan.skipped is not None else ():
+            progress.start(step)
             progress.end(StepFinished(step, Status.SKIPPED, plan.skipped or "", 0.0))
         for steps in groups(plan.steps if plan.skipped is None else ()):
             if len(steps) == 1:

@@ -198,6 +198,7 @@ def test_without_credentials_nothing_is_published_and_that_is_said_loudly(
     )
     assert f"{task[0]}: skipped; nothing is published, since there are no credentials for trying" in ran.err
     assert "done and proven" not in ran.err
+    assert "RELNOX_TRYING_TOKEN: not set" in ran.err
     report = json.loads((root / "r.json").read_text())
     assert report["exit_code"] == 0
     assert {step["status"] for step in report["steps"]} == {"skipped"}
