@@ -101,13 +101,14 @@ def publish(root: Path, index: EmbeddedIndex, *options: str) -> Ran:
     return publish_to(root, index.upload_url, index.simple_url, *options)
 
 
-def publish_to(root: Path, upload: str, simple: str, *options: str) -> Ran:
+def publish_to(root: Path, upload: str, simple: str, *options: str, staged: bool = False) -> Ran:
     """Publish to these addresses."""
     write(
         root,
         {
             "pyproject.toml": '[tool.relnox]\npackages = ["packages/*"]\n'
             f'[tool.relnox.indexes.{INDEX}]\nupload = "{upload}"\nsimple = "{simple}"\nproduction = false\n'
+            f"staged = {str(staged).lower()}\n"
         },
     )
     out, err = io.StringIO(), io.StringIO()

@@ -14,7 +14,7 @@ from relnox.core.options import CommonOptions, option
 from relnox.errors import ExitCode, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from relnox.building.checks import Finding
@@ -59,6 +59,7 @@ class Snapshot(NamedTuple):
         production: Whether that is for good.
         credentials: Where the credentials were found, or the refusal that there are none.
         unfit: What the public index would refuse of the files, where that is where they go.
+        staged: Whether the index takes releases whole (PEP 694).
         remarks: What a reader should know of variables that do not count.
         skipped: Why nothing is published, where the settings say that this is no failure.
     """
@@ -72,6 +73,7 @@ class Snapshot(NamedTuple):
     production: bool
     credentials: str | Refusal
     unfit: tuple[Finding, ...] = ()
+    staged: bool = False
     remarks: tuple[str, ...] = ()
     skipped: str | None = None
 
@@ -84,7 +86,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Upload what is missing, package after package, and see that it is listed."""
     index = snapshot.target
-    steps = tuple(publication(snapshot.manifest, index, options.dist))
+    steps = tuple(publication(snapshot.manifest, index, options.dist, staged=snapshot.staged))
     missing = _missing(snapshot)
     consent = None
     if missing and snapshot.production and not options.yes and snapshot.skipped is None:
@@ -128,6 +130,7 @@ def look(index: str, dist: str, names: tuple[str, ...], project: Project) -> Sna
         host="" if index == "embedded" else target.host,
         production=target.production,
         credentials="",
+        staged=target.staged,
         remarks=project.indexes.remarks(index),
     )
     return _with_credentials(snapshot, index, project) if _missing(snapshot) else snapshot
@@ -160,29 +163,62 @@ def _by_rule(options: Options, project: Project) -> str:
     )
 
 
-def publication(manifest: Manifest, index: str, dist: str) -> Iterator[Step]:
+def publication(manifest: Manifest, index: str, dist: str, *, staged: bool = False) -> Iterator[Step]:
     """The steps that make a manifest public.
 
-    A package waits for those that it needs to be there. Of its files the first goes alone, since it creates the
-    project or the release, and the sdist last: an installer that comes in between does not have to build.
+    A package waits for those that it needs to be there.
+
+    Args:
+        manifest: What is to be public.
+        index: Where.
+        dist: The folder with the files.
+        staged: Whether the index takes a release into a session and makes it public at once (PEP 694).
     """
     needs = dict(manifest.needs)
     for package in manifest.packages:
+        files = manifest.of(package)
         before = tuple(f"await {name}" for name in needs.get(package, ()) if name in manifest.packages)
-        sent: list[core.steps.Upload] = []
-        for file in sorted(manifest.of(package), key=lambda file: file.kind == "sdist"):
-            ahead = sent if file.kind == "sdist" else sent[:1]
-            after = tuple(step.key for step in ahead)
-            sent.append(core.steps.Upload(index=index, file=file, folder=dist, needs=before + after))
+        sent = list((_at_once if staged else _one_by_one)(files, index, dist, before))
         yield from sent
         yield core.steps.AwaitIndex(
             index=index,
             package=package,
             version=manifest.version(package),
-            files=manifest.of(package),
+            files=files,
             patience=_PATIENCE,
-            needs=tuple(step.key for step in sent),
+            needs=tuple(step.key for step in sent if step.remote),
         )
+
+
+def _at_once(
+    files: Sequence[Distribution], index: str, dist: str, before: tuple[str, ...]
+) -> Iterator[core.steps.UploadToStage | core.steps.PublishStage]:
+    """Uploads of one package into a session, and what makes all of them public."""
+    staged = [core.steps.UploadToStage(index=index, file=file, folder=dist) for file in files]
+    yield from staged
+    yield core.steps.PublishStage(
+        index=index,
+        package=files[0].package,
+        version=files[0].version,
+        files=tuple(files),
+        needs=(*(step.key for step in staged), *before),
+    )
+
+
+def _one_by_one(
+    files: Sequence[Distribution], index: str, dist: str, before: tuple[str, ...]
+) -> Iterator[core.steps.Upload]:
+    """Uploads of one package, each public at once.
+
+    The first goes alone, since it creates the project or the release, and the sdist last: an installer that comes
+    in between does not have to build.
+    """
+    keys: list[str] = []
+    for file in sorted(files, key=lambda file: file.kind == "sdist"):
+        after = tuple(keys if file.kind == "sdist" else keys[:1])
+        step = core.steps.Upload(index=index, file=file, folder=dist, needs=before + after)
+        keys.append(step.key)
+        yield step
 
 
 def refusals(snapshot: Snapshot, index: str, dist: str) -> tuple[Refusal, ...]:

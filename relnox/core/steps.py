@@ -39,6 +39,7 @@ __all__ = [
     "ImportCheck",
     "Install",
     "ProvideEnvironment",
+    "PublishStage",
     "Push",
     "RunSmoke",
     "RunTests",
@@ -47,6 +48,7 @@ __all__ = [
     "Tag",
     "TakeBack",
     "Upload",
+    "UploadToStage",
     "WriteCollection",
     "WriteManifest",
     "WriteMatrix",
@@ -498,6 +500,39 @@ class Upload(_Step, kw_only=True):
         return ((f"uploads to {self.index}", 8), (f"{self.file.package} on {self.index}", 2))
 
 
+class UploadToStage(Upload, kw_only=True):
+    """Send one file into a session of an index, where nobody sees it before the session is published (PEP 694)."""
+
+    remote: ClassVar[bool] = False
+
+    @property
+    def title(self) -> str:
+        return f"stage {self.file.filename} ({self.file.size:,} bytes) on {self.index}"
+
+
+class PublishStage(_Step, kw_only=True):
+    """Make the files of a session public, all or none, unless they are."""
+
+    remote: ClassVar[bool] = True
+    concurrent: ClassVar[bool] = True
+    index: str
+    package: str
+    version: Version
+    files: tuple[Distribution, ...]
+
+    @property
+    def key(self) -> str:
+        return f"publish {self.package}"
+
+    @property
+    def title(self) -> str:
+        return f"publish {self.package} {self.version} on {self.index}: {len(self.files)} files, all or none"
+
+    @property
+    def shares(self) -> tuple[tuple[str, int | None], ...]:
+        return ((f"uploads to {self.index}", 8),)
+
+
 class AwaitIndex(_Step, kw_only=True):
     """Wait until an index lists these files with our hashes, and serves them."""
 
@@ -677,6 +712,8 @@ Step = (
     | Collect
     | WriteCollection
     | Upload
+    | UploadToStage
+    | PublishStage
     | AwaitIndex
     | Download
     | CreateEnvironment

@@ -26,7 +26,7 @@ def action_for(step: steps.Step, run: Run) -> Action:
             return _artefacts(step, run)
         case steps.Collect() | steps.WriteCollection():
             return _collecting(step, run)
-        case steps.Upload() | steps.AwaitIndex():
+        case steps.Upload() | steps.PublishStage() | steps.AwaitIndex():
             return _publishing(step, run)
         case steps.CloneCheckout() | steps.Stage():
             return _staging(step, run)
@@ -115,12 +115,14 @@ def _collecting(step: steps.Collect | steps.WriteCollection, run: Run) -> Action
             assert_never(step)
 
 
-def _publishing(step: steps.Upload | steps.AwaitIndex, run: Run) -> Action:
+def _publishing(step: steps.Upload | steps.PublishStage | steps.AwaitIndex, run: Run) -> Action:
     from relnox.executor import publishing
 
     match step:
         case steps.Upload():
             return publishing.Uploading(step, run)
+        case steps.PublishStage():
+            return publishing.PublishingStage(step, run)
         case steps.AwaitIndex():
             return publishing.Awaiting(step, run)
         case _:

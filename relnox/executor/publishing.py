@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     from relnox.core.events import StepFinished
     from relnox.core.manifest import Distribution
-    from relnox.core.steps import AwaitIndex
+    from relnox.core.steps import AwaitIndex, PublishStage
     from relnox.executor.run import Run
 
-__all__ = ["Awaiting", "Uploading", "deadline", "other_file"]
+__all__ = ["Awaiting", "PublishingStage", "Uploading", "deadline", "other_file"]
 
 _OUTAGE = 1200.0
 """Seconds of trouble that an upload outlasts: half a release is worse than a late one."""
@@ -102,6 +102,36 @@ class Uploading:
         if sha256 != file.sha256:
             raise other_file(self.step.index, file, sha256)
         return f"{self.step.index} has it: sha256 {sha256}"
+
+
+@dataclass
+class PublishingStage:
+    """Makes the files of a session public, all or none."""
+
+    step: PublishStage
+    run: Run
+
+    def check(self) -> str | None:
+        """Done when the index listed all of them when it was last asked in this run."""
+        step = self.step
+        wanted = {file.filename: file.sha256 for file in step.files}
+        found = self.run.indexes.hashes(step.index, step.package, wanted, anew=False)
+        return f"{step.index} has all of it" if found == wanted else None
+
+    def do(self) -> None:
+        """Ask the index to, again after passing trouble; the answer may have been lost."""
+        patience = Patience(_OUTAGE, self.run.tell(self.step))
+        while True:
+            try:
+                self._answer = self.run.indexes.publish_stage(self.step.index, self.step.files)
+            except PassingTrouble as trouble:
+                patience.outlast(trouble)
+            else:
+                return
+
+    def prove(self) -> str:
+        """What the index said. That the files are there is proven next."""
+        return self._answer
 
 
 @dataclass

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from relnox.indexes import targets
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from relnox.core.manifest import Distribution
     from relnox.indexes.client import IndexFile
     from relnox.indexes.credentials import Credentials
+    from relnox.indexes.staged import StagedSession
     from relnox.network import Patience
 
 __all__ = ["Indexes"]
@@ -48,6 +49,7 @@ class Indexes:
         self._credentials: dict[str, Credentials] = {}
         self._fetched: dict[str, str] = {}
         self._seen: dict[tuple[str, str], Mapping[str, IndexFile]] = {}
+        self._sessions: dict[tuple[str, str, str], StagedSession] = {}
         self._opening = threading.RLock()
         self._open = ExitStack()
 
@@ -184,9 +186,16 @@ class Indexes:
 
     def upload(self, index: str, path: Path, file: Distribution) -> str:
         """Send a file to an index once, and return its answer; see `uploader.send` for what is raised."""
+        target = self.target(index)
+        if target.staged:
+            return self._session(target, file).upload(path, file)
         from relnox.indexes import uploader
 
-        return uploader.send(path, file, self.target(index), self.credentials(index))
+        return uploader.send(path, file, target, self.credentials(index))
+
+    def publish_stage(self, index: str, files: Sequence[Distribution]) -> str:
+        """Make the files of one release public that an index has in a session; see `StagedSession.publish`."""
+        return self._session(self.target(index), files[0]).publish(files)
 
     def clear_embedded(self) -> None:
         """Remove everything that the embedded index holds."""
@@ -201,6 +210,15 @@ class Indexes:
             with tempfile.TemporaryDirectory() as folder:
                 self._fetched[file.url] = self.download(file, Path(folder) / "file", patience)
         return self._fetched[file.url]
+
+    def _session(self, target: targets.Target, file: Distribution) -> StagedSession:
+        from relnox.indexes.staged import StagedSession
+
+        release = (target.name, file.package, str(file.version))
+        with self._opening:
+            if release not in self._sessions:
+                self._sessions[release] = StagedSession(target, self.credentials(target.name))
+            return self._sessions[release]
 
     def _known(self, name: str) -> targets.Target:
         return targets.resolve(name, self._config)

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from relnox.indexes.credentials import Credentials
     from relnox.indexes.targets import Target
 
-__all__ = ["WINDOW", "send", "ways_out"]
+__all__ = ["ANSWER_LIMIT", "WINDOW", "judged", "send", "ways_out"]
 
 WINDOW = timedelta(days=14)
 """How long after its first file the public index takes further files of a release (since July 2026)."""
 
-_ANSWER_LIMIT = 300.0
+ANSWER_LIMIT = 300.0
 """Seconds that an index may take over a file that has arrived."""
 _OK = range(200, 300)
 _REDIRECTS = range(300, 400)
@@ -78,9 +78,9 @@ def send(path: Path, file: Distribution, target: Target, credentials: Credential
             headers={"Content-Type": form.content_type},
             body=form,
             auth=login,
-            quiet=_ANSWER_LIMIT,
+            quiet=ANSWER_LIMIT,
         )
-    return _judged(response, file, target.name)
+    return judged(response, file, target.name)
 
 
 def ways_out(file: Distribution) -> str:
@@ -91,7 +91,8 @@ def ways_out(file: Distribution) -> str:
     )
 
 
-def _judged(response: requests.Response, file: Distribution, index: str) -> str:
+def judged(response: requests.Response, file: Distribution, index: str) -> str:
+    """What an index answered to an upload, in a few words; see `send` for what is raised."""
     status = response.status_code
     text = _text(response)
     said = f"{status} {text}".strip()
@@ -122,9 +123,22 @@ def _judged(response: requests.Response, file: Distribution, index: str) -> str:
 def _text(response: requests.Response) -> str:
     """What the index says, on one line: indexes use the status line, the body or both."""
     reason, body = (
-        masked(" ".join(part.split()))[:_ANSWER_SHOWN] for part in (response.reason or "", response.text)
+        masked(" ".join(part.split()))[:_ANSWER_SHOWN] for part in (response.reason or "", _body(response))
     )
     return reason if body in reason else body if reason in body else f"{reason} {body}"
+
+
+def _body(response: requests.Response) -> str:
+    """The words of an answer; of a problem as RFC 9457 describes it, what is meant for people."""
+    if "json" not in response.headers.get("Content-Type", ""):
+        return response.text
+    try:
+        problem = response.json()
+        told = [problem.get("title"), problem.get("detail"), problem.get("details"), problem.get("message")]
+        told += [error.get("message") for error in problem.get("errors", ())]
+    except (ValueError, AttributeError, TypeError):
+        return response.text
+    return "; ".join(str(each) for each in told if each) or response.text
 
 
 def _explain(text: str, file: Distribution, index: str) -> None:

@@ -89,7 +89,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
     simulated = SimulatedClock()
     monkeypatch.setattr(network, "CLOCK", simulated)
     monkeypatch.setattr(network, "_READ_LIMIT", 1.0)
-    monkeypatch.setattr(uploader, "_ANSWER_LIMIT", 1.0)
+    monkeypatch.setattr(uploader, "ANSWER_LIMIT", 1.0)
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
     return simulated
 
