@@ -6,26 +6,42 @@ another environment as well (`pip --python`).
 
 from __future__ import annotations
 
+import csv
 import json
 import os
+import platform
 import shutil
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relnox import process
+from relnox.core.names import normalised
 from relnox.core.records import Record
 from relnox.errors import Failed, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["Environment", "Installer", "find_installer", "find_python"]
+__all__ = ["Environment", "Installer", "Interpreter", "find_installer", "find_interpreter", "find_python"]
 
 _INSTALL_LIMIT = 1800.0
 _PINS_ALONE = ("--no-header", "--no-annotate", "--no-generate-hashes")
 _PROBE_LIMIT = 30.0
+
+
+class Interpreter(Record):
+    """A Python on this machine.
+
+    Attributes:
+        path: The program.
+        version: Its whole version, such as `3.12.1`.
+    """
+
+    path: Path
+    version: str
 
 
 class Environment(Record):
@@ -43,6 +59,13 @@ class Environment(Record):
     def scripts(self) -> Path:
         """Where its programs are."""
         return self.python.parent
+
+    def files_of(self, package: str) -> tuple[str, ...]:
+        """Names of an installed package's files, relative to where modules are, as RECORD has them."""
+        for record in self.folder.glob("[Ll]ib*/**/site-packages/*.dist-info/RECORD"):
+            if normalised(record.parent.name.partition("-")[0]) == package:
+                return tuple(row[0] for row in csv.reader(record.read_text(encoding="utf-8").splitlines()) if row)
+        return ()
 
     def variables(self, base: Mapping[str, str]) -> dict[str, str]:
         """`base` with this environment's programs first."""
@@ -88,7 +111,6 @@ class Installer(Record):
         *,
         env: Mapping[str, str],
         index_url: str | None = None,
-        fresh: Sequence[str] = (),
         alone: bool = False,
         on_line: Callable[[str], None] | None = None,
     ) -> process.Completed:
@@ -98,26 +120,17 @@ class Installer(Record):
             environment: Where to.
             requirements: PEP 508 strings, or paths of archives.
             env: Variables of the installer.
-            index_url: The one index to install from; the installer's own choice when None.
-            fresh: Names that must not come out of a cache.
+            index_url: The one index to install from, whatever the sdists that are built on the way say; the
+                installer's own choice when None.
             alone: Whether nothing else is installed that they need: they are all there is.
             on_line: Called with each line that is printed.
         """
         index = [*(["--index-url", index_url] if index_url else []), *(["--no-deps"] if alone else [])]
         argv: process.Words
         if self.uv:
-            refresh = [word for name in fresh for word in ("--refresh-package", name)]
-            argv = [
-                self.uv,
-                "pip",
-                "install",
-                "--python",
-                environment.python,
-                *index,
-                *refresh,
-                "--",
-                *requirements,
-            ]
+            # [tool.uv.sources] of an sdist may name an index of its own.
+            index += ["--no-sources"] if index_url else []
+            argv = [self.uv, "pip", "install", "--python", environment.python, *index, "--", *requirements]
         else:
             options = ["--disable-pip-version-check", "--no-input", "--no-warn-script-location", *index]
             pip: list[str | os.PathLike[str]] = [sys.executable, "-m", "pip", "--python", environment.python]
@@ -190,21 +203,35 @@ def find_python(version: str) -> Path:
     Raises:
         Refused: There is none; it is never a reason to skip.
     """
+    return find_interpreter(version).path
+
+
+def find_interpreter(version: str) -> Interpreter:
+    """See `find_python`; a Python that was found is not looked for again.
+
+    Raises:
+        Refused: There is none.
+    """
     if not version:
-        return Path(sys.executable)
-    for candidate in _candidates(version):
-        if _version_of(candidate).startswith(f"{version}."):
-            return candidate
+        return Interpreter(Path(sys.executable), platform.python_version())
+    return _find(version, os.environ.get("PATH", os.defpath))
+
+
+@cache
+def _find(version: str, path: str) -> Interpreter:
+    for candidate in _candidates(version, path):
+        if (found := _version_of(candidate)).startswith(f"{version}."):
+            return Interpreter(candidate, found)
     raise Refused(
         f"there is no working Python {version} on this machine",
         hint=f"uv python install {version}, or put python{version} on PATH",
     )
 
 
-def _candidates(version: str) -> Iterator[Path]:
+def _candidates(version: str, path: str) -> Iterator[Path]:
     if f"{sys.version_info.major}.{sys.version_info.minor}" == version:
         yield Path(sys.executable)
-    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
+    for folder in path.split(os.pathsep):
         for name in (f"python{version}", f"python{version}.exe"):
             if (Path(folder) / name).is_file():
                 yield Path(folder) / name

@@ -1,7 +1,8 @@
-"""What a wheel offers: the modules one can import, the scripts one can run."""
+"""What a wheel offers: the modules one can import, the scripts one can run, and what it says of itself."""
 
 from __future__ import annotations
 
+import csv
 import keyword
 import zipfile
 from configparser import ConfigParser
@@ -15,23 +16,39 @@ from relnox.errors import Failed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from packaging.specifiers import SpecifierSet
+
     from relnox.building.archives import Archive
 
-__all__ = ["console_scripts", "import_names"]
+__all__ = ["console_scripts", "import_names", "record", "requires_python", "unrecorded"]
 
 _EXTENSIONS = (".so", ".pyd")
+_NOT_FOR_USERS = frozenset({"test", "tests", "docs", "examples", "benchmarks", "conftest"})
+"""Top-level names that get into wheels by accident; what they need nobody requires."""
+_SIGNATURES = ("RECORD", "RECORD.jws", "RECORD.p7s")
+"""What RECORD does not tell of (PEP 427)."""
 
 
-def import_names(archive: Archive) -> tuple[str, ...]:
+def import_names(archive: Archive, installed: Iterable[str] | None = None) -> tuple[str, ...]:
     """What a wheel lets one import: what its metadata states (PEP 794), else its top-level modules.
 
     A folder without `__init__` is a namespace package: the first modules below it count, by their full names.
+    Tests, examples and the like at the top do not count, where there is anything else.
+
+    Args:
+        archive: A wheel, or an sdist that is installed.
+        installed: The names of an sdist's installed files.
     """
     if archive.import_names is not None:
         public = (each.partition(";") for each in archive.import_names)
         return tuple(sorted(name.strip() for name, _, mark in public if name.strip() and "private" not in mark))
-    files = {path for member in archive.members if (path := _installed(member)) is not None}
-    return tuple(sorted(_modules(files)))
+    files = {
+        path
+        for member in (archive.members if installed is None else installed)
+        if (path := _installed(member)) is not None
+    }
+    found = sorted(_modules(files))
+    return tuple(name for name in found if name.partition(".")[0] not in _NOT_FOR_USERS) or tuple(found)
 
 
 def console_scripts(archive: Archive) -> Mapping[str, str]:
@@ -47,6 +64,42 @@ def console_scripts(archive: Archive) -> Mapping[str, str]:
         raise Failed(f"{archive.path.name}: entry_points.txt cannot be read: {error}", hint="mend it") from error
     groups = ("console_scripts", "gui_scripts")
     return {key: value for group in groups if parser.has_section(group) for key, value in parser.items(group)}
+
+
+def requires_python(archive: Archive) -> SpecifierSet:
+    """The Pythons that an archive is for (`Requires-Python`); all where it does not say, or says nonsense."""
+    from packaging.metadata import parse_email
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        return SpecifierSet(parse_email(archive.metadata)[0].get("requires_python", ""))
+    except InvalidSpecifier:
+        return SpecifierSet()
+
+
+def record(archive: Archive) -> dict[str, str]:
+    """Hashes of the files that a wheel puts beside one another, by name, as its RECORD spells them."""
+    return {
+        str(place): digest
+        for name, digest in _recorded(archive).items()
+        if digest and (place := _installed(name)) is not None and place.name not in _SIGNATURES
+    }
+
+
+def unrecorded(archive: Archive) -> tuple[str, ...]:
+    """Files of a wheel of which its RECORD does not tell: installers leave them behind when they uninstall."""
+    known = _recorded(archive)
+    info = (info_file(archive, name) for name in _SIGNATURES)
+    files = (name for name in archive.members if not name.endswith("/"))
+    return tuple(sorted({*files} - known.keys() - {*info}))
+
+
+def _recorded(archive: Archive) -> dict[str, str]:
+    if (name := info_file(archive, "RECORD")) is None:
+        return {}
+    with zipfile.ZipFile(archive.path) as wheel:
+        text = wheel.read(name).decode()
+    return {row[0]: row[1] for row in csv.reader(text.splitlines()) if len(row) > 1}
 
 
 def _installed(member: str) -> PurePosixPath | None:

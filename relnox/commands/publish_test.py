@@ -53,12 +53,13 @@ def observe(options: Options, project: Project) -> Snapshot:
             f"{options.index} is for good, and publish-test is for trying",
             hint=f"nox -s publish -- --index {options.index}, or choose a test index here",
         )
+    verify = verify_install.settings(project)
     if options.clear:
         if options.index != "embedded":
             raise Refused(f"{options.index} cannot be emptied", hint="--clear goes with --index embedded")
         if not options.dry_run:
             project.indexes.clear_embedded()
-    return Snapshot(publish.look(options.index, options.dist, options.package, project), project.config.verify)
+    return Snapshot(publish.look(options.index, options.dist, options.package, project), verify)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
@@ -71,7 +72,6 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
             looked.manifest,
             snapshot.verify,
             index=options.index,
-            pythons=(),
             patience=_PATIENCE,
             installer=options.installer,
         )

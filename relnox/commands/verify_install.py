@@ -2,12 +2,15 @@
 
 Our own files are fetched by the addresses the index lists and compared with the manifest, hash by hash;
 everything else comes from the trusted index only. Each package gets an environment of its own: what it needs
-must be what its metadata says. Then: `pip check`, the version, RECORD, the import of all that the wheel
-provides, its scripts, and the configured smoke expressions.
+must be what its metadata says. Then: its requirements hold, the version, RECORD, the import of all that the
+wheel provides, its scripts, and the configured smoke expressions. `--from dist` proves the same of the files on
+disk before anything is published. A Python that a package does not support is skipped, and said; one that is
+asked for and is not there is refused.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
@@ -22,31 +25,40 @@ if TYPE_CHECKING:
     from relnox.core.config import VerifyConfig
     from relnox.core.events import Outcome
     from relnox.core.manifest import Manifest
-    from relnox.core.plan import Plan, Table
-    from relnox.core.steps import (
-        Step,
-    )
+    from relnox.core.plan import Plan, Refusal, Table
+    from relnox.core.steps import Step
 
 __all__ = [
     "Options",
     "Snapshot",
     "conclude",
+    "missing_pythons",
     "observe",
     "plan",
     "private_notes",
     "public_part",
     "read_manifest",
+    "settings",
+    "trials",
+    "unmet",
     "verification",
 ]
 
-_SMOKE_LIMIT = 120
-"""Seconds for one smoke expression."""
+_PYTHON = re.compile(r"3\.[0-9]+")
+_WORDS = {"success": "works", "skipped": "skipped", "failed": "FAILED", "aborted": "not tried"}
 
 
 class Options(CommonOptions):
     """Options of `verify-install`."""
 
     index: str = option("pypi", "The index that it was published to.", metavar="NAME", anywhere=False)
+    from_: str = option(
+        "index",
+        "What is verified: what the index serves, or the files of --dist.",
+        choices=("index", "dist"),
+        metavar="WHAT",
+        anywhere=False,
+    )
     package: tuple[str, ...] = option((), "Verify this package only (repeatable).", metavar="NAME", anywhere=False)
     python: tuple[str, ...] = option(
         (), "Verify with this Python, such as 3.12 (repeatable); the running one if none.", metavar="VERSION"
@@ -57,68 +69,150 @@ class Options(CommonOptions):
 
 
 class Snapshot(NamedTuple):
-    """What a verification must know: what was built and published, what stays at home, and what else to try."""
+    """What a verification must know.
+
+    Attributes:
+        manifest: What was built and published.
+        private: Packages of the manifest that stay at home.
+        verify: How packages are verified that are not verified as all others are.
+        refusals: What stands against it.
+    """
 
     manifest: Manifest
     private: tuple[str, ...]
     verify: VerifyConfig
+    refusals: tuple[Refusal, ...]
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Read the manifest."""
-    project.indexes.target(options.index)
-    manifest, private = public_part(read_manifest(project.root, options.dist), project)
+    """Read the manifest, look for the Pythons."""
+    if options.from_ == "index":
+        project.indexes.target(options.index)
+    verify = settings(project)
+    built = read_manifest(project.root, options.dist)
+    manifest, private = public_part(built, project)
     if options.package:
         chosen = frozenset(package.name for package in project.chosen(options.package))
         manifest = manifest.only(_with_needs(manifest, chosen))
-    return Snapshot(manifest, private, project.config.verify)
+    refusals = (*unmet(manifest, private), *missing_pythons(manifest, verify, options.python))
+    return Snapshot(manifest, private, verify, refusals)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Fetch every package's files, then an environment for each package and Python."""
+    manifest = snapshot.manifest
+    fetching = (
+        _from_folder(manifest, options.dist)
+        if options.from_ == "dist"
+        else _from_index(manifest, options.index, options.wait)
+    )
     return core.plan.Plan(
         task="verify-install",
-        steps=tuple(
-            verification(
-                snapshot.manifest,
-                snapshot.verify,
-                index=options.index,
-                pythons=options.python,
-                patience=options.wait,
-                installer=options.installer,
-            )
-        ),
+        steps=(*fetching, *trials(manifest, snapshot.verify, options.python, options.installer)),
         notes=tuple(private_notes(snapshot.private)),
+        refusals=snapshot.refusals,
         continue_on_error=True,
     )
 
 
 def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
-    """The steps say it all."""
-    del outcome, folder
-    return ()
+    """Every package and how it did on each Python."""
+    del folder
+    told = {
+        (step.package, str(step.version), step.python): _WORDS[result.status.value]
+        for result in outcome.results
+        if isinstance(step := result.step, core.steps.VerifyInstall)
+    }
+    pythons = tuple(dict.fromkeys(python for _, _, python in told))
+    rows = tuple(
+        (package, version, *(told.get((package, version, python), "") for python in pythons))
+        for package, version in dict.fromkeys((package, version) for package, version, _ in told)
+    )
+    columns = ("package", "version", *(python or "this Python" for python in pythons))
+    return (core.plan.Table(title="Verified", columns=columns, rows=rows),) if rows else ()
 
 
-def verification(  # noqa: PLR0913 - the settings of one verification
-    manifest: Manifest,
-    verify: VerifyConfig,
-    *,
-    index: str,
-    pythons: Sequence[str],
-    patience: int,
-    installer: str,
+def verification(
+    manifest: Manifest, verify: VerifyConfig, *, index: str, patience: int, installer: str
 ) -> Iterator[Step]:
-    """The steps that prove a published manifest."""
-    for package in manifest.packages:
-        files = manifest.of(package)
-        version = manifest.version(package)
-        yield core.steps.AwaitIndex(index=index, package=package, version=version, files=files, patience=patience)
-        yield core.steps.Download(index=index, package=package, files=files, needs=(f"await {package}",))
+    """The steps that prove a published manifest with the running Python."""
+    yield from _from_index(manifest, index, patience)
+    yield from trials(manifest, verify, (), installer)
+
+
+def trials(manifest: Manifest, verify: VerifyConfig, pythons: Sequence[str], installer: str) -> Iterator[Step]:
+    """An environment for each package and each Python that it is verified with."""
     needs = dict(manifest.needs)
-    for python in pythons or ("",):
-        for package in manifest.packages:
-            siblings = tuple(name for name in needs.get(package, ()) if name in manifest.packages)
-            yield from _one(package, siblings, manifest, verify, python, installer)
+    for package in manifest.packages:
+        siblings = tuple(name for name in needs.get(package, ()) if name in manifest.packages)
+        only = verify.pythons.get(package, ())
+        for python in dict.fromkeys(pythons or only or ("",)):
+            skip = verify.skip.get(package)
+            if skip is None and only and python not in only:
+                skip = f"[tool.relnox.verify] pythons names {', '.join(only)} only"
+            yield core.steps.VerifyInstall(
+                package=package,
+                version=manifest.version(package),
+                python=python,
+                siblings=siblings,
+                installer=installer,
+                trial=verify.trial(package),
+                skip=skip,
+                needs=tuple(f"fetch {name}" for name in (package, *siblings)),
+            )
+
+
+def settings(project: Project) -> VerifyConfig:
+    """`[tool.relnox.verify]`, whose tables name packages of this workspace only.
+
+    Raises:
+        Refused: There is no such package, or a Python is none.
+    """
+    verify = project.config.verify
+    names = [package.name for package in project.workspace.packages]
+    for name, key in verify.names.items():
+        if name not in names:
+            raise Refused(
+                f"[tool.relnox.verify] {key} names {name}, which is no package of this workspace",
+                hint=core.schema.did_you_mean(name, names),
+            )
+    for python in (python for only in verify.pythons.values() for python in only):
+        _check_form(python)
+    return verify
+
+
+def unmet(manifest: Manifest, private: Sequence[str]) -> Iterator[Refusal]:
+    """Packages that nobody can install, since they need what is not published."""
+    for package, needs in manifest.needs:
+        if package in manifest.packages and (kept := sorted(set(needs) & set(private))):
+            yield core.plan.Refusal(
+                message=f"{package} needs {', '.join(kept)}, and that is private: nobody can install it, or the "
+                "name is somebody else's",
+                hint=f"take the Private :: classifier from {kept[0]}, or the requirement from {package}",
+            )
+
+
+def missing_pythons(manifest: Manifest, verify: VerifyConfig, pythons: Sequence[str]) -> Iterator[Refusal]:
+    """Pythons that are asked for and are not on this machine: never a reason to skip."""
+    from relnox.building.environments import find_python
+
+    for python in pythons:
+        _check_form(python)
+    of_their_own = (
+        ()
+        if pythons
+        else (
+            python
+            for package in manifest.packages
+            if package not in verify.skip
+            for python in verify.pythons.get(package, ())
+        )
+    )
+    for python in dict.fromkeys((*pythons, *of_their_own)):
+        try:
+            find_python(python)
+        except Refused as error:
+            yield core.plan.Refusal(message=error.message, hint=error.hint or "")
 
 
 def public_part(manifest: Manifest, project: Project) -> tuple[Manifest, tuple[str, ...]]:
@@ -150,47 +244,34 @@ def read_manifest(root: Path, folder: str) -> Manifest:
     return core.manifest.Manifest.from_json(text, where=f"{folder}/{core.manifest.MANIFEST_JSON}")
 
 
-def _one(  # noqa: PLR0913, PLR0917 - one environment
-    package: str,
-    siblings: tuple[str, ...],
-    manifest: Manifest,
-    verify: VerifyConfig,
-    python: str,
-    installer: str,
-) -> Iterator[Step]:
-    environment = f"{package}-{python}" if python else package
-    version = manifest.version(package)
-    yield core.steps.CreateEnvironment(
-        environment=environment, python=python, installer=installer, needs=(f"download {package}",)
-    )
-    yield core.steps.Install(
-        environment=environment,
-        package=package,
-        siblings=siblings,
-        python=python,
-        installer=installer,
-        needs=(f"environment {environment}", *(f"download {name}" for name in siblings)),
-    )
-    installed = (f"install {environment}",)
-    yield core.steps.CheckInstalled(
-        environment=environment, package=package, version=version, installer=installer, needs=installed
-    )
-    yield core.steps.ImportCheck(
-        environment=environment,
-        package=package,
-        version=version,
-        modules=verify.modules.get(package, ()),
-        python=python,
-        needs=installed,
-    )
-    if expressions := verify.smoke.get(package, ()):
-        yield core.steps.RunSmoke(
-            environment=environment,
+def _from_index(manifest: Manifest, index: str, patience: int) -> Iterator[Step]:
+    """Wait until all is listed, then fetch it."""
+    for package in manifest.packages:
+        yield core.steps.AwaitIndex(
+            index=index,
             package=package,
-            expressions=expressions,
-            time_limit=_SMOKE_LIMIT,
-            needs=installed,
+            version=manifest.version(package),
+            files=manifest.of(package),
+            patience=patience,
         )
+    for package in manifest.packages:
+        yield core.steps.Download(
+            index=index,
+            package=package,
+            files=manifest.of(package),
+            patience=patience,
+            needs=(f"await {package}",),
+        )
+
+
+def _from_folder(manifest: Manifest, folder: str) -> Iterator[Step]:
+    for package in manifest.packages:
+        yield core.steps.TakeFiles(folder=folder, package=package, files=manifest.of(package))
+
+
+def _check_form(python: str) -> None:
+    if not _PYTHON.fullmatch(python):
+        raise Refused(f"{python} is no Python version", hint="write it as in 3.12")
 
 
 def _with_needs(manifest: Manifest, chosen: frozenset[str]) -> frozenset[str]:

@@ -28,6 +28,7 @@ __all__ = [
     "IndexConfig",
     "PlaceConfig",
     "TestConfig",
+    "Trial",
     "VerifyConfig",
     "WheelsConfig",
     "config_table",
@@ -57,11 +58,57 @@ class TestConfig(Record, kw_only=True):
     env: Mapping[str, str] = MappingProxyType({})
 
 
+class Trial(Record, kw_only=True):
+    """What is tried of a package that is installed.
+
+    Attributes:
+        modules: What is imported; None for what its wheel provides.
+        scripts: Whether the functions behind its scripts are looked up.
+        extras: Extras that are installed with it.
+        requirements: Whether what it requires is installed; if not, requirements are not looked at.
+        smoke: Expressions that are evaluated, each in a process of its own.
+        time_limit: Seconds for all imports together, and for each expression.
+    """
+
+    modules: tuple[str, ...] | None = None
+    scripts: bool = True
+    extras: tuple[str, ...] = ()
+    requirements: bool = True
+    smoke: tuple[str, ...] = ()
+    time_limit: int = 300
+
+
 class VerifyConfig(Record, kw_only=True):
-    """What a verified install does beyond importing, by normalised package name."""
+    """How packages are verified that are not verified as all others are, by normalised package name.
+
+    See `VERIFY_KEYS` for what each attribute means.
+    """
 
     smoke: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     modules: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    scripts: Mapping[str, bool] = MappingProxyType({})
+    extras: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    pythons: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    time_limit: Mapping[str, int] = MappingProxyType({})
+    skip: Mapping[str, str] = MappingProxyType({})
+    no_deps: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> dict[str, str]:
+        """All packages that are named, each with a key that names it."""
+        return {name: key for key in VERIFY_KEYS for name in getattr(self, key.replace("-", "_"))}
+
+    def trial(self, package: str) -> Trial:
+        """What is tried of a package."""
+        usual = Trial()
+        return Trial(
+            modules=self.modules.get(package),
+            scripts=self.scripts.get(package, usual.scripts),
+            extras=self.extras.get(package, ()),
+            requirements=package not in self.no_deps,
+            smoke=self.smoke.get(package, ()),
+            time_limit=self.time_limit.get(package, usual.time_limit),
+        )
 
 
 class PlaceConfig(Record, kw_only=True):
@@ -153,11 +200,10 @@ class Config(Record, kw_only=True):
         options = {name: checked.pop(name) for name in list(checked) if name in OPTION_TABLES}
         verify = options.get("verify", {})
         build_commands = _by_package(options.get("build", {}).pop("commands", {}))
-        smoke, modules = (_by_package(verify.pop(name, {})) for name in ("smoke", "modules"))
         nested: dict[str, Any] = {
             "indexes": {name: IndexConfig(**each) for name, each in checked.pop("indexes", {}).items()},
             "test": TestConfig(**checked.pop("test", {})),
-            "verify": VerifyConfig(smoke=smoke, modules=modules),
+            "verify": _verify({key: verify.pop(key) for key in VERIFY_KEYS if key in verify}),
             "tag_names": _by_package(checked.pop("tag-names", {})),
             "follow": {name: normalised(of) for name, of in _by_package(checked.pop("follow", {})).items()},
             "groups": {name: GroupConfig(**each) for name, each in checked.pop("groups", {}).items()},
@@ -305,7 +351,21 @@ BUILD_KEYS: Mapping[str, Kind] = {
 
 VERIFY_KEYS: Mapping[str, Kind] = {
     "smoke": Each("Expressions that must run in the installed environment, by package", Texts("Expressions")),
-    "modules": Each("What to import instead of what the wheel provides, by package", Texts("Modules")),
+    "modules": Each(
+        "What to import instead of what the wheel provides, by package; nothing for an empty list",
+        Texts("Modules"),
+    ),
+    "scripts": Each("Whether the scripts of a package are looked into, by package", Flag("Whether they are")),
+    "extras": Each("Extras without which a package cannot be imported, by package", Texts("Extras")),
+    "pythons": Each(
+        "The only Pythons that a package is verified with, by package", Texts("Versions such as 3.12")
+    ),
+    "time-limit": Each(
+        "Seconds for the imports of a package, and for each smoke expression; 300 if not said, by package",
+        Number("Seconds"),
+    ),
+    "skip": Each("Why a package is not installed and tried, by package", Text("The reason")),
+    "no-deps": Texts("Packages that are installed without what they require"),
 }
 """Keys of `[tool.relnox.verify]` that are no options of `verify-install`."""
 
@@ -313,6 +373,12 @@ VERIFY_KEYS: Mapping[str, Kind] = {
 def _wheels(data: Mapping[str, Any]) -> WheelsConfig:
     stated = {name.replace("-", "_"): each for name, each in data.items()}
     return WheelsConfig(**stated | {"abi": _by_package(stated.get("abi", {}))})
+
+
+def _verify(data: Mapping[str, Any]) -> VerifyConfig:
+    no_deps = tuple(map(normalised, data.get("no-deps", ())))
+    tables = {key.replace("-", "_"): _by_package(each) for key, each in data.items() if key != "no-deps"}
+    return VerifyConfig(**tables, no_deps=no_deps)
 
 
 def _by_package(data: Mapping[str, Any]) -> dict[str, Any]:

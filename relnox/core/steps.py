@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from packaging.version import Version  # noqa: TC002 - an interrupted plan is read back by these types
 
-from relnox.core.config import Abi  # noqa: TC001 - likewise
+from relnox.core.config import Abi, Trial  # noqa: TC001 - likewise
 from relnox.core.manifest import Distribution, Manifest  # noqa: TC001 - likewise
 from relnox.core.records import Record
 from relnox.core.wheels import WheelJob  # noqa: TC001 - likewise
@@ -24,31 +24,28 @@ __all__ = [
     "BuildAgain",
     "BuildWheels",
     "CheckDistributions",
-    "CheckInstalled",
     "CleanFolder",
     "ClearCache",
     "CloneCheckout",
     "Collect",
     "Commit",
-    "CreateEnvironment",
     "CreateTags",
     "Download",
     "Edit",
     "EditFiles",
     "Export",
-    "ImportCheck",
-    "Install",
     "ProvideEnvironment",
     "PublishStage",
     "Push",
-    "RunSmoke",
     "RunTests",
     "Stage",
     "Step",
     "Tag",
     "TakeBack",
+    "TakeFiles",
     "Upload",
     "UploadToStage",
+    "VerifyInstall",
     "WriteCollection",
     "WriteManifest",
     "WriteMatrix",
@@ -559,107 +556,75 @@ class AwaitIndex(_Step, kw_only=True):
 
 
 class Download(_Step, kw_only=True):
-    """Fetch the files that an index serves and compare their hashes."""
+    """Fetch the files that an index serves and compare their hashes.
 
+    Attributes:
+        patience: How long the index may take to serve what it lists, in seconds.
+    """
+
+    concurrent: ClassVar[bool] = True
     index: str
     package: str
     files: tuple[Distribution, ...]
+    patience: int
 
     @property
     def key(self) -> str:
-        return f"download {self.package}"
+        return f"fetch {self.package}"
 
     @property
     def title(self) -> str:
         return f"download {_listing([file.filename for file in self.files])} from {self.index}, compare hashes"
 
 
-class CreateEnvironment(_Step, kw_only=True):
-    """Make a fresh environment; `python` is a version such as `3.12`, empty for the running one."""
+class TakeFiles(_Step, kw_only=True):
+    """Copy the files of a package from where they were built to, and compare their hashes."""
 
-    environment: str
-    python: str
-    installer: str
+    concurrent: ClassVar[bool] = True
+    folder: str
+    package: str
+    files: tuple[Distribution, ...]
 
     @property
     def key(self) -> str:
-        return f"environment {self.environment}"
+        return f"fetch {self.package}"
 
     @property
     def title(self) -> str:
-        return f"create a fresh environment for {self.environment}"
+        return f"take {_listing([file.filename for file in self.files])} from {self.folder}, compare hashes"
 
 
-class Install(_Step, kw_only=True):
-    """Install our downloaded files; everything else comes from the trusted index."""
+class VerifyInstall(_Step, kw_only=True):
+    """Install our fetched files in a fresh environment, and see that they are complete and work.
 
-    environment: str
+    Attributes:
+        python: The Python, such as `3.12`; empty for the running one.
+        siblings: Packages of the same release that it needs: installed from our files too.
+        trial: What is tried.
+        skip: Why nothing is tried; None where it is.
+    """
+
+    concurrent: ClassVar[bool] = True
     package: str
+    version: Version
+    python: str
     siblings: tuple[str, ...]
-    python: str
     installer: str
+    trial: Trial
+    skip: str | None = None
 
     @property
     def key(self) -> str:
-        return f"install {self.environment}"
+        return f"verify {self.package}{f' on {self.python}' if self.python else ''}"
 
     @property
     def title(self) -> str:
+        python = f"Python {self.python}" if self.python else "this Python"
         beside = f" (with {_listing(self.siblings)} as built)" if self.siblings else ""
-        return f"install {self.package}{beside}, its other requirements from the trusted index"
-
-
-class CheckInstalled(_Step, kw_only=True):
-    """See that what is installed fits together and is the version that was built."""
-
-    environment: str
-    package: str
-    version: Version
-    installer: str
-
-    @property
-    def key(self) -> str:
-        return f"installed {self.environment}"
-
-    @property
-    def title(self) -> str:
-        return f"see that {self.package} {self.version} is installed and its requirements hold"
-
-
-class ImportCheck(_Step, kw_only=True):
-    """Import what the wheel provides, or the configured modules, from the environment and nowhere else."""
-
-    environment: str
-    package: str
-    version: Version
-    modules: tuple[str, ...]
-    python: str
-
-    @property
-    def key(self) -> str:
-        return f"import {self.environment}"
-
-    @property
-    def title(self) -> str:
-        return f"import what {self.package}'s wheel provides"
-
-
-class RunSmoke(_Step, kw_only=True):
-    """Run the package's configured smoke expressions."""
-
-    environment: str
-    package: str
-    expressions: tuple[str, ...]
-    time_limit: int
-    """Seconds, for each expression."""
-
-    @property
-    def key(self) -> str:
-        return f"smoke {self.environment}"
-
-    @property
-    def title(self) -> str:
-        return f"run {_listing(self.expressions)}"
+        smoke = f", run {_listing(self.trial.smoke)}" if self.trial.smoke else ""
+        return (
+            f"install {self.package} {self.version}{beside} on {python} in a fresh environment and use it{smoke}"
+        )
 
 
 class CloneCheckout(_Step, kw_only=True):
@@ -716,11 +681,8 @@ Step = (
     | PublishStage
     | AwaitIndex
     | Download
-    | CreateEnvironment
-    | Install
-    | CheckInstalled
-    | ImportCheck
-    | RunSmoke
+    | TakeFiles
+    | VerifyInstall
     | CloneCheckout
     | Stage
 )

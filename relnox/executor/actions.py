@@ -141,29 +141,15 @@ def _staging(step: steps.CloneCheckout | steps.Stage, run: Run) -> Action:
             assert_never(step)
 
 
-def _verifying(
-    step: steps.Download
-    | steps.CreateEnvironment
-    | steps.Install
-    | steps.CheckInstalled
-    | steps.ImportCheck
-    | steps.RunSmoke,
-    run: Run,
-) -> Action:
+def _verifying(step: steps.Download | steps.TakeFiles | steps.VerifyInstall, run: Run) -> Action:
     from relnox.executor import verifying
 
     match step:
         case steps.Download():
             return verifying.Downloading(step, run)
-        case steps.CreateEnvironment():
-            return verifying.CreatingEnvironment(step, run)
-        case steps.Install():
-            return verifying.Installing(step, run)
-        case steps.CheckInstalled():
-            return verifying.CheckingInstalled(step, run)
-        case steps.ImportCheck():
-            return verifying.Importing(step, run)
-        case steps.RunSmoke():
-            return verifying.RunningSmoke(step, run)
+        case steps.TakeFiles():
+            return verifying.TakingFiles(step, run)
+        case steps.VerifyInstall():
+            return verifying.Verifying(step, run)
         case _:
             assert_never(step)

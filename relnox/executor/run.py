@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from relnox.building.archives import Archive
     from relnox.building.cache import EnvironmentCache
-    from relnox.building.environments import Environment, Installer
+    from relnox.building.environments import Installer
     from relnox.building.workers import ForkServer
     from relnox.building.workshop import Workshop
     from relnox.core.events import Event, Outcome
@@ -43,7 +43,6 @@ class Run:
         pending: What is written down before the first step and dropped when the local ones are through.
         built: What this run built, by package, in order.
         required: What the wheels of packages require by their metadata (`Requires-Dist`), by package.
-        environments: What this run created, by the step's name for it.
         fetched: What this run downloaded or may take from disk, by package: archives proven by hash.
         kept: Packages whose archives of an earlier build are still right.
         inputs: What packages were built from, by package.
@@ -78,7 +77,6 @@ class Run:
         self.pending = pending
         self.built: dict[str, list[Distribution]] = {}
         self.required: dict[str, tuple[str, ...]] = {}
-        self.environments: dict[str, Environment] = {}
         self.fetched: dict[str, list[Archive]] = {}
         self.kept: set[str] = set()
         self.inputs: dict[str, BuildInputs] = {}

@@ -1,38 +1,48 @@
-"""Install what the index serves where nothing else is, and see that it is what was built and works."""
+"""Install what was released where nothing else is, and see that it is what was built and works."""
 
 from __future__ import annotations
 
-import json
 import shutil
-from dataclasses import dataclass
-from pathlib import Path
+import sys
+import time
+from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
-from relnox import process
-from relnox.building import archives, modules, probe
-from relnox.building.environments import find_python
+from packaging.version import InvalidVersion, Version
+
+from relnox.building import archives, modules, probing
+from relnox.building.environments import find_interpreter
 from relnox.errors import Conflict, Failed, TryLater
 from relnox.executor.publishing import other_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from packaging.tags import Tag
 
-    from relnox.building.environments import Environment
-    from relnox.core.steps import CheckInstalled, CreateEnvironment, Download, ImportCheck, Install, RunSmoke
+    from relnox.building.archives import Archive
+    from relnox.building.environments import Environment, Interpreter
+    from relnox.building.probing import Answer, Fault
+    from relnox.core.manifest import Distribution
+    from relnox.core.steps import Download, TakeFiles, VerifyInstall
+    from relnox.errors import RelnoxError
     from relnox.executor.run import Run
+    from relnox.process import Completed
 
-__all__ = [
-    "CheckingInstalled",
-    "CreatingEnvironment",
-    "Downloading",
-    "Importing",
-    "Installing",
-    "RunningSmoke",
-]
+__all__ = ["Downloading", "TakingFiles", "Verifying"]
 
-_IMPORT_LIMIT = 300
+_PAUSE = 0.5
+_LONGEST_PAUSE = 15.0
+_NO_ANSWER = (
+    *("error sending request", "dns error", "connection refused", "operation timed out"),
+    *("newconnectionerror", "temporary failure in name resolution", "read timed out", "connection aborted"),
+)
+"""What installers print when an index does not answer."""
+_NOT_TO_BE_HAD = ("no solution found", "could not find a version", "no matching distribution", "was not found in")
+"""What installers print when an index does not have what is required."""
 
 
 @dataclass
@@ -47,229 +57,318 @@ class Downloading:
         return None
 
     def do(self) -> None:
-        """Fetch and compare."""
+        """Fetch and compare, as long as there is patience: an index may list what it does not serve yet."""
         folder = self.run.folder(self.step.key)
-        self.run.fetched[self.step.package] = []
-        listed = self.run.indexes.files(self.step.index, self.step.package)
-        for file in self.step.files:
-            if file.filename not in listed:
-                raise TryLater(
-                    f"{self.step.index} does not list {file.filename}", hint="has it been published there?"
-                )
-            path = folder / file.filename
-            sha256 = self.run.indexes.download(listed[file.filename], path)
-            if sha256 != file.sha256:
-                raise other_file(self.step.index, file, sha256)
-            self.run.fetched[self.step.package].append(archives.read(path))
+        ends = time.monotonic() + self.step.patience
+        pause = _PAUSE
+        while True:
+            try:
+                self.run.fetched[self.step.package] = [self._fetch(file, folder) for file in self.step.files]
+            except TryLater:
+                if time.monotonic() + pause > ends:
+                    raise
+            else:
+                return
+            time.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
 
     def prove(self) -> str:
         """The hashes were compared byte for byte."""
-        return "; ".join(f"{file.filename} sha256 {file.sha256[:16]}…" for file in self.step.files)
+        return _hashes(self.step.files)
+
+    def _fetch(self, file: Distribution, folder: Path) -> Archive:
+        index = self.step.index
+        listed = self.run.indexes.files(index, self.step.package).get(file.filename)
+        if listed is None:
+            raise TryLater(f"{index} does not list {file.filename}", hint="has it been published there?")
+        if listed.yanked:
+            raise Failed(
+                f"{index} lists {file.filename} as yanked: installers pass it over",
+                hint="who yanked it, and why? release a version in its place",
+            )
+        path = folder / file.filename
+        sha256 = self.run.indexes.download(listed, path)
+        if sha256 != file.sha256:
+            raise other_file(index, file, sha256)
+        return archives.read(path)
 
 
 @dataclass
-class CreatingEnvironment:
-    """Makes a fresh environment."""
+class TakingFiles:
+    """Takes copies of the files that were built: what is compared is what is installed."""
 
-    step: CreateEnvironment
+    step: TakeFiles
     run: Run
 
     def check(self) -> str | None:
-        """It is always a fresh one."""
+        """The files are taken anew in every run."""
         return None
 
     def do(self) -> None:
-        """Make it."""
-        python = find_python(self.step.python)
-        folder = self.run.folder(self.step.environment)
-        shutil.rmtree(folder)
-        installer = self.run.installer(self.step.installer)
-        self.run.environments[self.step.environment] = installer.create(folder, python, env=self.run.variables())
+        """Copy and compare."""
+        folder = self.run.folder(self.step.key)
+        self.run.fetched[self.step.package] = [self._take(file, folder) for file in self.step.files]
 
     def prove(self) -> str:
-        """Its interpreter runs and tells its version."""
-        python = self.run.environments[self.step.environment].python
-        asked = process.run([python, "-I", "-c", "import platform; print(platform.python_version())"])
-        return f"Python {asked.check('the new environment').output.strip()}"
+        """The hashes were compared."""
+        return _hashes(self.step.files)
+
+    def _take(self, file: Distribution, folder: Path) -> Archive:
+        path = folder / file.filename
+        try:
+            shutil.copyfile(self.run.root / self.step.folder / file.filename, path)
+        except FileNotFoundError:
+            raise Failed(
+                f"{self.step.folder}/{file.filename} is in the manifest, but not there",
+                hint="build again: nox -s build-all",
+            ) from None
+        if (sha256 := archives.digests(path).sha256) != file.sha256:
+            raise Conflict(
+                f"{self.step.folder}/{file.filename} is not the file that was built:\n"
+                f"  there  sha256 {sha256}\n  built  sha256 {file.sha256}",
+                hint="who changed it? to build again: nox -s build-all",
+            )
+        return archives.read(path)
 
 
 @dataclass
-class Installing:
-    """Installs our files from disk, where their hashes were compared, and the rest from the trusted index.
+class Verifying:
+    """Installs one package for one Python from files whose hashes were compared, and uses it.
 
     The installer never sees the index that was published to, so that no name can come from two places.
     """
 
-    step: Install
+    step: VerifyInstall
     run: Run
+    files: dict[str, Archive] = field(init=False)
+    environment: Environment = field(init=False)
+    answer: Answer = field(init=False)
 
     def check(self) -> str | None:
-        """A fresh environment has nothing."""
+        """Nothing is tried where the settings say so, and on Pythons that the package is not for."""
+        if self.step.skip is not None:
+            return self.step.skip
+        wanted = modules.requires_python(self._archive(self.step.package))
+        if self.interpreter.version not in wanted:
+            return f"{self._what} requires Python {wanted}, and this is {self.interpreter.version}"
         return None
 
     def do(self) -> None:
-        """Install."""
-        names = (self.step.package, *self.step.siblings)
-        files = [str(_installable(self.run, name, self.step.python)) for name in names]
-        self.run.installer(self.step.installer).install(
-            _environment(self.run, self.step.environment),
-            files,
-            env=self.run.variables(),
-            index_url=self.run.indexes.trusted_simple_url,
-            fresh=names,
-            on_line=self.run.tell(self.step),
-        ).check(
-            f"{self.step.package}: installing it with its requirements from the trusted index",
-            hint="does every requirement exist there, for this Python?",
-        )
-
-    def prove(self) -> str:
-        """The next step looks at what is installed."""
-        return "installed"
-
-
-@dataclass
-class CheckingInstalled:
-    """`pip check`, and the version."""
-
-    step: CheckInstalled
-    run: Run
-
-    def check(self) -> str | None:
-        """Looking is all there is to do."""
-        return None
-
-    def do(self) -> None:
-        """See whether the requirements hold."""
-        environment = _environment(self.run, self.step.environment)
-        self.run.installer(self.step.installer).check(environment, env=self.run.variables()).check(
-            f"{self.step.package}: what is installed does not fit together",
-            hint="correct the requirements that are named",
-        )
-
-    def prove(self) -> str:
-        """The installed version is the one that was built."""
-        environment = _environment(self.run, self.step.environment)
-        asked = "import importlib.metadata as m, sys; print(m.version(sys.argv[1]))"
-        answer = process.run(
-            [environment.python, "-I", "-c", asked, self.step.package], env=self.run.variables(), stderr=False
-        )
-        found = answer.check(f"{self.step.package} is not installed").output.strip()
-        if found != str(self.step.version):
-            raise Conflict(
-                f"{self.step.package} {found} is installed, but {self.step.version} was built",
-                hint="which requirement asks for another version?",
-            )
-        return f"{self.step.package} {found}, requirements hold"
-
-
-@dataclass
-class Importing:
-    """Imports what the wheel provides, isolated, from an empty folder."""
-
-    step: ImportCheck
-    run: Run
-
-    def check(self) -> str | None:
-        """Done without doing anything where there is nothing to import."""
-        return None if self._modules() or self._has_scripts() else "the wheel provides nothing to import"
-
-    def do(self) -> None:
-        """Import, compare installed files with RECORD, resolve scripts."""
-        request = {
-            "package": self.step.package,
-            "version": str(self.step.version),
-            "modules": self._modules(),
-        }
-        faults = _probe(self.run, self.step, request, _IMPORT_LIMIT)
+        """Install, look, import, run."""
+        self.files = {name: self._archive(name) for name in (self.step.package, *self.step.siblings)}
+        self._install()
+        self.answer = self._examine()
+        faults = [*self._origins(), *self._versions(), *self._unrecorded(), *self.answer.faults]
         if faults:
-            listed = "\n".join(f"  {fault}" for fault in faults)
-            raise Failed(
-                f"{self.step.package} {self.step.version} is installed, but does not work:\n{listed}",
-                hint="is a module or a requirement missing in the wheel? look into it: python -m zipfile -l",
+            raise self._broken(faults, self.answer)
+        for expression in self.step.trial.smoke:
+            answer = self._ask({"expression": expression})
+            if answer.faults:
+                raise self._broken(list(answer.faults), answer)
+
+    def prove(self) -> str:
+        """What was seen."""
+        trial, answer = self.step.trial, self.answer
+        archive = self.files[self.step.package]
+        others = len(answer.installed) - 1
+        told = [
+            f"{self.step.package} {self.step.version}, "
+            + ("requirements hold" if trial.requirements else "installed without its requirements"),
+            f"Python {self.interpreter.version}: {archive.path.name}{f' and {others} others' if others else ''}",
+        ]
+        if archive.kind == "sdist":
+            told.append("no wheel fits: it was built from the sdist")
+        told.append(f"imported {', '.join(answer.imported)}" if answer.imported else "nothing to import")
+        if answer.scripts:
+            told.append(f"scripts {', '.join(answer.scripts)}")
+        told += [
+            f"the script {name} needs {', '.join(extras)}: left out" for name, extras in answer.left_out.items()
+        ]
+        told += [f"ran {expression}" for expression in trial.smoke]
+        return "; ".join(told)
+
+    @property
+    def interpreter(self) -> Interpreter:
+        """The Python that it is for."""
+        return find_interpreter(self.step.python)
+
+    @property
+    def _what(self) -> str:
+        return f"{self.step.package} {self.step.version}"
+
+    def _archive(self, package: str) -> Archive:
+        return _installable(self.run.fetched[package], package, self.step.python)
+
+    def _install(self) -> None:
+        """Make the environment, fill it, see whether what is in it fits together."""
+        trial, variables = self.step.trial, self.run.variables()
+        installer = self.run.installer(self.step.installer)
+        folder = self.run.folder(self.step.key)
+        self.environment = installer.create(folder / "env", self.interpreter.path, env=variables)
+        requirements = [str(archive.path) for archive in self.files.values()]
+        if trial.extras:
+            own = self.files[self.step.package].path.as_uri()
+            requirements[0] = f"{self.step.package}[{','.join(trial.extras)}] @ {own}"
+        ran = installer.install(
+            self.environment,
+            requirements,
+            env=variables,
+            index_url=self.run.indexes.trusted_simple_url,
+            alone=not trial.requirements,
+            on_line=self.run.tell(self.step),
+        )
+        if ran.returncode != 0:
+            raise self._not_installed(ran)
+        if trial.requirements:
+            installer.check(self.environment, env=variables).check(
+                f"{self._what} on Python {self.interpreter.version}: what is installed does not fit together",
+                hint="correct the requirements that are named",
             )
 
-    def prove(self) -> str:
-        """What was imported."""
-        return f"imported {', '.join(self._modules()) or 'its scripts'}"
+    def _examine(self) -> Answer:
+        """Ask for everything at once: starting a Python for each question would take longer than all answers."""
+        archive = self.files[self.step.package]
+        names = self.step.trial.modules
+        if names is None:
+            names = self._modules(archive)
+        return self._ask(
+            {
+                "package": self.step.package,
+                "record": modules.record(archive) if archive.kind == "wheel" else {},
+                "modules": names,
+                "scripts": self.step.trial.scripts,
+                "extras": self.step.trial.extras,
+                "root": str(self.run.root.resolve()),
+            }
+        )
 
-    def _modules(self) -> list[str]:
-        if self.step.modules:
-            return list(self.step.modules)
-        return list(modules.import_names(archives.read(self._archive())))
+    def _modules(self, archive: Archive) -> tuple[str, ...]:
+        if archive.kind == "wheel":
+            return modules.import_names(archive)
+        return modules.import_names(archive, self.environment.files_of(archive.name))
 
-    def _has_scripts(self) -> bool:
-        return bool(modules.console_scripts(archives.read(self._archive())))
+    def _ask(self, request: Mapping[str, Any]) -> Answer:
+        return probing.ask(
+            self.environment,
+            request,
+            folder=self.run.folder("probe"),
+            variables=self.run.variables(),
+            time_limit=self.step.trial.time_limit,
+            on_line=self.run.tell(self.step),
+        )
 
-    def _archive(self) -> Path:
-        return _installable(self.run, self.step.package, self.step.python)
+    def _origins(self) -> Iterator[Fault]:
+        """Packages of the release that were installed from elsewhere than our files (PEP 610)."""
+        for name, archive in self.files.items():
+            version, origin = self.answer.installed.get(name, ("", {}))
+            if not version:
+                yield probing.Fault(message=f"{name} is not installed, although {archive.path.name} was")
+            elif unquote(urlsplit(origin.get("url", "")).path) != unquote(urlsplit(archive.path.as_uri()).path):
+                place = origin.get("url") or "the trusted index"
+                yield probing.Fault(message=f"{name} {version} was installed from {place} instead of our file")
+
+    def _versions(self) -> Iterator[Fault]:
+        """Versions that are not the one that was built."""
+        installed = self.answer.installed.get(self.step.package)
+        if installed is not None and not _same(installed[0], self.step.version):
+            yield probing.Fault(message=f"{installed[0]} is installed, but the release is {self.step.version}")
+        for name, stated in self.answer.imported.items():
+            if stated is not None and not _same(stated, self.step.version):
+                yield probing.Fault(
+                    message=f"{name}.__version__ is {stated!r}, but the release is {self.step.version}"
+                )
+
+    def _unrecorded(self) -> Iterator[Fault]:
+        archive = self.files[self.step.package]
+        for name in modules.unrecorded(archive) if archive.kind == "wheel" else ():
+            yield probing.Fault(message=f"{name} is in {archive.path.name}, but not in its RECORD")
+
+    def _broken(self, faults: Sequence[Fault], answer: Answer) -> Failed:
+        """All faults, what was printed last, and what helps against the first of them."""
+        listed = [f"  {each.message}{f' ({each.where})' if each.where else ''}" for each in faults]
+        if answer.printed:
+            listed += ["  what was printed last:", *(f"  | {line}" for line in answer.printed)]
+        told = "\n".join(listed)
+        return Failed(
+            f"{self._what} on Python {self.interpreter.version} is installed, but does not work:\n{told}",
+            hint=self._remedy(faults, answer),
+        )
+
+    def _remedy(self, faults: Sequence[Fault], answer: Answer) -> str:
+        package, archive = self.step.package, self.files[self.step.package]
+        lacking = next((each.lacks for each in faults if each.lacks), None)
+        if lacking is None:
+            if any("does not end within" in each.message for each in faults):
+                return f"if it needs longer: [tool.relnox.verify] time-limit = {{ {package} = … }}, in seconds"
+            return (
+                f"see what is in {archive.path.name}: python -m zipfile -l (or tar -tf), and what it prints above"
+            )
+        top = lacking.partition(".")[0]
+        if any(top == name.partition(".")[0] for name in self._modules(archive)):
+            return (
+                f"{archive.path.name} lacks {lacking}: which setting of its build backend leaves it out? "
+                "what is in the tree alone is not published"
+            )
+        if not self.step.trial.requirements:
+            return (
+                f"no-deps leaves out what {package} requires: name what can be imported without it, "
+                f"[tool.relnox.verify] modules = {{ {package} = [] }}"
+            )
+        if top in sys.stdlib_module_names and top not in answer.standard:
+            return f"{top} is in the standard library of other Pythons only: correct requires-python of {package}"
+        return (
+            f"no requirement of {package} brings {top}: add it to its dependencies; if an extra brings it: "
+            f'[tool.relnox.verify] extras = {{ {package} = ["…"] }}'
+        )
+
+    def _not_installed(self, ran: Completed) -> RelnoxError:
+        """Why the installer gave up, as far as what it printed tells."""
+        what = f"{self._what} on Python {self.interpreter.version}: installing it"
+        printed = " ".join(ran.output.lower().split())
+        hint = "what the installer printed last says why"
+        if any(word in printed for word in _NOT_TO_BE_HAD):
+            hint = (
+                "the trusted index has no release that serves: correct the requirement, or publish that one first"
+            )
+        try:
+            ran.check(what, hint=hint)
+        except Failed as error:
+            if any(word in printed for word in _NO_ANSWER):
+                return TryLater(error.message, hint="the trusted index does not answer: try again later")
+            return error
+        raise AssertionError(what)
 
 
-@dataclass
-class RunningSmoke:
-    """Runs the configured expressions, each in a process of its own."""
-
-    step: RunSmoke
-    run: Run
-
-    def check(self) -> str | None:
-        """They are always run."""
-        return None
-
-    def do(self) -> None:
-        """Run them."""
-        for expression in self.step.expressions:
-            faults = _probe(self.run, self.step, {"expression": expression}, self.step.time_limit)
-            if faults:
-                raise Failed(f"{self.step.package}: {faults[0]}", hint="see [tool.relnox.verify] smoke")
-
-    def prove(self) -> str:
-        """They came to their end."""
-        return f"{len(self.step.expressions)} expressions hold"
-
-
-def _probe(run: Run, step: ImportCheck | RunSmoke, request: dict[str, Any], time_limit: int) -> list[str]:
-    """Ask the environment's own Python; what it prints is told, what it answers comes in a file."""
-    environment = _environment(run, step.environment)
-    place = run.scratch / f"probe-{len(list(run.scratch.iterdir()))}"
-    empty = place / "empty"
-    empty.mkdir(parents=True)
-    (place / "request.json").write_text(json.dumps(request), encoding="utf-8")
-    ran = process.run(
-        [environment.python, "-I", Path(probe.__file__), place / "request.json", place / "answer.json"],
-        cwd=empty,
-        env=environment.variables(run.variables()),
-        timeout=time_limit,
-        on_line=run.tell(step),
-    )
-    if not (place / "answer.json").is_file():
-        ran.check(f"{step.package}: python in the fresh environment")
-        raise Failed(f"{step.package}: the interpreter ended in the middle", hint="does a module call os._exit?")
-    faults: list[str] = json.loads((place / "answer.json").read_text(encoding="utf-8"))
-    return faults
-
-
-def _environment(run: Run, name: str) -> Environment:
-    return run.environments[name]
-
-
-def _installable(run: Run, package: str, python: str) -> Path:
+def _installable(fetched: Iterable[Archive], package: str, python: str) -> Archive:
     """The file of a package to install with a Python on this machine: a wheel that fits, else the sdist."""
     from packaging.utils import parse_wheel_filename
 
-    fitting = set(_tags(python))
-    fetched = run.fetched[package]
-    for archive in sorted(fetched, key=lambda archive: archive.kind == "sdist"):
-        if archive.kind == "sdist" or fitting & parse_wheel_filename(archive.path.name)[3]:
-            return archive.path
-    raise Failed(
-        f"{package}: no file fits this machine: {', '.join(archive.path.name for archive in fetched)}",
-        hint="verify on a machine that there is a wheel for, or publish an sdist too",
-    )
+    fitting = _places(python)
+    best: list[tuple[int, Archive]] = []
+    for archive in fetched:
+        if archive.kind == "sdist":
+            best.append((len(fitting), archive))
+        elif places := [fitting[tag] for tag in parse_wheel_filename(archive.path.name)[3] if tag in fitting]:
+            best.append((min(places), archive))
+    if not best:
+        raise Failed(
+            f"{package}: no file fits this machine: {', '.join(archive.path.name for archive in fetched)}",
+            hint="verify on a machine that there is a wheel for, or publish an sdist too",
+        )
+    return min(best, key=lambda each: each[0])[1]
+
+
+@cache
+def _places(python: str) -> Mapping[Tag, int]:
+    """The tags of wheels that a Python installs on this machine, with their place in its preference."""
+    return {tag: place for place, tag in enumerate(_tags(python))}
 
 
 def _tags(python: str) -> Iterator[Tag]:
-    """The wheel tags that a Python, the running one or another CPython, installs on this machine (PEP 425)."""
+    """The wheel tags that a Python, the running one or another CPython, installs on this machine, the best first.
+
+    See PEP 425.
+    """
     from packaging import tags
 
     if not python:
@@ -278,3 +377,15 @@ def _tags(python: str) -> Iterator[Tag]:
         major, minor = (int(number) for number in python.split(".")[:2])
         yield from tags.cpython_tags((major, minor))
         yield from tags.compatible_tags((major, minor), f"cp{major}{minor}")
+
+
+def _hashes(files: Iterable[Distribution]) -> str:
+    return "; ".join(f"{file.filename} sha256 {file.sha256[:16]}…" for file in files)
+
+
+def _same(stated: str, version: Version) -> bool:
+    """Whether a text means a version; one that is no version is somebody's own spelling."""
+    try:
+        return Version(stated) == version
+    except InvalidVersion:
+        return True

@@ -1,0 +1,171 @@
+"""Ask an environment's own Python what is installed there and whether it works; see `relnox.building.probe`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections import deque
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+from relnox import process
+from relnox.building import probe
+from relnox.core.records import Record
+from relnox.errors import Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from relnox.building.environments import Environment
+
+__all__ = ["Answer", "Fault", "ask"]
+
+_TAIL = 8
+"""How many of the last lines that were printed somebody reads."""
+_MARK = "RELNOX_PROBE"
+
+
+class Fault(Record, kw_only=True):
+    """Something that does not work.
+
+    Attributes:
+        message: What, and how it shows.
+        where: The line of installed code that it came from, if it came from one.
+        lacks: The module that could not be found, if that is it.
+    """
+
+    message: str
+    where: str | None = None
+    lacks: str | None = None
+
+
+class Answer(Record, kw_only=True):
+    """What the environment's Python told.
+
+    Attributes:
+        faults: What does not work, in order.
+        installed: Every distribution: its version, and what PEP 610 says of where it came from.
+        imported: Every imported module, and the `__version__` that it states.
+        scripts: Scripts whose functions are there.
+        left_out: Scripts that were not looked into, and the extras that they need.
+        standard: Names of the standard library's modules; empty before Python 3.10.
+        printed: The last lines that were printed.
+    """
+
+    faults: tuple[Fault, ...]
+    installed: Mapping[str, tuple[str, Mapping[str, Any]]]
+    imported: Mapping[str, str | None]
+    scripts: tuple[str, ...]
+    left_out: Mapping[str, tuple[str, ...]]
+    standard: frozenset[str]
+    printed: tuple[str, ...]
+
+
+def ask(  # noqa: PLR0913 - what a question needs
+    environment: Environment,
+    request: Mapping[str, Any],
+    *,
+    folder: Path,
+    variables: Mapping[str, str],
+    time_limit: float,
+    on_line: Callable[[str], None],
+) -> Answer:
+    """Ask, and end whatever the answer leaves running.
+
+    Args:
+        environment: Whose Python is asked.
+        request: See `relnox.building.probe`.
+        folder: An empty folder to work in.
+        variables: Environment variables for it.
+        time_limit: Seconds.
+        on_line: Called with each line that is printed.
+    """
+    asked, answered, empty = folder / "request.json", folder / "answer.json", folder / "empty"
+    asked.write_text(json.dumps(request), encoding="utf-8")
+    answered.touch()
+    empty.mkdir()
+    printed: deque[str] = deque(maxlen=_TAIL)
+    mark = token_hex(16)
+    ended = None
+
+    def heard(line: str) -> None:
+        printed.append(line)
+        on_line(line)
+
+    try:
+        ran = process.run(
+            [environment.python, "-I", "-X", "faulthandler", Path(probe.__file__), asked, answered],
+            cwd=empty,
+            env={**environment.variables(variables), _MARK: mark},
+            timeout=time_limit,
+            on_line=heard,
+            leaves_nothing=True,
+        )
+        if ran.returncode != 0:
+            ended = f"ends the interpreter with {_status(ran.returncode)}"
+    except Failed:
+        ended = f"does not end within {time_limit:g} s"
+    finally:
+        _end_marked(mark)
+    lines = [json.loads(line) for line in answered.read_text(encoding="utf-8").splitlines()]
+    return _answer(lines, ended, tuple(printed))
+
+
+def _answer(lines: Iterable[Mapping[str, Any]], ended: str | None, printed: tuple[str, ...]) -> Answer:
+    faults: list[Fault] = []
+    told: dict[str, Any] = {"installed": {}, "standard": []}
+    imported: dict[str, str | None] = {}
+    scripts: list[str] = []
+    left_out: dict[str, tuple[str, ...]] = {}
+    doing, done = "the look at what is installed", False
+    for line in lines:
+        match line:
+            case {"doing": doing}:
+                pass
+            case {"done": True}:
+                done = True
+            case {"fault": message}:
+                faults.append(Fault(message=message, where=line.get("where"), lacks=line.get("lacks")))
+            case {"imported": name, "states": version}:
+                imported[name] = version
+            case {"script": name}:
+                scripts.append(name)
+            case {"left_out": name, "extras": extras}:
+                left_out[name] = tuple(extras)
+            case _:
+                told.update(line)
+    if done and ended is not None:
+        faults.append(Fault(message=f"everything was tried, but the end of it {ended}"))
+    elif not done:
+        faults.append(Fault(message=f"{doing} {ended or 'ends the interpreter (os._exit?)'}"))
+    return Answer(
+        faults=tuple(faults),
+        installed={
+            name: (version, json.loads(origin or "{}")) for name, (version, origin) in told["installed"].items()
+        },
+        imported=imported,
+        scripts=tuple(scripts),
+        left_out=left_out,
+        standard=frozenset(told["standard"]),
+        printed=printed,
+    )
+
+
+def _end_marked(mark: str) -> None:
+    """End processes that bear a mark: daemons leave the group they were started in, but keep its variables."""
+    if sys.platform != "linux":
+        return
+    wanted = f"{_MARK}={mark}".encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                os.kill(int(folder.name), signal.SIGKILL)
+        except OSError:  # it is somebody else's, or is gone
+            continue
+
+
+def _status(returncode: int) -> str:
+    return f"signal {-returncode}" if returncode < 0 else f"status {returncode}"
