@@ -79,8 +79,9 @@ def examine(request: Dict[str, Any], answer: Answer) -> None:
     package = installed.get(request["package"])
     if package is None:
         return
-    for fault in record_faults(package, request["record"]):
-        answer.fault(fault)
+    for name, record in request["records"].items():
+        for fault in record_faults(installed[name], record) if name in installed else ():
+            answer.fault(f"{name}: {fault}")
     for name in request["modules"]:
         import_module(name, answer)
     for entry in package.entry_points if request["scripts"] else ():
@@ -128,7 +129,9 @@ def record_faults(package: importlib.metadata.Distribution, wheel: Dict[str, str
 def look_for(entry: Any, extras: List[str], answer: Answer) -> None:
     """See that the function of a script is there, unless it needs an extra that is not installed."""
     target, _, needed = entry.value.partition("[")
-    missing = {canonical(each) for each in needed.rstrip("] ").split(",") if each.strip()} - set(extras)
+    missing = {canonical(each) for each in needed.rstrip("] ").split(",") if each.strip()} - {
+        canonical(each) for each in extras
+    }
     if missing:
         answer.tell(left_out=entry.name, extras=sorted(missing))
         return

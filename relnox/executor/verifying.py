@@ -37,7 +37,7 @@ __all__ = ["Downloading", "TakingFiles", "Verifying"]
 _PAUSE = 0.5
 _LONGEST_PAUSE = 15.0
 _NO_ANSWER = (
-    *("error sending request", "dns error", "connection refused", "operation timed out"),
+    *("error sending request", "request failed after", "dns error", "connection refused", "operation timed out"),
     *("newconnectionerror", "temporary failure in name resolution", "read timed out", "connection aborted"),
 )
 """What installers print when an index does not answer."""
@@ -234,7 +234,9 @@ class Verifying:
         return self._ask(
             {
                 "package": self.step.package,
-                "record": modules.record(archive) if archive.kind == "wheel" else {},
+                "records": {
+                    name: modules.record(each) if each.kind == "wheel" else {} for name, each in self.files.items()
+                },
                 "modules": names,
                 "scripts": self.step.trial.scripts,
                 "extras": self.step.trial.extras,

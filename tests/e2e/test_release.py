@@ -43,7 +43,7 @@ def test_five_packages_go_from_bump_to_proven_install(door: str, workspace: Path
     verified = task("verify-install", "--index", "embedded")
     for name in PACKAGES:
         assert f"{name} 2.1.0, requirements hold" in verified
-    assert "run acme_core.greet()" in verified  # S2.04
+    assert "ran acme_core.greet()" in verified  # S2.04
 
 
 def test_what_is_published_is_skipped_and_what_changed_stops_everything(workspace: Path) -> None:

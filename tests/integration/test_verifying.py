@@ -14,16 +14,15 @@ from relnox.errors import Failed
 from relnox.executor.verifying import _installable
 
 if TYPE_CHECKING:
-    from relnox.executor.run import Run
+    from relnox.building.archives import Archive
 
 HERE = str(next(sys_tags()))
 ELSEWHERE = "cp311-cp311-win_arm64" if sys.platform != "win32" else "cp311-cp311-macosx_11_0_arm64"
 
 
-def run_with(*names: str) -> Run:
+def fetched(*names: str) -> list[Archive]:
     kinds = [("wheel" if name.endswith(".whl") else "sdist", name) for name in names]
-    fetched = [SimpleNamespace(kind=kind, path=Path(name)) for kind, name in kinds]
-    return cast("Run", SimpleNamespace(fetched={"demo": fetched}))
+    return cast("list[Archive]", [SimpleNamespace(kind=kind, path=Path(name)) for kind, name in kinds])
 
 
 @pytest.mark.parametrize(
@@ -34,12 +33,13 @@ def run_with(*names: str) -> Run:
         ([f"demo-1-{ELSEWHERE}.whl", f"demo-1-{HERE}.whl"], "", f"demo-1-{HERE}.whl"),
         (["demo-1.tar.gz", "demo-1-cp38-none-any.whl"], "3.8", "demo-1-cp38-none-any.whl"),
         (["demo-1.tar.gz", "demo-1-cp313-none-any.whl"], "3.8", "demo-1.tar.gz"),
+        (["demo-1-py3-none-any.whl", "demo-1-cp38-none-any.whl"], "3.8", "demo-1-cp38-none-any.whl"),
     ],
 )
 def test_a_wheel_that_fits_is_installed_and_else_the_sdist(names: list[str], python: str, chosen: str) -> None:
-    assert _installable(run_with(*names), "demo", python).name == chosen
+    assert _installable(fetched(*names), "demo", python).path.name == chosen
 
 
 def test_a_release_that_fits_nowhere_here_is_told() -> None:
     with pytest.raises(Failed, match="demo: no file fits this machine"):
-        _installable(run_with(f"demo-1-{ELSEWHERE}.whl"), "demo", "")
+        _installable(fetched(f"demo-1-{ELSEWHERE}.whl"), "demo", "")

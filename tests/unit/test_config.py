@@ -20,6 +20,7 @@ from relnox.core.config import (
     GroupConfig,
     IndexConfig,
     PlaceConfig,
+    Trial,
     WheelsConfig,
     config_table,
 )
@@ -95,6 +96,9 @@ EVERYTHING = """
     wait = 30
     smoke = { acme_core = ["acme_core.greet()"] }
     modules = { Acme-Core = ["acme_core"] }
+    time-limit = { acme_core = 5 }
+    scripts = { acme_core = false }
+    no-deps = ["Acme_Engine"]
     """
 
 REFUSED = (
@@ -126,6 +130,8 @@ REFUSED = (
     ),
     ("build.strict = 'yes'", "tool.relnox.build.strict = 'yes' is not true or false", None),
     ("publish.strict = true", "tool.relnox.publish has no key 'strict'", None),
+    ("verify.time-limits.core = 5", "tool.relnox.verify has no key 'time-limits'", "did you mean time-limit?"),
+    ("verify.skip.core = true", "tool.relnox.verify.skip.core = True is not a string", None),
     ("verify.smoke.core = 'x()'", "tool.relnox.verify.smoke.core = 'x()' is not a list of strings", None),
 )
 
@@ -208,6 +214,17 @@ def test_packages_are_found_by_any_spelling_of_their_name() -> None:
     assert config.tag_names == {"acme-core": "core"}
     assert config.verify.smoke == {"acme-core": ("acme_core.greet()",)}
     assert config.verify.modules == {"acme-core": ("acme_core",)}
+    assert config.verify.names == {"acme-core": "time-limit", "acme-engine": "no-deps"}
+
+
+def test_a_package_is_tried_as_all_are_unless_something_else_is_said() -> None:
+    verify = Config.parse(read(EVERYTHING), TABLE).verify
+
+    assert verify.trial("acme-core") == Trial(
+        modules=("acme_core",), scripts=False, smoke=("acme_core.greet()",), time_limit=5
+    )
+    assert verify.trial("acme-engine") == Trial(requirements=False)
+    assert verify.trial("acme-other") == Trial()
 
 
 def test_tables_of_tasks_are_kept_for_their_options() -> None:

@@ -1,0 +1,284 @@
+"""What verifying a published workspace costs: relnox against a loop of `venv`, `pip install` and an import.
+
+All packages are on an index on loopback, each with a module and a script; from the fourth on each requires three earlier
+ones, and all require one package of somebody else. Every way makes a fresh environment for each package and each
+Python and imports the module there. They run interleaved, with caches that a run before has filled. The loop is run for
+a few packages and told for all; afterwards, outside the time, it is seen whether each way came to its end with what it
+should. Needs uv and POSIX.
+
+    python -m benchmarks.verify_install [RUNS] [--packages 20] [--pythons 3.11 3.12 3.13] [--longest-loop 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import threading
+import zipfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks import bump, workspaces
+from benchmarks.build import cores, measure
+from relnox.building import archives
+from relnox.building.environments import find_python
+from relnox.core.manifest import Distribution, Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from benchmarks.build import Run
+
+EARLIER = 3
+THIRD = "third"
+PIP, UV = "venv, pip, import: loop", "uv venv, uv pip, import: loop"
+RELNOX, WITH_PIP = "relnox", "relnox --installer pip"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all ways share.
+
+    Attributes:
+        folder: For everything; gone afterwards.
+        project: The project whose release is verified.
+        index: The simple API.
+        pythons: Versions with their programs.
+        uv: The uv that all use.
+        names: The packages.
+        looped: Those that the loops install.
+    """
+
+    folder: Path
+    project: Path
+    index: str
+    pythons: Mapping[str, Path]
+    uv: str
+    names: Sequence[str]
+    looped: Sequence[str]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the programs find: caches of the benchmark's own, no settings of the user's."""
+        foreign = ("PIP_", "UV_", "PYTHON")
+        kept = {name: value for name, value in workspaces.environment().items() if not name.startswith(foreign)}
+        return kept | {
+            "PATH": os.pathsep.join([str(Path(self.uv).parent), os.environ.get("PATH", os.defpath)]),
+            "UV_CACHE_DIR": str(self.folder / "uv-cache"),
+            "UV_NO_CONFIG": "1",
+            "XDG_CACHE_HOME": str(self.folder / "cache"),
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        }
+
+    def run(self, way: str) -> Run:
+        """Run a way, see that it did what it should, remove what it left; tells what it cost."""
+        places = self.folder / "environments"
+        report = self.folder / "report.json"
+        if way in (PIP, UV):
+            calls = [
+                call
+                for version, python in self.pythons.items()
+                for name in self.looped
+                for call in self._one(way, python, places / f"{name}-{version}", name)
+            ]
+        else:
+            installer = "pip" if way == WITH_PIP else "uv"
+            asked = [word for version in self.pythons for word in ("--python", version)]
+            words = (
+                "verify-install",
+                "--index",
+                "bench",
+                "--installer",
+                installer,
+                "--report",
+                str(report),
+                *asked,
+            )
+            calls = [(str(bump.own("relnox")), *words)]
+        cost = measure(calls, self.project, self.environment)
+        if way in (RELNOX, WITH_PIP):
+            steps = json.loads(report.read_text(encoding="utf-8"))["steps"]
+            done = [each for each in steps if each["kind"] == "VerifyInstall" and each["status"] == "success"]
+            if len(done) != len(self.names) * len(self.pythons):
+                sys.exit(f"{way} verified {len(done)} installations only")
+            return cost
+        shutil.rmtree(places)
+        scale = len(self.names) / len(self.looped)
+        return cost._replace(seconds=cost.seconds * scale, cpu=cost.cpu * scale)
+
+    def _one(self, way: str, python: Path, place: Path, name: str) -> Iterator[tuple[str, ...]]:
+        inside = str(place / "bin" / "python")
+        wanted = ("--index-url", self.index, "--quiet", f"{name}=={workspaces.VERSION}")
+        if way == PIP:
+            yield str(python), "-m", "venv", str(place)
+            yield inside, "-m", "pip", "install", *wanted
+        else:
+            yield self.uv, "venv", "--quiet", "--python", str(python), str(place)
+            yield self.uv, "pip", "install", "--python", inside, *wanted
+        yield inside, "-I", "-c", f"import {workspaces.import_name(name)}"
+
+
+def main() -> None:
+    options = parser().parse_args()
+    workspaces.compile_relnox()
+    uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    if uv is None:
+        sys.exit("uv is needed")
+    with tempfile.TemporaryDirectory() as name, serving(Path(name) / "project" / "dist") as index:
+        folder = Path(name)
+        names = workspaces.names(options.packages)
+        project = release(folder / "project", names, index)
+        pythons = {version: find_python(version) for version in options.pythons}
+        looped = names[-options.longest_loop :]  # the last ones require others
+        bench = Bench(folder, project, index, pythons, uv, names, looped)
+        every = (PIP, UV, RELNOX, WITH_PIP)
+        for way in every:  # caches are filled, byte code is compiled
+            bench.run(way)
+        costs: dict[str, list[Run]] = {way: [] for way in every}
+        for _ in range(options.runs):
+            for way in every:
+                costs[way].append(bench.run(way))
+        print(
+            f"Python {sys.version.split()[0]}, {cores()} cores; {len(names)} packages on {', '.join(pythons)}; "
+            f"loops run {len(looped)} of them; medians of {options.runs}\n"
+        )
+        show(costs)
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(description="Compare the cost of verifying a release with that of a loop.")
+    made.add_argument("runs", nargs="?", type=int, default=3, metavar="RUNS", help="how often each runs")
+    made.add_argument("--packages", type=int, default=20, help="how many packages there are")
+    made.add_argument("--pythons", nargs="+", default=["3.11", "3.12", "3.13"], help="the Pythons to verify on")
+    made.add_argument("--longest-loop", type=int, default=3, help="how many packages the loops install")
+    return made
+
+
+def release(root: Path, names: Sequence[str], index: str) -> Path:
+    """Write a project that has built its packages, with its manifest; they and the package that they need."""
+    dist = root / "dist"
+    dist.mkdir(parents=True)
+    wheel(dist, THIRD, ())
+    settings = f'trusted-index = "{index}"\n[tool.relnox.indexes.bench]\nupload = "{index}"\nsimple = "{index}"\n'
+    (root / "pyproject.toml").write_text(
+        f'[tool.relnox]\npackages = ["packages/*"]\nversions = "independent"\n{settings}', encoding="utf-8"
+    )
+    files, needs = [], []
+    for number, name in enumerate(names):
+        earlier = tuple(names[number - EARLIER : number]) if number >= EARLIER else ()
+        path = wheel(dist, name, (*earlier, THIRD))
+        found = archives.digests(path)
+        files.append(
+            Distribution(
+                package=name,
+                version=archives.read(path).version,
+                filename=path.name,
+                kind="wheel",
+                size=found.size,
+                sha256=found.sha256,
+                blake2b_256=found.blake2b_256,
+            )
+        )
+        reached = {one for each in earlier for one in (each, *dict(needs)[each])}
+        needs.append((name, tuple(sorted(reached))))
+        own = root / "packages" / name
+        own.mkdir(parents=True)
+        text = f'[project]\nname = "{name}"\nversion = "{workspaces.VERSION}"\n'
+        (own / "pyproject.toml").write_text(text, encoding="utf-8")
+    manifest = Manifest(
+        distributions=tuple(files), commit=None, dirty=False, time="2026-01-01T00:00:00+00:00", needs=tuple(needs)
+    )
+    (dist / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
+    return root
+
+
+def wheel(folder: Path, name: str, requires: Sequence[str]) -> Path:
+    """A wheel with a package of two modules and a script."""
+    module = workspaces.import_name(name)
+    stem = f"{module}-{workspaces.VERSION}"
+    info = f"{stem}.dist-info"
+    head = f"Metadata-Version: 2.1\nName: {name}\nVersion: {workspaces.VERSION}\nRequires-Python: >=3.8\n"
+    files = {
+        f"{module}/__init__.py": f'__version__ = "{workspaces.VERSION}"\n\n\ndef main():\n    return 0\n',
+        f"{module}/more.py": "x = 1\n",
+        f"{info}/METADATA": head + "".join(f"Requires-Dist: {each}\n" for each in requires),
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": f"[console_scripts]\n{name} = {module}:main\n",
+    }
+    rows = [f"{path},sha256={digest(text)},{len(text)}" for path, text in files.items()]
+    files[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""])
+    path = folder / f"{stem}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as packed:
+        for each, text in files.items():
+            packed.writestr(each, text)
+    return path
+
+
+def digest(text: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """The wheels of a folder on an index on loopback; tells its simple API."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = 30
+
+        def do_GET(self) -> None:
+            kind, _, name = self.path.strip("/").partition("/")
+            if kind == "simple":
+                found = folder.glob(f"{workspaces.import_name(name)}-{workspaces.VERSION}-*.whl")
+                links = [
+                    f'<a href="/files/{each.name}#sha256={archives.digests(each).sha256}">{each.name}</a>'
+                    for each in found
+                ]
+                body = f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>".encode()
+            else:
+                body = (folder / Path(name).name).read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Cache-Control", "max-age=600")  # as the public index has it
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None:
+            """Nobody reads it."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/simple/"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def show(costs: Mapping[str, Sequence[Run]]) -> None:
+    """Print the table, as Markdown."""
+    least = statistics.median(run.seconds for run in costs[RELNOX])
+    print("| | seconds | CPU | relnox is faster |\n|---|---:|---:|---:|")
+    for way, runs in costs.items():
+        seconds = statistics.median(run.seconds for run in runs)
+        cpu = statistics.median(run.cpu for run in runs)
+        print(f"| {way} | {seconds:.1f} | {cpu:.1f} | {seconds / least:.1f} × |")
+
+
+if __name__ == "__main__":
+    main()

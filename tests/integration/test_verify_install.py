@@ -1,0 +1,603 @@
+"""Releases that work and ones that do not, as `verify-install` sees them in real environments, by uv and pip."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+from packed import digest, sdist
+from released import made, release, serving
+from running import Ran
+from warm import alive
+
+from relnox.cli import main
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from released import Index
+
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+NAMES = ("MINE_PASSWORD", "UV_PUBLISH_TOKEN", "TWINE_PASSWORD", "PYPI_TOKEN")
+
+
+class Verify(Protocol):
+    """Runs `verify-install --from dist` in the process of the test; further words are further options."""
+
+    def __call__(self, *options: str) -> Ran: ...
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    (folder / "dist").mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def verify(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Verify:
+    # Ports come back: what another index served from the same address must not be taken for this one's.
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "pip"))
+
+    def call(*options: str) -> Ran:
+        capsys.readouterr()
+        source = () if "--index" in options else ("--from", "dist")
+        code = main(["verify-install", "--project", str(root), "--reporter", "plain", *source, *options])
+        return Ran(code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def trusted() -> Iterator[Index]:
+    with serving() as index:
+        yield index
+
+
+def wheel(root: Path, name: str = "demo", files: dict[str, str] | None = None, **said: object) -> Path:
+    return made(root / "dist", name, files, **said)  # type: ignore[arg-type]
+
+
+def table(ran: Ran) -> dict[str, list[str]]:
+    """The rows at the end, by package."""
+    lines = ran.out.partition("Verified\n")[2].splitlines()[1:]
+    return {words[0]: words[1:] for words in map(str.split, lines) if words}
+
+
+# --- what works
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_a_release_is_verified_before_anything_is_published(
+    root: Path, verify: Verify, trusted: Index, installer: str
+) -> None:
+    third = made(root.parent / "elsewhere", "third")
+    trusted.add(third)
+    one = wheel(
+        root,
+        "one",
+        {"one/__init__.py": "import third\n__version__ = '1.0'\n\ndef main(): ...\n"},
+        requires=["third>=1"],
+        entries="[console_scripts]\nrun-one = one:main\n\n[gui_scripts]\nshow-one = one:main\n",
+    )
+    two = wheel(root, "two", {"two.py": "from one import main\n"}, requires=["one>=1"])
+    release(
+        root,
+        one,
+        two,
+        needs={"two": ["one"]},
+        settings=f'trusted-index = "{trusted.url}"\n[tool.relnox.verify]\nsmoke = {{ two = ["two.main()"] }}\n',
+    )
+    ran = verify("--installer", installer)
+    assert ran.code == 0, ran.text
+    assert "scripts run-one, show-one" in ran.err
+    assert "two 1.0, requirements hold" in ran.err
+    assert "ran two.main()" in ran.err
+    assert table(ran) == {"one": ["1.0", "works"], "two": ["1.0", "works"]}
+    # Our own names are never asked for.
+    assert {path.split("/")[2] for path in trusted.asked if path.startswith("/simple/")} == {"third"}
+
+
+def test_what_a_wheel_is_imported_as_is_found_out(root: Path, verify: Verify) -> None:
+    suffix = "cpython-311-x86_64-linux-gnu.so" if os.name != "nt" else "pyd"
+    release(
+        root,
+        wheel(root, "another-name", {"called/__init__.py": "", "tests/test_it.py": "import pytest_of_ours\n"}),
+        wheel(root, "stated", {"a.py": "", "b.py": "raise SystemExit\n"}, fields=["Import-Name: a"]),
+        wheel(root, "kept", {"c.py": "1/0\n", "d.py": ""}, fields=["Import-Name: c ; private", "Import-Name: d"]),
+        wheel(root, "nothing", {f"nothing/data.{suffix}.txt": ""}, entries="[console_scripts]\n"),
+        wheel(root, "flat", {"flat_one.py": "", "flat_two.py": ""}),
+        wheel(root, "libs", {"libs-1.0.data/purelib/deep/__init__.py": ""}),
+    )
+    ran = verify()
+    assert ran.code == 0, ran.text
+    assert "imported called\n" in ran.err
+    assert "imported a\n" in ran.err
+    assert "imported d\n" in ran.err
+    assert "imported flat_one, flat_two" in ran.err
+    assert "imported deep" in ran.err
+    assert "nothing-1.0-py3-none-any.whl; nothing to import" in ran.err
+
+
+def test_siblings_share_a_namespace(root: Path, verify: Verify) -> None:
+    # HARDCASES 5, 6: `import space` would succeed although the wheel were empty of code.
+    left = wheel(root, "space-left", {"space/left/__init__.py": "import space.right\n"}, requires=["space-right"])
+    right = wheel(root, "space-right", {"space/right.py": ""}, fields=["Import-Namespace: space"])
+    release(root, right, left, needs={"space-left": ["space-right"]})
+    ran = verify()
+    assert ran.code == 0, ran.text
+    assert "imported space.left" in ran.err
+
+
+def test_a_python_that_is_not_supported_is_skipped_and_said(root: Path, verify: Verify) -> None:
+    release(root, wheel(root, "new", python=">=3.99"), wheel(root, "old"))
+    ran = verify("--python", HERE)
+    assert ran.code == 0, ran.text
+    assert "SKIPPED" in ran.err
+    assert f"new 1.0 requires Python >=3.99, and this is {sys.version.split()[0]}" in ran.err
+    assert table(ran) == {"new": ["1.0", "skipped"], "old": ["1.0", "works"]}
+
+
+def test_a_missing_interpreter_is_no_reason_to_skip(root: Path, verify: Verify) -> None:
+    release(root, wheel(root))
+    ran = verify("--python", "3.77")
+    assert (ran.code, ran.out) == (1, "")
+    assert "there is no working Python 3.77 on this machine" in ran.err
+    assert "uv python install 3.77" in ran.err
+    assert verify("--python", "py3").code == 1
+
+
+def test_the_sdist_is_built_where_no_wheel_fits(root: Path, verify: Verify) -> None:
+    backend = (
+        "import zipfile\n"
+        "def build_wheel(folder, config_settings=None, metadata_directory=None):\n"
+        "    with zipfile.ZipFile(f'{folder}/demo-1.0-py3-none-any.whl', 'w') as wheel:\n"
+        "        wheel.writestr('built/inner.py', '')\n"
+        "        wheel.writestr('demo-1.0.dist-info/METADATA', open('PKG-INFO').read())\n"
+        "        wheel.writestr('demo-1.0.dist-info/WHEEL', 'Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\n'\n"
+        "                       'Tag: py3-none-any\\n')\n"
+        "        wheel.writestr('demo-1.0.dist-info/RECORD', ''.join(f'{n},,\\n' for n in wheel.namelist()))\n"
+        "    return 'demo-1.0-py3-none-any.whl'\n"
+    )
+    system = '[build-system]\nrequires = []\nbuild-backend = "own"\nbackend-path = ["."]\n'
+    source = sdist(
+        root / "dist",
+        {"own.py": backend, "pyproject.toml": system},
+        name="demo-1.0.tar.gz",
+        top="demo-1.0",
+        metadata="Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n",
+    )
+    release(root, source, wheel(root, tag="cp311-cp311-win_arm64"))
+    for installer in ("uv", "pip"):
+        ran = verify("--installer", installer)
+        assert ran.code == 0, ran.text
+        assert "demo-1.0.tar.gz; no wheel fits: it was built from the sdist; imported built.inner" in ran.err
+
+
+# --- what does not
+
+
+BROKEN = {
+    "an undeclared dependency": (
+        {"demo/__init__.py": "import undeclared\n"},
+        "import demo fails: ModuleNotFoundError: No module named 'undeclared' (demo/__init__.py, line 1)",
+        "no requirement of demo brings undeclared: add it to its dependencies",
+    ),
+    "a module that only the tree has": (
+        {"demo/__init__.py": "from demo import forgotten\nimport demo.lost\n", "demo/forgotten.py": ""},
+        "import demo fails: ModuleNotFoundError: No module named 'demo.lost'",
+        "demo-1.0-py3-none-any.whl lacks demo.lost: which setting of its build backend leaves it out?",
+    ),
+    "a file that only the tree has": (
+        {"demo.py": "open('demo/pyproject.toml')\n"},
+        "import demo fails: FileNotFoundError: [Errno 2] No such file or directory: 'demo/pyproject.toml'",
+        "see what is in demo-1.0-py3-none-any.whl",
+    ),
+    "another version": (
+        {"demo.py": "__version__ = '1.0.post1'\n"},
+        "demo.__version__ is '1.0.post1', but the release is 1.0",
+        "see what is in demo-1.0-py3-none-any.whl",
+    ),
+    "an exit while it is imported": (
+        {"demo.py": "import sys\nprint('told before')\nsys.exit('no licence')\n"},
+        "(demo.py, line 3)\n          what was printed last:\n          | told before",
+        "see what is in",
+    ),
+    "an interpreter that is ended": (
+        {"demo.py": "import os\nprint('so long', flush=True)\nos._exit(0)\n"},
+        "import demo ends the interpreter (os._exit?)",
+        "see what is in",
+    ),
+    "a crash": (
+        {"demo.py": "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n"},
+        "import demo ends the interpreter with signal 11",
+        "see what is in",
+    ),
+    "a thread that never ends": (
+        {"demo.py": "import threading\nthreading.Thread(target=threading.Event().wait).start()\n"},
+        "everything was tried, but the end of it does not end within 2 s",
+        "time-limit = { demo = … }",
+    ),
+    "an import that never ends": (
+        {"demo.py": "import time\nprint('waiting for the server')\ntime.sleep(600)\n"},
+        "import demo does not end within 2 s",
+        "time-limit = { demo = … }",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_what_does_not_work_is_told_with_what_helps(case: str, root: Path, verify: Verify) -> None:
+    files, message, hint = BROKEN[case]
+    release(root, wheel(root, files=files), settings="[tool.relnox.verify]\ntime-limit = { demo = 2 }\n")
+    ran = verify()
+    assert ran.code == 2, ran.text
+    assert f"demo 1.0 on Python {sys.version.split()[0]} is installed, but does not work" in ran.err
+    assert message in ran.err
+    assert hint in ran.err
+    assert table(ran) == {"demo": ["1.0", "FAILED"]}
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("demo:absent", "the script run (demo:absent) fails: AttributeError"),
+        ("demo:value", "the script run calls demo:value, which is no function"),
+        ("demo.cli:main", "the script run (demo.cli:main) fails: ModuleNotFoundError: No module named 'demo.cli'"),
+    ],
+)
+def test_scripts_that_call_nothing_are_found_out(root: Path, verify: Verify, target: str, message: str) -> None:
+    entries = f"[console_scripts]\nrun = {target}\nmore = nowhere:main [cli]\n"
+    release(root, wheel(root, files={"demo.py": "value = 1\n"}, entries=entries, fields=["Provides-Extra: cli"]))
+    ran = verify()
+    assert ran.code == 2, ran.text
+    assert message in ran.err
+    assert "nowhere" not in ran.err  # its extra is not installed
+
+    release(root, root / "dist" / "demo-1.0-py3-none-any.whl", settings='verify.extras = { demo = ["CLI"] }\n')
+    ran = verify()
+    assert "the script more (nowhere:main) fails" in ran.err
+
+
+def test_files_that_record_does_not_tell_of_are_found_out(root: Path, verify: Verify) -> None:
+    info = "demo-1.0.dist-info"
+    rows = f"demo.py,{digest(b'')},0\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n"
+    release(root, wheel(root, files={"demo.py": "", "more.py": ""}, record=rows))
+    ran = verify()
+    assert ran.code == 2, ran.text
+    assert "more.py is in demo-1.0-py3-none-any.whl, but not in its RECORD" in ran.err
+
+
+def test_installed_files_are_the_ones_of_the_wheel(root: Path, verify: Verify) -> None:
+    # Two siblings with a module of the same name: the one that is installed last overwrites the other's.
+    other = wheel(root, "other", {"demo.py": "stolen = True\n"})
+    demo = wheel(root, "demo", {"demo.py": "mine = True\n"}, requires=["other"])
+    release(root, other, demo, needs={"demo": ["other"]})
+    ran = verify()
+    assert ran.code == 2, ran.text
+    assert ": demo.py is not the file that RECORD tells of" in ran.err
+    assert table(ran) == {"other": ["1.0", "works"], "demo": ["1.0", "FAILED"]}
+
+
+def test_the_source_tree_is_not_what_is_imported(
+    root: Path, verify: Verify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # F89: the tree is at hand in every way that there is.
+    (root / "demo").mkdir()
+    (root / "demo" / "__init__.py").write_text("raise RuntimeError('this is the tree')\n", encoding="utf-8")
+    (root / "demo" / "helper.py").write_text("", encoding="utf-8")
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("PYTHONPATH", str(root))
+    monkeypatch.setenv("PYTHONSTARTUP", str(root / "demo" / "__init__.py"))
+    release(root, wheel(root, files={"demo.py": ""}))
+    assert verify().code == 0
+
+    sneaking = f"import sys\nsys.path.insert(0, {str(root / 'demo')!r})\nimport helper\n"
+    release(root, wheel(root, files={"demo.py": sneaking}))
+    ran = verify()
+    assert ran.code == 2, ran.text
+    assert f"helper is loaded from {root / 'demo' / 'helper.py'}: that is the source tree" in ran.err
+
+
+def test_an_import_may_do_as_it_likes_and_is_still_seen(root: Path, verify: Verify) -> None:
+    # It changes directory, reads arguments, forks, closes streams, leaves, looks whether it is the program.
+    rude = (
+        "import os, sys\n"
+        "os.chdir('/')\n"
+        "assert sys.argv == ['-c'], sys.argv\n"
+        "if __name__ == '__main__': raise SystemExit('taken for the program')\n"
+        "assert os.listdir('.')\n"
+        "sys.stdout = None\n"
+        "os.fork()\n"
+    )
+    release(root, wheel(root, files={"demo.py": rude, "zebra.py": ""}))
+    ran = verify()
+    assert ran.code == 0, ran.text
+    assert ran.err.count("imported demo, zebra") == 1
+
+
+def test_credentials_are_not_there_to_be_printed(
+    root: Path, verify: Verify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # F30, S4.06.
+    for name in NAMES:
+        monkeypatch.setenv(name, "canary-7f3a")
+    release(root, wheel(root, files={"demo.py": "import os\nprint(dict(os.environ))\nraise RuntimeError('so')\n"}))
+    ran = verify("--verbose")
+    assert ran.code == 2, ran.text
+    assert "| {" in ran.err
+    assert "canary-7f3a" not in ran.text
+
+
+def test_smoke_expressions_end_with_what_they_started(root: Path, verify: Verify) -> None:
+    daemon = (
+        "import os, subprocess, sys, time\n"
+        "def start(path):\n"
+        "    words = [sys.executable, '-c', 'import time; time.sleep(120)']\n"
+        "    child = subprocess.Popen(words, start_new_session=True)\n"
+        "    open(path, 'w').write(str(child.pid))\n"
+        "def hang(path):\n"
+        "    start(path)\n"
+        "    time.sleep(120)\n"
+    )
+    pids = [root / "left", root / "hung"]
+    smoke = [f"demo.start({str(pids[0])!r})", f"demo.hang({str(pids[1])!r})"]
+    release(
+        root,
+        wheel(root, files={"demo.py": daemon}),
+        settings=f"[tool.relnox.verify]\nsmoke = {{ demo = {json.dumps(smoke)} }}\ntime-limit = {{ demo = 2 }}\n",
+    )
+    begin = time.monotonic()
+    ran = verify()
+    assert ran.code == 2, ran.text
+    assert f"{smoke[1]} does not end within 2 s" in ran.err
+    assert time.monotonic() - begin < 60
+    for path in pids:
+        assert not alive(int(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("expression", ["demo.no()", "1 / 0", "demo.leave(3)", "demo.inner.thing"])
+def test_smoke_expressions_that_do_not_hold_fail(root: Path, verify: Verify, expression: str) -> None:
+    release(
+        root,
+        wheel(root, files={"demo.py": "import sys\nleave = sys.exit\n"}),
+        settings=f'[tool.relnox.verify]\nsmoke = {{ demo = ["demo.leave(0)", "{expression}"] }}\n',
+    )
+    ran = verify()
+    assert ran.code == 2, ran.text
+    assert f"{expression} fails: " in ran.err
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_a_requirement_that_cannot_be_had_is_named(
+    root: Path, verify: Verify, trusted: Index, installer: str
+) -> None:
+    # F29
+    trusted.add(made(root.parent / "elsewhere", "third", version="1.0"))
+    release(root, wheel(root, requires=["third>=2"]), settings=f'trusted-index = "{trusted.url}"\n')
+    ran = verify("--installer", installer)
+    assert ran.code == 2, ran.text
+    assert "third" in ran.err
+    assert "the trusted index has no release that serves" in ran.err
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_a_trusted_index_that_does_not_answer_is_tried_again_later(
+    root: Path, verify: Verify, installer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    release(root, wheel(root, requires=["third"]), settings='trusted-index = "http://127.0.0.1:9/simple/"\n')
+    ran = verify("--installer", installer)
+    assert ran.code == 5, ran.text
+    assert "the trusted index does not answer: try again later" in ran.err
+
+
+# --- per package
+
+
+def test_packages_are_verified_as_their_settings_say(root: Path, verify: Verify) -> None:
+    # HARDCASES 15
+    release(
+        root,
+        wheel(
+            root, "heavy", {"heavy/__init__.py": "import enormous\n", "heavy_light.py": ""}, requires=["enormous"]
+        ),
+        wheel(root, "meta", {}, requires=["enormous"]),
+        wheel(root, "elsewhere", {"elsewhere.py": "1/0\n"}),
+        wheel(root, "scripted", entries="[console_scripts]\nrun = nowhere:main\n"),
+        wheel(root, "bare", {"bare.py": "1/0\n"}),
+        settings=(
+            "[tool.relnox.verify]\n"
+            'no-deps = ["heavy"]\n'
+            'modules = { heavy = ["heavy_light"], bare = [] }\n'
+            'skip = { Meta = "eight minutes of dependencies" }\n'
+            'pythons = { elsewhere = ["3.77"] }\n'
+            "scripts = { scripted = false }\n"
+        ),
+    )
+    ran = verify("--python", HERE)
+    assert ran.code == 0, ran.text
+    assert "heavy 1.0, installed without its requirements" in ran.err
+    assert "eight minutes of dependencies" in ran.err
+    assert "pythons names 3.77 only" in ran.err
+    assert table(ran) == {
+        "heavy": ["1.0", "works"],
+        "meta": ["1.0", "skipped"],
+        "elsewhere": ["1.0", "skipped"],
+        "scripted": ["1.0", "works"],
+        "bare": ["1.0", "works"],
+    }
+    alone = verify()
+    assert alone.code == 1, alone.text
+    assert "there is no working Python 3.77" in alone.err
+
+
+def test_settings_name_packages_that_there_are(root: Path, verify: Verify) -> None:
+    release(root, wheel(root), settings='[tool.relnox.verify]\nskip = { demmo = "why" }\n')
+    ran = verify()
+    assert ran.code == 1
+    assert "[tool.relnox.verify] skip names demmo, which is no package of this workspace" in ran.err
+    assert "did you mean demo?" in ran.err
+
+
+# --- files that are not what was built
+
+
+def test_files_on_disk_are_compared_before_they_are_installed(root: Path, verify: Verify) -> None:
+    path = wheel(root)
+    release(root, path)
+    path.write_bytes(path.read_bytes() + b" ")
+    ran = verify()
+    assert ran.code == 4, ran.text
+    assert "dist/demo-1.0-py3-none-any.whl is not the file that was built" in ran.err
+    assert table(ran) == {"demo": ["1.0", "not", "tried"]}
+    path.unlink()
+    ran = verify()
+    assert ran.code == 2, ran.text
+    assert "is in the manifest, but not there" in ran.err
+
+
+def test_a_package_that_needs_a_private_one_is_refused(root: Path, verify: Verify) -> None:
+    # F28: nobody can install it, or somebody else's package of that name is taken.
+    release(root, wheel(root, "secret"), wheel(root, "open", requires=["secret"]), needs={"open": ["secret"]})
+    file = root / "secret" / "pyproject.toml"
+    file.write_text(
+        file.read_text(encoding="utf-8") + 'classifiers = ["Private :: Do Not Upload"]\n', encoding="utf-8"
+    )
+    ran = verify()
+    assert ran.code == 1, ran.text
+    assert "open needs secret, and that is private" in ran.err
+
+
+# --- from the index that was published to
+
+
+def published(root: Path, mine: Index, trusted: Index, *paths: Path, **more: object) -> None:
+    settings = (
+        f'trusted-index = "{trusted.url}"\n[tool.relnox.indexes.mine]\nupload = "{mine.url}"\n'
+        f'simple = "{mine.url}"\nproduction = false\n'
+    )
+    release(root, *paths, settings=settings, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def mine() -> Iterator[Index]:
+    with serving() as index:
+        yield index
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_a_dependency_never_comes_from_two_indexes(  # noqa: PLR0917 - fixtures
+    root: Path,
+    verify: Verify,
+    trusted: Index,
+    mine: Index,
+    installer: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # F27: on the index that was published to, somebody else has a newer package of a dependency's name; on the
+    # trusted one, a newer package of our sibling's name. Neither may be taken, whatever settings there are.
+    attack = {"third.py": "raise RuntimeError('the attacker was here')\n"}
+    mine.add(made(tmp_path / "attacker", "third", attack, version="99.0"))
+    trusted.add(made(tmp_path / "good", "third", {"third.py": "good = True\n"}))
+    squatted = {"sibling.py": "raise RuntimeError('the attacker was here')\n"}
+    trusted.add(made(tmp_path / "attacker", "sibling", squatted, version="99.0"))
+    ours = wheel(root, "sibling", {"sibling.py": "ours = True\n"})
+    demo = wheel(
+        root,
+        files={"demo.py": "from third import good\nfrom sibling import ours\n"},
+        requires=["third>=1", "sibling>=1"],
+    )
+    mine.add(ours, demo)
+    published(root, mine, trusted, ours, demo, needs={"demo": ["sibling"]})
+
+    settings = tmp_path / "settings"
+    settings.mkdir()
+    (settings / "pip.conf").write_text(f"[global]\nextra-index-url = {mine.url}\n", encoding="utf-8")
+    (settings / "uv.toml").write_text(
+        f'index-strategy = "unsafe-best-match"\n[[index]]\nurl = "{mine.url}"\n', encoding="utf-8"
+    )
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(settings / "pip.conf"))
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", mine.url)
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "attacker"))
+    monkeypatch.setenv("UV_CONFIG_FILE", str(settings / "uv.toml"))
+    monkeypatch.setenv("UV_EXTRA_INDEX_URL", mine.url)
+    monkeypatch.setenv("UV_INDEX", f"mine={mine.url}")
+    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "attacker"))
+    (root / "uv.toml").write_text((settings / "uv.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.chdir(root)
+
+    ran = verify("--index", "mine", "--installer", installer)
+    assert ran.code == 0, ran.text
+    assert not [path for path in mine.asked if "third" in path]
+    assert not [path for path in trusted.asked if "99.0" in path or "sibling" in path]
+
+
+def test_the_usual_way_lets_the_attacker_in(tmp_path: Path, trusted: Index, mine: Index) -> None:
+    # The same two indexes as pip is usually told to use them.
+    mine.add(made(tmp_path, "demo", requires=["third"]), made(tmp_path / "attacker", "third", version="99.0"))
+    trusted.add(made(tmp_path, "third"))
+    target = tmp_path / "target"
+    words = [sys.executable, "-m", "pip", "install", "--isolated", "--no-cache-dir", "--target", str(target)]
+    words += ["--index-url", mine.url, "--extra-index-url", trusted.url, "demo"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    subprocess.run(words, check=True, capture_output=True, env=environment | {"PIP_CONFIG_FILE": os.devnull})
+    assert (target / "third-99.0.dist-info").is_dir()
+
+
+def test_listed_downloadable_and_installable_are_three_things(
+    root: Path, verify: Verify, trusted: Index, mine: Index
+) -> None:
+    # F25
+    path = wheel(root)
+    mine.add(path)
+    published(root, mine, trusted, path)
+    mine.unlisted["demo"] = 3
+    mine.unserved[path.name] = 2
+    ran = verify("--index", "mine")
+    assert ran.code == 0, ran.text
+    assert {mine.unlisted["demo"], mine.unserved[path.name]} == {0}
+    assert set(mine.caching) == {"no-cache"}
+
+    mine.unserved[path.name] = 1000
+    ran = verify("--index", "mine", "--wait", "1")
+    assert ran.code == 5, ran.text
+    assert "demo-1.0-py3-none-any.whl is listed, but fetching it gives 404" in ran.err
+
+    mine.unlisted["demo"] = 1000
+    ran = verify("--index", "mine", "--wait", "1")
+    assert ran.code == 5, ran.text
+    assert "mine does not list all of demo 1.0 after 1 s" in ran.err
+
+
+def test_other_bytes_behind_a_listed_hash_are_not_installed(
+    root: Path, verify: Verify, trusted: Index, mine: Index, tmp_path: Path
+) -> None:
+    path = wheel(root)
+    mine.add(path)
+    published(root, mine, trusted, path)
+    mine.files[path.name] = made(tmp_path / "other", "demo", {"demo.py": "other = True\n"})
+    ran = verify("--index", "mine")
+    assert ran.code == 4, ran.text
+    assert "mine holds another demo-1.0-py3-none-any.whl" in ran.err
+    assert table(ran) == {"demo": ["1.0", "not", "tried"]}
+
+
+def test_a_yanked_file_is_not_installable(root: Path, verify: Verify, trusted: Index, mine: Index) -> None:
+    path = wheel(root)
+    mine.add(path)
+    mine.yanked.add(path.name)
+    published(root, mine, trusted, path)
+    ran = verify("--index", "mine")
+    assert ran.code == 2, ran.text
+    assert "mine lists demo-1.0-py3-none-any.whl as yanked" in ran.err
