@@ -1,10 +1,10 @@
 """What verifying a published workspace costs: relnox against a loop of `venv`, `pip install` and an import.
 
-All packages are on an index on loopback, each with a module and a script; from the fourth on each requires three earlier
-ones, and all require one package of somebody else. Every way makes a fresh environment for each package and each
-Python and imports the module there. They run interleaved, with caches that a run before has filled. The loop is run for
-a few packages and told for all; afterwards, outside the time, it is seen whether each way came to its end with what it
-should. Needs uv and POSIX.
+All packages are on an index on loopback, each with a module and a script; from the fourth on each requires three
+earlier ones, and all require one package of somebody else. Every way makes a fresh environment for each package
+and each Python, in a place that was never one, and imports the module there. They run interleaved, with caches
+that a run before has filled. The loops are run for a few packages and told for all; afterwards, outside the time,
+it is seen whether relnox verified all that it should. Needs uv and POSIX.
 
     python -m benchmarks.verify_install [RUNS] [--packages 20] [--pythons 3.11 3.12 3.13] [--longest-loop 3]
 """
@@ -83,7 +83,7 @@ class Bench:
 
     def run(self, way: str) -> Run:
         """Run a way, see that it did what it should, remove what it left; tells what it cost."""
-        places = self.folder / "environments"
+        places = Path(tempfile.mkdtemp(prefix="environments-", dir=self.folder))
         report = self.folder / "report.json"
         if way in (PIP, UV):
             calls = [
@@ -174,7 +174,8 @@ def release(root: Path, names: Sequence[str], index: str) -> Path:
     (root / "pyproject.toml").write_text(
         f'[tool.relnox]\npackages = ["packages/*"]\nversions = "independent"\n{settings}', encoding="utf-8"
     )
-    files, needs = [], []
+    files: list[Distribution] = []
+    needs: list[tuple[str, tuple[str, ...]]] = []
     for number, name in enumerate(names):
         earlier = tuple(names[number - EARLIER : number]) if number >= EARLIER else ()
         path = wheel(dist, name, (*earlier, THIRD))
@@ -256,7 +257,8 @@ def serving(folder: Path) -> Iterator[str]:
             if self.command == "GET":
                 self.wfile.write(body)
 
-        do_HEAD = do_GET
+        def do_HEAD(self) -> None:
+            self.do_GET()
 
         def log_message(self, *_: object) -> None:
             """Nobody reads it."""
@@ -277,7 +279,7 @@ def show(costs: Mapping[str, Sequence[Run]]) -> None:
     for way, runs in costs.items():
         seconds = statistics.median(run.seconds for run in runs)
         cpu = statistics.median(run.cpu for run in runs)
-        print(f"| {way} | {seconds:.1f} | {cpu:.1f} | {seconds / least:.1f} × |")
+        print(f"| {way} | {seconds:.1f} | {cpu:.1f} | {seconds / least:.1f} x |")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ another environment as well (`pip --python`).
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import platform
@@ -18,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relnox import process
-from relnox.core.names import normalised
 from relnox.core.records import Record
 from relnox.errors import Failed, Refused
 
@@ -60,12 +58,12 @@ class Environment(Record):
         """Where its programs are."""
         return self.python.parent
 
-    def files_of(self, package: str) -> tuple[str, ...]:
-        """Names of an installed package's files, relative to where modules are, as RECORD has them."""
-        for record in self.folder.glob("[Ll]ib*/**/site-packages/*.dist-info/RECORD"):
-            if normalised(record.parent.name.partition("-")[0]) == package:
-                return tuple(row[0] for row in csv.reader(record.read_text(encoding="utf-8").splitlines()) if row)
-        return ()
+    @property
+    def modules(self) -> Path:
+        """Where installed modules are."""
+        if os.name == "nt":
+            return self.folder / "Lib" / "site-packages"
+        return next(self.folder.glob("lib/*/site-packages"))
 
     def variables(self, base: Mapping[str, str]) -> dict[str, str]:
         """`base` with this environment's programs first."""
@@ -88,16 +86,26 @@ class Installer(Record):
         return "uv" if self.uv else "pip"
 
     def create(self, folder: Path, python: Path, *, env: Mapping[str, str]) -> Environment:
-        """Make an empty environment.
+        """Make an empty environment, in the place of one that may be there.
 
         Raises:
             Failed: It cannot be made; the program's last lines are told.
         """
         argv: process.Words
         if self.uv:
-            argv = [self.uv, "venv", "--quiet", "--no-project", "--no-config", "--python", python, folder]
+            argv = [
+                self.uv,
+                "venv",
+                "--quiet",
+                "--clear",
+                "--no-project",
+                "--no-config",
+                "--python",
+                python,
+                folder,
+            ]
         else:
-            argv = [python, "-m", "venv", "--without-pip", folder]
+            argv = [python, "-m", "venv", "--clear", "--without-pip", folder]
         process.run(argv, env=env, timeout=_INSTALL_LIMIT).check(
             f"making an environment with {python}", hint=f"does it work by hand? {python} -m venv --help"
         )

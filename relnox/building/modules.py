@@ -14,13 +14,14 @@ from relnox.building.archives import info_file
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from packaging.specifiers import SpecifierSet
 
     from relnox.building.archives import Archive
 
-__all__ = ["console_scripts", "import_names", "record", "requires_python", "unrecorded"]
+__all__ = ["import_names", "record", "requires_python", "scripts", "unrecorded"]
 
 _EXTENSIONS = (".so", ".pyd")
 _NOT_FOR_USERS = frozenset({"test", "tests", "docs", "examples", "benchmarks", "conftest"})
@@ -51,19 +52,27 @@ def import_names(archive: Archive, installed: Iterable[str] | None = None) -> tu
     return tuple(name for name in found if name.partition(".")[0] not in _NOT_FOR_USERS) or tuple(found)
 
 
-def console_scripts(archive: Archive) -> Mapping[str, str]:
-    """Names of a wheel's console and GUI scripts, and the functions behind them (`module:attribute`)."""
-    with zipfile.ZipFile(archive.path) as wheel:
-        name = info_file(archive, "entry_points.txt")
-        text = wheel.read(name).decode() if name is not None else ""
+def scripts(entry_points: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Console and GUI scripts: what each calls (`module:attribute`), and the extras that it needs.
+
+    Args:
+        entry_points: The file `entry_points.txt` of an installed distribution; it need not be there.
+    """
     parser = ConfigParser(delimiters=("=",), interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign] # names are case-sensitive
     try:
-        parser.read_string(text)
-    except ConfigError as error:
-        raise Failed(f"{archive.path.name}: entry_points.txt cannot be read: {error}", hint="mend it") from error
-    groups = ("console_scripts", "gui_scripts")
-    return {key: value for group in groups if parser.has_section(group) for key, value in parser.items(group)}
+        parser.read(entry_points, encoding="utf-8")
+    except (ConfigError, UnicodeError) as error:
+        raise Failed(
+            f"{entry_points.parent.name}/{entry_points.name} cannot be read: {error}", hint="build it again"
+        ) from error
+    found = {}
+    for group in filter(parser.has_section, ("console_scripts", "gui_scripts")):
+        for name, value in parser.items(group):
+            target, _, extras = value.partition("[")
+            needed = (each.strip() for each in extras.rstrip("] ").split(","))
+            found[name] = target.strip(), tuple(filter(None, needed))
+    return found
 
 
 def requires_python(archive: Archive) -> SpecifierSet:

@@ -1,27 +1,26 @@
 """Runs inside an environment that is verified, by its own Python (3.8 or newer), isolated.
 
-Called as `python -I probe.py REQUEST ANSWER`, two paths of JSON files. The request names either a package, the
-modules to import and the extras that its scripts may need, or an expression to evaluate. The answer grows line by
-line, so that it tells how far it came when an import never ends or ends the interpreter. `relnox.building.probing`
-asks.
+Called as `python -I probe.py REQUEST ANSWER`, two paths. The request is a Python literal that names modules to
+import, functions of scripts to look for and a folder to load nothing from, or an expression to evaluate. The
+answer is a literal on each line; it grows, so that it tells how far it came when an import never ends or ends the
+interpreter.
+
+`relnox.building.probing` asks. As nearly nothing as possible is imported here: an environment is asked in the time
+that a Python takes to start.
 """
 
-import ast
-import base64
-import hashlib
-import importlib
-import importlib.metadata
-import json
+from __future__ import annotations
+
 import os
-import re
 import sys
-import sysconfig
-import traceback
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from importlib import import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EXPRESSION = "<smoke>"
+SITE = [path for path in sys.path if path.endswith("site-packages")]
 
 
 class Answer:
@@ -31,121 +30,70 @@ class Answer:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._process = os.getpid()
 
-    def tell(self, **line: Any) -> None:
+    def tell(self, **line: object) -> None:
         """Write a line; a copy of the process that an import made by forking ends here."""
         if os.getpid() != self._process:
             os._exit(0)
-        os.write(self._file, (json.dumps(line) + "\n").encode())
+        os.write(self._file, (ascii(line) + "\n").encode())
 
-    def fault(self, message: str, **more: Any) -> None:
-        """Write down what is wrong."""
-        self.tell(fault=message, **more)
-
-    @contextmanager
-    def doing(self, what: str) -> Iterator[None]:
-        """Say what is tried; whatever is raised is a fault."""
-        self.tell(doing=what)
-        try:
-            yield
-        except BaseException as error:  # noqa: BLE001 - whatever foreign code does is to be told
-            told = f": {error}" if str(error) else ""
-            self.fault(
-                f"{what} fails: {type(error).__name__}{told}",
-                lacks=getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None,
-                where=place_of(error),
-            )
+    def failed(self, what: str, error: BaseException) -> None:
+        """Write down what was raised."""
+        told = f": {error}" if str(error) else ""
+        lacks = error.name if isinstance(error, ModuleNotFoundError) else None
+        self.tell(fault=f"{what} fails: {type(error).__name__}{told}", lacks=lacks, where=place_of(error))
 
 
 def main(request_path: str, answer_path: str) -> None:
     """Answer a request."""
-    request: Dict[str, Any] = json.loads(Path(request_path).read_text(encoding="utf-8"))
+    with open(request_path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is not quick to open
+        request = eval(file.read())  # noqa: S307 - relnox wrote it
     answer = Answer(answer_path)
     sys.argv[:] = ["-c"]
+    tasks: list[tuple[str, Callable[..., None], tuple[str, ...]]] = []
+    tasks += [(f"import {name}", look_at, (name,)) for name in request.get("modules", ())]
+    for name, target in request.get("scripts", {}).items():
+        tasks.append((f"the script {name} ({target})", look_for, (name, target)))
     if "expression" in request:
-        with answer.doing(request["expression"]):
-            evaluate(request["expression"])
-    else:
-        examine(request, answer)
+        tasks.append((request["expression"], evaluate, (request["expression"],)))
+    answer.tell(standard=sorted(getattr(sys, "stdlib_module_names", ())))
+    for what, task, about in tasks:
+        answer.tell(doing=what)
+        try:
+            task(*about, answer)
+        except BaseException as error:  # noqa: BLE001 - whatever foreign code does is to be told
+            answer.failed(what, error)
+    for name, place in loaded_from(request.get("root")):
+        answer.tell(fault=f"{name} is loaded from {place}: that is the source tree")
     answer.tell(done=True)
 
 
-def examine(request: Dict[str, Any], answer: Answer) -> None:
-    """Look at what is installed, import the modules, look for what the scripts call."""
-    answer.tell(standard=sorted(getattr(sys, "stdlib_module_names", ())))
-    installed = {canonical(each.metadata["Name"] or ""): each for each in importlib.metadata.distributions()}
-    answer.tell(
-        installed={name: [each.version, each.read_text("direct_url.json")] for name, each in installed.items()}
-    )
-    package = installed.get(request["package"])
-    if package is None:
-        return
-    for name, record in request["records"].items():
-        for fault in record_faults(installed[name], record) if name in installed else ():
-            answer.fault(f"{name}: {fault}")
-    for name in request["modules"]:
-        import_module(name, answer)
-    for entry in package.entry_points if request["scripts"] else ():
-        if entry.group in ("console_scripts", "gui_scripts"):
-            look_for(entry, request["extras"], answer)
-    for name, place in loaded_from(request["root"]):
-        answer.fault(f"{name} is loaded from {place}: that is the source tree")
-
-
-def import_module(name: str, answer: Answer) -> None:
+def look_at(name: str, answer: Answer) -> None:
     """Import a module, and see where it is and which version it states."""
-    with answer.doing(f"import {name}"):
-        module = importlib.import_module(name)
-        stated = getattr(module, "__version__", None)
-        answer.tell(imported=name, states=stated if isinstance(stated, str) else None)
-        for place in places(module):
-            if not is_inside(place):
-                answer.fault(f"import {name} takes it from {place}, which is not in the environment")
+    module = import_module(name)
+    stated = getattr(module, "__version__", None)
+    answer.tell(imported=name, states=stated if isinstance(stated, str) else None)
+    for place in places(module):
+        if not is_inside(place):
+            answer.tell(fault=f"import {name} takes it from {place}, which is not in the environment")
 
 
-def loaded_from(folder: str) -> Iterator[Tuple[str, str]]:
-    """Loaded modules of a folder with their places; an environment or a Python that is in there is none of it."""
-    for name, module in sorted(sys.modules.items()):
-        for place in places(module):
-            if is_below(place, folder) and not any(is_below(place, own) for own in (sys.prefix, sys.base_prefix)):
-                yield name, place
+def look_for(name: str, target: str, answer: Answer) -> None:
+    """See that the function of a script is there."""
+    module, _, attributes = target.partition(":")
+    found = import_module(module.strip())
+    for attribute in filter(None, attributes.strip().split(".")):
+        found = getattr(found, attribute)
+    if callable(found):
+        answer.tell(script=name)
+    else:
+        answer.tell(fault=f"the script {name} calls {target}, which is no function")
 
 
-def record_faults(package: importlib.metadata.Distribution, wheel: Dict[str, str]) -> Iterator[str]:
-    """Installed files that are not as RECORD tells them, the installed one or the wheel's own."""
-    listed = {
-        str(file): f"{file.hash.mode}={file.hash.value}" if file.hash else "" for file in package.files or ()
-    }
-    for name, expected in {**listed, **wheel}.items():
-        path = Path(str(package.locate_file(name)))
-        if not path.exists():
-            yield f"{name} is in RECORD, but not installed"
-        elif expected and not name.endswith(".pyc"):
-            mode, _, digest = expected.partition("=")
-            found = hashlib.new(mode, path.read_bytes()).digest()
-            if base64.urlsafe_b64encode(found).decode().rstrip("=") != digest.rstrip("="):
-                yield f"{name} is not the file that RECORD tells of"
-
-
-def look_for(entry: Any, extras: List[str], answer: Answer) -> None:
-    """See that the function of a script is there, unless it needs an extra that is not installed."""
-    target, _, needed = entry.value.partition("[")
-    missing = {canonical(each) for each in needed.rstrip("] ").split(",") if each.strip()} - {
-        canonical(each) for each in extras
-    }
-    if missing:
-        answer.tell(left_out=entry.name, extras=sorted(missing))
-        return
-    with answer.doing(f"the script {entry.name} ({target.strip()})"):
-        found = entry.load()
-        if callable(found):
-            answer.tell(script=entry.name)
-        else:
-            answer.fault(f"the script {entry.name} calls {target.strip()}, which is no function")
-
-
-def evaluate(expression: str) -> None:
+def evaluate(expression: str, _: Answer) -> None:
     """Evaluate an expression in which modules are named by their full names; a status of 0 is a good end."""
-    names: Dict[str, Any] = {}
+    import ast
+
+    names: dict[str, object] = {}
     for node in ast.walk(ast.parse(expression, mode="eval")):
         for dotted in dotted_names(node):
             import_if_module(dotted, names)
@@ -156,23 +104,23 @@ def evaluate(expression: str) -> None:
             raise
 
 
-def dotted_names(node: ast.AST) -> Iterator[str]:
+def dotted_names(node: object) -> list[str]:
     """`a`, `a.b` and `a.b.c` for an expression `a.b.c`."""
-    parts: List[str] = []
-    while isinstance(node, ast.Attribute):
+    parts: list[str] = []
+    while hasattr(node, "attr") and hasattr(node, "value"):
         parts.append(node.attr)
         node = node.value
-    if isinstance(node, ast.Name):
-        parts.append(node.id)
-        parts.reverse()
-        for end in range(1, len(parts) + 1):
-            yield ".".join(parts[:end])
+    if not hasattr(node, "id"):
+        return []
+    parts.append(node.id)
+    parts.reverse()
+    return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
-def import_if_module(dotted: str, names: Dict[str, Any]) -> None:
+def import_if_module(dotted: str, names: dict[str, object]) -> None:
     """Import `dotted` if it is a module; an attribute of one is no fault."""
     try:
-        importlib.import_module(dotted)
+        import_module(dotted)
     except ModuleNotFoundError as error:
         # Not a module itself; but what a real module lacks is told.
         if error.name is None or not (dotted == error.name or dotted.startswith(error.name + ".")):
@@ -182,7 +130,19 @@ def import_if_module(dotted: str, names: Dict[str, Any]) -> None:
     names[root] = sys.modules[root]
 
 
-def places(module: Any) -> List[str]:
+def loaded_from(folder: str | None) -> list[tuple[str, str]]:
+    """Loaded modules of a folder with their places; an environment or a Python that is in there is none of it."""
+    return [
+        (name, place)
+        for name, module in sorted(sys.modules.items())
+        for place in places(module)
+        if folder is not None
+        and is_below(place, folder)
+        and not any(is_below(place, own) for own in (sys.prefix, sys.base_prefix))
+    ]
+
+
+def places(module: object) -> list[str]:
     """The file of a module; the folders of a namespace package."""
     try:
         file = getattr(module, "__file__", None)
@@ -193,29 +153,26 @@ def places(module: Any) -> List[str]:
 
 def is_inside(place: str) -> bool:
     """Whether a file is among the installed ones."""
-    return any(is_below(place, sysconfig.get_path(name)) for name in ("purelib", "platlib"))
+    return any(is_below(place, folder) for folder in SITE)
 
 
 def is_below(place: str, folder: str) -> bool:
     """Whether a file is in a folder; `<frozen …>` and the like are no files."""
-    return Path(place).is_absolute() and Path(folder).resolve() in Path(place).resolve().parents
+    within = os.path.join(os.path.realpath(folder), "")  # noqa: PTH118 - as above
+    return os.path.isabs(place) and os.path.realpath(place).startswith(within)  # noqa: PTH117
 
 
-def place_of(error: BaseException) -> Optional[str]:
+def place_of(error: BaseException) -> str | None:
     """Where an error came from: the last line of installed code on its way."""
-    inside = [frame for frame in traceback.extract_tb(error.__traceback__) if is_inside(frame.filename)]
-    if not inside:
-        return None
-    name = inside[-1].filename
-    for scheme in ("purelib", "platlib"):
-        if is_below(name, sysconfig.get_path(scheme)):
-            name = str(Path(name).resolve().relative_to(Path(sysconfig.get_path(scheme)).resolve()))
-    return f"{name}, line {inside[-1].lineno}"
-
-
-def canonical(name: str) -> str:
-    """A name as PEP 503 compares it."""
-    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+    found, frame = None, error.__traceback__
+    while frame is not None:
+        name = frame.tb_frame.f_code.co_filename
+        for folder in SITE:
+            if is_below(name, folder):
+                within = os.path.relpath(os.path.realpath(name), os.path.realpath(folder))
+                found = f"{within}, line {frame.tb_lineno}"
+        frame = frame.tb_next
+    return found
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Ask an environment's own Python what is installed there and whether it works; see `relnox.building.probe`."""
+"""Ask an environment's own Python whether what is installed there works; see `relnox.building.probe`."""
 
 from __future__ import annotations
 
-import json
+import ast
 import os
 import signal
 import sys
@@ -47,19 +47,15 @@ class Answer(Record, kw_only=True):
 
     Attributes:
         faults: What does not work, in order.
-        installed: Every distribution: its version, and what PEP 610 says of where it came from.
         imported: Every imported module, and the `__version__` that it states.
         scripts: Scripts whose functions are there.
-        left_out: Scripts that were not looked into, and the extras that they need.
         standard: Names of the standard library's modules; empty before Python 3.10.
         printed: The last lines that were printed.
     """
 
     faults: tuple[Fault, ...]
-    installed: Mapping[str, tuple[str, Mapping[str, Any]]]
     imported: Mapping[str, str | None]
     scripts: tuple[str, ...]
-    left_out: Mapping[str, tuple[str, ...]]
     standard: frozenset[str]
     printed: tuple[str, ...]
 
@@ -83,8 +79,8 @@ def ask(  # noqa: PLR0913 - what a question needs
         time_limit: Seconds.
         on_line: Called with each line that is printed.
     """
-    asked, answered, empty = folder / "request.json", folder / "answer.json", folder / "empty"
-    asked.write_text(json.dumps(request), encoding="utf-8")
+    asked, answered, empty = folder / "request", folder / "answer", folder / "empty"
+    asked.write_text(ascii(dict(request)), encoding="utf-8")
     answered.touch()
     empty.mkdir()
     printed: deque[str] = deque(maxlen=_TAIL)
@@ -110,21 +106,20 @@ def ask(  # noqa: PLR0913 - what a question needs
         ended = f"does not end within {time_limit:g} s"
     finally:
         _end_marked(mark)
-    lines = [json.loads(line) for line in answered.read_text(encoding="utf-8").splitlines()]
+    lines = [ast.literal_eval(line) for line in answered.read_text(encoding="utf-8").splitlines()]
     return _answer(lines, ended, tuple(printed))
 
 
 def _answer(lines: Iterable[Mapping[str, Any]], ended: str | None, printed: tuple[str, ...]) -> Answer:
     faults: list[Fault] = []
-    told: dict[str, Any] = {"installed": {}, "standard": []}
     imported: dict[str, str | None] = {}
     scripts: list[str] = []
-    left_out: dict[str, tuple[str, ...]] = {}
-    doing, done = "the look at what is installed", False
+    standard: frozenset[str] = frozenset()
+    doing, done = "the start of its Python", False
     for line in lines:
         match line:
-            case {"doing": doing}:
-                pass
+            case {"doing": what}:
+                doing = what
             case {"done": True}:
                 done = True
             case {"fault": message}:
@@ -133,24 +128,16 @@ def _answer(lines: Iterable[Mapping[str, Any]], ended: str | None, printed: tupl
                 imported[name] = version
             case {"script": name}:
                 scripts.append(name)
-            case {"left_out": name, "extras": extras}:
-                left_out[name] = tuple(extras)
+            case {"standard": names}:
+                standard = frozenset(names)
             case _:
-                told.update(line)
+                raise ValueError(f"{line} is no line of an answer")
     if done and ended is not None:
         faults.append(Fault(message=f"everything was tried, but the end of it {ended}"))
     elif not done:
         faults.append(Fault(message=f"{doing} {ended or 'ends the interpreter (os._exit?)'}"))
     return Answer(
-        faults=tuple(faults),
-        installed={
-            name: (version, json.loads(origin or "{}")) for name, (version, origin) in told["installed"].items()
-        },
-        imported=imported,
-        scripts=tuple(scripts),
-        left_out=left_out,
-        standard=frozenset(told["standard"]),
-        printed=printed,
+        faults=tuple(faults), imported=imported, scripts=tuple(scripts), standard=standard, printed=printed
     )
 
 

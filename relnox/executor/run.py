@@ -44,6 +44,7 @@ class Run:
         built: What this run built, by package, in order.
         required: What the wheels of packages require by their metadata (`Requires-Dist`), by package.
         fetched: What this run downloaded or may take from disk, by package: archives proven by hash.
+        vacant: Folders of environments that were verified, by Python: the next one is made in the place of one.
         kept: Packages whose archives of an earlier build are still right.
         inputs: What packages were built from, by package.
         tracked: The files of the commit that is built, relative to the project's folder, sorted; None for a tree.
@@ -78,6 +79,7 @@ class Run:
         self.built: dict[str, list[Distribution]] = {}
         self.required: dict[str, tuple[str, ...]] = {}
         self.fetched: dict[str, list[Archive]] = {}
+        self.vacant: dict[str, list[Path]] = {}
         self.kept: set[str] = set()
         self.inputs: dict[str, BuildInputs] = {}
         self.tracked: tuple[str, ...] | None = None

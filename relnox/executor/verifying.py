@@ -5,14 +5,16 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from relnox.building import archives, modules, probing
+from relnox.building import archives, installed, modules, probing
 from relnox.building.environments import find_interpreter
 from relnox.errors import Conflict, Failed, TryLater
 from relnox.executor.publishing import other_file
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from relnox.building.archives import Archive
     from relnox.building.environments import Environment, Interpreter
+    from relnox.building.installed import Installed
     from relnox.building.probing import Answer, Fault
     from relnox.core.manifest import Distribution
     from relnox.core.steps import Download, TakeFiles, VerifyInstall
@@ -142,6 +145,8 @@ class Verifying:
     run: Run
     files: dict[str, Archive] = field(init=False)
     environment: Environment = field(init=False)
+    there: Mapping[str, Installed] = field(init=False)
+    scripts: Mapping[str, tuple[str, tuple[str, ...]]] = field(init=False)
     answer: Answer = field(init=False)
 
     def check(self) -> str | None:
@@ -156,21 +161,24 @@ class Verifying:
     def do(self) -> None:
         """Install, look, import, run."""
         self.files = {name: self._archive(name) for name in (self.step.package, *self.step.siblings)}
-        self._install()
-        self.answer = self._examine()
-        faults = [*self._origins(), *self._versions(), *self._unrecorded(), *self.answer.faults]
-        if faults:
-            raise self._broken(faults, self.answer)
-        for expression in self.step.trial.smoke:
-            answer = self._ask({"expression": expression})
-            if answer.faults:
-                raise self._broken(list(answer.faults), answer)
+        with self._vacant_folder() as folder:
+            self._install(folder)
+            self.there = installed.look(self.environment)
+            self.scripts = self._scripts() if self.step.trial.scripts else {}
+            self.answer = self._examine()
+            faults = (*self._origins(), *self._damages(), *self._versions(), *self.answer.faults)
+            if faults:
+                raise self._broken(faults, self.answer)
+            for expression in self.step.trial.smoke:
+                answer = self._ask({"expression": expression})
+                if answer.faults:
+                    raise self._broken(answer.faults, answer)
 
     def prove(self) -> str:
         """What was seen."""
         trial, answer = self.step.trial, self.answer
         archive = self.files[self.step.package]
-        others = len(answer.installed) - 1
+        others = len(self.there) - 1
         told = [
             f"{self.step.package} {self.step.version}, "
             + ("requirements hold" if trial.requirements else "installed without its requirements"),
@@ -181,9 +189,8 @@ class Verifying:
         told.append(f"imported {', '.join(answer.imported)}" if answer.imported else "nothing to import")
         if answer.scripts:
             told.append(f"scripts {', '.join(answer.scripts)}")
-        told += [
-            f"the script {name} needs {', '.join(extras)}: left out" for name, extras in answer.left_out.items()
-        ]
+        left_out = {name: extras for name, (_, extras) in self.scripts.items() if extras}
+        told += [f"the script {name} needs the extra {', '.join(of)}: left out" for name, of in left_out.items()]
         told += [f"ran {expression}" for expression in trial.smoke]
         return "; ".join(told)
 
@@ -199,12 +206,21 @@ class Verifying:
     def _archive(self, package: str) -> Archive:
         return _installable(self.run.fetched[package], package, self.step.python)
 
-    def _install(self) -> None:
+    @contextmanager
+    def _vacant_folder(self) -> Iterator[Path]:
+        """Where the environment is made: uv remembers what it asked of the Python in a place that it knows."""
+        vacant = self.run.vacant.setdefault(self.step.python, [])
+        folder = vacant.pop() if vacant else self.run.folder(f"environment-{self.step.python}")
+        try:
+            yield folder / "env"
+        finally:
+            vacant.append(folder)
+
+    def _install(self, folder: Path) -> None:
         """Make the environment, fill it, see whether what is in it fits together."""
         trial, variables = self.step.trial, self.run.variables()
         installer = self.run.installer(self.step.installer)
-        folder = self.run.folder(self.step.key)
-        self.environment = installer.create(folder / "env", self.interpreter.path, env=variables)
+        self.environment = installer.create(folder, self.interpreter.path, env=variables)
         requirements = [str(archive.path) for archive in self.files.values()]
         if trial.extras:
             own = self.files[self.step.package].path.as_uri()
@@ -227,27 +243,31 @@ class Verifying:
 
     def _examine(self) -> Answer:
         """Ask for everything at once: starting a Python for each question would take longer than all answers."""
-        archive = self.files[self.step.package]
-        names = self.step.trial.modules
-        if names is None:
-            names = self._modules(archive)
+        trial = self.step.trial
         return self._ask(
             {
-                "package": self.step.package,
-                "records": {
-                    name: modules.record(each) if each.kind == "wheel" else {} for name, each in self.files.items()
-                },
-                "modules": names,
-                "scripts": self.step.trial.scripts,
-                "extras": self.step.trial.extras,
+                "modules": self._modules() if trial.modules is None else trial.modules,
+                "scripts": {name: target for name, (target, needed) in self.scripts.items() if not needed},
                 "root": str(self.run.root.resolve()),
             }
         )
 
-    def _modules(self, archive: Archive) -> tuple[str, ...]:
+    def _modules(self) -> tuple[str, ...]:
+        archive = self.files[self.step.package]
         if archive.kind == "wheel":
             return modules.import_names(archive)
-        return modules.import_names(archive, self.environment.files_of(archive.name))
+        there = self.there.get(archive.name)
+        return modules.import_names(archive, there.record if there is not None else ())
+
+    def _scripts(self) -> dict[str, tuple[str, tuple[str, ...]]]:
+        """The installed scripts: what each calls, and the extras that it needs and that are not installed."""
+        there = self.there.get(self.step.package)
+        stated = modules.scripts(there.info / "entry_points.txt") if there is not None else {}
+        present = set(map(canonicalize_name, self.step.trial.extras))
+        return {
+            name: (target, tuple(each for each in extras if canonicalize_name(each) not in present))
+            for name, (target, extras) in stated.items()
+        }
 
     def _ask(self, request: Mapping[str, Any]) -> Answer:
         return probing.ask(
@@ -262,28 +282,34 @@ class Verifying:
     def _origins(self) -> Iterator[Fault]:
         """Packages of the release that were installed from elsewhere than our files (PEP 610)."""
         for name, archive in self.files.items():
-            version, origin = self.answer.installed.get(name, ("", {}))
-            if not version:
+            there = self.there.get(name)
+            if there is None:
                 yield probing.Fault(message=f"{name} is not installed, although {archive.path.name} was")
-            elif unquote(urlsplit(origin.get("url", "")).path) != unquote(urlsplit(archive.path.as_uri()).path):
-                place = origin.get("url") or "the trusted index"
-                yield probing.Fault(message=f"{name} {version} was installed from {place} instead of our file")
+            elif _path(there.origin.get("url", "")) != _path(archive.path.as_uri()):
+                place = there.origin.get("url") or "the trusted index"
+                yield probing.Fault(message=f"{name} {there.version} comes from {place}, not from our file")
+
+    def _damages(self) -> Iterator[Fault]:
+        """Files that are not in RECORD, or not as RECORD has them."""
+        for name, archive in self.files.items():
+            of_wheel = archive.kind == "wheel"
+            if name in self.there:
+                for damage in installed.damages(self.there[name], modules.record(archive) if of_wheel else {}):
+                    yield probing.Fault(message=f"{name}: {damage}")
+            if of_wheel and name == self.step.package:
+                for file in modules.unrecorded(archive):
+                    yield probing.Fault(message=f"{file} is in {archive.path.name}, but not in its RECORD")
 
     def _versions(self) -> Iterator[Fault]:
         """Versions that are not the one that was built."""
-        installed = self.answer.installed.get(self.step.package)
-        if installed is not None and not _same(installed[0], self.step.version):
-            yield probing.Fault(message=f"{installed[0]} is installed, but the release is {self.step.version}")
+        there = self.there.get(self.step.package)
+        if there is not None and not _same(there.version, self.step.version):
+            yield probing.Fault(message=f"{there.version} is installed, but the release is {self.step.version}")
         for name, stated in self.answer.imported.items():
             if stated is not None and not _same(stated, self.step.version):
                 yield probing.Fault(
                     message=f"{name}.__version__ is {stated!r}, but the release is {self.step.version}"
                 )
-
-    def _unrecorded(self) -> Iterator[Fault]:
-        archive = self.files[self.step.package]
-        for name in modules.unrecorded(archive) if archive.kind == "wheel" else ():
-            yield probing.Fault(message=f"{name} is in {archive.path.name}, but not in its RECORD")
 
     def _broken(self, faults: Sequence[Fault], answer: Answer) -> Failed:
         """All faults, what was printed last, and what helps against the first of them."""
@@ -306,7 +332,7 @@ class Verifying:
                 f"see what is in {archive.path.name}: python -m zipfile -l (or tar -tf), and what it prints above"
             )
         top = lacking.partition(".")[0]
-        if any(top == name.partition(".")[0] for name in self._modules(archive)):
+        if any(top == name.partition(".")[0] for name in self._modules()):
             return (
                 f"{archive.path.name} lacks {lacking}: which setting of its build backend leaves it out? "
                 "what is in the tree alone is not published"
@@ -383,6 +409,10 @@ def _tags(python: str) -> Iterator[Tag]:
 
 def _hashes(files: Iterable[Distribution]) -> str:
     return "; ".join(f"{file.filename} sha256 {file.sha256[:16]}…" for file in files)
+
+
+def _path(url: str) -> str:
+    return unquote(urlsplit(url).path)
 
 
 def _same(stated: str, version: Version) -> bool:

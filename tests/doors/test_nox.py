@@ -249,8 +249,8 @@ def test_a_session_of_one_python_plans_for_it_alone(shared: Path, tmp_path: Path
     done = nox(tmp_path, "-f", str(noxfile), "-s", "verify-install-3.12", "--", *words)
 
     assert done.returncode == 0, done.stderr
-    trials = [step["key"] for step in json.loads(plan.read_bytes())["steps"] if step["kind"] == "VerifyInstall"]
-    assert trials == ["verify acme-core on 3.12"]
+    trials = [step for step in json.loads(plan.read_bytes())["steps"] if step["kind"] == "VerifyInstall"]
+    assert [(step["package"], step["python"]) for step in trials] == [("acme-core", "3.12")]
 
 
 def test_the_listing_is_about_the_tasks_and_loads_nothing_heavy(project: Path) -> None:

@@ -80,14 +80,14 @@ def test_stated_import_names_count_before_what_is_found(tmp_path: Path) -> None:
 
 
 def test_scripts_are_read_with_their_case(tmp_path: Path) -> None:
-    text = (
-        "[console_scripts]\nRun-It = demo_app:main\n\n[gui_scripts]\nshow = demo_app.gui:main\n\n[other]\nx = y\n"
+    path = tmp_path / "entry_points.txt"
+    assert modules.scripts(path) == {}
+    path.write_text(
+        "[console_scripts]\nRun-It = demo_app:main\n\n[gui_scripts]\nshow = demo_app.gui:main [x, y]\n\n"
+        "[other]\nx = y\n",
+        encoding="utf-8",
     )
-    path = wheel(tmp_path, {"demo_app/__init__.py": "", f"{INFO}/entry_points.txt": text})
-    assert modules.console_scripts(archives.read(path)) == {
-        "Run-It": "demo_app:main",
-        "show": "demo_app.gui:main",
-    }
+    assert modules.scripts(path) == {"Run-It": ("demo_app:main", ()), "show": ("demo_app.gui:main", ("x", "y"))}
 
 
 def test_digests_are_of_the_bytes(tmp_path: Path) -> None:
