@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 EXPRESSION = "<smoke>"
-SITE = [path for path in sys.path if path.endswith("site-packages")]
+SITE = [path for path in sys.path if path.startswith(sys.prefix) and path.endswith("site-packages")]
 
 
 class Answer:

@@ -9,6 +9,7 @@ import sys
 from collections import deque
 from pathlib import Path
 from secrets import token_hex
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from relnox import process
@@ -53,11 +54,11 @@ class Answer(Record, kw_only=True):
         printed: The last lines that were printed.
     """
 
-    faults: tuple[Fault, ...]
-    imported: Mapping[str, str | None]
-    scripts: tuple[str, ...]
-    standard: frozenset[str]
-    printed: tuple[str, ...]
+    faults: tuple[Fault, ...] = ()
+    imported: Mapping[str, str | None] = MappingProxyType({})
+    scripts: tuple[str, ...] = ()
+    standard: frozenset[str] = frozenset()
+    printed: tuple[str, ...] = ()
 
 
 def ask(  # noqa: PLR0913 - what a question needs

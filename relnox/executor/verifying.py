@@ -164,10 +164,11 @@ class Verifying:
         with self._vacant_folder() as folder:
             self._install(folder)
             self.there = installed.look(self.environment)
+            if faults := (*self._origins(), *self._damages()):  # what is not ours is not run
+                raise self._broken(faults, probing.Answer())
             self.scripts = self._scripts() if self.step.trial.scripts else {}
             self.answer = self._examine()
-            faults = (*self._origins(), *self._damages(), *self._versions(), *self.answer.faults)
-            if faults:
+            if faults := (*self._versions(), *self.answer.faults):
                 raise self._broken(faults, self.answer)
             for expression in self.step.trial.smoke:
                 answer = self._ask({"expression": expression})
@@ -210,7 +211,10 @@ class Verifying:
     def _vacant_folder(self) -> Iterator[Path]:
         """Where the environment is made: uv remembers what it asked of the Python in a place that it knows."""
         vacant = self.run.vacant.setdefault(self.step.python, [])
-        folder = vacant.pop() if vacant else self.run.folder(f"environment-{self.step.python}")
+        try:
+            folder = vacant.pop()
+        except IndexError:
+            folder = self.run.folder(f"environment {self.step.python}")
         try:
             yield folder / "env"
         finally:
