@@ -358,6 +358,8 @@ class Verifying:
         what = f"{self._what} on Python {self.interpreter.version}: installing it"
         printed = " ".join(ran.output.lower().split())
         hint = "what the installer printed last says why"
+        if "does not support python" in printed:
+            hint = "uv fills environments of older Pythons than pip: --installer uv (pip install 'relnox[uv]')"
         if any(word in printed for word in _NOT_TO_BE_HAD):
             hint = (
                 "the trusted index has no release that serves: correct the requirement, or publish that one first"
