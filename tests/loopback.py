@@ -153,13 +153,14 @@ def post(index: EmbeddedIndex, body: bytes, **headers: str) -> Answer:
     return ask(index.upload_url, method="POST", body=body, headers={**kind, **headers})
 
 
-def begin_upload(index_url: str, body: bytes, *, sent: int) -> socket.socket:
+def begin_upload(index_url: str, body: bytes, *, sent: int, path: str = "/legacy/") -> socket.socket:
     """A connection over which only the first bytes of an upload have gone."""
     parts = urlsplit(index_url)
     connection = socket.create_connection((parts.hostname or "", parts.port or 0), timeout=20)
     connection.sendall(
         (
-            f"POST /legacy/ HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: {len(body)}\r\n"
+            f"{'POST' if body else 'GET'} {path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+            f"Content-Length: {len(body)}\r\n"
             f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n\r\n"
         ).encode()
         + body[:sent]

@@ -1,7 +1,7 @@
 """An index of one's own: on loopback, in a folder, without accounts.
 
-`multipart` reads the form that a client sends, `upload` says what such a form must hold, `store` keeps the files,
-`pages` lists them; `listener` and `handler` speak HTTP. It can be told to misbehave (`faults`), writes down what it
+`multipart` reads the form that a client sends, `upload` says what it must hold, `store` keeps the files, `pages`
+lists them; `listener` and `handler` speak HTTP. The index can be told to misbehave (`faults`), writes down what it
 was asked (`journal`), and refuses in the public index's own words (`wording`).
 """
 

@@ -159,6 +159,9 @@ class Handler(BaseHTTPRequestHandler):
         if self._number is not None:
             self._shared.journal.note(self._number, **known)
 
+    def _note_arrived(self, incoming: Incoming) -> None:
+        self._note(size=incoming.size, sha256=incoming.digests["sha256"])
+
     def _note_end(self, **known: object) -> None:
         self._note(ended=self._shared.clock(), **known)
         self._number = None
@@ -294,6 +297,7 @@ class Handler(BaseHTTPRequestHandler):
             limit = _limit(fault)
             incoming.write(piece if limit is None else piece[: max(limit - incoming.size, 0)])
             if isinstance(fault, Cut | Stall) and limit is not None and incoming.size >= limit:
+                self._note_arrived(incoming)
                 self._break(fault)
 
         with self._shared.store.receive() as incoming:
@@ -304,7 +308,7 @@ class Handler(BaseHTTPRequestHandler):
                     incoming.keep(named)
                 raise
             finally:
-                self._note(size=incoming.size, sha256=incoming.digests["sha256"])
+                self._note_arrived(incoming)
             return self._settle(form, incoming, fault)
 
     def _settle(self, form: Form, incoming: Incoming, fault: Fault | None) -> Answer:
