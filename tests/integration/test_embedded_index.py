@@ -461,7 +461,7 @@ def test_clearing_needs_no_running_index_and_takes_leftovers_along(tmp_path: Pat
     (tmp_path / "incoming/killed").mkdir()
     (tmp_path / "incoming/killed/file").write_bytes(b"half")
     EmbeddedIndex(tmp_path).clear()
-    assert store.projects() == []
+    assert store.names() == []
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
@@ -581,7 +581,7 @@ def test_the_pages_tell_all_that_the_standards_ask_for(
     assert post(index, form("demo-1.9.tar.gz", content, version="1.9")).status == 200
     document = page(index, "demo")
     core_metadata = metadata("demo", "1.10", ["other"]).encode()
-    assert document["meta"] == {"api-version": "1.1"}
+    assert document["meta"] == {"api-version": "1.4"}
     assert document["name"] == "demo"
     assert document["versions"] == ["1.9", "1.10"]
     for entry in document["files"]:
@@ -610,7 +610,7 @@ def test_the_pages_tell_all_that_the_standards_ask_for(
     assert 'data-requires-python="&gt;=3.8"' in text
     assert f'data-core-metadata="sha256={hashlib.sha256(core_metadata).hexdigest()}"' in text
     listing = ask(index.simple_url, headers={"Accept": JSON}).json
-    assert listing == {"meta": {"api-version": "1.1"}, "projects": [{"name": "demo"}]}
+    assert listing == {"meta": {"api-version": "1.4"}, "projects": [{"name": "demo"}]}
     assert '<a href="demo/">demo</a>' in ask(index.simple_url).text
 
 

@@ -281,7 +281,7 @@ READ_ONLY = Answer(403, wording.READ_ONLY)
 DISABLED = Answer(403, wording.DISABLED)
 REJECTED = Answer(403, wording.REJECTED)
 BURNED = Answer(400, wording.BURNED)
-OLD_RELEASE = Answer(400, wording.OLD_RELEASE)
+OLD_RELEASE = Answer(400, wording.old_release(14))
 NEW_PROJECT_BY_IDENTITY = Answer(400, wording.NEW_PROJECT_BY_IDENTITY)
 TOO_LARGE = Answer(400, wording.too_large("demo", 100 << 20))
 

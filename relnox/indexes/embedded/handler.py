@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import json
 import os
 import re
 import select
@@ -25,12 +26,13 @@ from urllib.parse import unquote
 from packaging.utils import canonicalize_name
 
 from relnox.errors import Refused, RelnoxError
-from relnox.indexes.embedded import upload
+from relnox.indexes.embedded.accounts import Denied
 from relnox.indexes.embedded.faults import Answer, Cut, Duplicate, Foreign, Stale, Stall, Trickle, Truncate
 from relnox.indexes.embedded.journal import Request
 from relnox.indexes.embedded.listener import LOOPBACK
 from relnox.indexes.embedded.multipart import read_form
 from relnox.indexes.embedded.pages import Format, negotiate, project_list, project_page
+from relnox.indexes.embedded.projects import Project
 from relnox.indexes.embedded.store import identify
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
     from relnox.indexes.embedded.faults import Fault, Kind
     from relnox.indexes.embedded.listener import Listener, Shared
+    from relnox.indexes.embedded.minting import Mint
     from relnox.indexes.embedded.multipart import Form
     from relnox.indexes.embedded.store import Incoming, StoredFile
 
@@ -53,6 +56,8 @@ _REASON_SHOWN = 500
 _CHUNK = 1 << 18
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _PLAIN = "text/plain; charset=utf-8"
+_JSON = "application/json"
+_PROVENANCE = "application/vnd.pypi.integrity.v1+json"
 
 
 class _Body:
@@ -239,6 +244,11 @@ class Handler(BaseHTTPRequestHandler):
                 wheel = filename.removesuffix(".metadata")
                 serve = partial(self._send_file, filename, partial(store.open_metadata, wheel))
                 return "metadata", wheel, _project_of(wheel), serve
+            case ["", "integrity", name, _, filename, "provenance"]:
+                return "provenance", filename, canonicalize_name(name), partial(self._send_provenance, filename)
+            case ["", "_", "oidc", "audience"] if self._shared.mint is not None:
+                audience = _document(200, {"audience": self._shared.mint.audience})
+                return "audience", "", "", partial(self._give, audience)
             case ["", "files", filename]:
                 serve = partial(self._send_file, filename, partial(store.open_file, filename))
                 return "file", filename, _project_of(filename), serve
@@ -268,18 +278,30 @@ class Handler(BaseHTTPRequestHandler):
     def _take(self, body: _Body) -> Answer:
         """Judge an upload; what to answer."""
         boundary = self.headers.get_boundary()
+        if self.path == "/_/oidc/mint-token" and self._shared.mint is not None:
+            return self._mint(body, self._shared.mint)
         if self.path != "/legacy/":
             return Answer(404, f"nothing is uploaded to {self.path}, only to /legacy/")
         if self.headers.get_content_type() != "multipart/form-data" or boundary is None:
             return Answer(400, "an upload is a multipart/form-data form with a boundary")
         try:
             return self._receive(body, boundary)
+        except Denied as denial:
+            return Answer(denial.status, denial.message)
         except RelnoxError as refusal:
             return Answer(400, refusal.message)
         except (ConnectionError, TimeoutError):
             raise
         except OSError as error:
             return Answer(507, f"the file cannot be stored: {error.strerror}")
+
+    def _mint(self, body: _Body, mint: Mint) -> Answer:
+        """Exchange an identity token."""
+        content = b"".join(iter(partial(body.read, _CHUNK), b""))
+        fault = self._meet("mint", "", "")
+        if isinstance(fault, Cut | Stall):
+            self._break(fault)
+        return fault if isinstance(fault, Answer) else _document(*mint.answer(content))
 
     def _receive(self, body: _Body, boundary: str) -> Answer:
         """Read an upload, with the fault that it meets, and store it."""
@@ -330,7 +352,7 @@ class Handler(BaseHTTPRequestHandler):
                     theirs.keep(form.filename)
             case _:
                 pass
-        done = upload.take(form, incoming)
+        done = self._shared.desk.take(form, incoming, *self._credentials())
         if isinstance(fault, Cut | Stall):
             self._break(fault)
         return fault if isinstance(fault, Answer) else Answer(200, done)
@@ -339,7 +361,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _list_projects(self) -> None:
         if format_ := self._wanted_format():
-            self._page(project_list(self._shared.store.projects(), format_), format_)
+            self._page(project_list(self._shared.store.names(), format_), format_)
 
     def _list_files(self, path: str, name: str, stale: Stale | None = None) -> None:
         try:
@@ -349,9 +371,10 @@ class Handler(BaseHTTPRequestHandler):
             return
         if path != f"/simple/{project}/":
             self._redirect(HTTPStatus.MOVED_PERMANENTLY, f"/simple/{project}/")
-        elif files := self._visible(project, stale):
+        elif (files := self._visible(project, stale)) or self._is_made(project, stale):
             if format_ := self._wanted_format():
-                self._page(project_page(project, files, format_), format_)
+                known = self._shared.store.projects.find(project) or Project()
+                self._page(project_page(project, known, files, format_, self._origin), format_)
         elif self._shared.trusted_simple_url is not None:
             trusted = self._shared.trusted_simple_url.rstrip("/")
             self._redirect(HTTPStatus.FOUND, f"{trusted}/{project}/")
@@ -364,6 +387,23 @@ class Handler(BaseHTTPRequestHandler):
             return files
         now, plan = self._shared.clock(), self._shared.plan
         return [file for file in files if not plan.hides(stale, file.filename, now - file.uploaded)]
+
+    def _is_made(self, project: str, stale: Stale | None) -> bool:
+        """Whether there is a project of that name, files or not."""
+        return stale is None and self._shared.store.projects.find(project) is not None
+
+    @property
+    def _origin(self) -> str:
+        """What the client calls this index."""
+        return f"http://{self.headers.get('Host', LOOPBACK)}"
+
+    def _send_provenance(self, filename: str) -> None:
+        content = self._shared.store.open_provenance(filename)
+        if content is None:
+            self._give(_document(404, {"message": f"No provenance available for {filename}"}))
+            return
+        with content:
+            self._send(HTTPStatus.OK, content.read(), {"Content-Type": _PROVENANCE})
 
     def _wanted_format(self) -> Format | None:
         """The format to answer in; None when the client takes none of them and has been told so."""
@@ -402,8 +442,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _say(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
         """Answer in words: for those who print the body, and in the status line for those who print that."""
-        reason = text if status >= HTTPStatus.BAD_REQUEST else None
-        self._send(status, f"{text}\n".encode(), {"Content-Type": _PLAIN, **(headers or {})}, reason)
+        sent = {"Content-Type": _PLAIN, **(headers or {})}
+        reason = text if status >= HTTPStatus.BAD_REQUEST and sent["Content-Type"] == _PLAIN else None
+        self._send(status, f"{text}\n".encode(), sent, reason)
 
     def _send(self, status: int, body: bytes, headers: Mapping[str, str], reason: str | None = None) -> None:
         self._head(status, len(body), headers, reason)
@@ -431,6 +472,11 @@ def _on_one_line(text: str) -> str:
     """A text that cannot break out of a status line: what a client sent may be in it."""
     line = " ".join(text.split())[:_REASON_SHOWN]
     return "".join(letter if " " <= letter <= "~" else "?" for letter in line)
+
+
+def _document(status: int, document: Mapping[str, object]) -> Answer:
+    """An answer in JSON."""
+    return Answer(status, json.dumps(document), headers=(("Content-Type", _JSON),))
 
 
 def _project_of(filename: str) -> str:

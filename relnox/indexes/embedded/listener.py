@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from http.server import BaseHTTPRequestHandler
 
     from relnox.indexes.embedded.faults import Plan
+    from relnox.indexes.embedded.minting import Mint
     from relnox.indexes.embedded.store import Store
+    from relnox.indexes.embedded.upload import Desk
 
 __all__ = ["LOOPBACK", "Listener", "Shared"]
 
@@ -33,6 +35,8 @@ class Shared:
 
     Attributes:
         store: Its files.
+        desk: Who takes uploads.
+        mint: Who exchanges identity tokens; None where there is no trusted publishing.
         trusted_simple_url: Where projects are that it does not hold.
         plan: How it misbehaves.
         clock: Tells its time, in seconds since the epoch.
@@ -42,6 +46,8 @@ class Shared:
     """
 
     store: Store
+    desk: Desk
+    mint: Mint | None
     trusted_simple_url: str | None
     plan: Plan
     clock: Callable[[], float]

@@ -1,4 +1,4 @@
-"""The simple repository API's pages, as JSON (PEP 691, PEP 700) and as HTML (PEP 503).
+"""The simple repository API's pages, as JSON (PEP 691, PEP 700, PEP 740, PEP 792) and as HTML (PEP 503).
 
 Only values in, text out: what is asked for is negotiated here too, and nothing is read or sent.
 """
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from relnox.indexes.embedded.projects import Project
     from relnox.indexes.embedded.store import StoredFile
 
 __all__ = ["Format", "negotiate", "project_list", "project_page"]
@@ -79,24 +80,30 @@ def project_list(projects: Sequence[str], format_: Format) -> str:
     return _html("Simple index", [_anchor(f"{project}/", {}, project) for project in projects])
 
 
-def project_page(project: str, files: Sequence[StoredFile], format_: Format) -> str:
+def project_page(name: str, project: Project, files: Sequence[StoredFile], format_: Format, origin: str) -> str:
     """The page of one project.
 
     Args:
-        project: Its normalised name.
-        files: What there is of it.
+        name: Its normalised name.
+        project: What is known of it.
+        files: What there is of it; not shown while it is in quarantine.
         format_: What to write it in.
+        origin: Scheme, host and port of the index, for addresses that may not be relative.
     """
+    shown = () if project.status == "quarantined" else files
     if format_ is Format.JSON:
-        versions = [str(version) for version in sorted({file.version for file in files})]
-        return _json(
-            {"name": project, "versions": versions, "files": [_json_file(file) for file in files]},
-        )
-    return _html(f"Links for {project}", [_html_file(file) for file in files])
+        status = {"status": project.status, **({"reason": project.reason} if project.reason else {})}
+        versions = [str(version) for version in sorted({file.version for file in shown})]
+        listed = [_json_file(file, origin) for file in shown]
+        return _json({"name": name, "project-status": status, "versions": versions, "files": listed})
+    metas = {"pypi:project-status": project.status, "pypi:project-status-reason": project.reason}
+    return _html(f"Links for {name}", [_html_file(file, origin) for file in shown], metas)
 
 
-def _json_file(file: StoredFile) -> dict[str, Any]:
+def _json_file(file: StoredFile, origin: str) -> dict[str, Any]:
     optional = {
+        "yanked": file.yanked is not None and (file.yanked or True),  # PEP 592: the reason, if there is one
+        "provenance": file.has_provenance and _provenance_url(file, origin),
         "requires-python": file.requires_python,
         "core-metadata": file.metadata_sha256 and {"sha256": file.metadata_sha256},  # PEP 658, PEP 714
     }
@@ -110,9 +117,11 @@ def _json_file(file: StoredFile) -> dict[str, Any]:
     }
 
 
-def _html_file(file: StoredFile) -> str:
+def _html_file(file: StoredFile, origin: str) -> str:
     attributes = {
-        "data-requires-python": file.requires_python,
+        "data-yanked": file.yanked,
+        "data-provenance": _provenance_url(file, origin) if file.has_provenance else None,
+        "data-requires-python": file.requires_python or None,
         "data-core-metadata": file.metadata_sha256 and f"sha256={file.metadata_sha256}",
     }
     return _anchor(f"{_url(file)}#sha256={file.sha256}", attributes, file.filename)
@@ -123,22 +132,29 @@ def _url(file: StoredFile) -> str:
     return f"../../files/{file.filename}"
 
 
+def _provenance_url(file: StoredFile, origin: str) -> str:
+    """Fully qualified, as PEP 740 demands."""
+    return f"{origin}/integrity/{file.project}/{file.version}/{file.filename}/provenance"
+
+
 def _json(document: Mapping[str, Any]) -> str:
-    return json.dumps({"meta": {"api-version": "1.1"}, **document})
+    return json.dumps({"meta": {"api-version": "1.4"}, **document})
 
 
 def _anchor(href: str, attributes: Mapping[str, str | None], text: str) -> str:
-    written = {"href": href, **{name: value for name, value in attributes.items() if value}}
+    written = {"href": href, **{name: value for name, value in attributes.items() if value is not None}}
     inside = " ".join(f'{name}="{escape(value)}"' for name, value in written.items())
     return f"<a {inside}>{escape(text)}</a><br>"
 
 
-def _html(title: str, lines: Sequence[str]) -> str:
+def _html(title: str, lines: Sequence[str], metas: Mapping[str, str] | None = None) -> str:
+    written = {"pypi:repository-version": "1.4", **{name: text for name, text in (metas or {}).items() if text}}
+    head = "".join(f'<meta name="{name}" content="{escape(text)}">' for name, text in written.items())
     return "\n".join(
         [
             "<!DOCTYPE html>",
             '<html lang="en">',
-            '<head><meta charset="utf-8"><meta name="pypi:repository-version" content="1.0">',
+            f'<head><meta charset="utf-8">{head}',
             f"<title>{escape(title)}</title></head>",
             "<body>",
             *lines,

@@ -1,6 +1,6 @@
 """Keep distributions in a folder that several processes may share.
 
-    FOLDER/files/<file name>/       an upload: the file, its wheel's metadata, and what was noted about it
+    FOLDER/files/<file name>/       an upload: the file, its wheel's metadata, its attestations, and what was noted
     FOLDER/incoming/<random>/       an upload under way
 
 An upload is prepared and fsynced in `incoming` and then renamed as a whole. It is there completely or not at
@@ -17,8 +17,6 @@ import re
 import shutil
 import tempfile
 import time
-import zipfile
-import zlib
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -28,6 +26,9 @@ from typing import TYPE_CHECKING, Protocol, Self
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 from relnox.errors import Conflict, Refused
+from relnox.indexes.embedded import wording
+from relnox.indexes.embedded.contents import wheel_metadata
+from relnox.indexes.embedded.projects import Projects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -41,19 +42,12 @@ __all__ = ["Incoming", "Store", "StoredFile", "identify"]
 _FILE = "file"
 _METADATA = "metadata"
 _NOTE = "upload.json"
-_METADATA_LIMIT = 1 << 24
+_PROVENANCE = "provenance"
+_YANKED = "yanked"
 # `packaging` lets a wheel's tags be anything, slashes included. What is left here needs no quoting in a path,
 # an URL or a page either.
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
 _NAME_HINT = "build the file with `nox -s build-all`, and do not rename it"
-_UNREADABLE_ARCHIVE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    OSError,
-    RuntimeError,  # encrypted, or a compression that this Python lacks
-    ValueError,
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,11 +76,15 @@ class StoredFile(_Note):
         upload_time: ISO 8601, UTC, with microseconds (PEP 700).
         requires_python: As it was declared at the upload, or None.
         metadata_sha256: Hex digest of a wheel's `METADATA` (PEP 658); None when it could not be read.
+        has_provenance: Whether it came with attestations (PEP 740).
+        yanked: Why it was yanked (PEP 592), which may be an empty text; None when it was not.
     """
 
     filename: str
     project: str
     version: Version
+    has_provenance: bool = False
+    yanked: str | None = None
 
     @property
     def uploaded(self) -> float:
@@ -133,6 +131,7 @@ class Store:
         self.clock = clock
         self._files = folder / "files"
         self._incoming = folder / "incoming"
+        self.projects = Projects(folder)
         try:
             self._files.mkdir(parents=True, exist_ok=True)
             self._incoming.mkdir(exist_ok=True)
@@ -142,9 +141,9 @@ class Store:
                 hint="name a folder that you may write to",
             ) from error
 
-    def projects(self) -> list[str]:
-        """Normalised names of the projects that have a file here, sorted."""
-        return sorted({project for _, project, _ in self._entries()})
+    def names(self) -> list[str]:
+        """Normalised names of the projects that are here, sorted."""
+        return sorted({project for _, project, _ in self._entries()}.union(self.projects.names()))
 
     def files(self, project: str) -> list[StoredFile]:
         """The files of a project, by version and then by name.
@@ -160,10 +159,23 @@ class Store:
         """What is known of a file; None when there is none of that name."""
         try:
             project, version = identify(filename)
-            note = _Note(**json.loads((self._files / filename / _NOTE).read_bytes()))
+            folder = self._files / filename
+            note = _Note(**json.loads((folder / _NOTE).read_bytes()))
         except (Refused, FileNotFoundError, NotADirectoryError):
             return None
-        return StoredFile(**asdict(note), filename=filename, project=project, version=version)
+        return StoredFile(
+            **asdict(note),
+            filename=filename,
+            project=project,
+            version=version,
+            has_provenance=(folder / _PROVENANCE).exists(),
+            yanked=_text(folder / _YANKED),
+        )
+
+    def holder(self, sha256: str) -> str | None:
+        """The name of a file with these bytes, in whatever project; None when there is none."""
+        names = (filename for filename, _, _ in self._entries())
+        return next((name for name in names if (held := self.find(name)) and held.sha256 == sha256), None)
 
     def open_file(self, filename: str) -> BinaryIO | None:
         """A file's content; None when there is none of that name."""
@@ -172,6 +184,22 @@ class Store:
     def open_metadata(self, filename: str) -> BinaryIO | None:
         """A wheel's `METADATA`; None when there is no such wheel, or none could be read from it."""
         return self._open(filename, _METADATA)
+
+    def open_provenance(self, filename: str) -> BinaryIO | None:
+        """The attestations of a file; None when there are none."""
+        return self._open(filename, _PROVENANCE)
+
+    def delete(self, filename: str) -> None:
+        """Delete a file and remember its name: by the public index's rules it is never used again."""
+        self.projects.burn(filename)
+        with contextlib.suppress(FileNotFoundError):
+            bin_ = Path(tempfile.mkdtemp(dir=self._incoming))
+            (self._files / filename).rename(bin_ / filename)
+            shutil.rmtree(bin_, ignore_errors=True)
+
+    def yank(self, filename: str, reason: str) -> None:
+        """Mark a file as one that installers pass over, unless it is asked for (PEP 592)."""
+        (self._files / filename / _YANKED).write_text(reason, encoding="utf-8")
 
     def receive(self) -> Incoming:
         """Begin an upload: a `with` statement, after which nothing of it is left unless it was kept."""
@@ -186,6 +214,7 @@ class Store:
                 entry.rename(bin_ / entry.name)
         for leftover in self._incoming.iterdir():
             shutil.rmtree(leftover, ignore_errors=True)
+        self.projects.clear()
 
     def _entries(self) -> Iterator[tuple[str, str, Version]]:
         """File name, project and version of all files."""
@@ -244,12 +273,26 @@ class Incoming:
         """Hex digests of what has arrived: `sha256`, `blake2_256` and `md5`."""
         return {name: digest.hexdigest() for name, digest in self._digests.items()}
 
-    def keep(self, filename: str, *, requires_python: str | None = None) -> bool:
+    @contextlib.contextmanager
+    def under_its_name(self, filename: str) -> Iterator[Path]:
+        """The file as it has arrived so far, under its own name, for as long as the `with` statement lasts."""
+        identify(filename)
+        self._content.flush()
+        with tempfile.TemporaryDirectory(dir=self._folder.parent) as folder:
+            path = Path(folder) / filename
+            try:
+                os.link(self._folder / _FILE, path)
+            except OSError:  # not every file system has links
+                shutil.copyfile(self._folder / _FILE, path)
+            yield path
+
+    def keep(self, filename: str, *, requires_python: str | None = None, provenance: bytes | None = None) -> bool:
         """Put the file into the store, for good.
 
         Args:
             filename: Its name.
             requires_python: What is listed for it (PEP 503's `data-requires-python`).
+            provenance: Its attestations, as they are served (PEP 740); None: it has none.
 
         Returns:
             Whether it is new: False when the store holds the very same file already.
@@ -261,9 +304,11 @@ class Incoming:
         identify(filename)
         _sync(self._content)
         self._content.close()
-        metadata = _wheel_metadata(self._folder / _FILE) if filename.endswith(".whl") else None
+        metadata = wheel_metadata(self._folder / _FILE) if filename.endswith(".whl") else None
         if metadata is not None:
             self._write(_METADATA, metadata)
+        if provenance is not None:
+            self._write(_PROVENANCE, provenance)
         digests = self.digests
         note = _Note(
             size=self.size,
@@ -284,10 +329,8 @@ class Incoming:
                 raise
             if held.sha256 == note.sha256:
                 return False
-            # The public index's own words: clients know them.
             raise Conflict(
-                f"File already exists ({filename!r}, with blake2_256 hash {held.blake2_256!r}); "
-                f"the one sent has {note.blake2_256!r}",
+                f"{wording.exists(filename, held.blake2_256)} The one sent has {note.blake2_256!r}.",
                 hint="bump the version, or clear the embedded index",
             ) from None
         _sync_folder(self._files)
@@ -299,17 +342,10 @@ class Incoming:
             _sync(file)
 
 
-def _wheel_metadata(wheel: Path) -> bytes | None:
-    """A wheel's `METADATA`; None where the archive does not let it be read."""
+def _text(path: Path) -> str | None:
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            found = [
-                entry for entry in archive.infolist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", entry.filename)
-            ]
-            if len(found) != 1 or found[0].file_size > _METADATA_LIMIT:
-                return None
-            return archive.read(found[0])
-    except _UNREADABLE_ARCHIVE:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
         return None
 
 

@@ -9,11 +9,11 @@ __all__ = [
     "BURNED",
     "DISABLED",
     "NEW_PROJECT_BY_IDENTITY",
-    "OLD_RELEASE",
     "READ_ONLY",
     "REJECTED",
     "TOO_MANY_PROJECTS",
     "exists",
+    "old_release",
     "too_large",
 ]
 
@@ -21,7 +21,6 @@ READ_ONLY = "Read-only mode: Uploads are temporarily disabled."
 DISABLED = "New uploads are temporarily disabled."
 REJECTED = "Invalid or non-existent authentication information."
 BURNED = "This filename was previously used by a file that has since been deleted. Use a different version."
-OLD_RELEASE = "Uploading new files to releases older than 14 days is not allowed."
 NEW_PROJECT_BY_IDENTITY = (
     "Non-user identities cannot create new projects. This was probably caused by successfully using a pending "
     "publisher but specifying the project name incorrectly (either in the publisher or in your project's "
@@ -38,3 +37,8 @@ def exists(filename: str, blake2_256: str) -> str:
 def too_large(project: str, limit: int) -> str:
     """A file is larger than the project's limit, in bytes."""
     return f"File too large. Limit for project {project!r} is {limit >> 20} MB."
+
+
+def old_release(days: int) -> str:
+    """A release takes no further files, so many days after its first."""
+    return f"Uploading new files to releases older than {days} days is not allowed."
