@@ -11,6 +11,7 @@ import tarfile
 import time
 import zipfile
 from dataclasses import dataclass
+from email import message_from_string
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -42,9 +43,12 @@ WHEEL = "Wheel-Version: 1.0\nGenerator: by hand\nRoot-Is-Purelib: true\nTag: py3
 # --- distributions, by hand
 
 
-def metadata(name: str, version: str, requires: Sequence[str] = ()) -> str:
-    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", "Requires-Python: >=3.8"]
-    return "\n".join([*lines, *(f"Requires-Dist: {requirement}" for requirement in requires), "", ""])
+def metadata(
+    name: str, version: str, requires: Sequence[str] = (), headers: Sequence[str] = (), stated: str = "2.1"
+) -> str:
+    """Core metadata, of the stated metadata version and with further headers."""
+    lines = [f"Metadata-Version: {stated}", f"Name: {name}", f"Version: {version}", "Requires-Python: >=3.8"]
+    return "\n".join([*lines, *(f"Requires-Dist: {requirement}" for requirement in requires), *headers, "", ""])
 
 
 def record(stem: str, module: str) -> str:
@@ -53,7 +57,14 @@ def record(stem: str, module: str) -> str:
 
 
 def make_wheel(
-    folder: Path, name: str, version: str, *, origin: str = "wheel", requires: Sequence[str] = ()
+    folder: Path,
+    name: str,
+    version: str,
+    *,
+    origin: str = "wheel",
+    requires: Sequence[str] = (),
+    headers: Sequence[str] = (),
+    stated: str = "2.1",
 ) -> Path:
     module = name.replace("-", "_")
     stem = f"{module}-{version}"
@@ -61,7 +72,7 @@ def make_wheel(
     path = folder / f"{stem}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{module}.py", f"origin = {origin!r}\n")
-        archive.writestr(f"{stem}.dist-info/METADATA", metadata(name, version, requires))
+        archive.writestr(f"{stem}.dist-info/METADATA", metadata(name, version, requires, headers, stated))
         archive.writestr(f"{stem}.dist-info/WHEEL", WHEEL)
         archive.writestr(f"{stem}.dist-info/RECORD", record(stem, module))
     return path
@@ -82,6 +93,40 @@ def make_sdist(folder: Path, name: str, version: str) -> Path:
             entry.size = len(text.encode())
             archive.addfile(entry, io.BytesIO(text.encode()))
     return path
+
+
+def declared(
+    path: Path,
+    changed: Mapping[str, str | None] | None = None,
+    *,
+    filename: str | None = None,
+    content: bytes | None = None,
+) -> bytes:
+    """The form of a distribution as an honest client fills it in: from the file.
+
+    Then it may be sent under another name, with other content, with fields changed or (None) left out.
+    """
+    sent = path.read_bytes() if content is None else content
+    if path.name.endswith(".whl"):
+        with zipfile.ZipFile(path) as wheel:
+            text = wheel.read(next(name for name in wheel.namelist() if name.endswith("/METADATA"))).decode()
+        kind = {"filetype": "bdist_wheel", "pyversion": "py3"}
+    else:
+        with tarfile.open(path) as sdist:
+            member = sdist.extractfile(next(name for name in sdist.getnames() if name.endswith("/PKG-INFO")))
+            assert member is not None
+            text = member.read().decode()
+        kind = {"filetype": "sdist", "pyversion": "source"}
+    spelled = {"classifier": "classifiers", "project_url": "project_urls", "license_file": "license_files"}
+    headers = [(name.lower().replace("-", "_"), value) for name, value in message_from_string(text).items()]
+    fields = [
+        *((":action", "file_upload"), ("protocol_version", "1"), *kind.items()),
+        ("sha256_digest", hashlib.sha256(sent).hexdigest()),
+        *((spelled.get(name, name), value) for name, value in headers),
+    ]
+    kept = [(name, value) for name, value in fields if name not in (changed or {})]
+    added = [(name, value) for name, value in (changed or {}).items() if value is not None]
+    return encode(filename or path.name, sent, [*kept, *added])
 
 
 # --- clients

@@ -1,8 +1,12 @@
-"""An index of one's own: on loopback, in a folder, without accounts.
+"""An index of one's own: on loopback, in a folder.
 
-`multipart` reads the form that a client sends, `upload` says what it must hold, `store` keeps the files, `pages`
-lists them; `listener` and `handler` speak HTTP. The index can be told to misbehave (`faults`), writes down what it
-was asked (`journal`), and refuses in the public index's own words (`wording`).
+- `server` is the index; `listener` and `handler` speak HTTP, `multipart` reads the form that a client sends, and
+  `pages` lists what is there.
+- `upload` takes uploads in: `accounts` says who may send them, `minting` exchanges identity tokens, `rules` are the
+  public index's, `attestations` come along.
+- `store` keeps the files, `contents` reads the metadata in them, `projects` remembers the rest.
+- `faults` lets the index misbehave and `journal` tells what it was asked, for tests; `wording` has the public index's
+  own words.
 """
 
 from __future__ import annotations

@@ -191,11 +191,10 @@ class Store:
 
     def delete(self, filename: str) -> None:
         """Delete a file and remember its name: by the public index's rules it is never used again."""
+        identify(filename)
         self.projects.burn(filename)
-        with contextlib.suppress(FileNotFoundError):
-            bin_ = Path(tempfile.mkdtemp(dir=self._incoming))
-            (self._files / filename).rename(bin_ / filename)
-            shutil.rmtree(bin_, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=self._incoming) as bin_, contextlib.suppress(FileNotFoundError):
+            (self._files / filename).rename(Path(bin_) / filename)
 
     def yank(self, filename: str, reason: str) -> None:
         """Mark a file as one that installers pass over, unless it is asked for (PEP 592)."""
