@@ -15,7 +15,7 @@ from loopback import ask, declared, make_sdist, make_wheel, page, post
 
 from relnox.indexes.embedded import EmbeddedIndex
 from relnox.indexes.embedded.accounts import Accounts, Token
-from relnox.indexes.embedded.faults import Cut, Rule, unavailable
+from relnox.indexes.embedded.faults import GHOST, Cut, Rule, unavailable
 from relnox.indexes.embedded.minting import Publisher, TrustedPublishing
 
 if TYPE_CHECKING:
@@ -336,6 +336,14 @@ def test_the_mint_can_fail_too(trusting: EmbeddedIndex) -> None:
     assert mint(trusting, jwt())[0] == 200
     minted = [(request.kind, request.status) for request in trusting.log if request.kind == "mint"]
     assert minted == [("mint", 503), ("mint", None), ("mint", 200)]
+
+
+def test_an_answer_of_the_mint_can_be_lost(trusting: EmbeddedIndex) -> None:
+    """F07, F17: the identity token is used up all the same."""
+    trusting.misbehave(Rule(GHOST, on="mint", tries=[1]))
+    with pytest.raises(ConnectionResetError):
+        mint(trusting, jwt())
+    assert refusal(trusting, jwt())[0] == "invalid-reuse-token"
 
 
 # --- attestations

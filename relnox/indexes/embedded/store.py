@@ -2,6 +2,7 @@
 
     FOLDER/files/<file name>/       an upload: the file, its wheel's metadata, its attestations, and what was noted
     FOLDER/incoming/<random>/       an upload under way
+    FOLDER/hashes/<sha256>          the name under which these bytes were kept, or were about to be
 
 An upload is prepared and fsynced in `incoming` and then renamed as a whole. It is there completely or not at
 all, and the first one wins: a folder cannot be renamed onto one that has something in it.
@@ -131,10 +132,12 @@ class Store:
         self.clock = clock
         self._files = folder / "files"
         self._incoming = folder / "incoming"
+        self._hashes = folder / "hashes"
         self.projects = Projects(folder)
         try:
             self._files.mkdir(parents=True, exist_ok=True)
             self._incoming.mkdir(exist_ok=True)
+            self._hashes.mkdir(exist_ok=True)
         except OSError as error:
             raise Refused(
                 f"{folder} cannot hold the embedded index: {error.strerror}",
@@ -174,8 +177,14 @@ class Store:
 
     def holder(self, sha256: str) -> str | None:
         """The name of a file with these bytes, in whatever project; None when there is none."""
-        names = (filename for filename, _, _ in self._entries())
-        return next((name for name in names if (held := self.find(name)) and held.sha256 == sha256), None)
+        name = _text(self._hashes / sha256)
+        held = self.find(name) if name is not None else None
+        return name if held is not None and held.sha256 == sha256 else None
+
+    def note_holder(self, sha256: str, filename: str) -> None:
+        """Remember under which name these bytes are about to be kept, unless they have one."""
+        if self.holder(sha256) is None:
+            (self._hashes / sha256).write_text(filename, encoding="utf-8")
 
     def open_file(self, filename: str) -> BinaryIO | None:
         """A file's content; None when there is none of that name."""
@@ -213,6 +222,8 @@ class Store:
                 entry.rename(bin_ / entry.name)
         for leftover in self._incoming.iterdir():
             shutil.rmtree(leftover, ignore_errors=True)
+        for hash_ in self._hashes.iterdir():
+            hash_.unlink(missing_ok=True)
         self.projects.clear()
 
     def _entries(self) -> Iterator[tuple[str, str, Version]]:
@@ -319,6 +330,7 @@ class Incoming:
         )
         self._write(_NOTE, json.dumps(asdict(note), indent=2).encode())
         _sync_folder(self._folder)
+        self._store.note_holder(note.sha256, filename)
         try:
             self._folder.rename(self._files / filename)
         except OSError:
