@@ -220,7 +220,7 @@ def test_an_upload_can_be_read_byte_by_byte(tmp_path: Path) -> None:
     with EmbeddedIndex(tmp_path, faults=[Rule(Trickle(100))]) as index:
         body = form(NAME, b"x" * (1 << 20))
         with begin_upload(index.upload_url, body, sent=len(body)):
-            assert eventually(lambda: any((tmp_path / "incoming").iterdir()))
+            assert eventually(lambda: bool(index.uploads))
             assert index.uploads[0].ended is None
         assert stored(index) == []
 

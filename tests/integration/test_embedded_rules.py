@@ -16,7 +16,7 @@ from relnox.indexes.embedded import EmbeddedIndex
 from relnox.indexes.embedded.rules import Rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 DAY = 86400
@@ -209,6 +209,18 @@ def test_an_impossible_name_is_refused(name: str, index: EmbeddedIndex, tmp_path
     assert "is an invalid value for Name" in text
 
 
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [(make_wheel, ("sdist", "source")), (make_sdist, ("bdist_wheel", "py3"))],
+    ids=["wheel", "sdist"],
+)
+def test_the_extension_is_that_of_the_kind(
+    make: Callable[[Path, str, str], Path], kind: tuple[str, str], index: EmbeddedIndex, tmp_path: Path
+) -> None:
+    status, text = send(index, make(tmp_path, "demo", "1.0"), filetype=kind[0], pyversion=kind[1])
+    assert (status, "Invalid file extension" in text) == (400, True)
+
+
 # --- metadata
 
 
@@ -297,7 +309,7 @@ def test_a_form_that_the_public_index_refuses(
 )
 @pytest.mark.parametrize("make", [make_wheel, make_sdist], ids=["wheel", "sdist"])
 def test_the_form_says_what_the_file_says(
-    field: str, value: str | None, make: type, index: EmbeddedIndex, tmp_path: Path
+    field: str, value: str | None, make: Callable[[Path, str, str], Path], index: EmbeddedIndex, tmp_path: Path
 ) -> None:
     path = make(tmp_path, "demo", "1.0")
     status, text = send(index, path, **{field: value})

@@ -78,14 +78,14 @@ class Handler(Connection):
                 wheel = filename.removesuffix(".metadata")
                 serve = partial(self._send_file, filename, partial(store.open_metadata, wheel))
                 return "metadata", wheel, _project_of(wheel), serve
+            case ["", "files", filename]:
+                serve = partial(self._send_file, filename, partial(store.open_file, filename))
+                return "file", filename, _project_of(filename), serve
             case ["", "integrity", name, _, filename, "provenance"]:
                 return "provenance", filename, canonicalize_name(name), partial(self._send_provenance, filename)
             case ["", "_", "oidc", "audience"] if self.shared.mint is not None:
                 audience = _document(200, {"audience": self.shared.mint.audience})
                 return "audience", "", "", partial(self._give, audience)
-            case ["", "files", filename]:
-                serve = partial(self._send_file, filename, partial(store.open_file, filename))
-                return "file", filename, _project_of(filename), serve
             case _:
                 return "other", "", "", partial(self._not_found, path)
 

@@ -125,6 +125,11 @@ class Rules(Record, kw_only=True):
         """
         name, version = form.required("name"), Version(form.required("version"))
         project = canonicalize_name(name)
+        is_sdist = form.required("filetype") == "sdist"
+        if is_sdist == filename.endswith(".whl"):
+            raise Refused(
+                f"Invalid file extension: {filename!r} is invalid for filetype {form.required('filetype')}."
+            )
         if incoming.size > self.largest:
             raise Refused(wording.too_large(name, self.largest))
         if same := store.holder(incoming.digests["sha256"]):
@@ -134,7 +139,6 @@ class Rules(Record, kw_only=True):
         release = [file for file in store.files(project) if file.version == version]
         if release and store.clock() - min(file.uploaded for file in release) > self.window:
             raise Refused(wording.old_release(round(self.window / _DAY)))
-        is_sdist = form.required("filetype") == "sdist"
         if is_sdist and any(not file.filename.endswith(".whl") for file in release):
             raise Refused("Only one sdist may be uploaded per release.")
         with incoming.under_its_name(filename) as path:

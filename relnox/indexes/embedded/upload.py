@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
@@ -39,7 +38,7 @@ class Desk:
         self._store = store
         self._rules = rules
         self._accounts = accounts
-        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._locks: dict[str, threading.Lock] = {}
 
     def take(self, form: Form, incoming: Incoming, user: str | None, password: str | None) -> str:
         """Judge an upload and keep its file.
@@ -64,7 +63,7 @@ class Desk:
             self._rules.check_form(form)
         filename = _checked_filename(form)
         project = identify(filename)[0]
-        with self._locks[project]:  # rules are about what is there already
+        with self._locks.setdefault(project, threading.Lock()):  # rules are about what is there already
             self._admit(project, form.required("name"), sender)
             _check_digests(form, filename, incoming)
             held = self._store.find(filename)
