@@ -342,11 +342,11 @@ def test_what_is_inside_is_for_the_judge(tmp_path: Path) -> None:
 
     def judge(path: Path) -> list[str]:
         judged.append(path.name)
-        return ["RECORD is wrong."] if zipfile.is_zipfile(path) else []
+        return ["RECORD is wrong", "so is METADATA"] if zipfile.is_zipfile(path) else []
 
     wheel, sdist = make_wheel(tmp_path, "demo", "1.0"), make_sdist(tmp_path, "demo", "1.0")
     with EmbeddedIndex(tmp_path / "index", rules=Rules(judge=judge)) as index:
-        assert send(index, wheel) == (400, "Invalid distribution file. RECORD is wrong.\n")
+        assert send(index, wheel) == (400, "Invalid distribution file. RECORD is wrong; so is METADATA\n")
         assert send(index, sdist)[0] == 200
     assert judged == [wheel.name, sdist.name]
     assert list((tmp_path / "index/incoming").iterdir()) == []

@@ -149,7 +149,7 @@ class Rules(Record, kw_only=True):
                 _check_wheel_name(filename, project, version)
                 _check_agreement(form, filename, _wheel_metadata(path))
             if self.judge is not None and (faults := list(self.judge(path))):
-                raise Refused(f"Invalid distribution file. {' '.join(faults)}")
+                raise Refused(f"Invalid distribution file. {'; '.join(faults)}")
 
 
 def _looks(name: str) -> str:
