@@ -15,7 +15,8 @@ from relnox.core import graph
 from relnox.core.plan import Plan
 from relnox.core.records import replace
 from relnox.errors import ExitCode, Failed
-from relnox.executor.run import Run, ScratchFolder
+from relnox.executor.run import Run
+from relnox.executor.scratch import ScratchFolder
 from relnox.indexes.client import IndexFile
 
 if TYPE_CHECKING:
