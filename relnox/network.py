@@ -44,7 +44,7 @@ _SLOWEST = 1024
 """Bytes a second that a request has to move."""
 _MOST_REDIRECTS = 5
 _CONNECTIONS = 16
-_CHUNK = 1 << 16
+_CHUNK = 1 << 13
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses of RFC 9110, RFC 8470 and RFC 6585 that another try may end."""
 _EPOCH_LIKE = 1e9
@@ -219,11 +219,11 @@ def once(  # noqa: PLR0913 - a request
             with response:
                 _read(response, watch, into)
         except _network_errors() as error:
-            if watch.interrupted:
-                raise _interrupted() from error
-            what = "too slow" if watch.too_slow else _in_words(error)
+            watch.conclude(host)
             stranger = not watch.connected and _origin(url) not in _answered
-            raise PassingTrouble(f"{host} does not answer as it should ({what})", stranger=stranger) from error
+            what = f"{host} does not answer as it should ({_in_words(error)})"
+            raise PassingTrouble(what, stranger=stranger) from error
+        watch.conclude(host)  # an answer that was cut off in its head looks like a whole one
     _answered.add(_origin(url))
     if response.status_code in _PASSING:
         said = f"{response.status_code} {response.reason or ''}".strip()
@@ -330,8 +330,8 @@ class _Watch:
 
     def __init__(self, quiet: float) -> None:
         self.connected = False
-        self.interrupted = False
-        self.too_slow = False
+        self._interrupted = False
+        self._too_slow = False
         self._quiet = quiet
         self._moved = 0
         self._over = threading.Event()
@@ -339,19 +339,26 @@ class _Watch:
 
     def __enter__(self) -> Self:
         _under_way.add(self)
-        _Watch._now.watch = self
+        self._now.watch = self
         threading.Thread(target=self._look_on, name="watch", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        _Watch._now.watch = None
+        self._now.watch = None
         _under_way.discard(self)
 
     def set(self) -> None:
         """End the request: somebody wants the run to end."""
-        self.interrupted = True
+        self._interrupted = True
         self._cut()
+
+    def conclude(self, host: str) -> None:
+        """Raise the reason for which the request was ended from here, if it was."""
+        if self._interrupted:
+            raise _interrupted()
+        if self._too_slow:
+            raise PassingTrouble(f"{host} does not answer as it should (too slow)")
 
     def moved(self, size: int) -> None:
         """So many bytes went one way or the other."""
@@ -375,7 +382,7 @@ class _Watch:
         before = 0
         while not self._over.wait(self._quiet):
             if self._moved - before < self._quiet * _SLOWEST:
-                self.too_slow = True
+                self._too_slow = True
                 self._cut()
             before = self._moved
 

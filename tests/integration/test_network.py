@@ -1,0 +1,230 @@
+"""Asking a server: what it may ask for, how slow it may be, and that a run that is to end ends."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+from releases import SimulatedClock
+
+from relnox import network
+from relnox.errors import Failed
+from relnox.network import PassingTrouble, Patience
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
+    simulated = SimulatedClock(grace=0)
+    monkeypatch.setattr(network, "CLOCK", simulated)
+    return simulated
+
+
+@contextmanager
+def raw_server(talk: Callable[[socket.socket, threading.Event], None]) -> Iterator[str]:
+    """A server that says to each connection what it is told to, until the test is over."""
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(0.05)
+
+        def serve() -> None:
+            while not over.is_set():
+                try:
+                    connection, _ = listening.accept()
+                except TimeoutError:
+                    continue
+                threading.Thread(target=converse, args=(connection,), daemon=True).start()
+
+        def converse(connection: socket.socket) -> None:
+            with connection, suppress(OSError):  # the client went away
+                talk(connection, over)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        finally:
+            over.set()
+            thread.join()
+
+
+def say_nothing(_connection: socket.socket, over: threading.Event) -> None:
+    over.wait(30)
+
+
+def trickle_head(connection: socket.socket, over: threading.Event) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    while not over.wait(0.02):
+        connection.sendall(b"x")
+
+
+def trickle_body(connection: socket.socket, over: threading.Event) -> None:
+    connection.sendall(HEAD)
+    while not over.wait(0.02):
+        connection.sendall(b"x")
+
+
+@pytest.mark.parametrize("talk", [say_nothing, trickle_head, trickle_body])
+def test_a_server_that_comes_on_too_slowly_is_ended(
+    talk: Callable[[socket.socket, threading.Event], None], clock: SimulatedClock
+) -> None:
+    # F05: the last two send a byte now and then, which no time-out of a socket minds.
+    with raw_server(talk) as url, pytest.raises(PassingTrouble, match=r"too slow|timed out"):
+        network.once("GET", url, quiet=0.3)
+
+
+def test_what_moves_fast_enough_may_take_its_time(clock: SimulatedClock, tmp_path: Path) -> None:
+    def steadily(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 120000\r\n\r\n")
+        for _ in range(40):
+            over.wait(0.05)
+            connection.sendall(b"x" * 3000)
+
+    with raw_server(steadily) as url, (tmp_path / "file").open("wb") as out:
+        network.once("GET", url, quiet=1, into=out)
+    assert (tmp_path / "file").stat().st_size == 120_000
+
+
+def test_a_body_that_is_cut_off_is_fetched_again_from_its_beginning(clock: SimulatedClock, tmp_path: Path) -> None:
+    # F06
+    tries: list[int] = []
+
+    def talk(connection: socket.socket, _over: threading.Event) -> None:
+        connection.recv(65536)
+        tries.append(1)
+        connection.sendall(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n" + (b"abc" if len(tries) < 3 else b"abcdef")
+        )
+
+    with raw_server(talk) as url:
+        network.get(url, into=tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == b"abcdef"
+
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "30"}, 30),
+        ({"Retry-After": format_datetime(NOW + timedelta(seconds=90), usegmt=True)}, 90),
+        ({"Retry-After": format_datetime(NOW - timedelta(seconds=90), usegmt=True)}, 0),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "9" * 400}, None),
+        ({"RateLimit-Reset": "40"}, 40),
+        ({"RateLimit": '"default";r=0;t=50'}, 50),
+        ({"X-RateLimit-Reset": str(int(NOW.timestamp()) + 60)}, 60),
+        ({"Retry-After": "5", "RateLimit-Reset": "40"}, 5),
+        ({}, None),
+    ],
+)
+def test_what_a_server_asks_for_is_understood(
+    headers: dict[str, str], seconds: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # F03, F04
+    monkeypatch.setattr(network.Clock, "today", lambda _clock: NOW)
+    assert network._asked(headers) == seconds
+
+
+def test_pauses_are_drawn_from_growing_spans(clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    spans: list[float] = []
+
+    def longest(low: float, high: float) -> float:
+        spans.append(high)
+        return high
+
+    monkeypatch.setattr(network.random, "uniform", longest)
+    patience = Patience(300)
+    while patience.left():
+        patience.outlast(PassingTrouble("broken"))
+    with pytest.raises(PassingTrouble, match="broken, for 300 s"):
+        patience.outlast(PassingTrouble("broken"))
+    assert spans == [0.5, 1, 2, 4, 8, 16, 32, *[60] * 4]
+    assert clock.now() == 300
+
+
+def test_no_patience_is_one_try(clock: SimulatedClock) -> None:
+    with pytest.raises(PassingTrouble):
+        Patience(0).outlast(PassingTrouble("broken"))
+    assert clock.now() == 0
+
+
+@pytest.mark.parametrize("talk", [say_nothing, trickle_body])
+def test_requests_end_when_the_run_is_to_end(talk: Callable[[socket.socket, threading.Event], None]) -> None:
+    ended: list[Exception] = []
+
+    def ask(url: str) -> None:
+        try:
+            network.get(url)
+        except Failed as error:
+            ended.append(error)
+
+    with raw_server(talk) as url:
+        _end_while(lambda: ask(url), network.requests_under_way)
+    assert [str(error) for error in ended] == ["interrupted"]
+
+
+def test_pauses_end_when_the_run_is_to_end() -> None:
+    ended: list[Exception] = []
+
+    def rest() -> None:
+        try:
+            Patience().wait(600, "nothing to do")
+        except Failed as error:
+            ended.append(error)
+
+    _end_while(rest, lambda: len(network._under_way))
+    assert [str(error) for error in ended] == ["interrupted"]
+
+
+def _end_while(act: Callable[[], None], going_on: Callable[[], int]) -> None:
+    """End all that goes on, once something does, until the thread that acts is through."""
+    thread = threading.Thread(target=act)
+    thread.start()
+    while not going_on():
+        time.sleep(0.01)
+    while thread.is_alive():
+        network.end_all()
+        thread.join(0.05)
+
+
+def test_connections_are_kept_and_cookies_are_not() -> None:
+    seen: list[tuple[int, str | None]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            seen.append((self.client_address[1], self.headers.get("Cookie")))
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.send_header("Set-Cookie", "who=you")
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        for _ in range(3):
+            assert network.get(f"http://127.0.0.1:{server.server_port}/").content == b"ok"
+        server.shutdown()
+        thread.join()
+    assert len({port for port, _ in seen}) == 1
+    assert {cookie for _, cookie in seen} == {None}

@@ -1,0 +1,84 @@
+"""The names of twine that uploads rely on, with the lowest and the newest twine that relnox installs with."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import packed
+import pytest
+
+from relnox.building.archives import digests
+
+pytestmark = pytest.mark.network
+
+CHECKOUT = Path(__file__).parents[2]
+ASK = """\
+import importlib.metadata, json, pathlib, sys
+from relnox.indexes import wire
+told = {}
+for name in sys.argv[1:]:
+    path = pathlib.Path(name)
+    with path.open("rb") as content:
+        form = wire.form(wire.fields(path), path.name, content)
+        told[path.name] = {
+            "fields": wire.fields(path), "type": form.content_type, "size": form.len,
+            "body": form.read().decode("latin-1"),
+        }
+print(json.dumps([importlib.metadata.version("twine"), told]))
+"""
+
+
+@pytest.mark.parametrize("resolution", ["lowest-direct", "highest"])
+def test_uploads_say_the_same_with_each_twine(resolution: str, tmp_path: Path) -> None:
+    files = [packed.wheel(tmp_path), packed.sdist(tmp_path)]
+    environment = tmp_path / "environment"
+    uv = [sys.executable, "-m", "uv"]
+    subprocess.run([*uv, "venv", "-q", "--python", sys.executable, environment], check=True)
+    python = environment / ("Scripts" if os.name == "nt" else "bin") / "python"
+    install = [*uv, "pip", "install", "-q", "--python", python, "--resolution", resolution]
+    subprocess.run([*install, "packaging>=24.2", "platformdirs>=4", "twine>=6.1"], check=True)
+    asked = subprocess.run(
+        [python, "-c", ASK, *files],
+        cwd=CHECKOUT,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    version, told = json.loads(asked.stdout)
+    assert version.startswith("6.1.") == (resolution == "lowest-direct")
+    for path, kind, tag in zip(files, ["bdist_wheel", "sdist"], ["py3", "source"], strict=True):
+        said = told[path.name]
+        fields: dict[str, list[str]] = {}
+        for name, value in said["fields"]:
+            fields.setdefault(name, []).append(value)
+        assert {name: fields[name] for name in EXPECTED} == EXPECTED
+        assert (fields["filetype"], fields["pyversion"]) == ([kind], [tag])
+        assert fields["sha256_digest"] == [digests(path).sha256]
+        assert fields["blake2_256_digest"] == [digests(path).blake2b_256]
+        assert said["type"].startswith("multipart/form-data; boundary=")
+        assert len(said["body"]) == said["size"]
+        assert path.read_bytes().decode("latin-1") in said["body"]
+        assert f'name="content"; filename="{path.name}"' in said["body"]
+
+
+EXPECTED = {
+    ":action": ["file_upload"],
+    "protocol_version": ["1"],
+    "metadata_version": ["2.4"],
+    "name": ["Demo-App"],
+    "version": ["1.0"],
+    "summary": ["A demonstration"],
+    "license_expression": ["MIT OR Apache-2.0"],
+    "license_file": ["LICENSE"],
+    "classifiers": ["Development Status :: 3 - Alpha", "Programming Language :: Python :: 3"],
+    "project_urls": ["Homepage, https://example.org/demo?a=b#c"],
+    "requires_python": [">=3.11"],
+    "requires_dist": ["six>=1", 'attrs; extra == "fast"'],
+    "provides_extra": ["fast"],
+    "description_content_type": ["text/markdown"],
+}
