@@ -511,7 +511,9 @@ def test_after_any_moves_the_workspace_fits_together(
     for track in tracks(Workspace(tuple(packages)), config):
         together = {after[each.name] for each in track.packages if each.name in after}
         assert len(together) <= 1
-        assert track.kind != "fixed" or not together or {each.name for each in track.packages} <= after.keys()
+        names = {each.name for each in track.packages}
+        stands = any(wishes[name].bump is None for name in names & wishes.keys())  # it was written down by hand
+        assert track.kind != "fixed" or not together or stands or names <= after.keys()
 
 
 @given(workspaces(), st.dictionaries(st.sampled_from(NAMES), st.sampled_from(WISHES[:5]), min_size=1))
