@@ -109,9 +109,20 @@ def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
     return ()
 
 
-def look(index: str, dist: str, names: tuple[str, ...], project: Project) -> Snapshot:
-    """What `publish` and `publish-test` both must know."""
+def look(index: str, dist: str, names: tuple[str, ...], project: Project, *, as_public: bool = False) -> Snapshot:
+    """What `publish` and `publish-test` both must know.
+
+    Args:
+        index: Where to.
+        dist: The folder with the manifest.
+        names: The packages that were asked for; none for all.
+        project: The project.
+        as_public: Whether an index that takes more is to be treated like the public one.
+    """
+    from relnox.indexes.targets import TEST
+
     target = project.indexes.target(index)
+    as_public = as_public or target.production or index == TEST
     manifest = read_manifest(project.root, dist)
     chosen = frozenset(package.name for package in project.workspace.select(names)) or frozenset(manifest.packages)
     manifest, private = public_part(manifest.only(chosen), project)
@@ -126,7 +137,9 @@ def look(index: str, dist: str, names: tuple[str, ...], project: Project) -> Sna
         private=private,
         listed=listed,
         present=_present(project.root / dist, manifest),
-        unfit=tuple(_unfit(project.root / dist, manifest)) if target.production else (),
+        unfit=tuple(_unfit(project.root / dist, manifest))
+        if target.production or index == TEST or as_public
+        else (),
         host="" if index == "embedded" else target.host,
         production=target.production,
         credentials="",
@@ -229,8 +242,7 @@ def refusals(snapshot: Snapshot, index: str, dist: str) -> tuple[Refusal, ...]:
         for refusal in (_wrong_on_disk(file, snapshot, dist), _other_on_index(file, snapshot, index))
         if refusal is not None
     ]
-    if snapshot.production:
-        found += _not_for_the_public(snapshot)
+    found += _not_for_the_public(snapshot)
     if isinstance(snapshot.credentials, core.plan.Refusal):
         found.append(snapshot.credentials)
     return tuple(found)
@@ -245,13 +257,18 @@ def _present(folder: Path, manifest: Manifest) -> dict[str, str]:
 
 def _unfit(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     """What the public index would refuse of the archives that are there."""
-    from relnox.building import archives, checks
-
     for file in manifest.distributions:
         if (path := folder / file.filename).is_file():
-            expected = checks.Expected(name=file.package, version=file.version)
-            found = checks.verify(archives.read(path), expected)
-            yield from (finding for finding in found if finding.level == "error")
+            yield from errors(path)
+
+
+def errors(path: Path) -> Iterator[Finding]:
+    """What the public index would refuse of an archive."""
+    from relnox.building import archives, checks
+
+    archive = archives.read(path)
+    found = checks.verify(archive, checks.Expected(name=archive.name, version=archive.version))
+    yield from (finding for finding in found if finding.level == "error")
 
 
 def _missing(snapshot: Snapshot) -> list[Distribution]:
@@ -316,7 +333,7 @@ def _not_for_the_public(snapshot: Snapshot) -> Iterator[Refusal]:
     manifest = snapshot.manifest
     for finding in snapshot.unfit:
         yield core.plan.Refusal(message=f"{finding.file}: {finding.message}", hint=finding.hint)
-    if manifest.dirty:
+    if manifest.dirty and snapshot.production:
         yield core.plan.Refusal(
             message="the manifest is of a tree with uncommitted changes",
             hint="commit them, then build again: nox -s build-all -- --clean",

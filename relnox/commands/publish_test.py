@@ -35,6 +35,7 @@ class Options(CommonOptions):
     )
     dist: str = option("dist", "The folder with the manifest and its files.", metavar="DIR")
     verify: bool = option(True, "Install from the index afterwards; --no-verify leaves it out.")
+    as_public: bool = option(False, "Have the embedded index refuse what the public one would.", anywhere=False)
     clear: bool = option(False, "Empty the embedded index first.", anywhere=False)
     installer: str = option("auto", "What fills the environments.", choices=("auto", "uv", "pip"), metavar="NAME")
 
@@ -59,7 +60,10 @@ def observe(options: Options, project: Project) -> Snapshot:
             raise Refused(f"{options.index} cannot be emptied", hint="--clear goes with --index embedded")
         if not options.dry_run:
             project.indexes.clear_embedded()
-    return Snapshot(publish.look(options.index, options.dist, options.package, project), verify)
+    if options.as_public:
+        project.indexes.rule_embedded(lambda path: (finding.message for finding in publish.errors(path)))
+    looked = publish.look(options.index, options.dist, options.package, project, as_public=options.as_public)
+    return Snapshot(looked, verify)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:

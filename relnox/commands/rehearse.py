@@ -32,6 +32,7 @@ class Options(CommonOptions):
     part: str | None = bump.Options.part
     pre: str | None = bump.Options.pre
     to: str | None = bump.Options.to
+    as_public: bool = option(True, "Refuse what the public index would refuse; --no-as-public takes all.")
     python: tuple[str, ...] = option(
         (), "Verify with this Python, such as 3.12 (repeatable); the running one if none.", metavar="VERSION"
     )
@@ -67,13 +68,14 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     what = () if snapshot.lockstep else (("all", True),)
     moved = (*chosen.items(), *what, ("commit", True), ("tag", True), ("push", True))
     embedded = ("index", "embedded")
+    published = (embedded, ("as_public", options.as_public), ("verify", False))
     installer = () if options.installer == "auto" else (("installer", options.installer),)
     pythons = (("python", options.python),) if options.python else ()
     steps = (
         core.steps.CloneCheckout(commit=snapshot.state.head or "", branch=snapshot.branch),
         core.steps.Stage(task="bump", options=moved),
         core.steps.Stage(task="build-all", options=installer),
-        core.steps.Stage(task="publish-test", options=(embedded, ("verify", False))),
+        core.steps.Stage(task="publish-test", options=published),
         core.steps.Stage(task="verify-install", options=(embedded, *pythons, *installer)),
     )
     dirty = len(snapshot.state.dirty)

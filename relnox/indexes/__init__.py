@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from relnox.indexes import targets
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from relnox.core.manifest import Distribution
     from relnox.indexes.client import IndexFile
     from relnox.indexes.credentials import Credentials
+    from relnox.indexes.embedded.rules import Rules
     from relnox.indexes.staged import StagedSession
     from relnox.network import Patience
 
@@ -50,6 +51,7 @@ class Indexes:
         self._fetched: dict[str, str] = {}
         self._seen: dict[tuple[str, str], Mapping[str, IndexFile]] = {}
         self._sessions: dict[tuple[str, str, str], StagedSession] = {}
+        self._rules: Rules | None = None
         self._opening = threading.RLock()
         self._open = ExitStack()
 
@@ -197,6 +199,16 @@ class Indexes:
         """Make the files of one release public that an index has in a session; see `StagedSession.publish`."""
         return self._session(self.target(index), files[0]).publish(files)
 
+    def rule_embedded(self, judge: Callable[[Path], Iterable[str]]) -> None:
+        """Have the embedded index refuse what the public one would; to be said before it is first asked.
+
+        Args:
+            judge: Says what speaks against an archive.
+        """
+        from relnox.indexes.embedded.rules import Rules
+
+        self._rules = Rules(judge=judge)
+
     def clear_embedded(self) -> None:
         """Remove everything that the embedded index holds."""
         from relnox.indexes.embedded import EmbeddedIndex
@@ -227,7 +239,7 @@ class Indexes:
         from relnox.indexes.embedded import EmbeddedIndex
 
         self._folder.mkdir(parents=True, exist_ok=True)
-        index = EmbeddedIndex(self._folder, trusted_simple_url=self.trusted_simple_url)
+        index = EmbeddedIndex(self._folder, trusted_simple_url=self.trusted_simple_url, rules=self._rules)
         self._open.enter_context(index)
         return targets.Target(
             name=targets.EMBEDDED,

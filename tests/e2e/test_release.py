@@ -92,6 +92,20 @@ def test_a_changed_byte_on_disk_stops_before_any_upload(workspace: Path) -> None
     assert not store.exists() or list(store.iterdir()) == []
 
 
+def test_the_embedded_index_refuses_what_the_public_one_would_when_told_so(tmp_path: Path) -> None:
+    # F22: a local version is fine for a try at home, and for nobody else.
+    root = tmp_path / "local"
+    root.mkdir()
+    repository(single(root, version="1.0+mine"))
+    trying = ("relnox", "publish-test", "--index", "embedded", "--no-verify")
+    assert run(root, "relnox", "build-all", "--from-tree").code == 0
+    refused = run(root, *trying, "--as-public")
+    assert refused.code == 1
+    assert "the public index refuses local versions: 1.0+mine" in refused.err
+    assert "upload" not in refused.out
+    assert run(root, *trying).code == 0
+
+
 def test_a_mixed_workspace_is_rehearsed(tmp_path: Path) -> None:
     # S1.08, S5.01: setuptools, flit, poetry-core without [project], pdm-backend; independent versions.
     root = tmp_path / "mixed"
