@@ -150,8 +150,8 @@ class Awaiting:
 
         Raises:
             Conflict: The index lists another file of one of the names.
-            PartlyPublic: It lists some of the files.
-            TryLater: It lists none of them.
+            PartlyPublic: It lists, or serves, some of the files.
+            TryLater: It lists none of them, or serves none yet.
         """
         patience = Patience(self.step.patience, self.run.tell(self.step))
         pause = _PAUSE
@@ -196,7 +196,8 @@ class Awaiting:
             "listed, but not downloadable": [name for name in names if name in listed - served],
         }
         told = "".join(f"\n  {state}: {', '.join(of)}" for state, of in states.items() if of)
-        kind: type[RelnoxError] = PartlyPublic if listed | served else TryLater
+        half = served or (listed and len(listed) < len(names))
+        kind: type[RelnoxError] = PartlyPublic if half else TryLater
         return kind(
             f"{step.package} {step.version} is not proven to be on {step.index} "
             f"after {step.patience} s{trouble}:{told}",

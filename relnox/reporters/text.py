@@ -103,6 +103,8 @@ def error_lines(error: RelnoxError) -> Iterator[str]:
 def ending(outcome: Outcome) -> str:
     """How a run ended, in one line."""
     told = _ENDINGS[outcome.exit_code]
+    if outcome.exit_code is ExitCode.FAILED and not any(step.remote for step in outcome.plan.steps):
+        told = "failed"  # it had nothing to make public: what is, it does not know
     if outcome.exit_code is ExitCode.FAILED and any(
         result.step.remote and result.status is Status.SUCCESS for result in outcome.results
     ):
