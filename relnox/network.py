@@ -50,6 +50,8 @@ _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _EPOCH_LIKE = 1e9
 """A `RateLimit-Reset` beyond this is a point in time, below it a number of seconds: servers send both."""
 
+_reading = threading.BoundedSemaphore(8)
+"""How many documents are asked for at once, however many threads wait for one."""
 _answered: set[str] = set()
 """Scheme, host and port of servers that have answered in this process."""
 _under_way: set[_Watch | threading.Event] = set()
@@ -172,7 +174,8 @@ def get(
     patience = patience or Patience()
     while True:
         try:
-            return _followed(method, url, headers or {}, into)
+            with _reading:
+                return _followed(method, url, headers or {}, into)
         except PassingTrouble as trouble:
             patience.outlast(trouble)
 

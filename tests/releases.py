@@ -101,13 +101,16 @@ def publish(root: Path, index: EmbeddedIndex, *options: str) -> Ran:
     return publish_to(root, index.upload_url, index.simple_url, *options)
 
 
-def publish_to(root: Path, upload: str, simple: str, *options: str, staged: bool = False) -> Ran:
+def publish_to(
+    root: Path, upload: str, simple: str, *options: str, staged: bool = False, production: bool = False
+) -> Ran:
     """Publish to these addresses."""
     write(
         root,
         {
             "pyproject.toml": '[tool.relnox]\npackages = ["packages/*"]\n'
-            f'[tool.relnox.indexes.{INDEX}]\nupload = "{upload}"\nsimple = "{simple}"\nproduction = false\n'
+            f'[tool.relnox.indexes.{INDEX}]\nupload = "{upload}"\nsimple = "{simple}"\n\n'
+            f"production = {str(production).lower()}\n"
             f"staged = {str(staged).lower()}\n"
         },
     )

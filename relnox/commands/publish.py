@@ -6,6 +6,8 @@ with another hash stops everything before the first byte. The same command finis
 
 from __future__ import annotations
 
+from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
@@ -60,6 +62,7 @@ class Snapshot(NamedTuple):
         credentials: Where the credentials were found, or the refusal that there are none.
         unfit: What the public index would refuse of the files, where that is where they go.
         staged: Whether the index takes releases whole (PEP 694).
+        begun: When the first file of a version came to the production index, for each package that has one there.
         remarks: What a reader should know of variables that do not count.
         skipped: Why nothing is published, where the settings say that this is no failure.
     """
@@ -74,6 +77,7 @@ class Snapshot(NamedTuple):
     credentials: str | Refusal
     unfit: tuple[Finding, ...] = ()
     staged: bool = False
+    begun: Mapping[str, datetime] = MappingProxyType({})
     remarks: tuple[str, ...] = ()
     skipped: str | None = None
 
@@ -144,6 +148,7 @@ def look(index: str, dist: str, names: tuple[str, ...], project: Project, *, as_
         production=target.production,
         credentials="",
         staged=target.staged,
+        begun=dict(_begun(manifest, index, project)) if target.production else {},
         remarks=project.indexes.remarks(index),
     )
     return _with_credentials(snapshot, index, project) if _missing(snapshot) else snapshot
@@ -243,6 +248,8 @@ def refusals(snapshot: Snapshot, index: str, dist: str) -> tuple[Refusal, ...]:
         if refusal is not None
     ]
     found += _not_for_the_public(snapshot)
+    if snapshot.production:
+        found += _too_late(snapshot, index)
     if isinstance(snapshot.credentials, core.plan.Refusal):
         found.append(snapshot.credentials)
     return tuple(found)
@@ -338,6 +345,36 @@ def _not_for_the_public(snapshot: Snapshot) -> Iterator[Refusal]:
             message="the manifest is of a tree with uncommitted changes",
             hint="commit them, then build again: nox -s build-all -- --clean",
         )
+
+
+def _begun(manifest: Manifest, index: str, project: Project) -> Iterator[tuple[str, datetime]]:
+    """When the first file of each package's version came to an index, as far as the index tells it."""
+    for package in manifest.packages:
+        version = manifest.version(package)
+        times = [
+            datetime.fromisoformat(listed.upload_time)
+            for listed in project.indexes.seen(index, package).values()
+            if listed.upload_time is not None and listed.version == version
+        ]
+        if times:
+            yield package, min(times)
+
+
+def _too_late(snapshot: Snapshot, index: str) -> Iterator[Refusal]:
+    """Releases that the index takes no more files for (since July 2026)."""
+    from relnox import network
+    from relnox.indexes import uploader
+
+    late = {file.package: file for file in _missing(snapshot) if file.package in snapshot.begun}
+    for package, file in late.items():
+        ends = snapshot.begun[package] + uploader.WINDOW
+        if ends < network.CLOCK.today():
+            yield core.plan.Refusal(
+                message=f"{index} takes no more files for {package} {file.version} since {ends:%Y-%m-%d}: "
+                f"its first file is more than {uploader.WINDOW.days} days old",
+                hint=uploader.publish_again(file),
+                exit_code=ExitCode.NEEDS_A_PERSON,
+            )
 
 
 def notes(snapshot: Snapshot, index: str) -> Iterator[str]:

@@ -127,24 +127,14 @@ def _moves(project: Project) -> tuple[dict[str, Move], tuple[str, ...]]:
 
 
 def _listed(package: Package, options: Options, project: Project) -> tuple[frozenset[Version], ...]:
-    from packaging.utils import (
-        InvalidSdistFilename,
-        InvalidWheelFilename,
-        parse_sdist_filename,
-        parse_wheel_filename,
+    return tuple(
+        frozenset(
+            file.version
+            for file in project.indexes.files(index, package.name).values()
+            if file.version is not None
+        )
+        for index in options.index
     )
-
-    every = []
-    for index in options.index:
-        versions = set()
-        for name in project.indexes.files(index, package.name):
-            try:
-                parsed = parse_wheel_filename(name)[1] if name.endswith(".whl") else parse_sdist_filename(name)[1]
-            except (InvalidSdistFilename, InvalidWheelFilename):
-                continue
-            versions.add(parsed)
-        every.append(frozenset(versions))
-    return tuple(every)
 
 
 def _row(row: Row) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from relnox.errors import Failed, TryLater
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from packaging.version import Version
+
     from relnox.network import Patience
 
 __all__ = ["IndexFile", "download", "is_served", "listed_files"]
@@ -44,6 +46,23 @@ class IndexFile:
     sha256: str | None
     upload_time: str | None = None
     yanked: bool = False
+
+    @property
+    def version(self) -> Version | None:
+        """The version that the name states; None where it is the name of neither a wheel nor an sdist."""
+        from packaging.utils import (
+            InvalidSdistFilename,
+            InvalidWheelFilename,
+            parse_sdist_filename,
+            parse_wheel_filename,
+        )
+
+        try:
+            if self.filename.endswith(".whl"):
+                return parse_wheel_filename(self.filename)[1]
+            return parse_sdist_filename(self.filename)[1]
+        except (InvalidSdistFilename, InvalidWheelFilename):
+            return None
 
 
 def listed_files(simple_url: str, project: str, patience: Patience | None = None) -> dict[str, IndexFile]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from relnox.indexes.credentials import Credentials
     from relnox.indexes.targets import Target
 
-__all__ = ["ANSWER_LIMIT", "WINDOW", "judged", "send", "ways_out"]
+__all__ = ["ANSWER_LIMIT", "WINDOW", "judged", "publish_again", "send", "ways_out"]
 
 WINDOW = timedelta(days=14)
 """How long after its first file the public index takes further files of a release (since July 2026)."""
@@ -91,6 +91,12 @@ def ways_out(file: Distribution) -> str:
     )
 
 
+def publish_again(file: Distribution) -> str:
+    """What can be done where a release takes no more files."""
+    post = _post_release(file)
+    return f"publish all of it as {post}: nox -s bump -- --to {post}"
+
+
 def judged(response: requests.Response, file: Distribution, index: str) -> str:
     """What an index answered to an upload, in a few words; see `send` for what is raised."""
     status = response.status_code
@@ -150,11 +156,10 @@ def _explain(text: str, file: Distribution, index: str) -> None:
             hint=f"publish it as {following}: nox -s bump -- --to {following}",
         )
     if _OLD.search(text):
-        post = _post_release(file)
         raise Conflict(
             f"{index} takes no more files for {file.package} {file.version}: its first file is more than "
             f"{WINDOW.days} days old: {text}",
-            hint=f"publish all of it as {post}: nox -s bump -- --to {post}",
+            hint=publish_again(file),
         )
     if _NOT_CREATED.search(text):
         from relnox.indexes.trusted_publishing import first_release_hint

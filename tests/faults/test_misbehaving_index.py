@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import threading
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from releases import Package, SimulatedClock, is_whole, public, publish, release
+from releases import Package, SimulatedClock, is_whole, public, publish, publish_to, release
 
 from relnox import network
 from relnox.indexes import uploader
@@ -173,6 +175,28 @@ def test_another_file_on_the_index_stops_everything_before_the_first_byte(
         assert file.sha256 in ran.err
         assert names[file.filename].sha256 in ran.err
     assert "bump the version, publish the same again as 1.0.post1, or find the build" in ran.err
+
+
+def test_a_release_that_takes_no_more_files_is_refused_before_the_first_byte(
+    tmp_path: Path, clock: SimulatedClock
+) -> None:
+    # F12: half of it came 15 days ago; what can be done is told.
+    release(tmp_path, SIZES[6])
+    with EmbeddedIndex(
+        tmp_path / "index", faults=[Rule(faults.REJECTED, project="demo")], clock=clock.time
+    ) as index:
+        first = publish(tmp_path, index)
+        assert first.code == 3, first.text
+        index.misbehave()
+        begun = clock.today()
+        clock.pause(15 * DAY, threading.Event())
+        release(tmp_path, [Package("core", wheels=3), *SIZES[6][1:]])
+        before = len(index.uploads)
+        ran = publish_to(tmp_path, index.upload_url, index.simple_url, "--yes", production=True)
+        assert ran.code == 4, ran.text
+        assert len(index.uploads) == before
+    assert f"takes no more files for core 1.0 since {begun + timedelta(days=14):%Y-%m-%d}" in ran.err
+    assert "publish all of it as 1.0.post1" in ran.err
 
 
 def test_a_release_is_finished_from_another_machine_without_the_files_that_are_public(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +21,25 @@ if TYPE_CHECKING:
     from relnox.core.manifest import Manifest
 
 PACKAGES = [Package("core", wheels=2), Package("demo", ("core",), wheels=2)]
+SIZES = {
+    1: [Package("demo", sdist=False)],
+    6: PACKAGES,
+    60: [
+        Package(f"part-{number}", (f"part-{number - 1}",) if number % 3 else (), wheels=5) for number in range(10)
+    ],
+}
+REQUESTS = ["open", "create", "bytes", "complete", "publish"]
+
+
+class Sometimes:
+    """Requests that are drawn by lot, the same ones in each run of the test."""
+
+    def __init__(self, share: float, seed: int) -> None:
+        self._share = share
+        self._seed = seed
+
+    def __contains__(self, number: object) -> bool:
+        return random.Random(f"{self._seed} {number}").random() < self._share
 
 
 @pytest.fixture(autouse=True)
@@ -57,12 +77,40 @@ def test_a_release_is_staged_file_by_file_and_public_at_once(deferred: bool, tmp
         assert (index.log.count("open"), index.log.count("publish")) == (2, 2)
 
 
-@pytest.mark.parametrize("kind", ["open", "create", "bytes", "complete", "publish"])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("kind", REQUESTS)
 @pytest.mark.parametrize("how", ["fails", "loses"])
-def test_passing_trouble_at_each_request_is_outlasted(kind: str, how: str, tmp_path: Path) -> None:
-    manifest = release(tmp_path, PACKAGES)
+def test_passing_trouble_at_each_request_is_outlasted(how: str, kind: str, size: int, tmp_path: Path) -> None:
+    # F03, F07: not done, or done and the answer lost.
+    manifest = release(tmp_path, SIZES[size])
     with StagingIndex() as index:
         getattr(index, how)[kind] = [1, 3]
+        ran = publish(tmp_path, index)
+        assert ran.code == 0, ran.text
+        assert is_whole(index, manifest)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("kind", REQUESTS)
+def test_lasting_trouble_ends_with_nothing_half_public(kind: str, size: int, tmp_path: Path) -> None:
+    manifest = release(tmp_path, SIZES[size])
+    with StagingIndex() as index:
+        index.fails[kind] = range(1, 10**6)
+        ran = publish(tmp_path, index)
+        assert ran.code == 5, ran.text
+        assert index.public == {}
+        index.fails.clear()
+        again = publish(tmp_path, index)
+        assert again.code == 0, again.text
+        assert is_whole(index, manifest)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_trouble_in_a_third_of_all_requests_is_outlasted(size: int, tmp_path: Path) -> None:
+    manifest = release(tmp_path, SIZES[size])
+    with StagingIndex() as index:
+        for seed, kind in enumerate(REQUESTS):
+            index.fails[kind], index.loses[kind] = Sometimes(0.15, seed), Sometimes(0.15, -1 - seed)
         ran = publish(tmp_path, index)
         assert ran.code == 0, ran.text
         assert is_whole(index, manifest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import threading
 import time
@@ -146,7 +147,7 @@ def test_pauses_are_drawn_from_growing_spans(clock: SimulatedClock, monkeypatch:
         spans.append(high)
         return high
 
-    monkeypatch.setattr(network.random, "uniform", longest)
+    monkeypatch.setattr(random, "uniform", longest)
     patience = Patience(300)
     while patience.left():
         patience.outlast(PassingTrouble("broken"))

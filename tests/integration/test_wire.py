@@ -36,7 +36,7 @@ print(json.dumps([importlib.metadata.version("twine"), told]))
 def test_uploads_say_the_same_with_each_twine(resolution: str, tmp_path: Path) -> None:
     files = [packed.wheel(tmp_path), packed.sdist(tmp_path)]
     environment = tmp_path / "environment"
-    uv = [sys.executable, "-m", "uv"]
+    uv: list[str | Path] = [sys.executable, "-m", "uv"]
     subprocess.run([*uv, "venv", "-q", "--python", sys.executable, environment], check=True)
     python = environment / ("Scripts" if os.name == "nt" else "bin") / "python"
     install = [*uv, "pip", "install", "-q", "--python", python, "--resolution", resolution]
