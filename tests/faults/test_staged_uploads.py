@@ -90,7 +90,7 @@ def test_passing_trouble_at_each_request_is_outlasted(how: str, kind: str, size:
         assert is_whole(index, manifest)
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", [1, 6])
 @pytest.mark.parametrize("kind", REQUESTS)
 def test_lasting_trouble_ends_with_nothing_half_public(kind: str, size: int, tmp_path: Path) -> None:
     manifest = release(tmp_path, SIZES[size])
