@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
+from relnox.commands import attesting
 from relnox.commands.verify_install import private_notes, public_part, read_manifest
 from relnox.core.options import CommonOptions, option
 from relnox.errors import ExitCode, Refused
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.building.checks import Finding
+    from relnox.commands.attesting import Attesting
     from relnox.commands.project import Project
     from relnox.core.events import Outcome
     from relnox.core.manifest import Distribution, Manifest
@@ -45,6 +47,7 @@ class Options(CommonOptions):
         (), "Publish this package only (repeatable).", metavar="NAME", anywhere=False
     )
     dist: str = option("dist", "The folder with the manifest and its files.", metavar="DIR")
+    attestations: str = option("auto", attesting.HELP, choices=attesting.CHOICES, metavar="POLICY")
     yes: bool = option(False, "Publish without asking.", anywhere=False)
 
 
@@ -65,6 +68,7 @@ class Snapshot(NamedTuple):
         begun: When the first file of a version came to the production index, for each package that has one there.
         remarks: What a reader should know of variables that do not count.
         skipped: Why nothing is published, where the settings say that this is no failure.
+        attesting: Whether files go with attestations.
     """
 
     target: str
@@ -80,17 +84,19 @@ class Snapshot(NamedTuple):
     begun: Mapping[str, datetime] = MappingProxyType({})
     remarks: tuple[str, ...] = ()
     skipped: str | None = None
+    attesting: Attesting = attesting.Attesting()
 
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the manifest, hash its files, ask the index what it has, look for credentials."""
-    return look(options.index or _by_rule(options, project), options.dist, options.package, project)
+    index = options.index or _by_rule(options, project)
+    return look(index, options.dist, options.package, project, options.attestations)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Upload what is missing, package after package, and see that it is listed."""
     index = snapshot.target
-    steps = tuple(publication(snapshot.manifest, index, options.dist, staged=snapshot.staged))
+    steps = tuple(publication(snapshot, options.dist))
     missing = _missing(snapshot)
     consent = None
     if missing and snapshot.production and not options.yes and snapshot.skipped is None:
@@ -113,7 +119,15 @@ def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
     return ()
 
 
-def look(index: str, dist: str, names: tuple[str, ...], project: Project, *, as_public: bool = False) -> Snapshot:
+def look(  # noqa: PLR0913 - what both are asked for
+    index: str,
+    dist: str,
+    names: tuple[str, ...],
+    project: Project,
+    attestations: str,
+    *,
+    as_public: bool = False,
+) -> Snapshot:
     """What `publish` and `publish-test` both must know.
 
     Args:
@@ -121,6 +135,7 @@ def look(index: str, dist: str, names: tuple[str, ...], project: Project, *, as_
         dist: The folder with the manifest.
         names: The packages that were asked for; none for all.
         project: The project.
+        attestations: The policy that was asked for.
         as_public: Whether an index that takes more is to be treated like the public one.
     """
     from relnox.indexes.targets import TEST
@@ -151,7 +166,9 @@ def look(index: str, dist: str, names: tuple[str, ...], project: Project, *, as_
         begun=dict(_begun(manifest, index, project)) if target.production else {},
         remarks=project.indexes.remarks(index),
     )
-    return _with_credentials(snapshot, index, project) if _missing(snapshot) else snapshot
+    if _missing(snapshot):
+        snapshot = _with_credentials(snapshot, index, project)
+    return _with_attestations(snapshot, attestations, project, project.root / dist)
 
 
 def _by_rule(options: Options, project: Project) -> str:
@@ -181,22 +198,25 @@ def _by_rule(options: Options, project: Project) -> str:
     )
 
 
-def publication(manifest: Manifest, index: str, dist: str, *, staged: bool = False) -> Iterator[Step]:
+def publication(snapshot: Snapshot, dist: str) -> Iterator[Step]:
     """The steps that make a manifest public.
 
-    A package waits for those that it needs to be there.
+    Before the first of them is sent all files are signed, where they go with attestations. A package waits for
+    those that it needs to be there.
 
     Args:
-        manifest: What is to be public.
-        index: Where.
+        snapshot: What is to be public, and where.
         dist: The folder with the files.
-        staged: Whether the index takes a release into a session and makes it public at once (PEP 694).
     """
+    index, manifest, attests = snapshot.target, snapshot.manifest, snapshot.attesting
     needs = dict(manifest.needs)
+    signing = tuple(attests.signing(index, _missing(snapshot), dist))
+    yield from signing
+    signed = tuple(step.key for step in signing)
     for package in manifest.packages:
         files = manifest.of(package)
         before = tuple(f"await {name}" for name in needs.get(package, ()) if name in manifest.packages)
-        sent = list((_at_once if staged else _one_by_one)(files, index, dist, before))
+        sent = list((_at_once if snapshot.staged else _one_by_one)(files, snapshot, dist, signed, before))
         yield from sent
         yield core.steps.AwaitIndex(
             index=index,
@@ -206,16 +226,28 @@ def publication(manifest: Manifest, index: str, dist: str, *, staged: bool = Fal
             patience=_PATIENCE,
             needs=tuple(step.key for step in sent if step.remote),
         )
+        yield from attests.proof(index, manifest, package)
 
 
 def _at_once(
-    files: Sequence[Distribution], index: str, dist: str, before: tuple[str, ...]
+    files: Sequence[Distribution], snapshot: Snapshot, dist: str, signed: tuple[str, ...], before: tuple[str, ...]
 ) -> Iterator[core.steps.UploadToStage | core.steps.PublishStage]:
-    """Uploads of one package into a session, and what makes all of them public."""
-    staged = [core.steps.UploadToStage(index=index, file=file, folder=dist) for file in files]
+    """Uploads of one package into a session, and what makes all of them public (PEP 694)."""
+    attests = snapshot.attesting
+    staged = [
+        core.steps.UploadToStage(
+            index=snapshot.target,
+            file=file,
+            folder=dist,
+            attestations=attests.policy,
+            publisher=attests.publisher,
+            needs=signed,
+        )
+        for file in files
+    ]
     yield from staged
     yield core.steps.PublishStage(
-        index=index,
+        index=snapshot.target,
         package=files[0].package,
         version=files[0].version,
         files=tuple(files),
@@ -224,7 +256,7 @@ def _at_once(
 
 
 def _one_by_one(
-    files: Sequence[Distribution], index: str, dist: str, before: tuple[str, ...]
+    files: Sequence[Distribution], snapshot: Snapshot, dist: str, signed: tuple[str, ...], before: tuple[str, ...]
 ) -> Iterator[core.steps.Upload]:
     """Uploads of one package, each public at once.
 
@@ -234,7 +266,14 @@ def _one_by_one(
     keys: list[str] = []
     for file in sorted(files, key=lambda file: file.kind == "sdist"):
         after = tuple(keys if file.kind == "sdist" else keys[:1])
-        step = core.steps.Upload(index=index, file=file, folder=dist, needs=before + after)
+        step = core.steps.Upload(
+            index=snapshot.target,
+            file=file,
+            folder=dist,
+            attestations=snapshot.attesting.policy,
+            publisher=snapshot.attesting.publisher,
+            needs=signed + before + after,
+        )
         keys.append(step.key)
         yield step
 
@@ -252,6 +291,7 @@ def refusals(snapshot: Snapshot, index: str, dist: str) -> tuple[Refusal, ...]:
         found += _too_late(snapshot, index)
     if isinstance(snapshot.credentials, core.plan.Refusal):
         found.append(snapshot.credentials)
+    found += snapshot.attesting.refusals
     return tuple(found)
 
 
@@ -302,6 +342,19 @@ def _with_credentials(snapshot: Snapshot, index: str, project: Project) -> Snaps
         exit_code = ExitCode.PARTLY_PUBLIC if nobody else error.exit_code
         refusal = core.plan.Refusal(message=error.message, hint=error.hint or "", exit_code=exit_code)
         return snapshot._replace(credentials=refusal)
+
+
+def _with_attestations(snapshot: Snapshot, choice: str, project: Project, folder: Path) -> Snapshot:
+    if isinstance(snapshot.credentials, core.plan.Refusal) or snapshot.skipped is not None:
+        return snapshot
+    public = {
+        package: [file.filename for file in snapshot.manifest.of(package) if file.filename in listed]
+        for package, listed in snapshot.listed.items()
+    }
+    missing = _missing(snapshot)
+    return snapshot._replace(
+        attesting=attesting.look(choice, snapshot.target, missing, public, project=project, folder=folder)
+    )
 
 
 def _wrong_on_disk(file: Distribution, snapshot: Snapshot, dist: str) -> Refusal | None:
@@ -383,5 +436,6 @@ def notes(snapshot: Snapshot, index: str) -> Iterator[str]:
         yield f"credentials for {index}: {snapshot.credentials}"
     if snapshot.skipped is not None:
         yield snapshot.skipped
+    yield from snapshot.attesting.notes()
     yield from snapshot.remarks
     yield from private_notes(snapshot.private)

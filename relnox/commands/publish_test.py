@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
-from relnox.commands import publish, verify_install
+from relnox.commands import attesting, publish, verify_install
 from relnox.core.options import CommonOptions, option
 from relnox.errors import Refused
 
@@ -34,6 +34,7 @@ class Options(CommonOptions):
         (), "Publish this package only (repeatable).", metavar="NAME", anywhere=False
     )
     dist: str = option("dist", "The folder with the manifest and its files.", metavar="DIR")
+    attestations: str = option("auto", attesting.HELP, choices=attesting.CHOICES, metavar="POLICY")
     verify: bool = option(True, "Install from the index afterwards; --no-verify leaves it out.")
     as_public: bool = option(False, "Have the embedded index refuse what the public one would.", anywhere=False)
     clear: bool = option(False, "Empty the embedded index first.", anywhere=False)
@@ -62,14 +63,21 @@ def observe(options: Options, project: Project) -> Snapshot:
             project.indexes.clear_embedded()
     if options.as_public:
         project.indexes.rule_embedded(lambda path: (finding.message for finding in publish.errors(path)))
-    looked = publish.look(options.index, options.dist, options.package, project, as_public=options.as_public)
+    looked = publish.look(
+        options.index,
+        options.dist,
+        options.package,
+        project,
+        options.attestations,
+        as_public=options.as_public,
+    )
     return Snapshot(looked, verify)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """The uploads, then the proof."""
     looked = snapshot.published
-    steps = list(publish.publication(looked.manifest, options.index, options.dist, staged=looked.staged))
+    steps = list(publish.publication(looked, options.dist))
     if options.verify:
         waiting = {step.key for step in steps}
         proof = verify_install.verification(

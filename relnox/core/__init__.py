@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from relnox.core import moves as moves
     from relnox.core import places as places
     from relnox.core import plan as plan
+    from relnox.core import publishers as publishers
     from relnox.core import records as records
     from relnox.core import release_notes as release_notes
     from relnox.core import requirements as requirements

@@ -12,6 +12,7 @@ from packaging.version import Version  # noqa: TC002 - an interrupted plan is re
 
 from relnox.core.config import Abi, Trial  # noqa: TC001 - likewise
 from relnox.core.manifest import Distribution, Manifest  # noqa: TC001 - likewise
+from relnox.core.publishers import Policy, Publisher  # noqa: TC001 - likewise
 from relnox.core.records import Record
 from relnox.core.wheels import WheelJob  # noqa: TC001 - likewise
 
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "Attest",
     "AwaitIndex",
     "Build",
     "BuildAgain",
     "BuildWheels",
     "CheckDistributions",
+    "CheckProvenance",
     "CleanFolder",
     "ClearCache",
     "CloneCheckout",
@@ -474,14 +477,48 @@ class WriteCollection(_Step, kw_only=True):
         return f"write the manifest of {len(self.manifest.distributions)} files into {self.output}"
 
 
+class Attest(_Step, kw_only=True):
+    """Sign files as the job that publishes them (PEP 740), beside the files.
+
+    Attributes:
+        files: Those that are not public yet: an index takes no attestation later.
+        policy: Whether one that cannot be signed ends the run.
+        publisher: Who signs; None where that is not known, and attestations that are there already are taken.
+        patience: Seconds of trouble that signing outlasts.
+    """
+
+    index: str
+    files: tuple[Distribution, ...]
+    folder: str
+    policy: Policy
+    publisher: Publisher | None
+    patience: int
+
+    @property
+    def key(self) -> str:
+        return "attest"
+
+    @property
+    def title(self) -> str:
+        by = f", as {self.publisher.told}" if self.publisher is not None else ""
+        return f"sign {_listing([file.filename for file in self.files])} ({self.policy}){by}"
+
+
 class Upload(_Step, kw_only=True):
-    """Send one file to an index, unless it is there."""
+    """Send one file to an index, unless it is there.
+
+    Attributes:
+        attestations: Whether what attests the file goes with it.
+        publisher: Who must have signed that; None where it is not known.
+    """
 
     remote: ClassVar[bool] = True
     concurrent: ClassVar[bool] = True
     index: str
     file: Distribution
     folder: str
+    attestations: Policy = "off"
+    publisher: Publisher | None = None
 
     @property
     def key(self) -> str:
@@ -552,6 +589,36 @@ class AwaitIndex(_Step, kw_only=True):
     @property
     def shares(self) -> tuple[tuple[str, int | None], ...]:
         # Who waits for a listing does not keep others from sending, nor from looking.
+        return ((f"looks at {self.index}", 32),)
+
+
+class CheckProvenance(_Step, kw_only=True):
+    """See that an index serves provenance of these files, and verify it (PEP 740).
+
+    Attributes:
+        policy: Whether a file without provenance ends the run.
+        publisher: Who published them; None where that is not known, and the index's word is taken.
+    """
+
+    concurrent: ClassVar[bool] = True
+    index: str
+    package: str
+    version: Version
+    files: tuple[Distribution, ...]
+    policy: Policy
+    publisher: Publisher | None
+
+    @property
+    def key(self) -> str:
+        return f"provenance {self.package}"
+
+    @property
+    def title(self) -> str:
+        by = f" by {self.publisher.told}" if self.publisher is not None else ""
+        return f"verify what {self.index} serves as provenance of {self.package} {self.version}{by}"
+
+    @property
+    def shares(self) -> tuple[tuple[str, int | None], ...]:
         return ((f"looks at {self.index}", 32),)
 
 
@@ -676,10 +743,12 @@ Step = (
     | WriteManifest
     | Collect
     | WriteCollection
+    | Attest
     | Upload
     | UploadToStage
     | PublishStage
     | AwaitIndex
+    | CheckProvenance
     | Download
     | TakeFiles
     | VerifyInstall

@@ -26,7 +26,7 @@ def action_for(step: steps.Step, run: Run) -> Action:
             return _artefacts(step, run)
         case steps.Collect() | steps.WriteCollection():
             return _collecting(step, run)
-        case steps.Upload() | steps.PublishStage() | steps.AwaitIndex():
+        case steps.Attest() | steps.Upload() | steps.PublishStage() | steps.AwaitIndex() | steps.CheckProvenance():
             return _publishing(step, run)
         case steps.CloneCheckout() | steps.Stage():
             return _staging(step, run)
@@ -115,10 +115,16 @@ def _collecting(step: steps.Collect | steps.WriteCollection, run: Run) -> Action
             assert_never(step)
 
 
-def _publishing(step: steps.Upload | steps.PublishStage | steps.AwaitIndex, run: Run) -> Action:
-    from relnox.executor import publishing
+def _publishing(
+    step: steps.Attest | steps.Upload | steps.PublishStage | steps.AwaitIndex | steps.CheckProvenance, run: Run
+) -> Action:
+    from relnox.executor import attesting, publishing
 
     match step:
+        case steps.Attest():
+            return attesting.Attesting(step, run)
+        case steps.CheckProvenance():
+            return attesting.CheckingProvenance(step, run)
         case steps.Upload():
             return publishing.Uploading(step, run)
         case steps.PublishStage():

@@ -15,7 +15,8 @@ from relnox.building import archives
 from relnox.core.events import Status
 from relnox.core.steps import Upload
 from relnox.errors import Conflict, PartlyPublic, RelnoxError, TryLater
-from relnox.indexes.uploader import WINDOW, ways_out
+from relnox.executor.attesting import attestations_of
+from relnox.indexes.uploader import WINDOW, AttestationsRefused, ways_out
 from relnox.network import PassingTrouble, Patience
 
 if TYPE_CHECKING:
@@ -57,10 +58,16 @@ class Uploading:
     def do(self) -> None:
         """Send it, again after passing trouble; an answer may have been lost, so the index is asked before."""
         patience = Patience(_OUTAGE + self.step.file.size / _SLOWEST, self.run.tell(self.step))
+        attested = attestations_of(self.step, self.run)
         while True:
             path = self._as_built()
             try:
-                self._answer = self.run.indexes.upload(self.step.index, path, self.step.file)
+                self._answer = self.run.indexes.upload(self.step.index, path, self.step.file, attested)
+            except AttestationsRefused as error:
+                if self.step.attestations == "required":
+                    raise
+                attested = ()
+                self.run.tell(self.step)(f"goes on WITHOUT attestation: {error.message}")
             except RelnoxError as error:
                 if self._arrived():
                     self._answer = "the answer was lost or bad, but it is there"

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from relnox.errors import Refused
 from relnox.indexes import targets
 
 if TYPE_CHECKING:
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
 
     from relnox.core.config import Config
     from relnox.core.manifest import Distribution
+    from relnox.indexes.attestations import Signatory
     from relnox.indexes.client import IndexFile
     from relnox.indexes.credentials import Credentials
     from relnox.indexes.embedded.rules import Rules
     from relnox.indexes.staged import StagedSession
+    from relnox.indexes.trusted_publishing import Identity
     from relnox.network import Patience
 
 __all__ = ["Indexes"]
@@ -186,14 +189,14 @@ class Indexes:
             return ()
         return tuple(targets.passed_over(self.target(index), self._environment))
 
-    def upload(self, index: str, path: Path, file: Distribution) -> str:
+    def upload(self, index: str, path: Path, file: Distribution, attestations: Sequence[Path] = ()) -> str:
         """Send a file to an index once, and return its answer; see `uploader.send` for what is raised."""
         target = self.target(index)
         if target.staged:
-            return self._session(target, file).upload(path, file)
+            return self._session(target, file).upload(path, file, attestations)
         from relnox.indexes import uploader
 
-        return uploader.send(path, file, target, self.credentials(index))
+        return uploader.send(path, file, target, self.credentials(index), attestations)
 
     def publish_stage(self, index: str, files: Sequence[Distribution]) -> str:
         """Make the files of one release public that an index has in a session; see `StagedSession.publish`."""
@@ -208,6 +211,39 @@ class Indexes:
         from relnox.indexes.embedded.rules import Rules
 
         self._rules = Rules(judge=judge)
+
+    def identity(self, index: str) -> Identity | str:
+        """Who signs what is published to an index, or why nobody does.
+
+        Raises:
+            Refused: An identity that no index takes.
+        """
+        from relnox.indexes import attestations, trusted_publishing
+
+        identity = trusted_publishing.identify(attestations.AUDIENCE, self._environment)
+        if not isinstance(identity, str):
+            identity.check(index)
+        return identity
+
+    def signatory(self, index: str) -> Signatory:
+        """Signs files for an index, as the job that is running."""
+        from relnox.indexes import attestations
+
+        def identify() -> Identity:
+            identity = self.identity(index)
+            if isinstance(identity, str):
+                raise Refused(
+                    f"nothing can be signed: {identity}", hint="sign where the CI engine gives an identity"
+                )
+            return identity
+
+        return attestations.Signatory(identify)
+
+    def provenance(self, file: IndexFile, patience: Patience | None = None) -> bytes | None:
+        """What an index serves as a file's provenance (PEP 740); None where it has none."""
+        from relnox.indexes import client
+
+        return client.provenance(file, patience)
 
     def clear_embedded(self) -> None:
         """Remove everything that the embedded index holds."""

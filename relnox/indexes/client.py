@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     from relnox.network import Patience
 
-__all__ = ["IndexFile", "download", "is_served", "listed_files"]
+__all__ = ["IndexFile", "download", "is_served", "listed_files", "provenance"]
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+_PROVENANCE = "application/vnd.pypi.integrity.v1+json"
 _CHUNK = 1 << 20
 _OK = 200
 _SERVED = (200, 206)
@@ -39,6 +40,7 @@ class IndexFile:
         sha256: Hex digest, or None where the index tells none.
         upload_time: ISO 8601, or None (PEP 700).
         yanked: Whether installers pass it over (PEP 592).
+        provenance: Where its attestations are served (PEP 740), or None.
     """
 
     filename: str
@@ -46,6 +48,7 @@ class IndexFile:
     sha256: str | None
     upload_time: str | None = None
     yanked: bool = False
+    provenance: str | None = None
 
     @property
     def version(self) -> Version | None:
@@ -128,6 +131,24 @@ def is_served(file: IndexFile, patience: Patience | None = None) -> bool:
     return response.status_code in _SERVED
 
 
+def provenance(file: IndexFile, patience: Patience | None = None) -> bytes | None:
+    """What an index serves as a file's provenance (PEP 740); None where it has none.
+
+    Raises:
+        TryLater: The index says that it has some, but does not serve it.
+    """
+    if file.provenance is None:
+        return None
+    headers = {"Accept": _PROVENANCE, "Cache-Control": "no-cache"}
+    response = network.get(file.provenance, headers, patience=patience)
+    if response.status_code != _OK:
+        raise TryLater(
+            f"{file.filename} has provenance, but fetching it gives {response.status_code} {response.reason}",
+            hint="type the same command again in a few minutes",
+        )
+    return response.content
+
+
 def _from_json(document: Any, page: str) -> list[IndexFile]:
     """A project page of PEP 691 and PEP 700."""
     return [
@@ -137,6 +158,7 @@ def _from_json(document: Any, page: str) -> list[IndexFile]:
             sha256=entry.get("hashes", {}).get("sha256"),
             upload_time=entry.get("upload-time"),
             yanked=bool(entry.get("yanked", False)),
+            provenance=_joined(page, entry.get("provenance")),
         )
         for entry in document["files"]
     ]
@@ -157,9 +179,14 @@ def _from_html(text: str, page: str) -> list[IndexFile]:
                 url=parts._replace(fragment="").geturl(),
                 sha256=digest if algorithm == "sha256" else None,
                 yanked="data-yanked" in attributes,
+                provenance=_joined(page, attributes.get("data-provenance")),
             )
         )
     return files
+
+
+def _joined(page: str, url: str | None) -> str | None:
+    return urljoin(page, url) if url else None
 
 
 class _Anchors(HTMLParser):

@@ -57,11 +57,15 @@ class Credentials:
         user: The user's name; `__token__` for a token.
         secret: The password or token, or what gives one for a project by its normalised name.
         origin: Where it was found, in words.
+        trusted: Whether it is minted for the job that is running (Trusted Publishing).
     """
 
-    def __init__(self, user: str, secret: Secret | Callable[[str], Secret], origin: str) -> None:
+    def __init__(
+        self, user: str, secret: Secret | Callable[[str], Secret], origin: str, *, trusted: bool = False
+    ) -> None:
         self.user = user
         self.origin = origin
+        self.trusted = trusted
         self._secret = secret
 
     def login(self, project: str) -> Login:
@@ -178,7 +182,7 @@ def _from_identity(target: Target, environment: Mapping[str, str]) -> Credential
     found = trusted_publishing.publisher(target.upload_url, target.name, environment)
     if isinstance(found, str):
         return f"Trusted Publishing: {found}"
-    return Credentials(TOKEN_USER, found.token, f"Trusted Publishing, as {found.identity.told}")
+    return Credentials(TOKEN_USER, found.token, f"Trusted Publishing, as {found.identity.told}", trusted=True)
 
 
 class _Header(str):

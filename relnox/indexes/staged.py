@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from relnox import network
@@ -53,11 +54,16 @@ class StagedSession:
         self._opening = threading.Lock()
         self._links: dict[str, str] | None = None
 
-    def upload(self, path: Path, file: Distribution) -> str:
+    def upload(self, path: Path, file: Distribution, attestations: Sequence[Path] = ()) -> str:
         """Send a file into the session, once, and return what became of it there.
 
         What an earlier try or run left of it there is thrown away first: a session tells no hashes, and the
         index compares those that it is given with the bytes.
+
+        Args:
+            path: Where the file is.
+            file: What it is.
+            attestations: Files with what attests it (PEP 740).
 
         Raises:
             RelnoxError: As `uploader.send`.
@@ -79,6 +85,8 @@ class StagedSession:
         sending = self._document(created)
         with path.open("rb") as content:
             self._judged(self._ask("POST", sending["mechanism"]["file_url"], file, content), file)
+        if attestations:
+            self._attest(sending["mechanism"].get("attestations_url"), file, attestations)
         completed = self._ask("POST", sending["links"]["complete"], file, {})
         self._judged(completed, file)
         if completed.status_code != _CREATED:
@@ -113,6 +121,14 @@ class StagedSession:
         self._await(session["session"], "published", first, release)
         return "published"
 
+    def _attest(self, url: str | None, file: Distribution, attestations: Sequence[Path]) -> None:
+        if url is None:
+            raise uploader.AttestationsRefused(
+                f"{self._target.name} takes no attestations into its sessions, and so none of {file.filename}"
+            )
+        listed = ", ".join(each.read_text(encoding="utf-8") for each in attestations)
+        self._judged(self._ask("POST", url, file, BytesIO(f"[{listed}]".encode()), "application/json"), file)
+
     def _opened(self, file: Distribution) -> dict[str, str]:
         """The session's addresses: of a new one, or of the one that an earlier run left."""
         with self._opening:
@@ -143,14 +159,16 @@ class StagedSession:
         self._judged(answer, file)
         return self._document(answer)
 
-    def _ask(self, method: str, url: str, file: Distribution, body: Any = None) -> requests.Response:
+    def _ask(
+        self, method: str, url: str, file: Distribution, body: Any = None, kind: str = "application/octet-stream"
+    ) -> requests.Response:
         """One request; an object goes as JSON, a file as it is. Credentials stay at the origin of the index."""
         if not network.same_origin(url, self._target.upload_url):
             raise Refused(
                 f"{self._target.name} sends uploads to another address: {masked(url)}",
                 hint="correct the index's upload address; credentials are not sent elsewhere",
             )
-        headers = {"Accept": _JSON, "Content-Type": "application/octet-stream"}
+        headers = {"Accept": _JSON, "Content-Type": kind}
         if isinstance(body, dict):
             headers["Content-Type"] = _JSON
             body = json.dumps({"meta": _META, **body}).encode()

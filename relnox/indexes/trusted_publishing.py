@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from relnox.errors import RelnoxError
 
-__all__ = ["Identity", "Publisher", "first_release_hint", "publisher"]
+__all__ = ["Identity", "Publisher", "first_release_hint", "identify", "publisher"]
 
 _AUDIENCE = "/_/oidc/audience"
 _MINT = "/_/oidc/mint-token"
@@ -54,6 +54,7 @@ _CLAIMS = (
     *("project_path", "ci_config_ref_uri", "organization_slug", "pipeline_slug", "email"),
 )
 """Claims that an index compares with a publisher's settings."""
+_NOBODY = "no CI engine gives an identity here"
 _RERUN = "start the job again: what is on the index already is not sent twice"
 
 
@@ -245,9 +246,9 @@ def publisher(upload_url: str, index: str, environment: Mapping[str, str]) -> Pu
         Refused: The job's identity is one that no index takes.
         TryLater: The index does not answer.
     """
-    engine = next((told for name, told in _ENGINES.items() if environment.get(name)), _on_google())
+    engine = _engine(environment)
     if engine is None:
-        return "no CI engine gives an identity here"
+        return _NOBODY
     parts = urlsplit(upload_url)
     if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
         return f"{parts.hostname} is not asked without TLS"
@@ -263,6 +264,25 @@ def publisher(upload_url: str, index: str, environment: Mapping[str, str]) -> Pu
     return Publisher(upload_url, index, audience, engine, identity, detect=_detect)
 
 
+def identify(audience: str, environment: Mapping[str, str]) -> Identity | str:
+    """The identity that the CI engine gives this job for somebody, or why there is none.
+
+    Args:
+        audience: Whom the identity is shown to.
+        environment: Variables that tell which CI engine runs.
+
+    Raises:
+        PassingTrouble: Another try may go better.
+        Refused: What the engine gives is no identity for that audience.
+    """
+    engine = _engine(environment)
+    if engine is None:
+        return _NOBODY
+    return _identity(_detect, audience, engine) or (
+        f"{engine} gives this job no identity for {audience}: {_permission(engine, audience)}"
+    )
+
+
 def first_release_hint(project: str) -> str:
     """What goes wrong with first releases: a token that may not create the project."""
     called = f"exactly {project}" if project else "exactly as the package"
@@ -270,6 +290,11 @@ def first_release_hint(project: str) -> str:
         f"for a first release the pending publisher must be called {called} and be younger than 30 days "
         "(an identity creates no other project)"
     )
+
+
+def _engine(environment: Mapping[str, str]) -> str | None:
+    """What runs the job; None where nothing does that gives identities."""
+    return next((told for name, told in _ENGINES.items() if environment.get(name)), _on_google())
 
 
 def _identity(detect: Callable[[str], str | None], audience: str, engine: str) -> Identity | None:

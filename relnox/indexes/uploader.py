@@ -12,6 +12,7 @@ from relnox.core.versioning import Bump, next_version
 from relnox.errors import Conflict, Failed, Refused, TryLater
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import requests
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from relnox.indexes.credentials import Credentials
     from relnox.indexes.targets import Target
 
-__all__ = ["ANSWER_LIMIT", "WINDOW", "judged", "publish_again", "send", "ways_out"]
+__all__ = ["ANSWER_LIMIT", "WINDOW", "AttestationsRefused", "judged", "publish_again", "send", "ways_out"]
 
 WINDOW = timedelta(days=14)
 """How long after its first file the public index takes further files of a release (since July 2026)."""
@@ -42,11 +43,25 @@ _EXISTS = re.compile(r"already exist|does not allow updating|cannot be updated|o
 _OLD = re.compile(r"older than \d+ days", re.IGNORECASE)
 _CLOSED = re.compile(r"read-only|temporarily disabled|maintenance", re.IGNORECASE)
 _NOT_CREATED = re.compile(r"non-user identit", re.IGNORECASE)
+_ATTESTED = re.compile(r"invalid attestations", re.IGNORECASE)
 _LARGE = re.compile(r"too large|size limit", re.IGNORECASE)
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 
 
-def send(path: Path, file: Distribution, target: Target, credentials: Credentials) -> str:
+class AttestationsRefused(Failed):
+    """The index does not take the file with its attestations; without them it may."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(
+            message,
+            hint="is the job that signed the trusted publisher that uploads? Without attestations it goes on: "
+            "--attestations off (they cannot be added later)",
+        )
+
+
+def send(
+    path: Path, file: Distribution, target: Target, credentials: Credentials, attestations: Sequence[Path] = ()
+) -> str:
     """Send a file once, and return what the index answered in a few words.
 
     An answer is no proof: the caller looks at the index afterwards, whatever came of this. That the index holds a
@@ -57,6 +72,7 @@ def send(path: Path, file: Distribution, target: Target, credentials: Credential
         file: What it is.
         target: The index.
         credentials: Who sends it.
+        attestations: Files with what attests it (PEP 740).
 
     Raises:
         PassingTrouble: Another try may go better.
@@ -67,7 +83,7 @@ def send(path: Path, file: Distribution, target: Target, credentials: Credential
     """
     from relnox.indexes import wire
 
-    told = wire.fields(path)
+    told = wire.fields(path, attestations)
     login = credentials.login(file.package)
     with path.open("rb") as content:
         form = wire.form(told, path.name, content)
@@ -169,6 +185,8 @@ def _explain(text: str, file: Distribution, index: str) -> None:
             f"create it: {text}",
             hint=f"{first_release_hint(file.package)}; or publish the first release with a token",
         )
+    if _ATTESTED.search(text):
+        raise AttestationsRefused(f"{index} does not take the attestations of {file.filename}: {text}")
     if _CLOSED.search(text):
         raise TryLater(
             f"{index} takes no uploads at present: {text}",

@@ -15,20 +15,27 @@ from twine.repository import Repository
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from typing import BinaryIO
 
 __all__ = ["MultipartEncoder", "fields", "form"]
 
 
-def fields(path: Path) -> list[tuple[str, str]]:
+def fields(path: Path, attestations: Sequence[Path] = ()) -> list[tuple[str, str]]:
     """What an upload says of a file: its metadata and its digests, as the fields of a form.
+
+    Args:
+        path: The file.
+        attestations: Files with what attests it (PEP 740).
 
     Raises:
         Failed: The metadata is such that no index takes it.
     """
     try:
         package = PackageFile.from_filename(str(path), None)
+        if attestations:
+            package.add_attestations([str(each) for each in attestations])
         told = Repository._convert_metadata_to_list_of_tuples(package.metadata_dictionary())  # noqa: SLF001
     except TwineException as error:
         raise Failed(f"{path.name} has metadata that no index takes: {error}", hint="nox -s build-all") from error

@@ -1,0 +1,111 @@
+"""Who publishes, as provenance names it (PEP 740): what a CI engine says of the job that is running."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Literal
+
+from relnox.core.records import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Policy", "Publisher", "named", "of_claims"]
+
+Policy = Literal["required", "best-effort", "off"]
+"""Whether files go up with attestations: none without one, as many as can be had, or none."""
+
+_FIELDS = {
+    "GitHub": ("repository", "workflow", "environment"),
+    "GitLab": ("repository", "workflow_filepath", "environment"),
+    "Google": ("email",),
+    "CircleCI": ("project_id", "pipeline_definition_id"),
+}
+"""What tells publishers of a kind apart, as provenance spells it."""
+_OPTIONAL = "environment"
+_ANY_CASE = ("repository", "email", "environment")
+
+
+class Publisher(Record, kw_only=True):
+    """A trusted publisher.
+
+    Attributes:
+        engine: `GitHub`, `GitLab`, `Google` or `CircleCI`: the `kind` of PEP 740.
+        fields: What tells it from others of its kind.
+    """
+
+    engine: str
+    fields: tuple[tuple[str, str], ...]
+
+    @property
+    def document(self) -> dict[str, str]:
+        """The publisher as provenance holds it."""
+        return {"kind": self.engine, **dict(self.fields)}
+
+    @property
+    def told(self) -> str:
+        """The publisher in a line, such as `GitHub acme/demo, release.yml, environment pypi`."""
+        parts = [f"environment {value}" if name == _OPTIONAL else value for name, value in self.fields]
+        return f"{self.engine} {', '.join(parts)}"
+
+    def fits(self, other: Publisher) -> bool:
+        """Whether this job is a publisher that an index names; one without an environment is any environment's."""
+        if self.engine != other.engine:
+            return False
+        own = dict(self.fields)
+        return all(
+            own.get(name, "").casefold() == value.casefold() if name in _ANY_CASE else own.get(name) == value
+            for name, value in other.fields
+        )
+
+
+def of_claims(claims: Mapping[str, str]) -> Publisher | None:
+    """The publisher that a job with this identity is; None for an engine that attestations know nothing of.
+
+    Args:
+        claims: What the identity token says.
+    """
+    github = re.fullmatch(r"[^/]+/[^/]+/\.github/workflows/([^@]+)@.*", claims.get("workflow_ref", ""))
+    gitlab = re.fullmatch(r"[^/]+/.+?//([^@]+)@.*", claims.get("ci_config_ref_uri", ""))
+    environment = claims.get("environment")
+    if github and "repository" in claims:
+        return named(
+            {
+                "kind": "GitHub",
+                "repository": claims["repository"],
+                "workflow": github[1],
+                "environment": environment,
+            }
+        )
+    if gitlab and "project_path" in claims:
+        return named(
+            {
+                "kind": "GitLab",
+                "repository": claims["project_path"],
+                "workflow_filepath": gitlab[1],
+                "environment": environment,
+            }
+        )
+    if "oidc.circleci.com/project-id" in claims:
+        return named(
+            {
+                "kind": "CircleCI",
+                "project_id": claims["oidc.circleci.com/project-id"],
+                "pipeline_definition_id": claims.get("oidc.circleci.com/pipeline-definition-id"),
+            }
+        )
+    return named({"kind": "Google", "email": claims.get("email")})
+
+
+def named(document: Mapping[str, Any]) -> Publisher | None:
+    """The publisher that provenance names; None for one of another kind, or without what tells it from others.
+
+    Args:
+        document: The `publisher` of an attestation bundle.
+    """
+    engine = document.get("kind")
+    fields = tuple((name, document[name]) for name in _FIELDS.get(str(engine), ()) if document.get(name))
+    whole = {name for name in _FIELDS.get(str(engine), ()) if name != _OPTIONAL}
+    if not whole or not whole <= dict(fields).keys() or not all(isinstance(value, str) for _, value in fields):
+        return None
+    return Publisher(engine=str(engine), fields=fields)
