@@ -58,16 +58,16 @@ class Uploading:
     def do(self) -> None:
         """Send it, again after passing trouble; an answer may have been lost, so the index is asked before."""
         patience = Patience(_OUTAGE + self.step.file.size / _SLOWEST, self.run.tell(self.step))
-        attested = attestations_of(self.step, self.run)
+        self._attested = attestations_of(self.step, self.run)
         while True:
             path = self._as_built()
             try:
-                self._answer = self.run.indexes.upload(self.step.index, path, self.step.file, attested)
+                self._answer = self.run.indexes.upload(self.step.index, path, self.step.file, self._attested)
             except AttestationsRefused as error:
                 if self.step.attestations == "required":
                     raise
-                attested = ()
-                self.run.tell(self.step)(f"goes on WITHOUT attestation: {error.message}")
+                self._attested = ()
+                self.run.tell(self.step)(f"goes on without attestation: {error.message}")
             except RelnoxError as error:
                 if self._arrived():
                     self._answer = "the answer was lost or bad, but it is there"
@@ -80,7 +80,8 @@ class Uploading:
 
     def prove(self) -> str:
         """What the index said. That it is there is proven for all files of the package together."""
-        return f"uploaded: {self._answer}"
+        alone = self.step.attestations != "off" and not self._attested
+        return f"uploaded{' WITHOUT attestation' if alone else ''}: {self._answer}"
 
     def _as_built(self) -> Path:
         """The file on disk, if it still is the one that was built."""
