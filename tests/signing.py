@@ -262,6 +262,7 @@ class Services:
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         """The CI engine: an identity for who asks."""

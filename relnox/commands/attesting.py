@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from relnox import core
+from relnox.core.records import replace
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
     from relnox.core.manifest import Distribution, Manifest
     from relnox.core.plan import Refusal
     from relnox.core.publishers import Policy, Publisher
-    from relnox.core.steps import Attest, CheckProvenance
+    from relnox.core.steps import Attest, CheckProvenance, Step
 
-__all__ = ["CHOICES", "HELP", "Attesting", "look"]
+__all__ = ["CHOICES", "HELP", "NOTHING", "Attesting", "look"]
+
+S = TypeVar("S", bound="Step")
 
 CHOICES = ("auto", "required", "best-effort", "off")
 HELP = "Whether files go with attestations; auto: required where the job's identity uploads and can sign."
@@ -36,6 +39,7 @@ class Attesting(NamedTuple):
         publisher: Who signs; None where nobody can.
         refusals: What stands against it.
         public: Files that are public already without provenance: they will never have any.
+        files: Those that are to be signed.
     """
 
     policy: Policy = "off"
@@ -43,6 +47,7 @@ class Attesting(NamedTuple):
     publisher: Publisher | None = None
     refusals: tuple[Refusal, ...] = ()
     public: tuple[str, ...] = ()
+    files: tuple[Distribution, ...] = ()
 
     def notes(self) -> Iterator[str]:
         """What a reader should know."""
@@ -51,17 +56,24 @@ class Attesting(NamedTuple):
         if self.public and not self.refusals:
             yield f"public already, and WITHOUT attestations for good: {', '.join(self.public)}"
 
-    def signing(self, index: str, files: Sequence[Distribution], folder: str) -> Iterator[Attest]:
+    def signing(self, index: str, folder: str) -> Iterator[Attest]:
         """The step that signs what is not public yet."""
-        if files and self.policy != "off":
+        if self.files and self.policy != "off":
             yield core.steps.Attest(
                 index=index,
-                files=tuple(files),
+                files=self.files,
                 folder=folder,
                 policy=self.policy,
                 publisher=self.publisher,
-                patience=_PATIENCE[self.policy] + _FOR_EACH * len(files),
+                patience=_PATIENCE[self.policy] + _FOR_EACH * len(self.files),
             )
+
+    def attached(self, step: S) -> S:
+        """An upload with what attests the file; any other step as it is."""
+        if not isinstance(step, core.steps.Upload) or self.policy == "off":
+            return step
+        needs = ("attest", *step.needs) if self.files else step.needs
+        return replace(step, attestations=self.policy, publisher=self.publisher, needs=needs)
 
     def proof(self, index: str, manifest: Manifest, package: str) -> Iterator[CheckProvenance]:
         """The step that verifies what the index serves of a package."""
@@ -75,6 +87,10 @@ class Attesting(NamedTuple):
                 publisher=self.publisher,
                 needs=(f"await {package}",),
             )
+
+
+NOTHING = Attesting()
+"""Files go without attestations."""
 
 
 def look(  # noqa: PLR0913 - what it depends on
@@ -101,7 +117,7 @@ def look(  # noqa: PLR0913 - what it depends on
         PassingTrouble: The CI engine does not answer.
     """
     if choice == "off" or (choice == "auto" and not missing):
-        return Attesting()
+        return NOTHING
     if (why_not := _why_not(choice, index, missing, project)) is not None:
         return _none(choice, why_not)
     who = _who(index, missing, project, folder) if missing else None
@@ -113,7 +129,7 @@ def look(  # noqa: PLR0913 - what it depends on
         name for package, names in public.items() for name in names if _is_without(project, index, package, name)
     )
     refusals = (_too_late(index, without),) if without and policy == "required" else ()
-    return Attesting(policy, why, who, refusals, without)
+    return Attesting(policy, why, who, refusals, without, tuple(missing))
 
 
 def _why_not(choice: str, index: str, missing: Sequence[Distribution], project: Project) -> Refusal | None:

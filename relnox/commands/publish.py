@@ -84,7 +84,7 @@ class Snapshot(NamedTuple):
     begun: Mapping[str, datetime] = MappingProxyType({})
     remarks: tuple[str, ...] = ()
     skipped: str | None = None
-    attesting: Attesting = attesting.Attesting()
+    attesting: Attesting = attesting.NOTHING
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -96,7 +96,9 @@ def observe(options: Options, project: Project) -> Snapshot:
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Upload what is missing, package after package, and see that it is listed."""
     index = snapshot.target
-    steps = tuple(publication(snapshot, options.dist))
+    steps = tuple(
+        publication(snapshot.manifest, index, options.dist, staged=snapshot.staged, attests=snapshot.attesting)
+    )
     missing = _missing(snapshot)
     consent = None
     if missing and snapshot.production and not options.yes and snapshot.skipped is None:
@@ -198,25 +200,34 @@ def _by_rule(options: Options, project: Project) -> str:
     )
 
 
-def publication(snapshot: Snapshot, dist: str) -> Iterator[Step]:
+def publication(
+    manifest: Manifest,
+    index: str,
+    dist: str,
+    *,
+    staged: bool = False,
+    attests: Attesting = attesting.NOTHING,
+) -> Iterator[Step]:
     """The steps that make a manifest public.
 
-    Before the first of them is sent all files are signed, where they go with attestations. A package waits for
-    those that it needs to be there.
+    Before the first file is sent all are signed, where they go with attestations. A package waits for those that
+    it needs to be there.
 
     Args:
-        snapshot: What is to be public, and where.
+        manifest: What is to be public.
+        index: Where.
         dist: The folder with the files.
+        staged: Whether the index takes a release into a session and makes it public at once (PEP 694).
+        attests: Whether files go with attestations.
     """
-    index, manifest, attests = snapshot.target, snapshot.manifest, snapshot.attesting
+    yield from attests.signing(index, dist)
     needs = dict(manifest.needs)
-    signing = tuple(attests.signing(index, _missing(snapshot), dist))
-    yield from signing
-    signed = tuple(step.key for step in signing)
     for package in manifest.packages:
         files = manifest.of(package)
         before = tuple(f"await {name}" for name in needs.get(package, ()) if name in manifest.packages)
-        sent = list((_at_once if snapshot.staged else _one_by_one)(files, snapshot, dist, signed, before))
+        sent = [
+            attests.attached(step) for step in (_at_once if staged else _one_by_one)(files, index, dist, before)
+        ]
         yield from sent
         yield core.steps.AwaitIndex(
             index=index,
@@ -230,24 +241,13 @@ def publication(snapshot: Snapshot, dist: str) -> Iterator[Step]:
 
 
 def _at_once(
-    files: Sequence[Distribution], snapshot: Snapshot, dist: str, signed: tuple[str, ...], before: tuple[str, ...]
+    files: Sequence[Distribution], index: str, dist: str, before: tuple[str, ...]
 ) -> Iterator[core.steps.UploadToStage | core.steps.PublishStage]:
-    """Uploads of one package into a session, and what makes all of them public (PEP 694)."""
-    attests = snapshot.attesting
-    staged = [
-        core.steps.UploadToStage(
-            index=snapshot.target,
-            file=file,
-            folder=dist,
-            attestations=attests.policy,
-            publisher=attests.publisher,
-            needs=signed,
-        )
-        for file in files
-    ]
+    """Uploads of one package into a session, and what makes all of them public."""
+    staged = [core.steps.UploadToStage(index=index, file=file, folder=dist) for file in files]
     yield from staged
     yield core.steps.PublishStage(
-        index=snapshot.target,
+        index=index,
         package=files[0].package,
         version=files[0].version,
         files=tuple(files),
@@ -256,7 +256,7 @@ def _at_once(
 
 
 def _one_by_one(
-    files: Sequence[Distribution], snapshot: Snapshot, dist: str, signed: tuple[str, ...], before: tuple[str, ...]
+    files: Sequence[Distribution], index: str, dist: str, before: tuple[str, ...]
 ) -> Iterator[core.steps.Upload]:
     """Uploads of one package, each public at once.
 
@@ -266,14 +266,7 @@ def _one_by_one(
     keys: list[str] = []
     for file in sorted(files, key=lambda file: file.kind == "sdist"):
         after = tuple(keys if file.kind == "sdist" else keys[:1])
-        step = core.steps.Upload(
-            index=snapshot.target,
-            file=file,
-            folder=dist,
-            attestations=snapshot.attesting.policy,
-            publisher=snapshot.attesting.publisher,
-            needs=signed + before + after,
-        )
+        step = core.steps.Upload(index=index, file=file, folder=dist, needs=before + after)
         keys.append(step.key)
         yield step
 

@@ -61,7 +61,7 @@ class InMemoryIndex:
         self.held: dict[str, dict[str, IndexFile]] = {}
         self.order: list[str] = []
 
-    def upload(self, index: str, path: Path, file: Distribution) -> str:
+    def upload(self, index: str, path: Path, file: Distribution, attestations: object = ()) -> str:
         if self.fault == (file.package, file.kind):
             raise Failed(f"{file.filename} is not wanted")
         self.order.append(file.filename)

@@ -194,6 +194,7 @@ def test_off_is_off(tmp_path: Path, job: Services, index: EmbeddedIndex, built: 
     ],
 )
 def test_without_the_extra_required_is_refused_with_the_command_that_helps(
+    *,
     policy: str,
     code: int,
     says: str,
@@ -227,7 +228,7 @@ def test_the_public_indexes_take_attestations_from_trusted_publishers_alone(tmp_
 
 @pytest.mark.parametrize("policy", ["auto", "required", "best-effort"])
 def test_a_job_in_a_reusable_workflow_signs_nothing(
-    policy: str, tmp_path: Path, job: Services, index: EmbeddedIndex, open_index: EmbeddedIndex, built: Manifest
+    *, policy: str, tmp_path: Path, job: Services, index: EmbeddedIndex, open_index: EmbeddedIndex, built: Manifest
 ) -> None:
     # F18: the index looks at the one, the certificate at the other.
     job.claims = {"job_workflow_ref": "acme/shared/.github/workflows/upload.yml@refs/heads/main"}
@@ -298,6 +299,7 @@ def test_a_release_waits_for_three_quarters_of_an_hour_of_outage(
 
 @pytest.mark.parametrize(("policy", "least", "most"), [("required", 3600, 3700), ("best-effort", 60, 200)])
 def test_after_too_long_an_outage_required_ends_with_nothing_sent_and_best_effort_goes_on(
+    *,
     policy: str,
     least: int,
     most: int,
@@ -335,6 +337,7 @@ def test_after_too_long_an_outage_required_ends_with_nothing_sent_and_best_effor
     ],
 )
 def test_passing_trouble_passes(
+    *,
     faults: list[int | str],
     tmp_path: Path,
     job: Services,
