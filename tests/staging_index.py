@@ -36,6 +36,7 @@ class Upload:
     content: bytes = b""
     status: str = "pending"
     notices: list[str] = field(default_factory=list)
+    attestations: bytes = b""
 
 
 @dataclass
@@ -55,21 +56,25 @@ class StagingIndex:
     Attributes:
         deferred: Whether files and sessions are looked into for a while (202) or at once (201).
         unwanted: A file that is refused when it is complete.
+        attested: Whether it takes attestations (PEP 740).
         fails: For a kind of request (`open`, `create`, `bytes`, `complete`, `publish`), which of them are answered
             with 503, counted from 1.
         loses: Likewise, which do what they should and are answered with 503 all the same.
         log: The kinds of the requests so far.
         public: What is published: content by file name by project.
+        provenance: What is served of attestations, by file name.
         sessions: All sessions, open or not.
     """
 
     def __init__(self) -> None:
         self.deferred = False
         self.unwanted = ""
+        self.attested = False
         self.fails: dict[str, Container[int]] = {}
         self.loses: dict[str, Container[int]] = {}
         self.log: list[str] = []
         self.public: dict[str, dict[str, bytes]] = {}
+        self.provenance: dict[str, bytes] = {}
         self.sessions: list[Session] = []
         self._asked = Counter[str]()
         self._lock = threading.Lock()
@@ -129,12 +134,14 @@ class StagingIndex:
             return self._listing(listing[1])
         if file := re.fullmatch("/files/(.+)/(.+)", path):
             return 200, self.public[file[1]][file[2]], {}
+        if served := re.fullmatch("/provenance/(.+)", path):
+            return 200, self.provenance[served[1]], {}
         if not headers.get("Authorization", "").startswith("Basic "):
             return self._problem(401, "who are you?")
         for kind, pattern, act in self._routes:
             if not (found := re.fullmatch(pattern, f"{method} {path.removeprefix('/2.0')}")):
                 continue
-            if method == "POST" and kind != "bytes" and headers["Content-Type"] != JSON:
+            if method == "POST" and kind not in {"bytes", "attest"} and headers["Content-Type"] != JSON:
                 return self._problem(415, f"requests are {JSON}")
             self.log.append(kind)
             self._asked[kind] += 1
@@ -153,6 +160,7 @@ class StagingIndex:
             ("create", f"POST {session}/upload", lambda number, body: self._create(int(number), json.loads(body))),
             ("publish", f"POST {session}/publish", lambda number, _: self._publish(int(number))),
             ("bytes", f"POST {file}/bytes", lambda number, name, body: self._bytes(int(number), name, body)),
+            ("attest", f"POST {file}/attest", lambda number, name, body: self._attest(int(number), name, body)),
             ("complete", f"POST {file}/complete", lambda number, name, _: self._complete(int(number), name)),
             ("file status", f"GET {file}", lambda number, name, _: self._file(int(number), name, 200)),
             ("delete", f"DELETE {file}", lambda number, name, _: self._delete(int(number), name)),
@@ -204,7 +212,11 @@ class StagingIndex:
             "links": {"file-upload-session": url, "complete": f"{url}/complete"},
             "status": upload.status,
             "expires-at": "2030-08-01T13:00:00Z",
-            "mechanism": {"identifier": "http-post-bytes", "file_url": f"{url}/bytes"},
+            "mechanism": {
+                "identifier": "http-post-bytes",
+                "file_url": f"{url}/bytes",
+                **({"attestations_url": f"{url}/attest"} if self.attested else {}),
+            },
             "notices": upload.notices,
         }
         if upload.status == "processing":
@@ -213,6 +225,10 @@ class StagingIndex:
 
     def _bytes(self, number: int, name: str, body: bytes) -> Answer:
         self.sessions[number].uploads[name].content = body
+        return 204, None, {}
+
+    def _attest(self, number: int, name: str, body: bytes) -> Answer:
+        self.sessions[number].uploads[name].attestations = body
         return 204, None, {}
 
     def _complete(self, number: int, name: str) -> Answer:
@@ -249,6 +265,11 @@ class StagingIndex:
         session.status = "published"
         files = {name: upload.content for name, upload in session.uploads.items()}
         self.public.setdefault(session.name, {}).update(files)
+        for upload in session.uploads.values():
+            if upload.attestations:
+                bundle = {"publisher": {"kind": "own"}, "attestations": json.loads(upload.attestations)}
+                document = {"version": 1, "attestation_bundles": [bundle]}
+                self.provenance[upload.filename] = json.dumps(document).encode()
 
     def _listing(self, project: str) -> Answer:
         if project not in self.public:
@@ -258,6 +279,7 @@ class StagingIndex:
                 "filename": name,
                 "url": f"{self.url}/files/{project}/{name}",
                 "hashes": {"sha256": hashlib.sha256(content).hexdigest()},
+                **({"provenance": f"{self.url}/provenance/{name}"} if name in self.provenance else {}),
             }
             for name, content in self.public[project].items()
         ]

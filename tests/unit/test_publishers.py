@@ -1,0 +1,91 @@
+"""Who a job is, by its identity's claims, and whether that is whom provenance names."""
+
+from __future__ import annotations
+
+import pytest
+
+from relnox.core import publishers
+from relnox.core.publishers import Publisher
+
+GITHUB = {
+    "iss": "https://token.actions.githubusercontent.com",
+    "repository": "acme/demo",
+    "workflow_ref": "acme/demo/.github/workflows/release.yml@refs/tags/v1.0",
+    "environment": "pypi",
+}
+GITLAB = {
+    "project_path": "acme/tools/demo",
+    "ci_config_ref_uri": "gitlab.com/acme/tools/demo//ci/release.yml@refs/heads/main",
+}
+CIRCLE = {"oidc.circleci.com/project-id": "4711", "oidc.circleci.com/pipeline-definition-id": "0815"}
+
+
+@pytest.mark.parametrize(
+    ("claims", "told"),
+    [
+        (GITHUB, "GitHub acme/demo, release.yml, environment pypi"),
+        ({**GITHUB, "environment": ""}, "GitHub acme/demo, release.yml"),
+        (GITLAB, "GitLab acme/tools/demo, ci/release.yml"),
+        ({**GITLAB, "environment": "pypi"}, "GitLab acme/tools/demo, ci/release.yml, environment pypi"),
+        ({"email": "release@acme.example"}, "Google release@acme.example"),
+        (CIRCLE, "CircleCI 4711, 0815"),
+    ],
+)
+def test_a_job_is_the_publisher_that_its_claims_tell(claims: dict[str, str], told: str) -> None:
+    publisher = publishers.of_claims(claims)
+    assert publisher is not None
+    assert publisher.told == told
+    assert publishers.named(publisher.document) == publisher
+    assert publisher.fits(publisher)
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {},
+        {"sub": "organization:acme:pipeline:demo", "organization_slug": "acme"},
+        {"repository": "acme/demo"},
+        {"workflow_ref": GITHUB["workflow_ref"]},
+        {"repository": "acme/demo", "workflow_ref": "release.yml"},
+        {"project_path": "acme/demo", "ci_config_ref_uri": "gitlab.com/acme/demo"},
+        {"oidc.circleci.com/project-id": "4711"},
+    ],
+)
+def test_a_job_of_another_engine_is_no_publisher(claims: dict[str, str]) -> None:
+    assert publishers.of_claims(claims) is None
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"kind": "own"},
+        {"kind": None, "repository": "acme/demo", "workflow": "release.yml"},
+        {"kind": "GitHub", "repository": "acme/demo"},
+        {"kind": "GitHub", "repository": "acme/demo", "workflow": 1},
+        {"kind": "GitHub", "repository": "acme/demo", "workflow": None, "environment": "pypi"},
+        {"kind": ["GitHub"]},
+    ],
+)
+def test_provenance_without_what_tells_publishers_apart_names_nobody(document: dict[str, object]) -> None:
+    assert publishers.named(document) is None
+
+
+@pytest.mark.parametrize(
+    ("there", "fits"),
+    [
+        ({"repository": "acme/demo", "workflow": "release.yml"}, True),
+        ({"repository": "Acme/Demo", "workflow": "release.yml", "environment": "PyPI"}, True),
+        ({"repository": "acme/demo", "workflow": "Release.yml"}, False),
+        ({"repository": "acme/demo2", "workflow": "release.yml"}, False),
+        ({"repository": "acme/demo", "workflow": "release.yml", "environment": "test"}, False),
+    ],
+)
+def test_an_index_may_leave_the_environment_open_and_spell_names_in_any_case(
+    *, there: dict[str, str], fits: bool
+) -> None:
+    job = publishers.of_claims(GITHUB)
+    named = publishers.named({"kind": "GitHub", "claims": None, **there})
+    assert isinstance(job, Publisher)
+    assert isinstance(named, Publisher)
+    assert job.fits(named) is fits
