@@ -51,8 +51,8 @@ class Attesting(NamedTuple):
 
     def notes(self) -> Iterator[str]:
         """What a reader should know."""
-        if self.why:
-            yield f"attestations: {self.policy} ({self.why})"
+        if self.why or self.files:
+            yield f"attestations: {self.policy}{f' ({self.why})' if self.why else ''}"
         if self.public and not self.refusals:
             yield f"public already, and WITHOUT attestations for good: {', '.join(self.public)}"
 
@@ -117,7 +117,7 @@ def look(  # noqa: PLR0913 - what it depends on
         PassingTrouble: The CI engine does not answer.
     """
     if choice == "off" or (choice == "auto" and not missing):
-        return NOTHING
+        return Attesting(why="as it was asked for" if missing else "")
     if (why_not := _why_not(choice, index, missing, project)) is not None:
         return _none(choice, why_not)
     who = _who(index, missing, project, folder) if missing else None

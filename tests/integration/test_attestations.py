@@ -179,9 +179,13 @@ def test_without_trusted_publishing_nothing_is_signed_and_the_run_says_so(
     assert (signed(tmp_path), job.asked) == ([], [])
 
 
-def test_off_is_off(tmp_path: Path, job: Services, index: EmbeddedIndex, built: Manifest) -> None:
-    ran = run(tmp_path, index, "--attestations", "off")
+def test_off_is_off(
+    tmp_path: Path, job: Services, index: EmbeddedIndex, built: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RELNOX_ATTESTATIONS", "off")
+    ran = run(tmp_path, index)
     assert ran.code == 0, ran.text
+    assert "attestations: off (as it was asked for)" in ran.text
     assert (signed(tmp_path), job.asked, provenance(index, "core")) == ([], [], {})
     assert is_whole(index, built)
 
