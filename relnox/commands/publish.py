@@ -63,6 +63,7 @@ class Snapshot(NamedTuple):
         host: Where files are sent.
         production: Whether that is for good.
         credentials: Where the credentials were found, or the refusal that there are none.
+        minted: Whether the index mints a token for each project (Trusted Publishing).
         unfit: What the public index would refuse of the files, where that is where they go.
         staged: Whether the index takes releases whole (PEP 694).
         begun: When the first file of a version came to the production index, for each package that has one there.
@@ -79,12 +80,25 @@ class Snapshot(NamedTuple):
     host: str
     production: bool
     credentials: str | Refusal
+    minted: bool = False
     unfit: tuple[Finding, ...] = ()
     staged: bool = False
     begun: Mapping[str, datetime] = MappingProxyType({})
     remarks: tuple[str, ...] = ()
     skipped: str | None = None
     attesting: Attesting = attesting.NOTHING
+
+    def publication(self, dist: str) -> Iterator[Step]:
+        """The steps that make it public from a folder; see `publication`."""
+        missing = dict.fromkeys(file.package for file in _missing(self)) if self.minted else ()
+        return publication(
+            self.manifest,
+            self.target,
+            dist,
+            staged=self.staged,
+            minted=tuple(missing),
+            attests=self.attesting,
+        )
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -96,9 +110,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Upload what is missing, package after package, and see that it is listed."""
     index = snapshot.target
-    steps = tuple(
-        publication(snapshot.manifest, index, options.dist, staged=snapshot.staged, attests=snapshot.attesting)
-    )
+    steps = tuple(snapshot.publication(options.dist))
     missing = _missing(snapshot)
     consent = None
     if missing and snapshot.production and not options.yes and snapshot.skipped is None:
@@ -158,9 +170,7 @@ def look(  # noqa: PLR0913 - what both are asked for
         private=private,
         listed=listed,
         present=_present(project.root / dist, manifest),
-        unfit=tuple(_unfit(project.root / dist, manifest))
-        if target.production or index == TEST or as_public
-        else (),
+        unfit=tuple(_unfit(project.root / dist, manifest)) if as_public else (),
         host="" if index == "embedded" else target.host,
         production=target.production,
         credentials="",
@@ -200,34 +210,40 @@ def _by_rule(options: Options, project: Project) -> str:
     )
 
 
-def publication(
+def publication(  # noqa: PLR0913 - how a release goes out
     manifest: Manifest,
     index: str,
     dist: str,
     *,
     staged: bool = False,
+    minted: Sequence[str] = (),
     attests: Attesting = attesting.NOTHING,
 ) -> Iterator[Step]:
     """The steps that make a manifest public.
 
-    Before the first file is sent all are signed, where they go with attestations. A package waits for those that
-    it needs to be there.
+    Before the first file is sent all are signed, where they go with attestations, and there are tokens for all. A
+    package waits for those that it needs to be there.
 
     Args:
         manifest: What is to be public.
         index: Where.
         dist: The folder with the files.
         staged: Whether the index takes a release into a session and makes it public at once (PEP 694).
+        minted: The packages that the index mints tokens for (Trusted Publishing).
         attests: Whether files go with attestations.
     """
     yield from attests.signing(index, dist)
+    entered: tuple[str, ...] = ()
+    if minted:
+        login = core.steps.LogIn(index=index, packages=tuple(minted))
+        yield login
+        entered = (login.key,)
     needs = dict(manifest.needs)
     for package in manifest.packages:
         files = manifest.of(package)
         before = tuple(f"await {name}" for name in needs.get(package, ()) if name in manifest.packages)
-        sent = [
-            attests.attached(step) for step in (_at_once if staged else _one_by_one)(files, index, dist, before)
-        ]
+        send = _at_once if staged else _one_by_one
+        sent = [attests.attached(step) for step in send(files, index, dist, entered, before)]
         yield from sent
         yield core.steps.AwaitIndex(
             index=index,
@@ -241,10 +257,10 @@ def publication(
 
 
 def _at_once(
-    files: Sequence[Distribution], index: str, dist: str, before: tuple[str, ...]
+    files: Sequence[Distribution], index: str, dist: str, entered: tuple[str, ...], before: tuple[str, ...]
 ) -> Iterator[core.steps.UploadToStage | core.steps.PublishStage]:
     """Uploads of one package into a session, and what makes all of them public."""
-    staged = [core.steps.UploadToStage(index=index, file=file, folder=dist) for file in files]
+    staged = [core.steps.UploadToStage(index=index, file=file, folder=dist, needs=entered) for file in files]
     yield from staged
     yield core.steps.PublishStage(
         index=index,
@@ -256,7 +272,7 @@ def _at_once(
 
 
 def _one_by_one(
-    files: Sequence[Distribution], index: str, dist: str, before: tuple[str, ...]
+    files: Sequence[Distribution], index: str, dist: str, entered: tuple[str, ...], before: tuple[str, ...]
 ) -> Iterator[core.steps.Upload]:
     """Uploads of one package, each public at once.
 
@@ -266,7 +282,7 @@ def _one_by_one(
     keys: list[str] = []
     for file in sorted(files, key=lambda file: file.kind == "sdist"):
         after = tuple(keys if file.kind == "sdist" else keys[:1])
-        step = core.steps.Upload(index=index, file=file, folder=dist, needs=before + after)
+        step = core.steps.Upload(index=index, file=file, folder=dist, needs=entered + before + after)
         keys.append(step.key)
         yield step
 
@@ -323,7 +339,8 @@ def _with_credentials(snapshot: Snapshot, index: str, project: Project) -> Snaps
     from relnox.indexes.credentials import NoCredentials
 
     try:
-        return snapshot._replace(credentials=project.indexes.credentials(index).origin)
+        found = project.indexes.credentials(index)
+        return snapshot._replace(credentials=found.origin, minted=found.trusted)
     except Refused as error:
         nobody = isinstance(error, NoCredentials) and project.config.without_credentials == "skip"
         partly = any(snapshot.listed.values())

@@ -77,11 +77,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """The uploads, then the proof."""
     looked = snapshot.published
-    steps = list(
-        publish.publication(
-            looked.manifest, options.index, options.dist, staged=looked.staged, attests=looked.attesting
-        )
-    )
+    steps = list(looked.publication(options.dist))
     if options.verify:
         waiting = {step.key for step in steps}
         proof = verify_install.verification(

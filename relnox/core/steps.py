@@ -37,6 +37,7 @@ __all__ = [
     "Edit",
     "EditFiles",
     "Export",
+    "LogIn",
     "ProvideEnvironment",
     "PublishStage",
     "Push",
@@ -504,6 +505,25 @@ class Attest(_Step, kw_only=True):
         return f"sign {_listing([file.filename for file in self.files])} ({self.policy}){by}"
 
 
+class LogIn(_Step, kw_only=True):
+    """Ask an index for the tokens of all projects that are uploaded to, so that none is missing halfway.
+
+    Attributes:
+        packages: The projects.
+    """
+
+    index: str
+    packages: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        return "log in"
+
+    @property
+    def title(self) -> str:
+        return f"ask {self.index} for tokens for {_listing(self.packages)}"
+
+
 class Upload(_Step, kw_only=True):
     """Send one file to an index, unless it is there.
 
@@ -744,6 +764,7 @@ Step = (
     | Collect
     | WriteCollection
     | Attest
+    | LogIn
     | Upload
     | UploadToStage
     | PublishStage

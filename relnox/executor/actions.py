@@ -26,7 +26,9 @@ def action_for(step: steps.Step, run: Run) -> Action:
             return _artefacts(step, run)
         case steps.Collect() | steps.WriteCollection():
             return _collecting(step, run)
-        case steps.Attest() | steps.Upload() | steps.PublishStage() | steps.AwaitIndex() | steps.CheckProvenance():
+        case steps.Attest() | steps.LogIn() | steps.CheckProvenance():
+            return _publishing(step, run)
+        case steps.Upload() | steps.PublishStage() | steps.AwaitIndex():
             return _publishing(step, run)
         case steps.CloneCheckout() | steps.Stage():
             return _staging(step, run)
@@ -116,7 +118,13 @@ def _collecting(step: steps.Collect | steps.WriteCollection, run: Run) -> Action
 
 
 def _publishing(
-    step: steps.Attest | steps.Upload | steps.PublishStage | steps.AwaitIndex | steps.CheckProvenance, run: Run
+    step: steps.Attest
+    | steps.LogIn
+    | steps.Upload
+    | steps.PublishStage
+    | steps.AwaitIndex
+    | steps.CheckProvenance,
+    run: Run,
 ) -> Action:
     from relnox.executor import attesting, publishing
 
@@ -125,6 +133,8 @@ def _publishing(
             return attesting.Attesting(step, run)
         case steps.CheckProvenance():
             return attesting.CheckingProvenance(step, run)
+        case steps.LogIn():
+            return publishing.LoggingIn(step, run)
         case steps.Upload():
             return publishing.Uploading(step, run)
         case steps.PublishStage():

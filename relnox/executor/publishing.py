@@ -6,6 +6,7 @@ the first one; waiting for the index ends in the other two, for all files of a p
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
 
     from relnox.core.events import StepFinished
     from relnox.core.manifest import Distribution
-    from relnox.core.steps import AwaitIndex, PublishStage
+    from relnox.core.steps import AwaitIndex, LogIn, PublishStage
     from relnox.executor.run import Run
 
-__all__ = ["Awaiting", "PublishingStage", "Uploading", "deadline", "other_file"]
+__all__ = ["Awaiting", "LoggingIn", "PublishingStage", "Uploading", "deadline", "other_file"]
 
+_LOGINS = 8
 _OUTAGE = 1200.0
 """Seconds of trouble that an upload outlasts: half a release is worse than a late one."""
 _SLOWEST = 16 << 10
@@ -38,6 +40,35 @@ _LOOK = 5.0
 """Seconds for a look at the index that at best spares a try."""
 _PAUSE = 0.2
 _LONGEST_PAUSE = 15.0
+
+
+@dataclass
+class LoggingIn:
+    """Has the index mint a token for each project: a publisher that is missing is found before any upload."""
+
+    step: LogIn
+    run: Run
+
+    def check(self) -> str | None:
+        """Tokens are of this run alone."""
+        return None
+
+    def do(self) -> None:
+        """Ask for all of them, side by side."""
+        credentials = self.run.indexes.credentials(self.step.index)
+        with ThreadPoolExecutor(_LOGINS, thread_name_prefix="log in") as pool:
+            asked = [pool.submit(credentials.login, package) for package in self.step.packages]
+        troubles = [error for each in asked if (error := each.exception()) is not None]
+        known = [error for error in troubles if isinstance(error, RelnoxError)]
+        if len(known) < len(troubles):
+            raise next(error for error in troubles if error not in known)
+        if known:
+            told = dict.fromkeys(error.message for error in known)
+            raise type(known[0])("\n".join(told), hint=known[0].hint)
+
+    def prove(self) -> str:
+        """Each has one."""
+        return f"{len(self.step.packages)} tokens"
 
 
 @dataclass

@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from relnox import network, process
@@ -13,7 +14,7 @@ from relnox.core.events import Status, StepFinished
 from relnox.executor.signals import Interruption
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
     from relnox.core.steps import Step
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["carry_out"]
 
-_GLANCE = 0.1
+_GLANCE = 0.05
+_LOOK = 0.5
+"""Seconds between two looks for a signal that Python has dropped."""
 
 
 def carry_out(
@@ -42,32 +45,40 @@ def carry_out(
         run: What still works for it is ended when the run is interrupted.
         watched: A signal ends all of them at once.
     """
-    together = {step.key for step in steps}
-    waiting = list(steps)
+    queue, room, work = _Queue(steps), _Room(), _Work(carry_out_one)
     running: dict[Future[StepFinished], tuple[Step, float]] = {}
-    room = _Room()
+
+    def end(result: StepFinished) -> None:
+        progress.end(result)
+        queue.end(result.step)
+
+    def begin(step: Step) -> bool:
+        if (reason := progress.why_not(step)) is not None:
+            end(StepFinished(step, Status.ABORTED, reason, 0.0))
+            return True
+        if not room.take(step):
+            return False
+        progress.start(step)
+        running[pool.submit(work.do, step)] = step, time.monotonic()
+        return True
+
     with ThreadPoolExecutor(len(steps), thread_name_prefix="step") as pool:
         try:
             with watched.during(atomic=False):
-                while waiting or running:
-                    for step in list(waiting):
-                        if (reason := progress.why_not(step)) is not None:
-                            waiting.remove(step)
-                            progress.end(StepFinished(step, Status.ABORTED, reason, 0.0))
-                        elif progress.ended.issuperset(together.intersection(step.needs)) and room.take(step):
-                            waiting.remove(step)
-                            progress.start(step)
-                            running[pool.submit(carry_out_one, step)] = step, time.monotonic()
-                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                while queue.waiting or running:
+                    queue.try_each(begin)
+                    for future in wait(running, timeout=_LOOK, return_when=FIRST_COMPLETED).done:
                         result = future.result()
                         room.leave(running.pop(future)[0])
-                        progress.end(result)
+                        end(result)
+                    watched.tell()
         except Interruption as interruption:
-            _end(running, run)
+            work.end(run)
             for step, started in running.values():
                 progress.end(progress.interrupt(step, interruption, time.monotonic() - started))
             progress.interrupted = interruption.exit_code
-            for step in waiting:
+            begun = {id(step) for step, _ in running.values()}
+            for step in (step for step in queue.waiting if id(step) not in begun):
                 progress.end(StepFinished(step, Status.ABORTED, progress.why_not(step) or "", 0.0))
 
 
@@ -96,9 +107,71 @@ class _Room:
         self._taken.subtract(name for name, _ in step.shares)
 
 
-def _end(running: Iterable[Future[StepFinished]], run: Run) -> None:
-    """End the programs and requests of steps that go on, until all of these steps have ended."""
-    run.end_workers()
-    while wait(running, timeout=_GLANCE).not_done:
-        process.end_all()
-        network.end_all()
+class _Queue:
+    """Steps that wait, and which of them need no other one any more, in the order of the plan."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._steps = dict(enumerate(steps))
+        together = {step.key for step in steps}
+        self._needs = {number: together.intersection(step.needs) for number, step in self._steps.items()}
+        self._needed_by: dict[str, list[int]] = {}
+        for number, needs in self._needs.items():
+            for key in needs:
+                self._needed_by.setdefault(key, []).append(number)
+        self._ready = [number for number, needs in self._needs.items() if not needs]
+
+    @property
+    def waiting(self) -> tuple[Step, ...]:
+        """Those that have not begun."""
+        return tuple(self._steps.values())
+
+    def try_each(self, begin: Callable[[Step], bool]) -> None:
+        """Offer those that could begin, and those that can because others ended meanwhile.
+
+        Args:
+            begin: Tells whether a step has begun, or ended without.
+        """
+        held = []
+        while self._ready:
+            number = heappop(self._ready)
+            if begin(self._steps[number]):
+                del self._steps[number]  # not before: an interrupted one still waits
+            else:
+                held.append(number)
+        for number in held:
+            heappush(self._ready, number)
+
+    def end(self, step: Step) -> None:
+        """A step ended, well or not."""
+        for number in self._needed_by.pop(step.key, ()):
+            self._needs[number].discard(step.key)
+            if not self._needs[number]:
+                heappush(self._ready, number)
+
+
+class _Work:
+    """What is going on in threads, whoever has heard of it."""
+
+    def __init__(self, carry_out_one: Callable[[Step], StepFinished]) -> None:
+        self._carry_out_one = carry_out_one
+        self._going_on: set[int] = set()
+        self._over = False
+
+    def do(self, step: Step) -> StepFinished:
+        """Carry a step out, unless all is over."""
+        self._going_on.add(id(step))
+        try:
+            if self._over:
+                return StepFinished(step, Status.ABORTED, "the run was interrupted", 0.0)
+            return self._carry_out_one(step)
+        finally:
+            self._going_on.discard(id(step))
+
+    def end(self, run: Run) -> None:
+        """End the programs and requests of steps that go on, until all of these steps have ended."""
+        self._over = True
+        run.end_workers()
+        while self._going_on:
+            process.end_all()
+            network.end_all()
+            time.sleep(_GLANCE)

@@ -31,6 +31,7 @@ class Signals:
     """Whether a signal came, and whether it ends at once what is going on.
 
     Only inside a step that is not atomic it does, and once: what cleans up after it is not interrupted again.
+    Python drops what is raised while it collects garbage, so whoever waits for long asks with `tell` now and then.
     """
 
     def __init__(self) -> None:
@@ -44,13 +45,17 @@ class Signals:
         Raises:
             Interruption: A signal came in this step, or before it.
         """
-        self._at_once = not atomic
         try:
-            self._tell()
-            yield
-        finally:
-            self._at_once = False
-        self._tell()
+            self._at_once = not atomic
+            try:
+                self.tell()
+                yield
+            finally:
+                self._at_once = False
+            self.tell()
+        except Interruption:
+            self._came = None  # it is heard
+            raise
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """The handler that is installed."""
@@ -58,17 +63,21 @@ class Signals:
         self._came = signal.Signals(number)
         if self._at_once:
             self._at_once = False
-            self._tell()
+            self.tell()
 
     def pass_on(self, handler: Any) -> None:
         """Give a signal that nothing here was left to hear to the run around this one."""
         if self._came is not None and isinstance(getattr(handler, "__self__", None), Signals):
             handler(self._came, None)
 
-    def _tell(self) -> None:
-        if (came := self._came) is not None:
-            self._came = None
-            raise Interruption(came)
+    def tell(self) -> None:
+        """Say that a signal came.
+
+        Raises:
+            Interruption: One came, and nobody has heard of it.
+        """
+        if self._came is not None:
+            raise Interruption(self._came)
 
 
 @contextlib.contextmanager
