@@ -446,6 +446,6 @@ def notes(snapshot: Snapshot, index: str) -> Iterator[str]:
         yield f"credentials for {index}: {snapshot.credentials}"
     if snapshot.skipped is not None:
         yield snapshot.skipped
-    yield from snapshot.attesting.notes()
     yield from snapshot.remarks
+    yield from snapshot.attesting.notes()
     yield from private_notes(snapshot.private)
