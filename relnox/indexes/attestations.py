@@ -2,7 +2,7 @@
 
 Signing and verifying are pypi-attestations' and sigstore's: every name of theirs that is relied on stands here.
 What relnox adds is how they ask: each request is one try of `network`, with its time-outs and words for trouble.
-Both open hundreds of modules, half a second and more: only where there is something to sign or to verify.
+Both open hundreds of modules, two or three seconds and more: only where there is something to sign or to verify.
 """
 
 from __future__ import annotations

@@ -144,5 +144,5 @@ def _only_the_cone_stops(
         assert len(index.held[name]) == 2
     begun = len(index.order) > 0
     expected = {True: ExitCode.PARTLY_PUBLIC, False: ExitCode.FAILED}[begun]
-    alone = len(needs) == 1 and index.fault.what == "listing"
+    alone = len(needs) == 1 and index.fault.what in ("listing", "serving")  # all of it was taken
     assert outcome.exit_code == (ExitCode.TRY_LATER if alone else expected)
