@@ -43,14 +43,14 @@ _WORTH_TELLING = 5.0
 _SLOWEST = 1024
 """Bytes a second that a request has to move."""
 _MOST_REDIRECTS = 5
-_CONNECTIONS = 16
+_CONNECTIONS = 32
 _CHUNK = 1 << 13
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses of RFC 9110, RFC 8470 and RFC 6585 that another try may end."""
 _EPOCH_LIKE = 1e9
 """A `RateLimit-Reset` beyond this is a point in time, below it a number of seconds: servers send both."""
 
-_reading = threading.BoundedSemaphore(8)
+_reading = threading.BoundedSemaphore(16)
 """How many documents are asked for at once, however many threads wait for one."""
 _answered: set[str] = set()
 """Scheme, host and port of servers that have answered in this process."""

@@ -17,7 +17,7 @@ from relnox.core.options import CommonOptions, option
 from relnox.errors import ExitCode, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from relnox.building.checks import Finding
@@ -170,7 +170,6 @@ def look(  # noqa: PLR0913 - what both are asked for
         private=private,
         listed=listed,
         present=_present(project.root / dist, manifest),
-        unfit=tuple(_unfit(project.root / dist, manifest)) if as_public else (),
         host="" if index == "embedded" else target.host,
         production=target.production,
         credentials="",
@@ -178,7 +177,9 @@ def look(  # noqa: PLR0913 - what both are asked for
         begun=dict(_begun(manifest, index, project)) if target.production else {},
         remarks=project.indexes.remarks(index),
     )
-    if _missing(snapshot):
+    if missing := _missing(snapshot):
+        if as_public:
+            snapshot = snapshot._replace(unfit=tuple(_unfit(project.root / dist, missing)))
         snapshot = _with_credentials(snapshot, index, project)
     return _with_attestations(snapshot, attestations, project, project.root / dist)
 
@@ -311,9 +312,9 @@ def _present(folder: Path, manifest: Manifest) -> dict[str, str]:
     return {path.name: digests(path).sha256 for path in paths if path.is_file()}
 
 
-def _unfit(folder: Path, manifest: Manifest) -> Iterator[Finding]:
-    """What the public index would refuse of the archives that are there."""
-    for file in manifest.distributions:
+def _unfit(folder: Path, files: Iterable[Distribution]) -> Iterator[Finding]:
+    """What the public index would refuse of those of the files that are there."""
+    for file in files:
         if (path := folder / file.filename).is_file():
             yield from errors(path)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Indexes"]
 
-_CONNECTIONS = 8
+_CONNECTIONS = 16
 """How many projects are asked about at once."""
 _OUTAGE = 1200.0
 """Seconds of trouble that a look at all projects outlasts."""
