@@ -17,7 +17,7 @@ from relnox.core.events import Status
 from relnox.core.steps import Upload
 from relnox.errors import Conflict, PartlyPublic, RelnoxError, TryLater
 from relnox.executor.attesting import attestations_of
-from relnox.indexes.uploader import WINDOW, AttestationsRefused, ways_out
+from relnox.indexes.uploader import WINDOW, AttestationsRefused, Taken, ways_out
 from relnox.network import PassingTrouble, Patience
 
 if TYPE_CHECKING:
@@ -102,6 +102,9 @@ class Uploading:
             except RelnoxError as error:
                 if self._arrived():
                     self._answer = "the answer was lost or bad, but it is there"
+                    return
+                if isinstance(error, Taken):  # and not listed yet: who waits for it will see its hash
+                    self._answer = error.message
                     return
                 if not isinstance(error, PassingTrouble):
                     raise

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 from relnox import network
 from relnox.core.secrets import masked
 from relnox.core.versioning import Bump, next_version
-from relnox.errors import Conflict, Failed, Refused, TryLater
+from relnox.errors import Conflict, Failed, Refused, RelnoxError, TryLater
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from relnox.indexes.credentials import Credentials
     from relnox.indexes.targets import Target
 
-__all__ = ["ANSWER_LIMIT", "WINDOW", "AttestationsRefused", "judged", "publish_again", "send", "ways_out"]
+__all__ = ["ANSWER_LIMIT", "WINDOW", "AttestationsRefused", "Taken", "judged", "publish_again", "send", "ways_out"]
 
 WINDOW = timedelta(days=14)
 """How long after its first file the public index takes further files of a release (since July 2026)."""
@@ -59,13 +60,16 @@ class AttestationsRefused(Failed):
         )
 
 
+class Taken(RelnoxError):
+    """The index has a file of that name, and did not take this one; the hash tells whether it is ours."""
+
+
 def send(
     path: Path, file: Distribution, target: Target, credentials: Credentials, attestations: Sequence[Path] = ()
 ) -> str:
     """Send a file once, and return what the index answered in a few words.
 
-    An answer is no proof: the caller looks at the index afterwards, whatever came of this. That the index holds a
-    file of that name already is an answer like any other: its hash tells whether it is ours.
+    An answer is no proof: the caller looks at the index afterwards, whatever came of this.
 
     Args:
         path: Where the file is.
@@ -76,6 +80,7 @@ def send(
 
     Raises:
         PassingTrouble: Another try may go better.
+        Taken: There is a file of that name; whose, the answer does not tell.
         TryLater: The index takes nothing from anybody at present.
         Refused: The credentials were rejected, or the index redirects elsewhere.
         Conflict: The name is taken for good, or the release is closed.
@@ -96,7 +101,10 @@ def send(
             auth=login,
             quiet=ANSWER_LIMIT,
         )
-    return judged(response, file, target.name)
+    said = judged(response, file, target.name)
+    if response.status_code not in _OK:
+        raise Taken(said)
+    return said
 
 
 def ways_out(file: Distribution) -> str:
@@ -114,7 +122,10 @@ def publish_again(file: Distribution) -> str:
 
 
 def judged(response: requests.Response, file: Distribution, index: str) -> str:
-    """What an index answered to an upload, in a few words; see `send` for what is raised."""
+    """What an index answered to an upload, in a few words; see `send` for what is raised.
+
+    That the index holds a file of that name already is an answer like any other.
+    """
     status = response.status_code
     text = _text(response)
     said = f"{status} {text}".strip()
@@ -132,7 +143,7 @@ def judged(response: requests.Response, file: Distribution, index: str) -> str:
     if status in _NOT_ALLOWED:
         raise Refused(
             f"{index} rejected the credentials for {file.filename}: {said}",
-            hint="is the token for this index and this project?",
+            hint="is the token or password right, and is it for this index and this project?",
         )
     if status in (_TOO_LARGE, _NO_ROOM) or _LARGE.search(text):
         raise Failed(
@@ -151,8 +162,13 @@ def _text(response: requests.Response) -> str:
 
 
 def _body(response: requests.Response) -> str:
-    """The words of an answer; of a problem as RFC 9457 describes it, what is meant for people."""
-    if "json" not in response.headers.get("Content-Type", ""):
+    """What an answer has for people to read: the words of a page, or of a problem as RFC 9457 describes it."""
+    kind = response.headers.get("Content-Type", "")
+    if "html" in kind:
+        page = _Page()
+        page.feed(response.text)
+        return " ".join(page.words)
+    if "json" not in kind:
         return response.text
     try:
         problem = response.json()
@@ -161,6 +177,26 @@ def _body(response: requests.Response) -> str:
     except (ValueError, AttributeError, TypeError):
         return response.text
     return "; ".join(str(each) for each in told if each) or response.text
+
+
+class _Page(HTMLParser):
+    """The words of a page's body."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self._in_head = False
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        del attrs
+        self._in_head = self._in_head or tag == "head"
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_head = self._in_head and tag != "head"
+
+    def handle_data(self, data: str) -> None:
+        if not self._in_head:
+            self.words += data.split()
 
 
 def _explain(text: str, file: Distribution, index: str) -> None:
