@@ -1,18 +1,34 @@
-"""A run that is killed at a known place of what it sends: before its n-th piece goes out, in whatever thread."""
+"""Publish runs that are killed: before a known piece of what they send, at a system call, after a known time."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from projects import write
+from releases import Package, is_whole, public, publish, release
+
+from relnox.cli import main
+from relnox.indexes.embedded import EmbeddedIndex
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["killed_before", "pieces"]
+    from relnox.core.manifest import Manifest
 
+__all__ = ["WORDS", "Release", "killed_after", "killed_before", "pieces", "publishing", "undisturbed"]
+
+WORDS = ("publish", "--index", "own", "--reporter", "plain")
+PACKAGES = [Package("core", wheels=2), Package("demo", ("core",), wheels=2), Package("more")]
+CONTENT = "# some bytes, so that an archive is sent in several pieces\n" * 500
+LIMIT = 120
 DRIVER = """\
 import os, signal, sys, threading
 
@@ -41,28 +57,88 @@ sys.exit(code)
 """Counts what is sent (http.client's audit event): anything, heads of uploads, or pieces of their bodies."""
 
 
+class Release(NamedTuple):
+    """A release that is built, and the index that it goes to."""
+
+    root: Path
+    manifest: Manifest
+    index: EmbeddedIndex
+
+    def is_finished(self, how: object) -> None:
+        """The same command again: the index equals the manifest, and no file was sent with other bytes, or twice."""
+        built = {file.filename: file.sha256 for file in self.manifest.distributions}
+        there = public(self.index, self.manifest)
+        assert there.items() <= built.items(), how
+        before = len(self.index.uploads)
+        ran = publish(self.root, self.index)
+        assert ran.code == 0, (how, ran.text)
+        assert is_whole(self.index, self.manifest), how
+        taken = [request for request in self.index.uploads if request.status == 200]
+        assert all(request.sha256 == built[request.filename] for request in taken), how
+        assert not there.keys() & {request.filename for request in self.index.uploads[before:]}, how
+
+
+@contextmanager
+def publishing(folder: Path) -> Iterator[Release]:
+    """A release and its index; `RELNOX_OWN_TOKEN` is set elsewhere."""
+    manifest = release(folder, PACKAGES, content=CONTENT)
+    with EmbeddedIndex(folder / "index") as index:
+        address = f'upload = "{index.upload_url}"\nsimple = "{index.simple_url}"\nproduction = false\n'
+        settings = f'[tool.relnox]\npackages = ["packages/*"]\n[tool.relnox.indexes.own]\n{address}'
+        write(folder, {"pyproject.toml": settings})
+        yield Release(folder, manifest, index)
+
+
 def killed_before(root: Path, kind: str, number: int, *words: str) -> None:
     """Run relnox until it is about to send the n-th piece of a kind: `any`, `upload` (its head) or `body`."""
-    code, said = _run(root, kind, number, *words)
+    code, said = _driven(root, kind, number, *words)
     assert code == -signal.SIGKILL, said
 
 
 def pieces(root: Path, *words: str) -> int:
     """How many pieces an undisturbed run sends."""
-    code, said = _run(root, "any", 0, *words)
+    code, said = _driven(root, "any", 0, *words)
     assert code == 0, said
     return int(said.rpartition("pieces:")[2])
 
 
-def _run(root: Path, kind: str, number: int, *words: str) -> tuple[int, str]:
-    ended = subprocess.run(
-        [sys.executable, "-c", DRIVER, kind, str(number), *words],
-        cwd=root,
-        env=dict(os.environ),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+def killed_after(seconds: float, root: Path) -> bool:
+    """Publish in a process that has imported all it needs, and kill it after a time; whether it was still there."""
+    going = _start(root)
+    going.join(seconds)
+    going.kill()
+    going.join(LIMIT)
+    assert going.exitcode in (0, -signal.SIGKILL), going.exitcode
+    return going.exitcode != 0
+
+
+def undisturbed(root: Path) -> float:
+    """Seconds that such a process takes."""
+    began = time.monotonic()
+    going = _start(root)
+    going.join(LIMIT)
+    assert going.exitcode == 0, going.exitcode
+    return time.monotonic() - began
+
+
+def _start(root: Path) -> multiprocessing.process.BaseProcess:
+    forking = multiprocessing.get_context("forkserver")
+    forking.set_forkserver_preload(["killing", "relnox.commands.publish", "relnox.indexes.wire"])
+    going = forking.Process(target=_publish, args=(str(root),))
+    going.start()
+    return going
+
+
+def _publish(root: str) -> None:
+    os.chdir(root)
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+    sys.exit(main(list(WORDS)))
+
+
+def _driven(root: Path, kind: str, number: int, *words: str) -> tuple[int, str]:
+    argv = [sys.executable, "-c", DRIVER, kind, str(number), *words]
+    ended = subprocess.run(argv, cwd=root, capture_output=True, text=True, check=False, timeout=LIMIT)
     assert "Traceback" not in ended.stderr, ended.stderr
     return ended.returncode, ended.stderr + ended.stdout

@@ -1,4 +1,4 @@
-"""Index servers of other people, each in an environment of its own, on loopback, for as long as they are needed."""
+"""Index servers of other people, each in an environment of its own, on loopback while they are needed."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def installed(folder: Path, *requirements: str) -> Path:
     uv = find_uv_bin()
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True, timeout=LIMIT)
     programs = folder / ("Scripts" if os.name == "nt" else "bin")
-    words = [uv, "pip", "install", "--quiet", "--python", programs / "python", *requirements]
+    words = [uv, "pip", "install", "--quiet", "--python", str(programs / "python"), *requirements]
     subprocess.run(words, check=True, timeout=LIMIT)
     return programs
 
 
 @contextlib.contextmanager
 def pypiserver(programs: Path, folder: Path) -> Iterator[PrivateIndex]:
-    """pypiserver with nothing in it; it sends who asks for what it does not have to another index, as by default."""
+    """pypiserver with nothing in it; who asks for what it lacks is sent to another index, as usual."""
     (folder / "files").mkdir(parents=True)
     hashed = base64.b64encode(hashlib.sha1(PASSWORD.encode()).digest()).decode()
     (folder / "htpasswd").write_text(f"{USER}:{{SHA}}{hashed}\n", encoding="ascii")

@@ -208,7 +208,8 @@ def test_whoever_is_first_has_the_name_and_nothing_is_added_to_his_release(
     theirs = project(tmp_path / "theirs", index, content="theirs = True\n")
     first = theirs.manifest.distributions[0]
     built = project(tmp_path / "demo", index)
-    send, sent = uploader.send, []
+    send = uploader.send
+    sent: list[str] = []
 
     def late(path: Path, *how: Any) -> str:
         """After the index was looked at, and before the first byte of ours, comes somebody else's file."""
