@@ -1,5 +1,7 @@
 """relnox's own sessions: its checks, and its own release by its own tasks."""
 
+from pathlib import Path
+
 import nox
 
 from relnox.sessions import build_all, collect, publish, rehearse, status, testpypi, verify_install, version_bump
@@ -42,9 +44,10 @@ def tests_on(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def soak(session: nox.Session) -> None:
-    """Bumps that are killed at every system call that changes something; needs strace, takes minutes."""
+    """Runs that are killed at every system call that changes something; needs strace, takes minutes."""
     install(session, "test")
-    session.run("pytest", "-n2", "tests/faults/soak_system_calls.py", *session.posargs)
+    soaks = sorted(map(str, Path("tests/faults").glob("soak_*.py")))
+    session.run("pytest", "-n2", *soaks, *session.posargs)
 
 
 @nox.session(default=False)

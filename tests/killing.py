@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from projects import write
 from releases import Package, is_whole, public, publish, release
@@ -19,7 +21,6 @@ from relnox.indexes.embedded import EmbeddedIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from relnox.core.manifest import Manifest
 
@@ -57,7 +58,8 @@ sys.exit(code)
 """Counts what is sent (http.client's audit event): anything, heads of uploads, or pieces of their bodies."""
 
 
-class Release(NamedTuple):
+@dataclass(frozen=True)
+class Release:
     """A release that is built, and the index that it goes to."""
 
     root: Path
@@ -65,7 +67,7 @@ class Release(NamedTuple):
     index: EmbeddedIndex
 
     def is_finished(self, how: object) -> None:
-        """The same command again: the index equals the manifest, and no file was sent with other bytes, or twice."""
+        """The same command: the index equals the manifest, no file was sent with other bytes, none twice."""
         built = {file.filename: file.sha256 for file in self.manifest.distributions}
         there = public(self.index, self.manifest)
         assert there.items() <= built.items(), how
@@ -103,7 +105,7 @@ def pieces(root: Path, *words: str) -> int:
 
 
 def killed_after(seconds: float, root: Path) -> bool:
-    """Publish in a process that has imported all it needs, and kill it after a time; whether it was still there."""
+    """Publish in a process that has imported what it needs, and kill it; whether it was still there."""
     going = _start(root)
     going.join(seconds)
     going.kill()
@@ -130,8 +132,9 @@ def _start(root: Path) -> multiprocessing.process.BaseProcess:
 
 
 def _publish(root: str) -> None:
+    """What such a process does; nobody reads what it says."""
     os.chdir(root)
-    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+    with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
     sys.exit(main(list(WORDS)))
