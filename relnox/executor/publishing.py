@@ -79,7 +79,7 @@ class Uploading:
     run: Run
 
     def check(self) -> str | None:
-        """Done when the index listed the file with our hash, when it was last asked in this run.
+        """Done when the index listed the file with our hash, when it was last asked, a moment ago.
 
         Raises:
             Conflict: The index lists it with another.

@@ -34,6 +34,8 @@ _CONNECTIONS = 16
 _OUTAGE = 1200.0
 """Seconds of trouble that a look at all projects outlasts."""
 _GLANCE = 0.05
+_FRESH = 60.0
+"""Seconds that an answer counts for: where files can be replaced, one that came meanwhile must be seen."""
 
 
 class Indexes:
@@ -53,6 +55,7 @@ class Indexes:
         self._credentials: dict[str, Credentials] = {}
         self._fetched: dict[str, str] = {}
         self._seen: dict[tuple[str, str], Mapping[str, IndexFile]] = {}
+        self._asked: dict[tuple[str, str], float] = {}
         self._sessions: dict[tuple[str, str, str], StagedSession] = {}
         self._rules: Rules | None = None
         self._opening = threading.RLock()
@@ -95,8 +98,10 @@ class Indexes:
 
     def files(self, index: str, project: str, patience: Patience | None = None) -> Mapping[str, IndexFile]:
         """What an index lists of a project, asked anew each time."""
+        from relnox import network
         from relnox.indexes import client
 
+        self._asked[index, project] = network.CLOCK.now()
         listed = client.listed_files(self.target(index).simple_url, project, patience)
         self._seen[index, project] = listed
         return listed
@@ -148,9 +153,12 @@ class Indexes:
             index: Its name.
             project: Normalised name (PEP 503).
             wanted: File names.
-            anew: Whether the index is asked again if it was in this run.
+            anew: Whether the index is asked again if it was a moment ago.
             patience: How long to try.
         """
+        from relnox import network
+
+        anew = anew or network.CLOCK.now() - self._asked.get((index, project), 0.0) > _FRESH
         listed = self.files(index, project, patience) if anew else self.seen(index, project)
         return {name: self._hash(listed[name], patience) for name in wanted if name in listed}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,15 +13,17 @@ import pytest
 from killing import killed_before
 from private_indexes import PASSWORD, USER, PrivateIndex, devpi, installed, pypiserver
 from released import made, release, serving
+from releases import SimulatedClock
 from running import Ran
 
+from relnox import network
 from relnox.cli import main
-from relnox.indexes import client, uploader
+from relnox.indexes import Indexes, client, uploader
 from relnox.indexes.embedded import EmbeddedIndex
 from relnox.indexes.embedded.accounts import Accounts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
     from typing import Any
 
@@ -226,6 +229,29 @@ def test_whoever_is_first_has_the_name_and_nothing_is_added_to_his_release(
     assert built.hashes[first.filename] in ran.err
     assert sent == [first.filename]
     assert listed(index) == {first.filename: first.sha256}
+
+
+@pytest.mark.parametrize("index", ["volatile devpi"], indirect=True)
+def test_what_comes_while_a_run_waits_is_not_replaced(
+    index: PrivateIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # While somebody is asked whether to publish, say. This index would let the file be replaced.
+    theirs = project(tmp_path / "theirs", index, content="theirs = True\n")
+    built = project(tmp_path / "demo", index)
+    clock = SimulatedClock()
+    monkeypatch.setattr(network, "CLOCK", clock)
+    look = Indexes.look
+
+    def look_and_wait(indexes: Indexes, name: str, projects: Iterable[str]) -> None:
+        look(indexes, name, projects)
+        monkeypatch.setattr(Indexes, "look", look)
+        assert publish(theirs.root).code == 0
+        clock.pause(120, threading.Event())
+
+    monkeypatch.setattr(Indexes, "look", look_and_wait)
+    ran = publish(built.root)
+    assert ran.code == 4, ran.text
+    assert listed(index) == theirs.hashes
 
 
 @pytest.mark.parametrize("index", INDEXES, indirect=True)
