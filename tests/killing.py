@@ -104,9 +104,9 @@ def pieces(root: Path, *words: str) -> int:
     return int(said.rpartition("pieces:")[2])
 
 
-def killed_after(seconds: float, root: Path) -> bool:
-    """Publish in a process that has imported what it needs, and kill it; whether it was still there."""
-    going = _start(root)
+def killed_after(seconds: float, begun: Release) -> bool:
+    """Publish, and kill it a time after its first request; whether it was still there."""
+    going = _start(begun)
     going.join(seconds)
     going.kill()
     going.join(LIMIT)
@@ -114,20 +114,24 @@ def killed_after(seconds: float, root: Path) -> bool:
     return going.exitcode != 0
 
 
-def undisturbed(root: Path) -> float:
-    """Seconds that such a process takes."""
+def undisturbed(whole: Release) -> float:
+    """Seconds from the first request of such a run to its end."""
+    going = _start(whole)
     began = time.monotonic()
-    going = _start(root)
     going.join(LIMIT)
     assert going.exitcode == 0, going.exitcode
     return time.monotonic() - began
 
 
-def _start(root: Path) -> multiprocessing.process.BaseProcess:
+def _start(begun: Release) -> multiprocessing.process.BaseProcess:
+    """A publish run in a process that has imported what it needs, at its first request."""
     forking = multiprocessing.get_context("forkserver")
     forking.set_forkserver_preload(["killing", "relnox.commands.publish", "relnox.indexes.wire"])
-    going = forking.Process(target=_publish, args=(str(root),))
+    going = forking.Process(target=_publish, args=(str(begun.root),))
     going.start()
+    while not begun.index.log:
+        assert going.is_alive(), going.exitcode
+        time.sleep(0.001)
     return going
 
 

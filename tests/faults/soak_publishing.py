@@ -89,12 +89,12 @@ def test_killed_at_any_time(part: int, tmp_path: Path) -> None:
     durations = []
     for number in range(4):
         with publishing(tmp_path / f"timed-{number}") as whole:
-            durations.append(undisturbed(whole.root))
+            durations.append(undisturbed(whole))
     killed = 0
     for _ in range(TIMES // PARTS):
-        seconds = chance.uniform(0, min(durations))
+        seconds = chance.uniform(0, max(durations))
         with publishing(tmp_path / "begun") as begun:
-            killed += killed_after(seconds, begun.root)
+            killed += killed_after(seconds, begun)
             begun.is_finished(seconds)
         shutil.rmtree(begun.root)
     assert killed > TIMES / PARTS / 2

@@ -35,14 +35,14 @@ def test_killed_before_any_piece_that_it_sends_the_same_command_finishes(tmp_pat
 
 def test_killed_at_any_time_the_same_command_finishes(tmp_path: Path) -> None:
     with publishing(tmp_path / "undisturbed") as whole:
-        undisturbed(whole.root)  # starts what processes are forked from
+        undisturbed(whole)  # starts what processes are forked from
     with publishing(tmp_path / "timed") as whole:
-        duration = undisturbed(whole.root)
+        duration = undisturbed(whole)
     chance = random.Random(0)
     killed = 0
     for at in range(TIMES):
         seconds = chance.uniform(0, duration)
         with publishing(tmp_path / f"time-{at}") as begun:
-            killed += killed_after(seconds, begun.root)
+            killed += killed_after(seconds, begun)
             begun.is_finished(seconds)
     assert killed > TIMES / 2
