@@ -37,22 +37,39 @@ MOST = 1000
 def traced(root: Path, *options: str, task: tuple[str, ...] = BUMP) -> subprocess.CompletedProcess[str]:
     program = shutil.which("strace")
     assert program, "this needs strace (Debian's package strace)"
-    words = [program, "-qq", "-e", f"trace={CALLS}", *options, sys.executable, "-m", "relnox", *task]
+    words = [program, "-qq", *options, sys.executable, "-m", "relnox", *task]
     return subprocess.run(words, cwd=root, capture_output=True, text=True, check=False, timeout=120)
 
 
-@pytest.fixture(scope="session")
-def calls(template: Path, tmp_path_factory: pytest.TempPathFactory) -> range:
-    """The numbers of relnox's own calls, from the first that has to do with the record."""
-    root = copy_of(template, tmp_path_factory.mktemp("counted") / "pair")
+def counted(root: Path, task: tuple[str, ...] = BUMP) -> list[tuple[str, int]]:
+    """relnox's own calls from the lock on: the name of each, and its number among those of that name.
+
+    That is how strace counts where it injects a signal.
+    """
     log = root.parent / "calls"
-    ended = traced(root, "-o", str(log))
+    ended = traced(root, "-o", str(log), "-e", f"trace={CALLS}", task=task)
     assert ended.returncode == 0, ended.stderr
-    assert state(root) == RELEASED
     lines = [line for line in log.read_text().splitlines() if re.match(r"\w+\(", line)]
-    first = next(number for number, line in enumerate(lines) if "relnox/lock" in line)
-    assert len(lines) - first > 50
-    return range(first + 1, len(lines) + 1)
+    names = [line.partition("(")[0] for line in lines]
+    first = next(place for place, line in enumerate(lines) if "relnox/lock" in line)
+    calls = [(name, names[: place + 1].count(name)) for place, name in enumerate(names)][first:]
+    assert len(calls) > 50
+    return calls
+
+
+def killed_at(root: Path, call: tuple[str, int], task: tuple[str, ...] = BUMP) -> bool:
+    """Run it until it is about to make a call; whether it made it: it may open fewer files this time."""
+    name, number = call
+    inject = f"inject={name}:signal=KILL:when={number}"
+    return traced(root, "-o", "/dev/null", "-e", f"trace={name}", "-e", inject, task=task).returncode != 0
+
+
+@pytest.fixture(scope="session")
+def calls(template: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, int]]:
+    root = copy_of(template, tmp_path_factory.mktemp("counted") / "pair")
+    found = counted(root)
+    assert state(root) == RELEASED
+    return found
 
 
 def finishes(root: Path, how: object) -> None:
@@ -67,14 +84,15 @@ def finishes(root: Path, how: object) -> None:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_killed_at_any_call_of_its_own(template: Path, tmp_path: Path, calls: range, part: int) -> None:
-    for number in calls[part::PARTS]:
-        root = copy_of(template, tmp_path / f"call-{number}")
-        ended = traced(root, "-o", "/dev/null", "-e", f"inject={CALLS}:signal=KILL:when={number}")
-        if ended.returncode == 0:  # it opened fewer files this time
+def test_killed_at_any_call_of_its_own(
+    template: Path, tmp_path: Path, calls: list[tuple[str, int]], part: int
+) -> None:
+    for call in calls[part::PARTS]:
+        root = copy_of(template, tmp_path / "-".join(map(str, call)))
+        if killed_at(root, call):
+            finishes(root, call)
+        else:
             assert state(root) == RELEASED
-            continue
-        finishes(root, number)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -117,25 +135,17 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def calls_of_a_build(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> range:
-    """The numbers of relnox's own calls in a build, from the lock on."""
-    root = copy_of(tiny, tmp_path_factory.mktemp("counted-build") / "home")
-    log = root.parent / "calls"
-    ended = traced(root, "-o", str(log), task=BUILD)
-    assert ended.returncode == 0, ended.stderr
-    lines = [line for line in log.read_text().splitlines() if re.match(r"\w+\(", line)]
-    first = next(number for number, line in enumerate(lines) if "relnox/lock" in line)
-    assert len(lines) - first > 50
-    return range(first + 1, len(lines) + 1)
+def calls_of_a_build(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, int]]:
+    return counted(copy_of(tiny, tmp_path_factory.mktemp("counted-build") / "home"), BUILD)
 
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_a_build_killed_at_any_call_leaves_nothing_half(
-    tiny: Path, tmp_path: Path, calls_of_a_build: range, part: int
+    tiny: Path, tmp_path: Path, calls_of_a_build: list[tuple[str, int]], part: int
 ) -> None:
-    for number in calls_of_a_build[part::PARTS]:
-        root = copy_of(tiny, tmp_path / f"call-{number}")
-        traced(root, "-o", "/dev/null", "-e", f"inject={CALLS}:signal=KILL:when={number}", task=BUILD)
+    for call in calls_of_a_build[part::PARTS]:
+        root = copy_of(tiny, tmp_path / "-".join(map(str, call)))
+        killed_at(root, call, BUILD)
         sound(root)
         shutil.rmtree(root)
 
