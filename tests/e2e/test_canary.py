@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from trusting import Trusting
 
+pytestmark = pytest.mark.heavy
+
 CANARY = "pypi-canary0815canary0815canary"
 CODED = base64.b64encode(f"__token__:{CANARY}".encode()).decode().rstrip("=")[:-1]
 REPORTERS = ("plain", "terminal", "github")

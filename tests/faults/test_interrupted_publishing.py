@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.heavy
+
 PACKAGES = [Package("core", wheels=3), Package("demo", ("core",), wheels=3), Package("more", wheels=3)]
 SLOW = Rule(faults.Wait(0.2))
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from relnox.core.manifest import Manifest
     from relnox.indexes.embedded.journal import Request
 
+pytestmark = pytest.mark.heavy
+
 DAY = 24 * 3600
 SIZES = {
     1: [Package("demo", sdist=False)],

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from relnox.core.events import Outcome
     from relnox.core.manifest import Distribution, Manifest
 
+pytestmark = pytest.mark.heavy
+
 NAMES = ("a", "b", "c", "d", "e")
 UNLABELLED_DAGS = {1: 1, 2: 2, 3: 6, 4: 31, 5: 302}
 """How many directed graphs without circles there are, up to isomorphism (OEIS A003087)."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from relnox.core.manifest import Manifest
 
+pytestmark = pytest.mark.heavy
+
 PACKAGES = [Package("core", wheels=2), Package("demo", ("core",), wheels=2)]
 SIZES = {
     1: [Package("demo", sdist=False)],

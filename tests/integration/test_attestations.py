@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from relnox.core.manifest import Manifest
 
+pytestmark = pytest.mark.heavy
+
 SAMPLES = Path(__file__).parents[1] / "attestations"
 PACKAGES = [Package("core"), Package("agents", needs=("core",))]
 
