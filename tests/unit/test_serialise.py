@@ -12,6 +12,7 @@ from packaging.version import Version
 from relnox.core import steps
 from relnox.core.config import Trial
 from relnox.core.manifest import BuildInputs, Distribution, Manifest
+from relnox.core.publishers import Publisher
 from relnox.core.records import Record, names_of
 from relnox.core.serialise import decode, encode
 from relnox.core.wheels import Target, WheelJob
@@ -46,7 +47,7 @@ def records(kind: type[Any]) -> st.SearchStrategy[Any]:
     return st.builds(kind, **{name: st.from_type(hints[name]) for name in names_of(kind)})
 
 
-for each in (BuildInputs, Distribution, Manifest, Target, Trial, WheelJob, steps.Tag, *KINDS):
+for each in (BuildInputs, Distribution, Manifest, Publisher, Target, Trial, WheelJob, steps.Tag, *KINDS):
     if each is not steps.Stage:
         st.register_type_strategy(each, records(each))
 

@@ -1,0 +1,119 @@
+"""The steps that plans are made of: a closed union of values, by what they are about.
+
+A step says in one line what it will do and whether its effect is local or remote. Whoever acts on steps
+matches every kind and ends in `assert_never`.
+"""
+
+from __future__ import annotations
+
+from relnox.core.steps.building import (
+    Build,
+    BuildAgain,
+    BuildWheels,
+    CheckDistributions,
+    CleanFolder,
+    ClearCache,
+    Collect,
+    Export,
+    ProvideEnvironment,
+    RunTests,
+    WriteCollection,
+    WriteManifest,
+    WriteMatrix,
+)
+from relnox.core.steps.changing import (
+    Commit,
+    CreateTags,
+    Edit,
+    EditFiles,
+    Push,
+    Tag,
+    TakeBack,
+)
+from relnox.core.steps.publishing import (
+    Attest,
+    AwaitIndex,
+    CheckProvenance,
+    LogIn,
+    PublishStage,
+    Upload,
+    UploadToStage,
+)
+from relnox.core.steps.staging import (
+    CloneCheckout,
+    Stage,
+)
+from relnox.core.steps.verifying import (
+    Download,
+    TakeFiles,
+    VerifyInstall,
+)
+
+__all__ = [
+    "Attest",
+    "AwaitIndex",
+    "Build",
+    "BuildAgain",
+    "BuildWheels",
+    "CheckDistributions",
+    "CheckProvenance",
+    "CleanFolder",
+    "ClearCache",
+    "CloneCheckout",
+    "Collect",
+    "Commit",
+    "CreateTags",
+    "Download",
+    "Edit",
+    "EditFiles",
+    "Export",
+    "LogIn",
+    "ProvideEnvironment",
+    "PublishStage",
+    "Push",
+    "RunTests",
+    "Stage",
+    "Step",
+    "Tag",
+    "TakeBack",
+    "TakeFiles",
+    "Upload",
+    "UploadToStage",
+    "VerifyInstall",
+    "WriteCollection",
+    "WriteManifest",
+    "WriteMatrix",
+]
+
+Step = (
+    EditFiles
+    | Commit
+    | CreateTags
+    | Push
+    | TakeBack
+    | CleanFolder
+    | ClearCache
+    | Export
+    | ProvideEnvironment
+    | Build
+    | BuildAgain
+    | BuildWheels
+    | WriteMatrix
+    | RunTests
+    | CheckDistributions
+    | WriteManifest
+    | Collect
+    | WriteCollection
+    | Attest
+    | LogIn
+    | Upload
+    | UploadToStage
+    | PublishStage
+    | AwaitIndex
+    | CheckProvenance
+    | Download
+    | TakeFiles
+    | VerifyInstall
+    | CloneCheckout
+    | Stage
+)

@@ -1,0 +1,146 @@
+"""What a bump does to the checkout and its remote."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from relnox.core.records import Record
+from relnox.core.steps.base import BaseStep, listing
+
+__all__ = [
+    "Commit",
+    "CreateTags",
+    "Edit",
+    "EditFiles",
+    "Push",
+    "Tag",
+    "TakeBack",
+]
+
+
+class Edit(Record, kw_only=True):
+    """One file before and after, byte for byte.
+
+    Attributes:
+        file: POSIX path relative to the root.
+        before: The bytes the change was planned from; None where there is no file yet.
+        after: The bytes it will have; None where it is to be removed again.
+    """
+
+    file: str
+    before: bytes | None
+    after: bytes | None
+
+    @property
+    def digest(self) -> str | None:
+        """SHA-256 of the content after it, in hex; None where there is no file then."""
+        import hashlib
+
+        return None if self.after is None else hashlib.sha256(self.after).hexdigest()
+
+    def diff(self) -> str:
+        """The change as a unified diff."""
+        old, new = ((part or b"").decode("utf-8", "replace").splitlines() for part in (self.before, self.after))
+        import difflib  # only where it is needed: it is not quick to open
+
+        lines = difflib.unified_diff(old, new, f"a/{self.file}", f"b/{self.file}", lineterm="", n=1)
+        return "\n".join(lines)
+
+
+class Tag(Record, kw_only=True):
+    """An annotated tag on the commit that the plan makes, or on `HEAD`."""
+
+    name: str
+    message: str
+
+
+class EditFiles(BaseStep, kw_only=True):
+    """Change several files of the checkout, all or none."""
+
+    atomic: ClassVar[bool] = True
+    edits: tuple[Edit, ...]
+
+    @property
+    def key(self) -> str:
+        return "edit"
+
+    @property
+    def title(self) -> str:
+        return f"edit {listing([edit.file for edit in self.edits])}"
+
+
+class Commit(BaseStep, kw_only=True):
+    """Commit exactly these files, whatever else is staged.
+
+    Attributes:
+        files: The files, each with the SHA-256 of what it must hold, in hex; None for one that is gone.
+    """
+
+    atomic: ClassVar[bool] = True
+    message: str
+    files: tuple[tuple[str, str | None], ...]
+
+    @property
+    def key(self) -> str:
+        return "commit"
+
+    @property
+    def title(self) -> str:
+        return f"commit {self.message.splitlines()[0]!r}"
+
+
+class CreateTags(BaseStep, kw_only=True):
+    """Create annotated tags in one go."""
+
+    atomic: ClassVar[bool] = True
+    tags: tuple[Tag, ...]
+
+    @property
+    def key(self) -> str:
+        return "tag"
+
+    @property
+    def title(self) -> str:
+        return f"tag {listing([tag.name for tag in self.tags])}"
+
+
+class TakeBack(BaseStep, kw_only=True):
+    """Take the last bump back: its tags, its commit, its edits.
+
+    Attributes:
+        commit: The commit to take back; None where the files were only edited.
+        edits: From what the files hold now to what they held before.
+    """
+
+    atomic: ClassVar[bool] = True
+    commit: str | None
+    tags: tuple[str, ...]
+    edits: tuple[Edit, ...]
+
+    @property
+    def key(self) -> str:
+        return "undo"
+
+    @property
+    def title(self) -> str:
+        tags = [f"the tag {tag}" for tag in self.tags]
+        commit = [f"commit {self.commit[:10]}"] if self.commit is not None else []
+        return f"take back {listing([*tags, *commit, *(f'the edit of {edit.file}' for edit in self.edits)])}"
+
+
+class Push(BaseStep, kw_only=True):
+    """Push the branch and the tags, all or none."""
+
+    remote: ClassVar[bool] = True
+    atomic: ClassVar[bool] = True
+    to: str
+    branch: str
+    tags: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        return "push"
+
+    @property
+    def title(self) -> str:
+        return f"push {listing([self.branch, *self.tags])} to {self.to}, all or none"

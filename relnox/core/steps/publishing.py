@@ -1,0 +1,185 @@
+"""From archives to a release that an index shows."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from packaging.version import Version  # noqa: TC002 - plans are read back by these types
+
+from relnox.core.manifest import Distribution  # noqa: TC001 - likewise
+from relnox.core.publishers import Policy, Publisher  # noqa: TC001 - likewise
+from relnox.core.steps.base import BaseStep, listing
+
+__all__ = [
+    "Attest",
+    "AwaitIndex",
+    "CheckProvenance",
+    "LogIn",
+    "PublishStage",
+    "Upload",
+    "UploadToStage",
+]
+
+
+class Attest(BaseStep, kw_only=True):
+    """Sign files as the job that publishes them (PEP 740), beside the files.
+
+    Attributes:
+        files: Those that are not public yet: an index takes no attestation later.
+        policy: Whether one that cannot be signed ends the run.
+        publisher: Who signs; None where that is not known, and attestations that are there already are taken.
+        patience: Seconds of trouble that signing outlasts.
+    """
+
+    index: str
+    files: tuple[Distribution, ...]
+    folder: str
+    policy: Policy
+    publisher: Publisher | None
+    patience: int
+
+    @property
+    def key(self) -> str:
+        return "attest"
+
+    @property
+    def title(self) -> str:
+        by = f", as {self.publisher.told}" if self.publisher is not None else ""
+        return f"sign {listing([file.filename for file in self.files])} ({self.policy}){by}"
+
+
+class LogIn(BaseStep, kw_only=True):
+    """Ask an index for the tokens of all projects that are uploaded to, so that none is missing halfway.
+
+    Attributes:
+        packages: The projects.
+    """
+
+    index: str
+    packages: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        return "log in"
+
+    @property
+    def title(self) -> str:
+        return f"ask {self.index} for tokens for {listing(self.packages)}"
+
+
+class Upload(BaseStep, kw_only=True):
+    """Send one file to an index, unless it is there.
+
+    Attributes:
+        attestations: Whether what attests the file goes with it.
+        publisher: Who must have signed that; None where it is not known.
+    """
+
+    remote: ClassVar[bool] = True
+    concurrent: ClassVar[bool] = True
+    index: str
+    file: Distribution
+    folder: str
+    attestations: Policy = "off"
+    publisher: Publisher | None = None
+
+    @property
+    def key(self) -> str:
+        return f"upload {self.file.filename}"
+
+    @property
+    def title(self) -> str:
+        return f"upload {self.file.filename} ({self.file.size:,} bytes) to {self.index}"
+
+    @property
+    def shares(self) -> tuple[tuple[str, int | None], ...]:
+        # The public index locks all releases of a project for each of its files.
+        return ((f"uploads to {self.index}", 8), (f"{self.file.package} on {self.index}", 2))
+
+
+class UploadToStage(Upload, kw_only=True):
+    """Send one file into a session of an index, where nobody sees it before the session is published (PEP 694)."""
+
+    remote: ClassVar[bool] = False
+
+    @property
+    def title(self) -> str:
+        return f"stage {self.file.filename} ({self.file.size:,} bytes) on {self.index}"
+
+
+class PublishStage(BaseStep, kw_only=True):
+    """Make the files of a session public, all or none, unless they are."""
+
+    remote: ClassVar[bool] = True
+    concurrent: ClassVar[bool] = True
+    index: str
+    package: str
+    version: Version
+    files: tuple[Distribution, ...]
+
+    @property
+    def key(self) -> str:
+        return f"publish {self.package}"
+
+    @property
+    def title(self) -> str:
+        return f"publish {self.package} {self.version} on {self.index}: {len(self.files)} files, all or none"
+
+    @property
+    def shares(self) -> tuple[tuple[str, int | None], ...]:
+        return ((f"uploads to {self.index}", 8),)
+
+
+class AwaitIndex(BaseStep, kw_only=True):
+    """Wait until an index lists these files with our hashes, and serves them."""
+
+    concurrent: ClassVar[bool] = True
+    index: str
+    package: str
+    version: Version
+    files: tuple[Distribution, ...]
+    patience: int
+    """Seconds."""
+
+    @property
+    def key(self) -> str:
+        return f"await {self.package}"
+
+    @property
+    def title(self) -> str:
+        return f"see that {self.index} lists {self.package} {self.version} with these hashes, and serves it"
+
+    @property
+    def shares(self) -> tuple[tuple[str, int | None], ...]:
+        # Who waits for a listing does not keep others from sending, nor from looking.
+        return ((f"looks at {self.index}", 32),)
+
+
+class CheckProvenance(BaseStep, kw_only=True):
+    """See that an index serves provenance of these files, and verify it (PEP 740).
+
+    Attributes:
+        policy: Whether a file without provenance ends the run.
+        publisher: Who published them; None where that is not known, and the index's word is taken.
+    """
+
+    concurrent: ClassVar[bool] = True
+    index: str
+    package: str
+    version: Version
+    files: tuple[Distribution, ...]
+    policy: Policy
+    publisher: Publisher | None
+
+    @property
+    def key(self) -> str:
+        return f"provenance {self.package}"
+
+    @property
+    def title(self) -> str:
+        by = f" by {self.publisher.told}" if self.publisher is not None else ""
+        return f"verify what {self.index} serves as provenance of {self.package} {self.version}{by}"
+
+    @property
+    def shares(self) -> tuple[tuple[str, int | None], ...]:
+        return ((f"looks at {self.index}", 32),)

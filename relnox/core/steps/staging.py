@@ -1,0 +1,53 @@
+"""Tasks that are stages of a chain."""
+
+from __future__ import annotations
+
+from relnox.core.steps.base import BaseStep
+
+__all__ = [
+    "CloneCheckout",
+    "Stage",
+]
+
+
+class CloneCheckout(BaseStep, kw_only=True):
+    """Clone the checkout, with a remote of its own, to a place that is thrown away."""
+
+    commit: str
+    branch: str
+
+    @property
+    def key(self) -> str:
+        return "clone"
+
+    @property
+    def title(self) -> str:
+        return f"clone commit {self.commit[:10]} and a remote for it to a throw-away place"
+
+
+class Stage(BaseStep, kw_only=True):
+    """A task of a chain: it observes and plans when it is reached."""
+
+    task: str
+    options: tuple[tuple[str, str | bool | int | tuple[str, ...]], ...]
+
+    @property
+    def key(self) -> str:
+        return self.task
+
+    @property
+    def title(self) -> str:
+        return " ".join([self.task, *(flag for name, value in self.options for flag in _flags(name, value))])
+
+
+def _flags(name: str, value: str | bool | int | tuple[str, ...]) -> list[str]:  # noqa: FBT001 - an option's value
+    flag = f"--{name.replace('_', '-')}"
+    match value:
+        case True:
+            return [flag]
+        case False:
+            return [f"--no-{flag.removeprefix('--')}"]
+        case tuple():
+            return [word for each in value for word in (flag, each)]
+        case _:
+            return [flag, str(value)]
