@@ -20,7 +20,7 @@ from relnox.core.manifest import Distribution
 from relnox.errors import Conflict, Failed, Refused, TryLater
 from relnox.indexes import Indexes, client, targets
 from relnox.indexes.credentials import Credentials, Secret
-from relnox.indexes.uploader import send
+from relnox.indexes.uploader import Taken, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -295,8 +295,17 @@ def test_that_a_name_is_taken_is_left_to_its_hash(status: int, tmp_path: Path) -
     sdist = _sdist(tmp_path)
     with server(lambda _method, _path: (status, {}, b"Package demo-1.0.tar.gz already exists!")) as url:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
-        said = send(sdist, _described(sdist), target, Credentials("u", Secret("t"), "test"))
-    assert said.startswith(str(status))
+        with pytest.raises(Taken, match=str(status)):
+            send(sdist, _described(sdist), target, Credentials("u", Secret("t"), "test"))
+
+
+def test_of_a_page_its_words_are_told(tmp_path: Path) -> None:
+    said = "<html><head><title>No</title><style>h1 {}</style></head><h1>No &amp; never</h1></html>"
+    sdist = _sdist(tmp_path)
+    with server(lambda _method, _path: (403, {"Content-Type": "text/html"}, said.encode())) as url:
+        target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
+        with pytest.raises(Refused, match="403 Forbidden No & never$"):
+            send(sdist, _described(sdist), target, Credentials("u", Secret("t"), "test"))
 
 
 def _described(path: Path) -> Distribution:
