@@ -90,12 +90,12 @@ def test_killed_at_any_time(part: int, tmp_path: Path) -> None:
     for number in range(4):
         with publishing(tmp_path / f"timed-{number}") as whole:
             durations.append(undisturbed(whole))
-    killed = 0
-    for _ in range(TIMES // PARTS):
+    killed = tried = 0
+    while killed < TIMES // PARTS:  # one that ended before its time does not count
+        tried += 1
+        assert tried < TIMES
         seconds = chance.uniform(0, max(durations))
         with publishing(tmp_path / "begun") as begun:
             killed += killed_after(seconds, begun)
             begun.is_finished(seconds)
         shutil.rmtree(begun.root)
-    assert killed > TIMES / PARTS / 2
-    print(f"killed {killed} times")  # noqa: T201 - with `-s` or `-rP`

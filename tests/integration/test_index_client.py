@@ -304,7 +304,7 @@ def test_of_a_page_its_words_are_told(tmp_path: Path) -> None:
     sdist = _sdist(tmp_path)
     with server(lambda _method, _path: (403, {"Content-Type": "text/html"}, said.encode())) as url:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
-        with pytest.raises(Refused, match="403 Forbidden No & never$"):
+        with pytest.raises(Refused, match=r"403 Forbidden No & never$"):
             send(sdist, _described(sdist), target, Credentials("u", Secret("t"), "test"))
 
 
