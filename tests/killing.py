@@ -24,12 +24,41 @@ if TYPE_CHECKING:
 
     from relnox.core.manifest import Manifest
 
-__all__ = ["WORDS", "Release", "killed_after", "killed_before", "pieces", "publishing", "undisturbed"]
+__all__ = [
+    "ONE_AFTER_THE_OTHER",
+    "WORDS",
+    "Release",
+    "killed_after",
+    "killed_before",
+    "pieces",
+    "publishing",
+    "undisturbed",
+]
 
 WORDS = ("publish", "--index", "own", "--reporter", "plain")
 PACKAGES = [Package("core", wheels=2), Package("demo", ("core",), wheels=2), Package("more")]
 CONTENT = "# some bytes, so that an archive is sent in several pieces\n" * 500
 LIMIT = 120
+ONE_AFTER_THE_OTHER = """\
+import concurrent.futures, sys
+
+class Inline(concurrent.futures.Executor):
+    def __init__(self, *args, **options):
+        pass
+
+    def submit(self, do, /, *args, **options):
+        future = concurrent.futures.Future()
+        try:
+            future.set_result(do(*args, **options))
+        except BaseException as error:
+            future.set_exception(error)
+        return future
+
+concurrent.futures.ThreadPoolExecutor = Inline
+from relnox.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+"""Makes all calls in one thread and thus in the same order each time; kills by chance hit the threads."""
 DRIVER = """\
 import os, signal, sys, threading
 

@@ -15,7 +15,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from killing import WORDS, killed_after, publishing, undisturbed
+from killing import ONE_AFTER_THE_OTHER, WORDS, killed_after, publishing, undisturbed
 from soak_system_calls import CHANGING
 
 if TYPE_CHECKING:
@@ -25,26 +25,6 @@ CALLS = [*(call for call in CHANGING if call != "openat"), "connect", "sendto", 
 """Publishing opens no file to write to it, which is seen when the calls are counted."""
 PARTS = 8
 TIMES = 1000
-ONE_AFTER_THE_OTHER = """\
-import concurrent.futures, sys
-
-class Inline(concurrent.futures.Executor):
-    def __init__(self, *args, **options):
-        pass
-
-    def submit(self, do, /, *args, **options):
-        future = concurrent.futures.Future()
-        try:
-            future.set_result(do(*args, **options))
-        except BaseException as error:
-            future.set_exception(error)
-        return future
-
-concurrent.futures.ThreadPoolExecutor = Inline
-from relnox.cli import main
-sys.exit(main(sys.argv[1:]))
-"""
-"""Makes all calls in one thread and thus in the same order each time; kills by chance hit the threads."""
 
 
 @pytest.fixture(autouse=True)

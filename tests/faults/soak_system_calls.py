@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from backends import in_tree
+from killing import ONE_AFTER_THE_OTHER
 from projects import copy_of, git, remote_of, repository
 from test_full_disk import sound
 from test_interruption import BEFORE, BUMP, RELEASED, bump, state, template
@@ -37,7 +38,7 @@ MOST = 1000
 def traced(root: Path, *options: str, task: tuple[str, ...] = BUMP) -> subprocess.CompletedProcess[str]:
     program = shutil.which("strace")
     assert program, "this needs strace (Debian's package strace)"
-    words = [program, "-qq", *options, sys.executable, "-m", "relnox", *task]
+    words = [program, "-qq", *options, sys.executable, "-c", ONE_AFTER_THE_OTHER, *task]
     return subprocess.run(words, cwd=root, capture_output=True, text=True, check=False, timeout=120)
 
 
@@ -95,30 +96,38 @@ def test_killed_at_any_call_of_its_own(
             assert state(root) == RELEASED
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_any_git_killed_at_any_call(template: Path, tmp_path: Path, command: str) -> None:
-    """One git command is killed at its n-th call, and each process that it starts, until all come through."""
+def with_git(root: Path, call: str, number: int, chosen: str, task: tuple[str, ...]) -> bool:
+    """Run it with a git that, where a command is the chosen one, is killed at its n-th call of a name.
+
+    Each process that this git starts is, too. Tells whether relnox came through.
+    """
+    wrapper = root.parent / f"bin-{call}-{number}"
+    wrapper.mkdir()
+    strace = f"strace -f -qq -o /dev/null -e trace={call} -e inject={call}:signal=KILL:when={number}"
     git = shutil.which("git")
+    choice = f'case " $* " in *" {chosen} "*) exec {strace} {git} "$@";; esac'
+    (wrapper / "git").write_text(f'#!/bin/sh\n{choice}\nexec {git} "$@"\n')
+    (wrapper / "git").chmod(0o755)
+    words = [sys.executable, "-m", "relnox", *task]
+    variables = {**os.environ, "PATH": f"{wrapper}{os.pathsep}{os.environ['PATH']}"}
+    ended = subprocess.run(
+        words, cwd=root, env=variables, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert "Traceback" not in ended.stderr, ended.stderr
+    return ended.returncode == 0
+
+
+@pytest.mark.parametrize("call", CHANGING)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_any_git_killed_at_any_call(template: Path, tmp_path: Path, command: str, call: str) -> None:
     for number in range(1, MOST):
         root = copy_of(template, tmp_path / f"git-{number}")
-        wrapper = tmp_path / f"bin-{number}"
-        wrapper.mkdir()
-        strace = f"strace -f -qq -o /dev/null -e trace={CALLS} -e inject={CALLS}:signal=KILL:when={number}"
-        script = f'#!/bin/sh\n[ "$1" = {command} ] && exec {strace} {git} "$@"\nexec {git} "$@"\n'
-        (wrapper / "git").write_text(script)
-        (wrapper / "git").chmod(0o755)
-        words = [sys.executable, "-m", "relnox", *BUMP]
-        variables = {**os.environ, "PATH": f"{wrapper}{os.pathsep}{os.environ['PATH']}"}
-        ended = subprocess.run(
-            words, cwd=root, env=variables, capture_output=True, text=True, check=False, timeout=120
-        )
-        assert "Traceback" not in ended.stderr, ended.stderr
-        if ended.returncode == 0 and number > 1:
+        if with_git(root, call, number, command, BUMP):
             assert state(root) == RELEASED
             return
         for lock in remote_of(root).rglob("*.lock"):
             lock.unlink()  # the remote's own affair
-        finishes(root, (command, number))
+        finishes(root, (command, call, number))
         shutil.rmtree(root)
     pytest.fail(f"git {command} never came through")
 
@@ -150,26 +159,14 @@ def test_a_build_killed_at_any_call_leaves_nothing_half(
         shutil.rmtree(root)
 
 
-def test_a_build_whose_git_is_killed_at_any_call_leaves_no_worktree(tiny: Path, tmp_path: Path) -> None:
-    """`git worktree add` and each process that it starts is killed at its n-th call, until all come through."""
-    program = shutil.which("git")
+@pytest.mark.parametrize("call", CHANGING)
+def test_a_build_whose_git_is_killed_at_any_call_leaves_no_worktree(tiny: Path, tmp_path: Path, call: str) -> None:
     for number in range(1, MOST):
         root = copy_of(tiny, tmp_path / f"git-{number}")
-        wrapper = tmp_path / f"bin-{number}"
-        wrapper.mkdir()
-        strace = f"strace -f -qq -o /dev/null -e trace={CALLS} -e inject={CALLS}:signal=KILL:when={number}"
-        choice = f'case " $* " in *" worktree add "*) exec {strace} {program} "$@";; esac'
-        (wrapper / "git").write_text(f'#!/bin/sh\n{choice}\nexec {program} "$@"\n')
-        (wrapper / "git").chmod(0o755)
-        words = [sys.executable, "-m", "relnox", *BUILD]
-        variables = {**os.environ, "PATH": f"{wrapper}{os.pathsep}{os.environ['PATH']}"}
-        ended = subprocess.run(
-            words, cwd=root, env=variables, capture_output=True, text=True, check=False, timeout=120
-        )
-        assert "Traceback" not in ended.stderr, ended.stderr
+        came_through = with_git(root, call, number, "worktree add", BUILD)
         sound(root)
         assert not list((root / ".git").glob("worktrees/*")), (number, git(root, "worktree", "list"))
-        if ended.returncode == 0 and number > 1:
+        if came_through:
             return
         shutil.rmtree(root)
     pytest.fail("git worktree add never came through")
