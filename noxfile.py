@@ -22,6 +22,7 @@ nox.options.reuse_venv = "yes"
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.11", "3.12", "3.13"]
+WORKERS = "-n4"  # tests wait for other programs half of their time
 
 
 def install(session: nox.Session, group: str) -> None:
@@ -32,14 +33,14 @@ def install(session: nox.Session, group: str) -> None:
 def tests(session: nox.Session) -> None:
     """All tests, on the running Python."""
     install(session, "test")
-    session.run("pytest", "-n2", *session.posargs)
+    session.run("pytest", WORKERS, *session.posargs)
 
 
 @nox.session(python=PYTHONS, default=False, name="tests-on")
 def tests_on(session: nox.Session) -> None:
     """All tests on one Python: tests-on-3.11, tests-on-3.12, tests-on-3.13."""
     install(session, "test")
-    session.run("pytest", "-n2", *session.posargs)
+    session.run("pytest", WORKERS, *session.posargs)
 
 
 @nox.session(default=False)

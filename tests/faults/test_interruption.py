@@ -32,7 +32,10 @@ BUMP = ("bump", "--part", "minor", "--commit", "--tag", "--push")
 DONE = "bump: done and proven"
 LIMIT = 60
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and hooks as POSIX has them")
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.skipif(os.name != "posix", reason="signals and hooks as POSIX has them"),
+]
 
 
 class State(NamedTuple):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from running import Bump
 
+pytestmark = pytest.mark.heavy
+
 RELEASE = ("--commit", "--tag")
 MINOR = ("--part", "minor", *RELEASE)
 

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
     from relnox.indexes.embedded.faults import Fault
 
+pytestmark = pytest.mark.heavy
+
 NAME = "demo-1.0.tar.gz"
 CONTENT = b"x" * 5000
 BODY = form(NAME, CONTENT)

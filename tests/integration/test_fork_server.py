@@ -23,7 +23,10 @@ from relnox.errors import Failed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-pytestmark = pytest.mark.skipif(not has_fork(), reason="hooks run in fresh processes where there is no fork")
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.skipif(not has_fork(), reason="hooks run in fresh processes where there is no fork"),
+]
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process can leave its family")
 LIMIT = 60.0

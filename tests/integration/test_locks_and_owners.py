@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from running import Bump, Ran
 
+pytestmark = pytest.mark.heavy
+
 PYTHON = sys.executable
 MAJOR = ("--package", "base", "--part", "major")
 COMMIT = ("--commit", "--tag")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from running import Bump
 
+pytestmark = pytest.mark.heavy
+
 RELEASE = ("--part", "minor", "--commit", "--tag")
 
 

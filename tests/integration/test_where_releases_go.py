@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from trusting import Trusting
 
+pytestmark = pytest.mark.heavy
+
 CANARY = "canary-0815"
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from relnox.building.archives import digests
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.heavy, pytest.mark.network]
 
 CHECKOUT = Path(__file__).parents[2]
 ASK = """\
