@@ -323,6 +323,8 @@ def _in_words(error: BaseException) -> str:
     for inner in (getattr(error, "reason", None), *error.args, error.__cause__):
         if isinstance(inner, BaseException):
             return _in_words(inner)
+    if isinstance(error, TimeoutError) and not error.strerror:
+        return "timed out"
     return getattr(error, "strerror", None) or type(error).__name__
 
 
