@@ -216,8 +216,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         if options.test:
             siblings = tuple(sorted(snapshot.needs[package.name] & chosen))
             steps += [
-                _tests(package, python, siblings, snapshot.test, options)
-                for python in tuple(dict.fromkeys(options.python)) or ("",)
+                _tests(package, python, siblings, snapshot.test, options) for python in _pythons(options) or ("",)
             ]
     steps.append(core.steps.CheckDistributions(output=options.output, strict=options.strict))
     order = tuple(
@@ -252,31 +251,47 @@ def _environments(snapshot: Snapshot, options: Options) -> Iterator[Step]:
     """One for all packages that require the same and may share it, while the commit is exported."""
     from relnox.building.backends import SHARING
 
-    made: set[tuple[str, ...]] = set()
+    sharing: dict[tuple[str, ...], list[Package]] = {}
     for package in snapshot.packages:
         requires = tuple(sorted({need.text for need in package.dependencies if need.table == "build"}))
-        backend = package.backend.partition(":")[0]
         if (
             options.isolation == "fast"
-            and backend in SHARING
+            and package.backend.partition(":")[0] in SHARING
             and requires
-            and requires not in made
             and package.name not in snapshot.commands
             and not package.needs("build") & snapshot.needs.keys()
         ):
-            made.add(requires)
-            yield core.steps.ProvideEnvironment(
-                requires=requires,
-                backend=backend,
-                epoch=snapshot.epoch,
-                installer=options.installer,
-                keep=options.cache,
-            )
+            sharing.setdefault(requires, []).append(package)
+    for requires, packages in sharing.items():
+        yield core.steps.ProvideEnvironment(
+            requires=requires,
+            backend=packages[0].backend.partition(":")[0],
+            epoch=snapshot.epoch,
+            installer=options.installer,
+            keep=options.cache,
+            output=options.output,
+            inputs=tuple((package.name, _inputs(package, snapshot, options)) for package in packages),
+            pythons=_pythons(options),
+        )
+
+
+def _before(package: Package, snapshot: Snapshot) -> list[str]:
+    """The packages of the same plan that its build needs."""
+    direct = package.needs("build") & snapshot.needs.keys()
+    return sorted(direct.union(*(snapshot.needs[name] & snapshot.needs.keys() for name in direct)))
+
+
+def _inputs(package: Package, snapshot: Snapshot, options: Options) -> str | None:
+    """A digest of what it is built from; None where it is built whatever was built before."""
+    return snapshot.inputs.get(package.name) if options.cache and not _before(package, snapshot) else None
+
+
+def _pythons(options: Options) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(options.python))
 
 
 def _build(package: Package, snapshot: Snapshot, options: Options) -> Build:
-    direct = package.needs("build") & snapshot.needs.keys()
-    before = sorted(direct.union(*(snapshot.needs[name] & snapshot.needs.keys() for name in direct)))
+    before = _before(package, snapshot)
     return core.steps.Build(
         package=package.name,
         version=package.version,
@@ -286,9 +301,9 @@ def _build(package: Package, snapshot: Snapshot, options: Options) -> Build:
         strict=options.strict,
         installer=options.installer,
         isolation=options.isolation,
-        inputs=snapshot.inputs.get(package.name) if options.cache and not before else None,
+        inputs=_inputs(package, snapshot, options),
         keep_environments=options.cache,
-        pythons=tuple(dict.fromkeys(options.python)),
+        pythons=_pythons(options),
         sdist_alone=options.sdist and bool(core.wheels.jobs(package, snapshot.wheels)),
         requires=core.requirements.distributed(package),
         private=package.private or snapshot.commit is None or package.name in snapshot.untagged,

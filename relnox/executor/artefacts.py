@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -11,13 +12,16 @@ from typing import TYPE_CHECKING
 from relnox import process
 from relnox.building.environments import find_python
 from relnox.building.wheels import serves
-from relnox.building.workers import twine_program
+from relnox.building.workers import Fork, twine_program
 from relnox.core import collection, graph
 from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
+from relnox.core.records import replace
 from relnox.errors import Failed
+from relnox.executor.side_by_side import at_once
 from relnox.source.edits import replace_file
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from relnox.core.steps import CheckDistributions, CleanFolder, RunTests, WriteManifest
@@ -27,6 +31,8 @@ __all__ = ["Checking", "Cleaning", "Testing", "WritingManifest"]
 
 _TEST_LIMIT = 3600.0
 _CHECK_LIMIT = 3600.0
+_WORTH_A_PROCESS = 20
+"""Archives that are."""
 
 
 @dataclass
@@ -114,14 +120,23 @@ class Checking:
 
     def do(self) -> None:
         """Run `twine check`."""
-        words = ["check", *(["--strict"] if self.step.strict else []), *map(str, self._files)]
+        files = self._files
+        count = min(at_once(), 1 + len(files) // _WORTH_A_PROCESS)
+        with ThreadPoolExecutor(count) as pool:
+            ran = tuple(pool.map(self._twine, (files[start::count] for start in range(count))))
+        if failed := [each for each in ran if each.returncode != 0]:
+            told = replace(failed[0], output="".join(each.output for each in failed))
+            told.check("twine check", hint="mend the metadata that is named; without --strict warnings pass")
+
+    def _twine(self, files: Sequence[Path]) -> process.Completed:
+        words = ["check", *(["--strict"] if self.step.strict else []), *map(str, files)]
         variables = self.run.variables(more={"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"})
         tell = self.run.tell(self.step)
-        if (warm := self.run.warm_twine()) is not None:
-            ran = warm.run([twine_program(), *words], cwd=None, env=variables, timeout=_CHECK_LIMIT, on_line=tell)
-        else:
-            ran = process.run([sys.executable, "-m", "twine", *words], env=variables, on_line=tell)
-        ran.check("twine check", hint="mend the metadata that is named; without --strict warnings pass")
+        if (warm := self.run.warm_twine()) is None:
+            return process.run([sys.executable, "-m", "twine", *words], env=variables, on_line=tell)
+        return Fork(warm).run(
+            [twine_program(), *words], cwd=None, env=variables, timeout=_CHECK_LIMIT, on_line=tell
+        )
 
     def prove(self) -> str:
         """What was checked."""

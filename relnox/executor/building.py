@@ -25,11 +25,11 @@ from relnox.source import exports
 from relnox.source.git import Git
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from relnox.building.conditions import Conditions
-    from relnox.building.workshop import Bench
+    from relnox.building.workshop import Bench, Workshop
     from relnox.core.manifest import Distribution
     from relnox.core.steps import Build, ClearCache, Export, ProvideEnvironment
     from relnox.executor.run import Run
@@ -96,14 +96,30 @@ class Providing:
     step: ProvideEnvironment
     run: Run
 
+    @property
+    def workshop(self) -> Workshop:
+        """Where it is."""
+        return self.run.workshop(self.step.installer, "", keep_environments=self.step.keep)
+
     def check(self) -> str | None:
-        """Whether one was kept is seen when it is asked for."""
-        return None
+        """Not needed when nothing that it is for changed; whether one was kept is seen when it is asked for."""
+        known = _known_inputs(self.run, self.step.output)
+
+        def unchanged(name: str, inputs: str | None) -> bool:
+            if inputs is None or name not in known:
+                return False
+            return known[name].digest == _digest(inputs, known[name].requires, self.workshop, self.step.pythons)
+
+        try:
+            same = all(unchanged(*each) for each in self.step.inputs)
+        except Failed:  # the builds tell what is wrong
+            return None
+        return "what it is for is unchanged" if same else None
 
     def do(self) -> None:
         """Ask for it, as builds do."""
         step = self.step
-        self.environment = self.run.workshop(step.installer, "", keep_environments=step.keep).make_ready(
+        self.environment = self.workshop.make_ready(
             step.requires, step.backend, self.run.variables(more=USUAL.variables(step.epoch))
         )
 
@@ -126,8 +142,7 @@ class Building:
     def check(self) -> str | None:
         """Done when it was built from the same before, and its archives are there and still right."""
         before = self.run.previous(self.step.output)
-        known = {} if before is None else {inputs.package: inputs for inputs in before.inputs}
-        inputs = known.get(self.step.package)
+        inputs = _known_inputs(self.run, self.step.output).get(self.step.package)
         if self.step.inputs is None or before is None or inputs is None:
             return None
         wanted = list(before.of(self.step.package))
@@ -178,12 +193,27 @@ class Building:
         return ", ".join(built.filename for built in self.run.built[self.step.package])
 
     def _digest(self, requires: Iterable[tuple[str, ...]]) -> str:
-        """Of all that the archives come from: the source, and the releases that build requirements stand for."""
         step = self.step
         workshop = self.run.workshop(step.installer, "", keep_environments=step.keep_environments)
-        pins = [[*each, *workshop.pins(each)] for each in requires]
-        told = json.dumps([step.inputs, pins, step.pythons, step.sdist_alone, step.command])
-        return hashlib.sha256(told.encode()).hexdigest()
+        return _digest(step.inputs, requires, workshop, step.pythons, step.command)
+
+
+def _known_inputs(run: Run, output: str) -> dict[str, BuildInputs]:
+    """What packages were built from by an earlier run, by their names."""
+    before = run.previous(output)
+    return {} if before is None else {inputs.package: inputs for inputs in before.inputs}
+
+
+def _digest(
+    inputs: str | None,
+    requires: Iterable[tuple[str, ...]],
+    workshop: Workshop,
+    pythons: Sequence[str] = (),
+    command: Sequence[str] = (),
+) -> str:
+    """Of all that archives come from: the source, and the releases that build requirements stand for."""
+    pins = [[*each, *workshop.pins(each)] for each in requires]
+    return hashlib.sha256(json.dumps([inputs, pins, pythons, command]).encode()).hexdigest()
 
 
 def build(  # noqa: PLR0913, PLR0917 - what a build is given

@@ -27,6 +27,8 @@ __all__ = ["carry_out"]
 _GLANCE = 0.05
 _LOOK = 0.5
 """Seconds between two looks for a signal that Python has dropped."""
+_WAITING = 2
+"""Steps that are taken to wait at any time: for a program, for the disk, for Python's lock."""
 
 
 def carry_out(
@@ -82,11 +84,10 @@ def carry_out(
                 progress.end(StepFinished(step, Status.ABORTED, progress.why_not(step) or "", 0.0))
 
 
-def processors() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def at_once() -> int:
+    """How many steps keep all processors busy that this process may use: some of the steps wait meanwhile."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return processors + _WAITING
 
 
 class _Room:
@@ -97,7 +98,7 @@ class _Room:
 
     def take(self, step: Step) -> bool:
         """Whether there is room for a step; if so it has it."""
-        if any(self._taken[name] >= (most or processors()) for name, most in step.shares):
+        if any(self._taken[name] >= (most or at_once()) for name, most in step.shares):
             return False
         self._taken.update(name for name, _ in step.shares)
         return True

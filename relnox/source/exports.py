@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["export", "remove", "remove_left_behind"]
 
 _NOTE = "exports"
-_AS_EVER = ("-c", f"core.hooksPath={os.devnull}", "-c", "core.sparseCheckout=false")
-"""No hook runs, and all files are there: `git worktree add` is sparse where the present checkout is."""
+_SETTINGS = (f"core.hooksPath={os.devnull}", "core.sparseCheckout=false", "checkout.workers=0")
+_AS_EVER = tuple(word for setting in _SETTINGS for word in ("-c", setting))
+"""No hook runs; all files are there, though `git worktree add` is sparse where the present checkout is; as many
+workers write them as there are processors."""
 _SUBMODULE = "160000"
 _UMASK = 0o022
 """Backends take permissions from the files: those of the user's own habits are left out."""

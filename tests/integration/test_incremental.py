@@ -103,6 +103,19 @@ def test_only_what_changed_is_built_again(tmp_path: Path) -> None:
     assert kept_by(build(root)) == set()
 
 
+@pytest.mark.network
+def test_no_environment_is_provided_for_what_is_unchanged(tmp_path: Path) -> None:
+    root = pair(tmp_path / "home")
+    skipped = "SKIPPED provide an environment with flit_core\n        what it is for is unchanged\n"
+    assert skipped not in build(root).err
+    assert skipped in build(root).err
+    write(root, {"packages/two/two.py": '"""It is new."""\n'})
+    commit_all(root)
+    ran = build(root)
+    assert skipped not in ran.err
+    assert kept_by(ran) == {"one"}
+
+
 def without_inputs(told: Any) -> None:
     del told["inputs"]
 

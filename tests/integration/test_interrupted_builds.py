@@ -13,7 +13,7 @@ import pytest
 from backends import in_tree
 from warm import all_end, build_all, package, settled, wait_for, workspace
 
-from relnox.executor.side_by_side import processors
+from relnox.executor.side_by_side import at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,15 +60,16 @@ def stuck(root: Path, *, own: bool) -> tuple[Path, list[str]]:
     def hook(name: str, *away: bool) -> str:
         return STUCK.format(folder=str(root), name=f"{name}.pids", away=away)
 
+    names = [f"able-{number}" for number in range(at_once())]
     warm = {
         name: package(name) | {"setup.py": f"{hook(name, False, True)}\nfrom setuptools import setup\nsetup()\n"}
-        for name in ("able", "baker")
+        for name in names
     }
     workspace(root, warm | {"zeal": package("zeal")})
     if own:
-        in_tree(root / "able", "able", "1.2", hook=hook("able", False))
-        (root / "able/setup.py").unlink()
-    return root, ["able", "baker"][: processors()]
+        in_tree(root / names[0], names[0], "1.2", hook=hook(names[0], False))
+        (root / names[0] / "setup.py").unlink()
+    return root, names
 
 
 def archives(root: Path) -> list[str]:
@@ -100,7 +101,7 @@ def test_ended_in_the_middle_the_same_command_finishes(number: signal.Signals, o
     (root / "go").touch()
     ran = build_all(root)
     assert ran.code == 0, ran.text
-    stems = ("able-1.2", "baker-1.2", "zeal-1.2")
+    stems = (*(f"{name.replace('-', '_')}-1.2" for name in names), "zeal-1.2")
     made = [f"{stem}{end}" for stem in stems for end in ("-py3-none-any.whl", ".tar.gz")]
     assert archives(root) == sorted(["BUILD_MANIFEST.txt", "manifest.json", *made])
     assert [path.name for path in root.glob("dist/.*")] == []

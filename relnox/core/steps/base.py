@@ -32,7 +32,7 @@ class BaseStep(Record, kw_only=True):
     def shares(self) -> tuple[tuple[str, int | None], ...]:
         """What it shares with the steps beside it: a name, and how many may have it at once.
 
-        None stands for as many as this machine has processors.
+        None stands for as many as keep this machine's processors busy.
         """
         return (("processors", None),)
 

@@ -82,6 +82,8 @@ class ProvideEnvironment(BaseStep, kw_only=True):
         backend: The module of their build backend, which is warmed up.
         epoch: `SOURCE_DATE_EPOCH` of the builds; some backends read it when they are imported.
         keep: Whether environments of earlier runs serve, and this one stays.
+        output: Where an earlier run's archives may be.
+        inputs: Each package that it is for, with a digest of what that is built from; None as in `Build`.
     """
 
     concurrent: ClassVar[bool] = True
@@ -90,6 +92,9 @@ class ProvideEnvironment(BaseStep, kw_only=True):
     epoch: int | None
     installer: str
     keep: bool
+    output: str
+    inputs: tuple[tuple[str, str | None], ...]
+    pythons: tuple[str, ...]
 
     @property
     def key(self) -> str:
