@@ -42,6 +42,7 @@ __all__ = [
     "digests",
     "info_file",
     "metadata_fields",
+    "path_of",
     "read",
     "tar_content",
     "tar_members",
@@ -182,6 +183,12 @@ def metadata_fields(metadata: bytes) -> tuple[RawMetadata, dict[str, list[str]]]
     return raw.copy(), unparsed.copy()
 
 
+@lru_cache(maxsize=1 << 12)
+def path_of(member: str) -> PurePosixPath:
+    """The name of a member as a path; many checks ask for the same ones."""
+    return PurePosixPath(member)
+
+
 def tar_members(path: Path) -> Sequence[tarfile.TarInfo]:
     """The members of an sdist, in their order."""
     if (small := _small(path)) is not None:
@@ -201,7 +208,7 @@ def tar_content(path: Path, member: tarfile.TarInfo, most: int) -> bytes:
 
 def info_file(archive: Archive, name: str) -> str | None:
     """The member of this name in a wheel's own metadata folder; packages that it carries bring their own ones."""
-    own = (PurePosixPath(member).parts for member in archive.members if member.endswith(f".dist-info/{name}"))
+    own = (path_of(member).parts for member in archive.members if member.endswith(f".dist-info/{name}"))
     return next(("/".join(parts) for parts in own if len(parts) == 2), None)  # noqa: PLR2004
 
 
@@ -213,12 +220,12 @@ def _one(path: Path, members: Iterable[str], wanted: Callable[[str], bool]) -> s
 
 
 def _is_wheel_metadata(member: str) -> bool:
-    parts = PurePosixPath(member).parts
+    parts = path_of(member).parts
     return len(parts) == 2 and parts[0].endswith(".dist-info") and parts[1] == "METADATA"  # noqa: PLR2004
 
 
 def _is_sdist_metadata(member: str) -> bool:
-    parts = PurePosixPath(member).parts
+    parts = path_of(member).parts
     return len(parts) == 2 and parts[1] == "PKG-INFO"  # noqa: PLR2004 - in the one top-level folder
 
 

@@ -10,7 +10,7 @@ from configparser import Error as ConfigError
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from relnox.building.archives import info_file
+from relnox.building.archives import info_file, path_of
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -113,10 +113,10 @@ def _recorded(archive: Archive) -> dict[str, str]:
 
 def _installed(member: str) -> PurePosixPath | None:
     """Where a member of a wheel is installed below site-packages; None for what is not."""
-    parts = PurePosixPath(member).parts
+    parts = path_of(member).parts
     if not parts or parts[0].endswith((".dist-info", ".data")):
         return PurePosixPath(*parts[2:]) if len(parts) > 2 and parts[1] in ("purelib", "platlib") else None  # noqa: PLR2004
-    return PurePosixPath(member)
+    return path_of(member)
 
 
 def _modules(files: Iterable[PurePosixPath], prefix: str = "") -> Iterator[str]:

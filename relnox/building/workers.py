@@ -50,7 +50,10 @@ def warm_twine(variables: Mapping[str, str], folder: Path) -> ForkServer:
         variables: The environment variables that it starts with.
         folder: An existing folder for what twine prints.
     """
-    modules = ("twine.cli", "twine.commands.check", "readme_renderer.markdown", "readme_renderer.rst")
+    modules = (
+        *("twine.cli", "twine.commands.check", "readme_renderer.markdown", "readme_renderer.rst"),
+        *("rich.console", "rich.markup", "encodings.cp437", "gzip"),
+    )
     return ForkServer(Path(sys.executable), modules, variables, folder)
 
 

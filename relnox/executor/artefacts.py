@@ -17,7 +17,7 @@ from relnox.core import collection, graph
 from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
 from relnox.core.records import replace
 from relnox.errors import Failed
-from relnox.executor.side_by_side import at_once
+from relnox.executor.side_by_side import processors
 from relnox.source.edits import replace_file
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Checking:
     def do(self) -> None:
         """Run `twine check`."""
         files = self._files
-        count = min(at_once(), 1 + len(files) // _WORTH_A_PROCESS)
+        count = min(processors(), 1 + len(files) // _WORTH_A_PROCESS)
         with ThreadPoolExecutor(count) as pool:
             ran = tuple(pool.map(self._twine, (files[start::count] for start in range(count))))
         if failed := [each for each in ran if each.returncode != 0]:

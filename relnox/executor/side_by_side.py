@@ -84,10 +84,14 @@ def carry_out(
                 progress.end(StepFinished(step, Status.ABORTED, progress.why_not(step) or "", 0.0))
 
 
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def at_once() -> int:
-    """How many steps keep all processors busy that this process may use: some of the steps wait meanwhile."""
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return processors + _WAITING
+    """How many steps keep the processors busy: some of them wait meanwhile."""
+    return processors() + _WAITING
 
 
 class _Room:

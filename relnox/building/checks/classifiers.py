@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
 from relnox.building.checks.findings import refusal
@@ -51,6 +52,7 @@ def check(stated: Iterable[str], *, private: bool) -> Iterator[Found]:
             )
 
 
+@cache
 def _lists() -> tuple[Mapping[str, list[str]], Iterable[str] | None]:
     """Deprecated classifiers and their successors; all others, where that list is installed."""
     try:

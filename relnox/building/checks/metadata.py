@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 from email.utils import getaddresses
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from packaging.metadata import InvalidMetadata, Metadata
 from packaging.requirements import InvalidRequirement, Requirement
 
-from relnox.building.archives import metadata_fields
+from relnox.building.archives import metadata_fields, path_of
 from relnox.building.checks import classifiers
 from relnox.building.checks.findings import refusal, warning
 
@@ -210,9 +209,7 @@ def _license(fields: Mapping[str, Any]) -> Iterator[Found]:
 def _license_files(archive: Archive, files: Iterable[str]) -> Iterator[Found]:
     """Licence files are in the archive, in their place (PEP 639)."""
     if archive.kind == "sdist":
-        top = next(
-            (PurePosixPath(member).parts[0] for member in archive.members if PurePosixPath(member).parts), ""
-        )
+        top = next((parts[0] for member in archive.members if (parts := path_of(member).parts)), "")
     else:
         top = "-".join(archive.path.name.split("-")[:2]) + ".dist-info/licenses"
     for file in files:

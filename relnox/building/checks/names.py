@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from relnox.building.archives import path_of
 from relnox.building.checks.findings import error, warning
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _HINT = "what does the build configuration include?"
 def check(archive: Archive) -> Iterator[Found]:
     """Every name that is not one file's own, in the place where the archive is unpacked."""
     for member, count in Counter(archive.members).items():
-        path = PurePosixPath(member)
+        path = path_of(member)
         if count > 1:
             yield error(f"{member} is in it {count} times", _HINT)
         if path.is_absolute() or ".." in path.parts or "\\" in member:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import zipfile
 import zlib
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from relnox.building.archives import contents, metadata_fields
+from relnox.building.archives import contents, metadata_fields, path_of
 from relnox.building.checks.findings import error, few, warning
 from relnox.building.checks.requirements import difference
 from relnox.building.checks.tree import is_generated
@@ -119,11 +118,11 @@ def _sources(sdist: Archive, wheel: Archive) -> Iterator[Found]:
         return
     sources = {name: content for name, content in contents(sdist, _MOST_SOURCE) if name.endswith(".py")}
     sums = {zlib.crc32(content) for content in sources.values()}
-    names = {PurePosixPath(name).name for name in sources}
+    names = {path_of(name).name for name in sources}
     with zipfile.ZipFile(wheel.path) as opened:
         modules = [entry for entry in opened.infolist() if entry.filename.endswith(".py")]
     strange = [entry.filename for entry in modules if entry.CRC not in sums and not is_generated(entry.filename)]
-    changed = [name for name in strange if PurePosixPath(name).name in names]
+    changed = [name for name in strange if path_of(name).name in names]
     if changed:
         yield warning(f"not as in its sdist: {few(changed)}", "build the wheel from the sdist: relnox build-all")
     if new := set(strange) - set(changed):

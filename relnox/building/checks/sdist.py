@@ -7,7 +7,7 @@ import tomllib
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from relnox.building.archives import tar_content, tar_members
+from relnox.building.archives import path_of, tar_content, tar_members
 from relnox.building.checks.findings import error, refusal, warning
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _INCLUDE = "let the build configuration include it"
 def check(archive: Archive) -> Iterator[Found]:
     """Everything about an sdist that is not as its format, or its own pyproject.toml, wants it."""
     top = archive.path.name.removesuffix(".tar.gz")
-    tops = {parts[0] for member in archive.members if (parts := PurePosixPath(member).parts)}
+    tops = {parts[0] for member in archive.members if (parts := path_of(member).parts)}
     if len(tops) > 1:
         yield refusal(
             f"its top-level entries are {', '.join(sorted(tops))}, not the one folder {top}: "
@@ -37,7 +37,7 @@ def check(archive: Archive) -> Iterator[Found]:
         )
     elif tops != {top}:
         yield warning(f"its top-level entry is {', '.join(tops)}, not the folder {top}", "see PEP 625")
-    inside = {"/".join(PurePosixPath(member).parts[1:]) for member in archive.members}
+    inside = {"/".join(path_of(member).parts[1:]) for member in archive.members}
     members = tar_members(archive.path)
     yield from _links(members)
     yield from _needed(_settings(archive.path, members), inside)
@@ -66,7 +66,7 @@ def _links(members: Iterable[tarfile.TarInfo]) -> Iterator[Found]:
 def _settings(path: Path, members: Iterable[tarfile.TarInfo]) -> Mapping[str, Any] | None:
     """`[project]` of the pyproject.toml that is in it; None where there is no pyproject.toml."""
     for member in members:
-        if PurePosixPath(member.name).parts[1:] == ("pyproject.toml",) and member.isreg():
+        if path_of(member.name).parts[1:] == ("pyproject.toml",) and member.isreg():
             text = tar_content(path, member, _MOST_SETTINGS)
             try:
                 project = tomllib.loads(text.decode()).get("project", {})

@@ -7,14 +7,14 @@ what is an example by its looks (`ghp_xxxx…`) is none. A finding never repeats
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from relnox.building.archives import contents
+from relnox.building.archives import contents, path_of
 from relnox.building.checks.findings import error, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import PurePosixPath
 
     from relnox.building.archives import Archive
     from relnox.building.checks.findings import Found
@@ -88,7 +88,7 @@ def check(archive: Archive, tracked: frozenset[str] | None) -> Iterator[Found]:
         tracked: The files that git tracks, relative to the package's folder; None outside git.
     """
     for name, content in contents(archive, _MOST):
-        path = PurePosixPath(name)
+        path = path_of(name)
         playground = bool(_PLAYGROUNDS & {part.lower() for part in path.parts[:-1]})
         for certain, said in (*_by_name(path, content, tracked), *_by_content(content)):
             yield (error if certain and not playground else warning)(f"{name} {said}", _REVOKE)

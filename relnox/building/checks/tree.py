@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from relnox.building.archives import path_of
 from relnox.building.checks.findings import error, few, warning
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def check(archive: Archive, tracked: frozenset[str]) -> Iterator[Found]:
         archive: An sdist.
         tracked: The files that git tracks, relative to the package's folder.
     """
-    inside = {"/".join(PurePosixPath(member).parts[1:]) for member in archive.members}
+    inside = {"/".join(path_of(member).parts[1:]) for member in archive.members}
     files = inside - {parent for name in inside for parent in _parents(name)} - {""}
     if extra := {name for name in files - tracked if not is_generated(name)}:
         yield warning(f"in it, though git does not track it: {few(extra)}", "leave it out, or git add it")
@@ -55,10 +55,10 @@ def _is_forgotten(name: str, inside: set[str]) -> bool:
     """Whether a module is missing from a package that is there; tests are often left out on purpose."""
     return (
         name.endswith(".py")
-        and not _TESTS & set(PurePosixPath(name).parts)
+        and not _TESTS & set(path_of(name).parts)
         and any(f"{parent}/__init__.py" in inside for parent in _parents(name))
     )
 
 
 def _parents(name: str) -> list[str]:
-    return [str(parent) for parent in PurePosixPath(name).parents if parent.parts]
+    return [str(parent) for parent in path_of(name).parents if parent.parts]

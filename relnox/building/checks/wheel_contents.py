@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from relnox.building.checks.findings import few, warning
@@ -17,12 +18,12 @@ __all__ = ["check"]
 
 def check(archive: Archive) -> Iterator[Found]:
     """What check-wheel-contents says about a wheel; what makes a wheel invalid is for the other checks to tell."""
-    try:
-        from check_wheel_contents.checker import WheelChecker
-        from check_wheel_contents.contents import WheelContents
-        from check_wheel_contents.errors import WheelValidationError
-    except ImportError:
+    if not _is_installed():
         return
+    from check_wheel_contents.checker import WheelChecker
+    from check_wheel_contents.contents import WheelContents
+    from check_wheel_contents.errors import WheelValidationError
+
     try:
         failed = WheelChecker().check_contents(WheelContents.from_wheel(archive.path))
     except WheelValidationError:
@@ -36,3 +37,12 @@ def check(archive: Archive) -> Iterator[Found]:
             f"check-wheel-contents {each.check.name}: {each.check.value}{places}",
             "its README tells what each code means; what does the build configuration include?",
         )
+
+
+@cache
+def _is_installed() -> bool:
+    try:
+        import check_wheel_contents.checker  # noqa: F401 - it is asked whether that works
+    except ImportError:
+        return False
+    return True
