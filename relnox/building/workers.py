@@ -89,22 +89,6 @@ class ForkServer:
             return self._ready.result(_START_LIMIT) == 1
         return False
 
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        cwd: Path | None,
-        env: Mapping[str, str],
-        timeout: float,
-        on_line: Callable[[str], None],
-    ) -> Completed:
-        """Run the program with these arguments in a fork of its own; see `process.run`.
-
-        Raises:
-            Failed: It took too long, or the warm process is gone.
-        """
-        return Fork(self).run(argv, cwd=cwd, env=env, timeout=timeout, on_line=on_line)
-
     def hang_up(self) -> None:
         """Have it end soon, and whatever its forks still do."""
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe

@@ -17,7 +17,7 @@ import pytest
 from warm import alive, all_end, wait_for
 
 from relnox.building import workers
-from relnox.building.workers import ForkServer, has_fork
+from relnox.building.workers import Fork, ForkServer, has_fork
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -338,7 +338,7 @@ def test_a_hook_that_takes_too_long_is_ended_with_its_children(
     sleeping: str, near: ForkServer, tmp_path: Path
 ) -> None:
     with pytest.raises(Failed, match="did not end within 2 s"):
-        near.run([sleeping, str(tmp_path / "pids")], cwd=None, env={}, timeout=2, on_line=print)
+        Fork(near).run([sleeping, str(tmp_path / "pids")], cwd=None, env={}, timeout=2, on_line=print)
     assert all_end(family(tmp_path / "pids")[:2])
 
 
@@ -350,7 +350,7 @@ def test_a_killed_server_is_told_and_nobody_waits(
 
     def hook() -> None:
         with pytest.raises(Failed, match="the warm process of a build backend ended") as told:
-            near.run([sleeping, str(tmp_path / "pids")], cwd=None, env={}, timeout=LIMIT, on_line=print)
+            Fork(near).run([sleeping, str(tmp_path / "pids")], cwd=None, env={}, timeout=LIMIT, on_line=print)
         said.append(str(told.value.hint))
 
     waiting = threading.Thread(target=hook)
@@ -374,7 +374,7 @@ def test_lines_are_told_while_a_hook_runs(tmp_path: Path) -> None:
     path = script(tmp_path, text)
     server = ForkServer(Path(sys.executable), (), {**os.environ, "PYTHONUTF8": "1"}, tmp_path)
     came: list[tuple[float, str]] = []
-    ran = server.run(
+    ran = Fork(server).run(
         [path], cwd=None, env={}, timeout=LIMIT, on_line=lambda line: came.append((time.monotonic(), line))
     )
     server.close()
