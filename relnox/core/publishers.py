@@ -67,34 +67,17 @@ def of_claims(claims: Mapping[str, str]) -> Publisher | None:
     """
     github = re.fullmatch(r"[^/]+/[^/]+/\.github/workflows/([^@]+)@.*", claims.get("workflow_ref", ""))
     gitlab = re.fullmatch(r"[^/]+/.+?//([^@]+)@.*", claims.get("ci_config_ref_uri", ""))
-    environment = claims.get("environment")
+    document: dict[str, str | None]
     if github and "repository" in claims:
-        return named(
-            {
-                "kind": "GitHub",
-                "repository": claims["repository"],
-                "workflow": github[1],
-                "environment": environment,
-            }
-        )
-    if gitlab and "project_path" in claims:
-        return named(
-            {
-                "kind": "GitLab",
-                "repository": claims["project_path"],
-                "workflow_filepath": gitlab[1],
-                "environment": environment,
-            }
-        )
-    if "oidc.circleci.com/project-id" in claims:
-        return named(
-            {
-                "kind": "CircleCI",
-                "project_id": claims["oidc.circleci.com/project-id"],
-                "pipeline_definition_id": claims.get("oidc.circleci.com/pipeline-definition-id"),
-            }
-        )
-    return named({"kind": "Google", "email": claims.get("email")})
+        document = {"kind": "GitHub", "repository": claims["repository"], "workflow": github[1]}
+    elif gitlab and "project_path" in claims:
+        document = {"kind": "GitLab", "repository": claims["project_path"], "workflow_filepath": gitlab[1]}
+    elif (project := claims.get("oidc.circleci.com/project-id")) is not None:
+        pipeline = claims.get("oidc.circleci.com/pipeline-definition-id")
+        document = {"kind": "CircleCI", "project_id": project, "pipeline_definition_id": pipeline}
+    else:
+        document = {"kind": "Google", "email": claims.get("email")}
+    return named({**document, "environment": claims.get("environment")})  # where its kind has one
 
 
 def named(document: Mapping[str, Any]) -> Publisher | None:
