@@ -6,18 +6,21 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+import releases
 from trusting import AUDIENCE, REQUEST_TOKEN, certificate, identity, trusting
 
 from relnox import network
 from relnox.core.config import Config, IndexConfig
 from relnox.errors import Failed, Refused, TryLater
 from relnox.indexes import credentials, targets, trusted_publishing
+from relnox.indexes.embedded import EmbeddedIndex, minting
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator
     from pathlib import Path
 
+    from running import Ran
     from trusting import Trusting
 
     from relnox.errors import RelnoxError
@@ -256,3 +259,61 @@ def test_it_works_over_tls_with_a_private_authority_from_identity_to_token(
     with trusting(tls=authority) as index:
         who = found(index, on_github(index, monkeypatch))
         assert token(who, "core") == "minted-1"
+
+
+# --- a release of several projects
+
+SEVERAL = [releases.Package("core"), releases.Package("agents")]
+
+
+def publish(root: Path, index: Trusting | EmbeddedIndex) -> Ran:
+    return releases.publish_to(root, index.upload_url, index.simple_url, "--attestations", "off")
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("invalid-publisher", "own knows no publisher for {name} that is this job"),
+        ("invalid-pending-publisher", "the pending publisher for {name} on own cannot become a project"),
+    ],
+)
+@pytest.mark.parametrize("missing", [1, 2])
+def test_nothing_is_sent_for_any_project_when_one_gets_no_token(
+    *, missing: int, code: str, told: str, index: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_github(index, monkeypatch)
+    releases.release(tmp_path, SEVERAL)
+    index.errors = [code] * missing
+    ran = publish(tmp_path, index)
+    assert ran.code == 1, ran.text
+    assert sum(told.format(name=each.name) in ran.err for each in SEVERAL) == missing
+    assert "publish: refused; nothing was changed" in ran.err
+    assert len(index.minted) == len(SEVERAL) - missing
+    assert (index.files, index.logins) == ({}, [])
+    # With the publisher in its place the same command is all it takes.
+    again = publish(tmp_path, index)
+    assert again.code == 0, again.text
+    assert len(index.files) == 4
+
+
+def test_a_token_that_is_good_for_one_project_alone_leaves_a_release_that_the_same_command_finishes(
+    index: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An identity names no project: where the job is the publisher of one, the index mints for the other, too, and
+    # says no to its first file.
+    index.claims = {"iss": "https://token.actions.githubusercontent.com"}
+    on_github(index, monkeypatch)
+    manifest = releases.release(tmp_path / "work", SEVERAL)
+    core, agents = (
+        minting.Publisher(project=each.name, repository="acme/demo", workflow="release.yml") for each in SEVERAL
+    )
+    for entitled, code in (([core], 3), ([core, agents], 0)):
+        terms = minting.TrustedPublishing(publishers=entitled)
+        with EmbeddedIndex(tmp_path / "index", trusted_publishing=terms) as house:
+            for each in SEVERAL:
+                house._store.projects.make(each.name, None)
+            ran = publish(tmp_path / "work", house)
+            assert ran.code == code, ran.text
+            assert releases.is_whole(house, manifest) is (code == 0)
+            assert releases.public(house, manifest).keys() >= {file.filename for file in manifest.of("core")}
+        assert ("token is not valid for project: 'agents'" in ran.err) is (code != 0)
