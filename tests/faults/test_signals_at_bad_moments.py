@@ -1,0 +1,186 @@
+"""A signal at the worst moments: where Python drops what its handler raises, and between beginning and noting it.
+
+Every run is a real process, and it sends the signal to itself, so that the moment is always the same.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from backends import in_tree
+from warm import all_end, build_all, workspace
+
+from relnox.executor.side_by_side import processors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.heavy, pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")]
+
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+NAMES = ("able", "baker")
+STEPS = (*(f"build {name}" for name in NAMES), "check", "manifest")
+AT_ONCE = NAMES[: processors()]
+STUCK = """\
+import time
+here = pathlib.Path({folder!r})
+if not (here / "go").exists():
+    (here / f"{{NAME}}.pid").write_text(str(os.getpid()))
+    time.sleep(90)
+"""
+
+DRIVER = """\
+import os, pathlib, sys, time
+from relnox.cli import main
+from relnox.executor import actions, side_by_side
+
+number, at_once, *words = sys.argv[1:]
+
+def strike():
+    os.kill(os.getpid(), int(number))
+    for _ in range(1000):
+        pass  # the handler runs here, and nowhere else
+
+def at_work():
+    return len(list(pathlib.Path().glob("*.pid"))) == int(at_once)
+
+class Rubbish:
+    def __del__(self):
+        strike()
+
+{moment}
+sys.exit(main(words))
+"""
+WHILE_IT_WAITS = """\
+wait = side_by_side.wait
+
+def littering(*given, **named):
+    if at_work():
+        Rubbish()
+    return wait(*given, **named)
+
+side_by_side.wait = littering
+"""
+IN_A_STEP_BY_ITSELF = """\
+action_for = actions.action_for
+
+def littering(step, run):
+    if not step.concurrent:
+        Rubbish()
+    return action_for(step, run)
+
+actions.action_for = littering
+"""
+NOT_NOTED_YET = """\
+class Executor(side_by_side.ThreadPoolExecutor):
+    def submit(self, *given):
+        future = super().submit(*given)
+        while {begun} and not list(pathlib.Path().glob("*.pid")):
+            time.sleep(0.01)
+        strike()
+        return future
+
+side_by_side.ThreadPoolExecutor = Executor
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Packages that are stuck while they are built, until there is a file `go`."""
+    root = workspace(tmp_path / "home", {name: {} for name in NAMES})
+    for name in NAMES:
+        in_tree(root / name, name, hook=STUCK.format(folder=str(root)))
+    return root
+
+
+class Struck(NamedTuple):
+    """How a run ended: its exit code, what it printed, and the status of each of its steps."""
+
+    code: int
+    printed: str
+    steps: dict[str, str]
+
+
+def struck(root: Path, number: signal.Signals, moment: str) -> Struck:
+    """Build, and be struck."""
+    report = root.parent / "report.json"
+    words = ("build-all", "--no-cache", "--reporter", "plain", "--report", str(report))
+    ran = subprocess.run(
+        [sys.executable, "-c", DRIVER.format(moment=moment), str(int(number)), str(len(AT_ONCE)), *words],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    told = json.loads(report.read_text(encoding="utf-8"))
+    assert told["exit_code"] == ran.returncode
+    return Struck(ran.returncode, ran.stderr, {step["key"]: step["status"] for step in told["steps"]})
+
+
+def at_work(root: Path) -> list[int]:
+    """The processes in which packages are built."""
+    return [int(path.read_text(encoding="ascii")) for path in root.glob("*.pid")]
+
+
+def archives(root: Path) -> list[str]:
+    """What is in the output folder, what is half done among it."""
+    return sorted(path.name for path in root.glob("dist/*"))
+
+
+def finish(root: Path) -> None:
+    """The same command, with nothing in its way."""
+    (root / "go").touch()
+    ran = build_all(root, "--no-cache")
+    assert ran.code == 0, ran.text
+    assert len(archives(root)) == 2 * len(NAMES) + len(("BUILD_MANIFEST.txt", "manifest.json"))
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_a_signal_that_python_drops_ends_steps_side_by_side(root: Path, number: signal.Signals) -> None:
+    # What a finaliser raises is dropped; the handler may run in one.
+    ran = struck(root, number, WHILE_IT_WAITS)
+    assert "Exception ignored in" in ran.printed
+    assert ran.code == CODES[number], ran.printed
+    assert ran.steps == dict.fromkeys(STEPS, "aborted")
+    assert ran.printed.count(f"interrupted ({number.name})") == len(AT_ONCE)
+    assert len(at_work(root)) == len(AT_ONCE)
+    assert all_end(at_work(root))
+    assert archives(root) == []
+    finish(root)
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_a_signal_that_python_drops_in_a_step_by_itself_is_heard_at_its_end(
+    root: Path, number: signal.Signals
+) -> None:
+    (root / "go").touch()
+    ran = struck(root, number, IN_A_STEP_BY_ITSELF)
+    assert "Exception ignored in" in ran.printed
+    assert ran.code == CODES[number], ran.printed
+    builds = dict.fromkeys((f"build {name}" for name in NAMES), "success")
+    assert ran.steps == {**builds, "check": "aborted", "manifest": "aborted"}
+    assert "manifest.json" not in archives(root)
+    finish(root)
+
+
+@pytest.mark.parametrize("begun", [True, False])
+@pytest.mark.parametrize("number", CODES)
+def test_a_signal_before_a_step_that_begins_is_noted_counts_it_and_leaves_nothing(
+    root: Path, number: signal.Signals, *, begun: bool
+) -> None:
+    # In between the step is in a thread already, and nobody has been told so.
+    ran = struck(root, number, NOT_NOTED_YET.format(begun=begun))
+    assert ran.code == CODES[number], ran.printed
+    assert "Traceback" not in ran.printed
+    assert ran.steps == dict.fromkeys(STEPS, "aborted")
+    assert len(at_work(root)) <= 1
+    assert len(at_work(root)) == 1 or not begun
+    assert all_end(at_work(root))
+    assert archives(root) == []
+    finish(root)
