@@ -232,3 +232,15 @@ def eventually(seen: Callable[[], bool], *, within: float = 10.0) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+# --- time
+
+
+class StoppedClock:
+    """A clock for an index that stands still until it is moved; seconds since 1970."""
+
+    now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now

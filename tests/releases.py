@@ -1,6 +1,7 @@
 """Releases that are built already: small archives, their manifest, and a project whose index is where a test says.
 
-And a clock that is advanced when nobody does anything but wait, so that an hour of it takes a moment.
+`release` makes the archives of whole packages; `project_of` makes a project of archives that a test brings. And a
+clock that is advanced when nobody does anything but wait, so that an hour of it takes a moment.
 """
 
 from __future__ import annotations
@@ -13,23 +14,35 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 import packed
-from packaging.version import Version
+from packaging.utils import parse_sdist_filename, parse_wheel_filename
 from projects import write
 from running import Ran
 
 from relnox import network
 from relnox.building.archives import digests
 from relnox.cli import main
-from relnox.core.manifest import Distribution, Manifest
+from relnox.core.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.indexes import client
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from relnox.indexes.embedded import EmbeddedIndex
 
-__all__ = ["Package", "SimulatedClock", "is_whole", "public", "publish", "publish_to", "release"]
+__all__ = [
+    "Package",
+    "SimulatedClock",
+    "described",
+    "is_whole",
+    "made_wheel",
+    "project_of",
+    "public",
+    "publish",
+    "publish_to",
+    "release",
+    "write_manifest",
+]
 
 INDEX = "own"
 
@@ -47,7 +60,7 @@ def release(root: Path, packages: Sequence[Package], *, version: str = "1.0", co
     """A workspace with these packages, in release order, and their archives with the manifest in `dist`."""
     (root / "dist").mkdir(parents=True, exist_ok=True)
     write(root, {"pyproject.toml": '[tool.relnox]\npackages = ["packages/*"]\n'})
-    files: list[Distribution] = []
+    paths: list[Path] = []
     for package in packages:
         requires = list(package.needs)
         write(
@@ -65,34 +78,110 @@ def release(root: Path, packages: Sequence[Package], *, version: str = "1.0", co
         )
         module = {f"{package.name.replace('-', '_')}.py": content}
         tags = ["py3-none-any", *(f"cp3{minor}-none-any" for minor in range(10, 9 + package.wheels))]
-        made = [
+        paths += [
             packed.wheel(root / "dist", module, name=f"{stem}-{tag}.whl", metadata=metadata)
             for tag in tags[: package.wheels]
         ]
         if package.sdist:
             sources = {"PKG-INFO": metadata, "pyproject.toml": "", **module}
-            made.append(packed.sdist(root / "dist", sources, name=f"{stem}.tar.gz", top=stem))
-        for path in made:
-            found = digests(path)
-            files.append(
-                Distribution(
-                    package=package.name,
-                    version=Version(version),
-                    filename=path.name,
-                    kind="wheel" if path.suffix == ".whl" else "sdist",
-                    size=path.stat().st_size,
-                    sha256=found.sha256,
-                    blake2b_256=found.blake2b_256,
-                )
-            )
-    manifest = Manifest(
-        distributions=tuple(files),
-        commit=None,
-        dirty=False,
-        time="2026-01-01T00:00:00Z",
-        needs=tuple((package.name, package.needs) for package in packages),
+            paths.append(packed.sdist(root / "dist", sources, name=f"{stem}.tar.gz", top=stem))
+    return write_manifest(root, paths, {package.name: package.needs for package in packages})
+
+
+def made_wheel(
+    folder: Path,
+    name: str,
+    files: Mapping[str, str | bytes] | None = None,
+    *,
+    version: str = "1.0",
+    requires: Iterable[str] = (),
+    fields: Iterable[str] = (),
+    python: str = ">=3.8",
+    entries: str = "",
+    tag: str = "py3-none-any",
+    record: str | None = None,
+) -> Path:
+    """A wheel of a package that is told by its name.
+
+    Args:
+        folder: Where to.
+        name: Of the package; it has a module of that name, unless there are files.
+        files: What is in it.
+        version: Its version.
+        requires: What it requires.
+        fields: More lines of its metadata.
+        python: Its `Requires-Python`.
+        entries: Its `entry_points.txt`.
+        tag: What it is for.
+        record: Its RECORD, where that is not right.
+    """
+    stem = f"{name.replace('-', '_')}-{version}"
+    lines = ["Metadata-Version: 2.5", f"Name: {name}", f"Version: {version}", f"Requires-Python: {python}"]
+    lines += [*(f"Requires-Dist: {each}" for each in requires), *fields]
+    content = {f"{name.replace('-', '_')}.py": ""} if files is None else files
+    folder.mkdir(parents=True, exist_ok=True)
+    return packed.wheel(
+        folder,
+        {**content, f"{stem}.dist-info/entry_points.txt": entries},
+        name=f"{stem}-{tag}.whl",
+        metadata="\n".join([*lines, "", ""]),
+        record=record,
     )
-    (root / "dist" / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
+
+
+def project_of(
+    root: Path, *paths: Path, settings: str = "", needs: Mapping[str, Iterable[str]] | None = None
+) -> Manifest:
+    """Make a folder a project that has built these archives.
+
+    Args:
+        root: The project's folder; the archives are in its folder `dist`.
+        paths: The archives.
+        settings: More of `[tool.relnox]`.
+        needs: What the packages need of one another.
+    """
+    versions = {file.package: file.version for file in map(described, paths)}
+    listed = ", ".join(f'"{name}"' for name in versions)
+    text = f'[tool.relnox]\npackages = [{listed}]\nversions = "independent"\n{settings}'
+    (root / "pyproject.toml").write_text(text, encoding="utf-8")
+    for name, version in versions.items():
+        (root / name).mkdir(exist_ok=True)
+        (root / name / "pyproject.toml").write_text(
+            f'[project]\nname = "{name}"\nversion = "{version}"\n', encoding="utf-8"
+        )
+    return write_manifest(root, paths, {name: (needs or {}).get(name, ()) for name in versions})
+
+
+def described(path: Path) -> Distribution:
+    """What a manifest tells of a file, by its name and content; it may hold anything."""
+    found = digests(path)
+    if is_wheel := path.suffix == ".whl":
+        name, version, _, _ = parse_wheel_filename(path.name)
+    else:
+        name, version = parse_sdist_filename(path.name)
+    return Distribution(
+        package=name,
+        version=version,
+        filename=path.name,
+        kind="wheel" if is_wheel else "sdist",
+        size=found.size,
+        sha256=found.sha256,
+        blake2b_256=found.blake2b_256,
+    )
+
+
+def write_manifest(
+    root: Path, paths: Iterable[Path], needs: Mapping[str, Iterable[str]], *, commit: str | None = None
+) -> Manifest:
+    """Write the manifest of what was built into `dist`, as the last thing that `build-all` does."""
+    manifest = Manifest(
+        distributions=tuple(map(described, paths)),
+        commit=commit,
+        dirty=False,
+        time="2026-01-01T00:00:00+00:00",
+        needs=tuple((name, tuple(needed)) for name, needed in needs.items()),
+    )
+    (root / "dist" / MANIFEST_JSON).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
-from packaging.version import Version
 from projects import commit_all, git, lockstep_workspace, repository, write
+from releases import write_manifest
 
 from relnox.commands.init import NOXFILE
-from relnox.core.manifest import MANIFEST_JSON, Distribution, Manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from relnox.core.manifest import Kind
 
 SETTINGS = """
 [tool.relnox.test]
@@ -59,33 +56,11 @@ def workspace(tmp_path: Path) -> Path:
 
 def _write_manifest(root: Path) -> None:
     # Planning hashes archives and never opens them: any bytes will do.
-    files: list[Distribution] = []
     (root / "dist").mkdir()
+    paths = []
     for package in NEEDS:
         stem = f"{package.replace('-', '_')}-2.0.0"
-        kinds: tuple[tuple[str, Kind], ...] = (
-            (f"{stem}.tar.gz", "sdist"),
-            (f"{stem}-py3-none-any.whl", "wheel"),
-        )
-        for filename, kind in kinds:
-            content = f"the {kind} of {package}\n".encode()
-            (root / "dist" / filename).write_bytes(content)
-            files.append(
-                Distribution(
-                    package=package,
-                    version=Version("2.0.0"),
-                    filename=filename,
-                    kind=kind,
-                    size=len(content),
-                    sha256=hashlib.sha256(content).hexdigest(),
-                    blake2b_256=hashlib.blake2b(content, digest_size=32).hexdigest(),
-                )
-            )
-    manifest = Manifest(
-        distributions=tuple(files),
-        commit=git(root, "rev-parse", "HEAD"),
-        dirty=False,
-        time="2026-11-01T12:00:00+00:00",
-        needs=tuple(NEEDS.items()),
-    )
-    (root / "dist" / MANIFEST_JSON).write_text(manifest.to_json(), encoding="utf-8")
+        for filename, kind in ((f"{stem}.tar.gz", "sdist"), (f"{stem}-py3-none-any.whl", "wheel")):
+            paths.append(root / "dist" / filename)
+            paths[-1].write_bytes(f"the {kind} of {package}\n".encode())
+    write_manifest(root, paths, NEEDS, commit=git(root, "rev-parse", "HEAD"))

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import packed
 import pytest
 from killing import killed_before
+from plain_index import serving
 from private_indexes import PASSWORD, USER, PrivateIndex, devpi, installed, pypiserver
-from released import made, release, serving
-from releases import SimulatedClock
+from releases import SimulatedClock, made_wheel, project_of
 from running import Ran
 
 from relnox import network
@@ -96,12 +96,12 @@ def project(
     )
     core = _built(root / "dist", "core", content)
     demo = _built(root / "dist", "demo", f"import core\nfrom third import origin\n{content}", "core", "third>=1")
-    return Project(root, release(root, *core, *demo, settings=settings, needs={"demo": ["core"]}))
+    return Project(root, project_of(root, *core, *demo, settings=settings, needs={"demo": ["core"]}))
 
 
 def _built(folder: Path, name: str, content: str, *requires: str) -> list[Path]:
     tags = ("py3-none-any", "py310.py311-none-any")
-    wheels = [made(folder, name, {f"{name}.py": content}, requires=requires, tag=tag) for tag in tags]
+    wheels = [made_wheel(folder, name, {f"{name}.py": content}, requires=requires, tag=tag) for tag in tags]
     lines = [
         "Metadata-Version: 2.1",
         f"Name: {name}",
@@ -146,7 +146,7 @@ def test_a_release_is_published_and_verified_and_then_there_is_nothing_to_do(
     # Ports come back: what another index served from the same address must not be taken for this one's.
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
     monkeypatch.setenv("PIP_CACHE_DIR", str(tmp_path / "pip"))
-    third = made(tmp_path / "elsewhere", "third", {"third.py": "origin = 'trusted'\n"})
+    third = made_wheel(tmp_path / "elsewhere", "third", {"third.py": "origin = 'trusted'\n"})
     with serving(third) as trusted:
         built = project(tmp_path / "demo", index, trusted=trusted.url)
         ran = publish(built.root)
@@ -158,10 +158,10 @@ def test_a_release_is_published_and_verified_and_then_there_is_nothing_to_do(
         assert uploads(built.root) == {"skipped"}
 
         # Somebody who may upload to the index puts a newer `third` there: it is not what is installed.
-        forged = made(tmp_path / "forged", "third", {"third.py": "origin = 'forged'\n"}, version="9.0")
+        forged = made_wheel(tmp_path / "forged", "third", {"third.py": "origin = 'forged'\n"}, version="9.0")
         attack = tmp_path / "attack"
         (attack / "dist").mkdir(parents=True)
-        release(
+        project_of(
             attack,
             forged.rename(attack / "dist" / forged.name),
             settings=f'[tool.relnox.indexes.own]\nupload = "{index.upload}"\nsimple = "{index.simple}"\n'

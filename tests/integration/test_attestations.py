@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import signing
 from packaging.version import Version
-from releases import Package, SimulatedClock, is_whole, public, publish, publish_to, release
+from releases import Package, described, is_whole, public, publish, publish_to, release
 from sigstore.models import ClientTrustConfig
 from staging_index import StagingIndex
 
 from relnox import network
-from relnox.building.archives import digests
 from relnox.core.manifest import Distribution
 from relnox.core.publishers import Publisher
 from relnox.indexes import attestations, client
@@ -30,6 +29,7 @@ from relnox.indexes.embedded.minting import TrustedPublishing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from releases import SimulatedClock
     from running import Ran
     from signing import Services
 
@@ -317,11 +317,9 @@ def test_a_session_takes_attestations_where_the_index_says_so(
 
 
 def test_a_release_waits_for_three_quarters_of_an_hour_of_outage(
-    tmp_path: Path, job: Services, index: EmbeddedIndex, built: Manifest, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, job: Services, index: EmbeddedIndex, built: Manifest, clock: SimulatedClock
 ) -> None:
     # F20
-    clock = SimulatedClock()
-    monkeypatch.setattr(network, "CLOCK", clock)
     job.is_down = lambda: clock.now() < 2700
     ran = run(tmp_path, index, "--verbose")
     assert ran.code == 0, ran.text
@@ -341,10 +339,8 @@ def test_after_too_long_an_outage_required_ends_with_nothing_sent_and_best_effor
     job: Services,
     index: EmbeddedIndex,
     built: Manifest,
-    monkeypatch: pytest.MonkeyPatch,
+    clock: SimulatedClock,
 ) -> None:
-    clock = SimulatedClock()
-    monkeypatch.setattr(network, "CLOCK", clock)
     job.is_down = lambda: True
     ran = run(tmp_path, index, "--attestations", policy)
     assert least <= clock.now() <= most
@@ -361,6 +357,7 @@ def test_after_too_long_an_outage_required_ends_with_nothing_sent_and_best_effor
         assert provenance(index, "core") == {}
 
 
+@pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize(
     "faults",
     [
@@ -377,9 +374,7 @@ def test_passing_trouble_passes(
     job: Services,
     index: EmbeddedIndex,
     built: Manifest,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(network, "CLOCK", SimulatedClock())
     job.faults = ["" if fault == 200 else fault for fault in faults]
     ran = run(tmp_path, index)
     assert ran.code == 0, ran.text
@@ -439,16 +434,7 @@ def test_a_certificate_that_has_run_out_is_renewed(tmp_path: Path, services: Ser
 def a_file(tmp_path: Path, content: bytes = b"content", name: str = "demo-1.0.tar.gz") -> Distribution:
     path = tmp_path / name
     path.write_bytes(content)
-    found = digests(path)
-    return Distribution(
-        package="demo",
-        version=Version("1.0"),
-        filename=name,
-        kind="sdist",
-        size=len(content),
-        sha256=found.sha256,
-        blake2b_256=found.blake2b_256,
-    )
+    return described(path)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loopback import ask, declared, make_sdist, make_wheel, page, post
+from loopback import StoppedClock, ask, declared, make_sdist, make_wheel, page, post
 
 from relnox.indexes.embedded import EmbeddedIndex
 from relnox.indexes.embedded.accounts import Accounts, Token
@@ -27,20 +27,6 @@ if TYPE_CHECKING:
 REJECTED = "Invalid or non-existent authentication information.\n"
 
 
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 def send(index: EmbeddedIndex, path: Path, user: str | None, password: str = "", **fields: str) -> Answer:
     credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
     headers = {} if user is None else {"Authorization": f"Basic {credentials}"}
@@ -51,20 +37,20 @@ def send(index: EmbeddedIndex, path: Path, user: str | None, password: str = "",
 
 
 @pytest.fixture
-def accounts() -> Accounts:
+def accounts(stopped_clock: StoppedClock) -> Accounts:
     return Accounts(
         {"anna": "secret", "otto": "hidden"},
         [
             Token(secret="pypi-all", user="anna"),
             Token(secret="pypi-demo", user="anna", projects=("Demo_Pkg",)),
-            Token(secret="pypi-old", user="anna", expires=Clock.now),
+            Token(secret="pypi-old", user="anna", expires=stopped_clock.now),
         ],
     )
 
 
 @pytest.fixture
-def index(tmp_path: Path, accounts: Accounts, clock: Clock) -> Iterator[EmbeddedIndex]:
-    with EmbeddedIndex(tmp_path / "index", accounts=accounts, clock=clock) as running:
+def index(tmp_path: Path, accounts: Accounts, stopped_clock: StoppedClock) -> Iterator[EmbeddedIndex]:
+    with EmbeddedIndex(tmp_path / "index", accounts=accounts, clock=stopped_clock) as running:
         yield running
 
 
@@ -121,12 +107,12 @@ def test_a_tokens_scope_is_kept(index: EmbeddedIndex, tmp_path: Path) -> None:
     assert answer.text == "Invalid API Token: project-scoped token is not valid for project: 'other'\n"
 
 
-def test_a_token_expires(index: EmbeddedIndex, clock: Clock, tmp_path: Path) -> None:
+def test_a_token_expires(index: EmbeddedIndex, stopped_clock: StoppedClock, tmp_path: Path) -> None:
     """F16."""
     wheel = make_wheel(tmp_path, "demo", "1.0")
     answer = send(index, wheel, "__token__", "pypi-old")
     assert (answer.status, answer.text) == (403, "Invalid API Token: token is expired\n")
-    clock.now -= 1
+    stopped_clock.now -= 1
     assert send(index, wheel, "__token__", "pypi-old").status == 200
 
 
@@ -161,7 +147,7 @@ def jwt(**claims: Any) -> str:
         "repository": "Org/demo",
         "job_workflow_ref": "Org/demo/.github/workflows/release.yml@refs/tags/v1",
         "environment": "pypi",
-        "exp": Clock.now + 300,
+        "exp": StoppedClock.now + 300,
         "jti": "1",
     }
     kept = {name: value for name, value in {**usual, **claims}.items() if value is not None}
@@ -189,9 +175,11 @@ PENDING = Publisher(project="New_Project", repository="org/new", workflow="relea
 
 
 @pytest.fixture
-def trusting(tmp_path: Path, accounts: Accounts, clock: Clock) -> Iterator[EmbeddedIndex]:
+def trusting(tmp_path: Path, accounts: Accounts, stopped_clock: StoppedClock) -> Iterator[EmbeddedIndex]:
     terms = TrustedPublishing(publishers=(DEMO, PENDING))
-    with EmbeddedIndex(tmp_path / "index", accounts=accounts, trusted_publishing=terms, clock=clock) as running:
+    with EmbeddedIndex(
+        tmp_path / "index", accounts=accounts, trusted_publishing=terms, clock=stopped_clock
+    ) as running:
         assert send(running, make_wheel(tmp_path, "demo", "0.9"), "anna", "secret").status == 200
         yield running
 
@@ -207,15 +195,15 @@ def test_an_index_without_trusted_publishing_has_no_endpoints(index: EmbeddedInd
 
 
 def test_an_identity_is_exchanged_for_a_token_that_uploads_until_it_expires(
-    trusting: EmbeddedIndex, clock: Clock, tmp_path: Path
+    trusting: EmbeddedIndex, stopped_clock: StoppedClock, tmp_path: Path
 ) -> None:
     """F16."""
     status, document = mint(trusting, jwt())
-    assert (status, document["success"], document["expires"]) == (200, True, clock.now + 900)
+    assert (status, document["success"], document["expires"]) == (200, True, stopped_clock.now + 900)
     assert send(trusting, make_wheel(tmp_path, "demo", "1.0"), "__token__", document["token"]).status == 200
-    clock.now += 899
+    stopped_clock.now += 899
     assert send(trusting, make_wheel(tmp_path, "demo", "1.1"), "__token__", document["token"]).status == 200
-    clock.now += 1
+    stopped_clock.now += 1
     late = send(trusting, make_wheel(tmp_path, "demo", "1.2"), "__token__", document["token"])
     assert (late.status, late.text) == (403, "Invalid API Token: token is expired\n")
 
@@ -271,8 +259,8 @@ def test_a_gitlab_pipeline_is_a_publisher_too(tmp_path: Path) -> None:
         (b'{"token": "e30.e30.e30"}', "invalid-payload"),
         (b'{"token": "e30.bnVsbA.e30"}', "invalid-payload"),
         (json.dumps({"token": jwt(aud="pypi")}).encode(), "invalid-token"),
-        (json.dumps({"token": jwt(exp=Clock.now)}).encode(), "invalid-token"),
-        (json.dumps({"token": jwt(nbf=Clock.now + 1)}).encode(), "invalid-token"),
+        (json.dumps({"token": jwt(exp=StoppedClock.now)}).encode(), "invalid-token"),
+        (json.dumps({"token": jwt(nbf=StoppedClock.now + 1)}).encode(), "invalid-token"),
     ],
 )
 def test_a_token_that_is_none_is_refused(body: bytes, code: str, trusting: EmbeddedIndex) -> None:
@@ -281,7 +269,7 @@ def test_a_token_that_is_none_is_refused(body: bytes, code: str, trusting: Embed
     assert json.loads(answer.body)["errors"][0]["code"] == code
 
 
-def test_who_signed_is_for_the_verifier(tmp_path: Path, clock: Clock) -> None:
+def test_who_signed_is_for_the_verifier(tmp_path: Path, stopped_clock: StoppedClock) -> None:
     asked: list[str] = []
     genuine = {"aud": "mine", "repository": "org/demo", "environment": "pypi"}
     genuine["job_workflow_ref"] = "org/demo/.github/workflows/release.yml@refs/heads/main"
@@ -291,10 +279,10 @@ def test_who_signed_is_for_the_verifier(tmp_path: Path, clock: Clock) -> None:
         return genuine if token == "genuine" else None
 
     terms = TrustedPublishing(publishers=[DEMO], audience="mine", lifetime=60, verify=verify)
-    with EmbeddedIndex(tmp_path, trusted_publishing=terms, clock=clock) as index:
+    with EmbeddedIndex(tmp_path, trusted_publishing=terms, clock=stopped_clock) as index:
         assert refusal(index, jwt())[0] == "invalid-token"
         status, document = mint(index, "genuine")
-    assert (status, document["expires"]) == (200, clock.now + 60)
+    assert (status, document["expires"]) == (200, stopped_clock.now + 60)
     assert asked == [jwt(), "genuine"]
 
 

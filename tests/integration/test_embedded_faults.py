@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from loopback import ask, begin_upload, eventually, form, page, post, raw
+from loopback import StoppedClock, ask, begin_upload, eventually, form, page, post, raw
 
 from relnox.indexes.embedded import EmbeddedIndex, wording
 from relnox.indexes.embedded.faults import (
@@ -52,16 +52,6 @@ pytestmark = pytest.mark.heavy
 NAME = "demo-1.0.tar.gz"
 CONTENT = b"x" * 5000
 BODY = form(NAME, CONTENT)
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self, now: float = 1_700_000_000.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def sha256(content: bytes) -> str:
@@ -122,7 +112,7 @@ def test_an_upload_gets_the_answer_that_was_planned(
 
 def test_waiting_is_asked_for_in_seconds_and_as_a_date(tmp_path: Path) -> None:
     """F03, F04: `Retry-After` in both of its forms (RFC 9110), and the headers of a rate limit."""
-    clock = Clock()
+    clock = StoppedClock()
     rules = [
         Rule(unavailable(7), tries=[1]),
         Rule(unavailable(7, as_date=True), tries=[2]),
@@ -253,7 +243,7 @@ def test_a_careless_index_stores_what_a_killed_client_has_sent(tmp_path: Path) -
 
 def test_a_file_is_listed_only_after_a_while(tmp_path: Path) -> None:
     """F25: half an hour passes on the index's clock; the file itself is there at once."""
-    clock = Clock()
+    clock = StoppedClock()
     with EmbeddedIndex(tmp_path, faults=[Rule(Stale(seconds=1800), on="listing")], clock=clock) as index:
         assert post(index, BODY).status == 200
         assert ask(f"{index.simple_url}demo/").status == 404
@@ -305,7 +295,7 @@ def test_requests_are_counted_together_or_each_by_itself() -> None:
 
 def test_a_rule_holds_for_a_time(tmp_path: Path) -> None:
     """F16: a token that expires, say."""
-    clock = Clock()
+    clock = StoppedClock()
     with EmbeddedIndex(tmp_path, faults=[Rule(REJECTED, since=900, until=1000)], clock=clock) as index:
         statuses = []
         for seconds in (0, 899, 1, 99, 1):
@@ -350,7 +340,7 @@ def test_shares_are_drawn_alike_in_whatever_order_requests_come() -> None:
 
 
 def test_every_request_is_written_down(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = StoppedClock()
     with EmbeddedIndex(tmp_path, clock=clock) as index:
         post(index, BODY, Authorization="Basic X190b2tlbl9fOnNlY3JldA==")
         clock.now += 5

@@ -19,26 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from loopback import StoppedClock
+
 DAY = 86400
 
 
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def index(tmp_path: Path, clock: Clock) -> Iterator[EmbeddedIndex]:
-    with EmbeddedIndex(tmp_path / "index", rules=Rules(), clock=clock) as running:
+def index(tmp_path: Path, stopped_clock: StoppedClock) -> Iterator[EmbeddedIndex]:
+    with EmbeddedIndex(tmp_path / "index", rules=Rules(), clock=stopped_clock) as running:
         yield running
 
 
@@ -76,13 +64,13 @@ def test_without_rules_the_index_is_lenient(tmp_path: Path) -> None:
 
 
 def test_the_same_bytes_again_are_fine_and_change_nothing(
-    index: EmbeddedIndex, clock: Clock, tmp_path: Path
+    index: EmbeddedIndex, stopped_clock: StoppedClock, tmp_path: Path
 ) -> None:
     """F09."""
     wheel = make_wheel(tmp_path, "demo", "1.0")
     assert send(index, wheel)[0] == 200
     before = page(index, "demo")
-    clock.now += 30 * DAY
+    stopped_clock.now += 30 * DAY
     assert send(index, wheel)[0] == 200
     assert page(index, "demo") == before
 
@@ -121,13 +109,15 @@ def test_a_deleted_name_is_burnt_for_ever(index: EmbeddedIndex, tmp_path: Path) 
     assert send(index, wheel)[0] == 200
 
 
-def test_a_release_takes_no_files_after_fourteen_days(index: EmbeddedIndex, clock: Clock, tmp_path: Path) -> None:
+def test_a_release_takes_no_files_after_fourteen_days(
+    index: EmbeddedIndex, stopped_clock: StoppedClock, tmp_path: Path
+) -> None:
     """F12."""
     assert send(index, make_wheel(tmp_path, "demo", "1.0"))[0] == 200
-    clock.now += 14 * DAY
+    stopped_clock.now += 14 * DAY
     other = make_wheel(tmp_path / "other", "demo", "1.0", origin="other")
     assert post(index, declared(other, filename="demo-1.0-py2-none-any.whl")).status == 200
-    clock.now += 1
+    stopped_clock.now += 1
     status, text = send(index, make_sdist(tmp_path, "demo", "1.0"))
     assert (status, "releases older than 14 days" in text) == (400, True)
     assert send(index, make_wheel(tmp_path, "demo", "1.1"))[0] == 200

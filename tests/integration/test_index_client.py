@@ -10,13 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
-from packaging.version import Version
-from releases import SimulatedClock
+from releases import described
 
 from relnox import network
-from relnox.building.archives import digests
 from relnox.core.config import Config, IndexConfig
-from relnox.core.manifest import Distribution
 from relnox.errors import Conflict, Failed, Refused, TryLater
 from relnox.indexes import Indexes, client, targets
 from relnox.indexes.credentials import Credentials, Secret
@@ -25,6 +22,8 @@ from relnox.indexes.uploader import Taken, send
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from releases import SimulatedClock
 
 CONTENT = b"a wheel, for all the client knows"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -111,14 +110,6 @@ def test_a_redirect_inside_the_origin_is_followed() -> None:
 
     with server(answer) as url:
         assert list(client.listed_files(url, "Demo")) == ["demo-1.0.tar.gz"]
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
-    """A clock by which pauses take no time."""
-    simulated = SimulatedClock()
-    monkeypatch.setattr(network, "CLOCK", simulated)
-    return simulated
 
 
 def test_passing_trouble_is_waited_for(clock: SimulatedClock) -> None:
@@ -243,7 +234,7 @@ def test_each_answer_to_an_upload_has_its_own_error(
     with server(answer) as url:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
         with pytest.raises(error, match=said):
-            send(sdist, _described(sdist), target, Credentials("u", Secret("canary-4711"), "test"))
+            send(sdist, described(sdist), target, Credentials("u", Secret("canary-4711"), "test"))
     assert posts == ["POST /"]
 
 
@@ -253,7 +244,7 @@ def test_an_error_never_shows_the_secret(tmp_path: Path) -> None:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
         sdist = _sdist(tmp_path)
         with pytest.raises(Failed) as failed:
-            send(sdist, _described(sdist), target, Credentials("u", Secret("canary-4711"), "test"))
+            send(sdist, described(sdist), target, Credentials("u", Secret("canary-4711"), "test"))
     assert "canary-4711" not in f"{failed.value} {failed.value.hint} {failed.value!r}"
 
 
@@ -272,7 +263,7 @@ def test_what_is_closed_for_good_names_the_way_out(status: int, text: str, way_o
     with server(lambda _method, _path: (status, {}, text.encode())) as url:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
         with pytest.raises(Conflict) as conflict:
-            send(sdist, _described(sdist), target, Credentials("u", Secret("t"), "test"))
+            send(sdist, described(sdist), target, Credentials("u", Secret("t"), "test"))
     assert way_out in (conflict.value.hint or "")
 
 
@@ -285,7 +276,7 @@ def test_a_closed_index_is_no_matter_of_credentials(text: str, tmp_path: Path) -
     with server(lambda _method, _path: (403, {}, text.encode())) as url:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
         with pytest.raises(TryLater, match="takes no uploads at present") as later:
-            send(sdist, _described(sdist), target, Credentials("u", Secret("t"), "test"))
+            send(sdist, described(sdist), target, Credentials("u", Secret("t"), "test"))
     assert not isinstance(later.value, network.PassingTrouble)
 
 
@@ -296,7 +287,7 @@ def test_that_a_name_is_taken_is_left_to_its_hash(status: int, tmp_path: Path) -
     with server(lambda _method, _path: (status, {}, b"Package demo-1.0.tar.gz already exists!")) as url:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
         with pytest.raises(Taken, match=str(status)):
-            send(sdist, _described(sdist), target, Credentials("u", Secret("t"), "test"))
+            send(sdist, described(sdist), target, Credentials("u", Secret("t"), "test"))
 
 
 def test_of_a_page_its_words_are_told(tmp_path: Path) -> None:
@@ -305,20 +296,7 @@ def test_of_a_page_its_words_are_told(tmp_path: Path) -> None:
     with server(lambda _method, _path: (403, {"Content-Type": "text/html"}, said.encode())) as url:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
         with pytest.raises(Refused, match=r"403 Forbidden No & never$"):
-            send(sdist, _described(sdist), target, Credentials("u", Secret("t"), "test"))
-
-
-def _described(path: Path) -> Distribution:
-    found = digests(path)
-    return Distribution(
-        package="demo",
-        version=Version("1.0"),
-        filename=path.name,
-        kind="sdist",
-        size=path.stat().st_size,
-        sha256=found.sha256,
-        blake2b_256=found.blake2b_256,
-    )
+            send(sdist, described(sdist), target, Credentials("u", Secret("t"), "test"))
 
 
 def _sdist(folder: Path) -> Path:

@@ -13,7 +13,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
-from releases import SimulatedClock
 
 from relnox import network
 from relnox.errors import Failed
@@ -23,14 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from releases import SimulatedClock
+
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n"
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
-    simulated = SimulatedClock(grace=0)
-    monkeypatch.setattr(network, "CLOCK", simulated)
-    return simulated
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 from packed import digest, sdist
-from released import made, release, serving
+from plain_index import serving
+from releases import made_wheel, project_of
 from running import Ran
 from warm import alive
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from released import Index
+    from plain_index import PlainIndex
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 NAMES = ("MINE_PASSWORD", "UV_PUBLISH_TOKEN", "TWINE_PASSWORD", "PYPI_TOKEN")
@@ -58,13 +59,13 @@ def verify(
 
 
 @pytest.fixture
-def trusted() -> Iterator[Index]:
+def trusted() -> Iterator[PlainIndex]:
     with serving() as index:
         yield index
 
 
 def wheel(root: Path, name: str = "demo", files: dict[str, str] | None = None, **said: object) -> Path:
-    return made(root / "dist", name, files, **said)  # type: ignore[arg-type]
+    return made_wheel(root / "dist", name, files, **said)  # type: ignore[arg-type]
 
 
 def table(ran: Ran) -> dict[str, list[str]]:
@@ -78,9 +79,9 @@ def table(ran: Ran) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
 def test_a_release_is_verified_before_anything_is_published(
-    root: Path, verify: Verify, trusted: Index, installer: str
+    root: Path, verify: Verify, trusted: PlainIndex, installer: str
 ) -> None:
-    third = made(root.parent / "elsewhere", "third")
+    third = made_wheel(root.parent / "elsewhere", "third")
     trusted.add(third)
     one = wheel(
         root,
@@ -90,7 +91,7 @@ def test_a_release_is_verified_before_anything_is_published(
         entries="[console_scripts]\nrun-one = one:main\n\n[gui_scripts]\nshow-one = one:main\n",
     )
     two = wheel(root, "two", {"two.py": "from one import main\n"}, requires=["one>=1"])
-    release(
+    project_of(
         root,
         one,
         two,
@@ -109,7 +110,7 @@ def test_a_release_is_verified_before_anything_is_published(
 
 def test_what_a_wheel_is_imported_as_is_found_out(root: Path, verify: Verify) -> None:
     suffix = "cpython-311-x86_64-linux-gnu.so" if os.name != "nt" else "pyd"
-    release(
+    project_of(
         root,
         wheel(root, "another-name", {"called/__init__.py": "", "tests/test_it.py": "import pytest_of_ours\n"}),
         wheel(root, "stated", {"a.py": "", "b.py": "raise SystemExit\n"}, fields=["Import-Name: a"]),
@@ -132,14 +133,14 @@ def test_siblings_share_a_namespace(root: Path, verify: Verify) -> None:
     # HARDCASES 5, 6: `import space` would succeed although the wheel were empty of code.
     left = wheel(root, "space-left", {"space/left/__init__.py": "import space.right\n"}, requires=["space-right"])
     right = wheel(root, "space-right", {"space/right.py": ""}, fields=["Import-Namespace: space"])
-    release(root, right, left, needs={"space-left": ["space-right"]})
+    project_of(root, right, left, needs={"space-left": ["space-right"]})
     ran = verify()
     assert ran.code == 0, ran.text
     assert "imported space.left" in ran.err
 
 
 def test_a_python_that_is_not_supported_is_skipped_and_said(root: Path, verify: Verify) -> None:
-    release(root, wheel(root, "new", python=">=3.99"), wheel(root, "old"))
+    project_of(root, wheel(root, "new", python=">=3.99"), wheel(root, "old"))
     ran = verify("--python", HERE)
     assert ran.code == 0, ran.text
     assert "SKIPPED" in ran.err
@@ -148,7 +149,7 @@ def test_a_python_that_is_not_supported_is_skipped_and_said(root: Path, verify: 
 
 
 def test_a_missing_interpreter_is_no_reason_to_skip(root: Path, verify: Verify) -> None:
-    release(root, wheel(root))
+    project_of(root, wheel(root))
     ran = verify("--python", "3.77")
     assert (ran.code, ran.out) == (1, "")
     assert "there is no working Python 3.77 on this machine" in ran.err
@@ -176,7 +177,7 @@ def test_the_sdist_is_built_where_no_wheel_fits(root: Path, verify: Verify) -> N
         top="demo-1.0",
         metadata="Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n",
     )
-    release(root, source, wheel(root, tag="cp311-cp311-win_arm64"))
+    project_of(root, source, wheel(root, tag="cp311-cp311-win_arm64"))
     for installer in ("uv", "pip"):
         ran = verify("--installer", installer)
         assert ran.code == 0, ran.text
@@ -238,7 +239,7 @@ BROKEN = {
 @pytest.mark.parametrize("case", BROKEN)
 def test_what_does_not_work_is_told_with_what_helps(case: str, root: Path, verify: Verify) -> None:
     files, message, hint = BROKEN[case]
-    release(root, wheel(root, files=files), settings="[tool.relnox.verify]\ntime-limit = { demo = 2 }\n")
+    project_of(root, wheel(root, files=files), settings="[tool.relnox.verify]\ntime-limit = { demo = 2 }\n")
     ran = verify()
     assert ran.code == 2, ran.text
     assert f"demo 1.0 on Python {sys.version.split()[0]} is installed, but does not work" in ran.err
@@ -257,13 +258,15 @@ def test_what_does_not_work_is_told_with_what_helps(case: str, root: Path, verif
 )
 def test_scripts_that_call_nothing_are_found_out(root: Path, verify: Verify, target: str, message: str) -> None:
     entries = f"[console_scripts]\nrun = {target}\nmore = nowhere:main [cli]\n"
-    release(root, wheel(root, files={"demo.py": "value = 1\n"}, entries=entries, fields=["Provides-Extra: cli"]))
+    project_of(
+        root, wheel(root, files={"demo.py": "value = 1\n"}, entries=entries, fields=["Provides-Extra: cli"])
+    )
     ran = verify()
     assert ran.code == 2, ran.text
     assert message in ran.err
     assert "nowhere" not in ran.err  # its extra is not installed
 
-    release(root, root / "dist" / "demo-1.0-py3-none-any.whl", settings='verify.extras = { demo = ["CLI"] }\n')
+    project_of(root, root / "dist" / "demo-1.0-py3-none-any.whl", settings='verify.extras = { demo = ["CLI"] }\n')
     ran = verify()
     assert "the script more (nowhere:main) fails" in ran.err
 
@@ -271,7 +274,7 @@ def test_scripts_that_call_nothing_are_found_out(root: Path, verify: Verify, tar
 def test_files_that_record_does_not_tell_of_are_found_out(root: Path, verify: Verify) -> None:
     info = "demo-1.0.dist-info"
     rows = f"demo.py,{digest(b'')},0\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n"
-    release(root, wheel(root, files={"demo.py": "", "more.py": ""}, record=rows))
+    project_of(root, wheel(root, files={"demo.py": "", "more.py": ""}, record=rows))
     ran = verify()
     assert ran.code == 2, ran.text
     assert "more.py is in demo-1.0-py3-none-any.whl, but not in its RECORD" in ran.err
@@ -281,7 +284,7 @@ def test_installed_files_are_the_ones_of_the_wheel(root: Path, verify: Verify) -
     # Two siblings with a module of the same name: the one that is installed last overwrites the other's.
     other = wheel(root, "other", {"demo.py": "stolen = True\n"})
     demo = wheel(root, "demo", {"demo.py": "mine = True\n"}, requires=["other"])
-    release(root, other, demo, needs={"demo": ["other"]})
+    project_of(root, other, demo, needs={"demo": ["other"]})
     ran = verify()
     assert ran.code == 2, ran.text
     assert ": demo.py is not the file that RECORD tells of" in ran.err
@@ -298,11 +301,11 @@ def test_the_source_tree_is_not_what_is_imported(
     monkeypatch.chdir(root)
     monkeypatch.setenv("PYTHONPATH", str(root))
     monkeypatch.setenv("PYTHONSTARTUP", str(root / "demo" / "__init__.py"))
-    release(root, wheel(root, files={"demo.py": ""}))
+    project_of(root, wheel(root, files={"demo.py": ""}))
     assert verify().code == 0
 
     sneaking = f"import sys\nsys.path.insert(0, {str(root / 'demo')!r})\nimport helper\n"
-    release(root, wheel(root, files={"demo.py": sneaking}))
+    project_of(root, wheel(root, files={"demo.py": sneaking}))
     ran = verify()
     assert ran.code == 2, ran.text
     assert f"helper is loaded from {root / 'demo' / 'helper.py'}: that is the source tree" in ran.err
@@ -319,7 +322,7 @@ def test_an_import_may_do_as_it_likes_and_is_still_seen(root: Path, verify: Veri
         "sys.stdout = None\n"
         "os.fork()\n"
     )
-    release(root, wheel(root, files={"demo.py": rude, "zebra.py": ""}))
+    project_of(root, wheel(root, files={"demo.py": rude, "zebra.py": ""}))
     ran = verify()
     assert ran.code == 0, ran.text
     assert ran.err.count("imported demo, zebra") == 1
@@ -331,7 +334,9 @@ def test_credentials_are_not_there_to_be_printed(
     # F30, S4.06.
     for name in NAMES:
         monkeypatch.setenv(name, "canary-7f3a")
-    release(root, wheel(root, files={"demo.py": "import os\nprint(dict(os.environ))\nraise RuntimeError('so')\n"}))
+    project_of(
+        root, wheel(root, files={"demo.py": "import os\nprint(dict(os.environ))\nraise RuntimeError('so')\n"})
+    )
     ran = verify("--verbose")
     assert ran.code == 2, ran.text
     assert "| {" in ran.err
@@ -351,7 +356,7 @@ def test_smoke_expressions_end_with_what_they_started(root: Path, verify: Verify
     )
     pids = [root / "left", root / "hung"]
     smoke = [f"demo.start({str(pids[0])!r})", f"demo.hang({str(pids[1])!r})"]
-    release(
+    project_of(
         root,
         wheel(root, files={"demo.py": daemon}),
         settings=f"[tool.relnox.verify]\nsmoke = {{ demo = {json.dumps(smoke)} }}\ntime-limit = {{ demo = 2 }}\n",
@@ -367,7 +372,7 @@ def test_smoke_expressions_end_with_what_they_started(root: Path, verify: Verify
 
 @pytest.mark.parametrize("expression", ["demo.no()", "1 / 0", "demo.leave(3)", "demo.inner.thing"])
 def test_smoke_expressions_that_do_not_hold_fail(root: Path, verify: Verify, expression: str) -> None:
-    release(
+    project_of(
         root,
         wheel(root, files={"demo.py": "import sys\nleave = sys.exit\n"}),
         settings=f'[tool.relnox.verify]\nsmoke = {{ demo = ["demo.leave(0)", "{expression}"] }}\n',
@@ -379,11 +384,11 @@ def test_smoke_expressions_that_do_not_hold_fail(root: Path, verify: Verify, exp
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
 def test_a_requirement_that_cannot_be_had_is_named(
-    root: Path, verify: Verify, trusted: Index, installer: str
+    root: Path, verify: Verify, trusted: PlainIndex, installer: str
 ) -> None:
     # F29
-    trusted.add(made(root.parent / "elsewhere", "third", version="1.0"))
-    release(root, wheel(root, requires=["third>=2"]), settings=f'trusted-index = "{trusted.url}"\n')
+    trusted.add(made_wheel(root.parent / "elsewhere", "third", version="1.0"))
+    project_of(root, wheel(root, requires=["third>=2"]), settings=f'trusted-index = "{trusted.url}"\n')
     ran = verify("--installer", installer)
     assert ran.code == 2, ran.text
     assert "third" in ran.err
@@ -395,7 +400,7 @@ def test_a_trusted_index_that_does_not_answer_is_tried_again_later(
     root: Path, verify: Verify, installer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
-    release(root, wheel(root, requires=["third"]), settings='trusted-index = "http://127.0.0.1:9/simple/"\n')
+    project_of(root, wheel(root, requires=["third"]), settings='trusted-index = "http://127.0.0.1:9/simple/"\n')
     ran = verify("--installer", installer)
     assert ran.code == 5, ran.text
     assert "the trusted index does not answer: try again later" in ran.err
@@ -406,7 +411,7 @@ def test_a_trusted_index_that_does_not_answer_is_tried_again_later(
 
 def test_packages_are_verified_as_their_settings_say(root: Path, verify: Verify) -> None:
     # HARDCASES 15
-    release(
+    project_of(
         root,
         wheel(
             root, "heavy", {"heavy/__init__.py": "import enormous\n", "heavy_light.py": ""}, requires=["enormous"]
@@ -442,7 +447,7 @@ def test_packages_are_verified_as_their_settings_say(root: Path, verify: Verify)
 
 
 def test_settings_name_packages_that_there_are(root: Path, verify: Verify) -> None:
-    release(root, wheel(root), settings='[tool.relnox.verify]\nskip = { demmo = "why" }\n')
+    project_of(root, wheel(root), settings='[tool.relnox.verify]\nskip = { demmo = "why" }\n')
     ran = verify()
     assert ran.code == 1
     assert "[tool.relnox.verify] skip names demmo, which is no package of this workspace" in ran.err
@@ -454,7 +459,7 @@ def test_settings_name_packages_that_there_are(root: Path, verify: Verify) -> No
 
 def test_files_on_disk_are_compared_before_they_are_installed(root: Path, verify: Verify) -> None:
     path = wheel(root)
-    release(root, path)
+    project_of(root, path)
     path.write_bytes(path.read_bytes() + b" ")
     ran = verify()
     assert ran.code == 4, ran.text
@@ -468,7 +473,7 @@ def test_files_on_disk_are_compared_before_they_are_installed(root: Path, verify
 
 def test_a_package_that_needs_a_private_one_is_refused(root: Path, verify: Verify) -> None:
     # F28: nobody can install it, or somebody else's package of that name is taken.
-    release(root, wheel(root, "secret"), wheel(root, "open", requires=["secret"]), needs={"open": ["secret"]})
+    project_of(root, wheel(root, "secret"), wheel(root, "open", requires=["secret"]), needs={"open": ["secret"]})
     file = root / "secret" / "pyproject.toml"
     file.write_text(
         file.read_text(encoding="utf-8") + 'classifiers = ["Private :: Do Not Upload"]\n', encoding="utf-8"
@@ -481,16 +486,16 @@ def test_a_package_that_needs_a_private_one_is_refused(root: Path, verify: Verif
 # --- from the index that was published to
 
 
-def published(root: Path, mine: Index, trusted: Index, *paths: Path, **more: object) -> None:
+def published(root: Path, mine: PlainIndex, trusted: PlainIndex, *paths: Path, **more: object) -> None:
     settings = (
         f'trusted-index = "{trusted.url}"\n[tool.relnox.indexes.mine]\nupload = "{mine.url}"\n'
         f'simple = "{mine.url}"\nproduction = false\n'
     )
-    release(root, *paths, settings=settings, **more)  # type: ignore[arg-type]
+    project_of(root, *paths, settings=settings, **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def mine() -> Iterator[Index]:
+def mine() -> Iterator[PlainIndex]:
     with serving() as index:
         yield index
 
@@ -499,8 +504,8 @@ def mine() -> Iterator[Index]:
 def test_a_dependency_never_comes_from_two_indexes(  # noqa: PLR0917 - fixtures
     root: Path,
     verify: Verify,
-    trusted: Index,
-    mine: Index,
+    trusted: PlainIndex,
+    mine: PlainIndex,
     installer: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -508,10 +513,10 @@ def test_a_dependency_never_comes_from_two_indexes(  # noqa: PLR0917 - fixtures
     # F27: on the index that was published to, somebody else has a newer package of a dependency's name; on the
     # trusted one, a newer package of our sibling's name. Neither may be taken, whatever settings there are.
     attack = {"third.py": "raise RuntimeError('the attacker was here')\n"}
-    mine.add(made(tmp_path / "attacker", "third", attack, version="99.0"))
-    trusted.add(made(tmp_path / "good", "third", {"third.py": "good = True\n"}))
+    mine.add(made_wheel(tmp_path / "attacker", "third", attack, version="99.0"))
+    trusted.add(made_wheel(tmp_path / "good", "third", {"third.py": "good = True\n"}))
     squatted = {"sibling.py": "raise RuntimeError('the attacker was here')\n"}
-    trusted.add(made(tmp_path / "attacker", "sibling", squatted, version="99.0"))
+    trusted.add(made_wheel(tmp_path / "attacker", "sibling", squatted, version="99.0"))
     ours = wheel(root, "sibling", {"sibling.py": "ours = True\n"})
     demo = wheel(
         root,
@@ -543,10 +548,13 @@ def test_a_dependency_never_comes_from_two_indexes(  # noqa: PLR0917 - fixtures
     assert not [path for path in trusted.asked if "99.0" in path or "sibling" in path]
 
 
-def test_the_usual_way_lets_the_attacker_in(tmp_path: Path, trusted: Index, mine: Index) -> None:
+def test_the_usual_way_lets_the_attacker_in(tmp_path: Path, trusted: PlainIndex, mine: PlainIndex) -> None:
     # The same two indexes as pip is usually told to use them.
-    mine.add(made(tmp_path, "demo", requires=["third"]), made(tmp_path / "attacker", "third", version="99.0"))
-    trusted.add(made(tmp_path, "third"))
+    mine.add(
+        made_wheel(tmp_path, "demo", requires=["third"]),
+        made_wheel(tmp_path / "attacker", "third", version="99.0"),
+    )
+    trusted.add(made_wheel(tmp_path, "third"))
     target = tmp_path / "target"
     words = [sys.executable, "-m", "pip", "install", "--isolated", "--no-cache-dir", "--target", str(target)]
     words += ["--index-url", mine.url, "--extra-index-url", trusted.url, "demo"]
@@ -556,7 +564,7 @@ def test_the_usual_way_lets_the_attacker_in(tmp_path: Path, trusted: Index, mine
 
 
 def test_listed_downloadable_and_installable_are_three_things(
-    root: Path, verify: Verify, trusted: Index, mine: Index
+    root: Path, verify: Verify, trusted: PlainIndex, mine: PlainIndex
 ) -> None:
     # F25
     path = wheel(root)
@@ -581,19 +589,21 @@ def test_listed_downloadable_and_installable_are_three_things(
 
 
 def test_other_bytes_behind_a_listed_hash_are_not_installed(
-    root: Path, verify: Verify, trusted: Index, mine: Index, tmp_path: Path
+    root: Path, verify: Verify, trusted: PlainIndex, mine: PlainIndex, tmp_path: Path
 ) -> None:
     path = wheel(root)
     mine.add(path)
     published(root, mine, trusted, path)
-    mine.files[path.name] = made(tmp_path / "other", "demo", {"demo.py": "other = True\n"})
+    mine.files[path.name] = made_wheel(tmp_path / "other", "demo", {"demo.py": "other = True\n"})
     ran = verify("--index", "mine")
     assert ran.code == 4, ran.text
     assert "mine holds another demo-1.0-py3-none-any.whl" in ran.err
     assert table(ran) == {"demo": ["1.0", "not", "tried"]}
 
 
-def test_a_yanked_file_is_not_installable(root: Path, verify: Verify, trusted: Index, mine: Index) -> None:
+def test_a_yanked_file_is_not_installable(
+    root: Path, verify: Verify, trusted: PlainIndex, mine: PlainIndex
+) -> None:
     path = wheel(root)
     mine.add(path)
     mine.yanked.add(path.name)

@@ -10,14 +10,11 @@ from typing import TYPE_CHECKING
 import packed
 import pytest
 import releases
-from packaging.version import Version
 from projects import commit_all, git, repository, write
 from running import Ran
 from trusting import trusting
 
-from relnox.building.archives import digests
 from relnox.cli import main
-from relnox.core.manifest import Distribution, Manifest
 from relnox.indexes.embedded import EmbeddedIndex, faults
 
 if TYPE_CHECKING:
@@ -58,32 +55,13 @@ def release(root: Path, settings: str, *versions: str, tags: tuple[str, ...] = (
     repository(root)
     for tag in tags:
         git(root, "tag", tag)
-    files = []
     (root / "dist").mkdir()
+    wheels = []
     for name, version in zip(names, versions, strict=True):
         told = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\n"
-        stem = f"{name}-{version}"
-        path = packed.wheel(root / "dist", {f"{name}.py": ""}, name=f"{stem}-py3-none-any.whl", metadata=told)
-        found = digests(path)
-        files.append(
-            Distribution(
-                package=name,
-                version=Version(version),
-                filename=path.name,
-                kind="wheel",
-                size=path.stat().st_size,
-                sha256=found.sha256,
-                blake2b_256=found.blake2b_256,
-            )
-        )
-    manifest = Manifest(
-        distributions=tuple(files),
-        commit=git(root, "rev-parse", "HEAD"),
-        dirty=False,
-        time="2026-01-01T00:00:00Z",
-        needs=(),
-    )
-    (root / "dist" / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
+        called = f"{name}-{version}-py3-none-any.whl"
+        wheels.append(packed.wheel(root / "dist", {f"{name}.py": ""}, name=called, metadata=told))
+    releases.write_manifest(root, wheels, {}, commit=git(root, "rev-parse", "HEAD"))
     return root
 
 

@@ -1,0 +1,23 @@
+"""Clocks: one by which relnox waits for a day in a moment, and one that stands still."""
+
+from __future__ import annotations
+
+import pytest
+from loopback import StoppedClock
+from releases import SimulatedClock
+
+from relnox import network
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
+    """The clock of relnox, by which pauses take no time."""
+    simulated = SimulatedClock()
+    monkeypatch.setattr(network, "CLOCK", simulated)
+    return simulated
+
+
+@pytest.fixture
+def stopped_clock() -> StoppedClock:
+    """A clock for an embedded index."""
+    return StoppedClock()
