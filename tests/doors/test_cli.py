@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,6 @@ from relnox.commands import TASKS, help_of
 from relnox.commands.init import NOXFILE, TASKS_FILE
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from subprocess import CompletedProcess
 
 
@@ -304,6 +304,12 @@ def test_init_puts_into_a_project_what_is_missing(bare: Path) -> None:
     after = (bare / "pyproject.toml").read_bytes()
     assert after.startswith(before)
     assert tomllib.loads(after.decode())["tool"]["relnox"] == {}
+
+
+def test_the_readme_shows_what_init_writes() -> None:
+    shown = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert f"```python\n# noxfile.py\n{NOXFILE}```" in shown
+    assert f"```python\n# tasks.py\n{TASKS_FILE}```" in shown
 
 
 def test_init_a_second_time_does_nothing(bare: Path) -> None:
