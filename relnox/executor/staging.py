@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from relnox.core.events import Status
 from relnox.errors import ExitCode, Failed
 from relnox.source import git
+from relnox.source.git import cloning
 
 if TYPE_CHECKING:
     from relnox.core.events import Outcome
@@ -33,7 +34,7 @@ class Cloning:
         """Clone twice: the remote from the checkout, the working clone from the remote."""
         if self.run.git is None:
             raise Failed("this is no git checkout", hint="git init")
-        self.run.clone = self.run.git.throw_away_clone(self.run.scratch, self.step.commit, self.step.branch)
+        self.run.clone = cloning.throw_away(self.run.git, self.run.scratch, self.step.commit, self.step.branch)
 
     def prove(self) -> str:
         """The clone is at the commit."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from relnox import process
 from relnox.errors import Failed
+from relnox.source.git import cloning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,7 +45,7 @@ def run_beside(
         Failed: The tool is not there, or fails; what it printed is told.
     """
     with tempfile.TemporaryDirectory(prefix="relnox-beside-") as scratch:
-        clone = git.scratch_clone(Path(scratch))
+        clone = cloning.scratch(git, Path(scratch))
         for name, content in planned.items():
             path = clone.root / name
             if content is None:

@@ -17,7 +17,7 @@ from running import run
 from relnox.core.config import Config
 from relnox.indexes import Indexes
 from relnox.indexes.embedded import EmbeddedIndex
-from relnox.source.git import find
+from relnox.source.git import cloning, find
 
 pytestmark = pytest.mark.network
 
@@ -27,7 +27,7 @@ def test_the_header_of_the_documented_noxfile_brings_relnox(tmp_path: Path) -> N
     assert checkout is not None
     head = checkout.head()
     assert head is not None
-    clone = checkout.throw_away_clone(tmp_path, head, "main")
+    clone = cloning.throw_away(checkout, tmp_path, head, "main")
     assert run(clone, "relnox", "build-all").code == 0
     assert run(clone, "relnox", "publish-test", "--index", "embedded", "--no-verify").code == 0
 

@@ -11,7 +11,7 @@ from projects import commit_all, git, remote_of, repository, single, write
 
 from relnox.core.steps import Tag
 from relnox.errors import Failed, Refused
-from relnox.source.git import find
+from relnox.source.git import cloning, find
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -404,7 +404,7 @@ def test_what_happens_in_a_throw_away_clone_stays_there(tmp_path: Path) -> None:
     write(top, {"python/README.md": "uncommitted\n"})
     into = tmp_path / "into"
     into.mkdir()
-    clone = checkout(top / "python").throw_away_clone(into, before, "main")
+    clone = cloning.throw_away(checkout(top / "python"), into, before, "main")
     there = checkout(clone)
     assert (clone / "README.md").read_text() == "# demo\n"
     assert there.state().branch == "main"

@@ -1,0 +1,175 @@
+"""How git is run: through its porcelain for scripts, refs by their full names, never a shell.
+
+A git that changes a repository outlives a relnox that is killed, and one that is killed leaves its locks. Both are
+known by a note, and put right by the next run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relnox import process
+from relnox.errors import Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Program"]
+
+_PATIENCE = 10.0
+"""Seconds that a git which was left behind has to end."""
+_OTHER_REPOSITORY = (
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_WORK_TREE",
+)
+"""Variables that lead git elsewhere than to the checkout it is started in; git sets them for its hooks."""
+_OTHER_PATHS = ("GIT_GLOB_PATHSPECS", "GIT_ICASE_PATHSPECS", "GIT_LITERAL_PATHSPECS", "GIT_NOGLOB_PATHSPECS")
+"""Variables that change what a path means."""
+
+
+class Program:
+    """git, at work in one checkout.
+
+    Args:
+        root: Folder that paths are relative to; the checkout's top or a folder in it.
+        prefix: Where `root` is below the top, empty or ending in a slash.
+        private: Where relnox keeps what must outlive a run, if it is known.
+    """
+
+    def __init__(self, root: Path, prefix: str = "", *, private: Path | None = None) -> None:
+        self.root = root
+        self.prefix = prefix
+        self._private = private
+
+    def run(
+        self,
+        *words: str,
+        stdin: str | bytes | None = None,
+        stderr: bool = True,
+        on_start: Callable[[int], None] | None = None,
+        umask: int = -1,
+    ) -> process.Completed:
+        """Run a git command in this checkout; the result is not checked. See `process.run`."""
+        return process.run(
+            ["git", *words],
+            cwd=self.root,
+            env=_environment(),
+            stdin=stdin,
+            stderr=stderr,
+            on_start=on_start,
+            umask=umask,
+        )
+
+    def ask(self, *words: str) -> str:
+        """What a git command prints, without the white space around it.
+
+        Raises:
+            Failed: It fails.
+        """
+        asked = self.run(*words, stderr=False)
+        return asked.check(f"git {words[0]}").output.strip()
+
+    def change(self, *words: str, stdin: str | None = None) -> process.Completed:
+        """Run a git that changes the repository.
+
+        Its process is noted down until it has ended: if relnox is killed, git goes on, and the next run waits for
+        it. If git is killed, nobody but relnox knows whose locks are left.
+        """
+        note = self._note()
+        note.parent.mkdir(parents=True, exist_ok=True)
+        ended = self.run(*words, stdin=stdin, on_start=lambda group: _write_note(note, group))
+        if ended.returncode < 0:
+            self.recover()
+        note.unlink(missing_ok=True)
+        return ended
+
+    def private_folder(self) -> Path:
+        """The folder under git's own directory where relnox keeps what must outlive a run."""
+        if self._private is None:
+            self._private = self._git_path("relnox")
+        return self._private
+
+    def wait_for_left_behind(self) -> None:
+        """Wait until the git of a run that was killed has ended: it goes on without that run.
+
+        Raises:
+            Failed: It does not end.
+        """
+        note = self._note()
+        deadline = time.monotonic() + _PATIENCE
+        while (group := _noted(note)) is not None and _is_at_work(group):
+            if time.monotonic() > deadline:
+                raise Failed(
+                    f"a git that an interrupted run started is still at work (process {group})",
+                    hint=f"wait for it, or end it; if that process is no git, remove {note}",
+                )
+            time.sleep(0.02)
+
+    def recover(self) -> None:
+        """Wait for the git of a run that was killed, and remove the locks that it left if it was killed, too.
+
+        Raises:
+            Failed: It does not end.
+        """
+        self.wait_for_left_behind()
+        note = self._note()
+        if note.exists():
+            since = note.stat().st_mtime
+            for lock in (*self._git_path("index").parent.glob("*.lock"), *self._git_path("refs").rglob("*.lock")):
+                with contextlib.suppress(FileNotFoundError):  # of a git that ends just now
+                    # Locks that were there before are not its own; the note is a moment younger than it.
+                    if lock.stat().st_mtime >= since - 1:
+                        lock.unlink()
+            note.unlink()
+
+    def _note(self) -> Path:
+        return self.private_folder() / "git-at-work"
+
+    def _git_path(self, name: str) -> Path:
+        return self.root / self.ask("rev-parse", "--git-path", name)
+
+
+def _write_note(note: Path, group: int) -> None:
+    note.write_text(str(group), encoding="ascii")
+
+
+def _noted(note: Path) -> int | None:
+    try:
+        return int(note.read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _is_at_work(group: int) -> bool:
+    """Whether a process of the group is there; one that is dead and only not fetched by its parent is not."""
+    if sys.platform == "win32":
+        return False
+    try:
+        os.killpg(group, 0)
+        state = Path(f"/proc/{group}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
+    except (ProcessLookupError, PermissionError):
+        return False
+    except OSError:  # a leader that is gone before the others, or a system without /proc
+        return True
+    return state.split()[0] != "Z"
+
+
+def _environment() -> dict[str, str]:
+    """Keep git here, and keep it from asking, from opening an editor and from speaking another language.
+
+    Nor does it lock anything to remember what it only looked at: killed, it would leave that lock.
+    """
+    here = {name: value for name, value in os.environ.items() if name not in _OTHER_REPOSITORY + _OTHER_PATHS}
+    quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": "true", "GIT_OPTIONAL_LOCKS": "0"}
+    return here | quiet | {"LC_ALL": "C.UTF-8", "LANGUAGE": "en"}
