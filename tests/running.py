@@ -1,4 +1,4 @@
-"""Run the doors as their users do: as programs."""
+"""Run the doors as their users do: as programs, or in the process of the test where that says as much."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from projects import everything
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["DOORS", "Bump", "Ran", "run", "through"]
+__all__ = ["DOORS", "Bump", "Ran", "refused", "run", "through"]
 
 DOORS = ("nox", "invoke", "relnox")
 
@@ -42,6 +44,15 @@ def run(cwd: Path, *words: str) -> Ran:
     )
     assert "Traceback" not in ran.stderr, ran.stderr
     return Ran(ran.returncode, ran.stdout, ran.stderr)
+
+
+def refused(bump: Bump, root: Path, *options: str, code: int = 1) -> str:
+    """Run a bump that must change nothing; returns what it says."""
+    before = everything(root)
+    ran = bump(root, *options)
+    assert ran.code == code, ran.text
+    assert everything(root) == before
+    return ran.err
 
 
 def through(door: str, cwd: Path, task: str, *options: str) -> Ran:

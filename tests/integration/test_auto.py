@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import HATCHLING, commit_all, git, remote_of, repository, single, write
+from projects import HATCHLING, commit_all, everything, git, remote_of, repository, single, write
+from running import refused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,10 +53,6 @@ def versions(bump: Bump, root: Path, *options: str) -> dict[str, str]:
     return {name: to for name, (to, _) in moves(bump, root, *AUTO, *options).items()}
 
 
-def state(root: Path) -> tuple[str, str, str]:
-    return git(root, "for-each-ref"), git(root, "rev-parse", "HEAD"), git(root, "status", "--porcelain")
-
-
 @pytest.fixture
 def demo(tmp_path: Path) -> Path:
     """One package, released as 1.2.3."""
@@ -83,11 +80,11 @@ def test_a_release_from_the_commits_since_the_last_tag(demo: Path, bump: Bump) -
 
 def test_where_nothing_asks_nothing_happens(demo: Path, bump: Bump) -> None:
     change(demo, "docs: x", "README.md")
-    before = state(demo)
+    before = everything(demo)
     ran = bump(demo, *AUTO, *RELEASE, "--push")
     assert ran.code == 0, ran.text
     assert "nothing asks for a release" in ran.text
-    assert state(demo) == before
+    assert everything(demo) == before
 
 
 def test_tags_of_another_branch_do_not_count(demo: Path, bump: Bump) -> None:
@@ -475,14 +472,6 @@ def test_a_project_in_a_subfolder_counts_its_own_files_only(tmp_path: Path, bump
 
 
 # --- guards --------------------------------------------------------------------------------------------
-
-
-def refused(bump: Bump, root: Path, *options: str, code: int = 1) -> str:
-    before = state(root)
-    ran = bump(root, *options)
-    assert ran.code == code, ran.text
-    assert state(root) == before
-    return ran.err
 
 
 MINOR = ("--part", "minor", *RELEASE)

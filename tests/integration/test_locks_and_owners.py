@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from projects import HATCHLING, commit_all, everything, git, repository, write
+from running import refused
 
 from relnox.cli import main
 
@@ -34,15 +35,6 @@ def done(bump: Bump, root: Path, *options: str) -> Ran:
     ran = bump(root, *options)
     assert ran.code == 0, ran.text
     return ran
-
-
-def refused(bump: Bump, root: Path, *options: str, code: int = 1) -> str:
-    """Run a bump that must change nothing; returns what it says."""
-    before = everything(root)
-    ran = bump(root, *options)
-    assert ran.code == code, ran.text
-    assert everything(root) == before
-    return ran.err
 
 
 def committed(root: Path) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from projects import HATCHLING, commit_all, git, repository, write
+from running import refused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,15 +27,6 @@ def demo(root: Path, files: dict[str, str], *declared: str, version: str = "1.2.
     """A repository of one package with some more files, and the places that are declared."""
     pyproject = f'[project]\nname = "demo"\nversion = "{version}"\n\n{HATCHLING}\n' + "\n".join(declared)
     return repository(write(root, {"pyproject.toml": pyproject, **files}))
-
-
-def refused(bump: Bump, root: Path, *options: str) -> str:
-    """Run a bump that must be refused and change nothing; returns what it says."""
-    before = git(root, "rev-parse", "HEAD"), git(root, "status", "--porcelain")
-    ran = bump(root, *options)
-    assert ran.code == 1, ran.text
-    assert (git(root, "rev-parse", "HEAD"), git(root, "status", "--porcelain")) == before
-    return ran.err
 
 
 def changed(root: Path) -> dict[str, list[str]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from projects import HATCHLING, commit_all, everything, git, pair, remote_of, repository, write
+from running import refused
 
 from relnox.source.lock import alone
 
@@ -21,14 +22,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.heavy
 
 RELEASE = ("--part", "minor", "--commit", "--tag")
-
-
-def refused(bump: Bump, root: Path, *options: str, code: int = 1) -> str:
-    before = everything(root)
-    ran = bump(root, *options)
-    assert ran.code == code, ran.text
-    assert everything(root) == before
-    return ran.err
 
 
 @pytest.fixture
