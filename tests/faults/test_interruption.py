@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from projects import copy_of, endless, git, pair, remote_of, repository
 from running import run
+from warm import all_end
 
 from relnox.cli import main
 from relnox.executor.signals import Interruption, watching
@@ -411,12 +412,6 @@ def test_a_signal_that_nothing_was_left_for_is_told_to_the_run_around() -> None:
         chain_of_two()
 
 
-def is_there(pid: int) -> bool:
-    """Whether a process lives; one that is dead and waits for its parent does not."""
-    shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return shown.stdout.strip()[:1] not in ("", "Z")
-
-
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_build_ends_at_once_and_leaves_nothing(tmp_path: Path, number: int, code: int) -> None:
     root = endless(tmp_path / "endless")
@@ -433,4 +428,4 @@ def test_a_build_ends_at_once_and_leaves_nothing(tmp_path: Path, number: int, co
     assert time.monotonic() - began < 5
     assert list((root / "dist").iterdir()) == []
     assert list(scratch.iterdir()) == []
-    assert not [pid for pid in workers if is_there(pid)]
+    assert all_end(workers)

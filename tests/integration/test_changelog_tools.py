@@ -270,12 +270,18 @@ def test_work_that_is_not_committed_is_not_overwritten_by_force(tmp_path: Path, 
     assert any("a paragraph of mine" in text for text in kept), ran.text
 
 
-def test_a_tool_is_run_for_the_packages_that_are_set_up_for_it(tmp_path: Path, bump: Bump, path: Path) -> None:
-    tool(path, "towncrier", NEWS)
-    root = two(tmp_path / "many", "independent", {})
+def mixed(root: Path) -> Path:
+    """Two packages: one whose changelog towncrier writes, one with a changelog that nobody else does."""
+    two(root, "independent", {})
     write(root, {"packages/a/towncrier.toml": TOWNCRIER, "packages/a/NEWS.md": "News\n"})
     write(root, {"packages/b/CHANGELOG.md": CHANGELOG})
     commit_all(root)
+    return root
+
+
+def test_a_tool_is_run_for_the_packages_that_are_set_up_for_it(tmp_path: Path, bump: Bump, path: Path) -> None:
+    tool(path, "towncrier", NEWS)
+    root = mixed(tmp_path / "many")
     assert bump(root, "--package", "a", *MINOR).code == 0
     assert in_commit(root) == ["packages/a/NEWS.md", "packages/a/pyproject.toml"]
     assert bump(root, "--package", "b", *MINOR).code == 0
@@ -284,10 +290,7 @@ def test_a_tool_is_run_for_the_packages_that_are_set_up_for_it(tmp_path: Path, b
 
 def test_packages_with_a_tool_and_without_are_released_together(tmp_path: Path, bump: Bump, path: Path) -> None:
     tool(path, "towncrier", NEWS)
-    root = two(tmp_path / "many", "independent", {})
-    write(root, {"packages/a/towncrier.toml": TOWNCRIER, "packages/a/NEWS.md": "News\n"})
-    write(root, {"packages/b/CHANGELOG.md": CHANGELOG})
-    commit_all(root)
+    root = mixed(tmp_path / "many")
     assert bump(root, "--all", *MINOR).code == 0
     assert in_commit(root) == [
         "packages/a/NEWS.md",
