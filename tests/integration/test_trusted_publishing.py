@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,10 @@ from relnox.indexes import credentials, targets, trusted_publishing
 from relnox.indexes.embedded import EmbeddedIndex, minting
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Iterator
     from pathlib import Path
 
+    from releases import SimulatedClock
     from running import Ran
     from trusting import Trusting
 
@@ -28,28 +29,8 @@ if TYPE_CHECKING:
 GITLAB = f"{AUDIENCE.upper()}_ID_TOKEN"
 
 
-class Clock(network.Clock):
-    """The real time, moved on by hand."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def now(self) -> float:
-        return super().now() + self.ahead
-
-    def pause(self, seconds: float, woken: threading.Event) -> None:
-        self.ahead += seconds
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(network, "CLOCK", clock)
-    return clock
-
-
-@pytest.fixture
-def index(clock: Clock) -> Iterator[Trusting]:
+def index(clock: SimulatedClock) -> Iterator[Trusting]:
     with trusting() as index:
         yield index
 
@@ -107,12 +88,12 @@ def test_eight_threads_of_one_project_mint_once(index: Trusting, monkeypatch: py
 
 @pytest.mark.parametrize(("later", "minted"), [(590.0, 1), (605.0, 2), (2000.0, 2)])
 def test_a_token_is_renewed_when_fewer_than_five_minutes_are_left(
-    later: float, minted: int, index: Trusting, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    later: float, minted: int, index: Trusting, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # F16
     who = found(index, on_github(index, monkeypatch))
     token(who, "core")
-    clock.ahead += later
+    clock.pause(later, threading.Event())
     assert token(who, "core") == f"minted-{minted}"
 
 
@@ -126,14 +107,14 @@ def test_a_token_that_lasts_a_second_is_minted_for_each_file(
 
 
 def test_a_job_with_one_identity_mints_once_for_all_projects(
-    index: Trusting, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    index: Trusting, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # F17: GitLab gives a job one identity, and the index takes it once.
     who = found(index, on_gitlab(monkeypatch, identity("only", project_path="acme/demo")))
     assert {token(who, name) for name in ("core", "agents", "vespa")} == {"minted-1"}
-    clock.ahead += 800  # less than five minutes are left, and they are used
+    clock.pause(800, threading.Event())  # less than five minutes are left, and they are used
     assert token(who, "core") == "minted-1"
-    clock.ahead += 60
+    clock.pause(60, threading.Event())
     with pytest.raises(Failed, match="GitLab CI gives a job one identity") as failed:
         token(who, "core")
     assert "start the job again" in (failed.value.hint or "")
