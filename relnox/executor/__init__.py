@@ -51,7 +51,7 @@ def execute(plan: Plan, run: Run) -> Outcome:
             progress.start(step)
             progress.end(StepFinished(step, Status.SKIPPED, plan.skipped or "", 0.0))
         for steps in groups(plan.steps if plan.skipped is None else ()):
-            if len(steps) == 1:
+            if not steps[0].concurrent:
                 _alone(steps[0], progress, run, watched)
             else:
                 from relnox.executor import side_by_side  # threads are not quick to open

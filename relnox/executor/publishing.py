@@ -44,7 +44,11 @@ _LONGEST_PAUSE = 15.0
 
 @dataclass
 class LoggingIn:
-    """Has the index mint a token for each project: a publisher that is missing is found before any upload."""
+    """Has the index mint a token for each project: what keeps it from that is told before any upload.
+
+    An identity names no project: whether the publisher it belongs to is one of a project's own, the index says at
+    the first file of each.
+    """
 
     step: LogIn
     run: Run

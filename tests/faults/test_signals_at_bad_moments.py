@@ -15,7 +15,7 @@ import pytest
 from backends import in_tree
 from warm import all_end, build_all, workspace
 
-from relnox.executor.side_by_side import processors
+from relnox.executor.side_by_side import at_once
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.heavy, pytest.mark.skipif(sys.platform == "win32", rea
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 NAMES = ("able", "baker")
 STEPS = (*(f"build {name}" for name in NAMES), "check", "manifest")
-AT_ONCE = NAMES[: processors()]
+AT_ONCE = NAMES[: at_once()]
 STUCK = """\
 import time
 here = pathlib.Path({folder!r})
@@ -106,12 +106,13 @@ class Struck(NamedTuple):
     steps: dict[str, str]
 
 
-def struck(root: Path, number: signal.Signals, moment: str) -> Struck:
-    """Build, and be struck."""
+def struck(root: Path, number: signal.Signals, moment: str, names: tuple[str, ...] = AT_ONCE) -> Struck:
+    """Build some packages, and be struck."""
     report = root.parent / "report.json"
-    words = ("build-all", "--no-cache", "--reporter", "plain", "--report", str(report))
+    chosen = [word for name in names for word in ("--package", name)]
+    words = ("build-all", "--no-cache", "--reporter", "plain", "--report", str(report), *chosen)
     ran = subprocess.run(
-        [sys.executable, "-c", DRIVER.format(moment=moment), str(int(number)), str(len(AT_ONCE)), *words],
+        [sys.executable, "-c", DRIVER.format(moment=moment), str(int(number)), str(len(names)), *words],
         cwd=root,
         capture_output=True,
         text=True,
@@ -150,6 +151,17 @@ def test_a_signal_that_python_drops_ends_steps_side_by_side(root: Path, number: 
     assert ran.steps == dict.fromkeys(STEPS, "aborted")
     assert ran.printed.count(f"interrupted ({number.name})") == len(AT_ONCE)
     assert len(at_work(root)) == len(AT_ONCE)
+    assert all_end(at_work(root))
+    assert archives(root) == []
+    finish(root)
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_a_signal_that_python_drops_ends_the_only_step(root: Path, number: signal.Signals) -> None:
+    ran = struck(root, number, WHILE_IT_WAITS, ("able",))
+    assert "Exception ignored in" in ran.printed
+    assert ran.code == CODES[number], ran.printed
+    assert ran.steps == dict.fromkeys(("build able", "check", "manifest"), "aborted")
     assert all_end(at_work(root))
     assert archives(root) == []
     finish(root)
