@@ -1,7 +1,8 @@
 """Environments that are kept between runs: made once for a set of pins, looked over before they serve again.
 
 Each is a folder of its own, and a small file beside it leads to it by its key, so that two runs at once never
-share one that is half made. What was not used for longest goes when all together grow too large.
+share one that is half made. Other small files tell what requirements stood for the last time, so that its backend
+can be warmed up while the index is asked. What was not used for longest goes when all together grow too large.
 """
 
 from __future__ import annotations
@@ -75,9 +76,36 @@ class EnvironmentCache:
         self._bound(entry)
         return environment
 
+    def last(self, requirements: Sequence[str], python: Path, installer: str) -> Environment | None:
+        """What requirements led to when they were last told, which may not be what they lead to today.
+
+        Args:
+            requirements: As they are written.
+            python: As for `get`.
+            installer: As for `get`.
+        """
+        led_to = _read(self._lead(requirements, python, installer)).get("entry")
+        return _kept(self.folder / str(led_to)) if led_to else None
+
+    def tell(self, requirements: Sequence[str], pins: Sequence[str], python: Path, installer: str) -> None:
+        """Keep in mind what requirements stand for; see `last`.
+
+        Args:
+            requirements: As they are written.
+            pins: As for `get`.
+            python: As for `get`.
+            installer: As for `get`.
+        """
+        lead, entry = self._lead(requirements, python, installer), f"{_key(pins, python, installer)}.json"
+        if _read(lead).get("entry") != entry:
+            _write(lead, json.dumps({"entry": entry}))
+
     def clear(self) -> None:
         """Remove all of them."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _lead(self, requirements: Sequence[str], python: Path, installer: str) -> Path:
+        return self.folder / f"{_key(requirements, python, installer)}.lead"
 
     def _bound(self, newest: Path) -> None:
         """Remove the least recently used until all are small enough, and folders that no entry leads to."""
@@ -91,6 +119,9 @@ class EnvironmentCache:
                 entry.unlink(missing_ok=True)
             else:
                 led_to.add(told.get("folder"))
+        for lead in self.folder.glob("*.lead"):
+            if not (self.folder / str(_read(lead).get("entry"))).exists():
+                lead.unlink(missing_ok=True)
         before = time.time() - _IN_USE
         for folder in self.folder.iterdir():
             if folder.is_dir() and folder.name not in led_to and _used(folder) < before:

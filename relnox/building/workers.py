@@ -51,7 +51,7 @@ def warm_twine(variables: Mapping[str, str], folder: Path) -> ForkServer:
         folder: An existing folder for what twine prints.
     """
     modules = (
-        *("twine.cli", "twine.commands.check", "readme_renderer.markdown", "readme_renderer.rst"),
+        *("twine.__main__", "twine.commands.check", "readme_renderer.markdown", "readme_renderer.rst"),
         *("rich.console", "rich.markup", "encodings.cp437", "gzip"),
     )
     return ForkServer(Path(sys.executable), modules, variables, folder)

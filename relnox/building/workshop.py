@@ -168,9 +168,15 @@ class Workshop:
     def make_ready(self, requirements: Collection[str], backend: str, variables: Mapping[str, str]) -> Environment:
         """Provide the environment of packages that require the same, and start to warm their backend up.
 
+        The one that served them last is warmed up while the index is asked: most often it still does.
+
         Raises:
             Failed: The requirements cannot be installed.
         """
+        if self._cache is not None:
+            last = self._cache.last(sorted(requirements), self._python, self._installer.name)
+            if last is not None:
+                self._started(last, backend, variables)
         environment = self.shared_environment(requirements, {})
         self._started(environment, backend, variables)
         return environment
@@ -218,7 +224,9 @@ class Workshop:
         linked = any(" @ " in pin for pin in pins)  # to what may be another thing tomorrow
         if self._cache is not None and not linked:
             with contextlib.suppress(OSError):  # no room, or no right, to keep anything
-                return self._cache.get(pins, self._python, self._installer.name, make)
+                environment = self._cache.get(pins, self._python, self._installer.name, make)
+                self._cache.tell(requirements, pins, self._python, self._installer.name)
+                return environment
         return make(self._folder("environment") / "env")
 
 

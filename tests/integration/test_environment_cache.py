@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -16,9 +17,10 @@ from warm import all_end, build_all, package, settled, workspace
 
 from relnox.building import cache
 from relnox.building.cache import EnvironmentCache
-from relnox.building.environments import Environment, find_installer, find_python
+from relnox.building.environments import Environment, Installer, find_installer, find_python
 from relnox.building.workers import has_fork
 from relnox.building.workshop import Workshop
+from relnox.process import Completed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -161,6 +163,42 @@ def test_no_warm_process_starts_after_the_end(tmp_path: Path) -> None:
     assert all_end([each._process.pid for each in workshop._running])
 
 
+@pytest.mark.skipif(not has_fork(), reason="no hook runs in a warm process")
+@pytest.mark.parametrize("today", ["uv_build==1", "uv_build==2"])
+def test_what_served_last_is_warmed_up_while_the_index_is_asked(today: str, kept: Path, tmp_path: Path) -> None:
+    store, python = EnvironmentCache(kept), Path(sys.executable)
+
+    def make(folder: Path) -> Environment:
+        folder.mkdir()
+        (folder / "python").symlink_to(python)
+        return Environment(folder, folder / "python")
+
+    last = store.get(["uv_build==1"], python, "own", make)
+    store.tell(["uv_build"], ["uv_build==1"], python, "own")
+
+    class Asked(Installer):
+        name = "own"
+
+        def resolve(self, *_: object, **__: object) -> tuple[str, ...]:
+            assert [each for each, _ in workshop._servers._made] == [last.folder]
+            return (today,)
+
+        def create(self, folder: Path, *_: object, **__: object) -> Environment:
+            return make(folder)
+
+        def install(self, *_: object, **__: object) -> Completed:
+            return Completed((), 0, "")
+
+    workshop = Workshop(
+        installer=Asked(None), python=python, folder=lambda _: tmp_path, installing={}, cache=store
+    )
+    with contextlib.closing(workshop):
+        ready = workshop.make_ready(["uv_build"], "uv_build", dict(os.environ))
+        assert (ready == last) == (today == "uv_build==1")
+        assert store.last(["uv_build"], python, "own") == ready
+        assert {each for each, _ in workshop._servers._made} == {last.folder, ready.folder}
+
+
 # --- the cache by itself -----------------------------------------------------------------------------------
 
 
@@ -186,6 +224,29 @@ def making() -> Making:
 
 def get(store: EnvironmentCache, making: Making, *pins: str, python: str = sys.executable) -> Environment:
     return store.get(pins, Path(python), "uv", making)
+
+
+def test_what_requirements_led_to_last_is_told(making: Making, kept: Path) -> None:
+    store, python = EnvironmentCache(kept), Path(sys.executable)
+    assert store.last(["a"], python, "uv") is None
+    for pin in ("a==1", "a==2"):
+        made = get(store, making, pin)
+        store.tell(["a"], [pin], python, "uv")
+        assert store.last(["a"], python, "uv") == made
+    made = get(store, making, "a==2")
+    assert store.last(["a"], python, "pip") is None
+    assert store.last(["a", "b"], python, "uv") is None
+    change(made.folder)
+    assert store.last(["a"], python, "uv") is None
+
+
+def test_what_is_told_of_requirements_goes_with_the_environment(making: Making, kept: Path) -> None:
+    store, python = EnvironmentCache(kept, most_bytes=1), Path(sys.executable)
+    get(store, making, "a==1")
+    store.tell(["a"], ["a==1"], python, "uv")
+    get(store, making, "b==1")
+    assert store.last(["a"], python, "uv") is None
+    assert list(kept.glob("*.lead")) == []
 
 
 def change(environment: Path) -> None:
