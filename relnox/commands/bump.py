@@ -6,116 +6,26 @@ back by --abort; --undo takes the last bump back while nothing of it is pushed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.core.options import CommonOptions, option
+from relnox.commands.bumping.snapshot import Options, Snapshot
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import date
     from pathlib import Path
 
-    from packaging.version import Version
-
-    from relnox.commands.bumping.going_back import Last
     from relnox.commands.project import Project
-    from relnox.core.config import Config
     from relnox.core.events import Outcome
     from relnox.core.fragments import Fragment
-    from relnox.core.levels import Standing
     from relnox.core.moves import Following, Move
-    from relnox.core.packages import Package
     from relnox.core.plan import Plan, Table
     from relnox.core.steps import Commit, CreateTags, EditFiles, Push
-    from relnox.core.tags import TagFormat
-    from relnox.core.workspace import Workspace
     from relnox.source import edits
-    from relnox.source.git import GitState
 
     Decided = tuple[tuple[Move, ...], Following]
 
 __all__ = ["Options", "Snapshot", "conclude", "observe", "pending", "plan"]
-
-
-class Options(CommonOptions):
-    """Options of `bump`."""
-
-    part: str | None = option(
-        None,
-        "What to raise; auto: what commits or change fragments ask for.",
-        choices=("major", "minor", "patch", "release", "pre", "phase", "post", "dev", "auto"),
-        metavar="PART",
-        anywhere=False,
-    )
-    pre: str | None = option(
-        None,
-        "Make it a prerelease of this phase.",
-        choices=("alpha", "beta", "rc"),
-        metavar="PHASE",
-        anywhere=False,
-    )
-    to: str | None = option(None, "The new version itself.", metavar="VERSION", anywhere=False)
-    package: tuple[str, ...] = option(
-        (), "Move this package (distribution or folder name; repeatable).", metavar="NAME", anywhere=False
-    )
-    all: bool = option(False, "Move every package.", anywhere=False)
-    exact: bool = option(False, "Raise the part even where a prerelease stands for it already.", anywhere=False)
-    allow_lower: bool = option(False, "Let --to go down.", anywhere=False)
-    commit: bool = option(False, "Commit the edited files.")
-    tag: bool = option(False, "Tag the commit.")
-    push: bool = option(False, "Push branch and tags, all or none.")
-    lock: bool = option(False, "Let poetry or pdm make their lock files anew, where requirements move.")
-    force: bool = option(
-        False, "Go on in a dirty tree or on another branch; says what it ignores.", anywhere=False
-    )
-    abort: bool = option(False, "Take an interrupted bump back.", anywhere=False)
-    undo: bool = option(False, "Take the last bump back, while nothing of it is pushed.", anywhere=False)
-
-
-class Snapshot(NamedTuple):
-    """What a bump must know.
-
-    Attributes:
-        workspace: The packages.
-        chosen: Those that were asked for; with `--part auto` those that may be.
-        config: The project's settings.
-        contents: Contents of the files that may be edited.
-        drafts: What the project's own tools for changelogs make of files; None for one that they remove.
-        by_tools: Packages whose changelogs those tools keep.
-        fragments: The change fragments; None where the project keeps none.
-        tag_formats: How tags look.
-        standing: What each package's history says, where it is asked.
-        state: What git says; None outside git.
-        remote_refs: Branches and tags of the remote with their commits; None when it was not asked.
-        contained: Whether the remote's branch is part of the present one; None when it was not asked.
-        overtaken: The last reachable tag of each package that is newer than its present version, with the version.
-        today: The date in UTC, for calendar versions.
-        elsewhere: Files in which a present version stands besides the places that are known.
-        pending: An interrupted bump.
-        committed: Whether the files of an interrupted bump are committed.
-        last: The last bump, for `--undo`.
-    """
-
-    workspace: Workspace
-    chosen: tuple[Package, ...]
-    config: Config
-    contents: dict[str, bytes]
-    drafts: Mapping[str, bytes | None]
-    by_tools: frozenset[str]
-    fragments: tuple[Fragment, ...] | None
-    tag_formats: Mapping[str, TagFormat]
-    standing: Mapping[str, Standing]
-    state: GitState | None
-    remote_tags: Mapping[str, str] | None
-    contained: bool | None
-    overtaken: Mapping[str, tuple[str, Version]]
-    today: date
-    elsewhere: tuple[str, ...]
-    pending: edits.Pending | None
-    committed: bool
-    last: Last | None
 
 
 def observe(options: Options, project: Project) -> Snapshot:

@@ -11,7 +11,7 @@ from relnox.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from relnox.commands.bump import Options, Snapshot
+    from relnox.commands.bumping.snapshot import Options, Snapshot
     from relnox.commands.project import Project
     from relnox.core.moves import Following, Move
     from relnox.core.steps import Tag

@@ -9,7 +9,7 @@ from relnox.core.options import options_of
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
-    from relnox.commands.bump import Options, Snapshot
+    from relnox.commands.bumping.snapshot import Options, Snapshot
     from relnox.commands.project import Project
     from relnox.core.moves import Following, Move, Wish
     from relnox.core.packages import Package

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.commands.bumping import deciding
+from relnox.commands.bumping.snapshot import Last
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relnox.commands.bump import Options, Snapshot
+    from relnox.commands.bumping.snapshot import Options, Snapshot
     from relnox.commands.project import Project
     from relnox.core.moves import Following, Move
     from relnox.core.plan import Plan, Refusal
@@ -21,21 +22,7 @@ if TYPE_CHECKING:
 
     Decided = tuple[tuple[Move, ...], Following]
 
-__all__ = ["Last", "is_committed", "last_bump", "resumed", "undone"]
-
-
-class Last(NamedTuple):
-    """The last bump on this machine.
-
-    Attributes:
-        record: What it did.
-        places: Remote branches that have its commit, or remotes that have one of its tags.
-        subject: The first line of the message of the present commit.
-    """
-
-    record: edits.Pending
-    places: tuple[str, ...]
-    subject: str
+__all__ = ["is_committed", "last_bump", "resumed", "undone"]
 
 
 def is_committed(found: edits.Pending, project: Project) -> bool:

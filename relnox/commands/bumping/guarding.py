@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.commands.bump import Options, Snapshot
+    from relnox.commands.bumping.snapshot import Options, Snapshot
     from relnox.commands.project import Project
     from relnox.core.moves import Following, Move
     from relnox.core.packages import Package

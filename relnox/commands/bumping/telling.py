@@ -10,7 +10,7 @@ from relnox.commands.bumping import changing, deciding
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relnox.commands.bump import Options, Snapshot
+    from relnox.commands.bumping.snapshot import Options, Snapshot
     from relnox.core.moves import Following, Move
     from relnox.core.plan import Table
 
