@@ -100,11 +100,18 @@ def wait_for(path: Path, within: float = 60.0) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def package(name: str, requirement: str = "setuptools", *, extra: str = "") -> dict[str, str]:
-    """The files of a package with all that a backend has to find, by name relative to its folder."""
+def package(
+    name: str, requirement: str = "setuptools", *, extra: str = "", stated: bool = False
+) -> dict[str, str]:
+    """The files of a package with all that a backend has to find, by name relative to its folder.
+
+    Its version is in its module, or stated in pyproject.toml.
+    """
     backend, settings = BACKENDS[requirement]
     module = name.replace("-", "_")
-    version = 'version = "1.2"' if requirement in _FIXED else 'dynamic = ["version"]'
+    version = 'version = "1.2"' if stated or requirement in _FIXED else 'dynamic = ["version"]'
+    if stated and "version" in settings:
+        settings = ""
     return {
         "pyproject.toml": f"""\
 [build-system]

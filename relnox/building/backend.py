@@ -92,7 +92,7 @@ def _build(name: str, kind: Kind, source: Path, output: Path, bench: Bench) -> P
         return build.ProjectBuilder.from_isolated_env(_IsolatedEnv(environment), source, runner)
 
     try:
-        with telling_warnings(bench.terms.on_line), contextlib.closing(bench):
+        with telling_warnings(bench.terms.on_line):
             requires = build.ProjectBuilder(source).build_system_requires
             building = builder(requires)
             if more := building.get_requires_for_build(kind) - requires:

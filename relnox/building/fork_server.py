@@ -5,8 +5,8 @@ own, which begin where a fresh process would be after its imports: nothing that 
 seen by another.
 
 Requests and answers are lines of JSON. A request names what to run, where, with which variables, and the file for
-what it prints. If its child `stays` when it went well, one later request can name it and run in the same child.
-Another kind of request names what to end:
+what it prints. If its child `stays` when it went well, one later request can name it and run in the same child,
+which may stay again. Another kind of request names what to end:
 
     {"id": 1, "argv": [SCRIPT, HOOK, FOLDER], "cwd": FOLDER, "environ": {...}, "output": FILE, "stays": true}
     {"id": 2, "argv": [SCRIPT, HOOK, FOLDER], "cwd": FOLDER, "environ": {...}, "output": FILE, "after": 1}
@@ -151,7 +151,10 @@ class Family:
         self.at[pid] = request["id"]
         with contextlib.suppress(BrokenPipeError):  # it has just ended, and is reaped next
             os.write(more, line + b"\n")
-        os.close(more)
+        if request.get("stays"):
+            self.staying[request["id"]] = pid, more
+        else:
+            os.close(more)
 
     def reap(self) -> None:
         while self.at:
@@ -203,7 +206,7 @@ def compiled(script: str) -> types.CodeType:
 
 
 def run(request: Dict[str, Any], tell: int, heard: Optional[int]) -> None:
-    """In the child: become the process that was asked for, then the next one if it stays, and never come back."""
+    """In the child: become the process that was asked for, then the next ones if it stays, and never come back."""
     status = 1
     try:
         with contextlib.suppress(OSError):
@@ -212,12 +215,15 @@ def run(request: Dict[str, Any], tell: int, heard: Optional[int]) -> None:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         status = executed(request)
-        if heard is not None and status == 0:
-            flush()
-            os.write(tell, b"%d\n" % request["id"])
-            with os.fdopen(heard, "rb") as more:
+        with open(os.devnull if heard is None else heard, "rb") as more:
+            while request.get("stays") and status == 0:
+                flush()
+                os.write(tell, b"%d\n" % request["id"])
                 line = more.readline()
-            status = executed(json.loads(line)) if line else status
+                if not line:
+                    break
+                request = json.loads(line)
+                status = executed(request)
         at_the_end()
     except BaseException:  # noqa: BLE001 - whatever it is, this process ends here
         traceback.print_exc()

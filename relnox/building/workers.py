@@ -185,7 +185,7 @@ class Fork:
         }
         if self._after is not None:
             request["after"] = self._after
-        elif stays:
+        if stays:
             request["stays"] = True
         self.server.ask(request)
         with _Printed(output, on_line) as printed:

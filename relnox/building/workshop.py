@@ -53,7 +53,7 @@ class Terms(Record, kw_only=True):
 
 
 class Bench(Protocol):
-    """Where the hooks of one archive run.
+    """Where the hooks of one archive run, or of both archives of a package.
 
     Attributes:
         terms: What they find around them.
@@ -83,7 +83,7 @@ class Bench(Protocol):
         """
 
     def close(self) -> None:
-        """End what may still wait for another hook of the same archive."""
+        """End what may still wait for another hook."""
 
 
 class Workshop:
@@ -117,17 +117,18 @@ class Workshop:
         self._running: list[ForkServer] = []
         self._closed = False
 
-    def bench(self, source: Path, isolation: Isolation, terms: Terms) -> Bench:
-        """Where to build a package.
+    def bench(self, source: Path, isolation: Isolation, terms: Terms, *, both: bool = False) -> Bench:
+        """Where to build a package, or one of its archives.
 
         Args:
             source: The package's folder.
             isolation: `fast` shares what may be shared; `strict` shares nothing.
             terms: What its hooks find around them.
+            both: Whether its wheel is built here after its sdist.
         """
         backend = _backend(source)
         if isolation == "fast" and backend is not None and backend in SHARING:
-            return _SharedBench(self, backend, terms)
+            return _SharedBench(self, backend, terms, both=both)
         return _OwnBench(self, terms)
 
     def pins(self, requirements: Collection[str]) -> tuple[str, ...]:
@@ -231,11 +232,12 @@ class Workshop:
 
 
 class _SharedBench:
-    """Environments that packages share; hooks run in forks of warm processes, one for an archive where it may."""
+    """Environments that packages share; hooks run in forks of warm processes, as few as they may."""
 
-    def __init__(self, workshop: Workshop, backend: str, terms: Terms) -> None:
+    def __init__(self, workshop: Workshop, backend: str, terms: Terms, *, both: bool) -> None:
         self._workshop = workshop
         self._backend = backend
+        self._last = "build_wheel" if both else "build_"
         self._fork: Fork | None = None
         self.terms = terms
         self.provided: list[tuple[str, ...]] = []
@@ -261,7 +263,7 @@ class _SharedBench:
             env=variables,
             timeout=_HOOK_LIMIT,
             on_line=self.terms.on_line,
-            stays=self._backend in STAYING and arguments[0].startswith("get_requires_for_"),
+            stays=self._backend in STAYING and not arguments[0].startswith(self._last),
         )
 
     def close(self) -> None:

@@ -112,6 +112,7 @@ class Snapshot(NamedTuple):
         wheels: Which packages have platform wheels, and for which platforms.
         warnings: What discovery passed over.
         untagged: Packages whose versions come from tags, and that have none here.
+        declarative: Packages in whose builds nothing runs but the backend.
     """
 
     packages: tuple[Package, ...]
@@ -127,10 +128,13 @@ class Snapshot(NamedTuple):
     wheels: WheelsConfig
     warnings: tuple[str, ...]
     untagged: tuple[str, ...]
+    declarative: frozenset[str]
 
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Look at the packages, git, and the output folder."""
+    from relnox.source.inputs import digests, is_declarative
+
     packages = project.chosen(options.package)
     _check_names(project)
     _check_usage(options)
@@ -142,8 +146,6 @@ def observe(options: Options, project: Project) -> Snapshot:
     untracked: tuple[str, ...] = ()
     inputs: dict[str, str] = {}
     if git is not None and state is not None and state.head is not None and not options.from_tree:
-        from relnox.source.inputs import digests
-
         commit = state.head
         known = git.object_ids(commit, [package.pyproject for package in packages])
         untracked = tuple(package.name for package in packages if known[package.pyproject] is None)
@@ -162,6 +164,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         wheels=project.config.wheels,
         warnings=project.workspace.warnings,
         untagged=_untagged(packages, project),
+        declarative=frozenset(package.name for package in packages if is_declarative(project.root, package)),
     )
 
 
@@ -307,6 +310,7 @@ def _build(package: Package, snapshot: Snapshot, options: Options) -> Build:
         sdist_alone=options.sdist and bool(core.wheels.jobs(package, snapshot.wheels)),
         requires=core.requirements.distributed(package),
         private=package.private or snapshot.commit is None or package.name in snapshot.untagged,
+        declarative=package.name in snapshot.declarative,
         command=snapshot.commands.get(package.name, ()),
         siblings=tuple(before),
         needs=(*(["export"] if snapshot.commit is not None else []), *(f"build {name}" for name in before)),

@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import shutil
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -247,24 +248,24 @@ def build(  # noqa: PLR0913, PLR0917 - what a build is given
 
     def bench(source: Path, python: str) -> Bench:
         workshop = run.workshop(step.installer, python, keep_environments=step.keep_environments)
-        return workshop.bench(source, step.isolation if conditions is USUAL else "strict", terms)
+        isolation = step.isolation if conditions is USUAL else "strict"
+        return workshop.bench(source, isolation, terms, both=step.declarative)
 
-    first = bench(source, "")
-    sdist = build_sdist(step.package, source, into, first)
-    provided.update(first.provided)
-    made = [sdist]
-    if step.sdist_alone:
+    with closing(bench(source, "")) as first:
+        sdist = build_sdist(step.package, source, into, first)
+        provided.update(first.provided)
+        made = [sdist]
+        pythons = () if step.sdist_alone else sorted(step.pythons, key=Version) or ("",)
+        for python in pythons:
+            if python and any(serves(wheel.name, python) for wheel in made[1:]):
+                continue
+            scratch = run.folder("build")
+            with closing(first if step.declarative and not python else bench(source, python)) as at_work:
+                wheel = build_wheel(step.package, sdist, into, scratch, at_work)
+            shutil.rmtree(scratch, ignore_errors=True)  # now, side by side, rather than all at the end
+            provided.update(at_work.provided)
+            made.append(repaired(wheel, into, variables, run.tell(step)))
         return made
-    for python in sorted(step.pythons, key=Version) or ("",):
-        if python and any(serves(wheel.name, python) for wheel in made[1:]):
-            continue
-        scratch = run.folder("build")
-        at_work = bench(source, python)
-        wheel = build_wheel(step.package, sdist, into, scratch, at_work)
-        shutil.rmtree(scratch, ignore_errors=True)  # now, side by side, rather than all at the end
-        provided.update(at_work.provided)
-        made.append(repaired(wheel, into, variables, run.tell(step)))
-    return made
 
 
 def _by_command(  # noqa: PLR0913, PLR0917 - as above

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import sys
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from relnox import process
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
 
-__all__ = ["digests"]
+__all__ = ["digests", "is_declarative"]
 
 _FORMAT = 2
 _DECLARATIVE = ("flit_core.buildapi", "hatchling.build", "pdm.backend", "poetry.core.masonry.api", "uv_build")
@@ -28,6 +29,8 @@ _DECLARATIVE = ("flit_core.buildapi", "hatchling.build", "pdm.backend", "poetry.
 _SETUPTOOLS = ("setuptools.build_meta", "setuptools.build_meta:__legacy__")
 _CODE = ("setup.py", "hatch.toml", "hatch_build.py", "pdm_build.py")
 """Files that are code, or may name some."""
+_PDM_CODE = {"custom-hook", "run-setuptools", "setup-script"}
+"""Settings of pdm-backend that name code."""
 _SETTINGS = ("pyproject.toml", "setup.cfg")
 _OF_THE_WHOLE = (".gitattributes", ".gitignore")
 """Files further up that decide which files of a folder are shipped, and with which line ends."""
@@ -76,6 +79,15 @@ def digests(root: Path, git: Git, commit: str, packages: Iterable[Package]) -> d
     }
 
 
+def is_declarative(root: Path, package: Package) -> bool:
+    """Whether nothing runs when a package is built but its backend: no code of the project, and no plugin."""
+    required = [need for need in package.dependencies if need.table == "build"]
+    worked_out = package.dynamic or package.source.kind == "tags"
+    return (
+        len(required) == 1 and not worked_out and package.backend in _DECLARATIVE and not _runs_code(root, package)
+    )
+
+
 def _reaches_out(root: Path, package: Package) -> bool:
     """Whether the settings of a package may have its build read more than its own folder."""
     texts = (root / package.folder / name for name in _SETTINGS)
@@ -91,13 +103,21 @@ def _runs_code(root: Path, package: Package) -> bool:
     return not declarative or any((folder / name).exists() for name in _CODE) or _hooks(text)
 
 
+@lru_cache(maxsize=1 << 10)
 def _hooks(text: str) -> bool:
+    """Whether settings of a declarative backend have it run something."""
     import tomllib
 
     document: Mapping[str, Any] = tomllib.loads(text)
+    hatch, pdm = (table_at(document, "tool", name) for name in ("hatch", "pdm"))
+    targets = table_at(hatch, "build", "targets")
     return bool(
-        table_at(document, "tool", "hatch", "build", "hooks")
-        or table_at(document, "tool", "hatch", "metadata", "hooks")
+        table_at(hatch, "build", "hooks")
+        or any(table_at(targets, name, "hooks") for name in targets)
+        or table_at(hatch, "metadata", "hooks")
+        or table_at(hatch, "version").get("source") == "code"
+        or table_at(pdm, "build").keys() & _PDM_CODE
+        or table_at(pdm, "version").get("source") == "call"
         or table_at(document, "tool", "poetry", "build")
         or "backend-path" in table_at(document, "build-system")
     )

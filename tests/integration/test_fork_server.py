@@ -215,6 +215,19 @@ def test_a_child_stays_for_one_more_request(python: str, servers: list[Server], 
     assert all_end([int(first)])
 
 
+def test_a_child_stays_as_often_as_it_is_told(python: str, servers: list[Server], tmp_path: Path) -> None:
+    server = start(servers, tmp_path, python, STAYING)
+    printed = [
+        server.run(str(number), more={"stays": number < 4, **({"after": number - 1} if number > 1 else {})})[1]
+        for number in range(1, 5)
+    ]
+    firsts = [text.splitlines()[0].split() for text in printed]
+    assert len({first for first, *_ in firsts}) == 1
+    assert [seen for _, seen, *_ in firsts] == ["None", "1", "2", "3"]
+    assert printed[-1].splitlines()[-4:] == ["at the end"] * 4
+    assert all_end([int(firsts[0][0])])
+
+
 def test_a_child_that_failed_does_not_stay(python: str, servers: list[Server], tmp_path: Path) -> None:
     server = start(servers, tmp_path, python, STAYING)
     status, printed = server.run("fails", more={"stays": True})

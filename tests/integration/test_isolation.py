@@ -7,16 +7,23 @@ import os
 import shutil
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from warm import BACKENDS, EPOCH, build_all, contents, frontend, package, settled, workspace
 
 from relnox.building.backends import SHARING
+from relnox.building.workers import ForkServer, has_fork
+from relnox.cli import main
+from relnox.core.config import Config
+from relnox.source.discovery import discover
+from relnox.source.inputs import is_declarative
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from relnox.core.packages import Package
 
 pytestmark = pytest.mark.heavy
 
@@ -31,8 +38,12 @@ def kept(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFacto
 
 
 def pair(root: Path, requirement: str) -> Path:
-    """Two packages: the hooks of the second run in a process that has served the first."""
-    return workspace(root, {name: package(name, requirement) for name in ("first-one", "second-one")})
+    """Two packages: the hooks of the second run in a process that has served the first.
+
+    The first's version is found by its backend. Where the second's is stated, one process may make both archives.
+    """
+    second = package("second-one", requirement, stated=requirement != "setuptools")
+    return workspace(root, {"first-one": package("first-one", requirement), "second-one": second})
 
 
 def members(archive: Path) -> dict[str, tarfile.TarInfo]:
@@ -76,6 +87,63 @@ def test_fast_builds_are_what_strict_ones_and_python_build_make(requirement: str
             assert gzip.decompress(fast.read_bytes()) == gzip.decompress(plain.read_bytes())
         else:
             assert fast.read_bytes() == strict.read_bytes() == plain.read_bytes(), name
+
+
+HATCH = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+STATED = 'version = "1"\n'
+RUNS_CODE = {
+    "a hook": HATCH + "[tool.hatch.build.hooks.custom]\npath = 'x.py'\n",
+    "a hook of wheels": HATCH + "[tool.hatch.build.targets.wheel.hooks.custom]\npath = 'x.py'\n",
+    "a hook of the metadata": HATCH + "[tool.hatch.metadata.hooks.custom]\npath = 'x.py'\n",
+    "code for the version": HATCH + "[tool.hatch.version]\nsource = 'code'\n",
+    "a plugin": HATCH.replace('"hatchling"]', '"hatchling", "hatch-fancy-pypi-readme"]'),
+    "a backend of its own": HATCH + 'backend-path = ["."]\n',
+    "setuptools": HATCH.replace("hatchling.build", "setuptools.build_meta").replace("hatchling", "setuptools"),
+    "a hook of pdm": HATCH.replace("hatchling.build", "pdm.backend") + "[tool.pdm.build]\ncustom-hook = 'x.py'\n",
+    "a call": HATCH.replace("hatchling.build", "pdm.backend") + "[tool.pdm.version]\nsource = 'call'\n",
+    "a script of poetry": HATCH.replace("hatchling.build", "poetry.core.masonry.api")
+    + "[tool.poetry.build]\nscript = 'x.py'\n",
+}
+
+
+def of_one_package(root: Path, text: str, stated: str = STATED) -> tuple[Path, Package]:
+    (root / "pyproject.toml").write_text(f'{text}[project]\nname = "it"\n{stated}', encoding="utf-8")
+    (found,) = discover(root, Config()).packages
+    return root, found
+
+
+@pytest.mark.parametrize("what", RUNS_CODE)
+def test_a_build_that_runs_more_than_its_backend_is_known(what: str, tmp_path: Path) -> None:
+    assert not is_declarative(*of_one_package(tmp_path, RUNS_CODE[what]))
+
+
+def test_a_build_that_runs_nothing_but_its_backend_is_known(tmp_path: Path) -> None:
+    assert is_declarative(*of_one_package(tmp_path, HATCH))
+    assert not is_declarative(*of_one_package(tmp_path, HATCH, 'dynamic = ["version"]\n'))
+    (tmp_path / "hatch_build.py").touch()
+    assert not is_declarative(*of_one_package(tmp_path, HATCH))
+
+
+@pytest.mark.network
+@pytest.mark.skipif(not has_fork(), reason="no hook runs in a warm process")
+@pytest.mark.parametrize(("stated", "children"), [(True, 1), (False, 2)])
+def test_one_process_makes_both_archives_where_only_the_backend_runs(
+    stated: bool, children: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = workspace(tmp_path / "home", {"first-one": package("first-one", "flit-core", stated=stated)})
+    asked: list[Mapping[str, Any]] = []
+    ask = ForkServer.ask
+
+    def asking(self: ForkServer, request: Mapping[str, Any]) -> None:
+        asked.append(request)
+        ask(self, request)
+
+    monkeypatch.setattr(ForkServer, "ask", asking)
+    monkeypatch.chdir(root)
+    assert main(["build-all"]) == 0
+    hooks = [each for each in asked if each["argv"][1] != "check"]
+    assert len(hooks) == 4  # what the sdist requires, the sdist, the same for the wheel
+    assert len([each for each in hooks if "after" not in each]) == children
 
 
 @pytest.mark.network

@@ -119,6 +119,7 @@ class Build(BaseStep, kw_only=True):
         sdist_alone: Whether its wheels are built elsewhere, for many platforms.
         requires: What the archives' metadata has to require; None where the backend decides.
         private: Whether the public index never sees it, and what that one refuses does not matter.
+        declarative: Whether nothing runs in its build but the backend, so that one process may make both archives.
         command: The project's own command that makes the archives; none for the build backend.
     """
 
@@ -138,6 +139,7 @@ class Build(BaseStep, kw_only=True):
     sdist_alone: bool = False
     requires: tuple[str, ...] | None
     private: bool
+    declarative: bool = False
     command: tuple[str, ...] = ()
 
     @property
