@@ -28,6 +28,10 @@ __all__ = [
 ]
 
 
+_INSTALLATIONS = 8
+"""Environments that are made at once: most of the time the index, or the disk, is waited for."""
+
+
 class CleanFolder(BaseStep, kw_only=True):
     """Remove every file of a folder of artefacts."""
 
@@ -95,6 +99,10 @@ class ProvideEnvironment(BaseStep, kw_only=True):
     output: str
     inputs: tuple[tuple[str, str | None], ...]
     pythons: tuple[str, ...]
+
+    @property
+    def shares(self) -> tuple[tuple[str, int | None], ...]:
+        return (("installing", _INSTALLATIONS),)
 
     @property
     def key(self) -> str:
