@@ -2,7 +2,7 @@
 
 Each --from names the folder of a job, which holds its manifest.json and its files, or a folder of such folders. A
 file that is damaged, missing, more than expected, or made twice with different bytes is refused, and nothing is
-copied then. The manifest that comes out is the one that publish takes.
+copied then. The manifest that comes out is the one that publish takes. What a job attested travels with its file.
 """
 
 from __future__ import annotations
@@ -15,17 +15,16 @@ from relnox.core.options import CommonOptions, option
 from relnox.errors import ExitCode, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from relnox.commands.project import Project
-    from relnox.core.collection import Job
+    from relnox.core.collection import Attestation, Job
     from relnox.core.config import WheelsConfig
     from relnox.core.events import Outcome
-    from relnox.core.manifest import Distribution, Manifest
+    from relnox.core.manifest import Manifest
     from relnox.core.packages import Package
     from relnox.core.plan import Plan, Refusal, Table
-    from relnox.core.steps import Collect
 
 __all__ = ["Options", "Snapshot", "conclude", "observe", "plan"]
 
@@ -87,8 +86,20 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     refusals = tuple(_refusals(snapshot, options))
     manifest = core.collection.merged(snapshot.jobs, snapshot.needs)
     sources = core.collection.sources(snapshot.jobs)
+    signed = core.collection.signed(snapshot.jobs)
     steps = [
-        _step(package, manifest, options.output, {name: folder for name, (folder, _) in sources.items()})
+        core.steps.Collect(
+            package=package,
+            version=manifest.version(package),
+            files=tuple(sources[file.filename] for file in manifest.of(package)),
+            attestations=tuple(
+                (folder, each.filename, each.sha256)
+                for file in manifest.of(package)
+                if file.filename in signed
+                for folder, each in [signed[file.filename]]
+            ),
+            output=options.output,
+        )
         for package in manifest.packages
     ]
     writing = core.steps.WriteCollection(
@@ -139,6 +150,7 @@ def _folders(root: Path, named: Sequence[str]) -> tuple[str, ...]:
 def _job(root: Path, folder: str, chosen: frozenset[str]) -> Job:
     from relnox.building.archives import digests
 
+    suffix = core.publishers.SUFFIX
     manifest = read_manifest(root, folder)
     told = {file.filename for file in manifest.distributions}
     manifest = manifest.only(chosen) if chosen else manifest
@@ -148,12 +160,30 @@ def _job(root: Path, folder: str, chosen: frozenset[str]) -> Job:
         folder=folder,
         manifest=manifest,
         present={name: (each.size, each.sha256) for name, each in found.items()},
-        untold=tuple(name for name in _archives(root / folder) if name not in told),
+        attestations=tuple(_attestations(paths)),
+        untold=tuple(name for name in _archives(root / folder, suffix) if name.removesuffix(suffix) not in told),
     )
 
 
-def _archives(folder: Path) -> tuple[str, ...]:
-    return tuple(sorted(path.name for path in folder.iterdir() if path.name.endswith((".whl", ".tar.gz"))))
+def _attestations(archives: Iterable[Path]) -> Iterator[Attestation]:
+    """What lies beside archives and says who made them."""
+    from hashlib import sha256
+
+    for archive in archives:
+        path = archive.with_name(f"{archive.name}{core.publishers.SUFFIX}")
+        if path.is_file():
+            content = path.read_bytes()
+            yield core.collection.Attestation(
+                filename=path.name,
+                of=archive.name,
+                sha256=sha256(content).hexdigest(),
+                about=core.collection.attested(content),
+            )
+
+
+def _archives(folder: Path, *more: str) -> tuple[str, ...]:
+    """The archives in a folder, and what else there is with one of the further endings."""
+    return tuple(sorted(path.name for path in folder.iterdir() if path.name.endswith((".whl", ".tar.gz", *more))))
 
 
 def _needs(jobs: Sequence[Job], project: Project) -> dict[str, frozenset[str]]:
@@ -183,6 +213,7 @@ def _refusals(snapshot: Snapshot, options: Options) -> Iterator[Refusal]:
     yield from _origin(snapshot, allow_dirty=options.allow_dirty)
     for job in snapshot.jobs:
         yield from _damaged(job)
+        yield from _not_of_it(job)
         yield from _foreign(job, snapshot.known)
     for each in core.collection.conflicts(snapshot.jobs):
         yield core.plan.Refusal(
@@ -190,7 +221,7 @@ def _refusals(snapshot: Snapshot, options: Options) -> Iterator[Refusal]:
                 f"two jobs made different files called {each.one.filename}:\n"
                 f"  {each.one_folder}  sha256 {each.one.sha256}\n  {each.other_folder}  sha256 {each.other.sha256}"
             ),
-            hint="build each file in one job: the sdist once, and the wheels of every platform from it",
+            hint="build and sign each file in one job: the sdist once, and the wheels of every platform from it",
             exit_code=ExitCode.NEEDS_A_PERSON,
         )
     for package in snapshot.packages:
@@ -249,6 +280,27 @@ def _damaged(job: Job) -> Iterator[Refusal]:
             )
 
 
+def _not_of_it(job: Job) -> Iterator[Refusal]:
+    """Attestations of other bytes than lie beside them. Who signed, publishing looks at."""
+    built = {file.filename: file.sha256 for file in job.manifest.distributions}
+    for each in job.attestations:
+        if each.about is None:
+            yield core.plan.Refusal(
+                message=f"{job.folder}/{each.filename} is no attestation of PEP 740",
+                hint="fetch what the job made again, or remove it: publish signs what is not signed",
+                exit_code=ExitCode.NEEDS_A_PERSON,
+            )
+        elif each.about != built[each.of]:
+            yield core.plan.Refusal(
+                message=(
+                    f"{job.folder}/{each.filename} attests another {each.of}:\n"
+                    f"  signed  sha256 {each.about}\n  built   sha256 {built[each.of]}"
+                ),
+                hint="was it built again after it was signed? let the job sign what it hands on",
+                exit_code=ExitCode.NEEDS_A_PERSON,
+            )
+
+
 def _foreign(job: Job, known: frozenset[str]) -> Iterator[Refusal]:
     for name in job.manifest.packages:
         if name not in known:
@@ -300,17 +352,7 @@ def _compared(package: Package, snapshot: Snapshot) -> core.wheels.Comparison:
     return core.wheels.expected(package, snapshot.wheels).compare(names)
 
 
-# what is done
-
-
-def _step(package: str, manifest: Manifest, output: str, folders: Mapping[str, str]) -> Collect:
-    files: tuple[Distribution, ...] = manifest.of(package)
-    return core.steps.Collect(
-        package=package,
-        version=manifest.version(package),
-        files=tuple((folders[file.filename], file) for file in files),
-        output=output,
-    )
+# what is worth knowing
 
 
 def _notes(snapshot: Snapshot, manifest: Manifest, options: Options) -> Iterator[str]:
@@ -320,7 +362,8 @@ def _notes(snapshot: Snapshot, manifest: Manifest, options: Options) -> Iterator
     if manifest.dirty:
         yield "the files were built with uncommitted changes, which no production index is given"
     for job in snapshot.jobs:
-        yield f"{job.folder}: {len(job.manifest.distributions)} files"
+        signed = f", {len(job.attestations)} attestations" if job.attestations else ""
+        yield f"{job.folder}: {len(job.manifest.distributions)} files{signed}"
     names = {file.filename for file in manifest.distributions}
     if foreign := [name for name in snapshot.old if name not in names]:
         yield f"left alone in {options.output}, not of this release: {', '.join(foreign)}"

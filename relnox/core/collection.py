@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
@@ -21,7 +23,34 @@ if TYPE_CHECKING:
 
     from relnox.core.manifest import Distribution, Manifest
 
-__all__ = ["Conflict", "Job", "conflicts", "is_named_rightly", "merged", "required", "sources"]
+__all__ = [
+    "Attestation",
+    "Conflict",
+    "Job",
+    "attested",
+    "conflicts",
+    "is_named_rightly",
+    "merged",
+    "required",
+    "signed",
+    "sources",
+]
+
+
+class Attestation(Record, kw_only=True):
+    """What lies beside an archive and says who made it (PEP 740).
+
+    Attributes:
+        filename: Its own name.
+        of: The name of the archive.
+        sha256: Of its own bytes, hex.
+        about: SHA-256 of the archive that was signed, hex; None where it cannot be read.
+    """
+
+    filename: str
+    of: str
+    sha256: str
+    about: str | None
 
 
 class Job(Record, kw_only=True):
@@ -31,21 +60,23 @@ class Job(Record, kw_only=True):
         folder: Where, as it was named, or the folder in there.
         manifest: What the job says it made.
         present: Size in bytes and SHA-256 of those of the manifest's files that are there, by file name.
-        untold: Archives in the folder that the manifest does not tell of.
+        attestations: What lies beside those files.
+        untold: Archives in the folder that the manifest does not tell of, and attestations of such.
     """
 
     folder: str
     manifest: Manifest
     present: Mapping[str, tuple[int, str]]
+    attestations: tuple[Attestation, ...] = ()
     untold: tuple[str, ...] = ()
 
 
 class Conflict(Record, kw_only=True):
     """Two files of one name that are not the same file, each with the job's folder."""
 
-    one: Distribution
+    one: Distribution | Attestation
     one_folder: str
-    other: Distribution
+    other: Distribution | Attestation
     other_folder: str
 
 
@@ -58,12 +89,34 @@ def sources(jobs: Sequence[Job]) -> dict[str, tuple[str, Distribution]]:
     return found
 
 
+def signed(jobs: Sequence[Job]) -> dict[str, tuple[str, Attestation]]:
+    """Every attestation by the archive that it lies beside, with the first folder that has it."""
+    found: dict[str, tuple[str, Attestation]] = {}
+    for job in jobs:
+        for each in job.attestations:
+            found.setdefault(each.of, (job.folder, each))
+    return found
+
+
+def attested(content: bytes) -> str | None:
+    """SHA-256 (hex) of the archive that an attestation is about, as it says itself; None where it is none.
+
+    Whether the signature is good is not looked at (PEP 740: an in-toto statement inside of an envelope).
+    """
+    try:
+        (subject,) = json.loads(base64.b64decode(json.loads(content)["envelope"]["statement"]))["subject"]
+        return str(subject["digest"]["sha256"])
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
 def conflicts(jobs: Sequence[Job]) -> Iterator[Conflict]:
     """Files that two jobs made differently; the same bytes twice are no harm."""
-    first = sources(jobs)
+    first: dict[str, tuple[str, Distribution | Attestation]] = {}
     for job in jobs:
-        for file in job.manifest.distributions:
-            folder, one = first[file.filename]
+        made: list[Distribution | Attestation] = [*job.manifest.distributions, *job.attestations]
+        for file in made:
+            folder, one = first.setdefault(file.filename, (job.folder, file))
             if file != one:
                 yield Conflict(one=one, one_folder=folder, other=file, other_folder=job.folder)
 

@@ -10,7 +10,10 @@ from relnox.core.records import Record
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Policy", "Publisher", "named", "of_claims"]
+__all__ = ["SUFFIX", "Policy", "Publisher", "named", "of_claims"]
+
+SUFFIX = ".publish.attestation"
+"""What follows a file's name in that of its attestation; twine and the public index's action look for it."""
 
 Policy = Literal["required", "best-effort", "off"]
 """Whether files go up with attestations: none without one, as many as can be had, or none."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from relnox import network
+from relnox.core.publishers import SUFFIX
 from relnox.errors import Conflict, Failed, RelnoxError, TryLater
 from relnox.network import PassingTrouble, Patience
 
@@ -207,6 +208,4 @@ def without_provenance(index: str, names: Sequence[str]) -> Conflict:
 
 
 def _path(folder: Path, file: Distribution) -> Path:
-    from relnox.indexes.attestations import SUFFIX
-
     return folder / f"{file.filename}{SUFFIX}"

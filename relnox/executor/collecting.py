@@ -1,4 +1,7 @@
-"""From many jobs' folders to one: files proven by hash, whole or not there, and the manifest of them all."""
+"""From many jobs' folders to one: files proven by hash, whole or not there, and the manifest of them all.
+
+An attestation goes along with the file that it is of, byte by byte: what was signed cannot be written anew.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,6 @@ from relnox.source.edits import replace_file
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from relnox.core.manifest import Distribution
     from relnox.core.steps import Collect, WriteCollection
     from relnox.executor.run import Run
 
@@ -33,15 +35,15 @@ class Collecting:
 
     def check(self) -> str | None:
         """Done when all of them are there with their bytes."""
-        return None if self._missing() else f"{self.step.output} has all {len(self.step.files)} files"
+        return None if self._missing() else f"{self.step.output} has all {self._count}"
 
     def do(self) -> None:
         """Copy what is not there."""
         output = self.run.root / self.step.output
         try:
             output.mkdir(parents=True, exist_ok=True)
-            for folder, file in self._missing():
-                _copy(self.run.root / folder / file.filename, output / file.filename, file)
+            for folder, name, sha256 in self._missing():
+                _copy(self.run.root / folder / name, output / name, sha256)
         except OSError as error:
             raise Failed(
                 f"{self.step.package}: {error.filename or self.step.output} cannot be copied: {error.strerror}",
@@ -52,14 +54,22 @@ class Collecting:
         """They are there with their bytes."""
         if missing := self._missing():
             raise Failed(
-                f"{self.step.output}/{missing[0][1].filename} is not as it was copied",
+                f"{self.step.output}/{missing[0][1]} is not as it was copied",
                 hint="who else writes into that folder?",
             )
-        return f"{len(self.step.files)} files, with the hashes that their jobs told"
+        return f"{self._count}, with the hashes that their jobs told"
 
-    def _missing(self) -> list[tuple[str, Distribution]]:
+    @property
+    def _count(self) -> str:
+        signed = len(self.step.attestations)
+        return f"{len(self.step.files)} files" + (f" and {signed} attestations" if signed else "")
+
+    def _missing(self) -> list[tuple[str, str, str]]:
+        """The folder, the name and the SHA-256 of what is to be copied."""
         output = self.run.root / self.step.output
-        return [(folder, file) for folder, file in self.step.files if not _is_there(output / file.filename, file)]
+        files = [(folder, file.filename, file.sha256) for folder, file in self.step.files]
+        wanted = [*files, *self.step.attestations]
+        return [each for each in wanted if not _is_there(output / each[1], each[2])]
 
 
 @dataclass
@@ -96,25 +106,25 @@ class WritingCollection:
         )
 
 
-def _is_there(path: Path, file: Distribution) -> bool:
-    return path.is_file() and path.stat().st_size == file.size and digests(path).sha256 == file.sha256
+def _is_there(path: Path, sha256: str) -> bool:
+    return path.is_file() and digests(path).sha256 == sha256
 
 
-def _copy(source: Path, target: Path, file: Distribution) -> None:
+def _copy(source: Path, target: Path, sha256: str) -> None:
     """Copy a file so that it has its name only when all of it is on the disk, and is what it should be."""
     staged = target.with_name(f".relnox-{target.name}")
     staged.unlink(missing_ok=True)  # of a run that was killed
-    sha256 = hashlib.sha256()
+    copied = hashlib.sha256()
     try:
         with source.open("rb") as content, staged.open("xb") as out:
             while chunk := content.read(_CHUNK):
-                sha256.update(chunk)
+                copied.update(chunk)
                 out.write(chunk)
             out.flush()
             os.fsync(out.fileno())
-        if sha256.hexdigest() != file.sha256:
+        if copied.hexdigest() != sha256:
             raise Failed(
-                f"{source} changed while it was collected: its hash is not the manifest's",
+                f"{source} changed while it was collected: its hash is not the one that was looked at",
                 hint="who writes into that folder? fetch what the job made again",
             )
         staged.replace(target)

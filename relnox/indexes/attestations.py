@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 __all__ = [
     "AUDIENCE",
     "INSTALL",
-    "SUFFIX",
     "Signatory",
     "Unverified",
     "is_installed",
@@ -46,8 +45,6 @@ __all__ = [
     "verify",
 ]
 
-SUFFIX = ".publish.attestation"
-"""What follows a file's name in that of its attestation; twine and the public index's action look for it."""
 INSTALL = "pip install 'relnox[attest]'"
 AUDIENCE = "sigstore"
 """Whom identity tokens are made out to that the signing service takes."""

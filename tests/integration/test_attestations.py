@@ -18,10 +18,11 @@ from sigstore.models import ClientTrustConfig
 from staging_index import StagingIndex
 
 from relnox import network
+from relnox.cli import main
 from relnox.core.manifest import Distribution
-from relnox.core.publishers import Publisher
+from relnox.core.publishers import SUFFIX, Publisher
 from relnox.indexes import attestations, client
-from relnox.indexes.attestations import SUFFIX, Unverified
+from relnox.indexes.attestations import Unverified
 from relnox.indexes.embedded import EmbeddedIndex
 from relnox.indexes.embedded.minting import Publisher as Entitled
 from relnox.indexes.embedded.minting import TrustedPublishing
@@ -167,6 +168,32 @@ def test_what_another_machine_signed_is_sent_as_it_is(
         assert carried.code == 0, carried.text
         assert "2 files have attestations that are good" in carried.text
         assert provenance(other, "core").keys() == {file.filename for file in built.of("core")}
+
+
+def test_what_many_jobs_signed_is_collected_and_sent_as_it_is(
+    tmp_path: Path, job: Services, open_index: EmbeddedIndex, built: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "work"
+    assert run(tmp_path, open_index, "--attestations", "required", token=True).code == 0
+    for package in built.packages:
+        part = built.only(frozenset({package}))
+        folder = root / "jobs" / package
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text(part.to_json(), encoding="utf-8")
+        for file in part.distributions:
+            for name in (file.filename, f"{file.filename}{SUFFIX}"):
+                (root / "dist" / name).rename(folder / name)
+    for name in ("GITHUB_ACTIONS", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL"):
+        monkeypatch.delenv(name)
+
+    assert main(["collect", "--project", str(root), "--from", "jobs", "--reporter", "plain"]) == 0
+
+    with EmbeddedIndex(tmp_path / "other") as other:
+        ran = run(tmp_path, other, "--attestations", "required", token=True)
+        assert ran.code == 0, ran.text
+        assert "4 files have attestations that are good" in ran.text
+        served = provenance(other, "core") | provenance(other, "agents")
+        assert served.keys() == {file.filename for file in built.distributions}
 
 
 # --- policies

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
@@ -19,6 +20,7 @@ from projects import commit_all, git, repository, write
 from running import run
 
 from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT, Distribution, Manifest
+from relnox.core.publishers import SUFFIX
 from relnox.core.records import replace
 
 if TYPE_CHECKING:
@@ -112,11 +114,21 @@ def collect(root: Path, *words: str) -> Ran:
     return run(root, "relnox", "collect", "--from", "jobs", *words)
 
 
-def collected(root: Path, folder: str = "dist") -> Manifest:
+def attest(root: Path, path: str, *, by: str = "the job", sha256: str | None = None) -> bytes:
+    """Sign a job's file, as far as collecting looks: `test_attestations` has it with real signatures."""
+    file = root / "jobs" / path
+    digest = sha256 or hashlib.sha256(file.read_bytes()).hexdigest()
+    statement = json.dumps({"subject": [{"name": file.name, "digest": {"sha256": digest}}], "predicate": by})
+    content = json.dumps({"envelope": {"statement": base64.b64encode(statement.encode()).decode()}}).encode()
+    file.with_name(f"{file.name}{SUFFIX}").write_bytes(content)
+    return content
+
+
+def collected(root: Path, folder: str = "dist", *, signed: tuple[str, ...] = ()) -> Manifest:
     """The manifest, after a look at all that lies beside it."""
     path = root / folder / MANIFEST_JSON
     manifest = Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path))
-    names = [file.filename for file in manifest.distributions]
+    names = [*(file.filename for file in manifest.distributions), *(f"{name}{SUFFIX}" for name in signed)]
     assert sorted(each.name for each in path.parent.iterdir()) == sorted([*names, MANIFEST_JSON, MANIFEST_TEXT])
     for file in manifest.distributions:
         assert told(file.filename, (path.parent / file.filename).read_bytes()) == file
@@ -189,6 +201,79 @@ def test_the_same_file_from_two_jobs_is_one(root: Path) -> None:
 
     assert collect(root).code == 0
     assert sorted(file.filename for file in collected(root).distributions) == EVERYTHING
+
+
+# attestations
+
+
+def test_an_attestation_travels_with_the_file_that_it_is_of(root: Path) -> None:
+    job(root, "linux", [*LINUX, SOURCES[0]])  # the sdist again, which this job did not sign
+    attested = {name: attest(root, f"sources/{name}") for name in SOURCES}
+    attested[WINDOWS[0]] = attest(root, f"windows/{WINDOWS[0]}")
+
+    ran = collect(root)
+
+    assert ran.code == 0, ran.text
+    assert "jobs/sources: 3 files, 3 attestations" in ran.err
+    collected(root, signed=tuple(attested))
+    for name, content in attested.items():
+        assert (root / "dist" / f"{name}{SUFFIX}").read_bytes() == content
+
+
+def test_a_second_run_copies_the_attestation_alone_that_is_not_as_its_job_made_it(root: Path) -> None:
+    content = attest(root, f"linux/{LINUX[0]}")
+    assert collect(root).code == 0
+    before = {path.name: path.stat().st_mtime_ns for path in (root / "dist").iterdir()}
+    assert "has all 5 files and 1 attestations" in collect(root).text
+    path = root / "dist" / f"{LINUX[0]}{SUFFIX}"
+    path.write_bytes(b"half of it")
+
+    assert collect(root).code == 0
+
+    assert path.read_bytes() == content
+    after = {path.name: path.stat().st_mtime_ns for path in (root / "dist").iterdir()}
+    assert [name for name in after if after[name] != before[name]] == [path.name]
+
+
+def test_the_same_attestation_from_two_jobs_is_one(root: Path) -> None:
+    job(root, "linux", [*LINUX, SOURCES[0]])
+    assert attest(root, f"linux/{SOURCES[0]}") == attest(root, f"sources/{SOURCES[0]}")
+
+    assert collect(root).code == 0
+    collected(root, signed=(SOURCES[0],))
+
+
+def test_two_attestations_of_one_file_need_a_person(root: Path) -> None:
+    job(root, "linux", [*LINUX, SOURCES[0]])
+    attest(root, f"sources/{SOURCES[0]}")
+    attest(root, f"linux/{SOURCES[0]}", by="somebody else")
+
+    err = refused(root, code=4)
+
+    assert f"two jobs made different files called {SOURCES[0]}{SUFFIX}" in err
+    assert "build and sign each file in one job" in err
+
+
+def test_an_attestation_of_other_bytes_needs_a_person(root: Path) -> None:
+    attest(root, f"sources/{SOURCES[0]}", sha256="0" * 64)
+
+    err = refused(root, code=4)
+
+    assert f"jobs/sources/{SOURCES[0]}{SUFFIX} attests another {SOURCES[0]}:" in err
+    assert f"signed  sha256 {'0' * 64}" in err
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"envelope": {"statement": "no base64"}}', b"\xff"])
+def test_what_is_no_attestation_is_refused(root: Path, content: bytes) -> None:
+    (root / "jobs/sources" / f"{SOURCES[0]}{SUFFIX}").write_bytes(content)
+
+    assert f"jobs/sources/{SOURCES[0]}{SUFFIX} is no attestation of PEP 740" in refused(root, code=4)
+
+
+def test_an_attestation_of_a_file_that_no_manifest_tells_of_is_refused(root: Path) -> None:
+    (root / "jobs/linux" / f"engine-0.9.tar.gz{SUFFIX}").write_bytes(b"stale")
+
+    assert f"jobs/linux/engine-0.9.tar.gz{SUFFIX} is there, but the manifest beside it" in refused(root)
 
 
 # what is refused

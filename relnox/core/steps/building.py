@@ -280,11 +280,13 @@ class Collect(BaseStep, kw_only=True):
 
     Attributes:
         files: Each file with the folder that it is in.
+        attestations: What lies beside them (PEP 740): the folder, the name and the SHA-256 of each.
     """
 
     package: str
     version: Version
     files: tuple[tuple[str, Distribution], ...]
+    attestations: tuple[tuple[str, str, str], ...] = ()
     output: str
 
     @property
@@ -294,7 +296,8 @@ class Collect(BaseStep, kw_only=True):
     @property
     def title(self) -> str:
         files = listing([file.filename for _, file in self.files])
-        return f"collect {self.package} {self.version} into {self.output}: {files}"
+        signed = f", and {len(self.attestations)} attestations" if self.attestations else ""
+        return f"collect {self.package} {self.version} into {self.output}: {files}{signed}"
 
 
 class WriteCollection(BaseStep, kw_only=True):
