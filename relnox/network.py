@@ -19,6 +19,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
+from relnox.core import waits
+from relnox.core.events import Waiting
 from relnox.errors import Failed, TryLater
 
 if TYPE_CHECKING:
@@ -97,13 +99,12 @@ class Patience:
 
     Args:
         seconds: The whole.
-        tell: Is told of pauses that a person would notice.
     """
 
-    def __init__(self, seconds: float = _USUAL_PATIENCE, tell: Callable[[str], None] | None = None) -> None:
+    def __init__(self, seconds: float = _USUAL_PATIENCE) -> None:
         self._begin = CLOCK.now()
         self._seconds = seconds
-        self._tell = tell
+        self._waited = 0.0
         self._growing = _FIRST_PAUSE
 
     def outlast(self, trouble: PassingTrouble) -> None:
@@ -130,13 +131,15 @@ class Patience:
         return left if left >= _MOMENT else 0.0
 
     def wait(self, seconds: float, why: str) -> None:
-        """Do nothing for a while.
+        """Do nothing for a while; pauses that a person would notice are told, one by one or together.
 
         Raises:
             Failed: The run was interrupted.
         """
-        if self._tell is not None and seconds >= _WORTH_TELLING:
-            self._tell(f"{why}; again at {_clock_time(seconds)}")
+        self._waited += seconds
+        if self._waited >= _WORTH_TELLING:
+            again, ends = (CLOCK.today() + timedelta(seconds=each) for each in (seconds, self.left()))
+            waits.tell(Waiting(why, again, ends), CLOCK.now())
         woken = threading.Event()
         _under_way.add(woken)
         try:

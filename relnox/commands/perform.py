@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from relnox.commands.project import Project
-    from relnox.core.events import Event, Outcome
+    from relnox.core.events import Event, Outcome, Waiting
     from relnox.core.options import CommonOptions, Given, Value
     from relnox.core.plan import Plan
     from relnox.core.steps import Stage
@@ -79,7 +79,8 @@ def _refused(error: RelnoxError, task: str, report: Any, reporter: Reporter) -> 
 def _perform(
     task: str, options: CommonOptions, given: dict[str, Given], project: Project, reporter: Reporter
 ) -> ExitCode:
-    with project:
+    waited: list[Waiting] = []
+    with project, core.waits.told_to(_hearing(waited, reporter, nested=False)):
         module = load(task)
         snapshot = module.observe(options, project)
         plan = module.plan(snapshot, options)
@@ -91,6 +92,7 @@ def _perform(
             reporter.plan(plan)
             return ExitCode.worst([refusal.exit_code for refusal in plan.refusals])
         outcome = _run(plan, project, reporter, _pending(module, snapshot, plan, options))
+        outcome = replace(outcome, waits=tuple(waited))
         if options.report is not None:
             from relnox.reporters.json import render
 
@@ -153,9 +155,12 @@ def _stage(step: Stage, root: Path, reporter: Reporter, stack: ExitStack) -> Out
     stack.enter_context(project)
     options, _ = _options(step.task, dict(step.options), project)
     module = load(step.task)
-    snapshot = module.observe(options, project)
-    plan = module.plan(snapshot, options)
-    return _run(plan, project, reporter, _pending(module, snapshot, plan, options), nested=True)
+    waited: list[Waiting] = []
+    with core.waits.told_to(_hearing(waited, reporter, nested=True)):
+        snapshot = module.observe(options, project)
+        plan = module.plan(snapshot, options)
+        outcome = _run(plan, project, reporter, _pending(module, snapshot, plan, options), nested=True)
+    return replace(outcome, waits=tuple(waited))
 
 
 def _options(
@@ -212,6 +217,16 @@ def _emitting(reporter: Reporter, *, nested: bool) -> Callable[[Event], None]:
         reporter.event(event, nested=nested)
 
     return emit
+
+
+def _hearing(waited: list[Waiting], reporter: Reporter, *, nested: bool) -> Callable[[Waiting], None]:
+    """Have waits told, before the first step too, and kept for the report."""
+
+    def hear(waiting: Waiting) -> None:
+        waited.append(waiting)
+        reporter.event(waiting, nested=nested)
+
+    return hear
 
 
 def _write_refusal(path: str, task: str, error: RelnoxError) -> None:

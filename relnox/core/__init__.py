@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from relnox.core import tags as tags
     from relnox.core import toml_spans as toml_spans
     from relnox.core import versioning as versioning
+    from relnox.core import waits as waits
     from relnox.core import wheels as wheels
 else:
 

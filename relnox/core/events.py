@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from relnox.core.records import Record
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from relnox.core.plan import Plan, Table
     from relnox.core.steps import Step
     from relnox.errors import ExitCode, RelnoxError
@@ -21,6 +23,7 @@ __all__ = [
     "Status",
     "StepFinished",
     "StepStarted",
+    "Waiting",
 ]
 
 
@@ -52,6 +55,20 @@ class OutputLine(Record):
     text: str
 
 
+class Waiting(Record):
+    """Something is waited for, longer than a moment: a server that is away, a listing that is not there yet.
+
+    Attributes:
+        why: What for.
+        again: When it is looked for again, with its zone.
+        ends: When it is given up.
+    """
+
+    why: str
+    again: datetime
+    ends: datetime
+
+
 class StepFinished(Record):
     """A step ended.
 
@@ -80,6 +97,7 @@ class Outcome(Record):
         stages: Outcomes of the tasks of a chain.
         tables: Results for people.
         deadline: Until when the rest of a partly public release can follow, where there is such a time.
+        waits: What was waited for, as it was told.
     """
 
     plan: Plan
@@ -89,6 +107,7 @@ class Outcome(Record):
     stages: tuple[Outcome, ...] = ()
     tables: tuple[Table, ...] = ()
     deadline: str | None = None
+    waits: tuple[Waiting, ...] = ()
 
 
 class RunFinished(Record):
@@ -97,4 +116,4 @@ class RunFinished(Record):
     outcome: Outcome
 
 
-Event = RunStarted | StepStarted | OutputLine | StepFinished | RunFinished
+Event = RunStarted | StepStarted | OutputLine | Waiting | StepFinished | RunFinished

@@ -58,7 +58,7 @@ class Attesting:
             TryLater: The signing service is away, and attestations are required.
             RelnoxError: It does not sign.
         """
-        patience = Patience(self.step.patience, self.run.tell(self.step))
+        patience = Patience(self.step.patience)
         signatory = self.run.indexes.signatory(self.step.index)
         try:
             # The first one alone: its certificate serves the others, and without it there is no asking for more.
@@ -147,7 +147,7 @@ class CheckingProvenance:
         self._told: list[str] = []
         without = []
         for file in step.files:
-            served = self.run.indexes.provenance(listed[file.filename], Patience(tell=self.run.tell(step)))
+            served = self.run.indexes.provenance(listed[file.filename])
             if served is None:
                 without.append(file.filename)
             else:

@@ -92,7 +92,7 @@ class Uploading:
 
     def do(self) -> None:
         """Send it, again after passing trouble; an answer may have been lost, so the index is asked before."""
-        patience = Patience(_OUTAGE + self.step.file.size / _SLOWEST, self.run.tell(self.step))
+        patience = Patience(_OUTAGE + self.step.file.size / _SLOWEST)
         self._attested = attestations_of(self.step, self.run)
         while True:
             path = self._as_built()
@@ -166,7 +166,7 @@ class PublishingStage:
 
     def do(self) -> None:
         """Ask the index to, again after passing trouble; the answer may have been lost."""
-        patience = Patience(_OUTAGE, self.run.tell(self.step))
+        patience = Patience(_OUTAGE)
         while True:
             try:
                 self._answer = self.run.indexes.publish_stage(self.step.index, self.step.files)
@@ -199,7 +199,7 @@ class Awaiting:
             PartlyPublic: It lists, or serves, some of the files.
             TryLater: It lists none of them, or serves none yet.
         """
-        patience = Patience(self.step.patience, self.run.tell(self.step))
+        patience = Patience(self.step.patience)
         pause = _PAUSE
         served: set[str] = set()
         while True:
@@ -215,7 +215,7 @@ class Awaiting:
                 return
             if not (left := patience.left()):
                 raise self._not_proven(listed, served, trouble)
-            patience.wait(min(pause, left), f"{self.step.index} does not show all of {self.step.package} yet")
+            patience.wait(min(pause, left), f"{self.step.index} does not show all that was sent yet")
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def prove(self) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from relnox.core import serialise
 
 if TYPE_CHECKING:
-    from relnox.core.events import Outcome, StepFinished
+    from relnox.core.events import Outcome, StepFinished, Waiting
     from relnox.errors import RelnoxError
 
 __all__ = ["render"]
@@ -39,10 +39,15 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "seconds": round(outcome.seconds, 3),
         "deadline": outcome.deadline,
         "notes": list(outcome.plan.notes),
+        "waits": [_wait(wait) for wait in outcome.waits],
         "steps": [_step(result) for result in outcome.results],
         "stages": [_outcome(stage) for stage in outcome.stages],
         "tables": [serialise.encode(table) for table in outcome.tables],
     }
+
+
+def _wait(wait: Waiting) -> dict[str, Any]:
+    return {"why": wait.why, "again": wait.again.isoformat(), "ends": wait.ends.isoformat()}
 
 
 def _step(result: StepFinished) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from relnox.core.events import OutputLine, RunFinished, RunStarted, Status, StepFinished, StepStarted
+from relnox.core.events import OutputLine, RunFinished, RunStarted, Status, StepFinished, StepStarted, Waiting
 from relnox.core.secrets import masked
 from relnox.core.steps import Stage
 from relnox.reporters import text
@@ -13,7 +13,7 @@ from relnox.reporters import text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from relnox.core.events import Event
+    from relnox.core.events import Event, Outcome
     from relnox.core.plan import Plan, Table
     from relnox.errors import RelnoxError
 
@@ -39,15 +39,14 @@ class Plain:
             case OutputLine(step, line):
                 if self.verbose:
                     self._log([f"  {text.whose(step)}| {line}"], nested=nested)
+            case Waiting():
+                self._log([text.waiting(event)], nested=nested)
             case StepFinished(status=Status.ABORTED):
                 self._aborted.append(event)
             case StepFinished():
                 self._log(text.finished(event), nested=nested)
             case RunFinished(outcome):
-                self._log(text.aborted(self._aborted), nested=nested)
-                self._aborted.clear()
-                if not nested:
-                    self._log([text.ending(outcome)])
+                self._conclude(outcome, nested=nested)
 
     def plan(self, plan: Plan) -> None:
         """Show a plan that is not run."""
@@ -62,6 +61,13 @@ class Plain:
     def error(self, error: RelnoxError) -> None:
         """Show what stops the run."""
         self._log(text.error_lines(error))
+
+    def _conclude(self, outcome: Outcome, *, nested: bool) -> None:
+        """What was not tried, and how it all ended."""
+        self._log(text.aborted(self._aborted), nested=nested)
+        self._aborted.clear()
+        if not nested:
+            self._log([text.ending(outcome)])
 
     def _log(self, lines: Iterable[str], *, nested: bool = False) -> None:
         for line in lines:

@@ -10,7 +10,7 @@ from rich.markup import escape as literal
 from rich.syntax import Syntax
 from rich.table import Table as RichTable
 
-from relnox.core.events import OutputLine, RunFinished, RunStarted, Status, StepFinished, StepStarted
+from relnox.core.events import OutputLine, RunFinished, RunStarted, Status, StepFinished, StepStarted, Waiting
 from relnox.core.secrets import masked
 from relnox.core.steps import EditFiles, Stage
 from relnox.errors import ExitCode
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rich.status import Status as Spinner
 
-    from relnox.core.events import Event
+    from relnox.core.events import Event, Outcome
     from relnox.core.plan import Plan, Table
     from relnox.errors import RelnoxError
 
@@ -69,13 +69,12 @@ class Terminal:
             case OutputLine(step, line):
                 if self.verbose:
                     self._log.print(f"{indent}  [dim]{escape(text.whose(step))}| {escape(line)}[/]")
+            case Waiting():
+                self._log.print(f"{indent}[yellow]{escape(text.waiting(event))}[/]")
             case StepFinished():
                 self._end(event, indent)
             case RunFinished(outcome):
-                self._tell_aborted(indent)
-                if not nested:
-                    style = "bold green" if outcome.exit_code is ExitCode.DONE else "bold red"
-                    self._log.print(f"[{style}]{escape(text.ending(outcome))}[/]")
+                self._conclude(outcome, nested=nested)
 
     def plan(self, plan: Plan) -> None:
         """Show a plan that is not run."""
@@ -112,6 +111,13 @@ class Terminal:
         self._log.print(f"[bold red]error:[/] {escape(error.message)}")
         if error.hint:
             self._log.print(f"[bold]hint:[/] {escape(error.hint)}")
+
+    def _conclude(self, outcome: Outcome, *, nested: bool) -> None:
+        """What was not tried, and how it all ended."""
+        self._tell_aborted("  " if nested else "")
+        if not nested:
+            style = "bold green" if outcome.exit_code is ExitCode.DONE else "bold red"
+            self._log.print(f"[{style}]{escape(text.ending(outcome))}[/]")
 
     def _end(self, event: StepFinished, indent: str) -> None:
         self._going.pop(event.step.key, None)

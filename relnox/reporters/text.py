@@ -11,12 +11,22 @@ from relnox.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from relnox.core.events import Outcome, StepFinished
+    from relnox.core.events import Outcome, StepFinished, Waiting
     from relnox.core.plan import Plan, Table
     from relnox.core.steps import Step
     from relnox.errors import RelnoxError
 
-__all__ = ["MOST_ABORTED", "aborted", "columns", "ending", "error_lines", "finished", "plan_lines", "whose"]
+__all__ = [
+    "MOST_ABORTED",
+    "aborted",
+    "columns",
+    "ending",
+    "error_lines",
+    "finished",
+    "plan_lines",
+    "waiting",
+    "whose",
+]
 
 MARKS = {Status.SUCCESS: "ok", Status.SKIPPED: "SKIPPED", Status.FAILED: "FAILED", Status.ABORTED: "ABORTED"}
 
@@ -79,6 +89,11 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     for refusal in plan.refusals:
         yield f"would refuse: {refusal.message}"
         yield f"  hint: {refusal.hint}"
+
+
+def waiting(event: Waiting) -> str:
+    """What is waited for, and until when, in a line."""
+    return f"{'waiting':<8}{event.why}; again at {event.again:%H:%M:%S %Z}, until {event.ends:%H:%M:%S %Z} at most"
 
 
 def finished(event: StepFinished) -> Iterator[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import re
 import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
@@ -150,13 +152,42 @@ def test_pauses_grow_and_are_told(tmp_path: Path, clock: SimulatedClock) -> None
     # F03, F04: no hammering, and nobody sits before a run that says nothing.
     release(tmp_path, SIZES[1])
     with EmbeddedIndex(tmp_path / "index", faults=[Rule(faults.E500)], clock=clock.time) as index:
-        ran = publish(tmp_path, index, "--verbose")
+        ran = publish(tmp_path, index, "--report", str(tmp_path / "report.json"))
         tries = [request.began for request in index.uploads]
     assert 15 < len(tries) < 80
     assert tries[-1] - tries[0] <= 1200 + 61
     assert max(later - earlier for earlier, later in itertools.pairwise(tries)) > 20
-    assert "500 Internal Server Error" in ran.text
-    assert "; again at " in ran.text
+    waits = [line for line in ran.err.splitlines() if line.startswith("waiting ")]
+    assert all("does not answer as it should (500 Internal Server Error); again at " in line for line in waits)
+    assert all(re.search(r" UTC, until \d\d:\d\d:\d\d UTC at most$", line) for line in waits)
+    assert 5 <= len(waits) <= 7  # of the first, and after 1, 3, 7, 12, 17 minutes
+    report = json.loads((tmp_path / "report.json").read_bytes())
+    assert len(report["waits"]) == len(waits)
+    assert len({wait["ends"][:19] for wait in report["waits"]}) == 1
+
+
+def test_what_many_packages_wait_for_is_told_once_for_all_of_them(tmp_path: Path, clock: SimulatedClock) -> None:
+    # F25: a listing that lags half an hour
+    release(tmp_path, [Package(f"part-{number}") for number in range(6)])
+    lag = Rule(faults.Stale(seconds=1800), on="listing")
+    with EmbeddedIndex(tmp_path / "index", faults=[lag], clock=clock.time) as index:
+        ran = publish(tmp_path, index)
+    assert ran.code == 0, ran.text
+    waits = [line for line in ran.err.splitlines() if line.startswith("waiting ")]
+    assert all(line.startswith("waiting own does not show all that was sent yet; again at ") for line in waits)
+    assert 7 <= len(waits) <= 9  # of the first, and after 1, 3, 7, 12, 17, 22, 27 minutes
+
+
+def test_a_wait_before_the_plan_is_told_too(tmp_path: Path, clock: SimulatedClock) -> None:
+    release(tmp_path, SIZES[60])
+    away = Rule(faults.unavailable(), on="any", until=300)
+    with EmbeddedIndex(tmp_path / "index", faults=[away], clock=clock.time) as index:
+        ran = publish(tmp_path, index, "--report", str(tmp_path / "report.json"))
+    assert ran.code == 0, ran.text
+    told, _, _ = ran.err.partition("note: credentials")
+    assert 2 <= told.count("(503 Service Unavailable); again at ") <= 4
+    report = json.loads((tmp_path / "report.json").read_bytes())
+    assert len(report["waits"]) == told.count("waiting ")
 
 
 def test_another_file_on_the_index_stops_everything_before_the_first_byte(

@@ -348,7 +348,7 @@ def test_a_release_waits_for_three_quarters_of_an_hour_of_outage(
 ) -> None:
     # F20
     job.is_down = lambda: clock.now() < 2700
-    ran = run(tmp_path, index, "--verbose")
+    ran = run(tmp_path, index)
     assert ran.code == 0, ran.text
     assert clock.now() >= 2700
     assert "does not answer as it should (502 Bad Gateway); again at" in ran.text

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from relnox import reporters
-from relnox.core.events import Outcome, OutputLine, RunFinished, RunStarted, Status, StepFinished, StepStarted
+from relnox.core.events import (
+    Outcome,
+    OutputLine,
+    RunFinished,
+    RunStarted,
+    Status,
+    StepFinished,
+    StepStarted,
+    Waiting,
+)
 from relnox.core.plan import Plan, Refusal, Table
+from relnox.core.records import replace
 from relnox.core.steps import Edit, EditFiles, Push
 from relnox.errors import ExitCode, Failed
 from relnox.reporters import github, text
@@ -39,6 +50,8 @@ RESULTS = (
     StepFinished(PUSH, Status.FAILED, ERROR.message, 1.25, ERROR),
 )
 OUTCOME = Outcome(plan=PLAN, results=RESULTS, exit_code=ExitCode.FAILED, seconds=2.0)
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+WAITING = Waiting("pypi is down", NOON + timedelta(seconds=30), NOON + timedelta(minutes=20))
 EVENTS: tuple[Event, ...] = (
     RunStarted(PLAN),
     StepStarted(EDIT),
@@ -90,6 +103,28 @@ def test_verbose_shows_what_programs_print(capsys: pytest.CaptureFixture[str]) -
     reporter.verbose = True
     reporter.event(OutputLine(PUSH, "Counting objects"), nested=True)
     assert capsys.readouterr().err == "    | Counting objects\n"
+
+
+@pytest.mark.parametrize("kind", [Plain, Terminal, lambda: github.GitHub({})])
+def test_what_is_waited_for_is_shown_at_once_until_when_and_once_only(
+    kind: Callable[[], Reporter], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    reporter = kind()
+    reporter.event(StepStarted(PUSH), nested=False)
+    capsys.readouterr()
+    reporter.event(WAITING, nested=True)
+    told = "  waiting pypi is down; again at 12:00:30 UTC, until 12:20:00 UTC at most"
+    assert told in capsys.readouterr().err.splitlines()
+    reporter.event(RESULTS[1], nested=False)
+    assert "12:00:30" not in capsys.readouterr().err
+
+
+def test_a_report_has_what_was_waited_for() -> None:
+    document = json.loads(render(replace(OUTCOME, waits=(WAITING,))))
+    assert document["waits"] == [
+        {"why": "pypi is down", "again": "2026-11-21T12:00:30+00:00", "ends": "2026-11-21T12:20:00+00:00"}
+    ]
 
 
 def test_a_plan_shows_what_it_would_do_and_what_would_refuse_it() -> None:

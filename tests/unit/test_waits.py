@@ -1,0 +1,42 @@
+"""Who hears of waits, and how often."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from relnox.core import waits
+from relnox.core.events import Waiting
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+DOWN = Waiting("pypi is down", NOON, NOON)
+SLOW = Waiting("pypi does not show all that was sent yet", NOON, NOON)
+
+
+def test_a_wait_is_told_when_it_begins_and_more_and_more_rarely_while_it_goes_on() -> None:
+    heard: list[Waiting] = []
+    times: list[int] = []
+    with waits.told_to(heard.append):
+        for second in range(3600):
+            waits.tell(DOWN, second)
+            if len(heard) > len(times):
+                times.append(second)
+    assert times == [0, 60, 180, *range(420, 3600, 300)]
+
+
+def test_waits_for_different_things_are_told_by_themselves() -> None:
+    heard: list[Waiting] = []
+    with waits.told_to(heard.append):
+        for each in (DOWN, SLOW, DOWN, SLOW):
+            waits.tell(each, 5.0)
+    assert heard == [DOWN, SLOW]
+
+
+def test_the_innermost_listener_hears_and_afterwards_the_one_before() -> None:
+    outer: list[Waiting] = []
+    inner: list[Waiting] = []
+    with waits.told_to(outer.append):
+        with waits.told_to(inner.append):
+            waits.tell(DOWN, 0.0)
+        waits.tell(SLOW, 0.0)
+    waits.tell(DOWN, 0.0)
+    assert (outer, inner) == ([SLOW], [DOWN])
