@@ -277,7 +277,12 @@ class Indexes:
             return self._sessions[release]
 
     def _known(self, name: str) -> targets.Target:
-        return targets.resolve(name, self._config)
+        try:
+            return targets.resolve(name, self._config)
+        except targets.NoSuchIndex as error:
+            from relnox.indexes import credentials
+
+            raise credentials.only_in_pypirc(name, self._environment) or error from None
 
     def _embedded(self) -> targets.Target:
         from relnox.indexes.embedded import EmbeddedIndex

@@ -6,6 +6,7 @@ Where a credential is found never decides where files go: one of another index i
 from __future__ import annotations
 
 import base64
+import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from relnox.indexes.targets import Target
 
-__all__ = ["TOKEN_USER", "Credentials", "Login", "NoCredentials", "Secret", "find", "variables"]
+__all__ = ["TOKEN_USER", "Credentials", "Login", "NoCredentials", "Secret", "find", "only_in_pypirc", "variables"]
 
 TOKEN_USER = "__token__"  # noqa: S105 - the user name that goes with any token
 _USUAL_VARIABLE = {PRODUCTION: "PYPI_TOKEN", TEST: "TEST_PYPI_TOKEN"}
@@ -119,6 +120,17 @@ def find(target: Target, environment: Mapping[str, str]) -> Credentials:
     )
 
 
+def only_in_pypirc(name: str, environment: Mapping[str, str]) -> Refused | None:
+    """The refusal for an index that is known to the user's `.pypirc` and not to the project, if it is one."""
+    path = _pypirc(environment)
+    if name not in _sections(path):
+        return None
+    return Refused(
+        f"{path} knows an index called {name}, and this project does not: its settings alone say where files go",
+        hint=f"write upload and simple into [tool.relnox.indexes.{name}] of pyproject.toml; the password may stay",
+    )
+
+
 def _from_token_variables(target: Target, environment: Mapping[str, str]) -> Credentials | str:
     for name in variables(target.name):
         if environment.get(name):
@@ -139,6 +151,10 @@ def _from_twine_variables(target: Target, environment: Mapping[str, str]) -> Cre
 def _from_pypirc(target: Target, environment: Mapping[str, str]) -> Credentials | str:
     path = _pypirc(environment)
     section = _section(target, path)
+    if section is None and target.name in _sections(path):
+        return (
+            f"{path}: it has [{target.name}], which counts once index-servers of [distutils] names {target.name}"
+        )
     if section is None:
         return f"{path}: no section [{target.name}]"
     if not section.has("password"):
@@ -245,6 +261,17 @@ def _section(target: Target, path: str) -> _Section | None:
         ) from None
     section = every.get(target.name)
     return None if section is None else _Section(lambda key: section.get(key) or "")
+
+
+def _sections(path: str) -> list[str]:
+    """Names of all sections of a `.pypirc`; twine passes those over that `index-servers` does not name."""
+    import configparser
+    from pathlib import Path
+
+    parser = configparser.RawConfigParser()
+    with contextlib.suppress(OSError, ValueError, configparser.Error):
+        parser.read(Path(path).expanduser(), encoding="utf-8")
+    return parser.sections()
 
 
 def _pypirc(environment: Mapping[str, str]) -> str:

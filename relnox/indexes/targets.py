@@ -22,6 +22,7 @@ __all__ = [
     "EMBEDDED",
     "PRODUCTION",
     "TEST",
+    "NoSuchIndex",
     "Target",
     "by_rule",
     "is_production_host",
@@ -60,6 +61,10 @@ _KINDS: Mapping[str, Callable[[Version], bool]] = {
 """Kinds of versions that a rule may name, the special ones first."""
 
 
+class NoSuchIndex(Refused):
+    """The project's settings have no index of that name, and it is none of those that are known anyway."""
+
+
 class Target(Record, kw_only=True):
     """An index.
 
@@ -87,7 +92,8 @@ def resolve(name: str, config: Config) -> Target:
     """The index of that name; the embedded one is started elsewhere and has no address of its own.
 
     Raises:
-        Refused: There is no such index, or its address is none that files and passwords may be sent to.
+        NoSuchIndex: There is none.
+        Refused: Its address is none that files and passwords may be sent to.
     """
     from twine import utils
 
@@ -102,7 +108,7 @@ def resolve(name: str, config: Config) -> Target:
         )
     known = {PRODUCTION: utils.DEFAULT_REPOSITORY, TEST: utils.TEST_REPOSITORY}
     if name not in known:
-        raise Refused(
+        raise NoSuchIndex(
             f"there is no index called {name}",
             hint=did_you_mean(name, [*known, EMBEDDED, *config.indexes]),
         )

@@ -15,7 +15,7 @@ from rich.traceback import Traceback
 
 from relnox.core.config import Config, IndexConfig
 from relnox.errors import Refused
-from relnox.indexes import credentials, targets
+from relnox.indexes import Indexes, credentials, targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,6 +162,33 @@ def test_a_password_that_goes_with_another_repository_of_twine_is_passed_over(
         credentials.find(targets.resolve("house", CONFIG), environment)
     del environment[name]
     assert credentials.find(targets.resolve("house", CONFIG), environment).secret.reveal() == CANARY
+
+
+@pytest.mark.parametrize("servers", ["", "[distutils]\nindex-servers = pypi testpypi\n"])
+def test_a_section_that_index_servers_does_not_name_is_told_from_none(
+    servers: str, tmp_path: Path, ring: Keyring
+) -> None:
+    environment = pypirc(tmp_path, f"{servers}[house]\npassword = {CANARY}\n")
+    with pytest.raises(credentials.NoCredentials) as refused:
+        credentials.find(targets.resolve("house", CONFIG), environment)
+    told = "it has [house], which counts once index-servers of [distutils] names house"
+    assert f"  {environment['TWINE_CONFIG_FILE']}: {told}" in refused.value.message.splitlines()
+    with pytest.raises(credentials.NoCredentials, match=r"pypirc: no section \[house\]"):
+        credentials.find(targets.resolve("house", CONFIG), pypirc(tmp_path, servers))
+
+
+@pytest.mark.parametrize("servers", ["", "[distutils]\nindex-servers = home\n"])
+def test_an_index_that_pypirc_alone_knows_is_refused_with_what_to_write(servers: str, tmp_path: Path) -> None:
+    # F26
+    section = f"[home]\nrepository = https://me:{CANARY}@elsewhere.example.invalid/\npassword = {CANARY}\n"
+    indexes = Indexes(CONFIG, tmp_path, pypirc(tmp_path, servers + section))
+    with pytest.raises(targets.NoSuchIndex) as unknown:
+        indexes.target("hause")
+    assert unknown.value.hint == "did you mean house?"
+    with pytest.raises(Refused, match="knows an index called home, and this project does not") as refused:
+        indexes.target("home")
+    assert "write upload and simple into [tool.relnox.indexes.home]" in (refused.value.hint or "")
+    assert CANARY not in "".join(traceback.format_exception(refused.value))
 
 
 @pytest.mark.parametrize(
