@@ -154,11 +154,16 @@ def judged(response: requests.Response, file: Distribution, index: str) -> str:
 
 
 def _text(response: requests.Response) -> str:
-    """What the index says, on one line: indexes use the status line, the body or both."""
+    """What the index says, on one line, without the status: it is in the status line, in the body or in both."""
+    status = re.compile(rf"^(error\b[\s:]*)?{response.status_code}\b[\s:.-]*", re.IGNORECASE)
     reason, body = (
-        masked(" ".join(part.split()))[:_ANSWER_SHOWN] for part in (response.reason or "", _body(response))
+        status.sub("", masked(" ".join(part.split())), count=1)[:_ANSWER_SHOWN]
+        for part in (response.reason or "", _body(response))
     )
-    return reason if body in reason else body if reason in body else f"{reason} {body}"
+    more = body.removeprefix(reason).removesuffix(reason).strip(" :")
+    if body in reason or not more:
+        return reason
+    return body if reason in more else f"{reason} {more}".strip()
 
 
 def _body(response: requests.Response) -> str:

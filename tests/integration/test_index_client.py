@@ -10,12 +10,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 from releases import described
 
 from relnox import network
 from relnox.core.config import Config, IndexConfig
 from relnox.errors import Conflict, Failed, Refused, TryLater
-from relnox.indexes import Indexes, client, targets
+from relnox.indexes import Indexes, client, targets, uploader
 from relnox.indexes.credentials import Credentials, Secret
 from relnox.indexes.uploader import Taken, send
 
@@ -297,6 +298,48 @@ def test_of_a_page_its_words_are_told(tmp_path: Path) -> None:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
         with pytest.raises(Refused, match=r"403 Forbidden No & never$"):
             send(sdist, described(sdist), target, Credentials("u", Secret("t"), "test"))
+
+
+PAGE = "<html><head><title>{title}</title></head><body><h1>{title}</h1>{text}</body></html>"
+REJECTED = "Invalid or non-existent authentication information. See https://example.invalid/help for more."
+REFUSALS = {
+    "devpi": (
+        (401, "Unauthorized"),
+        PAGE.format(title="401 Unauthorized", text="This server could not verify who you are."),
+        "401 Unauthorized This server could not verify who you are.",
+    ),
+    "pypiserver": (
+        (403, "Forbidden"),
+        PAGE.format(title="Error: 403 Forbidden", text="<p>Sorry, it caused an error:</p><pre>None</pre>"),
+        "403 Forbidden Sorry, it caused an error: None",
+    ),
+    "the public index": (
+        (403, REJECTED),
+        PAGE.format(title=f"403 {REJECTED}", text=f"Access was denied to this resource.<br/><br/>{REJECTED}"),
+        f"403 {REJECTED} Access was denied to this resource.",
+    ),
+    "the same twice": ((403, "Forbidden"), "Forbidden", "403 Forbidden"),
+    "the status alone": ((403, "403"), "403 Forbidden: not you", "403 Forbidden: not you"),
+    "nothing": ((403, ""), "", "403"),
+    "a number that is no status": (
+        (403, "Forbidden"),
+        "4030 files are too many",
+        "403 Forbidden 4030 files are too many",
+    ),
+}
+
+
+@pytest.mark.parametrize("which", REFUSALS)
+def test_a_status_and_its_words_are_told_once(which: str, tmp_path: Path) -> None:
+    # S3.11
+    (status, reason), body, told = REFUSALS[which]
+    response = requests.Response()
+    response.status_code, response.reason = status, reason
+    response.headers["Content-Type"] = "text/html" if body.startswith("<") else "text/plain"
+    response._content = body.encode()
+    with pytest.raises(Refused) as refused:
+        uploader.judged(response, described(_sdist(tmp_path)), "own")
+    assert refused.value.message == f"own rejected the credentials for demo-1.0.tar.gz: {told}"
 
 
 def _sdist(folder: Path) -> Path:
