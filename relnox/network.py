@@ -125,6 +125,11 @@ class Patience:
         # The last try is at the very end of the time there is.
         self.wait(min(asked + jitter, left), trouble.message)
 
+    @property
+    def quiet(self) -> float:
+        """Seconds that one answer may take: no longer than the whole may, and a few in any case."""
+        return min(max(self._seconds, _STRANGER), _READ_LIMIT)
+
     def left(self) -> float:
         """Seconds until the end; 0 where it is not worth another try."""
         left = self._begin + self._seconds - CLOCK.now()
@@ -178,7 +183,7 @@ def get(
     while True:
         try:
             with _reading:
-                return _followed(method, url, headers or {}, into)
+                return _followed(method, url, headers or {}, into, patience.quiet)
         except PassingTrouble as trouble:
             patience.outlast(trouble)
 
@@ -220,7 +225,7 @@ def once(  # noqa: PLR0913 - a request
                 auth=auth,
                 stream=True,
                 allow_redirects=False,
-                timeout=(_CONNECT_LIMIT, quiet),
+                timeout=(min(_CONNECT_LIMIT, quiet), quiet),
             )
             with response:
                 _read(response, watch, into)
@@ -259,10 +264,10 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}:{port}"
 
 
-def _followed(method: str, url: str, headers: Mapping[str, str], into: Path | None) -> Response:
+def _followed(method: str, url: str, headers: Mapping[str, str], into: Path | None, quiet: float) -> Response:
     for _ in range(_MOST_REDIRECTS):
         with into.open("wb") if into is not None else contextlib.nullcontext() as out:
-            response = once(method, url, headers=headers, into=out)
+            response = once(method, url, headers=headers, into=out, quiet=quiet)
         if not response.is_redirect:
             return response
         target = urljoin(url, response.headers["Location"])

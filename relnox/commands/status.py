@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
 from relnox.core.options import CommonOptions, option
-from relnox.errors import Refused
+from relnox.errors import Refused, TryLater
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from packaging.version import Version
@@ -24,8 +25,12 @@ if TYPE_CHECKING:
     from relnox.core.options import Given
     from relnox.core.packages import Package
     from relnox.core.plan import Plan, Table
+    from relnox.network import Patience
 
 __all__ = ["Options", "Row", "Snapshot", "conclude", "explain", "observe", "plan"]
+
+_PATIENCE = 10.0
+"""Seconds of trouble that asking an index outlasts: somebody sits before it."""
 
 
 class Options(CommonOptions):
@@ -73,12 +78,13 @@ def observe(options: Options, project: Project) -> Snapshot:
     """Look at the packages, the history, and the indexes that were asked for."""
     packages = project.workspace.select(options.package) if options.package else project.workspace.packages
     moves, notes = _moves(project)
+    asked = _asked(options.index)
     rows = (
         Row(
             package,
             project.standing.get(package.name),
             moves.get(package.name),
-            _listed(package, options, project),
+            tuple(_listed(index, package, project, patience) for index, patience in asked),
         )
         for package in packages
     )
@@ -126,15 +132,31 @@ def _moves(project: Project) -> tuple[dict[str, Move], tuple[str, ...]]:
     return {move.package.name: move for move in moved}, ()
 
 
-def _listed(package: Package, options: Options, project: Project) -> tuple[frozenset[Version], ...]:
-    return tuple(
-        frozenset(
-            file.version
-            for file in project.indexes.files(index, package.name).values()
-            if file.version is not None
-        )
-        for index in options.index
-    )
+def _asked(indexes: Sequence[str]) -> list[tuple[str, Patience]]:
+    """How long each index is asked for all packages together."""
+    if not indexes:
+        return []
+    from relnox.network import Patience
+
+    return [(index, Patience(_PATIENCE)) for index in indexes]
+
+
+def _listed(index: str, package: Package, project: Project, patience: Patience) -> frozenset[Version]:
+    """The versions that an index lists of a package.
+
+    Raises:
+        TryLater: It does not answer.
+    """
+    from relnox.network import PassingTrouble
+
+    try:
+        files = project.indexes.files(index, package.name, patience).values()
+    except PassingTrouble as trouble:
+        raise TryLater(
+            f"{index} cannot be asked what it lists: {trouble.message}",
+            hint=f"type the same command again later, or leave --index {index} out",
+        ) from trouble
+    return frozenset(file.version for file in files if file.version is not None)
 
 
 def _row(row: Row) -> tuple[str, ...]:

@@ -1,0 +1,102 @@
+"""`status --index`: what an index lists is in the table, and one that does not answer is soon given up."""
+
+from __future__ import annotations
+
+import io
+import socket
+from contextlib import redirect_stderr, redirect_stdout
+from typing import TYPE_CHECKING
+
+import pytest
+from projects import write
+from releases import Package, SimulatedClock, publish, release
+from running import Ran
+
+from relnox import network
+from relnox.cli import main
+from relnox.commands import status
+from relnox.indexes.embedded import EmbeddedIndex, faults
+from relnox.indexes.embedded.faults import Rule
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PACKAGES = [Package(f"part-{number}", sdist=False) for number in range(5)]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
+    simulated = SimulatedClock()
+    monkeypatch.setattr(network, "CLOCK", simulated)
+    monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
+    return simulated
+
+
+def ask(root: Path, simple: str) -> Ran:
+    write(
+        root,
+        {
+            "pyproject.toml": '[tool.relnox]\npackages = ["packages/*"]\n'
+            f'[tool.relnox.indexes.own]\nupload = "{simple}"\nsimple = "{simple}"\n'
+        },
+    )
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main(["status", "--project", str(root), "--index", "own", "--reporter", "plain"])
+    return Ran(code, out.getvalue(), err.getvalue())
+
+
+def test_what_an_index_lists_is_in_the_table(tmp_path: Path, clock: SimulatedClock) -> None:
+    with EmbeddedIndex(tmp_path / "index") as index:
+        release(tmp_path, PACKAGES)
+        assert publish(tmp_path, index, "--package", "part-1").code == 0
+        ran = ask(tmp_path, index.simple_url)
+    assert ran.code == 0, ran.text
+    rows = {line.split()[0]: line for line in ran.out.splitlines() if line}
+    assert rows["part-1"].endswith("1.0 (this one)")
+    assert rows["part-2"].endswith("nothing")
+
+
+def test_an_index_with_a_passing_trouble_is_waited_for_some_seconds(tmp_path: Path, clock: SimulatedClock) -> None:
+    release(tmp_path, PACKAGES)
+    away = Rule(faults.unavailable(), on="any", until=4)
+    with EmbeddedIndex(tmp_path / "index", faults=[away], clock=clock.time) as index:
+        ran = ask(tmp_path, index.simple_url)
+    assert ran.code == 0, ran.text
+    assert ran.out.count("nothing") == len(PACKAGES)
+
+
+def test_an_index_that_is_down_is_given_up_after_seconds_whatever_is_asked(
+    tmp_path: Path, clock: SimulatedClock
+) -> None:
+    release(tmp_path, PACKAGES)
+    with EmbeddedIndex(tmp_path / "index", faults=[Rule(faults.E500, on="any")], clock=clock.time) as index:
+        ran = ask(tmp_path, index.simple_url)
+    assert ran.code == 5, ran.text
+    assert "own cannot be asked what it lists: 127.0.0.1:" in ran.err
+    assert "(500 Internal Server Error), for 10 s" in ran.err
+    assert "or leave --index own out" in ran.err
+    assert clock.now() < 11
+
+
+def test_an_index_that_is_not_there_is_given_up_sooner(tmp_path: Path, clock: SimulatedClock) -> None:
+    release(tmp_path, PACKAGES)
+    with socket.socket() as unheard:  # bound, and so nobody else's, but nobody listens
+        unheard.bind(("127.0.0.1", 0))
+        ran = ask(tmp_path, f"http://127.0.0.1:{unheard.getsockname()[1]}/simple/")
+    assert ran.code == 5, ran.text
+    assert "own cannot be asked what it lists" in ran.err
+    assert clock.now() < 6
+
+
+def test_an_index_that_says_nothing_is_not_listened_to_for_a_minute(
+    tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "_PATIENCE", 0.3)
+    monkeypatch.setattr(network, "_STRANGER", 0.3)
+    assert network.Patience().quiet == 60
+    release(tmp_path, PACKAGES)
+    with EmbeddedIndex(tmp_path / "index", faults=[Rule(faults.Stall(), on="any")]) as index:
+        ran = ask(tmp_path, index.simple_url)
+    assert ran.code == 5, ran.text
+    assert "own cannot be asked what it lists" in ran.err
