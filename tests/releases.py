@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from staging_index import StagingIndex
+
     from relnox.indexes.embedded import EmbeddedIndex
 
 __all__ = [
@@ -209,7 +211,7 @@ def publish_to(
     return Ran(code, out.getvalue(), err.getvalue())
 
 
-def public(index: EmbeddedIndex, manifest: Manifest) -> dict[str, str]:
+def public(index: EmbeddedIndex | StagingIndex, manifest: Manifest) -> dict[str, str]:
     """SHA-256 by name of all that an index holds of a manifest's packages."""
     return {
         name: file.sha256 or ""
@@ -218,7 +220,7 @@ def public(index: EmbeddedIndex, manifest: Manifest) -> dict[str, str]:
     }
 
 
-def is_whole(index: EmbeddedIndex, manifest: Manifest) -> bool:
+def is_whole(index: EmbeddedIndex | StagingIndex, manifest: Manifest) -> bool:
     """Whether an index holds exactly the manifest's files, byte for byte."""
     return public(index, manifest) == {file.filename: file.sha256 for file in manifest.distributions}
 

@@ -1,6 +1,7 @@
 """A small index that speaks the Upload 2.0 API of PEP 694 (its draft of July 2026), held against that text.
 
-It keeps all in memory, shows what is published by the simple API, and can be told to fail.
+It keeps all in memory, shows what is published by the simple API, and can be told to fail, or to misbehave by the
+rules of the embedded index (`relnox.indexes.embedded.faults`).
 """
 
 from __future__ import annotations
@@ -8,16 +9,27 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import select
+import socket
+import struct
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+from relnox.indexes.embedded import faults
+from relnox.indexes.embedded.faults import Cut, Foreign, Plan, Stale, Stall, Trickle, Truncate
 
-__all__ = ["StagingIndex"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Sequence
+    from io import BufferedIOBase
+
+    from relnox.indexes.embedded.faults import Fault, Kind, Rule
+
+__all__ = ["Answer", "Session", "StagingIndex", "Upload"]
 
 JSON = "application/vnd.pypi.upload.v2+json"
 PROBLEM = "application/problem+json"
@@ -37,6 +49,7 @@ class Upload:
     status: str = "pending"
     notices: list[str] = field(default_factory=list)
     attestations: bytes = b""
+    careless: bool = False
 
 
 @dataclass
@@ -53,6 +66,11 @@ class Session:
 class StagingIndex:
     """The index, for as long as the `with` statement lasts.
 
+    Args:
+        faults: How it misbehaves; what a rule says of uploads holds for one kind of requests of this protocol.
+        at: Which kind that is.
+        clock: Tells its time, in seconds; waits are real.
+
     Attributes:
         deferred: Whether files and sessions are looked into for a while (202) or at once (201).
         unwanted: A file that is refused when it is complete.
@@ -66,7 +84,15 @@ class StagingIndex:
         sessions: All sessions, open or not.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, faults: Sequence[Rule] = (), *, at: str = "bytes", clock: Callable[[], float] = time.time
+    ) -> None:
+        self._at = at
+        self._clock = clock
+        self._started = clock()
+        self._published: dict[str, float] = {}
+        self.over = threading.Event()
+        self.misbehave(*faults)
         self.deferred = False
         self.unwanted = ""
         self.attested = False
@@ -94,44 +120,62 @@ class StagingIndex:
         """What is read."""
         return f"{self.url}/simple/"
 
+    def misbehave(self, *faults: Rule) -> None:
+        """Replace its faults; without any it behaves again."""
+        self._plan = Plan(faults)
+
+    def meet(self, method: str, path: str) -> Fault | None:
+        """What a request meets."""
+        kind, filename, project = self._about(method, path)
+        seconds, fault = self._plan.meet(
+            kind, filename=filename, project=project, age=self._clock() - self._started
+        )
+        self.over.wait(seconds)
+        if isinstance(fault, Foreign):
+            with self._lock:
+                self.public.setdefault(project, {}).setdefault(filename, fault.content)
+        return fault
+
+    def _about(self, method: str, path: str) -> tuple[Kind, str, str]:
+        """What a request is about, in the words of the rules: kind, file name, project."""
+        if listing := re.fullmatch("/simple/(.+)/", path):
+            return "listing", "", listing[1]
+        if file := re.fullmatch("/files/(.+)/(.+)", path):
+            return "file", file[2], file[1]
+        for kind, pattern, _ in self._routes:
+            if kind == self._at and (found := re.fullmatch(pattern, f"{method} {path.removeprefix('/2.0')}")):
+                number, filename, *_ = *found.groups(), "", ""
+                return "upload", filename, self.sessions[int(number)].name if number else ""
+        return "other", "", ""
+
+    def given(self, answer: faults.Answer) -> Answer:
+        """A fault's answer, as the others are."""
+        headers = {"Content-Type": "text/plain", **dict(answer.headers)}
+        if answer.retry_after is not None:
+            moment = self._clock() + answer.retry_after
+            headers["Retry-After"] = formatdate(moment, usegmt=True) if answer.as_date else str(answer.retry_after)
+        return answer.status, answer.text.encode(), headers
+
     def __enter__(self) -> Self:
-        index = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True  # head and body are two writes
-
-            def do_GET(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                with index._lock:
-                    status, document, headers = index._answer(self.command, self.path, self.headers, body)
-                content = json.dumps(document).encode() if isinstance(document, dict) else document or b""
-                self.send_response(status)
-                for name, value in {"Content-Length": str(len(content)), **headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(content)
-
-            do_HEAD = do_POST = do_DELETE = do_GET  # noqa: N815 - http.server looks for them
-
-            def log_message(self, *args: object) -> None:
-                """Say nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.over.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
 
-    def _answer(self, method: str, path: str, headers: Any, body: bytes) -> Answer:
+    def answer(self, method: str, path: str, headers: Any, body: bytes, fault: Fault | None) -> Answer:
+        """What is answered to a request; one at a time."""
+        with self._lock:
+            return self._answer(method, path, headers, body, fault)
+
+    def _answer(self, method: str, path: str, headers: Any, body: bytes, fault: Fault | None) -> Answer:
         if listing := re.fullmatch("/simple/(.+)/", path):
-            return self._listing(listing[1])
+            return self._listing(listing[1], fault)
         if file := re.fullmatch("/files/(.+)/(.+)", path):
             return 200, self.public[file[1]][file[2]], {}
         if served := re.fullmatch("/provenance/(.+)", path):
@@ -148,6 +192,9 @@ class StagingIndex:
             if self._asked[kind] in self.fails.get(kind, ()):
                 return self._problem(503, "out of order")
             answer = act(*found.groups(), body)
+            if isinstance(fault, Truncate) and kind == "bytes":
+                upload = self.sessions[int(found[1])].uploads[found[2]]
+                upload.content, upload.careless = body[: fault.size], True
             return self._problem(503, "out of order") if self._asked[kind] in self.loses.get(kind, ()) else answer
         return self._problem(404, "there is no such thing")
 
@@ -243,7 +290,7 @@ class StagingIndex:
 
     def _look_into(self, upload: Upload) -> None:
         whole = len(upload.content) == upload.size and hashlib.sha256(upload.content).hexdigest() == upload.sha256
-        good = whole and upload.filename != self.unwanted
+        good = (whole or upload.careless) and upload.filename != self.unwanted
         upload.status = "completed" if good else "error"
         if not good:
             upload.notices.append(f"{upload.filename} is not wanted" if whole else "the hash is another")
@@ -256,6 +303,8 @@ class StagingIndex:
         session = self.sessions[number]
         if any(upload.status != "completed" for upload in session.uploads.values()):
             return self._problem(409, "not all files are complete")
+        if taken := sorted(session.uploads.keys() & self.public.get(session.name, {}).keys()):
+            return self._problem(409, f"{', '.join(taken)} already exists")
         session.status = "processing"
         if not self.deferred:
             self._make_public(session)
@@ -265,13 +314,14 @@ class StagingIndex:
         session.status = "published"
         files = {name: upload.content for name, upload in session.uploads.items()}
         self.public.setdefault(session.name, {}).update(files)
+        self._published.update(dict.fromkeys(files, self._clock()))
         for upload in session.uploads.values():
             if upload.attestations:
                 bundle = {"publisher": {"kind": "own"}, "attestations": json.loads(upload.attestations)}
                 document = {"version": 1, "attestation_bundles": [bundle]}
                 self.provenance[upload.filename] = json.dumps(document).encode()
 
-    def _listing(self, project: str) -> Answer:
+    def _listing(self, project: str, fault: Fault | None) -> Answer:
         if project not in self.public:
             return 404, None, {}
         files = [
@@ -282,6 +332,10 @@ class StagingIndex:
                 **({"provenance": f"{self.url}/provenance/{name}"} if name in self.provenance else {}),
             }
             for name, content in self.public[project].items()
+            if not (
+                isinstance(fault, Stale)
+                and self._plan.hides(fault, name, self._clock() - self._published.get(name, 0.0))
+            )
         ]
         document = {"meta": {"api-version": "1.1"}, "name": project, "files": files}
         return 200, document, {"Content-Type": SIMPLE}
@@ -289,3 +343,94 @@ class StagingIndex:
     def _problem(self, status: int, title: str) -> Answer:
         problem = {"type": "about:blank", "status": status, "title": title, "meta": {"api-version": "2.0"}}
         return status, problem, {"Content-Type": PROBLEM}
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, index: StagingIndex) -> None:
+        self.index = index
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are two writes
+
+    def do_GET(self) -> None:
+        index = self.server.index
+        fault = index.meet(self.command, self.path)
+        body = self._body(fault)
+        answer: Answer = 0, None, {}
+        if not isinstance(fault, faults.Answer | Cut | Stall) or fault.stored:
+            answer = index.answer(self.command, self.path, self.headers, body, fault)
+        match fault:
+            case Cut() | Stall():
+                self._break(fault)
+            case faults.Answer():
+                self._send(index.given(fault), self.wfile)
+            case Trickle(rate):
+                self._send(answer, _Paced(self.wfile, rate, index.over))
+            case _:
+                self._send(answer, self.wfile)
+
+    do_HEAD = do_POST = do_DELETE = do_GET  # noqa: N815 - http.server looks for them
+
+    def _body(self, fault: Fault | None) -> bytes:
+        size = int(self.headers.get("Content-Length") or 0)
+        if isinstance(fault, Cut | Stall) and fault.after is not None:
+            size = min(size, fault.after)
+        return self.rfile.read(size)
+
+    def _break(self, fault: Cut | Stall) -> None:
+        """Reset the connection, at once or when the client has gone."""
+        while isinstance(fault, Stall) and not (self._is_left() or self.server.index.over.wait(0.02)):
+            pass
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        socket.close(self.connection.detach())
+
+    def _is_left(self) -> bool:
+        readable, _, _ = select.select([self.connection], [], [], 0)
+        return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
+
+    def _send(self, answer: Answer, out: Any) -> None:
+        status, document, headers = answer
+        content = json.dumps(document).encode() if isinstance(document, dict) else document or b""
+        usual, self.wfile = self.wfile, out
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(content)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+        self.wfile = usual
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+class _Paced:
+    """A stream that is written to slowly.
+
+    Args:
+        stream: Where it goes.
+        rate: Bytes a second, of real time.
+        over: Nobody waits any longer once it is set.
+    """
+
+    def __init__(self, stream: BufferedIOBase, rate: float, over: threading.Event) -> None:
+        self._stream, self._rate, self._over = stream, rate, over
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        for byte in data:
+            self._over.wait(1 / self._rate)
+            self._stream.write(bytes([byte]))
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def close(self) -> None:
+        self._stream.close()

@@ -138,16 +138,8 @@ class Uploading:
             return False  # nobody can say at present
 
     def _listed(self, *, anew: bool) -> str | None:
-        file = self.step.file
-        found = self.run.indexes.hashes(
-            self.step.index, file.package, [file.filename], anew=anew, patience=Patience(_LOOK) if anew else None
-        )
-        sha256 = found.get(file.filename)
-        if sha256 is None:
-            return None
-        if sha256 != file.sha256:
-            raise other_file(self.step.index, file, sha256)
-        return f"{self.step.index} has it: sha256 {sha256}"
+        listed = _listed(self.run, self.step.index, [self.step.file], anew=anew)
+        return f"{self.step.index} has it: sha256 {self.step.file.sha256}" if listed else None
 
 
 @dataclass
@@ -158,26 +150,42 @@ class PublishingStage:
     run: Run
 
     def check(self) -> str | None:
-        """Done when the index listed all of them when it was last asked in this run."""
-        step = self.step
-        wanted = {file.filename: file.sha256 for file in step.files}
-        found = self.run.indexes.hashes(step.index, step.package, wanted, anew=False)
-        return f"{step.index} has all of it" if found == wanted else None
+        """Done when the index listed all of them with our hashes when it was last asked in this run.
+
+        Raises:
+            Conflict: It lists one with another.
+        """
+        return f"{self.step.index} has all of it" if self._is_listed(anew=False) else None
 
     def do(self) -> None:
-        """Ask the index to, again after passing trouble; the answer may have been lost."""
+        """Ask the index to, again after passing trouble; an answer may have been lost, so it is looked at."""
         patience = Patience(_OUTAGE)
         while True:
             try:
-                self._answer = self.run.indexes.publish_stage(self.step.index, self.step.files)
-            except PassingTrouble as trouble:
-                patience.outlast(trouble)
+                public = _listed(self.run, self.step.index, self.step.files, anew=False)
+                self._answer = self.run.indexes.publish_stage(self.step.index, self.step.files, public)
+            except RelnoxError as error:
+                if self._arrived():
+                    self._answer = "the answer was lost or bad, but all of it is there"
+                    return
+                if not isinstance(error, PassingTrouble):
+                    raise
+                patience.outlast(error)
             else:
                 return
 
     def prove(self) -> str:
         """What the index said. That the files are there is proven next."""
         return self._answer
+
+    def _arrived(self) -> bool:
+        try:
+            return self._is_listed(anew=True)
+        except TryLater:
+            return False  # nobody can say at present
+
+    def _is_listed(self, *, anew: bool) -> bool:
+        return len(_listed(self.run, self.step.index, self.step.files, anew=anew)) == len(self.step.files)
 
 
 @dataclass
@@ -205,7 +213,7 @@ class Awaiting:
         while True:
             trouble, listed = "", set[str]()
             try:
-                listed = self._listed(patience)
+                listed = _listed(self.run, self.step.index, self.step.files, patience=patience)
                 for name in listed - served:
                     if self._is_served(name, patience):
                         served.add(name)
@@ -221,14 +229,6 @@ class Awaiting:
     def prove(self) -> str:
         """Every file was seen."""
         return f"{len(self.step.files)} files listed with our hashes, and downloadable"
-
-    def _listed(self, patience: Patience) -> set[str]:
-        wanted = {file.filename: file for file in self.step.files}
-        found = self.run.indexes.hashes(self.step.index, self.step.package, wanted, patience=patience)
-        for name, sha256 in found.items():
-            if sha256 != wanted[name].sha256:
-                raise other_file(self.step.index, wanted[name], sha256)
-        return set(found)
 
     def _is_served(self, name: str, patience: Patience) -> bool:
         file = self.run.indexes.seen(self.step.index, self.step.package)[name]
@@ -249,6 +249,31 @@ class Awaiting:
             f"after {step.patience} s{trouble}:{told}",
             hint="has it been published there? type the same command again later: what is there is not sent twice",
         )
+
+
+def _listed(
+    run: Run, index: str, files: Sequence[Distribution], *, anew: bool = True, patience: Patience | None = None
+) -> set[str]:
+    """Names of those of a package's files that an index lists with our hashes.
+
+    Args:
+        run: Whose indexes are asked.
+        index: The index.
+        files: Files of one package.
+        anew: Whether the index is asked again if it was a moment ago.
+        patience: How long to try; without it a moment where it is asked anew.
+
+    Raises:
+        Conflict: It lists one of them with another.
+        TryLater: It does not answer.
+    """
+    wanted = {file.filename: file for file in files}
+    patience = patience or (Patience(_LOOK) if anew else None)
+    found = run.indexes.hashes(index, files[0].package, wanted, anew=anew, patience=patience)
+    for name, sha256 in found.items():
+        if sha256 != wanted[name].sha256:
+            raise other_file(index, wanted[name], sha256)
+    return set(found)
 
 
 def deadline(results: Sequence[StepFinished], run: Run) -> str | None:

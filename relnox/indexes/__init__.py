@@ -206,9 +206,9 @@ class Indexes:
 
         return uploader.send(path, file, target, self.credentials(index), attestations)
 
-    def publish_stage(self, index: str, files: Sequence[Distribution]) -> str:
+    def publish_stage(self, index: str, files: Sequence[Distribution], public: Collection[str]) -> str:
         """Make the files of one release public that an index has in a session; see `StagedSession.publish`."""
-        return self._session(self.target(index), files[0]).publish(files)
+        return self._session(self.target(index), files[0]).publish(files, public)
 
     def rule_embedded(self, judge: Callable[[Path], Iterable[str]]) -> None:
         """Have the embedded index refuse what the public one would; to be said before it is first asked.

@@ -16,7 +16,7 @@ from relnox.errors import Conflict, Failed, Refused
 from relnox.indexes import uploader
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     import requests
@@ -80,8 +80,8 @@ class StagedSession:
         }
         created = self._ask("POST", session["upload"], file, request)
         said = self._judged(created, file)
-        if created.status_code == _CONFLICT:
-            return said  # it is public already: its hash will tell
+        if created.status_code == _CONFLICT:  # it is public already: its hash will tell
+            raise uploader.Taken(said)
         sending = self._document(created)
         with path.open("rb") as content:
             self._judged(self._ask("POST", sending["mechanism"]["file_url"], file, content), file)
@@ -93,14 +93,16 @@ class StagedSession:
             self._await(sending["links"]["file-upload-session"], "completed", file, file.filename)
         return "staged"
 
-    def publish(self, files: Sequence[Distribution]) -> str:
+    def publish(self, files: Sequence[Distribution], public: Collection[str] = ()) -> str:
         """Make the files of the session public, all or none, and return what the index said.
 
         Args:
             files: Those that the release consists of.
+            public: Names of those of them that are public already.
 
         Raises:
             Conflict: The session holds files that are none of the release.
+            PassingTrouble: It lacks some, which the index took before, but does not show yet.
             RelnoxError: As `uploader.send`.
         """
         first = files[0]
@@ -114,6 +116,11 @@ class StagedSession:
                 hint="who else publishes this version? cancel the session there, then type the command again",
             )
         if document["status"] not in ("processing", "published"):
+            held = {*document["files"], *public}
+            if missing := [file.filename for file in files if file.filename not in held]:
+                raise network.PassingTrouble(
+                    f"{self._target.name} shows no {', '.join(missing)}, and the session for {release} lacks it"
+                )
             answer = self._ask("POST", session["publish"], first, {})
             said = self._judged(answer, first)
             if answer.status_code == _CONFLICT:

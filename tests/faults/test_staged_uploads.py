@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from releases import Package, SimulatedClock, publish_to, release
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from running import Ran
+    from staging_index import Answer
 
     from relnox.core.manifest import Manifest
 
@@ -176,3 +177,26 @@ def test_an_index_that_speaks_only_the_other_protocol_says_so(tmp_path: Path) ->
         ran = publish_to(tmp_path, index.upload_url, index.simple_url, staged=True)
     assert ran.code == 2, ran.text
     assert "multipart/form-data" in ran.err
+
+
+def test_a_session_that_lacks_a_file_is_not_made_public(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # F07: the index says of a file that it has one of that name, and shows none: whose it is nobody can say.
+    manifest = release(tmp_path, PACKAGES)
+    taken = manifest.distributions[0].filename
+    with StagingIndex() as index:
+        create = index._create
+
+        def created(number: int, request: dict[str, Any]) -> Answer:
+            if request["filename"] == taken:
+                return index._problem(409, f"{taken} already exists")
+            return create(number, request)
+
+        monkeypatch.setattr(index, "_create", created)
+        ran = publish(tmp_path, index)
+        assert ran.code == 5, ran.text
+        assert f"own shows no {taken}, and the session for core 1.0 lacks it" in ran.err
+        assert index.public == {}
+        monkeypatch.setattr(index, "_create", create)
+        again = publish(tmp_path, index)
+        assert again.code == 0, again.text
+        assert is_whole(index, manifest)
