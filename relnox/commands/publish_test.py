@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
-from relnox.commands import attesting, publish, verify_install
+from relnox.commands import attesting, verify_install
+from relnox.commands.publishing import guarding, looking, ordering
 from relnox.core.options import CommonOptions, option
 from relnox.errors import Refused
 
@@ -44,7 +45,7 @@ class Options(CommonOptions):
 class Snapshot(NamedTuple):
     """What publishing must know, and what else to try when verifying."""
 
-    published: publish.Snapshot
+    published: looking.Snapshot
     verify: VerifyConfig
 
 
@@ -62,8 +63,8 @@ def observe(options: Options, project: Project) -> Snapshot:
         if not options.dry_run:
             project.indexes.clear_embedded()
     if options.as_public:
-        project.indexes.rule_embedded(lambda path: (finding.message for finding in publish.errors(path)))
-    looked = publish.look(
+        project.indexes.rule_embedded(lambda path: (finding.message for finding in looking.unfit(path)))
+    looked = looking.look(
         options.index,
         options.dist,
         options.package,
@@ -77,7 +78,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """The uploads, then the proof."""
     looked = snapshot.published
-    steps = list(looked.publication(options.dist))
+    steps = list(ordering.steps(looked, options.dist))
     if options.verify:
         waiting = {step.key for step in steps}
         proof = verify_install.verification(
@@ -92,8 +93,8 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     return core.plan.Plan(
         task="publish-test",
         steps=tuple(steps),
-        notes=tuple(publish.notes(looked, options.index)),
-        refusals=publish.refusals(looked, options.index, options.dist),
+        notes=tuple(guarding.notes(looked, options.index)),
+        refusals=guarding.refusals(looked, options.index, options.dist),
         continue_on_error=True,
         skipped=looked.skipped,
     )

@@ -10,7 +10,7 @@ import pytest
 from releases import Package, SimulatedClock, release
 
 from relnox import executor, network
-from relnox.commands import publish
+from relnox.commands.publishing import ordering
 from relnox.core import graph
 from relnox.core.plan import Plan
 from relnox.core.records import replace
@@ -87,7 +87,7 @@ class InMemoryIndex:
 
 def run(manifest: Manifest, root: Path, index: InMemoryIndex) -> Outcome:
     """Carry out what `publish` plans."""
-    steps = tuple(publish.publication(manifest, "own", "dist"))
+    steps = tuple(ordering.publication(manifest, "own", "dist"))
     with ScratchFolder() as scratch:
         return executor.execute(
             Plan(task="publish", steps=steps, continue_on_error=True),

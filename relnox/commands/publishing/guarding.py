@@ -1,0 +1,106 @@
+"""What stands against publishing, all of it at once, and what a reader should know before anything is sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relnox import core
+from relnox.commands.verify_install import private_notes
+from relnox.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from relnox.commands.publishing.looking import Snapshot
+    from relnox.core.manifest import Distribution
+    from relnox.core.plan import Refusal
+
+__all__ = ["notes", "refusals"]
+
+
+def refusals(snapshot: Snapshot, index: str, dist: str) -> tuple[Refusal, ...]:
+    """What stands against publishing, all of it at once."""
+    found = [
+        refusal
+        for file in snapshot.manifest.distributions
+        for refusal in (_wrong_on_disk(file, snapshot, dist), _other_on_index(file, snapshot, index))
+        if refusal is not None
+    ]
+    found += _not_for_the_public(snapshot)
+    if snapshot.production:
+        found += _too_late(snapshot, index)
+    if isinstance(snapshot.credentials, core.plan.Refusal):
+        found.append(snapshot.credentials)
+    found += snapshot.attesting.refusals
+    return tuple(found)
+
+
+def _wrong_on_disk(file: Distribution, snapshot: Snapshot, dist: str) -> Refusal | None:
+    sha256 = snapshot.present.get(file.filename)
+    if sha256 is None and file.filename in snapshot.listed.get(file.package, {}):
+        return None  # it is public already; what is on disk does not matter
+    if sha256 is None:
+        return core.plan.Refusal(
+            message=f"{dist}/{file.filename} is in the manifest, but not there",
+            hint="build again: nox -s build-all",
+        )
+    if sha256 != file.sha256:
+        return core.plan.Refusal(
+            message=(
+                f"{dist}/{file.filename} is not the file that was built:\n"
+                f"  there  sha256 {sha256}\n  built  sha256 {file.sha256}"
+            ),
+            hint="who changed it? to build again: nox -s build-all",
+            exit_code=ExitCode.NEEDS_A_PERSON,
+        )
+    return None
+
+
+def _other_on_index(file: Distribution, snapshot: Snapshot, index: str) -> Refusal | None:
+    listed = snapshot.listed.get(file.package, {})
+    there = listed.get(file.filename)
+    if there is None or there == file.sha256:
+        return None
+    from relnox.executor.publishing import other_file
+
+    error = other_file(index, file, there)
+    return core.plan.Refusal(message=error.message, hint=error.hint or "", exit_code=error.exit_code)
+
+
+def _not_for_the_public(snapshot: Snapshot) -> Iterator[Refusal]:
+    manifest = snapshot.manifest
+    for finding in snapshot.unfit:
+        yield core.plan.Refusal(message=f"{finding.file}: {finding.message}", hint=finding.hint)
+    if manifest.dirty and snapshot.production:
+        yield core.plan.Refusal(
+            message="the manifest is of a tree with uncommitted changes",
+            hint="commit them, then build again: nox -s build-all -- --clean",
+        )
+
+
+def _too_late(snapshot: Snapshot, index: str) -> Iterator[Refusal]:
+    """Releases that the index takes no more files for (since July 2026)."""
+    from relnox import network
+    from relnox.indexes import uploader
+
+    late = {file.package: file for file in snapshot.missing if file.package in snapshot.begun}
+    for package, file in late.items():
+        ends = snapshot.begun[package] + uploader.WINDOW
+        if ends < network.CLOCK.today():
+            yield core.plan.Refusal(
+                message=f"{index} takes no more files for {package} {file.version} since {ends:%Y-%m-%d}: "
+                f"its first file is more than {uploader.WINDOW.days} days old",
+                hint=uploader.publish_again(file),
+                exit_code=ExitCode.NEEDS_A_PERSON,
+            )
+
+
+def notes(snapshot: Snapshot, index: str) -> Iterator[str]:
+    """What a reader should know before anything is sent."""
+    if isinstance(snapshot.credentials, str) and snapshot.credentials:
+        yield f"credentials for {index}: {snapshot.credentials}"
+    if snapshot.skipped is not None:
+        yield snapshot.skipped
+    yield from snapshot.remarks
+    yield from snapshot.attesting.notes()
+    yield from private_notes(snapshot.private)

@@ -1,0 +1,188 @@
+"""What publishing must know: the manifest and its files, what the index has of them, who would upload."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+from relnox import core
+from relnox.commands import attesting
+from relnox.commands.verify_install import public_part, read_manifest
+from relnox.errors import ExitCode, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from relnox.building.checks import Finding
+    from relnox.commands.attesting import Attesting
+    from relnox.commands.project import Project
+    from relnox.core.manifest import Distribution, Manifest
+    from relnox.core.plan import Refusal
+
+__all__ = ["Snapshot", "look", "unfit"]
+
+
+class Snapshot(NamedTuple):
+    """What publishing must know.
+
+    Attributes:
+        target: The index it goes to.
+        manifest: What was built, private packages left out.
+        private: Packages of the manifest that stay at home.
+        listed: SHA-256 by name of those of the manifest's files that the index lists, for each package.
+        present: SHA-256 by file name of the manifest's files on disk; a missing file is missing here.
+        host: Where files are sent.
+        production: Whether that is for good.
+        credentials: Where the credentials were found, or the refusal that there are none.
+        minted: Whether the index mints a token for each project (Trusted Publishing).
+        unfit: What the public index would refuse of the files, where that is where they go.
+        staged: Whether the index takes releases whole (PEP 694).
+        begun: When the first file of a version came to the production index, for each package that has one there.
+        remarks: What a reader should know of variables that do not count.
+        skipped: Why nothing is published, where the settings say that this is no failure.
+        attesting: Whether files go with attestations.
+    """
+
+    target: str
+    manifest: Manifest
+    private: tuple[str, ...]
+    listed: Mapping[str, Mapping[str, str]]
+    present: Mapping[str, str]
+    host: str
+    production: bool
+    credentials: str | Refusal
+    minted: bool = False
+    unfit: tuple[Finding, ...] = ()
+    staged: bool = False
+    begun: Mapping[str, datetime] = MappingProxyType({})
+    remarks: tuple[str, ...] = ()
+    skipped: str | None = None
+    attesting: Attesting = attesting.NOTHING
+
+    @property
+    def missing(self) -> tuple[Distribution, ...]:
+        """The files that the index does not list."""
+        return tuple(
+            file for file in self.manifest.distributions if file.filename not in self.listed.get(file.package, {})
+        )
+
+
+def look(  # noqa: PLR0913 - what both are asked for
+    index: str,
+    dist: str,
+    names: tuple[str, ...],
+    project: Project,
+    attestations: str,
+    *,
+    as_public: bool = False,
+) -> Snapshot:
+    """What `publish` and `publish-test` both must know.
+
+    Args:
+        index: Where to.
+        dist: The folder with the manifest.
+        names: The packages that were asked for; none for all.
+        project: The project.
+        attestations: The policy that was asked for.
+        as_public: Whether an index that takes more is to be treated like the public one.
+    """
+    from relnox.indexes.targets import TEST
+
+    target = project.indexes.target(index)
+    as_public = as_public or target.production or index == TEST
+    manifest = read_manifest(project.root, dist)
+    chosen = frozenset(package.name for package in project.workspace.select(names)) or frozenset(manifest.packages)
+    manifest, private = public_part(manifest.only(chosen), project)
+    project.indexes.look(index, manifest.packages)
+    listed = {
+        name: project.indexes.hashes(index, name, [file.filename for file in manifest.of(name)], anew=False)
+        for name in manifest.packages
+    }
+    snapshot = Snapshot(
+        target=index,
+        manifest=manifest,
+        private=private,
+        listed=listed,
+        present=_present(project.root / dist, manifest),
+        host="" if index == "embedded" else target.host,
+        production=target.production,
+        credentials="",
+        staged=target.staged,
+        begun=dict(_begun(manifest, index, project)) if target.production else {},
+        remarks=project.indexes.remarks(index),
+    )
+    if missing := snapshot.missing:
+        if as_public:
+            snapshot = snapshot._replace(unfit=tuple(_findings(project.root / dist, missing)))
+        snapshot = _with_credentials(snapshot, index, project)
+    return _with_attestations(snapshot, attestations, project, project.root / dist)
+
+
+def _present(folder: Path, manifest: Manifest) -> dict[str, str]:
+    from relnox.building.archives import digests
+
+    paths = [folder / file.filename for file in manifest.distributions]
+    return {path.name: digests(path).sha256 for path in paths if path.is_file()}
+
+
+def _findings(folder: Path, files: Iterable[Distribution]) -> Iterator[Finding]:
+    """What the public index would refuse of those of the files that are there."""
+    for file in files:
+        if (path := folder / file.filename).is_file():
+            yield from unfit(path)
+
+
+def unfit(path: Path) -> Iterator[Finding]:
+    """What the public index would refuse of an archive."""
+    from relnox.building import archives, checks
+
+    archive = archives.read(path)
+    found = checks.verify(archive, checks.Expected(name=archive.name, version=archive.version))
+    yield from (finding for finding in found if finding.level == "error")
+
+
+def _with_credentials(snapshot: Snapshot, index: str, project: Project) -> Snapshot:
+    from relnox.indexes.credentials import NoCredentials
+
+    try:
+        found = project.indexes.credentials(index)
+        return snapshot._replace(credentials=found.origin, minted=found.trusted)
+    except Refused as error:
+        nobody = isinstance(error, NoCredentials) and project.config.without_credentials == "skip"
+        partly = any(snapshot.listed.values())
+        if nobody and not partly:
+            first, *looked = error.message.splitlines()
+            skipped = f"nothing is published, since {first.rstrip(':')}"
+            remark = "\n".join(["this is where they were looked for:", *looked])
+            return snapshot._replace(skipped=skipped, remarks=(*snapshot.remarks, remark))
+        exit_code = ExitCode.PARTLY_PUBLIC if nobody else error.exit_code
+        refusal = core.plan.Refusal(message=error.message, hint=error.hint or "", exit_code=exit_code)
+        return snapshot._replace(credentials=refusal)
+
+
+def _with_attestations(snapshot: Snapshot, choice: str, project: Project, folder: Path) -> Snapshot:
+    if isinstance(snapshot.credentials, core.plan.Refusal) or snapshot.skipped is not None:
+        return snapshot
+    public = {
+        package: [file.filename for file in snapshot.manifest.of(package) if file.filename in listed]
+        for package, listed in snapshot.listed.items()
+    }
+    missing = snapshot.missing
+    return snapshot._replace(
+        attesting=attesting.look(choice, snapshot.target, missing, public, project=project, folder=folder)
+    )
+
+
+def _begun(manifest: Manifest, index: str, project: Project) -> Iterator[tuple[str, datetime]]:
+    """When the first file of each package's version came to an index, as far as the index tells it."""
+    for package in manifest.packages:
+        version = manifest.version(package)
+        times = [
+            datetime.fromisoformat(listed.upload_time)
+            for listed in project.indexes.seen(index, package).values()
+            if listed.upload_time is not None and listed.version == version
+        ]
+        if times:
+            yield package, min(times)
