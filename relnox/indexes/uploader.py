@@ -44,6 +44,8 @@ _EXISTS = re.compile(r"already exist|does not allow updating|cannot be updated|o
 _OLD = re.compile(r"older than \d+ days", re.IGNORECASE)
 _CLOSED = re.compile(r"read-only|temporarily disabled|maintenance", re.IGNORECASE)
 _NOT_CREATED = re.compile(r"non-user identit", re.IGNORECASE)
+_FOREIGN = re.compile(r"(isn't|not) allowed to upload to project", re.IGNORECASE)
+_SCOPED = re.compile(r"not valid for project", re.IGNORECASE)
 _ATTESTED = re.compile(r"invalid attestations", re.IGNORECASE)
 _LARGE = re.compile(r"too large|size limit", re.IGNORECASE)
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
@@ -225,6 +227,17 @@ def _explain(text: str, file: Distribution, index: str) -> None:
             f"{index} has no project {file.package}, and {file.filename} comes from an identity that may not "
             f"create it: {text}",
             hint=f"{first_release_hint(file.package)}; or publish the first release with a token",
+        )
+    if _FOREIGN.search(text):
+        raise Refused(
+            f"{index} has a project {file.package} that these credentials may not upload to: {text}",
+            hint="if it is yours, let its owner there add you; if it is a stranger's, the name is taken: choose "
+            "another, or try the release where no name is: relnox publish-test --index embedded",
+        )
+    if _SCOPED.search(text):
+        raise Refused(
+            f"the token for {index} is of another project than {file.package}: {text}",
+            hint=f"take one of {file.package}, or for its first release one of the whole account",
         )
     if _ATTESTED.search(text):
         raise AttestationsRefused(f"{index} does not take the attestations of {file.filename}: {text}")

@@ -21,6 +21,8 @@ from relnox.indexes.embedded.faults import Rule
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.heavy
+
 PACKAGES = [Package(f"part-{number}", sdist=False) for number in range(5)]
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["notes", "refusals"]
 
+_SHOWN = 5
+
 
 def refusals(snapshot: Snapshot, index: str, dist: str) -> tuple[Refusal, ...]:
     """What stands against publishing, all of it at once."""
@@ -102,5 +104,11 @@ def notes(snapshot: Snapshot, index: str) -> Iterator[str]:
     if snapshot.skipped is not None:
         yield snapshot.skipped
     yield from snapshot.remarks
+    for package, versions in snapshot.strangers.items():
+        shown = ", ".join(map(str, versions[-_SHOWN:]))
+        yield (
+            f"{index} has a project {package} ({shown}), and no version of it is tagged here: if it is somebody "
+            "else's, the name is taken there and uploads will be refused"
+        )
     yield from snapshot.attesting.notes()
     yield from private_notes(snapshot.private)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from packaging.version import Version
+
     from relnox.building.checks import Finding
     from relnox.commands.attesting import Attesting
     from relnox.commands.project import Project
@@ -40,6 +42,7 @@ class Snapshot(NamedTuple):
         unfit: What the public index would refuse of the files, where that is where they go.
         staged: Whether the index takes releases whole (PEP 694).
         begun: When the first file of a version came to the production index, for each package that has one there.
+        strangers: What versions the index has of packages, where none of them is known here.
         remarks: What a reader should know of variables that do not count.
         skipped: Why nothing is published, where the settings say that this is no failure.
         attesting: Whether files go with attestations.
@@ -57,6 +60,7 @@ class Snapshot(NamedTuple):
     unfit: tuple[Finding, ...] = ()
     staged: bool = False
     begun: Mapping[str, datetime] = MappingProxyType({})
+    strangers: Mapping[str, tuple[Version, ...]] = MappingProxyType({})
     remarks: tuple[str, ...] = ()
     skipped: str | None = None
     attesting: Attesting = attesting.NOTHING
@@ -88,7 +92,7 @@ def look(  # noqa: PLR0913 - what both are asked for
         attestations: The policy that was asked for.
         as_public: Whether an index that takes more is to be treated like the public one.
     """
-    from relnox.indexes.targets import TEST
+    from relnox.indexes.targets import EMBEDDED, TEST
 
     target = project.indexes.target(index)
     as_public = as_public or target.production or index == TEST
@@ -106,13 +110,15 @@ def look(  # noqa: PLR0913 - what both are asked for
         private=private,
         listed=listed,
         present=_present(project.root / dist, manifest),
-        host="" if index == "embedded" else target.host,
+        host="" if index == EMBEDDED else target.host,
         production=target.production,
         credentials="",
         staged=target.staged,
         begun=dict(_begun(manifest, index, project)) if target.production else {},
         remarks=project.indexes.remarks(index),
     )
+    if index != EMBEDDED:
+        snapshot = snapshot._replace(strangers=dict(_strangers(snapshot, project)))
     if missing := snapshot.missing:
         if as_public:
             snapshot = snapshot._replace(unfit=tuple(_findings(project.root / dist, missing)))
@@ -173,6 +179,31 @@ def _with_attestations(snapshot: Snapshot, choice: str, project: Project, folder
     return snapshot._replace(
         attesting=attesting.look(choice, snapshot.target, missing, public, project=project, folder=folder)
     )
+
+
+def _strangers(snapshot: Snapshot, project: Project) -> Iterator[tuple[str, tuple[Version, ...]]]:
+    """Packages whose names may be somebody else's on the index, with the versions that it has of them.
+
+    No index tells whose a project is. It is ours if one of its files is, or if a version of it is tagged here.
+    """
+    for package in dict.fromkeys(file.package for file in snapshot.missing):
+        built = {file.sha256 for file in snapshot.manifest.of(package)}
+        there = project.indexes.seen(snapshot.target, package).values()
+        versions = {file.version for file in there if file.version is not None}
+        if versions and built.isdisjoint(file.sha256 for file in there):
+            tagged = _tagged(package, project)
+            if tagged is not None and versions.isdisjoint(tagged):
+                yield package, tuple(sorted(versions))
+
+
+def _tagged(package: str, project: Project) -> set[Version] | None:
+    """The versions of a package that are tagged here; None where the tags cannot be known."""
+    if project.state is None or project.state.shallow:
+        return None
+    try:
+        return {version for _, version in project.tag_formats[package].parsed(project.state.tags)}
+    except Refused:  # the settings are such that nobody can read the tags, which publishing does not need
+        return None
 
 
 def _begun(manifest: Manifest, index: str, project: Project) -> Iterator[tuple[str, datetime]]:

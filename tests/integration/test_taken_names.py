@@ -1,0 +1,131 @@
+"""The name of a project is somebody else's on the index (F28): pointed out before, told in its own words after."""
+
+from __future__ import annotations
+
+import base64
+import io
+from contextlib import redirect_stderr, redirect_stdout
+from typing import TYPE_CHECKING
+
+import pytest
+from loopback import declared, make_wheel, post
+from projects import git, repository, write
+from releases import Package, release
+from running import Ran
+
+from relnox.cli import main
+from relnox.indexes.embedded import EmbeddedIndex
+from relnox.indexes.embedded.accounts import Accounts, Token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.heavy
+
+OURS, THEIRS = "pypi-of-anna", "pypi-of-otto"
+TAKEN = "own has a project demo (0.1, 0.2), and no version of it is tagged here"
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[EmbeddedIndex]:
+    tokens = [
+        Token(secret=OURS, user="anna"),
+        Token(secret=THEIRS, user="otto"),
+        Token(secret="pypi-of-other", user="anna", projects=("other",)),
+    ]
+    with EmbeddedIndex(tmp_path / "index", accounts=Accounts(tokens=tokens)) as running:
+        yield running
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A checkout with a release that is built."""
+    root = tmp_path / "home"
+    release(root, [Package("core"), Package("demo", needs=("core",))])
+    write(root, {".gitignore": "dist/\n"})
+    return repository(root)
+
+
+def publish_test(root: Path, index: EmbeddedIndex, *options: str, token: str = OURS) -> Ran:
+    write(
+        root,
+        {
+            "pyproject.toml": '[tool.relnox]\npackages = ["packages/*"]\n'
+            f'[tool.relnox.indexes.own]\nupload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
+            "production = false\n"
+        },
+    )
+    words = ["publish-test", "--project", str(root), "--index", "own", "--no-verify", "--reporter", "plain"]
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patched:
+        patched.setenv("RELNOX_OWN_TOKEN", token)
+        code = main([*words, *options])
+    return Ran(code, out.getvalue(), err.getvalue())
+
+
+def put(index: EmbeddedIndex, folder: Path, token: str, *versions: str) -> None:
+    """Somebody publishes versions of `demo`."""
+    folder.mkdir()
+    header = base64.b64encode(f"__token__:{token}".encode()).decode()
+    for version in versions:
+        answer = post(index, declared(make_wheel(folder, "demo", version)), Authorization=f"Basic {header}")
+        assert answer.status == 200, answer.text
+
+
+def test_a_name_that_may_be_somebody_elses_is_pointed_out_before_anything_is_sent(
+    root: Path, index: EmbeddedIndex, tmp_path: Path
+) -> None:
+    put(index, tmp_path / "theirs", THEIRS, "0.1", "0.2")
+    before = len(index.uploads)
+    ran = publish_test(root, index, "--dry-run")
+    assert ran.code == 0, ran.text
+    assert f"note: {TAKEN}" in ran.out
+    assert "has a project core" not in ran.out
+    assert len(index.uploads) == before
+
+
+def test_an_upload_to_somebody_elses_project_is_told_as_that(
+    root: Path, index: EmbeddedIndex, tmp_path: Path
+) -> None:
+    put(index, tmp_path / "theirs", THEIRS, "0.1", "0.2")
+    ran = publish_test(root, index, "--package", "demo")
+    assert ran.code == 1, ran.text
+    assert f"note: {TAKEN}" in ran.err
+    assert (
+        "own has a project demo that these credentials may not upload to: The user 'anna' isn't allowed" in ran.err
+    )
+    assert "relnox publish-test --index embedded" in ran.err
+    assert "rejected the credentials" not in ran.err
+
+
+def test_a_project_with_a_version_that_is_tagged_here_is_ours(
+    root: Path, index: EmbeddedIndex, tmp_path: Path
+) -> None:
+    put(index, tmp_path / "ours", OURS, "0.1", "0.2")
+    git(root, "tag", "demo-v0.2")
+    ran = publish_test(root, index)
+    assert ran.code == 0, ran.text
+    assert "is tagged here" not in ran.text
+
+
+def test_a_project_with_one_of_our_files_is_ours(root: Path, index: EmbeddedIndex) -> None:
+    assert publish_test(root, index).code == 0
+    index.delete("demo-1.0.tar.gz")
+    ran = publish_test(root, index, "--dry-run")
+    assert "is tagged here" not in ran.text
+
+
+def test_where_the_tags_cannot_be_known_nothing_is_guessed(
+    root: Path, index: EmbeddedIndex, tmp_path: Path
+) -> None:
+    put(index, tmp_path / "theirs", THEIRS, "0.1")
+    (root / ".git/shallow").write_text(git(root, "rev-parse", "HEAD") + "\n")
+    assert "is tagged here" not in publish_test(root, index, "--dry-run").text
+
+
+def test_a_token_of_another_project_is_told_as_that(root: Path, index: EmbeddedIndex) -> None:
+    ran = publish_test(root, index, "--package", "core", token="pypi-of-other")
+    assert ran.code == 1, ran.text
+    assert "the token for own is of another project than core: Invalid API Token: project-scoped" in ran.err
+    assert "or for its first release one of the whole account" in ran.err
