@@ -223,7 +223,7 @@ class Awaiting:
                 return
             if not (left := patience.left()):
                 raise self._not_proven(listed, served, trouble)
-            patience.wait(min(pause, left), f"{self.step.index} does not show all that was sent yet")
+            patience.wait(min(pause, left), f"{self.step.index} does not show all of the release yet")
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def prove(self) -> str:

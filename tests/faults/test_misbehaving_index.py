@@ -237,7 +237,7 @@ def test_what_many_packages_wait_for_is_told_once_for_all_of_them(tmp_path: Path
         ran = publish(tmp_path, index)
     assert ran.code == 0, ran.text
     waits = [line for line in ran.err.splitlines() if line.startswith("waiting ")]
-    assert all(line.startswith("waiting own does not show all that was sent yet; again at ") for line in waits)
+    assert all(line.startswith("waiting own does not show all of the release yet; again at ") for line in waits)
     assert 7 <= len(waits) <= 9  # of the first, and after 1, 3, 7, 12, 17, 22, 27 minutes
 
 

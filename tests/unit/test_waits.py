@@ -9,7 +9,7 @@ from relnox.core.events import Waiting
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 DOWN = Waiting("pypi is down", NOON, NOON)
-SLOW = Waiting("pypi does not show all that was sent yet", NOON, NOON)
+SLOW = Waiting("pypi does not show all of the release yet", NOON, NOON)
 
 
 def test_a_wait_is_told_when_it_begins_and_more_and_more_rarely_while_it_goes_on() -> None:
