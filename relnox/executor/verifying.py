@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,6 +17,7 @@ from relnox.building import archives, installed, modules, probing
 from relnox.building.environments import find_interpreter
 from relnox.errors import Conflict, Failed, TryLater
 from relnox.executor.publishing import other_file
+from relnox.network import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -62,26 +62,27 @@ class Downloading:
     def do(self) -> None:
         """Fetch and compare, as long as there is patience: an index may list what it does not serve yet."""
         folder = self.run.folder(self.step.key)
-        ends = time.monotonic() + self.step.patience
+        patience = Patience(self.step.patience)
         pause = _PAUSE
         while True:
             try:
-                self.run.fetched[self.step.package] = [self._fetch(file, folder) for file in self.step.files]
-            except TryLater:
-                if time.monotonic() + pause > ends:
+                fetched = [self._fetch(file, folder, patience) for file in self.step.files]
+            except TryLater as trouble:
+                if not (left := patience.left()):
                     raise
+                patience.wait(min(pause, left), trouble.message)
             else:
+                self.run.fetched[self.step.package] = fetched
                 return
-            time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def prove(self) -> str:
         """The hashes were compared byte for byte."""
         return _hashes(self.step.files)
 
-    def _fetch(self, file: Distribution, folder: Path) -> Archive:
+    def _fetch(self, file: Distribution, folder: Path, patience: Patience) -> Archive:
         index = self.step.index
-        listed = self.run.indexes.files(index, self.step.package).get(file.filename)
+        listed = self.run.indexes.files(index, self.step.package, patience).get(file.filename)
         if listed is None:
             raise TryLater(f"{index} does not list {file.filename}", hint="has it been published there?")
         if listed.yanked:
@@ -90,7 +91,7 @@ class Downloading:
                 hint="who yanked it, and why? release a version in its place",
             )
         path = folder / file.filename
-        sha256 = self.run.indexes.download(listed, path)
+        sha256 = self.run.indexes.download(listed, path, patience)
         if sha256 != file.sha256:
             raise other_file(index, file, sha256)
         return archives.read(path)
