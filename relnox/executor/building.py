@@ -246,10 +246,12 @@ def build(  # noqa: PLR0913, PLR0917 - what a build is given
     }
     terms = Terms(variables=variables, umask=conditions.umask, siblings=siblings, on_line=run.tell(step))
 
+    isolation = step.isolation if conditions is USUAL else "strict"
+    both = step.declarative and isolation == "fast"
+
     def bench(source: Path, python: str) -> Bench:
         workshop = run.workshop(step.installer, python, keep_environments=step.keep_environments)
-        isolation = step.isolation if conditions is USUAL else "strict"
-        return workshop.bench(source, isolation, terms, both=step.declarative)
+        return workshop.bench(source, isolation, terms, both=both)
 
     with closing(bench(source, "")) as first:
         sdist = build_sdist(step.package, source, into, first)
@@ -260,7 +262,7 @@ def build(  # noqa: PLR0913, PLR0917 - what a build is given
             if python and any(serves(wheel.name, python) for wheel in made[1:]):
                 continue
             scratch = run.folder("build")
-            with closing(first if step.declarative and not python else bench(source, python)) as at_work:
+            with closing(first if both and not python else bench(source, python)) as at_work:
                 wheel = build_wheel(step.package, sdist, into, scratch, at_work)
             shutil.rmtree(scratch, ignore_errors=True)  # now, side by side, rather than all at the end
             provided.update(at_work.provided)
