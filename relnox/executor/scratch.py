@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from pathlib import Path
@@ -37,9 +38,7 @@ class ScratchFolder:
 
     def __exit__(self, *_: object) -> None:
         if self._path is not None:
-            import shutil
-
-            shutil.rmtree(self._path, ignore_errors=True)
+            _remove(self._path)
         if self._lock is not None:
             os.close(self._lock)
 
@@ -70,10 +69,18 @@ def _remove_left_behind(folder: Path) -> None:
         try:
             if os.fstat(descriptor).st_uid == os.getuid():
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                import shutil
-
-                shutil.rmtree(lock.parent, ignore_errors=True)
+                _remove(lock.parent)
         except BlockingIOError:  # its run goes on
             continue
         finally:
             os.close(descriptor)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, its lock last: if this run is killed meanwhile, the next one still finds what is left."""
+    import shutil
+
+    with contextlib.suppress(OSError):  # somebody else removed it
+        for path in folder.iterdir():
+            shutil.rmtree(path, ignore_errors=True)  # which leaves files, thus the lock, alone
+    shutil.rmtree(folder, ignore_errors=True)

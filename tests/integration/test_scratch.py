@@ -28,6 +28,22 @@ with ScratchFolder() as scratch:
     sys.stdin.read()
 """
 
+KILLED_AT_THE_END = """\
+import os, signal, sys
+from relnox.executor.scratch import ScratchFolder
+removed = 0
+def hook(event, arguments):
+    global removed
+    if event in ("os.remove", "os.rmdir"):
+        removed += 1
+        if removed == int(sys.argv[1]):
+            os.kill(os.getpid(), signal.SIGKILL)
+with ScratchFolder() as scratch:
+    for name in "abcd":
+        (scratch.path / name / "deep").mkdir(parents=True)
+    sys.addaudithook(hook)
+"""
+
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -65,6 +81,19 @@ def test_what_a_killed_run_left_is_removed_by_the_next(temporary: Path, another:
         folder = scratch.path
         assert list(temporary.iterdir()) == [folder]
         assert folder != left
+
+
+@pytest.mark.parametrize("at", [1, 3, 6, 8])
+def test_what_a_run_left_that_was_killed_while_it_removed_it_is_removed_by_the_next(
+    temporary: Path, at: int
+) -> None:
+    ended = subprocess.run([sys.executable, "-c", KILLED_AT_THE_END, str(at)], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    (left,) = temporary.iterdir()
+    assert any(left.iterdir())
+    with ScratchFolder() as scratch:
+        folder = scratch.path
+        assert list(temporary.iterdir()) == [folder]
 
 
 def test_what_others_still_use_or_keep_stays(temporary: Path, another: subprocess.Popen[str]) -> None:
