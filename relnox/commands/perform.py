@@ -70,7 +70,9 @@ def perform(task: str, command_line: Mapping[str, Value]) -> ExitCode:
 
 def _refused(error: RelnoxError, task: str, report: Any, reporter: Reporter) -> ExitCode:
     """Tell what ended a run before its first step."""
-    reporter.error(error)
+    from relnox.reporters.steadfast import Steadfast
+
+    Steadfast(reporter).error(error)
     if report:
         _write_refusal(str(report), task, error)
     return error.exit_code
@@ -106,6 +108,7 @@ def _run(plan: Plan, project: Project, reporter: Reporter, pending: Any, *, nest
     from relnox.core.events import Outcome
     from relnox.executor.run import Run
     from relnox.executor.scratch import ScratchFolder
+    from relnox.reporters.steadfast import Steadfast
     from relnox.source.lock import alone
 
     _refuse(plan)
@@ -114,6 +117,7 @@ def _run(plan: Plan, project: Project, reporter: Reporter, pending: Any, *, nest
         reporter.event(core.events.RunStarted(plan), nested=nested)
         reporter.tables(plan.tables)
         return Outcome(plan=plan, results=(), exit_code=ExitCode.DONE, seconds=0.0, tables=plan.tables)
+    reporter = Steadfast(reporter)
     steps = core.steps
     in_git = steps.EditFiles | steps.CreateTags | steps.TakeBack | steps.Export
     in_output = steps.CleanFolder | steps.Build | steps.BuildWheels | steps.Collect

@@ -1,0 +1,94 @@
+"""Runs that nobody listens to any more: a closed pipe, a log without room. They end as if they had been heard."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from backends import in_tree
+from projects import copy_of, git, repository
+from test_full_disk import sound
+from test_interruption import BUMP, RELEASED, state, template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["template"]
+
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.skipif(os.name != "posix", reason="pipes as POSIX has them"),
+]
+
+REPORTERS = ["plain", "terminal", "github"]
+STREAMS = ["stdout", "stderr"]
+FULL = Path("/dev/full")
+
+
+on_linux = pytest.mark.skipif(not FULL.exists(), reason="a device of Linux")
+
+
+@contextmanager
+def nobody() -> Iterator[int]:
+    """A pipe whose reader has gone."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    yield writing
+    os.close(writing)
+
+
+def unheard(root: Path, *words: str, **streams: int) -> tuple[int, str]:
+    """Run relnox with these streams: its exit code, and what it said on the other ones."""
+    stdout, stderr = streams.get("stdout", subprocess.PIPE), streams.get("stderr", subprocess.PIPE)
+    argv = [sys.executable, "-m", "relnox", *words]
+    ended = subprocess.run(argv, cwd=root, stdout=stdout, stderr=stderr, text=True, check=False)
+    return ended.returncode, f"{ended.stdout or ''}{ended.stderr or ''}"
+
+
+@pytest.mark.parametrize("reporter", REPORTERS)
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_bump_that_nobody_listens_to_is_done_all_the_same(
+    template: Path, tmp_path: Path, stream: str, reporter: str
+) -> None:
+    root = copy_of(template, tmp_path / "pair")
+    with nobody() as pipe:
+        code, said = unheard(root, *BUMP, "--reporter", reporter, **{stream: pipe})
+    assert (code, "Traceback" in said) == (0, False), said
+    assert state(root) == RELEASED
+
+
+@pytest.mark.parametrize("reporter", REPORTERS)
+def test_a_run_that_fails_unheard_ends_with_its_own_code(template: Path, tmp_path: Path, reporter: str) -> None:
+    root = copy_of(template, tmp_path / "pair")
+    git(root, "remote", "set-url", "origin", str(tmp_path / "nowhere"))
+    with nobody() as pipe:
+        fails, _ = unheard(root, *BUMP, "--reporter", reporter, stdout=pipe, stderr=pipe)
+        refused, _ = unheard(root, "bump", "--part", "no-part", "--reporter", reporter, stdout=pipe, stderr=pipe)
+    heard, _ = unheard(root, *BUMP)
+    assert (fails, refused) == (heard, 1)
+
+
+@on_linux
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_log_without_room_stops_no_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: str) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "kept"))
+    (tmp_path / "home").mkdir()
+    root = repository(in_tree(tmp_path / "home"))
+    with FULL.open("wb") as full:
+        code, said = unheard(root, "build-all", **{stream: full.fileno()})
+    assert (code, "Traceback" in said) == (0, False), said
+    assert (root / "dist/manifest.json").exists()
+    sound(root)
+
+
+@on_linux
+def test_results_that_find_no_room_are_no_success(template: Path) -> None:
+    with FULL.open("wb") as full:
+        code, said = unheard(template, "status", stdout=full.fileno())
+    assert code == 2
+    assert "No space left on device" in said
