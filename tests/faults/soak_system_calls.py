@@ -1,172 +1,127 @@
-"""Killed at every system call that changes something: relnox's own, and those of the git that it starts (SK).
+"""Bumps and builds that are struck at every system call that changes something (SK, ENOSPC).
 
-Needs strace, and takes minutes: `nox -s soak`. The tests beside it kill at the same places by other means, quicker
-and coarser.
+They are relnox's own, those of each git that it starts with all that this one starts, and those of a backend. At
+each of them the process is killed, or the disk has no room, once or from then on. Then nothing is half, and the same
+command finishes. `tracing` says which calls count. Needs strace, and takes long: `nox -s soak`. The tests beside it
+strike at the same places by other means, quicker and coarser.
 """
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
+import signal
 import subprocess
-import sys
-from typing import TYPE_CHECKING
+import zipfile
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from backends import in_tree
-from killing import ONE_AFTER_THE_OTHER
-from projects import copy_of, git, remote_of, repository
+from projects import commit_all, copy_of, remote_of, repository
+from running import run
 from test_full_disk import sound
 from test_interruption import BEFORE, BUMP, RELEASED, bump, state, template
+from tracing import FULL, FULL_FROM_THEN_ON, GROWING, KILLED, OPENING, TRACED, places, strike_each
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from tracing import Place, Struck
 
 __all__ = ["template"]
 
-CHANGING = [
-    *("write", "pwrite64", "ftruncate", "openat", "rename", "renameat", "renameat2", "unlink", "unlinkat"),
-    *("mkdir", "mkdirat", "link", "linkat", "fsync", "chmod"),
-]
-CALLS = ",".join(CHANGING)
-PARTS = 8
-COMMANDS = ["status", "commit", "tag", "push"]
-MOST = 1000
+PARTS = 4
+FAULTS = {"killed": KILLED, "no room": FULL, "no room from then on": FULL_FROM_THEN_ON}
+BUILD = ("build-all",)
+
+in_parts = pytest.mark.parametrize("part", range(PARTS))
+with_each_fault = pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 
 
-def traced(root: Path, *options: str, task: tuple[str, ...] = BUMP) -> subprocess.CompletedProcess[str]:
-    program = shutil.which("strace")
-    assert program, "this needs strace (Debian's package strace)"
-    words = [program, "-qq", *options, sys.executable, "-c", ONE_AFTER_THE_OTHER, *task]
-    return subprocess.run(words, cwd=root, capture_output=True, text=True, check=False, timeout=120)
+class Project(NamedTuple):
+    """What is struck: a task, in copies of a project, at its places."""
 
+    template: Path
+    task: tuple[str, ...]
+    places: list[Place]
 
-def counted(root: Path, task: tuple[str, ...] = BUMP) -> list[tuple[str, int]]:
-    """relnox's own calls from the lock on: the name of each, and its number among those of that name.
+    @classmethod
+    def explored(cls, template: Path, task: tuple[str, ...], folder: Path) -> Project:
+        """Find the places, in copies that are made in a folder."""
+        return cls(template, task, places(lambda name: copy_of(template, folder / name), task))
 
-    That is how strace counts where it injects a signal.
-    """
-    log = root.parent / "calls"
-    ended = traced(root, "-o", str(log), "-e", f"trace={CALLS}", task=task)
-    assert ended.returncode == 0, ended.stderr
-    lines = [line for line in log.read_text().splitlines() if re.match(r"\w+\(", line)]
-    names = [line.partition("(")[0] for line in lines]
-    first = next(place for place, line in enumerate(lines) if "relnox/lock" in line)
-    calls = [(name, names[: place + 1].count(name)) for place, name in enumerate(names)][first:]
-    assert len(calls) > 50
-    return calls
+    def struck(self, fault: str, part: int, folder: Path) -> Iterator[tuple[Path, Struck]]:
+        """A copy for each place of a part, after a run that was struck there."""
+        found = self.places
+        if fault != KILLED:
+            found = [place for place in found if place.call in GROWING]
+        if fault == FULL_FROM_THEN_ON:  # no file could be opened any more, not even to be read
+            found = [place for place in found if place.call not in OPENING]
 
+        def new(name: str) -> Path:
+            return copy_of(self.template, folder / name)
 
-def killed_at(root: Path, call: tuple[str, int], task: tuple[str, ...] = BUMP) -> bool:
-    """Run it until it is about to make a call; whether it made it: it may open fewer files this time."""
-    name, number = call
-    inject = f"inject={name}:signal=KILL:when={number}"
-    return traced(root, "-o", "/dev/null", "-e", f"trace={name}", "-e", inject, task=task).returncode != 0
+        for root, struck in strike_each(found[part::PARTS], fault, new, self.task):
+            if fault == KILLED and struck.met and struck.place.program == "relnox":
+                assert struck.code == -signal.SIGKILL, struck
+            yield root, struck
+            shutil.rmtree(remote_of(root))
 
 
 @pytest.fixture(scope="session")
-def calls(template: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, int]]:
-    root = copy_of(template, tmp_path_factory.mktemp("counted") / "pair")
-    found = counted(root)
-    assert state(root) == RELEASED
-    return found
+def bumped(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project.explored(template, BUMP, tmp_path_factory.mktemp("bumped"))
 
 
-def finishes(root: Path, how: object) -> None:
-    """After a kill there is nothing mixed: the state is one of the two ends, or a record says how to go on."""
-    found = state(root)
-    whole = found._replace(left=[], status="") in (BEFORE, RELEASED) and not found.status
-    assert whole or "pending.json" in found.left, (how, found)
-    again = bump(root)
-    assert again.code == 0, (how, again.text)
-    assert state(root) == RELEASED, how
-    subprocess.run(["git", "fsck", "--no-dangling"], cwd=root, check=True, capture_output=True)
-
-
-@pytest.mark.parametrize("part", range(PARTS))
-def test_killed_at_any_call_of_its_own(
-    template: Path, tmp_path: Path, calls: list[tuple[str, int]], part: int
+@in_parts
+@with_each_fault
+def test_a_bump_that_is_struck_at_any_call_is_finished_by_the_same_command(
+    bumped: Project, tmp_path: Path, part: int, fault: str
 ) -> None:
-    for call in calls[part::PARTS]:
-        root = copy_of(template, tmp_path / "-".join(map(str, call)))
-        if killed_at(root, call):
-            finishes(root, call)
-        else:
-            assert state(root) == RELEASED
-
-
-def with_git(root: Path, call: str, number: int, chosen: str, task: tuple[str, ...]) -> bool:
-    """Run it with a git that, where a command is the chosen one, is killed at its n-th call of a name.
-
-    Each process that this git starts is, too. Tells whether relnox came through.
-    """
-    wrapper = root.parent / f"bin-{call}-{number}"
-    wrapper.mkdir()
-    strace = f"strace -f -qq -o /dev/null -e trace={call} -e inject={call}:signal=KILL:when={number}"
-    git = shutil.which("git")
-    choice = f'case " $* " in *" {chosen} "*) exec {strace} {git} "$@";; esac'
-    (wrapper / "git").write_text(f'#!/bin/sh\n{choice}\nexec {git} "$@"\n')
-    (wrapper / "git").chmod(0o755)
-    words = [sys.executable, "-m", "relnox", *task]
-    variables = {**os.environ, "PATH": f"{wrapper}{os.pathsep}{os.environ['PATH']}"}
-    ended = subprocess.run(
-        words, cwd=root, env=variables, capture_output=True, text=True, check=False, timeout=120
-    )
-    assert "Traceback" not in ended.stderr, ended.stderr
-    return ended.returncode == 0
-
-
-@pytest.mark.parametrize("call", CHANGING)
-@pytest.mark.parametrize("command", COMMANDS)
-def test_any_git_killed_at_any_call(template: Path, tmp_path: Path, command: str, call: str) -> None:
-    for number in range(1, MOST):
-        root = copy_of(template, tmp_path / f"git-{number}")
-        if with_git(root, call, number, command, BUMP):
-            assert state(root) == RELEASED
-            return
+    for root, struck in bumped.struck(fault, part, tmp_path):
         for lock in remote_of(root).rglob("*.lock"):
             lock.unlink()  # the remote's own affair
-        finishes(root, (command, call, number))
-        shutil.rmtree(root)
-    pytest.fail(f"git {command} never came through")
-
-
-BUILD = ("build-all", "--no-cache")
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A package that needs nothing to be built."""
-    root = tmp_path_factory.mktemp("tiny") / "home"
-    root.mkdir()
-    return repository(in_tree(root))
+        found = state(root)
+        whole = found._replace(left=[]) in (BEFORE, RELEASED)
+        assert whole or "pending.json" in found.left, (struck, found)
+        if struck.code != 0:
+            again = bump(root)
+            assert again.code == 0, (struck, again.text)
+        assert state(root) == RELEASED, struck
+        subprocess.run(["git", "fsck", "--no-dangling"], cwd=root, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="session")
-def calls_of_a_build(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, int]]:
-    return counted(copy_of(tiny, tmp_path_factory.mktemp("counted-build") / "home"), BUILD)
+def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A package that was built, and has changed since; its backend is traced, too."""
+    folder = tmp_path_factory.mktemp("built")
+    (folder / "home").mkdir()
+    home = repository(in_tree(folder / "home", hook=TRACED))
+    assert run(home, "relnox", *BUILD).code == 0
+    (home / "home.py").write_text("changed = True\n", encoding="utf-8")
+    commit_all(home)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(folder))
+        return Project.explored(home, BUILD, folder)
 
 
-@pytest.mark.parametrize("part", range(PARTS))
-def test_a_build_killed_at_any_call_leaves_nothing_half(
-    tiny: Path, tmp_path: Path, calls_of_a_build: list[tuple[str, int]], part: int
+@in_parts
+@with_each_fault
+def test_a_build_that_is_struck_at_any_call_leaves_nothing_half_and_the_same_command_finishes(
+    built: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int, fault: str
 ) -> None:
-    for call in calls_of_a_build[part::PARTS]:
-        root = copy_of(tiny, tmp_path / "-".join(map(str, call)))
-        killed_at(root, call, BUILD)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    for root, struck in built.struck(fault, part, tmp_path):
+        if struck.code != 0:
+            assert struck.code in {-signal.SIGKILL, 2}, struck
         sound(root)
-        shutil.rmtree(root)
+        with zipfile.ZipFile(root / "dist/home-1.0-py3-none-any.whl") as wheel:
+            assert b"changed" in wheel.read("home.py"), struck
+        assert all(is_fresh(folder) for folder in temporary.glob("relnox-*")), struck
 
 
-@pytest.mark.parametrize("call", CHANGING)
-def test_a_build_whose_git_is_killed_at_any_call_leaves_no_worktree(tiny: Path, tmp_path: Path, call: str) -> None:
-    for number in range(1, MOST):
-        root = copy_of(tiny, tmp_path / f"git-{number}")
-        came_through = with_git(root, call, number, "worktree add", BUILD)
-        sound(root)
-        assert not list((root / ".git").glob("worktrees/*")), (number, git(root, "worktree", "list"))
-        if came_through:
-            return
-        shutil.rmtree(root)
-    pytest.fail("git worktree add never came through")
+def is_fresh(scratch: Path) -> bool:
+    """Whether its run was killed before it had its lock, by which the next run sees what is left behind."""
+    return {path.name for path in scratch.iterdir()} <= {".lock-being-made"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -80,11 +81,14 @@ def driven(root: Path, script: str, *words: str) -> tuple[int, str, int]:
 
 
 def sound(root: Path) -> None:
-    """No file of a final name is half, no worktree is left, and the same command finishes."""
+    """No file of a final name is half, and the same command finishes: all is there as it is told, nothing else."""
     whole(root)
     ran = run(root, "relnox", "build-all")
     assert ran.code == 0, ran.text
     whole(root)
+    for entry in json.loads((root / "dist/manifest.json").read_text(encoding="utf-8"))["artifacts"]:
+        digest = hashlib.sha256((root / "dist" / entry["name"]).read_bytes()).hexdigest()
+        assert digest == entry["hashes"]["sha256"]
     assert sorted(path.name for path in (root / "dist").iterdir()) == [
         "BUILD_MANIFEST.txt",
         "home-1.0-py3-none-any.whl",

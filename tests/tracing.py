@@ -1,0 +1,214 @@
+"""Strikes at system calls that change something (strace): a process is killed right before one, or one fails.
+
+What counts is a call that changes what another process, or a later one, could find: files, folders, what is sent.
+Opening a file to read it changes nothing, nor does a call that fails, or one that writes to a pipe or a device.
+strace numbers all calls of a name, in each process by itself, and that is how a place is found again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from killing import ONE_AFTER_THE_OTHER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+__all__ = [
+    "CHANGING",
+    "FULL",
+    "FULL_FROM_THEN_ON",
+    "GROWING",
+    "KILLED",
+    "OPENING",
+    "TRACED",
+    "Place",
+    "Struck",
+    "places",
+    "strike_each",
+]
+
+OPENING = ("open", "openat", "creat")
+CHANGING = [
+    *(*OPENING, "write", "writev", "pwrite64", "pwritev", "sendfile", "copy_file_range", "truncate", "ftruncate"),
+    *("fallocate", "fsync", "fdatasync", "rename", "renameat", "renameat2", "link", "linkat", "symlink"),
+    *("symlinkat", "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "chmod", "fchmod", "fchmodat", "chown"),
+    *("fchown", "lchown", "fchownat", "utimensat", "connect", "sendto", "sendmsg", "shutdown"),
+]
+GROWING = {
+    *(*OPENING, "write", "writev", "pwrite64", "pwritev", "sendfile", "copy_file_range", "ftruncate", "fallocate"),
+    *("fsync", "fdatasync", "rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat"),
+    *("mkdir", "mkdirat"),
+}
+"""Those that need room on the disk."""
+KILLED = "signal=KILL:when={}"
+FULL = "error=ENOSPC:when={}"
+FULL_FROM_THEN_ON = "error=ENOSPC:when={}+"
+"""What strace injects, at a number."""
+SHARE = 0.9
+"""How many of the counted calls must be met again: a run may make fewer of a name at times."""
+LIMIT = 120
+
+GIT = """\
+#!/bin/sh
+number=1
+while ! mkdir "{log}/git-$number" 2> /dev/null; do number=$((number + 1)); done
+case $number in
+{chosen}) exec {strace} -qq -ff -o "{log}/git-$number/calls" {options} {git} "$@" ;;
+esac
+exec {git} "$@"
+"""
+"""Stands for git: numbers its runs, and traces those that are chosen with all that they start."""
+TRACED = """\
+import ctypes, os, subprocess
+if "BACKEND_STRACE" in os.environ:
+    ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1), 0, 0, 0)  # PR_SET_PTRACER: a child may trace it
+    words = [*os.environ["BACKEND_STRACE"].split(), "-p", str(os.getpid())]
+    told = subprocess.Popen(words, stderr=subprocess.PIPE).stderr.readline()
+    assert b"attached" in told, told
+"""
+"""What a build hook does first so that its own calls are traced as well."""
+
+
+class Place(NamedTuple):
+    """A call.
+
+    Attributes:
+        program: Who makes it: `relnox`, its n-th git with all that this one starts (`git-3`), or the `backend`.
+        call: Its name.
+        number: How many calls of that name its process has made, this one included.
+        words: Its arguments.
+    """
+
+    program: str
+    call: str
+    number: int
+    words: str
+
+
+class Struck(NamedTuple):
+    """A run that was struck, unless it did not make that call: how it ended, and what it said."""
+
+    place: Place
+    met: bool
+    code: int
+    text: str
+
+
+def places(new: Callable[[str], Path], task: tuple[str, ...]) -> list[Place]:
+    """All places of an undisturbed run.
+
+    Processes of one git that make the n-th call of the same name share a place: the first one is struck.
+
+    Args:
+        new: Makes a new project, by a name.
+        task: What to run.
+    """
+    _undisturbed(new("warm"), task)  # which leaves compiled modules behind
+    log = _undisturbed(new("counted"), task)
+    found: dict[tuple[str, str, int], Place] = {}
+    for file in _logs(log):
+        program = file.relative_to(log).parts[0]
+        for place in _changes(program, file.read_text(encoding="utf-8", errors="replace").splitlines()):
+            found.setdefault(place[:3], place)
+    return list(found.values())
+
+
+def strike_each(
+    some: Iterable[Place], fault: str, new: Callable[[str], Path], task: tuple[str, ...]
+) -> Iterator[tuple[Path, Struck]]:
+    """Run it once for each place, and strike there. Fails at the end if too few of them were met.
+
+    Args:
+        some: The places.
+        fault: What to inject.
+        new: Makes a new project, by a name.
+        task: What to run.
+
+    Returns:
+        The project of each run, which is removed afterwards, and how the run ended.
+    """
+    tried = met = 0
+    for place in some:
+        root = new(f"{place.program}-{place.call}-{place.number}")
+        log = _log_of(root)
+        ended = _run(root, log, task, place, fault)
+        told = "".join(file.read_text(encoding="utf-8", errors="replace") for file in _logs(log))
+        struck = Struck(
+            place=place,
+            met="(INJECTED)" in told or "killed by SIGKILL" in told,
+            code=ended.returncode,
+            text=ended.stderr + ended.stdout,
+        )
+        assert not re.search("^Traceback", struck.text, re.MULTILINE), struck  # a backend's own is indented
+        tried, met = tried + 1, met + struck.met
+        yield root, struck
+        for folder in (root, log):
+            shutil.rmtree(folder)
+    sys.stdout.write(f"{fault}: {met} of {tried} places met\n")
+    assert met >= SHARE * tried, f"{met} of {tried} places met: this proves little"
+
+
+def _undisturbed(root: Path, task: tuple[str, ...]) -> Path:
+    """Run it, and return the folder of what strace told."""
+    log = _log_of(root)
+    ended = _run(root, log, task)
+    assert ended.returncode == 0, ended.stderr
+    return log
+
+
+def _log_of(root: Path) -> Path:
+    return root.parent / f"{root.name}.calls"
+
+
+def _logs(log: Path) -> list[Path]:
+    """What strace told: of relnox, of a backend, and of each process of each git."""
+    several = sorted(log.glob("git-*/calls.*"))
+    return [path for path in (log / "relnox", log / "backend", *several) if path.exists()]
+
+
+def _run(
+    root: Path, log: Path, task: tuple[str, ...], place: Place | None = None, fault: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run relnox with its steps one after the other; log all calls, or strike at one."""
+    strace, git = shutil.which("strace"), shutil.which("git")
+    assert strace, "this needs strace (Debian's package strace)"
+    assert git
+    options = ["-y", "-e", f"trace={','.join(CHANGING)}"]
+    if place is not None:
+        options = ["-e", f"trace={place.call}", "-e", f"inject={place.call}:{fault.format(place.number)}"]
+    programs = log / "bin"
+    programs.mkdir(parents=True)
+    chosen = "*" if place is None else place.program.removeprefix("git-")
+    script = GIT.format(log=log, chosen=chosen, strace=strace, git=git, options=" ".join(options))
+    (programs / "git").write_text(script, encoding="utf-8")
+    (programs / "git").chmod(0o755)
+    variables = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+    words = [sys.executable, "-c", ONE_AFTER_THE_OTHER, *task]
+    if place is None or place.program == "relnox":
+        words = [strace, "-qq", "-o", str(log / "relnox"), *options, *words]
+    if place is None or place.program == "backend":
+        variables["BACKEND_STRACE"] = " ".join([strace, "-o", str(log / "backend"), *options])
+    return subprocess.run(
+        words, cwd=root, env=variables, capture_output=True, text=True, check=False, timeout=LIMIT
+    )
+
+
+def _changes(program: str, lines: list[str]) -> Iterator[Place]:
+    """The calls of one process that change something."""
+    numbers: dict[str, int] = {}
+    for line in lines:
+        if (found := re.match(r"(\w+)\((.*)\) += (-?\d+)", line)) is None:
+            continue
+        call, words, result = found.groups()
+        numbers[call] = numbers.get(call, 0) + 1
+        reads = call in OPENING and not re.search("O_WRONLY|O_RDWR|O_CREAT|O_TRUNC", words)
+        nowhere = "/dev/null" in words or (call == "write" and re.match(r"\d+<(pipe|socket|/dev/)", words))
+        if not (reads or nowhere or result.startswith("-")):
+            yield Place(program, call, numbers[call], words)
