@@ -1,17 +1,19 @@
 """Bumps and builds that are struck at every system call that changes something (SK, ENOSPC).
 
 They are relnox's own, those of each git that it starts with all that this one starts, and those of a backend. At
-each of them the process is killed, or the disk has no room, once or from then on. Then nothing is half, and the same
-command finishes. `tracing` says which calls count. Needs strace, and takes long: `nox -s soak`. The tests beside it
-strike at the same places by other means, quicker and coarser.
+each of them the process is killed, or the disk has no room, once or from then on. Then nothing is half, and the
+same command finishes. `tracing` says which calls count. Needs strace, and takes long: `nox -s soak`. The tests
+beside it strike at the same places by other means, quicker and coarser.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -21,10 +23,10 @@ from running import run
 from test_full_disk import sound
 from test_interruption import BEFORE, BUMP, RELEASED, bump, state, template
 from tracing import FULL, FULL_FROM_THEN_ON, GROWING, KILLED, OPENING, TRACED, places, strike_each
+from warm import package, workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tracing import Place, Struck
 
@@ -34,7 +36,7 @@ PARTS = 4
 FAULTS = {"killed": KILLED, "no room": FULL, "no room from then on": FULL_FROM_THEN_ON}
 BUILD = ("build-all",)
 
-in_parts = pytest.mark.parametrize("part", range(PARTS))
+in_parts = pytest.mark.parametrize("part", [slice(part, None, PARTS) for part in range(PARTS)], ids=range(PARTS))
 with_each_fault = pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 
 
@@ -48,24 +50,35 @@ class Project(NamedTuple):
     @classmethod
     def explored(cls, template: Path, task: tuple[str, ...], folder: Path) -> Project:
         """Find the places, in copies that are made in a folder."""
-        return cls(template, task, places(lambda name: copy_of(template, folder / name), task))
+        with pytest.MonkeyPatch.context() as patch:
+            return cls(template, task, places(lambda name: alone(template, folder / name, patch), task))
 
-    def struck(self, fault: str, part: int, folder: Path) -> Iterator[tuple[Path, Struck]]:
-        """A copy for each place of a part, after a run that was struck there."""
+    def struck(self, fault: str, folder: Path, share: slice = slice(None)) -> Iterator[tuple[Path, Struck]]:
+        """A copy for each place of a share, after a run that was struck there, and in its surroundings."""
         found = self.places
         if fault != KILLED:
             found = [place for place in found if place.call in GROWING]
         if fault == FULL_FROM_THEN_ON:  # no file could be opened any more, not even to be read
             found = [place for place in found if place.call not in OPENING]
+        with pytest.MonkeyPatch.context() as patch:
 
-        def new(name: str) -> Path:
-            return copy_of(self.template, folder / name)
+            def new(name: str) -> Path:
+                return alone(self.template, folder / name / "project", patch)
 
-        for root, struck in strike_each(found[part::PARTS], fault, new, self.task):
-            if fault == KILLED and struck.met and struck.place.program == "relnox":
-                assert struck.code == -signal.SIGKILL, struck
-            yield root, struck
-            shutil.rmtree(remote_of(root))
+            for root, struck in strike_each(found[share], fault, new, self.task):
+                if fault == KILLED and struck.met and struck.place.program == "relnox":
+                    assert struck.code == -signal.SIGKILL, struck
+                yield root, struck
+                shutil.rmtree(root.parent)
+
+
+def alone(template: Path, root: Path, patch: pytest.MonkeyPatch) -> Path:
+    """A copy, beside folders for temporary and for kept files that nobody else uses."""
+    for variable in ("TMPDIR", "XDG_CACHE_HOME"):
+        folder = root.parent / f"{root.name}.{variable}"
+        folder.mkdir(parents=True)
+        patch.setenv(variable, str(folder))
+    return copy_of(template, root)
 
 
 @pytest.fixture(scope="session")
@@ -73,12 +86,12 @@ def bumped(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     return Project.explored(template, BUMP, tmp_path_factory.mktemp("bumped"))
 
 
-@in_parts
 @with_each_fault
+@in_parts
 def test_a_bump_that_is_struck_at_any_call_is_finished_by_the_same_command(
-    bumped: Project, tmp_path: Path, part: int, fault: str
+    bumped: Project, tmp_path: Path, part: slice, fault: str
 ) -> None:
-    for root, struck in bumped.struck(fault, part, tmp_path):
+    for root, struck in bumped.struck(fault, tmp_path, part):
         for lock in remote_of(root).rglob("*.lock"):
             lock.unlink()  # the remote's own affair
         found = state(root)
@@ -100,28 +113,44 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
     assert run(home, "relnox", *BUILD).code == 0
     (home / "home.py").write_text("changed = True\n", encoding="utf-8")
     commit_all(home)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TMPDIR", str(folder))
-        return Project.explored(home, BUILD, folder)
+    return Project.explored(home, BUILD, folder)
 
 
-@in_parts
 @with_each_fault
+@in_parts
 def test_a_build_that_is_struck_at_any_call_leaves_nothing_half_and_the_same_command_finishes(
-    built: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int, fault: str
+    built: Project, tmp_path: Path, part: slice, fault: str
 ) -> None:
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    monkeypatch.setenv("TMPDIR", str(temporary))
-    for root, struck in built.struck(fault, part, tmp_path):
-        if struck.code != 0:
-            assert struck.code in {-signal.SIGKILL, 2}, struck
+    for root, struck in built.struck(fault, tmp_path, part):
+        assert struck.code in {0, -signal.SIGKILL, 2}, struck
         sound(root)
         with zipfile.ZipFile(root / "dist/home-1.0-py3-none-any.whl") as wheel:
             assert b"changed" in wheel.read("home.py"), struck
-        assert all(is_fresh(folder) for folder in temporary.glob("relnox-*")), struck
+        assert all(map(is_fresh, Path(os.environ["TMPDIR"]).glob("relnox-*"))), struck
 
 
 def is_fresh(scratch: Path) -> bool:
     """Whether its run was killed before it had its lock, by which the next run sees what is left behind."""
     return {path.name for path in scratch.iterdir()} <= {".lock-being-made"}
+
+
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A package whose build environment is kept for later runs; of the places only those that keep it."""
+    folder = tmp_path_factory.mktemp("kept")
+    home = workspace(folder / "home", {"able": package("able", "hatchling")})
+    (home / ".gitignore").write_text("dist/\n", encoding="utf-8")
+    found = Project.explored(repository(home), BUILD, folder)
+    keeping = [place for place in found.places if "/relnox/environments" in place.words]
+    assert len(keeping) > 4
+    return found._replace(places=keeping)
+
+
+@pytest.mark.network
+@with_each_fault
+def test_a_build_that_is_struck_while_it_keeps_an_environment_is_finished_by_the_same_command(
+    kept: Project, tmp_path: Path, fault: str
+) -> None:
+    for root, struck in kept.struck(fault, tmp_path):
+        assert struck.code in {0, -signal.SIGKILL, 2}, struck
+        sound(root, "able-1.2")

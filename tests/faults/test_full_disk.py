@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from backends import in_tree
-from projects import git, repository
+from projects import commit_all, git, repository
 from running import run
 
 if TYPE_CHECKING:
@@ -62,6 +62,15 @@ sys.exit(code)
 """
 """Let the n-th file that is opened for writing in the checkout find no room: the lock, or any but the lock."""
 
+CUT = """\
+import os, resource, sys
+
+most = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+os.execv(sys.executable, [sys.executable, "-m", "relnox", "build-all", "--no-cache"])
+"""
+"""Let every file grow to so many bytes only: what is larger is written in part, by whatever program."""
+
 ENOSPC, EIO = "28", "5"
 
 
@@ -80,7 +89,7 @@ def driven(root: Path, script: str, *words: str) -> tuple[int, str, int]:
     return ended.returncode, ended.stderr, int(ended.stdout.rpartition("calls:")[2] or 0)
 
 
-def sound(root: Path) -> None:
+def sound(root: Path, stem: str = "home-1.0") -> None:
     """No file of a final name is half, and the same command finishes: all is there as it is told, nothing else."""
     whole(root)
     ran = run(root, "relnox", "build-all")
@@ -91,8 +100,8 @@ def sound(root: Path) -> None:
         assert digest == entry["hashes"]["sha256"]
     assert sorted(path.name for path in (root / "dist").iterdir()) == [
         "BUILD_MANIFEST.txt",
-        "home-1.0-py3-none-any.whl",
-        "home-1.0.tar.gz",
+        f"{stem}-py3-none-any.whl",
+        f"{stem}.tar.gz",
         "manifest.json",
     ]
     assert len(git(root, "worktree", "list").splitlines()) == 1
@@ -116,13 +125,16 @@ def whole(root: Path) -> None:
 def test_any_call_that_fails_is_told_and_the_same_command_finishes(home: Path, call: str, number: str) -> None:
     code, _, calls = driven(home, DRIVER, call, "0", number)
     assert code == 0
-    assert calls > 0, f"{call} is never called: this proves nothing"
+    failed = 0
     for at in range(1, min(calls, 8) + 1):
         code, told, _ = driven(home, DRIVER, call, str(at), number)
         if code != 0:
+            failed += 1
             assert code == 2, (call, at, told)
             assert os.strerror(int(number)) in told, (call, at, told)
             assert "hint: " in told
+        whole(home)
+    assert failed, f"{call} never failed: this proves nothing"
     sound(home)
 
 
@@ -138,6 +150,20 @@ def test_no_room_for_any_file_in_the_checkout(home: Path) -> None:
         assert code == 0 or "No space left on device" in told, (at, told)
         whole(home)
     assert failed
+    sound(home)
+
+
+@pytest.mark.parametrize("most", [0, 50, 500, 1500, 4000])
+def test_no_file_can_be_written_whole(home: Path, most: int) -> None:
+    for name in "abcd":  # which make the sdist larger than any file in it
+        (home / f"{name}.py").write_text(f"# {os.urandom(750).hex()}\n", encoding="ascii")
+    commit_all(home)
+    argv = [sys.executable, "-c", CUT, str(most)]
+    ended = subprocess.run(argv, cwd=home, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 2, ended.stderr
+    assert "error: " in ended.stderr or "FAILED" in ended.stderr
+    assert "\nTraceback" not in ended.stderr
+    assert not list(home.glob("dist/home*"))
     sound(home)
 
 
