@@ -26,6 +26,8 @@ _OF_THE_MACHINE = frozenset(
         *(errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE),
     }
 )
+_NOWHERE = "No usable temporary directory"
+"""How `tempfile` begins when it could write to none of its folders, for whatever reason; its errno is ENOENT."""
 
 
 class ExitCode(IntEnum):
@@ -95,7 +97,7 @@ class TryLater(RelnoxError):
 
 def failure_of_the_machine(error: OSError) -> Failed | None:
     """An error of a disk that is full, of a right that is missing and the like; None for one that is a bug."""
-    if error.errno not in _OF_THE_MACHINE:
+    if error.errno not in _OF_THE_MACHINE and not str(error.strerror).startswith(_NOWHERE):
         return None
     told = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
     return Failed(told, hint="make room or let relnox write there; then type the same command again")

@@ -43,6 +43,17 @@ with ScratchFolder() as scratch:
         (scratch.path / name / "deep").mkdir(parents=True)
     sys.addaudithook(hook)
 """
+NO_ROOM = """\
+import resource
+from relnox.errors import failure_of_the_machine
+from relnox.executor.scratch import ScratchFolder
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+with ScratchFolder() as scratch:
+    try:
+        scratch.path
+    except OSError as error:
+        print(failure_of_the_machine(error))
+"""
 
 
 @pytest.fixture
@@ -94,6 +105,11 @@ def test_what_a_run_left_that_was_killed_while_it_removed_it_is_removed_by_the_n
     with ScratchFolder() as scratch:
         folder = scratch.path
         assert list(temporary.iterdir()) == [folder]
+
+
+def test_no_room_for_temporary_files_is_the_machines_failure() -> None:
+    ended = subprocess.run([sys.executable, "-c", NO_ROOM], capture_output=True, text=True, check=False)
+    assert ended.stdout.startswith("No usable temporary directory found in ["), ended.stderr
 
 
 def test_what_others_still_use_or_keep_stays(temporary: Path, another: subprocess.Popen[str]) -> None:
