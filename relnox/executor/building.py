@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shlex
 import shutil
+import tempfile
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
@@ -26,8 +29,7 @@ from relnox.source import exports
 from relnox.source.git import Git
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from relnox.building.conditions import Conditions
     from relnox.building.workshop import Bench, Workshop
@@ -35,7 +37,16 @@ if TYPE_CHECKING:
     from relnox.core.steps import Build, ClearCache, Export, ProvideEnvironment
     from relnox.executor.run import Run
 
-__all__ = ["Building", "ClearingCache", "Exporting", "Providing", "build", "move_to", "same_bytes"]
+__all__ = [
+    "Building",
+    "ClearingCache",
+    "Exporting",
+    "Providing",
+    "build",
+    "move_to",
+    "same_bytes",
+    "staging_folder",
+]
 
 _COMMAND_LIMIT = 4 * 3600.0
 
@@ -165,18 +176,12 @@ class Building:
         """Build, look into the archives, move them to their place."""
         self.run.warm_twine()
         output = self.run.root / self.step.output
-        output.mkdir(parents=True, exist_ok=True)
-        staging = output / f".relnox-{self.step.package}"
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir()
-        try:
+        with staging_folder(output, self.step.package) as staging:
             provided: set[tuple[str, ...]] = set()
             source = self.run.source / self.step.folder
             made = build(self.step, source, staging, self.run, provided)
             distributions = inspected(made, self.step, self.run)
             move_to(output, made)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
         self.run.built[self.step.package] = distributions
         if self.step.inputs is not None:
             requires = tuple(sorted(provided))
@@ -285,6 +290,23 @@ def _by_command(  # noqa: PLR0913, PLR0917 - as above
             hint="let it write the sdist and the wheels into the folder that {output} stands for",
         )
     return made
+
+
+@contextlib.contextmanager
+def staging_folder(output: Path, package: str) -> Iterator[Path]:
+    """A new folder for what is built of a package, in the folder that it then moves to; those of killed runs go.
+
+    Its name is its own: backends of a killed run may go on, and must not write over what this run makes.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    prefix = f".relnox-{package}."  # no dot is in a package's name
+    for left in output.glob(f"{prefix}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=output))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def move_to(folder: Path, files: Iterable[Path]) -> None:

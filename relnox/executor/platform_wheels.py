@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from relnox import process
 from relnox.core import wheels
 from relnox.errors import Failed, Refused
-from relnox.executor.building import move_to, same_bytes
+from relnox.executor.building import move_to, same_bytes, staging_folder
 from relnox.executor.inspecting import inspected
 from relnox.source.edits import replace_file
 
@@ -75,10 +75,7 @@ class BuildingWheels:
         build = self.step.build
         sdist = self._sdist()
         output = self.run.root / build.output
-        staging = output / f".relnox-{build.package}"
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir()
-        try:
+        with staging_folder(output, build.package) as staging:
             call = wheels.call(self.step.job, sdist=str(output / sdist.filename), output=str(staging))
             places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
             program = shutil.which(call.words[0], path=places)
@@ -107,8 +104,6 @@ class BuildingWheels:
             paths = [*(path for path in kept if path.is_file()), *made]
             distributions = inspected(paths, build, self.run)
             move_to(output, made)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
         self._keep_others()
         self.run.built[build.package] = distributions
 
