@@ -107,12 +107,13 @@ def _settle(results: Sequence[StepFinished], run: Run, *, resumed: bool) -> bool
     """After a local failure take the local steps back; after a remote one keep them, to be gone on with.
 
     A resumed run cannot take back what the run before it did: it keeps everything, to be gone on with as well.
+    So does one that stopped halfway in a step.
 
     Returns:
         Whether there is nothing left to go on with.
     """
     stopped = next((result for result in results if result.status in BAD), None)
-    if stopped is not None and (stopped.step.remote or resumed):
+    if stopped is not None and (stopped.step.remote or resumed or run.halfway):
         run.undo.pop_all()
         return False
     if stopped is not None:

@@ -12,7 +12,9 @@ from relnox.errors import Conflict, Failed
 from relnox.source import edits
 
 if TYPE_CHECKING:
-    from relnox.core.steps import Commit, CreateTags, EditFiles, Push, Tag, TakeBack
+    from collections.abc import Iterable
+
+    from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push, Tag, TakeBack
     from relnox.executor.run import Run
     from relnox.source.git import Git
 
@@ -32,7 +34,7 @@ class EditingFiles:
 
     def do(self) -> None:
         """Edit."""
-        edits.apply(self.run.root, self.step.edits, recorded=self.run.pending is not None)
+        _apply(self.step.edits, self.run)
         self.run.undo.callback(edits.restore, self.run.root, self.step.edits)
 
     def prove(self) -> str:
@@ -134,6 +136,7 @@ class TakingBack:
 
     def do(self) -> None:
         """Take it back."""
+        self.run.halfway = self.step.commit is not None or bool(self.step.tags)  # which no failure brings back
         if self.step.commit is not None:
             git = _git(self.run)
             present = git.tags()
@@ -141,7 +144,7 @@ class TakingBack:
             git.take_back(self.step.commit, tags, [edit.file for edit in self.step.edits])
         elif self.step.tags:
             _git(self.run).delete_tags(self.step.tags)
-        edits.apply(self.run.root, self.step.edits, recorded=self.run.pending is not None)
+        _apply(self.step.edits, self.run)
 
     def prove(self) -> str:
         """Tags and commit are gone, the files are as before."""
@@ -188,6 +191,15 @@ class Pushing:
         remote, local = git.remote_refs(self.step.to), git.local_refs()
         wanted = [f"refs/heads/{self.step.branch}", *(f"refs/tags/{tag}" for tag in self.step.tags)]
         return [ref for ref in wanted if remote.get(ref) != local.get(ref)]
+
+
+def _apply(planned: Iterable[Edit], run: Run) -> None:
+    """Make all edits, or none; only a disk that does not let them be taken back leaves some."""
+    try:
+        edits.apply(run.root, planned, recorded=run.pending is not None)
+    except OSError:
+        run.halfway = True
+        raise
 
 
 def _git(run: Run) -> Git:

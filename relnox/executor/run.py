@@ -54,6 +54,7 @@ class Run:
         clone: The throw-away checkout that stages run in, where there is one.
         stages: How the stages of a chain went.
         undo: Takes the local steps back, the last first, when a later local one fails.
+        halfway: Whether a local step that fails leaves something changed: the same command goes on with it.
     """
 
     def __init__(  # noqa: PLR0913 - what a run is
@@ -90,6 +91,7 @@ class Run:
         self.clone: Path | None = None
         self.stages: list[Outcome] = []
         self.undo = ExitStack()
+        self.halfway = False
         self._scratch = scratch
         self._workshops: dict[tuple[str, str], Workshop] = {}
         self._opening = threading.Lock()

@@ -71,6 +71,7 @@ def apply(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
     Raises:
         Conflict: A file is neither as it was planned from nor as it should become; nothing was changed.
         Failed: A file could not be written; those that were are as before again.
+        OSError: A file could not be written, and another one not be made as before again.
     """
     edits = tuple(edits)
     for edit in edits:

@@ -1,21 +1,29 @@
-"""Builds on a machine that fails: a full disk, calls that do not succeed. Nothing half has a final name."""
+"""Builds and bumps where a disk is full or calls do not succeed: nothing half passes for whole."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 from backends import in_tree
-from projects import commit_all, git, repository
+from projects import commit_all, copy_of, git, repository
 from running import run
+from test_interruption import BEFORE, BUMP, RELEASED, state, template
+
+from relnox.cli import main
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+__all__ = ["template"]
 
 pytestmark = [pytest.mark.heavy, pytest.mark.skipif(os.name != "posix", reason="calls as POSIX has them")]
 
@@ -171,3 +179,47 @@ def test_no_room_for_the_lock(home: Path) -> None:
     code, told, _ = driven(home, FULL, "1", "lock")
     assert code == 2, told
     assert "No space left on device" in told
+
+
+@contextmanager
+def no_room(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> Iterator[None]:
+    """Let there be no room when a `pyproject.toml` is written, or written back, for the n-th time."""
+    write, seen = os.write, 0
+
+    def writing(descriptor: int, content: bytes) -> int:
+        nonlocal seen
+        seen += content.startswith(b"[project]")
+        if content.startswith(b"[project]") and seen in numbers:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, content)
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", writing)
+        yield
+    assert seen >= max(numbers)
+
+
+def test_a_bump_that_cannot_take_its_edits_back_keeps_the_record_of_them(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = copy_of(template, tmp_path / "pair")
+    with no_room(monkeypatch, 2, 3, 4):
+        assert main([*BUMP, "--project", str(root)]) == 2
+    found = state(root)
+    assert found.versions == {"2.0.0", "2.1.0"}
+    assert found.left == ["pending.json"]
+    assert main([*BUMP, "--project", str(root)]) == 0
+    assert state(root) == RELEASED
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_bump_that_cannot_be_taken_back_wholly_is_gone_on_with(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    root = copy_of(template, tmp_path / "pair")
+    assert main(["bump", "--part", "minor", "--commit", "--tag", "--project", str(root)]) == 0
+    with no_room(monkeypatch, at):
+        assert main(["bump", "--undo", "--project", str(root)]) == 2
+    assert state(root).left == ["pending.json"]
+    assert main(["bump", "--undo", "--project", str(root)]) == 0
+    assert state(root) == BEFORE
