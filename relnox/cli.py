@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: What was typed behind the program's name; `sys.argv` when None.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    _open_streams()
     try:
         match words:
             case [] | ["-h" | "--help", *_]:
@@ -48,6 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Who read our output has enough of it (`relnox status | head -1`); Python must not flush into it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _open_streams() -> None:
+    """Have somewhere to read from and write to where a stream was closed (`relnox status 2>&-`)."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - for good
 
 
 def _refused(error: Refused) -> int:

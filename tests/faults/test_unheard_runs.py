@@ -92,3 +92,14 @@ def test_results_that_find_no_room_are_no_success(template: Path) -> None:
         code, said = unheard(template, "status", stdout=full.fileno())
     assert code == 2
     assert "No space left on device" in said
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_run_whose_streams_are_closed_is_done_all_the_same(closed: str, template: Path, tmp_path: Path) -> None:
+    root = copy_of(template, tmp_path / "pair")
+    shell = f'exec "$@" {closed}'
+    ended = subprocess.run(
+        ["sh", "-c", shell, "sh", sys.executable, "-m", "relnox", *BUMP], cwd=root, check=False, timeout=60
+    )
+    assert ended.returncode == 0
+    assert state(root) == RELEASED
