@@ -41,6 +41,7 @@ _STRANGER = 5.0
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 60.0
 _MOMENT = 0.01
+_DAY = 86400.0
 _WORTH_TELLING = 5.0
 _SLOWEST = 1024
 """Bytes a second that a request has to move."""
@@ -51,6 +52,8 @@ _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses of RFC 9110, RFC 8470 and RFC 6585 that another try may end."""
 _EPOCH_LIKE = 1e9
 """A `RateLimit-Reset` beyond this is a point in time, below it a number of seconds: servers send both."""
+_FAR = 1e9
+"""Seconds, which are 31 years: nobody waits that long, whatever is asked for, and the calendar holds it."""
 
 _reading = threading.BoundedSemaphore(16)
 """How many documents are asked for at once, however many threads wait for one."""
@@ -212,9 +215,9 @@ def once(  # noqa: PLR0913 - a request
 
     Raises:
         PassingTrouble: There was no answer, or one that another try may better.
-        Failed: The run was interrupted.
+        Failed: The run was interrupted, or the address is none that can be asked.
     """
-    host = urlsplit(url).netloc.rpartition("@")[2]
+    host = _host(url)
     with _Watch(quiet) as watch:
         try:
             response = _session().request(
@@ -229,6 +232,12 @@ def once(  # noqa: PLR0913 - a request
             )
             with response:
                 _read(response, watch, into)
+        except ValueError as error:  # of the address that is asked, or of one that it redirects to
+            watch.conclude(host)
+            raise Failed(
+                f"{host} cannot be asked: {error}",
+                hint="are the addresses right, the index's and those that it lists?",
+            ) from error
         except _network_errors() as error:
             watch.conclude(host)
             stranger = not watch.connected and _origin(url) not in _answered
@@ -264,14 +273,25 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}:{port}"
 
 
+def _host(url: str) -> str:
+    """Host and port of an address, for people; the whole of what is no address."""
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2] or url
+    except ValueError:
+        return url
+
+
 def _followed(method: str, url: str, headers: Mapping[str, str], into: Path | None, quiet: float) -> Response:
     for _ in range(_MOST_REDIRECTS):
         with into.open("wb") if into is not None else contextlib.nullcontext() as out:
             response = once(method, url, headers=headers, into=out, quiet=quiet)
         if not response.is_redirect:
             return response
-        target = urljoin(url, response.headers["Location"])
-        if not same_origin(url, target):
+        try:
+            target = urljoin(url, response.headers["Location"])
+            if not same_origin(url, target):
+                return response
+        except ValueError:  # it is no address
             return response
         url = target
     raise Failed(f"{url} redirects in a circle", hint="is the index's address right?")
@@ -319,7 +339,8 @@ def _seconds(text: str) -> float | None:
 
 
 def _clock_time(seconds: float) -> str:
-    return (CLOCK.today() + timedelta(seconds=seconds)).strftime("%H:%M:%S UTC")
+    then = CLOCK.today() + timedelta(seconds=min(seconds, _FAR))
+    return then.strftime("%H:%M:%S UTC" if seconds < _DAY else "%Y-%m-%d %H:%M:%S UTC")
 
 
 def _interrupted() -> Failed:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from relnox import network
@@ -291,7 +290,7 @@ def deadline(results: Sequence[StepFinished], run: Run) -> str | None:
         if (listed := run.indexes.seen(step.index, step.file.package).get(step.file.filename))
         and listed.upload_time
     ]
-    first = min(map(datetime.fromisoformat, times)) if times else network.CLOCK.today()
+    first = min(times) if times else network.CLOCK.today()
     return (first + WINDOW).strftime("%Y-%m-%d %H:%M UTC")
 
 

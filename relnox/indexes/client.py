@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from relnox import network
 from relnox.errors import Failed, TryLater
@@ -38,7 +39,7 @@ class IndexFile:
         filename: Its name.
         url: Where it can be fetched.
         sha256: Hex digest, or None where the index tells none.
-        upload_time: ISO 8601, or None (PEP 700).
+        upload_time: When it came, with its zone; None where the index tells no time (PEP 700).
         yanked: Whether installers pass it over (PEP 592).
         provenance: Where its attestations are served (PEP 740), or None.
     """
@@ -46,7 +47,7 @@ class IndexFile:
     filename: str
     url: str
     sha256: str | None
-    upload_time: str | None = None
+    upload_time: datetime | None = None
     yanked: bool = False
     provenance: str | None = None
 
@@ -98,7 +99,7 @@ def listed_files(simple_url: str, project: str, patience: Patience | None = None
     else:
         try:
             files = _from_json(response.json(), page)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise Failed(
                 f"what {host} answers for {project} is no listing of PEP 691 ({type(error).__name__})",
                 hint="is the address of the index right?",
@@ -153,12 +154,12 @@ def _from_json(document: Any, page: str) -> list[IndexFile]:
     """A project page of PEP 691 and PEP 700."""
     return [
         IndexFile(
-            filename=entry["filename"],
-            url=urljoin(page, entry["url"]),
-            sha256=entry.get("hashes", {}).get("sha256"),
-            upload_time=entry.get("upload-time"),
+            filename=_text(entry["filename"]),
+            url=_joined(page, _text(entry["url"])),
+            sha256=_digest(entry.get("hashes", {}).get("sha256")),
+            upload_time=_time(entry.get("upload-time")),
             yanked=bool(entry.get("yanked", False)),
-            provenance=_joined(page, entry.get("provenance")),
+            provenance=_joined(page, _text(entry["provenance"])) if entry.get("provenance") else None,
         )
         for entry in document["files"]
     ]
@@ -170,23 +171,46 @@ def _from_html(text: str, page: str) -> list[IndexFile]:
     parser.feed(text)
     files = []
     for attributes in parser.anchors:
-        url = urljoin(page, attributes.get("href") or "")
-        parts = urlsplit(url)
-        algorithm, _, digest = parts.fragment.partition("=")
+        url, _, fragment = _joined(page, attributes.get("href") or "").partition("#")
+        algorithm, _, digest = fragment.partition("=")
         files.append(
             IndexFile(
-                filename=parts.path.rsplit("/", 1)[-1],
-                url=parts._replace(fragment="").geturl(),
-                sha256=digest if algorithm == "sha256" else None,
+                filename=unquote(url.partition("?")[0].rsplit("/", 1)[-1]),
+                url=url,
+                sha256=_digest(digest) if algorithm == "sha256" else None,
                 yanked="data-yanked" in attributes,
-                provenance=_joined(page, attributes.get("data-provenance")),
+                provenance=_joined(page, stated) if (stated := attributes.get("data-provenance")) else None,
             )
         )
     return files
 
 
-def _joined(page: str, url: str | None) -> str | None:
-    return urljoin(page, url) if url else None
+def _joined(page: str, url: str) -> str:
+    """Where a link leads; one that is no address stays what it is, and is refused when it is asked for."""
+    try:
+        return urljoin(page, url)
+    except ValueError:
+        return url
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _digest(stated: object) -> str | None:
+    """A hex digest in the spelling that is compared: some indexes write capitals."""
+    return None if stated is None else _text(stated).lower()
+
+
+def _time(stated: object) -> datetime | None:
+    """A time of PEP 700, which is in UTC whether it says so or not; None for what is no time."""
+    try:
+        time = datetime.fromisoformat(_text(stated))
+    except (ValueError, TypeError):
+        return None
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
 class _Anchors(HTMLParser):

@@ -6,8 +6,10 @@ import hashlib
 import json
 import threading
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -137,6 +139,17 @@ def test_who_asks_for_more_time_than_there_is_ends_it_at_once(clock: SimulatedCl
     assert clock.now() == 0
 
 
+@pytest.mark.parametrize(
+    "headers", [{"Retry-After": "9" * 12}, {"RateLimit": f"r=0;t={'9' * 400}"}, {"Retry-After": "100000"}]
+)
+def test_a_day_that_is_not_today_is_told_with_its_date(headers: dict[str, str], clock: SimulatedClock) -> None:
+    with (
+        server(lambda _method, _path: (503, headers, b"")) as url,
+        pytest.raises(TryLater, match=r"left alone until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"),
+    ):
+        client.listed_files(url, "demo")
+
+
 def test_nobody_there_ends_soon_with_try_later(clock: SimulatedClock) -> None:
     with server(lambda _method, _path: json_page()) as url:
         gone = url
@@ -156,6 +169,88 @@ def test_a_server_that_answered_before_is_waited_for(clock: SimulatedClock) -> N
 def test_an_answer_that_is_no_listing_is_an_error() -> None:
     with server(lambda _method, _path: (403, {}, b"no")) as url, pytest.raises(Failed, match="403"):
         client.listed_files(url, "demo")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({"files": [{**listed("x"), "filename": ["demo"]}]}),
+        json.dumps({"files": [{**listed("x"), "url": 5}]}),
+        json.dumps({"files": [{**listed("x"), "hashes": {"sha256": 5}}]}),
+        "[" * 100_000,
+    ],
+    ids=["file name", "address", "hash", "depth"],
+)
+def test_a_listing_of_what_cannot_be_is_an_error(body: str) -> None:
+    with (
+        server(lambda _method, _path: page(body)) as url,
+        pytest.raises(Failed, match=r"no listing of PEP 691"),
+    ):
+        client.listed_files(url, "demo")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "file:///etc/hostname",
+        "ftp://127.0.0.1/demo-1.0.tar.gz",
+        "http://[bad/demo-1.0.tar.gz",
+        "http://.x..y/demo-1.0.tar.gz",
+        "http://127.0.0.1:99999/demo-1.0.tar.gz",
+    ],
+)
+@pytest.mark.parametrize("kind", ["json", "html"])
+def test_a_listed_address_that_cannot_be_asked_is_an_error(address: str, kind: str, tmp_path: Path) -> None:
+    link = f'<a href="{address}#sha256={SHA256}">demo-1.0.tar.gz</a>'
+    answer = json_page(listed(address)) if kind == "json" else page(link, "text/html")
+    with server(lambda _method, _path: answer) as url:
+        (file,) = client.listed_files(url, "demo").values()
+        with pytest.raises(Failed, match="cannot be asked: "):
+            client.download(file, tmp_path / "file")
+
+
+def test_a_redirect_to_what_is_no_address_is_an_error() -> None:
+    with (
+        server(lambda _method, _path: (302, {"Location": "http://[bad"}, b"")) as url,
+        pytest.raises(Failed, match="cannot be asked: "),
+    ):
+        client.listed_files(url, "demo")
+
+
+def test_a_redirect_to_no_port_leads_nowhere() -> None:
+    with server(lambda _method, _path: (302, {"Location": "http://127.0.0.1:99999/"}, b"")) as url:
+        assert client.listed_files(url, "demo") == {}
+
+
+@pytest.mark.parametrize(
+    ("told", "time"),
+    [
+        ("2026-11-21T12:00:00.5Z", datetime(2026, 11, 21, 12, 0, 0, 500_000, UTC)),
+        ("2026-11-21T12:00:00", datetime(2026, 11, 21, 12, tzinfo=UTC)),
+        ("yesterday", None),
+        (1_763_000_000, None),
+        (None, None),
+    ],
+)
+def test_a_time_that_is_none_is_no_time(told: object, time: datetime | None) -> None:
+    with server(lambda _method, _path: json_page({**listed("x"), "upload-time": told})) as url:
+        assert client.listed_files(url, "demo")["demo-1.0.tar.gz"].upload_time == time
+
+
+def test_a_digest_in_capitals_is_the_same_digest() -> None:
+    entry = {**listed("demo-1.0.tar.gz"), "hashes": {"sha256": SHA256.upper()}}
+    link = f'<a href="demo-1.0.tar.gz#sha256={SHA256.upper()}">demo-1.0.tar.gz</a>'
+    answers = {"/json/": json_page(entry), "/html/": page(link, "text/html")}
+    with server(lambda _method, path: answers[path]) as url:
+        for kind in ("json", "html"):
+            assert client.listed_files(url, kind)["demo-1.0.tar.gz"].sha256 == SHA256
+
+
+@pytest.mark.parametrize("name", ["demo-1.0+linux.1.tar.gz", "demo-1!2.0.tar.gz"])
+def test_a_link_names_its_file_whatever_is_escaped(name: str) -> None:
+    with server(lambda _method, _path: page(f'<a href="../f/{quote(name)}?x=1">{name}</a>', "text/html")) as url:
+        (file,) = client.listed_files(url, "demo").values()
+    assert (file.filename, file.url) == (name, f"{url}f/{quote(name)}?x=1")
 
 
 def test_a_listing_without_hashes_is_proven_by_fetching_the_file(tmp_path: Path) -> None:

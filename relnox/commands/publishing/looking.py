@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +12,7 @@ from relnox.errors import ExitCode, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
     from pathlib import Path
 
     from packaging.version import Version
@@ -211,7 +211,7 @@ def _begun(manifest: Manifest, index: str, project: Project) -> Iterator[tuple[s
     for package in manifest.packages:
         version = manifest.version(package)
         times = [
-            datetime.fromisoformat(listed.upload_time)
+            listed.upload_time
             for listed in project.indexes.seen(index, package).values()
             if listed.upload_time is not None and listed.version == version
         ]
