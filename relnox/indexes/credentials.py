@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["TOKEN_USER", "Credentials", "Login", "NoCredentials", "Secret", "find", "only_in_pypirc", "variables"]
 
 TOKEN_USER = "__token__"  # noqa: S105 - the user name that goes with any token
+_NO_TEXT = re.compile("[\ud800-\udfff]")
+"""What the bytes of a variable become that are no text (PEP 383)."""
 _USUAL_VARIABLE = {PRODUCTION: "PYPI_TOKEN", TEST: "TEST_PYPI_TOKEN"}
 
 
@@ -133,18 +136,29 @@ def only_in_pypirc(name: str, environment: Mapping[str, str]) -> Refused | None:
 
 def _from_token_variables(target: Target, environment: Mapping[str, str]) -> Credentials | str:
     for name in variables(target.name):
-        if environment.get(name):
+        if _legible(environment, name).strip():
             return Credentials(TOKEN_USER, Secret(environment[name].strip()), name)
     return f"{' and '.join(variables(target.name))}: not set"
 
 
+def _legible(environment: Mapping[str, str], name: str) -> str:
+    """What a variable holds; nothing where it is not set.
+
+    Raises:
+        Refused: Its bytes are no text, and HTTP could not send them.
+    """
+    if _NO_TEXT.search(environment.get(name, "")):
+        raise Refused(f"what {name} holds is not in UTF-8", hint=f"set {name} again")
+    return environment.get(name, "")
+
+
 def _from_twine_variables(target: Target, environment: Mapping[str, str]) -> Credentials | str:
-    if not environment.get("TWINE_PASSWORD"):
+    if not _legible(environment, "TWINE_PASSWORD"):
         return "TWINE_PASSWORD: not set"
     for name in ("TWINE_REPOSITORY_URL", "TWINE_REPOSITORY"):
         if (value := environment.get(name)) and not means(value, target):
             return f"TWINE_PASSWORD: it goes with {name}, which names {shown(value)}"
-    user = environment.get("TWINE_USERNAME") or TOKEN_USER
+    user = _legible(environment, "TWINE_USERNAME") or TOKEN_USER
     return Credentials(user, Secret(environment["TWINE_PASSWORD"]), "TWINE_PASSWORD")
 
 
@@ -178,7 +192,7 @@ def _from_keyring(target: Target, environment: Mapping[str, str]) -> Credentials
     except ModuleNotFoundError:  # it is twine's, on most platforms
         return "keyring: not installed"
     section = _section(target, _pypirc(environment))
-    user = environment.get("TWINE_USERNAME") or (section.get("username") if section else "")
+    user = _legible(environment, "TWINE_USERNAME") or (section.get("username") if section else "")
     address = target.upload_url
     try:
         if not user and (known := keyring.get_credential(address, None)) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import traceback
 from typing import TYPE_CHECKING
@@ -88,6 +89,20 @@ def test_credentials_are_asked_in_the_documented_order(tmp_path: Path, ring: Key
     assert ring.asked == []
     found = credentials.find(target, environment)
     assert (found.user, found.secret.reveal(), found.origin) == ("u", "from-keyring", "keyring")
+
+
+def test_a_variable_that_holds_blanks_is_not_set(tmp_path: Path, ring: Keyring) -> None:
+    environment = {**pypirc(tmp_path, ""), "RELNOX_HOUSE_TOKEN": " \n", "TWINE_PASSWORD": CANARY}
+    found = credentials.find(targets.resolve("house", CONFIG), environment)
+    assert found.origin == "TWINE_PASSWORD"
+
+
+@pytest.mark.parametrize("variable", ["RELNOX_HOUSE_TOKEN", "TWINE_PASSWORD", "TWINE_USERNAME"])
+def test_what_is_no_text_is_refused_and_not_shown(variable: str, tmp_path: Path, ring: Keyring) -> None:
+    held = {"TWINE_PASSWORD": CANARY, variable: os.fsdecode(b"\xff") + CANARY}
+    with pytest.raises(Refused, match=f"what {variable} holds is not in UTF-8") as refused:
+        credentials.find(targets.resolve("house", CONFIG), {**pypirc(tmp_path, ""), **held})
+    assert CANARY not in "".join(traceback.format_exception(refused.value))
 
 
 def test_where_was_looked_is_said_in_that_order(tmp_path: Path, ring: Keyring) -> None:
