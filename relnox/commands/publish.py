@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from relnox import core
 from relnox.commands import attesting
 from relnox.commands.publishing import guarding, looking, ordering
-from relnox.commands.verify_install import public_part, read_manifest
 from relnox.core.options import CommonOptions, option
 
 if TYPE_CHECKING:
@@ -79,9 +78,7 @@ def _by_rule(options: Options, project: Project) -> str:
 
     if not project.config.targets:
         return targets.PRODUCTION
-    manifest = read_manifest(project.root, options.dist)
-    chosen = frozenset(package.name for package in project.workspace.select(options.package))
-    manifest, _ = public_part(manifest.only(chosen or frozenset(manifest.packages)), project)
+    manifest, _ = looking.chosen(options.dist, options.package, project)
     tags = project.state.tags if project.state is not None else {}
     here = [name for name, commit in tags.items() if commit == manifest.commit]
     return targets.by_rule(

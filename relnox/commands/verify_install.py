@@ -18,7 +18,7 @@ from relnox.core.options import CommonOptions, option
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from relnox.commands.project import Project
@@ -38,6 +38,7 @@ __all__ = [
     "private_notes",
     "public_part",
     "read_manifest",
+    "read_release",
     "settings",
     "trials",
     "unmet",
@@ -89,10 +90,9 @@ def observe(options: Options, project: Project) -> Snapshot:
     if options.from_ == "index":
         project.indexes.target(options.index)
     verify = settings(project)
-    built = read_manifest(project.root, options.dist)
-    manifest, private = public_part(built, project)
-    if options.package:
-        chosen = frozenset(package.name for package in project.chosen(options.package))
+    chosen = frozenset(package.name for package in project.chosen(options.package)) if options.package else None
+    manifest, private = public_part(read_release(project.root, options.dist, chosen or ()), project)
+    if chosen is not None:
         manifest = manifest.only(_with_needs(manifest, chosen))
     refusals = (*unmet(manifest, private), *missing_pythons(manifest, verify, options.python))
     return Snapshot(manifest, private, verify, refusals)
@@ -228,6 +228,34 @@ def private_notes(private: Sequence[str]) -> Iterator[str]:
         yield f"{name} is private (a Private :: classifier) and is not published"
 
 
+def read_release(root: Path, folder: str, asked: Iterable[str]) -> Manifest:
+    """The manifest of a folder of artefacts, if what it says can be released.
+
+    Args:
+        root: The project's folder.
+        folder: The folder of artefacts.
+        asked: Names of packages that were asked for; the manifest must have them.
+
+    Raises:
+        Refused: There is none, it names no file, it gives a file to a package or a version that its name is not
+            of, its packages need one another in a circle, or one that was asked for is not in it.
+    """
+    manifest = read_manifest(root, folder)
+    where = f"{folder}/{core.manifest.MANIFEST_JSON}"
+    again = "build again: nox -s build-all"
+    for file in manifest.distributions:
+        if not core.collection.is_named_rightly(file):
+            raise Refused(f"{where} calls {file.filename} {file.package} {file.version}", hint=again)
+        if file.version != manifest.version(file.package):
+            raise Refused(f"{where} has files of two versions of {file.package}", hint=again)
+    core.graph.waves(dict(manifest.needs))
+    if not manifest.distributions:
+        raise Refused(f"{where} names no file, so there is nothing to send or to verify", hint=again)
+    if absent := sorted(set(asked) - set(manifest.packages)):
+        raise Refused(f"{', '.join(absent)}: not in {where}, so there is nothing to send or to verify", hint=again)
+    return manifest
+
+
 def read_manifest(root: Path, folder: str) -> Manifest:
     """The manifest of a folder of artefacts.
 
@@ -240,6 +268,11 @@ def read_manifest(root: Path, folder: str) -> Manifest:
     except FileNotFoundError:
         raise Refused(
             f"there is no {folder}/{core.manifest.MANIFEST_JSON}: nothing was built", hint="nox -s build-all"
+        ) from None
+    except UnicodeDecodeError:
+        raise Refused(
+            f"{folder}/{core.manifest.MANIFEST_JSON} is not a manifest that relnox wrote (it is not in UTF-8)",
+            hint="build again: nox -s build-all",
         ) from None
     return core.manifest.Manifest.from_json(text, where=f"{folder}/{core.manifest.MANIFEST_JSON}")
 

@@ -170,15 +170,15 @@ class Manifest(Record, kw_only=True):
             document: dict[str, Any] = json.loads(text)
             return cls(
                 distributions=_distributions(document["artifacts"]),
-                commit=document["commit"],
-                dirty=document["dirty"],
-                time=document["time"],
-                needs=tuple((name, tuple(of)) for name, of in document["needs"].items()),
+                commit=None if document["commit"] is None else _text(document["commit"]),
+                dirty=_flag(document["dirty"]),
+                time=_text(document["time"]),
+                needs=tuple((name, _texts(of)) for name, of in document["needs"].items()),
                 inputs=tuple(
                     BuildInputs(
                         package=name,
                         digest=of["digest"],
-                        requires=tuple(tuple(map(_text, each)) for each in of["requires"]),
+                        requires=tuple(map(_texts, of["requires"])),
                         commit=of["commit"],
                     )
                     for name, of in document.get("inputs", {}).items()
@@ -194,6 +194,18 @@ class Manifest(Record, kw_only=True):
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is no list")
+    return tuple(map(_text, value))
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r} is neither true nor false")
     return value
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
 from relnox.commands import attesting
-from relnox.commands.verify_install import public_part, read_manifest
+from relnox.commands.verify_install import public_part, read_release
 from relnox.errors import ExitCode, Refused
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from relnox.core.manifest import Distribution, Manifest
     from relnox.core.plan import Refusal
 
-__all__ = ["Snapshot", "look", "unfit"]
+__all__ = ["Snapshot", "chosen", "look", "unfit"]
 
 
 class Snapshot(NamedTuple):
@@ -96,9 +96,7 @@ def look(  # noqa: PLR0913 - what both are asked for
 
     target = project.indexes.target(index)
     as_public = as_public or target.production or index == TEST
-    manifest = read_manifest(project.root, dist)
-    chosen = frozenset(package.name for package in project.workspace.select(names)) or frozenset(manifest.packages)
-    manifest, private = public_part(manifest.only(chosen), project)
+    manifest, private = chosen(dist, names, project)
     project.indexes.look(index, manifest.packages)
     listed = {
         name: project.indexes.hashes(index, name, [file.filename for file in manifest.of(name)], anew=False)
@@ -124,6 +122,13 @@ def look(  # noqa: PLR0913 - what both are asked for
             snapshot = snapshot._replace(unfit=tuple(_findings(project.root / dist, missing)))
         snapshot = _with_credentials(snapshot, index, project)
     return _with_attestations(snapshot, attestations, project, project.root / dist)
+
+
+def chosen(dist: str, names: tuple[str, ...], project: Project) -> tuple[Manifest, tuple[str, ...]]:
+    """What is to be published of what was built, and the packages of it that stay at home."""
+    packages = frozenset(package.name for package in project.workspace.select(names))
+    manifest = read_release(project.root, dist, packages)
+    return public_part(manifest.only(packages or frozenset(manifest.packages)), project)
 
 
 def _present(folder: Path, manifest: Manifest) -> dict[str, str]:

@@ -1,0 +1,88 @@
+"""What a manifest says is not believed: nothing is sent, and nothing called proven, of one that is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import releases
+from releases import Package
+from running import through
+
+from relnox.indexes.embedded import EmbeddedIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from running import Ran
+
+pytestmark = pytest.mark.heavy
+
+Document = dict[str, Any]
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[EmbeddedIndex]:
+    with EmbeddedIndex(tmp_path / "index") as index:
+        yield index
+
+
+def refuses(ran: Ran, told: str) -> None:
+    assert ran.code == 1, ran.text
+    assert re.search(told, ran.err), ran.text
+
+
+def changed(root: Path, change: Callable[[Document], object]) -> None:
+    """Change what the manifest of a project says."""
+    path = root / "dist" / "manifest.json"
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+def only_top(document: Document) -> None:
+    document["artifacts"] = [each for each in document["artifacts"] if each["package"] == "top"]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda document: document["artifacts"][0].update(package="top"), r"calls core-1\.0\S* top 1\.0"),
+        (lambda document: document["artifacts"][0].update(package_version="9"), r"calls core-1\.0\S* core 9"),
+        (lambda document: document["needs"].update(core=["top"], top=["core"]), "in a circle: "),
+        (lambda document: document["needs"].update(core=["core"]), "in a circle: core -> core"),
+        (lambda document: document["artifacts"].clear(), "names no file"),
+    ],
+    ids=["package", "version", "circle", "itself", "empty"],
+)
+def test_a_manifest_that_cannot_be_right_is_neither_sent_nor_verified(
+    change: Callable[[Document], object], told: str, index: EmbeddedIndex, tmp_path: Path
+) -> None:
+    root = tmp_path / "demo"
+    releases.release(root, [Package("core"), Package("top")])
+    changed(root, change)
+    for ran in (releases.publish(root, index), through("relnox", root, "verify-install", "--from", "dist")):
+        refuses(ran, told)
+    assert index.log == ()
+
+
+def test_a_package_that_was_not_built_is_not_called_published(index: EmbeddedIndex, tmp_path: Path) -> None:
+    root = tmp_path / "demo"
+    releases.release(root, [Package("core"), Package("top")])
+    changed(root, only_top)
+    for ran in (
+        releases.publish(root, index, "--package", "core"),
+        through("relnox", root, "verify-install", "--from", "dist", "--package", "core"),
+    ):
+        refuses(ran, r"core: not in dist/manifest\.json")
+
+
+def test_a_manifest_in_another_encoding_is_refused(index: EmbeddedIndex, tmp_path: Path) -> None:
+    root = tmp_path / "demo"
+    releases.release(root, [Package("core")])
+    path = root / "dist" / "manifest.json"
+    path.write_bytes(path.read_text().encode("utf-16"))
+    refuses(releases.publish(root, index), "not in UTF-8")
