@@ -237,8 +237,8 @@ def read_release(root: Path, folder: str, asked: Iterable[str]) -> Manifest:
         asked: Names of packages that were asked for; the manifest must have them.
 
     Raises:
-        Refused: There is none, it names no file, it gives a file to a package or a version that its name is not
-            of, its packages need one another in a circle, or one that was asked for is not in it.
+        Refused: There is none, it names no file, one by a name that is of another package or version, its packages
+            need one another in a circle, or one that was asked for is not in it.
     """
     manifest = read_manifest(root, folder)
     where = f"{folder}/{core.manifest.MANIFEST_JSON}"

@@ -100,6 +100,21 @@ def test_the_tag_at_the_commit_that_was_built_chooses_the_index(  # noqa: PLR091
     assert not {"shop": index, "trying": final}[expected].files
 
 
+def test_a_production_index_under_a_harmless_name_asks_all_the_same(
+    final: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # F26
+    monkeypatch.setenv("TWINE_PASSWORD", CANARY)
+    settings = final.settings("shop", production=True) + final.settings("trying")
+    root = release(tmp_path / "demo", settings, "1.2.3")
+    ran = relnox(root, "publish", "--index", "trying")
+    assert ran.code == 1, ran.text
+    assert "nobody is there to be asked: Publish p0 1.2.3 to trying" in ran.err
+    assert not final.files
+    assert relnox(root, "publish", "--index", "trying", "--yes").code == 0
+    assert final.files
+
+
 def test_the_command_line_wins_over_the_rules(
     index: Trusting, final: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,7 +95,7 @@ def look(  # noqa: PLR0913 - what both are asked for
     from relnox.indexes.targets import EMBEDDED, TEST
 
     target = project.indexes.target(index)
-    as_public = as_public or target.production or index == TEST
+    production = project.indexes.is_production(index)
     manifest, private = chosen(dist, names, project)
     project.indexes.look(index, manifest.packages)
     listed = {
@@ -109,17 +109,18 @@ def look(  # noqa: PLR0913 - what both are asked for
         listed=listed,
         present=_present(project.root / dist, manifest),
         host="" if index == EMBEDDED else target.host,
-        production=target.production,
+        production=production,
         credentials="",
         staged=target.staged,
-        begun=dict(_begun(manifest, index, project)) if target.production else {},
+        begun=dict(_begun(manifest, index, project)) if production else {},
         remarks=project.indexes.remarks(index),
     )
     if index != EMBEDDED:
         snapshot = snapshot._replace(strangers=dict(_strangers(snapshot, project)))
-    if missing := snapshot.missing:
-        if as_public:
-            snapshot = snapshot._replace(unfit=tuple(_findings(project.root / dist, missing)))
+    # An index that took more before is asked to be like the public one: what it holds counts for nothing then.
+    judged = manifest.distributions if as_public else snapshot.missing if production or index == TEST else ()
+    snapshot = snapshot._replace(unfit=tuple(_findings(project.root / dist, judged)))
+    if snapshot.missing:
         snapshot = _with_credentials(snapshot, index, project)
     return _with_attestations(snapshot, attestations, project, project.root / dist)
 
