@@ -215,7 +215,7 @@ def once(  # noqa: PLR0913 - a request
 
     Raises:
         PassingTrouble: There was no answer, or one that another try may better.
-        Failed: The run was interrupted, or the address is none that can be asked.
+        Failed: The run was interrupted, or the server cannot be asked at all, as things are set up.
     """
     host = _host(url)
     with _Watch(quiet) as watch:
@@ -234,15 +234,16 @@ def once(  # noqa: PLR0913 - a request
                 _read(response, watch, into)
         except ValueError as error:  # of the address that is asked, or of one that it redirects to
             watch.conclude(host)
-            raise Failed(
-                f"{host} cannot be asked: {error}",
-                hint="are the addresses right, the index's and those that it lists?",
-            ) from error
+            raise _not_to_be_asked(host, error) from error
         except _network_errors() as error:
             watch.conclude(host)
             stranger = not watch.connected and _origin(url) not in _answered
             what = f"{host} does not answer as it should ({_in_words(error)})"
             raise PassingTrouble(what, stranger=stranger) from error
+        except OSError as error:
+            if error.errno is not None:  # it is the machine's
+                raise
+            raise _not_to_be_asked(host, error) from error  # a file of certificates is not there
         watch.conclude(host)  # an answer that was cut off in its head looks like a whole one
     _answered.add(_origin(url))
     if response.status_code in _PASSING:
@@ -341,6 +342,13 @@ def _seconds(text: str) -> float | None:
 def _clock_time(seconds: float) -> str:
     then = CLOCK.today() + timedelta(seconds=min(seconds, _FAR))
     return then.strftime("%H:%M:%S UTC" if seconds < _DAY else "%Y-%m-%d %H:%M:%S UTC")
+
+
+def _not_to_be_asked(host: str, error: Exception) -> Failed:
+    return Failed(
+        f"{host} cannot be asked: {error}",
+        hint="correct what is named: the index's address or one that it lists, a proxy, a file of certificates",
+    )
 
 
 def _interrupted() -> Failed:

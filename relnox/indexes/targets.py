@@ -176,7 +176,12 @@ def is_production_host(target: Target, config: Config) -> bool:
 
 
 def origin(url: str) -> str:
-    """Host and port of an address, for people and for comparing: no user, no password, no usual port."""
+    """Host and port of an address, for people and for comparing: no user, no password, no usual port.
+
+    Of what is no address there is nothing to tell: the text is empty.
+    """
+    if not _place(url):
+        return ""
     parts = urlsplit(url)
     usual = not _has_port(parts) or parts.port in (None, _PORTS.get(parts.scheme))
     return _place(url) if usual else f"{_place(url)}:{parts.port}"
@@ -191,7 +196,7 @@ def passed_over(target: Target, environment: Mapping[str, str]) -> Iterator[str]
 
 def shown(value: str) -> str:
     """An address or a name that was meant for another tool, without what it may hold of a password."""
-    return origin(value) if "://" in value else value
+    return (origin(value) or "no address") if "://" in value else value
 
 
 def means(value: str, target: Target) -> bool:
@@ -213,13 +218,15 @@ def _has_port(parts: SplitResult) -> bool:
 
 
 def _place(url: str) -> str:
-    return (urlsplit(url).hostname or "").rstrip(".")
+    try:
+        return (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:  # it is no address
+        return ""
 
 
 def _address(url: str, key: str) -> str:
     """An address as the settings state it, if it is one and keeps no password where everybody can read it."""
-    parts = urlsplit(url)
-    if parts.scheme not in _PORTS or not parts.hostname or not _has_port(parts):
+    if not _place(url) or (parts := urlsplit(url)).scheme not in _PORTS or not _has_port(parts):
         raise Refused(f"{key} is no address of an index", hint='write for example "https://packages.example.org/"')
     if "@" in parts.netloc:
         raise Refused(

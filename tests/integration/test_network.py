@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import socket
 import threading
@@ -10,6 +11,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +22,6 @@ from relnox.network import PassingTrouble, Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from releases import SimulatedClock
 
@@ -149,6 +150,35 @@ def test_pauses_are_drawn_from_growing_spans(clock: SimulatedClock, monkeypatch:
         patience.outlast(PassingTrouble("broken"))
     assert spans == [0.5, 1, 2, 4, 8, 16, 32, *[60] * 4]
     assert clock.now() == 300
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("REQUESTS_CA_BUNDLE", "no-such-file.pem", "no-such-file.pem"),
+        ("https_proxy", "http://:80", "proxy"),
+        ("https_proxy", "foo://me:word@127.0.0.1:9", "foo"),
+    ],
+)
+def test_what_keeps_every_request_back_is_told_at_once(
+    variable: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(Failed, match=f"^127.0.0.1:9 cannot be asked: .*{told}") as failed:
+        network.get("https://127.0.0.1:9/")
+    assert "word" not in failed.value.message
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_disk_that_is_full_is_not_the_servers_fault() -> None:
+    def serve(connection: socket.socket, _over: threading.Event) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabcdef")
+
+    with raw_server(serve) as url, pytest.raises(OSError, match="No space left") as full:
+        network.get(url, into=Path("/dev/full"))
+    assert full.value.errno == errno.ENOSPC
 
 
 def test_no_patience_is_one_try(clock: SimulatedClock) -> None:

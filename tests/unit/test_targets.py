@@ -95,6 +95,18 @@ def test_production_is_known_under_any_name(name: str, config: Config, tmp_path:
         assert indexes.is_production(name)
 
 
+@pytest.mark.parametrize("address", ["http://[::1/", "http://", "http://127.0.0.1:99999/", "ftp://127.0.0.1/"])
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(Refused, match=r"indexes\.house\.upload is no address of an index"):
+        targets.resolve("house", Config(indexes={"house": index(address)}))
+
+
+def test_a_variable_that_holds_no_address_is_passed_over() -> None:
+    target = targets.resolve("testpypi", Config())
+    (told,) = targets.passed_over(target, {"TWINE_REPOSITORY_URL": "http://me:word@[::1/"})
+    assert told.startswith("TWINE_REPOSITORY_URL names no address, which does not count")
+
+
 @pytest.mark.parametrize("name", ["testpypi", "house", "embedded"])
 def test_a_test_index_is_none_of_production(name: str, tmp_path: Path) -> None:
     with Indexes(Config(indexes={"house": index(ELSEWHERE)}), tmp_path, {}) as indexes:
