@@ -41,7 +41,6 @@ _STRANGER = 5.0
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 60.0
 _MOMENT = 0.01
-_DAY = 86400.0
 _WORTH_TELLING = 5.0
 _SLOWEST = 1024
 """Bytes a second that a request has to move."""
@@ -50,6 +49,7 @@ _CONNECTIONS = 32
 _CHUNK = 1 << 13
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses of RFC 9110, RFC 8470 and RFC 6585 that another try may end."""
+_HALF_A_DAY = 12 * 3600.0
 _EPOCH_LIKE = 1e9
 """A `RateLimit-Reset` beyond this is a point in time, below it a number of seconds: servers send both."""
 _FAR = 1e9
@@ -121,8 +121,9 @@ class Patience:
         spent, left = CLOCK.now() - self._begin, self.left()
         asked = trouble.asked or 0.0
         if asked > left or not left:
+            tried = f", for {waits.span(spent)}" if spent >= 1 else ""
             until = f"; it asks to be left alone until {_clock_time(asked)}" if asked else ""
-            raise PassingTrouble(f"{trouble.message}, for {spent:.0f} s{until}") from trouble
+            raise PassingTrouble(f"{trouble.message}{tried}{until}") from trouble
         jitter = random.uniform(0, self._growing)  # noqa: S311 - no secret
         self._growing = min(self._growing * 2, _LONGEST_PAUSE)
         # The last try is at the very end of the time there is.
@@ -248,7 +249,9 @@ def once(  # noqa: PLR0913 - a request
     _answered.add(_origin(url))
     if response.status_code in _PASSING:
         said = f"{response.status_code} {response.reason or ''}".strip()
-        raise PassingTrouble(f"{host} does not answer as it should ({said})", asked=_asked(response.headers))
+        enough = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
+        what = "takes no more for now" if enough else "does not answer as it should"
+        raise PassingTrouble(f"{host} {what} ({said})", asked=_asked(response.headers))
     return response
 
 
@@ -340,8 +343,9 @@ def _seconds(text: str) -> float | None:
 
 
 def _clock_time(seconds: float) -> str:
+    """What time it is then; with the date where somebody might think of another day."""
     then = CLOCK.today() + timedelta(seconds=min(seconds, _FAR))
-    return then.strftime("%H:%M:%S UTC" if seconds < _DAY else "%Y-%m-%d %H:%M:%S UTC")
+    return then.strftime("%H:%M:%S UTC" if seconds <= _HALF_A_DAY else "%Y-%m-%d %H:%M:%S UTC")
 
 
 def _not_to_be_asked(host: str, error: Exception) -> Failed:

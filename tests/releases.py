@@ -6,21 +6,18 @@ clock that is advanced when nobody does anything but wait, so that an hour of it
 
 from __future__ import annotations
 
-import io
 import json
 import threading
-from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 import packed
+import running
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 from projects import write
-from running import Ran
 
 from relnox import network
 from relnox.building.archives import digests
-from relnox.cli import main
 from relnox.core.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.indexes import client
 
@@ -28,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from running import Ran
     from staging_index import StagingIndex
 
     from relnox.indexes.embedded import EmbeddedIndex
@@ -205,10 +203,7 @@ def publish_to(
             f"staged = {str(staged).lower()}\n"
         },
     )
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
-        code = main(["publish", "--project", str(root), "--index", INDEX, "--reporter", "plain", *options])
-    return Ran(code, out.getvalue(), err.getvalue())
+    return running.here(root, "publish", "--index", INDEX, *options)
 
 
 def public(index: EmbeddedIndex | StagingIndex, manifest: Manifest) -> dict[str, str]:

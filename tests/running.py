@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from projects import everything
 
+from relnox.cli import main
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["DOORS", "Bump", "Ran", "refused", "run", "through"]
+__all__ = ["DOORS", "Bump", "Ran", "here", "refused", "run", "through"]
 
 DOORS = ("nox", "invoke", "relnox")
 
@@ -44,6 +48,14 @@ def run(cwd: Path, *words: str) -> Ran:
     )
     assert "Traceback" not in ran.stderr, ran.stderr
     return Ran(ran.returncode, ran.stdout, ran.stderr)
+
+
+def here(root: Path, task: str, *options: str) -> Ran:
+    """Run a task of relnox in the process of the test, told in plain lines."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main([task, "--project", str(root), "--reporter", "plain", *options])
+    return Ran(code, out.getvalue(), err.getvalue())
 
 
 def refused(bump: Bump, root: Path, *options: str, code: int = 1) -> str:

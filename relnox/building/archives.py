@@ -124,7 +124,10 @@ def read(path: Path) -> Archive:
             name, version = parse_sdist_filename(path.name)
             kind = "sdist"
             if path.name.endswith(".zip"):
-                raise Failed(f"{path.name} is a zip file: sdists are .tar.gz files", hint="see PEP 625")
+                raise Failed(
+                    f"{path.name} is a zip file: sdists are .tar.gz files (PEP 625)",
+                    hint="take what makes it a zip out of the backend's settings, then: nox -s build-all",
+                )
             inside = tar_members(path)
             members = tuple(member.name for member in inside)
             wanted = _one(path, members, _is_sdist_metadata)

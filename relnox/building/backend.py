@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 import tarfile
 import threading
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from relnox.core.manifest import Kind
 
 __all__ = ["build_sdist", "build_wheel", "telling_warnings"]
+
+_NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 
 
 class _IsolatedEnv(Record):
@@ -99,6 +102,12 @@ def _build(name: str, kind: Kind, source: Path, output: Path, bench: Bench) -> P
                 building = builder(requires | more)
             return Path(building.build(kind, output))
     except (build.BuildException, build.BuildBackendException, build.FailedProcessError) as error:
+        if (lacking := _lacking(error, printed)) is not None:
+            raise Failed(
+                f"{name}: the {kind} cannot be built: its build environment has no module {lacking}",
+                hint=f"add what brings {lacking.partition('.')[0]} to requires of [build-system] in the "
+                f"pyproject.toml of {name}; the backend's own output: nox -s build-all -- --verbose",
+            ) from error
         tail = "".join(f"\n  | {line}" for line in printed[-30:])
         raise Failed(
             f"{name}: the {kind} cannot be built: {_cause(error)}{tail}",
@@ -163,6 +172,14 @@ def _unpack(sdist: Path, into: Path) -> Path:
             f"{sdist.name} has {len(folders)} top-level entries instead of one folder", hint="see PEP 625"
         )
     return folders[0]
+
+
+def _lacking(error: Exception, printed: Sequence[str]) -> str | None:
+    """The module that the backend, or the build itself, imports in vain; None where that is not what ended it."""
+    unavailable = getattr(getattr(error, "exception", None), "traceback", None)
+    last = next((line for line in reversed(str(unavailable or "").splitlines() or printed) if line.strip()), "")
+    found = _NO_MODULE.match(last)
+    return found[1] if found else None
 
 
 def _cause(error: Exception) -> str:

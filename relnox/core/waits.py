@@ -14,12 +14,18 @@ if TYPE_CHECKING:
 
     from relnox.core.events import Waiting
 
-__all__ = ["tell", "told_to"]
+__all__ = ["span", "tell", "told_to"]
 
 _FIRST = 60.0
 """Seconds until a wait is told again; twice as many after that."""
 _LONGEST = 300.0
 """Engines end jobs that print nothing for ten minutes."""
+_IN_MINUTES = 600.0
+
+
+def span(seconds: float) -> str:
+    """How long something took, for people: in seconds, and from ten minutes on in minutes."""
+    return f"{seconds:.0f} s" if seconds < _IN_MINUTES else f"{seconds / 60:.0f} min"
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from relnox import network
 from relnox.building import archives
+from relnox.core import waits
 from relnox.core.events import Status
 from relnox.core.steps import Upload
 from relnox.errors import Conflict, PartlyPublic, RelnoxError, TryLater
@@ -212,7 +213,7 @@ class Awaiting:
         while True:
             trouble, listed = "", set[str]()
             try:
-                listed = _listed(self.run, self.step.index, self.step.files, patience=patience)
+                listed = _listed(self.run, self.step.index, self.step.files, patience=patience, sent=self._sent)
                 for name in listed - served:
                     if self._is_served(name, patience):
                         served.add(name)
@@ -229,6 +230,11 @@ class Awaiting:
         """Every file was seen."""
         return f"{len(self.step.files)} files listed with our hashes, and downloadable"
 
+    @property
+    def _sent(self) -> bool:
+        """Whether this run sends what it waits for."""
+        return bool(self.step.needs)
+
     def _is_served(self, name: str, patience: Patience) -> bool:
         file = self.run.indexes.seen(self.step.index, self.step.package)[name]
         return self.run.indexes.is_served(file, patience)
@@ -243,15 +249,24 @@ class Awaiting:
         told = "".join(f"\n  {state}: {', '.join(of)}" for state, of in states.items() if of)
         half = served or (listed and len(listed) < len(names))
         kind: type[RelnoxError] = PartlyPublic if half else TryLater
+        again = "type the same command again later"
         return kind(
             f"{step.package} {step.version} is not proven to be on {step.index} "
-            f"after {step.patience} s{trouble}:{told}",
-            hint="has it been published there? type the same command again later: what is there is not sent twice",
+            f"after {waits.span(step.patience)}{trouble}:{told}",
+            hint=f"look at the index's status page, and {again}: what is there is not sent twice"
+            if self._sent
+            else f"has it been published there? then {again}",
         )
 
 
-def _listed(
-    run: Run, index: str, files: Sequence[Distribution], *, anew: bool = True, patience: Patience | None = None
+def _listed(  # noqa: PLR0913 - how it is asked, and about what
+    run: Run,
+    index: str,
+    files: Sequence[Distribution],
+    *,
+    anew: bool = True,
+    patience: Patience | None = None,
+    sent: bool = False,
 ) -> set[str]:
     """Names of those of a package's files that an index lists with our hashes.
 
@@ -261,6 +276,7 @@ def _listed(
         files: Files of one package.
         anew: Whether the index is asked again if it was a moment ago.
         patience: How long to try; without it a moment where it is asked anew.
+        sent: Whether this run has sent them.
 
     Raises:
         Conflict: It lists one of them with another.
@@ -271,7 +287,7 @@ def _listed(
     found = run.indexes.hashes(index, files[0].package, wanted, anew=anew, patience=patience)
     for name, sha256 in found.items():
         if sha256 != wanted[name].sha256:
-            raise other_file(index, wanted[name], sha256)
+            raise other_file(index, wanted[name], sha256, sent=sent)
     return set(found)
 
 
@@ -294,9 +310,14 @@ def deadline(results: Sequence[StepFinished], run: Run) -> str | None:
     return (first + WINDOW).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def other_file(index: str, file: Distribution, sha256: str) -> Conflict:
-    """The error for a name that is taken by other bytes."""
+def other_file(index: str, file: Distribution, sha256: str, *, sent: bool = False) -> Conflict:
+    """The error for a name that is taken by other bytes, although ours may have been sent."""
+    than, why = (
+        (" than the one that was sent", "it was damaged on its way, or somebody else's came first; ")
+        if sent
+        else ("", "")
+    )
     return Conflict(
-        f"{index} holds another {file.filename}:\n  there  sha256 {sha256}\n  built  sha256 {file.sha256}",
-        hint=ways_out(file),
+        f"{index} holds another {file.filename}{than}:\n  there  sha256 {sha256}\n  built  sha256 {file.sha256}",
+        hint=why + ways_out(file),
     )

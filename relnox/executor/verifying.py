@@ -88,7 +88,7 @@ class Downloading:
         if listed.yanked:
             raise Failed(
                 f"{index} lists {file.filename} as yanked: installers pass it over",
-                hint="who yanked it, and why? release a version in its place",
+                hint="who yanked it, and why? to release a version in its place: nox -s bump",
             )
         path = folder / file.filename
         sha256 = self.run.indexes.download(listed, path, patience)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from relnox.core.config import Config
     from relnox.core.manifest import Distribution
     from relnox.indexes.attestations import Signatory
-    from relnox.indexes.client import IndexFile
+    from relnox.indexes.client import IndexFile, Listing
     from relnox.indexes.credentials import Credentials
     from relnox.indexes.embedded.rules import Rules
     from relnox.indexes.staged import StagedSession
@@ -54,7 +54,7 @@ class Indexes:
         self._targets: dict[str, targets.Target] = {}
         self._credentials: dict[str, Credentials] = {}
         self._fetched: dict[str, str] = {}
-        self._seen: dict[tuple[str, str], Mapping[str, IndexFile]] = {}
+        self._seen: dict[tuple[str, str], Listing] = {}
         self._asked: dict[tuple[str, str], float] = {}
         self._sessions: dict[tuple[str, str, str], StagedSession] = {}
         self._rules: Rules | None = None
@@ -96,7 +96,7 @@ class Indexes:
         target = self.target(name)
         return target.production or targets.is_production_host(target, self._config)
 
-    def files(self, index: str, project: str, patience: Patience | None = None) -> Mapping[str, IndexFile]:
+    def files(self, index: str, project: str, patience: Patience | None = None) -> Listing:
         """What an index lists of a project, asked anew each time."""
         from relnox import network
         from relnox.indexes import client
@@ -106,7 +106,7 @@ class Indexes:
         self._seen[index, project] = listed
         return listed
 
-    def seen(self, index: str, project: str) -> Mapping[str, IndexFile]:
+    def seen(self, index: str, project: str) -> Listing:
         """What an index listed of a project when it was last asked in this run; asked now if it never was."""
         listed = self._seen.get((index, project))
         return self.files(index, project) if listed is None else listed

@@ -13,13 +13,14 @@ from relnox import network
 from relnox.errors import Failed, TryLater
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from packaging.version import Version
 
     from relnox.network import Patience
 
-__all__ = ["IndexFile", "download", "is_served", "listed_files", "provenance"]
+__all__ = ["IndexFile", "Listing", "download", "is_served", "listed_files", "provenance"]
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 _PROVENANCE = "application/vnd.pypi.integrity.v1+json"
@@ -69,7 +70,22 @@ class IndexFile:
             return None
 
 
-def listed_files(simple_url: str, project: str, patience: Patience | None = None) -> dict[str, IndexFile]:
+class Listing(dict[str, IndexFile]):
+    """The files of a project by name, and what the index says of the project as a whole.
+
+    Args:
+        files: The files.
+        status: `active`, `archived`, `quarantined` or `deprecated` (PEP 792).
+        reason: Why, as the index says it.
+    """
+
+    def __init__(self, files: Iterable[IndexFile] = (), *, status: str = "active", reason: str = "") -> None:
+        super().__init__((file.filename, file) for file in files)
+        self.status = status
+        self.reason = reason
+
+
+def listed_files(simple_url: str, project: str, patience: Patience | None = None) -> Listing:
     """The files of a project by name; empty where the index does not know the project.
 
     Caches on the way are asked to look again.
@@ -87,7 +103,7 @@ def listed_files(simple_url: str, project: str, patience: Patience | None = None
     response = network.get(page, {"Accept": _ACCEPT, "Cache-Control": "no-cache"}, patience=patience)
     # A redirect that leaves the index says that it does not hold the project.
     if response.status_code in _GONE or response.is_redirect:
-        return {}
+        return Listing()
     host = urlsplit(page).netloc.rpartition("@")[2]
     if response.status_code != _OK:
         raise Failed(
@@ -95,16 +111,14 @@ def listed_files(simple_url: str, project: str, patience: Patience | None = None
             hint="is the address of the index right, and may you read it?",
         )
     if "json" not in response.headers.get("Content-Type", ""):
-        files = _from_html(response.text, page)
-    else:
-        try:
-            files = _from_json(response.json(), page)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise Failed(
-                f"what {host} answers for {project} is no listing of PEP 691 ({type(error).__name__})",
-                hint="is the address of the index right?",
-            ) from error
-    return {file.filename: file for file in files}
+        return _from_html(response.text, page)
+    try:
+        return _from_json(response.json(), page)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise Failed(
+            f"what {host} answers for {project} is no listing of PEP 691 ({type(error).__name__})",
+            hint="is the address of the index right?",
+        ) from error
 
 
 def download(file: IndexFile, to: Path, patience: Patience | None = None) -> str:
@@ -150,9 +164,11 @@ def provenance(file: IndexFile, patience: Patience | None = None) -> bytes | Non
     return response.content
 
 
-def _from_json(document: Any, page: str) -> list[IndexFile]:
-    """A project page of PEP 691 and PEP 700."""
-    return [
+def _from_json(document: Any, page: str) -> Listing:
+    """A project page of PEP 691, PEP 700 and PEP 792."""
+    marker = document.get("project-status")
+    marker = marker if isinstance(marker, dict) else {}
+    files = (
         IndexFile(
             filename=_text(entry["filename"]),
             url=_joined(page, _text(entry["url"])),
@@ -162,12 +178,13 @@ def _from_json(document: Any, page: str) -> list[IndexFile]:
             provenance=_joined(page, _text(entry["provenance"])) if entry.get("provenance") else None,
         )
         for entry in document["files"]
-    ]
+    )
+    return Listing(files, status=str(marker.get("status", "active")), reason=str(marker.get("reason", "")))
 
 
-def _from_html(text: str, page: str) -> list[IndexFile]:
-    """A project page of PEP 503: the hash is the link's fragment."""
-    parser = _Anchors()
+def _from_html(text: str, page: str) -> Listing:
+    """A project page of PEP 503 and PEP 792: the hash is the link's fragment."""
+    parser = _Page()
     parser.feed(text)
     files = []
     for attributes in parser.anchors:
@@ -182,7 +199,10 @@ def _from_html(text: str, page: str) -> list[IndexFile]:
                 provenance=_joined(page, stated) if (stated := attributes.get("data-provenance")) else None,
             )
         )
-    return files
+    told = parser.told
+    return Listing(
+        files, status=told.get("pypi:project-status", "active"), reason=told.get("pypi:project-status-reason", "")
+    )
 
 
 def _joined(page: str, url: str) -> str:
@@ -213,11 +233,17 @@ def _time(stated: object) -> datetime | None:
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
-class _Anchors(HTMLParser):
+class _Page(HTMLParser):
+    """The links of a page, and what its head tells by name."""
+
     def __init__(self) -> None:
         super().__init__()
         self.anchors: list[dict[str, str | None]] = []
+        self.told: dict[str, str] = {}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
         if tag == "a":
-            self.anchors.append(dict(attrs))
+            self.anchors.append(attributes)
+        elif tag == "meta":
+            self.told[attributes.get("name") or ""] = attributes.get("content") or ""

@@ -47,6 +47,7 @@ _NOT_CREATED = re.compile(r"non-user identit", re.IGNORECASE)
 _FOREIGN = re.compile(r"(isn't|not) allowed to upload to project", re.IGNORECASE)
 _SCOPED = re.compile(r"not valid for project", re.IGNORECASE)
 _ATTESTED = re.compile(r"invalid attestations", re.IGNORECASE)
+_SECOND = re.compile(r"only one sdist", re.IGNORECASE)
 _LARGE = re.compile(r"too large|size limit", re.IGNORECASE)
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 
@@ -113,7 +114,8 @@ def ways_out(file: Distribution) -> str:
     """What can be done where a name is taken by other bytes."""
     return (
         "a file name is never given twice: bump the version, publish the same again as "
-        f"{_post_release(file)}, or find the build that was published"
+        f"{_post_release(file)}, or find the build that was published; to bump: nox -s bump -- --to "
+        f"{_post_release(file)}"
     )
 
 
@@ -136,7 +138,8 @@ def judged(response: requests.Response, file: Distribution, index: str) -> str:
     if status in _REDIRECTS:
         raise Refused(
             f"{index} redirects uploads to {masked(response.headers.get('Location', 'nowhere'))}",
-            hint="correct the index's upload address; credentials are not sent elsewhere",
+            hint=f"if it has moved there: write that as upload into [tool.relnox.indexes.{index}]; credentials are "
+            "not sent elsewhere",
         )
     if status in _REFUSED:
         _explain(text, file, index)
@@ -219,6 +222,12 @@ def _explain(text: str, file: Distribution, index: str) -> None:
             f"{index} takes no more files for {file.package} {file.version}: its first file is more than "
             f"{WINDOW.days} days old: {text}",
             hint=publish_again(file),
+        )
+    if _SECOND.search(text):
+        post = _post_release(file)
+        raise Conflict(
+            f"{index} has another sdist of {file.package} {file.version}, and takes one of a release: {text}",
+            hint=f"who published it? to publish all of it again as {post}: nox -s bump -- --to {post}",
         )
     if _NOT_CREATED.search(text):
         from relnox.indexes.trusted_publishing import first_release_hint

@@ -39,7 +39,7 @@ _ENDINGS = {
     ExitCode.FAILED: "failed; nothing is public",
     ExitCode.PARTLY_PUBLIC: "partly public: type the same command again to finish it",
     ExitCode.NEEDS_A_PERSON: "stopped: a person has to decide",
-    ExitCode.TRY_LATER: "not proven yet: type the same command again later",
+    ExitCode.TRY_LATER: "not done, or not proven yet: type the same command again later",
     ExitCode.INTERRUPTED: "interrupted: type the same command again to go on",
     ExitCode.TERMINATED: "terminated: type the same command again to go on",
 }

@@ -28,6 +28,7 @@ def refusals(snapshot: Snapshot, index: str, dist: str) -> tuple[Refusal, ...]:
         for refusal in (_wrong_on_disk(file, snapshot, dist), _other_on_index(file, snapshot, index))
         if refusal is not None
     ]
+    found += _closed(snapshot, index)
     found += _not_for_the_public(snapshot)
     if snapshot.production:
         found += _too_late(snapshot, index)
@@ -67,6 +68,22 @@ def _other_on_index(file: Distribution, snapshot: Snapshot, index: str) -> Refus
 
     error = other_file(index, file, there)
     return core.plan.Refusal(message=error.message, hint=error.hint or "", exit_code=error.exit_code)
+
+
+def _closed(snapshot: Snapshot, index: str) -> Iterator[Refusal]:
+    """Projects that take no files at present (PEP 792)."""
+    for package, listing in snapshot.closed.items():
+        why = f": {listing.reason}" if listing.reason else ""
+        if listing.status == "archived":
+            yield core.plan.Refusal(
+                message=f"{package} is archived on {index}, and takes no files{why}",
+                hint="end that in the settings of the project there; then type the same command again",
+            )
+        else:
+            yield core.plan.Refusal(
+                message=f"{index} has put {package} into quarantine: nobody can upload it or install it{why}",
+                hint="ask those who run the index; when it is over, type the same command again",
+            )
 
 
 def _not_for_the_public(snapshot: Snapshot) -> Iterator[Refusal]:

@@ -22,8 +22,12 @@ if TYPE_CHECKING:
     from relnox.commands.project import Project
     from relnox.core.manifest import Distribution, Manifest
     from relnox.core.plan import Refusal
+    from relnox.indexes.client import Listing
 
 __all__ = ["Snapshot", "chosen", "look", "unfit"]
+
+
+_CLOSED = ("archived", "quarantined")
 
 
 class Snapshot(NamedTuple):
@@ -42,6 +46,7 @@ class Snapshot(NamedTuple):
         unfit: What the public index would refuse of the files, where that is where they go.
         staged: Whether the index takes releases whole (PEP 694).
         begun: When the first file of a version came to the production index, for each package that has one there.
+        closed: What the index has archived or put into quarantine of packages with files to send (PEP 792).
         strangers: What versions the index has of packages, where none of them is known here.
         remarks: What a reader should know of variables that do not count.
         skipped: Why nothing is published, where the settings say that this is no failure.
@@ -60,6 +65,7 @@ class Snapshot(NamedTuple):
     unfit: tuple[Finding, ...] = ()
     staged: bool = False
     begun: Mapping[str, datetime] = MappingProxyType({})
+    closed: Mapping[str, Listing] = MappingProxyType({})
     strangers: Mapping[str, tuple[Version, ...]] = MappingProxyType({})
     remarks: tuple[str, ...] = ()
     skipped: str | None = None
@@ -117,6 +123,7 @@ def look(  # noqa: PLR0913 - what both are asked for
     )
     if index != EMBEDDED:
         snapshot = snapshot._replace(strangers=dict(_strangers(snapshot, project)))
+    snapshot = snapshot._replace(closed=dict(_closed(snapshot, project)))
     # An index that took more before is asked to be like the public one: what it holds counts for nothing then.
     judged = manifest.distributions if as_public else snapshot.missing if production or index == TEST else ()
     snapshot = snapshot._replace(unfit=tuple(_findings(project.root / dist, judged)))
@@ -185,6 +192,14 @@ def _with_attestations(snapshot: Snapshot, choice: str, project: Project, folder
     return snapshot._replace(
         attesting=attesting.look(choice, snapshot.target, missing, public, project=project, folder=folder)
     )
+
+
+def _closed(snapshot: Snapshot, project: Project) -> Iterator[tuple[str, Listing]]:
+    """Packages that the index takes no files for, whoever sends them."""
+    for package in dict.fromkeys(file.package for file in snapshot.missing):
+        listing = project.indexes.seen(snapshot.target, package)
+        if listing.status in _CLOSED:
+            yield package, listing
 
 
 def _strangers(snapshot: Snapshot, project: Project) -> Iterator[tuple[str, tuple[Version, ...]]]:

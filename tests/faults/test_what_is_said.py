@@ -1,0 +1,601 @@
+"""What a person reads of each known failure, held word by word in `golden/`.
+
+Known are the failures of an index and an upload (FAILURES.md A) and the four of S3.11: the version is on the index
+already, the build lacks a dependency, the credentials are rejected, the import fails. A golden file is what the
+run prints on standard error, told in plain lines, and its exit code; times, ports, hashes, folders, durations and
+what other tools print are named instead. After a message was changed they are written anew, to be read and committed:
+
+    WRITE_GOLDEN=1 pytest tests/faults/test_what_is_said.py
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import packed
+import pytest
+import running
+import signing
+from loopback import declared, make_wheel, post
+from plain_index import serving
+from projects import repository, write
+from releases import Package, SimulatedClock, made_wheel, project_of, publish, publish_to, release
+from sigstore.models import ClientTrustConfig
+from trusting import AUDIENCE, REQUEST_TOKEN, identity, trusting
+
+from relnox import network
+from relnox.executor import publishing
+from relnox.indexes import uploader
+from relnox.indexes.embedded import EmbeddedIndex, faults
+from relnox.indexes.embedded.accounts import Accounts, Token
+from relnox.indexes.embedded.faults import Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from running import Ran
+    from trusting import Trusting
+
+pytestmark = pytest.mark.heavy
+
+GOLDEN = Path(__file__).parent / "golden"
+DAY = 24 * 3600
+KNOWN = {*(f"F{number:02}" for number in range(1, 31)), *(f"S3.11-{number}" for number in range(1, 5))}
+SILENT = {
+    "F01": "a run that is killed says nothing; what it left is told by the one that finishes it",
+    "F06": "a reset is outlasted: the file is opened, hashed and sent again",
+    "F07": "an answer that was lost is outlasted: the index is looked at, and has the file",
+    "F09": "that a file of that name is there, however it is told, is settled by its hash: the same is no failure",
+    "F27": "nothing is asked of two indexes, so that there is nothing to confuse: our files come by address and hash",
+}
+"""Failures that nobody is told of, and why."""
+ONE = Package("demo", sdist=False)
+TOKEN = "pypi-canary-0815"  # longer than what could stand in a message by chance
+
+
+class Here(NamedTuple):
+    """Where a failure happens.
+
+    Attributes:
+        root: The project.
+        clock: By which pauses take no time.
+        patch: Changes the environment for as long as it lasts.
+    """
+
+    root: Path
+    clock: SimulatedClock
+    patch: pytest.MonkeyPatch
+
+    @property
+    def beside(self) -> Path:
+        """A folder beside the project."""
+        return self.root.parent / "beside"
+
+    def index(self, *rules: Rule, accounts: Accounts | None = None) -> EmbeddedIndex:
+        """An index that lives by the same clock."""
+        return EmbeddedIndex(self.root.parent / "index", faults=rules, clock=self.clock.time, accounts=accounts)
+
+    def on_github(self, index_url: str) -> None:
+        """Be a job of GitHub Actions that may have an identity."""
+        self.patch.delenv("RELNOX_OWN_TOKEN")
+        self.patch.setenv("GITHUB_ACTIONS", "true")
+        self.patch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", REQUEST_TOKEN)
+        self.patch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", f"{index_url}/identity?api-version=2")
+
+
+class Case(NamedTuple):
+    """A failure that somebody is told of: by which names it is known, and how it comes about."""
+
+    known_as: tuple[str, ...]
+    run: Callable[[Here], Ran]
+
+
+CASES: dict[str, Case] = {}
+
+
+def failure(*known_as: str) -> Callable[[Callable[[Here], Ran]], Callable[[Here], Ran]]:
+    """Say by which names a failure is known; its golden file is called by them and by what it is about."""
+
+    def register(run: Callable[[Here], Ran]) -> Callable[[Here], Ran]:
+        CASES["-".join([*known_as, run.__name__.replace("_", "-")])] = Case(known_as, run)
+        return run
+
+    return register
+
+
+def sent(here: Here, *rules: Rule, packages: tuple[Package, ...] = (ONE,), production: bool = False) -> Ran:
+    """Publish a release to an index with these faults."""
+    release(here.root, packages)
+    with here.index(*rules) as index:
+        return publish_to(here.root, index.upload_url, index.simple_url, "--yes", production=production)
+
+
+# --- the index has a bad day
+
+
+@failure("F03")
+def index_down_for_twenty_minutes(here: Here) -> Ran:
+    return sent(here, Rule(faults.E500))
+
+
+@failure("F03")
+def index_wants_to_be_left_alone_for_a_day(here: Here) -> Ran:
+    return sent(here, Rule(faults.unavailable(DAY)))
+
+
+@failure("F03")
+def nobody_at_the_address(here: Here) -> Ran:
+    release(here.root, [ONE])
+    return publish_to(here.root, "http://127.0.0.1:9/legacy/", "http://127.0.0.1:9/simple/")
+
+
+@failure("F04")
+def too_many_new_projects(here: Here) -> Ran:
+    return sent(here, Rule(faults.rate_limited(DAY)))
+
+
+@failure("F05")
+def index_stalls(here: Here) -> Ran:
+    here.patch.setattr(uploader, "ANSWER_LIMIT", 0.05)
+    return sent(here, Rule(faults.Stall()))
+
+
+@failure("F14")
+def index_is_read_only(here: Here) -> Ran:
+    return sent(here, Rule(faults.READ_ONLY))
+
+
+@failure("F15")
+def upload_is_redirected(here: Here) -> Ran:
+    return sent(here, Rule(faults.redirect("http://elsewhere.example.invalid/legacy/")))
+
+
+# --- what the index has is not what was built
+
+
+@failure("F02")
+def index_keeps_half_of_a_file(here: Here) -> Ran:
+    return sent(here, Rule(faults.Truncate(size=100)))
+
+
+@failure("F08", "F25")
+def taken_and_never_listed(here: Here) -> Ran:
+    return sent(here, Rule(faults.LOST))
+
+
+@failure("F25")
+def listed_and_not_downloadable(here: Here) -> Ran:
+    return sent(here, Rule(faults.Answer(404, "Not Found"), on="file"))
+
+
+@failure("F10", "S3.11-1")
+def version_is_there_with_other_content(here: Here) -> Ran:
+    release(here.root, [ONE], content="# as it was built before\n")
+    with here.index() as index:
+        assert publish(here.root, index).code == 0
+        release(here.root, [ONE], content="# as it is built now\n")
+        return publish(here.root, index)
+
+
+@failure("F11")
+def burned_name(here: Here) -> Ran:
+    return sent(here, Rule(faults.BURNED))
+
+
+# --- a release that takes no more files
+
+
+def half_a_release(here: Here, index: EmbeddedIndex) -> Ran:
+    """Publish, where the index takes one of two packages."""
+    release(here.root, [Package("core", sdist=False), Package("demo", ("core",), sdist=False)])
+    index.misbehave(Rule(faults.TOO_LARGE, project="demo"))
+    return publish(here.root, index)
+
+
+@failure("F12")
+def half_a_release_is_public(here: Here) -> Ran:
+    with here.index() as index:
+        return half_a_release(here, index)
+
+
+@failure("F12")
+def release_is_too_old_before_sending(here: Here) -> Ran:
+    release(here.root, [Package("demo", sdist=False)])
+    with here.index() as index:
+        assert publish(here.root, index).code == 0
+        here.clock.pause(15 * DAY, threading.Event())
+        release(here.root, [Package("demo", wheels=2, sdist=False)])
+        return publish_to(here.root, index.upload_url, index.simple_url, "--yes", production=True)
+
+
+@failure("F12")
+def release_is_too_old_as_the_index_says(here: Here) -> Ran:
+    return sent(here, Rule(faults.OLD_RELEASE))
+
+
+# --- files that the index does not take
+
+
+def found_before_sending(here: Here, *paths: Path) -> Ran:
+    """Publish archives to a production index."""
+    with here.index() as index:
+        settings = (
+            f'[tool.relnox.indexes.own]\nupload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
+            "production = true\n"
+        )
+        project_of(here.root, *paths, settings=settings)
+        ran = running.here(here.root, "publish", "--index", "own", "--yes")
+        assert index.uploads == ()
+        return ran
+
+
+@failure("F13")
+def second_sdist(here: Here) -> Ran:
+    said = faults.Answer(400, "Only one sdist may be uploaded per release.")
+    return sent(here, Rule(said, filename="*.tar.gz"), packages=(Package("demo", wheels=0),))
+
+
+@failure("F13")
+def zipped_sdist(here: Here) -> Ran:
+    path = here.root / "dist" / "demo-1.0.zip"
+    made_wheel(here.root / "dist", "demo").rename(path)
+    return found_before_sending(here, path)
+
+
+@failure("F13")
+def unusual_spelling_of_an_sdist(here: Here) -> Ran:
+    dist = here.root / "dist"
+    dist.mkdir()
+    path = packed.sdist(dist, name="Demo_App-1.0.tar.gz", top="Demo_App-1.0")
+    return found_before_sending(here, path)
+
+
+@failure("F22")
+def seventh_of_nine_files_would_be_refused(here: Here) -> Ran:
+    names = ["core", "demo", "extra"]
+    tags = ["py3-none-any", "cp310-none-any", "cp311-none-any"]
+    files = {(name, tag): made_wheel(here.root / "dist", name, tag=tag) for name in names for tag in tags}
+    made_wheel(here.root / "dist", "extra", fields=["Classifier: Python :: 3"])
+    return found_before_sending(here, *files.values())
+
+
+@failure("F23")
+def file_is_too_large(here: Here) -> Ran:
+    return sent(here, Rule(faults.TOO_LARGE))
+
+
+# --- who uploads, and to whom
+
+
+@failure("S3.11-3", "F30")
+def credentials_rejected_by_an_index_that_repeats_them(here: Here) -> Ran:
+    release(here.root, [ONE])
+    with trusting() as index:
+        return publish_to(here.root, index.upload_url, index.simple_url)
+
+
+@failure("F26")
+def nobody_may_upload(here: Here) -> Ran:
+    here.patch.delenv("RELNOX_OWN_TOKEN")
+    return sent(here)
+
+
+@failure("F26")
+def pypirc_alone_knows_the_index(here: Here) -> Ran:
+    pypirc(here, f"[company]\nrepository = https://company.example.invalid/\npassword = {TOKEN}\n")
+    release(here.root, [ONE])
+    return running.here(here.root, "publish", "--index", "company")
+
+
+@failure("F26")
+def pypirc_has_another_index_of_that_name(here: Here) -> Ran:
+    here.patch.delenv("RELNOX_OWN_TOKEN")
+    words = f"[own]\nrepository = https://company.example.invalid/\npassword = {TOKEN}\n"
+    pypirc(here, f"[distutils]\nindex-servers = own\n{words}")
+    return sent(here)
+
+
+@failure("F26")
+def trying_on_the_production_index(here: Here) -> Ran:
+    release(here.root, [ONE])
+    return running.here(here.root, "publish-test", "--index", "pypi")
+
+
+@failure("F26")
+def for_good_and_nobody_was_asked(here: Here) -> Ran:
+    release(here.root, [ONE])
+    with here.index() as index:
+        return publish_to(here.root, index.upload_url, index.simple_url, production=True)
+
+
+def pypirc(here: Here, text: str) -> None:
+    """Write the user's `.pypirc`."""
+    write(here.root.parent, {"home/.pypirc": text})
+
+
+# --- Trusted Publishing
+
+
+def minted(here: Here, index: Trusting, *packages: Package) -> Ran:
+    """Publish as a job that has an identity, without attestations."""
+    release(here.root, packages or [ONE])
+    return publish_to(here.root, index.upload_url, index.simple_url, "--attestations", "off")
+
+
+@contextmanager
+def index_that_mints(here: Here) -> Iterator[Trusting]:
+    """An index with Trusted Publishing, asked from a job of GitHub Actions."""
+    with trusting() as index:
+        here.on_github(index.url)
+        yield index
+
+
+def on_gitlab(here: Here) -> None:
+    """Be a job of GitLab CI, which has one identity."""
+    here.patch.delenv("RELNOX_OWN_TOKEN")
+    here.patch.setenv("GITLAB_CI", "true")
+    here.patch.setenv(f"{AUDIENCE.upper()}_ID_TOKEN", identity("only", project_path="acme/demo"))
+
+
+@failure("F16")
+def token_runs_out_and_cannot_be_renewed(here: Here) -> Ran:
+    on_gitlab(here)
+    with trusting() as index:
+        index.lifetime = 1
+        return minted(here, index)
+
+
+@failure("F17")
+def identity_was_used_before(here: Here) -> Ran:
+    on_gitlab(here)
+    with trusting() as index:
+        index.seen.add("only")
+        return minted(here, index)
+
+
+@failure("F18")
+def upload_job_in_a_reusable_workflow(here: Here) -> Ran:
+    with index_that_mints(here) as index:
+        index.claims = {"job_workflow_ref": "acme/shared/.github/workflows/upload.yml@refs/heads/main"}
+        return minted(here, index)
+
+
+@failure("F19")
+def no_such_publisher(here: Here) -> Ran:
+    with index_that_mints(here) as index:
+        index.errors = ["invalid-publisher"]
+        return minted(here, index)
+
+
+@failure("F19")
+def pending_publisher_of_a_taken_name(here: Here) -> Ran:
+    with index_that_mints(here) as index:
+        index.errors = ["invalid-pending-publisher"]
+        return minted(here, index)
+
+
+@failure("F19")
+def pending_publisher_of_another_name(here: Here) -> Ran:
+    return sent(here, Rule(faults.NEW_PROJECT_BY_IDENTITY))
+
+
+# --- attestations
+
+
+def attested(here: Here, index: EmbeddedIndex, services: signing.Services) -> Ran:
+    """Publish with attestations, signed by services on loopback."""
+    trust = services.trust
+    here.patch.setattr(ClientTrustConfig, "production", classmethod(lambda cls, offline=False: trust))
+    here.on_github(services.url)
+    here.patch.setenv("RELNOX_OWN_TOKEN", TOKEN)
+    return publish(here.root, index, "--attestations", "required")
+
+
+@failure("F20")
+def signing_service_down_for_an_hour(here: Here) -> Ran:
+    release(here.root, [ONE])
+    with here.index() as index, signing.services() as services:
+        services.is_down = lambda: True
+        return attested(here, index, services)
+
+
+@failure("F21")
+def public_file_without_attestation(here: Here) -> Ran:
+    release(here.root, [ONE])
+    with here.index() as index, signing.services() as services:
+        assert publish(here.root, index).code == 0
+        release(here.root, [Package("demo", wheels=2, sdist=False)])
+        return attested(here, index, services)
+
+
+# --- names and requirements
+
+
+@failure("F24")
+def project_is_archived(here: Here) -> Ran:
+    release(here.root, [ONE])
+    with here.index() as index:
+        index.set_status("demo", "archived", "its successor is called demo-2")
+        return publish(here.root, index)
+
+
+@failure("F24")
+def project_is_in_quarantine(here: Here) -> Ran:
+    release(here.root, [ONE])
+    with here.index() as index:
+        index.set_status("demo", "quarantined")
+        return publish(here.root, index)
+
+
+@failure("F28")
+def name_is_somebody_elses(here: Here) -> Ran:
+    release(here.root, [ONE])
+    write(here.root, {".gitignore": "dist/\n"})
+    repository(here.root)
+    tokens = [Token(secret=TOKEN, user="anna"), Token(secret="of-otto", user="otto")]
+    with here.index(accounts=Accounts(tokens=tokens)) as index:
+        theirs = make_wheel(here.beside, "demo", "0.1")
+        login = base64.b64encode(b"__token__:of-otto").decode()
+        assert post(index, declared(theirs), Authorization=f"Basic {login}").status == 200
+        return publish(here.root, index)
+
+
+@failure("F28")
+def needs_a_package_that_is_private(here: Here) -> Ran:
+    dist = here.root / "dist"
+    made = made_wheel(dist, "secret"), made_wheel(dist, "demo", requires=["secret"])
+    project_of(here.root, *made, needs={"demo": ["secret"]})
+    with (here.root / "secret" / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write('classifiers = ["Private :: Do Not Upload"]\n')
+    return running.here(here.root, "verify-install", "--from", "dist")
+
+
+@failure("F29")
+def requirement_that_cannot_be_had(here: Here) -> Ran:
+    with serving(made_wheel(here.beside, "third")) as trusted:
+        project_of(
+            here.root,
+            made_wheel(here.root / "dist", "demo", requires=["third>=2"]),
+            settings=f'trusted-index = "{trusted.url}"\n',
+        )
+        here.patch.setenv("UV_CACHE_DIR", str(here.beside / "uv"))
+        return running.here(here.root, "verify-install", "--from", "dist")
+
+
+@failure("F29")
+def file_was_yanked(here: Here) -> Ran:
+    path = made_wheel(here.root / "dist", "demo")
+    with serving(path) as own:
+        own.yanked.add(path.name)
+        settings = f'[tool.relnox.indexes.own]\nupload = "{own.url}"\nsimple = "{own.url}"\nproduction = false\n'
+        project_of(here.root, path, settings=settings)
+        return running.here(here.root, "verify-install", "--index", "own")
+
+
+# --- building and importing
+
+
+@failure("S3.11-2")
+def build_lacks_a_dependency(here: Here) -> Ran:
+    system = '[build-system]\nrequires = []\nbuild-backend = "own_backend"\nbackend-path = ["."]\n'
+    write(
+        here.root,
+        {
+            "pyproject.toml": f'[project]\nname = "demo"\nversion = "1.0"\n{system}',
+            "own_backend.py": "def build_sdist(folder, config_settings=None):\n    import cython_of_old\n",
+            ".gitignore": "dist/\n",
+        },
+    )
+    repository(here.root)
+    return running.here(here.root, "build-all")
+
+
+@failure("S3.11-2")
+def backend_is_not_installed(here: Here) -> Ran:
+    system = '[build-system]\nrequires = []\nbuild-backend = "setuptools_of_old.build_meta"\n'
+    text = f'[project]\nname = "demo"\nversion = "1.0"\n{system}'
+    repository(write(here.root, {"pyproject.toml": text, ".gitignore": "dist/\n"}))
+    return running.here(here.root, "build-all")
+
+
+@failure("S3.11-4")
+def import_fails(here: Here) -> Ran:
+    path = made_wheel(here.root / "dist", "demo", {"demo/__init__.py": "import undeclared\n"})
+    project_of(here.root, path)
+    return running.here(here.root, "verify-install", "--from", "dist")
+
+
+# --- what is said
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
+    """An empty project, with a token, and a clock by which pauses are always the longest."""
+    clock = SimulatedClock()
+    monkeypatch.setattr(network, "CLOCK", clock)
+    monkeypatch.setattr("random.uniform", max)
+    for room in (network, publishing):
+        monkeypatch.setattr(room, "_LONGEST_PAUSE", 300.0)
+    monkeypatch.setenv("RELNOX_OWN_TOKEN", TOKEN)
+    monkeypatch.setenv("TWINE_CONFIG_FILE", str(tmp_path / "home" / ".pypirc"))
+    root = tmp_path / "project"
+    root.mkdir()
+    return Here(root, clock, monkeypatch)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_said_is_the_golden_file(name: str, here: Here) -> None:
+    ran = CASES[name].run(here)
+    told = f"{as_read(ran.err, here.root)}exit code {ran.code}\n"
+    assert TOKEN not in told
+    assert "Traceback" not in told
+    path = GOLDEN / f"{name}.txt"
+    if os.environ.get("WRITE_GOLDEN"):
+        GOLDEN.mkdir(exist_ok=True)
+        path.write_text(told, encoding="utf-8")
+    assert told == path.read_text(encoding="utf-8")
+
+
+def test_every_known_failure_has_a_message_or_a_reason_to_have_none() -> None:
+    told = {name for case in CASES.values() for name in case.known_as}
+    assert told | SILENT.keys() == KNOWN
+    assert not told & SILENT.keys()
+
+
+def test_every_golden_file_belongs_to_a_failure() -> None:
+    assert sorted(path.name for path in GOLDEN.iterdir()) == sorted(f"{name}.txt" for name in CASES)
+
+
+def test_no_two_failures_begin_with_the_same_words() -> None:
+    begun: dict[str, str] = {}
+    for name in CASES:
+        first, _ = message(name)
+        assert first not in begun, f"{name} and {begun[first]}: {first}"
+        begun[first] = name
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_failure_has_a_remedy(name: str) -> None:
+    _, hint = message(name)
+    assert hint
+
+
+def message(name: str) -> tuple[str, str]:
+    """First line and remedy of the one failure in a golden file; what a colon announces belongs to the first line."""
+    text = (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
+    found = re.findall(
+        r"^(?:error: |FAILED  .*\n {8})((?:.*:\n *)?.*)(?:\n .*)*?\n *hint: (.+)$", text, re.MULTILINE
+    )
+    assert len(found) == 1, text
+    return found[0]
+
+
+def as_read(text: str, root: Path) -> str:
+    """What a run printed, with names for all that is another thing in another run."""
+    for path in sorted((root / "dist").glob("*.*")):
+        content = path.read_bytes()
+        text = text.replace(hashlib.sha256(content).hexdigest(), f"<sha256 of {path.name}>")
+        text = text.replace(hashlib.blake2b(content, digest_size=32).hexdigest(), f"<blake2b-256 of {path.name}>")
+    for pattern, name in (
+        (r"^::add-mask::.*\n", ""),  # the runner of GitHub Actions takes them, and shows none
+        (re.escape(str(root.parent)), "<folder>"),
+        (r"\b[0-9a-f]{64}\b", "<another sha256>"),
+        (r"\b[0-9a-f]{16}…", "<sha256>"),
+        (r"\b[0-9a-f]{10}\b", "<commit>"),
+        (r"\((timed out|too slow)\)", "(timed out)"),  # the one or the other ends it, at the same moment
+        (r"127\.0\.0\.1:(?!9\b)\d+", "127.0.0.1:<port>"),
+        (r"\d\d:\d\d:\d\d UTC", "<time> UTC"),
+        (r"\d{4}-\d\d-\d\d( \d\d:\d\d)?", "<date>"),
+        (r"Python \d\.\d+\.\d+\w*", "Python <version>"),
+        (r" \(\d+\.\d s\)$", ""),
+        (r"(^ +\| .*\n)+(?=^ +hint)", "          | <what uv prints>\n"),
+    ):
+        text = re.sub(pattern, name, text, flags=re.MULTILINE)
+    return text
