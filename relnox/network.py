@@ -92,7 +92,8 @@ class PassingTrouble(TryLater):
     """
 
     def __init__(self, message: str, *, asked: float | None = None, stranger: bool = False) -> None:
-        super().__init__(message, hint="nothing was lost; type the same command again later")
+        there = "is the address right, and can this machine reach it? then " if stranger else "nothing was lost; "
+        super().__init__(message, hint=f"{there}type the same command again later")
         self.asked = asked
         self.stranger = stranger
 
@@ -123,7 +124,7 @@ class Patience:
         if asked > left or not left:
             tried = f", for {waits.span(spent)}" if spent >= 1 else ""
             until = f"; it asks to be left alone until {_clock_time(asked)}" if asked else ""
-            raise PassingTrouble(f"{trouble.message}{tried}{until}") from trouble
+            raise PassingTrouble(f"{trouble.message}{tried}{until}", stranger=trouble.stranger) from trouble
         jitter = random.uniform(0, self._growing)  # noqa: S311 - no secret
         self._growing = min(self._growing * 2, _LONGEST_PAUSE)
         # The last try is at the very end of the time there is.

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["build_sdist", "build_wheel", "telling_warnings"]
 
 _NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
+_PLACE = re.compile(r'\s*File "([^<"]+)", line (\d+)')
 
 
 class _IsolatedEnv(Record):
@@ -103,9 +104,10 @@ def _build(name: str, kind: Kind, source: Path, output: Path, bench: Bench) -> P
             return Path(building.build(kind, output))
     except (build.BuildException, build.BuildBackendException, build.FailedProcessError) as error:
         if (lacking := _lacking(error, printed)) is not None:
+            module, where = lacking
             raise Failed(
-                f"{name}: the {kind} cannot be built: its build environment has no module {lacking}",
-                hint=f"add what brings {lacking.partition('.')[0]} to requires of [build-system] in the "
+                f"{name}: the {kind} cannot be built: its build environment has no module {module}{where}",
+                hint=f"add what brings {module.partition('.')[0]} to requires of [build-system] in the "
                 f"pyproject.toml of {name}; the backend's own output: nox -s build-all -- --verbose",
             ) from error
         tail = "".join(f"\n  | {line}" for line in printed[-30:])
@@ -174,12 +176,17 @@ def _unpack(sdist: Path, into: Path) -> Path:
     return folders[0]
 
 
-def _lacking(error: Exception, printed: Sequence[str]) -> str | None:
-    """The module that the backend, or the build itself, imports in vain; None where that is not what ended it."""
+def _lacking(error: Exception, printed: Sequence[str]) -> tuple[str, str] | None:
+    """The module that a build imports in vain, and the place where it does; None where that did not end it."""
+    # Set where the backend itself cannot be imported, which no place of the project is about.
     unavailable = getattr(getattr(error, "exception", None), "traceback", None)
-    last = next((line for line in reversed(str(unavailable or "").splitlines() or printed) if line.strip()), "")
-    found = _NO_MODULE.match(last)
-    return found[1] if found else None
+    lines = [line for line in (unavailable.splitlines() if unavailable else printed) if line.strip()]
+    found = _NO_MODULE.match(lines[-1]) if lines else None
+    if found is None:
+        return None
+    places = [place for line in lines if (place := _PLACE.match(line))]
+    where = f" ({Path(places[-1][1]).name}, line {places[-1][2]})" if places and not unavailable else ""
+    return found[1], where
 
 
 def _cause(error: Exception) -> str:

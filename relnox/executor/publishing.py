@@ -72,7 +72,8 @@ class LoggingIn:
 
     def prove(self) -> str:
         """Each has one."""
-        return f"{len(self.step.packages)} tokens"
+        number = len(self.step.packages)
+        return f"{number} token{'s' * (number > 1)}"
 
 
 @dataclass
@@ -228,7 +229,8 @@ class Awaiting:
 
     def prove(self) -> str:
         """Every file was seen."""
-        return f"{len(self.step.files)} files listed with our hashes, and downloadable"
+        number = len(self.step.files)
+        return f"{number} file{'s' * (number > 1)} listed with our hashes, and downloadable"
 
     @property
     def _sent(self) -> bool:
@@ -312,11 +314,8 @@ def deadline(results: Sequence[StepFinished], run: Run) -> str | None:
 
 def other_file(index: str, file: Distribution, sha256: str, *, sent: bool = False) -> Conflict:
     """The error for a name that is taken by other bytes, although ours may have been sent."""
-    than, why = (
-        (" than the one that was sent", "it was damaged on its way, or somebody else's came first; ")
-        if sent
-        else ("", "")
-    )
+    than = " than the one that was sent" if sent else ""
+    why = "it was damaged on its way, or somebody else's came first; " if sent else ""
     return Conflict(
         f"{index} holds another {file.filename}{than}:\n  there  sha256 {sha256}\n  built  sha256 {file.sha256}",
         hint=why + ways_out(file),

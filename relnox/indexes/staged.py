@@ -173,7 +173,8 @@ class StagedSession:
         if not network.same_origin(url, self._target.upload_url):
             raise Refused(
                 f"{self._target.name} sends uploads to another address: {masked(url)}",
-                hint="correct the index's upload address; credentials are not sent elsewhere",
+                hint=f"correct upload in [tool.relnox.indexes.{self._target.name}]; credentials are not sent "
+                "elsewhere",
             )
         headers = {"Accept": _JSON, "Content-Type": kind}
         if isinstance(body, dict):

@@ -138,8 +138,8 @@ def judged(response: requests.Response, file: Distribution, index: str) -> str:
     if status in _REDIRECTS:
         raise Refused(
             f"{index} redirects uploads to {masked(response.headers.get('Location', 'nowhere'))}",
-            hint=f"if it has moved there: write that as upload into [tool.relnox.indexes.{index}]; credentials are "
-            "not sent elsewhere",
+            hint=f"if it has moved there: write that as upload into [tool.relnox.indexes.{index}]; credentials "
+            "are not sent elsewhere",
         )
     if status in _REFUSED:
         _explain(text, file, index)

@@ -3,7 +3,8 @@
 Known are the failures of an index and an upload (FAILURES.md A) and the four of S3.11: the version is on the index
 already, the build lacks a dependency, the credentials are rejected, the import fails. A golden file is what the
 run prints on standard error, told in plain lines, and its exit code; times, ports, hashes, folders, durations and
-what other tools print are named instead. After a message was changed they are written anew, to be read and committed:
+what other tools print are named instead. After a message was changed they are written anew, to be read and
+committed:
 
     WRITE_GOLDEN=1 pytest tests/faults/test_what_is_said.py
 """
@@ -16,6 +17,7 @@ import os
 import re
 import threading
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -53,14 +55,15 @@ SILENT = {
     "F06": "a reset is outlasted: the file is opened, hashed and sent again",
     "F07": "an answer that was lost is outlasted: the index is looked at, and has the file",
     "F09": "that a file of that name is there, however it is told, is settled by its hash: the same is no failure",
-    "F27": "nothing is asked of two indexes, so that there is nothing to confuse: our files come by address and hash",
+    "F27": "our files come by address and hash, all others from one index: nothing can be confused",
 }
 """Failures that nobody is told of, and why."""
 ONE = Package("demo", sdist=False)
 TOKEN = "pypi-canary-0815"  # longer than what could stand in a message by chance
 
 
-class Here(NamedTuple):
+@dataclass(frozen=True)
+class Here:
     """Where a failure happens.
 
     Attributes:
@@ -259,11 +262,11 @@ def unusual_spelling_of_an_sdist(here: Here) -> Ran:
 
 @failure("F22")
 def seventh_of_nine_files_would_be_refused(here: Here) -> Ran:
-    names = ["core", "demo", "extra"]
     tags = ["py3-none-any", "cp310-none-any", "cp311-none-any"]
-    files = {(name, tag): made_wheel(here.root / "dist", name, tag=tag) for name in names for tag in tags}
-    made_wheel(here.root / "dist", "extra", fields=["Classifier: Python :: 3"])
-    return found_before_sending(here, *files.values())
+    dist = here.root / "dist"
+    paths = [made_wheel(dist, name, tag=tag) for name in ("core", "demo", "extra") for tag in tags]
+    made_wheel(dist, "extra", fields=["Classifier: Python :: 3"])
+    return found_before_sending(here, *paths)
 
 
 @failure("F23")
@@ -281,7 +284,7 @@ def credentials_rejected_by_an_index_that_repeats_them(here: Here) -> Ran:
         return publish_to(here.root, index.upload_url, index.simple_url)
 
 
-@failure("F26")
+@failure("S3.11-3")
 def nobody_may_upload(here: Here) -> Ran:
     here.patch.delenv("RELNOX_OWN_TOKEN")
     return sent(here)
@@ -479,7 +482,7 @@ def file_was_yanked(here: Here) -> Ran:
         return running.here(here.root, "verify-install", "--index", "own")
 
 
-# --- building and importing
+# --- what does not build, what does not import
 
 
 @failure("S3.11-2")
@@ -568,13 +571,13 @@ def test_every_failure_has_a_remedy(name: str) -> None:
 
 
 def message(name: str) -> tuple[str, str]:
-    """First line and remedy of the one failure in a golden file; what a colon announces belongs to the first line."""
+    """First line and remedy of the one failure in a golden file; a colon at its end goes on in the next line."""
     text = (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
-    found = re.findall(
-        r"^(?:error: |FAILED  .*\n {8})((?:.*:\n *)?.*)(?:\n .*)*?\n *hint: (.+)$", text, re.MULTILINE
-    )
-    assert len(found) == 1, text
-    return found[0]
+    first = r"^(?:error: |FAILED  .*\n {8})((?:.*:\n *)?.*)"
+    found = re.findall(first + r"(?:\n .*)*?\n *hint: (.+)$", text, re.MULTILINE)
+    assert len(found) == len(re.findall(r"^(?:error: |FAILED)", text, re.MULTILINE)) == 1, text
+    begun, hint = found[0]
+    return begun, hint
 
 
 def as_read(text: str, root: Path) -> str:

@@ -91,6 +91,18 @@ def test_json_and_html_tell_the_same() -> None:
     assert listings == [SHA256, SHA256]
 
 
+def test_json_and_html_tell_the_status_of_a_project() -> None:
+    # F24, PEP 792
+    document = {"name": "demo", "files": [], "project-status": {"status": "archived", "reason": "see demo-2"}}
+    html = '<meta name="pypi:project-status" content="archived"><meta name="pypi:project-status-reason" '
+    for answer in (page(json.dumps(document)), page(f'{html}content="see demo-2">', "text/html")):
+        with server(lambda _method, _path, answer=answer: answer) as url:  # type: ignore[misc]
+            listing = client.listed_files(url, "demo")
+            assert (listing, listing.status, listing.reason) == ({}, "archived", "see demo-2")
+    with server(lambda _method, _path: json_page()) as url:
+        assert client.listed_files(url, "demo").status == "active"
+
+
 def test_a_project_that_is_not_there_has_no_files() -> None:
     with server(lambda _method, _path: (404, {}, b"")) as url:
         assert client.listed_files(url, "demo") == {}
