@@ -239,8 +239,16 @@ def once(  # noqa: PLR0913 - a request
             raise _not_to_be_asked(host, error) from error
         except _network_errors() as error:
             watch.conclude(host)
+            from ssl import SSLCertVerificationError
+
+            cause = _cause(error)
+            if isinstance(cause, SSLCertVerificationError):
+                raise Failed(
+                    f"{host} has a certificate that nobody vouches for here ({cause.verify_message})",
+                    hint="is the address right? a private authority is named by REQUESTS_CA_BUNDLE=FILE.pem",
+                ) from error
             stranger = not watch.connected and _origin(url) not in _answered
-            what = f"{host} does not answer as it should ({_in_words(error)})"
+            what = f"{host} does not answer as it should ({_in_words(cause)})"
             raise PassingTrouble(what, stranger=stranger) from error
         except OSError as error:
             if error.errno is not None:  # it is the machine's
@@ -360,11 +368,15 @@ def _interrupted() -> Failed:
     return Failed("interrupted", hint="type the same command again: it goes on where this one stopped")
 
 
-def _in_words(error: BaseException) -> str:
+def _cause(error: BaseException) -> BaseException:
     """The innermost cause: requests and urllib3 wrap it in up to four others."""
     for inner in (getattr(error, "reason", None), *error.args, error.__cause__):
         if isinstance(inner, BaseException):
-            return _in_words(inner)
+            return _cause(inner)
+    return error
+
+
+def _in_words(error: BaseException) -> str:
     if isinstance(error, TimeoutError) and not error.strerror:
         return "timed out"
     return getattr(error, "strerror", None) or type(error).__name__

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from relnox import network, process
 from relnox.core.events import Status, StepFinished
+from relnox.errors import Failed
 from relnox.executor.signals import Interruption
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def carry_out(
             with watched.during(atomic=False):
                 while queue.waiting or running:
                     queue.try_each(begin)
+                    queue.look_ahead(going_on=bool(running))
                     for future in wait(running, timeout=_LOOK, return_when=FIRST_COMPLETED).done:
                         result = future.result()
                         room.leave(running.pop(future)[0])
@@ -145,6 +147,19 @@ class _Queue:
                 held.append(number)
         for number in held:
             heappush(self._ready, number)
+
+    def look_ahead(self, *, going_on: bool) -> None:
+        """See that there is something to wait for.
+
+        Raises:
+            Failed: Steps need one another in a circle, so that none of them can ever begin.
+        """
+        if self._steps and not going_on:
+            keys = ", ".join(step.key for step in self._steps.values())
+            raise Failed(
+                f"these steps wait for one another: {keys}",
+                hint="that is a fault of relnox: please report it, with what --dry-run --report FILE writes",
+            )
 
     def end(self, step: Step) -> None:
         """A step ended, well or not."""

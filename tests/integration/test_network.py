@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from trusting import certificate, trusting
 
 from relnox import network
 from relnox.errors import Failed
@@ -169,6 +170,13 @@ def test_what_keeps_every_request_back_is_told_at_once(
     with pytest.raises(Failed, match=f"^127.0.0.1:9 cannot be asked: .*{told}") as failed:
         network.get("https://127.0.0.1:9/")
     assert "word" not in failed.value.message
+
+
+def test_a_certificate_that_nobody_vouches_for_is_told_at_once(tmp_path: Path) -> None:
+    with trusting(tls=certificate(tmp_path)) as index, pytest.raises(Failed, match="nobody vouches for") as failed:
+        network.get(f"{index.url}/simple/")
+    assert not isinstance(failed.value, PassingTrouble)
+    assert "REQUESTS_CA_BUNDLE" in (failed.value.hint or "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

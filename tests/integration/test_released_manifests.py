@@ -86,3 +86,16 @@ def test_a_manifest_in_another_encoding_is_refused(index: EmbeddedIndex, tmp_pat
     path = root / "dist" / "manifest.json"
     path.write_bytes(path.read_text().encode("utf-16"))
     refuses(releases.publish(root, index), "not in UTF-8")
+
+
+def test_what_the_index_has_already_is_told_before_anything_is_sent(
+    tmp_path: Path, index: EmbeddedIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
+    releases.release(tmp_path, [Package("demo"), Package("more")])
+    assert releases.publish(tmp_path, index, "--package", "demo").code == 0
+    files = len(index.uploads)
+    dry = releases.publish(tmp_path, index, "--dry-run")
+    assert dry.code == 0, dry.text
+    assert f"{files} of {2 * files} files are on own already, and not sent again" in dry.text
+    assert len(index.uploads) == files

@@ -121,6 +121,9 @@ def notes(snapshot: Snapshot, index: str) -> Iterator[str]:
     if snapshot.skipped is not None:
         yield snapshot.skipped
     yield from snapshot.remarks
+    files = snapshot.manifest.distributions
+    if there := sum(snapshot.listed[file.package].get(file.filename) == file.sha256 for file in files):
+        yield f"{there} of {len(files)} files are on {index} already, and not sent again"
     for package, versions in snapshot.strangers.items():
         shown = ", ".join(map(str, versions[-_SHOWN:]))
         yield (
