@@ -50,6 +50,8 @@ _CHUNK = 1 << 13
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses of RFC 9110, RFC 8470 and RFC 6585 that another try may end."""
 _HALF_A_DAY = 12 * 3600.0
+_OF_ADDRESSES = frozenset({"ipaddress", "urllib.parse"})
+"""Modules that read addresses."""
 _EPOCH_LIKE = 1e9
 """A `RateLimit-Reset` beyond this is a point in time, below it a number of seconds: servers send both."""
 _FAR = 1e9
@@ -234,8 +236,10 @@ def once(  # noqa: PLR0913 - a request
             )
             with response:
                 _read(response, watch, into)
-        except ValueError as error:  # of the address that is asked, or of one that it redirects to
+        except ValueError as error:
             watch.conclude(host)
+            if not _is_of_an_address(error):
+                raise
             raise _not_to_be_asked(host, error) from error
         except _network_errors() as error:
             watch.conclude(host)
@@ -525,6 +529,18 @@ def _telling(connection: Any) -> Any:
             super().putrequest(*args, **kwargs)
 
     return Telling
+
+
+def _is_of_an_address(error: ValueError) -> bool:
+    """Whether it is about the address that is asked, or one that it redirects to: some come as they are."""
+    import requests
+    import urllib3
+
+    raised = error.__traceback__
+    while raised is not None and raised.tb_next is not None:
+        raised = raised.tb_next
+    where = raised.tb_frame.f_globals.get("__name__") if raised is not None else None
+    return isinstance(error, (requests.RequestException, urllib3.exceptions.HTTPError)) or where in _OF_ADDRESSES
 
 
 def _network_errors() -> tuple[type[Exception], ...]:

@@ -24,8 +24,14 @@ if TYPE_CHECKING:
 __all__ = ["digests", "is_declarative"]
 
 _FORMAT = 2
-_DECLARATIVE = ("flit_core.buildapi", "hatchling.build", "pdm.backend", "poetry.core.masonry.api", "uv_build")
-"""Backends that run no code of the project, unless its settings say so."""
+_DECLARATIVE = {
+    "flit_core.buildapi": "flit-core",
+    "hatchling.build": "hatchling",
+    "pdm.backend": "pdm-backend",
+    "poetry.core.masonry.api": "poetry-core",
+    "uv_build": "uv-build",
+}
+"""Backends that run no code of the project, unless its settings say so; and the names they are required by."""
 _SETUPTOOLS = ("setuptools.build_meta", "setuptools.build_meta:__legacy__")
 _CODE = ("setup.py", "hatch.toml", "hatch_build.py", "pdm_build.py")
 """Files that are code, or may name some."""
@@ -81,11 +87,9 @@ def digests(root: Path, git: Git, commit: str, packages: Iterable[Package]) -> d
 
 def is_declarative(root: Path, package: Package) -> bool:
     """Whether nothing runs when a package is built but its backend: no code of the project, and no plugin."""
-    required = [need for need in package.dependencies if need.table == "build"]
+    required = [need.name for need in package.dependencies if need.table == "build"]
     worked_out = package.dynamic or package.source.kind == "tags"
-    return (
-        len(required) == 1 and not worked_out and package.backend in _DECLARATIVE and not _runs_code(root, package)
-    )
+    return not worked_out and required == [_DECLARATIVE.get(package.backend)] and not _runs_code(root, package)
 
 
 def _reaches_out(root: Path, package: Package) -> bool:

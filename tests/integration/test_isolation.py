@@ -97,6 +97,7 @@ RUNS_CODE = {
     "a hook of the metadata": HATCH + "[tool.hatch.metadata.hooks.custom]\npath = 'x.py'\n",
     "code for the version": HATCH + "[tool.hatch.version]\nsource = 'code'\n",
     "a plugin": HATCH.replace('"hatchling"]', '"hatchling", "hatch-fancy-pypi-readme"]'),
+    "a plugin that brings the backend along": HATCH.replace('["hatchling"]', '["hatch-fancy-pypi-readme"]'),
     "a backend of its own": HATCH + 'backend-path = ["."]\n',
     "setuptools": HATCH.replace("hatchling.build", "setuptools.build_meta").replace("hatchling", "setuptools"),
     "a hook of pdm": HATCH.replace("hatchling.build", "pdm.backend") + "[tool.pdm.build]\ncustom-hook = 'x.py'\n",

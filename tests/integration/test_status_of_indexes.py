@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from projects import write
-from releases import Package, SimulatedClock, publish, release
+from releases import Package, publish, release
 from running import Ran
 
 from relnox import network
@@ -21,17 +21,16 @@ from relnox.indexes.embedded.faults import Rule
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from releases import SimulatedClock
+
 pytestmark = pytest.mark.heavy
 
 PACKAGES = [Package(f"part-{number}", sdist=False) for number in range(5)]
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
-    simulated = SimulatedClock()
-    monkeypatch.setattr(network, "CLOCK", simulated)
+@pytest.fixture(autouse=True)
+def token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
-    return simulated
 
 
 def ask(root: Path, simple: str) -> Ran:
