@@ -1,0 +1,86 @@
+"""Proxies from the environment; this machine is never reached through one."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from relnox.core.secrets import Secret
+from relnox.errors import Failed
+from relnox.network.addresses import is_loopback
+
+__all__ = ["Proxy", "proxy_for"]
+
+_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+_passwords: dict[str, tuple[Secret, ...]] = {}
+"""Passwords of proxies in use, by the proxy's URL: they are masked as long as they live."""
+
+
+class Proxy(NamedTuple):
+    """A proxy that a request goes through.
+
+    Attributes:
+        url: With user name and password, if it has them.
+        shown: Scheme, host and port.
+        variable: The environment variable that names it.
+    """
+
+    url: str
+    shown: str
+    variable: str
+
+    def __repr__(self) -> str:
+        return f"{self.shown} ({self.variable})"
+
+
+def proxy_for(url: str) -> Proxy | None:
+    """The proxy for a URL, as requests finds it: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
+
+    Raises:
+        Failed: The value of the variable is not the URL of a proxy.
+    """
+    parts = urlsplit(url)
+    if is_loopback(parts.hostname):
+        return None
+    from requests.utils import get_environ_proxies, select_proxy
+
+    value = select_proxy(url, get_environ_proxies(url))
+    if not value:
+        return None
+    variable = _variable(parts.scheme, value)
+    value = value if "://" in value else f"http://{value}"
+    try:
+        proxy = urlsplit(value)
+        host, port = proxy.hostname, proxy.port
+    except ValueError:
+        proxy, host, port = None, None, None
+    if proxy is None or not host or proxy.scheme not in _SCHEMES or not value.isprintable() or " " in value:
+        raise Failed(
+            f"{variable} is not the URL of a proxy, and {parts.hostname} is reached through it",
+            hint=f"set {variable} to http://HOST:PORT, or unset it",
+        )
+    if proxy.password and value not in _passwords:
+        _passwords[value] = (Secret(proxy.password), Secret(unquote(proxy.password)))
+    if proxy.scheme.startswith("socks"):
+        _require_socks(variable)
+    return Proxy(value, f"{proxy.scheme}://{host}{f':{port}' if port else ''}", variable)
+
+
+def _variable(scheme: str, value: str) -> str:
+    """Which variable named a proxy; the small spelling counts first."""
+    for name in (f"{scheme}_proxy", "all_proxy"):
+        for spelling in (name, name.upper()):
+            if os.environ.get(spelling) == value:
+                return spelling
+    return "the system's proxy setting"
+
+
+def _require_socks(variable: str) -> None:
+    try:
+        import socks  # type: ignore[import-untyped,unused-ignore] # noqa: F401 - requests needs it
+    except ModuleNotFoundError:
+        raise Failed(
+            f"{variable} names a SOCKS proxy, and the package PySocks is not installed",
+            hint="pip install requests[socks], or set it to http://HOST:PORT",
+        ) from None
