@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import codecs
 import contextlib
 import io
@@ -14,43 +15,46 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
+from relnox.core.credential_variables import credentials, is_upload_setting_name, upload_credentials
 from relnox.core.records import Record
 from relnox.core.secrets import masked
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["Completed", "Words", "clean_environment", "end_all", "run"]
+__all__ = ["Completed", "Words", "clean_environment", "end_all", "run", "without_upload_credentials"]
 
 _TAIL = 40
 _GRACE = 5.0
 _GLANCE = 0.5
 """Seconds between two looks at whether a program that prints nothing is still there."""
 _CHUNK = 1 << 16
-_SECRET_WORDS = ("TOKEN", "PASSWORD", "PASSWD", "SECRET", "PRIVATE_KEY", "CREDENTIAL")
-_SECRET_PREFIXES = (
-    "TWINE_",
-    "UV_PUBLISH_",
-    "ACTIONS_ID_TOKEN_",
-    "PDM_PUBLISH_",
-    "HATCH_INDEX_",
-    "POETRY_PYPI_",
-    "POETRY_HTTP_BASIC_",
-)
-_OF_INDEXES = re.compile(
-    r"RELNOX_\w+_TOKEN|(TEST_|MATURIN_)?PYPI_TOKEN|(FLIT|MATURIN)_PASSWORD|\w+_ID_TOKEN", re.ASCII
-)
-"""Variables that hold a token for an index, or an identity that one is given for (GitLab)."""
 _FOREIGN_PREFIXES = ("PYTHON", "VIRTUAL_ENV", "__PYVENV", "COVERAGE_")
 _REDIRECTING_PREFIXES = ("PIP_", "UV_")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _KEPT = ("PYTHONDONTWRITEBYTECODE", "PIP_CERT", "UV_CACHE_DIR", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS")
+_FOR_INSTALLERS = re.compile(r"(PIP_|UV_(?!PUBLISH_)|GIT_CONFIG_)\w+|NETRC|SSH_AUTH_SOCK", re.ASCII)
+"""What an installer logs in to a private index or repository with."""
 
 
 _running: set[subprocess.Popen[bytes]] = set()
+
+_WATCH = """\
+groups=
+while read -r sign group; do
+  case $sign in
+    +) groups="$groups $group " ;;
+    -) groups="${groups%% $group *}${groups#* $group }" ;;
+  esac
+done
+for group in $groups; do kill -9 "-$group"; done
+"""
+"""Keeps the ids of process groups, and kills them when its input ends: when relnox is gone, however it ended."""
 
 Words: TypeAlias = "Sequence[str | os.PathLike[str]]"
 """A program and its arguments."""
@@ -96,6 +100,7 @@ def run(  # noqa: PLR0913 - what a process can be given
     stderr: bool = True,
     umask: int = -1,
     leaves_nothing: bool = False,
+    outlives: bool = False,
 ) -> Completed:
     """Run a program to its end and return what it printed.
 
@@ -105,7 +110,8 @@ def run(  # noqa: PLR0913 - what a process can be given
     Args:
         argv: Program and arguments; no shell reads them.
         cwd: Folder to run in.
-        env: The whole environment; relnox's own when None. Credentials of indexes are left out in any case.
+        env: The whole environment; relnox's own without credentials when None. What files are uploaded with is
+            left out in any case.
         stdin: What its standard input gives; nothing when None.
         timeout: Seconds it may take.
         on_line: Called with each line, without its end, as it comes.
@@ -113,6 +119,7 @@ def run(  # noqa: PLR0913 - what a process can be given
         stderr: Whether standard error belongs to the output; otherwise it is dropped.
         umask: Which permissions new files do not get; relnox's own for -1.
         leaves_nothing: Whether what it started and left running ends with it (POSIX).
+        outlives: Whether it goes on if relnox is killed; otherwise it is killed then, too (POSIX).
 
     Raises:
         Failed: The program is not there, or took too long.
@@ -122,7 +129,9 @@ def run(  # noqa: PLR0913 - what a process can be given
         child = subprocess.Popen(
             words,
             cwd=cwd,
-            env=_without_index_credentials(os.environ if env is None else env),
+            env=clean_environment(os.environ, own_indexes=True)
+            if env is None
+            else without_upload_credentials(env),
             stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if stderr else subprocess.DEVNULL,
@@ -132,6 +141,7 @@ def run(  # noqa: PLR0913 - what a process can be given
     except OSError as error:
         raise Failed(f"{words[0]} cannot be run: {error.strerror}", hint=f"is {words[0]} installed?") from error
     _running.add(child)
+    watched = not outlives and _watch("+", child.pid)
     expired = threading.Event()
 
     def end() -> None:
@@ -159,11 +169,59 @@ def run(  # noqa: PLR0913 - what a process can be given
         raise
     finally:
         _running.discard(child)
+        _watch("-" if watched else "", child.pid)
         if timer is not None:
             timer.cancel()
     if expired.is_set():
         raise Failed(f"{words[0]} did not end within {timeout:g} s", hint=f"try it by hand: {shlex.join(words)}")
     return Completed(words, child.returncode, "".join(lines))
+
+
+class _Watcher:
+    """A process that outlives this one, to end what this one started; it is started when it is first needed."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0
+        self._writing = threading.Lock()
+
+    def tell(self, sign: str, group: int) -> bool:
+        """Tell the watcher, which is started if there is none; whether it could be told."""
+        with self._writing, contextlib.suppress(OSError):
+            if self._process is None or self._owner != os.getpid():
+                self._start()
+            assert self._process is not None  # noqa: S101 - it was started
+            assert self._process.stdin is not None  # noqa: S101 - it is a pipe
+            self._process.stdin.write(f"{sign} {group}\n".encode())
+            return True
+        return False
+
+    def _start(self) -> None:
+        self._owner = os.getpid()
+        self._process = subprocess.Popen(
+            ["/bin/sh", "-c", _WATCH],
+            cwd="/",
+            env={},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            start_new_session=True,
+        )
+        atexit.register(self._end, self._process)
+
+    def _end(self, watcher: subprocess.Popen[bytes]) -> None:
+        if self._owner == os.getpid() and watcher.stdin is not None:
+            watcher.stdin.close()
+            watcher.wait()
+
+
+_watcher = _Watcher()
+
+
+def _watch(sign: str, group: int) -> bool:
+    """Have a process group watched (`+`), or no longer (`-`); whether it is heard."""
+    return sys.platform != "win32" and bool(sign) and _watcher.tell(sign, group)
 
 
 def _printed(child: subprocess.Popen[bytes]) -> Iterator[str]:
@@ -197,36 +255,64 @@ def end_all() -> None:
 
 
 def clean_environment(
-    base: Mapping[str, str], *, own_indexes: bool = False, more: Mapping[str, str] | None = None
+    base: Mapping[str, str],
+    *,
+    own_indexes: bool = False,
+    passed: Collection[str] = (),
+    more: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """An environment for programs that must not see a credential.
 
-    Left out are variables that name secrets, and those that make another Python import from other folders.
-    Proxies and certificates stay. Output is UTF-8.
+    Left out are variables that hold credentials (see `core.credential_variables`), and those that make another
+    Python import from other folders. Proxies and certificates stay, but no proxy is used for this machine. Output
+    is UTF-8.
 
     Args:
         base: The variables to start from.
-        own_indexes: Whether pip and uv read the user's configuration. If not, no variable and no file sends
-            them to another index than the one they are told.
+        own_indexes: Whether pip and uv read the user's configuration, and log in with what it holds. If not, no
+            variable and no file sends them to another index than the one they are told.
+        passed: Variables that stay although they look like credentials; those for uploads never do.
         more: Variables to set.
     """
-    dropped = _SECRET_PREFIXES + _FOREIGN_PREFIXES + (() if own_indexes else _REDIRECTING_PREFIXES)
-    kept = {
-        name: value
-        for name, value in base.items()
-        if name in _KEPT or not (name.startswith(dropped) or any(word in name.upper() for word in _SECRET_WORDS))
-    }
+    hidden, never = _credentials(tuple(base.items()))
+    dropped = _FOREIGN_PREFIXES + (() if own_indexes else _REDIRECTING_PREFIXES)
+
+    def stays(name: str) -> bool:
+        if name in never or is_upload_setting_name(name):
+            return False
+        if name in _KEPT or name in passed:
+            return True
+        of_installer = own_indexes and _FOR_INSTALLERS.fullmatch(name) is not None
+        return not name.startswith(dropped) and (of_installer or name not in hidden)
+
+    kept = {name: value for name, value in base.items() if stays(name)}
     settled = {} if own_indexes else {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1"}
-    return kept | settled | {"PYTHONUTF8": "1"} | dict(more or {})
+    return kept | settled | _without_proxy_to_loopback(kept) | {"PYTHONUTF8": "1"} | dict(more or {})
 
 
-def _without_index_credentials(base: Mapping[str, str]) -> dict[str, str]:
+def _without_proxy_to_loopback(base: Mapping[str, str]) -> dict[str, str]:
+    """`NO_PROXY` in both spellings, for what runs behind a proxy and installs from an index on this machine.
+
+    Where no variable names a proxy nothing is set: a `NO_PROXY` alone would turn off the proxy of the system.
+    """
+    if not any(name.lower().endswith("_proxy") and name.lower() != "no_proxy" for name in base):
+        return {}
+    listed = ",".join(filter(None, [base.get("no_proxy"), base.get("NO_PROXY")]))
+    hosts = [host for host in map(str.strip, listed.split(",")) if host]
+    merged = hosts if "*" in hosts else [*dict.fromkeys([*hosts, *_LOOPBACK])]
+    return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join(merged))
+
+
+def without_upload_credentials(base: Mapping[str, str]) -> dict[str, str]:
     """What any program may see: git logs in with what the user gave it, but nobody but relnox uploads."""
-    return {
-        name: value
-        for name, value in base.items()
-        if not (name.startswith(_SECRET_PREFIXES) or _OF_INDEXES.fullmatch(name))
-    }
+    _, never = _credentials(tuple(base.items()))
+    return {name: value for name, value in base.items() if name not in never and not is_upload_setting_name(name)}
+
+
+@lru_cache(maxsize=16)  # git is run many times with the same environment
+def _credentials(variables: tuple[tuple[str, str], ...]) -> tuple[frozenset[str], frozenset[str]]:
+    environment = dict(variables)
+    return credentials(environment), upload_credentials(environment)
 
 
 def _kill_group(child: subprocess.Popen[bytes]) -> None:
