@@ -13,7 +13,6 @@ __all__ = [
     "Conflict",
     "ExitCode",
     "Failed",
-    "PartlyPublic",
     "Refused",
     "RelnoxError",
     "TryLater",
@@ -23,7 +22,13 @@ __all__ = [
 _OF_THE_MACHINE = frozenset(
     {
         *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS),
-        *(errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE),
+        *(errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EBUSY),
+    }
+)
+_OF_THE_PATH = frozenset(
+    {
+        *(errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR),
+        *(errno.ENXIO, errno.ENODEV, errno.EILSEQ),
     }
 )
 _NOWHERE = "No usable temporary directory"
@@ -58,6 +63,8 @@ class RelnoxError(Exception):
     """
 
     exit_code = ExitCode.FAILED
+    rejected = False
+    """Whether a server answered that it did not take what was sent to it."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -77,12 +84,6 @@ class Failed(RelnoxError):
     exit_code = ExitCode.FAILED
 
 
-class PartlyPublic(RelnoxError):
-    """Some files of a release are on the index and some are not; the same command finishes it."""
-
-    exit_code = ExitCode.PARTLY_PUBLIC
-
-
 class Conflict(RelnoxError):
     """Another file of that name, another commit under that tag: a person has to decide."""
 
@@ -97,7 +98,13 @@ class TryLater(RelnoxError):
 
 def failure_of_the_machine(error: OSError) -> Failed | None:
     """An error of a disk that is full, of a right that is missing and the like; None for one that is a bug."""
-    if error.errno not in _OF_THE_MACHINE and not str(error.strerror).startswith(_NOWHERE):
+    if error.errno == errno.ENOENT and error.filename is None and not str(error.strerror).startswith(_NOWHERE):
+        return Failed(
+            "the working folder no longer exists", hint="cd into the project's folder, then rerun the same command"
+        )
+    if error.errno not in _OF_THE_MACHINE | _OF_THE_PATH and not str(error.strerror).startswith(_NOWHERE):
         return None
     told = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    if error.errno in _OF_THE_PATH:
+        return Failed(told, hint="check the path, and what kind of file it is; then rerun the command")
     return Failed(told, hint="make room or let relnox write there; then type the same command again")

@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from relnox.core import moves as moves
     from relnox.core import places as places
     from relnox.core import plan as plan
+    from relnox.core import publication as publication
     from relnox.core import publishers as publishers
     from relnox.core import records as records
     from relnox.core import release_notes as release_notes
     from relnox.core import requirements as requirements
     from relnox.core import schema as schema
     from relnox.core import sharding as sharding
+    from relnox.core import siblings as siblings
     from relnox.core import steps as steps
     from relnox.core import tags as tags
     from relnox.core import toml_spans as toml_spans

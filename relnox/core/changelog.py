@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from relnox.core.records import Record
 from relnox.errors import Refused
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator
 
-__all__ = ["has_unreleased", "released", "section"]
+__all__ = ["has_unreleased", "is_empty", "released", "section", "without_empty_sections"]
 
 _LINE = re.compile(r"(?P<text>[^\r\n]*)(?P<end>\r\n|\r|\n|\Z)")
 _BOM = "\ufeff"
@@ -44,7 +44,6 @@ _VERSION = re.compile(
     r"[\\\]*_`]*(?:\([^()]*\)|\[[^\[\]]*\])?(?P<rest>(?=[\s,:(]|$).*)",
     re.IGNORECASE,
 )
-_DATED = re.compile(r"(?P<before>[^\w\[\]]+)[0-9]{4}-[0-9]{2}-[0-9]{2}(?P<after>[^\w\[\]]*)")
 _COMPARED = re.compile(r"(?P<until>(?:(?!\.\.)[^?#])+)(?P<dots>\.{2,3})(?P<new>[^?#.][^?#]*)")
 """A forge's comparison of two commits: GitHub's and Gitea's `/compare/a...b`, GitLab's `/-/compare/a...b`."""
 
@@ -54,13 +53,27 @@ def has_unreleased(text: str) -> bool:
     return any(_is_unreleased(heading) for heading in _Document(text).headings)
 
 
+def is_empty(text: str) -> bool:
+    """Whether nothing stands under the heading for what is not released yet, headings and comments left aside."""
+    document = _Document(text)
+    heading = _the_unreleased(document)
+    titles = {line for each in document.headings for line in range(each.first, each.last + 1)}
+    below = enumerate(document.lines[: document.end_of(heading)])
+    return not any(
+        not line.is_blank and (line.is_live or line.in_item) and _label(line) is None
+        for index, line in below
+        if index > heading.last and index not in titles
+    )
+
+
 def released(  # noqa: PLR0913 - what a release is, each named
     text: str, *, version: str, date: dt.date, tag: str | None, previous_tag: str | None, addition: str = ""
 ) -> str:
     """The changelog after a release: what was unreleased stands under the version.
 
-    The heading of `Unreleased` stays on top, with nothing below it. The version's heading is spelled like it, and
-    dated like the file's last version. Links that compare commits are moved on where there are any.
+    The heading of `Unreleased` stays on top, with nothing below it. The version's heading is spelled and dated
+    like the file's last version, or like that of `Unreleased`. Links that compare commits are moved on where there
+    are any.
 
     Args:
         text: The changelog, with the line ends and the byte order mark it has.
@@ -277,7 +290,7 @@ def _starts_a_version(heading: _Heading) -> bool:
 def _parsed(version: str) -> Version | None:
     try:
         return Version(version)
-    except InvalidVersion:
+    except ValueError:  # InvalidVersion is one; so is a number of thousands of digits
         return None
 
 
@@ -302,19 +315,56 @@ class _Style(Record):
     Attributes:
         label: The version, with a `v` where the file's last version has one.
         dated: What follows it: the date, and what stands around it.
+        around: What stands right before and behind the version in the file's last heading of one; None for what
+            stands around `Unreleased`.
     """
 
     label: str
     dated: str
+    around: tuple[str, str] | None
 
     @classmethod
     def of(cls, document: _Document, version: str, date: dt.date) -> _Style:
         """The style of the first version in the file; Keep a Changelog's own where there is none."""
         titles = [each.title for each in document.headings if _starts_a_version(each)]
         found = [match for title in titles if (match := _VERSION.fullmatch(title)) is not None]
-        around = next((match for each in found if (match := _DATED.fullmatch(each["rest"])) is not None), None)
-        before, after = (" - ", "") if around is None else around.group("before", "after")
-        return cls((found[0]["v"] if found else "") + version, f"{before}{date.isoformat()}{after}")
+        label = (found[0]["v"] if found else "") + version
+        around = _around(found[0]) if found else None
+        dated = next((form for each in found if (form := _date_form(each["rest"])) is not None), None)
+        if dated is not None:
+            start, pattern, end = dated
+            written = date.strftime(pattern).replace("@0", "").replace("@", "")  # the day without its zero
+            return cls(label, f"{start}{written}{end}", around)
+        if found and not any(each["rest"].strip() for each in found):
+            return cls(label, "", around)
+        return cls(label, f" - {date.isoformat()}", around)
+
+
+_DATE_FORMS = (
+    (r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "%Y-%m-%d"),
+    (r"[0-9]{4}/[0-9]{2}/[0-9]{2}", "%Y/%m/%d"),
+    (r"[0-9]{4}\.[0-9]{2}\.[0-9]{2}", "%Y.%m.%d"),
+    (r"[A-Z][a-z]+ [0-9]{1,2}, [0-9]{4}", "%B @%d, %Y"),
+    (r"[0-9]{1,2} [A-Z][a-z]+ [0-9]{4}", "@%d %B %Y"),
+)
+
+
+def _date_form(rest: str) -> tuple[str, str, str] | None:
+    """What stands before a heading's date, its form, and what stands behind it; None for one without a date."""
+    for expression, form in _DATE_FORMS:
+        found = re.fullmatch(rf"(?P<before>[^\w\[\]]+)(?P<date>{expression})(?P<after>[^\w\[\]]*)", rest)
+        if found is not None:
+            month = re.search(r"[A-Z][a-z]+", found["date"])
+            short = month is not None and len(month[0]) == len("Nov") and month[0] != "May"
+            return found["before"], form.replace("%B", "%b") if short else form, found["after"]
+    return None
+
+
+def _around(found: re.Match[str]) -> tuple[str, str] | None:
+    """What stands around the version in a heading; None where that is a link, which only `Unreleased` can give."""
+    title = found.string
+    behind = title[found.end("version") : found.start("rest")]
+    return None if "(" in behind or "[" in behind else (title[: found.start("v")], behind)
 
 
 class _Links(Record):
@@ -379,6 +429,8 @@ def _heading_edits(document: _Document, heading: _Heading, style: _Style, links:
             link = f"({moved[1]})"
     elif link:
         link = ""  # [Unreleased][ref] names a definition; [1.2.0] is the name of its own
+    if not link and style.around is not None:
+        opening, closing = style.around
     title = f"{opening}{style.label}{closing}{link}{style.dated}"
     newline = document.newline
     written = newline.join(_like(document, heading, title))
@@ -419,6 +471,21 @@ def _definition_edits(document: _Document, label: str, links: _Links) -> Iterato
 def _edited(text: str, edits: list[_Edit]) -> str:
     for start, end, replacement in sorted(edits, reverse=True):
         text = text[:start] + replacement + text[end:]
+    return text
+
+
+def without_empty_sections(text: str) -> str:
+    """The changelog without the sections below `Unreleased` that have no contents."""
+    document = _Document(text)
+    unreleased = _the_unreleased(document)
+    end = document.end_of(unreleased)
+    for heading in document.headings:
+        if unreleased.last < heading.first < end and document.last_below(heading) == heading.last:
+            stop = heading.last + 1
+            while stop < len(document.lines) and document.lines[stop].is_blank and document.lines[stop].end:
+                stop += 1
+            after = document.lines[stop].start if stop < len(document.lines) else len(text)
+            return without_empty_sections(text[: document.lines[heading.first].start] + text[after:])
     return text
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from typing import TYPE_CHECKING
 
-from packaging.requirements import Requirement
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
@@ -106,7 +107,7 @@ def attested(content: bytes) -> str | None:
     try:
         (subject,) = json.loads(base64.b64decode(json.loads(content)["envelope"]["statement"]))["subject"]
         return str(subject["digest"]["sha256"])
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return None
 
 
@@ -135,11 +136,17 @@ def is_named_rightly(file: Distribution) -> bool:
 
 
 def required(requires: Iterable[str]) -> frozenset[str]:
-    """Names that a wheel's `Requires-Dist` needs wherever it is installed: extras do not count."""
-    found = map(Requirement, requires)
-    return frozenset(
-        normalised(each.name) for each in found if each.marker is None or "extra" not in str(each.marker)
-    )
+    """Names that a wheel's `Requires-Dist` needs wherever it is installed: extras do not count.
+
+    What is no requirement names nothing; that the metadata has such a thing is told by the checks of archives.
+    """
+    found = set()
+    for text in requires:
+        with contextlib.suppress(InvalidRequirement, RecursionError):
+            requirement = Requirement(text)
+            if requirement.marker is None or "extra" not in str(requirement.marker):
+                found.add(normalised(requirement.name))
+    return frozenset(found)
 
 
 def merged(jobs: Sequence[Job], needs: Mapping[str, Iterable[str]]) -> Manifest:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
+from relnox.core import rules
+from relnox.core.credential_variables import is_upload_credential_name, is_upload_setting_name
 from relnox.core.names import normalised
 from relnox.core.records import Record
 from relnox.core.schema import Each, Flag, Number, Several, Table, Text, Texts
+from relnox.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from relnox.core.options import Value
-    from relnox.core.requirements import Policy
+    from relnox.core.requirements import Policy, Siblings
     from relnox.core.schema import Kind
     from relnox.core.versioning import Scheme
 
@@ -22,6 +25,7 @@ __all__ = [
     "OPTION_TABLES",
     "VERIFY_KEYS",
     "Abi",
+    "ArchiveLimits",
     "CommitsConfig",
     "Config",
     "GroupConfig",
@@ -151,6 +155,20 @@ class WheelsConfig(Record, kw_only=True):
     skip: tuple[str, ...] = ()
 
 
+class ArchiveLimits(Record, kw_only=True):
+    """How large an archive may be that is looked into: what is beyond is refused without reading on.
+
+    Attributes:
+        max_entries: Files, folders and links in it.
+        max_unpacked: MiB that it unpacks to.
+        max_ratio: How many times its own size it unpacks to; up to 64 MiB are always allowed.
+    """
+
+    max_entries: int = 100_000
+    max_unpacked: int = 4096
+    max_ratio: int = 100
+
+
 class Config(Record, kw_only=True):
     """A project's settings. Each attribute is a key of `[tool.relnox]`; see `config_table` for their help."""
 
@@ -165,23 +183,30 @@ class Config(Record, kw_only=True):
     branch: str | None = None
     remote: str = "origin"
     constraints: Policy = "out-of-range"
+    siblings: Siblings | None = None
     dependants: Literal["major", "minor", "patch", "none"] = "patch"
     follow: Mapping[str, str] = MappingProxyType({})
     groups: Mapping[str, GroupConfig] = MappingProxyType({})
     places: tuple[PlaceConfig, ...] = ()
+    literals: bool = True
     version_owner: str | None = None
     commits: CommitsConfig = CommitsConfig()
     fragments: str | None = None
     changelog: Literal["auto", "keep-a-changelog", "towncrier", "git-cliff", "none"] = "auto"
     changelog_file: str = "CHANGELOG.md"
+    changelog_prereleases: bool = False
     commit_message: str = "Release {version}"
     trusted_index: str | None = None
+    build_index: str | None = None
+    pass_env: tuple[str, ...] = ()
+    on_visible_credentials: Literal["warn", "refuse"] = "warn"
     indexes: Mapping[str, IndexConfig] = MappingProxyType({})
     targets: Mapping[str, str] = MappingProxyType({})
     without_credentials: Literal["fail", "skip"] = "fail"
     test: TestConfig = TestConfig()
     verify: VerifyConfig = VerifyConfig()
     wheels: WheelsConfig = WheelsConfig()
+    archives: ArchiveLimits = ArchiveLimits()
     build_commands: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     options: Mapping[str, Mapping[str, Value]] = MappingProxyType({})
 
@@ -197,20 +222,26 @@ class Config(Record, kw_only=True):
             Refused: A key is unknown or a value is of the wrong kind; the key is named.
         """
         checked = table.check(data, "tool.relnox")
+        _check_passed(checked.get("pass-env", ()))
         options = {name: checked.pop(name) for name in list(checked) if name in OPTION_TABLES}
         verify = options.get("verify", {})
-        build_commands = _by_package(options.get("build", {}).pop("commands", {}))
+        build_commands = _by_package(options.get("build", {}).pop("commands", {}), "build.commands")
         nested: dict[str, Any] = {
             "indexes": {name: IndexConfig(**each) for name, each in checked.pop("indexes", {}).items()},
             "test": TestConfig(**checked.pop("test", {})),
             "verify": _verify({key: verify.pop(key) for key in VERIFY_KEYS if key in verify}),
-            "tag_names": _by_package(checked.pop("tag-names", {})),
-            "follow": {name: normalised(of) for name, of in _by_package(checked.pop("follow", {})).items()},
+            "tag_names": _by_package(checked.pop("tag-names", {}), "tag-names"),
+            "follow": {
+                name: normalised(of) for name, of in _by_package(checked.pop("follow", {}), "follow").items()
+            },
             "groups": {name: GroupConfig(**each) for name, each in checked.pop("groups", {}).items()},
             "places": tuple(PlaceConfig(**each) for each in checked.pop("places", ())),
             "commits": CommitsConfig(**checked.pop("commits", {})),
             "build_commands": build_commands,
             "wheels": _wheels(checked.pop("wheels", {})),
+            "archives": ArchiveLimits(
+                **{name.replace("-", "_"): each for name, each in checked.pop("archives", {}).items()}
+            ),
             "options": options,
         }
         return cls(**{name.replace("-", "_"): each for name, each in checked.items()}, **nested)
@@ -218,6 +249,11 @@ class Config(Record, kw_only=True):
 
 OPTION_TABLES = ("status", "bump", "build", "collect", "publish", "verify", "rehearse")
 """Tables that set options of tasks."""
+
+
+def _each_package(help: str, kind: Kind) -> Each:  # noqa: A002 - as in `schema`
+    """A table whose keys are names of packages."""
+    return Each(help, kind, rules.distribution)
 
 
 def config_table(option_tables: Mapping[str, Table]) -> Table:
@@ -233,19 +269,30 @@ def config_table(option_tables: Mapping[str, Table]) -> Table:
         "scheme": Text("How versions are spelled", ("pep440", "semver", "calver")),
         "calver-format": Text("The form of a calendar version", ("YYYY.MM.MICRO", "YYYY.MINOR")),
         "prerelease-start": Number("The first number of an alpha, beta or rc", most=1),
-        "tag-format": Text("A tag's name; {version}, {name}, {folder} and {tag-name} are filled in"),
-        "tag-names": Each("What {tag-name} stands for, by package", Text("A name for tags")),
-        "branch": Text("The branch that releases are made from"),
-        "remote": Text("The git remote that releases are pushed to"),
+        "tag-format": Text(
+            "A tag's name; {version}, {name}, {folder} and {tag-name} are filled in", rule=rules.tag_format
+        ),
+        "tag-names": _each_package(
+            "What {tag-name} stands for, by package", Text("A name for tags", rule=rules.tag_name)
+        ),
+        "branch": Text("The branch that releases are made from", rule=rules.branch),
+        "remote": Text("The git remote that releases are pushed to", rule=rules.remote),
         "constraints": Text(
             "When a dependant's requirement moves with the package",
             ("out-of-range", "always", "exact", "never"),
+        ),
+        "siblings": Text(
+            "The bound that a requirement on another package of this project gets which names no version",
+            ("keep", "at-least", "compatible", "exact"),
         ),
         "dependants": Text(
             "What a dependant is raised by when its published requirement has to move",
             ("major", "minor", "patch", "none"),
         ),
-        "follow": Each("Names of other repositories that move with a package of this one", Text("A package")),
+        "follow": _each_package(
+            "Names of other repositories that move with a package of this one",
+            Text("A package", rule=rules.distribution),
+        ),
         "groups": Each(
             "Packages that share a version, by a name for them",
             Table(
@@ -264,8 +311,10 @@ def config_table(option_tables: Mapping[str, Table]) -> Table:
             Table(
                 "A place",
                 {
-                    "file": Text("Path of the file, relative to the root"),
-                    "pattern": Text("A regular expression with a group called version; lines are lines"),
+                    "file": Text("Path of the file, relative to the root", rule=rules.file_path),
+                    "pattern": Text(
+                        "A regular expression with a group called version; lines are lines", rule=rules.pattern
+                    ),
                     "count": Number("How often it matches; 0: the file is no such place"),
                     "package": Text("Whose version it is"),
                     "spelling": Text("How it is spelled there", ("pep440", "semver")),
@@ -273,6 +322,7 @@ def config_table(option_tables: Mapping[str, Table]) -> Table:
                 required=("file",),
             ),
         ),
+        "literals": Flag("Whether a literal __version__ in a package's own modules moves along"),
         "version-owner": Text("Another tool that moves the versions; bump then refuses"),
         "commits": Table(
             "Which types of Conventional Commits stand for which level",
@@ -282,14 +332,31 @@ def config_table(option_tables: Mapping[str, Table]) -> Table:
                 "shift": Flag("Whether levels shift down while a package is below 1.0"),
             },
         ),
-        "fragments": Text("Folder of change fragments; without it the levels come from the commits"),
+        "fragments": Text(
+            "Folder of change fragments; without it the levels come from the commits", rule=rules.file_path
+        ),
         "changelog": Text(
             "What keeps the changelog; auto: towncrier or git-cliff where configured, else Keep a Changelog",
             ("auto", "keep-a-changelog", "towncrier", "git-cliff", "none"),
         ),
-        "changelog-file": Text("The changelog, in the package's folder or else in the root"),
-        "commit-message": Text("The message of a release commit; {version} and {packages} are filled in"),
+        "changelog-file": Text("The changelog, in the package's folder or else in the root", rule=rules.file_path),
+        "changelog-prereleases": Flag(
+            "Whether changelogs tell of prereleases, and fragments are used up for them"
+        ),
+        "commit-message": Text(
+            "The message of a release commit; {version} and {packages} are filled in", rule=rules.message
+        ),
         "trusted-index": Text("Simple API of the index that third-party requirements come from"),
+        "build-index": Text(
+            "The index that build requirements come from: its simple API, or a name from the table indexes; "
+            "trusted-index if that is set, else what pip or uv are configured for"
+        ),
+        "pass-env": Texts("Variables that look like credentials, and that builds, tests and tools may see"),
+        "on-visible-credentials": Text(
+            "What happens where code of the project or of packages could read an upload credential of the "
+            "programs that started relnox",
+            ("warn", "refuse"),
+        ),
         "indexes": Each(
             "Indexes of your own, by name",
             Table(
@@ -302,6 +369,7 @@ def config_table(option_tables: Mapping[str, Table]) -> Table:
                 },
                 required=("upload", "simple"),
             ),
+            rules.index_name,
         ),
         "targets": Each(
             "Which index a release goes to, by its tag as a glob, or by the kind of its version: final, "
@@ -314,9 +382,9 @@ def config_table(option_tables: Mapping[str, Table]) -> Table:
         "test": Table(
             "How the project's tests are run",
             {
-                "command": Texts("The command, word by word"),
+                "command": Texts("The command, word by word", first=rules.words),
                 "requires": Texts("What the tests need beside the package, as requirements"),
-                "env": Each("Variables for it", Text("A value")),
+                "env": Each("Variables for it", Text("A value"), rules.variable),
             },
         ),
         "wheels": Table(
@@ -328,7 +396,7 @@ def config_table(option_tables: Mapping[str, Table]) -> Table:
                     "Processors, called alike on all systems",
                     ("x86_64", "arm64", "x86", "universal2", "armv7l", "ppc64le", "s390x", "riscv64"),
                 ),
-                "abi": Each(
+                "abi": _each_package(
                     "What a package's wheels are bound to, by package: each CPython (the default), the stable "
                     "ABI from the oldest one on, or none",
                     Text("An ABI", ("cpython", "abi3", "none")),
@@ -337,49 +405,80 @@ def config_table(option_tables: Mapping[str, Table]) -> Table:
                 "skip": Texts("cibuildwheel's identifiers that are left out, as globs such as cp39-musllinux_*"),
             },
         ),
+        "archives": Table(
+            "How large wheels and sdists may be that are checked; larger ones are refused",
+            {
+                "max-entries": Number("Files, folders and links in an archive (default 100000)", most=10_000_000),
+                "max-unpacked": Number("MiB that an archive unpacks to (default 4096)", most=1 << 20),
+                "max-ratio": Number(
+                    "How many times its own size an archive unpacks to, beyond 64 MiB (default 100)", most=2000
+                ),
+            },
+        ),
     }
     return Table("How this project is released (relnox)", keys | dict(option_tables))
 
 
 BUILD_KEYS: Mapping[str, Kind] = {
-    "commands": Each(
+    "commands": _each_package(
         "The project's own command that makes a package's archives, by package; {output} is the folder for them",
-        Texts("The command, word by word"),
+        Texts("The command, word by word", first=rules.words),
     ),
 }
 """Keys of `[tool.relnox.build]` that are no options of `build-all`."""
 
 VERIFY_KEYS: Mapping[str, Kind] = {
-    "smoke": Each("Expressions that must run in the installed environment, by package", Texts("Expressions")),
-    "modules": Each(
+    "smoke": _each_package(
+        "Expressions that must run in the installed environment, by package", Texts("Expressions")
+    ),
+    "modules": _each_package(
         "What to import instead of what the wheel provides, by package; nothing for an empty list",
         Texts("Modules"),
     ),
-    "scripts": Each("Whether the scripts of a package are looked into, by package", Flag("Whether they are")),
-    "extras": Each("Extras without which a package cannot be imported, by package", Texts("Extras")),
-    "pythons": Each(
+    "scripts": _each_package(
+        "Whether the scripts of a package are looked into, by package", Flag("Whether they are")
+    ),
+    "extras": _each_package("Extras without which a package cannot be imported, by package", Texts("Extras")),
+    "pythons": _each_package(
         "The only Pythons that a package is verified with, by package", Texts("Versions such as 3.12")
     ),
-    "time-limit": Each(
+    "time-limit": _each_package(
         "Seconds for the imports of a package, and for each smoke expression; 300 if not said, by package",
         Number("Seconds"),
     ),
-    "skip": Each("Why a package is not installed and tried, by package", Text("The reason")),
+    "skip": _each_package("Why a package is not installed and tried, by package", Text("The reason")),
     "no-deps": Texts("Packages that are installed without what they require"),
 }
 """Keys of `[tool.relnox.verify]` that are no options of `verify-install`."""
 
 
+def _check_passed(names: tuple[str, ...]) -> None:
+    """See that no variable is let through that files are uploaded with."""
+    for name in names:
+        if is_upload_credential_name(name) or is_upload_setting_name(name):
+            raise Refused(
+                f"tool.relnox.pass-env names {name}, which is for uploads: no program may see it",
+                hint=f"remove {name}; a build that needs a token of its own gets it in another variable",
+            )
+
+
 def _wheels(data: Mapping[str, Any]) -> WheelsConfig:
     stated = {name.replace("-", "_"): each for name, each in data.items()}
-    return WheelsConfig(**stated | {"abi": _by_package(stated.get("abi", {}))})
+    return WheelsConfig(**stated | {"abi": _by_package(stated.get("abi", {}), "wheels.abi")})
 
 
 def _verify(data: Mapping[str, Any]) -> VerifyConfig:
     no_deps = tuple(map(normalised, data.get("no-deps", ())))
-    tables = {key.replace("-", "_"): _by_package(each) for key, each in data.items() if key != "no-deps"}
+    tables = {
+        key.replace("-", "_"): _by_package(each, f"verify.{key}") for key, each in data.items() if key != "no-deps"
+    }
     return VerifyConfig(**tables, no_deps=no_deps)
 
 
-def _by_package(data: Mapping[str, Any]) -> dict[str, Any]:
+def _by_package(data: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """A table by normalized names of packages, each of which is there once."""
+    spelled: dict[str, str] = {}
+    for name in data:
+        if (other := spelled.setdefault(normalised(name), name)) != name:
+            raise Refused(f"tool.relnox.{key} names {other} twice, as {name} too", hint=f"remove {name}")
     return {normalised(name): each for name, each in data.items()}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Strings = dict[tuple[str | int, ...], tuple[str, str]]
     """What strings of a TOML file hold and become, by their keys."""
 
-__all__ = ["edits", "files", "moved_versions"]
+__all__ = ["edits", "files", "is_reformatted", "moved_versions"]
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -32,6 +32,29 @@ def files(workspace: Workspace) -> tuple[str, ...]:
     found = {place.file for package in workspace.packages for place in package.stated}
     found |= {package.pyproject for package in workspace.packages}
     return tuple(sorted(found | set(workspace.locks)))
+
+
+def is_reformatted(file: str, before: bytes | None, after: bytes | None) -> bool:
+    """Whether two contents of a file say the same in another form: a formatter's work, and nobody's decision."""
+    if before is None or after is None:
+        return before == after
+    try:
+        old, new = before.decode("utf-8-sig"), after.decode("utf-8-sig")
+        if file.endswith((".toml", ".lock")):
+            import tomllib
+
+            return tomllib.loads(old) == tomllib.loads(new)
+        if file.endswith(".json"):
+            import json
+
+            return bool(json.loads(old) == json.loads(new))
+        if file.endswith(".py"):
+            import ast
+
+            return ast.dump(ast.parse(old)) == ast.dump(ast.parse(new))
+    except (ValueError, SyntaxError):
+        return False
+    return old.split() == new.split()
 
 
 def edits(before: Mapping[str, bytes], after: Mapping[str, bytes | None]) -> Iterator[Edit]:

@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from relnox.core.plan import Plan, Table
+    from relnox.core.publication import PublishedFile
     from relnox.core.steps import Step
     from relnox.errors import ExitCode, RelnoxError
 
 __all__ = [
     "Event",
+    "Notice",
     "Outcome",
     "OutputLine",
     "RunFinished",
@@ -69,6 +71,18 @@ class Waiting(Record):
     ends: datetime
 
 
+class Notice(Record):
+    """Something that does not stop a run and that somebody should change.
+
+    Attributes:
+        message: What is the case.
+        hint: What to do about it; empty where there is nothing to do.
+    """
+
+    message: str
+    hint: str = ""
+
+
 class StepFinished(Record):
     """A step ended.
 
@@ -98,6 +112,8 @@ class Outcome(Record):
         tables: Results for people.
         deadline: Until when the rest of a partly public release can follow, where there is such a time.
         waits: What was waited for, as it was told.
+        publication: The files of a release that was to be published, and what was seen of each on the index.
+        fault: The traceback of a bug in relnox that ended the run while something was public, or might be.
     """
 
     plan: Plan
@@ -108,6 +124,8 @@ class Outcome(Record):
     tables: tuple[Table, ...] = ()
     deadline: str | None = None
     waits: tuple[Waiting, ...] = ()
+    publication: tuple[PublishedFile, ...] = ()
+    fault: str | None = None
 
 
 class RunFinished(Record):
@@ -116,4 +134,4 @@ class RunFinished(Record):
     outcome: Outcome
 
 
-Event = RunStarted | StepStarted | OutputLine | Waiting | StepFinished | RunFinished
+Event = RunStarted | StepStarted | OutputLine | Waiting | Notice | StepFinished | RunFinished

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.steps import Tag
 
-__all__ = ["ahead_of_tags", "behind", "branch", "clean", "readable_tags", "tags_free"]
+__all__ = ["ahead_of_tags", "behind", "branch", "clean", "imports_untracked", "readable_tags", "tags_free"]
 
 _ENOUGH = 5
 """How many names of files somebody reads."""
@@ -40,6 +40,19 @@ def clean(dirty: Iterable[str], edited: Iterable[str], packages: Iterable[Packag
     if concerned:
         listed = ", ".join(concerned[:_ENOUGH]) + (" …" if len(concerned) > _ENOUGH else "")
         yield Refusal(message=f"the tree has uncommitted changes: {listed}", hint="git stash, or commit them")
+
+
+def imports_untracked(imports: Iterable[tuple[str, str]]) -> Iterator[Refusal]:
+    """No committed module imports one that is not committed.
+
+    Args:
+        imports: Committed modules, each with one that it imports and that git does not know.
+    """
+    for importing, imported in imports:
+        yield Refusal(
+            message=f"{importing} imports {imported}, which is not committed (untracked)",
+            hint=f"git add {imported}, and commit it",
+        )
 
 
 def branch(present: str | None, wanted: str | None) -> Iterator[Refusal]:

@@ -40,11 +40,19 @@ _LOCKS = ("uv.lock", "poetry.lock", "pdm.lock")
 
 
 class Commit(NamedTuple):
-    """A commit: its id, its message, and the files it changed, relative to the root."""
+    """A commit.
+
+    Attributes:
+        id: Its full id.
+        message: Its message.
+        files: The files it changed, relative to the root.
+        renamed: Folders of packages that it renamed, each with its new name.
+    """
 
     id: str
     message: str
     files: tuple[str, ...]
+    renamed: tuple[tuple[str, str], ...] = ()
 
     @property
     def subject(self) -> str:
@@ -151,6 +159,10 @@ def standings(
         for name in touched:
             if name is not None and not mask & bit.get(name, 0):
                 found[name].append(commit)
+        for old, new in commit.renamed:
+            if new in owners and old not in owners:
+                owners[old] = owners[new]
+                known.clear()
     nothing: tuple[str | None, Version | None] = (None, None)
     return {name: Standing(*tagged.get(name, nothing), commits=tuple(since)) for name, since in found.items()}
 

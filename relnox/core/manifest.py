@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime
 from typing import Any, Literal, get_args
 
 from packaging.version import Version
@@ -25,7 +26,12 @@ Kind = Literal["sdist", "wheel"]
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.!+-]*")
 """What names of archives are made of (PEP 427, PEP 625, and older sdists): no folder, no drive, no option."""
+_LONGEST_NAME = 255
+_LARGEST = 1 << 50
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_LONGEST = 200
+"""Characters of what is wrong that an error shows."""
 
 
 class Distribution(Record, kw_only=True):
@@ -170,23 +176,27 @@ class Manifest(Record, kw_only=True):
             document: dict[str, Any] = json.loads(text)
             return cls(
                 distributions=_distributions(document["artifacts"]),
-                commit=None if document["commit"] is None else _text(document["commit"]),
+                commit=_commit(document["commit"]),
                 dirty=_flag(document["dirty"]),
-                time=_text(document["time"]),
-                needs=tuple((name, _texts(of)) for name, of in document["needs"].items()),
+                time=_time(document["time"]),
+                needs=tuple(
+                    (_package(name), tuple(map(_package, _texts(of)))) for name, of in document["needs"].items()
+                ),
                 inputs=tuple(
                     BuildInputs(
-                        package=name,
-                        digest=of["digest"],
+                        package=_package(name),
+                        digest=_text(of["digest"]),
                         requires=tuple(map(_texts, of["requires"])),
-                        commit=of["commit"],
+                        commit=_commit(of["commit"]),
                     )
                     for name, of in document.get("inputs", {}).items()
                 ),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            why = str(error)
             raise Refused(
-                f"{where} is not a manifest that relnox wrote ({type(error).__name__}: {error})",
+                f"{where} is not a manifest that relnox wrote "
+                f"({type(error).__name__}: {why if len(why) <= _LONGEST else f'{why[:_LONGEST]}…'})",
                 hint="build again: nox -s build-all",
             ) from error
 
@@ -195,6 +205,27 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
     return value
+
+
+def _commit(value: object) -> str | None:
+    if value is not None and _COMMIT.fullmatch(_text(value)) is None:
+        raise ValueError(f"{value!a} is no commit id")
+    return None if value is None else _text(value)
+
+
+def _time(value: object) -> str:
+    datetime.fromisoformat(_text(value))
+    return _text(value)
+
+
+def _package(name: str) -> str:
+    if not is_valid(name) or normalised(name) != name:
+        raise ValueError(f"{name!a} is no normalized name of a package")
+    return name
+
+
+def _packages(value: object) -> tuple[str, ...]:
+    return tuple(map(_package, _texts(value)))
 
 
 def _texts(value: object) -> tuple[str, ...]:
@@ -223,15 +254,14 @@ def _distributions(entries: list[dict[str, Any]]) -> tuple[Distribution, ...]:
             blake2b_256=entry["hashes"]["blake2b_256"],
         )
         sound = {
-            "name": _PLAIN_NAME.fullmatch(file.filename),
+            "name": len(file.filename) <= _LONGEST_NAME and _PLAIN_NAME.fullmatch(file.filename),
             "package": is_valid(file.package) and normalised(file.package) == file.package,
             "kind": file.kind in get_args(Kind),
-            "size": type(file.size) is int and file.size >= 0,
+            "size": type(file.size) is int and 0 <= file.size <= _LARGEST,
             "hashes": _DIGEST.fullmatch(file.sha256) and _DIGEST.fullmatch(file.blake2b_256),
         }
         if wrong := [key for key, right in sound.items() if not right]:
-            raise ValueError(f"{file.filename!r}: the {wrong[0]} cannot be right")
-        if file.filename in found:
+            raise ValueError(f"{str(file.filename)[:100]!a}: the {wrong[0]} cannot be right")
+        if found.setdefault(file.filename.casefold(), file) is not file:  # some systems tell no case apart
             raise ValueError(f"{file.filename} is there twice")
-        found[file.filename] = file
     return tuple(found.values())

@@ -10,6 +10,8 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
+from packaging.version import Version
+
 from relnox.core import versioning
 from relnox.core.names import normalised
 from relnox.core.places import version_of
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
-    from packaging.version import Version
-
     from relnox.core.config import Config
     from relnox.core.packages import Dependency, Package
     from relnox.core.workspace import Workspace
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Following = Mapping[str, list[tuple[Dependency, str]]]
     """By package: requirements that move, and what they become."""
 
-__all__ = ["Move", "Track", "Wish", "agree", "check_agreement", "moves", "tracks"]
+__all__ = ["Move", "Track", "Wish", "agree", "check_agreement", "disagreement", "moves", "tracks"]
 
 _PUBLISHED = ("runtime", "extra")
 
@@ -138,7 +138,7 @@ def moves(
                 key=lambda move: move.package.name,
             )
         )
-        follow = _following(workspace, moved, config)
+        follow = _following(workspace, moved, present, config)
         more = dict(_dependants(workspace, moved, follow, _bases(belonging, present), config))
         if not more:
             return moved, follow
@@ -158,12 +158,17 @@ def check_agreement(moved: Iterable[Move]) -> None:
     """
     for package, before, _, _ in moved:
         if package.places and not agree(package, before):
-            listed = "\n".join(f"  {place.text}: {place.file}" for place in package.stated)
             raise Refused(
-                f"the places that state the version of {package.name} do not agree:\n{listed}",
+                disagreement(package),
                 hint="give all of them one version: --to VERSION; for a file that has a version of its own: "
                 "[[tool.relnox.places]] file = … with count = 0",
             )
+
+
+def disagreement(package: Package) -> str:
+    """What each place that states a package's version says."""
+    listed = "\n".join(f"  {place.text}: {place.file}" for place in package.stated)
+    return f"the places that state the version of {package.name} do not agree:\n{listed}"
 
 
 # --- from wishes to moves --------------------------------------------------------------------------
@@ -273,8 +278,11 @@ def _check_together(track: Track, stated: Mapping[str, Version]) -> None:
 # --- from moves to what follows --------------------------------------------------------------------
 
 
-def _following(workspace: Workspace, moved: Sequence[Move], config: Config) -> Following:
+def _following(
+    workspace: Workspace, moved: Sequence[Move], present: Mapping[str, Version], config: Config
+) -> Following:
     """For each package its requirements that move with the packages they name, and what they become."""
+    lowered = {move.package.name for move in moved if move.before is not None and move.after < move.before}
     after = {move.package.name: move.after for move in moved}
     after |= {name: after[of] for name, of in config.follow.items() if of in after}
     rewritten: dict[tuple[str, str, bool], str | None] = {}
@@ -289,9 +297,47 @@ def _following(workspace: Workspace, moved: Sequence[Move], config: Config) -> F
                     continue
                 if config.constraints == "never":
                     _check_not_excluded(package, need, after[need.name])
-                else:
-                    found.setdefault(package.name, []).append((need, changed))
+                    continue
+                if config.follow.get(need.name, need.name) not in lowered:
+                    _check_not_ahead(package, need, after[need.name])
+                found.setdefault(package.name, []).append((need, changed))
+    for name, need, changed in _bounds(workspace, moved, dict(present) | after, config):
+        found.setdefault(name, []).append((need, changed))
     return found
+
+
+def _bounds(
+    workspace: Workspace, moved: Sequence[Move], versions: Mapping[str, Version], config: Config
+) -> Iterator[tuple[str, Dependency, str]]:
+    """Bare requirements on packages of the workspace, of packages that move, with the bound they get."""
+    if config.siblings in (None, "keep"):
+        return
+    from relnox.core import requirements
+
+    for package in (move.package for move in moved):
+        for need in package.dependencies:
+            is_sibling = need.name in workspace.by_name and need.name != package.name
+            if need.table in _PUBLISHED and need.key and is_sibling and need.name in versions:
+                changed = requirements.bounded(
+                    need,
+                    versions[need.name],
+                    config.siblings or "keep",
+                    lambda version: versioning.spell(version, config.scheme),
+                )
+                if changed is not None:
+                    yield package.name, need, changed
+
+
+def _check_not_ahead(package: Package, need: Dependency, new: Version) -> None:
+    """See that a requirement is not lowered: it asks for what the new version does not have yet."""
+    from relnox.core import requirements
+
+    floor = requirements.floor(need)
+    if floor is not None and Version(floor.base_version) > Version(new.base_version):
+        raise Refused(
+            f"{package.pyproject}: {need.text!r} is ahead of {need.name} {new}, and would be lowered",
+            hint=f"release {need.name} {floor.public} or higher, or lower the requirement by hand first",
+        )
 
 
 def _rewritten(need: Dependency, new: Version, config: Config) -> str | None:
@@ -327,9 +373,11 @@ def _dependants(
     """Packages that do not move yet and must, since a requirement that they publish changes."""
     moving = {move.package.name: move for move in moved}
     for name, needs in follow.items():
+        if name in moving:
+            continue
         package = workspace.by_name[name]
         causes = [moving[config.follow.get(need.name, need.name)] for need, _ in needs if need.table in _PUBLISHED]
-        if name in moving or name not in present or package.private or not causes or config.dependants == "none":
+        if name not in present or package.private or not causes or config.dependants == "none":
             continue
         listed = ", ".join(dict.fromkeys(cause.package.name for cause in causes))
         yield name, Wish(_dependants_bump(present[name], causes, config), f"its requirement on {listed} moves")

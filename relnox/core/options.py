@@ -33,6 +33,8 @@ __all__ = [
 
 Value = str | bool | int | tuple[str, ...] | None
 
+_DIGITS = 100
+"""Digits of a number that are read: Python converts no more than some thousands, and fewer are too many."""
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
 
@@ -221,12 +223,12 @@ def from_text(each: Option, text: str, where: str) -> Value:
     Raises:
         Refused: It is not a whole number or none of the choices, where the option asks for one.
     """
+    from relnox.core import schema
+
     if each.kind is int:
         if not text.isdecimal():
             raise Refused(f"{where} = {text!r} is not a whole number", hint="write a number")
-        return int(text)
-    from relnox.core import schema
-
+        return schema.Number(each.help).check(int(text[:_DIGITS]), where)
     return schema.Text(each.help, each.choices).check(text, where)
 
 

@@ -7,6 +7,7 @@ there more or less often than declared is told instead of chosen from.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,6 +28,7 @@ __all__ = [
     "Span",
     "attribute",
     "json_version",
+    "literal_versions",
     "lock_lines",
     "moved",
     "pattern",
@@ -84,6 +86,27 @@ def attribute(code: str, name: str) -> Span:
     if inside < 0 or not value.value:
         raise ValueError(f"{name} is not a plain string")
     return Span(inside, inside + len(value.value), value.value)
+
+
+def literal_versions(code: str) -> Iterator[tuple[str, str]]:
+    """Names that mean a version and the strings that a module's top level assigns to them, each just once.
+
+    What a branch assigns is a fallback, and what is assigned twice is made up: neither is a literal.
+    """
+    import ast
+
+    try:
+        module = ast.parse(code)
+    except (SyntaxError, ValueError):
+        return
+    for statement in module.body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                if name.strip("_").lower() == "version":
+                    with contextlib.suppress(ValueError):
+                        yield name, attribute(code, name).text
+            case _:
+                continue
 
 
 def pattern(text: str, expression: str, count: int = 1) -> tuple[Span, ...]:

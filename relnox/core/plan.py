@@ -43,6 +43,7 @@ class Plan(Record, kw_only=True):
         tables: Results that were there to be seen without doing anything.
         continue_on_error: Whether a failure stops only the steps that need the failed one.
         skipped: Why none of the steps is carried out, where the settings say that this is no failure.
+        public: Names of the files to publish that the index lists already, with our hashes.
     """
 
     task: str
@@ -53,6 +54,7 @@ class Plan(Record, kw_only=True):
     tables: tuple[Table, ...] = ()
     continue_on_error: bool = False
     skipped: str | None = None
+    public: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -67,4 +69,4 @@ class Plan(Record, kw_only=True):
         for entry, step in zip(document["steps"], self.steps, strict=True):
             entry["title"] = step.title
             entry["remote"] = step.remote
-        return json.dumps({"digest": self.digest, **document}, indent=2, ensure_ascii=False) + "\n"
+        return serialise.to_json({"digest": self.digest, **document})

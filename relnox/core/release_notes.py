@@ -1,6 +1,7 @@
 """What a release tells: changelogs get their heading, change fragments are used up.
 
-A prerelease leaves both as they are: its changes are told when the release comes.
+A prerelease leaves both as they are, unless `changelog-prereleases` is set: its changes are told when the release
+comes.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.workspace import Workspace
 
-__all__ = ["changelog_of", "changelogs", "check_told", "files", "used_fragments"]
+__all__ = ["changelog_of", "changelogs", "check_told", "empty", "files", "is_told", "used_fragments"]
 
 
 def files(workspace: Workspace, config: Config) -> tuple[str, ...]:
@@ -61,11 +62,11 @@ def check_told(
         return
     for move in moves:
         package = move.package
-        if move.after.is_prerelease or package.name in by_tools:
+        if not is_told(move, config) or package.name in by_tools:
             continue
         file = changelog_of(package, contents, config)
-        is_told = any(each.levels.get(package.name) for each in told)
-        if is_told and file is not None and not _has_unreleased(contents[file]):
+        has_fragments = any(each.levels.get(package.name) for each in told)
+        if has_fragments and file is not None and not _has_unreleased(contents[file]):
             raise Refused(
                 f"change fragments tell of {package.name}, and {file} has no heading for what is unreleased",
                 hint=f'add a heading ## [Unreleased] to {file}, or set [tool.relnox] changelog = "none"',
@@ -96,7 +97,7 @@ def changelogs(  # noqa: PLR0913, PLR0917 - what a release is
     by_file: dict[str, list[Move]] = {}
     for move in moves:
         file = changelog_of(move.package, contents, config)
-        if file is not None and not move.after.is_prerelease:
+        if file is not None and is_told(move, config):
             by_file.setdefault(file, []).append(move)
     for file, together in by_file.items():
         if not _has_unreleased(contents[file]):
@@ -111,8 +112,10 @@ def changelogs(  # noqa: PLR0913, PLR0917 - what a release is
             if any(each.levels.get(name) for name in names)
         ]
         try:
+            if not notes and changelog.is_empty(text):
+                continue
             after = changelog.released(
-                text,
+                changelog.without_empty_sections(text),
                 version=versioning.spell(first.after, config.scheme),
                 date=today,
                 tag=tag,
@@ -124,11 +127,43 @@ def changelogs(  # noqa: PLR0913, PLR0917 - what a release is
         yield file, after.encode("utf-8", "surrogateescape")
 
 
+def empty(
+    moves: Sequence[Move], contents: Mapping[str, bytes], told: Sequence[Fragment], config: Config
+) -> Iterator[str]:
+    """Changelogs that have a heading for what is unreleased and nothing under it.
+
+    Args:
+        moves: What moves.
+        contents: Files by path, changelogs among them.
+        told: The change fragments.
+        config: The project's settings.
+    """
+    by_file: dict[str, list[str]] = {}
+    for move in moves:
+        file = changelog_of(move.package, contents, config)
+        if file is not None and is_told(move, config):
+            by_file.setdefault(file, []).append(move.package.name)
+    for file, names in by_file.items():
+        text = contents[file].decode("utf-8", "surrogateescape")
+        if any(each.levels.get(name) for each in told for name in names) or not changelog.has_unreleased(text):
+            continue
+        try:
+            if changelog.is_empty(text):
+                yield file
+        except Refused:  # the release itself tells of it
+            continue
+
+
+def is_told(move: Move, config: Config) -> bool:
+    """Whether a changelog tells of a move: of a prerelease where that is set, else of the release that follows."""
+    return config.changelog_prereleases or not move.after.is_prerelease
+
+
 def used_fragments(
-    moves: Sequence[Move], told: Sequence[Fragment], contents: Mapping[str, bytes]
+    moves: Sequence[Move], told: Sequence[Fragment], contents: Mapping[str, bytes], config: Config
 ) -> Iterator[tuple[str, bytes | None]]:
     """The fragments after a release: gone, or without the packages that are released."""
-    released = {move.package.name for move in moves if not move.after.is_prerelease}
+    released = {move.package.name for move in moves if is_told(move, config)}
     for each in told:
         if released & each.levels.keys():
             yield each.file, fragments.without(contents[each.file], released)

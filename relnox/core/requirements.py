@@ -19,14 +19,29 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from relnox.core.records import Record
+from relnox.core.siblings import is_bare
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from relnox.core.packages import Package
+    from relnox.core.packages import Dependency, Package
 
-__all__ = ["Policy", "distributed", "poetry_admits", "rewrite", "rewrite_poetry"]
+__all__ = [
+    "Policy",
+    "Siblings",
+    "bounded",
+    "distributed",
+    "floor",
+    "poetry_admits",
+    "rewrite",
+    "rewrite_poetry",
+]
+
+Siblings: TypeAlias = Literal["keep", "at-least", "compatible", "exact"]
+"""What a requirement on a package of the same workspace gets that names no version: nothing, or a bound."""
+
+_BOUNDS = {"at-least": ">=", "compatible": "~=", "exact": "=="}
 
 Policy: TypeAlias = Literal["out-of-range", "always", "exact", "never"]
 """When a requirement follows, and how.
@@ -52,6 +67,33 @@ def distributed(package: Package) -> tuple[str, ...] | None:
             conditions += [f"extra == '{need.extra}'"] if need.table == "extra" else []
             found.append(f"{stated.strip()} ; {' and '.join(conditions)}" if conditions else stated.strip())
     return tuple(found)
+
+
+def bounded(
+    need: Dependency, version: Version, siblings: Siblings, scheme_spelling: Callable[[Version], str] = str
+) -> str | None:
+    """A bare requirement with a bound on a version; None where the policy adds none or it is not bare."""
+    if siblings == "keep" or not is_bare(need):
+        return None
+    public = Version(version.public)
+    written = scheme_spelling(public)
+    if siblings == "compatible" and len(public.release) == 1:
+        written = f"{written.partition('.')[0]}.0" if public == Version(public.base_version) else f">={written}"
+    bound = written if written.startswith(">=") else f"{_BOUNDS[siblings]}{written}"
+    if need.poetry:
+        return bound
+    before = _BEFORE_CLAUSES.match(need.text)
+    end = len(before[0].rstrip()) if before is not None else 0
+    return f"{need.text[:end]}{bound}{need.text[end:]}" if end else None
+
+
+def floor(need: Dependency) -> Version | None:
+    """The greatest version that a requirement's lower ends and pins name; None for one without any."""
+    text = need.text
+    if need.poetry and ("|" in text or text.strip() == "*"):
+        return None
+    clauses = _poetry_clauses(text) if need.poetry else _pep508_clauses(text)
+    return max((clause.parsed for clause in clauses if clause.operator not in {"!=", "<", "<="}), default=None)
 
 
 def rewrite(

@@ -14,7 +14,12 @@ from relnox.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from relnox.core.rules import Rule
+
 __all__ = ["Each", "Flag", "Kind", "Number", "Several", "Table", "Text", "Texts", "did_you_mean"]
+
+_LONGEST = 200
+"""Characters of a value that an error shows."""
 
 
 class Kind(Protocol):
@@ -28,10 +33,15 @@ class Kind(Protocol):
 
 
 class Text(Record):
-    """A string, or one of `choices`."""
+    """A string, or one of `choices`.
+
+    Attributes:
+        rule: Whether the string can work where it is used; see `core.rules`.
+    """
 
     help: str
     choices: tuple[str, ...] = ()
+    rule: Rule | None = None
 
     def check(self, value: Any, key: str) -> str:
         """See `Kind`."""
@@ -39,9 +49,10 @@ class Text(Record):
             raise _wrong(key, "a string", value)
         if self.choices and value not in self.choices:
             raise Refused(
-                f'{key} = "{value}" is none of {", ".join(self.choices)}',
+                f'{key} = "{_shortened(value)}" is none of {", ".join(self.choices)}',
                 hint=did_you_mean(value, self.choices),
             )
+        _check_rule(self.rule, value, f"{key} = {_shown(value)}")
         return value
 
     def schema(self) -> dict[str, Any]:
@@ -67,37 +78,45 @@ class Flag(Record):
 
 
 class Number(Record):
-    """A whole number that is not negative."""
+    """A whole number that is not negative, and not larger than clocks and counters are."""
 
     help: str
-    most: int | None = None
+    most: int = 1_000_000_000
 
     def check(self, value: Any, key: str) -> int:
         """See `Kind`."""
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise _wrong(key, "a whole number", value)
-        if self.most is not None and value > self.most:
-            raise Refused(f"{key} = {value} is more than {self.most}", hint=f"use a number from 0 to {self.most}")
+        if value > self.most:
+            raise Refused(
+                f"{key} = {_shown(value)} is more than {self.most}", hint=f"use a number from 0 to {self.most}"
+            )
         return value
 
     def schema(self) -> dict[str, Any]:
         """See `Kind`."""
-        most = {} if self.most is None else {"maximum": self.most}
-        return {"type": "integer", "minimum": 0, "description": self.help} | most
+        return {"type": "integer", "minimum": 0, "maximum": self.most, "description": self.help}
 
 
 class Texts(Record):
-    """A list of strings."""
+    """A list of strings.
+
+    Attributes:
+        first: As the rule of a `Text`, for the first string.
+    """
 
     help: str
     choices: tuple[str, ...] = ()
+    first: Rule | None = None
 
     def check(self, value: Any, key: str) -> tuple[str, ...]:
         """See `Kind`."""
         if not isinstance(value, list):
             raise _wrong(key, "a list of strings", value)
-        item = Text(self.help, self.choices)
-        return tuple(item.check(each, f"{key}[{number}]") for number, each in enumerate(value))
+        return tuple(
+            Text(self.help, self.choices, None if number else self.first).check(each, f"{key}[{number}]")
+            for number, each in enumerate(value)
+        )
 
     def schema(self) -> dict[str, Any]:
         """See `Kind`."""
@@ -106,15 +125,22 @@ class Texts(Record):
 
 
 class Each(Record):
-    """A table whose keys are names that the user chooses; every value is of one kind."""
+    """A table whose keys are names that the user chooses; every value is of one kind.
+
+    Attributes:
+        rule: What the names must be like; see `core.rules`.
+    """
 
     help: str
     kind: Kind
+    rule: Rule | None = None
 
     def check(self, value: Any, key: str) -> dict[str, Any]:
         """See `Kind`."""
         if not isinstance(value, dict):
             raise _wrong(key, "a table", value)
+        for name in value:
+            _check_rule(self.rule, name, f"the key {_shown(name)} of {key}")
         return {name: self.kind.check(each, f"{key}.{name}") for name, each in value.items()}
 
     def schema(self) -> dict[str, Any]:
@@ -188,5 +214,24 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]}?" if close else f"known are {', '.join(every)}"
 
 
+def _check_rule(rule: Rule | None, text: str, what: str) -> None:
+    if "\0" in text:
+        raise Refused(f"{what} cannot work: it holds a NUL character", hint="remove the NUL character")
+    if rule is not None and (problem := rule(text)) is not None:
+        raise Refused(f"{what} cannot work: {problem.why}", hint=problem.fix)
+
+
 def _wrong(key: str, expected: str, value: Any) -> Refused:
-    return Refused(f"{key} = {value!r} is not {expected}", hint=f"write {expected} there")
+    return Refused(f"{key} = {_shown(value)} is not {expected}", hint=f"write {expected} there")
+
+
+def _shown(value: Any) -> str:
+    """A value as it was written, or what there is to see of one that is too large."""
+    try:
+        return _shortened(repr(value))
+    except (ValueError, RecursionError):  # a number of many thousand digits, or what holds one
+        return f"a {type(value).__name__} that is too large to show"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

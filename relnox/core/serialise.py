@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import base64
+import json
 from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from packaging.version import Version
 
+from relnox.core.escaping import escape_json
 from relnox.core.records import Record, fields, names_of
 
-__all__ = ["decode", "encode"]
+__all__ = ["decode", "encode", "to_json"]
+
+
+def to_json(document: Any) -> str:
+    """A document for programs that people can read as well."""
+    return escape_json(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
 
 
 def encode(value: Any) -> Any:

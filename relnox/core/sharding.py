@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["shard"]
 
-_PART = re.compile(r"([1-9][0-9]*)/([1-9][0-9]*)")
+_PART = re.compile(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,3})")
 
 
 def shard(packages: Sequence[Package], part: str) -> tuple[Package, ...]:

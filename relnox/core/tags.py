@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
-from relnox.core import versioning
+from relnox.core import rules, versioning
 from relnox.core.config import Config
 from relnox.core.moves import tracks
 from relnox.core.records import Record
@@ -38,7 +37,6 @@ _USUAL = (
     "{folder}-{version}",
     "{folder}=={version}",
 )
-_FIELD = re.compile(r"\{([^{}]*)\}")
 
 
 class TagFormat(Record):
@@ -65,7 +63,7 @@ class TagFormat(Record):
         text = tag[len(self.before) : len(tag) - len(self.after)]
         try:
             return Version(text) if text[:1].isdigit() else None
-        except InvalidVersion:
+        except ValueError:  # InvalidVersion is one; so is a number of thousands of digits
             return None
 
     def parsed(self, tags: Iterable[str]) -> list[tuple[str, Version]]:
@@ -95,6 +93,12 @@ def tag_formats(workspace: Workspace, config: Config, present: Iterable[str] = (
     usual = None if config.tag_format else _usual_format(workspace.packages, present, one_set=one_set)
     text = config.tag_format or usual or ("v{version}" if one_set else "{name}-v{version}")
     formats = {package.name: _format_of(package, text, config) for package in workspace.packages}
+    for name, tag_format in formats.items():
+        if (why := rules.ref_name(sample := f"{tag_format.before}1{tag_format.after}")) is not None:
+            raise Refused(
+                f"tag-format {text!r} gives {name} tags such as {sample!r}, which git would not accept: {why}",
+                hint='write for example tag-format = "{name}-v{version}"',
+            )
     if one_set and len(set(formats.values())) == 1:
         return formats
     together = {
@@ -190,15 +194,11 @@ def _format_of(package: Package, text: str, config: Config) -> TagFormat:
         "folder": package.folder_name,
         "tag-name": config.tag_names.get(package.name, package.name),
     }
-    names = _FIELD.findall(text)
-    if names.count("version") != 1 or not set(names) <= {"version", *known}:
-        raise Refused(
-            f"tag-format {text!r} must hold {{version}} once, and may hold {{name}}, {{folder}} or {{tag-name}}",
-            hint='write for example tag-format = "{name}-v{version}"',
-        )
+    if (problem := rules.tag_format(text)) is not None:
+        raise Refused(f"tag-format {text!r} cannot work: {problem.why}", hint=problem.fix)
     before, after = text.split("{version}")
 
     def filled(part: str) -> str:
-        return _FIELD.sub(lambda found: known[found[1]], part)
+        return rules.TAG_FIELDS.sub(lambda found: known[found[1]], part)
 
     return TagFormat(filled(before), filled(after), config.scheme)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from relnox.core.escaping import split_lines
 from relnox.core.records import Record
 from relnox.core.steps.base import BaseStep, listing
 
@@ -40,7 +41,7 @@ class Edit(Record, kw_only=True):
 
     def diff(self) -> str:
         """The change as a unified diff."""
-        old, new = ((part or b"").decode("utf-8", "replace").splitlines() for part in (self.before, self.after))
+        old, new = (split_lines((part or b"").decode("utf-8", "replace")) for part in (self.before, self.after))
         import difflib  # only where it is needed: it is not quick to open
 
         lines = difflib.unified_diff(old, new, f"a/{self.file}", f"b/{self.file}", lineterm="", n=1)

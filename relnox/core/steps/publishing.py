@@ -131,7 +131,14 @@ class PublishStage(BaseStep, kw_only=True):
 
 
 class AwaitIndex(BaseStep, kw_only=True):
-    """Wait until an index lists these files with our hashes, and serves them."""
+    """Wait until an index lists these files with our hashes, and serves them.
+
+    Attributes:
+        patience: Seconds.
+        compare_limit: Bytes up to which all of a file is fetched and hashed; of a larger one its length and its
+            end are compared with the built file. None: what is served is not compared here.
+        folder: Where the built files are.
+    """
 
     concurrent: ClassVar[bool] = True
     index: str
@@ -139,7 +146,8 @@ class AwaitIndex(BaseStep, kw_only=True):
     version: Version
     files: tuple[Distribution, ...]
     patience: int
-    """Seconds."""
+    compare_limit: int | None = None
+    folder: str = ""
 
     @property
     def key(self) -> str:

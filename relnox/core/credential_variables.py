@@ -1,0 +1,115 @@
+"""Which environment variables hold a credential: decided by patterns of names and values, not by a list."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = [
+    "credentials",
+    "in_arguments",
+    "is_upload_credential_name",
+    "is_upload_setting_name",
+    "upload_credentials",
+]
+
+_NAME = re.compile(
+    r"(TOKENS?|PASSWORDS?|PASSWD|PASSPHRASE|SECRETS?|CREDENTIALS?|API_?KEYS?|PRIVATE_?KEY|ACCESS_?KEY)(?![A-Z])"
+    r"|(^|_)(AUTH|JWT|NETRC|PASS|PAT)(?![A-Z])"
+    r"|_PWD$"
+    r"|(^|_)(AGE|DEPLOY|ENCRYPTION|GPG|MASTER|PGP|SIGNING|SSH)_?KEY(?![A-Z])",
+    re.ASCII,
+)
+"""Words end where no letter follows: TOKENIZERS_PARALLELISM, GIT_AUTHOR_NAME and PATH hold none."""
+_UPLOAD_TOOL = re.compile(r"(TWINE|UV_PUBLISH|PDM_PUBLISH|HATCH_INDEX|POETRY_PYPI|ACTIONS_ID_TOKEN)_", re.ASCII)
+"""All settings of tools that upload: a user name or a path to a configuration file is half of a credential."""
+_UPLOAD_NAME = re.compile(
+    r"(TWINE|UV_PUBLISH|PDM_PUBLISH|FLIT|MATURIN)_PASSWORD"
+    r"|UV_PUBLISH_TOKEN|HATCH_INDEX_AUTH|POETRY_PYPI_TOKEN_\w+"
+    r"|RELNOX_\w+_TOKEN|(\w+_)?PYPI_(API_)?TOKEN"
+    r"|ACTIONS_ID_TOKEN_REQUEST_TOKEN|(\w+_)?ID_TOKEN(_\d+)?|CI_JOB_JWT(_\w+)?",
+    re.ASCII,
+)
+"""What files are uploaded with: passwords and tokens for an index, and identities that one is given for."""
+_UPLOAD_TOKEN = re.compile(r"(?<![\w./-])pypi-\w{16,}", re.ASCII)
+_TOKEN = re.compile(
+    r"(?<![\w./-])pypi-\w{16,}"
+    r"|gh[pousr]_\w{20,}|github_pat_\w{20,}"
+    r"|gl(?:agent|cbt|dt|ft|imt|pat|ptt|rt|soat)-[\w-]{20,}"
+    r"|npm_\w{36}|xox[abeprs]-[\w-]{16,}|sk_live_\w{24,}"
+    r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY"
+    r"|[Aa][Uu][Tt][Hh][Oo][Rr][Ii][Zz][Aa][Tt][Ii][Oo][Nn]: *\w+ ",
+    re.ASCII,
+)
+_USER_IN_URL = re.compile(r"https?://[^/\s@]+@|://[^/\s:@]*:[^/\s@]+@", re.ASCII)
+_PROXY = re.compile(r"(\w+_)?PROXY", re.ASCII)
+"""Proxies stay, passwords in their addresses too: nothing can be downloaded without them."""
+_ASSIGNMENT = re.compile(r"(\w+)=[\"']?([^\s\"';&|]+)", re.ASCII)
+"""As a shell is told it: `bash -c 'NAME=value program'`."""
+_SHORTEST_COPY = 8
+"""Characters: a shorter value stands in other variables by chance."""
+
+
+def credentials(variables: Mapping[str, str]) -> frozenset[str]:
+    """The names of the variables that hold a credential of any kind, or lead to one.
+
+    Args:
+        variables: An environment.
+    """
+    return upload_credentials(variables) | {
+        name
+        for name, value in variables.items()
+        if _NAME.search(name.upper())
+        or is_upload_setting_name(name)
+        or _TOKEN.search(value)
+        or ("@" in value and _USER_IN_URL.search(value) and not _PROXY.fullmatch(name.upper()))
+    }
+
+
+def upload_credentials(variables: Mapping[str, str]) -> frozenset[str]:
+    """The names of the variables that files could be uploaded with, copies under other names included.
+
+    Args:
+        variables: An environment.
+    """
+    names = {
+        name
+        for name, value in variables.items()
+        if value and (is_upload_credential_name(name) or _UPLOAD_TOKEN.search(value))
+    }
+    values = [variables[name] for name in names if len(variables[name]) >= _SHORTEST_COPY]
+    return frozenset(
+        names | {name for name, value in variables.items() if any(secret in value for secret in values)}
+    )
+
+
+def is_upload_credential_name(name: str) -> bool:
+    """Whether files are uploaded with what a variable of that name holds."""
+    return _UPLOAD_NAME.fullmatch(name.upper()) is not None
+
+
+def is_upload_setting_name(name: str) -> bool:
+    """Whether a variable of that name tells a tool that uploads something."""
+    return _UPLOAD_TOOL.match(name.upper()) is not None
+
+
+def in_arguments(arguments: Sequence[str], secrets: Sequence[str]) -> tuple[str, ...]:
+    """What arguments of a program hold of upload credentials, in words that can be shown.
+
+    Args:
+        arguments: The program and its arguments.
+        secrets: The values of known upload credentials.
+    """
+    found: dict[str, None] = {}
+    for argument in arguments:
+        for name, value in _ASSIGNMENT.findall(argument):
+            if is_upload_credential_name(name) and not value.startswith("$"):
+                found[name] = None
+        known = any(secret in argument for secret in secrets if len(secret) >= _SHORTEST_COPY)
+        if not found and (known or _UPLOAD_TOKEN.search(argument)):
+            found["an upload token"] = None
+    return tuple(found)
