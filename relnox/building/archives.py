@@ -1,19 +1,20 @@
-"""Read a built archive: its name, its metadata, its members, its hashes.
+"""Read a wheel or an sdist: its name, its metadata, its entries, its hashes.
 
-The file formats are those of PEP 427 and PEP 625, and the specification "Source distribution format".
+Nothing is unpacked to the disk, and nothing is read beyond the limits: an archive may come from elsewhere. The
+formats are those of PEP 427 and PEP 625, and the specification "Source distribution format".
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
+import re
 import tarfile
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from packaging.metadata import parse_email
 from packaging.utils import (
@@ -23,36 +24,55 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 
-from relnox.errors import Failed
+from relnox.building import tar_reader, zip_reader
+from relnox.building.entries import REBUILD, ArchiveError
+from relnox.core.config import ArchiveLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from packaging.metadata import RawMetadata
     from packaging.version import Version
 
+    from relnox.building.entries import Entry
+    from relnox.building.findings import Found
     from relnox.core.manifest import Kind
 
 __all__ = [
+    "LIMITS",
     "UNREADABLE",
     "Archive",
+    "ArchiveError",
     "Digests",
     "contents",
     "digests",
+    "file_content",
     "info_file",
+    "is_in",
     "metadata_fields",
     "path_of",
     "read",
-    "tar_content",
-    "tar_members",
 ]
 
-UNREADABLE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, RuntimeError, UnicodeError)
+UNREADABLE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    EOFError,
+    OSError,
+    RuntimeError,  # RecursionError too: of parsers of what is nested too deeply
+    UnicodeError,
+)
 """What is raised by archives that are cut off, damaged, encrypted or written in a way of their own."""
 
+LIMITS = ArchiveLimits()
 _CHUNK = 1 << 20
-_MOST_METADATA = 4 << 20
+_METADATA_LIMIT = 4 << 20
+_FIELDS_LIMIT = 1 << 20
+"""Bytes of the fields before the description."""
+_NAMES_LIMIT = 100
+"""Different names of fields: the parser takes time by their square."""
 _SMALL = 1 << 20
 _SMALL_UNPACKED = 8 << 20
 
@@ -64,14 +84,17 @@ class Archive:
     Attributes:
         path: Where it is.
         kind: `sdist` or `wheel`.
-        name: Normalised name (PEP 503), from the file name.
+        name: Normalized name (PEP 503), from the file name.
         version: From the file name.
         stated_name: From the metadata, as written there.
         stated_version: From the metadata, as written there.
         requires: `Requires-Dist` of the metadata.
         import_names: `Import-Name` and `Import-Namespace` of the metadata (PEP 794); None where it states none.
-        members: Names in the archive, in order.
+        entries: What is in the archive, in order.
+        members: The names of the entries.
         metadata: The metadata file, as it is there.
+        faults: What is wrong with how the archive is written.
+        limits: How much of it is read.
     """
 
     path: Path
@@ -82,8 +105,11 @@ class Archive:
     stated_version: str
     requires: tuple[str, ...]
     import_names: tuple[str, ...] | None
-    members: tuple[str, ...]
-    metadata: bytes
+    entries: tuple[Entry, ...] = field(repr=False)
+    members: tuple[str, ...] = field(repr=False)
+    metadata: bytes = field(repr=False)
+    faults: tuple[Found, ...] = ()
+    limits: ArchiveLimits = LIMITS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,37 +133,40 @@ def digests(path: Path) -> Digests:
     return Digests(size=size, sha256=sha256.hexdigest(), blake2b_256=blake2b.hexdigest())
 
 
-def read(path: Path) -> Archive:
+def is_in(folder: Path, path: Path) -> bool:
+    """Whether a path is a file in a folder, and no link to one elsewhere."""
+    return path.is_file() and (not path.is_symlink() or path.resolve().is_relative_to(folder.resolve()))
+
+
+def read(path: Path, limits: ArchiveLimits = LIMITS) -> Archive:
     """Look into an archive.
 
+    Args:
+        path: Where it is.
+        limits: How large it may be.
+
     Raises:
-        Failed: It cannot be opened, has no name of an archive, or not exactly one metadata file.
+        ArchiveError: It cannot be opened, is written so that its entries cannot be told, is too large, has no name
+            of an archive, or not exactly one metadata file.
     """
+    kind: Kind
     try:
         if path.name.endswith(".whl"):
             name, version, _, _ = parse_wheel_filename(path.name)
-            kind: Kind = "wheel"
-            with zipfile.ZipFile(path) as wheel:
-                members = tuple(wheel.namelist())
-                metadata = _wheel_file(wheel, _one(path, members, _is_wheel_metadata))
+            kind = "wheel"
         else:
             name, version = parse_sdist_filename(path.name)
             kind = "sdist"
-            if path.name.endswith(".zip"):
-                raise Failed(
-                    f"{path.name} is a zip file: sdists are .tar.gz files (PEP 625)",
-                    hint="take what makes it a zip out of the backend's settings, then: nox -s build-all",
-                )
-            inside = tar_members(path)
-            members = tuple(member.name for member in inside)
-            wanted = _one(path, members, _is_sdist_metadata)
-            metadata = tar_content(path, next(each for each in inside if each.name == wanted), _MOST_METADATA)
     except (InvalidSdistFilename, InvalidWheelFilename) as error:
-        raise Failed(
-            f"{path.name} is no name of a wheel or an sdist: {error}", hint="see PEP 427, PEP 625"
+        raise ArchiveError(
+            f"is no name of a wheel or an sdist: {error}", "see PEP 427, PEP 625", file=path.name
         ) from error
+    try:
+        entries, faults, metadata = _read_wheel(path, limits) if kind == "wheel" else _read_sdist(path, limits)
+    except ArchiveError as error:
+        raise ArchiveError(error.fault, error.hint or REBUILD, file=path.name) from error
     except UNREADABLE as error:
-        raise Failed(f"{path.name} cannot be opened: {error}", hint="build it again: nox -s build-all") from error
+        raise ArchiveError(f"cannot be opened: {error}", file=path.name) from error
     raw, unparsed = metadata_fields(metadata)
     stated = (*raw.get("import_names", ()), *raw.get("import_namespaces", ()))
     stated += tuple(each for key in ("import-name", "import-namespace") for each in unparsed.get(key, ()))
@@ -150,34 +179,59 @@ def read(path: Path) -> Archive:
         stated_version=raw.get("version", ""),
         requires=tuple(raw.get("requires_dist", ())),
         import_names=stated or None,
-        members=members,
+        entries=entries,
+        members=tuple(entry.name for entry in entries),
         metadata=metadata,
+        faults=faults,
+        limits=limits,
     )
 
 
-def contents(archive: Archive, most: int) -> Iterator[tuple[str, bytes]]:
-    """Each file in an archive by its name, with its first bytes, in one pass.
+def contents(
+    archive: Archive, limit: int, hashes: Callable[[str], hashlib._Hash | None] = lambda _: None
+) -> Iterator[tuple[str, bytes]]:
+    """Each file in an archive by its name, with its first bytes, in one pass that reads all of it.
 
     Args:
         archive: What `read` gave.
-        most: How many bytes of each file.
+        limit: How many bytes of each file are given.
+        hashes: Gives a hash to update with all of a file's content, by the file's name.
+
+    Raises:
+        ArchiveError: Its content is damaged, or not what its headers say.
     """
-    if archive.kind == "wheel":
-        with zipfile.ZipFile(archive.path) as wheel:
-            for entry in wheel.infolist():
-                if not entry.is_dir():
-                    with wheel.open(entry) as content:
-                        yield entry.filename, content.read(most)
-        return
-    if (small := _small(archive.path)) is not None:
-        for member in small.members:
-            if member.isreg():
-                yield member.name, small.content(member, most)
-        return
-    with tarfile.open(archive.path, "r:gz") as sdist:
-        for member in sdist:
-            if member.isreg() and (extracted := sdist.extractfile(member)) is not None:
-                yield member.name, extracted.read(most)
+    with archive.path.open("rb") as file:
+        if archive.kind == "wheel":
+            for entry in archive.entries:
+                if entry.kind != "directory":
+                    yield entry.name, _head(zip_reader.content(file, entry), limit, hashes(entry.name))
+            return
+        if (small := _small(archive.path, archive.limits)) is not None:
+            for entry in small.entries:
+                if entry.kind == "file":
+                    yield entry.name, small.content(entry, limit)
+            return
+        stream = tar_reader.Stream(tar_reader.gunzip(file, archive.path.stat().st_size, archive.limits))
+        for entry in tar_reader.entries(stream, archive.limits):
+            if entry.kind == "file":
+                yield entry.name, stream.read(min(entry.size, limit))
+
+
+def file_content(archive: Archive, name: str, limit: int = _METADATA_LIMIT) -> bytes:
+    """The content of a file in an archive.
+
+    Raises:
+        ArchiveError: It is damaged, or larger than the limit.
+    """
+    entry = next(entry for entry in archive.entries if entry.name == name and entry.kind == "file")
+    with archive.path.open("rb") as file:
+        if archive.kind == "wheel":
+            return _wheel_content(file, entry, limit)
+        if (small := _small(archive.path, archive.limits)) is not None:
+            return small.content(entry, limit)
+        stream = tar_reader.Stream(tar_reader.gunzip(file, archive.path.stat().st_size, archive.limits))
+        stream.skip_to(entry.offset)
+        return stream.read(min(entry.size, limit))
 
 
 def metadata_fields(metadata: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
@@ -192,49 +246,74 @@ def path_of(member: str) -> PurePosixPath:
     return PurePosixPath(member)
 
 
-def tar_members(path: Path) -> Sequence[tarfile.TarInfo]:
-    """The members of an sdist, in their order."""
-    if (small := _small(path)) is not None:
-        return small.members
-    with tarfile.open(path, "r:gz") as sdist:
-        return sdist.getmembers()
-
-
-def tar_content(path: Path, member: tarfile.TarInfo, most: int) -> bytes:
-    """The first bytes of a member of an sdist."""
-    if member.isreg() and (small := _small(path)) is not None:
-        return small.content(member, most)
-    with tarfile.open(path, "r:gz") as sdist:
-        content = sdist.extractfile(member)
-        return b"" if content is None else content.read(most)
-
-
 def info_file(archive: Archive, name: str) -> str | None:
     """The member of this name in a wheel's own metadata folder; packages that it carries bring their own ones."""
-    own = (path_of(member).parts for member in archive.members if member.endswith(f".dist-info/{name}"))
-    return next(("/".join(parts) for parts in own if len(parts) == 2), None)  # noqa: PLR2004
+    own = (member for member in archive.members if member.endswith(f".dist-info/{name}"))
+    return next((member for member in own if member.count("/") == 1), None)
 
 
-def _one(path: Path, members: Iterable[str], wanted: Callable[[str], bool]) -> str:
-    found = [member for member in members if wanted(member)]
+def _read_wheel(path: Path, limits: ArchiveLimits) -> tuple[tuple[Entry, ...], tuple[Found, ...], bytes]:
+    with path.open("rb") as file:
+        entries, faults = zip_reader.listing(file, limits)
+        wanted = _one(entries, _WHEEL_METADATA)
+        return tuple(entries), tuple(faults), _checked_metadata(_wheel_content(file, wanted, _METADATA_LIMIT))
+
+
+def _read_sdist(path: Path, limits: ArchiveLimits) -> tuple[tuple[Entry, ...], tuple[Found, ...], bytes]:
+    if path.name.endswith(".zip"):
+        raise ArchiveError(
+            "is a zip file: sdists are .tar.gz files (PEP 625)",
+            "take what makes it a zip out of the backend's settings, then: nox -s build-all",
+        )
+    if (small := _small(path, limits)) is not None:
+        wanted = _one(small.entries, _SDIST_METADATA)
+        return small.entries, (), _checked_metadata(small.content(wanted, _METADATA_LIMIT))
+    entries, metadata = [], b""
+    with path.open("rb") as file:
+        stream = tar_reader.Stream(tar_reader.gunzip(file, path.stat().st_size, limits))
+        for entry in tar_reader.entries(stream, limits):
+            entries.append(entry)
+            if entry.kind == "file" and _SDIST_METADATA.fullmatch(entry.name):
+                metadata = stream.read(min(entry.size, _METADATA_LIMIT))
+    _one(entries, _SDIST_METADATA)
+    return tuple(entries), (), _checked_metadata(metadata)
+
+
+_WHEEL_METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
+_SDIST_METADATA = re.compile(r"(?:\./)?[^/]+/PKG-INFO")  # in the one top-level folder
+
+
+def _one(entries: Iterable[Entry], wanted: re.Pattern[str]) -> Entry:
+    found = [entry for entry in entries if entry.kind == "file" and wanted.fullmatch(entry.name)]
     if len(found) != 1:
-        raise Failed(f"{path.name} has {len(found)} metadata files instead of one", hint="build it again")
+        raise ArchiveError(f"has {len(found)} metadata files instead of one", "build it again")
     return found[0]
 
 
-def _is_wheel_metadata(member: str) -> bool:
-    parts = path_of(member).parts
-    return len(parts) == 2 and parts[0].endswith(".dist-info") and parts[1] == "METADATA"  # noqa: PLR2004
+def _checked_metadata(metadata: bytes) -> bytes:
+    """Metadata that a parser takes no absurd time for."""
+    fields = metadata.replace(b"\r\n", b"\n").partition(b"\n\n")[0]
+    names = {line.partition(b":")[0] for line in fields.split(b"\n") if not line.startswith((b" ", b"\t"))}
+    if len(fields) > _FIELDS_LIMIT or len(names) > _NAMES_LIMIT:
+        raise ArchiveError("has metadata with too many fields")
+    return metadata
 
 
-def _is_sdist_metadata(member: str) -> bool:
-    parts = path_of(member).parts
-    return len(parts) == 2 and parts[1] == "PKG-INFO"  # noqa: PLR2004 - in the one top-level folder
+def _wheel_content(file: IO[bytes], entry: Entry, limit: int) -> bytes:
+    if entry.size > limit:
+        raise ArchiveError(f"has a file {entry.name!r} of {entry.size} bytes, which should be small")
+    return b"".join(zip_reader.content(file, entry))
 
 
-def _wheel_file(wheel: zipfile.ZipFile, name: str) -> bytes:
-    with wheel.open(name) as content:
-        return content.read(_MOST_METADATA)
+def _head(pieces: Iterator[bytes], limit: int, digest: hashlib._Hash | None) -> bytes:
+    """The first bytes of what comes in pieces, all of which are read."""
+    head = b""
+    for piece in pieces:
+        if len(head) < limit:
+            head = (head + piece if head else piece)[:limit]
+        if digest is not None:
+            digest.update(piece)
+    return head
 
 
 @lru_cache(maxsize=8)
@@ -247,30 +326,29 @@ class _Small:
     """An sdist that is unpacked in memory: many look into it one after the other."""
 
     data: bytes
-    members: tuple[tarfile.TarInfo, ...]
+    entries: tuple[Entry, ...]
 
-    def content(self, member: tarfile.TarInfo, most: int) -> bytes:
-        return self.data[member.offset_data : member.offset_data + min(member.size, most)]
+    def content(self, entry: Entry, limit: int) -> bytes:
+        return self.data[entry.offset : entry.offset + min(entry.size, limit)]
 
 
-def _small(path: Path) -> _Small | None:
+def _small(path: Path, limits: ArchiveLimits) -> _Small | None:
     """An sdist that is small, as most of them; None for one that is read from the disk each time."""
     stat = path.stat()
-    return None if stat.st_size > _SMALL else _unpacked(str(path), stat.st_size, stat.st_mtime_ns)
+    return None if stat.st_size > _SMALL else _unpacked(str(path), stat.st_size, stat.st_mtime_ns, limits)
 
 
 @lru_cache(maxsize=8)
-def _unpacked(path: str, size: int, time: int) -> _Small | None:
-    """The members of an sdist of that size and time; None where it is not the one stream that it should be."""
-    del size, time
+def _unpacked(path: str, size: int, time: int, limits: ArchiveLimits) -> _Small | None:
+    """What is in an sdist of that size and time; None where it is not small when it is unpacked."""
+    del time
     with open(path, "rb") as file:  # noqa: PTH123 - the cache's keys are plain
-        stream = zlib.decompressobj(wbits=31)
-        try:
-            data = stream.decompress(file.read(), _SMALL_UNPACKED)
-        except zlib.error:  # tarfile says better what is wrong
-            return None
-    if not stream.eof or stream.unused_data:
-        return None
-    with tarfile.open(fileobj=io.BytesIO(data)) as sdist:
-        members = tuple(sdist.getmembers())
-    return None if any(member.issparse() for member in members) else _Small(data, members)
+        pieces, unpacked = [], 0
+        for piece in tar_reader.gunzip(file, size, limits):
+            pieces.append(piece)
+            unpacked += len(piece)
+            if unpacked > _SMALL_UNPACKED:
+                return None
+    data = b"".join(pieces)
+    stream = tar_reader.Stream(iter((data,)))
+    return _Small(data, tuple(tar_reader.entries(stream, limits)))

@@ -3,6 +3,9 @@
 Each is a folder of its own, and a small file beside it leads to it by its key, so that two runs at once never
 share one that is half made. Other small files tell what requirements stood for the last time, so that its backend
 can be warmed up while the index is asked. What was not used for longest goes when all together grow too large.
+
+What is in them is executed later. All of it is private, and nothing is used that is a link, belongs to another
+user, or can be written by one.
 """
 
 from __future__ import annotations
@@ -11,14 +14,17 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
+import stat
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relnox.building.environments import Environment
+from relnox.errors import Refused
+from relnox.files import make_private, why_unsafe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +32,14 @@ if TYPE_CHECKING:
 __all__ = ["EnvironmentCache"]
 
 _FORMAT = 1
+_WRITABLE_BY_OTHERS = 0o022
+_NAMES = {
+    "entry": re.compile(r"[0-9a-f]{64}\.json"),
+    "lead": re.compile(r"[0-9a-f]{64}\.lead"),
+    "folder": re.compile(r"[0-9a-f]{16}-[0-9a-z_]{8,16}"),
+    "new": re.compile(r"\.[0-9a-f]{16}-[0-9a-f]{16}"),
+}
+"""What is in the folder: nothing of another name is used or removed."""
 _MOST_BYTES = 2 << 30
 _IN_USE = 24 * 3600.0
 """Seconds after which nobody can be using an environment any more: longer than any build."""
@@ -37,10 +51,14 @@ class EnvironmentCache:
     Args:
         folder: Where they are; it is made when there is something to keep.
         most_bytes: How large all of them may be together.
+
+    Attributes:
+        problem: Why an environment that is there was not used, or none is kept; None if all is well.
     """
 
     def __init__(self, folder: Path, most_bytes: int = _MOST_BYTES) -> None:
         self.folder = folder
+        self.problem: str | None = None
         self._most_bytes = most_bytes
 
     def get(
@@ -53,14 +71,19 @@ class EnvironmentCache:
             python: The interpreter it is made with.
             installer: What fills it.
             make: Makes it in a new folder, and fills it.
+
+        Raises:
+            OSError: Nothing can be kept here, or not safely: see `problem`.
         """
         entry = self.folder / f"{_key(pins, python, installer)}.json"
-        if (kept := _kept(entry)) is not None:
+        self._make_safe()
+        if (kept := self._kept(entry)) is not None:
             return kept
-        self.folder.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f"{entry.stem[:16]}-", dir=self.folder))
+        folder = self.folder / f"{entry.stem[:16]}-{os.urandom(8).hex()}"
+        folder.mkdir(0o700)
         try:
             environment = make(folder / "env")
+            _close_to_others(str(folder))
             fingerprint, size = _fingerprint(environment.folder)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -85,7 +108,9 @@ class EnvironmentCache:
             installer: As for `get`.
         """
         led_to = _read(self._lead(requirements, python, installer)).get("entry")
-        return _kept(self.folder / str(led_to)) if led_to else None
+        if not isinstance(led_to, str) or _NAMES["entry"].fullmatch(led_to) is None or why_unsafe(self.folder):
+            return None
+        return self._kept(self.folder / led_to)
 
     def tell(self, requirements: Sequence[str], pins: Sequence[str], python: Path, installer: str) -> None:
         """Keep in mind what requirements stand for; see `last`.
@@ -100,32 +125,93 @@ class EnvironmentCache:
         if _read(lead).get("entry") != entry:
             _write(lead, json.dumps({"entry": entry}))
 
+    def content(self) -> list[Path]:
+        """All that is in it, and nothing that is not of the cache."""
+        try:
+            there = tuple(self.folder.iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return [path for path in there if any(name.fullmatch(path.name) for name in _NAMES.values())]
+
     def clear(self) -> None:
-        """Remove all of them."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove all of them.
+
+        Raises:
+            Refused: The folder is not this user's alone.
+        """
+        if (found := self.content()) and (reason := why_unsafe(self.folder)) is not None:
+            raise Refused(
+                f"the kept environments cannot be removed ({reason})", hint=f"look at it: ls -la {self.folder}"
+            )
+        for path in found:
+            _remove(path)
+        with contextlib.suppress(OSError):  # something else is in it
+            self.folder.rmdir()
+
+    def _make_safe(self) -> None:
+        """Make the folder, and see that nobody else can change what is in it.
+
+        Raises:
+            OSError: Somebody can.
+        """
+        try:
+            make_private(self.folder)
+            self.problem = why_unsafe(self.folder)
+        except Refused as error:
+            self.problem = error.message
+        if self.problem is not None:
+            raise PermissionError(self.problem)
+
+    def _kept(self, entry: Path) -> Environment | None:
+        """The environment that an entry leads to, if it is there just as it was made."""
+        told = _read(entry)
+        try:
+            if _NAMES["folder"].fullmatch(told["folder"]) is None:
+                return None
+            folder = entry.parent / told["folder"]
+            for used in (entry, folder, folder / "env"):
+                _check(str(used), used.lstat(), link=False)
+            for used in (entry, folder):  # from now on no other run removes it
+                os.utime(used)
+            python = folder / told["python"]
+            inside = ".." not in python.parts and python.is_relative_to(folder / "env")
+            same = inside and _fingerprint(folder / "env")[0] == told["fingerprint"] and python.exists()
+        except (KeyError, TypeError, OSError):
+            return None
+        except _Untrusted as error:
+            self.problem = f"{error}: it is made again"
+            return None
+        return Environment(folder / "env", python) if same else None
 
     def _lead(self, requirements: Sequence[str], python: Path, installer: str) -> Path:
         return self.folder / f"{_key(requirements, python, installer)}.lead"
 
     def _bound(self, newest: Path) -> None:
         """Remove the least recently used until all are small enough, and folders that no entry leads to."""
-        entries = sorted(self.folder.glob("*.json"), key=_used, reverse=True)
+        entries = sorted(self._named("entry"), key=_used, reverse=True)
         total = 0
         led_to = set()
         for entry in entries:
             told = _read(entry)
             total += told.get("bytes", 0)
             if entry != newest and total > self._most_bytes:
-                entry.unlink(missing_ok=True)
+                _remove(entry)
             else:
                 led_to.add(told.get("folder"))
-        for lead in self.folder.glob("*.lead"):
+        for lead in self._named("lead"):
             if not (self.folder / str(_read(lead).get("entry"))).exists():
-                lead.unlink(missing_ok=True)
+                _remove(lead)
         before = time.time() - _IN_USE
-        for folder in self.folder.iterdir():
-            if folder.is_dir() and folder.name not in led_to and _used(folder) < before:
-                shutil.rmtree(folder, ignore_errors=True)
+        for path in (*self._named("folder"), *self._named("new")):
+            if path.name not in led_to and _used(path) < before:
+                _remove(path)
+
+    def _named(self, kind: str) -> list[Path]:
+        return [path for path in self.folder.iterdir() if _NAMES[kind].fullmatch(path.name)]
+
+
+class _Untrusted(Exception):
+    """Somebody else could have changed a file of an environment."""
 
 
 def _key(pins: Sequence[str], python: Path, installer: str) -> str:
@@ -135,24 +221,49 @@ def _key(pins: Sequence[str], python: Path, installer: str) -> str:
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
-def _kept(entry: Path) -> Environment | None:
-    """The environment that an entry leads to, if it is there just as it was made."""
-    told = _read(entry)
-    try:
-        folder = entry.parent / told["folder"]
-        for used in (entry, folder):  # first: from now on no other run removes it
-            os.utime(used)
-        python = folder / told["python"]
-        same = _fingerprint(folder / "env")[0] == told["fingerprint"] and python.exists()
-    except (KeyError, TypeError, OSError):
-        return None
-    return Environment(folder / "env", python) if same else None
+def _check(path: str, status: os.stat_result, *, link: bool) -> None:
+    """See that a file or folder is this user's, and that nobody else can write it; `link`: or a link.
+
+    Raises:
+        _Untrusted: It is not.
+    """
+    is_link = stat.S_ISLNK(status.st_mode)
+    if is_link and not link:
+        raise _Untrusted(f"{path} is a symbolic link")
+    if os.name == "posix" and status.st_uid != os.geteuid():
+        raise _Untrusted(f"{path} belongs to another user")
+    if os.name == "posix" and not is_link and status.st_mode & _WRITABLE_BY_OTHERS:
+        raise _Untrusted(f"{path} can be written by other users")
+
+
+def _close_to_others(folder: str) -> None:
+    """Take the right to write away from others, whatever the umask, in a folder and all below it."""
+    for path, _, files in os.walk(folder):
+        for name in (path, *(f"{path}/{file}" for file in files)):
+            status = os.lstat(name)
+            if not stat.S_ISLNK(status.st_mode) and status.st_mode & _WRITABLE_BY_OTHERS:
+                os.chmod(name, stat.S_IMODE(status.st_mode) & ~_WRITABLE_BY_OTHERS)  # noqa: PTH101 - thousands of them
+
+
+def _remove(path: Path) -> None:
+    """Remove something of the cache that is this user's; of a link the link itself."""
+    with contextlib.suppress(OSError):
+        status = path.lstat()
+        if os.name == "posix" and status.st_uid != os.geteuid():
+            return
+        if stat.S_ISDIR(status.st_mode):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _fingerprint(folder: Path) -> tuple[str, int]:
     """A digest over the name, size and time of each file below a folder, and how many bytes they are.
 
     What Python compiles of them comes and goes.
+
+    Raises:
+        _Untrusted: One of them is not this user's alone.
     """
     digest = hashlib.sha256()
     total = 0
@@ -165,11 +276,14 @@ def _fingerprint(folder: Path) -> tuple[str, int]:
 def _files(folder: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                if entry.name != "__pycache__":
-                    yield from _files(entry.path, f"{prefix}{entry.name}/")
+            status = entry.stat(follow_symlinks=False)
+            _check(entry.path, status, link=True)  # such as that to the interpreter
+            if not stat.S_ISDIR(status.st_mode):
+                yield f"{prefix}{entry.name}", status
+            elif entry.name == "__pycache__":
+                list(_files(entry.path, ""))  # Python executes what is in it: it is checked as well
             else:
-                yield f"{prefix}{entry.name}", entry.stat(follow_symlinks=False)
+                yield from _files(entry.path, f"{prefix}{entry.name}/")
 
 
 def _used(path: Path) -> float:
@@ -187,7 +301,7 @@ def _read(entry: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, text: str) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:16]}-")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+    new = path.with_name(f".{path.stem[:16]}-{os.urandom(8).hex()}")
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
         out.write(text)
-    Path(name).replace(path)
+    new.replace(path)

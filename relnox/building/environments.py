@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import sys
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from relnox import process
 from relnox.core.records import Record
 from relnox.errors import Failed, Refused
+from relnox.files import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -155,8 +156,8 @@ class Installer(Record):
         wanted = ", ".join(requirements)
         hint = "is the package index reachable? then type the same command again"
         if self.uv:
-            with tempfile.TemporaryDirectory() as folder:
-                file = Path(folder) / "pins.txt"  # a project's settings may name another one
+            with TemporaryFolder() as folder:
+                file = folder.path / "pins.txt"  # a project's settings may name another one
                 options = ("--quiet", *_PINS_ALONE, "--python", python, "--output-file", file)
                 argv = [self.uv, "pip", "compile", *options, "-"]
                 asked = process.run(argv, env=env, stdin="\n".join(requirements), timeout=_INSTALL_LIMIT)
@@ -227,6 +228,8 @@ def find_interpreter(version: str) -> Interpreter:
 
 @cache
 def _find(version: str, path: str) -> Interpreter:
+    if not re.fullmatch(r"\d{1,3}(\.\d{1,3})?", version, re.ASCII):
+        raise Refused(f"{version!r} is not a version of Python", hint="write for example 3.12")
     for candidate in _candidates(version, path):
         if (found := _version_of(candidate)).startswith(f"{version}."):
             return Interpreter(candidate, found)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from relnox.building.archives import Archive
 
-__all__ = ["import_names", "record", "requires_python", "scripts", "unrecorded"]
+__all__ = ["import_names", "record", "requires_python", "scripts"]
 
 _EXTENSIONS = (".so", ".pyd")
 _NOT_FOR_USERS = frozenset({"test", "tests", "docs", "examples", "benchmarks", "conftest"})
@@ -93,14 +93,6 @@ def record(archive: Archive) -> dict[str, str]:
         for name, digest in _recorded(archive).items()
         if digest and (place := _installed(name)) is not None and place.name not in _SIGNATURES
     }
-
-
-def unrecorded(archive: Archive) -> tuple[str, ...]:
-    """Files of a wheel of which its RECORD does not tell: installers leave them behind when they uninstall."""
-    known = _recorded(archive)
-    info = (info_file(archive, name) for name in _SIGNATURES)
-    files = (name for name in archive.members if not name.endswith("/"))
-    return tuple(sorted({*files} - known.keys() - {*info}))
 
 
 def _recorded(archive: Archive) -> dict[str, str]:

@@ -24,6 +24,7 @@ __all__ = ["Fork", "ForkServer", "has_fork", "twine_program", "warm_twine"]
 
 _PROGRAM = Path(__file__).with_name("fork_server.py")
 _START_LIMIT = 120.0
+_UMASK = 0o022
 _GLANCE = 0.5
 """Seconds between two looks at what a program that takes its time has printed."""
 
@@ -80,6 +81,7 @@ class ForkServer:
             stderr=subprocess.DEVNULL,
             env=dict(variables),
             start_new_session=True,
+            umask=_UMASK,  # of what Python compiles, too
         )
         threading.Thread(target=self._listen, daemon=True).start()
 

@@ -95,9 +95,11 @@ class Workshop:
         folder: Makes a new folder, called after what it is for, that lasts as long as the run.
         installing: The environment variables of the installer, which may name the user's own index.
         cache: Keeps environments between runs; None to make all of them anew.
+        sources: Addresses that the installer is told to take packages from; none for its own default.
+        on_install: Called before something is asked of an index.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what builds share
         self,
         *,
         installer: Installer,
@@ -105,12 +107,18 @@ class Workshop:
         folder: Callable[[str], Path],
         installing: Mapping[str, str],
         cache: EnvironmentCache | None,
+        sources: tuple[str, ...] = (),
+        on_install: Callable[[], None] = lambda: None,
     ) -> None:
         self._installer = installer
         self._python = python
         self._folder = folder
         self._installing = installing
         self._cache = cache
+        # The same release may be another file elsewhere.
+        self._kind = " ".join([installer.name, *sources])
+        self._on_install = on_install
+        self.sources = sources
         self._pins: _Once[tuple[str, ...], tuple[str, ...]] = _Once()
         self._environments: _Once[tuple[str, ...], Environment] = _Once()
         self._servers: _Once[tuple[Path, str], ForkServer] = _Once()
@@ -131,6 +139,11 @@ class Workshop:
             return _SharedBench(self, backend, terms, both=both)
         return _OwnBench(self, terms)
 
+    @property
+    def cache_problem(self) -> str | None:
+        """Why environments are not kept, or one that was kept is not used; None if all is well."""
+        return self._cache.problem if self._cache is not None else None
+
     def pins(self, requirements: Collection[str]) -> tuple[str, ...]:
         """What requirements stand for today, what those need included.
 
@@ -140,6 +153,7 @@ class Workshop:
         wanted = tuple(sorted(requirements))
         if not wanted:
             return ()
+        self._on_install()
         return self._pins.get(wanted, lambda: self._installer.resolve(wanted, self._python, env=self._installing))
 
     def shared_environment(self, requirements: Collection[str], siblings: Mapping[str, Path]) -> Environment:
@@ -163,6 +177,7 @@ class Workshop:
             Failed: It is not possible; the installer's last lines are told.
         """
         if requirements:
+            self._on_install()
             ran = self._installer.install(environment, requirements, env=self._installing, on_line=on_line)
             _check_installed(ran, requirements)
 
@@ -175,7 +190,7 @@ class Workshop:
             Failed: The requirements cannot be installed.
         """
         if self._cache is not None:
-            last = self._cache.last(sorted(requirements), self._python, self._installer.name)
+            last = self._cache.last(sorted(requirements), self._python, self._kind)
             if last is not None:
                 self._started(last, backend, variables)
         environment = self.shared_environment(requirements, {})
@@ -225,8 +240,8 @@ class Workshop:
         linked = any(" @ " in pin for pin in pins)  # to what may be another thing tomorrow
         if self._cache is not None and not linked:
             with contextlib.suppress(OSError):  # no room, or no right, to keep anything
-                environment = self._cache.get(pins, self._python, self._installer.name, make)
-                self._cache.tell(requirements, pins, self._python, self._installer.name)
+                environment = self._cache.get(pins, self._python, self._kind, make)
+                self._cache.tell(requirements, pins, self._python, self._kind)
                 return environment
         return make(self._folder("environment") / "env")
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.building.archives import UNREADABLE
+from relnox.building import archives
+from relnox.building.archives import UNREADABLE, ArchiveError, contents
 from relnox.building.checks import (
     entry_points,
     identity,
@@ -22,15 +23,17 @@ from relnox.building.checks import (
     wheel_contents,
 )
 from relnox.building.checks.expected import Expected
-from relnox.building.checks.findings import Finding, error, refusal, told
+from relnox.building.findings import Finding, error, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from relnox.building.archives import Archive
-    from relnox.building.checks.findings import Found
+    from relnox.building.findings import Found
+    from relnox.core.config import ArchiveLimits
 
-__all__ = ["Expected", "Finding", "verify", "verify_pair"]
+__all__ = ["Expected", "Finding", "errors", "open_checked", "verify", "verify_pair"]
 
 
 def verify(archive: Archive, expected: Expected) -> tuple[Finding, ...]:
@@ -41,6 +44,41 @@ def verify(archive: Archive, expected: Expected) -> tuple[Finding, ...]:
         expected: What the plan says.
     """
     return _told(_found(archive, expected), archive, private=expected.private)
+
+
+def errors(path: Path, *, public: bool, limits: ArchiveLimits = archives.LIMITS) -> tuple[Finding, ...]:
+    """What is wrong with an archive that was built elsewhere, or that lay in a folder since.
+
+    Args:
+        path: Where it is.
+        public: Whether what only the public index refuses counts.
+        limits: How large it may be.
+    """
+    return _looked_into(path, public=public, limits=limits)[1]
+
+
+def open_checked(path: Path, limits: ArchiveLimits = archives.LIMITS) -> Archive:
+    """An archive from elsewhere, if nothing is wrong with it but what an index minds.
+
+    Raises:
+        ArchiveError: Something is; all of it is told.
+    """
+    archive, found = _looked_into(path, public=False, limits=limits)
+    if found or archive is None:
+        listed = "\n".join(f"  {finding.message}" for finding in found)
+        raise ArchiveError(f"is refused:\n{listed}", found[0].hint, file=path.name)
+    return archive
+
+
+def _looked_into(path: Path, *, public: bool, limits: ArchiveLimits) -> tuple[Archive | None, tuple[Finding, ...]]:
+    try:
+        archive = archives.read(path, limits)
+    except ArchiveError as broken:
+        fault = Finding(level="error", file=path.name, message=broken.fault, hint=broken.hint or "")
+        return None, (fault,)
+    expected = Expected(name=archive.name, version=archive.version, private=not public)
+    findings = _told(_found(archive, expected, advice=False), archive, private=expected.private)
+    return archive, tuple(finding for finding in findings if finding.level == "error")
 
 
 def verify_pair(sdist: Archive, wheel: Archive) -> tuple[Finding, ...]:
@@ -59,38 +97,28 @@ def _told(all_found: Iterator[Found], archive: Archive, *, private: bool) -> tup
     try:
         for found in all_found:
             findings.append(told(found, file=archive.path.name, private=private))  # noqa: PERF401 - it may end midway
+    except ArchiveError as broken:
+        end = error(broken.fault, broken.hint or "")
+        findings.append(told(end, file=archive.path.name, private=private))
     except UNREADABLE as broken:
         end = error(f"it cannot be read to its end: {broken}", "build it again: nox -s build-all")
         findings.append(told(end, file=archive.path.name, private=private))
     return tuple(findings)
 
 
-def _found(archive: Archive, expected: Expected) -> Iterator[Found]:
+def _found(archive: Archive, expected: Expected, *, advice: bool = True) -> Iterator[Found]:
+    yield from archive.faults
     yield from identity.check(archive, expected)
     yield from names.check(archive)
     yield from metadata.check(archive, private=expected.private)
     if archive.kind == "sdist":
-        yield from _in_an_sdist(archive, expected)
+        yield from sdist.check(archive)
+        yield from secrets.check(contents(archive, secrets.INSPECTED_BYTES), expected.tracked)
+        if expected.tracked is not None:
+            yield from tree.check(archive, expected.tracked)
     else:
-        yield from _in_a_wheel(archive)
-
-
-def _in_an_sdist(archive: Archive, expected: Expected) -> Iterator[Found]:
-    if sdist.is_bomb(archive.path):
-        yield error("it unpacks to more than a hundred times its size", "what huge file is in it?")
-        return
-    yield from sdist.check(archive)
-    yield from secrets.check(archive, expected.tracked)
-    if expected.tracked is not None:
-        yield from tree.check(archive, expected.tracked)
-
-
-def _in_a_wheel(archive: Archive) -> Iterator[Found]:
-    if wheel.is_bomb(archive.path):
-        yield refusal("it unpacks to more than fifty times its size", "what huge file is in it?")
-        return
-    yield from platforms.check(archive)
-    yield from wheel.check(archive)
-    yield from entry_points.check(archive)
-    yield from secrets.check(archive, None)
-    yield from wheel_contents.check(archive)
+        yield from platforms.check(archive)
+        yield from entry_points.check(archive)
+        yield from wheel.check(archive)
+        if advice:
+            yield from wheel_contents.check(archive)

@@ -6,12 +6,12 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
-from relnox.building.checks.findings import refusal
+from relnox.building.findings import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from relnox.building.checks.findings import Found
+    from relnox.building.findings import Found
 
 __all__ = ["check"]
 

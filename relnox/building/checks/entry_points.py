@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from configparser import ConfigParser
 from configparser import Error as ConfigError
 from typing import TYPE_CHECKING
 
-from relnox.building.archives import info_file
-from relnox.building.checks.findings import error
+from relnox.building.archives import file_content, info_file
+from relnox.building.findings import error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from relnox.building.archives import Archive
-    from relnox.building.checks.findings import Found
+    from relnox.building.findings import Found
 
 __all__ = ["check"]
 
+_LIMIT = 1 << 20
 _GROUP = re.compile(r"\w+(\.\w+)*")
 _REFERENCE = re.compile(
     r"[^\W\d]\w*(\.[^\W\d]\w*)*(?P<attribute>\s*:\s*[^\W\d]\w*(\.[^\W\d]\w*)*)?\s*(\[[^\[\]]*\])?"
@@ -32,9 +32,8 @@ def check(archive: Archive) -> Iterator[Found]:
     name = info_file(archive, "entry_points.txt")
     if name is None:
         return
-    with zipfile.ZipFile(archive.path) as opened:
-        text = opened.read(name).decode("utf-8", "replace")
-    parser = ConfigParser(delimiters=("=",), interpolation=None)
+    text = file_content(archive, name, _LIMIT).decode("utf-8", "replace")
+    parser = ConfigParser(delimiters=("=",), interpolation=None, default_section="")
     parser.optionxform = str  # type: ignore[assignment,method-assign] # names are case-sensitive
     try:
         parser.read_string(text)

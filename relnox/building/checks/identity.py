@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from relnox.building.checks.findings import error, refusal, warning
 from relnox.building.checks.requirements import difference
+from relnox.building.findings import error, refusal, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from relnox.building.archives import Archive
     from relnox.building.checks.expected import Expected
-    from relnox.building.checks.findings import Found
+    from relnox.building.findings import Found
 
 __all__ = ["check"]
 

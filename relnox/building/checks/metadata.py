@@ -16,7 +16,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from relnox.building.archives import metadata_fields, path_of
 from relnox.building.checks import classifiers
-from relnox.building.checks.findings import refusal, warning
+from relnox.building.findings import refusal, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from packaging.metadata import RawMetadata
 
     from relnox.building.archives import Archive
-    from relnox.building.checks.findings import Found
+    from relnox.building.findings import Found
 
 __all__ = ["check"]
 
@@ -212,8 +212,9 @@ def _license_files(archive: Archive, files: Iterable[str]) -> Iterator[Found]:
         top = next((parts[0] for member in archive.members if (parts := path_of(member).parts)), "")
     else:
         top = "-".join(archive.path.name.split("-")[:2]) + ".dist-info/licenses"
+    members = set(archive.members)
     for file in files:
-        if f"{top}/{file}" not in archive.members:
+        if f"{top}/{file}" not in members:
             yield refusal(
                 f"its licence file {file} is not in it, at {top}/{file}",
                 "let the build configuration include it, or take it out of project.license-files",

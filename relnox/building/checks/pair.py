@@ -12,15 +12,15 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from relnox.building.archives import contents, metadata_fields, path_of
-from relnox.building.checks.findings import error, few, warning
 from relnox.building.checks.requirements import difference
 from relnox.building.checks.tree import is_generated
+from relnox.building.findings import error, few, warning
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
 
     from relnox.building.archives import Archive
-    from relnox.building.checks.findings import Found
+    from relnox.building.findings import Found
 
 __all__ = ["check"]
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import parse_wheel_filename
 
-from relnox.building.checks.findings import refusal
+from relnox.building.findings import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from relnox.building.archives import Archive
-    from relnox.building.checks.findings import Found
+    from relnox.building.findings import Found
 
 __all__ = ["check", "is_taken"]
 

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import tarfile
 import tomllib
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from relnox.building.archives import path_of, tar_content, tar_members
-from relnox.building.checks.findings import error, refusal, warning
+from relnox.building.archives import file_content, path_of
+from relnox.building.findings import error, refusal, warning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
     from relnox.building.archives import Archive
-    from relnox.building.checks.findings import Found
+    from relnox.building.entries import Entry
+    from relnox.building.findings import Found
 
-__all__ = ["check", "is_bomb"]
+__all__ = ["check"]
 
-_BOMB_RATIO = 100
-_BOMB_SIZE = 1 << 30
-_MOST_SETTINGS = 4 << 20
+_SETTINGS_LIMIT = 1 << 20
+_DOTS_LIMIT = 1000
+"""In a line of pyproject.toml: the parser takes time by the square of the length of a dotted key."""
+_LINKS_LIMIT = 40
+"""As many as Linux follows."""
+_LONGEST_TARGET = 1000
+_LINK_HINT = "ship the file itself"
 _INCLUDE = "let the build configuration include it"
 
 
@@ -38,36 +41,59 @@ def check(archive: Archive) -> Iterator[Found]:
     elif tops != {top}:
         yield warning(f"its top-level entry is {', '.join(tops)}, not the folder {top}", "see PEP 625")
     inside = {"/".join(path_of(member).parts[1:]) for member in archive.members}
-    members = tar_members(archive.path)
-    yield from _links(members)
-    yield from _needed(_settings(archive.path, members), inside)
+    yield from _links(archive.entries)
+    yield from _needed(_settings(archive), inside)
 
 
-def is_bomb(path: Path) -> bool:
-    """Whether an sdist unpacks to absurdly much more than it is."""
-    unpacked = sum(member.size for member in tar_members(path))
-    return unpacked > _BOMB_SIZE and unpacked > _BOMB_RATIO * path.stat().st_size
+def _links(entries: Sequence[Entry]) -> Iterator[Found]:
+    """Links that lead out of the sdist, and entries that would be unpacked through one (PEP 706)."""
+    links = {_parts(entry.name): entry.target for entry in entries if entry.kind == "symlink"}
+    files = {_parts(entry.name) for entry in entries if entry.kind == "file"}
+    for entry in entries:
+        parts = _parts(entry.name)
+        if links and any(parts[:length] in links for length in range(1, len(parts))):
+            yield error(f"has an entry that is unpacked through a link: {entry.name!r}", _LINK_HINT)
+        if entry.kind == "hardlink" and _parts(entry.target) not in files:
+            yield error(f"has a hard link to what is no file of it: {_arrow(entry)}", _LINK_HINT)
+        elif entry.kind == "symlink" and not _stays_inside(parts, links):
+            yield error(f"has a link that leads out of it: {_arrow(entry)}", _LINK_HINT)
+        elif entry.kind in ("hardlink", "symlink"):
+            yield warning(f"has a link: {_arrow(entry)}", "ship the file itself")
 
 
-def _links(members: Iterable[tarfile.TarInfo]) -> Iterator[Found]:
-    """Members that are no plain files, or would be unpacked elsewhere (PEP 706)."""
-    for member in members:
-        try:
-            tarfile.data_filter(member, "/nowhere")
-        except tarfile.SpecialFileError:
-            yield error(f"{member.name} is a device or a pipe", "leave it out of the sdist")
-        except tarfile.FilterError as told:
-            yield error(f"{member.name} leads out of the sdist: {told}", "leave it out of the sdist")
-        else:
-            if member.islnk() or member.issym():
-                yield warning(f"{member.name} is a link to {member.linkname}", "ship the file itself")
+def _arrow(entry: Entry) -> str:
+    return f"{entry.name!r} -> {entry.target!r}"
 
 
-def _settings(path: Path, members: Iterable[tarfile.TarInfo]) -> Mapping[str, Any] | None:
+def _parts(name: str) -> tuple[str, ...]:
+    return tuple(part for part in name.split("/") if part not in ("", "."))
+
+
+def _stays_inside(link: tuple[str, ...], links: Mapping[tuple[str, ...], str]) -> bool:
+    """Whether what a link points to is in its top-level folder, all links on the way followed."""
+    place, left, followed = link[:-1], [link[-1]], 0
+    while left:
+        part = left.pop(0)
+        place = place[:-1] if part == ".." else (*place, part)
+        if place in links:
+            target, followed = links[place], followed + 1
+            if target.startswith(("/", "\\")) or target[1:2] == ":" or followed > _LINKS_LIMIT:
+                return False
+            place, left = place[:-1], [*_parts(target), *left]
+            if len(left) > _LONGEST_TARGET:
+                return False
+        if place[:1] != link[:1]:
+            return False
+    return True
+
+
+def _settings(archive: Archive) -> Mapping[str, Any] | None:
     """`[project]` of the pyproject.toml that is in it; None where there is no pyproject.toml."""
-    for member in members:
-        if path_of(member.name).parts[1:] == ("pyproject.toml",) and member.isreg():
-            text = tar_content(path, member, _MOST_SETTINGS)
+    for entry in archive.entries:
+        if entry.kind == "file" and _parts(entry.name)[1:] == ("pyproject.toml",):
+            text = file_content(archive, entry.name, _SETTINGS_LIMIT)
+            if any(line.count(b".") > _DOTS_LIMIT for line in text.split(b"\n")):
+                return {}
             try:
                 project = tomllib.loads(text.decode()).get("project", {})
             except (tomllib.TOMLDecodeError, UnicodeDecodeError):

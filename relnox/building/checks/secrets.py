@@ -9,20 +9,19 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from relnox.building.archives import contents, path_of
-from relnox.building.checks.findings import error, warning
+from relnox.building.archives import path_of
+from relnox.building.findings import error, warning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import PurePosixPath
 
-    from relnox.building.archives import Archive
-    from relnox.building.checks.findings import Found
+    from relnox.building.findings import Found
 
-__all__ = ["check"]
+__all__ = ["INSPECTED_BYTES", "check"]
 
-_MOST = 1 << 20
-"""Bytes of each file that are looked at."""
+INSPECTED_BYTES = 1 << 20
+"""Of each file."""
 
 _NAMES = {
     ".pypirc": "credentials of package indexes",
@@ -43,12 +42,16 @@ _PATHS = {
 _STORES = (".p12", ".pfx", ".jks", ".keystore", ".kdbx")
 _SETTINGS = re.compile(r"\.env(?!\.(example|sample|template|tmpl|dist|defaults?|schema)$)(\..+)?", re.IGNORECASE)
 _SETTING = re.compile(
-    rb"(?im)^[ \t]*(?:export[ \t]+)?\w*(?:SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|(?:API|PRIVATE|ACCESS)_?KEY)\w*"
-    rb"[ \t]*=[ \t]*[\"']?[^\s\"'$<#{]"
+    rb"(?im)^[ \t]*(?:export[ \t]+)?\w{0,99}"
+    rb"(?:SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|(?:API|PRIVATE|ACCESS)_?KEY)"
+    rb"\w{0,99}[ \t]*=[ \t]*[\"']?[^\s\"'$<#{]"
 )
 _PLAYGROUNDS = frozenset(
     {"test", "tests", "testing", "testdata", "test_data", "fixtures", "doc", "docs", "example", "examples"}
 )
+
+_OF_TESTS = re.compile(r"(conf)?tests?[._-].*|.*[._-]tests?(\.[^.]+)?", re.IGNORECASE)
+"""Names of files and folders of tests, wherever they are: `test_creds`, `ssl_test.cc`."""
 
 _TOKENS = {
     b"pypi-AgE": "an upload token of a package index",
@@ -80,17 +83,18 @@ _FEWEST_CHARACTERS = 8
 _REVOKE = "leave it out of the build, and revoke it if it was ever public"
 
 
-def check(archive: Archive, tracked: frozenset[str] | None) -> Iterator[Found]:
-    """Every file that holds a secret, in one pass.
+def check(files: Iterable[tuple[str, bytes]], tracked: frozenset[str] | None) -> Iterator[Found]:
+    """Every file that holds a secret.
 
     Args:
-        archive: What `read` gave.
+        files: The files of an archive: names and first bytes (`INSPECTED_BYTES`).
         tracked: The files that git tracks, relative to the package's folder; None outside git.
     """
-    for name, content in contents(archive, _MOST):
+    for name, content in files:
         path = path_of(name)
-        playground = bool(_PLAYGROUNDS & {part.lower() for part in path.parts[:-1]})
         for certain, said in (*_by_name(path, content, tracked), *_by_content(content)):
+            playground = bool(_PLAYGROUNDS & {part.lower() for part in path.parts[:-1]})
+            playground = playground or any(map(_OF_TESTS.fullmatch, path.parts[1:] or path.parts))
             yield (error if certain and not playground else warning)(f"{name} {said}", _REVOKE)
 
 

@@ -6,13 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 from relnox.building.archives import path_of
-from relnox.building.checks.findings import error, few, warning
+from relnox.building.findings import error, few, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from relnox.building.archives import Archive
-    from relnox.building.checks.findings import Found
+    from relnox.building.findings import Found
 
 __all__ = ["check", "is_generated"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from relnox.building.checks.findings import few, warning
+from relnox.building.findings import few, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from relnox.building.archives import Archive
-    from relnox.building.checks.findings import Found
+    from relnox.building.findings import Found
 
 __all__ = ["check"]
 

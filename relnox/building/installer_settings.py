@@ -1,0 +1,196 @@
+"""Which indexes pip and uv are configured for, by variables and by the files that they read; how to pin one."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from relnox.core.records import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["PackageSource", "package_sources", "pinned"]
+
+Kind = Literal["index", "extra index", "find-links"]
+
+_PIP_KEYS: Mapping[str, Kind] = {
+    "index-url": "index",
+    "extra-index-url": "extra index",
+    "find-links": "find-links",
+}
+_UV_VARIABLES: Mapping[str, Kind] = {
+    "UV_DEFAULT_INDEX": "index",
+    "UV_INDEX_URL": "index",
+    "UV_INDEX": "extra index",
+    "UV_EXTRA_INDEX_URL": "extra index",
+    "UV_FIND_LINKS": "find-links",
+}
+_REDIRECTING = re.compile(
+    r"PIP_(CONFIG_FILE|CONSTRAINT|EXTRA_INDEX_URL|FIND_LINKS|INDEX_URL|NO_INDEX|REQUIREMENT)"
+    r"|UV_(BUILD_CONSTRAINT|CONFIG_FILE|CONSTRAINT|DEFAULT_INDEX|EXTRA_INDEX_URL|FIND_LINKS|INDEX\w*|NO_INDEX|OVERRIDE)",
+    re.ASCII,
+)
+"""Variables that have an installer take other packages, or from elsewhere."""
+
+
+class PackageSource(Record):
+    """A place that an installer takes packages from.
+
+    Attributes:
+        kind: Whether it is the index, a further one, or files beside all indexes.
+        url: Its address, without user and password.
+        setting: The variable or the file that names it.
+    """
+
+    kind: Kind
+    url: str
+    setting: str
+
+
+def package_sources(installer: str, variables: Mapping[str, str], folder: Path) -> tuple[PackageSource, ...]:
+    """The places that an installer is configured for; without an index among them, it uses the public one.
+
+    Args:
+        installer: `uv` or `pip`.
+        variables: Its environment.
+        folder: The folder that it is run in.
+    """
+    sources = _of_uv(variables, folder) if installer == "uv" else _of_pip(variables)
+    return tuple(dict.fromkeys(sources))
+
+
+def pinned(variables: Mapping[str, str], index_url: str) -> dict[str, str]:
+    """Variables of an installer with one index and no other, whatever it is configured for.
+
+    Variables, so that what is built from an sdist on the way is installed from there too.
+
+    Args:
+        variables: Its environment, with the user's configuration.
+        index_url: The simple API of the index.
+    """
+    kept = {name: value for name, value in variables.items() if not _REDIRECTING.fullmatch(name)}
+    # Tables of an sdist, [tool.uv.sources], may name an index of their own.
+    pip = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": index_url}
+    return kept | pip | {"UV_NO_CONFIG": "1", "UV_NO_SOURCES": "1", "UV_DEFAULT_INDEX": index_url}
+
+
+def _of_pip(variables: Mapping[str, str]) -> Iterator[PackageSource]:
+    """As pip reads it: [install] overrides [global], a later file an earlier one, variables all of them."""
+    found: dict[str, tuple[str, str]] = {}
+    for section in ("global", "install"):
+        for file in _pip_files(variables):
+            parser = configparser.RawConfigParser()
+            try:
+                parser.read(file, encoding="utf-8")
+            except (OSError, UnicodeDecodeError, configparser.Error):
+                continue  # pip tells what is wrong with it
+            for name, value in parser.items(section) if parser.has_section(section) else ():
+                found[name.lower().replace("_", "-").removeprefix("--")] = value, str(file)
+    for key in ("no-index", *_PIP_KEYS):
+        name = f"PIP_{key.upper().replace('-', '_')}"
+        if variables.get(name):
+            found[key] = variables[name], name
+    no_index = found.get("no-index", ("", ""))[0].lower() in ("1", "true", "yes", "on")
+    for key, kind in _PIP_KEYS.items():
+        value, setting = found.get(key, ("", ""))
+        for url in value.split():
+            if kind == "find-links" or not no_index:
+                yield PackageSource(kind, _shown(url), setting)
+
+
+def _pip_files(variables: Mapping[str, str]) -> Iterator[Path]:
+    if variables.get("PIP_CONFIG_FILE") == os.devnull:
+        return
+    import platformdirs
+
+    name = "pip.ini" if sys.platform == "win32" else "pip.conf"
+    shared = platformdirs.site_config_dir("pip", appauthor=False, multipath=True).split(os.pathsep)
+    yield from (Path(folder) / name for folder in shared)
+    if sys.platform != "win32":
+        yield Path("/etc") / name
+    yield Path.home() / ("pip" if sys.platform == "win32" else ".pip") / name
+    mac = platformdirs.user_config_path("pip", appauthor=False, roaming=True)
+    own = mac if sys.platform == "win32" or mac.is_dir() else Path.home() / ".config" / "pip"
+    yield own / name
+    yield Path(sys.prefix) / name
+    if variables.get("PIP_CONFIG_FILE"):
+        yield Path(variables["PIP_CONFIG_FILE"])
+
+
+def _of_uv(variables: Mapping[str, str], folder: Path) -> Iterator[PackageSource]:
+    for name, kind in _UV_VARIABLES.items():
+        stated = variables.get(name, "")
+        for url in stated.split(",") if kind == "find-links" and stated else stated.split():
+            yield PackageSource(kind, _shown(_without_name(url)), name)
+    default = any(variables.get(name) for name, kind in _UV_VARIABLES.items() if kind == "index")
+    for file, table in _uv_tables(variables, folder):
+        for kind, url in _in_uv_table(table):
+            if kind == "index" and default:
+                continue  # an earlier one counts
+            default = default or kind == "index"
+            yield PackageSource(kind, _shown(url), str(file))
+
+
+def _uv_tables(variables: Mapping[str, str], folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The project's settings, the user's, the system's: the first of them counts."""
+    if variables.get("UV_CONFIG_FILE"):
+        file = Path(variables["UV_CONFIG_FILE"])
+        yield file, _toml(file)
+        return
+    if variables.get("UV_NO_CONFIG", "0").lower() not in ("", "0", "false", "no"):
+        return
+    for above in (folder, *folder.parents):
+        if (above / "uv.toml").is_file():
+            yield above / "uv.toml", _toml(above / "uv.toml")
+            break
+        table = _toml(above / "pyproject.toml").get("tool", {}).get("uv")
+        if isinstance(table, dict):
+            yield above / "pyproject.toml", table
+            break
+    if sys.platform == "win32":
+        homes = [Path(variables[name]) / "uv" for name in ("APPDATA", "PROGRAMDATA") if variables.get(name)]
+    else:
+        own = Path(variables.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+        shared = [Path(each) for each in (variables.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":") if each]
+        homes = [each / "uv" for each in (own, *shared, Path("/etc"))]
+    for home in homes:
+        yield home / "uv.toml", _toml(home / "uv.toml")
+
+
+def _in_uv_table(table: dict[str, Any]) -> Iterator[tuple[Kind, str]]:
+    for index in table.get("index", ()) if isinstance(table.get("index"), list) else ():
+        if isinstance(index, dict) and not index.get("explicit"):
+            yield "index" if index.get("default") else "extra index", str(index.get("url", ""))
+    for settings in (table.get("pip", {}), table):
+        for key, kind in _PIP_KEYS.items() if isinstance(settings, dict) else ():
+            stated = settings.get(key, ())
+            for url in [stated] if isinstance(stated, str) else stated:
+                yield kind, str(url)
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _without_name(url: str) -> str:
+    """An address of `UV_INDEX`, which may have a name: `NAME=URL`."""
+    name, separator, rest = url.partition("=")
+    return rest if separator and "://" in rest and "/" not in name else url
+
+
+def _shown(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    except ValueError:
+        return "no address"
