@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from relnox.source.tools import run_beside
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import date
     from pathlib import Path
 
@@ -25,11 +26,23 @@ _SETTINGS: dict[Tool, tuple[tuple[str, ...], str]] = {
 
 
 class Release(NamedTuple):
-    """A version of the package, or of all packages, in a folder; and its tag."""
+    """What a tool is told of a release.
+
+    Attributes:
+        folder: Where its settings are.
+        version: The version; with names, where its changelog tells of packages that have versions of their own.
+        tag: The tag.
+        paths: Folders of the packages that are released, if it is set up for more than those.
+        tags: What the tags of these packages begin with.
+        changelog: The package's own changelog, relative to the root; None for that of the folder.
+    """
 
     folder: str
     version: str
     tag: str
+    paths: tuple[str, ...] = ()
+    tags: str = ""
+    changelog: str | None = None
 
 
 def tool_of(folder: Path, config: Config) -> Tool | None:
@@ -43,7 +56,9 @@ def tool_of(folder: Path, config: Config) -> Tool | None:
             return None
 
 
-def drafted(tool: Tool, git: Git, release: Release, today: date, changelog: str) -> dict[str, bytes | None]:
+def drafted(  # noqa: PLR0913 - what a changelog is made of
+    tool: Tool, git: Git, release: Release, today: date, changelog: str, *, passed: Collection[str] = ()
+) -> dict[str, bytes | None]:
     """What the tool makes of the changelog and of its fragments for a release: files by path, None where one goes.
 
     Args:
@@ -52,18 +67,28 @@ def drafted(tool: Tool, git: Git, release: Release, today: date, changelog: str)
         release: What is released.
         today: The day of the release, in UTC.
         changelog: The changelog's name, for a tool whose settings name none.
+        passed: Variables that the tool may see although they look like credentials.
 
     Raises:
         Failed: The tool is not there, or fails; what it printed is told.
     """
     command = [tool, *_arguments(tool, git.root / release.folder, release, today, changelog)]
     without = 'without it: [tool.relnox] changelog = "none"'
-    return run_beside(git, release.folder, command, planned={}, without=without)
+    return run_beside(git, release.folder, command, planned={}, without=without, passed=passed)
 
 
 def _arguments(tool: Tool, folder: Path, release: Release, today: date, changelog: str) -> list[str]:
     if tool == "towncrier":
         return ["build", "--yes", f"--version={release.version}", f"--date={today.isoformat()}"]
+    of_paths = [f"--include-path={path}/**" for path in release.paths if path != "."]
+    if of_paths:
+        output = release.changelog or f"{release.paths[0]}/{changelog}"
+        return [
+            f"--tag={release.tag}",
+            f"--tag-pattern=^{re.escape(release.tags)}",
+            *of_paths,
+            f"--output={output}",
+        ]
     settings = next((text for name in _SETTINGS[tool][0] if (text := _text(folder / name))), "")
     names_output = re.search(r"^[ \t]*output[ \t]*=", settings or _text(folder / _PYPROJECT), re.MULTILINE)
     if names_output:

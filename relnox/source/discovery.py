@@ -71,6 +71,8 @@ def find_root(start: Path, top: Path | None) -> Path:
     candidates = [start, *start.parents]
     if top is not None and top.resolve() in candidates:
         candidates = candidates[: candidates.index(top.resolve()) + 1]
+    if os.path.lexists(start / _FILE) and not (start / _FILE).is_file():
+        raise Refused(f"{start / _FILE} is not a regular file", hint=f"put a file there: mv {_FILE} {_FILE}.old")
     with_file = [folder for folder in candidates if (folder / _FILE).is_file()]
     for folder in with_file:
         tool = pyproject.table_at(pyproject.load(folder / _FILE), "tool")

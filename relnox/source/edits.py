@@ -2,6 +2,10 @@
 
 Half-edited files cannot be told from the user's own work, so what is about to be done is written down first,
 under git's own directory, until it is through (`Pending`). It is the only record relnox keeps.
+
+After a power failure the same holds as after a kill. The record is on the disk, with the names of its file and of
+its folder, before the first edit; it holds all bytes, so that the edits need not be synced one by one. They are
+synced all at once, with what git made of them, before anything is pushed and before the record is dropped.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from relnox import files
 from relnox.core import serialise
 from relnox.core.records import Record
 from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push, TakeBack
@@ -25,18 +30,21 @@ __all__ = [
     "Pending",
     "apply",
     "conclude_pending",
+    "content",
     "digest",
     "forget_pending",
     "is_applied",
     "read_last",
     "read_pending",
-    "replace_file",
     "restore",
     "reverse",
+    "sync",
     "write_pending",
 ]
 
 _PENDING, _LAST = "pending.json", "last.json"
+_SECTOR = 512
+"""What a disk writes as a whole, or a part of it."""
 
 LocalStep = EditFiles | Commit | CreateTags | Push | TakeBack
 
@@ -47,10 +55,12 @@ class Pending(Record, kw_only=True):
     Attributes:
         request: The options that chose it: only the same command may go on with it.
         steps: The steps.
+        head: The commit that the checkout was at; None outside git and before the first one.
     """
 
     request: tuple[str, ...]
     steps: tuple[LocalStep, ...]
+    head: str | None = None
 
     @property
     def command(self) -> str:
@@ -74,10 +84,8 @@ def apply(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
         OSError: A file could not be written, and another one not be made as before again.
     """
     edits = tuple(edits)
-    for edit in edits:
-        if edit.before is None or not recorded:
-            with contextlib.suppress(NotADirectoryError):
-                _temporary(root / edit.file).unlink(missing_ok=True)  # of a run that was killed
+    for folder in _replaced_in(root, edits, recorded=recorded):
+        files.remove_leftovers(folder)
     waiting = [edit for edit in edits if not _holds(root, edit, recorded=recorded)]
     with contextlib.ExitStack() as undo:
         for edit in waiting:
@@ -94,11 +102,16 @@ def apply(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
 
 def is_applied(root: Path, edits: Iterable[Edit]) -> bool:
     """Whether every file is as it should become, and nothing half-written lies beside it."""
-    return all(
-        _content(root / edit.file) == edit.after
-        and not (edit.before is None and _temporary(root / edit.file).exists())
-        for edit in edits
+    edits = tuple(edits)
+    return all(_content(root / edit.file) == edit.after for edit in edits) and not any(
+        map(files.has_leftovers, _replaced_in(root, edits, recorded=True))
     )
+
+
+def sync(root: Path, edits: Iterable[Edit], *others: Path) -> None:
+    """Make edits last, and all else that was written on their file systems and those of other places."""
+    paths = (Path(os.path.realpath(root / edit.file)) for edit in edits)
+    files.sync([root, *(path if path.exists() else path.parent for path in paths), *others])
 
 
 def restore(root: Path, edits: Iterable[Edit]) -> None:
@@ -115,33 +128,11 @@ def reverse(edits: Iterable[Edit]) -> tuple[Edit, ...]:
     return tuple(Edit(file=edit.file, before=edit.after, after=edit.before) for edit in edits)
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Put a whole new content in a file's place, durably; a reader sees the old or the new one, never half.
-
-    A symbolic link stays one, and permissions stay what they were. The new file has one name until it is whole,
-    so that what a killed run leaves of it is found by the next.
-    """
-    path = Path(os.path.realpath(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(path)
-    temporary.unlink(missing_ok=True)
-    try:
-        with temporary.open("xb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        if path.exists():
-            temporary.chmod(path.stat().st_mode & 0o7777)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
 def write_pending(folder: Path, pending: Pending) -> None:
-    """Write down what is about to be done."""
-    folder.mkdir(parents=True, exist_ok=True)
-    replace_file(folder / _PENDING, json.dumps(serialise.encode(pending)).encode())
+    """Write down what is about to be done; it is on the disk afterwards."""
+    files.make_private(folder)
+    content = json.dumps(serialise.encode(pending)).encode()
+    files.replace_file(folder / _PENDING, content, mode=0o600, keep_mode=False)
 
 
 def read_pending(folder: Path) -> Pending | None:
@@ -197,12 +188,30 @@ def _holds(root: Path, edit: Edit, *, recorded: bool) -> bool:
 
 
 def _is_half_written(present: bytes | None, edit: Edit) -> bool:
-    """Whether an overwriting stopped in the middle: new bytes up to some place, and old ones behind it."""
-    if present is None or edit.before is None or edit.after is None:
+    """Whether an overwriting stopped in the middle, in either direction.
+
+    A kill leaves new bytes up to some place, and old ones behind it. After a power failure each sector is an old
+    or a new one, since the disk writes them in any order.
+    """
+    before, after = edit.before or b"", edit.after or b""
+    return present is not None and (_is_mixed(present, after, before) or _is_mixed(present, before, after))
+
+
+def _is_mixed(present: bytes, new: bytes, old: bytes) -> bool:
+    """Whether each sector is as in one of two contents, but for one in which the new one was cut off."""
+    if not min(len(new), len(old)) <= len(present) <= max(len(new), len(old)):
         return False
-    same = (number for number, (here, new) in enumerate(zip(present, edit.after, strict=False)) if here != new)
-    written = next(same, min(len(present), len(edit.after)))
-    return any(present[written:] == old[written:] for old in (edit.before, edit.after))
+    cut = False
+    for start in range(0, len(present), _SECTOR):
+        here, ours, theirs = (content[start : start + _SECTOR] for content in (present, new, old))
+        if here in (ours, theirs):
+            continue
+        differing = (place for place, (mine, its) in enumerate(zip(here, ours, strict=False)) if mine != its)
+        same = next(differing, min(len(here), len(ours)))
+        if cut or here[same:] != theirs[same:]:
+            return False
+        cut = True
+    return True
 
 
 def _content(path: Path) -> bytes | None:
@@ -210,6 +219,11 @@ def _content(path: Path) -> bytes | None:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def content(path: Path) -> bytes | None:
+    """The bytes of a file; None where there is none."""
+    return _content(path)
 
 
 def digest(path: Path) -> str | None:
@@ -224,15 +238,31 @@ def _put(path: Path, content: bytes | None, *, recorded: bool) -> None:
     if content is None:
         with contextlib.suppress(NotADirectoryError):
             path.unlink(missing_ok=True)
-    elif recorded and os.access(path, os.W_OK):
+    elif recorded and not _is_read_only(path):
         _overwrite(path, content)
     else:
-        replace_file(path, content)
+        files.replace_file(path, content, mode=0o666)
+
+
+def _is_read_only(path: Path) -> bool:
+    return not os.access(path, os.W_OK) and os.path.lexists(path)
+
+
+def _replaced_in(root: Path, edits: Iterable[Edit], *, recorded: bool) -> set[Path]:
+    """The folders in which files are replaced by whole new ones: a killed run may have left something there."""
+    paths = [root / edit.file for edit in edits]
+    replaced = (path for path in paths if not recorded or _is_read_only(path))
+    return {Path(os.path.realpath(path)).parent for path in replaced}
 
 
 def _overwrite(path: Path, content: bytes) -> None:
     """Write a new content over the old one: quick, and whatever the file is besides its content stays."""
-    out = os.open(path, os.O_WRONLY | getattr(os, "O_BINARY", 0))
+    flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)
+    try:
+        out = os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        out = os.open(path, flags, 0o666)
     try:
         written = 0
         while written < len(content):
@@ -240,8 +270,3 @@ def _overwrite(path: Path, content: bytes) -> None:
         os.ftruncate(out, len(content))
     finally:
         os.close(out)
-
-
-def _temporary(path: Path) -> Path:
-    path = Path(os.path.realpath(path))
-    return path.with_name(f".{path.name}.relnox")

@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relnox.source.edits import replace_file
+from relnox.files import make_private, replace_file
 from relnox.source.git import Git
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["export", "remove", "remove_left_behind"]
 
 _NOTE = "exports"
+_CHECKOUT = re.compile(r"relnox-[a-z0-9_]{8}")
 _SETTINGS = (f"core.hooksPath={os.devnull}", "core.sparseCheckout=false", "checkout.workers=0")
 _AS_EVER = tuple(word for setting in _SETTINGS for word in ("-c", setting))
 """No hook runs; all files are there, though `git worktree add` is sparse where the present checkout is; as many
@@ -62,21 +64,27 @@ def export(git: Git, commit: str, into: Path) -> Path:
 
 
 def remove(git: Git, into: Path) -> None:
-    """Remove an export, and what git knows of it; there may be nothing of either."""
+    """Remove an export of this run, and what git knows of it; there may be nothing of either."""
     shutil.rmtree(into, ignore_errors=True)
+    _forget(git)
+
+
+def remove_left_behind(git: Git) -> None:
+    """Let git forget what a killed run exported; its files go with the temporary folder of that run."""
+    if _noted(git):
+        _forget(git)
+
+
+def _forget(git: Git) -> None:
     noted = _noted(git)
     for repository, folder in noted:
         removing = ("worktree", "remove", "--force", "--force", folder)
         git.run(f"--git-dir={repository}", *removing, stderr=False)
     for repository, folder in noted[:1]:  # a git that was killed early left what it does not list
-        shutil.rmtree(Path(repository, "worktrees", Path(folder).name), ignore_errors=True)
+        left = Path(repository, "worktrees", Path(folder).name)
+        if _CHECKOUT.fullmatch(left.name) and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
     _note(git).unlink(missing_ok=True)
-
-
-def remove_left_behind(git: Git) -> None:
-    """Remove what a killed run left."""
-    if noted := _noted(git):
-        remove(git, Path(noted[0][1]))
 
 
 def _check_out(git: Git, source: Git, commit: str, into: Path, hint: str) -> None:
@@ -86,9 +94,13 @@ def _check_out(git: Git, source: Git, commit: str, into: Path, hint: str) -> Non
     """
     asking = ("rev-parse", "--path-format=absolute", "--git-common-dir")
     repository = source.run(*asking, stderr=False).check("git rev-parse").output.rstrip("\n")
-    replace_file(_note(git), json.dumps([*_noted(git), (repository, str(into))]).encode())
+    note = json.dumps([*_noted(git), (repository, str(into))]).encode()
+    make_private(git.private_folder())
+    replace_file(_note(git), note, mode=0o600, keep_mode=False)
     adding = ("worktree", "add", "--quiet", "--force", "--detach", str(into), commit)
-    source.run(*_AS_EVER, *adding, umask=_UMASK).check(f"checking out {commit[:10]} of {source.root}", hint=hint)
+    source.run(*_AS_EVER, *adding, umask=_UMASK, outlives=False).check(
+        f"checking out {commit[:10]} of {source.root}", hint=hint
+    )
     for name, pinned in _pinned(into):
         if (source.root / name / ".git").exists():
             _check_out(git, Git(source.root / name), pinned, into / name, "git submodule update --recursive")

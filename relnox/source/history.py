@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from relnox.core import levels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from relnox.core.levels import Commit, Standing
     from relnox.core.tags import TagFormat
@@ -37,7 +37,11 @@ def standings(
     released = list(dict.fromkeys(tags[tag] for tag, _ in tagged.values()))
     inside, edge = levels.frontier(history, released)
     everything = len(tagged) < len(workspace.packages)
-    commits = _commits(git, () if everything else edge)
+    without = () if everything else edge
+    commits = list(_commits(git, without))
+    if _has_left(commits, workspace):
+        renamed = _renamed(git, without)
+        commits = [commit._replace(renamed=tuple(renamed.get(commit.id, ()))) for commit in commits]
     return levels.standings(workspace.packages, tagged, tags, inside, commits)
 
 
@@ -46,6 +50,36 @@ def _shape(git: Git) -> dict[str, tuple[str, ...]]:
     listing = git.run("rev-list", "--topo-order", "--parents", "HEAD").check("git rev-list").output
     lines = (line.split(" ") for line in listing.split("\n") if line)
     return {commit: tuple(parents) for commit, *parents in lines}
+
+
+def _has_left(commits: Iterable[Commit], workspace: Workspace) -> bool:
+    """Whether a commit touches the pyproject.toml of a folder that is no package now."""
+    present = {package.pyproject for package in workspace.packages}
+    return any(
+        file.endswith("/pyproject.toml") and file not in present for commit in commits for file in commit.files
+    )
+
+
+def _renamed(git: Git, without: tuple[str, ...] | list[str]) -> dict[str, list[tuple[str, str]]]:
+    """By commit: the folders whose pyproject.toml it moved, before and after."""
+    asked = git.run(
+        *("-c", "core.quotePath=false", "log", "--no-show-signature", "--no-color", "--find-renames"),
+        *("--diff-filter=R", "--name-status", "--relative", "--format=commit %H", "HEAD", "--not", *without),
+        *("--", ":(glob)**/pyproject.toml"),
+    )
+    found: dict[str, list[tuple[str, str]]] = {}
+    commit = ""
+    for line in asked.check("git log").output.splitlines():
+        if line.startswith("commit "):
+            commit = line.removeprefix("commit ")
+        elif line.startswith("R"):
+            _, old, new = line.split("\t")
+            found.setdefault(commit, []).append((_folder(old), _folder(new)))
+    return found
+
+
+def _folder(file: str) -> str:
+    return file.rpartition("/")[0] or "."
 
 
 def _commits(git: Git, without: tuple[str, ...] | list[str]) -> Iterator[Commit]:

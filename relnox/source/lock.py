@@ -1,4 +1,4 @@
-"""One run at a time may change a checkout. The lock is the operating system's: it ends with its process."""
+"""Locks of the operating system: they end with their process, whatever becomes of it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,30 @@ import sys
 from typing import TYPE_CHECKING
 
 from relnox.errors import Refused
+from relnox.files import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["alone"]
+__all__ = ["Locked", "alone", "exclusive"]
+
+
+class Locked(Exception):
+    """Another process holds a lock.
+
+    Args:
+        holder: Its process id, as far as it is known.
+    """
+
+    def __init__(self, holder: str) -> None:
+        super().__init__(holder)
+        self.holder = holder
 
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Hold the lock of a checkout inside the block.
+    """Hold the lock of a checkout inside the block: one run at a time may change it.
 
     Args:
         folder: Where relnox keeps what must outlive a run.
@@ -26,17 +39,38 @@ def alone(folder: Path) -> Iterator[None]:
     Raises:
         Refused: Another run holds it; its process id is told.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
+    make_private(folder)
+    try:
+        with exclusive(folder / "lock"):
+            yield
+    except Locked as error:
+        raise Refused(
+            f"another run of relnox is at work in this checkout (process {error.holder})",
+            hint="wait until it is through, then type the same command again",
+        ) from None
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold a lock inside the block; the file stays, with the process id in it.
+
+    Args:
+        path: The file that is locked.
+
+    Raises:
+        Locked: Another process holds it.
+        OSError: The file cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     try:
         try:
             _lock(descriptor)
         except OSError:
-            holder = os.read(descriptor, 20).decode("ascii", "replace").strip() or "unknown"
-            raise Refused(
-                f"another run of relnox is at work in this checkout (process {holder})",
-                hint="wait until it is through, then type the same command again",
-            ) from None
+            try:
+                holder = os.read(descriptor, 20).decode("ascii", "replace").strip()
+            except OSError:  # on Windows what is locked cannot be read
+                holder = ""
+            raise Locked(holder or "unknown") from None
         os.ftruncate(descriptor, 0)
         os.write(descriptor, str(os.getpid()).encode())
         yield

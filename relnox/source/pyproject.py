@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ __all__ = ["is_package", "load", "package_of", "strings", "table_at"]
 
 LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 """What builds a project that names no backend (PEP 517, "build-backend")."""
+_ENDLESS_NUMBER = re.compile(r"\b0[xob][0-9A-Fa-f_]{2000}")
+"""Python reads such a number, and then fails to show it."""
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -29,7 +32,10 @@ def load(path: Path) -> dict[str, Any]:
         Refused: The file cannot be read, is no UTF-8, or is no TOML; the line is told.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        if _ENDLESS_NUMBER.search(text):
+            raise ValueError("a number has thousands of digits")  # noqa: TRY301 - as tomllib says of decimal ones
+        return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also no UTF-8, numbers of a thousand digits, endless brackets
         raise Refused(f"{path} is not valid TOML: {error}", hint=f"mend {path}") from error
     except OSError as error:

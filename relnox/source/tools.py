@@ -10,16 +10,16 @@ import os
 import shlex
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox import process
 from relnox.errors import Failed
+from relnox.files import TemporaryFolder
 from relnox.source.git import cloning
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from relnox.source.git import Git
 
@@ -29,8 +29,14 @@ _LOCKING = {"poetry.lock": ("poetry", "lock"), "pdm.lock": ("pdm", "lock")}
 """Lock files that only their own tools can write, and how."""
 
 
-def run_beside(
-    git: Git, folder: str, command: Sequence[str], *, planned: Mapping[str, bytes | None], without: str
+def run_beside(  # noqa: PLR0913 - what a tool is given
+    git: Git,
+    folder: str,
+    command: Sequence[str],
+    *,
+    planned: Mapping[str, bytes | None],
+    without: str,
+    passed: Collection[str] = (),
 ) -> dict[str, bytes | None]:
     """What a tool changes besides what is planned: files relative to the root, None for one that it removes.
 
@@ -40,12 +46,13 @@ def run_beside(
         command: The tool and its arguments.
         planned: What files will hold, None for one that goes.
         without: What to do without the tool, for the hint.
+        passed: Variables that the tool may see although they look like credentials.
 
     Raises:
         Failed: The tool is not there, or fails; what it printed is told.
     """
-    with tempfile.TemporaryDirectory(prefix="relnox-beside-") as scratch:
-        clone = cloning.scratch(git, Path(scratch))
+    with TemporaryFolder() as scratch:
+        clone = cloning.scratch(git, scratch.path)
         for name, content in planned.items():
             path = clone.root / name
             if content is None:
@@ -57,27 +64,34 @@ def run_beside(
         program = shutil.which(command[0], path=places)
         if program is None:
             raise Failed(f"{command[0]} is not to be found", hint=f"is {command[0]} installed? {without}")
-        ran = process.run(
-            [program, *command[1:]], cwd=clone.root / folder, env=process.clean_environment(os.environ)
-        )
+        variables = process.clean_environment(os.environ, passed=passed)
+        ran = process.run([program, *command[1:]], cwd=clone.root / folder, env=variables)
         ran.check(command[0], hint=f"try in {folder}: {shlex.join(command)}; {without}")
         changed = {name: _content(clone.root / name) for name in clone.changed_files()}
     return {name: content for name, content in changed.items() if name not in planned or planned[name] != content}
 
 
-def locked(git: Git, locks: Sequence[str], *, planned: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
+def locked(
+    git: Git, locks: Sequence[str], *, planned: Mapping[str, bytes | None], passed: Collection[str] = ()
+) -> dict[str, bytes | None]:
     """What lock files hold after their own tools have made them anew for the planned edits.
 
     Args:
         git: The checkout.
         locks: The lock files, relative to the root.
         planned: What files will hold.
+        passed: Variables that the tools may see although they look like credentials.
     """
     found: dict[str, bytes | None] = {}
     for lock in locks:
         folder, _, name = lock.rpartition("/")
         changed = run_beside(
-            git, folder or ".", _LOCKING[name], planned=planned, without="without --lock the lock stays as it is"
+            git,
+            folder or ".",
+            _LOCKING[name],
+            planned=planned,
+            without="without --lock the lock stays as it is",
+            passed=passed,
         )
         found |= {file: content for file, content in changed.items() if file == lock}
     return found

@@ -9,10 +9,13 @@ from relnox.errors import Failed
 from relnox.source.git.running import Program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["GitState", "Reader"]
+__all__ = ["NETWORK_TIMEOUT", "GitState", "Reader"]
+
+NETWORK_TIMEOUT = 10.0
+"""Seconds that a remote has to answer where its answer is useful and not needed."""
 
 
 class GitState(Record, kw_only=True):
@@ -84,12 +87,20 @@ class Reader(Program):
         asked = self.run("check-ignore", "-z", "--stdin", stdin="\0".join(files), stderr=False)
         return {name for name in asked.output.split("\0") if name}
 
-    def files_with(self, texts: Iterable[str], names: Iterable[str]) -> tuple[str, ...]:
-        """Tracked files of these names that hold one of the texts as a word."""
-        patterns = [word for text in texts for word in ("-e", text)]
-        specs = [f":(glob)**/{name}" for name in names]
-        asked = self.run("grep", "--files-with-matches", "-z", "-F", "-w", *patterns, "--", *specs, stderr=False)
-        return tuple(name for name in asked.output.split("\0") if name)
+    def lines_with(self, expressions: Iterable[str], without: Iterable[str] = ()) -> Iterator[tuple[str, str]]:
+        """Lines of tracked text files that one of the extended expressions matches, each after its file.
+
+        Args:
+            expressions: POSIX extended regular expressions.
+            without: Globs of names of files that are not looked through.
+        """
+        patterns = [word for expression in expressions for word in ("-e", expression)]
+        specs = [".", *(f":(exclude,glob)**/{name}" for name in without)]
+        grep = self.run("grep", "--no-color", "-I", "-z", "-E", *patterns, "--", *specs, stderr=False)
+        for found in grep.output.split("\n"):
+            file, mark, line = found.partition("\0")
+            if mark:
+                yield file, line
 
     def changed_files(self) -> tuple[str, ...]:
         """Files that differ from the present commit, those that git does not know among them."""
@@ -123,6 +134,16 @@ class Reader(Program):
         asked = self.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}", stderr=False)
         return asked.output.strip() or None if asked.returncode == 0 else None
 
+    def parent(self, commit: str = "HEAD") -> str | None:
+        """Full id of the first parent of a commit, None for one that has none or is not here."""
+        parent = self.run("rev-parse", "--verify", "--quiet", f"{commit}^^{{commit}}", stderr=False)
+        return parent.output.strip() or None if parent.returncode == 0 else None
+
+    def text_at(self, commit: str, name: str) -> str | None:
+        """The text of a file in a commit, None for one that is not in it."""
+        shown = self.run("cat-file", "blob", f"{commit}:{self.prefix}{name}", stderr=False)
+        return shown.output if shown.returncode == 0 else None
+
     def subject(self) -> str:
         """The first line of the present commit's message."""
         return self.ask("log", "-1", "--no-show-signature", "--format=%s")
@@ -152,9 +173,13 @@ class Reader(Program):
         listing = self.run("show-ref", "--tags", "--dereference", stderr=False).output
         return _tags(_refs(listing, " "))
 
-    def merged_tags(self) -> frozenset[str]:
-        """Names of the tags whose commits the present one contains."""
-        return frozenset(self.ask("tag", "--merged", "HEAD").split())
+    def tag_subject(self, name: str) -> str:
+        """The first line of a tag's message."""
+        return self.ask("for-each-ref", "--format=%(contents:subject)", f"refs/tags/{name}")
+
+    def merged_tags(self, commit: str = "HEAD") -> frozenset[str]:
+        """Names of the tags whose commits a commit contains."""
+        return frozenset(self.ask("tag", "--merged", commit).split())
 
     def local_refs(self) -> dict[str, str]:
         """Every local branch and tag by full name; an annotated tag is its own object here."""
@@ -170,13 +195,15 @@ class Reader(Program):
         """Names of the remotes."""
         return tuple(self.ask("remote").split())
 
-    def remote_refs(self, remote: str) -> dict[str, str]:
+    def remote_refs(self, remote: str, timeout: float | None = None) -> dict[str, str]:
         """Every branch and tag of a remote by full name; an annotated tag's commit is under `NAME^{}`.
 
         Raises:
-            Failed: The remote does not answer.
+            Failed: The remote does not answer, or not within so many seconds.
         """
-        asked = self.run("ls-remote", "--heads", "--tags", "--", remote, stderr=False)
+        asked = self.run(
+            "ls-remote", "--heads", "--tags", "--", remote, stderr=False, timeout=timeout, outlives=False
+        )
         if asked.returncode != 0:
             raise Failed(
                 f"git cannot reach the remote {remote}",

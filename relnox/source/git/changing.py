@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox.errors import Failed
-from relnox.source.git.asking import Reader
+from relnox.files import TemporaryFolder, make_private
+from relnox.source.git.asking import NETWORK_TIMEOUT, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from relnox import process
     from relnox.core.steps import Tag
 
 __all__ = ["Git"]
@@ -80,10 +81,10 @@ class Git(Reader):
                 raise
             return
         tagger = self.ask("var", "GIT_COMMITTER_IDENT")
-        import tempfile
-
-        with tempfile.TemporaryDirectory() as folder:
-            paths = [Path(folder) / str(number) for number in range(len(tags))]
+        private = self.private_folder()
+        make_private(private)
+        with TemporaryFolder(private) as folder:
+            paths = [folder.path / str(number) for number in range(len(tags))]
             for path, tag in zip(paths, tags, strict=True):
                 head = f"object {commit}\ntype commit\ntag {tag.name}\ntagger {tagger}\n\n"
                 path.write_bytes(f"{head}{tag.message}\n".encode())
@@ -108,20 +109,35 @@ class Git(Reader):
             self.change("update-ref", "--stdin", stdin=lines).check(what)
 
     def push(self, remote: str, branch: str, tags: Iterable[str]) -> None:
-        """Push a branch and tags in one atomic transaction.
+        """Push a branch and tags in one atomic transaction; a detached head has no branch to push.
+
+        To a remote that knows no atomic push the branch goes first: a tag without its branch would be a release
+        of a commit that nobody has.
 
         Raises:
-            Failed: The remote refused; nothing arrived.
+            Failed: The remote refused.
         """
-        refs = [
-            f"refs/heads/{branch}:refs/heads/{branch}",
-            *(f"refs/tags/{tag}:refs/tags/{tag}" for tag in tags),
-        ]
-        # push.followTags would send tags along that nobody planned.
-        self.change("push", "--atomic", "--no-follow-tags", "--porcelain", "--", remote, *refs).check(
+        branches = [f"refs/heads/{branch}:refs/heads/{branch}"] if branch else []
+        tag_refs = [f"refs/tags/{tag}:refs/tags/{tag}" for tag in tags]
+        pushed = self._push("--atomic", remote, [*branches, *tag_refs])
+        if pushed.returncode != 0 and "does not support --atomic" in pushed.output:
+            for refs in filter(None, (branches, tag_refs)):
+                pushed = self._push("--no-atomic", remote, refs)
+                if pushed.returncode != 0:
+                    break
+        pushed.check(
             f"git push to {remote}",
-            hint="see what the remote says above; nothing was pushed (the push is all or none)",
+            hint="fix what the remote says above and rerun the command, or undo the bump: relnox bump --abort",
         )
+
+    def _push(self, atomic: str, remote: str, refs: Sequence[str]) -> process.Completed:
+        # push.followTags would send tags along that nobody planned.
+        return self.change("push", atomic, "--no-follow-tags", "--porcelain", "--", remote, *refs)
+
+    def fetch_objects(self, remote: str, ref: str) -> None:
+        """Get the objects of a ref of a remote, if it has them; no ref changes here."""
+        options = ("--quiet", "--no-tags", "--no-write-fetch-head")
+        self.run("fetch", *options, "--", remote, ref, timeout=NETWORK_TIMEOUT)
 
     def take_back(self, commit: str, tags: Iterable[str], files: Iterable[str]) -> None:
         """Let the branch lead to the parent of its last commit again, and delete tags, as one; then the index.

@@ -29,9 +29,10 @@ def throw_away(git: Git, into: Path, commit: str, branch: str) -> Path:
         The folder in the new checkout that `root` is in that one.
     """
     remote, checkout = into / "remote.git", into / "checkout"
-    git.run("clone", *_WHOLE, "--bare", "--", git.top(), str(remote)).check("git clone")
+    git.run("clone", *_WHOLE, "--bare", "--", git.top(), str(remote), outlives=False).check("git clone")
     Git(remote).run("update-ref", f"refs/heads/{branch}", commit).check("git update-ref")
-    git.run("clone", *_WHOLE, "--branch", branch, "--", str(remote), str(checkout)).check("git clone")
+    cloned = git.run("clone", *_WHOLE, "--branch", branch, "--", str(remote), str(checkout), outlives=False)
+    cloned.check("git clone")
     for key in ("user.name", "user.email"):
         if value := git.run("config", "--get", key, stderr=False).output.strip():
             Git(checkout).run("config", key, value).check("git config")
@@ -46,6 +47,8 @@ def scratch(git: Git, into: Path) -> Git:
         into: An existing folder.
     """
     checkout = into / "checkout"
-    git.run("clone", "--quiet", "--shared", "--no-checkout", "--", git.top(), str(checkout)).check("git clone")
-    Git(checkout).run("checkout", "--quiet", "--detach", git.head() or "HEAD").check("git checkout")
+    cloning = ("clone", "--quiet", "--shared", "--no-checkout", "--")
+    git.run(*cloning, git.top(), str(checkout), outlives=False).check("git clone")
+    asked = Git(checkout).run("checkout", "--quiet", "--detach", git.head() or "HEAD", outlives=False)
+    asked.check("git checkout")
     return Git(checkout / git.prefix if git.prefix else checkout, git.prefix)

@@ -1,0 +1,84 @@
+"""Find modules that are imported and that git does not know: what is built from the commit would lack them."""
+
+from __future__ import annotations
+
+import ast
+import posixpath
+import re
+from typing import TYPE_CHECKING
+
+from relnox.source.version_literals import import_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from relnox.core.packages import Package
+    from relnox.source.git import Git
+
+__all__ = ["imports"]
+
+_CATCHING = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException")
+
+
+def imports(
+    git: Git, untracked: Iterable[str], packages: Iterable[Package], root: Path
+) -> tuple[tuple[str, str], ...]:
+    """Tracked modules of packages, each with an untracked module of the same package that it imports.
+
+    An import whose failure is caught is optional, as that of a module which the build generates.
+
+    Args:
+        git: The checkout.
+        untracked: Files that git does not know and does not ignore.
+        packages: The packages whose modules count.
+        root: The project's folder.
+    """
+    found: dict[tuple[str, str], None] = {}
+    for package in packages:
+        modules = {
+            path: file
+            for file in untracked
+            if file.endswith(".py") and (path := import_path(root, file, package)) is not None
+        }
+        if not modules:
+            continue
+        names = {path.rpartition(".")[2] for path in modules}
+        for file in dict.fromkeys(file for file, _ in git.lines_with(["|".join(map(re.escape, sorted(names)))])):
+            importing = import_path(root, file, package) if file.endswith(".py") else None
+            if importing is not None:
+                is_package = posixpath.basename(file) == "__init__.py"
+                for name in _imported(root / file, importing, is_package=is_package):
+                    if name in modules:
+                        found[file, modules[name]] = None
+    return tuple(found)
+
+
+def _imported(file: Path, module: str, *, is_package: bool) -> Iterator[str]:
+    """Full names of everything that a module imports and whose absence it does not catch."""
+    try:
+        waiting: list[ast.AST] = [ast.parse(file.read_bytes())]
+    except (OSError, SyntaxError, ValueError):
+        return
+    while waiting:
+        node = waiting.pop()
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names)
+            case ast.ImportFrom(module=name, names=names, level=level):
+                parts = module.split(".")
+                parts = parts[: len(parts) - level + is_package] if level else []
+                base = ".".join([*parts, *([name] if name else [])])
+                yield base
+                yield from (f"{base}.{alias.name}" for alias in names)
+            case ast.Try(handlers=handlers, body=body) if any(_catches(handler) for handler in handlers):
+                waiting += (child for child in ast.iter_child_nodes(node) if child not in body)
+            case ast.If(test=ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")):
+                waiting += node.orelse
+            case _:
+                waiting += ast.iter_child_nodes(node)
+
+
+def _catches(handler: ast.ExceptHandler) -> bool:
+    names = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(name is None or (isinstance(name, ast.Name) and name.id in _CATCHING) for name in names)
