@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox.errors import Refused
+from relnox.files import TemporaryFolder, make_private
 from relnox.indexes import targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
     from relnox.core.config import Config
     from relnox.core.manifest import Distribution
     from relnox.indexes.attestations import Signatory
-    from relnox.indexes.client import IndexFile, Listing
+    from relnox.indexes.client import IndexFile, Listing, Served
     from relnox.indexes.credentials import Credentials
     from relnox.indexes.embedded.rules import Rules
     from relnox.indexes.staged import StagedSession
@@ -34,7 +35,7 @@ _CONNECTIONS = 16
 _OUTAGE = 1200.0
 """Seconds of trouble that a look at all projects outlasts."""
 _GLANCE = 0.05
-_FRESH = 60.0
+_FRESH = 10.0
 """Seconds that an answer counts for: where files can be replaced, one that came meanwhile must be seen."""
 
 
@@ -58,6 +59,7 @@ class Indexes:
         self._asked: dict[tuple[str, str], float] = {}
         self._sessions: dict[tuple[str, str, str], StagedSession] = {}
         self._rules: Rules | None = None
+        self._upload_token = os.urandom(32).hex()
         self._opening = threading.RLock()
         self._open = ExitStack()
 
@@ -72,6 +74,10 @@ class Indexes:
     def close(self) -> None:
         """Stop what was started: the embedded index."""
         self._open.close()
+
+    def keep_open(self, context: AbstractContextManager[object]) -> None:
+        """Enter a context that ends when the indexes are closed."""
+        self._open.enter_context(context)
 
     @property
     def trusted_simple_url(self) -> str:
@@ -155,11 +161,16 @@ class Indexes:
             wanted: File names.
             anew: Whether the index is asked again if it was a moment ago.
             patience: How long to try.
+
+        Raises:
+            ContradictoryListing: It lists one of them more than once, with different content.
         """
         from relnox import network
 
         anew = anew or network.CLOCK.now() - self._asked.get((index, project), 0.0) > _FRESH
         listed = self.files(index, project, patience) if anew else self.seen(index, project)
+        for name in wanted:
+            listed.check(name)
         return {name: self._hash(listed[name], patience) for name in wanted if name in listed}
 
     def is_served(self, file: IndexFile, patience: Patience | None = None) -> bool:
@@ -167,6 +178,23 @@ class Indexes:
         from relnox.indexes import client
 
         return client.is_served(file, patience)
+
+    def compare_served(
+        self,
+        file: IndexFile,
+        built: Distribution,
+        *,
+        limit: int,
+        path: Path | None = None,
+        patience: Patience | None = None,
+    ) -> Served:
+        """Whether an index serves our bytes as a file that it lists; see `client.compare_served`."""
+        from relnox.core.publication import Seen
+        from relnox.indexes import client
+
+        if self._fetched.get(file.url) == built.sha256:  # its listing tells no hash, so it was fetched for that
+            return client.Served(Seen.OURS, "sha256 compared")
+        return client.compare_served(file, built, limit=limit, path=path, patience=patience)
 
     def download(self, file: IndexFile, to: Path, patience: Patience | None = None) -> str:
         """Fetch a file and return its SHA-256 (hex)."""
@@ -183,9 +211,8 @@ class Indexes:
         from relnox.indexes import credentials
 
         if index == targets.EMBEDDED:
-            return credentials.Credentials(
-                "relnox", credentials.Secret("no account is needed"), "the embedded index"
-            )
+            secret = credentials.Secret(self._upload_token)
+            return credentials.Credentials(credentials.TOKEN_USER, secret, "the embedded index")
         with self._opening:
             if index not in self._credentials:
                 self._credentials[index] = credentials.find(self.target(index), self._environment)
@@ -197,18 +224,39 @@ class Indexes:
             return ()
         return tuple(targets.passed_over(self.target(index), self._environment))
 
-    def upload(self, index: str, path: Path, file: Distribution, attestations: Sequence[Path] = ()) -> str:
-        """Send a file to an index once, and return its answer; see `uploader.send` for what is raised."""
+    def upload(
+        self,
+        index: str,
+        path: Path,
+        file: Distribution,
+        attestations: Sequence[Path] = (),
+        sending: Callable[[], None] | None = None,
+    ) -> str:
+        """Send a file to an index once, and return its answer; see `uploader.send` for what is raised.
+
+        Args:
+            index: Its name.
+            path: Where the file is.
+            file: What it is.
+            attestations: Files with what attests it (PEP 740).
+            sending: Called right before the file may become public; not called where it goes into a session.
+        """
         target = self.target(index)
         if target.staged:
             return self._session(target, file).upload(path, file, attestations)
         from relnox.indexes import uploader
 
-        return uploader.send(path, file, target, self.credentials(index), attestations)
+        return uploader.send(path, file, target, self.credentials(index), attestations, sending=sending)
 
-    def publish_stage(self, index: str, files: Sequence[Distribution], public: Collection[str]) -> str:
+    def publish_stage(
+        self,
+        index: str,
+        files: Sequence[Distribution],
+        public: Collection[str],
+        sending: Callable[[], None] | None = None,
+    ) -> str:
         """Make the files of one release public that an index has in a session; see `StagedSession.publish`."""
-        return self._session(self.target(index), files[0]).publish(files, public)
+        return self._session(self.target(index), files[0]).publish(files, public, sending)
 
     def rule_embedded(self, judge: Callable[[Path], Iterable[str]]) -> None:
         """Have the embedded index refuse what the public one would; to be said before it is first asked.
@@ -263,8 +311,8 @@ class Indexes:
         if file.sha256 is not None:
             return file.sha256
         if file.url not in self._fetched:
-            with tempfile.TemporaryDirectory() as folder:
-                self._fetched[file.url] = self.download(file, Path(folder) / "file", patience)
+            with TemporaryFolder() as folder:
+                self._fetched[file.url] = self.download(file, folder.path / "file", patience)
         return self._fetched[file.url]
 
     def _session(self, target: targets.Target, file: Distribution) -> StagedSession:
@@ -277,18 +325,30 @@ class Indexes:
             return self._sessions[release]
 
     def _known(self, name: str) -> targets.Target:
-        try:
-            return targets.resolve(name, self._config)
-        except targets.NoSuchIndex as error:
-            from relnox.indexes import credentials
+        from relnox.indexes import credentials
 
+        try:
+            target = targets.resolve(name, self._config)
+        except targets.NoSuchIndex as error:
             raise credentials.only_in_pypirc(name, self._environment) or error from None
+        if name in self._config.indexes:
+            from relnox import network
+
+            login = credentials.for_reading(target, self._environment)
+            if login is not None:
+                network.log_in(target.simple_url, login)
+        return target
 
     def _embedded(self) -> targets.Target:
         from relnox.indexes.embedded import EmbeddedIndex
 
-        self._folder.mkdir(parents=True, exist_ok=True)
-        index = EmbeddedIndex(self._folder, trusted_simple_url=self.trusted_simple_url, rules=self._rules)
+        make_private(self._folder)
+        index = EmbeddedIndex(
+            self._folder,
+            trusted_simple_url=self.trusted_simple_url,
+            rules=self._rules,
+            upload_token=self._upload_token,
+        )
         self._open.enter_context(index)
         return targets.Target(
             name=targets.EMBEDDED,

@@ -278,7 +278,7 @@ def _in_words() -> Iterator[None]:
             f"what the signing service answered cannot be trusted: {masked(str(error))[:_SHOWN]}",
             hint=f"newer keys may help: {INSTALL} --upgrade-strategy eager --upgrade",
         ) from error
-    except (ValueError, LookupError, TypeError) as error:  # half an answer, or no JSON at all
+    except (ValueError, LookupError, TypeError, RecursionError) as error:  # half an answer, or no JSON at all
         raise PassingTrouble(f"the signing service's answer cannot be read ({type(error).__name__})") from error
 
 

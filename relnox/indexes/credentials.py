@@ -10,7 +10,9 @@ import contextlib
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from relnox import network
 from relnox.core.secrets import Secret
 from relnox.errors import Refused
 from relnox.indexes.targets import PRODUCTION, TEST, means, shown
@@ -22,7 +24,17 @@ if TYPE_CHECKING:
 
     from relnox.indexes.targets import Target
 
-__all__ = ["TOKEN_USER", "Credentials", "Login", "NoCredentials", "Secret", "find", "only_in_pypirc", "variables"]
+__all__ = [
+    "TOKEN_USER",
+    "Credentials",
+    "Login",
+    "NoCredentials",
+    "Secret",
+    "find",
+    "for_reading",
+    "only_in_pypirc",
+    "variables",
+]
 
 TOKEN_USER = "__token__"  # noqa: S105 - the user name that goes with any token
 _NO_TEXT = re.compile("[\ud800-\udfff]")
@@ -105,8 +117,14 @@ def find(target: Target, environment: Mapping[str, str]) -> Credentials:
 
     Raises:
         NoCredentials: There are none; it says where was looked, in this order, and what was there.
-        Refused: Those there are belong to another index, or an identity is one that no index takes.
+        Refused: Those there are belong to another index, an identity is one that no index takes, or they would be
+            sent over plain http.
     """
+    if not network.is_encrypted(target.upload_url):
+        raise Refused(
+            f"no credential is sent to {target.name} ({target.host}) over http, which is not encrypted",
+            hint=f"write https:// into upload of [tool.relnox.indexes.{target.name}]",
+        )
     environment = _Unshown(environment)
     looked: list[str] = []
     for ask in (_from_token_variables, _from_twine_variables, _from_pypirc, _from_keyring, _from_identity):
@@ -121,6 +139,34 @@ def find(target: Target, environment: Mapping[str, str]) -> Credentials:
         ),
         hint=f"set {own} to a token, or use .pypirc, the keyring or Trusted Publishing",
     )
+
+
+def for_reading(target: Target, environment: Mapping[str, str]) -> Login | None:
+    """The login that `.netrc` (or the file that `NETRC` names) has for the host of an index's simple API.
+
+    The entry `default` is not used, and nothing over plain http.
+
+    Raises:
+        Refused: The file cannot be parsed.
+    """
+    from netrc import NetrcParseError, netrc
+    from pathlib import Path
+
+    if not network.is_encrypted(target.simple_url):
+        return None
+    stated = environment.get("NETRC")
+    for path in [Path(stated)] if stated else [Path("~/.netrc"), Path("~/_netrc")]:
+        try:
+            entry = netrc(path.expanduser()).hosts.get(urlsplit(target.simple_url).hostname or "")
+        except (NetrcParseError, UnicodeDecodeError) as error:  # in other words: the parser's quote the line
+            raise Refused(
+                f"{path} cannot be parsed ({type(error).__name__})",
+                hint="correct it: machine HOST login USER password PASSWORD",
+            ) from None
+        except (OSError, RuntimeError):  # it is not there, or nobody is at home
+            continue
+        return Login(entry[0] or entry[1], Secret(entry[2] or "")) if entry is not None else None
+    return None
 
 
 def only_in_pypirc(name: str, environment: Mapping[str, str]) -> Refused | None:
@@ -267,7 +313,7 @@ def _section(target: Target, path: str) -> _Section | None:
         every = utils.get_config(path)
     except FileNotFoundError:
         return None
-    except (OSError, configparser.Error, exceptions.TwineException) as error:
+    except (OSError, ValueError, configparser.Error, exceptions.TwineException) as error:
         # What is wrong is not told in the words of the parser: they quote the line, which may be a password's.
         raise Refused(
             f"{path} cannot be read ({type(error).__name__})",

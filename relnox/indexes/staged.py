@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from relnox.errors import Conflict, Failed, Refused
 from relnox.indexes import uploader
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
     import requests
@@ -33,6 +34,8 @@ _MAJOR = "2"
 _MECHANISM = "http-post-bytes"
 """The one mechanism that every server has."""
 _MEND = "mend what the index names; if that is in an archive, build again"
+_MALFORMED = (KeyError, TypeError, AttributeError)
+"""What it raises to read from a document what is not in it."""
 _CREATED = 201
 _CONFLICT = 409
 _PAUSE = 2.0
@@ -68,6 +71,10 @@ class StagedSession:
         Raises:
             RelnoxError: As `uploader.send`.
         """
+        with self._in_words():
+            return self._upload(path, file, attestations)
+
+    def _upload(self, path: Path, file: Distribution, attestations: Sequence[Path]) -> str:
         session = self._opened(file)
         left = self._asked("GET", session["session"], file)["files"].get(file.filename)
         if left is not None:
@@ -93,18 +100,30 @@ class StagedSession:
             self._await(sending["links"]["file-upload-session"], "completed", file, file.filename)
         return "staged"
 
-    def publish(self, files: Sequence[Distribution], public: Collection[str] = ()) -> str:
+    def publish(
+        self,
+        files: Sequence[Distribution],
+        public: Collection[str] = (),
+        sending: Callable[[], None] | None = None,
+    ) -> str:
         """Make the files of the session public, all or none, and return what the index said.
 
         Args:
             files: Those that the release consists of.
             public: Names of those of them that are public already.
+            sending: Called right before the index is asked to make them public.
 
         Raises:
             Conflict: The session holds files that are none of the release.
             PassingTrouble: It lacks some, which the index took before, but does not show yet.
             RelnoxError: As `uploader.send`.
         """
+        with self._in_words():
+            return self._publish(files, public, sending)
+
+    def _publish(
+        self, files: Sequence[Distribution], public: Collection[str], sending: Callable[[], None] | None
+    ) -> str:
         first = files[0]
         release = f"{first.package} {first.version}"
         session = self._opened(first)
@@ -121,10 +140,14 @@ class StagedSession:
                 raise network.PassingTrouble(
                     f"{self._target.name} shows no {', '.join(missing)}, and the session for {release} lacks it"
                 )
+            if sending is not None:
+                sending()
             answer = self._ask("POST", session["publish"], first, {})
             said = self._judged(answer, first)
             if answer.status_code == _CONFLICT:
-                raise Failed(f"{self._target.name} did not publish {release}: {said}", hint=_MEND)
+                raise _rejection(f"{self._target.name} did not publish {release}: {said}")
+        elif sending is not None:
+            sending()  # an earlier run has asked for it
         self._await(session["session"], "published", first, release)
         return "published"
 
@@ -158,7 +181,9 @@ class StagedSession:
         while (document := self._asked("GET", url, file))["status"] != wanted:
             if document["status"] != "processing" or not patience.left():
                 told = "; ".join([document["status"], *map(str, document.get("notices", ()))])
-                raise Failed(f"{self._target.name} refused {what}: {masked(told)}", hint=_MEND)
+                error = _rejection(f"{self._target.name} refused {what}: {masked(told)}")
+                error.rejected = document["status"] != "processing"
+                raise error
             patience.wait(_PAUSE, f"{self._target.name} looks into {what}")
 
     def _asked(self, method: str, url: str, file: Distribution) -> Any:
@@ -193,13 +218,31 @@ class StagedSession:
             Failed: It is no document of this API.
         """
         try:
-            document = answer.json()
+            document = network.json_document(answer)
             spoken = document["meta"]["api-version"].partition(".")[0]
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, *_MALFORMED):
             document, spoken = None, None
         if spoken != _MAJOR:
-            raise Failed(
-                f"{self._target.name} does not speak the Upload 2.0 API",
-                hint=f"take staged = true out of [tool.relnox.indexes.{self._target.name}]",
-            )
+            raise self._another_protocol()
         return document
+
+    @contextmanager
+    def _in_words(self) -> Iterator[None]:
+        """Report an answer that lacks what this API has in it."""
+        try:
+            yield
+        except _MALFORMED as error:
+            raise self._another_protocol() from error
+
+    def _another_protocol(self) -> Failed:
+        return Failed(
+            f"{self._target.name} does not speak the Upload 2.0 API",
+            hint=f"take staged = true out of [tool.relnox.indexes.{self._target.name}]",
+        )
+
+
+def _rejection(message: str) -> Failed:
+    """The error for what the index looked into and did not take."""
+    error = Failed(message, hint=_MEND)
+    error.rejected = True
+    return error

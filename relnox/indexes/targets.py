@@ -24,7 +24,9 @@ __all__ = [
     "TEST",
     "NoSuchIndex",
     "Target",
+    "build_simple_url",
     "by_rule",
+    "check",
     "is_production_host",
     "means",
     "origin",
@@ -116,6 +118,19 @@ def resolve(name: str, config: Config) -> Target:
     return Target(name=name, upload_url=upload, simple_url=_simple_beside(upload), production=name == PRODUCTION)
 
 
+def check(config: Config) -> None:
+    """Check the addresses of the settings before any of them is needed.
+
+    Raises:
+        Refused: One of them is none that files and passwords may be sent to.
+    """
+    for name, own in config.indexes.items():
+        _address(own.upload, f"indexes.{name}.upload")
+        _address(own.simple, f"indexes.{name}.simple")
+    if config.trusted_index is not None:
+        _address(config.trusted_index, "trusted-index")
+
+
 def by_rule(config: Config, tags: Mapping[str, tuple[str, Version] | None]) -> str:
     """The index that `[tool.relnox.targets]` has for a release that stands under tags.
 
@@ -159,6 +174,20 @@ def trusted_simple_url(config: Config) -> str:
     if config.trusted_index is not None:
         return _with_slash(_address(config.trusted_index, "trusted-index"))
     return resolve(PRODUCTION, config).simple_url
+
+
+def build_simple_url(config: Config) -> str | None:
+    """The simple API that build requirements come from; None where the settings leave it to the installer.
+
+    Raises:
+        Refused: `build-index` is no index.
+    """
+    stated = config.build_index
+    if stated is None:
+        return None if config.trusted_index is None else trusted_simple_url(config)
+    if "://" in stated:
+        return _with_slash(_address(stated, "build-index"))
+    return resolve(stated, config).simple_url
 
 
 def is_production_host(target: Target, config: Config) -> bool:
@@ -226,7 +255,9 @@ def _place(url: str) -> str:
 
 def _address(url: str, key: str) -> str:
     """An address as the settings state it, if it is one and keeps no password where everybody can read it."""
-    if not _place(url) or (parts := urlsplit(url)).scheme not in _PORTS or not _has_port(parts):
+    # urlsplit drops control characters, and what sends a request would not.
+    readable = url.isprintable() and " " not in url
+    if not readable or not _place(url) or (parts := urlsplit(url)).scheme not in _PORTS or not _has_port(parts):
         raise Refused(f"{key} is no address of an index", hint='write for example "https://packages.example.org/"')
     if "@" in parts.netloc:
         raise Refused(

@@ -35,11 +35,16 @@ _RENEWED_BEFORE = 300.0
 """Seconds that a token must still be good for: a file that is begun must also be finished."""
 _USED_UNTIL = 60.0
 """Seconds before its end until which a token is used that cannot be renewed."""
+_LATEST = 1 << 40
+"""Seconds since 1970, which is far from now, and which a float holds."""
 _LIFETIME = 900.0
 """Seconds, where the index does not say."""
 _PATIENCE = 30.0
 _SHOWN = 300
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_LONGEST_TOKEN = 8192
+"""Characters; longer headers are refused by servers anyway."""
+_DETECTING = 60.0
+"""Seconds that an engine may take to give an identity."""
 _GOOGLE = "/sys/class/dmi/id/product_name"
 _ENGINES = {
     "GITHUB_ACTIONS": "GitHub Actions",
@@ -173,9 +178,10 @@ class Publisher:
             body=BytesIO(
                 json.dumps({"token": identity.token.reveal()}).encode()
             ),  # no variable shows what is in it
+            confidential=True,
         )
         answer = _document(response)
-        if response.status_code == HTTPStatus.OK and isinstance(answer.get("token"), str):
+        if response.status_code == HTTPStatus.OK and _is_token(answer.get("token")):
             self._spent = True
             return _Token(Secret(answer.pop("token")), began + _lifetime(answer, response))
         raise self._refusal(response, answer, identity, project)
@@ -250,7 +256,7 @@ def publisher(upload_url: str, index: str, environment: Mapping[str, str]) -> Pu
     if engine is None:
         return _NOBODY
     parts = urlsplit(upload_url)
-    if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+    if not network.is_encrypted(upload_url):
         return f"{parts.hostname} is not asked without TLS"
     patience = network.Patience(_PATIENCE)
     response = network.get(urljoin(upload_url, _AUDIENCE), {"Accept": "application/json"}, patience=patience)
@@ -308,7 +314,10 @@ def _identity(detect: Callable[[str], str | None], audience: str, engine: str) -
     from id import AmbientCredentialError, GitHubOidcPermissionCredentialError
 
     try:
-        tokens = [Secret(text) for text in (detect(audience),) if text]
+        # The package asks in its own way, which knows neither deadlines nor the end of the run.
+        found = network.leave_behind(
+            lambda: [Secret(text) for text in (detect(audience),) if text], _DETECTING, engine
+        )
     except GitHubOidcPermissionCredentialError:
         return None
     except AmbientCredentialError as error:
@@ -324,7 +333,7 @@ def _identity(detect: Callable[[str], str | None], audience: str, engine: str) -
     except (urllib3.exceptions.HTTPError, OSError) as error:
         told = f"{engine} gives this job no identity now ({type(error).__name__})"
         raise network.PassingTrouble(told) from None
-    return Identity(tokens[0]) if tokens else None
+    return Identity(found[0]) if found else None
 
 
 def _detect(audience: str) -> str | None:
@@ -364,9 +373,10 @@ def _lifetime(answer: dict[str, Any], response: Response) -> float:
     if not isinstance(expires, int):
         return _LIFETIME
     try:
-        return expires - parsedate_to_datetime(response.headers["Date"]).timestamp()
-    except (KeyError, ValueError):
-        return expires - network.CLOCK.today().timestamp()
+        now = parsedate_to_datetime(response.headers["Date"]).timestamp()
+    except (KeyError, ValueError, TypeError, OverflowError):  # none, or one that no calendar has
+        now = network.CLOCK.today().timestamp()
+    return min(max(expires, 0), _LATEST) - now
 
 
 def _codes(answer: dict[str, Any]) -> dict[str, str]:
@@ -381,10 +391,15 @@ def _codes(answer: dict[str, Any]) -> dict[str, str]:
 
 def _document(response: Response) -> dict[str, Any]:
     try:
-        document = response.json()
+        document = network.json_document(response)
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def _is_token(told: object) -> bool:
+    """Whether it can be sent as a password."""
+    return isinstance(told, str) and 0 < len(told) <= _LONGEST_TOKEN and told.isascii() and told.isprintable()
 
 
 def _on_google() -> str | None:

@@ -13,7 +13,7 @@ from relnox.core.versioning import Bump, next_version
 from relnox.errors import Conflict, Failed, Refused, RelnoxError, TryLater
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import requests
@@ -31,6 +31,8 @@ ANSWER_LIMIT = 300.0
 """Seconds that an index may take over a file that has arrived."""
 _OK = range(200, 300)
 _REDIRECTS = range(300, 400)
+_REJECTIONS = range(300, 500)
+"""Answers that say that a file was not taken; after an error of the server's own it may have been."""
 _NOT_ALLOWED = (401, 403)
 _REFUSED = (400, 403, 409)
 _CONFLICT = 409
@@ -67,8 +69,14 @@ class Taken(RelnoxError):
     """The index has a file of that name, and did not take this one; the hash tells whether it is ours."""
 
 
-def send(
-    path: Path, file: Distribution, target: Target, credentials: Credentials, attestations: Sequence[Path] = ()
+def send(  # noqa: PLR0913 - an upload
+    path: Path,
+    file: Distribution,
+    target: Target,
+    credentials: Credentials,
+    attestations: Sequence[Path] = (),
+    *,
+    sending: Callable[[], None] | None = None,
 ) -> str:
     """Send a file once, and return what the index answered in a few words.
 
@@ -80,6 +88,7 @@ def send(
         target: The index.
         credentials: Who sends it.
         attestations: Files with what attests it (PEP 740).
+        sending: Called right before the first byte goes.
 
     Raises:
         PassingTrouble: Another try may go better.
@@ -95,6 +104,8 @@ def send(
     login = credentials.login(file.package)
     with path.open("rb") as content:
         form = wire.form(told, path.name, content)
+        if sending is not None:
+            sending()
         # A redirect is never followed: credentials go to the address that was resolved and nowhere else.
         response = network.once(
             "POST",
@@ -103,6 +114,7 @@ def send(
             body=form,
             auth=login,
             quiet=ANSWER_LIMIT,
+            limit=network.UPLOAD_ANSWER,
         )
     said = judged(response, file, target.name)
     if response.status_code not in _OK:
@@ -128,8 +140,17 @@ def publish_again(file: Distribution) -> str:
 def judged(response: requests.Response, file: Distribution, index: str) -> str:
     """What an index answered to an upload, in a few words; see `send` for what is raised.
 
-    That the index holds a file of that name already is an answer like any other.
+    That the index holds a file of that name already is an answer like any other. An error says whether it was told
+    by the index that it did not take the file (`rejected`).
     """
+    try:
+        return _judged(response, file, index)
+    except RelnoxError as error:
+        error.rejected = response.status_code in _REJECTIONS
+        raise
+
+
+def _judged(response: requests.Response, file: Distribution, index: str) -> str:
     status = response.status_code
     text = _text(response)
     said = f"{status} {text}".strip()
@@ -181,7 +202,7 @@ def _body(response: requests.Response) -> str:
     if "json" not in kind:
         return response.text
     try:
-        problem = response.json()
+        problem = network.json_document(response)
         told = [problem.get("title"), problem.get("detail"), problem.get("details"), problem.get("message")]
         told += [error.get("message") for error in problem.get("errors", ())]
     except (ValueError, AttributeError, TypeError):

@@ -12,6 +12,7 @@ from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import urlsplit
 
 from relnox.errors import Refused
 from relnox.indexes.embedded.faults import Cut, Stall, Trickle
@@ -26,11 +27,14 @@ if TYPE_CHECKING:
     from relnox.indexes.embedded.listener import Listener, Shared
     from relnox.indexes.embedded.store import Incoming
 
-__all__ = ["CHUNK", "Body", "Connection"]
+__all__ = ["CHUNK", "Body", "Connection", "Paced"]
 
 CHUNK = 1 << 18
 _LOOPBACK_NAMES = frozenset({LOOPBACK, "localhost"})
 _STALL_LIMIT = 30.0
+_HEAD_LIMIT = 30.0
+_ANSWER_LIMIT = 60.0
+_SLOWEST = 1 << 16  # bytes a second, on loopback
 _POLL = 0.05
 _REASON_SHOWN = 500
 _PLAIN = "text/plain; charset=utf-8"
@@ -63,7 +67,7 @@ class Body:
         return chunk
 
 
-class _Paced(io.BufferedIOBase):
+class Paced(io.BufferedIOBase):
     """A stream that is written to in small pieces; `pace` waits, and says how small."""
 
     def __init__(self, stream: BufferedIOBase, pace: Callable[[], int]) -> None:
@@ -71,9 +75,11 @@ class _Paced(io.BufferedIOBase):
         self._pace = pace
 
     def writable(self) -> bool:
+        """It is."""
         return True
 
     def write(self, data: bytes, /) -> int:  # type: ignore[override]
+        """Write all of it, at the pace."""
         at = 0
         while at < len(data):
             size = self._pace()
@@ -103,6 +109,7 @@ class Connection(BaseHTTPRequestHandler):
     def handle_one_request(self) -> None:
         """Serve a request, and write down when it was over."""
         self._number = None
+        self.server.limit(self.connection, _HEAD_LIMIT, idle=True)
         stream = self.wfile
         try:
             super().handle_one_request()
@@ -118,15 +125,33 @@ class Connection(BaseHTTPRequestHandler):
             began=self.shared.clock(), method=self.command, path=self.path, user=self._credentials()[0]
         )
         self._number = self.shared.journal.begin(request)
-        return self._comes_from_this_machine()
+        self._allow(0)
+        if self.command != "POST" and ("Content-Length" in self.headers or "Transfer-Encoding" in self.headers):
+            self.close_connection = True  # a body that nobody reads would be taken for the next request
+        return self._is_from_a_local_tool()
 
-    def _comes_from_this_machine(self) -> bool:
-        """Refuse a website: a browser on this machine would carry its form here, or its name to loopback."""
-        host = self.headers.get("Host", LOOPBACK).partition(":")[0]
-        if "Origin" not in self.headers and host.lower() in _LOOPBACK_NAMES:
-            return True
-        self.send_error(HTTPStatus.FORBIDDEN, "the embedded index serves tools on this machine, not websites")
-        return False
+    def _is_from_a_local_tool(self) -> bool:
+        """Refuse websites: a browser on this machine would carry their forms here, or their names to loopback."""
+        port = self.server.server_port
+        own = {f"{name}:{port}" for name in _LOOPBACK_NAMES}
+        hosts = self.headers.get_all("Host", [])
+        if len(hosts) != 1:
+            self.send_error(HTTPStatus.BAD_REQUEST, "a request has exactly one Host header")
+            return False
+        senders = [urlsplit(page).netloc.lower() for page in self.headers.get_all("Referer", [])]
+        foreign = (
+            hosts[0].strip().lower() not in own
+            or "Origin" in self.headers
+            or not own.issuperset(senders)
+            or self.headers.get("Sec-Fetch-Site", "none").lower() not in ("none", "same-origin")
+        )
+        if foreign:
+            self.send_error(HTTPStatus.FORBIDDEN, "the embedded index serves tools on this machine, not websites")
+        return not foreign
+
+    def _allow(self, size: int) -> None:
+        """Give a request, or the answer to it, the time that so many bytes may take."""
+        self.server.limit(self.connection, _ANSWER_LIMIT + size / _SLOWEST)
 
     def _credentials(self) -> tuple[str | None, str | None]:
         """User and password as they were sent (RFC 7617)."""
@@ -157,9 +182,11 @@ class Connection(BaseHTTPRequestHandler):
         age = self.shared.clock() - self.shared.started
         seconds, fault = self.shared.plan.meet(kind, filename=filename, project=project, age=age)
         self._note(kind=kind, filename=filename, project=project, fault=fault)
+        if seconds or fault is not None:
+            self.server.limit(self.connection, None)  # slow on purpose
         self._wait(seconds)
         if isinstance(fault, Trickle):
-            self.wfile = _Paced(self.wfile, partial(self._pace, fault))
+            self.wfile = Paced(self.wfile, partial(self._pace, fault))
         return fault
 
     def _wait(self, seconds: float) -> None:

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 from functools import partial
+from hmac import compare_digest
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeGuard
 from urllib.parse import unquote
@@ -20,7 +21,7 @@ from packaging.utils import canonicalize_name
 
 from relnox.errors import Refused, RelnoxError
 from relnox.indexes.embedded.accounts import Denied
-from relnox.indexes.embedded.connection import CHUNK, Body, Connection
+from relnox.indexes.embedded.connection import CHUNK, Body, Connection, Paced
 from relnox.indexes.embedded.faults import Answer, Cut, Duplicate, Foreign, Stale, Stall, Trickle, Truncate
 from relnox.indexes.embedded.listener import LOOPBACK
 from relnox.indexes.embedded.multipart import read_form
@@ -40,8 +41,10 @@ if TYPE_CHECKING:
 __all__ = ["Handler"]
 
 _BODY_LIMIT = 1 << 30
+_IDENTITY_LIMIT = 1 << 16
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _JSON = "application/json"
+_MINT = "/_/oidc/mint-token"
 _PROVENANCE = "application/vnd.pypi.integrity.v1+json"
 
 
@@ -91,14 +94,19 @@ class Handler(Connection):
 
     def do_POST(self) -> None:  # noqa: N802 - likewise
         """Take an upload, or an identity token."""
-        length = self.headers.get("Content-Length", "")
-        if "Transfer-Encoding" in self.headers or not _LENGTH.fullmatch(length):
+        mints = self.path == _MINT
+        lengths = self.headers.get_all("Content-Length", [])
+        if "Transfer-Encoding" in self.headers or len(lengths) != 1 or not _LENGTH.fullmatch(lengths[0]):
             self.send_error(HTTPStatus.LENGTH_REQUIRED, "an upload tells its Content-Length")
             return
-        if int(length) > _BODY_LIMIT:
-            limit = f"{_BODY_LIMIT >> 30} GiB"
-            self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"an upload is no larger than {limit}")
+        length = lengths[0]
+        if int(length) > (limit := _IDENTITY_LIMIT if mints else _BODY_LIMIT):
+            self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"an upload has at most {limit} bytes")
             return
+        if not mints and not self._may_upload():  # before anything of it is read
+            self.send_error(HTTPStatus.FORBIDDEN, "only the run that started the embedded index uploads to it")
+            return
+        self._allow(int(length))
         body = Body(self.rfile, int(length))
         answer = self._take(body)
         try:
@@ -109,11 +117,16 @@ class Handler(Connection):
             self.close_connection = True
         self._give(answer)
 
+    def _may_upload(self) -> bool:
+        """Whether this is who started the index: other users of this machine reach it too."""
+        token = self.shared.upload_token
+        return token is None or compare_digest((self._credentials()[1] or "").encode(), token.encode())
+
     def _take(self, body: Body) -> Answer:
         """Judge what was sent; what to answer."""
         boundary = self.headers.get_boundary()
         try:
-            if self.path == "/_/oidc/mint-token" and self.shared.mint is not None:
+            if self.path == _MINT and self.shared.mint is not None:
                 return self._mint(body, self.shared.mint)
             if self.path != "/legacy/":
                 return Answer(404, f"nothing is uploaded to {self.path}, only to /legacy/")
@@ -255,6 +268,8 @@ class Handler(Connection):
             return
         with content:
             size = os.fstat(content.fileno()).st_size
+            if not isinstance(self.wfile, Paced):
+                self._allow(size)
             self._head(HTTPStatus.OK, size, {"Content-Type": "application/octet-stream"})
             if self.command != "HEAD":
                 shutil.copyfileobj(content, self.wfile, CHUNK)

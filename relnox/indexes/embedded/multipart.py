@@ -21,6 +21,7 @@ _CHUNK = 1 << 18
 _HEADERS_LIMIT = 1 << 14
 _PADDING_LIMIT = 1 << 8
 _FIELDS_LIMIT = 1 << 24
+_PARTS_LIMIT = 10_000
 _BOUNDARY_LIMIT = 70
 _HINT = "send the form as the upload API describes it: multipart/form-data with one file called content"
 
@@ -82,14 +83,18 @@ def read_form(
         begin: Told the name of that file before its first piece.
 
     Raises:
-        Refused: It is no form, ends too early, holds more than one file called `content`, or its fields are
-            larger than 16 MiB.
+        Refused: It is no form, ends too early, holds more than one file called `content`, it has more than
+            10,000 parts, or its fields are larger than 16 MiB.
     """
     scanner = _Scanner(body)
     delimiter = _delimiter(boundary)
     form = Form()
     scanner.take(delimiter)  # what stands before the first boundary means nothing
+    parts = 0
     while not _closes(scanner):
+        parts += 1
+        if parts > _PARTS_LIMIT:
+            raise Refused(f"the form has more than {_PARTS_LIMIT} parts", hint=_HINT)
         name, filename = _disposition(scanner.take(b"\r\n\r\n", limit=_HEADERS_LIMIT))
         if name == "content" and filename is not None:
             if form.filename is not None:

@@ -11,6 +11,7 @@ import shutil
 from typing import TYPE_CHECKING, Literal
 
 from relnox.core.records import Record, fields, replace
+from relnox.files import replace_file, sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,8 +69,9 @@ class Projects:
 
     def burn(self, filename: str) -> None:
         """Remember that a file of that name is gone for ever."""
-        self._burnt.mkdir(exist_ok=True)
+        self._burnt.mkdir(mode=0o700, exist_ok=True)
         (self._burnt / filename).touch()
+        sync_folder(self._burnt)
 
     def is_burnt(self, filename: str) -> bool:
         """Whether a file of that name was deleted."""
@@ -81,5 +83,5 @@ class Projects:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _write(self, name: str, project: Project) -> None:
-        self._projects.mkdir(exist_ok=True)
-        (self._projects / f"{name}.json").write_text(json.dumps(fields(project)), encoding="utf-8")
+        self._projects.mkdir(mode=0o700, exist_ok=True)
+        replace_file(self._projects / f"{name}.json", json.dumps(fields(project)).encode(), mode=0o600)

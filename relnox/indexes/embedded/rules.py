@@ -141,15 +141,11 @@ class Rules(Record, kw_only=True):
             raise Refused(wording.old_release(round(self.window / _DAY)))
         if is_sdist and any(not file.filename.endswith(".whl") for file in release):
             raise Refused("Only one sdist may be uploaded per release.")
+        (_check_sdist_name if is_sdist else _check_wheel_name)(filename, project, version)
         with incoming.under_its_name(filename) as path:
-            if is_sdist:
-                _check_sdist_name(filename, project, version)
-                _check_agreement(form, filename, _sdist_metadata(path))
-            else:
-                _check_wheel_name(filename, project, version)
-                _check_agreement(form, filename, _wheel_metadata(path))
-            if self.judge is not None and (faults := list(self.judge(path))):
+            if self.judge is not None and (faults := list(self.judge(path))):  # before anything else opens it
                 raise Refused(f"Invalid distribution file. {'; '.join(faults)}")
+            _check_agreement(form, filename, (_sdist_metadata if is_sdist else _wheel_metadata)(path))
 
 
 def _looks(name: str) -> str:

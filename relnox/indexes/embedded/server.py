@@ -48,6 +48,8 @@ class EmbeddedIndex:
             they are not found.
         rules: What it demands of uploads beyond that.
         accounts: Who may upload; everybody by default, with any credentials or none.
+        upload_token: The password of all uploads, for on loopback every user of this machine can connect; None:
+            uploads need no more than `accounts` asks for.
         trusted_publishing: Who gets upload tokens for identity tokens; nobody by default.
         faults: How it misbehaves (`faults.py`); not at all by default.
         seed: What the random ones among the faults are drawn by.
@@ -64,6 +66,7 @@ class EmbeddedIndex:
         trusted_simple_url: str | None = None,
         rules: Rules | None = None,
         accounts: Accounts | None = None,
+        upload_token: str | None = None,
         trusted_publishing: TrustedPublishing | None = None,
         faults: Sequence[Rule] = (),
         seed: int = 0,
@@ -80,6 +83,7 @@ class EmbeddedIndex:
             mint=mint,
             trusted_simple_url=trusted_simple_url,
             plan=Plan(faults, seed=seed),
+            upload_token=upload_token,
             clock=clock,
             started=clock(),
         )

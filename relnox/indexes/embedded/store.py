@@ -16,23 +16,23 @@ import json
 import os
 import re
 import shutil
-import tempfile
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 from relnox.errors import Conflict, Refused
+from relnox.files import TemporaryFolder, make_private, remove_leftovers, replace_file, sync_folder
 from relnox.indexes.embedded import wording
 from relnox.indexes.embedded.contents import wheel_metadata
 from relnox.indexes.embedded.projects import Projects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
     from types import TracebackType
     from typing import BinaryIO
 
@@ -45,6 +45,9 @@ _METADATA = "metadata"
 _NOTE = "upload.json"
 _PROVENANCE = "provenance"
 _YANKED = "yanked"
+_MARKER = "relnox-embedded-index"
+_CONTENT = {_MARKER, "files", "incoming", "hashes", "projects", "burnt"}
+"""What is in the folder of an index: nothing of one in which there was something else is ever cleared."""
 # `packaging` lets a wheel's tags be anything, slashes included. What is left here needs no quoting in a path,
 # an URL or a page either.
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
@@ -133,16 +136,22 @@ class Store:
         self._files = folder / "files"
         self._incoming = folder / "incoming"
         self._hashes = folder / "hashes"
+        self._marker = folder / _MARKER
         self.projects = Projects(folder)
         try:
-            self._files.mkdir(parents=True, exist_ok=True)
-            self._incoming.mkdir(exist_ok=True)
-            self._hashes.mkdir(exist_ok=True)
+            make_private(folder)
+            if {path.name for path in folder.iterdir()} <= _CONTENT:
+                self._marker.touch()
+            for each in (self._files, self._incoming, self._hashes):
+                each.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise Refused(
                 f"{folder} cannot hold the embedded index: {error.strerror}",
                 hint="name a folder that you may write to",
             ) from error
+        except Refused as error:
+            raise Refused(f"{folder} cannot hold the embedded index: {error.message}", hint=error.hint) from error
+        remove_leftovers(self._incoming)
 
     def names(self) -> list[str]:
         """Normalised names of the projects that are here, sorted."""
@@ -184,7 +193,7 @@ class Store:
     def note_holder(self, sha256: str, filename: str) -> None:
         """Remember under which name these bytes are about to be kept, unless they have one."""
         if self.holder(sha256) is None:
-            (self._hashes / sha256).write_text(filename, encoding="utf-8")
+            replace_file(self._hashes / sha256, filename.encode(), mode=0o600)
 
     def open_file(self, filename: str) -> BinaryIO | None:
         """A file's content; None when there is none of that name."""
@@ -202,24 +211,33 @@ class Store:
         """Delete a file and remember its name: by the public index's rules it is never used again."""
         identify(filename)
         self.projects.burn(filename)
-        with tempfile.TemporaryDirectory(dir=self._incoming) as bin_, contextlib.suppress(FileNotFoundError):
-            (self._files / filename).rename(Path(bin_) / filename)
+        with TemporaryFolder(self._incoming) as bin_, contextlib.suppress(FileNotFoundError):
+            (self._files / filename).rename(bin_.path / filename)
 
     def yank(self, filename: str, reason: str) -> None:
         """Mark a file as one that installers pass over, unless it is asked for (PEP 592)."""
-        (self._files / filename / _YANKED).write_text(reason, encoding="utf-8")
+        replace_file(self._files / filename / _YANKED, reason.encode(), mode=0o600)
 
     def receive(self) -> Incoming:
         """Begin an upload: a `with` statement, after which nothing of it is left unless it was kept."""
-        return Incoming(self._files, Path(tempfile.mkdtemp(dir=self._incoming)), self)
+        return Incoming(self._files, TemporaryFolder(self._incoming), self)
 
     def clear(self) -> None:
-        """Forget every file. An upload that is under way is lost too."""
+        """Forget every file. An upload that is under way is lost too.
+
+        Raises:
+            Refused: There was something else in the folder before the index was.
+        """
+        if not self._marker.exists():
+            raise Refused(
+                f"{self._marker.parent} cannot be cleared (it holds more than an index)",
+                hint="name an empty folder for the embedded index",
+            )
         # Moved out before they are deleted: nobody sees half of an upload.
-        bin_ = Path(tempfile.mkdtemp(dir=self._incoming))
-        for entry in self._files.iterdir():
-            with contextlib.suppress(FileNotFoundError):  # another process is clearing as well
-                entry.rename(bin_ / entry.name)
+        with TemporaryFolder(self._incoming) as bin_:
+            for entry in self._files.iterdir():
+                with contextlib.suppress(FileNotFoundError):  # another process is clearing as well
+                    entry.rename(bin_.path / entry.name)
         for leftover in self._incoming.iterdir():
             shutil.rmtree(leftover, ignore_errors=True)
         for hash_ in self._hashes.iterdir():
@@ -250,11 +268,13 @@ class _Digest(Protocol):
 class Incoming:
     """A file on its way into the store; made by `Store.receive`."""
 
-    def __init__(self, files: Path, folder: Path, store: Store) -> None:
+    def __init__(self, files: Path, temporary: TemporaryFolder, store: Store) -> None:
         self._files = files
-        self._folder = folder
+        self._temporary = temporary
+        self._folder = temporary.path / "upload"
+        self._folder.mkdir()
         self._store = store
-        self._content = (folder / _FILE).open("xb")
+        self._content = (self._folder / _FILE).open("xb")
         self.size = 0
         self._digests: dict[str, _Digest] = {
             "sha256": hashlib.sha256(),
@@ -269,7 +289,7 @@ class Incoming:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._content.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._temporary.__exit__(kind, error, traceback)
 
     def write(self, piece: bytes) -> None:
         """Add the next bytes of the file."""
@@ -288,8 +308,8 @@ class Incoming:
         """The file as it has arrived so far, under its own name, for as long as the `with` statement lasts."""
         identify(filename)
         self._content.flush()
-        with tempfile.TemporaryDirectory(dir=self._folder.parent) as folder:
-            path = Path(folder) / filename
+        with TemporaryFolder(self._temporary.path) as folder:
+            path = folder.path / filename
             try:
                 os.link(self._folder / _FILE, path)
             except OSError:  # not every file system has links
@@ -329,7 +349,7 @@ class Incoming:
             metadata_sha256=None if metadata is None else hashlib.sha256(metadata).hexdigest(),
         )
         self._write(_NOTE, json.dumps(asdict(note), indent=2).encode())
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
         self._store.note_holder(note.sha256, filename)
         try:
             self._folder.rename(self._files / filename)
@@ -344,7 +364,7 @@ class Incoming:
                 f"{wording.exists(filename, held.blake2_256)} The one sent has {note.blake2_256!r}.",
                 hint="bump the version, or clear the embedded index",
             ) from None
-        _sync_folder(self._files)
+        sync_folder(self._files)
         return True
 
     def _write(self, part: str, content: bytes) -> None:
@@ -363,14 +383,3 @@ def _text(path: Path) -> str | None:
 def _sync(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder last; Windows cannot open folders, and needs no such thing."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
