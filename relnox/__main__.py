@@ -1,7 +1,38 @@
-"""`python -m relnox`."""
+"""`relnox` and `python -m relnox`: a signal ends them without a traceback, also while they import."""
 
+import os
+import signal
 import sys
+from typing import Any, NoReturn
 
-from relnox.cli import main
+_MESSAGE = b"error: interrupted while nothing was being changed\nhint: to see how things stand: relnox status\n"
 
-sys.exit(main())
+
+class _AtStart:
+    """Ends the process until a run begins: there is nothing to clean up that the next run does not.
+
+    It raises nothing: Python drops what is raised in some places of an import, and prints a traceback.
+    """
+
+    only_before_a_run = True
+
+    def __call__(self, number: int, _: Any) -> NoReturn:
+        os.write(2, _MESSAGE)
+        os._exit(128 + number)
+
+
+def main() -> int:
+    """Run a task and return its exit code."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _AtStart())
+    from relnox import cli
+
+    try:
+        return cli.main()
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):  # how it ended is decided
+            signal.signal(number, signal.SIG_IGN)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 from relnox.commands import help_of, load
 from relnox.core.options import from_text, options_of
 from relnox.errors import Refused
+from relnox.reporters.streams import STDOUT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,10 +21,15 @@ __all__ = ["help_text", "parse", "parser_of"]
 class _Parser(argparse.ArgumentParser):
     """Ends in an error of relnox instead of in the process's end."""
 
+    def _print_message(self, message: str, file: object = None) -> None:  # argparse's own gives up on encodings
+        del file
+        STDOUT.write(message)
+        STDOUT.flush()
+
     def error(self, message: str) -> NoReturn:
         from relnox.core.schema import did_you_mean
 
-        unknown = message.removeprefix("unrecognized arguments: ").split()[:1]
+        unknown = message.removeprefix("unrecognized arguments: ").split()[:1] or [""]
         known = [word for action in self._actions for word in action.option_strings]
         hint = did_you_mean(unknown[0], known) if message.startswith("unrecognized") else f"{self.prog} --help"
         raise Refused(f"{self.prog}: {message}", hint=hint)

@@ -6,13 +6,16 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from relnox import arguments
+from relnox import arguments, reporters
 from relnox.commands import TASKS
 from relnox.core.schema import did_you_mean
-from relnox.errors import Refused
+from relnox.errors import Refused, failure_of_the_machine
+from relnox.reporters.streams import STDOUT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from relnox.errors import RelnoxError
 
 __all__ = ["main"]
 
@@ -30,12 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         match words:
             case [] | ["-h" | "--help", *_]:
-                print(_usage())  # noqa: T201 - the answer
+                STDOUT.write(f"{_usage()}\n")
+                STDOUT.flush()
                 return 0
             case ["--version", *_]:
                 from importlib.metadata import version
 
-                print(f"relnox {version('relnox')}")  # noqa: T201 - the answer
+                STDOUT.line(f"relnox {version('relnox')}")
                 return 0
             case [task, *rest] if task in _NAMES:
                 from relnox.commands.perform import perform
@@ -45,10 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return _refused(Refused(f"relnox has no task {words[0]}", hint=_nearest(words[0])))
     except Refused as error:
         return _refused(error)
-    except BrokenPipeError:
-        # Who read our output has enough of it (`relnox status | head -1`); Python must not flush into it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except OSError as error:
+        if (failed := failure_of_the_machine(error)) is None:
+            raise
+        return _refused(failed)
 
 
 def _open_streams() -> None:
@@ -58,8 +62,8 @@ def _open_streams() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - for good
 
 
-def _refused(error: Refused) -> int:
-    print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)  # noqa: T201 - before any reporter
+def _refused(error: RelnoxError) -> int:
+    reporters.usage_error(error)
     return error.exit_code
 
 

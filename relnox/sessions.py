@@ -58,7 +58,7 @@ def register(*names: str, prefix: str = "", tags: Iterable[str] = (), python: It
         *names: Import names, such as `build_all`.
         prefix: What stands before each session's name.
         tags: Tags of these sessions. `nox -t` runs every session of a tag: do not share one between harmless
-            sessions and ones that publish.
+            sessions and ones that publish. Before nox 2026.4.10 a tag selects no session of relnox.
         python: For `verify_install`: Python versions that get a session of their own, such as
             `verify-install-3.12`.
 
@@ -122,8 +122,8 @@ def _run(session: nox.Session, task: Task, settled: dict[str, Value]) -> None:
         return
     from relnox.commands.perform import perform
 
-    for name in ("build", "urllib3"):  # nox shows every logger; the reporters tell what matters
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("build", "urllib3"):  # nox shows every logger, unescaped; the reporters tell what matters
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     exit_code = perform(task.name, {**_parsed(session, task), **settled})
     if exit_code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
         raise KeyboardInterrupt
@@ -132,13 +132,14 @@ def _run(session: nox.Session, task: Task, settled: dict[str, Value]) -> None:
 
 
 def _parsed(session: nox.Session, task: Task) -> dict[str, Value]:
-    from relnox import arguments
+    from relnox import arguments, reporters
 
     words: Sequence[str] = session.posargs
     try:
         return arguments.parse(task.name, words, f"nox -s {task.name} --")
     except Refused as error:
-        session.error(f"{error.message}\nhint: {error.hint}")
+        reporters.usage_error(error)
+        session.error(f"{task.name}: exit code {error.exit_code.value}, see above")
 
 
 def _installs_only(session: nox.Session) -> bool:
@@ -150,9 +151,11 @@ def _configured_pythons() -> Sequence[str]:
     """`[tool.relnox.verify] python` of the noxfile's project; a wrong file is told when a session runs."""
     import tomllib
 
+    path = Path("pyproject.toml")
     try:
-        document = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
+        found: Any = tomllib.loads(path.read_text(encoding="utf-8-sig")) if path.is_file() else {}
+    except (OSError, ValueError, RecursionError):
         return ()
-    stated = document.get("tool", {}).get("relnox", {}).get("verify", {}).get("python", [])
-    return [version for version in stated if isinstance(version, str)] if isinstance(stated, list) else []
+    for key in ("tool", "relnox", "verify", "python"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return [version for version in found if isinstance(version, str)] if isinstance(found, list) else []

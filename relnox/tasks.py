@@ -12,7 +12,7 @@ from invoke.exceptions import Exit
 from invoke.parser.argument import Argument
 from invoke.tasks import Task as InvokeTask
 
-from relnox import arguments
+from relnox import arguments, reporters
 from relnox.commands import TASKS, help_of, load
 from relnox.core.options import from_text, options_of
 from relnox.errors import ExitCode, Refused
@@ -80,7 +80,8 @@ def _run(context: Context, task: Task, given: dict[str, Any]) -> None:
     try:
         command_line = _typed(task, given)
     except Refused as error:
-        raise Exit(f"error: {error.message}\nhint: {error.hint}", code=error.exit_code.value) from None
+        reporters.usage_error(error)
+        raise Exit(code=error.exit_code.value) from None
     if context.config.run.dry:
         command_line["dry_run"] = True
     exit_code = perform(task.name, command_line)

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from relnox import core
 from relnox.core.options import CommonOptions, option
+from relnox.core.steps.base import listing
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
     from pathlib import Path
 
     from relnox.commands.project import Project
@@ -106,13 +107,17 @@ class Snapshot(NamedTuple):
         untracked: Packages that are not in that commit.
         inputs: A digest of what each package is built from; of none when the tree is built.
         epoch: When the present commit was made, seconds since 1970; None outside git.
-        old: Files of earlier builds in the output folder.
+        old: What is in the output folder; a folder's name ends in a slash.
+        ours: Those of them that --clean removes: the manifest, archives that it names, and those of packages
+            of this workspace.
         test: How the tests are run.
         commands: The project's own commands that make a package's archives, by package.
         wheels: Which packages have platform wheels, and for which platforms.
         warnings: What discovery passed over.
         untagged: Packages whose versions come from tags, and that have none here.
         declarative: Packages in whose builds nothing runs but the backend.
+        problems: What is wrong with versions and files of the packages, each with its fix.
+        remarks: What is to be told of requirements and files of the packages.
     """
 
     packages: tuple[Package, ...]
@@ -123,12 +128,15 @@ class Snapshot(NamedTuple):
     inputs: dict[str, str]
     epoch: int | None
     old: tuple[str, ...]
+    ours: frozenset[str]
     test: TestConfig
     commands: Mapping[str, tuple[str, ...]]
     wheels: WheelsConfig
     warnings: tuple[str, ...]
     untagged: tuple[str, ...]
     declarative: frozenset[str]
+    problems: tuple[tuple[str, str], ...]
+    remarks: tuple[str, ...]
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -150,6 +158,8 @@ def observe(options: Options, project: Project) -> Snapshot:
         known = git.object_ids(commit, [package.pyproject for package in packages])
         untracked = tuple(package.name for package in packages if known[package.pyproject] is None)
         inputs = digests(project.root, git, commit, packages)
+    old = tuple(sorted(_listed(folder))) if folder.is_dir() else ()
+    names = {core.names.normalised(package.name) for package in project.workspace.packages}
     return Snapshot(
         packages=packages,
         needs={package.name: project.workspace.needed_by(package) for package in packages},
@@ -158,14 +168,32 @@ def observe(options: Options, project: Project) -> Snapshot:
         untracked=untracked,
         inputs=inputs,
         epoch=project.git.commit_time() if project.git is not None else None,
-        old=tuple(sorted(path.name for path in folder.iterdir())) if folder.is_dir() else (),
+        old=old,
+        ours=frozenset(name for name in old if _is_ours(name, names)) | _named(folder).intersection(old),
         test=project.config.test,
         commands=project.config.build_commands,
         wheels=project.config.wheels,
         warnings=project.workspace.warnings,
         untagged=_untagged(packages, project),
         declarative=frozenset(package.name for package in packages if is_declarative(project.root, package)),
+        problems=tuple(_problems(packages, project, commit)),
+        remarks=tuple(core.siblings.bare_siblings(packages, project.workspace, project.config)),
     )
+
+
+def _problems(packages: tuple[Package, ...], project: Project, commit: str | None) -> Iterator[tuple[str, str]]:
+    """Places that state several versions; modules that are imported and not in the commit."""
+    for package in packages:
+        located = project.literals.workspace.by_name[package.name]
+        if located.places and not core.moves.agree(located, located.version):
+            hint = "give all of them one version: relnox bump --to VERSION; or leave literals: literals = false"
+            yield core.moves.disagreement(located), hint
+    if commit is not None:
+        for importing, imported in project.untracked_imports(packages):
+            yield (
+                f"{importing} imports {imported} (untracked: not in the commit)",
+                f"git add {imported}, and commit it",
+            )
 
 
 def _check_usage(options: Options) -> None:
@@ -203,7 +231,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         return _platform_wheels(snapshot, options.wheels, options)
     chosen = {package.name for package in snapshot.packages}
     steps: list[Step] = []
-    old = tuple(name for name in snapshot.old if _is_ours(name))
+    old = tuple(name for name in snapshot.old if name in snapshot.ours)
     if options.clean and old:
         steps.append(core.steps.CleanFolder(folder=options.output, files=old))
     if options.clear_cache:
@@ -230,7 +258,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         core.steps.WriteManifest(
             output=options.output,
             commit=state.head if state is not None else None,
-            dirty=snapshot.commit is None and _uncommitted(snapshot, options) > 0,
+            dirty=snapshot.commit is None and bool(_uncommitted(snapshot, options)),
             order=order,
             needs=tuple(step.key for step in steps if not isinstance(step, _GROUNDWORK)),
         )
@@ -239,7 +267,10 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         task="build-all",
         steps=tuple(steps),
         notes=(*snapshot.warnings, *_notes(snapshot, options)),
-        refusals=tuple(_refusals(snapshot)),
+        refusals=(
+            *(core.plan.Refusal(message=message, hint=hint) for message, hint in snapshot.problems),
+            *_refusals(snapshot),
+        ),
         continue_on_error=options.continue_on_error,
     )
 
@@ -374,24 +405,25 @@ def _notes(snapshot: Snapshot, options: Options) -> list[str]:
         "which is not for publishing"
         for name in snapshot.untagged
     ]
+    notes += snapshot.remarks
     if changed := _uncommitted(snapshot, options):
         if snapshot.commit is not None:
-            files = "a file is" if changed == 1 else f"{changed} files are"
+            files = f"{listing(changed)} {'is' if len(changed) == 1 else 'are'}"
             notes.append(f"{files} not committed, and left out (--from-tree builds with what is not committed)")
         else:
             notes.append("the tree has uncommitted changes: they are in the archives, and the manifest says so")
-    foreign = [name for name in snapshot.old if not _is_ours(name) and not name.startswith(".")]
+    foreign = [name for name in snapshot.old if name not in snapshot.ours and not name.startswith(".")]
     if foreign:
-        notes.append(f"left alone in {options.output}, not an archive: {', '.join(foreign)}")
+        notes.append(f"left alone in {options.output}, not an archive of this project: {', '.join(foreign)}")
     return notes
 
 
-def _uncommitted(snapshot: Snapshot, options: Options) -> int:
-    """How many files are not as in the present commit, archives left aside."""
+def _uncommitted(snapshot: Snapshot, options: Options) -> list[str]:
+    """Files that are not as in the present commit, archives left aside."""
     if snapshot.state is None:
-        return 0
+        return []
     every = (*snapshot.state.dirty, *snapshot.state.untracked)
-    return sum(not name.startswith(f"{options.output}/") for name in every)
+    return [name for name in every if not name.startswith(f"{options.output}/")]
 
 
 def _refusals(snapshot: Snapshot) -> Iterator[Refusal]:
@@ -426,9 +458,27 @@ def _untagged(packages: tuple[Package, ...], project: Project) -> tuple[str, ...
     )
 
 
-def _is_ours(name: str) -> bool:
-    return (
-        name.endswith((".whl", ".tar.gz"))
-        or name in (core.manifest.MANIFEST_JSON, core.manifest.MANIFEST_TEXT)
-        or name.startswith(".relnox-")
-    )
+def _listed(folder: Path) -> Iterator[str]:
+    for path in folder.iterdir():
+        yield f"{path.name}/" if path.is_dir() and not path.is_symlink() else path.name
+
+
+def _named(folder: Path) -> frozenset[str]:
+    """The archives that the manifest of an earlier build names; none if there is no manifest that can be read."""
+    path = folder / core.manifest.MANIFEST_JSON
+    try:
+        found = core.manifest.Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path))
+    except (OSError, UnicodeDecodeError, Refused):
+        return frozenset()
+    return frozenset(file.filename for file in found.distributions)
+
+
+def _is_ours(name: str, packages: Container[str]) -> bool:
+    """Whether an earlier build may have made a file: the manifest, or an archive of one of these packages."""
+    if name in (core.manifest.MANIFEST_JSON, core.manifest.MANIFEST_TEXT):
+        return True
+    if not name.endswith((".whl", ".tar.gz")):
+        return False
+    # The version begins behind the last dash of an sdist's name, and behind the first one of a wheel's.
+    project = name.partition("-")[0] if name.endswith(".whl") else name.rpartition("-")[0]
+    return core.names.normalised(project) in packages

@@ -32,24 +32,30 @@ def observe(options: Options, project: Project) -> Snapshot:
     """Look at the packages, their files, git and, for a push, the remote."""
     from datetime import UTC, datetime
 
-    from relnox.commands.bumping import changing, deciding, going_back, guarding
+    from relnox.commands.bumping import changing, deciding, going_back, guarding, repeated
     from relnox.source import edits
 
     found = edits.read_pending(project.private)
+    is_new = found is None and not (options.undo or options.abort or options.again or options.part == "auto")
+    last = repeated.of_record(options, project) if is_new else None
     chosen = () if found is not None or options.undo or options.abort else deciding.chosen(options, project)
+    workspace = project.literals.workspace if chosen else project.workspace
+    chosen = tuple(workspace.by_name[package.name] for package in chosen)
     contents: dict[str, bytes] = {}
     fragments: tuple[Fragment, ...] | None = None
     if chosen:
-        contents = {name: (project.root / name).read_bytes() for name in core.editing.files(project.workspace)}
-        contents |= project.contents(core.release_notes.files(project.workspace, project.config))
-        contents |= project.contents(changing.lock_files(project.workspace))
+        contents = {name: (project.root / name).read_bytes() for name in core.editing.files(workspace)}
+        contents |= project.contents(core.release_notes.files(workspace, project.config))
+        contents |= project.contents(changing.lock_files(workspace))
         fragments, of_fragments = project.fragments()
         contents |= of_fragments
     by_tags = any(package.source.kind == "tags" for package in chosen)
     standing = project.standing if chosen and (by_tags or options.part == "auto") else {}
-    remote_tags, contained = guarding.remote_state(options, project)
+    asks = not (options.undo or options.abort) and (options.push or found is None)
+    is_done = last is not None and last.is_same and last.is_whole
+    remote = guarding.remote_state(options, project) if asks and not is_done else guarding.RemoteState()
     snapshot = Snapshot(
-        workspace=project.workspace,
+        workspace=workspace,
         chosen=chosen,
         config=project.config,
         contents=contents,
@@ -59,31 +65,33 @@ def observe(options: Options, project: Project) -> Snapshot:
         tag_formats=project.tag_formats,
         standing=standing,
         state=project.state,
-        remote_tags=remote_tags,
-        contained=contained,
+        remote_tags=remote.tags,
+        unreachable=remote.unreachable,
+        contained=remote.contained,
         overtaken=guarding.overtaken(project) if options.tag and chosen else {},
         today=datetime.now(UTC).date(),
-        elsewhere=guarding.elsewhere(chosen, project),
+        literals=project.literals.places if chosen else (),
+        untracked_imports=project.untracked_imports(chosen),
+        mentions=project.literals.mentions if chosen else {},
         pending=found,
-        committed=found is not None and going_back.is_committed(found, project),
-        last=going_back.last_bump(project) if options.undo and found is None else None,
+        last=going_back.to_take_back(options, project, found),
+        repeated=last,
+        done=None,
     )
-    if not chosen:
+    if not chosen or (last is not None and last.is_same):
         return snapshot
+    if is_new and last is None and (done := repeated.of_tags(snapshot, options, project)) is not None:
+        return snapshot._replace(done=done)
     snapshot = changing.with_drafts(changing.without_ignored_locks(snapshot, project), options, project)
     return changing.with_locks(snapshot, options, project)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Edits, a commit, tags, a push; and every guard that does not hold."""
-    from relnox.commands.bumping import changing, deciding, going_back, guarding, telling
+    from relnox.commands.bumping import changing, deciding, guarding, telling
 
-    if snapshot.pending is not None:
-        return going_back.resumed(snapshot.pending, snapshot, options)
-    if options.abort:
-        raise Refused("there is no interrupted bump to take back", hint="to take the last whole one back: --undo")
-    if options.undo:
-        return going_back.undone(snapshot, options)
+    if (special := _resumed_or_done(snapshot, options)) is not None:
+        return special
     deciding.check_usage(options, snapshot)
     moved, follow = decided = deciding.decided(snapshot, options)
     planned = tuple(core.editing.edits(snapshot.contents, changing.after(snapshot, decided)))
@@ -115,19 +123,41 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     )
 
 
+def _resumed_or_done(snapshot: Snapshot, options: Options) -> Plan | None:
+    """The plan that resumes, undoes, or repeats a bump; None where a new one is asked for."""
+    from relnox.commands.bumping import going_back, repeated
+
+    if snapshot.pending is not None:
+        return going_back.resumed(snapshot.pending, snapshot, options)
+    if options.abort:
+        raise Refused("there is no interrupted bump to take back", hint="to take the last whole one back: --undo")
+    if options.undo:
+        return going_back.undone(snapshot, options)
+    if snapshot.repeated is not None and snapshot.repeated.is_same:
+        return repeated.already_done(snapshot.repeated, snapshot, options)
+    if snapshot.done is not None:
+        return repeated.steps_of_done(snapshot.done, snapshot, options)
+    return None
+
+
 def pending(snapshot: Snapshot, planned: Plan, options: Options) -> edits.Pending | None:
     """What is written down before the first step, so that the same command can go on."""
     from relnox.commands.bumping import deciding
 
     if snapshot.pending is not None:
         return snapshot.pending
+    if planned.skipped is not None:
+        return None
     from relnox.source import edits
 
     local = (
         core.steps.EditFiles | core.steps.Commit | core.steps.CreateTags | core.steps.Push | core.steps.TakeBack
     )
     steps = tuple(step for step in planned.steps if isinstance(step, local))
-    return edits.Pending(request=deciding.request(options), steps=steps)
+    head = snapshot.state.head if snapshot.state is not None else None
+    if snapshot.repeated is not None and snapshot.repeated.is_same:
+        head = snapshot.repeated.record.head
+    return edits.Pending(request=deciding.request(options), steps=steps, head=head)
 
 
 def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:

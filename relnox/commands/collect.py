@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from relnox.building.checks import Finding
     from relnox.commands.project import Project
     from relnox.core.collection import Attestation, Job
     from relnox.core.config import WheelsConfig
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from relnox.core.plan import Plan, Refusal, Table
 
 __all__ = ["Options", "Snapshot", "conclude", "observe", "plan"]
+
+_ATTESTATION_LIMIT = 1 << 20
 
 
 class Options(CommonOptions):
@@ -54,6 +57,7 @@ class Snapshot(NamedTuple):
         head: The checkout's commit; None outside git.
         wheels: Which packages have platform wheels.
         old: Archives that are in the output folder already.
+        faults: What is wrong with the jobs' files, with the folder of each.
     """
 
     jobs: tuple[Job, ...]
@@ -63,6 +67,7 @@ class Snapshot(NamedTuple):
     head: str | None
     wheels: WheelsConfig
     old: tuple[str, ...]
+    faults: tuple[tuple[str, Finding], ...] = ()
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -70,11 +75,13 @@ def observe(options: Options, project: Project) -> Snapshot:
     chosen = frozenset(package.name for package in project.workspace.select(options.package))
     jobs = tuple(_job(project.root, folder, chosen) for folder in _folders(project.root, options.from_))
     output = project.root / options.output
+    faults = tuple(_faults(jobs, project))
     return Snapshot(
         jobs=jobs,
+        faults=faults,
         packages=project.chosen(options.package),
         known=frozenset(project.workspace.by_name),
-        needs=_needs(jobs, project),
+        needs=_needs(jobs, project, frozenset(finding.file for _, finding in faults)),
         head=project.state.head if project.state is not None else None,
         wheels=project.config.wheels,
         old=_archives(output) if output.is_dir() else (),
@@ -148,14 +155,14 @@ def _folders(root: Path, named: Sequence[str]) -> tuple[str, ...]:
 
 
 def _job(root: Path, folder: str, chosen: frozenset[str]) -> Job:
-    from relnox.building.archives import digests
+    from relnox.building.archives import digests, is_in
 
     suffix = core.publishers.SUFFIX
     manifest = read_manifest(root, folder)
     told = {file.filename for file in manifest.distributions}
     manifest = manifest.only(chosen) if chosen else manifest
     paths = [root / folder / file.filename for file in manifest.distributions]
-    found = {path.name: digests(path) for path in paths if path.is_file()}
+    found = {path.name: digests(path) for path in paths if is_in(root / folder, path)}
     return core.collection.Job(
         folder=folder,
         manifest=manifest,
@@ -169,9 +176,11 @@ def _attestations(archives: Iterable[Path]) -> Iterator[Attestation]:
     """What lies beside archives and says who made them."""
     from hashlib import sha256
 
+    from relnox.building.archives import is_in
+
     for archive in archives:
         path = archive.with_name(f"{archive.name}{core.publishers.SUFFIX}")
-        if path.is_file():
+        if is_in(archive.parent, path) and path.stat().st_size <= _ATTESTATION_LIMIT:
             content = path.read_bytes()
             yield core.collection.Attestation(
                 filename=path.name,
@@ -186,7 +195,22 @@ def _archives(folder: Path, *more: str) -> tuple[str, ...]:
     return tuple(sorted(path.name for path in folder.iterdir() if path.name.endswith((".whl", ".tar.gz", *more))))
 
 
-def _needs(jobs: Sequence[Job], project: Project) -> dict[str, frozenset[str]]:
+def _faults(jobs: Sequence[Job], project: Project) -> Iterator[tuple[str, Finding]]:
+    """What is wrong with those of the files that are as their job made them: it may have been any machine."""
+    from relnox.building import checks
+
+    checked: set[tuple[str, str]] = set()
+    for job in jobs:
+        for file in job.manifest.distributions:
+            this = (file.filename, file.sha256)
+            if job.present.get(file.filename) == (file.size, file.sha256) and this not in checked:
+                checked.add(this)
+                path = project.root / job.folder / file.filename
+                for finding in checks.errors(path, public=False, limits=project.config.archives):
+                    yield job.folder, finding
+
+
+def _needs(jobs: Sequence[Job], project: Project, faulty: frozenset[str]) -> dict[str, frozenset[str]]:
     """What each package needs, by the sources and the wheels: a job knew its own packages only."""
     from relnox.building import archives
 
@@ -197,8 +221,9 @@ def _needs(jobs: Sequence[Job], project: Project) -> dict[str, frozenset[str]]:
         if made == set(job.manifest.packages):
             continue
         for file in job.manifest.distributions:
-            if file.kind == "wheel" and file.package in needs and file.filename in job.present:
-                wheel = archives.read(project.root / job.folder / file.filename)
+            sound = file.filename in job.present and file.filename not in faulty
+            if file.kind == "wheel" and file.package in needs and sound:
+                wheel = archives.read(project.root / job.folder / file.filename, project.config.archives)
                 needs[file.package] |= core.collection.required(wheel.requires) & made - {file.package}
     return needs
 
@@ -215,6 +240,8 @@ def _refusals(snapshot: Snapshot, options: Options) -> Iterator[Refusal]:
         yield from _damaged(job)
         yield from _not_of_it(job)
         yield from _foreign(job, snapshot.known)
+    for folder, finding in snapshot.faults:
+        yield core.plan.Refusal(message=f"{folder}/{finding.file}: {finding.message}", hint=finding.hint)
     for each in core.collection.conflicts(snapshot.jobs):
         yield core.plan.Refusal(
             message=(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
 from relnox.core.options import CommonOptions, option
+from relnox.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,17 +127,21 @@ def _edits(snapshot: Snapshot, options: Options) -> Iterator[Edit]:
 
 def _with_settings(snapshot: Snapshot) -> bytes | None:
     """pyproject.toml with a [tool.relnox] table at its end; None where it has one."""
+    import tomllib
+
     import tomlkit
 
+    from relnox.source.pyproject import table_at
+
     text = (snapshot.pyproject or b"").decode("utf-8-sig")
-    document = tomlkit.parse(text)
-    if "relnox" in document.get("tool", {}):
+    tool = table_at(tomllib.loads(text), "tool")
+    if "relnox" in tool:
         return None
     settings = tomlkit.table()
     if len(snapshot.workspace.packages) > 1:
         versions = {package.version for package in snapshot.workspace.packages}
         settings["versions"] = "lockstep" if len(versions) == 1 else "independent"
-        if snapshot.pyproject is None or not document.get("tool", {}).get("uv", {}).get("workspace"):
+        if snapshot.pyproject is None or not table_at(tool, "uv").get("workspace"):
             settings["packages"] = [package.folder for package in snapshot.workspace.packages]
     if snapshot.branch is not None:
         settings["branch"] = snapshot.branch
@@ -144,7 +149,15 @@ def _with_settings(snapshot: Snapshot) -> bytes | None:
     newline = "\r\n" if "\r\n" in text else "\n"
     between = "" if not text else newline if text.endswith("\n") else 2 * newline
     mark = b"\xef\xbb\xbf" if (snapshot.pyproject or b"").startswith(b"\xef\xbb\xbf") else b""
-    return mark + (text + between + written.replace("\n", newline)).encode()
+    after = text + between + written.replace("\n", newline)
+    try:
+        tomllib.loads(after)
+    except ValueError:
+        raise Refused(
+            "pyproject.toml cannot be continued with [tool.relnox] (tool is an inline table or no table)",
+            hint=f"add to its tool table: {written.removeprefix('[tool.relnox]').strip() or 'relnox = {}'}",
+        ) from None
+    return mark + after.encode()
 
 
 def _with_ignored(content: bytes | None) -> bytes | None:

@@ -16,7 +16,7 @@ from relnox.source import discovery, pyproject
 from relnox.source import git as checkouts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Self
 
     from relnox.core.fragments import Fragment
@@ -26,8 +26,13 @@ if TYPE_CHECKING:
     from relnox.core.workspace import Workspace
     from relnox.indexes import Indexes
     from relnox.source.git import Git, GitState
+    from relnox.source.version_literals import Literals
 
 __all__ = ["Project", "open_project"]
+
+
+def _nothing() -> None:
+    """The default of `Project.before_tools`."""
 
 
 class Project(Record):
@@ -37,16 +42,37 @@ class Project(Record):
         root: Its folder; all paths of plans are relative to it.
         config: Its settings.
         git: Its checkout, or None outside git.
+        before_tools: Called before a tool of the project runs, once or more often.
     """
 
     root: Path
     config: Config
     git: Git | None
+    before_tools: Callable[[], None] = staticmethod(_nothing)
 
     @cached_property
     def workspace(self) -> Workspace:
         """Its packages."""
         return discovery.discover(self.root, self.config)
+
+    @cached_property
+    def literals(self) -> Literals:
+        """Versions that are written down besides the known places; the packages with the literals among them."""
+        from relnox.source import version_literals
+
+        return version_literals.find(self.git, self.workspace, self.config, self.root)
+
+    def untracked_imports(self, packages: Iterable[Package]) -> tuple[tuple[str, str], ...]:
+        """Committed modules of packages, each with a module that it imports and that git does not know."""
+        if (
+            self.git is None
+            or self.state is None
+            or not any(name.endswith(".py") for name in self.state.untracked)
+        ):
+            return ()
+        from relnox.source import untracked
+
+        return untracked.imports(self.git, self.state.untracked, packages, self.root)
 
     @cached_property
     def state(self) -> GitState | None:
@@ -113,22 +139,36 @@ class Project(Record):
         return self.workspace.release_order(self.workspace.select(names) if names else None)
 
 
+_NAME_IT = "name the project's folder: --project DIR"
+
+
 def open_project(start: Path) -> Project:
     """The project that a folder is in.
 
     Raises:
         Refused: There is none, or its settings are wrong.
     """
-    if not start.is_dir():
-        raise Refused(f"{start} is no folder", hint="name the project's folder: --project DIR")
+    try:
+        start = start.resolve(strict=True)
+        is_folder = start.is_dir()
+    except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
+        why = error.strerror if isinstance(error, OSError) else error
+        raise Refused(f"{start} is no folder ({why})", hint=_NAME_IT) from error
+    if not is_folder:
+        raise Refused(f"{start} is no folder", hint=_NAME_IT)
     top = checkouts.find(start)
     root = discovery.find_root(start, _top_folder(top))
     # Paths of plans are relative to the root, and git must know where that is in the checkout.
-    checkout = checkouts.find(root) if top is not None else None
+    checkout = top if top is None or top.root == root else checkouts.find(root)
     file = root / "pyproject.toml"
-    data = pyproject.load(file).get("tool", {}).get("relnox", {}) if file.is_file() else {}
+    data = pyproject.table_at(pyproject.load(file), "tool").get("relnox", {}) if file.is_file() else {}
     try:
-        return Project(root, Config.parse(data, config_table(option_tables())), checkout)
+        config = Config.parse(data, config_table(option_tables()))
+        if config.indexes or config.trusted_index is not None:
+            from relnox.indexes import targets
+
+            targets.check(config)
+        return Project(root, config, checkout)
     except Refused as error:
         raise Refused(f"{os.path.relpath(file)}: {error.message}", hint=error.hint) from None
 

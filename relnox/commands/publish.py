@@ -38,19 +38,22 @@ class Options(CommonOptions):
     )
     dist: str = option("dist", "The folder with the manifest and its files.", metavar="DIR")
     attestations: str = option("auto", attesting.HELP, choices=attesting.CHOICES, metavar="POLICY")
+    compare_limit: int = option(ordering.COMPARE_LIMIT, ordering.COMPARE_HELP, metavar="MIB")
     yes: bool = option(False, "Publish without asking.", anywhere=False)
 
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the manifest, hash its files, ask the index what it has, look for credentials."""
     index = options.index or _by_rule(options, project)
-    return looking.look(index, options.dist, options.package, project, options.attestations)
+    return looking.look(
+        index, options.dist, options.package, project, options.attestations, lock=not options.dry_run
+    )
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Upload what is missing, package after package, and see that it is listed."""
     index = snapshot.target
-    steps = tuple(ordering.steps(snapshot, options.dist))
+    steps = tuple(ordering.steps(snapshot, options.dist, options.compare_limit))
     consent = None
     if snapshot.missing and snapshot.production and not options.yes and snapshot.skipped is None:
         listed = ", ".join(f"{name} {snapshot.manifest.version(name)}" for name in snapshot.manifest.packages)
@@ -63,6 +66,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         consent=consent,
         continue_on_error=True,
         skipped=snapshot.skipped,
+        public=snapshot.public,
     )
 
 

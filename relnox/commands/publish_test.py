@@ -6,6 +6,7 @@ one (--index embedded), which needs neither network nor account. It can never re
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
@@ -15,10 +16,11 @@ from relnox.core.options import CommonOptions, option
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from relnox.commands.project import Project
-    from relnox.core.config import VerifyConfig
+    from relnox.core.config import ArchiveLimits, VerifyConfig
     from relnox.core.events import Outcome
     from relnox.core.plan import Plan, Table
 
@@ -36,6 +38,7 @@ class Options(CommonOptions):
     )
     dist: str = option("dist", "The folder with the manifest and its files.", metavar="DIR")
     attestations: str = option("auto", attesting.HELP, choices=attesting.CHOICES, metavar="POLICY")
+    compare_limit: int = option(ordering.COMPARE_LIMIT, ordering.COMPARE_HELP, metavar="MIB")
     verify: bool = option(True, "Install from the index afterwards; --no-verify leaves it out.")
     as_public: bool = option(False, "Have the embedded index refuse what the public one would.", anywhere=False)
     clear: bool = option(False, "Empty the embedded index first.", anywhere=False)
@@ -63,7 +66,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         if not options.dry_run:
             project.indexes.clear_embedded()
     if options.as_public:
-        project.indexes.rule_embedded(lambda path: (finding.message for finding in looking.unfit(path)))
+        project.indexes.rule_embedded(partial(_refusals, limits=project.config.archives))
     looked = looking.look(
         options.index,
         options.dist,
@@ -71,14 +74,22 @@ def observe(options: Options, project: Project) -> Snapshot:
         project,
         options.attestations,
         as_public=options.as_public,
+        lock=not options.dry_run,
     )
     return Snapshot(looked, verify)
+
+
+def _refusals(path: Path, limits: ArchiveLimits) -> Iterator[str]:
+    """Why the public index would refuse an archive."""
+    from relnox.building import checks
+
+    return (finding.message for finding in checks.errors(path, public=True, limits=limits))
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """The uploads, then the proof."""
     looked = snapshot.published
-    steps = list(ordering.steps(looked, options.dist))
+    steps = list(ordering.steps(looked, options.dist, options.compare_limit))
     if options.verify:
         waiting = {step.key for step in steps}
         proof = verify_install.verification(
@@ -97,6 +108,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         refusals=guarding.refusals(looked, options.index, options.dist),
         continue_on_error=True,
         skipped=looked.skipped,
+        public=looked.public,
     )
 
 

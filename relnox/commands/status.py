@@ -13,7 +13,7 @@ from relnox.core.options import CommonOptions, option
 from relnox.errors import Refused, TryLater
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from packaging.version import Version
@@ -88,7 +88,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         )
         for package in packages
     )
-    return Snapshot(tuple(rows), (*project.workspace.warnings, *notes))
+    return Snapshot(tuple(rows), (*project.workspace.warnings, *_disagreements(project), *notes))
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
@@ -130,6 +130,13 @@ def _moves(project: Project) -> tuple[dict[str, Move], tuple[str, ...]]:
     except Refused as error:
         return {}, (f"nothing could be released as it is: {error.message}; {error.hint}",)
     return {move.package.name: move for move in moved}, ()
+
+
+def _disagreements(project: Project) -> Iterator[str]:
+    """Packages whose places state several versions, literals in their modules among them."""
+    for package in project.literals.workspace.packages:
+        if package.places and not core.moves.agree(package, package.version):
+            yield f"{core.moves.disagreement(package)}\n  to fix it: relnox bump --to VERSION"
 
 
 def _asked(indexes: Sequence[str]) -> list[tuple[str, Patience]]:

@@ -46,6 +46,7 @@ __all__ = [
 ]
 
 _PYTHON = re.compile(r"3\.[0-9]+")
+_MANIFEST_LIMIT = 64 << 20
 _WORDS = {"success": "works", "skipped": "skipped", "failed": "FAILED", "aborted": "not tried"}
 
 
@@ -263,18 +264,25 @@ def read_manifest(root: Path, folder: str) -> Manifest:
         Refused: There is none.
     """
     path = root / folder / core.manifest.MANIFEST_JSON
+    where = f"{folder}/{core.manifest.MANIFEST_JSON}"
+    if not path.is_file():
+        raise Refused(f"there is no {where}: nothing was built", hint="nox -s build-all")
+    if path.stat().st_size > _MANIFEST_LIMIT:
+        raise Refused(f"{where} is too large for a manifest", hint="build again: nox -s build-all")
     try:
+        if path.exists() and not path.is_file():
+            raise Refused(f"{path} is not a regular file", hint="build again: nox -s build-all")
         text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise Refused(
-            f"there is no {folder}/{core.manifest.MANIFEST_JSON}: nothing was built", hint="nox -s build-all"
-        ) from None
     except UnicodeDecodeError:
         raise Refused(
-            f"{folder}/{core.manifest.MANIFEST_JSON} is not a manifest that relnox wrote (it is not in UTF-8)",
+            f"{where} is not a manifest that relnox wrote (it is not in UTF-8)",
             hint="build again: nox -s build-all",
         ) from None
-    return core.manifest.Manifest.from_json(text, where=f"{folder}/{core.manifest.MANIFEST_JSON}")
+    except OSError as error:
+        raise Refused(
+            f"{where} cannot be read ({error.strerror})", hint="build again: nox -s build-all"
+        ) from error
+    return core.manifest.Manifest.from_json(text, where=where)
 
 
 def _from_index(manifest: Manifest, index: str, patience: int) -> Iterator[Step]:

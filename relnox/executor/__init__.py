@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from relnox.core import publication
 from relnox.core.events import Outcome, RunFinished, RunStarted, Status, StepFinished
-from relnox.core.steps import AwaitIndex, Upload
+from relnox.core.records import replace
+from relnox.core.secrets import mask_error
 from relnox.errors import ExitCode, RelnoxError, failure_of_the_machine
-from relnox.executor import actions, signals
+from relnox.executor import actions, observed, signals
 from relnox.executor.progress import BAD, Progress, groups
+from relnox.reporters.streams import STDERR
 from relnox.source import edits
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from relnox.core.plan import Plan
+    from relnox.core.publication import PublishedFile
     from relnox.core.steps import Step
     from relnox.executor.run import Run
 
@@ -38,43 +43,104 @@ class Action(Protocol):
 def execute(plan: Plan, run: Run) -> Outcome:
     """Run a plan to its end, or to what stops it.
 
+    A bug is raised as it is while nothing is public. After that it ends the run like any failure: with what is
+    public, and the exit code for that.
+
     Args:
         plan: A plan without refusals.
         run: Where and with what; its `emit` is told every event.
     """
-    run.emit(RunStarted(plan))
+    run.observed = observed.ObservedFiles(plan)
     begin = time.monotonic()
     progress = Progress(plan, run.emit)
+    fault: BaseException | None = None
     with signals.watching() as watched:
-        resumed = _write_down(run)
-        for step in plan.steps if plan.skipped is not None else ():
-            progress.start(step)
-            progress.end(StepFinished(step, Status.SKIPPED, plan.skipped or "", 0.0))
-        for steps in groups(plan.steps if plan.skipped is None else ()):
-            if not steps[0].concurrent:
-                _alone(steps[0], progress, run, watched)
-            else:
-                from relnox.executor import side_by_side  # threads are not quick to open
-
-                side_by_side.carry_out(steps, lambda step: _carry_out(step, run), progress, run, watched)
-        results = progress.results
-        settled = _settle(results, run, resumed=resumed)
-        exit_code = progress.interrupted or _exit_code(results)
+        resumed = False
+        is_whole = run.pending is not None and plan.steps == run.pending.steps
+        try:
+            run.emit(RunStarted(plan))
+            resumed = _write_down(run)
+            _carry_out_all(plan, progress, run, watched)
+        except BaseException as error:
+            if not run.observed.may_be_public:
+                raise
+            fault = error
+            progress.give_up(error)
+        settled = _settle(progress.results, run, resumed=resumed)
+        if unfinished := any(result.status in BAD for result in progress.results):
+            with _whatever_fails(run):
+                progress.interrupted = observed.look_again(run, watched, after_signal=progress.interrupted)
+        results, files = progress.results, run.observed.files if plan.skipped is None else ()
+        exit_code = (progress.interrupted if unfinished else None) or observed.exit_code(results, files)
         outcome = Outcome(
             plan=plan,
             results=results,
             exit_code=exit_code,
             seconds=time.monotonic() - begin,
             stages=tuple(run.stages),
-            deadline=_deadline(results, run),
+            publication=files,
+            fault=_traceback(fault),
         )
-        run.emit(RunFinished(outcome))
+        with _whatever_fails(run):
+            outcome = replace(outcome, deadline=_deadline(files, run))
+        with _whatever_fails(run, outcome):
+            run.emit(RunFinished(outcome))
+        if settled and run.pending is not None:
+            from relnox.executor import editing
+
+            editing.make_durable(run)
         # Not before it is told: who is killed in between and types the command again must not do it all twice.
-        if settled and run.pending is not None and exit_code is ExitCode.DONE and plan.steps == run.pending.steps:
+        if settled and run.pending is not None and exit_code is ExitCode.DONE and is_whole:
             edits.conclude_pending(run.private, run.pending)
         elif settled and run.pending is not None:
             edits.forget_pending(run.private)
     return outcome
+
+
+def _carry_out_all(plan: Plan, progress: Progress, run: Run, watched: signals.Signals) -> None:
+    for step in plan.steps if plan.skipped is not None else ():
+        progress.start(step)
+        progress.end(StepFinished(step, Status.SKIPPED, plan.skipped or "", 0.0))
+    for steps in groups(plan.steps if plan.skipped is None else ()):
+        if not steps[0].concurrent:
+            _alone(steps[0], progress, run, watched)
+        else:
+            from relnox.executor import side_by_side  # threads are not quick to open
+
+            side_by_side.carry_out(steps, lambda step: _carry_out(step, run), progress, run, watched)
+
+
+@contextlib.contextmanager
+def _whatever_fails(run: Run, outcome: Outcome | None = None) -> Iterator[None]:
+    """Around what comes after the last step: where something is public, no bug may keep that from being told.
+
+    Args:
+        run: The run.
+        outcome: What could not be told if this fails.
+    """
+    try:
+        yield
+    except BaseException:
+        if not run.observed.may_be_public:
+            raise
+        if outcome is not None:
+            lines = [*publication.summary(outcome.publication), f"exit code {outcome.exit_code.value}"]
+            with contextlib.suppress(Exception):
+                for line in lines:
+                    STDERR.line(line)  # the reporter has failed
+
+
+def _traceback(fault: BaseException | None) -> str | None:
+    """A bug, for the report; None for somebody's wish to end the run."""
+    if fault is None or isinstance(fault, KeyboardInterrupt):
+        return None
+    import traceback
+
+    try:
+        mask_error(fault)
+        return "".join(traceback.format_exception(fault))
+    except Exception:  # noqa: BLE001 - what is public is worth more than where the bug is
+        return type(fault).__name__
 
 
 def _alone(step: Step, progress: Progress, run: Run, watched: signals.Signals) -> None:
@@ -118,6 +184,7 @@ def _settle(results: Sequence[StepFinished], run: Run, *, resumed: bool) -> bool
         return False
     if stopped is not None:
         run.undo.close()
+        run.durable = False
     else:
         run.undo.pop_all()
     return True
@@ -142,35 +209,10 @@ def _carry_out(step: Step, run: Run) -> StepFinished:
     return StepFinished(step, status, detail, time.monotonic() - started)
 
 
-def _deadline(results: Sequence[StepFinished], run: Run) -> str | None:
+def _deadline(files: Sequence[PublishedFile], run: Run) -> str | None:
     """Until when the rest of a release can follow, if part of it is public."""
-    if not any(isinstance(result.step, Upload) for result in results) or not _is_partly_public(results):
+    if not files:
         return None
     from relnox.executor import publishing
 
-    return publishing.deadline(results, run)
-
-
-def _exit_code(results: Sequence[StepFinished]) -> ExitCode:
-    """The code that speaks for all failures; part of a release being public outranks a plain failure."""
-    codes = [result.error.exit_code for result in results if result.error is not None]
-    if codes and _is_partly_public(results):
-        codes.append(ExitCode.PARTLY_PUBLIC)
-    return ExitCode.worst(codes)
-
-
-def _is_partly_public(results: Sequence[StepFinished]) -> bool:
-    """Whether others can see something, or may, and something that they should see they cannot.
-
-    What an index took and never showed may be public, but all of a release in that state is not half of one.
-    """
-    unproven = {
-        key
-        for result in results
-        if isinstance(result.step, AwaitIndex) and result.status is Status.FAILED
-        for key in result.step.needs
-    }
-    remote = [result for result in results if result.step.remote]
-    sent = [result for result in remote if result.status not in BAD]
-    proven = [result for result in sent if result.status is Status.SKIPPED or result.step.key not in unproven]
-    return bool((sent and len(sent) < len(remote)) or (proven and unproven))
+    return publishing.deadline(files, run)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
 from relnox.core.records import replace
 from relnox.errors import Failed
 from relnox.executor.side_by_side import processors
-from relnox.source.edits import replace_file
+from relnox.files import replace_file, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +36,7 @@ _WORTH_A_PROCESS = 20
 
 @dataclass
 class Cleaning:
-    """Removes the files of a folder of artefacts."""
+    """Removes files of an output folder: those that the plan names, never a folder."""
 
     step: CleanFolder
     run: Run
@@ -49,10 +48,7 @@ class Cleaning:
     def do(self) -> None:
         """Remove them."""
         for path in self._left():
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+            path.unlink()
 
     def prove(self) -> str:
         """None is there."""
@@ -62,7 +58,7 @@ class Cleaning:
 
     def _left(self) -> list[Path]:
         folder = self.run.root / self.step.folder
-        return [path for name in self.step.files if (path := folder / name).exists() or path.is_symlink()]
+        return [path for name in self.step.files if (path := folder / name).is_file() or path.is_symlink()]
 
 
 @dataclass
@@ -80,7 +76,8 @@ class Testing:
         """Install the wheels, run the command in the package's folder."""
         installer = self.run.installer(self.step.installer)
         folder = self.run.folder(self.step.key)
-        variables = self.run.variables(own_indexes=True)
+        variables = self.run.installer_variables()
+        self.run.tell_sources(installer.name)
         environment = installer.create(folder / "env", find_python(self.step.python), env=variables)
         python = self.step.python or f"{sys.version_info.major}.{sys.version_info.minor}"
         wheels = [
@@ -178,8 +175,9 @@ class WritingManifest:
             needs=tuple((name, tuple(sorted(graph.closure([name], needs) - {name}))) for name in order),
             inputs=tuple(self.run.inputs[name] for name in order if name in self.run.inputs),
         )
-        replace_file(output / MANIFEST_TEXT, self.manifest.to_text().encode())
-        replace_file(output / MANIFEST_JSON, self.manifest.to_json().encode())
+        sync_folder(output)  # what the manifest names is on the disk before it
+        replace_file(output / MANIFEST_TEXT, self.manifest.to_text().encode(), keep_mode=False)
+        replace_file(output / MANIFEST_JSON, self.manifest.to_json().encode(), keep_mode=False)
 
     def _needs(self) -> dict[str, set[str]]:
         """What each package needs of the others: what its sources say, and what its wheel says when it is built.

@@ -96,8 +96,8 @@ class Attesting:
                 each.result()
 
     def _sign(self, file: Distribution, signatory: Signatory, patience: Patience) -> None:
+        from relnox.files import replace_file
         from relnox.indexes import attestations
-        from relnox.source.edits import replace_file
 
         content = _outlasting(lambda: signatory.sign(file), file, patience)
         try:

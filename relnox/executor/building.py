@@ -8,10 +8,8 @@ import json
 import os
 import shlex
 import shutil
-import tempfile
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
@@ -25,11 +23,13 @@ from relnox.building.workshop import Terms
 from relnox.core.manifest import BuildInputs
 from relnox.errors import Failed
 from relnox.executor.inspecting import inspected
+from relnox.files import TemporaryFolder, make_output
 from relnox.source import exports
 from relnox.source.git import Git
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from relnox.building.conditions import Conditions
     from relnox.building.workshop import Bench, Workshop
@@ -49,6 +49,7 @@ __all__ = [
 ]
 
 _COMMAND_LIMIT = 4 * 3600.0
+_WRITABLE_BY_OTHERS = 0o022
 
 
 @dataclass
@@ -60,7 +61,7 @@ class ClearingCache:
 
     def check(self) -> str | None:
         """Done when there is none."""
-        return None if self.run.environment_cache.folder.exists() else "there are none"
+        return None if self.run.environment_cache.content() else "there are none"
 
     def do(self) -> None:
         """Remove them."""
@@ -68,8 +69,8 @@ class ClearingCache:
 
     def prove(self) -> str:
         """They are gone."""
-        if (folder := self.run.environment_cache.folder).exists():
-            raise Failed(f"{folder} is still there", hint="does another run use it?")
+        if left := self.run.environment_cache.content():
+            raise Failed(f"{left[0]} is still there", hint="does another run use it?")
         return "they are gone"
 
 
@@ -141,7 +142,8 @@ class Providing:
             raise Failed(
                 f"{self.environment.python} is not there", hint="type the same command again: --clear-cache"
             )
-        return "it is there"
+        problem = self.workshop.cache_problem
+        return "it is there" if problem is None else f"it is there; {problem}"
 
 
 @dataclass
@@ -219,7 +221,7 @@ def _digest(
 ) -> str:
     """Of all that archives come from: the source, and the releases that build requirements stand for."""
     pins = [[*each, *workshop.pins(each)] for each in requires]
-    return hashlib.sha256(json.dumps([inputs, pins, pythons, command]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([inputs, pins, pythons, command, *workshop.sources]).encode()).hexdigest()
 
 
 def build(  # noqa: PLR0913, PLR0917 - what a build is given
@@ -296,23 +298,20 @@ def _by_command(  # noqa: PLR0913, PLR0917 - as above
 def staging_folder(output: Path, package: str) -> Iterator[Path]:
     """A new folder for what is built of a package, in the folder that it then moves to; those of killed runs go.
 
-    Its name is its own: backends of a killed run may go on, and must not write over what this run makes.
+    Its name is its own: what a killed run started may go on, and must not write over what this run makes.
     """
-    output.mkdir(parents=True, exist_ok=True)
-    prefix = f".relnox-{package}."  # no dot is in a package's name
-    for left in output.glob(f"{prefix}*"):
-        shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=output))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    make_output(output)
+    with TemporaryFolder(output) as folder:
+        staging = folder.path / package
+        staging.mkdir()
+        yield staging
 
 
 def move_to(folder: Path, files: Iterable[Path]) -> None:
     """Give files their final names, whole: a name that is there belongs to a file whose bytes are on the disk."""
     for path in files:
         with path.open("rb") as content:
+            path.chmod(path.stat().st_mode & ~_WRITABLE_BY_OTHERS)
             os.fsync(content.fileno())
         path.replace(folder / path.name)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from relnox.building.archives import digests
 from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT
 from relnox.errors import Failed
-from relnox.source.edits import replace_file
+from relnox.files import TemporaryFolder, has_leftovers, make_output, replace_file, sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Collecting", "WritingCollection"]
 
 _CHUNK = 1 << 20
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+_READABLE = 0o644
 
 
 @dataclass
@@ -41,9 +43,10 @@ class Collecting:
         """Copy what is not there."""
         output = self.run.root / self.step.output
         try:
-            output.mkdir(parents=True, exist_ok=True)
-            for folder, name, sha256 in self._missing():
-                _copy(self.run.root / folder / name, output / name, sha256)
+            make_output(output)
+            with TemporaryFolder(output) as staging:
+                for folder, name, sha256 in self._missing():
+                    _copy(self.run.root / folder / name, output / name, sha256, staging.path)
         except OSError as error:
             raise Failed(
                 f"{self.step.package}: {error.filename or self.step.output} cannot be copied: {error.strerror}",
@@ -80,14 +83,16 @@ class WritingCollection:
     run: Run
 
     def check(self) -> str | None:
-        """Done when both spellings are there as they should be."""
+        """Done when both spellings are there as they should be, and nothing that a killed run left."""
         present = all(path.is_file() and path.read_bytes() == content for path, content in self._spellings())
+        present = present and not has_leftovers(self.run.root / self.step.output)
         return f"{self.step.output}/{MANIFEST_JSON} says so already" if present else None
 
     def do(self) -> None:
         """Write the spelling for people first: the other one is what counts."""
+        sync_folder(self.run.root / self.step.output)  # what the manifest names is on the disk before it
         for path, content in self._spellings():
-            replace_file(path, content)
+            replace_file(path, content, keep_mode=False)
 
     def prove(self) -> str:
         """Both are there."""
@@ -110,23 +115,19 @@ def _is_there(path: Path, sha256: str) -> bool:
     return path.is_file() and digests(path).sha256 == sha256
 
 
-def _copy(source: Path, target: Path, sha256: str) -> None:
+def _copy(source: Path, target: Path, sha256: str, staging: Path) -> None:
     """Copy a file so that it has its name only when all of it is on the disk, and is what it should be."""
-    staged = target.with_name(f".relnox-{target.name}")
-    staged.unlink(missing_ok=True)  # of a run that was killed
+    staged = staging / target.name
     copied = hashlib.sha256()
-    try:
-        with source.open("rb") as content, staged.open("xb") as out:
-            while chunk := content.read(_CHUNK):
-                copied.update(chunk)
-                out.write(chunk)
-            out.flush()
-            os.fsync(out.fileno())
-        if copied.hexdigest() != sha256:
-            raise Failed(
-                f"{source} changed while it was collected: its hash is not the one that was looked at",
-                hint="who writes into that folder? fetch what the job made again",
-            )
-        staged.replace(target)
-    finally:
-        staged.unlink(missing_ok=True)
+    with source.open("rb") as content, os.fdopen(os.open(staged, _NEW, _READABLE), "wb") as out:
+        while chunk := content.read(_CHUNK):
+            copied.update(chunk)
+            out.write(chunk)
+        out.flush()
+        os.fsync(out.fileno())
+    if copied.hexdigest() != sha256:
+        raise Failed(
+            f"{source} changed while it was collected: its hash is not the one that was looked at",
+            hint="who writes into that folder? fetch what the job made again",
+        )
+    staged.replace(target)

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from relnox.core.editing import is_reformatted
+from relnox.core.steps import EditFiles, TakeBack
+from relnox.core.steps.base import listing
 from relnox.errors import Conflict, Failed
 from relnox.source import edits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push, Tag, TakeBack
+    from relnox.core.steps import Commit, CreateTags, Edit, Push, Tag
     from relnox.executor.run import Run
     from relnox.source.git import Git
 
-__all__ = ["Committing", "EditingFiles", "Pushing", "Tagging", "TakingBack"]
+__all__ = ["Committing", "EditingFiles", "Pushing", "Tagging", "TakingBack", "make_durable"]
 
 
 class EditingFiles:
@@ -67,7 +70,14 @@ class Committing:
             git.reset_index(self._files)  # git was killed after the commit, before it wrote the index
             return
         self.run.undo.callback(git.reset_to, before, self._files)
-        git.commit(self.step.message, self._files)
+        try:
+            git.commit(self.step.message, self._files)
+        except Failed as error:
+            # pre-commit's formatters fix the files, fail, and succeed on the second run.
+            if not self._reformatted():
+                raise
+            self._accept(error)
+            git.commit(self.step.message, self._files)
 
     def prove(self) -> str:
         """The commit holds the files as planned."""
@@ -77,9 +87,39 @@ class Committing:
                 "the commit does not hold the files as they were planned: a hook changed them",
                 hint="let the hook accept the files as relnox writes them",
             )
-        if any(edits.digest(self.run.root / name) != sha256 for name, sha256 in self.step.files):
-            raise Failed("a commit hook changed the files", hint="let the hook accept them as relnox writes them")
-        return (git.head() or "")[:10]
+        changed = self._reformatted()
+        if changed:
+            self._accept(None)
+            git.reset_index(self._files)  # git keeps what it had before the hook there
+        head = (git.head() or "")[:10]
+        return f"{head}, {listing(changed)} as a commit hook reformatted {_it(changed)}" if changed else head
+
+    def _reformatted(self) -> list[str]:
+        """Files that a hook of the commit changed."""
+        return [name for name, sha256 in self.step.files if edits.digest(self.run.root / name) != sha256]
+
+    def _accept(self, error: Failed | None) -> None:
+        """Take what a hook made of the files for what was planned, if it says the same in another form.
+
+        Raises:
+            Failed: It says something else.
+        """
+        planned = {edit.file: edit for edit in self.run.planned_edits}
+        changed = self._reformatted()
+        contents = {name: edits.content(self.run.root / name) for name in changed}
+        unlike = [
+            name
+            for name, content in contents.items()
+            if name not in planned or not is_reformatted(name, planned[name].after, content)
+        ]
+        if unlike:
+            before = f"{error.message}\n" if error is not None else ""
+            what = f"{listing(unlike)} no longer {_say(unlike)} what was planned"
+            raise Failed(
+                f"{before}a commit hook changed the files: {what}",
+                hint="let the hook accept the files as relnox writes them",
+            )
+        self.run.amend({name: content for name, content in contents.items() if content is not None})
 
     @property
     def _files(self) -> list[str]:
@@ -92,6 +132,7 @@ class Tagging:
     def __init__(self, step: CreateTags, run: Run) -> None:
         self.step = step
         self.run = run
+        self.stale: list[str] = []
 
     def check(self) -> str | None:
         """Done when every tag leads to the present commit."""
@@ -101,6 +142,7 @@ class Tagging:
         """Create those that are missing, all or none."""
         git = _git(self.run)
         missing = self._missing()
+        git.delete_tags(self.stale)
         git.create_tags(missing, git.head() or "")
         self.run.undo.callback(git.delete_tags, [tag.name for tag in missing])
 
@@ -114,13 +156,18 @@ class Tagging:
     def _missing(self) -> list[Tag]:
         git = _git(self.run)
         head, present = git.head(), git.tags()
+        self.stale = []
         for tag in self.step.tags:
             if present.get(tag.name, head) != head:
+                # Of the run that was interrupted, if the commit was rebased since: nobody else has that tag.
+                if git.tag_subject(tag.name) == tag.message and not git.contains(present[tag.name]):
+                    self.stale.append(tag.name)
+                    continue
                 raise Conflict(
                     f"the tag {tag.name} is there and leads to another commit, {present[tag.name][:10]}",
                     hint=f"git show {tag.name}; then choose another version, or delete a wrong tag",
                 )
-        return [tag for tag in self.step.tags if tag.name not in present]
+        return [tag for tag in self.step.tags if tag.name not in present or tag.name in self.stale]
 
 
 class TakingBack:
@@ -174,6 +221,7 @@ class Pushing:
 
     def do(self) -> None:
         """Push. A push that was cut off may have arrived: the remote is asked before it counts as failed."""
+        make_durable(self.run)  # what others have must not be lost here
         try:
             _git(self.run).push(self.step.to, self.step.branch, self.step.tags)
         except Failed:
@@ -191,6 +239,27 @@ class Pushing:
         remote, local = git.remote_refs(self.step.to), git.local_refs()
         wanted = [f"refs/heads/{self.step.branch}", *(f"refs/tags/{tag}" for tag in self.step.tags)]
         return [ref for ref in wanted if remote.get(ref) != local.get(ref)]
+
+
+def make_durable(run: Run) -> None:
+    """Have all that the local steps did on the disk: files, commit, tags and the index of git.
+
+    It is done once, before anything is pushed and before the record of the run is dropped.
+    """
+    if run.pending is not None and not run.durable:
+        changed = [
+            edit for step in run.pending.steps if isinstance(step, EditFiles | TakeBack) for edit in step.edits
+        ]
+        edits.sync(run.root, changed, run.private)
+        run.durable = True
+
+
+def _it(names: list[str]) -> str:
+    return "it" if len(names) == 1 else "them"
+
+
+def _say(names: list[str]) -> str:
+    return "says" if len(names) == 1 else "say"
 
 
 def _apply(planned: Iterable[Edit], run: Run) -> None:

@@ -26,7 +26,8 @@ def inspected(paths: Sequence[Path], step: Build, run: Run) -> list[Distribution
     Raises:
         Failed: One is not as planned, would be refused by the index, or gives a secret away; all of it is told.
     """
-    found = sorted(map(archives.read, paths), key=lambda archive: archive.kind != "sdist")
+    found = [archives.read(path, run.limits) for path in paths]
+    found.sort(key=lambda archive: archive.kind != "sdist")
     expected = checks.Expected(
         name=step.package,
         version=step.version,

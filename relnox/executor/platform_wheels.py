@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox import process
+from relnox.building import archives
 from relnox.core import wheels
 from relnox.errors import Failed, Refused
 from relnox.executor.building import move_to, same_bytes, staging_folder
 from relnox.executor.inspecting import inspected
-from relnox.source.edits import replace_file
+from relnox.files import replace_file
 
 if TYPE_CHECKING:
     from relnox.core.manifest import Distribution
@@ -64,6 +65,8 @@ class BuildingWheels:
         paths = [output / file.filename for file in wanted]
         if comparison.missing or not all(path.is_file() for path in paths):
             return None
+        if any(archives.digests(path).sha256 != file.sha256 for path, file in zip(paths, wanted, strict=True)):
+            return None
         if inspected(paths, self.step.build, self.run) != wanted:
             return None
         self._keep_others()
@@ -84,7 +87,7 @@ class BuildingWheels:
             process.run(
                 [program, *call.words[1:]],
                 cwd=self.run.root,
-                env=self.run.variables(own_indexes=True, more=dict(call.environment)),
+                env=self.run.installer_variables(more=dict(call.environment)),
                 timeout=_LIMIT,
                 on_line=self.run.tell(self.step),
             ).check(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from typing import TYPE_CHECKING
 
 from relnox.core.events import Status, StepFinished, StepStarted
+from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
     from relnox.core.events import Event
     from relnox.core.plan import Plan
     from relnox.core.steps import Step
-    from relnox.errors import ExitCode
     from relnox.executor.signals import Interruption
 
 __all__ = ["BAD", "Progress", "groups"]
@@ -73,6 +74,18 @@ class Progress:
             self._bad.add(result.step.key)
         self._results[self._place[id(result.step)]] = result
         self._emit(result)
+
+    def give_up(self, error: BaseException) -> None:
+        """A bug, or an interruption in an odd place, ended the run: nothing more is tried; reporters may fail."""
+        if isinstance(error, KeyboardInterrupt):
+            self.interrupted = ExitCode.INTERRUPTED
+            reason = "the run was interrupted"
+        else:
+            reason = f"relnox failed ({type(error).__name__})"
+        for place, step in enumerate(self._plan.steps):
+            if place not in self._results:
+                with contextlib.suppress(BaseException):
+                    self.end(StepFinished(step, Status.ABORTED, reason, 0.0))
 
     def interrupt(self, step: Step, interruption: Interruption, seconds: float) -> StepFinished:
         """Somebody wants the run to end; returns how the step ends that is going on."""

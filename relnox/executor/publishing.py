@@ -1,7 +1,8 @@
 """Upload, and the proof: a file is public when the index shows its name with our hash, and not before.
 
-Three states are told apart: uploaded (the index took it), listed (with our hash), downloadable. An upload ends in
-the first one; waiting for the index ends in the other two, for all files of a package with one look.
+Three states are told apart: uploaded (the index took it), listed (with our hash), downloadable (our bytes are
+served). An upload ends in the first one; waiting for the index ends in the other two, for all files of a package
+with one look. What is sent and seen is written down in `run.observed` as it happens, for the exit code.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from typing import TYPE_CHECKING
 from relnox import network
 from relnox.building import archives
 from relnox.core import waits
-from relnox.core.events import Status
-from relnox.core.steps import Upload
-from relnox.errors import Conflict, PartlyPublic, RelnoxError, TryLater
+from relnox.core.publication import Seen, State
+from relnox.errors import Conflict, RelnoxError, TryLater
 from relnox.executor.attesting import attestations_of
+from relnox.indexes.client import ContradictoryListing, Served
 from relnox.indexes.uploader import WINDOW, AttestationsRefused, Taken, ways_out
 from relnox.network import PassingTrouble, Patience
 
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from relnox.core.events import StepFinished
     from relnox.core.manifest import Distribution
-    from relnox.core.steps import AwaitIndex, LogIn, PublishStage
+    from relnox.core.publication import PublishedFile
+    from relnox.core.steps import AwaitIndex, LogIn, PublishStage, Upload
     from relnox.executor.run import Run
+    from relnox.indexes.client import IndexFile
 
-__all__ = ["Awaiting", "LoggingIn", "PublishingStage", "Uploading", "deadline", "other_file"]
+__all__ = ["Awaiting", "LoggingIn", "PublishingStage", "Uploading", "deadline", "observe", "other_file"]
 
 _LOGINS = 8
 _OUTAGE = 1200.0
@@ -40,6 +42,10 @@ _LOOK = 5.0
 """Seconds for a look at the index that at best spares a try."""
 _PAUSE = 0.2
 _LONGEST_PAUSE = 15.0
+_DOWNLOADS = 8
+"""How many files of a package are fetched at once."""
+_OTHER_BYTES = 30.0
+"""Seconds that an index may serve other bytes than it lists: an error page of something before it may pass."""
 
 
 @dataclass
@@ -95,16 +101,21 @@ class Uploading:
         """Send it, again after passing trouble; an answer may have been lost, so the index is asked before."""
         patience = Patience(_OUTAGE + self.step.file.size / _SLOWEST)
         self._attested = attestations_of(self.step, self.run)
+        attempts = _Attempts(self.run, self.step.index, [self.step.file])
         while True:
             path = self._as_built()
             try:
-                self._answer = self.run.indexes.upload(self.step.index, path, self.step.file, self._attested)
+                self._answer = self.run.indexes.upload(
+                    self.step.index, path, self.step.file, self._attested, attempts.sending
+                )
             except AttestationsRefused as error:
+                attempts.failed(error)
                 if self.step.attestations == "required":
                     raise
                 self._attested = ()
                 self.run.tell(self.step)(f"goes on without attestation: {error.message}")
             except RelnoxError as error:
+                attempts.failed(error)
                 if self._arrived():
                     self._answer = "the answer was lost or bad, but it is there"
                     return
@@ -161,11 +172,15 @@ class PublishingStage:
     def do(self) -> None:
         """Ask the index to, again after passing trouble; an answer may have been lost, so it is looked at."""
         patience = Patience(_OUTAGE)
+        attempts = _Attempts(self.run, self.step.index, self.step.files)
         while True:
             try:
                 public = _listed(self.run, self.step.index, self.step.files, anew=False)
-                self._answer = self.run.indexes.publish_stage(self.step.index, self.step.files, public)
+                self._answer = self.run.indexes.publish_stage(
+                    self.step.index, self.step.files, public, attempts.sending
+                )
             except RelnoxError as error:
+                attempts.failed(error)
                 if self._arrived():
                     self._answer = "the answer was lost or bad, but all of it is there"
                     return
@@ -189,9 +204,39 @@ class PublishingStage:
         return len(_listed(self.run, self.step.index, self.step.files, anew=anew)) == len(self.step.files)
 
 
+class _Attempts:
+    """Writes down what becomes of attempts to make files public.
+
+    Args:
+        run: Whose files they are.
+        index: Where they go.
+        files: Those that each attempt sends.
+    """
+
+    def __init__(self, run: Run, index: str, files: Sequence[Distribution]) -> None:
+        self._run = run
+        self._index = index
+        self._files = files
+        self._sent = False
+        self._in_doubt = False
+
+    def sending(self) -> None:
+        """The first byte of an attempt is about to go."""
+        self._in_doubt = self._in_doubt or self._sent
+        self._sent = True
+        self._run.observed.sending(self._index, self._files)
+
+    def failed(self, error: RelnoxError) -> None:
+        """An attempt ended with an error, of which the index may have told that it did not take the files."""
+        refused = error.rejected or getattr(error, "stranger", False)  # nobody was there to take them
+        if self._sent and refused and not self._in_doubt:
+            self._sent = False
+            self._run.observed.rejected(self._index, self._files)
+
+
 @dataclass
 class Awaiting:
-    """Waits until the index lists a release, all of it, with our hashes, and serves it."""
+    """Waits until the index lists a release, all of it, with our hashes, and serves our bytes."""
 
     step: AwaitIndex
     run: Run
@@ -204,61 +249,159 @@ class Awaiting:
         """Ask until everything is listed and downloadable, with growing pauses.
 
         Raises:
-            Conflict: The index lists another file of one of the names.
-            PartlyPublic: It lists, or serves, some of the files.
-            TryLater: It lists none of them, or serves none yet.
+            Conflict: The index lists another file of one of the names, or serves other bytes than it lists.
+            TryLater: Not all of them are proven to be there.
         """
         patience = Patience(self.step.patience)
         pause = _PAUSE
-        served: set[str] = set()
+        self._served: dict[str, Served] = {}
+        other_since: float | None = None
         while True:
             trouble, listed = "", set[str]()
             try:
                 listed = _listed(self.run, self.step.index, self.step.files, patience=patience, sent=self._sent)
-                for name in listed - served:
-                    if self._is_served(name, patience):
-                        served.add(name)
+                self._look_at([file for file in self.step.files if file.filename in listed], patience)
             except PassingTrouble as error:
                 trouble = f" ({error.message})"
-            if len(served) == len(self.step.files):
+            if len(self._proven) == len(self.step.files):
                 return
+            if other := [name for name, served in self._served.items() if served.seen is Seen.OTHER]:
+                other_since = network.CLOCK.now() if other_since is None else other_since
+                if network.CLOCK.now() - other_since >= _OTHER_BYTES:
+                    raise self._other_bytes(other)
+            self._stop_if_quarantined(trouble)
             if not (left := patience.left()):
-                raise self._not_proven(listed, served, trouble)
+                raise self._not_proven(listed, trouble)
             patience.wait(min(pause, left), f"{self.step.index} does not show all of the release yet")
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def prove(self) -> str:
         """Every file was seen."""
         number = len(self.step.files)
-        return f"{number} file{'s' * (number > 1)} listed with our hashes, and downloadable"
+        files = f"{number} file{'s' * (number > 1)}"
+        listing = self.run.indexes.seen(self.step.index, self.step.package)
+        ends = sum("end" in served.detail for served in self._served.values())
+        told = f"{files} listed with our hashes, and downloadable"
+        if self.step.compare_limit is not None:
+            told += ": the served bytes are the built ones"
+        if ends:
+            told += f" (of {ends} the length and the end were compared)"
+        if yanked := [name for name in self._served if name in listing and listing[name].yanked]:
+            told += f"; YANKED, so that installers pass them over: {', '.join(yanked)}"
+        if listing.status != "active":
+            told += f"; the project is {listing.status}{f' ({listing.reason})' if listing.reason else ''}"
+        return told
 
     @property
     def _sent(self) -> bool:
         """Whether this run sends what it waits for."""
         return bool(self.step.needs)
 
-    def _is_served(self, name: str, patience: Patience) -> bool:
-        file = self.run.indexes.seen(self.step.index, self.step.package)[name]
-        return self.run.indexes.is_served(file, patience)
+    @property
+    def _proven(self) -> set[str]:
+        return {name for name, served in self._served.items() if served.seen is Seen.OURS}
 
-    def _not_proven(self, listed: set[str], served: set[str], trouble: str) -> RelnoxError:
+    def _look_at(self, files: Sequence[Distribution], patience: Patience) -> None:
+        """Fetch the files of which our bytes were not seen yet, side by side."""
+        missing = [file for file in files if file.filename not in self._proven]
+        listing = self.run.indexes.seen(self.step.index, self.step.package)
+
+        def fetch(file: Distribution) -> None:
+            step, name = self.step, file.filename
+            path = self.run.root / step.folder / name if step.folder else None
+            served = _fetched(self.run, listing[name], file, patience, limit=step.compare_limit, path=path)
+            self._served[name] = served
+            self.run.observed.served(step.index, name, served.seen)
+
+        if not missing:
+            return
+        if len(missing) == 1:
+            fetch(missing[0])
+            return
+        with ThreadPoolExecutor(min(_DOWNLOADS, len(missing)) - 1, thread_name_prefix="fetch") as pool:
+            rest = pool.map(fetch, missing[1:])
+            fetch(missing[0])  # this thread does its share
+            list(rest)
+
+    def _stop_if_quarantined(self, trouble: str) -> None:
+        """Do not wait for files that nobody can have before somebody ends the quarantine (PEP 792)."""
+        listing = self.run.indexes.seen(self.step.index, self.step.package)
+        if not trouble and listing.status == "quarantined":
+            why = f": {listing.reason}" if listing.reason else ""
+            raise TryLater(
+                f"{self.step.index} has put {self.step.package} into quarantine: nobody can install it{why}",
+                hint="ask those who run the index; rerun the command when it is over",
+            )
+
+    def _other_bytes(self, names: Sequence[str]) -> Conflict:
+        built = {file.filename: file.sha256 for file in self.step.files}
+        told = "".join(f"\n  {name} {self._served[name].detail}, built {built[name]}" for name in names)
+        return Conflict(
+            f"{self.step.index} lists {self.step.package} {self.step.version} with our hashes, and serves "
+            f"something else:{told}",
+            hint="report it to those who run the index (a proxy or a login page before it does the same); "
+            "installers that compare hashes cannot install it",
+        )
+
+    def _not_proven(self, listed: set[str], trouble: str) -> TryLater:
         step = self.step
         names = [file.filename for file in step.files]
+        seen = {name: served.detail for name, served in self._served.items()}
         states = {
-            "not listed": [name for name in names if name not in listed | served],
-            "listed, but not downloadable": [name for name in names if name in listed - served],
+            "not listed": [name for name in names if name not in listed and name not in self._proven],
+            "listed, but not downloadable": [
+                f"{name} ({seen.get(name, 'not answered')})"
+                for name in names
+                if name in listed and name not in self._proven
+            ],
         }
         told = "".join(f"\n  {state}: {', '.join(of)}" for state, of in states.items() if of)
-        half = served or (listed and len(listed) < len(names))
-        kind: type[RelnoxError] = PartlyPublic if half else TryLater
         again = "type the same command again later"
-        return kind(
+        return TryLater(
             f"{step.package} {step.version} is not proven to be on {step.index} "
             f"after {waits.span(step.patience)}{trouble}:{told}",
             hint=f"look at the index's status page, and {again}: what is there is not sent twice"
             if self._sent
             else f"has it been published there? then {again}",
         )
+
+
+def observe(run: Run, index: str, files: Sequence[Distribution], *, serving: bool, seconds: float) -> None:
+    """Look once at files of one package, and write down what is seen.
+
+    Args:
+        run: Whose files they are.
+        index: The index.
+        files: Files of one package.
+        serving: Whether files that are listed are fetched and compared, too.
+        seconds: How long each request may take, roughly.
+
+    Raises:
+        RelnoxError: The index does not answer, or lists other files.
+    """
+    patience = Patience(seconds)
+    found = _listed(run, index, files, patience=patience)
+    listing = run.indexes.seen(index, files[0].package)
+    for file in (file for file in files if serving and file.filename in found):
+        served = _fetched(run, listing[file.filename], file, patience, limit=0)
+        run.observed.served(index, file.filename, served.seen)
+
+
+def _fetched(  # noqa: PLR0913 - what is compared with what
+    run: Run,
+    listed: IndexFile,
+    built: Distribution,
+    patience: Patience,
+    *,
+    limit: int | None,
+    path: Path | None = None,
+) -> Served:
+    """What an index serves of a file; without a limit it is only seen that there is something."""
+    if limit is None:
+        there = run.indexes.is_served(listed, patience)
+        return Served(Seen.OURS, "") if there else Served(Seen.ABSENT, "it is not served")
+    there = path is not None and path.is_file()
+    return run.indexes.compare_served(listed, built, limit=limit, path=path if there else None, patience=patience)
 
 
 def _listed(  # noqa: PLR0913 - how it is asked, and about what
@@ -281,32 +424,38 @@ def _listed(  # noqa: PLR0913 - how it is asked, and about what
         sent: Whether this run has sent them.
 
     Raises:
-        Conflict: It lists one of them with another.
+        Conflict: It lists one of them with another, or twice.
         TryLater: It does not answer.
     """
     wanted = {file.filename: file for file in files}
     patience = patience or (Patience(_LOOK) if anew else None)
-    found = run.indexes.hashes(index, files[0].package, wanted, anew=anew, patience=patience)
+    try:
+        found = run.indexes.hashes(index, files[0].package, wanted, anew=anew, patience=patience)
+    except ContradictoryListing as error:
+        run.observed.listed(index, error.filename, Seen.OTHER)
+        raise
+    for name, file in wanted.items():
+        seen = Seen.ABSENT if name not in found else Seen.OURS if found[name] == file.sha256 else Seen.OTHER
+        run.observed.listed(index, name, seen)
     for name, sha256 in found.items():
         if sha256 != wanted[name].sha256:
             raise other_file(index, wanted[name], sha256, sent=sent)
     return set(found)
 
 
-def deadline(results: Sequence[StepFinished], run: Run) -> str | None:
-    """Until when the public index takes the rest of a release: 14 days after its first file, as a date in UTC."""
-    public = [
-        result.step
-        for result in results
-        if isinstance(result.step, Upload) and result.status in (Status.SUCCESS, Status.SKIPPED)
-    ]
-    if not public:
+def deadline(files: Sequence[PublishedFile], run: Run) -> str | None:
+    """Until when the public index takes the rest of a release: 14 days after its first file, as a date in UTC.
+
+    None where nothing is public, or all of it is.
+    """
+    states = {file.state for file in files}
+    public = [file for file in files if file.state in (State.PROVEN, State.PUBLIC)]
+    if not public or states <= {State.PROVEN}:
         return None
     times = [
         listed.upload_time
-        for step in public
-        if (listed := run.indexes.seen(step.index, step.file.package).get(step.file.filename))
-        and listed.upload_time
+        for file in public
+        if (listed := run.indexes.seen(file.index, file.package).get(file.filename)) and listed.upload_time
     ]
     first = min(times) if times else network.CLOCK.today()
     return (first + WINDOW).strftime("%Y-%m-%d %H:%M UTC")

@@ -9,21 +9,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox import process
-from relnox.core.events import OutputLine
+from relnox.core.config import ArchiveLimits
+from relnox.core.events import Notice, OutputLine
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from typing import Self
 
     from relnox.building.archives import Archive
     from relnox.building.cache import EnvironmentCache
     from relnox.building.environments import Installer
+    from relnox.building.installer_settings import PackageSource
     from relnox.building.workers import ForkServer
     from relnox.building.workshop import Workshop
     from relnox.core.events import Event, Outcome
     from relnox.core.manifest import BuildInputs, Distribution, Manifest
-    from relnox.core.steps import Stage, Step
+    from relnox.core.steps import Edit, Stage, Step
+    from relnox.executor.observed import ObservedFiles
     from relnox.executor.scratch import ScratchFolder
     from relnox.indexes import Indexes
     from relnox.source.edits import Pending
@@ -54,8 +57,15 @@ class Run:
         clone: The throw-away checkout that stages run in, where there is one.
         stages: How the stages of a chain went.
         undo: Takes the local steps back, the last first, when a later local one fails.
+        build_index: The one index that build requirements come from; None for what pip and uv are configured for.
+        passed: Variables that programs may see although they look like credentials.
+        limits: How large an archive may be that is looked into.
+        durable: Whether all that the local steps did is on the disk, so that a power failure does not undo it.
         halfway: Whether a local step that fails leaves something changed: the same command goes on with it.
+        observed: What was sent of a release, and seen of it on the index.
     """
+
+    observed: ObservedFiles
 
     def __init__(  # noqa: PLR0913 - what a run is
         self,
@@ -68,6 +78,9 @@ class Run:
         stage: Callable[[Stage, Path], Outcome],
         scratch: ScratchFolder,
         pending: Pending | None = None,
+        build_index: str | None = None,
+        passed: Collection[str] = (),
+        limits: ArchiveLimits | None = None,
     ) -> None:
         self.root = root
         self.private = private
@@ -92,7 +105,12 @@ class Run:
         self.stages: list[Outcome] = []
         self.undo = ExitStack()
         self.halfway = False
+        self.limits = limits or ArchiveLimits()
+        self.durable = False
         self._scratch = scratch
+        self._build_index = build_index
+        self._passed = passed
+        self._told_sources: set[str] = set()
         self._workshops: dict[tuple[str, str], Workshop] = {}
         self._opening = threading.Lock()
         self._twine: ForkServer | None = None
@@ -106,6 +124,33 @@ class Run:
             from relnox.source import exports
 
             exports.remove(self.git, self.export)
+
+    @property
+    def planned_edits(self) -> tuple[Edit, ...]:
+        """The edits of files that this run writes down before its first step."""
+        from relnox.core.steps import EditFiles
+
+        steps = self.pending.steps if self.pending is not None else ()
+        return tuple(edit for step in steps if isinstance(step, EditFiles) for edit in step.edits)
+
+    def amend(self, contents: Mapping[str, bytes]) -> None:
+        """Note down that files hold something else than was planned, before anything relies on it."""
+        from relnox.core.records import replace
+        from relnox.core.steps import EditFiles
+        from relnox.source import edits
+
+        if self.pending is None:
+            return
+        steps = tuple(
+            replace(
+                step, edits=tuple(replace(edit, after=contents.get(edit.file, edit.after)) for edit in step.edits)
+            )
+            if isinstance(step, EditFiles)
+            else step
+            for step in self.pending.steps
+        )
+        self.pending = replace(self.pending, steps=steps)
+        edits.write_pending(self.private, self.pending)
 
     def end_workers(self) -> None:
         """End the processes that wait for work, and what they still do."""
@@ -137,7 +182,46 @@ class Run:
 
     def variables(self, *, own_indexes: bool = False, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """Environment variables for programs that must not see credentials; see `process`."""
-        return process.clean_environment(os.environ, own_indexes=own_indexes, more=more)
+        names = ("TEMP", "TMP") if os.name == "nt" else ("TMPDIR",)
+        temporary = dict.fromkeys(names, str(self._scratch.temporary)) | dict(more or {})
+        return process.clean_environment(os.environ, own_indexes=own_indexes, passed=self._passed, more=temporary)
+
+    def installer_variables(self, *, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The environment of installers that fill environments for builds and tests."""
+        variables = self.variables(own_indexes=True, more=more)
+        if self._build_index is None:
+            return variables
+        from relnox.building.installer_settings import pinned
+
+        return pinned(variables, self._build_index)
+
+    def package_sources(self, installer: str) -> tuple[PackageSource, ...]:
+        """Where such an installer takes packages from; nothing where it is configured for nothing."""
+        from relnox.building.installer_settings import PackageSource, package_sources
+
+        if self._build_index is not None:
+            return (PackageSource("index", self._build_index, "the project's settings"),)
+        return package_sources(installer, self.installer_variables(), Path.cwd())
+
+    def tell_sources(self, installer: str) -> None:
+        """Tell once where build requirements come from, and warn of places beside the index."""
+        with self._opening:
+            if installer in self._told_sources:
+                return
+            self._told_sources.add(installer)
+        sources = self.package_sources(installer)
+        index = [f"{each.url} ({each.setting})" for each in sources if each.kind == "index"]
+        used = index[-1] if index else f"the public index, the default of {installer}"
+        beside = [f"{each.url} ({each.kind}, {each.setting})" for each in sources if each.kind != "index"]
+        self.emit(Notice(f"build requirements come from {used}"))
+        if beside:
+            told = f"build requirements come from these places too, by the configuration of {installer}"
+            self.emit(
+                Notice(
+                    "\n".join([f"{told}; a project of the same name there can be installed instead:", *beside]),
+                    'to use one index and no other, set [tool.relnox] build-index = "URL"',
+                )
+            )
 
     def installer(self, name: str) -> Installer:
         """What makes environments."""
@@ -174,11 +258,14 @@ class Run:
                 from relnox.building.environments import find_python
                 from relnox.building.workshop import Workshop
 
+                found = self.installer(installer)
                 self._workshops[installer, python] = Workshop(
-                    installer=self.installer(installer),
+                    installer=found,
                     python=find_python(python),
                     folder=self.folder,
-                    installing=self.variables(own_indexes=True),
+                    installing=self.installer_variables(),
+                    sources=tuple(each.url for each in self.package_sources(found.name)),
+                    on_install=lambda: self.tell_sources(found.name),
                     cache=self.environment_cache if keep_environments else None,
                 )
             return self._workshops[installer, python]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,7 @@ from relnox.errors import Failed
 from relnox.executor.signals import Interruption
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from concurrent.futures import Future
+    from collections.abc import Callable, Iterable, Sequence
 
     from relnox.core.steps import Step
     from relnox.executor.progress import Progress
@@ -32,7 +31,7 @@ _WAITING = 2
 """Steps that are taken to wait at any time: for a program, for the disk, for Python's lock."""
 
 
-def carry_out(
+def carry_out(  # noqa: C901 - one loop, and the three ways out of it
     steps: Sequence[Step],
     carry_out_one: Callable[[Step], StepFinished],
     progress: Progress,
@@ -56,6 +55,7 @@ def carry_out(
         queue.end(result.step)
 
     def begin(step: Step) -> bool:
+        watched.tell()
         if (reason := progress.why_not(step)) is not None:
             end(StepFinished(step, Status.ABORTED, reason, 0.0))
             return True
@@ -65,25 +65,44 @@ def carry_out(
         running[pool.submit(work.do, step)] = step, time.monotonic()
         return True
 
+    def settle() -> None:
+        for future in filter(Future.done, tuple(running)):
+            result = future.result()
+            room.leave(running.pop(future)[0])
+            end(result)
+
     with ThreadPoolExecutor(len(steps), thread_name_prefix="step") as pool:
         try:
-            with watched.during(atomic=False):
-                while queue.waiting or running:
-                    queue.try_each(begin)
-                    queue.look_ahead(going_on=bool(running))
-                    for future in wait(running, timeout=_LOOK, return_when=FIRST_COMPLETED).done:
-                        result = future.result()
-                        room.leave(running.pop(future)[0])
-                        end(result)
-                    watched.tell()
-        except Interruption as interruption:
-            work.end(run)
-            for step, started in running.values():
-                progress.end(progress.interrupt(step, interruption, time.monotonic() - started))
-            progress.interrupted = interruption.exit_code
-            begun = {id(step) for step, _ in running.values()}
-            for step in (step for step in queue.waiting if id(step) not in begun):
-                progress.end(StepFinished(step, Status.ABORTED, progress.why_not(step) or "", 0.0))
+            try:
+                with watched.during(atomic=True):  # nothing but the waiting is ended in the middle
+                    while queue.waiting or running:
+                        queue.try_each(begin)
+                        queue.look_ahead(going_on=bool(running))
+                        with watched.at_once():
+                            wait(running, timeout=_LOOK, return_when=FIRST_COMPLETED)
+                        settle()
+            except Interruption as interruption:
+                settle()
+                if running or queue.waiting:
+                    work.end(run)
+                    _interrupt(interruption, running.values(), queue, progress)
+                else:
+                    watched.keep(interruption)
+        except BaseException:
+            work.end(run)  # after a bug as well: what goes on beside it has patience for an hour
+            raise
+
+
+def _interrupt(
+    interruption: Interruption, running: Iterable[tuple[Step, float]], queue: _Queue, progress: Progress
+) -> None:
+    """Tell how steps end that were going on, and those that have not begun."""
+    begun = tuple(running)
+    for step, started in begun:
+        progress.end(progress.interrupt(step, interruption, time.monotonic() - started))
+    progress.interrupted = interruption.exit_code
+    for step in queue.waiting_without(step for step, _ in begun):
+        progress.end(StepFinished(step, Status.ABORTED, progress.why_not(step) or "", 0.0))
 
 
 def processors() -> int:
@@ -131,6 +150,11 @@ class _Queue:
     def waiting(self) -> tuple[Step, ...]:
         """Those that have not begun."""
         return tuple(self._steps.values())
+
+    def waiting_without(self, begun: Iterable[Step]) -> tuple[Step, ...]:
+        """Those that have not begun, and are none of these: an interrupted one still waits."""
+        known = {id(step) for step in begun}
+        return tuple(step for step in self.waiting if id(step) not in known)
 
     def try_each(self, begin: Callable[[Step], bool]) -> None:
         """Offer those that could begin, and those that can because others ended meanwhile.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 __all__ = ["Interruption", "Signals", "watching"]
@@ -40,22 +41,34 @@ class Signals:
 
     @contextlib.contextmanager
     def during(self, *, atomic: bool) -> Iterator[None]:
-        """Around one step: in an atomic one a signal waits, and ends the run when the step is through.
+        """Around one step: in an atomic one a signal waits, and ends the run before its next step.
+
+        After the last step there is nothing left to end: the run is done.
 
         Raises:
-            Interruption: A signal came in this step, or before it.
+            Interruption: A signal came before this step, or in it if it is not atomic.
         """
         try:
-            self._at_once = not atomic
-            try:
-                self.tell()
-                yield
-            finally:
-                self._at_once = False
             self.tell()
+            with contextlib.nullcontext() if atomic else self.at_once():
+                yield
         except Interruption:
             self._came = None  # it is heard
             raise
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Around what a signal ends at once, wherever it is.
+
+        Raises:
+            Interruption: A signal came.
+        """
+        try:
+            self._at_once = True
+            self.tell()
+            yield
+        finally:
+            self._at_once = False
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """The handler that is installed."""
@@ -69,6 +82,16 @@ class Signals:
         """Give a signal that nothing here was left to hear to the run around this one."""
         if self._came is not None and isinstance(getattr(handler, "__self__", None), Signals):
             handler(self._came, None)
+
+    def keep(self, interruption: Interruption) -> None:
+        """A signal came when nothing was left to end here: it is for the run around this one, if there is one."""
+        self._came = interruption.number
+
+    def take_over(self, handler: Any) -> None:
+        """Hear a signal that came before this run, while the run around it was not in a step."""
+        around = getattr(handler, "__self__", None)
+        if isinstance(around, Signals):
+            self._came, around._came = around._came, None  # noqa: SLF001 - another one of these
 
     def tell(self) -> None:
         """Say that a signal came.
@@ -84,16 +107,31 @@ class Signals:
 def watching() -> Iterator[Signals]:
     """Handle both signals inside the block; the handlers that were there come back afterwards.
 
-    Outside the main thread Python gives no signals, and there is nothing to handle.
+    One that is only for the time before a run (`only_before_a_run`) does not: then signals are ignored, since how
+    the process ends is decided. Outside the main thread Python gives no signals, and there is nothing to handle.
     """
     signals = Signals()
     if threading.current_thread() is not threading.main_thread():
         yield signals
         return
     before = {number: signal.signal(number, signals.handle) for number in _EXIT_CODES}
+    signals.take_over(before[signal.SIGINT])
+    tell_unraisable, sys.unraisablehook = sys.unraisablehook, _unless_interruption(sys.unraisablehook)
     try:
         yield signals
     finally:
+        sys.unraisablehook = tell_unraisable
         for number, handler in before.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+            over = signal.SIG_IGN if getattr(handler, "only_before_a_run", False) else handler
+            signal.signal(number, over if over is not None else signal.SIG_DFL)
     signals.pass_on(before[signal.SIGINT])
+
+
+def _unless_interruption(tell: Callable[[Any], object]) -> Callable[[Any], None]:
+    """Tell what Python has to drop, but not an interruption: the signal is remembered, and ends the run soon."""
+
+    def told(unraisable: Any) -> None:
+        if not isinstance(unraisable.exc_value, Interruption):
+            tell(unraisable)
+
+    return told

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from relnox.building import archives, installed, modules, probing
+from relnox.building import archives, checks, installed, modules, probing
 from relnox.building.environments import find_interpreter
 from relnox.errors import Conflict, Failed, TryLater
 from relnox.executor.publishing import other_file
@@ -94,7 +94,7 @@ class Downloading:
         sha256 = self.run.indexes.download(listed, path, patience)
         if sha256 != file.sha256:
             raise other_file(index, file, sha256)
-        return archives.read(path)
+        return checks.open_checked(path, self.run.limits)
 
 
 @dataclass
@@ -118,21 +118,20 @@ class TakingFiles:
         return _hashes(self.step.files)
 
     def _take(self, file: Distribution, folder: Path) -> Archive:
-        path = folder / file.filename
-        try:
-            shutil.copyfile(self.run.root / self.step.folder / file.filename, path)
-        except FileNotFoundError:
+        source, path = self.run.root / self.step.folder / file.filename, folder / file.filename
+        if not archives.is_in(source.parent, source):
             raise Failed(
                 f"{self.step.folder}/{file.filename} is in the manifest, but not there",
                 hint="build again: nox -s build-all",
-            ) from None
+            )
+        shutil.copyfile(source, path)
         if (sha256 := archives.digests(path).sha256) != file.sha256:
             raise Conflict(
                 f"{self.step.folder}/{file.filename} is not the file that was built:\n"
                 f"  there  sha256 {sha256}\n  built  sha256 {file.sha256}",
                 hint="who changed it? to build again: nox -s build-all",
             )
-        return archives.read(path)
+        return checks.open_checked(path, self.run.limits)
 
 
 @dataclass
@@ -295,15 +294,12 @@ class Verifying:
                 yield probing.Fault(message=f"{name} {there.version} comes from {place}, not from our file")
 
     def _damages(self) -> Iterator[Fault]:
-        """Files that are not in RECORD, or not as RECORD has them."""
+        """Installed files that are not as RECORD has them; the archive's own were looked at when it was taken."""
         for name, archive in self.files.items():
             of_wheel = archive.kind == "wheel"
             if name in self.there:
                 for damage in installed.damages(self.there[name], modules.record(archive) if of_wheel else {}):
                     yield probing.Fault(message=f"{name}: {damage}")
-            if of_wheel and name == self.step.package:
-                for file in modules.unrecorded(archive):
-                    yield probing.Fault(message=f"{file} is in {archive.path.name}, but not in its RECORD")
 
     def _versions(self) -> Iterator[Fault]:
         """Versions that are not the one that was built."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
 from relnox.core import secrets
+from relnox.reporters.streams import STDERR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from relnox.core.plan import Plan, Table
     from relnox.errors import RelnoxError
 
-__all__ = ["Reporter", "choose"]
+__all__ = ["Reporter", "choose", "usage_error"]
 
 
 class Reporter(Protocol):
@@ -49,7 +49,7 @@ def choose(name: Any, environment: Mapping[str, str]) -> Reporter:
     if kind == "auto":
         if environment.get("GITHUB_ACTIONS") == "true":
             kind = "github"
-        elif sys.stderr.isatty() and environment.get("TERM") != "dumb" and not environment.get("CI"):
+        elif STDERR.isatty() and environment.get("TERM") != "dumb" and not environment.get("CI"):
             kind = "terminal"
     # Elsewhere than on the runner to have a secret masked would be to tell it.
     masks = environment.get("GITHUB_ACTIONS") == "true"
@@ -67,6 +67,14 @@ def choose(name: Any, environment: Mapping[str, str]) -> Reporter:
     from relnox.reporters.plain import Plain
 
     return Plain()
+
+
+def usage_error(error: RelnoxError) -> None:
+    """Show an error of a command line that chooses no reporter yet."""
+    from relnox.reporters.text import error_lines
+
+    for line in error_lines(error):
+        STDERR.line(line)
 
 
 def _add_mask(line: str) -> None:

@@ -1,21 +1,22 @@
 """GitHub Actions: each step a folded group, failures as annotations, a summary of the run.
 
-What programs print is foreign text: inside a group it stands between `::stop-commands::` with a random word, so
-that a line of it that looks like a workflow command stays a line.
+The runner reads commands from both streams, in any line. Each line of text is escaped before it is printed (see
+`core.escaping`); what programs print stands between `::stop-commands::` with a random word as well.
 """
 
 from __future__ import annotations
 
 import secrets
-import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relnox.core.events import OutputLine, RunFinished, StepFinished, StepStarted
+from relnox.core.escaping import escape_line, split_lines
+from relnox.core.events import Notice, OutputLine, RunFinished, StepFinished, StepStarted
 from relnox.core.secrets import masked
 from relnox.reporters import text
 from relnox.reporters.plain import Plain
+from relnox.reporters.streams import STDERR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -45,7 +46,10 @@ class GitHub(Plain):
     def event(self, event: Event, *, nested: bool) -> None:
         """Tell what happened."""
         with self._telling:
-            self._tell(event, nested=nested)
+            if isinstance(event, Notice):
+                self._note(event, nested=nested)
+            else:
+                self._tell(event, nested=nested)
 
     def mask(self, line: str) -> None:
         """Have the runner mask a line of a secret from now on; called from any thread."""
@@ -53,28 +57,34 @@ class GitHub(Plain):
             self._keep_foreign_text_out()
             add_mask(line)
 
+    def _note(self, event: Notice, *, nested: bool) -> None:
+        self._keep_foreign_text_out()
+        super().event(event, nested=nested)
+        if event.hint:
+            _command("warning", f"{event.message}\n{event.hint}", title="relnox")
+
     def _tell(self, event: Event, *, nested: bool) -> None:
         match event:
             case StepStarted(step) if step.concurrent:
                 self._held[step.key] = []  # groups cannot be side by side
             case StepStarted(step):
-                self._say(f"::group::{escape(step.title)}")
+                _command("group", step.title)
             case OutputLine(step, line) if step.key in self._held:
                 self._held[step.key].append(line)
             case OutputLine(_, line):
                 self._let_foreign_text_in()
-                self._say(line)
+                STDERR.line(line.expandtabs())
             case StepFinished():
                 self._let_held_out(event.step)
                 self._keep_foreign_text_out()
-                self._say("::endgroup::")
+                _command("endgroup", "")
                 super().event(event, nested=nested)
                 if event.error is not None:
-                    self._say(f"::error title={escape(event.step.title, value=True)}::{escape(event.detail)}")
+                    _command("error", event.detail, title=event.step.title)
             case RunFinished(outcome):
                 super().event(event, nested=nested)
                 if outcome.plan.skipped is not None:
-                    self._say(f"::warning title=relnox::{escape(outcome.plan.skipped)}")
+                    _command("warning", outcome.plan.skipped, title="relnox")
                 if not nested:
                     self._summarise(markdown(outcome))
             case _:
@@ -84,7 +94,7 @@ class GitHub(Plain):
         """Show what stops the run, as an annotation too."""
         super().error(error)
         told = f"{error.message}\n{error.hint}" if error.hint else error.message
-        self._say(f"::error title=relnox::{escape(told)}")
+        _command("error", told, title="relnox")
 
     def tables(self, tables: Sequence[Table]) -> None:
         """Show results, in the summary as well."""
@@ -94,41 +104,44 @@ class GitHub(Plain):
     def _let_held_out(self, step: Step) -> None:
         """The group of a step that ran beside others."""
         if (lines := self._held.pop(step.key, None)) is not None:
-            self._say(f"::group::{escape(step.title)}")
+            _command("group", step.title)
             for line in lines:
                 self._let_foreign_text_in()
-                self._say(line)
+                STDERR.line(line.expandtabs())
 
     def _let_foreign_text_in(self) -> None:
         if self._foreign is None:
             self._foreign = secrets.token_hex(16)
-            self._say(f"::stop-commands::{self._foreign}")
+            _command("stop-commands", self._foreign)
 
     def _keep_foreign_text_out(self) -> None:
         if self._foreign is not None:
-            self._say(f"::{self._foreign}::")
+            _command(self._foreign, "")
             self._foreign = None
 
     def _summarise(self, told: str) -> None:
         if self._summary and told:
-            with Path(self._summary).open("a", encoding="utf-8") as out:
-                out.write(masked(told) + "\n\n")
-
-    def _say(self, line: str) -> None:
-        print(masked(line), file=sys.stderr, flush=True)  # noqa: T201 - the runner reads it here
+            try:
+                with Path(self._summary).open("a", encoding="utf-8", errors="backslashreplace") as out:
+                    out.write(told + "\n\n")
+            except OSError as error:
+                STDERR.line(f"note: the summary cannot be written to {self._summary} ({error.strerror})")
+                self._summary = None
 
 
 def add_mask(line: str) -> None:
     """Have the runner mask a line of a secret from now on."""
-    print(f"::add-mask::{escape(line)}", file=sys.stderr, flush=True)  # noqa: T201 - the runner alone reads it
+    STDERR.command(f"::add-mask::{escape(line)}")
 
 
 def markdown(outcome: Outcome) -> str:
     """A run as a Markdown table."""
-    lines = [f"### {text.ending(outcome)}", "", "| step | status | |", "| --- | --- | --- |"]
+    lines = [f"### {_inert(text.ending(outcome))}", "", "| step | status | |", "| --- | --- | --- |"]
     for result in outcome.results:
         cells = (result.step.title, text.MARKS[result.status], " ".join(result.detail.split()))
         lines.append(_row(cells))
+    if told := list(text.published(outcome)):
+        lines += ["", *(f"- {_inert(line)}" for line in told)]
     return "\n".join(lines)
 
 
@@ -140,9 +153,16 @@ def escape(told: str, *, value: bool = False) -> str:
     return told
 
 
+def _command(name: str, told: str, *, title: str = "") -> None:
+    """Write a workflow command with text that may be foreign."""
+    properties = f" title={escape(escape_line(masked(title)), value=True)}" if title else ""
+    lines = (escape_line(line) for line in split_lines(masked(told)))
+    STDERR.command(f"::{name}{properties}::{escape(chr(10).join(lines))}")
+
+
 def _table(table: Table) -> Iterable[str]:
     if table.title:
-        yield f"#### {table.title}"
+        yield f"#### {_inert(table.title)}"
     yield _row(table.columns)
     yield _row(["---"] * len(table.columns))
     yield from (_row(row) for row in table.rows)
@@ -153,8 +173,10 @@ def _row(cells: Iterable[str]) -> str:
     return "| " + " | ".join(_inert(cell) for cell in cells) + " |"
 
 
+_MARKUP = {ord(mark): f"&#{ord(mark)};" for mark in "\\`*_{}[]<>()#!|~&$\"'"} | {ord("@"): "&#64;&#8203;"}
+"""What means something in Markdown and HTML, as references; a space without width keeps an @ from mentioning."""
+
+
 def _inert(cell: str) -> str:
-    """Text that Markdown shows as it is: no HTML, no mention, no further column."""
-    for character, written in (("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("@", "&#64;"), ("`", "\\`")):
-        cell = cell.replace(character, written)
-    return cell
+    """Text that Markdown shows as it is: no HTML, no link, no mention, no further column."""
+    return escape_line(masked(cell)).translate(_MARKUP)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from relnox.core import serialise
 
 if TYPE_CHECKING:
     from relnox.core.events import Outcome, StepFinished, Waiting
+    from relnox.core.publication import PublishedFile
     from relnox.errors import RelnoxError
 
 __all__ = ["render"]
@@ -16,7 +16,7 @@ __all__ = ["render"]
 
 def render(outcome: Outcome) -> str:
     """The report, as a JSON document."""
-    return json.dumps(_outcome(outcome), indent=2, ensure_ascii=False) + "\n"
+    return serialise.to_json(_outcome(outcome))
 
 
 def render_error(task: str, error: RelnoxError) -> str:
@@ -28,7 +28,7 @@ def render_error(task: str, error: RelnoxError) -> str:
         "hint": error.hint,
         "steps": [],
     }
-    return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+    return serialise.to_json(told)
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
@@ -42,7 +42,21 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "waits": [_wait(wait) for wait in outcome.waits],
         "steps": [_step(result) for result in outcome.results],
         "stages": [_outcome(stage) for stage in outcome.stages],
+        "files": [_file(file) for file in outcome.publication],
+        "fault": outcome.fault,
         "tables": [serialise.encode(table) for table in outcome.tables],
+    }
+
+
+def _file(file: PublishedFile) -> dict[str, Any]:
+    return {
+        "index": file.index,
+        "package": file.package,
+        "name": file.filename,
+        "state": file.state.value,
+        "sent": file.sent.value,
+        "listed": file.listed.value,
+        "served": file.served.value,
     }
 
 

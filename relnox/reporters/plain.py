@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
-from relnox.core.events import OutputLine, RunFinished, RunStarted, Status, StepFinished, StepStarted, Waiting
-from relnox.core.secrets import masked
+from relnox.core.events import (
+    Notice,
+    OutputLine,
+    RunFinished,
+    RunStarted,
+    Status,
+    StepFinished,
+    StepStarted,
+    Waiting,
+)
 from relnox.core.steps import Stage
 from relnox.reporters import text
+from relnox.reporters.streams import STDERR, STDOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,9 +46,9 @@ class Plain:
                     self._log([step.title], nested=nested)
             case OutputLine(step, line):
                 if self.verbose:
-                    self._log([f"  {text.whose(step)}| {line}"], nested=nested)
-            case Waiting():
-                self._log([text.waiting(event)], nested=nested)
+                    self._log([f"  {text.output_line(step, line)}"], nested=nested)
+            case Notice() | Waiting():
+                self._log(text.notice(event), nested=nested)
             case StepFinished(status=Status.ABORTED):
                 self._aborted.append(event)
             case StepFinished():
@@ -66,13 +74,14 @@ class Plain:
         """What was not tried, and how it all ended."""
         self._log(text.aborted(self._aborted), nested=nested)
         self._aborted.clear()
+        self._log(text.published(outcome), nested=nested)
         if not nested:
             self._log([text.ending(outcome)])
 
     def _log(self, lines: Iterable[str], *, nested: bool = False) -> None:
         for line in lines:
-            print(masked("  " + line if nested else line), file=sys.stderr, flush=True)  # noqa: T201 - this is the place
+            STDERR.line("  " + line if nested else line)
 
     def _out(self, lines: Iterable[str]) -> None:
         for line in lines:
-            print(masked(line), flush=True)  # noqa: T201 - this is the place
+            STDOUT.line(line)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
+import contextlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,11 +45,5 @@ class Steadfast:
 
 
 def _try(tell: Callable[[], None]) -> None:
-    try:
+    with contextlib.suppress(OSError):
         tell()
-    except (OSError, SystemExit):  # rich exits where a pipe is closed
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                stream.flush()
-            except OSError:  # Python would try again at its end, and exit with 120
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

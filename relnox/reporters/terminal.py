@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape as literal
-from rich.syntax import Syntax
 from rich.table import Table as RichTable
+from rich.text import Text
 
-from relnox.core.events import OutputLine, RunFinished, RunStarted, Status, StepFinished, StepStarted, Waiting
+from relnox.core.escaping import escape_line
+from relnox.core.events import (
+    Notice,
+    OutputLine,
+    RunFinished,
+    RunStarted,
+    Status,
+    StepFinished,
+    StepStarted,
+    Waiting,
+)
 from relnox.core.secrets import masked
 from relnox.core.steps import EditFiles, Stage
 from relnox.errors import ExitCode
 from relnox.reporters import text
+from relnox.reporters.streams import STDERR, STDOUT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +34,7 @@ if TYPE_CHECKING:
     from relnox.core.events import Event, Outcome
     from relnox.core.plan import Plan, Table
     from relnox.errors import RelnoxError
+    from relnox.reporters.streams import Stream
 
 __all__ = ["Terminal"]
 
@@ -34,43 +45,45 @@ _STYLES = {
     Status.ABORTED: "yellow",
 }
 _SIGNS = {Status.SUCCESS: "✓", Status.SKIPPED: "·", Status.FAILED: "✗", Status.ABORTED: "-"}
-
-
-def escape(told: str) -> str:
-    """Text that rich prints as it is, without secrets."""
-    return literal(masked(told))
+_ASCII_SIGNS = {Status.SUCCESS: "+", Status.SKIPPED: ".", Status.FAILED: "x", Status.ABORTED: "-"}
+_DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
+_UNLIMITED = 1_000_000
+"""Columns of what is no terminal: nothing is wrapped there, so that no foreign text begins a line."""
 
 
 class Terminal:
-    """Writes with rich, which honours NO_COLOR and FORCE_COLOR; see `Reporter` for its methods."""
+    """Writes with rich, which honors NO_COLOR and FORCE_COLOR; see `Reporter` for its methods."""
 
     verbose = False
 
     def __init__(self) -> None:
-        self._out = Console(highlight=False)
-        self._log = Console(stderr=True, highlight=False)
+        self._out = _console(STDOUT)
+        self._log = _console(STDERR)
+        self._signs = _SIGNS if STDERR.is_unicode else _ASCII_SIGNS
         self._spinner: Spinner | None = None
         self._going: dict[str, str] = {}
         self._aborted: list[StepFinished] = []
 
-    def event(self, event: Event, *, nested: bool) -> None:
+    def event(self, event: Event, *, nested: bool) -> None:  # noqa: C901 - a case for each kind of event
         """Tell what happened."""
         indent = "  " if nested else ""
         match event:
             case RunStarted(plan):
                 for note in plan.notes:
-                    self._log.print(f"{indent}[dim]note:[/] {escape(note)}")
+                    _print(self._log, indent, ("note:", "dim"), f" {note}")
             case StepStarted(step):
                 if isinstance(step, Stage):
-                    self._log.print(f"[bold]{escape(step.title)}[/]")
+                    _print(self._log, (step.title, "bold"))
                 else:
                     self._going[step.key] = step.title
                     self._spin()
             case OutputLine(step, line):
                 if self.verbose:
-                    self._log.print(f"{indent}  [dim]{escape(text.whose(step))}| {escape(line)}[/]")
-            case Waiting():
-                self._log.print(f"{indent}[yellow]{escape(text.waiting(event))}[/]")
+                    _print(self._log, f"{indent}  ", (text.output_line(step, line), "dim"))
+            case Notice() | Waiting():
+                style = "dim" if isinstance(event, Notice) and not event.hint else "yellow"
+                for line in text.notice(event):
+                    _print(self._log, indent, (line, style))
             case StepFinished():
                 self._end(event, indent)
             case RunFinished(outcome):
@@ -79,45 +92,53 @@ class Terminal:
     def plan(self, plan: Plan) -> None:
         """Show a plan that is not run."""
         self.tables(plan.tables)
-        self._out.print(f"[bold]Plan of {plan.task}[/] [dim]{plan.digest[:12]}[/]")
+        _print(self._out, (f"Plan of {plan.task}", "bold"), (f" {plan.digest[:12]}", "dim"))
         for number, step in enumerate(plan.steps, 1):
-            remote = "  [yellow]remote[/]" if step.remote else ""
-            self._out.print(f"{number:>4}. {escape(step.title)}{remote}")
+            _print(self._out, f"{number:>4}. {step.title}", ("  remote" if step.remote else "", "yellow"))
         for step in plan.steps:
             if isinstance(step, EditFiles):
                 for edit in step.edits:
-                    self._out.print(Syntax(edit.diff(), "diff", background_color="default", word_wrap=True))
+                    for line in text.diff_lines(edit):
+                        _print(self._out, (line, _DIFF_STYLES.get(line[:1], "")))
         for note in plan.notes:
-            self._out.print(f"[dim]note:[/] {escape(note)}")
+            _print(self._out, ("note:", "dim"), f" {note}")
         if plan.consent:
-            self._out.print(f"[yellow]would ask:[/] {escape(plan.consent)}")
+            _print(self._out, ("would ask:", "yellow"), f" {plan.consent}")
         for refusal in plan.refusals:
-            self._out.print(f"[bold red]would refuse:[/] {escape(refusal.message)}")
-            self._out.print(f"  [dim]hint:[/] {escape(refusal.hint)}")
+            _labeled(self._out, "", "would refuse:", "bold red", refusal.message)
+            _labeled(self._out, "  ", "hint:", "dim", refusal.hint)
 
     def tables(self, tables: Sequence[Table]) -> None:
         """Show results."""
         for table in tables:
-            shown = RichTable(title=table.title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+            shown = RichTable(
+                title=_text(table.title) if table.title else None,
+                title_justify="left",
+                box=box.SIMPLE_HEAD,
+                pad_edge=False,
+            )
             for column in table.columns:
-                shown.add_column(column, overflow="fold")
+                shown.add_column(_text(column), overflow="fold")
             for row in table.rows:
-                shown.add_row(*(escape(cell) for cell in row))
+                shown.add_row(*(_text(cell) for cell in row))
             self._out.print(shown)
 
     def error(self, error: RelnoxError) -> None:
         """Show what stops the run."""
         self._stop()
-        self._log.print(f"[bold red]error:[/] {escape(error.message)}")
+        _labeled(self._log, "", "error:", "bold red", error.message)
         if error.hint:
-            self._log.print(f"[bold]hint:[/] {escape(error.hint)}")
+            _labeled(self._log, "", "hint:", "bold", error.hint)
 
     def _conclude(self, outcome: Outcome, *, nested: bool) -> None:
         """What was not tried, and how it all ended."""
-        self._tell_aborted("  " if nested else "")
+        indent = "  " if nested else ""
+        self._tell_aborted(indent)
+        for line in text.published(outcome):
+            _print(self._log, indent, line)
         if not nested:
             style = "bold green" if outcome.exit_code is ExitCode.DONE else "bold red"
-            self._log.print(f"[{style}]{escape(text.ending(outcome))}[/]")
+            _print(self._log, (text.ending(outcome), style))
 
     def _end(self, event: StepFinished, indent: str) -> None:
         self._going.pop(event.step.key, None)
@@ -134,29 +155,29 @@ class Terminal:
                 self._finished(event, indent)
         else:
             for line in text.aborted(self._aborted):
-                self._log.print(f"{indent}[yellow]{escape(line)}[/]")
+                _print(self._log, indent, (line, "yellow"))
         self._aborted.clear()
 
     def _finished(self, event: StepFinished, indent: str) -> None:
-        style, sign = _STYLES[event.status], _SIGNS[event.status]
-        seconds = f" [dim]{event.seconds:.1f} s[/]" if event.seconds >= 0.05 else ""  # noqa: PLR2004 - one digit
-        self._log.print(f"{indent}[{style}]{sign}[/] {escape(event.step.title)}{seconds}")
+        seconds = f" {event.seconds:.1f} s" if event.seconds >= 0.05 else ""  # noqa: PLR2004 - one digit
+        sign = (self._signs[event.status], _STYLES[event.status])
+        _print(self._log, indent, sign, f" {event.step.title}", (seconds, "dim"))
         shown = event.status is not Status.SUCCESS or self.verbose
         if event.detail and shown:
             word = "" if event.status is Status.SUCCESS else f"{text.MARKS[event.status]}: "
-            for line in f"{word}{event.detail}".splitlines():
-                self._log.print(f"{indent}    [dim]{escape(line)}[/]")
+            for line in text.further_lines(f"{word}{event.detail}", f"{indent}    "):
+                _print(self._log, (line, "dim"))
         if event.error is not None and event.error.hint:
-            self._log.print(f"{indent}    [bold]hint:[/] {escape(event.error.hint)}")
+            _labeled(self._log, f"{indent}    ", "hint:", "bold", event.error.hint)
 
     def _spin(self) -> None:
         """Show what goes on; several steps at once may."""
         if not self._going:
             self._stop()
             return
-        told = escape(" · ".join(self._going.values()))
+        told = _text(" · ".join(self._going.values()))
         if self._spinner is None:
-            self._spinner = self._log.status(told)
+            self._spinner = self._log.status(told, spinner="dots" if STDERR.is_unicode else "line")
             self._spinner.start()
         else:
             self._spinner.update(told)
@@ -165,3 +186,28 @@ class Terminal:
         if self._spinner is not None:
             self._spinner.stop()
             self._spinner = None
+
+
+def _console(stream: Stream) -> Console:
+    return Console(
+        file=cast("IO[str]", stream), highlight=False, emoji=False, width=None if stream.isatty() else _UNLIMITED
+    )
+
+
+def _text(told: str, style: str = "") -> Text:
+    """Text that rich prints as it is: no markup is read in it, and nothing in it acts."""
+    return Text(escape_line(masked(told)), style)
+
+
+def _print(console: Console, *parts: str | tuple[str, str]) -> None:
+    """Print a line of texts, some of them with a style; the terminal wraps it."""
+    texts = (_text(part) if isinstance(part, str) else _text(*part) for part in parts)
+    console.print(Text.assemble(*texts), soft_wrap=True)
+
+
+def _labeled(console: Console, indent: str, label: str, style: str, told: str) -> None:
+    """Print a word with a style, and a text of several lines behind it."""
+    first, *rest = text.further_lines(told, indent)
+    _print(console, indent, (label, style), f" {first.removeprefix(indent)}")
+    for line in rest:
+        _print(console, line)

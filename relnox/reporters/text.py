@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core.events import Status
+from relnox.core.escaping import escape_line, split_lines
+from relnox.core.events import Notice, Status
+from relnox.core.publication import all_proven, summary
 from relnox.core.steps import EditFiles
 from relnox.errors import ExitCode
 
@@ -13,25 +15,31 @@ if TYPE_CHECKING:
 
     from relnox.core.events import Outcome, StepFinished, Waiting
     from relnox.core.plan import Plan, Table
-    from relnox.core.steps import Step
+    from relnox.core.steps import Edit, Step
     from relnox.errors import RelnoxError
 
 __all__ = [
     "MOST_ABORTED",
     "aborted",
     "columns",
+    "diff_lines",
     "ending",
     "error_lines",
     "finished",
+    "further_lines",
+    "notice",
+    "output_line",
     "plan_lines",
+    "published",
     "waiting",
-    "whose",
 ]
 
 MARKS = {Status.SUCCESS: "ok", Status.SKIPPED: "SKIPPED", Status.FAILED: "FAILED", Status.ABORTED: "ABORTED"}
 
 MOST_ABORTED = 8
 """How many steps that were not tried somebody reads."""
+
+_INDENT = " " * 8
 
 _ENDINGS = {
     ExitCode.DONE: "done and proven",
@@ -44,10 +52,17 @@ _ENDINGS = {
     ExitCode.TERMINATED: "terminated: type the same command again to go on",
 }
 
+_FAILED_AFTERWARDS = {
+    **_ENDINGS,
+    ExitCode.FAILED: "failed",
+    ExitCode.NEEDS_A_PERSON: "published, but a check failed afterwards: manual action required",
+    ExitCode.TRY_LATER: "published, but not checked to the end: rerun the command later",
+}
+
 
 def columns(table: Table) -> Iterator[str]:
     """A table in columns, as wide as their widest entry."""
-    lines = [table.columns, *table.rows]
+    lines = [[escape_line(cell) for cell in line] for line in (table.columns, *table.rows)]
     widths = [max(len(line[number]) for line in lines) for number in range(len(table.columns))]
     if table.title:
         yield table.title
@@ -62,12 +77,24 @@ def aborted(results: Sequence[StepFinished]) -> Iterator[str]:
             yield from finished(result)
     else:
         yield f"{MARKS[Status.ABORTED]} {len(results)} steps, the first of them: {results[0].step.title}"
-        yield from (f"        {line}" for line in results[0].detail.splitlines())
+        yield from further_lines(results[0].detail, _INDENT)
 
 
-def whose(step: Step) -> str:
-    """What stands before a line that a step's program prints, where others print at the same time."""
-    return f"{step.key} " if step.concurrent else ""
+def output_line(step: Step, line: str) -> str:
+    """A line that a step's program prints, behind the name of the step where others print at the same time."""
+    return f"{f'{step.key} ' if step.concurrent else ''}| {line.expandtabs()}"
+
+
+def further_lines(told: str, indent: str) -> Iterator[str]:
+    """The lines of a text, all but the first one indented further: foreign text begins none of relnox's lines."""
+    first, *rest = split_lines(told) or [""]
+    yield f"{indent}{first}"
+    yield from (f"{indent}{line}" if line.startswith("  ") else f"{indent}  {line}" for line in rest)
+
+
+def diff_lines(edit: Edit) -> Iterator[str]:
+    """What a file would become, as a unified diff."""
+    return (line.expandtabs() for line in split_lines(edit.diff()))
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:
@@ -79,7 +106,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         if isinstance(step, EditFiles):
             for edit in step.edits:
                 yield ""
-                yield from edit.diff().splitlines()
+                yield from diff_lines(edit)
     if plan.notes or plan.refusals or plan.consent:
         yield ""
     for note in plan.notes:
@@ -87,8 +114,8 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     if plan.consent:
         yield f"would ask: {plan.consent}"
     for refusal in plan.refusals:
-        yield f"would refuse: {refusal.message}"
-        yield f"  hint: {refusal.hint}"
+        yield from further_lines(f"would refuse: {refusal.message}", "")
+        yield from further_lines(f"hint: {refusal.hint}", "  ")
 
 
 def waiting(event: Waiting) -> str:
@@ -96,23 +123,39 @@ def waiting(event: Waiting) -> str:
     return f"{'waiting':<8}{event.why}; again at {event.again:%H:%M:%S %Z}, until {event.ends:%H:%M:%S %Z} at most"
 
 
+def notice(event: Notice | Waiting) -> Iterator[str]:
+    """What does not stop a run: a wait, a warning where something can be done about it, else a note."""
+    if not isinstance(event, Notice):
+        yield waiting(event)
+        return
+    yield from further_lines(f"{'warning' if event.hint else 'note'}: {event.message}", "")
+    if event.hint:
+        yield from further_lines(f"hint: {event.hint}", "  ")
+
+
 def finished(event: StepFinished) -> Iterator[str]:
     """A step that ended: the mark, the title, the evidence or the reason."""
     seconds = f" ({event.seconds:.1f} s)" if event.seconds >= 0.05 else ""  # noqa: PLR2004 - shown with one digit
     yield f"{MARKS[event.status]:<8}{event.step.title}{seconds}"
-    told = [*event.detail.splitlines()]
+    if event.detail:
+        yield from further_lines(event.detail, _INDENT)
     if event.error is not None and event.error.hint:
-        told += f"hint: {event.error.hint}".splitlines()
-    yield from (f"        {line}" for line in told)
+        yield from further_lines(f"hint: {event.error.hint}", _INDENT)
 
 
 def error_lines(error: RelnoxError) -> Iterator[str]:
-    """What stops a run. Further lines are indented: foreign text never stands at the beginning of one."""
+    """What stops a run."""
     for word, told in (("error", error.message), ("hint", error.hint)):
         if told:
-            first, *rest = told.splitlines()
+            first, *rest = split_lines(told)
             yield f"{word}: {first}"
             yield from (f"  {line}" for line in rest)
+
+
+def published(outcome: Outcome) -> Iterator[str]:
+    """What is public, what is not proven, what was not sent, where a release did not end well."""
+    if outcome.publication and outcome.exit_code is not ExitCode.DONE:
+        yield from summary(outcome.publication)
 
 
 def ending(outcome: Outcome) -> str:
@@ -120,10 +163,8 @@ def ending(outcome: Outcome) -> str:
     told = _ENDINGS[outcome.exit_code]
     if outcome.exit_code is ExitCode.FAILED and not any(step.remote for step in outcome.plan.steps):
         told = "failed"  # it had nothing to make public: what is, it does not know
-    if outcome.exit_code is ExitCode.FAILED and any(
-        result.step.remote and result.status is Status.SUCCESS for result in outcome.results
-    ):
-        told = "failed; what was sent stays there"
+    if outcome.exit_code is not ExitCode.DONE and all_proven(outcome.publication):
+        told = f"{_FAILED_AFTERWARDS[outcome.exit_code]}; what was sent stays there"
     if outcome.plan.skipped is not None and outcome.exit_code is ExitCode.DONE:
         told = f"skipped; {outcome.plan.skipped}"
     until = f" before {outcome.deadline}" if outcome.deadline is not None else ""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from relnox.core.moves import Following, Move
     from relnox.core.steps import Tag
     from relnox.core.workspace import Workspace
+    from relnox.source.changelog_tools import Release
 
     Decided = tuple[tuple[Move, ...], Following]
 
@@ -48,7 +49,7 @@ def after(snapshot: Snapshot, decided: Decided) -> dict[str, bytes | None]:
         ours = [move for move in moved if move.package.name not in snapshot.by_tools]
         tags = {move.package.name: _tag_and_previous(move, snapshot) for move in ours}
         after |= dict(core.release_notes.changelogs(ours, present, tags, told, config, snapshot.today))
-    after |= dict(core.release_notes.used_fragments(moved, told, contents))
+    after |= dict(core.release_notes.used_fragments(moved, told, contents, config))
     return after | dict(snapshot.drafts)
 
 
@@ -68,28 +69,59 @@ def with_drafts(snapshot: Snapshot, options: Options, project: Project) -> Snaps
     from relnox.source import changelog_tools
 
     lockstep = config.versions == "lockstep"
-    folders = {"." if lockstep else package.folder for package in project.workspace.packages}
+    folders = {"."} | {package.folder for package in project.workspace.packages if not lockstep}
     tools = {folder: changelog_tools.tool_of(project.root / folder, config) for folder in folders}
     if not any(tools.values()):
         return snapshot
+    project.before_tools()
     drafts: dict[str, bytes | None] = {}
-    by_tools, done = set(), set()
+    releases: dict[tuple[str, str], list[Move]] = {}
     for move in deciding.decided(snapshot, options)[0]:
         folder = "." if lockstep else move.package.folder
+        if tools[folder] is None and tools["."] is not None:
+            own = core.release_notes.changelog_of(move.package, snapshot.contents, config)
+            folder = "." if own is None or tools["."] == "git-cliff" else folder
+        if tools[folder] is not None and core.release_notes.is_told(move, config):
+            # The root's git-cliff writes a changelog for each package, its towncrier one for all of them.
+            alone = move.package.name if tools[folder] == "git-cliff" and not lockstep else ""
+            releases.setdefault((folder, alone), []).append(move)
+    by_tools = {move.package.name for together in releases.values() for move in together}
+    for (folder, _), together in releases.items():
+        release = _release(folder, together, snapshot)
         tool = tools[folder]
-        if tool is None or move.after.is_prerelease:
-            continue
-        by_tools.add(move.package.name)
-        release = changelog_tools.Release(
-            folder=folder,
-            version=core.versioning.spell(move.after, config.scheme),
-            tag=snapshot.tag_formats[move.package.name].render(move.after),
+        assert tool is not None  # noqa: S101 - or else there is no release for it
+        drafts |= changelog_tools.drafted(
+            tool, project.git, release, snapshot.today, config.changelog_file, passed=config.pass_env
         )
-        if release not in done:
-            done.add(release)
-            drafts |= changelog_tools.drafted(tool, project.git, release, snapshot.today, config.changelog_file)
     contents = snapshot.contents | project.contents(drafts)
     return snapshot._replace(drafts=drafts, by_tools=frozenset(by_tools), contents=contents)
+
+
+def _release(folder: str, moves: list[Move], snapshot: Snapshot) -> Release:
+    """What a changelog tool in a folder is told of packages that it keeps the changelog of."""
+    from relnox.source import changelog_tools
+
+    config, first = snapshot.config, moves[0]
+    tag_format = snapshot.tag_formats[first.package.name]
+    tracks = core.moves.tracks(snapshot.workspace, config)
+    names = {
+        package.name: track.name if track.kind == "fixed" else package.name
+        for track in tracks
+        for package in track.packages
+    }
+    spelled = {names[move.package.name]: core.versioning.spell(move.after, config.scheme) for move in moves}
+    is_one = len(tracks) == 1 or folder == first.package.folder
+    shares = not is_one and folder == "."
+    version = core.versioning.spell(first.after, config.scheme)
+    own = core.release_notes.changelog_of(first.package, snapshot.contents, config)
+    return changelog_tools.Release(
+        folder=folder,
+        version=", ".join(f"{name} {each}" for name, each in spelled.items()) if shares else version,
+        tag=tag_format.render(first.after),
+        paths=tuple(move.package.folder for move in moves) if shares else (),
+        tags=tag_format.before if shares else "",
+        changelog=own if shares else None,
+    )
 
 
 def with_locks(snapshot: Snapshot, options: Options, project: Project) -> Snapshot:
@@ -107,7 +139,8 @@ def with_locks(snapshot: Snapshot, options: Options, project: Project) -> Snapsh
         )
     from relnox.source import tools
 
-    made = tools.locked(project.git, stale, planned=after(snapshot, decided))
+    project.before_tools()
+    made = tools.locked(project.git, stale, planned=after(snapshot, decided), passed=project.config.pass_env)
     contents = snapshot.contents | project.contents(made)
     return snapshot._replace(drafts={**snapshot.drafts, **made}, contents=contents)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Decided = tuple[tuple[Move, ...], Following]
 
-__all__ = ["bump_of", "check_usage", "chosen", "decided", "request"]
+__all__ = ["bump_of", "check_usage", "chosen", "decided", "never_tagged", "request"]
 
 _REQUEST = (
     "part",
@@ -97,9 +97,11 @@ def _wishes(snapshot: Snapshot, options: Options) -> dict[str, Wish]:
         reason = " ".join(word for word in request(options, ("part", "pre", "to", "exact")))
         bump = bump_of(options)
         mends = {package.name for package in snapshot.chosen if _mends(package, options)}
+        left_out = {package.name for package in never_tagged(snapshot, options)}
         return {
             package.name: core.moves.Wish(None if package.name in mends else bump, reason)
             for package in snapshot.chosen
+            if package.name not in left_out
         }
     phase: Any = options.pre
     chosen = {package.name for package in snapshot.chosen}
@@ -112,6 +114,20 @@ def _wishes(snapshot: Snapshot, options: Options) -> dict[str, Wish]:
         chosen if options.package else (),
     )
     return {name: wish for name, wish in found.items() if name in chosen}
+
+
+def never_tagged(snapshot: Snapshot, options: Options) -> tuple[Package, ...]:
+    """Packages that --all leaves out: their versions come from tags, and they have none that could be raised."""
+    if not options.all or options.to is not None:
+        return ()
+    found = tuple(
+        package
+        for package in snapshot.chosen
+        if package.source.kind == "tags"
+        and package.version is None
+        and ((stands := snapshot.standing.get(package.name)) is None or stands.released is None)
+    )
+    return found if len(found) < len(snapshot.chosen) else ()
 
 
 def _mends(package: Package, options: Options) -> bool:

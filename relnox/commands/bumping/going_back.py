@@ -22,10 +22,20 @@ if TYPE_CHECKING:
 
     Decided = tuple[tuple[Move, ...], Following]
 
-__all__ = ["is_committed", "last_bump", "resumed", "undone"]
+__all__ = ["resumed", "to_take_back", "undone"]
 
 
-def is_committed(found: edits.Pending, project: Project) -> bool:
+def to_take_back(options: Options, project: Project, found: edits.Pending | None) -> Last | None:
+    """The bump whose commit or tags are to be taken back: the last one, or an interrupted one that came so far."""
+    if found is None:
+        return last_bump(project) if options.undo else None
+    if not (options.abort or options.undo) or "--undo" in found.request or not _is_committed(found, project):
+        return None
+    has_refs = any(isinstance(step, core.steps.Commit | core.steps.CreateTags) for step in found.steps)
+    return last_bump(project, found) if has_refs else None
+
+
+def _is_committed(found: edits.Pending, project: Project) -> bool:
     """Whether the files of an interrupted bump are committed, once a git that it started has ended."""
     if project.git is None:
         return False
@@ -42,15 +52,11 @@ def resumed(found: edits.Pending, snapshot: Snapshot, options: Options) -> Plan:
     """Go on with an interrupted bump, or take it back."""
     from relnox.source import edits
 
-    if options.abort:
-        if "--undo" in found.request:
-            raise Refused("an undo was interrupted: it goes on, not back", hint=f"finish it: {found.command}")
-        if snapshot.committed:
-            raise Refused(
-                "the interrupted bump is committed already",
-                hint=f"finish it: {found.command}, or take it back: "
-                "delete its tags, git reset HEAD~1, then relnox bump --abort",
-            )
+    if options.abort and "--undo" in found.request:
+        raise Refused("an undo was interrupted: it goes on, not back", hint=f"finish it: {found.command}")
+    if options.abort or (options.undo and "--undo" not in found.request):
+        if snapshot.last is not None:
+            return _taken_back(snapshot.last, snapshot)
         return core.plan.Plan(
             task="bump",
             steps=(core.steps.EditFiles(edits=edits.reverse(_edited(found))),),
@@ -61,39 +67,51 @@ def resumed(found: edits.Pending, snapshot: Snapshot, options: Options) -> Plan:
             f"a bump was interrupted here: {found.command}",
             hint=f"finish it: {found.command}, or take it back: relnox bump --abort",
         )
-    return core.plan.Plan(task="bump", steps=found.steps, notes=("goes on with the bump that was interrupted",))
+    return core.plan.Plan(
+        task="bump",
+        steps=found.steps,
+        notes=("goes on with the bump that was interrupted",),
+        refusals=tuple(_moved_on(found, snapshot)) if options.push else (),
+    )
 
 
-def last_bump(project: Project) -> Last | None:
-    """The last bump, and where it was pushed to."""
+def last_bump(project: Project, record: edits.Pending | None = None) -> Last | None:
+    """The last bump, or the one of a record, and where it was pushed to."""
     from relnox.source import edits
 
-    found = edits.read_last(project.private)
+    found = record or edits.read_last(project.private)
     if found is None or project.git is None or project.state is None or project.state.head is None:
         return None if found is None else Last(found, (), "")
     committed = any(isinstance(step, core.steps.Commit) for step in found.steps)
     places = project.git.pushed_to(project.state.head) if committed else ()
-    remote, tags = project.config.remote, set(_tags_of(found))
-    if not places and tags and remote in project.git.remotes() and tags & project.git.remote_tags(remote).keys():
-        places = (remote,)
+    remote, local = project.config.remote, project.state.tags
+    tags = [tag for tag in _tags_of(found) if tag in local]
+    if not places and tags and remote in project.git.remotes():
+        theirs = project.git.remote_tags(remote)
+        places = (remote,) if any(theirs.get(tag) == local[tag] for tag in tags) else ()
     return Last(found, places, project.git.subject())
 
 
 def undone(snapshot: Snapshot, options: Options) -> Plan:
     """Take the last bump back."""
-    from relnox.source import edits
-
     if deciding.request(options) != ("--undo",):
         raise Refused("--undo goes alone", hint="relnox bump --undo")
     if snapshot.last is None:
         raise Refused(
             "there is no last bump on this machine to take back", hint="git log -1 shows the last commit"
         )
-    found, places, _ = snapshot.last
+    return _taken_back(snapshot.last, snapshot)
+
+
+def _taken_back(last: Last, snapshot: Snapshot) -> Plan:
+    """Take back what a bump did, unless others may have it or something came after it."""
+    from relnox.source import edits
+
+    found, places, _ = last
     if places:
         raise Refused(
             f"the last bump ({found.command}) is on {', '.join(places)} already: others may have it",
-            hint="release a higher version instead",
+            hint="release a higher version instead" if snapshot.pending is None else f"finish it: {found.command}",
         )
     committed = any(isinstance(step, core.steps.Commit) for step in found.steps)
     commit = snapshot.state.head if committed and snapshot.state is not None else None
@@ -102,8 +120,23 @@ def undone(snapshot: Snapshot, options: Options) -> Plan:
         task="bump",
         steps=(back,),
         notes=(f"takes back: {found.command}",),
-        refusals=tuple(_since(snapshot.last, snapshot.state)) if committed or back.tags else (),
+        refusals=tuple(_since(last, snapshot.state)) if committed or back.tags else (),
     )
+
+
+def _moved_on(found: edits.Pending, snapshot: Snapshot) -> Iterator[Refusal]:
+    """Why the push of an interrupted bump would be refused: the remote moved since."""
+    state, remote = snapshot.state, snapshot.config.remote
+    if state is None or snapshot.remote_tags is None:
+        return
+    if snapshot.contained is False:
+        yield core.plan.Refusal(
+            message=f"{remote} has commits on {state.branch} that are not here",
+            hint=f"git pull --rebase {remote} {state.branch}, then rerun the command; "
+            "or undo the bump here: relnox bump --abort",
+        )
+    tags = tuple(tag for step in found.steps if isinstance(step, core.steps.CreateTags) for tag in step.tags)
+    yield from core.guards.tags_free(tags, {}, snapshot.remote_tags, state.head, remote)
 
 
 def _since(last: Last, state: GitState | None) -> Iterator[Refusal]:
@@ -112,7 +145,7 @@ def _since(last: Last, state: GitState | None) -> Iterator[Refusal]:
     message = next((step.message for step in found.steps if isinstance(step, core.steps.Commit)), "")
     if message and last.subject != message.partition("\n")[0].strip():
         yield core.plan.Refusal(
-            message=f"the last commit is not that of the last bump ({found.command})",
+            message=f"the last commit is not that of the bump ({found.command})",
             hint="take back what came after it first, or release a higher version",
         )
     moved = [tag for tag in _tags_of(found) if state is not None and state.tags.get(tag, state.head) != state.head]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
-from relnox.errors import Refused
+from relnox.errors import Failed, Refused
+from relnox.source.git.asking import NETWORK_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,49 +16,49 @@ if TYPE_CHECKING:
     from relnox.commands.bumping.snapshot import Options, Snapshot
     from relnox.commands.project import Project
     from relnox.core.moves import Following, Move
-    from relnox.core.packages import Package
     from relnox.core.plan import Refusal
     from relnox.core.steps import Edit, Tag
 
     Decided = tuple[tuple[Move, ...], Following]
 
-__all__ = ["elsewhere", "guards", "overtaken", "remote_state"]
-
-_MOST_VERSIONS = 5
-_OFTEN_STATE_VERSIONS = (
-    "_version.py",
-    "__version__.py",
-    "__init__.py",
-    "__about__.py",
-    "about.py",
-    "version.py",
-    "conf.py",
-    "setup.py",
-    "setup.cfg",
-    "VERSION",
-    "VERSION.txt",
-    "version.txt",
-    "CITATION.cff",
-    "Cargo.toml",
-    "package.json",
-    "meson.build",
-)
+__all__ = ["guards", "overtaken", "remote_state"]
 
 
-def remote_state(options: Options, project: Project) -> tuple[Mapping[str, str] | None, bool | None]:
-    """The remote's tags, and whether its branch is part of the present one."""
-    if not (options.push and project.git is not None and project.state is not None):
-        return None, None
-    remote = project.config.remote
-    if remote not in project.git.remotes():
+class RemoteState(NamedTuple):
+    """What the remote says.
+
+    Attributes:
+        tags: Its tags with the commit each leads to; None when it was not asked or did not answer.
+        contained: Whether its branch is part of the present one; None when that is not known.
+        unreachable: Why it did not answer.
+    """
+
+    tags: Mapping[str, str] | None = None
+    contained: bool | None = None
+    unreachable: str | None = None
+
+
+def remote_state(options: Options, project: Project) -> RemoteState:
+    """Ask the remote, once, before something that would be pushed to it is made."""
+    git, state, remote = project.git, project.state, project.config.remote
+    if not (options.push or options.commit or options.tag) or git is None or state is None:
+        return RemoteState()
+    if remote not in git.remotes():
+        if not options.push:
+            return RemoteState()
         raise Refused(
             f"there is no git remote called {remote} to push to",
             hint=f"git remote add {remote} URL, or set [tool.relnox] remote",
         )
-    refs = project.git.remote_refs(remote)
-    theirs = refs.get(f"refs/heads/{project.state.branch}")
-    contained = theirs is None or theirs == project.state.head or project.git.contains(theirs)
-    return project.git.tags_among(refs), contained
+    try:
+        refs = git.remote_refs(remote, timeout=None if options.push else NETWORK_TIMEOUT)
+    except Failed as error:
+        if options.push:
+            raise
+        return RemoteState(unreachable=error.message)
+    theirs = refs.get(f"refs/heads/{state.branch}")
+    contained = theirs is None or theirs == state.head or git.contains(theirs)
+    return RemoteState(git.tags_among(refs), contained)
 
 
 def overtaken(project: Project) -> Mapping[str, tuple[str, Version]]:
@@ -102,6 +103,8 @@ def guards(
     firm += guards.clean((name for name in state.dirty if name in snapshot.drafts), snapshot.drafts, ())
     dirty = [name for name in state.dirty if name not in snapshot.drafts]
     soft = [*guards.clean(dirty, (edit.file for edit in planned), (move.package for move in moves))]
+    if options.commit or options.tag:
+        soft += guards.imports_untracked(snapshot.untracked_imports)
     if options.tag:
         firm += guards.readable_tags(moves, names)
         soft += [] if options.allow_lower else guards.ahead_of_tags(moves, names, snapshot.overtaken)
@@ -114,12 +117,11 @@ def guards(
     elif options.commit:
         soft += guards.branch(state.branch, config.branch)
     if snapshot.contained is False:
-        firm.append(
-            core.plan.Refusal(
-                message=f"{config.remote} has commits on {state.branch} that are not here",
-                hint=f"git pull --rebase {config.remote} {state.branch}",
-            )
+        missing = core.plan.Refusal(
+            message=f"{config.remote} has commits on {state.branch} that are not here",
+            hint=f"git pull --rebase {config.remote} {state.branch}",
         )
+        (firm if options.push else soft).append(missing)
     elif options.commit and snapshot.contained is None and state.upstream is not None:
         soft += guards.behind(state.behind, state.upstream)
     if options.commit and not planned and not tags:
@@ -129,14 +131,3 @@ def guards(
     if options.force:
         return tuple(firm), tuple(f"--force ignores: {refusal.message}" for refusal in soft)
     return (*firm, *soft), ()
-
-
-def elsewhere(chosen: tuple[Package, ...], project: Project) -> tuple[str, ...]:
-    """Files, of the kinds that often state a version, that name a present one and are no known place."""
-    versions = {package.source.text for package in chosen if package.source.stated}
-    if not 0 < len(versions) <= _MOST_VERSIONS or project.git is None:
-        return ()
-    known = {place.file for package in project.workspace.packages for place in package.stated}
-    known |= {place.file for place in project.config.places}  # those that are said to be none as well
-    found = project.git.files_with(sorted(versions), _OFTEN_STATE_VERSIONS)
-    return tuple(name for name in found if name not in known)

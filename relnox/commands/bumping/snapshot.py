@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
+    from relnox.commands.bumping.repeated import Done, Repeated
     from relnox.core.config import Config
     from relnox.core.fragments import Fragment
     from relnox.core.levels import Standing
-    from relnox.core.packages import Package
+    from relnox.core.packages import Package, VersionSource
     from relnox.core.tags import TagFormat
     from relnox.core.workspace import Workspace
     from relnox.source import edits
@@ -56,6 +57,7 @@ class Options(CommonOptions):
         False, "Go on in a dirty tree or on another branch; says what it ignores.", anywhere=False
     )
     abort: bool = option(False, "Take an interrupted bump back.", anywhere=False)
+    again: bool = option(False, "Bump once more, though this bump is done already.", anywhere=False)
     undo: bool = option(False, "Take the last bump back, while nothing of it is pushed.", anywhere=False)
 
 
@@ -87,14 +89,18 @@ class Snapshot(NamedTuple):
         tag_formats: How tags look.
         standing: What each package's history says, where it is asked.
         state: What git says; None outside git.
-        remote_refs: Branches and tags of the remote with their commits; None when it was not asked.
+        remote_tags: Tags of the remote with their commits; None when it was not asked.
+        unreachable: Why the remote did not answer, though it was asked.
         contained: Whether the remote's branch is part of the present one; None when it was not asked.
         overtaken: The last reachable tag of each package that is newer than its present version, with the version.
         today: The date in UTC, for calendar versions.
-        elsewhere: Files in which a present version stands besides the places that are known.
+        literals: Literal versions in the packages' own modules, which are places as well.
+        untracked_imports: Committed modules, each with an untracked one that it imports.
+        mentions: By package: further files that name its version.
         pending: An interrupted bump.
-        committed: Whether the files of an interrupted bump are committed.
         last: The last bump, for `--undo`.
+        repeated: The last bump, if nothing came after it.
+        done: The release that this bump would make, if tags tell that it is there.
     """
 
     workspace: Workspace
@@ -108,10 +114,14 @@ class Snapshot(NamedTuple):
     standing: Mapping[str, Standing]
     state: GitState | None
     remote_tags: Mapping[str, str] | None
+    unreachable: str | None
     contained: bool | None
     overtaken: Mapping[str, tuple[str, Version]]
     today: date
-    elsewhere: tuple[str, ...]
+    literals: tuple[VersionSource, ...]
+    untracked_imports: tuple[tuple[str, str], ...]
+    mentions: Mapping[str, tuple[str, ...]]
     pending: edits.Pending | None
-    committed: bool
     last: Last | None
+    repeated: Repeated | None
+    done: Done | None

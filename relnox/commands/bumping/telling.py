@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.commands.bumping import changing, deciding
+from relnox.core.steps.base import listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,8 @@ def notes(snapshot: Snapshot, moves: tuple[Move, ...], following: Following, opt
     """What a reader of the plan should know, line by line."""
     if not moves:
         yield "nothing asks for a release: no package has changes that its commits or fragments give a level"
+    yield from _left_out(snapshot, options)
+    yield from _context(snapshot, moves)
     if options.part == "auto":
         yield from _never_tagged(snapshot, moves)
     told: dict[str, list[str]] = {}
@@ -37,9 +40,7 @@ def notes(snapshot: Snapshot, moves: tuple[Move, ...], following: Following, opt
     stale = [name for name in changing.foreign_locks(snapshot, following) if name in snapshot.contents]
     if stale and not options.lock:
         yield f"{', '.join(stale)}: made for the old requirements; --lock has it made anew"
-    if moves and snapshot.elsewhere:
-        listed = ", ".join(snapshot.elsewhere[:5]) + (" …" if len(snapshot.elsewhere) > 5 else "")  # noqa: PLR2004
-        yield f"the present version stands in {listed} as well, and stays there: places that move are declared"
+    yield from _written_elsewhere(snapshot, moves)
     lines = [
         f"{name}: {need.text} becomes {changed}" for name, needs in following.items() for need, changed in needs
     ]
@@ -47,6 +48,54 @@ def notes(snapshot: Snapshot, moves: tuple[Move, ...], following: Following, opt
         yield from lines
     else:
         yield f"{len(lines)} requirements of {len(following)} packages follow; --dry-run shows each in its diff"
+
+
+def _left_out(snapshot: Snapshot, options: Options) -> Iterator[str]:
+    """Packages that --all leaves out, and how their first release is made."""
+    if left_out := deciding.never_tagged(snapshot, options):
+        names = listing([package.name for package in left_out])
+        first = f"relnox bump --package {left_out[0].name} --to 0.1.0 --tag"
+        yield f"{names}: never tagged, so there is no version to raise; the first release: {first}"
+
+
+def _context(snapshot: Snapshot, moves: tuple[Move, ...]) -> Iterator[str]:
+    """What is not known of the remote, and a bump right after another one."""
+    if snapshot.unreachable is not None:
+        yield (
+            f"{snapshot.unreachable}: whether {snapshot.config.remote} has these tags already, or newer commits, "
+            "is not known"
+        )
+    untracked = snapshot.state.untracked if snapshot.state is not None else ()
+    folders = {move.package.folder for move in moves}
+    left_out = [name for name in untracked if any(_is_in(name, folder) for folder in folders)]
+    if left_out:
+        are = "is" if len(left_out) == 1 else "are"
+        yield f"{listing(left_out)} {are} not in git (untracked), nor in the release"
+    yield from core.siblings.bare_siblings([move.package for move in moves], snapshot.workspace, snapshot.config)
+    if snapshot.config.changelog in ("auto", "keep-a-changelog"):
+        ours = [move for move in moves if move.package.name not in snapshot.by_tools]
+        for file in core.release_notes.empty(ours, snapshot.contents, snapshot.fragments or (), snapshot.config):
+            yield f"{file}: nothing stands under Unreleased, so it gets no section for this release"
+    if moves and snapshot.repeated is not None:
+        yield f"there is no commit since the last bump ({snapshot.repeated.record.command})"
+
+
+def _is_in(file: str, folder: str) -> bool:
+    return folder == "." or file.startswith(f"{folder}/")
+
+
+def _written_elsewhere(snapshot: Snapshot, moves: tuple[Move, ...]) -> Iterator[str]:
+    """Literals that move along, and files that name a version which moves and are not edited."""
+    moving = {place.file for move in moves for place in move.package.places}
+    literals = [f"{place.key[0]} in {place.file}" for place in snapshot.literals if place.file in moving]
+    if literals:
+        yield f"{listing(literals)} changes too ([tool.relnox] literals = false leaves it as it is)"
+    mentions = dict.fromkeys(file for move in moves for file in snapshot.mentions.get(move.package.name, ()))
+    if files := [file for file in mentions if file not in snapshot.drafts]:
+        yield (
+            f"{listing(files, 5)} {'names' if len(files) == 1 else 'name'} the present version and "
+            f"{'is' if len(files) == 1 else 'are'} not changed; to change a file as well: [[tool.relnox.places]]"
+        )
 
 
 def _remarks(move: Move, snapshot: Snapshot, options: Options) -> Iterator[str]:

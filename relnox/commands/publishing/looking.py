@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
 from relnox.commands import attesting
+from relnox.commands.publishing import locking
 from relnox.commands.verify_install import public_part, read_release
-from relnox.errors import ExitCode, Refused
+from relnox.errors import ExitCode, Refused, RelnoxError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -20,11 +22,12 @@ if TYPE_CHECKING:
     from relnox.building.checks import Finding
     from relnox.commands.attesting import Attesting
     from relnox.commands.project import Project
+    from relnox.core.config import ArchiveLimits
     from relnox.core.manifest import Distribution, Manifest
     from relnox.core.plan import Refusal
     from relnox.indexes.client import Listing
 
-__all__ = ["Snapshot", "chosen", "look", "unfit"]
+__all__ = ["Snapshot", "chosen", "look"]
 
 
 _CLOSED = ("archived", "quarantined")
@@ -48,7 +51,7 @@ class Snapshot(NamedTuple):
         begun: When the first file of a version came to the production index, for each package that has one there.
         closed: What the index has archived or put into quarantine of packages with files to send (PEP 792).
         strangers: What versions the index has of packages, where none of them is known here.
-        remarks: What a reader should know of variables that do not count.
+        remarks: What a reader should know: of variables that do not count, of files that are yanked.
         skipped: Why nothing is published, where the settings say that this is no failure.
         attesting: Whether files go with attestations.
     """
@@ -72,6 +75,15 @@ class Snapshot(NamedTuple):
     attesting: Attesting = attesting.NOTHING
 
     @property
+    def public(self) -> tuple[str, ...]:
+        """Names of the files that the index lists with our hashes."""
+        return tuple(
+            file.filename
+            for file in self.manifest.distributions
+            if self.listed.get(file.package, {}).get(file.filename) == file.sha256
+        )
+
+    @property
     def missing(self) -> tuple[Distribution, ...]:
         """The files that the index does not list."""
         return tuple(
@@ -87,6 +99,7 @@ def look(  # noqa: PLR0913 - what both are asked for
     attestations: str,
     *,
     as_public: bool = False,
+    lock: bool = False,
 ) -> Snapshot:
     """What `publish` and `publish-test` both must know.
 
@@ -97,17 +110,77 @@ def look(  # noqa: PLR0913 - what both are asked for
         project: The project.
         attestations: The policy that was asked for.
         as_public: Whether an index that takes more is to be treated like the public one.
+        lock: Whether other processes on this machine have to wait until the project is closed.
     """
+    from relnox.indexes.targets import EMBEDDED
+
+    target = project.indexes.target(index)
+    manifest, private = chosen(dist, names, project)
+    if lock and index != EMBEDDED:
+        locking.lock_projects(target.upload_url, index, manifest.packages, project)
+    listed = _listed(index, manifest, project)
+    with _telling_what_is_public(index, manifest, listed):
+        return _look(
+            index,
+            dist,
+            project,
+            attestations,
+            manifest=manifest,
+            private=private,
+            listed=listed,
+            as_public=as_public,
+        )
+
+
+def _listed(index: str, manifest: Manifest, project: Project) -> dict[str, dict[str, str]]:
+    """SHA-256 by name of those of a manifest's files that an index lists, for each package.
+
+    Raises:
+        RelnoxError: The index cannot be read. It may hold files of an earlier run, so that the exit code is none
+            of those that say that nothing is public.
+    """
+    try:
+        project.indexes.look(index, manifest.packages)
+        return {
+            name: project.indexes.hashes(index, name, [file.filename for file in manifest.of(name)], anew=False)
+            for name in manifest.packages
+        }
+    except RelnoxError as error:
+        if error.exit_code in (ExitCode.REFUSED, ExitCode.FAILED):
+            error.exit_code = ExitCode.TRY_LATER
+        raise
+
+
+@contextmanager
+def _telling_what_is_public(
+    index: str, manifest: Manifest, listed: Mapping[str, Mapping[str, str]]
+) -> Iterator[None]:
+    """Give errors the exit code that follows from what is public already, and say what that is."""
+    files = manifest.distributions
+    public = [file.filename for file in files if listed[file.package].get(file.filename) == file.sha256]
+    try:
+        yield
+    except RelnoxError as error:
+        names = [file.filename for file in files]
+        core.publication.blocked(error, index, names, public)
+        raise
+
+
+def _look(  # noqa: PLR0913 - what both are asked for
+    index: str,
+    dist: str,
+    project: Project,
+    attestations: str,
+    *,
+    manifest: Manifest,
+    private: tuple[str, ...],
+    listed: Mapping[str, Mapping[str, str]],
+    as_public: bool,
+) -> Snapshot:
     from relnox.indexes.targets import EMBEDDED, TEST
 
     target = project.indexes.target(index)
     production = project.indexes.is_production(index)
-    manifest, private = chosen(dist, names, project)
-    project.indexes.look(index, manifest.packages)
-    listed = {
-        name: project.indexes.hashes(index, name, [file.filename for file in manifest.of(name)], anew=False)
-        for name in manifest.packages
-    }
     snapshot = Snapshot(
         target=index,
         manifest=manifest,
@@ -119,17 +192,28 @@ def look(  # noqa: PLR0913 - what both are asked for
         credentials="",
         staged=target.staged,
         begun=dict(_begun(manifest, index, project)) if production else {},
-        remarks=project.indexes.remarks(index),
+        remarks=(
+            *project.indexes.remarks(index),
+            *_warnings(manifest, index, project),
+            *_bare_siblings(manifest, project),
+        ),
     )
     if index != EMBEDDED:
         snapshot = snapshot._replace(strangers=dict(_strangers(snapshot, project)))
     snapshot = snapshot._replace(closed=dict(_closed(snapshot, project)))
     # An index that took more before is asked to be like the public one: what it holds counts for nothing then.
-    judged = manifest.distributions if as_public else snapshot.missing if production or index == TEST else ()
-    snapshot = snapshot._replace(unfit=tuple(_findings(project.root / dist, judged)))
+    checked = manifest.distributions if as_public else snapshot.missing
+    public = production or as_public or index == TEST
+    unfit = _findings(project.root / dist, checked, public=public, limits=project.config.archives)
+    snapshot = snapshot._replace(unfit=tuple(unfit))
     if snapshot.missing:
         snapshot = _with_credentials(snapshot, index, project)
     return _with_attestations(snapshot, attestations, project, project.root / dist)
+
+
+def _bare_siblings(manifest: Manifest, project: Project) -> Iterator[str]:
+    packages = [package for package in project.workspace.packages if package.name in manifest.packages]
+    return core.siblings.bare_siblings(packages, project.workspace, project.config)
 
 
 def chosen(dist: str, names: tuple[str, ...], project: Project) -> tuple[Manifest, tuple[str, ...]]:
@@ -140,26 +224,21 @@ def chosen(dist: str, names: tuple[str, ...], project: Project) -> tuple[Manifes
 
 
 def _present(folder: Path, manifest: Manifest) -> dict[str, str]:
-    from relnox.building.archives import digests
+    from relnox.building.archives import digests, is_in
 
     paths = [folder / file.filename for file in manifest.distributions]
-    return {path.name: digests(path).sha256 for path in paths if path.is_file()}
+    return {path.name: digests(path).sha256 for path in paths if is_in(folder, path)}
 
 
-def _findings(folder: Path, files: Iterable[Distribution]) -> Iterator[Finding]:
-    """What the public index would refuse of those of the files that are there."""
-    for file in files:
-        if (path := folder / file.filename).is_file():
-            yield from unfit(path)
-
-
-def unfit(path: Path) -> Iterator[Finding]:
-    """What the public index would refuse of an archive."""
+def _findings(
+    folder: Path, files: Iterable[Distribution], *, public: bool, limits: ArchiveLimits
+) -> Iterator[Finding]:
+    """What is wrong with those of the files that are there: they may come from elsewhere."""
     from relnox.building import archives, checks
 
-    archive = archives.read(path)
-    found = checks.verify(archive, checks.Expected(name=archive.name, version=archive.version))
-    yield from (finding for finding in found if finding.level == "error")
+    for file in files:
+        if archives.is_in(folder, path := folder / file.filename):
+            yield from checks.errors(path, public=public, limits=limits)
 
 
 def _with_credentials(snapshot: Snapshot, index: str, project: Project) -> Snapshot:
@@ -192,6 +271,18 @@ def _with_attestations(snapshot: Snapshot, choice: str, project: Project, folder
     return snapshot._replace(
         attesting=attesting.look(choice, snapshot.target, missing, public, project=project, folder=folder)
     )
+
+
+def _warnings(manifest: Manifest, index: str, project: Project) -> Iterator[str]:
+    """What the index says against files that it has (PEP 592), and of projects that take files (PEP 792)."""
+    for package in manifest.packages:
+        listing, files = project.indexes.seen(index, package), manifest.of(package)
+        for file in files:
+            if file.filename in listing and listing[file.filename].yanked:
+                yield f"{index} lists {file.filename} as yanked: installers pass it over"
+        missing = any(file.filename not in listing for file in files)
+        if listing.status != "active" and not (missing and listing.status in _CLOSED):
+            yield f"{index} has {package} as {listing.status}{f': {listing.reason}' if listing.reason else ''}"
 
 
 def _closed(snapshot: Snapshot, project: Project) -> Iterator[tuple[str, Listing]]:

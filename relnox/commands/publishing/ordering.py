@@ -21,8 +21,21 @@ _PATIENCE = 2700
 """Seconds that an index may take to list what it took: caches before one were stale for half an hour and more."""
 
 
-def steps(snapshot: Snapshot, dist: str) -> Iterator[Step]:
-    """The steps that make public what was looked at, from a folder."""
+COMPARE_LIMIT = 64
+"""MiB up to which all of a file is fetched and hashed after it was published."""
+COMPARE_HELP = (
+    "Fetch and hash published files up to this size in MiB; of larger ones compare the length and the last MiB."
+)
+
+
+def steps(snapshot: Snapshot, dist: str, compare_limit: int = COMPARE_LIMIT) -> Iterator[Step]:
+    """The steps that make public what was looked at, from a folder.
+
+    Args:
+        snapshot: What was looked at.
+        dist: The folder with the files.
+        compare_limit: MiB up to which all of a file is fetched and hashed afterwards.
+    """
     missing = dict.fromkeys(file.package for file in snapshot.missing) if snapshot.minted else ()
     return publication(
         snapshot.manifest,
@@ -31,6 +44,7 @@ def steps(snapshot: Snapshot, dist: str) -> Iterator[Step]:
         staged=snapshot.staged,
         minted=tuple(missing),
         attests=snapshot.attesting,
+        compare_limit=compare_limit << 20,
     )
 
 
@@ -42,6 +56,7 @@ def publication(  # noqa: PLR0913 - how a release goes out
     staged: bool = False,
     minted: Sequence[str] = (),
     attests: Attesting = attesting.NOTHING,
+    compare_limit: int = COMPARE_LIMIT << 20,
 ) -> Iterator[Step]:
     """The steps that make a manifest public.
 
@@ -55,6 +70,7 @@ def publication(  # noqa: PLR0913 - how a release goes out
         staged: Whether the index takes a release into a session and makes it public at once (PEP 694).
         minted: The packages that the index mints tokens for (Trusted Publishing).
         attests: Whether files go with attestations.
+        compare_limit: Bytes up to which all of a file is fetched and hashed afterwards.
     """
     yield from attests.signing(index, dist)
     entered: tuple[str, ...] = ()
@@ -75,6 +91,8 @@ def publication(  # noqa: PLR0913 - how a release goes out
             version=manifest.version(package),
             files=files,
             patience=_PATIENCE,
+            compare_limit=compare_limit,
+            folder=dist,
             needs=tuple(step.key for step in sent if step.remote),
         )
         yield from attests.proof(index, manifest, package)
