@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -70,3 +70,19 @@ def _git_config(home: Path) -> Path:
 def _empty(path: Path) -> Path:
     path.touch()
     return path
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Show what the sweep of the hostile index measured: the highest values, and how long a signal took."""
+    reports = [report for each in terminalreporter.stats.values() for report in each if hasattr(report, "when")]
+    measured = [dict(report.user_properties) for report in reports if report.when == "call"]
+    peaks = [values["peak"] for values in measured if "peak" in values]
+    after = sorted(values["signal seconds"] for values in measured if "signal seconds" in values)
+    if peaks:
+        longest = max(values["seconds"] for values in measured if "seconds" in values)
+        terminalreporter.write_line(f"hostile index: {max(peaks) >> 10} MB at most, {longest:.0f} s at most")
+    if after:
+        middle, late = after[len(after) // 2], after[len(after) * 9 // 10]
+        terminalreporter.write_line(
+            f"ended after a signal: median {middle:.2f} s, 90 % within {late:.2f} s, all within {after[-1]:.2f} s"
+        )

@@ -7,8 +7,10 @@ import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
 
+from packaging.version import Version
 from projects import everything
 
 from relnox.cli import main
@@ -16,9 +18,14 @@ from relnox.cli import main
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["DOORS", "Bump", "Ran", "here", "refused", "run", "through"]
+__all__ = ["DOORS", "Bump", "Ran", "here", "nox_has", "refused", "run", "through"]
 
 DOORS = ("nox", "invoke", "relnox")
+
+
+def nox_has(since: str) -> bool:
+    """Whether the installed nox has what came with a version: some tests run with the oldest one, too."""
+    return Version(version("nox")) >= Version(since)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from loopback import make_sdist
 from projects import commit_all, git, lockstep_workspace, repository, write
-from releases import write_manifest
+from releases import made_wheel, write_manifest
 
 from relnox.commands.init import NOXFILE
 
@@ -55,12 +56,8 @@ def workspace(tmp_path: Path) -> Path:
 
 
 def _write_manifest(root: Path) -> None:
-    # Planning hashes archives and never opens them: any bytes will do.
-    (root / "dist").mkdir()
-    paths = []
-    for package in NEEDS:
-        stem = f"{package.replace('-', '_')}-2.0.0"
-        for filename, kind in ((f"{stem}.tar.gz", "sdist"), (f"{stem}-py3-none-any.whl", "wheel")):
-            paths.append(root / "dist" / filename)
-            paths[-1].write_bytes(f"the {kind} of {package}\n".encode())
+    dist = root / "dist"
+    sdists = [make_sdist(dist, package, "2.0.0") for package in NEEDS]
+    wheels = [made_wheel(dist, package, version="2.0.0") for package in NEEDS]
+    paths = [path for pair in zip(sdists, wheels, strict=True) for path in pair]
     write_manifest(root, paths, NEEDS, commit=git(root, "rev-parse", "HEAD"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from projects import git, python, single, write
+from running import nox_has
 
 from relnox.commands import TASKS
 from relnox.commands.init import NOXFILE
@@ -136,7 +137,7 @@ def test_register_gives_names_and_tags(project: Path) -> None:
     named = {"release-build-all", "release-publish", "verify-install", "verify-install-3.12"}
     assert listed(nox(project, "-l")) == dict.fromkeys(named, False)
     tagged = {name for name, runs in listed(nox(project, "-l", "-t", "outward")).items() if runs}
-    assert tagged == {"release-build-all", "release-publish"}
+    assert tagged == ({"release-build-all", "release-publish"} if nox_has("2026.4.10") else set())
 
 
 def test_register_tells_which_names_there_are(project: Path) -> None:
@@ -168,7 +169,8 @@ def test_a_session_of_the_users_that_comes_later_is_warned_of_by_nox(project: Pa
 
     done = nox(project, "-s", "publish")
 
-    assert "FutureWarning: The session 'publish' has already been registered" in done.stderr
+    warned = "FutureWarning: The session 'publish' has already been registered" in done.stderr
+    assert warned == nox_has("2025.10.14")
     assert done.stdout == "the user's tests ran\n"
 
 

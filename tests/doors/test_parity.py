@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from projects import git, python
+from running import nox_has
 
 from relnox.commands import TASKS, load
 from relnox.core.options import options_of
@@ -131,6 +132,8 @@ def test_every_door_has_the_flags_of_the_schema(shared: Path, task: str) -> None
         # nox answers --usage only where something is selected.
         "nox": ("-m", "nox", "-s", task, "--usage", task),
     }
+    if not nox_has("2026.4.10"):  # --usage
+        del asked["nox"]
     for door, words in asked.items():
         done = python(shared, *words)
         told = {flag for column in FLAG_COLUMN.findall(done.stdout) for flag in FLAG.findall(column)}

@@ -18,6 +18,7 @@ from running import Ran
 
 from relnox import network
 from relnox.cli import main
+from relnox.commands.publishing import locking
 from relnox.indexes import Indexes, client, uploader
 from relnox.indexes.embedded import EmbeddedIndex
 from relnox.indexes.embedded.accounts import Accounts
@@ -214,12 +215,12 @@ def test_whoever_is_first_has_the_name_and_nothing_is_added_to_his_release(
     send = uploader.send
     sent: list[str] = []
 
-    def late(path: Path, *how: Any) -> str:
+    def late(path: Path, *how: Any, **more: Any) -> str:
         """After the index was looked at, and before the first byte of ours, comes somebody else's file."""
         if not sent:
             send(theirs.root / "dist" / first.filename, first, *how[1:])
         sent.append(path.name)
-        return send(path, *how)
+        return send(path, *how, **more)
 
     monkeypatch.setattr(uploader, "send", late)
     ran = publish(built.root)
@@ -240,6 +241,7 @@ def test_what_comes_while_a_run_waits_is_not_replaced(
     built = project(tmp_path / "demo", index)
     clock = SimulatedClock()
     monkeypatch.setattr(network, "CLOCK", clock)
+    monkeypatch.setattr(locking, "_folder", lambda: None)  # as on another machine, where no lock is seen
     look = Indexes.look
 
     def look_and_wait(indexes: Indexes, name: str, projects: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""A build that is killed while its backend goes on: what that one still writes is no part of the next build."""
+"""A build that is killed while its backend is at work: the backend ends with it, and the next one builds again."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from backends import in_tree
 from projects import commit_all, repository
 from running import run
 from test_full_disk import sound
+from warm import all_end
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,36 +26,19 @@ pytestmark = [
 ]
 
 LIMIT = 60
-WAITING = """\
-import atexit, pathlib, time
-
-def wait_for(name):
-    deadline = time.monotonic() + {limit}
-    while not pathlib.Path({folder!r}, name).exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-
-def tell(name):
-    pathlib.Path({folder!r}, name).touch()
-
-"""
-OUTLIVING = f"""{WAITING}
-tell("begun")
-wait_for("written by the next")
-atexit.register(tell, "written by the first")
-"""
-NEXT = f"""{WAITING}
-def let_the_first_write():
-    tell("written by the next")
-    wait_for("written by the first")
-
-atexit.register(let_the_first_write)
+LASTING = """\
+import pathlib, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
+pathlib.Path({file!r}).write_text(f"{{os.getpid()}} {{child.pid}}")
+pathlib.Path({file!r}).rename({file!r} + ".whole")
+time.sleep(100)
 """
 
 
-def test_a_backend_that_outlives_its_run_does_not_write_over_what_the_next_one_makes(tmp_path: Path) -> None:
+def test_a_backend_ends_with_its_run_and_the_next_one_makes_it_all_again(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
-    words = {"folder": str(tmp_path), "limit": LIMIT}
-    root = repository(in_tree(tmp_path / "home", hook=OUTLIVING.format(**words), code="old = True\n"))
+    file = tmp_path / "at-work"
+    root = repository(in_tree(tmp_path / "home", hook=LASTING.format(file=str(file)), code="old = True\n"))
     killed = subprocess.Popen(
         [sys.executable, "-m", "relnox", "build-all"],
         cwd=root,
@@ -62,17 +46,18 @@ def test_a_backend_that_outlives_its_run_does_not_write_over_what_the_next_one_m
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + LIMIT
-    while not (tmp_path / "begun").exists():
+    whole = file.with_name("at-work.whole")
+    while not whole.exists():
         assert time.monotonic() < deadline
         time.sleep(0.01)
     killed.kill()
     assert killed.wait(LIMIT) == -signal.SIGKILL
+    assert all_end([*map(int, whole.read_text(encoding="ascii").split())], LIMIT)
 
-    in_tree(root, hook=NEXT.format(**words), code="new = True\n")
+    in_tree(root, code="new = True\n")
     commit_all(root)
     ran = run(root, "relnox", "build-all")
     assert ran.code == 0, ran.text
-    assert (tmp_path / "written by the first").exists()
     with zipfile.ZipFile(root / "dist/home-1.0-py3-none-any.whl") as wheel:
         assert wheel.read("home.py") == b"new = True\n"
     sound(root)

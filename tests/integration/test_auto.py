@@ -488,8 +488,8 @@ def test_commits_that_were_fetched_and_are_not_here_are_told(demo: Path, tmp_pat
     other = other_clone(demo, tmp_path)
     change(other, "fix: theirs", "theirs.txt")
     git(other, "push", "--quiet")
-    assert bump(demo, *MINOR, "--dry-run").code == 0  # nobody has asked the remote yet
     git(demo, "fetch", "--quiet")
+    git(demo, "remote", "set-url", "origin", str(tmp_path / "away"))  # what was fetched counts where it is away
     said = refused(bump, demo, *MINOR)
     assert "origin/main has a commit that" in said
     assert "git pull --rebase" in said
@@ -551,7 +551,7 @@ def test_dirty_files_of_packages_that_stay_are_no_obstacle(tmp_path: Path, bump:
     assert ran.code == 0, ran.text
     assert git(root, "status", "--porcelain").split() == ["M", "docs/index.md", "M", "packages/c/x.py"]
     (root / "packages/b/x.py").write_text("mine")  # it moves along
-    said = refused(bump, root, "--package", "a", *MINOR)
+    said = refused(bump, root, "--package", "a", "--again", *MINOR)
     assert "the tree has uncommitted changes: packages/b/x.py" in said
 
 
@@ -572,7 +572,7 @@ def test_everything_that_stands_against_it_is_told_at_once_and_force_names_what_
         "the tree has uncommitted changes: README.md",
         "releases are made from release, and this is main",
         "demo 1.3.0 would not be greater than what v2.0.0 released",
-        "origin/main has a commit that",
+        "origin has commits on main that are not here",
     )
     said = refused(bump, demo, *MINOR)
     assert "4 things stand against bump" in said

@@ -137,13 +137,15 @@ def test_clean_removes_earlier_archives_and_leaves_foreign_files(tmp_path: Path)
     # F31
     in_tree(tmp_path)
     (tmp_path / "dist").mkdir()
-    for name in ("old-0.1-py3-none-any.whl", "notes.md"):
+    for name in ("home-0.1-py3-none-any.whl", "other-0.1-py3-none-any.whl", "notes.md"):
         (tmp_path / "dist" / name).write_text("x")
     ran = run(tmp_path, "relnox", "build-all", "--clean")
     assert ran.code == 0, ran.text
-    assert not (tmp_path / "dist/old-0.1-py3-none-any.whl").exists()
+    assert not (tmp_path / "dist/home-0.1-py3-none-any.whl").exists()
+    assert (tmp_path / "dist/other-0.1-py3-none-any.whl").exists()
     assert (tmp_path / "dist/notes.md").exists()
-    assert "left alone in dist, not an archive: notes.md" in ran.err
+    told = "not an archive of this project: notes.md, other-0.1-py3-none-any.whl"
+    assert f"left alone in dist, {told}" in ran.err
 
 
 def test_the_configured_tests_run_on_the_built_wheel(tmp_path: Path) -> None:

@@ -446,11 +446,11 @@ def test_a_hook_that_changes_the_commit_is_told_and_the_commit_taken_back(two: P
     write(two, {"staged.txt": ""})
     git(two, "add", "staged.txt")
     before = everything(two)
-    changing = "echo '# formatted' >> packages/base/pyproject.toml; git add packages/base/pyproject.toml"
+    changing = "echo 'more = 1' >> packages/base/pyproject.toml; git add packages/base/pyproject.toml"
     hook(two / ".git/hooks", "pre-commit", changing)
     ran = bump(two, *RELEASE, "--force")
     assert ran.code == 2, ran.text
-    assert "a commit hook changed the files" in ran.text
+    assert "a commit hook changed the files: packages/base/pyproject.toml" in ran.text
     assert everything(two) == before
 
 
@@ -514,6 +514,7 @@ def test_a_refused_push_leaves_the_remote_alone_and_the_same_command_pushes(two:
 
 
 def test_another_command_is_refused_while_one_waits(two: Path) -> None:
+    before = everything(two)
     refusing = hook(two / ".git/hooks", "pre-push", "exit 1")
     assert bump(two, *RELEASE).code == 2
     waiting = everything(two)
@@ -526,18 +527,11 @@ def test_another_command_is_refused_while_one_waits(two: Path) -> None:
         assert ran.code == 1
         assert "a bump was interrupted here: relnox bump --part minor --commit --tag --push" in ran.err
         assert "or take it back: relnox bump --abort" in ran.err
-    # What is committed is not taken back behind the user's back: the way out is told.
-    ran = bump(two, "--abort")
-    assert ran.code == 1
-    assert "committed already" in ran.err
-    assert "git reset HEAD~1, then relnox bump --abort" in ran.err
     assert everything(two) == waiting
     refusing.unlink()
-    git(two, "tag", "--delete", "v2.1.0")
-    git(two, "reset", "--quiet", "HEAD~1")
     ran = bump(two, "--abort")
     assert ran.code == 0, ran.text
-    assert git(two, "status", "--porcelain") == ""
+    assert everything(two) == before
     assert not pending(two)
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-import zipfile
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import packed
 import pytest
 from packaging.version import Version
 from projects import commit_all, git, repository, write
@@ -24,8 +26,6 @@ from relnox.core.publishers import SUFFIX
 from relnox.core.records import replace
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from running import Ran
 
 WORKSPACE = {
@@ -56,18 +56,18 @@ SOURCES = ["engine-1.0.tar.gz", "plain-2.0.tar.gz", "plain-2.0-py3-none-any.whl"
 EVERYTHING = sorted([*LINUX, *WINDOWS, *SOURCES])
 
 
+@cache
 def content_of(name: str) -> bytes:
     """What a file holds: a wheel of engine says that it needs plain, which no pyproject.toml does."""
-    if not name.endswith(".whl"):
-        return f"the sdist {name}".encode()
-    package, version = name.split("-")[:2]
+    package, version = name.removesuffix(".tar.gz").split("-")[:2]
     requires = "Requires-Dist: plain>=2\nRequires-Dist: other; extra == 'more'\n" if package == "engine" else ""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as wheel:
-        text = f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n{requires}"
-        wheel.writestr(f"{package}-{version}.dist-info/METADATA", text)
-        wheel.writestr("tag", name)
-    return out.getvalue()
+    text = f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n{requires}"
+    with tempfile.TemporaryDirectory() as folder:
+        if name.endswith(".whl"):
+            path = packed.wheel(Path(folder), {f"{package}.py": ""}, name=name, metadata=text)
+        else:
+            path = packed.sdist(Path(folder), name=name, top=f"{package}-{version}", metadata=text)
+        return path.read_bytes()
 
 
 def told(name: str, content: bytes) -> Distribution:
@@ -496,7 +496,10 @@ def test_a_folder_that_cannot_be_one_is_told(root: Path) -> None:
 def test_a_run_that_was_killed_is_finished_by_the_next(root: Path) -> None:
     # It is killed when the first file is copied and has no name of its own yet.
     hang = "import time, relnox.executor.collecting as c; fsync = c.os.fsync\n"
-    hang += "def slow(number):\n    fsync(number); print('copying', flush=True); time.sleep(60)\n"
+    hang += "import stat\ndef slow(number):\n    fsync(number)\n"
+    hang += (
+        "    if stat.S_ISREG(c.os.fstat(number).st_mode):\n        print('copying', flush=True); time.sleep(60)\n"
+    )
     hang += "c.os.fsync = slow\nfrom relnox.cli import main; main(['collect', '--from', 'jobs'])\n"
     with subprocess.Popen([sys.executable, "-c", hang], cwd=root, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None

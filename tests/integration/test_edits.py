@@ -153,14 +153,45 @@ def test_half_an_overwriting_is_gone_on_with(tmp_path: Path, before: bytes, afte
         assert contents(tmp_path) == {"a": after}
 
 
-def test_what_a_killed_run_left_half_written_is_removed(tmp_path: Path) -> None:
-    put(tmp_path, {"a": b"2", "b": b"1", ".a.relnox": b"ha", ".b.relnox": b""})
-    planned = [edit("a", None, b"2")]
-    assert not edits.is_applied(tmp_path, planned)  # the file is right, and yet there is something to do
-    edits.apply(tmp_path, planned, recorded=False)
-    assert edits.is_applied(tmp_path, planned)
-    edits.apply(tmp_path, [edit("b", b"0", b"1")], recorded=False)
-    assert contents(tmp_path) == {"a": b"2", "b": b"1"}
+def test_what_a_killed_run_left_beside_a_file_is_removed(tmp_path: Path) -> None:
+    put(tmp_path, {"a": b"2", ".a.relnox": b"mine"})
+    left = tmp_path / ".relnox-0123456789abcdef"
+    left.mkdir(0o700)
+    edits.apply(tmp_path, [edit("a", b"2", b"3")], recorded=False)
+    assert contents(tmp_path) == {"a": b"3", ".a.relnox": b"mine"}
+    assert not left.exists()
+
+
+OLD, NEW = bytes(range(256)) * 8, b"new" * 700
+
+
+@pytest.mark.parametrize(("before", "after"), [(OLD, NEW), (NEW, OLD), (None, NEW), (b"1\n", b"12\n")])
+@pytest.mark.parametrize("back", [False, True])
+def test_with_a_record_a_half_written_file_is_gone_on_with_in_either_direction(
+    tmp_path: Path, before: bytes | None, after: bytes, *, back: bool
+) -> None:
+    planned = edit("a", before, after)
+    wanted = edit("a", after, before) if back else planned
+    old = before or b""
+    for written in (0, 1, 511, 512, 513, len(after)):
+        put(tmp_path, {"a": after[:written] + old[written:]})
+        edits.apply(tmp_path, [wanted], recorded=True)
+        assert edits.is_applied(tmp_path, [wanted])
+
+
+def test_with_a_record_sectors_that_a_power_failure_mixed_are_gone_on_with(tmp_path: Path) -> None:
+    mixed = OLD[:512] + NEW[512:1024] + OLD[1024:1536] + NEW[1536:]
+    put(tmp_path, {"a": mixed})
+    edits.apply(tmp_path, [edit("a", OLD, NEW)], recorded=True)
+    assert contents(tmp_path) == {"a": NEW}
+
+
+@pytest.mark.parametrize("present", [b"", b"mine", OLD[:100] + b"mine" + OLD[104:], OLD + NEW, NEW[:100]])
+def test_with_a_record_the_users_own_work_is_not_overwritten(tmp_path: Path, present: bytes) -> None:
+    put(tmp_path, {"a": present})
+    with pytest.raises(Conflict):
+        edits.apply(tmp_path, [edit("a", OLD, NEW)], recorded=True)
+    assert contents(tmp_path) == {"a": present}
 
 
 def test_taking_back_does_not_ask_what_a_hook_has_made_of_it(tmp_path: Path) -> None:

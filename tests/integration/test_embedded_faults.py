@@ -344,10 +344,11 @@ def test_every_request_is_written_down(tmp_path: Path) -> None:
     with EmbeddedIndex(tmp_path, clock=clock) as index:
         post(index, BODY, Authorization="Basic X190b2tlbl9fOnNlY3JldA==")
         clock.now += 5
-        raw(index, b"GET /simple/demo/?x=1 HTTP/1.1\r\nConnection: close\r\n\r\n")
+        host = f"Host: {index.upload_url.split('/')[2]}\r\n".encode()
+        raw(index, b"GET /simple/demo/?x=1 HTTP/1.1\r\nConnection: close\r\n" + host + b"\r\n")
         ask(index.simple_url.replace("simple", "files") + NAME)
         ask(index.simple_url)
-        raw(index, b"PUT /legacy/ HTTP/1.1\r\n\r\n")
+        raw(index, b"PUT /legacy/ HTTP/1.1\r\n" + host + b"\r\n")
         log = index.log
     upload = log[0]
     assert (upload.began, upload.ended, log[1].began) == (clock.now - 5, clock.now - 5, clock.now)

@@ -368,7 +368,7 @@ def test_a_push_that_is_refused_in_part_is_refused_as_a_whole(root: Path, refuse
     with pytest.raises(Failed, match="protected") as caught:
         here.push("origin", "main", ["v2"])
     assert caught.value.hint is not None
-    assert "nothing was pushed" in caught.value.hint
+    assert "rerun the command" in caught.value.hint
     assert here.remote_refs("origin") == before
 
 

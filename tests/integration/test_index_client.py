@@ -13,10 +13,13 @@ from urllib.parse import quote
 
 import pytest
 import requests
+from packaging.version import Version
 from releases import described
 
 from relnox import network
 from relnox.core.config import Config, IndexConfig
+from relnox.core.manifest import Distribution
+from relnox.core.publication import Seen
 from relnox.errors import Conflict, Failed, Refused, TryLater
 from relnox.indexes import Indexes, client, targets, uploader
 from relnox.indexes.credentials import Credentials, Secret
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 CONTENT = b"a wheel, for all the client knows"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
+NOUGHT = "0" * 64
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -217,21 +221,29 @@ def test_a_listed_address_that_cannot_be_asked_is_an_error(address: str, kind: s
     answer = json_page(listed(address)) if kind == "json" else page(link, "text/html")
     with server(lambda _method, _path: answer) as url:
         (file,) = client.listed_files(url, "demo").values()
-        with pytest.raises(Failed, match="cannot be asked: "):
+        with pytest.raises(Failed, match="cannot be requested"):
             client.download(file, tmp_path / "file")
 
 
-def test_a_redirect_to_what_is_no_address_is_an_error() -> None:
+@pytest.mark.parametrize(
+    "location",
+    [
+        *(
+            "http://[bad",
+            "http://127.0.0.1:99999/",
+            "http://127.0.0.1:1/\0",
+            "ftp://127.0.0.1/",
+            "//me:word@x.invalid/",
+        ),
+        "/" + "x" * 9000,
+    ],
+)
+def test_a_redirect_to_what_is_no_address_is_an_error(location: str) -> None:
     with (
-        server(lambda _method, _path: (302, {"Location": "http://[bad"}, b"")) as url,
-        pytest.raises(Failed, match="cannot be asked: "),
+        server(lambda _method, _path: (302, {"Location": location}, b"")) as url,
+        pytest.raises(Failed, match="cannot be requested"),
     ):
         client.listed_files(url, "demo")
-
-
-def test_a_redirect_to_no_port_leads_nowhere() -> None:
-    with server(lambda _method, _path: (302, {"Location": "http://127.0.0.1:99999/"}, b"")) as url:
-        assert client.listed_files(url, "demo") == {}
 
 
 @pytest.mark.parametrize(
@@ -289,6 +301,114 @@ def test_a_download_tells_the_hash_of_what_came(tmp_path: Path) -> None:
         file = client.IndexFile(filename="x", url=url, sha256="another")
         assert client.download(file, tmp_path / "x") == SHA256
     assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+LARGE = bytes(range(256)) * 12_000  # 3 MB
+BUILT = Distribution(
+    package="demo",
+    version=Version("1.0"),
+    filename="demo-1.0.tar.gz",
+    kind="sdist",
+    size=len(LARGE),
+    sha256=hashlib.sha256(LARGE).hexdigest(),
+    blake2b_256="",
+)
+TAIL = f"bytes {len(LARGE) - (1 << 20)}-{len(LARGE) - 1}/{len(LARGE)}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "seen"),
+    [
+        ((200, {}, LARGE), Seen.OURS),
+        ((200, {}, b""), Seen.OTHER),
+        ((200, {}, LARGE[:-1]), Seen.OTHER),
+        ((200, {}, LARGE + b"x"), Seen.OTHER),
+        ((200, {}, LARGE[1:] + b"x"), Seen.OTHER),
+        ((200, {"Content-Type": "text/html"}, b"<html>log in</html>"), Seen.OTHER),
+        ((204, {}, b""), Seen.ABSENT),
+        ((206, {"Content-Range": TAIL}, LARGE[-(1 << 20) :]), Seen.ABSENT),
+        ((304, {}, b""), Seen.ABSENT),
+        ((404, {}, b""), Seen.ABSENT),
+    ],
+)
+def test_served_bytes_are_compared_with_what_was_built(answer: Answer, seen: Seen) -> None:
+    with server(lambda _method, _path: answer) as url:
+        file = client.IndexFile(filename=BUILT.filename, url=url, sha256=BUILT.sha256)
+        assert client.compare_served(file, BUILT, limit=len(LARGE)).seen is seen
+
+
+@pytest.mark.parametrize(
+    ("answer", "seen"),
+    [
+        ((206, {"Content-Range": TAIL}, LARGE[-(1 << 20) :]), Seen.OURS),
+        ((206, {"Content-Range": TAIL}, b"x" + LARGE[1 - (1 << 20) :]), Seen.OTHER),
+        ((206, {"Content-Range": TAIL}, LARGE[-(1 << 19) :]), Seen.OTHER),
+        ((206, {"Content-Range": TAIL.replace(f"/{len(LARGE)}", "/9999999")}, LARGE[-(1 << 20) :]), Seen.OTHER),
+        ((206, {}, LARGE[-(1 << 20) :]), Seen.OTHER),
+        ((200, {}, LARGE), Seen.OURS),  # a server that knows no ranges
+        ((200, {}, LARGE[1:] + b"x"), Seen.OTHER),
+        ((416, {}, b""), Seen.ABSENT),
+    ],
+)
+def test_of_a_large_file_the_length_and_the_end_are_compared(answer: Answer, seen: Seen, tmp_path: Path) -> None:
+    path = tmp_path / BUILT.filename
+    path.write_bytes(LARGE)
+    with server(lambda _method, _path: answer) as url:
+        file = client.IndexFile(filename=BUILT.filename, url=url, sha256=BUILT.sha256)
+        assert client.compare_served(file, BUILT, limit=1000, path=path).seen is seen
+
+
+def test_a_large_file_that_is_not_here_is_fetched_as_a_whole() -> None:
+    with server(lambda _method, _path: (200, {}, LARGE)) as url:
+        file = client.IndexFile(filename=BUILT.filename, url=url, sha256=BUILT.sha256)
+        assert client.compare_served(file, BUILT, limit=1000).seen is Seen.OURS
+
+
+@pytest.mark.parametrize("kind", ["json", "html"])
+@pytest.mark.parametrize("same", [True, False])
+def test_a_name_that_is_listed_twice_has_to_have_one_content(*, kind: str, same: bool) -> None:
+    hashes = [SHA256, SHA256 if same else "0" * 64]
+    entries = [
+        {**listed(f"{number}/demo-1.0.tar.gz"), "hashes": {"sha256": each}} for number, each in enumerate(hashes)
+    ]
+    links = "".join(f'<a href="{number}/demo-1.0.tar.gz#sha256={each}">' for number, each in enumerate(hashes))
+    answer = json_page(*entries, {**listed("x"), "filename": "x"}) if kind == "json" else page(links, "text/html")
+    with server(lambda _method, _path: answer) as url:
+        listing = client.listed_files(url, "demo")
+    listing.check("demo-2.0.tar.gz")
+    if same:
+        listing.check("demo-1.0.tar.gz")
+        assert listing["demo-1.0.tar.gz"].sha256 == SHA256
+    else:
+        assert "demo-1.0.tar.gz" not in listing
+        with pytest.raises(Conflict, match="more than once, with different content"):
+            listing.check("demo-1.0.tar.gz")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"files": [], "files": []}',
+        '{"files": [{"filename": "x", "filename": "y", "url": "x", "hashes": {}}]}',
+        f'{{"files": [{{"filename": "x", "url": "x", "hashes": {{"sha256": "{SHA256}", "sha256": ""}}}}]}}',
+        '{"files": {}}',
+        '{"files": "demo-1.0.tar.gz"}',
+        '{"files": [{"filename": "x", "url": "x", "hashes": {"sha256": "abc"}}]}',
+        '{"files": [{"filename": "x", "url": "x", "hashes": {}, "yanked": []}]}',
+        "",
+    ],
+)
+def test_a_listing_that_two_readers_read_in_two_ways_is_none(body: str) -> None:
+    with server(lambda _method, _path: page(body)) as url, pytest.raises(Failed, match="no listing of PEP 691"):
+        client.listed_files(url, "demo")
+
+
+@pytest.mark.parametrize(
+    "body", ["", "no index here", '<form><input type="password"></form>', '<a href="x" href="y">x</a>']
+)
+def test_a_page_of_something_else_is_no_listing(body: str) -> None:
+    with server(lambda _method, _path: page(body, "text/html")) as url, pytest.raises(Failed, match="no listing"):
+        client.listed_files(url, "demo")
 
 
 def test_targets_come_from_the_clients_constants_and_the_settings_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -300,8 +300,8 @@ def test_a_version_that_a_place_has_no_spelling_for_is_refused_with_its_file(tmp
     [
         (place("no.txt", pattern="(?P<version>.*)"), "no.txt of [[tool.relnox.places]] cannot be read"),
         (place("a.txt"), "does not say where in a.txt the version is"),
-        (place("a.txt", pattern="x (.*)"), "a.txt of [[tool.relnox.places]]: the pattern cannot be used"),
-        (place("a.txt", pattern="(?P<version>"), "a.txt of [[tool.relnox.places]]: the pattern cannot be used"),
+        (place("a.txt", pattern="x (.*)"), "cannot work: it has no group called version"),
+        (place("a.txt", pattern="(?P<version>"), "cannot work: it is not a regular expression"),
         (place("a.txt", pattern="y (?P<version>.*)"), "the pattern matches 0 times"),
         (place("a.txt", pattern="(?P<version>z)?x"), "a.txt of [[tool.relnox.places]]"),
         (place("a.txt", pattern="[x.] ?(?P<version>1)?", count=3), "a.txt of [[tool.relnox.places]]"),

@@ -574,6 +574,7 @@ def test_06_dependants_whose_published_ranges_change_move_to_a_fixed_point(tmp_p
             ('version = "0.4.11"', 'version = "0.4.12"'),
             ('"loom-checkpoint-postgres==3.1.2 ; ', '"loom-checkpoint-postgres==3.1.3 ; '),
         ],
+        "libs/cli/loom_cli/__init__.py": [('__version__ = "0.4.11"', '__version__ = "0.4.12"')],
         "libs/sdk/pyproject.toml": [('"loom-cli==0.4.11"', '"loom-cli==0.4.12"')],
     }
     tags = ("checkpoint==4.0.0", "checkpointpostgres==3.1.3", "prebuilt==1.0.7", "cli==0.4.12")
@@ -761,6 +762,7 @@ def test_09_constraints_move_and_paths_stay(tmp_path: Path, package: str, change
         {
             f"{package}/pyproject.toml": [('\nversion = "0.4.2"', '\nversion = "0.5.0"')],
             "cli/pyproject.toml": [('\nversion = "1.0.0"', '\nversion = "1.0.1"'), changed],
+            "cli/poem_cli/__init__.py": [('"1.0.0"', '"1.0.1"')],
         },
         f"poem-{package}-v0.5.0",
         "poem-cli-v1.0.1",

@@ -160,7 +160,7 @@ def test_after_another_commit_that_one_has_to_go_first(two: Path, bump: Bump) ->
     write(two, {"more.txt": ""})
     commit_all(two, "More")
     said = refused(bump, two, "--undo")
-    assert "the last commit is not that of the last bump (relnox bump --part minor --commit --tag)" in said
+    assert "the last commit is not that of the bump (relnox bump --part minor --commit --tag)" in said
     git(two, "reset", "--quiet", "--hard", "HEAD~1")
     assert bump(two, "--undo").code == 0
     assert git(two, "log", "--format=%s") == "Start"
@@ -212,9 +212,13 @@ def test_an_interrupted_bump_comes_first(two: Path, bump: Bump) -> None:
     hook = two / ".git/hooks/pre-push"
     write(hook.parent, {hook.name: "#!/bin/sh\nexit 1\n"})
     hook.chmod(0o755)
-    assert bump(two, *RELEASE, "--push").code == 2
-    said = refused(bump, two, "--undo")
-    assert "a bump was interrupted here: relnox bump --part minor --commit --tag --push" in said
+    assert bump(two, *RELEASE).code == 0
+    last = everything(two)
+    assert bump(two, "--part", "patch", "--commit", "--tag", "--push").code == 2
+    ran = bump(two, "--undo")
+    assert ran.code == 0, ran.text
+    assert "takes back: relnox bump --part patch --commit --tag --push" in ran.text
+    assert everything(two) == last
 
 
 @pytest.mark.parametrize("what", ["undo", "tag"])

@@ -264,7 +264,7 @@ def test_a_link_in_the_heading_moves_on(link: str, tag: str | None, expected: st
 def below_the_version(contents: str, addition: str) -> str:
     """What stands below the version's heading after a release, up to the next version's heading."""
     text = released(f"## Unreleased\n{contents}## 1.1.0\n\n- old\n", addition)
-    before, _, after = text.partition("## 1.2.0 - 2026-11-21\n")
+    before, _, after = text.partition("## 1.2.0\n")
     assert before == "## Unreleased\n\n"
     told, _, old = after.rpartition("## 1.1.0\n")
     assert old == "\n- old\n"
@@ -516,3 +516,42 @@ def test_no_text_makes_anything_but_a_refusal(text: str, addition: list[str]) ->
     assert has_one
     assert changelog.has_unreleased(found)
     assert "2026-11-21" in found
+
+
+@pytest.mark.parametrize(
+    ("text", "heading"),
+    [
+        ("## Unreleased\n\n- a\n\n## [1.1.0] - 2026-01-31\n", "## [1.2.0] - 2026-11-21"),
+        ("## [Unreleased]\n\n- a\n\n## v1.1.0\n", "## v1.2.0"),
+        ("## Unreleased\n\n- a\n\n## Version 1.1.0 (2026-01-31)\n", "## Version 1.2.0 (2026-11-21)"),
+        ("## Unreleased\n\n- a\n\n## 1.1.0 (31 January 2026)\n", "## 1.2.0 (21 November 2026)"),
+        ("## Unreleased\n\n- a\n\n## 1.1.0 (January 3, 2026)\n", "## 1.2.0 (November 21, 2026)"),
+        ("## Unreleased\n\n- a\n\n## 1.1.0 / 2026/01/31\n", "## 1.2.0 / 2026/11/21"),
+        (
+            "Unreleased\n----------\n\n- a\n\n1.1.0 (2026-01-31)\n------------------\n",
+            "1.2.0 (2026-11-21)\n------------------",
+        ),
+    ],
+)
+def test_the_versions_heading_has_the_form_of_the_last_versions(text: str, heading: str) -> None:
+    assert f"\n\n{heading}\n\n- a\n" in released(text)
+
+
+def test_sections_without_contents_are_left_out() -> None:
+    text = "## Unreleased\n\n### Added\n\n### Fixed\n\n- a\n\n### Removed\n\n#### Old\n\n## 1.1.0\n\n### Added\n"
+    left = "## Unreleased\n\n### Fixed\n\n- a\n\n## 1.1.0\n\n### Added\n"
+    assert changelog.without_empty_sections(text) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("## Unreleased\n", True),
+        ("## Unreleased\n\n### Added\n\n<!-- here -->\n\n## 1.0\n\n- a\n", True),
+        ("## Unreleased\n\n[unreleased]: https://example.invalid\n", True),
+        ("## Unreleased\n\n- a\n", False),
+        ("## Unreleased\n\nText.\n", False),
+    ],
+)
+def test_whether_something_stands_under_unreleased(text: str, *, expected: bool) -> None:
+    assert changelog.is_empty(text) == expected

@@ -39,7 +39,7 @@ class Keyring(keyring.backend.KeyringBackend):
 
     def get_password(self, service: str, username: str) -> str | None:
         self.asked.append((service, username))
-        if service == "broken":
+        if "broken" in service:
             raise ValueError(CANARY)
         return self.known.get((service, username))
 
@@ -132,7 +132,9 @@ def test_the_keyring_is_asked_for_the_address_that_was_resolved(tmp_path: Path, 
 
 
 def test_a_keyring_that_breaks_is_passed_over_without_its_words(tmp_path: Path, ring: Keyring) -> None:
-    target = targets.Target(name="house", upload_url="broken", simple_url="", production=False)
+    target = targets.Target(
+        name="house", upload_url="https://broken.example.invalid/", simple_url="", production=False
+    )
     with pytest.raises(credentials.NoCredentials, match=r"keyring: it does not answer \(ValueError\)") as refused:
         credentials.find(target, {**pypirc(tmp_path, ""), "TWINE_USERNAME": "me"})
     assert CANARY not in "".join(traceback.format_exception(refused.value))

@@ -77,7 +77,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
         "        git push ended with status 1:",
         "          | ::set-env name=PATH::evil",
         "        hint: ask",
-        "        somebody",
+        "          somebody",
         "bump: failed; nothing is public (2.0 s)",
     ]
 
@@ -165,7 +165,7 @@ def test_github_groups_and_annotates_and_lets_no_command_through(
     word = stop.removeprefix("::stop-commands::")
     assert len(word) == 32
     inside = lines[lines.index(stop) + 1 : lines.index(f"::{word}::")]
-    assert inside == ["::add-path::/evil"]
+    assert inside == ["\\x3a:add-path::/evil"]
     annotation = next(line for line in lines if line.startswith("::error "))
     assert annotation == (
         "::error title=push main%2C v2 to origin%2C all or none::"

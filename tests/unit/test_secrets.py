@@ -7,8 +7,10 @@ import copy
 import io
 import json
 import pickle
+import textwrap
 import traceback
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -151,7 +153,8 @@ def test_no_program_sees_a_credential_of_an_index_whatever_it_is_given(
     for environment in (None, {"PATH": "/usr/bin:/bin", name: CANARY, "GH_TOKEN": "git logs in with it"}):
         printed = process.run(["env"], env=environment).output
         assert CANARY not in printed
-        assert "GH_TOKEN=git logs in with it" in printed
+        # What git is given is for git; a program that is given nothing sees no credential at all.
+        assert ("GH_TOKEN=git logs in with it" in printed) == (environment is not None)
 
 
 @pytest.mark.parametrize("kind", ["plain", "terminal", "github"])
@@ -216,3 +219,69 @@ def test_masks_are_for_the_runner_alone_however_the_run_is_told(
     secret = Secret(CANARY)
     assert capsys.readouterr().err.splitlines() == told
     del secret, reporter
+
+
+TOKEN = "pypi-AgEIcHlwaS5vcmcCJDU5/+ZjY0"
+BYTES = TOKEN.encode()
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        TOKEN.upper(),
+        TOKEN.lower(),
+        TOKEN[::-1],
+        BYTES.hex(),
+        BYTES.hex().upper(),
+        BYTES.hex(" "),
+        BYTES.hex(":"),
+        BYTES[::-1].hex(),
+        quote(TOKEN, safe=""),
+        "".join(f"%{byte:02X}" for byte in BYTES),
+        "".join(f"\\x{byte:02x}" for byte in BYTES),
+        "".join(f"\\u{byte:04x}" for byte in BYTES),
+        "".join(f"&#{byte};" for byte in BYTES),
+        base64.b64encode(b"user:" + BYTES).decode(),
+        base64.urlsafe_b64encode(b"-" + BYTES).decode(),
+        "\n".join(textwrap.wrap(base64.b64encode(BYTES).decode(), 16)),
+        "\n".join(textwrap.wrap(TOKEN, 8)),
+        " ".join(TOKEN),
+        "\x1b[31m".join(TOKEN),
+        "\x1b[1;31mp\x1b[0m" + TOKEN[1:],
+        "\u200b".join(TOKEN),
+        str(list(TOKEN)),
+        json.dumps(list(TOKEN)),
+        repr("\n".join(TOKEN)),
+        TOKEN.replace("-", "\\\n-"),
+    ],
+)
+def test_a_token_is_masked_however_it_is_spelled(shown: str) -> None:
+    secret = Secret(TOKEN)
+    told = masked(f"before {shown} after {TOKEN} end")
+    assert told.startswith("before ")
+    assert told.endswith(" after **** end")
+    assert "****" in told.partition(" after ")[0]
+    assert secrets._plain(TOKEN)[8:16] not in secrets._plain(told)
+    del secret
+
+
+def test_short_secrets_are_masked_as_they_are_alone() -> None:
+    secret = Secret("sesame")
+    assert masked("sesame Sesame emases") == "**** Sesame emases"
+    del secret
+
+
+def test_what_is_no_secret_stays_as_it_is() -> None:
+    secret = Secret(TOKEN)
+    told = "uploading demo-1.0.tar.gz to https://upload.example.invalid/legacy/ \x1b[32mok\x1b[0m\n" * 50
+    assert masked(told) == told
+    del secret
+
+
+@given(st.text(max_size=80), st.text(min_size=8, max_size=40))
+def test_masking_leaves_no_plain_secret_and_never_raises(around: str, text: str) -> None:
+    secret = Secret(text)
+    told = masked(f"{around}{text}{around}")
+    if all(len(line.strip()) >= 4 for line in text.splitlines()) and text.strip():
+        assert text not in told or set(text) <= set("*")
+    del secret

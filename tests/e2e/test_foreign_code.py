@@ -1,0 +1,263 @@
+"""Code that relnox runs for others looks for upload credentials: in its variables, and in relnox's own processes.
+
+A backend, a build command, a test command, an imported module, a smoke expression, a changelog tool and a git hook
+each write down all that they can read of themselves and, through /proc, of every process of the run.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from backends import in_tree
+from projects import NOXFILE, commit_all, repository, write
+from trusting import REQUEST_TOKEN, trusting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from trusting import Trusting
+
+pytestmark = [pytest.mark.heavy, pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
+
+CANARY = "pypi-canary0815canary0815canary"
+OTHER = "another0815another0815another"
+SPY = """\
+import os, pathlib
+
+
+def read(path):
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        return repr(error).encode()
+
+
+def parent(pid):
+    return read(pathlib.Path(f"/proc/{pid}/stat")).rpartition(b")")[2].split()[1:2]
+
+
+def all_of_the_run():
+    # From here up to the process that the test started, and all that it started.
+    pids = [int(each.name) for each in pathlib.Path("/proc").glob("[0-9]*")]
+    above = {pid: int((parent(pid) or [b"0"])[0]) for pid in pids}
+    top = os.getpid()
+    while above.get(top, 0) not in (0, STARTER):
+        top = above[top]
+    found = {top}
+    while more := {pid for pid in pids if above[pid] in found} - found:
+        found |= more
+    return top, found
+
+
+def spy(kind):
+    seen = [f"{kind} has variables {dict(os.environ)}".encode()]
+    top, pids = all_of_the_run()
+    for pid in sorted(pids):
+        process = pathlib.Path(f"/proc/{pid}")
+        whose = "the top of the run" if pid == top else "another process"
+        for what in ("environ", "cmdline"):
+            seen.append(f"{kind} reads {whose}, {what}: ".encode() + read(process / what))
+        for link in process.glob("fd/*"):
+            try:
+                target = os.readlink(link)
+            except OSError:
+                continue
+            if target.startswith("/") and os.path.isfile(target) and target != LOG:
+                seen.append(f"{kind} reads file {target}: ".encode() + read(link))
+    with open(LOG, "ab") as out:
+        out.write(b"".join(each.replace(b"\\0", b" ").replace(b"\\n", b" ") + b"\\n" for each in seen))
+"""
+COMMAND = """\
+import sys
+sys.path.insert(0, "backend")
+import house
+house.build_sdist(sys.argv[1])
+house.build_wheel(sys.argv[1])
+"""
+SETTINGS = """\
+[tool.relnox]
+packages = ["home", "made"]
+versions = "lockstep"
+changelog = "towncrier"
+
+[tool.relnox.build]
+commands = {{ made = [{python!r}, "make.py", "{{output}}"] }}
+
+[tool.relnox.test]
+command = ["python", {spy!r}, "test"]
+
+[tool.relnox.verify]
+smoke = {{ home = ["home.look()"] }}
+"""
+KEYRING = """
+import keyring.backend
+from pathlib import Path
+
+class Ring(keyring.backend.KeyringBackend):
+    priority = 9
+
+    def get_password(self, service, username):
+        return Path(__file__).with_name("kept").read_text() if service.endswith("/legacy/") else None
+
+    def set_password(self, service, username, password):
+        raise NotImplementedError
+"""
+ROUTES = {
+    **dict.fromkeys(("PYPI_TOKEN", "TEST_PYPI_TOKEN", "RELNOX_HOUSE_TOKEN", "TWINE_PASSWORD"), CANARY),
+    **dict.fromkeys(("UV_PUBLISH_TOKEN", "HATCH_INDEX_AUTH", "POETRY_PYPI_TOKEN_HOUSE"), CANARY),
+    **dict.fromkeys(("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "PYPI_ID_TOKEN", "FLIT_PASSWORD"), CANARY),
+    **dict.fromkeys(("GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "MY_API_KEY"), OTHER),
+    "A_COPY": f"x{CANARY}",
+    "PIP_EXTRA_INDEX_URL": f"https://user:{OTHER}@host.example.invalid/simple/",
+}
+DOORS = {
+    "relnox": ("-m", "relnox"),
+    "nox": ("-m", "nox", "-s"),
+    "invoke": ("-m", "invoke"),
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two packages whose code, backends and tools look around, and write what they see into `seen`."""
+    root = tmp_path / "project"
+    library = f"STARTER = {os.getpid()}\nLOG = {str(tmp_path / 'seen')!r}\n{SPY}"
+    write(tmp_path, {"spy.py": f"{library}\nif __name__ == '__main__':\n    import sys\n    spy(sys.argv[1])\n"})
+    look = f"import runpy; runpy.run_path({str(tmp_path / 'spy.py')!r})['spy']"
+    for name in ("home", "made"):
+        (root / name).mkdir(parents=True)
+        hook = f"{look}({'command' if name == 'made' else 'backend'!r})"
+        code = f"def look():\n    {look}('smoke')\n\n\nif __name__ != '__main__':\n    {look}('import')\n"
+        in_tree(root / name, name, hook=hook, code=code)
+    settings = SETTINGS.format(python=sys.executable, spy=str(tmp_path / "spy.py"))
+    write(
+        root,
+        {
+            "pyproject.toml": settings,
+            "made/make.py": COMMAND,
+            "noxfile.py": NOXFILE,
+            "tasks.py": "from relnox.tasks import *  # noqa: F403\n",
+            "CHANGELOG.md": "# Changelog\n",
+            ".gitignore": "dist/\n__pycache__/\n.nox/\n",
+        },
+    )
+    repository(root)
+    program(root / ".git" / "hooks" / "pre-commit", f"{look}('hook')")
+    tool = f"{look}('tool'); open('CHANGELOG.md', 'a').write('More\\n')"
+    program(tmp_path / "programs" / "towncrier", tool)
+    return root
+
+
+def program(path: Path, code: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!{sys.executable}\n{code}\n", encoding="utf-8")
+    path.chmod(0o755)
+
+
+def run(root: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    places = os.pathsep.join([str(root.parent / "programs"), os.environ["PATH"]])
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=root,
+        env={**os.environ, "PATH": places, "MARK": "not-a-secret", **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def told_by(root: Path) -> str:
+    return (root.parent / "seen").read_text(encoding="utf-8", errors="replace")
+
+
+def nothing_was_found(seen: str, kinds: set[str], *secrets: str) -> None:
+    """Each kind of foreign code looked, at the process at the top as well, and read no secret."""
+    lines = seen.splitlines()
+    for kind in sorted(kinds):
+        at_top = [line for line in lines if line.startswith(f"{kind} reads the top of the run, environ")]
+        assert any("MARK=not-a-secret" in line for line in at_top), f"{kind} did not look"
+        assert any(line.startswith(f"{kind} has variables") and "not-a-secret" in line for line in lines)
+    for line in lines:
+        for secret in secrets:
+            assert secret not in line, line
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_no_kind_of_foreign_code_finds_a_credential_of_any_route(door: str, root: Path) -> None:
+    dashes = ["--"] if door == "nox" else []
+    for task, options in (
+        ("build-all", ["--test", "--no-cache"]),
+        ("verify-install", ["--from", "dist"]),
+        ("bump", ["--part", "minor", "--commit"]),
+    ):
+        done = run(root, *DOORS[door], task, *dashes, *options, **ROUTES)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert CANARY not in done.stdout + done.stderr
+    told = told_by(root)
+    nothing_was_found(told, {"backend", "command", "test", "import", "smoke", "tool", "hook"}, CANARY)
+    for line in told.splitlines():
+        # git keeps what it logs in with, and so do installers: others may see these at work.
+        if not line.startswith("hook has variables") and "another process" not in line:
+            assert OTHER not in line, line
+
+
+@pytest.fixture
+def index() -> Iterator[Trusting]:
+    with trusting() as index:
+        index.passwords = {CANARY}
+        index.token = CANARY
+        yield index
+
+
+@pytest.mark.parametrize("route", ["RELNOX_HOUSE_TOKEN", "TWINE_PASSWORD", "pypirc", "keyring", "identity"])
+def test_what_was_published_finds_no_credential_when_it_is_verified(
+    route: str, root: Path, index: Trusting
+) -> None:
+    with (root / "pyproject.toml").open("a") as settings:
+        settings.write(index.settings())
+    commit_all(root, "An index")
+    kept = root.parent / "kept"
+    write(kept, {"ring.py": KEYRING, "kept": CANARY})
+    variables = {"PYTHONPATH": str(kept), "RELNOX_ATTESTATIONS": "off"}
+    match route:
+        case "pypirc":
+            text = f"[distutils]\nindex-servers = house\n[house]\nrepository = {index.upload_url}\n"
+            write(kept, {"pypirc": f"{text}password = {CANARY}\n"})
+            variables["TWINE_CONFIG_FILE"] = str(kept / "pypirc")
+        case "keyring":
+            variables["PYTHON_KEYRING_BACKEND"] = "ring.Ring"
+        case "identity":
+            variables["GITHUB_ACTIONS"] = "true"
+            variables["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] = REQUEST_TOKEN
+            variables["ACTIONS_ID_TOKEN_REQUEST_URL"] = f"{index.url}/identity?v=2"
+        case _:
+            variables[route] = CANARY
+    built = run(root, "-m", "relnox", "build-all")
+    assert built.returncode == 0, built.stderr
+    (root.parent / "seen").unlink()
+
+    done = run(root, "-m", "relnox", "publish-test", "--index", "house", **variables)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {password for _, password in index.logins} == {CANARY}
+    nothing_was_found(told_by(root), {"import", "smoke"}, CANARY, REQUEST_TOKEN)
+
+
+def test_a_variable_that_the_project_passes_is_seen(root: Path) -> None:
+    file = root / "pyproject.toml"
+    passing = '[tool.relnox]\npass-env = ["MY_API_KEY"]\n'
+    file.write_text(file.read_text(encoding="utf-8").replace("[tool.relnox]\n", passing), encoding="utf-8")
+    commit_all(root, "Pass it")
+
+    done = run(root, "-m", "relnox", "build-all", MY_API_KEY="key-of-the-build", OTHER_API_KEY="another-key")
+
+    assert done.returncode == 0, done.stderr
+    for kind in ("backend", "command"):
+        (own,) = {line for line in told_by(root).splitlines() if line.startswith(f"{kind} has variables")}
+        assert "key-of-the-build" in own
+        assert "another-key" not in own

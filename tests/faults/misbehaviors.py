@@ -1,0 +1,1458 @@
+"""The catalog of ways in which an index misbehaves, each one small value, and what a release may end with.
+
+What must hold for all of them is in `hostile_runs.py`: an exit code says what an independent client sees. The
+codes here narrow that: `DONE` where the lie does not matter, `CONFLICT` where another file is shown.
+"""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+import time
+import zlib
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from raw_index import HTML_PAGE, JSON_PAGE, Answer, Gone, Rule, joined
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from raw_index import Exchange
+
+    Act = Callable[[Exchange], None]
+    Wire = Callable[[Answer], bytes]
+
+__all__ = ["MISBEHAVIORS", "SIGNALED", "Misbehavior"]
+
+DONE = frozenset({0})
+NOT_DONE = frozenset({1, 2, 3, 5})
+LATER = frozenset({3, 5})
+BLOCKED = frozenset({1, 3})
+FAILED = frozenset({2, 3})
+CONFLICT = frozenset({4})
+EITHER = DONE | NOT_DONE
+SIZES = (2, 6, 20)
+UPLOAD, LISTING, FILE = ("upload",), ("listing",), ("file", "head", "range")
+ANY = UPLOAD + LISTING + FILE
+BOMB = 200 << 20
+"""Bytes that a compressed answer swells to; a client that keeps them all is over its memory limit."""
+GIGABYTE = 1 << 30
+FOREVER = 600.0
+LOGIN_PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><form>Password</form></body></html>"
+
+
+@dataclass(frozen=True)
+class Misbehavior:
+    """A way to misbehave.
+
+    Attributes:
+        name: What it is.
+        topic: `status`, `head`, `body`, `time`, `listing`, `redirect`, `file` or `upload`.
+        rules: When the index does it.
+        codes: How a run may end.
+        heals: Whether the same command ends well once the index is honest.
+        slow: Whether requests take as long as the client lets them: such a run gets shorter deadlines and retry
+            windows.
+        sizes: How many files the releases have that meet it. What can befall uploads, listings and files alike is
+            tried with another number for each of them, so that it meets every number and every kind.
+    """
+
+    name: str
+    topic: str
+    rules: tuple[Rule, ...]
+    codes: frozenset[int]
+    heals: bool = True
+    slow: bool = False
+    sizes: tuple[int, ...] = SIZES
+
+
+# --- what is done with one request
+
+
+def answers(
+    status: int, reason: str = "", *headers: tuple[str, str], body: bytes = b"", stored: bool = False
+) -> Act:
+    """Answer so; an upload is read, and stored only where that is said."""
+
+    def act(exchange: Exchange) -> None:
+        _take_upload(exchange, stored=stored)
+        exchange.answer(Answer(status, reason, headers, body))
+
+    return act
+
+
+def sends(wire: bytes | Wire, *, stored: bool = True) -> Act:
+    """Send these bytes, or what becomes of an honest answer, and close the connection."""
+
+    def act(exchange: Exchange) -> None:
+        answer = _take_upload(exchange, stored=stored)
+        exchange.send(wire if isinstance(wire, bytes) else wire(answer))
+        exchange.close()
+
+    return act
+
+
+def keeps_open(wire: Wire) -> Act:
+    """Send what becomes of an honest answer, and keep the connection."""
+
+    def act(exchange: Exchange) -> None:
+        exchange.send(wire(exchange.honest()))
+
+    return act
+
+
+def edits(change: Callable[[Answer], Answer]) -> Act:
+    """Answer as an honest index does, but for this change."""
+    return lambda exchange: exchange.answer(change(exchange.honest()))
+
+
+def lists(change: Callable[[dict[str, Any]], Any], content_type: str = JSON_PAGE) -> Act:
+    """Answer with what becomes of the JSON page of a project, even of one without files."""
+
+    def act(exchange: Exchange) -> None:
+        changed = change(exchange.index.document(exchange.request.key))
+        body = changed if isinstance(changed, bytes) else json.dumps(changed).encode()
+        exchange.answer(Answer(200, "OK", (("Content-Type", content_type),), body))
+
+    return act
+
+
+def entries(change: Callable[[dict[str, Any]], Any]) -> Act:
+    """Change each file of a JSON page; a project without files is answered honestly."""
+
+    def act(exchange: Exchange) -> None:
+        document = exchange.index.document(exchange.request.key)
+        if not document["files"]:
+            exchange.answer(exchange.honest())
+            return
+        document["files"] = [change(file) for file in document["files"]]
+        exchange.answer(Answer(200, "OK", (("Content-Type", JSON_PAGE),), json.dumps(document).encode()))
+
+    return act
+
+
+def page(change: Callable[[str], str], content_type: str = HTML_PAGE) -> Act:
+    """Change the HTML page of a project that has files."""
+
+    def act(exchange: Exchange) -> None:
+        answer = exchange.index.html_page(exchange.request.key)
+        if answer.status == 200:
+            body = change(answer.body.decode()).encode()
+            answer = Answer(200, "OK", (("Content-Type", content_type),), body)
+        exchange.answer(answer)
+
+    return act
+
+
+def serves(change: Callable[[bytes], bytes]) -> Act:
+    """Serve other bytes for a file; a range of them where a range is asked for."""
+
+    def act(exchange: Exchange) -> None:
+        answer = exchange.honest()
+        exchange.answer(replace(answer, body=change(answer.body)) if answer.status in (200, 206) else answer)
+
+    return act
+
+
+def redirects(status: int, target: str, *, stored: bool = False) -> Act:
+    """Redirect; `{origin}` and `{other}` are the index and a second address, `{path}` what was asked for."""
+
+    def act(exchange: Exchange) -> None:
+        _take_upload(exchange, stored=stored)
+        index = exchange.index
+        location = target.replace("{origin}", index.origin).replace("{other}", index.other_origin)
+        location = location.replace("{path}", exchange.request.target).replace("{port}", str(index.other_port))
+        head = f"HTTP/1.1 {status} Moved\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
+        exchange.send(head.encode("utf-8"))
+
+    return act
+
+
+def _take_upload(exchange: Exchange, *, stored: bool) -> Answer:
+    if exchange.request.kind == "upload" and not stored:
+        exchange.read_upload()
+        return Answer(200, "OK")
+    return exchange.honest()
+
+
+# --- status: what the first line says
+
+STATUSES: dict[str, tuple[Act, frozenset[int]]] = {
+    "000": (sends(b"HTTP/1.1 000 Nothing\r\nContent-Length: 0\r\n\r\n", stored=False), NOT_DONE),
+    "99": (sends(b"HTTP/1.1 99 Low\r\nContent-Length: 0\r\n\r\n", stored=False), NOT_DONE),
+    "600": (answers(600, "High"), NOT_DONE),
+    "999": (answers(999, "Request denied"), NOT_DONE),
+    "1000": (sends(b"HTTP/1.1 1000 OK\r\nContent-Length: 0\r\n\r\n", stored=False), NOT_DONE),
+    "-200": (sends(b"HTTP/1.1 -200 OK\r\nContent-Length: 0\r\n\r\n", stored=False), NOT_DONE),
+    "200OK without a space": (sends(b"HTTP/1.1 200OK\r\nContent-Length: 0\r\n\r\n", stored=False), NOT_DONE),
+    "a word instead of a number": (
+        sends(b"HTTP/1.1 OK fine\r\nContent-Length: 0\r\n\r\n", stored=False),
+        NOT_DONE,
+    ),
+    "204 and a body": (
+        sends(b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello", stored=False),
+        NOT_DONE,
+    ),
+    "205": (answers(205, "Reset Content"), NOT_DONE),
+    "202 and nothing stored": (answers(202, "Accepted"), NOT_DONE),
+    "300 without an address": (answers(300, "Multiple Choices"), NOT_DONE),
+    "304 without a condition": (sends(b"HTTP/1.1 304 Not Modified\r\n\r\n", stored=False), NOT_DONE),
+    "400": (answers(400, "Bad Request", body=b"bad"), NOT_DONE),
+    "401 with Basic each time": (
+        answers(401, "Unauthorized", ("WWW-Authenticate", 'Basic realm="index"')),
+        NOT_DONE,
+    ),
+    "401 with an unknown scheme": (answers(401, "Unauthorized", ("WWW-Authenticate", "Negotiate \x80")), NOT_DONE),
+    "402": (answers(402, "Payment Required"), NOT_DONE),
+    "403": (answers(403, "Forbidden"), NOT_DONE),
+    "406": (answers(406, "Not Acceptable"), NOT_DONE),
+    "407 with a proxy's challenge": (
+        answers(407, "Proxy Authentication Required", ("Proxy-Authenticate", "Basic")),
+        NOT_DONE,
+    ),
+    "408": (answers(408, "Request Timeout", ("Connection", "close")), LATER),
+    "418": (answers(418, "I'm a teapot"), NOT_DONE),
+    "421": (answers(421, "Misdirected Request"), NOT_DONE),
+    "426 with an upgrade": (
+        answers(426, "Upgrade Required", ("Upgrade", "h2c"), ("Connection", "Upgrade")),
+        NOT_DONE,
+    ),
+    "451": (answers(451, "Unavailable For Legal Reasons"), NOT_DONE),
+    "500": (answers(500, "Internal Server Error"), LATER),
+    "501": (answers(501, "Not Implemented"), NOT_DONE),
+    "502 with a page": (answers(502, "Bad Gateway", ("Content-Type", "text/html"), body=LOGIN_PAGE), LATER),
+    "505": (answers(505, "HTTP Version Not Supported"), NOT_DONE),
+    "511 of a captive portal": (answers(511, "Network Authentication Required", body=LOGIN_PAGE), NOT_DONE),
+    "520 of a cache": (answers(520, "Unknown Error"), NOT_DONE),
+}
+RETRY_AFTER = {
+    "-1": DONE,
+    "0": DONE,
+    "NaN": DONE,
+    "tomorrow": DONE,
+    "99999999999999999999999999": EITHER,
+    "1e9": EITHER,
+    "Fri, 31 Dec 9999 23:59:59 GMT": LATER,
+    "Mon, 01 Jan 0001 00:00:00 GMT": DONE,
+    "Thu, 99 Foo 2026 25:61:61 XYZ": DONE,
+    "Wed, 21 Oct 2015 07:28:00 -9999": EITHER,
+    "1, 2, 3": DONE,
+    "\u0661\u0662": DONE,  # digits that are not ASCII
+}
+"""Waits that a server asks for once, and whether the next try may come at all."""
+
+
+def _statuses() -> Iterator[Misbehavior]:
+    for place, on in enumerate((UPLOAD, LISTING, FILE)):
+        for row, (name, (act, codes)) in enumerate(STATUSES.items()):
+            yield _way("status", f"{on[0]}: status {name}", act, on, codes, sizes=_size(row, place))
+    for name, act, codes in (
+        ("201 and stored", answers(201, "Created", stored=True), DONE),
+        ("202 and stored", answers(202, "Accepted", stored=True), DONE),
+        ("204 and stored", sends(b"HTTP/1.1 204 No Content\r\n\r\n"), DONE),
+        ("200 and nothing stored", answers(200, "OK"), frozenset({5})),
+        ("404", answers(404, "Not Found"), NOT_DONE),
+        ("405", answers(405, "Method Not Allowed", ("Allow", "GET")), NOT_DONE),
+        ("409 and nothing stored", answers(409, "Conflict"), NOT_DONE),
+        ("409 and stored", answers(409, "Conflict", stored=True), DONE),
+        ("410", answers(410, "Gone"), NOT_DONE),
+        ("411", answers(411, "Length Required"), NOT_DONE),
+        ("412", answers(412, "Precondition Failed"), NOT_DONE),
+        ("413", answers(413, "Content Too Large"), FAILED),
+        ("415", answers(415, "Unsupported Media Type"), NOT_DONE),
+        ("422", answers(422, "Unprocessable Content", body=b'{"errors": [1, null, {"message": {}}]}'), NOT_DONE),
+        ("422 as a problem that is none", _problem([{"message": {"a": 1}}, 5]), NOT_DONE),
+        ("422 as a problem with a text for errors", _problem("many"), NOT_DONE),
+        ("422 as a problem with null for errors", _problem(None), NOT_DONE),
+        ("423", answers(423, "Locked"), NOT_DONE),
+        ("500 and stored", answers(500, "Internal Server Error", stored=True), DONE),
+        ("503 and stored", answers(503, "Service Unavailable", stored=True), DONE),
+        ("400 and stored", answers(400, "Bad Request", stored=True), DONE),
+        ("403 and stored", answers(403, "Forbidden", stored=True), DONE),
+        ("507", answers(507, "Insufficient Storage"), NOT_DONE),
+    ):
+        yield _way("status", f"upload: {name}", act, UPLOAD, codes)
+    for value, codes in RETRY_AFTER.items():
+        act = sends(
+            f"HTTP/1.1 503 Busy\r\nRetry-After: {value}\r\nContent-Length: 0\r\n\r\n".encode(), stored=False
+        )
+        yield _way("status", f"upload: Retry-After {value!a}", act, UPLOAD, codes, times=1, each=True)
+    twice = (
+        b"HTTP/1.1 429 Slow\r\nRetry-After: 5\r\nRetry-After: 7\r\nRateLimit: x;t=y\r\nContent-Length: 0\r\n\r\n"
+    )
+    yield _way("status", "upload: Retry-After twice", sends(twice, stored=False), UPLOAD, DONE, times=1, each=True)
+    reset = answers(429, "Slow", ("X-RateLimit-Reset", "9" * 12))
+    yield _way("status", "listing: a rate limit until the year 33658", reset, LISTING, LATER)
+
+
+def _problem(errors: object) -> Act:
+    body = json.dumps({"title": 5, "detail": ["x"], "errors": errors}).encode()
+    return answers(422, "", ("Content-Type", "application/problem+json"), body=body)
+
+
+# --- head: what comes before the body
+
+
+def _first_line(line: bytes) -> Wire:
+    return lambda answer: line + b"\r\n" + answer.wire().partition(b"\r\n")[2]
+
+
+def _with_line(line: bytes) -> Wire:
+    """The honest answer with another line at the end of its head."""
+
+    def wire(answer: Answer) -> bytes:
+        return answer.head()[:-2] + line + b"\r\n\r\n" + answer.body
+
+    return wire
+
+
+def _lengths(*lines: bytes) -> Wire:
+    """The honest answer with other lines for the length of its body."""
+
+    def wire(answer: Answer) -> bytes:
+        return answer.head(length=False)[:-2] + b"".join(line + b"\r\n" for line in lines) + b"\r\n" + answer.body
+
+    return wire
+
+
+def _chunks(answer: Answer) -> bytes:
+    return joined([answer.body[at : at + 1000] for at in range(0, len(answer.body), 1000)])
+
+
+def _chunked(change: Callable[[bytes], bytes], head: bytes = b"Transfer-Encoding: chunked\r\n") -> Wire:
+    """The honest answer in chunks, with a change."""
+    return lambda answer: answer.head(length=False)[:-2] + head + b"\r\n" + change(_chunks(answer))
+
+
+def _informed(*statuses: int) -> Wire:
+    """The honest answer after informational ones."""
+    lines = b"".join(b"HTTP/1.1 %d Wait\r\nLink: </x>; rel=preload\r\n\r\n" % status for status in statuses)
+    return lambda answer: lines + answer.wire()
+
+
+NO_HTTP = DONE, NOT_DONE, NOT_DONE
+FINE = DONE, DONE, DONE
+UNCLEAR = EITHER, EITHER, EITHER
+HEADS: dict[str, tuple[Wire | bytes, tuple[frozenset[int], frozenset[int], frozenset[int]]]] = {
+    "nothing, and closed": (b"", NO_HTTP),
+    "an empty line, and closed": (b"\r\n", NO_HTTP),
+    "no head (HTTP/0.9)": (lambda answer: answer.body or b"thanks\n", NO_HTTP),
+    "binary garbage": (bytes(range(256)) * 8, NO_HTTP),
+    "a frame of HTTP/2": (b"\0\0\x12\4\0\0\0\0\0\0\3\0\0\0\x80\0\4\0\1\0\0\0\5\0\xff\xff\xff", NO_HTTP),
+    "a TLS alert": (b"\x15\x03\x01\x00\x02\x02\x46", NO_HTTP),
+    "an SSH banner": (b"SSH-2.0-OpenSSH_9.9\r\n", NO_HTTP),
+    "an SMTP banner": (b"220 mail.example.invalid ESMTP\r\n", NO_HTTP),
+    "ICY instead of HTTP": (_first_line(b"ICY 200 OK"), UNCLEAR),
+    "HTTP/1.0 with a length": (_first_line(b"HTTP/1.0 200 OK"), (DONE, EITHER, DONE)),
+    "HTTP/1.0 without a length": (
+        lambda answer: (
+            b"HTTP/1.0 %d OK\r\n" % answer.status + answer.head(length=False).partition(b"\r\n")[2] + answer.body
+        ),
+        (DONE, DONE, EITHER),
+    ),
+    "HTTP/3.0": (_first_line(b"HTTP/3.0 200 OK"), UNCLEAR),
+    "HTTP/9": (_first_line(b"HTTP/9 200 OK"), UNCLEAR),
+    "a lower-case http/1.1": (_first_line(b"http/1.1 200 OK"), UNCLEAR),
+    "no reason": (lambda answer: _first_line(b"HTTP/1.1 %d" % answer.status)(answer), FINE),
+    "a reason that is not ASCII": (
+        lambda answer: _first_line(b"HTTP/1.1 %d G\xc3\xbct \xff\xfe" % answer.status)(answer),
+        FINE,
+    ),
+    "a reason with escapes": (
+        lambda answer: _first_line(b"HTTP/1.1 %d \x1b[2J\x1b]0;x\x07 ok" % answer.status)(answer),
+        FINE,
+    ),
+    "a reason of 60 kB": (
+        lambda answer: _first_line(b"HTTP/1.1 %d " % answer.status + b"x" * 60000)(answer),
+        UNCLEAR,
+    ),
+    "a status line of 100 kB": (
+        lambda answer: _first_line(b"HTTP/1.1 %d " % answer.status + b"x" * 100000)(answer),
+        UNCLEAR,
+    ),
+    "cut off after the status line": (b"HTTP/1.1 200 OK\r\n", UNCLEAR),
+    "cut off in the status line": (b"HTTP/1.1 20", NO_HTTP),
+    "cut off in a header": (b"HTTP/1.1 200 OK\r\nContent-Type: applicat", UNCLEAR),
+    "bare LF": (lambda answer: answer.head().replace(b"\r\n", b"\n") + answer.body, FINE),
+    "bare CR": (lambda answer: answer.head().replace(b"\r\n", b"\r") + answer.body, UNCLEAR),
+    "a folded header": (_with_line(b"X-Folded: one\r\n two"), FINE),
+    "a folded length": (_lengths(b"Content-Length:\r\n 10"), UNCLEAR),
+    "a line without a colon": (_with_line(b"this is no header"), UNCLEAR),
+    "a space before the colon": (_with_line(b"X-Space : 1"), UNCLEAR),
+    "a header without a name": (_with_line(b": value"), UNCLEAR),
+    "NUL in a header": (_with_line(b"X-Null: a\0b"), UNCLEAR),
+    "NUL in a header's name": (_with_line(b"X-\0Null: ab"), UNCLEAR),
+    "bytes that are not ASCII in a header": (_with_line(b"X-Eight: \xff\xfe\x80"), UNCLEAR),
+    "1,000 headers": (_with_line(b"\r\n".join(b"X-%d: y" % number for number in range(1000))), UNCLEAR),
+    "a header of 100 kB": (_with_line(b"X-Long: " + b"y" * 100000), UNCLEAR),
+    "two content types": (_with_line(b"Content-Type: text/html"), UNCLEAR),
+    "no content type": (lambda answer: replace(answer, headers=()).wire(), UNCLEAR),
+    "one length twice": (
+        lambda answer: _lengths(*[b"Content-Length: %d" % len(answer.body)] * 2)(answer),
+        UNCLEAR,
+    ),
+    "two lengths": (
+        lambda answer: _lengths(b"Content-Length: %d" % len(answer.body), b"Content-Length: 3")(answer),
+        UNCLEAR,
+    ),
+    "two lengths in one line": (
+        lambda answer: _lengths(b"Content-Length: 3, %d" % len(answer.body))(answer),
+        UNCLEAR,
+    ),
+    "a negative length": (_lengths(b"Content-Length: -1"), UNCLEAR),
+    "a length with a sign": (lambda answer: _lengths(b"Content-Length: +%d" % len(answer.body))(answer), UNCLEAR),
+    "a hexadecimal length": (lambda answer: _lengths(b"Content-Length: 0x%x" % len(answer.body))(answer), UNCLEAR),
+    "a length that is a word": (_lengths(b"Content-Length: many"), UNCLEAR),
+    "a length of 10^18": (_lengths(b"Content-Length: 1000000000000000000"), (EITHER, NOT_DONE, NOT_DONE)),
+    "a length of 5,000 digits": (_lengths(b"Content-Length: " + b"9" * 5000), UNCLEAR),
+    "a length and chunks": (_chunked(bytes, b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n"), UNCLEAR),
+    "chunked twice": (_chunked(bytes, b"Transfer-Encoding: chunked, chunked\r\n"), UNCLEAR),
+    "an unknown transfer encoding": (_lengths(b"Transfer-Encoding: xchunked"), UNCLEAR),
+    "an identity transfer encoding": (_lengths(b"Transfer-Encoding: identity"), UNCLEAR),
+    "a cookie": (
+        _with_line(b"Set-Cookie: a=b; Domain=127.0.0.1; Path=/; Max-Age=99999\r\nSet-Cookie2: c"),
+        FINE,
+    ),
+    "other services announced": (
+        _with_line(b'Alt-Svc: h3=":443"\r\nStrict-Transport-Security: max-age=1\r\nRefresh: 0; url=http://x/'),
+        FINE,
+    ),
+    "100 Continue without being asked": (_informed(100), FINE),
+    "102 and 103 first": (_informed(102, 103), FINE),
+    "103 ten times": (_informed(*[103] * 10), FINE),
+    "1,000 times 100 Continue": (_informed(*[100] * 1000), UNCLEAR),
+    "199 first": (_informed(199), UNCLEAR),
+    "101 to another protocol": (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n\0\0\0\4",
+        NO_HTTP,
+    ),
+    "a second answer nobody asked for": (
+        lambda answer: answer.wire() + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+        FINE,
+    ),
+}
+STAYING = ("a second answer nobody asked for", "100 Continue without being asked", "102 and 103 first", "a cookie")
+"""Where the connection stays open, so that what is left on it meets the next request."""
+
+
+def _heads() -> Iterator[Misbehavior]:
+    for place, on in enumerate((UPLOAD, LISTING, FILE)):
+        for row, (name, (wire, codes)) in enumerate(HEADS.items()):
+            keep = name in STAYING and not isinstance(wire, bytes)
+            act = keeps_open(wire) if keep and not isinstance(wire, bytes) else sends(wire)
+            yield _way("head", f"{on[0]}: {name}", act, on, codes[place], sizes=_size(row, place))
+
+
+# --- body: how it is framed and encoded
+
+
+def _encoded(encoding: str, change: Callable[[bytes], bytes]) -> Act:
+    def act(exchange: Exchange) -> None:
+        answer = exchange.honest().with_header("Content-Encoding", encoding)
+        exchange.answer(replace(answer, body=change(answer.body)))
+
+    return act
+
+
+def _raw_deflate(body: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(body) + packer.flush()
+
+
+@cache
+def _swelling(encoding: str, layers: int) -> bytes:
+    """Compressed zeros."""
+    packer = zlib.compressobj(1, wbits=31 if encoding == "gzip" else zlib.MAX_WBITS)
+    data = b"".join([*(packer.compress(bytes(1 << 20)) for _ in range(BOMB >> 20)), packer.flush()])
+    for _ in range(layers - 1):
+        data = gzip.compress(data)
+    return data
+
+
+def _bomb(encoding: str, layers: int = 1) -> Act:
+    def act(exchange: Exchange) -> None:
+        _take_upload(exchange, stored=True)
+        headers = (("Content-Type", JSON_PAGE), ("Content-Encoding", ", ".join([encoding] * layers)))
+        exchange.answer(Answer(200, "OK", headers, _swelling(encoding, layers)))
+
+    return act
+
+
+def _endless(head: bytes, piece: bytes) -> Act:
+    """Send without an end, as fast as it goes."""
+
+    def act(exchange: Exchange) -> None:
+        _take_upload(exchange, stored=True)
+        exchange.send(head)
+        for _ in range(GIGABYTE // len(piece)):
+            if exchange.index.over.is_set():
+                raise Gone
+            exchange.send(piece)
+        exchange.close()
+
+    return act
+
+
+BODIES: dict[str, tuple[Act, tuple[frozenset[int], frozenset[int], frozenset[int]]]] = {
+    "shorter than its length": (
+        sends(lambda answer: _lengths(b"Content-Length: %d" % (len(answer.body) + 9))(answer)),
+        (EITHER, NOT_DONE, NOT_DONE),
+    ),
+    "longer than its length": (
+        sends(lambda answer: _lengths(b"Content-Length: %d" % (len(answer.body) // 2))(answer)),
+        (DONE, NOT_DONE, NOT_DONE),
+    ),
+    "no length, ends with the connection": (sends(lambda answer: answer.head(length=False) + answer.body), FINE),
+    "in chunks": (sends(_chunked(bytes)), FINE),
+    "in chunks of a byte": (
+        sends(
+            lambda answer: (
+                answer.head(length=False)[:-2]
+                + b"Transfer-Encoding: chunked\r\n\r\n"
+                + joined([bytes([byte]) for byte in answer.body])
+            )
+        ),
+        FINE,
+    ),
+    "in chunks without the last": (
+        sends(_chunked(lambda data: data.removesuffix(b"0\r\n\r\n"))),
+        (EITHER, EITHER, EITHER),
+    ),
+    "a chunk of no number": (sends(_chunked(lambda data: b"zz\r\n" + data)), (EITHER, NOT_DONE, NOT_DONE)),
+    "a chunk of a negative size": (sends(_chunked(lambda data: b"-5\r\n" + data)), (EITHER, NOT_DONE, NOT_DONE)),
+    "a chunk of 2^70 bytes": (
+        sends(_chunked(lambda data: b"400000000000000000\r\n" + data)),
+        (EITHER, NOT_DONE, NOT_DONE),
+    ),
+    "a chunk with an extension of 100 kB": (
+        sends(_chunked(lambda data: b"1;" + b"x" * 100000 + b"\r\n \r\n" + data)),
+        UNCLEAR,
+    ),
+    "a chunk's end is missing": (sends(_chunked(lambda data: data.replace(b"\r\n", b"", 2))), UNCLEAR),
+    "trailers": (sends(_chunked(lambda data: data[:-2] + b"Content-Length: 1\r\nX-Trailer: y\r\n\r\n")), FINE),
+    "1,000 trailers": (
+        sends(_chunked(lambda data: data[:-2] + b"X-Trailer: y\r\n" * 1000 + b"\r\n")),
+        UNCLEAR,
+    ),
+    "gzip": (_encoded("gzip", gzip.compress), (DONE, DONE, NOT_DONE)),
+    "gzip by its old name": (_encoded("x-gzip", gzip.compress), UNCLEAR),
+    "gzip in two members": (
+        _encoded("gzip", lambda body: gzip.compress(body[:50]) + gzip.compress(body[50:])),
+        UNCLEAR,
+    ),
+    "gzip twice": (_encoded("gzip, gzip", lambda body: gzip.compress(gzip.compress(body))), UNCLEAR),
+    "gzip with garbage behind it": (_encoded("gzip", lambda body: gzip.compress(body) + b"garbage"), UNCLEAR),
+    "gzip with another checksum": (
+        _encoded("gzip", lambda body: gzip.compress(body)[:-8] + bytes(8)),
+        (EITHER, NOT_DONE, NOT_DONE),
+    ),
+    "gzip that is cut off": (_encoded("gzip", lambda body: gzip.compress(body)[:-12]), UNCLEAR),
+    "gzip that is none": (_encoded("gzip", lambda body: body or b"plain"), (EITHER, NOT_DONE, DONE)),
+    "deflate": (_encoded("deflate", zlib.compress), (DONE, EITHER, NOT_DONE)),
+    "deflate without its frame": (_encoded("deflate", _raw_deflate), UNCLEAR),
+    "deflate that is none": (_encoded("deflate", lambda body: b"\xff" + body), (EITHER, NOT_DONE, NOT_DONE)),
+    "br that is none": (_encoded("br", bytes), UNCLEAR),
+    "zstd that is none": (_encoded("zstd", bytes), UNCLEAR),
+    "an unknown encoding": (_encoded("rot13", bytes), UNCLEAR),
+    "an encoding of 50 layers": (_encoded(", ".join(["gzip"] * 50), gzip.compress), UNCLEAR),
+    "a gzip bomb": (_bomb("gzip"), (DONE, NOT_DONE, NOT_DONE)),
+    "a deflate bomb": (_bomb("deflate"), (DONE, NOT_DONE, NOT_DONE)),
+    "a gzip bomb in a gzip bomb": (_bomb("gzip", 2), (DONE, NOT_DONE, NOT_DONE)),
+    "an endless body": (
+        _endless(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n", b"<a href='x'>x</a>\n" * 4000),
+        (DONE, NOT_DONE, NOT_DONE),
+    ),
+    "an endless chunked body": (
+        _endless(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"10000\r\n" + b" " * 65536 + b"\r\n",
+        ),
+        (DONE, NOT_DONE, NOT_DONE),
+    ),
+    "endless trailers": (
+        _endless(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+            b"X-Trailer: y\r\n" * 4000,
+        ),
+        (DONE, NOT_DONE, NOT_DONE),
+    ),
+    "an endless head": (_endless(b"HTTP/1.1 200 OK\r\n", b"X-Header: y\r\n" * 4000), (DONE, NOT_DONE, NOT_DONE)),
+    "an endless line": (_endless(b"HTTP/1.1 200 OK\r\nX: ", b"y" * 65536), (DONE, NOT_DONE, NOT_DONE)),
+    "endless 102 Processing": (
+        _endless(b"", b"HTTP/1.1 102 Processing\r\n\r\n" * 1000),
+        (DONE, NOT_DONE, NOT_DONE),
+    ),
+    "30 MB of an error page": (
+        answers(400, "Bad Request", ("Content-Type", "text/html"), body=b"<p>no</p> " * (3 << 20), stored=True),
+        (DONE, NOT_DONE, NOT_DONE),
+    ),
+    "an error page of half-open tags": (
+        answers(400, "Bad Request", ("Content-Type", "text/html"), body=b"<a <!-- <" * 100000, stored=True),
+        (DONE, NOT_DONE, NOT_DONE),
+    ),
+    "an error of deep JSON": (
+        answers(
+            400,
+            "Bad Request",
+            ("Content-Type", "application/json"),
+            body=b'{"errors":' + b"[" * 100000,
+            stored=True,
+        ),
+        (DONE, NOT_DONE, NOT_DONE),
+    ),
+}
+
+
+def _bodies() -> Iterator[Misbehavior]:
+    for place, on in enumerate((UPLOAD, LISTING, FILE)):
+        for row, (name, (act, codes)) in enumerate(BODIES.items()):
+            slow = "ndless" in name
+            yield _way("body", f"{on[0]}: {name}", act, on, codes[place], slow=slow, sizes=_size(row, place))
+
+
+# --- time: when it comes
+
+
+def stalls(before: bytes = b"") -> Act:
+    """Send this, then nothing, and keep the connection open."""
+
+    def act(exchange: Exchange) -> None:
+        _take_upload(exchange, stored=False)
+        exchange.send(before)
+        exchange.wait(FOREVER)
+
+    return act
+
+
+def trickles(head: bytes, piece: bytes = b"x", *, size: int = 1, every: float = 0.05) -> Act:
+    """Send a head at once, and then a few bytes at a time without an end."""
+
+    def act(exchange: Exchange) -> None:
+        _take_upload(exchange, stored=False)
+        exchange.send(head)
+        until = time.monotonic() + FOREVER
+        while time.monotonic() < until:
+            exchange.trickle(piece, size=size, every=every)
+
+    return act
+
+
+def _reads_nothing(exchange: Exchange) -> None:
+    exchange.wait(FOREVER)
+
+
+def _reads_slowly(exchange: Exchange) -> None:
+    while exchange.receive(16):
+        exchange.wait(0.05)
+
+
+def _answers_early(exchange: Exchange) -> None:
+    exchange.send(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    exchange.reset()
+
+
+def _resets(exchange: Exchange) -> None:
+    _take_upload(exchange, stored=True)
+    exchange.reset()
+
+
+def _resets_in_the_body(exchange: Exchange) -> None:
+    answer = exchange.honest()
+    exchange.send(answer.head(length=False)[:-2] + b"Content-Length: 1000\r\n\r\n{")
+    exchange.reset()
+
+
+def _continues_for_ever(exchange: Exchange) -> None:
+    _take_upload(exchange, stored=False)
+    until = time.monotonic() + FOREVER
+    while time.monotonic() < until:
+        exchange.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        exchange.wait(0.05)
+
+
+def _after_a_while(exchange: Exchange) -> None:
+    answer = exchange.honest()
+    exchange.wait(0.3)
+    exchange.answer(answer)
+
+
+def _closes_late(exchange: Exchange) -> None:
+    """All of an answer that ends with the connection, which stays open."""
+    answer = exchange.honest()
+    exchange.send(answer.head(length=False)[:-2] + b"Connection: close\r\n\r\n" + answer.body)
+    exchange.wait(FOREVER)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+CLOSING = HEAD + b"Connection: close\r\n\r\n"
+IN_CHUNKS = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+LONG = HEAD + b"Content-Length: 1000000\r\n\r\n"
+TIMES: dict[str, Act] = {
+    "no answer": stalls(),
+    "half a status line, then nothing": stalls(b"HTTP/1.1 2"),
+    "half a head, then nothing": stalls(HEAD),
+    "a head, then nothing": stalls(LONG),
+    "half a body, then nothing": stalls(LONG + b"{" * 500),
+    "a chunk, then nothing": stalls(IN_CHUNKS + b"5\r\n{    \r\n"),
+    "half a chunk's size, then nothing": stalls(IN_CHUNKS + b"5"),
+    "a gzip head, then nothing": stalls(HEAD + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"{" * 500)[:12]),
+    "a head that trickles": trickles(b"", HEAD * 100),
+    "a header that trickles": trickles(HEAD + b"X-Slow: "),
+    "headers that trickle line by line": trickles(HEAD, b"X-Slow: yes\r\n", size=13),
+    "a status line that trickles": trickles(b"HTTP/1.1 200 "),
+    "a body that trickles until the connection closes": trickles(CLOSING, b" "),
+    "a body of known length that trickles": trickles(LONG, b" "),
+    "a body that trickles at 2.5 kB/s": trickles(CLOSING, b" " * 128, size=128),
+    "chunks that trickle": trickles(IN_CHUNKS, b"1\r\n \r\n", size=6),
+    "a chunk's size that trickles": trickles(IN_CHUNKS, b"0"),
+    "a chunk's extension that trickles": trickles(IN_CHUNKS + b"5;", b"x"),
+    "trailers that trickle": trickles(IN_CHUNKS + b"0\r\n", b"X-T: y\r\n", size=8),
+    "gzip that trickles": trickles(
+        HEAD + b"Content-Encoding: gzip\r\n\r\n", gzip.compress(bytes(100)) * 100, every=0.05
+    ),
+    "informational answers that trickle": trickles(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n", size=28),
+    "100 Continue for ever": _continues_for_ever,
+    "an answer whose end never comes": _closes_late,
+}
+"""Those that last for ever; they can befall any request."""
+
+
+def _times() -> Iterator[Misbehavior]:
+    for place, (on, codes) in enumerate(((UPLOAD, LATER), (LISTING, NOT_DONE), (FILE, NOT_DONE))):
+        for row, (name, act) in enumerate(TIMES.items()):
+            ends, sizes = EITHER if act is _closes_late else codes, _size(row, place)
+            yield _way("time", f"{on[0]}: {name}", act, on, ends, slow=True, sizes=sizes)
+            yield _way(
+                "time", f"{on[0]}: once {name}", act, on, DONE, times=1, slow=True, sizes=_size(row, place, 1)
+            )
+    yield _way("time", "upload: never read", _reads_nothing, UPLOAD, LATER, slow=True)
+    yield _way("time", "upload: once never read", _reads_nothing, UPLOAD, DONE, times=1, slow=True)
+    yield _way("time", "upload: read at 300 bytes a second", _reads_slowly, UPLOAD, LATER, slow=True)
+    yield _way("time", "upload: refused before it is read", _answers_early, UPLOAD, NOT_DONE)
+    for on in (UPLOAD, LISTING, FILE):
+        yield _way("time", f"{on[0]}: reset after it was done", _resets, on, DONE if on == UPLOAD else NOT_DONE)
+        yield _way("time", f"{on[0]}: reset twice", _resets, on, DONE, times=2, each=True)
+        yield _way("time", f"{on[0]}: reset in the body", _resets_in_the_body, on, EITHER)
+        yield _way("time", f"{on[0]}: each answer takes a moment", _after_a_while, on, DONE)
+        yield _way("time", f"{on[0]}: every second connection closed", _every(2, sends(b"")), on, DONE)
+
+
+def _every(step: int, act: Act) -> Act:
+    """Only at every second request, or every third, from the first one on."""
+
+    def choose(exchange: Exchange) -> None:
+        if exchange.index.hits % step == 1:
+            act(exchange)
+        else:
+            exchange.answer(exchange.honest())
+
+    return choose
+
+
+# --- listing: what it says
+
+
+def _hashes(value: object) -> Act:
+    return entries(lambda file: {**file, "hashes": value})
+
+
+def _sha256(change: Callable[[str], object]) -> Act:
+    return entries(lambda file: {**file, "hashes": {"sha256": change(file["hashes"]["sha256"])}})
+
+
+def _with(**values: object) -> Act:
+    """Other values of keys, an underscore standing for a hyphen."""
+    changed = {name.replace("_", "-"): value for name, value in values.items()}
+    return entries(lambda file: {**file, **changed})
+
+
+def _url(template: str) -> Act:
+    def act(exchange: Exchange) -> None:
+        index = exchange.index
+
+        def change(file: dict[str, Any]) -> dict[str, Any]:
+            url = template.replace("{origin}", index.origin).replace("{other}", index.other_origin)
+            return {**file, "url": url.replace("{port}", str(index.port)).replace("{name}", file["filename"])}
+
+        entries(change)(exchange)
+
+    return act
+
+
+def _document(change: Callable[[dict[str, Any]], Any]) -> Act:
+    """Change a page that has files; a project without any is answered honestly."""
+
+    def act(exchange: Exchange) -> None:
+        if exchange.index.files.get(exchange.request.key):
+            lists(change)(exchange)
+        else:
+            exchange.answer(exchange.honest())
+
+    return act
+
+
+def _plus(*extra: object) -> Act:
+    """More entries than there are files."""
+    return _document(lambda document: {**document, "files": [*document["files"], *extra]})
+
+
+def _other(file: dict[str, Any]) -> dict[str, Any]:
+    return {**file, "hashes": {"sha256": "0" * 64}}
+
+
+def _two_keys(first: bool) -> Act:
+    """A document with two `files` keys, of which only one has the files."""
+
+    def change(document: dict[str, Any]) -> bytes:
+        pair = [f'"files": {json.dumps(document["files"])}', '"files": []']
+        return f'{{"meta": {{"api-version": "1.0"}}, {", ".join(pair if first else pair[::-1])}}}'.encode()
+
+    return _document(change)
+
+
+def _two_hashes(exchange: Exchange) -> None:
+    document = exchange.index.document(exchange.request.key)
+    text = json.dumps(document).replace('{"sha256": ', '{"sha256": "%s", "sha256": ' % ("0" * 64))
+    status = 200 if document["files"] else 404
+    exchange.answer(Answer(status, "OK", (("Content-Type", JSON_PAGE),), text.encode()))
+
+
+def _swapped(document: dict[str, Any]) -> dict[str, Any]:
+    """The hash of each file under the name of the next one."""
+    files = document["files"]
+    hashes = [file["hashes"] for file in files]
+    shifted = [{**file, "hashes": other} for file, other in zip(files, hashes[1:] + hashes[:1], strict=True)]
+    return {**document, "files": shifted}
+
+
+def _only(keep: Callable[[int, dict[str, Any]], bool]) -> Act:
+    return _document(
+        lambda document: {**document, "files": [file for n, file in enumerate(document["files"]) if keep(n, file)]}
+    )
+
+
+def _flips(exchange: Exchange) -> None:
+    """Two servers behind one address: the second of them knows nothing."""
+    if exchange.connection_number % 2 or exchange.index.hits % 3 == 0:
+        exchange.answer(exchange.honest())
+    else:
+        exchange.answer(Answer(404, "Not Found", (("Content-Type", JSON_PAGE),), b"{}"))
+
+
+def _goes_back(exchange: Exchange) -> None:
+    """Shows all of it, then less, then all of it again."""
+    document = exchange.index.document(exchange.request.key)
+    if not document["files"]:
+        exchange.answer(exchange.honest())
+        return
+    if exchange.number % 3 == 2:
+        document["files"].pop()
+    exchange.answer(Answer(200, "OK", (("Content-Type", JSON_PAGE),), json.dumps(document).encode()))
+
+
+def _other_project(exchange: Exchange) -> None:
+    document = exchange.index.document(exchange.request.key)
+    document["name"] = "something-else"
+    document["files"] = [
+        {**file, "filename": f"something_else-1.0-{n}.whl"} for n, file in enumerate(document["files"])
+    ]
+    exchange.answer(Answer(200, "OK", (("Content-Type", JSON_PAGE),), json.dumps(document).encode()))
+
+
+def _text(change: Callable[[bytes], bytes], content_type: str = JSON_PAGE) -> Act:
+    return lists(lambda document: change(json.dumps(document).encode()), content_type)
+
+
+MANY = [
+    {"filename": f"demo-0.{n}-py3-none-any.whl", "url": f"x/{n}", "hashes": {"sha256": f"{n:064x}"}}
+    for n in range(20000)
+]
+EVIL = {"filename": "../../\x1b[31mevil\r\n::error::x\u202egnp.whl", "url": "file:///etc/passwd", "hashes": {}}
+ENTRIES: dict[str, tuple[Act, frozenset[int]]] = {
+    "other hashes": (_sha256(lambda _: "0" * 64), CONFLICT),
+    "each other's hashes": (_document(_swapped), CONFLICT),
+    "hashes in capitals": (_sha256(str.upper), DONE),
+    "no hashes": (_hashes({}), DONE),
+    "null for hashes": (_hashes(None), EITHER),
+    "a list for hashes": (_hashes(["sha256"]), NOT_DONE),
+    "md5 alone": (_hashes({"md5": "d41d8cd98f00b204e9800998ecf8427e"}), DONE),
+    "null for a hash": (_sha256(lambda _: None), EITHER),
+    "a number for a hash": (_sha256(lambda _: 5), NOT_DONE | CONFLICT),
+    "an empty hash": (_sha256(lambda _: ""), NOT_DONE | CONFLICT),
+    "half a hash": (_sha256(lambda digest: digest[:32]), NOT_DONE | CONFLICT),
+    "a hash with its algorithm": (_sha256(lambda digest: f"sha256:{digest}"), NOT_DONE | CONFLICT),
+    "a hash with spaces": (_sha256(lambda digest: f" {digest}\n"), EITHER | CONFLICT),
+    "two hashes of one file": (_two_hashes, NOT_DONE | CONFLICT),
+    "a hash of a megabyte": (_sha256(lambda digest: digest * 16000), NOT_DONE | CONFLICT),
+    "a missing name": (entries(lambda file: {"url": file["url"], "hashes": file["hashes"]}), NOT_DONE),
+    "null for a name": (_with(filename=None), NOT_DONE),
+    "a number for a name": (_with(filename=5), NOT_DONE),
+    "names in capitals": (entries(lambda file: {**file, "filename": file["filename"].upper()}), NOT_DONE),
+    "names with a space": (entries(lambda file: {**file, "filename": file["filename"] + " "}), NOT_DONE),
+    "names with a folder": (entries(lambda file: {**file, "filename": "files/" + file["filename"]}), NOT_DONE),
+    "names with a letter that looks alike": (
+        entries(lambda file: {**file, "filename": file["filename"].replace("o", "\u043e")}),
+        NOT_DONE,
+    ),
+    "names with NUL": (entries(lambda file: {**file, "filename": file["filename"] + "\0"}), NOT_DONE),
+    "each name twice, with one hash": (
+        _document(lambda document: {**document, "files": document["files"] * 2}),
+        EITHER,
+    ),
+    "each name twice, the second with another hash": (
+        _document(lambda document: {**document, "files": document["files"] + [*map(_other, document["files"])]}),
+        NOT_DONE | CONFLICT,
+    ),
+    "each name twice, the first with another hash": (
+        _document(lambda document: {**document, "files": [*map(_other, document["files"])] + document["files"]}),
+        NOT_DONE | CONFLICT,
+    ),
+    "two lists of files, the first one true": (_two_keys(first=True), NOT_DONE),
+    "two lists of files, the second one true": (_two_keys(first=False), NOT_DONE),
+    "an address of the same host": (_url("{origin}/files/{name}"), DONE),
+    "an address without a scheme": (_url("//127.0.0.1:{port}/files/{name}"), DONE),
+    "an address of the root": (_url("/files/{name}"), DONE),
+    "an address with a query": (_url("/files/{name}?X-Signature=a%2Fb&expires=1"), DONE),
+    "an address with a fragment": (_url("/files/{name}#sha256=00"), EITHER | CONFLICT),
+    "an address of another host": (_url("{other}/files/{name}"), EITHER),
+    "an address with a password": (_url("http://user:secret@127.0.0.1:{port}/files/{name}"), EITHER),
+    "an address of nothing": (_url("nowhere/{name}"), NOT_DONE),
+    "an address of a file": (_url("file:///etc/hostname"), NOT_DONE),
+    "an address that is data": (_url("data:application/octet-stream;base64,AAAA"), NOT_DONE),
+    "an address that is a script": (_url("javascript:alert(1)"), NOT_DONE),
+    "an address of FTP": (_url("ftp://127.0.0.1/{name}"), NOT_DONE),
+    "an empty address": (_url(""), NOT_DONE | CONFLICT),
+    "null for an address": (_with(url=None), NOT_DONE),
+    "a list for an address": (_with(url=["x"]), NOT_DONE),
+    "an address that is none": (_url("http://[::1/{name}"), NOT_DONE),
+    "an address with a port of 99999": (_url("http://127.0.0.1:99999/{name}"), NOT_DONE),
+    "an address with a port that is a word": (_url("http://127.0.0.1:http/{name}"), NOT_DONE),
+    "an address with line ends": (_url("/files/{name}\r\nX-Injected: yes"), NOT_DONE),
+    "an address with NUL": (_url("/files/\0{name}"), NOT_DONE),
+    "an address of a host with spaces": (_url("http://a b c/{name}"), NOT_DONE),
+    "an address of a host with a label of 100 letters": (_url(f"http://{'a' * 100}.invalid/{{name}}"), NOT_DONE),
+    "an address of a host that is not ASCII": (_url("http://\u2603\u200d.invalid/{name}"), NOT_DONE),
+    "an address of 100 kB": (_url("/files/" + "x" * 100000), NOT_DONE),
+    "an entry that is null": (_plus(None), NOT_DONE),
+    "an entry that is a text": (_plus("demo"), NOT_DONE),
+    "an entry that is empty": (_plus({}), NOT_DONE),
+    "an entry of somebody else": (_plus(EVIL), EITHER),
+    "20,000 old files": (_plus(*MANY), DONE),
+    "no files at all": (_only(lambda n, file: False), NOT_DONE),
+    "all but the first file": (_only(lambda n, file: n > 0), NOT_DONE),
+    "all but the sdist": (_only(lambda n, file: file["filename"].endswith(".whl")), NOT_DONE),
+    "the first file alone": (_only(lambda n, file: n == 0), NOT_DONE),
+    "all files yanked": (_with(yanked=True), EITHER | CONFLICT),
+    "all files yanked for a reason": (_with(yanked="broken \x1b[31m"), EITHER | CONFLICT),
+    "a text for yanked": (_with(yanked="false"), EITHER | CONFLICT),
+    "sizes of nothing": (_with(size=0), EITHER | CONFLICT),
+    "sizes that are negative": (_with(size=-1), EITHER | CONFLICT),
+    "a text for a size": (_with(size="big"), EITHER | CONFLICT),
+    "sizes of 10^400": (_with(size=10**400), EITHER | CONFLICT),
+    "uploaded in the future": (_with(upload_time="9999-12-31T23:59:59.999999Z"), DONE),
+    "uploaded before there were computers": (_with(upload_time="0001-01-01T00:00:00+14:00"), DONE),
+    "uploaded at no time": (_with(upload_time="yesterday"), DONE),
+    "a number for a time": (_with(upload_time=1700000000), DONE),
+    "metadata that is not there": (_with(core_metadata={"sha256": "0" * 64}, dist_info_metadata=True), DONE),
+    "a Python that does not exist": (_with(requires_python=">=99, <\x00"), DONE),
+    "provenance that is not there": (_with(provenance="{origin}/nowhere"), EITHER),
+    "a number for provenance": (_with(provenance=5), EITHER),
+    "quarantined": (
+        _document(lambda document: {**document, "project-status": {"status": "quarantined", "reason": "\x1b[0m"}}),
+        EITHER,
+    ),
+    "archived": (_document(lambda document: {**document, "project-status": {"status": "archived"}}), EITHER),
+    "deprecated": (_document(lambda document: {**document, "project-status": {"status": "deprecated"}}), DONE),
+    "a list for the status": (_document(lambda document: {**document, "project-status": [1]}), EITHER),
+    "another project": (_other_project, NOT_DONE),
+    "another project's name": (_document(lambda document: {**document, "name": "something-else"}), EITHER),
+    "two servers, one of which knows nothing": (_flips, EITHER),
+    "back in time now and then": (_goes_back, EITHER),
+}
+DOCUMENTS: dict[str, tuple[Act, frozenset[int]]] = {
+    "null for the files": (lists(lambda document: {**document, "files": None}), NOT_DONE),
+    "an object for the files": (lists(lambda document: {**document, "files": {"a": 1}}), NOT_DONE),
+    "a text for the files": (lists(lambda document: {**document, "files": "demo"}), NOT_DONE),
+    "no files key": (lists(lambda document: {"meta": document["meta"], "name": document["name"]}), NOT_DONE),
+    "version 2.0 of the API": (lists(lambda document: {**document, "meta": {"api-version": "2.0"}}), NOT_DONE),
+    "version 1.99 of the API": (lists(lambda document: {**document, "meta": {"api-version": "1.99"}}), DONE),
+    "no version of the API": (lists(lambda document: {**document, "meta": {}}), EITHER),
+    "null for meta": (lists(lambda document: {**document, "meta": None}), EITHER),
+    "a number for the version of the API": (
+        lists(lambda document: {**document, "meta": {"api-version": 1}}),
+        EITHER,
+    ),
+    "null": (lists(lambda _: None), NOT_DONE),
+    "a list": (lists(lambda _: []), NOT_DONE),
+    "a text": (lists(lambda _: "files"), NOT_DONE),
+    "a number": (lists(lambda _: 5), NOT_DONE),
+    "NaN": (lists(lambda document: {**document, "score": float("nan")}), EITHER),
+    "infinity alone": (lists(lambda _: float("inf")), NOT_DONE),
+    "a number of 5,000 digits": (_text(lambda body: body[:-1] + b', "n": ' + b"9" * 5000 + b"}"), EITHER),
+    "100,000 brackets": (_text(lambda _: b"[" * 100000), NOT_DONE),
+    "100,000 brackets beside the files": (
+        _text(lambda body: body[:-1] + b', "n": ' + b"[" * 100000 + b"]" * 100000 + b"}"),
+        NOT_DONE,
+    ),
+    "100,000 objects": (_text(lambda _: b'{"files":' * 100000), NOT_DONE),
+    "cut off": (_text(lambda body: body[:-20]), NOT_DONE),
+    "garbage behind it": (_text(lambda body: body + b"garbage"), NOT_DONE),
+    "two documents": (_text(lambda body: body + b"\n" + body), NOT_DONE),
+    "empty": (_text(lambda _: b""), NOT_DONE),
+    "spaces alone": (_text(lambda _: b" " * 1000), NOT_DONE),
+    "20 MB of spaces in it": (_text(lambda body: body[:-1] + b" " * (20 << 20) + b"}"), EITHER),
+    "a byte order mark": (_text(lambda body: b"\xef\xbb\xbf" + body), EITHER),
+    "UTF-16": (_text(lambda body: body.decode().encode("utf-16")), EITHER),
+    "UTF-16 in its label alone": (_text(bytes, f"{JSON_PAGE}; charset=utf-16"), EITHER),
+    "UTF-7 in its label alone": (_text(bytes, f"{JSON_PAGE}; charset=utf-7"), EITHER),
+    "an unknown charset": (_text(bytes, f"{JSON_PAGE}; charset=klingon"), EITHER),
+    "a charset of rot13": (_text(bytes, f"{JSON_PAGE}; charset=rot13"), EITHER),
+    "a charset of NUL": (_text(bytes, f'{JSON_PAGE}; charset="\0"'), EITHER),
+    "bytes that are no UTF-8": (_text(lambda body: body[:-1] + b', "n": "\xff\xfe"}'), EITHER),
+    "half a surrogate pair": (_text(lambda body: body[:-1] + b', "n": "\\ud800"}'), EITHER),
+    "NUL bytes": (_text(lambda body: body[:-1] + b"\0}"), NOT_DONE),
+    "a comment": (_text(lambda body: b"/* files */" + body), NOT_DONE),
+    "a guard against scripts": (_text(lambda body: b")]}'\n" + body), NOT_DONE),
+    "JSON called text": (_text(bytes, "text/plain"), EITHER),
+    "JSON called HTML": (_text(bytes, "text/html"), NOT_DONE),
+    "JSON called bytes": (_text(bytes, "application/octet-stream"), EITHER),
+    "JSON of version 2": (_text(bytes, "application/vnd.pypi.simple.v2+json"), EITHER),
+    "JSON in capitals": (_text(bytes, JSON_PAGE.upper()), EITHER),
+    "HTML called JSON": (_text(lambda _: LOGIN_PAGE), NOT_DONE),
+    "a login page": (answers(200, "OK", ("Content-Type", "text/html"), body=LOGIN_PAGE), NOT_DONE),
+    "a list of folders": (
+        answers(200, "OK", ("Content-Type", "text/html"), body=b"<html><h1>Index of /</h1><a href='../'>../</a>"),
+        NOT_DONE,
+    ),
+    "a 206": (edits(lambda answer: replace(answer, status=206) if answer.status == 200 else answer), NOT_DONE),
+    "a 203": (edits(lambda answer: replace(answer, status=203) if answer.status == 200 else answer), EITHER),
+}
+ANCHOR = '<a href="../../files/'
+PAGES: dict[str, tuple[Act, frozenset[int]]] = {
+    "as it should be": (page(str), DONE),
+    "in capitals": (page(lambda text: text.replace("<a href", "<A HREF").replace("</a", "</A")), DONE),
+    "with unclosed tags": (page(lambda text: text.replace("</a>", "").replace("</body>", "")), DONE),
+    "without quotes": (page(lambda text: text.replace('href="', "href=").replace('">', ">")), DONE),
+    "with entities": (page(lambda text: text.replace("../../files", "..&#47;..&sol;files")), DONE),
+    "with everything in a comment": (page(lambda text: f"<!-- {text} -->"), NOT_DONE),
+    "with a comment that does not end": (page(lambda text: f"<!-- {text}"), NOT_DONE),
+    "with everything in a script": (page(lambda text: f"<script>var x = '{text}'"), NOT_DONE),
+    "with a base elsewhere": (
+        page(lambda text: text.replace("<head>", "<head><base href='http://127.0.0.1:9/x/y/'>")),
+        EITHER,
+    ),
+    "with a refresh": (
+        page(lambda text: text.replace("<head>", '<head><meta http-equiv="refresh" content="0;url=file:///">')),
+        DONE,
+    ),
+    "with version 2.0": (
+        page(lambda text: text.replace("<head>", '<head><meta name="pypi:repository-version" content="2.0">')),
+        NOT_DONE,
+    ),
+    "without hashes": (page(lambda text: text.replace("#sha256=", "#x=")), EITHER),
+    "with md5": (page(lambda text: text.replace("#sha256=", "#md5=")), EITHER),
+    "with other hashes": (page(lambda text: text.replace("#sha256=", "#sha256=00")), NOT_DONE | CONFLICT),
+    "with two hashes": (
+        page(lambda text: text.replace("#sha256=", f"#sha256={'0' * 64}&sha256=")),
+        EITHER | CONFLICT,
+    ),
+    "each link twice, with one hash": (page(lambda text: text + text), EITHER),
+    "each link twice, with another hash": (
+        page(lambda text: text + text.replace("#sha256=", "#sha256=00")),
+        NOT_DONE | CONFLICT,
+    ),
+    "with links without an address": (
+        page(lambda text: text.replace("<body>", "<body><a>x</a><a href>y</a>")),
+        DONE,
+    ),
+    "with encoded names": (
+        page(lambda text: text.replace(".whl#", "%2Ewhl#").replace(".tar.gz#", "%2Etar.gz#")),
+        DONE,
+    ),
+    "with names encoded twice": (
+        page(lambda text: text.replace(".whl#", "%252Ewhl#").replace(".tar.gz#", "%252Etar.gz#")),
+        NOT_DONE,
+    ),
+    "with other names for people": (page(lambda text: text.replace('">', '">evil ')), EITHER),
+    "yanked": (page(lambda text: text.replace("<a ", '<a data-yanked="bad" ')), EITHER | CONFLICT),
+    "with addresses that are none": (page(lambda text: text.replace("../../files", "http://[::1")), NOT_DONE),
+    "with scripts for addresses": (page(lambda text: text.replace("../../files/", "javascript:")), NOT_DONE),
+    "with an unknown charset": (page(str, "text/html; charset=klingon"), EITHER),
+    "with UTF-16 in its label": (page(str, "text/html; charset=utf-16"), EITHER),
+    "of 100,000 open tags": (page(lambda text: "<div>" * 100000 + text), DONE),
+    "of half-open tags": (page(lambda text: "<a <!-- <" * 100000 + text), EITHER),
+    "of 500,000 entities": (page(lambda text: "&amp" * 500000 + text), EITHER),
+    "of unfinished markup": (page(lambda text: "<![" * 200000 + text), EITHER),
+    "quarantined": (
+        page(lambda text: text.replace("<head>", '<head><meta name="pypi:project-status" content="quarantined">')),
+        EITHER,
+    ),
+}
+
+
+def _listings() -> Iterator[Misbehavior]:
+    for name, (act, codes) in ENTRIES.items():
+        yield _way("listing", f"listing: {name}", act, LISTING, codes)
+    for name, (act, codes) in DOCUMENTS.items():
+        yield _way("listing", f"listing: always {name}", act, LISTING, codes | DONE if name == "empty" else codes)
+        yield _way("listing", f"listing: {name} after an upload", act, LISTING, codes, after=True)
+    for name, (act, codes) in PAGES.items():
+        yield _way("listing", f"page: {name}", act, LISTING, codes, html=True)
+    gone = answers(404, "Not Found")
+    yield _way("listing", "listing: 404 for ever", gone, LISTING, LATER, after=True)
+    yield _way("listing", "listing: 404 five times", gone, LISTING, DONE, times=5, each=True, after=True)
+    yield _way("listing", "listing: 410 for ever", answers(410, "Gone"), LISTING, LATER, after=True)
+    for name in ("other hashes", "no files at all", "all but the first file", "another project"):
+        act = ENTRIES[name][0]
+        codes = DONE | CONFLICT if name == "other hashes" else DONE
+        yield _way("listing", f"listing: once {name}", act, LISTING, codes, times=1, each=True, after=True)
+
+
+# --- redirect: where it sends us
+
+TARGETS: dict[str, tuple[str, frozenset[int], frozenset[int]]] = {
+    "to another port": ("{other}{path}", NOT_DONE, EITHER),
+    "to itself": ("{path}", NOT_DONE, NOT_DONE),
+    "to itself, longer each time": ("{origin}{path}?again", NOT_DONE, NOT_DONE),
+    "to nothing": ("", NOT_DONE, NOT_DONE),
+    "to a fragment": ("#here", NOT_DONE, NOT_DONE),
+    "to a file": ("file:///etc/hostname", NOT_DONE, NOT_DONE),
+    "to data": ("data:text/html,hello", NOT_DONE, NOT_DONE),
+    "to a script": ("javascript:alert(1)", NOT_DONE, NOT_DONE),
+    "to FTP": ("ftp://127.0.0.1/", NOT_DONE, NOT_DONE),
+    "to no scheme": ("://x", NOT_DONE, NOT_DONE),
+    "to TLS where there is none": ("https://127.0.0.1:{port}{path}", NOT_DONE, NOT_DONE),
+    "with a password": ("http://user:secret@127.0.0.1:{port}{path}", NOT_DONE, EITHER),
+    "to http elsewhere": ("http://example.invalid{path}", NOT_DONE, NOT_DONE),
+    "to https elsewhere": ("https://example.invalid{path}", NOT_DONE, NOT_DONE),
+    "to a backslash": ("http:\\\\127.0.0.1:{port}\\x", NOT_DONE, NOT_DONE),
+    "to no address": ("http://[::1", NOT_DONE, NOT_DONE),
+    "to a port of 99999": ("http://127.0.0.1:99999/", NOT_DONE, NOT_DONE),
+    "to an address with escapes": ("http://127.0.0.1:{port}/\x1b[31m\x00", NOT_DONE, NOT_DONE),
+    "to an address that is not ASCII": ("http://127.0.0.1:{port}/\u2603", NOT_DONE, NOT_DONE),
+    "to 50 kB": ("/" + "x" * 50000, NOT_DONE, NOT_DONE),
+    "to a user that looks like the host": ("http://127.0.0.1@example.invalid/", NOT_DONE, NOT_DONE),
+}
+SAME = "{origin}{path}?moved"
+
+
+def _moves_once(status: int) -> Act:
+    """Redirect to an address of the same origin that is answered honestly."""
+
+    def act(exchange: Exchange) -> None:
+        if "moved" in exchange.request.target:
+            exchange.answer(exchange.honest())
+        else:
+            redirects(status, SAME)(exchange)
+
+    return act
+
+
+def _redirects() -> Iterator[Misbehavior]:
+    for place, on in enumerate((UPLOAD, LISTING, FILE)):
+        kind = on[0]
+        for status in (301, 302, 303, 307, 308):
+            codes = NOT_DONE if on == UPLOAD else DONE
+            yield _way("redirect", f"{kind}: {status} to the same origin", _moves_once(status), on, codes)
+        for row, (name, (target, listed, served)) in enumerate(TARGETS.items()):
+            codes, act = served if on == FILE else listed, redirects(302, target)
+            yield _way("redirect", f"{kind}: redirected {name}", act, on, codes, sizes=_size(row, place))
+        stored = redirects(303, "{origin}/simple/", stored=True)
+        twice = b"HTTP/1.1 302 Moved\r\nLocation: /a\r\nLocation: file:///b\r\nContent-Length: 0\r\n\r\n"
+        yield _way("redirect", f"{kind}: two addresses", sends(twice, stored=False), on, NOT_DONE)
+        yield _way("redirect", f"{kind}: no address", answers(302, "Found"), on, NOT_DONE)
+        yield _way("redirect", f"{kind}: 305 to a proxy", redirects(305, "{other}"), on, NOT_DONE)
+        if on == UPLOAD:
+            yield _way("redirect", "upload: stored, and redirected to a page", stored, on, DONE)
+    after = redirects(302, "{other}{path}")
+    yield _way("redirect", "listing: moved elsewhere after an upload", after, LISTING, NOT_DONE, after=True)
+
+
+# --- file: what is served
+
+
+def _ranges(change: Callable[[Exchange], None]) -> Act:
+    """Only where a range is asked for."""
+
+    def act(exchange: Exchange) -> None:
+        if exchange.request.kind == "range":
+            change(exchange)
+        else:
+            exchange.answer(exchange.honest())
+
+    return act
+
+
+def _on_head(act: Act) -> Act:
+    def choose(exchange: Exchange) -> None:
+        if exchange.request.kind == "head":
+            act(exchange)
+        else:
+            exchange.answer(exchange.honest())
+
+    return choose
+
+
+def _full(exchange: Exchange) -> None:
+    """All of a file where a range is asked for."""
+    request = replace(exchange.request, kind="file")
+    exchange.answer(exchange.index.answer(request))
+
+
+def _neighbor(exchange: Exchange) -> None:
+    """The bytes of another file."""
+    with exchange.index.lock:
+        files = [content for files in exchange.index.files.values() for content in files.values()]
+    answer = exchange.honest()
+    others = [content for content in files if content != answer.body]
+    exchange.answer(replace(answer, body=others[0] if others else b"other"))
+
+
+def _on_even(act: Act) -> Act:
+    def choose(exchange: Exchange) -> None:
+        if exchange.number % 2 == 0:
+            exchange.answer(exchange.honest())
+        else:
+            act(exchange)
+
+    return choose
+
+
+def _of_some(act: Act, ending: str) -> Act:
+    def choose(exchange: Exchange) -> None:
+        if exchange.request.key.endswith(ending):
+            act(exchange)
+        else:
+            exchange.answer(exchange.honest())
+
+    return choose
+
+
+OTHER_BYTES = serves(lambda body: bytes(len(body)))
+FILES: dict[str, tuple[Act, frozenset[int]]] = {
+    "other bytes of that length": (OTHER_BYTES, NOT_DONE | CONFLICT),
+    "one bit flipped at the end": (
+        serves(lambda body: body[:-1] + bytes([body[-1] ^ 1])),
+        NOT_DONE | CONFLICT,
+    ),
+    "one bit flipped in the middle": (
+        serves(
+            lambda body: body[: len(body) // 2] + bytes([body[len(body) // 2] ^ 1]) + body[len(body) // 2 + 1 :]
+        ),
+        NOT_DONE | CONFLICT,
+    ),
+    "half of it": (serves(lambda body: body[: len(body) // 2]), NOT_DONE | CONFLICT),
+    "nothing": (serves(lambda _: b""), NOT_DONE | CONFLICT),
+    "a byte more": (serves(lambda body: body + b"\n"), NOT_DONE | CONFLICT),
+    "it twice": (serves(lambda body: body * 2), NOT_DONE | CONFLICT),
+    "line ends of another system": (
+        serves(lambda body: body.replace(b"\n", b"\r\n") + b"\r\n"),
+        NOT_DONE | CONFLICT,
+    ),
+    "another file": (_neighbor, NOT_DONE | CONFLICT),
+    "a login page": (serves(lambda _: LOGIN_PAGE), NOT_DONE | CONFLICT),
+    "a login page called HTML": (
+        answers(200, "OK", ("Content-Type", "text/html"), body=LOGIN_PAGE),
+        NOT_DONE | CONFLICT,
+    ),
+    "a pointer of a large file store": (
+        serves(lambda _: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),
+        NOT_DONE | CONFLICT,
+    ),
+    "it compressed, and does not say so": (serves(gzip.compress), NOT_DONE | CONFLICT),
+    "it as base64": (serves(lambda body: body.hex().encode()), NOT_DONE | CONFLICT),
+    "a 206 for all of it": (edits(lambda answer: replace(answer, status=206)), EITHER),
+    "a 206 for half of it": (
+        edits(lambda answer: replace(answer, status=206, body=answer.body[:50])),
+        NOT_DONE | CONFLICT,
+    ),
+    "a 203": (edits(lambda answer: replace(answer, status=203)), EITHER),
+    "a 416": (answers(416, "Range Not Satisfiable", ("Content-Range", "bytes */0")), NOT_DONE),
+    "404 for the sdist": (_of_some(answers(404, "Not Found"), ".tar.gz"), NOT_DONE),
+    "other bytes for the sdist": (_of_some(OTHER_BYTES, ".tar.gz"), NOT_DONE | CONFLICT),
+    "other bytes for the wheels": (_of_some(OTHER_BYTES, ".whl"), NOT_DONE | CONFLICT),
+    "a range that is ignored": (_ranges(_full), DONE),
+    "a range that is another": (_ranges(edits(lambda answer: replace(answer, body=b"xx"))), EITHER),
+    "no HEAD": (_on_head(answers(405, "Method Not Allowed")), DONE),
+    "a HEAD of another length": (
+        _on_head(sends(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n", stored=False)),
+        EITHER,
+    ),
+    "a HEAD with a body": (_on_head(sends(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody")), EITHER),
+    "404 to HEAD": (_on_head(answers(404, "Not Found")), EITHER),
+    "every second time other bytes": (_on_even(OTHER_BYTES), EITHER | CONFLICT),
+    "every second time a 404": (_on_even(answers(404, "Not Found")), EITHER),
+    "a name of a download": (
+        edits(lambda answer: answer.with_header("Content-Disposition", 'attachment; filename="../../../x"')),
+        DONE,
+    ),
+    "a digest that is wrong": (edits(lambda answer: answer.with_header("Digest", "sha-256=AAAA")), EITHER),
+}
+
+
+def _files() -> Iterator[Misbehavior]:
+    for name, (act, codes) in FILES.items():
+        yield _way("file", f"file: {name}", act, FILE, codes)
+    gone = answers(404, "Not Found")
+    yield _way("file", "file: 404 for ever", gone, FILE, LATER)
+    yield _way("file", "file: 404 three times", gone, FILE, DONE, times=3, each=True)
+    yield _way("file", "file: 403 for ever", answers(403, "Forbidden"), FILE, NOT_DONE)
+    yield _way("file", "file: 500 three times", answers(500, "Broken"), FILE, DONE, times=3, each=True)
+    yield _way("file", "file: once a login page", serves(lambda _: LOGIN_PAGE), FILE, EITHER | CONFLICT, times=1)
+
+
+# --- upload: what becomes of what is sent
+
+
+def _stores(change: Callable[[bytes], bytes], status: int = 200) -> Act:
+    """Store other bytes than were sent."""
+
+    def act(exchange: Exchange) -> None:
+        upload = exchange.read_upload()
+        exchange.index.hold(upload.project, upload.filename, change(upload.content))
+        exchange.answer(Answer(status, "OK" if status == 200 else "Conflict"))
+
+    return act
+
+
+def _stores_as(project: str = "", filename: str = "") -> Act:
+    """Store under another name."""
+
+    def act(exchange: Exchange) -> None:
+        upload = exchange.read_upload()
+        exchange.index.hold(project or upload.project, filename + upload.filename, upload.content)
+        exchange.answer(Answer(200, "OK"))
+
+    return act
+
+
+def _loses(ending: str) -> Act:
+    """Take all files, and keep those alone that do not end so."""
+
+    def act(exchange: Exchange) -> None:
+        upload = exchange.read_upload()
+        if not upload.filename.endswith(ending):
+            exchange.index.store(upload)
+        exchange.answer(Answer(200, "OK"))
+
+    return act
+
+
+def _from_the_second(act: Act) -> Act:
+    """Take the first upload, and none after it."""
+
+    def choose(exchange: Exchange) -> None:
+        if exchange.index.hits == 1:
+            exchange.answer(exchange.honest())
+        else:
+            act(exchange)
+
+    return choose
+
+
+def _after_listings(number: int) -> Act:
+    """Keep what was sent, and show it only after so many looks at the listing."""
+
+    def act(exchange: Exchange) -> None:
+        if exchange.number <= number:
+            exchange.answer(Answer(404, "Not Found"))
+        else:
+            exchange.answer(exchange.honest())
+
+    return act
+
+
+def _vanishes(exchange: Exchange) -> None:
+    """Show a file once, and have nothing of it afterwards."""
+    exchange.answer(exchange.honest())
+    with exchange.index.lock:
+        exchange.index.files.pop(exchange.request.key, None)
+
+
+def _stores_before_it_is_read(exchange: Exchange) -> None:
+    """Close the connection in the middle of the body."""
+    exchange.receive(500)
+    exchange.reset()
+
+
+def _uploads() -> Iterator[Misbehavior]:
+    stored: tuple[tuple[str, Act, frozenset[int], bool], ...] = (
+        ("stores half of it", _stores(lambda content: content[: len(content) // 2]), CONFLICT, False),
+        ("stores nothing of it", _stores(lambda _: b""), CONFLICT, False),
+        ("stores other bytes", _stores(lambda content: content[::-1]), CONFLICT, False),
+        ("stores other bytes, and says 409", _stores(lambda content: content[::-1], 409), CONFLICT, False),
+        ("stores other bytes, and says 500", _stores(lambda content: content[::-1], 500), CONFLICT, False),
+        ("stores it with a line end more", _stores(lambda content: content + b"\r\n"), CONFLICT, False),
+        ("stores it for another project", _stores_as(project="other"), NOT_DONE, True),
+        ("stores it under another name", _stores_as(filename="x"), NOT_DONE, True),
+        ("loses the sdists", _loses(".tar.gz"), frozenset({3}), True),
+        ("loses the wheels", _loses(".whl"), NOT_DONE, True),
+        ("closes in the middle of the body", _stores_before_it_is_read, LATER, True),
+    )
+    for name, act, codes, heals in stored:
+        yield _way("upload", f"upload: {name}", act, UPLOAD, codes, heals=heals)
+    for name in ("stores half of it", "stores other bytes"):
+        act = next(act for other, act, _, _ in stored if other == name)
+        yield _way("upload", f"upload: once {name}", act, UPLOAD, CONFLICT, times=1, heals=False)
+    for status, reason in ((400, "Bad"), (403, "No"), (413, "Large"), (500, "Broken"), (200, "Lost")):
+        refused = _from_the_second(answers(status, reason))
+        yield _way(
+            "upload", f"upload: takes the first file, then {status} {reason}", refused, UPLOAD, frozenset({3})
+        )
+    yield _way("upload", "upload: 200 once, and nothing stored", answers(200, "OK"), UPLOAD, NOT_DONE, times=1)
+    for number in (3, 30):
+        act = _after_listings(number)
+        yield _way("upload", f"upload: shown after {number} looks", act, LISTING, DONE, after=True)
+    yield _way("upload", "upload: shown once, then gone", _vanishes, LISTING, NOT_DONE | DONE, after=True)
+    for number in (1, 2, 3):
+        act = answers(500, "Broken")
+        yield _way("upload", f"upload: 500 {number} times for each", act, UPLOAD, DONE, times=number, each=True)
+        act = answers(503, "Busy", stored=True)
+        yield _way("upload", f"upload: 503 and stored, {number} times", act, UPLOAD, DONE, times=number, each=True)
+    either = _every(3, answers(502, "Bad Gateway"))  # every second one could be all uploads
+    yield _way("upload", "any: every third request a 502", either, ANY, DONE)
+    mixed = Rule(answers(200, "OK"), UPLOAD, times=1), Rule(answers(503, "Busy"), LISTING, times=5, after=True)
+    yield Misbehavior("any: an upload lost while listings are down", "upload", mixed, NOT_DONE)
+
+
+def _way(  # the fields of a rule, one by one
+    topic: str,
+    name: str,
+    act: Act,
+    on: tuple[str, ...],
+    codes: frozenset[int],
+    *,
+    times: int | None = None,
+    each: bool = False,
+    after: bool = False,
+    html: bool = False,
+    heals: bool = True,
+    slow: bool = False,
+    sizes: tuple[int, ...] = SIZES,
+) -> Misbehavior:
+    if on == FILE and codes != DONE:
+        codes |= CONFLICT  # of bytes that cannot be read as ours either tells the truth
+    rule = Rule(act, on, times=times, each=each, after=after, html=html)
+    return Misbehavior(name, topic, (rule,), codes, heals=heals, slow=slow, sizes=sizes)
+
+
+def _size(*places: int) -> tuple[int, ...]:
+    """One number of files for a way and a kind of requests, such that their sums go through all of them."""
+    return (SIZES[sum(places) % len(SIZES)],)
+
+
+def _all() -> dict[str, Misbehavior]:
+    groups = (_statuses(), _heads(), _bodies(), _times(), _listings(), _redirects(), _files(), _uploads())
+    ways: dict[str, Misbehavior] = {}
+    for way in itertools.chain(*groups):
+        assert way.name not in ways, way.name
+        ways[way.name] = way
+    return ways
+
+
+MISBEHAVIORS = _all()
+SIGNALED = [name for name, way in MISBEHAVIORS.items() if way.slow and way.sizes == (6,) and ": once " not in name]
+"""Those that last for ever, each of them once: a run that meets them is sent signals."""

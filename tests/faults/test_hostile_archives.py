@@ -1,0 +1,93 @@
+"""Archives from elsewhere: refused by the name of their fault before they are collected, sent or installed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import packed
+import pytest
+import releases
+from hostile_archives import HONEST, HOSTILE, SETTINGS
+from loopback import declared, post
+from running import here
+
+from relnox.building import checks
+from relnox.core.config import ArchiveLimits
+from relnox.indexes.embedded import EmbeddedIndex
+from relnox.indexes.embedded.rules import Rules
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Make = Callable[[Path], Path]
+
+pytestmark = pytest.mark.filterwarnings("ignore:Duplicate name")
+
+LIMITS = ArchiveLimits(max_entries=300)
+CASES = [pytest.param(make, words, id=name) for name, (make, words) in HOSTILE.items()]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "demo" / "dist").mkdir(parents=True)
+    return tmp_path / "demo"
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[EmbeddedIndex]:
+    """As strict as the public one."""
+
+    def judge(path: Path) -> Iterator[str]:
+        return (finding.message for finding in checks.errors(path, public=True, limits=LIMITS))
+
+    with EmbeddedIndex(tmp_path / "index", rules=Rules(judge=judge)) as running:
+        yield running
+
+
+def project(root: Path, path: Path, index: EmbeddedIndex) -> None:
+    """A project that is said to have built this archive, and an index to publish it to."""
+    own = f'[tool.relnox.indexes.own]\nupload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
+    releases.project_of(root, path, settings=f"{own}production = false\n{SETTINGS}")
+
+
+@pytest.mark.parametrize(("make", "words"), CASES)
+def test_a_hostile_archive_is_refused_everywhere_by_the_name_of_its_fault(
+    make: Make, words: str, root: Path, index: EmbeddedIndex
+) -> None:
+    path = make(root / "dist")
+    project(root, path, index)
+    for code, task, *options in (
+        (1, "collect", "--from", "dist", "--output", "out", "--partial"),
+        (1, "publish", "--index", "own", "--yes"),
+        (2, "verify-install", "--from", "dist"),
+    ):
+        ran = here(root, task, *options)
+        assert ran.code == code, ran.text
+        assert words in ran.text, ran.text
+        assert "Traceback" not in ran.text
+    assert index.uploads == ()
+    assert not (root / "out").exists()
+
+
+@pytest.mark.parametrize(("make", "words"), CASES)
+def test_the_embedded_index_refuses_what_the_public_one_refuses(
+    make: Make, words: str, tmp_path: Path, index: EmbeddedIndex
+) -> None:
+    path = make(tmp_path)
+    (tmp_path / "honest").mkdir()
+    honest = (packed.wheel if path.suffix == ".whl" else packed.sdist)(tmp_path / "honest")
+    answer = post(index, declared(honest, content=path.read_bytes()))
+    assert answer.status == 400
+    assert words in answer.text
+    assert post(index, declared(honest)).status == 200
+
+
+@pytest.mark.parametrize("make", HONEST.values(), ids=HONEST)
+def test_an_unusual_archive_that_is_right_passes(make: Make, tmp_path: Path) -> None:
+    path = make(tmp_path)
+    assert checks.errors(path, public=False) == ()
+    archive = checks.open_checked(path)
+    assert archive.stated_name == "Demo-App"
+    expected = checks.Expected(name="demo-app", private=True)
+    assert [finding for finding in checks.verify(archive, expected) if finding.level == "error"] == []

@@ -1,0 +1,426 @@
+"""What an index lists and serves decides how publishing ends: other bytes, none, pages that contradict themselves.
+
+And bugs: an exception anywhere after the first upload ends the run with what is public, not with a traceback.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from releases import Package, SimulatedClock, is_whole, public, publish, publish_to, release
+
+from relnox import network
+from relnox.commands import publish as publish_task
+from relnox.executor import publishing
+from relnox.executor.scratch import ScratchFolder
+from relnox.indexes import client, uploader
+from relnox.indexes.embedded import EmbeddedIndex, faults, handler
+from relnox.indexes.embedded.faults import Answer, Rule
+from relnox.indexes.embedded.pages import project_page
+from relnox.reporters import json as json_reports
+from relnox.reporters import plain, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.heavy
+
+SIZES = {
+    1: [Package("demo", sdist=False)],
+    2: [Package("demo")],
+    6: [Package("core", wheels=2), Package("demo", ("core",), wheels=2)],
+}
+LOGIN_PAGE = '<html><form action="/login"><input type="password" name="p"></form></html>'
+HTML = (("Content-Type", "text/html"),)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
+    simulated = SimulatedClock()
+    monkeypatch.setattr(network, "CLOCK", simulated)
+    monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
+    return simulated
+
+
+def listing_as(monkeypatch: pytest.MonkeyPatch, change: Callable[[str], str]) -> None:
+    """Have the index write its project pages another way, where they list something."""
+
+    def written(name: str, project: Any, files: Any, *rest: Any) -> str:
+        page = project_page(name, project, files, *rest)
+        return change(page) if files else page
+
+    monkeypatch.setattr(handler, "project_page", written)
+
+
+def doubled(written: str) -> str:
+    """The first file stands twice, with different hashes."""
+    page = json.loads(written)
+    page["files"].append({**page["files"][0], "hashes": {"sha256": "0" * 64}})
+    return json.dumps(page)
+
+
+def with_two_keys(written: str) -> str:
+    """An object with two keys `files`: readers see the first or the last."""
+    return written.rstrip()[:-1] + ', "files": []}'
+
+
+def without_list(written: str) -> str:
+    page = json.loads(written)
+    return json.dumps({**page, "files": {file["filename"]: file for file in page["files"]}})
+
+
+SERVED = {
+    "other bytes": (Answer(200, "somebody else's"), 4, "serves other bytes"),
+    "an empty body": (Answer(200, ""), 4, "serves other bytes"),
+    "a login page": (Answer(200, LOGIN_PAGE, headers=HTML), 4, "serves other bytes"),
+    "more than was built": (Answer(200, "x" * 100_000), 4, "serves more than the"),
+    "404": (Answer(404, "Not Found"), 5, "answers 404"),
+    "403": (Answer(403, "Forbidden"), 5, "answers 403"),
+    "a redirect to a host that is down": (
+        faults.redirect("https://files.example.invalid/x", 302),
+        3,  # it is listed, and whether it is served cannot be seen
+        "files.example.invalid cannot be reached",
+    ),
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("mode", SERVED)
+def test_what_is_served_has_to_be_what_was_built(
+    mode: str, size: int, tmp_path: Path, clock: SimulatedClock
+) -> None:
+    fault, code, said = SERVED[mode]
+    manifest = release(tmp_path, SIZES[size])
+    with EmbeddedIndex(tmp_path / "index", faults=[Rule(fault, on="file")], clock=clock.time) as index:
+        ran = publish(tmp_path, index)
+        assert ran.code == code, ran.text
+        assert said in ran.err
+        index.misbehave()
+        again = publish(tmp_path, index)
+        assert again.code == 0, again.text
+        assert is_whole(index, manifest)
+
+
+@pytest.mark.parametrize("mode", ["other bytes", "an empty body", "a login page", "404"])
+def test_one_file_that_is_not_served_is_told_among_those_that_are(
+    mode: str, tmp_path: Path, clock: SimulatedClock
+) -> None:
+    fault, code, _ = SERVED[mode]
+    release(tmp_path, SIZES[2])
+    rule = Rule(fault, on="file", filename="*.tar.gz")
+    with EmbeddedIndex(tmp_path / "index", faults=[rule], clock=clock.time) as index:
+        ran = publish(tmp_path, index)
+    assert ran.code == (4 if code == 4 else 3), ran.text
+    assert "public on own (1): demo-1.0-py3-none-any.whl" in ran.err
+    where = "other content on own (1)" if code == 4 else "sent to own, but not proven to be public (1)"
+    assert f"{where}: demo-1.0.tar.gz" in ran.err
+
+
+def test_other_bytes_for_a_moment_are_waited_for(tmp_path: Path, clock: SimulatedClock) -> None:
+    release(tmp_path, SIZES[2])
+    rule = Rule(Answer(200, "busy"), on="file", tries=[1, 2], each=True)
+    with EmbeddedIndex(tmp_path / "index", faults=[rule], clock=clock.time) as index:
+        ran = publish(tmp_path, index)
+    assert ran.code == 0, ran.text
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("change", "code", "said"),
+    [
+        (doubled, 4, "more than once, with different content"),
+        (with_two_keys, 5, "the key 'files' stands twice"),
+        (without_list, 5, "files is no list"),
+        (lambda _: "", 5, "no listing"),
+        (lambda _: '{"files": [{"filename": 5}]}', 5, "no listing"),
+    ],
+)
+def test_a_listing_that_contradicts_itself_proves_nothing(  # noqa: PLR0917 - columns of a table
+    change: Callable[[str], str],
+    code: int,
+    said: str,
+    size: int,
+    tmp_path: Path,
+    clock: SimulatedClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    manifest = release(tmp_path, SIZES[size])
+    with EmbeddedIndex(tmp_path / "index", clock=clock.time) as index:
+        with monkeypatch.context() as patch:
+            listing_as(patch, change)
+            ran = publish(tmp_path, index)
+            assert ran.code == code, ran.text
+            assert said in ran.err
+            # Nothing is sent by this run, and the code is none that says that nothing is public.
+            before = len(index.uploads)
+            again = publish(tmp_path, index)
+            assert again.code == code, again.text
+            assert len(index.uploads) == before
+        ran = publish(tmp_path, index)
+        assert ran.code == 0, ran.text
+        assert is_whole(index, manifest)
+
+
+def test_a_file_that_was_yanked_is_told_before_and_after(tmp_path: Path, clock: SimulatedClock) -> None:
+    # PEP 592
+    release(tmp_path, SIZES[2])
+    rule = Rule(faults.REJECTED, filename="*.tar.gz")
+    with EmbeddedIndex(tmp_path / "index", faults=[rule], clock=clock.time) as index:
+        assert publish(tmp_path, index).code == 3
+        index.misbehave()
+        index.yank("demo-1.0-py3-none-any.whl", "broken")
+        ran = publish(tmp_path, index)
+    assert ran.code == 0, ran.text
+    assert "note: own lists demo-1.0-py3-none-any.whl as yanked: installers pass it over" in ran.err
+    assert "YANKED, so that installers pass them over: demo-1.0-py3-none-any.whl" in ran.err
+
+
+@pytest.mark.parametrize(("status", "code"), [("archived", 0), ("deprecated", 0), ("quarantined", 5)])
+def test_the_status_of_a_project_is_told_after_its_files_were_sent(
+    status: Any, code: int, tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # PEP 792: it changes while the release is on its way.
+    release(tmp_path, SIZES[2])
+    with EmbeddedIndex(tmp_path / "index", clock=clock.time) as index:
+        send = uploader.send
+
+        def sent(path: Path, *args: Any, **options: Any) -> str:
+            said = send(path, *args, **options)
+            if path.name.endswith(".tar.gz"):
+                index.set_status("demo", status, "see demo-2")
+            return said
+
+        monkeypatch.setattr(uploader, "send", sent)
+        ran = publish(tmp_path, index)
+        assert ran.code == code, ran.text
+        assert ("quarantine" if status == "quarantined" else f"the project is {status} (see demo-2)") in ran.err
+        assert clock.now() < 60
+        again = publish(tmp_path, index)
+        if status != "quarantined":
+            assert f"note: own has demo as {status}: see demo-2" in again.err
+
+
+# --- before the first byte
+
+
+def half(root: Path, index: EmbeddedIndex) -> None:
+    """Publish the first of two packages."""
+    release(root, SIZES[6])
+    index.misbehave(Rule(faults.REJECTED, project="demo"))
+    ran = publish(root, index)
+    assert ran.code == 3, ran.text
+    assert "public on own (3): core-1.0" in ran.err
+    assert "refused by own (1): demo-1.0" in ran.err
+    assert "not sent to own (2): demo-1.0" in ran.err
+    index.misbehave()
+
+
+def no_credentials(root: Path, index: EmbeddedIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    patch.delenv("RELNOX_OWN_TOKEN")
+    return ()
+
+
+def file_is_gone(root: Path, index: EmbeddedIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    (root / "dist/demo-1.0.tar.gz").unlink()
+    return ()
+
+
+def file_changed(root: Path, index: EmbeddedIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    (root / "dist/demo-1.0.tar.gz").write_bytes(b"other")
+    return ()
+
+
+def archived(root: Path, index: EmbeddedIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    index.set_status("demo", "archived")
+    return ()
+
+
+def plan_cannot_be_written(root: Path, index: EmbeddedIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    return "--plan", str(root / "nowhere/plan.json")
+
+
+def bad_token(root: Path, index: EmbeddedIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    index.misbehave(Rule(faults.REJECTED))
+    return ()
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code"),
+    [
+        (no_credentials, 3),
+        (file_is_gone, 3),
+        (file_changed, 4),
+        (archived, 3),
+        (plan_cannot_be_written, 3),
+        (bad_token, 3),
+    ],
+)
+def test_what_an_earlier_run_made_public_is_told_by_one_that_is_stopped_at_once(
+    trouble: Callable[[Path, EmbeddedIndex, pytest.MonkeyPatch], tuple[str, ...]],
+    code: int,
+    tmp_path: Path,
+    clock: SimulatedClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with EmbeddedIndex(tmp_path / "index", clock=clock.time) as index:
+        half(tmp_path, index)
+        ran = publish(tmp_path, index, *trouble(tmp_path, index, monkeypatch))
+    assert ran.code == code, ran.text
+    assert "core-1.0-py3-none-any.whl" in ran.err
+    assert "(3): core-1.0" in ran.err
+
+
+def test_a_question_that_nobody_answers_says_what_is_public(tmp_path: Path, clock: SimulatedClock) -> None:
+    with EmbeddedIndex(tmp_path / "index", clock=clock.time) as index:
+        half(tmp_path, index)
+        ran = publish_to(tmp_path, index.upload_url, index.simple_url, production=True)
+    assert ran.code == 3, ran.text
+    assert "nobody is there to be asked" in ran.err
+    assert "3 of 6 files are public" in ran.err
+
+
+def test_an_index_that_cannot_be_read_never_ends_as_if_nothing_were_public(
+    tmp_path: Path, clock: SimulatedClock
+) -> None:
+    with EmbeddedIndex(tmp_path / "index", clock=clock.time) as index:
+        half(tmp_path, index)
+        for fault in (Answer(403, "Forbidden"), Answer(200, LOGIN_PAGE, headers=HTML), Answer(503, "away")):
+            index.misbehave(Rule(fault, on="listing"))
+            ran = publish(tmp_path, index)
+            assert ran.code == 5, ran.text
+
+
+# --- one package and many
+
+
+@pytest.mark.parametrize(
+    ("rules", "code"),
+    [
+        ([Rule(faults.LOST)], 5),
+        ([Rule(faults.Stale(seconds=10**6), on="listing")], 5),
+        ([Rule(faults.E500)], 5),
+        ([Rule(faults.READ_ONLY)], 5),
+        ([Rule(faults.REJECTED)], 1),
+        ([Rule(faults.TOO_LARGE)], 2),
+        ([Rule(faults.BURNED)], 4),
+        ([Rule(Answer(404, "Not Found"), on="file")], 5),
+        ([Rule(Answer(200, "other"), on="file")], 4),
+        ([Rule(faults.GHOST_500), Rule(faults.unavailable(), on="listing", each=True, tries=range(2, 10**6))], 5),
+    ],
+)
+def test_one_package_and_many_have_the_same_code_for_the_same_state(
+    rules: list[Rule], code: int, tmp_path: Path, clock: SimulatedClock
+) -> None:
+    for number, packages in enumerate((SIZES[1], SIZES[2], [Package(f"part-{part}") for part in range(10)])):
+        root = tmp_path / str(number)
+        root.mkdir()
+        release(root, packages)
+        with EmbeddedIndex(root / "index", faults=rules, clock=clock.time) as index:
+            ran = publish(root, index)
+            assert ran.code == code, ran.text
+
+
+# --- bugs
+
+
+BUGS = (RuntimeError("boom"), MemoryError(), RecursionError("too deep"), KeyboardInterrupt(), SystemExit(7))
+
+
+PLACES: dict[str, tuple[Any, str]] = {
+    "after an upload": (uploader, "judged"),
+    "while a listing is read": (publishing, "_listed"),
+    "while a file is compared": (client, "compare_served"),
+    "while a step is told": (plain.Plain, "event"),
+    "while the end is told": (text, "ending"),
+    "while the deadline is reckoned": (publishing, "deadline"),
+    "while results are summed up": (publish_task, "conclude"),
+    "while the report is written": (json_reports, "render"),
+    "when the scratch folder is removed": (ScratchFolder, "__exit__"),
+}
+
+
+def raising(patch: pytest.MonkeyPatch, where: str, bug: BaseException) -> None:
+    """Raise a bug at a place, from the second time on that a run comes there (each package comes once)."""
+    owner, name = PLACES[where]
+    original = getattr(owner, name)
+    passed = {"while a listing is read": 4, "while a step is told": 4, "after an upload": 1}.get(where, 0)
+    calls = 0
+
+    def broken(*args: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls > passed:
+            raise bug
+        return original(*args, **options)
+
+    patch.setattr(owner, name, broken)
+
+
+@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: type(bug).__name__)
+def test_a_bug_after_the_first_upload_ends_with_what_is_public(
+    bug: BaseException, where: str, tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = release(tmp_path, SIZES[6])
+    with EmbeddedIndex(tmp_path / "index", clock=clock.time) as index:
+        with monkeypatch.context() as patch:
+            raising(patch, where, bug)
+            ran = publish(tmp_path, index, "--report", str(tmp_path / "report.json"))
+        there = public(index, manifest)
+        whole = is_whole(index, manifest)
+        assert there
+        interrupted = isinstance(bug, KeyboardInterrupt) and not whole
+        allowed = {0} if whole else {3, 5}
+        assert ran.code in (allowed | {130} if interrupted else allowed), (ran.text, there)
+        assert "Traceback" not in ran.err
+        if ran.code == 3:
+            named = next(line for line in ran.err.splitlines() if line.startswith("public on own"))
+            assert all(name in ran.err for name in there), (named, there)
+        again = publish(tmp_path, index)
+        assert again.code == 0, again.text
+        assert is_whole(index, manifest)
+
+
+def test_a_bug_is_told_after_what_is_public_and_kept_in_the_report(
+    tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release(tmp_path, SIZES[6])
+    with EmbeddedIndex(tmp_path / "index", clock=clock.time) as index, monkeypatch.context() as patch:
+        raising(patch, "after an upload", RuntimeError("boom"))
+        ran = publish(tmp_path, index, "--verbose", "--report", str(tmp_path / "report.json"))
+    assert ran.code == 3, ran.text
+    assert ran.err.index("public on own") < ran.err.index("Traceback")
+    assert "RuntimeError: boom" in ran.err
+    report = json.loads((tmp_path / "report.json").read_bytes())
+    assert report["exit_code"] == 3
+    assert "RuntimeError: boom" in report["fault"]
+    assert {file["state"] for file in report["files"]} >= {"public, proven"}
+
+
+def test_a_bug_before_the_first_upload_is_a_traceback(
+    tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> str:
+        raise RuntimeError("boom")
+
+    release(tmp_path, SIZES[2])
+    monkeypatch.setattr(uploader, "send", broken)
+    with (
+        EmbeddedIndex(tmp_path / "index", clock=clock.time) as index,
+        pytest.raises(RuntimeError, match="boom"),
+    ):
+        publish(tmp_path, index)
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_anything_is_sent(
+    tmp_path: Path, clock: SimulatedClock
+) -> None:
+    manifest = release(tmp_path, SIZES[2])
+    with EmbeddedIndex(tmp_path / "index", clock=clock.time) as index:
+        ran = publish(tmp_path, index, "--report", str(tmp_path / "nowhere/report.json"))
+        assert public(index, manifest) == {}
+    assert ran.code == 1, ran.text
+    assert "the report cannot be written" in ran.err

@@ -1,0 +1,616 @@
+"""Archives that somebody made to do harm, or that are lies: how each is made, and by what words it is refused.
+
+And archives that look strange and are right: they have to pass.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import stat
+import struct
+import tarfile
+import unicodedata
+import zipfile
+import zlib
+from typing import TYPE_CHECKING
+
+from packed import INFO, METADATA, MODULES, NAME, TOP, WHEEL, digest, sdist, wheel, with_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    Make = Callable[[Path], Path]
+
+__all__ = ["HONEST", "HOSTILE", "SETTINGS"]
+
+SETTINGS = "[tool.relnox.archives]\nmax-entries = 300\n"
+"""Of a project in which the archive with many entries has too many."""
+
+SDIST = f"{TOP}.tar.gz"
+_BOMB = bytes(1 << 20)
+
+
+def with_file(name: str, content: str | bytes = "") -> Make:
+    """A wheel with one more file, which its RECORD has."""
+    return lambda folder: wheel(folder, {**MODULES, name: content})
+
+
+def patched(make: Make, *changes: tuple[bytes, bytes]) -> Make:
+    """An archive in which bytes are replaced by others, wherever they are."""
+
+    def build(folder: Path) -> Path:
+        path = make(folder)
+        data = path.read_bytes()
+        for old, new in changes:
+            assert old in data
+            data = data.replace(old, new)
+        path.write_bytes(data)
+        return path
+
+    return build
+
+
+def header(name: str, *, central: Mapping[int, bytes], local: Mapping[int, bytes], make: Make = wheel) -> Make:
+    """A wheel with other bytes in a file's two headers, by their places there."""
+
+    def build(folder: Path) -> Path:
+        path = make(folder)
+        data = bytearray(path.read_bytes())
+        with zipfile.ZipFile(io.BytesIO(data)) as opened:
+            at = opened.start_dir
+            for entry in opened.filelist:
+                if entry.filename == name:
+                    break
+                at += 46 + len(entry.orig_filename.encode()) + len(entry.extra) + len(entry.comment)
+            start = entry.header_offset
+        for base, changes in ((at, central), (start, local)):
+            for place, new in changes.items():
+                data[base + place : base + place + len(new)] = new
+        path.write_bytes(data)
+        return path
+
+    return build
+
+
+def entry_with(mode: int = 0, extra: bytes = b"", name: str = "demo_app/py.typed") -> Make:
+    """A wheel of which a file is written with such attributes."""
+
+    def build(folder: Path) -> Path:
+        path = wheel(folder)
+        with zipfile.ZipFile(path) as old:
+            content = {each: old.read(each) for each in old.namelist()}
+        with zipfile.ZipFile(path, "w") as new:
+            for each, data in content.items():
+                info = zipfile.ZipInfo(each)
+                if each == name:
+                    info.external_attr, info.extra = mode << 16, extra
+                new.writestr(info, data)
+        return path
+
+    return build
+
+
+def overlapping(folder: Path) -> Path:
+    """Two names for the same bytes: with many of them, a small file unpacks to a huge one."""
+    path = wheel(folder, {**MODULES, "demo_app/a.py": "x", "demo_app/b.py": "x"})
+    data = path.read_bytes()
+    with zipfile.ZipFile(path) as opened:
+        first, second = (opened.getinfo(f"demo_app/{name}.py").header_offset for name in "ab")
+    return _write(path, data.replace(struct.pack("<L", second) + b"demo_app/b.py", _offset(first, "b")))
+
+
+def _offset(start: int, name: str) -> bytes:
+    return struct.pack("<L", start) + f"demo_app/{name}.py".encode()
+
+
+def between(extra: bytes) -> Make:
+    """A wheel with bytes between its last file and its directory."""
+
+    def build(folder: Path) -> Path:
+        path = wheel(folder)
+        data = path.read_bytes()
+        with zipfile.ZipFile(path) as opened:
+            start = opened.start_dir
+        end = data[-22:-6] + struct.pack("<L", start + len(extra)) + data[-2:]
+        return _write(path, data[:start] + extra + data[start:-22] + end)
+
+    return build
+
+
+def concatenated(folder: Path) -> Path:
+    """A wheel behind another one."""
+    other = wheel(folder, {"demo_app/__init__.py": "import os\n"}).read_bytes()
+    path = wheel(folder)
+    return _write(path, other + path.read_bytes())
+
+
+def commented(folder: Path) -> Path:
+    path = wheel(folder)
+    with zipfile.ZipFile(path, "a") as opened:
+        opened.comment = b"PK\x01\x02 another directory"
+    return path
+
+
+def lying_bomb(folder: Path) -> Path:
+    """A file that unpacks to a MiB, and states 10 bytes."""
+    ten = struct.pack("<L", 10)
+    make = header(
+        "demo_app/zeros",
+        central={24: ten},
+        local={22: ten},
+        make=lambda to: wheel(to, {**MODULES, "demo_app/zeros": _BOMB}, compression=zipfile.ZIP_DEFLATED),
+    )
+    return make(folder)
+
+
+def zip_bomb(folder: Path) -> Path:
+    """70 MiB in 70 KiB."""
+    path = wheel(folder)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as opened, opened.open("zeros", "w") as zeros:
+        for _ in range(70):
+            zeros.write(_BOMB)
+    return path
+
+
+def many(folder: Path) -> Path:
+    return wheel(folder, {f"demo_app/{number}.py": "" for number in range(301)})
+
+
+def record(*lines: str, keep: bool = True) -> Make:
+    """A wheel with these lines in its RECORD, in the place of those of the same files."""
+
+    def build(folder: Path) -> Path:
+        good = zipfile.ZipFile(wheel(folder)).read(f"{INFO}/RECORD").decode().splitlines()
+        names = {line.split(",")[0] for line in lines}
+        kept = [line for line in good if line.split(",")[0].strip('"') not in names] if keep else good
+        return wheel(folder, record="\n".join([*lines, *kept]) + "\n")
+
+    return build
+
+
+def written(name: str, content: bytes) -> Make:
+    return lambda folder: _write(folder / name, content)
+
+
+def cut(make: Make, *, keep: float) -> Make:
+    def build(folder: Path) -> Path:
+        path = make(folder)
+        data = path.read_bytes()
+        return _write(path, data[: int(len(data) * keep)])
+
+    return build
+
+
+def _write(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+# --- sdists
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "", mode: int = 0o644) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name if name.startswith(("/", "..", "C:")) else f"{TOP}/{name}")
+    entry.type, entry.linkname, entry.mode = kind, target, mode
+    return entry
+
+
+def with_members(*members: tarfile.TarInfo) -> Make:
+    return lambda folder: sdist(folder, None, *members)
+
+
+def tarball(change: Callable[[bytes], bytes]) -> Make:
+    """An sdist with other bytes in its tar archive."""
+
+    def build(folder: Path) -> Path:
+        path = sdist(folder)
+        return _write(path, gzip.compress(change(gzip.decompress(path.read_bytes()))))
+
+    return build
+
+
+def raw_entry(
+    name: bytes, kind: bytes, content: bytes = b"", *, size: int | None = None, **fields: bytes
+) -> bytes:
+    """A tar header with its content, the checksum right."""
+    block = bytearray(512)
+    block[:100] = name[:100].ljust(100, b"\0")
+    block[100:108], block[108:116], block[116:124] = b"0000644\0", b"0000000\0", b"0000000\0"
+    block[124:136] = fields.get("octal", f"{len(content) if size is None else size:011o}\0".encode())
+    block[136:148] = b"00000000000\0"
+    block[156:157] = kind
+    block[157:257] = fields.get("target", b"").ljust(100, b"\0")
+    block[257:265] = b"ustar\x0000"
+    block[148:156] = b" " * 8
+    block[148:156] = f"{sum(block):06o}\0 ".encode()
+    return bytes(block) + content + bytes(-len(content) % 512)
+
+
+def whole_blocks(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 512)
+
+
+def pax(**records: str | bytes) -> bytes:
+    """A pax header."""
+    content = b""
+    for spelled, value in records.items():
+        key = spelled.replace("__", ".")
+        data = value if isinstance(value, bytes) else value.encode()
+        length = len(key) + len(data) + 3
+        length += len(str(length + len(str(length))))
+        content += f"{length} {key}=".encode() + data + b"\n"
+    return raw_entry(b"pax", b"x", content)
+
+
+def added(*blocks: bytes) -> Make:
+    """An sdist that starts with these headers."""
+    return tarball(lambda old: b"".join(blocks) + old)
+
+
+def tar_bomb(folder: Path) -> Path:
+    zeros = raw_entry(f"{TOP}/zeros".encode(), b"0", size=70 << 20)
+    with gzip.open(folder / SDIST, "wb") as out:
+        out.write(zeros)
+        for _ in range(70):
+            out.write(_BOMB)
+    return folder / SDIST
+
+
+def second_stream(folder: Path) -> Path:
+    path = sdist(folder)
+    return _write(path, path.read_bytes() + gzip.compress(b"more"))
+
+
+def bzipped(folder: Path) -> Path:
+    with tarfile.open(folder / SDIST, "w:bz2") as archive:
+        archive.addfile(member("PKG-INFO"))
+    return folder / SDIST
+
+
+def damaged_in_the_middle(folder: Path) -> Path:
+    """tarfile takes a damaged header for the end, and tells nobody."""
+
+    def damage(old: bytes) -> bytes:
+        at = old.index(f"{TOP}/LICENSE".encode())
+        return old[:at] + b"X" + old[at + 1 :]
+
+    return tarball(damage)(folder)
+
+
+NAME_ = f"{TOP}/x".encode()
+DEEP = "Requires-Dist: six; " + "(" * 5000 + "python_version > '3'" + ")" * 5000
+CHAIN = [member("a/b/c/up", tarfile.SYMTYPE, "../../.."), member("out", tarfile.SYMTYPE, "a/b/c/up/../..")]
+
+HOSTILE: dict[str, tuple[Make, str]] = {
+    # names in wheels
+    "wheel, parent folder": (with_file("../evil.py"), "leads out of the archive"),
+    "wheel, parent folder inside": (with_file("demo_app/../../evil.py"), "leads out of the archive"),
+    "wheel, parent folder in data": (with_file(f"{TOP}.data/data/../../x"), "leads out of the archive"),
+    "wheel, absolute": (with_file("/etc/evil"), "absolute name"),
+    "wheel, UNC": (with_file("//server/share/evil.py"), "absolute name"),
+    "wheel, backslash": (with_file("demo_app\\..\\evil.py"), "backslash"),
+    "wheel, drive": (with_file("C:/evil.py"), "Windows drive"),
+    "wheel, drive in data": (with_file(f"{TOP}.data/purelib/C:evil.py"), "Windows drive"),
+    "wheel, NUL": (patched(with_file("demo_app/a.py!.txt"), (b"a.py!", b"a.py\0")), "control characters"),
+    "wheel, escape": (with_file("demo_app/\x1b[31m.py"), "control characters"),
+    "wheel, right to left": (with_file("demo_app/\u202eyp.exe"), "control characters"),
+    "wheel, not UTF-8": (patched(with_file("demo_app/caf!.py"), (b"caf!", b"caf\xe9")), "not UTF-8"),
+    "wheel, too long": (with_file("demo_app/" + "x" * 300), "no file can have"),
+    "wheel, case": (with_file("demo_app/__INIT__.py"), "by case or Unicode form"),
+    "wheel, Unicode form": (
+        lambda folder: wheel(
+            folder, {**MODULES, "demo_app/é.py": "", unicodedata.normalize("NFD", "demo_app/é.py"): ""}
+        ),
+        "by case or Unicode form",
+    ),
+    "wheel, file and folder": (with_file("demo_app/__init__.py/x.py"), "as a file and as a folder"),
+    "wheel, over itself by data": (with_file(f"{TOP}.data/purelib/demo_app/__init__.py"), "times"),
+    "wheel, unknown place": (with_file(f"{TOP}.data/etc/passwd"), "installers do not know"),
+    "wheel, twice": (lambda folder: wheel(folder, twice=["demo_app/py.typed"]), "2 times"),
+    "wheel, script outside": (
+        with_file(f"{INFO}/entry_points.txt", "[console_scripts]\n../run = demo_app:main\n"),
+        "outside the folder of scripts",
+    ),
+    # what is in wheels
+    "wheel, symlink": (entry_with(stat.S_IFLNK | 0o777), "symbolic link"),
+    "wheel, device": (entry_with(stat.S_IFCHR | 0o644), "device or a pipe"),
+    "wheel, FIFO": (entry_with(stat.S_IFIFO | 0o644), "device or a pipe"),
+    "wheel, setuid": (entry_with(stat.S_IFREG | 0o4755), "setuid"),
+    "wheel, no RECORD": (lambda folder: wheel(folder, drop=[f"{INFO}/RECORD"]), "no RECORD"),
+    "wheel, RECORD with more": (record(f"demo_app/gone.py,{digest(b'')},0"), "in RECORD, but not in the wheel"),
+    "wheel, not in RECORD": (lambda folder: wheel(folder, record=f"{INFO}/RECORD,,\n"), "not in RECORD"),
+    "wheel, other hash": (record(f"demo_app/py.typed,{digest(b'other')},0"), "not the file that RECORD tells of"),
+    "wheel, other size": (record(f"demo_app/py.typed,{digest(b'')},7"), "but RECORD says 7"),
+    "wheel, no hash": (record("demo_app/py.typed,,"), "no sound hash"),
+    "wheel, twice in RECORD": (record(f"demo_app/py.typed,{digest(b'')},0", keep=False), "twice in RECORD"),
+    "wheel, other name": (
+        lambda folder: wheel(folder, metadata=with_fields("Name: evil")),
+        "metadata names 'evil'",
+    ),
+    "wheel, other version": (lambda to: wheel(to, metadata=with_fields("Version: 9")), "says version '9'"),
+    "wheel, no METADATA": (lambda folder: wheel(folder, drop=[f"{INFO}/METADATA"]), "0 metadata files"),
+    "wheel, two of metadata": (with_file("other-1.0.dist-info/METADATA", METADATA), "2 metadata files"),
+    "wheel, two folders": (with_file("other-1.0.dist-info/x"), "metadata folders"),
+    "wheel, many fields": (
+        lambda folder: wheel(folder, metadata="".join(f"X-{n}: y\n" for n in range(200)) + METADATA),
+        "too many fields",
+    ),
+    "wheel, deep requirement": (lambda folder: wheel(folder, metadata=with_fields(DEEP)), "recursion"),
+    "wheel, many tags": (
+        with_file(f"{INFO}/WHEEL", WHEEL + "Tag: " + "-".join([".".join(["a"] * 300)] * 3) + "\n"),
+        "too many tags",
+    ),
+    # how zip files are written
+    "zip, other local name": (
+        patched(wheel, (b"demo_app/__init__.pydef", b"demo_app/__INIT__.pydef")),
+        "two names for one file",
+    ),
+    "zip, other local size": (header("demo_app/__init__.py", central={}, local={22: b"\1\0\0\0"}), "two sizes"),
+    "zip, other local CRC": (header("demo_app/__init__.py", central={}, local={14: b"\1\2\3\4"}), "two checksums"),
+    "zip, other local flags": (header("demo_app/__init__.py", central={}, local={6: b"\1\0"}), "contradict"),
+    "zip, unicode path": (
+        entry_with(extra=struct.pack("<HHBL", 0x7075, 12, 1, zlib.crc32(b"demo_app/py.typed")) + b"evil.py"),
+        "two names for one file",
+    ),
+    "zip, false ZIP64": (entry_with(extra=struct.pack("<HHQQ", 1, 16, 9, 9)), "ZIP64"),
+    "zip, damaged extra": (entry_with(extra=struct.pack("<HH", 5, 99) + b"x"), "damaged extra field"),
+    "zip, prepended": (
+        lambda folder: _write(folder / NAME, b"#!/bin/sh\n" + wheel(folder).read_bytes()),
+        "bytes before",
+    ),
+    "zip, trailing": (
+        lambda folder: _write(folder / NAME, wheel(folder).read_bytes() + b"x"),
+        "bytes behind the archive",
+    ),
+    "zip, between": (between(b"PK\x03\x04 hidden"), "belong to no file"),
+    "zip, concatenated": (concatenated, "bytes before the archive"),
+    "zip, comment": (commented, "comment on the archive"),
+    "zip, overlapping": (overlapping, "overlap"),
+    "zip, encrypted": (header("demo_app/__init__.py", central={8: b"\1\0"}, local={6: b"\1\0"}), "encrypted"),
+    "zip, compression": (header("demo_app/__init__.py", central={10: b"c\0"}, local={8: b"c\0"}), "method 99"),
+    "zip, bzip2": (lambda folder: wheel(folder, compression=zipfile.ZIP_BZIP2), "method 12"),
+    "zip, CRC": (patched(wheel, (b"def main(): ...", b"def main(): 666")), "damaged file"),
+    "zip, lying bomb": (lying_bomb, "unpacks to more than its 10 bytes"),
+    "zip, bomb": (zip_bomb, "unpacks to more than 100 times its size"),
+    "zip, many entries": (many, "more than 300 entries"),
+    "zip, too few in its directory": (patched(wheel, (b"\x07\0\x07\0", b"\x06\0\x06\0")), "belong to no entry"),
+    "zip, too many in its directory": (patched(wheel, (b"\x07\0\x07\0", b"\x09\0\x09\0")), "damaged directory"),
+    "zip, cut": (cut(wheel, keep=0.6), "truncated"),
+    "zip, text": (written(NAME, b"this is no archive\n" * 100), "is not a zip file"),
+    "zip, empty": (written(NAME, b""), "is not a zip file"),
+    "zip, a tar file": (lambda folder: sdist(folder).rename(folder / NAME), "is not a zip file"),
+    # names in sdists
+    "sdist, parent folder": (with_members(member("../../evil.py")), "leads out of the archive"),
+    "sdist, absolute": (with_members(member("/etc/evil")), "absolute name"),
+    "sdist, backslash": (with_members(member("a\\..\\evil.py")), "backslash"),
+    "sdist, drive": (with_members(member("C:/evil.py")), "Windows drive"),
+    "sdist, escape": (with_members(member("\x1b]0;x\x07.py")), "control characters"),
+    "sdist, not UTF-8": (added(raw_entry(f"{TOP}/caf".encode() + b"\xe9", b"0")), "not UTF-8"),
+    "sdist, twice": (with_members(member("LICENSE")), "2 times"),
+    "sdist, case": (with_members(member("license")), "by case or Unicode form"),
+    "sdist, Unicode form": (with_members(member("é"), member(unicodedata.normalize("NFD", "é"))), "Unicode form"),
+    "sdist, file and folder": (with_members(member("LICENSE/x")), "as a file and as a folder"),
+    # what is in sdists
+    "sdist, absolute link": (with_members(member("l", tarfile.SYMTYPE, "/etc/passwd")), "link that leads out"),
+    "sdist, link out": (with_members(member("l", tarfile.SYMTYPE, "../../x")), "link that leads out"),
+    "sdist, link to its parent": (with_members(member("l", tarfile.SYMTYPE, "..")), "link that leads out"),
+    "sdist, chain of links": (with_members(*CHAIN), "link that leads out"),
+    "sdist, circle of links": (
+        with_members(member("l", tarfile.SYMTYPE, "m"), member("m", tarfile.SYMTYPE, "l")),
+        "link that leads out",
+    ),
+    "sdist, through a link": (
+        with_members(member("l", tarfile.SYMTYPE, "src"), member("l/evil.py")),
+        "unpacked through a link",
+    ),
+    "sdist, hard link out": (with_members(member("h", tarfile.LNKTYPE, "../../etc/passwd")), "hard link"),
+    "sdist, hard link to nothing": (with_members(member("h", tarfile.LNKTYPE, f"{TOP}/gone")), "hard link"),
+    "sdist, character device": (with_members(member("d", tarfile.CHRTYPE)), "character device"),
+    "sdist, block device": (with_members(member("d", tarfile.BLKTYPE)), "block device"),
+    "sdist, FIFO": (with_members(member("d", tarfile.FIFOTYPE)), "named pipe"),
+    "sdist, setuid": (with_members(member("x", mode=0o4755)), "setuid"),
+    "sdist, other name": (
+        lambda folder: sdist(folder, metadata=with_fields("Name: evil")),
+        "metadata names 'evil'",
+    ),
+    "sdist, other version": (lambda folder: sdist(folder, metadata=with_fields("Version: 9")), "says version '9'"),
+    "sdist, no PKG-INFO": (lambda folder: sdist(folder, drop=["PKG-INFO"]), "0 metadata files"),
+    # how tar files are written
+    "tar, sparse": (added(raw_entry(NAME_, b"S")), "sparse file"),
+    "tar, pax sparse": (added(pax(GNU__sparse__major="1"), raw_entry(NAME_, b"0")), "sparse file"),
+    "tar, pax path": (added(pax(path="../../evil.py"), raw_entry(NAME_, b"0")), "leads out of the archive"),
+    "tar, pax over a bad name": (added(pax(path=f"{TOP}/x"), raw_entry(b"../../evil", b"0")), "two names"),
+    "tar, pax twice": (added(pax(path=f"{TOP}/x"), pax(path=f"{TOP}/y"), raw_entry(NAME_, b"0")), "two extended"),
+    "tar, pax size": (added(pax(size="512"), raw_entry(NAME_, b"0")), "two sizes"),
+    "tar, pax charset": (added(pax(hdrcharset="BINARY"), raw_entry(NAME_, b"0")), "not in UTF-8"),
+    "tar, pax of all": (added(raw_entry(b"g", b"g", b"13 path=../x\n")), "of all entries"),
+    "tar, huge pax": (
+        added(raw_entry(b"pax", b"x", bytes(2 << 20)), raw_entry(NAME_, b"0")),
+        "extended tar header",
+    ),
+    "tar, damaged pax": (added(raw_entry(b"pax", b"x", b"99 path=x\n"), raw_entry(NAME_, b"0")), "damaged pax"),
+    "tar, GNU name": (
+        added(raw_entry(b"././@LongLink", b"L", b"../../evil.py\0"), raw_entry(NAME_, b"0")),
+        "leads out of the archive",
+    ),
+    "tar, GNU name with more": (
+        added(raw_entry(b"././@LongLink", b"L", NAME_ + b"\0evil"), raw_entry(NAME_, b"0")),
+        "long name",
+    ),
+    "tar, huge GNU name": (
+        added(raw_entry(b"././@LongLink", b"L", b"x" * (2 << 20)), raw_entry(NAME_, b"0")),
+        "extended tar header",
+    ),
+    "tar, unknown type": (added(raw_entry(NAME_, b"Z")), "unknown type"),
+    "tar, negative size": (added(raw_entry(NAME_, b"0", octal=b"\xff" * 12)), "damaged tar header"),
+    "tar, size of letters": (added(raw_entry(NAME_, b"0", octal=b"0x1000000000")), "damaged tar header"),
+    "tar, size beyond the end": (added(raw_entry(NAME_, b"0", size=1 << 32)), "truncated"),
+    "tar, content in a link": (added(raw_entry(NAME_, b"2", b"hidden", target=b"LICENSE")), "content in a folder"),
+    "tar, content in a folder": (added(raw_entry(NAME_ + b"/", b"5", b"hidden")), "content in a folder"),
+    "tar, damaged in the middle": (damaged_in_the_middle, "checksum"),
+    "tar, no end": (
+        tarball(lambda old: old.rstrip(b"\0") + bytes(-len(old.rstrip(b"\0")) % 512)),
+        "no end marker",
+    ),
+    "tar, behind its end": (tarball(lambda old: old + b"hidden"), "trailing data behind the end"),
+    "tar, a second archive": (tarball(lambda old: old + old), "trailing data behind the end"),
+    "tar, bomb": (tar_bomb, "unpacks to more than 100 times its size"),
+    "tar, many entries": (with_members(*(member(str(number)) for number in range(301))), "more than 300 entries"),
+    "tar, cut": (cut(tarball(lambda old: old), keep=0.6), "truncated"),
+    "tar, no archive inside": (written(SDIST, gzip.compress(b"not tar" * 100)), "not a tar archive"),
+    "gzip, second stream": (second_stream, "second gzip stream"),
+    "gzip, trailing": (lambda folder: _write(folder / SDIST, sdist(folder).read_bytes() + b"x"), "trailing data"),
+    "gzip, damaged": (
+        lambda folder: _write(folder / SDIST, (old := sdist(folder).read_bytes())[:-6] + b"xx" + old[-4:]),
+        "damaged gzip data",
+    ),
+    "gzip, bzip2": (bzipped, "not a gzip file"),
+    "gzip, text": (written(SDIST, b"this is no archive\n"), "not a gzip file"),
+    "gzip, empty": (written(SDIST, b""), "truncated"),
+}
+"""What is made, and words by which it is refused."""
+
+
+def with_folders(folder: Path) -> Path:
+    """A wheel with entries for its folders, as `wheel pack` and zip tools write them."""
+    path = wheel(folder)
+    with zipfile.ZipFile(path, "a") as opened:
+        for name in ("demo_app/", f"{INFO}/"):
+            info = zipfile.ZipInfo(name)
+            info.external_attr = (stat.S_IFDIR | 0o2755) << 16 | 0x10
+            opened.writestr(info, b"")
+    return path
+
+
+def streamed(folder: Path) -> Path:
+    """A wheel with sizes behind the contents: the public index refuses it, others take it."""
+    path = wheel(folder)
+    out = io.BytesIO()
+
+    class Unseekable(io.RawIOBase):
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: object) -> int:
+            return out.write(data)  # type: ignore[arg-type]
+
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(Unseekable(), "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    return _write(path, out.getvalue())
+
+
+def hexadecimal(folder: Path) -> Path:
+    """A RECORD as uv_build wrote it before 0.8."""
+    import base64
+
+    def as_hex(line: str) -> str:
+        name, _, rest = line.partition(",sha256=")
+        value, _, size = rest.partition(",")
+        return f"{name},sha256={base64.urlsafe_b64decode(value + '=').hex()},{size}" if rest else line
+
+    good = zipfile.ZipFile(wheel(folder)).read(f"{INFO}/RECORD").decode().splitlines()
+    return wheel(folder, record="\n".join(map(as_hex, good)) + "\n")
+
+
+def signed(folder: Path) -> Path:
+    path = wheel(folder)
+    with zipfile.ZipFile(path, "a") as opened:
+        opened.writestr(f"{INFO}/RECORD.jws", "{}")
+    return path
+
+
+def zip64(folder: Path) -> Path:
+    """A wheel with ZIP64 fields that nobody needed."""
+    path = wheel(folder)
+    with zipfile.ZipFile(path) as old:
+        content = {name: old.read(name) for name in old.namelist()}
+    with zipfile.ZipFile(path, "w") as new:
+        for name, data in content.items():
+            with new.open(zipfile.ZipInfo(name), "w", force_zip64=True) as out:
+                out.write(data)
+    return path
+
+
+def tar_of(form: int, *names: str) -> Make:
+    """An sdist in one of the formats, with entries for folders where names end in a slash."""
+
+    def build(folder: Path) -> Path:
+        path = sdist(folder)
+        with tarfile.open(path) as old:
+            content = {each.name: old.extractfile(each).read() for each in old}  # type: ignore[union-attr]
+        with tarfile.open(path, "w:gz", format=form) as new:
+            for name, data in {**content, **{f"{TOP}/{name}": b"x" for name in names}}.items():
+                entry = tarfile.TarInfo(name.rstrip("/"))
+                if name.endswith("/"):
+                    entry.type, entry.mode = tarfile.DIRTYPE, 0o2755
+                else:
+                    entry.size = len(data)
+                new.addfile(entry, None if name.endswith("/") else io.BytesIO(data))
+        return path
+
+    return build
+
+
+LONG = "/".join(["a_long_name_of_a_folder"] * 8) + "/file.py"
+GIT = raw_entry(b"pax_global_header", b"g", b"52 comment=0123456789012345678901234567890123456789\n")
+
+HONEST: dict[str, Make] = {
+    "wheel": wheel,
+    "wheel, deflated": lambda folder: wheel(folder, compression=zipfile.ZIP_DEFLATED),
+    "wheel, data and scripts": lambda folder: wheel(
+        folder,
+        {
+            **MODULES,
+            f"{TOP}.data/data/share/demo/x.txt": "x",
+            f"{TOP}.data/scripts/demo": "#!python\n",
+            f"{TOP}.data/headers/demo.h": "",
+            f"{TOP}.data/purelib/other.py": "",
+        },
+    ),
+    "wheel, namespace": lambda folder: wheel(folder, {"google/cloud/demo/__init__.py": "x = 1\n"}),
+    "wheel, folders": with_folders,
+    "wheel, streamed": streamed,
+    "wheel, hexadecimal RECORD": hexadecimal,
+    "wheel, signed": signed,
+    "wheel, ZIP64": zip64,
+    "wheel, umlauts": with_file("demo_app/Grüße 日本語.txt", "x"),
+    "wheel, emoji": with_file("demo_app/👩\u200d💻.txt", "x"),
+    "wheel, dots and blanks": with_file("demo_app/.hidden/a b (1)..txt", "x"),
+    "wheel, a zip bomb as data": lambda folder: wheel(
+        folder, {**MODULES, "demo_app/tests/bomb.zip": zlib.compress(_BOMB) * 9}
+    ),
+    "wheel, one case for Linux": lambda folder: wheel(
+        folder,
+        {**MODULES, "demo_app/a.h": "", "demo_app/A.h": ""},
+        name=f"{TOP}-py3-none-manylinux_2_28_x86_64.whl",
+    ),
+    "wheel, private by URL": lambda folder: wheel(
+        folder, metadata=with_fields("Requires-Dist: six @ https://example.invalid/six.whl")
+    ),
+    "wheel, local version": lambda folder: wheel(
+        folder, name="demo_app-1.0+cu12-py3-none-any.whl", metadata=with_fields("Version: 1.0+cu12")
+    ),
+    "sdist": sdist,
+    "sdist, links inside": with_members(
+        member("COPYING", tarfile.SYMTYPE, "LICENSE"),
+        member("docs", tarfile.SYMTYPE, "src/../src"),
+        member("src/demo_app/LICENSE", tarfile.SYMTYPE, "../../COPYING"),
+        member("hard", tarfile.LNKTYPE, f"{TOP}/LICENSE"),
+    ),
+    "sdist, pax": tar_of(tarfile.PAX_FORMAT, "Grüße.txt", LONG, "docs/"),
+    "sdist, GNU": tar_of(tarfile.GNU_FORMAT, "Grüße.txt", LONG, "docs/"),
+    "sdist, ustar": tar_of(tarfile.USTAR_FORMAT, LONG, "docs/"),
+    "sdist, git archive": added(GIT),
+    "sdist, attributes of macOS": added(
+        pax(LIBARCHIVE__xattr__com__apple__quarantine=b"\xff\xfe\0"), raw_entry(NAME_, b"0")
+    ),
+    "sdist, dot": tarball(lambda old: raw_entry(b"./", b"5") + old),
+    "sdist, no folders": tarball(lambda old: old),
+    "sdist, padded": lambda folder: _write(folder / SDIST, sdist(folder).read_bytes() + bytes(512)),
+    "sdist, one block at its end": tarball(lambda old: whole_blocks(old.rstrip(b"\0")) + bytes(512)),
+    "sdist, a large one": lambda folder: sdist(folder, {"data.bin": bytes(range(256)) * 40_000}),
+}
+"""Archives that are unusual and right."""

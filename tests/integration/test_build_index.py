@@ -1,0 +1,185 @@
+"""Where build requirements come from: told, warned of, and pinned. Two indexes on loopback, both installers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from backends import in_tree
+from loopback import make_wheel
+from plain_index import serving
+from projects import repository
+
+from relnox.building.installer_settings import PackageSource, package_sources, pinned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from plain_index import PlainIndex
+
+pytestmark = pytest.mark.heavy
+
+INSTALLERS = ("uv", "pip")
+VARIABLES = {"uv": ("UV_DEFAULT_INDEX", "UV_INDEX"), "pip": ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL")}
+
+
+@pytest.fixture
+def trusted(tmp_path: Path) -> Iterator[PlainIndex]:
+    with serving(make_wheel(tmp_path / "trusted", "helper", "1.0", origin="trusted")) as index:
+        yield index
+
+
+@pytest.fixture
+def attacker(tmp_path: Path) -> Iterator[PlainIndex]:
+    """An index with a newer release of the same name."""
+    with serving(make_wheel(tmp_path / "attacker", "helper", "9.0", origin="attacker")) as index:
+        yield index
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package whose backend needs `helper` of an index, and writes down which one it got."""
+    for name in list(os.environ):
+        if name.startswith(("PIP_", "UV_")) and name != "UV_CACHE_DIR":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    (root := tmp_path / "home").mkdir()
+    hook = f"import helper\npathlib.Path({str(tmp_path / 'used')!r}).write_text(helper.origin)"
+    in_tree(root, hook=hook)
+    return root
+
+
+def stated(root: Path, settings: str) -> None:
+    file = root / "pyproject.toml"
+    text = file.read_text(encoding="utf-8").replace("requires = []", 'requires = ["helper"]')
+    file.write_text(f"{text}\n[tool.relnox]\n{settings}\n", encoding="utf-8")
+    repository(root)
+
+
+def build(root: Path, installer: str, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*(sys.executable, "-m", "relnox", "build-all", "--reporter=plain", f"--installer={installer}"), *options],
+        cwd=root,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("installer", INSTALLERS)
+def test_the_index_of_the_user_is_used_and_named(installer: str, root: Path, trusted: PlainIndex) -> None:
+    stated(root, "")
+    variable = VARIABLES[installer][0]
+    address = trusted.url.replace("http://", "http://user:word@")
+
+    done = build(root, installer, **{variable: address})
+
+    assert done.returncode == 0, done.stderr
+    assert f"note: build requirements come from {trusted.url} ({variable})\n" in done.stderr
+    assert "word" not in done.stderr
+    assert (root.parent / "used").read_text() == "trusted"
+
+
+@pytest.mark.parametrize("installer", INSTALLERS)
+def test_a_further_index_is_warned_of_and_a_pinned_one_keeps_it_out(
+    installer: str, root: Path, trusted: PlainIndex, attacker: PlainIndex
+) -> None:
+    stated(root, "")
+    index, further = VARIABLES[installer]
+    variables = {index: trusted.url, further: attacker.url}
+
+    done = build(root, installer, **variables)
+
+    assert done.returncode == 0, done.stderr
+    assert f"\n  {attacker.url} (extra index, {further})\n" in done.stderr
+    assert 'hint: to use one index and no other, set [tool.relnox] build-index = "URL"' in done.stderr
+    assert (root.parent / "used").read_text() == "attacker"  # what is warned of
+
+    for key in ("build-index", "trusted-index"):
+        attacker.asked.clear()
+        file = root / "pyproject.toml"
+        text = file.read_text(encoding="utf-8").partition("[tool.relnox]")[0]
+        file.write_text(f'{text}[tool.relnox]\n{key} = "{trusted.url}"\n', encoding="utf-8")
+
+        # Kept environments of the same requirements are another index's.
+        done = build(root, installer, "--from-tree", **variables)
+
+        assert done.returncode == 0, done.stderr
+        assert f"note: build requirements come from {trusted.url} (the project's settings)\n" in done.stderr
+        assert "warning: build requirements" not in done.stderr
+        assert (root.parent / "used").read_text() == "trusted"
+        assert attacker.asked == []
+
+
+def test_files_that_name_indexes_are_read_as_the_installers_read_them(
+    root: Path, trusted: PlainIndex, attacker: PlainIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stated(root, "")
+    (tmp_path / "pip.conf").write_text(
+        f"[global]\nindex-url = {attacker.url}\n"
+        f"[install]\nindex-url = {trusted.url}\nextra-index-url = {attacker.url}\n"
+    )
+    (tmp_path / "uv.toml").write_text(
+        f'[[index]]\nurl = "{attacker.url}"\n[[index]]\nurl = "{trusted.url}"\ndefault = true\n'
+    )
+    for installer, variable, name in (("pip", "PIP_CONFIG_FILE", "pip.conf"), ("uv", "UV_CONFIG_FILE", "uv.toml")):
+        done = build(root, installer, **{variable: str(tmp_path / name)})
+
+        assert done.returncode == 0, done.stderr
+        assert f"come from {trusted.url} ({tmp_path / name})" in done.stderr
+        assert f"  {attacker.url} (extra index, {tmp_path / name})" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["uv.toml", "pyproject.toml"])
+def test_the_projects_own_settings_of_uv_are_named(name: str, tmp_path: Path) -> None:
+    head = "tool.uv." if name == "pyproject.toml" else ""
+    (tmp_path / name).write_text(
+        f'[[{head}index]]\nurl = "https://extra.example.invalid/simple"\n'
+        f'[[{head}index]]\nurl = "https://torch.example.invalid/simple"\nexplicit = true\n'
+        f'[{head}pip]\nindex-url = "https://user:word@own.example.invalid/simple"\n'
+    )
+    (below := tmp_path / "below").mkdir()
+
+    found = package_sources("uv", {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}, below)
+
+    assert found == (
+        PackageSource("extra index", "https://extra.example.invalid/simple", str(tmp_path / name)),
+        PackageSource("index", "https://own.example.invalid/simple", str(tmp_path / name)),
+    )
+
+
+def test_pip_without_an_index_and_variables_that_go_before_files() -> None:
+    variables = {
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_EXTRA_INDEX_URL": "https://a.example.invalid/ https://b.example.invalid/",
+    }
+    assert [each.url for each in package_sources("pip", variables, Path())] == [
+        "https://a.example.invalid/",
+        "https://b.example.invalid/",
+    ]
+    alone = {**variables, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/srv/wheels"}
+    assert package_sources("pip", alone, Path()) == (PackageSource("find-links", "/srv/wheels", "PIP_FIND_LINKS"),)
+    assert package_sources("pip", pinned(alone, "https://c.example.invalid/"), Path()) == (
+        PackageSource("index", "https://c.example.invalid/", "PIP_INDEX_URL"),
+    )
+
+
+def test_an_index_that_is_none_is_refused_before_anything_is_built(root: Path) -> None:
+    stated(
+        root,
+        'build-index = "hous"\n[tool.relnox.indexes.house]\nupload = "https://h.example.invalid/"\n'
+        'simple = "https://h.example.invalid/simple/"',
+    )
+
+    done = build(root, "uv")
+
+    assert done.returncode == 1
+    assert "error: there is no index called hous\nhint: did you mean house?" in done.stderr
+    assert not (root / "dist").exists()

@@ -1,0 +1,197 @@
+"""What a remote says before a bump, and what is left after a push that it refuses."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from projects import commit_all, everything, git, pair, remote_of, repository, write
+from running import refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from running import Bump
+
+pytestmark = pytest.mark.heavy
+
+RELEASE = ("--part", "minor", "--commit", "--tag")
+SCM = '[project]\nname = "scm"\ndynamic = ["version"]\n\n[tool.setuptools_scm]\n'
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    """Two packages in lockstep, at 2.0.0, one of which pins the other."""
+    return repository(pair(tmp_path / "pair"))
+
+
+def hook(folder: Path, name: str, script: str) -> Path:
+    """Put a hook into a folder of hooks; returns it, to be removed again."""
+    write(folder, {name: f"#!/bin/sh\n{script}\n"})
+    (folder / name).chmod(0o755)
+    return folder / name
+
+
+def protected(root: Path) -> Path:
+    """Let the remote refuse every push to main."""
+    return hook(remote_of(root) / "hooks", "update", '[ "$1" != refs/heads/main ] || { echo protected; exit 1; }')
+
+
+def colleague(root: Path, *tags: str) -> None:
+    """Somebody else pushes a commit, and tags."""
+    other = root.parent / "colleague"
+    git(root.parent, "clone", "--quiet", str(remote_of(root)), str(other))
+    write(other, {"packages/base/theirs.py": "theirs = 1\n"})
+    commit_all(other, "Theirs")
+    for tag in tags:
+        git(other, "tag", tag)
+    git(other, "push", "--quiet", "--tags", "origin", "main")
+
+
+# --- before ----------------------------------------------------------------------------------------
+
+
+def test_a_tag_that_the_remote_has_is_told_before_it_is_made(two: Path, bump: Bump) -> None:
+    git(remote_of(two), "tag", "v2.1.0", "main")
+    said = refused(bump, two, *RELEASE, code=4)
+    assert "the tag v2.1.0 is there already, on origin" in said
+    assert bump(two, "--part", "minor").code == 0
+
+
+def test_commits_that_the_remote_has_are_told_before_another_is_made(two: Path, bump: Bump) -> None:
+    colleague(two)
+    said = refused(bump, two, *RELEASE)
+    assert "origin has commits on main that are not here" in said
+    assert "git pull --rebase origin main" in said
+    ran = bump(two, *RELEASE, "--force")
+    assert ran.code == 0, ran.text
+    assert "--force ignores: origin has commits on main that are not here" in ran.text
+
+
+def test_a_remote_that_does_not_answer_is_told_and_only_a_push_needs_it(two: Path, bump: Bump) -> None:
+    shutil.move(remote_of(two), two.parent / "away.git")
+    assert "git cannot reach the remote origin" in refused(bump, two, *RELEASE, "--push", code=2)
+    ran = bump(two, *RELEASE)
+    assert ran.code == 0, ran.text
+    assert "git cannot reach the remote origin: whether origin has these tags already" in ran.text
+
+
+def test_a_remote_that_never_answers_is_not_waited_for(
+    two: Path, bump: Bump, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from relnox.commands.bumping import guarding
+
+    monkeypatch.setattr(guarding, "NETWORK_TIMEOUT", 0.5)
+    slow = write(two.parent / "slow", {"ssh": "#!/bin/sh\nexec sleep 60\n"}) / "ssh"
+    slow.chmod(0o755)
+    monkeypatch.setenv("GIT_SSH", str(slow))
+    git(two, "remote", "set-url", "origin", "ssh://slow.example.invalid/pair.git")
+    ran = bump(two, *RELEASE)
+    assert ran.code == 0, ran.text
+    assert "did not end within 0.5 s" in ran.text
+
+
+def test_files_alone_ask_no_remote(two: Path, bump: Bump) -> None:
+    shutil.move(remote_of(two), two.parent / "away.git")
+    ran = bump(two, "--part", "minor")
+    assert ran.code == 0, ran.text
+    assert "origin" not in ran.text
+
+
+# --- a push that is refused ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["--abort", "--undo"])
+def test_a_bump_whose_push_is_refused_is_taken_back(two: Path, bump: Bump, way: str) -> None:
+    protected(two)
+    before = everything(two)
+    ran = bump(two, *RELEASE, "--push")
+    assert ran.code == 2, ran.text
+    assert "protected" in ran.text
+    assert "relnox bump --abort" in ran.text
+    assert git(remote_of(two), "tag") == ""
+    ran = bump(two, way)
+    assert ran.code == 0, ran.text
+    assert everything(two) == before
+
+
+@pytest.mark.parametrize("way", ["--abort", "--undo"])
+def test_a_tag_alone_whose_push_is_refused_is_taken_back(tmp_path: Path, bump: Bump, way: str) -> None:
+    root = repository(write(tmp_path / "scm", {"pyproject.toml": SCM}))
+    git(root, "tag", "v1.0.0")
+    before = everything(root)
+    hook(remote_of(root) / "hooks", "update", 'case "$1" in refs/tags/*) exit 1;; esac')
+    assert bump(root, "--part", "minor", "--tag", "--push").code == 2
+    assert bump(root, way).code == 0
+    assert everything(root) == before
+
+
+def test_what_came_after_a_refused_push_is_not_taken_back_with_it(two: Path, bump: Bump) -> None:
+    protected(two)
+    assert bump(two, *RELEASE, "--push").code == 2
+    write(two, {"packages/base/mine.py": ""})
+    commit_all(two, "Mine")
+    said = refused(bump, two, "--abort")
+    assert "the last commit is not that of the bump" in said
+
+
+def test_what_arrived_all_the_same_is_not_taken_back(two: Path, bump: Bump) -> None:
+    refusing = protected(two)
+    assert bump(two, *RELEASE, "--push").code == 2
+    refusing.unlink()
+    git(two, "push", "--quiet", "origin", "main", "v2.1.0")
+    said = refused(bump, two, "--abort")
+    assert "is on origin/main already" in said
+    assert bump(two, *RELEASE, "--push").code == 0
+
+
+def test_a_remote_that_moved_in_between_is_told_with_the_way_on(two: Path, bump: Bump) -> None:
+    # The remote moves after it was asked: a hook of the push itself plays the colleague.
+    other = two.parent / "colleague"
+    git(two.parent, "clone", "--quiet", str(remote_of(two)), str(other))
+    write(other, {"packages/base/theirs.py": "theirs = 1\n"})
+    commit_all(other, "Theirs")
+    racing = hook(two / ".git/hooks", "pre-push", f"cd {other} && unset GIT_DIR && git push --quiet origin main")
+    assert bump(two, *RELEASE, "--push").code == 2
+    racing.unlink()
+    assert git(remote_of(two), "tag") == ""
+    said = refused(bump, two, *RELEASE, "--push")
+    assert "origin has commits on main that are not here" in said
+    assert "git pull --rebase origin main" in said
+    git(two, "pull", "--quiet", "--rebase", "origin", "main")
+    ran = bump(two, *RELEASE, "--push")
+    assert ran.code == 0, ran.text
+    commit = git(two, "rev-parse", "HEAD")
+    assert git(remote_of(two), "rev-parse", "main", "v2.1.0^{}").split() == [commit, commit]
+    assert git(two, "log", "--format=%s").split("\n") == ["Release 2.1.0", "Theirs", "Start"]
+
+
+def test_a_tag_that_somebody_else_pushed_in_between_is_not_moved(two: Path, bump: Bump) -> None:
+    refusing = protected(two)
+    assert bump(two, *RELEASE, "--push").code == 2
+    refusing.unlink()
+    git(remote_of(two), "tag", "v2.1.0", "main")
+    said = refused(bump, two, *RELEASE, "--push", code=4)
+    assert "the tag v2.1.0 is there already, on origin" in said
+    assert bump(two, "--abort").code == 0
+    assert git(two, "tag") == ""
+
+
+@pytest.mark.parametrize("refuses", ["nothing", "main", "tags"])
+def test_a_remote_without_atomic_pushes_gets_the_branch_first(two: Path, bump: Bump, refuses: str) -> None:
+    git(remote_of(two), "config", "receive.advertiseAtomic", "false")
+    refusing = None
+    if refuses == "main":
+        refusing = protected(two)
+    elif refuses == "tags":
+        refusing = hook(remote_of(two) / "hooks", "update", 'case "$1" in refs/tags/*) exit 1;; esac')
+    ran = bump(two, *RELEASE, "--push")
+    assert ran.code == (2 if refusing else 0), ran.text
+    tags = git(remote_of(two), "tag")
+    assert tags == ("" if refusing else "v2.1.0")
+    if refusing is not None:
+        refusing.unlink()
+        assert bump(two, *RELEASE, "--push").code == 0
+    commit = git(two, "rev-parse", "HEAD")
+    assert git(remote_of(two), "rev-parse", "main", "v2.1.0^{}").split() == [commit, commit]

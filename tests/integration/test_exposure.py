@@ -1,0 +1,186 @@
+"""What other processes can read of relnox and of those that started it: real processes, read through /proc."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from backends import in_tree
+from projects import repository
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+CANARY = "canary0815canary0815"
+PARENT = """\
+import ctypes, os, subprocess, sys
+from relnox import exposure
+
+READ = "import sys; print(open(f'/proc/{sys.argv[1]}/environ', 'rb').read().count(b'%s'))"
+PROTECTED = "import sys; open(f'/proc/{sys.argv[1]}/mem', 'rb')"
+
+def child(code):
+    return subprocess.run([sys.executable, "-c", code, str(os.getpid())], capture_output=True, text=True,
+                          env={"PATH": os.environ["PATH"]})
+"""
+WITHOUT_TRACING = """\
+import ctypes, os, sys
+for capability in (19, 21, 38):  # CAP_SYS_PTRACE, _ADMIN, _PERFMON: without them root is as others are
+    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def run(code: str, *, launcher: tuple[str, ...] = (), **variables: str) -> str:
+    done = subprocess.run(
+        [*launcher, sys.executable, "-c", PARENT.replace("%s", CANARY) + code],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_variables_a_process_was_started_with_are_hidden_and_still_work() -> None:
+    told = run(
+        """
+print(child(READ).stdout.strip())
+exposure.hide_environment()
+exposure.hide_environment()
+print(child(READ).stdout.strip())
+libc = ctypes.CDLL(None)
+libc.getenv.restype = ctypes.c_char_p
+print(os.environ["PYPI_TOKEN"], libc.getenv(b"PYPI_TOKEN").decode(), libc.getenv(b"OTHER").decode())
+print(subprocess.run(["sh", "-c", "echo $PYPI_TOKEN $INDEX"], capture_output=True, text=True).stdout)
+""",
+        PYPI_TOKEN=CANARY,
+        INDEX=f"https://user:{CANARY}@host.example.invalid/simple/",
+        OTHER="other",
+    )
+    assert told.split() == [
+        "2",
+        "0",
+        CANARY,
+        CANARY,
+        "other",
+        CANARY,
+        f"https://user:{CANARY}@host.example.invalid/simple/",
+    ]
+
+
+def test_a_variable_that_was_changed_or_removed_since_is_hidden_too() -> None:
+    told = run(
+        """
+os.environ["PYPI_TOKEN"] = "new"
+del os.environ["TWINE_PASSWORD"]
+exposure.hide_environment()
+print(child(READ).stdout.strip(), os.environ["PYPI_TOKEN"], "TWINE_PASSWORD" in os.environ)
+""",
+        PYPI_TOKEN=CANARY,
+        TWINE_PASSWORD=CANARY,
+    )
+    assert told.split() == ["0", "new", "False"]
+
+
+def test_memory_is_closed_to_others_meanwhile_and_open_again_after() -> None:
+    told = run(
+        """
+before = child(PROTECTED).returncode
+with exposure.unreadable_memory():
+    print("PermissionError" in child(PROTECTED).stderr, "PermissionError" in child(READ).stderr)
+    open("/proc/self/fd/2", "a").close()  # what a program does to itself still works
+    print(subprocess.run(["true"]).returncode)
+print(child(PROTECTED).returncode == before)
+""",
+        launcher=(sys.executable, "-c", WITHOUT_TRACING),
+        PYPI_TOKEN=CANARY,
+    )
+    assert told.split() == ["True", "True", "0", "True"]
+
+
+def built(tmp_path: Path, *settings: str) -> Path:
+    (root := tmp_path / "home").mkdir()
+    in_tree(root)
+    with (root / "pyproject.toml").open("a") as file:
+        file.write("\n".join(["[tool.relnox]", *settings, ""]))
+    return repository(root)
+
+
+def relnox(root: Path, shell: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a shell's command line as a CI step does; the shell stays while its command runs."""
+    return subprocess.run(
+        ["bash", "-c", f"{shell}; exit $?"],
+        cwd=root,
+        env={**os.environ, "PYTHON": sys.executable, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+BUILD = '"$PYTHON" -m relnox build-all --reporter plain'
+
+
+def test_credentials_of_the_shell_that_started_it_are_told_by_name(tmp_path: Path) -> None:
+    root = built(tmp_path)
+
+    done = relnox(root, BUILD, PYPI_TOKEN=CANARY, GITHUB_TOKEN="another")
+
+    assert done.returncode == 0, done.stderr
+    assert "warning: upload credentials can be read by the code that this run executes:\n" in done.stderr
+    assert "  PYPI_TOKEN: environment of bash (process " in done.stderr
+    assert "hint: set them for the publishing job or step alone" in done.stderr
+    assert "GITHUB_TOKEN" not in done.stderr
+    assert CANARY not in done.stdout + done.stderr
+
+
+def test_they_are_told_as_an_annotation_to_github(tmp_path: Path) -> None:
+    done = relnox(built(tmp_path), BUILD.replace("plain", "github"), PYPI_TOKEN=CANARY)
+
+    assert "\n::warning title=relnox::upload credentials can be read" in done.stderr
+
+
+def test_credentials_on_the_command_line_of_the_shell_are_told(tmp_path: Path) -> None:
+    done = relnox(built(tmp_path), f"export TWINE_PASSWORD={CANARY}; {BUILD}")
+
+    assert "  TWINE_PASSWORD: command line of bash (process " in done.stderr
+    assert "environment of" not in done.stderr  # the shell was started without it, and relnox hides its own
+    assert CANARY not in done.stdout + done.stderr
+
+
+def test_settings_refuse_to_run_foreign_code_beside_them(tmp_path: Path) -> None:
+    root = built(tmp_path, 'on-visible-credentials = "refuse"')
+
+    done = relnox(root, BUILD, PYPI_TOKEN=CANARY)
+
+    assert done.returncode == 1
+    assert "error: upload credentials can be read by the code that this run executes:" in done.stderr
+    assert not (root / "dist").exists()
+    assert relnox(root, f"{BUILD} --dry-run", PYPI_TOKEN=CANARY).returncode == 0  # it runs nothing
+
+
+def test_a_variable_of_relnox_alone_is_no_matter(tmp_path: Path) -> None:
+    root = built(tmp_path, 'on-visible-credentials = "refuse"')
+
+    (tmp_path / "token").write_text(f"{CANARY}\n")
+
+    done = relnox(root, f'read -r TOKEN < ../token; PYPI_TOKEN="$TOKEN" {BUILD}')
+
+    assert done.returncode == 0, done.stderr
+    assert "upload credentials" not in done.stderr
+
+
+def test_tools_of_the_changelog_are_foreign_code(tmp_path: Path) -> None:
+    root = built(tmp_path, 'on-visible-credentials = "refuse"', 'changelog = "towncrier"')
+
+    done = relnox(root, '"$PYTHON" -m relnox bump --part minor', PYPI_TOKEN=CANARY)
+
+    assert done.returncode == 1
+    assert "upload credentials can be read by the code that this run executes" in done.stderr

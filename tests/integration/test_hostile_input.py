@@ -1,0 +1,361 @@
+"""Input that cannot work, from settings, files, arguments and variables: refused, and nothing is changed."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from projects import everything, python, repository, single
+from running import here
+
+from relnox.cli import main
+from relnox.core import rules
+from relnox.core.manifest import Manifest
+from relnox.errors import Refused
+
+if TYPE_CHECKING:
+    from running import Bump
+
+on_posix = pytest.mark.skipif(os.name != "posix", reason="files and arguments as POSIX has them")
+ENDLESS = "0x" + "F" * 5_000
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Path:
+    return repository(single(tmp_path / "demo"))
+
+
+def with_settings(root: Path, text: str, table: str = "[tool.relnox]") -> Path:
+    path = root / "pyproject.toml"
+    path.write_text(f"{path.read_text(encoding='utf-8')}\n{table}\n{text}\n", encoding="utf-8")
+    return root
+
+
+# settings
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (r'tag-format = "v{version}\u0000"', "NUL"),
+        ('tag-format = "v{version} "', "a git ref cannot contain ' '"),
+        ('tag-format = "v{version}~"', "a git ref cannot contain '~'"),
+        ('tag-format = "v{version}.lock"', "ends with .lock"),
+        ('tag-format = "/v{version}"', "no empty part"),
+        ('tag-format = "a//{version}"', "no empty part"),
+        ('tag-format = ".{version}"', "begins with a dot"),
+        ('tag-format = "v..{version}"', "contains no '..'"),
+        ('tag-format = "v@{{version}"', "contains no '..' and no '@{'"),
+        ('tag-format = "-{version}"', "does not begin with a dash"),
+        (r'tag-format = "v\u001b{version}"', r"cannot contain '\\x1b'"),
+        (f'tag-format = "{"v" * 300}{{version}}"', "longer than file systems allow"),
+        ('tag-format = "v"', "must hold {version} once"),
+        ('tag-format = "{version}{version}"', "must hold {version} once"),
+        ('tag-format = ""', "must hold {version} once"),
+        ('tag-names = { demo = "a b" }', "a git ref cannot contain ' '"),
+        ('tag-names = { demo = "" }', "it is empty"),
+        ('tag-names = { "a b" = "c" }', "not the name of a package"),
+        ('tag-names = { demo-x = "a", Demo_X = "b" }', "names demo-x twice, as Demo_X too"),
+        ('branch = ""', "no empty part"),
+        ('branch = "a b"', "a git ref cannot contain ' '"),
+        ('branch = "HEAD"', "is not HEAD"),
+        ('remote = ""', "git has no such remote"),
+        ('remote = "--upload-pack=touch x"', "git has no such remote"),
+        ('changelog-file = ""', "names no file"),
+        ('changelog-file = "/etc/passwd"', "absolute path"),
+        ('changelog-file = "../x.md"', "leads out of the project"),
+        (r'changelog-file = "a\nb"', "no control characters"),
+        ('fragments = ""', "names no file"),
+        ('fragments = "../changes"', "leads out of the project"),
+        ('commit-message = " "', "no commit without a message"),
+        (r'commit-message = "a\u0000"', "NUL"),
+        ('places = [{ file = "a.txt", pattern = "(" }]', "not a regular expression"),
+        ('places = [{ file = "a.txt", pattern = "x" }]', "no group called version"),
+        ('places = [{ file = "../a.txt" }]', "leads out of the project"),
+        ('trusted-index = "ftp://example.invalid/"', "trusted-index is no address"),
+        (r'trusted-index = "https://example.invalid/\n"', "trusted-index is no address"),
+        ('indexes = { own = { upload = "https://[x/", simple = "x" } }', "indexes.own.upload is no address"),
+        ('indexes = { "a/b" = { upload = "https://x/", simple = "https://x/" } }', "not a name of letters"),
+        ('test = { command = [""] }', "a program has a name"),
+        (r'test = { command = ["a", "\u0000"] }', "NUL"),
+        ('test = { env = { "A=B" = "c" } }', "not the name of a variable"),
+        ('build = { commands = { demo = [" "] } }', "a program has a name"),
+        ("verify = { time-limit = { demo = 99999999999 } }", "is more than 1000000000"),
+        ("verify = { time-limit = { demo = -1 } }", "not a whole number"),
+        ("verify = { time-limit = { demo = 1e400 } }", "= inf is not a whole number"),
+        ("verify = { time-limit = { demo = nan } }", "= nan is not a whole number"),
+        ("prerelease-start = 2", "is more than 1"),
+        ("verify = { wait = 99999999999 }", "is more than 1000000000"),
+        (f"branch = [{'0,' * 5_000}]", "is not a string"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused_when_it_is_read(
+    demo: Path, bump: Bump, text: str, why: str
+) -> None:
+    with_settings(demo, text)
+    repository_before = everything(demo)
+    ran = bump(demo, "--part", "minor", "--commit", "--tag", "--force")
+    assert ran.code == 1, ran.text
+    first, second = ran.err.rstrip("\n").split("\n")
+    assert "pyproject.toml: " in first
+    assert why.replace("\\\\", "\\") in first
+    assert text.split(" ", maxsplit=1)[0] in first
+    assert second.startswith("hint: ")
+    assert len(first) < 1_000
+    assert everything(demo) == repository_before
+
+
+NAMES = [
+    *("v1", "a/b", "a.b", "a@b", "@a", "ünïcode", "a{b", "a}b", "a'b", 'a"b', "a$b", "a;b", "\u202e", "x" * 240),
+    *(
+        "",
+        " ",
+        "a b",
+        "a..b",
+        ".a",
+        "a/.b",
+        "a.lock",
+        "a.lock/b",
+        "a/b.lock",
+        "/a",
+        "a/",
+        "a//b",
+        "a.",
+        "@",
+        "a@{b",
+    ),
+    *("a~b", "a^b", "a:b", "a?b", "a*b", "a[b", "a\\b", "a\x7fb", "a\x01b", "a\tb", "-a"),
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_refs_are_judged_as_git_does(name: str, demo: Path) -> None:
+    asked = subprocess.run(["git", "tag", "--", name], cwd=demo, capture_output=True, check=False)
+    assert (rules.ref_name(name) is None) is (asked.returncode == 0)
+
+
+def test_a_name_that_has_no_room_in_a_file_system_is_none() -> None:
+    assert rules.ref_name("x" * 300) is not None
+    assert rules.ref_name("/".join(["x" * 100] * 20)) is not None
+
+
+# files
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe[\x00p\x00",
+        b"[project]\nname = '\xff'\n",
+        b"x = " + b"[" * 10_000,
+        b"x = " + b"{a = " * 3_000,
+        b"x = " + b"9" * 10_000,
+        b"x = " + ENDLESS.encode(),
+        b"[" + b"a." * 2_000 + b"b]\n",
+        b"\x00",
+    ],
+)
+@pytest.mark.parametrize("task", ["status", "init"])
+def test_a_file_of_settings_that_is_none_is_refused(demo: Path, content: bytes, task: str) -> None:
+    (demo / "pyproject.toml").write_bytes(content)
+    ran = here(demo, task, "--dry-run")
+    assert ran.code == 1
+    assert "pyproject.toml" in ran.err
+    assert len(ran.err) < 1_000
+
+
+@on_posix
+@pytest.mark.parametrize("kind", ["folder", "fifo", "loop", "nowhere"])
+def test_settings_that_are_no_file_are_refused(demo: Path, kind: str) -> None:
+    path = demo / "pyproject.toml"
+    path.unlink()
+    match kind:
+        case "folder":
+            path.mkdir()
+        case "fifo":
+            os.mkfifo(path)
+        case "loop":
+            path.symlink_to(path.name)
+        case _:
+            path.symlink_to("nowhere.toml")
+    for task in ("status", "init"):
+        ran = here(demo, task, "--dry-run")
+        assert ran.code == 1
+        assert "pyproject.toml is not a regular file" in ran.err
+
+
+@pytest.mark.parametrize("value", ["1", '"x"', "[]", "true", "1979-05-27"])
+@pytest.mark.parametrize("key", ["tool", "tool.relnox", "tool.uv", "tool.poetry", "tool.hatch.version"])
+def test_tables_that_are_none_end_in_no_traceback(demo: Path, key: str, value: str) -> None:
+    path = demo / "pyproject.toml"
+    stated = path.read_text(encoding="utf-8").split("[tool", maxsplit=1)[0]
+    path.write_text(f"{key} = {value}\n{stated}", encoding="utf-8")
+    codes = [here(demo, *words, "--dry-run").code for words in (["status"], ["init"], ["bump", "--part", "minor"])]
+    assert set(codes) <= {0, 1}
+
+
+def test_init_does_not_continue_a_table_that_is_closed(demo: Path) -> None:
+    path = demo / "pyproject.toml"
+    stated = path.read_text(encoding="utf-8").split("[tool", maxsplit=1)[0]
+    path.write_text(f"tool = {{ other = {{ a = 1 }} }}\n{stated}", encoding="utf-8")
+    ran = here(demo, "init", "--dry-run")
+    assert ran.code == 1
+    assert "[tool.relnox]" in ran.err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"artifacts": ' + "[" * 100_000,
+        '{"version": ' + "9" * 10_000 + "}",
+        "[]",
+        "null",
+        "NaN",
+        '{"artifacts": [], "commit": 1, "dirty": false, "time": "t", "needs": {}}',
+        '{"artifacts": [], "commit": "x\\n::error::y", "dirty": false, "time": "t", "needs": {}}',
+        '{"artifacts": [], "commit": null, "dirty": false, "time": "\\u001b[2J", "needs": {}}',
+        '{"artifacts": [], "commit": null, "dirty": false, "time": "t", "needs": []}',
+        '{"artifacts": [], "commit": null, "dirty": false, "time": "t", "needs": {"../a": []}}',
+        '{"artifacts": [], "commit": null, "dirty": false, "time": "t", "needs": {}, "inputs": {"a": 1}}',
+        '{"artifacts": [], "commit": null, "dirty": false, "time": "", "needs": {}, "inputs": {"a": {}}}',
+        '{"artifacts": [{"name": 1}], "commit": null, "dirty": false, "time": "t", "needs": {}}',
+        '{"artifacts": [{"name": "'
+        + "a" * 100_000
+        + '"}], "commit": 1, "dirty": false, "time": "t", "needs": {}}',
+    ],
+)
+def test_a_manifest_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(Refused, match="not a manifest that relnox wrote") as caught:
+        Manifest.from_json(text, where="dist/manifest.json")
+    assert len(caught.value.message) < 1_000
+
+
+@on_posix
+@pytest.mark.parametrize("kind", ["folder", "fifo", "loop", "bytes"])
+def test_a_manifest_that_is_no_file_is_refused(demo: Path, kind: str) -> None:
+    path = demo / "dist" / "manifest.json"
+    path.parent.mkdir()
+    match kind:
+        case "folder":
+            path.mkdir()
+        case "fifo":
+            os.mkfifo(path)
+        case "loop":
+            path.symlink_to(path.name)
+        case _:
+            path.write_bytes(b"\xff\xfe")
+    for task in ("verify-install", "publish"):
+        ran = here(demo, task, "--dry-run")
+        assert ran.code == 1
+        assert "manifest.json" in ran.err
+
+
+# arguments, variables, reports
+
+
+LONG = "a" * 5_000
+
+
+@on_posix
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("status", "--project", LONG),
+        ("status", "--project", "pyproject.toml"),
+        ("status", "--project", "\udcff"),
+        ("status", "--package", "\udcff"),
+        ("status", "--package", LONG),
+        ("status", "--dry-run", "--plan", LONG),
+        ("status", "--dry-run", "--plan", "."),
+        ("status", "--dry-run", "--plan", "/dev/full"),
+        ("status", "--report", LONG),
+        ("status", "--report", "."),
+        ("status", "--report", "nowhere/report.json"),
+        ("bump", "--to", "9" * 5_000),
+        ("bump", "--to", "\udcff"),
+        ("bump", "--part", "\udcff"),
+        ("verify-install", "--from", LONG),
+        ("verify-install", "--from", "\udcff"),
+        ("verify-install", "--wait", "9" * 5_000),
+        ("verify-install", "--wait", "٣٣٣٣٣٣٣٣٣٣٣٣٣٣٣٣٣٣"),
+        ("collect", "--from", LONG),
+        ("collect", "--from", "\udcff"),
+        ("build-all", "--output", LONG),
+        ("build-all", "--python", "../../x"),
+        ("build-all", "--python", "/"),
+        ("build-all", "--python", "--help"),
+        ("build-all", "--shard", "9" * 5_000 + "/1"),
+        ("publish", "--index", "\udcff"),
+        ("\udcff", "--help"),
+        ("status", "\udcff"),
+    ],
+)
+def test_arguments_that_cannot_be_are_refused(
+    demo: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(demo)
+    ran = here(demo, *words)
+    assert ran.code in (1, 2), ran.text
+    assert re.search("^error: ", ran.err, re.MULTILINE)
+
+
+@on_posix
+@pytest.mark.parametrize("name", ["RELNOX_REPORTER", "RELNOX_REPORT", "RELNOX_VERBOSE", "RELNOX_PART", "NO_COLOR"])
+@pytest.mark.parametrize("value", ["\udcff", "", "\x1b[2J", LONG])
+def test_variables_that_cannot_be_end_in_no_traceback(
+    demo: Path, name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(demo)
+    monkeypatch.setenv(name, value)
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        assert main(["status"]) in (0, 1)
+
+
+def test_a_token_that_is_no_text_can_be_masked(demo: Path) -> None:
+    done = python(demo, "-m", "relnox", "publish", "--dry-run", RELNOX_PYPI_TOKEN="pypi-\udcff\udcfe")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_report_that_cannot_be_written_changes_nothing_of_how_a_run_ended(demo: Path) -> None:
+    done = python(demo, "-m", "relnox", "bump", "--part", "minor", "--commit", "--report", "/dev/full")
+    assert "the report cannot be written to /dev/full: No space left on device" in done.stderr
+    assert (done.returncode, "1.3.0" in (demo / "pyproject.toml").read_text(encoding="utf-8")) == (0, True)
+
+
+def test_a_report_that_could_never_be_written_is_refused_before_anything_is_done(demo: Path, bump: Bump) -> None:
+    before = everything(demo)
+    ran = bump(demo, "--part", "minor", "--commit", "--report", "nowhere/report.json")
+    assert (ran.code, everything(demo)) == (1, before)
+    assert "the report cannot be written to nowhere/report.json" in ran.err
+
+
+@pytest.mark.parametrize("words", [("--help",), ("--version",), ("bump", "--help"), ("status",), ("nonsense",)])
+@pytest.mark.parametrize("encoding", ["ascii:strict", "utf-16"])
+def test_every_answer_fits_every_encoding(demo: Path, words: tuple[str, ...], encoding: str) -> None:
+    variables = {"PYTHONIOENCODING": encoding, "LC_ALL": "C", "PYTHONUTF8": "0"}
+    environment = {**os.environ, **variables}
+    done = subprocess.run(
+        [sys.executable, "-m", "relnox", *words],
+        cwd=demo,
+        env=environment,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == int(words == ("nonsense",))
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_report_is_json_whatever_it_tells(demo: Path) -> None:
+    report = demo.parent / "report.json"
+    here(demo, "status", "--package", "\x1b[2J\u202e\udcff", "--report", str(report))
+    assert json.loads(report.read_bytes())["error"] == "there is no package \x1b[2J\u202e\udcff in this workspace"

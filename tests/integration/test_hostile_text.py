@@ -1,0 +1,345 @@
+"""Text that others wrote, in every field and every output: it is shown, and does nothing."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from datetime import UTC, datetime
+from enum import Enum
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import pytest
+from backends import in_tree
+from hostile_text import TEXTS
+from packaging.version import Version
+from projects import git, repository, single
+from running import Ran, through
+from workflow_commands import commands
+
+from relnox.cli import main
+from relnox.core.events import (
+    Outcome,
+    OutputLine,
+    RunFinished,
+    RunStarted,
+    Status,
+    StepFinished,
+    StepStarted,
+    Waiting,
+)
+from relnox.core.plan import Plan, Refusal, Table
+from relnox.core.records import Record, fields, names_of
+from relnox.core.steps import Step
+from relnox.errors import ExitCode, Failed
+from relnox.reporters.github import GitHub
+from relnox.reporters.json import render, render_error
+from relnox.reporters.plain import Plain
+from relnox.reporters.terminal import Terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from relnox.reporters import Reporter
+
+STEPS: tuple[type[Any], ...] = get_args(Step)
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+RICH = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
+"""What rich itself writes: styles, and where the cursor goes while its spinner turns."""
+
+
+def filled(kind: Any, text: str) -> Any:
+    """A value of a type in which every text is this one."""
+    if isinstance(kind, type) and issubclass(kind, Record):
+        hints = get_type_hints(kind)
+        return kind(**{name: filled(hints[name], text) for name in names_of(kind)})
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return filled(next(each for each in inner if each is not NoneType), text)
+    if origin is tuple:
+        return (filled(inner[0], text),) if inner[1:] == (...,) else tuple(filled(each, text) for each in inner)
+    if origin is Literal:
+        return inner[0]
+    if origin is Mapping:
+        return {filled(inner[0], text): filled(inner[1], text)}
+    if issubclass(kind, Enum):
+        return next(iter(kind))
+    made = {str: text, bytes: text.encode(errors="surrogatepass"), bool: True, int: 1, float: 1.5}
+    return made[kind] if kind in made else {Version: Version("1.0"), object: text}[kind]
+
+
+def plan_of(text: str, kinds: Sequence[type[Any]]) -> Plan:
+    """A plan with this text in every field that is a text."""
+    return Plan(
+        task="bump",
+        steps=tuple(filled(kind, text) for kind in kinds),
+        notes=(text, text),
+        refusals=(Refusal(message=text, hint=text),),
+        consent=text,
+        tables=(Table(title=text, columns=(text, "column"), rows=((text, text), ("cell", text))),),
+        skipped=text,
+    )
+
+
+def everything_told(reporter: Reporter, text: str, kinds: Sequence[type[Any]]) -> Outcome:
+    """Tell a reporter all that can be told, with this text wherever there is one."""
+    plan = plan_of(text, kinds)
+    error = Failed(text, hint=text)
+    reporter.verbose = True
+    reporter.event(RunStarted(plan), nested=False)
+    reporter.event(Waiting(text, NOON, NOON), nested=True)
+    results = []
+    for step in plan.steps:
+        for status in Status:
+            reporter.event(StepStarted(step), nested=False)
+            reporter.event(OutputLine(step, text), nested=False)
+            failed = error if status is Status.FAILED else None
+            results.append(StepFinished(step, status, text, 0.5, failed))
+            reporter.event(results[-1], nested=False)
+    outcome = Outcome(
+        plan=plan,
+        results=tuple(results),
+        exit_code=ExitCode.FAILED,
+        seconds=1.0,
+        tables=plan.tables,
+        deadline=text,
+        waits=(Waiting(text, NOON, NOON),),
+    )
+    reporter.event(RunFinished(outcome), nested=False)
+    reporter.plan(plan)
+    reporter.tables(plan.tables)
+    reporter.error(error)
+    return outcome
+
+
+def names_in(printed: str) -> list[str]:
+    return [command.name for command in commands(printed)]
+
+
+def assert_inert(printed: str, text: object) -> None:
+    """Lines of printable characters."""
+    for line in printed.split("\n"):
+        assert line.isprintable(), (text, line)
+
+
+def github_output(texts: Sequence[str], kinds_of: Callable[[int], Sequence[type[Any]]], summary: Path) -> None:
+    """Tell GitHub's reporter each text, and see that its commands are those of a run with harmless texts."""
+    expected: dict[str, list[str]] = {}
+    for number, text in enumerate(texts):
+        kinds = kinds_of(number)
+        key = str(kinds)
+        for told in ("harmless", text) if key not in expected else (text,):
+            summary.write_text("", encoding="utf-8")
+            out, err = io.StringIO(), io.StringIO()
+            with redirect_stdout(out), redirect_stderr(err):
+                everything_told(GitHub({"GITHUB_STEP_SUMMARY": str(summary)}), told, kinds)
+            printed = out.getvalue(), err.getvalue(), summary.read_text(encoding="utf-8")
+            found = [names_in(each) for each in printed]
+            assert found[1] == expected.setdefault(key, found[1]), told
+            assert found[0] == found[2] == [], told
+            for each in printed:
+                assert_inert(each, told)
+            assert not re.search(r"[<>`]|(?<!#)\]\(", printed[2]), told
+
+
+def test_a_thousand_texts_are_inert_on_github(tmp_path: Path) -> None:
+    """Each text is in every field of a plan, its results and its errors, with the steps by turns."""
+    github_output(TEXTS, lambda number: [STEPS[number % len(STEPS)]], tmp_path / "summary.md")
+
+
+def test_texts_are_inert_in_the_fields_of_all_steps_on_github(tmp_path: Path) -> None:
+    github_output(TEXTS[::50], lambda _: STEPS, tmp_path / "summary.md")
+
+
+@pytest.mark.parametrize("kind", [Plain, Terminal])
+@pytest.mark.parametrize("color", [False, True])
+def test_texts_are_inert_in_plain_lines_and_on_a_terminal(
+    kind: Callable[[], Reporter], color: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if color:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    for number, text in enumerate(TEXTS[:: 2 if kind is Plain else 20]):
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            everything_told(kind(), text, [STEPS[number % len(STEPS)]])
+        for printed in (out.getvalue(), err.getvalue()):
+            shown = RICH.sub("", printed) if kind is Terminal and color else printed
+            assert_inert(shown, text)
+            assert names_in(shown) == [], text
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8", "utf-16"])
+@pytest.mark.parametrize("kind", [Plain, Terminal, lambda: GitHub({})])
+def test_no_encoding_is_too_small(kind: Callable[[], Reporter], encoding: str) -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding=encoding, errors="strict")
+    text = "naïve 中文 ✓ \U0001f600 \udcff"
+    with redirect_stdout(stream), redirect_stderr(stream):
+        everything_told(kind(), text, STEPS[:2])
+        stream.flush()
+    printed = raw.getvalue().decode(encoding)
+    assert r"\udcff" in printed
+    assert "中文" in printed or r"\u4e2d\u6587" in printed
+
+
+def test_programs_get_every_text_as_it_is() -> None:
+    for number, text in enumerate(TEXTS):
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            outcome = everything_told(Plain(), text, [STEPS[number % len(STEPS)]])
+        report, plan, refused = (
+            render(outcome),
+            outcome.plan.to_json(),
+            render_error("bump", Failed(text, hint=text)),
+        )
+        for document in (report, plan, refused):
+            assert_inert(document, text)
+            assert names_in(document) == [], text
+            document.encode()
+        assert json.loads(report)["steps"][0]["detail"] == text
+        assert json.loads(plan)["notes"] == [text, text]
+        assert json.loads(refused)["error"] == text
+
+
+def test_every_kind_of_step_has_texts() -> None:
+    """The filler reaches fields: each kind of step shows the text in what is told of it."""
+    silent = [kind for kind in STEPS if "\x1b" not in repr(fields(filled(kind, "\x1b"))).replace(r"\x1b", "\x1b")]
+    assert silent == []
+
+
+# the command line, on real repositories
+
+
+def told(root: Path, *words: str) -> Ran:
+    """Run relnox as on GitHub, and see that the runner and a terminal only show what it prints."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setenv("GITHUB_ACTIONS", "true")
+        patch.setenv("GITHUB_STEP_SUMMARY", str(root.parent / "summary.md"))
+        code = main([words[0], "--project", str(root), *words[1:]])
+    ran = Ran(code, out.getvalue(), err.getvalue())
+    for printed in (ran.out, ran.err):
+        assert_inert(printed, words)
+    assert names_in(ran.out) == []
+    assert {*names_in(ran.err)} <= {"group", "endgroup", "error", "warning", "stop-commands", "resume"}
+    for command in commands(ran.err):
+        assert_inert(command.data, words)
+        assert command.name != "error" or re.search(
+            rf"::error title=[^:]+::{re.escape(command.data[:5])}", ran.err
+        )
+    return ran
+
+
+SUBJECTS = ["feat: a\x1b[2J", "::error::taken over", "fix: ##[error]x ##vso[task.complete]", "feat: \u202etxt.exe"]
+FILES = ["::error::x", "a\x1b[31m", "b\n::set-output name=a::b", "c\udcff", "\u202egpj.exe", "##[error]d"]
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with hostile commits, tags, branches, files, folders and a hostile changelog."""
+    root = single(tmp_path_factory.mktemp("hostile") / "demo")
+    (root / "CHANGELOG.md").write_text(
+        "# Changelog\n\n## Unreleased\n\n ::error::changelog\n- \x1b[2J ##[error]x \u202e\n\t::warning::tab\n\n"
+        "## 1.2.3\n",
+        encoding="utf-8",
+    )
+    repository(root)
+    git(root, "tag", "-a", "-m", "x", "v1.2.3")
+    for subject in SUBJECTS:
+        git(root, "commit", "--quiet", "--allow-empty", "--message", subject)
+    git(root, "tag", "v1.2.4\u202e")
+    git(root, "tag", "\x9b2J-v1.2.3")
+    git(root, "checkout", "--quiet", "-b", "side\u200b\u202e##")
+    return root
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("status",),
+        ("status", "--explain"),
+        ("bump", "--part", "auto", "--dry-run"),
+        ("bump", "--part", "auto", "--dry-run", "--reporter", "terminal"),
+        ("bump", "--part", "minor", "--dry-run", "--commit", "--tag", "--push"),
+    ],
+)
+def test_a_hostile_history_is_shown_and_does_nothing(hostile: Path, words: tuple[str, ...]) -> None:
+    done = told(hostile, *words)
+    assert done.out or done.err
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_file_names_of_others_are_shown_and_do_nothing(tmp_path: Path, name: str) -> None:
+    root = single(tmp_path / "demo")
+    (root / name).write_text("x", encoding="utf-8")
+    repository(root)
+    (root / name).write_text("y", encoding="utf-8")
+    (root / f"{name}.d").mkdir()
+    (root / f"{name}.d" / "pyproject.toml").write_text("not [ TOML", encoding="utf-8")
+    done = told(root, "bump", "--part", "minor", "--commit", "--tag")
+    assert done.code == 1
+    told(root, "status")
+    told(root / name, "status")
+    told(root, "bump", "--part", "minor", "--package", name)
+    told(root, "build-all", f"--{name}")
+
+
+@pytest.mark.parametrize(
+    "text", ["\\u001b[2J::error::x", "::error::x\\n::error::y", "\\u202e##[error]x", "\\udead"]
+)
+def test_settings_and_names_of_others_are_shown_and_do_nothing(tmp_path: Path, text: str) -> None:
+    root = single(tmp_path / "demo")
+    stated = (root / "pyproject.toml").read_text(encoding="utf-8")
+    for settings in (
+        f'[tool.relnox]\n"{text}" = 1\n',
+        f'[tool.relnox]\nversions = "{text}"\n',
+        f'[tool.relnox]\ntag-format = "{text}"\n',
+        f'[tool.relnox]\nindexes = {{ "{text}" = {{ upload = "{text}", simple = "{text}" }} }}\n',
+        f'[tool.relnox]\nbranch = "{text}"\n',
+        f'[tool.relnox]\npackages = ["{text}"]\n',
+        f'[tool.relnox]\nverify.skip = {{ demo = "{text}" }}\ncommit-message = "{text}"\n',
+    ):
+        (root / "pyproject.toml").write_text(f"{stated}\n{settings}", encoding="utf-8")
+        told(root, "status")
+        told(root, "bump", "--part", "minor", "--dry-run")
+    (root / "pyproject.toml").write_text(stated.replace('"demo"', f'"{text}"'), encoding="utf-8")
+    assert told(root, "status").code == 1
+
+
+@pytest.mark.skipif("os.name != 'posix'", reason="arguments are bytes there")
+@pytest.mark.parametrize("door", ["nox", "relnox"])
+def test_arguments_of_others_are_shown_and_do_nothing(tmp_path: Path, door: str) -> None:
+    root = single(tmp_path / "demo")
+    for text in ("\x1b[2J", "\udcff", "::error::x", "##[error]x", "a\n::error::x"):
+        done = through(door, root, "build-all", f"--typo={text}")
+        shown = [line for line in done.err.split("\n") if not line.startswith("nox > ")]
+        assert_inert("\n".join(shown), text)
+        assert names_in("\n".join(shown)) == []
+        assert done.code == 1
+
+
+def test_what_a_build_prints_is_shown_and_does_nothing(tmp_path: Path) -> None:
+    printing = [text for text in TEXTS[:100] if text.isascii()]
+    (tmp_path / "home").mkdir()
+    hook = "for text in " + repr(printing) + ":\n    print(text, flush=True)\n"
+    root = repository(in_tree(tmp_path / "home", hook=hook))
+    done = told(root, "build-all")
+    assert done.code == 0, done.err
+    assert r"\x1b[2J" in done.err
+    assert r"\x3a:set-env name=PATH,file=a::data" in done.err
+
+
+def test_what_goes_wrong_in_the_process_of_a_caller_is_inert_as_well(tmp_path: Path) -> None:
+    root = single(tmp_path / "demo")
+    for text in TEXTS[::10]:
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            code = main(["status", "--project", str(root), "--package", text.replace("\0", "")])
+            assert main([text, "--project", str(root)]) in (0, 1)
+        assert code in (0, 1)
+        for printed in (out.getvalue(), err.getvalue()):
+            assert_inert(printed, text)
+            assert names_in(printed) == [], text

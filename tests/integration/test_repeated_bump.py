@@ -1,0 +1,190 @@
+"""A bump that is typed again after it succeeded, here or by a rerun CI job, does not release a second time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from projects import commit_all, everything, git, pair, remote_of, repository, single, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from running import Bump
+
+pytestmark = pytest.mark.heavy
+
+RELEASE = ("--part", "minor", "--commit", "--tag")
+SCM = '[project]\nname = "scm"\ndynamic = ["version"]\n\n[tool.setuptools_scm]\n'
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    """Two packages in lockstep, at 2.0.0, one of which pins the other."""
+    return repository(pair(tmp_path / "pair"))
+
+
+def clone(root: Path, folder: Path, *options: str) -> Path:
+    """A new clone of the remote, as a CI job makes one."""
+    git(root.parent, "clone", "--quiet", *options, f"file://{remote_of(root)}", str(folder))
+    git(folder, "config", "user.name", "Maintainer")
+    git(folder, "config", "user.email", "maintainer@example.invalid")
+    return folder
+
+
+@pytest.mark.parametrize("options", [("--part", "minor"), ("--part", "minor", "--commit"), RELEASE])
+def test_the_same_bump_again_changes_nothing(two: Path, bump: Bump, options: tuple[str, ...]) -> None:
+    assert bump(two, *options).code == 0
+    before = everything(two)
+    for _ in range(2):
+        ran = bump(two, *options)
+        assert ran.code == 0, ran.text
+        assert "already done" in ran.text
+        assert "--again" in ran.text
+        assert everything(two) == before
+
+
+def test_the_same_bump_again_is_not_pushed_a_second_time(two: Path, bump: Bump) -> None:
+    assert bump(two, *RELEASE, "--push").code == 0
+    before = everything(two)
+    ran = bump(two, *RELEASE, "--push")
+    assert ran.code == 0, ran.text
+    assert "already done" in ran.text
+    assert everything(two) == before
+    assert git(remote_of(two), "tag") == "v2.1.0"
+
+
+def test_again_insists(two: Path, bump: Bump) -> None:
+    assert bump(two, *RELEASE).code == 0
+    assert bump(two, *RELEASE, "--again").code == 0
+    assert git(two, "tag").split() == ["v2.1.0", "v2.2.0"]
+    assert "already done" in bump(two, *RELEASE).text
+
+
+def test_another_bump_goes_ahead_and_says_that_nothing_came_since(two: Path, bump: Bump) -> None:
+    assert bump(two, *RELEASE).code == 0
+    ran = bump(two, "--part", "patch", "--commit", "--tag")
+    assert ran.code == 0, ran.text
+    assert "no commit since the last bump (relnox bump --part minor --commit --tag)" in ran.text
+    assert git(two, "tag").split() == ["v2.1.0", "v2.1.1"]
+
+
+def test_with_a_commit_since_the_same_bump_releases_again(two: Path, bump: Bump) -> None:
+    assert bump(two, *RELEASE).code == 0
+    write(two, {"packages/base/more.py": ""})
+    commit_all(two)
+    assert bump(two, *RELEASE).code == 0
+    assert git(two, "tag").split() == ["v2.1.0", "v2.2.0"]
+
+
+def test_after_an_undo_or_a_reset_the_same_bump_is_made_again(two: Path, bump: Bump) -> None:
+    assert bump(two, *RELEASE).code == 0
+    assert bump(two, "--undo").code == 0
+    assert bump(two, *RELEASE).code == 0
+    assert git(two, "tag") == "v2.1.0"
+    git(two, "tag", "--delete", "v2.1.0")
+    git(two, "reset", "--quiet", "--hard", "HEAD~1")
+    assert bump(two, *RELEASE).code == 0
+    assert git(two, "tag") == "v2.1.0"
+
+
+def test_a_push_that_is_added_sends_what_is_done(two: Path, bump: Bump) -> None:
+    assert bump(two, *RELEASE).code == 0
+    commit = git(two, "rev-parse", "HEAD")
+    ran = bump(two, *RELEASE, "--push")
+    assert ran.code == 0, ran.text
+    assert git(two, "rev-parse", "HEAD") == commit
+    assert git(remote_of(two), "rev-parse", "main", "v2.1.0^{}").split() == [commit, commit]
+    assert git(two, "tag") == "v2.1.0"
+
+
+def test_a_tag_that_was_deleted_is_made_again_on_the_same_commit(two: Path, bump: Bump) -> None:
+    assert bump(two, *RELEASE).code == 0
+    commit = git(two, "rev-parse", "HEAD")
+    git(two, "tag", "--delete", "v2.1.0")
+    assert bump(two, *RELEASE).code == 0
+    assert git(two, "rev-parse", "HEAD", "v2.1.0^{}").split() == [commit, commit]
+
+
+def test_a_tag_alone_is_not_raised_again(tmp_path: Path, bump: Bump) -> None:
+    root = repository(write(tmp_path / "scm", {"pyproject.toml": SCM}))
+    git(root, "tag", "v1.0.0")
+    write(root, {"more.py": ""})
+    commit_all(root)
+    assert bump(root, "--part", "minor", "--tag").code == 0
+    ran = bump(root, "--part", "minor", "--tag")
+    assert ran.code == 0, ran.text
+    assert "already done" in ran.text
+    assert git(root, "tag").split() == ["v1.0.0", "v1.1.0"]
+
+
+def test_outside_git_the_same_bump_again_changes_nothing(tmp_path: Path, bump: Bump) -> None:
+    root = single(tmp_path / "demo")
+    assert bump(root, "--part", "patch").code == 0
+    assert bump(root, "--part", "patch").code == 0
+    assert 'version = "1.2.4"' in (root / "pyproject.toml").read_text()
+    assert bump(root, "--part", "patch", "--again").code == 0
+    assert 'version = "1.2.5"' in (root / "pyproject.toml").read_text()
+
+
+def test_the_dry_run_says_that_it_is_done(two: Path, bump: Bump) -> None:
+    assert bump(two, *RELEASE).code == 0
+    ran = bump(two, *RELEASE, "--dry-run")
+    assert ran.code == 0
+    assert "already done" in ran.text
+
+
+# --- another clone, which has no record ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("request_again", [RELEASE, ("--to", "2.1.0", "--commit", "--tag")])
+def test_a_job_that_runs_again_on_the_release_commit(
+    two: Path, tmp_path: Path, bump: Bump, request_again: tuple[str, ...]
+) -> None:
+    assert bump(two, *RELEASE, "--push").code == 0
+    job = clone(two, tmp_path / "job")
+    before = git(remote_of(two), "for-each-ref")
+    ran = bump(job, *request_again, "--push")
+    assert ran.code == 0, ran.text
+    assert "already done" in ran.text
+    assert "v2.1.0" in ran.text
+    assert git(remote_of(two), "for-each-ref") == before
+
+
+def test_in_another_clone_another_bump_goes_ahead(two: Path, tmp_path: Path, bump: Bump) -> None:
+    assert bump(two, *RELEASE, "--push").code == 0
+    job = clone(two, tmp_path / "job")
+    assert bump(job, "--part", "patch", "--commit", "--tag", "--push").code == 0
+    assert git(remote_of(two), "tag").split() == ["v2.1.0", "v2.1.1"]
+
+
+@pytest.mark.parametrize("depth", [(), ("--depth", "1", "--no-tags")])
+def test_a_job_that_runs_again_on_the_commit_before_the_release(
+    two: Path, tmp_path: Path, bump: Bump, depth: tuple[str, ...]
+) -> None:
+    # A rerun checks out the commit that the first run began with.
+    assert bump(two, *RELEASE, "--push").code == 0
+    job = clone(two, tmp_path / "job")
+    git(job, "reset", "--quiet", "--hard", "HEAD~1")
+    if depth:
+        again = tmp_path / "shallow"
+        git(tmp_path, "init", "--quiet", "--initial-branch", "main", str(again))
+        git(again, "remote", "add", "origin", f"file://{remote_of(two)}")
+        git(again, "fetch", "--quiet", *depth, "origin", git(job, "rev-parse", "HEAD"))
+        git(again, "checkout", "--quiet", "-B", "main", "FETCH_HEAD")
+        job = again
+    before = git(remote_of(two), "for-each-ref")
+    ran = bump(job, *RELEASE, "--push")
+    assert ran.code == 0, ran.text
+    assert "already done" in ran.text
+    assert git(remote_of(two), "for-each-ref") == before
+
+
+def test_a_tag_of_other_work_is_no_release_of_this_commit(two: Path, tmp_path: Path, bump: Bump) -> None:
+    job = clone(two, tmp_path / "job")
+    write(two, {"packages/base/more.py": ""})
+    commit_all(two)
+    assert bump(two, *RELEASE, "--push").code == 0
+    ran = bump(job, *RELEASE, "--push")
+    assert ran.code == 4, ran.text
+    assert "v2.1.0" in ran.text

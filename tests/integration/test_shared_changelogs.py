@@ -1,0 +1,125 @@
+"""Changelogs that one tool at the root keeps for several packages, and releases of which nothing is told."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from projects import commit_all, git, repository, single, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from running import Bump
+
+pytestmark = pytest.mark.heavy
+
+MINOR = ("--part", "minor", "--commit", "--tag")
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs that write what they were told into the changelog they are told, or into NEWS.md."""
+    for name in ("towncrier", "git-cliff"):
+        script = (
+            "import pathlib, sys\n"
+            "to = [word[9:] for word in sys.argv if word.startswith('--output=')] or ['NEWS.md']\n"
+            "pathlib.Path(to[0]).write_text(chr(10).join(sys.argv[1:]) + chr(10))\n"
+        )
+        path = write(tmp_path / "programs", {name: f"#!{sys.executable}\n{script}"}) / name
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / "programs"), os.environ["PATH"]]))
+
+
+def many(folder: Path, settings: str) -> Path:
+    """Three packages with versions of their own and settings at the root."""
+    files = {
+        "pyproject.toml": f'[tool.relnox]\npackages = ["packages/*"]\nversions = "independent"\n{settings}',
+        "NEWS.md": "News\n",
+    }
+    for name in ("a", "b", "c"):
+        files[f"packages/{name}/pyproject.toml"] = f'[project]\nname = "{name}"\nversion = "1.0.0"\n'
+    return repository(write(folder, files))
+
+
+@pytest.mark.usefixtures("tools")
+@pytest.mark.parametrize(
+    ("packages", "groups", "version"),
+    [
+        (("a",), "", "a 1.1.0"),
+        (("a", "b"), "", "a 1.1.0, b 1.1.0"),
+        (("a",), '[tool.relnox.groups.both]\npackages = ["a", "b"]\n', "both 1.1.0"),
+        (("a",), '[tool.relnox.groups.all]\npackages = ["*"]\n', "1.1.0"),
+    ],
+)
+def test_a_root_towncrier_tells_of_independent_packages_and_groups(
+    tmp_path: Path, bump: Bump, packages: tuple[str, ...], groups: str, version: str
+) -> None:
+    root = many(tmp_path / "many", f'{groups}[tool.towncrier]\nfilename = "NEWS.md"\n')
+    ran = bump(root, *(word for name in packages for word in ("--package", name)), *MINOR)
+    assert ran.code == 0, ran.text
+    assert f"--version={version}\n" in (root / "NEWS.md").read_text()
+
+
+@pytest.mark.usefixtures("tools")
+def test_a_root_git_cliff_writes_each_packages_changelog(tmp_path: Path, bump: Bump) -> None:
+    root = many(tmp_path / "many", "[tool.git-cliff.changelog]\n")
+    ran = bump(root, "--package", "a", "--package", "b", *MINOR)
+    assert ran.code == 0, ran.text
+    for name in ("a", "b"):
+        assert (root / f"packages/{name}/CHANGELOG.md").read_text().splitlines() == [
+            f"--tag={name}-v1.1.0",
+            f"--tag-pattern=^{name}\\-v",
+            f"--include-path=packages/{name}/**",
+            f"--output=packages/{name}/CHANGELOG.md",
+        ]
+    assert (root / "NEWS.md").read_text() == "News\n"
+
+
+@pytest.mark.usefixtures("tools")
+@pytest.mark.parametrize("prereleases", [False, True])
+def test_prereleases_are_told_where_that_is_set(tmp_path: Path, bump: Bump, *, prereleases: bool) -> None:
+    settings = f"changelog-prereleases = {str(prereleases).lower()}\n[tool.towncrier]\n"
+    root = many(tmp_path / "many", settings)
+    assert bump(root, "--all", "--pre", "rc", *MINOR).code == 0
+    assert ((root / "NEWS.md").read_text() != "News\n") == prereleases
+
+
+def test_a_release_of_which_nothing_is_told_gets_no_section(tmp_path: Path, bump: Bump) -> None:
+    text = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n## [1.2.3] - 2026-01-01\n\n- It.\n"
+    root = repository(write(single(tmp_path / "demo"), {"CHANGELOG.md": text}))
+    ran = bump(root, *MINOR)
+    assert ran.code == 0, ran.text
+    assert (root / "CHANGELOG.md").read_text() == text
+    assert "CHANGELOG.md: nothing stands under Unreleased, so it gets no section for this release" in ran.text
+
+
+def test_empty_sections_are_not_released(tmp_path: Path, bump: Bump) -> None:
+    text = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n### Fixed\n\n- That.\n"
+    root = repository(write(single(tmp_path / "demo"), {"CHANGELOG.md": text}))
+    assert bump(root, *MINOR).code == 0
+    assert "### Added" not in (root / "CHANGELOG.md").read_text()
+    assert "### Fixed\n\n- That.\n" in (root / "CHANGELOG.md").read_text()
+
+
+def test_all_leaves_out_packages_that_were_never_tagged(tmp_path: Path, bump: Bump) -> None:
+    files = {"pyproject.toml": '[tool.relnox]\npackages = ["packages/*"]\nversions = "independent"\n'}
+    for name in ("a", "b", "c"):
+        files[f"packages/{name}/pyproject.toml"] = (
+            f'[project]\nname = "{name}"\ndynamic = ["version"]\n\n[tool.setuptools_scm]\n'
+            f'tag_regex = "^{name}-v(?P<version>.*)$"\n'
+            f'git_describe_command = "git describe --dirty --tags --long --match {name}-v*"\n'
+        )
+    root = repository(write(tmp_path / "many", files))
+    git(root, "tag", "a-v1.0.0")
+    write(root, {"packages/a/more.py": ""})
+    commit_all(root)
+    ran = bump(root, "--all", "--part", "minor", "--tag")
+    assert ran.code == 0, ran.text
+    assert git(root, "tag").split() == ["a-v1.0.0", "a-v1.1.0"]
+    assert "b, c: never tagged" in ran.text
+    assert "relnox bump --package b --to 0.1.0 --tag" in ran.text
+    assert bump(root, "--package", "b", "--to", "0.1.0", "--tag").code == 0
+    assert "b-v0.1.0" in git(root, "tag").split()

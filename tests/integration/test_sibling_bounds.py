@@ -1,0 +1,93 @@
+"""Requirements on packages of the same workspace: the bound that bare ones get, and pins that are ahead."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING
+
+import pytest
+from projects import HATCHLING, repository, write
+from running import here, refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from running import Bump
+
+pytestmark = pytest.mark.heavy
+
+
+def workspace(folder: Path, requirement: str, settings: str = "", base: str = "1.4.2", top: str = "2.0.0") -> Path:
+    """The package top, which requires the package base."""
+    files = {"pyproject.toml": f'[tool.relnox]\npackages = ["packages/*"]\nversions = "independent"\n{settings}'}
+    for name, version, needs in (("base", base, ""), ("top", top, f'"{requirement}"')):
+        head = f'[project]\nname = "{name}"\nversion = "{version}"\ndependencies = [{needs}]\n\n{HATCHLING}'
+        files[f"packages/{name}/pyproject.toml"] = head
+        files[f"packages/{name}/src/{name}/__init__.py"] = ""
+    return repository(write(folder, files))
+
+
+def required(root: Path) -> str:
+    """What top requires."""
+    document = tomllib.loads((root / "packages/top/pyproject.toml").read_text())
+    (need,) = document["project"]["dependencies"]
+    return str(need)
+
+
+@pytest.mark.parametrize(
+    ("policy", "before", "after"),
+    [
+        ("at-least", "base", "base>=1.4.2"),
+        ("at-least", "base[fast] ; python_version > '3.8'", "base[fast]>=1.4.2 ; python_version > '3.8'"),
+        ("compatible", "base", "base~=1.4.2"),
+        ("exact", "Base", "Base==1.4.2"),
+        ("exact", "base>=1", "base>=1"),
+        ("keep", "base", "base"),
+    ],
+)
+def test_a_bare_requirement_gets_the_bound_that_is_set(
+    tmp_path: Path, bump: Bump, policy: str, before: str, after: str
+) -> None:
+    root = workspace(tmp_path / "two", before, f'siblings = "{policy}"\n')
+    ran = bump(root, "--package", "top", "--part", "minor", "--commit")
+    assert ran.code == 0, ran.text
+    assert required(root) == after
+    assert "without a version" not in ran.text
+
+
+def test_where_both_move_the_bound_is_the_new_version(tmp_path: Path, bump: Bump) -> None:
+    root = workspace(tmp_path / "two", "base", 'siblings = "at-least"\n')
+    ran = bump(root, "--all", "--part", "minor", "--commit")
+    assert ran.code == 0, ran.text
+    assert required(root) == "base>=1.5.0"
+    assert "top: base becomes base>=1.5.0" in ran.text
+
+
+def test_a_package_that_does_not_move_gets_no_bound(tmp_path: Path, bump: Bump) -> None:
+    root = workspace(tmp_path / "two", "base", 'siblings = "exact"\n')
+    assert bump(root, "--package", "base", "--part", "minor", "--commit").code == 0
+    assert required(root) == "base"
+
+
+def test_without_a_policy_it_stays_and_is_told(tmp_path: Path, bump: Bump) -> None:
+    root = workspace(tmp_path / "two", "base")
+    ran = bump(root, "--package", "top", "--part", "minor", "--commit")
+    assert ran.code == 0, ran.text
+    assert required(root) == "base"
+    words = 'published as they are: top on base; [tool.relnox] siblings = "at-least"'
+    assert words in ran.text
+    assert words in here(root, "build-all", "--dry-run").text
+
+
+@pytest.mark.parametrize("before", ["base>=3.0", "base==3.0", "base~=3.1", "base>=3,<4"])
+def test_a_requirement_that_is_ahead_is_not_lowered(tmp_path: Path, bump: Bump, before: str) -> None:
+    root = workspace(tmp_path / "two", before)
+    said = refused(bump, root, "--package", "base", "--part", "minor", "--commit")
+    assert f"packages/top/pyproject.toml: '{before}' is ahead of base 1.5.0, and would be lowered" in said
+    assert bump(root, "--package", "base", "--to", "3.1.0", "--commit").code == 0
+
+
+def test_a_version_that_goes_down_by_name_takes_its_requirements_along(tmp_path: Path, bump: Bump) -> None:
+    root = workspace(tmp_path / "two", "base==1.4.2")
+    assert bump(root, "--package", "base", "--to", "1.3.0", "--allow-lower", "--commit").code == 0
+    assert required(root) == "base==1.3.0"

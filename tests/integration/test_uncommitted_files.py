@@ -1,0 +1,87 @@
+"""Files that are not committed are named; a module that is imported and not committed stops a release."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from projects import commit_all, git, repository, single, write
+from running import here, refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from running import Bump
+
+pytestmark = pytest.mark.heavy
+
+MINOR = ("--part", "minor", "--commit", "--tag")
+
+
+@pytest.mark.parametrize(
+    ("code", "new"),
+    [
+        ("from demo.helper import x\n", "helper.py"),
+        ("from . import helper\n", "helper.py"),
+        ("from .helper import (\n    x,\n)\n", "helper.py"),
+        ("import demo.helper\n", "helper.py"),
+        ("def f():\n    from .parts.one import x\n", "parts/one.py"),
+        ("from demo.parts import (\n    one,\n)\n", "parts/__init__.py"),
+    ],
+)
+def test_an_imported_module_that_is_not_committed_is_a_problem(
+    tmp_path: Path, bump: Bump, code: str, new: str
+) -> None:
+    root = repository(write(single(tmp_path / "demo"), {"src/demo/__init__.py": code}))
+    write(root, {f"src/demo/{new}": "x = 1\n"})
+    words = f"src/demo/__init__.py imports src/demo/{new}"
+    said = refused(bump, root, *MINOR)
+    assert words in said
+    assert f"git add src/demo/{new}" in said
+    built = here(root, "build-all", "--dry-run")
+    assert built.code == 1, built.text
+    assert words in built.text
+    commit_all(root)
+    assert bump(root, *MINOR).code == 0
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "try:\n    from ._build import x\nexcept ImportError:\n    x = 1\n",
+        "x = '_build'\n",
+        "import _build\n",
+        "from other import _build\n",
+    ],
+)
+def test_a_module_that_is_not_needed_is_named_and_no_problem(tmp_path: Path, bump: Bump, code: str) -> None:
+    root = repository(write(single(tmp_path / "demo"), {"src/demo/__init__.py": code}))
+    write(root, {"src/demo/_build.py": "x = 2\n"})
+    ran = bump(root, *MINOR)
+    assert ran.code == 0, ran.text
+    assert "src/demo/_build.py is not in git (untracked), nor in the release" in ran.text
+    told = here(root, "build-all", "--dry-run").text
+    assert "src/demo/_build.py is not committed, and left out" in told
+
+
+def test_a_folder_that_moved_keeps_its_history(tmp_path: Path, bump: Bump) -> None:
+    files = {"pyproject.toml": '[tool.relnox]\npackages = ["libs/*"]\nversions = "independent"\n'}
+    for name in ("one", "two"):
+        files[f"libs/{name}/pyproject.toml"] = f'[project]\nname = "{name}"\nversion = "1.0.0"\n'
+        files[f"libs/{name}/src/{name}/__init__.py"] = f'"""The package {name}."""\n'
+    root = repository(write(tmp_path / "many", files))
+    git(root, "tag", "one-v1.0.0")
+    git(root, "tag", "two-v1.0.0")
+    write(root, {"libs/one/src/one/more.py": "x = 1\n"})
+    commit_all(root, "feat: more of one")
+    git(root, "mv", "libs/one", "libs/first")
+    commit_all(root, "chore: move")
+    git(root, "mv", "libs/first", "libs/uno")
+    commit_all(root, "chore: move again")
+    write(root, {"libs/first/note.txt": "another thing in the old place\n"})
+    commit_all(root, "feat: nothing of a package")
+    told = here(root, "status").text
+    assert "3 commits" in told, told
+    ran = bump(root, "--part", "auto", "--commit", "--tag")
+    assert ran.code == 0, ran.text
+    assert git(root, "tag").split() == ["one-v1.0.0", "one-v1.1.0", "two-v1.0.0"]

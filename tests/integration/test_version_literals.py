@@ -1,0 +1,157 @@
+"""Literal versions in a package's own modules move along; those that lag are told before anything is released."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from projects import HATCHLING, commit_all, git, repository, single, write
+from running import here, refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from running import Bump
+
+pytestmark = pytest.mark.heavy
+
+MINOR = ("--part", "minor", "--commit", "--tag")
+
+
+def demo(tmp_path: Path, files: dict[str, str], *, git_too: bool = True) -> Path:
+    """The package demo 1.2.3 with more files."""
+    root = write(single(tmp_path / "demo"), files)
+    return repository(root) if git_too else root
+
+
+@pytest.mark.parametrize("git_too", [True, False])
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("src/demo/__init__.py", '"""Demo."""\n\n__version__ = "1.2.3"  # the same\n'),
+        ("src/demo/__about__.py", "__version__: str = '1.2.3'\n"),
+        ("src/demo/version.py", 'VERSION = "1.2.3"\n'),
+        ("src/demo/_version.py", 'version = "1.2.3"\r\n'),
+        ("demo/__init__.py", '__version__ = "1.2.3"\n'),
+    ],
+)
+def test_a_literal_moves_along_and_the_plan_says_so(
+    tmp_path: Path, bump: Bump, file: str, text: str, *, git_too: bool
+) -> None:
+    root = demo(tmp_path, {file: text}, git_too=git_too)
+    ran = bump(root, "--part", "minor")
+    assert ran.code == 0, ran.text
+    assert (root / file).read_bytes() == text.replace("1.2.3", "1.3.0").encode()
+    assert f"in {file} changes too ([tool.relnox] literals = false" in ran.text
+
+
+def test_it_is_part_of_the_commit_and_of_the_undo(tmp_path: Path, bump: Bump) -> None:
+    root = demo(tmp_path, {"src/demo/__init__.py": '__version__ = "1.2.3"\n'})
+    assert bump(root, *MINOR).code == 0
+    assert git(root, "show", "HEAD:src/demo/__init__.py") == '__version__ = "1.3.0"'
+    assert bump(root, "--undo").code == 0
+    assert (root / "src/demo/__init__.py").read_text() == '__version__ = "1.2.3"\n'
+
+
+DECOYS = {
+    "in a branch": 'try:\n    import importlib.metadata\nexcept ImportError:\n    __version__ = "1.2.3"\n',
+    "in a call": 'deprecated(version="1.2.3")\nprint("1.2.3")\n',
+    "another name": '__build__ = "1.2.3"\nAPI_VERSION = "1.2.3"\n',
+    "a number": "__version__ = 0x010203\n",
+    "twice": '__version__ = "1.2.3"\n__version__ = "1.2.3" + extra\n',
+    "in a text": '"""\n__version__ = "1.2.3"\n"""\n',
+    "in a class": 'class A:\n    version = "1.2.3"\n',
+    "a tuple": "version_info = (1, 2, 3)\n",
+}
+
+
+@pytest.mark.parametrize("text", DECOYS.values(), ids=DECOYS)
+def test_what_only_looks_like_one_stays(tmp_path: Path, bump: Bump, text: str) -> None:
+    root = demo(tmp_path, {"src/demo/__init__.py": text})
+    ran = bump(root, *MINOR)
+    assert ran.code == 0, ran.text
+    assert (root / "src/demo/__init__.py").read_text() == text
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["tests/demo/__init__.py", "docs/conf.py", "src/demo/_vendor/six/__init__.py", "examples/demo/__init__.py"],
+)
+def test_modules_that_are_not_its_own_stay(tmp_path: Path, bump: Bump, file: str) -> None:
+    root = demo(tmp_path, {file: '__version__ = "1.2.3"\n', "src/demo/_vendor/__init__.py": ""})
+    ran = bump(root, *MINOR)
+    assert ran.code == 0, ran.text
+    assert (root / file).read_text() == '__version__ = "1.2.3"\n'
+    assert f"{file} names the present version and is not changed" in ran.text
+
+
+def test_one_that_lags_is_told_at_bump_build_and_status(tmp_path: Path, bump: Bump) -> None:
+    root = demo(tmp_path, {"src/demo/__init__.py": '__version__ = "1.2.2"\n'})
+    said = refused(bump, root, *MINOR)
+    assert "1.2.2: src/demo/__init__.py" in said
+    built = here(root, "build-all", "--dry-run")
+    assert built.code == 1, built.text
+    assert "1.2.2: src/demo/__init__.py" in built.text
+    assert "1.2.2: src/demo/__init__.py" in here(root, "status").text
+    assert bump(root, "--to", "1.3.0", "--commit").code == 0
+    assert (root / "src/demo/__init__.py").read_text() == '__version__ = "1.3.0"\n'
+
+
+@pytest.mark.parametrize(
+    "text", ['__version__ = "0.0.0"\n', '__version__ = "unknown"\n', 'VERSION = "7"\n', "__version__ = VERSION\n"]
+)
+def test_a_placeholder_and_another_things_version_do_not_lag(tmp_path: Path, bump: Bump, text: str) -> None:
+    root = demo(tmp_path, {"src/demo/__init__.py": text})
+    assert bump(root, *MINOR).code == 0
+    assert (root / "src/demo/__init__.py").read_text() == text
+
+
+def test_a_plugin_inside_has_a_version_of_its_own(tmp_path: Path, bump: Bump) -> None:
+    files = {"src/demo/__init__.py": "", "src/demo/plugin/__init__.py": '__version__ = "0.4"\n'}
+    assert bump(demo(tmp_path, files), *MINOR).code == 0
+
+
+def test_the_setting_switches_it_off(tmp_path: Path, bump: Bump) -> None:
+    root = demo(tmp_path, {"src/demo/__init__.py": '__version__ = "1.2.3"\n'})
+    write(root, {"pyproject.toml": (root / "pyproject.toml").read_text() + "\n[tool.relnox]\nliterals = false\n"})
+    commit_all(root)
+    ran = bump(root, *MINOR)
+    assert ran.code == 0, ran.text
+    assert (root / "src/demo/__init__.py").read_text() == '__version__ = "1.2.3"\n'
+    assert "src/demo/__init__.py names the present version and is not changed" in ran.text
+
+
+def test_each_package_has_its_own_literals_and_mentions(tmp_path: Path, bump: Bump) -> None:
+    files = {
+        "pyproject.toml": '[tool.relnox]\npackages = ["packages/*"]\nversions = "independent"\n',
+        "docs/requirements.txt": "one==1.0.1\ntwo==1.0.2\n",
+        ".bumpversion.cfg": "[bumpversion]\ncurrent_version = 1.0.1\n",
+    }
+    names = ("one", "two", "three", "four", "five", "six", "seven")
+    for number, name in enumerate(names, 1):
+        head = f'[project]\nname = "{name}"\nversion = "1.0.{number}"\n\n'
+        files |= {
+            f"packages/{name}/pyproject.toml": head + HATCHLING,
+            f"packages/{name}/src/{name}/__init__.py": f'__version__ = "1.0.{number}"\n',
+            f"packages/{name}/README.md": f"{name} 1.0.{number}, or 1.0.1\n",
+            f"packages/{name}/.bumpversion.cfg": f"[bumpversion]\ncurrent_version = 1.0.{number}\n",
+        }
+    root = repository(write(tmp_path / "many", files))
+    ran = bump(root, "--package", "one", *MINOR)
+    assert ran.code == 0, ran.text
+    assert (root / "packages/one/src/one/__init__.py").read_text() == '__version__ = "1.1.0"\n'
+    assert (root / "packages/two/src/two/__init__.py").read_text() == '__version__ = "1.0.2"\n'
+    told = next(line for line in ran.text.splitlines() if "name the present version" in line)
+    files_told = "docs/requirements.txt, packages/one/.bumpversion.cfg, packages/one/README.md"
+    assert told.startswith(f"note: {files_told} name the present version")
+
+
+@pytest.mark.parametrize("line", ["11.2.3", "1.2.34", "1.2.3.4", "1.2.3rc1", "a1.2.3"])
+def test_part_of_another_version_is_no_mention(tmp_path: Path, bump: Bump, line: str) -> None:
+    root = demo(tmp_path, {"setup.cfg": f"x = {line}\n"})
+    assert "present version" not in bump(root, *MINOR).text
+
+
+def test_a_changelog_tells_of_every_version(tmp_path: Path, bump: Bump) -> None:
+    root = demo(tmp_path, {"CHANGELOG.md": "# Changelog\n\n## 1.2.3\n\n- It.\n", "uv.lock": ""})
+    assert "present version" not in bump(root, *MINOR).text

@@ -1,0 +1,321 @@
+"""Where credentials go: encrypted, to the origin they are for, and from there nowhere else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import pytest
+from raw_server import raw_server, read_head
+from releases import described
+from trusting import certificate, trusting
+
+from relnox import network
+from relnox.core.config import Config, IndexConfig
+from relnox.core.secrets import Secret, masked
+from relnox.errors import Failed, Refused, RelnoxError
+from relnox.indexes import Indexes, client, credentials, targets, trusted_publishing
+from relnox.indexes.client import IndexFile
+from relnox.indexes.staged import StagedSession
+
+if TYPE_CHECKING:
+    import socket
+    import threading
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+CONTENT = b"what is in the file"
+TOKEN = "a-token-of-own"
+LISTING = b'{"meta": {"api-version": "1.0"}, "name": "demo", "files": []}'
+
+
+class Server:
+    """A server of files, which are elsewhere or here, and what it was asked."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.heads: list[bytes] = []
+        self.moved: dict[str, str] = {}
+
+    def talk(self, connection: socket.socket, _over: threading.Event) -> None:
+        head = read_head(connection)
+        self.heads.append(head)
+        if not head:
+            return
+        method, path, _ = head.split(b"\r\n")[0].decode().split()
+        if path in self.moved:
+            connection.sendall(f"HTTP/1.1 302 Found\r\nLocation: {self.moved[path]}\r\n\r\n".encode())
+            return
+        simple = path.startswith("/simple/")
+        body = LISTING if simple else CONTENT
+        kind = b"application/vnd.pypi.simple.v1+json" if simple else b"application/octet-stream"
+        connection.sendall(
+            b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n" % (kind, len(body))
+        )
+        if method != "HEAD":
+            connection.sendall(body)
+
+
+@pytest.fixture
+def index() -> Iterator[Server]:
+    yield from _serving()
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Server]:
+    yield from _serving()
+
+
+def _serving() -> Iterator[Server]:
+    server = Server()
+    with raw_server(server.talk) as server.url:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _nobody_logs_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "_logins", {})
+
+
+def listed(url: str) -> IndexFile:
+    return IndexFile(filename="demo-1.0.tar.gz", url=url, sha256=hashlib.sha256(CONTENT).hexdigest())
+
+
+# --- downloads that leave the index
+
+
+def test_a_file_on_another_host_is_fetched_and_its_hash_decides(
+    index: Server, elsewhere: Server, tmp_path: Path
+) -> None:
+    network.log_in(index.url, credentials.Login("me", Secret(TOKEN)))
+    network.log_in(elsewhere.url, credentials.Login("me", Secret(TOKEN)))
+    index.moved = {"/file": f"{elsewhere.url}bucket/1?X-Signature=abc", "/2": "/3"}
+    elsewhere.moved = {"/bucket/1?X-Signature=abc": "/2"}
+    file = listed(f"{index.url}file")
+    assert client.download(file, tmp_path / "file") == file.sha256
+    assert client.is_served(file)
+    asked = [*index.heads, *elsewhere.heads]
+    assert [b"Authorization: Basic" in head for head in index.heads] == [True, True]
+    assert not any(b"Authorization" in head or b"Cookie" in head for head in elsewhere.heads)
+    assert {head.split()[0] for head in asked} == {b"GET", b"HEAD"}
+
+
+def test_listings_and_provenance_do_not_leave_the_index(index: Server, elsewhere: Server) -> None:
+    index.moved = {"/simple/demo/": f"{elsewhere.url}simple/demo/"}
+    assert client.listed_files(f"{index.url}simple/", "demo") == {}
+    assert network.get(f"{index.url}simple/demo/").status_code == 302
+    assert elsewhere.heads == []
+
+
+@pytest.mark.parametrize("target", ["http://files.example.invalid/file", "http://10.0.0.1/file"])
+def test_a_file_is_not_fetched_over_plain_http_from_elsewhere(target: str, index: Server, tmp_path: Path) -> None:
+    index.moved = {"/file": target}
+    with pytest.raises(Failed, match=r"redirects to .* over http, which is not encrypted"):
+        client.download(listed(f"{index.url}file"), tmp_path / "file")
+
+
+def test_https_is_not_left_for_http(index: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tls = certificate(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls))
+    with trusting(tls) as encrypted:
+        encrypted.files["demo-1.0.tar.gz"] = CONTENT
+        index.moved = {"/file": f"{encrypted.url}/files/demo-1.0.tar.gz"}
+        file = listed(f"{index.url}file")
+        assert client.download(file, tmp_path / "file") == file.sha256
+        with pytest.raises(Failed, match="over http, which is not encrypted"):
+            network._check_encryption(f"{encrypted.url}/x", f"{index.url}file")
+
+
+def test_a_file_that_is_redirected_for_ever_is_an_error(index: Server, elsewhere: Server, tmp_path: Path) -> None:
+    index.moved = {"/file": f"{elsewhere.url}file"}
+    elsewhere.moved = {"/file": f"{index.url}file"}
+    with pytest.raises(Failed, match="redirects in a circle"):
+        client.download(listed(f"{index.url}file"), tmp_path / "file")
+    assert len(index.heads) + len(elsewhere.heads) == 5
+
+
+# --- over http
+
+
+@pytest.mark.parametrize("url", ["http://packages.example.invalid/legacy/", "http://10.0.0.1/", "http://0.0.0.0/"])
+def test_nothing_that_is_secret_goes_over_plain_http(url: str) -> None:
+    login = credentials.Login("__token__", Secret(TOKEN))
+    for sent in ({"auth": login}, {"confidential": True}, {"headers": {"AUTHORIZATION": f"Bearer {TOKEN}"}}):
+        with pytest.raises(Refused, match=r"no credential is sent to .*http is not encrypted") as refused:
+            network.once("POST", url, body=BytesIO(b"x"), **sent)
+        assert "https://" in (refused.value.hint or "")
+
+
+def test_an_index_over_plain_http_gets_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trusted_publishing, "publisher", lambda *_: pytest.fail("asked"))
+    target = targets.Target(
+        name="own", upload_url="http://own.example.invalid/legacy/", simple_url="", production=False
+    )
+    with pytest.raises(Refused, match=r"own \(own\.example\.invalid\) over http") as refused:
+        credentials.find(target, {"RELNOX_OWN_TOKEN": TOKEN})
+    assert "[tool.relnox.indexes.own]" in (refused.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://me:hush@127.0.0.1:9/", "http://:hush@127.0.0.1:9/", "http://me@127.0.0.1:9/"]
+)
+def test_an_address_with_a_login_is_not_asked(url: str, index: Server) -> None:
+    index.moved = {"/simple/demo/": url}
+    for ask in (lambda: network.get(url), lambda: client.listed_files(f"{index.url}simple/", "demo")):
+        with pytest.raises(Failed) as failed:
+            ask()
+        assert "hush" not in failed.value.message
+
+
+# --- .netrc
+
+
+def settings(url: str) -> Config:
+    return Config(indexes={"own": IndexConfig(upload=f"{url}legacy/", simple=f"{url}simple/")})
+
+
+def netrc(folder: Path, text: str) -> Mapping[str, str]:
+    path = folder / "netrc"
+    path.write_text(text, encoding="utf-8")
+    return {"NETRC": str(path)}
+
+
+def asked_with(index: Server, environment: Mapping[str, str]) -> str | None:
+    """The login that a private index is read with."""
+    with Indexes(settings(index.url), folder=None, environment=environment) as indexes:  # type: ignore[arg-type]
+        indexes.files("own", "demo")
+    lines = [line for line in index.heads[-1].decode().split("\r\n") if line.startswith("Authorization")]
+    return base64.b64decode(lines[0].split()[-1]).decode() if lines else None
+
+
+def test_netrc_is_used_for_reading_a_configured_index(index: Server, elsewhere: Server, tmp_path: Path) -> None:
+    environment = netrc(tmp_path, "machine 127.0.0.1 login me password sesame-opens\n")
+    assert asked_with(index, environment) == "me:sesame-opens"
+    assert masked("sesame-opens") == "****"
+    # Another port is another origin, and was not configured.
+    client.listed_files(f"{elsewhere.url}simple/", "demo")
+    assert b"Authorization" not in elsewhere.heads[-1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["default login me password sesame-opens\n", "machine example.invalid login me password sesame-opens\n", ""],
+)
+def test_netrc_of_another_host_is_not_used(text: str, index: Server, tmp_path: Path) -> None:
+    assert asked_with(index, netrc(tmp_path, text)) is None
+
+
+def test_requests_reads_no_netrc_of_its_own(
+    index: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stated = netrc(tmp_path, "machine 127.0.0.1 login me password sesame-opens\n")
+    monkeypatch.setenv("NETRC", stated["NETRC"])
+    client.listed_files(f"{index.url}simple/", "demo")
+    network.once("POST", f"{index.url}legacy/", body=b"x")
+    assert not any(b"Authorization" in head for head in index.heads)
+
+
+def test_netrc_is_not_sent_over_plain_http(tmp_path: Path) -> None:
+    target = targets.resolve("own", settings("http://own.example.invalid/"))
+    environment = netrc(tmp_path, "machine own.example.invalid login me password sesame-opens\n")
+    assert credentials.for_reading(target, environment) is None
+    encrypted = targets.resolve("own", settings("https://own.example.invalid/"))
+    assert credentials.for_reading(encrypted, environment) is not None
+
+
+@pytest.mark.parametrize("text", ["machine", "nonsense sesame-opens", "machine a login \udcff\udcff"])
+def test_a_netrc_that_is_none_is_told_without_its_words(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "netrc"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    target = targets.resolve("own", settings("https://own.example.invalid/"))
+    with pytest.raises(Refused, match=r"netrc cannot be parsed \(") as refused:
+        credentials.for_reading(target, {"NETRC": str(path)})
+    assert "sesame" not in f"{refused.value.message}{refused.value.__cause__}"
+
+
+# --- tokens that cannot be sent
+
+
+@pytest.mark.parametrize("token", ["line\nbreak-of-a-token", "t\u00f6ken-\u4f60\u597d", "\0-and-more-of-it"])
+def test_a_token_is_sent_as_it_is_whatever_is_in_it(token: str, index: Server) -> None:
+    network.once("POST", f"{index.url}legacy/", body=b"x", auth=credentials.Login("__token__", Secret(token)))
+    line = next(line for line in index.heads[0].split(b"\r\n") if line.startswith(b"Authorization"))
+    assert base64.b64decode(line.split()[-1]).decode() == f"__token__:{token}"
+
+
+@pytest.mark.parametrize("header", ["a\nb", "a\r\nX: y", "\u4f60", "\ud800"])
+def test_a_header_that_cannot_be_sent_is_told(header: str, index: Server) -> None:
+    with pytest.raises(Failed, match="a header cannot be sent"):
+        network.once("GET", index.url, headers={"X-Own": header})
+    assert index.heads == []
+
+
+def test_a_token_that_is_no_text_is_told(index: Server) -> None:
+    login = credentials.Login("__token__", Secret("\udcff-not-text"))
+    with pytest.raises(Failed, match="cannot be sent"):
+        network.once("GET", index.url, auth=login)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *({"token": ""}, {"token": "a\nb"}, {"token": "\u4f60"}, {"token": "x" * 9000}, {"token": 1}),
+        *({"token": None}, [], None, {"errors": {"code": 1}}, {"errors": [[], None, {"code": []}]}),
+    ],
+    ids=range(10),
+)
+def test_what_is_no_token_is_not_taken_for_one(answer: object) -> None:
+    from requests import Response
+
+    response = Response()
+    response.status_code, response._content = 200, json.dumps(answer).encode()
+    document = trusted_publishing._document(response)
+    assert not trusted_publishing._is_token(document.get("token"))
+    trusted_publishing._codes(document)
+
+
+@pytest.mark.parametrize(
+    "date", ["", "Mon, 01 Jan 99999 00:00:00 GMT", "nonsense", "Fri, 31 Dec 9999 23:59:59 -2359"]
+)
+@pytest.mark.parametrize("expires", [10**400, -(10**400), 0, True])
+def test_an_absurd_end_of_a_token_is_no_bug(expires: int, date: str) -> None:
+    from requests import Response
+
+    response = Response()
+    response.headers["Date"] = date
+    assert isinstance(trusted_publishing._lifetime({"expires": expires}, response), float)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"links": None},
+        {"links": {"session": 1, "upload": []}},
+        {"links": {"session": "http://[", "upload": "x"}},
+        {"links": {"session": "http://127.0.0.1:99999/", "upload": "x"}},
+        {"links": {"session": "{url}", "upload": "{url}"}, "files": [], "status": "open"},
+        {"links": {"session": "{url}", "upload": "{url}"}, "files": {"demo-1.0.tar.gz": None}},
+        {"links": {"session": "{url}", "upload": "{url}"}, "files": {}, "mechanism": None},
+    ],
+)
+def test_a_session_that_is_malformed_is_an_error(document: dict[str, object], tmp_path: Path) -> None:
+    answers: list[bytes] = []
+
+    def talk(connection: socket.socket, _over: threading.Event) -> None:
+        read_head(connection)
+        connection.sendall(b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\n\r\n" + answers[0])
+
+    (path := tmp_path / "demo-1.0.tar.gz").write_bytes(CONTENT)
+    with raw_server(talk) as url:
+        told = json.dumps({"meta": {"api-version": "2.0"}, **document}).replace("{url}", url)
+        answers.append(told.encode())
+        target = targets.Target(name="own", upload_url=url, simple_url=url, production=False, staged=True)
+        session = StagedSession(target, credentials.Credentials("me", Secret(TOKEN), "a test"))
+        with pytest.raises(RelnoxError):
+            session.upload(path, described(path))
+        with pytest.raises(RelnoxError):
+            session.publish([described(path)])

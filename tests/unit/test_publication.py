@@ -1,0 +1,161 @@
+"""Exit codes of publishing, for every combination of what was sent and what was seen of one and two files."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from relnox.core.publication import (
+    PublishedFile,
+    Seen,
+    Sent,
+    State,
+    after_publication,
+    blocked,
+    exit_code,
+    summary,
+)
+from relnox.errors import ExitCode, Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ERRORS = (ExitCode.REFUSED, ExitCode.FAILED, ExitCode.NEEDS_A_PERSON, ExitCode.TRY_LATER)
+SIGHTINGS = tuple(itertools.product(Sent, Seen, Seen))
+
+
+def a_file(sent: Sent, listed: Seen, served: Seen, number: int = 0) -> PublishedFile:
+    return PublishedFile(
+        index="own", package="demo", filename=f"demo-{number}.whl", sent=sent, listed=listed, served=served
+    )
+
+
+def expected(files: Sequence[PublishedFile], error: ExitCode | None) -> set[ExitCode]:
+    """The codes that tell the truth, by the words of the contract rather than by the code under test."""
+    other = any(Seen.OTHER in (file.listed, file.served) for file in files)
+    proven = [file.listed is Seen.OURS and file.served is Seen.OURS for file in files]
+    # Seen to be public: our bytes were served, or the listing has our hash and nothing speaks against it.
+    public = [
+        file.served is Seen.OURS or (file.listed is Seen.OURS and file.served is Seen.UNKNOWN) for file in files
+    ]
+    # It may be public: the listing has it, or could not be read, or was asked too early.
+    possible = [
+        file.listed in (Seen.OURS, Seen.UNKNOWN) or (file.sent is Sent.YES and file.listed is Seen.ABSENT)
+        for file in files
+    ]
+    if all(proven):
+        return {ExitCode.DONE}
+    if other or error is ExitCode.NEEDS_A_PERSON:
+        return {ExitCode.NEEDS_A_PERSON}
+    if any(public):
+        return {ExitCode.PARTLY_PUBLIC}
+    if any(possible) or error is ExitCode.TRY_LATER:
+        return {ExitCode.TRY_LATER}
+    return {error or ExitCode.FAILED}
+
+
+@pytest.mark.parametrize("error", [None, *ERRORS])
+def test_every_state_of_one_file(error: ExitCode | None) -> None:
+    for sighting in SIGHTINGS:
+        files = [a_file(*sighting)]
+        assert {exit_code(files, [error] if error else [])} == expected(files, error), (sighting, error)
+
+
+@pytest.mark.parametrize("error", [None, *ERRORS])
+def test_every_state_of_two_files(error: ExitCode | None) -> None:
+    for one, two in itertools.product(SIGHTINGS, repeat=2):
+        files = [a_file(*one), a_file(*two, 1)]
+        assert {exit_code(files, [error] if error else [])} == expected(files, error), (one, two, error)
+
+
+def test_sampled_states_of_twenty_files() -> None:
+    chance = random.Random(0)
+    codes = set()
+    for _ in range(4000):
+        some = chance.sample(SIGHTINGS, chance.randint(1, 4))
+        files = [a_file(*chance.choice(some), number) for number in range(20)]
+        errors = chance.choices(ERRORS, k=chance.randint(0, 2))
+        code = exit_code(files, errors)
+        worst = ExitCode.worst(errors) if errors else None
+        assert {code} == expected(files, worst), (files, errors)
+        codes.add(code)
+    assert {int(code) for code in codes} == {0, 2, 3, 4, 5, 1}
+
+
+@pytest.mark.parametrize("number", [1, 2, 20])
+@pytest.mark.parametrize("sighting", SIGHTINGS, ids="-".join)
+@pytest.mark.parametrize("error", ERRORS)
+def test_many_files_in_one_state_have_the_code_of_one(
+    error: ExitCode, sighting: tuple[Sent, Seen, Seen], number: int
+) -> None:
+    one = exit_code([a_file(*sighting)], [error])
+    assert exit_code([a_file(*sighting, each) for each in range(number)], [error] * number) is one
+
+
+@pytest.mark.parametrize("files", [1, 2])
+def test_what_the_codes_promise(files: int) -> None:
+    for sightings in itertools.product(SIGHTINGS, repeat=files):
+        release = [a_file(*sighting, number) for number, sighting in enumerate(sightings)]
+        for error in (None, *ERRORS):
+            code = exit_code(release, [error] if error else [])
+            states = {file.state for file in release}
+            if code in (ExitCode.REFUSED, ExitCode.FAILED):
+                assert states <= {State.REFUSED, State.NOT_SENT}
+            if code is ExitCode.PARTLY_PUBLIC:
+                assert states & {State.PUBLIC, State.PROVEN}
+            assert (code is ExitCode.DONE) == (states == {State.PROVEN})
+
+
+def test_a_release_of_no_file_is_never_done() -> None:
+    assert exit_code([], []) is ExitCode.FAILED
+
+
+@pytest.mark.parametrize(
+    ("errors", "code"),
+    [
+        ([], ExitCode.DONE),
+        ([ExitCode.FAILED], ExitCode.NEEDS_A_PERSON),
+        ([ExitCode.REFUSED], ExitCode.NEEDS_A_PERSON),
+        ([ExitCode.TRY_LATER], ExitCode.TRY_LATER),
+        ([ExitCode.NEEDS_A_PERSON, ExitCode.TRY_LATER], ExitCode.NEEDS_A_PERSON),
+    ],
+)
+def test_a_check_after_publication_never_says_that_nothing_is_public(
+    errors: list[ExitCode], code: ExitCode
+) -> None:
+    assert after_publication(errors) is code
+
+
+def test_the_summary_names_every_file_by_what_is_known_of_it() -> None:
+    files = [
+        a_file(Sent.YES, Seen.OURS, Seen.OURS, 1),
+        a_file(Sent.NO, Seen.OURS, Seen.UNKNOWN, 2),
+        a_file(Sent.YES, Seen.ABSENT, Seen.UNKNOWN, 3),
+        a_file(Sent.NO, Seen.UNKNOWN, Seen.UNKNOWN, 4),
+        a_file(Sent.YES, Seen.OTHER, Seen.UNKNOWN, 5),
+        a_file(Sent.REFUSED, Seen.ABSENT, Seen.UNKNOWN, 6),
+        a_file(Sent.NO, Seen.ABSENT, Seen.UNKNOWN, 7),
+    ]
+    assert list(summary(files)) == [
+        "public on own (1): demo-1.whl",
+        "public on own, as it lists (1): demo-2.whl",
+        "sent to own, but not proven to be public (1): demo-3.whl",
+        "not known, since own could not be read (1): demo-4.whl",
+        "other content on own (1): demo-5.whl",
+        "refused by own (1): demo-6.whl",
+        "not sent to own (1): demo-7.whl",
+    ]
+
+
+@pytest.mark.parametrize("public", [[], ["a"], ["a", "b"]])
+def test_an_error_before_the_first_byte_says_what_an_earlier_run_made_public(public: list[str]) -> None:
+    error = Failed("the disk is full")
+    blocked(error, "own", ["a", "b"], public)
+    if public:
+        assert error.exit_code is ExitCode.PARTLY_PUBLIC
+        assert f"{len(public)} of 2 files are public" in error.message
+    else:
+        assert (error.exit_code, error.message) == (ExitCode.FAILED, "the disk is full")
