@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import nox
+from packaging.requirements import Requirement
 
 from relnox.sessions import build_all, collect, publish, rehearse, status, testpypi, verify_install, version_bump
 
@@ -22,6 +23,11 @@ nox.options.reuse_venv = "yes"
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.11", "3.12", "3.13"]
+LOWEST = (
+    *("tests/doors/test_nox.py", "tests/doors/test_invoke.py", "tests/doors/test_parity.py"),
+    *("tests/e2e/test_release.py", "tests/integration/test_bump.py", "tests/integration/test_building.py"),
+    *("-k", "not linter"),  # ruff is not among what is installed
+)
 WORKERS = "-n4"  # tests wait for other programs half of their time
 
 
@@ -43,12 +49,31 @@ def tests_on(session: nox.Session) -> None:
     session.run("pytest", WORKERS, *session.posargs)
 
 
+@nox.session(default=False, name="tests-lowest")
+def tests_lowest(session: nox.Session) -> None:
+    """The front ends, and a release by each, with the oldest versions that pyproject.toml allows."""
+    project = PYPROJECT["project"]
+    declared = map(Requirement, [*project["dependencies"], *project["optional-dependencies"]["uv"]])
+    oldest = [str(each).replace(">=", "==") for each in declared]
+    session.install(
+        "-e.", *oldest, "pytest>=8.4", "pytest-xdist>=3.6", "hypothesis>=6.100", "jsonschema>=4", "pip"
+    )
+    session.run("pytest", "-n2", *(session.posargs or LOWEST))
+
+
 @nox.session(default=False)
 def soak(session: nox.Session) -> None:
-    """Runs that are killed at every system call that changes something; needs strace, takes minutes."""
+    """Runs that are killed at every system call that changes something, and at random; needs strace."""
     install(session, "test")
     soaks = sorted(map(str, Path("tests/faults").glob("soak_*.py")))
     session.run("pytest", "-n2", *soaks, *session.posargs)
+
+
+@nox.session(default=False, name="hostile-index")
+def hostile_index(session: nox.Session) -> None:
+    """All ways in which an index misbehaves, for 2, 6 and 20 files, and signals in the middle; takes minutes."""
+    install(session, "test")
+    session.run("pytest", WORKERS, "tests/faults/sweep_raw_index.py", *session.posargs)
 
 
 @nox.session(default=False)
