@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
+from threading import Lock
 from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit
@@ -43,6 +44,8 @@ _PROVENANCE = "application/vnd.pypi.integrity.v1+json"
 _CHUNK = 1 << 20
 _PARSING = 60.0
 """Seconds that a page of HTML may take to be parsed: the parser is slow for what is none."""
+_ONE_PARSER = Lock()
+"""Held while JSON is parsed: threads parse no faster side by side, and need the memory of all of them at once."""
 _MAJOR = "1"
 """Of the version of the simple API."""
 _OK = 200
@@ -198,7 +201,8 @@ def listed_files(simple_url: str, project: str, patience: Patience | None = None
         if not is_json:
             text = network.html_text(response)
             return network.leave_behind(lambda: _from_html(text, page), _PARSING, host)
-        return _from_json(network.json_document(response, pairs=_without_duplicates), page)
+        with _ONE_PARSER:
+            return _from_json(network.json_document(response, pairs=_without_duplicates), page)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         why = str(error) if isinstance(error, _NotAListing) else type(error).__name__
         raise Failed(

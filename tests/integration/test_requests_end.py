@@ -84,12 +84,12 @@ def test_what_comes_fast_enough_for_the_socket_still_ends_at_the_deadline(
 
 
 def test_a_rate_that_is_no_silence_ends_as_well() -> None:
-    # 2.5 KB/s: more than the 1 KiB/s that each span of time needs, for ever
+    # 25 KB/s: far more than the 1 KiB/s that each span of time needs, for ever
     with (
-        raw_server(trickle(CLOSE, b"x" * 250, 0.1)) as url,
+        raw_server(trickle(CLOSE, b"x" * 2500, 0.1)) as url,
         pytest.raises(PassingTrouble, match="not done after 2 s"),
     ):
-        network.once("GET", url, quiet=0.5, limit=network.LISTING._replace(seconds=2.0))
+        network.once("GET", url, quiet=1.5, limit=network.LISTING._replace(seconds=2.0))
 
 
 def test_a_file_may_take_as_long_as_its_size_needs() -> None:
