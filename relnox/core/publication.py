@@ -151,7 +151,10 @@ def blocked(error: RelnoxError, index: str, names: Sequence[str], public: Sequen
         PublishedFile(index=index, package="", filename=name, listed=Seen.OURS if name in public else Seen.ABSENT)
         for name in names
     ]
-    error.exit_code = exit_code(files, [error.exit_code])
+    if error.exit_code is ExitCode.REFUSED and len(public) == len(names):
+        error.exit_code = ExitCode.NEEDS_A_PERSON  # nothing is missing that the same command could send
+    else:
+        error.exit_code = exit_code(files, [error.exit_code])
     told = "\n".join(summary(files))
     error.message = f"{error.message}\nfrom an earlier run {len(public)} of {len(names)} files are public:\n{told}"
 

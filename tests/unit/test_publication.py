@@ -18,7 +18,7 @@ from relnox.core.publication import (
     exit_code,
     summary,
 )
-from relnox.errors import ExitCode, Failed
+from relnox.errors import ExitCode, Failed, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -159,3 +159,10 @@ def test_an_error_before_the_first_byte_says_what_an_earlier_run_made_public(pub
         assert f"{len(public)} of 2 files are public" in error.message
     else:
         assert (error.exit_code, error.message) == (ExitCode.FAILED, "the disk is full")
+
+
+def test_what_blocks_a_release_that_is_public_already_is_not_finished_by_a_rerun() -> None:
+    partly, whole = Refused("no local versions", hint=""), Refused("no local versions", hint="")
+    blocked(partly, "own", ["a", "b"], ["a"])
+    blocked(whole, "own", ["a", "b"], ["a", "b"])
+    assert (partly.exit_code, whole.exit_code) == (ExitCode.PARTLY_PUBLIC, ExitCode.NEEDS_A_PERSON)
