@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from running import Ran
-    from staging_index import StagingIndex
 
     from relnox.indexes.embedded import EmbeddedIndex
 
@@ -190,9 +189,7 @@ def publish(root: Path, index: EmbeddedIndex, *options: str) -> Ran:
     return publish_to(root, index.upload_url, index.simple_url, *options)
 
 
-def publish_to(
-    root: Path, upload: str, simple: str, *options: str, staged: bool = False, production: bool = False
-) -> Ran:
+def publish_to(root: Path, upload: str, simple: str, *options: str, production: bool = False) -> Ran:
     """Publish to these addresses."""
     write(
         root,
@@ -200,13 +197,12 @@ def publish_to(
             "pyproject.toml": '[tool.relnox]\npackages = ["packages/*"]\n'
             f'[tool.relnox.indexes.{INDEX}]\nupload = "{upload}"\nsimple = "{simple}"\n\n'
             f"production = {str(production).lower()}\n"
-            f"staged = {str(staged).lower()}\n"
         },
     )
     return running.here(root, "publish", "--index", INDEX, *options)
 
 
-def public(index: EmbeddedIndex | StagingIndex, manifest: Manifest) -> dict[str, str]:
+def public(index: EmbeddedIndex, manifest: Manifest) -> dict[str, str]:
     """SHA-256 by name of all that an index holds of a manifest's packages."""
     return {
         name: file.sha256 or ""
@@ -215,7 +211,7 @@ def public(index: EmbeddedIndex | StagingIndex, manifest: Manifest) -> dict[str,
     }
 
 
-def is_whole(index: EmbeddedIndex | StagingIndex, manifest: Manifest) -> bool:
+def is_whole(index: EmbeddedIndex, manifest: Manifest) -> bool:
     """Whether an index holds exactly the manifest's files, byte for byte."""
     return public(index, manifest) == {file.filename: file.sha256 for file in manifest.distributions}
 

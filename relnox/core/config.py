@@ -40,16 +40,11 @@ __all__ = [
 
 
 class IndexConfig(Record, kw_only=True):
-    """A named index of the project's own: where files are sent, where they are read, whether that is for good.
-
-    Attributes:
-        staged: Whether it takes releases by the Upload 2.0 API (PEP 694).
-    """
+    """A named index of the project's own: where files are sent, where they are read, whether that is for good."""
 
     upload: str
     simple: str
     production: bool = True
-    staged: bool = False
 
 
 class TestConfig(Record, kw_only=True):
@@ -365,7 +360,6 @@ def config_table(option_tables: Mapping[str, Table]) -> Table:
                     "upload": Text("Where files are sent"),
                     "simple": Text("Its simple API"),
                     "production": Flag("Whether what is sent there is for good: false for an index to try on"),
-                    "staged": Flag("Whether it takes releases whole, by the Upload 2.0 API (PEP 694, a draft)"),
                 },
                 required=("upload", "simple"),
             ),

@@ -28,7 +28,7 @@ def action_for(step: steps.Step, run: Run) -> Action:
             return _collecting(step, run)
         case steps.Attest() | steps.LogIn() | steps.CheckProvenance():
             return _publishing(step, run)
-        case steps.Upload() | steps.PublishStage() | steps.AwaitIndex():
+        case steps.Upload() | steps.AwaitIndex():
             return _publishing(step, run)
         case steps.CloneCheckout() | steps.Stage():
             return _staging(step, run)
@@ -118,12 +118,7 @@ def _collecting(step: steps.Collect | steps.WriteCollection, run: Run) -> Action
 
 
 def _publishing(
-    step: steps.Attest
-    | steps.LogIn
-    | steps.Upload
-    | steps.PublishStage
-    | steps.AwaitIndex
-    | steps.CheckProvenance,
+    step: steps.Attest | steps.LogIn | steps.Upload | steps.AwaitIndex | steps.CheckProvenance,
     run: Run,
 ) -> Action:
     from relnox.executor import attesting, publishing
@@ -137,8 +132,6 @@ def _publishing(
             return publishing.LoggingIn(step, run)
         case steps.Upload():
             return publishing.Uploading(step, run)
-        case steps.PublishStage():
-            return publishing.PublishingStage(step, run)
         case steps.AwaitIndex():
             return publishing.Awaiting(step, run)
         case _:

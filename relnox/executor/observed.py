@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from relnox.core import publication
 from relnox.core.publication import PublishedFile, Seen, Sent, State
 from relnox.core.records import replace
-from relnox.core.steps import Attest, AwaitIndex, LogIn, PublishStage, Upload
+from relnox.core.steps import Attest, AwaitIndex, LogIn, Upload
 from relnox.errors import ExitCode
 from relnox.executor.progress import BAD
 from relnox.executor.signals import Interruption
@@ -106,7 +106,7 @@ def exit_code(results: Sequence[StepFinished], files: Sequence[PublishedFile]) -
     code = publication.exit_code(files, errors)
     if code is not ExitCode.DONE:
         return code
-    publishing = (Attest, LogIn, Upload, PublishStage, AwaitIndex)  # all of it is there, whatever they met
+    publishing = (Attest, LogIn, Upload, AwaitIndex)  # all of it is there, whatever they met
     later = [
         ExitCode.TRY_LATER if result.error is None else result.error.exit_code
         for result in results

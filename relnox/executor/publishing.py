@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
     from relnox.core.manifest import Distribution
     from relnox.core.publication import PublishedFile
-    from relnox.core.steps import AwaitIndex, LogIn, PublishStage, Upload
+    from relnox.core.steps import AwaitIndex, LogIn, Upload
     from relnox.executor.run import Run
     from relnox.indexes.client import IndexFile
 
-__all__ = ["Awaiting", "LoggingIn", "PublishingStage", "Uploading", "deadline", "observe", "other_file"]
+__all__ = ["Awaiting", "LoggingIn", "Uploading", "deadline", "observe", "other_file"]
 
 _LOGINS = 8
 _OUTAGE = 1200.0
@@ -152,56 +152,6 @@ class Uploading:
     def _listed(self, *, anew: bool) -> str | None:
         listed = _listed(self.run, self.step.index, [self.step.file], anew=anew)
         return f"{self.step.index} has it: sha256 {self.step.file.sha256}" if listed else None
-
-
-@dataclass
-class PublishingStage:
-    """Makes the files of a session public, all or none."""
-
-    step: PublishStage
-    run: Run
-
-    def check(self) -> str | None:
-        """Done when the index listed all of them with our hashes when it was last asked in this run.
-
-        Raises:
-            Conflict: It lists one with another.
-        """
-        return f"{self.step.index} has all of it" if self._is_listed(anew=False) else None
-
-    def do(self) -> None:
-        """Ask the index to, again after passing trouble; an answer may have been lost, so it is looked at."""
-        patience = Patience(_OUTAGE)
-        attempts = _Attempts(self.run, self.step.index, self.step.files)
-        while True:
-            try:
-                public = _listed(self.run, self.step.index, self.step.files, anew=False)
-                self._answer = self.run.indexes.publish_stage(
-                    self.step.index, self.step.files, public, attempts.sending
-                )
-            except RelnoxError as error:
-                attempts.failed(error)
-                if self._arrived():
-                    self._answer = "the answer was lost or bad, but all of it is there"
-                    return
-                if not isinstance(error, PassingTrouble):
-                    raise
-                patience.outlast(error)
-            else:
-                return
-
-    def prove(self) -> str:
-        """What the index said. That the files are there is proven next."""
-        return self._answer
-
-    def _arrived(self) -> bool:
-        try:
-            return self._is_listed(anew=True)
-        except TryLater:
-            return False  # nobody can say at present
-
-    def _is_listed(self, *, anew: bool) -> bool:
-        return len(_listed(self.run, self.step.index, self.step.files, anew=anew)) == len(self.step.files)
 
 
 class _Attempts:

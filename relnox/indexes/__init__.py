@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from relnox.indexes.client import IndexFile, Listing, Served
     from relnox.indexes.credentials import Credentials
     from relnox.indexes.embedded.rules import Rules
-    from relnox.indexes.staged import StagedSession
     from relnox.indexes.trusted_publishing import Identity
     from relnox.network import Patience
 
@@ -57,7 +56,6 @@ class Indexes:
         self._fetched: dict[str, str] = {}
         self._seen: dict[tuple[str, str], Listing] = {}
         self._asked: dict[tuple[str, str], float] = {}
-        self._sessions: dict[tuple[str, str, str], StagedSession] = {}
         self._rules: Rules | None = None
         self._upload_token = os.urandom(32).hex()
         self._opening = threading.RLock()
@@ -239,24 +237,12 @@ class Indexes:
             path: Where the file is.
             file: What it is.
             attestations: Files with what attests it (PEP 740).
-            sending: Called right before the file may become public; not called where it goes into a session.
+            sending: Called right before the first byte of it goes.
         """
         target = self.target(index)
-        if target.staged:
-            return self._session(target, file).upload(path, file, attestations)
         from relnox.indexes import uploader
 
         return uploader.send(path, file, target, self.credentials(index), attestations, sending=sending)
-
-    def publish_stage(
-        self,
-        index: str,
-        files: Sequence[Distribution],
-        public: Collection[str],
-        sending: Callable[[], None] | None = None,
-    ) -> str:
-        """Make the files of one release public that an index has in a session; see `StagedSession.publish`."""
-        return self._session(self.target(index), files[0]).publish(files, public, sending)
 
     def rule_embedded(self, judge: Callable[[Path], Iterable[str]]) -> None:
         """Have the embedded index refuse what the public one would; to be said before it is first asked.
@@ -314,15 +300,6 @@ class Indexes:
             with TemporaryFolder() as folder:
                 self._fetched[file.url] = self.download(file, folder.path / "file", patience)
         return self._fetched[file.url]
-
-    def _session(self, target: targets.Target, file: Distribution) -> StagedSession:
-        from relnox.indexes.staged import StagedSession
-
-        release = (target.name, file.package, str(file.version))
-        with self._opening:
-            if release not in self._sessions:
-                self._sessions[release] = StagedSession(target, self.credentials(target.name))
-            return self._sessions[release]
 
     def _known(self, name: str) -> targets.Target:
         from relnox.indexes import credentials

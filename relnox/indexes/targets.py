@@ -75,14 +75,12 @@ class Target(Record, kw_only=True):
         upload_url: Where files are sent (the "legacy" upload API).
         simple_url: Its simple repository API (PEP 503, PEP 691), with a slash at the end.
         production: Whether what is sent there is public for good.
-        staged: Whether it takes releases whole, by the Upload 2.0 API (PEP 694).
     """
 
     name: str
     upload_url: str
     simple_url: str
     production: bool
-    staged: bool = False
 
     @property
     def host(self) -> str:
@@ -106,7 +104,6 @@ def resolve(name: str, config: Config) -> Target:
             upload_url=_address(own.upload, f"indexes.{name}.upload"),
             simple_url=_with_slash(_address(own.simple, f"indexes.{name}.simple")),
             production=own.production,
-            staged=own.staged,
         )
     known = {PRODUCTION: utils.DEFAULT_REPOSITORY, TEST: utils.TEST_REPOSITORY}
     if name not in known:

@@ -1,10 +1,4 @@
-"""An index that misbehaves in every way that is known (FAILURES.md A), and what a release makes of it.
-
-By both protocols: the embedded index has the usual one, `staging_index` the Upload 2.0 API (PEP 694), and both
-misbehave by the same rules. One way to misbehave does not apply to the latter: `duplicates are 409`, 400 and 403.
-A session tells what it holds, and what an earlier try left there is thrown away before a file is sent again, so
-that no name is ever answered as taken by our own bytes.
-"""
+"""An index that misbehaves in every way that is known, and what a release makes of it."""
 
 from __future__ import annotations
 
@@ -17,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from releases import Package, SimulatedClock, is_whole, public, publish, publish_to, release
-from staging_index import StagingIndex
 
 from relnox import network
 from relnox.indexes import uploader
@@ -96,31 +89,6 @@ MODES = {
 }
 
 
-STAGED = {
-    **{name: mode for name, mode in MODES.items() if not name.startswith("duplicates")},
-    # Nothing can be seen before all of it is there and right: what went wrong inside of a session is never public.
-    "lost": Mode([Rule(faults.LOST, tries=[1])], (2, 2), "the hash is another"),
-    "truncated": Mode([Rule(faults.Truncate(size=100), tries=[1])], (4, 4), "holds another", heals=False),
-}
-"""How the same ends by the Upload 2.0 API, where a file's bytes are what is sent."""
-AT_OPENING_AND_PUBLISHING = {
-    name: STAGED[name]
-    for name in (
-        *("e500", "e500 for ever", "e503ra", "e503ra for a day", "e429", "flaky", "ghost", "ghost500"),
-        *(
-            "stall",
-            "stall in the body",
-            "slow loris",
-            "reset in the body",
-            "read-only",
-            "bad credentials",
-            "redirect",
-        ),
-    )
-}
-"""Those that can befall the request that opens a session, and the one that publishes it."""
-
-
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
     """A clock by which pauses take no time; what a server makes wait really, it makes wait for a moment."""
@@ -143,34 +111,10 @@ def test_each_way_to_misbehave_ends_as_it_should(
         assert len(sent) == len(set(sent)), "a file was stored twice"
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("mode", STAGED)
-def test_each_way_to_misbehave_ends_as_it_should_where_releases_are_staged(
-    mode: str, size: int, tmp_path: Path, clock: SimulatedClock
-) -> None:
-    with StagingIndex(STAGED[mode].rules, clock=clock.time) as index:
-        _ends_as_it_should(STAGED[mode], size, tmp_path, index, clock)
-        _is_published_once(index)
-
-
-@pytest.mark.parametrize("at", ["open", "publish"])
-@pytest.mark.parametrize("mode", AT_OPENING_AND_PUBLISHING)
-def test_trouble_with_a_session_itself_halves_no_release(
-    mode: str, at: str, tmp_path: Path, clock: SimulatedClock
-) -> None:
-    way = AT_OPENING_AND_PUBLISHING[mode]
-    with StagingIndex(way.rules, at=at, clock=clock.time) as index:
-        _ends_as_it_should(way, 6, tmp_path, index, clock)
-        _is_published_once(index)
-
-
-def _ends_as_it_should(
-    way: Mode, size: int, root: Path, index: EmbeddedIndex | StagingIndex, clock: SimulatedClock
-) -> None:
+def _ends_as_it_should(way: Mode, size: int, root: Path, index: EmbeddedIndex, clock: SimulatedClock) -> None:
     """Publish while the index misbehaves, and again when it does no more."""
-    staged = isinstance(index, StagingIndex)
     manifest = release(root, SIZES[size])
-    ran = publish_to(root, index.upload_url, index.simple_url, staged=staged)
+    ran = publish_to(root, index.upload_url, index.simple_url)
     took = clock.now()
     index.misbehave()
     there = public(index, manifest)
@@ -179,14 +123,9 @@ def _ends_as_it_should(
     assert ran.code in (way.codes[size > 1], 3 if way.codes != (0, 0) and there and not whole else None), ran.text
     assert way.said in ran.text
     assert took < 4 * 3600
-    again = publish_to(root, index.upload_url, index.simple_url, staged=staged)
+    again = publish_to(root, index.upload_url, index.simple_url)
     assert (again.code == 0) == way.heals, again.text
     assert is_whole(index, manifest) == way.heals
-
-
-def _is_published_once(index: StagingIndex) -> None:
-    published = [session.name for session in index.sessions if session.status == "published"]
-    assert len(published) == len(set(published))
 
 
 def _is_honest(code: int, there: dict[str, str], manifest: Manifest) -> None:

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import signing
 from packaging.version import Version
-from releases import Package, described, is_whole, public, publish, publish_to, release
+from releases import Package, described, is_whole, public, publish, release
 from sigstore.models import ClientTrustConfig
-from staging_index import StagingIndex
 
 from relnox import network
 from relnox.cli import main
@@ -312,33 +311,6 @@ def test_an_attestation_that_the_index_refuses_ends_the_run_or_is_left_out_as_th
         assert ran.code == 0, ran.text
         assert "uploaded WITHOUT attestation: 200 OK" in ran.text
         assert len(public(index, built)) == 2
-
-
-@pytest.mark.parametrize("policy", ["required", "best-effort"])
-@pytest.mark.parametrize("attested", [True, False])
-def test_a_session_takes_attestations_where_the_index_says_so(
-    *, policy: str, attested: bool, tmp_path: Path, job: Services, built: Manifest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # PEP 694: the address that they are sent to is there or is not.
-    monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
-    with StagingIndex() as index:
-        index.attested = attested
-        ran = publish_to(
-            tmp_path / "work", index.upload_url, index.simple_url, "--attestations", policy, staged=True
-        )
-        names = {file.filename for file in built.distributions}
-        assert index.provenance.keys() == (names if attested else set())
-        if attested:
-            assert ran.code == 0, ran.text
-            assert ran.text.count("provenance of 2 files verified, by GitHub acme/demo") == 2
-        elif policy == "required":
-            assert ran.code == 2, ran.text
-            assert "own takes no attestations into its sessions, and so none of core-1.0" in ran.text
-            assert index.public == {}
-        else:
-            assert ran.code == 0, ran.text
-            assert ran.text.count("uploaded WITHOUT attestation") == 4
-            assert {name for files in index.public.values() for name in files} == names
 
 
 # --- the signing service's bad days

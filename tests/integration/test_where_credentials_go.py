@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from raw_server import raw_server, read_head
-from releases import described
 from trusting import certificate, trusting
 
 from relnox import network
 from relnox.core.config import Config, IndexConfig
 from relnox.core.secrets import Secret, masked
-from relnox.errors import Failed, Refused, RelnoxError
+from relnox.errors import Failed, Refused
 from relnox.indexes import Indexes, client, credentials, targets, trusted_publishing
 from relnox.indexes.client import IndexFile
-from relnox.indexes.staged import StagedSession
 
 if TYPE_CHECKING:
     import socket
@@ -287,35 +285,3 @@ def test_an_absurd_end_of_a_token_is_no_bug(expires: int, date: str) -> None:
     response = Response()
     response.headers["Date"] = date
     assert isinstance(trusted_publishing._lifetime({"expires": expires}, response), float)
-
-
-@pytest.mark.parametrize(
-    "document",
-    [
-        {},
-        {"links": None},
-        {"links": {"session": 1, "upload": []}},
-        {"links": {"session": "http://[", "upload": "x"}},
-        {"links": {"session": "http://127.0.0.1:99999/", "upload": "x"}},
-        {"links": {"session": "{url}", "upload": "{url}"}, "files": [], "status": "open"},
-        {"links": {"session": "{url}", "upload": "{url}"}, "files": {"demo-1.0.tar.gz": None}},
-        {"links": {"session": "{url}", "upload": "{url}"}, "files": {}, "mechanism": None},
-    ],
-)
-def test_a_session_that_is_malformed_is_an_error(document: dict[str, object], tmp_path: Path) -> None:
-    answers: list[bytes] = []
-
-    def talk(connection: socket.socket, _over: threading.Event) -> None:
-        read_head(connection)
-        connection.sendall(b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\n\r\n" + answers[0])
-
-    (path := tmp_path / "demo-1.0.tar.gz").write_bytes(CONTENT)
-    with raw_server(talk) as url:
-        told = json.dumps({"meta": {"api-version": "2.0"}, **document}).replace("{url}", url)
-        answers.append(told.encode())
-        target = targets.Target(name="own", upload_url=url, simple_url=url, production=False, staged=True)
-        session = StagedSession(target, credentials.Credentials("me", Secret(TOKEN), "a test"))
-        with pytest.raises(RelnoxError):
-            session.upload(path, described(path))
-        with pytest.raises(RelnoxError):
-            session.publish([described(path)])

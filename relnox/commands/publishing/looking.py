@@ -47,7 +47,6 @@ class Snapshot(NamedTuple):
         credentials: Where the credentials were found, or the refusal that there are none.
         minted: Whether the index mints a token for each project (Trusted Publishing).
         unfit: What the public index would refuse of the files, where that is where they go.
-        staged: Whether the index takes releases whole (PEP 694).
         begun: When the first file of a version came to the production index, for each package that has one there.
         closed: What the index has archived or put into quarantine of packages with files to send (PEP 792).
         strangers: What versions the index has of packages, where none of them is known here.
@@ -66,7 +65,6 @@ class Snapshot(NamedTuple):
     credentials: str | Refusal
     minted: bool = False
     unfit: tuple[Finding, ...] = ()
-    staged: bool = False
     begun: Mapping[str, datetime] = MappingProxyType({})
     closed: Mapping[str, Listing] = MappingProxyType({})
     strangers: Mapping[str, tuple[Version, ...]] = MappingProxyType({})
@@ -190,7 +188,6 @@ def _look(  # noqa: PLR0913 - what both are asked for
         host="" if index == EMBEDDED else target.host,
         production=production,
         credentials="",
-        staged=target.staged,
         begun=dict(_begun(manifest, index, project)) if production else {},
         remarks=(
             *project.indexes.remarks(index),

@@ -41,7 +41,6 @@ def steps(snapshot: Snapshot, dist: str, compare_limit: int = COMPARE_LIMIT) -> 
         snapshot.manifest,
         snapshot.target,
         dist,
-        staged=snapshot.staged,
         minted=tuple(missing),
         attests=snapshot.attesting,
         compare_limit=compare_limit << 20,
@@ -53,7 +52,6 @@ def publication(  # noqa: PLR0913 - how a release goes out
     index: str,
     dist: str,
     *,
-    staged: bool = False,
     minted: Sequence[str] = (),
     attests: Attesting = attesting.NOTHING,
     compare_limit: int = COMPARE_LIMIT << 20,
@@ -67,7 +65,6 @@ def publication(  # noqa: PLR0913 - how a release goes out
         manifest: What is to be public.
         index: Where.
         dist: The folder with the files.
-        staged: Whether the index takes a release into a session and makes it public at once (PEP 694).
         minted: The packages that the index mints tokens for (Trusted Publishing).
         attests: Whether files go with attestations.
         compare_limit: Bytes up to which all of a file is fetched and hashed afterwards.
@@ -82,8 +79,7 @@ def publication(  # noqa: PLR0913 - how a release goes out
     for package in manifest.packages:
         files = manifest.of(package)
         before = tuple(f"await {name}" for name in needs.get(package, ()) if name in manifest.packages)
-        send = _at_once if staged else _one_by_one
-        sent = [attests.attached(step) for step in send(files, index, dist, entered, before)]
+        sent = [attests.attached(step) for step in _uploads(files, index, dist, entered, before)]
         yield from sent
         yield core.steps.AwaitIndex(
             index=index,
@@ -93,27 +89,12 @@ def publication(  # noqa: PLR0913 - how a release goes out
             patience=_PATIENCE,
             compare_limit=compare_limit,
             folder=dist,
-            needs=tuple(step.key for step in sent if step.remote),
+            needs=tuple(step.key for step in sent),
         )
         yield from attests.proof(index, manifest, package)
 
 
-def _at_once(
-    files: Sequence[Distribution], index: str, dist: str, entered: tuple[str, ...], before: tuple[str, ...]
-) -> Iterator[core.steps.UploadToStage | core.steps.PublishStage]:
-    """Uploads of one package into a session, and what makes all of them public."""
-    staged = [core.steps.UploadToStage(index=index, file=file, folder=dist, needs=entered) for file in files]
-    yield from staged
-    yield core.steps.PublishStage(
-        index=index,
-        package=files[0].package,
-        version=files[0].version,
-        files=tuple(files),
-        needs=(*(step.key for step in staged), *before),
-    )
-
-
-def _one_by_one(
+def _uploads(
     files: Sequence[Distribution], index: str, dist: str, entered: tuple[str, ...], before: tuple[str, ...]
 ) -> Iterator[core.steps.Upload]:
     """Uploads of one package, each public at once.

@@ -35,9 +35,7 @@ from relnox.core.steps.publishing import (
     AwaitIndex,
     CheckProvenance,
     LogIn,
-    PublishStage,
     Upload,
-    UploadToStage,
 )
 from relnox.core.steps.staging import (
     CloneCheckout,
@@ -69,7 +67,6 @@ __all__ = [
     "Export",
     "LogIn",
     "ProvideEnvironment",
-    "PublishStage",
     "Push",
     "RunTests",
     "Stage",
@@ -78,7 +75,6 @@ __all__ = [
     "TakeBack",
     "TakeFiles",
     "Upload",
-    "UploadToStage",
     "VerifyInstall",
     "WriteCollection",
     "WriteManifest",
@@ -107,8 +103,6 @@ Step = (
     | Attest
     | LogIn
     | Upload
-    | UploadToStage
-    | PublishStage
     | AwaitIndex
     | CheckProvenance
     | Download

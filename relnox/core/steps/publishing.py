@@ -15,9 +15,7 @@ __all__ = [
     "AwaitIndex",
     "CheckProvenance",
     "LogIn",
-    "PublishStage",
     "Upload",
-    "UploadToStage",
 ]
 
 
@@ -95,39 +93,6 @@ class Upload(BaseStep, kw_only=True):
     def shares(self) -> tuple[tuple[str, int | None], ...]:
         # The public index locks all releases of a project for each of its files.
         return ((f"uploads to {self.index}", 8), (f"{self.file.package} on {self.index}", 2))
-
-
-class UploadToStage(Upload, kw_only=True):
-    """Send one file into a session of an index, where nobody sees it before the session is published (PEP 694)."""
-
-    remote: ClassVar[bool] = False
-
-    @property
-    def title(self) -> str:
-        return f"stage {self.file.filename} ({self.file.size:,} bytes) on {self.index}"
-
-
-class PublishStage(BaseStep, kw_only=True):
-    """Make the files of a session public, all or none, unless they are."""
-
-    remote: ClassVar[bool] = True
-    concurrent: ClassVar[bool] = True
-    index: str
-    package: str
-    version: Version
-    files: tuple[Distribution, ...]
-
-    @property
-    def key(self) -> str:
-        return f"publish {self.package}"
-
-    @property
-    def title(self) -> str:
-        return f"publish {self.package} {self.version} on {self.index}: {len(self.files)} files, all or none"
-
-    @property
-    def shares(self) -> tuple[tuple[str, int | None], ...]:
-        return ((f"uploads to {self.index}", 8),)
 
 
 class AwaitIndex(BaseStep, kw_only=True):
