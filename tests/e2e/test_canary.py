@@ -1,6 +1,6 @@
 """A token in every place that credentials come from, and nowhere else: on no stream, in no file, in no child.
 
-F30, S4.06: the streams are read, every file that is there afterwards, and argv and environment of every child.
+The streams are read, every file that is there afterwards, and argv and environment of every child.
 """
 
 from __future__ import annotations

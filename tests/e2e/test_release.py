@@ -25,7 +25,7 @@ def workspace(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("door", DOORS)
 def test_five_packages_go_from_bump_to_proven_install(door: str, workspace: Path) -> None:
-    # S3.01-S3.06, S3.08: the same four commands through each door.
+    # the same four commands through each door.
     def task(name: str, *options: str) -> str:
         ran = through(door, workspace, name, *options)
         assert ran.code == 0, ran.text
@@ -43,11 +43,11 @@ def test_five_packages_go_from_bump_to_proven_install(door: str, workspace: Path
     verified = task("verify-install", "--index", "embedded")
     for name in PACKAGES:
         assert f"{name} 2.1.0, requirements hold" in verified
-    assert "ran acme_core.greet()" in verified  # S2.04
+    assert "ran acme_core.greet()" in verified
 
 
 def test_what_is_published_is_skipped_and_what_changed_stops_everything(workspace: Path) -> None:
-    # F09, F10, F31: hashes decide, dist/ is never globbed, and nothing goes up before everything is looked at.
+    # hashes decide, dist/ is never globbed, and nothing goes up before everything is looked at.
     assert run(workspace, "relnox", "build-all").code == 0
     stale = workspace / "dist" / "acme_core-1.0.0-py3-none-any.whl"
     stale.write_bytes(b"left over")
@@ -93,7 +93,7 @@ def test_a_changed_byte_on_disk_stops_before_any_upload(workspace: Path) -> None
 
 
 def test_the_embedded_index_refuses_what_the_public_one_would_when_told_so(tmp_path: Path) -> None:
-    # F22: a local version is fine for a try at home, and for nobody else.
+    # a local version is fine for a try at home, and for nobody else.
     root = tmp_path / "local"
     root.mkdir()
     repository(single(root, version="1.0+mine"))
@@ -110,7 +110,7 @@ def test_the_embedded_index_refuses_what_the_public_one_would_when_told_so(tmp_p
 
 
 def test_a_mixed_workspace_is_rehearsed(tmp_path: Path) -> None:
-    # S1.08, S5.01: setuptools, flit, poetry-core without [project], pdm-backend; independent versions.
+    # setuptools, flit, poetry-core without [project], pdm-backend; independent versions.
     root = tmp_path / "mixed"
     root.mkdir()
     repository(mixed_workspace(root))
@@ -141,7 +141,7 @@ def test_relnox_rehearses_its_own_release(tmp_path: Path) -> None:
 
 
 def test_a_wheel_without_a_module_is_found_out(tmp_path: Path) -> None:
-    # F89: the tree works, the wheel lacks a module that the package imports.
+    # the tree works, the wheel lacks a module that the package imports.
     root = tmp_path / "lacking"
     root.mkdir()
     single(root)

@@ -1,4 +1,4 @@
-"""A publish run that is ended in the middle, politely or not, and the same command after it (F01, F02)."""
+"""A publish run that is ended in the middle, politely or not, and the same command after it."""
 
 from __future__ import annotations
 

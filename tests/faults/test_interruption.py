@@ -143,7 +143,7 @@ def wait_for(path: Path) -> None:
         time.sleep(0.002)
 
 
-# --- killed by a hook: at a known place inside git (F49, F50) -------------------------------------------------
+# --- killed by a hook: at a known place inside git -------------------------------------------------
 
 KILLING = """\
 #!{python}
@@ -250,7 +250,7 @@ def test_killed_on_the_remote_the_push_counts_by_what_arrived(
     assert state(workspace) == RELEASED
 
 
-# --- stopped before each change that relnox itself makes (F39, F57) -------------------------------------------
+# --- stopped before each change that relnox itself makes -------------------------------------------
 
 DRIVER = """\
 import os, sys
@@ -368,7 +368,7 @@ def test_killed_again_and_again_one_release_comes_of_it(workspace: Path, duratio
     assert state(workspace) == RELEASED
 
 
-# --- SIGINT and SIGTERM in the middle (F57) -------------------------------------------------------------------
+# --- SIGINT and SIGTERM in the middle -------------------------------------------------------------------
 
 LASTING = """\
 #!/bin/sh

@@ -1,4 +1,4 @@
-"""A publish run that is killed anywhere, and the same command after it (F01, F02); the soak tries all places."""
+"""A publish run that is killed anywhere, and the same command after it; the soak tries all places."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
 def test_each_way_to_misbehave_ends_as_it_should(
     mode: str, size: int, tmp_path: Path, clock: SimulatedClock
 ) -> None:
-    # F02-F12, F14, F15, F23, F25: no false success, no hang, no duplicate, no half release without exit 3.
+    # no false success, no hang, no duplicate, no half release without exit 3.
     with EmbeddedIndex(tmp_path / "index", faults=MODES[mode].rules, clock=clock.time) as index:
         _ends_as_it_should(MODES[mode], size, tmp_path, index, clock)
         sent = [request.sha256 for request in index.uploads if request.status == 200 and request.fault is None]
@@ -139,7 +139,7 @@ def _is_honest(code: int, there: dict[str, str], manifest: Manifest) -> None:
 
 @pytest.mark.parametrize("since", [0, 1])
 def test_a_quarter_of_an_hour_of_outage_is_outlasted(since: int, tmp_path: Path, clock: SimulatedClock) -> None:
-    # F03: from the first request on, and from the first upload on.
+    # from the first request on, and from the first upload on.
     manifest = release(tmp_path, SIZES[6])
     out = Rule(faults.unavailable(), on="any", since=since, until=since + 900)
     first = Rule(faults.unavailable(since), tries=[1]) if since else Rule(faults.Wait(0))
@@ -151,7 +151,7 @@ def test_a_quarter_of_an_hour_of_outage_is_outlasted(since: int, tmp_path: Path,
 
 
 def test_pauses_grow_and_are_told(tmp_path: Path, clock: SimulatedClock) -> None:
-    # F03, F04: no hammering, and nobody sits before a run that says nothing.
+    # no hammering, and nobody sits before a run that says nothing.
     release(tmp_path, SIZES[1])
     with EmbeddedIndex(tmp_path / "index", faults=[Rule(faults.E500)], clock=clock.time) as index:
         ran = publish(tmp_path, index, "--report", str(tmp_path / "report.json"))
@@ -169,7 +169,7 @@ def test_pauses_grow_and_are_told(tmp_path: Path, clock: SimulatedClock) -> None
 
 
 def test_what_many_packages_wait_for_is_told_once_for_all_of_them(tmp_path: Path, clock: SimulatedClock) -> None:
-    # F25: a listing that lags half an hour
+    # a listing that lags half an hour
     release(tmp_path, [Package(f"part-{number}") for number in range(6)])
     lag = Rule(faults.Stale(seconds=1800), on="listing")
     with EmbeddedIndex(tmp_path / "index", faults=[lag], clock=clock.time) as index:
@@ -195,7 +195,7 @@ def test_a_wait_before_the_plan_is_told_too(tmp_path: Path, clock: SimulatedCloc
 def test_another_file_on_the_index_stops_everything_before_the_first_byte(
     tmp_path: Path, clock: SimulatedClock
 ) -> None:
-    # F10: in the last of ten packages; both hashes and the ways out are told.
+    # in the last of ten packages; both hashes and the ways out are told.
     packages = SIZES[60]
     old = release(tmp_path, packages[-1:], content="# before\n")
     with EmbeddedIndex(tmp_path / "index", clock=clock.time) as index:
@@ -215,7 +215,7 @@ def test_another_file_on_the_index_stops_everything_before_the_first_byte(
 def test_a_release_that_takes_no_more_files_is_refused_before_the_first_byte(
     tmp_path: Path, clock: SimulatedClock
 ) -> None:
-    # F12: half of it came 15 days ago; what can be done is told.
+    # half of it came 15 days ago; what can be done is told.
     release(tmp_path, SIZES[6])
     with EmbeddedIndex(
         tmp_path / "index", faults=[Rule(faults.REJECTED, project="demo")], clock=clock.time
@@ -237,7 +237,7 @@ def test_a_release_that_takes_no_more_files_is_refused_before_the_first_byte(
 def test_a_release_is_finished_from_another_machine_without_the_files_that_are_public(
     tmp_path: Path, clock: SimulatedClock
 ) -> None:
-    # F01, F78: the manifest, the index, and the files that are missing there.
+    # the manifest, the index, and the files that are missing there.
     manifest = release(tmp_path / "one", SIZES[60])
     half = Rule(faults.REJECTED, filename="part_[5-9]-*")
     with EmbeddedIndex(tmp_path / "index", faults=[half], clock=clock.time) as index:

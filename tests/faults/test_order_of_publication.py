@@ -1,4 +1,4 @@
-"""Whatever needs what and whatever fails: no package is public before those that it needs (F73)."""
+"""Whatever needs what and whatever fails: no package is public before those that it needs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """What a person reads of each known failure, held word by word in `golden/`.
 
-Known are the failures of an index and an upload (FAILURES.md A) and the four of S3.11: the version is on the index
-already, the build lacks a dependency, the credentials are rejected, the import fails. A golden file is what the
+Failures of an index, of an upload and of what was built. A golden file is what the
 run prints on standard error, told in plain lines, and its exit code; times, ports, hashes, folders, durations and
 what other tools print are named instead. After a message was changed they are written anew, to be read and
 committed:
@@ -19,7 +18,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import packed
 import pytest
@@ -49,15 +48,6 @@ pytestmark = pytest.mark.heavy
 
 GOLDEN = Path(__file__).parent / "golden"
 DAY = 24 * 3600
-KNOWN = {*(f"F{number:02}" for number in range(1, 31)), *(f"S3.11-{number}" for number in range(1, 5))}
-SILENT = {
-    "F01": "a run that is killed says nothing; what it left is told by the one that finishes it",
-    "F06": "a reset is outlasted: the file is opened, hashed and sent again",
-    "F07": "an answer that was lost is outlasted: the index is looked at, and has the file",
-    "F09": "that a file of that name is there, however it is told, is settled by its hash: the same is no failure",
-    "F27": "our files come by address and hash, all others from one index: nothing can be confused",
-}
-"""Failures that nobody is told of, and why."""
 ONE = Package("demo", sdist=False)
 TOKEN = "pypi-canary-0815"  # longer than what could stand in a message by chance
 
@@ -93,24 +83,14 @@ class Here:
         self.patch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", f"{index_url}/identity?api-version=2")
 
 
-class Case(NamedTuple):
-    """A failure that somebody is told of: by which names it is known, and how it comes about."""
-
-    known_as: tuple[str, ...]
-    run: Callable[[Here], Ran]
+CASES: dict[str, Callable[[Here], Ran]] = {}
+"""How each failure comes about, by the name of its golden file."""
 
 
-CASES: dict[str, Case] = {}
-
-
-def failure(*known_as: str) -> Callable[[Callable[[Here], Ran]], Callable[[Here], Ran]]:
-    """Say by which names a failure is known; its golden file is called by them and by what it is about."""
-
-    def register(run: Callable[[Here], Ran]) -> Callable[[Here], Ran]:
-        CASES["-".join([*known_as, run.__name__.replace("_", "-")])] = Case(known_as, run)
-        return run
-
-    return register
+def failure(run: Callable[[Here], Ran]) -> Callable[[Here], Ran]:
+    """Declare a failure; its golden file is named for the function."""
+    CASES[run.__name__.replace("_", "-")] = run
+    return run
 
 
 def sent(here: Here, *rules: Rule, packages: tuple[Package, ...] = (ONE,), production: bool = False) -> Ran:
@@ -123,39 +103,39 @@ def sent(here: Here, *rules: Rule, packages: tuple[Package, ...] = (ONE,), produ
 # --- the index has a bad day
 
 
-@failure("F03")
+@failure
 def index_down_for_twenty_minutes(here: Here) -> Ran:
     return sent(here, Rule(faults.E500))
 
 
-@failure("F03")
+@failure
 def index_wants_to_be_left_alone_for_a_day(here: Here) -> Ran:
     return sent(here, Rule(faults.unavailable(DAY)))
 
 
-@failure("F03")
+@failure
 def nobody_at_the_address(here: Here) -> Ran:
     release(here.root, [ONE])
     return publish_to(here.root, "http://127.0.0.1:9/legacy/", "http://127.0.0.1:9/simple/")
 
 
-@failure("F04")
+@failure
 def too_many_new_projects(here: Here) -> Ran:
     return sent(here, Rule(faults.rate_limited(DAY)))
 
 
-@failure("F05")
+@failure
 def index_stalls(here: Here) -> Ran:
     here.patch.setattr(uploader, "ANSWER_LIMIT", 0.05)
     return sent(here, Rule(faults.Stall()))
 
 
-@failure("F14")
+@failure
 def index_is_read_only(here: Here) -> Ran:
     return sent(here, Rule(faults.READ_ONLY))
 
 
-@failure("F15")
+@failure
 def upload_is_redirected(here: Here) -> Ran:
     return sent(here, Rule(faults.redirect("http://elsewhere.example.invalid/legacy/")))
 
@@ -163,22 +143,22 @@ def upload_is_redirected(here: Here) -> Ran:
 # --- what the index has is not what was built
 
 
-@failure("F02")
+@failure
 def index_keeps_half_of_a_file(here: Here) -> Ran:
     return sent(here, Rule(faults.Truncate(size=100)))
 
 
-@failure("F08", "F25")
+@failure
 def taken_and_never_listed(here: Here) -> Ran:
     return sent(here, Rule(faults.LOST))
 
 
-@failure("F25")
+@failure
 def listed_and_not_downloadable(here: Here) -> Ran:
     return sent(here, Rule(faults.Answer(404, "Not Found"), on="file"))
 
 
-@failure("F10", "S3.11-1")
+@failure
 def version_is_there_with_other_content(here: Here) -> Ran:
     release(here.root, [ONE], content="# as it was built before\n")
     with here.index() as index:
@@ -187,7 +167,7 @@ def version_is_there_with_other_content(here: Here) -> Ran:
         return publish(here.root, index)
 
 
-@failure("F11")
+@failure
 def burned_name(here: Here) -> Ran:
     return sent(here, Rule(faults.BURNED))
 
@@ -202,13 +182,13 @@ def half_a_release(here: Here, index: EmbeddedIndex) -> Ran:
     return publish(here.root, index)
 
 
-@failure("F12")
+@failure
 def half_a_release_is_public(here: Here) -> Ran:
     with here.index() as index:
         return half_a_release(here, index)
 
 
-@failure("F12")
+@failure
 def release_is_too_old_before_sending(here: Here) -> Ran:
     release(here.root, [Package("demo", sdist=False)])
     with here.index() as index:
@@ -218,7 +198,7 @@ def release_is_too_old_before_sending(here: Here) -> Ran:
         return publish_to(here.root, index.upload_url, index.simple_url, "--yes", production=True)
 
 
-@failure("F12")
+@failure
 def release_is_too_old_as_the_index_says(here: Here) -> Ran:
     return sent(here, Rule(faults.OLD_RELEASE))
 
@@ -239,20 +219,20 @@ def found_before_sending(here: Here, *paths: Path) -> Ran:
         return ran
 
 
-@failure("F13")
+@failure
 def second_sdist(here: Here) -> Ran:
     said = faults.Answer(400, "Only one sdist may be uploaded per release.")
     return sent(here, Rule(said, filename="*.tar.gz"), packages=(Package("demo", wheels=0),))
 
 
-@failure("F13")
+@failure
 def zipped_sdist(here: Here) -> Ran:
     path = here.root / "dist" / "demo-1.0.zip"
     made_wheel(here.root / "dist", "demo").rename(path)
     return found_before_sending(here, path)
 
 
-@failure("F13")
+@failure
 def unusual_spelling_of_an_sdist(here: Here) -> Ran:
     dist = here.root / "dist"
     dist.mkdir()
@@ -260,7 +240,7 @@ def unusual_spelling_of_an_sdist(here: Here) -> Ran:
     return found_before_sending(here, path)
 
 
-@failure("F22")
+@failure
 def seventh_of_nine_files_would_be_refused(here: Here) -> Ran:
     tags = ["py3-none-any", "cp310-none-any", "cp311-none-any"]
     dist = here.root / "dist"
@@ -269,7 +249,7 @@ def seventh_of_nine_files_would_be_refused(here: Here) -> Ran:
     return found_before_sending(here, *paths)
 
 
-@failure("F23")
+@failure
 def file_is_too_large(here: Here) -> Ran:
     return sent(here, Rule(faults.TOO_LARGE))
 
@@ -277,27 +257,27 @@ def file_is_too_large(here: Here) -> Ran:
 # --- who uploads, and to whom
 
 
-@failure("S3.11-3", "F30")
+@failure
 def credentials_rejected_by_an_index_that_repeats_them(here: Here) -> Ran:
     release(here.root, [ONE])
     with trusting() as index:
         return publish_to(here.root, index.upload_url, index.simple_url)
 
 
-@failure("S3.11-3")
+@failure
 def nobody_may_upload(here: Here) -> Ran:
     here.patch.delenv("RELNOX_OWN_TOKEN")
     return sent(here)
 
 
-@failure("F26")
+@failure
 def pypirc_alone_knows_the_index(here: Here) -> Ran:
     pypirc(here, f"[company]\nrepository = https://company.example.invalid/\npassword = {TOKEN}\n")
     release(here.root, [ONE])
     return running.here(here.root, "publish", "--index", "company")
 
 
-@failure("F26")
+@failure
 def pypirc_has_another_index_of_that_name(here: Here) -> Ran:
     here.patch.delenv("RELNOX_OWN_TOKEN")
     words = f"[own]\nrepository = https://company.example.invalid/\npassword = {TOKEN}\n"
@@ -305,13 +285,13 @@ def pypirc_has_another_index_of_that_name(here: Here) -> Ran:
     return sent(here)
 
 
-@failure("F26")
+@failure
 def trying_on_the_production_index(here: Here) -> Ran:
     release(here.root, [ONE])
     return running.here(here.root, "publish-test", "--index", "pypi")
 
 
-@failure("F26")
+@failure
 def for_good_and_nobody_was_asked(here: Here) -> Ran:
     release(here.root, [ONE])
     with here.index() as index:
@@ -347,7 +327,7 @@ def on_gitlab(here: Here) -> None:
     here.patch.setenv(f"{AUDIENCE.upper()}_ID_TOKEN", identity("only", project_path="acme/demo"))
 
 
-@failure("F16")
+@failure
 def token_runs_out_and_cannot_be_renewed(here: Here) -> Ran:
     on_gitlab(here)
     with trusting() as index:
@@ -355,7 +335,7 @@ def token_runs_out_and_cannot_be_renewed(here: Here) -> Ran:
         return minted(here, index)
 
 
-@failure("F17")
+@failure
 def identity_was_used_before(here: Here) -> Ran:
     on_gitlab(here)
     with trusting() as index:
@@ -363,28 +343,28 @@ def identity_was_used_before(here: Here) -> Ran:
         return minted(here, index)
 
 
-@failure("F18")
+@failure
 def upload_job_in_a_reusable_workflow(here: Here) -> Ran:
     with index_that_mints(here) as index:
         index.claims = {"job_workflow_ref": "acme/shared/.github/workflows/upload.yml@refs/heads/main"}
         return minted(here, index)
 
 
-@failure("F19")
+@failure
 def no_such_publisher(here: Here) -> Ran:
     with index_that_mints(here) as index:
         index.errors = ["invalid-publisher"]
         return minted(here, index)
 
 
-@failure("F19")
+@failure
 def pending_publisher_of_a_taken_name(here: Here) -> Ran:
     with index_that_mints(here) as index:
         index.errors = ["invalid-pending-publisher"]
         return minted(here, index)
 
 
-@failure("F19")
+@failure
 def pending_publisher_of_another_name(here: Here) -> Ran:
     return sent(here, Rule(faults.NEW_PROJECT_BY_IDENTITY))
 
@@ -401,7 +381,7 @@ def attested(here: Here, index: EmbeddedIndex, services: signing.Services) -> Ra
     return publish(here.root, index, "--attestations", "required")
 
 
-@failure("F20")
+@failure
 def signing_service_down_for_an_hour(here: Here) -> Ran:
     release(here.root, [ONE])
     with here.index() as index, signing.services() as services:
@@ -409,7 +389,7 @@ def signing_service_down_for_an_hour(here: Here) -> Ran:
         return attested(here, index, services)
 
 
-@failure("F21")
+@failure
 def public_file_without_attestation(here: Here) -> Ran:
     release(here.root, [ONE])
     with here.index() as index, signing.services() as services:
@@ -421,7 +401,7 @@ def public_file_without_attestation(here: Here) -> Ran:
 # --- names and requirements
 
 
-@failure("F24")
+@failure
 def project_is_archived(here: Here) -> Ran:
     release(here.root, [ONE])
     with here.index() as index:
@@ -429,7 +409,7 @@ def project_is_archived(here: Here) -> Ran:
         return publish(here.root, index)
 
 
-@failure("F24")
+@failure
 def project_is_in_quarantine(here: Here) -> Ran:
     release(here.root, [ONE])
     with here.index() as index:
@@ -437,7 +417,7 @@ def project_is_in_quarantine(here: Here) -> Ran:
         return publish(here.root, index)
 
 
-@failure("F28")
+@failure
 def name_is_somebody_elses(here: Here) -> Ran:
     release(here.root, [ONE])
     write(here.root, {".gitignore": "dist/\n"})
@@ -450,7 +430,7 @@ def name_is_somebody_elses(here: Here) -> Ran:
         return publish(here.root, index)
 
 
-@failure("F28")
+@failure
 def needs_a_package_that_is_private(here: Here) -> Ran:
     dist = here.root / "dist"
     made = made_wheel(dist, "secret"), made_wheel(dist, "demo", requires=["secret"])
@@ -460,7 +440,7 @@ def needs_a_package_that_is_private(here: Here) -> Ran:
     return running.here(here.root, "verify-install", "--from", "dist")
 
 
-@failure("F29")
+@failure
 def requirement_that_cannot_be_had(here: Here) -> Ran:
     with serving(made_wheel(here.beside, "third")) as trusted:
         project_of(
@@ -472,7 +452,7 @@ def requirement_that_cannot_be_had(here: Here) -> Ran:
         return running.here(here.root, "verify-install", "--from", "dist")
 
 
-@failure("F29")
+@failure
 def file_was_yanked(here: Here) -> Ran:
     path = made_wheel(here.root / "dist", "demo")
     with serving(path) as own:
@@ -485,7 +465,7 @@ def file_was_yanked(here: Here) -> Ran:
 # --- what does not build, what does not import
 
 
-@failure("S3.11-2")
+@failure
 def build_lacks_a_dependency(here: Here) -> Ran:
     system = '[build-system]\nrequires = []\nbuild-backend = "own_backend"\nbackend-path = ["."]\n'
     write(
@@ -500,7 +480,7 @@ def build_lacks_a_dependency(here: Here) -> Ran:
     return running.here(here.root, "build-all")
 
 
-@failure("S3.11-2")
+@failure
 def backend_is_not_installed(here: Here) -> Ran:
     system = '[build-system]\nrequires = []\nbuild-backend = "setuptools_of_old.build_meta"\n'
     text = f'[project]\nname = "demo"\nversion = "1.0"\n{system}'
@@ -508,7 +488,7 @@ def backend_is_not_installed(here: Here) -> Ran:
     return running.here(here.root, "build-all")
 
 
-@failure("S3.11-4")
+@failure
 def import_fails(here: Here) -> Ran:
     path = made_wheel(here.root / "dist", "demo", {"demo/__init__.py": "import undeclared\n"})
     project_of(here.root, path)
@@ -535,7 +515,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
 
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_said_is_the_golden_file(name: str, here: Here) -> None:
-    ran = CASES[name].run(here)
+    ran = CASES[name](here)
     told = f"{as_read(ran.err, here.root)}exit code {ran.code}\n"
     assert TOKEN not in told
     assert "Traceback" not in told
@@ -544,12 +524,6 @@ def test_what_is_said_is_the_golden_file(name: str, here: Here) -> None:
         GOLDEN.mkdir(exist_ok=True)
         path.write_bytes(told.encode())
     assert told == path.read_bytes().decode()
-
-
-def test_every_known_failure_has_a_message_or_a_reason_to_have_none() -> None:
-    told = {name for case in CASES.values() for name in case.known_as}
-    assert told | SILENT.keys() == KNOWN
-    assert not told & SILENT.keys()
 
 
 def test_every_golden_file_belongs_to_a_failure() -> None:

@@ -39,7 +39,6 @@ def test_contents_are_read_in_one_pass_and_no_further_than_asked(
 @pytest.mark.parametrize("cut", [0, 1, 40, 200])
 @pytest.mark.parametrize("make", [wheel, sdist])
 def test_a_truncated_archive_cannot_be_read(make: Callable[..., Path], cut: int, tmp_path: Path) -> None:
-    # F32
     path = make(tmp_path)
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(Failed, match=r"cannot be opened|is truncated"):
@@ -48,7 +47,6 @@ def test_a_truncated_archive_cannot_be_read(make: Callable[..., Path], cut: int,
 
 @pytest.mark.parametrize("name", ["demo.zip", "demo-1.0.tar.bz2", "demo.whl", "notes.md"])
 def test_other_names_are_no_archives(name: str, tmp_path: Path) -> None:
-    # F13
     (tmp_path / name).write_bytes(b"")
     with pytest.raises(Failed, match="no name of a wheel or an sdist"):
         archives.read(tmp_path / name)

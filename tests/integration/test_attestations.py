@@ -264,7 +264,7 @@ def test_the_public_indexes_take_attestations_from_trusted_publishers_alone(tmp_
 def test_a_job_in_a_reusable_workflow_signs_nothing(
     *, policy: str, tmp_path: Path, job: Services, index: EmbeddedIndex, open_index: EmbeddedIndex, built: Manifest
 ) -> None:
-    # F18: the index looks at the one, the certificate at the other.
+    # the index looks at the one, the certificate at the other.
     job.claims = {"job_workflow_ref": "acme/shared/.github/workflows/upload.yml@refs/heads/main"}
     for where, token in ((index, False), (open_index, True)):
         if policy == "auto" and token:
@@ -282,7 +282,7 @@ def test_a_job_in_a_reusable_workflow_signs_nothing(
 def test_a_public_file_without_attestation_is_named_with_the_ways_out(
     tmp_path: Path, job: Services, open_index: EmbeddedIndex, built: Manifest
 ) -> None:
-    # F21: an identical upload is over before attestations are read.
+    # an identical upload is over before attestations are read.
     assert run(tmp_path, open_index, "--package", "core", token=True).code == 0
     names = [file.filename for file in built.of("core")]
     ran = run(tmp_path, open_index, "--attestations", "required", token=True)
@@ -319,7 +319,6 @@ def test_an_attestation_that_the_index_refuses_ends_the_run_or_is_left_out_as_th
 def test_a_release_waits_for_three_quarters_of_an_hour_of_outage(
     tmp_path: Path, job: Services, index: EmbeddedIndex, built: Manifest, clock: SimulatedClock
 ) -> None:
-    # F20
     job.is_down = lambda: clock.now() < 2700
     ran = run(tmp_path, index)
     assert ran.code == 0, ran.text
@@ -656,7 +655,6 @@ def test_an_attestation_of_a_real_pipeline_is_verified() -> None:
 def test_no_identity_token_is_told_or_kept(
     tmp_path: Path, job: Services, index: EmbeddedIndex, built: Manifest
 ) -> None:
-    # F30
     job.faults = [403, "", 403]
     runs = [run(tmp_path, index), run(tmp_path, index), run(tmp_path, index, "--report", str(tmp_path / "r.json"))]
     assert [ran.code for ran in runs] == [2, 2, 0], runs[-1].text

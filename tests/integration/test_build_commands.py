@@ -111,7 +111,6 @@ def test_it_works_in_the_commit_and_keeps_what_did_not_change(tmp_path: Path) ->
 
 
 def test_no_credential_reaches_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # F45
     for name in ("PYPI_TOKEN", "TWINE_PASSWORD", "TWINE_USERNAME", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "MY_SECRET"):
         monkeypatch.setenv(name, "canary-4711")
     monkeypatch.setenv("HARMLESS", "it stays")

@@ -35,7 +35,6 @@ def archives(root: Path) -> list[str]:
 
 
 def test_a_build_writes_archives_and_both_manifests(tmp_path: Path) -> None:
-    # S3.03, S3.04
     root = tmp_path / "home"
     root.mkdir()
     repository(in_tree(root))
@@ -52,7 +51,7 @@ def test_a_build_writes_archives_and_both_manifests(tmp_path: Path) -> None:
 
 
 def test_the_wheel_is_built_from_the_sdist(tmp_path: Path) -> None:
-    # S3.03: a file that the sdist lacks cannot reach the wheel.
+    # a file that the sdist lacks cannot reach the wheel.
     in_tree(tmp_path, hook="assert not pathlib.Path('untracked.txt').exists(), 'built from the tree'")
     (tmp_path / "untracked.txt").write_text("")
     ran = run(tmp_path, "relnox", "build-all")
@@ -68,7 +67,6 @@ def test_what_needs_another_is_built_after_it(tmp_path: Path) -> None:
 
 
 def test_a_circle_is_told_before_anything_is_built(tmp_path: Path) -> None:
-    # F72
     root = workspace(tmp_path, a=("b",), b=("c",), c=("a",))
     ran = run(root, "relnox", "build-all")
     assert ran.code == 1, ran.text
@@ -77,7 +75,6 @@ def test_a_circle_is_told_before_anything_is_built(tmp_path: Path) -> None:
 
 
 def test_a_failing_backend_shows_its_last_lines_and_leaves_nothing(tmp_path: Path) -> None:
-    # F32
     in_tree(tmp_path, hook="print('the last words'); sys.exit(3)")
     ran = run(tmp_path, "relnox", "build-all")
     assert ran.code == 2, ran.text
@@ -87,7 +84,7 @@ def test_a_failing_backend_shows_its_last_lines_and_leaves_nothing(tmp_path: Pat
 
 
 def test_continue_on_error_builds_the_rest_but_writes_no_manifest(tmp_path: Path) -> None:
-    # S3.03: an incomplete set is never taken for a complete one.
+    # an incomplete set is never taken for a complete one.
     root = workspace(tmp_path, bad=(), good=())
     in_tree(root / "bad", "bad", hook="sys.exit(1)")
     stopped = run(root, "relnox", "build-all")
@@ -100,7 +97,7 @@ def test_continue_on_error_builds_the_rest_but_writes_no_manifest(tmp_path: Path
 
 
 def test_another_version_than_planned_is_refused(tmp_path: Path) -> None:
-    # F33: what the backend makes is held against pyproject.toml.
+    # what the backend makes is held against pyproject.toml.
     in_tree(tmp_path, version="1.0", says="2.0")
     ran = run(tmp_path, "relnox", "build-all")
     assert ran.code == 2, ran.text
@@ -109,7 +106,6 @@ def test_another_version_than_planned_is_refused(tmp_path: Path) -> None:
 
 
 def test_no_credential_reaches_the_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # F45
     canaries = ("PYPI_TOKEN", "TWINE_PASSWORD", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "MY_SECRET", "UV_PUBLISH_TOKEN")
     for name in canaries:
         monkeypatch.setenv(name, "canary-4711")
@@ -123,7 +119,6 @@ def test_no_credential_reaches_the_backend(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_the_clock_of_a_build_is_the_commits(tmp_path: Path) -> None:
-    # F36
     root = tmp_path / "home"
     root.mkdir()
     seen = tmp_path / "epoch"
@@ -134,7 +129,6 @@ def test_the_clock_of_a_build_is_the_commits(tmp_path: Path) -> None:
 
 
 def test_clean_removes_earlier_archives_and_leaves_foreign_files(tmp_path: Path) -> None:
-    # F31
     in_tree(tmp_path)
     (tmp_path / "dist").mkdir()
     for name in ("home-0.1-py3-none-any.whl", "other-0.1-py3-none-any.whl", "notes.md"):
@@ -149,7 +143,6 @@ def test_clean_removes_earlier_archives_and_leaves_foreign_files(tmp_path: Path)
 
 
 def test_the_configured_tests_run_on_the_built_wheel(tmp_path: Path) -> None:
-    # S3.12
     in_tree(tmp_path)
     with (tmp_path / "pyproject.toml").open("a") as out:
         out.write(
@@ -187,7 +180,6 @@ def test_strict_takes_warnings_for_errors(tmp_path: Path) -> None:
 
 
 def test_a_package_that_does_not_import_is_found_out(tmp_path: Path) -> None:
-    # S3.11
     in_tree(tmp_path, code="import a_module_that_is_nowhere\n")
     assert run(tmp_path, "relnox", "build-all").code == 0
     ran = run(tmp_path, "relnox", "publish-test", "--index", "embedded")
@@ -196,7 +188,7 @@ def test_a_package_that_does_not_import_is_found_out(tmp_path: Path) -> None:
 
 
 def test_a_module_of_another_version_is_found_out(tmp_path: Path) -> None:
-    # S2.04: `__version__` equals the release.
+    # `__version__` equals the release.
     in_tree(tmp_path, code="__version__ = '0.9'\n")
     assert run(tmp_path, "relnox", "build-all").code == 0
     ran = run(tmp_path, "relnox", "publish-test", "--index", "embedded")
@@ -214,7 +206,7 @@ def test_a_missing_python_is_a_failure_and_never_a_skip(tmp_path: Path) -> None:
 
 
 def test_the_index_is_never_shown_to_the_installer(tmp_path: Path) -> None:
-    # F27: no way out is open here, so what is installed came from the files that were compared.
+    # no way out is open here, so what is installed came from the files that were compared.
     in_tree(tmp_path)
     assert run(tmp_path, "relnox", "build-all").code == 0
     ran = run(tmp_path, "relnox", "publish-test", "--index", "embedded")

@@ -87,7 +87,6 @@ SPELLINGS = {
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_the_characters_of_the_version_change_and_no_other_byte(tmp_path: Path, spelling: str) -> None:
-    # F43, HARDCASES 14.
     before = SPELLINGS[spelling].encode()
     assert before.count(b"1.2.3") == 1 + (spelling == "comments")
     root = tmp_path / "demo"
@@ -119,7 +118,6 @@ def test_line_ends_that_git_converts_are_no_change(tmp_path: Path, autocrlf: str
 
 
 def test_dependants_follow_in_every_table_and_nothing_else_does(tmp_path: Path) -> None:
-    # F75
     user = """\
         [build-system]  # first
         requires = ["hatchling", "pair-base == 2.0.0"]  # built with it
@@ -281,7 +279,6 @@ def test_a_worktree_is_released_like_any_checkout(demo: Path, tmp_path: Path) ->
 
 
 def test_a_dirty_tree_is_refused_and_says_what_is_dirty(demo: Path) -> None:
-    # F46
     write(demo, {f"f{number}.txt": "" for number in range(7)})
     commit_all(demo)
     write(demo, {f"f{number}.txt": "x" for number in range(7)})
@@ -300,7 +297,6 @@ def test_files_that_git_does_not_know_are_no_obstacle(demo: Path) -> None:
 
 
 def test_a_detached_head_is_refused_even_by_force(demo: Path) -> None:
-    # F51
     git(demo, "checkout", "--quiet", "--detach")
     before = everything(demo)
     for force in ((), ("--force",)):
@@ -339,7 +335,6 @@ def test_all_that_stands_against_it_is_told_at_once(two: Path) -> None:
 
 @pytest.mark.parametrize("where", ["here", "on origin"])
 def test_a_tag_that_is_there_needs_a_person(demo: Path, where: str) -> None:
-    # F47
     git(demo, "tag", "v1.3.0")
     if where == "on origin":
         git(demo, "push", "--quiet", "origin", "v1.3.0")
@@ -352,7 +347,6 @@ def test_a_tag_that_is_there_needs_a_person(demo: Path, where: str) -> None:
 
 
 def test_drift_in_lockstep_names_each_place_and_to_mends_it(tmp_path: Path) -> None:
-    # HARDCASES 7
     root = lockstep_workspace(tmp_path / "acme")
     drifted = root / "packages/vespa/pyproject.toml"
     drifted.write_text(drifted.read_text().replace('version = "2.0.0"', 'version = "1.9.0"'))
@@ -427,7 +421,6 @@ FAILING = {
 @pytest.mark.parametrize("name", FAILING)
 @pytest.mark.parametrize("staged", [False, True])
 def test_a_hook_that_refuses_the_commit_leaves_everything_as_it_was(two: Path, name: str, *, staged: bool) -> None:
-    # F53
     if staged:
         write(two, {"pyproject.toml": (two / "pyproject.toml").read_text() + "# mine\n", "new.txt": ""})
         git(two, "add", "pyproject.toml", "new.txt")
@@ -455,7 +448,7 @@ def test_a_hook_that_changes_the_commit_is_told_and_the_commit_taken_back(two: P
 
 
 def test_a_tag_that_cannot_be_made_takes_the_commit_back(two: Path) -> None:
-    # F53: signing is configured, and there is no key.
+    # signing is configured, and there is no key.
     git(two, "config", "tag.gpgSign", "true")
     git(two, "config", "gpg.format", "ssh")
     git(two, "config", "user.signingKey", str(two / "no-such-key"))
@@ -478,7 +471,6 @@ def test_of_several_tags_the_made_ones_are_taken_back(tmp_path: Path) -> None:
 
 
 def test_no_identity_is_told_by_git_and_nothing_is_left(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # F53
     git(two, "config", "--unset", "user.name")
     git(two, "config", "user.useConfigOnly", "true")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
@@ -493,7 +485,6 @@ def test_no_identity_is_told_by_git_and_nothing_is_left(two: Path, monkeypatch: 
 
 
 def test_a_refused_push_leaves_the_remote_alone_and_the_same_command_pushes(two: Path) -> None:
-    # F48
     protected = hook(
         remote_of(two) / "hooks", "update", '[ "$1" != refs/heads/main ] || { echo protected; exit 1; }'
     )
@@ -604,7 +595,7 @@ def test_a_resumed_bump_that_fails_again_can_be_resumed_again(two: Path) -> None
 
 
 def test_two_runs_at_once_make_one_release(two: Path) -> None:
-    # F54, F88: the second one meets the first one's lock, and says who holds it.
+    # the second one meets the first one's lock, and says who holds it.
     import subprocess
     import sys
 

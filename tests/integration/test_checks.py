@@ -1,4 +1,4 @@
-"""A corpus of archives that are not right: each made from scratch, each refused in words of its own (F22, F38)."""
+"""A corpus of archives that are not right: each made from scratch, each refused in words of its own."""
 
 from __future__ import annotations
 
@@ -122,7 +122,6 @@ FIELDS = [
 
 @pytest.mark.parametrize(("lines", "said"), FIELDS, ids=[said for _, said in FIELDS])
 def test_each_refused_field_is_told_before_anything_is_sent(lines: str, said: str, tmp_path: Path) -> None:
-    # F22, F38, F40
     metadata = with_fields(*lines.splitlines()) if "\n " not in lines else with_fields(lines)
     for message in (findings := found(wheel(tmp_path, metadata=metadata))):
         assert message.startswith("error: ")
@@ -147,7 +146,6 @@ def test_metadata_without_a_version_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["sdist", "wheel"])
 def test_local_versions_are_refused(kind: str, tmp_path: Path) -> None:
-    # F38
     metadata, stem = with_fields("Version: 1.0+local"), "demo_app-1.0+local"
     if kind == "wheel":
         path = wheel(tmp_path, metadata=metadata, name=f"{stem}-py3-none-any.whl")
@@ -177,7 +175,6 @@ def test_licence_files_of_older_setuptools_are_taken(tmp_path: Path) -> None:
 
 
 def test_a_huge_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # F23
     monkeypatch.setattr("relnox.building.checks.metadata._LARGEST_FILE", 1 << 20)
     path = wheel(tmp_path, MODULES | {"demo_app/data.bin": b"x" * (3 << 20)})
     assert found(path) == ["warning: it has 3 MiB: the public index takes 1, unless it was asked for more"]
@@ -217,7 +214,7 @@ def test_metadata_of_another_project_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["Demo_App-1.0", "demo.app-1.0", "demo-app-1.0", "demo_app-01.0"])
 def test_sdists_have_one_spelling_of_their_name(name: str, tmp_path: Path) -> None:
-    # F13, PEP 625
+    # PEP 625
     path = sdist(tmp_path, name=f"{name}.tar.gz", top=name)
     assert found(path) == ["error: the public index refuses its file name: it is not normalised"]
 
@@ -362,7 +359,6 @@ MEMBERS: list[tuple[tarfile.TarInfo, str]] = [
 def test_each_member_that_does_not_belong_into_an_sdist(
     member: tarfile.TarInfo, said: str, tmp_path: Path
 ) -> None:
-    # F35
     findings = found(sdist(tmp_path, None, member))
     assert any(said in finding for finding in findings), findings
 
@@ -390,7 +386,6 @@ def test_an_sdist_of_the_old_way_is_a_warning(tmp_path: Path) -> None:
 
 
 def test_files_that_git_does_not_track_are_told(tmp_path: Path) -> None:
-    # F33, F34
     module = {"src/demo_app/__init__.py": ""}
     generated = dict.fromkeys(["setup.cfg", "src/demo_app.egg-info/SOURCES.txt", "src/demo_app/_version.py"], "")
     assert found(sdist(tmp_path, module | generated), GOOD) == []
@@ -399,7 +394,7 @@ def test_files_that_git_does_not_track_are_told(tmp_path: Path) -> None:
 
 
 def test_modules_that_were_forgotten_are_told(tmp_path: Path) -> None:
-    # F33: the classic mistake, a subpackage that no pattern names.
+    # the classic mistake, a subpackage that no pattern names.
     more = TRACKED | {"src/demo_app/sub/__init__.py", "src/demo_app/tests/test_it.py", "noxfile.py"}
     expected = checks.Expected(name="demo-app", tracked=more)
     assert found(sdist(tmp_path), expected) == [
@@ -408,14 +403,13 @@ def test_modules_that_were_forgotten_are_told(tmp_path: Path) -> None:
 
 
 def test_an_sdist_that_is_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # F35
     monkeypatch.setattr("relnox.building.entries._ALWAYS_ALLOWED", 1 << 20)
     path = sdist(tmp_path, {"zeros": bytes(4 << 20)})
     assert found(path) == ["error: unpacks to more than 100 times its size"]
 
 
 def test_archives_in_another_wrapping_cannot_be_opened(tmp_path: Path) -> None:
-    # F13: the public index reads sdists as gzip.
+    # the public index reads sdists as gzip.
     path = tmp_path / f"{TOP}.tar.gz"
     with tarfile.open(path, "w:bz2") as archive:
         archive.addfile(tarfile.TarInfo(f"{TOP}/PKG-INFO"), io.BytesIO())
@@ -524,7 +518,6 @@ WHEELS: list[tuple[str, Make]] = [
 
 @pytest.mark.parametrize(("said", "make"), WHEELS, ids=[said for said, _ in WHEELS])
 def test_each_fault_of_a_wheel_has_its_own_finding(said: str, make: Make, tmp_path: Path) -> None:
-    # F35, F38, F42
     findings = found(make(tmp_path))
     assert any(finding.startswith(said) for finding in findings), findings
 
@@ -621,7 +614,6 @@ def test_packages_that_a_wheel_carries_have_metadata_of_their_own(tmp_path: Path
 
 
 def test_a_wheel_that_is_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # F35
     monkeypatch.setattr("relnox.building.checks.wheel._BOMB_SIZE", 1 << 20)
     path = wheel(tmp_path, {"zeros": bytes(4 << 20)}, compression=zipfile.ZIP_DEFLATED)
     assert found(path)[0] == "error: it unpacks to more than 50 times its size"
@@ -666,7 +658,6 @@ def test_check_wheel_contents_is_asked_where_it_is_there(tmp_path: Path, monkeyp
 @pytest.mark.parametrize("kind", [sdist, wheel])
 @pytest.mark.parametrize(("token", "held"), TOKENS.items(), ids=range(len(TOKENS)))
 def test_a_planted_token_is_found_and_not_repeated(token: str, held: str, kind: Make, tmp_path: Path) -> None:
-    # F34, F30
     planted: Any = {"demo_app/__init__.py": f"x = 1\nKEY = '{token}'\n"}
     path = kind(tmp_path, planted)  # type: ignore[call-arg]
     findings = found(path)
@@ -692,7 +683,6 @@ def test_a_planted_token_is_found_and_not_repeated(token: str, held: str, kind: 
     ],
 )
 def test_files_that_hold_secrets_are_known_by_name(name: str, content: str, said: str, tmp_path: Path) -> None:
-    # F34
     findings = found(sdist(tmp_path, {name: content}))
     assert len(findings) == 1
     assert findings[0].startswith(said)
@@ -778,7 +768,6 @@ def test_the_spelling_of_fields_may_differ(tmp_path: Path) -> None:
 
 
 def test_modules_of_a_wheel_come_from_its_sdist(tmp_path: Path) -> None:
-    # F33
     source = {"src/demo_app/__init__.py": "x = 1\n", "lib/old.py": "y = 1\n"}
     built = {
         "demo_app/__init__.py": "x = 2\n",
@@ -800,7 +789,6 @@ def test_modules_of_a_wheel_come_from_its_sdist(tmp_path: Path) -> None:
 def test_a_damaged_archive_has_findings_and_no_traceback(
     data: st.DataObject, kind: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    # F32
     folder = tmp_path_factory.getbasetemp() / "damaged"
     folder.mkdir(exist_ok=True)
     path = wheel(folder) if kind == "wheel" else sdist(folder)

@@ -367,7 +367,7 @@ def test_a_listed_package_that_cannot_be_read_is_refused(tmp_path: Path, text: s
 
 @pytest.mark.parametrize("names", [("same", "same"), ("CMake.Example", "cmake-example"), ("a_b", "a-b")])
 def test_two_packages_of_one_name_are_refused_with_both_files(tmp_path: Path, names: tuple[str, str]) -> None:
-    # F76, HARDCASES 13: names that collide only after normalisation.
+    # names that collide only after normalisation.
     with pytest.raises(Refused) as caught:
         workspace(
             tmp_path,
@@ -406,7 +406,7 @@ def test_members_of_a_uv_workspace(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("more", ["", "[tool.uv]\npackage = false\n"])
 def test_a_uv_root_with_a_build_system_is_released(tmp_path: Path, more: str) -> None:
-    # HARDCASES 2: a published meta package that says `package = false`.
+    # a published meta package that says `package = false`.
     text = package("meta", more=f'[tool.uv.workspace]\nmembers = [".", "packages/*"]\n{more}')
     found = workspace(tmp_path, root=text, **{"packages/a": package("a")})
     assert folders(found) == {"a": "packages/a", "meta": "."}
@@ -436,7 +436,7 @@ def test_a_lockstep_workspace_has_its_waves(tmp_path: Path) -> None:
 
 
 def test_a_walk_passes_over_what_only_looks_like_a_package(tmp_path: Path) -> None:
-    # HARDCASES 13: a jungle of fixtures of which one is a package.
+    # a jungle of fixtures of which one is a package.
     passed = [
         "tests/fixtures/demo",
         "tests/unit",
@@ -538,7 +538,6 @@ def test_a_folder_that_cannot_be_looked_into_is_told(tmp_path: Path, monkeypatch
 
 
 def test_namespace_packages_with_circles_among_groups_and_twins_among_examples(tmp_path: Path) -> None:
-    # HARDCASES 6.
     found = workspace(
         tmp_path,
         root='[tool.relnox]\ntag-format = "{tag-name}=={version}"\n'
@@ -562,7 +561,6 @@ def test_namespace_packages_with_circles_among_groups_and_twins_among_examples(t
 
 
 def test_path_dependencies_of_poetry_order_the_release(tmp_path: Path) -> None:
-    # HARDCASES 9.
     def poetry(name: str, needs: str) -> str:
         return (
             f'[tool.poetry]\nname = "{name}"\nversion = "0.1"\n[tool.poetry.dependencies]\n{needs}\n'

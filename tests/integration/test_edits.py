@@ -88,7 +88,7 @@ def test_a_file_that_somebody_else_changed_stops_everything(
 
 
 def test_a_file_that_cannot_be_written_takes_the_others_back(tmp_path: Path, recorded: bool) -> None:
-    # F39, F85: the second file's folder is not there any more.
+    # the second file's folder is not there any more.
     put(tmp_path, {"a": b"1", "gone": b"a file by now"})
     with pytest.raises(Failed, match="gone/b cannot be written: "):
         edits.apply(
@@ -100,7 +100,7 @@ def test_a_file_that_cannot_be_written_takes_the_others_back(tmp_path: Path, rec
 
 
 def test_a_full_disk_leaves_the_files_as_they_were(tmp_path: Path, recorded: bool) -> None:
-    # F85: a limit on the size of files is the disk that is full for one process alone.
+    # a limit on the size of files is the disk that is full for one process alone.
     import resource
     import signal
 

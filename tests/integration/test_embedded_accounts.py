@@ -68,7 +68,6 @@ def index(tmp_path: Path, accounts: Accounts, stopped_clock: StoppedClock) -> It
 def test_unknown_credentials_are_rejected(
     user: str | None, password: str, index: EmbeddedIndex, tmp_path: Path
 ) -> None:
-    """F14."""
     answer = send(index, make_wheel(tmp_path, "demo", "1.0"), user, password)
     assert (answer.status, answer.text) == (403, REJECTED)
     assert ask(f"{index.simple_url}demo/").status == 404
@@ -89,7 +88,7 @@ def test_a_user_makes_a_project_by_uploading(
 
 
 def test_a_project_is_its_owners(index: EmbeddedIndex, tmp_path: Path) -> None:
-    """F28: somebody else has the name."""
+    """Somebody else has the name."""
     assert send(index, make_wheel(tmp_path, "demo", "1.0"), "anna", "secret").status == 200
     answer = send(index, make_wheel(tmp_path, "demo", "1.1"), "otto", "hidden")
     assert (answer.status, answer.text) == (403, "The user 'otto' isn't allowed to upload to project 'demo'.\n")
@@ -108,7 +107,6 @@ def test_a_tokens_scope_is_kept(index: EmbeddedIndex, tmp_path: Path) -> None:
 
 
 def test_a_token_expires(index: EmbeddedIndex, stopped_clock: StoppedClock, tmp_path: Path) -> None:
-    """F16."""
     wheel = make_wheel(tmp_path, "demo", "1.0")
     answer = send(index, wheel, "__token__", "pypi-old")
     assert (answer.status, answer.text) == (403, "Invalid API Token: token is expired\n")
@@ -117,7 +115,6 @@ def test_a_token_expires(index: EmbeddedIndex, stopped_clock: StoppedClock, tmp_
 
 
 def test_no_secret_is_shown(index: EmbeddedIndex, accounts: Accounts, tmp_path: Path) -> None:
-    """F30."""
     send(index, make_wheel(tmp_path, "demo", "1.0"), "__token__", "pypi-all")
     shown = repr((index.log, accounts, Token(secret="pypi-all", user="anna")))
     assert "pypi-all" not in shown
@@ -197,7 +194,6 @@ def test_an_index_without_trusted_publishing_has_no_endpoints(index: EmbeddedInd
 def test_an_identity_is_exchanged_for_a_token_that_uploads_until_it_expires(
     trusting: EmbeddedIndex, stopped_clock: StoppedClock, tmp_path: Path
 ) -> None:
-    """F16."""
     status, document = mint(trusting, jwt())
     assert (status, document["success"], document["expires"]) == (200, True, stopped_clock.now + 900)
     assert send(trusting, make_wheel(tmp_path, "demo", "1.0"), "__token__", document["token"]).status == 200
@@ -209,7 +205,6 @@ def test_an_identity_is_exchanged_for_a_token_that_uploads_until_it_expires(
 
 
 def test_an_identity_token_is_taken_once(trusting: EmbeddedIndex) -> None:
-    """F17."""
     with ThreadPoolExecutor(8) as pool:
         statuses = [status for status, _ in pool.map(lambda _: mint(trusting, jwt()), range(8))]
     assert sorted(statuses) == [200] + [422] * 7
@@ -295,7 +290,6 @@ def test_a_minted_token_is_for_the_publishers_projects_alone(trusting: EmbeddedI
 
 
 def test_a_pending_publisher_makes_its_project_and_no_other(trusting: EmbeddedIndex, tmp_path: Path) -> None:
-    """F19."""
     identity = {"repository": "org/new", "job_workflow_ref": "org/new/.github/workflows/release.yml@main"}
     status, document = mint(trusting, jwt(**identity))
     assert status == 200
@@ -308,14 +302,13 @@ def test_a_pending_publisher_makes_its_project_and_no_other(trusting: EmbeddedIn
 
 
 def test_a_pending_publisher_comes_too_late(trusting: EmbeddedIndex, tmp_path: Path) -> None:
-    """F19: the name was taken meanwhile."""
+    """The name was taken meanwhile."""
     assert send(trusting, make_wheel(tmp_path, "new-project", "1.0"), "otto", "hidden").status == 200
     identity = {"repository": "org/new", "job_workflow_ref": "org/new/.github/workflows/release.yml@main"}
     assert refusal(trusting, jwt(**identity))[0] == "invalid-pending-publisher"
 
 
 def test_the_mint_can_fail_too(trusting: EmbeddedIndex) -> None:
-    """F03, F06."""
     trusting.misbehave(Rule(unavailable(3), on="mint", tries=[1]), Rule(Cut(), on="mint", tries=[2]))
     answer = ask(trusting.mint_url, method="POST", body=json.dumps({"token": jwt()}).encode())
     assert (answer.status, answer.headers["Retry-After"]) == (503, "3")
@@ -327,7 +320,7 @@ def test_the_mint_can_fail_too(trusting: EmbeddedIndex) -> None:
 
 
 def test_an_answer_of_the_mint_can_be_lost(trusting: EmbeddedIndex) -> None:
-    """F07, F17: the identity token is used up all the same."""
+    """The identity token is used up all the same."""
     trusting.misbehave(Rule(GHOST, on="mint", tries=[1]))
     with pytest.raises(ConnectionResetError):
         mint(trusting, jwt())
@@ -378,7 +371,7 @@ def test_attestations_are_served_as_provenance(trusting: EmbeddedIndex, tmp_path
 
 
 def test_attestations_cannot_be_added_later(tmp_path: Path) -> None:
-    """F21: an identical upload is over before they are read."""
+    """An identical upload is over before they are read."""
     wheel = make_wheel(tmp_path, "demo", "1.0")
     with EmbeddedIndex(tmp_path / "index") as index:
         assert send(index, wheel, None).status == 200

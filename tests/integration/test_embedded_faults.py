@@ -100,7 +100,6 @@ def left(connection: socket.socket) -> bool:
 def test_an_upload_gets_the_answer_that_was_planned(
     fault: Answer, status: int, says: str, keeps: bool, tmp_path: Path
 ) -> None:
-    """F03, F04, F07, F08, F11, F12, F14, F15, F19, F23."""
     with EmbeddedIndex(tmp_path, faults=[Rule(fault)]) as index:
         answer = post(index, BODY)
         assert answer.status == status
@@ -111,7 +110,7 @@ def test_an_upload_gets_the_answer_that_was_planned(
 
 
 def test_waiting_is_asked_for_in_seconds_and_as_a_date(tmp_path: Path) -> None:
-    """F03, F04: `Retry-After` in both of its forms (RFC 9110), and the headers of a rate limit."""
+    """`Retry-After` in both of its forms (RFC 9110), and the headers of a rate limit."""
     clock = StoppedClock()
     rules = [
         Rule(unavailable(7), tries=[1]),
@@ -127,7 +126,7 @@ def test_waiting_is_asked_for_in_seconds_and_as_a_date(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_held_is_answered_as_other_indexes_do(tmp_path: Path) -> None:
-    """F09: whatever the bytes are."""
+    """Whatever the bytes are."""
     for status in (409, 400, 403):
         with EmbeddedIndex(tmp_path / str(status), faults=[Rule(Duplicate(status))]) as index:
             assert post(index, BODY).status == 200
@@ -137,7 +136,6 @@ def test_a_name_that_is_held_is_answered_as_other_indexes_do(tmp_path: Path) -> 
 
 
 def test_somebody_else_is_first_with_a_file_of_that_name(tmp_path: Path) -> None:
-    """F10, F28."""
     with EmbeddedIndex(tmp_path, faults=[Rule(Foreign(b"theirs"))]) as index:
         answer = post(index, BODY)
         assert answer.status == 400
@@ -153,7 +151,6 @@ def test_somebody_else_is_first_with_a_file_of_that_name(tmp_path: Path) -> None
     [(Cut(), 5000, False), (GHOST, 5000, True), (Cut(after=1000), 1000, False), (Cut(after=9999), 5000, False)],
 )
 def test_a_connection_is_reset(fault: Cut, arrived: int, keeps: bool, tmp_path: Path) -> None:
-    """F06, F07."""
     with EmbeddedIndex(tmp_path, faults=[Rule(fault)]) as index:
         with pytest.raises(ConnectionResetError):
             post(index, BODY)
@@ -172,7 +169,7 @@ def test_a_page_can_be_cut_too(tmp_path: Path) -> None:
     ("fault", "keeps"), [(Stall(), False), (Stall(after=1000), False), (Stall(stored=True), True)]
 )
 def test_a_stalled_upload_ends_with_the_index(fault: Stall, keeps: bool, tmp_path: Path) -> None:
-    """F05: no answer comes, and nothing hangs once the index is closed."""
+    """No answer comes, and nothing hangs once the index is closed."""
     with EmbeddedIndex(tmp_path, faults=[Rule(fault)]) as index:
         connection = begin_upload(index.upload_url, BODY, sent=len(BODY))
         assert eventually(lambda: bool(index.uploads) and index.uploads[0].sha256 is not None)
@@ -199,7 +196,7 @@ def test_a_stalled_connection_ends_when_its_client_goes_away(on: str, tmp_path: 
 
 
 def test_an_answer_can_come_byte_by_byte(tmp_path: Path) -> None:
-    """F05: slow loris, from the other side; closing the index ends it."""
+    """Slow loris, from the other side; closing the index ends it."""
     with (
         EmbeddedIndex(tmp_path, faults=[Rule(Trickle(20), on="any")]) as index,
         begin_upload(index.upload_url, BODY, sent=len(BODY)) as connection,
@@ -221,7 +218,6 @@ def test_an_upload_can_be_read_byte_by_byte(tmp_path: Path) -> None:
 
 
 def test_a_careless_index_stores_half_of_a_file_and_says_that_all_is_well(tmp_path: Path) -> None:
-    """F02."""
     body = form(NAME, CONTENT, sha256_digest=sha256(CONTENT))
     with EmbeddedIndex(tmp_path, faults=[Rule(Truncate(1000))]) as index:
         assert post(index, body).status == 200
@@ -229,7 +225,7 @@ def test_a_careless_index_stores_half_of_a_file_and_says_that_all_is_well(tmp_pa
 
 
 def test_a_careless_index_stores_what_a_killed_client_has_sent(tmp_path: Path) -> None:
-    """F02: killed inside a body."""
+    """Killed inside a body."""
     with EmbeddedIndex(tmp_path, faults=[Rule(Truncate())]) as index:
         begin_upload(index.upload_url, BODY, sent=len(BODY) - 2000).close()
         assert eventually(lambda: ask(f"{index.simple_url}demo/").status == 200)
@@ -242,7 +238,7 @@ def test_a_careless_index_stores_what_a_killed_client_has_sent(tmp_path: Path) -
 
 
 def test_a_file_is_listed_only_after_a_while(tmp_path: Path) -> None:
-    """F25: half an hour passes on the index's clock; the file itself is there at once."""
+    """Half an hour passes on the index's clock; the file itself is there at once."""
     clock = StoppedClock()
     with EmbeddedIndex(tmp_path, faults=[Rule(Stale(seconds=1800), on="listing")], clock=clock) as index:
         assert post(index, BODY).status == 200
@@ -255,7 +251,6 @@ def test_a_file_is_listed_only_after_a_while(tmp_path: Path) -> None:
 
 
 def test_a_file_is_missing_from_some_listings(tmp_path: Path) -> None:
-    """F25."""
     with EmbeddedIndex(tmp_path, faults=[Rule(Stale(listings=2), on="listing")]) as index:
         assert ask(f"{index.simple_url}demo/").status == 404
         assert post(index, BODY).status == 200
@@ -263,7 +258,7 @@ def test_a_file_is_missing_from_some_listings(tmp_path: Path) -> None:
 
 
 def test_one_of_two_nodes_is_stale(tmp_path: Path) -> None:
-    """F25: every other page is."""
+    """Every other page is."""
     rule = Rule(Stale(seconds=60), on="listing", tries=range(1, 99, 2))
     with EmbeddedIndex(tmp_path, faults=[rule]) as index:
         assert post(index, BODY).status == 200
@@ -294,7 +289,7 @@ def test_requests_are_counted_together_or_each_by_itself() -> None:
 
 
 def test_a_rule_holds_for_a_time(tmp_path: Path) -> None:
-    """F16: a token that expires, say."""
+    """A token that expires, say."""
     clock = StoppedClock()
     with EmbeddedIndex(tmp_path, faults=[Rule(REJECTED, since=900, until=1000)], clock=clock) as index:
         statuses = []

@@ -209,7 +209,7 @@ def trusted(tmp_path: Path) -> Iterator[EmbeddedIndex]:
 def test_names_that_are_not_held_come_from_the_trusted_index_and_held_ones_never(
     installer: str, trusted: EmbeddedIndex, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """F27: the trusted index's higher version of a name that is held here must not be seen."""
+    """The trusted index's higher version of a name that is held here must not be seen."""
     theirs = [
         make_wheel(tmp_path / "theirs", "third-party", "3.0"),
         make_wheel(tmp_path / "theirs", "demo", "9.0", origin="theirs"),
@@ -256,7 +256,7 @@ def test_a_name_that_nobody_has_is_not_found(index: EmbeddedIndex) -> None:
 
 
 def test_every_digest_that_is_sent_is_compared(index: EmbeddedIndex) -> None:
-    """F02: what arrived is what was sent, or nothing is kept."""
+    """What arrived is what was sent, or nothing is kept."""
     content = b"whatever"
     right = {
         "sha256_digest": hashlib.sha256(content).hexdigest(),
@@ -521,7 +521,7 @@ def test_a_conflict_names_both_files(tmp_path: Path) -> None:
 def test_an_upload_that_breaks_off_stores_nothing(
     missing: int, index: EmbeddedIndex, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """F02: killed inside a body."""
+    """Killed inside a body."""
     body = form("demo-1.0.tar.gz", b"x" * (1 << 20))
     incoming = tmp_path / "index/incoming"
     with begin_upload(index.upload_url, body, sent=len(body) - missing):
@@ -535,7 +535,7 @@ def test_an_upload_that_breaks_off_stores_nothing(
 def test_an_index_that_is_killed_within_an_upload_has_stored_nothing(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """F02: the other end is killed inside a body."""
+    """The other end is killed inside a body."""
     script = (
         "import pathlib, sys, time\n"
         "from relnox.indexes.embedded import EmbeddedIndex\n"
@@ -746,7 +746,7 @@ def test_no_broken_wheel_upsets_the_store(data: st.DataObject) -> None:
 def test_a_projects_status_is_told_and_kept_to(
     status: Status, takes: bool, shows: bool, index: EmbeddedIndex
 ) -> None:
-    """F24: PEP 792."""
+    """PEP 792."""
     assert post(index, form("demo-1.0.tar.gz", b"content")).status == 200
     index.set_status("Demo", status, "for a <reason>")
     document = page(index, "demo")
@@ -769,7 +769,7 @@ def test_a_project_that_nobody_spoke_of_is_active(index: EmbeddedIndex) -> None:
 def test_a_yanked_version_is_passed_over(
     installer: str, index: EmbeddedIndex, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """F29, F77: PEP 592."""
+    """PEP 592."""
     paths = [make_wheel(tmp_path, "demo", version) for version in ("1.0", "2.0", "3.0")]
     for path in paths:
         assert post(index, form(path.name, path.read_bytes(), version=path.name.split("-")[1])).status == 200
@@ -852,7 +852,7 @@ def test_a_client_that_stalls_is_let_go(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """F05, from the other side."""
+    """From the other side."""
     monkeypatch.setattr(handler.Handler, "timeout", 0.2)
     body = form("demo-1.0.tar.gz", b"x" * 5000)
     with begin_upload(index.upload_url, body, sent=sent) as connection:

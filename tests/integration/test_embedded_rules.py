@@ -66,7 +66,6 @@ def test_without_rules_the_index_is_lenient(tmp_path: Path) -> None:
 def test_the_same_bytes_again_are_fine_and_change_nothing(
     index: EmbeddedIndex, stopped_clock: StoppedClock, tmp_path: Path
 ) -> None:
-    """F09."""
     wheel = make_wheel(tmp_path, "demo", "1.0")
     assert send(index, wheel)[0] == 200
     before = page(index, "demo")
@@ -76,7 +75,6 @@ def test_the_same_bytes_again_are_fine_and_change_nothing(
 
 
 def test_other_bytes_of_that_name_are_refused_with_the_hash(index: EmbeddedIndex, tmp_path: Path) -> None:
-    """F10."""
     first = make_wheel(tmp_path / "first", "demo", "1.0", origin="first")
     assert send(index, first)[0] == 200
     status, text = send(index, make_wheel(tmp_path / "second", "demo", "1.0", origin="second"))
@@ -94,7 +92,6 @@ def test_the_same_bytes_under_another_name_are_refused(index: EmbeddedIndex, tmp
 
 
 def test_a_deleted_name_is_burnt_for_ever(index: EmbeddedIndex, tmp_path: Path) -> None:
-    """F11."""
     wheel = make_wheel(tmp_path, "demo", "1.0")
     assert send(index, wheel)[0] == 200
     index.delete(wheel.name)
@@ -112,7 +109,6 @@ def test_a_deleted_name_is_burnt_for_ever(index: EmbeddedIndex, tmp_path: Path) 
 def test_a_release_takes_no_files_after_fourteen_days(
     index: EmbeddedIndex, stopped_clock: StoppedClock, tmp_path: Path
 ) -> None:
-    """F12."""
     assert send(index, make_wheel(tmp_path, "demo", "1.0"))[0] == 200
     stopped_clock.now += 14 * DAY
     other = make_wheel(tmp_path / "other", "demo", "1.0", origin="other")
@@ -124,7 +120,7 @@ def test_a_release_takes_no_files_after_fourteen_days(
 
 
 def test_a_release_has_one_source_distribution(tmp_path: Path) -> None:
-    """F13: one of an earlier time has another name, which only a lenient index took."""
+    """One of an earlier time has another name, which only a lenient index took."""
     sdist = make_sdist(tmp_path, "demo", "1.0")
     with EmbeddedIndex(tmp_path / "index") as lenient:
         assert post(lenient, declared(sdist, filename="demo-1.0.zip", content=b"of old")).status == 200
@@ -134,7 +130,6 @@ def test_a_release_has_one_source_distribution(tmp_path: Path) -> None:
 
 
 def test_a_file_has_a_largest_size(tmp_path: Path) -> None:
-    """F23."""
     wheel = make_wheel(tmp_path, "demo", "1.0", origin="x" * (2 << 20))
     with EmbeddedIndex(tmp_path / "index", rules=Rules(largest=1 << 20)) as index:
         status, text = send(index, wheel)
@@ -165,7 +160,7 @@ def test_of_many_names_for_the_same_bytes_at_once_one_is_taken(tmp_path: Path) -
 def test_a_source_distribution_has_the_one_name(
     filename: str, says: str, index: EmbeddedIndex, tmp_path: Path
 ) -> None:
-    """F13: PEP 625."""
+    """PEP 625."""
     answer = post(index, declared(make_sdist(tmp_path, "demo-pkg", "1.0"), filename=filename))
     assert answer.status == 400
     assert says in answer.text
@@ -173,7 +168,6 @@ def test_a_source_distribution_has_the_one_name(
 
 @pytest.mark.parametrize("filename", ["Demo_Pkg-1.0-py3-none-any.whl", "demo.pkg-1.0-py3-none-any.whl"])
 def test_a_wheels_name_is_normalised(filename: str, index: EmbeddedIndex, tmp_path: Path) -> None:
-    """F38."""
     answer = post(index, declared(make_wheel(tmp_path, "demo-pkg", "1.0"), filename=filename))
     assert answer.status == 400
     assert "should contain the normalized project name 'demo_pkg'" in answer.text
@@ -234,7 +228,6 @@ def test_the_extension_is_that_of_the_kind(
 def test_metadata_that_the_public_index_refuses(
     header: str, says: str, index: EmbeddedIndex, tmp_path: Path
 ) -> None:
-    """F22, F38."""
     status, text = send(index, make_wheel(tmp_path, "demo", "1.0", headers=[header], stated="2.4"))
     assert status == 400
     assert says in text
@@ -251,7 +244,6 @@ def test_a_licence_is_said_once(index: EmbeddedIndex, tmp_path: Path) -> None:
 
 
 def test_a_local_version_is_refused(index: EmbeddedIndex, tmp_path: Path) -> None:
-    """F38."""
     status, text = send(index, make_wheel(tmp_path, "demo", "1.0+g123"))
     assert (status, text) == (400, "The use of local versions in '1.0+g123' is not allowed.\n")
 
@@ -260,7 +252,6 @@ def test_a_local_version_is_refused(index: EmbeddedIndex, tmp_path: Path) -> Non
 def test_metadata_versions_up_to_2_5_are_taken(
     stated: str, status: int, index: EmbeddedIndex, tmp_path: Path
 ) -> None:
-    """F40."""
     assert send(index, make_wheel(tmp_path, "demo", "1.0", stated=stated))[0] == status
 
 

@@ -64,7 +64,7 @@ def test_before_the_first_commit(tmp_path: Path) -> None:
 
 
 def test_files_of_every_kind_are_told_by_their_plain_names(root: Path) -> None:
-    # F44, F46: no quoting, no escapes, whatever is in a name.
+    # no quoting, no escapes, whatever is in a name.
     write(root, dict.fromkeys(ODD, "1\n") | {f"old {name}": "a long enough text\n" * 9 for name in ODD})
     write(root, {"deleted.txt": "", "staged.txt": "", "both.txt": ""})
     commit_all(root)
@@ -121,14 +121,12 @@ def test_tags_lead_to_commits_whatever_their_kind(root: Path) -> None:
 
 
 def test_a_detached_head_is_on_no_branch(root: Path) -> None:
-    # F51
     git(root, "checkout", "--quiet", "--detach")
     state = checkout(root).state()
     assert (state.branch, state.head) == (None, git(root, "rev-parse", "HEAD"))
 
 
 def test_a_shallow_clone_is_known_and_the_remote_knows_its_tags(root: Path, tmp_path: Path) -> None:
-    # F52
     git(root, "tag", "v1")
     write(root, {"new.txt": ""})
     commit_all(root)
@@ -179,7 +177,7 @@ def test_inside_a_bare_repository_there_is_no_checkout(root: Path) -> None:
     assert find(remote_of(root)) is None
 
 
-# --- surroundings that must not matter (F53) ----------------------------------------------------------------
+# --- surroundings that must not matter ----------------------------------------------------------------
 
 
 def test_what_git_prints_beside_its_answer_is_no_answer(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,7 +318,6 @@ def test_a_tag_is_annotated_and_never_moved(root: Path) -> None:
 
 @pytest.mark.parametrize("name", ["--upload-pack=x", "-d", "a b", "x..y", "@{1}", "x.lock", "v1^{}"])
 def test_a_name_that_is_none_for_a_tag_makes_none(root: Path, name: str) -> None:
-    # F58
     here = checkout(root)
     with pytest.raises(Failed, match="git tag"):
         here.create_tag(tag(name), here.head() or "")
@@ -328,7 +325,7 @@ def test_a_name_that_is_none_for_a_tag_makes_none(root: Path, name: str) -> None
 
 
 def test_shell_words_in_a_tag_are_letters(root: Path) -> None:
-    # F58: git takes such names, and nothing here reads them but git.
+    # git takes such names, and nothing here reads them but git.
     here = checkout(root)
     for name in ("v1$(touch${IFS}pwned)", "v1`touch${IFS}pwned`", "v1;touch", "v1|x&y", "${{x}}", "v\u202e1"):
         here.create_tag(tag(name), here.head() or "")
@@ -356,7 +353,7 @@ def test_branch_and_tags_are_pushed_and_no_tag_that_was_not_planned(root: Path) 
 
 @pytest.mark.parametrize("refused", ["refs/heads/main", "refs/tags/v2"])
 def test_a_push_that_is_refused_in_part_is_refused_as_a_whole(root: Path, refused: str) -> None:
-    # F48: a protected branch must not leave the tag alone on the remote, nor the other way round.
+    # a protected branch must not leave the tag alone on the remote, nor the other way round.
     hook = remote_of(root) / "hooks" / "update"
     write(hook.parent, {"update": f'#!/bin/sh\nif [ "$1" = {refused} ]; then echo protected >&2; exit 1; fi\n'})
     hook.chmod(0o755)
@@ -373,7 +370,6 @@ def test_a_push_that_is_refused_in_part_is_refused_as_a_whole(root: Path, refuse
 
 
 def test_a_branch_that_the_remote_went_past_is_not_overwritten(root: Path, tmp_path: Path) -> None:
-    # F56
     git(tmp_path, "clone", "--quiet", str(remote_of(root)), "colleague")
     write(tmp_path / "colleague", {"theirs.txt": ""})
     theirs = commit_all(tmp_path / "colleague")

@@ -1,4 +1,4 @@
-"""Hostile pyproject files: a bump changes the planned spans and no other byte (F39, F43; HARDCASES 14)."""
+"""Hostile pyproject files: a bump changes the planned spans and no other byte."""
 
 from __future__ import annotations
 

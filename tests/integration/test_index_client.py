@@ -96,7 +96,7 @@ def test_json_and_html_tell_the_same() -> None:
 
 
 def test_json_and_html_tell_the_status_of_a_project() -> None:
-    # F24, PEP 792
+    # PEP 792
     document = {"name": "demo", "files": [], "project-status": {"status": "archived", "reason": "see demo-2"}}
     html = '<meta name="pypi:project-status" content="archived"><meta name="pypi:project-status-reason" '
     for answer in (page(json.dumps(document)), page(f'{html}content="see demo-2">', "text/html")):
@@ -113,7 +113,7 @@ def test_a_project_that_is_not_there_has_no_files() -> None:
 
 
 def test_a_redirect_to_another_origin_is_not_this_indexs_answer() -> None:
-    # F15, F27: the embedded index sends unknown names to the trusted one; that is for installers.
+    # the embedded index sends unknown names to the trusted one; that is for installers.
     entry = listed("demo-1.0.tar.gz")
     with server(lambda _method, _path: json_page(entry)) as other:
         assert client.listed_files(other, "demo")
@@ -132,7 +132,7 @@ def test_a_redirect_inside_the_origin_is_followed() -> None:
 
 
 def test_passing_trouble_is_waited_for(clock: SimulatedClock) -> None:
-    # F03, F04: 503 with Retry-After, then 429, then an answer.
+    # 503 with Retry-After, then 429, then an answer.
     answers = iter([(503, {"Retry-After": "30"}, b""), (429, {"RateLimit-Reset": "60"}, b""), json_page()])
     with server(lambda _method, _path: next(answers)) as url:
         assert client.listed_files(url, "demo") == {}
@@ -278,7 +278,7 @@ def test_a_link_names_its_file_whatever_is_escaped(name: str) -> None:
 
 
 def test_a_listing_without_hashes_is_proven_by_fetching_the_file(tmp_path: Path) -> None:
-    # F09: a name alone proves nothing.
+    # a name alone proves nothing.
     fetched: list[str] = []
 
     def answer(_method: str, path: str) -> Answer:
@@ -412,7 +412,7 @@ def test_a_page_of_something_else_is_no_listing(body: str) -> None:
 
 
 def test_targets_come_from_the_clients_constants_and_the_settings_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    # F26: no variable moves a target.
+    # no variable moves a target.
     for name in ("TWINE_REPOSITORY_URL", "PIP_INDEX_URL", "UV_PUBLISH_URL"):
         monkeypatch.setenv(name, "http://127.0.0.1:9/attacker/")
     from twine import utils
@@ -467,7 +467,7 @@ def test_each_answer_to_an_upload_has_its_own_error(
 
 
 def test_an_error_never_shows_the_secret(tmp_path: Path) -> None:
-    # F30: not even when the server sends it back.
+    # not even when the server sends it back.
     with server(lambda _method, _path: (400, {}, b"no")) as url:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
         sdist = _sdist(tmp_path)
@@ -486,7 +486,6 @@ SAYINGS = [
 
 @pytest.mark.parametrize(("status", "text", "way_out"), SAYINGS)
 def test_what_is_closed_for_good_names_the_way_out(status: int, text: str, way_out: str, tmp_path: Path) -> None:
-    # F10, F11, F12
     sdist = _sdist(tmp_path)
     with server(lambda _method, _path: (status, {}, text.encode())) as url:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
@@ -499,7 +498,6 @@ def test_what_is_closed_for_good_names_the_way_out(status: int, text: str, way_o
     "text", ["Read-only mode: Uploads are temporarily disabled.", "New uploads are temporarily disabled."]
 )
 def test_a_closed_index_is_no_matter_of_credentials(text: str, tmp_path: Path) -> None:
-    # F14
     sdist = _sdist(tmp_path)
     with server(lambda _method, _path: (403, {}, text.encode())) as url:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
@@ -510,7 +508,7 @@ def test_a_closed_index_is_no_matter_of_credentials(text: str, tmp_path: Path) -
 
 @pytest.mark.parametrize("status", [400, 403, 409])
 def test_that_a_name_is_taken_is_left_to_its_hash(status: int, tmp_path: Path) -> None:
-    # F09: what pypiserver, devpi and others say of a file that they hold.
+    # what pypiserver, devpi and others say of a file that they hold.
     sdist = _sdist(tmp_path)
     with server(lambda _method, _path: (status, {}, b"Package demo-1.0.tar.gz already exists!")) as url:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
@@ -558,7 +556,6 @@ REFUSALS = {
 
 @pytest.mark.parametrize("which", REFUSALS)
 def test_a_status_and_its_words_are_told_once(which: str, tmp_path: Path) -> None:
-    # S3.11
     (status, reason), body, told = REFUSALS[which]
     response = requests.Response()
     response.status_code, response.reason = status, reason

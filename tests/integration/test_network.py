@@ -49,7 +49,7 @@ def trickle_body(connection: socket.socket, over: threading.Event) -> None:
 def test_a_server_that_comes_on_too_slowly_is_ended(
     talk: Callable[[socket.socket, threading.Event], None], clock: SimulatedClock
 ) -> None:
-    # F05: the last two send a byte now and then, which no time-out of a socket minds.
+    # the last two send a byte now and then, which no time-out of a socket minds.
     with raw_server(talk) as url, pytest.raises(PassingTrouble, match=r"too slow|timed out"):
         network.once("GET", url, quiet=0.3)
 
@@ -67,7 +67,6 @@ def test_what_moves_fast_enough_may_take_its_time(clock: SimulatedClock, tmp_pat
 
 
 def test_a_body_that_is_cut_off_is_fetched_again_from_its_beginning(clock: SimulatedClock, tmp_path: Path) -> None:
-    # F06
     tries: list[int] = []
 
     def talk(connection: socket.socket, _over: threading.Event) -> None:
@@ -103,7 +102,6 @@ NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 def test_what_a_server_asks_for_is_understood(
     headers: dict[str, str], seconds: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # F03, F04
     monkeypatch.setattr(network.Clock, "today", lambda _clock: NOW)
     assert network._asked(headers) == seconds
 

@@ -1,4 +1,4 @@
-"""`build-all --reproducible`: what comes out the same elsewhere passes, all else is named file by file (F36)."""
+"""`build-all --reproducible`: what comes out the same elsewhere passes, all else is named file by file."""
 
 from __future__ import annotations
 

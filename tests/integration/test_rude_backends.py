@@ -149,7 +149,6 @@ def test_what_a_hook_does_to_its_process_is_seen_by_no_other(
 def test_a_hook_that_dies_tells_its_last_lines_and_dies_alone(
     backend: str, behaviour: str, expected: dict[str, dict[str, object]], tmp_path: Path
 ) -> None:
-    # F32
     act, said = FATAL[behaviour]
     code = f"import os, sys\nprint('the last words', flush=True)\n{act}"
     root = three(tmp_path / "home", backend, rude(backend, code))

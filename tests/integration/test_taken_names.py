@@ -1,4 +1,4 @@
-"""The name of a project is somebody else's on the index (F28): pointed out before, told in its own words after."""
+"""The name of a project is somebody else's on the index: pointed out before, told in its own words after."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def token(of: credentials.Credentials, project: str) -> str:
 def test_each_project_has_a_token_of_its_own_and_each_mint_an_identity_of_its_own(
     index: Trusting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # S5.02, F16, F17: it works with any index, and nothing is stored anywhere.
+    # it works with any index, and nothing is stored anywhere.
     who = found(index, on_github(index, monkeypatch))
     assert (who.user, who.origin) == ("__token__", "Trusted Publishing, as acme/demo")
     assert index.minted == []  # looking mints nothing
@@ -90,7 +90,6 @@ def test_eight_threads_of_one_project_mint_once(index: Trusting, monkeypatch: py
 def test_a_token_is_renewed_when_fewer_than_five_minutes_are_left(
     later: float, minted: int, index: Trusting, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # F16
     who = found(index, on_github(index, monkeypatch))
     token(who, "core")
     clock.pause(later, threading.Event())
@@ -100,7 +99,6 @@ def test_a_token_is_renewed_when_fewer_than_five_minutes_are_left(
 def test_a_token_that_lasts_a_second_is_minted_for_each_file(
     index: Trusting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # F16
     index.lifetime = 1
     who = found(index, on_github(index, monkeypatch))
     assert [token(who, "core") for _ in range(3)] == ["minted-1", "minted-2", "minted-3"]
@@ -109,7 +107,7 @@ def test_a_token_that_lasts_a_second_is_minted_for_each_file(
 def test_a_job_with_one_identity_mints_once_for_all_projects(
     index: Trusting, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # F17: GitLab gives a job one identity, and the index takes it once.
+    # GitLab gives a job one identity, and the index takes it once.
     who = found(index, on_gitlab(monkeypatch, identity("only", project_path="acme/demo")))
     assert {token(who, name) for name in ("core", "agents", "vespa")} == {"minted-1"}
     clock.pause(800, threading.Event())  # less than five minutes are left, and they are used
@@ -125,7 +123,6 @@ def test_a_job_with_one_identity_mints_once_for_all_projects(
 def test_an_identity_that_an_earlier_command_used_is_told_as_that(
     index: Trusting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # F17
     variables = on_gitlab(monkeypatch, identity("only"))
     token(found(index, variables), "core")
     with pytest.raises(Failed, match="takes each once") as failed:
@@ -149,8 +146,8 @@ def test_a_mint_that_failed_is_tried_with_another_identity(
     ("code", "kind", "told", "remedy"),
     [
         ("invalid-publisher", Refused, "knows no publisher for core that is this job", "letter by letter"),
-        ("invalid-publisher", Refused, "workflow_ref: acme/demo/.github", "must be called exactly core"),  # F19
-        ("invalid-pending-publisher", Refused, "pending publisher for core", "existing project"),  # F19
+        ("invalid-publisher", Refused, "workflow_ref: acme/demo/.github", "must be called exactly core"),
+        ("invalid-pending-publisher", Refused, "pending publisher for core", "existing project"),
         ("invalid-reuse-token", Failed, "takes each once", "start the job again"),
         ("invalid-token", Failed, "takes no identity such as GitHub Actions gives", "clock"),
         ("invalid-payload", Failed, "takes no identity such as GitHub Actions gives", "clock"),
@@ -179,7 +176,6 @@ def test_the_index_says_no_and_relnox_says_what_to_do(  # noqa: PLR0917
 def test_an_upload_job_in_a_reusable_workflow_is_refused_before_anything_is_sent(
     index: Trusting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # F18
     index.claims = {"job_workflow_ref": "acme/shared/.github/workflows/upload.yml@refs/heads/main"}
     with pytest.raises(Refused, match="stands in a reusable workflow: it is acme/shared/") as refused:
         found(index, on_github(index, monkeypatch))

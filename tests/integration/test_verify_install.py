@@ -130,7 +130,7 @@ def test_what_a_wheel_is_imported_as_is_found_out(root: Path, verify: Verify) ->
 
 
 def test_siblings_share_a_namespace(root: Path, verify: Verify) -> None:
-    # HARDCASES 5, 6: `import space` would succeed although the wheel were empty of code.
+    # `import space` would succeed although the wheel were empty of code.
     left = wheel(root, "space-left", {"space/left/__init__.py": "import space.right\n"}, requires=["space-right"])
     right = wheel(root, "space-right", {"space/right.py": ""}, fields=["Import-Namespace: space"])
     project_of(root, right, left, needs={"space-left": ["space-right"]})
@@ -295,7 +295,7 @@ def test_installed_files_are_the_ones_of_the_wheel(root: Path, verify: Verify) -
 def test_the_source_tree_is_not_what_is_imported(
     root: Path, verify: Verify, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # F89: the tree is at hand in every way that there is.
+    # the tree is at hand in every way that there is.
     (root / "demo").mkdir()
     (root / "demo" / "__init__.py").write_text("raise RuntimeError('this is the tree')\n", encoding="utf-8")
     (root / "demo" / "helper.py").write_text("", encoding="utf-8")
@@ -332,7 +332,6 @@ def test_an_import_may_do_as_it_likes_and_is_still_seen(root: Path, verify: Veri
 def test_credentials_are_not_there_to_be_printed(
     root: Path, verify: Verify, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # F30, S4.06.
     for name in NAMES:
         monkeypatch.setenv(name, "canary-7f3a")
     project_of(
@@ -387,7 +386,6 @@ def test_smoke_expressions_that_do_not_hold_fail(root: Path, verify: Verify, exp
 def test_a_requirement_that_cannot_be_had_is_named(
     root: Path, verify: Verify, trusted: PlainIndex, installer: str
 ) -> None:
-    # F29
     trusted.add(made_wheel(root.parent / "elsewhere", "third", version="1.0"))
     project_of(root, wheel(root, requires=["third>=2"]), settings=f'trusted-index = "{trusted.url}"\n')
     ran = verify("--installer", installer)
@@ -411,7 +409,6 @@ def test_a_trusted_index_that_does_not_answer_is_tried_again_later(
 
 
 def test_packages_are_verified_as_their_settings_say(root: Path, verify: Verify) -> None:
-    # HARDCASES 15
     project_of(
         root,
         wheel(
@@ -473,7 +470,7 @@ def test_files_on_disk_are_compared_before_they_are_installed(root: Path, verify
 
 
 def test_a_package_that_needs_a_private_one_is_refused(root: Path, verify: Verify) -> None:
-    # F28: nobody can install it, or somebody else's package of that name is taken.
+    # nobody can install it, or somebody else's package of that name is taken.
     project_of(root, wheel(root, "secret"), wheel(root, "open", requires=["secret"]), needs={"open": ["secret"]})
     file = root / "secret" / "pyproject.toml"
     file.write_text(
@@ -511,7 +508,7 @@ def test_a_dependency_never_comes_from_two_indexes(  # noqa: PLR0917 - fixtures
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # F27: on the index that was published to, somebody else has a newer package of a dependency's name; on the
+    # on the index that was published to, somebody else has a newer package of a dependency's name; on the
     # trusted one, a newer package of our sibling's name. Neither may be taken, whatever settings there are.
     attack = {"third.py": "raise RuntimeError('the attacker was here')\n"}
     mine.add(made_wheel(tmp_path / "attacker", "third", attack, version="99.0"))
@@ -567,7 +564,6 @@ def test_the_usual_way_lets_the_attacker_in(tmp_path: Path, trusted: PlainIndex,
 def test_listed_downloadable_and_installable_are_three_things(
     root: Path, verify: Verify, trusted: PlainIndex, mine: PlainIndex
 ) -> None:
-    # F25
     path = wheel(root)
     mine.add(path)
     published(root, mine, trusted, path)

@@ -90,7 +90,6 @@ def test_the_tag_at_the_commit_that_was_built_chooses_the_index(  # noqa: PLR091
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # S3.07
     monkeypatch.setenv("TWINE_PASSWORD", CANARY)
     rules = 'final = "shop"\nprerelease = "trying"'
     root = release(tmp_path / "demo", two(index, final, rules), version, tags=(tag,))
@@ -103,7 +102,6 @@ def test_the_tag_at_the_commit_that_was_built_chooses_the_index(  # noqa: PLR091
 def test_a_production_index_under_a_harmless_name_asks_all_the_same(
     final: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # F26
     monkeypatch.setenv("TWINE_PASSWORD", CANARY)
     settings = final.settings("shop", production=True) + final.settings("trying")
     root = release(tmp_path / "demo", settings, "1.2.3")
@@ -160,7 +158,7 @@ def test_a_tag_at_another_commit_does_not_count(index: Trusting, final: Trusting
 def test_publish_test_does_not_follow_a_redirect_to_production(
     production: bool, index: Trusting, final: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # F15, F26: neither by its name nor under another one, nor by being sent there.
+    # neither by its name nor under another one, nor by being sent there.
     monkeypatch.setenv("TWINE_PASSWORD", CANARY)
     index.moved = final.upload_url
     settings = index.settings("trying") + final.settings("shop", production=production)
@@ -183,7 +181,6 @@ def test_publish_test_does_not_follow_a_redirect_to_production(
 def test_without_credentials_nothing_is_published_and_that_is_said_loudly(
     task: tuple[str, ...], index: Trusting, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # S2.03
     settings = f'without-credentials = "skip"\n{index.settings("trying")}'
     root = release(tmp_path / "demo", settings, "1.0", "2.0")
     ran = relnox(root, *task, "--index", "trying")
@@ -204,7 +201,6 @@ def test_without_credentials_nothing_is_published_and_that_is_said_loudly(
 
 
 def test_without_credentials_it_is_a_failure_by_default(index: Trusting, tmp_path: Path) -> None:
-    # S2.03
     root = release(tmp_path / "demo", index.settings("trying"), "1.0")
     ran = relnox(root, "publish", "--index", "trying")
     assert ran.code == 1, ran.text
@@ -215,7 +211,7 @@ def test_without_credentials_it_is_a_failure_by_default(index: Trusting, tmp_pat
 def test_a_release_that_is_partly_public_is_never_skipped(
     index: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # S2.03: that would be half a release and exit code 0.
+    # that would be half a release and exit code 0.
     root = release(tmp_path / "demo", f'without-credentials = "skip"\n{index.settings("trying")}', "1.0", "2.0")
     monkeypatch.setenv("TWINE_PASSWORD", CANARY)
     assert relnox(root, "publish", "--index", "trying", "--package", "p0").code == 0
@@ -240,7 +236,7 @@ def test_credentials_that_are_wrong_are_no_missing_ones(
 def test_a_pending_publisher_of_another_name_is_told_as_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # F19: the public index's own words, and what they mean.
+    # the public index's own words, and what they mean.
     monkeypatch.setenv("TWINE_PASSWORD", CANARY)
     root = tmp_path / "demo"
     releases.release(root, [releases.Package("demo")])
@@ -254,7 +250,6 @@ def test_a_pending_publisher_of_another_name_is_told_as_that(
 def test_what_counts_nowhere_is_told_before_anything_is_sent(
     index: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # F26
     monkeypatch.setenv("RELNOX_TRYING_TOKEN", CANARY)
     monkeypatch.setenv("TWINE_REPOSITORY_URL", "https://elsewhere.example.invalid/legacy/")
     monkeypatch.setenv("UV_PUBLISH_URL", "https://elsewhere.example.invalid/legacy/")

@@ -62,7 +62,6 @@ def pypirc(folder: Path, text: str) -> dict[str, str]:
 
 
 def test_credentials_are_asked_in_the_documented_order(tmp_path: Path, ring: Keyring) -> None:
-    # S3.06
     target = targets.resolve("testpypi", Config())
     ring.known[target.upload_url, "u"] = "from-keyring"
     section = "[testpypi]\nusername = u\n"
@@ -123,7 +122,6 @@ def test_where_was_looked_is_said_in_that_order(tmp_path: Path, ring: Keyring) -
 
 
 def test_the_keyring_is_asked_for_the_address_that_was_resolved(tmp_path: Path, ring: Keyring) -> None:
-    # F26
     ring.known[HOUSE.upload, "__token__"] = CANARY
     environment = {**pypirc(tmp_path, ""), "TWINE_REPOSITORY_URL": "https://elsewhere.example.invalid/"}
     found = credentials.find(targets.resolve("house", CONFIG), environment)
@@ -152,7 +150,6 @@ def test_a_keyring_that_breaks_is_passed_over_without_its_words(tmp_path: Path, 
 def test_a_password_of_another_index_in_pypirc_is_not_sent_to_this_one(
     repository: str, told: str, tmp_path: Path
 ) -> None:
-    # F26
     text = f"[distutils]\nindex-servers = house\n[house]\nrepository = {repository}\npassword = {CANARY}\n"
     with pytest.raises(Refused) as refused:
         credentials.find(targets.resolve("house", CONFIG), pypirc(tmp_path, text))
@@ -173,7 +170,6 @@ def test_a_password_of_this_index_in_pypirc_is(tmp_path: Path) -> None:
 def test_a_password_that_goes_with_another_repository_of_twine_is_passed_over(
     name: str, value: str, tmp_path: Path
 ) -> None:
-    # F26
     environment = {**pypirc(tmp_path, ""), "TWINE_PASSWORD": CANARY, name: value}
     with pytest.raises(credentials.NoCredentials, match=f"TWINE_PASSWORD: it goes with {name}"):
         credentials.find(targets.resolve("house", CONFIG), environment)
@@ -196,7 +192,6 @@ def test_a_section_that_index_servers_does_not_name_is_told_from_none(
 
 @pytest.mark.parametrize("servers", ["", "[distutils]\nindex-servers = home\n"])
 def test_an_index_that_pypirc_alone_knows_is_refused_with_what_to_write(servers: str, tmp_path: Path) -> None:
-    # F26
     section = f"[home]\nrepository = https://me:{CANARY}@elsewhere.example.invalid/\npassword = {CANARY}\n"
     indexes = Indexes(CONFIG, tmp_path, pypirc(tmp_path, servers + section))
     with pytest.raises(targets.NoSuchIndex) as unknown:
@@ -212,7 +207,6 @@ def test_an_index_that_pypirc_alone_knows_is_refused_with_what_to_write(servers:
     "text", [f"password = {CANARY}\n", f"[house\npassword = {CANARY}\n", f"[house]\n{CANARY}\n"]
 )
 def test_a_pypirc_that_cannot_be_read_is_not_quoted(text: str, tmp_path: Path) -> None:
-    # F30
     with pytest.raises(Refused, match="cannot be read") as refused:
         credentials.find(targets.resolve("house", CONFIG), pypirc(tmp_path, text))
     assert CANARY not in "".join(traceback.format_exception(refused.value))
@@ -221,7 +215,7 @@ def test_a_pypirc_that_cannot_be_read_is_not_quoted(text: str, tmp_path: Path) -
 def test_no_traceback_shows_them_not_even_with_the_values_of_variables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # F30: a bug while they are looked for, while one is used, and in the code of others that it passes through.
+    # a bug while they are looked for, while one is used, and in the code of others that it passes through.
     import requests
 
     target = targets.resolve("house", CONFIG)

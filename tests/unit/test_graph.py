@@ -33,7 +33,7 @@ def test_nothing_has_no_waves() -> None:
 @settings(deadline=None)
 @given(GRAPHS)
 def test_every_edge_goes_to_an_earlier_wave_or_the_circle_is_shown(needs: dict[str, set[str]]) -> None:
-    # F72: hypothesis graphs, circles included.
+    # hypothesis graphs, circles included.
     try:
         order = waves(needs)
     except Refused as refusal:

@@ -1,4 +1,4 @@
-"""Versions in files that are no TOML, among decoys (HARDCASES 14)."""
+"""Versions in files that are no TOML, among decoys."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def test_results_go_to_standard_output(capsys: pytest.CaptureFixture[str]) -> No
 def test_github_groups_and_annotates_and_lets_no_command_through(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    # F60: what programs print stands between stop-commands with a random word.
+    # what programs print stands between stop-commands with a random word.
     summary = tmp_path / "summary.md"
     reporter = github.GitHub({"GITHUB_STEP_SUMMARY": str(summary)})
     for event in EVENTS:

@@ -48,7 +48,6 @@ def nobody() -> Iterator[None]:
 
 
 def test_a_secret_cannot_be_shown_or_stored() -> None:
-    # F30
     secret = Secret(CANARY)
     shown = f"{secret} {secret!r} {[secret]} {pretty_repr(secret)} {'%s' % secret} {dir(secret)}"  # noqa: UP031
     with Console(file=io.StringIO()) as console:
@@ -147,7 +146,7 @@ def test_what_a_program_prints_of_a_secret_is_masked() -> None:
 def test_no_program_sees_a_credential_of_an_index_whatever_it_is_given(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # F30: the whole environment of relnox, and one that was made for the program.
+    # the whole environment of relnox, and one that was made for the program.
     monkeypatch.setenv(name, CANARY)
     monkeypatch.setenv("GH_TOKEN", "git logs in with it")
     for environment in (None, {"PATH": "/usr/bin:/bin", name: CANARY, "GH_TOKEN": "git logs in with it"}):

@@ -88,7 +88,7 @@ def test_tags_without_any_setting(names: tuple[str, ...], versions: str | None, 
         ("v{version}", "v2.1rc1"),
         ("{name}-v{version}", "name-space-x-v2.1rc1"),
         ("integrations/{folder}-v{version}", "integrations/x_1-v2.1rc1"),
-        ("{tag-name}=={version}", "checkpointpostgres==2.1rc1"),  # HARDCASES 6
+        ("{tag-name}=={version}", "checkpointpostgres==2.1rc1"),
         ("release-{version}+{name}", "release-2.1rc1+name-space-x"),
     ],
 )
@@ -137,7 +137,7 @@ def test_the_latest_tag_is_the_greatest_version_not_the_last_word() -> None:
     assert TagFormat("x", "", "pep440").latest(tags) is None
 
 
-# --- two packages whose tags cannot be told apart (F76) ---------------------------------------------
+# --- two packages whose tags cannot be told apart ---------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,6 @@ def index(upload: str, *, production: bool = False) -> IndexConfig:
     ],
 )
 def test_the_tag_chooses_the_index(tag: str, version: str, expected: str) -> None:
-    # S3.07
     assert targets.by_rule(Config(targets=RULES), {"demo": (tag, Version(version))}) == expected
 
 
@@ -90,7 +89,6 @@ def test_rules_that_do_not_decide_are_told() -> None:
     ],
 )
 def test_production_is_known_under_any_name(name: str, config: Config, tmp_path: Path) -> None:
-    # F26
     with Indexes(config, tmp_path, {}) as indexes:
         assert indexes.is_production(name)
 
@@ -131,7 +129,7 @@ SECTIONS = (
 def test_neither_a_variable_nor_a_pypirc_moves_a_target(
     name: str, section: str, variables: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # F26: the whole matrix; what counts nowhere is told, and a password of another index is not taken.
+    # the whole matrix; what counts nowhere is told, and a password of another index is not taken.
     config = Config(indexes={"house": index("https://house.example.invalid/upload/")})
     expected = targets.resolve(name, config)
     pypirc = tmp_path / "pypirc"
@@ -175,7 +173,7 @@ def test_a_variable_that_means_the_same_index_needs_no_word(variable: str) -> No
     ),
 )
 def test_an_address_with_a_password_or_without_a_host_is_refused(key: str, url: str) -> None:
-    # F30, S3.13: the settings are committed, and addresses are printed.
+    # the settings are committed, and addresses are printed.
     stated = {"upload": ELSEWHERE, "simple": ELSEWHERE, key: url}
     config = Config(
         indexes={"house": IndexConfig(upload=stated["upload"], simple=stated["simple"])},

@@ -50,7 +50,7 @@ def names(packages: tuple[Package, ...]) -> list[str]:
 
 
 def test_requirements_to_build_and_to_install_order_the_waves_and_extras_and_groups_do_not() -> None:
-    # HARDCASES 2, 6, 12: an extra lists every sibling, groups form a circle, a backend is a sibling.
+    # an extra lists every sibling, groups form a circle, a backend is a sibling.
     assert [names(wave) for wave in WORKSPACE.waves] == [
         ["acme-builder", "acme-twin"],
         ["acme-core"],
