@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from relnox.core.options import Option, Value
 
-__all__ = ["help_text", "parse", "parser_of"]
+__all__ = ["help_text", "known_words", "parse", "parser_of", "unknown_flags"]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -61,6 +61,25 @@ def parse(task: str, words: Sequence[str], program: str) -> dict[str, Value]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
 
 
+def unknown_flags(task: str, words: Sequence[str]) -> tuple[str, ...]:
+    """The flags among what was typed that a task does not have."""
+    known = _flags_of(task)
+    flags = (word.partition("=")[0] for word in words if word.startswith("-"))
+    return tuple(dict.fromkeys(flag for flag in flags if flag not in known))
+
+
+def known_words(task: str, words: Sequence[str]) -> list[str]:
+    """What a task understands of what was typed: its flags, each with the words that follow it."""
+    known = _flags_of(task)
+    found, is_known = [], True
+    for word in words:
+        if word.startswith("-"):
+            is_known = word.partition("=")[0] in known
+        if is_known:
+            found.append(word)
+    return found
+
+
 def help_text(task: str) -> str:
     """A task's help with its options, without the line of usage that differs between the doors."""
     summary, rest = help_of(task)
@@ -84,6 +103,11 @@ def task_lines(names: Sequence[str]) -> list[str]:
     """Tasks, each with the one line of its help."""
     width = max(len(name) for name in names)
     return [f"  {name.ljust(width)}  {help_of(name)[0]}" for name in names]
+
+
+def _flags_of(task: str) -> frozenset[str]:
+    options = options_of(load(task).Options)
+    return frozenset(flag for each in options for flag in (each.flag, each.negative) if flag is not None)
 
 
 def _add(parser: argparse.ArgumentParser, each: Option) -> None:

@@ -3,12 +3,17 @@
 nox runs a noxfile twice under some of its entry points and empties its registry in between, while this module
 stays loaded. So nothing is registered by importing the module: each from-import asks `__getattr__` (PEP 562)
 anew, and that registers the one session, unless it is registered already. Only what a project imports is there.
+
+A session of the project's own under the same name is an error, whichever of the two comes first: nox itself would
+let the later one replace the other. What follows `--` goes to every session of a call, so that it is checked for
+all of them before the first one runs.
 """
 
 from __future__ import annotations
 
 import inspect
 import logging
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import nox
 import nox.registry
 
+from relnox import importing
 from relnox.commands import TASKS, help_of
 from relnox.errors import ExitCode, Refused
 
@@ -49,14 +55,31 @@ __all__ = [
 ]
 
 _BY_ATTRIBUTE = {task.attribute: task for task in TASKS.values()}
+_ATTRIBUTES = {task.name: task.attribute for task in TASKS.values()}
 
 
-def register(*names: str, prefix: str = "", tags: Iterable[str] = (), python: Iterable[str] = ()) -> None:
+class _Registry(dict[str, Any]):
+    """nox's registry of sessions, in which the project's own replace none of relnox's."""
+
+    def __setitem__(self, name: str, function: Any) -> None:
+        present, task = _task_of(self.get(name)), _task_of(function)
+        if present is not None and present != task:
+            raise ValueError(_taken(name, _ATTRIBUTES[present]))
+        super().__setitem__(name, function)
+
+    def __copy__(self) -> dict[str, Any]:
+        return dict(self)
+
+
+def register(
+    *names: str, prefix: str = "", name: str = "", tags: Iterable[str] = (), python: Iterable[str] = ()
+) -> None:
     """Register sessions under chosen names; the form for noxfiles that want another name or a tag.
 
     Args:
-        *names: Import names, such as `build_all`.
+        *names: Import names, such as `build_all`; none for all of them.
         prefix: What stands before each session's name.
+        name: The whole name of the session, where one is registered.
         tags: Tags of these sessions. `nox -t` runs every session of a tag: do not share one between harmless
             sessions and ones that publish. Before nox 2026.4.10 a tag selects no session of relnox.
         python: For `verify_install`: Python versions that get a session of their own, such as
@@ -65,14 +88,18 @@ def register(*names: str, prefix: str = "", tags: Iterable[str] = (), python: It
     Raises:
         ValueError: A name is no task's, or is registered already by the project.
     """
-    for name in names:
-        if name not in _BY_ATTRIBUTE:
-            raise ValueError(f"relnox has no session {name}; there are {', '.join(sorted(_BY_ATTRIBUTE))}")
-        task = _BY_ATTRIBUTE[name]
-        _registered(task, prefix + task.name, {}, tags)
+    if name and (len(names) != 1 or prefix):
+        raise ValueError(f"name={name!r} names one session: give it one import name and no prefix")
+    for each in names:
+        if each not in _BY_ATTRIBUTE:
+            raise ValueError(f"relnox has no session {each}; there are {', '.join(sorted(_BY_ATTRIBUTE))}")
+    for each in names or _BY_ATTRIBUTE:
+        task = _BY_ATTRIBUTE[each]
+        session = name or prefix + task.name
+        _registered(task, session, {}, tags)
         if task.name == "verify-install":
             for version in (*python, *_configured_pythons()):
-                _registered(task, f"{prefix}{task.name}-{version}", {"python": (version,)}, tags)
+                _registered(task, f"{session}-{version}", {"python": (version,)}, tags)
 
 
 if not TYPE_CHECKING:
@@ -80,19 +107,23 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> Any:
         if name not in _BY_ATTRIBUTE:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        session = _BY_ATTRIBUTE[name].name
+        if (alias := importing.alias_of(name, __name__, sys._getframe(1))) is not None:  # noqa: SLF001
+            raise ValueError(
+                f"{name} is imported as {alias}, but its session is still called {session}\n"
+                f'fix: relnox.sessions.register("{name}", name="{alias}"), or import {name} without "as"'
+            )
         register(name)
-        return nox.registry.get()[_BY_ATTRIBUTE[name].name]
+        return nox.registry.get()[session]
 
 
 def _registered(task: Task, name: str, settled: dict[str, Value], tags: Iterable[str]) -> None:
     """Register one session, once."""
+    _guard_registry()
     present = nox.registry.get().get(name)
     if present is not None:
-        if getattr(present.func, "relnox_task", None) != task.name:
-            raise ValueError(
-                f"there is a session {name} already; relnox.sessions.register({task.attribute!r}, "
-                "prefix='release-') gives relnox's another name"
-            )
+        if _task_of(present) != task.name:
+            raise ValueError(_taken(name, task.attribute))
         return
 
     def session_function(session: nox.Session) -> None:
@@ -105,6 +136,30 @@ def _registered(task: Task, name: str, settled: dict[str, Value], tags: Iterable
     if "allow_parallel" in inspect.signature(nox.session).parameters:
         settings["allow_parallel"] = False
     nox.session(**settings)(session_function)
+
+
+def _guard_registry() -> None:
+    """Have nox's registry refuse a session that would replace one of relnox's.
+
+    nox lets the later of two sessions win: with a warning since 2025.10.14, silently before, as an error some day.
+    """
+    present = getattr(nox.registry, "_REGISTRY", None)
+    if type(present) is dict:  # where nox keeps its sessions elsewhere, what nox says of it has to do
+        nox.registry._REGISTRY = _Registry(present)  # noqa: SLF001 - there is no other way to see what comes later
+
+
+def _task_of(function: Any) -> str | None:
+    """The task behind a session; None for one of the project's own."""
+    task: str | None = getattr(function, "relnox_task", None)
+    return task
+
+
+def _taken(name: str, attribute: str) -> str:
+    return (
+        f"two sessions are called {name}: relnox's {attribute}, and another one in this noxfile\n"
+        f"fix: rename the other one, or give relnox's another name: "
+        f'relnox.sessions.register("{attribute}", name="release-{name}")'
+    )
 
 
 def _help(task: Task) -> str:
@@ -136,10 +191,41 @@ def _parsed(session: nox.Session, task: Task) -> dict[str, Value]:
 
     words: Sequence[str] = session.posargs
     try:
-        return arguments.parse(task.name, words, f"nox -s {task.name} --")
+        _check_words(session)
+        return arguments.parse(task.name, words, f"nox -s {session.name} --")
     except Refused as error:
         reporters.usage_error(error)
         session.error(f"{task.name}: exit code {error.exit_code.value}, see above")
+
+
+def _check_words(session: nox.Session) -> None:
+    """Check what follows `--` for every session of the call, before the first of them has changed anything.
+
+    Raises:
+        Refused: A session has no such option, or its value is none of the choices.
+    """
+    from relnox import arguments
+
+    manifest = session._runner.manifest  # noqa: SLF001 - sessions learn of each other in no other way
+    runners = (*manifest._consumed, *manifest._queue)  # noqa: SLF001 - in the order in which they run
+    calls = [
+        (runner.name, task, runner.posargs) for runner in runners if (task := _task_of(runner.func)) is not None
+    ]
+    if any(word in ("-h", "--help") for _, _, words in calls for word in words):
+        return
+    lacking = {name: arguments.unknown_flags(task, words) for name, task, words in calls}
+    unknown = set.intersection(*map(set, lacking.values()))
+    if any(set(flags) - unknown for flags in lacking.values()):
+        commands = (
+            shlex.join(["nox", "-s", name, *(["--", *words] if words else [])])
+            for name, words in ((name, arguments.known_words(task, words)) for name, task, words in calls)
+        )
+        listed = ", ".join(f"{name} has no {', '.join(flags)}" for name, flags in lacking.items() if flags)
+        raise Refused(
+            f'nox gives the options behind "--" to every session, but {listed}', hint=" && ".join(commands)
+        )
+    for name, task, words in calls:
+        arguments.parse(task, words, f"nox -s {name} --")
 
 
 def _installs_only(session: nox.Session) -> bool:

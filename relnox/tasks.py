@@ -1,10 +1,15 @@
 """The door for invoke: `from relnox.tasks import *` in a tasks file, or `Collection.from_module(relnox.tasks)`.
 
 `ns` is left out of `__all__`: a tasks file that holds an `ns` would lose its own tasks.
+
+A task of the project's own under the same name is an error, whichever of the two comes first: Python and invoke
+themselves would let the later one replace the other. What an import replaces is seen by `__getattr__` (PEP 562),
+what replaces an import when invoke makes a collection of the tasks file.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from invoke.collection import Collection
@@ -12,12 +17,15 @@ from invoke.exceptions import Exit
 from invoke.parser.argument import Argument
 from invoke.tasks import Task as InvokeTask
 
-from relnox import arguments, reporters
+from relnox import arguments, importing, reporters
 from relnox.commands import TASKS, help_of, load
 from relnox.core.options import from_text, options_of
 from relnox.errors import ExitCode, Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
     from invoke.context import Context
 
     from relnox.commands import Task
@@ -57,21 +65,60 @@ class ReleaseTask(InvokeTask[Any]):
         return [each for declared in options_of(load(self._task.name).Options) for each in _flags(declared)]
 
 
-def _flags(each: Option) -> list[Argument]:
+class _Flag(Argument):
+    """A flag whose value is checked as it is read: a wrong one ends the call before its first task runs.
+
+    Args:
+        declared: Its option.
+        negative: Whether it switches the option off.
+        opposite: The flag that switches it on.
+    """
+
+    def __init__(self, declared: Option, *, negative: bool = False, opposite: _Flag | None = None) -> None:
+        # A number is read by `from_text`: invoke ends in a traceback where one cannot be read.
+        kind = list if declared.kind is tuple else bool if declared.kind is bool else str
+        key = (declared.negative or "").removeprefix("--") if negative else declared.key
+        name = f"no_{declared.name}" if negative else declared.name
+        super().__init__(
+            name=key,
+            kind=kind,
+            default=False if kind is bool else None,
+            help=f"Not {declared.flag}." if negative else arguments.described(declared),
+            attr_name=name
+            if name != key
+            else None,  # one equal to the name sends invoke into an endless recursion
+        )
+        self._declared = declared
+        self._opposite = opposite
+        if opposite is not None:
+            opposite._opposite = self  # noqa: SLF001 - the two know each other
+
+    def set_value(self, value: Any, cast: bool = True) -> None:  # noqa: FBT001, FBT002 - invoke's
+        """Take what was typed.
+
+        Raises:
+            Exit: It is none of the option's choices, or the opposite was typed as well.
+        """
+        super().set_value(value, cast)
+        try:
+            if self.kind is not bool:
+                from_text(self._declared, value, self._declared.flag)
+            elif self._opposite is not None and self._opposite.raw_value:
+                raise _contradiction(self._declared)
+        except Refused as error:
+            reporters.usage_error(error)
+            raise Exit(code=error.exit_code.value) from None
+
+
+def _flags(declared: Option) -> list[_Flag]:
     """An option as invoke knows it; a switch that may be switched off is two, so that "not given" is exact."""
-    told = arguments.described(each)
-    # A number is read by `from_text`: invoke ends in a traceback where one cannot be read.
-    kind = list if each.kind is tuple else bool if each.kind is bool else str
-    flags = [_flag(each.key, each.name, kind, told)]
-    if each.negative is not None:
-        flags.append(_flag(each.negative.removeprefix("--"), f"no_{each.name}", bool, f"Not {each.flag}."))
-    return flags
+    flag = _Flag(declared)
+    return [flag] if declared.negative is None else [flag, _Flag(declared, negative=True, opposite=flag)]
 
 
-def _flag(key: str, name: str, kind: type, told: str) -> Argument:
-    # An `attr_name` equal to the name sends invoke into an endless recursion.
-    attribute = name if name != key else None
-    return Argument(name=key, kind=kind, default=False if kind is bool else None, help=told, attr_name=attribute)
+def _contradiction(declared: Option) -> Refused:
+    """Both flags of a switch: invoke keeps no order, so that the last one cannot win."""
+    return Refused(f"{declared.flag} and {declared.negative} are both given", hint="leave one of them out")
 
 
 def _run(context: Context, task: Task, given: dict[str, Any]) -> None:
@@ -98,8 +145,7 @@ def _typed(task: Task, given: dict[str, Any]) -> dict[str, Value]:
                 if given.get(f"no_{each.name}"):
                     found[each.name] = False
             case True if given.get(f"no_{each.name}"):
-                # invoke keeps no order, so that the last one cannot win.
-                raise Refused(f"{each.flag} and {each.negative} are both given", hint="leave one of them out")
+                raise _contradiction(each)
             case True:
                 found[each.name] = True
             case list() as texts:
@@ -109,13 +155,91 @@ def _typed(task: Task, given: dict[str, Any]) -> dict[str, Value]:
     return found
 
 
-status = ReleaseTask(TASKS["status"])
-version_bump = ReleaseTask(TASKS["bump"])
-build_all = ReleaseTask(TASKS["build-all"])
-collect = ReleaseTask(TASKS["collect"])
-testpypi = ReleaseTask(TASKS["publish-test"])
-publish = ReleaseTask(TASKS["publish"])
-verify_install = ReleaseTask(TASKS["verify-install"])
-rehearse = ReleaseTask(TASKS["rehearse"])
+_BY_ATTRIBUTE = {task.attribute: ReleaseTask(task) for task in TASKS.values()}
 
-ns = Collection("release", status, version_bump, build_all, collect, testpypi, publish, verify_install, rehearse)
+if TYPE_CHECKING:
+    status: ReleaseTask
+    version_bump: ReleaseTask
+    build_all: ReleaseTask
+    collect: ReleaseTask
+    testpypi: ReleaseTask
+    publish: ReleaseTask
+    verify_install: ReleaseTask
+    rehearse: ReleaseTask
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name not in _BY_ATTRIBUTE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        task = _BY_ATTRIBUTE[name]
+        importer = sys._getframe(1)  # noqa: SLF001 - nothing else says who imports
+        if (alias := importing.alias_of(name, __name__, importer)) is not None:
+            raise _refused(
+                f"{name} is imported as {alias}, but its task is still called {task.name}",
+                f'import {name} without "as"; for another name: '
+                f'ns = Collection(); ns.add_task({name}, name="{alias}")',
+            )
+        if _is_own(importer.f_globals.get(name)):
+            raise _taken(task.name, name)
+        _imports.append((importer.f_globals, name))
+        return task
+
+
+_imports: list[tuple[dict[str, Any], str]] = []
+"""The namespaces that tasks were imported into."""
+
+ns = Collection("release", *_BY_ATTRIBUTE.values())
+
+
+_collection_of: Callable[..., Collection] = Collection.from_module.__func__  # type: ignore[attr-defined]
+
+
+def _checked_collection(kind: type[Collection], module: ModuleType, *words: Any, **settings: Any) -> Collection:
+    """`Collection.from_module`, by which invoke finds the tasks of a tasks file, after a look at their names."""
+    _check_names(module)
+    return _collection_of(kind, module, *words, **settings)
+
+
+Collection.from_module = classmethod(_checked_collection)  # type: ignore[assignment]
+
+
+def _check_names(module: ModuleType) -> None:
+    """Refuse a tasks file in which one of the project's tasks takes the place of one of relnox's.
+
+    Raises:
+        Exit: A task that was imported is bound to another one now, or two have one name on the command line.
+    """
+    present = vars(module)
+    for namespace, attribute in _imports:
+        if namespace is present and _is_own(present.get(attribute)):
+            raise _taken(_BY_ATTRIBUTE[attribute].name, attribute)
+    if any(isinstance(present.get(name), Collection) for name in ("ns", "namespace")):
+        return  # invoke takes that, and nothing else of the file
+    found = [task for task in present.values() if isinstance(task, InvokeTask)]
+    own = {name for task in found if _is_own(task) for name in _names(task)}
+    for task in found:
+        if isinstance(task, ReleaseTask) and (names := own & _names(task)):
+            raise _taken(names.pop(), task.body.__name__)
+
+
+def _names(task: InvokeTask[Any]) -> set[str]:
+    """The names of a task on the command line, as far as it chooses them."""
+    return {name.replace("_", "-") for name in (task.name, *task.aliases)}
+
+
+def _is_own(task: object) -> bool:
+    """Whether it is a task, and none of relnox's."""
+    return isinstance(task, InvokeTask) and not isinstance(task, ReleaseTask)
+
+
+def _refused(message: str, fix: str) -> Exit:
+    """An error of a tasks file; invoke prints it without a traceback."""
+    return Exit(f"error: {message}\nhint: {fix}", code=ExitCode.REFUSED.value)
+
+
+def _taken(name: str, attribute: str) -> Exit:
+    return _refused(
+        f"two tasks are called {name}: relnox's {attribute}, and another one in this tasks file",
+        "rename the other one, or have relnox's in a collection of their own: "
+        'ns = Collection(other, Collection.from_module(relnox.tasks, name="release"))',
+    )

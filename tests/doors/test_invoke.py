@@ -77,6 +77,75 @@ def test_a_whole_module_can_be_a_collection(project: Path) -> None:
     assert invoke(project, "release.status").stdout.splitlines()[1].split()[:4] == ["demo", "1.2.3", "-", "-"]
 
 
+def test_an_alias_of_an_import_is_refused(project: Path) -> None:
+    write(project, {"tasks.py": "from relnox.tasks import build_all as make\n"})
+
+    done = invoke(project, "--list")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "error: build_all is imported as make, but its task is still called build-all\n"
+        'hint: import build_all without "as"; for another name: '
+        'ns = Collection(); ns.add_task(build_all, name="make")\n'
+    )
+
+
+def test_a_collection_gives_another_name(project: Path) -> None:
+    write(
+        project,
+        {
+            "tasks.py": (
+                "from invoke.collection import Collection\nfrom relnox.tasks import build_all\n"
+                'ns = Collection()\nns.add_task(build_all, name="make")\n'
+            )
+        },
+    )
+
+    assert "make" in invoke(project, "--list").stdout
+    assert invoke(project, "build-all").returncode == 1
+
+
+@pytest.mark.parametrize(
+    "statement", ["from relnox.tasks import publish", "from relnox.tasks import *"], ids=["name", "star"]
+)
+@pytest.mark.parametrize(
+    "own",
+    [
+        OWN_TASK.replace("def lint", "def publish"),
+        OWN_TASK.replace("@task", '@task(name="publish")'),
+        OWN_TASK.replace("@task", '@task(aliases=["publish"])'),
+    ],
+    ids=["function", "name", "alias"],
+)
+@pytest.mark.parametrize("order", ["own first", "relnox first"])
+def test_no_task_replaces_another(project: Path, order: str, own: str, statement: str) -> None:
+    text = f"{own}\n{statement}\n" if order == "own first" else f"{statement}\n{own}"
+    write(project, {"tasks.py": text})
+
+    done = invoke(project, "publish")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "error: two tasks are called publish: relnox's publish, and another one in this tasks file\n"
+        "hint: rename the other one, or have relnox's in a collection of their own: "
+        'ns = Collection(other, Collection.from_module(relnox.tasks, name="release"))\n'
+    )
+
+
+def test_an_own_task_of_an_alias_is_seen(project: Path) -> None:
+    write(
+        project, {"tasks.py": f"from relnox.tasks import *\n{OWN_TASK.replace('def lint', 'def version_bump2')}"}
+    )
+    assert "version-bump2" in names(collection(project))
+
+    write(project, {"tasks.py": f"from relnox.tasks import *\n{OWN_TASK.replace('def lint', 'def bump')}"})
+
+    done = invoke(project, "--list")
+
+    assert done.returncode == 1
+    assert "error: two tasks are called bump: relnox's version_bump, and another one" in done.stderr
+
+
 def test_import_names_are_aliases(shared: Path) -> None:
     aliases = {task["name"]: task["aliases"] for task in collection(shared)["tasks"] if task["aliases"]}
 
@@ -173,6 +242,19 @@ def test_a_wrong_value_is_a_clear_error(shared: Path, words: str, error: str, hi
 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"error: {error}\nhint: {hint}\n"
+
+
+@pytest.mark.parametrize(
+    "wrong", ["--installer conda", "--strict --no-strict", "--no-strict --strict", "--platform-wheels"]
+)
+def test_a_wrong_value_of_a_later_task_stops_the_first(workspace: Path, wrong: str) -> None:
+    head = git(workspace, "rev-parse", "HEAD")
+
+    done = invoke(workspace, "bump", "--part", "minor", "--commit", "build-all", *wrong.split())
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Traceback" not in done.stderr
+    assert (git(workspace, "rev-parse", "HEAD"), git(workspace, "status", "--porcelain")) == (head, "")
 
 
 def test_flags_belong_to_the_task_that_they_follow(workspace: Path) -> None:

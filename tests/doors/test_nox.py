@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import git, python, single, write
+from projects import commit_all, git, python, single, write
 from running import nox_has
 
 from relnox.commands import TASKS
@@ -118,7 +119,7 @@ def test_a_name_that_is_no_session_is_an_import_error(project: Path) -> None:
 @pytest.mark.parametrize("start", [("-m", "nox"), ("noxfile.py",)], ids=["nox", "the file itself"])
 def test_one_name_imported_twice_is_one_session(project: Path, start: tuple[str, ...]) -> None:
     write(project, {"shared_sessions.py": "from relnox.sessions import publish\n"})
-    noxfile(project, "import shared_sessions\nfrom relnox.sessions import publish, publish as again\n")
+    noxfile(project, "import shared_sessions\nfrom relnox.sessions import publish, publish as publish\n")
 
     done = python(project, "-W", "error", *start, "-l")
 
@@ -149,29 +150,107 @@ def test_register_tells_which_names_there_are(project: Path) -> None:
     assert "ValueError: relnox has no session build-all; there are build_all, collect, publish," in done.stderr
 
 
-def test_a_session_of_the_users_is_not_replaced(project: Path) -> None:
+@pytest.mark.parametrize("words", ['prefix="release-"', ""], ids=["prefix", "nothing"])
+def test_register_without_names_registers_all(project: Path, words: str) -> None:
+    noxfile(project, f"import relnox.sessions\nrelnox.sessions.register({words})\n")
+
+    prefix = "release-" if words else ""
+    assert listed(nox(project, "-l")) == dict.fromkeys((f"{prefix}{name}" for name in TASKS), False)
+
+
+def test_register_gives_one_session_a_whole_name(project: Path) -> None:
     noxfile(
         project,
-        "@nox.session(python=False)\ndef publish(session): ...\n\nfrom relnox.sessions import publish as theirs\n",
+        'from relnox.sessions import register\nregister("verify_install", name="prove", python=["3.12"])\n',
     )
+
+    assert listed(nox(project, "-l")) == {"prove": False, "prove-3.12": False}
+
+
+@pytest.mark.parametrize(
+    "words", ['"build_all", "publish", name="x"', 'name="x"', '"publish", name="x", prefix="y"']
+)
+def test_a_whole_name_is_one_sessions(project: Path, words: str) -> None:
+    noxfile(project, f"from relnox.sessions import register\nregister({words})\n")
 
     done = nox(project, "-l")
 
     assert done.returncode != 0
-    assert done.stderr.splitlines()[-1] == (
-        "ValueError: there is a session publish already; relnox.sessions.register('publish', prefix='release-') "
-        "gives relnox's another name"
+    assert done.stderr.endswith("ValueError: name='x' names one session: give it one import name and no prefix\n")
+
+
+@pytest.mark.parametrize("start", [("-m", "nox"), ("noxfile.py",)], ids=["nox", "the file itself"])
+def test_an_alias_is_refused_with_the_form_that_renames(project: Path, start: tuple[str, ...]) -> None:
+    noxfile(project, "from relnox.sessions import (\n    publish,\n    build_all as make,\n)\n")
+
+    done = python(project, *start, "-l")
+
+    assert done.returncode != 0
+    assert done.stderr.endswith(
+        "ValueError: build_all is imported as make, but its session is still called build-all\n"
+        'fix: relnox.sessions.register("build_all", name="make"), or import build_all without "as"\n'
     )
 
 
-def test_a_session_of_the_users_that_comes_later_is_warned_of_by_nox(project: Path) -> None:
-    noxfile(project, f"from relnox.sessions import publish\n{OWN_TESTS.replace('def tests', 'def publish')}")
+def test_the_form_that_renames_does(project: Path) -> None:
+    noxfile(project, 'import relnox.sessions\nrelnox.sessions.register("build_all", name="make")\n')
+
+    assert listed(nox(project, "-l")) == {"make": False}
+    assert "Plan of build-all" in nox(project, "-s", "make", "--", "--from-tree", "--dry-run").stdout
+
+
+@pytest.mark.parametrize(
+    "statement", ["from relnox.sessions import publish", "from relnox.sessions import *"], ids=["name", "star"]
+)
+@pytest.mark.parametrize(
+    "own",
+    [
+        OWN_TESTS.replace("def tests", "def publish"),
+        OWN_TESTS.replace("python=False", 'python=False, name="publish"'),
+    ],
+    ids=["function", "name"],
+)
+@pytest.mark.parametrize("order", ["own first", "relnox first"])
+def test_no_session_replaces_another(project: Path, order: str, own: str, statement: str) -> None:
+    noxfile(project, f"{own}\n{statement}\n" if order == "own first" else f"{statement}\n{own}")
 
     done = nox(project, "-s", "publish")
 
-    warned = "FutureWarning: The session 'publish' has already been registered" in done.stderr
-    assert warned == nox_has("2025.10.14")
-    assert done.stdout == "the user's tests ran\n"
+    assert done.returncode != 0
+    assert done.stdout == ""
+    assert done.stderr.endswith(
+        "ValueError: two sessions are called publish: relnox's publish, and another one in this noxfile\n"
+        "fix: rename the other one, or give relnox's another name: "
+        'relnox.sessions.register("publish", name="release-publish")\n'
+    )
+
+
+def test_a_session_of_a_helper_module_is_not_replaced(project: Path) -> None:
+    write(project, {"helpers.py": f"import nox\n{OWN_TESTS.replace('def tests', 'def status')}"})
+    noxfile(project, "from relnox.sessions import status\nimport helpers\n")
+
+    done = nox(project, "-s", "status")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "ValueError: two sessions are called status: " in done.stderr
+
+
+def test_two_tasks_cannot_share_a_name(project: Path) -> None:
+    noxfile(
+        project, 'from relnox.sessions import register\nregister("status")\nregister("publish", name="status")\n'
+    )
+
+    done = nox(project, "-l")
+
+    assert "ValueError: two sessions are called status: relnox's publish, and another one" in done.stderr
+
+
+def test_own_sessions_may_replace_each_other_as_nox_allows(project: Path) -> None:
+    noxfile(project, f"from relnox.sessions import publish\n{OWN_TESTS}{OWN_TESTS}")
+
+    done = nox(project)
+
+    assert (done.returncode, done.stdout) == (0, "the user's tests ran\n")
 
 
 def test_what_goes_wrong_in_a_task_is_told_without_a_traceback(project: Path) -> None:
@@ -202,6 +281,108 @@ def test_words_after_the_dashes_reach_every_session_of_the_call(shared: Path) ->
     assert "build-all was successful" in done.stderr
     assert "acme-core" in done.stdout
     assert "acme-agents" not in done.stdout
+
+
+RENAMED = """
+from relnox.sessions import register
+register("version_bump", name="raise-version", tags=["both"])
+register("build_all", name="make", tags=["both"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("selection", "variables"),
+    [
+        (("-s", "raise-version", "make"), {}),
+        (("-s", "make", "raise-version"), {}),
+        (("-t", "both"), {}),
+        (("-k", "make or version"), {}),
+        ((), {"NOXSESSION": "raise-version,make"}),
+    ],
+    ids=["-s", "-s the other way round", "-t", "-k", "NOXSESSION"],
+)
+def test_an_option_that_one_session_lacks_stops_all_of_them(
+    workspace: Path, selection: tuple[str, ...], variables: dict[str, str]
+) -> None:
+    if selection[:1] in (("-t",), ("-k",)) and not nox_has("2026.4.10"):
+        pytest.skip("before nox 2026.4.10, -t and -k select default sessions only, and relnox's are none")
+    noxfile(workspace, RENAMED)
+    head = commit_all(workspace, "Two sessions")
+
+    done = nox(workspace, *selection, "--", "--part", "minor", "--no-test", **variables)
+
+    assert done.returncode == 1
+    lacking = ["raise-version has no --no-test", "make has no --part"]
+    commands = ["nox -s raise-version -- --part minor", "nox -s make -- --no-test"]
+    if selection[1:2] == ("make",):
+        lacking.reverse()
+        commands.reverse()
+    error = f'error: nox gives the options behind "--" to every session, but {", ".join(lacking)}'
+    assert done.stderr.count(f"{error}\nhint: {' && '.join(commands)}\n") == 2
+    assert (git(workspace, "rev-parse", "HEAD"), git(workspace, "status", "--porcelain")) == (head, "")
+    assert not (workspace / "dist").exists()
+
+
+def test_the_commands_that_such_an_error_names_work(workspace: Path) -> None:
+    error = nox(workspace, "-s", "bump", "status", "--", "--part", "minor", "--verbose").stderr
+    hint = re.search(r"^hint: (.*)$", error, re.MULTILINE)
+    assert hint is not None
+    commands = [shlex.split(command) for command in hint[1].split(" && ")]
+
+    done = [nox(workspace, *command[1:]) for command in commands]
+
+    assert [command[2] for command in commands] == ["bump", "status"]
+    assert [each.returncode for each in done] == [0, 0]
+    assert "2.1.0" in done[1].stdout
+
+
+def test_a_value_that_one_session_cannot_take_stops_all_of_them(workspace: Path) -> None:
+    done = nox(workspace, "-s", "status", "build-all", "publish-test", "--", "--installer", "conda")
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "status has no --installer" in done.stderr
+
+    done = nox(workspace, "-s", "build-all", "publish-test", "--", "--dry-run", "--installer", "conda")
+
+    assert done.returncode == 1
+    assert "Plan of build-all" not in done.stdout
+    assert '--installer = "conda" is none of' in done.stderr
+
+
+def test_an_option_that_no_session_has_is_told_as_ever(shared: Path) -> None:
+    done = nox(shared, "-s", "status", "build-all", "--", "--verbos")
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert (
+        "error: nox -s status --: unrecognized arguments: --verbos\nhint: did you mean --verbose?" in done.stderr
+    )
+
+
+def test_what_a_session_is_notified_with_is_its_own(workspace: Path) -> None:
+    noxfile(
+        workspace,
+        "from relnox.sessions import status, version_bump\n"
+        "@nox.session(python=False)\n"
+        "def both(session):\n"
+        '    session.notify("bump", ["--part", "minor", "--dry-run"])\n'
+        '    session.notify("status", [])\n',
+    )
+
+    done = nox(workspace, "-s", "both")
+
+    assert done.returncode == 0, done.stderr
+    assert "Plan of bump " in done.stdout
+
+
+def test_own_sessions_take_what_they_like(workspace: Path) -> None:
+    noxfile(workspace, f"from relnox.sessions import status\n{OWN_TESTS}")
+
+    done = nox(workspace, "-s", "tests", "status", "--", "--maxfail=1")
+
+    assert done.stdout == "the user's tests ran\n"
+    assert "error: nox -s status --: unrecognized arguments: --maxfail=1" in done.stderr
 
 
 def test_help_behind_the_dashes_is_the_tasks(shared: Path) -> None:
