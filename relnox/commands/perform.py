@@ -1,26 +1,26 @@
-"""A task from what was typed to an exit code: the one way that all doors take."""
+"""A task from what was typed to an exit code: the one way that all doors take.
+
+What is beside that way has modules of its own: `blockers` (problems and confirmation), `foreign_code`
+(credentials), `endings` (what ends a run early) and `reports` (the files that it writes).
+"""
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
-import sys
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from relnox import core, exposure
-from relnox.commands import TASKS, load
+from relnox.commands import TASKS, blockers, endings, foreign_code, load, reports
 from relnox.core.options import resolve
 from relnox.core.records import replace
-from relnox.core.secrets import mask_error, masked
-from relnox.errors import ExitCode, Failed, Refused, RelnoxError, failure_of_the_machine
-from relnox.reporters.streams import STDERR
+from relnox.core.secrets import mask_error
+from relnox.errors import ExitCode, Refused, RelnoxError, failure_of_the_machine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from relnox.commands.project import Project
     from relnox.core.events import Event, Outcome, Waiting
@@ -30,12 +30,6 @@ if TYPE_CHECKING:
     from relnox.reporters import Reporter
 
 __all__ = ["perform"]
-
-_RUNS_FOREIGN_CODE = (
-    *(core.steps.ProvideEnvironment, core.steps.Build, core.steps.BuildAgain, core.steps.BuildWheels),
-    *(core.steps.RunTests, core.steps.VerifyInstall, core.steps.Stage),
-)
-"""Steps that run code of the project, of its packages, or of what these require."""
 
 
 def perform(task: str, command_line: Mapping[str, Value]) -> ExitCode:
@@ -62,69 +56,20 @@ def perform(task: str, command_line: Mapping[str, Value]) -> ExitCode:
         reporter = reporters.choose(options.reporter, os.environ)
         reporter.verbose = options.verbose
         report = options.report
-        with _what_is_public_counts(ended, reporter):
+        with endings.keeping_what_is_public(ended, reporter):
             _perform(task, options, given, project, reporter, ended=ended)
         return ended[-1].exit_code
     except RelnoxError as error:
-        return _refused(error, task, report, reporter)
+        return endings.stopped(error, task, report, reporter)
     except OSError as error:
         if (failed := failure_of_the_machine(error)) is None:
             raise
-        return _refused(failed, task, report, reporter)
+        return endings.stopped(failed, task, report, reporter)
     except KeyboardInterrupt:
-        if ended:  # it came after the last step
-            return ended[-1].exit_code
-        reporter.error(
-            Failed("interrupted while nothing was being changed", hint="to see how things stand: relnox status")
-        )
-        return ExitCode.INTERRUPTED
+        return endings.interrupted(ended, reporter)
     except Exception as bug:
         mask_error(bug)
         raise
-
-
-def _refused(error: RelnoxError, task: str, report: Any, reporter: Reporter) -> ExitCode:
-    """Tell what ended a run before its first step."""
-    from relnox.reporters.steadfast import Steadfast
-
-    Steadfast(reporter).error(error)
-    if report:
-        _write_refusal(str(report), task, error)
-    return error.exit_code
-
-
-@contextlib.contextmanager
-def _what_is_public_counts(ended: list[Outcome], reporter: Reporter) -> Iterator[None]:
-    """Tell what fails after a release was sent, and keep the exit code that says what is public.
-
-    Args:
-        ended: Has the outcome as soon as there is one.
-        reporter: Is told.
-    """
-    try:
-        yield
-    except BaseException as error:
-        if not ended or not ended[-1].publication:
-            raise
-        mask_error(error)
-        if isinstance(error, RelnoxError):
-            failed: RelnoxError = error
-        else:
-            why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            failed = Failed(f"the run had ended, and then failed ({why})", hint="what it said before is so")
-        with contextlib.suppress(Exception):
-            reporter.error(failed)
-
-
-def _tell_fault(outcome: Outcome, reporter: Reporter) -> None:
-    """A bug that ended a run: after what is public was told, and with all of it where that was asked for."""
-    if outcome.fault is None:
-        return
-    last = outcome.fault.strip().splitlines()[-1]
-    shown = f":\n{outcome.fault.strip()}" if reporter.verbose else f" ({last})"
-    hint = "rerun the command; please report it with what --verbose prints or --report FILE writes"
-    with contextlib.suppress(Exception):
-        reporter.error(Failed(f"relnox failed because of a bug{shown}", hint=hint))
 
 
 def _perform(  # noqa: PLR0913 - a run
@@ -139,10 +84,10 @@ def _perform(  # noqa: PLR0913 - a run
     from relnox.reporters.steadfast import Steadfast
 
     if options.report is not None:
-        _check_file(options.report, "report")
+        reports.check(options.report, "report")
     waited: list[Waiting] = []
     with ExitStack() as end, ExitStack() as stack:
-        protect = cache(lambda: _protect(project, reporter, stack))
+        protect = cache(lambda: foreign_code.protect(project, reporter, stack))
         project = stack.enter_context(replace(project, before_tools=protect))
         stack.enter_context(core.waits.told_to(_hearing(waited, reporter, nested=False)))
         module = load(task)
@@ -152,22 +97,22 @@ def _perform(  # noqa: PLR0913 - a run
             plan = replace(plan, tables=(*plan.tables, _explained(given)))
         if options.plan is not None:
             try:
-                _write(options.plan, plan.to_json(), "plan")
+                reports.write(options.plan, plan.to_json(), "plan")
             except Refused as error:
-                raise _with_public_files(error, plan) from error
+                raise blockers.with_public_files(error, plan) from error
         if options.dry_run:
             reporter.plan(plan)
-            ended.append(_not_run(plan, _blocked(plan).exit_code if plan.refusals else ExitCode.DONE))
+            ended.append(_not_run(plan, blockers.blocked(plan).exit_code if plan.refusals else ExitCode.DONE))
             return
         outcome = _run(plan, project, reporter, _pending(module, snapshot, plan, options), end, ended=ended)
         outcome = replace(outcome, waits=tuple(waited))
         ended.append(outcome)
-        _tell_fault(outcome, reporter)
+        endings.tell_fault(outcome, reporter)
         if options.report is not None:
             from relnox.reporters.json import render
 
             try:
-                _write(options.report, render(outcome), "report")
+                reports.write(options.report, render(outcome), "report")
             except Refused as error:  # what was done is done, and the exit code tells that
                 Steadfast(reporter).error(error)
 
@@ -208,8 +153,8 @@ def _run(  # noqa: PLR0913 - a run
     from relnox.reporters.steadfast import Steadfast
     from relnox.source.lock import alone
 
-    _refuse(plan)
-    _ask(plan)
+    blockers.refuse(plan)
+    blockers.confirm(plan)
     if not plan.steps:
         reporter.event(core.events.RunStarted(plan), nested=nested)
         reporter.tables(plan.tables)
@@ -222,12 +167,12 @@ def _run(  # noqa: PLR0913 - a run
     end.enter_context(executor.signals.watching())
     build_index = None
     with ScratchFolder() as scratch, ExitStack() as stack:
-        if any(isinstance(step, _RUNS_FOREIGN_CODE) for step in plan.steps):
+        if foreign_code.is_run_by(plan):
             from relnox.indexes import targets
 
             build_index = targets.build_simple_url(project.config)
             if not nested:
-                _protect(project, reporter, stack)
+                foreign_code.protect(project, reporter, stack)
         if changes:
             stack.enter_context(alone(project.private))
 
@@ -259,23 +204,6 @@ def _run(  # noqa: PLR0913 - a run
         )
     reporter.tables(outcome.tables[len(plan.tables) :])
     return outcome
-
-
-def _protect(project: Project, reporter: Reporter, stack: ExitStack) -> None:
-    """Before foreign code runs: keep it out of this process, and tell which credentials it could read elsewhere.
-
-    Raises:
-        Refused: It could, and the settings say that this stops the run.
-    """
-    stack.enter_context(exposure.unreadable_memory())
-    if not (found := exposure.exposures()):
-        return
-    listed = "\n".join(f"{', '.join(each.names)}: {each.where} of {each.process}" for each in found)
-    message = f"upload credentials can be read by the code that this run executes:\n{listed}"
-    hint = "set them for the publishing job or step alone, and build and verify in another"
-    if project.config.on_visible_credentials == "refuse":
-        raise Refused(message, hint=hint)
-    reporter.event(core.events.Notice(message, hint), nested=False)
 
 
 def _stage(step: Stage, root: Path, reporter: Reporter, stack: ExitStack) -> Outcome:
@@ -313,63 +241,6 @@ def _pending(module: Any, snapshot: Any, plan: Plan, options: CommonOptions) -> 
     return pending(snapshot, plan, options) if pending is not None else None
 
 
-def _refuse(plan: Plan) -> None:
-    """Raise all refusals of a plan as one error."""
-    if plan.refusals:
-        raise _blocked(plan)
-
-
-def _blocked(plan: Plan) -> Refused:
-    """All refusals of a plan as one error, with what is public already."""
-    from relnox.reporters.text import further_lines
-
-    if len(plan.refusals) == 1:
-        error = Refused(plan.refusals[0].message, hint=plan.refusals[0].hint)
-    else:
-        listed = [
-            line
-            for refusal in plan.refusals
-            for line in (
-                *further_lines(f"- {refusal.message}", "  "),
-                *further_lines(f"hint: {refusal.hint}", "    "),
-            )
-        ]
-        error = Refused("\n".join([f"{len(plan.refusals)} things stand against {plan.task}:", *listed]))
-    error.exit_code = ExitCode.worst([refusal.exit_code for refusal in plan.refusals])
-    return _with_public_files(error, plan)
-
-
-def _ask(plan: Plan) -> None:
-    if plan.consent is None:
-        return
-    if not (_is_terminal(sys.stdin) and STDERR.isatty()):
-        error = Refused(f"nobody is there to be asked: {plan.consent}", hint="add --yes where this is meant")
-        raise _with_public_files(error, plan)
-    STDERR.line(f"{plan.consent} [y/N] ", end="")
-    try:
-        answer = sys.stdin.readline().strip().lower()
-    except UnicodeDecodeError:
-        answer = ""
-    if answer not in ("y", "yes"):
-        raise _with_public_files(Refused("not agreed: nothing was sent", hint="nothing was changed"), plan)
-
-
-def _with_public_files(error: Refused, plan: Plan) -> Refused:
-    """An error before the first byte, with the files that are public from an earlier run."""
-    uploads = [step for step in plan.steps if isinstance(step, core.steps.Upload)]
-    if uploads:
-        names = [step.file.filename for step in uploads]
-        core.publication.blocked(error, uploads[0].index, names, plan.public)
-    return error
-
-
-def _is_terminal(stream: TextIO | None) -> bool:
-    try:
-        return stream is not None and stream.isatty()
-    except ValueError:  # it is closed
-        return False
-
-
 def _explained(given: Mapping[str, Given]) -> Any:
     from relnox.commands.status import explain
 
@@ -391,38 +262,3 @@ def _hearing(waited: list[Waiting], reporter: Reporter, *, nested: bool) -> Call
         reporter.event(waiting, nested=nested)
 
     return hear
-
-
-def _write_refusal(path: str, task: str, error: RelnoxError) -> None:
-    """A report of a run that came to no step; one that cannot be written changes nothing of how the run ended."""
-    from relnox.reporters.json import render_error
-
-    with contextlib.suppress(Refused):
-        _write(path, render_error(task, error), "report")
-
-
-def _write(path: str, text: str, what: str) -> None:
-    try:
-        Path(path).write_text(masked(text), encoding="utf-8")
-    except OSError as error:
-        raise _unwritable(path, what, error.strerror) from error
-
-
-def _check_file(path: str, what: str) -> None:
-    """Refuse a file that cannot be written, before anything is done that it would tell of.
-
-    Raises:
-        Refused: It is a folder, its folder is missing, or permissions are.
-    """
-    try:
-        at = Path(path)
-        target = at if at.exists() else at.parent
-        if at.is_dir() or not at.parent.is_dir() or not os.access(target, os.W_OK):
-            code = errno.EISDIR if at.is_dir() else errno.EACCES if at.parent.is_dir() else errno.ENOENT
-            raise OSError(code, os.strerror(code))  # noqa: TRY301 - as writing would
-    except OSError as error:
-        raise _unwritable(path, what, error.strerror) from error
-
-
-def _unwritable(path: str, what: str, why: str | None) -> Refused:
-    return Refused(f"the {what} cannot be written to {path}: {why}", hint="name another file")
