@@ -119,7 +119,7 @@ def _claim(folder: Path) -> int | None:
     except FileNotFoundError:
         os.close(descriptor)
         raise
-    except BaseException:
+    except BaseException:  # an interruption too leaves no folder without its marker
         with contextlib.suppress(OSError), _opened(folder.parent) as parent:
             _remove(parent, folder.name, descriptor)
         os.close(descriptor)

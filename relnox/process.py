@@ -164,7 +164,7 @@ def run(  # noqa: PLR0913 - what a process can be given
         child.wait()
         if leaves_nothing:
             _kill_group(child)
-    except BaseException:
+    except BaseException:  # an interruption too: no child outlives the call that started it
         _end_group(child)
         raise
     finally:

@@ -85,7 +85,7 @@ class EnvironmentCache:
             environment = make(folder / "env")
             _close_to_others(str(folder))
             fingerprint, size = _fingerprint(environment.folder)
-        except BaseException:
+        except BaseException:  # an interruption too leaves no half-made environment
             shutil.rmtree(folder, ignore_errors=True)
             raise
         told = {

@@ -45,7 +45,7 @@ def main(*modules: str) -> None:
         os.dup2(quiet, descriptor)
     del sys.path[0]  # this file's own folder
     for module in modules:
-        # What cannot be imported here is told by the hook that needs it, as ever.
+        # An import may raise anything; the hook that needs the module fails of it again, and says so.
         with contextlib.suppress(Exception):
             importlib.import_module(module)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -67,7 +67,9 @@ def count_threads() -> int:
 
 def prctl(option: int, value: int) -> None:
     """Linux keeps a family together; elsewhere process groups have to do."""
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(
+        ImportError, OSError, AttributeError
+    ):  # Pythons without ctypes, systems without prctl
         import ctypes
 
         libc().prctl(option, *map(ctypes.c_ulong, (value, 0, 0, 0)))
@@ -273,7 +275,7 @@ def at_the_end() -> None:
 
 def flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # a program may have put any object in a stream's place
             stream.flush()
 
 

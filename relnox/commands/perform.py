@@ -67,7 +67,7 @@ def perform(task: str, command_line: Mapping[str, Value]) -> ExitCode:
         return endings.stopped(failed, task, report, reporter)
     except KeyboardInterrupt:
         return endings.interrupted(ended, reporter)
-    except Exception as bug:
+    except Exception as bug:  # any: its traceback is printed, and must show no secret
         mask_error(bug)
         raise
 

@@ -61,7 +61,7 @@ def execute(plan: Plan, run: Run) -> Outcome:
             run.emit(RunStarted(plan))
             resumed = _write_down(run)
             _carry_out_all(plan, progress, run, watched)
-        except BaseException as error:
+        except BaseException as error:  # a bug or an interruption: neither keeps from telling what is public
             if not run.observed.may_be_public:
                 raise
             fault = error
@@ -120,12 +120,12 @@ def _whatever_fails(run: Run, outcome: Outcome | None = None) -> Iterator[None]:
     """
     try:
         yield
-    except BaseException:
+    except BaseException:  # an interruption too: the exit code tells what is public, and is known already
         if not run.observed.may_be_public:
             raise
         if outcome is not None:
             lines = [*publication.summary(outcome.publication), f"exit code {outcome.exit_code.value}"]
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception):  # the last resort: there is nobody left to tell of its failure
                 for line in lines:
                     STDERR.line(line)  # the reporter has failed
 

@@ -85,7 +85,7 @@ class Attesting:
             asked = [pool.submit(self._sign, file, signatory, patience) for file in files]
             try:
                 wait(asked, return_when=FIRST_EXCEPTION)
-            except BaseException:
+            except BaseException:  # an interruption too ends the requests: leaving the pool waits for them
                 pool.shutdown(wait=False, cancel_futures=True)
                 while wait(asked, timeout=_GLANCE).not_done:
                     network.end_all()

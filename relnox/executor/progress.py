@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from typing import TYPE_CHECKING
 
 from relnox.core.events import Status, StepFinished, StepStarted
 from relnox.errors import ExitCode
+from relnox.executor.signals import Interruption
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from relnox.core.events import Event
     from relnox.core.plan import Plan
     from relnox.core.steps import Step
-    from relnox.executor.signals import Interruption
 
 __all__ = ["BAD", "Progress", "groups"]
 
@@ -76,7 +75,10 @@ class Progress:
         self._emit(result)
 
     def give_up(self, error: BaseException) -> None:
-        """A bug, or an interruption in an odd place, ended the run: nothing more is tried; reporters may fail."""
+        """A bug, or an interruption in an odd place, ended the run: nothing more is tried.
+
+        The reporter may fail of it as well. An interruption while it is told is kept: it decides the exit code.
+        """
         if isinstance(error, KeyboardInterrupt):
             self.interrupted = ExitCode.INTERRUPTED
             reason = "the run was interrupted"
@@ -84,8 +86,14 @@ class Progress:
             reason = f"relnox failed ({type(error).__name__})"
         for place, step in enumerate(self._plan.steps):
             if place not in self._results:
-                with contextlib.suppress(BaseException):
+                try:
                     self.end(StepFinished(step, Status.ABORTED, reason, 0.0))
+                except Interruption as interruption:
+                    self.interrupted = interruption.exit_code
+                except KeyboardInterrupt:
+                    self.interrupted = ExitCode.INTERRUPTED
+                except Exception:  # noqa: BLE001, S110 - the reporter may be what failed; the result is kept
+                    pass
 
     def interrupt(self, step: Step, interruption: Interruption, seconds: float) -> StepFinished:
         """Somebody wants the run to end; returns how the step ends that is going on."""

@@ -88,8 +88,8 @@ def carry_out(  # noqa: C901 - one loop, and the three ways out of it
                     _interrupt(interruption, running.values(), queue, progress)
                 else:
                     watched.keep(interruption)
-        except BaseException:
-            work.end(run)  # after a bug as well: what goes on beside it has patience for an hour
+        except BaseException:  # an interruption or a bug: what goes on beside it has patience for an hour
+            work.end(run)
             raise
 
 

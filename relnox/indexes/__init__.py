@@ -132,7 +132,7 @@ class Indexes:
             asked = [pool.submit(self.files, index, project, network.Patience(_OUTAGE)) for project in projects]
             try:
                 wait(asked)
-            except BaseException:
+            except BaseException:  # an interruption too ends the requests: leaving the pool waits for them
                 pool.shutdown(wait=False, cancel_futures=True)
                 while wait(asked, timeout=_GLANCE).not_done:
                     network.end_all()

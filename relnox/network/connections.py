@@ -174,7 +174,7 @@ def _connect(taken: socket.socket, address: Any, connection: Any, watch: Watch) 
         taken.settimeout(connection.timeout)
         watch.using(taken)
         taken.connect(address)
-    except BaseException:
+    except BaseException:  # an interruption too closes what was opened
         taken.close()
         raise
 

@@ -57,7 +57,7 @@ def export(git: Git, commit: str, into: Path) -> Path:
     checkout = Path(tempfile.mkdtemp(prefix="relnox-", dir=into))
     try:
         _check_out(git, Git(top), commit, checkout, hint="git fsck")
-    except BaseException:
+    except BaseException:  # an interruption too leaves nothing behind
         remove(git, into)
         raise
     return checkout / git.prefix if git.prefix else checkout

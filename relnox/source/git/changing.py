@@ -76,7 +76,7 @@ class Git(Reader):
                 for tag in tags:
                     self.create_tag(tag, commit)
                     made.append(tag.name)
-            except BaseException:
+            except BaseException:  # an interruption too leaves all of the tags or none
                 self.delete_tags(made)
                 raise
             return

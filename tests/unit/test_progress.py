@@ -1,0 +1,64 @@
+"""How far a run has come, where telling of it fails."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from relnox.core.events import Status, StepFinished
+from relnox.core.plan import Plan
+from relnox.core.steps import WriteMatrix
+from relnox.errors import ExitCode
+from relnox.executor.progress import Progress
+from relnox.executor.signals import Interruption
+
+if TYPE_CHECKING:
+    from relnox.core.events import Event
+
+STEPS = tuple(WriteMatrix(file=name, text="") for name in ("one", "two", "three"))
+
+
+def given_up(*raised: BaseException | None) -> tuple[Progress, list[Event]]:
+    """A run that a bug ended, and whose reporter raises these, one after the other."""
+    heard: list[Event] = []
+    faults = iter(raised)
+
+    def emit(event: Event) -> None:
+        heard.append(event)
+        if (fault := next(faults, None)) is not None:
+            raise fault
+
+    progress = Progress(Plan(task="build-all", steps=STEPS), emit)
+    progress.give_up(ZeroDivisionError())
+    return progress, heard
+
+
+def test_a_reporter_that_fails_costs_no_result() -> None:
+    progress, heard = given_up(ValueError("a bug in a reporter"), BrokenPipeError(), None)
+
+    assert [result.status for result in progress.results] == [Status.ABORTED] * 3
+    assert [event.step for event in heard if isinstance(event, StepFinished)] == list(STEPS)
+    assert progress.interrupted is None
+
+
+@pytest.mark.parametrize(
+    ("interruption", "exit_code"),
+    [
+        (KeyboardInterrupt(), ExitCode.INTERRUPTED),
+        (Interruption(signal.SIGINT), ExitCode.INTERRUPTED),
+        (Interruption(signal.SIGTERM), ExitCode.TERMINATED),
+    ],
+    ids=["KeyboardInterrupt", "SIGINT", "SIGTERM"],
+)
+def test_an_interruption_is_kept(interruption: BaseException, exit_code: ExitCode) -> None:
+    progress, _ = given_up(None, interruption)
+
+    assert progress.interrupted is exit_code
+    assert len(progress.results) == 3
+
+
+def test_what_wants_the_process_to_end_does() -> None:
+    with pytest.raises(SystemExit):
+        given_up(SystemExit(3))
