@@ -12,6 +12,7 @@ import json
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from relnox import core
+from relnox.commands import consistency
 from relnox.core.options import CommonOptions, option
 from relnox.core.steps.base import listing
 from relnox.errors import Refused
@@ -72,6 +73,9 @@ class Options(CommonOptions):
     from_tree: bool = option(
         False, "Build the files as they are, uncommitted ones included, to try them out.", anywhere=False
     )
+    allow_mismatch: bool = option(
+        False, "Build although a tag at the commit names another version.", anywhere=False
+    )
     clean: bool = option(False, "Remove the archives of earlier builds from the output folder first.")
     test: bool = option(False, "Run the configured tests against each built wheel.")
     python: tuple[str, ...] = option(
@@ -118,6 +122,7 @@ class Snapshot(NamedTuple):
         declarative: Packages in whose builds nothing runs but the backend.
         problems: What is wrong with versions and files of the packages, each with its fix.
         remarks: What is to be told of requirements and files of the packages.
+        mismatches: Tags at the commit that name other versions than the packages have.
     """
 
     packages: tuple[Package, ...]
@@ -137,6 +142,7 @@ class Snapshot(NamedTuple):
     declarative: frozenset[str]
     problems: tuple[tuple[str, str], ...]
     remarks: tuple[str, ...]
+    mismatches: tuple[Refusal, ...]
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -160,6 +166,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         inputs = digests(project.root, git, commit, packages)
     old = tuple(sorted(_listed(folder))) if folder.is_dir() else ()
     names = {core.names.normalised(package.name) for package in project.workspace.packages}
+    mismatches, later = consistency.of_build(packages, project, commit)
     return Snapshot(
         packages=packages,
         needs={package.name: project.workspace.needed_by(package) for package in packages},
@@ -177,7 +184,8 @@ def observe(options: Options, project: Project) -> Snapshot:
         untagged=_untagged(packages, project),
         declarative=frozenset(package.name for package in packages if is_declarative(project.root, package)),
         problems=tuple(_problems(packages, project, commit)),
-        remarks=tuple(core.siblings.bare_siblings(packages, project.workspace, project.config)),
+        remarks=(*core.siblings.bare_siblings(packages, project.workspace, project.config), *later),
+        mismatches=mismatches,
     )
 
 
@@ -269,6 +277,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         notes=(*snapshot.warnings, *_notes(snapshot, options)),
         refusals=(
             *(core.plan.Refusal(message=message, hint=hint) for message, hint in snapshot.problems),
+            *(() if options.allow_mismatch else snapshot.mismatches),
             *_refusals(snapshot),
         ),
         continue_on_error=options.continue_on_error,
@@ -406,6 +415,8 @@ def _notes(snapshot: Snapshot, options: Options) -> list[str]:
         for name in snapshot.untagged
     ]
     notes += snapshot.remarks
+    if options.allow_mismatch:
+        notes += consistency.allowed(snapshot.mismatches)
     if changed := _uncommitted(snapshot, options):
         if snapshot.commit is not None:
             files = f"{listing(changed)} {'is' if len(changed) == 1 else 'are'}"

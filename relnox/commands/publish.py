@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.commands import attesting
+from relnox.commands import attesting, consistency
 from relnox.commands.publishing import guarding, looking, ordering
 from relnox.core.options import CommonOptions, option
 
@@ -39,6 +39,7 @@ class Options(CommonOptions):
     dist: str = option("dist", "The folder with the manifest and its files.", metavar="DIR")
     attestations: str = option("auto", attesting.HELP, choices=attesting.CHOICES, metavar="POLICY")
     compare_limit: int = option(ordering.COMPARE_LIMIT, ordering.COMPARE_HELP, metavar="MIB")
+    allow_mismatch: bool = option(False, consistency.HELP, anywhere=False)
     yes: bool = option(False, "Publish without asking.", anywhere=False)
 
 
@@ -61,12 +62,12 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     return core.plan.Plan(
         task="publish",
         steps=steps,
-        notes=tuple(guarding.notes(snapshot, index)),
-        refusals=guarding.refusals(snapshot, index, options.dist),
+        notes=tuple(guarding.notes(snapshot, index, allow_mismatch=options.allow_mismatch)),
+        refusals=guarding.refusals(snapshot, index, options.dist, allow_mismatch=options.allow_mismatch),
         consent=consent,
         continue_on_error=True,
         skipped=snapshot.skipped,
-        public=snapshot.public,
+        public=guarding.public(snapshot, allow_mismatch=options.allow_mismatch),
     )
 
 

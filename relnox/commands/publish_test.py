@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
-from relnox.commands import attesting, verify_install
+from relnox.commands import attesting, consistency, verify_install
 from relnox.commands.publishing import guarding, looking, ordering
 from relnox.core.options import CommonOptions, option
 from relnox.errors import Refused
@@ -39,6 +39,7 @@ class Options(CommonOptions):
     dist: str = option("dist", "The folder with the manifest and its files.", metavar="DIR")
     attestations: str = option("auto", attesting.HELP, choices=attesting.CHOICES, metavar="POLICY")
     compare_limit: int = option(ordering.COMPARE_LIMIT, ordering.COMPARE_HELP, metavar="MIB")
+    allow_mismatch: bool = option(False, consistency.HELP, anywhere=False)
     verify: bool = option(True, "Install from the index afterwards; --no-verify leaves it out.")
     as_public: bool = option(False, "Have the embedded index refuse what the public one would.", anywhere=False)
     clear: bool = option(False, "Empty the embedded index first.", anywhere=False)
@@ -104,11 +105,11 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     return core.plan.Plan(
         task="publish-test",
         steps=tuple(steps),
-        notes=tuple(guarding.notes(looked, options.index)),
-        refusals=guarding.refusals(looked, options.index, options.dist),
+        notes=tuple(guarding.notes(looked, options.index, allow_mismatch=options.allow_mismatch)),
+        refusals=guarding.refusals(looked, options.index, options.dist, allow_mismatch=options.allow_mismatch),
         continue_on_error=True,
         skipped=looked.skipped,
-        public=looked.public,
+        public=guarding.public(looked, allow_mismatch=options.allow_mismatch),
     )
 
 

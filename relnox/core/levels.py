@@ -28,14 +28,25 @@ if TYPE_CHECKING:
     from relnox.core.versioning import Level, Phase
     from relnox.core.workspace import Workspace
 
-__all__ = ["Commit", "Standing", "check_tags_fit", "frontier", "last_tags", "level_of", "standings", "wishes"]
+__all__ = [
+    "LOCKS",
+    "Commit",
+    "Standing",
+    "check_tags_fit",
+    "frontier",
+    "last_tags",
+    "level_of",
+    "owner",
+    "standings",
+    "wishes",
+]
 
 _HEADER = re.compile(r"(?P<type>[A-Za-z][\w-]*)(?:\([^()\r\n]*\))?(?P<breaking>!)?:[ \t]+\S")
 _BREAKING_FOOTER = re.compile(r"^BREAKING[ -]CHANGE:[ \t]", re.MULTILINE)
 _ORDER: tuple[Level | None, ...] = (None, "patch", "minor", "major")
 
 
-_LOCKS = ("uv.lock", "poetry.lock", "pdm.lock")
+LOCKS = ("uv.lock", "poetry.lock", "pdm.lock")
 """Files that tools write: a commit that changes nothing else of a package does not change the package."""
 
 
@@ -155,7 +166,7 @@ def standings(
     known: dict[str, str | None] = {}
     for commit in commits:
         mask = inside.get(commit.id, 0)
-        touched = dict.fromkeys(_owner(file, owners, known) for file in commit.files if not file.endswith(_LOCKS))
+        touched = dict.fromkeys(owner(file, owners, known) for file in commit.files if not file.endswith(LOCKS))
         for name in touched:
             if name is not None and not mask & bit.get(name, 0):
                 found[name].append(commit)
@@ -272,7 +283,7 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def _owner(file: str, owners: Mapping[str, str], known: dict[str, str | None]) -> str | None:
+def owner(file: str, owners: Mapping[str, str], known: dict[str, str | None]) -> str | None:
     """The package whose folder a file is in, the innermost one."""
     folder = file.rpartition("/")[0]
     if folder not in known:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
+from relnox.commands import consistency
 from relnox.commands.verify_install import private_notes
 from relnox.errors import ExitCode
 
@@ -15,14 +16,22 @@ if TYPE_CHECKING:
     from relnox.core.manifest import Distribution
     from relnox.core.plan import Refusal
 
-__all__ = ["notes", "refusals"]
+__all__ = ["notes", "public", "refusals"]
 
 _SHOWN = 5
 
 
-def refusals(snapshot: Snapshot, index: str, dist: str) -> tuple[Refusal, ...]:
-    """What stands against publishing, all of it at once."""
-    found = [
+def refusals(snapshot: Snapshot, index: str, dist: str, *, allow_mismatch: bool = False) -> tuple[Refusal, ...]:
+    """What stands against publishing, all of it at once.
+
+    Args:
+        snapshot: What was looked at.
+        index: Where the files are to go.
+        dist: The folder with the files.
+        allow_mismatch: Whether tag, version, commit and manifest may contradict one another.
+    """
+    found = [] if allow_mismatch else [*snapshot.mismatches]
+    found += [
         refusal
         for file in snapshot.manifest.distributions
         for refusal in (_wrong_on_disk(file, snapshot, dist), _other_on_index(file, snapshot, index))
@@ -36,6 +45,16 @@ def refusals(snapshot: Snapshot, index: str, dist: str) -> tuple[Refusal, ...]:
         found.append(snapshot.credentials)
     found += snapshot.attesting.refusals
     return tuple(found)
+
+
+def public(snapshot: Snapshot, *, allow_mismatch: bool = False) -> tuple[str, ...]:
+    """The files that are public already, as far as they count for how a blocked run ends.
+
+    A manifest that is public, all of it, and does not belong to this checkout is an earlier release: nothing of it
+    is left to finish.
+    """
+    earlier = snapshot.mismatches and not allow_mismatch and not snapshot.missing
+    return () if earlier else snapshot.public
 
 
 def _wrong_on_disk(file: Distribution, snapshot: Snapshot, dist: str) -> Refusal | None:
@@ -114,8 +133,10 @@ def _too_late(snapshot: Snapshot, index: str) -> Iterator[Refusal]:
             )
 
 
-def notes(snapshot: Snapshot, index: str) -> Iterator[str]:
-    """What a reader should know before anything is sent."""
+def notes(snapshot: Snapshot, index: str, *, allow_mismatch: bool = False) -> Iterator[str]:
+    """What a reader should know before anything is sent; the arguments are those of `refusals`."""
+    if allow_mismatch:
+        yield from consistency.allowed(snapshot.mismatches)
     if isinstance(snapshot.credentials, str) and snapshot.credentials:
         yield f"credentials for {index}: {snapshot.credentials}"
     if snapshot.skipped is not None:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
-from relnox.commands import attesting
+from relnox.commands import attesting, consistency
 from relnox.commands.publishing import locking
 from relnox.commands.verify_install import public_part, read_release
 from relnox.errors import ExitCode, Refused, RelnoxError
@@ -53,6 +53,7 @@ class Snapshot(NamedTuple):
         remarks: What a reader should know: of variables that do not count, of files that are yanked.
         skipped: Why nothing is published, where the settings say that this is no failure.
         attesting: Whether files go with attestations.
+        mismatches: Where tag, version, commit and manifest contradict one another.
     """
 
     target: str
@@ -71,6 +72,7 @@ class Snapshot(NamedTuple):
     remarks: tuple[str, ...] = ()
     skipped: str | None = None
     attesting: Attesting = attesting.NOTHING
+    mismatches: tuple[Refusal, ...] = ()
 
     @property
     def public(self) -> tuple[str, ...]:
@@ -194,6 +196,7 @@ def _look(  # noqa: PLR0913 - what both are asked for
             *_warnings(manifest, index, project),
             *_bare_siblings(manifest, project),
         ),
+        mismatches=tuple(consistency.of_manifest(manifest, dist, project, production=production)),
     )
     if index != EMBEDDED:
         snapshot = snapshot._replace(strangers=dict(_strangers(snapshot, project)))

@@ -157,6 +157,13 @@ class Reader(Program):
         """Whether a commit contains another one; one that is not here is contained in none."""
         return self.run("merge-base", "--is-ancestor", commit, where).returncode == 0
 
+    def changed_between(self, commit: str, other: str) -> tuple[str, ...] | None:
+        """Files that differ between two commits; None where one of them is not in this clone."""
+        asked = self.run(
+            *("diff", "--name-only", "--no-renames", "--relative", "-z", commit, other, "--"), stderr=False
+        )
+        return tuple(filter(None, asked.output.split("\0"))) if asked.returncode == 0 else None
+
     def object_ids(self, commit: str, names: Iterable[str]) -> dict[str, str | None]:
         """The ids of files and folders in a commit, of all of it for an empty name; None for what is not in it."""
         every = list(names)

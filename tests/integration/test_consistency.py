@@ -1,0 +1,262 @@
+"""Tag, version, commit and manifest agree, or nothing is sent: real git, an index on loopback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import packed
+import pytest
+import releases
+from projects import commit_all, git, repository, write
+from running import here
+from trusting import trusting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from running import Ran
+    from trusting import Trusting
+
+pytestmark = pytest.mark.heavy
+
+TOKEN = "canary-0815"
+BACKEND = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+
+
+@pytest.fixture
+def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trusting]:
+    monkeypatch.setenv("TWINE_PASSWORD", TOKEN)
+    with trusting() as index:
+        index.passwords = {TOKEN}
+        yield index
+
+
+@pytest.fixture
+def trying() -> Iterator[Trusting]:
+    """A test index."""
+    with trusting() as index:
+        index.passwords = {TOKEN}
+        yield index
+
+
+def project(root: Path, index: Trusting, *names: str, version: str = "1.2.0", settings: str = "") -> Path:
+    """A repository with packages of one version, and a bare remote beside it; the index is a production index."""
+    root.mkdir()
+    text = f'[tool.relnox]\npackages = ["packages/*"]\n{settings}\n{index.settings("shop", production=True)}'
+    write(root, {"pyproject.toml": text, ".gitignore": "dist/\n"})
+    for name in names:
+        write(
+            root,
+            {
+                f"packages/{name}/pyproject.toml": f'[project]\nname = "{name}"\nversion = "{version}"\n{BACKEND}',
+                f"packages/{name}/{name}.py": "",
+            },
+        )
+    return repository(root)
+
+
+def raise_version(root: Path, name: str, old: str, new: str) -> None:
+    path = root / "packages" / name / "pyproject.toml"
+    path.write_text(path.read_text().replace(old, new))
+    commit_all(root)
+
+
+def built(root: Path, version: str, *names: str, sdist_only: bool = False) -> None:
+    """What a build of the present commit leaves behind, wheels of these packages and sdists, without building."""
+    (root / "dist").mkdir(exist_ok=True)
+    paths = []
+    for name in names:
+        stem = f"{name}-{version}"
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\n"
+        sources = {"PKG-INFO": metadata, "pyproject.toml": ""}
+        paths.append(packed.sdist(root / "dist", sources, name=f"{stem}.tar.gz", top=stem))
+        if not sdist_only:
+            wheel = f"{stem}-py3-none-any.whl"
+            paths.append(packed.wheel(root / "dist", {f"{name}.py": ""}, name=wheel, metadata=metadata))
+    releases.write_manifest(root, paths, {}, commit=git(root, "rev-parse", "HEAD"))
+
+
+def publish(root: Path, *options: str) -> Ran:
+    return here(root, "publish", "--index", "shop", "--yes", *options)
+
+
+def refuses(ran: Ran, *told: str) -> None:
+    assert ran.code == 1, ran.text
+    for text in told:
+        assert text in ran.text
+
+
+def goes_with_the_option(root: Path, index: Trusting) -> None:
+    """The option that insists lets it through, and says over what."""
+    before = dict(index.files)
+    ran = publish(root, "--allow-mismatch")
+    assert ran.code == 0, ran.text
+    assert "by --allow-mismatch: " in ran.text
+    assert index.files != before
+
+
+def test_a_release_that_agrees_is_published(index: Trusting, tmp_path: Path) -> None:
+    root = project(tmp_path / "demo", index, "alpha", "beta")
+    git(root, "tag", "alpha-v1.2.0")
+    built(root, "1.2.0", "alpha", "beta")
+    assert publish(root).code == 0
+
+
+def test_a_forgotten_build_is_not_called_done(index: Trusting, tmp_path: Path) -> None:
+    root = project(tmp_path / "demo", index, "alpha")
+    built(root, "1.2.0", "alpha")
+    assert publish(root).code == 0
+    raise_version(root, "alpha", "1.2.0", "1.3.0")
+    ran = publish(root)
+    refuses(ran, "dist/manifest.json is of alpha 1.2.0, but the checkout has alpha 1.3.0", "nox -s build-all")
+    assert "from an earlier run" not in ran.err
+    assert publish(root, "--allow-mismatch").code == 0
+    git(root, "switch", "--quiet", "--detach", "HEAD~1")  # as the message says
+    assert publish(root).code == 0
+
+
+def test_a_manifest_of_another_commit_is_refused_where_its_packages_changed(
+    index: Trusting, tmp_path: Path
+) -> None:
+    root = project(tmp_path / "demo", index, "alpha", "beta")
+    built(root, "1.2.0", "alpha")
+    old = git(root, "rev-parse", "HEAD")
+    write(root, {"packages/beta/beta.py": "new = 1\n", "notes.md": "", "uv.lock": ""})
+    commit_all(root)
+    assert publish(root, "--dry-run").code == 0  # alpha is what it was
+    write(root, {"packages/alpha/alpha.py": "new = 1\n"})
+    new = commit_all(root)
+    refuses(
+        publish(root),
+        f"dist/manifest.json is of commit {old[:10]}, but the checkout is at {new[:10]}",
+        "packages/alpha/alpha.py changed in alpha",
+        f"git switch --detach {old}",
+    )
+    goes_with_the_option(root, index)
+
+
+def test_a_test_index_is_not_given_a_forgotten_build_either(
+    index: Trusting, trying: Trusting, tmp_path: Path
+) -> None:
+    root = project(tmp_path / "demo", index, "alpha", settings=trying.settings("trying"))
+    built(root, "1.2.0", "alpha")
+    raise_version(root, "alpha", "1.2.0", "1.3.0")
+    words = ("publish-test", "--index", "trying", "--no-verify")
+    refuses(here(root, *words), "is of alpha 1.2.0, but the checkout has alpha 1.3.0")
+    assert not trying.files
+    assert here(root, *words, "--allow-mismatch").code == 0
+
+
+@pytest.mark.parametrize("task", ["build-all", "publish"])
+def test_a_tag_at_the_commit_says_another_version(task: str, index: Trusting, tmp_path: Path) -> None:
+    root = project(tmp_path / "demo", index, "alpha", "beta")
+    built(root, "1.2.0", "alpha", "beta")
+    git(root, "tag", "--annotate", "--message", "1.3.0", "alpha-v1.3.0")
+    head = git(root, "rev-parse", "HEAD")[:10]
+    ran = here(root, "build-all", "--dry-run") if task == "build-all" else publish(root)
+    refuses(
+        ran,
+        f"tag alpha-v1.3.0 is at {head}, but ",
+        "alpha" if task == "build-all" else "the build made alpha 1.2.0",
+        "git tag -d alpha-v1.3.0, then: nox -s bump -- --to 1.3.0 --package alpha --commit --tag",
+    )
+    if task == "build-all":
+        ran = here(root, "build-all", "--dry-run", "--allow-mismatch")
+        assert (ran.code, "by --allow-mismatch: tag alpha-v1.3.0" in ran.text) == (0, True), ran.text
+        assert here(root, "build-all", "--dry-run", "--package", "beta").code == 0
+    else:
+        goes_with_the_option(root, index)
+
+
+def test_tags_of_the_same_version_and_tags_that_move_contradict_nothing(index: Trusting, tmp_path: Path) -> None:
+    root = project(tmp_path / "demo", index, "alpha")
+    built(root, "1.2.0", "alpha")
+    for tag in ("v1.2.0rc1", "v1.2.0", "v1", "other-v9", "latest"):
+        git(root, "tag", tag)
+    assert here(root, "build-all", "--dry-run").code == 0
+    git(root, "tag", "--delete", "v1.2.0", "v1.2.0rc1")
+    assert publish(root).code == 0
+
+
+def test_the_version_is_tagged_elsewhere_and_the_package_changed(
+    index: Trusting, trying: Trusting, tmp_path: Path
+) -> None:
+    root = project(tmp_path / "demo", index, "alpha", "beta", settings=trying.settings("trying"))
+    git(root, "tag", "alpha-v1.2.0")
+    git(root, "tag", "beta-v1.2.0")
+    tagged = git(root, "rev-parse", "HEAD")[:10]
+    write(root, {"packages/alpha/alpha.py": "new = 1\n"})
+    head = commit_all(root)[:10]
+    told = (
+        f"alpha 1.2.0 is tagged alpha-v1.2.0 at {tagged}, and differs at {head}, the commit of this build: "
+        "packages/alpha/alpha.py changed"
+    )
+    ran = here(root, "build-all", "--dry-run")  # CI builds commits between two releases
+    assert ran.code == 0, ran.text
+    assert told in ran.text
+    built(root, "1.2.0", "alpha", "beta")
+    ran = publish(root)
+    refuses(ran, told, "nox -s bump -- --part patch --package alpha")
+    assert "beta" not in ran.err
+    assert here(root, "publish-test", "--index", "trying", "--no-verify", "--dry-run").code == 0
+    goes_with_the_option(root, index)
+
+
+def test_what_is_not_in_the_clone_says_nothing(index: Trusting, tmp_path: Path) -> None:
+    """The publish job of a release: one commit, no other tags, archives from the job before."""
+    root = project(tmp_path / "demo", index, "alpha", version="1.1.0")
+    git(root, "tag", "v1.1.0")
+    raise_version(root, "alpha", "1.1.0", "1.2.0")
+    git(root, "tag", "v1.2.0")
+    git(root, "push", "--quiet", "--tags", "origin", "main")
+    built(root, "1.2.0", "alpha")
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", "--depth", "1", "--no-tags", (tmp_path / "demo.git").as_uri(), str(clone))
+    (root / "dist").rename(clone / "dist")
+    assert publish(clone).code == 0
+    (clone / ".git").rename(tmp_path / "removed")  # no checkout at all
+    assert publish(clone).code == 0
+
+
+def test_a_shallow_clone_of_another_commit_than_the_manifests_is_refused(index: Trusting, tmp_path: Path) -> None:
+    root = project(tmp_path / "demo", index, "alpha")
+    built(root, "1.2.0", "alpha")
+    old = git(root, "rev-parse", "HEAD")
+    write(root, {"packages/alpha/alpha.py": "new = 1\n"})
+    commit_all(root)
+    git(root, "push", "--quiet", "origin", "main")
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", "--depth", "1", (tmp_path / "demo.git").as_uri(), str(clone))
+    (root / "dist").rename(clone / "dist")
+    refuses(publish(clone), f"is of commit {old[:10]}", "that commit is not in this clone")
+    assert not index.files
+
+
+def test_the_sdist_alone_of_a_package_with_platform_wheels_is_refused(index: Trusting, tmp_path: Path) -> None:
+    settings = '[tool.relnox.wheels]\npackages = ["alpha"]\nsystems = ["manylinux"]\narchitectures = ["x86_64"]\n'
+    root = project(tmp_path / "demo", index, "alpha", "beta", settings=settings)
+    built(root, "1.2.0", "alpha", "beta", sdist_only=True)
+    ran = publish(root)
+    refuses(ran, "dist/manifest.json has the sdist of alpha 1.2.0 and no wheel", "relnox collect --from DIR")
+    assert "sdist of beta" not in ran.err
+    assert publish(root, "--package", "beta").code == 0
+    goes_with_the_option(root, index)
+
+
+def test_a_project_below_the_top_of_its_checkout(index: Trusting, tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    top.mkdir()
+    root = top / "python"
+    project(root, index, "alpha")
+    git(root, "rev-parse", "HEAD")
+    (root / ".git").rename(top / ".git")
+    git(top, "add", "--all")
+    commit_all(top, "Move down")
+    built(root, "1.2.0", "alpha")
+    write(top, {"elsewhere/file.txt": ""})
+    commit_all(top)
+    assert publish(root, "--dry-run").code == 0
+    write(root, {"packages/alpha/alpha.py": "new = 1\n"})
+    commit_all(top)
+    refuses(publish(root), "packages/alpha/alpha.py changed in alpha")
