@@ -584,7 +584,7 @@ HONEST: dict[str, Make] = {
     ),
     "wheel, one case for Linux": lambda folder: wheel(
         folder,
-        {**MODULES, "demo_app/a.h": "", "demo_app/A.h": ""},
+        {**MODULES, "demo_app/a.h": "", "demo_app/A.h": "", "demo_app/_native.so": b"\x7fELF"},
         name=f"{TOP}-py3-none-manylinux_2_28_x86_64.whl",
     ),
     "wheel, private by URL": lambda folder: wheel(

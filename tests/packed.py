@@ -73,7 +73,8 @@ def wheel(
 
     Args:
         folder: Where to.
-        files: Files beside those of the format, in the place of the good ones.
+        files: Files beside those of the format, in the place of the good ones, which have a native module for a
+            platform.
         name: Of the file.
         metadata: Content of METADATA.
         record: Content of RECORD.
@@ -83,6 +84,8 @@ def wheel(
     """
     info = "-".join(name.split("-")[:2]) + ".dist-info"
     content: dict[str, str | bytes] = dict(MODULES if files is None else files)
+    if files is None and not name.endswith("-any.whl"):
+        content["demo_app/_native.so"] = b"\x7fELF"
     content = {
         f"{info}/METADATA": metadata,
         f"{info}/WHEEL": WHEEL.replace("py3-none-any", "-".join(name.removesuffix(".whl").split("-")[2:])),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from relnox.building.archives import Archive
 
-__all__ = ["import_names", "record", "requires_python", "scripts"]
+__all__ = ["import_names", "only_tests", "record", "requires_python", "scripts"]
 
 _EXTENSIONS = (".so", ".pyd")
 _NOT_FOR_USERS = frozenset({"test", "tests", "docs", "examples", "benchmarks", "conftest"})
@@ -50,6 +50,12 @@ def import_names(archive: Archive, installed: Iterable[str] | None = None) -> tu
     }
     found = sorted(_modules(files))
     return tuple(name for name in found if name.partition(".")[0] not in _NOT_FOR_USERS) or tuple(found)
+
+
+def only_tests(names: Iterable[str]) -> bool:
+    """Whether modules are nothing but tests, examples and the like; False for no modules."""
+    tops = {name.partition(".")[0] for name in names}
+    return bool(tops) and tops <= _NOT_FOR_USERS
 
 
 def scripts(entry_points: Path) -> dict[str, tuple[str, tuple[str, ...]]]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from relnox.commands.project import Project
     from relnox.core.config import TestConfig, WheelsConfig
     from relnox.core.events import Outcome
+    from relnox.core.manifest import Manifest
     from relnox.core.packages import Package
     from relnox.core.plan import Plan, Refusal, Table
     from relnox.core.steps import Build, RunTests, Step
@@ -116,6 +117,8 @@ class Snapshot(NamedTuple):
             of this workspace.
         test: How the tests are run.
         commands: The project's own commands that make a package's archives, by package.
+        meta: Packages of requirements alone, whose wheels may be empty.
+        optional_extensions: Packages whose wheels may lack their native modules.
         wheels: Which packages have platform wheels, and for which platforms.
         warnings: What discovery passed over.
         untagged: Packages whose versions come from tags, and that have none here.
@@ -136,6 +139,8 @@ class Snapshot(NamedTuple):
     ours: frozenset[str]
     test: TestConfig
     commands: Mapping[str, tuple[str, ...]]
+    meta: frozenset[str]
+    optional_extensions: frozenset[str]
     wheels: WheelsConfig
     warnings: tuple[str, ...]
     untagged: tuple[str, ...]
@@ -179,6 +184,8 @@ def observe(options: Options, project: Project) -> Snapshot:
         ours=frozenset(name for name in old if _is_ours(name, names)) | _named(folder).intersection(old),
         test=project.config.test,
         commands=project.config.build_commands,
+        meta=frozenset(filter(project.config.is_meta_package, names)),
+        optional_extensions=frozenset(filter(project.config.has_optional_extensions, names)),
         wheels=project.config.wheels,
         warnings=project.workspace.warnings,
         untagged=_untagged(packages, project),
@@ -224,6 +231,7 @@ def _check_names(project: Project) -> None:
                 hint=f"the packages are {', '.join(names)}",
             )
     core.wheels.check(project.config.wheels, names)
+    project.config.check_packages(names)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
@@ -285,9 +293,20 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 
 def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
-    """The manifest says it all."""
-    del outcome, folder
-    return ()
+    """What became of each package, and how many warnings there are."""
+    built = [(each, each.step) for each in outcome.results if isinstance(each.step, core.steps.Build)]
+    if not built:
+        return ()
+    manifest = _manifest(folder / built[0][1].output)
+    rows = []
+    for result, step in built:
+        ended_well = result.status in (core.events.Status.SUCCESS, core.events.Status.SKIPPED)
+        files = manifest.of(step.package) if manifest is not None and ended_well else ()
+        version = files[0].version if files else step.version
+        counts = (str(count or "-") for count in (len(files), len(result.warnings)))
+        rows.append((step.package, str(version or "-"), result.status.value, *counts))
+    columns = ("package", "version", "build", "files", "warnings")
+    return (core.plan.Table(title="", columns=columns, rows=tuple(rows)),)
 
 
 def _environments(snapshot: Snapshot, options: Options) -> Iterator[Step]:
@@ -352,6 +371,8 @@ def _build(package: Package, snapshot: Snapshot, options: Options) -> Build:
         private=package.private or snapshot.commit is None or package.name in snapshot.untagged,
         declarative=package.name in snapshot.declarative,
         command=snapshot.commands.get(package.name, ()),
+        may_be_empty=package.name in snapshot.meta,
+        optional_extensions=package.name in snapshot.optional_extensions,
         siblings=tuple(before),
         needs=(*(["export"] if snapshot.commit is not None else []), *(f"build {name}" for name in before)),
     )
@@ -474,14 +495,19 @@ def _listed(folder: Path) -> Iterator[str]:
         yield f"{path.name}/" if path.is_dir() and not path.is_symlink() else path.name
 
 
-def _named(folder: Path) -> frozenset[str]:
-    """The archives that the manifest of an earlier build names; none if there is no manifest that can be read."""
+def _manifest(folder: Path) -> Manifest | None:
+    """The manifest in a folder, if there is one that can be read."""
     path = folder / core.manifest.MANIFEST_JSON
     try:
-        found = core.manifest.Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path))
+        return core.manifest.Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path))
     except (OSError, UnicodeDecodeError, Refused):
-        return frozenset()
-    return frozenset(file.filename for file in found.distributions)
+        return None
+
+
+def _named(folder: Path) -> frozenset[str]:
+    """The archives that the manifest of an earlier build names; none if there is no manifest that can be read."""
+    found = _manifest(folder)
+    return frozenset(file.filename for file in found.distributions) if found is not None else frozenset()
 
 
 def _is_ours(name: str, packages: Container[str]) -> bool:

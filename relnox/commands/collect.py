@@ -199,6 +199,7 @@ def _faults(jobs: Sequence[Job], project: Project) -> Iterator[tuple[str, Findin
     """What is wrong with those of the files that are as their job made them: it may have been any machine."""
     from relnox.building import checks
 
+    config = project.config
     checked: set[tuple[str, str]] = set()
     for job in jobs:
         for file in job.manifest.distributions:
@@ -206,8 +207,26 @@ def _faults(jobs: Sequence[Job], project: Project) -> Iterator[tuple[str, Findin
             if job.present.get(file.filename) == (file.size, file.sha256) and this not in checked:
                 checked.add(this)
                 path = project.root / job.folder / file.filename
-                for finding in checks.errors(path, public=False, limits=project.config.archives):
+                for finding in checks.errors(
+                    path,
+                    public=False,
+                    limits=config.archives,
+                    may_be_empty=config.is_meta_package(file.package),
+                    optional_extensions=config.has_optional_extensions(file.package),
+                ):
                     yield job.folder, finding
+    for package in dict.fromkeys(name for job in jobs for name in job.manifest.packages):
+        if config.has_optional_extensions(package):
+            continue
+        folders = {
+            project.root / job.folder / file.filename: job.folder
+            for job in jobs
+            for file in job.manifest.of(package)
+            if (file.filename, file.sha256) in checked
+        }
+        by_name = {path.name: path for path in folders}
+        for finding in checks.extension_errors(by_name.values(), config.archives):
+            yield folders[by_name[finding.file]], finding
 
 
 def _needs(jobs: Sequence[Job], project: Project, faulty: frozenset[str]) -> dict[str, frozenset[str]]:

@@ -84,7 +84,8 @@ def _refusals(path: Path, limits: ArchiveLimits) -> Iterator[str]:
     """Why the public index would refuse an archive."""
     from relnox.building import checks
 
-    return (finding.message for finding in checks.errors(path, public=True, limits=limits))
+    found = checks.errors(path, public=True, limits=limits, may_be_empty=True, optional_extensions=True)
+    return (finding.message for finding in found)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:

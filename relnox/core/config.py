@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,11 +10,11 @@ from relnox.core import rules
 from relnox.core.credential_variables import is_upload_credential_name, is_upload_setting_name
 from relnox.core.names import normalised
 from relnox.core.records import Record
-from relnox.core.schema import Each, Flag, Number, Several, Table, Text, Texts
+from relnox.core.schema import Each, Flag, Number, Several, Table, Text, Texts, did_you_mean
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from relnox.core.options import Value
     from relnox.core.requirements import Policy, Siblings
@@ -202,8 +203,36 @@ class Config(Record, kw_only=True):
     verify: VerifyConfig = VerifyConfig()
     wheels: WheelsConfig = WheelsConfig()
     archives: ArchiveLimits = ArchiveLimits()
+    meta_packages: tuple[str, ...] = ()
+    optional_extensions: tuple[str, ...] = ()
     build_commands: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     options: Mapping[str, Mapping[str, Value]] = MappingProxyType({})
+
+    def is_meta_package(self, package: str) -> bool:
+        """Whether a package is one of requirements alone, so that its wheel may be empty."""
+        return _names(self.meta_packages, package)
+
+    def has_optional_extensions(self, package: str) -> bool:
+        """Whether a package is released without its native modules as well."""
+        return _names(self.optional_extensions, package)
+
+    def check_packages(self, packages: Iterable[str]) -> None:
+        """See that what settings say of archives is said of packages that there are.
+
+        Args:
+            packages: Normalized names of the workspace's packages.
+
+        Raises:
+            Refused: A name or a glob means none of them.
+        """
+        names = sorted(packages)
+        for key in ("meta-packages", "optional-extensions"):
+            for glob in getattr(self, key.replace("-", "_")):
+                if not any(_names((glob,), name) for name in names):
+                    raise Refused(
+                        f"[tool.relnox] {key} names {glob!r}, which is no package of this workspace",
+                        hint=did_you_mean(glob, names),
+                    )
 
     @classmethod
     def parse(cls, data: Any, table: Table) -> Config:
@@ -399,6 +428,12 @@ def config_table(option_tables: Mapping[str, Table]) -> Table:
                 "skip": Texts("cibuildwheel's identifiers that are left out, as globs such as cp39-musllinux_*"),
             },
         ),
+        "meta-packages": Texts(
+            "Packages of requirements alone, by name or glob: their wheels may have no module, script or data"
+        ),
+        "optional-extensions": Texts(
+            "Packages whose native modules are optional, by name or glob: a wheel without them is released as well"
+        ),
         "archives": Table(
             "How large wheels and sdists may be that are checked; larger ones are refused",
             {
@@ -444,6 +479,11 @@ VERIFY_KEYS: Mapping[str, Kind] = {
     "no-deps": Texts("Packages that are installed without what they require"),
 }
 """Keys of `[tool.relnox.verify]` that are no options of `verify-install`."""
+
+
+def _names(globs: Iterable[str], package: str) -> bool:
+    """Whether one of some names or globs means a package."""
+    return any(fnmatchcase(package, normalised(glob)) for glob in globs)
 
 
 def _check_passed(names: tuple[str, ...]) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "Status",
     "StepFinished",
     "StepStarted",
+    "StepWarning",
     "Waiting",
 ]
 
@@ -83,6 +84,20 @@ class Notice(Record):
     hint: str = ""
 
 
+class StepWarning(Record):
+    """Something about a file that a step made that is most likely a mistake, and does not stop the run.
+
+    Attributes:
+        file: The file's name.
+        message: What is wrong, said of the file.
+        hint: What to do about it.
+    """
+
+    file: str
+    message: str
+    hint: str
+
+
 class StepFinished(Record):
     """A step ended.
 
@@ -91,6 +106,7 @@ class StepFinished(Record):
         detail: The evidence for a success, the reason for a skip, what happened otherwise.
         seconds: Wall clock, monotonic.
         error: What was raised, for a failure.
+        warnings: What is most likely wrong with files that the step made.
     """
 
     step: Step
@@ -98,6 +114,7 @@ class StepFinished(Record):
     detail: str
     seconds: float
     error: RelnoxError | None = None
+    warnings: tuple[StepWarning, ...] = ()
 
 
 class Outcome(Record):
@@ -126,6 +143,11 @@ class Outcome(Record):
     waits: tuple[Waiting, ...] = ()
     publication: tuple[PublishedFile, ...] = ()
     fault: str | None = None
+
+    @property
+    def warnings(self) -> int:
+        """How many warnings there are, those of the tasks of a chain included."""
+        return sum(len(result.warnings) for result in self.results) + sum(stage.warnings for stage in self.stages)
 
 
 class RunFinished(Record):

@@ -201,12 +201,15 @@ def _carry_out(step: Step, run: Run) -> StepFinished:
             action.do()
             status, detail = Status.SUCCESS, action.prove()
     except RelnoxError as error:
-        return StepFinished(step, Status.FAILED, error.message, time.monotonic() - started, error)
+        return StepFinished(
+            step, Status.FAILED, error.message, time.monotonic() - started, error, run.warnings.get(step.key, ())
+        )
     except OSError as error:
         if (failed := failure_of_the_machine(error)) is None:
             raise
         return StepFinished(step, Status.FAILED, failed.message, time.monotonic() - started, failed)
-    return StepFinished(step, status, detail, time.monotonic() - started)
+    seconds = time.monotonic() - started
+    return StepFinished(step, status, detail, seconds, warnings=run.warnings.get(step.key, ()))
 
 
 def _deadline(files: Sequence[PublishedFile], run: Run) -> str | None:

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from relnox.building import archives, checks
+from relnox.core.events import StepWarning
 from relnox.core.manifest import Distribution
 from relnox.errors import Failed
 
@@ -34,15 +35,20 @@ def inspected(paths: Sequence[Path], step: Build, run: Run) -> list[Distribution
         requires=step.requires,
         tracked=_tracked(step.folder, run),
         private=step.private,
+        may_be_empty=step.may_be_empty,
+        optional_extensions=step.optional_extensions,
     )
     findings = [finding for archive in found for finding in checks.verify(archive, expected)]
     sdist = next((archive for archive in found if archive.kind == "sdist"), None)
     for archive in found:
         if sdist is not None and archive.kind == "wheel":
             findings += checks.verify_pair(sdist, archive)
-    for finding in findings:
-        run.tell(step)(f"{finding.level}: {finding.file}: {finding.message}")
+    if not step.optional_extensions:
+        findings += checks.verify_extensions(found)
     bad = [finding for finding in findings if finding.level == "error" or step.strict]
+    run.warnings[step.key] = tuple(
+        StepWarning(finding.file, finding.message, finding.hint) for finding in findings if finding not in bad
+    )
     if bad:
         listed = "\n".join(f"  {finding.file}: {finding.message}" for finding in bad)
         hints = "; ".join(dict.fromkeys(finding.hint for finding in bad))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from relnox.building.installer_settings import PackageSource
     from relnox.building.workers import ForkServer
     from relnox.building.workshop import Workshop
-    from relnox.core.events import Event, Outcome
+    from relnox.core.events import Event, Outcome, StepWarning
     from relnox.core.manifest import BuildInputs, Distribution, Manifest
     from relnox.core.steps import Edit, Stage, Step
     from relnox.executor.observed import ObservedFiles
@@ -63,6 +63,7 @@ class Run:
         durable: Whether all that the local steps did is on the disk, so that a power failure does not undo it.
         halfway: Whether a local step that fails leaves something changed: the same command goes on with it.
         observed: What was sent of a release, and seen of it on the index.
+        warnings: What is most likely wrong with files that a step made, by the step's key.
     """
 
     observed: ObservedFiles
@@ -96,6 +97,7 @@ class Run:
         self.vacant: dict[str, list[Path]] = {}
         self.kept: set[str] = set()
         self.inputs: dict[str, BuildInputs] = {}
+        self.warnings: dict[str, tuple[StepWarning, ...]] = {}
         self.tracked: tuple[str, ...] | None = None
         self.source = root
         self.export: Path | None = None

@@ -75,12 +75,7 @@ class GitHub(Plain):
                 self._let_foreign_text_in()
                 STDERR.line(line.expandtabs())
             case StepFinished():
-                self._let_held_out(event.step)
-                self._keep_foreign_text_out()
-                _command("endgroup", "")
-                super().event(event, nested=nested)
-                if event.error is not None:
-                    _command("error", event.detail, title=event.step.title)
+                self._end(event, nested=nested)
             case RunFinished(outcome):
                 super().event(event, nested=nested)
                 if outcome.plan.skipped is not None:
@@ -89,6 +84,16 @@ class GitHub(Plain):
                     self._summarise(markdown(outcome))
             case _:
                 super().event(event, nested=nested)
+
+    def _end(self, event: StepFinished, *, nested: bool) -> None:
+        self._let_held_out(event.step)
+        self._keep_foreign_text_out()
+        _command("endgroup", "")
+        super().event(event, nested=nested)
+        if event.error is not None:
+            _command("error", event.detail, title=event.step.title)
+        for each in event.warnings:
+            _command("warning", f"{each.file}: {each.message}\n{each.hint}", title=event.step.title)
 
     def error(self, error: RelnoxError) -> None:
         """Show what stops the run, as an annotation too."""

@@ -39,6 +39,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "seconds": round(outcome.seconds, 3),
         "deadline": outcome.deadline,
         "notes": list(outcome.plan.notes),
+        "warnings": outcome.warnings,
         "waits": [_wait(wait) for wait in outcome.waits],
         "steps": [_step(result) for result in outcome.results],
         "stages": [_outcome(stage) for stage in outcome.stages],
@@ -74,4 +75,5 @@ def _step(result: StepFinished) -> dict[str, Any]:
         "detail": result.detail,
         "hint": result.error.hint if result.error is not None else None,
         "seconds": round(result.seconds, 3),
+        "warnings": [{"file": each.file, "message": each.message, "hint": each.hint} for each in result.warnings],
     }

@@ -169,6 +169,8 @@ class Terminal:
                 _print(self._log, (line, "dim"))
         if event.error is not None and event.error.hint:
             _labeled(self._log, f"{indent}    ", "hint:", "bold", event.error.hint)
+        for line in text.warning_lines(event):
+            _print(self._log, (f"{indent}    {line}", "yellow"))
 
     def _spin(self) -> None:
         """Show what goes on; several steps at once may."""

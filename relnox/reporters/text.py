@@ -32,6 +32,7 @@ __all__ = [
     "plan_lines",
     "published",
     "waiting",
+    "warning_lines",
 ]
 
 MARKS = {Status.SUCCESS: "ok", Status.SKIPPED: "SKIPPED", Status.FAILED: "FAILED", Status.ABORTED: "ABORTED"}
@@ -141,6 +142,15 @@ def finished(event: StepFinished) -> Iterator[str]:
         yield from further_lines(event.detail, _INDENT)
     if event.error is not None and event.error.hint:
         yield from further_lines(f"hint: {event.error.hint}", _INDENT)
+    for line in warning_lines(event):
+        yield f"{_INDENT}{line}"
+
+
+def warning_lines(event: StepFinished) -> Iterator[str]:
+    """What is most likely wrong with the files of a step, each with what helps."""
+    for each in event.warnings:
+        yield from further_lines(f"warning: {each.file}: {each.message}", "")
+        yield from further_lines(f"hint: {each.hint}", "  ")
 
 
 def error_lines(error: RelnoxError) -> Iterator[str]:
@@ -168,4 +178,6 @@ def ending(outcome: Outcome) -> str:
     if outcome.plan.skipped is not None and outcome.exit_code is ExitCode.DONE:
         told = f"skipped; {outcome.plan.skipped}"
     until = f" before {outcome.deadline}" if outcome.deadline is not None else ""
-    return f"{outcome.plan.task}: {told}{until} ({outcome.seconds:.1f} s)"
+    count = outcome.warnings
+    warnings = f", {count} warning{'s' if count != 1 else ''}" if count else ""
+    return f"{outcome.plan.task}: {told}{until}{warnings} ({outcome.seconds:.1f} s)"

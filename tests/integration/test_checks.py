@@ -460,7 +460,7 @@ WHEELS: list[tuple[str, Make]] = [
         lambda to: wheel(to, MODULES | {"../outside.py": ""}),
     ),
     ("error: has an absolute name: '/etc/passwd'", lambda to: wheel(to, MODULES | {"/etc/passwd": ""})),
-    ("warning: it contains no module", lambda to: wheel(to, {}, drop=[SCRIPTS])),
+    ("error: is empty: it has no module, script or data", lambda to: wheel(to, {}, drop=[SCRIPTS])),
     ("warning: it is for any platform, but demo_app/a.so", lambda to: wheel(to, MODULES | {"demo_app/a.so": ""})),
     (
         "error: the script '../run' would be installed outside the folder of scripts",

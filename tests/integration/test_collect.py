@@ -64,7 +64,8 @@ def content_of(name: str) -> bytes:
     text = f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n{requires}"
     with tempfile.TemporaryDirectory() as folder:
         if name.endswith(".whl"):
-            path = packed.wheel(Path(folder), {f"{package}.py": ""}, name=name, metadata=text)
+            native = {} if name.endswith("-any.whl") else {f"_{package}.so": b"\x7fELF"}
+            path = packed.wheel(Path(folder), {f"{package}.py": "", **native}, name=name, metadata=text)
         else:
             path = packed.sdist(Path(folder), name=name, top=f"{package}-{version}", metadata=text)
         return path.read_bytes()

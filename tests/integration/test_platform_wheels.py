@@ -106,6 +106,10 @@ def tagged(root: Path, tag: str) -> Path:
     text = text.replace(name, 'f"{STEM}-{TAG}.whl"').replace(
         line, 'f"Wheel-Version: 1.0\\nTag: {TAG}\\n".encode()'
     )
+    loop = "        for module in MODULES:\n"
+    native = '        if not TAG.endswith("-any"):\n            add("_home.so", b"\\x7fELF")\n'
+    assert loop in text
+    text = text.replace(loop, f"{native}{loop}")
     cp = 'cp = "cp%s%s" % sys.version_info[:2]'
     backend.write_text(f"import sys\n{cp}\nTAG = {tag}\n{text}")
     return root

@@ -5,11 +5,13 @@ Every fault has a finding of its own, which says what is not right and what help
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from relnox.building import archives
 from relnox.building.archives import UNREADABLE, ArchiveError, contents
 from relnox.building.checks import (
+    completeness,
     entry_points,
     identity,
     metadata,
@@ -26,14 +28,23 @@ from relnox.building.checks.expected import Expected
 from relnox.building.findings import Finding, error, told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from relnox.building.archives import Archive
     from relnox.building.findings import Found
     from relnox.core.config import ArchiveLimits
 
-__all__ = ["Expected", "Finding", "errors", "open_checked", "verify", "verify_pair"]
+__all__ = [
+    "Expected",
+    "Finding",
+    "errors",
+    "extension_errors",
+    "open_checked",
+    "verify",
+    "verify_extensions",
+    "verify_pair",
+]
 
 
 def verify(archive: Archive, expected: Expected) -> tuple[Finding, ...]:
@@ -46,15 +57,63 @@ def verify(archive: Archive, expected: Expected) -> tuple[Finding, ...]:
     return _told(_found(archive, expected), archive, private=expected.private)
 
 
-def errors(path: Path, *, public: bool, limits: ArchiveLimits = archives.LIMITS) -> tuple[Finding, ...]:
+def errors(
+    path: Path,
+    *,
+    public: bool,
+    limits: ArchiveLimits = archives.LIMITS,
+    may_be_empty: bool = False,
+    optional_extensions: bool = False,
+) -> tuple[Finding, ...]:
     """What is wrong with an archive that was built elsewhere, or that lay in a folder since.
 
     Args:
         path: Where it is.
         public: Whether what only the public index refuses counts.
         limits: How large it may be.
+        may_be_empty: See `Expected`.
+        optional_extensions: See `Expected`.
     """
-    return _looked_into(path, public=public, limits=limits)[1]
+    return _looked_into(
+        path,
+        public=public,
+        limits=limits,
+        may_be_empty=may_be_empty,
+        optional_extensions=optional_extensions,
+    )[1]
+
+
+def extension_errors(paths: Iterable[Path], limits: ArchiveLimits = archives.LIMITS) -> tuple[Finding, ...]:
+    """Wheels of a release that lack the native modules which its source distribution declares.
+
+    Args:
+        paths: The archives of one package; ones that cannot be read are left to `errors`.
+        limits: How large they may be.
+    """
+    found = []
+    for path in paths:
+        with contextlib.suppress(ArchiveError):
+            found.append(archives.read(path, limits))
+    return tuple(finding for finding in verify_extensions(found) if finding.level == "error")
+
+
+def verify_extensions(release: Sequence[Archive]) -> tuple[Finding, ...]:
+    """What wheels lack of the native modules that their source distribution declares.
+
+    Where one wheel of a release has native modules, another one without them serves all other machines.
+
+    Args:
+        release: The archives of one package that `read` gave.
+    """
+    sdist = next((archive for archive in release if archive.kind == "sdist"), None)
+    wheels = [archive for archive in release if archive.kind == "wheel"]
+    if sdist is None or any(completeness.is_native(member) for wheel in wheels for member in wheel.members):
+        return ()
+    return tuple(
+        finding
+        for wheel in wheels
+        for finding in _told(completeness.check_extensions(sdist, wheel), wheel, private=False)
+    )
 
 
 def open_checked(path: Path, limits: ArchiveLimits = archives.LIMITS) -> Archive:
@@ -63,20 +122,28 @@ def open_checked(path: Path, limits: ArchiveLimits = archives.LIMITS) -> Archive
     Raises:
         ArchiveError: Something is; all of it is told.
     """
-    archive, found = _looked_into(path, public=False, limits=limits)
+    archive, found = _looked_into(path, public=False, limits=limits, may_be_empty=True, optional_extensions=True)
     if found or archive is None:
         listed = "\n".join(f"  {finding.message}" for finding in found)
         raise ArchiveError(f"is refused:\n{listed}", found[0].hint, file=path.name)
     return archive
 
 
-def _looked_into(path: Path, *, public: bool, limits: ArchiveLimits) -> tuple[Archive | None, tuple[Finding, ...]]:
+def _looked_into(
+    path: Path, *, public: bool, limits: ArchiveLimits, may_be_empty: bool, optional_extensions: bool
+) -> tuple[Archive | None, tuple[Finding, ...]]:
     try:
         archive = archives.read(path, limits)
     except ArchiveError as broken:
         fault = Finding(level="error", file=path.name, message=broken.fault, hint=broken.hint or "")
         return None, (fault,)
-    expected = Expected(name=archive.name, version=archive.version, private=not public)
+    expected = Expected(
+        name=archive.name,
+        version=archive.version,
+        private=not public,
+        may_be_empty=may_be_empty,
+        optional_extensions=optional_extensions,
+    )
     findings = _told(_found(archive, expected, advice=False), archive, private=expected.private)
     return archive, tuple(finding for finding in findings if finding.level == "error")
 
@@ -120,5 +187,8 @@ def _found(archive: Archive, expected: Expected, *, advice: bool = True) -> Iter
         yield from platforms.check(archive)
         yield from entry_points.check(archive)
         yield from wheel.check(archive)
+        yield from completeness.check(
+            archive, may_be_empty=expected.may_be_empty, optional_extensions=expected.optional_extensions
+        )
         if advice:
             yield from wheel_contents.check(archive)

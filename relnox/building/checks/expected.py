@@ -22,6 +22,8 @@ class Expected(Record, kw_only=True):
             decides.
         tracked: The files that git tracks, relative to the package's folder; None outside git.
         private: Whether it is never sent to the public index: what that one refuses is a warning then.
+        may_be_empty: Whether a wheel may install nothing: a package of requirements alone.
+        optional_extensions: Whether a wheel may lack the native modules that the source declares.
     """
 
     name: str
@@ -29,3 +31,5 @@ class Expected(Record, kw_only=True):
     requires: tuple[str, ...] | None = None
     tracked: frozenset[str] | None = None
     private: bool = False
+    may_be_empty: bool = False
+    optional_extensions: bool = False

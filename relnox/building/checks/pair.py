@@ -15,6 +15,7 @@ from relnox.building.archives import contents, metadata_fields, path_of
 from relnox.building.checks.requirements import difference
 from relnox.building.checks.tree import is_generated
 from relnox.building.findings import error, few, warning
+from relnox.building.modules import import_names, only_tests
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
@@ -52,6 +53,20 @@ def check(sdist: Archive, wheel: Archive) -> Iterator[Found]:
         return
     yield from _fields(sdist, wheel)
     yield from _sources(sdist, wheel)
+    yield from _left_out(sdist, wheel)
+
+
+def _left_out(sdist: Archive, wheel: Archive) -> Iterator[Found]:
+    """Modules of the sdist, none of which is in a wheel that has tests alone."""
+    if not only_tests(import_names(wheel)):
+        return
+    folders = {path_of(member).parent for member in sdist.members if member.endswith("/__init__.py")}
+    packages = {folder.name for folder in folders if folder.parent not in folders}
+    if packages and not only_tests(packages):
+        yield error(
+            f"has no module but {few(import_names(wheel))}, although its sdist has {few(packages)}",
+            'let the build configuration find them: [tool.setuptools.packages.find] where = ["src"]',
+        )
 
 
 def _fields(sdist: Archive, wheel: Archive) -> Iterator[Found]:

@@ -16,7 +16,6 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from relnox.building.archives import ArchiveError, contents, file_content, info_file
 from relnox.building.checks import secrets
 from relnox.building.findings import error, few, refusal, warning
-from relnox.building.modules import import_names
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -47,8 +46,6 @@ def check(archive: Archive) -> Iterator[Found]:
     yield from _folder(archive)
     yield from _record(archive)
     yield from _tags(archive)
-    if not import_names(archive) and not any(_is_useful(member) for member in archive.members):
-        yield warning("it contains no module", "which packages does the build configuration include?")
 
 
 def _folder(archive: Archive) -> Iterator[Found]:
@@ -169,7 +166,3 @@ def _tags_in(text: str) -> Iterable[Tag]:
         return parse_tag(text)
     except ValueError:
         return ()
-
-
-def _is_useful(member: str) -> bool:
-    return ".data/" in member or member.endswith((".dist-info/entry_points.txt", ".pyi"))

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["check"]
 
+_DECIDED_HERE = ("W007", "W008")
+"""Empty wheels: see `completeness`, which knows what the project allows."""
+
 
 def check(archive: Archive) -> Iterator[Found]:
     """What check-wheel-contents says about a wheel; what makes a wheel invalid is for the other checks to tell."""
@@ -32,6 +35,8 @@ def check(archive: Archive) -> Iterator[Found]:
         yield warning(f"check-wheel-contents cannot read it: {broken}", "pip install -U 'relnox[check]'")
         return
     for each in failed:
+        if each.check.name in _DECIDED_HERE:
+            continue
         places = f": {few(each.args)}" if each.args else ""
         yield warning(
             f"check-wheel-contents {each.check.name}: {each.check.value}{places}",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from relnox.building.checks import Finding
     from relnox.commands.attesting import Attesting
     from relnox.commands.project import Project
-    from relnox.core.config import ArchiveLimits
+    from relnox.core.config import Config
     from relnox.core.manifest import Distribution, Manifest
     from relnox.core.plan import Refusal
     from relnox.indexes.client import Listing
@@ -204,7 +204,9 @@ def _look(  # noqa: PLR0913 - what both are asked for
     # An index that took more before is asked to be like the public one: what it holds counts for nothing then.
     checked = manifest.distributions if as_public else snapshot.missing
     public = production or as_public or index == TEST
-    unfit = _findings(project.root / dist, checked, public=public, limits=project.config.archives)
+    unfit = list(_findings(project.root / dist, checked, public=public, config=project.config))
+    packages = {file.package for file in checked}
+    unfit += _missing_extensions(project.root / dist, manifest, packages, project.config)
     snapshot = snapshot._replace(unfit=tuple(unfit))
     if snapshot.missing:
         snapshot = _with_credentials(snapshot, index, project)
@@ -230,15 +232,32 @@ def _present(folder: Path, manifest: Manifest) -> dict[str, str]:
     return {path.name: digests(path).sha256 for path in paths if is_in(folder, path)}
 
 
-def _findings(
-    folder: Path, files: Iterable[Distribution], *, public: bool, limits: ArchiveLimits
-) -> Iterator[Finding]:
+def _findings(folder: Path, files: Iterable[Distribution], *, public: bool, config: Config) -> Iterator[Finding]:
     """What is wrong with those of the files that are there: they may come from elsewhere."""
     from relnox.building import archives, checks
 
     for file in files:
         if archives.is_in(folder, path := folder / file.filename):
-            yield from checks.errors(path, public=public, limits=limits)
+            yield from checks.errors(
+                path,
+                public=public,
+                limits=config.archives,
+                may_be_empty=config.is_meta_package(file.package),
+                optional_extensions=config.has_optional_extensions(file.package),
+            )
+
+
+def _missing_extensions(
+    folder: Path, manifest: Manifest, packages: Iterable[str], config: Config
+) -> Iterator[Finding]:
+    """Wheels to send that lack the native modules which the source distribution beside them declares."""
+    from relnox.building import archives, checks
+
+    for package in sorted(packages):
+        if not config.has_optional_extensions(package):
+            paths = [folder / file.filename for file in manifest.of(package)]
+            there = [path for path in paths if archives.is_in(folder, path)]
+            yield from checks.extension_errors(there, config.archives)
 
 
 def _with_credentials(snapshot: Snapshot, index: str, project: Project) -> Snapshot:

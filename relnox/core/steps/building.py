@@ -129,6 +129,8 @@ class Build(BaseStep, kw_only=True):
         private: Whether the public index never sees it, and what that one refuses does not matter.
         declarative: Whether nothing runs in its build but the backend, so that one process may make both archives.
         command: The project's own command that makes the archives; none for the build backend.
+        may_be_empty: Whether its wheel may have no module, script or data: a package of requirements alone.
+        optional_extensions: Whether its wheel may lack the native modules that the source declares.
     """
 
     concurrent: ClassVar[bool] = True
@@ -149,6 +151,8 @@ class Build(BaseStep, kw_only=True):
     private: bool
     declarative: bool = False
     command: tuple[str, ...] = ()
+    may_be_empty: bool = False
+    optional_extensions: bool = False
 
     @property
     def key(self) -> str:

@@ -1,0 +1,295 @@
+"""Wheels that install nothing, or lack their native modules: refused by build-all, collect and publish."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from typing import TYPE_CHECKING
+
+import pytest
+import releases
+from backends import in_tree
+from packed import MODULES, TOP, sdist, wheel
+from projects import repository
+from running import here, run
+
+from relnox.building import archives, checks
+from relnox.core.config import Config, config_table
+from relnox.errors import Refused
+from relnox.indexes.embedded import EmbeddedIndex
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PLAIN = checks.Expected(name="demo-app")
+EMPTY = "error: is empty: it has no module, script or data"
+LINUX = f"{TOP}-cp312-cp312-manylinux_2_28_x86_64.whl"
+ELF = b"\x7fELF" + bytes(12)
+
+
+def found(path: Path, expected: checks.Expected = PLAIN) -> list[str]:
+    return [f"{each.level}: {each.message}" for each in checks.verify(archives.read(path), expected)]
+
+
+NOTHING = {
+    "only metadata and scripts of missing modules": {},
+    "files of the source": {"README.md": "", "LICENSE": "", "setup.py": "", "pyproject.toml": ""},
+    "a marker without a module": {"demo_app/py.typed": ""},
+    "files that keep a folder": {"demo_app/.gitkeep": "", "demo_app/__pycache__/a.cpython-312.pyc": "x"},
+}
+
+
+@pytest.mark.parametrize("files", NOTHING.values(), ids=NOTHING)
+def test_a_wheel_that_installs_nothing_is_an_error(files: dict[str, str], tmp_path: Path) -> None:
+    path = wheel(tmp_path, files)
+    assert EMPTY in found(path)
+    allowed = checks.Expected(name="demo-app", may_be_empty=True)
+    assert not [each for each in found(path, allowed) if each.startswith("error")]
+    hint = next(each.hint for each in checks.verify(archives.read(path), PLAIN) if each.message in EMPTY)
+    settings = tomllib.loads(hint.rpartition(": ")[2].replace("[tool.relnox] ", ""))
+    assert settings == {"meta-packages": ["demo-app"]}
+
+
+SOMETHING = {
+    "a module": {"demo_app.py": ""},
+    "a package in a namespace": {"acme/demo/core.py": ""},
+    "stubs": {"demo_app-stubs/__init__.pyi": ""},
+    "a script": {f"{TOP}.data/scripts/demo": "#!python\n"},
+    "data": {"demo_app/table.json": "{}"},
+    "data of the prefix": {f"{TOP}.data/data/share/demo/table.json": "{}"},
+    "headers": {f"{TOP}.data/headers/demo.h": ""},
+    "a path file": {"demo-app.pth": "import demo"},
+    "a module in purelib": {f"{TOP}.data/purelib/demo_app.py": ""},
+}
+
+
+@pytest.mark.parametrize("files", SOMETHING.values(), ids=SOMETHING)
+def test_a_wheel_with_anything_for_its_users_is_not_empty(files: dict[str, str], tmp_path: Path) -> None:
+    assert not [each for each in found(wheel(tmp_path, files)) if each.startswith("error")]
+
+
+def test_a_wheel_with_nothing_but_tests_is_told(tmp_path: Path) -> None:
+    path = wheel(tmp_path, {"tests/__init__.py": "", "tests/test_demo.py": ""})
+    assert "warning: has no module but tests" in found(path)
+    source = archives.read(sdist(tmp_path, {"src/demo_app/__init__.py": "", "tests/__init__.py": ""}))
+    said = [each.message for each in checks.verify_pair(source, archives.read(path)) if each.level == "error"]
+    assert said == ["has no module but tests, although its sdist has demo_app, tests"]
+
+
+@pytest.mark.parametrize(
+    ("files", "native"),
+    [
+        ({}, False),
+        ({"demo_app/table.json": "{}"}, False),
+        ({"demo_app/_fast.cpython-312-x86_64-linux-gnu.so": ELF}, True),
+        ({"demo_app.libs/libz-1234.so.1.3": ELF}, True),
+        ({"demo_app/driver/node": ELF}, True),
+        ({f"{TOP}.data/scripts/demo": ELF}, True),
+        ({"demo_app/_fast.pyd": b"MZ"}, True),
+    ],
+)
+def test_a_wheel_for_a_platform_has_something_native(
+    files: dict[str, str | bytes], native: bool, tmp_path: Path
+) -> None:
+    path = wheel(tmp_path, MODULES | files, name=LINUX)
+    said = "error: is for manylinux_2_28_x86_64, but has no native module or program"
+    assert (said in found(path)) is not native
+    optional = checks.Expected(name="demo-app", optional_extensions=True)
+    assert said not in found(path, optional)
+
+
+SETUPTOOLS = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+HATCHLING = '[build-system]\nbuild-backend = "hatchling.build"\n'
+EXTENSION = 'Extension("demo_app._fast", ["fast.c"])'
+DECLARED: dict[str, tuple[str | None, str, str]] = {
+    "setup.py, a literal list": ("error", SETUPTOOLS, f"setup(ext_modules=[{EXTENSION}])"),
+    "setup.py, a call": ("error", SETUPTOOLS, 'setuptools.setup(ext_modules=cythonize("demo_app/*.pyx"))'),
+    "setup.py, a name": ("error", SETUPTOOLS, f"fast = [{EXTENSION}]\nsetup(ext_modules=fast)"),
+    "setup.py, the main guard": (
+        "error",
+        SETUPTOOLS,
+        f'if __name__ == "__main__":\n    setup(ext_modules=[{EXTENSION}])',
+    ),
+    "setup.py, Rust": ("error", SETUPTOOLS, 'setup(rust_extensions=[RustExtension("demo_app._fast")])'),
+    "setup.py, a condition": (
+        "warning",
+        SETUPTOOLS,
+        f'fast = []\nif os.environ.get("FAST"):\n    fast = [{EXTENSION}]\nsetup(ext_modules=fast)',
+    ),
+    "setup.py, a list that grows": (
+        "warning",
+        SETUPTOOLS,
+        f"fast = []\nif CPYTHON:\n    fast.append({EXTENSION})\nsetup(ext_modules=fast)",
+    ),
+    "setup.py, optional": (
+        "warning",
+        SETUPTOOLS,
+        'setup(ext_modules=[Extension("demo_app._fast", ["fast.c"], optional=True)])',
+    ),
+    "setup.py, a second attempt": (
+        "warning",
+        SETUPTOOLS,
+        f"try:\n    setup(ext_modules=[{EXTENSION}])\nexcept SystemExit:\n    setup()",
+    ),
+    "setup.py, none": (None, SETUPTOOLS, "fast = []\nsetup(ext_modules=fast)"),
+    "setup.py of another backend": (
+        None,
+        '[build-system]\nbuild-backend = "flit_core.buildapi"\n',
+        f"setup(ext_modules=[{EXTENSION}])",
+    ),
+    "setuptools": (
+        "error",
+        f'{SETUPTOOLS}[tool.setuptools]\next-modules = [{{name = "a", sources = ["a.c"]}}]\n',
+        "",
+    ),
+    "setuptools-rust": ("error", f'{SETUPTOOLS}[[tool.setuptools-rust.ext-modules]]\ntarget = "a"\n', ""),
+    "maturin": ("error", '[build-system]\nbuild-backend = "maturin"\n', ""),
+    "hatch-cython": (
+        "error",
+        '[build-system]\nbuild-backend = "hatchling.build"\n[tool.hatch.build.hooks.cython]\n',
+        "",
+    ),
+    "hatch-mypyc, off by default": (
+        None,
+        f"{HATCHLING}[tool.hatch.build.targets.wheel.hooks.mypyc]\nenable-by-default = false\n",
+        "",
+    ),
+    "no declaration": (None, SETUPTOOLS, "setup()"),
+    "setup.py that is none": (None, SETUPTOOLS, "setup("),
+}
+
+
+@pytest.mark.parametrize(("level", "settings", "setup"), DECLARED.values(), ids=DECLARED)
+def test_native_modules_that_the_source_declares_are_in_the_wheel(
+    level: str | None, settings: str, setup: str, tmp_path: Path
+) -> None:
+    files = {f"src/{name}": text for name, text in MODULES.items()}
+    files |= {"pyproject.toml": settings, **({"setup.py": setup} if setup else {})}
+    source = archives.read(sdist(tmp_path, files))
+    pure = archives.read(wheel(tmp_path))
+    compiled = archives.read(wheel(tmp_path, MODULES | {"demo_app/_fast.so": ELF}, name=LINUX))
+
+    told = checks.verify_extensions([source, pure])
+
+    assert [each.level for each in told] == ([level] if level else [])
+    assert all("has no native module, although" in each.message for each in told)
+    # One without native modules serves all other machines, where there is one with them.
+    assert checks.verify_extensions([source, pure, compiled]) == ()
+    assert checks.verify_extensions([source, compiled]) == ()
+
+
+def test_a_build_of_an_empty_wheel_fails_unless_the_settings_allow_it(tmp_path: Path) -> None:
+    (root := tmp_path / "home").mkdir()
+    in_tree(root)
+    house = root / "backend" / "house.py"
+    house.write_text(house.read_text().replace("['home.py']", "[]"))
+    repository(root)
+
+    ran = run(root, "relnox", "build-all")
+
+    assert ran.code == 2, ran.text
+    assert "home-1.0-py3-none-any.whl: is empty: it has no module, script or data" in ran.err
+    assert '[tool.relnox] meta-packages = ["home"]' in ran.err
+    assert not (root / "dist/manifest.json").exists()
+
+    with (root / "pyproject.toml").open("a") as out:
+        out.write('\n[tool.relnox]\nmeta-packages = ["home"]\n')
+    ran = run(root, "relnox", "build-all", "--from-tree")
+    assert ran.code == 0, ran.text
+
+
+def test_warnings_are_shown_counted_and_reported(tmp_path: Path) -> None:
+    (root := tmp_path / "home").mkdir()
+    in_tree(root)
+    house = root / "backend" / "house.py"
+    hook = "def build_sdist(folder, settings=None):\n"
+    house.write_text(house.read_text().replace(hook, f"{hook}    pathlib.Path('extra.py').write_text('')\n"))
+    repository(root)
+    for status in ("success", "skipped"):  # archives that are kept are as they were
+        ran = run(root, "relnox", "build-all", "--report", "../report.json", "--reporter", "plain")
+
+        assert ran.code == 0, ran.text
+        warned = "warning: home-1.0.tar.gz: in it, though git does not track it: extra.py"
+        assert f"        {warned}\n          hint: leave it out, or git add it\n" in ran.err
+        assert "proven, 1 warning (" in ran.err
+        assert ran.out.split() == [
+            *("package", "version", "build", "files", "warnings"),
+            *("home", "1.0", status, "2", "1"),
+        ]
+        report = json.loads((tmp_path / "report.json").read_text())
+        assert report["warnings"] == 1
+        (built,) = [step for step in report["steps"] if step["warnings"]]
+        assert built["warnings"] == [
+            {
+                "file": "home-1.0.tar.gz",
+                "message": "in it, though git does not track it: extra.py",
+                "hint": "leave it out, or git add it",
+            }
+        ]
+    ran = run(root, "relnox", "build-all", "--reporter", "github", "--no-cache")
+    assert "::warning title=build home 1.0" in ran.err
+
+
+def incomplete(root: Path) -> Path:
+    """A project that has, built elsewhere, an empty wheel, and one without the native module of its source."""
+    (dist := root / "dist").mkdir(parents=True)
+    fields = "Metadata-Version: 2.1\nName: {}\nVersion: 1.0\n"
+    source = sdist(
+        dist,
+        {
+            "src/fast/__init__.py": "",
+            "pyproject.toml": SETUPTOOLS,
+            "setup.py": f"setup(ext_modules=[{EXTENSION}])",
+        },
+        name="fast-1.0.tar.gz",
+        top="fast-1.0",
+        metadata=fields.format("fast"),
+    )
+    paths = [releases.made_wheel(dist, "acme-all", {}), source, releases.made_wheel(dist, "fast")]
+    releases.project_of(root, *paths)
+    return root
+
+
+ALLOWED = 'meta-packages = ["acme-*"]\noptional-extensions = ["fast"]\n'
+REFUSED = (
+    "acme_all-1.0-py3-none-any.whl: is empty: it has no module, script or data",
+    "fast-1.0-py3-none-any.whl: has no native module, although setup.py passes ext_modules to setup()",
+)
+
+
+def test_publish_refuses_incomplete_wheels_before_anything_is_sent(tmp_path: Path) -> None:
+    root = incomplete(tmp_path / "home")
+    with EmbeddedIndex(tmp_path / "index") as index:
+        settings = f'[tool.relnox.indexes.home]\nupload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
+        file = root / "pyproject.toml"
+        text = file.read_text()
+        file.write_text(f"{text}{settings}production = false\n")
+        ran = here(root, "publish", "--index", "home", "--dry-run")
+        assert ran.code == 1, ran.text
+        assert all(f"would refuse: {each}" in ran.out for each in REFUSED)
+        assert all(each.method == "GET" for each in index.log)
+
+        file.write_text(f"{text}{ALLOWED}{settings}production = false\n")
+        ran = here(root, "publish", "--index", "home", "--dry-run")
+        assert all(each not in ran.text for each in REFUSED)
+
+
+def test_collect_refuses_incomplete_wheels(tmp_path: Path) -> None:
+    root = incomplete(tmp_path / "home")
+    (root / "dist").rename(root / "job")
+    ran = here(root, "collect", "--from", "job", "--partial")
+    assert ran.code == 1, ran.text
+    assert all(f"job/{each}" in ran.err for each in REFUSED)
+
+    with (root / "pyproject.toml").open("a") as out:
+        out.write(ALLOWED)
+    assert here(root, "collect", "--from", "job", "--partial").code == 0
+
+
+@pytest.mark.parametrize("name", ["meta-packages", "optional-extensions"])
+def test_a_name_that_means_no_package_is_refused(name: str) -> None:
+    config = Config.parse({name: ["acme-al", "acme-c*"]}, config_table({}))
+    config.check_packages(["acme-al", "acme-core"])
+    with pytest.raises(Refused, match=f"{name} names 'acme-al'") as raised:
+        config.check_packages(["acme-all", "acme-core"])
+    assert raised.value.hint == "did you mean acme-all?"
