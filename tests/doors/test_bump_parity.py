@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from subprocess import CompletedProcess
 
+pytestmark = pytest.mark.heavy
+
 DOORS = ("nox", "invoke", "relnox")
 LOCK = "packages/dashboard/poetry.lock"
 POETRY = """\

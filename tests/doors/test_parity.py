@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from subprocess import CompletedProcess
 
+pytestmark = pytest.mark.heavy
+
 DOORS = ("nox", "invoke", "relnox")
 
 # The flags of a help text stand in its first column; what is told of them does not.

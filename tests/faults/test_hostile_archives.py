@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Make = Callable[[Path], Path]
 
-pytestmark = pytest.mark.filterwarnings("ignore:Duplicate name")
+pytestmark = [pytest.mark.heavy, pytest.mark.filterwarnings("ignore:Duplicate name")]
 
 LIMITS = ArchiveLimits(max_entries=300)
 CASES = [pytest.param(make, words, id=name) for name, (make, words) in HOSTILE.items()]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.heavy
+
 TASKS = (
     ("collect", "--from", "dist", "--output", "out", "--partial"),
     ("publish-test", "--index", "embedded", "--no-verify"),

@@ -283,7 +283,9 @@ The record is written in a temporary folder beside it, and then renamed.
 """
 
 PARTS = 4
-"""Over how many tests the changes are spread, for the sake of parallel runs."""
+"""Over how many tests the changes are spread, so that they run in parallel."""
+STRIDE = 3
+"""One change in so many is tried: the soak kills at every system call."""
 
 
 def stopped(root: Path, at: int, number: int) -> tuple[int, str]:
@@ -307,7 +309,7 @@ def changes(template: Path, tmp_path_factory: pytest.TempPathFactory) -> int:
 def test_killed_before_any_change_the_same_command_finishes(
     template: Path, tmp_path: Path, changes: int, part: int
 ) -> None:
-    for at in range(1 + part, changes + 1, PARTS):
+    for at in range(1 + part * STRIDE, changes + 1, PARTS * STRIDE):
         root = copy_of(template, tmp_path / f"before-{at}")
         code, output = stopped(root, at, signal.SIGKILL)
         assert code == -signal.SIGKILL, (at, output)
@@ -320,7 +322,7 @@ def test_interrupted_before_any_change_nothing_is_halved(
     template: Path, tmp_path: Path, changes: int, part: int
 ) -> None:
     number, expected = [(signal.SIGINT, 130), (signal.SIGTERM, 143)][part % 2]
-    for at in range(1 + part, changes + 1, PARTS):
+    for at in range(1 + part * STRIDE, changes + 1, PARTS * STRIDE):
         root = copy_of(template, tmp_path / f"before-{at}")
         code, output = stopped(root, at, number)
         found = state(root)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from running import Bump
 
+pytestmark = pytest.mark.heavy
+
 AUTO = ("--part", "auto")
 RELEASE = ("--commit", "--tag")
 LOCKSTEP = '[tool.relnox]\npackages = ["packages/*"]\nversions = "lockstep"\n'

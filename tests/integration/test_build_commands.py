@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from running import Ran
 
+pytestmark = pytest.mark.heavy
+
 PYPROJECT = """\
 [project]
 name = "demo-app"

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     Make = Callable[[Path], Path]
 
+pytestmark = pytest.mark.heavy
+
 TRACKED = frozenset(
     {"pyproject.toml", "README.md", "LICENSE", "src/demo_app/__init__.py", "src/demo_app/py.typed"}
 )

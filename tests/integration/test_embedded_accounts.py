@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from loopback import Answer
 
+pytestmark = pytest.mark.heavy
+
 REJECTED = "Invalid or non-existent authentication information.\n"
 
 

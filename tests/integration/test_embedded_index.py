@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 
     from relnox.indexes.embedded.projects import Status
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:

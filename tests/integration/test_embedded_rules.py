@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from loopback import StoppedClock
 
+pytestmark = pytest.mark.heavy
+
 DAY = 86400
 
 

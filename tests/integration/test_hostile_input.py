@@ -24,6 +24,8 @@ from relnox.errors import Refused
 if TYPE_CHECKING:
     from running import Bump
 
+pytestmark = pytest.mark.heavy
+
 on_posix = pytest.mark.skipif(os.name != "posix", reason="files and arguments as POSIX has them")
 ENDLESS = "0x" + "F" * 5_000
 

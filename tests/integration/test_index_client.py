@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from releases import SimulatedClock
 
+pytestmark = pytest.mark.heavy
+
 CONTENT = b"a wheel, for all the client knows"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 NOUGHT = "0" * 64

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from running import Bump
 
+pytestmark = pytest.mark.heavy
+
 
 def place(file: str, **settings: str | int) -> str:
     """A declared place as TOML; patterns in single quotes."""

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from releases import SimulatedClock
 
+pytestmark = pytest.mark.heavy
+
 OK = b"HTTP/1.1 200 OK\r\n"
 CLOSE = OK + b"Connection: close\r\n\r\n"
 GZIP = OK + b"Content-Encoding: gzip\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"

@@ -1,5 +1,7 @@
 """Shapes of real repositories: the packages that are found, their versions, their order, and what a bump changes.
 
+pytestmark = pytest.mark.heavy
+
 A bump is held against the whole tree: every file that it should not touch is the same, byte for byte, and in those
 that it should touch nothing but the fragments that are named here.
 """

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from relnox.errors import RelnoxError
 
+pytestmark = pytest.mark.heavy
+
 GITLAB = f"{AUDIENCE.upper()}_ID_TOKEN"
 
 

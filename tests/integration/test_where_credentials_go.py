@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+pytestmark = pytest.mark.heavy
+
 CONTENT = b"what is in the file"
 TOKEN = "a-token-of-own"
 LISTING = b'{"meta": {"api-version": "1.0"}, "name": "demo", "files": []}'
