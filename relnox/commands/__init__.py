@@ -82,10 +82,10 @@ def help_of(name: str) -> tuple[str, str]:
 
 def option_tables() -> dict[str, SchemaTable]:
     """The tables of `[tool.relnox]` that set options of tasks."""
-    from relnox.core.config import BUILD_KEYS, VERIFY_KEYS
+    from relnox.core.config import BUILD_KEYS, PUBLISH_KEYS, VERIFY_KEYS
     from relnox.core.options import file_table
 
-    more = {"build": dict(BUILD_KEYS), "verify": dict(VERIFY_KEYS)}
+    more = {"build": dict(BUILD_KEYS), "publish": dict(PUBLISH_KEYS), "verify": dict(VERIFY_KEYS)}
     tables = dict.fromkeys(task.table for task in TASKS.values())
     return {table: file_table(*_declarations(table), **more.get(table, {})) for table in tables}
 

@@ -164,7 +164,7 @@ def open_project(start: Path) -> Project:
     data = pyproject.table_at(pyproject.load(file), "tool").get("relnox", {}) if file.is_file() else {}
     try:
         config = Config.parse(data, config_table(option_tables()))
-        if config.indexes or config.trusted_index is not None:
+        if config.indexes or config.trusted_index is not None or config.publish.extra_indexes:
             from relnox.indexes import targets
 
             targets.check(config)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.commands import attesting, consistency
-from relnox.commands.publishing import guarding, looking, ordering
+from relnox.commands.publishing import guarding, looking, ordering, resolving
 from relnox.core.options import CommonOptions, option
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Options(CommonOptions):
     dist: str = option("dist", "The folder with the manifest and its files.", metavar="DIR")
     attestations: str = option("auto", attesting.HELP, choices=attesting.CHOICES, metavar="POLICY")
     compare_limit: int = option(ordering.COMPARE_LIMIT, ordering.COMPARE_HELP, metavar="MIB")
+    check_requirements: bool = option(True, resolving.HELP)
     allow_mismatch: bool = option(False, consistency.HELP, anywhere=False)
     yes: bool = option(False, "Publish without asking.", anywhere=False)
 
@@ -47,7 +48,13 @@ def observe(options: Options, project: Project) -> Snapshot:
     """Read the manifest, hash its files, ask the index what it has, look for credentials."""
     index = options.index or _by_rule(options, project)
     return looking.look(
-        index, options.dist, options.package, project, options.attestations, lock=not options.dry_run
+        index,
+        options.dist,
+        options.package,
+        project,
+        options.attestations,
+        check_requirements=options.check_requirements,
+        lock=not options.dry_run,
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
 from relnox.commands import attesting, consistency, verify_install
-from relnox.commands.publishing import guarding, looking, ordering
+from relnox.commands.publishing import guarding, looking, ordering, resolving
 from relnox.core.options import CommonOptions, option
 from relnox.errors import Refused
 
@@ -39,6 +39,7 @@ class Options(CommonOptions):
     dist: str = option("dist", "The folder with the manifest and its files.", metavar="DIR")
     attestations: str = option("auto", attesting.HELP, choices=attesting.CHOICES, metavar="POLICY")
     compare_limit: int = option(ordering.COMPARE_LIMIT, ordering.COMPARE_HELP, metavar="MIB")
+    check_requirements: bool = option(True, resolving.HELP)
     allow_mismatch: bool = option(False, consistency.HELP, anywhere=False)
     verify: bool = option(True, "Install from the index afterwards; --no-verify leaves it out.")
     as_public: bool = option(False, "Have the embedded index refuse what the public one would.", anywhere=False)
@@ -75,6 +76,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         project,
         options.attestations,
         as_public=options.as_public,
+        check_requirements=options.check_requirements,
         lock=not options.dry_run,
     )
     return Snapshot(looked, verify)

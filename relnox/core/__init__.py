@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from relnox.core import availability as availability
     from relnox.core import changelog as changelog
     from relnox.core import collection as collection
     from relnox.core import config as config

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BUILD_KEYS",
     "OPTION_TABLES",
+    "PUBLISH_KEYS",
     "VERIFY_KEYS",
     "Abi",
     "ArchiveLimits",
@@ -32,6 +33,7 @@ __all__ = [
     "GroupConfig",
     "IndexConfig",
     "PlaceConfig",
+    "PublishConfig",
     "TestConfig",
     "Trial",
     "VerifyConfig",
@@ -109,6 +111,18 @@ class VerifyConfig(Record, kw_only=True):
             smoke=self.smoke.get(package, ()),
             time_limit=self.time_limit.get(package, usual.time_limit),
         )
+
+
+class PublishConfig(Record, kw_only=True):
+    """Where the requirements of packages are looked for before they are published.
+
+    Attributes:
+        extra_indexes: Further indexes that users install from: names of the table `indexes`, or simple APIs.
+        unchecked_requirements: Names of requirements, or globs, that no index is asked for.
+    """
+
+    extra_indexes: tuple[str, ...] = ()
+    unchecked_requirements: tuple[str, ...] = ()
 
 
 class PlaceConfig(Record, kw_only=True):
@@ -200,6 +214,7 @@ class Config(Record, kw_only=True):
     targets: Mapping[str, str] = MappingProxyType({})
     without_credentials: Literal["fail", "skip"] = "fail"
     test: TestConfig = TestConfig()
+    publish: PublishConfig = PublishConfig()
     verify: VerifyConfig = VerifyConfig()
     wheels: WheelsConfig = WheelsConfig()
     archives: ArchiveLimits = ArchiveLimits()
@@ -248,11 +263,14 @@ class Config(Record, kw_only=True):
         checked = table.check(data, "tool.relnox")
         _check_passed(checked.get("pass-env", ()))
         options = {name: checked.pop(name) for name in list(checked) if name in OPTION_TABLES}
-        verify = options.get("verify", {})
+        verify, publish = options.get("verify", {}), options.get("publish", {})
         build_commands = _by_package(options.get("build", {}).pop("commands", {}), "build.commands")
         nested: dict[str, Any] = {
             "indexes": {name: IndexConfig(**each) for name, each in checked.pop("indexes", {}).items()},
             "test": TestConfig(**checked.pop("test", {})),
+            "publish": PublishConfig(
+                **{key.replace("-", "_"): publish.pop(key) for key in PUBLISH_KEYS if key in publish}
+            ),
             "verify": _verify({key: verify.pop(key) for key in VERIFY_KEYS if key in verify}),
             "tag_names": _by_package(checked.pop("tag-names", {}), "tag-names"),
             "follow": {
@@ -455,6 +473,15 @@ BUILD_KEYS: Mapping[str, Kind] = {
     ),
 }
 """Keys of `[tool.relnox.build]` that are no options of `build-all`."""
+
+PUBLISH_KEYS: Mapping[str, Kind] = {
+    "extra-indexes": Texts(
+        "Further indexes that users install from, where requirements may be: names from the table indexes, or "
+        "simple APIs"
+    ),
+    "unchecked-requirements": Texts("Requirements, or globs of names, that no index is asked for"),
+}
+"""Keys of `[tool.relnox.publish]` that are no options of `publish` and `publish-test`."""
 
 VERIFY_KEYS: Mapping[str, Kind] = {
     "smoke": _each_package(

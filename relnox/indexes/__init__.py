@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from relnox.errors import Refused
 from relnox.files import TemporaryFolder, make_private
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from relnox.core.availability import Available, Need
     from relnox.core.config import Config
     from relnox.core.manifest import Distribution
     from relnox.indexes.attestations import Signatory
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from relnox.network import Patience
 
 __all__ = ["Indexes"]
+
+T = TypeVar("T")
 
 _CONNECTIONS = 16
 """How many projects are asked about at once."""
@@ -120,25 +123,42 @@ class Indexes:
 
         What sending files needs is opened meanwhile, since it takes as long as the asking does.
         """
-        from concurrent.futures import ThreadPoolExecutor, wait
-
         from relnox import network
 
         self.target(index)
         import requests  # noqa: F401 - both of the next need it
 
         threading.Thread(target=_open_wire, daemon=True).start()
-        with ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="look") as pool:
-            asked = [pool.submit(self.files, index, project, network.Patience(_OUTAGE)) for project in projects]
-            try:
-                wait(asked)
-            except BaseException:  # an interruption too ends the requests: leaving the pool waits for them
-                pool.shutdown(wait=False, cancel_futures=True)
-                while wait(asked, timeout=_GLANCE).not_done:
-                    network.end_all()
-                raise
-        for each in asked:
-            each.result()
+        _side_by_side(lambda project: self.files(index, project, network.Patience(_OUTAGE)), projects)
+
+    def available(
+        self, index: str, projects: Mapping[str, Sequence[Need]], *, trusted: Collection[str]
+    ) -> dict[str, Available]:
+        """What users find of projects that packages require, on the indexes that they install from.
+
+        The index that is published to is asked first, then those of `extra-indexes`, then the trusted index, until
+        what is required is there.
+
+        Args:
+            index: The index that is published to.
+            projects: What is required of each project.
+            trusted: The projects that the trusted index is asked for, too.
+        """
+        from relnox import network
+        from relnox.indexes import availability
+
+        sources = {index: self.target(index).simple_url, **targets.extra_simple_urls(self._config)}
+        for name in self._config.publish.extra_indexes:
+            if name in self._config.indexes:
+                self.target(name)  # with who may read it
+        last = self.trusted_simple_url
+        asked = availability.Asked(network.Patience(availability.LIMIT))
+
+        def find(project: str) -> Available:
+            more = {targets.origin(last): last} if project in trusted and last not in sources.values() else {}
+            return asked.find(project, projects[project], sources | more)
+
+        return dict(zip(projects, _side_by_side(find, projects), strict=True))
 
     def hashes(
         self,
@@ -333,6 +353,24 @@ class Indexes:
             simple_url=index.simple_url,
             production=False,
         )
+
+
+def _side_by_side(call: Callable[[str], T], projects: Iterable[str]) -> list[T]:
+    """Call something for each of many projects, several at once; a signal ends the requests under way."""
+    from concurrent.futures import ThreadPoolExecutor, wait
+
+    from relnox import network
+
+    with ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="look") as pool:
+        asked = [pool.submit(call, project) for project in projects]
+        try:
+            wait(asked)
+        except BaseException:  # an interruption too ends the requests: leaving the pool waits for them
+            pool.shutdown(wait=False, cancel_futures=True)
+            while wait(asked, timeout=_GLANCE).not_done:
+                network.end_all()
+            raise
+    return [each.result() for each in asked]
 
 
 def _open_wire() -> None:

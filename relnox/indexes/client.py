@@ -106,10 +106,19 @@ class Listing(dict[str, IndexFile]):
         files: The files.
         status: `active`, `archived`, `quarantined` or `deprecated` (PEP 792).
         reason: Why, as the index says it.
+        elsewhere: Whether the index sends those who ask for the project to another one.
     """
 
-    def __init__(self, files: Iterable[IndexFile] = (), *, status: str = "active", reason: str = "") -> None:
+    def __init__(
+        self,
+        files: Iterable[IndexFile] = (),
+        *,
+        status: str = "active",
+        reason: str = "",
+        elsewhere: bool = False,
+    ) -> None:
         super().__init__()
+        self.elsewhere = elsewhere
         self.status = status
         self.reason = reason
         self._contradictory: dict[str, set[str]] = {}
@@ -189,7 +198,7 @@ def listed_files(simple_url: str, project: str, patience: Patience | None = None
     response = network.get(page, headers, patience=patience, limit=network.LISTING)
     # A redirect that leaves the index says that it does not hold the project.
     if response.status_code in _GONE or response.is_redirect:
-        return Listing()
+        return Listing(elsewhere=response.is_redirect)
     host = urlsplit(page).netloc.rpartition("@")[2]
     if response.status_code != _OK:
         raise Failed(

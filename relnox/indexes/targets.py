@@ -27,6 +27,7 @@ __all__ = [
     "build_simple_url",
     "by_rule",
     "check",
+    "extra_simple_urls",
     "is_production_host",
     "means",
     "origin",
@@ -126,6 +127,11 @@ def check(config: Config) -> None:
         _address(own.simple, f"indexes.{name}.simple")
     if config.trusted_index is not None:
         _address(config.trusted_index, "trusted-index")
+    for name in config.publish.extra_indexes:
+        if "://" in name:
+            _address(name, "publish.extra-indexes")
+        else:
+            resolve(name, config)
 
 
 def by_rule(config: Config, tags: Mapping[str, tuple[str, Version] | None]) -> str:
@@ -171,6 +177,17 @@ def trusted_simple_url(config: Config) -> str:
     if config.trusted_index is not None:
         return _with_slash(_address(config.trusted_index, "trusted-index"))
     return resolve(PRODUCTION, config).simple_url
+
+
+def extra_simple_urls(config: Config) -> dict[str, str]:
+    """The further indexes that users install from: their simple APIs by name, or by host."""
+    every = config.publish.extra_indexes
+    return {
+        origin(each) if "://" in each else each: _with_slash(each)
+        if "://" in each
+        else resolve(each, config).simple_url
+        for each in every
+    }
 
 
 def build_simple_url(config: Config) -> str | None:

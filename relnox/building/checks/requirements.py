@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from packaging.markers import Marker
     from packaging.specifiers import SpecifierSet
 
-__all__ = ["difference"]
+__all__ = ["can_apply", "difference"]
 
 _QUOTED = re.compile(r"\"([^\"]*)\"|'([^']*)'")
 _VARIABLE = re.compile(r"\b(?:os_name|sys_platform|platform_\w+|implementation_\w+|extra)\b")
 _MOST_ENVIRONMENTS = 5000
+_LAST_MINOR = 30
+"""Of Pythons that a marker may be about."""
 
 
 def difference(left: Iterable[str], right: Iterable[str], *, name: str) -> tuple[list[str], list[str]]:
@@ -53,6 +55,22 @@ def difference(left: Iterable[str], right: Iterable[str], *, name: str) -> tuple
         sorted(str(each) for subject in differing for each in first.get(subject, ())),
         sorted(str(each) for subject in differing for each in second.get(subject, ())),
     )
+
+
+def can_apply(requirement: Requirement, pythons: SpecifierSet, *, extras: bool) -> bool:
+    """Whether a requirement counts in some environment.
+
+    Args:
+        requirement: The requirement.
+        pythons: The Pythons that the package is for.
+        extras: Whether extras may be asked for.
+    """
+    if requirement.marker is None:
+        return True
+    named = {clause.version for clause in pythons} | {f"3.{minor}" for minor in range(_LAST_MINOR)}
+    environments = _environments([requirement.marker], extras=extras, pythons=named)
+    supported = (each for each in environments if pythons.contains(each["python_full_version"], prereleases=True))
+    return any(_counts(requirement, each) for each in islice(supported, _MOST_ENVIRONMENTS))
 
 
 def _by_subject(texts: Iterable[str]) -> Mapping[Hashable, Sequence[Requirement]]:
@@ -114,13 +132,18 @@ def _around(specifier: SpecifierSet) -> Iterator[Version]:
                     yield from (Version(f"{named.epoch}!{release}{end}") for end in ("", ".dev0", ".99.99"))
 
 
-def _environments(markers: Iterable[Marker], *, extras: bool) -> Iterator[dict[str, str]]:
-    """Environments that differ in what the markers ask for; without `extras` no extra is ever asked for."""
+def _environments(
+    markers: Iterable[Marker], *, extras: bool, pythons: Iterable[str] = ()
+) -> Iterator[dict[str, str]]:
+    """Environments that differ in what the markers ask for, on these Pythons, too.
+
+    Without `extras` no extra is ever asked for.
+    """
     text = " and ".join(map(str, markers))
     quoted = {value for pair in _QUOTED.findall(text) for value in pair}
     values = quoted | {part for value in quoted for part in re.split("[, ]+", value)}
     words = sorted(set(_VARIABLE.findall(_QUOTED.sub("", text))) - ({"extra"} if not extras else set()))
-    for python, *chosen in product(sorted(_pythons(values)), *([sorted(values | {""})] * len(words))):
+    for python, *chosen in product(sorted(_pythons({*values, *pythons})), *([sorted(values | {""})] * len(words))):
         short = ".".join(python.split(".")[:2])
         versions = {"python_full_version": python, "python_version": short}
         yield {"extra": "", **versions, **dict(zip(words, chosen, strict=True))}

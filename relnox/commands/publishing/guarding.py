@@ -39,6 +39,7 @@ def refusals(snapshot: Snapshot, index: str, dist: str, *, allow_mismatch: bool 
     ]
     found += _closed(snapshot, index)
     found += _not_for_the_public(snapshot)
+    found += snapshot.unmet
     if snapshot.production:
         found += _too_late(snapshot, index)
     if isinstance(snapshot.credentials, core.plan.Refusal):

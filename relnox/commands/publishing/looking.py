@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
 from relnox.commands import attesting, consistency
-from relnox.commands.publishing import locking
+from relnox.commands.publishing import locking, resolving
 from relnox.commands.verify_install import public_part, read_release
 from relnox.errors import ExitCode, Refused, RelnoxError
 
@@ -54,6 +54,7 @@ class Snapshot(NamedTuple):
         skipped: Why nothing is published, where the settings say that this is no failure.
         attesting: Whether files go with attestations.
         mismatches: Where tag, version, commit and manifest contradict one another.
+        unmet: Requirements of packages that users could not install.
     """
 
     target: str
@@ -73,6 +74,7 @@ class Snapshot(NamedTuple):
     skipped: str | None = None
     attesting: Attesting = attesting.NOTHING
     mismatches: tuple[Refusal, ...] = ()
+    unmet: tuple[Refusal, ...] = ()
 
     @property
     def public(self) -> tuple[str, ...]:
@@ -99,6 +101,7 @@ def look(  # noqa: PLR0913 - what both are asked for
     attestations: str,
     *,
     as_public: bool = False,
+    check_requirements: bool = True,
     lock: bool = False,
 ) -> Snapshot:
     """What `publish` and `publish-test` both must know.
@@ -110,6 +113,7 @@ def look(  # noqa: PLR0913 - what both are asked for
         project: The project.
         attestations: The policy that was asked for.
         as_public: Whether an index that takes more is to be treated like the public one.
+        check_requirements: Whether indexes are asked for what packages require.
         lock: Whether other processes on this machine have to wait until the project is closed.
     """
     from relnox.indexes.targets import EMBEDDED
@@ -129,6 +133,7 @@ def look(  # noqa: PLR0913 - what both are asked for
             private=private,
             listed=listed,
             as_public=as_public,
+            check_requirements=check_requirements,
         )
 
 
@@ -176,6 +181,7 @@ def _look(  # noqa: PLR0913 - what both are asked for
     private: tuple[str, ...],
     listed: Mapping[str, Mapping[str, str]],
     as_public: bool,
+    check_requirements: bool,
 ) -> Snapshot:
     from relnox.indexes.targets import EMBEDDED, TEST
 
@@ -208,6 +214,9 @@ def _look(  # noqa: PLR0913 - what both are asked for
     packages = {file.package for file in checked}
     unfit += _missing_extensions(project.root / dist, manifest, packages, project.config)
     snapshot = snapshot._replace(unfit=tuple(unfit))
+    if check_requirements and snapshot.missing and index != EMBEDDED:  # the embedded one needs no network
+        unmet, remarks = resolving.requirements(snapshot, project, project.root / dist)
+        snapshot = snapshot._replace(unmet=unmet, remarks=(*snapshot.remarks, *remarks))
     if snapshot.missing:
         snapshot = _with_credentials(snapshot, index, project)
     return _with_attestations(snapshot, attestations, project, project.root / dist)
