@@ -80,7 +80,7 @@ def refuses(ran: Ran, *told: str) -> None:
     ("requirement", "state"),
     [
         ("third>=2", "requires third>=2, and there is only 1.5 on shop and 127.0.0.1:"),
-        ("thrid", "requires thrid, and there is no thrid on shop and 127.0.0.1:"),
+        ("no-such-project", "requires no-such-project, and there is no no-such-project on shop and 127.0.0.1:"),
         ('third<1; sys_platform == "win32"', "there is only 1.5 on"),
         ("early<2.0b1", "there is only 2.0b1 on"),
     ],
