@@ -11,14 +11,15 @@ asked for and is not there is refused.
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
 from relnox.core.options import CommonOptions, option
-from relnox.errors import Refused
+from relnox.errors import Refused, RelnoxError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from relnox.commands.project import Project
@@ -46,6 +47,13 @@ __all__ = [
 ]
 
 _PYTHON = re.compile(r"3\.[0-9]+")
+_LONG_WAIT = 600
+"""Seconds that an index may take to list what was sent."""
+_SHORT_WAIT = 30
+"""Seconds that it may take to list what nothing says was ever sent."""
+_RECENT = timedelta(hours=1)
+_LOOK = 20.0
+"""Seconds for a look at an index before anything is waited for."""
 _MANIFEST_LIMIT = 64 << 20
 _WORDS = {"success": "works", "skipped": "skipped", "failed": "FAILED", "aborted": "not tried"}
 
@@ -66,7 +74,13 @@ class Options(CommonOptions):
         (), "Verify with this Python, such as 3.12 (repeatable); the running one if none.", metavar="VERSION"
     )
     dist: str = option("dist", "The folder with the manifest.", metavar="DIR")
-    wait: int = option(600, "How long the index may take to list everything, in seconds.", metavar="SECONDS")
+    wait: int | None = option(
+        None,
+        "How long the index may take to list everything, in seconds; by default 600 for a release that was sent "
+        "in the last hour, and 30 for one that it does not list.",
+        kind=int,
+        metavar="SECONDS",
+    )
     installer: str = option("auto", "What fills the environments.", choices=("auto", "uv", "pip"), metavar="NAME")
 
 
@@ -78,12 +92,14 @@ class Snapshot(NamedTuple):
         private: Packages of the manifest that stay at home.
         verify: How packages are verified that are not verified as all others are.
         refusals: What stands against it.
+        unsent: Packages that the index does not list, or not all of, and that nothing says were sent of late.
     """
 
     manifest: Manifest
     private: tuple[str, ...]
     verify: VerifyConfig
     refusals: tuple[Refusal, ...]
+    unsent: frozenset[str] = frozenset()
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -96,16 +112,22 @@ def observe(options: Options, project: Project) -> Snapshot:
     if chosen is not None:
         manifest = manifest.only(_with_needs(manifest, chosen))
     refusals = (*unmet(manifest, private), *missing_pythons(manifest, verify, options.python))
-    return Snapshot(manifest, private, verify, refusals)
+    waits = options.from_ == "index" and options.wait is None and not refusals
+    unsent = _unsent(manifest, options.index, project) if waits else frozenset()
+    return Snapshot(manifest, private, verify, refusals, unsent)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Fetch every package's files, then an environment for each package and Python."""
     manifest = snapshot.manifest
+    patience = {
+        name: options.wait if options.wait is not None else _SHORT_WAIT if name in snapshot.unsent else _LONG_WAIT
+        for name in manifest.packages
+    }
     fetching = (
         _from_folder(manifest, options.dist)
         if options.from_ == "dist"
-        else _from_index(manifest, options.index, options.wait)
+        else _from_index(manifest, options.index, patience)
     )
     return core.plan.Plan(
         task="verify-install",
@@ -137,7 +159,7 @@ def verification(
     manifest: Manifest, verify: VerifyConfig, *, index: str, patience: int, installer: str
 ) -> Iterator[Step]:
     """The steps that prove a published manifest with the running Python."""
-    yield from _from_index(manifest, index, patience)
+    yield from _from_index(manifest, index, dict.fromkeys(manifest.packages, patience))
     yield from trials(manifest, verify, (), installer)
 
 
@@ -285,22 +307,45 @@ def read_manifest(root: Path, folder: str) -> Manifest:
     return core.manifest.Manifest.from_json(text, where=where)
 
 
-def _from_index(manifest: Manifest, index: str, patience: int) -> Iterator[Step]:
-    """Wait until all is listed, then fetch it."""
+def _unsent(manifest: Manifest, index: str, project: Project) -> frozenset[str]:
+    """Packages that an index does not list, or not all of, while nothing of the release came in the last hour.
+
+    An index that does not answer, or tells no times, may just have got the release.
+    """
+    from relnox import network
+
+    try:
+        project.indexes.look(index, manifest.packages, _LOOK)
+    except RelnoxError:
+        return frozenset()
+    now = network.CLOCK.today()
+    missing: set[str] = set()
+    for name in manifest.packages:
+        listing = project.indexes.seen(index, name)
+        files = [listing[file.filename] for file in manifest.of(name) if file.filename in listing]
+        if any(file.upload_time is None or now - file.upload_time < _RECENT for file in files):
+            return frozenset()
+        if len(files) < len(manifest.of(name)):
+            missing.add(name)
+    return frozenset(missing)
+
+
+def _from_index(manifest: Manifest, index: str, patience: Mapping[str, int]) -> Iterator[Step]:
+    """Wait until all is listed, then fetch it; each package may take so many seconds."""
     for package in manifest.packages:
         yield core.steps.AwaitIndex(
             index=index,
             package=package,
             version=manifest.version(package),
             files=manifest.of(package),
-            patience=patience,
+            patience=patience[package],
         )
     for package in manifest.packages:
         yield core.steps.Download(
             index=index,
             package=package,
             files=manifest.of(package),
-            patience=patience,
+            patience=patience[package],
             needs=(f"await {package}",),
         )
 

@@ -44,6 +44,8 @@ _PAUSE = 0.2
 _LONGEST_PAUSE = 15.0
 _DOWNLOADS = 8
 """How many files of a package are fetched at once."""
+_LONG_WAIT = 600
+"""Seconds that a message proposes to wait for a release that has just been sent."""
 _OTHER_BYTES = 30.0
 """Seconds that an index may serve other bytes than it lists: an error page of something before it may pass."""
 
@@ -306,13 +308,14 @@ class Awaiting:
             ],
         }
         told = "".join(f"\n  {state}: {', '.join(of)}" for state, of in states.items() if of)
-        again = "type the same command again later"
+        which = "" if step.index == "pypi" else f" --index {step.index}"
         return TryLater(
             f"{step.package} {step.version} is not proven to be on {step.index} "
             f"after {waits.span(step.patience)}{trouble}:{told}",
-            hint=f"look at the index's status page, and {again}: what is there is not sent twice"
+            hint="look at the index's status page, and rerun the command later: what is there is not sent twice"
             if self._sent
-            else f"has it been published there? then {again}",
+            else f"publish it: nox -s publish{f' --{which}' if which else ''}; if another job has just sent it: "
+            f"nox -s verify-install --{which} --wait {_LONG_WAIT}",
         )
 
 

@@ -118,10 +118,15 @@ class Indexes:
         listed = self._seen.get((index, project))
         return self.files(index, project) if listed is None else listed
 
-    def look(self, index: str, projects: Iterable[str]) -> None:
+    def look(self, index: str, projects: Iterable[str], seconds: float = _OUTAGE) -> None:
         """Ask an index about many projects, side by side; `seen` has the answers.
 
         What sending files needs is opened meanwhile, since it takes as long as the asking does.
+
+        Args:
+            index: Its name.
+            projects: Normalized names (PEP 503).
+            seconds: How long each question may take.
         """
         from relnox import network
 
@@ -129,7 +134,7 @@ class Indexes:
         import requests  # noqa: F401 - both of the next need it
 
         threading.Thread(target=_open_wire, daemon=True).start()
-        _side_by_side(lambda project: self.files(index, project, network.Patience(_OUTAGE)), projects)
+        _side_by_side(lambda project: self.files(index, project, network.Patience(seconds)), projects)
 
     def available(
         self, index: str, projects: Mapping[str, Sequence[Need]], *, trusted: Collection[str]

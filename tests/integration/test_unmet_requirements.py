@@ -117,7 +117,10 @@ def test_what_can_be_installed_is_published(
 def test_an_extra_that_cannot_be_installed_is_told(shop: Trusting, trusted: PlainIndex, tmp_path: Path) -> None:
     ran = publish(project(tmp_path / "demo", shop, trusted.url, 'gone>=3; extra == "more"'))
     assert ran.code == 0, ran.text
-    assert 'an extra of demo 1.0 requires gone>=3; extra == "more", and there is no gone on shop and 127.0.0.1:' in ran.text
+    assert (
+        'an extra of demo 1.0 requires gone>=3; extra == "more", and there is no gone on shop and 127.0.0.1:'
+        in ran.text
+    )
 
 
 def test_a_yanked_version_counts_only_where_it_is_pinned(

@@ -1,0 +1,98 @@
+"""How long `verify-install` waits: long for a release that has just been sent, shortly for one that never was."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from plain_index import serving
+from releases import INDEX, Package, made_wheel, project_of, publish, release
+from running import here
+
+from relnox.indexes.embedded import EmbeddedIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from releases import SimulatedClock
+    from running import Ran
+
+pytestmark = pytest.mark.heavy
+
+
+@pytest.fixture
+def index(tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedIndex]:
+    monkeypatch.setenv("TWINE_PASSWORD", "any")
+    with EmbeddedIndex(tmp_path / "index", clock=clock.time) as index:
+        yield index
+
+
+def verify(root: Path, *options: str) -> Ran:
+    return here(root, "verify-install", "--index", INDEX, *options)
+
+
+def patience(root: Path, *options: str) -> dict[str, int]:
+    """Seconds that each package may take, as the plan has them."""
+    plan = root / "plan.json"
+    assert verify(root, "--dry-run", "--plan", str(plan), *options).code == 0
+    steps = json.loads(plan.read_text())["steps"]
+    return {step["package"]: step["patience"] for step in steps if step["title"].startswith("see that")}
+
+
+def test_a_release_that_was_never_sent_is_not_waited_for_long(
+    index: EmbeddedIndex, tmp_path: Path, clock: SimulatedClock
+) -> None:
+    root = tmp_path / "demo"
+    release(root, [Package("core")])
+    publish(root, index, "--dry-run")  # writes where the index is
+    before = clock.now()
+    ran = verify(root)
+    assert ran.code == 5, ran.text
+    assert clock.now() - before < 60
+    assert "core 1.0 is not proven to be on own after 30 s" in ran.err
+    assert "publish it: nox -s publish -- --index own; if another job has just sent it:" in ran.err
+    assert "nox -s verify-install -- --index own --wait 600" in ran.err
+
+
+def test_what_was_sent_a_moment_ago_is_waited_for_and_what_is_old_is_not(
+    index: EmbeddedIndex, tmp_path: Path, clock: SimulatedClock
+) -> None:
+    root = tmp_path / "demo"
+    release(root, [Package("core"), Package("top", ("core",))])
+    assert publish(root, index, "--package", "core").code == 0
+    assert patience(root) == {"core": 600, "top": 600}  # the rest of the release may be on its way
+    clock.pause(2 * 3600, threading.Event())
+    assert patience(root) == {"core": 600, "top": 30}
+
+
+@pytest.mark.parametrize("said", ["option", "variable", "setting"])
+def test_what_is_said_counts(
+    said: str, index: EmbeddedIndex, tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del clock
+    root = tmp_path / "demo"
+    release(root, [Package("core")])
+    publish(root, index, "--dry-run")
+    if said == "variable":
+        monkeypatch.setenv("RELNOX_WAIT", "700")
+    if said == "setting":
+        with (root / "pyproject.toml").open("a", encoding="utf-8") as file:
+            file.write("[tool.relnox.verify]\nwait = 700\n")
+    assert patience(root, *(["--wait", "700"] if said == "option" else [])) == {"core": 700}
+
+
+def test_an_index_that_does_not_answer_or_tells_no_times_may_have_got_it(
+    tmp_path: Path, clock: SimulatedClock
+) -> None:
+    del clock
+    root = tmp_path / "demo"
+    (root / "dist").mkdir(parents=True)
+    first, second = made_wheel(root / "dist", "one"), made_wheel(root / "dist", "two")
+    with serving(first) as own:
+        table = f'[tool.relnox.indexes.{INDEX}]\nupload = "{own.url}"\nsimple = "{own.url}"\n'
+        project_of(root, first, second, settings=table)
+        assert patience(root) == {"one": 600, "two": 600}
+    assert patience(root) == {"one": 600, "two": 600}
