@@ -168,8 +168,11 @@ def read(path: Path, limits: ArchiveLimits = LIMITS) -> Archive:
     except UNREADABLE as error:
         raise ArchiveError(f"cannot be opened: {error}", file=path.name) from error
     raw, unparsed = metadata_fields(metadata)
-    stated = (*raw.get("import_names", ()), *raw.get("import_namespaces", ()))
-    stated += tuple(each for key in ("import-name", "import-namespace") for each in unparsed.get(key, ()))
+    by_field = [
+        *(raw.get("import_names"), raw.get("import_namespaces")),
+        *(unparsed.get("import-name"), unparsed.get("import-namespace")),
+    ]
+    stated = [names for names in by_field if names is not None]  # an empty field states that there are none
     return Archive(
         path=path,
         kind=kind,
@@ -178,7 +181,7 @@ def read(path: Path, limits: ArchiveLimits = LIMITS) -> Archive:
         stated_name=raw.get("name", ""),
         stated_version=raw.get("version", ""),
         requires=tuple(raw.get("requires_dist", ())),
-        import_names=stated or None,
+        import_names=tuple(name for names in stated for name in names) if stated else None,
         entries=entries,
         members=tuple(entry.name for entry in entries),
         metadata=metadata,

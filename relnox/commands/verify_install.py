@@ -186,13 +186,19 @@ def trials(manifest: Manifest, verify: VerifyConfig, pythons: Sequence[str], ins
 
 
 def settings(project: Project) -> VerifyConfig:
-    """`[tool.relnox.verify]`, whose tables name packages of this workspace only.
+    """`[tool.relnox.verify]` and `metadata-only`, which name packages of this workspace only.
 
     Raises:
         Refused: There is no such package, or a Python is none.
     """
     verify = project.config.verify
     names = [package.name for package in project.workspace.packages]
+    for name in verify.metadata_only:
+        if name not in names:
+            raise Refused(
+                f"[tool.relnox] metadata-only names {name}, which is no package of this workspace",
+                hint=core.schema.did_you_mean(name, names),
+            )
     for name, key in verify.names.items():
         if name not in names:
             raise Refused(

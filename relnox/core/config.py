@@ -69,6 +69,7 @@ class Trial(Record, kw_only=True):
         extras: Extras that are installed with it.
         requirements: Whether what it requires is installed; if not, requirements are not looked at.
         smoke: Expressions that are evaluated, each in a process of its own.
+        metadata_only: Whether there is nothing to import in it, on purpose.
         time_limit: Seconds for all imports together, and for each expression.
     """
 
@@ -77,13 +78,14 @@ class Trial(Record, kw_only=True):
     extras: tuple[str, ...] = ()
     requirements: bool = True
     smoke: tuple[str, ...] = ()
+    metadata_only: bool = False
     time_limit: int = 300
 
 
 class VerifyConfig(Record, kw_only=True):
     """How packages are verified that are not verified as all others are, by normalised package name.
 
-    See `VERIFY_KEYS` for what each attribute means.
+    See `VERIFY_KEYS` for what each attribute means; `metadata_only` is that of `Config`.
     """
 
     smoke: Mapping[str, tuple[str, ...]] = MappingProxyType({})
@@ -94,6 +96,7 @@ class VerifyConfig(Record, kw_only=True):
     time_limit: Mapping[str, int] = MappingProxyType({})
     skip: Mapping[str, str] = MappingProxyType({})
     no_deps: tuple[str, ...] = ()
+    metadata_only: tuple[str, ...] = ()
 
     @property
     def names(self) -> dict[str, str]:
@@ -109,6 +112,7 @@ class VerifyConfig(Record, kw_only=True):
             extras=self.extras.get(package, ()),
             requirements=package not in self.no_deps,
             smoke=self.smoke.get(package, ()),
+            metadata_only=package in self.metadata_only,
             time_limit=self.time_limit.get(package, usual.time_limit),
         )
 
@@ -184,6 +188,7 @@ class Config(Record, kw_only=True):
 
     packages: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    metadata_only: tuple[str, ...] = ()
     versions: Literal["lockstep", "independent"] | None = None
     scheme: Scheme = "pep440"
     calver_format: str = "YYYY.MM.MICRO"
@@ -265,13 +270,15 @@ class Config(Record, kw_only=True):
         options = {name: checked.pop(name) for name in list(checked) if name in OPTION_TABLES}
         verify, publish = options.get("verify", {}), options.get("publish", {})
         build_commands = _by_package(options.get("build", {}).pop("commands", {}), "build.commands")
+        metadata_only = tuple(map(normalised, checked.pop("metadata-only", ())))
         nested: dict[str, Any] = {
+            "metadata_only": metadata_only,
             "indexes": {name: IndexConfig(**each) for name, each in checked.pop("indexes", {}).items()},
             "test": TestConfig(**checked.pop("test", {})),
             "publish": PublishConfig(
                 **{key.replace("-", "_"): publish.pop(key) for key in PUBLISH_KEYS if key in publish}
             ),
-            "verify": _verify({key: verify.pop(key) for key in VERIFY_KEYS if key in verify}),
+            "verify": _verify({key: verify.pop(key) for key in VERIFY_KEYS if key in verify}, metadata_only),
             "tag_names": _by_package(checked.pop("tag-names", {}), "tag-names"),
             "follow": {
                 name: normalised(of) for name, of in _by_package(checked.pop("follow", {}), "follow").items()
@@ -307,6 +314,7 @@ def config_table(option_tables: Mapping[str, Table]) -> Table:
     keys: dict[str, Kind] = {
         "packages": Texts("Folders of the packages, as globs relative to the root"),
         "exclude": Texts("Folders that are no packages of this project, as globs relative to the root"),
+        "metadata-only": Texts("Packages without modules, scripts and data, such as lists of requirements"),
         "versions": Text("Whether all packages share one version", ("lockstep", "independent")),
         "scheme": Text("How versions are spelled", ("pep440", "semver", "calver")),
         "calver-format": Text("The form of a calendar version", ("YYYY.MM.MICRO", "YYYY.MINOR")),
@@ -528,12 +536,12 @@ def _wheels(data: Mapping[str, Any]) -> WheelsConfig:
     return WheelsConfig(**stated | {"abi": _by_package(stated.get("abi", {}), "wheels.abi")})
 
 
-def _verify(data: Mapping[str, Any]) -> VerifyConfig:
+def _verify(data: Mapping[str, Any], metadata_only: tuple[str, ...]) -> VerifyConfig:
     no_deps = tuple(map(normalised, data.get("no-deps", ())))
     tables = {
         key.replace("-", "_"): _by_package(each, f"verify.{key}") for key, each in data.items() if key != "no-deps"
     }
-    return VerifyConfig(**tables, no_deps=no_deps)
+    return VerifyConfig(**tables, no_deps=no_deps, metadata_only=metadata_only)
 
 
 def _by_package(data: Mapping[str, Any], key: str) -> dict[str, Any]:

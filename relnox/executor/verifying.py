@@ -174,6 +174,8 @@ class Verifying:
                 answer = self._ask({"expression": expression})
                 if answer.faults:
                     raise self._broken(answer.faults, answer)
+            if not (self.answer.imported or self.answer.scripts or self.step.trial.smoke or self._means_nothing):
+                raise self._nothing_used()
 
     def prove(self) -> str:
         """What was seen."""
@@ -187,13 +189,26 @@ class Verifying:
         ]
         if archive.kind == "sdist":
             told.append("no wheel fits: it was built from the sdist")
-        told.append(f"imported {', '.join(answer.imported)}" if answer.imported else "nothing to import")
+        told.append(
+            f"imported {', '.join(answer.imported)}"
+            if answer.imported
+            else f"nothing to import{f', as {self._means_nothing}' if self._means_nothing else ''}"
+        )
         if answer.scripts:
             told.append(f"scripts {', '.join(answer.scripts)}")
         left_out = {name: extras for name, (_, extras) in self.scripts.items() if extras}
         told += [f"the script {name} needs the extra {', '.join(of)}: left out" for name, of in left_out.items()]
         told += [f"ran {expression}" for expression in trial.smoke]
         return "; ".join(told)
+
+    @property
+    def _means_nothing(self) -> str:
+        """What says that there is nothing to import; empty where nothing does."""
+        if self.step.trial.modules == ():
+            return "[tool.relnox.verify] modules says"
+        if self.step.trial.metadata_only:
+            return "[tool.relnox] metadata-only says"
+        return "its metadata says" if self.files[self.step.package].import_names is not None else ""
 
     @property
     def interpreter(self) -> Interpreter:
@@ -321,6 +336,28 @@ class Verifying:
         return Failed(
             f"{self._what} on Python {self.interpreter.version} is installed, but does not work:\n{told}",
             hint=self._remedy(faults, answer),
+        )
+
+    def _nothing_used(self) -> Failed:
+        """A package that was installed, and of which nothing could be tried."""
+        package, archive = self.step.package, self.files[self.step.package]
+        there = self.there[archive.name]
+        if any(not name.startswith(f"{there.info.name}/") for name in there.record):
+            state = "has files, but no module and no script"
+            fix = (
+                f'try it: [tool.relnox.verify] smoke = {{ {package} = ["…"] }}; or, if there is nothing to try: '
+                f"modules = {{ {package} = [] }}"
+            )
+        else:
+            state = "has no module, no script and no data"
+            fix = (
+                "have the build backend include the modules, then: nox -s build-all; if it has none on purpose: "
+                f'[tool.relnox] metadata-only = ["{package}"]'
+            )
+        return Failed(
+            f"{self._what} on Python {self.interpreter.version} is installed, but there is nothing to import: "
+            f"{archive.path.name} {state}",
+            hint=fix,
         )
 
     def _remedy(self, faults: Sequence[Fault], answer: Answer) -> str:

@@ -118,6 +118,7 @@ def test_what_a_wheel_is_imported_as_is_found_out(root: Path, verify: Verify) ->
         wheel(root, "nothing", {f"nothing/data.{suffix}.txt": ""}, entries="[console_scripts]\n"),
         wheel(root, "flat", {"flat_one.py": "", "flat_two.py": ""}),
         wheel(root, "libs", {"libs-1.0.data/purelib/deep/__init__.py": ""}),
+        settings="[tool.relnox.verify]\nmodules = { nothing = [] }\n",
     )
     ran = verify()
     assert ran.code == 0, ran.text
@@ -126,7 +127,53 @@ def test_what_a_wheel_is_imported_as_is_found_out(root: Path, verify: Verify) ->
     assert "imported d\n" in ran.err
     assert "imported flat_one, flat_two" in ran.err
     assert "imported deep" in ran.err
-    assert "nothing-1.0-py3-none-any.whl; nothing to import" in ran.err
+    assert "nothing-1.0-py3-none-any.whl; nothing to import, as [tool.relnox.verify] modules says" in ran.err
+
+
+def test_what_cannot_be_imported_does_not_work(root: Path, verify: Verify) -> None:
+    built = [
+        wheel(root, "hollow", {}),
+        wheel(root, "shared", {"shared-1.0.data/data/share/shared/table.csv": "1,2\n"}),
+        wheel(root, "full"),
+    ]
+    project_of(root, *built)
+    ran = verify()
+    assert ran.code == 2, ran.text
+    assert table(ran) == {"hollow": ["1.0", "FAILED"], "shared": ["1.0", "FAILED"], "full": ["1.0", "works"]}
+    assert "hollow-1.0-py3-none-any.whl has no module, no script and no data" in ran.err
+    assert '[tool.relnox] metadata-only = ["hollow"]' in ran.err
+    assert "shared-1.0-py3-none-any.whl has files, but no module and no script" in ran.err
+    assert "modules = { shared = [] }" in ran.err
+    project_of(  # as the messages propose
+        root, *built, settings='metadata-only = ["Hollow"]\n[tool.relnox.verify]\nmodules = { shared = [] }\n'
+    )
+    ran = verify()
+    assert ran.code == 0, ran.text
+    assert "nothing to import, as [tool.relnox] metadata-only says" in ran.err
+
+
+def test_a_script_an_expression_or_the_metadata_is_enough(root: Path, verify: Verify) -> None:
+    full = wheel(root, "full", {"full.py": "def main(): ...\n"})
+    caller = wheel(root, "caller", {}, requires=["full"], entries="[console_scripts]\ncall = full:main\n")
+    tried = wheel(root, "tried", {}, requires=["full"])
+    stated = wheel(root, "stated", {}, fields=["Import-Name:"])
+    project_of(
+        root,
+        *(full, caller, tried, stated),
+        settings='[tool.relnox.verify]\nsmoke = { tried = ["full.main()"] }\n',
+        needs={"caller": ["full"], "tried": ["full"]},
+    )
+    ran = verify()
+    assert ran.code == 0, ran.text
+    assert "nothing to import, as its metadata says" in ran.err
+
+
+def test_metadata_only_names_packages_of_the_workspace(root: Path, verify: Verify) -> None:
+    project_of(root, wheel(root), settings='metadata-only = ["demmo"]\n')
+    ran = verify()
+    assert ran.code == 1, ran.text
+    assert "[tool.relnox] metadata-only names demmo, which is no package of this workspace" in ran.err
+    assert "did you mean demo?" in ran.err
 
 
 def test_siblings_share_a_namespace(root: Path, verify: Verify) -> None:

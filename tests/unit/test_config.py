@@ -21,6 +21,7 @@ from relnox.core.config import (
     GroupConfig,
     IndexConfig,
     PlaceConfig,
+    PublishConfig,
     Trial,
     WheelsConfig,
     config_table,
@@ -34,6 +35,7 @@ VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
 EVERYTHING = """
     packages = ["libs/*"]
     exclude = ["libs/old"]
+    metadata-only = ["Acme.Meta"]
     versions = "independent"
     scheme = "calver"
     calver-format = "YYYY.MINOR"
@@ -102,6 +104,11 @@ EVERYTHING = """
     [build]
     output = "artefacts"
     installer = "pip"
+
+    [publish]
+    compare-limit = 20
+    extra-indexes = ["house"]
+    unchecked-requirements = ["Acme_*"]
 
     [verify]
     python = ["3.12"]
@@ -215,6 +222,8 @@ def test_everything_that_can_be_said() -> None:
     assert (config.test.command, config.test.requires) == (("python", "-m", "pytest"), ("pytest",))
     assert (config.targets, config.without_credentials) == ({"prerelease": "testpypi", "final": "house"}, "skip")
     assert config.test.env == {"COLOUR": "none"}
+    assert (config.metadata_only, config.verify.metadata_only) == (("acme-meta",), ("acme-meta",))
+    assert config.publish == PublishConfig(extra_indexes=("house",), unchecked_requirements=("Acme_*",))
     assert config.wheels == WheelsConfig(
         packages=("Acme.Engine", "acme-c*"),
         systems=("manylinux", "macos"),
@@ -235,7 +244,7 @@ def test_limits_of_archives_are_read() -> None:
 def test_every_key_is_said_above() -> None:
     said = read(EVERYTHING).keys()
 
-    assert TABLE.keys.keys() - said == {"status", "collect", "publish", "rehearse"}
+    assert TABLE.keys.keys() - said == {"status", "collect", "rehearse"}
 
 
 def test_packages_are_found_by_any_spelling_of_their_name() -> None:
@@ -263,6 +272,7 @@ def test_tables_of_tasks_are_kept_for_their_options() -> None:
     assert config.options == {
         "bump": {"commit": True},
         "build": {"output": "artefacts", "installer": "pip"},
+        "publish": {"compare-limit": 20},
         "verify": {"python": ("3.12",), "wait": 30},
     }
 
