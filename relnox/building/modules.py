@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from relnox.building.archives import Archive
 
-__all__ = ["import_names", "only_tests", "record", "requires_python", "scripts"]
+__all__ = ["import_names", "only_tests", "record", "required", "requires_python", "scripts"]
 
 _EXTENSIONS = (".so", ".pyd")
 _NOT_FOR_USERS = frozenset({"test", "tests", "docs", "examples", "benchmarks", "conftest"})
@@ -90,6 +90,30 @@ def requires_python(archive: Archive) -> SpecifierSet:
         return SpecifierSet(parse_email(archive.metadata)[0].get("requires_python", ""))
     except InvalidSpecifier:
         return SpecifierSet()
+
+
+def required(archive: Archive, python: str, extras: Iterable[str] = ()) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The names of what an archive requires on this machine, each with the extras that it asks for.
+
+    Args:
+        archive: The archive.
+        python: The version of the Python, such as `3.12.1`.
+        extras: The archive's own extras that are installed.
+    """
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.utils import canonicalize_name
+
+    short = ".".join(python.split(".")[:2])
+    for text in archive.requires:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            continue
+        environments = [
+            {"extra": extra, "python_version": short, "python_full_version": python} for extra in ("", *extras)
+        ]
+        if requirement.marker is None or any(requirement.marker.evaluate(each) for each in environments):
+            yield canonicalize_name(requirement.name), tuple(requirement.extras)
 
 
 def record(archive: Archive) -> dict[str, str]:

@@ -7,6 +7,7 @@ sent anywhere, and the table at the end says what a release would have made.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
@@ -16,10 +17,9 @@ from relnox.core.options import CommonOptions, option
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from relnox.commands.project import Project
     from relnox.core.events import Outcome
+    from relnox.core.packages import Package
     from relnox.core.plan import Plan, Table
     from relnox.source.git import GitState
 
@@ -32,6 +32,15 @@ class Options(CommonOptions):
     part: str | None = bump.Options.part
     pre: str | None = bump.Options.pre
     to: str | None = bump.Options.to
+    package: tuple[str, ...] = option(
+        (), "Rehearse the release of this package only (repeatable).", metavar="NAME", anywhere=False
+    )
+    with_: tuple[str, ...] = option(
+        (),
+        "Install requirements from the wheels of another repository in this folder (repeatable).",
+        metavar="DIR",
+        anywhere=False,
+    )
     as_public: bool = option(True, "Refuse what the public index would refuse; --no-as-public takes all.")
     python: tuple[str, ...] = option(
         (), "Verify with this Python, such as 3.12 (repeatable); the running one if none.", metavar="VERSION"
@@ -40,23 +49,60 @@ class Options(CommonOptions):
 
 
 class Snapshot(NamedTuple):
-    """What a rehearsal must know."""
+    """What a rehearsal must know.
+
+    Attributes:
+        state: What git says.
+        branch: The branch that releases are made from.
+        lockstep: Whether all packages share one version.
+        named: The packages that were asked for; none for all.
+        released: They, and those that they need and that get a new version with them.
+        others: Folders with wheels of other repositories, by absolute path.
+    """
 
     state: GitState
     branch: str
     lockstep: bool
+    named: tuple[str, ...] = ()
+    released: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Look at the commit to rehearse."""
-    del options
+    """Look at the commit to rehearse, and at the packages."""
     state = project.state
     if state is None:
         raise Refused(f"{project.root} is no git checkout: there is nothing to clone", hint="git init")
     if state.head is None:
         raise Refused("there is no commit yet to rehearse", hint="git add -A && git commit")
     branch = project.config.branch or state.branch or "rehearsal"
-    return Snapshot(state, branch, project.config.versions == "lockstep")
+    named = project.workspace.select(options.package)
+    others = tuple(str((project.root / folder).resolve()) for folder in options.with_)
+    for folder, path in zip(options.with_, others, strict=True):
+        if not any(Path(path).glob("*.whl")):
+            raise Refused(
+                f"there are no wheels in {folder}", hint="build them in the other repository: nox -s build-all"
+            )
+    return Snapshot(
+        state,
+        branch,
+        project.config.versions == "lockstep",
+        tuple(package.name for package in named),
+        tuple(sorted(_released(named, project))),
+        others,
+    )
+
+
+def _released(named: tuple[Package, ...], project: Project) -> set[str]:
+    """Packages, and those that they need and that share their versions: these are new in the same release."""
+    released = {package.name for package in named}
+    for track in core.moves.tracks(project.workspace, project.config):
+        if track.kind == "fixed":
+            together = {package.name for package in track.packages}
+            for package in named:
+                if package.name in together:
+                    released |= project.workspace.needed_by(package) & together
+    return released
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
@@ -65,18 +111,22 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     if not chosen:
         # The present phase goes on; a final version starts an alpha.
         chosen = {"part": "pre", "pre": "alpha"}
-    what = () if snapshot.lockstep else (("all", True),)
+    what: tuple[tuple[str, bool | tuple[str, ...]], ...] = ()
+    if not snapshot.lockstep:
+        what = (("package", snapshot.named),) if snapshot.named else (("all", True),)
+    only = (("package", snapshot.released),) if snapshot.released else ()
+    others = (("with_", snapshot.others),) if snapshot.others else ()
     moved = (*chosen.items(), *what, ("commit", True), ("tag", True), ("push", True))
     embedded = ("index", "embedded")
-    published = (embedded, ("as_public", options.as_public), ("verify", False))
+    published = (embedded, *only, ("as_public", options.as_public), ("verify", False))
     installer = () if options.installer == "auto" else (("installer", options.installer),)
     pythons = (("python", options.python),) if options.python else ()
     steps = (
         core.steps.CloneCheckout(commit=snapshot.state.head or "", branch=snapshot.branch),
         core.steps.Stage(task="bump", options=moved),
-        core.steps.Stage(task="build-all", options=installer),
+        core.steps.Stage(task="build-all", options=(*only, *installer)),
         core.steps.Stage(task="publish-test", options=published),
-        core.steps.Stage(task="verify-install", options=(embedded, *pythons, *installer)),
+        core.steps.Stage(task="verify-install", options=(embedded, *only, *others, *pythons, *installer)),
     )
     dirty = len(snapshot.state.dirty)
     notes = (f"{dirty} files with uncommitted changes: the rehearsal is of the last commit",) if dirty else ()

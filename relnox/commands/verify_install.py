@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from packaging.version import Version
+
     from relnox.commands.project import Project
     from relnox.core.config import VerifyConfig
     from relnox.core.events import Outcome
     from relnox.core.manifest import Manifest
     from relnox.core.plan import Plan, Refusal, Table
-    from relnox.core.steps import Step
+    from relnox.core.steps import Step, TakeFiles
 
 __all__ = [
     "Options",
@@ -74,6 +76,12 @@ class Options(CommonOptions):
         (), "Verify with this Python, such as 3.12 (repeatable); the running one if none.", metavar="VERSION"
     )
     dist: str = option("dist", "The folder with the manifest.", metavar="DIR")
+    with_: tuple[str, ...] = option(
+        (),
+        "Install requirements from the wheels in this folder, where it has them (repeatable).",
+        metavar="DIR",
+        anywhere=False,
+    )
     wait: int | None = option(
         None,
         "How long the index may take to list everything, in seconds; by default 600 for a release that was sent "
@@ -93,6 +101,7 @@ class Snapshot(NamedTuple):
         verify: How packages are verified that are not verified as all others are.
         refusals: What stands against it.
         unsent: Packages that the index does not list, or not all of, and that nothing says were sent of late.
+        others: What takes the wheels of other projects that requirements are installed from.
     """
 
     manifest: Manifest
@@ -100,6 +109,7 @@ class Snapshot(NamedTuple):
     verify: VerifyConfig
     refusals: tuple[Refusal, ...]
     unsent: frozenset[str] = frozenset()
+    others: tuple[TakeFiles, ...] = ()
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -114,7 +124,8 @@ def observe(options: Options, project: Project) -> Snapshot:
     refusals = (*unmet(manifest, private), *missing_pythons(manifest, verify, options.python))
     waits = options.from_ == "index" and options.wait is None and not refusals
     unsent = _unsent(manifest, options.index, project) if waits else frozenset()
-    return Snapshot(manifest, private, verify, refusals, unsent)
+    others = tuple(_others(options.with_, manifest, project))
+    return Snapshot(manifest, private, verify, refusals, unsent, others)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
@@ -131,7 +142,17 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     )
     return core.plan.Plan(
         task="verify-install",
-        steps=(*fetching, *trials(manifest, snapshot.verify, options.python, options.installer)),
+        steps=(
+            *fetching,
+            *snapshot.others,
+            *trials(
+                manifest,
+                snapshot.verify,
+                options.python,
+                options.installer,
+                tuple(step.package for step in snapshot.others),
+            ),
+        ),
         notes=tuple(private_notes(snapshot.private)),
         refusals=snapshot.refusals,
         continue_on_error=True,
@@ -163,8 +184,22 @@ def verification(
     yield from trials(manifest, verify, (), installer)
 
 
-def trials(manifest: Manifest, verify: VerifyConfig, pythons: Sequence[str], installer: str) -> Iterator[Step]:
-    """An environment for each package and each Python that it is verified with."""
+def trials(
+    manifest: Manifest,
+    verify: VerifyConfig,
+    pythons: Sequence[str],
+    installer: str,
+    others: tuple[str, ...] = (),
+) -> Iterator[Step]:
+    """An environment for each package and each Python that it is verified with.
+
+    Args:
+        manifest: What is verified.
+        verify: How packages are verified that are not verified as all others are.
+        pythons: The Pythons that were asked for.
+        installer: What fills the environments.
+        others: Projects of other repositories whose wheels are at hand.
+    """
     needs = dict(manifest.needs)
     for package in manifest.packages:
         siblings = tuple(name for name in needs.get(package, ()) if name in manifest.packages)
@@ -178,10 +213,11 @@ def trials(manifest: Manifest, verify: VerifyConfig, pythons: Sequence[str], ins
                 version=manifest.version(package),
                 python=python,
                 siblings=siblings,
+                others=others,
                 installer=installer,
                 trial=verify.trial(package),
                 skip=skip,
-                needs=tuple(f"fetch {name}" for name in (package, *siblings)),
+                needs=tuple(f"fetch {name}" for name in (package, *siblings, *others)),
             )
 
 
@@ -359,6 +395,50 @@ def _from_index(manifest: Manifest, index: str, patience: Mapping[str, int]) -> 
 def _from_folder(manifest: Manifest, folder: str) -> Iterator[Step]:
     for package in manifest.packages:
         yield core.steps.TakeFiles(folder=folder, package=package, files=manifest.of(package))
+
+
+def _others(folders: Sequence[str], manifest: Manifest, project: Project) -> Iterator[TakeFiles]:
+    """What takes the wheels of other projects: of each the newest version, the manifest's own packages left out.
+
+    Raises:
+        Refused: A folder is none, or has no wheels.
+    """
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+    from relnox.building.archives import digests, is_in
+
+    found: dict[str, tuple[Version, str, list[Path]]] = {}
+    for folder in folders:
+        at = project.root / folder
+        wheels = sorted(path for path in at.glob("*.whl") if is_in(at, path)) if at.is_dir() else []
+        if not wheels:
+            state = "has no wheels" if at.is_dir() else "is no folder"
+            raise Refused(f"{folder} {state}", hint="build them in the other repository: nox -s build-all")
+        for path in wheels:
+            try:
+                name, version, _, _ = parse_wheel_filename(path.name)
+            except InvalidWheelFilename as error:
+                raise Refused(f"{folder}/{path.name} is no name of a wheel: {error}", hint="remove it") from error
+            if name in manifest.packages:
+                continue
+            if name not in found or found[name][0] < version:
+                found[name] = (version, folder, [])
+            if found[name][:2] == (version, folder):
+                found[name][2].append(path)
+    for project_name, (version, folder, paths) in sorted(found.items()):
+        files = [
+            core.manifest.Distribution(
+                package=project_name,
+                version=version,
+                filename=path.name,
+                kind="wheel",
+                size=(digest := digests(path)).size,
+                sha256=digest.sha256,
+                blake2b_256=digest.blake2b_256,
+            )
+            for path in paths
+        ]
+        yield core.steps.TakeFiles(folder=folder, package=project_name, files=tuple(files))
 
 
 def _check_form(python: str) -> None:

@@ -144,6 +144,7 @@ class Verifying:
     step: VerifyInstall
     run: Run
     files: dict[str, Archive] = field(init=False)
+    others: dict[str, Archive] = field(init=False)
     environment: Environment = field(init=False)
     there: Mapping[str, Installed] = field(init=False)
     scripts: Mapping[str, tuple[str, tuple[str, ...]]] = field(init=False)
@@ -161,6 +162,7 @@ class Verifying:
     def do(self) -> None:
         """Install, look, import, run."""
         self.files = {name: self._archive(name) for name in (self.step.package, *self.step.siblings)}
+        self.others = self._required_others()
         with self._vacant_folder() as folder:
             self._install(folder)
             self.there = installed.look(self.environment)
@@ -187,6 +189,8 @@ class Verifying:
             + ("requirements hold" if trial.requirements else "installed without its requirements"),
             f"Python {self.interpreter.version}: {archive.path.name}{f' and {others} others' if others else ''}",
         ]
+        if self.others:
+            told.append(f"with {', '.join(other.path.name for other in self.others.values())}")
         if archive.kind == "sdist":
             told.append("no wheel fits: it was built from the sdist")
         told.append(
@@ -222,6 +226,21 @@ class Verifying:
     def _archive(self, package: str) -> Archive:
         return _installable(self.run.fetched[package], package, self.step.python)
 
+    def _required_others(self) -> dict[str, Archive]:
+        """The wheels of other projects that are required here, by what was fetched or by one another."""
+        found: dict[str, Archive] = {}
+        own = self.step.package
+        waiting = [
+            (archive, self.step.trial.extras if name == own else ()) for name, archive in self.files.items()
+        ]
+        while waiting and self.step.trial.requirements:
+            archive, extras = waiting.pop()
+            for name, asked in modules.required(archive, self.interpreter.version, extras):
+                if name in self.step.others and name not in found:
+                    found[name] = self._archive(name)
+                    waiting.append((found[name], asked))
+        return found
+
     @contextmanager
     def _vacant_folder(self) -> Iterator[Path]:
         """Where the environment is made: uv remembers what it asked of the Python in a place that it knows."""
@@ -240,7 +259,7 @@ class Verifying:
         trial, variables = self.step.trial, self.run.variables()
         installer = self.run.installer(self.step.installer)
         self.environment = installer.create(folder, self.interpreter.path, env=variables)
-        requirements = [str(archive.path) for archive in self.files.values()]
+        requirements = [str(archive.path) for archive in (*self.files.values(), *self.others.values())]
         if trial.extras:
             own = self.files[self.step.package].path.as_uri()
             requirements[0] = f"{self.step.package}[{','.join(trial.extras)}] @ {own}"
@@ -300,7 +319,7 @@ class Verifying:
 
     def _origins(self) -> Iterator[Fault]:
         """Packages of the release that were installed from elsewhere than our files (PEP 610)."""
-        for name, archive in self.files.items():
+        for name, archive in {**self.files, **self.others}.items():
             there = self.there.get(name)
             if there is None:
                 yield probing.Fault(message=f"{name} is not installed, although {archive.path.name} was")

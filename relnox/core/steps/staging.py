@@ -41,7 +41,7 @@ class Stage(BaseStep, kw_only=True):
 
 
 def _flags(name: str, value: str | bool | int | tuple[str, ...]) -> list[str]:  # noqa: FBT001 - an option's value
-    flag = f"--{name.replace('_', '-')}"
+    flag = f"--{name.rstrip('_').replace('_', '-')}"
     match value:
         case True:
             return [flag]

@@ -62,6 +62,7 @@ class VerifyInstall(BaseStep, kw_only=True):
     Attributes:
         python: The Python, such as `3.12`; empty for the running one.
         siblings: Packages of the same release that it needs: installed from our files too.
+        others: Projects whose wheels are at hand: installed from these where they are required.
         trial: What is tried.
         skip: Why nothing is tried; None where it is.
     """
@@ -74,6 +75,7 @@ class VerifyInstall(BaseStep, kw_only=True):
     installer: str
     trial: Trial
     skip: str | None = None
+    others: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

@@ -1,0 +1,117 @@
+"""Rehearsals of a part of a workspace, and of packages that need what another repository has not published."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from projects import HATCHLING, lockstep_workspace, repository, write
+from releases import made_wheel, project_of
+from running import here, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from running import Ran
+
+
+def independent(root: Path, *requires: str) -> Path:
+    """Two packages of one repository that do not need one another; the first has requirements."""
+    root.mkdir()
+    files = {
+        "pyproject.toml": '[tool.relnox]\npackages = ["packages/*"]\nversions = "independent"\n',
+        ".gitignore": "/dist/\n",
+    }
+    for name, needed in (("vtry-one", requires), ("vtry-two", ())):
+        files[f"packages/{name}/pyproject.toml"] = (
+            f'[project]\nname = "{name}"\nversion = "1.0"\n'
+            f"dependencies = {json.dumps(list(needed))}\n\n{HATCHLING}"
+        )
+        module = name.replace("-", "_")
+        imported = "".join(f"import {each.partition('>')[0].replace('-', '_')}\n" for each in needed)
+        files[f"packages/{name}/src/{module}/__init__.py"] = imported
+    return repository(write(root, files))
+
+
+def files(ran: Ran) -> set[str]:
+    """The packages in the table of files at the end."""
+    rows = ran.out.partition("Files\n")[2].partition("\nStages")[0].splitlines()[1:]
+    return {line.split()[0] for line in rows if line.strip()}
+
+
+@pytest.mark.network
+def test_one_package_is_rehearsed(tmp_path: Path) -> None:
+    root = independent(tmp_path / "demo")
+    ran = run(root, "relnox", "rehearse", "--package", "vtry-two", "--part", "minor")
+    assert ran.code == 0, ran.text
+    assert files(ran) == {"vtry-two"}
+    assert "vtry-two 1.1" in ran.text
+
+
+@pytest.mark.network
+def test_one_package_in_lockstep_is_rehearsed_with_what_moves_and_is_needed(tmp_path: Path) -> None:
+    root = tmp_path / "five"
+    root.mkdir()
+    repository(lockstep_workspace(root))
+    ran = run(root, "relnox", "rehearse", "--package", "acme-agents", "--part", "minor")
+    assert ran.code == 0, ran.text
+    assert files(ran) == {"acme-core", "acme-agents"}
+
+
+@pytest.mark.network
+def test_what_another_repository_has_not_published_comes_from_its_wheels(tmp_path: Path) -> None:
+    root = independent(tmp_path / "demo", "vtry-other>=2")
+    rehearsal = ("relnox", "rehearse", "--package", "vtry-one", "--part", "minor")
+    lacking = run(root, *rehearsal)
+    assert lacking.code == 2, lacking.text
+    assert "vtry-other" in lacking.err
+
+    other = tmp_path / "other" / "dist"
+    made_wheel(other, "vtry-other", version="2.0", requires=["vtry-further"])
+    made_wheel(other, "vtry-other", version="1.0")
+    made_wheel(other, "vtry-further", version="0.1")
+    made_wheel(other, "vtry-unneeded", {"broken.py": "1/0"}, requires=["vtry-nowhere"])
+    ran = run(root, *rehearsal, "--with", "../other/dist")
+    assert ran.code == 0, ran.text
+    assert "with vtry_other-2.0-py3-none-any.whl, vtry_further-0.1-py3-none-any.whl" in ran.err
+    assert "imported vtry_one" in ran.err
+
+
+@pytest.mark.parametrize("folder", ["../nowhere", "packages"])
+def test_a_folder_without_wheels_is_refused_before_anything_is_built(folder: str, tmp_path: Path) -> None:
+    root = independent(tmp_path / "demo")
+    for words in (("rehearse",), ("verify-install", "--index", "embedded")):
+        ran = here(root, *words, "--with", folder)
+        assert ran.code == 1, ran.text
+    ran = here(root, "rehearse", "--with", folder)
+    assert f"there are no wheels in {folder}" in ran.err
+
+
+def test_a_package_that_is_none_is_refused(tmp_path: Path) -> None:
+    ran = here(independent(tmp_path / "demo"), "rehearse", "--package", "vtry-tow")
+    assert (ran.code, "did you mean vtry-two?" in ran.err) == (1, True), ran.text
+
+
+@pytest.mark.network
+def test_a_build_is_verified_with_wheels_of_another_repository(tmp_path: Path) -> None:
+    root, other = tmp_path / "demo", tmp_path / "other"
+    (root / "dist").mkdir(parents=True)
+    module = {"demo.py": "import vtry_other\n"}
+    marker = 'vtry-never; python_version < "3.0"'
+    needed = ["vtry-other[more]>=2", marker]
+    project_of(root, made_wheel(root / "dist", "demo", module, requires=needed))
+    made_wheel(
+        other,
+        "vtry-other",
+        version="2.0",
+        requires=['vtry-further; extra == "more"'],
+        fields=["Provides-Extra: more"],
+    )
+    made_wheel(other, "vtry-further", version="0.1")
+    made_wheel(other, "vtry-never")
+    made_wheel(other, "demo", {"demo.py": "raise SystemError\n"}, version="9.0")  # ours is the one that is built
+    ran = here(root, "verify-install", "--from", "dist", "--with", str(other))
+    assert ran.code == 0, ran.text
+    assert "with vtry_other-2.0-py3-none-any.whl, vtry_further-0.1-py3-none-any.whl" in ran.err
+    assert "demo-1.0-py3-none-any.whl" in ran.err
