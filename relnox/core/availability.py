@@ -77,7 +77,7 @@ def unchecked(name: str, settings: Iterable[str]) -> bool:
 
 
 def unmet(
-    needs: Iterable[Need], found: Mapping[str, Available], released: Mapping[str, Version], task: str
+    needs: Iterable[Need], found: Mapping[str, Available], released: Mapping[str, Version], command: str
 ) -> Iterator[Refusal]:
     """Requirements that no index can meet and this run does not.
 
@@ -86,7 +86,7 @@ def unmet(
         found: What indexes have of each project that was asked for; one that an index did not answer for is not
             known to be missing.
         released: The versions of the packages that the same run publishes.
-        task: The task that publishes.
+        command: The command that publishes, up to where packages are named.
     """
     for need in needs:
         if need.extra or (available := found.get(need.name)) is None:
@@ -94,7 +94,7 @@ def unmet(
         if not _is_known_to_be_missing(need, available, released):
             continue
         message = f"{need.package} {need.version} requires {need.text}, and {_state(need, available, released)}"
-        yield Refusal(message=message, hint=_fix(need, task))
+        yield Refusal(message=message, hint=_fix(need, command))
 
 
 def unmet_extras(
@@ -126,12 +126,12 @@ def _is_known_to_be_missing(need: Need, available: Available, released: Mapping[
     return bool(available.asked) and not available.unreadable and not admits(need, available)
 
 
-def _fix(need: Need, task: str) -> str:
+def _fix(need: Need, command: str) -> str:
     if need.private:
         return f"take the Private :: classifier from {need.name}, or the requirement from {need.package}"
     if need.sibling:
         return (
-            f"publish both in one run: nox -s {task} -- --package {need.package} --package {need.name}; "
+            f"publish both in one run: {command} --package {need.package} --package {need.name}; "
             "if users have it from another index: [tool.relnox.publish] extra-indexes"
         )
     return (

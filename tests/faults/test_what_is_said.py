@@ -453,6 +453,28 @@ def requirement_that_cannot_be_had(here: Here) -> Ran:
 
 
 @failure
+def requirement_on_no_index_before_sending(here: Here) -> Ran:
+    with serving(made_wheel(here.beside, "third")) as trusted, here.index() as index:
+        own = f'[tool.relnox.indexes.own]\nupload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
+        project_of(
+            here.root,
+            made_wheel(here.root / "dist", "demo", requires=["third>=2", "core"]),
+            made_wheel(here.root / "dist", "core"),
+            settings=f'trusted-index = "{trusted.url}"\n{own}',
+        )
+        return running.here(here.root, "publish", "--index", "own", "--yes", "--package", "demo")
+
+
+@failure
+def build_was_forgotten(here: Here) -> Ran:
+    release(here.root, [ONE])
+    path = here.root / "packages" / "demo" / "pyproject.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace("1.0", "1.1"), encoding="utf-8")
+    with here.index() as index:
+        return publish_to(here.root, index.upload_url, index.simple_url)
+
+
+@failure
 def file_was_yanked(here: Here) -> Ran:
     path = made_wheel(here.root / "dist", "demo")
     with serving(path) as own:

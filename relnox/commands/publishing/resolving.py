@@ -53,8 +53,10 @@ def requirements(
     ]
     if len(needs) > len(asked):
         remarks.append(f"of {len(needs)} requirements the first {len(asked)} were looked for")
-    task = "publish" if snapshot.production else "publish-test"
-    return tuple(core.availability.unmet(every, found, released, task)), tuple(remarks)
+    task, usual = ("publish", "pypi") if snapshot.production else ("publish-test", "testpypi")
+    index = "" if snapshot.target == usual else f" --index {snapshot.target}"
+    command = f"nox -s {task} --{index}"
+    return tuple(core.availability.unmet(every, found, released, command)), tuple(remarks)
 
 
 def _needs(snapshot: Snapshot, project: Project, folder: Path) -> Iterator[Need]:
