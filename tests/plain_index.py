@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from contextlib import contextmanager
 from html import escape
@@ -25,6 +26,7 @@ class PlainIndex:
         url: Its simple API.
         asked: The paths of all requests.
         unlisted: For how many more requests a project is not listed, by name.
+        times: When files came to it, by name; with them it answers in JSON (PEP 691, PEP 700).
         unserved: For how many more requests a file that is listed is not served, by name.
     """
 
@@ -37,6 +39,7 @@ class PlainIndex:
         self.unlisted: dict[str, int] = {}
         self.unserved: dict[str, int] = {}
         self.yanked: set[str] = set()
+        self.times: dict[str, str] = {}
 
     def add(self, *paths: Path) -> None:
         """List and serve files."""
@@ -63,7 +66,23 @@ class PlainIndex:
         if self.unlisted.get(name, 0) > 0:
             self.unlisted[name] -= 1
             return 404, b""
+        if self.times:
+            return 200, json.dumps(self._listing(name)).encode()
         return 200, "<!DOCTYPE html><html><body>{}</body></html>".format("\n".join(links)).encode()
+
+    def _listing(self, name: str) -> dict[str, object]:
+        files = [
+            {
+                "filename": file,
+                "url": f"/files/{file}",
+                "hashes": {"sha256": self.hashes[file]},
+                "size": path.stat().st_size,
+                "upload-time": self.times[file],
+            }
+            for file, path in self.files.items()
+            if normalised(file.partition("-")[0]) == name
+        ]
+        return {"meta": {"api-version": "1.1"}, "name": name, "versions": [], "files": files}
 
 
 @contextmanager
@@ -78,7 +97,9 @@ def serving(*paths: Path) -> Iterator[PlainIndex]:
             index.caching.append(self.headers.get("Cache-Control", ""))
             status, body = index.answer(self.path)
             self.send_response(status)
-            self.send_header("Content-Type", "text/html")
+            listing = index.times and self.path.startswith("/simple/")
+            kind = "application/vnd.pypi.simple.v1+json" if listing else "text/html"
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if self.command == "GET":

@@ -15,6 +15,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from relnox.core.build_settings import USUAL
 from relnox.core.records import Record
 from relnox.errors import Failed
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from relnox.building.environments import Environment
     from relnox.building.workshop import Bench
+    from relnox.core.build_settings import BuildSettings
     from relnox.core.manifest import Kind
 
 __all__ = ["build_sdist", "build_wheel", "telling_warnings"]
@@ -44,7 +46,7 @@ class _IsolatedEnv(Record):
         return {"PATH": os.pathsep.join([str(self.environment.scripts), os.environ.get("PATH", os.defpath)])}
 
 
-def build_sdist(name: str, source: Path, output: Path, bench: Bench) -> Path:
+def build_sdist(name: str, source: Path, output: Path, bench: Bench, settings: BuildSettings = USUAL) -> Path:
     """Build a package's sdist.
 
     Args:
@@ -52,14 +54,22 @@ def build_sdist(name: str, source: Path, output: Path, bench: Bench) -> Path:
         source: Its folder.
         output: An existing folder for the archive.
         bench: Where its hooks are run.
+        settings: What the project says of the build.
 
     Raises:
         Failed: The requirements cannot be installed, or the backend failed; the last lines are told.
     """
-    return _build(name, "sdist", source, output, bench)
+    return _build(name, "sdist", source, output, bench, settings)
 
 
-def build_wheel(name: str, sdist: Path, output: Path, scratch: Path, bench: Bench) -> Path:
+def build_wheel(  # noqa: PLR0913, PLR0917 - what a build is given
+    name: str,
+    sdist: Path,
+    output: Path,
+    scratch: Path,
+    bench: Bench,
+    settings: BuildSettings = USUAL,
+) -> Path:
     """Build a package's wheel from its sdist, as installers do.
 
     Args:
@@ -68,15 +78,21 @@ def build_wheel(name: str, sdist: Path, output: Path, scratch: Path, bench: Benc
         output: An existing folder for the wheel.
         scratch: An existing, empty folder in which the sdist is unpacked.
         bench: Where its hooks are run.
+        settings: What the project says of the build.
 
     Raises:
         Failed: The requirements cannot be installed, or the backend failed; the last lines are told.
     """
-    return _build(name, "wheel", _unpack(sdist, scratch), output, bench)
+    return _build(name, "wheel", _unpack(sdist, scratch), output, bench, settings)
 
 
-def _build(name: str, kind: Kind, source: Path, output: Path, bench: Bench) -> Path:
+def _build(  # noqa: PLR0913, PLR0917 - as above
+    name: str, kind: Kind, source: Path, output: Path, bench: Bench, settings: BuildSettings
+) -> Path:
     import build
+
+    # A dict of its own for each call: what a hook changes in it stays in the hook.
+    options = {key: list(value) if isinstance(value, tuple) else value for key, value in settings.config_settings}
 
     printed: list[str] = []
 
@@ -97,11 +113,11 @@ def _build(name: str, kind: Kind, source: Path, output: Path, bench: Bench) -> P
 
     try:
         with telling_warnings(bench.terms.on_line):
-            requires = build.ProjectBuilder(source).build_system_requires
+            requires = build.ProjectBuilder(source).build_system_requires | set(settings.extra_requires)
             building = builder(requires)
-            if more := building.get_requires_for_build(kind) - requires:
+            if more := building.get_requires_for_build(kind, options or None) - requires:
                 building = builder(requires | more)
-            return Path(building.build(kind, output))
+            return Path(building.build(kind, output, options or None))
     except (build.BuildException, build.BuildBackendException, build.FailedProcessError) as error:
         if (lacking := _lacking(error, printed)) is not None:
             module, where = lacking

@@ -6,17 +6,22 @@ another environment as well (`pip --python`).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
 import re
 import shutil
 import sys
+from datetime import date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from packaging.version import Version
+
 from relnox import process
+from relnox.core.build_settings import UNCONSTRAINED
 from relnox.core.records import Record
 from relnox.errors import Failed, Refused
 from relnox.files import TemporaryFolder
@@ -24,11 +29,23 @@ from relnox.files import TemporaryFolder
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["Environment", "Installer", "Interpreter", "find_installer", "find_interpreter", "find_python"]
+    from relnox.core.build_settings import Constraints
+
+__all__ = [
+    "Environment",
+    "Installer",
+    "Interpreter",
+    "find_installer",
+    "find_interpreter",
+    "find_python",
+    "pip_moment",
+]
 
 _INSTALL_LIMIT = 1800.0
 _PINS_ALONE = ("--no-header", "--no-annotate", "--no-generate-hashes")
 _PROBE_LIMIT = 30.0
+_PIP_BUILD_CONSTRAINT = Version("25.3")
+_PIP_UPLOADED_PRIOR = Version("26.0")
 
 
 class Interpreter(Record):
@@ -122,6 +139,8 @@ class Installer(Record):
         index_url: str | None = None,
         alone: bool = False,
         on_line: Callable[[str], None] | None = None,
+        constraints: Constraints = UNCONSTRAINED,
+        project: Path | None = None,
     ) -> process.Completed:
         """Install requirements; the result is not checked.
 
@@ -133,25 +152,101 @@ class Installer(Record):
                 installer's own choice when None.
             alone: Whether nothing else is installed that they need: they are all there is.
             on_line: Called with each line that is printed.
+            constraints: Which releases count.
+            project: The folder whose settings uv reads; the present one if None.
         """
+        with self._words(constraints, project) as words:
+            return self._install(environment, requirements, words, env, index_url, on_line, alone=alone)
+
+    def _install(  # noqa: PLR0913, PLR0917 - as above
+        self,
+        environment: Environment,
+        requirements: Sequence[str],
+        words: process.Words,
+        env: Mapping[str, str],
+        index_url: str | None,
+        on_line: Callable[[str], None] | None,
+        *,
+        alone: bool,
+    ) -> process.Completed:
         index = [*(["--index-url", index_url] if index_url else []), *(["--no-deps"] if alone else [])]
         argv: process.Words
         if self.uv:
             # [tool.uv.sources] of an sdist may name an index of its own.
             index += ["--no-sources"] if index_url else []
-            argv = [self.uv, "pip", "install", "--python", environment.python, *index, "--", *requirements]
+            argv = [self.uv, "pip", "install", "--python", environment.python, *index, *words, "--", *requirements]
         else:
             options = ["--disable-pip-version-check", "--no-input", "--no-warn-script-location", *index]
             pip: list[str | os.PathLike[str]] = [sys.executable, "-m", "pip", "--python", environment.python]
-            argv = [*pip, "install", *options, "--", *requirements]
+            argv = [*pip, "install", *options, *words, "--", *requirements]
         return process.run(argv, env=env, timeout=_INSTALL_LIMIT, on_line=on_line)
 
-    def resolve(self, requirements: Sequence[str], python: Path, *, env: Mapping[str, str]) -> tuple[str, ...]:
+    @contextlib.contextmanager
+    def _words(self, constraints: Constraints, project: Path | None) -> Iterator[process.Words]:
+        """Options that make the installer take releases within constraints, also for what it builds on the way."""
+        words: list[str | os.PathLike[str]] = ["--project", project] if self.uv and project is not None else []
+        with contextlib.ExitStack() as stack:
+            files: list[str | os.PathLike[str]] = [*constraints.files]
+            if constraints.requirements:
+                file = stack.enter_context(TemporaryFolder()).path / "constraints.txt"
+                file.write_text("\n".join(constraints.requirements), encoding="utf-8")
+                files.append(file)
+            for each in files:
+                words += ["--constraint", each]
+                words += ["--build-constraint", each] if self.uv or _pip_version() >= _PIP_BUILD_CONSTRAINT else []
+            if self.uv:
+                words += ["--exclude-newer", newer] if (newer := constraints.exclude_newer) else []
+                for name, time in constraints.exclude_newer_package:
+                    words += ["--exclude-newer-package", f"{name}={time}"]
+            elif (moment := pip_moment(constraints.exclude_newer)) and _pip_version() >= _PIP_UPLOADED_PRIOR:
+                words += ["--uploaded-prior-to", moment]
+            yield words
+
+    def not_honored(self, constraints: Constraints) -> tuple[str, ...]:
+        """What of constraints the installer cannot do."""
+        if self.uv:
+            return ()
+        said = []
+        if newer := constraints.exclude_newer:
+            if _pip_version() < _PIP_UPLOADED_PRIOR:
+                said.append(f"exclude-newer: pip {_pip_version()} cannot leave releases out, pip 26 and uv can")
+            elif not pip_moment(newer):
+                said.append(f"exclude-newer = {newer!r}: uv can read it, pip takes a date and a time")
+        if constraints.exclude_newer_package:
+            said.append("exclude-newer-package: uv can do it, pip cannot")
+        return tuple(said)
+
+    def resolve(
+        self,
+        requirements: Sequence[str],
+        python: Path,
+        *,
+        env: Mapping[str, str],
+        constraints: Constraints = UNCONSTRAINED,
+        project: Path | None = None,
+    ) -> tuple[str, ...]:
         """The releases that these requirements stand for today, what those need included, as pins.
+
+        Args:
+            requirements: PEP 508 strings.
+            python: The interpreter that they are for.
+            env: Variables of the installer.
+            constraints: Which releases count.
+            project: The folder whose settings uv reads; the present one if None.
 
         Raises:
             Failed: There are none, or the index does not answer; the installer's last lines are told.
         """
+        with self._words(constraints, project) as words:
+            return self._resolve(requirements, python, words, env)
+
+    def _resolve(
+        self,
+        requirements: Sequence[str],
+        python: Path,
+        words: process.Words,
+        env: Mapping[str, str],
+    ) -> tuple[str, ...]:
         argv: process.Words
         wanted = ", ".join(requirements)
         hint = "is the package index reachable? then type the same command again"
@@ -159,14 +254,14 @@ class Installer(Record):
             with TemporaryFolder() as folder:
                 file = folder.path / "pins.txt"  # a project's settings may name another one
                 options = ("--quiet", *_PINS_ALONE, "--python", python, "--output-file", file)
-                argv = [self.uv, "pip", "compile", *options, "-"]
+                argv = [self.uv, "pip", "compile", *options, *words, "-"]
                 asked = process.run(argv, env=env, stdin="\n".join(requirements), timeout=_INSTALL_LIMIT)
                 asked.check(f"resolving {wanted}", hint=hint)
                 lines = file.read_text(encoding="utf-8").splitlines()
             return tuple(line for line in map(str.strip, lines) if line and not line.startswith(("#", "-")))
         report = ("--dry-run", "--ignore-installed", "--quiet", "--report", "-")
         quiet = ("--disable-pip-version-check", "--no-input", "--no-warn-script-location", *report)
-        argv = [sys.executable, "-m", "pip", "--python", python, "install", *quiet, "--", *requirements]
+        argv = [sys.executable, "-m", "pip", "--python", python, "install", *quiet, *words, "--", *requirements]
         asked = process.run(argv, env=env, timeout=_INSTALL_LIMIT, stderr=False)
         answer = json.loads(asked.check(f"resolving {wanted}", hint=hint).output)
         return tuple(sorted(_pin(each) for each in answer["install"]))
@@ -179,6 +274,32 @@ class Installer(Record):
         else:
             argv = [sys.executable, "-m", "pip", "--python", environment.python, "check"]
         return process.run(argv, env=env, timeout=_PROBE_LIMIT * 4)
+
+
+@cache
+def _pip_version() -> Version:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return Version(version("pip"))
+    except PackageNotFoundError:
+        return Version("0")
+
+
+def pip_moment(newer: str) -> str:
+    """A time after which releases do not count, as pip reads it; empty for what only uv can read.
+
+    uv takes a date for its end, pip for its beginning.
+    """
+    try:
+        day = date.fromisoformat(newer)
+    except ValueError:
+        try:
+            moment = datetime.fromisoformat(newer)
+        except ValueError:
+            return ""
+        return moment.isoformat()
+    return (day + timedelta(days=1)).isoformat()
 
 
 def _pin(entry: Mapping[str, Any]) -> str:

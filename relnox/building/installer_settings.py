@@ -14,9 +14,9 @@ from urllib.parse import urlsplit, urlunsplit
 from relnox.core.records import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["PackageSource", "package_sources", "pinned"]
+__all__ = ["PackageSource", "constraint_files", "package_sources", "pinned", "redirects"]
 
 Kind = Literal["index", "extra index", "find-links"]
 
@@ -38,6 +38,10 @@ _REDIRECTING = re.compile(
     re.ASCII,
 )
 """Variables that have an installer take other packages, or from elsewhere."""
+
+
+_ADDRESS = re.compile(r"\S\s*@\s*\w|://|^-(?!-hash=)")
+"""A constraint that names an address, or a line that is an option."""
 
 
 class PackageSource(Record):
@@ -81,8 +85,60 @@ def pinned(variables: Mapping[str, str], index_url: str) -> dict[str, str]:
     return kept | pip | {"UV_NO_CONFIG": "1", "UV_NO_SOURCES": "1", "UV_DEFAULT_INDEX": index_url}
 
 
+def constraint_files(variables: Mapping[str, str], folder: Path) -> tuple[tuple[str, str], ...]:
+    """Files that constrain what builds may install, each with the setting that names it.
+
+    `python -m build` has pip read `constraint`, pip has builds read `build-constraint`, `uv build` reads its own
+    variable. Each of them counts, whatever fills the environments here.
+
+    Args:
+        variables: The environment variables.
+        folder: What relative paths in variables are relative to.
+    """
+    found = [
+        (place, setting)
+        for key in ("constraint", "build-constraint")
+        for value, setting in [_pip_settings(variables, (key,)).get(key, ("", ""))]
+        for place in value.split()
+    ]
+    found += [(place, "UV_BUILD_CONSTRAINT") for place in variables.get("UV_BUILD_CONSTRAINT", "").split()]
+    return tuple(
+        dict.fromkeys((place if "://" in place else str(folder / place), setting) for place, setting in found)
+    )
+
+
+def redirects(files: Iterable[str], requirements: Iterable[str]) -> Iterator[str]:
+    """Constraints that would have something installed from elsewhere than the one index, or cannot be looked into.
+
+    Args:
+        files: Paths and addresses of files of constraints.
+        requirements: Constraints.
+    """
+    yield from (each for each in requirements if "@" in each)
+    for file in files:
+        try:
+            text = "" if "://" in file else Path(file).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue  # the installer tells what is wrong with it
+        lines = (line.partition(" #")[0].strip() for line in text.splitlines())
+        if "://" in file:
+            yield file
+        yield from (line for line in lines if not line.startswith("#") and _ADDRESS.search(line))
+
+
 def _of_pip(variables: Mapping[str, str]) -> Iterator[PackageSource]:
     """As pip reads it: [install] overrides [global], a later file an earlier one, variables all of them."""
+    found = _pip_settings(variables, ("no-index", *_PIP_KEYS))
+    no_index = found.get("no-index", ("", ""))[0].lower() in ("1", "true", "yes", "on")
+    for key, kind in _PIP_KEYS.items():
+        value, setting = found.get(key, ("", ""))
+        for url in value.split():
+            if kind == "find-links" or not no_index:
+                yield PackageSource(kind, _shown(url), setting)
+
+
+def _pip_settings(variables: Mapping[str, str], keys: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """What pip is configured with, by key: the value, and the variable or the file that has it."""
     found: dict[str, tuple[str, str]] = {}
     for section in ("global", "install"):
         for file in _pip_files(variables):
@@ -93,16 +149,11 @@ def _of_pip(variables: Mapping[str, str]) -> Iterator[PackageSource]:
                 continue  # pip tells what is wrong with it
             for name, value in parser.items(section) if parser.has_section(section) else ():
                 found[name.lower().replace("_", "-").removeprefix("--")] = value, str(file)
-    for key in ("no-index", *_PIP_KEYS):
+    for key in keys:
         name = f"PIP_{key.upper().replace('-', '_')}"
         if variables.get(name):
             found[key] = variables[name], name
-    no_index = found.get("no-index", ("", ""))[0].lower() in ("1", "true", "yes", "on")
-    for key, kind in _PIP_KEYS.items():
-        value, setting = found.get(key, ("", ""))
-        for url in value.split():
-            if kind == "find-links" or not no_index:
-                yield PackageSource(kind, _shown(url), setting)
+    return found
 
 
 def _pip_files(variables: Mapping[str, str]) -> Iterator[Path]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import threading
 import tomllib
 from concurrent.futures import Future
+from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 from packaging.requirements import Requirement
@@ -14,16 +17,18 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from relnox import process
 from relnox.building.backends import SHARING, STAYING
 from relnox.building.workers import Fork, ForkServer, has_fork
-from relnox.core.records import Record
+from relnox.core import serialise
+from relnox.core.build_settings import UNCONSTRAINED
+from relnox.core.records import Record, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
-    from pathlib import Path
 
     from relnox.building.cache import EnvironmentCache
     from relnox.building.environments import Environment, Installer
+    from relnox.core.build_settings import Constraints
 
-__all__ = ["Bench", "Isolation", "Terms", "Workshop"]
+__all__ = ["Bench", "Isolation", "Terms", "Workshop", "digest"]
 
 Isolation = Literal["fast", "strict"]
 
@@ -44,12 +49,14 @@ class Terms(Record, kw_only=True):
         umask: Which permissions files that they make do not get.
         siblings: Wheels of packages that were just built and that the build needs, by name.
         on_line: Called with each line that a program prints.
+        constraints: Which releases may be installed.
     """
 
     variables: Mapping[str, str]
     umask: int
     siblings: Mapping[str, Path]
     on_line: Callable[[str], None]
+    constraints: Constraints = UNCONSTRAINED
 
 
 class Bench(Protocol):
@@ -97,6 +104,7 @@ class Workshop:
         cache: Keeps environments between runs; None to make all of them anew.
         sources: Addresses that the installer is told to take packages from; none for its own default.
         on_install: Called before something is asked of an index.
+        project: The folder whose settings uv reads.
     """
 
     def __init__(  # noqa: PLR0913 - what builds share
@@ -109,6 +117,7 @@ class Workshop:
         cache: EnvironmentCache | None,
         sources: tuple[str, ...] = (),
         on_install: Callable[[], None] = lambda: None,
+        project: Path | None = None,
     ) -> None:
         self._installer = installer
         self._python = python
@@ -118,9 +127,10 @@ class Workshop:
         # The same release may be another file elsewhere.
         self._kind = " ".join([installer.name, *sources])
         self._on_install = on_install
+        self._project = project
         self.sources = sources
-        self._pins: _Once[tuple[str, ...], tuple[str, ...]] = _Once()
-        self._environments: _Once[tuple[str, ...], Environment] = _Once()
+        self._pins: _Once[tuple[tuple[str, ...], Constraints], tuple[str, ...]] = _Once()
+        self._environments: _Once[tuple[tuple[str, ...], Constraints], Environment] = _Once()
         self._servers: _Once[tuple[Path, str], ForkServer] = _Once()
         self._running: list[ForkServer] = []
         self._closed = False
@@ -144,8 +154,8 @@ class Workshop:
         """Why environments are not kept, or one that was kept is not used; None if all is well."""
         return self._cache.problem if self._cache is not None else None
 
-    def pins(self, requirements: Collection[str]) -> tuple[str, ...]:
-        """What requirements stand for today, what those need included.
+    def pins(self, requirements: Collection[str], constraints: Constraints = UNCONSTRAINED) -> tuple[str, ...]:
+        """What requirements stand for today within constraints, what those need included.
 
         Raises:
             Failed: Nothing, or the index does not answer.
@@ -154,14 +164,22 @@ class Workshop:
         if not wanted:
             return ()
         self._on_install()
-        return self._pins.get(wanted, lambda: self._installer.resolve(wanted, self._python, env=self._installing))
+        return self._pins.get(
+            (wanted, constraints),
+            lambda: self._installer.resolve(
+                wanted, self._python, env=self._installing, constraints=constraints, project=self._project
+            ),
+        )
 
-    def shared_environment(self, requirements: Collection[str], siblings: Mapping[str, Path]) -> Environment:
+    def shared_environment(
+        self, requirements: Collection[str], siblings: Mapping[str, Path], constraints: Constraints = UNCONSTRAINED
+    ) -> Environment:
         """The environment of all packages that require the same, kept between runs if no siblings are in it."""
         plain = tuple(sorted(requirements))
         wanted = tuple(_with_siblings(plain, siblings))
         return self._environments.get(
-            wanted, lambda: self._kept(wanted) if wanted == plain else self._made(wanted)
+            (wanted, constraints),
+            lambda: self._kept(wanted, constraints) if wanted == plain else self._made(wanted, constraints),
         )
 
     def own_environment(self) -> Environment:
@@ -169,7 +187,11 @@ class Workshop:
         return self._installer.create(self._folder("environment") / "env", self._python, env=self._installing)
 
     def install(
-        self, environment: Environment, requirements: Sequence[str], on_line: Callable[[str], None] | None = None
+        self,
+        environment: Environment,
+        requirements: Sequence[str],
+        on_line: Callable[[str], None] | None = None,
+        constraints: Constraints = UNCONSTRAINED,
     ) -> None:
         """Install into an environment.
 
@@ -178,10 +200,23 @@ class Workshop:
         """
         if requirements:
             self._on_install()
-            ran = self._installer.install(environment, requirements, env=self._installing, on_line=on_line)
+            ran = self._installer.install(
+                environment,
+                requirements,
+                env=self._installing,
+                on_line=on_line,
+                constraints=constraints,
+                project=self._project,
+            )
             _check_installed(ran, requirements)
 
-    def make_ready(self, requirements: Collection[str], backend: str, variables: Mapping[str, str]) -> Environment:
+    def make_ready(
+        self,
+        requirements: Collection[str],
+        backend: str,
+        variables: Mapping[str, str],
+        constraints: Constraints = UNCONSTRAINED,
+    ) -> Environment:
         """Provide the environment of packages that require the same, and start to warm their backend up.
 
         The one that served them last is warmed up while the index is asked: most often it still does.
@@ -190,10 +225,10 @@ class Workshop:
             Failed: The requirements cannot be installed.
         """
         if self._cache is not None:
-            last = self._cache.last(sorted(requirements), self._python, self._kind)
+            last = self._cache.last(sorted(requirements), self._python, self._kind_within(constraints))
             if last is not None:
                 self._started(last, backend, variables)
-        environment = self.shared_environment(requirements, {})
+        environment = self.shared_environment(requirements, {}, constraints)
         self._started(environment, backend, variables)
         return environment
 
@@ -221,27 +256,38 @@ class Workshop:
         for server in self._running:
             server.close()
 
-    def _made(self, requirements: tuple[str, ...]) -> Environment:
+    def _kind_within(self, constraints: Constraints) -> str:
+        """What an environment is made by, for its key: constraints count for what is built on the way as well."""
+        return self._kind if constraints == UNCONSTRAINED else f"{self._kind} {digest(constraints)}"
+
+    def _made(self, requirements: tuple[str, ...], constraints: Constraints) -> Environment:
         environment = self.own_environment()
-        self.install(environment, requirements)
+        self.install(environment, requirements, constraints=constraints)
         return environment
 
-    def _kept(self, requirements: tuple[str, ...]) -> Environment:
-        pins = self.pins(requirements)
+    def _kept(self, requirements: tuple[str, ...], constraints: Constraints) -> Environment:
+        pins = self.pins(requirements, constraints)
+        kind = self._kind_within(constraints)
 
         def make(folder: Path) -> Environment:
             environment = self._installer.create(folder, self._python, env=self._installing)
             if pins:
-                _check_installed(
-                    self._installer.install(environment, pins, env=self._installing, alone=True), requirements
+                ran = self._installer.install(
+                    environment,
+                    pins,
+                    env=self._installing,
+                    alone=True,
+                    constraints=constraints,
+                    project=self._project,
                 )
+                _check_installed(ran, requirements)
             return environment
 
         linked = any(" @ " in pin for pin in pins)  # to what may be another thing tomorrow
         if self._cache is not None and not linked:
             with contextlib.suppress(OSError):  # no room, or no right, to keep anything
-                environment = self._cache.get(pins, self._python, self._kind, make)
-                self._cache.tell(requirements, pins, self._python, self._kind)
+                environment = self._cache.get(pins, self._python, kind, make)
+                self._cache.tell(requirements, pins, self._python, kind)
                 return environment
         return make(self._folder("environment") / "env")
 
@@ -259,7 +305,7 @@ class _SharedBench:
 
     def provide(self, requirements: Collection[str]) -> Environment:
         self.provided.append(tuple(sorted(requirements)))
-        return self._workshop.shared_environment(requirements, self.terms.siblings)
+        return self._workshop.shared_environment(requirements, self.terms.siblings, self.terms.constraints)
 
     def run(
         self, environment: Environment, argv: Sequence[str], *, cwd: Path | None, more: Mapping[str, str]
@@ -302,7 +348,7 @@ class _OwnBench:
         if self._environment is None:
             self._environment = self._workshop.own_environment()
         missing = set(_with_siblings(sorted(requirements), self.terms.siblings)) - self._installed
-        self._workshop.install(self._environment, sorted(missing), self.terms.on_line)
+        self._workshop.install(self._environment, sorted(missing), self.terms.on_line, self.terms.constraints)
         self._installed |= missing
         return self._environment
 
@@ -347,6 +393,18 @@ class _Once(Generic[K, V]):
             except BaseException as error:  # noqa: BLE001 - whoever waits gets it as well
                 future.set_exception(error)
         return future.result()
+
+
+def digest(constraints: Constraints) -> str:
+    """A digest of constraints, and of what files of them hold today."""
+    contents = []
+    for name in constraints.files:
+        with contextlib.suppress(OSError):
+            contents.append(Path(name).read_bytes().decode(errors="replace"))
+    document = serialise.encode(replace(constraints, files=()))
+    # A file that is an address may hold something else tomorrow; so may an index, and both are asked for pins.
+    addresses = [name for name in constraints.files if "://" in name]
+    return hashlib.sha256(json.dumps([document, contents, addresses]).encode()).hexdigest()
 
 
 def _backend(source: Path) -> str | None:

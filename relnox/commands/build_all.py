@@ -8,7 +8,9 @@ dist/manifest.json and dist/BUILD_MANIFEST.txt, is written when all is built.
 
 from __future__ import annotations
 
+import hashlib
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from relnox import core
@@ -19,9 +21,9 @@ from relnox.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
-    from pathlib import Path
 
     from relnox.commands.project import Project
+    from relnox.core.build_settings import BuildSettings, Constraints
     from relnox.core.config import TestConfig, WheelsConfig
     from relnox.core.events import Outcome
     from relnox.core.manifest import Manifest
@@ -119,6 +121,7 @@ class Snapshot(NamedTuple):
         commands: The project's own commands that make a package's archives, by package.
         meta: Packages of requirements alone, whose wheels may be empty.
         optional_extensions: Packages whose wheels may lack their native modules.
+        settings: What the project says of each package's build beside `[build-system]`.
         wheels: Which packages have platform wheels, and for which platforms.
         warnings: What discovery passed over.
         untagged: Packages whose versions come from tags, and that have none here.
@@ -141,6 +144,7 @@ class Snapshot(NamedTuple):
     commands: Mapping[str, tuple[str, ...]]
     meta: frozenset[str]
     optional_extensions: frozenset[str]
+    settings: Mapping[str, BuildSettings]
     wheels: WheelsConfig
     warnings: tuple[str, ...]
     untagged: tuple[str, ...]
@@ -172,6 +176,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     old = tuple(sorted(_listed(folder))) if folder.is_dir() else ()
     names = {core.names.normalised(package.name) for package in project.workspace.packages}
     mismatches, later = consistency.of_build(packages, project, commit)
+    settings, told = _settings(packages, project, options.installer)
     return Snapshot(
         packages=packages,
         needs={package.name: project.workspace.needed_by(package) for package in packages},
@@ -186,14 +191,68 @@ def observe(options: Options, project: Project) -> Snapshot:
         commands=project.config.build_commands,
         meta=frozenset(filter(project.config.is_meta_package, names)),
         optional_extensions=frozenset(filter(project.config.has_optional_extensions, names)),
+        settings=settings,
         wheels=project.config.wheels,
         warnings=project.workspace.warnings,
         untagged=_untagged(packages, project),
         declarative=frozenset(package.name for package in packages if is_declarative(project.root, package)),
         problems=tuple(_problems(packages, project, commit)),
-        remarks=(*core.siblings.bare_siblings(packages, project.workspace, project.config), *later),
+        remarks=(*core.siblings.bare_siblings(packages, project.workspace, project.config), *later, *told),
         mismatches=mismatches,
     )
+
+
+def _settings(
+    packages: tuple[Package, ...], project: Project, installer: str
+) -> tuple[dict[str, BuildSettings], list[str]]:
+    """What the project and its surroundings say of each package's build, and what to tell of it.
+
+    Raises:
+        Refused: Constraints lead to other places than the one index that the settings name.
+    """
+    import os
+
+    from relnox.building.environments import find_installer
+    from relnox.building.installer_settings import constraint_files, redirects
+    from relnox.indexes import targets
+    from relnox.source import uv_settings
+
+    files = constraint_files(os.environ, Path.cwd())
+    paths = tuple(dict.fromkeys(name for name, _ in files))
+    found: dict[str, BuildSettings] = {}
+    honored: dict[str, None] = {}
+    not_honored: dict[str, list[str]] = {}
+    for package in packages:
+        uv = uv_settings.read(project.root, package)
+        build = uv.build
+        constraints = core.records.replace(build.constraints, files=paths)
+        if moment := os.environ.get("UV_EXCLUDE_NEWER"):
+            constraints = core.records.replace(constraints, exclude_newer=moment)
+        found[package.name] = core.records.replace(build, constraints=constraints)
+        honored |= dict.fromkeys(f"{key} ({uv.file})" for key in uv.honored)
+        for each in (*uv.not_honored, *find_installer(installer).not_honored(constraints)):
+            not_honored.setdefault(f"{each} ({uv.file})", []).append(package.name)
+    honored |= dict.fromkeys(setting for _, setting in files)
+    honored |= {"UV_EXCLUDE_NEWER": None} if os.environ.get("UV_EXCLUDE_NEWER") else {}
+    if targets.build_simple_url(project.config) is not None:
+        bounds = {each for build in found.values() for each in build.constraints.requirements}
+        if elsewhere := list(redirects([name for name, _ in files], sorted(bounds))):
+            raise Refused(
+                "builds take packages from one index (build-index or trusted-index), but constraints name other "
+                f"places: {listing(elsewhere)}",
+                hint=f"take the addresses out of {listing(list(honored))}",
+            )
+    told = [f"builds follow {', '.join(honored)}"] if honored else []
+    told += [f"not honored: {each}, for {listing(names)}" for each, names in not_honored.items()]
+    told += [
+        f"not honored: {name}, as by uv build" for name in ("UV_CONSTRAINT", "UV_OVERRIDE") if os.environ.get(name)
+    ]
+    told += [
+        f"not honored: {name}: relnox builds isolated"
+        for name in ("UV_NO_BUILD_ISOLATION", "PIP_NO_BUILD_ISOLATION")
+        if os.environ.get(name)
+    ]
+    return found, told
 
 
 def _problems(packages: tuple[Package, ...], project: Project, commit: str | None) -> Iterator[tuple[str, str]]:
@@ -313,9 +372,11 @@ def _environments(snapshot: Snapshot, options: Options) -> Iterator[Step]:
     """One for all packages that require the same and may share it, while the commit is exported."""
     from relnox.building.backends import SHARING
 
-    sharing: dict[tuple[str, ...], list[Package]] = {}
+    sharing: dict[tuple[tuple[str, ...], Constraints], list[Package]] = {}
     for package in snapshot.packages:
-        requires = tuple(sorted({need.text for need in package.dependencies if need.table == "build"}))
+        settings = snapshot.settings[package.name]
+        stated = {need.text for need in package.dependencies if need.table == "build"}
+        requires = tuple(sorted(stated | set(settings.extra_requires)))
         if (
             options.isolation == "fast"
             and package.backend.partition(":")[0] in SHARING
@@ -323,8 +384,8 @@ def _environments(snapshot: Snapshot, options: Options) -> Iterator[Step]:
             and package.name not in snapshot.commands
             and not package.needs("build") & snapshot.needs.keys()
         ):
-            sharing.setdefault(requires, []).append(package)
-    for requires, packages in sharing.items():
+            sharing.setdefault((requires, settings.constraints), []).append(package)
+    for (requires, constraints), packages in sharing.items():
         yield core.steps.ProvideEnvironment(
             requires=requires,
             backend=packages[0].backend.partition(":")[0],
@@ -334,6 +395,7 @@ def _environments(snapshot: Snapshot, options: Options) -> Iterator[Step]:
             output=options.output,
             inputs=tuple((package.name, _inputs(package, snapshot, options)) for package in packages),
             pythons=_pythons(options),
+            constraints=constraints,
         )
 
 
@@ -345,7 +407,11 @@ def _before(package: Package, snapshot: Snapshot) -> list[str]:
 
 def _inputs(package: Package, snapshot: Snapshot, options: Options) -> str | None:
     """A digest of what it is built from; None where it is built whatever was built before."""
-    return snapshot.inputs.get(package.name) if options.cache and not _before(package, snapshot) else None
+    digest = snapshot.inputs.get(package.name)
+    if digest is None or not options.cache or _before(package, snapshot):
+        return None
+    given = snapshot.settings[package.name].config_settings
+    return hashlib.sha256(json.dumps([digest, given]).encode()).hexdigest() if given else digest
 
 
 def _pythons(options: Options) -> tuple[str, ...]:
@@ -371,6 +437,7 @@ def _build(package: Package, snapshot: Snapshot, options: Options) -> Build:
         private=package.private or snapshot.commit is None or package.name in snapshot.untagged,
         declarative=package.name in snapshot.declarative,
         command=snapshot.commands.get(package.name, ()),
+        settings=snapshot.settings[package.name],
         may_be_empty=package.name in snapshot.meta,
         optional_extensions=package.name in snapshot.optional_extensions,
         siblings=tuple(before),

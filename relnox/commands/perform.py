@@ -166,11 +166,14 @@ def _run(  # noqa: PLR0913 - a run
     changes = any(isinstance(step, in_git | in_output) for step in plan.steps)
     end.enter_context(executor.signals.watching())
     build_index = None
+    installing: dict[str, Any] = {}
     with ScratchFolder() as scratch, ExitStack() as stack:
         if foreign_code.is_run_by(plan):
             from relnox.indexes import targets
+            from relnox.source import uv_settings
 
             build_index = targets.build_simple_url(project.config)
+            installing = uv_settings.of_installations(project.root)
             if not nested:
                 foreign_code.protect(project, reporter, stack)
         if changes:
@@ -192,6 +195,7 @@ def _run(  # noqa: PLR0913 - a run
                 build_index=build_index,
                 passed=project.config.pass_env,
                 limits=project.config.archives,
+                uv_settings=installing,
             )
         )
         reporter.tables(plan.tables)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from relnox.core import availability as availability
+    from relnox.core import build_settings as build_settings
     from relnox.core import changelog as changelog
     from relnox.core import collection as collection
     from relnox.core import config as config

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from relnox.building.conditions import Conditions
     from relnox.building.workshop import Bench, Workshop
+    from relnox.core.build_settings import Constraints
     from relnox.core.manifest import Distribution
     from relnox.core.steps import Build, ClearCache, Export, ProvideEnvironment
     from relnox.executor.run import Run
@@ -121,7 +122,10 @@ class Providing:
         def unchanged(name: str, inputs: str | None) -> bool:
             if inputs is None or name not in known:
                 return False
-            return known[name].digest == _digest(inputs, known[name].requires, self.workshop, self.step.pythons)
+            digest = _digest(
+                inputs, known[name].requires, self.workshop, self.step.pythons, constraints=self.step.constraints
+            )
+            return known[name].digest == digest
 
         try:
             same = all(unchanged(*each) for each in self.step.inputs)
@@ -133,7 +137,7 @@ class Providing:
         """Ask for it, as builds do."""
         step = self.step
         self.environment = self.workshop.make_ready(
-            step.requires, step.backend, self.run.variables(more=USUAL.variables(step.epoch))
+            step.requires, step.backend, self.run.variables(more=USUAL.variables(step.epoch)), step.constraints
         )
 
     def prove(self) -> str:
@@ -203,7 +207,9 @@ class Building:
     def _digest(self, requires: Iterable[tuple[str, ...]]) -> str:
         step = self.step
         workshop = self.run.workshop(step.installer, "", keep_environments=step.keep_environments)
-        return _digest(step.inputs, requires, workshop, step.pythons, step.command)
+        return _digest(
+            step.inputs, requires, workshop, step.pythons, step.command, constraints=step.settings.constraints
+        )
 
 
 def _known_inputs(run: Run, output: str) -> dict[str, BuildInputs]:
@@ -212,15 +218,17 @@ def _known_inputs(run: Run, output: str) -> dict[str, BuildInputs]:
     return {} if before is None else {inputs.package: inputs for inputs in before.inputs}
 
 
-def _digest(
+def _digest(  # noqa: PLR0913 - all that counts
     inputs: str | None,
     requires: Iterable[tuple[str, ...]],
     workshop: Workshop,
     pythons: Sequence[str] = (),
     command: Sequence[str] = (),
+    *,
+    constraints: Constraints,
 ) -> str:
     """Of all that archives come from: the source, and the releases that build requirements stand for."""
-    pins = [[*each, *workshop.pins(each)] for each in requires]
+    pins = [[*each, *workshop.pins(each, constraints)] for each in requires]
     return hashlib.sha256(json.dumps([inputs, pins, pythons, command, *workshop.sources]).encode()).hexdigest()
 
 
@@ -251,7 +259,13 @@ def build(  # noqa: PLR0913, PLR0917 - what a build is given
         for built in run.built.get(name, ())
         if built.kind == "wheel"
     }
-    terms = Terms(variables=variables, umask=conditions.umask, siblings=siblings, on_line=run.tell(step))
+    terms = Terms(
+        variables=variables,
+        umask=conditions.umask,
+        siblings=siblings,
+        on_line=run.tell(step),
+        constraints=step.settings.constraints,
+    )
 
     isolation = step.isolation if conditions is USUAL else "strict"
     both = step.declarative and isolation == "fast"
@@ -261,7 +275,7 @@ def build(  # noqa: PLR0913, PLR0917 - what a build is given
         return workshop.bench(source, isolation, terms, both=both)
 
     with closing(bench(source, "")) as first:
-        sdist = build_sdist(step.package, source, into, first)
+        sdist = build_sdist(step.package, source, into, first, step.settings)
         provided.update(first.provided)
         made = [sdist]
         pythons = () if step.sdist_alone else sorted(step.pythons, key=Version) or ("",)
@@ -270,7 +284,7 @@ def build(  # noqa: PLR0913, PLR0917 - what a build is given
                 continue
             scratch = run.folder("build")
             with closing(first if both and not python else bench(source, python)) as at_work:
-                wheel = build_wheel(step.package, sdist, into, scratch, at_work)
+                wheel = build_wheel(step.package, sdist, into, scratch, at_work, step.settings)
             shutil.rmtree(scratch, ignore_errors=True)  # now, side by side, rather than all at the end
             provided.update(at_work.provided)
             made.append(repaired(wheel, into, variables, run.tell(step)))

@@ -6,7 +6,7 @@ import os
 import threading
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relnox import process
 from relnox.core.config import ArchiveLimits
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from relnox.source.git import Git
 
 __all__ = ["Run"]
+
+_NOT_FOR_BUILDS = ("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE")
+"""Variables that change what `uv pip` installs, and not what `uv build` does."""
 
 
 class Run:
@@ -82,6 +85,7 @@ class Run:
         build_index: str | None = None,
         passed: Collection[str] = (),
         limits: ArchiveLimits | None = None,
+        uv_settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.root = root
         self.private = private
@@ -112,6 +116,7 @@ class Run:
         self._scratch = scratch
         self._build_index = build_index
         self._passed = passed
+        self._uv_settings = uv_settings or {}
         self._told_sources: set[str] = set()
         self._workshops: dict[tuple[str, str], Workshop] = {}
         self._opening = threading.Lock()
@@ -203,7 +208,7 @@ class Run:
 
         if self._build_index is not None:
             return (PackageSource("index", self._build_index, "the project's settings"),)
-        return package_sources(installer, self.installer_variables(), Path.cwd())
+        return package_sources(installer, self.installer_variables(), self.root)
 
     def tell_sources(self, installer: str) -> None:
         """Tell once where build requirements come from, and warn of places beside the index."""
@@ -265,12 +270,28 @@ class Run:
                     installer=found,
                     python=find_python(python),
                     folder=self.folder,
-                    installing=self.installer_variables(),
+                    installing={
+                        name: value
+                        for name, value in self.installer_variables().items()
+                        if name not in _NOT_FOR_BUILDS
+                    },
                     sources=tuple(each.url for each in self.package_sources(found.name)),
                     on_install=lambda: self.tell_sources(found.name),
+                    project=self._uv_folder(),
                     cache=self.environment_cache if keep_environments else None,
                 )
             return self._workshops[installer, python]
+
+    def _uv_folder(self) -> Path:
+        """A folder with what the project's settings say of all that uv installs, and nothing else.
+
+        By the project's own files `uv pip` would apply to builds what is said of the project's environment.
+        """
+        import tomlkit
+
+        folder = self.folder("uv")
+        (folder / "uv.toml").write_text(tomlkit.dumps(dict(self._uv_settings)), encoding="utf-8")
+        return folder
 
     @property
     def environment_cache(self) -> EnvironmentCache:

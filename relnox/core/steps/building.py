@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from packaging.version import Version  # noqa: TC002 - plans are read back by these types
 
+from relnox.core.build_settings import UNCONSTRAINED, USUAL, BuildSettings, Constraints  # noqa: TC001 - likewise
 from relnox.core.config import Abi  # noqa: TC001 - likewise
 from relnox.core.manifest import Distribution, Manifest  # noqa: TC001 - likewise
 from relnox.core.steps.base import BaseStep, listing
@@ -86,6 +87,7 @@ class ProvideEnvironment(BaseStep, kw_only=True):
         backend: The module of their build backend, which is warmed up.
         epoch: `SOURCE_DATE_EPOCH` of the builds; some backends read it when they are imported.
         keep: Whether environments of earlier runs serve, and this one stays.
+        constraints: Which releases may be in it.
         output: Where an earlier run's archives may be.
         inputs: Each package that it is for, with a digest of what that is built from; None as in `Build`.
     """
@@ -99,6 +101,7 @@ class ProvideEnvironment(BaseStep, kw_only=True):
     output: str
     inputs: tuple[tuple[str, str | None], ...]
     pythons: tuple[str, ...]
+    constraints: Constraints = UNCONSTRAINED
 
     @property
     def shares(self) -> tuple[tuple[str, int | None], ...]:
@@ -129,6 +132,7 @@ class Build(BaseStep, kw_only=True):
         private: Whether the public index never sees it, and what that one refuses does not matter.
         declarative: Whether nothing runs in its build but the backend, so that one process may make both archives.
         command: The project's own command that makes the archives; none for the build backend.
+        settings: What the project says of the build beside `[build-system]`.
         may_be_empty: Whether its wheel may have no module, script or data: a package of requirements alone.
         optional_extensions: Whether its wheel may lack the native modules that the source declares.
     """
@@ -151,6 +155,7 @@ class Build(BaseStep, kw_only=True):
     private: bool
     declarative: bool = False
     command: tuple[str, ...] = ()
+    settings: BuildSettings = USUAL
     may_be_empty: bool = False
     optional_extensions: bool = False
 

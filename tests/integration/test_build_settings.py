@@ -1,0 +1,288 @@
+"""What a project says of its builds: followed as `uv build` and `python -m build` do, or named as not followed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from plain_index import serving
+from projects import commit_all, repository, write
+from toy_backend import PYPROJECT, releases_of
+
+from relnox.building.environments import pip_moment
+from relnox.building.installer_settings import constraint_files, redirects
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from plain_index import PlainIndex
+
+pytestmark = pytest.mark.heavy
+
+UV = [sys.executable, "-m", "uv"]
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlainIndex]:
+    """The one index that uv, pip and relnox know: it has two releases of a backend and of a helper."""
+    for name in list(os.environ):
+        if name.startswith(("PIP_", "UV_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache/uv"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    found = releases_of(tmp_path / "index")
+    with serving(*found.values()) as index:
+        for name, path in found.items():
+            index.times[path.name] = "2026-06-01T00:00:00Z" if name.endswith("2.0") else "2026-01-01T00:00:00Z"
+        monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
+        monkeypatch.setenv("PIP_INDEX_URL", index.url)
+        yield index
+
+
+def ran(root: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        words, cwd=root, env={**os.environ, **variables}, capture_output=True, text=True, check=False
+    )
+
+
+def module_of(folder: Path, name: str = "home") -> dict[str, Any]:
+    """What the backend wrote into a wheel: which release it was, which helper it found, what it was given."""
+    found: dict[str, Any] = {}
+    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl") as wheel:
+        exec(wheel.read(f"{name}.py"), {}, found)  # of the backend of this test
+    return found
+
+
+def relnox(root: Path, *options: str, **variables: str) -> tuple[dict[str, Any], str]:
+    """What relnox builds, and what it says."""
+    done = ran(root, sys.executable, "-m", "relnox", "build-all", "--reporter=plain", *options, **variables)
+    assert done.returncode == 0, done.stderr
+    return module_of(root / "dist"), done.stderr
+
+
+def by(root: Path, *words: str, **variables: str) -> dict[str, Any]:
+    """What another tool builds; the last words are its option for the folder of archives."""
+    output = root.parent / "other"
+    done = ran(root, *words, str(output), **variables)
+    assert done.returncode == 0, done.stderr
+    return module_of(output)
+
+
+def project(root: Path, settings: str = "", file: str = "pyproject.toml") -> Path:
+    texts = {"pyproject.toml": PYPROJECT.format(name="home"), ".gitignore": "/dist/\n"}
+    texts[file] = texts.get(file, "") + settings
+    return repository(write(root, texts))
+
+
+NEWEST = {"backend": "2.0", "helper": None, "settings": {}}
+OF_UV = {
+    "nothing": ("", NEWEST, ""),
+    "build constraints": (
+        '[tool.uv]\nbuild-constraint-dependencies = ["toy-backend<2"]\n',
+        {**NEWEST, "backend": "1.0"},
+        "build-constraint-dependencies (pyproject.toml)",
+    ),
+    "constraints of the project's own environment": (
+        '[tool.uv]\nconstraint-dependencies = ["toy-backend<2"]\noverride-dependencies = ["toy-backend==1.0"]\n',
+        NEWEST,
+        "",
+    ),
+    "more build requirements": (
+        '[tool.uv.extra-build-dependencies]\nHome = ["toy-helper"]\nother = ["nothing-like-it"]\n',
+        {**NEWEST, "helper": "2.0"},
+        "extra-build-dependencies (pyproject.toml)",
+    ),
+    "an earlier time": (
+        '[tool.uv]\nexclude-newer = "2026-03-01"\n',
+        {**NEWEST, "backend": "1.0"},
+        "exclude-newer (pyproject.toml)",
+    ),
+    "an earlier time for one package": (
+        '[tool.uv]\nexclude-newer-package = { toy-backend = "2026-03-01T00:00:00Z" }\n',
+        {**NEWEST, "backend": "1.0"},
+        "exclude-newer-package (pyproject.toml)",
+    ),
+    "settings of the backend": (
+        '[tool.uv]\nconfig-settings = { colour = "blue", flags = ["a", "b"] }\n',
+        {**NEWEST, "settings": {"colour": "blue", "flags": ["a", "b"]}},
+        "config-settings (pyproject.toml)",
+    ),
+    "settings of the package": (
+        '[tool.uv.config-settings-package]\nhome = { colour = "red" }\nanother = { colour = "green" }\n',
+        {**NEWEST, "settings": {"colour": "red"}},
+        "config-settings-package (pyproject.toml)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("settings", "expected", "said"), OF_UV.values(), ids=OF_UV)
+def test_settings_of_uv_count_as_for_uv_build(
+    settings: str, expected: dict[str, Any], said: str, index: PlainIndex, tmp_path: Path
+) -> None:
+    root = project(tmp_path / "home", settings)
+    if not said.startswith("config-settings-package"):  # which uv build takes on its command line alone
+        assert by(root, *UV, "build", "--out-dir") == expected
+    for isolation in ("fast", "strict"):
+        built, told = relnox(root, "--no-cache", f"--isolation={isolation}")
+        assert built == expected, told
+        assert (f"note: builds follow {said}\n" in told) if said else ("builds follow" not in told)
+
+
+def test_settings_of_a_uv_toml_count_and_go_before_others(index: PlainIndex, tmp_path: Path) -> None:
+    root = project(tmp_path / "home", 'build-constraint-dependencies = ["toy-backend<2"]\n', "uv.toml")
+    with (root / "pyproject.toml").open("a") as out:
+        out.write('[tool.uv]\nbuild-constraint-dependencies = ["toy-backend>=2"]\n')
+    commit_all(root)
+    assert by(root, *UV, "build", "--out-dir")["backend"] == "1.0"
+    built, told = relnox(root)
+    assert built["backend"] == "1.0"
+    assert "builds follow build-constraint-dependencies (uv.toml)" in told
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+@pytest.mark.parametrize(
+    ("variable", "tool"),
+    [
+        ("UV_BUILD_CONSTRAINT", [*UV, "build", "--out-dir"]),
+        ("PIP_CONSTRAINT", [sys.executable, "-m", "build", "--outdir"]),
+        ("PIP_BUILD_CONSTRAINT", None),
+    ],
+)
+def test_files_of_constraints_count_whatever_installs(
+    variable: str, tool: list[str] | None, installer: str, index: PlainIndex, tmp_path: Path
+) -> None:
+    root = project(tmp_path / "home")
+    write(
+        root, {"bounds.txt": "# for builds\n-c more.txt\n", "more.txt": "toy-backend<2\n", ".gitignore": "*.txt\n"}
+    )
+    commit_all(root)
+    given = {variable: "bounds.txt"}
+    if tool is not None:
+        assert by(root, *tool, **given)["backend"] == "1.0"
+    built, told = relnox(root, f"--installer={installer}", **given)
+    assert built["backend"] == "1.0"
+    assert f"note: builds follow {variable}\n" in told
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_bounds_that_change_are_another_environment_and_another_build(
+    installer: str, index: PlainIndex, tmp_path: Path
+) -> None:
+    root = project(tmp_path / "home")
+    for bound, release in (("", "2.0"), ("toy-backend<2", "1.0"), ("", "2.0"), ("toy-backend!=2.0", "1.0")):
+        (tmp_path / "bounds.txt").write_text(bound)
+        built, told = relnox(root, f"--installer={installer}", PIP_CONSTRAINT=str(tmp_path / "bounds.txt"))
+        assert built["backend"] == release, told
+    assert "unchanged" in relnox(root, f"--installer={installer}", PIP_CONSTRAINT=str(tmp_path / "bounds.txt"))[1]
+
+
+def test_pip_leaves_newer_releases_out_as_well(index: PlainIndex, tmp_path: Path) -> None:
+    root = project(tmp_path / "home", '[tool.uv]\nexclude-newer = "2026-03-01T00:00:00Z"\n')
+    built, told = relnox(root, "--installer=pip")
+    assert built["backend"] == "1.0", told
+    built, told = relnox(root, "--installer=pip", UV_EXCLUDE_NEWER="P1000D")
+    assert "note: not honored: exclude-newer = 'P1000D': uv can read it, pip takes a date and a time" in told
+
+
+def test_each_member_of_a_workspace_is_built_as_the_root_says(index: PlainIndex, tmp_path: Path) -> None:
+    root = repository(
+        write(
+            tmp_path / "home",
+            {
+                "pyproject.toml": """\
+                    [tool.uv]
+                    build-constraint-dependencies = ["toy-backend<2"]
+                    [tool.uv.workspace]
+                    members = ["libs/*"]
+                    [tool.relnox]
+                    packages = ["libs/*", "apart"]
+                    versions = "independent"
+                    """,
+                "libs/one/pyproject.toml": PYPROJECT.format(name="one") + "[tool.uv]\nmanaged = true\n",
+                "apart/pyproject.toml": PYPROJECT.format(name="apart")
+                + '[tool.uv.extra-build-dependencies]\napart = ["toy-helper<2"]\n',
+                ".gitignore": "/dist/\n",
+            },
+        )
+    )
+    done = ran(root, sys.executable, "-m", "relnox", "build-all", "--reporter=plain")
+    assert done.returncode == 0, done.stderr
+    assert module_of(root / "dist", "one")["backend"] == "1.0"
+    assert module_of(root / "dist", "apart") == {**NEWEST, "helper": "1.0"}
+    for name, folder in (("one", "libs/one"), ("apart", "apart")):
+        output = tmp_path / "other"
+        assert ran(root / folder, *UV, "build", "--out-dir", str(output)).returncode == 0
+        assert module_of(output, name) == module_of(root / "dist", name)
+
+
+def test_what_is_not_honored_is_said(index: PlainIndex, tmp_path: Path) -> None:
+    root = project(
+        tmp_path / "home",
+        """\
+[tool.uv]
+no-build-isolation-package = ["Home"]
+sources = { toy-backend = { path = "../elsewhere" } }
+extra-build-variables = { home = { FAST = "1" } }
+extra-build-dependencies = { home = [{ requirement = "toy-helper", match-runtime = true }] }
+""",
+    )
+    _, told = relnox(root, UV_OVERRIDE=os.devnull, PIP_NO_BUILD_ISOLATION="0")
+    for said in (
+        "no-build-isolation-package: relnox builds isolated, with requires of [build-system]",
+        "sources of toy-backend: it comes from the index",
+        "extra-build-variables: uv build does not set them",
+        "match-runtime of toy-helper: any release that fits is taken",
+        "UV_OVERRIDE, as by uv build",
+        "PIP_NO_BUILD_ISOLATION: relnox builds isolated",
+    ):
+        assert f"note: not honored: {said}" in told
+
+
+def test_bounds_count_where_the_index_is_pinned_but_lead_nowhere_else(index: PlainIndex, tmp_path: Path) -> None:
+    root = project(tmp_path / "home", f'[tool.relnox]\nbuild-index = "{index.url}"\n')
+    bounds = tmp_path / "bounds.txt"
+    bounds.write_text("toy-backend<2 --hash=sha256:00\n".partition(" ")[0])
+    for installer in ("uv", "pip"):
+        built, _ = relnox(root, f"--installer={installer}", PIP_CONSTRAINT=str(bounds))
+        assert built["backend"] == "1.0"
+    bounds.write_text("toy-backend @ https://elsewhere.example.invalid/toy_backend-9-py3-none-any.whl\n")
+    done = ran(root, sys.executable, "-m", "relnox", "build-all", PIP_CONSTRAINT=str(bounds))
+    assert done.returncode == 1, done.stderr
+    assert "but constraints name other places: toy-backend @ https://elsewhere" in done.stderr
+    assert "hint: take the addresses out of PIP_CONSTRAINT" in done.stderr
+
+
+def test_files_of_constraints_are_found_as_pip_and_uv_do(tmp_path: Path) -> None:
+    variables = {
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_CONSTRAINT": "a.txt https://example.invalid/b.txt",
+        "UV_BUILD_CONSTRAINT": "c.txt",
+    }
+    assert constraint_files(variables, tmp_path) == (
+        (str(tmp_path / "a.txt"), "PIP_CONSTRAINT"),
+        ("https://example.invalid/b.txt", "PIP_CONSTRAINT"),
+        (str(tmp_path / "c.txt"), "UV_BUILD_CONSTRAINT"),
+    )
+    (tmp_path / "a.txt").write_text(
+        "# from https://example.invalid\nsix>=1  # as in six @ 1\n--hash=sha256:00\n-i https://example.invalid\n"
+    )
+    told = list(redirects([str(tmp_path / "a.txt"), "https://example.invalid/b.txt"], ["six @ file:///six.whl"]))
+    assert told == ["six @ file:///six.whl", "-i https://example.invalid", "https://example.invalid/b.txt"]
+
+
+@pytest.mark.parametrize(
+    ("newer", "moment"),
+    [
+        ("2026-03-01", "2026-03-02"),  # for uv the day counts
+        ("2026-03-01T10:00:00Z", "2026-03-01T10:00:00+00:00"),
+        ("7 days", ""),
+    ],
+)
+def test_times_as_pip_reads_them(newer: str, moment: str) -> None:
+    assert pip_moment(newer) == moment
