@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from relnox.commands.project import Project
     from relnox.core.build_settings import BuildSettings, Constraints
     from relnox.core.config import TestConfig, WheelsConfig
+    from relnox.core.derived_versions import CommitTags
     from relnox.core.events import Outcome
     from relnox.core.manifest import Manifest
     from relnox.core.packages import Package
@@ -121,6 +122,7 @@ class Snapshot(NamedTuple):
         commands: The project's own commands that make a package's archives, by package.
         meta: Packages of requirements alone, whose wheels may be empty.
         optional_extensions: Packages whose wheels may lack their native modules.
+        tags: The tags of the commit, as packages see them whose versions only their backends know.
         settings: What the project says of each package's build beside `[build-system]`.
         wheels: Which packages have platform wheels, and for which platforms.
         warnings: What discovery passed over.
@@ -144,6 +146,7 @@ class Snapshot(NamedTuple):
     commands: Mapping[str, tuple[str, ...]]
     meta: frozenset[str]
     optional_extensions: frozenset[str]
+    tags: Mapping[str, CommitTags]
     settings: Mapping[str, BuildSettings]
     wheels: WheelsConfig
     warnings: tuple[str, ...]
@@ -191,6 +194,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         commands=project.config.build_commands,
         meta=frozenset(filter(project.config.is_meta_package, names)),
         optional_extensions=frozenset(filter(project.config.has_optional_extensions, names)),
+        tags=dict(_tags(packages, project)) if commit is not None else {},
         settings=settings,
         wheels=project.config.wheels,
         warnings=project.workspace.warnings,
@@ -200,6 +204,26 @@ def observe(options: Options, project: Project) -> Snapshot:
         remarks=(*core.siblings.bare_siblings(packages, project.workspace, project.config), *later, *told),
         mismatches=mismatches,
     )
+
+
+def _tags(packages: tuple[Package, ...], project: Project) -> Iterator[tuple[str, CommitTags]]:
+    """What the tags of the present commit say, for packages whose versions only their backends know."""
+    from relnox.source import tag_versions
+
+    state, formats = project.state, project.tag_formats
+    here = [tag for tag, commit in state.tags.items() if commit == state.head] if state is not None else []
+    for package in packages:
+        if package.source.kind in ("tags", "dynamic"):
+            yield (
+                package.name,
+                core.derived_versions.tags_of(
+                    package.name,
+                    here,
+                    formats,
+                    derives=package.source.kind == "tags",
+                    remedy=tag_versions.remedy(package, formats[package.name].before),
+                ),
+            )
 
 
 def _settings(
@@ -335,7 +359,10 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
             commit=state.head if state is not None else None,
             dirty=snapshot.commit is None and bool(_uncommitted(snapshot, options)),
             order=order,
-            needs=tuple(step.key for step in steps if not isinstance(step, _GROUNDWORK)),
+            # What went well is recorded, whatever else failed.
+            needs=()
+            if options.continue_on_error
+            else tuple(step.key for step in steps if not isinstance(step, _GROUNDWORK)),
         )
     )
     return core.plan.Plan(
@@ -362,8 +389,10 @@ def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
         ended_well = result.status in (core.events.Status.SUCCESS, core.events.Status.SKIPPED)
         files = manifest.of(step.package) if manifest is not None and ended_well else ()
         version = files[0].version if files else step.version
+        refused = ended_well and manifest is not None and step.package in manifest.missing
+        status = core.events.Status.FAILED if refused else result.status
         counts = (str(count or "-") for count in (len(files), len(result.warnings)))
-        rows.append((step.package, str(version or "-"), result.status.value, *counts))
+        rows.append((step.package, str(version or "-"), status.value, *counts))
     columns = ("package", "version", "build", "files", "warnings")
     return (core.plan.Table(title="", columns=columns, rows=tuple(rows)),)
 
@@ -437,6 +466,7 @@ def _build(package: Package, snapshot: Snapshot, options: Options) -> Build:
         private=package.private or snapshot.commit is None or package.name in snapshot.untagged,
         declarative=package.name in snapshot.declarative,
         command=snapshot.commands.get(package.name, ()),
+        tags=snapshot.tags.get(package.name),
         settings=snapshot.settings[package.name],
         may_be_empty=package.name in snapshot.meta,
         optional_extensions=package.name in snapshot.optional_extensions,

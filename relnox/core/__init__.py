@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from relnox.core import collection as collection
     from relnox.core import config as config
     from relnox.core import consistency as consistency
+    from relnox.core import derived_versions as derived_versions
     from relnox.core import editing as editing
     from relnox.core import events as events
     from relnox.core import fragments as fragments

@@ -82,6 +82,7 @@ class Manifest(Record, kw_only=True):
         time: When the build ended, ISO 8601 in UTC.
         needs: For each package the packages of this manifest that installing it needs directly.
         inputs: What packages were built from, as far as it is known.
+        missing: Packages that were to be built as well, and could not be.
     """
 
     distributions: tuple[Distribution, ...]
@@ -90,6 +91,7 @@ class Manifest(Record, kw_only=True):
     time: str
     needs: tuple[tuple[str, tuple[str, ...]], ...] = ()
     inputs: tuple[BuildInputs, ...] = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -144,6 +146,7 @@ class Manifest(Record, kw_only=True):
                 }
                 for each in self.inputs
             },
+            **({"missing": list(self.missing)} if self.missing else {}),
         }
         return json.dumps(document, indent=2) + "\n"
 
@@ -151,6 +154,7 @@ class Manifest(Record, kw_only=True):
         """The spelling for people."""
         origin = self.commit or "no commit (not a git checkout)"
         lines = [f"Built {self.time} from {origin}{' with uncommitted changes' if self.dirty else ''}"]
+        lines += [f"NOT COMPLETE: could not be built: {', '.join(self.missing)}"] if self.missing else []
         for package in self.packages:
             lines += ["", f"{package} {self.version(package)}"]
             for file in self.of(package):
@@ -191,6 +195,7 @@ class Manifest(Record, kw_only=True):
                     )
                     for name, of in document.get("inputs", {}).items()
                 ),
+                missing=_packages(document.get("missing", [])),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             why = str(error)

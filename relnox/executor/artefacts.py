@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from relnox import process
+from relnox.building import twine_output
 from relnox.building.environments import find_python
 from relnox.building.wheels import serves
 from relnox.building.workers import Fork, twine_program
 from relnox.core import collection, graph
+from relnox.core.events import StepWarning
 from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
-from relnox.core.records import replace
+from relnox.core.steps import Build, BuildAgain, RunTests
 from relnox.errors import Failed
 from relnox.executor.side_by_side import processors
 from relnox.files import replace_file, sync_folder
@@ -23,13 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from relnox.core.steps import CheckDistributions, CleanFolder, RunTests, WriteManifest
+    from relnox.core.steps import CheckDistributions, CleanFolder, WriteManifest
     from relnox.executor.run import Run
 
 __all__ = ["Checking", "Cleaning", "Testing", "WritingManifest"]
 
 _TEST_LIMIT = 3600.0
 _CHECK_LIMIT = 3600.0
+_TWINE_HINT = "change what the metadata is made of (the readme, and the settings beside it)"
 _WORTH_A_PROCESS = 20
 """Archives that are."""
 
@@ -116,14 +119,41 @@ class Checking:
         return None if self._files else "nothing new was built"
 
     def do(self) -> None:
-        """Run `twine check`."""
+        """Run `twine check`, and say of each file what it says.
+
+        Archives of packages that it refuses are removed: they are as little for publishing as those that a build
+        refuses.
+        """
         files = self._files
         count = min(processors(), 1 + len(files) // _WORTH_A_PROCESS)
         with ThreadPoolExecutor(count) as pool:
             ran = tuple(pool.map(self._twine, (files[start::count] for start in range(count))))
-        if failed := [each for each in ran if each.returncode != 0]:
-            told = replace(failed[0], output="".join(each.output for each in failed))
-            told.check("twine check", hint="mend the metadata that is named; without --strict warnings pass")
+        results = [each for done in ran for each in twine_output.results(done.output.splitlines())]
+        bad = [each for each in results if each.result == "failed" or (self.step.strict and each.said)]
+        self.run.warnings[self.step.key] = tuple(
+            StepWarning(each.file, said, _TWINE_HINT) for each in results if each not in bad for said in each.said
+        )
+        failed = next((each for each in ran if each.returncode != 0), None)
+        if failed is None:
+            return
+        if not bad:  # it ended before it came to the files
+            failed.check("twine check", hint="run it by hand: twine check dist/*")
+        owners = {file.filename: name for name, built in self.run.built.items() for file in built}
+        listed: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+        for each in bad:
+            listed.setdefault((owners[each.file], each.said), []).append(each.file)
+        self._refuse({owner for owner, _ in listed})
+        lines = [
+            f"  {owner}: {', '.join(files)}: {' '.join(said) or 'refused'}"
+            for (owner, said), files in sorted(listed.items())
+        ]
+        raise Failed("\n".join(["twine check refuses archives:", *lines]), hint=_TWINE_HINT)
+
+    def _refuse(self, packages: set[str]) -> None:
+        self.run.refused |= packages
+        for name in packages - self.run.kept:
+            for built in self.run.built[name]:
+                (self.run.root / self.step.output / built.filename).unlink(missing_ok=True)
 
     def _twine(self, files: Sequence[Path]) -> process.Completed:
         words = ["check", *(["--strict"] if self.step.strict else []), *map(str, files)]
@@ -166,18 +196,33 @@ class WritingManifest:
         """Write the spelling for people first: the other one is what counts."""
         output = self.run.root / self.step.output
         needs = self._needs()
-        order = [name for wave in graph.waves(needs) for name in wave]
+        missing = self._missing(set(needs))
+        if missing == set(needs):
+            raise Failed(
+                "no package was built to its end: there is nothing to record", hint="fix the first failure"
+            )
+        order = [name for wave in graph.waves(needs) for name in wave if name not in missing]
         self.manifest = Manifest(
             distributions=tuple(each for name in order for each in self.run.built.get(name, ())),
             commit=self.step.commit,
             dirty=self.step.dirty,
             time=datetime.now(UTC).isoformat(timespec="seconds"),
             needs=tuple((name, tuple(sorted(graph.closure([name], needs) - {name}))) for name in order),
+            missing=tuple(sorted(missing)),
             inputs=tuple(self.run.inputs[name] for name in order if name in self.run.inputs),
         )
         sync_folder(output)  # what the manifest names is on the disk before it
         replace_file(output / MANIFEST_TEXT, self.manifest.to_text().encode(), keep_mode=False)
         replace_file(output / MANIFEST_JSON, self.manifest.to_json().encode(), keep_mode=False)
+
+    def _missing(self, packages: set[str]) -> set[str]:
+        """Packages that could not be built, or whose archives a later step found fault with."""
+        failed = {
+            step.build.package if isinstance(step, BuildAgain) else step.package
+            for step in self.run.unsuccessful
+            if isinstance(step, Build | BuildAgain | RunTests)
+        }
+        return packages & (failed | self.run.refused)
 
     def _needs(self) -> dict[str, set[str]]:
         """What each package needs of the others: what its sources say, and what its wheel says when it is built.
@@ -194,4 +239,5 @@ class WritingManifest:
         path = self.run.root / self.step.output / MANIFEST_JSON
         if Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path)) != self.manifest:
             raise Failed(f"{path} does not read as it was written", hint="does something else write it?")
-        return f"{self.step.output}/{MANIFEST_JSON}"
+        without = f", without {', '.join(self.manifest.missing)}" if self.manifest.missing else ""
+        return f"{self.step.output}/{MANIFEST_JSON}{without}"

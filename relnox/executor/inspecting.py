@@ -6,12 +6,13 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from relnox.building import archives, checks
+from relnox.core import derived_versions
 from relnox.core.events import StepWarning
 from relnox.core.manifest import Distribution
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from relnox.building.archives import Archive
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from relnox.executor.run import Run
 
 __all__ = ["inspected"]
+
+_IGNORING = (".gitignore", ".hgignore")
 
 
 def inspected(paths: Sequence[Path], step: Build, run: Run) -> list[Distribution]:
@@ -34,11 +37,13 @@ def inspected(paths: Sequence[Path], step: Build, run: Run) -> list[Distribution
         version=step.version,
         requires=step.requires,
         tracked=_tracked(step.folder, run),
+        above=tuple(_above(step.folder, run)),
         private=step.private,
         may_be_empty=step.may_be_empty,
         optional_extensions=step.optional_extensions,
     )
     findings = [finding for archive in found for finding in checks.verify(archive, expected)]
+    findings += [finding for archive in found for finding in _against_tags(archive, step)]
     sdist = next((archive for archive in found if archive.kind == "sdist"), None)
     for archive in found:
         if sdist is not None and archive.kind == "wheel":
@@ -58,6 +63,14 @@ def inspected(paths: Sequence[Path], step: Build, run: Run) -> list[Distribution
     return [_distribution(archive) for archive in found]
 
 
+def _against_tags(archive: Archive, step: Build) -> Iterator[checks.Finding]:
+    """A version that the backend worked out, where the tags of the commit say another one."""
+    if step.tags is None or step.version is not None:
+        return
+    if (told := derived_versions.mismatch(step.package, archive.version, step.tags)) is not None:
+        yield checks.Finding(level=told.level, file=archive.path.name, message=told.message, hint=told.hint)
+
+
 def _distribution(archive: Archive) -> Distribution:
     digests = archives.digests(archive.path)
     return Distribution(
@@ -69,6 +82,19 @@ def _distribution(archive: Archive) -> Distribution:
         sha256=digests.sha256,
         blake2b_256=digests.blake2b_256,
     )
+
+
+def _above(folder: str, run: Run) -> Iterator[tuple[str, bytes]]:
+    """What the commit has in folders above a package's that backends take along, the nearest first."""
+    if run.export is None:
+        return
+    here = run.source / folder
+    for parent in here.parents if here != run.export else ():
+        for name in _IGNORING:
+            if (parent / name).is_file():
+                yield name, (parent / name).read_bytes()
+        if parent == run.export:
+            return
 
 
 def _tracked(folder: str, run: Run) -> frozenset[str] | None:

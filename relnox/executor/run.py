@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from relnox import process
 from relnox.core.config import ArchiveLimits
-from relnox.core.events import Notice, OutputLine
+from relnox.core.events import Notice, OutputLine, Status, StepFinished
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ class Run:
         durable: Whether all that the local steps did is on the disk, so that a power failure does not undo it.
         halfway: Whether a local step that fails leaves something changed: the same command goes on with it.
         observed: What was sent of a release, and seen of it on the index.
+        unsuccessful: Steps that failed, or were not tried.
+        refused: Packages whose archives a check of all of them refused.
         warnings: What is most likely wrong with files that a step made, by the step's key.
     """
 
@@ -101,6 +103,8 @@ class Run:
         self.vacant: dict[str, list[Path]] = {}
         self.kept: set[str] = set()
         self.inputs: dict[str, BuildInputs] = {}
+        self.unsuccessful: list[Step] = []
+        self.refused: set[str] = set()
         self.warnings: dict[str, tuple[StepWarning, ...]] = {}
         self.tracked: tuple[str, ...] | None = None
         self.source = root
@@ -181,6 +185,8 @@ class Run:
     def emit(self, event: Event) -> None:
         """Tell the reporters, one event after the other."""
         with self._emitting:
+            if isinstance(event, StepFinished) and event.status in (Status.FAILED, Status.ABORTED):
+                self.unsuccessful.append(event.step)
             self._emit(event)
 
     def tell(self, step: Step) -> Callable[[str], None]:

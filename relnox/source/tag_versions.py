@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
 
-__all__ = ["recognised"]
+__all__ = ["recognised", "remedy"]
 
 _BY_DUNAMAI = ("uv-dynamic-versioning", "poetry-dynamic-versioning")
 """Those that leave it to dunamai, whose default pattern wants a `v`."""
@@ -35,6 +35,33 @@ def recognised(package: Package, document: Mapping[str, Any]) -> Package:
     name, settings = provider
     key = tuple(islice(_prefixes(name, settings), 1))
     return replace(package, source=VersionSource(kind="tags", file=package.pyproject, key=key, text=name))
+
+
+def remedy(package: Package, prefix: str) -> str:
+    """How the backend of a package is told to look at its own tags alone.
+
+    Args:
+        package: A package whose version comes from tags.
+        prefix: What its tags begin with.
+    """
+    glob = f"{prefix}*"
+    described = f"git_describe_command = \"git describe --dirty --tags --long --match '{glob}'\""
+    match package.source.text:
+        case "hatch-vcs":
+            setting = f"[tool.hatch.version.raw-options] {described}"
+        case "setuptools-scm" | "flit-scm":
+            setting = f"[tool.setuptools_scm] {described}"
+        case "versioningit":
+            setting = f'[tool.versioningit.vcs] match = ["{glob}"]'
+        case "uv-dynamic-versioning" | "poetry-dynamic-versioning":
+            setting = f'[tool.{package.source.text}] pattern-prefix = "{prefix.removesuffix("v")}"'
+        case "versioneer":
+            setting = f'[tool.versioneer] tag_prefix = "{prefix}"'
+        case "pdm, from the tags":
+            setting = f'[tool.pdm.version] tag_filter = "{glob}"'
+        case _:
+            return ""
+    return f"let the backend look at tags of {package.name} alone, in {package.pyproject}: {setting}"
 
 
 def _provider(package: Package, document: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:

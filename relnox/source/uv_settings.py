@@ -60,9 +60,7 @@ class UvSettings:
             extra_requires=tuple(_requirements(self._of_package("extra-build-dependencies"))),
             config_settings=tuple(
                 (key, tuple(strings(value)) if isinstance(value, list) else str(value))
-                for key, value in sorted(
-                    {**table_at(table, "config-settings"), **self._for_package("config-settings-package")}.items()
-                )
+                for key, value in sorted(table_at(table, "config-settings").items())
             ),
         )
 
@@ -71,11 +69,8 @@ class UvSettings:
         """The keys that change how the package is built."""
         keys = ("build-constraint-dependencies", "exclude-newer", "exclude-newer-package", "config-settings")
         found = [key for key in keys if self._table.get(key)]
-        found += [
-            key
-            for key in ("extra-build-dependencies", "config-settings-package")
-            if self._of_package(key) is not None
-        ]
+        if self._of_package("extra-build-dependencies") is not None:
+            found.append("extra-build-dependencies")
         return tuple(found)
 
     @property
@@ -93,8 +88,9 @@ class UvSettings:
         for each in _entries(self._of_package("extra-build-dependencies")):
             if isinstance(each, dict) and each.get("match-runtime"):
                 yield f"match-runtime of {each.get('requirement')}: any release that fits is taken"
-        if self._of_package("extra-build-variables") is not None:
-            yield "extra-build-variables: uv build does not set them for the package itself either"
+        for key in ("extra-build-variables", "config-settings-package"):
+            if self._of_package(key) is not None:
+                yield f"{key}: uv build does not heed it for the package itself either"
         needed = {need.name for need in self._package.dependencies if need.table == "build"}
         for source in sorted(needed & {normalised(each) for each in self._sources}):
             yield f"sources of {source}: it comes from the index, or as it was just built"
@@ -102,10 +98,6 @@ class UvSettings:
     def _of_package(self, key: str) -> Any:
         named = table_at(self._table, key).items()
         return next((value for name, value in named if normalised(name) == self._package.name), None)
-
-    def _for_package(self, key: str) -> Mapping[str, Any]:
-        found = self._of_package(key)
-        return found if isinstance(found, dict) else {}
 
 
 def read(root: Path, package: Package) -> UvSettings:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+import tarfile
 import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
 from backends import in_tree
-from projects import repository, write
+from projects import HATCHLING, repository, write
 from running import run
 
 from relnox import process
@@ -83,17 +84,80 @@ def test_a_failing_backend_shows_its_last_lines_and_leaves_nothing(tmp_path: Pat
     assert list((tmp_path / "dist").iterdir()) == []
 
 
-def test_continue_on_error_builds_the_rest_but_writes_no_manifest(tmp_path: Path) -> None:
+def test_continue_on_error_records_the_rest_and_what_is_missing(tmp_path: Path) -> None:
     # an incomplete set is never taken for a complete one.
-    root = workspace(tmp_path, bad=(), good=())
+    root = workspace(tmp_path, bad=(), good=(), zero=())
     in_tree(root / "bad", "bad", hook="sys.exit(1)")
     stopped = run(root, "relnox", "build-all")
     assert stopped.code == 2
     assert not (root / "dist/manifest.json").exists()
-    went_on = run(root, "relnox", "build-all", "--continue-on-error")
-    assert went_on.code == 2
+
+    went_on = run(root, "relnox", "build-all", "--continue-on-error", "--clean")
+    assert went_on.code == 2, went_on.text
+    assert archives(root) == [
+        *("good-1.0-py3-none-any.whl", "good-1.0.tar.gz", "zero-1.0-py3-none-any.whl", "zero-1.0.tar.gz"),
+    ]
+    assert "dist/manifest.json, without bad" in went_on.err
+    manifest = json.loads((root / "dist/manifest.json").read_text())
+    assert manifest["missing"] == ["bad"]
+    assert [entry["name"] for entry in manifest["artifacts"]] == [
+        *("good-1.0.tar.gz", "good-1.0-py3-none-any.whl", "zero-1.0.tar.gz", "zero-1.0-py3-none-any.whl"),
+    ]
+    assert "NOT COMPLETE: could not be built: bad" in (root / "dist/BUILD_MANIFEST.txt").read_text()
+    refused = run(root, "relnox", "publish", "--dry-run")
+    assert refused.code == 1, refused.text
+    assert "dist/manifest.json is not complete: bad could not be built" in refused.err
+    assert "--package good --package zero" in refused.err
+
+
+def test_an_archive_that_twine_refuses_does_not_cost_the_others_their_manifest(tmp_path: Path) -> None:
+    root = workspace(tmp_path, bad=(), good=())
+    house = root / "bad/backend/house.py"
+    broken = "'Metadata-Version: 2.1\\nName: bad\\nVersion: 1.0\\n"
+    assert broken in house.read_text()
+    body = "Description-Content-Type: text/x-rst\\n\\n.. unknown:: x\\n\\n" + "A long line of text. " * 20
+    house.write_text(house.read_text().replace(broken, broken + body + "\\n"))
+
+    ran = run(root, "relnox", "build-all", "--continue-on-error")
+
+    assert ran.code == 2, ran.text
+    (told,) = [line for line in ran.err.splitlines() if line.strip().startswith("bad: ")]
+    assert told.strip().startswith("bad: bad-1.0-py3-none-any.whl, bad-1.0.tar.gz: `long_description` has syntax")
+    assert 'line 1: Error: Unknown directive type "unknown"' in told
+    assert "PASSED" not in ran.err
     assert archives(root) == ["good-1.0-py3-none-any.whl", "good-1.0.tar.gz"]
-    assert not (root / "dist/manifest.json").exists()
+    manifest = json.loads((root / "dist/manifest.json").read_text())
+    assert manifest["missing"] == ["bad"]
+    rows = [line.split() for line in ran.out.splitlines() if line]
+    assert rows[1:] == [["bad", "1.0", "failed", "-", "-"], ["good", "1.0", "success", "2", "-"]]
+
+
+def test_nothing_is_recorded_where_nothing_was_built(tmp_path: Path) -> None:
+    in_tree(tmp_path, hook="sys.exit(1)")
+    ran = run(tmp_path, "relnox", "build-all", "--continue-on-error")
+    assert ran.code == 2, ran.text
+    assert "no package was built to its end" in ran.err
+    assert not (tmp_path / "dist/manifest.json").exists()
+
+
+@pytest.mark.network
+def test_strict_takes_the_gitignore_that_hatchling_brings_along(tmp_path: Path) -> None:
+    files = {
+        ".gitignore": "/dist/\n",
+        "pyproject.toml": '[tool.relnox]\npackages = ["libs/*"]\nversions = "lockstep"\n',
+    }
+    for name in ("one", "two"):
+        files[f"libs/{name}/pyproject.toml"] = (
+            f'[project]\nname = "{name}"\nversion = "1.0"\nreadme = "README.md"\n\n{HATCHLING}'
+        )
+        files |= {f"libs/{name}/{name}/__init__.py": "", f"libs/{name}/README.md": f"# {name}\n"}
+    root = repository(write(tmp_path / "home", files))
+
+    ran = run(root, "relnox", "build-all", "--strict")
+
+    assert ran.code == 0, ran.text
+    with tarfile.open(root / "dist/one-1.0.tar.gz") as archive:
+        assert "one-1.0/.gitignore" in archive.getnames()
 
 
 def test_another_version_than_planned_is_refused(tmp_path: Path) -> None:

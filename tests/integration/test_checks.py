@@ -395,6 +395,14 @@ def test_files_that_git_does_not_track_are_told(tmp_path: Path) -> None:
     assert found(path, GOOD) == ["warning: in it, though git does not track it: a, b, c and 1 more"]
 
 
+def test_what_a_folder_above_has_may_be_brought_along_as_it_is(tmp_path: Path) -> None:
+    path = sdist(tmp_path, {f"src/{name}": text for name, text in MODULES.items()} | {".gitignore": "/dist/\n"})
+    brought = "warning: in it, though git does not track it: .gitignore"
+    for above, told in ((), True), ((".gitignore", b"/dist/\n"), False), ((".gitignore", b"other\n"), True):
+        expected = checks.Expected(name="demo-app", tracked=TRACKED, above=(above,) if above else ())
+        assert (brought in found(path, expected)) is told
+
+
 def test_modules_that_were_forgotten_are_told(tmp_path: Path) -> None:
     # the classic mistake, a subpackage that no pattern names.
     more = TRACKED | {"src/demo_app/sub/__init__.py", "src/demo_app/tests/test_it.py", "noxfile.py"}

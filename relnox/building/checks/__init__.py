@@ -182,7 +182,7 @@ def _found(archive: Archive, expected: Expected, *, advice: bool = True) -> Iter
         yield from sdist.check(archive)
         yield from secrets.check(contents(archive, secrets.INSPECTED_BYTES), expected.tracked)
         if expected.tracked is not None:
-            yield from tree.check(archive, expected.tracked)
+            yield from tree.check(archive, expected.tracked, expected.above)
     else:
         yield from platforms.check(archive)
         yield from entry_points.check(archive)

@@ -21,6 +21,7 @@ class Expected(Record, kw_only=True):
         requires: `Requires-Dist` with the markers of extras, in any order and spelling; None where the backend
             decides.
         tracked: The files that git tracks, relative to the package's folder; None outside git.
+        above: Files that git tracks in folders above the package's, by name: backends bring some of them along.
         private: Whether it is never sent to the public index: what that one refuses is a warning then.
         may_be_empty: Whether a wheel may install nothing: a package of requirements alone.
         optional_extensions: Whether a wheel may lack the native modules that the source declares.
@@ -30,6 +31,7 @@ class Expected(Record, kw_only=True):
     version: Version | None = None
     requires: tuple[str, ...] | None = None
     tracked: frozenset[str] | None = None
+    above: tuple[tuple[str, bytes], ...] = ()
     private: bool = False
     may_be_empty: bool = False
     optional_extensions: bool = False

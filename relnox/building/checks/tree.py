@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from relnox.building.archives import path_of
+from relnox.building.archives import file_content, path_of
 from relnox.building.findings import error, few, warning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from relnox.building.archives import Archive
     from relnox.building.findings import Found
@@ -26,16 +26,20 @@ _GENERATED = re.compile(
 _TESTS = frozenset({"test", "tests", "testing"})
 
 
-def check(archive: Archive, tracked: frozenset[str]) -> Iterator[Found]:
+def check(archive: Archive, tracked: frozenset[str], above: Iterable[tuple[str, bytes]] = ()) -> Iterator[Found]:
     """Files of an sdist that git does not track, and tracked ones that it should have.
 
     Args:
         archive: An sdist.
         tracked: The files that git tracks, relative to the package's folder.
+        above: Names and contents of files that git tracks in the folders above.
     """
     inside = {"/".join(path_of(member).parts[1:]) for member in archive.members}
     files = inside - {parent for name in inside for parent in _parents(name)} - {""}
-    if extra := {name for name in files - tracked if not is_generated(name)}:
+    extra = {name for name in files - tracked if not is_generated(name)}
+    # hatchling takes the nearest .gitignore along, so that the wheel is the same when it is built from the sdist.
+    extra -= {name for name, content in above if name in extra and _content(archive, name) == content}
+    if extra:
         yield warning(f"in it, though git does not track it: {few(extra)}", "leave it out, or git add it")
     if "pyproject.toml" in tracked - inside and "setup.py" in inside:
         yield error("pyproject.toml is not in it, though git tracks it", "let the build configuration include it")
@@ -44,6 +48,11 @@ def check(archive: Archive, tracked: frozenset[str]) -> Iterator[Found]:
             f"not in it, though the package around is: {few(missing)}",
             "let the build configuration find all packages, or exclude them by name",
         )
+
+
+def _content(archive: Archive, name: str) -> bytes:
+    member = next(each for each in archive.members if "/".join(path_of(each).parts[1:]) == name)
+    return file_content(archive, member)
 
 
 def is_generated(name: str) -> bool:

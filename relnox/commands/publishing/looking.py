@@ -231,6 +231,13 @@ def chosen(dist: str, names: tuple[str, ...], project: Project) -> tuple[Manifes
     """What is to be published of what was built, and the packages of it that stay at home."""
     packages = frozenset(package.name for package in project.workspace.select(names))
     manifest = read_release(project.root, dist, packages)
+    if manifest.missing and not packages:
+        part = " ".join(f"--package {name}" for name in manifest.packages)
+        where = f"{dist}/{core.manifest.MANIFEST_JSON}"
+        raise Refused(
+            f"{where} is not complete: {', '.join(manifest.missing)} could not be built",
+            hint=f"build them: nox -s build-all; or publish the others alone: {part}",
+        )
     return public_part(manifest.only(packages or frozenset(manifest.packages)), project)
 
 

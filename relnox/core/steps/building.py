@@ -8,6 +8,7 @@ from packaging.version import Version  # noqa: TC002 - plans are read back by th
 
 from relnox.core.build_settings import UNCONSTRAINED, USUAL, BuildSettings, Constraints  # noqa: TC001 - likewise
 from relnox.core.config import Abi  # noqa: TC001 - likewise
+from relnox.core.derived_versions import CommitTags  # noqa: TC001 - likewise
 from relnox.core.manifest import Distribution, Manifest  # noqa: TC001 - likewise
 from relnox.core.steps.base import BaseStep, listing
 from relnox.core.wheels import WheelJob  # noqa: TC001 - likewise
@@ -132,6 +133,7 @@ class Build(BaseStep, kw_only=True):
         private: Whether the public index never sees it, and what that one refuses does not matter.
         declarative: Whether nothing runs in its build but the backend, so that one process may make both archives.
         command: The project's own command that makes the archives; none for the build backend.
+        tags: The tags of the commit that is built; None where no version comes from them.
         settings: What the project says of the build beside `[build-system]`.
         may_be_empty: Whether its wheel may have no module, script or data: a package of requirements alone.
         optional_extensions: Whether its wheel may lack the native modules that the source declares.
@@ -155,6 +157,7 @@ class Build(BaseStep, kw_only=True):
     private: bool
     declarative: bool = False
     command: tuple[str, ...] = ()
+    tags: CommitTags | None = None
     settings: BuildSettings = USUAL
     may_be_empty: bool = False
     optional_extensions: bool = False

@@ -1,0 +1,89 @@
+"""Packages of one repository whose backends look at any tag: a sibling's version is refused, the remedy works."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import tomlkit
+from projects import commit_all, git, repository, write
+from running import here
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.heavy, pytest.mark.network]
+
+SIBLINGS = tuple(f"acme-p{number}" for number in range(11))
+HATCH = '[build-system]\nrequires = ["hatchling", "hatch-vcs"]\nbuild-backend = "hatchling.build"\n'
+SETUPTOOLS = (
+    '[build-system]\nrequires = ["setuptools", "setuptools-scm"]\nbuild-backend = "setuptools.build_meta"\n'
+)
+SETTINGS = {
+    "acme-hatch": f'{HATCH}[tool.hatch.version]\nsource = "vcs"\nraw-options.root = ".."\n',
+    "acme-setup": f'{SETUPTOOLS}[tool.setuptools_scm]\nroot = ".."\n',
+    **dict.fromkeys(SIBLINGS, f'{HATCH}[tool.hatch.version]\nsource = "vcs"\nraw-options.root = ".."\n'),
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Thirteen packages, each tagged as 1.0.0, of which one was bumped since."""
+    files = {"pyproject.toml": '[tool.relnox]\npackages = ["acme-*"]\nversions = "independent"\n'}
+    for name, settings in SETTINGS.items():
+        module = name.replace("-", "_")
+        files[f"{name}/pyproject.toml"] = (
+            f'[project]\nname = "{name}"\ndynamic = ["version"]\nreadme = "README.md"\n'
+            f'requires-python = ">=3.9"\n\n{settings}'
+        )
+        files |= {f"{name}/{module}/__init__.py": "", f"{name}/README.md": "# One of thirteen\n"}
+    root = repository(write(tmp_path / "home", {**files, ".gitignore": "/dist/\n*.egg-info/\nbuild/\n"}))
+    for name in SETTINGS:
+        git(root, "tag", f"{name}-v1.0.0")
+    (root / "acme-hatch/acme_hatch/__init__.py").write_text("answer = 42\n")
+    commit_all(root)
+    git(root, "tag", "acme-hatch-v2.0.0")
+    return root
+
+
+def follow_hints(root: Path, said: str) -> None:
+    """Put the settings that are proposed into the files that are named, and commit."""
+    found = re.findall(r"alone, in (\S+): \[([\w.-]+)\] (\w+) = (\".*?\")$", said, re.MULTILINE)
+    assert found, said
+    for file, table, key, value in found:
+        document = tomlkit.parse((root / file).read_text())
+        inner: Any = document
+        for part in table.split("."):
+            inner = inner.setdefault(part, tomlkit.table())
+        inner[key] = tomlkit.parse(f"value = {value}")["value"]
+        (root / file).write_text(tomlkit.dumps(document))
+    commit_all(root)
+
+
+def test_the_version_of_a_sibling_is_refused_until_the_backend_looks_at_its_own_tags(root: Path) -> None:
+    ran = here(root, "build-all", "--continue-on-error")
+
+    assert ran.code == 2, ran.text
+    for name in (*SIBLINGS, "acme-setup"):
+        said = f"its version is 2.0.0, which tag acme-hatch-v2.0.0 of acme-hatch says, but {name} has no tag at"
+        assert f"{name.replace('-', '_')}-2.0.0.tar.gz: {said} this commit" in ran.err
+    assert sorted(path.name for path in (root / "dist").glob("acme*")) == [
+        "acme_hatch-2.0.0-py3-none-any.whl",
+        "acme_hatch-2.0.0.tar.gz",
+    ]
+
+    follow_hints(root, ran.err)
+    git(root, "tag", "acme-p3-v1.1.0")
+    ran = here(root, "build-all", "--continue-on-error")
+    assert "which tag acme-p3-v1.1.0 of acme-p3 says, but acme-hatch has no tag at this commit" in ran.err
+
+    follow_hints(root, ran.err)
+    git(root, "tag", "acme-p3-v1.2.0")
+    ran = here(root, "build-all")
+    assert ran.code == 0, ran.text
+    built = {path.name for path in (root / "dist").glob("acme_p3-1.2*")}
+    assert built == {"acme_p3-1.2.0.tar.gz", "acme_p3-1.2.0-py3-none-any.whl"}
+    manifest = (root / "dist/BUILD_MANIFEST.txt").read_text()
+    assert "\nacme-hatch 2.0.1.dev" in manifest
+    assert all(f"\n{name} 1.0.1.dev" in manifest for name in ("acme-p4", "acme-setup"))

@@ -1,0 +1,64 @@
+"""What backends derive from tags, against the tags of the commit."""
+
+from __future__ import annotations
+
+import pytest
+from packaging.version import Version
+
+from relnox.core.derived_versions import mismatch, tags_of
+from relnox.core.tags import TagFormat
+
+FORMATS = {name: TagFormat(f"{name}-v", "", "pep440") for name in ("acme-a", "acme-b")}
+REMEDY = "look at its own tags"
+
+
+def told(version: str, *tags: str, derives: bool = True) -> str:
+    seen = tags_of("acme-b", tags, FORMATS, derives=derives, remedy=REMEDY)
+    found = mismatch("acme-b", Version(version), seen)
+    return "" if found is None else f"{found.level}: {found.message} / {found.hint}"
+
+
+AGREES = [
+    ("1.1.0", ["acme-b-v1.1.0"]),
+    ("1.1.0", ["acme-b-v1.1.0", "acme-a-v2.0.0", "nightly"]),
+    ("2.0.0", ["acme-b-v2.0.0", "acme-a-v2.0.0"]),
+    ("2.0.1.dev3", ["acme-a-v2.0.0"]),
+    ("2.0.1.dev3+g12ab", []),
+]
+
+
+@pytest.mark.parametrize(("version", "tags"), AGREES)
+def test_versions_that_agree_with_the_tags(version: str, tags: list[str]) -> None:
+    assert told(version, *tags) == ""
+
+
+def test_the_version_of_a_sibling_is_an_error_that_names_both() -> None:
+    assert told("2.0.0", "acme-a-v2.0.0") == (
+        "error: its version is 2.0.0, which tag acme-a-v2.0.0 of acme-a says, but acme-b has no tag at this commit"
+        f" / {REMEDY}"
+    )
+    assert told("2.0.0", "acme-a-v2.0.0", "acme-b-v1.1.0") == (
+        "error: its version is 2.0.0, which tag acme-a-v2.0.0 of acme-a says, "
+        f"but tag acme-b-v1.1.0 of this commit says 1.1.0 / {REMEDY}"
+    )
+
+
+def test_another_version_than_the_own_tag_is_an_error_wherever_it_comes_from() -> None:
+    for derives in (True, False):
+        found = told("1.1.1.dev0", "acme-b-v1.1.0", derives=derives)
+        assert found.startswith(
+            "error: its version is 1.1.1.dev0, but tag acme-b-v1.1.0 of this commit says 1.1.0 / set"
+        )
+
+
+def test_a_tag_of_no_package_is_a_warning_that_names_the_setting() -> None:
+    found = told("2.0.0", "v2.0.0")
+    assert found.startswith(
+        "warning: its version is 2.0.0, which tag v2.0.0 says, but by tag-format that is no tag"
+    )
+    assert 'versions = "lockstep"' in found
+
+
+def test_a_final_version_without_a_tag_is_a_warning() -> None:
+    assert told("0.0.0").startswith("warning: its version is 0.0.0, but no tag of this commit says so / ")
+    assert told("0.0.0", derives=False) == ""
