@@ -12,9 +12,10 @@ import subprocess
 import tarfile
 import threading
 import warnings
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, TextIO
 
+from relnox.core import remedies
 from relnox.core.build_settings import USUAL
 from relnox.core.records import Record
 from relnox.errors import Failed
@@ -27,10 +28,30 @@ if TYPE_CHECKING:
     from relnox.core.build_settings import BuildSettings
     from relnox.core.manifest import Kind
 
-__all__ = ["build_sdist", "build_wheel", "telling_warnings"]
+__all__ = ["MissingModule", "build_sdist", "build_wheel", "telling_warnings"]
 
 _NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
+_NO_PROGRAM = re.compile(
+    r"command '(?P<quoted>[^']+)' failed: No such file or directory"
+    r"|(?P<plain>rustc|cargo|cmake|ninja|gcc|g\+\+|clang|swig): (?:command )?not found",
+)
+_NO_FILE = re.compile(r"FileNotFoundError: \[Errno 2\] [^:]+: '(?P<path>[^']+)'")
+_OUTPUT = "the backend's own output: nox -s build-all -- --verbose"
 _PLACE = re.compile(r'\s*File "([^<"]+)", line (\d+)')
+
+
+class MissingModule(Failed):
+    """A build that imports a module which its environment does not have.
+
+    Args:
+        message: As for every error.
+        hint: As for every error.
+        modules: What it imports, the longest name first: the module that is missing may be a namespace.
+    """
+
+    def __init__(self, message: str, *, hint: str, modules: tuple[str, ...]) -> None:
+        super().__init__(message, hint=hint)
+        self.modules = modules
 
 
 class _IsolatedEnv(Record):
@@ -121,15 +142,15 @@ def _build(  # noqa: PLR0913, PLR0917 - as above
     except (build.BuildException, build.BuildBackendException, build.FailedProcessError) as error:
         if (lacking := _lacking(error, printed)) is not None:
             module, where = lacking
-            raise Failed(
+            raise MissingModule(
                 f"{name}: the {kind} cannot be built: its build environment has no module {module}{where}",
-                hint=f"add what brings {module.partition('.')[0]} to requires of [build-system] in the "
-                f"pyproject.toml of {name}; the backend's own output: nox -s build-all -- --verbose",
+                hint=_add(remedies.distribution_of(module), name, source),
+                modules=remedies.imported(printed, module),
             ) from error
         tail = "".join(f"\n  | {line}" for line in printed[-30:])
         raise Failed(
             f"{name}: the {kind} cannot be built: {_cause(error)}{tail}",
-            hint=_hint(error),
+            hint=_remedy(name, kind, source, printed) or _hint(error),
         ) from error
 
 
@@ -205,6 +226,37 @@ def _lacking(error: Exception, printed: Sequence[str]) -> tuple[str, str] | None
     return found[1], where
 
 
+def _add(distribution: str, name: str, source: Path) -> str:
+    """How a requirement is added to those of a package's build: the whole line."""
+    import build
+
+    try:
+        stated = sorted(build.ProjectBuilder(source).build_system_requires)
+    except build.BuildException:
+        stated = []
+    line = ", ".join(f'"{each}"' for each in [*stated, distribution])
+    return (
+        f"in the pyproject.toml of {name}: [build-system] requires = [{line}] "
+        f"(if {distribution} is what brings it); {_OUTPUT}"
+    )
+
+
+def _remedy(name: str, kind: Kind, source: Path, printed: Sequence[str]) -> str | None:
+    """What helps against failures of builds that are known by what they print."""
+    for line in reversed(printed):
+        if (plugin := remedies.hatch_plugin(line)) is not None:
+            return _add(plugin, name, source)
+        if (missing := _NO_PROGRAM.search(line)) is not None:
+            program = missing["quoted"] or missing["plain"]
+            return f"install {program}, or put it on PATH: the build of {name} runs it; {_OUTPUT}"
+        if kind == "wheel" and (file := _NO_FILE.search(line)) is not None:
+            return (
+                f"let the sdist of {name} have {PurePath(file['path']).name}, since the wheel is built from it: "
+                f"MANIFEST.in (setuptools), [tool.hatch.build.targets.sdist] include (hatchling); {_OUTPUT}"
+            )
+    return None
+
+
 def _cause(error: Exception) -> str:
     inner = getattr(error, "exception", None) or error
     if isinstance(inner, subprocess.CalledProcessError):
@@ -216,4 +268,4 @@ def _cause(error: Exception) -> str:
 
 def _hint(error: Exception) -> str:
     known = getattr(getattr(error, "exception", None), "hint", None)
-    return known or "mend the project; the backend's own output: nox -s build-all -- --verbose"
+    return known or f"fix the project; {_OUTPUT}"

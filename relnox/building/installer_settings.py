@@ -86,25 +86,21 @@ def pinned(variables: Mapping[str, str], index_url: str) -> dict[str, str]:
 
 
 def constraint_files(variables: Mapping[str, str], folder: Path) -> tuple[tuple[str, str], ...]:
-    """Files that constrain what builds may install, each with the setting that names it.
+    """Files that constrain what builds may install, each with the variable that names it.
 
-    `python -m build` has pip read `constraint`, pip has builds read `build-constraint`, `uv build` reads its own
-    variable. Each of them counts, whatever fills the environments here.
+    `python -m build` has pip read the first variable, pip has builds read the second, `uv build` reads the third.
+    Each of them counts, whatever fills the environments here. What pip.conf says pip reads itself, uv does not.
 
     Args:
         variables: The environment variables.
-        folder: What relative paths in variables are relative to.
+        folder: What relative paths are relative to.
     """
     found = [
-        (place, setting)
-        for key in ("constraint", "build-constraint")
-        for value, setting in [_pip_settings(variables, (key,)).get(key, ("", ""))]
-        for place in value.split()
+        (place if "://" in place else str(folder / place), name)
+        for name in ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT", "UV_BUILD_CONSTRAINT")
+        for place in variables.get(name, "").split()
     ]
-    found += [(place, "UV_BUILD_CONSTRAINT") for place in variables.get("UV_BUILD_CONSTRAINT", "").split()]
-    return tuple(
-        dict.fromkeys((place if "://" in place else str(folder / place), setting) for place, setting in found)
-    )
+    return tuple(dict.fromkeys(found))
 
 
 def redirects(files: Iterable[str], requirements: Iterable[str]) -> Iterator[str]:
@@ -128,17 +124,6 @@ def redirects(files: Iterable[str], requirements: Iterable[str]) -> Iterator[str
 
 def _of_pip(variables: Mapping[str, str]) -> Iterator[PackageSource]:
     """As pip reads it: [install] overrides [global], a later file an earlier one, variables all of them."""
-    found = _pip_settings(variables, ("no-index", *_PIP_KEYS))
-    no_index = found.get("no-index", ("", ""))[0].lower() in ("1", "true", "yes", "on")
-    for key, kind in _PIP_KEYS.items():
-        value, setting = found.get(key, ("", ""))
-        for url in value.split():
-            if kind == "find-links" or not no_index:
-                yield PackageSource(kind, _shown(url), setting)
-
-
-def _pip_settings(variables: Mapping[str, str], keys: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """What pip is configured with, by key: the value, and the variable or the file that has it."""
     found: dict[str, tuple[str, str]] = {}
     for section in ("global", "install"):
         for file in _pip_files(variables):
@@ -149,11 +134,16 @@ def _pip_settings(variables: Mapping[str, str], keys: Iterable[str]) -> dict[str
                 continue  # pip tells what is wrong with it
             for name, value in parser.items(section) if parser.has_section(section) else ():
                 found[name.lower().replace("_", "-").removeprefix("--")] = value, str(file)
-    for key in keys:
+    for key in ("no-index", *_PIP_KEYS):
         name = f"PIP_{key.upper().replace('-', '_')}"
         if variables.get(name):
             found[key] = variables[name], name
-    return found
+    no_index = found.get("no-index", ("", ""))[0].lower() in ("1", "true", "yes", "on")
+    for key, kind in _PIP_KEYS.items():
+        value, setting = found.get(key, ("", ""))
+        for url in value.split():
+            if kind == "find-links" or not no_index:
+                yield PackageSource(kind, _shown(url), setting)
 
 
 def _pip_files(variables: Mapping[str, str]) -> Iterator[Path]:

@@ -196,6 +196,7 @@ def _run(  # noqa: PLR0913 - a run
                 passed=project.config.pass_env,
                 limits=project.config.archives,
                 uv_settings=installing,
+                folders=lambda: {each.name: each.folder for each in project.workspace.packages},
             )
         )
         reporter.tables(plan.tables)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from relnox.core import publishers as publishers
     from relnox.core import records as records
     from relnox.core import release_notes as release_notes
+    from relnox.core import remedies as remedies
     from relnox.core import requirements as requirements
     from relnox.core import schema as schema
     from relnox.core import sharding as sharding

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,13 +14,14 @@ from relnox.building import twine_output
 from relnox.building.environments import find_python
 from relnox.building.wheels import serves
 from relnox.building.workers import Fork, twine_program
-from relnox.core import collection, graph
+from relnox.core import collection, graph, remedies
 from relnox.core.events import StepWarning
 from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
 from relnox.core.steps import Build, BuildAgain, RunTests
 from relnox.errors import Failed
 from relnox.executor.side_by_side import processors
 from relnox.files import replace_file, sync_folder
+from relnox.source import module_owners
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +35,7 @@ __all__ = ["Checking", "Cleaning", "Testing", "WritingManifest"]
 _TEST_LIMIT = 3600.0
 _CHECK_LIMIT = 3600.0
 _TWINE_HINT = "change what the metadata is made of (the readme, and the settings beside it)"
+_NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 _WORTH_A_PROCESS = 20
 """Archives that are."""
 
@@ -92,13 +95,36 @@ class Testing:
         installer.install(
             environment, [*wheels, *self.step.requires], env=variables, on_line=self.run.tell(self.step)
         ).check(f"{self.step.package}: installing the wheel for its tests")
-        process.run(
+        ran = process.run(
             self.step.command,
             cwd=self.run.source / self.step.folder,
             env=environment.variables(self.run.variables(more=dict(self.step.environment))),
             timeout=_TEST_LIMIT,
             on_line=self.run.tell(self.step),
-        ).check(f"{self.step.package}: the tests ({' '.join(self.step.command)})", hint="mend what the tests show")
+        )
+        hint = self._remedy(ran.output) or "fix what the tests show"
+        ran.check(f"{self.step.package}: the tests ({' '.join(self.step.command)})", hint=hint)
+
+    def _remedy(self, output: str) -> str | None:
+        """How a module that the tests lack is brought: by a sibling, an extra, or another requirement."""
+        if not (missing := _NO_MODULE.findall(output)):
+            return None
+        module, package = missing[-1], self.step.package
+        others = {name: folder for name, folder in self.run.folders.items() if name != package}
+        wanted = remedies.imported(output.splitlines(), module)
+        owned, found = module_owners.nearest(self.run.source, others, wanted)
+        if found:
+            return f'{owned} is of {" and ".join(found)}: add "{found[0]}" to the dependencies of {package}'
+        if extra := remedies.extra_with(module, self.run.required.get(package, ())):
+            return (
+                f"{module} comes with the extra {extra} of {package}: add "
+                f'"{package}[{extra}]" to [tool.relnox.test] requires, or import it only where it is there'
+            )
+        distribution = remedies.distribution_of(module)
+        return (
+            f'if {package} needs {module}, add "{distribution}" to its dependencies; if the tests do, to '
+            "[tool.relnox.test] requires"
+        )
 
     def prove(self) -> str:
         """The command's success is all there is to see."""

@@ -16,7 +16,7 @@ from packaging.version import Version
 
 from relnox import process
 from relnox.building import archives
-from relnox.building.backend import build_sdist, build_wheel
+from relnox.building.backend import MissingModule, build_sdist, build_wheel
 from relnox.building.conditions import USUAL
 from relnox.building.wheels import repaired, serves
 from relnox.building.workshop import Terms
@@ -24,7 +24,7 @@ from relnox.core.manifest import BuildInputs
 from relnox.errors import Failed
 from relnox.executor.inspecting import inspected
 from relnox.files import TemporaryFolder, make_output
-from relnox.source import exports
+from relnox.source import exports, module_owners
 from relnox.source.git import Git
 
 if TYPE_CHECKING:
@@ -185,7 +185,8 @@ class Building:
         with staging_folder(output, self.step.package) as staging:
             provided: set[tuple[str, ...]] = set()
             source = self.run.source / self.step.folder
-            made = build(self.step, source, staging, self.run, provided)
+            with _naming_siblings(self.step, self.run):
+                made = build(self.step, source, staging, self.run, provided)
             distributions = inspected(made, self.step, self.run)
             move_to(output, made)
         self.run.built[self.step.package] = distributions
@@ -210,6 +211,22 @@ class Building:
         return _digest(
             step.inputs, requires, workshop, step.pythons, step.command, constraints=step.settings.constraints
         )
+
+
+@contextlib.contextmanager
+def _naming_siblings(step: Build, run: Run) -> Iterator[None]:
+    """Say which package of the project has a module that a build lacks: a namespace may be shared by many."""
+    try:
+        yield
+    except MissingModule as error:
+        others = {name: folder for name, folder in run.folders.items() if name != step.package}
+        module, found = module_owners.nearest(run.source, others, error.modules)
+        if found:
+            error.hint = (
+                f"{module} is of {' and '.join(found)}, in this project: add "
+                f'"{found[0]}" to requires of [build-system] of {step.package}, and it is built first'
+            )
+        raise
 
 
 def _known_inputs(run: Run, output: str) -> dict[str, BuildInputs]:

@@ -88,6 +88,7 @@ class Run:
         passed: Collection[str] = (),
         limits: ArchiveLimits | None = None,
         uv_settings: Mapping[str, Any] | None = None,
+        folders: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self.root = root
         self.private = private
@@ -121,6 +122,7 @@ class Run:
         self._build_index = build_index
         self._passed = passed
         self._uv_settings = uv_settings or {}
+        self._folders = folders
         self._told_sources: set[str] = set()
         self._workshops: dict[tuple[str, str], Workshop] = {}
         self._opening = threading.Lock()
@@ -171,6 +173,11 @@ class Run:
             workshop.close()
         if self._twine is not None:
             self._twine.close()
+
+    @property
+    def folders(self) -> Mapping[str, str]:
+        """The folder of each package of the project, by name."""
+        return self._folders()
 
     @property
     def indexes(self) -> Indexes:

@@ -1,0 +1,82 @@
+"""What failed builds and tests of packages propose: the requirement, where it goes, and the line to write."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from backends import in_tree
+from projects import repository, write
+from running import here
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.heavy
+
+
+def built(root: Path, *options: str) -> str:
+    ran = here(root, "build-all", *options)
+    assert ran.code == 2, ran.text
+    return ran.err
+
+
+def test_a_missing_build_requirement_is_named_with_the_whole_line(tmp_path: Path) -> None:
+    in_tree(tmp_path, hook="import yaml")
+    told = built(tmp_path)
+    assert "its build environment has no module yaml (house.py, line " in told
+    assert 'in the pyproject.toml of home: [build-system] requires = ["PyYAML"]' in told
+
+
+def test_a_module_of_a_shared_namespace_is_of_the_sibling_that_has_it(tmp_path: Path) -> None:
+    files = {"pyproject.toml": '[tool.relnox]\npackages = ["core", "tools", "home"]\nversions = "independent"\n'}
+    for name in ("core", "tools"):
+        files[f"{name}/src/acme/{name}/__init__.py"] = ""
+        files[f"{name}/pyproject.toml"] = f'[project]\nname = "acme-{name}"\nversion = "1.0"\n'
+    write(tmp_path, files)
+    (tmp_path / "home").mkdir()
+    in_tree(tmp_path / "home", hook="import acme.tools")
+    told = built(tmp_path, "--package", "home")
+    assert 'hint: acme.tools is of acme-tools, in this project: add "acme-tools" to requires of [build-sys' in told
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import acme.core", 'acme.core is of acme-core: add "acme-core" to the dependencies of home'),
+        ("import yaml", 'yaml comes with the extra more of home: add "home[more]" to [tool.relnox.test] requires'),
+        ("import nowhere_at_all", 'if home needs nowhere_at_all, add "nowhere-at-all" to its dependencies'),
+    ],
+)
+def test_what_tests_lack_is_named(code: str, said: str, tmp_path: Path) -> None:
+    test = '[tool.relnox]\npackages = ["core", "home"]\n[tool.relnox.test]\ncommand = ["python", "check.py"]\n'
+    core = '[project]\nname = "acme-core"\nversion = "1.0"\n'
+    write(tmp_path, {"core/src/acme/core/__init__.py": "", "core/pyproject.toml": core, "pyproject.toml": test})
+    (tmp_path / "home").mkdir()
+    in_tree(tmp_path / "home", requires=('PyYAML; extra == "more"',))
+    text = (tmp_path / "home/pyproject.toml").read_text()
+    listed = re.sub(r"dependencies = .*", 'optional-dependencies = { more = ["PyYAML"] }', text)
+    write(tmp_path / "home", {"pyproject.toml": listed, "check.py": code})
+    assert said in built(tmp_path, "--package", "home", "--test")
+
+
+def test_a_file_that_the_sdist_lacks_is_named(tmp_path: Path) -> None:
+    root = repository(in_tree(tmp_path, hook="open('table.csv')"))
+    (root / "table.csv").touch()
+    assert "let the sdist of home have table.csv, since the wheel is built from it" in built(root)
+
+
+def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
+    in_tree(tmp_path, hook="""sys.exit("error: command 'x86_64-gcc' failed: No such file or directory")""")
+    assert "install x86_64-gcc, or put it on PATH: the build of home runs it" in built(tmp_path)
+
+
+@pytest.mark.network
+def test_a_plugin_of_hatchling_that_is_not_required_is_named(tmp_path: Path) -> None:
+    text = (
+        '[project]\nname = "home"\ndynamic = ["version"]\n\n[build-system]\nrequires = ["hatchling>=1.20"]\n'
+        'build-backend = "hatchling.build"\n\n[tool.hatch.version]\nsource = "vcs"\n'
+    )
+    root = repository(write(tmp_path / "home", {"pyproject.toml": text, "home.py": "", ".gitignore": "/dist/\n"}))
+    assert '[build-system] requires = ["hatchling>=1.20", "hatch-vcs"]' in built(root)

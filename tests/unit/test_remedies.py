@@ -1,0 +1,55 @@
+"""Which requirement a missing module means."""
+
+from __future__ import annotations
+
+import pytest
+
+from relnox.core.remedies import distribution_of, extra_with, hatch_plugin, imported
+
+
+@pytest.mark.parametrize(
+    ("module", "distribution"),
+    [
+        ("yaml", "PyYAML"),
+        ("Cython.Build", "Cython"),
+        ("setuptools_scm", "setuptools-scm"),
+        ("pkg_resources.extern", "setuptools<81"),
+        ("poetry.core.masonry", "poetry-core"),
+        ("google.protobuf.message", "protobuf"),
+        ("own_helper.inner", "own-helper"),
+    ],
+)
+def test_modules_that_are_called_otherwise_than_their_distribution(module: str, distribution: str) -> None:
+    assert distribution_of(module) == distribution
+
+
+def test_what_was_imported_of_a_namespace_that_is_not_there() -> None:
+    lines = ["import acme.first", '  File "a.py", line 1', "    from acme.tools import (hammer)"]
+    assert imported(lines, "acme") == ("acme.tools.hammer", "acme.tools", "acme")
+    assert imported(["    import acme.core as core"], "acme") == ("acme.core", "acme")
+    assert imported(["nothing"], "acme.core") == ("acme.core",)
+
+
+@pytest.mark.parametrize(
+    ("line", "plugin"),
+    [
+        ("ValueError: Unknown version source: vcs", "hatch-vcs"),
+        (
+            "UnknownPluginError: Unknown build hook: jupyter-builder",
+            "hatch-jupyter-builder",
+        ),
+        ("ValueError: Unknown metadata hook: fancy-pypi-readme", "hatch-fancy-pypi-readme"),
+        ("ValueError: Unknown version source: uv-dynamic-versioning", "uv-dynamic-versioning"),
+        ("ValueError: Unknown file", None),
+    ],
+)
+def test_plugins_of_hatchling(line: str, plugin: str | None) -> None:
+    assert hatch_plugin(line) == plugin
+
+
+def test_extras_that_bring_a_module() -> None:
+    requires = ("six>=1", 'attrs>=20; extra == "fast"', "PyYAML; python_version > '3' and extra == 'yaml'")
+    assert extra_with("attr.validators", requires) == "fast"
+    assert extra_with("yaml", requires) == "yaml"
+    assert extra_with("six", requires) is None
+    assert extra_with("nothing", requires) is None
