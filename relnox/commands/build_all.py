@@ -214,16 +214,13 @@ def _tags(packages: tuple[Package, ...], project: Project) -> Iterator[tuple[str
     here = [tag for tag, commit in state.tags.items() if commit == state.head] if state is not None else []
     for package in packages:
         if package.source.kind in ("tags", "dynamic"):
-            yield (
-                package.name,
-                core.derived_versions.tags_of(
-                    package.name,
-                    here,
-                    formats,
-                    derives=package.source.kind == "tags",
-                    remedy=tag_versions.remedy(package, formats[package.name].before),
-                ),
-            )
+            derives = package.source.kind == "tags"
+            remedy = ""
+            if derives:
+                settings = tag_versions.settings_for_own_tags(package, formats[package.name].before)
+                remedy = f"let the backend look at its own tags; paste into the file that is named:\n{settings}"
+            tags = core.derived_versions.tags_of(package.name, here, formats, derives=derives, remedy=remedy)
+            yield package.name, tags
 
 
 def _settings(

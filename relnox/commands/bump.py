@@ -32,32 +32,35 @@ def observe(options: Options, project: Project) -> Snapshot:
     """Look at the packages, their files, git and, for a push, the remote."""
     from datetime import UTC, datetime
 
+    from relnox.commands import tag_checks
     from relnox.commands.bumping import changing, deciding, going_back, guarding, repeated
     from relnox.source import edits
 
     found = edits.read_pending(project.private)
     is_new = found is None and not (options.undo or options.abort or options.again or options.part == "auto")
     last = repeated.of_record(options, project) if is_new else None
+    asks = not (options.undo or options.abort) and (options.push or found is None)
+    is_done = last is not None and last.is_same and last.is_whole
+    remote = guarding.remote_state(options, project) if asks and not is_done else guarding.RemoteState()
+    project = project.with_remote_tags(remote.tags)
     chosen = () if found is not None or options.undo or options.abort else deciding.chosen(options, project)
+    config = project.release_config if chosen else project.config
     workspace = project.literals.workspace if chosen else project.workspace
     chosen = tuple(workspace.by_name[package.name] for package in chosen)
     contents: dict[str, bytes] = {}
     fragments: tuple[Fragment, ...] | None = None
     if chosen:
         contents = {name: (project.root / name).read_bytes() for name in core.editing.files(workspace)}
-        contents |= project.contents(core.release_notes.files(workspace, project.config))
+        contents |= project.contents(core.release_notes.files(workspace, config))
         contents |= project.contents(changing.lock_files(workspace))
         fragments, of_fragments = project.fragments()
         contents |= of_fragments
     by_tags = any(package.source.kind == "tags" for package in chosen)
     standing = project.standing if chosen and (by_tags or options.part == "auto") else {}
-    asks = not (options.undo or options.abort) and (options.push or found is None)
-    is_done = last is not None and last.is_same and last.is_whole
-    remote = guarding.remote_state(options, project) if asks and not is_done else guarding.RemoteState()
     snapshot = Snapshot(
         workspace=workspace,
         chosen=chosen,
-        config=project.config,
+        config=config,
         contents=contents,
         drafts={},
         by_tools=frozenset(),
@@ -68,7 +71,10 @@ def observe(options: Options, project: Project) -> Snapshot:
         remote_tags=remote.tags,
         unreachable=remote.unreachable,
         contained=remote.contained,
-        overtaken=guarding.overtaken(project) if options.tag and chosen else {},
+        known_tags=project.known_tags,
+        newer=tag_checks.newer_tags(project) if chosen else tag_checks.Newer({}, {}),
+        unlisted=project.unlisted if chosen else (),
+        inferred=project.inferred if chosen else None,
         today=datetime.now(UTC).date(),
         literals=project.literals.places if chosen else (),
         untracked_imports=project.untracked_imports(chosen),
@@ -114,11 +120,14 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
             core.steps.Push(to=snapshot.config.remote, branch=branch, tags=tuple(tag.name for tag in tags))
         )
     refusals, ignored = guarding.guards(snapshot, options, moved, planned, tags)
+    unreadable = (
+        guarding.form_problems(snapshot, options, ()) if options.part == "auto" and not options.force else ()
+    )
     return core.plan.Plan(
         task="bump",
         steps=tuple(steps) if moved else (),
         notes=(*snapshot.workspace.warnings, *telling.notes(snapshot, moved, follow, options), *ignored),
-        refusals=refusals if moved else (),
+        refusals=refusals if moved else unreadable,
         tables=(telling.table(moved),) if moved else (),
     )
 

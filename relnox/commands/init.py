@@ -1,23 +1,27 @@
 """Put a noxfile, a tasks file and the settings into a project; what is there is never overwritten.
 
 Writes noxfile.py and tasks.py where there is none, adds the [tool.relnox] table to pyproject.toml where it is
-missing, and what belongs there to .gitignore. Nothing is committed.
+missing, and what belongs there to .gitignore. With --update a table that is there gets the settings that relnox
+proposes; comments and order stay. Nothing is committed.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relnox import core
+from relnox.commands import tag_checks
 from relnox.core.options import CommonOptions, option
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from relnox.commands.project import Project
+    from relnox.core.config import Config
     from relnox.core.events import Outcome
+    from relnox.core.packages import Package
     from relnox.core.plan import Plan, Table
     from relnox.core.steps import Edit
     from relnox.core.workspace import Workspace
@@ -67,12 +71,25 @@ class Options(CommonOptions):
 
     nox: bool = option(True, "Write noxfile.py.")
     invoke: bool = option(True, "Write tasks.py.")
+    update: bool = option(False, "Add proposed settings to a [tool.relnox] that is there.", anywhere=False)
 
 
 class Snapshot(NamedTuple):
-    """What is in the project already; None for a file that is not there."""
+    """What is in the project already; None for a file that is not there.
+
+    Attributes:
+        settings: Keys of `[tool.relnox]` that are proposed.
+        unlisted: Packages of the checkout that are not of the project.
+        inferred: Why the packages are taken to move in lockstep, where no setting says it.
+        first: The package that an example of a bump names; None where all move.
+    """
 
     workspace: Workspace
+    config: Config
+    settings: Mapping[str, Any]
+    unlisted: tuple[Package, ...]
+    inferred: str | None
+    first: str | None
     pyproject: bytes | None
     noxfile: bytes | None
     tasks: bytes | None
@@ -81,15 +98,23 @@ class Snapshot(NamedTuple):
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Look at the files that would be written."""
+    """Look at the files that would be written, and at the tags; the remote is asked where this clone has none."""
     del options
+    if not project.tags:
+        project = project.with_remote_tags(tag_checks.remote_tags(project)[0])
 
     def content(name: str) -> bytes | None:
         path = project.root / name
         return path.read_bytes() if path.is_file() else None
 
+    one_line = len(core.moves.tracks(project.workspace, project.release_config)) == 1
     return Snapshot(
         workspace=project.workspace,
+        config=project.config,
+        settings=_proposed(project),
+        unlisted=project.unlisted,
+        inferred=project.inferred,
+        first=None if one_line else project.workspace.packages[0].name,
         pyproject=content("pyproject.toml"),
         noxfile=content("noxfile.py"),
         tasks=content("tasks.py"),
@@ -114,41 +139,52 @@ def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
     return ()
 
 
+def _proposed(project: Project) -> dict[str, Any]:
+    """The settings that are missing: how packages move, where they are, the form of their tags, the branch."""
+    from relnox.source.discovery import lists_packages
+
+    config, workspace = project.config, project.workspace
+    settings = dict(core.tag_proposals.proposed(workspace, config, project.known_tags))
+    if "versions" not in settings and config.versions is None and len(workspace.packages) > 1:
+        settings = {"versions": "independent", **settings}
+    if len(workspace.packages) > 1 and not lists_packages(project.root, config):
+        every = (*workspace.packages, *project.unlisted)
+        patterns = core.tag_proposals.folder_globs(workspace.packages, every)
+        settings["packages"] = [pattern for pattern in patterns if not pattern.startswith("!")]
+        if left_out := [pattern[1:] for pattern in patterns if pattern.startswith("!")]:
+            settings["exclude"] = [*config.exclude, *left_out]
+    if config.branch is None and project.state is not None and project.state.branch is not None:
+        settings["branch"] = project.state.branch
+    first = ("versions", "packages", "exclude", "branch")
+    return {key: settings[key] for key in (*first, *settings) if key in settings}
+
+
 def _edits(snapshot: Snapshot, options: Options) -> Iterator[Edit]:
     if options.nox and snapshot.noxfile is None:
         yield core.steps.Edit(file="noxfile.py", before=None, after=NOXFILE.encode())
     if options.invoke and snapshot.tasks is None:
         yield core.steps.Edit(file="tasks.py", before=None, after=TASKS_FILE.encode())
-    if (after := _with_settings(snapshot)) is not None:
+    if (after := _with_settings(snapshot, options)) is not None:
         yield core.steps.Edit(file="pyproject.toml", before=snapshot.pyproject, after=after)
     if (after := _with_ignored(snapshot.gitignore)) is not None:
         yield core.steps.Edit(file=".gitignore", before=snapshot.gitignore, after=after)
 
 
-def _with_settings(snapshot: Snapshot) -> bytes | None:
-    """pyproject.toml with a [tool.relnox] table at its end; None where it has one."""
+def _with_settings(snapshot: Snapshot, options: Options) -> bytes | None:
+    """pyproject.toml with [tool.relnox], or with the proposals in the one that is there; None without a change."""
     import tomllib
-
-    import tomlkit
 
     from relnox.source.pyproject import table_at
 
     text = (snapshot.pyproject or b"").decode("utf-8-sig")
+    mark = b"\xef\xbb\xbf" if (snapshot.pyproject or b"").startswith(b"\xef\xbb\xbf") else b""
     tool = table_at(tomllib.loads(text), "tool")
     if "relnox" in tool:
-        return None
-    settings = tomlkit.table()
-    if len(snapshot.workspace.packages) > 1:
-        versions = {package.version for package in snapshot.workspace.packages}
-        settings["versions"] = "lockstep" if len(versions) == 1 else "independent"
-        if snapshot.pyproject is None or not table_at(tool, "uv").get("workspace"):
-            settings["packages"] = [package.folder for package in snapshot.workspace.packages]
-    if snapshot.branch is not None:
-        settings["branch"] = snapshot.branch
-    written = tomlkit.dumps({"tool": {"relnox": settings}})
+        after = _updated(text, snapshot.settings) if options.update and snapshot.settings else None
+        return None if after is None else mark + after.encode()
+    written = core.tag_proposals.as_toml(snapshot.settings) + "\n"
     newline = "\r\n" if "\r\n" in text else "\n"
     between = "" if not text else newline if text.endswith("\n") else 2 * newline
-    mark = b"\xef\xbb\xbf" if (snapshot.pyproject or b"").startswith(b"\xef\xbb\xbf") else b""
     after = text + between + written.replace("\n", newline)
     try:
         tomllib.loads(after)
@@ -158,6 +194,38 @@ def _with_settings(snapshot: Snapshot) -> bytes | None:
             hint=f"add to its tool table: {written.removeprefix('[tool.relnox]').strip() or 'relnox = {}'}",
         ) from None
     return mark + after.encode()
+
+
+def _updated(text: str, settings: Mapping[str, Any]) -> str:
+    """pyproject.toml with settings set in its [tool.relnox]; all else, comments included, stays as it is.
+
+    Raises:
+        Refused: The result would say something else than it should.
+    """
+    import tomllib
+
+    import tomlkit
+
+    document = tomlkit.parse(text)
+    table: Any = document["tool"]["relnox"]
+    expected = tomllib.loads(text)["tool"]["relnox"]
+    for key, value in settings.items():
+        if not isinstance(value, dict):
+            table[key] = value
+            expected[key] = value
+            continue
+        if key not in table:
+            table[key] = tomlkit.table(is_super_table=key == "groups")
+        for name, each in value.items():
+            table[key][name] = each
+            expected.setdefault(key, {})[name] = each
+    after = tomlkit.dumps(document)
+    if tomllib.loads(after)["tool"]["relnox"] != expected:
+        raise Refused(
+            "pyproject.toml cannot be updated without changing what else it says",
+            hint=f"add by hand:\n{core.tag_proposals.as_toml(settings)}",
+        )
+    return after
 
 
 def _with_ignored(content: bytes | None) -> bytes | None:
@@ -173,6 +241,15 @@ def _with_ignored(content: bytes | None) -> bytes | None:
 
 
 def _notes(snapshot: Snapshot, options: Options) -> Iterator[str]:
+    if snapshot.inferred is not None:
+        yield snapshot.inferred
+    if snapshot.unlisted:
+        yield core.unlisted.summary(snapshot.unlisted, snapshot.workspace, snapshot.config)
+    has_table = b"[tool.relnox" in (snapshot.pyproject or b"")
+    missing = {key: value for key, value in snapshot.settings.items() if key not in ("branch", "packages")}
+    if has_table and missing and not options.update:
+        settings = core.tag_proposals.as_toml(missing)
+        yield f"[tool.relnox] is there and stays as it is; with --update it gets:\n{settings}"
     if options.nox and snapshot.noxfile is not None and b"relnox" not in snapshot.noxfile:
         yield (
             "noxfile.py is there and stays as it is; add to it: "
@@ -181,3 +258,5 @@ def _notes(snapshot: Snapshot, options: Options) -> Iterator[str]:
         )
     if options.invoke and snapshot.tasks is not None and b"relnox" not in snapshot.tasks:
         yield "tasks.py is there and stays as it is; add to it: from relnox.tasks import *"
+    which = f" --package {snapshot.first}" if snapshot.first is not None else ""
+    yield f"next: relnox status, then relnox bump --part patch{which} --dry-run, then relnox rehearse"

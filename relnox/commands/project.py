@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from relnox.commands import option_tables
 from relnox.core.config import Config, config_table
-from relnox.core.records import Record
+from relnox.core.records import Record, replace
 from relnox.core.tags import tag_formats
 from relnox.errors import Refused
 from relnox.source import discovery, pyproject
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from relnox.core.fragments import Fragment
     from relnox.core.levels import Standing
     from relnox.core.packages import Package
+    from relnox.core.tag_proposals import Known
     from relnox.core.tags import TagFormat
     from relnox.core.workspace import Workspace
     from relnox.indexes import Indexes
@@ -43,12 +44,14 @@ class Project(Record):
         config: Its settings.
         git: Its checkout, or None outside git.
         before_tools: Called before a tool of the project runs, once or more often.
+        remote_tags: Tags of the remote with the commit each leads to, where it was asked.
     """
 
     root: Path
     config: Config
     git: Git | None
     before_tools: Callable[[], None] = staticmethod(_nothing)
+    remote_tags: Mapping[str, str] | None = None
 
     @cached_property
     def workspace(self) -> Workspace:
@@ -56,11 +59,60 @@ class Project(Record):
         return discovery.discover(self.root, self.config)
 
     @cached_property
+    def unlisted(self) -> tuple[Package, ...]:
+        """Packages of the checkout that are not of the project, though nothing leaves them out on purpose."""
+        if self.git is None:
+            return ()
+        return discovery.unlisted(self.git.tracked_as("pyproject.toml"), self.root, self.workspace, self.config)
+
+    @cached_property
+    def known_tags(self) -> Known:
+        """What the tags say of the form that each package's tags have."""
+        from relnox.core.tag_proposals import known_forms
+
+        state = self.state
+        knows_history = state is not None and state.head is not None and not state.shallow and state.tags
+        reachable = self.git.merged_tags() if self.git is not None and knows_history else frozenset()
+        return known_forms(self.workspace, self.tags, reachable, is_alone=self._is_alone)
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """The tags of this clone, and of the remote where it was asked, with the commit each leads to."""
+        return {**(self.remote_tags or {}), **(self.state.tags if self.state is not None else {})}
+
+    @property
+    def _is_alone(self) -> bool:
+        """Whether the checkout has no packages outside the project's folder."""
+        below_the_top = self.git is not None and bool(self.git.prefix)
+        return not (below_the_top and any(package.folder.split("/")[0] == ".." for package in self.unlisted))
+
+    @cached_property
+    def inferred(self) -> str | None:
+        """Why the packages are taken to move in lockstep, where no setting says how they move."""
+        if self.config.versions is not None or len(self.workspace.packages) == 1 or not self.tags:
+            return None
+        from relnox.core.tag_proposals import inferred_lockstep
+
+        return inferred_lockstep(self.workspace, self.config, self.known_tags)
+
+    @cached_property
+    def release_config(self) -> Config:
+        """The settings, with lockstep where versions and tags show it and no setting says otherwise."""
+        return self.config if self.inferred is None else replace(self.config, versions="lockstep")
+
+    def with_remote_tags(self, tags: Mapping[str, str] | None) -> Project:
+        """The same project, with the tags of its remote; what does not depend on them is not read again."""
+        known = replace(self, remote_tags=tags)
+        same = ("workspace", "unlisted", "literals", "state", "private")
+        vars(known).update({name: vars(self)[name] for name in same if name in vars(self)})
+        return known
+
+    @cached_property
     def literals(self) -> Literals:
         """Versions that are written down besides the known places; the packages with the literals among them."""
         from relnox.source import version_literals
 
-        return version_literals.find(self.git, self.workspace, self.config, self.root)
+        return version_literals.find(self.git, self.workspace, self.release_config, self.root)
 
     def untracked_imports(self, packages: Iterable[Package]) -> tuple[tuple[str, str], ...]:
         """Committed modules of packages, each with a module that it imports and that git does not know."""
@@ -82,7 +134,7 @@ class Project(Record):
     @cached_property
     def tag_formats(self) -> Mapping[str, TagFormat]:
         """How each package's tags look."""
-        return tag_formats(self.workspace, self.config, self.state.tags if self.state is not None else ())
+        return tag_formats(self.workspace, self.release_config, self.tags, is_alone=self._is_alone)
 
     @cached_property
     def standing(self) -> Mapping[str, Standing]:

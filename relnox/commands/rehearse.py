@@ -86,7 +86,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     return Snapshot(
         state,
         branch,
-        project.config.versions == "lockstep",
+        project.release_config.versions == "lockstep",
         tuple(package.name for package in named),
         tuple(sorted(_released(named, project))),
         others,
@@ -96,7 +96,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 def _released(named: tuple[Package, ...], project: Project) -> set[str]:
     """Packages, and those that they need and that share their versions: these are new in the same release."""
     released = {package.name for package in named}
-    for track in core.moves.tracks(project.workspace, project.config):
+    for track in core.moves.tracks(project.workspace, project.release_config):
         if track.kind == "fixed":
             together = {package.name for package in track.packages}
             for package in named:

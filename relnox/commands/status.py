@@ -1,7 +1,7 @@
 """Show every package with its version, its last tag, what changed since, and what that would be released as.
 
 What would be released is what `bump --part auto` does. Stays offline unless --index asks an index which of its
-files are there.
+files are there, or this clone has no tags: then the remote is asked for its own.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
+from relnox.commands import tag_checks
 from relnox.core.options import CommonOptions, option
 from relnox.errors import Refused, TryLater
 
@@ -76,6 +77,8 @@ class Snapshot(NamedTuple):
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Look at the packages, the history, and the indexes that were asked for."""
+    tags, unreachable = tag_checks.remote_tags(project)
+    project = project.with_remote_tags(tags)
     packages = project.workspace.select(options.package) if options.package else project.workspace.packages
     moves, notes = _moves(project)
     asked = _asked(options.index)
@@ -88,7 +91,14 @@ def observe(options: Options, project: Project) -> Snapshot:
         )
         for package in packages
     )
-    return Snapshot(tuple(rows), (*project.workspace.warnings, *_disagreements(project), *notes))
+    every = (
+        *project.workspace.warnings,
+        *_of_tags(project, unreachable),
+        *_disagreements(project),
+        *notes,
+        *_unlisted(project),
+    )
+    return Snapshot(tuple(rows), every)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
@@ -119,17 +129,44 @@ def _moves(project: Project) -> tuple[dict[str, Move], tuple[str, ...]]:
         return {}, ()
     if project.state.shallow:
         return {}, ("this clone is shallow: tags and commits may be missing (git fetch --unshallow --tags)",)
+    if not project.state.tags and project.remote_tags:
+        return {}, ()
     try:
         released = {name: each.released for name, each in project.standing.items() if each.released is not None}
         core.levels.check_tags_fit(project.standing, project.state.tags)
         fragments, _ = project.fragments()
-        wishes = core.levels.wishes(project.workspace, project.standing, fragments, project.config)
+        config = project.release_config
+        wishes = core.levels.wishes(project.workspace, project.standing, fragments, config)
         moved, _ = core.moves.moves(
-            project.workspace, wishes, released=released, config=project.config, today=datetime.now(UTC).date()
+            project.workspace, wishes, released=released, config=config, today=datetime.now(UTC).date()
         )
     except Refused as error:
         return {}, (f"nothing could be released as it is: {error.message}; {error.hint}",)
     return {move.package.name: move for move in moved}, ()
+
+
+def _of_tags(project: Project, unreachable: str | None) -> Iterator[str]:
+    """What the tags say: how packages move, tags of another form, newer ones, and those that are not here."""
+    if project.state is None or project.state.head is None:
+        return
+    yield from tag_checks.missing_tags(project, unreachable)
+    try:
+        if project.inferred is not None:
+            yield project.inferred
+        packages = [package for package in project.workspace.packages if not package.private]
+        problems = core.tag_proposals.form_problems(
+            packages, project.workspace, project.release_config, project.tag_formats, project.known_tags
+        )
+        yield from (f"{problem.message}\n  {problem.hint}" for problem in problems)
+        yield from tag_checks.newer_tags(project).notes(project.config, project.state.tags)
+    except Refused:  # the formats cannot work, which is said where the next versions would be
+        return
+
+
+def _unlisted(project: Project) -> Iterator[str]:
+    """Packages of the checkout that are not of the project."""
+    if project.unlisted:
+        yield core.unlisted.summary(project.unlisted, project.workspace, project.config)
 
 
 def _disagreements(project: Project) -> Iterator[str]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from relnox.core import levels as levels
     from relnox.core import manifest as manifest
     from relnox.core import moves as moves
+    from relnox.core import patterns as patterns
     from relnox.core import places as places
     from relnox.core import plan as plan
     from relnox.core import publication as publication
@@ -39,8 +40,10 @@ if TYPE_CHECKING:
     from relnox.core import sharding as sharding
     from relnox.core import siblings as siblings
     from relnox.core import steps as steps
+    from relnox.core import tag_proposals as tag_proposals
     from relnox.core import tags as tags
     from relnox.core import toml_spans as toml_spans
+    from relnox.core import unlisted as unlisted
     from relnox.core import versioning as versioning
     from relnox.core import waits as waits
     from relnox.core import wheels as wheels

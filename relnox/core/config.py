@@ -140,10 +140,15 @@ class PlaceConfig(Record, kw_only=True):
 
 
 class GroupConfig(Record, kw_only=True):
-    """Packages, by name or glob, of which all (`fixed`) or those that move at all (`linked`) get one version."""
+    """Packages, by pattern, of which all (`fixed`) or those that move at all (`linked`) get one version.
+
+    Attributes:
+        tag_format: The form of their tags, if it is another one than that of the other packages.
+    """
 
     packages: tuple[str, ...]
     kind: Literal["fixed", "linked"] = "fixed"
+    tag_format: str | None = None
 
 
 class CommitsConfig(Record, kw_only=True):
@@ -195,6 +200,7 @@ class Config(Record, kw_only=True):
     prerelease_start: int = 0
     tag_format: str | None = None
     tag_names: Mapping[str, str] = MappingProxyType({})
+    tag_formats: Mapping[str, str] = MappingProxyType({})
     branch: str | None = None
     remote: str = "origin"
     constraints: Policy = "out-of-range"
@@ -283,7 +289,10 @@ class Config(Record, kw_only=True):
             "follow": {
                 name: normalised(of) for name, of in _by_package(checked.pop("follow", {}), "follow").items()
             },
-            "groups": {name: GroupConfig(**each) for name, each in checked.pop("groups", {}).items()},
+            "groups": {
+                name: GroupConfig(**{key.replace("-", "_"): value for key, value in each.items()})
+                for name, each in checked.pop("groups", {}).items()
+            },
             "places": tuple(PlaceConfig(**each) for each in checked.pop("places", ())),
             "commits": CommitsConfig(**checked.pop("commits", {})),
             "build_commands": build_commands,
@@ -325,6 +334,10 @@ def config_table(option_tables: Mapping[str, Table]) -> Table:
         "tag-names": _each_package(
             "What {tag-name} stands for, by package", Text("A name for tags", rule=rules.tag_name)
         ),
+        "tag-formats": Each(
+            "Other forms of tags, by package: its name, its folder, or a glob of either",
+            Text("A tag's name, as in tag-format", rule=rules.tag_format),
+        ),
         "branch": Text("The branch that releases are made from", rule=rules.branch),
         "remote": Text("The git remote that releases are pushed to", rule=rules.remote),
         "constraints": Text(
@@ -348,10 +361,11 @@ def config_table(option_tables: Mapping[str, Table]) -> Table:
             Table(
                 "A group of packages",
                 {
-                    "packages": Texts("Names of packages, or globs of names"),
+                    "packages": Texts("Names or folders of packages, or globs of them; ! leaves out"),
                     "kind": Text(
                         "Whether all of them move, or those that move get one version", ("fixed", "linked")
                     ),
+                    "tag-format": Text("The form of their tags, as in tag-format", rule=rules.tag_format),
                 },
                 required=("packages",),
             ),

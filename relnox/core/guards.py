@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.steps import Tag
 
-__all__ = ["ahead_of_tags", "behind", "branch", "clean", "imports_untracked", "readable_tags", "tags_free"]
+__all__ = [
+    "ahead_of_tags",
+    "behind",
+    "branch",
+    "clean",
+    "imports_untracked",
+    "readable_tags",
+    "tags_free",
+    "tags_known",
+]
 
 _ENOUGH = 5
 """How many names of files somebody reads."""
@@ -96,6 +105,21 @@ def tags_free(
                 hint=f"choose a higher version; to see the tag: git show {tag.name}",
                 exit_code=ExitCode.NEEDS_A_PERSON,
             )
+
+
+def tags_known(local: Mapping[str, str], unreachable: str | None, remote_name: str) -> Iterator[Refusal]:
+    """A clone without tags, as many CI jobs check out, is held against the tags of its remote.
+
+    Args:
+        local: Tags that are here.
+        unreachable: Why the remote did not answer.
+        remote_name: What the remote is called.
+    """
+    if not local and unreachable is not None:
+        yield Refusal(
+            message=f"this clone has no tags, and those of {remote_name} are not known: {unreachable}",
+            hint=f"git fetch --tags {remote_name}",
+        )
 
 
 def ahead_of_tags(

@@ -236,7 +236,7 @@ def _stated(package: Package, stands: Standing, phase: Phase | None, *, is_new: 
         return None
     if stands.tag is None and not is_new:
         return None
-    reason = "was never released" if stands.tag is None else f"raised by hand since {stands.tag}"
+    reason = "no tag of it yet" if stands.tag is None else f"raised by hand since {stands.tag}"
     if version.dev is not None:
         if phase is not None:
             return Wish(Bump(pre=phase), reason) if stands.tag is None else None

@@ -7,13 +7,11 @@ nothing more has to follow.
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.version import Version
 
-from relnox.core import versioning
-from relnox.core.names import normalised
+from relnox.core import patterns, versioning
 from relnox.core.places import version_of
 from relnox.core.versioning import Bump
 from relnox.errors import Refused
@@ -29,8 +27,10 @@ if TYPE_CHECKING:
     Following = Mapping[str, list[tuple[Dependency, str]]]
     """By package: requirements that move, and what they become."""
 
-__all__ = ["Move", "Track", "Wish", "agree", "check_agreement", "disagreement", "moves", "tracks"]
+__all__ = ["ANY_TAG", "Move", "Track", "Wish", "agree", "check_agreement", "disagreement", "moves", "tracks"]
 
+ANY_TAG = "any tag gives their versions"
+"""The name of the track of packages whose backends look at any tag."""
 _PUBLISHED = ("runtime", "extra")
 
 
@@ -69,11 +69,7 @@ def tracks(workspace: Workspace, config: Config) -> tuple[Track, ...]:
     grouped: dict[str, str] = {}
     found = []
     for name, group in config.groups.items():
-        members = tuple(
-            package
-            for package in workspace.packages
-            if any(fnmatchcase(package.name, normalised(glob)) for glob in group.packages)
-        )
+        members = patterns.matching(group.packages, workspace.packages)
         if not members:
             raise Refused(
                 f"the group {name} means no package of this workspace: {', '.join(group.packages)}",
@@ -87,14 +83,15 @@ def tracks(workspace: Workspace, config: Config) -> tuple[Track, ...]:
                 )
             grouped[package.name] = name
         found.append(Track(name, group.kind, members))
-    by_tags: dict[object, list[Package]] = {}
+    by_tags: dict[tuple[object, ...], list[Package]] = {}
     for package in workspace.packages:
-        if package.name not in grouped and package.source.kind == "tags" and package.source.key:
-            by_tags.setdefault(package.source.key[0], []).append(package)
-    for before, together in by_tags.items():
+        if package.name not in grouped and package.source.kind == "tags":
+            by_tags.setdefault(package.source.key[:1], []).append(package)
+    for key, together in by_tags.items():
         if len(together) > 1:  # their backends look at the same tags, so that one moves all
-            found.append(Track(f"tags {before}*", "fixed", tuple(together)))
-            grouped |= dict.fromkeys((package.name for package in together), str(before))
+            name = f"tags {key[0]}*" if key else ANY_TAG
+            found.append(Track(name, "fixed", tuple(together)))
+            grouped |= dict.fromkeys((package.name for package in together), name)
     alone = (Track(each.name, "alone", (each,)) for each in workspace.packages if each.name not in grouped)
     return (*found, *alone)
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from relnox.core import rules, versioning
+from relnox.core import patterns, rules, versioning
 from relnox.core.config import Config
 from relnox.core.moves import tracks
 from relnox.core.records import Record
+from relnox.core.tag_survey import survey
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
@@ -20,7 +21,15 @@ if TYPE_CHECKING:
     from relnox.core.versioning import Scheme
     from relnox.core.workspace import Workspace
 
-__all__ = ["TagFormat", "latest", "tag_formats"]
+__all__ = [
+    "TagFormat",
+    "any_tag_readers",
+    "configured_formats",
+    "is_one_set",
+    "latest",
+    "tag_formats",
+    "usual_format",
+]
 
 _USUAL_FOR_ONE = ("v{version}", "{version}", "{name}-v{version}", "{name}-{version}", "{name}=={version}")
 _USUAL = (
@@ -70,30 +79,51 @@ class TagFormat(Record):
         """Those of the tags that are of this package, with the versions they mean."""
         return [(tag, version) for tag in tags if (version := self.parse(tag)) is not None]
 
+    def has(self, version: Version, tags: Sequence[str]) -> bool:
+        """Whether one of these sorted tags means a version."""
+        start = bisect_left(tags, self.before)
+        end = bisect_left(tags, f"{self.before}\U0010ffff")
+        return any(self.parse(tag) == version for tag in tags[start:end])
+
     def latest(self, tags: Iterable[str]) -> tuple[str, Version] | None:
         """The tag with the greatest version and that version."""
         return max(self.parsed(tags), key=lambda pair: pair[1], default=None)
 
 
-def tag_formats(workspace: Workspace, config: Config, present: Iterable[str] = ()) -> Mapping[str, TagFormat]:
+def tag_formats(
+    workspace: Workspace, config: Config, present: Iterable[str] = (), *, is_alone: bool = True
+) -> Mapping[str, TagFormat]:
     """Every package's tag format, by name.
 
     Without a configured one, a package whose backend looks at certain tags has those; one package or one lockstep
     set has `v{version}`, else it is `{name}-v{version}`; or the other usual form that the present tags have.
+    Packages whose backends look at any tag share one.
 
     Args:
         workspace: The packages.
         config: The project's settings.
         present: The tags that are there.
+        is_alone: Whether the repository holds no other packages than these.
 
     Raises:
         Refused: The configured format is none, or makes tags that could be those of two packages.
     """
-    one_set = len(workspace.packages) == 1 or config.versions == "lockstep"
-    usual = None if config.tag_format else _usual_format(workspace.packages, present, one_set=one_set)
+    tags, packages = sorted(present), workspace.packages
+    one_set = is_one_set(workspace, config, tags, is_alone=is_alone)
+    usual = None if config.tag_format else usual_format(packages, tags, one_set=one_set)
     text = config.tag_format or usual or ("v{version}" if one_set else "{name}-v{version}")
-    formats = {package.name: _format_of(package, text, config) for package in workspace.packages}
+    texts = dict.fromkeys((package.name for package in packages), text)
+    if not config.tag_format and not one_set and len(readers := any_tag_readers(packages)) > 1:
+        shared = usual_format(readers, tags, one_set=True)
+        texts |= dict.fromkeys((package.name for package in readers), shared or "v{version}")
+    configured = configured_formats(workspace, config)
+    texts |= configured
+    formats = {
+        package.name: _format_of(package, texts[package.name], config, chosen=package.name in configured)
+        for package in packages
+    }
     for name, tag_format in formats.items():
+        text = texts[name]
         if (why := rules.ref_name(sample := f"{tag_format.before}1{tag_format.after}")) is not None:
             raise Refused(
                 f"tag-format {text!r} gives {name} tags such as {sample!r}, which git would not accept: {why}",
@@ -109,6 +139,7 @@ def tag_formats(workspace: Workspace, config: Config, present: Iterable[str] = (
     }
     by_start = sorted(formats.items(), key=lambda pair: (pair[1].before, pair[1].after))
     for (one, first), (other, second) in _confusable(by_start):
+        text = texts[one]
         if first == second and one in together and together[one] == together.get(other):
             continue
         if first == second:
@@ -169,8 +200,46 @@ def _shared_tag(first: TagFormat, second: TagFormat) -> str | None:
     return None
 
 
-def _usual_format(packages: Sequence[Package], tags: Iterable[str], *, one_set: bool) -> str | None:
-    """The usual form that the tags have: of several that some have, the one of the greatest version; or None."""
+def is_one_set(workspace: Workspace, config: Config, tags: Sequence[str], *, is_alone: bool = True) -> bool:
+    """Whether all packages have one tag for each release, which need not name a package.
+
+    That is so in lockstep and for one package alone. One package beside others that are not of the project has
+    plain tags only if its present version has one.
+    """
+    if config.versions == "lockstep":
+        return True
+    if len(workspace.packages) != 1:
+        return False
+    (package,) = workspace.packages
+    return is_alone or (
+        package.version is not None and survey(workspace.packages, tags).plain_of(package.version) is not None
+    )
+
+
+def any_tag_readers(packages: Iterable[Package]) -> tuple[Package, ...]:
+    """Packages whose backends take the version from the last tag, whatever stands before its version."""
+    return tuple(package for package in packages if package.source.kind == "tags" and not package.source.key)
+
+
+def configured_formats(workspace: Workspace, config: Config) -> dict[str, str]:
+    """The formats that the settings give to single packages and to groups, by package."""
+    texts: dict[str, str] = {}
+    for group in config.groups.values():
+        if group.tag_format is not None:
+            members = patterns.matching(group.packages, workspace.packages)
+            texts |= dict.fromkeys((package.name for package in members), group.tag_format)
+    for pattern, text in config.tag_formats.items():
+        named = patterns.matching((pattern,), workspace.packages)
+        texts |= dict.fromkeys((package.name for package in named), text)
+    return texts
+
+
+def usual_format(packages: Sequence[Package], tags: Iterable[str], *, one_set: bool) -> str | None:
+    """The usual form that the tags have: of several that some have, the one of the greatest version; or None.
+
+    For packages of one set a form in which a present version is tagged comes first: other tags may be of other
+    things. Else it is the form that most packages have.
+    """
     ordered, plain = sorted(tags), Config()
     if not ordered:
         return None
@@ -180,14 +249,19 @@ def _usual_format(packages: Sequence[Package], tags: Iterable[str], *, one_set: 
         formats = {package.name: _format_of(package, text, plain) for package in packages}
         found = latest(formats, ordered)
         if found:
-            rank = (0 if one_set else len(found), max(version for _, version in found.values()))
+            is_present = one_set and any(
+                (version := package.version) is not None and formats[package.name].has(version, ordered)
+                for package in packages
+            )
+            rank = (int(is_present) if one_set else len(found), max(version for _, version in found.values()))
             if best is None or rank > best:
                 best, usual = rank, text
     return usual
 
 
-def _format_of(package: Package, text: str, config: Config) -> TagFormat:
-    if config.tag_format is None and package.source.kind == "tags" and package.source.key:
+def _format_of(package: Package, text: str, config: Config, *, chosen: bool = False) -> TagFormat:
+    """The format of a package; `chosen` for one that the settings give to this package itself."""
+    if config.tag_format is None and not chosen and package.source.kind == "tags" and package.source.key:
         return TagFormat(str(package.source.key[0]), "", config.scheme)
     known = {
         "name": package.name,

@@ -40,7 +40,8 @@ class Plain:
         """Tell what happened."""
         match event:
             case RunStarted(plan):
-                self._log((f"note: {note}" for note in plan.notes), nested=nested)
+                lines = (line for note in plan.notes for line in text.further_lines(f"note: {note}", ""))
+                self._log(lines, nested=nested)
             case StepStarted(step):
                 if isinstance(step, Stage):
                     self._log([step.title], nested=nested)

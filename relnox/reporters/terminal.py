@@ -70,7 +70,7 @@ class Terminal:
         match event:
             case RunStarted(plan):
                 for note in plan.notes:
-                    _print(self._log, indent, ("note:", "dim"), f" {note}")
+                    _labeled(self._log, indent, "note:", "dim", note)
             case StepStarted(step):
                 if isinstance(step, Stage):
                     _print(self._log, (step.title, "bold"))
@@ -101,7 +101,7 @@ class Terminal:
                     for line in text.diff_lines(edit):
                         _print(self._out, (line, _DIFF_STYLES.get(line[:1], "")))
         for note in plan.notes:
-            _print(self._out, ("note:", "dim"), f" {note}")
+            _labeled(self._out, "", "note:", "dim", note)
         if plan.consent:
             _print(self._out, ("would ask:", "yellow"), f" {plan.consent}")
         for refusal in plan.refusals:

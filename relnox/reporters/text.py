@@ -111,7 +111,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     if plan.notes or plan.refusals or plan.consent:
         yield ""
     for note in plan.notes:
-        yield f"note: {note}"
+        yield from further_lines(f"note: {note}", "")
     if plan.consent:
         yield f"would ask: {plan.consent}"
     for refusal in plan.refusals:

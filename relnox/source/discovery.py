@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from relnox.core.config import Config
     from relnox.core.packages import Package
 
-__all__ = ["discover", "find_root"]
+__all__ = ["discover", "find_root", "lists_packages", "unlisted"]
 
 _FILE = "pyproject.toml"
 _LOCK = "uv.lock"
@@ -62,7 +63,8 @@ def find_root(start: Path, top: Path | None) -> Path:
     """The folder of the project that `start` is in.
 
     The nearest folder upwards, not above the checkout's `top`, whose pyproject.toml has `[tool.relnox]` or is
-    a uv workspace; else the nearest that has one at all; else the top of the checkout.
+    a uv workspace; else the nearest that has one at all; else the top of the checkout. Of several packages in
+    a checkout without settings none is a project by itself: their project is the whole checkout.
 
     Raises:
         Refused: There is no project here.
@@ -79,13 +81,61 @@ def find_root(start: Path, top: Path | None) -> Path:
         if "relnox" in tool or "workspace" in pyproject.table_at(tool, "uv"):
             return folder
     if with_file:
-        return with_file[0]
+        return top if top is not None and _is_one_of_several(with_file[0], top.resolve()) else with_file[0]
     if top is not None:
         return top
     raise Refused(
         f"there is no project here: no {_FILE} in {start} or above it",
         hint="go to the project's folder, or name it: --project DIR",
     )
+
+
+def _is_one_of_several(folder: Path, top: Path) -> bool:
+    """Whether a folder is one of several packages that are found in a checkout without settings."""
+    if folder == top or not _describes_package(folder) or _describes_package(top):
+        return False
+    packages = {top / each for each in _folders_with_file(top, (), []) if _describes_package(top / each)}
+    return folder in packages and len(packages) > 1
+
+
+def _describes_package(folder: Path) -> bool:
+    try:
+        return (folder / _FILE).is_file() and pyproject.is_package(pyproject.load(folder / _FILE))
+    except Refused:
+        return False
+
+
+def unlisted(files: Sequence[str], root: Path, workspace: Workspace, config: Config) -> tuple[Package, ...]:
+    """Packages with a build system that the workspace does not have, though nothing leaves them out on purpose.
+
+    Args:
+        files: Every pyproject.toml of the checkout, relative to the root, which may be below the top.
+        root: The project's folder.
+        workspace: Its packages.
+        config: Its settings.
+    """
+    document = pyproject.load(root / _FILE) if (root / _FILE).is_file() else {}
+    uv = pyproject.strings(pyproject.table_at(document, "tool", "uv", "workspace").get("exclude"))
+    taken = {package.folder for package in workspace.packages}
+    found = []
+    for file in files:
+        folder = posixpath.dirname(file) or "."
+        parts = [part for part in folder.split("/") if part not in ("..", ".")]
+        if folder in taken or any(map(_is_passed_over, parts)) or _excluded(folder, [*config.exclude, *uv]):
+            continue
+        try:
+            document = pyproject.load(root / file)
+            if "build-system" in document and pyproject.is_package(document):
+                found.append(pyproject.package_of(document, folder))
+        except Refused:  # it is told where it is a package of the project
+            continue
+    return tuple(found)
+
+
+def lists_packages(root: Path, config: Config) -> bool:
+    """Whether the settings, or a uv workspace, say where the packages are."""
+    document = pyproject.load(root / _FILE) if (root / _FILE).is_file() else {}
+    return bool(config.packages) or "workspace" in pyproject.table_at(document, "tool", "uv")
 
 
 def discover(root: Path, config: Config) -> Workspace:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
 
-__all__ = ["recognised", "remedy"]
+__all__ = ["recognised", "settings_for_own_tags"]
 
 _BY_DUNAMAI = ("uv-dynamic-versioning", "poetry-dynamic-versioning")
 """Those that leave it to dunamai, whose default pattern wants a `v`."""
@@ -37,31 +37,48 @@ def recognised(package: Package, document: Mapping[str, Any]) -> Package:
     return replace(package, source=VersionSource(kind="tags", file=package.pyproject, key=key, text=name))
 
 
-def remedy(package: Package, prefix: str) -> str:
-    """How the backend of a package is told to look at its own tags alone.
-
-    Args:
-        package: A package whose version comes from tags.
-        prefix: What its tags begin with.
-    """
-    glob = f"{prefix}*"
-    described = f"git_describe_command = \"git describe --dirty --tags --long --match '{glob}'\""
-    match package.source.text:
+def settings_for_own_tags(package: Package, before: str) -> str:
+    """Settings by which a package's backend looks only at tags that begin with a text, as TOML with their file."""
+    expression = f"^{re.escape(before).replace(chr(92) + '-', '-')}(?P<version>.+)$"
+    describe = f'["git", "describe", "--dirty", "--tags", "--long", "--match", "{before}*"]'
+    match package.source.text.partition(",")[0]:
         case "hatch-vcs":
-            setting = f"[tool.hatch.version.raw-options] {described}"
-        case "setuptools-scm" | "flit-scm":
-            setting = f"[tool.setuptools_scm] {described}"
+            lines = [
+                "[tool.hatch.version]",
+                'source = "vcs"',
+                f"tag-pattern = '{expression}'",
+                "[tool.hatch.version.raw-options]",
+                'root = "{up}"',
+                f"git_describe_command = {describe}",
+            ]
+        case "pdm":
+            lines = [
+                "[tool.pdm.version]",
+                'source = "scm"',
+                f"tag_filter = '{before}*'",
+                f"tag_regex = '{expression}'",
+            ]
         case "versioningit":
-            setting = f'[tool.versioningit.vcs] match = ["{glob}"]'
-        case "uv-dynamic-versioning" | "poetry-dynamic-versioning":
-            setting = f'[tool.{package.source.text}] pattern-prefix = "{prefix.removesuffix("v")}"'
+            lines = [
+                "[tool.versioningit.vcs]",
+                'method = "git"',
+                f'match = ["{before}*"]',
+                "[tool.versioningit.tag2version]",
+                f'rmprefix = "{before}"',
+            ]
+        case "uv-dynamic-versioning" | "poetry-dynamic-versioning" as plugin:
+            lines = [f"[tool.{plugin}]", f'pattern-prefix = "{before.removesuffix("v")}"']
         case "versioneer":
-            setting = f'[tool.versioneer] tag_prefix = "{prefix}"'
-        case "pdm, from the tags":
-            setting = f'[tool.pdm.version] tag_filter = "{glob}"'
-        case _:
-            return ""
-    return f"let the backend look at tags of {package.name} alone, in {package.pyproject}: {setting}"
+            lines = ["[tool.versioneer]", f'tag_prefix = "{before}"']
+        case _:  # setuptools-scm, and flit-scm, which reads the same table
+            lines = [
+                "[tool.setuptools_scm]",
+                'root = "{up}"',
+                f"tag_regex = '{expression}'",
+                f"git_describe_command = {describe}",
+            ]
+    up = "/".join(".." for part in package.folder.split("/") if part != ".") or "."
+    return "\n".join([f"# {package.pyproject}", *(line.replace("{up}", up) for line in lines)])
 
 
 def _provider(package: Package, document: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:

@@ -191,7 +191,7 @@ def test_a_version_raised_by_hand_is_tagged_as_it_is(demo: Path, bump: Bump) -> 
 
 def test_a_first_release_is_that_of_the_version_that_stands_there(tmp_path: Path, bump: Bump) -> None:
     root = repository(single(tmp_path / "demo", version="0.1.0"))
-    assert moves(bump, root, *AUTO) == {"demo": ("0.1.0", "was never released")}
+    assert moves(bump, root, *AUTO) == {"demo": ("0.1.0", "no tag of it yet")}
     ran = bump(root, *AUTO, *RELEASE)
     assert ran.code == 0, ran.text
     assert git(root, "tag") == "v0.1.0"
@@ -291,7 +291,7 @@ def test_each_package_has_its_own_last_tag(tmp_path: Path, bump: Bump) -> None:
     }
     # Whether c is new, or has tags of another form, is not clear: it is not released unless it is named.
     assert "no tag is of c (c-v…): for a first release name it, --package c" in bump(root, *AUTO, "--dry-run").text
-    assert moves(bump, root, *AUTO, "--package", "c") == {"c": ("1.0.0", "was never released")}
+    assert moves(bump, root, *AUTO, "--package", "c") == {"c": ("1.0.0", "no tag of it yet")}
 
 
 def test_a_package_at_the_root_has_what_is_in_no_other_package(tmp_path: Path, bump: Bump) -> None:

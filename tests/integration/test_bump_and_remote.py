@@ -70,6 +70,7 @@ def test_commits_that_the_remote_has_are_told_before_another_is_made(two: Path, 
 
 
 def test_a_remote_that_does_not_answer_is_told_and_only_a_push_needs_it(two: Path, bump: Bump) -> None:
+    git(two, "tag", "v2.0.0")
     shutil.move(remote_of(two), two.parent / "away.git")
     assert "git cannot reach the remote origin" in refused(bump, two, *RELEASE, "--push", code=2)
     ran = bump(two, *RELEASE)
@@ -87,6 +88,7 @@ def test_a_remote_that_never_answers_is_not_waited_for(
     slow.chmod(0o755)
     monkeypatch.setenv("GIT_SSH", str(slow))
     git(two, "remote", "set-url", "origin", "ssh://slow.example.invalid/pair.git")
+    git(two, "tag", "v2.0.0")
     ran = bump(two, *RELEASE)
     assert ran.code == 0, ran.text
     assert "did not end within 0.5 s" in ran.text

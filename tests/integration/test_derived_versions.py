@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -47,18 +48,23 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def follow_hints(root: Path, said: str) -> None:
+def follow_hints(root: Path, printed: str) -> None:
     """Put the settings that are proposed into the files that are named, and commit."""
-    found = re.findall(r"alone, in (\S+): \[([\w.-]+)\] (\w+) = (\".*?\")$", said, re.MULTILINE)
-    assert found, said
-    for file, table, key, value in found:
+    blocks = re.findall(r"^ *# (\S+/pyproject\.toml)\n((?: *(?:\[|[\w-]+ = ).*\n)+)", printed, re.MULTILINE)
+    assert blocks, printed
+    for file, settings in blocks:
         document = tomlkit.parse((root / file).read_text())
-        inner: Any = document
-        for part in table.split("."):
-            inner = inner.setdefault(part, tomlkit.table())
-        inner[key] = tomlkit.parse(f"value = {value}")["value"]
+        _merge(document, tomllib.loads(settings))
         (root / file).write_text(tomlkit.dumps(document))
     commit_all(root)
+
+
+def _merge(table: Any, settings: dict[str, Any]) -> None:
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            _merge(table.setdefault(key, tomlkit.table()), value)
+        else:
+            table[key] = value
 
 
 def test_the_version_of_a_sibling_is_refused_until_the_backend_looks_at_its_own_tags(root: Path) -> None:

@@ -42,6 +42,7 @@ EVERYTHING = """
     prerelease-start = 1
     tag-format = "{name}-v{version}"
     tag-names = { "Acme.Core" = "core" }
+    tag-formats = { "libs/*" = "{folder}/{version}" }
     branch = "trunk"
     remote = "upstream"
     constraints = "always"
@@ -187,6 +188,7 @@ def test_everything_that_can_be_said() -> None:
     assert (config.packages, config.exclude) == (("libs/*",), ("libs/old",))
     assert (config.versions, config.scheme, config.calver_format) == ("independent", "calver", "YYYY.MINOR")
     assert (config.prerelease_start, config.tag_format) == (1, "{name}-v{version}")
+    assert config.tag_formats == {"libs/*": "{folder}/{version}"}
     assert (config.branch, config.remote, config.constraints) == ("trunk", "upstream", "always")
     assert (config.dependants, config.follow, config.version_owner) == (
         "minor",

@@ -294,8 +294,8 @@ def test_a_dev_version_after_the_tag_is_no_version_raised_by_hand() -> None:
 )
 def test_what_was_never_released_is_released_as_it_stands(version: str, bump: Bump | None) -> None:
     nothing = Standing(None, None, ())
-    assert asked([package("a", version=version)], {"a": nothing}) == {"a": Wish(bump, "was never released")}
-    assert asked([package("a", version=version)], {}) == {"a": Wish(bump, "was never released")}
+    assert asked([package("a", version=version)], {"a": nothing}) == {"a": Wish(bump, "no tag of it yet")}
+    assert asked([package("a", version=version)], {}) == {"a": Wish(bump, "no tag of it yet")}
 
 
 def test_without_a_version_and_a_tag_there_is_nothing_to_raise() -> None:

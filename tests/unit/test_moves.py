@@ -236,7 +236,7 @@ def test_a_version_that_only_the_backend_knows_cannot_be_moved_not_even_by_name(
 
 
 def test_a_present_version_can_be_released_as_it_is() -> None:
-    assert moved([package("a", "1.0.0")], {"a": Wish(None, "was never released")}) == {"a": "1.0.0"}
+    assert moved([package("a", "1.0.0")], {"a": Wish(None, "no tag of it yet")}) == {"a": "1.0.0"}
 
 
 # --- dependants ----------------------------------------------------------------------------------------

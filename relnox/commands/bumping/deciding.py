@@ -11,6 +11,7 @@ from relnox.errors import Refused
 if TYPE_CHECKING:
     from relnox.commands.bumping.snapshot import Options, Snapshot
     from relnox.commands.project import Project
+    from relnox.core.config import Config
     from relnox.core.moves import Following, Move, Wish
     from relnox.core.packages import Package
     from relnox.core.versioning import Bump
@@ -38,7 +39,7 @@ _REQUEST = (
 
 def chosen(options: Options, project: Project) -> tuple[Package, ...]:
     """The packages that are asked for; with `--part auto` those that may move."""
-    every, config = project.workspace.packages, project.config
+    every, config = project.workspace.packages, project.release_config
     if config.version_owner is not None:
         raise Refused(
             f"the versions belong to {config.version_owner}, which moves and tags them",
@@ -46,8 +47,9 @@ def chosen(options: Options, project: Project) -> tuple[Package, ...]:
         )
     if config.versions == "lockstep":
         if options.package:
+            why = project.inferred or f"the {len(every)} packages move in lockstep"
             raise Refused(
-                f"the {len(every)} packages move in lockstep: --package would part them",
+                f"{why}: --package would part them",
                 hint='leave --package out, or set [tool.relnox] versions = "independent"',
             )
         return every
@@ -57,9 +59,18 @@ def chosen(options: Options, project: Project) -> tuple[Package, ...]:
     if options.all or together or options.part == "auto":
         return every
     raise Refused(
-        f"there are {len(every)} packages, and it is not said which to move",
-        hint='name them with --package, or use --all, or --part auto, or set [tool.relnox] versions = "lockstep"',
+        f"there are {len(every)} packages, and it is not said which to move", hint=_which_to_move(every, config)
     )
+
+
+def _which_to_move(every: tuple[Package, ...], config: Config) -> str:
+    """How to say which packages move: options, and the setting for packages that have one version."""
+    options = f"name them: --package {every[0].name}; or use --all, or --part auto"
+    versions = {package.version for package in every}
+    if len(versions) > 1 or config.versions is not None:
+        return options
+    settings = core.tag_proposals.as_toml({"versions": "lockstep"})
+    return f"{options}; or, if all of them move together, add to pyproject.toml:\n{settings}"
 
 
 def check_usage(options: Options, snapshot: Snapshot) -> None:
@@ -89,6 +100,12 @@ def check_usage(options: Options, snapshot: Snapshot) -> None:
         raise Refused(
             "this clone is shallow: its history is cut off, and with it the tags that count",
             hint="git fetch --unshallow --tags",
+        )
+    if needs_history and snapshot.state is not None and not snapshot.state.tags and snapshot.remote_tags:
+        remote, count = snapshot.config.remote, len(snapshot.remote_tags)
+        raise Refused(
+            f"this clone has no tags, and {remote} has {count}: what was released cannot be read from the history",
+            hint=f"git fetch --tags {remote}",
         )
 
 

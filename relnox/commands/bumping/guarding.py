@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
+from relnox.commands import tag_checks
 from relnox.errors import Failed, Refused
 from relnox.source.git.asking import NETWORK_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from packaging.version import Version
 
     from relnox.commands.bumping.snapshot import Options, Snapshot
     from relnox.commands.project import Project
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     Decided = tuple[tuple[Move, ...], Following]
 
-__all__ = ["guards", "overtaken", "remote_state"]
+__all__ = ["form_problems", "guards", "remote_state"]
 
 
 class RemoteState(NamedTuple):
@@ -41,7 +40,10 @@ class RemoteState(NamedTuple):
 def remote_state(options: Options, project: Project) -> RemoteState:
     """Ask the remote, once, before something that would be pushed to it is made."""
     git, state, remote = project.git, project.state, project.config.remote
-    if not (options.push or options.commit or options.tag) or git is None or state is None:
+    if git is None or state is None:
+        return RemoteState()
+    reads_tags = options.part == "auto" and not state.tags
+    if not (options.push or options.commit or options.tag or reads_tags):
         return RemoteState()
     if remote not in git.remotes():
         if not options.push:
@@ -61,28 +63,46 @@ def remote_state(options: Options, project: Project) -> RemoteState:
     return RemoteState(git.tags_among(refs), contained)
 
 
-def overtaken(project: Project) -> Mapping[str, tuple[str, Version]]:
-    """The last reachable tags that are newer than the versions of their packages; usually there are none.
+def form_problems(snapshot: Snapshot, options: Options, moves: tuple[Move, ...]) -> tuple[Refusal, ...]:
+    """Packages whose tags have another form than new ones would have: those that move, or could with auto."""
+    moving = {move.package.name for move in moves}
+    untagged = {name for name, each in snapshot.standing.items() if each.tag is None}
+    packages = [
+        package
+        for package in snapshot.workspace.packages
+        if package.name in moving
+        or (
+            options.part == "auto"
+            and package in snapshot.chosen
+            and package.name in untagged
+            and not package.private
+        )
+    ]
+    found = core.tag_proposals.form_problems(
+        packages, snapshot.workspace, snapshot.config, snapshot.tag_formats, snapshot.known_tags
+    )
+    return tuple(found)
 
-    A tag that came before the one of the present version is of a version that was given up: it does not count.
-    """
-    if project.git is None or project.state is None:
-        return {}
-    tags, formats, by_name = project.state.tags, project.tag_formats, project.workspace.by_name
 
-    def is_newer(name: str, version: Version) -> bool:
-        present = by_name[name].version
-        return present is not None and version > present
-
-    if not any(is_newer(name, version) for name, (_, version) in core.tags.latest(formats, tags).items()):
-        return {}
-    newer = {}
-    for name, (tag, version) in core.tags.latest(formats, project.git.merged_tags()).items():
-        if is_newer(name, version):
-            own = tags.get(formats[name].render(by_name[name].version or version))
-            if own is None or not project.git.contains(tags[tag], own):
-                newer[name] = (tag, version)
-    return newer
+def _of_tags(
+    snapshot: Snapshot, options: Options, moves: tuple[Move, ...], tags: tuple[Tag, ...], names: Mapping[str, str]
+) -> tuple[list[Refusal], list[Refusal]]:
+    """What the tags say against a bump: what stands in any case, and what --force ignores."""
+    guards, state = core.guards, snapshot.state
+    firm: list[Refusal] = []
+    soft: list[Refusal] = []
+    if options.tag:
+        firm += guards.readable_tags(moves, names)
+        planned = (tag.name for tag in tags)
+        firm += tag_checks.any_tag_problems(
+            moves, planned, snapshot.workspace, snapshot.tag_formats, snapshot.known_tags
+        )
+        soft += [] if options.allow_lower else guards.ahead_of_tags(moves, names, snapshot.newer.reachable)
+        local = state.tags if state is not None else {}
+        soft += guards.tags_known(local, snapshot.unreachable, snapshot.config.remote)
+    if options.tag or options.part == "auto":
+        soft += form_problems(snapshot, options, moves)
+    return firm, soft
 
 
 def guards(
@@ -105,9 +125,9 @@ def guards(
     soft = [*guards.clean(dirty, (edit.file for edit in planned), (move.package for move in moves))]
     if options.commit or options.tag:
         soft += guards.imports_untracked(snapshot.untracked_imports)
-    if options.tag:
-        firm += guards.readable_tags(moves, names)
-        soft += [] if options.allow_lower else guards.ahead_of_tags(moves, names, snapshot.overtaken)
+    of_tags = _of_tags(snapshot, options, moves, tags, names)
+    firm += of_tags[0]
+    soft += of_tags[1]
     if options.commit and state.branch is None:
         firm.append(
             core.plan.Refusal(

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
-    from packaging.version import Version
-
     from relnox.commands.bumping.repeated import Done, Repeated
+    from relnox.commands.tag_checks import Newer
     from relnox.core.config import Config
     from relnox.core.fragments import Fragment
     from relnox.core.levels import Standing
     from relnox.core.packages import Package, VersionSource
+    from relnox.core.tag_proposals import Known
     from relnox.core.tags import TagFormat
     from relnox.core.workspace import Workspace
     from relnox.source import edits
@@ -92,7 +92,10 @@ class Snapshot(NamedTuple):
         remote_tags: Tags of the remote with their commits; None when it was not asked.
         unreachable: Why the remote did not answer, though it was asked.
         contained: Whether the remote's branch is part of the present one; None when it was not asked.
-        overtaken: The last reachable tag of each package that is newer than its present version, with the version.
+        known_tags: What the tags, here and on the remote if it was asked, say of their forms.
+        newer: Tags that are newer than the versions of their packages.
+        unlisted: Packages of the checkout that are not of the project.
+        inferred: Why the packages are taken to move in lockstep, where no setting says it.
         today: The date in UTC, for calendar versions.
         literals: Literal versions in the packages' own modules, which are places as well.
         untracked_imports: Committed modules, each with an untracked one that it imports.
@@ -116,7 +119,10 @@ class Snapshot(NamedTuple):
     remote_tags: Mapping[str, str] | None
     unreachable: str | None
     contained: bool | None
-    overtaken: Mapping[str, tuple[str, Version]]
+    known_tags: Known
+    newer: Newer
+    unlisted: tuple[Package, ...]
+    inferred: str | None
     today: date
     literals: tuple[VersionSource, ...]
     untracked_imports: tuple[tuple[str, str], ...]

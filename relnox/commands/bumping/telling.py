@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.commands.bumping import changing, deciding
+from relnox.commands import tag_checks
+from relnox.commands.bumping import changing, deciding, guarding
 from relnox.core.steps.base import listing
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def notes(snapshot: Snapshot, moves: tuple[Move, ...], following: Following, opt
         yield "nothing asks for a release: no package has changes that its commits or fragments give a level"
     yield from _left_out(snapshot, options)
     yield from _context(snapshot, moves)
+    yield from _of_tags(snapshot, moves, options)
     if options.part == "auto":
         yield from _never_tagged(snapshot, moves)
     told: dict[str, list[str]] = {}
@@ -41,6 +43,7 @@ def notes(snapshot: Snapshot, moves: tuple[Move, ...], following: Following, opt
     if stale and not options.lock:
         yield f"{', '.join(stale)}: made for the old requirements; --lock has it made anew"
     yield from _written_elsewhere(snapshot, moves)
+    yield from core.unlisted.pins_left_behind(snapshot.unlisted, moves)
     lines = [
         f"{name}: {need.text} becomes {changed}" for name, needs in following.items() for need, changed in needs
     ]
@@ -56,6 +59,19 @@ def _left_out(snapshot: Snapshot, options: Options) -> Iterator[str]:
         names = listing([package.name for package in left_out])
         first = f"relnox bump --package {left_out[0].name} --to 0.1.0 --tag"
         yield f"{names}: never tagged, so there is no version to raise; the first release: {first}"
+
+
+def _of_tags(snapshot: Snapshot, moves: tuple[Move, ...], options: Options) -> Iterator[str]:
+    """What the tags say that a reader should know, and that does not refuse this bump."""
+    if snapshot.inferred is not None:
+        yield snapshot.inferred
+    if snapshot.state is not None:
+        yield from snapshot.newer.notes(snapshot.config, snapshot.state.tags)
+    if options.tag:
+        yield from tag_checks.any_tag_notes(moves, snapshot.workspace)
+    if not options.tag and options.part != "auto":
+        for problem in guarding.form_problems(snapshot, options, moves):
+            yield f"{problem.message}\n  hint: {problem.hint}"
 
 
 def _context(snapshot: Snapshot, moves: tuple[Move, ...]) -> Iterator[str]:

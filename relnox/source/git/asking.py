@@ -82,6 +82,11 @@ class Reader(Program):
         """The files of the index and of those of its submodules, relative to the root, sorted."""
         return tuple(sorted(filter(None, self._listed("ls-files", "--recurse-submodules"))))
 
+    def tracked_as(self, name: str) -> tuple[str, ...]:
+        """Tracked files of this name in the whole checkout, relative to the root, which may be below the top."""
+        listed = self.run("ls-files", "-z", "--", f":(top,glob)**/{name}", stderr=False).output
+        return tuple(sorted(filter(None, listed.split("\0"))))
+
     def ignored(self, files: Iterable[str]) -> set[str]:
         """Those of the files that git ignores."""
         asked = self.run("check-ignore", "-z", "--stdin", stdin="\0".join(files), stderr=False)

@@ -1,0 +1,77 @@
+"""Patterns that mean packages, in settings: names, folders and globs of them; `!` leaves out."""
+
+from __future__ import annotations
+
+import difflib
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from relnox.core.names import normalised
+from relnox.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from relnox.core.packages import Package
+
+__all__ = ["check", "did_you_mean", "matching", "plain"]
+
+_ENOUGH = 10
+"""How many names a hint lists."""
+
+
+def plain(pattern: str) -> str:
+    """A path or a glob of paths, with slashes, and without those at its ends."""
+    return pattern.replace("\\", "/").removeprefix("./").strip("/")
+
+
+def matching(patterns: Sequence[str], packages: Iterable[Package]) -> tuple[Package, ...]:
+    """The packages that patterns mean: the last pattern that fits decides, and one with `!` leaves out.
+
+    Args:
+        patterns: Names, folders, or globs of either. If the first one leaves out, all others are meant.
+        packages: Packages to choose from.
+    """
+    starts_with_all = bool(patterns) and patterns[0].startswith("!")
+    found = []
+    for package in packages:
+        is_meant = starts_with_all
+        for pattern in patterns:
+            if _fits(pattern.removeprefix("!"), package):
+                is_meant = not pattern.startswith("!")
+        if is_meant:
+            found.append(package)
+    return tuple(found)
+
+
+def check(patterns: Iterable[str], packages: Sequence[Package], where: str) -> None:
+    """See that every pattern fits a package.
+
+    Args:
+        patterns: What the settings hold.
+        packages: All packages of the workspace.
+        where: The key of the settings.
+
+    Raises:
+        Refused: One fits none.
+    """
+    for pattern in patterns:
+        if not any(_fits(pattern.removeprefix("!"), package) for package in packages):
+            known = [*(package.name for package in packages), *(package.folder for package in packages)]
+            raise Refused(
+                f"{pattern!r} in {where} matches no package of this workspace",
+                hint=did_you_mean(pattern.removeprefix("!"), known, packages),
+            )
+
+
+def did_you_mean(text: str, known: Iterable[str], packages: Sequence[Package] = ()) -> str:
+    """A hint with the name that is nearest to a text, or else with the packages that there are."""
+    if close := difflib.get_close_matches(plain(text), list(dict.fromkeys(known)), n=1):
+        return f"did you mean {close[0]!r}?"
+    names = [package.name for package in packages]
+    return f"the packages are {', '.join(names[:_ENOUGH])}{' …' if len(names) > _ENOUGH else ''}"
+
+
+def _fits(pattern: str, package: Package) -> bool:
+    path = plain(pattern) or "."
+    return fnmatchcase(package.name, normalised(path)) or fnmatchcase(package.folder, path)

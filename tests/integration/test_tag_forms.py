@@ -1,0 +1,419 @@
+"""Tags: a bump goes on with the form that they have, knows where they are, and never invents one."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING
+
+import pytest
+from projects import HATCHLING, commit_all, git, remote_of, repository, write
+from running import here, refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from running import Bump
+
+pytestmark = pytest.mark.heavy
+
+PATCH = ("--part", "patch", "--commit", "--tag")
+
+
+def static(name: str, version: str, needs: str = "") -> str:
+    return f'[project]\nname = "{name}"\nversion = "{version}"\ndependencies = [{needs}]\n\n{HATCHLING}'
+
+
+def scm(name: str, backend: str = "setuptools-scm") -> str:
+    """A package whose backend takes the version from any tag."""
+    head = f'[project]\nname = "{name}"\ndynamic = ["version"]\n\n[build-system]\n'
+    if backend == "pdm":
+        backend = 'requires = ["pdm-backend"]\nbuild-backend = "pdm.backend"\n'
+        return f'{head}{backend}\n[tool.pdm.version]\nsource = "scm"\n'
+    if backend == "versioningit":
+        requires = '"setuptools>=77", "versioningit"'
+        return f'{head}requires = [{requires}]\nbuild-backend = "setuptools.build_meta"\n\n[tool.versioningit]\n'
+    if backend == "hatch-vcs":
+        return (
+            f'{head}requires = ["hatchling", "hatch-vcs"]\nbuild-backend = "hatchling.build"\n\n'
+            '[tool.hatch.version]\nsource = "vcs"\nraw-options.root = "../.."\n'
+        )
+    return (
+        f'{head}requires = ["setuptools>=77", "setuptools-scm"]\nbuild-backend = "setuptools.build_meta"\n\n'
+        '[tool.setuptools_scm]\nroot = "../.."\n'
+    )
+
+
+def monorepo(root: Path, packages: dict[str, str], *tags: str, settings: str | None = None) -> Path:
+    """A repository of packages in folders, with tags on its first commit."""
+    files = {f"{folder}/pyproject.toml": text for folder, text in packages.items()}
+    for folder in packages:
+        files[f"{folder}/{folder.rpartition('/')[2].replace('-', '_')}.py"] = "x = 1\n"
+    if settings is not None:
+        files["pyproject.toml"] = settings
+    repository(write(root, files))
+    for tag in tags:
+        git(root, "tag", tag)
+    if tags:
+        git(root, "push", "--quiet", "--tags")
+    return root
+
+
+GRAPH = {
+    "libs/graph": static("graph", "1.2.0"),
+    "libs/sdk-py": static("graph-sdk", "0.4.0"),
+    "libs/pg": static("graph-checkpoint-pg", "2.1.0"),
+}
+
+
+def settings_in(said: str) -> str:
+    """The settings that a message proposes, as a user would copy them."""
+    lines = [line.removeprefix("  ") for line in said.splitlines()]
+    start = lines.index("[tool.relnox]")
+    return "\n".join(lines[start:]) + "\n"
+
+
+# --- forms -----------------------------------------------------------------------------------------
+
+
+def test_tags_of_another_form_refuse_the_bump_and_what_is_proposed_is_enough(tmp_path: Path, bump: Bump) -> None:
+    root = monorepo(tmp_path / "graph", GRAPH, "1.2.0", "sdk==0.4.0", "checkpointpg==2.1.0")
+    for name, tag in (
+        ("graph", "1.2.1"),
+        ("graph-sdk", "sdk==0.4.1"),
+        ("graph-checkpoint-pg", "checkpointpg==2.1.1"),
+    ):
+        said = refused(bump, root, "--package", name, *PATCH)
+        assert f"the tags of {name} are like" in said
+        write(root, {"pyproject.toml": settings_in(said)})
+        commit_all(root)
+        ran = bump(root, "--package", name, *PATCH)
+        assert ran.code == 0, ran.text
+        assert tag in git(root, "tag").split()
+        git(root, "reset", "--quiet", "--hard", "HEAD~2")
+
+
+def test_init_update_writes_what_is_proposed_and_keeps_comments(tmp_path: Path, bump: Bump) -> None:
+    head = '# ours\n[tool.relnox]  # to release\npackages = ["libs/*"]\nbranch = "main" # theirs\n'
+    settings = f"{head}\n[tool.other]\nx = 1\n"
+    root = monorepo(tmp_path / "graph", GRAPH, "1.2.0", "sdk==0.4.0", "checkpointpg==2.1.0", settings=settings)
+    refused(bump, root, "--package", "graph-sdk", *PATCH)
+    ran = here(root, "init", "--update")
+    assert ran.code == 0, ran.text
+    text = (root / "pyproject.toml").read_text(encoding="utf-8")
+    assert text.startswith(head)
+    tool = tomllib.loads(text)["tool"]
+    assert tool["other"] == {"x": 1}
+    assert tool["relnox"] == {
+        "packages": ["libs/*"],
+        "branch": "main",
+        "versions": "independent",
+        "tag-format": "{tag-name}=={version}",
+        "tag-names": {"graph-sdk": "sdk", "graph-checkpoint-pg": "checkpointpg"},
+        "tag-formats": {"graph": "{version}"},
+    }
+    commit_all(root)
+    assert bump(root, "--package", "graph-sdk", *PATCH).code == 0
+    assert "sdk==0.4.1" in git(root, "tag").split()
+    assert "everything is there already" in here(root, "init", "--update", "--dry-run").out
+
+
+def test_without_update_init_says_what_is_missing_and_leaves_the_table(tmp_path: Path) -> None:
+    settings = '[tool.relnox]\npackages = ["libs/*"]\n'
+    root = monorepo(tmp_path / "graph", GRAPH, "1.2.0", "sdk==0.4.0", settings=settings)
+    ran = here(root, "init")
+    assert "[tool.relnox] is there and stays as it is; with --update it gets:" in ran.err
+    assert (root / "pyproject.toml").read_text(encoding="utf-8") == settings
+
+
+def test_a_single_package_whose_tags_have_no_usual_form(tmp_path: Path, bump: Bump) -> None:
+    root = monorepo(tmp_path / "demo", {".": static("demo", "1.2.3")}, "release-1.2.2", "release-1.2.3")
+    said = refused(bump, root, *PATCH)
+    assert "the tags of demo are like release-1.2.3, and a new one would be v1.2.3" in said
+    assert settings_in(said).strip().endswith('tag-format = "release-{version}"')
+    assert here(root, "init", "--update").code == 0
+    commit_all(root)
+    assert bump(root, *PATCH).code == 0
+    assert "release-1.2.4" in git(root, "tag").split()
+
+
+def test_tags_of_something_else_do_not_choose_the_form(tmp_path: Path, bump: Bump) -> None:
+    root = monorepo(tmp_path / "demo", {".": static("demo", "1.2.3")}, "demo-1.2.2", "demo-1.2.3", "v5.0.0")
+    ran = bump(root, *PATCH)
+    assert ran.code == 0, ran.text
+    assert "demo-1.2.4" in git(root, "tag").split()
+
+
+def test_tags_that_hold_no_version_begin_no_form(tmp_path: Path, bump: Bump) -> None:
+    root = monorepo(tmp_path / "demo", {".": static("demo", "1.4.0")}, "rel_1_3_9", "rel_1_4_0")
+    said = refused(bump, root, *PATCH)
+    assert "no tag is of demo, and the tags of this repository (rel_1_3_9, rel_1_4_0) show no form for it" in said
+    write(root, {"pyproject.toml": (root / "pyproject.toml").read_text(encoding="utf-8") + settings_in(said)})
+    commit_all(root)
+    assert bump(root, *PATCH).code == 0
+
+
+def test_a_form_that_is_set_and_that_tags_do_not_have_is_refused_and_can_be_forced(
+    tmp_path: Path, bump: Bump
+) -> None:
+    settings = '[tool.relnox]\npackages = ["libs/*"]\ntag-format = "{name}/{version}"\n'
+    packages = {"libs/a": static("a", "1.0.0"), "libs/b": static("b", "1.0.0")}
+    root = monorepo(tmp_path / "two", packages, "a-v1.0.0", "b-v1.0.0", settings=settings)
+    said = refused(bump, root, "--package", "a", *PATCH)
+    assert "the tags of a are like a-v1.0.0, and a new one would be a/1.0.0" in said
+    assert 'tag-format = "{name}-v{version}"' in said
+    ran = bump(root, "--package", "a", *PATCH, "--force")
+    assert ran.code == 0, ran.text
+    assert "--force ignores: the tags of a are like a-v1.0.0" in ran.text
+
+
+def test_without_a_tag_the_other_form_is_a_note(tmp_path: Path, bump: Bump) -> None:
+    root = monorepo(tmp_path / "graph", GRAPH, "1.2.0", "sdk==0.4.0")
+    ran = bump(root, "--package", "graph-sdk", "--part", "patch", "--dry-run")
+    assert ran.code == 0, ran.text
+    assert "note: the tags of graph-sdk are like sdk==0.4.0" in ran.out
+
+
+def test_auto_does_not_pass_over_packages_whose_tags_it_cannot_read(tmp_path: Path, bump: Bump) -> None:
+    root = monorepo(tmp_path / "graph", GRAPH, "graph-v1.2.0", "checkpointpg==2.1.0")
+    write(root, {"libs/pg/new.py": "y = 1\n"})
+    commit_all(root, "fix: pg")
+    said = refused(bump, root, "--part", "auto", "--commit", "--tag")
+    assert "the tags of graph-checkpoint-pg are like checkpointpg==2.1.0" in said
+
+
+# --- where tags are --------------------------------------------------------------------------------
+
+
+def without_tags(root: Path, folder: Path, *words: str) -> Path:
+    git(folder, "clone", "--quiet", "--no-tags", *words, remote_of(root).as_uri(), "clone")
+    git(folder / "clone", "config", "user.name", "CI")
+    git(folder / "clone", "config", "user.email", "ci@example.invalid")
+    return folder / "clone"
+
+
+@pytest.mark.parametrize("words", [(), ("--depth", "1")], ids=["no tags", "shallow"])
+def test_a_clone_without_tags_asks_the_remote_for_the_form(
+    tmp_path: Path, bump: Bump, words: tuple[str, ...]
+) -> None:
+    root = monorepo(tmp_path / "demo", {".": static("demo", "1.2.3")}, "demo-1.2.2", "demo-1.2.3")
+    clone = without_tags(root, tmp_path, *words)
+    ran = bump(clone, *PATCH)
+    assert ran.code == 0, ran.text
+    assert git(clone, "tag") == "demo-1.2.4"
+
+
+def test_a_clone_without_tags_does_not_conclude_that_nothing_was_released(tmp_path: Path, bump: Bump) -> None:
+    root = monorepo(tmp_path / "demo", {".": static("demo", "1.2.3")}, "v1.2.3")
+    clone = without_tags(root, tmp_path)
+    ran = bump(clone, "--part", "auto")
+    assert ran.code == 1, ran.text
+    assert "this clone has no tags, and origin has 1" in ran.err
+    assert "git fetch --tags origin" in ran.err
+    assert "this clone has no tags, and origin has 1: what was released" in here(clone, "status").err
+    git(clone, "fetch", "--quiet", "--tags", "origin")
+    assert "nothing asks for a release" in bump(clone, "--part", "auto").text
+    assert "this clone has no tags" not in here(clone, "status").err
+
+
+def test_a_clone_without_tags_whose_remote_is_away_is_refused(tmp_path: Path, bump: Bump) -> None:
+    root = monorepo(tmp_path / "demo", {".": static("demo", "1.2.3")})
+    git(root, "remote", "set-url", "origin", str(tmp_path / "away"))
+    said = refused(bump, root, *PATCH)
+    assert "this clone has no tags, and those of origin are not known: git cannot reach the remote origin" in said
+    git(root, "remote", "remove", "origin")
+    assert bump(root, *PATCH).code == 0  # there is nowhere else that tags could be
+
+
+def test_newer_tags_that_head_does_not_contain_are_told(tmp_path: Path, bump: Bump) -> None:
+    root = monorepo(tmp_path / "demo", {".": static("demo", "1.2.3")}, "v1.2.3")
+    git(root, "switch", "--quiet", "--create", "next")
+    write(root, {"next.py": ""})
+    commit_all(root)
+    git(root, "tag", "v2.0.0")
+    git(root, "switch", "--quiet", "main")
+    told = "tag v2.0.0 is newer than the version of demo here (HEAD does not contain it)"
+    assert told in here(root, "status").err
+    ran = bump(root, *PATCH)
+    assert ran.code == 0, ran.text
+    assert told in ran.text
+
+
+def test_a_newer_tag_of_the_remote_is_told(tmp_path: Path, bump: Bump) -> None:
+    root = monorepo(tmp_path / "demo", {".": static("demo", "1.2.3")}, "v1.2.3")
+    git(remote_of(root), "tag", "v3.0.0", "main")
+    assert "tag v3.0.0 is newer than the version of demo here (it is on origin only: git fetch --tags)" in (
+        bump(root, *PATCH).text
+    )
+
+
+def test_a_lower_version_than_a_tag_of_an_older_form_is_refused(tmp_path: Path, bump: Bump) -> None:
+    packages = {"libs/a": static("a", "1.0.0"), "libs/b": static("b", "1.0.0")}
+    root = monorepo(tmp_path / "two", packages, "a-v1.0.0", "b-v1.0.0", "b-v1.0.1")
+    commit_all(write(root, {"libs/a/later.txt": ""}))
+    git(root, "tag", "a==1.4.0")
+    said = refused(bump, root, "--package", "a", *PATCH)
+    assert "a 1.0.1 would not be greater than what a==1.4.0 released" in said
+
+
+def test_the_result_is_the_same_in_every_folder(tmp_path: Path, bump: Bump) -> None:
+    packages = {"libs/a": static("a", "1.0.0"), "libs/b": static("b", "2.0.0")}
+    root = monorepo(tmp_path / "two", packages, "a==1.0.0", "b==2.0.0")
+    words = ("--package", "a", "--part", "patch", "--tag", "--commit", "--dry-run")
+    expected = bump(root, *words).out
+    assert "tag a==1.0.1" in expected
+    for folder in ("libs", "libs/a", "libs/b"):
+        assert bump(root / folder, *words).out == expected
+
+
+def test_a_project_below_the_top_does_not_take_the_plain_tags_of_another(tmp_path: Path, bump: Bump) -> None:
+    packages = {".": static("big", "2.11.0"), "core": static("big-core", "0.4.0")}
+    root = monorepo(tmp_path / "big", packages, "v2.10.0", "v2.11.0")
+    said = refused(bump, root / "core", *PATCH)
+    assert "no tag is of big-core" in said
+    assert 'tag-format = "{name}-v{version}"' in said
+    ran = bump(root, *PATCH)
+    assert ran.code == 0, ran.text
+    assert "v2.11.1" in git(root, "tag").split()
+
+
+# --- backends that read any tag --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", ["setuptools-scm", "hatch-vcs"])
+def test_packages_whose_backends_read_any_tag_move_together(tmp_path: Path, bump: Bump, backend: str) -> None:
+    packages = {f"libs/{name}": scm(name, backend) for name in ("a", "b", "c")}
+    root = monorepo(tmp_path / "three", packages, "v1.0.0")
+    commit_all(write(root, {"libs/a/later.txt": ""}))
+    ran = bump(root, "--package", "a", "--part", "minor", "--tag")
+    assert ran.code == 0, ran.text
+    assert git(root, "tag").split() == ["v1.0.0", "v1.1.0"]
+    for name in ("b", "c"):
+        assert f"{name}        1.0.0  1.1.0  moves with a (any tag gives their versions)" in ran.out
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("backend", ["setuptools-scm", "hatch-vcs", "pdm", "versioningit"])
+def test_backends_that_read_any_tag_get_patterns_for_tags_of_their_own(
+    tmp_path: Path, bump: Bump, backend: str
+) -> None:
+    packages = {f"libs/{name}": scm(name, backend) for name in ("a", "b")}
+    root = monorepo(tmp_path / "two", packages, "a-v1.0.0", "b-v2.0.0")
+    commit_all(write(root, {"libs/a/later.txt": ""}))
+    said = refused(bump, root, "--package", "a", "--to", "2.1.0", "--tag")
+    assert f"a, b: {backend}" in said
+    assert "takes the version from any tag, and this bump makes a-v2.1.0, b-v2.1.0" in said
+    lines = [line.removeprefix("  ") for line in said.splitlines()]
+    blocks: dict[str, list[str]] = {}
+    file = ""
+    for line in lines[next(number for number, line in enumerate(lines) if line.startswith("# libs/")) :]:
+        if line.startswith("# "):
+            file = line.removeprefix("# ")
+        else:
+            blocks.setdefault(file, []).append(line)
+    for file, pasted in blocks.items():
+        text = (root / file).read_text(encoding="utf-8")
+        mark = "[tool."
+        write(root, {file: text[: text.index(mark)] + "\n".join(pasted) + "\n"})
+    commit_all(root)
+    ran = bump(root, "--package", "a", "--part", "minor", "--tag")
+    assert ran.code == 0, ran.text
+    assert git(root, "tag", "--points-at", "HEAD") == "a-v1.1.0"
+    ran = bump(root, "--package", "b", "--part", "patch", "--tag")
+    assert ran.code == 0, ran.text
+    ran = here(root, "build-all")  # both tags are on one commit: each backend must find its own
+    assert ran.code == 0, ran.text
+    wheels = sorted("-".join(path.name.split("-")[:2]) for path in (root / "dist").glob("*.whl"))
+    assert wheels == ["a-1.1.0", "b-2.0.1"]
+
+
+def test_a_package_that_reads_any_tag_and_stays_is_told(tmp_path: Path, bump: Bump) -> None:
+    root = monorepo(tmp_path / "two", {"libs/a": scm("a"), "libs/b": static("b", "1.0.0")}, "a-v3.0.0", "b-v1.0.0")
+    ran = bump(root, "--package", "b", *PATCH)
+    assert ran.code == 0, ran.text
+    assert (
+        "a: setuptools-scm takes the version from any tag, so the next build takes it from the tags of" in ran.text
+    )
+
+
+# --- lockstep that nothing says --------------------------------------------------------------------
+
+
+SAME = {"libs/a": static("a", "1.0.0"), "libs/b": static("b", "1.0.0")}
+
+
+def test_one_version_and_one_plain_tag_are_lockstep_and_it_is_said(tmp_path: Path, bump: Bump) -> None:
+    root = monorepo(tmp_path / "two", SAME, "v1.0.0")
+    told = "the 2 packages are at 1.0.0, and their tags name no package (v1.0.0): they move in lockstep"
+    assert told in here(root, "status").err
+    assert told in refused(bump, root, "--package", "a", *PATCH)
+    ran = bump(root, *PATCH)
+    assert ran.code == 0, ran.text
+    assert told in ran.text
+    assert git(root, "tag", "--points-at", "HEAD") == "v1.0.1"
+    assert 'versions = "lockstep"' in here(root, "init", "--dry-run").out
+
+
+def test_settings_say_otherwise(tmp_path: Path, bump: Bump) -> None:
+    settings = '[tool.relnox]\nversions = "independent"\ntag-format = "{name}-v{version}"\n'
+    root = monorepo(tmp_path / "two", SAME, "v1.0.0", settings=settings)
+    ran = bump(root, "--package", "a", *PATCH)
+    assert "lockstep" not in ran.text
+
+
+def test_which_to_move_is_asked_with_the_setting_to_paste(tmp_path: Path, bump: Bump) -> None:
+    root = monorepo(tmp_path / "two", SAME)
+    said = refused(bump, root, *PATCH)
+    assert "there are 2 packages, and it is not said which to move" in said
+    assert "--package a; or use --all, or --part auto" in said
+    write(root, {"pyproject.toml": settings_in(said)})
+    commit_all(root)
+    assert bump(root, *PATCH).code == 0
+
+
+# --- packages that are not taken -------------------------------------------------------------------
+
+
+def test_packages_that_are_not_taken_are_named_with_the_settings_for_them(tmp_path: Path, bump: Bump) -> None:
+    packages = {
+        ".": static("base", "1.0.0"),
+        "plugins/extra": static("base-extra", "1.0.0", '"base==1.0.0"'),
+        "tests/fixture": static("fixture", "1.0.0", '"base==1.0.0"'),
+    }
+    root = monorepo(tmp_path / "base", packages, "v1.0.0")
+    said = here(root, "status").err
+    assert "base-extra (plugins/extra/pyproject.toml): not among the packages of this project" in said
+    assert "fixture" not in said
+    assert said.count("base-extra") == 1
+    assert "base-extra" in here(root, "init", "--dry-run").out
+    ran = bump(root, *PATCH)
+    assert ran.code == 0, ran.text
+    assert "plugins/extra/pyproject.toml: 'base==1.0.0' does not accept base 1.0.1" in ran.text
+    key = next(line for line in said.splitlines() if "to release them" in line).partition(": ")[2]
+    text = (root / "pyproject.toml").read_text(encoding="utf-8")
+    write(root, {"pyproject.toml": f"{text}\n[tool.relnox]\n{key}\n"})
+    assert "base-extra  1.0.0" in here(root, "status").out
+    key = next(line for line in said.splitlines() if "to leave them out" in line).partition(": ")[2]
+    write(root, {"pyproject.toml": f"{text}\n[tool.relnox]\n{key}\n"})
+    ran = here(root, "status")
+    assert (ran.code, "base-extra" in ran.err) == (0, False)
+
+
+# --- init ------------------------------------------------------------------------------------------
+
+
+def test_init_writes_globs_and_independent_for_packages_whose_versions_come_from_tags(tmp_path: Path) -> None:
+    packages = {f"libs/p{number}": scm(f"p{number}") for number in range(12)}
+    packages |= {"libs/p3": static("p3", "0.3.0"), "tools/cli": scm("cli")}
+    tags = [f"p{number}-v1.{number}.0" for number in range(12)]
+    root = monorepo(tmp_path / "many", packages, *tags)
+    ran = here(root, "init")
+    assert ran.code == 0, ran.text
+    found = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["relnox"]
+    assert found == {
+        "versions": "independent",
+        "packages": ["libs/*", "tools/cli"],
+        "branch": "main",
+        "tag-format": "{name}-v{version}",
+    }
+    assert "next: relnox status, then relnox bump --part patch --package" in ran.err
+    assert here(root, "status").code == 0

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.version import Version
+
+from relnox.core.config import Config, config_table
+from relnox.core.packages import Package, VersionSource
+from relnox.core.tag_proposals import (
+    as_toml,
+    folder_globs,
+    form_problems,
+    inferred_lockstep,
+    known_forms,
+    merged,
+    proposed,
+)
+from relnox.core.tag_survey import split, survey
+from relnox.core.tags import tag_formats
+from relnox.core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from relnox.core.packages import SourceKind
+
+
+def package(name: str, version: str | None = "1.0.0", folder: str | None = None, *, reads: str = "") -> Package:
+    """A package; without a version it comes from tags, those that begin with `reads` if that is given."""
+    folder = f"libs/{name}" if folder is None else folder
+    kind: SourceKind = "toml" if version is not None else "tags"
+    return Package(
+        name=name,
+        folder=folder,
+        version=None if version is None else Version(version),
+        source=VersionSource(kind=kind, file="pyproject.toml", key=(reads,) if reads else ()),
+        backend="hatchling.build",
+    )
+
+
+@pytest.mark.parametrize(
+    ("tag", "before", "version"),
+    [
+        ("v1.2.3", "v", "1.2.3"),
+        ("1.2.3", "", "1.2.3"),
+        ("V2", "V", "2"),
+        ("core-v1.2.3rc1", "core-v", "1.2.3rc1"),
+        ("core==1.2.3", "core==", "1.2.3"),
+        ("providers-amazon/9.1.0", "providers-amazon/", "9.1.0"),
+        ("azure-core_1.2.3b4", "azure-core_", "1.2.3b4"),
+        ("jaraco.functools-4.3", "jaraco.functools-", "4.3"),
+        ("py-3-foo-1.0", "py-3-foo-", "1.0"),
+        ("openai-v2==2.5b0", "openai-v2==", "2.5b0"),
+    ],
+)
+def test_a_tag_is_a_version_and_what_stands_before_it(tag: str, before: str, version: str) -> None:
+    assert split(tag) == (before, Version(version))
+
+
+@pytest.mark.parametrize("tag", ["stable", "rel_1_4_0", "v1.x", "abc1", "", "1" * 300])
+def test_some_tags_hold_no_version(tag: str) -> None:
+    assert split(tag) is None
+
+
+@given(st.text(max_size=30))
+def test_no_tag_makes_a_survey_raise(tag: str) -> None:
+    survey([package("a"), package("b")], [tag])
+
+
+def test_the_package_of_a_tag_is_known_by_its_name_its_folder_and_the_end_of_its_name() -> None:
+    packages = [
+        package("langgraph", folder="libs/langgraph"),
+        package("langgraph-checkpoint-postgres", folder="libs/pg"),
+        package("apache-airflow-providers-amazon", folder="providers/amazon"),
+        package("langgraph-sdk", folder="libs/sdk-py"),
+    ]
+    tags = ["checkpointpostgres==2.1", "providers-amazon/9.1.0", "sdk==0.4", "langgraph-cli==1.0", "v3", "rel_1_4"]
+    found = survey(packages, tags)
+    assert found.owned == {
+        "langgraph-checkpoint-postgres": ("checkpointpostgres==",),
+        "apache-airflow-providers-amazon": ("providers-amazon/",),
+        "langgraph-sdk": ("sdk==",),
+    }
+    assert (found.plain, found.unreadable) == (("v",), ("rel_1_4",))
+
+
+def test_a_name_that_means_two_packages_means_none() -> None:
+    found = survey([package("a-core", folder="a/x"), package("b-core", folder="b/y")], ["core-1.0"])
+    assert found.owned == {}
+
+
+# --- proposals -------------------------------------------------------------------------------------
+
+
+SHAPES: Mapping[str, tuple[list[Package], list[str], dict[str, object], dict[str, str]]] = {
+    "the usual form needs no setting": (
+        [package("a", "1.0"), package("b", "2.0")],
+        ["a-v1.0", "b-v2.0"],
+        {"versions": "independent", "tag-format": "{name}-v{version}"},
+        {"a": "a-v", "b": "b-v"},
+    ),
+    "names of their own": (
+        [
+            package("lg", "1.2"),
+            package("lg-checkpoint-pg", "2.1"),
+            package("lg-sdk", "0.4"),
+            package("lg-new", "0.1"),
+        ],
+        ["1.1", "1.2", "checkpointpg==2.1", "sdk==0.4", "0.1"],
+        {
+            "versions": "independent",
+            "tag-format": "{tag-name}=={version}",
+            "tag-names": {"lg-checkpoint-pg": "checkpointpg", "lg-sdk": "sdk"},
+            "tag-formats": {"lg": "{version}"},
+        },
+        {"lg": "", "lg-checkpoint-pg": "checkpointpg==", "lg-sdk": "sdk==", "lg-new": "lg-new=="},
+    ),
+    "most by one plain tag, some by their own": (
+        [
+            package("o-a", "0.66b0.dev0"),
+            package("o-b", "0.66b0.dev0"),
+            package("o-c", "0.66b0.dev0", "distro"),
+            package("o-x", "1.1.0.dev0", "libs/o-x"),
+        ],
+        ["v0.64b0", "v0.65b0", "v1.16.0", "o-x==1.0.1"],
+        {
+            "versions": "independent",
+            "tag-format": "{name}=={version}",
+            "groups": {"main": {"packages": ["distro", "libs/*", "!libs/o-x"], "tag-format": "v{version}"}},
+        },
+        {"o-a": "v", "o-b": "v", "o-c": "v", "o-x": "o-x=="},
+    ),
+    "a root with plain tags, others with none": (
+        [package("root", "3.0", "."), package("a", "0.1"), package("b", "0.2")],
+        ["v2.9", "v3.0"],
+        {"versions": "independent", "tag-format": "{name}-v{version}", "tag-formats": {"root": "v{version}"}},
+        {"root": "v", "a": "a-v", "b": "b-v"},
+    ),
+    "backends that look at tags of their own": (
+        [package("flow", None, ".", reads="flow-"), package("flow-aws", None, reads="flow-aws-")],
+        ["flow-3.0", "flow-aws-1.0"],
+        {"versions": "independent", "tag-format": "{name}-{version}"},
+        {"flow": "flow-", "flow-aws": "flow-aws-"},
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_is_proposed_goes_on_with_the_tags_that_are_there(shape: str) -> None:
+    packages, tags, settings, forms = SHAPES[shape]
+    workspace = Workspace(tuple(packages))
+    known = known_forms(workspace, tags)
+    found = proposed(workspace, Config(), known)
+    assert found == settings
+    pasted = Config.parse(tomllib.loads(as_toml(found))["tool"]["relnox"], config_table({}))
+    assert pasted == merged(Config(), found)
+    formats = tag_formats(workspace, pasted, tags)
+    assert {name: each.before for name, each in formats.items()} == forms
+    assert list(form_problems(packages, workspace, pasted, formats, known)) == []
+    assert {key for key in proposed(workspace, pasted, known) if key != "versions"} == set()
+
+
+def test_a_new_package_among_others_has_their_form_and_no_problem() -> None:
+    workspace = Workspace((package("a", "1.0"), package("b", "2.0"), package("new", "0.1.0")))
+    known = known_forms(workspace, ["a==1.0", "b==2.0", "v0.0.9"])
+    formats = tag_formats(workspace, Config(), known.tags)
+    assert formats["new"].before == "new=="
+    assert list(form_problems(workspace.packages, workspace, Config(), formats, known)) == []
+
+
+def test_a_version_that_is_tagged_in_another_form_is_a_problem_though_the_form_has_older_tags() -> None:
+    workspace = Workspace((package("a", "2.0"), package("b", "1.0")))
+    known = known_forms(workspace, ["a-v1.0", "b-v1.0", "a/2.0"])
+    formats = tag_formats(workspace, Config(), known.tags)
+    (problem,) = form_problems(workspace.packages, workspace, Config(), formats, known)
+    assert problem.message == "the tags of a are like a/2.0, and a new one would be a-v2.0"
+    assert "relnox init --update" in problem.hint
+
+
+# --- inference -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("versions", "tags", "settings", "inferred"),
+    [
+        (("1.2", "1.2"), ["v1.1", "v1.2"], "", True),
+        (("1.2", "1.2"), ["1.1"], "", True),
+        (("1.3.dev0", "1.3.dev0"), ["v1.2"], "", True),
+        (("1.2", "1.3"), ["v1.2"], "", False),
+        (("1.2", "1.2"), ["a-v1.2", "b-v1.2"], "", False),
+        (("1.2", "1.2"), ["v1.2", "a-v1.2"], "", False),
+        (("1.2", "1.2"), [], "", False),
+        (("1.2", "1.2"), ["v1.2"], 'versions = "independent"', False),
+        (("1.2", "1.2"), ["v1.2"], 'tag-format = "{name}-v{version}"', False),
+        (("1.2", "1.2"), ["v1.2"], 'groups.x.packages = ["a"]', False),
+        ((None, None), ["v1.2"], "", False),  # their backends make them move together anyway
+        (("1.2", None), ["v1.2"], "", True),
+    ],
+)
+def test_one_version_and_plain_tags_are_lockstep_unless_settings_say_otherwise(
+    versions: tuple[str | None, str | None], tags: list[str], settings: str, *, inferred: bool
+) -> None:
+    workspace = Workspace((package("a", versions[0]), package("b", versions[1])))
+    config = Config.parse(tomllib.loads(settings), config_table({}))
+    why = inferred_lockstep(workspace, config, known_forms(workspace, tags))
+    assert (why is not None) is inferred
+    if why is not None:
+        assert 'versions = "independent"' in why
+
+
+# --- patterns --------------------------------------------------------------------------------------
+
+
+def test_folders_as_globs_mean_these_packages_alone() -> None:
+    every = [package(name, folder=f"libs/{name}") for name in "abcd"] + [package("e", folder="tools/e")]
+    assert folder_globs(every[:4], every) == ["libs/*"]
+    assert folder_globs(every[:3], every) == ["libs/*", "!libs/d"]
+    assert folder_globs([every[0], every[4]], every) == ["libs/a", "tools/e"]
+    assert folder_globs([package("r", folder="."), *every[:4]], every) == [".", "libs/*"]
