@@ -162,7 +162,6 @@ def observe(options: Options, project: Project) -> Snapshot:
     from relnox.source.inputs import digests, is_declarative
 
     packages = project.chosen(options.package)
-    _check_names(project)
     _check_usage(options)
     if options.shard is not None:
         packages = core.sharding.shard(packages, options.shard)
@@ -192,7 +191,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         ours=frozenset(name for name in old if _is_ours(name, names)) | _named(folder).intersection(old),
         test=project.config.test,
         commands=project.config.build_commands,
-        meta=frozenset(filter(project.config.is_meta_package, names)),
+        meta=frozenset(filter(project.config.is_metadata_only, names)),
         optional_extensions=frozenset(filter(project.config.has_optional_extensions, names)),
         tags=dict(_tags(packages, project)) if commit is not None else {},
         settings=settings,
@@ -299,19 +298,6 @@ def _check_usage(options: Options) -> None:
 
         for version in options.python:
             find_python(version)  # refused now rather than after half of the builds
-
-
-def _check_names(project: Project) -> None:
-    """See that the settings for builds name packages that there are."""
-    names = sorted(package.name for package in project.workspace.packages)
-    for name in project.config.build_commands:
-        if name not in names:
-            raise Refused(
-                f"[tool.relnox.build] commands names {name}, which is no package of this workspace",
-                hint=f"the packages are {', '.join(names)}",
-            )
-    core.wheels.check(project.config.wheels, names)
-    project.config.check_packages(names)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:

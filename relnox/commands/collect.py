@@ -211,7 +211,7 @@ def _faults(jobs: Sequence[Job], project: Project) -> Iterator[tuple[str, Findin
                     path,
                     public=False,
                     limits=config.archives,
-                    may_be_empty=config.is_meta_package(file.package),
+                    may_be_empty=config.is_metadata_only(file.package),
                     optional_extensions=config.has_optional_extensions(file.package),
                 ):
                     yield job.folder, finding

@@ -94,7 +94,7 @@ def _perform(  # noqa: PLR0913 - a run
         snapshot = module.observe(options, project)
         plan = module.plan(snapshot, options)
         if getattr(options, "explain", False):
-            plan = replace(plan, tables=(*plan.tables, _explained(given)))
+            plan = replace(plan, tables=(*plan.tables, _explained(task, given, project)))
         if options.plan is not None:
             try:
                 reports.write(options.plan, plan.to_json(), "plan")
@@ -246,10 +246,17 @@ def _pending(module: Any, snapshot: Any, plan: Plan, options: CommonOptions) -> 
     return pending(snapshot, plan, options) if pending is not None else None
 
 
-def _explained(given: Mapping[str, Given]) -> Any:
+def _explained(task: str, given: Mapping[str, Given], project: Project) -> Any:
+    """Where the options of every task come from: those of the running one, and what the others would have."""
     from relnox.commands.status import explain
 
-    return explain(dict(given))
+    every: dict[str, Mapping[str, Given]] = {}
+    for name in TASKS:
+        try:
+            every[name] = given if name == task else _options(name, {}, project)[1]
+        except Refused as error:  # the task would not run
+            every[name] = {"*": core.options.Given(None, error.message)}
+    return explain(every)
 
 
 def _emitting(reporter: Reporter, *, nested: bool) -> Callable[[Event], None]:

@@ -55,8 +55,13 @@ class Project(Record):
 
     @cached_property
     def workspace(self) -> Workspace:
-        """Its packages."""
-        return discovery.discover(self.root, self.config)
+        """Its packages; the settings name no others."""
+        from relnox.core import setting_names
+
+        ignored = self.git.ignored if self.git is not None else None
+        found = discovery.discover(self.root, self.config, ignored)
+        setting_names.check(self.config, found)
+        return found
 
     @cached_property
     def unlisted(self) -> tuple[Package, ...]:

@@ -14,7 +14,7 @@ from relnox.core.options import CommonOptions, option
 from relnox.errors import Refused, TryLater
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from packaging.version import Version
@@ -44,7 +44,7 @@ class Options(CommonOptions):
         anywhere=False,
     )
     index: tuple[str, ...] = option((), "Ask this index as well (repeatable).", metavar="NAME", anywhere=False)
-    explain: bool = option(False, "Show where each option's value comes from.", anywhere=False)
+    explain: bool = option(False, "Show where the value of each option of each task comes from.", anywhere=False)
 
 
 class Row(NamedTuple):
@@ -109,10 +109,14 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     return core.plan.Plan(task="status", tables=(table,), notes=snapshot.notes)
 
 
-def explain(given: dict[str, Given]) -> Table:
-    """Where each option's value comes from."""
-    rows = tuple((name.replace("_", "-"), repr(each.value), each.origin) for name, each in given.items())
-    return core.plan.Table(title="Options", columns=("option", "value", "comes from"), rows=rows)
+def explain(given: Mapping[str, Mapping[str, Given]]) -> Table:
+    """Where the value of each option of each task comes from."""
+    rows = tuple(
+        (task, name.rstrip("_").replace("_", "-"), repr(each.value), each.origin)
+        for task, options in given.items()
+        for name, each in options.items()
+    )
+    return core.plan.Table(title="Options", columns=("task", "option", "value", "comes from"), rows=rows)
 
 
 def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:

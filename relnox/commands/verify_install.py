@@ -222,25 +222,12 @@ def trials(
 
 
 def settings(project: Project) -> VerifyConfig:
-    """`[tool.relnox.verify]` and `metadata-only`, which name packages of this workspace only.
+    """`[tool.relnox.verify]`.
 
     Raises:
-        Refused: There is no such package, or a Python is none.
+        Refused: A Python is none.
     """
     verify = project.config.verify
-    names = [package.name for package in project.workspace.packages]
-    for name in verify.metadata_only:
-        if name not in names:
-            raise Refused(
-                f"[tool.relnox] metadata-only names {name}, which is no package of this workspace",
-                hint=core.schema.did_you_mean(name, names),
-            )
-    for name, key in verify.names.items():
-        if name not in names:
-            raise Refused(
-                f"[tool.relnox.verify] {key} names {name}, which is no package of this workspace",
-                hint=core.schema.did_you_mean(name, names),
-            )
     for python in (python for only in verify.pythons.values() for python in only):
         _check_form(python)
     return verify

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from relnox.core import levels as levels
     from relnox.core import manifest as manifest
     from relnox.core import moves as moves
+    from relnox.core import options as options
     from relnox.core import patterns as patterns
     from relnox.core import places as places
     from relnox.core import plan as plan
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from relnox.core import remedies as remedies
     from relnox.core import requirements as requirements
     from relnox.core import schema as schema
+    from relnox.core import setting_names as setting_names
     from relnox.core import sharding as sharding
     from relnox.core import siblings as siblings
     from relnox.core import steps as steps

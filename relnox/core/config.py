@@ -10,7 +10,7 @@ from relnox.core import rules
 from relnox.core.credential_variables import is_upload_credential_name, is_upload_setting_name
 from relnox.core.names import normalised
 from relnox.core.records import Record
-from relnox.core.schema import Each, Flag, Number, Several, Table, Text, Texts, did_you_mean
+from relnox.core.schema import Each, Flag, Number, Several, Table, Text, Texts
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class VerifyConfig(Record, kw_only=True):
             extras=self.extras.get(package, ()),
             requirements=package not in self.no_deps,
             smoke=self.smoke.get(package, ()),
-            metadata_only=package in self.metadata_only,
+            metadata_only=is_named(package, self.metadata_only),
             time_limit=self.time_limit.get(package, usual.time_limit),
         )
 
@@ -229,36 +229,17 @@ class Config(Record, kw_only=True):
     verify: VerifyConfig = VerifyConfig()
     wheels: WheelsConfig = WheelsConfig()
     archives: ArchiveLimits = ArchiveLimits()
-    meta_packages: tuple[str, ...] = ()
     optional_extensions: tuple[str, ...] = ()
     build_commands: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     options: Mapping[str, Mapping[str, Value]] = MappingProxyType({})
 
-    def is_meta_package(self, package: str) -> bool:
+    def is_metadata_only(self, package: str) -> bool:
         """Whether a package is one of requirements alone, so that its wheel may be empty."""
-        return _names(self.meta_packages, package)
+        return is_named(package, self.metadata_only)
 
     def has_optional_extensions(self, package: str) -> bool:
         """Whether a package is released without its native modules as well."""
-        return _names(self.optional_extensions, package)
-
-    def check_packages(self, packages: Iterable[str]) -> None:
-        """See that what settings say of archives is said of packages that there are.
-
-        Args:
-            packages: Normalized names of the workspace's packages.
-
-        Raises:
-            Refused: A name or a glob means none of them.
-        """
-        names = sorted(packages)
-        for key in ("meta-packages", "optional-extensions"):
-            for glob in getattr(self, key.replace("-", "_")):
-                if not any(_names((glob,), name) for name in names):
-                    raise Refused(
-                        f"[tool.relnox] {key} names {glob!r}, which is no package of this workspace",
-                        hint=did_you_mean(glob, names),
-                    )
+        return is_named(package, self.optional_extensions)
 
     @classmethod
     def parse(cls, data: Any, table: Table) -> Config:
@@ -276,7 +257,7 @@ class Config(Record, kw_only=True):
         options = {name: checked.pop(name) for name in list(checked) if name in OPTION_TABLES}
         verify, publish = options.get("verify", {}), options.get("publish", {})
         build_commands = _by_package(options.get("build", {}).pop("commands", {}), "build.commands")
-        metadata_only = tuple(map(normalised, checked.pop("metadata-only", ())))
+        metadata_only = tuple(checked.pop("metadata-only", ()))
         nested: dict[str, Any] = {
             "metadata_only": metadata_only,
             "indexes": {name: IndexConfig(**each) for name, each in checked.pop("indexes", {}).items()},
@@ -293,7 +274,10 @@ class Config(Record, kw_only=True):
                 name: GroupConfig(**{key.replace("-", "_"): value for key, value in each.items()})
                 for name, each in checked.pop("groups", {}).items()
             },
-            "places": tuple(PlaceConfig(**each) for each in checked.pop("places", ())),
+            "places": tuple(
+                PlaceConfig(**each | {"file": each["file"].replace("\\", "/")})
+                for each in checked.pop("places", ())
+            ),
             "commits": CommitsConfig(**checked.pop("commits", {})),
             "build_commands": build_commands,
             "wheels": _wheels(checked.pop("wheels", {})),
@@ -302,6 +286,9 @@ class Config(Record, kw_only=True):
             ),
             "options": options,
         }
+        for key in ("fragments", "changelog-file"):
+            if key in checked:
+                checked[key] = checked[key].replace("\\", "/")
         return cls(**{name.replace("-", "_"): each for name, each in checked.items()}, **nested)
 
 
@@ -468,9 +455,6 @@ def config_table(option_tables: Mapping[str, Table]) -> Table:
                 "skip": Texts("cibuildwheel's identifiers that are left out, as globs such as cp39-musllinux_*"),
             },
         ),
-        "meta-packages": Texts(
-            "Packages of requirements alone, by name or glob: their wheels may have no module, script or data"
-        ),
         "optional-extensions": Texts(
             "Packages whose native modules are optional, by name or glob: a wheel without them is released as well"
         ),
@@ -530,8 +514,8 @@ VERIFY_KEYS: Mapping[str, Kind] = {
 """Keys of `[tool.relnox.verify]` that are no options of `verify-install`."""
 
 
-def _names(globs: Iterable[str], package: str) -> bool:
-    """Whether one of some names or globs means a package."""
+def is_named(package: str, globs: Iterable[str]) -> bool:
+    """Whether one of some names or globs of names means a package."""
     return any(fnmatchcase(package, normalised(glob)) for glob in globs)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from relnox.core.names import normalised
+from relnox.core.schema import did_you_mean
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
@@ -14,10 +14,7 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
 
-__all__ = ["check", "did_you_mean", "matching", "plain"]
-
-_ENOUGH = 10
-"""How many names a hint lists."""
+__all__ = ["check", "matching", "plain"]
 
 
 def plain(pattern: str) -> str:
@@ -57,19 +54,11 @@ def check(patterns: Iterable[str], packages: Sequence[Package], where: str) -> N
     """
     for pattern in patterns:
         if not any(_fits(pattern.removeprefix("!"), package) for package in packages):
-            known = [*(package.name for package in packages), *(package.folder for package in packages)]
+            known = {text for package in packages for text in (package.name, package.folder)}
             raise Refused(
-                f"{pattern!r} in {where} matches no package of this workspace",
-                hint=did_you_mean(pattern.removeprefix("!"), known, packages),
+                f"{pattern!r} of {where} means no package of this workspace",
+                hint=did_you_mean(plain(pattern.removeprefix("!")), known),
             )
-
-
-def did_you_mean(text: str, known: Iterable[str], packages: Sequence[Package] = ()) -> str:
-    """A hint with the name that is nearest to a text, or else with the packages that there are."""
-    if close := difflib.get_close_matches(plain(text), list(dict.fromkeys(known)), n=1):
-        return f"did you mean {close[0]!r}?"
-    names = [package.name for package in packages]
-    return f"the packages are {', '.join(names[:_ENOUGH])}{' …' if len(names) > _ENOUGH else ''}"
 
 
 def _fits(pattern: str, package: Package) -> bool:

@@ -14,6 +14,7 @@ from packaging.version import Version
 
 from relnox.core.names import normalised
 from relnox.core.records import Record, fields
+from relnox.core.schema import did_you_mean
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ def check(settings: WheelsConfig, names: Collection[str]) -> None:
         if not any(fnmatchcase(name, normalised(glob)) for name in names):
             raise Refused(
                 f"{glob!r} of [tool.relnox.wheels] packages means no package of this workspace",
-                hint=f"the packages are {', '.join(sorted(names))}",
+                hint=did_you_mean(glob, names),
             )
     for name in settings.abi:
         if name not in names or not _has_platform_wheels(name, settings):

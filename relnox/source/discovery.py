@@ -12,12 +12,14 @@ import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relnox.core.patterns import plain as _plain
+from relnox.core.schema import did_you_mean
 from relnox.core.workspace import Workspace
 from relnox.errors import Refused
 from relnox.source import pyproject, version_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from relnox.core.config import Config
     from relnox.core.packages import Package
@@ -55,6 +57,8 @@ _PASSED_OVER = frozenset(
 """Folders whose pyproject files are test data, templates or somebody else's."""
 
 
+_NEVER = frozenset({"__pycache__", "node_modules", "site-packages"})
+"""Folders that nothing in a project's settings means."""
 _ENDINGS = tuple(f"{mark}{word}" for mark in "-_" for word in ("example", "examples", "template", "templates"))
 """What names of such folders end in."""
 
@@ -138,12 +142,18 @@ def lists_packages(root: Path, config: Config) -> bool:
     return bool(config.packages) or "workspace" in pyproject.table_at(document, "tool", "uv")
 
 
-def discover(root: Path, config: Config) -> Workspace:
+def discover(root: Path, config: Config, ignored: Callable[[Iterable[str]], set[str]] | None = None) -> Workspace:
     """All packages of a project.
 
+    Args:
+        root: The project's folder.
+        config: Its settings.
+        ignored: Tells which paths git ignores.
+
     Raises:
-        Refused: There is none, two have one name, or a listed one cannot be read.
+        Refused: There is none, two have one name, a listed one cannot be read, or a pattern means nothing.
     """
+    _check_exclude(root, config.exclude, ignored)
     document = pyproject.load(root / _FILE) if (root / _FILE).is_file() else {}
     uv = pyproject.table_at(document, "tool", "uv")
     warnings: list[str] = []
@@ -200,12 +210,14 @@ def _listed(root: Path, globs: Sequence[str], exclude: Sequence[str], key: str |
     """Folders with a pyproject.toml that the globs mean; with `key`, a glob without any is an error."""
     found: dict[str, None] = {}
     for glob in globs:
-        if ".." in Path(glob).parts:
+        if ".." in _plain(glob).split("/"):
             raise Refused(
                 f"{glob!r} of {key or '[tool.uv.workspace]'} leads out of {root}",
                 hint="set up relnox in the folder that holds all packages",
             )
-        if any("**" in part and part != "**" for part in Path(glob).parts):  # Python 3.13 takes it for a single *
+        if any(
+            "**" in part and part != "**" for part in _plain(glob).split("/")
+        ):  # Python 3.13 takes it for a single *
             raise Refused(
                 f"{glob!r} of {key or '[tool.uv.workspace]'} is no glob: ** stands alone, between slashes",
                 hint="write it like libs/*",
@@ -218,9 +230,17 @@ def _listed(root: Path, globs: Sequence[str], exclude: Sequence[str], key: str |
         ]
         kept = [folder for folder in folders if not _excluded(folder, exclude)]
         if not folders and key is not None:
-            raise Refused(f"{glob!r} of {key} means no folder with a {_FILE}", hint=f"mend {key}")
+            raise Refused(f"{glob!r} of {key} means no folder with a {_FILE}", hint=_near(root, glob))
         found |= dict.fromkeys(kept)
     return list(found)
+
+
+def _near(root: Path, glob: str) -> str:
+    """The folder with a pyproject.toml that is nearest to a glob which means none, as a hint."""
+    with_file = [Path(top).relative_to(root) for top, _, files in _folders(root) if _FILE in files]
+    known = {folder.as_posix() for folder in with_file if folder.parts}
+    known |= {f"{folder.parent.as_posix()}/*" for folder in with_file if len(folder.parts) > 1}
+    return did_you_mean(_plain(glob), known) if known else "list the folders of the packages"
 
 
 def _read_listed(root: Path, folders: Sequence[str], warnings: list[str]) -> list[Package]:
@@ -294,11 +314,37 @@ def _is_passed_over(name: str) -> bool:
     )
 
 
+def _check_exclude(root: Path, globs: Sequence[str], ignored: Callable[[Iterable[str]], set[str]] | None) -> None:
+    """See that every pattern of exclude means a folder, or one that is only made later: a cache, an output.
+
+    Raises:
+        Refused: One means none.
+    """
+    waiting = [glob for glob in globs if not (root / _plain(glob)).is_dir()]
+    waiting = [glob for glob in waiting if not _is_passed_over(posixpath.basename(_plain(glob)))]
+    if not waiting:
+        return
+    folders = [Path(top).relative_to(root).as_posix() for top, _, _ in _folders(root)]
+    for glob in waiting:
+        plain = _plain(glob)
+        if any(fnmatch.fnmatchcase(folder, plain) for folder in folders) or (ignored and ignored([f"{plain}/"])):
+            continue
+        near = [folder for folder in folders if (root / folder / _FILE).is_file() and folder != "."]
+        raise Refused(
+            f"{glob!r} of [tool.relnox] exclude means no folder", hint=did_you_mean(plain, near or folders[:20])
+        )
+
+
+def _folders(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Every folder below the root, without hidden ones, environments and caches."""
+    for top, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in _NEVER]
+        if "pyvenv.cfg" in files:
+            folders.clear()
+        yield top, folders, files
+
+
 def _excluded(folder: str, globs: Sequence[str]) -> bool:
     """Whether one of the globs means the folder or one that it is in."""
     parents = [folder, *(parent.as_posix() for parent in Path(folder).parents if parent != Path())]
     return any(fnmatch.fnmatchcase(each, _plain(glob)) for each in parents for glob in globs)
-
-
-def _plain(glob: str) -> str:
-    return glob.removeprefix("./").strip("/")

@@ -227,16 +227,23 @@ def test_the_command_line_wins_then_the_environment_then_the_file(
 
 
 def test_explain_tells_where_each_value_comes_from(project: Path) -> None:
-    settings(project, '[tool.relnox.status]\nreport = "dist/report.json"\nverbose = true')
+    settings(
+        project,
+        '[tool.relnox.status]\nreport = "dist/report.json"\nverbose = true\n\n'
+        "[tool.relnox.build]\nstrict = true\n",
+    )
     (project / "dist").mkdir()
 
     done = relnox(project, "status", "--explain", "--package", "demo", RELNOX_REPORTER="plain")
 
     assert done.returncode == 0, done.stderr
     _, _, options = done.stdout.partition("Options")
-    told = {line.split()[0]: " ".join(line.split()[1:]) for line in options.splitlines() if line}
+    lines = [line.split() for line in options.splitlines() if line]
+    assert list(dict.fromkeys(words[0] for words in lines[1:])) == list(TASKS)
+    assert "build-all strict True [tool.relnox.build] strict" in [" ".join(words) for words in lines]
+    assert "publish reporter 'plain' RELNOX_REPORTER" in [" ".join(words) for words in lines]
+    told = {words[1]: " ".join(words[2:]) for words in lines if words[0] == "status"}
     assert told == {
-        "option": "value comes from",
         "package": "('demo',) command line",
         "index": "() default",
         "explain": "True command line",

@@ -80,7 +80,7 @@ def project(root: Path, settings: str = "", file: str = "pyproject.toml") -> Pat
     return repository(write(root, texts))
 
 
-NEWEST = {"backend": "2.0", "helper": None, "settings": {}}
+NEWEST: dict[str, Any] = {"backend": "2.0", "helper": None, "settings": {}}
 OF_UV = {
     "nothing": ("", NEWEST, ""),
     "build constraints": (

@@ -14,8 +14,6 @@ from projects import repository
 from running import here, run
 
 from relnox.building import archives, checks
-from relnox.core.config import Config, config_table
-from relnox.errors import Refused
 from relnox.indexes.embedded import EmbeddedIndex
 
 if TYPE_CHECKING:
@@ -47,7 +45,7 @@ def test_a_wheel_that_installs_nothing_is_an_error(files: dict[str, str], tmp_pa
     assert not [each for each in found(path, allowed) if each.startswith("error")]
     hint = next(each.hint for each in checks.verify(archives.read(path), PLAIN) if each.message in EMPTY)
     settings = tomllib.loads(hint.rpartition(": ")[2].replace("[tool.relnox] ", ""))
-    assert settings == {"meta-packages": ["demo-app"]}
+    assert settings == {"metadata-only": ["demo-app"]}
 
 
 SOMETHING = {
@@ -189,11 +187,11 @@ def test_a_build_of_an_empty_wheel_fails_unless_the_settings_allow_it(tmp_path: 
 
     assert ran.code == 2, ran.text
     assert "home-1.0-py3-none-any.whl: is empty: it has no module, script or data" in ran.err
-    assert '[tool.relnox] meta-packages = ["home"]' in ran.err
+    assert '[tool.relnox] metadata-only = ["home"]' in ran.err
     assert not (root / "dist/manifest.json").exists()
 
     with (root / "pyproject.toml").open("a") as out:
-        out.write('\n[tool.relnox]\nmeta-packages = ["home"]\n')
+        out.write('\n[tool.relnox]\nmetadata-only = ["home"]\n')
     ran = run(root, "relnox", "build-all", "--from-tree")
     assert ran.code == 0, ran.text
 
@@ -250,7 +248,7 @@ def incomplete(root: Path) -> Path:
     return root
 
 
-ALLOWED = 'meta-packages = ["acme-*"]\noptional-extensions = ["fast"]\n'
+ALLOWED = 'metadata-only = ["acme-*"]\noptional-extensions = ["fast"]\n'
 REFUSED = (
     "acme_all-1.0-py3-none-any.whl: is empty: it has no module, script or data",
     "fast-1.0-py3-none-any.whl: has no native module, although setup.py passes ext_modules to setup()",
@@ -284,12 +282,3 @@ def test_collect_refuses_incomplete_wheels(tmp_path: Path) -> None:
     with (root / "pyproject.toml").open("a") as out:
         out.write(ALLOWED)
     assert here(root, "collect", "--from", "job", "--partial").code == 0
-
-
-@pytest.mark.parametrize("name", ["meta-packages", "optional-extensions"])
-def test_a_name_that_means_no_package_is_refused(name: str) -> None:
-    config = Config.parse({name: ["acme-al", "acme-c*"]}, config_table({}))
-    config.check_packages(["acme-al", "acme-core"])
-    with pytest.raises(Refused, match=f"{name} names 'acme-al'") as raised:
-        config.check_packages(["acme-all", "acme-core"])
-    assert raised.value.hint == "did you mean acme-all?"

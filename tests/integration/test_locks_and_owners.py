@@ -670,7 +670,7 @@ def test_a_change_of_one_moves_its_fixed_group_when_history_decides(
         (SHARED + group("linked"), "gives a and b the same tags"),
         (SHARED, "gives a and b the same tags"),
         ('tag-format = "v{version}"\n' + group("fixed"), "gives a and c the same tags"),
-        (group("fixed", "z*"), "the group both means no package of this workspace: z*"),
+        (group("fixed", "z*"), "'z*' of [tool.relnox.groups.both] packages means no package of this workspace"),
         (group("fixed") + group("linked", "b").replace("both", "more"), "b is in two groups, both and more"),
     ],
 )

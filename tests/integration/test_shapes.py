@@ -516,8 +516,8 @@ def test_05_a_tag_has_the_form_of_the_packages_own_pattern(
 
 
 PLAIN_TAG = (
-    "the tags of loom are like 1.0.6, and a new one would be loom==1.0.6\n  run: relnox init --update, which writes "
-    'this into pyproject.toml:\n[tool.relnox.tag-formats]\nloom = "{version}"'
+    "the tags of loom are like 1.0.6, and a new one would be loom==1.0.6\n  run: relnox init --update, which "
+    'writes this into pyproject.toml:\n[tool.relnox.tag-formats]\nloom = "{version}"'
 )
 
 

@@ -75,7 +75,7 @@ def check(archive: Archive, *, may_be_empty: bool = False, optional_extensions: 
             yield error(
                 "is empty: it has no module, script or data",
                 f"{_INCLUDE}; for a package of requirements alone: "
-                f'[tool.relnox] meta-packages = ["{archive.name}"]',
+                f'[tool.relnox] metadata-only = ["{archive.name}"]',
             )
         return
     if only_tests(import_names(archive)):

@@ -258,7 +258,7 @@ def _findings(folder: Path, files: Iterable[Distribution], *, public: bool, conf
                 path,
                 public=public,
                 limits=config.archives,
-                may_be_empty=config.is_meta_package(file.package),
+                may_be_empty=config.is_metadata_only(file.package),
                 optional_extensions=config.has_optional_extensions(file.package),
             )
 

@@ -1,0 +1,129 @@
+"""Settings that name packages or folders: what means nothing is refused, with what was probably meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from projects import HATCHLING, repository, write
+from running import here, refused
+
+from relnox.commands.project import open_project
+from relnox.core.moves import tracks
+from relnox.errors import Refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from running import Bump
+
+FOLDERS = ("libs/core", "libs/client", "libs/internal-tools", "tools/cli")
+
+
+def workspace(root: Path, settings: str = "", *, packages: str = '["libs/*", "tools/*"]') -> Path:
+    """Packages called demo-FOLDER, and settings."""
+    files = {"pyproject.toml": f"[tool.relnox]\npackages = {packages}\n{settings}"}
+    for folder in FOLDERS:
+        name = folder.rpartition("/")[2]
+        files[f"{folder}/pyproject.toml"] = f'[project]\nname = "demo-{name}"\nversion = "1.0"\n\n{HATCHLING}'
+    return write(root, files)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message", "hint"),
+    [
+        ('exclude = ["lib/core"]', "'lib/core' of [tool.relnox] exclude means no folder", "libs/core"),
+        ('exclude = ["libs/intrnal-*"]', "'libs/intrnal-*' of [tool.relnox] exclude", "libs/internal-tools"),
+        ('metadata-only = ["demo-cor"]', "metadata-only names 'demo-cor', which is no package", "demo-core"),
+        ('optional-extensions = ["demo-c*", "clie"]', "optional-extensions names 'clie'", "demo-client"),
+        ('groups.a.packages = ["demo-cor"]', "'demo-cor' of [tool.relnox.groups.a] packages", "demo-core"),
+        (
+            'groups.a.packages = ["libs/*", "!libs/clint"]',
+            "'!libs/clint' of [tool.relnox.groups.a]",
+            "libs/client",
+        ),
+        ('tag-formats = { "demo-clii" = "v{version}" }', "'demo-clii' of [tool.relnox] tag-formats", "demo-cli"),
+        ('tag-names = { "demo-clii" = "cli" }', "[tool.relnox] tag-names names demo-clii", "demo-cli"),
+        ('follow = { other = "demo-croe" }', "[tool.relnox] follow names demo-croe", "demo-core"),
+        ('verify.smoke = { demo-cor = ["1"] }', "[tool.relnox.verify] smoke names demo-cor", "demo-core"),
+        ('verify.no-deps = ["demo-cor"]', "[tool.relnox.verify] no-deps names demo-cor", "demo-core"),
+        ("verify.modules = { demo-cor = [] }", "[tool.relnox.verify] modules names demo-cor", "demo-core"),
+        ('build.commands = { demo-cor = ["make"] }', "[tool.relnox.build] commands names demo-cor", "demo-core"),
+        ('wheels.packages = ["demo-cor"]', "'demo-cor' of [tool.relnox.wheels] packages", "demo-core"),
+    ],
+)
+def test_what_means_nothing_is_refused_with_what_was_meant(
+    tmp_path: Path, settings: str, message: str, hint: str
+) -> None:
+    root = repository(workspace(tmp_path / "demo", settings + "\n"))
+    ran = here(root, "status")
+    assert ran.code == 1, ran.text
+    assert message in ran.err
+    assert f"did you mean {hint}?" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("listed", "hint"), [('["lib/*", "tools/*"]', "libs/*"), ('["libs/*", "tools/clli"]', "tools/cli")]
+)
+def test_a_listed_folder_that_is_not_there_is_refused_with_the_one_that_is(
+    tmp_path: Path, listed: str, hint: str
+) -> None:
+    with pytest.raises(Refused, match="means no folder with a pyproject") as caught:
+        _ = open_project(workspace(tmp_path, packages=listed)).workspace
+    assert caught.value.hint == f"did you mean {hint}?"
+
+
+@pytest.mark.parametrize(
+    "exclude", ["dist", "build", ".venv", "generated", "libs/*/fixtures", "libs\\\\internal-*", "./libs/core/"]
+)
+def test_folders_that_are_only_made_later_and_other_ways_to_write_one_are_fine(
+    tmp_path: Path, exclude: str
+) -> None:
+    files = {".gitignore": "/generated/\n", "libs/core/fixtures/x.txt": ""}
+    root = repository(write(workspace(tmp_path / "demo", f'exclude = ["{exclude}"]\n'), files))
+    names = {package.name for package in open_project(root).workspace.packages}
+    left_out = (
+        {"demo-internal-tools"} if "internal" in exclude else {"demo-core"} if "core" in exclude[:12] else set()
+    )
+    assert names == {"demo-core", "demo-client", "demo-internal-tools", "demo-cli"} - left_out
+
+
+def test_backslashes_are_slashes(tmp_path: Path) -> None:
+    settings = (
+        'exclude = ["libs\\\\internal-tools"]\ngroups.a.packages = ["libs\\\\c*"]\n'
+        'fragments = "changes\\\\new"\n\n[[tool.relnox.places]]\nfile = "libs\\\\core\\\\v.py"\n'
+    )
+    root = write(
+        workspace(tmp_path, settings, packages='["libs\\\\*", "tools\\\\cli"]'),
+        {"libs/core/v.py": "__version__ = '1.0'\n"},
+    )
+    project = open_project(root)
+    assert {package.folder for package in project.workspace.packages} == {"libs/core", "libs/client", "tools/cli"}
+    assert [place.file for place in project.workspace.by_name["demo-core"].places] == ["libs/core/v.py"]
+    assert project.config.fragments == "changes/new"
+
+
+@pytest.mark.parametrize(
+    ("patterns", "members"),
+    [
+        ('["libs/*", "!libs/internal-*"]', ["demo-client", "demo-core"]),
+        ('["!demo-cli"]', ["demo-client", "demo-core", "demo-internal-tools"]),
+        ('["demo-*", "!libs/*", "demo-core"]', ["demo-cli", "demo-core"]),
+        ('["demo-cli", "libs/core"]', ["demo-cli", "demo-core"]),
+    ],
+)
+def test_groups_with_exclusions(tmp_path: Path, patterns: str, members: list[str]) -> None:
+    project = open_project(workspace(tmp_path, f"groups.a.packages = {patterns}\n"))
+    (group,) = [track for track in tracks(project.workspace, project.config) if track.name == "a"]
+    assert [package.name for package in group.packages] == members
+
+
+def test_a_group_with_an_exclusion_moves_without_it(tmp_path: Path, bump: Bump) -> None:
+    settings = 'groups.main.packages = ["libs/*", "!libs/internal-*"]\ngroups.main.tag-format = "v{version}"\n'
+    root = repository(workspace(tmp_path / "demo", settings))
+    assert "there are 4 packages" in refused(bump, root, "--part", "minor")
+    ran = bump(root, "--package", "demo-core", "--part", "minor", "--commit", "--tag")
+    assert ran.code == 0, ran.text
+    assert "demo-client  1.0   1.1  moves with demo-core (main)" in ran.out
+    assert "demo-internal-tools" not in ran.out
+    assert "tag v1.1" in ran.err
