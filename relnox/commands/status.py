@@ -137,7 +137,8 @@ def _moves(project: Project) -> tuple[dict[str, Move], tuple[str, ...]]:
         return {}, ()
     try:
         released = {name: each.released for name, each in project.standing.items() if each.released is not None}
-        core.levels.check_tags_fit(project.standing, project.state.tags)
+        if not project.known_tags.forms:  # or else it is told which form they have
+            core.levels.check_tags_fit(project.standing, project.state.tags)
         fragments, _ = project.fragments()
         config = project.release_config
         wishes = core.levels.wishes(project.workspace, project.standing, fragments, config)

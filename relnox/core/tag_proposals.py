@@ -260,6 +260,8 @@ def proposed(workspace: Workspace, config: Config, known: Known) -> dict[str, An
     chosen = configured_formats(workspace, config)
     forms = {name: before for name, before in known.forms.items() if name not in chosen}
     together = list(_together(workspace, config, known, forms))
+    if config.versions is None and any(len(members) == len(workspace.packages) for _, members in together):
+        return {"versions": "lockstep"} | _form_of_one(workspace, replace(config, versions="lockstep"), known)
     grouped = {package.name for _, members in together for package in members}
     alone = {name: before for name, before in forms.items() if name not in grouped}
     settings |= _forms_of_several(

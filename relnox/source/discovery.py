@@ -121,9 +121,12 @@ def unlisted(files: Sequence[str], root: Path, workspace: Workspace, config: Con
     document = pyproject.load(root / _FILE) if (root / _FILE).is_file() else {}
     uv = pyproject.strings(pyproject.table_at(document, "tool", "uv", "workspace").get("exclude"))
     taken = {package.folder for package in workspace.packages}
-    found = []
-    for file in files:
+    found: list[Package] = []
+    for file in sorted(files, key=lambda file: file.count("/")):
         folder = posixpath.dirname(file) or "."
+        around = {folder.rsplit("/", depth)[0] for depth in range(1, folder.count("/") + 1)}
+        if around & (taken | {package.folder for package in found}):
+            continue  # a part of another package: its tests, its example
         parts = [part for part in folder.split("/") if part not in ("..", ".")]
         if folder in taken or any(map(_is_passed_over, parts)) or _excluded(folder, [*config.exclude, *uv]):
             continue

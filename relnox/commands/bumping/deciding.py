@@ -91,7 +91,8 @@ def check_usage(options: Options, snapshot: Snapshot) -> None:
         )
     if options.part == "auto" and snapshot.state is None:
         raise Refused("--part auto reads git's history, and this is no git checkout", hint="name the part")
-    if options.part == "auto" and not options.package and snapshot.state is not None:
+    reads_tags = options.part == "auto" and not options.package and snapshot.state is not None
+    if reads_tags and snapshot.state is not None and not snapshot.known_tags.forms:
         core.levels.check_tags_fit(snapshot.standing, snapshot.state.tags)
     if options.part == "auto" and (options.to or options.exact):
         raise Refused("--part auto decides alone", hint="leave --to and --exact out")
