@@ -10,6 +10,7 @@ import errno
 from enum import IntEnum
 
 __all__ = [
+    "MACHINE_ERRORS",
     "Conflict",
     "ExitCode",
     "Failed",
@@ -33,6 +34,13 @@ _OF_THE_PATH = frozenset(
 )
 _NOWHERE = "No usable temporary directory"
 """How `tempfile` begins when it could write to none of its folders, for whatever reason; its errno is ENOENT."""
+
+
+_OUT_OF_MEMORY = ("can't start new thread", "failed to map segment", "cannot allocate memory")
+"""What Python and the dynamic loader say where there is too little of it, in errors of other kinds."""
+
+MACHINE_ERRORS = (OSError, MemoryError, RuntimeError, ImportError)
+"""What `failure_of_the_machine` knows."""
 
 
 class ExitCode(IntEnum):
@@ -96,8 +104,19 @@ class TryLater(RelnoxError):
     exit_code = ExitCode.TRY_LATER
 
 
-def failure_of_the_machine(error: OSError) -> Failed | None:
-    """An error of a disk that is full, of a right that is missing and the like; None for one that is a bug."""
+def failure_of_the_machine(error: BaseException) -> Failed | None:
+    """An error of a disk or a memory that is full, of a right that is missing and the like; None for a bug.
+
+    Args:
+        error: One of `MACHINE_ERRORS`.
+    """
+    if _is_out_of_memory(error):
+        return Failed(
+            "out of memory",
+            hint="end other programs, or raise the limit (ulimit -v, the container's); then rerun the command",
+        )
+    if not isinstance(error, OSError):
+        return None
     if error.errno == errno.ENOENT and error.filename is None and not str(error.strerror).startswith(_NOWHERE):
         return Failed(
             "the working folder no longer exists", hint="cd into the project's folder, then rerun the same command"
@@ -108,3 +127,11 @@ def failure_of_the_machine(error: OSError) -> Failed | None:
     if error.errno in _OF_THE_PATH:
         return Failed(told, hint="check the path, and what kind of file it is; then rerun the command")
     return Failed(told, hint="make room or let relnox write there; then type the same command again")
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether it is one, or a thread or a library that there was no memory for."""
+    told = str(error).lower()
+    return isinstance(error, MemoryError) or (
+        isinstance(error, (RuntimeError, ImportError)) and any(words in told for words in _OUT_OF_MEMORY)
+    )

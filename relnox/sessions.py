@@ -22,13 +22,15 @@ import nox
 import nox.registry
 
 from relnox import importing
-from relnox.commands import TASKS, help_of
+from relnox.commands import COMMAND_LINE, TASKS, help_of
+from relnox.core.hints import Start, command_line
 from relnox.errors import ExitCode, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from relnox.commands import Task
+    from relnox.core.hints import FrontEnd
     from relnox.core.options import Value
 
     SessionFunction = Callable[[nox.Session], None]
@@ -144,7 +146,9 @@ def _guard_registry() -> None:
     nox lets the later of two sessions win: with a warning since 2025.10.14, silently before, as an error some day.
     """
     present = getattr(nox.registry, "_REGISTRY", None)
-    if type(present) is dict:  # where nox keeps its sessions elsewhere, what nox says of it has to do
+    if isinstance(present, dict) and not isinstance(
+        present, _Registry
+    ):  # where nox keeps its sessions elsewhere, what nox says of it has to do
         nox.registry._REGISTRY = _Registry(present)  # noqa: SLF001 - there is no other way to see what comes later
 
 
@@ -179,11 +183,24 @@ def _run(session: nox.Session, task: Task, settled: dict[str, Value]) -> None:
 
     for name in ("build", "urllib3"):  # nox shows every logger, unescaped; the reporters tell what matters
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    exit_code = perform(task.name, {**_parsed(session, task), **settled})
+    exit_code = perform(task.name, {**_parsed(session, task), **settled}, _front_end())
     if exit_code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
         raise KeyboardInterrupt
     if exit_code is not ExitCode.DONE:
         session.error(f"{task.name}: exit code {exit_code.value}, see above")
+
+
+def _front_end() -> FrontEnd:
+    """How tasks are started with this noxfile; one that it does not register is a command of relnox."""
+    found: dict[str, Start] = {}
+    for name, function in nox.registry.get().items():
+        if (task := _task_of(function)) is not None:
+            found.setdefault(task, _start(name))
+    return COMMAND_LINE._replace(tasks={**COMMAND_LINE.tasks, **found})
+
+
+def _start(name: str) -> Start:
+    return Start(shlex.join(["nox", "-s", name]), "--")
 
 
 def _parsed(session: nox.Session, task: Task) -> dict[str, Value]:
@@ -216,10 +233,7 @@ def _check_words(session: nox.Session) -> None:
     lacking = {name: arguments.unknown_flags(task, words) for name, task, words in calls}
     unknown = set.intersection(*map(set, lacking.values()))
     if any(set(flags) - unknown for flags in lacking.values()):
-        commands = (
-            shlex.join(["nox", "-s", name, *(["--", *words] if words else [])])
-            for name, words in ((name, arguments.known_words(task, words)) for name, task, words in calls)
-        )
+        commands = (command_line(_start(name), arguments.known_words(task, words)) for name, task, words in calls)
         listed = ", ".join(f"{name} has no {', '.join(flags)}" for name, flags in lacking.items() if flags)
         raise Refused(
             f'nox gives the options behind "--" to every session, but {listed}', hint=" && ".join(commands)

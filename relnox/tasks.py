@@ -18,7 +18,8 @@ from invoke.parser.argument import Argument
 from invoke.tasks import Task as InvokeTask
 
 from relnox import arguments, importing, reporters
-from relnox.commands import TASKS, help_of, load
+from relnox.commands import COMMAND_LINE, TASKS, help_of, load
+from relnox.core.hints import Start
 from relnox.core.options import from_text, options_of
 from relnox.errors import ExitCode, Refused
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from invoke.context import Context
 
     from relnox.commands import Task
+    from relnox.core.hints import FrontEnd
     from relnox.core.options import Option, Value
 
 __all__ = [
@@ -48,6 +50,7 @@ class ReleaseTask(InvokeTask[Any]):
 
     def __init__(self, task: Task) -> None:
         self._task = task
+        self.release_task = task.name
 
         def body(context: Context, **given: Any) -> None:
             _run(context, task, given)
@@ -131,9 +134,18 @@ def _run(context: Context, task: Task, given: dict[str, Any]) -> None:
         raise Exit(code=error.exit_code.value) from None
     if context.config.run.dry:
         command_line["dry_run"] = True
-    exit_code = perform(task.name, command_line)
+    exit_code = perform(task.name, command_line, _front_end())
     if exit_code is not ExitCode.DONE:
         raise Exit(code=exit_code.value)
+
+
+def _front_end() -> FrontEnd:
+    """How tasks are started with this tasks file; one that it does not hold is a command of relnox."""
+    found = {}
+    for name in _collections[-1].task_names if _collections else ():
+        if isinstance(task := _collections[-1][name], ReleaseTask):
+            found[task.release_task] = Start(f"invoke {name}")
+    return COMMAND_LINE._replace(tasks={**COMMAND_LINE.tasks, **found})
 
 
 def _typed(task: Task, given: dict[str, Any]) -> dict[str, Value]:
@@ -191,13 +203,17 @@ _imports: list[tuple[dict[str, Any], str]] = []
 ns = Collection("release", *_BY_ATTRIBUTE.values())
 
 
+_collections: list[Collection] = []
+"""Those that were made, the one that invoke runs at the end."""
 _collection_of: Callable[..., Collection] = Collection.from_module.__func__  # type: ignore[attr-defined]
 
 
 def _checked_collection(kind: type[Collection], module: ModuleType, *words: Any, **settings: Any) -> Collection:
     """`Collection.from_module`, by which invoke finds the tasks of a tasks file, after a look at their names."""
     _check_names(module)
-    return _collection_of(kind, module, *words, **settings)
+    collection = _collection_of(kind, module, *words, **settings)
+    _collections.append(collection)
+    return collection
 
 
 Collection.from_module = classmethod(_checked_collection)  # type: ignore[assignment]

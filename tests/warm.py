@@ -12,12 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from running import Ran
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    import pytest
 
 __all__ = [
     "BACKENDS",
@@ -27,6 +26,7 @@ __all__ = [
     "build_all",
     "contents",
     "frontend",
+    "needs_fork",
     "package",
     "settled",
     "wait_for",
@@ -34,6 +34,10 @@ __all__ = [
 ]
 
 EPOCH = 1_700_000_000
+
+needs_fork = pytest.mark.skipif(
+    sys.platform in ("win32", "darwin"), reason="Windows has no fork, and macOS's own libraries do not survive one"
+)
 
 BACKENDS = {
     "hatchling": ("hatchling.build", '[tool.hatch.version]\npath = "src/{module}/__init__.py"\n'),

@@ -26,6 +26,7 @@ from packaging.utils import (
 
 from relnox.building import tar_reader, zip_reader
 from relnox.building.entries import REBUILD, ArchiveError
+from relnox.core import hints
 from relnox.core.config import ArchiveLimits
 
 if TYPE_CHECKING:
@@ -266,7 +267,7 @@ def _read_sdist(path: Path, limits: ArchiveLimits) -> tuple[tuple[Entry, ...], t
     if path.name.endswith(".zip"):
         raise ArchiveError(
             "is a zip file: sdists are .tar.gz files (PEP 625)",
-            "take what makes it a zip out of the backend's settings, then: nox -s build-all",
+            f"take what makes it a zip out of the backend's settings, then: {hints.command('build-all')}",
         )
     if (small := _small(path, limits)) is not None:
         wanted = _one(small.entries, _SDIST_METADATA)

@@ -15,7 +15,7 @@ import warnings
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, TextIO
 
-from relnox.core import remedies
+from relnox.core import hints, remedies
 from relnox.core.build_settings import USUAL
 from relnox.core.records import Record
 from relnox.errors import Failed
@@ -36,7 +36,7 @@ _NO_PROGRAM = re.compile(
     r"|(?P<plain>rustc|cargo|cmake|ninja|gcc|g\+\+|clang|swig): (?:command )?not found",
 )
 _NO_FILE = re.compile(r"FileNotFoundError: \[Errno 2\] [^:]+: '(?P<path>[^']+)'")
-_OUTPUT = "the backend's own output: nox -s build-all -- --verbose"
+_OUTPUT = f"the backend's own output: {hints.command('build-all', '--verbose')}"
 _PLACE = re.compile(r'\s*File "([^<"]+)", line (\d+)')
 
 

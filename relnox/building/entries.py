@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from relnox.core import hints
 from relnox.core.records import Record
 from relnox.errors import Failed
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["REBUILD", "ArchiveError", "Entry", "unpacked_limit"]
 
-REBUILD = "build it again: nox -s build-all"
+REBUILD = f"build it again: {hints.command('build-all')}"
 _ALWAYS_ALLOWED = 64 << 20
 """Bytes that any archive may unpack to, however small it is."""
 

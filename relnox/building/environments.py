@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.version import Version
 
 from relnox import process
+from relnox.core import hints
 from relnox.core.build_settings import UNCONSTRAINED
 from relnox.core.records import Record
 from relnox.errors import Failed, Refused
@@ -318,11 +319,11 @@ def find_installer(name: str) -> Installer:
     """
     uv = None if name == "pip" else _find_uv()
     if name == "uv" and uv is None:
-        raise Refused("uv is not installed", hint="pip install 'relnox[uv]', or use --installer pip")
+        raise Refused("uv is not installed", hint=f"{hints.install('relnox[uv]')}, or use --installer pip")
     if uv is None and not _has_pip():
         raise Refused(
             f"neither uv nor pip is there to install with (asked {sys.executable})",
-            hint="pip install 'relnox[uv]'",
+            hint=hints.install("relnox[uv]"),
         )
     return Installer(uv)
 

@@ -14,6 +14,7 @@ from concurrent.futures import TimeoutError as Late
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from relnox.core import hints
 from relnox.errors import Failed
 from relnox.process import Completed
 
@@ -40,7 +41,7 @@ def twine_program() -> str:
 
     spec = find_spec("twine.__main__")
     if spec is None or spec.origin is None:
-        raise Failed("twine is not installed as it should be", hint="pip install --force-reinstall twine")
+        raise Failed("twine is not installed as it should be", hint=hints.install("twine", upgrade=True))
     return spec.origin
 
 

@@ -6,6 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
+from relnox.core.hints import FrontEnd, Start
+
 if TYPE_CHECKING:
     from relnox.commands.project import Project
     from relnox.core.events import Outcome
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from relnox.core.plan import Plan, Table
     from relnox.core.schema import Table as SchemaTable
 
-__all__ = ["TASKS", "Task", "TaskModule", "help_of", "json_schema", "load", "option_tables"]
+__all__ = ["COMMAND_LINE", "TASKS", "Task", "TaskModule", "help_of", "json_schema", "load", "option_tables"]
 
 
 class TaskModule(Protocol):
@@ -61,6 +63,9 @@ TASKS = {
     )
 }
 """Every task by name, in the order of a release."""
+
+COMMAND_LINE = FrontEnd({name: Start(f"relnox {name}") for name in (*TASKS, "init")})
+"""The front end that is always there."""
 
 
 def load(name: str) -> TaskModule:

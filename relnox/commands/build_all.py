@@ -280,7 +280,8 @@ def _problems(packages: tuple[Package, ...], project: Project, commit: str | Non
     for package in packages:
         located = project.literals.workspace.by_name[package.name]
         if located.places and not core.moves.agree(located, located.version):
-            hint = "give all of them one version: relnox bump --to VERSION; or leave literals: literals = false"
+            hint = f"give all of them one version: {core.hints.command('bump', '--to', 'VERSION')}; "
+            "or leave literals: literals = false"
             yield core.moves.disagreement(located), hint
     if commit is not None:
         for importing, imported in project.untracked_imports(packages):

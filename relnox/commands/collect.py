@@ -134,7 +134,7 @@ def _folders(root: Path, named: Sequence[str]) -> tuple[str, ...]:
     if not named:
         raise Refused(
             "no folder of a build job is named",
-            hint="relnox collect --from artefacts, where each job has a folder",
+            hint=f"{core.hints.command('collect', '--from', 'artifacts')}, where each job has a folder",
         )
     found: dict[Path, str] = {}
     for name in named:
@@ -147,7 +147,7 @@ def _folders(root: Path, named: Sequence[str]) -> tuple[str, ...]:
         if not jobs:
             raise Refused(
                 f"there is no {core.manifest.MANIFEST_JSON} in {name}, nor in a folder of it",
-                hint="build-all writes it: hand it on with the archives",
+                hint=f"{core.hints.command('build-all')} writes it: pass it on with the archives",
             )
         for each in jobs[:1] if jobs[0] == spelled else jobs:
             found.setdefault((root / each).resolve(), each)
@@ -357,7 +357,7 @@ def _foreign(job: Job, known: frozenset[str]) -> Iterator[Refusal]:
     for name in job.untold:
         yield core.plan.Refusal(
             message=f"{job.folder}/{name} is there, but the manifest beside it does not tell of it",
-            hint="let the job build into an empty folder: build-all --clean",
+            hint=f"let the job build into an empty folder: {core.hints.command('build-all', '--clean')}",
         )
 
 

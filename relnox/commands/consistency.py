@@ -44,7 +44,7 @@ def of_build(
     here = [name for name, at in tags.items() if at == commit]
     wrong = core.consistency.other_tag(versions, formats, here, commit, stated=True)
     later = (
-        f"{each.message(commit)}; publish refuses it: raise the version first, with nox -s bump"
+        f"{each.message(commit)}; publish refuses it: raise the version first, with relnox bump"
         for each in _tagged_elsewhere(versions, formats, commit, project)
     )
     return tuple(wrong), tuple(later)
@@ -80,7 +80,7 @@ def of_manifest(manifest: Manifest, dist: str, project: Project, *, production: 
             which = "" if len(each.packages) == len(packages) else f" --package {each.packages[0]}"
             yield core.plan.Refusal(
                 message=each.message(built),
-                hint=f"nox -s bump -- --part patch{which}, then: nox -s build-all; to publish what is tagged: "
+                hint=f"relnox bump --part patch{which}, then: relnox build-all; to publish what is tagged: "
                 f"git switch --detach {each.tag}, and build that; to go on as it is: {core.consistency.FLAG}",
             )
 

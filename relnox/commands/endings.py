@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from relnox.commands import reports
+from relnox.core.hints import command
 from relnox.core.secrets import mask_error
 from relnox.errors import ExitCode, Failed, RelnoxError
 
@@ -40,7 +41,7 @@ def interrupted(ended: list[Outcome], reporter: Reporter) -> ExitCode:
     if ended:
         return ended[-1].exit_code
     reporter.error(
-        Failed("interrupted while nothing was being changed", hint="to see how things stand: relnox status")
+        Failed("interrupted while nothing was being changed", hint=f"to see how things stand: {command('status')}")
     )
     return ExitCode.INTERRUPTED
 

@@ -13,17 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relnox import core, exposure
-from relnox.commands import TASKS, blockers, endings, foreign_code, load, reports
+from relnox.commands import COMMAND_LINE, TASKS, blockers, endings, foreign_code, load, reports
 from relnox.core.options import resolve
 from relnox.core.records import replace
 from relnox.core.secrets import mask_error
-from relnox.errors import ExitCode, Refused, RelnoxError, failure_of_the_machine
+from relnox.errors import MACHINE_ERRORS, ExitCode, Refused, RelnoxError, failure_of_the_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from relnox.commands.project import Project
     from relnox.core.events import Event, Outcome, Waiting
+    from relnox.core.hints import FrontEnd
     from relnox.core.options import CommonOptions, Given, Value
     from relnox.core.plan import Plan
     from relnox.core.steps import Stage
@@ -32,12 +33,13 @@ if TYPE_CHECKING:
 __all__ = ["perform"]
 
 
-def perform(task: str, command_line: Mapping[str, Value]) -> ExitCode:
+def perform(task: str, command_line: Mapping[str, Value], front_end: FrontEnd | None = None) -> ExitCode:
     """Carry a task out and tell how it goes.
 
     Args:
         task: Its name.
         command_line: What was typed, by field name of its options; nothing else.
+        front_end: How tasks are started here, for hints; relnox's own command line when None.
 
     Returns:
         The exit code of the contract; what happened has been told.
@@ -47,13 +49,14 @@ def perform(task: str, command_line: Mapping[str, Value]) -> ExitCode:
 
     exposure.hide_environment()
     # Until the settings are read, what was typed and the environment choose how things are told.
-    reporter = reporters.choose(command_line.get("reporter"), os.environ)
+    shown = _shown(front_end or COMMAND_LINE, command_line)
+    reporter = reporters.choose(command_line.get("reporter"), os.environ, shown)
     report = command_line.get("report")
     ended: list[Outcome] = []
     try:
         project = open_project(Path(str(command_line.get("project") or ".")))
         options, given = _options(task, command_line, project)
-        reporter = reporters.choose(options.reporter, os.environ)
+        reporter = reporters.choose(options.reporter, os.environ, shown)
         reporter.verbose = options.verbose
         report = options.report
         with endings.keeping_what_is_public(ended, reporter):
@@ -61,7 +64,7 @@ def perform(task: str, command_line: Mapping[str, Value]) -> ExitCode:
         return ended[-1].exit_code
     except RelnoxError as error:
         return endings.stopped(error, task, report, reporter)
-    except OSError as error:
+    except MACHINE_ERRORS as error:
         if (failed := failure_of_the_machine(error)) is None:
             raise
         return endings.stopped(failed, task, report, reporter)
@@ -70,6 +73,20 @@ def perform(task: str, command_line: Mapping[str, Value]) -> ExitCode:
     except Exception as bug:  # any: its traceback is printed, and must show no secret
         mask_error(bug)
         raise
+
+
+def _shown(front_end: FrontEnd, command_line: Mapping[str, Value]) -> Callable[[str], str]:
+    """What gives the commands in hints their form: the front end's, for the project that was named."""
+    folder = command_line.get("project")
+    front_end = front_end._replace(options=("--project", str(folder)) if folder else ())
+
+    def installing(requirement: str, upgrade: bool) -> str:  # noqa: FBT001 - as it is called
+        from relnox.commands.installing import way_of  # files are looked at, for few hints
+
+        of_nox = any(start.separator for start in front_end.tasks.values())
+        return way_of(Path(str(folder or ".")), of_nox=of_nox).command(requirement, upgrade)
+
+    return lambda text: core.hints.show(text, front_end, installing)
 
 
 def _perform(  # noqa: PLR0913 - a run

@@ -59,7 +59,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     if project.indexes.is_production(options.index):
         raise Refused(
             f"{options.index} is for good, and publish-test is for trying",
-            hint=f"nox -s publish -- --index {options.index}, or choose a test index here",
+            hint=f"{core.hints.command('publish', '--index', options.index)}, or choose a test index here",
         )
     verify = verify_install.settings(project)
     if options.clear:

@@ -81,7 +81,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     for folder, path in zip(options.with_, others, strict=True):
         if not any(Path(path).glob("*.whl")):
             raise Refused(
-                f"there are no wheels in {folder}", hint="build them in the other repository: nox -s build-all"
+                f"there are no wheels in {folder}", hint="build them in the other repository: relnox build-all"
             )
     return Snapshot(
         state,

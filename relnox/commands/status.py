@@ -178,7 +178,8 @@ def _disagreements(project: Project) -> Iterator[str]:
     """Packages whose places state several versions, literals in their modules among them."""
     for package in project.literals.workspace.packages:
         if package.places and not core.moves.agree(package, package.version):
-            yield f"{core.moves.disagreement(package)}\n  to fix it: relnox bump --to VERSION"
+            fix = core.hints.command("bump", "--to", "VERSION")
+            yield f"{core.moves.disagreement(package)}\n  to fix it: {fix}"
 
 
 def _asked(indexes: Sequence[str]) -> list[tuple[str, Patience]]:

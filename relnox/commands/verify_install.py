@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
+from relnox.core.hints import command
 from relnox.core.options import CommonOptions, option
 from relnox.errors import Refused, RelnoxError
 
@@ -47,6 +48,8 @@ __all__ = [
     "unmet",
     "verification",
 ]
+
+_REBUILD = f"build again: {command('build-all')}"
 
 _PYTHON = re.compile(r"3\.[0-9]+")
 _LONG_WAIT = 600
@@ -294,7 +297,7 @@ def read_release(root: Path, folder: str, asked: Iterable[str]) -> Manifest:
     """
     manifest = read_manifest(root, folder)
     where = f"{folder}/{core.manifest.MANIFEST_JSON}"
-    again = "build again: nox -s build-all"
+    again = _REBUILD
     for file in manifest.distributions:
         if not core.collection.is_named_rightly(file):
             raise Refused(f"{where} calls {file.filename} {file.package} {file.version}", hint=again)
@@ -317,22 +320,20 @@ def read_manifest(root: Path, folder: str) -> Manifest:
     path = root / folder / core.manifest.MANIFEST_JSON
     where = f"{folder}/{core.manifest.MANIFEST_JSON}"
     if not path.is_file():
-        raise Refused(f"there is no {where}: nothing was built", hint="nox -s build-all")
+        raise Refused(f"there is no {where}: nothing was built", hint=command("build-all"))
     if path.stat().st_size > _MANIFEST_LIMIT:
-        raise Refused(f"{where} is too large for a manifest", hint="build again: nox -s build-all")
+        raise Refused(f"{where} is too large for a manifest", hint=_REBUILD)
     try:
         if path.exists() and not path.is_file():
-            raise Refused(f"{path} is not a regular file", hint="build again: nox -s build-all")
+            raise Refused(f"{path} is not a regular file", hint=_REBUILD)
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise Refused(
             f"{where} is not a manifest that relnox wrote (it is not in UTF-8)",
-            hint="build again: nox -s build-all",
+            hint=_REBUILD,
         ) from None
     except OSError as error:
-        raise Refused(
-            f"{where} cannot be read ({error.strerror})", hint="build again: nox -s build-all"
-        ) from error
+        raise Refused(f"{where} cannot be read ({error.strerror})", hint=_REBUILD) from error
     return core.manifest.Manifest.from_json(text, where=where)
 
 
@@ -400,7 +401,7 @@ def _others(folders: Sequence[str], manifest: Manifest, project: Project) -> Ite
         wheels = sorted(path for path in at.glob("*.whl") if is_in(at, path)) if at.is_dir() else []
         if not wheels:
             state = "has no wheels" if at.is_dir() else "is no folder"
-            raise Refused(f"{folder} {state}", hint="build them in the other repository: nox -s build-all")
+            raise Refused(f"{folder} {state}", hint="build them in the other repository: relnox build-all")
         for path in wheels:
             try:
                 name, version, _, _ = parse_wheel_filename(path.name)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from relnox.core import fragments as fragments
     from relnox.core import graph as graph
     from relnox.core import guards as guards
+    from relnox.core import hints as hints
     from relnox.core import levels as levels
     from relnox.core import manifest as manifest
     from relnox.core import moves as moves

@@ -135,7 +135,7 @@ def _fix(need: Need, command: str) -> str:
             "if users have it from another index: [tool.relnox.publish] extra-indexes"
         )
     return (
-        f"correct the requirement of {need.package}, then: nox -s build-all; if users have it from another index: "
+        f"correct the requirement of {need.package}, then: relnox build-all; if users have it from another index: "
         f'[tool.relnox.publish] extra-indexes = ["https://…/simple/"]; if no index can be asked for it: '
         f'unchecked-requirements = ["{need.name}"], or once {OFF}'
     )

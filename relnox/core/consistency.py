@@ -97,7 +97,7 @@ def other_tag(
         yield Refusal(
             message=f"{_tags(names)} at {short(where)}, but {states} {version}",
             hint=(
-                f"git tag -d {names[0]}, then: nox -s bump -- --to {tagged[1]}{which} --commit --tag; if the tag "
+                f"git tag -d {names[0]}, then: relnox bump --to {tagged[1]}{which} --commit --tag; if the tag "
                 f"was pushed: git push --delete origin {names[0]}; to go on as it is: {FLAG}"
             ),
         )
@@ -147,7 +147,7 @@ def other_commit(
         back = f"; to publish what was built: git switch --detach {manifest.commit}" if manifest.commit else ""
         yield Refusal(
             message=f"{where} is of {built}, but the checkout has {present}",
-            hint=f"nox -s build-all{back}; to go on as it is: {FLAG}",
+            hint=f"relnox build-all{back}; to go on as it is: {FLAG}",
         )
         return
     if manifest.commit is None or head is None or manifest.commit == head:
@@ -162,7 +162,7 @@ def other_commit(
         why = f"{listing(every)} changed in {listing(of_release)}"
     yield Refusal(
         message=f"{where} is of commit {short(manifest.commit)}, but the checkout is at {short(head)}: {why}",
-        hint=f"nox -s build-all; to publish what was built: git switch --detach {manifest.commit}; "
+        hint=f"relnox build-all; to publish what was built: git switch --detach {manifest.commit}; "
         f"to go on as it is: {FLAG}",
     )
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from packaging.version import Version
 
+from relnox.core.hints import command
 from relnox.core.names import is_valid, normalised
 from relnox.core.records import Record
 from relnox.errors import Refused
@@ -202,7 +203,7 @@ class Manifest(Record, kw_only=True):
             raise Refused(
                 f"{where} is not a manifest that relnox wrote "
                 f"({type(error).__name__}: {why if len(why) <= _LONGEST else f'{why[:_LONGEST]}…'})",
-                hint="build again: nox -s build-all",
+                hint=f"build again: {command('build-all')}",
             ) from error
 
 

@@ -10,7 +10,7 @@ from relnox.core import publication
 from relnox.core.events import Outcome, RunFinished, RunStarted, Status, StepFinished
 from relnox.core.records import replace
 from relnox.core.secrets import mask_error
-from relnox.errors import ExitCode, RelnoxError, failure_of_the_machine
+from relnox.errors import MACHINE_ERRORS, ExitCode, RelnoxError, failure_of_the_machine
 from relnox.executor import actions, observed, signals
 from relnox.executor.progress import BAD, Progress, groups
 from relnox.reporters.streams import STDERR
@@ -204,7 +204,7 @@ def _carry_out(step: Step, run: Run) -> StepFinished:
         return StepFinished(
             step, Status.FAILED, error.message, time.monotonic() - started, error, run.warnings.get(step.key, ())
         )
-    except OSError as error:
+    except MACHINE_ERRORS as error:
         if (failed := failure_of_the_machine(error)) is None:
             raise
         return StepFinished(step, Status.FAILED, failed.message, time.monotonic() - started, failed)

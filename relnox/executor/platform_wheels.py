@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from relnox import process
 from relnox.building import archives
-from relnox.core import wheels
+from relnox.core import hints, wheels
 from relnox.errors import Failed, Refused
 from relnox.executor.building import move_to, same_bytes, staging_folder
 from relnox.executor.inspecting import inspected
@@ -83,7 +83,7 @@ class BuildingWheels:
             places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
             program = shutil.which(call.words[0], path=places)
             if program is None:
-                raise Refused("cibuildwheel is not installed", hint="pip install cibuildwheel")
+                raise Refused("cibuildwheel is not installed", hint=hints.install("cibuildwheel"))
             process.run(
                 [program, *call.words[1:]],
                 cwd=self.run.root,
@@ -91,7 +91,8 @@ class BuildingWheels:
                 timeout=_LIMIT,
                 on_line=self.run.tell(self.step),
             ).check(
-                f"cibuildwheel for {self.step.job.name}", hint="nox -s build-all -- --verbose shows all it prints"
+                f"cibuildwheel for {self.step.job.name}",
+                hint=f"{hints.command('build-all', '--verbose')} shows all it prints",
             )
             made = sorted(staging.glob("*.whl"))
             comparison = self._compared([sdist.filename, *(path.name for path in made)])
@@ -125,7 +126,8 @@ class BuildingWheels:
         if found is None or sdist is None or not (self.run.root / output / sdist.filename).is_file():
             raise Failed(
                 f"there is no sdist of {package} in {output} that a manifest tells of",
-                hint="build it, or fetch it from the job that did: nox -s build-all -- --package " + package,
+                hint="build it, or fetch it from the job that did: "
+                f"{hints.command('build-all', '--package', package)}",
             )
         head = self.run.git.head() if self.run.git is not None else None
         if found.dirty or found.commit != head:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from relnox import network
 from relnox.building import archives
-from relnox.core import waits
+from relnox.core import hints, waits
 from relnox.core.publication import Seen, State
 from relnox.errors import Conflict, RelnoxError, TryLater
 from relnox.executor.attesting import attestations_of
@@ -141,7 +141,7 @@ class Uploading:
         if archives.digests(path).sha256 != self.step.file.sha256:
             raise Conflict(
                 f"{path.name} is not the file that was built: its hash is not the manifest's",
-                hint="build again: nox -s build-all",
+                hint=f"build again: {hints.command('build-all')}",
             )
         return path
 
@@ -314,8 +314,8 @@ class Awaiting:
             f"after {waits.span(step.patience)}{trouble}:{told}",
             hint="look at the index's status page, and rerun the command later: what is there is not sent twice"
             if self._sent
-            else f"publish it: nox -s publish{f' --{which}' if which else ''}; if another job has just sent it: "
-            f"nox -s verify-install --{which} --wait {_LONG_WAIT}",
+            else f"publish it: relnox publish{which}; if another job has just sent it: "
+            f"relnox verify-install{which} --wait {_LONG_WAIT}",
         )
 
 

@@ -15,6 +15,7 @@ from packaging.version import InvalidVersion, Version
 
 from relnox.building import archives, checks, installed, modules, probing
 from relnox.building.environments import find_interpreter
+from relnox.core import hints
 from relnox.errors import Conflict, Failed, TryLater
 from relnox.executor.publishing import other_file
 from relnox.network import Patience
@@ -88,7 +89,7 @@ class Downloading:
         if listed.yanked:
             raise Failed(
                 f"{index} lists {file.filename} as yanked: installers pass it over",
-                hint="who yanked it, and why? to release a version in its place: nox -s bump",
+                hint=f"who yanked it, and why? to release a version in its place: {hints.command('bump')}",
             )
         path = folder / file.filename
         sha256 = self.run.indexes.download(listed, path, patience)
@@ -122,14 +123,14 @@ class TakingFiles:
         if not archives.is_in(source.parent, source):
             raise Failed(
                 f"{self.step.folder}/{file.filename} is in the manifest, but not there",
-                hint="build again: nox -s build-all",
+                hint=f"build again: {hints.command('build-all')}",
             )
         shutil.copyfile(source, path)
         if (sha256 := archives.digests(path).sha256) != file.sha256:
             raise Conflict(
                 f"{self.step.folder}/{file.filename} is not the file that was built:\n"
                 f"  there  sha256 {sha256}\n  built  sha256 {file.sha256}",
-                hint="who changed it? to build again: nox -s build-all",
+                hint=f"who changed it? to build again: {hints.command('build-all')}",
             )
         return checks.open_checked(path, self.run.limits)
 
@@ -370,7 +371,7 @@ class Verifying:
         else:
             state = "has no module, no script and no data"
             fix = (
-                "have the build backend include the modules, then: nox -s build-all; if it has none on purpose: "
+                "have the build backend include the modules, then: relnox build-all; if it has none on purpose: "
                 f'[tool.relnox] metadata-only = ["{package}"]'
             )
         return Failed(
@@ -389,7 +390,7 @@ class Verifying:
                 f"see what is in {archive.path.name}: python -m zipfile -l (or tar -tf), and what it prints above"
             )
         top = lacking.partition(".")[0]
-        if any(top == name.partition(".")[0] for name in self._modules()):
+        if any(f"{lacking}.".startswith(f"{name}.") for name in self._modules()):
             return (
                 f"{archive.path.name} lacks {lacking}: which setting of its build backend leaves it out? "
                 "what is in the tree alone is not published"
@@ -401,10 +402,32 @@ class Verifying:
             )
         if top in sys.stdlib_module_names and top not in answer.standard:
             return f"{top} is in the standard library of other Pythons only: correct requires-python of {package}"
+        if providers := self._providers(lacking):
+            return f"{' and '.join(providers)} has {lacking}: add it to the dependencies of {package}"
+        if any(top == name.partition(".")[0] for name in self._modules()):
+            return (
+                f"distributions share the namespace {top}, and no requirement of {package} brings {lacking}: "
+                "add the distribution that has it to its dependencies; "
+                f"if {package} itself has it: which setting of its build backend leaves it out?"
+            )
         return (
             f"no requirement of {package} brings {top}: add it to its dependencies; if an extra brings it: "
             f'[tool.relnox.verify] extras = {{ {package} = ["…"] }}'
         )
+
+    def _providers(self, module: str) -> list[str]:
+        """Other packages of the release whose wheels have a module, or the package that it is in."""
+        return [
+            name
+            for name, fetched in self.run.fetched.items()
+            if name != self.step.package
+            if any(
+                f"{module}.".startswith(f"{provided}.")
+                for archive in fetched
+                if archive.kind == "wheel"
+                for provided in modules.import_names(archive)
+            )
+        ]
 
     def _not_installed(self, ran: Completed) -> RelnoxError:
         """Why the installer gave up, as far as what it printed tells."""
@@ -412,7 +435,9 @@ class Verifying:
         printed = " ".join(ran.output.lower().split())
         hint = "what the installer printed last says why"
         if "does not support python" in printed:
-            hint = "uv fills environments of older Pythons than pip: --installer uv (pip install 'relnox[uv]')"
+            hint = (
+                f"uv fills environments of older Pythons than pip: --installer uv ({hints.install('relnox[uv]')})"
+            )
         if any(word in printed for word in _NOT_TO_BE_HAD):
             hint = (
                 "the trusted index has no release that serves: correct the requirement, or publish that one first"

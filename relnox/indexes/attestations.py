@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from relnox import network
-from relnox.core import publishers
+from relnox.core import hints, publishers
 from relnox.core.secrets import masked
 from relnox.errors import Conflict, Failed
 from relnox.network import PassingTrouble
@@ -45,7 +45,7 @@ __all__ = [
     "verify",
 ]
 
-INSTALL = "pip install 'relnox[attest]'"
+INSTALL = hints.install("relnox[attest]")
 AUDIENCE = "sigstore"
 """Whom identity tokens are made out to that the signing service takes."""
 
@@ -276,7 +276,7 @@ def _in_words() -> Iterator[None]:
     except (AttestationError, Error) as error:
         raise Failed(
             f"what the signing service answered cannot be trusted: {masked(str(error))[:_SHOWN]}",
-            hint=f"newer keys may help: {INSTALL} --upgrade-strategy eager --upgrade",
+            hint=f"newer keys may help: {hints.install('sigstore', upgrade=True)}",
         ) from error
     except (ValueError, LookupError, TypeError, RecursionError) as error:  # half an answer, or no JSON at all
         raise PassingTrouble(f"the signing service's answer cannot be read ({type(error).__name__})") from error

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 from relnox import network
+from relnox.core import hints
 from relnox.core.secrets import masked
 from relnox.core.versioning import Bump, next_version
 from relnox.errors import Conflict, Failed, Refused, RelnoxError, TryLater
@@ -125,16 +126,19 @@ def send(  # noqa: PLR0913 - an upload
 def ways_out(file: Distribution) -> str:
     """What can be done where a name is taken by other bytes."""
     return (
-        "a file name is never given twice: bump the version, publish the same again as "
-        f"{_post_release(file)}, or find the build that was published; to bump: nox -s bump -- --to "
-        f"{_post_release(file)}"
+        f"a file name is never given twice: bump the version, publish the same again as {_post_release(file)}, "
+        f"or find the build that was published; to bump: {_bump_to(_post_release(file))}"
     )
 
 
 def publish_again(file: Distribution) -> str:
     """What can be done where a release takes no more files."""
     post = _post_release(file)
-    return f"publish all of it as {post}: nox -s bump -- --to {post}"
+    return f"publish all of it as {post}: {_bump_to(post)}"
+
+
+def _bump_to(version: str) -> str:
+    return hints.command("bump", "--to", version)
 
 
 def judged(response: requests.Response, file: Distribution, index: str) -> str:
@@ -236,7 +240,7 @@ def _explain(text: str, file: Distribution, index: str) -> None:
         following = _following(file)
         raise Conflict(
             f"{index} has had {file.filename} before; it was deleted, and its name is never given again: {text}",
-            hint=f"publish it as {following}: nox -s bump -- --to {following}",
+            hint=f"publish it as {following}: {_bump_to(following)}",
         )
     if _OLD.search(text):
         raise Conflict(
@@ -248,7 +252,7 @@ def _explain(text: str, file: Distribution, index: str) -> None:
         post = _post_release(file)
         raise Conflict(
             f"{index} has another sdist of {file.package} {file.version}, and takes one of a release: {text}",
-            hint=f"who published it? to publish all of it again as {post}: nox -s bump -- --to {post}",
+            hint=f"who published it? to publish all of it again as {post}: {_bump_to(post)}",
         )
     if _NOT_CREATED.search(text):
         from relnox.indexes.trusted_publishing import first_release_hint
@@ -262,7 +266,8 @@ def _explain(text: str, file: Distribution, index: str) -> None:
         raise Refused(
             f"{index} has a project {file.package} that these credentials may not upload to: {text}",
             hint="if it is yours, let its owner there add you; if it is a stranger's, the name is taken: choose "
-            "another, or try the release where no name is: relnox publish-test --index embedded",
+            "another, or try the release where no name is: "
+            f"{hints.command('publish-test', '--index', 'embedded')}",
         )
     if _SCOPED.search(text):
         raise Refused(

@@ -12,6 +12,7 @@ from twine.exceptions import TwineException
 from twine.package import PackageFile
 from twine.repository import Repository
 
+from relnox.core import hints
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def fields(path: Path, attestations: Sequence[Path] = ()) -> list[tuple[str, str
             package.add_attestations([str(each) for each in attestations])
         told = Repository._convert_metadata_to_list_of_tuples(package.metadata_dictionary())  # noqa: SLF001
     except TwineException as error:
-        raise Failed(f"{path.name} has metadata that no index takes: {error}", hint="nox -s build-all") from error
+        raise Failed(
+            f"{path.name} has metadata that no index takes: {error}", hint=hints.command("build-all")
+        ) from error
     return [*told, (":action", "file_upload"), ("protocol_version", "1")]
 
 

@@ -6,6 +6,7 @@ import os
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from relnox.core import hints
 from relnox.core.secrets import Secret
 from relnox.errors import Failed
 from relnox.network.addresses import is_loopback
@@ -82,5 +83,5 @@ def _require_socks(variable: str) -> None:
     except ModuleNotFoundError:
         raise Failed(
             f"{variable} names a SOCKS proxy, and the package PySocks is not installed",
-            hint="pip install requests[socks], or set it to http://HOST:PORT",
+            hint=f"{hints.install('requests[socks]')}, or set it to http://HOST:PORT",
         ) from None

@@ -8,13 +8,18 @@ from relnox.core import secrets
 from relnox.reporters.streams import STDERR
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from relnox.core.events import Event
     from relnox.core.plan import Plan, Table
     from relnox.errors import RelnoxError
 
-__all__ = ["Reporter", "choose", "usage_error"]
+__all__ = ["Reporter", "as_written", "choose", "usage_error"]
+
+
+def as_written(text: str) -> str:
+    """A text with its commands as relnox itself takes them; see `core.hints`."""
+    return text
 
 
 class Reporter(Protocol):
@@ -39,11 +44,16 @@ class Reporter(Protocol):
         """Show what stops the run."""
 
 
-def choose(name: Any, environment: Mapping[str, str]) -> Reporter:
+def choose(name: Any, environment: Mapping[str, str], shown: Callable[[str], str] = as_written) -> Reporter:
     """The reporter of that name; `auto`, or nothing, looks where the output goes.
 
     Where the CI engine masks its log it learns of each secret before that is used. GitLab's masks what is declared
     as masked in its settings, and cannot be told more.
+
+    Args:
+        name: The reporter's name.
+        environment: All environment variables.
+        shown: Gives commands in messages, hints and notes the form in which they have to be typed.
     """
     kind = str(name or environment.get("RELNOX_REPORTER") or "auto")
     if kind == "auto":
@@ -56,25 +66,25 @@ def choose(name: Any, environment: Mapping[str, str]) -> Reporter:
     if kind == "github":
         from relnox.reporters.github import GitHub
 
-        github = GitHub(environment)
+        github = GitHub(environment, shown)
         secrets.announce(github.mask if masks else None)
         return github
     secrets.announce(_add_mask if masks else None)
     if kind == "terminal":
         from relnox.reporters.terminal import Terminal
 
-        return Terminal()
+        return Terminal(shown)
     from relnox.reporters.plain import Plain
 
-    return Plain()
+    return Plain(shown)
 
 
-def usage_error(error: RelnoxError) -> None:
+def usage_error(error: RelnoxError, shown: Callable[[str], str] = as_written) -> None:
     """Show an error of a command line that chooses no reporter yet."""
     from relnox.reporters.text import error_lines
 
     for line in error_lines(error):
-        STDERR.line(line)
+        STDERR.line(shown(line))
 
 
 def _add_mask(line: str) -> None:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from relnox.core.escaping import escape_line, split_lines
 from relnox.core.events import Notice, OutputLine, RunFinished, StepFinished, StepStarted
 from relnox.core.secrets import masked
-from relnox.reporters import text
+from relnox.reporters import as_written, text
 from relnox.reporters.plain import Plain
 from relnox.reporters.streams import STDERR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from relnox.core.events import Event, Outcome
     from relnox.core.plan import Table
@@ -34,10 +34,11 @@ class GitHub(Plain):
 
     Args:
         environment: Where `GITHUB_STEP_SUMMARY` names the file of the summary.
+        shown: As for `Plain`.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        super().__init__()
+    def __init__(self, environment: Mapping[str, str], shown: Callable[[str], str] = as_written) -> None:
+        super().__init__(shown)
         self._telling = threading.RLock()
         self._summary = environment.get("GITHUB_STEP_SUMMARY")
         self._foreign: str | None = None
@@ -61,7 +62,7 @@ class GitHub(Plain):
         self._keep_foreign_text_out()
         super().event(event, nested=nested)
         if event.hint:
-            _command("warning", f"{event.message}\n{event.hint}", title="relnox")
+            _command("warning", self._shown(f"{event.message}\n{event.hint}"), title="relnox")
 
     def _tell(self, event: Event, *, nested: bool) -> None:
         match event:
@@ -79,9 +80,9 @@ class GitHub(Plain):
             case RunFinished(outcome):
                 super().event(event, nested=nested)
                 if outcome.plan.skipped is not None:
-                    _command("warning", outcome.plan.skipped, title="relnox")
+                    _command("warning", self._shown(outcome.plan.skipped), title="relnox")
                 if not nested:
-                    self._summarise(markdown(outcome))
+                    self._summarise(markdown(outcome, self._shown))
             case _:
                 super().event(event, nested=nested)
 
@@ -91,15 +92,15 @@ class GitHub(Plain):
         _command("endgroup", "")
         super().event(event, nested=nested)
         if event.error is not None:
-            _command("error", event.detail, title=event.step.title)
+            _command("error", self._shown(event.detail), title=event.step.title)
         for each in event.warnings:
-            _command("warning", f"{each.file}: {each.message}\n{each.hint}", title=event.step.title)
+            _command("warning", self._shown(f"{each.file}: {each.message}\n{each.hint}"), title=event.step.title)
 
     def error(self, error: RelnoxError) -> None:
         """Show what stops the run, as an annotation too."""
         super().error(error)
         told = f"{error.message}\n{error.hint}" if error.hint else error.message
-        _command("error", told, title="relnox")
+        _command("error", self._shown(told), title="relnox")
 
     def tables(self, tables: Sequence[Table]) -> None:
         """Show results, in the summary as well."""
@@ -139,14 +140,14 @@ def add_mask(line: str) -> None:
     STDERR.command(f"::add-mask::{escape(line)}")
 
 
-def markdown(outcome: Outcome) -> str:
+def markdown(outcome: Outcome, shown: Callable[[str], str] = as_written) -> str:
     """A run as a Markdown table."""
     lines = [f"### {_inert(text.ending(outcome))}", "", "| step | status | |", "| --- | --- | --- |"]
     for result in outcome.results:
-        cells = (result.step.title, text.MARKS[result.status], " ".join(result.detail.split()))
+        cells = (result.step.title, text.MARKS[result.status], " ".join(shown(result.detail).split()))
         lines.append(_row(cells))
     if told := list(text.published(outcome)):
-        lines += ["", *(f"- {_inert(line)}" for line in told)]
+        lines += ["", *(f"- {_inert(shown(line))}" for line in told)]
     return "\n".join(lines)
 
 

@@ -15,11 +15,11 @@ from relnox.core.events import (
     Waiting,
 )
 from relnox.core.steps import Stage
-from relnox.reporters import text
+from relnox.reporters import as_written, text
 from relnox.reporters.streams import STDERR, STDOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from relnox.core.events import Event, Outcome
     from relnox.core.plan import Plan, Table
@@ -29,11 +29,16 @@ __all__ = ["Plain"]
 
 
 class Plain:
-    """Writes lines; see `Reporter` for its methods."""
+    """Writes lines; see `Reporter` for its methods.
+
+    Args:
+        shown: Gives commands in relnox's own lines the form in which they have to be typed.
+    """
 
     verbose = False
 
-    def __init__(self) -> None:
+    def __init__(self, shown: Callable[[str], str] = as_written) -> None:
+        self._shown = shown
         self._aborted: list[StepFinished] = []
 
     def event(self, event: Event, *, nested: bool) -> None:
@@ -47,7 +52,7 @@ class Plain:
                     self._log([step.title], nested=nested)
             case OutputLine(step, line):
                 if self.verbose:
-                    self._log([f"  {text.output_line(step, line)}"], nested=nested)
+                    STDERR.line(f"{'    ' if nested else '  '}{text.output_line(step, line)}")
             case Notice() | Waiting():
                 self._log(text.notice(event), nested=nested)
             case StepFinished(status=Status.ABORTED):
@@ -60,7 +65,7 @@ class Plain:
     def plan(self, plan: Plan) -> None:
         """Show a plan that is not run."""
         self.tables(plan.tables)
-        self._out(text.plan_lines(plan))
+        self._out(text.plan_lines(plan, self._shown))
 
     def tables(self, tables: Sequence[Table]) -> None:
         """Show results."""
@@ -80,7 +85,7 @@ class Plain:
             self._log([text.ending(outcome)])
 
     def _log(self, lines: Iterable[str], *, nested: bool = False) -> None:
-        for line in lines:
+        for line in map(self._shown, lines):
             STDERR.line("  " + line if nested else line)
 
     def _out(self, lines: Iterable[str]) -> None:

@@ -23,11 +23,11 @@ from relnox.core.events import (
 from relnox.core.secrets import masked
 from relnox.core.steps import EditFiles, Stage
 from relnox.errors import ExitCode
-from relnox.reporters import text
+from relnox.reporters import as_written, text
 from relnox.reporters.streams import STDERR, STDOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from rich.status import Status as Spinner
 
@@ -52,11 +52,16 @@ _UNLIMITED = 1_000_000
 
 
 class Terminal:
-    """Writes with rich, which honors NO_COLOR and FORCE_COLOR; see `Reporter` for its methods."""
+    """Writes with rich, which honors NO_COLOR and FORCE_COLOR; see `Reporter` for its methods.
+
+    Args:
+        shown: Gives commands in relnox's own lines the form in which they have to be typed.
+    """
 
     verbose = False
 
-    def __init__(self) -> None:
+    def __init__(self, shown: Callable[[str], str] = as_written) -> None:
+        self._shown = shown
         self._out = _console(STDOUT)
         self._log = _console(STDERR)
         self._signs = _SIGNS if STDERR.is_unicode else _ASCII_SIGNS
@@ -70,7 +75,7 @@ class Terminal:
         match event:
             case RunStarted(plan):
                 for note in plan.notes:
-                    _labeled(self._log, indent, "note:", "dim", note)
+                    _labeled(self._log, indent, "note:", "dim", self._shown(note))
             case StepStarted(step):
                 if isinstance(step, Stage):
                     _print(self._log, (step.title, "bold"))
@@ -83,7 +88,7 @@ class Terminal:
             case Notice() | Waiting():
                 style = "dim" if isinstance(event, Notice) and not event.hint else "yellow"
                 for line in text.notice(event):
-                    _print(self._log, indent, (line, style))
+                    _print(self._log, indent, (self._shown(line), style))
             case StepFinished():
                 self._end(event, indent)
             case RunFinished(outcome):
@@ -101,12 +106,12 @@ class Terminal:
                     for line in text.diff_lines(edit):
                         _print(self._out, (line, _DIFF_STYLES.get(line[:1], "")))
         for note in plan.notes:
-            _labeled(self._out, "", "note:", "dim", note)
+            _labeled(self._out, "", "note:", "dim", self._shown(note))
         if plan.consent:
             _print(self._out, ("would ask:", "yellow"), f" {plan.consent}")
         for refusal in plan.refusals:
-            _labeled(self._out, "", "would refuse:", "bold red", refusal.message)
-            _labeled(self._out, "  ", "hint:", "dim", refusal.hint)
+            _labeled(self._out, "", "would refuse:", "bold red", self._shown(refusal.message))
+            _labeled(self._out, "  ", "hint:", "dim", self._shown(refusal.hint))
 
     def tables(self, tables: Sequence[Table]) -> None:
         """Show results."""
@@ -126,16 +131,16 @@ class Terminal:
     def error(self, error: RelnoxError) -> None:
         """Show what stops the run."""
         self._stop()
-        _labeled(self._log, "", "error:", "bold red", error.message)
+        _labeled(self._log, "", "error:", "bold red", self._shown(error.message))
         if error.hint:
-            _labeled(self._log, "", "hint:", "bold", error.hint)
+            _labeled(self._log, "", "hint:", "bold", self._shown(error.hint))
 
     def _conclude(self, outcome: Outcome, *, nested: bool) -> None:
         """What was not tried, and how it all ended."""
         indent = "  " if nested else ""
         self._tell_aborted(indent)
         for line in text.published(outcome):
-            _print(self._log, indent, line)
+            _print(self._log, indent, self._shown(line))
         if not nested:
             style = "bold green" if outcome.exit_code is ExitCode.DONE else "bold red"
             _print(self._log, (text.ending(outcome), style))
@@ -155,7 +160,7 @@ class Terminal:
                 self._finished(event, indent)
         else:
             for line in text.aborted(self._aborted):
-                _print(self._log, indent, (line, "yellow"))
+                _print(self._log, indent, (self._shown(line), "yellow"))
         self._aborted.clear()
 
     def _finished(self, event: StepFinished, indent: str) -> None:
@@ -166,11 +171,11 @@ class Terminal:
         if event.detail and shown:
             word = "" if event.status is Status.SUCCESS else f"{text.MARKS[event.status]}: "
             for line in text.further_lines(f"{word}{event.detail}", f"{indent}    "):
-                _print(self._log, (line, "dim"))
+                _print(self._log, (self._shown(line), "dim"))
         if event.error is not None and event.error.hint:
-            _labeled(self._log, f"{indent}    ", "hint:", "bold", event.error.hint)
+            _labeled(self._log, f"{indent}    ", "hint:", "bold", self._shown(event.error.hint))
         for line in text.warning_lines(event):
-            _print(self._log, (f"{indent}    {line}", "yellow"))
+            _print(self._log, (self._shown(f"{indent}    {line}"), "yellow"))
 
     def _spin(self) -> None:
         """Show what goes on; several steps at once may."""

@@ -9,9 +9,10 @@ from relnox.core.events import Notice, Status
 from relnox.core.publication import all_proven, summary
 from relnox.core.steps import EditFiles
 from relnox.errors import ExitCode
+from relnox.reporters import as_written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from relnox.core.events import Outcome, StepFinished, Waiting
     from relnox.core.plan import Plan, Table
@@ -98,8 +99,13 @@ def diff_lines(edit: Edit) -> Iterator[str]:
     return (line.expandtabs() for line in split_lines(edit.diff()))
 
 
-def plan_lines(plan: Plan) -> Iterator[str]:
-    """A plan that is not run: what it would do, what the files would become, what stands against it."""
+def plan_lines(plan: Plan, shown: Callable[[str], str] = as_written) -> Iterator[str]:
+    """A plan that is not run: what it would do, what the files would become, what stands against it.
+
+    Args:
+        plan: The plan.
+        shown: Gives commands the form in which they have to be typed; what files would hold stays as it is.
+    """
     yield f"Plan of {plan.task} ({plan.digest[:12]}): {len(plan.steps)} steps"
     for number, step in enumerate(plan.steps, 1):
         yield f"{number:>4}. {step.title}{'  [remote]' if step.remote else ''}"
@@ -111,12 +117,12 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     if plan.notes or plan.refusals or plan.consent:
         yield ""
     for note in plan.notes:
-        yield from further_lines(f"note: {note}", "")
+        yield from further_lines(f"note: {shown(note)}", "")
     if plan.consent:
         yield f"would ask: {plan.consent}"
     for refusal in plan.refusals:
-        yield from further_lines(f"would refuse: {refusal.message}", "")
-        yield from further_lines(f"hint: {refusal.hint}", "  ")
+        yield from further_lines(f"would refuse: {shown(refusal.message)}", "")
+        yield from further_lines(f"hint: {shown(refusal.hint)}", "  ")
 
 
 def waiting(event: Waiting) -> str:

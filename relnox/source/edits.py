@@ -13,12 +13,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox import files
-from relnox.core import serialise
+from relnox.core import hints, serialise
 from relnox.core.records import Record
 from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push, TakeBack
 from relnox.errors import Conflict, Failed
@@ -65,7 +64,7 @@ class Pending(Record, kw_only=True):
     @property
     def command(self) -> str:
         """The command to type to go on."""
-        return shlex.join(["relnox", "bump", *self.request])
+        return hints.command("bump", *self.request)
 
 
 def apply(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:

@@ -224,7 +224,7 @@ def test_off_is_off(
     [
         ("auto", 0, "attestations: off (what signs and verifies attestations is not installed: pip install"),
         ("best-effort", 0, "attestations: off (files go WITHOUT: what signs and verifies attestations is not"),
-        ("required", 1, "pip install 'relnox[attest]'"),
+        ("required", 1, 'pip install "relnox[attest]"'),
     ],
 )
 def test_without_the_extra_required_is_refused_with_the_command_that_helps(

@@ -111,7 +111,7 @@ def test_a_bump_whose_push_is_refused_is_taken_back(two: Path, bump: Bump, way: 
     ran = bump(two, *RELEASE, "--push")
     assert ran.code == 2, ran.text
     assert "protected" in ran.text
-    assert "relnox bump --abort" in ran.text
+    assert f"relnox bump --project {two} --abort" in ran.text
     assert git(remote_of(two), "tag") == ""
     ran = bump(two, way)
     assert ran.code == 0, ran.text

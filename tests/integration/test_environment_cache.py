@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from warm import all_end, build_all, package, settled, workspace
+from warm import all_end, build_all, needs_fork, package, settled, workspace
 
 from relnox.building import cache
 from relnox.building.cache import EnvironmentCache
 from relnox.building.environments import Environment, Installer, find_installer, find_python
-from relnox.building.workers import has_fork
 from relnox.building.workshop import Workshop
 from relnox.process import Completed
 
@@ -148,7 +147,7 @@ def test_settings_of_uv_for_other_purposes_do_not_matter(kept: Path, tmp_path: P
     assert not (root / "requirements.txt").exists()
 
 
-@pytest.mark.skipif(not has_fork(), reason="no hook runs in a warm process")
+@needs_fork
 def test_no_warm_process_starts_after_the_end(tmp_path: Path) -> None:
     # A signal may come while a step is between two programs: what it starts next must not go on.
     installer = find_installer("auto")
@@ -163,7 +162,7 @@ def test_no_warm_process_starts_after_the_end(tmp_path: Path) -> None:
     assert all_end([each._process.pid for each in workshop._running])
 
 
-@pytest.mark.skipif(not has_fork(), reason="no hook runs in a warm process")
+@needs_fork
 @pytest.mark.parametrize("today", ["uv_build==1", "uv_build==2"])
 def test_what_served_last_is_warmed_up_while_the_index_is_asked(today: str, kept: Path, tmp_path: Path) -> None:
     store, python = EnvironmentCache(kept), Path(sys.executable)

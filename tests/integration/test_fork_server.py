@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from warm import alive, all_end, wait_for
+from warm import alive, all_end, needs_fork, wait_for
 
 from relnox.building import workers
-from relnox.building.workers import Fork, ForkServer, has_fork
+from relnox.building.workers import Fork, ForkServer
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.heavy,
-    pytest.mark.skipif(not has_fork(), reason="hooks run in fresh processes where there is no fork"),
+    needs_fork,
 ]
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process can leave its family")
@@ -395,3 +395,7 @@ def test_lines_are_told_while_a_hook_runs(tmp_path: Path) -> None:
     assert came[1][0] - came[0][0] > 0.3
     assert (ran.returncode, ran.output) == (0, "früh\nlate\nends without")
     assert list(tmp_path.glob("*.printed")) == []
+
+
+def test_this_platform_forks() -> None:
+    assert workers.has_fork()

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from warm import BACKENDS, EPOCH, build_all, contents, frontend, package, settled, workspace
+from warm import BACKENDS, EPOCH, build_all, contents, frontend, needs_fork, package, settled, workspace
 
 from relnox.building.backends import SHARING
-from relnox.building.workers import ForkServer, has_fork
+from relnox.building.workers import ForkServer
 from relnox.cli import main
 from relnox.core.config import Config
 from relnox.source.discovery import discover
@@ -126,7 +126,7 @@ def test_a_build_that_runs_nothing_but_its_backend_is_known(tmp_path: Path) -> N
 
 
 @pytest.mark.network
-@pytest.mark.skipif(not has_fork(), reason="no hook runs in a warm process")
+@needs_fork
 @pytest.mark.parametrize(("stated", "children"), [(True, 1), (False, 2)])
 def test_one_process_makes_both_archives_where_only_the_backend_runs(
     stated: bool, children: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -293,7 +293,10 @@ def test_what_is_interrupted_names_the_option_and_runs_no_tool_again(
     hook.chmod(0o755)
     assert bump(root, *options, "--push").code == 2
     ran = bump(root, "--package", "base", "--part", "minor")
-    assert "finish it: relnox bump --part major --package base --commit --tag --push --lock" in ran.err
+    assert (
+        f"finish it: relnox bump --project {root} --part major --package base --commit --tag --push --lock"
+        in ran.err
+    )
     hook.unlink()
     times = len(tools.runs())
     done(bump, root, *options, "--push")
@@ -315,7 +318,9 @@ def test_the_option_can_be_set_for_good_and_an_undo_does_not_mind(
     done(bump, root, *MAJOR)
     assert set(committed(root)).issuperset(STALE)
     ran = done(bump, root, "--undo")
-    assert "takes back: relnox bump --part major --package base --commit --tag --lock" in ran.text
+    assert (
+        f"takes back: relnox bump --project {root} --part major --package base --commit --tag --lock" in ran.text
+    )
     assert everything(root) == before
     done(bump, root, *MAJOR, "--no-lock")
     assert set(committed(root)).isdisjoint(STALE)

@@ -65,7 +65,7 @@ def test_another_bump_goes_ahead_and_says_that_nothing_came_since(two: Path, bum
     assert bump(two, *RELEASE).code == 0
     ran = bump(two, "--part", "patch", "--commit", "--tag")
     assert ran.code == 0, ran.text
-    assert "no commit since the last bump (relnox bump --part minor --commit --tag)" in ran.text
+    assert f"no commit since the last bump (relnox bump --project {two} --part minor --commit --tag)" in ran.text
     assert git(two, "tag").split() == ["v2.1.0", "v2.1.1"]
 
 

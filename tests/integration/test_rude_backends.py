@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from backends import in_tree
-from warm import all_end, build_all, contents, package, settled, workspace
-
-from relnox.building.workers import has_fork
+from warm import all_end, build_all, contents, needs_fork, package, settled, workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,7 +159,7 @@ def test_a_hook_that_dies_tells_its_last_lines_and_dies_alone(
     assert said in ran.err
 
 
-@pytest.mark.skipif(not has_fork(), reason="no hook runs in a warm process")
+@needs_fork
 def test_a_warm_process_that_is_killed_by_a_hook_is_told(tmp_path: Path) -> None:
     # What happens when memory runs out: an error for each package that it served, and no hang.
     code = "import os, signal, time\nos.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(60)"

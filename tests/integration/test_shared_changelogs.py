@@ -120,6 +120,6 @@ def test_all_leaves_out_packages_that_were_never_tagged(tmp_path: Path, bump: Bu
     assert ran.code == 0, ran.text
     assert git(root, "tag").split() == ["a-v1.0.0", "a-v1.1.0"]
     assert "b, c: never tagged" in ran.text
-    assert "relnox bump --package b --to 0.1.0 --tag" in ran.text
+    assert f"relnox bump --project {root} --package b --to 0.1.0 --tag" in ran.text
     assert bump(root, "--package", "b", "--to", "0.1.0", "--tag").code == 0
     assert "b-v0.1.0" in git(root, "tag").split()

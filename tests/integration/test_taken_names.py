@@ -95,7 +95,7 @@ def test_an_upload_to_somebody_elses_project_is_told_as_that(
     assert (
         "own has a project demo that these credentials may not upload to: The user 'anna' isn't allowed" in ran.err
     )
-    assert "relnox publish-test --index embedded" in ran.err
+    assert f"relnox publish-test --project {root} --index embedded" in ran.err
     assert "rejected the credentials" not in ran.err
 
 

@@ -40,7 +40,7 @@ def test_what_a_bump_did_is_undone_to_the_byte(two: Path, bump: Bump, options: t
     assert everything(two) != before
     ran = bump(two, "--undo")
     assert ran.code == 0, ran.text
-    assert f"takes back: relnox bump {' '.join(options)}" in ran.text
+    assert f"takes back: relnox bump --project {two} {' '.join(options)}" in ran.text
     assert everything(two) == before
 
 
@@ -133,7 +133,7 @@ def test_what_is_pushed_stays(two: Path, bump: Bump, how: str) -> None:
     if how in {"by hand", "a tag by hand"}:
         git(two, "push", "--quiet", "origin", "v2.1.0")
     said = refused(bump, two, "--undo")
-    assert "the last bump (relnox bump --part minor --commit --tag" in said
+    assert f"the last bump (relnox bump --project {two} --part minor --commit --tag" in said
     assert "origin" in said
     assert "already: others may have it" in said
     assert "release a higher version" in said
@@ -160,7 +160,10 @@ def test_after_another_commit_that_one_has_to_go_first(two: Path, bump: Bump) ->
     write(two, {"more.txt": ""})
     commit_all(two, "More")
     said = refused(bump, two, "--undo")
-    assert "the last commit is not that of the bump (relnox bump --part minor --commit --tag)" in said
+    assert (
+        f"the last commit is not that of the bump (relnox bump --project {two} --part minor --commit --tag)"
+        in said
+    )
     git(two, "reset", "--quiet", "--hard", "HEAD~1")
     assert bump(two, "--undo").code == 0
     assert git(two, "log", "--format=%s") == "Start"
@@ -217,7 +220,7 @@ def test_an_interrupted_bump_comes_first(two: Path, bump: Bump) -> None:
     assert bump(two, "--part", "patch", "--commit", "--tag", "--push").code == 2
     ran = bump(two, "--undo")
     assert ran.code == 0, ran.text
-    assert "takes back: relnox bump --part patch --commit --tag --push" in ran.text
+    assert f"takes back: relnox bump --project {two} --part patch --commit --tag --push" in ran.text
     assert everything(two) == last
 
 
@@ -266,10 +269,10 @@ def test_killed_in_the_middle_the_same_command_ends_it(two: Path, bump: Bump, mo
     aborted = bump(two, "--abort")
     assert aborted.code == 1
     assert "an undo was interrupted: it goes on, not back" in aborted.err
-    assert "finish it: relnox bump --undo" in aborted.err
+    assert f"finish it: relnox bump --project {two} --undo" in aborted.err
     other = bump(two, "--part", "patch")
     assert other.code == 1
-    assert "finish it: relnox bump --undo" in other.err
+    assert f"finish it: relnox bump --project {two} --undo" in other.err
     again = bump(two, "--undo")
     assert again.code == 0, again.text
     assert everything(two) == before

@@ -296,6 +296,36 @@ def test_what_does_not_work_is_told_with_what_helps(case: str, root: Path, verif
 
 
 @pytest.mark.parametrize(
+    ("lacking", "hint"),
+    [
+        ("acme.core", "acme-core has acme.core: add it to the dependencies of acme-agents"),
+        ("tools", "acme-core has tools: add it to the dependencies of acme-agents"),
+        (
+            "acme.other",
+            "distributions share the namespace acme, and no requirement of acme-agents brings acme.other",
+        ),
+        (
+            "acme.agents.lost",
+            "acme_agents-1.0-py3-none-any.whl lacks acme.agents.lost: which setting of its build",
+        ),
+    ],
+)
+def test_a_requirement_that_is_missing_in_a_shared_namespace_is_named(
+    root: Path, verify: Verify, lacking: str, hint: str
+) -> None:
+    core = wheel(root, "acme-core", {"acme/core/__init__.py": "", "tools.py": ""})
+    agents = wheel(root, "acme-agents", {"acme/agents/__init__.py": f"import {lacking}\n"})
+    project_of(root, core, agents)
+
+    ran = verify()
+
+    assert ran.code == 2, ran.text
+    assert f"ModuleNotFoundError: No module named '{lacking}'" in ran.err
+    assert hint in ran.err
+    assert table(ran) == {"acme-core": ["1.0", "works"], "acme-agents": ["1.0", "FAILED"]}
+
+
+@pytest.mark.parametrize(
     ("target", "message"),
     [
         ("demo:absent", "the script run (demo:absent) fails: AttributeError"),

@@ -165,7 +165,7 @@ def test_what_is_no_manifest_is_refused_and_says_how_to_make_one(text: str) -> N
     with pytest.raises(Refused) as caught:
         Manifest.from_json(text, where="dist/manifest.json")
     assert "dist/manifest.json" in caught.value.message
-    assert caught.value.hint == "build again: nox -s build-all"
+    assert caught.value.hint == "build again: relnox build-all"
 
 
 @settings(deadline=None)

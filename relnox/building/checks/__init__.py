@@ -25,6 +25,7 @@ from relnox.building.checks import (
     wheel_contents,
 )
 from relnox.building.checks.expected import Expected
+from relnox.building.entries import REBUILD
 from relnox.building.findings import Finding, error, told
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def _told(all_found: Iterator[Found], archive: Archive, *, private: bool) -> tup
         end = error(broken.fault, broken.hint or "")
         findings.append(told(end, file=archive.path.name, private=private))
     except UNREADABLE as broken:
-        end = error(f"it cannot be read to its end: {broken}", "build it again: nox -s build-all")
+        end = error(f"it cannot be read to its end: {broken}", REBUILD)
         findings.append(told(end, file=archive.path.name, private=private))
     return tuple(findings)
 

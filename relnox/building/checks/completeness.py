@@ -84,7 +84,7 @@ def check(archive: Archive, *, may_be_empty: bool = False, optional_extensions: 
     if platforms != {"any"} and not optional_extensions and not _has_native_file(archive):
         yield error(
             f"is for {few(platforms)}, but has no native module or program",
-            "see that the build compiles them (nox -s build-all -- --verbose), or let it make a wheel for any "
+            "see that the build compiles them (relnox build-all --verbose), or let it make a wheel for any "
             f"platform; if they are optional: {_optional(archive)}",
         )
 
@@ -100,7 +100,7 @@ def check_extensions(sdist: Archive, wheel: Archive) -> Iterator[Found]:
         yield error(
             f"has no native module, although {declared.where}",
             "see that the sdist has their sources, and that the build compiles them "
-            f"(nox -s build-all -- --verbose); {optional}",
+            f"(relnox build-all --verbose); {optional}",
         )
     else:
         yield warning(f"has no native module, although {declared.where} (not in every build)", optional)

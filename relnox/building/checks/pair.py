@@ -16,6 +16,7 @@ from relnox.building.checks.requirements import difference
 from relnox.building.checks.tree import is_generated
 from relnox.building.findings import error, few, warning
 from relnox.building.modules import import_names, only_tests
+from relnox.core import hints
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
@@ -139,6 +140,8 @@ def _sources(sdist: Archive, wheel: Archive) -> Iterator[Found]:
     strange = [entry.filename for entry in modules if entry.CRC not in sums and not is_generated(entry.filename)]
     changed = [name for name in strange if path_of(name).name in names]
     if changed:
-        yield warning(f"not as in its sdist: {few(changed)}", "build the wheel from the sdist: relnox build-all")
+        yield warning(
+            f"not as in its sdist: {few(changed)}", f"build the wheel from the sdist: {hints.command('build-all')}"
+        )
     if new := set(strange) - set(changed):
         yield warning(f"not in its sdist: {few(new)}", "let the sdist include what the wheel is made of")

@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from relnox.building.findings import few, warning
+from relnox.core import hints
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,9 @@ def check(archive: Archive) -> Iterator[Found]:
     except WheelValidationError:
         return
     except Exception as broken:  # noqa: BLE001 - a guest, whose faults must not end a build
-        yield warning(f"check-wheel-contents cannot read it: {broken}", "pip install -U 'relnox[check]'")
+        yield warning(
+            f"check-wheel-contents cannot read it: {broken}", hints.install("relnox[check]", upgrade=True)
+        )
         return
     for each in failed:
         if each.check.name in _DECIDED_HERE:

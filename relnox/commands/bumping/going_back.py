@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from relnox import core
 from relnox.commands.bumping import deciding
 from relnox.commands.bumping.snapshot import Last
+from relnox.core.hints import command
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     Decided = tuple[tuple[Move, ...], Following]
 
 __all__ = ["resumed", "to_take_back", "undone"]
+
+_ABORT = command("bump", "--abort")
 
 
 def to_take_back(options: Options, project: Project, found: edits.Pending | None) -> Last | None:
@@ -65,7 +68,7 @@ def resumed(found: edits.Pending, snapshot: Snapshot, options: Options) -> Plan:
     if found.request != deciding.request(options):
         raise Refused(
             f"a bump was interrupted here: {found.command}",
-            hint=f"finish it: {found.command}, or take it back: relnox bump --abort",
+            hint=f"finish it: {found.command}, or take it back: {_ABORT}",
         )
     return core.plan.Plan(
         task="bump",
@@ -95,7 +98,7 @@ def last_bump(project: Project, record: edits.Pending | None = None) -> Last | N
 def undone(snapshot: Snapshot, options: Options) -> Plan:
     """Take the last bump back."""
     if deciding.request(options) != ("--undo",):
-        raise Refused("--undo goes alone", hint="relnox bump --undo")
+        raise Refused("--undo goes alone", hint=command("bump", "--undo"))
     if snapshot.last is None:
         raise Refused(
             "there is no last bump on this machine to take back", hint="git log -1 shows the last commit"
@@ -133,7 +136,7 @@ def _moved_on(found: edits.Pending, snapshot: Snapshot) -> Iterator[Refusal]:
         yield core.plan.Refusal(
             message=f"{remote} has commits on {state.branch} that are not here",
             hint=f"git pull --rebase {remote} {state.branch}, then rerun the command; "
-            "or undo the bump here: relnox bump --abort",
+            f"or undo the bump here: {_ABORT}",
         )
     tags = tuple(tag for step in found.steps if isinstance(step, core.steps.CreateTags) for tag in step.tags)
     yield from core.guards.tags_free(tags, {}, snapshot.remote_tags, state.head, remote)

@@ -57,7 +57,7 @@ def _left_out(snapshot: Snapshot, options: Options) -> Iterator[str]:
     """Packages that --all leaves out, and how their first release is made."""
     if left_out := deciding.never_tagged(snapshot, options):
         names = listing([package.name for package in left_out])
-        first = f"relnox bump --package {left_out[0].name} --to 0.1.0 --tag"
+        first = core.hints.command("bump", "--package", left_out[0].name, "--to", "0.1.0", "--tag")
         yield f"{names}: never tagged, so there is no version to raise; the first release: {first}"
 
 

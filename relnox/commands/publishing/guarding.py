@@ -65,7 +65,7 @@ def _wrong_on_disk(file: Distribution, snapshot: Snapshot, dist: str) -> Refusal
     if sha256 is None:
         return core.plan.Refusal(
             message=f"{dist}/{file.filename} is in the manifest, but not there",
-            hint="build again: nox -s build-all",
+            hint=f"build again: {core.hints.command('build-all')}",
         )
     if sha256 != file.sha256:
         return core.plan.Refusal(
@@ -73,7 +73,7 @@ def _wrong_on_disk(file: Distribution, snapshot: Snapshot, dist: str) -> Refusal
                 f"{dist}/{file.filename} is not the file that was built:\n"
                 f"  there  sha256 {sha256}\n  built  sha256 {file.sha256}"
             ),
-            hint="who changed it? to build again: nox -s build-all",
+            hint=f"who changed it? to build again: {core.hints.command('build-all')}",
             exit_code=ExitCode.NEEDS_A_PERSON,
         )
     return None
@@ -113,7 +113,7 @@ def _not_for_the_public(snapshot: Snapshot) -> Iterator[Refusal]:
     if manifest.dirty and snapshot.production:
         yield core.plan.Refusal(
             message="the manifest is of a tree with uncommitted changes",
-            hint="commit them, then build again: nox -s build-all -- --clean",
+            hint=f"commit them, then build again: {core.hints.command('build-all', '--clean')}",
         )
 
 

@@ -236,7 +236,7 @@ def chosen(dist: str, names: tuple[str, ...], project: Project) -> tuple[Manifes
         where = f"{dist}/{core.manifest.MANIFEST_JSON}"
         raise Refused(
             f"{where} is not complete: {', '.join(manifest.missing)} could not be built",
-            hint=f"build them: nox -s build-all; or publish the others alone: {part}",
+            hint=f"build them: relnox build-all; or publish the others alone: {part}",
         )
     return public_part(manifest.only(packages or frozenset(manifest.packages)), project)
 

@@ -55,7 +55,7 @@ def requirements(
         remarks.append(f"of {len(needs)} requirements the first {len(asked)} were looked for")
     task, usual = ("publish", "pypi") if snapshot.production else ("publish-test", "testpypi")
     index = "" if snapshot.target == usual else f" --index {snapshot.target}"
-    command = f"nox -s {task} --{index}"
+    command = f"relnox {task}{index}"
     return tuple(core.availability.unmet(every, found, released, command)), tuple(remarks)
 
 

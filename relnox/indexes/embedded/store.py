@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
+from relnox.core import hints
 from relnox.errors import Conflict, Refused
 from relnox.files import TemporaryFolder, make_private, remove_leftovers, replace_file, sync_folder
 from relnox.indexes.embedded import wording
@@ -51,7 +52,7 @@ _CONTENT = {_MARKER, "files", "incoming", "hashes", "projects", "burnt"}
 # `packaging` lets a wheel's tags be anything, slashes included. What is left here needs no quoting in a path,
 # an URL or a page either.
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
-_NAME_HINT = "build the file with `nox -s build-all`, and do not rename it"
+_NAME_HINT = f"build the file with `{hints.command('build-all')}`, and do not rename it"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from relnox.core import hints
 from relnox.errors import Failed
 from relnox.files import TemporaryFolder, make_private
 from relnox.source.git.asking import NETWORK_TIMEOUT, Reader
@@ -127,7 +128,8 @@ class Git(Reader):
                     break
         pushed.check(
             f"git push to {remote}",
-            hint="fix what the remote says above and rerun the command, or undo the bump: relnox bump --abort",
+            hint="fix what the remote says above and rerun the command, "
+            f"or undo the bump: {hints.command('bump', '--abort')}",
         )
 
     def _push(self, atomic: str, remote: str, refs: Sequence[str]) -> process.Completed:

@@ -1,0 +1,129 @@
+"""What helps is told in the words of the front end that was used, and works when it is pasted."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import pytest
+from projects import python, single, write
+from running import DOORS, through
+
+from relnox.commands.init import NOXFILE, TASKS_FILE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A package outside git, with every session and every task."""
+    root = single(tmp_path / "demo")
+    write(root, {"noxfile.py": NOXFILE, "tasks.py": TASKS_FILE})
+    return root
+
+
+def hint(told: str) -> str:
+    """The hint of the one error that was told."""
+    (found,) = re.findall(r"^hint: (.*)$", told, re.MULTILINE)
+    return str(found)
+
+
+@pytest.mark.parametrize(
+    ("door", "missing", "wrong_index"),
+    [
+        ("nox", "nox -s build-all", "nox -s publish -- --index pypi"),
+        ("invoke", "invoke build-all", "invoke publish --index pypi"),
+        ("relnox", "relnox build-all", "relnox publish --index pypi"),
+    ],
+)
+def test_commands_are_the_front_ends(project: Path, door: str, missing: str, wrong_index: str) -> None:
+    assert hint(through(door, project, "publish", "--index", "embedded").err) == missing
+    told = hint(through(door, project, "publish-test", "--index", "pypi").err)
+    assert told == f"{wrong_index}, or choose a test index here"
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_the_hinted_command_is_one_that_works(project: Path, door: str) -> None:
+    command = hint(through(door, project, "publish", "--index", "embedded", "--project", str(project)).err)
+
+    words = shlex.split(command)
+    done = python(project.parent if door == "relnox" else project, "-m", *words, "--from-tree", "--dry-run")
+
+    assert str(project) in words
+    assert done.returncode == 0, done.stderr
+    assert "Plan of build-all" in done.stdout
+
+
+def test_a_session_is_called_as_the_noxfile_calls_it(project: Path) -> None:
+    write(
+        project,
+        {"noxfile.py": "import relnox.sessions\nrelnox.sessions.register('publish', 'build_all', prefix='my ')\n"},
+    )
+    assert hint(through("nox", project, "my publish", "--index", "embedded").err) == "nox -s 'my build-all'"
+
+    write(project, {"noxfile.py": "from relnox.sessions import publish\n"})
+    assert hint(through("nox", project, "publish", "--index", "embedded").err) == "relnox build-all"
+
+
+def test_a_task_is_called_as_the_tasks_file_calls_it(project: Path) -> None:
+    write(
+        project,
+        {
+            "tasks.py": (
+                "from invoke.collection import Collection\nimport relnox.tasks\n"
+                'ns = Collection(Collection.from_module(relnox.tasks, name="our_release"))\n'
+            )
+        },
+    )
+    told = through("invoke", project, "our-release.publish", "--index", "embedded").err
+    assert hint(told) == "invoke our-release.build-all"
+
+    write(project, {"tasks.py": "from relnox.tasks import publish\n"})
+    assert hint(through("invoke", project, "publish", "--index", "embedded").err) == "relnox build-all"
+
+
+@pytest.mark.parametrize(
+    ("door", "command"),
+    [
+        ("nox", 'uv add --script noxfile.py "requests[socks]"'),
+        ("invoke", 'uv add --dev "requests[socks]"'),
+        ("relnox", 'uv add --dev "requests[socks]"'),
+    ],
+)
+def test_what_is_missing_is_installed_as_the_project_does_it(project: Path, door: str, command: str) -> None:
+    assert find_spec("socks") is None, "PySocks is installed: nothing is missing that this could see"
+    write(project, {"uv.lock": "version = 1\n"})
+    settings = """
+[tool.relnox.indexes.own]
+upload = "http://example.invalid/"
+simple = "http://example.invalid/simple/"
+"""
+    text = (project / "pyproject.toml").read_text(encoding="utf-8")
+    write(project, {"pyproject.toml": text + settings})
+    write(project, {"programs/uv": "#!/bin/sh\n"})
+    (project / "programs/uv").chmod(0o755)
+    variables = {
+        "PATH": os.pathsep.join([str(project / "programs"), os.environ["PATH"]]),
+        "http_proxy": "socks5://127.0.0.1:9",
+        "no_proxy": "",
+        "NO_PROXY": "",
+    }
+    words = ("-s", "status", "--") if door == "nox" else ("status",)
+
+    done = python(project, "-m", door, *words, "--index", "own", **variables)
+
+    assert done.returncode != 0
+    assert command in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_reports_for_programs_are_the_same(project: Path, door: str, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+
+    through(door, project, "publish", "--index", "embedded", "--report", str(report))
+
+    assert '"hint": "relnox build-all"' in report.read_text(encoding="utf-8")
