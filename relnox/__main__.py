@@ -7,6 +7,8 @@ from typing import Any, NoReturn
 
 _MESSAGE = b"error: interrupted while nothing was being changed\nhint: to see how things stand: relnox status\n"
 
+_NO_MEMORY = b"error: out of memory\nhint: end other programs, or raise the limit; then rerun the command\n"
+
 
 class _AtStart:
     """Ends the process until a run begins: there is nothing to clean up that the next run does not.
@@ -25,10 +27,13 @@ def main() -> int:
     """Run a task and return its exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _AtStart())
-    from relnox import cli
-
     try:
+        from relnox import cli
+
         return cli.main()
+    except MemoryError:
+        os.write(2, _NO_MEMORY)  # importing more, as what shows errors does, would need more
+        return 2
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):  # how it ended is decided
             signal.signal(number, signal.SIG_IGN)

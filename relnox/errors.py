@@ -11,6 +11,7 @@ from enum import IntEnum
 
 __all__ = [
     "MACHINE_ERRORS",
+    "NO_WORKING_FOLDER",
     "Conflict",
     "ExitCode",
     "Failed",
@@ -20,10 +21,11 @@ __all__ = [
     "failure_of_the_machine",
 ]
 
+_OF_PERMISSION = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _OF_THE_MACHINE = frozenset(
     {
-        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS),
-        *(errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EBUSY),
+        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+        *(errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EBUSY),
     }
 )
 _OF_THE_PATH = frozenset(
@@ -32,6 +34,7 @@ _OF_THE_PATH = frozenset(
         *(errno.ENXIO, errno.ENODEV, errno.EILSEQ),
     }
 )
+NO_WORKING_FOLDER = "the working folder no longer exists"
 _NOWHERE = "No usable temporary directory"
 """How `tempfile` begins when it could write to none of its folders, for whatever reason; its errno is ENOENT."""
 
@@ -118,15 +121,17 @@ def failure_of_the_machine(error: BaseException) -> Failed | None:
     if not isinstance(error, OSError):
         return None
     if error.errno == errno.ENOENT and error.filename is None and not str(error.strerror).startswith(_NOWHERE):
-        return Failed(
-            "the working folder no longer exists", hint="cd into the project's folder, then rerun the same command"
-        )
-    if error.errno not in _OF_THE_MACHINE | _OF_THE_PATH and not str(error.strerror).startswith(_NOWHERE):
-        return None
+        return Failed(NO_WORKING_FOLDER, hint="cd into the project's folder; then rerun the command")
     told = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    if str(error.strerror).startswith(_NOWHERE):
+        return Failed(told, hint="set TMPDIR to a folder that you may write to; then rerun the command")
+    if error.errno in _OF_PERMISSION:
+        return Failed(told, hint="allow writing there, or work in a copy of the project; then rerun the command")
     if error.errno in _OF_THE_PATH:
         return Failed(told, hint="check the path, and what kind of file it is; then rerun the command")
-    return Failed(told, hint="make room or let relnox write there; then type the same command again")
+    if error.errno in _OF_THE_MACHINE:
+        return Failed(told, hint="free space, memory or open files; then rerun the command")
+    return None
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

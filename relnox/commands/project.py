@@ -11,7 +11,7 @@ from relnox.commands import option_tables
 from relnox.core.config import Config, config_table
 from relnox.core.records import Record, replace
 from relnox.core.tags import tag_formats
-from relnox.errors import Refused
+from relnox.errors import NO_WORKING_FOLDER, Refused
 from relnox.source import discovery, pyproject
 from relnox.source import git as checkouts
 
@@ -209,6 +209,8 @@ def open_project(start: Path) -> Project:
         start = start.resolve(strict=True)
         is_folder = start.is_dir()
     except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
+        if isinstance(error, FileNotFoundError) and error.filename is None:  # it is os.getcwd that failed
+            raise Refused(NO_WORKING_FOLDER, hint=f"cd into the project's folder; or {_NAME_IT}") from error
         why = error.strerror if isinstance(error, OSError) else error
         raise Refused(f"{start} is no folder ({why})", hint=_NAME_IT) from error
     if not is_folder:
@@ -227,7 +229,15 @@ def open_project(start: Path) -> Project:
             targets.check(config)
         return Project(root, config, checkout)
     except Refused as error:
-        raise Refused(f"{os.path.relpath(file)}: {error.message}", hint=error.hint) from None
+        raise Refused(f"{_relative(file)}: {error.message}", hint=error.hint) from None
+
+
+def _relative(file: Path) -> str:
+    """A file as it is seen from the working folder, if there still is one."""
+    try:
+        return os.path.relpath(file)
+    except FileNotFoundError:
+        return str(file)
 
 
 def _top_folder(checkout: Git | None) -> Path | None:

@@ -175,7 +175,12 @@ def _judged(response: requests.Response, file: Distribution, index: str) -> str:
             f"{index} rejected the credentials for {file.filename}: {said}",
             hint="is the token or password right, and is it for this index and this project?",
         )
-    if status in (_TOO_LARGE, _NO_ROOM) or _LARGE.search(text):
+    if status == _NO_ROOM:
+        raise Failed(
+            f"{index} cannot store {file.filename} ({file.size:,} bytes): {said}",
+            hint="free space where the index keeps its files, or let it write there; then rerun the command",
+        )
+    if status == _TOO_LARGE or _LARGE.search(text):
         raise Failed(
             f"{index} finds {file.filename} too large ({file.size:,} bytes): {said}",
             hint="leave out what the archive does not need, or ask the index for a higher limit",

@@ -1,0 +1,282 @@
+"""What a machine may lack: a working folder, memory, a place for temporary files, the right to write, short names.
+
+Each ends in an error that says what to do, and what it says to do helps.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from backends import in_tree
+from projects import everything, git, repository, write
+from running import DOORS, Ran
+
+from relnox.commands import TASKS
+from relnox.commands.init import NOXFILE, TASKS_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.skipif(os.name != "posix", reason="limits, permissions and working folders as POSIX has them"),
+]
+
+LAUNCH = "import os, sys\n{first}\nos.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+LOST = "os.mkdir({folder!r})\nos.chdir({folder!r})\nos.rmdir({folder!r})"
+LIMITED = "import resource\nresource.setrlimit(resource.RLIMIT_AS, ({limit}, {limit}))"
+POWERLESS = """
+if os.geteuid() == 0:  # root may write anywhere: without these two capabilities it is like everybody else
+    import ctypes
+    PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
+    for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
+        assert ctypes.CDLL(None, use_errno=True).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0
+"""
+ONE_TEMPORARY_FOLDER = "import os, tempfile\ntempfile._candidate_tempdir_list = lambda: [os.environ['TMPDIR']]\n"
+TOO_LONG = "x" * 300
+DENIED = "hint: allow writing there, or work in a copy of the project; then rerun the command"
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Path:
+    root = in_tree(tmp_path / "demo", "demo", "1.2.3")
+    write(root, {"noxfile.py": NOXFILE, "tasks.py": TASKS_FILE, ".gitignore": "/dist/\n/.nox/\n__pycache__/\n"})
+    return repository(root)
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[Path]:
+    """A folder that nothing can be written into."""
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o555)
+    yield folder
+    folder.chmod(0o755)
+
+
+def launched(cwd: Path, first: str, *words: str, **variables: str) -> Ran:
+    """Run `python WORDS` after a few statements of the same process."""
+    done = subprocess.run(
+        [sys.executable, "-c", LAUNCH.format(first=first), *words],
+        cwd=cwd,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    ran = Ran(done.returncode, done.stdout, done.stderr)
+    assert "Traceback" not in ran.text, ran.text
+    return ran
+
+
+def words(door: str, task: str, *options: str) -> tuple[str, ...]:
+    """A task through a front end, for `launched`."""
+    if door == "nox":
+        return ("-m", "nox", "-s", task, "--", *options)
+    return ("-m", door, task, *options)
+
+
+# --- the working folder is gone
+
+
+def lost(tmp_path: Path, *words: str) -> Ran:
+    return launched(tmp_path, LOST.format(folder=str(tmp_path / "gone")), "-m", "relnox", *words)
+
+
+@pytest.mark.parametrize("task", [*TASKS, "init"])
+def test_a_lost_working_folder_is_told(tmp_path: Path, task: str) -> None:
+    ran = lost(tmp_path, task, *(["--from", "dist"] if task == "collect" else []))
+
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == (
+        "error: the working folder no longer exists\n"
+        "hint: cd into the project's folder; or name the project's folder: --project DIR\n"
+    )
+
+
+def test_without_a_working_folder_a_project_can_be_named(tmp_path: Path, demo: Path) -> None:
+    assert lost(tmp_path, "--version").code == 0
+    assert lost(tmp_path, "status", "--help").code == 0
+    assert "1.2.3" in lost(tmp_path, "status", "--project", str(demo)).out
+
+    ran = lost(tmp_path, "bump", "--part", "minor", "--commit", "--tag", "--project", str(demo))
+    assert (ran.code, git(demo, "tag")) == (0, "v1.3.0"), ran.text
+
+
+def test_wrong_settings_are_told_without_a_working_folder(tmp_path: Path, demo: Path) -> None:
+    file = demo / "pyproject.toml"
+    file.write_text(file.read_text(encoding="utf-8") + "\n[tool.relnox]\nbranhc = 'main'\n", encoding="utf-8")
+
+    ran = lost(tmp_path, "status", "--project", str(demo))
+
+    assert ran.code == 1
+    assert ran.err == f"error: {file}: tool.relnox has no key 'branhc'\nhint: did you mean branch?\n"
+
+
+# --- names that are too long
+
+
+@pytest.mark.parametrize(
+    ("task", "options"),
+    [
+        ("status", ("--project", TOO_LONG)),
+        ("status", ("--plan", TOO_LONG)),
+        ("status", ("--report", TOO_LONG)),
+        ("build-all", ("--output", TOO_LONG)),
+        ("build-all", ("--output", f"a/{TOO_LONG}/b")),
+        ("build-all", ("--matrix", TOO_LONG)),
+        ("collect", ("--from", TOO_LONG)),
+        ("publish", ("--index", "embedded", "--dist", TOO_LONG)),
+        ("verify-install", ("--from", "dist", "--dist", TOO_LONG)),
+    ],
+)
+def test_a_name_that_is_too_long_is_told(demo: Path, task: str, options: tuple[str, ...]) -> None:
+    before = everything(demo)
+
+    ran = launched(demo, "", "-m", "relnox", task, *options)
+
+    assert ran.code in (1, 2), ran.text
+    assert "File name too long" in ran.err
+    assert "hint: " in ran.err
+    assert everything(demo) == before
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_every_front_end_tells_it(demo: Path, door: str) -> None:
+    ran = launched(demo, "", *words(door, "publish", "--index", "embedded", "--dist", TOO_LONG))
+
+    assert ran.code == (1 if door == "nox" else 2)
+    assert "manifest.json: File name too long\nhint: check the path, and what kind of file it is" in ran.err
+
+
+# --- no memory
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not enforce RLIMIT_AS")
+def test_too_little_memory_is_told(demo: Path, tmp_path: Path) -> None:
+    ended = {}
+    for megabytes in (20, 24, 28, 36, 48, 64, 96, 128, 192, 256):
+        for task in ("status", "build-all"):
+            options = ("--from-tree", "--output", str(tmp_path / str(megabytes))) if task == "build-all" else ()
+            first = LIMITED.format(limit=megabytes << 20)
+            ran = launched(demo, first, "-m", "relnox", task, *options)
+            assert ran.code in (0, 2), ran.text
+            assert ran.code == 0 or "hint: " in ran.err, ran.text
+            ended[megabytes, task] = ran
+
+    told = [ran for ran in ended.values() if "out of memory" in ran.err]
+    assert told
+    assert all("raise the limit" in ran.err for ran in told)
+    assert ended[256, "status"].code == 0
+    assert git(demo, "status", "--porcelain") == ""
+
+
+# --- nowhere to put temporary files
+
+
+def test_a_temporary_folder_that_cannot_be_written_is_passed_over(demo: Path, locked: Path) -> None:
+    ran = launched(demo, POWERLESS, "-m", "relnox", "build-all", TMPDIR=str(locked))
+
+    assert ran.code == 0, ran.text
+    assert list(locked.iterdir()) == []
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_no_temporary_folder_is_told_with_the_variable_that_helps(
+    demo: Path, locked: Path, tmp_path: Path, door: str
+) -> None:
+    site = write(tmp_path / "site", {"sitecustomize.py": ONE_TEMPORARY_FOLDER})
+    variables = {"PYTHONPATH": str(site), "TMPDIR": str(locked)}
+
+    ran = launched(demo, POWERLESS, *words(door, "build-all"), **variables)
+
+    assert ran.code == (1 if door == "nox" else 2)
+    assert f"No usable temporary directory found in ['{locked}']" in ran.err
+    assert "hint: set TMPDIR to a folder that you may write to; then rerun the command" in ran.err
+    assert not (demo / "dist/manifest.json").exists()
+
+    (tmp_path / "free").mkdir()
+    variables["TMPDIR"] = str(tmp_path / "free")
+    assert launched(demo, POWERLESS, *words(door, "build-all"), **variables).code == 0
+    assert list((tmp_path / "free").glob("relnox-*")) == []
+
+
+# --- a project that cannot be written
+
+
+@pytest.fixture
+def sealed(demo: Path) -> Iterator[Path]:
+    """A project with a build and an embedded index, none of whose files and folders can be written."""
+    assert launched(demo, "", "-m", "relnox", "build-all").code == 0
+    assert launched(demo, "", "-m", "relnox", "publish", "--index", "embedded", "--dry-run").code == 0
+    _change_modes(demo, lambda mode: mode & ~0o222)
+    yield demo
+    _change_modes(demo, lambda mode: mode | 0o200)
+
+
+def _change_modes(root: Path, change: Callable[[int], int]) -> None:
+    for path in [root, *root.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod(change(stat.S_IMODE(path.stat().st_mode)))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("bump", "--part", "minor"),
+        ("bump", "--part", "minor", "--commit", "--tag"),
+        ("build-all",),
+        ("build-all", "--clean", "--from-tree"),
+        ("collect", "--from", "dist"),
+        ("init",),
+    ],
+    ids=" ".join,
+)
+def test_a_project_that_cannot_be_written_is_told(sealed: Path, options: tuple[str, ...]) -> None:
+    before = everything(sealed)
+
+    ran = launched(sealed, POWERLESS, "-m", "relnox", *options)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == f"error: {sealed}/.git/relnox/lock: Permission denied\n{DENIED}\n"
+    assert everything(sealed) == before
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_every_front_end_tells_that_it_cannot_write(sealed: Path, door: str) -> None:
+    ran = launched(sealed, POWERLESS, *words(door, "bump", "--part", "minor"))
+
+    assert ran.code == (1 if door == "nox" else 2)
+    assert f"error: {sealed}/.git/relnox/lock: Permission denied\n{DENIED}\n" in ran.err
+
+
+def test_what_only_looks_works_there(sealed: Path) -> None:
+    before = everything(sealed)
+
+    for options in (("status",), ("bump", "--part", "minor", "--dry-run"), ("verify-install", "--from", "dist")):
+        ran = launched(sealed, POWERLESS, "-m", "relnox", *options)
+        assert ran.code == 0, ran.text
+    assert everything(sealed) == before
+
+
+def test_an_index_that_cannot_store_is_not_said_to_find_files_too_large(sealed: Path) -> None:
+    ran = launched(sealed, POWERLESS, "-m", "relnox", "publish-test", "--index", "embedded")
+
+    assert ran.code not in (0, 1), ran.text
+    assert "embedded cannot store demo-1.2.3" in ran.err
+    assert "let it write there; then rerun the command" in ran.err
+
+
+def test_a_report_that_cannot_be_written_is_refused_first(sealed: Path) -> None:
+    ran = launched(sealed, POWERLESS, "-m", "relnox", "status", "--report", "report.json")
+
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == (
+        "error: the report cannot be written to report.json: Permission denied\nhint: name another file\n"
+    )
