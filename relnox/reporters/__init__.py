@@ -79,12 +79,12 @@ def choose(name: Any, environment: Mapping[str, str], shown: Callable[[str], str
     return Plain(shown)
 
 
-def usage_error(error: RelnoxError, shown: Callable[[str], str] = as_written) -> None:
+def usage_error(error: RelnoxError) -> None:
     """Show an error of a command line that chooses no reporter yet."""
     from relnox.reporters.text import error_lines
 
     for line in error_lines(error):
-        STDERR.line(shown(line))
+        STDERR.line(line)
 
 
 def _add_mask(line: str) -> None:
