@@ -368,6 +368,8 @@ def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
     if not built:
         return ()
     manifest = _manifest(folder / built[0][1].output)
+    # Those of the check of all archives are about files of single packages as well.
+    warned = [each.file for result in outcome.results for each in result.warnings]
     rows = []
     for result, step in built:
         ended_well = result.status in (core.events.Status.SUCCESS, core.events.Status.SKIPPED)
@@ -375,7 +377,11 @@ def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
         version = files[0].version if files else step.version
         refused = ended_well and manifest is not None and step.package in manifest.missing
         status = core.events.Status.FAILED if refused else result.status
-        counts = (str(count or "-") for count in (len(files), len(result.warnings)))
+        warnings = len(result.warnings)
+        if files:
+            names = {file.filename for file in files}
+            warnings = sum(name in names for name in warned)
+        counts = (str(count or "-") for count in (len(files), warnings))
         rows.append((step.package, str(version or "-"), status.value, *counts))
     columns = ("package", "version", "build", "files", "warnings")
     return (core.plan.Table(title="", columns=columns, rows=tuple(rows)),)

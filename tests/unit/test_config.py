@@ -55,6 +55,8 @@ EVERYTHING = """
     siblings = "at-least"
     literals = false
     changelog-prereleases = true
+    meta-packages = ["acme-all"]
+    optional-extensions = ["acme-*"]
     follow = { acme-contrib = "Acme.Core" }
     without-credentials = "skip"
     targets = { prerelease = "testpypi", final = "house" }

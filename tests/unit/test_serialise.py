@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from relnox.core import steps
+from relnox.core.build_settings import BuildSettings, Constraints
 from relnox.core.config import Trial
+from relnox.core.derived_versions import CommitTag, CommitTags
 from relnox.core.manifest import BuildInputs, Distribution, Manifest
 from relnox.core.publishers import Publisher
 from relnox.core.records import Record, names_of
@@ -47,7 +49,9 @@ def records(kind: type[Any]) -> st.SearchStrategy[Any]:
     return st.builds(kind, **{name: st.from_type(hints[name]) for name in names_of(kind)})
 
 
-for each in (BuildInputs, Distribution, Manifest, Publisher, Target, Trial, WheelJob, steps.Tag, *KINDS):
+OF_BUILDS = (Constraints, BuildSettings, CommitTag, CommitTags)
+OTHERS = (BuildInputs, Distribution, Manifest, Publisher, Target, Trial, WheelJob, steps.Tag)
+for each in (*OF_BUILDS, *OTHERS, *KINDS):
     if each is not steps.Stage:
         st.register_type_strategy(each, records(each))
 
