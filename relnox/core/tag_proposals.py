@@ -280,10 +280,10 @@ def _form_of_one(workspace: Workspace, config: Config, known: Known) -> dict[str
     """The format of packages that share all tags."""
     if usual_format(workspace.packages, known.tags, one_set=True) and not config.tag_format:
         return {}
-    befores = set(known.forms.values())
-    if len(befores) != 1:
+    prefixes = set(known.forms.values())
+    if len(prefixes) != 1:
         return {"tag-format": "v{version}"} if known.survey.unreadable and not config.tag_format else {}
-    text = befores.pop() + _VERSION
+    text = prefixes.pop() + _VERSION
     return {} if config.tag_format == text else {"tag-format": text}
 
 
