@@ -129,8 +129,10 @@ def _origin(version: Version, tagged: Collection[Version]) -> Version | None:
     """The tagged version that a version is, or that it leads on from by one step, if it is not final yet."""
     if version in tagged:
         return version
-    before = max((each for each in tagged if each < version), default=None)
-    if before is None or not version.is_prerelease:
+    if (
+        not version.is_prerelease
+        or (before := max((each for each in tagged if each < version), default=None)) is None
+    ):
         return None
     length = max(len(version.release), len(before.release))
     new, old = ((*each.release, *[0] * (length - len(each.release))) for each in (version, before))
@@ -280,10 +282,10 @@ def _form_of_one(workspace: Workspace, config: Config, known: Known) -> dict[str
     """The format of packages that share all tags."""
     if usual_format(workspace.packages, known.tags, one_set=True) and not config.tag_format:
         return {}
-    prefixes = set(known.forms.values())
-    if len(prefixes) != 1:
+    beginnings = set(known.forms.values())
+    if len(beginnings) != 1:
         return {"tag-format": "v{version}"} if known.survey.unreadable and not config.tag_format else {}
-    text = prefixes.pop() + _VERSION
+    text = beginnings.pop() + _VERSION
     return {} if config.tag_format == text else {"tag-format": text}
 
 

@@ -249,10 +249,8 @@ def usual_format(packages: Sequence[Package], tags: Iterable[str], *, one_set: b
         formats = {package.name: _format_of(package, text, plain) for package in packages}
         found = latest(formats, ordered)
         if found:
-            is_present = one_set and any(
-                (version := package.version) is not None and formats[package.name].has(version, ordered)
-                for package in packages
-            )
+            stated = {(formats[each.name], each.version) for each in packages if one_set}
+            is_present = any(version is not None and each.has(version, ordered) for each, version in stated)
             rank = (int(is_present) if one_set else len(found), max(version for _, version in found.values()))
             if best is None or rank > best:
                 best, usual = rank, text
