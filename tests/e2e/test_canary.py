@@ -6,6 +6,7 @@ The streams are read, every file that is there afterwards, and argv and environm
 from __future__ import annotations
 
 import base64
+import json
 import os
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from projects import commit_all, repository, single, write
+from projects import commit_all, git, repository, single, write
 from trusting import REQUEST_TOKEN, trusting
 
 if TYPE_CHECKING:
@@ -256,6 +257,9 @@ def test_a_canary_in_each_route(route: str, ending: str, place: Place, archives:
     with (place.root / "pyproject.toml").open("a") as settings:
         settings.write(index.settings(name, production=name == "pypi"))
     shutil.copytree(archives, place.root / "dist")
+    manifest = place.root / "dist" / "manifest.json"
+    document = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(document | {"commit": git(place.root, "rev-parse", "HEAD")}))
     # Each ending is told by each reporter.
     reporter = REPORTERS[(ROUTES.index(route) + ENDINGS.index(ending)) % len(REPORTERS)]
     variables = given(route, place, index)
