@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
+from relnox.core import hints
 from relnox.errors import Refused
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def of_build(
     here = [name for name, at in tags.items() if at == commit]
     wrong = core.consistency.other_tag(versions, formats, here, commit, stated=True)
     later = (
-        f"{each.message(commit)}; publish refuses it: raise the version first, with relnox bump"
+        f"{each.message(commit)}; publish refuses it: raise the version first, with {hints.command('bump')}"
         for each in _tagged_elsewhere(versions, formats, commit, project)
     )
     return tuple(wrong), tuple(later)
@@ -80,7 +81,8 @@ def of_manifest(manifest: Manifest, dist: str, project: Project, *, production: 
             which = "" if len(each.packages) == len(packages) else f" --package {each.packages[0]}"
             yield core.plan.Refusal(
                 message=each.message(built),
-                hint=f"relnox bump --part patch{which}, then: relnox build-all; to publish what is tagged: "
+                hint=f"{hints.command('bump', '--part', 'patch')}{which}, then: {hints.command('build-all')}; "
+                f"to publish what is tagged: "
                 f"git switch --detach {each.tag}, and build that; to go on as it is: {core.consistency.FLAG}",
             )
 

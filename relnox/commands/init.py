@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relnox import core
 from relnox.commands import tag_checks
+from relnox.core import hints
 from relnox.core.options import CommonOptions, option
 from relnox.errors import Refused
 
@@ -259,4 +260,7 @@ def _notes(snapshot: Snapshot, options: Options) -> Iterator[str]:
     if options.invoke and snapshot.tasks is not None and b"relnox" not in snapshot.tasks:
         yield "tasks.py is there and stays as it is; add to it: from relnox.tasks import *"
     which = f" --package {snapshot.first}" if snapshot.first is not None else ""
-    yield f"next: relnox status, then relnox bump --part patch{which} --dry-run, then relnox rehearse"
+    yield (
+        f"next: {hints.command('status')}, then {hints.command('bump', '--part', 'patch')}{which} --dry-run, "
+        f"then {hints.command('rehearse')}"
+    )

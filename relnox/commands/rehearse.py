@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from relnox import core
 from relnox.commands import bump
 from relnox.commands.verify_install import read_manifest
+from relnox.core import hints
 from relnox.core.options import CommonOptions, option
 from relnox.errors import Refused
 
@@ -81,7 +82,8 @@ def observe(options: Options, project: Project) -> Snapshot:
     for folder, path in zip(options.with_, others, strict=True):
         if not any(Path(path).glob("*.whl")):
             raise Refused(
-                f"there are no wheels in {folder}", hint="build them in the other repository: relnox build-all"
+                f"there are no wheels in {folder}",
+                hint=f"build them in the other repository: {hints.command('build-all')}",
             )
     return Snapshot(
         state,

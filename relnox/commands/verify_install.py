@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
+from relnox.core import hints
 from relnox.core.hints import command
 from relnox.core.options import CommonOptions, option
 from relnox.errors import Refused, RelnoxError
@@ -401,7 +402,9 @@ def _others(folders: Sequence[str], manifest: Manifest, project: Project) -> Ite
         wheels = sorted(path for path in at.glob("*.whl") if is_in(at, path)) if at.is_dir() else []
         if not wheels:
             state = "has no wheels" if at.is_dir() else "is no folder"
-            raise Refused(f"{folder} {state}", hint="build them in the other repository: relnox build-all")
+            raise Refused(
+                f"{folder} {state}", hint=f"build them in the other repository: {hints.command('build-all')}"
+            )
         for path in wheels:
             try:
                 name, version, _, _ = parse_wheel_filename(path.name)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from packaging.specifiers import SpecifierSet
 
+from relnox.core import hints
 from relnox.core.names import normalised
 from relnox.core.plan import Refusal
 from relnox.core.records import Record
@@ -135,7 +136,8 @@ def _fix(need: Need, command: str) -> str:
             "if users have it from another index: [tool.relnox.publish] extra-indexes"
         )
     return (
-        f"correct the requirement of {need.package}, then: relnox build-all; if users have it from another index: "
+        f"correct the requirement of {need.package}, then: {hints.command('build-all')}; "
+        f"if users have it from another index: "
         f'[tool.relnox.publish] extra-indexes = ["https://…/simple/"]; if no index can be asked for it: '
         f'unchecked-requirements = ["{need.name}"], or once {OFF}'
     )

@@ -257,7 +257,7 @@ class Config(Record, kw_only=True):
         options = {name: checked.pop(name) for name in list(checked) if name in OPTION_TABLES}
         verify, publish = options.get("verify", {}), options.get("publish", {})
         build_commands = _by_package(options.get("build", {}).pop("commands", {}), "build.commands")
-        metadata_only = tuple(checked.pop("metadata-only", ()))
+        metadata_only = tuple(map(normalised, checked.pop("metadata-only", ())))
         nested: dict[str, Any] = {
             "metadata_only": metadata_only,
             "indexes": {name: IndexConfig(**each) for name, each in checked.pop("indexes", {}).items()},

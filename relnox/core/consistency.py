@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from relnox.core import hints
 from relnox.core.levels import LOCKS, owner
 from relnox.core.plan import Refusal
 from relnox.core.records import Record
@@ -97,8 +98,8 @@ def other_tag(
         yield Refusal(
             message=f"{_tags(names)} at {short(where)}, but {states} {version}",
             hint=(
-                f"git tag -d {names[0]}, then: relnox bump --to {tagged[1]}{which} --commit --tag; if the tag "
-                f"was pushed: git push --delete origin {names[0]}; to go on as it is: {FLAG}"
+                f"git tag -d {names[0]}, then: {hints.command('bump')} --to {tagged[1]}{which} --commit --tag; "
+                f"if the tag was pushed: git push --delete origin {names[0]}; to go on as it is: {FLAG}"
             ),
         )
 
@@ -147,7 +148,7 @@ def other_commit(
         back = f"; to publish what was built: git switch --detach {manifest.commit}" if manifest.commit else ""
         yield Refusal(
             message=f"{where} is of {built}, but the checkout has {present}",
-            hint=f"relnox build-all{back}; to go on as it is: {FLAG}",
+            hint=f"{hints.command('build-all')}{back}; to go on as it is: {FLAG}",
         )
         return
     if manifest.commit is None or head is None or manifest.commit == head:
@@ -162,7 +163,7 @@ def other_commit(
         why = f"{listing(every)} changed in {listing(of_release)}"
     yield Refusal(
         message=f"{where} is of commit {short(manifest.commit)}, but the checkout is at {short(head)}: {why}",
-        hint=f"relnox build-all; to publish what was built: git switch --detach {manifest.commit}; "
+        hint=f"{hints.command('build-all')}; to publish what was built: git switch --detach {manifest.commit}; "
         f"to go on as it is: {FLAG}",
     )
 
@@ -181,7 +182,7 @@ def incomplete(manifest: Manifest, where: str, expected: Mapping[str, int]) -> I
             yield Refusal(
                 message=f"{where} has the sdist of {package} {manifest.version(package)} and no wheel, but "
                 f"[tool.relnox.wheels] gives it {wheels}",
-                hint="merge the output of all build jobs: relnox collect --from DIR; "
+                hint=f"merge the output of all build jobs: {hints.command('collect', '--from', 'DIR')}; "
                 f"to go on with what is there: {FLAG}",
             )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from relnox.core import patterns
+from relnox.core import hints, patterns
 from relnox.core.config import GroupConfig
 from relnox.core.plan import Refusal
 from relnox.core.records import replace
@@ -207,7 +207,7 @@ def form_problems(
     if not other and not unknown:
         return
     proposal = proposed(workspace, config, known)
-    hint = f"run: relnox init --update, which writes this into pyproject.toml:\n{as_toml(proposal)}"
+    hint = f"run: {hints.command('init', '--update')}, which writes this into pyproject.toml:\n{as_toml(proposal)}"
     if other:
         lines = [
             f"the tags of {name} are like {_example(before, known, workspace.by_name[name])}, "

@@ -314,8 +314,8 @@ class Awaiting:
             f"after {waits.span(step.patience)}{trouble}:{told}",
             hint="look at the index's status page, and rerun the command later: what is there is not sent twice"
             if self._sent
-            else f"publish it: relnox publish{which}; if another job has just sent it: "
-            f"relnox verify-install{which} --wait {_LONG_WAIT}",
+            else f"publish it: {hints.command('publish')}{which}; if another job has just sent it: "
+            f"{hints.command('verify-install')}{which} --wait {_LONG_WAIT}",
         )
 
 

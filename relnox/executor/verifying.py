@@ -371,7 +371,8 @@ class Verifying:
         else:
             state = "has no module, no script and no data"
             fix = (
-                "have the build backend include the modules, then: relnox build-all; if it has none on purpose: "
+                f"have the build backend include the modules, then: {hints.command('build-all')}; "
+                f"if it has none on purpose: "
                 f'[tool.relnox] metadata-only = ["{package}"]'
             )
         return Failed(

@@ -55,7 +55,6 @@ EVERYTHING = """
     siblings = "at-least"
     literals = false
     changelog-prereleases = true
-    meta-packages = ["acme-all"]
     optional-extensions = ["acme-*"]
     follow = { acme-contrib = "Acme.Core" }
     without-credentials = "skip"

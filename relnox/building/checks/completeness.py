@@ -15,6 +15,7 @@ from packaging.utils import parse_wheel_filename
 from relnox.building.archives import contents, path_of
 from relnox.building.findings import error, few, warning
 from relnox.building.modules import import_names, only_tests
+from relnox.core import hints
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "check_extensions", "declared_extensions", "is_native"]
 
+_VERBOSE = hints.command("build-all", "--verbose")
 _DOCUMENTS = re.compile(
     r"(readme|licen[cs]e|copying|notice|authors|contributors|change(s|log)|history|news|todo|requirements)[^/]*"
     r"|(pyproject\.toml|setup\.(py|cfg)|manifest\.in|tox\.ini|noxfile\.py|tasks\.py|conftest\.py|makefile)",
@@ -84,7 +86,7 @@ def check(archive: Archive, *, may_be_empty: bool = False, optional_extensions: 
     if platforms != {"any"} and not optional_extensions and not _has_native_file(archive):
         yield error(
             f"is for {few(platforms)}, but has no native module or program",
-            "see that the build compiles them (relnox build-all --verbose), or let it make a wheel for any "
+            f"see that the build compiles them ({_VERBOSE}), or let it make a wheel for any "
             f"platform; if they are optional: {_optional(archive)}",
         )
 
@@ -99,8 +101,7 @@ def check_extensions(sdist: Archive, wheel: Archive) -> Iterator[Found]:
     if declared.certain:
         yield error(
             f"has no native module, although {declared.where}",
-            "see that the sdist has their sources, and that the build compiles them "
-            f"(relnox build-all --verbose); {optional}",
+            f"see that the sdist has their sources, and that the build compiles them ({_VERBOSE}); {optional}",
         )
     else:
         yield warning(f"has no native module, although {declared.where} (not in every build)", optional)

@@ -10,6 +10,7 @@ from relnox import core
 from relnox.commands import attesting, consistency
 from relnox.commands.publishing import locking, resolving
 from relnox.commands.verify_install import public_part, read_release
+from relnox.core import hints
 from relnox.errors import ExitCode, Refused, RelnoxError
 
 if TYPE_CHECKING:
@@ -236,7 +237,7 @@ def chosen(dist: str, names: tuple[str, ...], project: Project) -> tuple[Manifes
         where = f"{dist}/{core.manifest.MANIFEST_JSON}"
         raise Refused(
             f"{where} is not complete: {', '.join(manifest.missing)} could not be built",
-            hint=f"build them: relnox build-all; or publish the others alone: {part}",
+            hint=f"build them: {hints.command('build-all')}; or publish the others alone: {part}",
         )
     return public_part(manifest.only(packages or frozenset(manifest.packages)), project)
 
