@@ -93,7 +93,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     )
     every = (
         *project.workspace.warnings,
-        *_of_tags(project, unreachable),
+        *_of_tags(packages, project, unreachable),
         *_disagreements(project),
         *notes,
         *_unlisted(project),
@@ -150,20 +150,22 @@ def _moves(project: Project) -> tuple[dict[str, Move], tuple[str, ...]]:
     return {move.package.name: move for move in moved}, ()
 
 
-def _of_tags(project: Project, unreachable: str | None) -> Iterator[str]:
-    """What the tags say: how packages move, tags of another form, newer ones, and those that are not here."""
+def _of_tags(shown: tuple[Package, ...], project: Project, unreachable: str | None) -> Iterator[str]:
+    """What tags say of packages: how they move, other forms, newer ones, and those that are not here."""
     if project.state is None or project.state.head is None:
         return
     yield from tag_checks.missing_tags(project, unreachable)
     try:
         if project.inferred is not None:
             yield project.inferred
-        packages = [package for package in project.workspace.packages if not package.private]
+        packages = [package for package in shown if not package.private]
         problems = core.tag_proposals.form_problems(
             packages, project.workspace, project.release_config, project.tag_formats, project.known_tags
         )
         yield from (f"{problem.message}\n  {problem.hint}" for problem in problems)
-        yield from tag_checks.newer_tags(project).notes(project.config, project.state.tags)
+        yield from tag_checks.newer_tags(project).notes(
+            [package.name for package in shown], project.config, project.state.tags
+        )
     except Refused:  # the formats cannot work, which is said where the next versions would be
         return
 

@@ -10,7 +10,7 @@ from relnox.source import tag_versions
 from relnox.source.git.asking import NETWORK_TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from packaging.version import Version
 
@@ -39,11 +39,12 @@ class Newer(NamedTuple):
     reachable: Mapping[str, tuple[str, Version]]
     elsewhere: Mapping[str, tuple[str, Version]]
 
-    def notes(self, config: Config, local: Mapping[str, str]) -> Iterator[str]:
-        """The tags that the present commit does not contain, for a reader."""
+    def notes(self, packages: Collection[str], config: Config, local: Mapping[str, str]) -> Iterator[str]:
+        """The tags of these packages that the present commit does not contain, for a reader."""
         by_tag: dict[str, list[str]] = {}
         for name, (tag, _) in self.elsewhere.items():
-            by_tag.setdefault(tag, []).append(name)
+            if name in packages:
+                by_tag.setdefault(tag, []).append(name)
         for tag, names in list(by_tag.items())[:_LISTED]:
             where = (
                 "HEAD does not contain it" if tag in local else f"it is on {config.remote} only: git fetch --tags"

@@ -142,7 +142,7 @@ def look_again(run: Run, watched: Signals, *, after_signal: ExitCode | None) -> 
             try:
                 index, of = work.pop()
                 publishing.observe(run, index, of, serving=after_signal is None, seconds=seconds)
-            except Exception:  # noqa: BLE001, S112 - what cannot be seen, for any reason, stays as it was seen last
+            except BaseException:  # noqa: BLE001, S112 - SystemExit too, in this thread: it stays as it was seen last
                 continue
 
     threads = [

@@ -92,7 +92,7 @@ class Progress:
                     self.interrupted = interruption.exit_code
                 except KeyboardInterrupt:
                     self.interrupted = ExitCode.INTERRUPTED
-                except Exception:  # noqa: BLE001, S110 - the reporter may be what failed; the result is kept
+                except (Exception, SystemExit):  # noqa: BLE001, S110 - the reporter may be what failed; the result is kept
                     pass
 
     def interrupt(self, step: Step, interruption: Interruption, seconds: float) -> StepFinished:

@@ -258,7 +258,7 @@ def test_own_sessions_may_replace_each_other_as_nox_allows(project: Path) -> Non
 
 
 def test_what_goes_wrong_in_a_task_is_told_without_a_traceback(project: Path) -> None:
-    noxfile(project, "from relnox.sessions import publish\n")
+    noxfile(project, "from relnox.sessions import build_all, publish\n")
 
     done = nox(project, "-s", "publish", "--", "--index", "embedded")
 

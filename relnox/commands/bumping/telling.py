@@ -66,7 +66,9 @@ def _of_tags(snapshot: Snapshot, moves: tuple[Move, ...], options: Options) -> I
     if snapshot.inferred is not None:
         yield snapshot.inferred
     if snapshot.state is not None:
-        yield from snapshot.newer.notes(snapshot.config, snapshot.state.tags)
+        yield from snapshot.newer.notes(
+            [move.package.name for move in moves], snapshot.config, snapshot.state.tags
+        )
     if options.tag:
         yield from tag_checks.any_tag_notes(moves, snapshot.workspace)
     if not options.tag and options.part != "auto":
