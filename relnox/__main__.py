@@ -1,9 +1,14 @@
 """`relnox` and `python -m relnox`: a signal ends them without a traceback, also while they import."""
 
+from __future__ import annotations
+
 import os
 import signal
 import sys
-from typing import Any, NoReturn
+
+TYPE_CHECKING = False  # importing typing takes milliseconds, in which a signal would still print a traceback
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 _MESSAGE = b"error: interrupted while nothing was being changed\nhint: to see how things stand: relnox status\n"
 
