@@ -51,6 +51,11 @@ def many(folder: Path, settings: str) -> Path:
         (("a",), "", "a 1.1.0"),
         (("a", "b"), "", "a 1.1.0, b 1.1.0"),
         (("a",), '[tool.relnox.groups.both]\npackages = ["a", "b"]\n', "both 1.1.0"),
+        (
+            ("a", "c"),
+            '[tool.relnox.groups.main]\npackages = ["a", "b"]\ntag-format = "v{version}"\n',
+            "1.1.0, c 1.1.0",
+        ),
         (("a",), '[tool.relnox.groups.all]\npackages = ["*"]\n', "1.1.0"),
     ],
 )

@@ -33,6 +33,8 @@ __all__ = [
 
 _FOREIGN_LOCKS = ("poetry.lock", "pdm.lock")
 """Lock files that only their own tools can write."""
+_NAMELESS = ("", "v")
+"""What stands before the version in tags of packages that are the repository's main line."""
 
 
 def after(snapshot: Snapshot, decided: Decided) -> dict[str, bytes | None]:
@@ -63,7 +65,7 @@ def _tag_and_previous(move: Move, snapshot: Snapshot) -> tuple[str | None, str |
 
 def with_drafts(snapshot: Snapshot, options: Options, project: Project) -> Snapshot:
     """What towncrier or git-cliff make of the changelogs, where the project is configured for one of them."""
-    config = project.config
+    config = project.release_config
     if config.changelog in ("keep-a-changelog", "none") or project.git is None:
         return snapshot
     from relnox.source import changelog_tools
@@ -109,19 +111,25 @@ def _release(folder: str, moves: list[Move], snapshot: Snapshot) -> Release:
         for track in tracks
         for package in track.packages
     }
-    spelled = {names[move.package.name]: core.versioning.spell(move.after, config.scheme) for move in moves}
+    labels = {_label(names[move.package.name], move, snapshot): None for move in moves}
     is_one = len(tracks) == 1 or folder == first.package.folder
     shares = not is_one and folder == "."
     version = core.versioning.spell(first.after, config.scheme)
     own = core.release_notes.changelog_of(first.package, snapshot.contents, config)
     return changelog_tools.Release(
         folder=folder,
-        version=", ".join(f"{name} {each}" for name, each in spelled.items()) if shares else version,
+        version=", ".join(labels) if shares else version,
         tag=tag_format.render(first.after),
         paths=tuple(move.package.folder for move in moves) if shares else (),
         tags=tag_format.before if shares else "",
         changelog=own if shares else None,
     )
+
+
+def _label(name: str, move: Move, snapshot: Snapshot) -> str:
+    """A version in a heading that several packages share: without a name where its tag has none."""
+    version = core.versioning.spell(move.after, snapshot.config.scheme)
+    return version if snapshot.tag_formats[move.package.name].before in _NAMELESS else f"{name} {version}"
 
 
 def with_locks(snapshot: Snapshot, options: Options, project: Project) -> Snapshot:
