@@ -73,7 +73,8 @@ def soak(session: nox.Session) -> None:
 def hostile_index(session: nox.Session) -> None:
     """All ways in which an index misbehaves, for 2, 6 and 20 files, and signals in the middle; takes minutes."""
     install(session, "test")
-    session.run("pytest", WORKERS, "tests/faults/sweep_raw_index.py", *session.posargs)
+    sweeps = sorted(map(str, Path("tests/faults").glob("sweep_*.py")))
+    session.run("pytest", WORKERS, *sweeps, *session.posargs)
 
 
 @nox.session(default=False)

@@ -1,0 +1,20 @@
+"""Sixty files to an index that misbehaves in each known way: `nox -s hostile-index`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from test_misbehaving_index import MODES, clock, each_way_ends_as_it_should
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from releases import SimulatedClock
+
+__all__ = ["clock"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_each_way_to_misbehave_ends_as_it_should(mode: str, tmp_path: Path, clock: SimulatedClock) -> None:
+    each_way_ends_as_it_should(mode, 60, tmp_path, clock)
