@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.heavy, pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")]
 
-POINTS = 12
-TIMES = 24
+POINTS = 8
+TIMES = 12
 
 
 @pytest.fixture(autouse=True)
