@@ -129,7 +129,7 @@ def test_an_archive_that_twine_refuses_does_not_cost_the_others_their_manifest(t
     manifest = json.loads((root / "dist/manifest.json").read_text())
     assert manifest["missing"] == ["bad"]
     rows = [line.split() for line in ran.out.splitlines() if line]
-    assert rows[1:] == [["bad", "1.0", "failed", "-", "-"], ["good", "1.0", "success", "2", "-"]]
+    assert rows[1:] == [["bad", "1.0", "failed", "-", "-"], ["good", "1.0", "success", "2", "4"]]
 
 
 def test_nothing_is_recorded_where_nothing_was_built(tmp_path: Path) -> None:

@@ -109,7 +109,11 @@ def test_a_forgotten_build_is_not_called_done(index: Trusting, tmp_path: Path) -
     assert publish(root).code == 0
     raise_version(root, "alpha", "1.2.0", "1.3.0")
     ran = publish(root)
-    refuses(ran, "dist/manifest.json is of alpha 1.2.0, but the checkout has alpha 1.3.0", "nox -s build-all")
+    refuses(
+        ran,
+        "dist/manifest.json is of alpha 1.2.0, but the checkout has alpha 1.3.0",
+        f"relnox build-all --project {root}",
+    )
     assert "from an earlier run" not in ran.err
     assert publish(root, "--allow-mismatch").code == 0
     git(root, "switch", "--quiet", "--detach", "HEAD~1")  # as the message says
@@ -159,7 +163,7 @@ def test_a_tag_at_the_commit_says_another_version(task: str, index: Trusting, tm
         ran,
         f"tag alpha-v1.3.0 is at {head}, but ",
         "alpha" if task == "build-all" else "the build made alpha 1.2.0",
-        "git tag -d alpha-v1.3.0, then: nox -s bump -- --to 1.3.0 --package alpha --commit --tag",
+        f"git tag -d alpha-v1.3.0, then: relnox bump --project {root} --to 1.3.0 --package alpha --commit --tag",
     )
     if task == "build-all":
         ran = here(root, "build-all", "--dry-run", "--allow-mismatch")
@@ -197,7 +201,7 @@ def test_the_version_is_tagged_elsewhere_and_the_package_changed(
     assert told in ran.text
     built(root, "1.2.0", "alpha", "beta")
     ran = publish(root)
-    refuses(ran, told, "nox -s bump -- --part patch --package alpha")
+    refuses(ran, told, f"relnox bump --project {root} --part patch --package alpha")
     assert "beta" not in ran.err
     assert here(root, "publish-test", "--index", "trying", "--no-verify", "--dry-run").code == 0
     goes_with_the_option(root, index)
@@ -238,7 +242,11 @@ def test_the_sdist_alone_of_a_package_with_platform_wheels_is_refused(index: Tru
     root = project(tmp_path / "demo", index, "alpha", "beta", settings=settings)
     built(root, "1.2.0", "alpha", "beta", sdist_only=True)
     ran = publish(root)
-    refuses(ran, "dist/manifest.json has the sdist of alpha 1.2.0 and no wheel", "relnox collect --from DIR")
+    refuses(
+        ran,
+        "dist/manifest.json has the sdist of alpha 1.2.0 and no wheel",
+        f"relnox collect --project {root} --from DIR",
+    )
     assert "sdist of beta" not in ran.err
     assert publish(root, "--package", "beta").code == 0
     goes_with_the_option(root, index)

@@ -53,8 +53,8 @@ def test_a_release_that_was_never_sent_is_not_waited_for_long(
     assert ran.code == 5, ran.text
     assert clock.now() - before < 60
     assert "core 1.0 is not proven to be on own after 30 s" in ran.err
-    assert "publish it: nox -s publish -- --index own; if another job has just sent it:" in ran.err
-    assert "nox -s verify-install -- --index own --wait 600" in ran.err
+    assert f"publish it: relnox publish --project {root} --index own; if another job has just sent it:" in ran.err
+    assert f"relnox verify-install --project {root} --index own --wait 600" in ran.err
 
 
 def test_what_was_sent_a_moment_ago_is_waited_for_and_what_is_old_is_not(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import os
 import socket
 import tarfile
@@ -302,11 +303,15 @@ def test_what_comes_out_the_same_passes(tmp_path: Path) -> None:
     assert again.err.count("2 archives are the same byte by byte") == len(STEADY)
 
 
-def test_no_manifest_tells_of_what_is_not_reproducible(tmp_path: Path) -> None:
+def test_a_manifest_lists_as_missing_what_is_not_reproducible(tmp_path: Path) -> None:
     # Continued on error or not: an incomplete or doubtful set is never taken for a good one.
     root = repository(workspace(tmp_path / "home", {"clock": UNSTEADY["clock"], "plain": ""}))
-    assert run(root, "relnox", "build-all", "--reproducible", "--continue-on-error").code == 2
+    assert run(root, "relnox", "build-all", "--reproducible").code == 2
     assert not (root / "dist/manifest.json").exists()
+    assert run(root, "relnox", "build-all", "--reproducible", "--continue-on-error").code == 2
+    manifest = json.loads((root / "dist/manifest.json").read_text())
+    assert manifest["missing"] == ["clock"]
+    assert {file["package"] for file in manifest["artifacts"]} == {"plain"}
 
 
 def test_permissions_and_times_of_the_checkout_are_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

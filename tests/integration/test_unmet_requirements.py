@@ -195,7 +195,7 @@ def test_a_package_alone_needs_its_sibling_on_the_index(
     refuses(
         ran,
         "top 1.2 requires core>=1.2, and there is no core on shop",
-        "nox -s publish -- --index shop --package top --package core",
+        f"relnox publish --project {root} --index shop --package top --package core",
     )
     assert not shop.files
     assert not any("core" in path for path in trusted.asked)  # its name is not told to others
