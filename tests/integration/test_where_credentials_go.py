@@ -241,7 +241,7 @@ def test_a_netrc_that_is_none_is_told_without_its_words(text: str, tmp_path: Pat
 
 @pytest.mark.parametrize("token", ["line\nbreak-of-a-token", "t\u00f6ken-\u4f60\u597d", "\0-and-more-of-it"])
 def test_a_token_is_sent_as_it_is_whatever_is_in_it(token: str, index: Server) -> None:
-    network.once("POST", f"{index.url}legacy/", body=b"x", auth=credentials.Login("__token__", Secret(token)))
+    network.once("POST", f"{index.url}legacy/", body=b"", auth=credentials.Login("__token__", Secret(token)))
     line = next(line for line in index.heads[0].split(b"\r\n") if line.startswith(b"Authorization"))
     assert base64.b64decode(line.split()[-1]).decode() == f"__token__:{token}"
 
