@@ -1,12 +1,11 @@
 """`relnox` and `python -m relnox`: a signal ends them without a traceback, also while they import."""
 
-from __future__ import annotations
-
+# Only what Python has imported anyway, and `signal`: until the handlers are there, a signal prints a traceback.
 import os
 import signal
 import sys
 
-TYPE_CHECKING = False  # importing typing takes milliseconds, in which a signal would still print a traceback
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
@@ -23,7 +22,7 @@ class _AtStart:
 
     only_before_a_run = True
 
-    def __call__(self, number: int, _: Any) -> NoReturn:
+    def __call__(self, number: int, _: "Any") -> "NoReturn":
         os.write(2, _MESSAGE)
         os._exit(128 + number)
 

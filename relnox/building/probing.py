@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import signal
 import sys
@@ -12,7 +11,7 @@ from secrets import token_hex
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from relnox import process
+from relnox import process, syntax_trees
 from relnox.building import probe
 from relnox.core.records import Record
 from relnox.errors import Failed
@@ -107,7 +106,7 @@ def ask(  # noqa: PLR0913 - what a question needs
         ended = f"does not end within {time_limit:g} s"
     finally:
         _end_marked(mark)
-    lines = [ast.literal_eval(line) for line in answered.read_text(encoding="utf-8").splitlines()]
+    lines = [syntax_trees.literal(line) for line in answered.read_text(encoding="utf-8").splitlines()]
     return _answer(lines, ended, tuple(printed))
 
 

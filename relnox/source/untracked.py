@@ -7,6 +7,7 @@ import posixpath
 import re
 from typing import TYPE_CHECKING
 
+from relnox import syntax_trees
 from relnox.source.version_literals import import_path
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def imports(
 def _imported(file: Path, module: str, *, is_package: bool) -> Iterator[str]:
     """Full names of everything that a module imports and whose absence it does not catch."""
     try:
-        waiting: list[ast.AST] = [ast.parse(file.read_bytes())]
+        waiting: list[ast.AST] = [syntax_trees.parse(file.read_bytes())]
     except (OSError, SyntaxError, ValueError):
         return
     while waiting:

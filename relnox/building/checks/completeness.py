@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeGuard
 
 from packaging.utils import parse_wheel_filename
 
+from relnox import syntax_trees
 from relnox.building.archives import contents, path_of
 from relnox.building.findings import error, few, warning
 from relnox.building.modules import import_names, only_tests
@@ -124,7 +125,7 @@ def declared_extensions(sdist: Archive) -> Extensions | None:
     if not str(backend).startswith("setuptools") or "setup.py" not in texts:
         return None
     try:
-        return _in_setup(ast.parse(texts["setup.py"]))
+        return _in_setup(syntax_trees.parse(texts["setup.py"]))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
