@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from running import Ran
 
+pytestmark = pytest.mark.heavy
+
 
 def independent(root: Path, *requires: str) -> Path:
     """Two packages of one repository that do not need one another; the first has requirements."""

@@ -46,6 +46,7 @@ def test_five_packages_go_from_bump_to_proven_install(door: str, workspace: Path
     assert "ran acme_core.greet()" in verified
 
 
+@pytest.mark.heavy
 def test_what_is_published_is_skipped_and_what_changed_stops_everything(workspace: Path) -> None:
     # hashes decide, dist/ is never globbed, and nothing goes up before everything is looked at.
     assert run(workspace, "relnox", "build-all").code == 0
@@ -79,6 +80,7 @@ def test_what_is_published_is_skipped_and_what_changed_stops_everything(workspac
     assert (report["exit_code"], report["steps"]) == (4, [])  # no step was run
 
 
+@pytest.mark.heavy
 def test_a_changed_byte_on_disk_stops_before_any_upload(workspace: Path) -> None:
     assert run(workspace, "relnox", "build-all").code == 0
     wheel = next((workspace / "dist").glob("acme_runtime-*.whl"))
@@ -92,6 +94,7 @@ def test_a_changed_byte_on_disk_stops_before_any_upload(workspace: Path) -> None
     assert not store.exists() or list(store.iterdir()) == []
 
 
+@pytest.mark.heavy
 def test_the_embedded_index_refuses_what_the_public_one_would_when_told_so(tmp_path: Path) -> None:
     # a local version is fine for a try at home, and for nobody else.
     root = tmp_path / "local"
@@ -109,6 +112,7 @@ def test_the_embedded_index_refuses_what_the_public_one_would_when_told_so(tmp_p
     assert "the public index refuses local versions: 1.0+mine" in again.err
 
 
+@pytest.mark.heavy
 def test_a_mixed_workspace_is_rehearsed(tmp_path: Path) -> None:
     # setuptools, flit, poetry-core without [project], pdm-backend; independent versions.
     root = tmp_path / "mixed"
@@ -132,6 +136,7 @@ def test_a_mixed_workspace_is_rehearsed(tmp_path: Path) -> None:
     assert (git(root, "rev-parse", "HEAD"), git(root, "for-each-ref")) == (head, refs)
 
 
+@pytest.mark.heavy
 def test_relnox_rehearses_its_own_release(tmp_path: Path) -> None:
     checkout = Path(__file__).parents[2]
     ran = run(checkout, "relnox", "rehearse", "--report", str(tmp_path / "report.json"))
@@ -140,6 +145,7 @@ def test_relnox_rehearses_its_own_release(tmp_path: Path) -> None:
     assert [step["status"] for step in report["steps"]] == ["success"] * 5
 
 
+@pytest.mark.heavy
 def test_a_wheel_without_a_module_is_found_out(tmp_path: Path) -> None:
     # the tree works, the wheel lacks a module that the package imports.
     root = tmp_path / "lacking"
@@ -163,6 +169,7 @@ def test_a_wheel_without_a_module_is_found_out(tmp_path: Path) -> None:
     assert "forgotten" in ran.err
 
 
+@pytest.mark.heavy
 def test_nothing_is_built_from_a_dependency_that_cannot_be_had(tmp_path: Path) -> None:
     root = tmp_path / "unreachable"
     root.mkdir()
@@ -176,6 +183,7 @@ def test_nothing_is_built_from_a_dependency_that_cannot_be_had(tmp_path: Path) -
     assert not list((root / "dist").iterdir())
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("installer", ["uv", "pip"])
 def test_both_installers_prove_the_same(installer: str, tmp_path: Path) -> None:
     root = tmp_path / "demo"

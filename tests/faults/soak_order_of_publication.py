@@ -1,4 +1,4 @@
-"""All graphs of five packages, with each fault at each package: none is public before those that it needs."""
+"""All graphs of four and five packages, each fault at each package: none is public before what it needs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.parametrize("size", [4, 5])
 @pytest.mark.parametrize("what", FAULTS)
 def test_no_package_is_public_before_those_that_it_needs(
-    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    what: str, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    no_package_is_public_before_those_that_it_needs(what, 5, tmp_path, monkeypatch)
+    no_package_is_public_before_those_that_it_needs(what, size, tmp_path, monkeypatch)

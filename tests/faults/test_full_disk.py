@@ -134,7 +134,7 @@ def test_any_call_that_fails_is_told_and_the_same_command_finishes(home: Path, c
     code, _, calls = driven(home, DRIVER, call, "0", number)
     assert code == 0
     failed = 0
-    for at in range(1, min(calls, 8) + 1):
+    for at in range(1, min(calls, 4) + 1):
         code, told, _ = driven(home, DRIVER, call, str(at), number)
         if code != 0:
             failed += 1

@@ -20,6 +20,8 @@ from relnox.errors import Failed, Refused
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.heavy
+
 
 def workspace(root: Path, **needs: tuple[str, ...]) -> Path:
     """Packages that need one another, each with its own backend, in independent versions."""

@@ -19,6 +19,8 @@ from relnox.indexes.embedded import EmbeddedIndex
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.heavy
+
 PLAIN = checks.Expected(name="demo-app")
 EMPTY = "error: is empty: it has no module, script or data"
 LINUX = f"{TOP}-cp312-cp312-manylinux_2_28_x86_64.whl"

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from running import Bump
 
+pytestmark = pytest.mark.heavy
+
 FOLDERS = ("libs/core", "libs/client", "libs/internal-tools", "tools/cli")
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from plain_index import PlainIndex
 
+pytestmark = pytest.mark.heavy
+
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 NAMES = ("MINE_PASSWORD", "UV_PUBLISH_TOKEN", "TWINE_PASSWORD", "PYPI_TOKEN")
 
