@@ -11,6 +11,7 @@ The last table is a run that finds everything there already.
 from __future__ import annotations
 
 import argparse
+import base64
 import contextlib
 import hashlib
 import io
@@ -131,7 +132,7 @@ def workspace(root: Path, projects: int, wheels: int, *, sdist: bool) -> None:
         "artifacts": artifacts,
         "commit": None,
         "dirty": False,
-        "time": "",
+        "time": "2026-01-01T00:00:00+00:00",
         "needs": {},
     }
     (dist / "manifest.json").write_text(json.dumps(document))
@@ -141,12 +142,24 @@ def wheel(path: Path, name: str, stem: str) -> Path:
     """A wheel of one module."""
     info = f"{stem}.dist-info"
     tag = "-".join(path.stem.split("-")[2:])
+    members = {
+        f"{stem.partition('-')[0]}.py": "x = 1\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{info}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n",
+    }
+    members[f"{info}/RECORD"] = "".join(
+        f"{member},sha256={_record_digest(text)},{len(text)}\n" for member, text in members.items()
+    )
+    members[f"{info}/RECORD"] += f"{info}/RECORD,,\n"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(f"{stem.partition('-')[0]}.py", "x = 1\n")
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        archive.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n")
-        archive.writestr(f"{info}/RECORD", "")
+        for member, text in members.items():
+            archive.writestr(member, text)
     return path
+
+
+def _record_digest(text: str) -> str:
+    """The hash of a member as RECORD has it."""
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
 
 
 def source(path: Path, name: str, stem: str) -> Path:
