@@ -212,7 +212,7 @@ def listed_files(simple_url: str, project: str, patience: Patience | None = None
             return network.leave_behind(lambda: _from_html(text, page), _PARSING, host)
         with _ONE_PARSER:
             return _from_json(network.json_document(response, pairs=_without_duplicates), page)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, AssertionError) as error:
         why = str(error) if isinstance(error, _NotAListing) else type(error).__name__
         raise Failed(
             f"what {host} answers for {project} is no listing of PEP {691 if is_json else 503} ({why})",

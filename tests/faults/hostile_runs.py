@@ -225,7 +225,7 @@ def visible(index: RawIndex, manifest: Manifest, seconds: float = 20.0) -> set[s
 
 UNREADABLE = (
     *(OSError, EOFError, zlib.error),
-    *(ValueError, KeyError, TypeError, AttributeError, RecursionError),
+    *(ValueError, KeyError, TypeError, AttributeError, RecursionError, AssertionError),  # the last: html.parser
 )
 
 
