@@ -11,6 +11,8 @@ from hypothesis import settings
 from running import Ran
 
 from relnox.cli import main
+from relnox.core import secrets
+from relnox.network import proxies
 
 if TYPE_CHECKING:
     from running import Bump
@@ -29,6 +31,10 @@ def surroundings(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Take the developer's settings away; without the marker `network` every way out leads to a closed port."""
+    # Secrets of tests before this one are neither masked nor announced in it.
+    proxies._passwords.clear()
+    secrets.announce(None)
+    secrets._living.clear()
     for name in os.environ:
         if name.startswith(FOREIGN) and name != "GIT_SSL_CAINFO":
             monkeypatch.delenv(name)

@@ -62,7 +62,11 @@ def spy(kind):
         whose = "the top of the run" if pid == top else "another process"
         for what in ("environ", "cmdline"):
             seen.append(f"{kind} reads {whose}, {what}: ".encode() + read(process / what))
-        for link in process.glob("fd/*"):
+        try:
+            links = list(process.glob("fd/*"))
+        except OSError:  # it has ended
+            links = []
+        for link in links:
             try:
                 target = os.readlink(link)
             except OSError:
