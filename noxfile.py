@@ -24,7 +24,7 @@ nox.options.reuse_venv = "yes"
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.11", "3.12", "3.13"]
 LOWEST = (
-    *("tests/doors/test_nox.py", "tests/doors/test_invoke.py", "tests/e2e/test_release.py"),
+    *("tests/frontends/test_nox.py", "tests/frontends/test_invoke.py", "tests/e2e/test_release.py"),
     *("tests/integration/test_bump.py", "tests/integration/test_building.py"),
     *("-k", "not linter"),  # ruff is not among what is installed
 )

@@ -103,7 +103,7 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Bench:
+class BuildSession:
     """What all comparisons share.
 
     Attributes:
@@ -146,7 +146,7 @@ def main() -> None:
         folder = Path(name)
         peers = ("build", "pip", *workspaces.BACKENDS)
         programs = bump.install(folder / "peers", peers) / "bin"
-        bench = Bench(folder, programs, found, options.peers, options.runs, options.longest_loop)
+        bench = BuildSession(folder, programs, found, options.peers, options.runs, options.longest_loop)
         uv = subprocess.run([found, "--version"], check=True, capture_output=True, text=True).stdout.split()[:2]
         print(
             f"Python {sys.version.split()[0]}, {cores()} cores; {' '.join(uv)}, {bump.versions(programs, peers)}"
@@ -172,7 +172,7 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def ways(bench: Bench) -> list[Way]:
+def ways(bench: BuildSession) -> list[Way]:
     """All ways in the order in which they run."""
 
     def relnox(_copy: Copy, _names: Sequence[str]) -> list[tuple[str, ...]]:
@@ -200,7 +200,7 @@ def ways(bench: Bench) -> list[Way]:
     ]
 
 
-def backends_alone(bench: Bench, copy: Copy, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+def backends_alone(bench: BuildSession, copy: Copy, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """One process for each backend and its packages."""
     start = (str(bench.programs / "python"), "-c", BACKENDS_ALONE)
     output = copy.root / "dist"
@@ -210,7 +210,7 @@ def backends_alone(bench: Bench, copy: Copy, names: Sequence[str]) -> Iterator[t
         yield (*start, workspaces.BACKENDS[backend].module, str(output), str(copy.scratch), *folders)
 
 
-def fetch(bench: Bench) -> None:
+def fetch(bench: BuildSession) -> None:
     """Let everything that uses the package index do it once: afterwards what it needs is in its cache."""
     requirements = [backend.requirement for backend in workspaces.BACKENDS.values()]
     wheels = ("--only-binary=:all:", "--dest", str(bench.folder / "wheels"))
@@ -233,7 +233,7 @@ def turns(size: int, backends: Sequence[str]) -> dict[str, str]:
     return {name: backends[index % len(backends)] for index, name in enumerate(workspaces.names(size))}
 
 
-def compare(bench: Bench, size: int, backends: Sequence[str]) -> None:
+def compare(bench: BuildSession, size: int, backends: Sequence[str]) -> None:
     """Run all ways interleaved, look at what they made, and print their table."""
     original, scratch = bench.folder / "original", bench.folder / "scratch"
     workspaces.generate_sources(original, size, backends)
@@ -294,7 +294,7 @@ def measure(calls: Iterable[tuple[str, ...]], folder: Path, environment: Mapping
                 stdout=printed,
                 stderr=subprocess.STDOUT,
             )
-            watched = Family(process.pid)
+            watched = Children(process.pid)
             _, status, usage = os.wait4(process.pid, 0)
             seconds += time.perf_counter() - begin
             process.returncode = os.waitstatus_to_exitcode(status)
@@ -307,7 +307,7 @@ def measure(calls: Iterable[tuple[str, ...]], folder: Path, environment: Mapping
     return Run(seconds, cpu, memory)
 
 
-class Family:
+class Children:
     """Looks again and again how much memory a process and all that descend from it have together.
 
     That is their proportional set size: a page that several of them share counts once. A look is short against the

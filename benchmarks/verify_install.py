@@ -47,7 +47,7 @@ WAYS = {"pip": PIP, "uv": UV, "relnox": RELNOX, "relnox-pip": WITH_PIP}
 
 
 @dataclass(frozen=True)
-class Bench:
+class BuildSession:
     """What all ways share.
 
     Attributes:
@@ -142,7 +142,7 @@ def main() -> None:
         project = release(folder / "project", names, index)
         pythons = {version: find_python(version) for version in options.pythons}
         looped = names[-options.longest_loop :]  # the last ones require others
-        bench = Bench(folder, project, index, pythons, uv, names, looped)
+        bench = BuildSession(folder, project, index, pythons, uv, names, looped)
         every = tuple(WAYS[name] for name in options.ways)
         for way in every:  # caches are filled, byte code is compiled
             bench.run(way)

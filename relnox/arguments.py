@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from relnox.commands import help_of, load
 from relnox.core.options import from_text, options_of
-from relnox.errors import Refused
+from relnox.errors import Blocked
 from relnox.reporters.streams import STDOUT
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class _Parser(argparse.ArgumentParser):
 
         unknown = message.removeprefix("unrecognized arguments: ").split()[:1] or [""]
         known = [word for action in self._actions for word in action.option_strings]
-        hint = did_you_mean(unknown[0], known) if message.startswith("unrecognized") else f"{self.prog} --help"
-        raise Refused(f"{self.prog}: {message}", hint=hint)
+        fix = did_you_mean(unknown[0], known) if message.startswith("unrecognized") else f"{self.prog} --help"
+        raise Blocked(f"{self.prog}: {message}", fix=fix)
 
 
 def parser_of(task: str, program: str) -> argparse.ArgumentParser:
@@ -54,7 +54,7 @@ def parse(task: str, words: Sequence[str], program: str) -> dict[str, Value]:
     """What was typed, by field name of the task's options; nothing else.
 
     Raises:
-        Refused: An option is unknown or its value is none of the choices.
+        Blocked: An option is unknown or its value is none of the choices.
         SystemExit: Help was asked for and has been printed.
     """
     found = vars(parser_of(task, program).parse_args(list(words)))

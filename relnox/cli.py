@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from relnox import arguments, reporters
 from relnox.commands import TASKS
 from relnox.core.schema import did_you_mean
-from relnox.errors import MACHINE_ERRORS, Refused, failure_of_the_machine
+from relnox.errors import ENVIRONMENT_ERRORS, Blocked, environment_error
 from relnox.reporters.streams import STDOUT
 
 if TYPE_CHECKING:
@@ -46,11 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
                 return perform(task, arguments.parse(task, rest, f"relnox {task}"))
             case _:
-                return _refused(Refused(f"relnox has no task {words[0]}", hint=_nearest(words[0])))
-    except Refused as error:
+                return _refused(Blocked(f"relnox has no task {words[0]}", fix=_nearest(words[0])))
+    except Blocked as error:
         return _refused(error)
-    except MACHINE_ERRORS as error:
-        if (failed := failure_of_the_machine(error)) is None:
+    except ENVIRONMENT_ERRORS as error:
+        if (failed := environment_error(error)) is None:
             raise
         return _refused(failed)
 

@@ -10,15 +10,15 @@ import errno
 from enum import IntEnum
 
 __all__ = [
-    "MACHINE_ERRORS",
+    "ENVIRONMENT_ERRORS",
     "NO_WORKING_FOLDER",
+    "Blocked",
     "Conflict",
     "ExitCode",
     "Failed",
-    "Refused",
     "RelnoxError",
     "TryLater",
-    "failure_of_the_machine",
+    "environment_error",
 ]
 
 _OF_PERMISSION = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
@@ -42,18 +42,18 @@ _NOWHERE = "No usable temporary directory"
 _OUT_OF_MEMORY = ("can't start new thread", "failed to map segment", "cannot allocate memory")
 """What Python and the dynamic loader say where there is too little of it, in errors of other kinds."""
 
-MACHINE_ERRORS = (OSError, MemoryError, RuntimeError, ImportError)
-"""What `failure_of_the_machine` knows."""
+ENVIRONMENT_ERRORS = (OSError, MemoryError, RuntimeError, ImportError)
+"""What `environment_error` knows."""
 
 
 class ExitCode(IntEnum):
     """How a run ended, for programs; the numbers are a contract."""
 
     DONE = 0
-    REFUSED = 1
+    BLOCKED = 1
     FAILED = 2
     PARTLY_PUBLIC = 3
-    NEEDS_A_PERSON = 4
+    CONFLICT = 4
     TRY_LATER = 5
     INTERRUPTED = 130
     TERMINATED = 143
@@ -61,8 +61,8 @@ class ExitCode(IntEnum):
     @classmethod
     def worst(cls, codes: list[ExitCode]) -> ExitCode:
         """The code that speaks for several: a signal first, then 4, 3, 5, 2, 1, and 0 for none."""
-        order = (cls.INTERRUPTED, cls.TERMINATED, cls.NEEDS_A_PERSON, cls.PARTLY_PUBLIC, cls.TRY_LATER)
-        return next((code for code in (*order, cls.FAILED, cls.REFUSED) if code in codes), cls.DONE)
+        order = (cls.INTERRUPTED, cls.TERMINATED, cls.CONFLICT, cls.PARTLY_PUBLIC, cls.TRY_LATER)
+        return next((code for code in (*order, cls.FAILED, cls.BLOCKED) if code in codes), cls.DONE)
 
 
 class RelnoxError(Exception):
@@ -70,23 +70,23 @@ class RelnoxError(Exception):
 
     Args:
         message: What happened, to which package and file; one sentence without a full stop, or a few lines.
-        hint: What to do about it, preferably a command that can be pasted.
+        fix: What to do about it, preferably a command that can be pasted.
     """
 
     exit_code = ExitCode.FAILED
     rejected = False
     """Whether a server answered that it did not take what was sent to it."""
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, fix: str | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.fix = fix
 
 
-class Refused(RelnoxError):
+class Blocked(RelnoxError):
     """Nothing was changed: usage, configuration, a guard, or input that cannot be right."""
 
-    exit_code = ExitCode.REFUSED
+    exit_code = ExitCode.BLOCKED
 
 
 class Failed(RelnoxError):
@@ -98,7 +98,7 @@ class Failed(RelnoxError):
 class Conflict(RelnoxError):
     """Another file of that name, another commit under that tag: a person has to decide."""
 
-    exit_code = ExitCode.NEEDS_A_PERSON
+    exit_code = ExitCode.CONFLICT
 
 
 class TryLater(RelnoxError):
@@ -107,30 +107,30 @@ class TryLater(RelnoxError):
     exit_code = ExitCode.TRY_LATER
 
 
-def failure_of_the_machine(error: BaseException) -> Failed | None:
+def environment_error(error: BaseException) -> Failed | None:
     """An error of a disk or a memory that is full, of a right that is missing and the like; None for a bug.
 
     Args:
-        error: One of `MACHINE_ERRORS`.
+        error: One of `ENVIRONMENT_ERRORS`.
     """
     if _is_out_of_memory(error):
         return Failed(
             "out of memory",
-            hint="end other programs, or raise the limit (ulimit -v, the container's); then rerun the command",
+            fix="end other programs, or raise the limit (ulimit -v, the container's); then rerun the command",
         )
     if not isinstance(error, OSError):
         return None
     if error.errno == errno.ENOENT and error.filename is None and not str(error.strerror).startswith(_NOWHERE):
-        return Failed(NO_WORKING_FOLDER, hint="cd into the project's folder; then rerun the command")
+        return Failed(NO_WORKING_FOLDER, fix="cd into the project's folder; then rerun the command")
     told = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
     if str(error.strerror).startswith(_NOWHERE):
-        return Failed(told, hint="set TMPDIR to a folder that you may write to; then rerun the command")
+        return Failed(told, fix="set TMPDIR to a folder that you may write to; then rerun the command")
     if error.errno in _OF_PERMISSION:
-        return Failed(told, hint="allow writing there, or work in a copy of the project; then rerun the command")
+        return Failed(told, fix="allow writing there, or work in a copy of the project; then rerun the command")
     if error.errno in _OF_THE_PATH:
-        return Failed(told, hint="check the path, and what kind of file it is; then rerun the command")
+        return Failed(told, fix="check the path, and what kind of file it is; then rerun the command")
     if error.errno in _OF_THE_MACHINE:
-        return Failed(told, hint="free space, memory or open files; then rerun the command")
+        return Failed(told, fix="free space, memory or open files; then rerun the command")
     return None
 
 

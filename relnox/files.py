@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -243,7 +243,7 @@ def make_private(folder: Path) -> None:
     One that is there is made private if others could only read it.
 
     Raises:
-        Refused: What is there is a link, another user's, or can be written by others.
+        Blocked: What is there is a link, another user's, or can be written by others.
     """
     if _make_folder(folder, _PRIVATE):
         sync_folder(folder.parent)
@@ -251,7 +251,7 @@ def make_private(folder: Path) -> None:
     if os.name != "posix":
         return
     if (reason := _why_foreign(folder, {os.geteuid(), folder.parent.stat().st_uid})) is not None:
-        raise Refused(f"{folder} cannot be used: it {reason}", hint=f"see what is in it; then: rm -r {folder}")
+        raise Blocked(f"{folder} cannot be used: it {reason}", fix=f"see what is in it; then: rm -r {folder}")
     if stat.S_IMODE(folder.stat().st_mode) & 0o077:
         folder.chmod(_PRIVATE)
 

@@ -73,7 +73,7 @@ class Completed(Record):
     returncode: int
     output: str
 
-    def check(self, what: str, *, hint: str | None = None) -> Completed:
+    def check(self, what: str, *, fix: str | None = None) -> Completed:
         """Itself, if the program succeeded.
 
         Raises:
@@ -83,7 +83,7 @@ class Completed(Record):
             tail = "\n".join(f"  | {line}" for line in deque(self.output.splitlines(), _TAIL))
             raise Failed(
                 f"{what} ended with {_status(self.returncode)}" + (f":\n{tail}" if tail else ""),
-                hint=hint or f"try it by hand: {shlex.join(self.argv)}",
+                fix=fix or f"try it by hand: {shlex.join(self.argv)}",
             )
         return self
 
@@ -139,7 +139,7 @@ def run(  # noqa: PLR0913 - what a process can be given
             umask=umask,
         )
     except OSError as error:
-        raise Failed(f"{words[0]} cannot be run: {error.strerror}", hint=f"is {words[0]} installed?") from error
+        raise Failed(f"{words[0]} cannot be run: {error.strerror}", fix=f"is {words[0]} installed?") from error
     _running.add(child)
     watched = not outlives and _watch("+", child.pid)
     expired = threading.Event()
@@ -173,7 +173,7 @@ def run(  # noqa: PLR0913 - what a process can be given
         if timer is not None:
             timer.cancel()
     if expired.is_set():
-        raise Failed(f"{words[0]} did not end within {timeout:g} s", hint=f"try it by hand: {shlex.join(words)}")
+        raise Failed(f"{words[0]} did not end within {timeout:g} s", fix=f"try it by hand: {shlex.join(words)}")
     return Completed(words, child.returncode, "".join(lines))
 
 

@@ -23,14 +23,14 @@ import nox.registry
 
 from relnox import importing
 from relnox.commands import COMMAND_LINE, TASKS, help_of
-from relnox.core.hints import Start, command_line
-from relnox.errors import ExitCode, Refused
+from relnox.core.fixes import Start, command_line
+from relnox.errors import Blocked, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from relnox.commands import Task
-    from relnox.core.hints import FrontEnd
+    from relnox.core.fixes import FrontEnd
     from relnox.core.options import Value
 
     SessionFunction = Callable[[nox.Session], None]
@@ -210,7 +210,7 @@ def _parsed(session: nox.Session, task: Task) -> dict[str, Value]:
     try:
         _check_words(session)
         return arguments.parse(task.name, words, f"nox -s {session.name} --")
-    except Refused as error:
+    except Blocked as error:
         reporters.usage_error(error)
         session.error(f"{task.name}: exit code {error.exit_code.value}, see above")
 
@@ -219,7 +219,7 @@ def _check_words(session: nox.Session) -> None:
     """Check what follows `--` for every session of the call, before the first of them has changed anything.
 
     Raises:
-        Refused: A session has no such option, or its value is none of the choices.
+        Blocked: A session has no such option, or its value is none of the choices.
     """
     from relnox import arguments
 
@@ -235,8 +235,8 @@ def _check_words(session: nox.Session) -> None:
     if any(set(flags) - unknown for flags in lacking.values()):
         commands = (command_line(_start(name), arguments.known_words(task, words)) for name, task, words in calls)
         listed = ", ".join(f"{name} has no {', '.join(flags)}" for name, flags in lacking.items() if flags)
-        raise Refused(
-            f'nox gives the options behind "--" to every session, but {listed}', hint=" && ".join(commands)
+        raise Blocked(
+            f'nox gives the options behind "--" to every session, but {listed}', fix=" && ".join(commands)
         )
     for name, task, words in calls:
         arguments.parse(task, words, f"nox -s {name} --")

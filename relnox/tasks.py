@@ -19,9 +19,9 @@ from invoke.tasks import Task as InvokeTask
 
 from relnox import arguments, importing, reporters
 from relnox.commands import COMMAND_LINE, TASKS, help_of, load
-from relnox.core.hints import Start
+from relnox.core.fixes import Start
 from relnox.core.options import from_text, options_of
-from relnox.errors import ExitCode, Refused
+from relnox.errors import Blocked, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from invoke.context import Context
 
     from relnox.commands import Task
-    from relnox.core.hints import FrontEnd
+    from relnox.core.fixes import FrontEnd
     from relnox.core.options import Option, Value
 
 __all__ = [
@@ -108,7 +108,7 @@ class _Flag(Argument):
                 from_text(self._declared, value, self._declared.flag)
             elif self._opposite is not None and self._opposite.raw_value:
                 raise _contradiction(self._declared)
-        except Refused as error:
+        except Blocked as error:
             reporters.usage_error(error)
             raise Exit(code=error.exit_code.value) from None
 
@@ -119,9 +119,9 @@ def _flags(declared: Option) -> list[_Flag]:
     return [flag] if declared.negative is None else [flag, _Flag(declared, negative=True, opposite=flag)]
 
 
-def _contradiction(declared: Option) -> Refused:
+def _contradiction(declared: Option) -> Blocked:
     """Both flags of a switch: invoke keeps no order, so that the last one cannot win."""
-    return Refused(f"{declared.flag} and {declared.negative} are both given", hint="leave one of them out")
+    return Blocked(f"{declared.flag} and {declared.negative} are both given", fix="leave one of them out")
 
 
 def _run(context: Context, task: Task, given: dict[str, Any]) -> None:
@@ -129,7 +129,7 @@ def _run(context: Context, task: Task, given: dict[str, Any]) -> None:
 
     try:
         command_line = _typed(task, given)
-    except Refused as error:
+    except Blocked as error:
         reporters.usage_error(error)
         raise Exit(code=error.exit_code.value) from None
     if context.config.run.dry:
@@ -250,7 +250,7 @@ def _is_own(task: object) -> bool:
 
 def _refused(message: str, fix: str) -> Exit:
     """An error of a tasks file; invoke prints it without a traceback."""
-    return Exit(f"error: {message}\nhint: {fix}", code=ExitCode.REFUSED.value)
+    return Exit(f"error: {message}\nhint: {fix}", code=ExitCode.BLOCKED.value)
 
 
 def _taken(name: str, attribute: str) -> Exit:

@@ -155,7 +155,7 @@ def undisturbed(whole: Release) -> float:
 def _start(begun: Release) -> multiprocessing.process.BaseProcess:
     """A publish run in a process that has imported what it needs, at its first request."""
     forking = multiprocessing.get_context("forkserver")
-    forking.set_forkserver_preload(["killing", "relnox.commands.publish", "relnox.indexes.wire"])
+    forking.set_forkserver_preload(["killing", "relnox.commands.publish", "relnox.indexes.twine_compat"])
     going = forking.Process(target=_publish, args=(str(begun.root),))
     going.start()
     while not begun.index.log:

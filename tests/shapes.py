@@ -74,7 +74,7 @@ def shape_01(root: Path) -> Path:
             [tool.relnox]
             exclude = ["instrumentation/observer-inst-azure", "instrumentation/observer-inst-vertex"]
             versions = "independent"
-            dependants = "none"
+            dependents = "none"
             follow = { "observer-exporter-prom" = "observer-semconv", "observer-propagator-b3" = "observer-api" }
 
             [tool.relnox.groups]

@@ -26,7 +26,7 @@ from packaging.utils import (
 
 from relnox.building import tar_reader, zip_reader
 from relnox.building.entries import REBUILD, ArchiveError
-from relnox.core import hints
+from relnox.core import fixes
 from relnox.core.config import ArchiveLimits
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def read(path: Path, limits: ArchiveLimits = LIMITS) -> Archive:
     try:
         entries, faults, metadata = _read_wheel(path, limits) if kind == "wheel" else _read_sdist(path, limits)
     except ArchiveError as error:
-        raise ArchiveError(error.fault, error.hint or REBUILD, file=path.name) from error
+        raise ArchiveError(error.fault, error.fix or REBUILD, file=path.name) from error
     except UNREADABLE as error:
         raise ArchiveError(f"cannot be opened: {error}", file=path.name) from error
     raw, unparsed = metadata_fields(metadata)
@@ -267,7 +267,7 @@ def _read_sdist(path: Path, limits: ArchiveLimits) -> tuple[tuple[Entry, ...], t
     if path.name.endswith(".zip"):
         raise ArchiveError(
             "is a zip file: sdists are .tar.gz files (PEP 625)",
-            f"take what makes it a zip out of the backend's settings, then: {hints.command('build-all')}",
+            f"take what makes it a zip out of the backend's settings, then: {fixes.command('build-all')}",
         )
     if (small := _small(path, limits)) is not None:
         wanted = _one(small.entries, _SDIST_METADATA)

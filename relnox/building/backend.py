@@ -15,7 +15,7 @@ import warnings
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, TextIO
 
-from relnox.core import hints, remedies
+from relnox.core import fixes, remedies
 from relnox.core.build_settings import USUAL
 from relnox.core.records import Record
 from relnox.errors import Failed
@@ -23,8 +23,8 @@ from relnox.errors import Failed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from relnox.building.environment_pool import BuildSession
     from relnox.building.environments import Environment
-    from relnox.building.workshop import Bench
     from relnox.core.build_settings import BuildSettings
     from relnox.core.manifest import Kind
 
@@ -36,7 +36,7 @@ _NO_PROGRAM = re.compile(
     r"|(?P<plain>rustc|cargo|cmake|ninja|gcc|g\+\+|clang|swig): (?:command )?not found",
 )
 _NO_FILE = re.compile(r"FileNotFoundError: \[Errno 2\] [^:]+: '(?P<path>[^']+)'")
-_OUTPUT = f"the backend's own output: {hints.command('build-all', '--verbose')}"
+_OUTPUT = f"the backend's own output: {fixes.command('build-all', '--verbose')}"
 _PLACE = re.compile(r'\s*File "([^<"]+)", line (\d+)')
 
 
@@ -45,12 +45,12 @@ class MissingModule(Failed):
 
     Args:
         message: As for every error.
-        hint: As for every error.
+        fix: As for every error.
         modules: What it imports, the longest name first: the module that is missing may be a namespace.
     """
 
-    def __init__(self, message: str, *, hint: str, modules: tuple[str, ...]) -> None:
-        super().__init__(message, hint=hint)
+    def __init__(self, message: str, *, fix: str, modules: tuple[str, ...]) -> None:
+        super().__init__(message, fix=fix)
         self.modules = modules
 
 
@@ -67,7 +67,9 @@ class _IsolatedEnv(Record):
         return {"PATH": os.pathsep.join([str(self.environment.scripts), os.environ.get("PATH", os.defpath)])}
 
 
-def build_sdist(name: str, source: Path, output: Path, bench: Bench, settings: BuildSettings = USUAL) -> Path:
+def build_sdist(
+    name: str, source: Path, output: Path, bench: BuildSession, settings: BuildSettings = USUAL
+) -> Path:
     """Build a package's sdist.
 
     Args:
@@ -88,7 +90,7 @@ def build_wheel(  # noqa: PLR0913, PLR0917 - what a build is given
     sdist: Path,
     output: Path,
     scratch: Path,
-    bench: Bench,
+    bench: BuildSession,
     settings: BuildSettings = USUAL,
 ) -> Path:
     """Build a package's wheel from its sdist, as installers do.
@@ -108,7 +110,7 @@ def build_wheel(  # noqa: PLR0913, PLR0917 - what a build is given
 
 
 def _build(  # noqa: PLR0913, PLR0917 - as above
-    name: str, kind: Kind, source: Path, output: Path, bench: Bench, settings: BuildSettings
+    name: str, kind: Kind, source: Path, output: Path, bench: BuildSession, settings: BuildSettings
 ) -> Path:
     import build
 
@@ -144,13 +146,13 @@ def _build(  # noqa: PLR0913, PLR0917 - as above
             module, where = lacking
             raise MissingModule(
                 f"{name}: the {kind} cannot be built: its build environment has no module {module}{where}",
-                hint=_add(remedies.distribution_of(module), name, source),
+                fix=_add(remedies.distribution_of(module), name, source),
                 modules=remedies.imported(printed, module),
             ) from error
         tail = "".join(f"\n  | {line}" for line in printed[-30:])
         raise Failed(
             f"{name}: the {kind} cannot be built: {_cause(error)}{tail}",
-            hint=_remedy(name, kind, source, printed) or _hint(error),
+            fix=_remedy(name, kind, source, printed) or _hint(error),
         ) from error
 
 
@@ -203,13 +205,11 @@ def _unpack(sdist: Path, into: Path) -> Path:
             archive.extractall(into, filter="data")
     except (tarfile.TarError, OSError) as error:
         raise Failed(
-            f"{sdist.name} cannot be unpacked: {error}", hint="what does the backend put into it?"
+            f"{sdist.name} cannot be unpacked: {error}", fix="what does the backend put into it?"
         ) from error
     folders = list(into.iterdir())
     if len(folders) != 1:
-        raise Failed(
-            f"{sdist.name} has {len(folders)} top-level entries instead of one folder", hint="see PEP 625"
-        )
+        raise Failed(f"{sdist.name} has {len(folders)} top-level entries instead of one folder", fix="see PEP 625")
     return folders[0]
 
 
@@ -267,5 +267,5 @@ def _cause(error: Exception) -> str:
 
 
 def _hint(error: Exception) -> str:
-    known = getattr(getattr(error, "exception", None), "hint", None)
+    known = getattr(getattr(error, "exception", None), "fix", None)
     return known or f"fix the project; {_OUTPUT}"

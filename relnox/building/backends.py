@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SHARING", "STAYING"]
+__all__ = ["SHAREABLE_BACKENDS", "SINGLE_PROCESS_BACKENDS"]
 
-SHARING: Mapping[str, tuple[str, ...]] = {
+SHAREABLE_BACKENDS: Mapping[str, tuple[str, ...]] = {
     "hatchling.build": (
         *(
             "hatchling.bridge.app",
@@ -82,7 +82,7 @@ SHARING: Mapping[str, tuple[str, ...]] = {
     "mesonpy": ("email.generator",),
 }
 
-STAYING = frozenset(
+SINGLE_PROCESS_BACKENDS = frozenset(
     {"flit_core.buildapi", "hatchling.build", "pdm.backend", "poetry.core.masonry.api", "uv_build"}
 )
 """Those of them that can be asked for an archive's requirements and build it in one process, as their own commands

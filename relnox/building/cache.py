@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relnox.building.environments import Environment
-from relnox.errors import Refused
+from relnox.errors import Blocked
 from relnox.files import make_private, why_unsafe
 
 if TYPE_CHECKING:
@@ -137,11 +137,11 @@ class EnvironmentCache:
         """Remove all of them.
 
         Raises:
-            Refused: The folder is not this user's alone.
+            Blocked: The folder is not this user's alone.
         """
         if (found := self.content()) and (reason := why_unsafe(self.folder)) is not None:
-            raise Refused(
-                f"the kept environments cannot be removed ({reason})", hint=f"look at it: ls -la {self.folder}"
+            raise Blocked(
+                f"the kept environments cannot be removed ({reason})", fix=f"look at it: ls -la {self.folder}"
             )
         for path in found:
             _remove(path)
@@ -157,7 +157,7 @@ class EnvironmentCache:
         try:
             make_private(self.folder)
             self.problem = why_unsafe(self.folder)
-        except Refused as error:
+        except Blocked as error:
             self.problem = error.message
         if self.problem is not None:
             raise PermissionError(self.problem)

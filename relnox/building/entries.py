@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from relnox.core import hints
+from relnox.core import fixes
 from relnox.core.records import Record
 from relnox.errors import Failed
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["REBUILD", "ArchiveError", "Entry", "unpacked_limit"]
 
-REBUILD = f"build it again: {hints.command('build-all')}"
+REBUILD = f"build it again: {fixes.command('build-all')}"
 _ALWAYS_ALLOWED = 64 << 20
 """Bytes that any archive may unpack to, however small it is."""
 
@@ -49,12 +49,12 @@ class ArchiveError(Failed):
 
     Args:
         fault: What is wrong with it.
-        hint: What to do about it.
+        fix: What to do about it.
         file: Its name; added by who knows it.
     """
 
-    def __init__(self, fault: str, hint: str = REBUILD, *, file: str = "") -> None:
-        super().__init__(f"{file} {fault}".lstrip(), hint=hint)
+    def __init__(self, fault: str, fix: str = REBUILD, *, file: str = "") -> None:
+        super().__init__(f"{file} {fault}".lstrip(), fix=fix)
         self.fault = fault
 
 

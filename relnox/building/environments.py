@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 from packaging.version import Version
 
 from relnox import process
-from relnox.core import hints
+from relnox.core import fixes
 from relnox.core.build_settings import UNCONSTRAINED
 from relnox.core.records import Record
-from relnox.errors import Failed, Refused
+from relnox.errors import Blocked, Failed
 from relnox.files import TemporaryFolder
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Installer(Record):
         else:
             argv = [python, "-m", "venv", "--clear", "--without-pip", folder]
         process.run(argv, env=env, timeout=_INSTALL_LIMIT).check(
-            f"making an environment with {python}", hint=f"does it work by hand? {python} -m venv --help"
+            f"making an environment with {python}", fix=f"does it work by hand? {python} -m venv --help"
         )
         scripts = "Scripts" if os.name == "nt" else "bin"
         return Environment(folder, folder / scripts / ("python.exe" if os.name == "nt" else "python"))
@@ -250,21 +250,21 @@ class Installer(Record):
     ) -> tuple[str, ...]:
         argv: process.Words
         wanted = ", ".join(requirements)
-        hint = "is the package index reachable? then type the same command again"
+        fix = "is the package index reachable? then type the same command again"
         if self.uv:
             with TemporaryFolder() as folder:
                 file = folder.path / "pins.txt"  # a project's settings may name another one
                 options = ("--quiet", *_PINS_ALONE, "--python", python, "--output-file", file)
                 argv = [self.uv, "pip", "compile", *options, *words, "-"]
                 asked = process.run(argv, env=env, stdin="\n".join(requirements), timeout=_INSTALL_LIMIT)
-                asked.check(f"resolving {wanted}", hint=hint)
+                asked.check(f"resolving {wanted}", fix=fix)
                 lines = file.read_text(encoding="utf-8").splitlines()
             return tuple(line for line in map(str.strip, lines) if line and not line.startswith(("#", "-")))
         report = ("--dry-run", "--ignore-installed", "--quiet", "--report", "-")
         quiet = ("--disable-pip-version-check", "--no-input", "--no-warn-script-location", *report)
         argv = [sys.executable, "-m", "pip", "--python", python, "install", *quiet, *words, "--", *requirements]
         asked = process.run(argv, env=env, timeout=_INSTALL_LIMIT, stderr=False)
-        answer = json.loads(asked.check(f"resolving {wanted}", hint=hint).output)
+        answer = json.loads(asked.check(f"resolving {wanted}", fix=fix).output)
         return tuple(sorted(_pin(each) for each in answer["install"]))
 
     def check(self, environment: Environment, *, env: Mapping[str, str]) -> process.Completed:
@@ -315,15 +315,15 @@ def find_installer(name: str) -> Installer:
     """The installer of that name, `uv` or `pip`; `auto` is uv where it is there.
 
     Raises:
-        Refused: It is not there.
+        Blocked: It is not there.
     """
     uv = None if name == "pip" else _find_uv()
     if name == "uv" and uv is None:
-        raise Refused("uv is not installed", hint=f"{hints.install('relnox[uv]')}, or use --installer pip")
+        raise Blocked("uv is not installed", fix=f"{fixes.install('relnox[uv]')}, or use --installer pip")
     if uv is None and not _has_pip():
-        raise Refused(
+        raise Blocked(
             f"neither uv nor pip is there to install with (asked {sys.executable})",
-            hint=hints.install("relnox[uv]"),
+            fix=fixes.install("relnox[uv]"),
         )
     return Installer(uv)
 
@@ -332,7 +332,7 @@ def find_python(version: str) -> Path:
     """An interpreter of that version (`3.12`), proven by running it; the running one for an empty version.
 
     Raises:
-        Refused: There is none; it is never a reason to skip.
+        Blocked: There is none; it is never a reason to skip.
     """
     return find_interpreter(version).path
 
@@ -341,7 +341,7 @@ def find_interpreter(version: str) -> Interpreter:
     """See `find_python`; a Python that was found is not looked for again.
 
     Raises:
-        Refused: There is none.
+        Blocked: There is none.
     """
     if not version:
         return Interpreter(Path(sys.executable), platform.python_version())
@@ -351,13 +351,13 @@ def find_interpreter(version: str) -> Interpreter:
 @cache
 def _find(version: str, path: str) -> Interpreter:
     if not re.fullmatch(r"\d{1,3}(\.\d{1,3})?", version, re.ASCII):
-        raise Refused(f"{version!r} is not a version of Python", hint="write for example 3.12")
+        raise Blocked(f"{version!r} is not a version of Python", fix="write for example 3.12")
     for candidate in _candidates(version, path):
         if (found := _version_of(candidate)).startswith(f"{version}."):
             return Interpreter(candidate, found)
-    raise Refused(
+    raise Blocked(
         f"there is no working Python {version} on this machine",
-        hint=f"uv python install {version}, or put python{version} on PATH",
+        fix=f"uv python install {version}, or put python{version} on PATH",
     )
 
 

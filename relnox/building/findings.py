@@ -21,13 +21,13 @@ class Finding(Record, kw_only=True):
         level: An `error` keeps the archive from its final name; a `warning` does where warnings are errors.
         file: The archive's name.
         message: What is not right, said of the archive.
-        hint: What helps.
+        fix: What helps.
     """
 
     level: Literal["error", "warning"]
     file: str
     message: str
-    hint: str
+    fix: str
 
 
 class Found(Record):
@@ -35,22 +35,22 @@ class Found(Record):
 
     level: Literal["error", "warning", "refusal"]
     message: str
-    hint: str
+    fix: str
 
 
-def error(message: str, hint: str) -> Found:
+def error(message: str, fix: str) -> Found:
     """What cannot be right anywhere."""
-    return Found("error", message, hint)
+    return Found("error", message, fix)
 
 
-def warning(message: str, hint: str) -> Found:
+def warning(message: str, fix: str) -> Found:
     """What is most likely a mistake."""
-    return Found("warning", message, hint)
+    return Found("warning", message, fix)
 
 
-def refusal(message: str, hint: str) -> Found:
+def refusal(message: str, fix: str) -> Found:
     """What the public index refuses: an error, for all that may be sent there."""
-    return Found("refusal", message, hint)
+    return Found("refusal", message, fix)
 
 
 def told(found: Found, *, file: str, private: bool) -> Finding:
@@ -58,7 +58,7 @@ def told(found: Found, *, file: str, private: bool) -> Finding:
     level: Literal["error", "warning"] = "error" if found.level == "error" else "warning"
     if found.level == "refusal" and not private:
         level = "error"
-    return Finding(level=level, file=file, message=found.message, hint=found.hint)
+    return Finding(level=level, file=file, message=found.message, fix=found.fix)
 
 
 def few(names: Iterable[str]) -> str:

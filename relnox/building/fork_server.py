@@ -51,7 +51,7 @@ def main(*modules: str) -> None:
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     gc.collect()
     gc.freeze()
-    family = Family(requests, answers)
+    family = Children(requests, answers)
     family.answer({"threads": count_threads()})
     family.serve()
     os._exit(0)  # there is nothing to take down in order
@@ -82,7 +82,7 @@ def libc() -> Any:
     return ctypes.CDLL(None)
 
 
-class Family:
+class Children:
     """The children of this process: those at work, and those that stay for one more request."""
 
     def __init__(self, requests: int, answers: int) -> None:

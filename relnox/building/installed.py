@@ -11,7 +11,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from relnox.core.names import normalised
+from relnox.core.names import normalized
 from relnox.core.records import Record
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _read(info: Path) -> Installed:
     stated = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in head)}
     rows = csv.reader(_text(info / "RECORD").splitlines())
     return Installed(
-        name=normalised(stated.get("name", "")),
+        name=normalized(stated.get("name", "")),
         version=stated.get("version", ""),
         info=info,
         origin=json.loads(_text(info / "direct_url.json") or "{}"),

@@ -63,9 +63,9 @@ def repaired(wheel: Path, into: Path, variables: Mapping[str, str], on_line: Cal
         env={**variables, "PATH": path},
         timeout=_LIMIT,
         on_line=on_line,
-    ).check(f"auditwheel repair {wheel.name}", hint="build it where libraries are old: cibuildwheel")
+    ).check(f"auditwheel repair {wheel.name}", fix="build it where libraries are old: cibuildwheel")
     made = [path for path in set(into.iterdir()) - before if path.suffix == ".whl" and path != wheel]
     if len(made) != 1:
-        raise Failed(f"auditwheel made {len(made)} wheels of {wheel.name}", hint="try it by hand: auditwheel show")
+        raise Failed(f"auditwheel made {len(made)} wheels of {wheel.name}", fix="try it by hand: auditwheel show")
     wheel.unlink()
     return made[0]

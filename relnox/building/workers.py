@@ -14,7 +14,7 @@ from concurrent.futures import TimeoutError as Late
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from relnox.core import hints
+from relnox.core import fixes
 from relnox.errors import Failed
 from relnox.process import Completed
 
@@ -41,7 +41,7 @@ def twine_program() -> str:
 
     spec = find_spec("twine.__main__")
     if spec is None or spec.origin is None:
-        raise Failed("twine is not installed as it should be", hint=hints.install("twine", upgrade=True))
+        raise Failed("twine is not installed as it should be", fix=fixes.install("twine", upgrade=True))
     return spec.origin
 
 
@@ -92,7 +92,7 @@ class ForkServer:
             return self._ready.result(_START_LIMIT) == 1
         return False
 
-    def hang_up(self) -> None:
+    def close_stdin(self) -> None:
         """Have it end soon, and whatever its forks still do."""
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
         with contextlib.suppress(BrokenPipeError):
@@ -100,7 +100,7 @@ class ForkServer:
 
     def close(self) -> None:
         """End it, and whatever its forks still do."""
-        self.hang_up()
+        self.close_stdin()
         try:
             self._process.wait(_GLANCE * 4)
         except subprocess.TimeoutExpired:
@@ -210,7 +210,7 @@ class Fork:
         self.server.ask({"end": number})
         with contextlib.suppress(Late):
             ended.exception(_GLANCE * 4)
-        raise Failed(f"a build hook did not end within {timeout:g} s", hint="see what it prints: --verbose")
+        raise Failed(f"a build hook did not end within {timeout:g} s", fix="see what it prints: --verbose")
 
 
 class _Printed:
@@ -246,5 +246,5 @@ class _Printed:
 
 def _gone() -> Failed:
     return Failed(
-        "the warm process of a build backend ended", hint="type the same command again, with --isolation strict"
+        "the warm process of a build backend ended", fix="type the same command again, with --isolation strict"
     )

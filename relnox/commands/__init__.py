@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
-from relnox.core.hints import FrontEnd, Start
+from relnox.core.fixes import FrontEnd, Start
 
 if TYPE_CHECKING:
     from relnox.commands.project import Project
@@ -29,7 +29,7 @@ class TaskModule(Protocol):
     def plan(self, snapshot: Any, options: Any) -> Plan:
         """What to do: pure, equal inputs give equal plans."""
 
-    def conclude(self, outcome: Outcome, folder: Path) -> tuple[Table, ...]:
+    def summarize(self, outcome: Outcome, folder: Path) -> tuple[Table, ...]:
         """What a person wants to see when all is done."""
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from relnox.commands.project import Project
     from relnox.core.manifest import Distribution, Manifest
-    from relnox.core.plan import Refusal
+    from relnox.core.plan import Problem
     from relnox.core.publishers import Policy, Publisher
     from relnox.core.steps import Attest, CheckProvenance, Step
 
@@ -37,7 +37,7 @@ class Attesting(NamedTuple):
         policy: What counts in this run.
         why: Why it is that, where it was not asked for by name; or what is missing.
         publisher: Who signs; None where nobody can.
-        refusals: What stands against it.
+        problems: What stands against it.
         public: Files that are public already without provenance: they will never have any.
         files: Those that are to be signed.
     """
@@ -45,7 +45,7 @@ class Attesting(NamedTuple):
     policy: Policy = "off"
     why: str = ""
     publisher: Publisher | None = None
-    refusals: tuple[Refusal, ...] = ()
+    problems: tuple[Problem, ...] = ()
     public: tuple[str, ...] = ()
     files: tuple[Distribution, ...] = ()
 
@@ -53,7 +53,7 @@ class Attesting(NamedTuple):
         """What a reader should know."""
         if self.why or self.files:
             yield f"attestations: {self.policy}{f' ({self.why})' if self.why else ''}"
-        if self.public and not self.refusals:
+        if self.public and not self.problems:
             yield f"public already, and WITHOUT attestations for good: {', '.join(self.public)}"
 
     def signing(self, index: str, folder: str) -> Iterator[Attest]:
@@ -65,7 +65,7 @@ class Attesting(NamedTuple):
                 folder=folder,
                 policy=self.policy,
                 publisher=self.publisher,
-                patience=_PATIENCE[self.policy] + _FOR_EACH * len(self.files),
+                deadline=_PATIENCE[self.policy] + _FOR_EACH * len(self.files),
             )
 
     def attached(self, step: S) -> S:
@@ -113,47 +113,47 @@ def look(  # noqa: PLR0913 - what it depends on
         folder: Where the files are.
 
     Raises:
-        Refused: The job has an identity that no index takes.
-        PassingTrouble: The CI engine does not answer.
+        Blocked: The job has an identity that no index takes.
+        TransientError: The CI engine does not answer.
     """
     if choice == "off" or (choice == "auto" and not missing):
         return Attesting(why="as it was asked for" if missing else "")
     if (why_not := _why_not(choice, index, missing, project)) is not None:
         return _none(choice, why_not)
     who = _who(index, missing, project, folder) if missing else None
-    if isinstance(who, core.plan.Refusal):
+    if isinstance(who, core.plan.Problem):
         return _none(choice, who)
     policy: Policy = "best-effort" if choice == "best-effort" else "required"
     why = "the extra is installed, and the job has an identity" if choice == "auto" else ""
     without = tuple(
         name for package, names in public.items() for name in names if _is_without(project, index, package, name)
     )
-    refusals = (_too_late(index, without),) if without and policy == "required" else ()
-    return Attesting(policy, why, who, refusals, without, tuple(missing))
+    problems = (_too_late(index, without),) if without and policy == "required" else ()
+    return Attesting(policy, why, who, problems, without, tuple(missing))
 
 
-def _why_not(choice: str, index: str, missing: Sequence[Distribution], project: Project) -> Refusal | None:
+def _why_not(choice: str, index: str, missing: Sequence[Distribution], project: Project) -> Problem | None:
     """What is missing on this machine."""
     from relnox.indexes import attestations, targets
 
     if missing and not (credentials := project.indexes.credentials(index)).trusted:
         if choice == "auto":
-            return core.plan.Refusal(message="uploads are not by Trusted Publishing", hint="")
+            return core.plan.Problem(message="uploads are not by Trusted Publishing", fix="")
         if index in (targets.PRODUCTION, targets.TEST):
-            return core.plan.Refusal(
+            return core.plan.Problem(
                 message=f"{index} takes attestations from trusted publishers alone, not with {credentials.origin}",
-                hint="set up Trusted Publishing for the project there, and take the token away",
+                fix="set up Trusted Publishing for the project there, and take the token away",
             )
     if not attestations.is_installed():
-        return core.plan.Refusal(
-            message="what signs and verifies attestations is not installed", hint=attestations.INSTALL
+        return core.plan.Problem(
+            message="what signs and verifies attestations is not installed", fix=attestations.INSTALL
         )
     return None
 
 
 def _who(
     index: str, missing: Sequence[Distribution], project: Project, folder: Path
-) -> Publisher | Refusal | None:
+) -> Publisher | Problem | None:
     """Who signs what goes to an index, or why nobody does; None where everything is signed already."""
     from relnox.executor.attesting import is_attested
 
@@ -161,29 +161,29 @@ def _who(
     if isinstance(identity, str):
         if all(is_attested(folder, file, None) for file in missing):
             return None
-        return core.plan.Refusal(
+        return core.plan.Problem(
             message=f"nobody can sign: {identity}",
-            hint="let a job of a CI engine publish, or carry over what it signed, beside the files",
+            fix="let a job of a CI engine publish, or carry over what it signed, beside the files",
         )
-    return core.publishers.of_claims(identity.claims) or core.plan.Refusal(
+    return core.publishers.of_claims(identity.claims) or core.plan.Problem(
         message=f"nobody can sign: {identity.told} is no publisher that attestations know",
-        hint="they know GitHub, GitLab, Google Cloud and CircleCI",
+        fix="they know GitHub, GitLab, Google Cloud and CircleCI",
     )
 
 
-def _none(choice: str, why: Refusal) -> Attesting:
+def _none(choice: str, why: Problem) -> Attesting:
     """No attestations: an error where they are required."""
     if choice == "required":
-        return Attesting("required", refusals=(why,))
+        return Attesting("required", problems=(why,))
     loudly = "files go WITHOUT: " if choice == "best-effort" else ""
-    return Attesting("off", loudly + ": ".join(filter(None, [why.message, why.hint])))
+    return Attesting("off", loudly + ": ".join(filter(None, [why.message, why.fix])))
 
 
-def _too_late(index: str, names: Sequence[str]) -> Refusal:
+def _too_late(index: str, names: Sequence[str]) -> Problem:
     from relnox.executor.attesting import without_provenance
 
     error = without_provenance(index, names)
-    return core.plan.Refusal(message=error.message, hint=error.hint or "", exit_code=ExitCode.NEEDS_A_PERSON)
+    return core.plan.Problem(message=error.message, fix=error.fix or "", exit_code=ExitCode.CONFLICT)
 
 
 def _is_without(project: Project, index: str, package: str, name: str) -> bool:

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 from relnox import core
-from relnox.errors import ExitCode, Refused
+from relnox.errors import Blocked, ExitCode
 from relnox.reporters.streams import STDERR
 
 if TYPE_CHECKING:
@@ -17,27 +17,27 @@ __all__ = ["blocked", "confirm", "refuse", "with_public_files"]
 
 def refuse(plan: Plan) -> None:
     """Raise all problems of a plan as one error."""
-    if plan.refusals:
+    if plan.problems:
         raise blocked(plan)
 
 
-def blocked(plan: Plan) -> Refused:
+def blocked(plan: Plan) -> Blocked:
     """All problems of a plan as one error, with what is public already."""
     from relnox.reporters.text import further_lines
 
-    if len(plan.refusals) == 1:
-        error = Refused(plan.refusals[0].message, hint=plan.refusals[0].hint)
+    if len(plan.problems) == 1:
+        error = Blocked(plan.problems[0].message, fix=plan.problems[0].fix)
     else:
         listed = [
             line
-            for refusal in plan.refusals
+            for refusal in plan.problems
             for line in (
                 *further_lines(f"- {refusal.message}", "  "),
-                *further_lines(f"hint: {refusal.hint}", "    "),
+                *further_lines(f"fix: {refusal.fix}", "    "),
             )
         ]
-        error = Refused("\n".join([f"{len(plan.refusals)} things stand against {plan.task}:", *listed]))
-    error.exit_code = ExitCode.worst([refusal.exit_code for refusal in plan.refusals])
+        error = Blocked("\n".join([f"{len(plan.problems)} things stand against {plan.task}:", *listed]))
+    error.exit_code = ExitCode.worst([refusal.exit_code for refusal in plan.problems])
     return with_public_files(error, plan)
 
 
@@ -45,12 +45,12 @@ def confirm(plan: Plan) -> None:
     """Ask at the terminal what the plan wants confirmed.
 
     Raises:
-        Refused: The answer is not yes, or there is no terminal to ask at.
+        Blocked: The answer is not yes, or there is no terminal to ask at.
     """
     if plan.consent is None:
         return
     if not (_is_terminal(sys.stdin) and STDERR.isatty()):
-        error = Refused(f"nobody is there to be asked: {plan.consent}", hint="add --yes where this is meant")
+        error = Blocked(f"nobody is there to be asked: {plan.consent}", fix="add --yes where this is meant")
         raise with_public_files(error, plan)
     STDERR.line(f"{plan.consent} [y/N] ", end="")
     try:
@@ -58,10 +58,10 @@ def confirm(plan: Plan) -> None:
     except UnicodeDecodeError:
         answer = ""
     if answer not in ("y", "yes"):
-        raise with_public_files(Refused("not agreed: nothing was sent", hint="nothing was changed"), plan)
+        raise with_public_files(Blocked("not agreed: nothing was sent", fix="nothing was changed"), plan)
 
 
-def with_public_files(error: Refused, plan: Plan) -> Refused:
+def with_public_files(error: Blocked, plan: Plan) -> Blocked:
     """An error before the first byte, with the files that are public from an earlier run."""
     uploads = [step for step in plan.steps if isinstance(step, core.steps.Upload)]
     if uploads:

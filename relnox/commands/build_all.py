@@ -17,7 +17,7 @@ from relnox import core
 from relnox.commands import consistency
 from relnox.core.options import CommonOptions, option
 from relnox.core.steps.base import listing
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
@@ -29,15 +29,17 @@ if TYPE_CHECKING:
     from relnox.core.events import Outcome
     from relnox.core.manifest import Manifest
     from relnox.core.packages import Package
-    from relnox.core.plan import Plan, Refusal, Table
+    from relnox.core.plan import Plan, Problem, Table
     from relnox.core.steps import Build, RunTests, Step
     from relnox.core.wheels import WheelJob
     from relnox.source.git import GitState
 
-__all__ = ["Options", "Snapshot", "conclude", "observe", "plan"]
+__all__ = ["Options", "Snapshot", "observe", "plan", "summarize"]
 
 
-_GROUNDWORK = core.steps.CleanFolder | core.steps.ClearCache | core.steps.Export | core.steps.ProvideEnvironment
+_GROUNDWORK = (
+    core.steps.CleanFolder | core.steps.ClearCache | core.steps.Export | core.steps.PrepareBuildEnvironment
+)
 """What the manifest tells nothing of."""
 
 
@@ -154,7 +156,7 @@ class Snapshot(NamedTuple):
     declarative: frozenset[str]
     problems: tuple[tuple[str, str], ...]
     remarks: tuple[str, ...]
-    mismatches: tuple[Refusal, ...]
+    mismatches: tuple[Problem, ...]
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -176,7 +178,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         untracked = tuple(package.name for package in packages if known[package.pyproject] is None)
         inputs = digests(project.root, git, commit, packages)
     old = tuple(sorted(_listed(folder))) if folder.is_dir() else ()
-    names = {core.names.normalised(package.name) for package in project.workspace.packages}
+    names = {core.names.normalized(package.name) for package in project.workspace.packages}
     mismatches, later = consistency.of_build(packages, project, commit)
     settings, told = _settings(packages, project, options.installer)
     return Snapshot(
@@ -228,7 +230,7 @@ def _settings(
     """What the project and its surroundings say of each package's build, and what to tell of it.
 
     Raises:
-        Refused: Constraints lead to other places than the one index that the settings name.
+        Blocked: Constraints lead to other places than the one index that the settings name.
     """
     import os
 
@@ -257,10 +259,10 @@ def _settings(
     if targets.build_simple_url(project.config) is not None:
         bounds = {each for build in found.values() for each in build.constraints.requirements}
         if elsewhere := list(redirects([name for name, _ in files], sorted(bounds))):
-            raise Refused(
+            raise Blocked(
                 "builds take packages from one index (build-index or trusted-index), but constraints name other "
                 f"places: {listing(elsewhere)}",
-                hint=f"take the addresses out of {listing(list(honored))}",
+                fix=f"take the addresses out of {listing(list(honored))}",
             )
     told = [f"builds follow {', '.join(honored)}"] if honored else []
     told += [f"not honored: {each}, for {listing(names)}" for each, names in not_honored.items()]
@@ -279,10 +281,10 @@ def _problems(packages: tuple[Package, ...], project: Project, commit: str | Non
     """Places that state several versions; modules that are imported and not in the commit."""
     for package in packages:
         located = project.literals.workspace.by_name[package.name]
-        if located.places and not core.moves.agree(located, located.version):
-            hint = f"give all of them one version: {core.hints.command('bump', '--to', 'VERSION')}; "
+        if located.places and not core.version_bumps.agree(located, located.version):
+            fix = f"give all of them one version: {core.fixes.command('bump', '--to', 'VERSION')}; "
             "or leave literals: literals = false"
-            yield core.moves.disagreement(located), hint
+            yield core.version_bumps.disagreement(located), fix
     if commit is not None:
         for importing, imported in project.untracked_imports(packages):
             yield (
@@ -293,7 +295,7 @@ def _problems(packages: tuple[Package, ...], project: Project, commit: str | Non
 
 def _check_usage(options: Options) -> None:
     if options.matrix is not None and options.wheels is not None:
-        raise Refused("--matrix builds nothing, --wheels builds", hint="run the one, then the other")
+        raise Blocked("--matrix builds nothing, --wheels builds", fix="run the one, then the other")
     if options.python:
         from relnox.building.environments import find_python
 
@@ -304,9 +306,9 @@ def _check_usage(options: Options) -> None:
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """A build for each package, one check of all archives, the manifest."""
     if options.test and not snapshot.test.command:
-        raise Refused(
+        raise Blocked(
             "--test is given, but no tests are configured",
-            hint='add [tool.relnox.test] command = ["python", "-m", "pytest"] and requires = ["pytest"]',
+            fix='add [tool.relnox.test] command = ["python", "-m", "pytest"] and requires = ["pytest"]',
         )
     if options.matrix is not None:
         return _matrix(snapshot, options.matrix)
@@ -326,7 +328,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         build = _build(package, snapshot, options)
         steps.append(build)
         if options.reproducible:
-            steps.append(core.steps.BuildAgain(build=build, needs=(build.key,)))
+            steps.append(core.steps.CheckReproducibility(build=build, needs=(build.key,)))
         if options.test:
             siblings = tuple(sorted(snapshot.needs[package.name] & chosen))
             steps += [
@@ -353,8 +355,8 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         task="build-all",
         steps=tuple(steps),
         notes=(*snapshot.warnings, *_notes(snapshot, options)),
-        refusals=(
-            *(core.plan.Refusal(message=message, hint=hint) for message, hint in snapshot.problems),
+        problems=(
+            *(core.plan.Problem(message=message, fix=fix) for message, fix in snapshot.problems),
             *(() if options.allow_mismatch else snapshot.mismatches),
             *_refusals(snapshot),
         ),
@@ -362,7 +364,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     )
 
 
-def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
+def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
     """What became of each package, and how many warnings there are."""
     built = [(each, each.step) for each in outcome.results if isinstance(each.step, core.steps.Build)]
     if not built:
@@ -389,7 +391,7 @@ def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
 
 def _environments(snapshot: Snapshot, options: Options) -> Iterator[Step]:
     """One for all packages that require the same and may share it, while the commit is exported."""
-    from relnox.building.backends import SHARING
+    from relnox.building.backends import SHAREABLE_BACKENDS
 
     sharing: dict[tuple[tuple[str, ...], Constraints], list[Package]] = {}
     for package in snapshot.packages:
@@ -398,14 +400,14 @@ def _environments(snapshot: Snapshot, options: Options) -> Iterator[Step]:
         requires = tuple(sorted(stated | set(settings.extra_requires)))
         if (
             options.isolation == "fast"
-            and package.backend.partition(":")[0] in SHARING
+            and package.backend.partition(":")[0] in SHAREABLE_BACKENDS
             and requires
             and package.name not in snapshot.commands
             and not package.needs("build") & snapshot.needs.keys()
         ):
             sharing.setdefault((requires, settings.constraints), []).append(package)
     for (requires, constraints), packages in sharing.items():
-        yield core.steps.ProvideEnvironment(
+        yield core.steps.PrepareBuildEnvironment(
             requires=requires,
             backend=packages[0].backend.partition(":")[0],
             epoch=snapshot.epoch,
@@ -479,9 +481,9 @@ def _platform_wheels(snapshot: Snapshot, name: str, options: Options) -> Plan:
     """The wheels of one job, by cibuildwheel."""
     jobs = {job.name: job for job in _jobs(snapshot)}
     if name not in jobs:
-        raise Refused(
+        raise Blocked(
             f"there is no job {name} in the matrix of platform wheels",
-            hint=f"the jobs are {', '.join(jobs)}" if jobs else "name packages in [tool.relnox.wheels] first",
+            fix=f"the jobs are {', '.join(jobs)}" if jobs else "name packages in [tool.relnox.wheels] first",
         )
     job = jobs[name]
     package = next(package for package in snapshot.packages if package.name == job.package)
@@ -545,14 +547,14 @@ def _uncommitted(snapshot: Snapshot, options: Options) -> list[str]:
     return [name for name in every if not name.startswith(f"{options.output}/")]
 
 
-def _refusals(snapshot: Snapshot) -> Iterator[Refusal]:
+def _refusals(snapshot: Snapshot) -> Iterator[Problem]:
     """What is planned from files of the tree must be what is built from the commit."""
     if snapshot.commit is None or snapshot.state is None:
         return
     for name in snapshot.untracked:
-        yield core.plan.Refusal(
+        yield core.plan.Problem(
             message=f"{name} is not in the present commit, which is what is built",
-            hint="commit it; to try it out before: --from-tree",
+            fix="commit it; to try it out before: --from-tree",
         )
     decisive = {
         file
@@ -560,9 +562,9 @@ def _refusals(snapshot: Snapshot) -> Iterator[Refusal]:
         for file in (package.pyproject, *(place.file for place in package.stated if place.kind != "lock"))
     }
     if changed := sorted(decisive.intersection(snapshot.state.dirty)):
-        yield core.plan.Refusal(
+        yield core.plan.Problem(
             message=f"{', '.join(changed)}: changed since the present commit, which is what is built",
-            hint="commit it; to try it out before: --from-tree",
+            fix="commit it; to try it out before: --from-tree",
         )
 
 
@@ -587,7 +589,7 @@ def _manifest(folder: Path) -> Manifest | None:
     path = folder / core.manifest.MANIFEST_JSON
     try:
         return core.manifest.Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path))
-    except (OSError, UnicodeDecodeError, Refused):
+    except (OSError, UnicodeDecodeError, Blocked):
         return None
 
 
@@ -605,4 +607,4 @@ def _is_ours(name: str, packages: Container[str]) -> bool:
         return False
     # The version begins behind the last dash of an sdist's name, and behind the first one of a wheel's.
     project = name.partition("-")[0] if name.endswith(".whl") else name.rpartition("-")[0]
-    return core.names.normalised(project) in packages
+    return core.names.normalized(project) in packages

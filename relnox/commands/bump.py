@@ -1,4 +1,4 @@
-"""Move versions: in every place they live, in dependants' requirements, as one commit and its tags.
+"""Move versions: in every place they live, in dependents' requirements, as one commit and its tags.
 
 Without --commit only files are edited. What was interrupted is finished by the same command again, or taken
 back by --abort; --undo takes the last bump back while nothing of it is pushed.
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.commands.bumping.snapshot import Options, Snapshot
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from relnox.commands.project import Project
     from relnox.core.events import Outcome
     from relnox.core.fragments import Fragment
-    from relnox.core.moves import Following, Move
     from relnox.core.plan import Plan, Table
     from relnox.core.steps import Commit, CreateTags, EditFiles, Push
+    from relnox.core.version_bumps import Following, VersionBump
     from relnox.source import edits
 
-    Decided = tuple[tuple[Move, ...], Following]
+    Decided = tuple[tuple[VersionBump, ...], Following]
 
-__all__ = ["Options", "Snapshot", "conclude", "observe", "pending", "plan"]
+__all__ = ["Options", "Snapshot", "observe", "pending", "plan", "summarize"]
 
 
 def observe(options: Options, project: Project) -> Snapshot:
@@ -33,7 +33,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     from datetime import UTC, datetime
 
     from relnox.commands import tag_checks
-    from relnox.commands.bumping import changing, deciding, going_back, guarding, repeated
+    from relnox.commands.bumping import changes, preflight, repeated, selection, undo
     from relnox.source import edits
 
     found = edits.read_pending(project.private)
@@ -41,9 +41,9 @@ def observe(options: Options, project: Project) -> Snapshot:
     last = repeated.of_record(options, project) if is_new else None
     asks = not (options.undo or options.abort) and (options.push or found is None)
     is_done = last is not None and last.is_same and last.is_whole
-    remote = guarding.remote_state(options, project) if asks and not is_done else guarding.RemoteState()
+    remote = preflight.remote_state(options, project) if asks and not is_done else preflight.RemoteState()
     project = project.with_remote_tags(remote.tags)
-    chosen = () if found is not None or options.undo or options.abort else deciding.chosen(options, project)
+    chosen = () if found is not None or options.undo or options.abort else selection.chosen(options, project)
     config = project.release_config if chosen else project.config
     workspace = project.literals.workspace if chosen else project.workspace
     chosen = tuple(workspace.by_name[package.name] for package in chosen)
@@ -52,11 +52,11 @@ def observe(options: Options, project: Project) -> Snapshot:
     if chosen:
         contents = {name: (project.root / name).read_bytes() for name in core.editing.files(workspace)}
         contents |= project.contents(core.release_notes.files(workspace, config))
-        contents |= project.contents(changing.lock_files(workspace))
+        contents |= project.contents(changes.lock_files(workspace))
         fragments, of_fragments = project.fragments()
         contents |= of_fragments
     by_tags = any(package.source.kind == "tags" for package in chosen)
-    standing = project.standing if chosen and (by_tags or options.part == "auto") else {}
+    history = project.history if chosen and (by_tags or options.part == "auto") else {}
     snapshot = Snapshot(
         workspace=workspace,
         chosen=chosen,
@@ -66,7 +66,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         by_tools=frozenset(),
         fragments=fragments,
         tag_formats=project.tag_formats,
-        standing=standing,
+        history=history,
         state=project.state,
         remote_tags=remote.tags,
         unreachable=remote.unreachable,
@@ -80,7 +80,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         untracked_imports=project.untracked_imports(chosen),
         mentions=project.literals.mentions if chosen else {},
         pending=found,
-        last=going_back.to_take_back(options, project, found),
+        last=undo.to_take_back(options, project, found),
         repeated=last,
         done=None,
     )
@@ -88,30 +88,30 @@ def observe(options: Options, project: Project) -> Snapshot:
         return snapshot
     if is_new and last is None and (done := repeated.of_tags(snapshot, options, project)) is not None:
         return snapshot._replace(done=done)
-    snapshot = changing.with_drafts(changing.without_ignored_locks(snapshot, project), options, project)
-    return changing.with_locks(snapshot, options, project)
+    snapshot = changes.with_drafts(changes.without_ignored_locks(snapshot, project), options, project)
+    return changes.with_locks(snapshot, options, project)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Edits, a commit, tags, a push; and every guard that does not hold."""
-    from relnox.commands.bumping import changing, deciding, guarding, telling
+    from relnox.commands.bumping import changes, preflight, selection, summary
 
     if (special := _resumed_or_done(snapshot, options)) is not None:
         return special
-    deciding.check_usage(options, snapshot)
-    moved, follow = decided = deciding.decided(snapshot, options)
-    planned = tuple(core.editing.edits(snapshot.contents, changing.after(snapshot, decided)))
+    selection.check_usage(options, snapshot)
+    moved, follow = decided = selection.decided(snapshot, options)
+    planned = tuple(core.editing.edits(snapshot.contents, changes.after(snapshot, decided)))
     names = {move.package.name: snapshot.tag_formats[move.package.name].render(move.after) for move in moved}
-    tags = changing.tags(snapshot, moved, names) if options.tag else ()
+    tags = changes.tags(snapshot, moved, names) if options.tag else ()
     if tags and planned and not options.commit:
         listed = ", ".join(edit.file for edit in planned[:3])
-        raise Refused(f"--tag needs --commit here: {listed} would change as well", hint="add --commit to --tag")
+        raise Blocked(f"--tag needs --commit here: {listed} would change as well", fix="add --commit to --tag")
     steps: list[EditFiles | Commit | CreateTags | Push] = []
     if planned:
         steps.append(core.steps.EditFiles(edits=planned))
     if options.commit and planned:
         files = tuple((edit.file, edit.digest) for edit in planned)
-        steps.append(core.steps.Commit(message=changing.message(snapshot, moved), files=files))
+        steps.append(core.steps.Commit(message=changes.message(snapshot, moved), files=files))
     if tags:
         steps.append(core.steps.CreateTags(tags=tags))
     if options.push and snapshot.state is not None:
@@ -119,29 +119,29 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         steps.append(
             core.steps.Push(to=snapshot.config.remote, branch=branch, tags=tuple(tag.name for tag in tags))
         )
-    refusals, ignored = guarding.guards(snapshot, options, moved, planned, tags)
+    problems, ignored = preflight.guards(snapshot, options, moved, planned, tags)
     unreadable = (
-        guarding.form_problems(snapshot, options, ()) if options.part == "auto" and not options.force else ()
+        preflight.form_problems(snapshot, options, ()) if options.part == "auto" and not options.force else ()
     )
     return core.plan.Plan(
         task="bump",
         steps=tuple(steps) if moved else (),
-        notes=(*snapshot.workspace.warnings, *telling.notes(snapshot, moved, follow, options), *ignored),
-        refusals=refusals if moved else unreadable,
-        tables=(telling.table(moved),) if moved else (),
+        notes=(*snapshot.workspace.warnings, *summary.notes(snapshot, moved, follow, options), *ignored),
+        problems=problems if moved else unreadable,
+        tables=(summary.table(moved),) if moved else (),
     )
 
 
 def _resumed_or_done(snapshot: Snapshot, options: Options) -> Plan | None:
     """The plan that resumes, undoes, or repeats a bump; None where a new one is asked for."""
-    from relnox.commands.bumping import going_back, repeated
+    from relnox.commands.bumping import repeated, undo
 
     if snapshot.pending is not None:
-        return going_back.resumed(snapshot.pending, snapshot, options)
+        return undo.resumed(snapshot.pending, snapshot, options)
     if options.abort:
-        raise Refused("there is no interrupted bump to take back", hint="to take the last whole one back: --undo")
+        raise Blocked("there is no interrupted bump to take back", fix="to take the last whole one back: --undo")
     if options.undo:
-        return going_back.undone(snapshot, options)
+        return undo.undone(snapshot, options)
     if snapshot.repeated is not None and snapshot.repeated.is_same:
         return repeated.already_done(snapshot.repeated, snapshot, options)
     if snapshot.done is not None:
@@ -151,7 +151,7 @@ def _resumed_or_done(snapshot: Snapshot, options: Options) -> Plan | None:
 
 def pending(snapshot: Snapshot, planned: Plan, options: Options) -> edits.Pending | None:
     """What is written down before the first step, so that the same command can go on."""
-    from relnox.commands.bumping import deciding
+    from relnox.commands.bumping import selection
 
     if snapshot.pending is not None:
         return snapshot.pending
@@ -160,16 +160,16 @@ def pending(snapshot: Snapshot, planned: Plan, options: Options) -> edits.Pendin
     from relnox.source import edits
 
     local = (
-        core.steps.EditFiles | core.steps.Commit | core.steps.CreateTags | core.steps.Push | core.steps.TakeBack
+        core.steps.EditFiles | core.steps.Commit | core.steps.CreateTags | core.steps.Push | core.steps.UndoBump
     )
     steps = tuple(step for step in planned.steps if isinstance(step, local))
     head = snapshot.state.head if snapshot.state is not None else None
     if snapshot.repeated is not None and snapshot.repeated.is_same:
         head = snapshot.repeated.record.head
-    return edits.Pending(request=deciding.request(options), steps=steps, head=head)
+    return edits.Pending(request=selection.request(options), steps=steps, head=head)
 
 
-def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
+def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
     """The plan's table says it all."""
     del outcome, folder
     return ()

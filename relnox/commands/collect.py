@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from relnox import core
 from relnox.commands.verify_install import read_manifest
 from relnox.core.options import CommonOptions, option
-from relnox.errors import ExitCode, Refused
+from relnox.errors import Blocked, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from relnox.core.events import Outcome
     from relnox.core.manifest import Manifest
     from relnox.core.packages import Package
-    from relnox.core.plan import Plan, Refusal, Table
+    from relnox.core.plan import Plan, Problem, Table
 
-__all__ = ["Options", "Snapshot", "conclude", "observe", "plan"]
+__all__ = ["Options", "Snapshot", "observe", "plan", "summarize"]
 
 _ATTESTATION_LIMIT = 1 << 20
 
@@ -90,7 +90,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Copy every package's files, then write the one manifest."""
-    refusals = tuple(_refusals(snapshot, options))
+    problems = tuple(_refusals(snapshot, options))
     manifest = core.collection.merged(snapshot.jobs, snapshot.needs)
     sources = core.collection.sources(snapshot.jobs)
     signed = core.collection.signed(snapshot.jobs)
@@ -116,11 +116,11 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         task="collect",
         steps=(*steps, writing),
         notes=tuple(_notes(snapshot, manifest, options)),
-        refusals=refusals,
+        problems=problems,
     )
 
 
-def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
+def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
     """The manifest says it all."""
     del outcome, folder
     return ()
@@ -132,22 +132,22 @@ def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
 def _folders(root: Path, named: Sequence[str]) -> tuple[str, ...]:
     """The jobs' folders, each once."""
     if not named:
-        raise Refused(
+        raise Blocked(
             "no folder of a build job is named",
-            hint=f"{core.hints.command('collect', '--from', 'artifacts')}, where each job has a folder",
+            fix=f"{core.fixes.command('collect', '--from', 'artifacts')}, where each job has a folder",
         )
     found: dict[Path, str] = {}
     for name in named:
         folder = root / name
         if not folder.is_dir():
-            raise Refused(f"{name} is no folder", hint="name a folder that holds what a build job made")
+            raise Blocked(f"{name} is no folder", fix="name a folder that holds what a build job made")
         spelled = name.rstrip("/") or name
         inner = [f"{spelled}/{path.name}" for path in sorted(folder.iterdir())]
         jobs = [each for each in (spelled, *inner) if (root / each / core.manifest.MANIFEST_JSON).is_file()]
         if not jobs:
-            raise Refused(
+            raise Blocked(
                 f"there is no {core.manifest.MANIFEST_JSON} in {name}, nor in a folder of it",
-                hint=f"{core.hints.command('build-all')} writes it: pass it on with the archives",
+                fix=f"{core.fixes.command('build-all')} writes it: pass it on with the archives",
             )
         for each in jobs[:1] if jobs[0] == spelled else jobs:
             found.setdefault((root / each).resolve(), each)
@@ -250,143 +250,143 @@ def _needs(jobs: Sequence[Job], project: Project, faulty: frozenset[str]) -> dic
 # what stands against it
 
 
-def _refusals(snapshot: Snapshot, options: Options) -> Iterator[Refusal]:
+def _refusals(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
     core.wheels.check(snapshot.wheels, snapshot.known)
     if not any(job.manifest.distributions for job in snapshot.jobs):
-        yield core.plan.Refusal(message="the jobs made nothing", hint="is --from the right folder?")
+        yield core.plan.Problem(message="the jobs made nothing", fix="is --from the right folder?")
     yield from _origin(snapshot, allow_dirty=options.allow_dirty)
     for job in snapshot.jobs:
         yield from _damaged(job)
         yield from _not_of_it(job)
         yield from _foreign(job, snapshot.known)
     for folder, finding in snapshot.faults:
-        yield core.plan.Refusal(message=f"{folder}/{finding.file}: {finding.message}", hint=finding.hint)
+        yield core.plan.Problem(message=f"{folder}/{finding.file}: {finding.message}", fix=finding.fix)
     for each in core.collection.conflicts(snapshot.jobs):
-        yield core.plan.Refusal(
+        yield core.plan.Problem(
             message=(
                 f"two jobs made different files called {each.one.filename}:\n"
                 f"  {each.one_folder}  sha256 {each.one.sha256}\n  {each.other_folder}  sha256 {each.other.sha256}"
             ),
-            hint="build and sign each file in one job: the sdist once, and the wheels of every platform from it",
-            exit_code=ExitCode.NEEDS_A_PERSON,
+            fix="build and sign each file in one job: the sdist once, and the wheels of every platform from it",
+            exit_code=ExitCode.CONFLICT,
         )
     for package in snapshot.packages:
         yield from _versions(package, snapshot)
         yield from _incomplete(package, snapshot, partial=options.partial)
 
 
-def _origin(snapshot: Snapshot, *, allow_dirty: bool) -> Iterator[Refusal]:
+def _origin(snapshot: Snapshot, *, allow_dirty: bool) -> Iterator[Problem]:
     """All files must be of one commit, the checkout's, and of nothing else."""
     commits: dict[str | None, str] = {}
     for job in snapshot.jobs:
         commits.setdefault(job.manifest.commit, job.folder)
     if len(commits) > 1:
         listed = "\n".join(f"  {folder}  {commit or 'outside git'}" for commit, folder in commits.items())
-        yield core.plan.Refusal(
+        yield core.plan.Problem(
             message=f"the jobs built different commits:\n{listed}",
-            hint="collect the jobs of one run, or build again",
+            fix="collect the jobs of one run, or build again",
         )
     elif snapshot.head is not None and snapshot.head not in commits:
         (commit,) = commits
-        yield core.plan.Refusal(
+        yield core.plan.Problem(
             message=f"the jobs built {commit or 'outside git'}, but this checkout is at {snapshot.head}",
-            hint=f"git switch --detach {commit}" if commit else "build in a checkout",
+            fix=f"git switch --detach {commit}" if commit else "build in a checkout",
         )
     dirty = [job.folder for job in snapshot.jobs if job.manifest.dirty]
     if dirty and (len(dirty) < len(snapshot.jobs) or not allow_dirty):
         every = len(dirty) == len(snapshot.jobs)
-        yield core.plan.Refusal(
+        yield core.plan.Problem(
             message=f"built from a tree with uncommitted changes: {', '.join(dirty)}",
-            hint="to try it out: --allow-dirty" if every else "build again from the commit",
+            fix="to try it out: --allow-dirty" if every else "build again from the commit",
         )
 
 
-def _damaged(job: Job) -> Iterator[Refusal]:
+def _damaged(job: Job) -> Iterator[Problem]:
     for file in job.manifest.distributions:
         found = job.present.get(file.filename)
         if found is None:
-            yield core.plan.Refusal(
+            yield core.plan.Problem(
                 message=f"{job.folder}/{file.filename} is in the manifest, but not there",
-                hint="fetch what the job made again",
+                fix="fetch what the job made again",
             )
         elif found != (file.size, file.sha256):
-            yield core.plan.Refusal(
+            yield core.plan.Problem(
                 message=(
                     f"{job.folder}/{file.filename} is not the file that was built:\n"
                     f"  there  {found[0]:,} bytes, sha256 {found[1]}\n"
                     f"  built  {file.size:,} bytes, sha256 {file.sha256}"
                 ),
-                hint="fetch what the job made again; if it is the same, who changed it?",
-                exit_code=ExitCode.NEEDS_A_PERSON,
+                fix="fetch what the job made again; if it is the same, who changed it?",
+                exit_code=ExitCode.CONFLICT,
             )
         if not core.collection.is_named_rightly(file):
-            yield core.plan.Refusal(
+            yield core.plan.Problem(
                 message=f"{job.folder}/{file.filename} is no name of a file of {file.package} {file.version}",
-                hint="look at the manifest beside it: did relnox write it?",
+                fix="look at the manifest beside it: did relnox write it?",
             )
 
 
-def _not_of_it(job: Job) -> Iterator[Refusal]:
+def _not_of_it(job: Job) -> Iterator[Problem]:
     """Attestations of other bytes than lie beside them. Who signed, publishing looks at."""
     built = {file.filename: file.sha256 for file in job.manifest.distributions}
     for each in job.attestations:
         if each.about is None:
-            yield core.plan.Refusal(
+            yield core.plan.Problem(
                 message=f"{job.folder}/{each.filename} is no attestation of PEP 740",
-                hint="fetch what the job made again, or remove it: publish signs what is not signed",
-                exit_code=ExitCode.NEEDS_A_PERSON,
+                fix="fetch what the job made again, or remove it: publish signs what is not signed",
+                exit_code=ExitCode.CONFLICT,
             )
         elif each.about != built[each.of]:
-            yield core.plan.Refusal(
+            yield core.plan.Problem(
                 message=(
                     f"{job.folder}/{each.filename} attests another {each.of}:\n"
                     f"  signed  sha256 {each.about}\n  built   sha256 {built[each.of]}"
                 ),
-                hint="was it built again after it was signed? let the job sign what it hands on",
-                exit_code=ExitCode.NEEDS_A_PERSON,
+                fix="was it built again after it was signed? let the job sign what it hands on",
+                exit_code=ExitCode.CONFLICT,
             )
 
 
-def _foreign(job: Job, known: frozenset[str]) -> Iterator[Refusal]:
+def _foreign(job: Job, known: frozenset[str]) -> Iterator[Problem]:
     for name in job.manifest.packages:
         if name not in known:
-            yield core.plan.Refusal(
+            yield core.plan.Problem(
                 message=f"{job.folder} has files of {name}, which is no package of this checkout",
-                hint="is it the folder of another project's job?",
+                fix="is it the folder of another project's job?",
             )
     for name in job.untold:
-        yield core.plan.Refusal(
+        yield core.plan.Problem(
             message=f"{job.folder}/{name} is there, but the manifest beside it does not tell of it",
-            hint=f"let the job build into an empty folder: {core.hints.command('build-all', '--clean')}",
+            fix=f"let the job build into an empty folder: {core.fixes.command('build-all', '--clean')}",
         )
 
 
-def _versions(package: Package, snapshot: Snapshot) -> Iterator[Refusal]:
+def _versions(package: Package, snapshot: Snapshot) -> Iterator[Problem]:
     """All files of a package have one version, and the one that the checkout states."""
     found = {file.version: (job.folder, file) for job in snapshot.jobs for file in job.manifest.of(package.name)}
     wrong = [version for version in found if package.version is not None and version != package.version]
     if len(found) > 1 or wrong:
         listed = "\n".join(f"  {folder}/{file.filename}" for folder, file in found.values())
-        yield core.plan.Refusal(
+        yield core.plan.Problem(
             message=f"{package.name} should be {package.version or 'of one version'}, but there are:\n{listed}",
-            hint="build again from one commit",
+            fix="build again from one commit",
         )
 
 
-def _incomplete(package: Package, snapshot: Snapshot, *, partial: bool) -> Iterator[Refusal]:
+def _incomplete(package: Package, snapshot: Snapshot, *, partial: bool) -> Iterator[Problem]:
     compared = _compared(package, snapshot)
     if compared.missing and not partial:
-        yield core.plan.Refusal(
+        yield core.plan.Problem(
             message=f"{package.name} is not complete: {_listing(compared.missing)} missing",
-            hint="did a job fail, or is its folder not named? to take what is there: --partial",
+            fix="did a job fail, or is its folder not named? to take what is there: --partial",
         )
     if compared.extra:
         mend = "mend [tool.relnox.wheels], or leave the job out"
         alone = f'if it has platform wheels: [tool.relnox.wheels] packages = ["{package.name}"]'
         pure = not core.wheels.jobs(package, snapshot.wheels)
-        yield core.plan.Refusal(
+        yield core.plan.Problem(
             message=f"{package.name} has files that are not of its release: {', '.join(compared.extra)}",
-            hint=alone if pure else mend,
+            fix=alone if pure else mend,
         )
 
 

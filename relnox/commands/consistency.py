@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.core import hints
-from relnox.errors import Refused
+from relnox.core import fixes
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from relnox.core.consistency import TaggedElsewhere
     from relnox.core.manifest import Manifest
     from relnox.core.packages import Package
-    from relnox.core.plan import Refusal
+    from relnox.core.plan import Problem
     from relnox.core.tags import TagFormat
 
 __all__ = ["HELP", "allowed", "of_build", "of_manifest"]
@@ -27,7 +27,7 @@ HELP = "Go on although tag, version, commit and manifest contradict one another.
 
 def of_build(
     packages: Sequence[Package], project: Project, commit: str | None
-) -> tuple[tuple[Refusal, ...], tuple[str, ...]]:
+) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
     """What is wrong with the tags of a commit that is built, and what publishing will refuse.
 
     A commit after a release, whose version was not raised yet, is built in CI for good reasons: that is told only.
@@ -45,13 +45,13 @@ def of_build(
     here = [name for name, at in tags.items() if at == commit]
     wrong = core.consistency.other_tag(versions, formats, here, commit, stated=True)
     later = (
-        f"{each.message(commit)}; publish refuses it: raise the version first, with {hints.command('bump')}"
+        f"{each.message(commit)}; publish refuses it: raise the version first, with {fixes.command('bump')}"
         for each in _tagged_elsewhere(versions, formats, commit, project)
     )
     return tuple(wrong), tuple(later)
 
 
-def of_manifest(manifest: Manifest, dist: str, project: Project, *, production: bool) -> Iterator[Refusal]:
+def of_manifest(manifest: Manifest, dist: str, project: Project, *, production: bool) -> Iterator[Problem]:
     """Where a manifest, the checkout and its tags contradict one another.
 
     Args:
@@ -79,15 +79,15 @@ def of_manifest(manifest: Manifest, dist: str, project: Project, *, production: 
     if production:
         for each in _tagged_elsewhere(versions, formats, built, project):
             which = "" if len(each.packages) == len(packages) else f" --package {each.packages[0]}"
-            yield core.plan.Refusal(
+            yield core.plan.Problem(
                 message=each.message(built),
-                hint=f"{hints.command('bump', '--part', 'patch')}{which}, then: {hints.command('build-all')}; "
+                fix=f"{fixes.command('bump', '--part', 'patch')}{which}, then: {fixes.command('build-all')}; "
                 f"to publish what is tagged: "
                 f"git switch --detach {each.tag}, and build that; to go on as it is: {core.consistency.FLAG}",
             )
 
 
-def allowed(mismatches: Sequence[Refusal]) -> Iterator[str]:
+def allowed(mismatches: Sequence[Problem]) -> Iterator[str]:
     """What a reader should know where mismatches stop nothing, since the command line says so."""
     for each in mismatches:
         yield f"by {core.consistency.FLAG}: {each.message}"
@@ -119,7 +119,7 @@ def _formats(project: Project) -> Mapping[str, TagFormat] | None:
         return None
     try:
         return project.tag_formats
-    except Refused:
+    except Blocked:
         return None
 
 

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from relnox.commands import reports
-from relnox.core.hints import command
+from relnox.core.fixes import command
 from relnox.core.secrets import mask_error
 from relnox.errors import ExitCode, Failed, RelnoxError
 
@@ -28,9 +28,9 @@ def stopped(error: RelnoxError, task: str, report: Any, reporter: Reporter) -> E
         report: The file of the report, where one was asked for.
         reporter: Is told.
     """
-    from relnox.reporters.steadfast import Steadfast
+    from relnox.reporters.best_effort import BestEffortReporter
 
-    Steadfast(reporter).error(error)
+    BestEffortReporter(reporter).error(error)
     if report:
         reports.write_error(str(report), task, error)
     return error.exit_code
@@ -41,7 +41,7 @@ def interrupted(ended: list[Outcome], reporter: Reporter) -> ExitCode:
     if ended:
         return ended[-1].exit_code
     reporter.error(
-        Failed("interrupted while nothing was being changed", hint=f"to see how things stand: {command('status')}")
+        Failed("interrupted while nothing was being changed", fix=f"to see how things stand: {command('status')}")
     )
     return ExitCode.INTERRUPTED
 
@@ -64,7 +64,7 @@ def keeping_what_is_public(ended: list[Outcome], reporter: Reporter) -> Iterator
             failed: RelnoxError = error
         else:
             why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            failed = Failed(f"the run had ended, and then failed ({why})", hint="what it said before is so")
+            failed = Failed(f"the run had ended, and then failed ({why})", fix="what it said before is so")
         with contextlib.suppress(Exception):  # the reporter may be what failed
             reporter.error(failed)
 
@@ -75,6 +75,6 @@ def tell_fault(outcome: Outcome, reporter: Reporter) -> None:
         return
     last = outcome.fault.strip().splitlines()[-1]
     shown = f":\n{outcome.fault.strip()}" if reporter.verbose else f" ({last})"
-    hint = "rerun the command; please report it with what --verbose prints or --report FILE writes"
+    fix = "rerun the command; please report it with what --verbose prints or --report FILE writes"
     with contextlib.suppress(Exception):  # the reporter may have the bug
-        reporter.error(Failed(f"relnox failed because of a bug{shown}", hint=hint))
+        reporter.error(Failed(f"relnox failed because of a bug{shown}", fix=fix))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core, exposure
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 __all__ = ["is_run_by", "protect"]
 
 _STEPS = (
-    *(core.steps.ProvideEnvironment, core.steps.Build, core.steps.BuildAgain, core.steps.BuildWheels),
+    *(
+        core.steps.PrepareBuildEnvironment,
+        core.steps.Build,
+        core.steps.CheckReproducibility,
+        core.steps.BuildWheels,
+    ),
     *(core.steps.RunTests, core.steps.VerifyInstall, core.steps.Stage),
 )
 
@@ -31,14 +36,14 @@ def protect(project: Project, reporter: Reporter, stack: ExitStack) -> None:
     """Keep such code out of this process, and tell which credentials it could read elsewhere.
 
     Raises:
-        Refused: It could, and the settings say that this stops the run.
+        Blocked: It could, and the settings say that this stops the run.
     """
     stack.enter_context(exposure.unreadable_memory())
     if not (found := exposure.exposures()):
         return
     listed = "\n".join(f"{', '.join(each.names)}: {each.where} of {each.process}" for each in found)
     message = f"upload credentials can be read by the code that this run executes:\n{listed}"
-    hint = "set them for the publishing job or step alone, and build and verify in another"
+    fix = "set them for the publishing job or step alone, and build and verify in another"
     if project.config.on_visible_credentials == "refuse":
-        raise Refused(message, hint=hint)
-    reporter.event(core.events.Notice(message, hint), nested=False)
+        raise Blocked(message, fix=fix)
+    reporter.event(core.events.Notice(message, fix), nested=False)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relnox import core
 from relnox.commands import tag_checks
-from relnox.core import hints
+from relnox.core import fixes
 from relnox.core.options import CommonOptions, option
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from relnox.core.steps import Edit
     from relnox.core.workspace import Workspace
 
-__all__ = ["NOXFILE", "TASKS_FILE", "Options", "Snapshot", "conclude", "observe", "plan"]
+__all__ = ["NOXFILE", "TASKS_FILE", "Options", "Snapshot", "observe", "plan", "summarize"]
 
 NOXFILE = """\
 # /// script
@@ -108,7 +108,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         path = project.root / name
         return path.read_bytes() if path.is_file() else None
 
-    one_line = len(core.moves.tracks(project.workspace, project.release_config)) == 1
+    one_line = len(core.version_bumps.version_groups(project.workspace, project.release_config)) == 1
     return Snapshot(
         workspace=project.workspace,
         config=project.config,
@@ -134,7 +134,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     )
 
 
-def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
+def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
     """The steps say it all."""
     del outcome, folder
     return ()
@@ -190,9 +190,9 @@ def _with_settings(snapshot: Snapshot, options: Options) -> bytes | None:
     try:
         tomllib.loads(after)
     except ValueError:
-        raise Refused(
+        raise Blocked(
             "pyproject.toml cannot be continued with [tool.relnox] (tool is an inline table or no table)",
-            hint=f"add to its tool table: {written.removeprefix('[tool.relnox]').strip() or 'relnox = {}'}",
+            fix=f"add to its tool table: {written.removeprefix('[tool.relnox]').strip() or 'relnox = {}'}",
         ) from None
     return mark + after.encode()
 
@@ -201,7 +201,7 @@ def _updated(text: str, settings: Mapping[str, Any]) -> str:
     """pyproject.toml with settings set in its [tool.relnox]; all else, comments included, stays as it is.
 
     Raises:
-        Refused: The result would say something else than it should.
+        Blocked: The result would say something else than it should.
     """
     import tomllib
 
@@ -222,9 +222,9 @@ def _updated(text: str, settings: Mapping[str, Any]) -> str:
             expected.setdefault(key, {})[name] = each
     after = tomlkit.dumps(document)
     if tomllib.loads(after)["tool"]["relnox"] != expected:
-        raise Refused(
+        raise Blocked(
             "pyproject.toml cannot be updated without changing what else it says",
-            hint=f"add by hand:\n{core.tag_proposals.as_toml(settings)}",
+            fix=f"add by hand:\n{core.tag_proposals.as_toml(settings)}",
         )
     return after
 
@@ -261,6 +261,6 @@ def _notes(snapshot: Snapshot, options: Options) -> Iterator[str]:
         yield "tasks.py is there and stays as it is; add to it: from relnox.tasks import *"
     which = f" --package {snapshot.first}" if snapshot.first is not None else ""
     yield (
-        f"next: {hints.command('status')}, then {hints.command('bump', '--part', 'patch')}{which} --dry-run, "
-        f"then {hints.command('rehearse')}"
+        f"next: {fixes.command('status')}, then {fixes.command('bump', '--part', 'patch')}{which} --dry-run, "
+        f"then {fixes.command('rehearse')}"
     )

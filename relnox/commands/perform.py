@@ -17,14 +17,14 @@ from relnox.commands import COMMAND_LINE, TASKS, blockers, endings, foreign_code
 from relnox.core.options import resolve
 from relnox.core.records import replace
 from relnox.core.secrets import mask_error
-from relnox.errors import MACHINE_ERRORS, ExitCode, Refused, RelnoxError, failure_of_the_machine
+from relnox.errors import ENVIRONMENT_ERRORS, Blocked, ExitCode, RelnoxError, environment_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from relnox.commands.project import Project
     from relnox.core.events import Event, Outcome, Waiting
-    from relnox.core.hints import FrontEnd
+    from relnox.core.fixes import FrontEnd
     from relnox.core.options import CommonOptions, Given, Value
     from relnox.core.plan import Plan
     from relnox.core.steps import Stage
@@ -64,8 +64,8 @@ def perform(task: str, command_line: Mapping[str, Value], front_end: FrontEnd | 
         return ended[-1].exit_code
     except RelnoxError as error:
         return endings.stopped(error, task, report, reporter)
-    except MACHINE_ERRORS as error:
-        if (failed := failure_of_the_machine(error)) is None:
+    except ENVIRONMENT_ERRORS as error:
+        if (failed := environment_error(error)) is None:
             raise
         return endings.stopped(failed, task, report, reporter)
     except KeyboardInterrupt:
@@ -86,7 +86,7 @@ def _shown(front_end: FrontEnd, command_line: Mapping[str, Value]) -> Callable[[
         of_nox = any(start.separator for start in front_end.tasks.values())
         return way_of(Path(str(folder or ".")), of_nox=of_nox).command(requirement, upgrade)
 
-    return lambda text: core.hints.show(text, front_end, installing)
+    return lambda text: core.fixes.show(text, front_end, installing)
 
 
 def _perform(  # noqa: PLR0913 - a run
@@ -98,7 +98,7 @@ def _perform(  # noqa: PLR0913 - a run
     *,
     ended: list[Outcome],
 ) -> None:
-    from relnox.reporters.steadfast import Steadfast
+    from relnox.reporters.best_effort import BestEffortReporter
 
     if options.report is not None:
         reports.check(options.report, "report")
@@ -106,7 +106,7 @@ def _perform(  # noqa: PLR0913 - a run
     with ExitStack() as end, ExitStack() as stack:
         protect = cache(lambda: foreign_code.protect(project, reporter, stack))
         project = stack.enter_context(replace(project, before_tools=protect))
-        stack.enter_context(core.waits.told_to(_hearing(waited, reporter, nested=False)))
+        stack.enter_context(core.waits.on_wait(_hearing(waited, reporter, nested=False)))
         module = load(task)
         snapshot = module.observe(options, project)
         plan = module.plan(snapshot, options)
@@ -115,11 +115,11 @@ def _perform(  # noqa: PLR0913 - a run
         if options.plan is not None:
             try:
                 reports.write(options.plan, plan.to_json(), "plan")
-            except Refused as error:
+            except Blocked as error:
                 raise blockers.with_public_files(error, plan) from error
         if options.dry_run:
             reporter.plan(plan)
-            ended.append(_not_run(plan, blockers.blocked(plan).exit_code if plan.refusals else ExitCode.DONE))
+            ended.append(_not_run(plan, blockers.blocked(plan).exit_code if plan.problems else ExitCode.DONE))
             return
         outcome = _run(plan, project, reporter, _pending(module, snapshot, plan, options), end, ended=ended)
         outcome = replace(outcome, waits=tuple(waited))
@@ -130,8 +130,8 @@ def _perform(  # noqa: PLR0913 - a run
 
             try:
                 reports.write(options.report, render(outcome), "report")
-            except Refused as error:  # what was done is done, and the exit code tells that
-                Steadfast(reporter).error(error)
+            except Blocked as error:  # what was done is done, and the exit code tells that
+                BestEffortReporter(reporter).error(error)
 
 
 def _not_run(plan: Plan, exit_code: ExitCode) -> Outcome:
@@ -167,7 +167,7 @@ def _run(  # noqa: PLR0913 - a run
     from relnox import executor
     from relnox.executor.run import Run
     from relnox.executor.scratch import ScratchFolder
-    from relnox.reporters.steadfast import Steadfast
+    from relnox.reporters.best_effort import BestEffortReporter
     from relnox.source.lock import alone
 
     blockers.refuse(plan)
@@ -176,9 +176,9 @@ def _run(  # noqa: PLR0913 - a run
         reporter.event(core.events.RunStarted(plan), nested=nested)
         reporter.tables(plan.tables)
         return _not_run(plan, ExitCode.DONE)
-    reporter = Steadfast(reporter)
+    reporter = BestEffortReporter(reporter)
     steps = core.steps
-    in_git = steps.EditFiles | steps.CreateTags | steps.TakeBack | steps.Export
+    in_git = steps.EditFiles | steps.CreateTags | steps.UndoBump | steps.Export
     in_output = steps.CleanFolder | steps.Build | steps.BuildWheels | steps.Collect
     changes = any(isinstance(step, in_git | in_output) for step in plan.steps)
     end.enter_context(executor.signals.watching())
@@ -222,7 +222,7 @@ def _run(  # noqa: PLR0913 - a run
             ended.append(outcome)
         outcome = replace(
             outcome,
-            tables=(*plan.tables, *load(plan.task).conclude(outcome, run.clone or project.root)),
+            tables=(*plan.tables, *load(plan.task).summarize(outcome, run.clone or project.root)),
         )
     reporter.tables(outcome.tables[len(plan.tables) :])
     return outcome
@@ -237,7 +237,7 @@ def _stage(step: Stage, root: Path, reporter: Reporter, stack: ExitStack) -> Out
     options, _ = _options(step.task, dict(step.options), project)
     module = load(step.task)
     waited: list[Waiting] = []
-    with core.waits.told_to(_hearing(waited, reporter, nested=True)):
+    with core.waits.on_wait(_hearing(waited, reporter, nested=True)):
         snapshot = module.observe(options, project)
         plan = module.plan(snapshot, options)
         outcome = _run(plan, project, reporter, _pending(module, snapshot, plan, options), stack, nested=True)
@@ -271,7 +271,7 @@ def _explained(task: str, given: Mapping[str, Given], project: Project) -> Any:
     for name in TASKS:
         try:
             every[name] = given if name == task else _options(name, {}, project)[1]
-        except Refused as error:  # the task would not run
+        except Blocked as error:  # the task would not run
             every[name] = {"*": core.options.Given(None, error.message)}
     return explain(every)
 

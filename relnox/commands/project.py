@@ -11,7 +11,7 @@ from relnox.commands import option_tables
 from relnox.core.config import Config, config_table
 from relnox.core.records import Record, replace
 from relnox.core.tags import tag_formats
-from relnox.errors import NO_WORKING_FOLDER, Refused
+from relnox.errors import NO_WORKING_FOLDER, Blocked
 from relnox.source import discovery, pyproject
 from relnox.source import git as checkouts
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from relnox.core.fragments import Fragment
-    from relnox.core.levels import Standing
+    from relnox.core.levels import ReleaseHistory
     from relnox.core.packages import Package
     from relnox.core.tag_proposals import Known
     from relnox.core.tags import TagFormat
@@ -142,13 +142,13 @@ class Project(Record):
         return tag_formats(self.workspace, self.release_config, self.tags, is_alone=self._is_alone)
 
     @cached_property
-    def standing(self) -> Mapping[str, Standing]:
+    def history(self) -> Mapping[str, ReleaseHistory]:
         """What the history says of each package; nothing outside git and before the first commit."""
         if self.git is None or self.state is None or self.state.head is None:
             return {}
         from relnox.source import history
 
-        return history.standings(self.git, self.workspace, self.tag_formats, self.state.tags)
+        return history.histories(self.git, self.workspace, self.tag_formats, self.state.tags)
 
     def contents(self, files: Iterable[str]) -> dict[str, bytes]:
         """Those of the files that are there."""
@@ -203,18 +203,18 @@ def open_project(start: Path) -> Project:
     """The project that a folder is in.
 
     Raises:
-        Refused: There is none, or its settings are wrong.
+        Blocked: There is none, or its settings are wrong.
     """
     try:
         start = start.resolve(strict=True)
         is_folder = start.is_dir()
     except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
         if isinstance(error, FileNotFoundError) and error.filename is None:  # it is os.getcwd that failed
-            raise Refused(NO_WORKING_FOLDER, hint=f"cd into the project's folder; or {_NAME_IT}") from error
+            raise Blocked(NO_WORKING_FOLDER, fix=f"cd into the project's folder; or {_NAME_IT}") from error
         why = error.strerror if isinstance(error, OSError) else error
-        raise Refused(f"{start} is no folder ({why})", hint=_NAME_IT) from error
+        raise Blocked(f"{start} is no folder ({why})", fix=_NAME_IT) from error
     if not is_folder:
-        raise Refused(f"{start} is no folder", hint=_NAME_IT)
+        raise Blocked(f"{start} is no folder", fix=_NAME_IT)
     top = checkouts.find(start)
     root = discovery.find_root(start, _top_folder(top))
     # Paths of plans are relative to the root, and git must know where that is in the checkout.
@@ -228,8 +228,8 @@ def open_project(start: Path) -> Project:
 
             targets.check(config)
         return Project(root, config, checkout)
-    except Refused as error:
-        raise Refused(f"{_relative(file)}: {error.message}", hint=error.hint) from None
+    except Blocked as error:
+        raise Blocked(f"{_relative(file)}: {error.message}", fix=error.fix) from None
 
 
 def _relative(file: Path) -> str:

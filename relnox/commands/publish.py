@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.commands import attesting, consistency
-from relnox.commands.publishing import guarding, looking, ordering, resolving
+from relnox.commands.publishing import inspection, ordering, preflight, resolving
 from relnox.core.options import CommonOptions, option
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.commands.project import Project
-    from relnox.commands.publishing.looking import Snapshot
+    from relnox.commands.publishing.inspection import Snapshot
     from relnox.core.events import Outcome
     from relnox.core.plan import Plan, Table
 
-__all__ = ["Options", "conclude", "observe", "plan"]
+__all__ = ["Options", "observe", "plan", "summarize"]
 
 
 class Options(CommonOptions):
@@ -47,7 +47,7 @@ class Options(CommonOptions):
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the manifest, hash its files, ask the index what it has, look for credentials."""
     index = options.index or _by_rule(options, project)
-    return looking.look(
+    return inspection.look(
         index,
         options.dist,
         options.package,
@@ -69,16 +69,16 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     return core.plan.Plan(
         task="publish",
         steps=steps,
-        notes=tuple(guarding.notes(snapshot, index, allow_mismatch=options.allow_mismatch)),
-        refusals=guarding.refusals(snapshot, index, options.dist, allow_mismatch=options.allow_mismatch),
+        notes=tuple(preflight.notes(snapshot, index, allow_mismatch=options.allow_mismatch)),
+        problems=preflight.problems(snapshot, index, options.dist, allow_mismatch=options.allow_mismatch),
         consent=consent,
         continue_on_error=True,
         skipped=snapshot.skipped,
-        public=guarding.public(snapshot, allow_mismatch=options.allow_mismatch),
+        public=preflight.public(snapshot, allow_mismatch=options.allow_mismatch),
     )
 
 
-def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
+def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
     """The steps say it all."""
     del outcome, folder
     return ()
@@ -90,7 +90,7 @@ def _by_rule(options: Options, project: Project) -> str:
 
     if not project.config.targets:
         return targets.PRODUCTION
-    manifest, _ = looking.chosen(options.dist, options.package, project)
+    manifest, _ = inspection.chosen(options.dist, options.package, project)
     tags = project.state.tags if project.state is not None else {}
     here = [name for name, commit in tags.items() if commit == manifest.commit]
     return targets.by_rule(

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
 from relnox.commands import attesting, consistency, verify_install
-from relnox.commands.publishing import guarding, looking, ordering, resolving
+from relnox.commands.publishing import inspection, ordering, preflight, resolving
 from relnox.core.options import CommonOptions, option
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from relnox.core.events import Outcome
     from relnox.core.plan import Plan, Table
 
-__all__ = ["Options", "Snapshot", "conclude", "observe", "plan"]
+__all__ = ["Options", "Snapshot", "observe", "plan", "summarize"]
 
 _PATIENCE = 600
 
@@ -50,26 +50,26 @@ class Options(CommonOptions):
 class Snapshot(NamedTuple):
     """What publishing must know, and what else to try when verifying."""
 
-    published: looking.Snapshot
+    published: inspection.Snapshot
     verify: VerifyConfig
 
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Refuse the production index, then look as `publish` does."""
     if project.indexes.is_production(options.index):
-        raise Refused(
+        raise Blocked(
             f"{options.index} is for good, and publish-test is for trying",
-            hint=f"{core.hints.command('publish', '--index', options.index)}, or choose a test index here",
+            fix=f"{core.fixes.command('publish', '--index', options.index)}, or choose a test index here",
         )
     verify = verify_install.settings(project)
     if options.clear:
         if options.index != "embedded":
-            raise Refused(f"{options.index} cannot be emptied", hint="--clear goes with --index embedded")
+            raise Blocked(f"{options.index} cannot be emptied", fix="--clear goes with --index embedded")
         if not options.dry_run:
             project.indexes.clear_embedded()
     if options.as_public:
         project.indexes.rule_embedded(partial(_refusals, limits=project.config.archives))
-    looked = looking.look(
+    looked = inspection.look(
         options.index,
         options.dist,
         options.package,
@@ -100,7 +100,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
             looked.manifest,
             snapshot.verify,
             index=options.index,
-            patience=_PATIENCE,
+            deadline=_PATIENCE,
             installer=options.installer,
         )
         # Publishing waits for the listing itself.
@@ -108,15 +108,15 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     return core.plan.Plan(
         task="publish-test",
         steps=tuple(steps),
-        notes=tuple(guarding.notes(looked, options.index, allow_mismatch=options.allow_mismatch)),
-        refusals=guarding.refusals(looked, options.index, options.dist, allow_mismatch=options.allow_mismatch),
+        notes=tuple(preflight.notes(looked, options.index, allow_mismatch=options.allow_mismatch)),
+        problems=preflight.problems(looked, options.index, options.dist, allow_mismatch=options.allow_mismatch),
         continue_on_error=True,
         skipped=looked.skipped,
-        public=guarding.public(looked, allow_mismatch=options.allow_mismatch),
+        public=preflight.public(looked, allow_mismatch=options.allow_mismatch),
     )
 
 
-def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
+def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
     """The steps say it all."""
     del outcome, folder
     return ()

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from relnox import core
 from relnox.commands import bump
 from relnox.commands.verify_install import read_manifest
-from relnox.core import hints
+from relnox.core import fixes
 from relnox.core.options import CommonOptions, option
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from relnox.commands.project import Project
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from relnox.core.plan import Plan, Table
     from relnox.source.git import GitState
 
-__all__ = ["Options", "Snapshot", "conclude", "observe", "plan"]
+__all__ = ["Options", "Snapshot", "observe", "plan", "summarize"]
 
 
 class Options(CommonOptions):
@@ -73,17 +73,17 @@ def observe(options: Options, project: Project) -> Snapshot:
     """Look at the commit to rehearse, and at the packages."""
     state = project.state
     if state is None:
-        raise Refused(f"{project.root} is no git checkout: there is nothing to clone", hint="git init")
+        raise Blocked(f"{project.root} is no git checkout: there is nothing to clone", fix="git init")
     if state.head is None:
-        raise Refused("there is no commit yet to rehearse", hint="git add -A && git commit")
+        raise Blocked("there is no commit yet to rehearse", fix="git add -A && git commit")
     branch = project.config.branch or state.branch or "rehearsal"
     named = project.workspace.select(options.package)
     others = tuple(str((project.root / folder).resolve()) for folder in options.with_)
     for folder, path in zip(options.with_, others, strict=True):
         if not any(Path(path).glob("*.whl")):
-            raise Refused(
+            raise Blocked(
                 f"there are no wheels in {folder}",
-                hint=f"build them in the other repository: {hints.command('build-all')}",
+                fix=f"build them in the other repository: {fixes.command('build-all')}",
             )
     return Snapshot(
         state,
@@ -98,7 +98,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 def _released(named: tuple[Package, ...], project: Project) -> set[str]:
     """Packages, and those that they need and that share their versions: these are new in the same release."""
     released = {package.name for package in named}
-    for track in core.moves.tracks(project.workspace, project.release_config):
+    for track in core.version_bumps.version_groups(project.workspace, project.release_config):
         if track.kind == "fixed":
             together = {package.name for package in track.packages}
             for package in named:
@@ -135,7 +135,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     return core.plan.Plan(task="rehearse", steps=steps, notes=notes)
 
 
-def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
+def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
     """What a release would have made, and how long each stage took."""
     seconds = tuple((result.step.key, result.status.value, f"{result.seconds:.1f}") for result in outcome.results)
     stages = core.plan.Table(title="Stages", columns=("stage", "status", "seconds"), rows=seconds)

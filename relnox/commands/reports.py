@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox.core.secrets import masked
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from relnox.errors import RelnoxError
@@ -21,7 +21,7 @@ def check(path: str, what: str) -> None:
     """Refuse a file that cannot be written, before anything is done that it would tell of.
 
     Raises:
-        Refused: It is a folder, its folder is missing, or permissions are.
+        Blocked: It is a folder, its folder is missing, or permissions are.
     """
     try:
         at = Path(path)
@@ -37,7 +37,7 @@ def write(path: str, text: str, what: str) -> None:
     """Write a file, without secrets.
 
     Raises:
-        Refused: It cannot be written.
+        Blocked: It cannot be written.
     """
     try:
         Path(path).write_text(masked(text), encoding="utf-8")
@@ -49,9 +49,9 @@ def write_error(path: str, task: str, error: RelnoxError) -> None:
     """A report of a run that came to no step; one that cannot be written changes nothing of how the run ended."""
     from relnox.reporters.json import render_error
 
-    with contextlib.suppress(Refused):
+    with contextlib.suppress(Blocked):
         write(path, render_error(task, error), "report")
 
 
-def _unwritable(path: str, what: str, why: str | None) -> Refused:
-    return Refused(f"the {what} cannot be written to {path}: {why}", hint="name another file")
+def _unwritable(path: str, what: str, why: str | None) -> Blocked:
+    return Blocked(f"the {what} cannot be written to {path}: {why}", fix="name another file")

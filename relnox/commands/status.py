@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from relnox import core
 from relnox.commands import tag_checks
 from relnox.core.options import CommonOptions, option
-from relnox.errors import Refused, TryLater
+from relnox.errors import Blocked, TryLater
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
     from relnox.commands.project import Project
     from relnox.core.events import Outcome
-    from relnox.core.levels import Standing
-    from relnox.core.moves import Move
+    from relnox.core.levels import ReleaseHistory
     from relnox.core.options import Given
     from relnox.core.packages import Package
     from relnox.core.plan import Plan, Table
-    from relnox.network import Patience
+    from relnox.core.version_bumps import VersionBump
+    from relnox.network import Deadline
 
-__all__ = ["Options", "Row", "Snapshot", "conclude", "explain", "observe", "plan"]
+__all__ = ["Options", "Row", "Snapshot", "explain", "observe", "plan", "summarize"]
 
 _PATIENCE = 10.0
 """Seconds of trouble that asking an index outlasts: somebody sits before it."""
@@ -52,14 +52,14 @@ class Row(NamedTuple):
 
     Attributes:
         package: The package.
-        standing: Its last tag and the commits since; None outside git and before the first commit.
+        history: Its last tag and the commits since; None outside git and before the first commit.
         move: What `bump --part auto` would do with it; None where nothing asks for a release.
         listed: For each index that was asked the versions it lists.
     """
 
     package: Package
-    standing: Standing | None
-    move: Move | None
+    history: ReleaseHistory | None
+    move: VersionBump | None
     listed: tuple[frozenset[Version], ...]
 
 
@@ -85,9 +85,9 @@ def observe(options: Options, project: Project) -> Snapshot:
     rows = (
         Row(
             package,
-            project.standing.get(package.name),
+            project.history.get(package.name),
             moves.get(package.name),
-            tuple(_listed(index, package, project, patience) for index, patience in asked),
+            tuple(_listed(index, package, project, deadline) for index, deadline in asked),
         )
         for package in packages
     )
@@ -119,13 +119,13 @@ def explain(given: Mapping[str, Mapping[str, Given]]) -> Table:
     return core.plan.Table(title="Options", columns=("task", "option", "value", "comes from"), rows=rows)
 
 
-def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
+def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
     """The plan's table says it all."""
     del outcome, folder
     return ()
 
 
-def _moves(project: Project) -> tuple[dict[str, Move], tuple[str, ...]]:
+def _moves(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ...]]:
     """What `bump --part auto` would do, by package, or why it would not."""
     from datetime import UTC, datetime
 
@@ -136,17 +136,17 @@ def _moves(project: Project) -> tuple[dict[str, Move], tuple[str, ...]]:
     if not project.state.tags and project.remote_tags:
         return {}, ()
     try:
-        released = {name: each.released for name, each in project.standing.items() if each.released is not None}
+        released = {name: each.released for name, each in project.history.items() if each.released is not None}
         if not project.known_tags.forms:  # or else it is told which form they have
-            core.levels.check_tags_fit(project.standing, project.state.tags)
+            core.levels.check_tags_fit(project.history, project.state.tags)
         fragments, _ = project.fragments()
         config = project.release_config
-        wishes = core.levels.wishes(project.workspace, project.standing, fragments, config)
-        moved, _ = core.moves.moves(
-            project.workspace, wishes, released=released, config=config, today=datetime.now(UTC).date()
+        bump_requests = core.levels.bump_requests(project.workspace, project.history, fragments, config)
+        moved, _ = core.version_bumps.moves(
+            project.workspace, bump_requests, released=released, config=config, today=datetime.now(UTC).date()
         )
-    except Refused as error:
-        return {}, (f"nothing could be released as it is: {error.message}; {error.hint}",)
+    except Blocked as error:
+        return {}, (f"nothing could be released as it is: {error.message}; {error.fix}",)
     return {move.package.name: move for move in moved}, ()
 
 
@@ -162,11 +162,11 @@ def _of_tags(shown: tuple[Package, ...], project: Project, unreachable: str | No
         problems = core.tag_proposals.form_problems(
             packages, project.workspace, project.release_config, project.tag_formats, project.known_tags
         )
-        yield from (f"{problem.message}\n  {problem.hint}" for problem in problems)
+        yield from (f"{problem.message}\n  {problem.fix}" for problem in problems)
         yield from tag_checks.newer_tags(project).notes(
             [package.name for package in shown], project.config, project.state.tags
         )
-    except Refused:  # the formats cannot work, which is said where the next versions would be
+    except Blocked:  # the formats cannot work, which is said where the next versions would be
         return
 
 
@@ -179,49 +179,49 @@ def _unlisted(project: Project) -> Iterator[str]:
 def _disagreements(project: Project) -> Iterator[str]:
     """Packages whose places state several versions, literals in their modules among them."""
     for package in project.literals.workspace.packages:
-        if package.places and not core.moves.agree(package, package.version):
-            fix = core.hints.command("bump", "--to", "VERSION")
-            yield f"{core.moves.disagreement(package)}\n  to fix it: {fix}"
+        if package.places and not core.version_bumps.agree(package, package.version):
+            fix = core.fixes.command("bump", "--to", "VERSION")
+            yield f"{core.version_bumps.disagreement(package)}\n  to fix it: {fix}"
 
 
-def _asked(indexes: Sequence[str]) -> list[tuple[str, Patience]]:
+def _asked(indexes: Sequence[str]) -> list[tuple[str, Deadline]]:
     """How long each index is asked for all packages together."""
     if not indexes:
         return []
-    from relnox.network import Patience
+    from relnox.network import Deadline
 
-    return [(index, Patience(_PATIENCE)) for index in indexes]
+    return [(index, Deadline(_PATIENCE)) for index in indexes]
 
 
-def _listed(index: str, package: Package, project: Project, patience: Patience) -> frozenset[Version]:
+def _listed(index: str, package: Package, project: Project, deadline: Deadline) -> frozenset[Version]:
     """The versions that an index lists of a package.
 
     Raises:
         TryLater: It does not answer.
     """
-    from relnox.network import PassingTrouble
+    from relnox.network import TransientError
 
     try:
-        files = project.indexes.files(index, package.name, patience).values()
-    except PassingTrouble as trouble:
+        files = project.indexes.files(index, package.name, deadline).values()
+    except TransientError as transient_error:
         raise TryLater(
-            f"{index} cannot be asked what it lists: {trouble.message}",
-            hint=f"type the same command again later, or leave --index {index} out",
-        ) from trouble
+            f"{index} cannot be asked what it lists: {transient_error.message}",
+            fix=f"type the same command again later, or leave --index {index} out",
+        ) from transient_error
     return frozenset(file.version for file in files if file.version is not None)
 
 
 def _row(row: Row) -> tuple[str, ...]:
-    package, standing, move = row.package, row.standing, row.move
+    package, history, move = row.package, row.history, row.move
     if package.version is not None:
         version = str(package.version)
-    elif package.source.kind == "tags" and standing is not None and standing.released is not None:
-        version = str(standing.released)
+    elif package.source.kind == "tags" and history is not None and history.released is not None:
+        version = str(history.released)
     else:
         version = f"({package.source.text})"
     tag, changed = "-", "-"
-    if standing is not None and standing.tag is not None:
-        tag, count = standing.tag, len(standing.commits)
+    if history is not None and history.tag is not None:
+        tag, count = history.tag, len(history.commits)
         changed = "no" if not count else f"{count} commit{'s' if count > 1 else ''}"
     following = (str(move.after), move.reason) if move is not None else ("-", "-")
     on_indexes = [_on_index(package.version, versions) for versions in row.listed]

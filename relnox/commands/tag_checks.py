@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from relnox import core
 from relnox.errors import Failed
 from relnox.source import tag_versions
-from relnox.source.git.asking import NETWORK_TIMEOUT
+from relnox.source.git.queries import NETWORK_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from relnox.commands.project import Project
     from relnox.core.config import Config
-    from relnox.core.moves import Move
     from relnox.core.packages import Package
-    from relnox.core.plan import Refusal
+    from relnox.core.plan import Problem
     from relnox.core.tag_proposals import Known
     from relnox.core.tags import TagFormat
+    from relnox.core.version_bumps import VersionBump
     from relnox.core.workspace import Workspace
 
 __all__ = ["Newer", "any_tag_notes", "any_tag_problems", "missing_tags", "newer_tags", "remote_tags"]
@@ -88,8 +88,8 @@ def newer_tags(project: Project) -> Newer:
 def _present(package: Package, project: Project) -> Version | None:
     if package.version is not None or package.source.kind != "tags":
         return package.version
-    standing = project.standing.get(package.name)
-    return standing.released if standing is not None else None
+    history = project.history.get(package.name)
+    return history.released if history is not None else None
 
 
 def _latest(project: Project, tags: Iterable[str]) -> dict[str, tuple[str, Version]]:
@@ -129,12 +129,12 @@ def missing_tags(project: Project, unreachable: str | None) -> Iterator[str]:
 
 
 def any_tag_problems(
-    moves: tuple[Move, ...],
+    moves: tuple[VersionBump, ...],
     tags: Iterable[str],
     workspace: Workspace,
     formats: Mapping[str, TagFormat],
     known: Known,
-) -> Iterator[Refusal]:
+) -> Iterator[Problem]:
     """Packages whose backends take the version from any tag, where the tags of the bump are not one and the same.
 
     Args:
@@ -152,10 +152,10 @@ def any_tag_problems(
     settings = "\n".join(
         tag_versions.settings_for_own_tags(package, _own_beginning(package, formats, known)) for package in readers
     )
-    yield core.plan.Refusal(
+    yield core.plan.Problem(
         message=f"{names}: {readers[0].source.text} takes the version from any tag, and this bump makes "
         f"{core.steps.base.listing(planned)}",
-        hint=f"let each backend look at its own tags; paste into the files that are named:\n{settings}",
+        fix=f"let each backend look at its own tags; paste into the files that are named:\n{settings}",
     )
 
 
@@ -168,7 +168,7 @@ def _own_beginning(package: Package, formats: Mapping[str, TagFormat], known: Kn
     return before if before and before not in known.survey.plain and before != "v" else f"{package.name}-v"
 
 
-def any_tag_notes(moves: tuple[Move, ...], workspace: Workspace) -> Iterator[str]:
+def any_tag_notes(moves: tuple[VersionBump, ...], workspace: Workspace) -> Iterator[str]:
     """Packages that stay, and whose backends would take their version from the tags of this bump."""
     moving = {move.package.name for move in moves}
     readers = [package for package in core.tags.any_tag_readers(workspace.packages) if package.name not in moving]

@@ -15,10 +15,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
-from relnox.core import hints
-from relnox.core.hints import command
+from relnox.core import fixes
+from relnox.core.fixes import command
 from relnox.core.options import CommonOptions, option
-from relnox.errors import Refused, RelnoxError
+from relnox.errors import Blocked, RelnoxError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from relnox.core.config import VerifyConfig
     from relnox.core.events import Outcome
     from relnox.core.manifest import Manifest
-    from relnox.core.plan import Plan, Refusal, Table
+    from relnox.core.plan import Plan, Problem, Table
     from relnox.core.steps import Step, TakeFiles
 
 __all__ = [
     "Options",
     "Snapshot",
-    "conclude",
+    "install_checks",
     "missing_pythons",
     "observe",
     "plan",
@@ -45,7 +45,7 @@ __all__ = [
     "read_manifest",
     "read_release",
     "settings",
-    "trials",
+    "summarize",
     "unmet",
     "verification",
 ]
@@ -103,7 +103,7 @@ class Snapshot(NamedTuple):
         manifest: What was built and published.
         private: Packages of the manifest that stay at home.
         verify: How packages are verified that are not verified as all others are.
-        refusals: What stands against it.
+        problems: What stands against it.
         unsent: Packages that the index does not list, or not all of, and that nothing says were sent of late.
         others: What takes the wheels of other projects that requirements are installed from.
     """
@@ -111,7 +111,7 @@ class Snapshot(NamedTuple):
     manifest: Manifest
     private: tuple[str, ...]
     verify: VerifyConfig
-    refusals: tuple[Refusal, ...]
+    problems: tuple[Problem, ...]
     unsent: frozenset[str] = frozenset()
     others: tuple[TakeFiles, ...] = ()
 
@@ -125,31 +125,31 @@ def observe(options: Options, project: Project) -> Snapshot:
     manifest, private = public_part(read_release(project.root, options.dist, chosen or ()), project)
     if chosen is not None:
         manifest = manifest.only(_with_needs(manifest, chosen))
-    refusals = (*unmet(manifest, private), *missing_pythons(manifest, verify, options.python))
-    waits = options.from_ == "index" and options.wait is None and not refusals
+    problems = (*unmet(manifest, private), *missing_pythons(manifest, verify, options.python))
+    waits = options.from_ == "index" and options.wait is None and not problems
     unsent = _unsent(manifest, options.index, project) if waits else frozenset()
     others = tuple(_others(options.with_, manifest, project))
-    return Snapshot(manifest, private, verify, refusals, unsent, others)
+    return Snapshot(manifest, private, verify, problems, unsent, others)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Fetch every package's files, then an environment for each package and Python."""
     manifest = snapshot.manifest
-    patience = {
+    deadline = {
         name: options.wait if options.wait is not None else _SHORT_WAIT if name in snapshot.unsent else _LONG_WAIT
         for name in manifest.packages
     }
     fetching = (
         _from_folder(manifest, options.dist)
         if options.from_ == "dist"
-        else _from_index(manifest, options.index, patience)
+        else _from_index(manifest, options.index, deadline)
     )
     return core.plan.Plan(
         task="verify-install",
         steps=(
             *fetching,
             *snapshot.others,
-            *trials(
+            *install_checks(
                 manifest,
                 snapshot.verify,
                 options.python,
@@ -158,12 +158,12 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
             ),
         ),
         notes=tuple(private_notes(snapshot.private)),
-        refusals=snapshot.refusals,
+        problems=snapshot.problems,
         continue_on_error=True,
     )
 
 
-def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
+def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
     """Every package and how it did on each Python."""
     del folder
     told = {
@@ -181,14 +181,14 @@ def conclude(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
 
 
 def verification(
-    manifest: Manifest, verify: VerifyConfig, *, index: str, patience: int, installer: str
+    manifest: Manifest, verify: VerifyConfig, *, index: str, deadline: int, installer: str
 ) -> Iterator[Step]:
     """The steps that prove a published manifest with the running Python."""
-    yield from _from_index(manifest, index, dict.fromkeys(manifest.packages, patience))
-    yield from trials(manifest, verify, (), installer)
+    yield from _from_index(manifest, index, dict.fromkeys(manifest.packages, deadline))
+    yield from install_checks(manifest, verify, (), installer)
 
 
-def trials(
+def install_checks(
     manifest: Manifest,
     verify: VerifyConfig,
     pythons: Sequence[str],
@@ -229,7 +229,7 @@ def settings(project: Project) -> VerifyConfig:
     """`[tool.relnox.verify]`.
 
     Raises:
-        Refused: A Python is none.
+        Blocked: A Python is none.
     """
     verify = project.config.verify
     for python in (python for only in verify.pythons.values() for python in only):
@@ -237,18 +237,18 @@ def settings(project: Project) -> VerifyConfig:
     return verify
 
 
-def unmet(manifest: Manifest, private: Sequence[str]) -> Iterator[Refusal]:
+def unmet(manifest: Manifest, private: Sequence[str]) -> Iterator[Problem]:
     """Packages that nobody can install, since they need what is not published."""
     for package, needs in manifest.needs:
         if package in manifest.packages and (kept := sorted(set(needs) & set(private))):
-            yield core.plan.Refusal(
+            yield core.plan.Problem(
                 message=f"{package} needs {', '.join(kept)}, and that is private: nobody can install it, or the "
                 "name is somebody else's",
-                hint=f"take the Private :: classifier from {kept[0]}, or the requirement from {package}",
+                fix=f"take the Private :: classifier from {kept[0]}, or the requirement from {package}",
             )
 
 
-def missing_pythons(manifest: Manifest, verify: VerifyConfig, pythons: Sequence[str]) -> Iterator[Refusal]:
+def missing_pythons(manifest: Manifest, verify: VerifyConfig, pythons: Sequence[str]) -> Iterator[Problem]:
     """Pythons that are asked for and are not on this machine: never a reason to skip."""
     from relnox.building.environments import find_python
 
@@ -267,8 +267,8 @@ def missing_pythons(manifest: Manifest, verify: VerifyConfig, pythons: Sequence[
     for python in dict.fromkeys((*pythons, *of_their_own)):
         try:
             find_python(python)
-        except Refused as error:
-            yield core.plan.Refusal(message=error.message, hint=error.hint or "")
+        except Blocked as error:
+            yield core.plan.Problem(message=error.message, fix=error.fix or "")
 
 
 def public_part(manifest: Manifest, project: Project) -> tuple[Manifest, tuple[str, ...]]:
@@ -293,7 +293,7 @@ def read_release(root: Path, folder: str, asked: Iterable[str]) -> Manifest:
         asked: Names of packages that were asked for; the manifest must have them.
 
     Raises:
-        Refused: There is none, it names no file, one by a name that is of another package or version, its packages
+        Blocked: There is none, it names no file, one by a name that is of another package or version, its packages
             need one another in a circle, or one that was asked for is not in it.
     """
     manifest = read_manifest(root, folder)
@@ -301,14 +301,14 @@ def read_release(root: Path, folder: str, asked: Iterable[str]) -> Manifest:
     again = _REBUILD
     for file in manifest.distributions:
         if not core.collection.is_named_rightly(file):
-            raise Refused(f"{where} calls {file.filename} {file.package} {file.version}", hint=again)
+            raise Blocked(f"{where} calls {file.filename} {file.package} {file.version}", fix=again)
         if file.version != manifest.version(file.package):
-            raise Refused(f"{where} has files of two versions of {file.package}", hint=again)
+            raise Blocked(f"{where} has files of two versions of {file.package}", fix=again)
     core.graph.waves(dict(manifest.needs))
     if not manifest.distributions:
-        raise Refused(f"{where} names no file, so there is nothing to send or to verify", hint=again)
+        raise Blocked(f"{where} names no file, so there is nothing to send or to verify", fix=again)
     if absent := sorted(set(asked) - set(manifest.packages)):
-        raise Refused(f"{', '.join(absent)}: not in {where}, so there is nothing to send or to verify", hint=again)
+        raise Blocked(f"{', '.join(absent)}: not in {where}, so there is nothing to send or to verify", fix=again)
     return manifest
 
 
@@ -316,25 +316,25 @@ def read_manifest(root: Path, folder: str) -> Manifest:
     """The manifest of a folder of artefacts.
 
     Raises:
-        Refused: There is none.
+        Blocked: There is none.
     """
     path = root / folder / core.manifest.MANIFEST_JSON
     where = f"{folder}/{core.manifest.MANIFEST_JSON}"
     if not path.is_file():
-        raise Refused(f"there is no {where}: nothing was built", hint=command("build-all"))
+        raise Blocked(f"there is no {where}: nothing was built", fix=command("build-all"))
     if path.stat().st_size > _MANIFEST_LIMIT:
-        raise Refused(f"{where} is too large for a manifest", hint=_REBUILD)
+        raise Blocked(f"{where} is too large for a manifest", fix=_REBUILD)
     try:
         if path.exists() and not path.is_file():
-            raise Refused(f"{path} is not a regular file", hint=_REBUILD)
+            raise Blocked(f"{path} is not a regular file", fix=_REBUILD)
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise Refused(
+        raise Blocked(
             f"{where} is not a manifest that relnox wrote (it is not in UTF-8)",
-            hint=_REBUILD,
+            fix=_REBUILD,
         ) from None
     except OSError as error:
-        raise Refused(f"{where} cannot be read ({error.strerror})", hint=_REBUILD) from error
+        raise Blocked(f"{where} cannot be read ({error.strerror})", fix=_REBUILD) from error
     return core.manifest.Manifest.from_json(text, where=where)
 
 
@@ -361,7 +361,7 @@ def _unsent(manifest: Manifest, index: str, project: Project) -> frozenset[str]:
     return frozenset(missing)
 
 
-def _from_index(manifest: Manifest, index: str, patience: Mapping[str, int]) -> Iterator[Step]:
+def _from_index(manifest: Manifest, index: str, deadline: Mapping[str, int]) -> Iterator[Step]:
     """Wait until all is listed, then fetch it; each package may take so many seconds."""
     for package in manifest.packages:
         yield core.steps.AwaitIndex(
@@ -369,14 +369,14 @@ def _from_index(manifest: Manifest, index: str, patience: Mapping[str, int]) -> 
             package=package,
             version=manifest.version(package),
             files=manifest.of(package),
-            patience=patience[package],
+            deadline=deadline[package],
         )
     for package in manifest.packages:
         yield core.steps.Download(
             index=index,
             package=package,
             files=manifest.of(package),
-            patience=patience[package],
+            deadline=deadline[package],
             needs=(f"await {package}",),
         )
 
@@ -390,7 +390,7 @@ def _others(folders: Sequence[str], manifest: Manifest, project: Project) -> Ite
     """What takes the wheels of other projects: of each the newest version, the manifest's own packages left out.
 
     Raises:
-        Refused: A folder is none, or has no wheels.
+        Blocked: A folder is none, or has no wheels.
     """
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
@@ -402,14 +402,14 @@ def _others(folders: Sequence[str], manifest: Manifest, project: Project) -> Ite
         wheels = sorted(path for path in at.glob("*.whl") if is_in(at, path)) if at.is_dir() else []
         if not wheels:
             state = "has no wheels" if at.is_dir() else "is no folder"
-            raise Refused(
-                f"{folder} {state}", hint=f"build them in the other repository: {hints.command('build-all')}"
+            raise Blocked(
+                f"{folder} {state}", fix=f"build them in the other repository: {fixes.command('build-all')}"
             )
         for path in wheels:
             try:
                 name, version, _, _ = parse_wheel_filename(path.name)
             except InvalidWheelFilename as error:
-                raise Refused(f"{folder}/{path.name} is no name of a wheel: {error}", hint="remove it") from error
+                raise Blocked(f"{folder}/{path.name} is no name of a wheel: {error}", fix="remove it") from error
             if name in manifest.packages:
                 continue
             if name not in found or found[name][0] < version:
@@ -434,7 +434,7 @@ def _others(folders: Sequence[str], manifest: Manifest, project: Project) -> Ite
 
 def _check_form(python: str) -> None:
     if not _PYTHON.fullmatch(python):
-        raise Refused(f"{python} is no Python version", hint="write it as in 3.12")
+        raise Blocked(f"{python} is no Python version", fix="write it as in 3.12")
 
 
 def _with_needs(manifest: Manifest, chosen: frozenset[str]) -> frozenset[str]:

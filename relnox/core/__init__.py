@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from relnox.core import availability as availability
     from relnox.core import build_settings as build_settings
+    from relnox.core import bump_checks as bump_checks
     from relnox.core import changelog as changelog
     from relnox.core import collection as collection
     from relnox.core import config as config
@@ -21,16 +22,13 @@ if TYPE_CHECKING:
     from relnox.core import derived_versions as derived_versions
     from relnox.core import editing as editing
     from relnox.core import events as events
+    from relnox.core import fixes as fixes
     from relnox.core import fragments as fragments
     from relnox.core import graph as graph
-    from relnox.core import guards as guards
-    from relnox.core import hints as hints
     from relnox.core import levels as levels
     from relnox.core import manifest as manifest
-    from relnox.core import moves as moves
     from relnox.core import options as options
     from relnox.core import patterns as patterns
-    from relnox.core import places as places
     from relnox.core import plan as plan
     from relnox.core import publication as publication
     from relnox.core import publishers as publishers
@@ -47,6 +45,8 @@ if TYPE_CHECKING:
     from relnox.core import tags as tags
     from relnox.core import toml_spans as toml_spans
     from relnox.core import unlisted as unlisted
+    from relnox.core import version_bumps as version_bumps
+    from relnox.core import version_locations as version_locations
     from relnox.core import versioning as versioning
     from relnox.core import waits as waits
     from relnox.core import wheels as wheels

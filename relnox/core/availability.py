@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from packaging.specifiers import SpecifierSet
 
-from relnox.core import hints
-from relnox.core.names import normalised
-from relnox.core.plan import Refusal
+from relnox.core import fixes
+from relnox.core.names import normalized
+from relnox.core.plan import Problem
 from relnox.core.records import Record
 from relnox.core.steps.base import listing
 
@@ -74,12 +74,12 @@ def admits(need: Need, available: Available) -> bool:
 
 def unchecked(name: str, settings: Iterable[str]) -> bool:
     """Whether the settings say that nobody is to be asked about a project."""
-    return any(fnmatchcase(name, normalised(each)) for each in settings)
+    return any(fnmatchcase(name, normalized(each)) for each in settings)
 
 
 def unmet(
     needs: Iterable[Need], found: Mapping[str, Available], released: Mapping[str, Version], command: str
-) -> Iterator[Refusal]:
+) -> Iterator[Problem]:
     """Requirements that no index can meet and this run does not.
 
     Args:
@@ -95,7 +95,7 @@ def unmet(
         if not _is_known_to_be_missing(need, available, released):
             continue
         message = f"{need.package} {need.version} requires {need.text}, and {_state(need, available, released)}"
-        yield Refusal(message=message, hint=_fix(need, command))
+        yield Problem(message=message, fix=_fix(need, command))
 
 
 def unmet_extras(
@@ -136,7 +136,7 @@ def _fix(need: Need, command: str) -> str:
             "if users have it from another index: [tool.relnox.publish] extra-indexes"
         )
     return (
-        f"correct the requirement of {need.package}, then: {hints.command('build-all')}; "
+        f"correct the requirement of {need.package}, then: {fixes.command('build-all')}; "
         f"if users have it from another index: "
         f'[tool.relnox.publish] extra-indexes = ["https://…/simple/"]; if no index can be asked for it: '
         f'unchecked-requirements = ["{need.name}"], or once {OFF}'

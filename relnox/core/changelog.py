@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from packaging.version import Version
 
 from relnox.core.records import Record
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -85,7 +85,7 @@ def released(  # noqa: PLR0913 - what a release is, each named
             the end of a section in it: those below `### Added` to `Added`, which is made where there is none.
 
     Raises:
-        Refused: There is no heading for `Unreleased` or more than one, or the version has one already. The message
+        Blocked: There is no heading for `Unreleased` or more than one, or the version has one already. The message
             does not name the file.
     """
     _refuse_twice(_Document(text), version)
@@ -393,11 +393,11 @@ def _in_url(tag: str) -> str:
 def _the_unreleased(document: _Document) -> _Heading:
     found = [heading for heading in document.headings if _is_unreleased(heading)]
     if not found:
-        raise Refused("there is no heading for Unreleased", hint="add one above the last version: ## [Unreleased]")
+        raise Blocked("there is no heading for Unreleased", fix="add one above the last version: ## [Unreleased]")
     if len(found) > 1:
         numbers = ", ".join(str(heading.titled + 1) for heading in found)
-        raise Refused(
-            f"there are {len(found)} headings for Unreleased, in lines {numbers}", hint="make one of them"
+        raise Blocked(
+            f"there are {len(found)} headings for Unreleased, in lines {numbers}", fix="make one of them"
         )
     return found[0]
 
@@ -407,9 +407,9 @@ def _refuse_twice(document: _Document, version: str) -> None:
     for heading in document.headings:
         is_one = heading.level <= unreleased.level or _starts_a_version(heading)
         if is_one and wanted is not None and _version_of(heading) == wanted:
-            raise Refused(
+            raise Blocked(
                 f"{version} has a heading already, in line {heading.titled + 1}",
-                hint="release another version, or move its contents to Unreleased and remove the heading",
+                fix="release another version, or move its contents to Unreleased and remove the heading",
             )
 
 

@@ -16,7 +16,7 @@ from packaging.utils import (
 )
 
 from relnox.core import graph
-from relnox.core.names import normalised
+from relnox.core.names import normalized
 from relnox.core.records import Record, replace
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def required(requires: Iterable[str]) -> frozenset[str]:
         with contextlib.suppress(InvalidRequirement, RecursionError):
             requirement = Requirement(text)
             if requirement.marker is None or "extra" not in str(requirement.marker):
-                found.add(normalised(requirement.name))
+                found.add(normalized(requirement.name))
     return frozenset(found)
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from relnox.core import rules
 from relnox.core.credential_variables import is_upload_credential_name, is_upload_setting_name
-from relnox.core.names import normalised
+from relnox.core.names import normalized
 from relnox.core.records import Record
 from relnox.core.schema import Each, Flag, Number, Several, Table, Text, Texts
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,10 +32,10 @@ __all__ = [
     "Config",
     "GroupConfig",
     "IndexConfig",
+    "InstallChecks",
     "PlaceConfig",
     "PublishConfig",
     "TestConfig",
-    "Trial",
     "VerifyConfig",
     "WheelsConfig",
     "config_table",
@@ -60,7 +60,7 @@ class TestConfig(Record, kw_only=True):
     env: Mapping[str, str] = MappingProxyType({})
 
 
-class Trial(Record, kw_only=True):
+class InstallChecks(Record, kw_only=True):
     """What is tried of a package that is installed.
 
     Attributes:
@@ -103,10 +103,10 @@ class VerifyConfig(Record, kw_only=True):
         """All packages that are named, each with a key that names it."""
         return {name: key for key in VERIFY_KEYS for name in getattr(self, key.replace("-", "_"))}
 
-    def trial(self, package: str) -> Trial:
+    def trial(self, package: str) -> InstallChecks:
         """What is tried of a package."""
-        usual = Trial()
-        return Trial(
+        usual = InstallChecks()
+        return InstallChecks(
             modules=self.modules.get(package),
             scripts=self.scripts.get(package, usual.scripts),
             extras=self.extras.get(package, ()),
@@ -205,7 +205,7 @@ class Config(Record, kw_only=True):
     remote: str = "origin"
     constraints: Policy = "out-of-range"
     siblings: Siblings | None = None
-    dependants: Literal["major", "minor", "patch", "none"] = "patch"
+    dependents: Literal["major", "minor", "patch", "none"] = "patch"
     follow: Mapping[str, str] = MappingProxyType({})
     groups: Mapping[str, GroupConfig] = MappingProxyType({})
     places: tuple[PlaceConfig, ...] = ()
@@ -250,14 +250,14 @@ class Config(Record, kw_only=True):
             table: The known keys, tasks' options included; see `config_table`.
 
         Raises:
-            Refused: A key is unknown or a value is of the wrong kind; the key is named.
+            Blocked: A key is unknown or a value is of the wrong kind; the key is named.
         """
         checked = table.check(data, "tool.relnox")
         _check_passed(checked.get("pass-env", ()))
         options = {name: checked.pop(name) for name in list(checked) if name in OPTION_TABLES}
         verify, publish = options.get("verify", {}), options.get("publish", {})
         build_commands = _by_package(options.get("build", {}).pop("commands", {}), "build.commands")
-        metadata_only = tuple(map(normalised, checked.pop("metadata-only", ())))
+        metadata_only = tuple(map(normalized, checked.pop("metadata-only", ())))
         nested: dict[str, Any] = {
             "metadata_only": metadata_only,
             "indexes": {name: IndexConfig(**each) for name, each in checked.pop("indexes", {}).items()},
@@ -268,7 +268,7 @@ class Config(Record, kw_only=True):
             "verify": _verify({key: verify.pop(key) for key in VERIFY_KEYS if key in verify}, metadata_only),
             "tag_names": _by_package(checked.pop("tag-names", {}), "tag-names"),
             "follow": {
-                name: normalised(of) for name, of in _by_package(checked.pop("follow", {}), "follow").items()
+                name: normalized(of) for name, of in _by_package(checked.pop("follow", {}), "follow").items()
             },
             "groups": {
                 name: GroupConfig(**{key.replace("-", "_"): value for key, value in each.items()})
@@ -328,15 +328,15 @@ def config_table(option_tables: Mapping[str, Table]) -> Table:
         "branch": Text("The branch that releases are made from", rule=rules.branch),
         "remote": Text("The git remote that releases are pushed to", rule=rules.remote),
         "constraints": Text(
-            "When a dependant's requirement moves with the package",
+            "When a dependent's requirement moves with the package",
             ("out-of-range", "always", "exact", "never"),
         ),
         "siblings": Text(
             "The bound that a requirement on another package of this project gets which names no version",
             ("keep", "at-least", "compatible", "exact"),
         ),
-        "dependants": Text(
-            "What a dependant is raised by when its published requirement has to move",
+        "dependents": Text(
+            "What a dependent is raised by when its published requirement has to move",
             ("major", "minor", "patch", "none"),
         ),
         "follow": _each_package(
@@ -516,16 +516,16 @@ VERIFY_KEYS: Mapping[str, Kind] = {
 
 def is_named(package: str, globs: Iterable[str]) -> bool:
     """Whether one of some names or globs of names means a package."""
-    return any(fnmatchcase(package, normalised(glob)) for glob in globs)
+    return any(fnmatchcase(package, normalized(glob)) for glob in globs)
 
 
 def _check_passed(names: tuple[str, ...]) -> None:
     """See that no variable is let through that files are uploaded with."""
     for name in names:
         if is_upload_credential_name(name) or is_upload_setting_name(name):
-            raise Refused(
+            raise Blocked(
                 f"tool.relnox.pass-env names {name}, which is for uploads: no program may see it",
-                hint=f"remove {name}; a build that needs a token of its own gets it in another variable",
+                fix=f"remove {name}; a build that needs a token of its own gets it in another variable",
             )
 
 
@@ -535,7 +535,7 @@ def _wheels(data: Mapping[str, Any]) -> WheelsConfig:
 
 
 def _verify(data: Mapping[str, Any], metadata_only: tuple[str, ...]) -> VerifyConfig:
-    no_deps = tuple(map(normalised, data.get("no-deps", ())))
+    no_deps = tuple(map(normalized, data.get("no-deps", ())))
     tables = {
         key.replace("-", "_"): _by_package(each, f"verify.{key}") for key, each in data.items() if key != "no-deps"
     }
@@ -546,6 +546,6 @@ def _by_package(data: Mapping[str, Any], key: str) -> dict[str, Any]:
     """A table by normalized names of packages, each of which is there once."""
     spelled: dict[str, str] = {}
     for name in data:
-        if (other := spelled.setdefault(normalised(name), name)) != name:
-            raise Refused(f"tool.relnox.{key} names {other} twice, as {name} too", hint=f"remove {name}")
-    return {normalised(name): each for name, each in data.items()}
+        if (other := spelled.setdefault(normalized(name), name)) != name:
+            raise Blocked(f"tool.relnox.{key} names {other} twice, as {name} too", fix=f"remove {name}")
+    return {normalized(name): each for name, each in data.items()}

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core import hints
+from relnox.core import fixes
 from relnox.core.levels import LOCKS, owner
-from relnox.core.plan import Refusal
+from relnox.core.plan import Problem
 from relnox.core.records import Record
 from relnox.core.steps.base import listing
 
@@ -73,7 +73,7 @@ def other_tag(
     where: str,
     *,
     stated: bool,
-) -> Iterator[Refusal]:
+) -> Iterator[Problem]:
     """Tags at the commit that is released that name another version than its packages have.
 
     Args:
@@ -95,10 +95,10 @@ def other_tag(
             f"the version of {listing(packages)} there is" if stated else f"the build made {listing(packages)}"
         )
         which = "" if len(packages) == len(formats) else f" --package {packages[0]}"
-        yield Refusal(
+        yield Problem(
             message=f"{_tags(names)} at {short(where)}, but {states} {version}",
-            hint=(
-                f"git tag -d {names[0]}, then: {hints.command('bump')} --to {tagged[1]}{which} --commit --tag; "
+            fix=(
+                f"git tag -d {names[0]}, then: {fixes.command('bump')} --to {tagged[1]}{which} --commit --tag; "
                 f"if the tag was pushed: git push --delete origin {names[0]}; to go on as it is: {FLAG}"
             ),
         )
@@ -125,7 +125,7 @@ def other_commit(
     head: str | None,
     packages: Sequence[Package],
     files: Sequence[str] | None,
-) -> Iterator[Refusal]:
+) -> Iterator[Problem]:
     """A manifest of another commit or version than the checkout, as after a build that was forgotten.
 
     Args:
@@ -146,9 +146,9 @@ def other_commit(
         built = listing(f"{name} {old}" for name, (old, _) in stale.items())
         present = listing(f"{name} {new}" for name, (_, new) in stale.items())
         back = f"; to publish what was built: git switch --detach {manifest.commit}" if manifest.commit else ""
-        yield Refusal(
+        yield Problem(
             message=f"{where} is of {built}, but the checkout has {present}",
-            hint=f"{hints.command('build-all')}{back}; to go on as it is: {FLAG}",
+            fix=f"{fixes.command('build-all')}{back}; to go on as it is: {FLAG}",
         )
         return
     if manifest.commit is None or head is None or manifest.commit == head:
@@ -161,14 +161,14 @@ def other_commit(
             return
         every = [file for of in of_release.values() for file in of]
         why = f"{listing(every)} changed in {listing(of_release)}"
-    yield Refusal(
+    yield Problem(
         message=f"{where} is of commit {short(manifest.commit)}, but the checkout is at {short(head)}: {why}",
-        hint=f"{hints.command('build-all')}; to publish what was built: git switch --detach {manifest.commit}; "
+        fix=f"{fixes.command('build-all')}; to publish what was built: git switch --detach {manifest.commit}; "
         f"to go on as it is: {FLAG}",
     )
 
 
-def incomplete(manifest: Manifest, where: str, expected: Mapping[str, int]) -> Iterator[Refusal]:
+def incomplete(manifest: Manifest, where: str, expected: Mapping[str, int]) -> Iterator[Problem]:
     """Packages with platform wheels of which a manifest has the sdist alone.
 
     Args:
@@ -179,10 +179,10 @@ def incomplete(manifest: Manifest, where: str, expected: Mapping[str, int]) -> I
     for package, number in expected.items():
         if package in manifest.packages and all(file.kind == "sdist" for file in manifest.of(package)):
             wheels = f"{number} wheel{'s' * (number != 1)}"
-            yield Refusal(
+            yield Problem(
                 message=f"{where} has the sdist of {package} {manifest.version(package)} and no wheel, but "
                 f"[tool.relnox.wheels] gives it {wheels}",
-                hint=f"merge the output of all build jobs: {hints.command('collect', '--from', 'DIR')}; "
+                fix=f"merge the output of all build jobs: {fixes.command('collect', '--from', 'DIR')}; "
                 f"to go on with what is there: {FLAG}",
             )
 

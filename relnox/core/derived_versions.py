@@ -56,7 +56,7 @@ class Mismatch(NamedTuple):
 
     level: Literal["error", "warning"]
     message: str
-    hint: str
+    fix: str
 
 
 def tags_of(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core import places, toml_spans, versioning
-from relnox.core.spelling import to_semver
+from relnox.core import toml_spans, version_locations, versioning
+from relnox.core.semver_compat import to_semver
 from relnox.core.steps import Edit
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from relnox.core.config import Config
-    from relnox.core.moves import Following, Move
     from relnox.core.packages import VersionSource
+    from relnox.core.version_bumps import Following, VersionBump
     from relnox.core.workspace import Workspace
 
     Strings = dict[tuple[str | int, ...], tuple[str, str]]
@@ -70,7 +70,11 @@ def edits(before: Mapping[str, bytes], after: Mapping[str, bytes | None]) -> Ite
 
 
 def moved_versions(
-    workspace: Workspace, moved: Sequence[Move], follow: Following, contents: Mapping[str, bytes], config: Config
+    workspace: Workspace,
+    moved: Sequence[VersionBump],
+    follow: Following,
+    contents: Mapping[str, bytes],
+    config: Config,
 ) -> Iterator[tuple[str, bytes]]:
     """The files after versions moved: only versions and requirements change, every other byte stays.
 
@@ -82,7 +86,7 @@ def moved_versions(
         config: The project's settings.
 
     Raises:
-        Refused: A place does not hold what it held when it was read, or cannot hold the new version.
+        Blocked: A place does not hold what it held when it was read, or cannot hold the new version.
     """
     strings, others = _changes(workspace, moved, follow, config)
     locked = {move.package.name: str(move.after) for move in moved}
@@ -95,16 +99,16 @@ def moved_versions(
                 read = {key: present for key, (present, _) in strings[file].items()}
                 text = toml_spans.replace_strings(text, new, expected=read, source=file)
             for place, version in others.get(file, ()):
-                text = places.moved(text, place, version)
+                text = version_locations.moved(text, place, version)
             if file in workspace.locks:
                 text = _locked(text, locked)
         except ValueError as error:
-            raise Refused(f"{file} cannot be edited: {error}", hint="write the version there by hand") from error
+            raise Blocked(f"{file} cannot be edited: {error}", fix="write the version there by hand") from error
         yield file, mark + text.encode()
 
 
 def _changes(
-    workspace: Workspace, moved: Sequence[Move], follow: Following, config: Config
+    workspace: Workspace, moved: Sequence[VersionBump], follow: Following, config: Config
 ) -> tuple[dict[str, Strings], dict[str, list[tuple[VersionSource, str]]]]:
     """By file: strings of TOML files with what they become, and other places with the version they get."""
     strings: dict[str, Strings] = {}
@@ -128,14 +132,16 @@ def _spelled(version: Version, place: VersionSource, config: Config) -> str:
     if place.semver:
         try:
             return to_semver(version)
-        except Refused as error:
-            raise Refused(f"{place.file}: {error.message}", hint=error.hint) from None
+        except Blocked as error:
+            raise Blocked(f"{place.file}: {error.message}", fix=error.fix) from None
     return versioning.spell(version, config.scheme)
 
 
 def _locked(text: str, versions: Mapping[str, str]) -> str:
     """A lock file with the version lines of these packages changed."""
-    lines = [(span, versions[name]) for name, span in places.lock_lines(text).items() if name in versions]
+    lines = [
+        (span, versions[name]) for name, span in version_locations.lock_lines(text).items() if name in versions
+    ]
     pieces: list[str] = []
     done = 0
     for span, version in sorted(lines):

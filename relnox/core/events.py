@@ -77,11 +77,11 @@ class Notice(Record):
 
     Attributes:
         message: What is the case.
-        hint: What to do about it; empty where there is nothing to do.
+        fix: What to do about it; empty where there is nothing to do.
     """
 
     message: str
-    hint: str = ""
+    fix: str = ""
 
 
 class StepWarning(Record):
@@ -90,12 +90,12 @@ class StepWarning(Record):
     Attributes:
         file: The file's name.
         message: What is wrong, said of the file.
-        hint: What to do about it.
+        fix: What to do about it.
     """
 
     file: str
     message: str
-    hint: str
+    fix: str
 
 
 class StepFinished(Record):

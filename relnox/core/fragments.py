@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
-from relnox.core.names import normalised
+from relnox.core.names import normalized
 from relnox.core.schema import did_you_mean
 from relnox.core.versioning import Level
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -55,24 +55,24 @@ def parse(file: str, content: bytes, known: Iterable[str]) -> Fragment:
         known: The names of the workspace's packages, in any spelling.
 
     Raises:
-        Refused: It is no UTF-8, has no front matter, names no package or one that is not known or one twice, has a
+        Blocked: It is no UTF-8, has no front matter, names no package or one that is not known or one twice, has a
             level that is none, or has no text.
     """
     text = _decoded(file, content).removeprefix(_BOM)
     lines = _LINE.findall(text)
     end = _end_of_front_matter(file, lines)
-    packages = sorted({normalised(name) for name in known})
+    packages = sorted({normalized(name) for name in known})
     levels: dict[str, Level | None] = {}
     for number, line in _entries(lines, end):
         name, level = _entry(f"{file}, line {number}", line.strip(), packages)
         if name in levels:
-            raise Refused(f"{file}, line {number}: {name} is named twice", hint="leave one of the lines")
+            raise Blocked(f"{file}, line {number}: {name} is named twice", fix="leave one of the lines")
         levels[name] = level
     if not levels:
-        raise Refused(f"{file}, line {end + 1}: no package is named", hint=f"add a line like {_example(packages)}")
+        raise Blocked(f"{file}, line {end + 1}: no package is named", fix=f"add a line like {_example(packages)}")
     told = "\n".join(line.rstrip("\r\n") for line in lines[end + 1 :]).strip()
     if not told:
-        raise Refused(f"{file}, line {end + 1}: nothing is told of the change", hint="write a sentence below ---")
+        raise Blocked(f"{file}, line {end + 1}: nothing is told of the change", fix="write a sentence below ---")
     return Fragment(file, levels, told)
 
 
@@ -90,11 +90,11 @@ def without(content: bytes, packages: Collection[str]) -> bytes | None:
     end = _closing(lines)
     if end is None:
         return content
-    released = {normalised(name) for name in packages}
+    released = {normalized(name) for name in packages}
     gone, left = set(), 0
     for number, line in _entries(lines, end):
         found = _ENTRY.fullmatch(line.rstrip())
-        if found and normalised(found["name"]) in released:
+        if found and normalized(found["name"]) in released:
             gone.add(number)
         else:
             left += 1
@@ -106,7 +106,7 @@ def without(content: bytes, packages: Collection[str]) -> bytes | None:
 
 def level_of(fragments: Iterable[Fragment], package: str) -> Level | None:
     """The highest level that any of the fragments has for a package; None when no release is asked for."""
-    name = normalised(package)
+    name = normalized(package)
     found = {level for fragment in fragments if (level := fragment.levels.get(name)) is not None}
     return min(found, key=_LEVELS.index, default=None)
 
@@ -117,7 +117,7 @@ def notes(fragments: Iterable[Fragment], package: str) -> str:
     A fragment that says `none` for the package tells nothing of it. The result has no line end at the end; where
     no fragment tells anything, it is empty.
     """
-    name = normalised(package)
+    name = normalized(package)
     told = [each for each in fragments if each.levels.get(name) is not None]
     return "\n".join(item(each) for each in sorted(told, key=lambda each: each.file))
 
@@ -138,18 +138,18 @@ def _decoded(file: str, content: bytes) -> str:
         return content.decode()
     except UnicodeDecodeError as error:
         line = len(_LINE.findall(content[: error.start].decode() + "?"))
-        raise Refused(f"{file}, line {line}: this is no UTF-8", hint="save the file as UTF-8") from error
+        raise Blocked(f"{file}, line {line}: this is no UTF-8", fix="save the file as UTF-8") from error
 
 
 def _end_of_front_matter(file: str, lines: list[str]) -> int:
     """The index of the line that closes the front matter."""
     end = _closing(lines)
     if end is None and _opens(lines):
-        raise Refused(f"{file}, line 1: the front matter has no end", hint="add a line --- below the packages")
+        raise Blocked(f"{file}, line 1: the front matter has no end", fix="add a line --- below the packages")
     if end is None:
-        raise Refused(
+        raise Blocked(
             f"{file}, line 1: there is no front matter",
-            hint="begin with a line ---, one line for each package as in core: minor, and a line ---",
+            fix="begin with a line ---, one line for each package as in core: minor, and a line ---",
         )
     return end
 
@@ -174,16 +174,14 @@ def _entries(lines: list[str], end: int) -> Iterator[tuple[int, str]]:
 def _entry(where: str, line: str, packages: Sequence[str]) -> tuple[str, Level | None]:
     found = _ENTRY.fullmatch(line)
     if found is None:
-        raise Refused(
-            f"{where}: {line!r} is not a package and a level", hint=f"write it like {_example(packages)}"
-        )
-    name = normalised(found["name"])
+        raise Blocked(f"{where}: {line!r} is not a package and a level", fix=f"write it like {_example(packages)}")
+    name = normalized(found["name"])
     if name not in packages:
-        raise Refused(f"{where}: there is no package {found['name']!r}", hint=did_you_mean(name, packages))
+        raise Blocked(f"{where}: there is no package {found['name']!r}", fix=did_you_mean(name, packages))
     if found["level"] not in _MEANING:
-        raise Refused(
+        raise Blocked(
             f"{where}: {found['level']!r} is none of {', '.join(_MEANING)}",
-            hint=did_you_mean(found["level"], _MEANING),
+            fix=did_you_mean(found["level"], _MEANING),
         )
     return name, _MEANING[found["level"]]
 

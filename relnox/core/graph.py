@@ -5,7 +5,7 @@ from __future__ import annotations
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,16 +20,16 @@ def waves(needs: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], ...]:
         needs: For every name the names it needs. Names that are no keys are from elsewhere and ignored.
 
     Raises:
-        Refused: The names need one another in a circle, which is printed.
+        Blocked: The names need one another in a circle, which is printed.
     """
     sorter = TopologicalSorter({name: sorted(set(of) & needs.keys()) for name, of in sorted(needs.items())})
     try:
         sorter.prepare()
     except CycleError as error:
         circle = " -> ".join(reversed(error.args[1]))
-        raise Refused(
+        raise Blocked(
             f"the packages need one another in a circle: {circle}",
-            hint="move one of these requirements into an extra or a dependency group",
+            fix="move one of these requirements into an extra or a dependency group",
         ) from None
     result = []
     while sorter.is_active():

@@ -11,10 +11,10 @@ from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.core import versioning
-from relnox.core.moves import Wish
 from relnox.core.tags import latest
+from relnox.core.version_bumps import BumpRequest
 from relnox.core.versioning import Bump
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 __all__ = [
     "LOCKS",
     "Commit",
-    "Standing",
+    "ReleaseHistory",
+    "bump_requests",
     "check_tags_fit",
     "frontier",
+    "histories",
     "last_tags",
     "level_of",
     "owner",
-    "standings",
-    "wishes",
 ]
 
 _HEADER = re.compile(r"(?P<type>[A-Za-z][\w-]*)(?:\([^()\r\n]*\))?(?P<breaking>!)?:[ \t]+\S")
@@ -71,7 +71,7 @@ class Commit(NamedTuple):
         return self.message.partition("\n")[0].strip()
 
 
-class Standing(NamedTuple):
+class ReleaseHistory(NamedTuple):
     """Where a package stands: its last reachable tag, and the commits since then that touch its files."""
 
     tag: str | None
@@ -143,13 +143,13 @@ def frontier(history: Mapping[str, Sequence[str]], released: Iterable[str]) -> t
     return inside, list(edge) if every else []
 
 
-def standings(
+def histories(
     packages: Iterable[Package],
     tagged: Mapping[str, tuple[str, Version]],
     tags: Mapping[str, str],
     inside: Mapping[str, int],
     commits: Iterable[Commit],
-) -> dict[str, Standing]:
+) -> dict[str, ReleaseHistory]:
     """Where each package stands.
 
     Args:
@@ -175,61 +175,63 @@ def standings(
                 owners[old] = owners[new]
                 known.clear()
     nothing: tuple[str | None, Version | None] = (None, None)
-    return {name: Standing(*tagged.get(name, nothing), commits=tuple(since)) for name, since in found.items()}
+    return {
+        name: ReleaseHistory(*tagged.get(name, nothing), commits=tuple(since)) for name, since in found.items()
+    }
 
 
-def check_tags_fit(standing: Mapping[str, Standing], tags: Collection[str]) -> None:
+def check_tags_fit(history: Mapping[str, ReleaseHistory], tags: Collection[str]) -> None:
     """See that what was released can be told: where there are tags, one at least is of a package.
 
     Raises:
-        Refused: None is.
+        Blocked: None is.
     """
-    if tags and not any(each.tag for each in standing.values()):
-        raise Refused(
+    if tags and not any(each.tag for each in history.values()):
+        raise Blocked(
             f"none of the {len(tags)} tags here fits the form of the packages' tags: "
             "what was released cannot be told",
-            hint='set [tool.relnox] tag-format (and tag-names) to the form they have, as in "{name}=={version}"',
+            fix='set [tool.relnox] tag-format (and tag-names) to the form they have, as in "{name}=={version}"',
         )
 
 
-def wishes(  # noqa: PLR0913, PLR0917 - all that a level comes from
+def bump_requests(  # noqa: PLR0913, PLR0917 - all that a level comes from
     workspace: Workspace,
-    standing: Mapping[str, Standing],
+    history: Mapping[str, ReleaseHistory],
     fragments: Sequence[Fragment] | None,
     config: Config,
     phase: Phase | None = None,
     chosen: Collection[str] = (),
-) -> dict[str, Wish]:
+) -> dict[str, BumpRequest]:
     """What `--part auto` asks for each package that has something to release.
 
     Args:
         workspace: The packages.
-        standing: What `standings` gave.
+        history: What `histories` gave.
         fragments: The change fragments, where the project keeps them: they decide then, not the commits.
         config: The project's settings.
         phase: The phase of a prerelease to be made of it.
         chosen: Packages that were named: their first release is meant.
 
     Raises:
-        Refused: A prerelease is asked for where the version that is written down would come after it.
+        Blocked: A prerelease is asked for where the version that is written down would come after it.
     """
     found = {}
-    never = [name for name, stands in standing.items() if stands.tag is None]
+    never = [name for name, stands in history.items() if stands.tag is None]
     for package in workspace.packages:
-        stands = standing.get(package.name, Standing(None, None, ()))
+        stands = history.get(package.name, ReleaseHistory(None, None, ()))
         if package.private or package.source.kind == "dynamic":
             continue
         # Among packages with tags, one without any may have tags of another form: that is not ours to guess.
-        is_new = package.name in chosen or len(never) == len(standing)
-        wish = _stated(package, stands, phase, is_new=is_new) or _derived(
+        is_new = package.name in chosen or len(never) == len(history)
+        bump_request = _stated(package, stands, phase, is_new=is_new) or _derived(
             package, stands, fragments, config, phase
         )
-        if wish is not None:
-            found[package.name] = wish
+        if bump_request is not None:
+            found[package.name] = bump_request
     return found
 
 
-def _stated(package: Package, stands: Standing, phase: Phase | None, *, is_new: bool) -> Wish | None:
+def _stated(package: Package, stands: ReleaseHistory, phase: Phase | None, *, is_new: bool) -> BumpRequest | None:
     """The wish for the version that somebody has written down since the last release."""
     version = package.version
     if version is None or (stands.released is not None and version <= stands.released):
@@ -239,28 +241,28 @@ def _stated(package: Package, stands: Standing, phase: Phase | None, *, is_new: 
     reason = "no tag of it yet" if stands.tag is None else f"raised by hand since {stands.tag}"
     if version.dev is not None:
         if phase is not None:
-            return Wish(Bump(pre=phase), reason) if stands.tag is None else None
+            return BumpRequest(Bump(pre=phase), reason) if stands.tag is None else None
         return (
-            Wish(Bump(part="pre" if version.pre is not None else "release"), reason)
+            BumpRequest(Bump(part="pre" if version.pre is not None else "release"), reason)
             if stands.tag is None
             else None
         )
     if phase is not None and versioning.phase_of(version) != phase:
-        raise Refused(
+        raise Blocked(
             f"{package.name} {version} {reason}: a prerelease of it would come before it",
-            hint=f"release it as it is, without --pre, or name the version: --to {version.base_version}"
+            fix=f"release it as it is, without --pre, or name the version: --to {version.base_version}"
             f"{phase[0] if phase != 'rc' else 'rc'}0 --allow-lower",
         )
-    return Wish(None, reason)
+    return BumpRequest(None, reason)
 
 
 def _derived(
     package: Package,
-    stands: Standing,
+    stands: ReleaseHistory,
     fragments: Sequence[Fragment] | None,
     config: Config,
     phase: Phase | None,
-) -> Wish | None:
+) -> BumpRequest | None:
     level: Level | None
     if fragments is not None:
         named = [each for each in fragments if each.levels.get(package.name)]
@@ -276,7 +278,7 @@ def _derived(
     if level is None or present is None or stands.tag is None:
         return None
     part = versioning.derived_level(present, level, shift=config.commits.shift)
-    return Wish(Bump(part=part, pre=phase), reason)
+    return BumpRequest(Bump(part=part, pre=phase), reason)
 
 
 def _counted(number: int, what: str) -> str:

@@ -13,10 +13,10 @@ from typing import Any, Literal, get_args
 
 from packaging.version import Version
 
-from relnox.core.hints import command
-from relnox.core.names import is_valid, normalised
+from relnox.core.fixes import command
+from relnox.core.names import is_valid, normalized
 from relnox.core.records import Record
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 __all__ = ["MANIFEST_JSON", "MANIFEST_TEXT", "BuildInputs", "Distribution", "Kind", "Manifest"]
 
@@ -175,7 +175,7 @@ class Manifest(Record, kw_only=True):
             where: The file it came from, for the message.
 
         Raises:
-            Refused: The document is not such a manifest.
+            Blocked: The document is not such a manifest.
         """
         try:
             document: dict[str, Any] = json.loads(text)
@@ -200,10 +200,10 @@ class Manifest(Record, kw_only=True):
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             why = str(error)
-            raise Refused(
+            raise Blocked(
                 f"{where} is not a manifest that relnox wrote "
                 f"({type(error).__name__}: {why if len(why) <= _LONGEST else f'{why[:_LONGEST]}…'})",
-                hint=f"build again: {command('build-all')}",
+                fix=f"build again: {command('build-all')}",
             ) from error
 
 
@@ -225,7 +225,7 @@ def _time(value: object) -> str:
 
 
 def _package(name: str) -> str:
-    if not is_valid(name) or normalised(name) != name:
+    if not is_valid(name) or normalized(name) != name:
         raise ValueError(f"{name!a} is no normalized name of a package")
     return name
 
@@ -261,7 +261,7 @@ def _distributions(entries: list[dict[str, Any]]) -> tuple[Distribution, ...]:
         )
         sound = {
             "name": len(file.filename) <= _LONGEST_NAME and _PLAIN_NAME.fullmatch(file.filename),
-            "package": is_valid(file.package) and normalised(file.package) == file.package,
+            "package": is_valid(file.package) and normalized(file.package) == file.package,
             "kind": file.kind in get_args(Kind),
             "size": type(file.size) is int and 0 <= file.size <= _LARGEST,
             "hashes": _DIGEST.fullmatch(file.sha256) and _DIGEST.fullmatch(file.blake2b_256),

@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from functools import cache
 
-__all__ = ["is_valid", "normalised", "requirement_name"]
+__all__ = ["is_valid", "normalized", "requirement_name"]
 
 _SEPARATORS = re.compile(r"[-_.]+")
 _VALID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _REQUIREMENT = re.compile(rf"\s*({_VALID.pattern})\s*(?:\Z|[\[(<>=!~;@])")
 
 
-def normalised(name: str) -> str:
+def normalized(name: str) -> str:
     """A name in its normal form (PEP 503, "Normalized Names")."""
     return _SEPARATORS.sub("-", name).lower()
 
@@ -30,4 +30,4 @@ def is_valid(name: str) -> bool:
 def requirement_name(text: str) -> str | None:
     """The normalised name that a requirement asks for; None for what is none by PEP 508, and for templates."""
     found = _REQUIREMENT.match(text)
-    return normalised(found[1]) if found is not None and "{" not in text else None
+    return normalized(found[1]) if found is not None and "{" not in text else None

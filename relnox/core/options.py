@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -196,7 +196,7 @@ def resolve(
         table: That table's name, for the origin.
 
     Raises:
-        Refused: A value of the environment is none of the choices or may not be set there.
+        Blocked: A value of the environment is none of the choices or may not be set there.
     """
     given: dict[str, Given] = {}
     for each in options_of(declaration):
@@ -221,26 +221,26 @@ def from_text(each: Option, text: str, where: str) -> Value:
         where: The flag or the variable, for the message.
 
     Raises:
-        Refused: It is not a whole number or none of the choices, where the option asks for one.
+        Blocked: It is not a whole number or none of the choices, where the option asks for one.
     """
     from relnox.core import schema
 
     if each.kind is int:
         if not text.isdecimal():
-            raise Refused(f"{where} = {text!r} is not a whole number", hint="write a number")
+            raise Blocked(f"{where} = {text!r} is not a whole number", fix="write a number")
         return schema.Number(each.help).check(int(text[:_DIGITS]), where)
     return schema.Text(each.help, each.choices).check(text, where)
 
 
 def _from_environment(each: Option, text: str) -> Value:
     if not each.anywhere:
-        raise Refused(
+        raise Blocked(
             f"{each.environment} is set, but {each.flag} counts on the command line only",
-            hint=f"unset {each.environment} and write {each.flag} out where it is meant",
+            fix=f"unset {each.environment} and write {each.flag} out where it is meant",
         )
     if each.kind is bool:
         if text.lower() not in _TRUE | _FALSE:
-            raise Refused(f"{each.environment}={text} is neither true nor false", hint="write 1 or 0")
+            raise Blocked(f"{each.environment}={text} is neither true nor false", fix="write 1 or 0")
         return text.lower() in _TRUE
     if each.kind is tuple:
         return tuple(text.replace(",", " ").split())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from relnox.core.names import normalised
+from relnox.core.names import normalized
 from relnox.core.records import Record
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Dependency(Record, kw_only=True):
             return ()
         inside = self.text.partition("[")[2].partition("]")[0]
         return (
-            tuple(normalised(each.strip()) for each in inside.split(","))
+            tuple(normalized(each.strip()) for each in inside.split(","))
             if self.text.index("[") < _end(self.text)
             else ()
         )
@@ -83,7 +83,7 @@ class Dependency(Record, kw_only=True):
     @property
     def extra(self) -> str:
         """The extra that the requirement belongs to, normalised; empty for one of another table."""
-        return normalised(str(self.key[2])) if self.table == "extra" and len(self.key) > 2 else ""  # noqa: PLR2004
+        return normalized(str(self.key[2])) if self.table == "extra" and len(self.key) > 2 else ""  # noqa: PLR2004
 
 
 class Package(Record, kw_only=True):

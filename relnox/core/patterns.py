@@ -5,9 +5,9 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from relnox.core.names import normalised
+from relnox.core.names import normalized
 from relnox.core.schema import did_you_mean
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,17 +50,17 @@ def check(patterns: Iterable[str], packages: Sequence[Package], where: str) -> N
         where: The key of the settings.
 
     Raises:
-        Refused: One fits none.
+        Blocked: One fits none.
     """
     for pattern in patterns:
         if not any(_fits(pattern.removeprefix("!"), package) for package in packages):
             known = {text for package in packages for text in (package.name, package.folder)}
-            raise Refused(
+            raise Blocked(
                 f"{pattern!r} of {where} means no package of this workspace",
-                hint=did_you_mean(plain(pattern.removeprefix("!")), known),
+                fix=did_you_mean(plain(pattern.removeprefix("!")), known),
             )
 
 
 def _fits(pattern: str, package: Package) -> bool:
     path = plain(pattern) or "."
-    return fnmatchcase(package.name, normalised(path)) or fnmatchcase(package.folder, path)
+    return fnmatchcase(package.name, normalized(path)) or fnmatchcase(package.folder, path)

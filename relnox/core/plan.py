@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from relnox.core import serialise
+from relnox.core import serialization
 from relnox.core.records import Record
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
     from relnox.core.steps import Step
 
-__all__ = ["Plan", "Refusal", "Table"]
+__all__ = ["Plan", "Problem", "Table"]
 
 
-class Refusal(Record, kw_only=True):
+class Problem(Record, kw_only=True):
     """A guard that does not hold: what is wrong, what helps, and how the run ends."""
 
     message: str
-    hint: str
-    exit_code: ExitCode = ExitCode.REFUSED
+    fix: str
+    exit_code: ExitCode = ExitCode.BLOCKED
 
 
 class Table(Record, kw_only=True):
@@ -38,7 +38,7 @@ class Plan(Record, kw_only=True):
         task: Name of the task.
         steps: What is done, in this order: local steps before remote ones.
         notes: What a reader should know: what was normalised, what is left out and why.
-        refusals: Guards that do not hold. A plan with refusals can be read but not run.
+        problems: Guards that do not hold. A plan with refusals can be read but not run.
         consent: The question that a person answers before anything is sent; None where none is needed.
         tables: Results that were there to be seen without doing anything.
         continue_on_error: Whether a failure stops only the steps that need the failed one.
@@ -49,7 +49,7 @@ class Plan(Record, kw_only=True):
     task: str
     steps: tuple[Step, ...] = ()
     notes: tuple[str, ...] = ()
-    refusals: tuple[Refusal, ...] = ()
+    problems: tuple[Problem, ...] = ()
     consent: str | None = None
     tables: tuple[Table, ...] = ()
     continue_on_error: bool = False
@@ -61,12 +61,12 @@ class Plan(Record, kw_only=True):
         """SHA-256 of the plan: equal inputs give equal digests."""
         import hashlib
 
-        return hashlib.sha256(json.dumps(serialise.encode(self), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(serialization.encode(self), sort_keys=True).encode()).hexdigest()
 
     def to_json(self) -> str:
         """The plan for programs, with the title of each step."""
-        document = serialise.encode(self)
+        document = serialization.encode(self)
         for entry, step in zip(document["steps"], self.steps, strict=True):
             entry["title"] = step.title
             entry["remote"] = step.remote
-        return serialise.to_json({"digest": self.digest, **document})
+        return serialization.to_json({"digest": self.digest, **document})

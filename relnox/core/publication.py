@@ -38,7 +38,7 @@ class Sent(StrEnum):
     """Whether this run sent a file."""
 
     NO = "no"
-    REFUSED = "refused"
+    BLOCKED = "refused"
     """The index answered that it did not take it, and no other attempt is in doubt."""
     YES = "yes"
     """The index took it, or its answer was lost."""
@@ -66,7 +66,7 @@ class State(StrEnum):
     """The index cannot be read, so that an earlier run may have published it."""
     CONFLICT = "other content"
     """The index lists or serves other bytes under this name."""
-    REFUSED = "refused"
+    BLOCKED = "refused"
     NOT_SENT = "not sent"
 
 
@@ -95,7 +95,7 @@ class PublishedFile(Record, kw_only=True):
             return State.UNPROVEN
         if self.listed is Seen.UNKNOWN:
             return State.UNKNOWN
-        return State.REFUSED if self.sent is Sent.REFUSED else State.NOT_SENT
+        return State.BLOCKED if self.sent is Sent.BLOCKED else State.NOT_SENT
 
 
 _IN_WORDS = {
@@ -104,12 +104,12 @@ _IN_WORDS = {
     State.UNPROVEN: "sent to {index}, but not proven to be public",
     State.UNKNOWN: "not known, since {index} could not be read",
     State.CONFLICT: "other content on {index}",
-    State.REFUSED: "refused by {index}",
+    State.BLOCKED: "refused by {index}",
     State.NOT_SENT: "not sent to {index}",
 }
 _PUBLIC = frozenset({State.PROVEN, State.PUBLIC})
 _IN_DOUBT = frozenset({State.UNPROVEN, State.UNKNOWN})
-_NOTHING_PUBLIC = frozenset({ExitCode.REFUSED, ExitCode.FAILED})
+_NOTHING_PUBLIC = frozenset({ExitCode.BLOCKED, ExitCode.FAILED})
 
 
 def all_proven(files: Sequence[PublishedFile]) -> bool:
@@ -127,8 +127,8 @@ def exit_code(files: Sequence[PublishedFile], errors: Sequence[ExitCode] = ()) -
     states = {file.state for file in files}
     if all_proven(files):
         return ExitCode.DONE
-    if State.CONFLICT in states or ExitCode.NEEDS_A_PERSON in errors:
-        return ExitCode.NEEDS_A_PERSON
+    if State.CONFLICT in states or ExitCode.CONFLICT in errors:
+        return ExitCode.CONFLICT
     if states & _PUBLIC:
         return ExitCode.PARTLY_PUBLIC
     if states & _IN_DOUBT or not _NOTHING_PUBLIC.issuperset(errors):
@@ -151,8 +151,8 @@ def blocked(error: RelnoxError, index: str, names: Sequence[str], public: Sequen
         PublishedFile(index=index, package="", filename=name, listed=Seen.OURS if name in public else Seen.ABSENT)
         for name in names
     ]
-    if error.exit_code is ExitCode.REFUSED and len(public) == len(names):
-        error.exit_code = ExitCode.NEEDS_A_PERSON  # nothing is missing that the same command could send
+    if error.exit_code is ExitCode.BLOCKED and len(public) == len(names):
+        error.exit_code = ExitCode.CONFLICT  # nothing is missing that the same command could send
     else:
         error.exit_code = exit_code(files, [error.exit_code])
     told = "\n".join(summary(files))
@@ -166,7 +166,7 @@ def after_publication(errors: Sequence[ExitCode]) -> ExitCode:
     is public: a person has to decide.
     """
     code = ExitCode.worst([*errors])
-    return code if code in (ExitCode.DONE, ExitCode.TRY_LATER) else ExitCode.NEEDS_A_PERSON
+    return code if code in (ExitCode.DONE, ExitCode.TRY_LATER) else ExitCode.CONFLICT
 
 
 def summary(files: Sequence[PublishedFile]) -> Iterator[str]:

@@ -33,27 +33,27 @@ class Publisher(Record, kw_only=True):
     """A trusted publisher.
 
     Attributes:
-        engine: `GitHub`, `GitLab`, `Google` or `CircleCI`: the `kind` of PEP 740.
+        ci_provider: `GitHub`, `GitLab`, `Google` or `CircleCI`: the `kind` of PEP 740.
         fields: What tells it from others of its kind.
     """
 
-    engine: str
+    ci_provider: str
     fields: tuple[tuple[str, str], ...]
 
     @property
     def document(self) -> dict[str, str]:
         """The publisher as provenance holds it."""
-        return {"kind": self.engine, **dict(self.fields)}
+        return {"kind": self.ci_provider, **dict(self.fields)}
 
     @property
     def told(self) -> str:
         """The publisher in a line, such as `GitHub acme/demo, release.yml, environment pypi`."""
         parts = [f"environment {value}" if name == _OPTIONAL else value for name, value in self.fields]
-        return f"{self.engine} {', '.join(parts)}"
+        return f"{self.ci_provider} {', '.join(parts)}"
 
     def fits(self, other: Publisher) -> bool:
         """Whether this job is a publisher that an index names; one without an environment is any environment's."""
-        if self.engine != other.engine:
+        if self.ci_provider != other.ci_provider:
             return False
         own = dict(self.fields)
         return all(
@@ -89,9 +89,9 @@ def named(document: Mapping[str, Any]) -> Publisher | None:
     Args:
         document: The `publisher` of an attestation bundle.
     """
-    engine = document.get("kind")
-    fields = tuple((name, document[name]) for name in _FIELDS.get(str(engine), ()) if document.get(name))
-    whole = {name for name in _FIELDS.get(str(engine), ()) if name != _OPTIONAL}
+    ci_provider = document.get("kind")
+    fields = tuple((name, document[name]) for name in _FIELDS.get(str(ci_provider), ()) if document.get(name))
+    whole = {name for name in _FIELDS.get(str(ci_provider), ()) if name != _OPTIONAL}
     if not whole or not whole <= dict(fields).keys() or not all(isinstance(value, str) for _, value in fields):
         return None
-    return Publisher(engine=str(engine), fields=fields)
+    return Publisher(ci_provider=str(ci_provider), fields=fields)

@@ -10,7 +10,7 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from relnox.core import changelog, fragments, versioning
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from relnox.core.config import Config
     from relnox.core.fragments import Fragment
-    from relnox.core.moves import Move
     from relnox.core.packages import Package
+    from relnox.core.version_bumps import VersionBump
     from relnox.core.workspace import Workspace
 
 __all__ = ["changelog_of", "changelogs", "check_told", "empty", "files", "is_told", "used_fragments"]
@@ -40,7 +40,7 @@ def changelog_of(package: Package, contents: Mapping[str, bytes], config: Config
 
 
 def check_told(
-    moves: Sequence[Move],
+    moves: Sequence[VersionBump],
     contents: Mapping[str, bytes],
     told: Sequence[Fragment],
     by_tools: Collection[str],
@@ -56,7 +56,7 @@ def check_told(
         config: The project's settings.
 
     Raises:
-        Refused: The changelog of a package that fragments tell of has no heading for it.
+        Blocked: The changelog of a package that fragments tell of has no heading for it.
     """
     if config.changelog == "none":
         return
@@ -67,14 +67,14 @@ def check_told(
         file = changelog_of(package, contents, config)
         has_fragments = any(each.levels.get(package.name) for each in told)
         if has_fragments and file is not None and not _has_unreleased(contents[file]):
-            raise Refused(
+            raise Blocked(
                 f"change fragments tell of {package.name}, and {file} has no heading for what is unreleased",
-                hint=f'add a heading ## [Unreleased] to {file}, or set [tool.relnox] changelog = "none"',
+                fix=f'add a heading ## [Unreleased] to {file}, or set [tool.relnox] changelog = "none"',
             )
 
 
 def changelogs(  # noqa: PLR0913, PLR0917 - what a release is
-    moves: Sequence[Move],
+    moves: Sequence[VersionBump],
     contents: Mapping[str, bytes],
     tags: Mapping[str, tuple[str | None, str | None]],
     told: Sequence[Fragment],
@@ -92,9 +92,9 @@ def changelogs(  # noqa: PLR0913, PLR0917 - what a release is
         today: The day of the release, in UTC.
 
     Raises:
-        Refused: A changelog has the version already, or more than one `Unreleased`.
+        Blocked: A changelog has the version already, or more than one `Unreleased`.
     """
-    by_file: dict[str, list[Move]] = {}
+    by_file: dict[str, list[VersionBump]] = {}
     for move in moves:
         file = changelog_of(move.package, contents, config)
         if file is not None and is_told(move, config):
@@ -122,13 +122,13 @@ def changelogs(  # noqa: PLR0913, PLR0917 - what a release is
                 previous_tag=previous,
                 addition="\n".join(notes),
             )
-        except Refused as error:
-            raise Refused(f"{file}: {error.message}", hint=error.hint) from None
+        except Blocked as error:
+            raise Blocked(f"{file}: {error.message}", fix=error.fix) from None
         yield file, after.encode("utf-8", "surrogateescape")
 
 
 def empty(
-    moves: Sequence[Move], contents: Mapping[str, bytes], told: Sequence[Fragment], config: Config
+    moves: Sequence[VersionBump], contents: Mapping[str, bytes], told: Sequence[Fragment], config: Config
 ) -> Iterator[str]:
     """Changelogs that have a heading for what is unreleased and nothing under it.
 
@@ -150,17 +150,17 @@ def empty(
         try:
             if changelog.is_empty(text):
                 yield file
-        except Refused:  # the release itself tells of it
+        except Blocked:  # the release itself tells of it
             continue
 
 
-def is_told(move: Move, config: Config) -> bool:
+def is_told(move: VersionBump, config: Config) -> bool:
     """Whether a changelog tells of a move: of a prerelease where that is set, else of the release that follows."""
     return config.changelog_prereleases or not move.after.is_prerelease
 
 
 def used_fragments(
-    moves: Sequence[Move], told: Sequence[Fragment], contents: Mapping[str, bytes], config: Config
+    moves: Sequence[VersionBump], told: Sequence[Fragment], contents: Mapping[str, bytes], config: Config
 ) -> Iterator[tuple[str, bytes | None]]:
     """The fragments after a release: gone, or without the packages that are released."""
     released = {move.package.name for move in moves if is_told(move, config)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from relnox.core.names import normalised, requirement_name
+from relnox.core.names import normalized, requirement_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,7 +54,7 @@ def distribution_of(module: str) -> str:
     """The distribution that most likely brings a module."""
     parts = module.split(".")
     names = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
-    return next((_DISTRIBUTIONS[name] for name in names if name in _DISTRIBUTIONS), normalised(parts[0]))
+    return next((_DISTRIBUTIONS[name] for name in names if name in _DISTRIBUTIONS), normalized(parts[0]))
 
 
 def imported(lines: Iterable[str], missing: str) -> tuple[str, ...]:
@@ -81,7 +81,7 @@ def hatch_plugin(line: str) -> str | None:
     if (found := _HATCH_PLUGIN.search(line)) is None:
         return None
     name = found["name"].rstrip(".")
-    return _HATCH_PLUGINS.get(name, name if name.startswith("hatch") else f"hatch-{normalised(name)}")
+    return _HATCH_PLUGINS.get(name, name if name.startswith("hatch") else f"hatch-{normalized(name)}")
 
 
 def extra_with(module: str, requires: Iterable[str]) -> str | None:
@@ -91,7 +91,7 @@ def extra_with(module: str, requires: Iterable[str]) -> str | None:
         module: The module.
         requires: The package's `Requires-Dist`.
     """
-    wanted = {requirement_name(distribution_of(module)), normalised(module.partition(".")[0])}
+    wanted = {requirement_name(distribution_of(module)), normalized(module.partition(".")[0])}
     for each in requires:
         if requirement_name(each) in wanted and (found := _EXTRA.search(each.partition(";")[2])) is not None:
             return found["name"]

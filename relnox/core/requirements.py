@@ -1,11 +1,11 @@
-"""How a dependant's requirement follows the package it names to a new version.
+"""How a dependent's requirement follows the package it names to a new version.
 
 Only the version numbers inside the requirement change, and only in the shape their author gave them: a
 pin stays a pin, `~=1.2` keeps its length, `<2` stays a bound on the major version. Extras, markers,
 spacing and parentheses stay as they are.
 
 Whether a version is in range is asked as PEP 440 asks it, prereleases included: a workspace that moves to
-`2.0.0a1` needs dependants that accept `2.0.0a1`.
+`2.0.0a1` needs dependents that accept `2.0.0a1`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from packaging.version import Version
 
 from relnox.core.records import Record
 from relnox.core.siblings import is_bare
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -116,7 +116,7 @@ def rewrite(
         The new requirement, which admits the new version, or None when nothing has to change.
 
     Raises:
-        Refused: The text is not a requirement, it excludes the new version with `!=`, or it still would
+        Blocked: The text is not a requirement, it excludes the new version with `!=`, or it still would
             exclude it after the change.
     """
     if policy == "never":
@@ -146,7 +146,7 @@ def rewrite_poetry(
         The new constraint, which admits the new version, or None when nothing has to change.
 
     Raises:
-        Refused: As for `rewrite`, or none of several alternatives (`^1.2 || ^2.0`) admits the new version:
+        Blocked: As for `rewrite`, or none of several alternatives (`^1.2 || ^2.0`) admits the new version:
             which of them should move is not ours to say.
     """
     if policy == "never" or constraint.strip() == "*":
@@ -155,9 +155,9 @@ def rewrite_poetry(
         alternatives = [_poetry_clauses(part) for part in re.split(r"\|\|?", constraint)]
         if any(all(_admits(clause, new) for clause in clauses) for clauses in alternatives):
             return None
-        raise Refused(
+        raise Blocked(
             f"none of the alternatives in {constraint!r} admits {new}",
-            hint="add one by hand, or set the policy to exact",
+            fix="add one by hand, or set the policy to exact",
         )
     return _followed(constraint, _poetry_clauses, new, policy, scheme_spelling)
 
@@ -166,7 +166,7 @@ def poetry_admits(constraint: str, version: Version) -> bool:
     """Whether a version constraint of poetry's own, such as `^3.9` or `^2.7 || >=3.8,<4`, admits a version.
 
     Raises:
-        Refused: The text is no such constraint.
+        Blocked: The text is no such constraint.
     """
     if constraint.strip() == "*":
         return True
@@ -201,7 +201,7 @@ def _pep508_clauses(text: str) -> Sequence[_Clause]:
     try:
         requirement = Requirement(text)
     except (ValueError, RecursionError) as error:
-        raise Refused(f"{text!r} is not a PEP 508 requirement") from error
+        raise Blocked(f"{text!r} is not a PEP 508 requirement") from error
     before = _BEFORE_CLAUSES.match(text)
     if requirement.url or not requirement.specifier or before is None:
         return ()
@@ -214,7 +214,7 @@ def _poetry_clauses(text: str) -> Sequence[_Clause]:
     edges = [0, *(edge for clause in clauses for edge in (clause.start, clause.end)), len(text)]
     between = [text[start:end] for start, end in list(pairwise(edges))[::2]]
     if not clauses or not all(_BETWEEN_POETRY_CLAUSES.fullmatch(gap) for gap in between):
-        raise Refused(f"{text!r} is not a version constraint of poetry's")
+        raise Blocked(f"{text!r} is not a version constraint of poetry's")
     return clauses
 
 
@@ -229,7 +229,7 @@ def _admits(clause: _Clause, version: Version) -> bool:
     try:
         return SpecifierSet(_limits(clause)).contains(version, prereleases=True)
     except ValueError as error:
-        raise Refused(f"{clause.lead}{clause.version} is not a range of PEP 440 versions") from error
+        raise Blocked(f"{clause.lead}{clause.version} is not a range of PEP 440 versions") from error
 
 
 def _limits(clause: _Clause) -> str:
@@ -261,9 +261,9 @@ def _followed(
     admitted = [_admits(clause, new) for clause in clauses]
     for clause, admits in zip(clauses, admitted, strict=True):
         if clause.operator == "!=" and not admits:
-            raise Refused(
+            raise Blocked(
                 f"{text!r} excludes {new} by its {clause.lead}{clause.version}",
-                hint="remove that from the requirement, or release another version",
+                fix="remove that from the requirement, or release another version",
             )
     if not clauses or (policy == "out-of-range" and all(admitted)):
         return None
@@ -276,7 +276,7 @@ def _followed(
     if changed == text:
         return None
     if not all(_admits(clause, new) for clause in clauses_of(changed)):
-        raise Refused(f"{text!r} would exclude {new} even as {changed!r}", hint="change it by hand")
+        raise Blocked(f"{text!r} would exclude {new} even as {changed!r}", fix="change it by hand")
     return changed
 
 

@@ -1,7 +1,7 @@
 """What a text in the settings must be like to work where it is used: why it cannot, and the fix.
 
-A rule is a function from a text to a `Problem`, or None. The rules are checked when the settings are read, before
-anything is changed.
+A rule is a function from a text to an `InvalidValue`, or None. The rules are checked when the settings are read,
+before anything is changed.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from relnox.core.names import is_valid
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Rule = Callable[[str], "Problem | None"]
+    Rule = Callable[[str], "InvalidValue | None"]
 
 __all__ = [
     "TAG_FIELDS",
-    "Problem",
+    "InvalidValue",
     "branch",
     "distribution",
     "file_path",
@@ -44,7 +44,7 @@ _LONGEST_NAME = 900
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-class Problem(NamedTuple):
+class InvalidValue(NamedTuple):
     """Why a value cannot work, and the fix."""
 
     why: str
@@ -71,92 +71,100 @@ def ref_name(name: str) -> str | None:
     return None
 
 
-def tag_format(text: str) -> Problem | None:
+def tag_format(text: str) -> InvalidValue | None:
     """Check a format of tags with sample values."""
     fix = 'write for example tag-format = "{name}-v{version}"'
     fields = TAG_FIELDS.findall(text)
     if fields.count("version") != 1 or not set(fields) <= _KNOWN_FIELDS:
-        return Problem("it must hold {version} once, and may hold {name}, {folder} or {tag-name}", fix)
+        return InvalidValue("it must hold {version} once, and may hold {name}, {folder} or {tag-name}", fix)
     sample = TAG_FIELDS.sub(lambda field: "1.0" if field[1] == "version" else "name", text)
     why = ref_name(sample)
-    return None if why is None else Problem(f"git would not accept the tag {sample!r}: {why}", fix)
+    return None if why is None else InvalidValue(f"git would not accept the tag {sample!r}: {why}", fix)
 
 
-def tag_name(text: str) -> Problem | None:
+def tag_name(text: str) -> InvalidValue | None:
     """Check what stands for a package in its tags."""
     why = ref_name(f"a{text}a") if text else "it is empty"
-    return None if why is None else Problem(why, "write a name such as core")
+    return None if why is None else InvalidValue(why, "write a name such as core")
 
 
-def branch(text: str) -> Problem | None:
+def branch(text: str) -> InvalidValue | None:
     """Check the name of a branch."""
     why = ref_name(text)
-    return None if why is None else Problem(f"git has no such branch: {why}", 'write for example branch = "main"')
+    return (
+        None
+        if why is None
+        else InvalidValue(f"git has no such branch: {why}", 'write for example branch = "main"')
+    )
 
 
-def remote(text: str) -> Problem | None:
+def remote(text: str) -> InvalidValue | None:
     """Check the name of a remote, which may be a URL or a path as well."""
     if text.strip() == text and text and not text.startswith("-") and not _CONTROL.search(text):
         return None
-    return Problem("git has no such remote", 'write for example remote = "origin"; "git remote" lists them')
+    return InvalidValue("git has no such remote", 'write for example remote = "origin"; "git remote" lists them')
 
 
-def file_path(text: str) -> Problem | None:
+def file_path(text: str) -> InvalidValue | None:
     """Check a path of a file or a folder below the project's root."""
     fix = "write a path relative to the project's folder, with slashes"
     if not text.strip("/. "):
-        return Problem("it names no file or folder of the project", fix)
+        return InvalidValue("it names no file or folder of the project", fix)
     if _CONTROL.search(text):
-        return Problem("a path has no control characters", fix)
+        return InvalidValue("a path has no control characters", fix)
     if text.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", text):
-        return Problem("it is an absolute path", fix)
+        return InvalidValue("it is an absolute path", fix)
     if ".." in re.split(r"[/\\]", text):
-        return Problem("it leads out of the project's folder", fix)
+        return InvalidValue("it leads out of the project's folder", fix)
     return None
 
 
-def message(text: str) -> Problem | None:
+def message(text: str) -> InvalidValue | None:
     """Check the message of a commit."""
     if text.strip():
         return None
-    return Problem(
+    return InvalidValue(
         "git makes no commit without a message", 'write for example commit-message = "Release {version}"'
     )
 
 
-def pattern(text: str) -> Problem | None:
+def pattern(text: str) -> InvalidValue | None:
     """Check a regular expression with a group called version, or value."""
     fix = 'write for example pattern = \'^version = "(?P<version>[^"]+)"\''
     try:
         groups = re.compile(text, re.MULTILINE).groupindex
     except (re.error, RecursionError, OverflowError) as error:
-        return Problem(f"it is not a regular expression ({error})", fix)
-    return None if {"version", "value"} & groups.keys() else Problem("it has no group called version", fix)
+        return InvalidValue(f"it is not a regular expression ({error})", fix)
+    return None if {"version", "value"} & groups.keys() else InvalidValue("it has no group called version", fix)
 
 
-def distribution(text: str) -> Problem | None:
+def distribution(text: str) -> InvalidValue | None:
     """Check the name of a package."""
     return (
-        None if is_valid(text) else Problem("it is not the name of a package", "write its name, as in [project]")
+        None
+        if is_valid(text)
+        else InvalidValue("it is not the name of a package", "write its name, as in [project]")
     )
 
 
-def index_name(text: str) -> Problem | None:
+def index_name(text: str) -> InvalidValue | None:
     """Check the name of an index."""
     if re.fullmatch(r"\w[\w.-]*", text):
         return None
-    return Problem("it is not a name of letters, digits, '-', '_' and '.'", "rename the index")
+    return InvalidValue("it is not a name of letters, digits, '-', '_' and '.'", "rename the index")
 
 
-def variable(text: str) -> Problem | None:
+def variable(text: str) -> InvalidValue | None:
     """Check the name of an environment variable."""
     if text and "=" not in text and not _CONTROL.search(text):
         return None
-    return Problem("it is not the name of a variable", "write for example env = { NAME = 'value' }")
+    return InvalidValue("it is not the name of a variable", "write for example env = { NAME = 'value' }")
 
 
-def words(text: str) -> Problem | None:
+def words(text: str) -> InvalidValue | None:
     """Check the first word of a command."""
     return (
-        None if text.strip() else Problem("a program has a name", 'write for example ["python", "-m", "pytest"]')
+        None
+        if text.strip()
+        else InvalidValue("a program has a name", 'write for example ["python", "-m", "pytest"]')
     )

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from relnox.core.records import Record
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -48,9 +48,9 @@ class Text(Record):
         if not isinstance(value, str):
             raise _wrong(key, "a string", value)
         if self.choices and value not in self.choices:
-            raise Refused(
+            raise Blocked(
                 f'{key} = "{_shortened(value)}" is none of {", ".join(self.choices)}',
-                hint=did_you_mean(value, self.choices),
+                fix=did_you_mean(value, self.choices),
             )
         _check_rule(self.rule, value, f"{key} = {_shown(value)}")
         return value
@@ -88,8 +88,8 @@ class Number(Record):
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise _wrong(key, "a whole number", value)
         if value > self.most:
-            raise Refused(
-                f"{key} = {_shown(value)} is more than {self.most}", hint=f"use a number from 0 to {self.most}"
+            raise Blocked(
+                f"{key} = {_shown(value)} is more than {self.most}", fix=f"use a number from 0 to {self.most}"
             )
         return value
 
@@ -183,14 +183,14 @@ class Table(Record):
             raise _wrong(key, "a table", value)
         for name in value:
             if name in self.elsewhere:
-                raise Refused(
-                    f"{key}.{name} cannot be set in a file: {self.elsewhere[name]}", hint=f"remove {name}"
+                raise Blocked(
+                    f"{key}.{name} cannot be set in a file: {self.elsewhere[name]}", fix=f"remove {name}"
                 )
             if name not in self.keys:
-                raise Refused(f"{key} has no key {name!r}", hint=did_you_mean(name, self.keys))
+                raise Blocked(f"{key} has no key {name!r}", fix=did_you_mean(name, self.keys))
         for name in self.required:
             if name not in value:
-                raise Refused(f"{key} lacks the key {name!r}", hint=f"add {name} = … to [{key}]")
+                raise Blocked(f"{key} lacks the key {name!r}", fix=f"add {name} = … to [{key}]")
         return {name: self.keys[name].check(each, f"{key}.{name}") for name, each in value.items()}
 
     def schema(self) -> dict[str, Any]:
@@ -206,7 +206,7 @@ class Table(Record):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A hint: the nearest known name, or all of them."""
+    """A fix: the nearest known name, or all of them."""
     every = sorted(known)
     import difflib  # only where it is needed: it is not quick to open
 
@@ -216,13 +216,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def _check_rule(rule: Rule | None, text: str, what: str) -> None:
     if "\0" in text:
-        raise Refused(f"{what} cannot work: it holds a NUL character", hint="remove the NUL character")
+        raise Blocked(f"{what} cannot work: it holds a NUL character", fix="remove the NUL character")
     if rule is not None and (problem := rule(text)) is not None:
-        raise Refused(f"{what} cannot work: {problem.why}", hint=problem.fix)
+        raise Blocked(f"{what} cannot work: {problem.why}", fix=problem.fix)
 
 
-def _wrong(key: str, expected: str, value: Any) -> Refused:
-    return Refused(f"{key} = {_shown(value)} is not {expected}", hint=f"write {expected} there")
+def _wrong(key: str, expected: str, value: Any) -> Blocked:
+    return Blocked(f"{key} = {_shown(value)} is not {expected}", fix=f"write {expected} there")
 
 
 def _shown(value: Any) -> str:

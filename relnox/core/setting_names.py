@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from relnox.core import patterns
 from relnox.core.config import is_named
 from relnox.core.schema import did_you_mean
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ def check(config: Config, workspace: Workspace) -> None:
     """See that every name and every pattern of packages in the settings means one of the workspace.
 
     Raises:
-        Refused: One means none.
+        Blocked: One means none.
     """
     for where, listed in _patterns(config):
         patterns.check(listed, workspace.packages, where)
@@ -31,14 +31,14 @@ def check(config: Config, workspace: Workspace) -> None:
     for key, globs in of_archives.items():
         for glob in globs:
             if not any(is_named(name, (glob,)) for name in known):
-                raise Refused(
+                raise Blocked(
                     f"[tool.relnox] {key} names {glob!r}, which is no package of this workspace",
-                    hint=did_you_mean(glob, known),
+                    fix=did_you_mean(glob, known),
                 )
     for where, name in _names(config):
         if name not in workspace.by_name:
-            raise Refused(
-                f"{where} names {name}, which is no package of this workspace", hint=did_you_mean(name, known)
+            raise Blocked(
+                f"{where} names {name}, which is no package of this workspace", fix=did_you_mean(name, known)
             )
     if config.wheels.packages or config.wheels.abi or config.wheels.skip:
         from relnox.core import wheels  # the matrix, which few projects have

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from relnox.core import graph
 from relnox.core.workspace import Workspace
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ def shard(packages: Sequence[Package], part: str) -> tuple[Package, ...]:
         part: Which part of how many, such as `2/5`, counted from 1.
 
     Raises:
-        Refused: `part` is none.
+        Blocked: `part` is none.
     """
     number, parts = _read(part)
     loads: list[list[str]] = [[] for _ in range(parts)]
@@ -44,7 +44,7 @@ def shard(packages: Sequence[Package], part: str) -> tuple[Package, ...]:
 def _read(part: str) -> tuple[int, int]:
     found = _PART.fullmatch(part)
     if found is None or int(found[1]) > int(found[2]):
-        raise Refused(f"{part!r} is no part of several", hint="write which of how many: 2/5 is the second of five")
+        raise Blocked(f"{part!r} is no part of several", fix="write which of how many: 2/5 is the second of five")
     return int(found[1]), int(found[2])
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from relnox.core import hints, patterns
+from relnox.core import fixes, patterns
 from relnox.core.config import GroupConfig
-from relnox.core.plan import Refusal
+from relnox.core.plan import Problem
 from relnox.core.records import replace
 from relnox.core.tag_survey import survey as survey_of
 from relnox.core.tag_survey import word_of
@@ -174,7 +174,7 @@ def form_problems(
     config: Config,
     formats: Mapping[str, TagFormat],
     known: Known,
-) -> Iterator[Refusal]:
+) -> Iterator[Problem]:
     """Packages whose next tag would have another form than their tags have, or one that no tag here has.
 
     Args:
@@ -207,7 +207,7 @@ def form_problems(
     if not other and not unknown:
         return
     proposal = proposed(workspace, config, known)
-    hint = f"run: {hints.command('init', '--update')}, which writes this into pyproject.toml:\n{as_toml(proposal)}"
+    fix = f"run: {fixes.command('init', '--update')}, which writes this into pyproject.toml:\n{as_toml(proposal)}"
     if other:
         lines = [
             f"the tags of {name} are like {_example(before, known, workspace.by_name[name])}, "
@@ -215,13 +215,13 @@ def form_problems(
             for name, (before, tag) in list(other.items())[:_LISTED]
         ]
         more = [f"and so on for {len(other) - _LISTED} more packages"] if len(other) > _LISTED else []
-        yield Refusal(message="\n".join([*lines, *more]), hint=hint)
+        yield Problem(message="\n".join([*lines, *more]), fix=fix)
     if unknown:
         listed = ", ".join(unknown[:_LISTED]) + (" …" if len(unknown) > _LISTED else "")
         here = ", ".join([*_samples(known)][:3])
-        yield Refusal(
+        yield Problem(
             message=f"no tag is of {listed}, and the tags of this repository ({here}) show no form for it",
-            hint=f"to begin one: {hint}",
+            fix=f"to begin one: {fix}",
         )
 
 

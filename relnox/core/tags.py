@@ -9,10 +9,10 @@ from packaging.version import Version
 
 from relnox.core import patterns, rules, versioning
 from relnox.core.config import Config
-from relnox.core.moves import tracks
 from relnox.core.records import Record
 from relnox.core.tag_survey import survey
-from relnox.errors import Refused
+from relnox.core.version_bumps import version_groups
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -106,7 +106,7 @@ def tag_formats(
         is_alone: Whether the repository holds no other packages than these.
 
     Raises:
-        Refused: The configured format is none, or makes tags that could be those of two packages.
+        Blocked: The configured format is none, or makes tags that could be those of two packages.
     """
     tags, packages = sorted(present), workspace.packages
     one_set = is_one_set(workspace, config, tags, is_alone=is_alone)
@@ -125,15 +125,15 @@ def tag_formats(
     for name, tag_format in formats.items():
         text = texts[name]
         if (why := rules.ref_name(sample := f"{tag_format.before}1{tag_format.after}")) is not None:
-            raise Refused(
+            raise Blocked(
                 f"tag-format {text!r} gives {name} tags such as {sample!r}, which git would not accept: {why}",
-                hint='write for example tag-format = "{name}-v{version}"',
+                fix='write for example tag-format = "{name}-v{version}"',
             )
     if one_set and len(set(formats.values())) == 1:
         return formats
     together = {
         package.name: track.name
-        for track in tracks(workspace, config)
+        for track in version_groups(workspace, config)
         if track.kind == "fixed"
         for package in track.packages
     }
@@ -143,14 +143,14 @@ def tag_formats(
         if first == second and one in together and together[one] == together.get(other):
             continue
         if first == second:
-            raise Refused(
+            raise Blocked(
                 f"tag-format {text!r} gives {one} and {other} the same tags",
-                hint='use {name} or {folder} in it, or set versions = "lockstep" for one tag for all',
+                fix='use {name} or {folder} in it, or set versions = "lockstep" for one tag for all',
             )
         if (tag := _shared_tag(first, second)) is not None:
-            raise Refused(
+            raise Blocked(
                 f"tag-format {text!r} does not tell {one} and {other} apart: {tag} could be a tag of either",
-                hint='put something between name and version that no version has, as in "{name}-v{version}"',
+                fix='put something between name and version that no version has, as in "{name}-v{version}"',
             )
     return formats
 
@@ -267,7 +267,7 @@ def _format_of(package: Package, text: str, config: Config, *, chosen: bool = Fa
         "tag-name": config.tag_names.get(package.name, package.name),
     }
     if (problem := rules.tag_format(text)) is not None:
-        raise Refused(f"tag-format {text!r} cannot work: {problem.why}", hint=problem.fix)
+        raise Blocked(f"tag-format {text!r} cannot work: {problem.why}", fix=problem.fix)
     before, after = text.split("{version}")
 
     def filled(part: str) -> str:

@@ -15,7 +15,7 @@ import re
 import tomllib
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from relnox.errors import Failed, Refused
+from relnox.errors import Blocked, Failed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,7 +80,7 @@ def replace_strings(
         source: What to call the document in a message, usually its file name.
 
     Raises:
-        Refused: A path leads to no string, or to another one than was read.
+        Blocked: A path leads to no string, or to another one than was read.
         ValueError: A new value cannot be written in the quotes of the old one, or the text is not TOML.
         Failed: The result would differ from the plan.
     """
@@ -89,9 +89,9 @@ def replace_strings(
     spans = _Scanner(text, wanted=set(replacements)).document()
     for path in replacements:
         if path not in spans:
-            raise Refused(f"{source} has no string at {_dotted(path)}")
+            raise Blocked(f"{source} has no string at {_dotted(path)}")
         if expected is not None and path in expected and spans[path].value != expected[path]:
-            raise Refused(f"{source} changed while it was read, at {_dotted(path)}", hint="type the command again")
+            raise Blocked(f"{source} changed while it was read, at {_dotted(path)}", fix="type the command again")
     pieces: list[str] = []
     done = 0
     for span in sorted((spans[path] for path in replacements), key=lambda span: span.start):

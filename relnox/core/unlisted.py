@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox.core.tag_proposals import as_toml, folder_globs
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from relnox.core.config import Config
-    from relnox.core.moves import Move
     from relnox.core.packages import Dependency, Package
+    from relnox.core.version_bumps import VersionBump
     from relnox.core.workspace import Workspace
 
 __all__ = ["pins_left_behind", "summary"]
@@ -46,7 +46,7 @@ def _only(patterns: Iterable[str]) -> list[str]:
     return [pattern for pattern in patterns if not pattern.startswith("!")]
 
 
-def pins_left_behind(unlisted: Iterable[Package], moves: Iterable[Move]) -> Iterator[str]:
+def pins_left_behind(unlisted: Iterable[Package], moves: Iterable[VersionBump]) -> Iterator[str]:
     """Requirements of packages that are not of the project, which do not accept a version that is released."""
     after = {move.package.name: move.after for move in moves}
     for package in unlisted:
@@ -65,5 +65,5 @@ def _accepts(need: Dependency, version: Version) -> bool:
     try:
         rewrite = requirements.rewrite_poetry if need.poetry else requirements.rewrite
         return rewrite(need.text, version) is None
-    except Refused:
+    except Blocked:
         return False

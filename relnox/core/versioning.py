@@ -2,7 +2,7 @@
 
 The model is PEP 440; calendar versions are another way to count on it, SemVer is a spelling of it (`spelling`).
 Every result is greater than what it came from in PEP 440's order, unless a lower one was named on purpose. All of
-it is total: whatever the version and the request, the answer is a version or a `Refused`.
+it is total: whatever the version and the request, the answer is a version or a `Blocked`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, get_args
 from packaging.version import InvalidVersion, Version
 
 from relnox.core.records import Record, replace
-from relnox.core.spelling import Scheme, from_semver, semver_inversion, semver_obstacle, spell, to_semver
-from relnox.errors import Refused
+from relnox.core.semver_compat import Scheme, from_semver, semver_inversion, semver_obstacle, spell, to_semver
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from datetime import date
@@ -76,19 +76,19 @@ def parse(text: str, *, where: str = "") -> Version:
         where: The file, with its line where known, for the message.
 
     Raises:
-        Refused: The text is not a version of PEP 440.
+        Blocked: The text is not a version of PEP 440.
     """
     place = f"{where}: " if where else ""
     try:
         return Version(text)
     except InvalidVersion:
-        raise Refused(
+        raise Blocked(
             f"{place}{text!r} is not a version of PEP 440",
-            hint="write it like 1.2.3, 1.2.3a1, 1.2.3rc1, 1.2.3.post1 or 1.2.3.dev1",
+            fix="write it like 1.2.3, 1.2.3a1, 1.2.3rc1, 1.2.3.post1 or 1.2.3.dev1",
         ) from None
     except ValueError:  # Python converts no numbers of thousands of digits
-        raise Refused(
-            f"{place}a number in the version, {text[:20]}…, has too many digits", hint="use smaller numbers"
+        raise Blocked(
+            f"{place}a number in the version, {text[:20]}…, has too many digits", fix="use smaller numbers"
         ) from None
 
 
@@ -98,7 +98,7 @@ def normalisation(text: str, *, scheme: Scheme = "pep440") -> str | None:
     For example `1.2.3-alpha.1 is written 1.2.3a1`; under `semver`, the other way round.
 
     Raises:
-        Refused: The text is not a version of PEP 440.
+        Blocked: The text is not a version of PEP 440.
     """
     written = spell(parse(text), scheme)
     if written == text:
@@ -130,11 +130,11 @@ def next_version(  # noqa: PLR0913 - the project's settings, told by name
         today: The date in UTC; `calver` counts by it.
 
     Raises:
-        Refused: The request contradicts itself, would not lead upwards, or leads to no version of the scheme.
+        Blocked: The request contradicts itself, would not lead upwards, or leads to no version of the scheme.
     """
     _check_request(bump)
     if prerelease_start not in (0, 1):
-        raise Refused(f"prerelease-start is {prerelease_start}, not 0 or 1", hint="set prerelease-start = 0")
+        raise Blocked(f"prerelease-start is {prerelease_start}, not 0 or 1", fix="set prerelease-start = 0")
     if bump.to is not None:
         result = _named(bump.to)
     else:
@@ -142,10 +142,8 @@ def next_version(  # noqa: PLR0913 - the project's settings, told by name
         result = _Step(_Parts.of(current), bump, counting, prerelease_start).taken().version()
     _check_order(current, result, bump)
     if scheme == "semver" and (obstacle := semver_obstacle(result)) is not None:
-        reason, hint = obstacle
-        raise Refused(
-            f'{result} does not fit scheme = "semver": {reason}', hint=f'{hint}; or set scheme = "pep440"'
-        )
+        reason, fix = obstacle
+        raise Blocked(f'{result} does not fit scheme = "semver": {reason}', fix=f'{fix}; or set scheme = "pep440"')
     return result
 
 
@@ -187,41 +185,39 @@ def derived_level(current: Version, level: Level, *, shift: bool = True) -> Leve
 def _check_request(bump: Bump) -> None:
     """Refuse what says nothing, or two things at once."""
     if bump.part is not None and bump.part not in get_args(Part):
-        raise Refused(
-            f"--part {bump.part} is no part of a version", hint=f"--part takes {', '.join(get_args(Part))}"
+        raise Blocked(
+            f"--part {bump.part} is no part of a version", fix=f"--part takes {', '.join(get_args(Part))}"
         )
     if bump.pre is not None and bump.pre not in _LETTERS:
-        raise Refused(f"--pre {bump.pre} is no phase", hint=_ANY_PHASE)
+        raise Blocked(f"--pre {bump.pre} is no phase", fix=_ANY_PHASE)
     if bump.allow_lower and bump.to is None:
-        raise Refused("--allow-lower is for a version that is named", hint="add --to VERSION, or leave it out")
+        raise Blocked("--allow-lower is for a version that is named", fix="add --to VERSION, or leave it out")
     if bump.to is not None:
         _check_alone(bump)
     elif bump.part is None and bump.pre is None:
-        raise Refused("nothing says what to raise", hint=f"{_ANY_LEVEL}; {_ANY_PHASE}; or --to VERSION")
+        raise Blocked("nothing says what to raise", fix=f"{_ANY_LEVEL}; {_ANY_PHASE}; or --to VERSION")
     elif bump.pre is not None and bump.part not in (None, "pre", *_LEVELS):
-        raise Refused(
+        raise Blocked(
             f"--part {bump.part} and --pre {bump.pre} contradict each other",
-            hint=f"give one of them; --pre goes with {_ANY_LEVEL}",
+            fix=f"give one of them; --pre goes with {_ANY_LEVEL}",
         )
     elif bump.exact and bump.part not in ("post", *_LEVELS):
-        raise Refused("--exact needs a level to raise", hint=f"add {_ANY_LEVEL}, or leave --exact out")
+        raise Blocked("--exact needs a level to raise", fix=f"add {_ANY_LEVEL}, or leave --exact out")
 
 
 def _check_alone(bump: Bump) -> None:
     others = {"--part": bump.part, "--pre": bump.pre, "--exact": bump.exact}
     if given := [flag for flag, value in others.items() if value]:
-        raise Refused(
+        raise Blocked(
             f"--to {bump.to} names the new version: {' and '.join(given)} would say it again",
-            hint=f"give --to {bump.to} alone, or leave it out",
+            fix=f"give --to {bump.to} alone, or leave it out",
         )
 
 
 def _named(text: str) -> Version:
     target = parse(text, where="--to")
     if target.local is not None:
-        raise Refused(
-            f"--to {target} has a local segment, which cannot be published", hint=f"--to {target.public}"
-        )
+        raise Blocked(f"--to {target} has a local segment, which cannot be published", fix=f"--to {target.public}")
     return target
 
 
@@ -229,14 +225,14 @@ def _check_order(current: Version, result: Version, bump: Bump) -> None:
     if result > current or (bump.allow_lower and result < current):
         return
     if bump.to is None:  # counting always goes up, the calendar's date may not
-        raise Refused(
+        raise Blocked(
             f"the calendar's next version is {result}, and the present {current} is ahead of it",
-            hint="--part release ends a prerelease, --to VERSION names any version",
+            fix="--part release ends a prerelease, --to VERSION names any version",
         )
     if result == current:
-        raise Refused(f"the version is {current} already", hint="name a greater one with --to")
-    raise Refused(
-        f"{result} is lower than the present {current}", hint=f"--to {result} --allow-lower, if it is meant"
+        raise Blocked(f"the version is {current} already", fix="name a greater one with --to")
+    raise Blocked(
+        f"{result} is lower than the present {current}", fix=f"--to {result} --allow-lower, if it is meant"
     )
 
 
@@ -273,7 +269,7 @@ class _Parts(Record):
             text += "" if self.dev is None else f".dev{self.dev}"
             return Version(text)
         except ValueError:  # Python converts no numbers of thousands of digits
-            raise Refused("the next number has too many digits", hint="name the version: --to VERSION") from None
+            raise Blocked("the next number has too many digits", fix="name the version: --to VERSION") from None
 
 
 def _padded(release: Release, length: int) -> Release:
@@ -321,15 +317,15 @@ class _Calendar(Record):
     @classmethod
     def of(cls, calver_format: str, today: date | None) -> _Calendar:
         if today is None:
-            raise Refused('scheme = "calver" needs the date', hint="give today's date in UTC")
+            raise Blocked('scheme = "calver" needs the date', fix="give today's date in UTC")
         match calver_format:
             case "YYYY.MM.MICRO":
                 return cls(today, (today.year, today.month))
             case "YYYY.MINOR":
                 return cls(today, (today.year,))
             case _:
-                raise Refused(
-                    f"calver-format {calver_format!r} is not known", hint="use YYYY.MM.MICRO or YYYY.MINOR"
+                raise Blocked(
+                    f"calver-format {calver_format!r} is not known", fix="use YYYY.MM.MICRO or YYYY.MINOR"
                 )
 
     def reaches(self, release: Release, level: int) -> bool:  # noqa: ARG002 - every level means the calendar's next
@@ -346,9 +342,9 @@ class _Calendar(Record):
             return least
         stamp = int(self.today.strftime("%y%m%d" if number < _SIX_DIGITS.stop else "%Y%m%d"))
         if stamp < least:
-            raise Refused(
+            raise Blocked(
                 f"the prerelease number {number} is today's date, {self.today}, or a later one already",
-                hint="bump tomorrow, or name the version: --to VERSION",
+                fix="bump tomorrow, or name the version: --to VERSION",
             )
         return stamp
 
@@ -471,8 +467,8 @@ class _Step(Record):
         to_come = self.parts.dev is not None and self.parts.post is None
         return letter, self.counting.prerelease(number, taken=not to_come)
 
-    def _refusal(self, what: str, hint: str) -> Refused:
-        return Refused(f"{self.parts.version()} {what}", hint=hint)
+    def _refusal(self, what: str, fix: str) -> Blocked:
+        return Blocked(f"{self.parts.version()} {what}", fix=fix)
 
 
 # --- what a plan says ------------------------------------------------------------------------------

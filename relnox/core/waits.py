@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from relnox.core.events import Waiting
 
-__all__ = ["span", "tell", "told_to"]
+__all__ = ["on_wait", "span", "tell"]
 
 _FIRST = 60.0
 """Seconds until a wait is told again; twice as many after that."""
@@ -29,7 +29,7 @@ def span(seconds: float) -> str:
 
 
 @contextmanager
-def told_to(listener: Callable[[Waiting], None]) -> Iterator[None]:
+def on_wait(listener: Callable[[Waiting], None]) -> Iterator[None]:
     """Have somebody hear of waits inside the block, in whatever thread they are, instead of who heard before."""
     _listeners.append(_Listener(listener))
     try:

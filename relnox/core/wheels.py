@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from packaging.version import Version
 
-from relnox.core.names import normalised
+from relnox.core.names import normalized
 from relnox.core.records import Record, fields
 from relnox.core.schema import did_you_mean
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -195,26 +195,26 @@ def check(settings: WheelsConfig, names: Collection[str]) -> None:
         names: Normalised names of the workspace's packages.
 
     Raises:
-        Refused: A name or a glob means no package of the workspace, or no wheel of the matrix.
+        Blocked: A name or a glob means no package of the workspace, or no wheel of the matrix.
     """
     for glob in settings.packages:
-        if not any(fnmatchcase(name, normalised(glob)) for name in names):
-            raise Refused(
+        if not any(fnmatchcase(name, normalized(glob)) for name in names):
+            raise Blocked(
                 f"{glob!r} of [tool.relnox.wheels] packages means no package of this workspace",
-                hint=did_you_mean(glob, names),
+                fix=did_you_mean(glob, names),
             )
     for name in settings.abi:
         if name not in names or not _has_platform_wheels(name, settings):
-            raise Refused(
+            raise Blocked(
                 f"[tool.relnox.wheels] abi names {name}, which has no platform wheels",
-                hint=f'name it in packages as well: [tool.relnox.wheels] packages = ["{name}"]',
+                fix=f'name it in packages as well: [tool.relnox.wheels] packages = ["{name}"]',
             )
     every = [f"{python}-{target.tag}" for python in _tags_of_pythons(PYTHONS) for target in TARGETS]
     for glob in settings.skip:
         if not any(fnmatchcase(identifier, glob) for identifier in every):
-            raise Refused(
+            raise Blocked(
                 f"{glob!r} of [tool.relnox.wheels] skip means no wheel that there could be",
-                hint="write an identifier of cibuildwheel, or a glob of them: cp39-*, *-musllinux_aarch64",
+                fix="write an identifier of cibuildwheel, or a glob of them: cp39-*, *-musllinux_aarch64",
             )
 
 
@@ -222,7 +222,7 @@ def jobs(package: Package, settings: WheelsConfig) -> tuple[WheelJob, ...]:
     """The jobs that make a package's platform wheels, each on its target; none for a package without such.
 
     Raises:
-        Refused: No wheel is left of the matrix, or `requires-python` cannot be read.
+        Blocked: No wheel is left of the matrix, or `requires-python` cannot be read.
     """
     if not _has_platform_wheels(package.name, settings):
         return ()
@@ -239,10 +239,10 @@ def jobs(package: Package, settings: WheelsConfig) -> tuple[WheelJob, ...]:
         if (identifiers := _identifiers(pythons, target, abi, settings.skip))
     ]
     if not found:
-        raise Refused(
+        raise Blocked(
             f"{package.name} has platform wheels, but none is left of CPython {PYTHONS[0]} to {PYTHONS[-1]}: "
             f"requires-python is {package.python or 'not stated'!r}",
-            hint="look at requires-python, the classifiers, and systems, architectures, skip in "
+            fix="look at requires-python, the classifiers, and systems, architectures, skip in "
             "[tool.relnox.wheels]",
         )
     return tuple(found)
@@ -290,7 +290,7 @@ def github_matrix(every: Sequence[WheelJob]) -> dict[str, Any]:
 
 
 def _has_platform_wheels(name: str, settings: WheelsConfig) -> bool:
-    return any(fnmatchcase(name, normalised(glob)) for glob in settings.packages)
+    return any(fnmatchcase(name, normalized(glob)) for glob in settings.packages)
 
 
 def _pythons(package: Package) -> tuple[str, ...]:
@@ -311,10 +311,10 @@ def _admits(package: Package, python: str) -> bool:
 
     try:
         return poetry_admits(package.python, last)
-    except Refused as error:
-        raise Refused(
+    except Blocked as error:
+        raise Blocked(
             f"{package.pyproject}: requires-python = {package.python!r} cannot be read",
-            hint='write a range, such as requires-python = ">=3.10"',
+            fix='write a range, such as requires-python = ">=3.10"',
         ) from error
 
 

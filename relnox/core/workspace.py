@@ -6,9 +6,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from relnox.core import graph
-from relnox.core.names import normalised
+from relnox.core.names import normalized
 from relnox.core.records import Record
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -72,7 +72,7 @@ class Workspace(Record):
         chosen = {package.name for package in (self.packages if among is None else among)}
         return tuple(package for wave in self.waves for package in wave if package.name in chosen)
 
-    def dependants(self, of: str) -> tuple[Package, ...]:
+    def dependents(self, of: str) -> tuple[Package, ...]:
         """Packages that name `of` in any of their requirements."""
         every: tuple[DependencyTable, ...] = ("runtime", "extra", "group", "build")
         return tuple(package for package in self.packages if of in package.needs(*every))
@@ -85,7 +85,7 @@ class Workspace(Record):
         """The packages that these names mean, each a distribution's or a folder's name.
 
         Raises:
-            Refused: A name means no package, or more than one.
+            Blocked: A name means no package, or more than one.
         """
         chosen: dict[str, Package] = {}
         for name in names:
@@ -94,7 +94,7 @@ class Workspace(Record):
         return tuple(package for package in self.packages if package.name in chosen)
 
     def _find(self, name: str) -> Package:
-        if found := self.by_name.get(normalised(name)):
+        if found := self.by_name.get(normalized(name)):
             return found
         folder = name.rstrip("/")  # as a shell completes it
         in_folder = [package for package in self.packages if folder in (package.folder_name, package.folder)]
@@ -106,11 +106,11 @@ class Workspace(Record):
                 import difflib  # only where it is needed: it is not quick to open
 
                 close = difflib.get_close_matches(name, known, n=1)
-                hint = f"did you mean {close[0]}?" if close else f"the packages are {', '.join(self.by_name)}"
-                raise Refused(f"there is no package {name} in this workspace", hint=hint)
+                fix = f"did you mean {close[0]}?" if close else f"the packages are {', '.join(self.by_name)}"
+                raise Blocked(f"there is no package {name} in this workspace", fix=fix)
             case several:
                 folders = ", ".join(package.folder for package in several)
-                raise Refused(
+                raise Blocked(
                     f"{name} is the name of more than one folder: {folders}",
-                    hint=f"name the distribution: --package {several[0].name}",
+                    fix=f"name the distribution: --package {several[0].name}",
                 )

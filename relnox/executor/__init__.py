@@ -10,7 +10,7 @@ from relnox.core import publication
 from relnox.core.events import Outcome, RunFinished, RunStarted, Status, StepFinished
 from relnox.core.records import replace
 from relnox.core.secrets import mask_error
-from relnox.errors import MACHINE_ERRORS, ExitCode, RelnoxError, failure_of_the_machine
+from relnox.errors import ENVIRONMENT_ERRORS, ExitCode, RelnoxError, environment_error
 from relnox.executor import actions, observed, signals
 from relnox.executor.progress import BAD, Progress, groups
 from relnox.reporters.streams import STDERR
@@ -36,7 +36,7 @@ class Action(Protocol):
     def do(self) -> None:
         """Do it."""
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """Look again, and return the evidence; raises when the effect is not there."""
 
 
@@ -199,13 +199,13 @@ def _carry_out(step: Step, run: Run) -> StepFinished:
             status, detail = Status.SKIPPED, reason
         else:
             action.do()
-            status, detail = Status.SUCCESS, action.prove()
+            status, detail = Status.SUCCESS, action.verify()
     except RelnoxError as error:
         return StepFinished(
             step, Status.FAILED, error.message, time.monotonic() - started, error, run.warnings.get(step.key, ())
         )
-    except MACHINE_ERRORS as error:
-        if (failed := failure_of_the_machine(error)) is None:
+    except ENVIRONMENT_ERRORS as error:
+        if (failed := environment_error(error)) is None:
             raise
         return StepFinished(step, Status.FAILED, failed.message, time.monotonic() - started, failed)
     seconds = time.monotonic() - started

@@ -16,9 +16,15 @@ __all__ = ["action_for"]
 def action_for(step: steps.Step, run: Run) -> Action:
     """The action for a step; the room that knows how is opened when it is needed."""
     match step:
-        case steps.EditFiles() | steps.Commit() | steps.CreateTags() | steps.TakeBack() | steps.Push():
+        case steps.EditFiles() | steps.Commit() | steps.CreateTags() | steps.UndoBump() | steps.Push():
             return _editing(step, run)
-        case steps.ClearCache() | steps.Export() | steps.ProvideEnvironment() | steps.Build() | steps.BuildAgain():
+        case (
+            steps.ClearCache()
+            | steps.Export()
+            | steps.PrepareBuildEnvironment()
+            | steps.Build()
+            | steps.CheckReproducibility()
+        ):
             return _building(step, run)
         case steps.BuildWheels() | steps.WriteMatrix():
             return _building(step, run)
@@ -37,7 +43,7 @@ def action_for(step: steps.Step, run: Run) -> Action:
 
 
 def _editing(
-    step: steps.EditFiles | steps.Commit | steps.CreateTags | steps.TakeBack | steps.Push, run: Run
+    step: steps.EditFiles | steps.Commit | steps.CreateTags | steps.UndoBump | steps.Push, run: Run
 ) -> Action:
     from relnox.executor import editing
 
@@ -48,8 +54,8 @@ def _editing(
             return editing.Committing(step, run)
         case steps.CreateTags():
             return editing.Tagging(step, run)
-        case steps.TakeBack():
-            return editing.TakingBack(step, run)
+        case steps.UndoBump():
+            return editing.UndoingBump(step, run)
         case steps.Push():
             return editing.Pushing(step, run)
         case _:
@@ -59,9 +65,9 @@ def _editing(
 def _building(
     step: steps.ClearCache
     | steps.Export
-    | steps.ProvideEnvironment
+    | steps.PrepareBuildEnvironment
     | steps.Build
-    | steps.BuildAgain
+    | steps.CheckReproducibility
     | steps.BuildWheels
     | steps.WriteMatrix,
     run: Run,
@@ -73,11 +79,11 @@ def _building(
             return building.ClearingCache(step, run)
         case steps.Export():
             return building.Exporting(step, run)
-        case steps.ProvideEnvironment():
+        case steps.PrepareBuildEnvironment():
             return building.Providing(step, run)
         case steps.Build():
             return building.Building(step, run)
-        case steps.BuildAgain():
+        case steps.CheckReproducibility():
             return comparing.BuildingAgain(step, run)
         case steps.BuildWheels():
             return platform_wheels.BuildingWheels(step, run)
@@ -90,17 +96,17 @@ def _building(
 def _artefacts(
     step: steps.CleanFolder | steps.RunTests | steps.CheckDistributions | steps.WriteManifest, run: Run
 ) -> Action:
-    from relnox.executor import artefacts
+    from relnox.executor import artifacts
 
     match step:
         case steps.CleanFolder():
-            return artefacts.Cleaning(step, run)
+            return artifacts.Cleaning(step, run)
         case steps.RunTests():
-            return artefacts.Testing(step, run)
+            return artifacts.Testing(step, run)
         case steps.CheckDistributions():
-            return artefacts.Checking(step, run)
+            return artifacts.Checking(step, run)
         case steps.WriteManifest():
-            return artefacts.WritingManifest(step, run)
+            return artifacts.WritingManifest(step, run)
         case _:
             assert_never(step)
 

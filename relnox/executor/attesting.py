@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from relnox import network
 from relnox.core.publishers import SUFFIX
 from relnox.errors import Conflict, Failed, RelnoxError, TryLater
-from relnox.network import PassingTrouble, Patience
+from relnox.network import Deadline, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,12 +58,12 @@ class Attesting:
             TryLater: The signing service is away, and attestations are required.
             RelnoxError: It does not sign.
         """
-        patience = Patience(self.step.patience)
+        deadline = Deadline(self.step.deadline)
         signatory = self.run.indexes.signatory(self.step.index)
         try:
             # The first one alone: its certificate serves the others, and without it there is no asking for more.
-            self._sign(self._unsigned[0], signatory, patience)
-            self._sign_all(self._unsigned[1:], signatory, patience)
+            self._sign(self._unsigned[0], signatory, deadline)
+            self._sign_all(self._unsigned[1:], signatory, deadline)
         except RelnoxError as error:
             if self.step.policy == "required":
                 raise
@@ -72,17 +72,17 @@ class Attesting:
                 f"goes on without {len(self._unsigned) - len(self._signed)} attestations: {error.message}"
             )
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """Everything was verified when it was signed."""
         without = len(self._unsigned) - len(self._signed)
         signed = f"{len(self.step.files) - without} files signed, and verified offline"
         return f"{signed}; {without} go WITHOUT: {self._trouble}" if without else signed
 
-    def _sign_all(self, files: list[Distribution], signatory: Signatory, patience: Patience) -> None:
+    def _sign_all(self, files: list[Distribution], signatory: Signatory, deadline: Deadline) -> None:
         from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="sign") as pool:
-            asked = [pool.submit(self._sign, file, signatory, patience) for file in files]
+            asked = [pool.submit(self._sign, file, signatory, deadline) for file in files]
             try:
                 wait(asked, return_when=FIRST_EXCEPTION)
             except BaseException:  # an interruption too ends the requests: leaving the pool waits for them
@@ -95,32 +95,34 @@ class Attesting:
             if not each.cancelled():
                 each.result()
 
-    def _sign(self, file: Distribution, signatory: Signatory, patience: Patience) -> None:
+    def _sign(self, file: Distribution, signatory: Signatory, deadline: Deadline) -> None:
         from relnox.files import replace_file
         from relnox.indexes import attestations
 
-        content = _outlasting(lambda: signatory.sign(file), file, patience)
+        content = _outlasting(lambda: signatory.sign(file), file, deadline)
         try:
             attestations.verify(content, file, self.step.publisher)
         except attestations.Unverified as error:
             raise Failed(
                 f"what was signed is not what was asked for: {error.message}",
-                hint="is the job that signs the trusted publisher that uploads? no file was sent",
+                fix="is the job that signs the trusted publisher that uploads? no file was sent",
             ) from error
         replace_file(_path(self.run.root / self.step.folder, file), content)
         self._signed.add(file.filename)
 
 
-def _outlasting(sign: Callable[[], bytes], file: Distribution, patience: Patience) -> bytes:
+def _outlasting(sign: Callable[[], bytes], file: Distribution, deadline: Deadline) -> bytes:
     while True:
         try:
             return sign()
-        except PassingTrouble as trouble:
-            trouble.stranger = False  # it may never have answered in this process, and is known all the same
+        except TransientError as transient_error:
+            transient_error.stranger = (
+                False  # it may never have answered in this process, and is known all the same
+            )
             try:
-                patience.outlast(trouble)
-            except PassingTrouble as end:
-                raise TryLater(f"{file.filename} cannot be signed: {end.message}", hint=_WAY_OUT) from end
+                deadline.outlast(transient_error)
+            except TransientError as end:
+                raise TryLater(f"{file.filename} cannot be signed: {end.message}", fix=_WAY_OUT) from end
 
 
 @dataclass
@@ -156,7 +158,7 @@ class CheckingProvenance:
         if without and step.policy == "required":
             raise without_provenance(step.index, without)
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """Who published, and what is not proven."""
         by = f", by {' and '.join(dict.fromkeys(self._told))}" if self._told else ""
         without = f"; WITHOUT provenance: {', '.join(self._without)}" if self._without else ""
@@ -177,7 +179,7 @@ def attestations_of(step: Upload, run: Run) -> tuple[Path, ...]:
     if step.attestations == "required":
         raise Failed(
             f"{step.file.filename} has no attestation that is good, and must not go without",
-            hint="who changed it since it was signed? type the same command again",
+            fix="who changed it since it was signed? type the same command again",
         )
     return ()
 
@@ -203,7 +205,7 @@ def without_provenance(index: str, names: Sequence[str]) -> Conflict:
     """The error for files that are public, and will never have an attestation."""
     return Conflict(
         f"{index} has no provenance of {', '.join(names)}, and takes no attestation for a file that is public",
-        hint="publish a new version, or do without: --attestations best-effort",
+        fix="publish a new version, or do without: --attestations best-effort",
     )
 
 

@@ -18,8 +18,8 @@ from relnox import process
 from relnox.building import archives
 from relnox.building.backend import MissingModule, build_sdist, build_wheel
 from relnox.building.conditions import USUAL
+from relnox.building.environment_pool import HookContext
 from relnox.building.wheels import repaired, serves
-from relnox.building.workshop import Terms
 from relnox.core.manifest import BuildInputs
 from relnox.errors import Failed
 from relnox.executor.inspecting import inspected
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.building.conditions import Conditions
-    from relnox.building.workshop import Bench, Workshop
+    from relnox.building.environment_pool import BuildEnvironmentPool, BuildSession
     from relnox.core.build_settings import Constraints
     from relnox.core.manifest import Distribution
-    from relnox.core.steps import Build, ClearCache, Export, ProvideEnvironment
+    from relnox.core.steps import Build, ClearCache, Export, PrepareBuildEnvironment
     from relnox.executor.run import Run
 
 __all__ = [
@@ -68,10 +68,10 @@ class ClearingCache:
         """Remove them."""
         self.run.environment_cache.clear()
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """They are gone."""
         if left := self.run.environment_cache.content():
-            raise Failed(f"{left[0]} is still there", hint="does another run use it?")
+            raise Failed(f"{left[0]} is still there", fix="does another run use it?")
         return "they are gone"
 
 
@@ -89,17 +89,17 @@ class Exporting:
     def do(self) -> None:
         """Check it out."""
         if self.run.git is None:
-            raise Failed("this is no git checkout", hint="git init")
+            raise Failed("this is no git checkout", fix="git init")
         exports.remove_left_behind(self.run.git)
         self.run.commit = self.step.commit
         self.run.export = self.run.scratch / "source"
         self.run.source = exports.export(self.run.git, self.step.commit, self.run.export)
         self.run.tracked = Git(self.run.source).tracked()
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """It is there."""
         if not self.run.source.is_dir():
-            raise Failed(f"the project is not in commit {self.step.commit[:10]}", hint="commit it")
+            raise Failed(f"the project is not in commit {self.step.commit[:10]}", fix="commit it")
         return f"at {self.step.commit[:10]}"
 
 
@@ -107,11 +107,11 @@ class Exporting:
 class Providing:
     """Makes an environment for builds, and starts to warm their backend up."""
 
-    step: ProvideEnvironment
+    step: PrepareBuildEnvironment
     run: Run
 
     @property
-    def workshop(self) -> Workshop:
+    def workshop(self) -> BuildEnvironmentPool:
         """Where it is."""
         return self.run.workshop(self.step.installer, "", keep_environments=self.step.keep)
 
@@ -140,11 +140,11 @@ class Providing:
             step.requires, step.backend, self.run.variables(more=USUAL.variables(step.epoch)), step.constraints
         )
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """Its interpreter is there."""
         if not self.environment.python.exists():
             raise Failed(
-                f"{self.environment.python} is not there", hint="type the same command again: --clear-cache"
+                f"{self.environment.python} is not there", fix="type the same command again: --clear-cache"
             )
         problem = self.workshop.cache_problem
         return "it is there" if problem is None else f"it is there; {problem}"
@@ -199,7 +199,7 @@ class Building:
                 commit=self.run.commit,
             )
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """The archives are in their place, with the bytes that were looked into."""
         for built in self.run.built[self.step.package]:
             same_bytes(self.run.root / self.step.output / built.filename, built)
@@ -222,7 +222,7 @@ def _naming_siblings(step: Build, run: Run) -> Iterator[None]:
         others = {name: folder for name, folder in run.folders.items() if name != step.package}
         module, found = module_owners.nearest(run.source, others, error.modules)
         if found:
-            error.hint = (
+            error.fix = (
                 f"{module} is of {' and '.join(found)}, in this project: add "
                 f'"{found[0]}" to requires of [build-system] of {step.package}, and it is built first'
             )
@@ -238,7 +238,7 @@ def _known_inputs(run: Run, output: str) -> dict[str, BuildInputs]:
 def _digest(  # noqa: PLR0913 - all that counts
     inputs: str | None,
     requires: Iterable[tuple[str, ...]],
-    workshop: Workshop,
+    workshop: BuildEnvironmentPool,
     pythons: Sequence[str] = (),
     command: Sequence[str] = (),
     *,
@@ -276,7 +276,7 @@ def build(  # noqa: PLR0913, PLR0917 - what a build is given
         for built in run.built.get(name, ())
         if built.kind == "wheel"
     }
-    terms = Terms(
+    terms = HookContext(
         variables=variables,
         umask=conditions.umask,
         siblings=siblings,
@@ -287,7 +287,7 @@ def build(  # noqa: PLR0913, PLR0917 - what a build is given
     isolation = step.isolation if conditions is USUAL else "strict"
     both = step.declarative and isolation == "fast"
 
-    def bench(source: Path, python: str) -> Bench:
+    def bench(source: Path, python: str) -> BuildSession:
         workshop = run.workshop(step.installer, python, keep_environments=step.keep_environments)
         return workshop.bench(source, isolation, terms, both=both)
 
@@ -315,12 +315,12 @@ def _by_command(  # noqa: PLR0913, PLR0917 - as above
     words = [word.replace("{output}", str(into)) for word in step.command]
     process.run(
         words, cwd=source, env=variables, umask=conditions.umask, timeout=_COMMAND_LIMIT, on_line=run.tell(step)
-    ).check(f"{step.package}: its own build command", hint=f"try it in {step.folder}: {shlex.join(step.command)}")
+    ).check(f"{step.package}: its own build command", fix=f"try it in {step.folder}: {shlex.join(step.command)}")
     made = sorted(path for path in into.iterdir() if path.name.endswith((".tar.gz", ".whl")))
     if not made:
         raise Failed(
             f"{step.package}: its own build command left no archive",
-            hint="let it write the sdist and the wheels into the folder that {output} stands for",
+            fix="let it write the sdist and the wheels into the folder that {output} stands for",
         )
     return made
 
@@ -357,5 +357,5 @@ def same_bytes(path: Path, built: Distribution) -> None:
     if digests.sha256 != built.sha256:
         raise Failed(
             f"{path.name} changed after it was built: {digests.sha256} instead of {built.sha256}",
-            hint="who else writes into that folder? build again",
+            fix="who else writes into that folder? build again",
         )

@@ -50,15 +50,15 @@ class Collecting:
         except OSError as error:
             raise Failed(
                 f"{self.step.package}: {error.filename or self.step.output} cannot be copied: {error.strerror}",
-                hint="free the disk or mend the permissions, then type the same command again",
+                fix="free the disk or mend the permissions, then type the same command again",
             ) from error
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """They are there with their bytes."""
         if missing := self._missing():
             raise Failed(
                 f"{self.step.output}/{missing[0][1]} is not as it was copied",
-                hint="who else writes into that folder?",
+                fix="who else writes into that folder?",
             )
         return f"{self._count}, with the hashes that their jobs told"
 
@@ -94,12 +94,12 @@ class WritingCollection:
         for path, content in self._spellings():
             replace_file(path, content, keep_mode=False)
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """Both are there."""
         if self.check() is None:
             raise Failed(
                 f"{self.step.output}/{MANIFEST_JSON} does not read as it was written",
-                hint="does something else write it?",
+                fix="does something else write it?",
             )
         return f"{self.step.output}/{MANIFEST_JSON}"
 
@@ -128,6 +128,6 @@ def _copy(source: Path, target: Path, sha256: str, staging: Path) -> None:
     if copied.hexdigest() != sha256:
         raise Failed(
             f"{source} changed while it was collected: its hash is not the one that was looked at",
-            hint="who writes into that folder? fetch what the job made again",
+            fix="who writes into that folder? fetch what the job made again",
         )
     staged.replace(target)

@@ -20,7 +20,7 @@ from relnox.source.git import Git
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from relnox.core.steps import BuildAgain
+    from relnox.core.steps import CheckReproducibility
     from relnox.executor.run import Run
 
 __all__ = ["BuildingAgain"]
@@ -35,7 +35,7 @@ _exporting = threading.Lock()
 class BuildingAgain:
     """Builds a package again and compares the archives."""
 
-    step: BuildAgain
+    step: CheckReproducibility
     run: Run
 
     def check(self) -> str | None:
@@ -62,10 +62,10 @@ class BuildingAgain:
             told = [where for _, where in found[:_MOST]]
             told += [f"and {len(found) - _MOST} more"] if len(found) > _MOST else []
             listed = "\n".join(f"  {line}" for line in told)
-            hints = "; ".join(dict.fromkeys(HINTS[what] for what, _ in found))
-            raise Failed(f"{self.step.build.package} is not reproducible:\n{listed}", hint=hints)
+            fixes = "; ".join(dict.fromkeys(HINTS[what] for what, _ in found))
+            raise Failed(f"{self.step.build.package} is not reproducible:\n{listed}", fix=fixes)
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """That there was no difference is all there is to see."""
         files = len(self.run.built[self.step.build.package])
         return f"{files} archives are the same byte by byte"

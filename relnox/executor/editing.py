@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox.core.editing import is_reformatted
-from relnox.core.steps import EditFiles, TakeBack
+from relnox.core.steps import EditFiles, UndoBump
 from relnox.core.steps.base import listing
 from relnox.errors import Conflict, Failed
 from relnox.source import edits
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from relnox.executor.run import Run
     from relnox.source.git import Git
 
-__all__ = ["Committing", "EditingFiles", "Pushing", "Tagging", "TakingBack", "make_durable"]
+__all__ = ["Committing", "EditingFiles", "Pushing", "Tagging", "UndoingBump", "make_durable"]
 
 
 class EditingFiles:
@@ -40,10 +40,10 @@ class EditingFiles:
         _apply(self.step.edits, self.run)
         self.run.undo.callback(edits.restore, self.run.root, self.step.edits)
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """Every file reads as planned."""
         if not edits.is_applied(self.run.root, self.step.edits):
-            raise Failed("the files do not read as they were written", hint="does something else write them?")
+            raise Failed("the files do not read as they were written", fix="does something else write them?")
         return f"{len(self.step.edits)} files"
 
 
@@ -79,13 +79,13 @@ class Committing:
             self._accept(error)
             git.commit(self.step.message, self._files)
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """The commit holds the files as planned."""
         git = _git(self.run)
         if not git.matches_head(self._files):
             raise Failed(
                 "the commit does not hold the files as they were planned: a hook changed them",
-                hint="let the hook accept the files as relnox writes them",
+                fix="let the hook accept the files as relnox writes them",
             )
         changed = self._reformatted()
         if changed:
@@ -117,7 +117,7 @@ class Committing:
             what = f"{listing(unlike)} no longer {_say(unlike)} what was planned"
             raise Failed(
                 f"{before}a commit hook changed the files: {what}",
-                hint="let the hook accept the files as relnox writes them",
+                fix="let the hook accept the files as relnox writes them",
             )
         self.run.amend({name: content for name, content in contents.items() if content is not None})
 
@@ -146,10 +146,10 @@ class Tagging:
         git.create_tags(missing, git.head() or "")
         self.run.undo.callback(git.delete_tags, [tag.name for tag in missing])
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """Every tag leads to the present commit."""
         if missing := self._missing():
-            raise Failed(f"the tag {missing[0].name} is not there", hint="git tag --list")
+            raise Failed(f"the tag {missing[0].name} is not there", fix="git tag --list")
         first = self.step.tags[0].name
         return first if len(self.step.tags) == 1 else f"{len(self.step.tags)} tags"
 
@@ -165,15 +165,15 @@ class Tagging:
                     continue
                 raise Conflict(
                     f"the tag {tag.name} is there and leads to another commit, {present[tag.name][:10]}",
-                    hint=f"git show {tag.name}; then choose another version, or delete a wrong tag",
+                    fix=f"git show {tag.name}; then choose another version, or delete a wrong tag",
                 )
         return [tag for tag in self.step.tags if tag.name not in present or tag.name in self.stale]
 
 
-class TakingBack:
+class UndoingBump:
     """Takes a bump back: the tags and the commit in one transaction of refs, then the files."""
 
-    def __init__(self, step: TakeBack, run: Run) -> None:
+    def __init__(self, step: UndoBump, run: Run) -> None:
         self.step = step
         self.run = run
 
@@ -193,10 +193,10 @@ class TakingBack:
             _git(self.run).delete_tags(self.step.tags)
         _apply(self.step.edits, self.run)
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """Tags and commit are gone, the files are as before."""
         if left := self._left():
-            raise Failed(f"{left} is still there", hint="git status, git log -1, git tag --list")
+            raise Failed(f"{left} is still there", fix="git status, git log -1, git tag --list")
         return f"{len(self.step.edits)} files are as before"
 
     def _left(self) -> str | None:
@@ -228,10 +228,10 @@ class Pushing:
             if self._missing():
                 raise
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """The remote has all of it."""
         if missing := self._missing():
-            raise Failed(f"{self.step.to} does not have {missing[0]}", hint=f"git ls-remote {self.step.to}")
+            raise Failed(f"{self.step.to} does not have {missing[0]}", fix=f"git ls-remote {self.step.to}")
         return f"{self.step.to} has the branch and {len(self.step.tags)} tags"
 
     def _missing(self) -> list[str]:
@@ -248,7 +248,7 @@ def make_durable(run: Run) -> None:
     """
     if run.pending is not None and not run.durable:
         changed = [
-            edit for step in run.pending.steps if isinstance(step, EditFiles | TakeBack) for edit in step.edits
+            edit for step in run.pending.steps if isinstance(step, EditFiles | UndoBump) for edit in step.edits
         ]
         edits.sync(run.root, changed, run.private)
         run.durable = True
@@ -273,5 +273,5 @@ def _apply(planned: Iterable[Edit], run: Run) -> None:
 
 def _git(run: Run) -> Git:
     if run.git is None:
-        raise Failed("this is no git checkout", hint="git init")
+        raise Failed("this is no git checkout", fix="git init")
     return run.git

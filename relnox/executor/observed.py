@@ -63,7 +63,7 @@ class ObservedFiles:
     @property
     def may_be_public(self) -> bool:
         """Whether something is public, or was sent and may be."""
-        return any(file.state not in (State.NOT_SENT, State.REFUSED) for file in self.files)
+        return any(file.state not in (State.NOT_SENT, State.BLOCKED) for file in self.files)
 
     def sending(self, index: str, files: Sequence[Distribution]) -> None:
         """Files are about to be sent: from now on what was seen of them before counts for nothing."""
@@ -73,7 +73,7 @@ class ObservedFiles:
     def rejected(self, index: str, files: Sequence[Distribution]) -> None:
         """The index answered that it did not take files, and no earlier attempt is in doubt."""
         for file in files:
-            self._change(index, file.filename, sent=Sent.REFUSED)
+            self._change(index, file.filename, sent=Sent.BLOCKED)
 
     def listed(self, index: str, name: str, seen: Seen) -> None:
         """A file was looked for in the listing; where it was seen once, a page that lacks it is an old one."""

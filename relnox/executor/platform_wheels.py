@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from relnox import process
 from relnox.building import archives
-from relnox.core import hints, wheels
-from relnox.errors import Failed, Refused
+from relnox.core import fixes, wheels
+from relnox.errors import Blocked, Failed
 from relnox.executor.building import move_to, same_bytes, staging_folder
 from relnox.executor.inspecting import inspected
 from relnox.files import replace_file
@@ -42,10 +42,10 @@ class WritingMatrix:
         """Write."""
         replace_file(self.run.root / self.step.file, self.step.text.encode())
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """It reads as written."""
         if (self.run.root / self.step.file).read_bytes() != self.step.text.encode():
-            raise Failed(f"{self.step.file} does not read as it was written", hint="does something else write it?")
+            raise Failed(f"{self.step.file} does not read as it was written", fix="does something else write it?")
         return self.step.file
 
 
@@ -83,7 +83,7 @@ class BuildingWheels:
             places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
             program = shutil.which(call.words[0], path=places)
             if program is None:
-                raise Refused("cibuildwheel is not installed", hint=hints.install("cibuildwheel"))
+                raise Blocked("cibuildwheel is not installed", fix=fixes.install("cibuildwheel"))
             process.run(
                 [program, *call.words[1:]],
                 cwd=self.run.root,
@@ -92,7 +92,7 @@ class BuildingWheels:
                 on_line=self.run.tell(self.step),
             ).check(
                 f"cibuildwheel for {self.step.job.name}",
-                hint=f"{hints.command('build-all', '--verbose')} shows all it prints",
+                fix=f"{fixes.command('build-all', '--verbose')} shows all it prints",
             )
             made = sorted(staging.glob("*.whl"))
             comparison = self._compared([sdist.filename, *(path.name for path in made)])
@@ -101,7 +101,7 @@ class BuildingWheels:
                 told += [f"{each} was not asked for" for each in comparison.extra]
                 raise Failed(
                     f"cibuildwheel made something else than {self.step.job.name}: {'; '.join(told)}",
-                    hint="does [tool.cibuildwheel] select wheels? here [tool.relnox.wheels] does",
+                    fix="does [tool.cibuildwheel] select wheels? here [tool.relnox.wheels] does",
                 )
             new = {path.name for path in made}
             kept = [output / file.filename for file in self._before() if file.filename not in new]
@@ -111,7 +111,7 @@ class BuildingWheels:
         self._keep_others()
         self.run.built[build.package] = distributions
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """The wheels are in their place, with the bytes that were looked into."""
         built = self.run.built[self.step.build.package]
         for each in built:
@@ -126,8 +126,8 @@ class BuildingWheels:
         if found is None or sdist is None or not (self.run.root / output / sdist.filename).is_file():
             raise Failed(
                 f"there is no sdist of {package} in {output} that a manifest tells of",
-                hint="build it, or fetch it from the job that did: "
-                f"{hints.command('build-all', '--package', package)}",
+                fix="build it, or fetch it from the job that did: "
+                f"{fixes.command('build-all', '--package', package)}",
             )
         head = self.run.git.head() if self.run.git is not None else None
         if found.dirty or found.commit != head:
@@ -135,7 +135,7 @@ class BuildingWheels:
             raise Failed(
                 f"{sdist.filename} was built of {found.commit or 'no commit'}{state}; "
                 f"this checkout is at {head or 'none'}",
-                hint="build it again, or fetch it from the job that built this commit",
+                fix="build it again, or fetch it from the job that built this commit",
             )
         same_bytes(self.run.root / output / sdist.filename, sdist)
         return sdist

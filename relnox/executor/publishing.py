@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from relnox import network
 from relnox.building import archives
-from relnox.core import hints, waits
+from relnox.core import fixes, waits
 from relnox.core.publication import Seen, State
 from relnox.errors import Conflict, RelnoxError, TryLater
 from relnox.executor.attesting import attestations_of
 from relnox.indexes.client import ContradictoryListing, Served
 from relnox.indexes.uploader import WINDOW, AttestationsRefused, Taken, ways_out
-from relnox.network import PassingTrouble, Patience
+from relnox.network import Deadline, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,9 +76,9 @@ class LoggingIn:
             raise next(error for error in troubles if error not in known)
         if known:
             told = dict.fromkeys(error.message for error in known)
-            raise type(known[0])("\n".join(told), hint=known[0].hint)
+            raise type(known[0])("\n".join(told), fix=known[0].fix)
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """Each has one."""
         number = len(self.step.packages)
         return f"{number} token{'s' * (number > 1)}"
@@ -97,11 +97,11 @@ class Uploading:
         Raises:
             Conflict: The index lists it with another.
         """
-        return self._listed(anew=False)
+        return self._listed(refresh=False)
 
     def do(self) -> None:
         """Send it, again after passing trouble; an answer may have been lost, so the index is asked before."""
-        patience = Patience(_OUTAGE + self.step.file.size / _SLOWEST)
+        deadline = Deadline(_OUTAGE + self.step.file.size / _SLOWEST)
         self._attested = attestations_of(self.step, self.run)
         attempts = _Attempts(self.run, self.step.index, [self.step.file])
         while True:
@@ -124,13 +124,13 @@ class Uploading:
                 if isinstance(error, Taken):  # and not listed yet: who waits for it will see its hash
                     self._answer = error.message
                     return
-                if not isinstance(error, PassingTrouble):
+                if not isinstance(error, TransientError):
                     raise
-                patience.outlast(error)
+                deadline.outlast(error)
             else:
                 return
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """What the index said. That it is there is proven for all files of the package together."""
         alone = self.step.attestations != "off" and not self._attested
         return f"uploaded{' WITHOUT attestation' if alone else ''}: {self._answer}"
@@ -141,18 +141,18 @@ class Uploading:
         if archives.digests(path).sha256 != self.step.file.sha256:
             raise Conflict(
                 f"{path.name} is not the file that was built: its hash is not the manifest's",
-                hint=f"build again: {hints.command('build-all')}",
+                fix=f"build again: {fixes.command('build-all')}",
             )
         return path
 
     def _arrived(self) -> bool:
         try:
-            return self._listed(anew=True) is not None
+            return self._listed(refresh=True) is not None
         except TryLater:
             return False  # nobody can say at present
 
-    def _listed(self, *, anew: bool) -> str | None:
-        listed = _listed(self.run, self.step.index, [self.step.file], anew=anew)
+    def _listed(self, *, refresh: bool) -> str | None:
+        listed = _listed(self.run, self.step.index, [self.step.file], refresh=refresh)
         return f"{self.step.index} has it: sha256 {self.step.file.sha256}" if listed else None
 
 
@@ -204,30 +204,30 @@ class Awaiting:
             Conflict: The index lists another file of one of the names, or serves other bytes than it lists.
             TryLater: Not all of them are proven to be there.
         """
-        patience = Patience(self.step.patience)
+        deadline = Deadline(self.step.deadline)
         pause = _PAUSE
         self._served: dict[str, Served] = {}
         other_since: float | None = None
         while True:
-            trouble, listed = "", set[str]()
+            transient_error, listed = "", set[str]()
             try:
-                listed = _listed(self.run, self.step.index, self.step.files, patience=patience, sent=self._sent)
-                self._look_at([file for file in self.step.files if file.filename in listed], patience)
-            except PassingTrouble as error:
-                trouble = f" ({error.message})"
+                listed = _listed(self.run, self.step.index, self.step.files, deadline=deadline, sent=self._sent)
+                self._look_at([file for file in self.step.files if file.filename in listed], deadline)
+            except TransientError as error:
+                transient_error = f" ({error.message})"
             if len(self._proven) == len(self.step.files):
                 return
             if other := [name for name, served in self._served.items() if served.seen is Seen.OTHER]:
                 other_since = network.CLOCK.now() if other_since is None else other_since
                 if network.CLOCK.now() - other_since >= _OTHER_BYTES:
                     raise self._other_bytes(other)
-            self._stop_if_quarantined(trouble)
-            if not (left := patience.left()):
-                raise self._not_proven(listed, trouble)
-            patience.wait(min(pause, left), f"{self.step.index} does not show all of the release yet")
+            self._stop_if_quarantined(transient_error)
+            if not (left := deadline.left()):
+                raise self._not_proven(listed, transient_error)
+            deadline.wait(min(pause, left), f"{self.step.index} does not show all of the release yet")
             pause = min(pause * 2, _LONGEST_PAUSE)
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """Every file was seen."""
         number = len(self.step.files)
         files = f"{number} file{'s' * (number > 1)}"
@@ -253,7 +253,7 @@ class Awaiting:
     def _proven(self) -> set[str]:
         return {name for name, served in self._served.items() if served.seen is Seen.OURS}
 
-    def _look_at(self, files: Sequence[Distribution], patience: Patience) -> None:
+    def _look_at(self, files: Sequence[Distribution], deadline: Deadline) -> None:
         """Fetch the files of which our bytes were not seen yet, side by side."""
         missing = [file for file in files if file.filename not in self._proven]
         listing = self.run.indexes.seen(self.step.index, self.step.package)
@@ -261,7 +261,7 @@ class Awaiting:
         def fetch(file: Distribution) -> None:
             step, name = self.step, file.filename
             path = self.run.root / step.folder / name if step.folder else None
-            served = _fetched(self.run, listing[name], file, patience, limit=step.compare_limit, path=path)
+            served = _fetched(self.run, listing[name], file, deadline, limit=step.compare_limit, path=path)
             self._served[name] = served
             self.run.observed.served(step.index, name, served.seen)
 
@@ -275,14 +275,14 @@ class Awaiting:
             fetch(missing[0])  # this thread does its share
             list(rest)
 
-    def _stop_if_quarantined(self, trouble: str) -> None:
+    def _stop_if_quarantined(self, transient_error: str) -> None:
         """Do not wait for files that nobody can have before somebody ends the quarantine (PEP 792)."""
         listing = self.run.indexes.seen(self.step.index, self.step.package)
-        if not trouble and listing.status == "quarantined":
+        if not transient_error and listing.status == "quarantined":
             why = f": {listing.reason}" if listing.reason else ""
             raise TryLater(
                 f"{self.step.index} has put {self.step.package} into quarantine: nobody can install it{why}",
-                hint="ask those who run the index; rerun the command when it is over",
+                fix="ask those who run the index; rerun the command when it is over",
             )
 
     def _other_bytes(self, names: Sequence[str]) -> Conflict:
@@ -291,11 +291,11 @@ class Awaiting:
         return Conflict(
             f"{self.step.index} lists {self.step.package} {self.step.version} with our hashes, and serves "
             f"something else:{told}",
-            hint="report it to those who run the index (a proxy or a login page before it does the same); "
+            fix="report it to those who run the index (a proxy or a login page before it does the same); "
             "installers that compare hashes cannot install it",
         )
 
-    def _not_proven(self, listed: set[str], trouble: str) -> TryLater:
+    def _not_proven(self, listed: set[str], transient_error: str) -> TryLater:
         step = self.step
         names = [file.filename for file in step.files]
         seen = {name: served.detail for name, served in self._served.items()}
@@ -311,11 +311,11 @@ class Awaiting:
         which = "" if step.index == "pypi" else f" --index {step.index}"
         return TryLater(
             f"{step.package} {step.version} is not proven to be on {step.index} "
-            f"after {waits.span(step.patience)}{trouble}:{told}",
-            hint="look at the index's status page, and rerun the command later: what is there is not sent twice"
+            f"after {waits.span(step.deadline)}{transient_error}:{told}",
+            fix="look at the index's status page, and rerun the command later: what is there is not sent twice"
             if self._sent
-            else f"publish it: {hints.command('publish')}{which}; if another job has just sent it: "
-            f"{hints.command('verify-install')}{which} --wait {_LONG_WAIT}",
+            else f"publish it: {fixes.command('publish')}{which}; if another job has just sent it: "
+            f"{fixes.command('verify-install')}{which} --wait {_LONG_WAIT}",
         )
 
 
@@ -332,11 +332,11 @@ def observe(run: Run, index: str, files: Sequence[Distribution], *, serving: boo
     Raises:
         RelnoxError: The index does not answer, or lists other files.
     """
-    patience = Patience(seconds)
-    found = _listed(run, index, files, patience=patience)
+    deadline = Deadline(seconds)
+    found = _listed(run, index, files, deadline=deadline)
     listing = run.indexes.seen(index, files[0].package)
     for file in (file for file in files if serving and file.filename in found):
-        served = _fetched(run, listing[file.filename], file, patience, limit=0)
+        served = _fetched(run, listing[file.filename], file, deadline, limit=0)
         run.observed.served(index, file.filename, served.seen)
 
 
@@ -344,17 +344,17 @@ def _fetched(  # noqa: PLR0913 - what is compared with what
     run: Run,
     listed: IndexFile,
     built: Distribution,
-    patience: Patience,
+    deadline: Deadline,
     *,
     limit: int | None,
     path: Path | None = None,
 ) -> Served:
     """What an index serves of a file; without a limit it is only seen that there is something."""
     if limit is None:
-        there = run.indexes.is_served(listed, patience)
+        there = run.indexes.is_served(listed, deadline)
         return Served(Seen.OURS, "") if there else Served(Seen.ABSENT, "it is not served")
     there = path is not None and path.is_file()
-    return run.indexes.compare_served(listed, built, limit=limit, path=path if there else None, patience=patience)
+    return run.indexes.compare_served(listed, built, limit=limit, path=path if there else None, deadline=deadline)
 
 
 def _listed(  # noqa: PLR0913 - how it is asked, and about what
@@ -362,8 +362,8 @@ def _listed(  # noqa: PLR0913 - how it is asked, and about what
     index: str,
     files: Sequence[Distribution],
     *,
-    anew: bool = True,
-    patience: Patience | None = None,
+    refresh: bool = True,
+    deadline: Deadline | None = None,
     sent: bool = False,
 ) -> set[str]:
     """Names of those of a package's files that an index lists with our hashes.
@@ -372,8 +372,8 @@ def _listed(  # noqa: PLR0913 - how it is asked, and about what
         run: Whose indexes are asked.
         index: The index.
         files: Files of one package.
-        anew: Whether the index is asked again if it was a moment ago.
-        patience: How long to try; without it a moment where it is asked anew.
+        refresh: Whether the index is asked again if it was a moment ago.
+        deadline: How long to try; without it a moment where it is asked anew.
         sent: Whether this run has sent them.
 
     Raises:
@@ -381,9 +381,9 @@ def _listed(  # noqa: PLR0913 - how it is asked, and about what
         TryLater: It does not answer.
     """
     wanted = {file.filename: file for file in files}
-    patience = patience or (Patience(_LOOK) if anew else None)
+    deadline = deadline or (Deadline(_LOOK) if refresh else None)
     try:
-        found = run.indexes.hashes(index, files[0].package, wanted, anew=anew, patience=patience)
+        found = run.indexes.hashes(index, files[0].package, wanted, refresh=refresh, deadline=deadline)
     except ContradictoryListing as error:
         run.observed.listed(index, error.filename, Seen.OTHER)
         raise
@@ -420,5 +420,5 @@ def other_file(index: str, file: Distribution, sha256: str, *, sent: bool = Fals
     why = "it was damaged on its way, or somebody else's came first; " if sent else ""
     return Conflict(
         f"{index} holds another {file.filename}{than}:\n  there  sha256 {sha256}\n  built  sha256 {file.sha256}",
-        hint=why + ways_out(file),
+        fix=why + ways_out(file),
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from relnox import process
 from relnox.core.config import ArchiveLimits
 from relnox.core.events import Notice, OutputLine, Status, StepFinished
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from relnox.building.archives import Archive
     from relnox.building.cache import EnvironmentCache
+    from relnox.building.environment_pool import BuildEnvironmentPool
     from relnox.building.environments import Installer
     from relnox.building.installer_settings import PackageSource
     from relnox.building.workers import ForkServer
-    from relnox.building.workshop import Workshop
     from relnox.core.events import Event, Outcome, StepWarning
     from relnox.core.manifest import BuildInputs, Distribution, Manifest
     from relnox.core.steps import Edit, Stage, Step
@@ -124,7 +124,7 @@ class Run:
         self._uv_settings = uv_settings or {}
         self._folders = folders
         self._told_sources: set[str] = set()
-        self._workshops: dict[tuple[str, str], Workshop] = {}
+        self._workshops: dict[tuple[str, str], BuildEnvironmentPool] = {}
         self._opening = threading.Lock()
         self._twine: ForkServer | None = None
 
@@ -168,7 +168,7 @@ class Run:
     def end_workers(self) -> None:
         """End the processes that wait for work, and what they still do."""
         if self._twine is not None:
-            self._twine.hang_up()
+            self._twine.close_stdin()
         for workshop in self._workshops.values():
             workshop.close()
         if self._twine is not None:
@@ -267,19 +267,19 @@ class Run:
                 path = self.root / output / MANIFEST_JSON
                 try:
                     self._previous[output] = Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path))
-                except (OSError, UnicodeDecodeError, Refused):
+                except (OSError, UnicodeDecodeError, Blocked):
                     self._previous[output] = None
             return self._previous[output]
 
-    def workshop(self, installer: str, python: str, *, keep_environments: bool) -> Workshop:
+    def workshop(self, installer: str, python: str, *, keep_environments: bool) -> BuildEnvironmentPool:
         """Where packages are built with a Python; all builds of a run share it."""
         with self._opening:
             if (installer, python) not in self._workshops:
+                from relnox.building.environment_pool import BuildEnvironmentPool
                 from relnox.building.environments import find_python
-                from relnox.building.workshop import Workshop
 
                 found = self.installer(installer)
-                self._workshops[installer, python] = Workshop(
+                self._workshops[installer, python] = BuildEnvironmentPool(
                     installer=found,
                     python=find_python(python),
                     folder=self.folder,

@@ -182,7 +182,7 @@ class _Queue:
             keys = ", ".join(step.key for step in self._steps.values())
             raise Failed(
                 f"these steps wait for one another: {keys}",
-                hint="that is a fault of relnox: please report it, with what --dry-run --report FILE writes",
+                fix="that is a fault of relnox: please report it, with what --dry-run --report FILE writes",
             )
 
     def end(self, step: Step) -> None:

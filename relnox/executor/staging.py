@@ -33,14 +33,14 @@ class Cloning:
     def do(self) -> None:
         """Clone twice: the remote from the checkout, the working clone from the remote."""
         if self.run.git is None:
-            raise Failed("this is no git checkout", hint="git init")
+            raise Failed("this is no git checkout", fix="git init")
         self.run.clone = cloning.throw_away(self.run.git, self.run.scratch, self.step.commit, self.step.branch)
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """The clone is at the commit."""
         clone = git.find(self.run.clone) if self.run.clone is not None else None
         if clone is None or clone.head() != self.step.commit:
-            raise Failed(f"the clone is not at {self.step.commit[:10]}", hint="git fsck")
+            raise Failed(f"the clone is not at {self.step.commit[:10]}", fix="git fsck")
         return f"at {self.step.commit[:10]}"
 
 
@@ -62,7 +62,7 @@ class RunningStage:
         if outcome.exit_code != ExitCode.DONE:
             raise _failure(self.step.task, outcome)
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """How many steps were done and how many were done before."""
         results = self.run.stages[-1].results
         done = sum(result.status is Status.SUCCESS for result in results)
@@ -76,6 +76,6 @@ def _failure(task: str, outcome: Outcome) -> RelnoxError:
     for error in errors:
         if error.exit_code == outcome.exit_code:
             return error
-    failure = Failed(f"{task} ended with exit code {outcome.exit_code.value}", hint="see above")
+    failure = Failed(f"{task} ended with exit code {outcome.exit_code.value}", fix="see above")
     failure.exit_code = outcome.exit_code
     return failure

@@ -15,10 +15,10 @@ from packaging.version import InvalidVersion, Version
 
 from relnox.building import archives, checks, installed, modules, probing
 from relnox.building.environments import find_interpreter
-from relnox.core import hints
+from relnox.core import fixes
 from relnox.errors import Conflict, Failed, TryLater
 from relnox.executor.publishing import other_file
-from relnox.network import Patience
+from relnox.network import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -63,36 +63,36 @@ class Downloading:
     def do(self) -> None:
         """Fetch and compare, as long as there is patience: an index may list what it does not serve yet."""
         folder = self.run.folder(self.step.key)
-        patience = Patience(self.step.patience)
+        deadline = Deadline(self.step.deadline)
         pause = _PAUSE
         while True:
             try:
-                fetched = [self._fetch(file, folder, patience) for file in self.step.files]
-            except TryLater as trouble:
-                if not (left := patience.left()):
+                fetched = [self._fetch(file, folder, deadline) for file in self.step.files]
+            except TryLater as transient_error:
+                if not (left := deadline.left()):
                     raise
-                patience.wait(min(pause, left), trouble.message)
+                deadline.wait(min(pause, left), transient_error.message)
             else:
                 self.run.fetched[self.step.package] = fetched
                 return
             pause = min(pause * 2, _LONGEST_PAUSE)
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """The hashes were compared byte for byte."""
         return _hashes(self.step.files)
 
-    def _fetch(self, file: Distribution, folder: Path, patience: Patience) -> Archive:
+    def _fetch(self, file: Distribution, folder: Path, deadline: Deadline) -> Archive:
         index = self.step.index
-        listed = self.run.indexes.files(index, self.step.package, patience).get(file.filename)
+        listed = self.run.indexes.files(index, self.step.package, deadline).get(file.filename)
         if listed is None:
-            raise TryLater(f"{index} does not list {file.filename}", hint="has it been published there?")
+            raise TryLater(f"{index} does not list {file.filename}", fix="has it been published there?")
         if listed.yanked:
             raise Failed(
                 f"{index} lists {file.filename} as yanked: installers pass it over",
-                hint=f"who yanked it, and why? to release a version in its place: {hints.command('bump')}",
+                fix=f"who yanked it, and why? to release a version in its place: {fixes.command('bump')}",
             )
         path = folder / file.filename
-        sha256 = self.run.indexes.download(listed, path, patience)
+        sha256 = self.run.indexes.download(listed, path, deadline)
         if sha256 != file.sha256:
             raise other_file(index, file, sha256)
         return checks.open_checked(path, self.run.limits)
@@ -114,7 +114,7 @@ class TakingFiles:
         folder = self.run.folder(self.step.key)
         self.run.fetched[self.step.package] = [self._take(file, folder) for file in self.step.files]
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """The hashes were compared."""
         return _hashes(self.step.files)
 
@@ -123,14 +123,14 @@ class TakingFiles:
         if not archives.is_in(source.parent, source):
             raise Failed(
                 f"{self.step.folder}/{file.filename} is in the manifest, but not there",
-                hint=f"build again: {hints.command('build-all')}",
+                fix=f"build again: {fixes.command('build-all')}",
             )
         shutil.copyfile(source, path)
         if (sha256 := archives.digests(path).sha256) != file.sha256:
             raise Conflict(
                 f"{self.step.folder}/{file.filename} is not the file that was built:\n"
                 f"  there  sha256 {sha256}\n  built  sha256 {file.sha256}",
-                hint=f"who changed it? to build again: {hints.command('build-all')}",
+                fix=f"who changed it? to build again: {fixes.command('build-all')}",
             )
         return checks.open_checked(path, self.run.limits)
 
@@ -180,7 +180,7 @@ class Verifying:
             if not (self.answer.imported or self.answer.scripts or self.step.trial.smoke or self._means_nothing):
                 raise self._nothing_used()
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """What was seen."""
         trial, answer = self.step.trial, self.answer
         archive = self.files[self.step.package]
@@ -277,7 +277,7 @@ class Verifying:
         if trial.requirements:
             installer.check(self.environment, env=variables).check(
                 f"{self._what} on Python {self.interpreter.version}: what is installed does not fit together",
-                hint="correct the requirements that are named",
+                fix="correct the requirements that are named",
             )
 
     def _examine(self) -> Answer:
@@ -355,7 +355,7 @@ class Verifying:
         told = "\n".join(listed)
         return Failed(
             f"{self._what} on Python {self.interpreter.version} is installed, but does not work:\n{told}",
-            hint=self._remedy(faults, answer),
+            fix=self._remedy(faults, answer),
         )
 
     def _nothing_used(self) -> Failed:
@@ -371,14 +371,14 @@ class Verifying:
         else:
             state = "has no module, no script and no data"
             fix = (
-                f"have the build backend include the modules, then: {hints.command('build-all')}; "
+                f"have the build backend include the modules, then: {fixes.command('build-all')}; "
                 f"if it has none on purpose: "
                 f'[tool.relnox] metadata-only = ["{package}"]'
             )
         return Failed(
             f"{self._what} on Python {self.interpreter.version} is installed, but there is nothing to import: "
             f"{archive.path.name} {state}",
-            hint=fix,
+            fix=fix,
         )
 
     def _remedy(self, faults: Sequence[Fault], answer: Answer) -> str:
@@ -434,20 +434,20 @@ class Verifying:
         """Why the installer gave up, as far as what it printed tells."""
         what = f"{self._what} on Python {self.interpreter.version}: installing it"
         printed = " ".join(ran.output.lower().split())
-        hint = "what the installer printed last says why"
+        fix = "what the installer printed last says why"
         if "does not support python" in printed:
-            hint = (
-                f"uv fills environments of older Pythons than pip: --installer uv ({hints.install('relnox[uv]')})"
+            fix = (
+                f"uv fills environments of older Pythons than pip: --installer uv ({fixes.install('relnox[uv]')})"
             )
         if any(word in printed for word in _NOT_TO_BE_HAD):
-            hint = (
+            fix = (
                 "the trusted index has no release that serves: correct the requirement, or publish that one first"
             )
         try:
-            ran.check(what, hint=hint)
+            ran.check(what, fix=fix)
         except Failed as error:
             if any(word in printed for word in _NO_ANSWER):
-                return TryLater(error.message, hint="the trusted index does not answer: try again later")
+                return TryLater(error.message, fix="the trusted index does not answer: try again later")
             return error
         raise AssertionError(what)
 
@@ -466,7 +466,7 @@ def _installable(fetched: Iterable[Archive], package: str, python: str) -> Archi
     if not best:
         raise Failed(
             f"{package}: no file fits this machine: {', '.join(archive.path.name for archive in fetched)}",
-            hint="verify on a machine that there is a wheel for, or publish an sdist too",
+            fix="verify on a machine that there is a wheel for, or publish an sdist too",
         )
     return min(best, key=lambda each: each[0])[1]
 

@@ -7,7 +7,7 @@ import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeVar
 
-from relnox.errors import Refused
+from relnox.errors import Blocked
 from relnox.files import TemporaryFolder, make_private
 from relnox.indexes import targets
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from relnox.indexes.credentials import Credentials
     from relnox.indexes.embedded.rules import Rules
     from relnox.indexes.trusted_publishing import Identity
-    from relnox.network import Patience
+    from relnox.network import Deadline
 
 __all__ = ["Indexes"]
 
@@ -89,7 +89,7 @@ class Indexes:
         """The index of that name; the embedded one is started.
 
         Raises:
-            Refused: There is no such index.
+            Blocked: There is no such index.
         """
         with self._opening:
             if name not in self._targets:
@@ -103,13 +103,13 @@ class Indexes:
         target = self.target(name)
         return target.production or targets.is_production_host(target, self._config)
 
-    def files(self, index: str, project: str, patience: Patience | None = None) -> Listing:
+    def files(self, index: str, project: str, deadline: Deadline | None = None) -> Listing:
         """What an index lists of a project, asked anew each time."""
         from relnox import network
         from relnox.indexes import client
 
         self._asked[index, project] = network.CLOCK.now()
-        listed = client.listed_files(self.target(index).simple_url, project, patience)
+        listed = client.listed_files(self.target(index).simple_url, project, deadline)
         self._seen[index, project] = listed
         return listed
 
@@ -134,7 +134,7 @@ class Indexes:
         import requests  # noqa: F401 - both of the next need it
 
         threading.Thread(target=_open_wire, daemon=True).start()
-        _side_by_side(lambda project: self.files(index, project, network.Patience(seconds)), projects)
+        _side_by_side(lambda project: self.files(index, project, network.Deadline(seconds)), projects)
 
     def available(
         self, index: str, projects: Mapping[str, Sequence[Need]], *, trusted: Collection[str]
@@ -157,7 +157,7 @@ class Indexes:
             if name in self._config.indexes:
                 self.target(name)  # with who may read it
         last = self.trusted_simple_url
-        asked = availability.Asked(network.Patience(availability.LIMIT))
+        asked = availability.Asked(network.Deadline(availability.LIMIT))
 
         def find(project: str) -> Available:
             more = {targets.origin(last): last} if project in trusted and last not in sources.values() else {}
@@ -171,8 +171,8 @@ class Indexes:
         project: str,
         wanted: Collection[str],
         *,
-        anew: bool = True,
-        patience: Patience | None = None,
+        refresh: bool = True,
+        deadline: Deadline | None = None,
     ) -> dict[str, str]:
         """SHA-256 (hex) of those of the wanted files that an index lists.
 
@@ -182,25 +182,25 @@ class Indexes:
             index: Its name.
             project: Normalised name (PEP 503).
             wanted: File names.
-            anew: Whether the index is asked again if it was a moment ago.
-            patience: How long to try.
+            refresh: Whether the index is asked again if it was a moment ago.
+            deadline: How long to try.
 
         Raises:
             ContradictoryListing: It lists one of them more than once, with different content.
         """
         from relnox import network
 
-        anew = anew or network.CLOCK.now() - self._asked.get((index, project), 0.0) > _FRESH
-        listed = self.files(index, project, patience) if anew else self.seen(index, project)
+        refresh = refresh or network.CLOCK.now() - self._asked.get((index, project), 0.0) > _FRESH
+        listed = self.files(index, project, deadline) if refresh else self.seen(index, project)
         for name in wanted:
             listed.check(name)
-        return {name: self._hash(listed[name], patience) for name in wanted if name in listed}
+        return {name: self._hash(listed[name], deadline) for name in wanted if name in listed}
 
-    def is_served(self, file: IndexFile, patience: Patience | None = None) -> bool:
+    def is_served(self, file: IndexFile, deadline: Deadline | None = None) -> bool:
         """Whether a listed file can be fetched."""
         from relnox.indexes import client
 
-        return client.is_served(file, patience)
+        return client.is_served(file, deadline)
 
     def compare_served(
         self,
@@ -209,7 +209,7 @@ class Indexes:
         *,
         limit: int,
         path: Path | None = None,
-        patience: Patience | None = None,
+        deadline: Deadline | None = None,
     ) -> Served:
         """Whether an index serves our bytes as a file that it lists; see `client.compare_served`."""
         from relnox.core.publication import Seen
@@ -217,19 +217,19 @@ class Indexes:
 
         if self._fetched.get(file.url) == built.sha256:  # its listing tells no hash, so it was fetched for that
             return client.Served(Seen.OURS, "sha256 compared")
-        return client.compare_served(file, built, limit=limit, path=path, patience=patience)
+        return client.compare_served(file, built, limit=limit, path=path, deadline=deadline)
 
-    def download(self, file: IndexFile, to: Path, patience: Patience | None = None) -> str:
+    def download(self, file: IndexFile, to: Path, deadline: Deadline | None = None) -> str:
         """Fetch a file and return its SHA-256 (hex)."""
         from relnox.indexes import client
 
-        return client.download(file, to, patience)
+        return client.download(file, to, deadline)
 
     def credentials(self, index: str) -> Credentials:
         """Who uploads to an index.
 
         Raises:
-            Refused: Nobody can be found.
+            Blocked: Nobody can be found.
         """
         from relnox.indexes import credentials
 
@@ -283,7 +283,7 @@ class Indexes:
         """Who signs what is published to an index, or why nobody does.
 
         Raises:
-            Refused: An identity that no index takes.
+            Blocked: An identity that no index takes.
         """
         from relnox.indexes import attestations, trusted_publishing
 
@@ -299,18 +299,18 @@ class Indexes:
         def identify() -> Identity:
             identity = self.identity(index)
             if isinstance(identity, str):
-                raise Refused(
-                    f"nothing can be signed: {identity}", hint="sign where the CI engine gives an identity"
+                raise Blocked(
+                    f"nothing can be signed: {identity}", fix="sign where the CI engine gives an identity"
                 )
             return identity
 
         return attestations.Signatory(identify)
 
-    def provenance(self, file: IndexFile, patience: Patience | None = None) -> bytes | None:
+    def provenance(self, file: IndexFile, deadline: Deadline | None = None) -> bytes | None:
         """What an index serves as a file's provenance (PEP 740); None where it has none."""
         from relnox.indexes import client
 
-        return client.provenance(file, patience)
+        return client.provenance(file, deadline)
 
     def clear_embedded(self) -> None:
         """Remove everything that the embedded index holds."""
@@ -318,12 +318,12 @@ class Indexes:
 
         EmbeddedIndex(self._folder).clear()
 
-    def _hash(self, file: IndexFile, patience: Patience | None) -> str:
+    def _hash(self, file: IndexFile, deadline: Deadline | None) -> str:
         if file.sha256 is not None:
             return file.sha256
         if file.url not in self._fetched:
             with TemporaryFolder() as folder:
-                self._fetched[file.url] = self.download(file, folder.path / "file", patience)
+                self._fetched[file.url] = self.download(file, folder.path / "file", deadline)
         return self._fetched[file.url]
 
     def _known(self, name: str) -> targets.Target:
@@ -379,4 +379,4 @@ def _side_by_side(call: Callable[[str], T], projects: Iterable[str]) -> list[T]:
 
 
 def _open_wire() -> None:
-    from relnox.indexes import wire  # noqa: F401 - opened for those who come after
+    from relnox.indexes import twine_compat  # noqa: F401 - imported early, in a thread

@@ -17,10 +17,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from relnox import network
-from relnox.core import hints, publishers
+from relnox.core import fixes, publishers
 from relnox.core.secrets import masked
 from relnox.errors import Conflict, Failed
-from relnox.network import PassingTrouble
+from relnox.network import TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -45,7 +45,7 @@ __all__ = [
     "verify",
 ]
 
-INSTALL = hints.install("relnox[attest]")
+INSTALL = fixes.install("relnox[attest]")
 AUDIENCE = "sigstore"
 """Whom identity tokens are made out to that the signing service takes."""
 
@@ -77,8 +77,8 @@ class Signatory:
         """Attest once that this job publishes a file; returns the attestation as it is stored.
 
         Raises:
-            PassingTrouble: Another try may go better.
-            Refused: The job has no identity, or one that no index takes.
+            TransientError: Another try may go better.
+            Blocked: The job has no identity, or one that no index takes.
             Failed: The service does not sign.
         """
         from pypi_attestations import Attestation, AttestationError
@@ -93,7 +93,7 @@ class Signatory:
                     raise
                 with self._opening:
                     self._signer = None
-                raise PassingTrouble("the certificate to sign with has run out") from error
+                raise TransientError("the certificate to sign with has run out") from error
 
     def _ready(self) -> Signer:
         with self._opening:
@@ -140,7 +140,7 @@ def verify(content: bytes, file: Distribution, publisher: Publisher | None) -> s
     except ValidationError as error:
         raise Unverified(
             f"what should attest {file.filename} is no attestation of PEP 740 ({_first(error)})",
-            hint="remove it and sign again: type the same command again",
+            fix="remove it and sign again: type the same command again",
         ) from error
     _verify(attestation, file, publisher)
     return publisher.told if publisher is not None else _signed_by(attestation)
@@ -163,7 +163,7 @@ def prove_provenance(content: bytes, file: Distribution, publisher: Publisher | 
     from pydantic import ValidationError
     from pypi_attestations import Attestation
 
-    hint = f"look at the file on {index}: if nobody here published it, yank it and change who may publish there"
+    fix = f"look at the file on {index}: if nobody here published it, yank it and change who may publish there"
     try:
         bundles = json.loads(content)["attestation_bundles"]
         read = [
@@ -173,13 +173,13 @@ def prove_provenance(content: bytes, file: Distribution, publisher: Publisher | 
     except (ValueError, LookupError, TypeError) as error:
         what = _first(error) if isinstance(error, ValidationError) else type(error).__name__
         raise Unverified(
-            f"what {index} serves as provenance of {file.filename} is none ({what})", hint=hint
+            f"what {index} serves as provenance of {file.filename} is none ({what})", fix=fix
         ) from error
     if not any(attestations for _, attestations in read):
-        raise Unverified(f"the provenance that {index} serves of {file.filename} is empty", hint=hint)
+        raise Unverified(f"the provenance that {index} serves of {file.filename} is empty", fix=fix)
     told = []
     for document, attestations in read:
-        by = _publisher(document, file, publisher, index, hint)
+        by = _publisher(document, file, publisher, index, fix)
         for each in attestations:
             _verify(each, file, by)
             told.append(by.told if by is not None else _signed_by(each))
@@ -187,7 +187,7 @@ def prove_provenance(content: bytes, file: Distribution, publisher: Publisher | 
 
 
 def _publisher(
-    document: Mapping[str, Any], file: Distribution, publisher: Publisher | None, index: str, hint: str
+    document: Mapping[str, Any], file: Distribution, publisher: Publisher | None, index: str, fix: str
 ) -> Publisher | None:
     """Who must have signed: the publisher that this run is, unless the index names another one."""
     there = publishers.named(document)
@@ -197,7 +197,7 @@ def _publisher(
         raise Unverified(
             f"{index} says that {file.filename} was published by another publisher:\n"
             f"  there  {there.told}\n  here   {publisher.told}",
-            hint=hint,
+            fix=fix,
         )
     return publisher
 
@@ -215,7 +215,7 @@ def _verify(attestation: Attestation, file: Distribution, publisher: Publisher |
         who = f" by {publisher.told}" if publisher is not None else ""
         raise Unverified(
             f"the attestation of {file.filename} does not prove that it was published{who}: {said}",
-            hint="sign again where it is to be published; if it is public, find out who published it",
+            fix="sign again where it is to be published; if it is public, find out who published it",
         ) from error
 
 
@@ -271,15 +271,15 @@ def _in_words() -> Iterator[None]:
     except IdentityError as error:
         raise Failed(
             f"this job's identity is none that can be signed with: {masked(str(error))}",
-            hint="is this machine's clock right?",
+            fix="is this machine's clock right?",
         ) from error
     except (AttestationError, Error) as error:
         raise Failed(
             f"what the signing service answered cannot be trusted: {masked(str(error))[:_SHOWN]}",
-            hint=f"newer keys may help: {hints.install('sigstore', upgrade=True)}",
+            fix=f"newer keys may help: {fixes.install('sigstore', upgrade=True)}",
         ) from error
     except (ValueError, LookupError, TypeError, RecursionError) as error:  # half an answer, or no JSON at all
-        raise PassingTrouble(f"the signing service's answer cannot be read ({type(error).__name__})") from error
+        raise TransientError(f"the signing service's answer cannot be read ({type(error).__name__})") from error
 
 
 def _refusal(error: Exception) -> Failed:
@@ -287,11 +287,11 @@ def _refusal(error: Exception) -> Failed:
     cause = error.args[0] if error.args and isinstance(error.args[0], Exception) else error.__cause__
     response = getattr(cause, "response", None)
     if response is None:
-        return Failed(f"the signing service does not sign ({masked(str(error))[:_SHOWN]})", hint=_without())
+        return Failed(f"the signing service does not sign ({masked(str(error))[:_SHOWN]})", fix=_without())
     said = masked(" ".join(response.text.split()))[:_SHOWN]
     return Failed(
         f"the signing service does not sign: {response.status_code} {response.reason or ''} {said}".strip(),
-        hint="is the job one that it knows, and this machine's clock right? " + _without()
+        fix="is the job one that it knows, and this machine's clock right? " + _without()
         if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR
         else _without(),
     )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from relnox.core.availability import Need
-    from relnox.network import Patience
+    from relnox.network import Deadline
 
 __all__ = ["LIMIT", "Asked"]
 
@@ -29,11 +29,11 @@ class Asked:
     """Questions to indexes about projects; an index that cannot be reached is asked no further.
 
     Args:
-        patience: How long all of them may take.
+        deadline: How long all of them may take.
     """
 
-    def __init__(self, patience: Patience) -> None:
-        self._patience = patience
+    def __init__(self, deadline: Deadline) -> None:
+        self._patience = deadline
         self._unreachable: dict[str, str] = {}
 
     def find(self, project: str, needs: Sequence[Need], sources: Mapping[str, str]) -> Available:
@@ -75,8 +75,8 @@ class Asked:
         if not (left := self._patience.left()):
             return "there was no time left to ask"
         try:
-            listing = client.listed_files(url, project, network.Patience(min(_ONE, left)))
-        except network.PassingTrouble as error:
+            listing = client.listed_files(url, project, network.Deadline(min(_ONE, left)))
+        except network.TransientError as error:
             return self._unreachable.setdefault(name, error.message)
         except RelnoxError as error:
             return error.message

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from relnox.core.manifest import Distribution
-    from relnox.network import Patience
+    from relnox.network import Deadline
 
 __all__ = [
     "ContradictoryListing",
@@ -162,7 +162,7 @@ class ContradictoryListing(Conflict):
         lines = "".join(f"\n  sha256 {each}" for each in stated)
         super().__init__(
             f"the index lists {filename} more than once, with different content:{lines}",
-            hint="report it to those who run the index: installers may take either file",
+            fix="report it to those who run the index: installers may take either file",
         )
         self.filename = filename
 
@@ -179,7 +179,7 @@ class Served(NamedTuple):
     detail: str
 
 
-def listed_files(simple_url: str, project: str, patience: Patience | None = None) -> Listing:
+def listed_files(simple_url: str, project: str, deadline: Deadline | None = None) -> Listing:
     """The files of a project by name; empty where the index does not know the project.
 
     Caches on the way are asked to look again.
@@ -187,7 +187,7 @@ def listed_files(simple_url: str, project: str, patience: Patience | None = None
     Args:
         simple_url: The index's simple API, with a slash at the end.
         project: Normalised name (PEP 503).
-        patience: How long to try.
+        deadline: How long to try.
 
     Raises:
         TryLater: The index does not answer.
@@ -195,7 +195,7 @@ def listed_files(simple_url: str, project: str, patience: Patience | None = None
     """
     page = urljoin(simple_url, f"{project}/")
     headers = {"Accept": _ACCEPT, "Cache-Control": "no-cache"}
-    response = network.get(page, headers, patience=patience, limit=network.LISTING)
+    response = network.get(page, headers, deadline=deadline, limit=network.LISTING)
     # A redirect that leaves the index says that it does not hold the project.
     if response.status_code in _GONE or response.is_redirect:
         return Listing(elsewhere=response.is_redirect)
@@ -203,7 +203,7 @@ def listed_files(simple_url: str, project: str, patience: Patience | None = None
     if response.status_code != _OK:
         raise Failed(
             f"{host} answers {response.status_code} {response.reason} for {project}",
-            hint="is the address of the index right, and may you read it?",
+            fix="is the address of the index right, and may you read it?",
         )
     is_json = "json" in response.headers.get("Content-Type", "")
     try:
@@ -216,11 +216,11 @@ def listed_files(simple_url: str, project: str, patience: Patience | None = None
         why = str(error) if isinstance(error, _NotAListing) else type(error).__name__
         raise Failed(
             f"what {host} answers for {project} is no listing of PEP {691 if is_json else 503} ({why})",
-            hint="is the address of the index right, and may you read it?",
+            fix="is the address of the index right, and may you read it?",
         ) from error
 
 
-def download(file: IndexFile, to: Path, patience: Patience | None = None) -> str:
+def download(file: IndexFile, to: Path, deadline: Deadline | None = None) -> str:
     """Fetch a file and return its SHA-256 (hex).
 
     Raises:
@@ -228,31 +228,31 @@ def download(file: IndexFile, to: Path, patience: Patience | None = None) -> str
     """
     headers = {"Cache-Control": "no-cache"}
     response = network.get(
-        file.url, headers, into=to, patience=patience, limit=network.file_limit(), leave_origin=True
+        file.url, headers, into=to, deadline=deadline, limit=network.file_limit(), leave_origin=True
     )
     if response.status_code != _OK:
         raise TryLater(
             f"{file.filename} is listed, but fetching it gives {response.status_code} {response.reason}",
-            hint="type the same command again in a few minutes",
+            fix="type the same command again in a few minutes",
         )
     with to.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def is_served(file: IndexFile, patience: Patience | None = None) -> bool:
+def is_served(file: IndexFile, deadline: Deadline | None = None) -> bool:
     """Whether a listed file can be fetched; nothing of it is kept."""
     headers = {"Cache-Control": "no-cache"}
     response = network.get(
-        file.url, headers, method="HEAD", patience=patience, limit=network.PEEK, leave_origin=True
+        file.url, headers, method="HEAD", deadline=deadline, limit=network.PEEK, leave_origin=True
     )
     if response.status_code in _NO_HEAD:
         headers["Range"] = "bytes=0-0"
-        response = network.get(file.url, headers, patience=patience, limit=network.PEEK, leave_origin=True)
+        response = network.get(file.url, headers, deadline=deadline, limit=network.PEEK, leave_origin=True)
     return response.status_code in _SERVED
 
 
 def compare_served(
-    file: IndexFile, built: Distribution, *, limit: int, path: Path | None = None, patience: Patience | None = None
+    file: IndexFile, built: Distribution, *, limit: int, path: Path | None = None, deadline: Deadline | None = None
 ) -> Served:
     """Fetch a listed file and compare it with the one that was built; nothing of it is kept.
 
@@ -261,7 +261,7 @@ def compare_served(
         built: As it was built.
         limit: Bytes up to which all of it is fetched. Of a larger one its length and its end are compared.
         path: The built file; without it a larger one is fetched as well, since there is nothing to compare with.
-        patience: How long to try.
+        deadline: How long to try.
 
     Raises:
         TryLater: The index does not answer.
@@ -276,7 +276,7 @@ def compare_served(
             file.url,
             headers,
             into=body,
-            patience=patience,
+            deadline=deadline,
             limit=network.file_limit(built.size),
             leave_origin=True,
         )
@@ -300,7 +300,7 @@ def compare_served(
     return Served(Seen.OURS, "sha256 compared")
 
 
-def provenance(file: IndexFile, patience: Patience | None = None) -> bytes | None:
+def provenance(file: IndexFile, deadline: Deadline | None = None) -> bytes | None:
     """What an index serves as a file's provenance (PEP 740); None where it has none.
 
     Raises:
@@ -309,11 +309,11 @@ def provenance(file: IndexFile, patience: Patience | None = None) -> bytes | Non
     if file.provenance is None:
         return None
     headers = {"Accept": _PROVENANCE, "Cache-Control": "no-cache"}
-    response = network.get(file.provenance, headers, patience=patience)
+    response = network.get(file.provenance, headers, deadline=deadline)
     if response.status_code != _OK:
         raise TryLater(
             f"{file.filename} has provenance, but fetching it gives {response.status_code} {response.reason}",
-            hint="type the same command again in a few minutes",
+            fix="type the same command again in a few minutes",
         )
     return response.content
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from relnox import network
 from relnox.core.secrets import Secret
-from relnox.errors import Refused
+from relnox.errors import Blocked
 from relnox.indexes.targets import PRODUCTION, TEST, means, shown
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _NO_TEXT = re.compile("[\ud800-\udfff]")
 _USUAL_VARIABLE = {PRODUCTION: "PYPI_TOKEN", TEST: "TEST_PYPI_TOKEN"}
 
 
-class NoCredentials(Refused):
+class NoCredentials(Blocked):
     """Nobody who may upload was found; the message says where was looked."""
 
 
@@ -117,13 +117,13 @@ def find(target: Target, environment: Mapping[str, str]) -> Credentials:
 
     Raises:
         NoCredentials: There are none; it says where was looked, in this order, and what was there.
-        Refused: Those there are belong to another index, an identity is one that no index takes, or they would be
+        Blocked: Those there are belong to another index, an identity is one that no index takes, or they would be
             sent over plain http.
     """
     if not network.is_encrypted(target.upload_url):
-        raise Refused(
+        raise Blocked(
             f"no credential is sent to {target.name} ({target.host}) over http, which is not encrypted",
-            hint=f"write https:// into upload of [tool.relnox.indexes.{target.name}]",
+            fix=f"write https:// into upload of [tool.relnox.indexes.{target.name}]",
         )
     environment = _Unshown(environment)
     looked: list[str] = []
@@ -137,7 +137,7 @@ def find(target: Target, environment: Mapping[str, str]) -> Credentials:
         "\n".join(
             [f"there are no credentials for {target.name} ({target.host}):", *(f"  {each}" for each in looked)]
         ),
-        hint=f"set {own} to a token, or use .pypirc, the keyring or Trusted Publishing",
+        fix=f"set {own} to a token, or use .pypirc, the keyring or Trusted Publishing",
     )
 
 
@@ -147,7 +147,7 @@ def for_reading(target: Target, environment: Mapping[str, str]) -> Login | None:
     The entry `default` is not used, and nothing over plain http.
 
     Raises:
-        Refused: The file cannot be parsed.
+        Blocked: The file cannot be parsed.
     """
     from netrc import NetrcParseError, netrc
     from pathlib import Path
@@ -159,9 +159,9 @@ def for_reading(target: Target, environment: Mapping[str, str]) -> Login | None:
         try:
             entry = netrc(path.expanduser()).hosts.get(urlsplit(target.simple_url).hostname or "")
         except (NetrcParseError, UnicodeDecodeError) as error:  # in other words: the parser's quote the line
-            raise Refused(
+            raise Blocked(
                 f"{path} cannot be parsed ({type(error).__name__})",
-                hint="correct it: machine HOST login USER password PASSWORD",
+                fix="correct it: machine HOST login USER password PASSWORD",
             ) from None
         except (OSError, RuntimeError):  # it is not there, or nobody is at home
             continue
@@ -169,14 +169,14 @@ def for_reading(target: Target, environment: Mapping[str, str]) -> Login | None:
     return None
 
 
-def only_in_pypirc(name: str, environment: Mapping[str, str]) -> Refused | None:
+def only_in_pypirc(name: str, environment: Mapping[str, str]) -> Blocked | None:
     """The refusal for an index that is known to the user's `.pypirc` and not to the project, if it is one."""
     path = _pypirc(environment)
     if name not in _sections(path):
         return None
-    return Refused(
+    return Blocked(
         f"{path} knows an index called {name}, and this project does not: its settings alone say where files go",
-        hint=f"write upload and simple into [tool.relnox.indexes.{name}] of pyproject.toml; the password may stay",
+        fix=f"write upload and simple into [tool.relnox.indexes.{name}] of pyproject.toml; the password may stay",
     )
 
 
@@ -191,10 +191,10 @@ def _legible(environment: Mapping[str, str], name: str) -> str:
     """What a variable holds; nothing where it is not set.
 
     Raises:
-        Refused: Its bytes are no text, and HTTP could not send them.
+        Blocked: Its bytes are no text, and HTTP could not send them.
     """
     if _NO_TEXT.search(environment.get(name, "")):
-        raise Refused(f"what {name} holds is not in UTF-8", hint=f"set {name} again")
+        raise Blocked(f"what {name} holds is not in UTF-8", fix=f"set {name} again")
     return environment.get(name, "")
 
 
@@ -220,10 +220,10 @@ def _from_pypirc(target: Target, environment: Mapping[str, str]) -> Credentials 
     if not section.has("password"):
         return f"{path}: no password in [{target.name}]"
     if (repository := section.get("repository")) and not means(repository, target):
-        raise Refused(
+        raise Blocked(
             f"[{target.name}] of {path} is about {shown(repository)}, and {target.name} is {target.host}: "
             "its password is for another index",
-            hint=f"correct repository in [{target.name}], or call that index by another name: "
+            fix=f"correct repository in [{target.name}], or call that index by another name: "
             "[tool.relnox.indexes.NAME] and --index NAME",
         )
     user = section.get("username") or TOKEN_USER
@@ -303,7 +303,7 @@ def _section(target: Target, path: str) -> _Section | None:
     """The section of an index in a `.pypirc`, as twine reads it; None without one.
 
     Raises:
-        Refused: The file cannot be read.
+        Blocked: The file cannot be read.
     """
     import configparser
 
@@ -315,9 +315,9 @@ def _section(target: Target, path: str) -> _Section | None:
         return None
     except (OSError, ValueError, configparser.Error, exceptions.TwineException) as error:
         # What is wrong is not told in the words of the parser: they quote the line, which may be a password's.
-        raise Refused(
+        raise Blocked(
             f"{path} cannot be read ({type(error).__name__})",
-            hint="correct it; packaging.python.org tells its form",
+            fix="correct it; packaging.python.org tells its form",
         ) from None
     section = every.get(target.name)
     return None if section is None else _Section(lambda key: section.get(key) or "")

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from relnox.core.records import Record
 from relnox.core.schema import did_you_mean
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -64,7 +64,7 @@ _KINDS: Mapping[str, Callable[[Version], bool]] = {
 """Kinds of versions that a rule may name, the special ones first."""
 
 
-class NoSuchIndex(Refused):
+class NoSuchIndex(Blocked):
     """The project's settings have no index of that name, and it is none of those that are known anyway."""
 
 
@@ -94,7 +94,7 @@ def resolve(name: str, config: Config) -> Target:
 
     Raises:
         NoSuchIndex: There is none.
-        Refused: Its address is none that files and passwords may be sent to.
+        Blocked: Its address is none that files and passwords may be sent to.
     """
     from twine import utils
 
@@ -110,7 +110,7 @@ def resolve(name: str, config: Config) -> Target:
     if name not in known:
         raise NoSuchIndex(
             f"there is no index called {name}",
-            hint=did_you_mean(name, [*known, EMBEDDED, *config.indexes]),
+            fix=did_you_mean(name, [*known, EMBEDDED, *config.indexes]),
         )
     upload = known[name]
     return Target(name=name, upload_url=upload, simple_url=_simple_beside(upload), production=name == PRODUCTION)
@@ -120,7 +120,7 @@ def check(config: Config) -> None:
     """Check the addresses of the settings before any of them is needed.
 
     Raises:
-        Refused: One of them is none that files and passwords may be sent to.
+        Blocked: One of them is none that files and passwords may be sent to.
     """
     for name, own in config.indexes.items():
         _address(own.upload, f"indexes.{name}.upload")
@@ -145,29 +145,29 @@ def by_rule(config: Config, tags: Mapping[str, tuple[str, Version] | None]) -> s
         tags: For each package that is published its tag and the version that it means; None where there is none.
 
     Raises:
-        Refused: A package has no tag, no rule is about it, or packages belong to different indexes.
+        Blocked: A package has no tag, no rule is about it, or packages belong to different indexes.
     """
     if not config.targets:
         return PRODUCTION
     chosen: dict[str, str] = {}
     for package, found in tags.items():
         if found is None:
-            raise Refused(
+            raise Blocked(
                 f"no tag of {package} stands at the commit that was built, and [tool.relnox.targets] goes by tags",
-                hint="tag the release and build it, or say where it goes: --index NAME",
+                fix="tag the release and build it, or say where it goes: --index NAME",
             )
         tag, version = found
         index = next(_indexes(config.targets, tag, version), None)
         if index is None:
-            raise Refused(
+            raise Blocked(
                 f"no rule of [tool.relnox.targets] is about {tag}",
-                hint='add one, such as prerelease = "testpypi", or say where it goes: --index NAME',
+                fix='add one, such as prerelease = "testpypi", or say where it goes: --index NAME',
             )
         chosen.setdefault(index, f"{tag} to {index}")
     if len(chosen) > 1:
-        raise Refused(
+        raise Blocked(
             f"[tool.relnox.targets] sends {' and '.join(chosen.values())}",
-            hint="publish them one after the other: --package NAME, or say where all go: --index NAME",
+            fix="publish them one after the other: --package NAME, or say where all go: --index NAME",
         )
     return next(iter(chosen), PRODUCTION)
 
@@ -194,7 +194,7 @@ def build_simple_url(config: Config) -> str | None:
     """The simple API that build requirements come from; None where the settings leave it to the installer.
 
     Raises:
-        Refused: `build-index` is no index.
+        Blocked: `build-index` is no index.
     """
     stated = config.build_index
     if stated is None:
@@ -272,11 +272,11 @@ def _address(url: str, key: str) -> str:
     # urlsplit drops control characters, and what sends a request would not.
     readable = url.isprintable() and " " not in url
     if not readable or not _place(url) or (parts := urlsplit(url)).scheme not in _PORTS or not _has_port(parts):
-        raise Refused(f"{key} is no address of an index", hint='write for example "https://packages.example.org/"')
+        raise Blocked(f"{key} is no address of an index", fix='write for example "https://packages.example.org/"')
     if "@" in parts.netloc:
-        raise Refused(
+        raise Blocked(
             f"{key} holds a user name or a password for {origin(url)}",
-            hint="take it out, and give it in a variable, in .pypirc or in the keyring",
+            fix="take it out, and give it in a variable, in .pypirc or in the keyring",
         )
     return url
 

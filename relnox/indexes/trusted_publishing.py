@@ -18,7 +18,7 @@ from urllib.parse import urljoin, urlsplit
 
 from relnox import network
 from relnox.core.secrets import Secret, masked
-from relnox.errors import Failed, Refused, TryLater
+from relnox.errors import Blocked, Failed, TryLater
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,14 +85,14 @@ class Identity:
         """Refuse an identity that no index takes, before anything is sent.
 
         Raises:
-            Refused: The job belongs to a reusable workflow: indexes look at that one, attestations at its caller.
+            Blocked: The job belongs to a reusable workflow: indexes look at that one, attestations at its caller.
         """
         called, caller = self.claims.get("job_workflow_ref"), self.claims.get("workflow_ref")
         if called and caller and called != caller:
-            raise Refused(
+            raise Blocked(
                 f"the upload job stands in a reusable workflow: it is {called}, called by {caller}, and {index} "
                 "gives no token that attestations agree with",
-                hint=f"move the job that uploads into {caller.partition('@')[0]}; building may stay where it is",
+                fix=f"move the job that uploads into {caller.partition('@')[0]}; building may stay where it is",
             )
 
 
@@ -113,7 +113,7 @@ class Publisher:
         upload_url: Where files are sent; the endpoints are beside it.
         index: What users call the index.
         audience: Who the index says it is.
-        engine: What runs the job.
+        ci_provider: What runs the job.
         identity: Who the job is.
         detect: Gives an identity token for an audience, None where there is none.
     """
@@ -123,7 +123,7 @@ class Publisher:
         upload_url: str,
         index: str,
         audience: str,
-        engine: str,
+        ci_provider: str,
         identity: Identity,
         *,
         detect: Callable[[str], str | None],
@@ -131,10 +131,10 @@ class Publisher:
         self._index = index
         self._mint_url = urljoin(upload_url, _MINT)
         self._audience = audience
-        self._engine = engine
+        self._engine = ci_provider
         self.identity = identity
         self._detect = detect
-        self._many = engine != _ENGINES["GITLAB_CI"]
+        self._many = ci_provider != _ENGINES["GITLAB_CI"]
         self._spent = False
         self._minted: dict[str, _Token] = {}
         self._minting: dict[str, threading.Lock] = {}
@@ -147,9 +147,9 @@ class Publisher:
             project: Normalised name (PEP 503).
 
         Raises:
-            Refused: The index does not know this publisher.
+            Blocked: The index does not know this publisher.
             Failed: The only identity of this job is used up.
-            PassingTrouble: Another try may go better; it shows another identity, where there are others.
+            TransientError: Another try may go better; it shows another identity, where there are others.
             TryLater: The index has switched Trusted Publishing off.
         """
         name = project if self._many else ""
@@ -167,7 +167,7 @@ class Publisher:
         if self._spent and not self._many:
             raise Failed(
                 f"the upload token for {self._index} has run out, and {self._engine} gives a job one identity",
-                hint=f"{_RERUN}; a job for each package has a token of its own: --package NAME",
+                fix=f"{_RERUN}; a job for each package has a token of its own: --package NAME",
             )
         identity = self._identify() if self._many else self.identity
         began = network.CLOCK.now()
@@ -191,7 +191,7 @@ class Publisher:
         if identity is None:
             raise Failed(
                 f"{self._engine} gives this job no identity any more",
-                hint=_permission(self._engine, self._audience),
+                fix=_permission(self._engine, self._audience),
             )
         return identity
 
@@ -205,36 +205,36 @@ class Publisher:
         what = f" for {project}" if project else ""
         told = f"{self._index} mints no token{what} ({said})"
         if "service-unavailable" in codes:
-            return network.PassingTrouble(told)
+            return network.TransientError(told)
         if "not-enabled" in codes:
             return TryLater(
                 f"{self._index} has switched Trusted Publishing off for {self._engine} ({said})",
-                hint="look at the index's status page; with a token in a variable it goes on without",
+                fix="look at the index's status page; with a token in a variable it goes on without",
             )
         if "invalid-reuse-token" in codes:
             return Failed(
                 f"{self._index} has seen this job's identity before, and takes each once ({said})",
-                hint=f"{_RERUN}. An earlier command of this job used it up: let one command publish everything",
+                fix=f"{_RERUN}. An earlier command of this job used it up: let one command publish everything",
             )
         if "invalid-pending-publisher" in codes:
-            return Refused(
+            return Blocked(
                 f"the pending publisher{what} on {self._index} cannot become a project: it exists already, or its "
                 f"name is taken or forbidden ({said})",
-                hint="add the publisher to the existing project instead, or choose another name",
+                fix="add the publisher to the existing project instead, or choose another name",
             )
         if "invalid-publisher" in codes:
             claims = "\n".join(f"  {name}: {value}" for name, value in identity.claims.items() if name in _CLAIMS)
-            return Refused(
+            return Blocked(
                 f"{self._index} knows no publisher{what} that is this job ({said}). The job is:\n{claims}",
-                hint="compare owner, repository, workflow file and environment with the publisher in the settings "
+                fix="compare owner, repository, workflow file and environment with the publisher in the settings "
                 f"of the project there, letter by letter; {first_release_hint(project)}",
             )
         if codes.keys() & {"invalid-token", "invalid-payload"}:
             return Failed(
                 f"{self._index} takes no identity such as {self._engine} gives ({said})",
-                hint=f"does the index support {self._engine}, and is this machine's clock right?",
+                fix=f"does the index support {self._engine}, and is this machine's clock right?",
             )
-        return Failed(told, hint="is it an index with Trusted Publishing? a token in a variable does without")
+        return Failed(told, fix="is it an index with Trusted Publishing? a token in a variable does without")
 
     def __repr__(self) -> str:
         return f"Publisher({self._index!r})"
@@ -249,25 +249,25 @@ def publisher(upload_url: str, index: str, environment: Mapping[str, str]) -> Pu
         environment: Variables that tell which CI engine runs.
 
     Raises:
-        Refused: The job's identity is one that no index takes.
+        Blocked: The job's identity is one that no index takes.
         TryLater: The index does not answer.
     """
-    engine = _engine(environment)
-    if engine is None:
+    ci_provider = _engine(environment)
+    if ci_provider is None:
         return _NOBODY
     parts = urlsplit(upload_url)
     if not network.is_encrypted(upload_url):
         return f"{parts.hostname} is not asked without TLS"
-    patience = network.Patience(_PATIENCE)
-    response = network.get(urljoin(upload_url, _AUDIENCE), {"Accept": "application/json"}, patience=patience)
+    deadline = network.Deadline(_PATIENCE)
+    response = network.get(urljoin(upload_url, _AUDIENCE), {"Accept": "application/json"}, deadline=deadline)
     audience = _document(response).get("audience") if response.status_code == HTTPStatus.OK else None
     if not isinstance(audience, str):
         return f"{parts.netloc} does not offer it"
-    identity = _identity(_detect, audience, engine)
+    identity = _identity(_detect, audience, ci_provider)
     if identity is None:
-        return f"{engine} gives this job no identity: {_permission(engine, audience)}"
+        return f"{ci_provider} gives this job no identity: {_permission(ci_provider, audience)}"
     identity.check(index)
-    return Publisher(upload_url, index, audience, engine, identity, detect=_detect)
+    return Publisher(upload_url, index, audience, ci_provider, identity, detect=_detect)
 
 
 def identify(audience: str, environment: Mapping[str, str]) -> Identity | str:
@@ -278,14 +278,14 @@ def identify(audience: str, environment: Mapping[str, str]) -> Identity | str:
         environment: Variables that tell which CI engine runs.
 
     Raises:
-        PassingTrouble: Another try may go better.
-        Refused: What the engine gives is no identity for that audience.
+        TransientError: Another try may go better.
+        Blocked: What the engine gives is no identity for that audience.
     """
-    engine = _engine(environment)
-    if engine is None:
+    ci_provider = _engine(environment)
+    if ci_provider is None:
         return _NOBODY
-    return _identity(_detect, audience, engine) or (
-        f"{engine} gives this job no identity for {audience}: {_permission(engine, audience)}"
+    return _identity(_detect, audience, ci_provider) or (
+        f"{ci_provider} gives this job no identity for {audience}: {_permission(ci_provider, audience)}"
     )
 
 
@@ -303,12 +303,12 @@ def _engine(environment: Mapping[str, str]) -> str | None:
     return next((told for name, told in _ENGINES.items() if environment.get(name)), _on_google())
 
 
-def _identity(detect: Callable[[str], str | None], audience: str, engine: str) -> Identity | None:
+def _identity(detect: Callable[[str], str | None], audience: str, ci_provider: str) -> Identity | None:
     """The identity that the engine gives, None if it gives none.
 
     Raises:
-        PassingTrouble: Another try may go better.
-        Refused: What it gives is no identity for that audience.
+        TransientError: Another try may go better.
+        Blocked: What it gives is no identity for that audience.
     """
     import urllib3
     from id import AmbientCredentialError, GitHubOidcPermissionCredentialError
@@ -316,23 +316,26 @@ def _identity(detect: Callable[[str], str | None], audience: str, engine: str) -
     try:
         # The package asks in its own way, which knows neither deadlines nor the end of the run.
         found = network.leave_behind(
-            lambda: [Secret(text) for text in (detect(audience),) if text], _DETECTING, engine
+            lambda: [Secret(text) for text in (detect(audience),) if text], _DETECTING, ci_provider
         )
     except GitHubOidcPermissionCredentialError:
         return None
     except AmbientCredentialError as error:
         # Such an error may quote the engine's answer, and that may be the token: it is neither told nor kept.
-        trouble = str(error)
-        if "not found" in trouble or "could not find" in trouble:  # GitLab's variable, the program of others
+        transient_error = str(error)
+        if (
+            "not found" in transient_error or "could not find" in transient_error
+        ):  # GitLab's variable, the program of others
             return None
-        if "timed out" in trouble or "request failed" in trouble:
-            raise network.PassingTrouble(f"{engine} gives this job no identity now") from None
-        raise Refused(
-            f"{engine} gives this job an identity that is not for {audience}", hint=_permission(engine, audience)
+        if "timed out" in transient_error or "request failed" in transient_error:
+            raise network.TransientError(f"{ci_provider} gives this job no identity now") from None
+        raise Blocked(
+            f"{ci_provider} gives this job an identity that is not for {audience}",
+            fix=_permission(ci_provider, audience),
         ) from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        told = f"{engine} gives this job no identity now ({type(error).__name__})"
-        raise network.PassingTrouble(told) from None
+        told = f"{ci_provider} gives this job no identity now ({type(error).__name__})"
+        raise network.TransientError(told) from None
     return Identity(found[0]) if found else None
 
 
@@ -356,8 +359,8 @@ def _claims(token: Secret) -> dict[str, str]:
     )
 
 
-def _permission(engine: str, audience: str) -> str:
-    match engine:
+def _permission(ci_provider: str, audience: str) -> str:
+    match ci_provider:
         case "GitHub Actions":
             return "the job needs permissions: id-token: write (pull requests from forks never have it)"
         case "GitLab CI":

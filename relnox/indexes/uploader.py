@@ -8,10 +8,10 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 from relnox import network
-from relnox.core import hints
+from relnox.core import fixes
 from relnox.core.secrets import masked
 from relnox.core.versioning import Bump, next_version
-from relnox.errors import Conflict, Failed, Refused, RelnoxError, TryLater
+from relnox.errors import Blocked, Conflict, Failed, RelnoxError, TryLater
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,7 +61,7 @@ class AttestationsRefused(Failed):
     def __init__(self, message: str) -> None:
         super().__init__(
             message,
-            hint="is the job that signed the trusted publisher that uploads? Without attestations it goes on: "
+            fix="is the job that signed the trusted publisher that uploads? Without attestations it goes on: "
             "--attestations off (they cannot be added later)",
         )
 
@@ -92,19 +92,19 @@ def send(  # noqa: PLR0913 - an upload
         sending: Called right before the first byte goes.
 
     Raises:
-        PassingTrouble: Another try may go better.
+        TransientError: Another try may go better.
         Taken: There is a file of that name; whose, the answer does not tell.
         TryLater: The index takes nothing from anybody at present.
-        Refused: The credentials were rejected, or the index redirects elsewhere.
+        Blocked: The credentials were rejected, or the index redirects elsewhere.
         Conflict: The name is taken for good, or the release is closed.
         Failed: The index refused the file.
     """
-    from relnox.indexes import wire
+    from relnox.indexes import twine_compat
 
-    told = wire.fields(path, attestations)
+    told = twine_compat.fields(path, attestations)
     login = credentials.login(file.package)
     with path.open("rb") as content:
-        form = wire.form(told, path.name, content)
+        form = twine_compat.form(told, path.name, content)
         if sending is not None:
             sending()
         # A redirect is never followed: credentials go to the address that was resolved and nowhere else.
@@ -138,7 +138,7 @@ def publish_again(file: Distribution) -> str:
 
 
 def _bump_to(version: str) -> str:
-    return hints.command("bump", "--to", version)
+    return fixes.command("bump", "--to", version)
 
 
 def judged(response: requests.Response, file: Distribution, index: str) -> str:
@@ -161,9 +161,9 @@ def _judged(response: requests.Response, file: Distribution, index: str) -> str:
     if status in _OK:
         return masked(f"{status} {response.reason or ''}".strip())
     if status in _REDIRECTS:
-        raise Refused(
+        raise Blocked(
             f"{index} redirects uploads to {masked(response.headers.get('Location', 'nowhere'))}",
-            hint=f"if it has moved there: write that as upload into [tool.relnox.indexes.{index}]; credentials "
+            fix=f"if it has moved there: write that as upload into [tool.relnox.indexes.{index}]; credentials "
             "are not sent elsewhere",
         )
     if status in _REFUSED:
@@ -171,21 +171,21 @@ def _judged(response: requests.Response, file: Distribution, index: str) -> str:
         if status == _CONFLICT or _EXISTS.search(text):
             return _taken(said, text, file, index)
     if status in _NOT_ALLOWED:
-        raise Refused(
+        raise Blocked(
             f"{index} rejected the credentials for {file.filename}: {said}",
-            hint="is the token or password right, and is it for this index and this project?",
+            fix="is the token or password right, and is it for this index and this project?",
         )
     if status == _NO_ROOM:
         raise Failed(
             f"{index} cannot store {file.filename} ({file.size:,} bytes): {said}",
-            hint="free space where the index keeps its files, or let it write there; then rerun the command",
+            fix="free space where the index keeps its files, or let it write there; then rerun the command",
         )
     if status == _TOO_LARGE or _LARGE.search(text):
         raise Failed(
             f"{index} finds {file.filename} too large ({file.size:,} bytes): {said}",
-            hint="leave out what the archive does not need, or ask the index for a higher limit",
+            fix="leave out what the archive does not need, or ask the index for a higher limit",
         )
-    raise Failed(f"{index} refused {file.filename}: {said}", hint="mend what the index names, then build again")
+    raise Failed(f"{index} refused {file.filename}: {said}", fix="mend what the index names, then build again")
 
 
 def _text(response: requests.Response) -> str:
@@ -245,46 +245,46 @@ def _explain(text: str, file: Distribution, index: str) -> None:
         following = _following(file)
         raise Conflict(
             f"{index} has had {file.filename} before; it was deleted, and its name is never given again: {text}",
-            hint=f"publish it as {following}: {_bump_to(following)}",
+            fix=f"publish it as {following}: {_bump_to(following)}",
         )
     if _OLD.search(text):
         raise Conflict(
             f"{index} takes no more files for {file.package} {file.version}: its first file is more than "
             f"{WINDOW.days} days old: {text}",
-            hint=publish_again(file),
+            fix=publish_again(file),
         )
     if _SECOND.search(text):
         post = _post_release(file)
         raise Conflict(
             f"{index} has another sdist of {file.package} {file.version}, and takes one of a release: {text}",
-            hint=f"who published it? to publish all of it again as {post}: {_bump_to(post)}",
+            fix=f"who published it? to publish all of it again as {post}: {_bump_to(post)}",
         )
     if _NOT_CREATED.search(text):
         from relnox.indexes.trusted_publishing import first_release_hint
 
-        raise Refused(
+        raise Blocked(
             f"{index} has no project {file.package}, and {file.filename} comes from an identity that may not "
             f"create it: {text}",
-            hint=f"{first_release_hint(file.package)}; or publish the first release with a token",
+            fix=f"{first_release_hint(file.package)}; or publish the first release with a token",
         )
     if _FOREIGN.search(text):
-        raise Refused(
+        raise Blocked(
             f"{index} has a project {file.package} that these credentials may not upload to: {text}",
-            hint="if it is yours, let its owner there add you; if it is a stranger's, the name is taken: choose "
+            fix="if it is yours, let its owner there add you; if it is a stranger's, the name is taken: choose "
             "another, or try the release where no name is: "
-            f"{hints.command('publish-test', '--index', 'embedded')}",
+            f"{fixes.command('publish-test', '--index', 'embedded')}",
         )
     if _SCOPED.search(text):
-        raise Refused(
+        raise Blocked(
             f"the token for {index} is of another project than {file.package}: {text}",
-            hint=f"take one of {file.package}, or for its first release one of the whole account",
+            fix=f"take one of {file.package}, or for its first release one of the whole account",
         )
     if _ATTESTED.search(text):
         raise AttestationsRefused(f"{index} does not take the attestations of {file.filename}: {text}")
     if _CLOSED.search(text):
         raise TryLater(
             f"{index} takes no uploads at present: {text}",
-            hint="this is not about your credentials; type the same command again later",
+            fix="this is not about your credentials; type the same command again later",
         )
 
 
@@ -295,7 +295,7 @@ def _taken(said: str, text: str, file: Distribution, index: str) -> str:
         raise Conflict(
             f"{index} holds another {file.filename}:\n  there  {digests[0]}\n"
             f"  built  sha256 {file.sha256}, blake2b-256 {file.blake2b_256}",
-            hint=ways_out(file),
+            fix=ways_out(file),
         )
     return f"{said} (its hash will tell)"
 

@@ -1,6 +1,6 @@
 """One way to ask a server: deadlines and size limits always, retries for what passes, no leaving the origin.
 
-One try is `once`. Whoever tries again owns a `Patience`: it knows how long the whole may take, makes the pauses
+One try is `once`. Whoever tries again owns a `Deadline`: it knows how long the whole may take, makes the pauses
 grow and listens to what the server asks for. Proxies and private certificate authorities come from the
 environment, as for requests; this machine is never reached through a proxy, and `.netrc` is not read here.
 """
@@ -45,7 +45,7 @@ from relnox.network.bodies import (
     json_document,
     read_body,
 )
-from relnox.network.failures import PassingTrouble, cause_of, in_words, interrupted, network_errors
+from relnox.network.failures import TransientError, cause_of, in_words, interrupted, network_errors
 from relnox.network.proxies import proxy_for
 from relnox.network.watching import Watch, end_all, pause_under_way, requests_under_way
 
@@ -64,10 +64,10 @@ __all__ = [
     "PEEK",
     "UPLOAD_ANSWER",
     "Clock",
+    "Deadline",
     "Limit",
-    "PassingTrouble",
-    "Patience",
     "TooLarge",
+    "TransientError",
     "end_all",
     "file_limit",
     "get",
@@ -135,7 +135,7 @@ class Clock:
 CLOCK = Clock()
 
 
-class Patience:
+class Deadline:
     """How long one thing may be tried, all tries and pauses together.
 
     Args:
@@ -148,24 +148,26 @@ class Patience:
         self._waited = 0.0
         self._growing = _FIRST_PAUSE
 
-    def outlast(self, trouble: PassingTrouble) -> None:
+    def outlast(self, transient_error: TransientError) -> None:
         """Wait before the next try: exponential back-off with full jitter, and no less than the server asks for.
 
         Raises:
-            PassingTrouble: There is no time left for another try.
+            TransientError: There is no time left for another try.
         """
-        if trouble.stranger:
+        if transient_error.stranger:
             self._seconds = min(self._seconds, _STRANGER)
         spent, left = CLOCK.now() - self._begin, self.left()
-        asked = trouble.asked or 0.0
+        asked = transient_error.asked or 0.0
         if asked > left or not left:
             tried = f", for {waits.span(spent)}" if spent >= 1 else ""
             until = f"; it asks to be left alone until {_clock_time(asked)}" if asked else ""
-            raise PassingTrouble(f"{trouble.message}{tried}{until}", stranger=trouble.stranger) from trouble
+            raise TransientError(
+                f"{transient_error.message}{tried}{until}", stranger=transient_error.stranger
+            ) from transient_error
         jitter = random.uniform(0, self._growing)  # noqa: S311 - no secret
         self._growing = min(self._growing * 2, _LONGEST_PAUSE)
         # The last try is at the very end of the time there is.
-        self.wait(min(asked + jitter, left), trouble.message)
+        self.wait(min(asked + jitter, left), transient_error.message)
 
     @property
     def quiet(self) -> float:
@@ -200,7 +202,7 @@ def get(  # noqa: PLR0913 - a request
     *,
     method: str = "GET",
     into: Sink | None = None,
-    patience: Patience | None = None,
+    deadline: Deadline | None = None,
     limit: Limit = DOCUMENT,
     leave_origin: bool = False,
 ) -> Response:
@@ -214,26 +216,26 @@ def get(  # noqa: PLR0913 - a request
         headers: Request headers, without credentials.
         method: `GET` or `HEAD`.
         into: A file that each try writes the body of a good answer to; without it the body is in the answer.
-        patience: How long to try.
+        deadline: How long to try.
         limit: How large the answer may be and how long it may take.
         leave_origin: Whether redirects are followed to other servers, as those of files are (to a CDN): without
             credentials, and only where https, or this machine, is left for https or this machine. What comes
             proves nothing but by its hash.
 
     Raises:
-        PassingTrouble: The server did not answer, or not well, for too long.
+        TransientError: The server did not answer, or not well, for too long.
         Failed: It redirects in a circle or to where it may not, its answer is too large, or the run was
             interrupted.
     """
-    patience = patience or Patience()
+    deadline = deadline or Deadline()
     while True:
         try:
             with _reading:
                 return _followed(
-                    method, url, headers or {}, into, patience.quiet, limit=limit, leave_origin=leave_origin
+                    method, url, headers or {}, into, deadline.quiet, limit=limit, leave_origin=leave_origin
                 )
-        except PassingTrouble as trouble:
-            patience.outlast(trouble)
+        except TransientError as transient_error:
+            deadline.outlast(transient_error)
 
 
 def once(  # noqa: PLR0913 - a request
@@ -263,8 +265,8 @@ def once(  # noqa: PLR0913 - a request
         limit: How large the answer may be, and how long all of it may take.
 
     Raises:
-        PassingTrouble: There was no answer, or one that another try may better.
-        Refused: A secret would go unencrypted.
+        TransientError: There was no answer, or one that another try may better.
+        Blocked: A secret would go unencrypted.
         Failed: The run was interrupted, the answer is too large, or the server cannot be asked at all, as things
             are set up.
     """
@@ -295,7 +297,7 @@ def once(  # noqa: PLR0913 - a request
                 raise
             raise Failed(  # a file of certificates is not there
                 f"{host} cannot be asked: {error}",
-                hint="correct the path in REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, or unset it",
+                fix="correct the path in REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, or unset it",
             ) from error
     if response.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and proxy is not None:
         raise _login_required(host, proxy)
@@ -303,7 +305,7 @@ def once(  # noqa: PLR0913 - a request
         said = f"{response.status_code} {response.reason or ''}".strip()
         enough = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
         what = "takes no more for now" if enough else "does not answer as it should"
-        raise PassingTrouble(f"{host} {what}{_through(proxy)} ({said})", asked=_asked(response.headers))
+        raise TransientError(f"{host} {what}{_through(proxy)} ({said})", asked=_asked(response.headers))
     return response
 
 
@@ -321,7 +323,7 @@ def leave_behind(call: Callable[[], T], seconds: float, what: str) -> T:
         what: Who is asked, for messages.
 
     Raises:
-        PassingTrouble: It took too long.
+        TransientError: It took too long.
         Failed: The run was interrupted.
     """
     with Watch(what, seconds, seconds) as watch:
@@ -329,7 +331,7 @@ def leave_behind(call: Callable[[], T], seconds: float, what: str) -> T:
             return watch.wait_for(call, seconds)
         except TimeoutError:
             watch.check()
-            raise PassingTrouble(f"{what} does not answer as it should (timed out)") from None
+            raise TransientError(f"{what} does not answer as it should (timed out)") from None
 
 
 def _adapter() -> HTTPAdapter:
@@ -365,7 +367,7 @@ def _prepared(  # noqa: PLR0913, PLR0917 - a request
     except ValueError as error:  # in words that quote no header
         raise Failed(
             f"{host_of(url)} cannot be asked: the URL or a header cannot be sent ({type(error).__name__})",
-            hint="correct the URL in the settings, or the token or password",
+            fix="correct the URL in the settings, or the token or password",
         ) from None
     return request
 
@@ -404,7 +406,7 @@ def _followed(  # noqa: PLR0913 - a request
                 return response
             _check_encryption(url, target)
         url = target
-    raise Failed(f"{host_of(url)} redirects in a circle", hint="is the index's address right?")
+    raise Failed(f"{host_of(url)} redirects in a circle", fix="is the index's address right?")
 
 
 def _target(url: str, location: str) -> str:
@@ -415,7 +417,7 @@ def _target(url: str, location: str) -> str:
     except (ValueError, Failed) as error:
         raise Failed(
             f"{host_of(url)} redirects to {quoted(location)}, which cannot be requested (not a valid URL)",
-            hint="check the URL of the index, or report it to the index",
+            fix="check the URL of the index, or report it to the index",
         ) from error
     return target
 
@@ -426,11 +428,11 @@ def _check_encryption(url: str, target: str) -> None:
     if lowered or not is_encrypted(target):
         raise Failed(
             f"{host_of(url)} redirects to {host_of(target)} over http, which is not encrypted",
-            hint="report it to the index: files are fetched over https only",
+            fix="report it to the index: files are fetched over https only",
         )
 
 
-def _not_answered(host: str, proxy: Proxy | None, error: Exception, *, stranger: bool) -> Failed | PassingTrouble:
+def _not_answered(host: str, proxy: Proxy | None, error: Exception, *, stranger: bool) -> Failed | TransientError:
     """The error for a connection that failed, or an answer that is not HTTP."""
     from ssl import SSLCertVerificationError
 
@@ -438,7 +440,7 @@ def _not_answered(host: str, proxy: Proxy | None, error: Exception, *, stranger:
     if isinstance(cause, SSLCertVerificationError):
         return Failed(
             f"{host} has a certificate that nobody vouches for here{_through(proxy)} ({cause.verify_message})",
-            hint="is the address right? a private authority is named by REQUESTS_CA_BUNDLE=FILE.pem",
+            fix="is the address right? a private authority is named by REQUESTS_CA_BUNDLE=FILE.pem",
         )
     words = in_words(cause)
     if proxy is not None and (refused := _TUNNEL_REFUSED.match(str(cause))):
@@ -446,14 +448,14 @@ def _not_answered(host: str, proxy: Proxy | None, error: Exception, *, stranger:
             return _login_required(host, proxy)
         words = f"it answers {refused[1]}"
     if proxy is not None:
-        return PassingTrouble(f"{host} cannot be reached{_through(proxy)} ({words})", stranger=stranger)
-    return PassingTrouble(f"{host} does not answer as it should ({words})", stranger=stranger)
+        return TransientError(f"{host} cannot be reached{_through(proxy)} ({words})", stranger=stranger)
+    return TransientError(f"{host} does not answer as it should ({words})", stranger=stranger)
 
 
 def _login_required(host: str, proxy: Proxy) -> Failed:
     return Failed(
         f"{host} cannot be reached{_through(proxy)} (407: it requires a login)",
-        hint=f"set {proxy.variable} to http://USER:PASSWORD@HOST:PORT, or add {host} to NO_PROXY",
+        fix=f"set {proxy.variable} to http://USER:PASSWORD@HOST:PORT, or add {host} to NO_PROXY",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from relnox.errors import Failed, Refused
+from relnox.errors import Blocked, Failed
 
 __all__ = [
     "check_url",
@@ -33,7 +33,7 @@ def check_url(url: str) -> None:
     if problem:
         raise Failed(
             f"{quoted(url)} cannot be requested: the URL {problem}",
-            hint="correct it in the settings; if the index lists it or redirects to it, report it to the index",
+            fix="correct it in the settings; if the index lists it or redirects to it, report it to the index",
         )
 
 
@@ -91,12 +91,12 @@ def require_encryption(url: str) -> None:
     """Check that a credential may be sent to a URL.
 
     Raises:
-        Refused: Others on the way could read it.
+        Blocked: Others on the way could read it.
     """
     if not is_encrypted(url):
-        raise Refused(
+        raise Blocked(
             f"no credential is sent to {host_of(url)} (http is not encrypted)",
-            hint=f"write https://{host_of(url)} instead; http is for this machine only (localhost, 127.0.0.1)",
+            fix=f"write https://{host_of(url)} instead; http is for this machine only (localhost, 127.0.0.1)",
         )
 
 

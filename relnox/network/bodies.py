@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relnox.errors import Failed, RelnoxError
-from relnox.network.failures import PassingTrouble, network_errors
+from relnox.network.failures import TransientError, network_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -122,7 +122,7 @@ def read_body(response: Response, limit: Limit, watch: Watch, host: str, into: W
 
     Raises:
         Failed: The body is larger than it may be, or compressed in a way that was not asked for.
-        PassingTrouble: It is cut off, or not compressed as it says.
+        TransientError: It is cut off, or not compressed as it says.
     """
     good = HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES
     kept = bytearray()
@@ -215,7 +215,7 @@ def _decompressed(response: Response, chunks: Iterator[bytes], limit: Limit, hos
     if encoding not in ("gzip", "x-gzip"):
         raise Failed(
             f"the {limit.kind} of {host} is compressed with {encoding[:20]!a} (only gzip was asked for)",
-            hint="have the server, or the proxy before it, honor Accept-Encoding",
+            fix="have the server, or the proxy before it, honor Accept-Encoding",
         )
     import zlib
 
@@ -231,10 +231,10 @@ def _decompressed(response: Response, chunks: Iterator[bytes], limit: Limit, hos
             try:
                 yield decoder.decompress(rest, _CHUNK)
             except zlib.error as error:
-                raise PassingTrouble(f"{host} does not answer as it should (not gzip, as it says)") from error
+                raise TransientError(f"{host} does not answer as it should (not gzip, as it says)") from error
             rest = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
     if begun and not decoder.eof and not limit.shortened:
-        raise PassingTrouble(f"{host} does not answer as it should (cut off)")
+        raise TransientError(f"{host} does not answer as it should (cut off)")
 
 
 def _check_stated_length(response: Response, limit: Limit, host: str) -> None:
@@ -246,7 +246,7 @@ def _check_stated_length(response: Response, limit: Limit, host: str) -> None:
 def _too_large(limit: Limit, host: str) -> TooLarge:
     return TooLarge(
         f"the {limit.kind} of {host} is larger than {_in_words(limit.size)}",
-        hint="another try will not help: check the URL of the index, or report it to the index",
+        fix="another try will not help: check the URL of the index, or report it to the index",
     )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from relnox.errors import Failed, TryLater
 
-__all__ = ["PassingTrouble", "cause_of", "in_words", "interrupted", "network_errors"]
+__all__ = ["TransientError", "cause_of", "in_words", "interrupted", "network_errors"]
 
 
-class PassingTrouble(TryLater):
+class TransientError(TryLater):
     """Another try may end it.
 
     Args:
@@ -18,14 +18,14 @@ class PassingTrouble(TryLater):
 
     def __init__(self, message: str, *, asked: float | None = None, stranger: bool = False) -> None:
         there = "is the address right, and can this machine reach it? then " if stranger else "nothing was lost; "
-        super().__init__(message, hint=f"{there}type the same command again later")
+        super().__init__(message, fix=f"{there}type the same command again later")
         self.asked = asked
         self.stranger = stranger
 
 
 def interrupted() -> Failed:
     """The error of a request or a pause that a signal ended."""
-    return Failed("interrupted", hint="type the same command again: it goes on where this one stopped")
+    return Failed("interrupted", fix="type the same command again: it goes on where this one stopped")
 
 
 def cause_of(error: BaseException) -> BaseException:

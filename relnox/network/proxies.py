@@ -6,7 +6,7 @@ import os
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from relnox.core import hints
+from relnox.core import fixes
 from relnox.core.secrets import Secret
 from relnox.errors import Failed
 from relnox.network.addresses import is_loopback
@@ -59,7 +59,7 @@ def proxy_for(url: str) -> Proxy | None:
     if proxy is None or not host or proxy.scheme not in _SCHEMES or not value.isprintable() or " " in value:
         raise Failed(
             f"{variable} is not the URL of a proxy, and {parts.hostname} is reached through it",
-            hint=f"set {variable} to http://HOST:PORT, or unset it",
+            fix=f"set {variable} to http://HOST:PORT, or unset it",
         )
     if proxy.password and value not in _passwords:
         _passwords[value] = (Secret(proxy.password), Secret(unquote(proxy.password)))
@@ -83,5 +83,5 @@ def _require_socks(variable: str) -> None:
     except ModuleNotFoundError:
         raise Failed(
             f"{variable} names a SOCKS proxy, and the package PySocks is not installed",
-            hint=f"{hints.install('requests[socks]')}, or set it to http://HOST:PORT",
+            fix=f"{fixes.install('requests[socks]')}, or set it to http://HOST:PORT",
         ) from None

@@ -12,7 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from relnox.network.failures import PassingTrouble, interrupted
+from relnox.network.failures import TransientError, interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,7 +90,7 @@ class Watch:
         """Raise the reason for which the request was ended, if it was.
 
         Raises:
-            PassingTrouble: It took too long.
+            TransientError: It took too long.
             Failed: The run is to end.
         """
         if self._ended is None and time.monotonic() > self._deadline:
@@ -98,7 +98,7 @@ class Watch:
         if self._ended == "interrupted":
             raise interrupted()
         if self._ended is not None:
-            raise PassingTrouble(f"{self._host} does not answer as it should ({self._ended})")
+            raise TransientError(f"{self._host} does not answer as it should ({self._ended})")
 
     def moved(self, size: int) -> None:
         """Count bytes that went one way or the other."""

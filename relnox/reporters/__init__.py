@@ -18,7 +18,7 @@ __all__ = ["Reporter", "as_written", "choose", "usage_error"]
 
 
 def as_written(text: str) -> str:
-    """A text with its commands as relnox itself takes them; see `core.hints`."""
+    """A text with its commands as relnox itself takes them; see `core.fixes`."""
     return text
 
 

@@ -61,8 +61,8 @@ class GitHub(Plain):
     def _note(self, event: Notice, *, nested: bool) -> None:
         self._keep_foreign_text_out()
         super().event(event, nested=nested)
-        if event.hint:
-            _command("warning", self._shown(f"{event.message}\n{event.hint}"), title="relnox")
+        if event.fix:
+            _command("warning", self._shown(f"{event.message}\n{event.fix}"), title="relnox")
 
     def _tell(self, event: Event, *, nested: bool) -> None:
         match event:
@@ -94,12 +94,12 @@ class GitHub(Plain):
         if event.error is not None:
             _command("error", self._shown(event.detail), title=event.step.title)
         for each in event.warnings:
-            _command("warning", self._shown(f"{each.file}: {each.message}\n{each.hint}"), title=event.step.title)
+            _command("warning", self._shown(f"{each.file}: {each.message}\n{each.fix}"), title=event.step.title)
 
     def error(self, error: RelnoxError) -> None:
         """Show what stops the run, as an annotation too."""
         super().error(error)
-        told = f"{error.message}\n{error.hint}" if error.hint else error.message
+        told = f"{error.message}\n{error.fix}" if error.fix else error.message
         _command("error", self._shown(told), title="relnox")
 
     def tables(self, tables: Sequence[Table]) -> None:

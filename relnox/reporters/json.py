@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from relnox.core import serialise
+from relnox.core import serialization
 
 if TYPE_CHECKING:
     from relnox.core.events import Outcome, StepFinished, Waiting
@@ -16,7 +16,7 @@ __all__ = ["render"]
 
 def render(outcome: Outcome) -> str:
     """The report, as a JSON document."""
-    return serialise.to_json(_outcome(outcome))
+    return serialization.to_json(_outcome(outcome))
 
 
 def render_error(task: str, error: RelnoxError) -> str:
@@ -25,10 +25,10 @@ def render_error(task: str, error: RelnoxError) -> str:
         "task": task,
         "exit_code": error.exit_code.value,
         "error": error.message,
-        "hint": error.hint,
+        "fix": error.fix,
         "steps": [],
     }
-    return serialise.to_json(told)
+    return serialization.to_json(told)
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "stages": [_outcome(stage) for stage in outcome.stages],
         "files": [_file(file) for file in outcome.publication],
         "fault": outcome.fault,
-        "tables": [serialise.encode(table) for table in outcome.tables],
+        "tables": [serialization.encode(table) for table in outcome.tables],
     }
 
 
@@ -73,7 +73,7 @@ def _step(result: StepFinished) -> dict[str, Any]:
         "remote": result.step.remote,
         "status": result.status.value,
         "detail": result.detail,
-        "hint": result.error.hint if result.error is not None else None,
+        "fix": result.error.fix if result.error is not None else None,
         "seconds": round(result.seconds, 3),
-        "warnings": [{"file": each.file, "message": each.message, "hint": each.hint} for each in result.warnings],
+        "warnings": [{"file": each.file, "message": each.message, "fix": each.fix} for each in result.warnings],
     }

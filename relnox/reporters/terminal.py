@@ -86,7 +86,7 @@ class Terminal:
                 if self.verbose:
                     _print(self._log, f"{indent}  ", (text.output_line(step, line), "dim"))
             case Notice() | Waiting():
-                style = "dim" if isinstance(event, Notice) and not event.hint else "yellow"
+                style = "dim" if isinstance(event, Notice) and not event.fix else "yellow"
                 for line in text.notice(event):
                     _print(self._log, indent, (self._shown(line), style))
             case StepFinished():
@@ -109,9 +109,9 @@ class Terminal:
             _labeled(self._out, "", "note:", "dim", self._shown(note))
         if plan.consent:
             _print(self._out, ("would ask:", "yellow"), f" {plan.consent}")
-        for refusal in plan.refusals:
+        for refusal in plan.problems:
             _labeled(self._out, "", "would refuse:", "bold red", self._shown(refusal.message))
-            _labeled(self._out, "  ", "hint:", "dim", self._shown(refusal.hint))
+            _labeled(self._out, "  ", "fix:", "dim", self._shown(refusal.fix))
 
     def tables(self, tables: Sequence[Table]) -> None:
         """Show results."""
@@ -132,8 +132,8 @@ class Terminal:
         """Show what stops the run."""
         self._stop()
         _labeled(self._log, "", "error:", "bold red", self._shown(error.message))
-        if error.hint:
-            _labeled(self._log, "", "hint:", "bold", self._shown(error.hint))
+        if error.fix:
+            _labeled(self._log, "", "fix:", "bold", self._shown(error.fix))
 
     def _conclude(self, outcome: Outcome, *, nested: bool) -> None:
         """What was not tried, and how it all ended."""
@@ -172,8 +172,8 @@ class Terminal:
             word = "" if event.status is Status.SUCCESS else f"{text.MARKS[event.status]}: "
             for line in text.further_lines(f"{word}{event.detail}", f"{indent}    "):
                 _print(self._log, (self._shown(line), "dim"))
-        if event.error is not None and event.error.hint:
-            _labeled(self._log, f"{indent}    ", "hint:", "bold", self._shown(event.error.hint))
+        if event.error is not None and event.error.fix:
+            _labeled(self._log, f"{indent}    ", "fix:", "bold", self._shown(event.error.fix))
         for line in text.warning_lines(event):
             _print(self._log, (self._shown(f"{indent}    {line}"), "yellow"))
 

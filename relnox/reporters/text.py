@@ -45,10 +45,10 @@ _INDENT = " " * 8
 
 _ENDINGS = {
     ExitCode.DONE: "done and proven",
-    ExitCode.REFUSED: "refused; nothing was changed",
+    ExitCode.BLOCKED: "refused; nothing was changed",
     ExitCode.FAILED: "failed; nothing is public",
     ExitCode.PARTLY_PUBLIC: "partly public: type the same command again to finish it",
-    ExitCode.NEEDS_A_PERSON: "stopped: a person has to decide",
+    ExitCode.CONFLICT: "stopped: a person has to decide",
     ExitCode.TRY_LATER: "not done, or not proven yet: type the same command again later",
     ExitCode.INTERRUPTED: "interrupted: type the same command again to go on",
     ExitCode.TERMINATED: "terminated: type the same command again to go on",
@@ -57,7 +57,7 @@ _ENDINGS = {
 _FAILED_AFTERWARDS = {
     **_ENDINGS,
     ExitCode.FAILED: "failed",
-    ExitCode.NEEDS_A_PERSON: "published, but a check failed afterwards: manual action required",
+    ExitCode.CONFLICT: "published, but a check failed afterwards: manual action required",
     ExitCode.TRY_LATER: "published, but not checked to the end: rerun the command later",
 }
 
@@ -114,15 +114,15 @@ def plan_lines(plan: Plan, shown: Callable[[str], str] = as_written) -> Iterator
             for edit in step.edits:
                 yield ""
                 yield from diff_lines(edit)
-    if plan.notes or plan.refusals or plan.consent:
+    if plan.notes or plan.problems or plan.consent:
         yield ""
     for note in plan.notes:
         yield from further_lines(f"note: {shown(note)}", "")
     if plan.consent:
         yield f"would ask: {plan.consent}"
-    for refusal in plan.refusals:
+    for refusal in plan.problems:
         yield from further_lines(f"would refuse: {shown(refusal.message)}", "")
-        yield from further_lines(f"hint: {shown(refusal.hint)}", "  ")
+        yield from further_lines(f"fix: {shown(refusal.fix)}", "  ")
 
 
 def waiting(event: Waiting) -> str:
@@ -135,9 +135,9 @@ def notice(event: Notice | Waiting) -> Iterator[str]:
     if not isinstance(event, Notice):
         yield waiting(event)
         return
-    yield from further_lines(f"{'warning' if event.hint else 'note'}: {event.message}", "")
-    if event.hint:
-        yield from further_lines(f"hint: {event.hint}", "  ")
+    yield from further_lines(f"{'warning' if event.fix else 'note'}: {event.message}", "")
+    if event.fix:
+        yield from further_lines(f"fix: {event.fix}", "  ")
 
 
 def finished(event: StepFinished) -> Iterator[str]:
@@ -146,8 +146,8 @@ def finished(event: StepFinished) -> Iterator[str]:
     yield f"{MARKS[event.status]:<8}{event.step.title}{seconds}"
     if event.detail:
         yield from further_lines(event.detail, _INDENT)
-    if event.error is not None and event.error.hint:
-        yield from further_lines(f"hint: {event.error.hint}", _INDENT)
+    if event.error is not None and event.error.fix:
+        yield from further_lines(f"fix: {event.error.fix}", _INDENT)
     for line in warning_lines(event):
         yield f"{_INDENT}{line}"
 
@@ -156,12 +156,12 @@ def warning_lines(event: StepFinished) -> Iterator[str]:
     """What is most likely wrong with the files of a step, each with what helps."""
     for each in event.warnings:
         yield from further_lines(f"warning: {each.file}: {each.message}", "")
-        yield from further_lines(f"hint: {each.hint}", "  ")
+        yield from further_lines(f"fix: {each.fix}", "  ")
 
 
 def error_lines(error: RelnoxError) -> Iterator[str]:
     """What stops a run."""
-    for word, told in (("error", error.message), ("hint", error.hint)):
+    for word, told in (("error", error.message), ("fix", error.fix)):
         if told:
             first, *rest = split_lines(told)
             yield f"{word}: {first}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from relnox.core import places as texts
+from relnox.core import version_locations as texts
 from relnox.core.packages import VersionSource
 from relnox.source.pyproject import load, strings, table_at
 

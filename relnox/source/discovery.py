@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from relnox.core.patterns import plain as _plain
 from relnox.core.schema import did_you_mean
 from relnox.core.workspace import Workspace
-from relnox.errors import Refused
+from relnox.errors import Blocked
 from relnox.source import pyproject, version_files
 
 if TYPE_CHECKING:
@@ -71,14 +71,14 @@ def find_root(start: Path, top: Path | None) -> Path:
     a checkout without settings none is a project by itself: their project is the whole checkout.
 
     Raises:
-        Refused: There is no project here.
+        Blocked: There is no project here.
     """
     start = start.resolve()
     candidates = [start, *start.parents]
     if top is not None and top.resolve() in candidates:
         candidates = candidates[: candidates.index(top.resolve()) + 1]
     if os.path.lexists(start / _FILE) and not (start / _FILE).is_file():
-        raise Refused(f"{start / _FILE} is not a regular file", hint=f"put a file there: mv {_FILE} {_FILE}.old")
+        raise Blocked(f"{start / _FILE} is not a regular file", fix=f"put a file there: mv {_FILE} {_FILE}.old")
     with_file = [folder for folder in candidates if (folder / _FILE).is_file()]
     for folder in with_file:
         tool = pyproject.table_at(pyproject.load(folder / _FILE), "tool")
@@ -88,9 +88,9 @@ def find_root(start: Path, top: Path | None) -> Path:
         return top if top is not None and _is_one_of_several(with_file[0], top.resolve()) else with_file[0]
     if top is not None:
         return top
-    raise Refused(
+    raise Blocked(
         f"there is no project here: no {_FILE} in {start} or above it",
-        hint="go to the project's folder, or name it: --project DIR",
+        fix="go to the project's folder, or name it: --project DIR",
     )
 
 
@@ -105,7 +105,7 @@ def _is_one_of_several(folder: Path, top: Path) -> bool:
 def _describes_package(folder: Path) -> bool:
     try:
         return (folder / _FILE).is_file() and pyproject.is_package(pyproject.load(folder / _FILE))
-    except Refused:
+    except Blocked:
         return False
 
 
@@ -134,7 +134,7 @@ def unlisted(files: Sequence[str], root: Path, workspace: Workspace, config: Con
             document = pyproject.load(root / file)
             if "build-system" in document and pyproject.is_package(document):
                 found.append(pyproject.package_of(document, folder))
-        except Refused:  # it is told where it is a package of the project
+        except Blocked:  # it is told where it is a package of the project
             continue
     return tuple(found)
 
@@ -154,7 +154,7 @@ def discover(root: Path, config: Config, ignored: Callable[[Iterable[str]], set[
         ignored: Tells which paths git ignores.
 
     Raises:
-        Refused: There is none, two have one name, a listed one cannot be read, or a pattern means nothing.
+        Blocked: There is none, two have one name, a listed one cannot be read, or a pattern means nothing.
     """
     _check_exclude(root, config.exclude, ignored)
     document = pyproject.load(root / _FILE) if (root / _FILE).is_file() else {}
@@ -176,9 +176,9 @@ def discover(root: Path, config: Config, ignored: Callable[[Iterable[str]], set[
     else:
         packages = list(_walked(root, config.exclude, warnings))
     if not packages:
-        raise Refused(
+        raise Blocked(
             f"there is no package in {root}",
-            hint='add [project] to pyproject.toml, or list folders: [tool.relnox] packages = ["libs/*"]',
+            fix='add [project] to pyproject.toml, or list folders: [tool.relnox] packages = ["libs/*"]',
         )
     if config.places:
         packages = version_files.with_declared(packages, config, root)
@@ -214,16 +214,16 @@ def _listed(root: Path, globs: Sequence[str], exclude: Sequence[str], key: str |
     found: dict[str, None] = {}
     for glob in globs:
         if ".." in _plain(glob).split("/"):
-            raise Refused(
+            raise Blocked(
                 f"{glob!r} of {key or '[tool.uv.workspace]'} leads out of {root}",
-                hint="set up relnox in the folder that holds all packages",
+                fix="set up relnox in the folder that holds all packages",
             )
         if any(
             "**" in part and part != "**" for part in _plain(glob).split("/")
         ):  # Python 3.13 takes it for a single *
-            raise Refused(
+            raise Blocked(
                 f"{glob!r} of {key or '[tool.uv.workspace]'} is no glob: ** stands alone, between slashes",
-                hint="write it like libs/*",
+                fix="write it like libs/*",
             )
         matches = [root] if _plain(glob) in (".", "") else sorted(root.glob(_plain(glob)))
         folders = [
@@ -233,7 +233,7 @@ def _listed(root: Path, globs: Sequence[str], exclude: Sequence[str], key: str |
         ]
         kept = [folder for folder in folders if not _excluded(folder, exclude)]
         if not folders and key is not None:
-            raise Refused(f"{glob!r} of {key} means no folder with a {_FILE}", hint=_near(root, glob))
+            raise Blocked(f"{glob!r} of {key} means no folder with a {_FILE}", fix=_near(root, glob))
         found |= dict.fromkeys(kept)
     return list(found)
 
@@ -256,9 +256,9 @@ def _read_listed(root: Path, folders: Sequence[str], warnings: list[str]) -> lis
             continue
         package = _package(root, document, folder)
         if (other := packages.get(package.name)) is not None:
-            raise Refused(
+            raise Blocked(
                 f"two packages are called {package.name}: {other.pyproject} and {package.pyproject}",
-                hint=f'rename one, or leave one out: [tool.relnox] exclude = ["{package.folder}"]',
+                fix=f'rename one, or leave one out: [tool.relnox] exclude = ["{package.folder}"]',
             )
         packages[package.name] = package
     return list(packages.values())
@@ -273,7 +273,7 @@ def _walked(root: Path, exclude: Sequence[str], warnings: list[str]) -> Iterator
             if not pyproject.is_package(document):
                 continue
             package = _package(root, document, folder)
-        except Refused as error:
+        except Blocked as error:
             warnings.append(f"{folder} is passed over: {error.message.replace(f'{root}/', '')}")
             continue
         if package.name in seen:
@@ -321,7 +321,7 @@ def _check_exclude(root: Path, globs: Sequence[str], ignored: Callable[[Iterable
     """See that every pattern of exclude means a folder, or one that is only made later: a cache, an output.
 
     Raises:
-        Refused: One means none.
+        Blocked: One means none.
     """
     waiting = [glob for glob in globs if not (root / _plain(glob)).is_dir()]
     waiting = [glob for glob in waiting if not _is_passed_over(posixpath.basename(_plain(glob)))]
@@ -333,8 +333,8 @@ def _check_exclude(root: Path, globs: Sequence[str], ignored: Callable[[Iterable
         if any(fnmatch.fnmatchcase(folder, plain) for folder in folders) or (ignored and ignored([f"{plain}/"])):
             continue
         near = [folder for folder in folders if (root / folder / _FILE).is_file() and folder != "."]
-        raise Refused(
-            f"{glob!r} of [tool.relnox] exclude means no folder", hint=did_you_mean(plain, near or folders[:20])
+        raise Blocked(
+            f"{glob!r} of [tool.relnox] exclude means no folder", fix=did_you_mean(plain, near or folders[:20])
         )
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox import files
-from relnox.core import hints, serialise
+from relnox.core import fixes, serialization
 from relnox.core.records import Record
-from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push, TakeBack
+from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push, UndoBump
 from relnox.errors import Conflict, Failed
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ _PENDING, _LAST = "pending.json", "last.json"
 _SECTOR = 512
 """What a disk writes as a whole, or a part of it."""
 
-LocalStep = EditFiles | Commit | CreateTags | Push | TakeBack
+LocalStep = EditFiles | Commit | CreateTags | Push | UndoBump
 
 
 class Pending(Record, kw_only=True):
@@ -64,7 +64,7 @@ class Pending(Record, kw_only=True):
     @property
     def command(self) -> str:
         """The command to type to go on."""
-        return hints.command("bump", *self.request)
+        return fixes.command("bump", *self.request)
 
 
 def apply(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
@@ -94,7 +94,7 @@ def apply(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
             except OSError as error:
                 raise Failed(
                     f"{edit.file} cannot be written: {error.strerror}; the other files are as they were",
-                    hint="free the disk or mend the permissions, then type the same command again",
+                    fix="free the disk or mend the permissions, then type the same command again",
                 ) from error
         undo.pop_all()
 
@@ -130,7 +130,7 @@ def reverse(edits: Iterable[Edit]) -> tuple[Edit, ...]:
 def write_pending(folder: Path, pending: Pending) -> None:
     """Write down what is about to be done; it is on the disk afterwards."""
     files.make_private(folder)
-    content = json.dumps(serialise.encode(pending)).encode()
+    content = json.dumps(serialization.encode(pending)).encode()
     files.replace_file(folder / _PENDING, content, mode=0o600, keep_mode=False)
 
 
@@ -151,7 +151,7 @@ def forget_pending(folder: Path) -> None:
 
 def conclude_pending(folder: Path, pending: Pending) -> None:
     """What the record told of is through: it becomes that of the last bump, unless it took one back."""
-    if any(isinstance(step, TakeBack) for step in pending.steps):
+    if any(isinstance(step, UndoBump) for step in pending.steps):
         (folder / _LAST).unlink(missing_ok=True)
         forget_pending(folder)
     else:
@@ -164,11 +164,11 @@ def _read(file: Path, what: str) -> Pending | None:
     except FileNotFoundError:
         return None
     try:
-        found: Pending = serialise.decode(Pending, json.loads(content))
+        found: Pending = serialization.decode(Pending, json.loads(content))
     except ValueError as error:
         raise Failed(
             f"{file}, the record of {what}, cannot be read: {error}",
-            hint="look at git status and git diff, then remove that file",
+            fix="look at git status and git diff, then remove that file",
         ) from error
     return found
 
@@ -181,7 +181,7 @@ def _holds(root: Path, edit: Edit, *, recorded: bool) -> bool:
     if present != edit.before and not (recorded and _is_half_written(present, edit)):
         raise Conflict(
             f"{edit.file} is neither as it was when the change was planned nor as it should become",
-            hint=f"somebody else edits it: look at git diff -- {edit.file}, then type the command again",
+            fix=f"somebody else edits it: look at git diff -- {edit.file}, then type the command again",
         )
     return False
 

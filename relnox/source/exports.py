@@ -56,7 +56,7 @@ def export(git: Git, commit: str, into: Path) -> Path:
     # A name of its own: the git of a killed run goes on, and when it fails it drops what goes by its name.
     checkout = Path(tempfile.mkdtemp(prefix="relnox-", dir=into))
     try:
-        _check_out(git, Git(top), commit, checkout, hint="git fsck")
+        _check_out(git, Git(top), commit, checkout, fix="git fsck")
     except BaseException:  # an interruption too leaves nothing behind
         remove(git, into)
         raise
@@ -87,7 +87,7 @@ def _forget(git: Git) -> None:
     _note(git).unlink(missing_ok=True)
 
 
-def _check_out(git: Git, source: Git, commit: str, into: Path, hint: str) -> None:
+def _check_out(git: Git, source: Git, commit: str, into: Path, fix: str) -> None:
     """Check a commit of a repository out, and what it pins of those below it.
 
     Each folder is noted down before git knows of it: if this run is killed, the next one removes it.
@@ -99,7 +99,7 @@ def _check_out(git: Git, source: Git, commit: str, into: Path, hint: str) -> Non
     replace_file(_note(git), note, mode=0o600, keep_mode=False)
     adding = ("worktree", "add", "--quiet", "--force", "--detach", str(into), commit)
     source.run(*_AS_EVER, *adding, umask=_UMASK, outlives=False).check(
-        f"checking out {commit[:10]} of {source.root}", hint=hint
+        f"checking out {commit[:10]} of {source.root}", fix=fix
     )
     for name, pinned in _pinned(into):
         if (source.root / name / ".git").exists():

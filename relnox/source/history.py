@@ -9,17 +9,17 @@ from relnox.core import levels
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from relnox.core.levels import Commit, Standing
+    from relnox.core.levels import Commit, ReleaseHistory
     from relnox.core.tags import TagFormat
     from relnox.core.workspace import Workspace
     from relnox.source.git import Git
 
-__all__ = ["standings"]
+__all__ = ["histories"]
 
 
-def standings(
+def histories(
     git: Git, workspace: Workspace, formats: Mapping[str, TagFormat], tags: Mapping[str, str]
-) -> dict[str, Standing]:
+) -> dict[str, ReleaseHistory]:
     """Where each package stands at the present commit.
 
     git is asked twice, however many packages and tags there are: for the shape of the history, and for the
@@ -42,7 +42,7 @@ def standings(
     if _has_left(commits, workspace):
         renamed = _renamed(git, without)
         commits = [commit._replace(renamed=tuple(renamed.get(commit.id, ()))) for commit in commits]
-    return levels.standings(workspace.packages, tagged, tags, inside, commits)
+    return levels.histories(workspace.packages, tagged, tags, inside, commits)
 
 
 def _shape(git: Git) -> dict[str, tuple[str, ...]]:

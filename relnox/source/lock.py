@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from relnox.errors import Refused
+from relnox.errors import Blocked
 from relnox.files import make_private
 
 if TYPE_CHECKING:
@@ -37,16 +37,16 @@ def alone(folder: Path) -> Iterator[None]:
         folder: Where relnox keeps what must outlive a run.
 
     Raises:
-        Refused: Another run holds it; its process id is told.
+        Blocked: Another run holds it; its process id is told.
     """
     make_private(folder)
     try:
         with exclusive(folder / "lock"):
             yield
     except Locked as error:
-        raise Refused(
+        raise Blocked(
             f"another run of relnox is at work in this checkout (process {error.holder})",
-            hint="wait until it is through, then type the same command again",
+            fix="wait until it is through, then type the same command again",
         ) from None
 
 

@@ -7,9 +7,9 @@ import tomllib
 from typing import TYPE_CHECKING, Any
 
 from relnox.core import versioning
-from relnox.core.names import is_valid, normalised, requirement_name
+from relnox.core.names import is_valid, normalized, requirement_name
 from relnox.core.packages import Dependency, Package, VersionSource
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ def load(path: Path) -> dict[str, Any]:
     """The document as tomllib reads it; a byte order mark is passed over.
 
     Raises:
-        Refused: The file cannot be read, is no UTF-8, or is no TOML; the line is told.
+        Blocked: The file cannot be read, is no UTF-8, or is no TOML; the line is told.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -37,9 +37,9 @@ def load(path: Path) -> dict[str, Any]:
             raise ValueError("a number has thousands of digits")  # noqa: TRY301 - as tomllib says of decimal ones
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also no UTF-8, numbers of a thousand digits, endless brackets
-        raise Refused(f"{path} is not valid TOML: {error}", hint=f"mend {path}") from error
+        raise Blocked(f"{path} is not valid TOML: {error}", fix=f"mend {path}") from error
     except OSError as error:
-        raise Refused(f"{path} cannot be read: {error.strerror}", hint="is this the project's folder?") from error
+        raise Blocked(f"{path} cannot be read: {error.strerror}", fix="is this the project's folder?") from error
 
 
 def table_at(document: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
@@ -68,22 +68,22 @@ def package_of(document: Mapping[str, Any], folder: str) -> Package:
         folder: The file's folder, POSIX, relative to the root.
 
     Raises:
-        Refused: The name or the version is missing or cannot be one.
+        Blocked: The name or the version is missing or cannot be one.
     """
     file = "pyproject.toml" if folder == "." else f"{folder}/pyproject.toml"
     project, poetry = table_at(document, "project"), table_at(document, "tool", "poetry")
     name = project.get("name", poetry.get("name"))
     if not isinstance(name, str):
-        raise Refused(f"{file} names no package", hint="add [project] name")
+        raise Blocked(f"{file} names no package", fix="add [project] name")
     if not is_valid(name):
-        raise Refused(f"{file}: {name!r} cannot be a package's name", hint="see PEP 508, names")
+        raise Blocked(f"{file}: {name!r} cannot be a package's name", fix="see PEP 508, names")
     backend = table_at(document, "build-system").get("build-backend", LEGACY_BACKEND)
     if not isinstance(backend, str):
-        raise Refused(f"{file}: build-backend is no string", hint='write build-backend = "hatchling.build", say')
+        raise Blocked(f"{file}: build-backend is no string", fix='write build-backend = "hatchling.build", say')
     source = _version_source(document, file)
     classifiers = strings(project.get("classifiers")) or strings(poetry.get("classifiers"))
     return Package(
-        name=normalised(name),
+        name=normalized(name),
         folder=folder,
         version=None if source.kind == "dynamic" else versioning.parse(source.text, where=file),
         source=source,
@@ -113,9 +113,9 @@ def _version_source(document: Mapping[str, Any], file: str) -> VersionSource:
         return VersionSource(kind="toml", file=file, key=("tool", "poetry", "version"), text=version)
     if "version" in strings(project.get("dynamic")):
         return VersionSource(kind="dynamic", file=file, text=_provider(document))
-    raise Refused(
+    raise Blocked(
         f"{file} states no version, neither [project] version nor dynamic",
-        hint='add version = "0.1.0" to [project]',
+        fix='add version = "0.1.0" to [project]',
     )
 
 
@@ -170,11 +170,11 @@ def _poetry(listed: Mapping[str, Any], table: DependencyTable, key: tuple[str, .
             at: tuple[str | int, ...] = (*key, name, number) if isinstance(stated, list) else (*key, name)
             match entry:
                 case str():
-                    yield Dependency(name=normalised(name), text=entry, table=table, key=at, poetry=True)
+                    yield Dependency(name=normalized(name), text=entry, table=table, key=at, poetry=True)
                 case {"version": str(text), **more}:
                     kind: DependencyTable = "extra" if more.get("optional") and table == "runtime" else table
                     yield Dependency(
-                        name=normalised(name), text=text, table=kind, key=(*at, "version"), poetry=True
+                        name=normalized(name), text=text, table=kind, key=(*at, "version"), poetry=True
                     )
                 case _:
-                    yield Dependency(name=normalised(name), text="", table=table, poetry=True)
+                    yield Dependency(name=normalized(name), text="", table=table, poetry=True)

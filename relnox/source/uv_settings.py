@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from relnox.core.build_settings import BuildSettings, Constraints
-from relnox.core.names import normalised, requirement_name
+from relnox.core.names import normalized, requirement_name
 from relnox.source.pyproject import load, strings, table_at
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class UvSettings:
                 requirements=tuple(_requirements(table.get("build-constraint-dependencies"))),
                 exclude_newer="" if stated in (None, False) else str(stated),
                 exclude_newer_package=tuple(
-                    (normalised(name), "false" if value is False else str(value))
+                    (normalized(name), "false" if value is False else str(value))
                     for name, value in sorted(newer.items())
                 ),
             ),
@@ -81,7 +81,7 @@ class UvSettings:
     def _not_honored(self) -> Iterator[str]:
         name, table = self._package.name, self._table
         isolated = 'relnox builds isolated, with requires of [build-system] and "extra-build-dependencies"'
-        if name in map(normalised, strings(table.get("no-build-isolation-package"))):
+        if name in map(normalized, strings(table.get("no-build-isolation-package"))):
             yield f"no-build-isolation-package: {isolated}"
         elif table.get("no-build-isolation") is True:
             yield f"no-build-isolation: {isolated}"
@@ -92,12 +92,12 @@ class UvSettings:
             if self._of_package(key) is not None:
                 yield f"{key}: uv build does not heed it for the package itself either"
         needed = {need.name for need in self._package.dependencies if need.table == "build"}
-        for source in sorted(needed & {normalised(each) for each in self._sources}):
+        for source in sorted(needed & {normalized(each) for each in self._sources}):
             yield f"sources of {source}: it comes from the index, or as it was just built"
 
     def _of_package(self, key: str) -> Any:
         named = table_at(self._table, key).items()
-        return next((value for name, value in named if normalised(name) == self._package.name), None)
+        return next((value for name, value in named if normalized(name) == self._package.name), None)
 
 
 def read(root: Path, package: Package) -> UvSettings:
@@ -107,7 +107,7 @@ def read(root: Path, package: Package) -> UvSettings:
     root. A uv.toml goes before the pyproject.toml beside it.
 
     Raises:
-        Refused: A file is no TOML.
+        Blocked: A file is no TOML.
     """
     folder = root / package.folder
     above = [folder, *folder.parents]
@@ -129,7 +129,7 @@ def of_installations(root: Path) -> dict[str, Any]:
     """What a project says of everything that uv installs, as a uv.toml in another folder says it.
 
     Raises:
-        Refused: A file is no TOML.
+        Blocked: A file is no TOML.
     """
     for folder in (root, *root.parents):
         name, table = _table(folder)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from relnox.core import places
+from relnox.core import version_locations
 from relnox.core.packages import VersionSource
 from relnox.core.records import replace
 from relnox.core.workspace import Workspace
-from relnox.errors import Refused
+from relnox.errors import Blocked
 from relnox.source import cargo, tag_versions
 from relnox.source.pyproject import strings, table_at
 
@@ -29,7 +29,7 @@ __all__ = ["located", "with_declared"]
 _RUST_BACKENDS = ("maturin", "setuptools_rust")
 _CARGO, _NODE, _CITATION = "Cargo.toml", "package.json", "CITATION.cff"
 _CITATION_PATTERN = r"""^version:[ \t]*["']?(?P<version>[^"'\s#]+)"""
-_SCIKIT_BUILD_PATTERN = places.HATCH_PATTERN.replace("?P<version>", "?P<value>")
+_SCIKIT_BUILD_PATTERN = version_locations.HATCH_PATTERN.replace("?P<version>", "?P<value>")
 
 
 class _Place(NamedTuple):
@@ -44,7 +44,7 @@ def located(package: Package, document: Mapping[str, Any], root: Path) -> Packag
     """The package with its version and every place that holds it, as far as its pyproject.toml tells.
 
     Raises:
-        Refused: A file that the backend reads beside pyproject.toml cannot be read.
+        Blocked: A file that the backend reads beside pyproject.toml cannot be read.
     """
     if package.source.kind == "toml":
         if not _is_rust(package, document):
@@ -53,7 +53,7 @@ def located(package: Package, document: Mapping[str, Any], root: Path) -> Packag
     if (place := _declared(package, document)) is not None:
         return _found(package, place, root)
     if _is_rust(package, document) and (found := tuple(cargo.places(package, document, root))):
-        return replace(package, version=places.version_of(found[0]), source=found[0], places=found[1:])
+        return replace(package, version=version_locations.version_of(found[0]), source=found[0], places=found[1:])
     return tag_versions.recognised(package, document)
 
 
@@ -61,7 +61,7 @@ def with_declared(packages: Sequence[Package], config: Config, root: Path) -> li
     """The packages with the further places that `[[tool.relnox.places]]` declares.
 
     Raises:
-        Refused: A file is not there, holds no version or not as often as declared, or is nobody's.
+        Blocked: A file is not there, holds no version or not as often as declared, or is nobody's.
     """
     more: dict[str, list[VersionSource]] = {}
     none = {place.file for place in config.places if place.count == 0}
@@ -83,7 +83,7 @@ def _with_places(
     more = declared.get(package.name, ())
     if package.source.kind == "dynamic" and more:
         first, *others = more
-        return replace(package, version=places.version_of(first), source=first, places=tuple(others))
+        return replace(package, version=version_locations.version_of(first), source=first, places=tuple(others))
     return replace(package, places=(*found, *more))
 
 
@@ -98,9 +98,9 @@ def _owner(place: PlaceConfig, packages: Sequence[Package], config: Config) -> P
         return max(inside, key=lambda package: len(package.folder))
     if len(packages) == 1 or config.versions == "lockstep":
         return packages[0]
-    raise Refused(
+    raise Blocked(
         f"[[tool.relnox.places]] does not say whose version {place.file} states",
-        hint=f'add package = "{packages[0].name}" to it',
+        fix=f'add package = "{packages[0].name}" to it',
     )
 
 
@@ -119,19 +119,19 @@ def _declared_place(place: PlaceConfig, root: Path) -> VersionSource:
     elif name == _CITATION:
         source = replace(source, key=(_CITATION_PATTERN,))
     else:
-        raise Refused(
+        raise Blocked(
             f"[[tool.relnox.places]] does not say where in {place.file} the version is",
-            hint="add pattern = '…(?P<version>…)…' to it",
+            fix="add pattern = '…(?P<version>…)…' to it",
         )
     try:
         return _read(source, root)
     except OSError as error:
-        raise Refused(
-            f"{place.file} of [[tool.relnox.places]] cannot be read: {error.strerror}", hint="mend its path"
+        raise Blocked(
+            f"{place.file} of [[tool.relnox.places]] cannot be read: {error.strerror}", fix="mend its path"
         ) from error
     except ValueError as error:
-        raise Refused(
-            f"{place.file} of [[tool.relnox.places]]: {error}", hint="mend its pattern or count"
+        raise Blocked(
+            f"{place.file} of [[tool.relnox.places]]: {error}", fix="mend its pattern or count"
         ) from error
 
 
@@ -143,7 +143,7 @@ def _read(source: VersionSource, root: Path) -> VersionSource:
         OSError: The file cannot be read.
     """
     text = (root / source.file).read_bytes().decode("utf-8-sig")
-    found = sorted({span.text for span in places.spans_of(text, source)})
+    found = sorted({span.text for span in version_locations.spans_of(text, source)})
     if len(found) > 1:
         raise ValueError(f"it says {' and '.join(found)}")
     return replace(source, text=found[0])
@@ -166,10 +166,10 @@ def _found(package: Package, place: _Place, root: Path) -> Package:
         return _unknown(package, f"{file}, which is outside of the project")
     try:
         source = _read(VersionSource(kind=place.kind, file=file, key=place.key, semver=place.kind == "json"), root)
-        return replace(package, version=places.version_of(source), source=source)
+        return replace(package, version=version_locations.version_of(source), source=source)
     except (OSError, ValueError) as error:
         return _unknown(package, f"{file}: {error}")
-    except Refused as error:
+    except Blocked as error:
         return _unknown(package, error.message)
 
 
@@ -189,7 +189,7 @@ def _declared(package: Package, document: Mapping[str, Any]) -> _Place | None:
             expression = str(hatch.get("expression", "__version__"))
             return _Place("attribute", (path,), (expression,)) if expression.isidentifier() else None
         case {"path": str(path), **more}, _, _ if more.get("source", "regex") == "regex":
-            return _Place("pattern", (path,), (str(more.get("pattern", places.HATCH_PATTERN)),))
+            return _Place("pattern", (path,), (str(more.get("pattern", version_locations.HATCH_PATTERN)),))
         case _, {"attr": str(attribute)}, _:
             module, _, name = attribute.rpartition(".")
             return _Place("attribute", tuple(_module_files(module, document)), (name,))
@@ -207,7 +207,7 @@ def _by_backend(package: Package, document: Mapping[str, Any]) -> _Place | None:
         name = table_at(document, "tool", "flit", "module").get("name") or project.get("name", "")
         return _Place("attribute", tuple(_module_files(str(name).replace("-", "_"), document)), ("__version__",))
     if package.backend == "mesonpy":
-        return _Place("pattern", ("meson.build",), (places.MESON_PATTERN,))
+        return _Place("pattern", ("meson.build",), (version_locations.MESON_PATTERN,))
     provider = table_at(document, "tool", "scikit-build", "metadata", "version")
     if provider.get("provider") == "scikit_build_core.metadata.regex" and isinstance(provider.get("input"), str):
         if provider.get("result", "{value}") != "{value}":

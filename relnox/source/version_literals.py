@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.version import InvalidVersion, Version
 
-from relnox.core import places
+from relnox.core import version_locations
 from relnox.core.packages import VersionSource
 from relnox.core.records import replace
 
@@ -140,7 +140,7 @@ def _literals(root: Path, file: str, package: Package) -> Iterator[VersionSource
         return
     name = posixpath.basename(file)
     is_top = _is_top(root, file, package)
-    for attribute, text in places.literal_versions(code):
+    for attribute, text in version_locations.literal_versions(code):
         version = _parsed(text)
         if version is None or not any(version.release):  # 0.0.0 is filled in by the build
             continue

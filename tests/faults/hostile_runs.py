@@ -56,7 +56,12 @@ SIZES = {
 PRELOADED = [
     *("relnox.cli", "relnox.commands.perform", "relnox.commands.publish", "relnox.commands.project"),
     *("relnox.executor.publishing", "relnox.executor.side_by_side", "relnox.reporters.plain"),
-    *("relnox.indexes.wire", "relnox.indexes.client", "relnox.indexes.uploader", "relnox.indexes.credentials"),
+    *(
+        "relnox.indexes.twine_compat",
+        "relnox.indexes.client",
+        "relnox.indexes.uploader",
+        "relnox.indexes.credentials",
+    ),
     *("packaging.metadata", "multiprocessing.resource_sharer", "http.client", "html.parser", "uuid"),
 ]
 """What every run imports, so that it is imported once."""

@@ -434,14 +434,19 @@ HEADS: dict[str, tuple[Wire | bytes, tuple[frozenset[int], frozenset[int], froze
         FINE,
     ),
 }
-STAYING = ("a second answer nobody asked for", "100 Continue without being asked", "102 and 103 first", "a cookie")
+SINGLE_PROCESS_BACKENDS = (
+    "a second answer nobody asked for",
+    "100 Continue without being asked",
+    "102 and 103 first",
+    "a cookie",
+)
 """Where the connection stays open, so that what is left on it meets the next request."""
 
 
 def _heads() -> Iterator[Misbehavior]:
     for place, on in enumerate((UPLOAD, LISTING, FILE)):
         for row, (name, (wire, codes)) in enumerate(HEADS.items()):
-            keep = name in STAYING and not isinstance(wire, bytes)
+            keep = name in SINGLE_PROCESS_BACKENDS and not isinstance(wire, bytes)
             act = keeps_open(wire) if keep and not isinstance(wire, bytes) else sends(wire)
             yield _way("head", f"{on[0]}: {name}", act, on, codes[place], sizes=_size(row, place))
 

@@ -140,7 +140,7 @@ def test_any_call_that_fails_is_told_and_the_same_command_finishes(home: Path, c
             failed += 1
             assert code == 2, (call, at, told)
             assert os.strerror(int(number)) in told, (call, at, told)
-            assert "hint: " in told
+            assert "fix: " in told
         whole(home)
     assert failed, f"{call} never failed: this proves nothing"
     sound(home)

@@ -22,7 +22,7 @@ from warm import all_end
 
 from relnox.cli import main
 from relnox.executor.signals import Interruption, watching
-from relnox.source.git import running
+from relnox.source.git import process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -218,7 +218,7 @@ def test_a_git_that_does_not_end_is_told_with_its_process(
 ) -> None:
     kill_in(workspace / ".git" / "hooks" / "pre-commit", "relnox", lasting=3.0)
     start_bump(workspace).ended()
-    monkeypatch.setattr(running, "_PATIENCE", 0.2)
+    monkeypatch.setattr(process, "_PATIENCE", 0.2)
     monkeypatch.chdir(workspace)
     assert main([*BUMP, "--reporter", "plain"]) == 2
     group = (workspace / ".git/relnox/git-at-work").read_text(encoding="ascii")

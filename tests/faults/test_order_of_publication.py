@@ -87,7 +87,7 @@ class InMemoryIndex:
         return Listing(self.held.get(project, {}).values())
 
     def hashes(
-        self, index: str, project: str, wanted: Collection[str], *, anew: bool = True, patience: object = None
+        self, index: str, project: str, wanted: Collection[str], *, refresh: bool = True, deadline: object = None
     ) -> dict[str, str]:
         if self.fault == (project, "listing"):
             return {}

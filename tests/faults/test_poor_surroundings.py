@@ -41,7 +41,7 @@ if os.geteuid() == 0:  # root may write anywhere: without these two capabilities
 """
 ONE_TEMPORARY_FOLDER = "import os, tempfile\ntempfile._candidate_tempdir_list = lambda: [os.environ['TMPDIR']]\n"
 TOO_LONG = "x" * 300
-DENIED = "hint: allow writing there, or work in a copy of the project; then rerun the command"
+DENIED = "fix: allow writing there, or work in a copy of the project; then rerun the command"
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_a_lost_working_folder_is_told(tmp_path: Path, task: str) -> None:
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == (
         "error: the working folder no longer exists\n"
-        "hint: cd into the project's folder; or name the project's folder: --project DIR\n"
+        "fix: cd into the project's folder; or name the project's folder: --project DIR\n"
     )
 
 
@@ -144,7 +144,7 @@ def test_a_name_that_is_too_long_is_told(demo: Path, task: str, options: tuple[s
 
     assert ran.code in (1, 2), ran.text
     assert "File name too long" in ran.err
-    assert "hint: " in ran.err
+    assert "fix: " in ran.err
     assert everything(demo) == before
 
 
@@ -170,7 +170,7 @@ def test_too_little_memory_is_told(demo: Path, tmp_path: Path) -> None:
             first = LIMITED.format(limit=megabytes << 20)
             ran = launched(demo, first, "-m", "relnox", task, *options)
             assert ran.code in (0, 2), ran.text
-            assert ran.code == 0 or "hint: " in ran.err, ran.text
+            assert ran.code == 0 or "fix: " in ran.err, ran.text
             ended[megabytes, task] = ran
 
     told = [ran for ran in ended.values() if "out of memory" in ran.err]
@@ -201,7 +201,7 @@ def test_no_temporary_folder_is_told_with_the_variable_that_helps(
 
     assert ran.code == (1 if door == "nox" else 2)
     assert f"No usable temporary directory found in ['{locked}']" in ran.err
-    assert "hint: set TMPDIR to a folder that you may write to; then rerun the command" in ran.err
+    assert "fix: set TMPDIR to a folder that you may write to; then rerun the command" in ran.err
     assert not (demo / "dist/manifest.json").exists()
 
     (tmp_path / "free").mkdir()

@@ -248,7 +248,7 @@ def bad_token(root: Path, index: EmbeddedIndex, patch: pytest.MonkeyPatch) -> tu
 
 
 @pytest.mark.parametrize(
-    ("trouble", "code"),
+    ("transient_error", "code"),
     [
         (no_credentials, 3),
         (file_is_gone, 3),
@@ -259,7 +259,7 @@ def bad_token(root: Path, index: EmbeddedIndex, patch: pytest.MonkeyPatch) -> tu
     ],
 )
 def test_what_an_earlier_run_made_public_is_told_by_one_that_is_stopped_at_once(
-    trouble: Callable[[Path, EmbeddedIndex, pytest.MonkeyPatch], tuple[str, ...]],
+    transient_error: Callable[[Path, EmbeddedIndex, pytest.MonkeyPatch], tuple[str, ...]],
     code: int,
     tmp_path: Path,
     clock: SimulatedClock,
@@ -267,7 +267,7 @@ def test_what_an_earlier_run_made_public_is_told_by_one_that_is_stopped_at_once(
 ) -> None:
     with EmbeddedIndex(tmp_path / "index", clock=clock.time) as index:
         half(tmp_path, index)
-        ran = publish(tmp_path, index, *trouble(tmp_path, index, monkeypatch))
+        ran = publish(tmp_path, index, *transient_error(tmp_path, index, monkeypatch))
     assert ran.code == code, ran.text
     assert "core-1.0-py3-none-any.whl" in ran.err
     assert "(3): core-1.0" in ran.err

@@ -562,18 +562,18 @@ def test_no_two_failures_begin_with_the_same_words() -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_every_failure_has_a_remedy(name: str) -> None:
-    _, hint = message(name)
-    assert hint
+    _, fix = message(name)
+    assert fix
 
 
 def message(name: str) -> tuple[str, str]:
     """First line and remedy of the one failure in a golden file; a colon at its end goes on in the next line."""
     text = (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
     first = r"^(?:error: |FAILED  .*\n {8})((?:.*:\n *)?.*)"
-    found = re.findall(first + r"(?:\n .*)*?\n *hint: (.+)$", text, re.MULTILINE)
+    found = re.findall(first + r"(?:\n .*)*?\n *fix: (.+)$", text, re.MULTILINE)
     assert len(found) == len(re.findall(r"^(?:error: |FAILED)", text, re.MULTILINE)) == 1, text
-    begun, hint = found[0]
-    return begun, hint
+    begun, fix = found[0]
+    return begun, fix
 
 
 def as_read(text: str, root: Path) -> str:

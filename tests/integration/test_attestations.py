@@ -256,7 +256,7 @@ def test_the_public_indexes_take_attestations_from_trusted_publishers_alone(tmp_
             found = attesting.look(
                 "required", "testpypi", built.distributions, {}, project=project, folder=tmp_path / "work" / "dist"
             )
-    (refusal,) = found.refusals
+    (refusal,) = found.problems
     assert "testpypi takes attestations from trusted publishers alone, not with TEST_PYPI_TOKEN" in refusal.message
 
 
@@ -421,7 +421,7 @@ def test_a_certificate_that_has_run_out_is_renewed(tmp_path: Path, services: Ser
     file = a_file(tmp_path)
     who = attestations.Signatory(lambda: Identity(Secret(signing.identity_token())))
     services.lifetime = -1
-    with pytest.raises(network.PassingTrouble, match="has run out"):
+    with pytest.raises(network.TransientError, match="has run out"):
         who.sign(file)
     services.lifetime = 600
     attestations.verify(who.sign(file), file, signing.PUBLISHER)
@@ -446,12 +446,14 @@ def attested(tmp_path: Path, services: Services) -> tuple[Distribution, bytes]:
 
 
 OTHERS = {
-    "repository": Publisher(engine="GitHub", fields=(("repository", "mallory/demo"), ("workflow", "release.yml"))),
-    "workflow": Publisher(engine="GitHub", fields=(("repository", "acme/demo"), ("workflow", "test.yml"))),
-    "engine": Publisher(
-        engine="GitLab", fields=(("repository", "acme/demo"), ("workflow_filepath", "release.yml"))
+    "repository": Publisher(
+        ci_provider="GitHub", fields=(("repository", "mallory/demo"), ("workflow", "release.yml"))
     ),
-    "email": Publisher(engine="Google", fields=(("email", "release@acme.example"),)),
+    "workflow": Publisher(ci_provider="GitHub", fields=(("repository", "acme/demo"), ("workflow", "test.yml"))),
+    "engine": Publisher(
+        ci_provider="GitLab", fields=(("repository", "acme/demo"), ("workflow_filepath", "release.yml"))
+    ),
+    "email": Publisher(ci_provider="Google", fields=(("email", "release@acme.example"),)),
 }
 
 
@@ -622,7 +624,7 @@ def test_provenance_of_a_real_release_is_verified_with_the_keys_that_sigstore_br
     told = attestations.prove_provenance(content, ON_GITHUB, None, "house")
     assert told == "GitHub trailofbits/pypi-attestations, release.yml"
     ours = Publisher(
-        engine="GitHub",
+        ci_provider="GitHub",
         fields=(
             ("repository", "trailofbits/pypi-attestations"),
             ("workflow", "release.yml"),
@@ -641,7 +643,7 @@ def test_an_attestation_of_a_real_pipeline_is_verified() -> None:
     content = path.read_bytes()
     file = sample("gitlab-oidc-project", "0.0.3", GITLAB_SHA256)
     ours = Publisher(
-        engine="GitLab",
+        ci_provider="GitLab",
         fields=(("repository", "facutuesca/gitlab-oidc-project"), ("workflow_filepath", ".gitlab-ci.yml")),
     )
     assert attestations.verify(content, file, ours) == ours.told

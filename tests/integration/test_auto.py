@@ -263,7 +263,7 @@ def released(root: Path, *names: str) -> Path:
     return root
 
 
-def test_each_package_moves_by_its_own_commits_and_dependants_follow(tmp_path: Path, bump: Bump) -> None:
+def test_each_package_moves_by_its_own_commits_and_dependents_follow(tmp_path: Path, bump: Bump) -> None:
     needs = {"a": "", "b": '"a<1.1"', "c": '"b==1.0.0"', "d": '"a>=1"'}
     root = released(packages(tmp_path / "many", INDEPENDENT, needs), *needs)
     change(root, "feat: both", "packages/a/x.py", "packages/d/x.py")

@@ -240,7 +240,7 @@ AGAIN = {
 
 @pytest.mark.parametrize("case", AGAIN)
 def test_a_command_is_run_again_and_its_archives_compared(case: str, tmp_path: Path) -> None:
-    code, said, hint = AGAIN[case]
+    code, said, fix = AGAIN[case]
     count = tmp_path / "count"
     counted = f"open({str(count)!r}, 'a').write('.')\nif os.path.getsize({str(count)!r}) == 2:\n    {code}"
     root = project(tmp_path / "home", counted)
@@ -250,7 +250,7 @@ def test_a_command_is_run_again_and_its_archives_compared(case: str, tmp_path: P
         assert ran.code == 0, ran.text
         assert "2 archives are the same byte by byte" in ran.err
     else:
-        refused(ran, said, HINTS[hint])
+        refused(ran, said, HINTS[fix])
 
 
 def test_the_wheel_of_a_command_runs_the_tests(tmp_path: Path) -> None:

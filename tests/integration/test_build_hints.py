@@ -38,7 +38,7 @@ def test_a_module_of_a_shared_namespace_is_of_the_sibling_that_has_it(tmp_path: 
     (tmp_path / "home").mkdir()
     in_tree(tmp_path / "home", hook="import acme.tools")
     told = built(tmp_path, "--package", "home")
-    assert 'hint: acme.tools is of acme-tools, in this project: add "acme-tools" to requires of [build-sys' in told
+    assert 'fix: acme.tools is of acme-tools, in this project: add "acme-tools" to requires of [build-sys' in told
 
 
 @pytest.mark.parametrize(

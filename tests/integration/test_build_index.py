@@ -99,7 +99,7 @@ def test_a_further_index_is_warned_of_and_a_pinned_one_keeps_it_out(
 
     assert done.returncode == 0, done.stderr
     assert f"\n  {attacker.url} (extra index, {further})\n" in done.stderr
-    assert 'hint: to use one index and no other, set [tool.relnox] build-index = "URL"' in done.stderr
+    assert 'fix: to use one index and no other, set [tool.relnox] build-index = "URL"' in done.stderr
     assert (root.parent / "used").read_text() == "attacker"  # what is warned of
 
     for key in ("build-index", "trusted-index"):

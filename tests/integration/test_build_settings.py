@@ -256,7 +256,7 @@ def test_bounds_count_where_the_index_is_pinned_but_lead_nowhere_else(index: Pla
     done = ran(root, sys.executable, "-m", "relnox", "build-all", PIP_CONSTRAINT=str(bounds))
     assert done.returncode == 1, done.stderr
     assert "but constraints name other places: toy-backend @ https://elsewhere" in done.stderr
-    assert "hint: take the addresses out of PIP_CONSTRAINT" in done.stderr
+    assert "fix: take the addresses out of PIP_CONSTRAINT" in done.stderr
 
 
 def test_files_of_constraints_are_found_as_pip_and_uv_do(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from running import run
 
 from relnox import process
 from relnox.building.environments import find_installer, find_python
-from relnox.errors import Failed, Refused
+from relnox.errors import Blocked, Failed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -290,7 +290,7 @@ def test_an_interpreter_is_proven_by_running_it(tmp_path: Path, monkeypatch: pyt
     shim.write_text("#!/bin/sh\necho 'not installed' >&2\nexit 127\n")
     shim.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    with pytest.raises(Refused, match=r"no working Python 3\.99"):
+    with pytest.raises(Blocked, match=r"no working Python 3\.99"):
         find_python("3.99")
 
 

@@ -117,7 +117,7 @@ def test_line_ends_that_git_converts_are_no_change(tmp_path: Path, autocrlf: str
     assert git(root, "status", "--porcelain") == ""
 
 
-def test_dependants_follow_in_every_table_and_nothing_else_does(tmp_path: Path) -> None:
+def test_dependents_follow_in_every_table_and_nothing_else_does(tmp_path: Path) -> None:
     user = """\
         [build-system]  # first
         requires = ["hatchling", "pair-base == 2.0.0"]  # built with it

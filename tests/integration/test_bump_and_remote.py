@@ -81,9 +81,9 @@ def test_a_remote_that_does_not_answer_is_told_and_only_a_push_needs_it(two: Pat
 def test_a_remote_that_never_answers_is_not_waited_for(
     two: Path, bump: Bump, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from relnox.commands.bumping import guarding
+    from relnox.commands.bumping import preflight
 
-    monkeypatch.setattr(guarding, "NETWORK_TIMEOUT", 0.5)
+    monkeypatch.setattr(preflight, "NETWORK_TIMEOUT", 0.5)
     slow = write(two.parent / "slow", {"ssh": "#!/bin/sh\nexec sleep 60\n"}) / "ssh"
     slow.chmod(0o755)
     monkeypatch.setenv("GIT_SSH", str(slow))

@@ -62,7 +62,7 @@ def found(path: Path, expected: checks.Expected = PLAIN) -> list[str]:
         findings = checks.verify(archives.read(path), expected)
     except archives.ArchiveError as error:
         return [f"error: {error.fault}"]
-    assert all(finding.file == path.name and finding.hint for finding in findings)
+    assert all(finding.file == path.name and finding.fix for finding in findings)
     return [f"{finding.level}: {finding.message}" for finding in findings]
 
 

@@ -11,7 +11,7 @@ import pytest
 from projects import lockstep_workspace, mixed_workspace, repository, single, write
 
 from relnox.commands.project import open_project
-from relnox.errors import Refused
+from relnox.errors import Blocked
 from relnox.source import pyproject
 
 if TYPE_CHECKING:
@@ -79,28 +79,28 @@ def test_nothing_above_the_checkout_is_looked_at(tmp_path: Path) -> None:
 def test_a_folder_without_a_project_is_refused(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(Refused, match="there is no project here") as caught:
+    with pytest.raises(Blocked, match="there is no project here") as caught:
         open_project(empty)
-    assert caught.value.hint is not None
-    assert "--project" in caught.value.hint
-    with pytest.raises(Refused, match="is no folder"):
+    assert caught.value.fix is not None
+    assert "--project" in caught.value.fix
+    with pytest.raises(Blocked, match="is no folder"):
         open_project(tmp_path / "missing")
 
 
 def test_a_checkout_without_packages_is_refused_with_both_ways_to_get_one(tmp_path: Path) -> None:
     root = repository(write(tmp_path / "docs-only", {"README.md": ""}))
-    with pytest.raises(Refused, match="there is no package in") as caught:
+    with pytest.raises(Blocked, match="there is no package in") as caught:
         _ = open_project(root).workspace
-    assert caught.value.hint is not None
-    assert "[project]" in caught.value.hint
-    assert "[tool.relnox] packages" in caught.value.hint
+    assert caught.value.fix is not None
+    assert "[project]" in caught.value.fix
+    assert "[tool.relnox] packages" in caught.value.fix
 
 
 def test_settings_that_are_wrong_are_told_with_their_file(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match=r"pyproject\.toml: .*tag-fromat") as caught:
+    with pytest.raises(Blocked, match=r"pyproject\.toml: .*tag-fromat") as caught:
         open_project(write(tmp_path, {"pyproject.toml": '[tool.relnox]\ntag-fromat = "v{version}"\n'}))
-    assert caught.value.hint is not None
-    assert "tag-format" in caught.value.hint
+    assert caught.value.fix is not None
+    assert "tag-format" in caught.value.fix
 
 
 # --- one package ---------------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ def test_who_works_out_a_version_that_is_not_written_down(tmp_path: Path, more: 
     ],
 )
 def test_a_root_that_describes_no_sound_package_is_refused(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(Refused, match=rf"pyproject\.toml:? .*{message}"):
+    with pytest.raises(Blocked, match=rf"pyproject\.toml:? .*{message}"):
         workspace(tmp_path, root=text)
 
 
@@ -230,16 +230,16 @@ def test_which_pythons_a_package_runs_on(tmp_path: Path, text: str, python: str)
 )
 def test_what_is_no_toml_is_refused_with_the_file(tmp_path: Path, text: str) -> None:
     write(tmp_path, {"pyproject.toml": text})
-    with pytest.raises(Refused, match=r"pyproject\.toml is not valid TOML"):
+    with pytest.raises(Blocked, match=r"pyproject\.toml is not valid TOML"):
         open_project(tmp_path)
 
 
 def test_what_is_no_utf8_and_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "pyproject.toml"
     path.write_bytes('[project]\nname = "x"  # \xfc\n'.encode("latin-1"))
-    with pytest.raises(Refused, match="is not valid TOML"):
+    with pytest.raises(Blocked, match="is not valid TOML"):
         pyproject.load(path)
-    with pytest.raises(Refused, match="cannot be read: Is a directory"):
+    with pytest.raises(Blocked, match="cannot be read: Is a directory"):
         pyproject.load(tmp_path)
 
 
@@ -343,7 +343,7 @@ def test_the_root_can_be_listed_among_others(tmp_path: Path) -> None:
 def test_a_listed_glob_that_means_nothing_here_is_refused(tmp_path: Path, glob: str, message: str) -> None:
     write(tmp_path, {"elsewhere/pyproject.toml": package("elsewhere"), "libs/a/pyproject.toml": package("a")})
     root = tmp_path / "root"
-    with pytest.raises(Refused, match=message):
+    with pytest.raises(Blocked, match=message):
         workspace(root, root=f'[tool.relnox]\npackages = ["{glob}"]\n', **{"libs/a": package("a")})
 
 
@@ -359,7 +359,7 @@ def test_a_listed_folder_with_settings_alone_is_passed_over_with_a_warning(tmp_p
 
 @pytest.mark.parametrize("text", ["[project\n", package("b", version="x"), '[project]\nversion = "1"\n'])
 def test_a_listed_package_that_cannot_be_read_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(Refused, match=r"libs/b/pyproject\.toml"):
+    with pytest.raises(Blocked, match=r"libs/b/pyproject\.toml"):
         workspace(
             tmp_path, root='[tool.relnox]\npackages = ["libs/*"]\n', **{"libs/a": package("a"), "libs/b": text}
         )
@@ -368,15 +368,15 @@ def test_a_listed_package_that_cannot_be_read_is_refused(tmp_path: Path, text: s
 @pytest.mark.parametrize("names", [("same", "same"), ("CMake.Example", "cmake-example"), ("a_b", "a-b")])
 def test_two_packages_of_one_name_are_refused_with_both_files(tmp_path: Path, names: tuple[str, str]) -> None:
     # names that collide only after normalisation.
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(Blocked) as caught:
         workspace(
             tmp_path,
             root='[tool.relnox]\npackages = ["libs/*"]\n',
             **{"libs/one": package(names[0]), "libs/two": package(names[1])},
         )
     assert "libs/one/pyproject.toml and libs/two/pyproject.toml" in caught.value.message
-    assert caught.value.hint is not None
-    assert 'exclude = ["libs/two"]' in caught.value.hint
+    assert caught.value.fix is not None
+    assert 'exclude = ["libs/two"]' in caught.value.fix
 
 
 def test_a_workspace_of_four_backends(tmp_path: Path) -> None:

@@ -83,8 +83,8 @@ def test_a_file_that_somebody_else_changed_stops_everything(
     with pytest.raises(Conflict, match="b is neither as it was") as caught:
         edits.apply(tmp_path, [edit("a", b"1", b"2"), edit("b", b"1", b"2")], recorded=recorded)
     assert contents(tmp_path) == before
-    assert caught.value.hint is not None
-    assert "git diff -- b" in caught.value.hint
+    assert caught.value.fix is not None
+    assert "git diff -- b" in caught.value.fix
 
 
 def test_a_file_that_cannot_be_written_takes_the_others_back(tmp_path: Path, recorded: bool) -> None:

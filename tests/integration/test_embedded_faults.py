@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from loopback import StoppedClock, ask, begin_upload, eventually, form, page, post, raw
 
-from relnox.indexes.embedded import EmbeddedIndex, wording
+from relnox.indexes.embedded import EmbeddedIndex, messages
 from relnox.indexes.embedded.faults import (
     BURNED,
     DISABLED,
@@ -360,5 +360,5 @@ def test_every_request_is_written_down(tmp_path: Path) -> None:
 
 
 def test_the_words_name_both_what_is_there_and_how_large_it_may_be() -> None:
-    assert "demo-1.0.tar.gz" in wording.exists(NAME, "abc")
-    assert "100 MB" in wording.too_large("demo", 100 << 20)
+    assert "demo-1.0.tar.gz" in messages.exists(NAME, "abc")
+    assert "100 MB" in messages.too_large("demo", 100 << 20)

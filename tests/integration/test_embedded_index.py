@@ -44,7 +44,7 @@ from loopback import (
 )
 
 import relnox
-from relnox.errors import Conflict, Refused
+from relnox.errors import Blocked, Conflict
 from relnox.indexes.embedded import EmbeddedIndex, handler
 from relnox.indexes.embedded.multipart import Form, read_form
 from relnox.indexes.embedded.pages import Format, negotiate
@@ -401,14 +401,14 @@ def test_a_file_survives_byte_for_byte(content: bytes, most: int, value: str, bo
 @pytest.mark.parametrize("after", [b"", b"x", b" ", b"\r\n", b"\r\nrest", b"--", b"--\r\n", b"--\r\nrest", b"--x"])
 def test_a_file_that_contains_the_boundary_is_refused_and_not_cut(after: bytes) -> None:
     body = encode("demo-1.0.tar.gz", b"before\r\n--" + BOUNDARY.encode() + after, [])
-    with pytest.raises(Refused):
+    with pytest.raises(Blocked):
         parse(body)
 
 
 @given(content=contents, cut=st.floats(0, 1, exclude_max=True))
 def test_a_form_that_was_cut_short_is_refused(content: bytes, cut: float) -> None:
     body = encode("demo-1.0.tar.gz", content, [("name", "demo")])
-    with pytest.raises(Refused):
+    with pytest.raises(Blocked):
         parse(body[: int((len(body) - 2) * cut)])
 
 
@@ -420,13 +420,13 @@ def test_a_form_that_was_cut_short_is_refused(content: bytes, cut: float) -> Non
     ).map(b"".join)
 )
 def test_garbage_is_a_form_or_refused(body: bytes) -> None:
-    with contextlib.suppress(Refused):
+    with contextlib.suppress(Blocked):
         parse(b"--" + BOUNDARY.encode() + b"\r\n" + body)
 
 
 @pytest.mark.parametrize("boundary", ["", "ü", "x" * 71])
 def test_an_impossible_boundary_is_refused(boundary: str) -> None:
-    with pytest.raises(Refused, match="separated by"):
+    with pytest.raises(Blocked, match="separated by"):
         parse(b"", boundary=boundary)
 
 
@@ -562,9 +562,9 @@ def test_an_index_that_is_killed_within_an_upload_has_stored_nothing(
 
 def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "taken").write_bytes(b"")
-    with pytest.raises(Refused, match="is not a folder") as raised:
+    with pytest.raises(Blocked, match="is not a folder") as raised:
         EmbeddedIndex(tmp_path / "taken")
-    assert raised.value.hint is not None
+    assert raised.value.fix is not None
 
 
 def test_a_disk_that_does_not_take_the_file_is_told_to_the_client(index: EmbeddedIndex, tmp_path: Path) -> None:

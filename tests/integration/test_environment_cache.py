@@ -17,8 +17,8 @@ from warm import all_end, build_all, needs_fork, package, settled, workspace
 
 from relnox.building import cache
 from relnox.building.cache import EnvironmentCache
+from relnox.building.environment_pool import BuildEnvironmentPool
 from relnox.building.environments import Environment, Installer, find_installer, find_python
-from relnox.building.workshop import Workshop
 from relnox.process import Completed
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def test_settings_of_uv_for_other_purposes_do_not_matter(kept: Path, tmp_path: P
 def test_no_warm_process_starts_after_the_end(tmp_path: Path) -> None:
     # A signal may come while a step is between two programs: what it starts next must not go on.
     installer = find_installer("auto")
-    workshop = Workshop(
+    workshop = BuildEnvironmentPool(
         installer=installer, python=find_python(""), folder=lambda _: tmp_path, installing={}, cache=None
     )
     environment = Environment(tmp_path, Path(sys.executable))
@@ -188,7 +188,7 @@ def test_what_served_last_is_warmed_up_while_the_index_is_asked(today: str, kept
         def install(self, *_: object, **__: object) -> Completed:
             return Completed((), 0, "")
 
-    workshop = Workshop(
+    workshop = BuildEnvironmentPool(
         installer=Asked(None), python=python, folder=lambda _: tmp_path, installing={}, cache=store
     )
     with contextlib.closing(workshop):

@@ -366,7 +366,7 @@ def test_a_submodule_without_the_pinned_commit_is_told(tmp_path: Path, scratch: 
     ran = run(root, "relnox", "build-all")
     assert ran.code == 2, ran.text
     assert f"checking out {pinned[:10]} of {root / 'vendor'}" in ran.err
-    assert "hint: git submodule update" in ran.err
+    assert "fix: git submodule update" in ran.err
     assert seen(root) == before
     assert list(scratch.iterdir()) == []
 

@@ -136,7 +136,7 @@ def test_credentials_of_the_shell_that_started_it_are_told_by_name(tmp_path: Pat
     assert done.returncode == 0, done.stderr
     assert "warning: upload credentials can be read by the code that this run executes:\n" in done.stderr
     assert "  PYPI_TOKEN: environment of bash (process " in done.stderr
-    assert "hint: set them for the publishing job or step alone" in done.stderr
+    assert "fix: set them for the publishing job or step alone" in done.stderr
     assert "GITHUB_TOKEN" not in done.stderr
     assert CANARY not in done.stdout + done.stderr
 

@@ -188,7 +188,7 @@ def test_a_fork_is_like_a_fresh_process(python: str, servers: list[Server], tmp_
     server.end_input()
 
 
-STAYING = """\
+SINGLE_PROCESS_BACKENDS = """\
 import atexit, colorsys, os, sys
 print(os.getpid(), getattr(colorsys, "seen", None), sys.path.count(os.path.dirname(sys.argv[0])), sys.argv[1:])
 print(os.environ.get("ONCE"))
@@ -200,7 +200,7 @@ if sys.argv[1] == "fails":
 
 
 def test_a_child_stays_for_one_more_request(python: str, servers: list[Server], tmp_path: Path) -> None:
-    server = start(servers, tmp_path, python, STAYING)
+    server = start(servers, tmp_path, python, SINGLE_PROCESS_BACKENDS)
     status, printed = server.run("one", more={"stays": True}, ONCE="yes")
     (first, *told), once = (line.split() for line in printed.splitlines())
     assert (status, told, once) == (0, ["None", "1", "['one']"], ["yes"])
@@ -216,7 +216,7 @@ def test_a_child_stays_for_one_more_request(python: str, servers: list[Server], 
 
 
 def test_a_child_stays_as_often_as_it_is_told(python: str, servers: list[Server], tmp_path: Path) -> None:
-    server = start(servers, tmp_path, python, STAYING)
+    server = start(servers, tmp_path, python, SINGLE_PROCESS_BACKENDS)
     printed = [
         server.run(str(number), more={"stays": number < 4, **({"after": number - 1} if number > 1 else {})})[1]
         for number in range(1, 5)
@@ -229,7 +229,7 @@ def test_a_child_stays_as_often_as_it_is_told(python: str, servers: list[Server]
 
 
 def test_a_child_that_failed_does_not_stay(python: str, servers: list[Server], tmp_path: Path) -> None:
-    server = start(servers, tmp_path, python, STAYING)
+    server = start(servers, tmp_path, python, SINGLE_PROCESS_BACKENDS)
     status, printed = server.run("fails", more={"stays": True})
     assert (status, printed.splitlines()[-1]) == (4, "at the end")
     assert all_end([int(printed.split()[0])])
@@ -240,7 +240,7 @@ def test_a_child_that_failed_does_not_stay(python: str, servers: list[Server], t
 def test_a_child_that_stays_can_be_ended_and_ends_with_the_rest(
     python: str, servers: list[Server], tmp_path: Path
 ) -> None:
-    server = start(servers, tmp_path, python, STAYING)
+    server = start(servers, tmp_path, python, SINGLE_PROCESS_BACKENDS)
     pids = []
     for number in (1, 2):
         status, printed = server.run("one", more={"stays": True})
@@ -364,7 +364,7 @@ def test_a_killed_server_is_told_and_nobody_waits(
     def hook() -> None:
         with pytest.raises(Failed, match="the warm process of a build backend ended") as told:
             Fork(near).run([sleeping, str(tmp_path / "pids")], cwd=None, env={}, timeout=LIMIT, on_line=print)
-        said.append(str(told.value.hint))
+        said.append(str(told.value.fix))
 
     waiting = threading.Thread(target=hook)
     waiting.start()

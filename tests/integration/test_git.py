@@ -10,7 +10,7 @@ import pytest
 from projects import commit_all, git, remote_of, repository, single, write
 
 from relnox.core.steps import Tag
-from relnox.errors import Failed, Refused
+from relnox.errors import Blocked, Failed
 from relnox.source.git import cloning, find
 
 if TYPE_CHECKING:
@@ -213,9 +213,9 @@ def test_a_checkout_of_somebody_else_is_refused_with_git_s_remedy(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own way to test it
-    with pytest.raises(Refused, match="does not trust") as caught:
+    with pytest.raises(Blocked, match="does not trust") as caught:
         find(root)
-    assert caught.value.hint == f"git config --global --add safe.directory {root}"
+    assert caught.value.fix == f"git config --global --add safe.directory {root}"
 
 
 def test_signed_commits_are_dated_as_others(root: Path, tmp_path: Path) -> None:
@@ -364,8 +364,8 @@ def test_a_push_that_is_refused_in_part_is_refused_as_a_whole(root: Path, refuse
     before = here.remote_refs("origin")
     with pytest.raises(Failed, match="protected") as caught:
         here.push("origin", "main", ["v2"])
-    assert caught.value.hint is not None
-    assert "rerun the command" in caught.value.hint
+    assert caught.value.fix is not None
+    assert "rerun the command" in caught.value.fix
     assert here.remote_refs("origin") == before
 
 

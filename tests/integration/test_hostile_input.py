@@ -19,7 +19,7 @@ from running import here
 from relnox.cli import main
 from relnox.core import rules
 from relnox.core.manifest import Manifest
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from running import Bump
@@ -110,7 +110,7 @@ def test_a_setting_that_cannot_work_is_refused_when_it_is_read(
     assert "pyproject.toml: " in first
     assert why.replace("\\\\", "\\") in first
     assert text.split(" ", maxsplit=1)[0] in first
-    assert second.startswith("hint: ")
+    assert second.startswith("fix: ")
     assert len(first) < 1_000
     assert everything(demo) == repository_before
 
@@ -236,7 +236,7 @@ def test_init_does_not_continue_a_table_that_is_closed(demo: Path) -> None:
     ],
 )
 def test_a_manifest_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(Refused, match="not a manifest that relnox wrote") as caught:
+    with pytest.raises(Blocked, match="not a manifest that relnox wrote") as caught:
         Manifest.from_json(text, where="dist/manifest.json")
     assert len(caught.value.message) < 1_000
 

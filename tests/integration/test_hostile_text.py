@@ -31,7 +31,7 @@ from relnox.core.events import (
     StepStarted,
     Waiting,
 )
-from relnox.core.plan import Plan, Refusal, Table
+from relnox.core.plan import Plan, Problem, Table
 from relnox.core.records import Record, fields, names_of
 from relnox.core.steps import Step
 from relnox.errors import ExitCode, Failed
@@ -55,8 +55,8 @@ RICH = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 def filled(kind: Any, text: str) -> Any:
     """A value of a type in which every text is this one."""
     if isinstance(kind, type) and issubclass(kind, Record):
-        hints = get_type_hints(kind)
-        return kind(**{name: filled(hints[name], text) for name in names_of(kind)})
+        fixes = get_type_hints(kind)
+        return kind(**{name: filled(fixes[name], text) for name in names_of(kind)})
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         return filled(next(each for each in inner if each is not NoneType), text)
@@ -78,7 +78,7 @@ def plan_of(text: str, kinds: Sequence[type[Any]]) -> Plan:
         task="bump",
         steps=tuple(filled(kind, text) for kind in kinds),
         notes=(text, text),
-        refusals=(Refusal(message=text, hint=text),),
+        problems=(Problem(message=text, fix=text),),
         consent=text,
         tables=(Table(title=text, columns=(text, "column"), rows=((text, text), ("cell", text))),),
         skipped=text,
@@ -88,7 +88,7 @@ def plan_of(text: str, kinds: Sequence[type[Any]]) -> Plan:
 def everything_told(reporter: Reporter, text: str, kinds: Sequence[type[Any]]) -> Outcome:
     """Tell a reporter all that can be told, with this text wherever there is one."""
     plan = plan_of(text, kinds)
-    error = Failed(text, hint=text)
+    error = Failed(text, fix=text)
     reporter.verbose = True
     reporter.event(RunStarted(plan), nested=False)
     reporter.event(Waiting(text, NOON, NOON), nested=True)
@@ -193,7 +193,7 @@ def test_programs_get_every_text_as_it_is() -> None:
         report, plan, refused = (
             render(outcome),
             outcome.plan.to_json(),
-            render_error("bump", Failed(text, hint=text)),
+            render_error("bump", Failed(text, fix=text)),
         )
         for document in (report, plan, refused):
             assert_inert(document, text)

@@ -45,8 +45,8 @@ def test_a_wheel_that_installs_nothing_is_an_error(files: dict[str, str], tmp_pa
     assert EMPTY in found(path)
     allowed = checks.Expected(name="demo-app", may_be_empty=True)
     assert not [each for each in found(path, allowed) if each.startswith("error")]
-    hint = next(each.hint for each in checks.verify(archives.read(path), PLAIN) if each.message in EMPTY)
-    settings = tomllib.loads(hint.rpartition(": ")[2].replace("[tool.relnox] ", ""))
+    fix = next(each.fix for each in checks.verify(archives.read(path), PLAIN) if each.message in EMPTY)
+    settings = tomllib.loads(fix.rpartition(": ")[2].replace("[tool.relnox] ", ""))
     assert settings == {"metadata-only": ["demo-app"]}
 
 
@@ -211,7 +211,7 @@ def test_warnings_are_shown_counted_and_reported(tmp_path: Path) -> None:
 
         assert ran.code == 0, ran.text
         warned = "warning: home-1.0.tar.gz: in it, though git does not track it: extra.py"
-        assert f"        {warned}\n          hint: leave it out, or git add it\n" in ran.err
+        assert f"        {warned}\n          fix: leave it out, or git add it\n" in ran.err
         assert f"proven, {number} warning{'s' * (number > 1)} (" in ran.err
         assert ran.out.split() == [
             *("package", "version", "build", "files", "warnings"),
@@ -224,7 +224,7 @@ def test_warnings_are_shown_counted_and_reported(tmp_path: Path) -> None:
             {
                 "file": "home-1.0.tar.gz",
                 "message": "in it, though git does not track it: extra.py",
-                "hint": "leave it out, or git add it",
+                "fix": "leave it out, or git add it",
             }
         ]
         by_twine = [each["message"] for step in checked for each in step["warnings"]]
@@ -254,7 +254,7 @@ def incomplete(root: Path) -> Path:
 
 
 ALLOWED = 'metadata-only = ["acme-*"]\noptional-extensions = ["fast"]\n'
-REFUSED = (
+BLOCKED = (
     "acme_all-1.0-py3-none-any.whl: is empty: it has no module, script or data",
     "fast-1.0-py3-none-any.whl: has no native module, although setup.py passes ext_modules to setup()",
 )
@@ -269,12 +269,12 @@ def test_publish_refuses_incomplete_wheels_before_anything_is_sent(tmp_path: Pat
         file.write_text(f"{text}{settings}production = false\n")
         ran = here(root, "publish", "--index", "home", "--dry-run")
         assert ran.code == 1, ran.text
-        assert all(f"would refuse: {each}" in ran.out for each in REFUSED)
+        assert all(f"would refuse: {each}" in ran.out for each in BLOCKED)
         assert all(each.method == "GET" for each in index.log)
 
         file.write_text(f"{text}{ALLOWED}{settings}production = false\n")
         ran = here(root, "publish", "--index", "home", "--dry-run")
-        assert all(each not in ran.text for each in REFUSED)
+        assert all(each not in ran.text for each in BLOCKED)
 
 
 def test_collect_refuses_incomplete_wheels(tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_collect_refuses_incomplete_wheels(tmp_path: Path) -> None:
     (root / "dist").rename(root / "job")
     ran = here(root, "collect", "--from", "job", "--partial")
     assert ran.code == 1, ran.text
-    assert all(f"job/{each}" in ran.err for each in REFUSED)
+    assert all(f"job/{each}" in ran.err for each in BLOCKED)
 
     with (root / "pyproject.toml").open("a") as out:
         out.write(ALLOWED)

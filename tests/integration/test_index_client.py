@@ -20,7 +20,7 @@ from relnox import network
 from relnox.core.config import Config, IndexConfig
 from relnox.core.manifest import Distribution
 from relnox.core.publication import Seen
-from relnox.errors import Conflict, Failed, Refused, TryLater
+from relnox.errors import Blocked, Conflict, Failed, TryLater
 from relnox.indexes import Indexes, client, targets, uploader
 from relnox.indexes.credentials import Credentials, Secret
 from relnox.indexes.uploader import Taken, send
@@ -143,7 +143,7 @@ def test_passing_trouble_is_waited_for(clock: SimulatedClock) -> None:
 
 def test_lasting_trouble_ends_with_try_later(clock: SimulatedClock) -> None:
     with server(lambda _method, _path: (502, {}, b"")) as url, pytest.raises(TryLater, match="502"):
-        client.listed_files(url, "demo", network.Patience(100))
+        client.listed_files(url, "demo", network.Deadline(100))
     assert 100 <= clock.now() < 101
 
 
@@ -427,9 +427,9 @@ def test_targets_come_from_the_clients_constants_and_the_settings_alone(monkeypa
     assert not targets.resolve("testpypi", config).production
     assert targets.trusted_simple_url(config).endswith("/simple/")
     assert "upload." not in targets.trusted_simple_url(config)
-    with pytest.raises(Refused, match="no index called pipy") as refused:
+    with pytest.raises(Blocked, match="no index called pipy") as refused:
         targets.resolve("pipy", config)
-    assert refused.value.hint == "did you mean pypi?"
+    assert refused.value.fix == "did you mean pypi?"
 
 
 def test_an_index_of_ones_own_that_is_the_production_host_is_production(tmp_path: Path) -> None:
@@ -443,12 +443,12 @@ def test_an_index_of_ones_own_that_is_the_production_host_is_production(tmp_path
 @pytest.mark.parametrize(
     ("status", "error", "said"),
     [
-        (403, Refused, "rejected the credentials"),
-        (302, Refused, "redirects uploads"),
+        (403, Blocked, "rejected the credentials"),
+        (302, Blocked, "redirects uploads"),
         (400, Failed, "refused demo"),
         (413, Failed, "too large"),
-        (503, network.PassingTrouble, "503"),
-        (429, network.PassingTrouble, "429"),
+        (503, network.TransientError, "503"),
+        (429, network.TransientError, "429"),
     ],
 )
 def test_each_answer_to_an_upload_has_its_own_error(
@@ -475,7 +475,7 @@ def test_an_error_never_shows_the_secret(tmp_path: Path) -> None:
         sdist = _sdist(tmp_path)
         with pytest.raises(Failed) as failed:
             send(sdist, described(sdist), target, Credentials("u", Secret("canary-4711"), "test"))
-    assert "canary-4711" not in f"{failed.value} {failed.value.hint} {failed.value!r}"
+    assert "canary-4711" not in f"{failed.value} {failed.value.fix} {failed.value!r}"
 
 
 SAYINGS = [
@@ -493,7 +493,7 @@ def test_what_is_closed_for_good_names_the_way_out(status: int, text: str, way_o
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
         with pytest.raises(Conflict) as conflict:
             send(sdist, described(sdist), target, Credentials("u", Secret("t"), "test"))
-    assert way_out in (conflict.value.hint or "")
+    assert way_out in (conflict.value.fix or "")
 
 
 @pytest.mark.parametrize(
@@ -505,7 +505,7 @@ def test_a_closed_index_is_no_matter_of_credentials(text: str, tmp_path: Path) -
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
         with pytest.raises(TryLater, match="takes no uploads at present") as later:
             send(sdist, described(sdist), target, Credentials("u", Secret("t"), "test"))
-    assert not isinstance(later.value, network.PassingTrouble)
+    assert not isinstance(later.value, network.TransientError)
 
 
 @pytest.mark.parametrize("status", [400, 403, 409])
@@ -523,7 +523,7 @@ def test_of_a_page_its_words_are_told(tmp_path: Path) -> None:
     sdist = _sdist(tmp_path)
     with server(lambda _method, _path: (403, {"Content-Type": "text/html"}, said.encode())) as url:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
-        with pytest.raises(Refused, match=r"403 Forbidden No & never$"):
+        with pytest.raises(Blocked, match=r"403 Forbidden No & never$"):
             send(sdist, described(sdist), target, Credentials("u", Secret("t"), "test"))
 
 
@@ -563,7 +563,7 @@ def test_a_status_and_its_words_are_told_once(which: str, tmp_path: Path) -> Non
     response.status_code, response.reason = status, reason
     response.headers["Content-Type"] = "text/html" if body.startswith("<") else "text/plain"
     response._content = body.encode()
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Blocked) as refused:
         uploader.judged(response, described(_sdist(tmp_path)), "own")
     assert refused.value.message == f"own rejected the credentials for demo-1.0.tar.gz: {told}"
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from warm import BACKENDS, EPOCH, build_all, contents, frontend, needs_fork, package, settled, workspace
 
-from relnox.building.backends import SHARING
+from relnox.building.backends import SHAREABLE_BACKENDS
 from relnox.building.workers import ForkServer
 from relnox.cli import main
 from relnox.core.config import Config
@@ -52,7 +52,7 @@ def members(archive: Path) -> dict[str, tarfile.TarInfo]:
 
 
 def test_each_backend_that_shares_is_compared_somewhere() -> None:
-    assert {module for module, _ in BACKENDS.values()} | NATIVE == SHARING.keys()
+    assert {module for module, _ in BACKENDS.values()} | NATIVE == SHAREABLE_BACKENDS.keys()
 
 
 @pytest.mark.network

@@ -633,7 +633,7 @@ B = ("--package", "b", *MINOR)
             B,
             Released("1.1.0 1.1.0 1.0.1", "a/v1.1.0 b/v1.1.0 c/v1.0.1"),
         ),
-        ('dependants = "none"\n' + group("fixed"), B, Released("1.1.0 1.1.0 1.0.0", "a-v1.1.0 b-v1.1.0")),
+        ('dependents = "none"\n' + group("fixed"), B, Released("1.1.0 1.1.0 1.0.0", "a-v1.1.0 b-v1.1.0")),
     ],
 )
 def test_a_group_moves_and_is_tagged(

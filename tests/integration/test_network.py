@@ -18,7 +18,7 @@ from trusting import certificate, trusting
 
 from relnox import network
 from relnox.errors import Failed
-from relnox.network import PassingTrouble, Patience, watching
+from relnox.network import Deadline, TransientError, watching
 
 if TYPE_CHECKING:
     import socket
@@ -50,7 +50,7 @@ def test_a_server_that_comes_on_too_slowly_is_ended(
     talk: Callable[[socket.socket, threading.Event], None], clock: SimulatedClock
 ) -> None:
     # the last two send a byte now and then, which no time-out of a socket minds.
-    with raw_server(talk) as url, pytest.raises(PassingTrouble, match=r"too slow|timed out"):
+    with raw_server(talk) as url, pytest.raises(TransientError, match=r"too slow|timed out"):
         network.once("GET", url, quiet=0.3)
 
 
@@ -114,11 +114,11 @@ def test_pauses_are_drawn_from_growing_spans(clock: SimulatedClock, monkeypatch:
         return high
 
     monkeypatch.setattr(random, "uniform", longest)
-    patience = Patience(300)
-    while patience.left():
-        patience.outlast(PassingTrouble("broken"))
-    with pytest.raises(PassingTrouble, match="broken, for 300 s"):
-        patience.outlast(PassingTrouble("broken"))
+    deadline = Deadline(300)
+    while deadline.left():
+        deadline.outlast(TransientError("broken"))
+    with pytest.raises(TransientError, match="broken, for 300 s"):
+        deadline.outlast(TransientError("broken"))
     assert spans == [0.5, 1, 2, 4, 8, 16, 32, *[60] * 4]
     assert clock.now() == 300
 
@@ -127,14 +127,14 @@ def test_a_missing_file_of_certificates_is_told_at_once(monkeypatch: pytest.Monk
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "no-such-file.pem")
     with pytest.raises(Failed, match=r"^127\.0\.0\.1:9 cannot be asked: .*no-such-file\.pem") as failed:
         network.get("https://127.0.0.1:9/")
-    assert "REQUESTS_CA_BUNDLE" in (failed.value.hint or "")
+    assert "REQUESTS_CA_BUNDLE" in (failed.value.fix or "")
 
 
 def test_a_certificate_that_nobody_vouches_for_is_told_at_once(tmp_path: Path) -> None:
     with trusting(tls=certificate(tmp_path)) as index, pytest.raises(Failed, match="nobody vouches for") as failed:
         network.get(f"{index.url}/simple/")
-    assert not isinstance(failed.value, PassingTrouble)
-    assert "REQUESTS_CA_BUNDLE" in (failed.value.hint or "")
+    assert not isinstance(failed.value, TransientError)
+    assert "REQUESTS_CA_BUNDLE" in (failed.value.fix or "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
@@ -148,8 +148,8 @@ def test_a_disk_that_is_full_is_not_the_servers_fault() -> None:
 
 
 def test_no_patience_is_one_try(clock: SimulatedClock) -> None:
-    with pytest.raises(PassingTrouble):
-        Patience(0).outlast(PassingTrouble("broken"))
+    with pytest.raises(TransientError):
+        Deadline(0).outlast(TransientError("broken"))
     assert clock.now() == 0
 
 
@@ -173,7 +173,7 @@ def test_pauses_end_when_the_run_is_to_end() -> None:
 
     def rest() -> None:
         try:
-            Patience().wait(600, "nothing to do")
+            Deadline().wait(600, "nothing to do")
         except Failed as error:
             ended.append(error)
 

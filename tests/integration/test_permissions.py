@@ -15,7 +15,7 @@ from running import run
 
 from relnox.building.cache import EnvironmentCache
 from relnox.building.environments import Environment
-from relnox.errors import Refused
+from relnox.errors import Blocked
 from relnox.files import make_private
 from relnox.indexes.embedded import EmbeddedIndex
 
@@ -111,7 +111,7 @@ def test_nothing_is_kept_where_others_can_put_something_in_its_place(where: str,
     assert str(opened) in (cache.problem or "")
     assert "can be written by other users" in (cache.problem or "")
     assert cache.last(["a"], PYTHON, "uv") is None
-    with pytest.raises(Refused, match="can be written by other users"):
+    with pytest.raises(Blocked, match="can be written by other users"):
         cache.clear()
 
 
@@ -184,7 +184,7 @@ def test_what_the_embedded_index_keeps_is_private(umask: int, tmp_path: Path) ->
 def test_an_index_is_not_cleared_where_there_was_something_else(tmp_path: Path) -> None:
     write(tmp_path, {"mine.txt": "mine", "files/mine.txt": "mine"})
     index = EmbeddedIndex(tmp_path)
-    with pytest.raises(Refused, match="holds more than an index"):
+    with pytest.raises(Blocked, match="holds more than an index"):
         index.clear()
     assert (tmp_path / "files" / "mine.txt").exists()
 

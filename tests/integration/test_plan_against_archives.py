@@ -14,7 +14,7 @@ from running import run
 from warm import BACKENDS, settled
 
 from relnox.building import archives
-from relnox.core.names import normalised
+from relnox.core.names import normalized
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,12 +114,12 @@ def test_no_backend_spells_requirements_so_that_they_look_like_others(tmp_path: 
     assert [line for line in alarms if "warning: of_" in line and "requirements by URL" not in line] == []
     for requirement, name in names.items():
         wanted = {
-            normalised(Requirement(each).name) for each in REQUIREMENTS if each not in unknown.get(requirement, ())
+            normalized(Requirement(each).name) for each in REQUIREMENTS if each not in unknown.get(requirement, ())
         }
         module = name.replace("-", "_")
         for file in (f"{module}-1.2-py3-none-any.whl", f"{module}-1.2.tar.gz"):
             found = {
-                normalised(Requirement(each).name) for each in archives.read(tmp_path / "dist" / file).requires
+                normalized(Requirement(each).name) for each in archives.read(tmp_path / "dist" / file).requires
             }
             assert found >= wanted | {"plain", "pytest", "sphinx"}  # there was something to compare
 

@@ -21,7 +21,7 @@ from running import Ran, run
 from relnox.building.environments import find_python
 from relnox.building.wheels import serves
 from relnox.core.manifest import Manifest
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +80,7 @@ def two_pythons() -> tuple[str, str]:
     for version in ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14"):
         try:
             find_python(version)
-        except Refused:
+        except Blocked:
             continue
         found.append(version)
     assert len(found) > 1, f"only {', '.join(found)}: install another Python, by uv or pyenv"

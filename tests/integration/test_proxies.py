@@ -15,7 +15,7 @@ from releases import made_wheel, project_of
 from relnox import network, process
 from relnox.core.secrets import masked
 from relnox.errors import Failed
-from relnox.network import PassingTrouble, Patience
+from relnox.network import Deadline, TransientError
 
 if TYPE_CHECKING:
     import socket
@@ -67,8 +67,8 @@ def test_what_this_machine_is_called(host: str | None, here: bool) -> None:
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
 def test_an_error_names_the_proxy_and_the_variable(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, "http://me:sesame-opens@127.0.0.1:9")
-    with pytest.raises(PassingTrouble) as failed:
-        network.get(AWAY, patience=Patience(0))
+    with pytest.raises(TransientError) as failed:
+        network.get(AWAY, deadline=Deadline(0))
     assert failed.value.message == (
         f"index.example.invalid cannot be reached through the proxy http://127.0.0.1:9, which {variable} names "
         "(Connection refused)"
@@ -80,9 +80,9 @@ def test_an_error_names_the_proxy_and_the_variable(variable: str, monkeypatch: p
     ("answer", "told", "kind"),
     [
         (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "(407: it requires a login)", Failed),
-        (b"HTTP/1.1 403 Forbidden\r\n\r\n", "(it answers 403)", PassingTrouble),
-        (b"HTTP/1.1 502 \x1b[31m\r\n\r\n", "(it answers 502)", PassingTrouble),
-        (b"", "(RemoteDisconnected)", PassingTrouble),
+        (b"HTTP/1.1 403 Forbidden\r\n\r\n", "(it answers 403)", TransientError),
+        (b"HTTP/1.1 502 \x1b[31m\r\n\r\n", "(it answers 502)", TransientError),
+        (b"", "(RemoteDisconnected)", TransientError),
     ],
 )
 def test_a_proxy_that_does_not_connect_is_named(
@@ -91,7 +91,7 @@ def test_a_proxy_that_does_not_connect_is_named(
     with raw_server(answering(answer)) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy)
         with pytest.raises(kind) as failed:
-            network.get(AWAY.replace("http:", "https:"), patience=Patience(0))
+            network.get(AWAY.replace("http:", "https:"), deadline=Deadline(0))
     assert str(failed.value).endswith(f"through the proxy {proxy[:-1]}, which HTTPS_PROXY names {told}")
 
 
@@ -99,8 +99,8 @@ def test_a_proxy_that_does_not_connect_is_named(
 def test_a_proxy_that_answers_itself_is_named(status: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     with raw_server(answering(b"HTTP/1.1 " + status + b"\r\n\r\n")) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
-        with pytest.raises(Failed if b"407" in status else PassingTrouble, match="which HTTP_PROXY names"):
-            network.get(AWAY, patience=Patience(0))
+        with pytest.raises(Failed if b"407" in status else TransientError, match="which HTTP_PROXY names"):
+            network.get(AWAY, deadline=Deadline(0))
 
 
 def test_a_proxy_is_used_and_logged_in_to(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,8 +114,8 @@ def test_a_proxy_is_used_and_logged_in_to(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setenv("HTTP_PROXY", proxy.replace("http://", "http://me:w%C3%B6rd@"))
         assert network.get(AWAY).content == b"ok"
         monkeypatch.setenv("NO_PROXY", "example.invalid")
-        with pytest.raises(PassingTrouble):
-            network.get(AWAY, patience=Patience(0))
+        with pytest.raises(TransientError):
+            network.get(AWAY, deadline=Deadline(0))
     assert len(seen) == 1
     assert seen[0].startswith(b"GET http://index.example.invalid/simple/ HTTP/1.1\r\n")
     assert b"Proxy-Authorization: Basic " in seen[0]
@@ -138,7 +138,7 @@ def test_what_is_no_proxy_is_told_at_once(value: str, monkeypatch: pytest.Monkey
     monkeypatch.setenv("HTTPS_PROXY", value)
     with pytest.raises(Failed, match=r"^HTTPS_PROXY is not the URL of a proxy, and index") as failed:
         network.get(AWAY.replace("http:", "https:"))
-    assert not isinstance(failed.value, PassingTrouble)
+    assert not isinstance(failed.value, TransientError)
     assert "sesame" not in failed.value.message
 
 

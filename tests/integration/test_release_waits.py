@@ -34,7 +34,7 @@ def verify(root: Path, *options: str) -> Ran:
     return here(root, "verify-install", "--index", INDEX, *options)
 
 
-def patience(root: Path, *options: str) -> dict[str, int]:
+def deadline(root: Path, *options: str) -> dict[str, int]:
     """Seconds that each package may take, as the plan has them."""
     plan = root / "plan.json"
     assert verify(root, "--dry-run", "--plan", str(plan), *options).code == 0
@@ -63,9 +63,9 @@ def test_what_was_sent_a_moment_ago_is_waited_for_and_what_is_old_is_not(
     root = tmp_path / "demo"
     release(root, [Package("core"), Package("top", ("core",))])
     assert publish(root, index, "--package", "core").code == 0
-    assert patience(root) == {"core": 600, "top": 600}  # the rest of the release may be on its way
+    assert deadline(root) == {"core": 600, "top": 600}  # the rest of the release may be on its way
     clock.pause(2 * 3600, threading.Event())
-    assert patience(root) == {"core": 600, "top": 30}
+    assert deadline(root) == {"core": 600, "top": 30}
 
 
 @pytest.mark.parametrize("said", ["option", "variable", "setting"])
@@ -81,7 +81,7 @@ def test_what_is_said_counts(
     if said == "setting":
         with (root / "pyproject.toml").open("a", encoding="utf-8") as file:
             file.write("[tool.relnox.verify]\nwait = 700\n")
-    assert patience(root, *(["--wait", "700"] if said == "option" else [])) == {"core": 700}
+    assert deadline(root, *(["--wait", "700"] if said == "option" else [])) == {"core": 700}
 
 
 def test_an_index_that_does_not_answer_or_tells_no_times_may_have_got_it(
@@ -94,5 +94,5 @@ def test_an_index_that_does_not_answer_or_tells_no_times_may_have_got_it(
     with serving(first) as own:
         table = f'[tool.relnox.indexes.{INDEX}]\nupload = "{own.url}"\nsimple = "{own.url}"\n'
         project_of(root, first, second, settings=table)
-        assert patience(root) == {"one": 600, "two": 600}
-    assert patience(root) == {"one": 600, "two": 600}
+        assert deadline(root) == {"one": 600, "two": 600}
+    assert deadline(root) == {"one": 600, "two": 600}

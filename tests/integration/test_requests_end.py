@@ -22,7 +22,7 @@ from releases import Package, release
 from relnox import network
 from relnox.errors import Failed, RelnoxError, TryLater
 from relnox.indexes import client, uploader
-from relnox.network import PassingTrouble, Patience
+from relnox.network import Deadline, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,7 +81,7 @@ def test_what_comes_fast_enough_for_the_socket_still_ends_at_the_deadline(
     talk: Callable[[socket.socket, threading.Event], None],
 ) -> None:
     limit = network.DOCUMENT._replace(seconds=1.0)
-    with raw_server(talk) as url, pytest.raises(PassingTrouble, match="not done after 1 s"):
+    with raw_server(talk) as url, pytest.raises(TransientError, match="not done after 1 s"):
         network.once("GET", url, limit=limit)
 
 
@@ -89,7 +89,7 @@ def test_a_rate_that_is_no_silence_ends_as_well() -> None:
     # 25 KB/s: far more than the 1 KiB/s that each span of time needs, for ever
     with (
         raw_server(trickle(CLOSE, b"x" * 2500, 0.1)) as url,
-        pytest.raises(PassingTrouble, match="not done after 2 s"),
+        pytest.raises(TransientError, match="not done after 2 s"),
     ):
         network.once("GET", url, quiet=1.5, limit=network.LISTING._replace(seconds=2.0))
 
@@ -220,8 +220,8 @@ def test_what_is_not_compressed_as_it_says_is_asked_for_again(
 ) -> None:
     with raw_server(answering(GZIP + body, WHOLE)) as url:
         assert network.get(url).content == b"ok"
-    with raw_server(answering(GZIP + body)) as url, pytest.raises(PassingTrouble, match=told):
-        network.get(url, patience=Patience(0))
+    with raw_server(answering(GZIP + body)) as url, pytest.raises(TransientError, match=told):
+        network.get(url, deadline=Deadline(0))
 
 
 @pytest.mark.parametrize("encoding", [b"br", b"gzip, gzip", b"deflate", b"\xff\x1b[31m"])
@@ -322,8 +322,8 @@ GARBAGE = {
 
 @pytest.mark.parametrize("kind", GARBAGE)
 def test_what_is_not_http_is_passing_trouble(kind: str) -> None:
-    with raw_server(GARBAGE[kind]) as url, pytest.raises(PassingTrouble, match=r"does not answer as it should \("):
-        network.get(url, patience=Patience(0))
+    with raw_server(GARBAGE[kind]) as url, pytest.raises(TransientError, match=r"does not answer as it should \("):
+        network.get(url, deadline=Deadline(0))
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,7 @@ def test_what_is_not_http_is_passing_trouble(kind: str) -> None:
 )
 def test_what_is_odd_is_read_or_told(answer: bytes) -> None:
     with raw_server(answering(answer)) as url:
-        said = _said(lambda: network.get(url, patience=Patience(0)).text)
+        said = _said(lambda: network.get(url, deadline=Deadline(0)).text)
     assert said in {"ok", ""} or said.startswith("127.0.0.1")
 
 
@@ -361,10 +361,10 @@ def test_what_is_odd_is_read_or_told(answer: bytes) -> None:
 @pytest.mark.parametrize("name", ["Retry-After", "RateLimit-Reset", "RateLimit"])
 def test_absurd_pauses_are_no_bug(asked: str, name: str, clock: SimulatedClock) -> None:
     said = network._asked({name: f"r=0; t={asked}" if name == "RateLimit" else asked})
-    patience = Patience(1)
-    with pytest.raises(PassingTrouble):  # noqa: PT012 - some of them are worth a pause
+    deadline = Deadline(1)
+    with pytest.raises(TransientError):  # noqa: PT012 - some of them are worth a pause
         while True:
-            patience.outlast(PassingTrouble("busy", asked=said))
+            deadline.outlast(TransientError("busy", asked=said))
 
 
 @pytest.mark.parametrize(
@@ -416,7 +416,7 @@ def test_a_page_that_is_no_listing_is_an_error(page: bytes) -> None:
 )
 def test_what_is_no_address_is_told(url: str, clock: SimulatedClock) -> None:
     with pytest.raises(RelnoxError) as failed:
-        network.get(url, patience=Patience(0))
+        network.get(url, deadline=Deadline(0))
     assert "hush" not in failed.value.message
 
 

@@ -45,14 +45,14 @@ with ScratchFolder() as scratch:
 """
 NO_ROOM = """\
 import resource
-from relnox.errors import failure_of_the_machine
+from relnox.errors import environment_error
 from relnox.executor.scratch import ScratchFolder
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 with ScratchFolder() as scratch:
     try:
         scratch.path
     except OSError as error:
-        print(failure_of_the_machine(error))
+        print(environment_error(error))
 """
 
 

@@ -9,8 +9,8 @@ from projects import HATCHLING, repository, write
 from running import here, refused
 
 from relnox.commands.project import open_project
-from relnox.core.moves import tracks
-from relnox.errors import Refused
+from relnox.core.version_bumps import version_groups
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ def workspace(root: Path, settings: str = "", *, packages: str = '["libs/*", "to
 
 
 @pytest.mark.parametrize(
-    ("settings", "message", "hint"),
+    ("settings", "message", "fix"),
     [
         ('exclude = ["lib/core"]', "'lib/core' of [tool.relnox] exclude means no folder", "libs/core"),
         ('exclude = ["libs/intrnal-*"]', "'libs/intrnal-*' of [tool.relnox] exclude", "libs/internal-tools"),
@@ -55,24 +55,24 @@ def workspace(root: Path, settings: str = "", *, packages: str = '["libs/*", "to
     ],
 )
 def test_what_means_nothing_is_refused_with_what_was_meant(
-    tmp_path: Path, settings: str, message: str, hint: str
+    tmp_path: Path, settings: str, message: str, fix: str
 ) -> None:
     root = repository(workspace(tmp_path / "demo", settings + "\n"))
     ran = here(root, "status")
     assert ran.code == 1, ran.text
     assert message in ran.err
-    assert f"did you mean {hint}?" in ran.err
+    assert f"did you mean {fix}?" in ran.err
 
 
 @pytest.mark.parametrize(
-    ("listed", "hint"), [('["lib/*", "tools/*"]', "libs/*"), ('["libs/*", "tools/clli"]', "tools/cli")]
+    ("listed", "fix"), [('["lib/*", "tools/*"]', "libs/*"), ('["libs/*", "tools/clli"]', "tools/cli")]
 )
 def test_a_listed_folder_that_is_not_there_is_refused_with_the_one_that_is(
-    tmp_path: Path, listed: str, hint: str
+    tmp_path: Path, listed: str, fix: str
 ) -> None:
-    with pytest.raises(Refused, match="means no folder with a pyproject") as caught:
+    with pytest.raises(Blocked, match="means no folder with a pyproject") as caught:
         _ = open_project(workspace(tmp_path, packages=listed)).workspace
-    assert caught.value.hint == f"did you mean {hint}?"
+    assert caught.value.fix == f"did you mean {fix}?"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_backslashes_are_slashes(tmp_path: Path) -> None:
 )
 def test_groups_with_exclusions(tmp_path: Path, patterns: str, members: list[str]) -> None:
     project = open_project(workspace(tmp_path, f"groups.a.packages = {patterns}\n"))
-    (group,) = [track for track in tracks(project.workspace, project.config) if track.name == "a"]
+    (group,) = [track for track in version_groups(project.workspace, project.config) if track.name == "a"]
     assert [package.name for package in group.packages] == members
 
 

@@ -567,7 +567,7 @@ POSTGRES = ('"loom-checkpoint>=2.1.2,<4.0.0"', '"loom-checkpoint>=4.0.0,<5.0.0"'
 PREBUILT = ("'Loom_Checkpoint >= 2.1.0, < 4.0.0'", "'Loom_Checkpoint >= 4.0.0, < 5.0.0'")
 
 
-def test_06_dependants_whose_published_ranges_change_move_to_a_fixed_point(tmp_path: Path) -> None:
+def test_06_dependents_whose_published_ranges_change_move_to_a_fixed_point(tmp_path: Path) -> None:
     root = shapes.shape_06(tmp_path / "loom")
     assert moved(root, *MAJOR) == {
         "loom-checkpoint": "4.0.0",
@@ -591,9 +591,9 @@ def test_06_dependants_whose_published_ranges_change_move_to_a_fixed_point(tmp_p
     assert_moved(root, before, changes, *tags)
 
 
-def test_06_dependants_can_be_left_where_they_are(tmp_path: Path) -> None:
+def test_06_dependents_can_be_left_where_they_are(tmp_path: Path) -> None:
     root = shapes.shape_06(tmp_path / "loom")
-    replace(root, "pyproject.toml", "[tool.relnox]\n", '[tool.relnox]\ndependants = "none"\n')
+    replace(root, "pyproject.toml", "[tool.relnox]\n", '[tool.relnox]\ndependents = "none"\n')
     before = tree(root)
     bump(root, *MAJOR, *RELEASE)
     changes = CHECKPOINT | {
@@ -607,12 +607,12 @@ def test_06_dependants_can_be_left_where_they_are(tmp_path: Path) -> None:
     ("level", "expected"),
     [("minor", ("3.2.0", "0.5.0", "1.1.0", "1.1.0")), ("major", ("4.0.0", "1.0.0", "2.0.0", "2.0.0"))],
 )
-def test_06_how_far_dependants_move_is_a_setting(
+def test_06_how_far_dependents_move_is_a_setting(
     tmp_path: Path, level: str, expected: tuple[str, str, str, str]
 ) -> None:
     # prebuilt leaves the range that loom has for it, so that loom moves as well.
     root = shapes.shape_06(tmp_path / "loom")
-    replace(root, "pyproject.toml", "[tool.relnox]\n", f'[tool.relnox]\ndependants = "{level}"\n')
+    replace(root, "pyproject.toml", "[tool.relnox]\n", f'[tool.relnox]\ndependents = "{level}"\n')
     postgres, cli, prebuilt, loom = expected
     assert moved(root, *MAJOR) == {
         "loom": loom,
@@ -853,7 +853,7 @@ def test_10_a_version_between_two_tags_is_told_before_it_is_built(tmp_path: Path
             commit_all(write(root, {"README.md": "after the tag\n"}))
         assert run(root, "relnox", "build-all", "--dry-run", "--plan", str(file)).code == 0
         plan = json.loads(file.read_text(encoding="utf-8"))
-        told = [*plan["notes"], *(refusal["message"] for refusal in plan["refusals"])]
+        told = [*plan["notes"], *(refusal["message"] for refusal in plan["problems"])]
         assert any("hollow" in each and "tag" in each for each in told) is expected
 
 

@@ -95,7 +95,7 @@ def test_an_index_that_says_nothing_is_not_listened_to_for_a_minute(
 ) -> None:
     monkeypatch.setattr(status, "_PATIENCE", 0.3)
     monkeypatch.setattr(network, "_STRANGER", 0.3)
-    assert network.Patience().quiet == 60
+    assert network.Deadline().quiet == 60
     release(tmp_path, PACKAGES)
     with EmbeddedIndex(tmp_path / "index", faults=[Rule(faults.Stall(), on="any")]) as index:
         ran = ask(tmp_path, index.simple_url)

@@ -12,7 +12,7 @@ from trusting import AUDIENCE, REQUEST_TOKEN, certificate, identity, trusting
 
 from relnox import network
 from relnox.core.config import Config, IndexConfig
-from relnox.errors import Failed, Refused, TryLater
+from relnox.errors import Blocked, Failed, TryLater
 from relnox.indexes import credentials, targets, trusted_publishing
 from relnox.indexes.embedded import EmbeddedIndex, minting
 
@@ -117,8 +117,8 @@ def test_a_job_with_one_identity_mints_once_for_all_projects(
     clock.pause(60, threading.Event())
     with pytest.raises(Failed, match="GitLab CI gives a job one identity") as failed:
         token(who, "core")
-    assert "start the job again" in (failed.value.hint or "")
-    assert "--package NAME" in (failed.value.hint or "")
+    assert "start the job again" in (failed.value.fix or "")
+    assert "--package NAME" in (failed.value.fix or "")
     assert index.requests.count("POST /_/oidc/mint-token") == 1
 
 
@@ -129,7 +129,7 @@ def test_an_identity_that_an_earlier_command_used_is_told_as_that(
     token(found(index, variables), "core")
     with pytest.raises(Failed, match="takes each once") as failed:
         token(found(index, variables), "core")
-    assert "let one command publish everything" in (failed.value.hint or "")
+    assert "let one command publish everything" in (failed.value.fix or "")
 
 
 def test_a_mint_that_failed_is_tried_with_another_identity(
@@ -138,7 +138,7 @@ def test_a_mint_that_failed_is_tried_with_another_identity(
     index.errors = ["503", "service-unavailable"]
     who = found(index, on_github(index, monkeypatch))
     for _ in range(2):
-        with pytest.raises(network.PassingTrouble):
+        with pytest.raises(network.TransientError):
             token(who, "core")
     assert token(who, "core") == "minted-1"
     assert len(set(index.identities)) == len(index.identities) == 4  # one to look at, three to show
@@ -147,9 +147,9 @@ def test_a_mint_that_failed_is_tried_with_another_identity(
 @pytest.mark.parametrize(
     ("code", "kind", "told", "remedy"),
     [
-        ("invalid-publisher", Refused, "knows no publisher for core that is this job", "letter by letter"),
-        ("invalid-publisher", Refused, "workflow_ref: acme/demo/.github", "must be called exactly core"),
-        ("invalid-pending-publisher", Refused, "pending publisher for core", "existing project"),
+        ("invalid-publisher", Blocked, "knows no publisher for core that is this job", "letter by letter"),
+        ("invalid-publisher", Blocked, "workflow_ref: acme/demo/.github", "must be called exactly core"),
+        ("invalid-pending-publisher", Blocked, "pending publisher for core", "existing project"),
         ("invalid-reuse-token", Failed, "takes each once", "start the job again"),
         ("invalid-token", Failed, "takes no identity such as GitHub Actions gives", "clock"),
         ("invalid-payload", Failed, "takes no identity such as GitHub Actions gives", "clock"),
@@ -170,18 +170,18 @@ def test_the_index_says_no_and_relnox_says_what_to_do(  # noqa: PLR0917
     with pytest.raises(kind) as failed:
         token(who, "core")
     assert told in failed.value.message
-    assert remedy in (failed.value.hint or "")
+    assert remedy in (failed.value.fix or "")
     assert code in failed.value.message
-    assert index.identities[-1] not in f"{failed.value.message} {failed.value.hint}"  # the index repeats it
+    assert index.identities[-1] not in f"{failed.value.message} {failed.value.fix}"  # the index repeats it
 
 
 def test_an_upload_job_in_a_reusable_workflow_is_refused_before_anything_is_sent(
     index: Trusting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index.claims = {"job_workflow_ref": "acme/shared/.github/workflows/upload.yml@refs/heads/main"}
-    with pytest.raises(Refused, match="stands in a reusable workflow: it is acme/shared/") as refused:
+    with pytest.raises(Blocked, match="stands in a reusable workflow: it is acme/shared/") as refused:
         found(index, on_github(index, monkeypatch))
-    assert "move the job that uploads into acme/demo/.github/workflows/release.yml" in (refused.value.hint or "")
+    assert "move the job that uploads into acme/demo/.github/workflows/release.yml" in (refused.value.fix or "")
     assert not any(each.startswith("POST") for each in index.requests)
 
 
@@ -210,9 +210,9 @@ def test_without_an_identity_the_reason_stands_last_among_where_was_looked(
 def test_an_identity_for_somebody_else_is_not_shown_to_the_index(
     index: Trusting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(Refused, match="not for loopback") as refused:
+    with pytest.raises(Blocked, match="not for loopback") as refused:
         found(index, on_gitlab(monkeypatch, identity("only", audience="sigstore")))
-    assert f"aud: {AUDIENCE}" in (refused.value.hint or "")
+    assert f"aud: {AUDIENCE}" in (refused.value.fix or "")
     assert not any(each.startswith("POST") for each in index.requests)
 
 

@@ -287,18 +287,18 @@ BROKEN = {
 
 @pytest.mark.parametrize("case", BROKEN)
 def test_what_does_not_work_is_told_with_what_helps(case: str, root: Path, verify: Verify) -> None:
-    files, message, hint = BROKEN[case]
+    files, message, fix = BROKEN[case]
     project_of(root, wheel(root, files=files), settings="[tool.relnox.verify]\ntime-limit = { demo = 2 }\n")
     ran = verify()
     assert ran.code == 2, ran.text
     assert f"demo 1.0 on Python {sys.version.split()[0]} is installed, but does not work" in ran.err
     assert message in ran.err
-    assert hint in ran.err
+    assert fix in ran.err
     assert table(ran) == {"demo": ["1.0", "FAILED"]}
 
 
 @pytest.mark.parametrize(
-    ("lacking", "hint"),
+    ("lacking", "fix"),
     [
         ("acme.core", "acme-core has acme.core: add it to the dependencies of acme-agents"),
         ("tools", "acme-core has tools: add it to the dependencies of acme-agents"),
@@ -313,7 +313,7 @@ def test_what_does_not_work_is_told_with_what_helps(case: str, root: Path, verif
     ],
 )
 def test_a_requirement_that_is_missing_in_a_shared_namespace_is_named(
-    root: Path, verify: Verify, lacking: str, hint: str
+    root: Path, verify: Verify, lacking: str, fix: str
 ) -> None:
     core = wheel(root, "acme-core", {"acme/core/__init__.py": "", "tools.py": ""})
     agents = wheel(root, "acme-agents", {"acme/agents/__init__.py": f"import {lacking}\n"})
@@ -323,7 +323,7 @@ def test_a_requirement_that_is_missing_in_a_shared_namespace_is_named(
 
     assert ran.code == 2, ran.text
     assert f"ModuleNotFoundError: No module named '{lacking}'" in ran.err
-    assert hint in ran.err
+    assert fix in ran.err
     assert table(ran) == {"acme-core": ["1.0", "works"], "acme-agents": ["1.0", "FAILED"]}
 
 

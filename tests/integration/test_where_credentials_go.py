@@ -15,7 +15,7 @@ from trusting import certificate, trusting
 from relnox import network
 from relnox.core.config import Config, IndexConfig
 from relnox.core.secrets import Secret, masked
-from relnox.errors import Failed, Refused
+from relnox.errors import Blocked, Failed
 from relnox.indexes import Indexes, client, credentials, targets, trusted_publishing
 from relnox.indexes.client import IndexFile
 
@@ -144,9 +144,9 @@ def test_a_file_that_is_redirected_for_ever_is_an_error(index: Server, elsewhere
 def test_nothing_that_is_secret_goes_over_plain_http(url: str) -> None:
     login = credentials.Login("__token__", Secret(TOKEN))
     for sent in ({"auth": login}, {"confidential": True}, {"headers": {"AUTHORIZATION": f"Bearer {TOKEN}"}}):
-        with pytest.raises(Refused, match=r"no credential is sent to .*http is not encrypted") as refused:
+        with pytest.raises(Blocked, match=r"no credential is sent to .*http is not encrypted") as refused:
             network.once("POST", url, body=BytesIO(b"x"), **sent)
-        assert "https://" in (refused.value.hint or "")
+        assert "https://" in (refused.value.fix or "")
 
 
 def test_an_index_over_plain_http_gets_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,9 +154,9 @@ def test_an_index_over_plain_http_gets_no_credentials(monkeypatch: pytest.Monkey
     target = targets.Target(
         name="own", upload_url="http://own.example.invalid/legacy/", simple_url="", production=False
     )
-    with pytest.raises(Refused, match=r"own \(own\.example\.invalid\) over http") as refused:
+    with pytest.raises(Blocked, match=r"own \(own\.example\.invalid\) over http") as refused:
         credentials.find(target, {"RELNOX_OWN_TOKEN": TOKEN})
-    assert "[tool.relnox.indexes.own]" in (refused.value.hint or "")
+    assert "[tool.relnox.indexes.own]" in (refused.value.fix or "")
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_a_netrc_that_is_none_is_told_without_its_words(text: str, tmp_path: Pat
     path = tmp_path / "netrc"
     path.write_bytes(text.encode(errors="surrogateescape"))
     target = targets.resolve("own", settings("https://own.example.invalid/"))
-    with pytest.raises(Refused, match=r"netrc cannot be parsed \(") as refused:
+    with pytest.raises(Blocked, match=r"netrc cannot be parsed \(") as refused:
         credentials.for_reading(target, {"NETRC": str(path)})
     assert "sesame" not in f"{refused.value.message}{refused.value.__cause__}"
 

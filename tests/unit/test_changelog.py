@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relnox.core import changelog
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 DAY = date(2026, 11, 21)
 HUB = "https://github.com/o/r"
@@ -119,10 +119,10 @@ def test_what_is_a_heading_for_the_unreleased(text: str, *, expected: bool) -> N
     ],
 )
 def test_what_cannot_be_released_is_refused(text: str, said: str) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(Blocked) as caught:
         released(text, "- more")
     assert said in caught.value.message
-    assert caught.value.hint
+    assert caught.value.fix
 
 
 # --- headings --------------------------------------------------------------------------------------
@@ -483,7 +483,7 @@ def test_the_next_release_goes_on_from_there(made: tuple[str, str], addition: st
     assert changelog.section(second, "1.3.0") == "- third"
     assert changelog.section(second, "1.2.0") == changelog.section(first, "1.2.0")
     assert ("compare/v1.2.0...v1.3.0" in second) is ("compare/v1.1.0...HEAD" in text)
-    with pytest.raises(Refused, match="has a heading already"):
+    with pytest.raises(Blocked, match="has a heading already"):
         released(second)
 
 
@@ -511,7 +511,7 @@ def test_no_text_makes_anything_but_a_refusal(text: str, addition: list[str]) ->
     assert changelog.section(text, "1.2") is None or "1.2" in text
     try:
         found = released(text, "".join(addition))
-    except Refused:
+    except Blocked:
         return
     assert has_one
     assert changelog.has_unreleased(found)

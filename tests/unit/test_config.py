@@ -20,13 +20,13 @@ from relnox.core.config import (
     Config,
     GroupConfig,
     IndexConfig,
+    InstallChecks,
     PlaceConfig,
     PublishConfig,
-    Trial,
     WheelsConfig,
     config_table,
 )
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 TABLE = config_table(option_tables())
 SCHEMA = json_schema()
@@ -51,7 +51,7 @@ EVERYTHING = """
     build-index = "house"
     pass-env = ["CORP_LICENSE_KEY"]
     on-visible-credentials = "refuse"
-    dependants = "minor"
+    dependents = "minor"
     siblings = "at-least"
     literals = false
     changelog-prereleases = true
@@ -122,7 +122,7 @@ EVERYTHING = """
     no-deps = ["Acme_Engine"]
     """
 
-REFUSED = (
+BLOCKED = (
     ("brnch = 'main'", "tool.relnox has no key 'brnch'", "did you mean branch?"),
     ("branch = 1", "tool.relnox.branch = 1 is not a string", "write a string there"),
     ("packages = 'libs/*'", "tool.relnox.packages = 'libs/*' is not a list of strings", None),
@@ -165,7 +165,7 @@ def accepted(data: object) -> bool:
     """Whether relnox takes it."""
     try:
         Config.parse(data, TABLE)
-    except Refused:
+    except Blocked:
         return False
     return True
 
@@ -174,7 +174,7 @@ def described(data: object) -> bool:
     """Whether relnox takes it, or refuses it for what JSON Schema does not describe: what a text must be like."""
     try:
         Config.parse(data, TABLE)
-    except Refused as refused:
+    except Blocked as refused:
         return "cannot work: " in refused.message or " twice, as " in refused.message
     return True
 
@@ -191,7 +191,7 @@ def test_everything_that_can_be_said() -> None:
     assert (config.prerelease_start, config.tag_format) == (1, "{name}-v{version}")
     assert config.tag_formats == {"libs/*": "{folder}/{version}"}
     assert (config.branch, config.remote, config.constraints) == ("trunk", "upstream", "always")
-    assert (config.dependants, config.follow, config.version_owner) == (
+    assert (config.dependents, config.follow, config.version_owner) == (
         "minor",
         {"acme-contrib": "acme-core"},
         "cargo-release",
@@ -262,11 +262,11 @@ def test_packages_are_found_by_any_spelling_of_their_name() -> None:
 def test_a_package_is_tried_as_all_are_unless_something_else_is_said() -> None:
     verify = Config.parse(read(EVERYTHING), TABLE).verify
 
-    assert verify.trial("acme-core") == Trial(
+    assert verify.trial("acme-core") == InstallChecks(
         modules=("acme_core",), scripts=False, smoke=("acme_core.greet()",), time_limit=5
     )
-    assert verify.trial("acme-engine") == Trial(requirements=False)
-    assert verify.trial("acme-other") == Trial()
+    assert verify.trial("acme-engine") == InstallChecks(requirements=False)
+    assert verify.trial("acme-other") == InstallChecks()
 
 
 def test_tables_of_tasks_are_kept_for_their_options() -> None:
@@ -294,17 +294,17 @@ def test_an_index_is_for_good_unless_it_says_otherwise() -> None:
     assert Config.parse(data, TABLE).indexes["house"].production is True
 
 
-@pytest.mark.parametrize(("text", "message", "hint"), REFUSED)
-def test_what_is_wrong_is_named(text: str, message: str, hint: str | None) -> None:
-    with pytest.raises(Refused) as refused:
+@pytest.mark.parametrize(("text", "message", "fix"), BLOCKED)
+def test_what_is_wrong_is_named(text: str, message: str, fix: str | None) -> None:
+    with pytest.raises(Blocked) as refused:
         Config.parse(read(text), TABLE)
     assert refused.value.message == message
-    assert refused.value.hint
-    assert hint is None or refused.value.hint == hint
+    assert refused.value.fix
+    assert fix is None or refused.value.fix == fix
 
 
 def test_the_table_itself_may_be_wrong() -> None:
-    with pytest.raises(Refused, match=r"tool\.relnox = 'on' is not a table"):
+    with pytest.raises(Blocked, match=r"tool\.relnox = 'on' is not a table"):
         Config.parse("on", TABLE)
 
 
@@ -341,7 +341,7 @@ def test_the_schema_takes_everything_that_can_be_said() -> None:
     VALIDATOR.validate(read(EVERYTHING))
 
 
-@pytest.mark.parametrize("text", [text for text, _, _ in REFUSED])
+@pytest.mark.parametrize("text", [text for text, _, _ in BLOCKED])
 def test_the_schema_refuses_what_relnox_refuses(text: str) -> None:
     assert not VALIDATOR.is_valid(read(text))
 

@@ -6,7 +6,7 @@ import pytest
 
 from relnox.core.config import Config, config_table
 from relnox.core.credential_variables import credentials, in_arguments, upload_credentials
-from relnox.errors import Refused
+from relnox.errors import Blocked
 from relnox.process import clean_environment, without_upload_credentials
 
 JWT = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyZXBvIn0.c2lnbmF0dXJl"
@@ -84,7 +84,7 @@ def test_the_project_lets_named_variables_through_but_none_for_uploads() -> None
 
 @pytest.mark.parametrize("name", sorted(UPLOAD.keys() - {"COPY", "HARMLESS"}))
 def test_a_setting_that_lets_an_upload_credential_through_is_refused(name: str) -> None:
-    with pytest.raises(Refused, match=f"pass-env names {name}, which is for uploads"):
+    with pytest.raises(Blocked, match=f"pass-env names {name}, which is for uploads"):
         Config.parse({"pass-env": ["CORP_KEY", name]}, config_table({}))
 
 

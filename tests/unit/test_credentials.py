@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.traceback import Traceback
 
 from relnox.core.config import Config, IndexConfig
-from relnox.errors import Refused
+from relnox.errors import Blocked
 from relnox.indexes import Indexes, credentials, targets
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def test_a_variable_that_holds_blanks_is_not_set(tmp_path: Path, ring: Keyring) 
 @pytest.mark.parametrize("variable", ["RELNOX_HOUSE_TOKEN", "TWINE_PASSWORD", "TWINE_USERNAME"])
 def test_what_is_no_text_is_refused_and_not_shown(variable: str, tmp_path: Path, ring: Keyring) -> None:
     held = {"TWINE_PASSWORD": CANARY, variable: os.fsdecode(b"\xff") + CANARY}
-    with pytest.raises(Refused, match=f"what {variable} holds is not in UTF-8") as refused:
+    with pytest.raises(Blocked, match=f"what {variable} holds is not in UTF-8") as refused:
         credentials.find(targets.resolve("house", CONFIG), {**pypirc(tmp_path, ""), **held})
     assert CANARY not in "".join(traceback.format_exception(refused.value))
 
@@ -118,7 +118,7 @@ def test_where_was_looked_is_said_in_that_order(tmp_path: Path, ring: Keyring) -
         f"  keyring: nothing for me at {HOUSE.upload}",
         "  Trusted Publishing: no CI engine gives an identity here",
     ]
-    assert "RELNOX_HOUSE_TOKEN" in (refused.value.hint or "")
+    assert "RELNOX_HOUSE_TOKEN" in (refused.value.fix or "")
 
 
 def test_the_keyring_is_asked_for_the_address_that_was_resolved(tmp_path: Path, ring: Keyring) -> None:
@@ -151,10 +151,10 @@ def test_a_password_of_another_index_in_pypirc_is_not_sent_to_this_one(
     repository: str, told: str, tmp_path: Path
 ) -> None:
     text = f"[distutils]\nindex-servers = house\n[house]\nrepository = {repository}\npassword = {CANARY}\n"
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Blocked) as refused:
         credentials.find(targets.resolve("house", CONFIG), pypirc(tmp_path, text))
     assert f"is about {told}, and house is house.example.invalid:8443" in refused.value.message
-    assert CANARY not in f"{refused.value.message} {refused.value.hint}"
+    assert CANARY not in f"{refused.value.message} {refused.value.fix}"
 
 
 def test_a_password_of_this_index_in_pypirc_is(tmp_path: Path) -> None:
@@ -196,10 +196,10 @@ def test_an_index_that_pypirc_alone_knows_is_refused_with_what_to_write(servers:
     indexes = Indexes(CONFIG, tmp_path, pypirc(tmp_path, servers + section))
     with pytest.raises(targets.NoSuchIndex) as unknown:
         indexes.target("hause")
-    assert unknown.value.hint == "did you mean house?"
-    with pytest.raises(Refused, match="knows an index called home, and this project does not") as refused:
+    assert unknown.value.fix == "did you mean house?"
+    with pytest.raises(Blocked, match="knows an index called home, and this project does not") as refused:
         indexes.target("home")
-    assert "write upload and simple into [tool.relnox.indexes.home]" in (refused.value.hint or "")
+    assert "write upload and simple into [tool.relnox.indexes.home]" in (refused.value.fix or "")
     assert CANARY not in "".join(traceback.format_exception(refused.value))
 
 
@@ -207,7 +207,7 @@ def test_an_index_that_pypirc_alone_knows_is_refused_with_what_to_write(servers:
     "text", [f"password = {CANARY}\n", f"[house\npassword = {CANARY}\n", f"[house]\n{CANARY}\n"]
 )
 def test_a_pypirc_that_cannot_be_read_is_not_quoted(text: str, tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="cannot be read") as refused:
+    with pytest.raises(Blocked, match="cannot be read") as refused:
         credentials.find(targets.resolve("house", CONFIG), pypirc(tmp_path, text))
     assert CANARY not in "".join(traceback.format_exception(refused.value))
 

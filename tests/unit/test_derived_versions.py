@@ -15,7 +15,7 @@ REMEDY = "look at its own tags"
 def told(version: str, *tags: str, derives: bool = True) -> str:
     seen = tags_of("acme-b", tags, FORMATS, derives=derives, remedy=REMEDY)
     found = mismatch("acme-b", Version(version), seen)
-    return "" if found is None else f"{found.level}: {found.message} / {found.hint}"
+    return "" if found is None else f"{found.level}: {found.message} / {found.fix}"
 
 
 AGREES = [

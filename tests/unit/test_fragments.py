@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from relnox.core import fragments
 from relnox.core.fragments import Fragment
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 KNOWN = ["core", "cli", "Name.Space_X"]
 TWO = b"---\ncore: minor\ncli: patch\n---\nAdd a `--json` flag.\n"
@@ -33,7 +33,7 @@ def test_what_a_fragment_says(content: bytes, levels: dict[str, str | None], tex
 
 
 @pytest.mark.parametrize(
-    ("content", "said", "hint"),
+    ("content", "said", "fix"),
     [
         (b"", "a.md, line 1: there is no front matter", "core: minor"),
         (b"Text.\n", "a.md, line 1: there is no front matter", "core: minor"),
@@ -54,18 +54,18 @@ def test_what_a_fragment_says(content: bytes, levels: dict[str, str | None], tex
         (b"\xff", "a.md, line 1: this is no UTF-8", "UTF-8"),
     ],
 )
-def test_what_is_no_fragment_is_refused_with_its_line(content: bytes, said: str, hint: str) -> None:
-    with pytest.raises(Refused) as caught:
+def test_what_is_no_fragment_is_refused_with_its_line(content: bytes, said: str, fix: str) -> None:
+    with pytest.raises(Blocked) as caught:
         parsed(content)
     assert said in caught.value.message
-    assert hint in (caught.value.hint or "")
+    assert fix in (caught.value.fix or "")
 
 
 @given(st.binary(max_size=40) | st.text("-\n\r core:minpath#'\"", max_size=40).map(lambda text: text.encode()))
 def test_nothing_but_a_refusal_comes_of_any_bytes(content: bytes) -> None:
     try:
         found = fragments.parse("a.md", content, KNOWN)
-    except Refused as refused:
+    except Blocked as refused:
         assert refused.message.startswith("a.md, line ")  # noqa: PT017 - either of two endings is right
     else:
         assert found.levels

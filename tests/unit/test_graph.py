@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relnox.core.graph import closure, waves
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 NAMES = st.sampled_from([f"p{number}" for number in range(8)])
 GRAPHS = st.dictionaries(NAMES, st.sets(NAMES), max_size=8)
@@ -36,7 +36,7 @@ def test_every_edge_goes_to_an_earlier_wave_or_the_circle_is_shown(needs: dict[s
     # hypothesis graphs, circles included.
     try:
         order = waves(needs)
-    except Refused as refusal:
+    except Blocked as refusal:
         found = re.fullmatch(r".* in a circle: (.+)", refusal.message)
         assert found is not None
         circle = found[1].split(" -> ")
@@ -63,18 +63,18 @@ def test_the_same_circle_is_shown_whatever_the_order_of_the_packages(needs: dict
     def told(graph: dict[str, set[str]]) -> object:
         try:
             return waves(graph)
-        except Refused as refusal:
+        except Blocked as refusal:
             return refusal.message
 
     assert told(needs) == told(dict(reversed(list(needs.items()))))
 
 
 def test_a_circle_is_read_along_what_needs_what() -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(Blocked) as caught:
         waves({"a": ["b"], "b": ["c"], "c": ["a"], "d": ["a"]})
     assert caught.value.message.endswith(("a -> b -> c -> a", "b -> c -> a -> b", "c -> a -> b -> c"))
-    assert caught.value.hint is not None
-    assert "extra" in caught.value.hint
+    assert caught.value.fix is not None
+    assert "extra" in caught.value.fix
 
 
 @settings(deadline=None)

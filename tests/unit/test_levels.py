@@ -9,10 +9,10 @@ from packaging.version import Version
 
 from relnox.core.config import CommitsConfig, Config
 from relnox.core.fragments import Fragment
-from relnox.core.levels import Commit, Standing, frontier, last_tags, level_of, standings, wishes
-from relnox.core.moves import Wish
+from relnox.core.levels import Commit, ReleaseHistory, bump_requests, frontier, histories, last_tags, level_of
 from relnox.core.packages import Package, VersionSource
 from relnox.core.tags import TagFormat
+from relnox.core.version_bumps import BumpRequest
 from relnox.core.versioning import Bump
 from relnox.core.workspace import Workspace
 
@@ -215,17 +215,17 @@ def test_standings_are_what_sets_of_ancestors_say(graph: Graph, data: st.DataObj
     released = list(dict.fromkeys(tags[tag] for tag, _ in tagged.values()))
     inside, edge = frontier(graph.parents, released)
     old = {each for commit in edge for each in graph.ancestors(commit)} if len(tagged) == len(names) else set()
-    found = standings(packages, tagged, tags, inside, (each for each in commits if each.id not in old))
+    found = histories(packages, tagged, tags, inside, (each for each in commits if each.id not in old))
     for name in names:
         behind = graph.ancestors(tags[f"{name}-v1.0"]) if name in tagged else set()
         since = [each for each in commits if name in touched[each.id] and each.id not in behind]
         tag, version = tagged.get(name, (None, None))
-        assert found[name] == Standing(tag, version, tuple(since))
+        assert found[name] == ReleaseHistory(tag, version, tuple(since))
 
 
 def test_a_commit_that_touches_two_packages_counts_for_both_and_once() -> None:
     commit = Commit("c", "feat: x", ("a/1", "b/1", "a/2", "elsewhere/1"))
-    found = standings([package("a"), package("b"), package("c")], {}, {}, {}, [commit])
+    found = histories([package("a"), package("b"), package("c")], {}, {}, {}, [commit])
     assert {name: each.commits for name, each in found.items()} == {"a": (commit,), "b": (commit,), "c": ()}
 
 
@@ -234,26 +234,26 @@ def test_a_commit_that_touches_two_packages_counts_for_both_and_once() -> None:
 
 def asked(
     packages: list[Package],
-    standing: Mapping[str, Standing],
+    history: Mapping[str, ReleaseHistory],
     fragments: list[Fragment] | None = None,
     phase: Phase | None = None,
     *,
     shift: bool = True,
-) -> dict[str, Wish]:
+) -> dict[str, BumpRequest]:
     config = Config(commits=CommitsConfig(shift=shift))
-    return wishes(Workspace(tuple(packages)), standing, fragments, config, phase)
+    return bump_requests(Workspace(tuple(packages)), history, fragments, config, phase)
 
 
-def since(version: str, *messages: str) -> Standing:
+def since(version: str, *messages: str) -> ReleaseHistory:
     """A package that was released with a tag, and what was committed since then, the newest first."""
     commits = tuple(Commit(str(number), message, ("x",)) for number, message in enumerate(messages))
-    return Standing(f"v{version}", Version(version), commits)
+    return ReleaseHistory(f"v{version}", Version(version), commits)
 
 
 def test_the_highest_level_counts_and_its_newest_commit_is_the_reason() -> None:
-    standing = {"a": since("1.0.0", "docs: x", "feat: new\n\nBody", "fix: y", "feat: old")}
-    assert asked([package("a")], standing) == {
-        "a": Wish(Bump(part="minor"), "minor: feat: new (and 3 more commits)")
+    history = {"a": since("1.0.0", "docs: x", "feat: new\n\nBody", "fix: y", "feat: old")}
+    assert asked([package("a")], history) == {
+        "a": BumpRequest(Bump(part="minor"), "minor: feat: new (and 3 more commits)")
     }
 
 
@@ -269,7 +269,7 @@ def test_the_highest_level_counts_and_its_newest_commit_is_the_reason() -> None:
 )
 def test_levels_shift_below_1(version: str, message: str, part: Level, *, shift: bool) -> None:
     found = asked([package("a", version=version)], {"a": since(version, message)}, shift=shift)
-    assert found["a"] == Wish(Bump(part=part), found["a"].reason)
+    assert found["a"] == BumpRequest(Bump(part=part), found["a"].reason)
 
 
 @pytest.mark.parametrize("messages", [(), ("docs: x",), ("Merge branch 'x'", "Release 1.0.0")])
@@ -279,7 +279,7 @@ def test_nothing_is_asked_for_where_no_commit_asks(messages: tuple[str, ...]) ->
 
 def test_a_version_raised_by_hand_is_taken_as_it_is() -> None:
     found = asked([package("a", version="1.5.0")], {"a": since("1.0.0")})
-    assert found == {"a": Wish(None, "raised by hand since v1.0.0")}
+    assert found == {"a": BumpRequest(None, "raised by hand since v1.0.0")}
 
 
 def test_a_dev_version_after_the_tag_is_no_version_raised_by_hand() -> None:
@@ -293,13 +293,13 @@ def test_a_dev_version_after_the_tag_is_no_version_raised_by_hand() -> None:
     ("version", "bump"), [("0.1.0", None), ("1.0.0a1", None), ("0.1.0.dev1", Bump(part="release"))]
 )
 def test_what_was_never_released_is_released_as_it_stands(version: str, bump: Bump | None) -> None:
-    nothing = Standing(None, None, ())
-    assert asked([package("a", version=version)], {"a": nothing}) == {"a": Wish(bump, "no tag of it yet")}
-    assert asked([package("a", version=version)], {}) == {"a": Wish(bump, "no tag of it yet")}
+    nothing = ReleaseHistory(None, None, ())
+    assert asked([package("a", version=version)], {"a": nothing}) == {"a": BumpRequest(bump, "no tag of it yet")}
+    assert asked([package("a", version=version)], {}) == {"a": BumpRequest(bump, "no tag of it yet")}
 
 
 def test_without_a_version_and_a_tag_there_is_nothing_to_raise() -> None:
-    assert asked([package("a", version=None)], {"a": Standing(None, None, ())}) == {}
+    assert asked([package("a", version=None)], {"a": ReleaseHistory(None, None, ())}) == {}
     found = asked([package("a", version=None)], {"a": since("1.0.0", "feat: x")})
     assert found["a"].bump == Bump(part="minor")
 
@@ -310,12 +310,12 @@ def test_a_phase_makes_a_prerelease_of_the_level() -> None:
 
 
 def test_where_fragments_are_kept_they_decide_and_commits_do_not() -> None:
-    standing = {name: since("1.0.0", "feat!: x") for name in "abc"}
+    history = {name: since("1.0.0", "feat!: x") for name in "abc"}
     told = [
         Fragment("1.md", {"a": "patch", "b": None}, "One."),
         Fragment("2.md", {"a": "minor"}, "Two."),
         Fragment("3.md", {"a": None}, "Three."),
     ]
     packages = [package(name) for name in "abc"]
-    assert asked(packages, standing, told) == {"a": Wish(Bump(part="minor"), "minor: 2 change fragments")}
-    assert asked(packages, standing, []) == {}
+    assert asked(packages, history, told) == {"a": BumpRequest(Bump(part="minor"), "minor: 2 change fragments")}
+    assert asked(packages, history, []) == {}

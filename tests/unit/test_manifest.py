@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from relnox.core.manifest import Distribution, Manifest
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64)
 PACKAGES = st.sampled_from(["core", "a-b", "name-space-x1"])
@@ -123,7 +123,7 @@ def test_a_manifest_of_some_packages() -> None:
 def test_a_name_that_is_no_plain_file_name_is_refused(name: object) -> None:
     document = json.loads(manifest().to_json())
     document["artifacts"][0]["name"] = name
-    with pytest.raises(Refused, match=r"somewhere\.json is not a manifest that relnox wrote"):
+    with pytest.raises(Blocked, match=r"somewhere\.json is not a manifest that relnox wrote"):
         Manifest.from_json(json.dumps(document), where="somewhere.json")
 
 
@@ -145,14 +145,14 @@ def test_a_name_that_is_no_plain_file_name_is_refused(name: object) -> None:
 def test_an_entry_that_cannot_be_right_is_refused(key: str, value: Any) -> None:
     document = json.loads(manifest().to_json())
     document["artifacts"][0][key] = value
-    with pytest.raises(Refused):
+    with pytest.raises(Blocked):
         Manifest.from_json(json.dumps(document), where="dist/manifest.json")
 
 
 def test_two_entries_of_one_file_are_refused() -> None:
     document = json.loads(manifest().to_json())
     document["artifacts"] *= 2
-    with pytest.raises(Refused, match=r"core-1\.0\.tar\.gz is there twice"):
+    with pytest.raises(Blocked, match=r"core-1\.0\.tar\.gz is there twice"):
         Manifest.from_json(json.dumps(document), where="dist/manifest.json")
 
 
@@ -162,10 +162,10 @@ def test_two_entries_of_one_file_are_refused() -> None:
     ids=range(8),
 )
 def test_what_is_no_manifest_is_refused_and_says_how_to_make_one(text: str) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(Blocked) as caught:
         Manifest.from_json(text, where="dist/manifest.json")
     assert "dist/manifest.json" in caught.value.message
-    assert caught.value.hint == "build again: relnox build-all"
+    assert caught.value.fix == "build again: relnox build-all"
 
 
 @settings(deadline=None)
@@ -179,5 +179,5 @@ def test_what_is_no_manifest_is_refused_and_says_how_to_make_one(text: str) -> N
     )
 )
 def test_no_document_makes_reading_raise_anything_else(document: Any) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(Blocked):
         Manifest.from_json(json.dumps(document), where="x")

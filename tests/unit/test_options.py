@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from relnox.commands import TASKS, load
 from relnox.core.options import CommonOptions, Given, file_table, from_text, option, options_of, resolve
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from relnox.core.options import Value
@@ -139,7 +139,7 @@ def test_a_variable_may_be_a_switch(text: str, value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "message", "hint"),
+    ("variable", "value", "message", "fix"),
     [
         ("RELNOX_LOUD", "maybe", "RELNOX_LOUD=maybe is neither true nor false", "write 1 or 0"),
         ("RELNOX_COUNT", "-1", "RELNOX_COUNT = '-1' is not a whole number", "write a number"),
@@ -164,10 +164,10 @@ def test_a_variable_may_be_a_switch(text: str, value: object) -> None:
         ),
     ],
 )
-def test_a_wrong_variable_is_refused(variable: str, value: str, message: str, hint: str) -> None:
-    with pytest.raises(Refused) as refused:
+def test_a_wrong_variable_is_refused(variable: str, value: str, message: str, fix: str) -> None:
+    with pytest.raises(Blocked) as refused:
         resolved(environment={variable: value})
-    assert (refused.value.message, refused.value.hint) == (message, hint)
+    assert (refused.value.message, refused.value.fix) == (message, fix)
 
 
 def test_a_variable_that_the_command_line_overrides_is_not_read() -> None:
@@ -183,7 +183,7 @@ def test_whole_numbers_are_read(number: int) -> None:
 
 @given(st.text().filter(lambda text: not text.isdecimal()))
 def test_what_is_no_whole_number_is_refused(text: str) -> None:
-    with pytest.raises(Refused, match="is not a whole number"):
+    with pytest.raises(Blocked, match="is not a whole number"):
         from_text(BY_NAME["count"], text, "--count")
 
 
@@ -222,7 +222,7 @@ def test_a_files_table_has_what_a_file_may_set() -> None:
     ],
 )
 def test_a_files_table_checks_by_the_same_declaration(key: str, value: object, message: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Blocked) as refused:
         file_table(Options).check({key: value}, "tool.relnox.paint")
     assert refused.value.message == message
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from relnox.core.plan import Plan, Refusal, Table
+from relnox.core.plan import Plan, Problem, Table
 from relnox.core.records import replace
 from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push, Tag
 from relnox.errors import ExitCode
@@ -26,7 +26,7 @@ def plan() -> Plan:
             Push(to="origin", branch="main", tags=("v1.1",)),
         ),
         notes=("a note",),
-        refusals=(Refusal(message="a guard", hint="a remedy", exit_code=ExitCode.NEEDS_A_PERSON),),
+        problems=(Problem(message="a guard", fix="a remedy", exit_code=ExitCode.CONFLICT),),
         tables=(Table(title="", columns=("package", "to"), rows=(("demo", "1.1"),)),),
     )
 
@@ -44,7 +44,7 @@ def test_equal_plans_have_equal_digests_and_bytes() -> None:
         {"steps": plan().steps[:-1]},
         {"steps": plan().steps[::-1]},
         {"notes": ()},
-        {"refusals": ()},
+        {"problems": ()},
         {"consent": "Really?"},
         {"tables": ()},
         {"continue_on_error": True},
@@ -74,5 +74,5 @@ def test_programs_read_what_each_step_will_do() -> None:
         ("CreateTags", "tag v1.1", False),
         ("Push", "push main, v1.1 to origin, all or none", True),
     ]
-    assert document["refusals"][0]["exit_code"] == 4
+    assert document["problems"][0]["exit_code"] == 4
     assert "\xfc" in plan().to_json()  # read by people, too: no escapes

@@ -18,12 +18,12 @@ from relnox.core.publication import (
     exit_code,
     summary,
 )
-from relnox.errors import ExitCode, Failed, Refused
+from relnox.errors import Blocked, ExitCode, Failed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ERRORS = (ExitCode.REFUSED, ExitCode.FAILED, ExitCode.NEEDS_A_PERSON, ExitCode.TRY_LATER)
+ERRORS = (ExitCode.BLOCKED, ExitCode.FAILED, ExitCode.CONFLICT, ExitCode.TRY_LATER)
 SIGHTINGS = tuple(itertools.product(Sent, Seen, Seen))
 
 
@@ -48,8 +48,8 @@ def expected(files: Sequence[PublishedFile], error: ExitCode | None) -> set[Exit
     ]
     if all(proven):
         return {ExitCode.DONE}
-    if other or error is ExitCode.NEEDS_A_PERSON:
-        return {ExitCode.NEEDS_A_PERSON}
+    if other or error is ExitCode.CONFLICT:
+        return {ExitCode.CONFLICT}
     if any(public):
         return {ExitCode.PARTLY_PUBLIC}
     if any(possible) or error is ExitCode.TRY_LATER:
@@ -102,8 +102,8 @@ def test_what_the_codes_promise(files: int) -> None:
         for error in (None, *ERRORS):
             code = exit_code(release, [error] if error else [])
             states = {file.state for file in release}
-            if code in (ExitCode.REFUSED, ExitCode.FAILED):
-                assert states <= {State.REFUSED, State.NOT_SENT}
+            if code in (ExitCode.BLOCKED, ExitCode.FAILED):
+                assert states <= {State.BLOCKED, State.NOT_SENT}
             if code is ExitCode.PARTLY_PUBLIC:
                 assert states & {State.PUBLIC, State.PROVEN}
             assert (code is ExitCode.DONE) == (states == {State.PROVEN})
@@ -117,10 +117,10 @@ def test_a_release_of_no_file_is_never_done() -> None:
     ("errors", "code"),
     [
         ([], ExitCode.DONE),
-        ([ExitCode.FAILED], ExitCode.NEEDS_A_PERSON),
-        ([ExitCode.REFUSED], ExitCode.NEEDS_A_PERSON),
+        ([ExitCode.FAILED], ExitCode.CONFLICT),
+        ([ExitCode.BLOCKED], ExitCode.CONFLICT),
         ([ExitCode.TRY_LATER], ExitCode.TRY_LATER),
-        ([ExitCode.NEEDS_A_PERSON, ExitCode.TRY_LATER], ExitCode.NEEDS_A_PERSON),
+        ([ExitCode.CONFLICT, ExitCode.TRY_LATER], ExitCode.CONFLICT),
     ],
 )
 def test_a_check_after_publication_never_says_that_nothing_is_public(
@@ -136,7 +136,7 @@ def test_the_summary_names_every_file_by_what_is_known_of_it() -> None:
         a_file(Sent.YES, Seen.ABSENT, Seen.UNKNOWN, 3),
         a_file(Sent.NO, Seen.UNKNOWN, Seen.UNKNOWN, 4),
         a_file(Sent.YES, Seen.OTHER, Seen.UNKNOWN, 5),
-        a_file(Sent.REFUSED, Seen.ABSENT, Seen.UNKNOWN, 6),
+        a_file(Sent.BLOCKED, Seen.ABSENT, Seen.UNKNOWN, 6),
         a_file(Sent.NO, Seen.ABSENT, Seen.UNKNOWN, 7),
     ]
     assert list(summary(files)) == [
@@ -162,7 +162,7 @@ def test_an_error_before_the_first_byte_says_what_an_earlier_run_made_public(pub
 
 
 def test_what_blocks_a_release_that_is_public_already_is_not_finished_by_a_rerun() -> None:
-    partly, whole = Refused("no local versions", hint=""), Refused("no local versions", hint="")
+    partly, whole = Blocked("no local versions", fix=""), Blocked("no local versions", fix="")
     blocked(partly, "own", ["a", "b"], ["a"])
     blocked(whole, "own", ["a", "b"], ["a", "b"])
-    assert (partly.exit_code, whole.exit_code) == (ExitCode.PARTLY_PUBLIC, ExitCode.NEEDS_A_PERSON)
+    assert (partly.exit_code, whole.exit_code) == (ExitCode.PARTLY_PUBLIC, ExitCode.CONFLICT)

@@ -19,7 +19,7 @@ from relnox.core.events import (
     StepStarted,
     Waiting,
 )
-from relnox.core.plan import Plan, Refusal, Table
+from relnox.core.plan import Plan, Problem, Table
 from relnox.core.records import replace
 from relnox.core.steps import Edit, EditFiles, Push
 from relnox.errors import ExitCode, Failed
@@ -41,10 +41,10 @@ PLAN = Plan(
     task="bump",
     steps=(EDIT, PUSH),
     notes=("1 becomes 2",),
-    refusals=(Refusal(message="the tree is dirty", hint="git stash"),),
+    problems=(Problem(message="the tree is dirty", fix="git stash"),),
     tables=(Table(title="Moves", columns=("package", "to"), rows=(("demo", "2"),)),),
 )
-ERROR = Failed("git push ended with status 1:\n  | ::set-env name=PATH::evil", hint="ask\nsomebody")
+ERROR = Failed("git push ended with status 1:\n  | ::set-env name=PATH::evil", fix="ask\nsomebody")
 RESULTS = (
     StepFinished(EDIT, Status.SKIPPED, "the files are edited already", 0.0),
     StepFinished(PUSH, Status.FAILED, ERROR.message, 1.25, ERROR),
@@ -76,7 +76,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
         "FAILED  push main, v2 to origin, all or none (1.2 s)",
         "        git push ended with status 1:",
         "          | ::set-env name=PATH::evil",
-        "        hint: ask",
+        "        fix: ask",
         "          somebody",
         "bump: failed; nothing is public (2.0 s)",
     ]
@@ -141,7 +141,7 @@ def test_a_plan_shows_what_it_would_do_and_what_would_refuse_it() -> None:
         "",
         "note: 1 becomes 2",
         "would refuse: the tree is dirty",
-        "  hint: git stash",
+        "  fix: git stash",
     ]
 
 
@@ -204,7 +204,7 @@ def test_the_report_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert report["exit_code"] == 2
     assert report["plan"] == PLAN.digest
     assert [(step["key"], step["status"]) for step in report["steps"]] == [("edit", "skipped"), ("push", "failed")]
-    assert report["steps"][1]["hint"] == "ask\nsomebody"
+    assert report["steps"][1]["fix"] == "ask\nsomebody"
 
 
 def test_the_terminal_shows_foreign_text_as_it_is(
@@ -213,13 +213,13 @@ def test_the_terminal_shows_foreign_text_as_it_is(
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")
     reporter = Terminal()
-    failed = Failed("[bold]not markup[/bold]", hint="[link]")
+    failed = Failed("[bold]not markup[/bold]", fix="[link]")
     reporter.event(StepFinished(PUSH, Status.FAILED, failed.message, 0.0, failed), nested=False)
     reporter.error(failed)
     reporter.plan(PLAN)
     told = capsys.readouterr()
     assert "[bold]not markup[/bold]" in told.err
-    assert "hint: [link]" in told.err
+    assert "fix: [link]" in told.err
     assert "would refuse: the tree is dirty" in told.out
     assert '+version = "2"' in told.out
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.pretty import pretty_repr
 
 from relnox import process, reporters
-from relnox.core import secrets, serialise
+from relnox.core import secrets, serialization
 from relnox.core.events import OutputLine, StepFinished
 from relnox.core.events import Status as Ended
 from relnox.core.secrets import Secret, masked
@@ -57,7 +57,7 @@ def test_a_secret_cannot_be_shown_or_stored() -> None:
         shown += str(console.file.getvalue())  # type: ignore[attr-defined] # it is the StringIO
     assert CANARY not in shown
     stores: tuple[Callable[[Any], object], ...] = (
-        *(pickle.dumps, copy.copy, copy.deepcopy, json.dumps, serialise.encode, vars, iter, len),
+        *(pickle.dumps, copy.copy, copy.deepcopy, json.dumps, serialization.encode, vars, iter, len),
     )
     for store in stores:
         with pytest.raises(TypeError):
@@ -167,7 +167,7 @@ def test_every_reporter_masks(kind: str, capsys: pytest.CaptureFixture[str], tmp
     }
     reporter = made[kind]
     reporter.verbose = True
-    error = Failed(f"the index says {CANARY}", hint=f"try {CANARY}")
+    error = Failed(f"the index says {CANARY}", fix=f"try {CANARY}")
     reporter.event(OutputLine(PUSH, f"printed {CANARY}"), nested=False)
     reporter.event(StepFinished(PUSH, Ended.FAILED, error.message, 0.0, error), nested=False)
     reporter.error(error)

@@ -11,12 +11,12 @@ from packaging.version import Version
 
 from relnox.core import steps
 from relnox.core.build_settings import BuildSettings, Constraints
-from relnox.core.config import Trial
+from relnox.core.config import InstallChecks
 from relnox.core.derived_versions import CommitTag, CommitTags
 from relnox.core.manifest import BuildInputs, Distribution, Manifest
 from relnox.core.publishers import Publisher
 from relnox.core.records import Record, names_of
-from relnox.core.serialise import decode, encode
+from relnox.core.serialization import decode, encode
 from relnox.core.wheels import Target, WheelJob
 from relnox.errors import ExitCode
 from relnox.source.edits import LocalStep, Pending
@@ -45,12 +45,12 @@ st.register_type_strategy(
 
 def records(kind: type[Any]) -> st.SearchStrategy[Any]:
     """Any record of a kind, by the types of its fields."""
-    hints = get_type_hints(kind)
-    return st.builds(kind, **{name: st.from_type(hints[name]) for name in names_of(kind)})
+    fixes = get_type_hints(kind)
+    return st.builds(kind, **{name: st.from_type(fixes[name]) for name in names_of(kind)})
 
 
 OF_BUILDS = (Constraints, BuildSettings, CommitTag, CommitTags)
-OTHERS = (BuildInputs, Distribution, Manifest, Publisher, Target, Trial, WheelJob, steps.Tag)
+OTHERS = (BuildInputs, Distribution, Manifest, Publisher, Target, InstallChecks, WheelJob, steps.Tag)
 for each in (*OF_BUILDS, *OTHERS, *KINDS):
     if each is not steps.Stage:
         st.register_type_strategy(each, records(each))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from relnox.core.packages import Dependency, Package, VersionSource
 from relnox.core.sharding import shard
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from relnox.core.packages import DependencyTable
@@ -84,5 +84,5 @@ def test_every_package_is_in_one_part_with_what_builds_it(needs: dict[str, set[s
 
 @pytest.mark.parametrize("part", ["", "0/3", "4/3", "1/0", "2", "a/b", "-1/2", "1/2/3", " 1/2"])
 def test_what_is_no_part_is_refused(part: str) -> None:
-    with pytest.raises(Refused, match="is no part of several"):
+    with pytest.raises(Blocked, match="is no part of several"):
         shard([package("a")], part)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from relnox.core.spelling import Scheme, from_semver, semver_inversion, semver_obstacle, spell, to_semver
-from relnox.errors import Refused
+from relnox.core.semver_compat import Scheme, from_semver, semver_inversion, semver_obstacle, spell, to_semver
+from relnox.errors import Blocked
 
 # --- SemVer and PEP 440 ------------------------------------------------------------------------------
 
@@ -46,7 +46,7 @@ def test_what_semver_and_pep_440_both_say(text: str, pep440: str, written: str) 
 
 
 @pytest.mark.parametrize(
-    ("text", "reason", "hint"),
+    ("text", "reason", "fix"),
     [
         ("2.0.1-pre.1", "release candidate to PEP 440", "write 2.0.1-rc.1"),
         ("2.0.1-preview.3", "release candidate to PEP 440", "write 2.0.1-rc.3"),
@@ -77,12 +77,12 @@ def test_what_semver_and_pep_440_both_say(text: str, pep440: str, written: str) 
     ],
     ids=lambda text: text[:20],
 )
-def test_what_only_semver_says(text: str, reason: str, hint: str) -> None:
-    with pytest.raises(Refused) as refusal:
+def test_what_only_semver_says(text: str, reason: str, fix: str) -> None:
+    with pytest.raises(Blocked) as refusal:
         from_semver(text)
     assert reason in refusal.value.message
-    assert refusal.value.hint is not None
-    assert hint in refusal.value.hint
+    assert refusal.value.fix is not None
+    assert fix in refusal.value.fix
 
 
 @pytest.mark.parametrize(
@@ -98,11 +98,11 @@ def test_what_only_semver_says(text: str, reason: str, hint: str) -> None:
     ],
 )
 def test_what_only_pep_440_says(pep440: str, reason: str) -> None:
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(Blocked) as refusal:
         to_semver(Version(pep440))
     assert f"{pep440} cannot be written as SemVer" in refusal.value.message
     assert reason in refusal.value.message
-    assert refusal.value.hint
+    assert refusal.value.fix
 
 
 @pytest.mark.parametrize(("pep440", "text"), [("2.0", "2.0.0"), ("2", "2.0.0"), ("2.1rc1", "2.1.0-rc.1")])
@@ -185,7 +185,7 @@ def test_every_spelling_is_the_same_version(version: Version, scheme: Scheme) ->
 def test_what_is_written_as_semver_is_semver_and_reads_back(version: Version) -> None:
     try:
         text = to_semver(version)
-    except Refused:
+    except Blocked:
         assert semver_obstacle(version) is not None
         return
     assert semver.Version.is_valid(text)
@@ -198,7 +198,7 @@ def test_the_order_is_kept_or_warned_of(one: Version, other: Version) -> None:
     before, after = sorted((one, other))
     try:
         lower, higher = to_semver(before), to_semver(after)
-    except Refused:
+    except Blocked:
         return
     kept = semver.Version.parse(lower) <= semver.Version.parse(higher)
     assert kept == (semver_inversion(before, after) is None)
@@ -238,8 +238,8 @@ WORDS = st.sampled_from(
 def test_reading_semver_is_total_and_what_it_reads_can_be_written(text: str) -> None:
     try:
         version = from_semver(text)
-    except Refused as refusal:
-        assert refusal.hint  # noqa: PT017 - a refusal is an answer here, not a failure
+    except Blocked as refusal:
+        assert refusal.fix  # noqa: PT017 - a refusal is an answer here, not a failure
         return
     assert from_semver(to_semver(version)) == version
     assert Version(text) == version  # PEP 440 reads the very text as the same version

@@ -178,7 +178,7 @@ def test_a_version_that_is_tagged_in_another_form_is_a_problem_though_the_form_h
     formats = tag_formats(workspace, Config(), known.tags)
     (problem,) = form_problems(workspace.packages, workspace, Config(), formats, known)
     assert problem.message == "the tags of a are like a/2.0, and a new one would be a-v2.0"
-    assert "relnox init --update" in problem.hint
+    assert "relnox init --update" in problem.fix
 
 
 # --- inference -------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from relnox.core.config import Config, config_table
 from relnox.core.packages import Package, VersionSource
 from relnox.core.tags import TagFormat, tag_formats
 from relnox.core.workspace import Workspace
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,7 +105,7 @@ def test_what_a_format_can_hold(text: str, tag: str) -> None:
 
 @pytest.mark.parametrize("text", ["v", "{name}", "{version}{version}", "v{versoin}", "{name}-{version}-{}"])
 def test_a_format_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(Refused, match=r"must hold \{version\} once"):
+    with pytest.raises(Blocked, match=r"must hold \{version\} once"):
         formats("demo", tag_format=text)
 
 
@@ -154,19 +154,19 @@ def test_the_latest_tag_is_the_greatest_version_not_the_last_word() -> None:
 def test_tags_that_could_be_those_of_two_packages_are_refused(
     names: tuple[str, ...], text: str, *, reverse: bool
 ) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(Blocked) as caught:
         formats(*(names[::-1] if reverse else names), tag_format=text)
     assert all(name in caught.value.message for name in names)
 
 
 def test_folders_of_one_name_cannot_name_tags() -> None:
-    with pytest.raises(Refused, match="a and b the same tags"):
+    with pytest.raises(Blocked, match="a and b the same tags"):
         formats("a", "b", tag_format="{folder}-v{version}", folders={"a": "x/core", "b": "y/core"})
 
 
 def test_lockstep_packages_share_a_tag_but_no_confusion() -> None:
     config = Config(versions="lockstep", tag_format="{name}-{version}")
-    with pytest.raises(Refused, match="core-1"):
+    with pytest.raises(Blocked, match="core-1"):
         tag_formats(workspace("core", "core-1"), config)
 
 
@@ -192,7 +192,7 @@ LIKE = st.lists(st.sampled_from(["core", "a", "b", "v1", "1", "rc", "post", "0"]
 def test_a_tag_of_an_accepted_workspace_means_one_package(names: list[str], text: str, version: Version) -> None:
     try:
         found = formats(*names, tag_format=text)
-    except Refused:
+    except Blocked:
         return
     for name, format_ in found.items():
         tag = format_.render(version)

@@ -10,7 +10,7 @@ from packaging.version import Version
 from twine import utils
 
 from relnox.core.config import Config, IndexConfig
-from relnox.errors import Refused
+from relnox.errors import Blocked
 from relnox.indexes import Indexes, credentials, targets
 
 if TYPE_CHECKING:
@@ -54,15 +54,15 @@ def test_without_rules_it_is_the_production_index() -> None:
 def test_rules_that_do_not_decide_are_told() -> None:
     config = Config(targets={"final": "pypi", "rc": "staging"})
     final, candidate = ("v1", Version("1")), ("a-v1rc1", Version("1rc1"))
-    with pytest.raises(Refused, match="no tag of demo stands at the commit that was built") as refused:
+    with pytest.raises(Blocked, match="no tag of demo stands at the commit that was built") as refused:
         targets.by_rule(config, {"demo": None})
-    assert "--index NAME" in (refused.value.hint or "")
-    with pytest.raises(Refused, match=r"no rule of .* is about v1a1") as refused:
+    assert "--index NAME" in (refused.value.fix or "")
+    with pytest.raises(Blocked, match=r"no rule of .* is about v1a1") as refused:
         targets.by_rule(config, {"demo": ("v1a1", Version("1a1"))})
-    assert 'prerelease = "testpypi"' in (refused.value.hint or "")
-    with pytest.raises(Refused, match="sends v1 to pypi and a-v1rc1 to staging") as refused:
+    assert 'prerelease = "testpypi"' in (refused.value.fix or "")
+    with pytest.raises(Blocked, match="sends v1 to pypi and a-v1rc1 to staging") as refused:
         targets.by_rule(config, {"demo": final, "a": candidate})
-    assert "--package NAME" in (refused.value.hint or "")
+    assert "--package NAME" in (refused.value.fix or "")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_production_is_known_under_any_name(name: str, config: Config, tmp_path:
 
 @pytest.mark.parametrize("address", ["http://[::1/", "http://", "http://127.0.0.1:99999/", "ftp://127.0.0.1/"])
 def test_what_is_no_address_is_refused(address: str) -> None:
-    with pytest.raises(Refused, match=r"indexes\.house\.upload is no address of an index"):
+    with pytest.raises(Blocked, match=r"indexes\.house\.upload is no address of an index"):
         targets.resolve("house", Config(indexes={"house": index(address)}))
 
 
@@ -152,7 +152,7 @@ def test_neither_a_variable_nor_a_pypirc_moves_a_target(
         assert all(f"files go to {name} ({target.host})" in each for each in told)
     del environment[f"RELNOX_{name.upper()}_TOKEN"]
     if "repository" in section and (name != "house" or "distutils" in section):
-        with pytest.raises(Refused, match=r"elsewhere\.example\.invalid, and"):
+        with pytest.raises(Blocked, match=r"elsewhere\.example\.invalid, and"):
             credentials.find(target, environment)
 
 
@@ -179,6 +179,6 @@ def test_an_address_with_a_password_or_without_a_host_is_refused(key: str, url: 
         indexes={"house": IndexConfig(upload=stated["upload"], simple=stated["simple"])},
         trusted_index=url if key == "trusted" else None,
     )
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Blocked) as refused:
         targets.trusted_simple_url(config) if key == "trusted" else targets.resolve("house", config)
-    assert CANARY not in f"{refused.value.message} {refused.value.hint}"
+    assert CANARY not in f"{refused.value.message} {refused.value.fix}"

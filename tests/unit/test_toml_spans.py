@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from relnox.core import toml_spans
 from relnox.core.toml_spans import replace_strings, string_spans
-from relnox.errors import Failed, Refused
+from relnox.errors import Blocked, Failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -434,7 +434,7 @@ def test_nothing_to_replace_gives_the_same_text() -> None:
     ],
 )
 def test_a_path_without_a_string_is_refused(path: KeyPath, told: str) -> None:
-    with pytest.raises(Refused, match=told):
+    with pytest.raises(Blocked, match=told):
         replace_strings('[project]\nname = "a"\nepoch = 1\n', {path: "2"}, source="libs/a/pyproject.toml")
 
 

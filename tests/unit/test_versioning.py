@@ -21,7 +21,7 @@ from relnox.core.versioning import (
     normalisation,
     parse,
 )
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,10 +48,10 @@ def request(words: str) -> Bump:
 def check(version: str, words: str, expected: str, **settings: Any) -> None:
     """Expect a version in its very spelling, or `refuse: ` and a piece of the message."""
     if expected.startswith("refuse: "):
-        with pytest.raises(Refused) as refusal:
+        with pytest.raises(Blocked) as refusal:
             next_version(parse(version), request(words), **settings)
         assert expected.removeprefix("refuse: ") in refusal.value.message
-        assert refusal.value.hint
+        assert refusal.value.fix
     else:
         assert str(next_version(parse(version), request(words), **settings)) == expected
 
@@ -354,9 +354,9 @@ def test_under_semver_nothing_is_made_that_semver_cannot_say(version: str, words
     ids=str,
 )
 def test_contradictions_are_refused_by_the_names_of_their_flags(bump: Bump, flags: list[str]) -> None:
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(Blocked) as refusal:
         next_version(Version("1.2.3"), bump)
-    told = f"{refusal.value.message}\n{refusal.value.hint}"
+    told = f"{refusal.value.message}\n{refusal.value.fix}"
     assert [flag for flag in flags if flag not in told] == []
 
 
@@ -369,12 +369,12 @@ def test_contradictions_are_refused_by_the_names_of_their_flags(bump: Bump, flag
     ids=lambda text: text[:12],
 )
 def test_what_is_no_version_is_refused_with_its_place(text: str) -> None:
-    with pytest.raises(Refused, match=r"^pyproject\.toml:3: "):
+    with pytest.raises(Blocked, match=r"^pyproject\.toml:3: "):
         parse(text, where="pyproject.toml:3")
 
 
 def test_without_a_place_none_is_named() -> None:
-    with pytest.raises(Refused, match=r"^'latest' is not"):
+    with pytest.raises(Blocked, match=r"^'latest' is not"):
         parse("latest")
 
 
@@ -507,9 +507,9 @@ def test_every_request_gives_a_greater_version_or_a_refusal(
 ) -> None:
     try:
         result = next_version(current, bump, **project)
-    except Refused as refusal:
+    except Blocked as refusal:
         assert refusal.message  # noqa: PT017 - a refusal is an answer here, not a failure
-        assert refusal.hint  # noqa: PT017
+        assert refusal.fix  # noqa: PT017
         return
     assert result > current or (bump.allow_lower and result < current)
     assert result.local is None
@@ -521,7 +521,7 @@ def test_every_request_gives_a_greater_version_or_a_refusal(
 def test_epoch_and_length_are_kept(current: Version, bump: Bump, project: dict[str, Any]) -> None:
     try:
         result = next_version(current, bump, **project)
-    except Refused:
+    except Blocked:
         return
     assert result > current
     assert result.epoch == current.epoch
@@ -550,7 +550,7 @@ def test_without_exact_a_level_goes_no_further_than_with_it(current: Version, le
 def test_reading_is_total(text: str) -> None:
     try:
         version = parse(text, where="x")
-    except Refused:
+    except Blocked:
         return
     assert parse(str(version)) == version
     assert (normalisation(text) is None) == (text == str(version))
@@ -559,5 +559,5 @@ def test_reading_is_total(text: str) -> None:
 @pytest.mark.parametrize(("part", "scheme"), list(product(["major", "patch"], get_args(Scheme))))
 def test_a_number_that_cannot_be_written_is_refused(part: Part, scheme: Scheme) -> None:
     longest = "9" * 4300  # sys.int_info.default_max_str_digits
-    with pytest.raises(Refused):
+    with pytest.raises(Blocked):
         next_version(Version(f"{longest}.0.{longest}"), Bump(part=part), scheme=scheme, today=NOVEMBER)

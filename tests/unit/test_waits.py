@@ -15,7 +15,7 @@ SLOW = Waiting("pypi does not show all of the release yet", NOON, NOON)
 def test_a_wait_is_told_when_it_begins_and_more_and_more_rarely_while_it_goes_on() -> None:
     heard: list[Waiting] = []
     times: list[int] = []
-    with waits.told_to(heard.append):
+    with waits.on_wait(heard.append):
         for second in range(3600):
             waits.tell(DOWN, second)
             if len(heard) > len(times):
@@ -25,7 +25,7 @@ def test_a_wait_is_told_when_it_begins_and_more_and_more_rarely_while_it_goes_on
 
 def test_waits_for_different_things_are_told_by_themselves() -> None:
     heard: list[Waiting] = []
-    with waits.told_to(heard.append):
+    with waits.on_wait(heard.append):
         for each in (DOWN, SLOW, DOWN, SLOW):
             waits.tell(each, 5.0)
     assert heard == [DOWN, SLOW]
@@ -34,8 +34,8 @@ def test_waits_for_different_things_are_told_by_themselves() -> None:
 def test_the_innermost_listener_hears_and_afterwards_the_one_before() -> None:
     outer: list[Waiting] = []
     inner: list[Waiting] = []
-    with waits.told_to(outer.append):
-        with waits.told_to(inner.append):
+    with waits.on_wait(outer.append):
+        with waits.on_wait(inner.append):
             waits.tell(DOWN, 0.0)
         waits.tell(SLOW, 0.0)
     waits.tell(DOWN, 0.0)

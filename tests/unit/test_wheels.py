@@ -11,7 +11,7 @@ import pytest
 from relnox.core import wheels
 from relnox.core.config import WheelsConfig, config_table
 from relnox.core.packages import Package, VersionSource
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 GOLDEN = Path(__file__).parent / "golden" / "wheel-matrix.json"
 
@@ -136,12 +136,12 @@ def test_a_package_that_is_not_named_has_no_platform_wheels() -> None:
 
 
 def test_a_matrix_of_nothing_is_refused() -> None:
-    with pytest.raises(Refused, match=r"engine has platform wheels, but none is left of CPython 3\.9 to 3\.14"):
+    with pytest.raises(Blocked, match=r"engine has platform wheels, but none is left of CPython 3\.9 to 3\.14"):
         wheels.jobs(package(python=">=4"), settings())
 
 
 def test_a_range_that_is_none_is_refused() -> None:
-    with pytest.raises(Refused, match=r"engine/pyproject\.toml: requires-python = '>=3\.x' cannot be read"):
+    with pytest.raises(Blocked, match=r"engine/pyproject\.toml: requires-python = '>=3\.x' cannot be read"):
         wheels.jobs(package(python=">=3.x"), settings())
 
 
@@ -155,7 +155,7 @@ def test_a_range_that_is_none_is_refused() -> None:
     ],
 )
 def test_settings_that_mean_nothing_are_refused(more: dict[str, Any], message: str) -> None:
-    with pytest.raises(Refused, match=message):
+    with pytest.raises(Blocked, match=message):
         wheels.check(settings(**more), ["engine", "plain"])
 
 

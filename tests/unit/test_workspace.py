@@ -7,7 +7,7 @@ from packaging.version import Version
 
 from relnox.core.packages import Dependency, Package, VersionSource
 from relnox.core.workspace import Workspace
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from relnox.core.packages import DependencyTable
@@ -65,10 +65,10 @@ def test_the_release_order_of_some() -> None:
     assert len(WORKSPACE.release_order()) == 5
 
 
-def test_dependants_name_a_package_in_any_table() -> None:
-    assert names(WORKSPACE.dependants("acme-core")) == ["acme-agents", "acme-builder"]
-    assert names(WORKSPACE.dependants("acme-builder")) == ["acme-core"]
-    assert names(WORKSPACE.dependants("requests")) == ["acme-agents"]
+def test_dependents_name_a_package_in_any_table() -> None:
+    assert names(WORKSPACE.dependents("acme-core")) == ["acme-agents", "acme-builder"]
+    assert names(WORKSPACE.dependents("acme-builder")) == ["acme-core"]
+    assert names(WORKSPACE.dependents("requests")) == ["acme-agents"]
 
 
 def test_what_an_installation_needs() -> None:
@@ -98,7 +98,7 @@ def test_a_selection_has_the_order_of_the_workspace_and_no_doubles() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"),
+    ("name", "fix"),
     [
         ("acme-agent", "did you mean acme-agents?"),
         ("runtime", "did you mean run_time?"),
@@ -108,18 +108,18 @@ def test_a_selection_has_the_order_of_the_workspace_and_no_doubles() -> None:
         ),
     ],
 )
-def test_an_unknown_name_is_refused_with_what_may_be_meant(name: str, hint: str) -> None:
-    with pytest.raises(Refused) as caught:
+def test_an_unknown_name_is_refused_with_what_may_be_meant(name: str, fix: str) -> None:
+    with pytest.raises(Blocked) as caught:
         WORKSPACE.select(["acme-core", name])
     assert name in caught.value.message
-    assert caught.value.hint == hint
+    assert caught.value.fix == fix
 
 
 def test_the_name_of_two_folders_is_refused_with_both() -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(Blocked) as caught:
         WORKSPACE.select(["core"])
     assert "libs/core, tools/core" in caught.value.message
-    assert caught.value.hint == "name the distribution: --package acme-core"
+    assert caught.value.fix == "name the distribution: --package acme-core"
 
 
 def test_a_distribution_wins_over_a_folder_of_that_name() -> None:
@@ -129,5 +129,5 @@ def test_a_distribution_wins_over_a_folder_of_that_name() -> None:
 
 def test_a_circle_of_packages_is_refused() -> None:
     workspace = Workspace((package("a", runtime=["b"]), package("b", build=["a"])))
-    with pytest.raises(Refused, match=r"a -> b -> a|b -> a -> b"):
+    with pytest.raises(Blocked, match=r"a -> b -> a|b -> a -> b"):
         workspace.release_order()

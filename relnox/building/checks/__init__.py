@@ -126,7 +126,7 @@ def open_checked(path: Path, limits: ArchiveLimits = archives.LIMITS) -> Archive
     archive, found = _looked_into(path, public=False, limits=limits, may_be_empty=True, optional_extensions=True)
     if found or archive is None:
         listed = "\n".join(f"  {finding.message}" for finding in found)
-        raise ArchiveError(f"is refused:\n{listed}", found[0].hint, file=path.name)
+        raise ArchiveError(f"is refused:\n{listed}", found[0].fix, file=path.name)
     return archive
 
 
@@ -136,7 +136,7 @@ def _looked_into(
     try:
         archive = archives.read(path, limits)
     except ArchiveError as broken:
-        fault = Finding(level="error", file=path.name, message=broken.fault, hint=broken.hint or "")
+        fault = Finding(level="error", file=path.name, message=broken.fault, fix=broken.fix or "")
         return None, (fault,)
     expected = Expected(
         name=archive.name,
@@ -166,7 +166,7 @@ def _told(all_found: Iterator[Found], archive: Archive, *, private: bool) -> tup
         for found in all_found:
             findings.append(told(found, file=archive.path.name, private=private))  # noqa: PERF401 - it may end midway
     except ArchiveError as broken:
-        end = error(broken.fault, broken.hint or "")
+        end = error(broken.fault, broken.fix or "")
         findings.append(told(end, file=archive.path.name, private=private))
     except UNREADABLE as broken:
         end = error(f"it cannot be read to its end: {broken}", REBUILD)

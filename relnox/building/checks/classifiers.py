@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from relnox.building.findings import refusal
-from relnox.core import hints
+from relnox.core import fixes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -49,7 +49,7 @@ def check(stated: Iterable[str], *, private: bool) -> Iterator[Found]:
         elif (known is not None and each not in known) or _FORM.fullmatch(each) is None:
             yield refusal(
                 f"the public index knows no classifier {each!r}",
-                f"they are listed by `python -m trove_classifiers` ({hints.install('trove-classifiers')})",
+                f"they are listed by `python -m trove_classifiers` ({fixes.install('trove-classifiers')})",
             )
 
 

@@ -16,7 +16,7 @@ from relnox import syntax_trees
 from relnox.building.archives import contents, path_of
 from relnox.building.findings import error, few, warning
 from relnox.building.modules import import_names, only_tests
-from relnox.core import hints
+from relnox.core import fixes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "check_extensions", "declared_extensions", "is_native"]
 
-_VERBOSE = hints.command("build-all", "--verbose")
+_VERBOSE = fixes.command("build-all", "--verbose")
 _DOCUMENTS = re.compile(
     r"(readme|licen[cs]e|copying|notice|authors|contributors|change(s|log)|history|news|todo|requirements)[^/]*"
     r"|(pyproject\.toml|setup\.(py|cfg)|manifest\.in|tox\.ini|noxfile\.py|tasks\.py|conftest\.py|makefile)",

@@ -66,11 +66,11 @@ def _file_name(archive: Archive) -> Iterator[Found]:
     """The name of the file, which is spelled in one way only (PEP 625; "Binary distribution format")."""
     actual, wanted = archive.path.name, _wanted_file_name(archive)
     same_name = actual.partition("-")[0] == wanted.partition("-")[0]
-    hint = f'the name is {wanted}; a current backend writes it: "setuptools>=80", "hatchling>=1.26"'
+    fix = f'the name is {wanted}; a current backend writes it: "setuptools>=80", "hatchling>=1.26"'
     if actual != wanted and archive.kind == "wheel" and same_name:
-        yield warning(f"the version in its file name is not spelled {archive.version}", hint)
+        yield warning(f"the version in its file name is not spelled {archive.version}", fix)
     elif actual != wanted:
-        yield refusal("the public index refuses its file name: it is not normalised", hint)
+        yield refusal("the public index refuses its file name: it is not normalised", fix)
     if len(actual) > _LONGEST_NAME:
         yield refusal(f"its file name is {len(actual)} characters long", "shorten the name or the version")
 

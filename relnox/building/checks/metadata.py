@@ -139,13 +139,13 @@ def _summary(text: str) -> Iterator[Found]:
 
 def _addresses(fields: Mapping[str, Any]) -> Iterator[Found]:
     """Addresses of authors and maintainers; the public index looks at a field that has a single one."""
-    hint = 'write it as in authors = [{ name = "Demo Team", email = "team@example.org" }]'
+    fix = 'write it as in authors = [{ name = "Demo Team", email = "team@example.org" }]'
     for key, field in (("author_email", "Author-email"), ("maintainer_email", "Maintainer-email")):
         found = [address for _, address in getaddresses([fields.get(key, "")]) if address]
         for address in found:
             if not _is_address(address):
                 tell = refusal if len(found) == 1 else warning
-                yield tell(f"its {field} {address!r} is no address for mail", hint)
+                yield tell(f"its {field} {address!r} is no address for mail", fix)
 
 
 def _is_address(text: str) -> bool:
@@ -154,13 +154,13 @@ def _is_address(text: str) -> bool:
 
 
 def _links(fields: Mapping[str, Any]) -> Iterator[Found]:
-    hint = 'write it as in [project.urls] Homepage = "https://example.org"'
+    fix = 'write it as in [project.urls] Homepage = "https://example.org"'
     for key, field in (("home_page", "Home-page"), ("download_url", "Download-URL")):
         if key in fields and not _is_link(fields[key]):
-            yield refusal(f"its {field} {fields[key]!r} is no address of a web page", hint)
+            yield refusal(f"its {field} {fields[key]!r} is no address of a web page", fix)
     for label, link in fields.get("project_urls", {}).items():
         if not label:
-            yield refusal(f"its Project-URL {link!r} has no label", hint)
+            yield refusal(f"its Project-URL {link!r} has no label", fix)
         elif len(label) > _LONGEST_LABEL:
             yield refusal(
                 f"the label {label!r} of a Project-URL has {len(label)} characters: "
@@ -168,7 +168,7 @@ def _links(fields: Mapping[str, Any]) -> Iterator[Found]:
                 "shorten the key in [project.urls]",
             )
         elif not _is_link(link):
-            yield refusal(f"its Project-URL {label} = {link!r} is no address of a web page", hint)
+            yield refusal(f"its Project-URL {label} = {link!r} is no address of a web page", fix)
 
 
 def _is_link(text: str) -> bool:
@@ -181,7 +181,7 @@ def _is_link(text: str) -> bool:
 
 def _requirements(fields: Mapping[str, Any]) -> Iterator[Found]:
     """Requirements by URL, which installers of released packages must not follow."""
-    hint = "require a released version; a URL can stand in [tool.uv.sources] or a dependency group"
+    fix = "require a released version; a URL can stand in [tool.uv.sources] or a dependency group"
     for key in ("requires_dist", "provides_dist", "obsoletes_dist"):
         for text in fields.get(key, ()):
             try:
@@ -191,7 +191,7 @@ def _requirements(fields: Mapping[str, Any]) -> Iterator[Found]:
                     yield refusal(f"its metadata is refused: {text!r} is no requirement", _HINTS["requires-dist"])
             else:
                 if requirement.url is not None:
-                    yield refusal(f"the public index refuses requirements by URL: {text}", hint)
+                    yield refusal(f"the public index refuses requirements by URL: {text}", fix)
 
 
 def _license(fields: Mapping[str, Any]) -> Iterator[Found]:

@@ -16,7 +16,7 @@ from relnox.building.checks.requirements import difference
 from relnox.building.checks.tree import is_generated
 from relnox.building.findings import error, few, warning
 from relnox.building.modules import import_names, only_tests
-from relnox.core import hints
+from relnox.core import fixes
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
@@ -141,7 +141,7 @@ def _sources(sdist: Archive, wheel: Archive) -> Iterator[Found]:
     changed = [name for name in strange if path_of(name).name in names]
     if changed:
         yield warning(
-            f"not as in its sdist: {few(changed)}", f"build the wheel from the sdist: {hints.command('build-all')}"
+            f"not as in its sdist: {few(changed)}", f"build the wheel from the sdist: {fixes.command('build-all')}"
         )
     if new := set(strange) - set(changed):
         yield warning(f"not in its sdist: {few(new)}", "let the sdist include what the wheel is made of")

@@ -43,8 +43,8 @@ def check(archive: Archive) -> Iterator[Found]:
     tags = parse_wheel_filename(archive.path.name)[3]
     for platform in sorted({tag.platform for tag in tags}):
         if not is_taken(platform):
-            hint = next((said for start, said in _HINTS.items() if platform.startswith(start)), _OTHER_HINT)
-            yield refusal(f"the public index refuses the platform tag {platform}", hint)
+            fix = next((said for start, said in _HINTS.items() if platform.startswith(start)), _OTHER_HINT)
+            yield refusal(f"the public index refuses the platform tag {platform}", fix)
 
 
 def is_taken(platform: str) -> bool:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from relnox.building.findings import few, warning
-from relnox.core import hints
+from relnox.core import fixes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ def check(archive: Archive) -> Iterator[Found]:
         return
     except Exception as broken:  # noqa: BLE001 - a guest, whose faults must not end a build
         yield warning(
-            f"check-wheel-contents cannot read it: {broken}", hints.install("relnox[check]", upgrade=True)
+            f"check-wheel-contents cannot read it: {broken}", fixes.install("relnox[check]", upgrade=True)
         )
         return
     for each in failed:

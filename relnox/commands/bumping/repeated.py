@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
-from relnox.commands.bumping import deciding
+from relnox.commands.bumping import selection
 from relnox.core.steps.base import listing
-from relnox.errors import Failed, Refused
+from relnox.errors import Blocked, Failed
 
 if TYPE_CHECKING:
     from packaging.version import Version
@@ -48,7 +48,7 @@ def of_record(options: Options, project: Project) -> Repeated | None:
         return None
     if record is None or not _is_unchanged(record, project):
         return None
-    request = deciding.request(options)
+    request = selection.request(options)
     is_same = request == record.request or [word for word in request if word != "--push"] == list(record.request)
     tags = project.state.tags if project.state is not None else {}
     head = project.state.head if project.state is not None else None
@@ -106,7 +106,7 @@ def of_tags(snapshot: Snapshot, options: Options, project: Project) -> Done | No
         return None
     try:
         return _released_here(snapshot, options, project) or _released_from_here(snapshot, options, project)
-    except Refused:  # the plan tells why it cannot be made
+    except Blocked:  # the plan tells why it cannot be made
         return None
 
 
@@ -141,7 +141,7 @@ def _tagged(snapshot: Snapshot, head: str) -> dict[tuple[str, Version], Package]
     for package in snapshot.chosen:
         version = package.version
         if version is None and package.source.kind == "tags":
-            stands = snapshot.standing.get(package.name)
+            stands = snapshot.history.get(package.name)
             version = stands.released if stands is not None else None
         tag = snapshot.tag_formats[package.name].render(version) if version is not None else ""
         if version is None or tags.get(tag) != head:
@@ -167,7 +167,7 @@ def _released_from_here(snapshot: Snapshot, options: Options, project: Project) 
     newest = core.tags.latest(formats, present)
     if not any((mine := versions[name]) is None or version > mine for name, (_, version) in newest.items()):
         return None
-    moves, _ = deciding.decided(snapshot, options)
+    moves, _ = selection.decided(snapshot, options)
     names = list(dict.fromkeys(snapshot.tag_formats[move.package.name].render(move.after) for move in moves))
     commits = {present.get(name) for name in names}
     commit = commits.pop()
@@ -209,9 +209,13 @@ def _version_at(commit: str, package: Package, git: Git) -> Version | None:
     if text is None:
         return None
     try:
-        spans = core.places.spans_of(text, package.source)
-        return core.places.version_of(core.records.replace(package.source, text=spans[0].text)) if spans else None
-    except (ValueError, Refused):
+        spans = core.version_locations.spans_of(text, package.source)
+        return (
+            core.version_locations.version_of(core.records.replace(package.source, text=spans[0].text))
+            if spans
+            else None
+        )
+    except (ValueError, Blocked):
         return None
 
 
@@ -219,7 +223,7 @@ def _next(version: Version, snapshot: Snapshot, options: Options) -> Version:
     config = snapshot.config
     return core.versioning.next_version(
         version,
-        deciding.bump_of(options),
+        selection.bump_of(options),
         scheme=config.scheme,
         prerelease_start=config.prerelease_start,
         calver_format=config.calver_format,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from relnox.commands.tag_checks import Newer
     from relnox.core.config import Config
     from relnox.core.fragments import Fragment
-    from relnox.core.levels import Standing
+    from relnox.core.levels import ReleaseHistory
     from relnox.core.packages import Package, VersionSource
     from relnox.core.tag_proposals import Known
     from relnox.core.tags import TagFormat
@@ -87,7 +87,7 @@ class Snapshot(NamedTuple):
         by_tools: Packages whose changelogs those tools keep.
         fragments: The change fragments; None where the project keeps none.
         tag_formats: How tags look.
-        standing: What each package's history says, where it is asked.
+        history: What each package's history says, where it is asked.
         state: What git says; None outside git.
         remote_tags: Tags of the remote with their commits; None when it was not asked.
         unreachable: Why the remote did not answer, though it was asked.
@@ -114,7 +114,7 @@ class Snapshot(NamedTuple):
     by_tools: frozenset[str]
     fragments: tuple[Fragment, ...] | None
     tag_formats: Mapping[str, TagFormat]
-    standing: Mapping[str, Standing]
+    history: Mapping[str, ReleaseHistory]
     state: GitState | None
     remote_tags: Mapping[str, str] | None
     unreachable: str | None

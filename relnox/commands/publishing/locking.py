@@ -46,7 +46,7 @@ def lock_projects(upload_url: str, index: str, packages: Iterable[str], project:
 
     if (folder := _folder()) is None:
         return
-    patience = network.Patience(_WAIT)
+    deadline = network.Deadline(_WAIT)
     for package in sorted(set(packages))[:_LOCKED]:  # in this order, so that no two processes wait for one another
         path = folder / hashlib.sha256(f"{upload_url}\n{package}".encode()).hexdigest()[:32]
         while True:
@@ -59,9 +59,9 @@ def lock_projects(upload_url: str, index: str, packages: Iterable[str], project:
                 busy = f"another relnox process (pid {error.holder}) is publishing {package} to {index}"
             except OSError:  # no room, no right, or a file system without locks: the lock is advisory
                 return
-            if not patience.left():
-                raise TryLater(busy, hint="rerun the command when it has finished")
-            patience.wait(_POLL, busy)
+            if not deadline.left():
+                raise TryLater(busy, fix="rerun the command when it has finished")
+            deadline.wait(_POLL, busy)
 
 
 def _folder() -> Path | None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from relnox.commands.attesting import Attesting
-    from relnox.commands.publishing.looking import Snapshot
+    from relnox.commands.publishing.inspection import Snapshot
     from relnox.core.manifest import Distribution, Manifest
     from relnox.core.steps import Step
 
@@ -86,7 +86,7 @@ def publication(  # noqa: PLR0913 - how a release goes out
             package=package,
             version=manifest.version(package),
             files=files,
-            patience=_PATIENCE,
+            deadline=_PATIENCE,
             compare_limit=compare_limit,
             folder=dist,
             needs=tuple(step.key for step in sent),

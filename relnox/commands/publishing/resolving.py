@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.core.names import normalised
+from relnox.core.names import normalized
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from relnox.building.archives import Archive
     from relnox.commands.project import Project
-    from relnox.commands.publishing.looking import Snapshot
+    from relnox.commands.publishing.inspection import Snapshot
     from relnox.core.availability import Need
-    from relnox.core.plan import Refusal
+    from relnox.core.plan import Problem
 
 __all__ = ["HELP", "requirements"]
 
@@ -26,7 +26,7 @@ _LIMIT = 500
 
 def requirements(
     snapshot: Snapshot, project: Project, folder: Path
-) -> tuple[tuple[Refusal, ...], tuple[str, ...]]:
+) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
     """Requirements that cannot be had, and what a reader should know of others.
 
     Packages of which a file is public already are not looked at: what they began is finished.
@@ -116,4 +116,4 @@ def _required(found: Iterable[Archive]) -> Iterator[tuple[str, str, str, bool]]:
                 continue
             always = can_apply(requirement, pythons, extras=False)
             if always or can_apply(requirement, pythons, extras=True):
-                yield normalised(requirement.name), text, str(requirement.specifier), not always
+                yield normalized(requirement.name), text, str(requirement.specifier), not always

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from relnox.core.steps.building import (
     Build,
-    BuildAgain,
     BuildWheels,
     CheckDistributions,
+    CheckReproducibility,
     CleanFolder,
     ClearCache,
     Collect,
     Export,
-    ProvideEnvironment,
+    PrepareBuildEnvironment,
     RunTests,
     WriteCollection,
     WriteManifest,
@@ -28,7 +28,7 @@ from relnox.core.steps.changing import (
     EditFiles,
     Push,
     Tag,
-    TakeBack,
+    UndoBump,
 )
 from relnox.core.steps.publishing import (
     Attest,
@@ -51,10 +51,10 @@ __all__ = [
     "Attest",
     "AwaitIndex",
     "Build",
-    "BuildAgain",
     "BuildWheels",
     "CheckDistributions",
     "CheckProvenance",
+    "CheckReproducibility",
     "CleanFolder",
     "ClearCache",
     "CloneCheckout",
@@ -66,14 +66,14 @@ __all__ = [
     "EditFiles",
     "Export",
     "LogIn",
-    "ProvideEnvironment",
+    "PrepareBuildEnvironment",
     "Push",
     "RunTests",
     "Stage",
     "Step",
     "Tag",
-    "TakeBack",
     "TakeFiles",
+    "UndoBump",
     "Upload",
     "VerifyInstall",
     "WriteCollection",
@@ -86,13 +86,13 @@ Step = (
     | Commit
     | CreateTags
     | Push
-    | TakeBack
+    | UndoBump
     | CleanFolder
     | ClearCache
     | Export
-    | ProvideEnvironment
+    | PrepareBuildEnvironment
     | Build
-    | BuildAgain
+    | CheckReproducibility
     | BuildWheels
     | WriteMatrix
     | RunTests

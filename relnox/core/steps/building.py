@@ -15,14 +15,14 @@ from relnox.core.wheels import WheelJob  # noqa: TC001 - likewise
 
 __all__ = [
     "Build",
-    "BuildAgain",
     "BuildWheels",
     "CheckDistributions",
+    "CheckReproducibility",
     "CleanFolder",
     "ClearCache",
     "Collect",
     "Export",
-    "ProvideEnvironment",
+    "PrepareBuildEnvironment",
     "RunTests",
     "WriteCollection",
     "WriteManifest",
@@ -80,7 +80,7 @@ class Export(BaseStep, kw_only=True):
         return f"export commit {self.commit[:10]}, without what is not committed"
 
 
-class ProvideEnvironment(BaseStep, kw_only=True):
+class PrepareBuildEnvironment(BaseStep, kw_only=True):
     """Make an environment for the builds of all packages that require the same, or find the one that was kept.
 
     Attributes:
@@ -171,7 +171,7 @@ class Build(BaseStep, kw_only=True):
         return f"build {self.package} {self.version or '(version from its backend)'}: sdist, then wheel from it"
 
 
-class BuildAgain(BaseStep, kw_only=True):
+class CheckReproducibility(BaseStep, kw_only=True):
     """Build a package again under another path, umask, time zone, locale and file times, and compare byte by byte.
 
     Attributes:

@@ -15,7 +15,7 @@ __all__ = [
     "EditFiles",
     "Push",
     "Tag",
-    "TakeBack",
+    "UndoBump",
 ]
 
 
@@ -105,7 +105,7 @@ class CreateTags(BaseStep, kw_only=True):
         return f"tag {listing([tag.name for tag in self.tags])}"
 
 
-class TakeBack(BaseStep, kw_only=True):
+class UndoBump(BaseStep, kw_only=True):
     """Take the last bump back: its tags, its commit, its edits.
 
     Attributes:

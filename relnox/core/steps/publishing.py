@@ -26,7 +26,7 @@ class Attest(BaseStep, kw_only=True):
         files: Those that are not public yet: an index takes no attestation later.
         policy: Whether one that cannot be signed ends the run.
         publisher: Who signs; None where that is not known, and attestations that are there already are taken.
-        patience: Seconds of trouble that signing outlasts.
+        deadline: Seconds of trouble that signing outlasts.
     """
 
     index: str
@@ -34,7 +34,7 @@ class Attest(BaseStep, kw_only=True):
     folder: str
     policy: Policy
     publisher: Publisher | None
-    patience: int
+    deadline: int
 
     @property
     def key(self) -> str:
@@ -99,7 +99,7 @@ class AwaitIndex(BaseStep, kw_only=True):
     """Wait until an index lists these files with our hashes, and serves them.
 
     Attributes:
-        patience: Seconds.
+        deadline: Seconds.
         compare_limit: Bytes up to which all of a file is fetched and hashed; of a larger one its length and its
             end are compared with the built file. None: what is served is not compared here.
         folder: Where the built files are.
@@ -110,7 +110,7 @@ class AwaitIndex(BaseStep, kw_only=True):
     package: str
     version: Version
     files: tuple[Distribution, ...]
-    patience: int
+    deadline: int
     compare_limit: int | None = None
     folder: str = ""
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from packaging.version import Version  # noqa: TC002 - plans are read back by these types
 
-from relnox.core.config import Trial  # noqa: TC001 - likewise
+from relnox.core.config import InstallChecks  # noqa: TC001 - likewise
 from relnox.core.manifest import Distribution  # noqa: TC001 - likewise
 from relnox.core.steps.base import BaseStep, listing
 
@@ -21,14 +21,14 @@ class Download(BaseStep, kw_only=True):
     """Fetch the files that an index serves and compare their hashes.
 
     Attributes:
-        patience: How long the index may take to serve what it lists, in seconds.
+        deadline: How long the index may take to serve what it lists, in seconds.
     """
 
     concurrent: ClassVar[bool] = True
     index: str
     package: str
     files: tuple[Distribution, ...]
-    patience: int
+    deadline: int
 
     @property
     def key(self) -> str:
@@ -73,7 +73,7 @@ class VerifyInstall(BaseStep, kw_only=True):
     python: str
     siblings: tuple[str, ...]
     installer: str
-    trial: Trial
+    trial: InstallChecks
     skip: str | None = None
     others: tuple[str, ...] = ()
 

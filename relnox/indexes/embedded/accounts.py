@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from relnox.core.records import Record
-from relnox.errors import Refused
-from relnox.indexes.embedded import wording
+from relnox.errors import Blocked
+from relnox.indexes.embedded import messages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ __all__ = ["Accounts", "Denied", "Identity", "Token", "authorise"]
 _TOKEN_USER = "__token__"  # noqa: S105 - a user name
 
 
-class Denied(Refused):
+class Denied(Blocked):
     """An upload that its sender may not do.
 
     Args:
@@ -112,7 +112,7 @@ class Accounts:
         for name, secret, identity in known:
             if name == user and compare_digest(secret.encode(), (password or "").encode()):
                 return identity
-        raise Denied(wording.REJECTED)
+        raise Denied(messages.REJECTED)
 
 
 def authorise(identity: Identity, name: str, project: Project | None, now: float) -> None:
@@ -127,13 +127,13 @@ def authorise(identity: Identity, name: str, project: Project | None, now: float
     Raises:
         Denied: In the public index's words.
     """
-    normalised = canonicalize_name(name)
+    normalized = canonicalize_name(name)
     if project is None and identity.user is None:
-        raise Denied(wording.NEW_PROJECT_BY_IDENTITY, status=400)
+        raise Denied(messages.NEW_PROJECT_BY_IDENTITY, status=400)
     if identity.expires is not None and now >= identity.expires:
         raise Denied("Invalid API Token: token is expired")
-    if identity.projects is not None and (project is None or normalised not in identity.projects):
+    if identity.projects is not None and (project is None or normalized not in identity.projects):
         scope = "OIDC scoped" if identity.user is None else "project-scoped"
-        raise Denied(f"Invalid API Token: {scope} token is not valid for project: {normalised!r}")
+        raise Denied(f"Invalid API Token: {scope} token is not valid for project: {normalized!r}")
     if project is not None and identity.user is not None and project.owner not in (None, identity.user):
         raise Denied(f"The user {identity.user!r} isn't allowed to upload to project {name!r}.")

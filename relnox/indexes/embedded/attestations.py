@@ -9,7 +9,7 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,7 @@ def provenance(text: str, filename: str, sha256: str, publisher: Mapping[str, st
         publisher: The trusted publisher that sent it; None where the index has no accounts.
 
     Raises:
-        Refused: There are none in the list, or one of them is malformed or about another file.
+        Blocked: There are none in the list, or one of them is malformed or about another file.
     """
     try:
         attestations = json.loads(text)
@@ -59,5 +59,5 @@ def _subject(attestation: Any) -> tuple[str, str]:
     return subject["name"], subject["digest"]["sha256"]
 
 
-def _refused(why: str) -> Refused:
-    return Refused(f"Invalid attestations supplied during upload: {why}")
+def _refused(why: str) -> Blocked:
+    return Blocked(f"Invalid attestations supplied during upload: {why}")

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
-from relnox.errors import Refused
+from relnox.errors import Blocked
 from relnox.indexes.embedded.faults import Cut, Stall, Trickle
 from relnox.indexes.embedded.journal import Request
 from relnox.indexes.embedded.listener import LOOPBACK
@@ -56,13 +56,13 @@ class Body:
         """At most `size` bytes; none at the end.
 
         Raises:
-            Refused: The client stopped sending before.
+            Blocked: The client stopped sending before.
         """
         if not self._left:
             return b""
         chunk = self._stream.read1(min(size, self._left, self.pace()))
         if not chunk:
-            raise Refused(f"the upload stopped {self._left} bytes before its end", hint="send it again")
+            raise Blocked(f"the upload stopped {self._left} bytes before its end", fix="send it again")
         self._left -= len(chunk)
         return chunk
 

@@ -19,7 +19,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
 
 from relnox.core.records import Record
-from relnox.indexes.embedded import wording
+from relnox.indexes.embedded import messages
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -277,13 +277,13 @@ GHOST = Cut(stored=True)
 GHOST_500 = Answer(500, "Internal Server Error", stored=True)
 LOST = Answer(200, "OK")
 """Said to be stored, and not."""
-READ_ONLY = Answer(403, wording.READ_ONLY)
-DISABLED = Answer(403, wording.DISABLED)
-REJECTED = Answer(403, wording.REJECTED)
-BURNED = Answer(400, wording.BURNED)
-OLD_RELEASE = Answer(400, wording.old_release(14))
-NEW_PROJECT_BY_IDENTITY = Answer(400, wording.NEW_PROJECT_BY_IDENTITY)
-TOO_LARGE = Answer(400, wording.too_large("demo", 100 << 20))
+READ_ONLY = Answer(403, messages.READ_ONLY)
+DISABLED = Answer(403, messages.DISABLED)
+REJECTED = Answer(403, messages.REJECTED)
+BURNED = Answer(400, messages.BURNED)
+OLD_RELEASE = Answer(400, messages.old_release(14))
+NEW_PROJECT_BY_IDENTITY = Answer(400, messages.NEW_PROJECT_BY_IDENTITY)
+TOO_LARGE = Answer(400, messages.too_large("demo", 100 << 20))
 
 
 def unavailable(seconds: int | None = None, *, as_date: bool = False) -> Answer:
@@ -294,7 +294,7 @@ def unavailable(seconds: int | None = None, *, as_date: bool = False) -> Answer:
 def rate_limited(seconds: int, *, retry_after: bool = True) -> Answer:
     """429 with `RateLimit-*` headers, as for too many new projects, and `Retry-After` unless told otherwise."""
     limits = (("RateLimit-Limit", "20"), ("RateLimit-Remaining", "0"), ("RateLimit-Reset", str(seconds)))
-    return Answer(429, wording.TOO_MANY_PROJECTS, retry_after=seconds if retry_after else None, headers=limits)
+    return Answer(429, messages.TOO_MANY_PROJECTS, retry_after=seconds if retry_after else None, headers=limits)
 
 
 def redirect(to: str, status: int = 308) -> Answer:

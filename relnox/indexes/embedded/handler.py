@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 from packaging.utils import canonicalize_name
 
-from relnox.errors import Refused, RelnoxError
+from relnox.errors import Blocked, RelnoxError
 from relnox.indexes.embedded.accounts import Denied
 from relnox.indexes.embedded.connection import CHUNK, Body, Connection, Paced
 from relnox.indexes.embedded.faults import Answer, Cut, Duplicate, Foreign, Stale, Stall, Trickle, Truncate
@@ -113,7 +113,7 @@ class Handler(Connection):
             # Closing a connection with bytes unread resets it, and the client would never see the answer.
             while body.read(CHUNK):
                 pass
-        except Refused:
+        except Blocked:
             self.close_connection = True
         self._give(answer)
 
@@ -173,7 +173,7 @@ class Handler(Connection):
         with self.shared.store.receive() as incoming:
             try:
                 form = read_form(body, boundary, write, begin)
-            except (Refused, OSError):
+            except (Blocked, OSError):
                 if isinstance(fault, Truncate):
                     incoming.keep(named)
                 raise
@@ -284,7 +284,7 @@ def _project_of(filename: str) -> str:
     """The project that a file name tells; empty when it tells none."""
     try:
         return identify(filename)[0]
-    except Refused:
+    except Blocked:
         return ""
 
 

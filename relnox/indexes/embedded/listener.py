@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from relnox.indexes.embedded.faults import Plan
     from relnox.indexes.embedded.minting import Mint
     from relnox.indexes.embedded.store import Store
-    from relnox.indexes.embedded.upload import Desk
+    from relnox.indexes.embedded.upload import UploadHandler
 
 __all__ = ["LOOPBACK", "Listener", "Shared"]
 
@@ -51,7 +51,7 @@ class Shared:
     """
 
     store: Store
-    desk: Desk
+    desk: UploadHandler
     mint: Mint | None
     trusted_simple_url: str | None
     plan: Plan

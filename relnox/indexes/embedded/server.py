@@ -14,7 +14,7 @@ from relnox.indexes.embedded.handler import Handler
 from relnox.indexes.embedded.listener import LOOPBACK, Listener, Shared
 from relnox.indexes.embedded.minting import Mint
 from relnox.indexes.embedded.store import Store
-from relnox.indexes.embedded.upload import Desk
+from relnox.indexes.embedded.upload import UploadHandler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,7 +56,7 @@ class EmbeddedIndex:
         clock: Tells its time, in seconds since the epoch: of uploads, ages and the log. Waits are real.
 
     Raises:
-        Refused: The folder can be neither made nor written to.
+        Blocked: The folder can be neither made nor written to.
     """
 
     def __init__(  # noqa: PLR0913 - each says one thing about an index, by its name
@@ -79,7 +79,7 @@ class EmbeddedIndex:
             mint = Mint(trusted_publishing, accounts, self._store)
         self._shared = Shared(
             store=self._store,
-            desk=Desk(self._store, rules, accounts),
+            desk=UploadHandler(self._store, rules, accounts),
             mint=mint,
             trusted_simple_url=trusted_simple_url,
             plan=Plan(faults, seed=seed),

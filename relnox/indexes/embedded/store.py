@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
-from relnox.core import hints
-from relnox.errors import Conflict, Refused
+from relnox.core import fixes
+from relnox.errors import Blocked, Conflict
 from relnox.files import TemporaryFolder, make_private, remove_leftovers, replace_file, sync_folder
-from relnox.indexes.embedded import wording
+from relnox.indexes.embedded import messages
 from relnox.indexes.embedded.contents import wheel_metadata
 from relnox.indexes.embedded.projects import Projects
 
@@ -52,7 +52,7 @@ _CONTENT = {_MARKER, "files", "incoming", "hashes", "projects", "burnt"}
 # `packaging` lets a wheel's tags be anything, slashes included. What is left here needs no quoting in a path,
 # an URL or a page either.
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
-_NAME_HINT = f"build the file with `{hints.command('build-all')}`, and do not rename it"
+_NAME_HINT = f"build the file with `{fixes.command('build-all')}`, and do not rename it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,12 +102,12 @@ def identify(filename: str) -> tuple[str, Version]:
     """The normalised project and the version that a distribution's name tells.
 
     Raises:
-        Refused: It is neither a wheel's nor a source distribution's name.
+        Blocked: It is neither a wheel's nor a source distribution's name.
     """
     if not _FILENAME.fullmatch(filename):
-        raise Refused(
+        raise Blocked(
             f"{filename!a} is no file name for an index: only letters, digits and . _ + ! - may stand in it",
-            hint=_NAME_HINT,
+            fix=_NAME_HINT,
         )
     try:
         if filename.endswith(".whl"):
@@ -115,8 +115,8 @@ def identify(filename: str) -> tuple[str, Version]:
         else:
             project, version = parse_sdist_filename(filename)
     except ValueError as error:
-        raise Refused(
-            f"{filename} is not the name of a wheel or a source distribution: {error}", hint=_NAME_HINT
+        raise Blocked(
+            f"{filename} is not the name of a wheel or a source distribution: {error}", fix=_NAME_HINT
         ) from error
     return project, version
 
@@ -129,7 +129,7 @@ class Store:
         clock: Tells the time of an upload, in seconds since the epoch.
 
     Raises:
-        Refused: The folder can be neither made nor written to.
+        Blocked: The folder can be neither made nor written to.
     """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
@@ -146,12 +146,12 @@ class Store:
             for each in (self._files, self._incoming, self._hashes):
                 each.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            raise Refused(
+            raise Blocked(
                 f"{folder} cannot hold the embedded index: {error.strerror}",
-                hint="name a folder that you may write to",
+                fix="name a folder that you may write to",
             ) from error
-        except Refused as error:
-            raise Refused(f"{folder} cannot hold the embedded index: {error.message}", hint=error.hint) from error
+        except Blocked as error:
+            raise Blocked(f"{folder} cannot hold the embedded index: {error.message}", fix=error.fix) from error
         remove_leftovers(self._incoming)
 
     def names(self) -> list[str]:
@@ -174,7 +174,7 @@ class Store:
             project, version = identify(filename)
             folder = self._files / filename
             note = _Note(**json.loads((folder / _NOTE).read_bytes()))
-        except (Refused, FileNotFoundError, NotADirectoryError):
+        except (Blocked, FileNotFoundError, NotADirectoryError):
             return None
         return StoredFile(
             **asdict(note),
@@ -227,12 +227,12 @@ class Store:
         """Forget every file. An upload that is under way is lost too.
 
         Raises:
-            Refused: There was something else in the folder before the index was.
+            Blocked: There was something else in the folder before the index was.
         """
         if not self._marker.exists():
-            raise Refused(
+            raise Blocked(
                 f"{self._marker.parent} cannot be cleared (it holds more than an index)",
-                hint="name an empty folder for the embedded index",
+                fix="name an empty folder for the embedded index",
             )
         # Moved out before they are deleted: nobody sees half of an upload.
         with TemporaryFolder(self._incoming) as bin_:
@@ -248,14 +248,14 @@ class Store:
     def _entries(self) -> Iterator[tuple[str, str, Version]]:
         """File name, project and version of all files."""
         for entry in self._files.iterdir():
-            with contextlib.suppress(Refused):  # what somebody else has put into the folder
+            with contextlib.suppress(Blocked):  # what somebody else has put into the folder
                 yield entry.name, *identify(entry.name)
 
     def _open(self, filename: str, part: str) -> BinaryIO | None:
         try:
             identify(filename)
             return (self._files / filename / part).open("rb")
-        except (Refused, FileNotFoundError, NotADirectoryError):
+        except (Blocked, FileNotFoundError, NotADirectoryError):
             return None
 
 
@@ -329,7 +329,7 @@ class Incoming:
             Whether it is new: False when the store holds the very same file already.
 
         Raises:
-            Refused: No distribution has such a name.
+            Blocked: No distribution has such a name.
             Conflict: The store holds another file of that name.
         """
         identify(filename)
@@ -362,8 +362,8 @@ class Incoming:
             if held.sha256 == note.sha256:
                 return False
             raise Conflict(
-                f"{wording.exists(filename, held.blake2_256)} The one sent has {note.blake2_256!r}.",
-                hint="bump the version, or clear the embedded index",
+                f"{messages.exists(filename, held.blake2_256)} The one sent has {note.blake2_256!r}.",
+                fix="bump the version, or clear the embedded index",
             ) from None
         sync_folder(self._files)
         return True

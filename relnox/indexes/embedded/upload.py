@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from relnox.errors import Refused
+from relnox.errors import Blocked
 from relnox.indexes.embedded.accounts import Denied, authorise
 from relnox.indexes.embedded.attestations import provenance
 from relnox.indexes.embedded.projects import Project
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from relnox.indexes.embedded.rules import Rules
     from relnox.indexes.embedded.store import Incoming, Store
 
-__all__ = ["Desk"]
+__all__ = ["UploadHandler"]
 
 _DIGEST_FIELDS = {"sha256_digest": "sha256", "blake2_256_digest": "blake2_256", "md5_digest": "md5"}
 
 
-class Desk:
+class UploadHandler:
     """Takes uploads in.
 
     Args:
@@ -54,7 +54,7 @@ class Desk:
 
         Raises:
             Denied: They may not do so.
-            Refused: The form is not complete, contradicts itself, or breaks a rule.
+            Blocked: The form is not complete, contradicts itself, or breaks a rule.
             Conflict: The store holds another file of that name.
         """
         sender = None if self._accounts is None else self._accounts.identify(user, password)
@@ -97,7 +97,7 @@ class Desk:
         if text is None:
             return None
         if sender is not None and sender.publisher is None:
-            raise Refused(
+            raise Blocked(
                 "Invalid attestations supplied during upload: Attestations are only supported when using Trusted "
                 "Publishing"
             )
@@ -108,26 +108,26 @@ class Desk:
 def _check_protocol(form: Form) -> None:
     action = form.required(":action")
     if action != "file_upload":
-        raise Refused(f"the embedded index knows no action {action!a}, only file_upload")
+        raise Blocked(f"the embedded index knows no action {action!a}, only file_upload")
     protocol = form.optional("protocol_version")
     if protocol not in (None, "1"):
-        raise Refused(f"the embedded index knows no upload protocol {protocol!a}, only 1")
+        raise Blocked(f"the embedded index knows no upload protocol {protocol!a}, only 1")
 
 
 def _checked_filename(form: Form) -> str:
     """The name of the file, if it is the distribution that the form says it is."""
     if form.filename is None:
-        raise Refused("the form carries no file called content")
+        raise Blocked("the form carries no file called content")
     project, version = identify(form.filename)
     name, declared = form.required("name"), form.required("version")
     try:
         agrees = canonicalize_name(name, validate=True) == project and Version(declared) == version
     except ValueError as error:
-        raise Refused(f"{form.filename} was sent with an impossible name or version: {error}") from error
+        raise Blocked(f"{form.filename} was sent with an impossible name or version: {error}") from error
     if not agrees:
-        raise Refused(
+        raise Blocked(
             f"{form.filename} was sent as {name} {declared}, but its name says {project} {version}",
-            hint="do not rename what was built",
+            fix="do not rename what was built",
         )
     return form.filename
 
@@ -138,7 +138,7 @@ def _check_digests(form: Form, filename: str, incoming: Incoming) -> None:
     for field, algorithm in _DIGEST_FIELDS.items():
         sent = form.optional(field)
         if sent is not None and sent.lower() != arrived[algorithm]:
-            raise Refused(
+            raise Blocked(
                 f"{filename} arrived with {algorithm} {arrived[algorithm]}, but was sent as {sent!a}",
-                hint="send it again",
+                fix="send it again",
             )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.errors import Refused
-from relnox.source.git.asking import GitState
-from relnox.source.git.changing import Git
+from relnox.errors import Blocked
+from relnox.source.git.commands import Git
+from relnox.source.git.queries import GitState
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,9 +30,9 @@ def find(folder: Path) -> Git | None:
     asked = Git(folder).run(*asking, stderr=False)
     if asked.returncode != 0:
         if "dubious ownership" in Git(folder).run("rev-parse", "--is-inside-work-tree").output:
-            raise Refused(
+            raise Blocked(
                 f"git does not trust {folder}, whose owner is somebody else",
-                hint=f"git config --global --add safe.directory {folder}",
+                fix=f"git config --global --add safe.directory {folder}",
             )
         return None
     inside, shallow, private, prefix, *_ = [*asked.output.split("\n"), ""]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.source.git.changing import Git
+from relnox.source.git.commands import Git
 
 if TYPE_CHECKING:
     from pathlib import Path

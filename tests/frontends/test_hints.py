@@ -26,9 +26,9 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
-def hint(told: str) -> str:
+def fix(told: str) -> str:
     """The hint of the one error that was told."""
-    (found,) = re.findall(r"^hint: (.*)$", told, re.MULTILINE)
+    (found,) = re.findall(r"^fix: (.*)$", told, re.MULTILINE)
     return str(found)
 
 
@@ -41,14 +41,14 @@ def hint(told: str) -> str:
     ],
 )
 def test_commands_are_the_front_ends(project: Path, door: str, missing: str, wrong_index: str) -> None:
-    assert hint(through(door, project, "publish", "--index", "embedded").err) == missing
-    told = hint(through(door, project, "publish-test", "--index", "pypi").err)
+    assert fix(through(door, project, "publish", "--index", "embedded").err) == missing
+    told = fix(through(door, project, "publish-test", "--index", "pypi").err)
     assert told == f"{wrong_index}, or choose a test index here"
 
 
 @pytest.mark.parametrize("door", DOORS)
 def test_the_hinted_command_is_one_that_works(project: Path, door: str) -> None:
-    command = hint(through(door, project, "publish", "--index", "embedded", "--project", str(project)).err)
+    command = fix(through(door, project, "publish", "--index", "embedded", "--project", str(project)).err)
 
     words = shlex.split(command)
     done = python(project.parent if door == "relnox" else project, "-m", *words, "--from-tree", "--dry-run")
@@ -63,10 +63,10 @@ def test_a_session_is_called_as_the_noxfile_calls_it(project: Path) -> None:
         project,
         {"noxfile.py": "import relnox.sessions\nrelnox.sessions.register('publish', 'build_all', prefix='my ')\n"},
     )
-    assert hint(through("nox", project, "my publish", "--index", "embedded").err) == "nox -s 'my build-all'"
+    assert fix(through("nox", project, "my publish", "--index", "embedded").err) == "nox -s 'my build-all'"
 
     write(project, {"noxfile.py": "from relnox.sessions import publish\n"})
-    assert hint(through("nox", project, "publish", "--index", "embedded").err) == "relnox build-all"
+    assert fix(through("nox", project, "publish", "--index", "embedded").err) == "relnox build-all"
 
 
 def test_a_task_is_called_as_the_tasks_file_calls_it(project: Path) -> None:
@@ -80,10 +80,10 @@ def test_a_task_is_called_as_the_tasks_file_calls_it(project: Path) -> None:
         },
     )
     told = through("invoke", project, "our-release.publish", "--index", "embedded").err
-    assert hint(told) == "invoke our-release.build-all"
+    assert fix(told) == "invoke our-release.build-all"
 
     write(project, {"tasks.py": "from relnox.tasks import publish\n"})
-    assert hint(through("invoke", project, "publish", "--index", "embedded").err) == "relnox build-all"
+    assert fix(through("invoke", project, "publish", "--index", "embedded").err) == "relnox build-all"
 
 
 @pytest.mark.parametrize(
@@ -126,4 +126,4 @@ def test_reports_for_programs_are_the_same(project: Path, door: str, tmp_path: P
 
     through(door, project, "publish", "--index", "embedded", "--report", str(report))
 
-    assert '"hint": "relnox build-all"' in report.read_text(encoding="utf-8")
+    assert '"fix": "relnox build-all"' in report.read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from twine.exceptions import TwineException
 from twine.package import PackageFile
 from twine.repository import Repository
 
-from relnox.core import hints
+from relnox.core import fixes
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def fields(path: Path, attestations: Sequence[Path] = ()) -> list[tuple[str, str
         told = Repository._convert_metadata_to_list_of_tuples(package.metadata_dictionary())  # noqa: SLF001
     except TwineException as error:
         raise Failed(
-            f"{path.name} has metadata that no index takes: {error}", hint=hints.command("build-all")
+            f"{path.name} has metadata that no index takes: {error}", fix=fixes.command("build-all")
         ) from error
     return [*told, (":action", "file_upload"), ("protocol_version", "1")]
 

@@ -82,7 +82,7 @@ def test_version_is_the_distributions(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "error", "hint"),
+    ("words", "error", "fix"),
     [
         ("publsh", "relnox has no task publsh", "did you mean publish?"),
         ("testpypi", "relnox has no task testpypi", "did you mean publish-test?"),
@@ -93,11 +93,11 @@ def test_version_is_the_distributions(tmp_path: Path) -> None:
         ("verify-install --wait -1", "--wait = '-1' is not a whole number", "write a number"),
     ],
 )
-def test_a_slip_of_the_pen_gets_a_hint(project: Path, words: str, error: str, hint: str) -> None:
+def test_a_slip_of_the_pen_gets_a_hint(project: Path, words: str, error: str, fix: str) -> None:
     done = relnox(project, *words.split())
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"error: {error}\nhint: {hint}\n"
+    assert done.stderr == f"error: {error}\nhint: {fix}\n"
 
 
 def test_options_are_not_abbreviated(project: Path) -> None:
@@ -197,7 +197,7 @@ def test_production_is_not_published_to_unasked(project: Path) -> None:
     assert done.returncode == 1
     assert done.stderr == (
         "error: RELNOX_YES is set, but --yes counts on the command line only\n"
-        "hint: unset RELNOX_YES and write --yes out where it is meant\n"
+        "fix: unset RELNOX_YES and write --yes out where it is meant\n"
     )
 
 
@@ -258,7 +258,7 @@ def test_explain_tells_where_each_value_comes_from(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "error", "hint"),
+    ("text", "error", "fix"),
     [
         ('[tool.relnox]\nbrnch = "main"', "tool.relnox has no key 'brnch'", "did you mean branch?"),
         ("[tool.relnox.build]\nstrct = true", "tool.relnox.build has no key 'strct'", "did you mean strict?"),
@@ -274,11 +274,11 @@ def test_explain_tells_where_each_value_comes_from(project: Path) -> None:
         ),
     ],
 )
-def test_a_wrong_setting_is_refused(project: Path, text: str, error: str, hint: str) -> None:
+def test_a_wrong_setting_is_refused(project: Path, text: str, error: str, fix: str) -> None:
     done = relnox(settings(project, text), "status")
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"error: pyproject.toml: {error}\nhint: {hint}\n"
+    assert done.stderr == f"error: pyproject.toml: {error}\nhint: {fix}\n"
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from packaging.version import Version
 
 from relnox.core import patterns, versioning
-from relnox.core.places import version_of
+from relnox.core.version_locations import version_of
 from relnox.core.versioning import Bump
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,14 +27,24 @@ if TYPE_CHECKING:
     Following = Mapping[str, list[tuple[Dependency, str]]]
     """By package: requirements that move, and what they become."""
 
-__all__ = ["ANY_TAG", "Move", "Track", "Wish", "agree", "check_agreement", "disagreement", "moves", "tracks"]
+__all__ = [
+    "ANY_TAG",
+    "BumpRequest",
+    "VersionBump",
+    "VersionGroup",
+    "agree",
+    "check_agreement",
+    "disagreement",
+    "moves",
+    "version_groups",
+]
 
 ANY_TAG = "any tag gives their versions"
 """The name of the track of packages whose backends look at any tag."""
 _PUBLISHED = ("runtime", "extra")
 
 
-class Move(NamedTuple):
+class VersionBump(NamedTuple):
     """A package, its versions before and after (equal where the present one is released), and why it moves."""
 
     package: Package
@@ -43,14 +53,14 @@ class Move(NamedTuple):
     reason: str
 
 
-class Wish(NamedTuple):
+class BumpRequest(NamedTuple):
     """What is asked for a package, None for its version as it stands; and the reason, in a few words."""
 
     bump: Bump | None
     reason: str
 
 
-class Track(NamedTuple):
+class VersionGroup(NamedTuple):
     """Packages whose versions belong together."""
 
     name: str
@@ -58,31 +68,31 @@ class Track(NamedTuple):
     packages: tuple[Package, ...]
 
 
-def tracks(workspace: Workspace, config: Config) -> tuple[Track, ...]:
+def version_groups(workspace: Workspace, config: Config) -> tuple[VersionGroup, ...]:
     """The packages in lockstep, the configured groups, and every other package alone.
 
     Raises:
-        Refused: A group means no package, or a package is in two.
+        Blocked: A group means no package, or a package is in two.
     """
     if config.versions == "lockstep":
-        return (Track("lockstep", "fixed", workspace.packages),)
+        return (VersionGroup("lockstep", "fixed", workspace.packages),)
     grouped: dict[str, str] = {}
     found = []
     for name, group in config.groups.items():
         members = patterns.matching(group.packages, workspace.packages)
         if not members:
-            raise Refused(
+            raise Blocked(
                 f"the group {name} means no package of this workspace: {', '.join(group.packages)}",
-                hint=f"mend packages in [tool.relnox.groups.{name}]",
+                fix=f"mend packages in [tool.relnox.groups.{name}]",
             )
         for package in members:
             if package.name in grouped:
-                raise Refused(
+                raise Blocked(
                     f"{package.name} is in two groups, {grouped[package.name]} and {name}",
-                    hint="take it out of one of them in [tool.relnox.groups]",
+                    fix="take it out of one of them in [tool.relnox.groups]",
                 )
             grouped[package.name] = name
-        found.append(Track(name, group.kind, members))
+        found.append(VersionGroup(name, group.kind, members))
     by_tags: dict[tuple[object, ...], list[Package]] = {}
     for package in workspace.packages:
         if package.name not in grouped and package.source.kind == "tags":
@@ -90,31 +100,31 @@ def tracks(workspace: Workspace, config: Config) -> tuple[Track, ...]:
     for key, together in by_tags.items():
         if len(together) > 1:  # their backends look at the same tags, so that one moves all
             name = f"tags {key[0]}*" if key else ANY_TAG
-            found.append(Track(name, "fixed", tuple(together)))
+            found.append(VersionGroup(name, "fixed", tuple(together)))
             grouped |= dict.fromkeys((package.name for package in together), name)
-    alone = (Track(each.name, "alone", (each,)) for each in workspace.packages if each.name not in grouped)
+    alone = (VersionGroup(each.name, "alone", (each,)) for each in workspace.packages if each.name not in grouped)
     return (*found, *alone)
 
 
 def moves(
     workspace: Workspace,
-    wishes: Mapping[str, Wish],
+    bump_requests: Mapping[str, BumpRequest],
     *,
     released: Mapping[str, Version],
     config: Config,
     today: date,
-) -> tuple[tuple[Move, ...], Following]:
+) -> tuple[tuple[VersionBump, ...], Following]:
     """Every package that moves, in the workspace's order, and the requirements that follow.
 
     Args:
         workspace: The packages.
-        wishes: What is asked, by package.
+        bump_requests: What is asked, by package.
         released: The versions of last tags, for packages whose versions are nowhere else.
         config: The project's settings.
         today: The date in UTC, for calendar versions.
 
     Raises:
-        Refused: A version cannot be moved, cannot move so, or packages that move as one are apart.
+        Blocked: A version cannot be moved, cannot move so, or packages that move as one are apart.
     """
     present = {
         package.name: version
@@ -122,12 +132,12 @@ def moves(
         if (version := _present(package, released)) is not None
     }
     if own := sorted(config.follow.keys() & workspace.by_name.keys()):
-        raise Refused(
+        raise Blocked(
             f"{own[0]} is a package of this workspace, and [tool.relnox] follow is for names of others",
-            hint="take it out of follow; packages that move together are a group: [tool.relnox.groups]",
+            fix="take it out of follow; packages that move together are a group: [tool.relnox.groups]",
         )
-    belonging = tracks(workspace, config)
-    asked = dict(wishes)
+    belonging = version_groups(workspace, config)
+    asked = dict(bump_requests)
     while True:
         moved = tuple(
             sorted(
@@ -136,7 +146,7 @@ def moves(
             )
         )
         follow = _following(workspace, moved, present, config)
-        more = dict(_dependants(workspace, moved, follow, _bases(belonging, present), config))
+        more = dict(_dependents(workspace, moved, follow, _bases(belonging, present), config))
         if not more:
             return moved, follow
         asked |= more
@@ -147,17 +157,17 @@ def agree(package: Package, version: Version | None) -> bool:
     return all(version_of(place) == version for place in package.stated)
 
 
-def check_agreement(moved: Iterable[Move]) -> None:
+def check_agreement(moved: Iterable[VersionBump]) -> None:
     """See that every place of each package states the version that it moves from.
 
     Raises:
-        Refused: They differ; each place is named with what it says.
+        Blocked: They differ; each place is named with what it says.
     """
     for package, before, _, _ in moved:
         if package.places and not agree(package, before):
-            raise Refused(
+            raise Blocked(
                 disagreement(package),
-                hint="give all of them one version: --to VERSION; for a file that has a version of its own: "
+                fix="give all of them one version: --to VERSION; for a file that has a version of its own: "
                 "[[tool.relnox.places]] file = … with count = 0",
             )
 
@@ -172,13 +182,17 @@ def disagreement(package: Package) -> str:
 
 
 def _moved(
-    track: Track, wishes: Mapping[str, Wish], present: Mapping[str, Version], config: Config, today: date
-) -> Iterator[Move]:
+    track: VersionGroup,
+    bump_requests: Mapping[str, BumpRequest],
+    present: Mapping[str, Version],
+    config: Config,
+    today: date,
+) -> Iterator[VersionBump]:
     """The moves of one track, if one of its packages is asked for."""
-    asked = [package for package in track.packages if package.name in wishes]
+    asked = [package for package in track.packages if package.name in bump_requests]
     if not asked:
         return
-    wanted = list(dict.fromkeys(wishes[package.name].bump for package in asked))
+    wanted = list(dict.fromkeys(bump_requests[package.name].bump for package in asked))
     named = next((bump for bump in wanted if bump is not None and bump.to is not None), None)
     stands = named is None and None in wanted  # somebody has written the version down: that decides
     moving = track.packages if track.kind == "fixed" and not stands else tuple(asked)
@@ -189,13 +203,13 @@ def _moved(
         for package in moving:
             if named is not None and package.name in present:  # going down is allowed by name, package by package
                 _next(present[package.name], named, config, today)
-    except Refused as error:
+    except Blocked as error:
         names = ", ".join(package.name for package in asked[:3]) + (" …" if len(asked) > 3 else "")  # noqa: PLR2004
-        raise error if len(present) == 1 else Refused(f"{names}: {error.message}", hint=error.hint) from None
+        raise error if len(present) == 1 else Blocked(f"{names}: {error.message}", fix=error.fix) from None
     for package in moving:
-        wish = wishes.get(package.name)
-        reason = wish.reason if wish is not None else f"moves with {asked[0].name} ({track.name})"
-        yield Move(package, present.get(package.name), after, reason)
+        bump_request = bump_requests.get(package.name)
+        reason = bump_request.reason if bump_request is not None else f"moves with {asked[0].name} ({track.name})"
+        yield VersionBump(package, present.get(package.name), after, reason)
 
 
 def _present(package: Package, released: Mapping[str, Version]) -> Version | None:
@@ -205,7 +219,7 @@ def _present(package: Package, released: Mapping[str, Version]) -> Version | Non
     return package.version
 
 
-def _bases(belonging: Iterable[Track], present: Mapping[str, Version]) -> dict[str, Version]:
+def _bases(belonging: Iterable[VersionGroup], present: Mapping[str, Version]) -> dict[str, Version]:
     """The version that each package would move from: in a group the greatest of the group."""
     bases: dict[str, Version] = {}
     for track in belonging:
@@ -216,7 +230,7 @@ def _bases(belonging: Iterable[Track], present: Mapping[str, Version]) -> dict[s
 
 
 def _base(
-    track: Track, moving: Sequence[Package], present: Mapping[str, Version], named: Bump | None
+    track: VersionGroup, moving: Sequence[Package], present: Mapping[str, Version], named: Bump | None
 ) -> Version | None:
     """The version that a track moves from; None where there is none yet and the new one is named."""
     for package in moving:
@@ -245,19 +259,19 @@ def _next(base: Version | None, bump: Bump | None, config: Config, today: date) 
     )
 
 
-def _without_version(package: Package) -> Refused:
+def _without_version(package: Package) -> Blocked:
     if package.source.kind == "tags":
-        return Refused(
+        return Blocked(
             f"{package.name} has no version yet: {package.source.text} takes it from tags, and none is reachable",
-            hint="name the first one: --to 0.1.0; in a shallow clone first: git fetch --unshallow --tags",
+            fix="name the first one: --to 0.1.0; in a shallow clone first: git fetch --unshallow --tags",
         )
-    return Refused(
+    return Blocked(
         f"{package.name} has no version that can be edited: it comes from {package.source.text}",
-        hint="leave the package out, or state its version in [project] version",
+        fix="leave the package out, or state its version in [project] version",
     )
 
 
-def _check_together(track: Track, stated: Mapping[str, Version]) -> None:
+def _check_together(track: VersionGroup, stated: Mapping[str, Version]) -> None:
     by_version: dict[str, list[str]] = {}
     for package in track.packages:
         if package.name in stated:
@@ -267,8 +281,8 @@ def _check_together(track: Track, stated: Mapping[str, Version]) -> None:
         what = (
             "packages should move in lockstep" if track.name == "lockstep" else f"group {track.name} moves as one"
         )
-        raise Refused(
-            f"the {what}, but their versions differ:\n{listed}", hint="give all of them one version: --to VERSION"
+        raise Blocked(
+            f"the {what}, but their versions differ:\n{listed}", fix="give all of them one version: --to VERSION"
         )
 
 
@@ -276,7 +290,7 @@ def _check_together(track: Track, stated: Mapping[str, Version]) -> None:
 
 
 def _following(
-    workspace: Workspace, moved: Sequence[Move], present: Mapping[str, Version], config: Config
+    workspace: Workspace, moved: Sequence[VersionBump], present: Mapping[str, Version], config: Config
 ) -> Following:
     """For each package its requirements that move with the packages they name, and what they become."""
     lowered = {move.package.name for move in moved if move.before is not None and move.after < move.before}
@@ -304,7 +318,7 @@ def _following(
 
 
 def _bounds(
-    workspace: Workspace, moved: Sequence[Move], versions: Mapping[str, Version], config: Config
+    workspace: Workspace, moved: Sequence[VersionBump], versions: Mapping[str, Version], config: Config
 ) -> Iterator[tuple[str, Dependency, str]]:
     """Bare requirements on packages of the workspace, of packages that move, with the bound they get."""
     if config.siblings in (None, "keep"):
@@ -331,9 +345,9 @@ def _check_not_ahead(package: Package, need: Dependency, new: Version) -> None:
 
     floor = requirements.floor(need)
     if floor is not None and Version(floor.base_version) > Version(new.base_version):
-        raise Refused(
+        raise Blocked(
             f"{package.pyproject}: {need.text!r} is ahead of {need.name} {new}, and would be lowered",
-            hint=f"release {need.name} {floor.public} or higher, or lower the requirement by hand first",
+            fix=f"release {need.name} {floor.public} or higher, or lower the requirement by hand first",
         )
 
 
@@ -353,20 +367,20 @@ def _rewritten(need: Dependency, new: Version, config: Config) -> str | None:
 
 def _check_not_excluded(package: Package, need: Dependency, new: Version) -> None:
     if need.table in _PUBLISHED:
-        raise Refused(
+        raise Blocked(
             f"{package.pyproject}: {need.text!r} excludes {need.name} {new}, and [tool.relnox] constraints "
             'is "never"',
-            hint='widen it by hand first, or let it follow: constraints = "out-of-range"',
+            fix='widen it by hand first, or let it follow: constraints = "out-of-range"',
         )
 
 
-def _dependants(
+def _dependents(
     workspace: Workspace,
-    moved: Sequence[Move],
+    moved: Sequence[VersionBump],
     follow: Following,
     present: Mapping[str, Version],
     config: Config,
-) -> Iterator[tuple[str, Wish]]:
+) -> Iterator[tuple[str, BumpRequest]]:
     """Packages that do not move yet and must, since a requirement that they publish changes."""
     moving = {move.package.name: move for move in moved}
     for name, needs in follow.items():
@@ -374,14 +388,17 @@ def _dependants(
             continue
         package = workspace.by_name[name]
         causes = [moving[config.follow.get(need.name, need.name)] for need, _ in needs if need.table in _PUBLISHED]
-        if name not in present or package.private or not causes or config.dependants == "none":
+        if name not in present or package.private or not causes or config.dependents == "none":
             continue
         listed = ", ".join(dict.fromkeys(cause.package.name for cause in causes))
-        yield name, Wish(_dependants_bump(present[name], causes, config), f"its requirement on {listed} moves")
+        yield (
+            name,
+            BumpRequest(_dependents_bump(present[name], causes, config), f"its requirement on {listed} moves"),
+        )
 
 
-def _dependants_bump(present: Version, causes: Iterable[Move], config: Config) -> Bump:
-    """How a dependant moves: on in its own prerelease, or with a package that begins one, or by the set level."""
+def _dependents_bump(present: Version, causes: Iterable[VersionBump], config: Config) -> Bump:
+    """How a dependent moves: on in its own prerelease, or with a package that begins one, or by the set level."""
     if present.pre is not None:
         return Bump(part="pre")
     begun = [
@@ -391,5 +408,5 @@ def _dependants_bump(present: Version, causes: Iterable[Move], config: Config) -
     ]
     if present.dev is not None or any(after.pre is None for after in begun):
         return Bump(part="dev")
-    level = "patch" if config.dependants == "none" else config.dependants
+    level = "patch" if config.dependents == "none" else config.dependents
     return Bump(part=level, pre=versioning.phase_of(begun[0]) if begun else None)

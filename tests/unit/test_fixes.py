@@ -11,10 +11,10 @@ import pytest
 
 import relnox
 from relnox.commands import COMMAND_LINE, TASKS, installing
-from relnox.core import hints
+from relnox.core import fixes
 from relnox.core.events import Notice, OutputLine, RunStarted, Status, StepFinished
-from relnox.core.hints import FrontEnd, Start
-from relnox.core.plan import Plan, Refusal
+from relnox.core.fixes import FrontEnd, Start
+from relnox.core.plan import Plan, Problem
 from relnox.core.steps import WriteMatrix
 from relnox.errors import Failed
 from relnox.reporters.github import GitHub
@@ -47,27 +47,27 @@ PACKAGE = Path(relnox.__file__).parent
     ],
 )
 def test_commands_have_the_form_of_the_front_end(text: str, nox: str | None, invoke: str | None) -> None:
-    assert hints.show(text, COMMAND_LINE) == text
-    assert hints.show(text, NOX) == (nox or text)
-    assert hints.show(text, INVOKE) == (invoke or text)
+    assert fixes.show(text, COMMAND_LINE) == text
+    assert fixes.show(text, NOX) == (nox or text)
+    assert fixes.show(text, INVOKE) == (invoke or text)
 
 
 def test_a_project_that_was_named_is_named_in_each_command() -> None:
     words = ("--project", "my project")
     told = "relnox build-all --clean; relnox bump"
 
-    assert hints.show(told, NOX._replace(options=words)) == (
+    assert fixes.show(told, NOX._replace(options=words)) == (
         "nox -s release-build-all -- --project 'my project' --clean; relnox bump --project 'my project'"
     )
-    assert hints.show(told, INVOKE._replace(options=words)) == (
+    assert fixes.show(told, INVOKE._replace(options=words)) == (
         "invoke release.build-all --project 'my project' --clean; relnox bump --project 'my project'"
     )
 
 
 def test_words_of_a_command_are_quoted_for_the_shell() -> None:
-    assert hints.command("build-all", "--package", "a b") == "relnox build-all --package 'a b'"
-    assert hints.install("relnox[wheels]") == 'pip install "relnox[wheels]"'
-    assert hints.install("cibuildwheel", upgrade=True) == "pip install --upgrade cibuildwheel"
+    assert fixes.command("build-all", "--package", "a b") == "relnox build-all --package 'a b'"
+    assert fixes.install("relnox[wheels]") == 'pip install "relnox[wheels]"'
+    assert fixes.install("cibuildwheel", upgrade=True) == "pip install --upgrade cibuildwheel"
 
 
 HEADER = '# /// script\n# dependencies = ["nox", "relnox>=1"]\n# ///\nimport nox\n'
@@ -145,15 +145,15 @@ def test_requirements_are_installed_as_the_project_does_it(  # noqa: PLR0917 - a
     monkeypatch.setattr(sys, "prefix", str(folder))
 
     way = installing.way_of(root, of_nox=of_nox)
-    told = f"{hints.install('relnox[uv]')} or {hints.install('twine', upgrade=True)}"
+    told = f"{fixes.install('relnox[uv]')} or {fixes.install('twine', upgrade=True)}"
 
-    assert hints.show(told, COMMAND_LINE, way.command).startswith(shown)
+    assert fixes.show(told, COMMAND_LINE, way.command).startswith(shown)
 
 
 def test_another_command_that_installs_is_left_alone() -> None:
     told = "uv pip install x, python -m pip install y, pip installs"
 
-    assert hints.show(told, COMMAND_LINE, lambda *_: "CHANGED") == told
+    assert fixes.show(told, COMMAND_LINE, lambda *_: "CHANGED") == told
 
 
 STEP = WriteMatrix(file="matrix.json", text="")
@@ -166,18 +166,18 @@ TOLD = "fix it: relnox build-all --package x"
 def test_every_reporter_shows_commands_so(
     kind: type[Plain | Terminal], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reporter = kind(lambda text: hints.show(text, NOX))
-    plan = Plan(task="status", notes=(TOLD,), refusals=(Refusal(message=TOLD, hint=TOLD),))
+    reporter = kind(lambda text: fixes.show(text, NOX))
+    plan = Plan(task="status", notes=(TOLD,), problems=(Problem(message=TOLD, fix=TOLD),))
     reporter.verbose = True
 
     reporter.plan(plan)
     for event in (
         RunStarted(plan),
         Notice(TOLD, TOLD),
-        StepFinished(STEP, Status.FAILED, TOLD, 0.0, Failed(TOLD, hint=TOLD)),
+        StepFinished(STEP, Status.FAILED, TOLD, 0.0, Failed(TOLD, fix=TOLD)),
     ):
         reporter.event(event, nested=False)
-    reporter.error(Failed(TOLD, hint=TOLD))
+    reporter.error(Failed(TOLD, fix=TOLD))
 
     told = "".join(capsys.readouterr())
     assert "relnox build-all" not in told
@@ -188,7 +188,7 @@ def test_every_reporter_shows_commands_so(
 
 
 SPELLED = re.compile(rf"\bnox -s |\binvoke [a-z]|\brelnox ({'|'.join([*TASKS, 'init'])})\b(?!-)|\bpip install\b")
-SPELLERS = {"core/hints.py", "commands/installing.py", "sessions.py", "tasks.py", "cli.py", "__main__.py"}
+SPELLERS = {"core/fixes.py", "commands/installing.py", "sessions.py", "tasks.py", "cli.py", "__main__.py"}
 
 
 def literals(file: Path) -> list[str]:

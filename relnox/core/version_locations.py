@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.core import toml_spans, versioning
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     import ast
@@ -204,14 +204,14 @@ def version_of(source: VersionSource) -> Version:
     """The version that a source's text means.
 
     Raises:
-        Refused: It means none.
+        Blocked: It means none.
     """
     if not source.semver:
         return versioning.parse(source.text, where=source.file)
     try:
         return versioning.from_semver(source.text)
-    except Refused as error:
-        raise Refused(f"{source.file}: {error.message}", hint=error.hint) from None
+    except Blocked as error:
+        raise Blocked(f"{source.file}: {error.message}", fix=error.fix) from None
 
 
 def replaced(text: str, span: Span, version: str) -> str:

@@ -10,11 +10,11 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from relnox.core.config import Config, GroupConfig
-from relnox.core.moves import Move, Wish, check_agreement, moves, tracks
 from relnox.core.packages import Dependency, Package, VersionSource
+from relnox.core.version_bumps import BumpRequest, VersionBump, check_agreement, moves, version_groups
 from relnox.core.versioning import Bump
 from relnox.core.workspace import Workspace
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,34 +59,36 @@ def _table(name: str) -> DependencyTable:
             return "runtime"
 
 
-def wished(part: Part, *names: str, **more: Any) -> dict[str, Wish]:
+def wished(part: Part, *names: str, **more: Any) -> dict[str, BumpRequest]:
     """The same wish for several packages."""
-    return {name: Wish(Bump(part=part, **more), f"asked for {part}") for name in names}
+    return {name: BumpRequest(Bump(part=part, **more), f"asked for {part}") for name in names}
 
 
-def named(version: str, *names: str, allow_lower: bool = False) -> dict[str, Wish]:
+def named(version: str, *names: str, allow_lower: bool = False) -> dict[str, BumpRequest]:
     """The wish for one version by its name."""
-    return {name: Wish(Bump(to=version, allow_lower=allow_lower), f"--to {version}") for name in names}
+    return {name: BumpRequest(Bump(to=version, allow_lower=allow_lower), f"--to {version}") for name in names}
 
 
 def moved(
     packages: Sequence[Package],
-    wishes: Mapping[str, Wish],
+    bump_requests: Mapping[str, BumpRequest],
     released: Mapping[str, str] | None = None,
     **config: Any,
 ) -> dict[str, str]:
     """New versions by package."""
     settings = Config(**({"versions": "independent"} | config))
     tags = {name: Version(text) for name, text in (released or {}).items()}
-    found, _ = moves(Workspace(tuple(packages)), wishes, released=tags, config=settings, today=TODAY)
+    found, _ = moves(Workspace(tuple(packages)), bump_requests, released=tags, config=settings, today=TODAY)
     assert all(move.reason for move in found)
     return {move.package.name: str(move.after) for move in found}
 
 
-def followed(packages: Sequence[Package], wishes: Mapping[str, Wish], **config: Any) -> dict[str, list[str]]:
+def followed(
+    packages: Sequence[Package], bump_requests: Mapping[str, BumpRequest], **config: Any
+) -> dict[str, list[str]]:
     """What requirements become, by package."""
     settings = Config(**({"versions": "independent"} | config))
-    _, follow = moves(Workspace(tuple(packages)), wishes, released={}, config=settings, today=TODAY)
+    _, follow = moves(Workspace(tuple(packages)), bump_requests, released={}, config=settings, today=TODAY)
     return {name: [changed for _, changed in needs] for name, needs in follow.items()}
 
 
@@ -94,9 +96,9 @@ def group(*names: str, kind: Any = "fixed") -> dict[str, GroupConfig]:
     return {"both": GroupConfig(packages=names, kind=kind)}
 
 
-def refusal(packages: Sequence[Package], wishes: Mapping[str, Wish], **config: Any) -> Refused:
-    with pytest.raises(Refused) as caught:
-        moved(packages, wishes, **config)
+def refusal(packages: Sequence[Package], bump_requests: Mapping[str, BumpRequest], **config: Any) -> Blocked:
+    with pytest.raises(Blocked) as caught:
+        moved(packages, bump_requests, **config)
     return caught.value
 
 
@@ -105,36 +107,38 @@ def refusal(packages: Sequence[Package], wishes: Mapping[str, Wish], **config: A
 
 def test_everything_is_one_track_in_lockstep_and_nothing_is_elsewhere() -> None:
     packages = (package("a", "1.0"), package("b", "1.0"))
-    (lockstep,) = tracks(Workspace(packages), Config(versions="lockstep"))
+    (lockstep,) = version_groups(Workspace(packages), Config(versions="lockstep"))
     assert (lockstep.kind, lockstep.packages) == ("fixed", packages)
-    alone = tracks(Workspace(packages), Config(versions="independent"))
+    alone = version_groups(Workspace(packages), Config(versions="independent"))
     assert [(track.kind, track.packages) for track in alone] == [("alone", packages[:1]), ("alone", packages[1:])]
 
 
 def test_members_of_a_group_are_named_by_globs_in_any_spelling() -> None:
     packages = tuple(package(name, "1.0") for name in ("acme-core", "acme-web", "other"))
     config = Config(versions="independent", groups=group("Acme_*"))
-    found = {track.name: [each.name for each in track.packages] for track in tracks(Workspace(packages), config)}
+    found = {
+        track.name: [each.name for each in track.packages] for track in version_groups(Workspace(packages), config)
+    }
     assert found == {"both": ["acme-core", "acme-web"], "other": ["other"]}
 
 
 def test_a_package_in_two_groups_is_refused_with_both() -> None:
     groups = {"one": GroupConfig(packages=("a*",)), "two": GroupConfig(packages=("b", "ab"))}
     packages = (package("a", "1.0"), package("ab", "1.0"), package("b", "1.0"))
-    with pytest.raises(Refused, match="ab is in two groups, one and two"):
-        tracks(Workspace(packages), Config(groups=groups))
+    with pytest.raises(Blocked, match="ab is in two groups, one and two"):
+        version_groups(Workspace(packages), Config(groups=groups))
 
 
 def test_a_package_that_two_globs_of_one_group_mean_is_in_it_once() -> None:
     packages = (package("a", "1.0"), package("ab", "1.0"))
-    (track,) = tracks(Workspace(packages), Config(groups=group("a*", "ab")))
+    (track,) = version_groups(Workspace(packages), Config(groups=group("a*", "ab")))
     assert [each.name for each in track.packages] == ["a", "ab"]
 
 
 def test_a_group_without_members_is_refused_with_its_globs() -> None:
-    with pytest.raises(Refused, match=r"the group both means no package of this workspace: x, y-\*") as caught:
-        tracks(Workspace((package("a", "1.0"),)), Config(groups=group("x", "y-*")))
-    assert "[tool.relnox.groups.both]" in (caught.value.hint or "")
+    with pytest.raises(Blocked, match=r"the group both means no package of this workspace: x, y-\*") as caught:
+        version_groups(Workspace((package("a", "1.0"),)), Config(groups=group("x", "y-*")))
+    assert "[tool.relnox.groups.both]" in (caught.value.fix or "")
 
 
 # --- lockstep and groups -------------------------------------------------------------------------------
@@ -143,8 +147,8 @@ def test_a_group_without_members_is_refused_with_its_globs() -> None:
 @pytest.mark.parametrize("config", [{"versions": "lockstep"}, {"groups": group("a", "b", "c")}])
 def test_what_is_fixed_moves_as_one_by_the_highest_level(config: dict[str, Any]) -> None:
     packages = [package(name, "1.4.2") for name in "abc"]
-    wishes = wished("patch", "a") | wished("minor", "b")
-    assert moved(packages, wishes, **config) == dict.fromkeys("abc", "1.5.0")
+    bump_requests = wished("patch", "a") | wished("minor", "b")
+    assert moved(packages, bump_requests, **config) == dict.fromkeys("abc", "1.5.0")
 
 
 def test_who_only_comes_along_is_told_with_whom() -> None:
@@ -171,7 +175,7 @@ def test_fixed_versions_that_are_apart_are_listed(config: dict[str, Any], words:
     error = refusal(packages, wished("minor", "a"), **config)
     assert words in error.message
     assert "  1.0.0: a/pyproject.toml\n  1.0.1: b/pyproject.toml" in error.message
-    assert "--to VERSION" in (error.hint or "")
+    assert "--to VERSION" in (error.fix or "")
 
 
 def test_one_named_version_brings_together_what_is_apart() -> None:
@@ -205,7 +209,7 @@ def test_a_linked_package_that_has_to_follow_joins_with_the_groups_version() -> 
     assert moved(packages, wished("patch", "a"), groups=linked) == {"a": "1.3.1", "b": "1.3.1"}
 
 
-def test_a_linked_dependant_in_a_prerelease_behind_its_group_follows() -> None:
+def test_a_linked_dependent_in_a_prerelease_behind_its_group_follows() -> None:
     # The group counts from its highest version, which is no prerelease: there is no phase to repeat.
     packages = [package("a", "1.0.0"), package("b", "1.0.0a1", "a==1.0.0"), package("c", "2.0.0")]
     found = moved(packages, wished("minor", "a"), groups=group("b", "c", kind="linked"))
@@ -228,18 +232,20 @@ def test_a_first_version_from_tags_must_be_named() -> None:
     assert moved([package("a", None)], named("0.1.0", "a")) == {"a": "0.1.0"}
 
 
-@pytest.mark.parametrize("wishes", [wished("minor", "a"), named("0.1.0", "a")])
-def test_a_version_that_only_the_backend_knows_cannot_be_moved_not_even_by_name(wishes: dict[str, Wish]) -> None:
+@pytest.mark.parametrize("bump_requests", [wished("minor", "a"), named("0.1.0", "a")])
+def test_a_version_that_only_the_backend_knows_cannot_be_moved_not_even_by_name(
+    bump_requests: dict[str, BumpRequest],
+) -> None:
     # Nothing could be edited, and no tag would change what the backend says.
-    error = refusal([package("a", None, kind="dynamic")], wishes)
+    error = refusal([package("a", None, kind="dynamic")], bump_requests)
     assert "a has no version that can be edited" in error.message
 
 
 def test_a_present_version_can_be_released_as_it_is() -> None:
-    assert moved([package("a", "1.0.0")], {"a": Wish(None, "no tag of it yet")}) == {"a": "1.0.0"}
+    assert moved([package("a", "1.0.0")], {"a": BumpRequest(None, "no tag of it yet")}) == {"a": "1.0.0"}
 
 
-# --- dependants ----------------------------------------------------------------------------------------
+# --- dependents ----------------------------------------------------------------------------------------
 
 
 def test_a_chain_moves_to_its_end() -> None:
@@ -296,12 +302,12 @@ def test_a_private_package_follows_in_its_file_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dependants", "expected"), [("patch", "1.2.4"), ("minor", "1.3.0"), ("major", "2.0.0"), ("none", None)]
+    ("dependents", "expected"), [("patch", "1.2.4"), ("minor", "1.3.0"), ("major", "2.0.0"), ("none", None)]
 )
-def test_how_far_a_dependant_moves_is_a_setting(dependants: str, expected: str | None) -> None:
+def test_how_far_a_dependent_moves_is_a_setting(dependents: str, expected: str | None) -> None:
     packages = [package("a", "1.0.0"), package("b", "1.2.3", "extra: a==1.0.0")]
-    assert moved(packages, wished("minor", "a"), dependants=dependants).get("b") == expected
-    assert followed(packages, wished("minor", "a"), dependants=dependants) == {"b": ["a==1.1.0"]}
+    assert moved(packages, wished("minor", "a"), dependents=dependents).get("b") == expected
+    assert followed(packages, wished("minor", "a"), dependents=dependents) == {"b": ["a==1.1.0"]}
 
 
 @pytest.mark.parametrize(
@@ -331,7 +337,7 @@ def test_a_published_requirement_that_may_not_follow_is_refused_with_its_file(ta
         constraints="never",
     )
     assert "b/pyproject.toml: 'a==1.0.0' excludes a 1.1.0" in error.message
-    assert 'constraints = "out-of-range"' in (error.hint or "")
+    assert 'constraints = "out-of-range"' in (error.fix or "")
 
 
 def test_under_never_a_requirement_that_nobody_publishes_is_left_as_it_is() -> None:
@@ -339,13 +345,13 @@ def test_under_never_a_requirement_that_nobody_publishes_is_left_as_it_is() -> N
     assert followed(packages, wished("minor", "a"), constraints="never") == {}
 
 
-def test_a_dependant_that_moves_by_its_own_wish_moves_by_that() -> None:
+def test_a_dependent_that_moves_by_its_own_wish_moves_by_that() -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.0", "a==1.0.0")]
     assert moved(packages, wished("minor", "a") | wished("major", "b")) == {"a": "1.1.0", "b": "2.0.0"}
 
 
 @pytest.mark.parametrize(
-    ("present", "wish", "expected"),
+    ("present", "bump_request", "expected"),
     [
         ("1.2.3", Bump(part="minor", pre="alpha"), "1.2.4a0"),  # what is final must not need a prerelease
         ("1.2.3", Bump(part="minor", pre="rc"), "1.2.4rc0"),
@@ -356,23 +362,23 @@ def test_a_dependant_that_moves_by_its_own_wish_moves_by_that() -> None:
         ("1.3.0a1.dev2", Bump(part="minor"), "1.3.0a1"),
     ],
 )
-def test_a_dependant_and_prereleases(present: str, wish: Bump, expected: str) -> None:
+def test_a_dependent_and_prereleases(present: str, bump_request: Bump, expected: str) -> None:
     packages = [package("a", "1.0.0"), package("b", present, "a==1.0.0")]
-    assert moved(packages, {"a": Wish(wish, "asked")})["b"] == expected
+    assert moved(packages, {"a": BumpRequest(bump_request, "asked")})["b"] == expected
 
 
-def test_a_dependant_of_a_prerelease_that_goes_on_moves_by_the_set_level() -> None:
+def test_a_dependent_of_a_prerelease_that_goes_on_moves_by_the_set_level() -> None:
     packages = [package("a", "1.1.0a0"), package("b", "1.0.0", "a==1.1.0a0")]
     assert moved(packages, wished("pre", "a")) == {"a": "1.1.0a1", "b": "1.0.1"}
 
 
-def test_a_dependant_without_a_version_is_rewritten_and_stays() -> None:
+def test_a_dependent_without_a_version_is_rewritten_and_stays() -> None:
     packages = [package("a", "1.0.0"), package("b", None, "a==1.0.0")]
     assert moved(packages, wished("minor", "a")) == {"a": "1.1.0"}
     assert followed(packages, wished("minor", "a")) == {"b": ["a==1.1.0"]}
 
 
-def test_a_dependants_whole_group_moves_with_it() -> None:
+def test_a_dependents_whole_group_moves_with_it() -> None:
     packages = [package("a", "1.0.0"), package("b", "3.0.0", "a==1.0.0"), package("c", "3.0.0")]
     assert moved(packages, wished("minor", "a"), groups=group("b", "c")) == {
         "a": "1.1.0",
@@ -391,12 +397,12 @@ def test_a_name_of_another_repository_moves_with_the_package_that_it_follows() -
 
 def test_the_scheme_spells_requirements() -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.0", "a==1.0.0")]
-    wishes = wished("minor", "a", pre="alpha")
-    assert followed(packages, wishes, scheme="semver") == {"b": ["a==1.1.0-alpha.0"]}
+    bump_requests = wished("minor", "a", pre="alpha")
+    assert followed(packages, bump_requests, scheme="semver") == {"b": ["a==1.1.0-alpha.0"]}
 
 
-def going(package: Package) -> Move:
-    return Move(package, package.version or Version("1.0.0"), Version("9"), "")
+def going(package: Package) -> VersionBump:
+    return VersionBump(package, package.version or Version("1.0.0"), Version("9"), "")
 
 
 def test_places_that_do_not_agree_are_each_named_with_what_they_say() -> None:
@@ -404,7 +410,7 @@ def test_places_that_do_not_agree_are_each_named_with_what_they_say() -> None:
     demo = package("a", "1.0.0")
     check_agreement([going(demo)])
     apart = Package(**{**vars(demo), "places": (place,)})
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(Blocked) as caught:
         check_agreement([going(demo), going(apart)])
     assert "  1.0.0: a/pyproject.toml\n  0.9: a/about.py" in caught.value.message
 
@@ -455,11 +461,11 @@ def workspaces(draw: st.DrawFn) -> list[Package]:
 
 
 CONFIGS = st.builds(
-    lambda together, kind, policy, dependants: Config(
+    lambda together, kind, policy, dependents: Config(
         versions="independent",
         groups=group(*NAMES[:together], kind=kind) if together else {},
         constraints=policy,
-        dependants=dependants,
+        dependents=dependents,
     ),
     st.sampled_from([0, 0, 2, 3]),
     st.sampled_from(["fixed", "linked"]),
@@ -477,13 +483,15 @@ CONFIGS = st.builds(
 def test_after_any_moves_the_workspace_fits_together(
     packages: list[Package], bumps: dict[str, Bump | None], config: Config, chance: Any
 ) -> None:
-    wishes = {name: Wish(bump, "asked") for name, bump in bumps.items() if name in {p.name for p in packages}}
-    assume(wishes)
+    bump_requests = {
+        name: BumpRequest(bump, "asked") for name, bump in bumps.items() if name in {p.name for p in packages}
+    }
+    assume(bump_requests)
 
     def decided(order: Sequence[Package]) -> tuple[dict[str, Version], dict[tuple[str, Any], str]] | None:
         try:
-            found, follow = moves(Workspace(tuple(order)), wishes, released={}, config=config, today=TODAY)
-        except Refused:
+            found, follow = moves(Workspace(tuple(order)), bump_requests, released={}, config=config, today=TODAY)
+        except Blocked:
             return None
         texts = {(name, need.key): changed for name, needs in follow.items() for need, changed in needs}
         return {move.package.name: move.after for move in found}, texts
@@ -495,10 +503,10 @@ def test_after_any_moves_the_workspace_fits_together(
     if result is None:
         return
     after, texts = result
-    assert wishes.keys() <= after.keys()
+    assert bump_requests.keys() <= after.keys()
     for each in packages:
         if each.name in after and each.version is not None:
-            kept = wishes.get(each.name, Wish(Bump(), "")).bump is None or "both" in config.groups
+            kept = bump_requests.get(each.name, BumpRequest(Bump(), "")).bump is None or "both" in config.groups
             assert after[each.name] > each.version or (kept and after[each.name] == each.version)
         changed = False
         for need in each.dependencies:
@@ -506,13 +514,15 @@ def test_after_any_moves_the_workspace_fits_together(
             if need.name in after and need.table in PUBLISHED:
                 changed |= text != need.text
                 assert Requirement(text).specifier.contains(after[need.name], prereleases=True), (each.name, text)
-        if changed and not each.private and config.dependants != "none":
+        if changed and not each.private and config.dependents != "none":
             assert each.name in after  # or else what it publishes now would never be published
-    for track in tracks(Workspace(tuple(packages)), config):
+    for track in version_groups(Workspace(tuple(packages)), config):
         together = {after[each.name] for each in track.packages if each.name in after}
         assert len(together) <= 1
         names = {each.name for each in track.packages}
-        stands = any(wishes[name].bump is None for name in names & wishes.keys())  # it was written down by hand
+        stands = any(
+            bump_requests[name].bump is None for name in names & bump_requests.keys()
+        )  # it was written down by hand
         assert track.kind != "fixed" or not together or stands or names <= after.keys()
 
 
@@ -520,8 +530,8 @@ def test_after_any_moves_the_workspace_fits_together(
 def test_packages_without_groups_are_refused_for_what_a_version_cannot_do_only(
     packages: list[Package], bumps: dict[str, Bump | None]
 ) -> None:
-    # A level can always be raised, and a dependant can always follow, whatever phase it is in.
+    # A level can always be raised, and a dependent can always follow, whatever phase it is in.
     names = {each.name for each in packages}
-    wishes = {name: Wish(bump, "asked") for name, bump in bumps.items() if name in names}
-    assume(wishes)
-    assert wishes.keys() <= moved(packages, wishes).keys()
+    bump_requests = {name: BumpRequest(bump, "asked") for name, bump in bumps.items() if name in names}
+    assume(bump_requests)
+    assert bump_requests.keys() <= moved(packages, bump_requests).keys()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relnox.core import places
+from relnox.core import version_locations
 
 DECOYS = '''\
 # -*- coding: utf-8 -*-
@@ -28,9 +28,9 @@ __version__: str = '1.2.3'  # "1.2.3", and an ü
 
 
 def test_the_one_assignment_is_found_among_decoys() -> None:
-    span = places.attribute(DECOYS, "__version__")
+    span = version_locations.attribute(DECOYS, "__version__")
     assert span.text == "1.2.3"
-    changed = places.replaced(DECOYS, span, "2.0.0rc1")
+    changed = version_locations.replaced(DECOYS, span, "2.0.0rc1")
     assert changed == DECOYS.replace("'1.2.3'", "'2.0.0rc1'")
 
 
@@ -49,14 +49,14 @@ def test_the_one_assignment_is_found_among_decoys() -> None:
 )
 def test_what_is_not_one_plain_string_is_told(code: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        places.attribute(code, "__version__")
+        version_locations.attribute(code, "__version__")
 
 
 @pytest.mark.parametrize(
     "code", ['ü = 1; __version__ = "1.0"', 'if True:\r\n    __version__ = "1.0"\r\n', 'v = __version__ = "1.0"']
 )
 def test_places_are_right_whatever_stands_before(code: str) -> None:
-    span = places.attribute(code, "__version__")
+    span = version_locations.attribute(code, "__version__")
     assert code[span.start : span.end] == "1.0"
 
 
@@ -68,10 +68,10 @@ def test_places_are_right_whatever_stands_before(code: str) -> None:
 )
 def test_only_the_version_changes(before: str, version: str, quote: str, newline: str) -> None:
     code = f"# {before}{newline}__version__ = {quote}{version}{quote}{newline}x = {before!r}{newline}"
-    span = places.attribute(code, "__version__")
-    changed = places.replaced(code, span, "9.8.7")
+    span = version_locations.attribute(code, "__version__")
+    changed = version_locations.replaced(code, span, "9.8.7")
     assert (changed[: span.start], changed[span.start + 5 :]) == (code[: span.start], code[span.end :])
-    assert places.attribute(changed, "__version__").text == "9.8.7"
+    assert version_locations.attribute(changed, "__version__").text == "9.8.7"
     assert len(ast.parse(changed).body) == len(ast.parse(code).body)
 
 
@@ -84,7 +84,7 @@ def test_only_the_version_changes(before: str, version: str, quote: str, newline
     ],
 )
 def test_hatchs_own_pattern(text: str, version: str) -> None:
-    assert places.pattern(text, places.HATCH_PATTERN)[0].text == version
+    assert version_locations.pattern(text, version_locations.HATCH_PATTERN)[0].text == version
 
 
 @pytest.mark.parametrize(
@@ -98,11 +98,13 @@ def test_hatchs_own_pattern(text: str, version: str) -> None:
 )
 def test_a_pattern_matches_once_or_is_told(expression: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        places.pattern('a = "1"\nb = "2"\n', expression)
+        version_locations.pattern('a = "1"\nb = "2"\n', expression)
 
 
 def test_a_file_that_is_nothing_but_the_version() -> None:
-    assert places.replaced("\n 1.0 \r\n", places.whole("\n 1.0 \r\n"), "2.0") == "\n 2.0 \r\n"
+    assert (
+        version_locations.replaced("\n 1.0 \r\n", version_locations.whole("\n 1.0 \r\n"), "2.0") == "\n 2.0 \r\n"
+    )
     for text in ("", " \n", "1.0\n2.0\n"):
         with pytest.raises(ValueError, match="more, or less"):
-            places.whole(text)
+            version_locations.whole(text)

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
 from relnox.commands import tag_checks
-from relnox.errors import Failed, Refused
-from relnox.source.git.asking import NETWORK_TIMEOUT
+from relnox.errors import Blocked, Failed
+from relnox.source.git.queries import NETWORK_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from relnox.commands.bumping.snapshot import Options, Snapshot
     from relnox.commands.project import Project
-    from relnox.core.moves import Following, Move
-    from relnox.core.plan import Refusal
+    from relnox.core.plan import Problem
     from relnox.core.steps import Edit, Tag
+    from relnox.core.version_bumps import Following, VersionBump
 
-    Decided = tuple[tuple[Move, ...], Following]
+    Decided = tuple[tuple[VersionBump, ...], Following]
 
 __all__ = ["form_problems", "guards", "remote_state"]
 
@@ -48,9 +48,9 @@ def remote_state(options: Options, project: Project) -> RemoteState:
     if remote not in git.remotes():
         if not options.push:
             return RemoteState()
-        raise Refused(
+        raise Blocked(
             f"there is no git remote called {remote} to push to",
-            hint=f"git remote add {remote} URL, or set [tool.relnox] remote",
+            fix=f"git remote add {remote} URL, or set [tool.relnox] remote",
         )
     try:
         refs = git.remote_refs(remote, timeout=None if options.push else NETWORK_TIMEOUT)
@@ -63,10 +63,10 @@ def remote_state(options: Options, project: Project) -> RemoteState:
     return RemoteState(git.tags_among(refs), contained)
 
 
-def form_problems(snapshot: Snapshot, options: Options, moves: tuple[Move, ...]) -> tuple[Refusal, ...]:
+def form_problems(snapshot: Snapshot, options: Options, moves: tuple[VersionBump, ...]) -> tuple[Problem, ...]:
     """Packages whose tags have another form than new ones would have: those that move, or could with auto."""
     moving = {move.package.name for move in moves}
-    untagged = {name for name, each in snapshot.standing.items() if each.tag is None}
+    untagged = {name for name, each in snapshot.history.items() if each.tag is None}
     packages = [
         package
         for package in snapshot.workspace.packages
@@ -85,12 +85,16 @@ def form_problems(snapshot: Snapshot, options: Options, moves: tuple[Move, ...])
 
 
 def _of_tags(
-    snapshot: Snapshot, options: Options, moves: tuple[Move, ...], tags: tuple[Tag, ...], names: Mapping[str, str]
-) -> tuple[list[Refusal], list[Refusal]]:
+    snapshot: Snapshot,
+    options: Options,
+    moves: tuple[VersionBump, ...],
+    tags: tuple[Tag, ...],
+    names: Mapping[str, str],
+) -> tuple[list[Problem], list[Problem]]:
     """What the tags say against a bump: what stands in any case, and what --force ignores."""
-    guards, state = core.guards, snapshot.state
-    firm: list[Refusal] = []
-    soft: list[Refusal] = []
+    guards, state = core.bump_checks, snapshot.state
+    firm: list[Problem] = []
+    soft: list[Problem] = []
     if options.tag:
         firm += guards.readable_tags(moves, names)
         planned = (tag.name for tag in tags)
@@ -108,15 +112,15 @@ def _of_tags(
 def guards(
     snapshot: Snapshot,
     options: Options,
-    moves: tuple[Move, ...],
+    moves: tuple[VersionBump, ...],
     planned: tuple[Edit, ...],
     tags: tuple[Tag, ...],
-) -> tuple[tuple[Refusal, ...], tuple[str, ...]]:
+) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
     """Guards that do not hold, all at once; those that --force ignores are named in the notes."""
     state, config = snapshot.state, snapshot.config
     if state is None:
         return (), ()
-    guards = core.guards
+    guards = core.bump_checks
     names = {move.package.name: snapshot.tag_formats[move.package.name].render(move.after) for move in moves}
     head = state.head if not planned else None
     firm = [*guards.tags_free(tags, state.tags, snapshot.remote_tags or {}, head, config.remote)]
@@ -130,23 +134,23 @@ def guards(
     soft += of_tags[1]
     if options.commit and state.branch is None:
         firm.append(
-            core.plan.Refusal(
-                message="the head is detached: a commit would be on no branch", hint="git switch BRANCH"
+            core.plan.Problem(
+                message="the head is detached: a commit would be on no branch", fix="git switch BRANCH"
             )
         )
     elif options.commit:
         soft += guards.branch(state.branch, config.branch)
     if snapshot.contained is False:
-        missing = core.plan.Refusal(
+        missing = core.plan.Problem(
             message=f"{config.remote} has commits on {state.branch} that are not here",
-            hint=f"git pull --rebase {config.remote} {state.branch}",
+            fix=f"git pull --rebase {config.remote} {state.branch}",
         )
         (firm if options.push else soft).append(missing)
     elif options.commit and snapshot.contained is None and state.upstream is not None:
         soft += guards.behind(state.behind, state.upstream)
     if options.commit and not planned and not tags:
         firm.append(
-            core.plan.Refusal(message="nothing changes: there is nothing to commit", hint="choose another version")
+            core.plan.Problem(message="nothing changes: there is nothing to commit", fix="choose another version")
         )
     if options.force:
         return tuple(firm), tuple(f"--force ignores: {refusal.message}" for refusal in soft)

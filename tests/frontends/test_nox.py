@@ -326,9 +326,9 @@ def test_an_option_that_one_session_lacks_stops_all_of_them(
 
 def test_the_commands_that_such_an_error_names_work(workspace: Path) -> None:
     error = nox(workspace, "-s", "bump", "status", "--", "--part", "minor", "--verbose").stderr
-    hint = re.search(r"^hint: (.*)$", error, re.MULTILINE)
-    assert hint is not None
-    commands = [shlex.split(command) for command in hint[1].split(" && ")]
+    fix = re.search(r"^fix: (.*)$", error, re.MULTILINE)
+    assert fix is not None
+    commands = [shlex.split(command) for command in fix[1].split(" && ")]
 
     done = [nox(workspace, *command[1:]) for command in commands]
 
@@ -433,8 +433,8 @@ def test_a_session_of_one_python_plans_for_it_alone(shared: Path, tmp_path: Path
     done = nox(tmp_path, "-f", str(noxfile), "-s", "verify-install-3.12", "--", *words)
 
     assert done.returncode == 0, done.stderr
-    trials = [step for step in json.loads(plan.read_bytes())["steps"] if step["kind"] == "VerifyInstall"]
-    assert [(step["package"], step["python"]) for step in trials] == [("acme-core", "3.12")]
+    install_checks = [step for step in json.loads(plan.read_bytes())["steps"] if step["kind"] == "VerifyInstall"]
+    assert [(step["package"], step["python"]) for step in install_checks] == [("acme-core", "3.12")]
 
 
 def test_the_listing_is_about_the_tasks_and_loads_nothing_heavy(project: Path) -> None:

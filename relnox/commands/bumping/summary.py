@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.commands import tag_checks
-from relnox.commands.bumping import changing, deciding, guarding
+from relnox.commands.bumping import changes, preflight, selection
 from relnox.core.steps.base import listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from relnox.commands.bumping.snapshot import Options, Snapshot
-    from relnox.core.moves import Following, Move
     from relnox.core.plan import Table
+    from relnox.core.version_bumps import Following, VersionBump
 
-    Decided = tuple[tuple[Move, ...], Following]
+    Decided = tuple[tuple[VersionBump, ...], Following]
 
 __all__ = ["notes", "table"]
 
@@ -24,7 +24,9 @@ _MOST_LINES = 20
 """How many notes about single requirements somebody reads."""
 
 
-def notes(snapshot: Snapshot, moves: tuple[Move, ...], following: Following, options: Options) -> Iterator[str]:
+def notes(
+    snapshot: Snapshot, moves: tuple[VersionBump, ...], following: Following, options: Options
+) -> Iterator[str]:
     """What a reader of the plan should know, line by line."""
     if not moves:
         yield "nothing asks for a release: no package has changes that its commits or fragments give a level"
@@ -39,7 +41,7 @@ def notes(snapshot: Snapshot, moves: tuple[Move, ...], following: Following, opt
             told.setdefault(remark, []).append(move.package.name)
     for remark, names in told.items():
         yield remark if len(names) == len(moves) else f"{', '.join(names)}: {remark}"
-    stale = [name for name in changing.foreign_locks(snapshot, following) if name in snapshot.contents]
+    stale = [name for name in changes.foreign_locks(snapshot, following) if name in snapshot.contents]
     if stale and not options.lock:
         yield f"{', '.join(stale)}: made for the old requirements; --lock has it made anew"
     yield from _written_elsewhere(snapshot, moves)
@@ -55,13 +57,13 @@ def notes(snapshot: Snapshot, moves: tuple[Move, ...], following: Following, opt
 
 def _left_out(snapshot: Snapshot, options: Options) -> Iterator[str]:
     """Packages that --all leaves out, and how their first release is made."""
-    if left_out := deciding.never_tagged(snapshot, options):
+    if left_out := selection.never_tagged(snapshot, options):
         names = listing([package.name for package in left_out])
-        first = core.hints.command("bump", "--package", left_out[0].name, "--to", "0.1.0", "--tag")
+        first = core.fixes.command("bump", "--package", left_out[0].name, "--to", "0.1.0", "--tag")
         yield f"{names}: never tagged, so there is no version to raise; the first release: {first}"
 
 
-def _of_tags(snapshot: Snapshot, moves: tuple[Move, ...], options: Options) -> Iterator[str]:
+def _of_tags(snapshot: Snapshot, moves: tuple[VersionBump, ...], options: Options) -> Iterator[str]:
     """What the tags say that a reader should know, and that does not refuse this bump."""
     if snapshot.inferred is not None:
         yield snapshot.inferred
@@ -72,11 +74,11 @@ def _of_tags(snapshot: Snapshot, moves: tuple[Move, ...], options: Options) -> I
     if options.tag:
         yield from tag_checks.any_tag_notes(moves, snapshot.workspace)
     if not options.tag and options.part != "auto":
-        for problem in guarding.form_problems(snapshot, options, moves):
-            yield f"{problem.message}\n  hint: {problem.hint}"
+        for problem in preflight.form_problems(snapshot, options, moves):
+            yield f"{problem.message}\n  fix: {problem.fix}"
 
 
-def _context(snapshot: Snapshot, moves: tuple[Move, ...]) -> Iterator[str]:
+def _context(snapshot: Snapshot, moves: tuple[VersionBump, ...]) -> Iterator[str]:
     """What is not known of the remote, and a bump right after another one."""
     if snapshot.unreachable is not None:
         yield (
@@ -102,7 +104,7 @@ def _is_in(file: str, folder: str) -> bool:
     return folder == "." or file.startswith(f"{folder}/")
 
 
-def _written_elsewhere(snapshot: Snapshot, moves: tuple[Move, ...]) -> Iterator[str]:
+def _written_elsewhere(snapshot: Snapshot, moves: tuple[VersionBump, ...]) -> Iterator[str]:
     """Literals that move along, and files that name a version which moves and are not edited."""
     moving = {place.file for move in moves for place in move.package.places}
     literals = [f"{place.key[0]} in {place.file}" for place in snapshot.literals if place.file in moving]
@@ -116,7 +118,7 @@ def _written_elsewhere(snapshot: Snapshot, moves: tuple[Move, ...]) -> Iterator[
         )
 
 
-def _remarks(move: Move, snapshot: Snapshot, options: Options) -> Iterator[str]:
+def _remarks(move: VersionBump, snapshot: Snapshot, options: Options) -> Iterator[str]:
     """What is to be said of one move besides its versions."""
     source, scheme = move.package.source, snapshot.config.scheme
     if (
@@ -126,12 +128,12 @@ def _remarks(move: Move, snapshot: Snapshot, options: Options) -> Iterator[str]:
     ):
         yield remark
     if options.part != "auto" and options.to is None and move.before is not None:
-        asked = deciding.bump_of(options)
+        asked = selection.bump_of(options)
         if remark := core.versioning.explain(move.before, asked, move.after, scheme=scheme):
             yield remark
 
 
-def _never_tagged(snapshot: Snapshot, moves: tuple[Move, ...]) -> Iterator[str]:
+def _never_tagged(snapshot: Snapshot, moves: tuple[VersionBump, ...]) -> Iterator[str]:
     """Packages that have no tag, though others have: whether they are new is not clear."""
     moving = {move.package.name for move in moves}
     names = [
@@ -140,7 +142,7 @@ def _never_tagged(snapshot: Snapshot, moves: tuple[Move, ...]) -> Iterator[str]:
         if package.name not in moving
         and not package.private
         and package.version is not None
-        and (stands := snapshot.standing.get(package.name)) is not None
+        and (stands := snapshot.history.get(package.name)) is not None
         and stands.tag is None
     ]
     if names:
@@ -149,7 +151,7 @@ def _never_tagged(snapshot: Snapshot, moves: tuple[Move, ...]) -> Iterator[str]:
         yield f"no tag is of {listed} ({tag}…): for a first release name it, --package {names[0]}"
 
 
-def table(moves: tuple[Move, ...]) -> Table:
+def table(moves: tuple[VersionBump, ...]) -> Table:
     """Each move with its reason."""
     rows = tuple(
         (move.package.name, str(move.before) if move.before is not None else "-", str(move.after), move.reason)

@@ -12,7 +12,7 @@ from typing import Literal
 
 from packaging.version import InvalidVersion, Version
 
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 __all__ = ["Scheme", "from_semver", "semver_inversion", "semver_obstacle", "spell", "to_semver"]
 
@@ -50,11 +50,11 @@ def to_semver(version: Version) -> str:
     A local segment becomes build metadata; whoever publishes leaves it out before.
 
     Raises:
-        Refused: SemVer 2.0.0 cannot say it, or would put it in another order than PEP 440 does.
+        Blocked: SemVer 2.0.0 cannot say it, or would put it in another order than PEP 440 does.
     """
     if (obstacle := semver_obstacle(version)) is not None:
-        reason, hint = obstacle
-        raise Refused(f"{version} cannot be written as SemVer: {reason}", hint=hint)
+        reason, fix = obstacle
+        raise Blocked(f"{version} cannot be written as SemVer: {reason}", fix=fix)
     return _hyphenated(version, (*version.release, 0, 0)[:_LENGTH])
 
 
@@ -104,27 +104,27 @@ def from_semver(text: str) -> Version:
     `-a.1`, `-rc1`), which `to_semver` writes back in the one way that sorts.
 
     Raises:
-        Refused: The text is not SemVer, PEP 440 has nothing for it, or would put it in another order.
+        Blocked: The text is not SemVer, PEP 440 has nothing for it, or would put it in another order.
     """
     import semver
 
     try:
         parsed = semver.Version.parse(text)
     except ValueError:  # no SemVer, or a number longer than Python converts
-        raise Refused(
-            f"{text!r} is not a version of SemVer 2.0.0", hint="write it like 1.2.3 or 1.2.3-alpha.0"
+        raise Blocked(
+            f"{text!r} is not a version of SemVer 2.0.0", fix="write it like 1.2.3 or 1.2.3-alpha.0"
         ) from None
     segment = "" if parsed.prerelease is None else _segment(text, parsed.prerelease)
     build = "" if parsed.build is None else f"+{parsed.build}"
     try:
         return Version(f"{parsed.major}.{parsed.minor}.{parsed.patch}{segment}{build}")
     except InvalidVersion:
-        raise Refused(
+        raise Blocked(
             f"{text!r}: the build metadata {parsed.build!r} cannot be a local version of PEP 440",
-            hint="leave it out, or use letters, digits and single dots",
+            fix="leave it out, or use letters, digits and single dots",
         ) from None
     except ValueError:
-        raise Refused(f"{text!r} has a number of too many digits", hint="use smaller numbers") from None
+        raise Blocked(f"{text!r} has a number of too many digits", fix="use smaller numbers") from None
 
 
 def _hyphenated(version: Version, release: tuple[int, ...]) -> str:
@@ -141,25 +141,25 @@ def _segment(text: str, prerelease: str) -> str:
     core = text.split("-", 1)[0]
     if (two_stages := _DEV_OF.fullmatch(prerelease)) is not None:
         stage = two_stages["stage"]
-        raise Refused(
+        raise Blocked(
             f"{text!r} comes after {core}-{stage} to SemVer, and before it to PEP 440",
-            hint=f"write {core}-{stage} or another prerelease of one stage: -alpha.N, -beta.N, -rc.N, -dev.N",
+            fix=f"write {core}-{stage} or another prerelease of one stage: -alpha.N, -beta.N, -rc.N, -dev.N",
         )
     found = _PRERELEASE.fullmatch(prerelease)
     word, number = ("?", "0") if found is None else (found["word"].lower(), found["number"] or "0")
     if word in _SEGMENTS:
         return f"{_SEGMENTS[word]}{number}"
     if word in _MEANS_RC:
-        raise Refused(
+        raise Blocked(
             f"{text!r} is a release candidate to PEP 440, but SemVer does not sort {word!r} as one",
-            hint=f"write {core}-rc.{number}",
+            fix=f"write {core}-rc.{number}",
         )
     if word in _MEANS_POST:
-        raise Refused(
+        raise Blocked(
             f"{text!r} comes before {core} to SemVer, and after it, as a post release, to PEP 440",
-            hint="release a patch instead, or use -alpha.N, -beta.N, -rc.N or -dev.N",
+            fix="release a patch instead, or use -alpha.N, -beta.N, -rc.N or -dev.N",
         )
-    raise Refused(
+    raise Blocked(
         f"{text!r}: PEP 440 has nothing for the prerelease {prerelease!r}",
-        hint="use -alpha.N, -beta.N, -rc.N or -dev.N",
+        fix="use -alpha.N, -beta.N, -rc.N or -dev.N",
     )

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from relnox.errors import RelnoxError
     from relnox.reporters import Reporter
 
-__all__ = ["Steadfast"]
+__all__ = ["BestEffortReporter"]
 
 
-class Steadfast:
+class BestEffortReporter:
     """Tells a reporter as long as somebody listens; see `Reporter` for its methods.
 
     A reader that has enough (`relnox bump 2>&1 | head -1`) or a log on a full disk stops no run in its middle:

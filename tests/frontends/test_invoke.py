@@ -85,7 +85,7 @@ def test_an_alias_of_an_import_is_refused(project: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "error: build_all is imported as make, but its task is still called build-all\n"
-        'hint: import build_all without "as"; for another name: '
+        'fix: import build_all without "as"; for another name: '
         'ns = Collection(); ns.add_task(build_all, name="make")\n'
     )
 
@@ -127,7 +127,7 @@ def test_no_task_replaces_another(project: Path, order: str, own: str, statement
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "error: two tasks are called publish: relnox's publish, and another one in this tasks file\n"
-        "hint: rename the other one, or have relnox's in a collection of their own: "
+        "fix: rename the other one, or have relnox's in a collection of their own: "
         'ns = Collection(other, Collection.from_module(relnox.tasks, name="release"))\n'
     )
 
@@ -226,7 +226,7 @@ def test_a_switch_has_three_states(
 
 
 @pytest.mark.parametrize(
-    ("words", "error", "hint"),
+    ("words", "error", "fix"),
     [
         (
             "bump --part minro",
@@ -237,11 +237,11 @@ def test_a_switch_has_three_states(
         ("build-all --strict --no-strict", "--strict and --no-strict are both given", "leave one of them out"),
     ],
 )
-def test_a_wrong_value_is_a_clear_error(shared: Path, words: str, error: str, hint: str) -> None:
+def test_a_wrong_value_is_a_clear_error(shared: Path, words: str, error: str, fix: str) -> None:
     done = invoke(shared, *words.split())
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"error: {error}\nhint: {hint}\n"
+    assert done.stderr == f"error: {error}\nhint: {fix}\n"
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ class Program:
             if time.monotonic() > deadline:
                 raise Failed(
                     f"a git that an interrupted run started is still at work (process {group})",
-                    hint=f"wait for it, or end it; if that process is no git, remove {note}",
+                    fix=f"wait for it, or end it; if that process is no git, remove {note}",
                 )
             time.sleep(0.02)
 
@@ -166,7 +166,7 @@ class Program:
             if any(folder.is_relative_to(place) for place in places):
                 raise Failed(
                     f"another git is at work in this checkout (process {number}), and may hold {lock}",
-                    hint="wait for it, or end it; then rerun the same command",
+                    fix="wait for it, or end it; then rerun the same command",
                 )
 
     def _note(self) -> Path:

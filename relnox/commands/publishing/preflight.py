@@ -12,16 +12,16 @@ from relnox.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relnox.commands.publishing.looking import Snapshot
+    from relnox.commands.publishing.inspection import Snapshot
     from relnox.core.manifest import Distribution
-    from relnox.core.plan import Refusal
+    from relnox.core.plan import Problem
 
-__all__ = ["notes", "public", "refusals"]
+__all__ = ["notes", "problems", "public"]
 
 _SHOWN = 5
 
 
-def refusals(snapshot: Snapshot, index: str, dist: str, *, allow_mismatch: bool = False) -> tuple[Refusal, ...]:
+def problems(snapshot: Snapshot, index: str, dist: str, *, allow_mismatch: bool = False) -> tuple[Problem, ...]:
     """What stands against publishing, all of it at once.
 
     Args:
@@ -42,9 +42,9 @@ def refusals(snapshot: Snapshot, index: str, dist: str, *, allow_mismatch: bool 
     found += snapshot.unmet
     if snapshot.production:
         found += _too_late(snapshot, index)
-    if isinstance(snapshot.credentials, core.plan.Refusal):
+    if isinstance(snapshot.credentials, core.plan.Problem):
         found.append(snapshot.credentials)
-    found += snapshot.attesting.refusals
+    found += snapshot.attesting.problems
     return tuple(found)
 
 
@@ -58,28 +58,28 @@ def public(snapshot: Snapshot, *, allow_mismatch: bool = False) -> tuple[str, ..
     return () if earlier else snapshot.public
 
 
-def _wrong_on_disk(file: Distribution, snapshot: Snapshot, dist: str) -> Refusal | None:
+def _wrong_on_disk(file: Distribution, snapshot: Snapshot, dist: str) -> Problem | None:
     sha256 = snapshot.present.get(file.filename)
     if sha256 is None and file.filename in snapshot.listed.get(file.package, {}):
         return None  # it is public already; what is on disk does not matter
     if sha256 is None:
-        return core.plan.Refusal(
+        return core.plan.Problem(
             message=f"{dist}/{file.filename} is in the manifest, but not there",
-            hint=f"build again: {core.hints.command('build-all')}",
+            fix=f"build again: {core.fixes.command('build-all')}",
         )
     if sha256 != file.sha256:
-        return core.plan.Refusal(
+        return core.plan.Problem(
             message=(
                 f"{dist}/{file.filename} is not the file that was built:\n"
                 f"  there  sha256 {sha256}\n  built  sha256 {file.sha256}"
             ),
-            hint=f"who changed it? to build again: {core.hints.command('build-all')}",
-            exit_code=ExitCode.NEEDS_A_PERSON,
+            fix=f"who changed it? to build again: {core.fixes.command('build-all')}",
+            exit_code=ExitCode.CONFLICT,
         )
     return None
 
 
-def _other_on_index(file: Distribution, snapshot: Snapshot, index: str) -> Refusal | None:
+def _other_on_index(file: Distribution, snapshot: Snapshot, index: str) -> Problem | None:
     listed = snapshot.listed.get(file.package, {})
     there = listed.get(file.filename)
     if there is None or there == file.sha256:
@@ -87,37 +87,37 @@ def _other_on_index(file: Distribution, snapshot: Snapshot, index: str) -> Refus
     from relnox.executor.publishing import other_file
 
     error = other_file(index, file, there)
-    return core.plan.Refusal(message=error.message, hint=error.hint or "", exit_code=error.exit_code)
+    return core.plan.Problem(message=error.message, fix=error.fix or "", exit_code=error.exit_code)
 
 
-def _closed(snapshot: Snapshot, index: str) -> Iterator[Refusal]:
+def _closed(snapshot: Snapshot, index: str) -> Iterator[Problem]:
     """Projects that take no files at present (PEP 792)."""
     for package, listing in snapshot.closed.items():
         why = f": {listing.reason}" if listing.reason else ""
         if listing.status == "archived":
-            yield core.plan.Refusal(
+            yield core.plan.Problem(
                 message=f"{package} is archived on {index}, and takes no files{why}",
-                hint="end that in the settings of the project there; then type the same command again",
+                fix="end that in the settings of the project there; then type the same command again",
             )
         else:
-            yield core.plan.Refusal(
+            yield core.plan.Problem(
                 message=f"{index} has put {package} into quarantine: nobody can upload it or install it{why}",
-                hint="ask those who run the index; when it is over, type the same command again",
+                fix="ask those who run the index; when it is over, type the same command again",
             )
 
 
-def _not_for_the_public(snapshot: Snapshot) -> Iterator[Refusal]:
+def _not_for_the_public(snapshot: Snapshot) -> Iterator[Problem]:
     manifest = snapshot.manifest
     for finding in snapshot.unfit:
-        yield core.plan.Refusal(message=f"{finding.file}: {finding.message}", hint=finding.hint)
+        yield core.plan.Problem(message=f"{finding.file}: {finding.message}", fix=finding.fix)
     if manifest.dirty and snapshot.production:
-        yield core.plan.Refusal(
+        yield core.plan.Problem(
             message="the manifest is of a tree with uncommitted changes",
-            hint=f"commit them, then build again: {core.hints.command('build-all', '--clean')}",
+            fix=f"commit them, then build again: {core.fixes.command('build-all', '--clean')}",
         )
 
 
-def _too_late(snapshot: Snapshot, index: str) -> Iterator[Refusal]:
+def _too_late(snapshot: Snapshot, index: str) -> Iterator[Problem]:
     """Releases that the index takes no more files for (since July 2026)."""
     from relnox import network
     from relnox.indexes import uploader
@@ -126,16 +126,16 @@ def _too_late(snapshot: Snapshot, index: str) -> Iterator[Refusal]:
     for package, file in late.items():
         ends = snapshot.begun[package] + uploader.WINDOW
         if ends < network.CLOCK.today():
-            yield core.plan.Refusal(
+            yield core.plan.Problem(
                 message=f"{index} takes no more files for {package} {file.version} since {ends:%Y-%m-%d}: "
                 f"its first file is more than {uploader.WINDOW.days} days old",
-                hint=uploader.publish_again(file),
-                exit_code=ExitCode.NEEDS_A_PERSON,
+                fix=uploader.publish_again(file),
+                exit_code=ExitCode.CONFLICT,
             )
 
 
 def notes(snapshot: Snapshot, index: str, *, allow_mismatch: bool = False) -> Iterator[str]:
-    """What a reader should know before anything is sent; the arguments are those of `refusals`."""
+    """What a reader should know before anything is sent; the arguments are those of `problems`."""
     if allow_mismatch:
         yield from consistency.allowed(snapshot.mismatches)
     if isinstance(snapshot.credentials, str) and snapshot.credentials:

@@ -5,23 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.commands.bumping import deciding
+from relnox.commands.bumping import selection
 from relnox.commands.bumping.snapshot import Last
-from relnox.core.hints import command
-from relnox.errors import Refused
+from relnox.core.fixes import command
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from relnox.commands.bumping.snapshot import Options, Snapshot
     from relnox.commands.project import Project
-    from relnox.core.moves import Following, Move
-    from relnox.core.plan import Plan, Refusal
+    from relnox.core.plan import Plan, Problem
     from relnox.core.steps import Edit
+    from relnox.core.version_bumps import Following, VersionBump
     from relnox.source import edits
     from relnox.source.git import GitState
 
-    Decided = tuple[tuple[Move, ...], Following]
+    Decided = tuple[tuple[VersionBump, ...], Following]
 
 __all__ = ["resumed", "to_take_back", "undone"]
 
@@ -56,7 +56,7 @@ def resumed(found: edits.Pending, snapshot: Snapshot, options: Options) -> Plan:
     from relnox.source import edits
 
     if options.abort and "--undo" in found.request:
-        raise Refused("an undo was interrupted: it goes on, not back", hint=f"finish it: {found.command}")
+        raise Blocked("an undo was interrupted: it goes on, not back", fix=f"finish it: {found.command}")
     if options.abort or (options.undo and "--undo" not in found.request):
         if snapshot.last is not None:
             return _taken_back(snapshot.last, snapshot)
@@ -65,16 +65,16 @@ def resumed(found: edits.Pending, snapshot: Snapshot, options: Options) -> Plan:
             steps=(core.steps.EditFiles(edits=edits.reverse(_edited(found))),),
             notes=(f"takes back: {found.command}",),
         )
-    if found.request != deciding.request(options):
-        raise Refused(
+    if found.request != selection.request(options):
+        raise Blocked(
             f"a bump was interrupted here: {found.command}",
-            hint=f"finish it: {found.command}, or take it back: {_ABORT}",
+            fix=f"finish it: {found.command}, or take it back: {_ABORT}",
         )
     return core.plan.Plan(
         task="bump",
         steps=found.steps,
         notes=("goes on with the bump that was interrupted",),
-        refusals=tuple(_moved_on(found, snapshot)) if options.push else (),
+        problems=tuple(_moved_on(found, snapshot)) if options.push else (),
     )
 
 
@@ -97,12 +97,10 @@ def last_bump(project: Project, record: edits.Pending | None = None) -> Last | N
 
 def undone(snapshot: Snapshot, options: Options) -> Plan:
     """Take the last bump back."""
-    if deciding.request(options) != ("--undo",):
-        raise Refused("--undo goes alone", hint=command("bump", "--undo"))
+    if selection.request(options) != ("--undo",):
+        raise Blocked("--undo goes alone", fix=command("bump", "--undo"))
     if snapshot.last is None:
-        raise Refused(
-            "there is no last bump on this machine to take back", hint="git log -1 shows the last commit"
-        )
+        raise Blocked("there is no last bump on this machine to take back", fix="git log -1 shows the last commit")
     return _taken_back(snapshot.last, snapshot)
 
 
@@ -112,54 +110,54 @@ def _taken_back(last: Last, snapshot: Snapshot) -> Plan:
 
     found, places, _ = last
     if places:
-        raise Refused(
+        raise Blocked(
             f"the last bump ({found.command}) is on {', '.join(places)} already: others may have it",
-            hint="release a higher version instead" if snapshot.pending is None else f"finish it: {found.command}",
+            fix="release a higher version instead" if snapshot.pending is None else f"finish it: {found.command}",
         )
     committed = any(isinstance(step, core.steps.Commit) for step in found.steps)
     commit = snapshot.state.head if committed and snapshot.state is not None else None
-    back = core.steps.TakeBack(commit=commit, tags=_tags_of(found), edits=edits.reverse(_edited(found)))
+    back = core.steps.UndoBump(commit=commit, tags=_tags_of(found), edits=edits.reverse(_edited(found)))
     return core.plan.Plan(
         task="bump",
         steps=(back,),
         notes=(f"takes back: {found.command}",),
-        refusals=tuple(_since(last, snapshot.state)) if committed or back.tags else (),
+        problems=tuple(_since(last, snapshot.state)) if committed or back.tags else (),
     )
 
 
-def _moved_on(found: edits.Pending, snapshot: Snapshot) -> Iterator[Refusal]:
+def _moved_on(found: edits.Pending, snapshot: Snapshot) -> Iterator[Problem]:
     """Why the push of an interrupted bump would be refused: the remote moved since."""
     state, remote = snapshot.state, snapshot.config.remote
     if state is None or snapshot.remote_tags is None:
         return
     if snapshot.contained is False:
-        yield core.plan.Refusal(
+        yield core.plan.Problem(
             message=f"{remote} has commits on {state.branch} that are not here",
-            hint=f"git pull --rebase {remote} {state.branch}, then rerun the command; "
+            fix=f"git pull --rebase {remote} {state.branch}, then rerun the command; "
             f"or undo the bump here: {_ABORT}",
         )
     tags = tuple(tag for step in found.steps if isinstance(step, core.steps.CreateTags) for tag in step.tags)
-    yield from core.guards.tags_free(tags, {}, snapshot.remote_tags, state.head, remote)
+    yield from core.bump_checks.tags_free(tags, {}, snapshot.remote_tags, state.head, remote)
 
 
-def _since(last: Last, state: GitState | None) -> Iterator[Refusal]:
+def _since(last: Last, state: GitState | None) -> Iterator[Problem]:
     """Why the last bump is not the last thing that happened."""
     found = last.record
     message = next((step.message for step in found.steps if isinstance(step, core.steps.Commit)), "")
     if message and last.subject != message.partition("\n")[0].strip():
-        yield core.plan.Refusal(
+        yield core.plan.Problem(
             message=f"the last commit is not that of the bump ({found.command})",
-            hint="take back what came after it first, or release a higher version",
+            fix="take back what came after it first, or release a higher version",
         )
     moved = [tag for tag in _tags_of(found) if state is not None and state.tags.get(tag, state.head) != state.head]
     if moved:
-        yield core.plan.Refusal(
-            message=f"the tag {moved[0]} leads to another commit than the last bump's", hint=f"git show {moved[0]}"
+        yield core.plan.Problem(
+            message=f"the tag {moved[0]} leads to another commit than the last bump's", fix=f"git show {moved[0]}"
         )
     dirty = [edit.file for edit in _edited(found) if state is not None and edit.file in state.dirty]
     if message and dirty:
-        yield core.plan.Refusal(
-            message=f"{', '.join(dirty[:5])} changed since the last bump", hint="git stash, or commit"
+        yield core.plan.Problem(
+            message=f"{', '.join(dirty[:5])} changed since the last bump", fix="git stash, or commit"
         )
 
 

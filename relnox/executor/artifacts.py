@@ -17,7 +17,7 @@ from relnox.building.workers import Fork, twine_program
 from relnox.core import collection, graph, remedies
 from relnox.core.events import StepWarning
 from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
-from relnox.core.steps import Build, BuildAgain, RunTests
+from relnox.core.steps import Build, CheckReproducibility, RunTests
 from relnox.errors import Failed
 from relnox.executor.side_by_side import processors
 from relnox.files import replace_file, sync_folder
@@ -56,10 +56,10 @@ class Cleaning:
         for path in self._left():
             path.unlink()
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """None is there."""
         if left := self._left():
-            raise Failed(f"{left[0]} is still there", hint="who else writes into that folder?")
+            raise Failed(f"{left[0]} is still there", fix="who else writes into that folder?")
         return f"{len(self.step.files)} files removed"
 
     def _left(self) -> list[Path]:
@@ -102,8 +102,8 @@ class Testing:
             timeout=_TEST_LIMIT,
             on_line=self.run.tell(self.step),
         )
-        hint = self._remedy(ran.output) or "fix what the tests show"
-        ran.check(f"{self.step.package}: the tests ({' '.join(self.step.command)})", hint=hint)
+        fix = self._remedy(ran.output) or "fix what the tests show"
+        ran.check(f"{self.step.package}: the tests ({' '.join(self.step.command)})", fix=fix)
 
     def _remedy(self, output: str) -> str | None:
         """How a module that the tests lack is brought: by a sibling, an extra, or another requirement."""
@@ -126,7 +126,7 @@ class Testing:
             "[tool.relnox.test] requires"
         )
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """The command's success is all there is to see."""
         return "the tests pass on the built wheel"
 
@@ -163,7 +163,7 @@ class Checking:
         if failed is None:
             return
         if not bad:  # it ended before it came to the files
-            failed.check("twine check", hint="run it by hand: twine check dist/*")
+            failed.check("twine check", fix="run it by hand: twine check dist/*")
         owners = {file.filename: name for name, built in self.run.built.items() for file in built}
         listed: dict[tuple[str, tuple[str, ...]], list[str]] = {}
         for each in bad:
@@ -173,7 +173,7 @@ class Checking:
             f"  {owner}: {', '.join(files)}: {' '.join(said) or 'refused'}"
             for (owner, said), files in sorted(listed.items())
         ]
-        raise Failed("\n".join(["twine check refuses archives:", *lines]), hint=_TWINE_HINT)
+        raise Failed("\n".join(["twine check refuses archives:", *lines]), fix=_TWINE_HINT)
 
     def _refuse(self, packages: set[str]) -> None:
         self.run.refused |= packages
@@ -191,7 +191,7 @@ class Checking:
             [twine_program(), *words], cwd=None, env=variables, timeout=_CHECK_LIMIT, on_line=tell
         )
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """What was checked."""
         return f"{len(self._files)} archives pass twine check"
 
@@ -225,7 +225,7 @@ class WritingManifest:
         missing = self._missing(set(needs))
         if missing == set(needs):
             raise Failed(
-                "no package was built to its end: there is nothing to record", hint="fix the first failure"
+                "no package was built to its end: there is nothing to record", fix="fix the first failure"
             )
         order = [name for wave in graph.waves(needs) for name in wave if name not in missing]
         self.manifest = Manifest(
@@ -244,9 +244,9 @@ class WritingManifest:
     def _missing(self, packages: set[str]) -> set[str]:
         """Packages that could not be built, or whose archives a later step found fault with."""
         failed = {
-            step.build.package if isinstance(step, BuildAgain) else step.package
+            step.build.package if isinstance(step, CheckReproducibility) else step.package
             for step in self.run.unsuccessful
-            if isinstance(step, Build | BuildAgain | RunTests)
+            if isinstance(step, Build | CheckReproducibility | RunTests)
         }
         return packages & (failed | self.run.refused)
 
@@ -260,10 +260,10 @@ class WritingManifest:
             needs[name] |= collection.required(self.run.required.get(name, ())) & needs.keys() - {name}
         return needs
 
-    def prove(self) -> str:
+    def verify(self) -> str:
         """It reads back as written."""
         path = self.run.root / self.step.output / MANIFEST_JSON
         if Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path)) != self.manifest:
-            raise Failed(f"{path} does not read as it was written", hint="does something else write it?")
+            raise Failed(f"{path} does not read as it was written", fix="does something else write it?")
         without = f", without {', '.join(self.manifest.missing)}" if self.manifest.missing else ""
         return f"{self.step.output}/{MANIFEST_JSON}{without}"

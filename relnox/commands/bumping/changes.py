@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.commands.bumping import deciding
-from relnox.errors import Refused
+from relnox.commands.bumping import selection
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from relnox.commands.bumping.snapshot import Options, Snapshot
     from relnox.commands.project import Project
-    from relnox.core.moves import Following, Move
     from relnox.core.steps import Tag
+    from relnox.core.version_bumps import Following, VersionBump
     from relnox.core.workspace import Workspace
     from relnox.source.changelog_tools import Release
 
-    Decided = tuple[tuple[Move, ...], Following]
+    Decided = tuple[tuple[VersionBump, ...], Following]
 
 __all__ = [
     "after",
@@ -55,7 +55,7 @@ def after(snapshot: Snapshot, decided: Decided) -> dict[str, bytes | None]:
     return after | dict(snapshot.drafts)
 
 
-def _tag_and_previous(move: Move, snapshot: Snapshot) -> tuple[str | None, str | None]:
+def _tag_and_previous(move: VersionBump, snapshot: Snapshot) -> tuple[str | None, str | None]:
     """The tag of a move, and the one of the version before it, if there is one."""
     tag_format = snapshot.tag_formats[move.package.name]
     present = snapshot.state.tags if snapshot.state is not None else {}
@@ -77,8 +77,8 @@ def with_drafts(snapshot: Snapshot, options: Options, project: Project) -> Snaps
         return snapshot
     project.before_tools()
     drafts: dict[str, bytes | None] = {}
-    releases: dict[tuple[str, str], list[Move]] = {}
-    for move in deciding.decided(snapshot, options)[0]:
+    releases: dict[tuple[str, str], list[VersionBump]] = {}
+    for move in selection.decided(snapshot, options)[0]:
         folder = "." if lockstep else move.package.folder
         if tools[folder] is None and tools["."] is not None:
             own = core.release_notes.changelog_of(move.package, snapshot.contents, config)
@@ -99,20 +99,20 @@ def with_drafts(snapshot: Snapshot, options: Options, project: Project) -> Snaps
     return snapshot._replace(drafts=drafts, by_tools=frozenset(by_tools), contents=contents)
 
 
-def _release(folder: str, moves: list[Move], snapshot: Snapshot) -> Release:
+def _release(folder: str, moves: list[VersionBump], snapshot: Snapshot) -> Release:
     """What a changelog tool in a folder is told of packages that it keeps the changelog of."""
     from relnox.source import changelog_tools
 
     config, first = snapshot.config, moves[0]
     tag_format = snapshot.tag_formats[first.package.name]
-    tracks = core.moves.tracks(snapshot.workspace, config)
+    version_groups = core.version_bumps.version_groups(snapshot.workspace, config)
     names = {
         package.name: track.name if track.kind == "fixed" else package.name
-        for track in tracks
+        for track in version_groups
         for package in track.packages
     }
     labels = {_label(names[move.package.name], move, snapshot): None for move in moves}
-    is_one = len(tracks) == 1 or folder == first.package.folder
+    is_one = len(version_groups) == 1 or folder == first.package.folder
     shares = not is_one and folder == "."
     version = core.versioning.spell(first.after, config.scheme)
     own = core.release_notes.changelog_of(first.package, snapshot.contents, config)
@@ -126,7 +126,7 @@ def _release(folder: str, moves: list[Move], snapshot: Snapshot) -> Release:
     )
 
 
-def _label(name: str, move: Move, snapshot: Snapshot) -> str:
+def _label(name: str, move: VersionBump, snapshot: Snapshot) -> str:
     """A version in a heading that several packages share: without a name where its tag has none."""
     version = core.versioning.spell(move.after, snapshot.config.scheme)
     return version if snapshot.tag_formats[move.package.name].before in _NAMELESS else f"{name} {version}"
@@ -136,14 +136,14 @@ def with_locks(snapshot: Snapshot, options: Options, project: Project) -> Snapsh
     """What poetry and pdm make of their lock files, where that is asked for and requirements beside them move."""
     if not options.lock:
         return snapshot
-    decided = deciding.decided(snapshot, options)
+    decided = selection.decided(snapshot, options)
     stale = [name for name in foreign_locks(snapshot, decided[1]) if name in snapshot.contents]
     if not stale:
         return snapshot
     if project.git is None or project.state is None or project.state.head is None:
-        raise Refused(
+        raise Blocked(
             f"--lock makes {', '.join(stale)} anew in a clone, and this is no git checkout with a commit",
-            hint="git init and commit first, or leave --lock out",
+            fix="git init and commit first, or leave --lock out",
         )
     from relnox.source import tools
 
@@ -182,7 +182,7 @@ def foreign_locks(snapshot: Snapshot, follow: Following) -> Iterator[str]:
             yield lock if folder == "." else f"{folder}/{lock}"
 
 
-def tags(snapshot: Snapshot, moves: tuple[Move, ...], names: Mapping[str, str]) -> tuple[Tag, ...]:
+def tags(snapshot: Snapshot, moves: tuple[VersionBump, ...], names: Mapping[str, str]) -> tuple[Tag, ...]:
     """The tags of the moves; packages that share a tag share it."""
     found: dict[str, Tag] = {}
     for move in moves:
@@ -192,7 +192,7 @@ def tags(snapshot: Snapshot, moves: tuple[Move, ...], names: Mapping[str, str]) 
     return tuple(found.values())
 
 
-def message(snapshot: Snapshot, moves: tuple[Move, ...]) -> str:
+def message(snapshot: Snapshot, moves: tuple[VersionBump, ...]) -> str:
     """The commit's message. Packages that move to several versions are listed."""
     versions = {move.after for move in moves}
     listed = ", ".join(f"{move.package.name} {move.after}" for move in moves)

@@ -15,9 +15,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from relnox import process
-from relnox.building.backends import SHARING, STAYING
+from relnox.building.backends import SHAREABLE_BACKENDS, SINGLE_PROCESS_BACKENDS
 from relnox.building.workers import Fork, ForkServer, has_fork
-from relnox.core import serialise
+from relnox.core import serialization
 from relnox.core.build_settings import UNCONSTRAINED
 from relnox.core.records import Record, replace
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from relnox.building.environments import Environment, Installer
     from relnox.core.build_settings import Constraints
 
-__all__ = ["Bench", "Isolation", "Terms", "Workshop", "digest"]
+__all__ = ["BuildEnvironmentPool", "BuildSession", "HookContext", "Isolation", "digest"]
 
 Isolation = Literal["fast", "strict"]
 
@@ -41,7 +41,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Terms(Record, kw_only=True):
+class HookContext(Record, kw_only=True):
     """What the hooks of one package find around them.
 
     Attributes:
@@ -59,7 +59,7 @@ class Terms(Record, kw_only=True):
     constraints: Constraints = UNCONSTRAINED
 
 
-class Bench(Protocol):
+class BuildSession(Protocol):
     """Where the hooks of one archive run, or of both archives of a package.
 
     Attributes:
@@ -67,7 +67,7 @@ class Bench(Protocol):
         provided: The sets of requirements that environments were provided with.
     """
 
-    terms: Terms
+    terms: HookContext
     provided: list[tuple[str, ...]]
 
     def provide(self, requirements: Collection[str]) -> Environment:
@@ -93,7 +93,7 @@ class Bench(Protocol):
         """End what may still wait for another hook."""
 
 
-class Workshop:
+class BuildEnvironmentPool:
     """What all builds of a run share; closed when they are through.
 
     Args:
@@ -135,7 +135,7 @@ class Workshop:
         self._running: list[ForkServer] = []
         self._closed = False
 
-    def bench(self, source: Path, isolation: Isolation, terms: Terms, *, both: bool = False) -> Bench:
+    def bench(self, source: Path, isolation: Isolation, terms: HookContext, *, both: bool = False) -> BuildSession:
         """Where to build a package, or one of its archives.
 
         Args:
@@ -145,9 +145,9 @@ class Workshop:
             both: Whether its wheel is built here after its sdist.
         """
         backend = _backend(source)
-        if isolation == "fast" and backend is not None and backend in SHARING:
-            return _SharedBench(self, backend, terms, both=both)
-        return _OwnBench(self, terms)
+        if isolation == "fast" and backend is not None and backend in SHAREABLE_BACKENDS:
+            return _SharedSession(self, backend, terms, both=both)
+        return _IsolatedSession(self, terms)
 
     @property
     def cache_problem(self) -> str | None:
@@ -239,7 +239,7 @@ class Workshop:
 
     def _started(self, environment: Environment, backend: str, variables: Mapping[str, str]) -> ForkServer | None:
         def start() -> ForkServer:
-            modules = (backend, *SHARING[backend])
+            modules = (backend, *SHAREABLE_BACKENDS[backend])
             server = ForkServer(environment.python, modules, variables, self._folder("printed"))
             self._running.append(server)
             if self._closed:  # while this one started
@@ -252,7 +252,7 @@ class Workshop:
         """End the warm processes, and what still runs in them."""
         self._closed = True
         for server in self._running:  # all at once, then one after the other
-            server.hang_up()
+            server.close_stdin()
         for server in self._running:
             server.close()
 
@@ -292,10 +292,10 @@ class Workshop:
         return make(self._folder("environment") / "env")
 
 
-class _SharedBench:
+class _SharedSession:
     """Environments that packages share; hooks run in forks of warm processes, as few as they may."""
 
-    def __init__(self, workshop: Workshop, backend: str, terms: Terms, *, both: bool) -> None:
+    def __init__(self, workshop: BuildEnvironmentPool, backend: str, terms: HookContext, *, both: bool) -> None:
         self._workshop = workshop
         self._backend = backend
         self._last = "build_wheel" if both else "build_"
@@ -324,7 +324,7 @@ class _SharedBench:
             env=variables,
             timeout=_HOOK_LIMIT,
             on_line=self.terms.on_line,
-            stays=self._backend in STAYING and not arguments[0].startswith(self._last),
+            stays=self._backend in SINGLE_PROCESS_BACKENDS and not arguments[0].startswith(self._last),
         )
 
     def close(self) -> None:
@@ -333,10 +333,10 @@ class _SharedBench:
             self._fork = None
 
 
-class _OwnBench:
+class _IsolatedSession:
     """One new environment for the package; each hook in a new process."""
 
-    def __init__(self, workshop: Workshop, terms: Terms) -> None:
+    def __init__(self, workshop: BuildEnvironmentPool, terms: HookContext) -> None:
         self._workshop = workshop
         self._environment: Environment | None = None
         self._installed: set[str] = set()
@@ -362,7 +362,9 @@ class _OwnBench:
         """Nothing goes on."""
 
 
-def _freshly(argv: Sequence[str], cwd: Path | None, more: Mapping[str, str], terms: Terms) -> process.Completed:
+def _freshly(
+    argv: Sequence[str], cwd: Path | None, more: Mapping[str, str], terms: HookContext
+) -> process.Completed:
     """Run a hook in a new process."""
     variables = {**terms.variables, **more}
     return process.run(
@@ -401,7 +403,7 @@ def digest(constraints: Constraints) -> str:
     for name in constraints.files:
         with contextlib.suppress(OSError):
             contents.append(Path(name).read_bytes().decode(errors="replace"))
-    document = serialise.encode(replace(constraints, files=()))
+    document = serialization.encode(replace(constraints, files=()))
     # A file that is an address may hold something else tomorrow; so may an index, and both are asked for pins.
     addresses = [name for name in constraints.files if "://" in name]
     return hashlib.sha256(json.dumps([document, contents, addresses]).encode()).hexdigest()
@@ -442,5 +444,5 @@ def _with_siblings(requirements: Sequence[str], siblings: Mapping[str, Path]) ->
 def _check_installed(ran: process.Completed, requirements: Sequence[str]) -> None:
     ran.check(
         f"installing what the build requires ({', '.join(requirements)})",
-        hint="is the package index reachable? then type the same command again",
+        fix="is the package index reachable? then type the same command again",
     )

@@ -55,7 +55,7 @@ PLANNED = (
     ("rehearse", "--to 5.0.0", 0),
 )
 
-REFUSED = (
+BLOCKED = (
     ("bump", "--part minor --package core", "the 5 packages move in lockstep: --package would part them"),
     ("bump", "--part minor --tag", "--tag needs --commit: there would be nothing to tag"),
     ("build-all", "--package cor", "cor"),
@@ -101,7 +101,7 @@ def test_every_door_plans_the_same(shared: Path, tmp_path: Path, task: str, flag
 
 
 def test_every_task_is_compared() -> None:
-    assert {task for task, _, _ in PLANNED} == {task for task, _, _ in REFUSED} | {"status"} == set(TASKS)
+    assert {task for task, _, _ in PLANNED} == {task for task, _, _ in BLOCKED} | {"status"} == set(TASKS)
 
 
 def test_every_door_hears_the_environment(shared: Path, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_every_door_hears_the_environment(shared: Path, tmp_path: Path) -> None:
     assert (build["strict"], build["output"], build["installer"]) == (False, "elsewhere", "uv")
 
 
-@pytest.mark.parametrize(("task", "flags", "message"), REFUSED)
+@pytest.mark.parametrize(("task", "flags", "message"), BLOCKED)
 def test_every_door_refuses_the_same(shared: Path, tmp_path: Path, task: str, flags: str, message: str) -> None:
     plan = tmp_path / "plan.json"
     for door in DOORS:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from relnox.core.records import Record
 from relnox.errors import Failed
-from relnox.source.git.running import Program
+from relnox.source.git.process import Program
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -219,7 +219,7 @@ class Reader(Program):
         if asked.returncode != 0:
             raise Failed(
                 f"git cannot reach the remote {remote}",
-                hint=f"git ls-remote {remote}",
+                fix=f"git ls-remote {remote}",
             )
         return _refs(asked.output, "\t")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core import hints
+from relnox.core import fixes
 from relnox.errors import Failed
 from relnox.files import TemporaryFolder, make_private
-from relnox.source.git.asking import NETWORK_TIMEOUT, Reader
+from relnox.source.git.queries import NETWORK_TIMEOUT, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,11 +38,11 @@ class Git(Reader):
             self._pack(names)
         argv = ("commit", "--only", "--quiet", "--no-edit", f"--message={message}", *_FROM_INPUT)
         self.change(*argv, stdin=self._pathspecs(names)).check(
-            "git commit", hint="mend what git or the hook says, then type the same command again"
+            "git commit", fix="mend what git or the hook says, then type the same command again"
         )
         head = self.head()
         if head is None:
-            raise Failed("git commit succeeded, but there is no commit", hint="git log -1")
+            raise Failed("git commit succeeded, but there is no commit", fix="git log -1")
         return head
 
     def create_tag(self, tag: Tag, commit: str) -> None:
@@ -60,7 +60,7 @@ class Git(Reader):
             self.delete_tags([tag.name])
             raise Failed(
                 f"git made the tag {tag.name} without the signature that tag.gpgSign asks for",
-                hint="does signing work? git tag --sign --message try try-signing",
+                fix="does signing work? git tag --sign --message try try-signing",
             )
 
     def create_tags(self, tags: Sequence[Tag], commit: str) -> None:
@@ -128,8 +128,8 @@ class Git(Reader):
                     break
         pushed.check(
             f"git push to {remote}",
-            hint="fix what the remote says above and rerun the command, "
-            f"or undo the bump: {hints.command('bump', '--abort')}",
+            fix="fix what the remote says above and rerun the command, "
+            f"or undo the bump: {fixes.command('bump', '--abort')}",
         )
 
     def _push(self, atomic: str, remote: str, refs: Sequence[str]) -> process.Completed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core.plan import Refusal
+from relnox.core.plan import Problem
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.core.moves import Move
     from relnox.core.packages import Package
     from relnox.core.steps import Tag
+    from relnox.core.version_bumps import VersionBump
 
 __all__ = [
     "ahead_of_tags",
@@ -31,7 +31,7 @@ _ENOUGH = 5
 """How many names of files somebody reads."""
 
 
-def clean(dirty: Iterable[str], edited: Iterable[str], packages: Iterable[Package]) -> Iterator[Refusal]:
+def clean(dirty: Iterable[str], edited: Iterable[str], packages: Iterable[Package]) -> Iterator[Problem]:
     """Nothing uncommitted in the files that a plan edits, nor in the folders of the packages that move.
 
     Args:
@@ -48,31 +48,31 @@ def clean(dirty: Iterable[str], edited: Iterable[str], packages: Iterable[Packag
     ]
     if concerned:
         listed = ", ".join(concerned[:_ENOUGH]) + (" …" if len(concerned) > _ENOUGH else "")
-        yield Refusal(message=f"the tree has uncommitted changes: {listed}", hint="git stash, or commit them")
+        yield Problem(message=f"the tree has uncommitted changes: {listed}", fix="git stash, or commit them")
 
 
-def imports_untracked(imports: Iterable[tuple[str, str]]) -> Iterator[Refusal]:
+def imports_untracked(imports: Iterable[tuple[str, str]]) -> Iterator[Problem]:
     """No committed module imports one that is not committed.
 
     Args:
         imports: Committed modules, each with one that it imports and that git does not know.
     """
     for importing, imported in imports:
-        yield Refusal(
+        yield Problem(
             message=f"{importing} imports {imported}, which is not committed (untracked)",
-            hint=f"git add {imported}, and commit it",
+            fix=f"git add {imported}, and commit it",
         )
 
 
-def branch(present: str | None, wanted: str | None) -> Iterator[Refusal]:
+def branch(present: str | None, wanted: str | None) -> Iterator[Problem]:
     """A commit is on the branch that releases are made from."""
     if present is not None and wanted is not None and present != wanted:
-        yield Refusal(
-            message=f"releases are made from {wanted}, and this is {present}", hint=f"git switch {wanted}"
+        yield Problem(
+            message=f"releases are made from {wanted}, and this is {present}", fix=f"git switch {wanted}"
         )
 
 
-def behind(missing: int, upstream: str) -> Iterator[Refusal]:
+def behind(missing: int, upstream: str) -> Iterator[Problem]:
     """The branch has all that its remote branch had when it was last asked.
 
     Args:
@@ -81,12 +81,12 @@ def behind(missing: int, upstream: str) -> Iterator[Refusal]:
     """
     if missing:
         commits = "a commit that is" if missing == 1 else f"{missing} commits that are"
-        yield Refusal(message=f"{upstream} has {commits} not here", hint="git pull --rebase")
+        yield Problem(message=f"{upstream} has {commits} not here", fix="git pull --rebase")
 
 
 def tags_free(
     tags: Iterable[Tag], local: Mapping[str, str], remote: Mapping[str, str], head: str | None, remote_name: str
-) -> Iterator[Refusal]:
+) -> Iterator[Problem]:
     """No planned tag is taken, here or on the remote.
 
     Args:
@@ -100,14 +100,14 @@ def tags_free(
         places = (("here", local), (f"on {remote_name}", remote))
         where = [place for place, names in places if tag.name in names and names[tag.name] != head]
         if where:
-            yield Refusal(
+            yield Problem(
                 message=f"the tag {tag.name} is there already, {' and '.join(where)}",
-                hint=f"choose a higher version; to see the tag: git show {tag.name}",
-                exit_code=ExitCode.NEEDS_A_PERSON,
+                fix=f"choose a higher version; to see the tag: git show {tag.name}",
+                exit_code=ExitCode.CONFLICT,
             )
 
 
-def tags_known(local: Mapping[str, str], unreachable: str | None, remote_name: str) -> Iterator[Refusal]:
+def tags_known(local: Mapping[str, str], unreachable: str | None, remote_name: str) -> Iterator[Problem]:
     """A clone without tags, as many CI jobs check out, is held against the tags of its remote.
 
     Args:
@@ -116,15 +116,15 @@ def tags_known(local: Mapping[str, str], unreachable: str | None, remote_name: s
         remote_name: What the remote is called.
     """
     if not local and unreachable is not None:
-        yield Refusal(
+        yield Problem(
             message=f"this clone has no tags, and those of {remote_name} are not known: {unreachable}",
-            hint=f"git fetch --tags {remote_name}",
+            fix=f"git fetch --tags {remote_name}",
         )
 
 
 def ahead_of_tags(
-    moves: Iterable[Move], names: Mapping[str, str], tagged: Mapping[str, tuple[str, Version]]
-) -> Iterator[Refusal]:
+    moves: Iterable[VersionBump], names: Mapping[str, str], tagged: Mapping[str, tuple[str, Version]]
+) -> Iterator[Problem]:
     """Every new version is greater than that of the package's last reachable tag.
 
     Args:
@@ -139,13 +139,13 @@ def ahead_of_tags(
             continue
         if version is not None and move.after <= version and (tag, move.after) not in told:
             told.add((tag, move.after))
-            yield Refusal(
+            yield Problem(
                 message=f"{move.package.name} {move.after} would not be greater than what {tag} released",
-                hint="choose a higher version: --to VERSION",
+                fix="choose a higher version: --to VERSION",
             )
 
 
-def readable_tags(moves: Iterable[Move], names: Mapping[str, str]) -> Iterator[Refusal]:
+def readable_tags(moves: Iterable[VersionBump], names: Mapping[str, str]) -> Iterator[Problem]:
     """A version that comes from tags comes from those that its backend looks at.
 
     Args:
@@ -155,8 +155,8 @@ def readable_tags(moves: Iterable[Move], names: Mapping[str, str]) -> Iterator[R
     for move in moves:
         source, name = move.package.source, names.get(move.package.name)
         if source.kind == "tags" and source.key and name is not None and not name.startswith(str(source.key[0])):
-            yield Refusal(
+            yield Problem(
                 message=f"{source.text} reads the version of {move.package.name} from tags that begin with "
                 f"{source.key[0]}, and {name} does not",
-                hint=f'set [tool.relnox] tag-format = "{source.key[0]}{{version}}", or leave it out',
+                fix=f'set [tool.relnox] tag-format = "{source.key[0]}{{version}}", or leave it out',
             )

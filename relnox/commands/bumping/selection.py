@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from relnox import core
 from relnox.core.options import options_of
-from relnox.errors import Refused
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from relnox.commands.bumping.snapshot import Options, Snapshot
     from relnox.commands.project import Project
     from relnox.core.config import Config
-    from relnox.core.moves import Following, Move, Wish
     from relnox.core.packages import Package
+    from relnox.core.version_bumps import BumpRequest, Following, VersionBump
     from relnox.core.versioning import Bump
 
-    Decided = tuple[tuple[Move, ...], Following]
+    Decided = tuple[tuple[VersionBump, ...], Following]
 
 __all__ = ["bump_of", "check_usage", "chosen", "decided", "never_tagged", "request"]
 
@@ -41,25 +41,25 @@ def chosen(options: Options, project: Project) -> tuple[Package, ...]:
     """The packages that are asked for; with `--part auto` those that may move."""
     every, config = project.workspace.packages, project.release_config
     if config.version_owner is not None:
-        raise Refused(
+        raise Blocked(
             f"the versions belong to {config.version_owner}, which moves and tags them",
-            hint=f"bump with {config.version_owner}; relnox builds and publishes what it tags",
+            fix=f"bump with {config.version_owner}; relnox builds and publishes what it tags",
         )
     if config.versions == "lockstep":
         if options.package:
             why = project.inferred or f"the {len(every)} packages move in lockstep"
-            raise Refused(
+            raise Blocked(
                 f"{why}: --package would part them",
-                hint='leave --package out, or set [tool.relnox] versions = "independent"',
+                fix='leave --package out, or set [tool.relnox] versions = "independent"',
             )
         return every
     if options.package:
         return project.workspace.select(options.package)
-    together = len(core.moves.tracks(project.workspace, config)) == 1
+    together = len(core.version_bumps.version_groups(project.workspace, config)) == 1
     if options.all or together or options.part == "auto":
         return every
-    raise Refused(
-        f"there are {len(every)} packages, and it is not said which to move", hint=_which_to_move(every, config)
+    raise Blocked(
+        f"there are {len(every)} packages, and it is not said which to move", fix=_which_to_move(every, config)
     )
 
 
@@ -78,60 +78,60 @@ def check_usage(options: Options, snapshot: Snapshot) -> None:
     of_tags_alone = all(package.source.kind == "tags" for package in snapshot.chosen)
     if (options.tag or options.push) and not (options.commit or (of_tags_alone and options.tag)):
         flag = "--tag" if options.tag else "--push"
-        raise Refused(
-            f"{flag} needs --commit: there would be nothing to {flag[2:]}", hint=f"add --commit to {flag}"
+        raise Blocked(
+            f"{flag} needs --commit: there would be nothing to {flag[2:]}", fix=f"add --commit to {flag}"
         )
     if of_tags_alone and not options.tag:
         provider = snapshot.chosen[0].source.text
-        raise Refused(f"the version comes from tags ({provider}): to move it is to tag", hint="add --tag")
+        raise Blocked(f"the version comes from tags ({provider}): to move it is to tag", fix="add --tag")
     if (options.commit or options.tag) and (snapshot.state is None or snapshot.state.head is None):
-        raise Refused(
+        raise Blocked(
             "this is no git checkout with a commit: there is nothing to commit to or to tag",
-            hint="git init and commit first, or leave --commit and --tag out",
+            fix="git init and commit first, or leave --commit and --tag out",
         )
     if options.part == "auto" and snapshot.state is None:
-        raise Refused("--part auto reads git's history, and this is no git checkout", hint="name the part")
+        raise Blocked("--part auto reads git's history, and this is no git checkout", fix="name the part")
     reads_tags = options.part == "auto" and not options.package and snapshot.state is not None
     if reads_tags and snapshot.state is not None and not snapshot.known_tags.forms:
-        core.levels.check_tags_fit(snapshot.standing, snapshot.state.tags)
+        core.levels.check_tags_fit(snapshot.history, snapshot.state.tags)
     if options.part == "auto" and (options.to or options.exact):
-        raise Refused("--part auto decides alone", hint="leave --to and --exact out")
+        raise Blocked("--part auto decides alone", fix="leave --to and --exact out")
     needs_history = options.part == "auto" or any(package.source.kind == "tags" for package in snapshot.chosen)
     if needs_history and snapshot.state is not None and snapshot.state.shallow:
-        raise Refused(
+        raise Blocked(
             "this clone is shallow: its history is cut off, and with it the tags that count",
-            hint="git fetch --unshallow --tags",
+            fix="git fetch --unshallow --tags",
         )
     if needs_history and snapshot.state is not None and not snapshot.state.tags and snapshot.remote_tags:
         remote, count = snapshot.config.remote, len(snapshot.remote_tags)
-        raise Refused(
+        raise Blocked(
             f"this clone has no tags, and {remote} has {count}: what was released cannot be read from the history",
-            hint=f"git fetch --tags {remote}",
+            fix=f"git fetch --tags {remote}",
         )
 
 
-def _wishes(snapshot: Snapshot, options: Options) -> dict[str, Wish]:
+def _wishes(snapshot: Snapshot, options: Options) -> dict[str, BumpRequest]:
     if options.part != "auto":
         reason = " ".join(word for word in request(options, ("part", "pre", "to", "exact")))
         bump = bump_of(options)
         mends = {package.name for package in snapshot.chosen if _mends(package, options)}
         left_out = {package.name for package in never_tagged(snapshot, options)}
         return {
-            package.name: core.moves.Wish(None if package.name in mends else bump, reason)
+            package.name: core.version_bumps.BumpRequest(None if package.name in mends else bump, reason)
             for package in snapshot.chosen
             if package.name not in left_out
         }
     phase: Any = options.pre
     chosen = {package.name for package in snapshot.chosen}
-    found = core.levels.wishes(
+    found = core.levels.bump_requests(
         snapshot.workspace,
-        snapshot.standing,
+        snapshot.history,
         snapshot.fragments,
         snapshot.config,
         phase,
         chosen if options.package else (),
     )
-    return {name: wish for name, wish in found.items() if name in chosen}
+    return {name: bump_request for name, bump_request in found.items() if name in chosen}
 
 
 def never_tagged(snapshot: Snapshot, options: Options) -> tuple[Package, ...]:
@@ -143,7 +143,7 @@ def never_tagged(snapshot: Snapshot, options: Options) -> tuple[Package, ...]:
         for package in snapshot.chosen
         if package.source.kind == "tags"
         and package.version is None
-        and ((stands := snapshot.standing.get(package.name)) is None or stands.released is None)
+        and ((stands := snapshot.history.get(package.name)) is None or stands.released is None)
     )
     return found if len(found) < len(snapshot.chosen) else ()
 
@@ -153,13 +153,13 @@ def _mends(package: Package, options: Options) -> bool:
     if options.to is None or package.version is None:
         return False
     named = core.versioning.parse(options.to, where="--to")
-    return named == package.version and not core.moves.agree(package, named)
+    return named == package.version and not core.version_bumps.agree(package, named)
 
 
 def decided(snapshot: Snapshot, options: Options) -> Decided:
     """The moves that come of what is asked, and the requirements that follow."""
-    released = {name: each.released for name, each in snapshot.standing.items() if each.released is not None}
-    moved, follow = core.moves.moves(
+    released = {name: each.released for name, each in snapshot.history.items() if each.released is not None}
+    moved, follow = core.version_bumps.moves(
         snapshot.workspace,
         _wishes(snapshot, options),
         released=released,
@@ -167,7 +167,7 @@ def decided(snapshot: Snapshot, options: Options) -> Decided:
         today=snapshot.today,
     )
     if options.to is None:  # a version that is named mends places that do not agree
-        core.moves.check_agreement(moved)
+        core.version_bumps.check_agreement(moved)
     return moved, follow
 
 

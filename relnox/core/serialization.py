@@ -73,8 +73,8 @@ def _decode_record(expected: type[Record], value: Any) -> Any:
     own_kind = {} if "kind" in names else {"kind": expected.__name__}
     if not isinstance(value, dict) or not own_kind.items() <= value.items() or not set(names) <= value.keys():
         raise ValueError(f"not a {expected.__name__}: {value!r}")
-    hints = get_type_hints(expected)
-    return expected(**{name: decode(hints[name], value[name]) for name in names})
+    fixes = get_type_hints(expected)
+    return expected(**{name: decode(fixes[name], value[name]) for name in names})
 
 
 def _decode_union(members: tuple[Any, ...], value: Any) -> Any:

@@ -10,8 +10,8 @@ from relnox import core
 from relnox.commands import attesting, consistency
 from relnox.commands.publishing import locking, resolving
 from relnox.commands.verify_install import public_part, read_release
-from relnox.core import hints
-from relnox.errors import ExitCode, Refused, RelnoxError
+from relnox.core import fixes
+from relnox.errors import Blocked, ExitCode, RelnoxError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from relnox.commands.project import Project
     from relnox.core.config import Config
     from relnox.core.manifest import Distribution, Manifest
-    from relnox.core.plan import Refusal
+    from relnox.core.plan import Problem
     from relnox.indexes.client import Listing
 
 __all__ = ["Snapshot", "chosen", "look"]
@@ -65,7 +65,7 @@ class Snapshot(NamedTuple):
     present: Mapping[str, str]
     host: str
     production: bool
-    credentials: str | Refusal
+    credentials: str | Problem
     minted: bool = False
     unfit: tuple[Finding, ...] = ()
     begun: Mapping[str, datetime] = MappingProxyType({})
@@ -74,8 +74,8 @@ class Snapshot(NamedTuple):
     remarks: tuple[str, ...] = ()
     skipped: str | None = None
     attesting: Attesting = attesting.NOTHING
-    mismatches: tuple[Refusal, ...] = ()
-    unmet: tuple[Refusal, ...] = ()
+    mismatches: tuple[Problem, ...] = ()
+    unmet: tuple[Problem, ...] = ()
 
     @property
     def public(self) -> tuple[str, ...]:
@@ -148,11 +148,11 @@ def _listed(index: str, manifest: Manifest, project: Project) -> dict[str, dict[
     try:
         project.indexes.look(index, manifest.packages)
         return {
-            name: project.indexes.hashes(index, name, [file.filename for file in manifest.of(name)], anew=False)
+            name: project.indexes.hashes(index, name, [file.filename for file in manifest.of(name)], refresh=False)
             for name in manifest.packages
         }
     except RelnoxError as error:
-        if error.exit_code in (ExitCode.REFUSED, ExitCode.FAILED):
+        if error.exit_code in (ExitCode.BLOCKED, ExitCode.FAILED):
             error.exit_code = ExitCode.TRY_LATER
         raise
 
@@ -235,9 +235,9 @@ def chosen(dist: str, names: tuple[str, ...], project: Project) -> tuple[Manifes
     if manifest.missing and not packages:
         part = " ".join(f"--package {name}" for name in manifest.packages)
         where = f"{dist}/{core.manifest.MANIFEST_JSON}"
-        raise Refused(
+        raise Blocked(
             f"{where} is not complete: {', '.join(manifest.missing)} could not be built",
-            hint=f"build them: {hints.command('build-all')}; or publish the others alone: {part}",
+            fix=f"build them: {fixes.command('build-all')}; or publish the others alone: {part}",
         )
     return public_part(manifest.only(packages or frozenset(manifest.packages)), project)
 
@@ -283,7 +283,7 @@ def _with_credentials(snapshot: Snapshot, index: str, project: Project) -> Snaps
     try:
         found = project.indexes.credentials(index)
         return snapshot._replace(credentials=found.origin, minted=found.trusted)
-    except Refused as error:
+    except Blocked as error:
         nobody = isinstance(error, NoCredentials) and project.config.without_credentials == "skip"
         partly = any(snapshot.listed.values())
         if nobody and not partly:
@@ -292,12 +292,12 @@ def _with_credentials(snapshot: Snapshot, index: str, project: Project) -> Snaps
             remark = "\n".join(["this is where they were looked for:", *looked])
             return snapshot._replace(skipped=skipped, remarks=(*snapshot.remarks, remark))
         exit_code = ExitCode.PARTLY_PUBLIC if nobody else error.exit_code
-        refusal = core.plan.Refusal(message=error.message, hint=error.hint or "", exit_code=exit_code)
+        refusal = core.plan.Problem(message=error.message, fix=error.fix or "", exit_code=exit_code)
         return snapshot._replace(credentials=refusal)
 
 
 def _with_attestations(snapshot: Snapshot, choice: str, project: Project, folder: Path) -> Snapshot:
-    if isinstance(snapshot.credentials, core.plan.Refusal) or snapshot.skipped is not None:
+    if isinstance(snapshot.credentials, core.plan.Problem) or snapshot.skipped is not None:
         return snapshot
     public = {
         package: [file.filename for file in snapshot.manifest.of(package) if file.filename in listed]
@@ -350,7 +350,7 @@ def _tagged(package: str, project: Project) -> set[Version] | None:
         return None
     try:
         return {version for _, version in project.tag_formats[package].parsed(project.state.tags)}
-    except Refused:  # the settings are such that nobody can read the tags, which publishing does not need
+    except Blocked:  # the settings are such that nobody can read the tags, which publishing does not need
         return None
 
 
