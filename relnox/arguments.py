@@ -32,7 +32,7 @@ class _Parser(argparse.ArgumentParser):
         unknown = message.removeprefix("unrecognized arguments: ").split()[:1] or [""]
         known = [word for action in self._actions for word in action.option_strings]
         fix = did_you_mean(unknown[0], known) if message.startswith("unrecognized") else f"{self.prog} --help"
-        raise Blocked(f"{self.prog}: {message}", fix=fix)
+        raise Blocked("todo", f"{self.prog}: {message}", fix=fix)
 
 
 def parser_of(task: str, program: str) -> argparse.ArgumentParser:

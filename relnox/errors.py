@@ -66,19 +66,22 @@ class ExitCode(IntEnum):
 
 
 class RelnoxError(Exception):
-    """A release that cannot go on, told to a person.
+    """A problem that ends a task.
 
     Args:
-        message: What happened, to which package and file; one sentence without a full stop, or a few lines.
-        fix: What to do about it, preferably a command that can be pasted.
+        code: Stable name of the kind of problem, such as `tag-exists`: documented, and the same in every release.
+        message: What failed, for which package and file, and why: one sentence without a full
+            stop, or a few lines.
+        fix: One command or edit that solves it.
     """
 
     exit_code = ExitCode.FAILED
     rejected = False
     """Whether a server answered that it did not take what was sent to it."""
 
-    def __init__(self, message: str, *, fix: str | None = None) -> None:
+    def __init__(self, code: str, message: str, *, fix: str | None = None) -> None:
         super().__init__(message)
+        self.code = code
         self.message = message
         self.fix = fix
 
@@ -115,22 +118,25 @@ def environment_error(error: BaseException) -> Failed | None:
     """
     if _is_out_of_memory(error):
         return Failed(
+            "todo",
             "out of memory",
             fix="end other programs, or raise the limit (ulimit -v, the container's); then rerun the command",
         )
     if not isinstance(error, OSError):
         return None
     if error.errno == errno.ENOENT and error.filename is None and not str(error.strerror).startswith(_NOWHERE):
-        return Failed(NO_WORKING_FOLDER, fix="cd into the project's folder; then rerun the command")
+        return Failed("todo", NO_WORKING_FOLDER, fix="cd into the project's folder; then rerun the command")
     told = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
     if str(error.strerror).startswith(_NOWHERE):
-        return Failed(told, fix="set TMPDIR to a folder that you may write to; then rerun the command")
+        return Failed("todo", told, fix="set TMPDIR to a folder that you may write to; then rerun the command")
     if error.errno in _OF_PERMISSION:
-        return Failed(told, fix="allow writing there, or work in a copy of the project; then rerun the command")
+        return Failed(
+            "todo", told, fix="allow writing there, or work in a copy of the project; then rerun the command"
+        )
     if error.errno in _OF_THE_PATH:
-        return Failed(told, fix="check the path, and what kind of file it is; then rerun the command")
+        return Failed("todo", told, fix="check the path, and what kind of file it is; then rerun the command")
     if error.errno in _OF_THE_MACHINE:
-        return Failed(told, fix="free space, memory or open files; then rerun the command")
+        return Failed("todo", told, fix="free space, memory or open files; then rerun the command")
     return None
 
 

@@ -251,7 +251,9 @@ def make_private(folder: Path) -> None:
     if os.name != "posix":
         return
     if (reason := _why_foreign(folder, {os.geteuid(), folder.parent.stat().st_uid})) is not None:
-        raise Blocked(f"{folder} cannot be used: it {reason}", fix=f"see what is in it; then: rm -r {folder}")
+        raise Blocked(
+            "todo", f"{folder} cannot be used: it {reason}", fix=f"see what is in it; then: rm -r {folder}"
+        )
     if stat.S_IMODE(folder.stat().st_mode) & 0o077:
         folder.chmod(_PRIVATE)
 

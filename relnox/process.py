@@ -82,6 +82,7 @@ class Completed(Record):
         if self.returncode != 0:
             tail = "\n".join(f"  | {line}" for line in deque(self.output.splitlines(), _TAIL))
             raise Failed(
+                "todo",
                 f"{what} ended with {_status(self.returncode)}" + (f":\n{tail}" if tail else ""),
                 fix=fix or f"try it by hand: {shlex.join(self.argv)}",
             )
@@ -139,7 +140,9 @@ def run(  # noqa: PLR0913 - what a process can be given
             umask=umask,
         )
     except OSError as error:
-        raise Failed(f"{words[0]} cannot be run: {error.strerror}", fix=f"is {words[0]} installed?") from error
+        raise Failed(
+            "todo", f"{words[0]} cannot be run: {error.strerror}", fix=f"is {words[0]} installed?"
+        ) from error
     _running.add(child)
     watched = not outlives and _watch("+", child.pid)
     expired = threading.Event()
@@ -173,7 +176,9 @@ def run(  # noqa: PLR0913 - what a process can be given
         if timer is not None:
             timer.cancel()
     if expired.is_set():
-        raise Failed(f"{words[0]} did not end within {timeout:g} s", fix=f"try it by hand: {shlex.join(words)}")
+        raise Failed(
+            "todo", f"{words[0]} did not end within {timeout:g} s", fix=f"try it by hand: {shlex.join(words)}"
+        )
     return Completed(words, child.returncode, "".join(lines))
 
 

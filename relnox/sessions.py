@@ -236,7 +236,7 @@ def _check_words(session: nox.Session) -> None:
         commands = (command_line(_start(name), arguments.known_words(task, words)) for name, task, words in calls)
         listed = ", ".join(f"{name} has no {', '.join(flags)}" for name, flags in lacking.items() if flags)
         raise Blocked(
-            f'nox gives the options behind "--" to every session, but {listed}', fix=" && ".join(commands)
+            "todo", f'nox gives the options behind "--" to every session, but {listed}', fix=" && ".join(commands)
         )
     for name, task, words in calls:
         arguments.parse(task, words, f"nox -s {name} --")

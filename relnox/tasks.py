@@ -121,7 +121,7 @@ def _flags(declared: Option) -> list[_Flag]:
 
 def _contradiction(declared: Option) -> Blocked:
     """Both flags of a switch: invoke keeps no order, so that the last one cannot win."""
-    return Blocked(f"{declared.flag} and {declared.negative} are both given", fix="leave one of them out")
+    return Blocked("todo", f"{declared.flag} and {declared.negative} are both given", fix="leave one of them out")
 
 
 def _run(context: Context, task: Task, given: dict[str, Any]) -> None:

@@ -44,13 +44,14 @@ class MissingModule(Failed):
     """A build that imports a module which its environment does not have.
 
     Args:
+        code: As for every error.
         message: As for every error.
         fix: As for every error.
         modules: What it imports, the longest name first: the module that is missing may be a namespace.
     """
 
-    def __init__(self, message: str, *, fix: str, modules: tuple[str, ...]) -> None:
-        super().__init__(message, fix=fix)
+    def __init__(self, code: str, message: str, *, fix: str, modules: tuple[str, ...]) -> None:
+        super().__init__(code, message, fix=fix)
         self.modules = modules
 
 
@@ -145,12 +146,14 @@ def _build(  # noqa: PLR0913, PLR0917 - as above
         if (lacking := _lacking(error, printed)) is not None:
             module, where = lacking
             raise MissingModule(
+                "todo",
                 f"{name}: the {kind} cannot be built: its build environment has no module {module}{where}",
                 fix=_add(remedies.distribution_of(module), name, source),
                 modules=remedies.imported(printed, module),
             ) from error
         tail = "".join(f"\n  | {line}" for line in printed[-30:])
         raise Failed(
+            "todo",
             f"{name}: the {kind} cannot be built: {_cause(error)}{tail}",
             fix=_remedy(name, kind, source, printed) or _hint(error),
         ) from error
@@ -205,11 +208,13 @@ def _unpack(sdist: Path, into: Path) -> Path:
             archive.extractall(into, filter="data")
     except (tarfile.TarError, OSError) as error:
         raise Failed(
-            f"{sdist.name} cannot be unpacked: {error}", fix="what does the backend put into it?"
+            "todo", f"{sdist.name} cannot be unpacked: {error}", fix="what does the backend put into it?"
         ) from error
     folders = list(into.iterdir())
     if len(folders) != 1:
-        raise Failed(f"{sdist.name} has {len(folders)} top-level entries instead of one folder", fix="see PEP 625")
+        raise Failed(
+            "todo", f"{sdist.name} has {len(folders)} top-level entries instead of one folder", fix="see PEP 625"
+        )
     return folders[0]
 
 

@@ -141,7 +141,9 @@ class EnvironmentCache:
         """
         if (found := self.content()) and (reason := why_unsafe(self.folder)) is not None:
             raise Blocked(
-                f"the kept environments cannot be removed ({reason})", fix=f"look at it: ls -la {self.folder}"
+                "todo",
+                f"the kept environments cannot be removed ({reason})",
+                fix=f"look at it: ls -la {self.folder}",
             )
         for path in found:
             _remove(path)

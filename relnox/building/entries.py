@@ -54,7 +54,7 @@ class ArchiveError(Failed):
     """
 
     def __init__(self, fault: str, fix: str = REBUILD, *, file: str = "") -> None:
-        super().__init__(f"{file} {fault}".lstrip(), fix=fix)
+        super().__init__("unreadable-archive", f"{file} {fault}".lstrip(), fix=fix)
         self.fault = fault
 
 

@@ -319,9 +319,10 @@ def find_installer(name: str) -> Installer:
     """
     uv = None if name == "pip" else _find_uv()
     if name == "uv" and uv is None:
-        raise Blocked("uv is not installed", fix=f"{fixes.install('relnox[uv]')}, or use --installer pip")
+        raise Blocked("todo", "uv is not installed", fix=f"{fixes.install('relnox[uv]')}, or use --installer pip")
     if uv is None and not _has_pip():
         raise Blocked(
+            "todo",
             f"neither uv nor pip is there to install with (asked {sys.executable})",
             fix=fixes.install("relnox[uv]"),
         )
@@ -351,11 +352,12 @@ def find_interpreter(version: str) -> Interpreter:
 @cache
 def _find(version: str, path: str) -> Interpreter:
     if not re.fullmatch(r"\d{1,3}(\.\d{1,3})?", version, re.ASCII):
-        raise Blocked(f"{version!r} is not a version of Python", fix="write for example 3.12")
+        raise Blocked("todo", f"{version!r} is not a version of Python", fix="write for example 3.12")
     for candidate in _candidates(version, path):
         if (found := _version_of(candidate)).startswith(f"{version}."):
             return Interpreter(candidate, found)
     raise Blocked(
+        "todo",
         f"there is no working Python {version} on this machine",
         fix=f"uv python install {version}, or put python{version} on PATH",
     )

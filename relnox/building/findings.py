@@ -19,12 +19,14 @@ class Finding(Record, kw_only=True):
 
     Attributes:
         level: An `error` keeps the archive from its final name; a `warning` does where warnings are errors.
+        code: Stable name of the kind of problem.
         file: The archive's name.
         message: What is not right, said of the archive.
         fix: What helps.
     """
 
     level: Literal["error", "warning"]
+    code: str
     file: str
     message: str
     fix: str
@@ -34,23 +36,24 @@ class Found(Record):
     """A finding before it is known whether the archive is meant for the public index."""
 
     level: Literal["error", "warning", "refusal"]
+    code: str
     message: str
     fix: str
 
 
-def error(message: str, fix: str) -> Found:
+def error(code: str, message: str, fix: str) -> Found:
     """What cannot be right anywhere."""
-    return Found("error", message, fix)
+    return Found("error", code, message, fix)
 
 
-def warning(message: str, fix: str) -> Found:
+def warning(code: str, message: str, fix: str) -> Found:
     """What is most likely a mistake."""
-    return Found("warning", message, fix)
+    return Found("warning", code, message, fix)
 
 
-def refusal(message: str, fix: str) -> Found:
+def refusal(code: str, message: str, fix: str) -> Found:
     """What the public index refuses: an error, for all that may be sent there."""
-    return Found("refusal", message, fix)
+    return Found("refusal", code, message, fix)
 
 
 def told(found: Found, *, file: str, private: bool) -> Finding:
@@ -58,7 +61,7 @@ def told(found: Found, *, file: str, private: bool) -> Finding:
     level: Literal["error", "warning"] = "error" if found.level == "error" else "warning"
     if found.level == "refusal" and not private:
         level = "error"
-    return Finding(level=level, file=file, message=found.message, fix=found.fix)
+    return Finding(level=level, code=found.code, file=file, message=found.message, fix=found.fix)
 
 
 def few(names: Iterable[str]) -> str:

@@ -70,7 +70,7 @@ def scripts(entry_points: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
         parser.read(entry_points, encoding="utf-8")
     except (ConfigError, UnicodeError) as error:
         raise Failed(
-            f"{entry_points.parent.name}/{entry_points.name} cannot be read: {error}", fix="build it again"
+            "todo", f"{entry_points.parent.name}/{entry_points.name} cannot be read: {error}", fix="build it again"
         ) from error
     found = {}
     for group in filter(parser.has_section, ("console_scripts", "gui_scripts")):

@@ -66,6 +66,8 @@ def repaired(wheel: Path, into: Path, variables: Mapping[str, str], on_line: Cal
     ).check(f"auditwheel repair {wheel.name}", fix="build it where libraries are old: cibuildwheel")
     made = [path for path in set(into.iterdir()) - before if path.suffix == ".whl" and path != wheel]
     if len(made) != 1:
-        raise Failed(f"auditwheel made {len(made)} wheels of {wheel.name}", fix="try it by hand: auditwheel show")
+        raise Failed(
+            "todo", f"auditwheel made {len(made)} wheels of {wheel.name}", fix="try it by hand: auditwheel show"
+        )
     wheel.unlink()
     return made[0]

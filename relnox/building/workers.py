@@ -41,7 +41,7 @@ def twine_program() -> str:
 
     spec = find_spec("twine.__main__")
     if spec is None or spec.origin is None:
-        raise Failed("twine is not installed as it should be", fix=fixes.install("twine", upgrade=True))
+        raise Failed("todo", "twine is not installed as it should be", fix=fixes.install("twine", upgrade=True))
     return spec.origin
 
 
@@ -210,7 +210,7 @@ class Fork:
         self.server.ask({"end": number})
         with contextlib.suppress(Late):
             ended.exception(_GLANCE * 4)
-        raise Failed(f"a build hook did not end within {timeout:g} s", fix="see what it prints: --verbose")
+        raise Failed("todo", f"a build hook did not end within {timeout:g} s", fix="see what it prints: --verbose")
 
 
 class _Printed:
@@ -246,5 +246,7 @@ class _Printed:
 
 def _gone() -> Failed:
     return Failed(
-        "the warm process of a build backend ended", fix="type the same command again, with --isolation strict"
+        "todo",
+        "the warm process of a build backend ended",
+        fix="type the same command again, with --isolation strict",
     )

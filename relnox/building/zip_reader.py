@@ -88,7 +88,7 @@ def listing(file: IO[bytes], limits: ArchiveLimits) -> tuple[list[Entry], list[F
         record = records[number]
         shown = _shown(record.name)
         if record.start != expected and not entries:
-            found.append(error("has bytes before the archive", REBUILD))
+            found.append(error("todo", "has bytes before the archive", REBUILD))
         data, faults = _local(file, record)
         found += faults
         entries[number] = _entry(record, data, found)
@@ -98,7 +98,7 @@ def listing(file: IO[bytes], limits: ArchiveLimits) -> tuple[list[Entry], list[F
         if expected > next_start:
             raise ArchiveError(f"has entries that overlap: {shown} and the next one")
         if expected < next_start:
-            found.append(error(f"has bytes behind {shown} that belong to no file", REBUILD))
+            found.append(error("todo", f"has bytes behind {shown} that belong to no file", REBUILD))
             expected = next_start
     return [entries[number] for number in range(count)], found
 
@@ -197,7 +197,7 @@ def _directory(data: bytes, count: int) -> tuple[list[_Record], list[Found]]:
         fields64 = _extras(extra, name, found)
         size, packed, start = _real((size, packed, start), fields64, shown)
         if comments:
-            found.append(refusal(f"has a comment on {shown}, which the public index refuses", _HINT))
+            found.append(refusal("todo", f"has a comment on {shown}, which the public index refuses", _HINT))
         records.append(_Record(name, flags, method, crc, packed, size, start, attributes >> 16))
     if at != len(data):
         raise ArchiveError("has bytes in its directory that belong to no entry")
@@ -219,17 +219,19 @@ def _local(file: IO[bytes], record: _Record) -> tuple[int, list[Found]]:
     stated = (*_real((size, packed_size), fields64, shown), crc)
     if (flags ^ record.flags) & _READ_ALIKE or method != record.method:
         found.append(
-            error(f"has two headers for {shown} that contradict each other (flags, compression)", REBUILD)
+            error("todo", f"has two headers for {shown} that contradict each other (flags, compression)", REBUILD)
         )
     if name != record.name:
-        found.append(error(f"has two names for one file: {shown} and {_shown(name)}", REBUILD))
+        found.append(error("todo", f"has two names for one file: {shown} and {_shown(name)}", REBUILD))
     if record.flags & _STREAMED:
-        found.append(refusal(f"has the size of {shown} behind its content, which the public index refuses", _HINT))
+        found.append(
+            refusal("todo", f"has the size of {shown} behind its content, which the public index refuses", _HINT)
+        )
         wanted = tuple(here and there for here, there in zip(stated, wanted, strict=True))  # zeros mean: later
     if stated[:-1] != wanted[:-1]:
-        found.append(error(f"has two sizes for {shown}", REBUILD))
+        found.append(error("todo", f"has two sizes for {shown}", REBUILD))
     elif stated != wanted:
-        found.append(error(f"has two checksums for {shown}", REBUILD))
+        found.append(error("todo", f"has two checksums for {shown}", REBUILD))
     return record.start + _LOCAL_FIELDS.size + names + extras, found
 
 
@@ -251,19 +253,19 @@ def _entry(record: _Record, data: int, found: list[Found]) -> Entry:
         name = record.name.decode("utf-8" if record.flags & _UTF8 else "ascii")
     except UnicodeDecodeError:
         name = record.name.decode("utf-8", "replace")
-        found.append(error(f"has a name that is not UTF-8, or not marked so: {name!r}", _HINT))
+        found.append(error("todo", f"has a name that is not UTF-8, or not marked so: {name!r}", _HINT))
     shown = repr(name)
     kind: Literal["file", "directory", "symlink"] = "directory" if name.endswith("/") else "file"
     type_ = record.mode & _TYPES
     if type_ == _LINK:
         kind = "symlink"
-        found.append(error(f"has a symbolic link: {shown}", "ship the file itself"))
+        found.append(error("todo", f"has a symbolic link: {shown}", "ship the file itself"))
     elif type_ not in (0, _FILE, _FOLDER):
-        found.append(error(f"has a device or a pipe: {shown}", "leave it out of the wheel"))
+        found.append(error("todo", f"has a device or a pipe: {shown}", "leave it out of the wheel"))
     elif type_ == _FOLDER and kind == "file":
-        found.append(error(f"has a folder with the name of a file: {shown}", REBUILD))
+        found.append(error("todo", f"has a folder with the name of a file: {shown}", REBUILD))
     if kind == "directory" and record.size:
-        found.append(error(f"has content in a folder: {shown}", REBUILD))
+        found.append(error("todo", f"has content in a folder: {shown}", REBUILD))
     if record.flags & _ENCRYPTED:
         raise ArchiveError(f"has an encrypted file: {shown}", "wheels are not encrypted: build it again")
     if record.method not in (_STORED, _DEFLATED):
@@ -304,13 +306,15 @@ def _extras(extra: bytes, name: bytes, found: list[Found]) -> bytes:
             raise ArchiveError(f"has a damaged extra field (of {_shown(name)})")
         if kind in (_ZIP64, _UNICODE_PATH) and kind in seen:
             found.append(
-                refusal(f"has an extra field twice, which the public index refuses: {_shown(name)}", _HINT)
+                refusal("todo", f"has an extra field twice, which the public index refuses: {_shown(name)}", _HINT)
             )
         seen.add(kind)
         if kind == _ZIP64:
             big = value
         elif kind == _UNICODE_PATH and value[5:] != name:
-            found.append(error(f"has two names for one file: {_shown(name)} and {_shown(value[5:])}", REBUILD))
+            found.append(
+                error("todo", f"has two names for one file: {_shown(name)} and {_shown(value[5:])}", REBUILD)
+            )
     return big
 
 

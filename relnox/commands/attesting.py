@@ -138,15 +138,16 @@ def _why_not(choice: str, index: str, missing: Sequence[Distribution], project: 
 
     if missing and not (credentials := project.indexes.credentials(index)).trusted:
         if choice == "auto":
-            return core.plan.Problem(message="uploads are not by Trusted Publishing", fix="")
+            return core.plan.Problem(code="todo", message="uploads are not by Trusted Publishing", fix="")
         if index in (targets.PRODUCTION, targets.TEST):
             return core.plan.Problem(
+                code="todo",
                 message=f"{index} takes attestations from trusted publishers alone, not with {credentials.origin}",
                 fix="set up Trusted Publishing for the project there, and take the token away",
             )
     if not attestations.is_installed():
         return core.plan.Problem(
-            message="what signs and verifies attestations is not installed", fix=attestations.INSTALL
+            code="todo", message="what signs and verifies attestations is not installed", fix=attestations.INSTALL
         )
     return None
 
@@ -162,10 +163,12 @@ def _who(
         if all(is_attested(folder, file, None) for file in missing):
             return None
         return core.plan.Problem(
+            code="todo",
             message=f"nobody can sign: {identity}",
             fix="let a job of a CI engine publish, or carry over what it signed, beside the files",
         )
     return core.publishers.of_claims(identity.claims) or core.plan.Problem(
+        code="todo",
         message=f"nobody can sign: {identity.told} is no publisher that attestations know",
         fix="they know GitHub, GitLab, Google Cloud and CircleCI",
     )
@@ -183,7 +186,7 @@ def _too_late(index: str, names: Sequence[str]) -> Problem:
     from relnox.executor.attesting import without_provenance
 
     error = without_provenance(index, names)
-    return core.plan.Problem(message=error.message, fix=error.fix or "", exit_code=ExitCode.CONFLICT)
+    return core.plan.Problem(code="todo", message=error.message, fix=error.fix or "", exit_code=ExitCode.CONFLICT)
 
 
 def _is_without(project: Project, index: str, package: str, name: str) -> bool:

@@ -26,7 +26,7 @@ def blocked(plan: Plan) -> Blocked:
     from relnox.reporters.text import further_lines
 
     if len(plan.problems) == 1:
-        error = Blocked(plan.problems[0].message, fix=plan.problems[0].fix)
+        error = Blocked("todo", plan.problems[0].message, fix=plan.problems[0].fix)
     else:
         listed = [
             line
@@ -36,7 +36,7 @@ def blocked(plan: Plan) -> Blocked:
                 *further_lines(f"fix: {refusal.fix}", "    "),
             )
         ]
-        error = Blocked("\n".join([f"{len(plan.problems)} things stand against {plan.task}:", *listed]))
+        error = Blocked("todo", "\n".join([f"{len(plan.problems)} things stand against {plan.task}:", *listed]))
     error.exit_code = ExitCode.worst([refusal.exit_code for refusal in plan.problems])
     return with_public_files(error, plan)
 
@@ -50,7 +50,9 @@ def confirm(plan: Plan) -> None:
     if plan.consent is None:
         return
     if not (_is_terminal(sys.stdin) and STDERR.isatty()):
-        error = Blocked(f"nobody is there to be asked: {plan.consent}", fix="add --yes where this is meant")
+        error = Blocked(
+            "todo", f"nobody is there to be asked: {plan.consent}", fix="add --yes where this is meant"
+        )
         raise with_public_files(error, plan)
     STDERR.line(f"{plan.consent} [y/N] ", end="")
     try:
@@ -58,7 +60,7 @@ def confirm(plan: Plan) -> None:
     except UnicodeDecodeError:
         answer = ""
     if answer not in ("y", "yes"):
-        raise with_public_files(Blocked("not agreed: nothing was sent", fix="nothing was changed"), plan)
+        raise with_public_files(Blocked("todo", "not agreed: nothing was sent", fix="nothing was changed"), plan)
 
 
 def with_public_files(error: Blocked, plan: Plan) -> Blocked:

@@ -260,6 +260,7 @@ def _settings(
         bounds = {each for build in found.values() for each in build.constraints.requirements}
         if elsewhere := list(redirects([name for name, _ in files], sorted(bounds))):
             raise Blocked(
+                "todo",
                 "builds take packages from one index (build-index or trusted-index), but constraints name other "
                 f"places: {listing(elsewhere)}",
                 fix=f"take the addresses out of {listing(list(honored))}",
@@ -295,7 +296,7 @@ def _problems(packages: tuple[Package, ...], project: Project, commit: str | Non
 
 def _check_usage(options: Options) -> None:
     if options.matrix is not None and options.wheels is not None:
-        raise Blocked("--matrix builds nothing, --wheels builds", fix="run the one, then the other")
+        raise Blocked("todo", "--matrix builds nothing, --wheels builds", fix="run the one, then the other")
     if options.python:
         from relnox.building.environments import find_python
 
@@ -307,6 +308,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     """A build for each package, one check of all archives, the manifest."""
     if options.test and not snapshot.test.command:
         raise Blocked(
+            "todo",
             "--test is given, but no tests are configured",
             fix='add [tool.relnox.test] command = ["python", "-m", "pytest"] and requires = ["pytest"]',
         )
@@ -356,7 +358,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         steps=tuple(steps),
         notes=(*snapshot.warnings, *_notes(snapshot, options)),
         problems=(
-            *(core.plan.Problem(message=message, fix=fix) for message, fix in snapshot.problems),
+            *(core.plan.Problem(code="todo", message=message, fix=fix) for message, fix in snapshot.problems),
             *(() if options.allow_mismatch else snapshot.mismatches),
             *_refusals(snapshot),
         ),
@@ -482,6 +484,7 @@ def _platform_wheels(snapshot: Snapshot, name: str, options: Options) -> Plan:
     jobs = {job.name: job for job in _jobs(snapshot)}
     if name not in jobs:
         raise Blocked(
+            "todo",
             f"there is no job {name} in the matrix of platform wheels",
             fix=f"the jobs are {', '.join(jobs)}" if jobs else "name packages in [tool.relnox.wheels] first",
         )
@@ -553,6 +556,7 @@ def _refusals(snapshot: Snapshot) -> Iterator[Problem]:
         return
     for name in snapshot.untracked:
         yield core.plan.Problem(
+            code="todo",
             message=f"{name} is not in the present commit, which is what is built",
             fix="commit it; to try it out before: --from-tree",
         )
@@ -563,6 +567,7 @@ def _refusals(snapshot: Snapshot) -> Iterator[Problem]:
     }
     if changed := sorted(decisive.intersection(snapshot.state.dirty)):
         yield core.plan.Problem(
+            code="todo",
             message=f"{', '.join(changed)}: changed since the present commit, which is what is built",
             fix="commit it; to try it out before: --from-tree",
         )

@@ -105,7 +105,9 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     tags = changes.tags(snapshot, moved, names) if options.tag else ()
     if tags and planned and not options.commit:
         listed = ", ".join(edit.file for edit in planned[:3])
-        raise Blocked(f"--tag needs --commit here: {listed} would change as well", fix="add --commit to --tag")
+        raise Blocked(
+            "todo", f"--tag needs --commit here: {listed} would change as well", fix="add --commit to --tag"
+        )
     steps: list[EditFiles | Commit | CreateTags | Push] = []
     if planned:
         steps.append(core.steps.EditFiles(edits=planned))
@@ -139,7 +141,9 @@ def _resumed_or_done(snapshot: Snapshot, options: Options) -> Plan | None:
     if snapshot.pending is not None:
         return undo.resumed(snapshot.pending, snapshot, options)
     if options.abort:
-        raise Blocked("there is no interrupted bump to take back", fix="to take the last whole one back: --undo")
+        raise Blocked(
+            "todo", "there is no interrupted bump to take back", fix="to take the last whole one back: --undo"
+        )
     if options.undo:
         return undo.undone(snapshot, options)
     if snapshot.repeated is not None and snapshot.repeated.is_same:

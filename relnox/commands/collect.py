@@ -133,6 +133,7 @@ def _folders(root: Path, named: Sequence[str]) -> tuple[str, ...]:
     """The jobs' folders, each once."""
     if not named:
         raise Blocked(
+            "todo",
             "no folder of a build job is named",
             fix=f"{core.fixes.command('collect', '--from', 'artifacts')}, where each job has a folder",
         )
@@ -140,12 +141,13 @@ def _folders(root: Path, named: Sequence[str]) -> tuple[str, ...]:
     for name in named:
         folder = root / name
         if not folder.is_dir():
-            raise Blocked(f"{name} is no folder", fix="name a folder that holds what a build job made")
+            raise Blocked("todo", f"{name} is no folder", fix="name a folder that holds what a build job made")
         spelled = name.rstrip("/") or name
         inner = [f"{spelled}/{path.name}" for path in sorted(folder.iterdir())]
         jobs = [each for each in (spelled, *inner) if (root / each / core.manifest.MANIFEST_JSON).is_file()]
         if not jobs:
             raise Blocked(
+                "todo",
                 f"there is no {core.manifest.MANIFEST_JSON} in {name}, nor in a folder of it",
                 fix=f"{core.fixes.command('build-all')} writes it: pass it on with the archives",
             )
@@ -253,16 +255,19 @@ def _needs(jobs: Sequence[Job], project: Project, faulty: frozenset[str]) -> dic
 def _refusals(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
     core.wheels.check(snapshot.wheels, snapshot.known)
     if not any(job.manifest.distributions for job in snapshot.jobs):
-        yield core.plan.Problem(message="the jobs made nothing", fix="is --from the right folder?")
+        yield core.plan.Problem(code="todo", message="the jobs made nothing", fix="is --from the right folder?")
     yield from _origin(snapshot, allow_dirty=options.allow_dirty)
     for job in snapshot.jobs:
         yield from _damaged(job)
         yield from _not_of_it(job)
         yield from _foreign(job, snapshot.known)
     for folder, finding in snapshot.faults:
-        yield core.plan.Problem(message=f"{folder}/{finding.file}: {finding.message}", fix=finding.fix)
+        yield core.plan.Problem(
+            code="todo", message=f"{folder}/{finding.file}: {finding.message}", fix=finding.fix
+        )
     for each in core.collection.conflicts(snapshot.jobs):
         yield core.plan.Problem(
+            code="todo",
             message=(
                 f"two jobs made different files called {each.one.filename}:\n"
                 f"  {each.one_folder}  sha256 {each.one.sha256}\n  {each.other_folder}  sha256 {each.other.sha256}"
@@ -283,12 +288,14 @@ def _origin(snapshot: Snapshot, *, allow_dirty: bool) -> Iterator[Problem]:
     if len(commits) > 1:
         listed = "\n".join(f"  {folder}  {commit or 'outside git'}" for commit, folder in commits.items())
         yield core.plan.Problem(
+            code="todo",
             message=f"the jobs built different commits:\n{listed}",
             fix="collect the jobs of one run, or build again",
         )
     elif snapshot.head is not None and snapshot.head not in commits:
         (commit,) = commits
         yield core.plan.Problem(
+            code="todo",
             message=f"the jobs built {commit or 'outside git'}, but this checkout is at {snapshot.head}",
             fix=f"git switch --detach {commit}" if commit else "build in a checkout",
         )
@@ -296,6 +303,7 @@ def _origin(snapshot: Snapshot, *, allow_dirty: bool) -> Iterator[Problem]:
     if dirty and (len(dirty) < len(snapshot.jobs) or not allow_dirty):
         every = len(dirty) == len(snapshot.jobs)
         yield core.plan.Problem(
+            code="todo",
             message=f"built from a tree with uncommitted changes: {', '.join(dirty)}",
             fix="to try it out: --allow-dirty" if every else "build again from the commit",
         )
@@ -306,11 +314,13 @@ def _damaged(job: Job) -> Iterator[Problem]:
         found = job.present.get(file.filename)
         if found is None:
             yield core.plan.Problem(
+                code="todo",
                 message=f"{job.folder}/{file.filename} is in the manifest, but not there",
                 fix="fetch what the job made again",
             )
         elif found != (file.size, file.sha256):
             yield core.plan.Problem(
+                code="todo",
                 message=(
                     f"{job.folder}/{file.filename} is not the file that was built:\n"
                     f"  there  {found[0]:,} bytes, sha256 {found[1]}\n"
@@ -321,6 +331,7 @@ def _damaged(job: Job) -> Iterator[Problem]:
             )
         if not core.collection.is_named_rightly(file):
             yield core.plan.Problem(
+                code="todo",
                 message=f"{job.folder}/{file.filename} is no name of a file of {file.package} {file.version}",
                 fix="look at the manifest beside it: did relnox write it?",
             )
@@ -332,12 +343,14 @@ def _not_of_it(job: Job) -> Iterator[Problem]:
     for each in job.attestations:
         if each.about is None:
             yield core.plan.Problem(
+                code="todo",
                 message=f"{job.folder}/{each.filename} is no attestation of PEP 740",
                 fix="fetch what the job made again, or remove it: publish signs what is not signed",
                 exit_code=ExitCode.CONFLICT,
             )
         elif each.about != built[each.of]:
             yield core.plan.Problem(
+                code="todo",
                 message=(
                     f"{job.folder}/{each.filename} attests another {each.of}:\n"
                     f"  signed  sha256 {each.about}\n  built   sha256 {built[each.of]}"
@@ -351,11 +364,13 @@ def _foreign(job: Job, known: frozenset[str]) -> Iterator[Problem]:
     for name in job.manifest.packages:
         if name not in known:
             yield core.plan.Problem(
+                code="todo",
                 message=f"{job.folder} has files of {name}, which is no package of this checkout",
                 fix="is it the folder of another project's job?",
             )
     for name in job.untold:
         yield core.plan.Problem(
+            code="todo",
             message=f"{job.folder}/{name} is there, but the manifest beside it does not tell of it",
             fix=f"let the job build into an empty folder: {core.fixes.command('build-all', '--clean')}",
         )
@@ -368,6 +383,7 @@ def _versions(package: Package, snapshot: Snapshot) -> Iterator[Problem]:
     if len(found) > 1 or wrong:
         listed = "\n".join(f"  {folder}/{file.filename}" for folder, file in found.values())
         yield core.plan.Problem(
+            code="todo",
             message=f"{package.name} should be {package.version or 'of one version'}, but there are:\n{listed}",
             fix="build again from one commit",
         )
@@ -377,6 +393,7 @@ def _incomplete(package: Package, snapshot: Snapshot, *, partial: bool) -> Itera
     compared = _compared(package, snapshot)
     if compared.missing and not partial:
         yield core.plan.Problem(
+            code="todo",
             message=f"{package.name} is not complete: {_listing(compared.missing)} missing",
             fix="did a job fail, or is its folder not named? to take what is there: --partial",
         )
@@ -385,6 +402,7 @@ def _incomplete(package: Package, snapshot: Snapshot, *, partial: bool) -> Itera
         alone = f'if it has platform wheels: [tool.relnox.wheels] packages = ["{package.name}"]'
         pure = not core.wheels.jobs(package, snapshot.wheels)
         yield core.plan.Problem(
+            code="todo",
             message=f"{package.name} has files that are not of its release: {', '.join(compared.extra)}",
             fix=alone if pure else mend,
         )

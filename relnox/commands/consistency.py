@@ -80,6 +80,7 @@ def of_manifest(manifest: Manifest, dist: str, project: Project, *, production: 
         for each in _tagged_elsewhere(versions, formats, built, project):
             which = "" if len(each.packages) == len(packages) else f" --package {each.packages[0]}"
             yield core.plan.Problem(
+                code="todo",
                 message=each.message(built),
                 fix=f"{fixes.command('bump', '--part', 'patch')}{which}, then: {fixes.command('build-all')}; "
                 f"to publish what is tagged: "

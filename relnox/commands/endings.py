@@ -41,7 +41,11 @@ def interrupted(ended: list[Outcome], reporter: Reporter) -> ExitCode:
     if ended:
         return ended[-1].exit_code
     reporter.error(
-        Failed("interrupted while nothing was being changed", fix=f"to see how things stand: {command('status')}")
+        Failed(
+            "todo",
+            "interrupted while nothing was being changed",
+            fix=f"to see how things stand: {command('status')}",
+        )
     )
     return ExitCode.INTERRUPTED
 
@@ -64,7 +68,7 @@ def keeping_what_is_public(ended: list[Outcome], reporter: Reporter) -> Iterator
             failed: RelnoxError = error
         else:
             why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            failed = Failed(f"the run had ended, and then failed ({why})", fix="what it said before is so")
+            failed = Failed("todo", f"the run had ended, and then failed ({why})", fix="what it said before is so")
         with contextlib.suppress(Exception):  # the reporter may be what failed
             reporter.error(failed)
 
@@ -77,4 +81,4 @@ def tell_fault(outcome: Outcome, reporter: Reporter) -> None:
     shown = f":\n{outcome.fault.strip()}" if reporter.verbose else f" ({last})"
     fix = "rerun the command; please report it with what --verbose prints or --report FILE writes"
     with contextlib.suppress(Exception):  # the reporter may have the bug
-        reporter.error(Failed(f"relnox failed because of a bug{shown}", fix=fix))
+        reporter.error(Failed("todo", f"relnox failed because of a bug{shown}", fix=fix))

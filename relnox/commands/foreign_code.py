@@ -45,5 +45,5 @@ def protect(project: Project, reporter: Reporter, stack: ExitStack) -> None:
     message = f"upload credentials can be read by the code that this run executes:\n{listed}"
     fix = "set them for the publishing job or step alone, and build and verify in another"
     if project.config.on_visible_credentials == "refuse":
-        raise Blocked(message, fix=fix)
+        raise Blocked("todo", message, fix=fix)
     reporter.event(core.events.Notice(message, fix), nested=False)

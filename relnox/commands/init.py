@@ -191,6 +191,7 @@ def _with_settings(snapshot: Snapshot, options: Options) -> bytes | None:
         tomllib.loads(after)
     except ValueError:
         raise Blocked(
+            "todo",
             "pyproject.toml cannot be continued with [tool.relnox] (tool is an inline table or no table)",
             fix=f"add to its tool table: {written.removeprefix('[tool.relnox]').strip() or 'relnox = {}'}",
         ) from None
@@ -223,6 +224,7 @@ def _updated(text: str, settings: Mapping[str, Any]) -> str:
     after = tomlkit.dumps(document)
     if tomllib.loads(after)["tool"]["relnox"] != expected:
         raise Blocked(
+            "todo",
             "pyproject.toml cannot be updated without changing what else it says",
             fix=f"add by hand:\n{core.tag_proposals.as_toml(settings)}",
         )

@@ -210,11 +210,11 @@ def open_project(start: Path) -> Project:
         is_folder = start.is_dir()
     except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
         if isinstance(error, FileNotFoundError) and error.filename is None:  # it is os.getcwd that failed
-            raise Blocked(NO_WORKING_FOLDER, fix=f"cd into the project's folder; or {_NAME_IT}") from error
+            raise Blocked("todo", NO_WORKING_FOLDER, fix=f"cd into the project's folder; or {_NAME_IT}") from error
         why = error.strerror if isinstance(error, OSError) else error
-        raise Blocked(f"{start} is no folder ({why})", fix=_NAME_IT) from error
+        raise Blocked("todo", f"{start} is no folder ({why})", fix=_NAME_IT) from error
     if not is_folder:
-        raise Blocked(f"{start} is no folder", fix=_NAME_IT)
+        raise Blocked("todo", f"{start} is no folder", fix=_NAME_IT)
     top = checkouts.find(start)
     root = discovery.find_root(start, _top_folder(top))
     # Paths of plans are relative to the root, and git must know where that is in the checkout.
@@ -229,7 +229,7 @@ def open_project(start: Path) -> Project:
             targets.check(config)
         return Project(root, config, checkout)
     except Blocked as error:
-        raise Blocked(f"{_relative(file)}: {error.message}", fix=error.fix) from None
+        raise Blocked("todo", f"{_relative(file)}: {error.message}", fix=error.fix) from None
 
 
 def _relative(file: Path) -> str:

@@ -58,13 +58,14 @@ def observe(options: Options, project: Project) -> Snapshot:
     """Refuse the production index, then look as `publish` does."""
     if project.indexes.is_production(options.index):
         raise Blocked(
+            "todo",
             f"{options.index} is for good, and publish-test is for trying",
             fix=f"{core.fixes.command('publish', '--index', options.index)}, or choose a test index here",
         )
     verify = verify_install.settings(project)
     if options.clear:
         if options.index != "embedded":
-            raise Blocked(f"{options.index} cannot be emptied", fix="--clear goes with --index embedded")
+            raise Blocked("todo", f"{options.index} cannot be emptied", fix="--clear goes with --index embedded")
         if not options.dry_run:
             project.indexes.clear_embedded()
     if options.as_public:

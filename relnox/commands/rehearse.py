@@ -73,15 +73,16 @@ def observe(options: Options, project: Project) -> Snapshot:
     """Look at the commit to rehearse, and at the packages."""
     state = project.state
     if state is None:
-        raise Blocked(f"{project.root} is no git checkout: there is nothing to clone", fix="git init")
+        raise Blocked("todo", f"{project.root} is no git checkout: there is nothing to clone", fix="git init")
     if state.head is None:
-        raise Blocked("there is no commit yet to rehearse", fix="git add -A && git commit")
+        raise Blocked("todo", "there is no commit yet to rehearse", fix="git add -A && git commit")
     branch = project.config.branch or state.branch or "rehearsal"
     named = project.workspace.select(options.package)
     others = tuple(str((project.root / folder).resolve()) for folder in options.with_)
     for folder, path in zip(options.with_, others, strict=True):
         if not any(Path(path).glob("*.whl")):
             raise Blocked(
+                "todo",
                 f"there are no wheels in {folder}",
                 fix=f"build them in the other repository: {fixes.command('build-all')}",
             )

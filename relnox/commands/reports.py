@@ -54,4 +54,4 @@ def write_error(path: str, task: str, error: RelnoxError) -> None:
 
 
 def _unwritable(path: str, what: str, why: str | None) -> Blocked:
-    return Blocked(f"the {what} cannot be written to {path}: {why}", fix="name another file")
+    return Blocked("todo", f"the {what} cannot be written to {path}: {why}", fix="name another file")

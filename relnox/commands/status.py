@@ -205,6 +205,7 @@ def _listed(index: str, package: Package, project: Project, deadline: Deadline) 
         files = project.indexes.files(index, package.name, deadline).values()
     except TransientError as transient_error:
         raise TryLater(
+            "todo",
             f"{index} cannot be asked what it lists: {transient_error.message}",
             fix=f"type the same command again later, or leave --index {index} out",
         ) from transient_error

@@ -153,6 +153,7 @@ def any_tag_problems(
         tag_versions.settings_for_own_tags(package, _own_beginning(package, formats, known)) for package in readers
     )
     yield core.plan.Problem(
+        code="todo",
         message=f"{names}: {readers[0].source.text} takes the version from any tag, and this bump makes "
         f"{core.steps.base.listing(planned)}",
         fix=f"let each backend look at its own tags; paste into the files that are named:\n{settings}",

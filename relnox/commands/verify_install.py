@@ -242,6 +242,7 @@ def unmet(manifest: Manifest, private: Sequence[str]) -> Iterator[Problem]:
     for package, needs in manifest.needs:
         if package in manifest.packages and (kept := sorted(set(needs) & set(private))):
             yield core.plan.Problem(
+                code="todo",
                 message=f"{package} needs {', '.join(kept)}, and that is private: nobody can install it, or the "
                 "name is somebody else's",
                 fix=f"take the Private :: classifier from {kept[0]}, or the requirement from {package}",
@@ -268,7 +269,7 @@ def missing_pythons(manifest: Manifest, verify: VerifyConfig, pythons: Sequence[
         try:
             find_python(python)
         except Blocked as error:
-            yield core.plan.Problem(message=error.message, fix=error.fix or "")
+            yield core.plan.Problem(code="todo", message=error.message, fix=error.fix or "")
 
 
 def public_part(manifest: Manifest, project: Project) -> tuple[Manifest, tuple[str, ...]]:
@@ -301,14 +302,16 @@ def read_release(root: Path, folder: str, asked: Iterable[str]) -> Manifest:
     again = _REBUILD
     for file in manifest.distributions:
         if not core.collection.is_named_rightly(file):
-            raise Blocked(f"{where} calls {file.filename} {file.package} {file.version}", fix=again)
+            raise Blocked("todo", f"{where} calls {file.filename} {file.package} {file.version}", fix=again)
         if file.version != manifest.version(file.package):
-            raise Blocked(f"{where} has files of two versions of {file.package}", fix=again)
+            raise Blocked("todo", f"{where} has files of two versions of {file.package}", fix=again)
     core.graph.waves(dict(manifest.needs))
     if not manifest.distributions:
-        raise Blocked(f"{where} names no file, so there is nothing to send or to verify", fix=again)
+        raise Blocked("todo", f"{where} names no file, so there is nothing to send or to verify", fix=again)
     if absent := sorted(set(asked) - set(manifest.packages)):
-        raise Blocked(f"{', '.join(absent)}: not in {where}, so there is nothing to send or to verify", fix=again)
+        raise Blocked(
+            "todo", f"{', '.join(absent)}: not in {where}, so there is nothing to send or to verify", fix=again
+        )
     return manifest
 
 
@@ -321,20 +324,21 @@ def read_manifest(root: Path, folder: str) -> Manifest:
     path = root / folder / core.manifest.MANIFEST_JSON
     where = f"{folder}/{core.manifest.MANIFEST_JSON}"
     if not path.is_file():
-        raise Blocked(f"there is no {where}: nothing was built", fix=command("build-all"))
+        raise Blocked("todo", f"there is no {where}: nothing was built", fix=command("build-all"))
     if path.stat().st_size > _MANIFEST_LIMIT:
-        raise Blocked(f"{where} is too large for a manifest", fix=_REBUILD)
+        raise Blocked("todo", f"{where} is too large for a manifest", fix=_REBUILD)
     try:
         if path.exists() and not path.is_file():
-            raise Blocked(f"{path} is not a regular file", fix=_REBUILD)
+            raise Blocked("todo", f"{path} is not a regular file", fix=_REBUILD)
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise Blocked(
+            "todo",
             f"{where} is not a manifest that relnox wrote (it is not in UTF-8)",
             fix=_REBUILD,
         ) from None
     except OSError as error:
-        raise Blocked(f"{where} cannot be read ({error.strerror})", fix=_REBUILD) from error
+        raise Blocked("todo", f"{where} cannot be read ({error.strerror})", fix=_REBUILD) from error
     return core.manifest.Manifest.from_json(text, where=where)
 
 
@@ -403,13 +407,17 @@ def _others(folders: Sequence[str], manifest: Manifest, project: Project) -> Ite
         if not wheels:
             state = "has no wheels" if at.is_dir() else "is no folder"
             raise Blocked(
-                f"{folder} {state}", fix=f"build them in the other repository: {fixes.command('build-all')}"
+                "todo",
+                f"{folder} {state}",
+                fix=f"build them in the other repository: {fixes.command('build-all')}",
             )
         for path in wheels:
             try:
                 name, version, _, _ = parse_wheel_filename(path.name)
             except InvalidWheelFilename as error:
-                raise Blocked(f"{folder}/{path.name} is no name of a wheel: {error}", fix="remove it") from error
+                raise Blocked(
+                    "todo", f"{folder}/{path.name} is no name of a wheel: {error}", fix="remove it"
+                ) from error
             if name in manifest.packages:
                 continue
             if name not in found or found[name][0] < version:
@@ -434,7 +442,7 @@ def _others(folders: Sequence[str], manifest: Manifest, project: Project) -> Ite
 
 def _check_form(python: str) -> None:
     if not _PYTHON.fullmatch(python):
-        raise Blocked(f"{python} is no Python version", fix="write it as in 3.12")
+        raise Blocked("todo", f"{python} is no Python version", fix="write it as in 3.12")
 
 
 def _with_needs(manifest: Manifest, chosen: frozenset[str]) -> frozenset[str]:

@@ -95,7 +95,7 @@ def unmet(
         if not _is_known_to_be_missing(need, available, released):
             continue
         message = f"{need.package} {need.version} requires {need.text}, and {_state(need, available, released)}"
-        yield Problem(message=message, fix=_fix(need, command))
+        yield Problem(code="todo", message=message, fix=_fix(need, command))
 
 
 def unmet_extras(

@@ -48,7 +48,9 @@ def clean(dirty: Iterable[str], edited: Iterable[str], packages: Iterable[Packag
     ]
     if concerned:
         listed = ", ".join(concerned[:_ENOUGH]) + (" …" if len(concerned) > _ENOUGH else "")
-        yield Problem(message=f"the tree has uncommitted changes: {listed}", fix="git stash, or commit them")
+        yield Problem(
+            code="todo", message=f"the tree has uncommitted changes: {listed}", fix="git stash, or commit them"
+        )
 
 
 def imports_untracked(imports: Iterable[tuple[str, str]]) -> Iterator[Problem]:
@@ -59,6 +61,7 @@ def imports_untracked(imports: Iterable[tuple[str, str]]) -> Iterator[Problem]:
     """
     for importing, imported in imports:
         yield Problem(
+            code="todo",
             message=f"{importing} imports {imported}, which is not committed (untracked)",
             fix=f"git add {imported}, and commit it",
         )
@@ -68,7 +71,9 @@ def branch(present: str | None, wanted: str | None) -> Iterator[Problem]:
     """A commit is on the branch that releases are made from."""
     if present is not None and wanted is not None and present != wanted:
         yield Problem(
-            message=f"releases are made from {wanted}, and this is {present}", fix=f"git switch {wanted}"
+            code="todo",
+            message=f"releases are made from {wanted}, and this is {present}",
+            fix=f"git switch {wanted}",
         )
 
 
@@ -81,7 +86,7 @@ def behind(missing: int, upstream: str) -> Iterator[Problem]:
     """
     if missing:
         commits = "a commit that is" if missing == 1 else f"{missing} commits that are"
-        yield Problem(message=f"{upstream} has {commits} not here", fix="git pull --rebase")
+        yield Problem(code="todo", message=f"{upstream} has {commits} not here", fix="git pull --rebase")
 
 
 def tags_free(
@@ -101,6 +106,7 @@ def tags_free(
         where = [place for place, names in places if tag.name in names and names[tag.name] != head]
         if where:
             yield Problem(
+                code="todo",
                 message=f"the tag {tag.name} is there already, {' and '.join(where)}",
                 fix=f"choose a higher version; to see the tag: git show {tag.name}",
                 exit_code=ExitCode.CONFLICT,
@@ -117,6 +123,7 @@ def tags_known(local: Mapping[str, str], unreachable: str | None, remote_name: s
     """
     if not local and unreachable is not None:
         yield Problem(
+            code="todo",
             message=f"this clone has no tags, and those of {remote_name} are not known: {unreachable}",
             fix=f"git fetch --tags {remote_name}",
         )
@@ -140,6 +147,7 @@ def ahead_of_tags(
         if version is not None and move.after <= version and (tag, move.after) not in told:
             told.add((tag, move.after))
             yield Problem(
+                code="todo",
                 message=f"{move.package.name} {move.after} would not be greater than what {tag} released",
                 fix="choose a higher version: --to VERSION",
             )
@@ -156,6 +164,7 @@ def readable_tags(moves: Iterable[VersionBump], names: Mapping[str, str]) -> Ite
         source, name = move.package.source, names.get(move.package.name)
         if source.kind == "tags" and source.key and name is not None and not name.startswith(str(source.key[0])):
             yield Problem(
+                code="todo",
                 message=f"{source.text} reads the version of {move.package.name} from tags that begin with "
                 f"{source.key[0]}, and {name} does not",
                 fix=f'set [tool.relnox] tag-format = "{source.key[0]}{{version}}", or leave it out',

@@ -393,11 +393,13 @@ def _in_url(tag: str) -> str:
 def _the_unreleased(document: _Document) -> _Heading:
     found = [heading for heading in document.headings if _is_unreleased(heading)]
     if not found:
-        raise Blocked("there is no heading for Unreleased", fix="add one above the last version: ## [Unreleased]")
+        raise Blocked(
+            "todo", "there is no heading for Unreleased", fix="add one above the last version: ## [Unreleased]"
+        )
     if len(found) > 1:
         numbers = ", ".join(str(heading.titled + 1) for heading in found)
         raise Blocked(
-            f"there are {len(found)} headings for Unreleased, in lines {numbers}", fix="make one of them"
+            "todo", f"there are {len(found)} headings for Unreleased, in lines {numbers}", fix="make one of them"
         )
     return found[0]
 
@@ -408,6 +410,7 @@ def _refuse_twice(document: _Document, version: str) -> None:
         is_one = heading.level <= unreleased.level or _starts_a_version(heading)
         if is_one and wanted is not None and _version_of(heading) == wanted:
             raise Blocked(
+                "todo",
                 f"{version} has a heading already, in line {heading.titled + 1}",
                 fix="release another version, or move its contents to Unreleased and remove the heading",
             )

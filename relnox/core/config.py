@@ -524,6 +524,7 @@ def _check_passed(names: tuple[str, ...]) -> None:
     for name in names:
         if is_upload_credential_name(name) or is_upload_setting_name(name):
             raise Blocked(
+                "todo",
                 f"tool.relnox.pass-env names {name}, which is for uploads: no program may see it",
                 fix=f"remove {name}; a build that needs a token of its own gets it in another variable",
             )
@@ -547,5 +548,5 @@ def _by_package(data: Mapping[str, Any], key: str) -> dict[str, Any]:
     spelled: dict[str, str] = {}
     for name in data:
         if (other := spelled.setdefault(normalized(name), name)) != name:
-            raise Blocked(f"tool.relnox.{key} names {other} twice, as {name} too", fix=f"remove {name}")
+            raise Blocked("todo", f"tool.relnox.{key} names {other} twice, as {name} too", fix=f"remove {name}")
     return {normalized(name): each for name, each in data.items()}

@@ -96,6 +96,7 @@ def other_tag(
         )
         which = "" if len(packages) == len(formats) else f" --package {packages[0]}"
         yield Problem(
+            code="todo",
             message=f"{_tags(names)} at {short(where)}, but {states} {version}",
             fix=(
                 f"git tag -d {names[0]}, then: {fixes.command('bump')} --to {tagged[1]}{which} --commit --tag; "
@@ -147,6 +148,7 @@ def other_commit(
         present = listing(f"{name} {new}" for name, (_, new) in stale.items())
         back = f"; to publish what was built: git switch --detach {manifest.commit}" if manifest.commit else ""
         yield Problem(
+            code="todo",
             message=f"{where} is of {built}, but the checkout has {present}",
             fix=f"{fixes.command('build-all')}{back}; to go on as it is: {FLAG}",
         )
@@ -162,6 +164,7 @@ def other_commit(
         every = [file for of in of_release.values() for file in of]
         why = f"{listing(every)} changed in {listing(of_release)}"
     yield Problem(
+        code="todo",
         message=f"{where} is of commit {short(manifest.commit)}, but the checkout is at {short(head)}: {why}",
         fix=f"{fixes.command('build-all')}; to publish what was built: git switch --detach {manifest.commit}; "
         f"to go on as it is: {FLAG}",
@@ -180,6 +183,7 @@ def incomplete(manifest: Manifest, where: str, expected: Mapping[str, int]) -> I
         if package in manifest.packages and all(file.kind == "sdist" for file in manifest.of(package)):
             wheels = f"{number} wheel{'s' * (number != 1)}"
             yield Problem(
+                code="todo",
                 message=f"{where} has the sdist of {package} {manifest.version(package)} and no wheel, but "
                 f"[tool.relnox.wheels] gives it {wheels}",
                 fix=f"merge the output of all build jobs: {fixes.command('collect', '--from', 'DIR')}; "

@@ -103,7 +103,9 @@ def moved_versions(
             if file in workspace.locks:
                 text = _locked(text, locked)
         except ValueError as error:
-            raise Blocked(f"{file} cannot be edited: {error}", fix="write the version there by hand") from error
+            raise Blocked(
+                "todo", f"{file} cannot be edited: {error}", fix="write the version there by hand"
+            ) from error
         yield file, mark + text.encode()
 
 
@@ -133,7 +135,7 @@ def _spelled(version: Version, place: VersionSource, config: Config) -> str:
         try:
             return to_semver(version)
         except Blocked as error:
-            raise Blocked(f"{place.file}: {error.message}", fix=error.fix) from None
+            raise Blocked("todo", f"{place.file}: {error.message}", fix=error.fix) from None
     return versioning.spell(version, config.scheme)
 
 

@@ -66,13 +66,17 @@ def parse(file: str, content: bytes, known: Iterable[str]) -> Fragment:
     for number, line in _entries(lines, end):
         name, level = _entry(f"{file}, line {number}", line.strip(), packages)
         if name in levels:
-            raise Blocked(f"{file}, line {number}: {name} is named twice", fix="leave one of the lines")
+            raise Blocked("todo", f"{file}, line {number}: {name} is named twice", fix="leave one of the lines")
         levels[name] = level
     if not levels:
-        raise Blocked(f"{file}, line {end + 1}: no package is named", fix=f"add a line like {_example(packages)}")
+        raise Blocked(
+            "todo", f"{file}, line {end + 1}: no package is named", fix=f"add a line like {_example(packages)}"
+        )
     told = "\n".join(line.rstrip("\r\n") for line in lines[end + 1 :]).strip()
     if not told:
-        raise Blocked(f"{file}, line {end + 1}: nothing is told of the change", fix="write a sentence below ---")
+        raise Blocked(
+            "todo", f"{file}, line {end + 1}: nothing is told of the change", fix="write a sentence below ---"
+        )
     return Fragment(file, levels, told)
 
 
@@ -138,16 +142,19 @@ def _decoded(file: str, content: bytes) -> str:
         return content.decode()
     except UnicodeDecodeError as error:
         line = len(_LINE.findall(content[: error.start].decode() + "?"))
-        raise Blocked(f"{file}, line {line}: this is no UTF-8", fix="save the file as UTF-8") from error
+        raise Blocked("todo", f"{file}, line {line}: this is no UTF-8", fix="save the file as UTF-8") from error
 
 
 def _end_of_front_matter(file: str, lines: list[str]) -> int:
     """The index of the line that closes the front matter."""
     end = _closing(lines)
     if end is None and _opens(lines):
-        raise Blocked(f"{file}, line 1: the front matter has no end", fix="add a line --- below the packages")
+        raise Blocked(
+            "todo", f"{file}, line 1: the front matter has no end", fix="add a line --- below the packages"
+        )
     if end is None:
         raise Blocked(
+            "todo",
             f"{file}, line 1: there is no front matter",
             fix="begin with a line ---, one line for each package as in core: minor, and a line ---",
         )
@@ -174,12 +181,15 @@ def _entries(lines: list[str], end: int) -> Iterator[tuple[int, str]]:
 def _entry(where: str, line: str, packages: Sequence[str]) -> tuple[str, Level | None]:
     found = _ENTRY.fullmatch(line)
     if found is None:
-        raise Blocked(f"{where}: {line!r} is not a package and a level", fix=f"write it like {_example(packages)}")
+        raise Blocked(
+            "todo", f"{where}: {line!r} is not a package and a level", fix=f"write it like {_example(packages)}"
+        )
     name = normalized(found["name"])
     if name not in packages:
-        raise Blocked(f"{where}: there is no package {found['name']!r}", fix=did_you_mean(name, packages))
+        raise Blocked("todo", f"{where}: there is no package {found['name']!r}", fix=did_you_mean(name, packages))
     if found["level"] not in _MEANING:
         raise Blocked(
+            "todo",
             f"{where}: {found['level']!r} is none of {', '.join(_MEANING)}",
             fix=did_you_mean(found["level"], _MEANING),
         )

@@ -28,6 +28,7 @@ def waves(needs: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], ...]:
     except CycleError as error:
         circle = " -> ".join(reversed(error.args[1]))
         raise Blocked(
+            "todo",
             f"the packages need one another in a circle: {circle}",
             fix="move one of these requirements into an extra or a dependency group",
         ) from None

@@ -188,6 +188,7 @@ def check_tags_fit(history: Mapping[str, ReleaseHistory], tags: Collection[str])
     """
     if tags and not any(each.tag for each in history.values()):
         raise Blocked(
+            "todo",
             f"none of the {len(tags)} tags here fits the form of the packages' tags: "
             "what was released cannot be told",
             fix='set [tool.relnox] tag-format (and tag-names) to the form they have, as in "{name}=={version}"',
@@ -249,6 +250,7 @@ def _stated(package: Package, stands: ReleaseHistory, phase: Phase | None, *, is
         )
     if phase is not None and versioning.phase_of(version) != phase:
         raise Blocked(
+            "todo",
             f"{package.name} {version} {reason}: a prerelease of it would come before it",
             fix=f"release it as it is, without --pre, or name the version: --to {version.base_version}"
             f"{phase[0] if phase != 'rc' else 'rc'}0 --allow-lower",

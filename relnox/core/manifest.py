@@ -201,6 +201,7 @@ class Manifest(Record, kw_only=True):
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             why = str(error)
             raise Blocked(
+                "todo",
                 f"{where} is not a manifest that relnox wrote "
                 f"({type(error).__name__}: {why if len(why) <= _LONGEST else f'{why[:_LONGEST]}…'})",
                 fix=f"build again: {command('build-all')}",

@@ -227,7 +227,7 @@ def from_text(each: Option, text: str, where: str) -> Value:
 
     if each.kind is int:
         if not text.isdecimal():
-            raise Blocked(f"{where} = {text!r} is not a whole number", fix="write a number")
+            raise Blocked("todo", f"{where} = {text!r} is not a whole number", fix="write a number")
         return schema.Number(each.help).check(int(text[:_DIGITS]), where)
     return schema.Text(each.help, each.choices).check(text, where)
 
@@ -235,12 +235,13 @@ def from_text(each: Option, text: str, where: str) -> Value:
 def _from_environment(each: Option, text: str) -> Value:
     if not each.anywhere:
         raise Blocked(
+            "todo",
             f"{each.environment} is set, but {each.flag} counts on the command line only",
             fix=f"unset {each.environment} and write {each.flag} out where it is meant",
         )
     if each.kind is bool:
         if text.lower() not in _TRUE | _FALSE:
-            raise Blocked(f"{each.environment}={text} is neither true nor false", fix="write 1 or 0")
+            raise Blocked("todo", f"{each.environment}={text} is neither true nor false", fix="write 1 or 0")
         return text.lower() in _TRUE
     if each.kind is tuple:
         return tuple(text.replace(",", " ").split())

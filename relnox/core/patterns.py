@@ -56,6 +56,7 @@ def check(patterns: Iterable[str], packages: Sequence[Package], where: str) -> N
         if not any(_fits(pattern.removeprefix("!"), package) for package in packages):
             known = {text for package in packages for text in (package.name, package.folder)}
             raise Blocked(
+                "todo",
                 f"{pattern!r} of {where} means no package of this workspace",
                 fix=did_you_mean(plain(pattern.removeprefix("!")), known),
             )

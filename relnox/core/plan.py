@@ -16,8 +16,16 @@ __all__ = ["Plan", "Problem", "Table"]
 
 
 class Problem(Record, kw_only=True):
-    """A guard that does not hold: what is wrong, what helps, and how the run ends."""
+    """A reason why a plan cannot run.
 
+    Attributes:
+        code: Stable name of the kind of problem, such as `tag-exists`.
+        message: What is wrong, and why.
+        fix: One command or edit that solves it.
+        exit_code: How the run ends.
+    """
+
+    code: str
     message: str
     fix: str
     exit_code: ExitCode = ExitCode.BLOCKED

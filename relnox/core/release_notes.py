@@ -68,6 +68,7 @@ def check_told(
         has_fragments = any(each.levels.get(package.name) for each in told)
         if has_fragments and file is not None and not _has_unreleased(contents[file]):
             raise Blocked(
+                "todo",
                 f"change fragments tell of {package.name}, and {file} has no heading for what is unreleased",
                 fix=f'add a heading ## [Unreleased] to {file}, or set [tool.relnox] changelog = "none"',
             )
@@ -123,7 +124,7 @@ def changelogs(  # noqa: PLR0913, PLR0917 - what a release is
                 addition="\n".join(notes),
             )
         except Blocked as error:
-            raise Blocked(f"{file}: {error.message}", fix=error.fix) from None
+            raise Blocked("todo", f"{file}: {error.message}", fix=error.fix) from None
         yield file, after.encode("utf-8", "surrogateescape")
 
 

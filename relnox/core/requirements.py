@@ -156,6 +156,7 @@ def rewrite_poetry(
         if any(all(_admits(clause, new) for clause in clauses) for clauses in alternatives):
             return None
         raise Blocked(
+            "todo",
             f"none of the alternatives in {constraint!r} admits {new}",
             fix="add one by hand, or set the policy to exact",
         )
@@ -201,7 +202,7 @@ def _pep508_clauses(text: str) -> Sequence[_Clause]:
     try:
         requirement = Requirement(text)
     except (ValueError, RecursionError) as error:
-        raise Blocked(f"{text!r} is not a PEP 508 requirement") from error
+        raise Blocked("todo", f"{text!r} is not a PEP 508 requirement") from error
     before = _BEFORE_CLAUSES.match(text)
     if requirement.url or not requirement.specifier or before is None:
         return ()
@@ -214,7 +215,7 @@ def _poetry_clauses(text: str) -> Sequence[_Clause]:
     edges = [0, *(edge for clause in clauses for edge in (clause.start, clause.end)), len(text)]
     between = [text[start:end] for start, end in list(pairwise(edges))[::2]]
     if not clauses or not all(_BETWEEN_POETRY_CLAUSES.fullmatch(gap) for gap in between):
-        raise Blocked(f"{text!r} is not a version constraint of poetry's")
+        raise Blocked("todo", f"{text!r} is not a version constraint of poetry's")
     return clauses
 
 
@@ -229,7 +230,7 @@ def _admits(clause: _Clause, version: Version) -> bool:
     try:
         return SpecifierSet(_limits(clause)).contains(version, prereleases=True)
     except ValueError as error:
-        raise Blocked(f"{clause.lead}{clause.version} is not a range of PEP 440 versions") from error
+        raise Blocked("todo", f"{clause.lead}{clause.version} is not a range of PEP 440 versions") from error
 
 
 def _limits(clause: _Clause) -> str:
@@ -262,6 +263,7 @@ def _followed(
     for clause, admits in zip(clauses, admitted, strict=True):
         if clause.operator == "!=" and not admits:
             raise Blocked(
+                "todo",
                 f"{text!r} excludes {new} by its {clause.lead}{clause.version}",
                 fix="remove that from the requirement, or release another version",
             )
@@ -276,7 +278,7 @@ def _followed(
     if changed == text:
         return None
     if not all(_admits(clause, new) for clause in clauses_of(changed)):
-        raise Blocked(f"{text!r} would exclude {new} even as {changed!r}", fix="change it by hand")
+        raise Blocked("todo", f"{text!r} would exclude {new} even as {changed!r}", fix="change it by hand")
     return changed
 
 

@@ -49,6 +49,7 @@ class Text(Record):
             raise _wrong(key, "a string", value)
         if self.choices and value not in self.choices:
             raise Blocked(
+                "todo",
                 f'{key} = "{_shortened(value)}" is none of {", ".join(self.choices)}',
                 fix=did_you_mean(value, self.choices),
             )
@@ -89,7 +90,9 @@ class Number(Record):
             raise _wrong(key, "a whole number", value)
         if value > self.most:
             raise Blocked(
-                f"{key} = {_shown(value)} is more than {self.most}", fix=f"use a number from 0 to {self.most}"
+                "todo",
+                f"{key} = {_shown(value)} is more than {self.most}",
+                fix=f"use a number from 0 to {self.most}",
             )
         return value
 
@@ -184,13 +187,13 @@ class Table(Record):
         for name in value:
             if name in self.elsewhere:
                 raise Blocked(
-                    f"{key}.{name} cannot be set in a file: {self.elsewhere[name]}", fix=f"remove {name}"
+                    "todo", f"{key}.{name} cannot be set in a file: {self.elsewhere[name]}", fix=f"remove {name}"
                 )
             if name not in self.keys:
-                raise Blocked(f"{key} has no key {name!r}", fix=did_you_mean(name, self.keys))
+                raise Blocked("todo", f"{key} has no key {name!r}", fix=did_you_mean(name, self.keys))
         for name in self.required:
             if name not in value:
-                raise Blocked(f"{key} lacks the key {name!r}", fix=f"add {name} = … to [{key}]")
+                raise Blocked("todo", f"{key} lacks the key {name!r}", fix=f"add {name} = … to [{key}]")
         return {name: self.keys[name].check(each, f"{key}.{name}") for name, each in value.items()}
 
     def schema(self) -> dict[str, Any]:
@@ -216,13 +219,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def _check_rule(rule: Rule | None, text: str, what: str) -> None:
     if "\0" in text:
-        raise Blocked(f"{what} cannot work: it holds a NUL character", fix="remove the NUL character")
+        raise Blocked("todo", f"{what} cannot work: it holds a NUL character", fix="remove the NUL character")
     if rule is not None and (problem := rule(text)) is not None:
-        raise Blocked(f"{what} cannot work: {problem.why}", fix=problem.fix)
+        raise Blocked("todo", f"{what} cannot work: {problem.why}", fix=problem.fix)
 
 
 def _wrong(key: str, expected: str, value: Any) -> Blocked:
-    return Blocked(f"{key} = {_shown(value)} is not {expected}", fix=f"write {expected} there")
+    return Blocked("todo", f"{key} = {_shown(value)} is not {expected}", fix=f"write {expected} there")
 
 
 def _shown(value: Any) -> str:

@@ -54,7 +54,7 @@ def to_semver(version: Version) -> str:
     """
     if (obstacle := semver_obstacle(version)) is not None:
         reason, fix = obstacle
-        raise Blocked(f"{version} cannot be written as SemVer: {reason}", fix=fix)
+        raise Blocked("todo", f"{version} cannot be written as SemVer: {reason}", fix=fix)
     return _hyphenated(version, (*version.release, 0, 0)[:_LENGTH])
 
 
@@ -112,7 +112,7 @@ def from_semver(text: str) -> Version:
         parsed = semver.Version.parse(text)
     except ValueError:  # no SemVer, or a number longer than Python converts
         raise Blocked(
-            f"{text!r} is not a version of SemVer 2.0.0", fix="write it like 1.2.3 or 1.2.3-alpha.0"
+            "todo", f"{text!r} is not a version of SemVer 2.0.0", fix="write it like 1.2.3 or 1.2.3-alpha.0"
         ) from None
     segment = "" if parsed.prerelease is None else _segment(text, parsed.prerelease)
     build = "" if parsed.build is None else f"+{parsed.build}"
@@ -120,11 +120,12 @@ def from_semver(text: str) -> Version:
         return Version(f"{parsed.major}.{parsed.minor}.{parsed.patch}{segment}{build}")
     except InvalidVersion:
         raise Blocked(
+            "todo",
             f"{text!r}: the build metadata {parsed.build!r} cannot be a local version of PEP 440",
             fix="leave it out, or use letters, digits and single dots",
         ) from None
     except ValueError:
-        raise Blocked(f"{text!r} has a number of too many digits", fix="use smaller numbers") from None
+        raise Blocked("todo", f"{text!r} has a number of too many digits", fix="use smaller numbers") from None
 
 
 def _hyphenated(version: Version, release: tuple[int, ...]) -> str:
@@ -142,6 +143,7 @@ def _segment(text: str, prerelease: str) -> str:
     if (two_stages := _DEV_OF.fullmatch(prerelease)) is not None:
         stage = two_stages["stage"]
         raise Blocked(
+            "todo",
             f"{text!r} comes after {core}-{stage} to SemVer, and before it to PEP 440",
             fix=f"write {core}-{stage} or another prerelease of one stage: -alpha.N, -beta.N, -rc.N, -dev.N",
         )
@@ -151,15 +153,18 @@ def _segment(text: str, prerelease: str) -> str:
         return f"{_SEGMENTS[word]}{number}"
     if word in _MEANS_RC:
         raise Blocked(
+            "todo",
             f"{text!r} is a release candidate to PEP 440, but SemVer does not sort {word!r} as one",
             fix=f"write {core}-rc.{number}",
         )
     if word in _MEANS_POST:
         raise Blocked(
+            "todo",
             f"{text!r} comes before {core} to SemVer, and after it, as a post release, to PEP 440",
             fix="release a patch instead, or use -alpha.N, -beta.N, -rc.N or -dev.N",
         )
     raise Blocked(
+        "todo",
         f"{text!r}: PEP 440 has nothing for the prerelease {prerelease!r}",
         fix="use -alpha.N, -beta.N, -rc.N or -dev.N",
     )

@@ -32,13 +32,16 @@ def check(config: Config, workspace: Workspace) -> None:
         for glob in globs:
             if not any(is_named(name, (glob,)) for name in known):
                 raise Blocked(
+                    "todo",
                     f"[tool.relnox] {key} names {glob!r}, which is no package of this workspace",
                     fix=did_you_mean(glob, known),
                 )
     for where, name in _names(config):
         if name not in workspace.by_name:
             raise Blocked(
-                f"{where} names {name}, which is no package of this workspace", fix=did_you_mean(name, known)
+                "todo",
+                f"{where} names {name}, which is no package of this workspace",
+                fix=did_you_mean(name, known),
             )
     if config.wheels.packages or config.wheels.abi or config.wheels.skip:
         from relnox.core import wheels  # the matrix, which few projects have

@@ -44,7 +44,9 @@ def shard(packages: Sequence[Package], part: str) -> tuple[Package, ...]:
 def _read(part: str) -> tuple[int, int]:
     found = _PART.fullmatch(part)
     if found is None or int(found[1]) > int(found[2]):
-        raise Blocked(f"{part!r} is no part of several", fix="write which of how many: 2/5 is the second of five")
+        raise Blocked(
+            "todo", f"{part!r} is no part of several", fix="write which of how many: 2/5 is the second of five"
+        )
     return int(found[1]), int(found[2])
 
 

@@ -215,11 +215,12 @@ def form_problems(
             for name, (before, tag) in list(other.items())[:_LISTED]
         ]
         more = [f"and so on for {len(other) - _LISTED} more packages"] if len(other) > _LISTED else []
-        yield Problem(message="\n".join([*lines, *more]), fix=fix)
+        yield Problem(code="todo", message="\n".join([*lines, *more]), fix=fix)
     if unknown:
         listed = ", ".join(unknown[:_LISTED]) + (" …" if len(unknown) > _LISTED else "")
         here = ", ".join([*_samples(known)][:3])
         yield Problem(
+            code="todo",
             message=f"no tag is of {listed}, and the tags of this repository ({here}) show no form for it",
             fix=f"to begin one: {fix}",
         )

@@ -126,6 +126,7 @@ def tag_formats(
         text = texts[name]
         if (why := rules.ref_name(sample := f"{tag_format.before}1{tag_format.after}")) is not None:
             raise Blocked(
+                "todo",
                 f"tag-format {text!r} gives {name} tags such as {sample!r}, which git would not accept: {why}",
                 fix='write for example tag-format = "{name}-v{version}"',
             )
@@ -144,11 +145,13 @@ def tag_formats(
             continue
         if first == second:
             raise Blocked(
+                "todo",
                 f"tag-format {text!r} gives {one} and {other} the same tags",
                 fix='use {name} or {folder} in it, or set versions = "lockstep" for one tag for all',
             )
         if (tag := _shared_tag(first, second)) is not None:
             raise Blocked(
+                "todo",
                 f"tag-format {text!r} does not tell {one} and {other} apart: {tag} could be a tag of either",
                 fix='put something between name and version that no version has, as in "{name}-v{version}"',
             )
@@ -267,7 +270,7 @@ def _format_of(package: Package, text: str, config: Config, *, chosen: bool = Fa
         "tag-name": config.tag_names.get(package.name, package.name),
     }
     if (problem := rules.tag_format(text)) is not None:
-        raise Blocked(f"tag-format {text!r} cannot work: {problem.why}", fix=problem.fix)
+        raise Blocked("todo", f"tag-format {text!r} cannot work: {problem.why}", fix=problem.fix)
     before, after = text.split("{version}")
 
     def filled(part: str) -> str:

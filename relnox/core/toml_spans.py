@@ -89,9 +89,11 @@ def replace_strings(
     spans = _Scanner(text, wanted=set(replacements)).document()
     for path in replacements:
         if path not in spans:
-            raise Blocked(f"{source} has no string at {_dotted(path)}")
+            raise Blocked("todo", f"{source} has no string at {_dotted(path)}")
         if expected is not None and path in expected and spans[path].value != expected[path]:
-            raise Blocked(f"{source} changed while it was read, at {_dotted(path)}", fix="type the command again")
+            raise Blocked(
+                "todo", f"{source} changed while it was read, at {_dotted(path)}", fix="type the command again"
+            )
     pieces: list[str] = []
     done = 0
     for span in sorted((spans[path] for path in replacements), key=lambda span: span.start):
@@ -123,7 +125,7 @@ def _prove(before: str, after: str, replacements: Mapping[KeyPath, str], source:
         kept = False
     if not kept:
         changed = ", ".join(_dotted(path) for path in replacements)
-        raise Failed(f"changing {changed} in {source} would have changed something else as well")
+        raise Failed("todo", f"changing {changed} in {source} would have changed something else as well")
 
 
 def _parsed(text: str) -> dict[str, Any]:

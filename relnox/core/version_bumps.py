@@ -82,12 +82,14 @@ def version_groups(workspace: Workspace, config: Config) -> tuple[VersionGroup, 
         members = patterns.matching(group.packages, workspace.packages)
         if not members:
             raise Blocked(
+                "todo",
                 f"the group {name} means no package of this workspace: {', '.join(group.packages)}",
                 fix=f"mend packages in [tool.relnox.groups.{name}]",
             )
         for package in members:
             if package.name in grouped:
                 raise Blocked(
+                    "todo",
                     f"{package.name} is in two groups, {grouped[package.name]} and {name}",
                     fix="take it out of one of them in [tool.relnox.groups]",
                 )
@@ -133,6 +135,7 @@ def moves(
     }
     if own := sorted(config.follow.keys() & workspace.by_name.keys()):
         raise Blocked(
+            "todo",
             f"{own[0]} is a package of this workspace, and [tool.relnox] follow is for names of others",
             fix="take it out of follow; packages that move together are a group: [tool.relnox.groups]",
         )
@@ -166,6 +169,7 @@ def check_agreement(moved: Iterable[VersionBump]) -> None:
     for package, before, _, _ in moved:
         if package.places and not agree(package, before):
             raise Blocked(
+                "todo",
                 disagreement(package),
                 fix="give all of them one version: --to VERSION; for a file that has a version of its own: "
                 "[[tool.relnox.places]] file = … with count = 0",
@@ -205,7 +209,7 @@ def _moved(
                 _next(present[package.name], named, config, today)
     except Blocked as error:
         names = ", ".join(package.name for package in asked[:3]) + (" …" if len(asked) > 3 else "")  # noqa: PLR2004
-        raise error if len(present) == 1 else Blocked(f"{names}: {error.message}", fix=error.fix) from None
+        raise error if len(present) == 1 else Blocked("todo", f"{names}: {error.message}", fix=error.fix) from None
     for package in moving:
         bump_request = bump_requests.get(package.name)
         reason = bump_request.reason if bump_request is not None else f"moves with {asked[0].name} ({track.name})"
@@ -262,10 +266,12 @@ def _next(base: Version | None, bump: Bump | None, config: Config, today: date) 
 def _without_version(package: Package) -> Blocked:
     if package.source.kind == "tags":
         return Blocked(
+            "todo",
             f"{package.name} has no version yet: {package.source.text} takes it from tags, and none is reachable",
             fix="name the first one: --to 0.1.0; in a shallow clone first: git fetch --unshallow --tags",
         )
     return Blocked(
+        "todo",
         f"{package.name} has no version that can be edited: it comes from {package.source.text}",
         fix="leave the package out, or state its version in [project] version",
     )
@@ -282,7 +288,9 @@ def _check_together(track: VersionGroup, stated: Mapping[str, Version]) -> None:
             "packages should move in lockstep" if track.name == "lockstep" else f"group {track.name} moves as one"
         )
         raise Blocked(
-            f"the {what}, but their versions differ:\n{listed}", fix="give all of them one version: --to VERSION"
+            "todo",
+            f"the {what}, but their versions differ:\n{listed}",
+            fix="give all of them one version: --to VERSION",
         )
 
 
@@ -346,6 +354,7 @@ def _check_not_ahead(package: Package, need: Dependency, new: Version) -> None:
     floor = requirements.floor(need)
     if floor is not None and Version(floor.base_version) > Version(new.base_version):
         raise Blocked(
+            "todo",
             f"{package.pyproject}: {need.text!r} is ahead of {need.name} {new}, and would be lowered",
             fix=f"release {need.name} {floor.public} or higher, or lower the requirement by hand first",
         )
@@ -368,6 +377,7 @@ def _rewritten(need: Dependency, new: Version, config: Config) -> str | None:
 def _check_not_excluded(package: Package, need: Dependency, new: Version) -> None:
     if need.table in _PUBLISHED:
         raise Blocked(
+            "todo",
             f"{package.pyproject}: {need.text!r} excludes {need.name} {new}, and [tool.relnox] constraints "
             'is "never"',
             fix='widen it by hand first, or let it follow: constraints = "out-of-range"',

@@ -211,7 +211,7 @@ def version_of(source: VersionSource) -> Version:
     try:
         return versioning.from_semver(source.text)
     except Blocked as error:
-        raise Blocked(f"{source.file}: {error.message}", fix=error.fix) from None
+        raise Blocked("todo", f"{source.file}: {error.message}", fix=error.fix) from None
 
 
 def replaced(text: str, span: Span, version: str) -> str:

@@ -83,12 +83,13 @@ def parse(text: str, *, where: str = "") -> Version:
         return Version(text)
     except InvalidVersion:
         raise Blocked(
+            "todo",
             f"{place}{text!r} is not a version of PEP 440",
             fix="write it like 1.2.3, 1.2.3a1, 1.2.3rc1, 1.2.3.post1 or 1.2.3.dev1",
         ) from None
     except ValueError:  # Python converts no numbers of thousands of digits
         raise Blocked(
-            f"{place}a number in the version, {text[:20]}…, has too many digits", fix="use smaller numbers"
+            "todo", f"{place}a number in the version, {text[:20]}…, has too many digits", fix="use smaller numbers"
         ) from None
 
 
@@ -134,7 +135,9 @@ def next_version(  # noqa: PLR0913 - the project's settings, told by name
     """
     _check_request(bump)
     if prerelease_start not in (0, 1):
-        raise Blocked(f"prerelease-start is {prerelease_start}, not 0 or 1", fix="set prerelease-start = 0")
+        raise Blocked(
+            "todo", f"prerelease-start is {prerelease_start}, not 0 or 1", fix="set prerelease-start = 0"
+        )
     if bump.to is not None:
         result = _named(bump.to)
     else:
@@ -143,7 +146,9 @@ def next_version(  # noqa: PLR0913 - the project's settings, told by name
     _check_order(current, result, bump)
     if scheme == "semver" and (obstacle := semver_obstacle(result)) is not None:
         reason, fix = obstacle
-        raise Blocked(f'{result} does not fit scheme = "semver": {reason}', fix=f'{fix}; or set scheme = "pep440"')
+        raise Blocked(
+            "todo", f'{result} does not fit scheme = "semver": {reason}', fix=f'{fix}; or set scheme = "pep440"'
+        )
     return result
 
 
@@ -186,29 +191,33 @@ def _check_request(bump: Bump) -> None:
     """Refuse what says nothing, or two things at once."""
     if bump.part is not None and bump.part not in get_args(Part):
         raise Blocked(
-            f"--part {bump.part} is no part of a version", fix=f"--part takes {', '.join(get_args(Part))}"
+            "todo", f"--part {bump.part} is no part of a version", fix=f"--part takes {', '.join(get_args(Part))}"
         )
     if bump.pre is not None and bump.pre not in _LETTERS:
-        raise Blocked(f"--pre {bump.pre} is no phase", fix=_ANY_PHASE)
+        raise Blocked("todo", f"--pre {bump.pre} is no phase", fix=_ANY_PHASE)
     if bump.allow_lower and bump.to is None:
-        raise Blocked("--allow-lower is for a version that is named", fix="add --to VERSION, or leave it out")
+        raise Blocked(
+            "todo", "--allow-lower is for a version that is named", fix="add --to VERSION, or leave it out"
+        )
     if bump.to is not None:
         _check_alone(bump)
     elif bump.part is None and bump.pre is None:
-        raise Blocked("nothing says what to raise", fix=f"{_ANY_LEVEL}; {_ANY_PHASE}; or --to VERSION")
+        raise Blocked("todo", "nothing says what to raise", fix=f"{_ANY_LEVEL}; {_ANY_PHASE}; or --to VERSION")
     elif bump.pre is not None and bump.part not in (None, "pre", *_LEVELS):
         raise Blocked(
+            "todo",
             f"--part {bump.part} and --pre {bump.pre} contradict each other",
             fix=f"give one of them; --pre goes with {_ANY_LEVEL}",
         )
     elif bump.exact and bump.part not in ("post", *_LEVELS):
-        raise Blocked("--exact needs a level to raise", fix=f"add {_ANY_LEVEL}, or leave --exact out")
+        raise Blocked("todo", "--exact needs a level to raise", fix=f"add {_ANY_LEVEL}, or leave --exact out")
 
 
 def _check_alone(bump: Bump) -> None:
     others = {"--part": bump.part, "--pre": bump.pre, "--exact": bump.exact}
     if given := [flag for flag, value in others.items() if value]:
         raise Blocked(
+            "todo",
             f"--to {bump.to} names the new version: {' and '.join(given)} would say it again",
             fix=f"give --to {bump.to} alone, or leave it out",
         )
@@ -217,7 +226,9 @@ def _check_alone(bump: Bump) -> None:
 def _named(text: str) -> Version:
     target = parse(text, where="--to")
     if target.local is not None:
-        raise Blocked(f"--to {target} has a local segment, which cannot be published", fix=f"--to {target.public}")
+        raise Blocked(
+            "todo", f"--to {target} has a local segment, which cannot be published", fix=f"--to {target.public}"
+        )
     return target
 
 
@@ -226,13 +237,14 @@ def _check_order(current: Version, result: Version, bump: Bump) -> None:
         return
     if bump.to is None:  # counting always goes up, the calendar's date may not
         raise Blocked(
+            "todo",
             f"the calendar's next version is {result}, and the present {current} is ahead of it",
             fix="--part release ends a prerelease, --to VERSION names any version",
         )
     if result == current:
-        raise Blocked(f"the version is {current} already", fix="name a greater one with --to")
+        raise Blocked("todo", f"the version is {current} already", fix="name a greater one with --to")
     raise Blocked(
-        f"{result} is lower than the present {current}", fix=f"--to {result} --allow-lower, if it is meant"
+        "todo", f"{result} is lower than the present {current}", fix=f"--to {result} --allow-lower, if it is meant"
     )
 
 
@@ -269,7 +281,9 @@ class _Parts(Record):
             text += "" if self.dev is None else f".dev{self.dev}"
             return Version(text)
         except ValueError:  # Python converts no numbers of thousands of digits
-            raise Blocked("the next number has too many digits", fix="name the version: --to VERSION") from None
+            raise Blocked(
+                "todo", "the next number has too many digits", fix="name the version: --to VERSION"
+            ) from None
 
 
 def _padded(release: Release, length: int) -> Release:
@@ -317,7 +331,7 @@ class _Calendar(Record):
     @classmethod
     def of(cls, calver_format: str, today: date | None) -> _Calendar:
         if today is None:
-            raise Blocked('scheme = "calver" needs the date', fix="give today's date in UTC")
+            raise Blocked("todo", 'scheme = "calver" needs the date', fix="give today's date in UTC")
         match calver_format:
             case "YYYY.MM.MICRO":
                 return cls(today, (today.year, today.month))
@@ -325,7 +339,7 @@ class _Calendar(Record):
                 return cls(today, (today.year,))
             case _:
                 raise Blocked(
-                    f"calver-format {calver_format!r} is not known", fix="use YYYY.MM.MICRO or YYYY.MINOR"
+                    "todo", f"calver-format {calver_format!r} is not known", fix="use YYYY.MM.MICRO or YYYY.MINOR"
                 )
 
     def reaches(self, release: Release, level: int) -> bool:  # noqa: ARG002 - every level means the calendar's next
@@ -343,6 +357,7 @@ class _Calendar(Record):
         stamp = int(self.today.strftime("%y%m%d" if number < _SIX_DIGITS.stop else "%Y%m%d"))
         if stamp < least:
             raise Blocked(
+                "todo",
                 f"the prerelease number {number} is today's date, {self.today}, or a later one already",
                 fix="bump tomorrow, or name the version: --to VERSION",
             )
@@ -468,7 +483,7 @@ class _Step(Record):
         return letter, self.counting.prerelease(number, taken=not to_come)
 
     def _refusal(self, what: str, fix: str) -> Blocked:
-        return Blocked(f"{self.parts.version()} {what}", fix=fix)
+        return Blocked("todo", f"{self.parts.version()} {what}", fix=fix)
 
 
 # --- what a plan says ------------------------------------------------------------------------------

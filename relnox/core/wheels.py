@@ -200,12 +200,14 @@ def check(settings: WheelsConfig, names: Collection[str]) -> None:
     for glob in settings.packages:
         if not any(fnmatchcase(name, normalized(glob)) for name in names):
             raise Blocked(
+                "todo",
                 f"{glob!r} of [tool.relnox.wheels] packages means no package of this workspace",
                 fix=did_you_mean(glob, names),
             )
     for name in settings.abi:
         if name not in names or not _has_platform_wheels(name, settings):
             raise Blocked(
+                "todo",
                 f"[tool.relnox.wheels] abi names {name}, which has no platform wheels",
                 fix=f'name it in packages as well: [tool.relnox.wheels] packages = ["{name}"]',
             )
@@ -213,6 +215,7 @@ def check(settings: WheelsConfig, names: Collection[str]) -> None:
     for glob in settings.skip:
         if not any(fnmatchcase(identifier, glob) for identifier in every):
             raise Blocked(
+                "todo",
                 f"{glob!r} of [tool.relnox.wheels] skip means no wheel that there could be",
                 fix="write an identifier of cibuildwheel, or a glob of them: cp39-*, *-musllinux_aarch64",
             )
@@ -240,6 +243,7 @@ def jobs(package: Package, settings: WheelsConfig) -> tuple[WheelJob, ...]:
     ]
     if not found:
         raise Blocked(
+            "todo",
             f"{package.name} has platform wheels, but none is left of CPython {PYTHONS[0]} to {PYTHONS[-1]}: "
             f"requires-python is {package.python or 'not stated'!r}",
             fix="look at requires-python, the classifiers, and systems, architectures, skip in "
@@ -313,6 +317,7 @@ def _admits(package: Package, python: str) -> bool:
         return poetry_admits(package.python, last)
     except Blocked as error:
         raise Blocked(
+            "todo",
             f"{package.pyproject}: requires-python = {package.python!r} cannot be read",
             fix='write a range, such as requires-python = ">=3.10"',
         ) from error

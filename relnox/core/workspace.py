@@ -107,10 +107,11 @@ class Workspace(Record):
 
                 close = difflib.get_close_matches(name, known, n=1)
                 fix = f"did you mean {close[0]}?" if close else f"the packages are {', '.join(self.by_name)}"
-                raise Blocked(f"there is no package {name} in this workspace", fix=fix)
+                raise Blocked("todo", f"there is no package {name} in this workspace", fix=fix)
             case several:
                 folders = ", ".join(package.folder for package in several)
                 raise Blocked(
+                    "todo",
                     f"{name} is the name of more than one folder: {folders}",
                     fix=f"name the distribution: --package {several[0].name}",
                 )

@@ -59,7 +59,7 @@ class Cleaning:
     def verify(self) -> str:
         """None is there."""
         if left := self._left():
-            raise Failed(f"{left[0]} is still there", fix="who else writes into that folder?")
+            raise Failed("todo", f"{left[0]} is still there", fix="who else writes into that folder?")
         return f"{len(self.step.files)} files removed"
 
     def _left(self) -> list[Path]:
@@ -173,7 +173,7 @@ class Checking:
             f"  {owner}: {', '.join(files)}: {' '.join(said) or 'refused'}"
             for (owner, said), files in sorted(listed.items())
         ]
-        raise Failed("\n".join(["twine check refuses archives:", *lines]), fix=_TWINE_HINT)
+        raise Failed("todo", "\n".join(["twine check refuses archives:", *lines]), fix=_TWINE_HINT)
 
     def _refuse(self, packages: set[str]) -> None:
         self.run.refused |= packages
@@ -225,7 +225,7 @@ class WritingManifest:
         missing = self._missing(set(needs))
         if missing == set(needs):
             raise Failed(
-                "no package was built to its end: there is nothing to record", fix="fix the first failure"
+                "todo", "no package was built to its end: there is nothing to record", fix="fix the first failure"
             )
         order = [name for wave in graph.waves(needs) for name in wave if name not in missing]
         self.manifest = Manifest(
@@ -264,6 +264,6 @@ class WritingManifest:
         """It reads back as written."""
         path = self.run.root / self.step.output / MANIFEST_JSON
         if Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path)) != self.manifest:
-            raise Failed(f"{path} does not read as it was written", fix="does something else write it?")
+            raise Failed("todo", f"{path} does not read as it was written", fix="does something else write it?")
         without = f", without {', '.join(self.manifest.missing)}" if self.manifest.missing else ""
         return f"{self.step.output}/{MANIFEST_JSON}{without}"

@@ -104,6 +104,7 @@ class Attesting:
             attestations.verify(content, file, self.step.publisher)
         except attestations.Unverified as error:
             raise Failed(
+                "todo",
                 f"what was signed is not what was asked for: {error.message}",
                 fix="is the job that signs the trusted publisher that uploads? no file was sent",
             ) from error
@@ -122,7 +123,7 @@ def _outlasting(sign: Callable[[], bytes], file: Distribution, deadline: Deadlin
             try:
                 deadline.outlast(transient_error)
             except TransientError as end:
-                raise TryLater(f"{file.filename} cannot be signed: {end.message}", fix=_WAY_OUT) from end
+                raise TryLater("todo", f"{file.filename} cannot be signed: {end.message}", fix=_WAY_OUT) from end
 
 
 @dataclass
@@ -178,6 +179,7 @@ def attestations_of(step: Upload, run: Run) -> tuple[Path, ...]:
         return (_path(folder, step.file),)
     if step.attestations == "required":
         raise Failed(
+            "todo",
             f"{step.file.filename} has no attestation that is good, and must not go without",
             fix="who changed it since it was signed? type the same command again",
         )
@@ -204,6 +206,7 @@ def is_attested(folder: Path, file: Distribution, publisher: Publisher | None) -
 def without_provenance(index: str, names: Sequence[str]) -> Conflict:
     """The error for files that are public, and will never have an attestation."""
     return Conflict(
+        "todo",
         f"{index} has no provenance of {', '.join(names)}, and takes no attestation for a file that is public",
         fix="publish a new version, or do without: --attestations best-effort",
     )

@@ -71,7 +71,7 @@ class ClearingCache:
     def verify(self) -> str:
         """They are gone."""
         if left := self.run.environment_cache.content():
-            raise Failed(f"{left[0]} is still there", fix="does another run use it?")
+            raise Failed("todo", f"{left[0]} is still there", fix="does another run use it?")
         return "they are gone"
 
 
@@ -89,7 +89,7 @@ class Exporting:
     def do(self) -> None:
         """Check it out."""
         if self.run.git is None:
-            raise Failed("this is no git checkout", fix="git init")
+            raise Failed("todo", "this is no git checkout", fix="git init")
         exports.remove_left_behind(self.run.git)
         self.run.commit = self.step.commit
         self.run.export = self.run.scratch / "source"
@@ -99,7 +99,7 @@ class Exporting:
     def verify(self) -> str:
         """It is there."""
         if not self.run.source.is_dir():
-            raise Failed(f"the project is not in commit {self.step.commit[:10]}", fix="commit it")
+            raise Failed("todo", f"the project is not in commit {self.step.commit[:10]}", fix="commit it")
         return f"at {self.step.commit[:10]}"
 
 
@@ -144,7 +144,7 @@ class Providing:
         """Its interpreter is there."""
         if not self.environment.python.exists():
             raise Failed(
-                f"{self.environment.python} is not there", fix="type the same command again: --clear-cache"
+                "todo", f"{self.environment.python} is not there", fix="type the same command again: --clear-cache"
             )
         problem = self.workshop.cache_problem
         return "it is there" if problem is None else f"it is there; {problem}"
@@ -319,6 +319,7 @@ def _by_command(  # noqa: PLR0913, PLR0917 - as above
     made = sorted(path for path in into.iterdir() if path.name.endswith((".tar.gz", ".whl")))
     if not made:
         raise Failed(
+            "todo",
             f"{step.package}: its own build command left no archive",
             fix="let it write the sdist and the wheels into the folder that {output} stands for",
         )
@@ -356,6 +357,7 @@ def same_bytes(path: Path, built: Distribution) -> None:
     digests = archives.digests(path)
     if digests.sha256 != built.sha256:
         raise Failed(
+            "todo",
             f"{path.name} changed after it was built: {digests.sha256} instead of {built.sha256}",
             fix="who else writes into that folder? build again",
         )

@@ -49,6 +49,7 @@ class Collecting:
                     _copy(self.run.root / folder / name, output / name, sha256, staging.path)
         except OSError as error:
             raise Failed(
+                "todo",
                 f"{self.step.package}: {error.filename or self.step.output} cannot be copied: {error.strerror}",
                 fix="free the disk or mend the permissions, then type the same command again",
             ) from error
@@ -57,6 +58,7 @@ class Collecting:
         """They are there with their bytes."""
         if missing := self._missing():
             raise Failed(
+                "todo",
                 f"{self.step.output}/{missing[0][1]} is not as it was copied",
                 fix="who else writes into that folder?",
             )
@@ -98,6 +100,7 @@ class WritingCollection:
         """Both are there."""
         if self.check() is None:
             raise Failed(
+                "todo",
                 f"{self.step.output}/{MANIFEST_JSON} does not read as it was written",
                 fix="does something else write it?",
             )
@@ -127,6 +130,7 @@ def _copy(source: Path, target: Path, sha256: str, staging: Path) -> None:
         os.fsync(out.fileno())
     if copied.hexdigest() != sha256:
         raise Failed(
+            "todo",
             f"{source} changed while it was collected: its hash is not the one that was looked at",
             fix="who writes into that folder? fetch what the job made again",
         )

@@ -63,7 +63,7 @@ class BuildingAgain:
             told += [f"and {len(found) - _MOST} more"] if len(found) > _MOST else []
             listed = "\n".join(f"  {line}" for line in told)
             fixes = "; ".join(dict.fromkeys(HINTS[what] for what, _ in found))
-            raise Failed(f"{self.step.build.package} is not reproducible:\n{listed}", fix=fixes)
+            raise Failed("todo", f"{self.step.build.package} is not reproducible:\n{listed}", fix=fixes)
 
     def verify(self) -> str:
         """That there was no difference is all there is to see."""

@@ -43,7 +43,9 @@ class EditingFiles:
     def verify(self) -> str:
         """Every file reads as planned."""
         if not edits.is_applied(self.run.root, self.step.edits):
-            raise Failed("the files do not read as they were written", fix="does something else write them?")
+            raise Failed(
+                "todo", "the files do not read as they were written", fix="does something else write them?"
+            )
         return f"{len(self.step.edits)} files"
 
 
@@ -84,6 +86,7 @@ class Committing:
         git = _git(self.run)
         if not git.matches_head(self._files):
             raise Failed(
+                "todo",
                 "the commit does not hold the files as they were planned: a hook changed them",
                 fix="let the hook accept the files as relnox writes them",
             )
@@ -116,6 +119,7 @@ class Committing:
             before = f"{error.message}\n" if error is not None else ""
             what = f"{listing(unlike)} no longer {_say(unlike)} what was planned"
             raise Failed(
+                "todo",
                 f"{before}a commit hook changed the files: {what}",
                 fix="let the hook accept the files as relnox writes them",
             )
@@ -149,7 +153,7 @@ class Tagging:
     def verify(self) -> str:
         """Every tag leads to the present commit."""
         if missing := self._missing():
-            raise Failed(f"the tag {missing[0].name} is not there", fix="git tag --list")
+            raise Failed("todo", f"the tag {missing[0].name} is not there", fix="git tag --list")
         first = self.step.tags[0].name
         return first if len(self.step.tags) == 1 else f"{len(self.step.tags)} tags"
 
@@ -164,6 +168,7 @@ class Tagging:
                     self.stale.append(tag.name)
                     continue
                 raise Conflict(
+                    "todo",
                     f"the tag {tag.name} is there and leads to another commit, {present[tag.name][:10]}",
                     fix=f"git show {tag.name}; then choose another version, or delete a wrong tag",
                 )
@@ -196,7 +201,7 @@ class UndoingBump:
     def verify(self) -> str:
         """Tags and commit are gone, the files are as before."""
         if left := self._left():
-            raise Failed(f"{left} is still there", fix="git status, git log -1, git tag --list")
+            raise Failed("todo", f"{left} is still there", fix="git status, git log -1, git tag --list")
         return f"{len(self.step.edits)} files are as before"
 
     def _left(self) -> str | None:
@@ -231,7 +236,7 @@ class Pushing:
     def verify(self) -> str:
         """The remote has all of it."""
         if missing := self._missing():
-            raise Failed(f"{self.step.to} does not have {missing[0]}", fix=f"git ls-remote {self.step.to}")
+            raise Failed("todo", f"{self.step.to} does not have {missing[0]}", fix=f"git ls-remote {self.step.to}")
         return f"{self.step.to} has the branch and {len(self.step.tags)} tags"
 
     def _missing(self) -> list[str]:
@@ -273,5 +278,5 @@ def _apply(planned: Iterable[Edit], run: Run) -> None:
 
 def _git(run: Run) -> Git:
     if run.git is None:
-        raise Failed("this is no git checkout", fix="git init")
+        raise Failed("todo", "this is no git checkout", fix="git init")
     return run.git

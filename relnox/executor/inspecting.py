@@ -57,7 +57,7 @@ def inspected(paths: Sequence[Path], step: Build, run: Run) -> list[Distribution
     if bad:
         listed = "\n".join(f"  {finding.file}: {finding.message}" for finding in bad)
         fixes = "; ".join(dict.fromkeys(finding.fix for finding in bad))
-        raise Failed(f"{step.package}: what was built is not right:\n{listed}", fix=fixes)
+        raise Failed("todo", f"{step.package}: what was built is not right:\n{listed}", fix=fixes)
     wheels = [archive for archive in found if archive.kind == "wheel"]
     run.required[step.package] = tuple(dict.fromkeys(each for wheel in wheels for each in wheel.requires))
     return [_distribution(archive) for archive in found]
@@ -68,7 +68,9 @@ def _against_tags(archive: Archive, step: Build) -> Iterator[checks.Finding]:
     if step.tags is None or step.version is not None:
         return
     if (told := derived_versions.mismatch(step.package, archive.version, step.tags)) is not None:
-        yield checks.Finding(level=told.level, file=archive.path.name, message=told.message, fix=told.fix)
+        yield checks.Finding(
+            level=told.level, code="todo", file=archive.path.name, message=told.message, fix=told.fix
+        )
 
 
 def _distribution(archive: Archive) -> Distribution:

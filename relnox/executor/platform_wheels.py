@@ -45,7 +45,9 @@ class WritingMatrix:
     def verify(self) -> str:
         """It reads as written."""
         if (self.run.root / self.step.file).read_bytes() != self.step.text.encode():
-            raise Failed(f"{self.step.file} does not read as it was written", fix="does something else write it?")
+            raise Failed(
+                "todo", f"{self.step.file} does not read as it was written", fix="does something else write it?"
+            )
         return self.step.file
 
 
@@ -83,7 +85,7 @@ class BuildingWheels:
             places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
             program = shutil.which(call.words[0], path=places)
             if program is None:
-                raise Blocked("cibuildwheel is not installed", fix=fixes.install("cibuildwheel"))
+                raise Blocked("todo", "cibuildwheel is not installed", fix=fixes.install("cibuildwheel"))
             process.run(
                 [program, *call.words[1:]],
                 cwd=self.run.root,
@@ -100,6 +102,7 @@ class BuildingWheels:
                 told = [f"{each} is missing" for each in comparison.missing]
                 told += [f"{each} was not asked for" for each in comparison.extra]
                 raise Failed(
+                    "todo",
                     f"cibuildwheel made something else than {self.step.job.name}: {'; '.join(told)}",
                     fix="does [tool.cibuildwheel] select wheels? here [tool.relnox.wheels] does",
                 )
@@ -125,6 +128,7 @@ class BuildingWheels:
         sdist = next((file for file in found.of(package) if file.kind == "sdist"), None) if found else None
         if found is None or sdist is None or not (self.run.root / output / sdist.filename).is_file():
             raise Failed(
+                "todo",
                 f"there is no sdist of {package} in {output} that a manifest tells of",
                 fix="build it, or fetch it from the job that did: "
                 f"{fixes.command('build-all', '--package', package)}",
@@ -133,6 +137,7 @@ class BuildingWheels:
         if found.dirty or found.commit != head:
             state = ", with uncommitted changes" if found.dirty else ""
             raise Failed(
+                "todo",
                 f"{sdist.filename} was built of {found.commit or 'no commit'}{state}; "
                 f"this checkout is at {head or 'none'}",
                 fix="build it again, or fetch it from the job that built this commit",

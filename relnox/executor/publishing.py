@@ -76,7 +76,7 @@ class LoggingIn:
             raise next(error for error in troubles if error not in known)
         if known:
             told = dict.fromkeys(error.message for error in known)
-            raise type(known[0])("\n".join(told), fix=known[0].fix)
+            raise type(known[0])(known[0].code, "\n".join(told), fix=known[0].fix)
 
     def verify(self) -> str:
         """Each has one."""
@@ -140,6 +140,7 @@ class Uploading:
         path = self.run.root / self.step.folder / self.step.file.filename
         if archives.digests(path).sha256 != self.step.file.sha256:
             raise Conflict(
+                "todo",
                 f"{path.name} is not the file that was built: its hash is not the manifest's",
                 fix=f"build again: {fixes.command('build-all')}",
             )
@@ -281,6 +282,7 @@ class Awaiting:
         if not transient_error and listing.status == "quarantined":
             why = f": {listing.reason}" if listing.reason else ""
             raise TryLater(
+                "todo",
                 f"{self.step.index} has put {self.step.package} into quarantine: nobody can install it{why}",
                 fix="ask those who run the index; rerun the command when it is over",
             )
@@ -289,6 +291,7 @@ class Awaiting:
         built = {file.filename: file.sha256 for file in self.step.files}
         told = "".join(f"\n  {name} {self._served[name].detail}, built {built[name]}" for name in names)
         return Conflict(
+            "todo",
             f"{self.step.index} lists {self.step.package} {self.step.version} with our hashes, and serves "
             f"something else:{told}",
             fix="report it to those who run the index (a proxy or a login page before it does the same); "
@@ -310,6 +313,7 @@ class Awaiting:
         told = "".join(f"\n  {state}: {', '.join(of)}" for state, of in states.items() if of)
         which = "" if step.index == "pypi" else f" --index {step.index}"
         return TryLater(
+            "todo",
             f"{step.package} {step.version} is not proven to be on {step.index} "
             f"after {waits.span(step.deadline)}{transient_error}:{told}",
             fix="look at the index's status page, and rerun the command later: what is there is not sent twice"
@@ -419,6 +423,7 @@ def other_file(index: str, file: Distribution, sha256: str, *, sent: bool = Fals
     than = " than the one that was sent" if sent else ""
     why = "it was damaged on its way, or somebody else's came first; " if sent else ""
     return Conflict(
+        "todo",
         f"{index} holds another {file.filename}{than}:\n  there  sha256 {sha256}\n  built  sha256 {file.sha256}",
         fix=why + ways_out(file),
     )

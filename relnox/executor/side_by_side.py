@@ -181,6 +181,7 @@ class _Queue:
         if self._steps and not going_on:
             keys = ", ".join(step.key for step in self._steps.values())
             raise Failed(
+                "todo",
                 f"these steps wait for one another: {keys}",
                 fix="that is a fault of relnox: please report it, with what --dry-run --report FILE writes",
             )

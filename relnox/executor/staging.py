@@ -33,14 +33,14 @@ class Cloning:
     def do(self) -> None:
         """Clone twice: the remote from the checkout, the working clone from the remote."""
         if self.run.git is None:
-            raise Failed("this is no git checkout", fix="git init")
+            raise Failed("todo", "this is no git checkout", fix="git init")
         self.run.clone = cloning.throw_away(self.run.git, self.run.scratch, self.step.commit, self.step.branch)
 
     def verify(self) -> str:
         """The clone is at the commit."""
         clone = git.find(self.run.clone) if self.run.clone is not None else None
         if clone is None or clone.head() != self.step.commit:
-            raise Failed(f"the clone is not at {self.step.commit[:10]}", fix="git fsck")
+            raise Failed("todo", f"the clone is not at {self.step.commit[:10]}", fix="git fsck")
         return f"at {self.step.commit[:10]}"
 
 
@@ -76,6 +76,6 @@ def _failure(task: str, outcome: Outcome) -> RelnoxError:
     for error in errors:
         if error.exit_code == outcome.exit_code:
             return error
-    failure = Failed(f"{task} ended with exit code {outcome.exit_code.value}", fix="see above")
+    failure = Failed("todo", f"{task} ended with exit code {outcome.exit_code.value}", fix="see above")
     failure.exit_code = outcome.exit_code
     return failure

@@ -85,9 +85,10 @@ class Downloading:
         index = self.step.index
         listed = self.run.indexes.files(index, self.step.package, deadline).get(file.filename)
         if listed is None:
-            raise TryLater(f"{index} does not list {file.filename}", fix="has it been published there?")
+            raise TryLater("todo", f"{index} does not list {file.filename}", fix="has it been published there?")
         if listed.yanked:
             raise Failed(
+                "todo",
                 f"{index} lists {file.filename} as yanked: installers pass it over",
                 fix=f"who yanked it, and why? to release a version in its place: {fixes.command('bump')}",
             )
@@ -122,12 +123,14 @@ class TakingFiles:
         source, path = self.run.root / self.step.folder / file.filename, folder / file.filename
         if not archives.is_in(source.parent, source):
             raise Failed(
+                "todo",
                 f"{self.step.folder}/{file.filename} is in the manifest, but not there",
                 fix=f"build again: {fixes.command('build-all')}",
             )
         shutil.copyfile(source, path)
         if (sha256 := archives.digests(path).sha256) != file.sha256:
             raise Conflict(
+                "todo",
                 f"{self.step.folder}/{file.filename} is not the file that was built:\n"
                 f"  there  sha256 {sha256}\n  built  sha256 {file.sha256}",
                 fix=f"who changed it? to build again: {fixes.command('build-all')}",
@@ -354,6 +357,7 @@ class Verifying:
             listed += ["  what was printed last:", *(f"  | {line}" for line in answer.printed)]
         told = "\n".join(listed)
         return Failed(
+            "todo",
             f"{self._what} on Python {self.interpreter.version} is installed, but does not work:\n{told}",
             fix=self._remedy(faults, answer),
         )
@@ -376,6 +380,7 @@ class Verifying:
                 f'[tool.relnox] metadata-only = ["{package}"]'
             )
         return Failed(
+            "todo",
             f"{self._what} on Python {self.interpreter.version} is installed, but there is nothing to import: "
             f"{archive.path.name} {state}",
             fix=fix,
@@ -447,7 +452,7 @@ class Verifying:
             ran.check(what, fix=fix)
         except Failed as error:
             if any(word in printed for word in _NO_ANSWER):
-                return TryLater(error.message, fix="the trusted index does not answer: try again later")
+                return TryLater("todo", error.message, fix="the trusted index does not answer: try again later")
             return error
         raise AssertionError(what)
 
@@ -465,6 +470,7 @@ def _installable(fetched: Iterable[Archive], package: str, python: str) -> Archi
             best.append((min(places), archive))
     if not best:
         raise Failed(
+            "todo",
             f"{package}: no file fits this machine: {', '.join(archive.path.name for archive in fetched)}",
             fix="verify on a machine that there is a wheel for, or publish an sdist too",
         )

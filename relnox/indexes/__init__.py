@@ -300,7 +300,7 @@ class Indexes:
             identity = self.identity(index)
             if isinstance(identity, str):
                 raise Blocked(
-                    f"nothing can be signed: {identity}", fix="sign where the CI engine gives an identity"
+                    "todo", f"nothing can be signed: {identity}", fix="sign where the CI engine gives an identity"
                 )
             return identity
 

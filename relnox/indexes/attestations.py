@@ -93,7 +93,7 @@ class Signatory:
                     raise
                 with self._opening:
                     self._signer = None
-                raise TransientError("the certificate to sign with has run out") from error
+                raise TransientError("todo", "the certificate to sign with has run out") from error
 
     def _ready(self) -> Signer:
         with self._opening:
@@ -139,6 +139,7 @@ def verify(content: bytes, file: Distribution, publisher: Publisher | None) -> s
         attestation = Attestation.model_validate_json(content)
     except ValidationError as error:
         raise Unverified(
+            "todo",
             f"what should attest {file.filename} is no attestation of PEP 740 ({_first(error)})",
             fix="remove it and sign again: type the same command again",
         ) from error
@@ -173,10 +174,10 @@ def prove_provenance(content: bytes, file: Distribution, publisher: Publisher | 
     except (ValueError, LookupError, TypeError) as error:
         what = _first(error) if isinstance(error, ValidationError) else type(error).__name__
         raise Unverified(
-            f"what {index} serves as provenance of {file.filename} is none ({what})", fix=fix
+            "todo", f"what {index} serves as provenance of {file.filename} is none ({what})", fix=fix
         ) from error
     if not any(attestations for _, attestations in read):
-        raise Unverified(f"the provenance that {index} serves of {file.filename} is empty", fix=fix)
+        raise Unverified("todo", f"the provenance that {index} serves of {file.filename} is empty", fix=fix)
     told = []
     for document, attestations in read:
         by = _publisher(document, file, publisher, index, fix)
@@ -195,6 +196,7 @@ def _publisher(
         return publisher or there
     if not publisher.fits(there):
         raise Unverified(
+            "todo",
             f"{index} says that {file.filename} was published by another publisher:\n"
             f"  there  {there.told}\n  here   {publisher.told}",
             fix=fix,
@@ -214,6 +216,7 @@ def _verify(attestation: Attestation, file: Distribution, publisher: Publisher |
         said = masked(" ".join((str(error) or type(error).__name__).split()))[:_SHOWN]
         who = f" by {publisher.told}" if publisher is not None else ""
         raise Unverified(
+            "todo",
             f"the attestation of {file.filename} does not prove that it was published{who}: {said}",
             fix="sign again where it is to be published; if it is public, find out who published it",
         ) from error
@@ -270,16 +273,20 @@ def _in_words() -> Iterator[None]:
         raise _refusal(error) from error
     except IdentityError as error:
         raise Failed(
+            "todo",
             f"this job's identity is none that can be signed with: {masked(str(error))}",
             fix="is this machine's clock right?",
         ) from error
     except (AttestationError, Error) as error:
         raise Failed(
+            "todo",
             f"what the signing service answered cannot be trusted: {masked(str(error))[:_SHOWN]}",
             fix=f"newer keys may help: {fixes.install('sigstore', upgrade=True)}",
         ) from error
     except (ValueError, LookupError, TypeError, RecursionError) as error:  # half an answer, or no JSON at all
-        raise TransientError(f"the signing service's answer cannot be read ({type(error).__name__})") from error
+        raise TransientError(
+            "todo", f"the signing service's answer cannot be read ({type(error).__name__})"
+        ) from error
 
 
 def _refusal(error: Exception) -> Failed:
@@ -287,9 +294,10 @@ def _refusal(error: Exception) -> Failed:
     cause = error.args[0] if error.args and isinstance(error.args[0], Exception) else error.__cause__
     response = getattr(cause, "response", None)
     if response is None:
-        return Failed(f"the signing service does not sign ({masked(str(error))[:_SHOWN]})", fix=_without())
+        return Failed("todo", f"the signing service does not sign ({masked(str(error))[:_SHOWN]})", fix=_without())
     said = masked(" ".join(response.text.split()))[:_SHOWN]
     return Failed(
+        "todo",
         f"the signing service does not sign: {response.status_code} {response.reason or ''} {said}".strip(),
         fix="is the job one that it knows, and this machine's clock right? " + _without()
         if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR

@@ -161,6 +161,7 @@ class ContradictoryListing(Conflict):
     def __init__(self, filename: str, stated: list[str]) -> None:
         lines = "".join(f"\n  sha256 {each}" for each in stated)
         super().__init__(
+            "contradictory-listing",
             f"the index lists {filename} more than once, with different content:{lines}",
             fix="report it to those who run the index: installers may take either file",
         )
@@ -202,6 +203,7 @@ def listed_files(simple_url: str, project: str, deadline: Deadline | None = None
     host = urlsplit(page).netloc.rpartition("@")[2]
     if response.status_code != _OK:
         raise Failed(
+            "todo",
             f"{host} answers {response.status_code} {response.reason} for {project}",
             fix="is the address of the index right, and may you read it?",
         )
@@ -215,6 +217,7 @@ def listed_files(simple_url: str, project: str, deadline: Deadline | None = None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, AssertionError) as error:
         why = str(error) if isinstance(error, _NotAListing) else type(error).__name__
         raise Failed(
+            "todo",
             f"what {host} answers for {project} is no listing of PEP {691 if is_json else 503} ({why})",
             fix="is the address of the index right, and may you read it?",
         ) from error
@@ -232,6 +235,7 @@ def download(file: IndexFile, to: Path, deadline: Deadline | None = None) -> str
     )
     if response.status_code != _OK:
         raise TryLater(
+            "todo",
             f"{file.filename} is listed, but fetching it gives {response.status_code} {response.reason}",
             fix="type the same command again in a few minutes",
         )
@@ -312,6 +316,7 @@ def provenance(file: IndexFile, deadline: Deadline | None = None) -> bytes | Non
     response = network.get(file.provenance, headers, deadline=deadline)
     if response.status_code != _OK:
         raise TryLater(
+            "todo",
             f"{file.filename} has provenance, but fetching it gives {response.status_code} {response.reason}",
             fix="type the same command again in a few minutes",
         )

@@ -122,6 +122,7 @@ def find(target: Target, environment: Mapping[str, str]) -> Credentials:
     """
     if not network.is_encrypted(target.upload_url):
         raise Blocked(
+            "todo",
             f"no credential is sent to {target.name} ({target.host}) over http, which is not encrypted",
             fix=f"write https:// into upload of [tool.relnox.indexes.{target.name}]",
         )
@@ -134,6 +135,7 @@ def find(target: Target, environment: Mapping[str, str]) -> Credentials:
         looked.append(found)
     own = variables(target.name)[0]
     raise NoCredentials(
+        "todo",
         "\n".join(
             [f"there are no credentials for {target.name} ({target.host}):", *(f"  {each}" for each in looked)]
         ),
@@ -160,6 +162,7 @@ def for_reading(target: Target, environment: Mapping[str, str]) -> Login | None:
             entry = netrc(path.expanduser()).hosts.get(urlsplit(target.simple_url).hostname or "")
         except (NetrcParseError, UnicodeDecodeError) as error:  # in other words: the parser's quote the line
             raise Blocked(
+                "todo",
                 f"{path} cannot be parsed ({type(error).__name__})",
                 fix="correct it: machine HOST login USER password PASSWORD",
             ) from None
@@ -175,6 +178,7 @@ def only_in_pypirc(name: str, environment: Mapping[str, str]) -> Blocked | None:
     if name not in _sections(path):
         return None
     return Blocked(
+        "todo",
         f"{path} knows an index called {name}, and this project does not: its settings alone say where files go",
         fix=f"write upload and simple into [tool.relnox.indexes.{name}] of pyproject.toml; the password may stay",
     )
@@ -194,7 +198,7 @@ def _legible(environment: Mapping[str, str], name: str) -> str:
         Blocked: Its bytes are no text, and HTTP could not send them.
     """
     if _NO_TEXT.search(environment.get(name, "")):
-        raise Blocked(f"what {name} holds is not in UTF-8", fix=f"set {name} again")
+        raise Blocked("todo", f"what {name} holds is not in UTF-8", fix=f"set {name} again")
     return environment.get(name, "")
 
 
@@ -221,6 +225,7 @@ def _from_pypirc(target: Target, environment: Mapping[str, str]) -> Credentials 
         return f"{path}: no password in [{target.name}]"
     if (repository := section.get("repository")) and not means(repository, target):
         raise Blocked(
+            "todo",
             f"[{target.name}] of {path} is about {shown(repository)}, and {target.name} is {target.host}: "
             "its password is for another index",
             fix=f"correct repository in [{target.name}], or call that index by another name: "
@@ -316,6 +321,7 @@ def _section(target: Target, path: str) -> _Section | None:
     except (OSError, ValueError, configparser.Error, exceptions.TwineException) as error:
         # What is wrong is not told in the words of the parser: they quote the line, which may be a password's.
         raise Blocked(
+            "todo",
             f"{path} cannot be read ({type(error).__name__})",
             fix="correct it; packaging.python.org tells its form",
         ) from None

@@ -109,6 +109,7 @@ def resolve(name: str, config: Config) -> Target:
     known = {PRODUCTION: utils.DEFAULT_REPOSITORY, TEST: utils.TEST_REPOSITORY}
     if name not in known:
         raise NoSuchIndex(
+            "todo",
             f"there is no index called {name}",
             fix=did_you_mean(name, [*known, EMBEDDED, *config.indexes]),
         )
@@ -153,6 +154,7 @@ def by_rule(config: Config, tags: Mapping[str, tuple[str, Version] | None]) -> s
     for package, found in tags.items():
         if found is None:
             raise Blocked(
+                "todo",
                 f"no tag of {package} stands at the commit that was built, and [tool.relnox.targets] goes by tags",
                 fix="tag the release and build it, or say where it goes: --index NAME",
             )
@@ -160,12 +162,14 @@ def by_rule(config: Config, tags: Mapping[str, tuple[str, Version] | None]) -> s
         index = next(_indexes(config.targets, tag, version), None)
         if index is None:
             raise Blocked(
+                "todo",
                 f"no rule of [tool.relnox.targets] is about {tag}",
                 fix='add one, such as prerelease = "testpypi", or say where it goes: --index NAME',
             )
         chosen.setdefault(index, f"{tag} to {index}")
     if len(chosen) > 1:
         raise Blocked(
+            "todo",
             f"[tool.relnox.targets] sends {' and '.join(chosen.values())}",
             fix="publish them one after the other: --package NAME, or say where all go: --index NAME",
         )
@@ -272,9 +276,12 @@ def _address(url: str, key: str) -> str:
     # urlsplit drops control characters, and what sends a request would not.
     readable = url.isprintable() and " " not in url
     if not readable or not _place(url) or (parts := urlsplit(url)).scheme not in _PORTS or not _has_port(parts):
-        raise Blocked(f"{key} is no address of an index", fix='write for example "https://packages.example.org/"')
+        raise Blocked(
+            "todo", f"{key} is no address of an index", fix='write for example "https://packages.example.org/"'
+        )
     if "@" in parts.netloc:
         raise Blocked(
+            "todo",
             f"{key} holds a user name or a password for {origin(url)}",
             fix="take it out, and give it in a variable, in .pypirc or in the keyring",
         )

@@ -90,6 +90,7 @@ class Identity:
         called, caller = self.claims.get("job_workflow_ref"), self.claims.get("workflow_ref")
         if called and caller and called != caller:
             raise Blocked(
+                "todo",
                 f"the upload job stands in a reusable workflow: it is {called}, called by {caller}, and {index} "
                 "gives no token that attestations agree with",
                 fix=f"move the job that uploads into {caller.partition('@')[0]}; building may stay where it is",
@@ -166,6 +167,7 @@ class Publisher:
         """Exchange an identity once. The next try shows another one, where the engine gives more than one."""
         if self._spent and not self._many:
             raise Failed(
+                "todo",
                 f"the upload token for {self._index} has run out, and {self._engine} gives a job one identity",
                 fix=f"{_RERUN}; a job for each package has a token of its own: --package NAME",
             )
@@ -190,6 +192,7 @@ class Publisher:
         identity = _identity(self._detect, self._audience, self._engine)
         if identity is None:
             raise Failed(
+                "todo",
                 f"{self._engine} gives this job no identity any more",
                 fix=_permission(self._engine, self._audience),
             )
@@ -205,19 +208,22 @@ class Publisher:
         what = f" for {project}" if project else ""
         told = f"{self._index} mints no token{what} ({said})"
         if "service-unavailable" in codes:
-            return network.TransientError(told)
+            return network.TransientError("todo", told)
         if "not-enabled" in codes:
             return TryLater(
+                "todo",
                 f"{self._index} has switched Trusted Publishing off for {self._engine} ({said})",
                 fix="look at the index's status page; with a token in a variable it goes on without",
             )
         if "invalid-reuse-token" in codes:
             return Failed(
+                "todo",
                 f"{self._index} has seen this job's identity before, and takes each once ({said})",
                 fix=f"{_RERUN}. An earlier command of this job used it up: let one command publish everything",
             )
         if "invalid-pending-publisher" in codes:
             return Blocked(
+                "todo",
                 f"the pending publisher{what} on {self._index} cannot become a project: it exists already, or its "
                 f"name is taken or forbidden ({said})",
                 fix="add the publisher to the existing project instead, or choose another name",
@@ -225,16 +231,20 @@ class Publisher:
         if "invalid-publisher" in codes:
             claims = "\n".join(f"  {name}: {value}" for name, value in identity.claims.items() if name in _CLAIMS)
             return Blocked(
+                "todo",
                 f"{self._index} knows no publisher{what} that is this job ({said}). The job is:\n{claims}",
                 fix="compare owner, repository, workflow file and environment with the publisher in the settings "
                 f"of the project there, letter by letter; {first_release_hint(project)}",
             )
         if codes.keys() & {"invalid-token", "invalid-payload"}:
             return Failed(
+                "todo",
                 f"{self._index} takes no identity such as {self._engine} gives ({said})",
                 fix=f"does the index support {self._engine}, and is this machine's clock right?",
             )
-        return Failed(told, fix="is it an index with Trusted Publishing? a token in a variable does without")
+        return Failed(
+            "todo", told, fix="is it an index with Trusted Publishing? a token in a variable does without"
+        )
 
     def __repr__(self) -> str:
         return f"Publisher({self._index!r})"
@@ -328,14 +338,15 @@ def _identity(detect: Callable[[str], str | None], audience: str, ci_provider: s
         ):  # GitLab's variable, the program of others
             return None
         if "timed out" in transient_error or "request failed" in transient_error:
-            raise network.TransientError(f"{ci_provider} gives this job no identity now") from None
+            raise network.TransientError("todo", f"{ci_provider} gives this job no identity now") from None
         raise Blocked(
+            "todo",
             f"{ci_provider} gives this job an identity that is not for {audience}",
             fix=_permission(ci_provider, audience),
         ) from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
         told = f"{ci_provider} gives this job no identity now ({type(error).__name__})"
-        raise network.TransientError(told) from None
+        raise network.TransientError("todo", told) from None
     return Identity(found[0]) if found else None
 
 

@@ -40,7 +40,7 @@ def fields(path: Path, attestations: Sequence[Path] = ()) -> list[tuple[str, str
         told = Repository._convert_metadata_to_list_of_tuples(package.metadata_dictionary())  # noqa: SLF001
     except TwineException as error:
         raise Failed(
-            f"{path.name} has metadata that no index takes: {error}", fix=fixes.command("build-all")
+            "todo", f"{path.name} has metadata that no index takes: {error}", fix=fixes.command("build-all")
         ) from error
     return [*told, (":action", "file_upload"), ("protocol_version", "1")]
 

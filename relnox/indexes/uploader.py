@@ -60,6 +60,7 @@ class AttestationsRefused(Failed):
 
     def __init__(self, message: str) -> None:
         super().__init__(
+            "attestations-rejected",
             message,
             fix="is the job that signed the trusted publisher that uploads? Without attestations it goes on: "
             "--attestations off (they cannot be added later)",
@@ -119,7 +120,7 @@ def send(  # noqa: PLR0913 - an upload
         )
     said = judged(response, file, target.name)
     if response.status_code not in _OK:
-        raise Taken(said)
+        raise Taken("todo", said)
     return said
 
 
@@ -162,6 +163,7 @@ def _judged(response: requests.Response, file: Distribution, index: str) -> str:
         return masked(f"{status} {response.reason or ''}".strip())
     if status in _REDIRECTS:
         raise Blocked(
+            "todo",
             f"{index} redirects uploads to {masked(response.headers.get('Location', 'nowhere'))}",
             fix=f"if it has moved there: write that as upload into [tool.relnox.indexes.{index}]; credentials "
             "are not sent elsewhere",
@@ -172,20 +174,25 @@ def _judged(response: requests.Response, file: Distribution, index: str) -> str:
             return _taken(said, text, file, index)
     if status in _NOT_ALLOWED:
         raise Blocked(
+            "todo",
             f"{index} rejected the credentials for {file.filename}: {said}",
             fix="is the token or password right, and is it for this index and this project?",
         )
     if status == _NO_ROOM:
         raise Failed(
+            "todo",
             f"{index} cannot store {file.filename} ({file.size:,} bytes): {said}",
             fix="free space where the index keeps its files, or let it write there; then rerun the command",
         )
     if status == _TOO_LARGE or _LARGE.search(text):
         raise Failed(
+            "todo",
             f"{index} finds {file.filename} too large ({file.size:,} bytes): {said}",
             fix="leave out what the archive does not need, or ask the index for a higher limit",
         )
-    raise Failed(f"{index} refused {file.filename}: {said}", fix="mend what the index names, then build again")
+    raise Failed(
+        "todo", f"{index} refused {file.filename}: {said}", fix="mend what the index names, then build again"
+    )
 
 
 def _text(response: requests.Response) -> str:
@@ -244,11 +251,13 @@ def _explain(text: str, file: Distribution, index: str) -> None:
     if _BURNED.search(text):
         following = _following(file)
         raise Conflict(
+            "todo",
             f"{index} has had {file.filename} before; it was deleted, and its name is never given again: {text}",
             fix=f"publish it as {following}: {_bump_to(following)}",
         )
     if _OLD.search(text):
         raise Conflict(
+            "todo",
             f"{index} takes no more files for {file.package} {file.version}: its first file is more than "
             f"{WINDOW.days} days old: {text}",
             fix=publish_again(file),
@@ -256,6 +265,7 @@ def _explain(text: str, file: Distribution, index: str) -> None:
     if _SECOND.search(text):
         post = _post_release(file)
         raise Conflict(
+            "todo",
             f"{index} has another sdist of {file.package} {file.version}, and takes one of a release: {text}",
             fix=f"who published it? to publish all of it again as {post}: {_bump_to(post)}",
         )
@@ -263,12 +273,14 @@ def _explain(text: str, file: Distribution, index: str) -> None:
         from relnox.indexes.trusted_publishing import first_release_hint
 
         raise Blocked(
+            "todo",
             f"{index} has no project {file.package}, and {file.filename} comes from an identity that may not "
             f"create it: {text}",
             fix=f"{first_release_hint(file.package)}; or publish the first release with a token",
         )
     if _FOREIGN.search(text):
         raise Blocked(
+            "todo",
             f"{index} has a project {file.package} that these credentials may not upload to: {text}",
             fix="if it is yours, let its owner there add you; if it is a stranger's, the name is taken: choose "
             "another, or try the release where no name is: "
@@ -276,6 +288,7 @@ def _explain(text: str, file: Distribution, index: str) -> None:
         )
     if _SCOPED.search(text):
         raise Blocked(
+            "todo",
             f"the token for {index} is of another project than {file.package}: {text}",
             fix=f"take one of {file.package}, or for its first release one of the whole account",
         )
@@ -283,6 +296,7 @@ def _explain(text: str, file: Distribution, index: str) -> None:
         raise AttestationsRefused(f"{index} does not take the attestations of {file.filename}: {text}")
     if _CLOSED.search(text):
         raise TryLater(
+            "todo",
             f"{index} takes no uploads at present: {text}",
             fix="this is not about your credentials; type the same command again later",
         )
@@ -293,6 +307,7 @@ def _taken(said: str, text: str, file: Distribution, index: str) -> str:
     digests = _DIGEST.findall(text.lower())
     if digests and not {file.sha256, file.blake2b_256}.intersection(digests):
         raise Conflict(
+            "todo",
             f"{index} holds another {file.filename}:\n  there  {digests[0]}\n"
             f"  built  sha256 {file.sha256}, blake2b-256 {file.blake2b_256}",
             fix=ways_out(file),

@@ -162,7 +162,7 @@ class Deadline:
             tried = f", for {waits.span(spent)}" if spent >= 1 else ""
             until = f"; it asks to be left alone until {_clock_time(asked)}" if asked else ""
             raise TransientError(
-                f"{transient_error.message}{tried}{until}", stranger=transient_error.stranger
+                "todo", f"{transient_error.message}{tried}{until}", stranger=transient_error.stranger
             ) from transient_error
         jitter = random.uniform(0, self._growing)  # noqa: S311 - no secret
         self._growing = min(self._growing * 2, _LONGEST_PAUSE)
@@ -296,6 +296,7 @@ def once(  # noqa: PLR0913 - a request
             if error.errno is not None:  # it is the machine's
                 raise
             raise Failed(  # a file of certificates is not there
+                "todo",
                 f"{host} cannot be asked: {error}",
                 fix="correct the path in REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, or unset it",
             ) from error
@@ -305,7 +306,7 @@ def once(  # noqa: PLR0913 - a request
         said = f"{response.status_code} {response.reason or ''}".strip()
         enough = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
         what = "takes no more for now" if enough else "does not answer as it should"
-        raise TransientError(f"{host} {what}{_through(proxy)} ({said})", asked=_asked(response.headers))
+        raise TransientError("todo", f"{host} {what}{_through(proxy)} ({said})", asked=_asked(response.headers))
     return response
 
 
@@ -331,7 +332,7 @@ def leave_behind(call: Callable[[], T], seconds: float, what: str) -> T:
             return watch.wait_for(call, seconds)
         except TimeoutError:
             watch.check()
-            raise TransientError(f"{what} does not answer as it should (timed out)") from None
+            raise TransientError("todo", f"{what} does not answer as it should (timed out)") from None
 
 
 def _adapter() -> HTTPAdapter:
@@ -366,6 +367,7 @@ def _prepared(  # noqa: PLR0913, PLR0917 - a request
             str(value).encode("latin-1")  # as http.client does, when it has connected
     except ValueError as error:  # in words that quote no header
         raise Failed(
+            "todo",
             f"{host_of(url)} cannot be asked: the URL or a header cannot be sent ({type(error).__name__})",
             fix="correct the URL in the settings, or the token or password",
         ) from None
@@ -406,7 +408,7 @@ def _followed(  # noqa: PLR0913 - a request
                 return response
             _check_encryption(url, target)
         url = target
-    raise Failed(f"{host_of(url)} redirects in a circle", fix="is the index's address right?")
+    raise Failed("todo", f"{host_of(url)} redirects in a circle", fix="is the index's address right?")
 
 
 def _target(url: str, location: str) -> str:
@@ -416,6 +418,7 @@ def _target(url: str, location: str) -> str:
         check_url(target)
     except (ValueError, Failed) as error:
         raise Failed(
+            "todo",
             f"{host_of(url)} redirects to {quoted(location)}, which cannot be requested (not a valid URL)",
             fix="check the URL of the index, or report it to the index",
         ) from error
@@ -427,6 +430,7 @@ def _check_encryption(url: str, target: str) -> None:
     lowered = url.startswith("https:") and not target.startswith("https:")
     if lowered or not is_encrypted(target):
         raise Failed(
+            "todo",
             f"{host_of(url)} redirects to {host_of(target)} over http, which is not encrypted",
             fix="report it to the index: files are fetched over https only",
         )
@@ -439,6 +443,7 @@ def _not_answered(host: str, proxy: Proxy | None, error: Exception, *, stranger:
     cause = cause_of(error)
     if isinstance(cause, SSLCertVerificationError):
         return Failed(
+            "todo",
             f"{host} has a certificate that nobody vouches for here{_through(proxy)} ({cause.verify_message})",
             fix="is the address right? a private authority is named by REQUESTS_CA_BUNDLE=FILE.pem",
         )
@@ -448,12 +453,13 @@ def _not_answered(host: str, proxy: Proxy | None, error: Exception, *, stranger:
             return _login_required(host, proxy)
         words = f"it answers {refused[1]}"
     if proxy is not None:
-        return TransientError(f"{host} cannot be reached{_through(proxy)} ({words})", stranger=stranger)
-    return TransientError(f"{host} does not answer as it should ({words})", stranger=stranger)
+        return TransientError("todo", f"{host} cannot be reached{_through(proxy)} ({words})", stranger=stranger)
+    return TransientError("todo", f"{host} does not answer as it should ({words})", stranger=stranger)
 
 
 def _login_required(host: str, proxy: Proxy) -> Failed:
     return Failed(
+        "todo",
         f"{host} cannot be reached{_through(proxy)} (407: it requires a login)",
         fix=f"set {proxy.variable} to http://USER:PASSWORD@HOST:PORT, or add {host} to NO_PROXY",
     )

@@ -32,6 +32,7 @@ def check_url(url: str) -> None:
     problem = _problem(url)
     if problem:
         raise Failed(
+            "todo",
             f"{quoted(url)} cannot be requested: the URL {problem}",
             fix="correct it in the settings; if the index lists it or redirects to it, report it to the index",
         )
@@ -95,6 +96,7 @@ def require_encryption(url: str) -> None:
     """
     if not is_encrypted(url):
         raise Blocked(
+            "todo",
             f"no credential is sent to {host_of(url)} (http is not encrypted)",
             fix=f"write https://{host_of(url)} instead; http is for this machine only (localhost, 127.0.0.1)",
         )

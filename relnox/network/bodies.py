@@ -214,6 +214,7 @@ def _decompressed(response: Response, chunks: Iterator[bytes], limit: Limit, hos
         return
     if encoding not in ("gzip", "x-gzip"):
         raise Failed(
+            "todo",
             f"the {limit.kind} of {host} is compressed with {encoding[:20]!a} (only gzip was asked for)",
             fix="have the server, or the proxy before it, honor Accept-Encoding",
         )
@@ -231,10 +232,12 @@ def _decompressed(response: Response, chunks: Iterator[bytes], limit: Limit, hos
             try:
                 yield decoder.decompress(rest, _CHUNK)
             except zlib.error as error:
-                raise TransientError(f"{host} does not answer as it should (not gzip, as it says)") from error
+                raise TransientError(
+                    "todo", f"{host} does not answer as it should (not gzip, as it says)"
+                ) from error
             rest = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
     if begun and not decoder.eof and not limit.shortened:
-        raise TransientError(f"{host} does not answer as it should (cut off)")
+        raise TransientError("todo", f"{host} does not answer as it should (cut off)")
 
 
 def _check_stated_length(response: Response, limit: Limit, host: str) -> None:
@@ -245,6 +248,7 @@ def _check_stated_length(response: Response, limit: Limit, host: str) -> None:
 
 def _too_large(limit: Limit, host: str) -> TooLarge:
     return TooLarge(
+        "todo",
         f"the {limit.kind} of {host} is larger than {_in_words(limit.size)}",
         fix="another try will not help: check the URL of the index, or report it to the index",
     )

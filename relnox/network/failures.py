@@ -11,21 +11,22 @@ class TransientError(TryLater):
     """Another try may end it.
 
     Args:
+        code: As for every error.
         message: What happened.
         asked: Seconds that the server wants to be left alone for.
         stranger: Whether no connection came about.
     """
 
-    def __init__(self, message: str, *, asked: float | None = None, stranger: bool = False) -> None:
+    def __init__(self, code: str, message: str, *, asked: float | None = None, stranger: bool = False) -> None:
         there = "is the address right, and can this machine reach it? then " if stranger else "nothing was lost; "
-        super().__init__(message, fix=f"{there}type the same command again later")
+        super().__init__(code, message, fix=f"{there}type the same command again later")
         self.asked = asked
         self.stranger = stranger
 
 
 def interrupted() -> Failed:
     """The error of a request or a pause that a signal ended."""
-    return Failed("interrupted", fix="type the same command again: it goes on where this one stopped")
+    return Failed("todo", "interrupted", fix="type the same command again: it goes on where this one stopped")
 
 
 def cause_of(error: BaseException) -> BaseException:

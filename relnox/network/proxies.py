@@ -58,6 +58,7 @@ def proxy_for(url: str) -> Proxy | None:
         proxy, host, port = None, None, None
     if proxy is None or not host or proxy.scheme not in _SCHEMES or not value.isprintable() or " " in value:
         raise Failed(
+            "todo",
             f"{variable} is not the URL of a proxy, and {parts.hostname} is reached through it",
             fix=f"set {variable} to http://HOST:PORT, or unset it",
         )
@@ -82,6 +83,7 @@ def _require_socks(variable: str) -> None:
         import socks  # type: ignore[import-untyped,unused-ignore] # noqa: F401 - requests needs it
     except ModuleNotFoundError:
         raise Failed(
+            "todo",
             f"{variable} names a SOCKS proxy, and the package PySocks is not installed",
             fix=f"{fixes.install('requests[socks]')}, or set it to http://HOST:PORT",
         ) from None

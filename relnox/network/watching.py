@@ -98,7 +98,7 @@ class Watch:
         if self._ended == "interrupted":
             raise interrupted()
         if self._ended is not None:
-            raise TransientError(f"{self._host} does not answer as it should ({self._ended})")
+            raise TransientError("todo", f"{self._host} does not answer as it should ({self._ended})")
 
     def moved(self, size: int) -> None:
         """Count bytes that went one way or the other."""

@@ -78,7 +78,9 @@ def find_root(start: Path, top: Path | None) -> Path:
     if top is not None and top.resolve() in candidates:
         candidates = candidates[: candidates.index(top.resolve()) + 1]
     if os.path.lexists(start / _FILE) and not (start / _FILE).is_file():
-        raise Blocked(f"{start / _FILE} is not a regular file", fix=f"put a file there: mv {_FILE} {_FILE}.old")
+        raise Blocked(
+            "todo", f"{start / _FILE} is not a regular file", fix=f"put a file there: mv {_FILE} {_FILE}.old"
+        )
     with_file = [folder for folder in candidates if (folder / _FILE).is_file()]
     for folder in with_file:
         tool = pyproject.table_at(pyproject.load(folder / _FILE), "tool")
@@ -89,6 +91,7 @@ def find_root(start: Path, top: Path | None) -> Path:
     if top is not None:
         return top
     raise Blocked(
+        "todo",
         f"there is no project here: no {_FILE} in {start} or above it",
         fix="go to the project's folder, or name it: --project DIR",
     )
@@ -177,6 +180,7 @@ def discover(root: Path, config: Config, ignored: Callable[[Iterable[str]], set[
         packages = list(_walked(root, config.exclude, warnings))
     if not packages:
         raise Blocked(
+            "todo",
             f"there is no package in {root}",
             fix='add [project] to pyproject.toml, or list folders: [tool.relnox] packages = ["libs/*"]',
         )
@@ -215,6 +219,7 @@ def _listed(root: Path, globs: Sequence[str], exclude: Sequence[str], key: str |
     for glob in globs:
         if ".." in _plain(glob).split("/"):
             raise Blocked(
+                "todo",
                 f"{glob!r} of {key or '[tool.uv.workspace]'} leads out of {root}",
                 fix="set up relnox in the folder that holds all packages",
             )
@@ -222,6 +227,7 @@ def _listed(root: Path, globs: Sequence[str], exclude: Sequence[str], key: str |
             "**" in part and part != "**" for part in _plain(glob).split("/")
         ):  # Python 3.13 takes it for a single *
             raise Blocked(
+                "todo",
                 f"{glob!r} of {key or '[tool.uv.workspace]'} is no glob: ** stands alone, between slashes",
                 fix="write it like libs/*",
             )
@@ -233,7 +239,7 @@ def _listed(root: Path, globs: Sequence[str], exclude: Sequence[str], key: str |
         ]
         kept = [folder for folder in folders if not _excluded(folder, exclude)]
         if not folders and key is not None:
-            raise Blocked(f"{glob!r} of {key} means no folder with a {_FILE}", fix=_near(root, glob))
+            raise Blocked("todo", f"{glob!r} of {key} means no folder with a {_FILE}", fix=_near(root, glob))
         found |= dict.fromkeys(kept)
     return list(found)
 
@@ -257,6 +263,7 @@ def _read_listed(root: Path, folders: Sequence[str], warnings: list[str]) -> lis
         package = _package(root, document, folder)
         if (other := packages.get(package.name)) is not None:
             raise Blocked(
+                "todo",
                 f"two packages are called {package.name}: {other.pyproject} and {package.pyproject}",
                 fix=f'rename one, or leave one out: [tool.relnox] exclude = ["{package.folder}"]',
             )
@@ -334,7 +341,9 @@ def _check_exclude(root: Path, globs: Sequence[str], ignored: Callable[[Iterable
             continue
         near = [folder for folder in folders if (root / folder / _FILE).is_file() and folder != "."]
         raise Blocked(
-            f"{glob!r} of [tool.relnox] exclude means no folder", fix=did_you_mean(plain, near or folders[:20])
+            "todo",
+            f"{glob!r} of [tool.relnox] exclude means no folder",
+            fix=did_you_mean(plain, near or folders[:20]),
         )
 
 

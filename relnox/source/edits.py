@@ -93,6 +93,7 @@ def apply(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
                 _put(root / edit.file, edit.after, recorded=recorded)
             except OSError as error:
                 raise Failed(
+                    "todo",
                     f"{edit.file} cannot be written: {error.strerror}; the other files are as they were",
                     fix="free the disk or mend the permissions, then type the same command again",
                 ) from error
@@ -167,6 +168,7 @@ def _read(file: Path, what: str) -> Pending | None:
         found: Pending = serialization.decode(Pending, json.loads(content))
     except ValueError as error:
         raise Failed(
+            "todo",
             f"{file}, the record of {what}, cannot be read: {error}",
             fix="look at git status and git diff, then remove that file",
         ) from error
@@ -180,6 +182,7 @@ def _holds(root: Path, edit: Edit, *, recorded: bool) -> bool:
         return True
     if present != edit.before and not (recorded and _is_half_written(present, edit)):
         raise Conflict(
+            "todo",
             f"{edit.file} is neither as it was when the change was planned nor as it should become",
             fix=f"somebody else edits it: look at git diff -- {edit.file}, then type the command again",
         )

@@ -45,6 +45,7 @@ def alone(folder: Path) -> Iterator[None]:
             yield
     except Locked as error:
         raise Blocked(
+            "todo",
             f"another run of relnox is at work in this checkout (process {error.holder})",
             fix="wait until it is through, then type the same command again",
         ) from None

@@ -37,9 +37,11 @@ def load(path: Path) -> dict[str, Any]:
             raise ValueError("a number has thousands of digits")  # noqa: TRY301 - as tomllib says of decimal ones
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also no UTF-8, numbers of a thousand digits, endless brackets
-        raise Blocked(f"{path} is not valid TOML: {error}", fix=f"mend {path}") from error
+        raise Blocked("todo", f"{path} is not valid TOML: {error}", fix=f"mend {path}") from error
     except OSError as error:
-        raise Blocked(f"{path} cannot be read: {error.strerror}", fix="is this the project's folder?") from error
+        raise Blocked(
+            "todo", f"{path} cannot be read: {error.strerror}", fix="is this the project's folder?"
+        ) from error
 
 
 def table_at(document: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
@@ -74,12 +76,14 @@ def package_of(document: Mapping[str, Any], folder: str) -> Package:
     project, poetry = table_at(document, "project"), table_at(document, "tool", "poetry")
     name = project.get("name", poetry.get("name"))
     if not isinstance(name, str):
-        raise Blocked(f"{file} names no package", fix="add [project] name")
+        raise Blocked("todo", f"{file} names no package", fix="add [project] name")
     if not is_valid(name):
-        raise Blocked(f"{file}: {name!r} cannot be a package's name", fix="see PEP 508, names")
+        raise Blocked("todo", f"{file}: {name!r} cannot be a package's name", fix="see PEP 508, names")
     backend = table_at(document, "build-system").get("build-backend", LEGACY_BACKEND)
     if not isinstance(backend, str):
-        raise Blocked(f"{file}: build-backend is no string", fix='write build-backend = "hatchling.build", say')
+        raise Blocked(
+            "todo", f"{file}: build-backend is no string", fix='write build-backend = "hatchling.build", say'
+        )
     source = _version_source(document, file)
     classifiers = strings(project.get("classifiers")) or strings(poetry.get("classifiers"))
     return Package(
@@ -114,6 +118,7 @@ def _version_source(document: Mapping[str, Any], file: str) -> VersionSource:
     if "version" in strings(project.get("dynamic")):
         return VersionSource(kind="dynamic", file=file, text=_provider(document))
     raise Blocked(
+        "todo",
         f"{file} states no version, neither [project] version nor dynamic",
         fix='add version = "0.1.0" to [project]',
     )

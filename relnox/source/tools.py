@@ -63,7 +63,7 @@ def run_beside(  # noqa: PLR0913 - what a tool is given
         places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
         program = shutil.which(command[0], path=places)
         if program is None:
-            raise Failed(f"{command[0]} is not to be found", fix=f"is {command[0]} installed? {without}")
+            raise Failed("todo", f"{command[0]} is not to be found", fix=f"is {command[0]} installed? {without}")
         variables = process.clean_environment(os.environ, passed=passed)
         ran = process.run([program, *command[1:]], cwd=clone.root / folder, env=variables)
         ran.check(command[0], fix=f"try in {folder}: {shlex.join(command)}; {without}")

@@ -99,6 +99,7 @@ def _owner(place: PlaceConfig, packages: Sequence[Package], config: Config) -> P
     if len(packages) == 1 or config.versions == "lockstep":
         return packages[0]
     raise Blocked(
+        "todo",
         f"[[tool.relnox.places]] does not say whose version {place.file} states",
         fix=f'add package = "{packages[0].name}" to it',
     )
@@ -120,6 +121,7 @@ def _declared_place(place: PlaceConfig, root: Path) -> VersionSource:
         source = replace(source, key=(_CITATION_PATTERN,))
     else:
         raise Blocked(
+            "todo",
             f"[[tool.relnox.places]] does not say where in {place.file} the version is",
             fix="add pattern = '…(?P<version>…)…' to it",
         )
@@ -127,11 +129,11 @@ def _declared_place(place: PlaceConfig, root: Path) -> VersionSource:
         return _read(source, root)
     except OSError as error:
         raise Blocked(
-            f"{place.file} of [[tool.relnox.places]] cannot be read: {error.strerror}", fix="mend its path"
+            "todo", f"{place.file} of [[tool.relnox.places]] cannot be read: {error.strerror}", fix="mend its path"
         ) from error
     except ValueError as error:
         raise Blocked(
-            f"{place.file} of [[tool.relnox.places]]: {error}", fix="mend its pattern or count"
+            "todo", f"{place.file} of [[tool.relnox.places]]: {error}", fix="mend its pattern or count"
         ) from error
 
 

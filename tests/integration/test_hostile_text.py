@@ -78,7 +78,7 @@ def plan_of(text: str, kinds: Sequence[type[Any]]) -> Plan:
         task="bump",
         steps=tuple(filled(kind, text) for kind in kinds),
         notes=(text, text),
-        problems=(Problem(message=text, fix=text),),
+        problems=(Problem(code="todo", message=text, fix=text),),
         consent=text,
         tables=(Table(title=text, columns=(text, "column"), rows=((text, text), ("cell", text))),),
         skipped=text,
@@ -88,7 +88,7 @@ def plan_of(text: str, kinds: Sequence[type[Any]]) -> Plan:
 def everything_told(reporter: Reporter, text: str, kinds: Sequence[type[Any]]) -> Outcome:
     """Tell a reporter all that can be told, with this text wherever there is one."""
     plan = plan_of(text, kinds)
-    error = Failed(text, fix=text)
+    error = Failed("todo", text, fix=text)
     reporter.verbose = True
     reporter.event(RunStarted(plan), nested=False)
     reporter.event(Waiting(text, NOON, NOON), nested=True)
@@ -193,7 +193,7 @@ def test_programs_get_every_text_as_it_is() -> None:
         report, plan, refused = (
             render(outcome),
             outcome.plan.to_json(),
-            render_error("bump", Failed(text, fix=text)),
+            render_error("bump", Failed("todo", text, fix=text)),
         )
         for document in (report, plan, refused):
             assert_inert(document, text)

@@ -116,9 +116,9 @@ def test_pauses_are_drawn_from_growing_spans(clock: SimulatedClock, monkeypatch:
     monkeypatch.setattr(random, "uniform", longest)
     deadline = Deadline(300)
     while deadline.left():
-        deadline.outlast(TransientError("broken"))
+        deadline.outlast(TransientError("todo", "broken"))
     with pytest.raises(TransientError, match="broken, for 300 s"):
-        deadline.outlast(TransientError("broken"))
+        deadline.outlast(TransientError("todo", "broken"))
     assert spans == [0.5, 1, 2, 4, 8, 16, 32, *[60] * 4]
     assert clock.now() == 300
 
@@ -149,7 +149,7 @@ def test_a_disk_that_is_full_is_not_the_servers_fault() -> None:
 
 def test_no_patience_is_one_try(clock: SimulatedClock) -> None:
     with pytest.raises(TransientError):
-        Deadline(0).outlast(TransientError("broken"))
+        Deadline(0).outlast(TransientError("todo", "broken"))
     assert clock.now() == 0
 
 

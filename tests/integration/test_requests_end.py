@@ -364,7 +364,7 @@ def test_absurd_pauses_are_no_bug(asked: str, name: str, clock: SimulatedClock) 
     deadline = Deadline(1)
     with pytest.raises(TransientError):  # noqa: PT012 - some of them are worth a pause
         while True:
-            deadline.outlast(TransientError("busy", asked=said))
+            deadline.outlast(TransientError("todo", "busy", asked=said))
 
 
 @pytest.mark.parametrize(

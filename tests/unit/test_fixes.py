@@ -167,17 +167,17 @@ def test_every_reporter_shows_commands_so(
     kind: type[Plain | Terminal], capsys: pytest.CaptureFixture[str]
 ) -> None:
     reporter = kind(lambda text: fixes.show(text, NOX))
-    plan = Plan(task="status", notes=(TOLD,), problems=(Problem(message=TOLD, fix=TOLD),))
+    plan = Plan(task="status", notes=(TOLD,), problems=(Problem(code="todo", message=TOLD, fix=TOLD),))
     reporter.verbose = True
 
     reporter.plan(plan)
     for event in (
         RunStarted(plan),
         Notice(TOLD, TOLD),
-        StepFinished(STEP, Status.FAILED, TOLD, 0.0, Failed(TOLD, fix=TOLD)),
+        StepFinished(STEP, Status.FAILED, TOLD, 0.0, Failed("todo", TOLD, fix=TOLD)),
     ):
         reporter.event(event, nested=False)
-    reporter.error(Failed(TOLD, fix=TOLD))
+    reporter.error(Failed("todo", TOLD, fix=TOLD))
 
     told = "".join(capsys.readouterr())
     assert "relnox build-all" not in told

@@ -152,7 +152,7 @@ def test_the_summary_names_every_file_by_what_is_known_of_it() -> None:
 
 @pytest.mark.parametrize("public", [[], ["a"], ["a", "b"]])
 def test_an_error_before_the_first_byte_says_what_an_earlier_run_made_public(public: list[str]) -> None:
-    error = Failed("the disk is full")
+    error = Failed("todo", "the disk is full")
     blocked(error, "own", ["a", "b"], public)
     if public:
         assert error.exit_code is ExitCode.PARTLY_PUBLIC
@@ -162,7 +162,7 @@ def test_an_error_before_the_first_byte_says_what_an_earlier_run_made_public(pub
 
 
 def test_what_blocks_a_release_that_is_public_already_is_not_finished_by_a_rerun() -> None:
-    partly, whole = Blocked("no local versions", fix=""), Blocked("no local versions", fix="")
+    partly, whole = Blocked("todo", "no local versions", fix=""), Blocked("todo", "no local versions", fix="")
     blocked(partly, "own", ["a", "b"], ["a"])
     blocked(whole, "own", ["a", "b"], ["a", "b"])
     assert (partly.exit_code, whole.exit_code) == (ExitCode.PARTLY_PUBLIC, ExitCode.CONFLICT)

@@ -41,10 +41,10 @@ PLAN = Plan(
     task="bump",
     steps=(EDIT, PUSH),
     notes=("1 becomes 2",),
-    problems=(Problem(message="the tree is dirty", fix="git stash"),),
+    problems=(Problem(code="todo", message="the tree is dirty", fix="git stash"),),
     tables=(Table(title="Moves", columns=("package", "to"), rows=(("demo", "2"),)),),
 )
-ERROR = Failed("git push ended with status 1:\n  | ::set-env name=PATH::evil", fix="ask\nsomebody")
+ERROR = Failed("todo", "git push ended with status 1:\n  | ::set-env name=PATH::evil", fix="ask\nsomebody")
 RESULTS = (
     StepFinished(EDIT, Status.SKIPPED, "the files are edited already", 0.0),
     StepFinished(PUSH, Status.FAILED, ERROR.message, 1.25, ERROR),
@@ -88,7 +88,7 @@ def test_steps_that_are_not_tried_bury_nothing(
     kind: Callable[[], Reporter], many: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reporter = kind()
-    failed = StepFinished(EDIT, Status.FAILED, "no room", 0.0, Failed("no room"))
+    failed = StepFinished(EDIT, Status.FAILED, "no room", 0.0, Failed("todo", "no room"))
     for event in (failed, *[StepFinished(PUSH, Status.ABORTED, "an earlier step failed", 0.0)] * many):
         reporter.event(event, nested=False)
     reporter.event(RunFinished(OUTCOME), nested=False)
@@ -183,7 +183,7 @@ def test_github_groups_and_annotates_and_lets_no_command_through(
 
 def test_no_line_of_a_failure_begins_with_a_command(capsys: pytest.CaptureFixture[str]) -> None:
     reporter = github.GitHub({})
-    failed = Failed("x\n::set-output name=a::b")
+    failed = Failed("todo", "x\n::set-output name=a::b")
     reporter.event(StepFinished(PUSH, Status.FAILED, failed.message, 0.0, failed), nested=False)
     commands = [line for line in capsys.readouterr().err.splitlines() if line.startswith("::")]
     assert [line.partition(" ")[0].split("::")[1] for line in commands] == ["endgroup", "error"]
@@ -213,7 +213,7 @@ def test_the_terminal_shows_foreign_text_as_it_is(
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")
     reporter = Terminal()
-    failed = Failed("[bold]not markup[/bold]", fix="[link]")
+    failed = Failed("todo", "[bold]not markup[/bold]", fix="[link]")
     reporter.event(StepFinished(PUSH, Status.FAILED, failed.message, 0.0, failed), nested=False)
     reporter.error(failed)
     reporter.plan(PLAN)

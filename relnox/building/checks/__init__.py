@@ -136,7 +136,9 @@ def _looked_into(
     try:
         archive = archives.read(path, limits)
     except ArchiveError as broken:
-        fault = Finding(level="error", file=path.name, message=broken.fault, fix=broken.fix or "")
+        fault = Finding(
+            level="error", code=broken.code, file=path.name, message=broken.fault, fix=broken.fix or ""
+        )
         return None, (fault,)
     expected = Expected(
         name=archive.name,
@@ -166,10 +168,10 @@ def _told(all_found: Iterator[Found], archive: Archive, *, private: bool) -> tup
         for found in all_found:
             findings.append(told(found, file=archive.path.name, private=private))  # noqa: PERF401 - it may end midway
     except ArchiveError as broken:
-        end = error(broken.fault, broken.fix or "")
+        end = error("todo", broken.fault, broken.fix or "")
         findings.append(told(end, file=archive.path.name, private=private))
     except UNREADABLE as broken:
-        end = error(f"it cannot be read to its end: {broken}", REBUILD)
+        end = error("todo", f"it cannot be read to its end: {broken}", REBUILD)
         findings.append(told(end, file=archive.path.name, private=private))
     return tuple(findings)
 

@@ -40,14 +40,16 @@ def check(stated: Iterable[str], *, private: bool) -> Iterator[Found]:
         if each.startswith("Private ::"):
             if not private:
                 yield refusal(
+                    "todo",
                     f"the classifier {each!r} keeps it off the public index",
                     "take it away to publish the package; who adds it, if pyproject.toml does not?",
                 )
         elif each in deprecated:
             instead = " or ".join(map(repr, deprecated[each])) or "nothing"
-            yield refusal(f"the classifier {each!r} is deprecated", f"write {instead} instead")
+            yield refusal("todo", f"the classifier {each!r} is deprecated", f"write {instead} instead")
         elif (known is not None and each not in known) or _FORM.fullmatch(each) is None:
             yield refusal(
+                "todo",
                 f"the public index knows no classifier {each!r}",
                 f"they are listed by `python -m trove_classifiers` ({fixes.install('trove-classifiers')})",
             )

@@ -76,16 +76,18 @@ def check(archive: Archive, *, may_be_empty: bool = False, optional_extensions: 
     if not any(_is_installed(member) for member in archive.members):
         if not may_be_empty:
             yield error(
+                "todo",
                 "is empty: it has no module, script or data",
                 f"{_INCLUDE}; for a package of requirements alone: "
                 f'[tool.relnox] metadata-only = ["{archive.name}"]',
             )
         return
     if only_tests(import_names(archive)):
-        yield warning(f"has no module but {few(import_names(archive))}", _INCLUDE)
+        yield warning("todo", f"has no module but {few(import_names(archive))}", _INCLUDE)
     platforms = {tag.platform for tag in parse_wheel_filename(archive.path.name)[3]}
     if platforms != {"any"} and not optional_extensions and not _has_native_file(archive):
         yield error(
+            "todo",
             f"is for {few(platforms)}, but has no native module or program",
             f"see that the build compiles them ({_VERBOSE}), or let it make a wheel for any "
             f"platform; if they are optional: {_optional(archive)}",
@@ -101,11 +103,12 @@ def check_extensions(sdist: Archive, wheel: Archive) -> Iterator[Found]:
     optional = f"if they are optional: {_optional(wheel)}"
     if declared.certain:
         yield error(
+            "todo",
             f"has no native module, although {declared.where}",
             f"see that the sdist has their sources, and that the build compiles them ({_VERBOSE}); {optional}",
         )
     else:
-        yield warning(f"has no native module, although {declared.where} (not in every build)", optional)
+        yield warning("todo", f"has no native module, although {declared.where} (not in every build)", optional)
 
 
 def declared_extensions(sdist: Archive) -> Extensions | None:

@@ -38,11 +38,11 @@ def check(archive: Archive) -> Iterator[Found]:
     try:
         parser.read_string(text)
     except ConfigError as told:
-        yield error(f"entry_points.txt cannot be read: {str(told).splitlines()[0]}", _HINT)
+        yield error("todo", f"entry_points.txt cannot be read: {str(told).splitlines()[0]}", _HINT)
         return
     for group in parser.sections():
         if _GROUP.fullmatch(group) is None:
-            yield error(f"{group!r} is no name for a group of entry points", "letters, digits, _ and dots")
+            yield error("todo", f"{group!r} is no name for a group of entry points", "letters, digits, _ and dots")
         for key, value in parser.items(group):
             yield from _entry(group, key, value)
 
@@ -51,9 +51,11 @@ def _entry(group: str, name: str, value: str) -> Iterator[Found]:
     reference = _REFERENCE.fullmatch(value)
     if group in _SCRIPTS and ("/" in name or "\\" in name or name in ("", ".", "..")):
         yield error(
-            f"the script {name!r} would be installed outside the folder of scripts", "name it without a path"
+            "todo",
+            f"the script {name!r} would be installed outside the folder of scripts",
+            "name it without a path",
         )
     if reference is None:
-        yield error(f"the entry point {name} = {value!r} names no module and object", _HINT)
+        yield error("todo", f"the entry point {name} = {value!r} names no module and object", _HINT)
     elif group in _SCRIPTS and reference["attribute"] is None:
-        yield error(f"the script {name} = {value!r} names no function", _HINT)
+        yield error("todo", f"the script {name} = {value!r} names no function", _HINT)

@@ -39,10 +39,13 @@ def check(archive: Archive, expected: Expected) -> Iterator[Found]:
 def _planned(archive: Archive, expected: Expected) -> Iterator[Found]:
     if archive.name != expected.name:
         yield error(
-            f"it is called {archive.name}, but {expected.name} was planned", "what does the backend call it?"
+            "todo",
+            f"it is called {archive.name}, but {expected.name} was planned",
+            "what does the backend call it?",
         )
     if expected.version is not None and archive.version != expected.version:
         yield error(
+            "todo",
             f"its version is {archive.version}, but {expected.version} was planned",
             "what does the backend take the version from?",
         )
@@ -51,14 +54,16 @@ def _planned(archive: Archive, expected: Expected) -> Iterator[Found]:
 def _stated(archive: Archive) -> Iterator[Found]:
     """What the metadata says of itself against what the file name says."""
     if canonicalize_name(archive.stated_name) != archive.name:
-        yield error(f"its metadata names {archive.stated_name!r}, its file name {archive.name}", _BACKEND)
+        yield error("todo", f"its metadata names {archive.stated_name!r}, its file name {archive.name}", _BACKEND)
     try:
         same = Version(archive.stated_version) == archive.version
     except InvalidVersion:
         same = False
     if not same:
         yield error(
-            f"its metadata says version {archive.stated_version!r}, its file name {archive.version}", _BACKEND
+            "todo",
+            f"its metadata says version {archive.stated_version!r}, its file name {archive.version}",
+            _BACKEND,
         )
 
 
@@ -68,11 +73,11 @@ def _file_name(archive: Archive) -> Iterator[Found]:
     same_name = actual.partition("-")[0] == wanted.partition("-")[0]
     fix = f'the name is {wanted}; a current backend writes it: "setuptools>=80", "hatchling>=1.26"'
     if actual != wanted and archive.kind == "wheel" and same_name:
-        yield warning(f"the version in its file name is not spelled {archive.version}", fix)
+        yield warning("todo", f"the version in its file name is not spelled {archive.version}", fix)
     elif actual != wanted:
-        yield refusal("the public index refuses its file name: it is not normalised", fix)
+        yield refusal("todo", "the public index refuses its file name: it is not normalised", fix)
     if len(actual) > _LONGEST_NAME:
-        yield refusal(f"its file name is {len(actual)} characters long", "shorten the name or the version")
+        yield refusal("todo", f"its file name is {len(actual)} characters long", "shorten the name or the version")
 
 
 def _wanted_file_name(archive: Archive) -> str:
@@ -82,9 +87,12 @@ def _wanted_file_name(archive: Archive) -> str:
 
 def _prohibited(archive: Archive) -> Iterator[Found]:
     if archive.name in _NO_PROJECT:
-        yield refusal(f"the public index takes no project called {archive.name}", "choose another project.name")
+        yield refusal(
+            "todo", f"the public index takes no project called {archive.name}", "choose another project.name"
+        )
     elif archive.name in _standard_library():
         yield warning(
+            "todo",
             f"{archive.name} is a module of Python itself: the public index takes no new project of that name",
             "choose another project.name, unless the project is already there",
         )
@@ -98,9 +106,10 @@ def _standard_library() -> frozenset[str]:
 def _requirements(archive: Archive, planned: tuple[str, ...]) -> Iterator[Found]:
     missing, extra = difference(planned, archive.requires, name=archive.name)
     for each in missing:
-        yield error(f"its metadata lacks the requirement {each}", _BACKEND)
+        yield error("todo", f"its metadata lacks the requirement {each}", _BACKEND)
     for each in extra:
         yield error(
+            "todo",
             f"its metadata requires {each}, which is not in pyproject.toml",
             'a build hook that adds it is announced by project.dynamic = ["dependencies"]',
         )

@@ -94,13 +94,14 @@ def _parsed(content: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
 
 def _metadata_version(version: str | None) -> Iterator[Found]:
     if version is None:
-        yield refusal("its metadata has no Metadata-Version", _ANY_HINT)
+        yield refusal("todo", "its metadata has no Metadata-Version", _ANY_HINT)
     elif version == "2.0":
         yield refusal(
-            "its Metadata-Version is 2.0, which never became a standard", "build it with a current backend"
+            "todo", "its Metadata-Version is 2.0, which never became a standard", "build it with a current backend"
         )
     elif version not in _VERSIONS:
         yield refusal(
+            "todo",
             f"its Metadata-Version is {version}: the public index takes {_VERSIONS[0]} to {_VERSIONS[-1]}",
             'lower it: core-metadata-version = "2.4" in [tool.hatch.build.targets.wheel] and .sdist, '
             "or an earlier version of another backend",
@@ -110,19 +111,22 @@ def _metadata_version(version: str | None) -> Iterator[Found]:
 def _specified(raw: RawMetadata, unparsed: Mapping[str, list[str]]) -> Iterator[Found]:
     """What breaks the specification itself."""
     for field in sorted(unparsed):
-        yield refusal(f"its metadata has an unknown or malformed field {field}", _HINTS.get(field, _ANY_HINT))
+        yield refusal(
+            "todo", f"its metadata has an unknown or malformed field {field}", _HINTS.get(field, _ANY_HINT)
+        )
     try:
         Metadata.from_raw(raw)
     except ExceptionGroup as group:
         faults = [each for each in group.exceptions if isinstance(each, InvalidMetadata)]
         for each in sorted(faults, key=lambda fault: (fault.field, str(fault))):
             if each.field not in _OWN_WORDS:
-                yield refusal(f"its metadata is refused: {each}", _HINTS.get(each.field, _ANY_HINT))
+                yield refusal("todo", f"its metadata is refused: {each}", _HINTS.get(each.field, _ANY_HINT))
 
 
 def _version(archive: Archive) -> Iterator[Found]:
     if archive.version.local is not None:
         yield refusal(
+            "todo",
             f"the public index refuses local versions: {archive.version}",
             'build from a clean checkout of a tag, or say local_scheme = "no-local-version" (setuptools-scm, '
             "hatch-vcs)",
@@ -132,6 +136,7 @@ def _version(archive: Archive) -> Iterator[Found]:
 def _summary(text: str) -> Iterator[Found]:
     if len(text) > _LONGEST_SUMMARY:
         yield refusal(
+            "todo",
             f"its summary has {len(text)} characters: the public index takes {_LONGEST_SUMMARY}",
             "shorten project.description: the long text goes into project.readme",
         )
@@ -145,7 +150,7 @@ def _addresses(fields: Mapping[str, Any]) -> Iterator[Found]:
         for address in found:
             if not _is_address(address):
                 tell = refusal if len(found) == 1 else warning
-                yield tell(f"its {field} {address!r} is no address for mail", fix)
+                yield tell("todo", f"its {field} {address!r} is no address for mail", fix)
 
 
 def _is_address(text: str) -> bool:
@@ -157,18 +162,19 @@ def _links(fields: Mapping[str, Any]) -> Iterator[Found]:
     fix = 'write it as in [project.urls] Homepage = "https://example.org"'
     for key, field in (("home_page", "Home-page"), ("download_url", "Download-URL")):
         if key in fields and not _is_link(fields[key]):
-            yield refusal(f"its {field} {fields[key]!r} is no address of a web page", fix)
+            yield refusal("todo", f"its {field} {fields[key]!r} is no address of a web page", fix)
     for label, link in fields.get("project_urls", {}).items():
         if not label:
-            yield refusal(f"its Project-URL {link!r} has no label", fix)
+            yield refusal("todo", f"its Project-URL {link!r} has no label", fix)
         elif len(label) > _LONGEST_LABEL:
             yield refusal(
+                "todo",
                 f"the label {label!r} of a Project-URL has {len(label)} characters: "
                 f"the public index takes {_LONGEST_LABEL}",
                 "shorten the key in [project.urls]",
             )
         elif not _is_link(link):
-            yield refusal(f"its Project-URL {label} = {link!r} is no address of a web page", fix)
+            yield refusal("todo", f"its Project-URL {label} = {link!r} is no address of a web page", fix)
 
 
 def _is_link(text: str) -> bool:
@@ -188,10 +194,12 @@ def _requirements(fields: Mapping[str, Any]) -> Iterator[Found]:
                 requirement = Requirement(text)
             except InvalidRequirement:
                 if key != "requires_dist":
-                    yield refusal(f"its metadata is refused: {text!r} is no requirement", _HINTS["requires-dist"])
+                    yield refusal(
+                        "todo", f"its metadata is refused: {text!r} is no requirement", _HINTS["requires-dist"]
+                    )
             else:
                 if requirement.url is not None:
-                    yield refusal(f"the public index refuses requirements by URL: {text}", fix)
+                    yield refusal("todo", f"the public index refuses requirements by URL: {text}", fix)
 
 
 def _license(fields: Mapping[str, Any]) -> Iterator[Found]:
@@ -199,11 +207,15 @@ def _license(fields: Mapping[str, Any]) -> Iterator[Found]:
     expression = fields.get("license_expression")
     if expression and fields.get("license"):
         yield refusal(
-            "its metadata has both License and License-Expression", 'keep license = "SPDX" in pyproject.toml'
+            "todo",
+            "its metadata has both License and License-Expression",
+            'keep license = "SPDX" in pyproject.toml',
         )
     old = sorted(each for each in fields.get("classifiers", ()) if each.startswith("License ::"))
     if expression and old:
-        yield warning(f"its licence is {expression!r}, and a classifier too: {old[0]}", "remove the classifier")
+        yield warning(
+            "todo", f"its licence is {expression!r}, and a classifier too: {old[0]}", "remove the classifier"
+        )
 
 
 def _license_files(archive: Archive, files: Iterable[str]) -> Iterator[Found]:
@@ -216,6 +228,7 @@ def _license_files(archive: Archive, files: Iterable[str]) -> Iterator[Found]:
     for file in files:
         if f"{top}/{file}" not in members:
             yield refusal(
+                "todo",
                 f"its licence file {file} is not in it, at {top}/{file}",
                 "let the build configuration include it, or take it out of project.license-files",
             )
@@ -224,6 +237,7 @@ def _license_files(archive: Archive, files: Iterable[str]) -> Iterator[Found]:
 def _size(size: int) -> Iterator[Found]:
     if size > _LARGEST_FILE:
         yield warning(
+            "todo",
             f"it has {size >> 20} MiB: the public index takes {_LARGEST_FILE >> 20}, unless it was asked for more",
             "what huge file is in it? the limit of a project is raised on request",
         )

@@ -35,9 +35,9 @@ def check(archive: Archive) -> Iterator[Found]:
     """Every name that is not one file's own, in the place where the archive is unpacked."""
     for entry in archive.entries:
         if (fault := _fault(entry.name)) is not None:
-            yield error(f"{fault}: {entry.name!r}", _HINT)
+            yield error("todo", f"{fault}: {entry.name!r}", _HINT)
         if entry.mode & _SET_ID and entry.kind == "file":
-            yield error(f"has a setuid or setgid file: {entry.name!r}", "take the bits away: chmod ug-s")
+            yield error("todo", f"has a setuid or setgid file: {entry.name!r}", "take the bits away: chmod ug-s")
     yield from _clashes(archive)
 
 
@@ -79,6 +79,7 @@ def _clashes(archive: Archive) -> Iterator[Found]:
             else:
                 tell = error if windows_or_mac else warning
                 yield tell(
+                    "todo",
                     f"has names that differ by case or Unicode form only: {other.name!r} and {entry.name!r}",
                     "Windows and macOS keep one of them: rename it",
                 )
@@ -87,10 +88,10 @@ def _clashes(archive: Archive) -> Iterator[Found]:
             folders.add(folder)
             folder = folder.rpartition("/")[0]
     for key, count in counts.items():
-        yield error(f"has {seen[key].name!r} {count} times", _HINT)
+        yield error("todo", f"has {seen[key].name!r} {count} times", _HINT)
     for key in sorted(folders & seen.keys()):
         if seen[key].kind != "directory":
-            yield error(f"has {seen[key].name!r} as a file and as a folder", _HINT)
+            yield error("todo", f"has {seen[key].name!r} as a file and as a folder", _HINT)
 
 
 def _folded(name: str) -> str:

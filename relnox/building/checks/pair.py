@@ -48,6 +48,7 @@ def check(sdist: Archive, wheel: Archive) -> Iterator[Found]:
     """Everything that an sdist and its wheel do not agree about."""
     if (sdist.name, sdist.version) != (wheel.name, wheel.version):
         yield error(
+            "todo",
             f"it is {wheel.name} {wheel.version}, but its sdist is {sdist.name} {sdist.version}",
             "where does the backend take the version from? the sdist has no git around it",
         )
@@ -65,6 +66,7 @@ def _left_out(sdist: Archive, wheel: Archive) -> Iterator[Found]:
     packages = {folder.name for folder in folders if folder.parent not in folders}
     if packages and not only_tests(packages):
         yield error(
+            "todo",
             f"has no module but {few(import_names(wheel))}, although its sdist has {few(packages)}",
             'let the build configuration find them: [tool.setuptools.packages.find] where = ["src"]',
         )
@@ -81,13 +83,15 @@ def _fields(sdist: Archive, wheel: Archive) -> Iterator[Found]:
         yield from _requirements(sdist, wheel)
     if "requires-python" not in dynamic and _pythons(promised) != _pythons(built):
         yield error(
-            _says("Requires-Python", built.get("requires_python"), promised.get("requires_python")), _DYNAMIC
+            "todo",
+            _says("Requires-Python", built.get("requires_python"), promised.get("requires_python")),
+            _DYNAMIC,
         )
     if "provides-extra" not in dynamic and _extras(promised) != _extras(built):
-        yield error(_says("Provides-Extra", sorted(_extras(built)), sorted(_extras(promised))), _DYNAMIC)
+        yield error("todo", _says("Provides-Extra", sorted(_extras(built)), sorted(_extras(promised))), _DYNAMIC)
     for key, field in _FIELDS.items():
         if field.lower() not in dynamic and _flat(promised.get(key)) != _flat(built.get(key)):
-            yield warning(_says(field, built.get(key), promised.get(key)), _DYNAMIC)
+            yield warning("todo", _says(field, built.get(key), promised.get(key)), _DYNAMIC)
 
 
 def _says(field: str, built: object, promised: object) -> str:
@@ -104,9 +108,9 @@ def _is_promising(version: str) -> bool:
 def _requirements(sdist: Archive, wheel: Archive) -> Iterator[Found]:
     missing, extra = difference(sdist.requires, wheel.requires, name=wheel.name)
     for each in missing:
-        yield error(f"it does not require {each}, as its sdist promises", _DYNAMIC)
+        yield error("todo", f"it does not require {each}, as its sdist promises", _DYNAMIC)
     for each in extra:
-        yield error(f"it requires {each}, which its sdist does not tell", _DYNAMIC)
+        yield error("todo", f"it requires {each}, which its sdist does not tell", _DYNAMIC)
 
 
 def _pythons(fields: Mapping[str, Any]) -> Hashable:
@@ -141,7 +145,9 @@ def _sources(sdist: Archive, wheel: Archive) -> Iterator[Found]:
     changed = [name for name in strange if path_of(name).name in names]
     if changed:
         yield warning(
-            f"not as in its sdist: {few(changed)}", f"build the wheel from the sdist: {fixes.command('build-all')}"
+            "todo",
+            f"not as in its sdist: {few(changed)}",
+            f"build the wheel from the sdist: {fixes.command('build-all')}",
         )
     if new := set(strange) - set(changed):
-        yield warning(f"not in its sdist: {few(new)}", "let the sdist include what the wheel is made of")
+        yield warning("todo", f"not in its sdist: {few(new)}", "let the sdist include what the wheel is made of")

@@ -44,7 +44,7 @@ def check(archive: Archive) -> Iterator[Found]:
     for platform in sorted({tag.platform for tag in tags}):
         if not is_taken(platform):
             fix = next((said for start, said in _HINTS.items() if platform.startswith(start)), _OTHER_HINT)
-            yield refusal(f"the public index refuses the platform tag {platform}", fix)
+            yield refusal("todo", f"the public index refuses the platform tag {platform}", fix)
 
 
 def is_taken(platform: str) -> bool:

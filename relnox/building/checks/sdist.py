@@ -34,12 +34,13 @@ def check(archive: Archive) -> Iterator[Found]:
     tops = {parts[0] for member in archive.members if (parts := path_of(member).parts)}
     if len(tops) > 1:
         yield refusal(
+            "todo",
             f"its top-level entries are {', '.join(sorted(tops))}, not the one folder {top}: "
             "the public index refuses that",
             "see PEP 625: what does the backend put beside it?",
         )
     elif tops != {top}:
-        yield warning(f"its top-level entry is {', '.join(tops)}, not the folder {top}", "see PEP 625")
+        yield warning("todo", f"its top-level entry is {', '.join(tops)}, not the folder {top}", "see PEP 625")
     inside = {"/".join(path_of(member).parts[1:]) for member in archive.members}
     yield from _links(archive.entries)
     yield from _needed(_settings(archive), inside)
@@ -52,13 +53,13 @@ def _links(entries: Sequence[Entry]) -> Iterator[Found]:
     for entry in entries:
         parts = _parts(entry.name)
         if links and any(parts[:length] in links for length in range(1, len(parts))):
-            yield error(f"has an entry that is unpacked through a link: {entry.name!r}", _LINK_HINT)
+            yield error("todo", f"has an entry that is unpacked through a link: {entry.name!r}", _LINK_HINT)
         if entry.kind == "hardlink" and _parts(entry.target) not in files:
-            yield error(f"has a hard link to what is no file of it: {_arrow(entry)}", _LINK_HINT)
+            yield error("todo", f"has a hard link to what is no file of it: {_arrow(entry)}", _LINK_HINT)
         elif entry.kind == "symlink" and not _stays_inside(parts, links):
-            yield error(f"has a link that leads out of it: {_arrow(entry)}", _LINK_HINT)
+            yield error("todo", f"has a link that leads out of it: {_arrow(entry)}", _LINK_HINT)
         elif entry.kind in ("hardlink", "symlink"):
-            yield warning(f"has a link: {_arrow(entry)}", "ship the file itself")
+            yield warning("todo", f"has a link: {_arrow(entry)}", "ship the file itself")
 
 
 def _arrow(entry: Entry) -> str:
@@ -105,12 +106,12 @@ def _settings(archive: Archive) -> Mapping[str, Any] | None:
 def _needed(project: Mapping[str, Any] | None, inside: set[str]) -> Iterator[Found]:
     """The files that it cannot be built without."""
     if project is None and "setup.py" in inside:
-        yield warning("there is no pyproject.toml in it", f"{_INCLUDE}; setup.py alone is the old way")
+        yield warning("todo", "there is no pyproject.toml in it", f"{_INCLUDE}; setup.py alone is the old way")
     elif project is None:
-        yield error("there is no pyproject.toml in it: nothing can be built from it", _INCLUDE)
+        yield error("todo", "there is no pyproject.toml in it: nothing can be built from it", _INCLUDE)
     for key, file in _named(project or {}):
         if file not in inside and ".." not in PurePosixPath(file).parts:
-            yield error(f"{file} is not in it, which project.{key} names", _INCLUDE)
+            yield error("todo", f"{file} is not in it, which project.{key} names", _INCLUDE)
 
 
 def _named(project: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

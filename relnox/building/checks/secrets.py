@@ -95,7 +95,7 @@ def check(files: Iterable[tuple[str, bytes]], tracked: frozenset[str] | None) ->
         for certain, said in (*_by_name(path, content, tracked), *_by_content(content)):
             playground = bool(_PLAYGROUNDS & {part.lower() for part in path.parts[:-1]})
             playground = playground or any(map(_OF_TESTS.fullmatch, path.parts[1:] or path.parts))
-            yield (error if certain and not playground else warning)(f"{name} {said}", _REVOKE)
+            yield (error if certain and not playground else warning)("todo", f"{name} {said}", _REVOKE)
 
 
 def _by_name(path: PurePosixPath, content: bytes, tracked: frozenset[str] | None) -> Iterator[tuple[bool, str]]:

@@ -40,11 +40,14 @@ def check(archive: Archive, tracked: frozenset[str], above: Iterable[tuple[str, 
     # hatchling takes the nearest .gitignore along, so that the wheel is the same when it is built from the sdist.
     extra -= {name for name, content in above if name in extra and _content(archive, name) == content}
     if extra:
-        yield warning(f"in it, though git does not track it: {few(extra)}", "leave it out, or git add it")
+        yield warning("todo", f"in it, though git does not track it: {few(extra)}", "leave it out, or git add it")
     if "pyproject.toml" in tracked - inside and "setup.py" in inside:
-        yield error("pyproject.toml is not in it, though git tracks it", "let the build configuration include it")
+        yield error(
+            "todo", "pyproject.toml is not in it, though git tracks it", "let the build configuration include it"
+        )
     if missing := {name for name in tracked - inside if _is_forgotten(name, inside)}:
         yield warning(
+            "todo",
             f"not in it, though the package around is: {few(missing)}",
             "let the build configuration find all packages, or exclude them by name",
         )

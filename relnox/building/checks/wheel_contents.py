@@ -34,7 +34,7 @@ def check(archive: Archive) -> Iterator[Found]:
         return
     except Exception as broken:  # noqa: BLE001 - a guest, whose faults must not end a build
         yield warning(
-            f"check-wheel-contents cannot read it: {broken}", fixes.install("relnox[check]", upgrade=True)
+            "todo", f"check-wheel-contents cannot read it: {broken}", fixes.install("relnox[check]", upgrade=True)
         )
         return
     for each in failed:
@@ -42,6 +42,7 @@ def check(archive: Archive) -> Iterator[Found]:
             continue
         places = f": {few(each.args)}" if each.args else ""
         yield warning(
+            "todo",
             f"check-wheel-contents {each.check.name}: {each.check.value}{places}",
             "its README tells what each code means; what does the build configuration include?",
         )

@@ -142,6 +142,7 @@ def with_locks(snapshot: Snapshot, options: Options, project: Project) -> Snapsh
         return snapshot
     if project.git is None or project.state is None or project.state.head is None:
         raise Blocked(
+            "todo",
             f"--lock makes {', '.join(stale)} anew in a clone, and this is no git checkout with a commit",
             fix="git init and commit first, or leave --lock out",
         )

@@ -49,6 +49,7 @@ def remote_state(options: Options, project: Project) -> RemoteState:
         if not options.push:
             return RemoteState()
         raise Blocked(
+            "todo",
             f"there is no git remote called {remote} to push to",
             fix=f"git remote add {remote} URL, or set [tool.relnox] remote",
         )
@@ -135,13 +136,16 @@ def guards(
     if options.commit and state.branch is None:
         firm.append(
             core.plan.Problem(
-                message="the head is detached: a commit would be on no branch", fix="git switch BRANCH"
+                code="todo",
+                message="the head is detached: a commit would be on no branch",
+                fix="git switch BRANCH",
             )
         )
     elif options.commit:
         soft += guards.branch(state.branch, config.branch)
     if snapshot.contained is False:
         missing = core.plan.Problem(
+            code="todo",
             message=f"{config.remote} has commits on {state.branch} that are not here",
             fix=f"git pull --rebase {config.remote} {state.branch}",
         )
@@ -150,7 +154,9 @@ def guards(
         soft += guards.behind(state.behind, state.upstream)
     if options.commit and not planned and not tags:
         firm.append(
-            core.plan.Problem(message="nothing changes: there is nothing to commit", fix="choose another version")
+            core.plan.Problem(
+                code="todo", message="nothing changes: there is nothing to commit", fix="choose another version"
+            )
         )
     if options.force:
         return tuple(firm), tuple(f"--force ignores: {refusal.message}" for refusal in soft)

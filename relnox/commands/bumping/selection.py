@@ -42,6 +42,7 @@ def chosen(options: Options, project: Project) -> tuple[Package, ...]:
     every, config = project.workspace.packages, project.release_config
     if config.version_owner is not None:
         raise Blocked(
+            "todo",
             f"the versions belong to {config.version_owner}, which moves and tags them",
             fix=f"bump with {config.version_owner}; relnox builds and publishes what it tags",
         )
@@ -49,6 +50,7 @@ def chosen(options: Options, project: Project) -> tuple[Package, ...]:
         if options.package:
             why = project.inferred or f"the {len(every)} packages move in lockstep"
             raise Blocked(
+                "todo",
                 f"{why}: --package would part them",
                 fix='leave --package out, or set [tool.relnox] versions = "independent"',
             )
@@ -59,7 +61,9 @@ def chosen(options: Options, project: Project) -> tuple[Package, ...]:
     if options.all or together or options.part == "auto":
         return every
     raise Blocked(
-        f"there are {len(every)} packages, and it is not said which to move", fix=_which_to_move(every, config)
+        "todo",
+        f"there are {len(every)} packages, and it is not said which to move",
+        fix=_which_to_move(every, config),
     )
 
 
@@ -79,32 +83,35 @@ def check_usage(options: Options, snapshot: Snapshot) -> None:
     if (options.tag or options.push) and not (options.commit or (of_tags_alone and options.tag)):
         flag = "--tag" if options.tag else "--push"
         raise Blocked(
-            f"{flag} needs --commit: there would be nothing to {flag[2:]}", fix=f"add --commit to {flag}"
+            "todo", f"{flag} needs --commit: there would be nothing to {flag[2:]}", fix=f"add --commit to {flag}"
         )
     if of_tags_alone and not options.tag:
         provider = snapshot.chosen[0].source.text
-        raise Blocked(f"the version comes from tags ({provider}): to move it is to tag", fix="add --tag")
+        raise Blocked("todo", f"the version comes from tags ({provider}): to move it is to tag", fix="add --tag")
     if (options.commit or options.tag) and (snapshot.state is None or snapshot.state.head is None):
         raise Blocked(
+            "todo",
             "this is no git checkout with a commit: there is nothing to commit to or to tag",
             fix="git init and commit first, or leave --commit and --tag out",
         )
     if options.part == "auto" and snapshot.state is None:
-        raise Blocked("--part auto reads git's history, and this is no git checkout", fix="name the part")
+        raise Blocked("todo", "--part auto reads git's history, and this is no git checkout", fix="name the part")
     reads_tags = options.part == "auto" and not options.package and snapshot.state is not None
     if reads_tags and snapshot.state is not None and not snapshot.known_tags.forms:
         core.levels.check_tags_fit(snapshot.history, snapshot.state.tags)
     if options.part == "auto" and (options.to or options.exact):
-        raise Blocked("--part auto decides alone", fix="leave --to and --exact out")
+        raise Blocked("todo", "--part auto decides alone", fix="leave --to and --exact out")
     needs_history = options.part == "auto" or any(package.source.kind == "tags" for package in snapshot.chosen)
     if needs_history and snapshot.state is not None and snapshot.state.shallow:
         raise Blocked(
+            "todo",
             "this clone is shallow: its history is cut off, and with it the tags that count",
             fix="git fetch --unshallow --tags",
         )
     if needs_history and snapshot.state is not None and not snapshot.state.tags and snapshot.remote_tags:
         remote, count = snapshot.config.remote, len(snapshot.remote_tags)
         raise Blocked(
+            "todo",
             f"this clone has no tags, and {remote} has {count}: what was released cannot be read from the history",
             fix=f"git fetch --tags {remote}",
         )

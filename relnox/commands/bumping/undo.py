@@ -56,7 +56,7 @@ def resumed(found: edits.Pending, snapshot: Snapshot, options: Options) -> Plan:
     from relnox.source import edits
 
     if options.abort and "--undo" in found.request:
-        raise Blocked("an undo was interrupted: it goes on, not back", fix=f"finish it: {found.command}")
+        raise Blocked("todo", "an undo was interrupted: it goes on, not back", fix=f"finish it: {found.command}")
     if options.abort or (options.undo and "--undo" not in found.request):
         if snapshot.last is not None:
             return _taken_back(snapshot.last, snapshot)
@@ -67,6 +67,7 @@ def resumed(found: edits.Pending, snapshot: Snapshot, options: Options) -> Plan:
         )
     if found.request != selection.request(options):
         raise Blocked(
+            "todo",
             f"a bump was interrupted here: {found.command}",
             fix=f"finish it: {found.command}, or take it back: {_ABORT}",
         )
@@ -98,9 +99,11 @@ def last_bump(project: Project, record: edits.Pending | None = None) -> Last | N
 def undone(snapshot: Snapshot, options: Options) -> Plan:
     """Take the last bump back."""
     if selection.request(options) != ("--undo",):
-        raise Blocked("--undo goes alone", fix=command("bump", "--undo"))
+        raise Blocked("todo", "--undo goes alone", fix=command("bump", "--undo"))
     if snapshot.last is None:
-        raise Blocked("there is no last bump on this machine to take back", fix="git log -1 shows the last commit")
+        raise Blocked(
+            "todo", "there is no last bump on this machine to take back", fix="git log -1 shows the last commit"
+        )
     return _taken_back(snapshot.last, snapshot)
 
 
@@ -111,6 +114,7 @@ def _taken_back(last: Last, snapshot: Snapshot) -> Plan:
     found, places, _ = last
     if places:
         raise Blocked(
+            "todo",
             f"the last bump ({found.command}) is on {', '.join(places)} already: others may have it",
             fix="release a higher version instead" if snapshot.pending is None else f"finish it: {found.command}",
         )
@@ -132,6 +136,7 @@ def _moved_on(found: edits.Pending, snapshot: Snapshot) -> Iterator[Problem]:
         return
     if snapshot.contained is False:
         yield core.plan.Problem(
+            code="todo",
             message=f"{remote} has commits on {state.branch} that are not here",
             fix=f"git pull --rebase {remote} {state.branch}, then rerun the command; "
             f"or undo the bump here: {_ABORT}",
@@ -146,18 +151,21 @@ def _since(last: Last, state: GitState | None) -> Iterator[Problem]:
     message = next((step.message for step in found.steps if isinstance(step, core.steps.Commit)), "")
     if message and last.subject != message.partition("\n")[0].strip():
         yield core.plan.Problem(
+            code="todo",
             message=f"the last commit is not that of the bump ({found.command})",
             fix="take back what came after it first, or release a higher version",
         )
     moved = [tag for tag in _tags_of(found) if state is not None and state.tags.get(tag, state.head) != state.head]
     if moved:
         yield core.plan.Problem(
-            message=f"the tag {moved[0]} leads to another commit than the last bump's", fix=f"git show {moved[0]}"
+            code="todo",
+            message=f"the tag {moved[0]} leads to another commit than the last bump's",
+            fix=f"git show {moved[0]}",
         )
     dirty = [edit.file for edit in _edited(found) if state is not None and edit.file in state.dirty]
     if message and dirty:
         yield core.plan.Problem(
-            message=f"{', '.join(dirty[:5])} changed since the last bump", fix="git stash, or commit"
+            code="todo", message=f"{', '.join(dirty[:5])} changed since the last bump", fix="git stash, or commit"
         )
 
 

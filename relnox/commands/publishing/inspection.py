@@ -236,6 +236,7 @@ def chosen(dist: str, names: tuple[str, ...], project: Project) -> tuple[Manifes
         part = " ".join(f"--package {name}" for name in manifest.packages)
         where = f"{dist}/{core.manifest.MANIFEST_JSON}"
         raise Blocked(
+            "todo",
             f"{where} is not complete: {', '.join(manifest.missing)} could not be built",
             fix=f"build them: {fixes.command('build-all')}; or publish the others alone: {part}",
         )
@@ -292,7 +293,7 @@ def _with_credentials(snapshot: Snapshot, index: str, project: Project) -> Snaps
             remark = "\n".join(["this is where they were looked for:", *looked])
             return snapshot._replace(skipped=skipped, remarks=(*snapshot.remarks, remark))
         exit_code = ExitCode.PARTLY_PUBLIC if nobody else error.exit_code
-        refusal = core.plan.Problem(message=error.message, fix=error.fix or "", exit_code=exit_code)
+        refusal = core.plan.Problem(code="todo", message=error.message, fix=error.fix or "", exit_code=exit_code)
         return snapshot._replace(credentials=refusal)
 
 

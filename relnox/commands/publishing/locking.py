@@ -60,7 +60,7 @@ def lock_projects(upload_url: str, index: str, packages: Iterable[str], project:
             except OSError:  # no room, no right, or a file system without locks: the lock is advisory
                 return
             if not deadline.left():
-                raise TryLater(busy, fix="rerun the command when it has finished")
+                raise TryLater("todo", busy, fix="rerun the command when it has finished")
             deadline.wait(_POLL, busy)
 
 

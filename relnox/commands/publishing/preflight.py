@@ -64,11 +64,13 @@ def _wrong_on_disk(file: Distribution, snapshot: Snapshot, dist: str) -> Problem
         return None  # it is public already; what is on disk does not matter
     if sha256 is None:
         return core.plan.Problem(
+            code="todo",
             message=f"{dist}/{file.filename} is in the manifest, but not there",
             fix=f"build again: {core.fixes.command('build-all')}",
         )
     if sha256 != file.sha256:
         return core.plan.Problem(
+            code="todo",
             message=(
                 f"{dist}/{file.filename} is not the file that was built:\n"
                 f"  there  sha256 {sha256}\n  built  sha256 {file.sha256}"
@@ -87,7 +89,7 @@ def _other_on_index(file: Distribution, snapshot: Snapshot, index: str) -> Probl
     from relnox.executor.publishing import other_file
 
     error = other_file(index, file, there)
-    return core.plan.Problem(message=error.message, fix=error.fix or "", exit_code=error.exit_code)
+    return core.plan.Problem(code="todo", message=error.message, fix=error.fix or "", exit_code=error.exit_code)
 
 
 def _closed(snapshot: Snapshot, index: str) -> Iterator[Problem]:
@@ -96,11 +98,13 @@ def _closed(snapshot: Snapshot, index: str) -> Iterator[Problem]:
         why = f": {listing.reason}" if listing.reason else ""
         if listing.status == "archived":
             yield core.plan.Problem(
+                code="todo",
                 message=f"{package} is archived on {index}, and takes no files{why}",
                 fix="end that in the settings of the project there; then type the same command again",
             )
         else:
             yield core.plan.Problem(
+                code="todo",
                 message=f"{index} has put {package} into quarantine: nobody can upload it or install it{why}",
                 fix="ask those who run the index; when it is over, type the same command again",
             )
@@ -109,9 +113,10 @@ def _closed(snapshot: Snapshot, index: str) -> Iterator[Problem]:
 def _not_for_the_public(snapshot: Snapshot) -> Iterator[Problem]:
     manifest = snapshot.manifest
     for finding in snapshot.unfit:
-        yield core.plan.Problem(message=f"{finding.file}: {finding.message}", fix=finding.fix)
+        yield core.plan.Problem(code="todo", message=f"{finding.file}: {finding.message}", fix=finding.fix)
     if manifest.dirty and snapshot.production:
         yield core.plan.Problem(
+            code="todo",
             message="the manifest is of a tree with uncommitted changes",
             fix=f"commit them, then build again: {core.fixes.command('build-all', '--clean')}",
         )
@@ -127,6 +132,7 @@ def _too_late(snapshot: Snapshot, index: str) -> Iterator[Problem]:
         ends = snapshot.begun[package] + uploader.WINDOW
         if ends < network.CLOCK.today():
             yield core.plan.Problem(
+                code="todo",
                 message=f"{index} takes no more files for {package} {file.version} since {ends:%Y-%m-%d}: "
                 f"its first file is more than {uploader.WINDOW.days} days old",
                 fix=uploader.publish_again(file),

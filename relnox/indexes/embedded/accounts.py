@@ -31,12 +31,13 @@ class Denied(Blocked):
     """An upload that its sender may not do.
 
     Args:
+        code: As for every error.
         message: Why.
         status: HTTP status to answer with.
     """
 
-    def __init__(self, message: str, *, status: int = 403) -> None:
-        super().__init__(message)
+    def __init__(self, code: str, message: str, *, status: int = 403) -> None:
+        super().__init__(code, message)
         self.status = status
 
 
@@ -112,7 +113,7 @@ class Accounts:
         for name, secret, identity in known:
             if name == user and compare_digest(secret.encode(), (password or "").encode()):
                 return identity
-        raise Denied(messages.REJECTED)
+        raise Denied("todo", messages.REJECTED)
 
 
 def authorise(identity: Identity, name: str, project: Project | None, now: float) -> None:
@@ -129,11 +130,11 @@ def authorise(identity: Identity, name: str, project: Project | None, now: float
     """
     normalized = canonicalize_name(name)
     if project is None and identity.user is None:
-        raise Denied(messages.NEW_PROJECT_BY_IDENTITY, status=400)
+        raise Denied("todo", messages.NEW_PROJECT_BY_IDENTITY, status=400)
     if identity.expires is not None and now >= identity.expires:
-        raise Denied("Invalid API Token: token is expired")
+        raise Denied("todo", "Invalid API Token: token is expired")
     if identity.projects is not None and (project is None or normalized not in identity.projects):
         scope = "OIDC scoped" if identity.user is None else "project-scoped"
-        raise Denied(f"Invalid API Token: {scope} token is not valid for project: {normalized!r}")
+        raise Denied("todo", f"Invalid API Token: {scope} token is not valid for project: {normalized!r}")
     if project is not None and identity.user is not None and project.owner not in (None, identity.user):
-        raise Denied(f"The user {identity.user!r} isn't allowed to upload to project {name!r}.")
+        raise Denied("todo", f"The user {identity.user!r} isn't allowed to upload to project {name!r}.")

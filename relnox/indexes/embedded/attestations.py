@@ -60,4 +60,4 @@ def _subject(attestation: Any) -> tuple[str, str]:
 
 
 def _refused(why: str) -> Blocked:
-    return Blocked(f"Invalid attestations supplied during upload: {why}")
+    return Blocked("todo", f"Invalid attestations supplied during upload: {why}")

@@ -62,7 +62,7 @@ class Body:
             return b""
         chunk = self._stream.read1(min(size, self._left, self.pace()))
         if not chunk:
-            raise Blocked(f"the upload stopped {self._left} bytes before its end", fix="send it again")
+            raise Blocked("todo", f"the upload stopped {self._left} bytes before its end", fix="send it again")
         self._left -= len(chunk)
         return chunk
 

@@ -90,20 +90,24 @@ class Rules(Record, kw_only=True):
         name = form.optional("name") or ""
         if not _NAME.fullmatch(name):
             raise Blocked(
+                "todo",
                 f"{name!r} is an invalid value for Name. Error: Start and end with a letter or numeral containing "
-                "only ASCII numeric and '.', '_' and '-'."
+                "only ASCII numeric and '.', '_' and '-'.",
             )
         kind, python = form.optional("filetype"), form.optional("pyversion")
         if kind not in ("sdist", "bdist_wheel"):
-            raise Blocked("Invalid value for filetype. Error: Use a known file type.")
+            raise Blocked("todo", "Invalid value for filetype. Error: Use a known file type.")
         if kind == "bdist_wheel" and python is None:
             raise Blocked(
-                "Invalid value for pyversion. Error: Python version is required for binary distribution uploads."
+                "todo",
+                "Invalid value for pyversion. Error: Python version is required for binary distribution uploads.",
             )
         if kind == "sdist" and python not in (None, "source"):
-            raise Blocked("Invalid value for pyversion. Error: Use 'source' as Python version for an sdist.")
+            raise Blocked(
+                "todo", "Invalid value for pyversion. Error: Use 'source' as Python version for an sdist."
+            )
         if not any(form.optional(f"{each}_digest") for each in ("sha256", "blake2_256", "md5")):
-            raise Blocked("Error: Include at least one message digest.")
+            raise Blocked("todo", "Error: Include at least one message digest.")
         _check_metadata(_declared(form))
 
     def check_project(self, name: str, store: Store) -> None:
@@ -113,9 +117,11 @@ class Rules(Record, kw_only=True):
             Blocked: In the public index's words.
         """
         if canonicalize_name(name) in {canonicalize_name(module) for module in sys.stdlib_module_names}:
-            raise Blocked(f"The name {name!r} isn't allowed (conflict with Python Standard Library module name).")
+            raise Blocked(
+                "todo", f"The name {name!r} isn't allowed (conflict with Python Standard Library module name)."
+            )
         if _looks(name) in map(_looks, store.names()):
-            raise Blocked(f"The name {name!r} is too similar to an existing project.")
+            raise Blocked("todo", f"The name {name!r} is too similar to an existing project.")
 
     def check_file(self, form: Form, filename: str, incoming: Incoming, store: Store) -> None:
         """Judge a file of a name that the store does not hold.
@@ -128,23 +134,26 @@ class Rules(Record, kw_only=True):
         is_sdist = form.required("filetype") == "sdist"
         if is_sdist == filename.endswith(".whl"):
             raise Blocked(
-                f"Invalid file extension: {filename!r} is invalid for filetype {form.required('filetype')}."
+                "todo",
+                f"Invalid file extension: {filename!r} is invalid for filetype {form.required('filetype')}.",
             )
         if incoming.size > self.largest:
-            raise Blocked(messages.too_large(name, self.largest))
+            raise Blocked("todo", messages.too_large(name, self.largest))
         if same := store.holder(incoming.digests["sha256"]):
-            raise Blocked(f"{messages.exists(same, incoming.digests['blake2_256'])} It was sent as {filename!r}.")
+            raise Blocked(
+                "todo", f"{messages.exists(same, incoming.digests['blake2_256'])} It was sent as {filename!r}."
+            )
         if store.projects.is_burnt(filename):
-            raise Blocked(messages.BURNED)
+            raise Blocked("todo", messages.BURNED)
         release = [file for file in store.files(project) if file.version == version]
         if release and store.clock() - min(file.uploaded for file in release) > self.window:
-            raise Blocked(messages.old_release(round(self.window / _DAY)))
+            raise Blocked("todo", messages.old_release(round(self.window / _DAY)))
         if is_sdist and any(not file.filename.endswith(".whl") for file in release):
-            raise Blocked("Only one sdist may be uploaded per release.")
+            raise Blocked("todo", "Only one sdist may be uploaded per release.")
         (_check_sdist_name if is_sdist else _check_wheel_name)(filename, project, version)
         with incoming.under_its_name(filename) as path:
             if self.judge is not None and (faults := list(self.judge(path))):  # before anything else opens it
-                raise Blocked(f"Invalid distribution file. {'; '.join(faults)}")
+                raise Blocked("todo", f"Invalid distribution file. {'; '.join(faults)}")
             _check_agreement(form, filename, (_sdist_metadata if is_sdist else _wheel_metadata)(path))
 
 
@@ -179,7 +188,7 @@ def _check_metadata(raw: RawMetadata) -> None:
     if faults:
         order = {field: number for number, field in enumerate(_FIRST)}
         first = min(faults, key=lambda fault: (order.get(fault.field, len(order)), fault.field, str(fault)))
-        raise Blocked(f"{str(first).rstrip('.')}.")
+        raise Blocked("todo", f"{str(first).rstrip('.')}.")
 
 
 def _own_faults(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -230,7 +239,7 @@ def _check_sdist_name(filename: str, project: str, version: Version) -> None:
     """PEP 625."""
     expected = f"{project.replace('-', '_')}-{version}.tar.gz"
     if filename != expected:
-        raise Blocked(f"Filename {filename!r} is invalid, should be {expected!r}.")
+        raise Blocked("todo", f"Filename {filename!r} is invalid, should be {expected!r}.")
 
 
 def _check_wheel_name(filename: str, project: str, version: Version) -> None:
@@ -239,18 +248,18 @@ def _check_wheel_name(filename: str, project: str, version: Version) -> None:
     expected = project.replace("-", "_")
     if name != expected:
         raise Blocked(
-            f"Filename {filename!r} should contain the normalized project name {expected!r}, not {name!r}."
+            "todo", f"Filename {filename!r} should contain the normalized project name {expected!r}, not {name!r}."
         )
     said = parse_wheel_filename(filename)[1]
     if said != version:
-        raise Blocked(f"Version in filename should be {str(version)!r} not {str(said)!r}.")
+        raise Blocked("todo", f"Version in filename should be {str(version)!r} not {str(said)!r}.")
 
 
 def _sdist_metadata(path: Path) -> bytes:
     stem = path.name.removesuffix(".tar.gz")
     content = sdist_metadata(path, stem)
     if content is None:
-        raise Blocked(f"Invalid distribution file. PKG-INFO not found at {stem}/PKG-INFO")
+        raise Blocked("todo", f"Invalid distribution file. PKG-INFO not found at {stem}/PKG-INFO")
     return content
 
 
@@ -259,7 +268,7 @@ def _wheel_metadata(path: Path) -> bytes:
     if content is None:
         stem = "-".join(path.name.split("-")[:2])
         raise Blocked(
-            f"Wheel '{path.name}' does not contain the required METADATA file: {stem}.dist-info/METADATA"
+            "todo", f"Wheel '{path.name}' does not contain the required METADATA file: {stem}.dist-info/METADATA"
         )
     return content
 
@@ -271,8 +280,9 @@ def _check_agreement(form: Form, filename: str, content: bytes) -> None:
     for key in _COMPARED:
         if _meaning(key, declared.get(key)) != _meaning(key, inside.get(key)):
             raise Blocked(
+                "todo",
                 f"The form says {key.replace('_', '-')} {declared.get(key)!r}, but {filename} says "
-                f"{inside.get(key)!r}."
+                f"{inside.get(key)!r}.",
             )
 
 

@@ -106,6 +106,7 @@ def identify(filename: str) -> tuple[str, Version]:
     """
     if not _FILENAME.fullmatch(filename):
         raise Blocked(
+            "todo",
             f"{filename!a} is no file name for an index: only letters, digits and . _ + ! - may stand in it",
             fix=_NAME_HINT,
         )
@@ -116,7 +117,7 @@ def identify(filename: str) -> tuple[str, Version]:
             project, version = parse_sdist_filename(filename)
     except ValueError as error:
         raise Blocked(
-            f"{filename} is not the name of a wheel or a source distribution: {error}", fix=_NAME_HINT
+            "todo", f"{filename} is not the name of a wheel or a source distribution: {error}", fix=_NAME_HINT
         ) from error
     return project, version
 
@@ -147,11 +148,14 @@ class Store:
                 each.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise Blocked(
+                "todo",
                 f"{folder} cannot hold the embedded index: {error.strerror}",
                 fix="name a folder that you may write to",
             ) from error
         except Blocked as error:
-            raise Blocked(f"{folder} cannot hold the embedded index: {error.message}", fix=error.fix) from error
+            raise Blocked(
+                "todo", f"{folder} cannot hold the embedded index: {error.message}", fix=error.fix
+            ) from error
         remove_leftovers(self._incoming)
 
     def names(self) -> list[str]:
@@ -231,6 +235,7 @@ class Store:
         """
         if not self._marker.exists():
             raise Blocked(
+                "todo",
                 f"{self._marker.parent} cannot be cleared (it holds more than an index)",
                 fix="name an empty folder for the embedded index",
             )
@@ -362,6 +367,7 @@ class Incoming:
             if held.sha256 == note.sha256:
                 return False
             raise Conflict(
+                "todo",
                 f"{messages.exists(filename, held.blake2_256)} The one sent has {note.blake2_256!r}.",
                 fix="bump the version, or clear the embedded index",
             ) from None

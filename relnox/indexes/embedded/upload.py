@@ -90,7 +90,7 @@ class UploadHandler:
         if known is None and self._rules is not None:
             self._rules.check_project(name, self._store)
         if known is not None and known.status in ("archived", "quarantined"):
-            raise Denied(f"Nobody is allowed to upload to project {name!r}: it is {known.status}.")
+            raise Denied("todo", f"Nobody is allowed to upload to project {name!r}: it is {known.status}.")
 
     def _provenance(self, form: Form, filename: str, incoming: Incoming, sender: Identity | None) -> bytes | None:
         text = form.optional("attestations")
@@ -98,8 +98,9 @@ class UploadHandler:
             return None
         if sender is not None and sender.publisher is None:
             raise Blocked(
+                "todo",
                 "Invalid attestations supplied during upload: Attestations are only supported when using Trusted "
-                "Publishing"
+                "Publishing",
             )
         publisher = None if sender is None else sender.publisher
         return provenance(text, filename, incoming.digests["sha256"], publisher)
@@ -108,24 +109,25 @@ class UploadHandler:
 def _check_protocol(form: Form) -> None:
     action = form.required(":action")
     if action != "file_upload":
-        raise Blocked(f"the embedded index knows no action {action!a}, only file_upload")
+        raise Blocked("todo", f"the embedded index knows no action {action!a}, only file_upload")
     protocol = form.optional("protocol_version")
     if protocol not in (None, "1"):
-        raise Blocked(f"the embedded index knows no upload protocol {protocol!a}, only 1")
+        raise Blocked("todo", f"the embedded index knows no upload protocol {protocol!a}, only 1")
 
 
 def _checked_filename(form: Form) -> str:
     """The name of the file, if it is the distribution that the form says it is."""
     if form.filename is None:
-        raise Blocked("the form carries no file called content")
+        raise Blocked("todo", "the form carries no file called content")
     project, version = identify(form.filename)
     name, declared = form.required("name"), form.required("version")
     try:
         agrees = canonicalize_name(name, validate=True) == project and Version(declared) == version
     except ValueError as error:
-        raise Blocked(f"{form.filename} was sent with an impossible name or version: {error}") from error
+        raise Blocked("todo", f"{form.filename} was sent with an impossible name or version: {error}") from error
     if not agrees:
         raise Blocked(
+            "todo",
             f"{form.filename} was sent as {name} {declared}, but its name says {project} {version}",
             fix="do not rename what was built",
         )
@@ -139,6 +141,7 @@ def _check_digests(form: Form, filename: str, incoming: Incoming) -> None:
         sent = form.optional(field)
         if sent is not None and sent.lower() != arrived[algorithm]:
             raise Blocked(
+                "todo",
                 f"{filename} arrived with {algorithm} {arrived[algorithm]}, but was sent as {sent!a}",
                 fix="send it again",
             )

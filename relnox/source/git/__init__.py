@@ -31,6 +31,7 @@ def find(folder: Path) -> Git | None:
     if asked.returncode != 0:
         if "dubious ownership" in Git(folder).run("rev-parse", "--is-inside-work-tree").output:
             raise Blocked(
+                "todo",
                 f"git does not trust {folder}, whose owner is somebody else",
                 fix=f"git config --global --add safe.directory {folder}",
             )

@@ -42,7 +42,7 @@ class Git(Reader):
         )
         head = self.head()
         if head is None:
-            raise Failed("git commit succeeded, but there is no commit", fix="git log -1")
+            raise Failed("todo", "git commit succeeded, but there is no commit", fix="git log -1")
         return head
 
     def create_tag(self, tag: Tag, commit: str) -> None:
@@ -59,6 +59,7 @@ class Git(Reader):
             # git 2.39 does so, and succeeds, where the SSH key is not there.
             self.delete_tags([tag.name])
             raise Failed(
+                "todo",
                 f"git made the tag {tag.name} without the signature that tag.gpgSign asks for",
                 fix="does signing work? git tag --sign --message try try-signing",
             )

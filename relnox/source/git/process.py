@@ -128,6 +128,7 @@ class Program:
         while (group := _noted(note)) is not None and _is_at_work(group):
             if time.monotonic() > deadline:
                 raise Failed(
+                    "todo",
                     f"a git that an interrupted run started is still at work (process {group})",
                     fix=f"wait for it, or end it; if that process is no git, remove {note}",
                 )
@@ -165,6 +166,7 @@ class Program:
         for number, folder in _gits():
             if any(folder.is_relative_to(place) for place in places):
                 raise Failed(
+                    "todo",
                     f"another git is at work in this checkout (process {number}), and may hold {lock}",
                     fix="wait for it, or end it; then rerun the same command",
                 )

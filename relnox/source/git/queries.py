@@ -218,6 +218,7 @@ class Reader(Program):
         )
         if asked.returncode != 0:
             raise Failed(
+                "todo",
                 f"git cannot reach the remote {remote}",
                 fix=f"git ls-remote {remote}",
             )
