@@ -102,8 +102,11 @@ def names(text: str) -> Iterator[tuple[int, str]]:
 
 def main(arguments: list[str]) -> int:
     """Print what is found in the given files and folders, or in all that are tracked; return 1 if there is any."""
-    listing = subprocess.run(  # noqa: S607 - the git on PATH
-        ["git", "ls-files", *arguments], check=True, capture_output=True, text=True
+    listing = subprocess.run(
+        ["git", "ls-files", *arguments],  # noqa: S607 - the git on PATH
+        check=True,
+        capture_output=True,
+        text=True,
     )
     count = 0
     for path in map(Path, listing.stdout.splitlines()):
