@@ -15,7 +15,7 @@ import warnings
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, TextIO
 
-from relnox.core import fixes, remedies
+from relnox.core import fixes, missing_modules
 from relnox.core.build_settings import USUAL
 from relnox.core.records import Record
 from relnox.errors import Failed
@@ -148,8 +148,8 @@ def _build(  # noqa: PLR0913, PLR0917 - as above
             raise MissingModule(
                 "todo",
                 f"{name}: the {kind} cannot be built: its build environment has no module {module}{where}",
-                fix=_add(remedies.distribution_of(module), name, source),
-                modules=remedies.imported(printed, module),
+                fix=_add(missing_modules.distribution_for(module), name, source),
+                modules=missing_modules.candidate_modules(printed, module),
             ) from error
         tail = "".join(f"\n  | {line}" for line in printed[-30:])
         raise Failed(
@@ -249,7 +249,7 @@ def _add(distribution: str, name: str, source: Path) -> str:
 def _remedy(name: str, kind: Kind, source: Path, printed: Sequence[str]) -> str | None:
     """What helps against failures of builds that are known by what they print."""
     for line in reversed(printed):
-        if (plugin := remedies.hatch_plugin(line)) is not None:
+        if (plugin := missing_modules.hatch_plugin(line)) is not None:
             return _add(plugin, name, source)
         if (missing := _NO_PROGRAM.search(line)) is not None:
             program = missing["quoted"] or missing["plain"]

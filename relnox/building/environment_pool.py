@@ -276,7 +276,7 @@ class BuildEnvironmentPool:
                     environment,
                     pins,
                     env=self._installing,
-                    alone=True,
+                    no_deps=True,
                     constraints=constraints,
                     project=self._project,
                 )

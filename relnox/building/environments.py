@@ -138,7 +138,7 @@ class Installer(Record):
         *,
         env: Mapping[str, str],
         index_url: str | None = None,
-        alone: bool = False,
+        no_deps: bool = False,
         on_line: Callable[[str], None] | None = None,
         constraints: Constraints = UNCONSTRAINED,
         project: Path | None = None,
@@ -151,13 +151,13 @@ class Installer(Record):
             env: Variables of the installer.
             index_url: The one index to install from, whatever the sdists that are built on the way say; the
                 installer's own choice when None.
-            alone: Whether nothing else is installed that they need: they are all there is.
+            no_deps: Whether their own requirements are left out (`--no-deps`).
             on_line: Called with each line that is printed.
             constraints: Which releases count.
             project: The folder whose settings uv reads; the present one if None.
         """
         with self._words(constraints, project) as words:
-            return self._install(environment, requirements, words, env, index_url, on_line, alone=alone)
+            return self._install(environment, requirements, words, env, index_url, on_line, no_deps=no_deps)
 
     def _install(  # noqa: PLR0913, PLR0917 - as above
         self,
@@ -168,9 +168,9 @@ class Installer(Record):
         index_url: str | None,
         on_line: Callable[[str], None] | None,
         *,
-        alone: bool,
+        no_deps: bool,
     ) -> process.Completed:
-        index = [*(["--index-url", index_url] if index_url else []), *(["--no-deps"] if alone else [])]
+        index = [*(["--index-url", index_url] if index_url else []), *(["--no-deps"] if no_deps else [])]
         argv: process.Words
         if self.uv:
             # [tool.uv.sources] of an sdist may name an index of its own.

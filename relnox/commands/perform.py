@@ -1,6 +1,6 @@
 """A task from what was typed to an exit code: the one way that all doors take.
 
-What is beside that way has modules of its own: `blockers` (problems and confirmation), `foreign_code`
+What is beside that way has modules of its own: `blockers` (problems and confirmation), `untrusted_code`
 (credentials), `endings` (what ends a run early) and `reports` (the files that it writes).
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relnox import core, exposure
-from relnox.commands import COMMAND_LINE, TASKS, blockers, endings, foreign_code, load, reports
+from relnox.commands import COMMAND_LINE, TASKS, blockers, endings, load, reports, untrusted_code
 from relnox.core.options import resolve
 from relnox.core.records import replace
 from relnox.core.secrets import mask_error
@@ -81,10 +81,10 @@ def _shown(front_end: FrontEnd, command_line: Mapping[str, Value]) -> Callable[[
     front_end = front_end._replace(options=("--project", str(folder)) if folder else ())
 
     def installing(requirement: str, upgrade: bool) -> str:  # noqa: FBT001 - as it is called
-        from relnox.commands.installing import way_of  # files are looked at, for few hints
+        from relnox.commands.install_commands import install_commands  # files are looked at, for few hints
 
-        of_nox = any(start.separator for start in front_end.tasks.values())
-        return way_of(Path(str(folder or ".")), of_nox=of_nox).command(requirement, upgrade)
+        in_nox = any(start.separator for start in front_end.tasks.values())
+        return install_commands(Path(str(folder or ".")), in_nox=in_nox).command(requirement, upgrade)
 
     return lambda text: core.fixes.show(text, front_end, installing)
 
@@ -104,7 +104,7 @@ def _perform(  # noqa: PLR0913 - a run
         reports.check(options.report, "report")
     waited: list[Waiting] = []
     with ExitStack() as end, ExitStack() as stack:
-        protect = cache(lambda: foreign_code.protect(project, reporter, stack))
+        protect = cache(lambda: untrusted_code.protect_credentials(project, reporter, stack))
         project = stack.enter_context(replace(project, before_tools=protect))
         stack.enter_context(core.waits.on_wait(_hearing(waited, reporter, nested=False)))
         module = load(task)
@@ -168,7 +168,7 @@ def _run(  # noqa: PLR0913 - a run
     from relnox.executor.run import Run
     from relnox.executor.scratch import ScratchFolder
     from relnox.reporters.best_effort import BestEffortReporter
-    from relnox.source.lock import alone
+    from relnox.source.lock import exclusive_lock
 
     blockers.refuse(plan)
     blockers.confirm(plan)
@@ -185,16 +185,16 @@ def _run(  # noqa: PLR0913 - a run
     build_index = None
     installing: dict[str, Any] = {}
     with ScratchFolder() as scratch, ExitStack() as stack:
-        if foreign_code.is_run_by(plan):
+        if untrusted_code.is_executed_by(plan):
             from relnox.indexes import targets
             from relnox.source import uv_settings
 
             build_index = targets.build_simple_url(project.config)
             installing = uv_settings.of_installations(project.root)
             if not nested:
-                foreign_code.protect(project, reporter, stack)
+                untrusted_code.protect_credentials(project, reporter, stack)
         if changes:
-            stack.enter_context(alone(project.private))
+            stack.enter_context(exclusive_lock(project.private))
 
         def stage(step: Stage, root: Path) -> Outcome:
             return _stage(step, root, reporter, stack)

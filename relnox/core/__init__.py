@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from relnox.core import graph as graph
     from relnox.core import levels as levels
     from relnox.core import manifest as manifest
+    from relnox.core import missing_modules as missing_modules
     from relnox.core import options as options
     from relnox.core import patterns as patterns
     from relnox.core import plan as plan
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from relnox.core import publishers as publishers
     from relnox.core import records as records
     from relnox.core import release_notes as release_notes
-    from relnox.core import remedies as remedies
     from relnox.core import requirements as requirements
     from relnox.core import schema as schema
     from relnox.core import setting_names as setting_names

@@ -84,7 +84,7 @@ def _building(
         case steps.Build():
             return building.Building(step, run)
         case steps.CheckReproducibility():
-            return comparing.BuildingAgain(step, run)
+            return comparing.CheckingReproducibility(step, run)
         case steps.BuildWheels():
             return platform_wheels.BuildingWheels(step, run)
         case steps.WriteMatrix():

@@ -14,7 +14,7 @@ from relnox.building import twine_output
 from relnox.building.environments import find_python
 from relnox.building.wheels import serves
 from relnox.building.workers import Fork, twine_program
-from relnox.core import collection, graph, remedies
+from relnox.core import collection, graph, missing_modules
 from relnox.core.events import StepWarning
 from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
 from relnox.core.steps import Build, CheckReproducibility, RunTests
@@ -111,16 +111,16 @@ class Testing:
             return None
         module, package = missing[-1], self.step.package
         others = {name: folder for name, folder in self.run.folders.items() if name != package}
-        wanted = remedies.imported(output.splitlines(), module)
+        wanted = missing_modules.candidate_modules(output.splitlines(), module)
         owned, found = module_owners.nearest(self.run.source, others, wanted)
         if found:
             return f'{owned} is of {" and ".join(found)}: add "{found[0]}" to the dependencies of {package}'
-        if extra := remedies.extra_with(module, self.run.required.get(package, ())):
+        if extra := missing_modules.extra_providing(module, self.run.wheel_requires.get(package, ())):
             return (
                 f"{module} comes with the extra {extra} of {package}: add "
                 f'"{package}[{extra}]" to [tool.relnox.test] requires, or import it only where it is there'
             )
-        distribution = remedies.distribution_of(module)
+        distribution = missing_modules.distribution_for(module)
         return (
             f'if {package} needs {module}, add "{distribution}" to its dependencies; if the tests do, to '
             "[tool.relnox.test] requires"
@@ -177,7 +177,7 @@ class Checking:
 
     def _refuse(self, packages: set[str]) -> None:
         self.run.refused |= packages
-        for name in packages - self.run.kept:
+        for name in packages - self.run.reused:
             for built in self.run.built[name]:
                 (self.run.root / self.step.output / built.filename).unlink(missing_ok=True)
 
@@ -202,7 +202,7 @@ class Checking:
             self.run.root / self.step.output / each.filename
             for name, built in self.run.built.items()
             for each in built
-            if self.step.strict or name not in self.run.kept
+            if self.step.strict or name not in self.run.reused
         ]
 
 
@@ -257,7 +257,7 @@ class WritingManifest:
         """
         needs = {name: set(before) for name, before in self.step.order}
         for name in self.run.built:
-            needs[name] |= collection.required(self.run.required.get(name, ())) & needs.keys() - {name}
+            needs[name] |= collection.required(self.run.wheel_requires.get(name, ())) & needs.keys() - {name}
         return needs
 
     def verify(self) -> str:

@@ -22,7 +22,7 @@ from relnox.building.environment_pool import HookContext
 from relnox.building.wheels import repaired, serves
 from relnox.core.manifest import BuildInputs
 from relnox.errors import Failed
-from relnox.executor.inspecting import inspected
+from relnox.executor.archive_checks import check_archives
 from relnox.files import TemporaryFolder, make_output
 from relnox.source import exports, module_owners
 from relnox.source.git import Git
@@ -113,7 +113,7 @@ class Providing:
     @property
     def workshop(self) -> BuildEnvironmentPool:
         """Where it is."""
-        return self.run.workshop(self.step.installer, "", keep_environments=self.step.keep)
+        return self.run.environment_pool(self.step.installer, "", keep_environments=self.step.keep)
 
     def check(self) -> str | None:
         """Not needed when nothing that it is for changed; whether one was kept is seen when it is asked for."""
@@ -169,11 +169,11 @@ class Building:
             same = inputs.digest == self._digest(inputs.requires)
             if not same or not all(path.is_file() for path in paths):
                 return None
-            if inspected(paths, self.step, self.run) != wanted:
+            if check_archives(paths, self.step, self.run) != wanted:
                 return None
         except Failed:  # what is there is not right, or what it was built with is gone: it is built
             return None
-        self.run.kept.add(self.step.package)
+        self.run.reused.add(self.step.package)
         self.run.built[self.step.package] = wanted
         self.run.inputs[self.step.package] = inputs
         return f"unchanged: its archives of commit {(inputs.commit or '')[:10]} are still right"
@@ -187,7 +187,7 @@ class Building:
             source = self.run.source / self.step.folder
             with _naming_siblings(self.step, self.run):
                 made = build(self.step, source, staging, self.run, provided)
-            distributions = inspected(made, self.step, self.run)
+            distributions = check_archives(made, self.step, self.run)
             move_to(output, made)
         self.run.built[self.step.package] = distributions
         if self.step.inputs is not None:
@@ -207,7 +207,7 @@ class Building:
 
     def _digest(self, requires: Iterable[tuple[str, ...]]) -> str:
         step = self.step
-        workshop = self.run.workshop(step.installer, "", keep_environments=step.keep_environments)
+        workshop = self.run.environment_pool(step.installer, "", keep_environments=step.keep_environments)
         return _digest(
             step.inputs, requires, workshop, step.pythons, step.command, constraints=step.settings.constraints
         )
@@ -288,7 +288,7 @@ def build(  # noqa: PLR0913, PLR0917 - what a build is given
     both = step.declarative and isolation == "fast"
 
     def bench(source: Path, python: str) -> BuildSession:
-        workshop = run.workshop(step.installer, python, keep_environments=step.keep_environments)
+        workshop = run.environment_pool(step.installer, python, keep_environments=step.keep_environments)
         return workshop.bench(source, isolation, terms, both=both)
 
     with closing(bench(source, "")) as first:

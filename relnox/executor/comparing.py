@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from relnox.core.steps import CheckReproducibility
     from relnox.executor.run import Run
 
-__all__ = ["BuildingAgain"]
+__all__ = ["CheckingReproducibility"]
 
 _MOST = 20
 """How many differences somebody reads."""
@@ -32,7 +32,7 @@ _exporting = threading.Lock()
 
 
 @dataclass
-class BuildingAgain:
+class CheckingReproducibility:
     """Builds a package again and compares the archives."""
 
     step: CheckReproducibility

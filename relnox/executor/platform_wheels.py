@@ -13,8 +13,8 @@ from relnox import process
 from relnox.building import archives
 from relnox.core import fixes, wheels
 from relnox.errors import Blocked, Failed
+from relnox.executor.archive_checks import check_archives
 from relnox.executor.building import move_to, same_bytes, staging_folder
-from relnox.executor.inspecting import inspected
 from relnox.files import replace_file
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class BuildingWheels:
             return None
         if any(archives.digests(path).sha256 != file.sha256 for path, file in zip(paths, wanted, strict=True)):
             return None
-        if inspected(paths, self.step.build, self.run) != wanted:
+        if check_archives(paths, self.step.build, self.run) != wanted:
             return None
         self._keep_others()
         self.run.built[self.step.build.package] = wanted
@@ -109,7 +109,7 @@ class BuildingWheels:
             new = {path.name for path in made}
             kept = [output / file.filename for file in self._before() if file.filename not in new]
             paths = [*(path for path in kept if path.is_file()), *made]
-            distributions = inspected(paths, build, self.run)
+            distributions = check_archives(paths, build, self.run)
             move_to(output, made)
         self._keep_others()
         self.run.built[build.package] = distributions

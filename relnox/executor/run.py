@@ -48,10 +48,10 @@ class Run:
         stage: Observes, plans and runs a task of a chain in a folder.
         pending: What is written down before the first step and dropped when the local ones are through.
         built: What this run built, by package, in order.
-        required: What the wheels of packages require by their metadata (`Requires-Dist`), by package.
-        fetched: What this run downloaded or may take from disk, by package: archives proven by hash.
-        vacant: Folders of environments that were verified, by Python: the next one is made in the place of one.
-        kept: Packages whose archives of an earlier build are still right.
+        wheel_requires: `Requires-Dist` of the wheels, by package.
+        downloads: Archives that this run downloaded or may take from disk, verified by hash, by package.
+        reusable_env_dirs: Folders of environments that were verified, by Python, to be replaced by the next.
+        reused: Packages whose archives of an earlier build are still valid.
         inputs: What packages were built from, by package.
         tracked: The files of the commit that is built, relative to the project's folder, sorted; None for a tree.
         source: What is built: the project's folder, or that folder in the commit that was exported.
@@ -99,10 +99,10 @@ class Run:
         self.stage = stage
         self.pending = pending
         self.built: dict[str, list[Distribution]] = {}
-        self.required: dict[str, tuple[str, ...]] = {}
-        self.fetched: dict[str, list[Archive]] = {}
-        self.vacant: dict[str, list[Path]] = {}
-        self.kept: set[str] = set()
+        self.wheel_requires: dict[str, tuple[str, ...]] = {}
+        self.downloads: dict[str, list[Archive]] = {}
+        self.reusable_env_dirs: dict[str, list[Path]] = {}
+        self.reused: set[str] = set()
         self.inputs: dict[str, BuildInputs] = {}
         self.unsuccessful: list[Step] = []
         self.refused: set[str] = set()
@@ -124,7 +124,7 @@ class Run:
         self._uv_settings = uv_settings or {}
         self._folders = folders
         self._told_sources: set[str] = set()
-        self._workshops: dict[tuple[str, str], BuildEnvironmentPool] = {}
+        self._environment_pools: dict[tuple[str, str], BuildEnvironmentPool] = {}
         self._opening = threading.Lock()
         self._twine: ForkServer | None = None
 
@@ -169,8 +169,8 @@ class Run:
         """End the processes that wait for work, and what they still do."""
         if self._twine is not None:
             self._twine.close_stdin()
-        for workshop in self._workshops.values():
-            workshop.close()
+        for pool in self._environment_pools.values():
+            pool.close()
         if self._twine is not None:
             self._twine.close()
 
@@ -271,15 +271,15 @@ class Run:
                     self._previous[output] = None
             return self._previous[output]
 
-    def workshop(self, installer: str, python: str, *, keep_environments: bool) -> BuildEnvironmentPool:
-        """Where packages are built with a Python; all builds of a run share it."""
+    def environment_pool(self, installer: str, python: str, *, keep_environments: bool) -> BuildEnvironmentPool:
+        """The environments and processes that all builds of this run with a Python share."""
         with self._opening:
-            if (installer, python) not in self._workshops:
+            if (installer, python) not in self._environment_pools:
                 from relnox.building.environment_pool import BuildEnvironmentPool
                 from relnox.building.environments import find_python
 
                 found = self.installer(installer)
-                self._workshops[installer, python] = BuildEnvironmentPool(
+                self._environment_pools[installer, python] = BuildEnvironmentPool(
                     installer=found,
                     python=find_python(python),
                     folder=self.folder,
@@ -293,7 +293,7 @@ class Run:
                     project=self._uv_folder(),
                     cache=self.environment_cache if keep_environments else None,
                 )
-            return self._workshops[installer, python]
+            return self._environment_pools[installer, python]
 
     def _uv_folder(self) -> Path:
         """A folder with what the project's settings say of all that uv installs, and nothing else.

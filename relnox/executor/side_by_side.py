@@ -1,4 +1,4 @@
-"""Steps that run side by side: each as soon as what it needs is done and there is room for it."""
+"""Steps that run side by side, each as soon as the steps it needs are done and its resources are free."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def carry_out(  # noqa: C901 - one loop, and the three ways out of it
         run: What still works for it is ended when the run is interrupted.
         watched: A signal ends all of them at once.
     """
-    queue, room, work = _Queue(steps), _Room(), _Work(carry_out_one)
+    queue, limits, work = _Queue(steps), _ResourceLimits(), _Work(carry_out_one)
     running: dict[Future[StepFinished], tuple[Step, float]] = {}
 
     def end(result: StepFinished) -> None:
@@ -59,7 +59,7 @@ def carry_out(  # noqa: C901 - one loop, and the three ways out of it
         if (reason := progress.why_not(step)) is not None:
             end(StepFinished(step, Status.ABORTED, reason, 0.0))
             return True
-        if not room.take(step):
+        if not limits.acquire(step):
             return False
         progress.start(step)
         running[pool.submit(work.do, step)] = step, time.monotonic()
@@ -68,7 +68,7 @@ def carry_out(  # noqa: C901 - one loop, and the three ways out of it
     def settle() -> None:
         for future in filter(Future.done, tuple(running)):
             result = future.result()
-            room.leave(running.pop(future)[0])
+            limits.release(running.pop(future)[0])
             end(result)
 
     with ThreadPoolExecutor(len(steps), thread_name_prefix="step") as pool:
@@ -115,22 +115,22 @@ def at_once() -> int:
     return processors() + _WAITING
 
 
-class _Room:
-    """Counts what steps share, so that no more of them run at once than it is for."""
+class _ResourceLimits:
+    """Counts of the resources in use, so that no more steps run at once than each resource allows."""
 
     def __init__(self) -> None:
-        self._taken: Counter[str] = Counter()
+        self._used: Counter[str] = Counter()
 
-    def take(self, step: Step) -> bool:
-        """Whether there is room for a step; if so it has it."""
-        if any(self._taken[name] >= (most or at_once()) for name, most in step.shares):
+    def acquire(self, step: Step) -> bool:
+        """Reserve what a step uses; return False if one of its resources is in full use."""
+        if any(self._used[name] >= (limit or at_once()) for name, limit in step.resources):
             return False
-        self._taken.update(name for name, _ in step.shares)
+        self._used.update(name for name, _ in step.resources)
         return True
 
-    def leave(self, step: Step) -> None:
-        """A step needs it no more."""
-        self._taken.subtract(name for name, _ in step.shares)
+    def release(self, step: Step) -> None:
+        """Return what a step used."""
+        self._used.subtract(name for name, _ in step.resources)
 
 
 class _Queue:

@@ -73,7 +73,7 @@ class Downloading:
                     raise
                 deadline.wait(min(pause, left), transient_error.message)
             else:
-                self.run.fetched[self.step.package] = fetched
+                self.run.downloads[self.step.package] = fetched
                 return
             pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -113,7 +113,7 @@ class TakingFiles:
     def do(self) -> None:
         """Copy and compare."""
         folder = self.run.folder(self.step.key)
-        self.run.fetched[self.step.package] = [self._take(file, folder) for file in self.step.files]
+        self.run.downloads[self.step.package] = [self._take(file, folder) for file in self.step.files]
 
     def verify(self) -> str:
         """The hashes were compared."""
@@ -228,7 +228,7 @@ class Verifying:
         return f"{self.step.package} {self.step.version}"
 
     def _archive(self, package: str) -> Archive:
-        return _installable(self.run.fetched[package], package, self.step.python)
+        return _installable(self.run.downloads[package], package, self.step.python)
 
     def _required_others(self) -> dict[str, Archive]:
         """The wheels of other projects that are required here, by what was fetched or by one another."""
@@ -248,7 +248,7 @@ class Verifying:
     @contextmanager
     def _vacant_folder(self) -> Iterator[Path]:
         """Where the environment is made: uv remembers what it asked of the Python in a place that it knows."""
-        vacant = self.run.vacant.setdefault(self.step.python, [])
+        vacant = self.run.reusable_env_dirs.setdefault(self.step.python, [])
         try:
             folder = vacant.pop()
         except IndexError:
@@ -272,7 +272,7 @@ class Verifying:
             requirements,
             env=variables,
             index_url=self.run.indexes.trusted_simple_url,
-            alone=not trial.requirements,
+            no_deps=not trial.requirements,
             on_line=self.run.tell(self.step),
         )
         if ran.returncode != 0:
@@ -425,7 +425,7 @@ class Verifying:
         """Other packages of the release whose wheels have a module, or the package that it is in."""
         return [
             name
-            for name, fetched in self.run.fetched.items()
+            for name, fetched in self.run.downloads.items()
             if name != self.step.package
             if any(
                 f"{module}.".startswith(f"{provided}.")

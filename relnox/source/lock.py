@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Locked", "alone", "exclusive"]
+__all__ = ["Locked", "exclusive", "exclusive_lock"]
 
 
 class Locked(Exception):
@@ -30,7 +30,7 @@ class Locked(Exception):
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def exclusive_lock(folder: Path) -> Iterator[None]:
     """Hold the lock of a checkout inside the block: one run at a time may change it.
 
     Args:

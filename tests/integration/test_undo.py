@@ -12,7 +12,7 @@ import pytest
 from projects import HATCHLING, commit_all, everything, git, pair, remote_of, repository, write
 from running import refused
 
-from relnox.source.lock import alone
+from relnox.source.lock import exclusive_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -231,7 +231,7 @@ def test_no_change_is_made_beside_another_run(tmp_path: Path, bump: Bump, what: 
     root = repository(write(tmp_path / "scm", {"pyproject.toml": scm}))
     git(root, "tag", "v1.0.0")
     assert bump(root, "--part", "minor", "--tag").code == 0
-    with alone(root / ".git/relnox"):
+    with exclusive_lock(root / ".git/relnox"):
         said = refused(bump, root, *(["--undo"] if what == "undo" else ["--part", "minor", "--tag"]))
     assert "another run of relnox is at work in this checkout" in said
 

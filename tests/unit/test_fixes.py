@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import relnox
-from relnox.commands import COMMAND_LINE, TASKS, installing
+from relnox.commands import COMMAND_LINE, TASKS, install_commands
 from relnox.core import fixes
 from relnox.core.events import Notice, OutputLine, RunStarted, Status, StepFinished
 from relnox.core.fixes import FrontEnd, Start
@@ -144,7 +144,7 @@ def test_requirements_are_installed_as_the_project_does_it(  # noqa: PLR0917 - a
     monkeypatch.setenv("PATH", str(there))
     monkeypatch.setattr(sys, "prefix", str(folder))
 
-    way = installing.way_of(root, of_nox=of_nox)
+    way = install_commands.install_commands(root, in_nox=of_nox)
     told = f"{fixes.install('relnox[uv]')} or {fixes.install('twine', upgrade=True)}"
 
     assert fixes.show(told, COMMAND_LINE, way.command).startswith(shown)
@@ -188,7 +188,7 @@ def test_every_reporter_shows_commands_so(
 
 
 SPELLED = re.compile(rf"\bnox -s |\binvoke [a-z]|\brelnox ({'|'.join([*TASKS, 'init'])})\b(?!-)|\bpip install\b")
-SPELLERS = {"core/fixes.py", "commands/installing.py", "sessions.py", "tasks.py", "cli.py", "__main__.py"}
+SPELLERS = {"core/fixes.py", "commands/install_commands.py", "sessions.py", "tasks.py", "cli.py", "__main__.py"}
 
 
 def literals(file: Path) -> list[str]:

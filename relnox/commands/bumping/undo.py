@@ -43,9 +43,9 @@ def _is_committed(found: edits.Pending, project: Project) -> bool:
     if project.git is None:
         return False
     from relnox.source import edits
-    from relnox.source.lock import alone
+    from relnox.source.lock import exclusive_lock
 
-    with alone(project.private):  # or else a run is at work, and has not been interrupted
+    with exclusive_lock(project.private):  # or else a run is at work, and has not been interrupted
         project.git.wait_for_left_behind()
     changes = _edited(found)
     return edits.is_applied(project.root, changes) and project.git.matches_head(edit.file for edit in changes)

@@ -29,10 +29,10 @@ class BaseStep(Record, kw_only=True):
     needs: tuple[str, ...] = ()
 
     @property
-    def shares(self) -> tuple[tuple[str, int | None], ...]:
-        """What it shares with the steps beside it: a name, and how many may have it at once.
+    def resources(self) -> tuple[tuple[str, int | None], ...]:
+        """The resources that it uses: the name of each, and how many steps may use it at once.
 
-        None stands for as many as keep this machine's processors busy.
+        None means as many as keep this machine's processors busy.
         """
         return (("processors", None),)
 

@@ -105,7 +105,7 @@ class PrepareBuildEnvironment(BaseStep, kw_only=True):
     constraints: Constraints = UNCONSTRAINED
 
     @property
-    def shares(self) -> tuple[tuple[str, int | None], ...]:
+    def resources(self) -> tuple[tuple[str, int | None], ...]:
         return (("installing", _INSTALLATIONS),)
 
     @property

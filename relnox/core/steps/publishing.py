@@ -90,7 +90,7 @@ class Upload(BaseStep, kw_only=True):
         return f"upload {self.file.filename} ({self.file.size:,} bytes) to {self.index}"
 
     @property
-    def shares(self) -> tuple[tuple[str, int | None], ...]:
+    def resources(self) -> tuple[tuple[str, int | None], ...]:
         # The public index locks all releases of a project for each of its files.
         return ((f"uploads to {self.index}", 8), (f"{self.file.package} on {self.index}", 2))
 
@@ -123,7 +123,7 @@ class AwaitIndex(BaseStep, kw_only=True):
         return f"see that {self.index} lists {self.package} {self.version} with these hashes, and serves it"
 
     @property
-    def shares(self) -> tuple[tuple[str, int | None], ...]:
+    def resources(self) -> tuple[tuple[str, int | None], ...]:
         # Who waits for a listing does not keep others from sending, nor from looking.
         return ((f"looks at {self.index}", 32),)
 
@@ -154,5 +154,5 @@ class CheckProvenance(BaseStep, kw_only=True):
         return f"verify what {self.index} serves as provenance of {self.package} {self.version}{by}"
 
     @property
-    def shares(self) -> tuple[tuple[str, int | None], ...]:
+    def resources(self) -> tuple[tuple[str, int | None], ...]:
         return ((f"looks at {self.index}", 32),)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relnox.core.remedies import distribution_of, extra_with, hatch_plugin, imported
+from relnox.core.missing_modules import candidate_modules, distribution_for, extra_providing, hatch_plugin
 
 
 @pytest.mark.parametrize(
@@ -20,14 +20,14 @@ from relnox.core.remedies import distribution_of, extra_with, hatch_plugin, impo
     ],
 )
 def test_modules_that_are_called_otherwise_than_their_distribution(module: str, distribution: str) -> None:
-    assert distribution_of(module) == distribution
+    assert distribution_for(module) == distribution
 
 
 def test_what_was_imported_of_a_namespace_that_is_not_there() -> None:
     lines = ["import acme.first", '  File "a.py", line 1', "    from acme.tools import (hammer)"]
-    assert imported(lines, "acme") == ("acme.tools.hammer", "acme.tools", "acme")
-    assert imported(["    import acme.core as core"], "acme") == ("acme.core", "acme")
-    assert imported(["nothing"], "acme.core") == ("acme.core",)
+    assert candidate_modules(lines, "acme") == ("acme.tools.hammer", "acme.tools", "acme")
+    assert candidate_modules(["    import acme.core as core"], "acme") == ("acme.core", "acme")
+    assert candidate_modules(["nothing"], "acme.core") == ("acme.core",)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_plugins_of_hatchling(line: str, plugin: str | None) -> None:
 
 def test_extras_that_bring_a_module() -> None:
     requires = ("six>=1", 'attrs>=20; extra == "fast"', "PyYAML; python_version > '3' and extra == 'yaml'")
-    assert extra_with("attr.validators", requires) == "fast"
-    assert extra_with("yaml", requires) == "yaml"
-    assert extra_with("six", requires) is None
-    assert extra_with("nothing", requires) is None
+    assert extra_providing("attr.validators", requires) == "fast"
+    assert extra_providing("yaml", requires) == "yaml"
+    assert extra_providing("six", requires) is None
+    assert extra_providing("nothing", requires) is None

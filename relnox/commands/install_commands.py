@@ -13,7 +13,7 @@ from relnox.core.fixes import quoted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Way", "way_of"]
+__all__ = ["InstallCommands", "install_commands"]
 
 _LOCKS = {
     "uv.lock": ("uv add --dev {}", "uv add --dev {} --upgrade-package {name}"),
@@ -26,7 +26,7 @@ _HEADER = re.compile(r"^# /// script$.*?^# ///$", re.MULTILINE | re.DOTALL)
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
-class Way(NamedTuple):
+class InstallCommands(NamedTuple):
     """Commands with `{}` for the requirement and `{name}` for its project.
 
     Attributes:
@@ -44,38 +44,38 @@ class Way(NamedTuple):
         return form.format(quoted(requirement), name=name[0] if name is not None else requirement)
 
 
-def way_of(root: Path, *, of_nox: bool) -> Way:
+def install_commands(root: Path, *, in_nox: bool) -> InstallCommands:
     """How to install something where this relnox runs.
 
     Args:
         root: The project's folder, whose lock file says which tool adds to its dependencies.
-        of_nox: Whether nox runs it: then the noxfile may name what it needs (PEP 723).
+        in_nox: Whether nox runs it: then the noxfile may name what it needs (PEP 723).
     """
-    return next(_ways(root, Path(sys.prefix), of_nox=of_nox))
+    return next(_candidates(root, Path(sys.prefix), in_nox=in_nox))
 
 
-def _ways(root: Path, prefix: Path, *, of_nox: bool) -> Iterator[Way]:
-    if of_nox and _has_header(root / "noxfile.py"):
+def _candidates(root: Path, prefix: Path, *, in_nox: bool) -> Iterator[InstallCommands]:
+    if in_nox and _has_header(root / "noxfile.py"):
         adding = "uv add --script noxfile.py {}"
         if shutil.which("uv") is None:
             adding = "write {} into the dependencies at the head of noxfile.py"
-        yield Way(adding, adding)
+        yield InstallCommands(adding, adding)
     if "archive-v0" in prefix.parts:  # of uvx, which makes an environment for each call
-        yield Way(
+        yield InstallCommands(
             "uvx --with {} and the rest of this command", "uvx --refresh --with {} and the rest of this command"
         )
     if prefix.parts[-3:-1] == ("uv", "tools"):
         adding = f"uv tool install {prefix.name} --with {{}}"
-        yield Way(adding, f"{adding} --upgrade")
+        yield InstallCommands(adding, f"{adding} --upgrade")
     if prefix.parts[-3:-1] == ("pipx", "venvs"):
-        yield Way(f"pipx inject {prefix.name} {{}}", f"pipx inject --force {prefix.name} {{}}")
+        yield InstallCommands(f"pipx inject {prefix.name} {{}}", f"pipx inject --force {prefix.name} {{}}")
     for lock, commands in _LOCKS.items():
         if (root / lock).is_file():
-            yield Way(*commands)
+            yield InstallCommands(*commands)
     pip = "pip" if (prefix / "bin" / "pip").exists() or (prefix / "Scripts" / "pip.exe").exists() else "uv pip"
     if shutil.which("uv") is None:
         pip = "pip"
-    yield Way(f"{pip} install {{}}", f"{pip} install --upgrade {{}}")
+    yield InstallCommands(f"{pip} install {{}}", f"{pip} install --upgrade {{}}")
 
 
 def _has_header(noxfile: Path) -> bool:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from relnox.core.plan import Plan
     from relnox.reporters import Reporter
 
-__all__ = ["is_run_by", "protect"]
+__all__ = ["is_executed_by", "protect_credentials"]
 
 _STEPS = (
     *(
@@ -27,12 +27,12 @@ _STEPS = (
 )
 
 
-def is_run_by(plan: Plan) -> bool:
+def is_executed_by(plan: Plan) -> bool:
     """Whether a step of the plan runs such code."""
     return any(isinstance(step, _STEPS) for step in plan.steps)
 
 
-def protect(project: Project, reporter: Reporter, stack: ExitStack) -> None:
+def protect_credentials(project: Project, reporter: Reporter, stack: ExitStack) -> None:
     """Keep such code out of this process, and tell which credentials it could read elsewhere.
 
     Raises:

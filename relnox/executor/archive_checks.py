@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from relnox.core.steps import Build
     from relnox.executor.run import Run
 
-__all__ = ["inspected"]
+__all__ = ["check_archives"]
 
 _IGNORING = (".gitignore", ".hgignore")
 
 
-def inspected(paths: Sequence[Path], step: Build, run: Run) -> list[Distribution]:
+def check_archives(paths: Sequence[Path], step: Build, run: Run) -> list[Distribution]:
     """The archives of a package as the manifest will tell them, the sdist first.
 
     Raises:
@@ -59,7 +59,7 @@ def inspected(paths: Sequence[Path], step: Build, run: Run) -> list[Distribution
         fixes = "; ".join(dict.fromkeys(finding.fix for finding in bad))
         raise Failed("todo", f"{step.package}: what was built is not right:\n{listed}", fix=fixes)
     wheels = [archive for archive in found if archive.kind == "wheel"]
-    run.required[step.package] = tuple(dict.fromkeys(each for wheel in wheels for each in wheel.requires))
+    run.wheel_requires[step.package] = tuple(dict.fromkeys(each for wheel in wheels for each in wheel.requires))
     return [_distribution(archive) for archive in found]
 
 

@@ -10,7 +10,7 @@ from relnox.core.names import normalized, requirement_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["distribution_of", "extra_with", "hatch_plugin", "imported"]
+__all__ = ["candidate_modules", "distribution_for", "extra_providing", "hatch_plugin"]
 
 _DISTRIBUTIONS = {
     "Crypto": "pycryptodome",
@@ -50,15 +50,15 @@ _HATCH_PLUGINS = {
 _EXTRA = re.compile(r"\bextra\s*==\s*['\"](?P<name>[^'\"]+)['\"]")
 
 
-def distribution_of(module: str) -> str:
+def distribution_for(module: str) -> str:
     """The distribution that most likely brings a module."""
     parts = module.split(".")
     names = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
     return next((_DISTRIBUTIONS[name] for name in names if name in _DISTRIBUTIONS), normalized(parts[0]))
 
 
-def imported(lines: Iterable[str], missing: str) -> tuple[str, ...]:
-    """What was to be imported when a module was missing, the longest name first, the module itself last.
+def candidate_modules(lines: Iterable[str], missing: str) -> tuple[str, ...]:
+    """What was to be candidate_modules when a module was missing, the longest name first, the module itself last.
 
     Where no package of a namespace is installed, Python says that the namespace is missing.
 
@@ -84,14 +84,14 @@ def hatch_plugin(line: str) -> str | None:
     return _HATCH_PLUGINS.get(name, name if name.startswith("hatch") else f"hatch-{normalized(name)}")
 
 
-def extra_with(module: str, requires: Iterable[str]) -> str | None:
+def extra_providing(module: str, requires: Iterable[str]) -> str | None:
     """The extra of a package that requires what brings a module; None where none of them does.
 
     Args:
         module: The module.
         requires: The package's `Requires-Dist`.
     """
-    wanted = {requirement_name(distribution_of(module)), normalized(module.partition(".")[0])}
+    wanted = {requirement_name(distribution_for(module)), normalized(module.partition(".")[0])}
     for each in requires:
         if requirement_name(each) in wanted and (found := _EXTRA.search(each.partition(";")[2])) is not None:
             return found["name"]
