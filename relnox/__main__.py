@@ -9,9 +9,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-_MESSAGE = b"error: interrupted while nothing was being changed\nhint: to see how things stand: relnox status\n"
+_MESSAGE = b"error: interrupted; nothing was changed [interrupted]\nfix: rerun the command\n"
 
-_NO_MEMORY = b"error: out of memory\nhint: end other programs, or raise the limit; then rerun the command\n"
+_NO_MEMORY = (
+    b"error: out of memory [out-of-memory]\nfix: end other programs, or raise the limit; then rerun the command\n"
+)
 
 
 class _AtStart:

@@ -31,8 +31,9 @@ class _Parser(argparse.ArgumentParser):
 
         unknown = message.removeprefix("unrecognized arguments: ").split()[:1] or [""]
         known = [word for action in self._actions for word in action.option_strings]
-        fix = did_you_mean(unknown[0], known) if message.startswith("unrecognized") else f"{self.prog} --help"
-        raise Blocked("todo", f"{self.prog}: {message}", fix=fix)
+        if message.startswith("unrecognized"):
+            raise Blocked("unknown-option", f"{self.prog}: {message}", fix=did_you_mean(unknown[0], known))
+        raise Blocked("invalid-option", f"{self.prog}: {message}", fix=f"{self.prog} --help")
 
 
 def parser_of(task: str, program: str) -> argparse.ArgumentParser:

@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
                 return perform(task, arguments.parse(task, rest, f"relnox {task}"))
             case _:
-                return _refused(Blocked("todo", f"relnox has no task {words[0]}", fix=_nearest(words[0])))
+                return _refused(Blocked("unknown-task", f"unknown task {words[0]}", fix=_nearest(words[0])))
     except Blocked as error:
         return _refused(error)
     except ENVIRONMENT_ERRORS as error:

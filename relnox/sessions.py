@@ -112,7 +112,8 @@ if not TYPE_CHECKING:
         session = _BY_ATTRIBUTE[name].name
         if (alias := importing.alias_of(name, __name__, sys._getframe(1))) is not None:  # noqa: SLF001
             raise ValueError(
-                f"{name} is imported as {alias}, but its session is still called {session}\n"
+                f"{name} is imported as {alias}, but its session is still named {session} "
+                f"[session-renamed-by-import]\n"
                 f'fix: relnox.sessions.register("{name}", name="{alias}"), or import {name} without "as"'
             )
         register(name)
@@ -160,7 +161,8 @@ def _task_of(function: Any) -> str | None:
 
 def _taken(name: str, attribute: str) -> str:
     return (
-        f"two sessions are called {name}: relnox's {attribute}, and another one in this noxfile\n"
+        f"two sessions are named {name}: relnox's {attribute}, and another one in this noxfile "
+        f"[session-name-twice]\n"
         f"fix: rename the other one, or give relnox's another name: "
         f'relnox.sessions.register("{attribute}", name="release-{name}")'
     )
@@ -236,7 +238,9 @@ def _check_words(session: nox.Session) -> None:
         commands = (command_line(_start(name), arguments.known_words(task, words)) for name, task, words in calls)
         listed = ", ".join(f"{name} has no {', '.join(flags)}" for name, flags in lacking.items() if flags)
         raise Blocked(
-            "todo", f'nox gives the options behind "--" to every session, but {listed}', fix=" && ".join(commands)
+            "option-not-for-every-session",
+            f'nox passes the options after "--" to every session, but {listed}',
+            fix=" && ".join(commands),
         )
     for name, task, words in calls:
         arguments.parse(task, words, f"nox -s {name} --")

@@ -121,7 +121,11 @@ def _flags(declared: Option) -> list[_Flag]:
 
 def _contradiction(declared: Option) -> Blocked:
     """Both flags of a switch: invoke keeps no order, so that the last one cannot win."""
-    return Blocked("todo", f"{declared.flag} and {declared.negative} are both given", fix="leave one of them out")
+    return Blocked(
+        "contradicting-options",
+        f"{declared.flag} and {declared.negative} exclude each other",
+        fix=f"remove {declared.flag} or {declared.negative}",
+    )
 
 
 def _run(context: Context, task: Task, given: dict[str, Any]) -> None:
@@ -186,7 +190,8 @@ else:
         task = _BY_ATTRIBUTE[name]
         importer = sys._getframe(1)  # noqa: SLF001 - nothing else says who imports
         if (alias := importing.alias_of(name, __name__, importer)) is not None:
-            raise _refused(
+            raise _blocked(
+                "task-renamed-by-import",
                 f"{name} is imported as {alias}, but its task is still called {task.name}",
                 f'import {name} without "as"; for another name: '
                 f'ns = Collection(); ns.add_task({name}, name="{alias}")',
@@ -248,14 +253,15 @@ def _is_own(task: object) -> bool:
     return isinstance(task, InvokeTask) and not isinstance(task, ReleaseTask)
 
 
-def _refused(message: str, fix: str) -> Exit:
+def _blocked(code: str, message: str, fix: str) -> Exit:
     """An error of a tasks file; invoke prints it without a traceback."""
-    return Exit(f"error: {message}\nhint: {fix}", code=ExitCode.BLOCKED.value)
+    return Exit(f"error: {message} [{code}]\nfix: {fix}", code=ExitCode.BLOCKED.value)
 
 
 def _taken(name: str, attribute: str) -> Exit:
-    return _refused(
-        f"two tasks are called {name}: relnox's {attribute}, and another one in this tasks file",
+    return _blocked(
+        "task-name-twice",
+        f"two tasks are named {name}: relnox's {attribute}, and another one in this tasks file",
         "rename the other one, or have relnox's in a collection of their own: "
         'ns = Collection(other, Collection.from_module(relnox.tasks, name="release"))',
     )

@@ -23,21 +23,23 @@ def refuse(plan: Plan) -> None:
 
 def blocked(plan: Plan) -> Blocked:
     """All problems of a plan as one error, with what is public already."""
-    from relnox.reporters.text import further_lines
+    from relnox.reporters.text import further_lines, with_code
 
     if len(plan.problems) == 1:
-        error = Blocked("todo", plan.problems[0].message, fix=plan.problems[0].fix)
+        problem = plan.problems[0]
+        error = Blocked(problem.code, problem.message, fix=problem.fix)
     else:
-        listed = [
+        lines = [
             line
-            for refusal in plan.problems
+            for problem in plan.problems
             for line in (
-                *further_lines(f"- {refusal.message}", "  "),
-                *further_lines(f"fix: {refusal.fix}", "    "),
+                *further_lines(f"- {with_code(problem.message, problem.code)}", "  "),
+                *further_lines(f"fix: {problem.fix}", "    "),
             )
         ]
-        error = Blocked("todo", "\n".join([f"{len(plan.problems)} things stand against {plan.task}:", *listed]))
-    error.exit_code = ExitCode.worst([refusal.exit_code for refusal in plan.problems])
+        heading = f"{plan.task} is blocked by {len(plan.problems)} problems"
+        error = Blocked("several-problems", "\n".join([heading, *lines]))
+    error.exit_code = ExitCode.worst([problem.exit_code for problem in plan.problems])
     return with_public_files(error, plan)
 
 

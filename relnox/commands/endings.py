@@ -6,7 +6,6 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from relnox.commands import reports
-from relnox.core.fixes import command
 from relnox.core.secrets import mask_error
 from relnox.errors import ExitCode, Failed, RelnoxError
 
@@ -42,9 +41,9 @@ def interrupted(ended: list[Outcome], reporter: Reporter) -> ExitCode:
         return ended[-1].exit_code
     reporter.error(
         Failed(
-            "todo",
-            "interrupted while nothing was being changed",
-            fix=f"to see how things stand: {command('status')}",
+            "interrupted",
+            "interrupted; nothing was changed",
+            fix="rerun the command",
         )
     )
     return ExitCode.INTERRUPTED

@@ -88,11 +88,13 @@ class StepWarning(Record):
     """Something about a file that a step made that is most likely a mistake, and does not stop the run.
 
     Attributes:
+        code: Stable name of the kind of problem.
         file: The file's name.
-        message: What is wrong, said of the file.
-        fix: What to do about it.
+        message: What is wrong with the file.
+        fix: One command or edit that solves it.
     """
 
+    code: str
     file: str
     message: str
     fix: str

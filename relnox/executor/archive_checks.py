@@ -52,7 +52,9 @@ def check_archives(paths: Sequence[Path], step: Build, run: Run) -> list[Distrib
         findings += checks.verify_extensions(found)
     bad = [finding for finding in findings if finding.level == "error" or step.strict]
     run.warnings[step.key] = tuple(
-        StepWarning(finding.file, finding.message, finding.fix) for finding in findings if finding not in bad
+        StepWarning(finding.code, finding.file, finding.message, finding.fix)
+        for finding in findings
+        if finding not in bad
     )
     if bad:
         listed = "\n".join(f"  {finding.file}: {finding.message}" for finding in bad)

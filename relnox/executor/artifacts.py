@@ -157,7 +157,10 @@ class Checking:
         results = [each for done in ran for each in twine_output.results(done.output.splitlines())]
         bad = [each for each in results if each.result == "failed" or (self.step.strict and each.said)]
         self.run.warnings[self.step.key] = tuple(
-            StepWarning(each.file, said, _TWINE_HINT) for each in results if each not in bad for said in each.said
+            StepWarning("twine-check", each.file, said, _TWINE_HINT)
+            for each in results
+            if each not in bad
+            for said in each.said
         )
         failed = next((each for each in ran if each.returncode != 0), None)
         if failed is None:

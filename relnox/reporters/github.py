@@ -92,15 +92,19 @@ class GitHub(Plain):
         _command("endgroup", "")
         super().event(event, nested=nested)
         if event.error is not None:
-            _command("error", self._shown(event.detail), title=event.step.title)
-        for each in event.warnings:
-            _command("warning", self._shown(f"{each.file}: {each.message}\n{each.fix}"), title=event.step.title)
+            _command("error", self._shown(event.detail), title=f"{event.step.title}: {event.error.code}")
+        for warning in event.warnings:
+            _command(
+                "warning",
+                self._shown(f"{warning.file}: {warning.message}\n{warning.fix}"),
+                title=f"{event.step.title}: {warning.code}",
+            )
 
     def error(self, error: RelnoxError) -> None:
         """Show what stops the run, as an annotation too."""
         super().error(error)
-        told = f"{error.message}\n{error.fix}" if error.fix else error.message
-        _command("error", self._shown(told), title="relnox")
+        message = f"{error.message}\n{error.fix}" if error.fix else error.message
+        _command("error", self._shown(message), title=f"relnox: {error.code}")
 
     def tables(self, tables: Sequence[Table]) -> None:
         """Show results, in the summary as well."""

@@ -24,6 +24,7 @@ def render_error(task: str, error: RelnoxError) -> str:
     told: dict[str, Any] = {
         "task": task,
         "exit_code": error.exit_code.value,
+        "code": error.code,
         "error": error.message,
         "fix": error.fix,
         "steps": [],
@@ -73,7 +74,11 @@ def _step(result: StepFinished) -> dict[str, Any]:
         "remote": result.step.remote,
         "status": result.status.value,
         "detail": result.detail,
+        "code": result.error.code if result.error is not None else None,
         "fix": result.error.fix if result.error is not None else None,
         "seconds": round(result.seconds, 3),
-        "warnings": [{"file": each.file, "message": each.message, "fix": each.fix} for each in result.warnings],
+        "warnings": [
+            {"code": warning.code, "file": warning.file, "message": warning.message, "fix": warning.fix}
+            for warning in result.warnings
+        ],
     }

@@ -109,9 +109,10 @@ class Terminal:
             _labeled(self._out, "", "note:", "dim", self._shown(note))
         if plan.consent:
             _print(self._out, ("would ask:", "yellow"), f" {plan.consent}")
-        for refusal in plan.problems:
-            _labeled(self._out, "", "would refuse:", "bold red", self._shown(refusal.message))
-            _labeled(self._out, "  ", "fix:", "dim", self._shown(refusal.fix))
+        for problem in plan.problems:
+            message = text.with_code(problem.message, problem.code)
+            _labeled(self._out, "", "blocked:", "bold red", self._shown(message))
+            _labeled(self._out, "  ", "fix:", "dim", self._shown(problem.fix))
 
     def tables(self, tables: Sequence[Table]) -> None:
         """Show results."""
@@ -131,7 +132,8 @@ class Terminal:
     def error(self, error: RelnoxError) -> None:
         """Show what stops the run."""
         self._stop()
-        _labeled(self._log, "", "error:", "bold red", self._shown(error.message))
+        message = text.with_code(error.message, error.code)
+        _labeled(self._log, "", "error:", "bold red", self._shown(message))
         if error.fix:
             _labeled(self._log, "", "fix:", "bold", self._shown(error.fix))
 
@@ -170,7 +172,7 @@ class Terminal:
         shown = event.status is not Status.SUCCESS or self.verbose
         if event.detail and shown:
             word = "" if event.status is Status.SUCCESS else f"{text.MARKS[event.status]}: "
-            for line in text.further_lines(f"{word}{event.detail}", f"{indent}    "):
+            for line in text.further_lines(f"{word}{text.detail(event)}", f"{indent}    "):
                 _print(self._log, (self._shown(line), "dim"))
         if event.error is not None and event.error.fix:
             _labeled(self._log, f"{indent}    ", "fix:", "bold", self._shown(event.error.fix))

@@ -23,6 +23,7 @@ __all__ = [
     "MOST_ABORTED",
     "aborted",
     "columns",
+    "detail",
     "diff_lines",
     "ending",
     "error_lines",
@@ -34,6 +35,7 @@ __all__ = [
     "published",
     "waiting",
     "warning_lines",
+    "with_code",
 ]
 
 MARKS = {Status.SUCCESS: "ok", Status.SKIPPED: "SKIPPED", Status.FAILED: "FAILED", Status.ABORTED: "ABORTED"}
@@ -120,9 +122,9 @@ def plan_lines(plan: Plan, shown: Callable[[str], str] = as_written) -> Iterator
         yield from further_lines(f"note: {shown(note)}", "")
     if plan.consent:
         yield f"would ask: {plan.consent}"
-    for refusal in plan.problems:
-        yield from further_lines(f"would refuse: {shown(refusal.message)}", "")
-        yield from further_lines(f"fix: {shown(refusal.fix)}", "  ")
+    for problem in plan.problems:
+        yield from further_lines(f"blocked: {shown(with_code(problem.message, problem.code))}", "")
+        yield from further_lines(f"fix: {shown(problem.fix)}", "  ")
 
 
 def waiting(event: Waiting) -> str:
@@ -145,26 +147,37 @@ def finished(event: StepFinished) -> Iterator[str]:
     seconds = f" ({event.seconds:.1f} s)" if event.seconds >= 0.05 else ""  # noqa: PLR2004 - shown with one digit
     yield f"{MARKS[event.status]:<8}{event.step.title}{seconds}"
     if event.detail:
-        yield from further_lines(event.detail, _INDENT)
+        yield from further_lines(detail(event), _INDENT)
     if event.error is not None and event.error.fix:
         yield from further_lines(f"fix: {event.error.fix}", _INDENT)
     for line in warning_lines(event):
         yield f"{_INDENT}{line}"
 
 
+def detail(event: StepFinished) -> str:
+    """The evidence or the reason; of an error with its code."""
+    return with_code(event.detail, event.error.code) if event.error is not None else event.detail
+
+
+def with_code(message: str, code: str) -> str:
+    """A message with the code of the problem at the end of its first line, as linters print it."""
+    first, *rest = split_lines(message) or [""]
+    return "\n".join([f"{first} [{code}]", *rest])
+
+
 def warning_lines(event: StepFinished) -> Iterator[str]:
     """What is most likely wrong with the files of a step, each with what helps."""
-    for each in event.warnings:
-        yield from further_lines(f"warning: {each.file}: {each.message}", "")
-        yield from further_lines(f"fix: {each.fix}", "  ")
+    for warning in event.warnings:
+        yield from further_lines(f"warning: {warning.file}: {with_code(warning.message, warning.code)}", "")
+        yield from further_lines(f"fix: {warning.fix}", "  ")
 
 
 def error_lines(error: RelnoxError) -> Iterator[str]:
     """What stops a run."""
-    for word, told in (("error", error.message), ("fix", error.fix)):
-        if told:
-            first, *rest = split_lines(told)
-            yield f"{word}: {first}"
+    for label, text in (("error", with_code(error.message, error.code)), ("fix", error.fix)):
+        if text:
+            first, *rest = split_lines(text)
+            yield f"{label}: {first}"
             yield from (f"  {line}" for line in rest)
 
 

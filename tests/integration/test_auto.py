@@ -577,7 +577,7 @@ def test_everything_that_stands_against_it_is_told_at_once_and_force_names_what_
         "origin has commits on main that are not here",
     )
     said = refused(bump, demo, *MINOR)
-    assert "4 things stand against bump" in said
+    assert "bump is blocked by 4 problems" in said
     assert all(words in said for words in soft)
     ran = bump(demo, *MINOR, "--force")
     assert ran.code == 0, ran.text

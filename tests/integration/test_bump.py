@@ -325,7 +325,7 @@ def test_all_that_stands_against_it_is_told_at_once(two: Path) -> None:
     ran = bump(two, *RELEASE)
     assert ran.code == 4
     for words in (
-        "3 things stand against",
+        "bump is blocked by 3 problems",
         "tag v2.1.0 is there already, here",
         "uncommitted",
         "releases are made from",

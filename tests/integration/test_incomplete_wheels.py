@@ -269,7 +269,7 @@ def test_publish_refuses_incomplete_wheels_before_anything_is_sent(tmp_path: Pat
         file.write_text(f"{text}{settings}production = false\n")
         ran = here(root, "publish", "--index", "home", "--dry-run")
         assert ran.code == 1, ran.text
-        assert all(f"would refuse: {each}" in ran.out for each in BLOCKED)
+        assert all(f"blocked: {each}" in ran.out for each in BLOCKED)
         assert all(each.method == "GET" for each in index.log)
 
         file.write_text(f"{text}{ALLOWED}{settings}production = false\n")

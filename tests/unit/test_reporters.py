@@ -41,10 +41,12 @@ PLAN = Plan(
     task="bump",
     steps=(EDIT, PUSH),
     notes=("1 becomes 2",),
-    problems=(Problem(code="todo", message="the tree is dirty", fix="git stash"),),
+    problems=(Problem(code="tree-dirty", message="the tree is dirty", fix="git stash"),),
     tables=(Table(title="Moves", columns=("package", "to"), rows=(("demo", "2"),)),),
 )
-ERROR = Failed("todo", "git push ended with status 1:\n  | ::set-env name=PATH::evil", fix="ask\nsomebody")
+ERROR = Failed(
+    "git-push-failed", "git push ended with status 1:\n  | ::set-env name=PATH::evil", fix="ask\nsomebody"
+)
 RESULTS = (
     StepFinished(EDIT, Status.SKIPPED, "the files are edited already", 0.0),
     StepFinished(PUSH, Status.FAILED, ERROR.message, 1.25, ERROR),
@@ -74,7 +76,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
         "SKIPPED edit pyproject.toml",
         "        the files are edited already",
         "FAILED  push main, v2 to origin, all or none (1.2 s)",
-        "        git push ended with status 1:",
+        "        git push ended with status 1: [git-push-failed]",
         "          | ::set-env name=PATH::evil",
         "        fix: ask",
         "          somebody",
@@ -140,7 +142,7 @@ def test_a_plan_shows_what_it_would_do_and_what_would_refuse_it() -> None:
         '+version = "2"',
         "",
         "note: 1 becomes 2",
-        "would refuse: the tree is dirty",
+        "blocked: the tree is dirty [tree-dirty]",
         "  fix: git stash",
     ]
 
@@ -168,7 +170,7 @@ def test_github_groups_and_annotates_and_lets_no_command_through(
     assert inside == ["\\x3a:add-path::/evil"]
     annotation = next(line for line in lines if line.startswith("::error "))
     assert annotation == (
-        "::error title=push main%2C v2 to origin%2C all or none::"
+        "::error title=push main%2C v2 to origin%2C all or none%3A git-push-failed::"
         "git push ended with status 1:%0A  | ::set-env name=PATH::evil"
     )
     groups = [line for line in lines if line.startswith(("::group::", "::endgroup::"))]
@@ -220,7 +222,7 @@ def test_the_terminal_shows_foreign_text_as_it_is(
     told = capsys.readouterr()
     assert "[bold]not markup[/bold]" in told.err
     assert "fix: [link]" in told.err
-    assert "would refuse: the tree is dirty" in told.out
+    assert "blocked: the tree is dirty [tree-dirty]" in told.out
     assert '+version = "2"' in told.out
 
 
