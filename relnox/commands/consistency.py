@@ -66,7 +66,7 @@ def of_manifest(manifest: Manifest, dist: str, project: Project, *, production: 
     built = manifest.commit
     files: tuple[str, ...] | None = None
     if project.git is not None and built is not None and head is not None and built != head:
-        files = project.git.changed_between(built, head)
+        files = project.git.files_changed_between(built, head)
     yield from core.consistency.other_commit(manifest, where, head, packages, files)
     if production:
         yield from core.consistency.incomplete(manifest, where, _platform_wheels(manifest, project))
@@ -102,7 +102,7 @@ def _tagged_elsewhere(
     assert project.state is not None  # noqa: S101 - as above
     found = core.consistency.tagged_elsewhere(versions, formats, project.state.tags, commit)
     for (tag, version, at), packages in found.items():
-        files = project.git.changed_between(at, commit)
+        files = project.git.files_changed_between(at, commit)
         touched = core.consistency.changed(files or (), project.workspace.packages)
         if names := tuple(name for name in packages if name in touched):
             yield core.consistency.TaggedElsewhere(

@@ -58,7 +58,7 @@ class Project(Record):
         """Its packages; the settings name no others."""
         from relnox.core import setting_names
 
-        ignored = self.git.ignored if self.git is not None else None
+        ignored = self.git.ignored_files if self.git is not None else None
         found = discovery.discover(self.root, self.config, ignored)
         setting_names.check(self.config, found)
         return found
@@ -68,7 +68,8 @@ class Project(Record):
         """Packages of the checkout that are not of the project, though nothing leaves them out on purpose."""
         if self.git is None:
             return ()
-        return discovery.unlisted(self.git.tracked_as("pyproject.toml"), self.root, self.workspace, self.config)
+        files = self.git.tracked_files_named("pyproject.toml")
+        return discovery.unlisted(files, self.root, self.workspace, self.config)
 
     @cached_property
     def known_tags(self) -> Known:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from relnox import core
 from relnox.errors import Failed
 from relnox.source import tag_versions
-from relnox.source.git.queries import NETWORK_TIMEOUT
+from relnox.source.git import NETWORK_TIMEOUT, parse_tags
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -75,7 +75,7 @@ def newer_tags(project: Project) -> Newer:
     for name, (tag, version) in _latest(project, merged).items():
         if name in present and version > present[name]:
             own = tags.get(formats[name].render(present[name]))
-            if own is None or not project.git.contains(tags[tag], own):
+            if own is None or not project.git.is_ancestor(tags[tag], own):
                 reachable[name] = (tag, version)
     elsewhere = {
         name: (tag, version)
@@ -111,7 +111,7 @@ def remote_tags(project: Project) -> tuple[Mapping[str, str] | None, str | None]
     if git is None or project.state is None or project.state.tags or remote not in git.remotes():
         return None, None
     try:
-        return git.tags_among(git.remote_refs(remote, timeout=NETWORK_TIMEOUT)), None
+        return parse_tags(git.remote_refs(remote, timeout=NETWORK_TIMEOUT)), None
     except Failed as error:
         return None, error.message
 

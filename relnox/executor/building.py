@@ -94,7 +94,7 @@ class Exporting:
         self.run.commit = self.step.commit
         self.run.export = self.run.scratch / "source"
         self.run.source = exports.export(self.run.git, self.step.commit, self.run.export)
-        self.run.tracked = Git(self.run.source).tracked()
+        self.run.tracked = Git(self.run.source).tracked_files()
 
     def verify(self) -> str:
         """It is there."""

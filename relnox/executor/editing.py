@@ -164,7 +164,7 @@ class Tagging:
         for tag in self.step.tags:
             if present.get(tag.name, head) != head:
                 # Of the run that was interrupted, if the commit was rebased since: nobody else has that tag.
-                if git.tag_subject(tag.name) == tag.message and not git.contains(present[tag.name]):
+                if git.tag_subject(tag.name) == tag.message and not git.is_ancestor(present[tag.name]):
                     self.stale.append(tag.name)
                     continue
                 raise Conflict(
@@ -193,7 +193,7 @@ class UndoingBump:
             git = _git(self.run)
             present = git.tags()
             tags = [tag for tag in self.step.tags if tag in present]
-            git.take_back(self.step.commit, tags, [edit.file for edit in self.step.edits])
+            git.undo_commit(self.step.commit, tags, [edit.file for edit in self.step.edits])
         elif self.step.tags:
             _git(self.run).delete_tags(self.step.tags)
         _apply(self.step.edits, self.run)

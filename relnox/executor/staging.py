@@ -34,7 +34,8 @@ class Cloning:
         """Clone twice: the remote from the checkout, the working clone from the remote."""
         if self.run.git is None:
             raise Failed("todo", "this is no git checkout", fix="git init")
-        self.run.clone = cloning.throw_away(self.run.git, self.run.scratch, self.step.commit, self.step.branch)
+        step = self.step
+        self.run.clone = cloning.clone_with_remote(self.run.git, self.run.scratch, step.commit, step.branch)
 
     def verify(self) -> str:
         """The clone is at the commit."""

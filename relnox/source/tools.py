@@ -52,7 +52,7 @@ def run_beside(  # noqa: PLR0913 - what a tool is given
         Failed: The tool is not there, or fails; what it printed is told.
     """
     with TemporaryFolder() as scratch:
-        clone = cloning.scratch(git, scratch.path)
+        clone = cloning.shared_clone(git, scratch.path)
         for name, content in planned.items():
             path = clone.root / name
             if content is None:

@@ -45,7 +45,7 @@ def imports(
         if not modules:
             continue
         names = {path.rpartition(".")[2] for path in modules}
-        for file in dict.fromkeys(file for file, _ in git.lines_with(["|".join(map(re.escape, sorted(names)))])):
+        for file in dict.fromkeys(file for file, _ in git.grep(["|".join(map(re.escape, sorted(names)))])):
             importing = import_path(root, file, package) if file.endswith(".py") else None
             if importing is not None:
                 is_package = posixpath.basename(file) == "__init__.py"

@@ -99,7 +99,7 @@ def find(git: Git | None, workspace: Workspace, config: Config, root: Path) -> L
 def _lines(git: Git, packages: Iterable[Package]) -> Iterator[tuple[str, str]]:
     texts = sorted({re.escape(text) for package in packages for text in _texts(package)})
     versions = [f"({'|'.join(texts)})"] if texts else []
-    return git.lines_with([_LITERAL, _TUPLE, *versions], _LOCKS)
+    return git.grep([_LITERAL, _TUPLE, *versions], _LOCKS)
 
 
 def _usual_lines(root: Path, packages: Iterable[Package]) -> Iterator[tuple[str, str]]:

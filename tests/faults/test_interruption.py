@@ -22,7 +22,7 @@ from warm import all_end
 
 from relnox.cli import main
 from relnox.executor.signals import Interruption, watching
-from relnox.source.git import process
+from relnox.source.git import recovery
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -213,16 +213,16 @@ def test_a_git_that_outlives_its_run_is_waited_for(workspace: Path, hook: str) -
     assert state(workspace) == RELEASED
 
 
-def test_a_git_that_does_not_end_is_told_with_its_process(
+def test_a_leftover_git_that_does_not_end_is_reported_with_its_process(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     kill_in(workspace / ".git" / "hooks" / "pre-commit", "relnox", lasting=3.0)
     start_bump(workspace).ended()
-    monkeypatch.setattr(process, "_PATIENCE", 0.2)
+    monkeypatch.setattr(recovery, "_TIMEOUT", 0.2)
     monkeypatch.chdir(workspace)
     assert main([*BUMP, "--reporter", "plain"]) == 2
     group = (workspace / ".git/relnox/git-at-work").read_text(encoding="ascii")
-    assert f"still at work (process {group})" in capfd.readouterr().err
+    assert f"still running (process {group})" in capfd.readouterr().err
     assert bump(workspace).code == 0
     assert state(workspace) == RELEASED
 

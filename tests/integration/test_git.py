@@ -1,4 +1,4 @@
-"""What git says of real repositories, and what is committed, tagged and pushed in them."""
+"""Queries, commits, tags and pushes in real repositories."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from relnox.source.git import Git
 
 ODD = ["with space.txt", "\xfcml\xe4ut.txt", "line\nbreak.txt", '"quoted".txt', "-dash", ":(top)x", "tab\there"]
-"""Names that git quotes, or could take for an option or a pathspec."""
+"""Names that git quotes, or could read as an option or a pathspec."""
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ def root(tmp_path: Path) -> Path:
 
 def checkout(folder: Path) -> Git:
     """The checkout that a folder is in."""
-    found = find(folder)
-    assert found is not None
-    return found
+    git = find(folder)
+    assert git is not None
+    return git
 
 
 def tag(name: str = "v2") -> Tag:
@@ -63,8 +63,8 @@ def test_before_the_first_commit(tmp_path: Path) -> None:
     assert checkout(tmp_path).head() is None
 
 
-def test_files_of_every_kind_are_told_by_their_plain_names(root: Path) -> None:
-    # no quoting, no escapes, whatever is in a name.
+def test_the_state_lists_files_by_their_plain_names(root: Path) -> None:
+    # Whatever is in a name, it is neither quoted nor escaped.
     write(root, dict.fromkeys(ODD, "1\n") | {f"old {name}": "a long enough text\n" * 9 for name in ODD})
     write(root, {"deleted.txt": "", "staged.txt": "", "both.txt": ""})
     commit_all(root)
@@ -106,7 +106,7 @@ def test_a_submodule_that_moved_is_dirty(root: Path, tmp_path: Path) -> None:
     assert checkout(root).state().dirty == ("sub module",)
 
 
-def test_tags_lead_to_commits_whatever_their_kind(root: Path) -> None:
+def test_tags_of_every_kind_point_to_commits(root: Path) -> None:
     first = git(root, "rev-parse", "HEAD")
     git(root, "tag", "light")
     git(root, "tag", "--annotate", "--message", "m", "heavy")
@@ -126,7 +126,7 @@ def test_a_detached_head_is_on_no_branch(root: Path) -> None:
     assert (state.branch, state.head) == (None, git(root, "rev-parse", "HEAD"))
 
 
-def test_a_shallow_clone_is_known_and_the_remote_knows_its_tags(root: Path, tmp_path: Path) -> None:
+def test_a_shallow_clone_is_detected_and_the_tags_of_the_remote_are_read(root: Path, tmp_path: Path) -> None:
     git(root, "tag", "v1")
     write(root, {"new.txt": ""})
     commit_all(root)
@@ -139,7 +139,7 @@ def test_a_shallow_clone_is_known_and_the_remote_knows_its_tags(root: Path, tmp_
     assert here.remote_tags("origin") == {"v1": git(root, "rev-parse", "v1")}
 
 
-def test_a_worktree_is_a_checkout_with_a_record_of_its_own(root: Path, tmp_path: Path) -> None:
+def test_a_worktree_has_its_own_private_folder(root: Path, tmp_path: Path) -> None:
     git(root, "worktree", "add", "--quiet", "-b", "side", str(tmp_path / "side"))
     main, side = checkout(root), checkout(tmp_path / "side")
     write(tmp_path / "side", {"README.md": "changed\n"})
@@ -149,7 +149,7 @@ def test_a_worktree_is_a_checkout_with_a_record_of_its_own(root: Path, tmp_path:
     assert side.private_folder() == root / ".git" / "worktrees" / "side" / "relnox"
 
 
-def test_a_project_below_the_top_sees_its_own_files_alone(tmp_path: Path) -> None:
+def test_a_project_below_the_top_level_sees_only_its_own_files(tmp_path: Path) -> None:
     top = write(tmp_path / "mono", {"other/file.txt": "", "pyth/x": ""})
     single(top / "py th")
     repository(top)
@@ -165,8 +165,8 @@ def test_a_project_below_the_top_sees_its_own_files_alone(tmp_path: Path) -> Non
 
 def test_ignored_files(root: Path) -> None:
     write(root, {".gitignore": "/dist/\n*.log\n"})
-    asked = ["dist/a.whl", "x.log", "line\nbreak.log", "x.txt", "README.md"]
-    assert checkout(root).ignored(asked) == {"dist/a.whl", "x.log", "line\nbreak.log"}
+    files = ["dist/a.whl", "x.log", "line\nbreak.log", "x.txt", "README.md"]
+    assert checkout(root).ignored_files(files) == {"dist/a.whl", "x.log", "line\nbreak.log"}
 
 
 def test_outside_git_there_is_no_checkout(tmp_path: Path) -> None:
@@ -177,23 +177,23 @@ def test_inside_a_bare_repository_there_is_no_checkout(root: Path) -> None:
     assert find(remote_of(root)) is None
 
 
-# --- surroundings that must not matter ----------------------------------------------------------------
+# --- environment that must not matter ----------------------------------------------------------------
 
 
-def test_what_git_prints_beside_its_answer_is_no_answer(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warnings_of_git_are_not_parsed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     git(root, "tag", "HEAD")  # git warns from now on that HEAD is ambiguous
     expected = git(root, "rev-parse", "HEAD")
     monkeypatch.setenv("GIT_TRACE", "1")
     here = checkout(root)
     assert here.head() == expected
     assert here.state().head == expected
-    assert here.ignored(["dist/x", "y"]) == {"dist/x"}
+    assert here.ignored_files(["dist/x", "y"]) == {"dist/x"}
 
 
-def test_variables_of_another_repository_do_not_lead_away(
+def test_git_variables_of_another_repository_are_ignored(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As set for a program that one of git's hooks starts.
+    # As git sets them for its hooks.
     other = repository(write(tmp_path / "other", {"a.txt": ""}))
     write(root, {"README.md": "changed\n"})
     monkeypatch.setenv("GIT_DIR", str(other / ".git"))
@@ -209,16 +209,16 @@ def test_variables_of_another_repository_do_not_lead_away(
     assert git(other, "log", "--format=%s") == "Start"
 
 
-def test_a_checkout_of_somebody_else_is_refused_with_git_s_remedy(
+def test_a_checkout_owned_by_another_user_is_rejected_with_the_fix_of_git(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own way to test it
-    with pytest.raises(Blocked, match="does not trust") as caught:
+    with pytest.raises(Blocked, match="owned by another user") as caught:
         find(root)
     assert caught.value.fix == f"git config --global --add safe.directory {root}"
 
 
-def test_signed_commits_are_dated_as_others(root: Path, tmp_path: Path) -> None:
+def test_the_time_of_a_signed_commit_is_read(root: Path, tmp_path: Path) -> None:
     key = tmp_path / "key"
     made = subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=False)
     assert made.returncode == 0
@@ -256,12 +256,12 @@ def test_exactly_the_planned_files_are_committed(root: Path) -> None:
     assert git(root, "log", "-1", "--format=%B") == "Release\n\n# no comment: a body"
     assert here.matches_head(ODD)
     assert here.index_matches_head(ODD)
-    # What else was staged or changed is as it was.
+    # Other staged or changed files are unchanged.
     assert git(root, "diff", "--cached", "--name-only").splitlines() == ["new.txt", "staged.txt"]
     assert git(root, "diff", "--name-only").splitlines() == ["other.txt"]
 
 
-def test_a_commit_below_the_top_takes_files_of_there(tmp_path: Path) -> None:
+def test_a_commit_below_the_top_level_has_only_the_files_there(tmp_path: Path) -> None:
     top = write(tmp_path / "mono", {"README.md": "top\n"})
     single(top / "python")
     repository(top)
@@ -272,18 +272,18 @@ def test_a_commit_below_the_top_takes_files_of_there(tmp_path: Path) -> None:
     assert git(top, "status", "--porcelain").split() == ["M", "README.md"]
 
 
-def test_a_hook_that_refuses_is_told_with_its_words(root: Path) -> None:
+def test_output_of_a_failing_hook_is_in_the_error(root: Path) -> None:
     hook = root / ".git/hooks/pre-commit"
     write(hook.parent, {"pre-commit": "#!/bin/sh\necho the hook has its reasons >&2\nexit 3\n"})
     hook.chmod(0o755)
     write(root, {"README.md": "changed\n"})
     head = git(root, "rev-parse", "HEAD")
     with pytest.raises(Failed, match="the hook has its reasons"):
-        checkout(root).commit("Refused", ["README.md"])
+        checkout(root).commit("Rejected", ["README.md"])
     assert git(root, "rev-parse", "HEAD") == head
 
 
-def test_a_commit_is_taken_back_and_other_staged_files_stay(root: Path) -> None:
+def test_a_commit_is_undone_and_other_files_stay_staged(root: Path) -> None:
     write(root, {"staged.txt": "1\n"})
     before = commit_all(root)
     write(root, {"README.md": "changed\n", "staged.txt": "2\n"})
@@ -294,7 +294,7 @@ def test_a_commit_is_taken_back_and_other_staged_files_stay(root: Path) -> None:
     assert here.head() == before
     assert git(root, "diff", "--cached", "--name-only") == "staged.txt"
     assert git(root, "diff", "--name-only") == "README.md"
-    here.reset_to(before, ["README.md"])  # nothing to take back is no error
+    here.reset_to(before, ["README.md"])  # nothing to undo is no error
     assert here.head() == before
 
 
@@ -317,15 +317,15 @@ def test_a_tag_is_annotated_and_never_moved(root: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["--upload-pack=x", "-d", "a b", "x..y", "@{1}", "x.lock", "v1^{}"])
-def test_a_name_that_is_none_for_a_tag_makes_none(root: Path, name: str) -> None:
+def test_an_invalid_tag_name_creates_no_tag(root: Path, name: str) -> None:
     here = checkout(root)
     with pytest.raises(Failed, match="git tag"):
         here.create_tag(tag(name), here.head() or "")
     assert here.tags() == {}
 
 
-def test_shell_words_in_a_tag_are_letters(root: Path) -> None:
-    # git takes such names, and nothing here reads them but git.
+def test_shell_syntax_in_a_tag_name_is_not_executed(root: Path) -> None:
+    # git takes such names, and only git reads them here.
     here = checkout(root)
     for name in ("v1$(touch${IFS}pwned)", "v1`touch${IFS}pwned`", "v1;touch", "v1|x&y", "${{x}}", "v\u202e1"):
         here.create_tag(tag(name), here.head() or "")
@@ -335,7 +335,7 @@ def test_shell_words_in_a_tag_are_letters(root: Path) -> None:
     assert not (root / "pwned").exists()
 
 
-def test_branch_and_tags_are_pushed_and_no_tag_that_was_not_planned(root: Path) -> None:
+def test_branch_and_planned_tags_are_pushed_and_no_others(root: Path) -> None:
     git(root, "config", "push.followTags", "true")
     git(root, "tag", "--annotate", "--message", "mine", "private")
     write(root, {"new.txt": ""})
@@ -351,11 +351,11 @@ def test_branch_and_tags_are_pushed_and_no_tag_that_was_not_planned(root: Path) 
     assert set(local) == {"refs/heads/main", "refs/tags/v2", "refs/tags/private"}
 
 
-@pytest.mark.parametrize("refused", ["refs/heads/main", "refs/tags/v2"])
-def test_a_push_that_is_refused_in_part_is_refused_as_a_whole(root: Path, refused: str) -> None:
-    # a protected branch must not leave the tag alone on the remote, nor the other way round.
+@pytest.mark.parametrize("rejected", ["refs/heads/main", "refs/tags/v2"])
+def test_a_partly_rejected_push_pushes_nothing(root: Path, rejected: str) -> None:
+    # A protected branch must not leave the tag alone on the remote, nor the reverse.
     hook = remote_of(root) / "hooks" / "update"
-    write(hook.parent, {"update": f'#!/bin/sh\nif [ "$1" = {refused} ]; then echo protected >&2; exit 1; fi\n'})
+    write(hook.parent, {"update": f'#!/bin/sh\nif [ "$1" = {rejected} ]; then echo protected >&2; exit 1; fi\n'})
     hook.chmod(0o755)
     write(root, {"new.txt": ""})
     commit_all(root)
@@ -369,7 +369,7 @@ def test_a_push_that_is_refused_in_part_is_refused_as_a_whole(root: Path, refuse
     assert here.remote_refs("origin") == before
 
 
-def test_a_branch_that_the_remote_went_past_is_not_overwritten(root: Path, tmp_path: Path) -> None:
+def test_a_remote_branch_with_newer_commits_is_not_overwritten(root: Path, tmp_path: Path) -> None:
     git(tmp_path, "clone", "--quiet", str(remote_of(root)), "colleague")
     write(tmp_path / "colleague", {"theirs.txt": ""})
     theirs = commit_all(tmp_path / "colleague")
@@ -383,16 +383,16 @@ def test_a_branch_that_the_remote_went_past_is_not_overwritten(root: Path, tmp_p
     assert here.remote_refs("origin") == {"refs/heads/main": theirs}
 
 
-def test_a_remote_that_does_not_answer_is_told(root: Path) -> None:
+def test_an_unreachable_remote_is_an_error(root: Path) -> None:
     git(root, "remote", "set-url", "origin", str(root / "missing.git"))
-    with pytest.raises(Failed, match="git cannot reach the remote origin"):
+    with pytest.raises(Failed, match="git cannot reach remote origin"):
         checkout(root).remote_refs("origin")
 
 
-# --- throw-away clones ------------------------------------------------------------------------------------------
+# --- temporary clones ------------------------------------------------------------------------------------------
 
 
-def test_what_happens_in_a_throw_away_clone_stays_there(tmp_path: Path) -> None:
+def test_changes_in_a_temporary_clone_do_not_reach_the_repository(tmp_path: Path) -> None:
     top = write(tmp_path / "mono", {"README.md": "top\n"})
     single(top / "python")
     repository(top)
@@ -400,7 +400,7 @@ def test_what_happens_in_a_throw_away_clone_stays_there(tmp_path: Path) -> None:
     write(top, {"python/README.md": "uncommitted\n"})
     into = tmp_path / "into"
     into.mkdir()
-    clone = cloning.throw_away(checkout(top / "python"), into, before, "main")
+    clone = cloning.clone_with_remote(checkout(top / "python"), into, before, "main")
     there = checkout(clone)
     assert (clone / "README.md").read_text() == "# demo\n"
     assert there.state().branch == "main"

@@ -1,4 +1,4 @@
-"""Locks that a killed git left are removed, and no lock of anybody else."""
+"""Stale lock files of a killed git are removed, and no others."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from relnox.source.git import Git
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other gits are seen through /proc")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other git processes are found through /proc")
 
 
 @pytest.fixture
 def git(tmp_path: Path) -> Git:
-    """A checkout in which relnox started a git that is gone."""
+    """A checkout with the record of a git process that has ended."""
     git = Git(repository(pair(tmp_path / "pair")))
     with subprocess.Popen(["true"], start_new_session=True) as ended:
         ended.wait()
@@ -42,7 +42,7 @@ def lock(git: Git, *names: str) -> None:
         (git.root / ".git" / name).touch()
 
 
-def test_what_a_killed_git_left_is_removed(git: Git) -> None:
+def test_lock_files_of_a_killed_git_are_removed(git: Git) -> None:
     group = (git.private_folder() / "git-at-work").read_text(encoding="ascii")
     lock(git, "index.lock", "HEAD.lock", "refs/heads/main.lock", "packed-refs.lock", f"next-index-{group}.lock")
     git.recover()
@@ -50,7 +50,7 @@ def test_what_a_killed_git_left_is_removed(git: Git) -> None:
     assert list(git.private_folder().iterdir()) == []
 
 
-def test_other_locks_stay(git: Git, tmp_path: Path) -> None:
+def test_other_lock_files_stay(git: Git, tmp_path: Path) -> None:
     lock(git, "mine.lock", "next-index-1.lock", "config.lock")
     (tmp_path / "elsewhere").touch()
     (git.root / ".git" / "index.lock").symlink_to(tmp_path / "elsewhere")
@@ -62,15 +62,17 @@ def test_other_locks_stay(git: Git, tmp_path: Path) -> None:
     assert locks(git) == before
 
 
-def test_the_lock_of_a_git_that_the_user_runs_stays(git: Git) -> None:
+def test_the_lock_file_of_a_running_git_stays(git: Git) -> None:
     lock(git, "index.lock")
     words = ["git", "hash-object", "--stdin"]
-    with subprocess.Popen(words, cwd=git.root, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as at_work:
-        with pytest.raises(Failed, match=rf"another git is at work in this checkout \(process {at_work.pid}\)"):
+    with subprocess.Popen(words, cwd=git.root, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as running:
+        with pytest.raises(
+            Failed, match=rf"another git process is running in this checkout \(process {running.pid}\)"
+        ):
             git.recover()
         assert locks(git) == ["index.lock"]
-        assert at_work.stdin is not None
-        at_work.stdin.close()
-        at_work.wait()
+        assert running.stdin is not None
+        running.stdin.close()
+        running.wait()
     git.recover()
     assert locks(git) == []

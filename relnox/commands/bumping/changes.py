@@ -165,7 +165,7 @@ def without_ignored_locks(snapshot: Snapshot, project: Project) -> Snapshot:
     """The same without lock files that git ignores: they are this checkout's alone, and no commit takes them."""
     foreign = (name for name in lock_files(snapshot.workspace) if name in snapshot.contents)
     locks = [*snapshot.workspace.locks, *foreign]
-    ignored = project.git.ignored(locks) if project.git is not None and locks else set()
+    ignored = project.git.ignored_files(locks) if project.git is not None and locks else set()
     if not ignored:
         return snapshot
     kept = tuple(name for name in snapshot.workspace.locks if name not in ignored)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from relnox import core
 from relnox.commands import tag_checks
 from relnox.errors import Blocked, Failed
-from relnox.source.git.queries import NETWORK_TIMEOUT
+from relnox.source.git import NETWORK_TIMEOUT, parse_tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,8 +60,8 @@ def remote_state(options: Options, project: Project) -> RemoteState:
             raise
         return RemoteState(unreachable=error.message)
     theirs = refs.get(f"refs/heads/{state.branch}")
-    contained = theirs is None or theirs == state.head or git.contains(theirs)
-    return RemoteState(git.tags_among(refs), contained)
+    contained = theirs is None or theirs == state.head or git.is_ancestor(theirs)
+    return RemoteState(parse_tags(refs), contained)
 
 
 def form_problems(snapshot: Snapshot, options: Options, moves: tuple[VersionBump, ...]) -> tuple[Problem, ...]:

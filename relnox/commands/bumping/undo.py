@@ -46,7 +46,7 @@ def _is_committed(found: edits.Pending, project: Project) -> bool:
     from relnox.source.lock import exclusive_lock
 
     with exclusive_lock(project.private):  # or else a run is at work, and has not been interrupted
-        project.git.wait_for_left_behind()
+        project.git.wait_for_leftover_process()
     changes = _edited(found)
     return edits.is_applied(project.root, changes) and project.git.matches_head(edit.file for edit in changes)
 
@@ -87,7 +87,7 @@ def last_bump(project: Project, record: edits.Pending | None = None) -> Last | N
     if found is None or project.git is None or project.state is None or project.state.head is None:
         return None if found is None else Last(found, (), "")
     committed = any(isinstance(step, core.steps.Commit) for step in found.steps)
-    places = project.git.pushed_to(project.state.head) if committed else ()
+    places = project.git.remote_branches_with(project.state.head) if committed else ()
     remote, local = project.config.remote, project.state.tags
     tags = [tag for tag in _tags_of(found) if tag in local]
     if not places and tags and remote in project.git.remotes():

@@ -1,40 +1,39 @@
-"""git: how it is run, what it is asked, what is done with it."""
+"""git: one class for a checkout (`repository`), what git prints (`parsing`), leftover processes and clones."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from relnox.errors import Blocked
-from relnox.source.git.commands import Git
-from relnox.source.git.queries import GitState
+from relnox.source.git.parsing import GitState, parse_tags
+from relnox.source.git.repository import NETWORK_TIMEOUT, Git
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Git", "GitState", "find"]
+__all__ = ["NETWORK_TIMEOUT", "Git", "GitState", "find", "parse_tags"]
+
+_INSIDE = "--is-inside-work-tree"
 
 
 def find(folder: Path) -> Git | None:
-    """The git checkout that `folder` is in, or None."""
+    """Find the git checkout that `folder` is in; None if it is in none.
+
+    Raises:
+        Blocked: git refuses to work in it, because another user owns it.
+    """
     if not any((parent / ".git").exists() for parent in (folder.resolve(), *folder.resolve().parents)):
         return None
-    # What git warns of goes to standard error and must not be taken for the answer.
-    asking = (
-        "rev-parse",
-        "--is-inside-work-tree",
-        "--is-shallow-repository",
-        "--git-path",
-        "relnox",
-        "--show-prefix",
-    )
-    asked = Git(folder).run(*asking, stderr=False)
-    if asked.returncode != 0:
-        if "dubious ownership" in Git(folder).run("rev-parse", "--is-inside-work-tree").output:
+    query = ("rev-parse", _INSIDE, "--is-shallow-repository", "--git-path", "relnox", "--show-prefix")
+    # Warnings on standard error must not be parsed as the answer.
+    answer = Git(folder).run(*query, stderr=False)
+    if answer.returncode != 0:
+        if "dubious ownership" in Git(folder).run("rev-parse", _INSIDE).output:
             raise Blocked(
-                "todo",
-                f"git does not trust {folder}, whose owner is somebody else",
+                "repository-not-trusted",
+                f"git refuses to work in {folder} (owned by another user)",
                 fix=f"git config --global --add safe.directory {folder}",
             )
         return None
-    inside, shallow, private, prefix, *_ = [*asked.output.split("\n"), ""]
+    inside, shallow, private, prefix, *_ = [*answer.output.split("\n"), ""]
     return Git(folder, prefix, private=folder / private, shallow=shallow == "true") if inside == "true" else None

@@ -1,0 +1,82 @@
+"""What git prints, as values."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from relnox.core.records import Record
+
+__all__ = ["GitState", "Status", "parse_refs", "parse_status", "parse_tags"]
+
+
+class GitState(Record, kw_only=True):
+    """The state of a checkout at one moment.
+
+    Attributes:
+        head: Full id of the current commit; None before the first one.
+        branch: Name of the current branch; None when the head is detached.
+        dirty: Tracked files that differ from the commit, relative to the root given to `Git`.
+        untracked: Files that are neither tracked nor ignored.
+        tags: All tags of this clone and the commit each points to.
+        shallow: Whether the clone is shallow.
+        upstream: The upstream branch, such as `origin/main`; None without one.
+        behind: How many commits of the upstream branch are missing here, as of the last fetch.
+    """
+
+    head: str | None
+    branch: str | None
+    dirty: tuple[str, ...]
+    untracked: tuple[str, ...]
+    tags: dict[str, str]
+    shallow: bool
+    upstream: str | None = None
+    behind: int = 0
+
+
+class Status(NamedTuple):
+    """The output of `git status`; files are relative to the top level.
+
+    Attributes:
+        header: What `--branch` adds, by name.
+        dirty: Tracked files that differ from the commit.
+        untracked: Files that are neither tracked nor ignored.
+    """
+
+    header: dict[str, str]
+    dirty: list[str]
+    untracked: list[str]
+
+
+def parse_status(output: str) -> Status:
+    """Parse the output of `git status --porcelain=v2 --branch -z`."""
+    status = Status({}, [], [])
+    entries = iter(output.split("\0"))
+    for entry in entries:
+        match entry[:2]:
+            case "# ":
+                name, _, value = entry[2:].partition(" ")
+                status.header[name] = value
+            case "1 ":
+                status.dirty.append(entry.split(" ", 8)[8])
+            case "2 ":
+                status.dirty.append(entry.split(" ", 9)[9])
+                next(entries)  # the old name of a renamed file
+            case "u ":
+                status.dirty.append(entry.split(" ", 10)[10])
+            case "? ":
+                status.untracked.append(entry[2:])
+            case _:
+                continue  # the empty string behind the last NUL, and kinds that no option asks for
+    return status
+
+
+def parse_refs(listing: str, separator: str) -> dict[str, str]:
+    """Parse lines of an object id and a ref's full name; ids by name."""
+    pairs = (line.split(separator, 1) for line in listing.split("\n") if separator in line)
+    return {name: object_id for object_id, name in pairs}
+
+
+def parse_tags(refs: dict[str, str]) -> dict[str, str]:
+    """Pick the tags from refs: commits by short name. An annotated tag's commit is under `NAME^{}`."""
+    names = [name for name in refs if name.startswith("refs/tags/") and not name.endswith("^{}")]
+    return {name.removeprefix("refs/tags/"): refs.get(f"{name}^{{}}", refs[name]) for name in names}
