@@ -179,7 +179,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         inputs = digests(project.root, git, commit, packages)
     old = tuple(sorted(_listed(folder))) if folder.is_dir() else ()
     names = {core.names.normalized(package.name) for package in project.workspace.packages}
-    mismatches, later = consistency.of_build(packages, project, commit)
+    mismatches, later = consistency.check_build(packages, project, commit)
     settings, told = _settings(packages, project, options.installer)
     return Snapshot(
         packages=packages,
@@ -202,7 +202,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         untagged=_untagged(packages, project),
         declarative=frozenset(package.name for package in packages if is_declarative(project.root, package)),
         problems=tuple(_problems(packages, project, commit)),
-        remarks=(*core.siblings.bare_siblings(packages, project.workspace, project.config), *later, *told),
+        remarks=(*core.siblings.unbounded_siblings(packages, project.workspace, project.config), *later, *told),
         mismatches=mismatches,
     )
 
@@ -218,9 +218,11 @@ def _tags(packages: tuple[Package, ...], project: Project) -> Iterator[tuple[str
             derives = package.source.kind == "tags"
             remedy = ""
             if derives:
-                settings = tag_versions.settings_for_own_tags(package, formats[package.name].before)
+                settings = tag_versions.settings_for_own_tags(package, formats[package.name].prefix)
                 remedy = f"let the backend look at its own tags; paste into the file that is named:\n{settings}"
-            tags = core.derived_versions.tags_of(package.name, here, formats, derives=derives, remedy=remedy)
+            tags = core.derived_versions.tags_of_commit(
+                package.name, here, formats, derives=derives, remedy=remedy
+            )
             yield package.name, tags
 
 
@@ -282,10 +284,10 @@ def _problems(packages: tuple[Package, ...], project: Project, commit: str | Non
     """Places that state several versions; modules that are imported and not in the commit."""
     for package in packages:
         located = project.literals.workspace.by_name[package.name]
-        if located.places and not core.version_bumps.agree(located, located.version):
+        if located.other_locations and not core.version_bumps.locations_agree(located, located.version):
             fix = f"give all of them one version: {core.fixes.command('bump', '--to', 'VERSION')}; "
             "or leave literals: literals = false"
-            yield core.version_bumps.disagreement(located), fix
+            yield core.version_bumps.describe_disagreement(located), fix
     if commit is not None:
         for importing, imported in project.untracked_imports(packages):
             yield (
@@ -456,7 +458,7 @@ def _build(package: Package, snapshot: Snapshot, options: Options) -> Build:
         keep_environments=options.cache,
         pythons=_pythons(options),
         sdist_alone=options.sdist and bool(core.wheels.jobs(package, snapshot.wheels)),
-        requires=core.requirements.distributed(package),
+        requires=core.requirements.requires_dist(package),
         private=package.private or snapshot.commit is None or package.name in snapshot.untagged,
         declarative=package.name in snapshot.declarative,
         command=snapshot.commands.get(package.name, ()),
@@ -529,7 +531,7 @@ def _notes(snapshot: Snapshot, options: Options) -> list[str]:
     ]
     notes += snapshot.remarks
     if options.allow_mismatch:
-        notes += consistency.allowed(snapshot.mismatches)
+        notes += consistency.allowed_notes(snapshot.mismatches)
     if changed := _uncommitted(snapshot, options):
         if snapshot.commit is not None:
             files = f"{listing(changed)} {'is' if len(changed) == 1 else 'are'}"
@@ -563,7 +565,7 @@ def _refusals(snapshot: Snapshot) -> Iterator[Problem]:
     decisive = {
         file
         for package in snapshot.packages
-        for file in (package.pyproject, *(place.file for place in package.stated if place.kind != "lock"))
+        for file in (package.pyproject, *(place.file for place in package.locations if place.kind != "lock"))
     }
     if changed := sorted(decisive.intersection(snapshot.state.dirty)):
         yield core.plan.Problem(

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from relnox.core.fragments import Fragment
     from relnox.core.plan import Plan, Table
     from relnox.core.steps import Commit, CreateTags, EditFiles, Push
-    from relnox.core.version_bumps import Following, VersionBump
+    from relnox.core.version_bumps import DependencyUpdates, VersionBump
     from relnox.source import edits
 
-    Decided = tuple[tuple[VersionBump, ...], Following]
+    Decided = tuple[tuple[VersionBump, ...], DependencyUpdates]
 
 __all__ = ["Options", "Snapshot", "observe", "pending", "plan", "summarize"]
 
@@ -33,63 +33,71 @@ def observe(options: Options, project: Project) -> Snapshot:
     from datetime import UTC, datetime
 
     from relnox.commands import tag_checks
-    from relnox.commands.bumping import changes, preflight, repeated, selection, undo
+    from relnox.commands.bumping import changes, preflight, reruns, selection, undo
     from relnox.source import edits
 
     found = edits.read_pending(project.private)
     is_new = found is None and not (options.undo or options.abort or options.again or options.part == "auto")
-    last = repeated.of_record(options, project) if is_new else None
+    previous = reruns.find_previous_bump(options, project) if is_new else None
     asks = not (options.undo or options.abort) and (options.push or found is None)
-    is_done = last is not None and last.is_same and last.is_whole
+    is_done = previous is not None and previous.is_same and previous.is_whole
     remote = preflight.remote_state(options, project) if asks and not is_done else preflight.RemoteState()
     project = project.with_remote_tags(remote.tags)
-    chosen = () if found is not None or options.undo or options.abort else selection.chosen(options, project)
-    config = project.release_config if chosen else project.config
-    workspace = project.literals.workspace if chosen else project.workspace
-    chosen = tuple(workspace.by_name[package.name] for package in chosen)
+    selected = (
+        () if found is not None or options.undo or options.abort else selection.select_packages(options, project)
+    )
+    config = project.release_config if selected else project.config
+    workspace = project.literals.workspace if selected else project.workspace
+    selected = tuple(workspace.by_name[package.name] for package in selected)
     contents: dict[str, bytes] = {}
     fragments: tuple[Fragment, ...] | None = None
-    if chosen:
-        contents = {name: (project.root / name).read_bytes() for name in core.editing.files(workspace)}
+    if selected:
+        contents = {name: (project.root / name).read_bytes() for name in core.editing.editable_files(workspace)}
         contents |= project.contents(core.release_notes.files(workspace, config))
         contents |= project.contents(changes.lock_files(workspace))
         fragments, of_fragments = project.fragments()
         contents |= of_fragments
-    by_tags = any(package.source.kind == "tags" for package in chosen)
-    history = project.history if chosen and (by_tags or options.part == "auto") else {}
+    by_tags = any(package.source.kind == "tags" for package in selected)
+    history = project.history if selected and (by_tags or options.part == "auto") else {}
     snapshot = Snapshot(
         workspace=workspace,
-        chosen=chosen,
+        selected=selected,
         config=config,
         contents=contents,
-        drafts={},
-        by_tools=frozenset(),
+        generated_files={},
+        generated_changelogs=frozenset(),
         fragments=fragments,
         tag_formats=project.tag_formats,
         history=history,
         state=project.state,
         remote_tags=remote.tags,
-        unreachable=remote.unreachable,
-        contained=remote.contained,
+        remote_error=remote.error,
+        remote_is_ancestor=remote.remote_is_ancestor,
         known_tags=project.known_tags,
-        newer=tag_checks.newer_tags(project) if chosen else tag_checks.Newer({}, {}),
-        unlisted=project.unlisted if chosen else (),
-        inferred=project.inferred if chosen else None,
+        newer_tags=tag_checks.newer_tags(project) if selected else tag_checks.NewerTags({}, {}),
+        unlisted=project.unlisted if selected else (),
+        lockstep_reason=project.lockstep_reason if selected else None,
         today=datetime.now(UTC).date(),
-        literals=project.literals.places if chosen else (),
-        untracked_imports=project.untracked_imports(chosen),
-        mentions=project.literals.mentions if chosen else {},
+        literals=project.literals.locations if selected else (),
+        untracked_imports=project.untracked_imports(selected),
+        version_mentions=project.literals.mentions if selected else {},
         pending=found,
-        last=undo.to_take_back(options, project, found),
-        repeated=last,
-        done=None,
+        undo_target=undo.find_undo_target(options, project, found),
+        previous=previous,
+        existing_release=None,
     )
-    if not chosen or (last is not None and last.is_same):
+    if not selected or (previous is not None and previous.is_same):
         return snapshot
-    if is_new and last is None and (done := repeated.of_tags(snapshot, options, project)) is not None:
-        return snapshot._replace(done=done)
-    snapshot = changes.with_drafts(changes.without_ignored_locks(snapshot, project), options, project)
-    return changes.with_locks(snapshot, options, project)
+    if (
+        is_new
+        and previous is None
+        and (done := reruns.find_existing_release(snapshot, options, project)) is not None
+    ):
+        return snapshot._replace(existing_release=done)
+    snapshot = changes.with_generated_changelogs(
+        changes.without_ignored_locks(snapshot, project), options, project
+    )
+    return changes.with_generated_locks(snapshot, options, project)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
@@ -99,8 +107,8 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     if (special := _resumed_or_done(snapshot, options)) is not None:
         return special
     selection.check_usage(options, snapshot)
-    moved, follow = decided = selection.decided(snapshot, options)
-    planned = tuple(core.editing.edits(snapshot.contents, changes.after(snapshot, decided)))
+    moved, follow = decided = selection.resolve(snapshot, options)
+    planned = tuple(core.editing.edits_between(snapshot.contents, changes.after(snapshot, decided)))
     names = {move.package.name: snapshot.tag_formats[move.package.name].render(move.after) for move in moved}
     tags = changes.tags(snapshot, moved, names) if options.tag else ()
     if tags and planned and not options.commit:
@@ -121,9 +129,9 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         steps.append(
             core.steps.Push(to=snapshot.config.remote, branch=branch, tags=tuple(tag.name for tag in tags))
         )
-    problems, ignored = preflight.guards(snapshot, options, moved, planned, tags)
+    problems, ignored = preflight.check(snapshot, options, moved, planned, tags)
     unreadable = (
-        preflight.form_problems(snapshot, options, ()) if options.part == "auto" and not options.force else ()
+        preflight.format_problems(snapshot, options, ()) if options.part == "auto" and not options.force else ()
     )
     return core.plan.Plan(
         task="bump",
@@ -136,20 +144,20 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 def _resumed_or_done(snapshot: Snapshot, options: Options) -> Plan | None:
     """The plan that resumes, undoes, or repeats a bump; None where a new one is asked for."""
-    from relnox.commands.bumping import repeated, undo
+    from relnox.commands.bumping import reruns, undo
 
     if snapshot.pending is not None:
-        return undo.resumed(snapshot.pending, snapshot, options)
+        return undo.resume(snapshot.pending, snapshot, options)
     if options.abort:
         raise Blocked(
             "todo", "there is no interrupted bump to take back", fix="to take the last whole one back: --undo"
         )
     if options.undo:
-        return undo.undone(snapshot, options)
-    if snapshot.repeated is not None and snapshot.repeated.is_same:
-        return repeated.already_done(snapshot.repeated, snapshot, options)
-    if snapshot.done is not None:
-        return repeated.steps_of_done(snapshot.done, snapshot, options)
+        return undo.undo(snapshot, options)
+    if snapshot.previous is not None and snapshot.previous.is_same:
+        return reruns.repeat_plan(snapshot.previous, snapshot, options)
+    if snapshot.existing_release is not None:
+        return reruns.existing_release_plan(snapshot.existing_release, snapshot, options)
     return None
 
 
@@ -168,8 +176,8 @@ def pending(snapshot: Snapshot, planned: Plan, options: Options) -> edits.Pendin
     )
     steps = tuple(step for step in planned.steps if isinstance(step, local))
     head = snapshot.state.head if snapshot.state is not None else None
-    if snapshot.repeated is not None and snapshot.repeated.is_same:
-        head = snapshot.repeated.record.head
+    if snapshot.previous is not None and snapshot.previous.is_same:
+        head = snapshot.previous.record.head
     return edits.Pending(request=selection.request(options), steps=steps, head=head)
 
 

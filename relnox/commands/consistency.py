@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from relnox.core.plan import Problem
     from relnox.core.tags import TagFormat
 
-__all__ = ["HELP", "allowed", "of_build", "of_manifest"]
+__all__ = ["HELP", "allowed_notes", "check_build", "check_manifest"]
 
 HELP = "Go on although tag, version, commit and manifest contradict one another."
 
 
-def of_build(
+def check_build(
     packages: Sequence[Package], project: Project, commit: str | None
 ) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
     """What is wrong with the tags of a commit that is built, and what publishing will refuse.
@@ -43,7 +43,7 @@ def of_build(
     tags = project.state.tags
     versions = {package.name: package.version for package in packages if package.version is not None}
     here = [name for name, at in tags.items() if at == commit]
-    wrong = core.consistency.other_tag(versions, formats, here, commit, stated=True)
+    wrong = core.consistency.tag_mismatches(versions, formats, here, commit, stated=True)
     later = (
         f"{each.message(commit)}; publish refuses it: raise the version first, with {fixes.command('bump')}"
         for each in _tagged_elsewhere(versions, formats, commit, project)
@@ -51,7 +51,7 @@ def of_build(
     return tuple(wrong), tuple(later)
 
 
-def of_manifest(manifest: Manifest, dist: str, project: Project, *, production: bool) -> Iterator[Problem]:
+def check_manifest(manifest: Manifest, dist: str, project: Project, *, production: bool) -> Iterator[Problem]:
     """Where a manifest, the checkout and its tags contradict one another.
 
     Args:
@@ -67,15 +67,15 @@ def of_manifest(manifest: Manifest, dist: str, project: Project, *, production: 
     files: tuple[str, ...] | None = None
     if project.git is not None and built is not None and head is not None and built != head:
         files = project.git.files_changed_between(built, head)
-    yield from core.consistency.other_commit(manifest, where, head, packages, files)
+    yield from core.consistency.commit_mismatches(manifest, where, head, packages, files)
     if production:
-        yield from core.consistency.incomplete(manifest, where, _platform_wheels(manifest, project))
+        yield from core.consistency.missing_wheels(manifest, where, _platform_wheels(manifest, project))
     formats = _formats(project)
     if built is None or manifest.dirty or project.state is None or formats is None:
         return
     versions = {name: manifest.version(name) for name in manifest.packages if name in formats}
     here = [name for name, at in project.state.tags.items() if at == built]
-    yield from core.consistency.other_tag(versions, formats, here, built, stated=False)
+    yield from core.consistency.tag_mismatches(versions, formats, here, built, stated=False)
     if production:
         for each in _tagged_elsewhere(versions, formats, built, project):
             which = "" if len(each.packages) == len(packages) else f" --package {each.packages[0]}"
@@ -88,7 +88,7 @@ def of_manifest(manifest: Manifest, dist: str, project: Project, *, production: 
             )
 
 
-def allowed(mismatches: Sequence[Problem]) -> Iterator[str]:
+def allowed_notes(mismatches: Sequence[Problem]) -> Iterator[str]:
     """What a reader should know where mismatches stop nothing, since the command line says so."""
     for each in mismatches:
         yield f"by {core.consistency.FLAG}: {each.message}"
@@ -103,7 +103,7 @@ def _tagged_elsewhere(
     found = core.consistency.tagged_elsewhere(versions, formats, project.state.tags, commit)
     for (tag, version, at), packages in found.items():
         files = project.git.files_changed_between(at, commit)
-        touched = core.consistency.changed(files or (), project.workspace.packages)
+        touched = core.consistency.changed_files(files or (), project.workspace.packages)
         if names := tuple(name for name in packages if name in touched):
             yield core.consistency.TaggedElsewhere(
                 tag=tag,

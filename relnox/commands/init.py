@@ -81,7 +81,7 @@ class Snapshot(NamedTuple):
     Attributes:
         settings: Keys of `[tool.relnox]` that are proposed.
         unlisted: Packages of the checkout that are not of the project.
-        inferred: Why the packages are taken to move in lockstep, where no setting says it.
+        lockstep_reason: Why the packages are taken to move in lockstep, where no setting says it.
         first: The package that an example of a bump names; None where all move.
     """
 
@@ -89,7 +89,7 @@ class Snapshot(NamedTuple):
     config: Config
     settings: Mapping[str, Any]
     unlisted: tuple[Package, ...]
-    inferred: str | None
+    lockstep_reason: str | None
     first: str | None
     pyproject: bytes | None
     noxfile: bytes | None
@@ -114,7 +114,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         config=project.config,
         settings=_proposed(project),
         unlisted=project.unlisted,
-        inferred=project.inferred,
+        lockstep_reason=project.lockstep_reason,
         first=None if one_line else project.workspace.packages[0].name,
         pyproject=content("pyproject.toml"),
         noxfile=content("noxfile.py"),
@@ -145,7 +145,7 @@ def _proposed(project: Project) -> dict[str, Any]:
     from relnox.source.discovery import lists_packages
 
     config, workspace = project.config, project.workspace
-    settings = dict(core.tag_proposals.proposed(workspace, config, project.known_tags))
+    settings = dict(core.tag_proposals.propose_settings(workspace, config, project.known_tags))
     if "versions" not in settings and config.versions is None and len(workspace.packages) > 1:
         settings = {"versions": "independent", **settings}
     if len(workspace.packages) > 1 and not lists_packages(project.root, config):
@@ -244,8 +244,8 @@ def _with_ignored(content: bytes | None) -> bytes | None:
 
 
 def _notes(snapshot: Snapshot, options: Options) -> Iterator[str]:
-    if snapshot.inferred is not None:
-        yield snapshot.inferred
+    if snapshot.lockstep_reason is not None:
+        yield snapshot.lockstep_reason
     if snapshot.unlisted:
         yield core.unlisted.summary(snapshot.unlisted, snapshot.workspace, snapshot.config)
     has_table = b"[tool.relnox" in (snapshot.pyproject or b"")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from relnox.core.fragments import Fragment
     from relnox.core.levels import ReleaseHistory
     from relnox.core.packages import Package
-    from relnox.core.tag_proposals import Known
+    from relnox.core.tag_proposals import KnownTags
     from relnox.core.tags import TagFormat
     from relnox.core.workspace import Workspace
     from relnox.indexes import Indexes
@@ -72,14 +72,14 @@ class Project(Record):
         return discovery.unlisted(files, self.root, self.workspace, self.config)
 
     @cached_property
-    def known_tags(self) -> Known:
+    def known_tags(self) -> KnownTags:
         """What the tags say of the form that each package's tags have."""
-        from relnox.core.tag_proposals import known_forms
+        from relnox.core.tag_proposals import read_known_tags
 
         state = self.state
         knows_history = state is not None and state.head is not None and not state.shallow and state.tags
         reachable = self.git.merged_tags() if self.git is not None and knows_history else frozenset()
-        return known_forms(self.workspace, self.tags, reachable, is_alone=self._is_alone)
+        return read_known_tags(self.workspace, self.tags, reachable, is_alone=self._is_alone)
 
     @property
     def tags(self) -> Mapping[str, str]:
@@ -93,18 +93,18 @@ class Project(Record):
         return not (below_the_top and any(package.folder.split("/")[0] == ".." for package in self.unlisted))
 
     @cached_property
-    def inferred(self) -> str | None:
+    def lockstep_reason(self) -> str | None:
         """Why the packages are taken to move in lockstep, where no setting says how they move."""
         if self.config.versions is not None or len(self.workspace.packages) == 1 or not self.tags:
             return None
-        from relnox.core.tag_proposals import inferred_lockstep
+        from relnox.core.tag_proposals import lockstep_reason
 
-        return inferred_lockstep(self.workspace, self.config, self.known_tags)
+        return lockstep_reason(self.workspace, self.config, self.known_tags)
 
     @cached_property
     def release_config(self) -> Config:
         """The settings, with lockstep where versions and tags show it and no setting says otherwise."""
-        return self.config if self.inferred is None else replace(self.config, versions="lockstep")
+        return self.config if self.lockstep_reason is None else replace(self.config, versions="lockstep")
 
     def with_remote_tags(self, tags: Mapping[str, str] | None) -> Project:
         """The same project, with the tags of its remote; what does not depend on them is not read again."""

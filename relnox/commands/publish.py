@@ -99,7 +99,7 @@ def _by_rule(options: Options, project: Project) -> str:
             name: next(
                 (
                     (tag, version)
-                    for tag, version in project.tag_formats[name].parsed(sorted(here))
+                    for tag, version in project.tag_formats[name].matches(sorted(here))
                     if version == manifest.version(name)
                 ),
                 None,

@@ -136,13 +136,13 @@ def _moves(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ...]]:
     if not project.state.tags and project.remote_tags:
         return {}, ()
     try:
-        released = {name: each.released for name, each in project.history.items() if each.released is not None}
+        released = {name: each.version for name, each in project.history.items() if each.version is not None}
         if not project.known_tags.forms:  # or else it is told which form they have
-            core.levels.check_tags_fit(project.history, project.state.tags)
+            core.levels.check_tag_format_fits(project.history, project.state.tags)
         fragments, _ = project.fragments()
         config = project.release_config
         bump_requests = core.levels.bump_requests(project.workspace, project.history, fragments, config)
-        moved, _ = core.version_bumps.moves(
+        moved, _ = core.version_bumps.plan_bumps(
             project.workspace, bump_requests, released=released, config=config, today=datetime.now(UTC).date()
         )
     except Blocked as error:
@@ -156,10 +156,10 @@ def _of_tags(shown: tuple[Package, ...], project: Project, unreachable: str | No
         return
     yield from tag_checks.missing_tags(project, unreachable)
     try:
-        if project.inferred is not None:
-            yield project.inferred
+        if project.lockstep_reason is not None:
+            yield project.lockstep_reason
         packages = [package for package in shown if not package.private]
-        problems = core.tag_proposals.form_problems(
+        problems = core.tag_proposals.format_problems(
             packages, project.workspace, project.release_config, project.tag_formats, project.known_tags
         )
         yield from (f"{problem.message}\n  {problem.fix}" for problem in problems)
@@ -179,9 +179,9 @@ def _unlisted(project: Project) -> Iterator[str]:
 def _disagreements(project: Project) -> Iterator[str]:
     """Packages whose places state several versions, literals in their modules among them."""
     for package in project.literals.workspace.packages:
-        if package.places and not core.version_bumps.agree(package, package.version):
+        if package.other_locations and not core.version_bumps.locations_agree(package, package.version):
             fix = core.fixes.command("bump", "--to", "VERSION")
-            yield f"{core.version_bumps.disagreement(package)}\n  to fix it: {fix}"
+            yield f"{core.version_bumps.describe_disagreement(package)}\n  to fix it: {fix}"
 
 
 def _asked(indexes: Sequence[str]) -> list[tuple[str, Deadline]]:
@@ -216,8 +216,8 @@ def _row(row: Row) -> tuple[str, ...]:
     package, history, move = row.package, row.history, row.move
     if package.version is not None:
         version = str(package.version)
-    elif package.source.kind == "tags" and history is not None and history.released is not None:
-        version = str(history.released)
+    elif package.source.kind == "tags" and history is not None and history.version is not None:
+        version = str(history.version)
     else:
         version = f"({package.source.text})"
     tag, changed = "-", "-"

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from relnox.core.config import Config
     from relnox.core.packages import Package
     from relnox.core.plan import Problem
-    from relnox.core.tag_proposals import Known
+    from relnox.core.tag_proposals import KnownTags
     from relnox.core.tags import TagFormat
     from relnox.core.version_bumps import VersionBump
     from relnox.core.workspace import Workspace
 
-__all__ = ["Newer", "any_tag_notes", "any_tag_problems", "missing_tags", "newer_tags", "remote_tags"]
+__all__ = ["NewerTags", "any_tag_notes", "any_tag_problems", "missing_tags", "newer_tags", "remote_tags"]
 
 _LISTED = 5
 
 
-class Newer(NamedTuple):
+class NewerTags(NamedTuple):
     """Tags that are newer than the versions of their packages, each with its version, by package.
 
     Attributes:
@@ -37,12 +37,12 @@ class Newer(NamedTuple):
     """
 
     reachable: Mapping[str, tuple[str, Version]]
-    elsewhere: Mapping[str, tuple[str, Version]]
+    unmerged: Mapping[str, tuple[str, Version]]
 
     def notes(self, packages: Collection[str], config: Config, local: Mapping[str, str]) -> Iterator[str]:
         """The tags of these packages that the present commit does not contain, for a reader."""
         by_tag: dict[str, list[str]] = {}
-        for name, (tag, _) in self.elsewhere.items():
+        for name, (tag, _) in self.unmerged.items():
             if name in packages:
                 by_tag.setdefault(tag, []).append(name)
         for tag, names in list(by_tag.items())[:_LISTED]:
@@ -54,13 +54,13 @@ class Newer(NamedTuple):
             yield f"{len(by_tag) - _LISTED} more tags are newer than their packages; HEAD does not contain them"
 
 
-def newer_tags(project: Project) -> Newer:
+def newer_tags(project: Project) -> NewerTags:
     """The last tags, in whatever form, that are newer than the versions of their packages; usually there are none.
 
     A tag that came before the one of the present version is of a version that was given up: it does not count.
     """
     if project.git is None or project.state is None or project.state.head is None or not project.tags:
-        return Newer({}, {})
+        return NewerTags({}, {})
     present = {
         package.name: version
         for package in project.workspace.packages
@@ -68,7 +68,7 @@ def newer_tags(project: Project) -> Newer:
     }
     every = _latest(project, project.tags)
     if not any(name in present and version > present[name] for name, (_, version) in every.items()):
-        return Newer({}, {})
+        return NewerTags({}, {})
     merged = project.git.merged_tags()
     tags, formats = project.tags, project.tag_formats
     reachable: dict[str, tuple[str, Version]] = {}
@@ -82,20 +82,20 @@ def newer_tags(project: Project) -> Newer:
         for name, (tag, version) in every.items()
         if name in present and version > present[name] and tag not in merged
     }
-    return Newer(reachable, elsewhere)
+    return NewerTags(reachable, elsewhere)
 
 
 def _present(package: Package, project: Project) -> Version | None:
     if package.version is not None or package.source.kind != "tags":
         return package.version
     history = project.history.get(package.name)
-    return history.released if history is not None else None
+    return history.version if history is not None else None
 
 
 def _latest(project: Project, tags: Iterable[str]) -> dict[str, tuple[str, Version]]:
     """For each package its tag with the greatest version, among those of its format and those that name it."""
     names = set(tags)
-    found = core.tags.latest(project.tag_formats, names)
+    found = core.tags.latest_tags(project.tag_formats, names)
     for package in project.workspace.packages:
         if package.source.kind == "tags" and package.source.key:
             continue  # its backend looks at no others
@@ -133,7 +133,7 @@ def any_tag_problems(
     tags: Iterable[str],
     workspace: Workspace,
     formats: Mapping[str, TagFormat],
-    known: Known,
+    known: KnownTags,
 ) -> Iterator[Problem]:
     """Packages whose backends take the version from any tag, where the tags of the bump are not one and the same.
 
@@ -160,12 +160,12 @@ def any_tag_problems(
     )
 
 
-def _own_beginning(package: Package, formats: Mapping[str, TagFormat], known: Known) -> str:
+def _own_beginning(package: Package, formats: Mapping[str, TagFormat], known: KnownTags) -> str:
     """What tags of a package begin with that name it: those that are there, else as formats has it."""
     named = known.survey.form_of(package)
     if named is not None:
         return named
-    before = formats[package.name].before
+    before = formats[package.name].prefix
     return before if before and before not in known.survey.plain and before != "v" else f"{package.name}-v"
 
 

@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from relnox.core.version_bumps import VersionBump
 
 __all__ = [
-    "ahead_of_tags",
-    "behind",
-    "branch",
-    "clean",
-    "imports_untracked",
-    "readable_tags",
-    "tags_free",
-    "tags_known",
+    "check_above_tags",
+    "check_behind",
+    "check_branch",
+    "check_clean",
+    "check_imports",
+    "check_tag_prefixes",
+    "check_tags_free",
+    "check_tags_known",
 ]
 
 _ENOUGH = 5
 """How many names of files somebody reads."""
 
 
-def clean(dirty: Iterable[str], edited: Iterable[str], packages: Iterable[Package]) -> Iterator[Problem]:
+def check_clean(dirty: Iterable[str], edited: Iterable[str], packages: Iterable[Package]) -> Iterator[Problem]:
     """Nothing uncommitted in the files that a plan edits, nor in the folders of the packages that move.
 
     Args:
@@ -53,7 +53,7 @@ def clean(dirty: Iterable[str], edited: Iterable[str], packages: Iterable[Packag
         )
 
 
-def imports_untracked(imports: Iterable[tuple[str, str]]) -> Iterator[Problem]:
+def check_imports(imports: Iterable[tuple[str, str]]) -> Iterator[Problem]:
     """No committed module imports one that is not committed.
 
     Args:
@@ -67,7 +67,7 @@ def imports_untracked(imports: Iterable[tuple[str, str]]) -> Iterator[Problem]:
         )
 
 
-def branch(present: str | None, wanted: str | None) -> Iterator[Problem]:
+def check_branch(present: str | None, wanted: str | None) -> Iterator[Problem]:
     """A commit is on the branch that releases are made from."""
     if present is not None and wanted is not None and present != wanted:
         yield Problem(
@@ -77,7 +77,7 @@ def branch(present: str | None, wanted: str | None) -> Iterator[Problem]:
         )
 
 
-def behind(missing: int, upstream: str) -> Iterator[Problem]:
+def check_behind(missing: int, upstream: str) -> Iterator[Problem]:
     """The branch has all that its remote branch had when it was last asked.
 
     Args:
@@ -89,7 +89,7 @@ def behind(missing: int, upstream: str) -> Iterator[Problem]:
         yield Problem(code="todo", message=f"{upstream} has {commits} not here", fix="git pull --rebase")
 
 
-def tags_free(
+def check_tags_free(
     tags: Iterable[Tag], local: Mapping[str, str], remote: Mapping[str, str], head: str | None, remote_name: str
 ) -> Iterator[Problem]:
     """No planned tag is taken, here or on the remote.
@@ -113,7 +113,7 @@ def tags_free(
             )
 
 
-def tags_known(local: Mapping[str, str], unreachable: str | None, remote_name: str) -> Iterator[Problem]:
+def check_tags_known(local: Mapping[str, str], unreachable: str | None, remote_name: str) -> Iterator[Problem]:
     """A clone without tags, as many CI jobs check out, is held against the tags of its remote.
 
     Args:
@@ -129,7 +129,7 @@ def tags_known(local: Mapping[str, str], unreachable: str | None, remote_name: s
         )
 
 
-def ahead_of_tags(
+def check_above_tags(
     moves: Iterable[VersionBump], names: Mapping[str, str], tagged: Mapping[str, tuple[str, Version]]
 ) -> Iterator[Problem]:
     """Every new version is greater than that of the package's last reachable tag.
@@ -153,7 +153,7 @@ def ahead_of_tags(
             )
 
 
-def readable_tags(moves: Iterable[VersionBump], names: Mapping[str, str]) -> Iterator[Problem]:
+def check_tag_prefixes(moves: Iterable[VersionBump], names: Mapping[str, str]) -> Iterator[Problem]:
     """A version that comes from tags comes from those that its backend looks at.
 
     Args:

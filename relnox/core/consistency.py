@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox.core import fixes
-from relnox.core.levels import LOCKS, owner
+from relnox.core.levels import LOCK_FILES, owning_package
 from relnox.core.plan import Problem
 from relnox.core.records import Record
 from relnox.core.steps.base import listing
@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.tags import TagFormat
 
-__all__ = ["FLAG", "TaggedElsewhere", "changed", "incomplete", "other_commit", "other_tag", "tagged_elsewhere"]
+__all__ = [
+    "FLAG",
+    "TaggedElsewhere",
+    "changed_files",
+    "commit_mismatches",
+    "missing_wheels",
+    "tag_mismatches",
+    "tagged_elsewhere",
+]
 
 FLAG = "--allow-mismatch"
 _COMMIT = 10
@@ -47,26 +55,26 @@ class TaggedElsewhere(Record, kw_only=True):
     packages: tuple[str, ...]
     files: tuple[str, ...]
 
-    def message(self, released: str) -> str:
-        """Both sides, in words."""
+    def message(self, commit: str) -> str:
+        """Name both commits and the files that changed between them."""
         return (
-            f"{listing(self.packages)} {self.version} is tagged {self.tag} at {short(self.commit)}, and differs "
-            f"at {short(released)}, the commit of this build: {listing(self.files)} changed"
+            f"{listing(self.packages)} {self.version} is tagged {self.tag} at {short_id(self.commit)}, "
+            f"but differs at {short_id(commit)}, the commit of this build: {listing(self.files)} changed"
         )
 
 
-def changed(files: Iterable[str], packages: Iterable[Package]) -> dict[str, tuple[str, ...]]:
+def changed_files(files: Iterable[str], packages: Iterable[Package]) -> dict[str, tuple[str, ...]]:
     """The files of each package among these, each file in the innermost package whose folder it is in."""
     owners = {package.folder: package.name for package in packages}
     known: dict[str, str | None] = {}
     found: dict[str, list[str]] = {}
     for file in files:
-        if not file.endswith(LOCKS) and (name := owner(file, owners, known)) is not None:
+        if not file.endswith(LOCK_FILES) and (name := owning_package(file, owners, known)) is not None:
             found.setdefault(name, []).append(file)
     return {name: tuple(of) for name, of in found.items()}
 
 
-def other_tag(
+def tag_mismatches(
     versions: Mapping[str, Version],
     formats: Mapping[str, TagFormat],
     tags: Collection[str],
@@ -85,7 +93,7 @@ def other_tag(
     """
     found: dict[tuple[tuple[str, ...], Version], list[str]] = {}
     for package, version in versions.items():
-        named = [(tag, of) for tag, of in formats[package].parsed(sorted(tags)) if not _moves(of, version)]
+        named = [(tag, of) for tag, of in formats[package].matches(sorted(tags)) if not _moves(of, version)]
         if named and all(of != version for _, of in named):
             found.setdefault((tuple(tag for tag, _ in named), version), []).append(package)
     for (names, version), packages in found.items():
@@ -97,7 +105,7 @@ def other_tag(
         which = "" if len(packages) == len(formats) else f" --package {packages[0]}"
         yield Problem(
             code="todo",
-            message=f"{_tags(names)} at {short(where)}, but {states} {version}",
+            message=f"{_tags(names)} at {short_id(where)}, but {states} {version}",
             fix=(
                 f"git tag -d {names[0]}, then: {fixes.command('bump')} --to {tagged[1]}{which} --commit --tag; "
                 f"if the tag was pushed: git push --delete origin {names[0]}; to go on as it is: {FLAG}"
@@ -114,13 +122,13 @@ def tagged_elsewhere(
     """Packages whose version is tagged, and not at a commit: by tag, version and the tag's commit."""
     found: dict[tuple[str, Version, str], list[str]] = {}
     for package, version in versions.items():
-        named = [tag for tag, of in formats[package].parsed(sorted(tags)) if of == version]
+        named = [tag for tag, of in formats[package].matches(sorted(tags)) if of == version]
         if named and all(tags[tag] != commit for tag in named):
             found.setdefault((named[0], version, tags[named[0]]), []).append(package)
     return found
 
 
-def other_commit(
+def commit_mismatches(
     manifest: Manifest,
     where: str,
     head: str | None,
@@ -157,7 +165,7 @@ def other_commit(
         return
     why = "that commit is not in this clone, so what changed since is not known"
     if files is not None:
-        touched = changed(files, packages)
+        touched = changed_files(files, packages)
         of_release = {name: of for name, of in touched.items() if name in manifest.packages}
         if not of_release:
             return
@@ -165,13 +173,14 @@ def other_commit(
         why = f"{listing(every)} changed in {listing(of_release)}"
     yield Problem(
         code="todo",
-        message=f"{where} is of commit {short(manifest.commit)}, but the checkout is at {short(head)}: {why}",
+        message=f"{where} is from commit {short_id(manifest.commit)}, but the checkout is at "
+        f"{short_id(head)} ({why})",
         fix=f"{fixes.command('build-all')}; to publish what was built: git switch --detach {manifest.commit}; "
         f"to go on as it is: {FLAG}",
     )
 
 
-def incomplete(manifest: Manifest, where: str, expected: Mapping[str, int]) -> Iterator[Problem]:
+def missing_wheels(manifest: Manifest, where: str, expected: Mapping[str, int]) -> Iterator[Problem]:
     """Packages with platform wheels of which a manifest has the sdist alone.
 
     Args:
@@ -191,7 +200,7 @@ def incomplete(manifest: Manifest, where: str, expected: Mapping[str, int]) -> I
             )
 
 
-def short(commit: str) -> str:
+def short_id(commit: str) -> str:
     """The beginning of a commit's id."""
     return commit[:_COMMIT]
 

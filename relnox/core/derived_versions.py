@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from relnox.core.tags import TagFormat
 
-__all__ = ["CommitTag", "CommitTags", "Mismatch", "mismatch", "tags_of"]
+__all__ = ["CommitTag", "CommitTags", "Mismatch", "find_mismatch", "tags_of_commit"]
 
 
 class CommitTag(Record, kw_only=True):
@@ -59,7 +59,7 @@ class Mismatch(NamedTuple):
     fix: str
 
 
-def tags_of(
+def tags_of_commit(
     package: str, tags: Iterable[str], formats: Mapping[str, TagFormat], *, derives: bool, remedy: str
 ) -> CommitTags:
     """The tags of a commit, as a package sees them.
@@ -83,7 +83,7 @@ def tags_of(
     return CommitTags(own=own, others=tuple(others), derives=derives, remedy=remedy)
 
 
-def mismatch(package: str, version: Version, tags: CommitTags) -> Mismatch | None:
+def find_mismatch(package: str, version: Version, tags: CommitTags) -> Mismatch | None:
     """What a backend made against what the tags of the commit say; None where they agree."""
     taken = next((each for each in tags.others if each.version == version), None)
     whose = "" if taken is None else f", which tag {taken.name}{_of(taken)} says"

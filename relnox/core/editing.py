@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 
     from relnox.core.config import Config
     from relnox.core.packages import VersionSource
-    from relnox.core.version_bumps import Following, VersionBump
+    from relnox.core.version_bumps import DependencyUpdates, VersionBump
     from relnox.core.workspace import Workspace
 
     Strings = dict[tuple[str | int, ...], tuple[str, str]]
     """What strings of a TOML file hold and become, by their keys."""
 
-__all__ = ["edits", "files", "is_reformatted", "moved_versions"]
+__all__ = ["bumped_files", "editable_files", "edits_between", "is_equivalent"]
 
 _BOM = b"\xef\xbb\xbf"
 
 
-def files(workspace: Workspace) -> tuple[str, ...]:
+def editable_files(workspace: Workspace) -> tuple[str, ...]:
     """Every file that a move may edit."""
-    found = {place.file for package in workspace.packages for place in package.stated}
+    found = {place.file for package in workspace.packages for place in package.locations}
     found |= {package.pyproject for package in workspace.packages}
     return tuple(sorted(found | set(workspace.locks)))
 
 
-def is_reformatted(file: str, before: bytes | None, after: bytes | None) -> bool:
+def is_equivalent(file: str, before: bytes | None, after: bytes | None) -> bool:
     """Whether two contents of a file say the same in another form: a formatter's work, and nobody's decision."""
     if before is None or after is None:
         return before == after
@@ -57,7 +57,7 @@ def is_reformatted(file: str, before: bytes | None, after: bytes | None) -> bool
     return old.split() == new.split()
 
 
-def edits(before: Mapping[str, bytes], after: Mapping[str, bytes | None]) -> Iterator[Edit]:
+def edits_between(before: Mapping[str, bytes], after: Mapping[str, bytes | None]) -> Iterator[Edit]:
     """One edit for each file that changes, in the order of their names.
 
     Args:
@@ -69,10 +69,10 @@ def edits(before: Mapping[str, bytes], after: Mapping[str, bytes | None]) -> Ite
             yield Edit(file=file, before=before.get(file), after=after[file])
 
 
-def moved_versions(
+def bumped_files(
     workspace: Workspace,
     moved: Sequence[VersionBump],
-    follow: Following,
+    follow: DependencyUpdates,
     contents: Mapping[str, bytes],
     config: Config,
 ) -> Iterator[tuple[str, bytes]]:
@@ -99,7 +99,7 @@ def moved_versions(
                 read = {key: present for key, (present, _) in strings[file].items()}
                 text = toml_spans.replace_strings(text, new, expected=read, source=file)
             for place, version in others.get(file, ()):
-                text = version_locations.moved(text, place, version)
+                text = version_locations.replace_version(text, place, version)
             if file in workspace.locks:
                 text = _locked(text, locked)
         except ValueError as error:
@@ -110,7 +110,7 @@ def moved_versions(
 
 
 def _changes(
-    workspace: Workspace, moved: Sequence[VersionBump], follow: Following, config: Config
+    workspace: Workspace, moved: Sequence[VersionBump], follow: DependencyUpdates, config: Config
 ) -> tuple[dict[str, Strings], dict[str, list[tuple[VersionSource, str]]]]:
     """By file: strings of TOML files with what they become, and other places with the version they get."""
     strings: dict[str, Strings] = {}
@@ -119,7 +119,7 @@ def _changes(
         for need, changed in follow.get(package.name, ()):
             strings.setdefault(package.pyproject, {})[need.key] = (need.text, changed)
     for move in moved:
-        for place in move.package.stated:
+        for place in move.package.locations:
             text = _spelled(move.after, place, config)
             if text == place.text:
                 continue
@@ -136,13 +136,15 @@ def _spelled(version: Version, place: VersionSource, config: Config) -> str:
             return to_semver(version)
         except Blocked as error:
             raise Blocked("todo", f"{place.file}: {error.message}", fix=error.fix) from None
-    return versioning.spell(version, config.scheme)
+    return versioning.format_version(version, config.scheme)
 
 
 def _locked(text: str, versions: Mapping[str, str]) -> str:
     """A lock file with the version lines of these packages changed."""
     lines = [
-        (span, versions[name]) for name, span in version_locations.lock_lines(text).items() if name in versions
+        (span, versions[name])
+        for name, span in version_locations.find_locked_versions(text).items()
+        if name in versions
     ]
     pieces: list[str] = []
     done = 0

@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox.core import versioning
-from relnox.core.tags import latest
+from relnox.core.tags import latest_tags
 from relnox.core.version_bumps import BumpRequest
 from relnox.core.versioning import Bump
 from relnox.errors import Blocked
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from relnox.core.workspace import Workspace
 
 __all__ = [
-    "LOCKS",
+    "LOCK_FILES",
     "Commit",
     "ReleaseHistory",
     "bump_requests",
-    "check_tags_fit",
-    "frontier",
+    "check_tag_format_fits",
     "histories",
     "last_tags",
     "level_of",
-    "owner",
+    "owning_package",
+    "tag_coverage",
 ]
 
 _HEADER = re.compile(r"(?P<type>[A-Za-z][\w-]*)(?:\([^()\r\n]*\))?(?P<breaking>!)?:[ \t]+\S")
@@ -46,7 +46,7 @@ _BREAKING_FOOTER = re.compile(r"^BREAKING[ -]CHANGE:[ \t]", re.MULTILINE)
 _ORDER: tuple[Level | None, ...] = (None, "patch", "minor", "major")
 
 
-LOCKS = ("uv.lock", "poetry.lock", "pdm.lock")
+LOCK_FILES = ("uv.lock", "poetry.lock", "pdm.lock")
 """Files that tools write: a commit that changes nothing else of a package does not change the package."""
 
 
@@ -75,7 +75,7 @@ class ReleaseHistory(NamedTuple):
     """Where a package stands: its last reachable tag, and the commits since then that touch its files."""
 
     tag: str | None
-    released: Version | None
+    version: Version | None
     commits: tuple[Commit, ...]
 
 
@@ -113,10 +113,12 @@ def last_tags(
         stated: The versions that the packages state.
     """
     ancestors = reachable if isinstance(reachable, AbstractSet) else set(reachable)
-    return latest(formats, (name for name, commit in tags.items() if commit in ancestors), stated)
+    return latest_tags(formats, (name for name, commit in tags.items() if commit in ancestors), stated)
 
 
-def frontier(history: Mapping[str, Sequence[str]], released: Iterable[str]) -> tuple[dict[str, int], list[str]]:
+def tag_coverage(
+    history: Mapping[str, Sequence[str]], released: Iterable[str]
+) -> tuple[dict[str, int], list[str]]:
     """Which of several released commits contain which commit.
 
     Args:
@@ -156,7 +158,7 @@ def histories(
         packages: All packages of the workspace.
         tagged: What `last_tags` gave.
         tags: All tags, with the commit each leads to.
-        inside: What `frontier` gave for the tagged commits, in the order of `dict.fromkeys` over `tagged`.
+        inside: What `tag_coverage` gave for the tagged commits, in the order of `dict.fromkeys` over `tagged`.
         commits: The commits that not every tagged one contains, the newest first.
     """
     places = {commit: place for place, commit in enumerate(dict.fromkeys(tags[tag] for tag, _ in tagged.values()))}
@@ -166,7 +168,9 @@ def histories(
     known: dict[str, str | None] = {}
     for commit in commits:
         mask = inside.get(commit.id, 0)
-        touched = dict.fromkeys(owner(file, owners, known) for file in commit.files if not file.endswith(LOCKS))
+        touched = dict.fromkeys(
+            owning_package(file, owners, known) for file in commit.files if not file.endswith(LOCK_FILES)
+        )
         for name in touched:
             if name is not None and not mask & bit.get(name, 0):
                 found[name].append(commit)
@@ -180,7 +184,7 @@ def histories(
     }
 
 
-def check_tags_fit(history: Mapping[str, ReleaseHistory], tags: Collection[str]) -> None:
+def check_tag_format_fits(history: Mapping[str, ReleaseHistory], tags: Collection[str]) -> None:
     """See that what was released can be told: where there are tags, one at least is of a package.
 
     Raises:
@@ -235,7 +239,7 @@ def bump_requests(  # noqa: PLR0913, PLR0917 - all that a level comes from
 def _stated(package: Package, stands: ReleaseHistory, phase: Phase | None, *, is_new: bool) -> BumpRequest | None:
     """The wish for the version that somebody has written down since the last release."""
     version = package.version
-    if version is None or (stands.released is not None and version <= stands.released):
+    if version is None or (stands.version is not None and version <= stands.version):
         return None
     if stands.tag is None and not is_new:
         return None
@@ -276,10 +280,10 @@ def _derived(
         subject = stands.commits[levels.index(level)].subject if level is not None else ""
         more = f" (and {_counted(len(levels) - 1, 'more commit')})" if len(levels) > 1 else ""
         reason = f"{level}: {subject}{more}"
-    present = package.version if package.version is not None else stands.released
+    present = package.version if package.version is not None else stands.version
     if level is None or present is None or stands.tag is None:
         return None
-    part = versioning.derived_level(present, level, shift=config.commits.shift)
+    part = versioning.shift_level(present, level, shift=config.commits.shift)
     return BumpRequest(Bump(part=part, pre=phase), reason)
 
 
@@ -287,7 +291,7 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def owner(file: str, owners: Mapping[str, str], known: dict[str, str | None]) -> str | None:
+def owning_package(file: str, owners: Mapping[str, str], known: dict[str, str | None]) -> str | None:
     """The package whose folder a file is in, the innermost one."""
     folder = file.rpartition("/")[0]
     if folder not in known:

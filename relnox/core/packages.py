@@ -45,8 +45,8 @@ class VersionSource(Record, kw_only=True):
     count: int = 1
 
     @property
-    def stated(self) -> bool:
-        """Whether the version stands in a file."""
+    def in_file(self) -> bool:
+        """Whether the version is written in a file."""
         return self.kind not in ("tags", "dynamic")
 
 
@@ -94,7 +94,7 @@ class Package(Record, kw_only=True):
         folder: POSIX path relative to the workspace root, `.` for the root itself.
         version: The version, or None where no file states it.
         source: Where the version lives.
-        places: Further places that state it, and move along.
+        other_locations: Further locations of the version, updated together with the source.
         backend: The PEP 517 build backend, as written or by its default (PEP 518).
         dependencies: Every requirement of the package, in the order of the file.
         private: Whether a `Private ::` classifier keeps it off every index.
@@ -109,7 +109,7 @@ class Package(Record, kw_only=True):
     source: VersionSource
     backend: str
     dependencies: tuple[Dependency, ...] = ()
-    places: tuple[VersionSource, ...] = ()
+    other_locations: tuple[VersionSource, ...] = ()
     private: bool = False
     python: str = ""
     classifiers: tuple[str, ...] = ()
@@ -126,9 +126,9 @@ class Package(Record, kw_only=True):
         return self.folder.rsplit("/", 1)[-1]
 
     @property
-    def stated(self) -> tuple[VersionSource, ...]:
-        """Every place in a file that states the version."""
-        return tuple(place for place in (self.source, *self.places) if place.stated)
+    def locations(self) -> tuple[VersionSource, ...]:
+        """Every location of the version in a file."""
+        return tuple(location for location in (self.source, *self.other_locations) if location.in_file)
 
     def needs(self, *tables: DependencyTable) -> frozenset[str]:
         """Names required in any of these tables, the package's own name (a self-referring extra) left out."""

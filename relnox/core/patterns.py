@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
 
-__all__ = ["check", "matching", "plain"]
+__all__ = ["check", "normalize_path", "select"]
 
 
-def plain(pattern: str) -> str:
+def normalize_path(pattern: str) -> str:
     """A path or a glob of paths, with slashes, and without those at its ends."""
     return pattern.replace("\\", "/").removeprefix("./").strip("/")
 
 
-def matching(patterns: Sequence[str], packages: Iterable[Package]) -> tuple[Package, ...]:
+def select(patterns: Sequence[str], packages: Iterable[Package]) -> tuple[Package, ...]:
     """The packages that patterns mean: the last pattern that fits decides, and one with `!` leaves out.
 
     Args:
@@ -58,10 +58,10 @@ def check(patterns: Iterable[str], packages: Sequence[Package], where: str) -> N
             raise Blocked(
                 "todo",
                 f"{pattern!r} of {where} means no package of this workspace",
-                fix=did_you_mean(plain(pattern.removeprefix("!")), known),
+                fix=did_you_mean(normalize_path(pattern.removeprefix("!")), known),
             )
 
 
 def _fits(pattern: str, package: Package) -> bool:
-    path = plain(pattern) or "."
+    path = normalize_path(pattern) or "."
     return fnmatchcase(package.name, normalized(path)) or fnmatchcase(package.folder, path)

@@ -117,7 +117,7 @@ def changelogs(  # noqa: PLR0913, PLR0917 - what a release is
                 continue
             after = changelog.released(
                 changelog.without_empty_sections(text),
-                version=versioning.spell(first.after, config.scheme),
+                version=versioning.format_version(first.after, config.scheme),
                 date=today,
                 tag=tag,
                 previous_tag=previous,

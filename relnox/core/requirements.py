@@ -19,7 +19,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from relnox.core.records import Record
-from relnox.core.siblings import is_bare
+from relnox.core.siblings import is_unbounded
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Policy",
     "Siblings",
-    "bounded",
-    "distributed",
-    "floor",
-    "poetry_admits",
+    "add_bound",
+    "lower_bound",
+    "poetry_allows",
+    "requires_dist",
     "rewrite",
     "rewrite_poetry",
 ]
@@ -55,7 +55,7 @@ A requirement without any version stays without one under each of them.
 """
 
 
-def distributed(package: Package) -> tuple[str, ...] | None:
+def requires_dist(package: Package) -> tuple[str, ...] | None:
     """What a package's `Requires-Dist` will be, extras with their markers; None where its backend decides."""
     if package.dynamic is None or {"dependencies", "optional-dependencies"}.intersection(package.dynamic):
         return None
@@ -69,11 +69,11 @@ def distributed(package: Package) -> tuple[str, ...] | None:
     return tuple(found)
 
 
-def bounded(
+def add_bound(
     need: Dependency, version: Version, siblings: Siblings, scheme_spelling: Callable[[Version], str] = str
 ) -> str | None:
     """A bare requirement with a bound on a version; None where the policy adds none or it is not bare."""
-    if siblings == "keep" or not is_bare(need):
+    if siblings == "keep" or not is_unbounded(need):
         return None
     public = Version(version.public)
     written = scheme_spelling(public)
@@ -87,7 +87,7 @@ def bounded(
     return f"{need.text[:end]}{bound}{need.text[end:]}" if end else None
 
 
-def floor(need: Dependency) -> Version | None:
+def lower_bound(need: Dependency) -> Version | None:
     """The greatest version that a requirement's lower ends and pins name; None for one without any."""
     text = need.text
     if need.poetry and ("|" in text or text.strip() == "*"):
@@ -163,7 +163,7 @@ def rewrite_poetry(
     return _followed(constraint, _poetry_clauses, new, policy, scheme_spelling)
 
 
-def poetry_admits(constraint: str, version: Version) -> bool:
+def poetry_allows(constraint: str, version: Version) -> bool:
     """Whether a version constraint of poetry's own, such as `^3.9` or `^2.7 || >=3.8,<4`, admits a version.
 
     Raises:

@@ -14,7 +14,7 @@ from packaging.version import InvalidVersion, Version
 
 from relnox.errors import Blocked
 
-__all__ = ["Scheme", "from_semver", "semver_inversion", "semver_obstacle", "spell", "to_semver"]
+__all__ = ["Scheme", "format_version", "from_semver", "semver_inversion", "semver_obstacle", "to_semver"]
 
 Scheme = Literal["pep440", "semver", "calver"]
 """How a project's versions are spelled and raised."""
@@ -33,8 +33,8 @@ _LARGEST = 2**53 - 1
 """The greatest number that every SemVer tool takes: node-semver's MAX_SAFE_INTEGER; Cargo stops at 2**64 - 1."""
 
 
-def spell(version: Version, scheme: Scheme) -> str:
-    """A version as the scheme's pyproject.toml, Python files and tags spell it.
+def format_version(version: Version, scheme: Scheme) -> str:
+    """A version as the scheme's pyproject.toml, Python files and tags format_version it.
 
     Whatever the scheme, PEP 440 reads the text as the same version. Under `semver`, the length of the release is
     kept (`2.1` stays `2.1`), and what SemVer cannot say stays in the canonical spelling.

@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from relnox.core.packages import Dependency, Package
     from relnox.core.workspace import Workspace
 
-__all__ = ["bare_siblings", "is_bare"]
+__all__ = ["is_unbounded", "unbounded_siblings"]
 
 _BARE = re.compile(r"\s*[A-Za-z0-9][\w.-]*\s*(\[[^\]]*\])?\s*(\(\s*\))?\s*(;.*)?", re.DOTALL)
 
 
-def is_bare(need: Dependency) -> bool:
+def is_unbounded(need: Dependency) -> bool:
     """Whether a requirement names no version and no URL."""
     return need.text.strip() == "*" if need.poetry else _BARE.fullmatch(need.text) is not None
 
 
-def bare_siblings(packages: Iterable[Package], workspace: Workspace, config: Config) -> Iterator[str]:
+def unbounded_siblings(packages: Iterable[Package], workspace: Workspace, config: Config) -> Iterator[str]:
     """A warning for published requirements on packages of the workspace that name no version."""
     if config.siblings is not None:
         return
@@ -35,7 +35,7 @@ def bare_siblings(packages: Iterable[Package], workspace: Workspace, config: Con
         if not package.private
         for need in package.dependencies
         if need.table in ("runtime", "extra") and need.name in workspace.by_name and need.name != package.name
-        if need.key and is_bare(need)
+        if need.key and is_unbounded(need)
     ]
     if found:
         listed = ", ".join(found[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "")  # noqa: PLR2004

@@ -1,7 +1,7 @@
 """Settings that go on with the tags a repository has, and the problems that they solve.
 
 A new tag has the form of the package's tags that are there. Where the settings, or the lack of them, would give it
-another form, the bump is refused and these settings are proposed.
+another form, the bump is refused and these settings are propose_settings.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from relnox.core import fixes, patterns
 from relnox.core.config import GroupConfig
 from relnox.core.plan import Problem
 from relnox.core.records import replace
-from relnox.core.tag_survey import survey as survey_of
-from relnox.core.tag_survey import word_of
-from relnox.core.tags import any_tag_readers, configured_formats, is_one_set, usual_format
+from relnox.core.tag_survey import split_prefix, survey_tags
+from relnox.core.tags import any_tag_readers, configured_formats, detect_format, has_common_tags
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -29,14 +28,14 @@ if TYPE_CHECKING:
     from relnox.core.workspace import Workspace
 
 __all__ = [
-    "Known",
+    "KnownTags",
     "as_toml",
     "folder_globs",
-    "form_problems",
-    "inferred_lockstep",
-    "known_forms",
-    "merged",
-    "proposed",
+    "format_problems",
+    "lockstep_reason",
+    "merge_settings",
+    "propose_settings",
+    "read_known_tags",
 ]
 
 _LISTED = 5
@@ -44,7 +43,7 @@ _LISTED = 5
 _VERSION = "{version}"
 
 
-class Known(NamedTuple):
+class KnownTags(NamedTuple):
     """What the tags of a repository say.
 
     Attributes:
@@ -62,9 +61,9 @@ class Known(NamedTuple):
     is_alone: bool
 
 
-def known_forms(
+def read_known_tags(
     workspace: Workspace, tags: Iterable[str], reachable: Collection[str] = (), *, is_alone: bool = True
-) -> Known:
+) -> KnownTags:
     """Find out what form the tags of each package have.
 
     Plain tags are of the packages that state their version, of the package at the root, of a package that is
@@ -77,7 +76,7 @@ def known_forms(
         is_alone: Whether the repository has no other packages.
     """
     packages, every = workspace.packages, tuple(sorted(tags))
-    survey = survey_of(packages, every)
+    survey = survey_tags(packages, every)
     plain = _latest_plain(survey, reachable)
     is_single = len(packages) == 1 and is_alone
     shared = _shared(packages, survey, plain) if plain is not None else {}
@@ -97,7 +96,7 @@ def known_forms(
             fitting := [each for each in survey.series if _fits(package.version, survey.versions(each))]
         ):
             forms[package.name] = survey.best(fitting, package.version) or fitting[0]
-    return Known(every, survey, forms, plain, is_alone)
+    return KnownTags(every, survey, forms, plain, is_alone)
 
 
 def _shared(packages: Sequence[Package], survey: Survey, last: tuple[str, Version]) -> dict[str, str]:
@@ -141,7 +140,7 @@ def _origin(version: Version, tagged: Collection[Version]) -> Version | None:
     return before if is_step and version.epoch == before.epoch else None
 
 
-def inferred_lockstep(workspace: Workspace, config: Config, known: Known) -> str | None:
+def lockstep_reason(workspace: Workspace, config: Config, known: KnownTags) -> str | None:
     """Why the packages are taken to move in lockstep where no setting says how they move; None if they are not.
 
     They all have one version, and their tags are plain.
@@ -168,12 +167,12 @@ def inferred_lockstep(workspace: Workspace, config: Config, known: Known) -> str
 # --- problems --------------------------------------------------------------------------------------
 
 
-def form_problems(
+def format_problems(
     packages: Iterable[Package],
     workspace: Workspace,
     config: Config,
     formats: Mapping[str, TagFormat],
-    known: Known,
+    known: KnownTags,
 ) -> Iterator[Problem]:
     """Packages whose next tag would have another form than their tags have, or one that no tag here has.
 
@@ -188,25 +187,25 @@ def form_problems(
         return  # there are none, or they are of something else
     tags = known.tags
     chosen = configured_formats(workspace, config)
-    one_set = is_one_set(workspace, config, tags, is_alone=known.is_alone)
-    usual = usual_format(workspace.packages, tags, one_set=one_set)
+    one_set = has_common_tags(workspace, config, tags, is_alone=known.is_alone)
+    usual = detect_format(workspace.packages, tags, one_set=one_set)
     other: dict[str, tuple[str, str]] = {}
     unknown: list[str] = []
     for package in packages:
         tag_format, before = formats[package.name], known.forms.get(package.name)
-        if tag_format.after or before == tag_format.before:
+        if tag_format.suffix or before == tag_format.prefix:
             continue
         has_tags = any(tag_format.parse(tag) is not None for tag in tags)
         named = before is not None and before not in known.survey.plain
         if before is not None and before in known.survey.series:
             own = tag_format.has(package.version, tags) if package.version is not None else has_tags
             if not has_tags or (named and not own and _is_tagged(package, before, known.survey)):
-                other[package.name] = (before, tag_format.before)
+                other[package.name] = (before, tag_format.prefix)
         elif not has_tags and usual is None and config.tag_format is None and package.name not in chosen:
             unknown.append(package.name)
     if not other and not unknown:
         return
-    proposal = proposed(workspace, config, known)
+    proposal = propose_settings(workspace, config, known)
     fix = f"run: {fixes.command('init', '--update')}, which writes this into pyproject.toml:\n{as_toml(proposal)}"
     if other:
         lines = [
@@ -226,7 +225,7 @@ def form_problems(
         )
 
 
-def _example(before: str, known: Known, package: Package | None = None) -> str:
+def _example(before: str, known: KnownTags, package: Package | None = None) -> str:
     """A tag of a form: that of a package's version or the one before, else the one with the greatest version."""
     every = known.survey.series[before]
     version = package.version if package is not None else None
@@ -239,7 +238,7 @@ def _sample(name: str, workspace: Workspace) -> str:
     return str(version) if version is not None else "1.0"
 
 
-def _samples(known: Known) -> Iterator[str]:
+def _samples(known: KnownTags) -> Iterator[str]:
     for before in sorted(known.survey.series, key=lambda each: -len(known.survey.series[each])):
         yield _example(before, known)
     yield from known.survey.unreadable
@@ -248,12 +247,12 @@ def _samples(known: Known) -> Iterator[str]:
 # --- proposals -------------------------------------------------------------------------------------
 
 
-def proposed(workspace: Workspace, config: Config, known: Known) -> dict[str, Any]:
+def propose_settings(workspace: Workspace, config: Config, known: KnownTags) -> dict[str, Any]:
     """Keys of `[tool.relnox]` that are missing, or must change, so that new tags look like those there are."""
-    if config.versions == "lockstep" or inferred_lockstep(workspace, config, known) is not None:
+    if config.versions == "lockstep" or lockstep_reason(workspace, config, known) is not None:
         found = {} if config.versions else {"versions": "lockstep"}
         return found | _form_of_one(workspace, replace(config, versions="lockstep"), known)
-    if is_one_set(workspace, config, known.tags, is_alone=known.is_alone):
+    if has_common_tags(workspace, config, known.tags, is_alone=known.is_alone):
         return _form_of_one(workspace, config, known)
     settings: dict[str, Any] = {}
     if config.versions is None and len(workspace.packages) > 1:
@@ -279,9 +278,9 @@ def proposed(workspace: Workspace, config: Config, known: Known) -> dict[str, An
     return settings
 
 
-def _form_of_one(workspace: Workspace, config: Config, known: Known) -> dict[str, Any]:
+def _form_of_one(workspace: Workspace, config: Config, known: KnownTags) -> dict[str, Any]:
     """The format of packages that share all tags."""
-    if usual_format(workspace.packages, known.tags, one_set=True) and not config.tag_format:
+    if detect_format(workspace.packages, known.tags, one_set=True) and not config.tag_format:
         return {}
     beginnings = set(known.forms.values())
     if len(beginnings) != 1:
@@ -291,13 +290,13 @@ def _form_of_one(workspace: Workspace, config: Config, known: Known) -> dict[str
 
 
 def _together(
-    workspace: Workspace, config: Config, known: Known, forms: Mapping[str, str]
+    workspace: Workspace, config: Config, known: KnownTags, forms: Mapping[str, str]
 ) -> Iterator[tuple[str, list[Package]]]:
     """Packages, two or more, that are tagged together by plain tags."""
     in_groups = {
         package.name
         for group in config.groups.values()
-        for package in patterns.matching(group.packages, workspace.packages)
+        for package in patterns.select(group.packages, workspace.packages)
     }
     clusters: dict[str, list[Package]] = {}
     for package in workspace.packages:
@@ -354,7 +353,7 @@ def _forms_of_several(
         _Named(
             workspace.by_name[name],
             before,
-            (before, "", "") if before in plain else word_of(before),
+            (before, "", "") if before in plain else split_prefix(before),
             config.tag_names.get(name, name),
         )
         for name, before in sorted(forms.items())
@@ -393,12 +392,12 @@ def folder_globs(packages: Sequence[Package], every: Sequence[Package]) -> list[
         others = [each for each in every if each.folder not in chosen and each.folder.startswith(f"{parent}/")]
         is_worth_it = len(folders) > 1 and len(others) < len(folders)
         found += [f"{parent}/*"] if parent and is_worth_it else folders
-    meant = patterns.matching(found, every)
+    meant = patterns.select(found, every)
     return [*found, *(f"!{package.folder}" for package in meant if package.folder not in chosen)]
 
 
-def merged(config: Config, settings: Mapping[str, Any]) -> Config:
-    """The settings with those that are proposed."""
+def merge_settings(config: Config, settings: Mapping[str, Any]) -> Config:
+    """The settings with those that are propose_settings."""
     groups = {
         name: GroupConfig(packages=tuple(each["packages"]), tag_format=each["tag-format"])
         for name, each in settings.get("groups", {}).items()

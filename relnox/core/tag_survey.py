@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
 
-__all__ = ["Survey", "split", "survey", "word_of"]
+__all__ = ["Survey", "split_prefix", "split_tag", "survey_tags"]
 
 _START = re.compile(r"(?:^|(?<=[^0-9A-Za-z.+])|(?<=^[vV])|(?<=[^0-9A-Za-z.+][vV]))\d")
 """Where a version may begin in a tag."""
@@ -75,7 +75,7 @@ class Survey(NamedTuple):
         )
 
 
-def split(tag: str) -> tuple[str, Version] | None:
+def split_tag(tag: str) -> tuple[str, Version] | None:
     """What stands before the version in a tag, and the version; None for a tag without one at its end."""
     if len(tag) > _LONGEST:
         return None
@@ -89,12 +89,12 @@ def split(tag: str) -> tuple[str, Version] | None:
     return None
 
 
-def survey(packages: Sequence[Package], tags: Iterable[str]) -> Survey:
+def survey_tags(packages: Sequence[Package], tags: Iterable[str]) -> Survey:
     """Sort tags by what stands before their versions, and find the packages that this names."""
     series: dict[str, list[Tagged]] = {}
     unreadable = []
     for tag in sorted(tags):
-        if (parts := split(tag)) is not None:
+        if (parts := split_tag(tag)) is not None:
             series.setdefault(parts[0], []).append((tag, parts[1]))
         elif any(char.isdigit() for char in tag):
             unreadable.append(tag)
@@ -115,7 +115,7 @@ def survey(packages: Sequence[Package], tags: Iterable[str]) -> Survey:
     )
 
 
-def word_of(before: str) -> tuple[str, str, str]:
+def split_prefix(before: str) -> tuple[str, str, str]:
     """The word in the beginning of a tag that names its package, with what stands before and after that word."""
     found = re.fullmatch(r"(?P<lead>.*?/)?(?P<word>.*?)(?P<end>[^0-9A-Za-z]+[vV]?|)", before)
     if found is None or not found["word"]:

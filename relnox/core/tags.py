@@ -10,7 +10,7 @@ from packaging.version import Version
 from relnox.core import patterns, rules, versioning
 from relnox.core.config import Config
 from relnox.core.records import Record
-from relnox.core.tag_survey import survey
+from relnox.core.tag_survey import survey_tags
 from relnox.core.version_bumps import version_groups
 from relnox.errors import Blocked
 
@@ -25,10 +25,10 @@ __all__ = [
     "TagFormat",
     "any_tag_readers",
     "configured_formats",
-    "is_one_set",
-    "latest",
+    "detect_format",
+    "has_common_tags",
+    "latest_tags",
     "tag_formats",
-    "usual_format",
 ]
 
 _USUAL_FOR_ONE = ("v{version}", "{version}", "{name}-v{version}", "{name}-{version}", "{name}=={version}")
@@ -52,42 +52,42 @@ class TagFormat(Record):
     """How one package's tags look.
 
     Attributes:
-        before: What stands before the version.
-        after: What stands after it.
+        prefix: The text before the version.
+        suffix: The text after the version.
         scheme: How the version is spelled.
     """
 
-    before: str
-    after: str
+    prefix: str
+    suffix: str
     scheme: Scheme
 
     def render(self, version: Version) -> str:
         """The tag of a version."""
-        return f"{self.before}{versioning.spell(version, self.scheme)}{self.after}"
+        return f"{self.prefix}{versioning.format_version(version, self.scheme)}{self.suffix}"
 
     def parse(self, tag: str) -> Version | None:
         """The version that a tag means, in any spelling; None for a tag that is not of this package."""
-        if not (tag.startswith(self.before) and tag.endswith(self.after)):
+        if not (tag.startswith(self.prefix) and tag.endswith(self.suffix)):
             return None
-        text = tag[len(self.before) : len(tag) - len(self.after)]
+        text = tag[len(self.prefix) : len(tag) - len(self.suffix)]
         try:
             return Version(text) if text[:1].isdigit() else None
         except ValueError:  # InvalidVersion is one; so is a number of thousands of digits
             return None
 
-    def parsed(self, tags: Iterable[str]) -> list[tuple[str, Version]]:
+    def matches(self, tags: Iterable[str]) -> list[tuple[str, Version]]:
         """Those of the tags that are of this package, with the versions they mean."""
         return [(tag, version) for tag in tags if (version := self.parse(tag)) is not None]
 
     def has(self, version: Version, tags: Sequence[str]) -> bool:
         """Whether one of these sorted tags means a version."""
-        start = bisect_left(tags, self.before)
-        end = bisect_left(tags, f"{self.before}\U0010ffff")
+        start = bisect_left(tags, self.prefix)
+        end = bisect_left(tags, f"{self.prefix}\U0010ffff")
         return any(self.parse(tag) == version for tag in tags[start:end])
 
     def latest(self, tags: Iterable[str]) -> tuple[str, Version] | None:
         """The tag with the greatest version and that version."""
-        return max(self.parsed(tags), key=lambda pair: pair[1], default=None)
+        return max(self.matches(tags), key=lambda pair: pair[1], default=None)
 
 
 def tag_formats(
@@ -109,22 +109,22 @@ def tag_formats(
         Blocked: The configured format is none, or makes tags that could be those of two packages.
     """
     tags, packages = sorted(present), workspace.packages
-    one_set = is_one_set(workspace, config, tags, is_alone=is_alone)
-    usual = None if config.tag_format else usual_format(packages, tags, one_set=one_set)
+    one_set = has_common_tags(workspace, config, tags, is_alone=is_alone)
+    usual = None if config.tag_format else detect_format(packages, tags, one_set=one_set)
     text = config.tag_format or usual or ("v{version}" if one_set else "{name}-v{version}")
     texts = dict.fromkeys((package.name for package in packages), text)
     if not config.tag_format and not one_set and len(readers := any_tag_readers(packages)) > 1:
-        shared = usual_format(readers, tags, one_set=True)
+        shared = detect_format(readers, tags, one_set=True)
         texts |= dict.fromkeys((package.name for package in readers), shared or "v{version}")
     configured = configured_formats(workspace, config)
     texts |= configured
     formats = {
-        package.name: _format_of(package, texts[package.name], config, chosen=package.name in configured)
+        package.name: _tag_format(package, texts[package.name], config, chosen=package.name in configured)
         for package in packages
     }
     for name, tag_format in formats.items():
         text = texts[name]
-        if (why := rules.ref_name(sample := f"{tag_format.before}1{tag_format.after}")) is not None:
+        if (why := rules.ref_name(sample := f"{tag_format.prefix}1{tag_format.suffix}")) is not None:
             raise Blocked(
                 "todo",
                 f"tag-format {text!r} gives {name} tags such as {sample!r}, which git would not accept: {why}",
@@ -138,7 +138,7 @@ def tag_formats(
         if track.kind == "fixed"
         for package in track.packages
     }
-    by_start = sorted(formats.items(), key=lambda pair: (pair[1].before, pair[1].after))
+    by_start = sorted(formats.items(), key=lambda pair: (pair[1].prefix, pair[1].suffix))
     for (one, first), (other, second) in _confusable(by_start):
         text = texts[one]
         if first == second and one in together and together[one] == together.get(other):
@@ -158,7 +158,7 @@ def tag_formats(
     return formats
 
 
-def latest(
+def latest_tags(
     formats: Mapping[str, TagFormat], tags: Iterable[str], stated: Mapping[str, Version | None] | None = None
 ) -> dict[str, tuple[str, Version]]:
     """For each package its tag with the greatest version, and that version; packages without one are left out.
@@ -173,9 +173,9 @@ def latest(
     found = {}
     for package, tag_format in formats.items():
         if tag_format not in known:
-            start = bisect_left(ordered, tag_format.before)
-            end = bisect_left(ordered, f"{tag_format.before}\U0010ffff")
-            known[tag_format] = tag_format.parsed(ordered[start:end])
+            start = bisect_left(ordered, tag_format.prefix)
+            end = bisect_left(ordered, f"{tag_format.prefix}\U0010ffff")
+            known[tag_format] = tag_format.matches(ordered[start:end])
         every, limit = known[tag_format], (stated or {}).get(package)
         below = [pair for pair in every if limit is None or pair[1] <= limit]
         if every:
@@ -189,7 +189,7 @@ def _confusable(
     """Pairs of formats of which one begins as the other does, given those in the order of their beginnings."""
     for place, one in enumerate(formats):
         for other in formats[place + 1 :]:
-            if not other[1].before.startswith(one[1].before):
+            if not other[1].prefix.startswith(one[1].prefix):
                 break
             yield one, other
 
@@ -197,13 +197,13 @@ def _confusable(
 def _shared_tag(first: TagFormat, second: TagFormat) -> str | None:
     """A tag of one format that the other one reads as well: what stands around a version goes on with it."""
     for written, read in ((first, second), (second, first)):
-        tag = f"{written.before}1{written.after}"
+        tag = f"{written.prefix}1{written.suffix}"
         if read.parse(tag) is not None:
             return tag
     return None
 
 
-def is_one_set(workspace: Workspace, config: Config, tags: Sequence[str], *, is_alone: bool = True) -> bool:
+def has_common_tags(workspace: Workspace, config: Config, tags: Sequence[str], *, is_alone: bool = True) -> bool:
     """Whether all packages have one tag for each release, which need not name a package.
 
     That is so in lockstep and for one package alone. One package beside others that are not of the project has
@@ -215,7 +215,7 @@ def is_one_set(workspace: Workspace, config: Config, tags: Sequence[str], *, is_
         return False
     (package,) = workspace.packages
     return is_alone or (
-        package.version is not None and survey(workspace.packages, tags).plain_of(package.version) is not None
+        package.version is not None and survey_tags(workspace.packages, tags).plain_of(package.version) is not None
     )
 
 
@@ -229,15 +229,15 @@ def configured_formats(workspace: Workspace, config: Config) -> dict[str, str]:
     texts: dict[str, str] = {}
     for group in config.groups.values():
         if group.tag_format is not None:
-            members = patterns.matching(group.packages, workspace.packages)
+            members = patterns.select(group.packages, workspace.packages)
             texts |= dict.fromkeys((package.name for package in members), group.tag_format)
     for pattern, text in config.tag_formats.items():
-        named = patterns.matching((pattern,), workspace.packages)
+        named = patterns.select((pattern,), workspace.packages)
         texts |= dict.fromkeys((package.name for package in named), text)
     return texts
 
 
-def usual_format(packages: Sequence[Package], tags: Iterable[str], *, one_set: bool) -> str | None:
+def detect_format(packages: Sequence[Package], tags: Iterable[str], *, one_set: bool) -> str | None:
     """The usual form that the tags have: of several that some have, the one of the greatest version; or None.
 
     For packages of one set a form in which a present version is tagged comes first: other tags may be of other
@@ -249,8 +249,8 @@ def usual_format(packages: Sequence[Package], tags: Iterable[str], *, one_set: b
     best: tuple[int, Version] | None = None
     usual = None
     for text in _USUAL_FOR_ONE if one_set else _USUAL:
-        formats = {package.name: _format_of(package, text, plain) for package in packages}
-        found = latest(formats, ordered)
+        formats = {package.name: _tag_format(package, text, plain) for package in packages}
+        found = latest_tags(formats, ordered)
         if found:
             stated = {(formats[each.name], each.version) for each in packages if one_set}
             is_present = any(version is not None and each.has(version, ordered) for each, version in stated)
@@ -260,7 +260,7 @@ def usual_format(packages: Sequence[Package], tags: Iterable[str], *, one_set: b
     return usual
 
 
-def _format_of(package: Package, text: str, config: Config, *, chosen: bool = False) -> TagFormat:
+def _tag_format(package: Package, text: str, config: Config, *, chosen: bool = False) -> TagFormat:
     """The format of a package; `chosen` for one that the settings give to this package itself."""
     if config.tag_format is None and not chosen and package.source.kind == "tags" and package.source.key:
         return TagFormat(str(package.source.key[0]), "", config.scheme)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from relnox.core.version_bumps import VersionBump
     from relnox.core.workspace import Workspace
 
-__all__ = ["pins_left_behind", "summary"]
+__all__ = ["outdated_pins", "summary"]
 
 _LISTED = 5
 
@@ -46,7 +46,7 @@ def _only(patterns: Iterable[str]) -> list[str]:
     return [pattern for pattern in patterns if not pattern.startswith("!")]
 
 
-def pins_left_behind(unlisted: Iterable[Package], moves: Iterable[VersionBump]) -> Iterator[str]:
+def outdated_pins(unlisted: Iterable[Package], moves: Iterable[VersionBump]) -> Iterator[str]:
     """Requirements of packages that are not of the project, which do not accept a version that is released."""
     after = {move.package.name: move.after for move in moves}
     for package in unlisted:

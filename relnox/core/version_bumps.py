@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from packaging.version import Version
 
 from relnox.core import patterns, versioning
-from relnox.core.version_locations import version_of
+from relnox.core.version_locations import parse_version
 from relnox.core.versioning import Bump
 from relnox.errors import Blocked
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from relnox.core.packages import Dependency, Package
     from relnox.core.workspace import Workspace
 
-    Following = Mapping[str, list[tuple[Dependency, str]]]
+    DependencyUpdates = Mapping[str, list[tuple[Dependency, str]]]
     """By package: requirements that move, and what they become."""
 
 __all__ = [
@@ -32,10 +32,10 @@ __all__ = [
     "BumpRequest",
     "VersionBump",
     "VersionGroup",
-    "agree",
-    "check_agreement",
-    "disagreement",
-    "moves",
+    "check_locations_agree",
+    "describe_disagreement",
+    "locations_agree",
+    "plan_bumps",
     "version_groups",
 ]
 
@@ -79,7 +79,7 @@ def version_groups(workspace: Workspace, config: Config) -> tuple[VersionGroup, 
     grouped: dict[str, str] = {}
     found = []
     for name, group in config.groups.items():
-        members = patterns.matching(group.packages, workspace.packages)
+        members = patterns.select(group.packages, workspace.packages)
         if not members:
             raise Blocked(
                 "todo",
@@ -108,14 +108,14 @@ def version_groups(workspace: Workspace, config: Config) -> tuple[VersionGroup, 
     return (*found, *alone)
 
 
-def moves(
+def plan_bumps(
     workspace: Workspace,
     bump_requests: Mapping[str, BumpRequest],
     *,
     released: Mapping[str, Version],
     config: Config,
     today: date,
-) -> tuple[tuple[VersionBump, ...], Following]:
+) -> tuple[tuple[VersionBump, ...], DependencyUpdates]:
     """Every package that moves, in the workspace's order, and the requirements that follow.
 
     Args:
@@ -155,31 +155,31 @@ def moves(
         asked |= more
 
 
-def agree(package: Package, version: Version | None) -> bool:
+def locations_agree(package: Package, version: Version | None) -> bool:
     """Whether every place of a package states its version."""
-    return all(version_of(place) == version for place in package.stated)
+    return all(parse_version(place) == version for place in package.locations)
 
 
-def check_agreement(moved: Iterable[VersionBump]) -> None:
+def check_locations_agree(moved: Iterable[VersionBump]) -> None:
     """See that every place of each package states the version that it moves from.
 
     Raises:
         Blocked: They differ; each place is named with what it says.
     """
     for package, before, _, _ in moved:
-        if package.places and not agree(package, before):
+        if package.other_locations and not locations_agree(package, before):
             raise Blocked(
                 "todo",
-                disagreement(package),
+                describe_disagreement(package),
                 fix="give all of them one version: --to VERSION; for a file that has a version of its own: "
                 "[[tool.relnox.places]] file = … with count = 0",
             )
 
 
-def disagreement(package: Package) -> str:
+def describe_disagreement(package: Package) -> str:
     """What each place that states a package's version says."""
-    listed = "\n".join(f"  {place.text}: {place.file}" for place in package.stated)
-    return f"the places that state the version of {package.name} do not agree:\n{listed}"
+    listed = "\n".join(f"  {place.text}: {place.file}" for place in package.locations)
+    return f"the places that state the version of {package.name} do not locations_agree:\n{listed}"
 
 
 # --- from wishes to moves --------------------------------------------------------------------------
@@ -299,7 +299,7 @@ def _check_together(track: VersionGroup, stated: Mapping[str, Version]) -> None:
 
 def _following(
     workspace: Workspace, moved: Sequence[VersionBump], present: Mapping[str, Version], config: Config
-) -> Following:
+) -> DependencyUpdates:
     """For each package its requirements that move with the packages they name, and what they become."""
     lowered = {move.package.name for move in moved if move.before is not None and move.after < move.before}
     after = {move.package.name: move.after for move in moved}
@@ -337,11 +337,11 @@ def _bounds(
         for need in package.dependencies:
             is_sibling = need.name in workspace.by_name and need.name != package.name
             if need.table in _PUBLISHED and need.key and is_sibling and need.name in versions:
-                changed = requirements.bounded(
+                changed = requirements.add_bound(
                     need,
                     versions[need.name],
                     config.siblings or "keep",
-                    lambda version: versioning.spell(version, config.scheme),
+                    lambda version: versioning.format_version(version, config.scheme),
                 )
                 if changed is not None:
                     yield package.name, need, changed
@@ -351,7 +351,7 @@ def _check_not_ahead(package: Package, need: Dependency, new: Version) -> None:
     """See that a requirement is not lowered: it asks for what the new version does not have yet."""
     from relnox.core import requirements
 
-    floor = requirements.floor(need)
+    floor = requirements.lower_bound(need)
     if floor is not None and Version(floor.base_version) > Version(new.base_version):
         raise Blocked(
             "todo",
@@ -370,7 +370,7 @@ def _rewritten(need: Dependency, new: Version, config: Config) -> str | None:
         need.text,
         new,
         policy=policy,
-        scheme_spelling=lambda version: versioning.spell(version, config.scheme),
+        scheme_spelling=lambda version: versioning.format_version(version, config.scheme),
     )
 
 
@@ -387,7 +387,7 @@ def _check_not_excluded(package: Package, need: Dependency, new: Version) -> Non
 def _dependents(
     workspace: Workspace,
     moved: Sequence[VersionBump],
-    follow: Following,
+    follow: DependencyUpdates,
     present: Mapping[str, Version],
     config: Config,
 ) -> Iterator[tuple[str, BumpRequest]]:

@@ -26,16 +26,16 @@ __all__ = [
     "HATCH_PATTERN",
     "MESON_PATTERN",
     "Span",
-    "attribute",
-    "json_version",
-    "literal_versions",
-    "lock_lines",
-    "moved",
-    "pattern",
-    "replaced",
-    "spans_of",
-    "version_of",
-    "whole",
+    "find_attribute",
+    "find_json_version",
+    "find_literals",
+    "find_locked_versions",
+    "find_only_word",
+    "find_pattern",
+    "find_spans",
+    "parse_version",
+    "replace_span",
+    "replace_version",
 ]
 
 HATCH_PATTERN = r"(?i)^(__version__|VERSION)(?: ?\: ?str)? *= *([\'\"])v?(?P<version>.+?)\2"
@@ -63,7 +63,7 @@ class Span(NamedTuple):
     text: str
 
 
-def attribute(code: str, name: str) -> Span:
+def find_attribute(code: str, name: str) -> Span:
     """The string that a module assigns to a name.
 
     Raises:
@@ -81,14 +81,14 @@ def attribute(code: str, name: str) -> Span:
     value = values[0]
     if not isinstance(value, ast.Constant) or not isinstance(value.value, str):
         raise ValueError(f"{name} is not a plain string")  # noqa: TRY004 - what the file says, not a wrong call
-    start, end = (_offset(code, *place) for place in _places(value))
+    start, end = (_offset(code, *place) for place in _position_range(value))
     inside = code.find(value.value, start, end)
     if inside < 0 or not value.value:
         raise ValueError(f"{name} is not a plain string")
     return Span(inside, inside + len(value.value), value.value)
 
 
-def literal_versions(code: str) -> Iterator[tuple[str, str]]:
+def find_literals(code: str) -> Iterator[tuple[str, str]]:
     """Names that mean a version and the strings that a module's top level assigns to them, each just once.
 
     What a branch assigns is a fallback, and what is assigned twice is made up: neither is a literal.
@@ -104,12 +104,12 @@ def literal_versions(code: str) -> Iterator[tuple[str, str]]:
             case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
                 if name.strip("_").lower() == "version":
                     with contextlib.suppress(ValueError):
-                        yield name, attribute(code, name).text
+                        yield name, find_attribute(code, name).text
             case _:
                 continue
 
 
-def pattern(text: str, expression: str, count: int = 1) -> tuple[Span, ...]:
+def find_pattern(text: str, expression: str, count: int = 1) -> tuple[Span, ...]:
     """The group `version`, or `value`, of each match of a regular expression, lines being lines.
 
     Raises:
@@ -128,7 +128,7 @@ def pattern(text: str, expression: str, count: int = 1) -> tuple[Span, ...]:
     return spans
 
 
-def whole(text: str) -> Span:
+def find_only_word(text: str) -> Span:
     """All of a text but the white space around it.
 
     Raises:
@@ -141,7 +141,7 @@ def whole(text: str) -> Span:
     return Span(start, start + len(found), found)
 
 
-def json_version(text: str) -> Span:
+def find_json_version(text: str) -> Span:
     """The string at the top-level key `version` of a JSON document.
 
     Raises:
@@ -155,12 +155,12 @@ def json_version(text: str) -> Span:
         raise ValueError("it has no version")
     for match in re.finditer(r'"version"\s*:\s*"(?P<version>[^"\\]*)"', text):
         span = Span(*match.span("version"), match["version"])
-        if json.loads(replaced(text, span, f"{stated}.")) == document | {"version": f"{stated}."}:
+        if json.loads(replace_span(text, span, f"{stated}.")) == document | {"version": f"{stated}."}:
             return span
     raise ValueError("its version is not a plain string")
 
 
-def lock_lines(text: str) -> dict[str, Span]:
+def find_locked_versions(text: str) -> dict[str, Span]:
     """The version lines of the packages that a lock file takes from the checkout itself, by name.
 
     That is uv.lock's entries with a folder as their source, and Cargo.lock's entries without a source; both are
@@ -173,7 +173,7 @@ def lock_lines(text: str) -> dict[str, Span]:
     }
 
 
-def spans_of(text: str, source: VersionSource) -> tuple[Span, ...]:
+def find_spans(text: str, source: VersionSource) -> tuple[Span, ...]:
     """Where a source's version stands in the text of its file.
 
     Raises:
@@ -186,21 +186,21 @@ def spans_of(text: str, source: VersionSource) -> tuple[Span, ...]:
                 raise ValueError(f"it has no string {'.'.join(map(str, source.key))}")
             return (Span(found.start, found.end, found.value),)
         case "attribute":
-            return (attribute(text, str(source.key[0])),)
+            return (find_attribute(text, str(source.key[0])),)
         case "pattern":
-            return pattern(text, str(source.key[0]), source.count)
+            return find_pattern(text, str(source.key[0]), source.count)
         case "text":
-            return (whole(text),)
+            return (find_only_word(text),)
         case "json":
-            return (json_version(text),)
+            return (find_json_version(text),)
         case "lock":
-            lines = lock_lines(text)
+            lines = find_locked_versions(text)
             return tuple(lines[str(name)] for name in source.key if name in lines)
         case "tags" | "dynamic":
             raise ValueError(f"a version of kind {source.kind} is no text of a file")
 
 
-def version_of(source: VersionSource) -> Version:
+def parse_version(source: VersionSource) -> Version:
     """The version that a source's text means.
 
     Raises:
@@ -214,20 +214,20 @@ def version_of(source: VersionSource) -> Version:
         raise Blocked("todo", f"{source.file}: {error.message}", fix=error.fix) from None
 
 
-def replaced(text: str, span: Span, version: str) -> str:
+def replace_span(text: str, span: Span, version: str) -> str:
     """The text with another version in that place."""
     return text[: span.start] + version + text[span.end :]
 
 
-def moved(text: str, source: VersionSource, version: str) -> str:
+def replace_version(text: str, source: VersionSource, version: str) -> str:
     """The text with another version in each place that its source means, read back before it is returned.
 
     Raises:
         ValueError: It is not there, not as often as declared, or would not be found again.
     """
-    for span in reversed(spans_of(text, source)):
-        text = replaced(text, span, version)
-    if any(span.text != version for span in spans_of(text, source)):
+    for span in reversed(find_spans(text, source)):
+        text = replace_span(text, span, version)
+    if any(span.text != version for span in find_spans(text, source)):
         raise ValueError(f"{version} would not be found there again")
     return text
 
@@ -256,7 +256,7 @@ def _is_name(target: ast.expr, name: str) -> bool:
     return isinstance(target, ast.Name) and target.id == name
 
 
-def _places(value: ast.Constant) -> tuple[tuple[int, int], tuple[int, int]]:
+def _position_range(value: ast.Constant) -> tuple[tuple[int, int], tuple[int, int]]:
     return (value.lineno, value.col_offset), (value.end_lineno or 0, value.end_col_offset or 0)
 
 

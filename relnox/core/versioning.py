@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, get_args
 from packaging.version import InvalidVersion, Version
 
 from relnox.core.records import Record, replace
-from relnox.core.semver_compat import Scheme, from_semver, semver_inversion, semver_obstacle, spell, to_semver
+from relnox.core.semver_compat import (
+    Scheme,
+    format_version,
+    from_semver,
+    semver_inversion,
+    semver_obstacle,
+    to_semver,
+)
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -24,14 +31,14 @@ __all__ = [
     "Part",
     "Phase",
     "Scheme",
-    "derived_level",
     "explain",
+    "format_version",
     "from_semver",
     "next_version",
-    "normalisation",
+    "normalization_note",
     "parse",
     "phase_of",
-    "spell",
+    "shift_level",
     "to_semver",
 ]
 
@@ -93,7 +100,7 @@ def parse(text: str, *, where: str = "") -> Version:
         ) from None
 
 
-def normalisation(text: str, *, scheme: Scheme = "pep440") -> str | None:
+def normalization_note(text: str, *, scheme: Scheme = "pep440") -> str | None:
     """A note for people where a version will be written in another spelling than it is now.
 
     For example `1.2.3-alpha.1 is written 1.2.3a1`; under `semver`, the other way round.
@@ -101,7 +108,7 @@ def normalisation(text: str, *, scheme: Scheme = "pep440") -> str | None:
     Raises:
         Blocked: The text is not a version of PEP 440.
     """
-    written = spell(parse(text), scheme)
+    written = format_version(parse(text), scheme)
     if written == text:
         return None
     shown = text if text == text.strip() else repr(text)
@@ -169,7 +176,7 @@ def phase_of(version: Version) -> Phase | None:
     return None if version.pre is None else _PHASES[version.pre[0]]
 
 
-def derived_level(current: Version, level: Level, *, shift: bool = True) -> Level:
+def shift_level(current: Version, level: Level, *, shift: bool = True) -> Level:
     """The level to raise where it is derived from commits rather than asked for.
 
     Below 1.0, where SemVer promises nothing, a breaking change is a minor and a feature a patch.

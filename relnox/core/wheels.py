@@ -311,10 +311,10 @@ def _admits(package: Package, python: str) -> bool:
     try:
         return SpecifierSet(package.python).contains(last)
     except InvalidSpecifier:
-        from relnox.core.requirements import poetry_admits
+        from relnox.core.requirements import poetry_allows
 
     try:
-        return poetry_admits(package.python, last)
+        return poetry_allows(package.python, last)
     except Blocked as error:
         raise Blocked(
             "todo",

@@ -69,7 +69,7 @@ def _against_tags(archive: Archive, step: Build) -> Iterator[checks.Finding]:
     """A version that the backend worked out, where the tags of the commit say another one."""
     if step.tags is None or step.version is not None:
         return
-    if (told := derived_versions.mismatch(step.package, archive.version, step.tags)) is not None:
+    if (told := derived_versions.find_mismatch(step.package, archive.version, step.tags)) is not None:
         yield checks.Finding(
             level=told.level, code="todo", file=archive.path.name, message=told.message, fix=told.fix
         )

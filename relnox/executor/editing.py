@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core.editing import is_reformatted
+from relnox.core.editing import is_equivalent
 from relnox.core.steps import EditFiles, UndoBump
 from relnox.core.steps.base import listing
 from relnox.errors import Conflict, Failed
@@ -113,7 +113,7 @@ class Committing:
         unlike = [
             name
             for name, content in contents.items()
-            if name not in planned or not is_reformatted(name, planned[name].after, content)
+            if name not in planned or not is_equivalent(name, planned[name].after, content)
         ]
         if unlike:
             before = f"{error.message}\n" if error is not None else ""

@@ -75,7 +75,7 @@ def places(package: Package, document: Mapping[str, Any], root: Path) -> Iterato
         yield from _requirements(each, crates, text)
     lock = posixpath.join((top or manifest).folder, "Cargo.lock")
     if (root / lock).is_file():
-        lines = texts.lock_lines((root / lock).read_text(encoding="utf-8"))
+        lines = texts.find_locked_versions((root / lock).read_text(encoding="utf-8"))
         named = tuple(sorted(name for name in crates if name in lines and lines[name].text == text))
         if named:
             yield VersionSource(kind="lock", file=lock, key=named, text=text, semver=True)

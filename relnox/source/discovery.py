@@ -12,7 +12,7 @@ import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relnox.core.patterns import plain as _plain
+from relnox.core.patterns import normalize_path
 from relnox.core.schema import did_you_mean
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
@@ -217,21 +217,21 @@ def _listed(root: Path, globs: Sequence[str], exclude: Sequence[str], key: str |
     """Folders with a pyproject.toml that the globs mean; with `key`, a glob without any is an error."""
     found: dict[str, None] = {}
     for glob in globs:
-        if ".." in _plain(glob).split("/"):
+        if ".." in normalize_path(glob).split("/"):
             raise Blocked(
                 "todo",
                 f"{glob!r} of {key or '[tool.uv.workspace]'} leads out of {root}",
                 fix="set up relnox in the folder that holds all packages",
             )
         if any(
-            "**" in part and part != "**" for part in _plain(glob).split("/")
+            "**" in part and part != "**" for part in normalize_path(glob).split("/")
         ):  # Python 3.13 takes it for a single *
             raise Blocked(
                 "todo",
                 f"{glob!r} of {key or '[tool.uv.workspace]'} is no glob: ** stands alone, between slashes",
                 fix="write it like libs/*",
             )
-        matches = [root] if _plain(glob) in (".", "") else sorted(root.glob(_plain(glob)))
+        matches = [root] if normalize_path(glob) in (".", "") else sorted(root.glob(normalize_path(glob)))
         folders = [
             folder.relative_to(root).as_posix()
             for folder in matches
@@ -249,7 +249,7 @@ def _near(root: Path, glob: str) -> str:
     with_file = [Path(top).relative_to(root) for top, _, files in _folders(root) if _FILE in files]
     known = {folder.as_posix() for folder in with_file if folder.parts}
     known |= {f"{folder.parent.as_posix()}/*" for folder in with_file if len(folder.parts) > 1}
-    return did_you_mean(_plain(glob), known) if known else "list the folders of the packages"
+    return did_you_mean(normalize_path(glob), known) if known else "list the folders of the packages"
 
 
 def _read_listed(root: Path, folders: Sequence[str], warnings: list[str]) -> list[Package]:
@@ -330,13 +330,13 @@ def _check_exclude(root: Path, globs: Sequence[str], ignored: Callable[[Iterable
     Raises:
         Blocked: One means none.
     """
-    waiting = [glob for glob in globs if not (root / _plain(glob)).is_dir()]
-    waiting = [glob for glob in waiting if not _is_passed_over(posixpath.basename(_plain(glob)))]
+    waiting = [glob for glob in globs if not (root / normalize_path(glob)).is_dir()]
+    waiting = [glob for glob in waiting if not _is_passed_over(posixpath.basename(normalize_path(glob)))]
     if not waiting:
         return
     folders = [Path(top).relative_to(root).as_posix() for top, _, _ in _folders(root)]
     for glob in waiting:
-        plain = _plain(glob)
+        plain = normalize_path(glob)
         if any(fnmatch.fnmatchcase(folder, plain) for folder in folders) or (ignored and ignored([f"{plain}/"])):
             continue
         near = [folder for folder in folders if (root / folder / _FILE).is_file() and folder != "."]
@@ -359,4 +359,4 @@ def _folders(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
 def _excluded(folder: str, globs: Sequence[str]) -> bool:
     """Whether one of the globs means the folder or one that it is in."""
     parents = [folder, *(parent.as_posix() for parent in Path(folder).parents if parent != Path())]
-    return any(fnmatch.fnmatchcase(each, _plain(glob)) for each in parents for glob in globs)
+    return any(fnmatch.fnmatchcase(each, normalize_path(glob)) for each in parents for glob in globs)

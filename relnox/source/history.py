@@ -35,7 +35,7 @@ def histories(
     stated = {package.name: package.version for package in workspace.packages}
     tagged = levels.last_tags(formats, tags, history.keys(), stated)
     released = list(dict.fromkeys(tags[tag] for tag, _ in tagged.values()))
-    inside, edge = levels.frontier(history, released)
+    inside, edge = levels.tag_coverage(history, released)
     everything = len(tagged) < len(workspace.packages)
     without = () if everything else edge
     commits = list(_commits(git, without))

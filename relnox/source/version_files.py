@@ -49,11 +49,13 @@ def located(package: Package, document: Mapping[str, Any], root: Path) -> Packag
     if package.source.kind == "toml":
         if not _is_rust(package, document):
             return package
-        return replace(package, places=tuple(cargo.places(package, document, root)))
+        return replace(package, other_locations=tuple(cargo.places(package, document, root)))
     if (place := _declared(package, document)) is not None:
         return _found(package, place, root)
     if _is_rust(package, document) and (found := tuple(cargo.places(package, document, root))):
-        return replace(package, version=version_locations.version_of(found[0]), source=found[0], places=found[1:])
+        return replace(
+            package, version=version_locations.parse_version(found[0]), source=found[0], other_locations=found[1:]
+        )
     return tag_versions.recognised(package, document)
 
 
@@ -71,7 +73,7 @@ def with_declared(packages: Sequence[Package], config: Config, root: Path) -> li
             more.setdefault(owner.name, []).append(_declared_place(place, root))
     declared = {source.file for sources in more.values() for source in sources if source.kind != "pattern"}
     return [
-        _with_places(package, [each for each in package.places if each.file not in none | declared], more)
+        _with_places(package, [each for each in package.other_locations if each.file not in none | declared], more)
         for package in packages
     ]
 
@@ -83,8 +85,10 @@ def _with_places(
     more = declared.get(package.name, ())
     if package.source.kind == "dynamic" and more:
         first, *others = more
-        return replace(package, version=version_locations.version_of(first), source=first, places=tuple(others))
-    return replace(package, places=(*found, *more))
+        return replace(
+            package, version=version_locations.parse_version(first), source=first, other_locations=tuple(others)
+        )
+    return replace(package, other_locations=(*found, *more))
 
 
 def _owner(place: PlaceConfig, packages: Sequence[Package], config: Config) -> Package:
@@ -145,7 +149,7 @@ def _read(source: VersionSource, root: Path) -> VersionSource:
         OSError: The file cannot be read.
     """
     text = (root / source.file).read_bytes().decode("utf-8-sig")
-    found = sorted({span.text for span in version_locations.spans_of(text, source)})
+    found = sorted({span.text for span in version_locations.find_spans(text, source)})
     if len(found) > 1:
         raise ValueError(f"it says {' and '.join(found)}")
     return replace(source, text=found[0])
@@ -168,7 +172,7 @@ def _found(package: Package, place: _Place, root: Path) -> Package:
         return _unknown(package, f"{file}, which is outside of the project")
     try:
         source = _read(VersionSource(kind=place.kind, file=file, key=place.key, semver=place.kind == "json"), root)
-        return replace(package, version=version_locations.version_of(source), source=source)
+        return replace(package, version=version_locations.parse_version(source), source=source)
     except (OSError, ValueError) as error:
         return _unknown(package, f"{file}: {error}")
     except Blocked as error:

@@ -48,13 +48,13 @@ class Literals(NamedTuple):
     """What was found.
 
     Attributes:
-        workspace: The packages, literals among their places.
-        places: The literals.
+        workspace: The packages, literals among their locations.
+        locations: The literals.
         mentions: By package: further files that name its version.
     """
 
     workspace: Workspace
-    places: tuple[VersionSource, ...] = ()
+    locations: tuple[VersionSource, ...] = ()
     mentions: Mapping[str, tuple[str, ...]] = {}
 
 
@@ -67,10 +67,10 @@ def find(git: Git | None, workspace: Workspace, config: Config, root: Path) -> L
         config: The project's settings.
         root: The project's folder.
     """
-    stated = [package for package in workspace.packages if package.source.stated and package.version is not None]
+    stated = [package for package in workspace.packages if package.source.in_file and package.version is not None]
     if not stated:
         return Literals(workspace)
-    known = {place.file for package in workspace.packages for place in package.stated}
+    known = {place.file for package in workspace.packages for place in package.locations}
     no_places = {place.file for place in config.places}
     lines = list(_lines(git, stated) if git is not None else _usual_lines(root, stated))
     owners = {package.folder: package for package in workspace.packages}
@@ -86,7 +86,9 @@ def find(git: Git | None, workspace: Workspace, config: Config, root: Path) -> L
             found.setdefault(package.name, []).append(place)
     known |= no_places | {place.file for places_ in found.values() for place in places_}
     changed = tuple(
-        replace(package, places=(*package.places, *found[package.name])) if package.name in found else package
+        replace(package, other_locations=(*package.other_locations, *found[package.name]))
+        if package.name in found
+        else package
         for package in workspace.packages
     )
     return Literals(
@@ -132,7 +134,7 @@ def _owner(file: str, owners: Mapping[str, Package]) -> Package | None:
 def _literals(root: Path, file: str, package: Package) -> Iterator[VersionSource]:
     """The literals of a module, unless it is not the package's own or they are another thing's version."""
     # In a file that states the version already, settings say which of its strings does.
-    if import_path(root, file, package) is None or any(place.file == file for place in package.stated):
+    if import_path(root, file, package) is None or any(place.file == file for place in package.locations):
         return
     try:
         code = (root / file).read_bytes().decode("utf-8-sig")
@@ -140,7 +142,7 @@ def _literals(root: Path, file: str, package: Package) -> Iterator[VersionSource
         return
     name = posixpath.basename(file)
     is_top = _is_top(root, file, package)
-    for attribute, text in version_locations.literal_versions(code):
+    for attribute, text in version_locations.find_literals(code):
         version = _parsed(text)
         if version is None or not any(version.release):  # 0.0.0 is filled in by the build
             continue

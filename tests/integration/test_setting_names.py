@@ -101,7 +101,7 @@ def test_backslashes_are_slashes(tmp_path: Path) -> None:
     )
     project = open_project(root)
     assert {package.folder for package in project.workspace.packages} == {"libs/core", "libs/client", "tools/cli"}
-    assert [place.file for place in project.workspace.by_name["demo-core"].places] == ["libs/core/v.py"]
+    assert [place.file for place in project.workspace.by_name["demo-core"].other_locations] == ["libs/core/v.py"]
     assert project.config.fragments == "changes/new"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from packaging.version import Version
 
-from relnox.core.derived_versions import mismatch, tags_of
+from relnox.core.derived_versions import find_mismatch, tags_of_commit
 from relnox.core.tags import TagFormat
 
 FORMATS = {name: TagFormat(f"{name}-v", "", "pep440") for name in ("acme-a", "acme-b")}
@@ -13,8 +13,8 @@ REMEDY = "look at its own tags"
 
 
 def told(version: str, *tags: str, derives: bool = True) -> str:
-    seen = tags_of("acme-b", tags, FORMATS, derives=derives, remedy=REMEDY)
-    found = mismatch("acme-b", Version(version), seen)
+    seen = tags_of_commit("acme-b", tags, FORMATS, derives=derives, remedy=REMEDY)
+    found = find_mismatch("acme-b", Version(version), seen)
     return "" if found is None else f"{found.level}: {found.message} / {found.fix}"
 
 

@@ -51,19 +51,19 @@ def test_what_moves_and_what_is_edited_must_be_clean_and_nothing_else(
     dirty: list[str], concerned: str | None
 ) -> None:
     edited = ["pkgs/a/pyproject.toml", "pkgs/b/pyproject.toml", "uv.lock"]
-    found = told(*bump_checks.clean(dirty, iter(edited), iter([package("pkgs/a")])))
+    found = told(*bump_checks.check_clean(dirty, iter(edited), iter([package("pkgs/a")])))
     assert found == ([f"the tree has uncommitted changes: {concerned}"] if concerned else [])
 
 
 def test_everything_belongs_to_a_package_at_the_root() -> None:
-    assert told(*bump_checks.clean(["docs/x.md"], [], [package(".")])) == [
+    assert told(*bump_checks.check_clean(["docs/x.md"], [], [package(".")])) == [
         "the tree has uncommitted changes: docs/x.md"
     ]
 
 
 @pytest.mark.parametrize(("count", "end"), [(5, "f4"), (6, "f4 …")])
 def test_of_many_dirty_files_some_are_named(count: int, end: str) -> None:
-    (found,) = told(*bump_checks.clean([f"f{number}" for number in range(count)], [], [package(".")]))
+    (found,) = told(*bump_checks.check_clean([f"f{number}" for number in range(count)], [], [package(".")]))
     assert found == f"the tree has uncommitted changes: f0, f1, f2, f3, {end}"
 
 
@@ -72,11 +72,11 @@ def test_of_many_dirty_files_some_are_named(count: int, end: str) -> None:
 
 @pytest.mark.parametrize(("present", "wanted"), [("main", "main"), ("topic", None), (None, "main")])
 def test_a_branch_is_as_good_as_another_unless_one_is_set(present: str | None, wanted: str | None) -> None:
-    assert told(*bump_checks.branch(present, wanted)) == []
+    assert told(*bump_checks.check_branch(present, wanted)) == []
 
 
 def test_the_wrong_branch_is_told_with_the_right_one() -> None:
-    (found,) = bump_checks.branch("topic", "main")
+    (found,) = bump_checks.check_branch("topic", "main")
     assert (found.message, found.fix) == ("releases are made from main, and this is topic", "git switch main")
 
 
@@ -89,7 +89,7 @@ def test_the_wrong_branch_is_told_with_the_right_one() -> None:
     ],
 )
 def test_what_the_remote_branch_has_and_this_one_has_not_is_counted(missing: int, expected: list[str]) -> None:
-    assert told(*bump_checks.behind(missing, "origin/main")) == expected
+    assert told(*bump_checks.check_behind(missing, "origin/main")) == expected
 
 
 # --- tags ----------------------------------------------------------------------------------------------
@@ -111,14 +111,14 @@ def test_what_the_remote_branch_has_and_this_one_has_not_is_counted(missing: int
 def test_a_tag_is_free_or_it_is_told_where_it_is(
     here: dict[str, str], there: dict[str, str], head: str | None, where: str | None
 ) -> None:
-    found = list(bump_checks.tags_free([Tag(name="v1.0", message="")], here, there, head, "upstream"))
+    found = list(bump_checks.check_tags_free([Tag(name="v1.0", message="")], here, there, head, "upstream"))
     assert told(*found) == ([f"the tag v1.0 is there already, {where}"] if where else [])
     assert all(each.exit_code is ExitCode.CONFLICT and "git show v1.0" in each.fix for each in found)
 
 
 def test_every_taken_tag_is_told() -> None:
     tags = [Tag(name=name, message="") for name in ("a-v1", "b-v1", "c-v1")]
-    found = told(*bump_checks.tags_free(tags, {"a-v1": "x", "c-v1": "x"}, {}, None, "origin"))
+    found = told(*bump_checks.check_tags_free(tags, {"a-v1": "x", "c-v1": "x"}, {}, None, "origin"))
     assert [each.split(" ")[2] for each in found] == ["a-v1", "c-v1"]
 
 
@@ -137,7 +137,7 @@ def test_every_taken_tag_is_told() -> None:
 )
 def test_a_version_must_be_greater_than_that_of_the_last_tag(after: str, released: str, *, expected: bool) -> None:
     tagged = {"demo": (f"v{released}", Version(released))}
-    found = told(*bump_checks.ahead_of_tags([move(".", after)], {"demo": f"v{after}"}, tagged))
+    found = told(*bump_checks.check_above_tags([move(".", after)], {"demo": f"v{after}"}, tagged))
     assert found == ([f"demo {Version(after)} would not be greater than what v{released} released"] * expected)
 
 
@@ -145,7 +145,7 @@ def test_packages_of_one_tag_are_told_of_once_and_those_without_never() -> None:
     tagged = {name: ("v2.0", Version("2.0")) for name in ("a", "b")}
     moves = [move("a", "1.1"), move("b", "1.1"), move("c", "1.1")]
     names = dict.fromkeys("abc", "v1.1")
-    assert told(*bump_checks.ahead_of_tags(moves, names, tagged)) == [
+    assert told(*bump_checks.check_above_tags(moves, names, tagged)) == [
         "a 1.1 would not be greater than what v2.0 released"
     ]
 
@@ -153,7 +153,7 @@ def test_packages_of_one_tag_are_told_of_once_and_those_without_never() -> None:
 def test_packages_with_tags_of_their_own_are_each_told_of() -> None:
     tagged = {name: (f"{name}-v2.0", Version("2.0")) for name in ("a", "b")}
     names = {name: f"{name}-v1.1" for name in ("a", "b")}
-    assert len(list(bump_checks.ahead_of_tags([move("a", "1.1"), move("b", "1.1")], names, tagged))) == 2
+    assert len(list(bump_checks.check_above_tags([move("a", "1.1"), move("b", "1.1")], names, tagged))) == 2
 
 
 @pytest.mark.parametrize(
@@ -169,9 +169,9 @@ def test_packages_with_tags_of_their_own_are_each_told_of() -> None:
 def test_a_tag_that_the_backend_does_not_look_at_is_refused(
     begins: str | None, tag: str, *, readable: bool
 ) -> None:
-    found = list(bump_checks.readable_tags([move(".", "1.1", begins)], {"demo": tag}))
+    found = list(bump_checks.check_tag_prefixes([move(".", "1.1", begins)], {"demo": tag}))
     assert not found if readable else len(found) == 1
     for each in found:
         assert f"from tags that begin with {begins}, and {tag} does not" in each.message
         assert f'tag-format = "{begins}{{version}}"' in each.fix
-    assert not list(bump_checks.readable_tags([move(".", "1.1", begins)], {}))
+    assert not list(bump_checks.check_tag_prefixes([move(".", "1.1", begins)], {}))

@@ -9,7 +9,7 @@ from packaging.version import Version
 
 from relnox.core.config import CommitsConfig, Config
 from relnox.core.fragments import Fragment
-from relnox.core.levels import Commit, ReleaseHistory, bump_requests, frontier, histories, last_tags, level_of
+from relnox.core.levels import Commit, ReleaseHistory, bump_requests, histories, last_tags, level_of, tag_coverage
 from relnox.core.packages import Package, VersionSource
 from relnox.core.tags import TagFormat
 from relnox.core.version_bumps import BumpRequest
@@ -174,7 +174,7 @@ def graphs(draw: st.DrawFn) -> Graph:
 
 @given(graphs())
 def test_the_frontier_is_what_sets_of_ancestors_say(graph: Graph) -> None:
-    inside, edge = frontier(graph.parents, graph.chosen)
+    inside, edge = tag_coverage(graph.parents, graph.chosen)
     contained = {tagged: graph.ancestors(tagged) for tagged in graph.chosen}
     for commit in graph.parents:
         assert inside[commit] == sum(
@@ -213,7 +213,7 @@ def test_standings_are_what_sets_of_ancestors_say(graph: Graph, data: st.DataObj
     tags = {f"{name}-v1.0": commit for name, commit in zip(names, graph.chosen, strict=False)}
     tagged = {name: (f"{name}-v1.0", Version("1.0")) for name in names if f"{name}-v1.0" in tags}
     released = list(dict.fromkeys(tags[tag] for tag, _ in tagged.values()))
-    inside, edge = frontier(graph.parents, released)
+    inside, edge = tag_coverage(graph.parents, released)
     old = {each for commit in edge for each in graph.ancestors(commit)} if len(tagged) == len(names) else set()
     found = histories(packages, tagged, tags, inside, (each for each in commits if each.id not in old))
     for name in names:

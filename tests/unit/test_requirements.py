@@ -11,7 +11,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from relnox.core.names import requirement_name
-from relnox.core.requirements import poetry_admits, rewrite, rewrite_poetry
+from relnox.core.requirements import poetry_allows, rewrite, rewrite_poetry
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -326,7 +326,7 @@ def test_poetry_refusals(constraint: str, told: str) -> None:
     ],
 )
 def test_poetry_constraints_admit(constraint: str, *, admitted: bool) -> None:
-    assert poetry_admits(constraint, Version("3.12.99")) is admitted
+    assert poetry_allows(constraint, Version("3.12.99")) is admitted
 
 
 # --- for every requirement and every version ---------------------------------------------------------------

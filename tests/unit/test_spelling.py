@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from relnox.core.semver_compat import Scheme, from_semver, semver_inversion, semver_obstacle, spell, to_semver
+from relnox.core.semver_compat import (
+    Scheme,
+    format_version,
+    from_semver,
+    semver_inversion,
+    semver_obstacle,
+    to_semver,
+)
 from relnox.errors import Blocked
 
 # --- SemVer and PEP 440 ------------------------------------------------------------------------------
@@ -127,13 +134,13 @@ def test_a_semver_file_is_padded(pep440: str, text: str) -> None:
     ],
 )
 def test_schemes_and_places(scheme: Scheme, pep440: str, python: str, semver_file: str) -> None:
-    assert spell(Version(pep440), scheme) == python
+    assert format_version(Version(pep440), scheme) == python
     assert to_semver(Version(pep440)) == semver_file
 
 
 @pytest.mark.parametrize("pep440", ["2.0.1.post1", "1!2.0.1a1", "2.0.1.4", "2.0.1a1.dev2"])
 def test_what_semver_cannot_say_keeps_its_spelling_in_python_places(pep440: str) -> None:
-    assert spell(Version(pep440), "semver") == pep440
+    assert format_version(Version(pep440), "semver") == pep440
 
 
 @pytest.mark.parametrize(
@@ -175,7 +182,7 @@ def versions(draw: Any, *, public: bool = False) -> Version:
 @settings(deadline=None)
 @given(versions(), st.sampled_from(get_args(Scheme)))
 def test_every_spelling_is_the_same_version(version: Version, scheme: Scheme) -> None:
-    read = Version(spell(version, scheme))
+    read = Version(format_version(version, scheme))
     assert read == version
     assert read.release == version.release
 

@@ -13,13 +13,13 @@ from relnox.core.packages import Package, VersionSource
 from relnox.core.tag_proposals import (
     as_toml,
     folder_globs,
-    form_problems,
-    inferred_lockstep,
-    known_forms,
-    merged,
-    proposed,
+    format_problems,
+    lockstep_reason,
+    merge_settings,
+    propose_settings,
+    read_known_tags,
 )
-from relnox.core.tag_survey import split, survey
+from relnox.core.tag_survey import split_tag, survey_tags
 from relnox.core.tags import tag_formats
 from relnox.core.workspace import Workspace
 
@@ -58,17 +58,17 @@ def package(name: str, version: str | None = "1.0.0", folder: str | None = None,
     ],
 )
 def test_a_tag_is_a_version_and_what_stands_before_it(tag: str, before: str, version: str) -> None:
-    assert split(tag) == (before, Version(version))
+    assert split_tag(tag) == (before, Version(version))
 
 
 @pytest.mark.parametrize("tag", ["stable", "rel_1_4_0", "v1.x", "abc1", "", "1" * 300])
 def test_some_tags_hold_no_version(tag: str) -> None:
-    assert split(tag) is None
+    assert split_tag(tag) is None
 
 
 @given(st.text(max_size=30))
 def test_no_tag_makes_a_survey_raise(tag: str) -> None:
-    survey([package("a"), package("b")], [tag])
+    survey_tags([package("a"), package("b")], [tag])
 
 
 def test_the_package_of_a_tag_is_known_by_its_name_its_folder_and_the_end_of_its_name() -> None:
@@ -79,7 +79,7 @@ def test_the_package_of_a_tag_is_known_by_its_name_its_folder_and_the_end_of_its
         package("langgraph-sdk", folder="libs/sdk-py"),
     ]
     tags = ["checkpointpostgres==2.1", "providers-amazon/9.1.0", "sdk==0.4", "langgraph-cli==1.0", "v3", "rel_1_4"]
-    found = survey(packages, tags)
+    found = survey_tags(packages, tags)
     assert found.owned == {
         "langgraph-checkpoint-postgres": ("checkpointpostgres==",),
         "apache-airflow-providers-amazon": ("providers-amazon/",),
@@ -89,7 +89,7 @@ def test_the_package_of_a_tag_is_known_by_its_name_its_folder_and_the_end_of_its
 
 
 def test_a_name_that_means_two_packages_means_none() -> None:
-    found = survey([package("a-core", folder="a/x"), package("b-core", folder="b/y")], ["core-1.0"])
+    found = survey_tags([package("a-core", folder="a/x"), package("b-core", folder="b/y")], ["core-1.0"])
     assert found.owned == {}
 
 
@@ -153,30 +153,30 @@ SHAPES: Mapping[str, tuple[list[Package], list[str], dict[str, object], dict[str
 def test_what_is_proposed_goes_on_with_the_tags_that_are_there(shape: str) -> None:
     packages, tags, settings, forms = SHAPES[shape]
     workspace = Workspace(tuple(packages))
-    known = known_forms(workspace, tags)
-    found = proposed(workspace, Config(), known)
+    known = read_known_tags(workspace, tags)
+    found = propose_settings(workspace, Config(), known)
     assert found == settings
     pasted = Config.parse(tomllib.loads(as_toml(found))["tool"]["relnox"], config_table({}))
-    assert pasted == merged(Config(), found)
+    assert pasted == merge_settings(Config(), found)
     formats = tag_formats(workspace, pasted, tags)
-    assert {name: each.before for name, each in formats.items()} == forms
-    assert list(form_problems(packages, workspace, pasted, formats, known)) == []
-    assert {key for key in proposed(workspace, pasted, known) if key != "versions"} == set()
+    assert {name: each.prefix for name, each in formats.items()} == forms
+    assert list(format_problems(packages, workspace, pasted, formats, known)) == []
+    assert {key for key in propose_settings(workspace, pasted, known) if key != "versions"} == set()
 
 
 def test_a_new_package_among_others_has_their_form_and_no_problem() -> None:
     workspace = Workspace((package("a", "1.0"), package("b", "2.0"), package("new", "0.1.0")))
-    known = known_forms(workspace, ["a==1.0", "b==2.0", "v0.0.9"])
+    known = read_known_tags(workspace, ["a==1.0", "b==2.0", "v0.0.9"])
     formats = tag_formats(workspace, Config(), known.tags)
-    assert formats["new"].before == "new=="
-    assert list(form_problems(workspace.packages, workspace, Config(), formats, known)) == []
+    assert formats["new"].prefix == "new=="
+    assert list(format_problems(workspace.packages, workspace, Config(), formats, known)) == []
 
 
 def test_a_version_that_is_tagged_in_another_form_is_a_problem_though_the_form_has_older_tags() -> None:
     workspace = Workspace((package("a", "2.0"), package("b", "1.0")))
-    known = known_forms(workspace, ["a-v1.0", "b-v1.0", "a/2.0"])
+    known = read_known_tags(workspace, ["a-v1.0", "b-v1.0", "a/2.0"])
     formats = tag_formats(workspace, Config(), known.tags)
-    (problem,) = form_problems(workspace.packages, workspace, Config(), formats, known)
+    (problem,) = format_problems(workspace.packages, workspace, Config(), formats, known)
     assert problem.message == "the tags of a are like a/2.0, and a new one would be a-v2.0"
     assert "relnox init --update" in problem.fix
 
@@ -206,7 +206,7 @@ def test_one_version_and_plain_tags_are_lockstep_unless_settings_say_otherwise(
 ) -> None:
     workspace = Workspace((package("a", versions[0]), package("b", versions[1])))
     config = Config.parse(tomllib.loads(settings), config_table({}))
-    why = inferred_lockstep(workspace, config, known_forms(workspace, tags))
+    why = lockstep_reason(workspace, config, read_known_tags(workspace, tags))
     assert (why is not None) is inferred
     if why is not None:
         assert 'versions = "independent"' in why

@@ -11,7 +11,7 @@ from packaging.version import Version
 
 from relnox.core.config import Config, GroupConfig
 from relnox.core.packages import Dependency, Package, VersionSource
-from relnox.core.version_bumps import BumpRequest, VersionBump, check_agreement, moves, version_groups
+from relnox.core.version_bumps import BumpRequest, VersionBump, check_locations_agree, plan_bumps, version_groups
 from relnox.core.versioning import Bump
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
@@ -78,7 +78,7 @@ def moved(
     """New versions by package."""
     settings = Config(**({"versions": "independent"} | config))
     tags = {name: Version(text) for name, text in (released or {}).items()}
-    found, _ = moves(Workspace(tuple(packages)), bump_requests, released=tags, config=settings, today=TODAY)
+    found, _ = plan_bumps(Workspace(tuple(packages)), bump_requests, released=tags, config=settings, today=TODAY)
     assert all(move.reason for move in found)
     return {move.package.name: str(move.after) for move in found}
 
@@ -88,7 +88,7 @@ def followed(
 ) -> dict[str, list[str]]:
     """What requirements become, by package."""
     settings = Config(**({"versions": "independent"} | config))
-    _, follow = moves(Workspace(tuple(packages)), bump_requests, released={}, config=settings, today=TODAY)
+    _, follow = plan_bumps(Workspace(tuple(packages)), bump_requests, released={}, config=settings, today=TODAY)
     return {name: [changed for _, changed in needs] for name, needs in follow.items()}
 
 
@@ -154,7 +154,7 @@ def test_what_is_fixed_moves_as_one_by_the_highest_level(config: dict[str, Any])
 def test_who_only_comes_along_is_told_with_whom() -> None:
     packages = tuple(package(name, "1.0.0") for name in "ab")
     config = Config(versions="independent", groups=group("a", "b"))
-    found, _ = moves(Workspace(packages), wished("minor", "b"), released={}, config=config, today=TODAY)
+    found, _ = plan_bumps(Workspace(packages), wished("minor", "b"), released={}, config=config, today=TODAY)
     assert [move.reason for move in found] == ["moves with b (both)", "asked for minor"]
 
 
@@ -284,7 +284,7 @@ def test_the_reason_names_each_cause_once() -> None:
         package("c", "1.0.0", "a==1.0.0", "b==1.0.0", "extra: a==1.0.0"),
     )
     config = Config(versions="independent")
-    found, _ = moves(Workspace(packages), wished("minor", "a", "b"), released={}, config=config, today=TODAY)
+    found, _ = plan_bumps(Workspace(packages), wished("minor", "a", "b"), released={}, config=config, today=TODAY)
     assert found[2].reason == "its requirement on a, b moves"
 
 
@@ -408,22 +408,22 @@ def going(package: Package) -> VersionBump:
 def test_places_that_do_not_agree_are_each_named_with_what_they_say() -> None:
     place = VersionSource(kind="attribute", file="a/about.py", key=("__version__",), text="0.9")
     demo = package("a", "1.0.0")
-    check_agreement([going(demo)])
-    apart = Package(**{**vars(demo), "places": (place,)})
+    check_locations_agree([going(demo)])
+    apart = Package(**{**vars(demo), "other_locations": (place,)})
     with pytest.raises(Blocked) as caught:
-        check_agreement([going(demo), going(apart)])
+        check_locations_agree([going(demo), going(apart)])
     assert "  1.0.0: a/pyproject.toml\n  0.9: a/about.py" in caught.value.message
 
 
 def test_places_in_different_spellings_of_one_version_agree() -> None:
     place = VersionSource(kind="json", file="a/package.json", text="1.0.0-alpha.1", semver=True)
-    check_agreement([going(Package(**{**vars(package("a", "1.0a1")), "places": (place,)}))])
+    check_locations_agree([going(Package(**{**vars(package("a", "1.0a1")), "other_locations": (place,)}))])
 
 
 def test_a_version_from_tags_is_not_at_odds_with_a_place_that_states_it() -> None:
-    # There is no version in pyproject.toml that CITATION.cff could agree with.
+    # There is no version in pyproject.toml that CITATION.cff could locations_agree with.
     place = VersionSource(kind="pattern", file="CITATION.cff", key=("version: (?P<version>.*)",), text="1.0.0")
-    check_agreement([going(Package(**{**vars(package("a", None)), "places": (place,)}))])
+    check_locations_agree([going(Package(**{**vars(package("a", None)), "other_locations": (place,)}))])
 
 
 # --- whatever the workspace is -------------------------------------------------------------------------
@@ -490,7 +490,9 @@ def test_after_any_moves_the_workspace_fits_together(
 
     def decided(order: Sequence[Package]) -> tuple[dict[str, Version], dict[tuple[str, Any], str]] | None:
         try:
-            found, follow = moves(Workspace(tuple(order)), bump_requests, released={}, config=config, today=TODAY)
+            found, follow = plan_bumps(
+                Workspace(tuple(order)), bump_requests, released={}, config=config, today=TODAY
+            )
         except Blocked:
             return None
         texts = {(name, need.key): changed for name, needs in follow.items() for need, changed in needs}

@@ -28,9 +28,9 @@ __version__: str = '1.2.3'  # "1.2.3", and an ü
 
 
 def test_the_one_assignment_is_found_among_decoys() -> None:
-    span = version_locations.attribute(DECOYS, "__version__")
+    span = version_locations.find_attribute(DECOYS, "__version__")
     assert span.text == "1.2.3"
-    changed = version_locations.replaced(DECOYS, span, "2.0.0rc1")
+    changed = version_locations.replace_span(DECOYS, span, "2.0.0rc1")
     assert changed == DECOYS.replace("'1.2.3'", "'2.0.0rc1'")
 
 
@@ -49,14 +49,14 @@ def test_the_one_assignment_is_found_among_decoys() -> None:
 )
 def test_what_is_not_one_plain_string_is_told(code: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        version_locations.attribute(code, "__version__")
+        version_locations.find_attribute(code, "__version__")
 
 
 @pytest.mark.parametrize(
     "code", ['ü = 1; __version__ = "1.0"', 'if True:\r\n    __version__ = "1.0"\r\n', 'v = __version__ = "1.0"']
 )
 def test_places_are_right_whatever_stands_before(code: str) -> None:
-    span = version_locations.attribute(code, "__version__")
+    span = version_locations.find_attribute(code, "__version__")
     assert code[span.start : span.end] == "1.0"
 
 
@@ -68,10 +68,10 @@ def test_places_are_right_whatever_stands_before(code: str) -> None:
 )
 def test_only_the_version_changes(before: str, version: str, quote: str, newline: str) -> None:
     code = f"# {before}{newline}__version__ = {quote}{version}{quote}{newline}x = {before!r}{newline}"
-    span = version_locations.attribute(code, "__version__")
-    changed = version_locations.replaced(code, span, "9.8.7")
+    span = version_locations.find_attribute(code, "__version__")
+    changed = version_locations.replace_span(code, span, "9.8.7")
     assert (changed[: span.start], changed[span.start + 5 :]) == (code[: span.start], code[span.end :])
-    assert version_locations.attribute(changed, "__version__").text == "9.8.7"
+    assert version_locations.find_attribute(changed, "__version__").text == "9.8.7"
     assert len(ast.parse(changed).body) == len(ast.parse(code).body)
 
 
@@ -84,7 +84,7 @@ def test_only_the_version_changes(before: str, version: str, quote: str, newline
     ],
 )
 def test_hatchs_own_pattern(text: str, version: str) -> None:
-    assert version_locations.pattern(text, version_locations.HATCH_PATTERN)[0].text == version
+    assert version_locations.find_pattern(text, version_locations.HATCH_PATTERN)[0].text == version
 
 
 @pytest.mark.parametrize(
@@ -98,13 +98,14 @@ def test_hatchs_own_pattern(text: str, version: str) -> None:
 )
 def test_a_pattern_matches_once_or_is_told(expression: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        version_locations.pattern('a = "1"\nb = "2"\n', expression)
+        version_locations.find_pattern('a = "1"\nb = "2"\n', expression)
 
 
 def test_a_file_that_is_nothing_but_the_version() -> None:
     assert (
-        version_locations.replaced("\n 1.0 \r\n", version_locations.whole("\n 1.0 \r\n"), "2.0") == "\n 2.0 \r\n"
+        version_locations.replace_span("\n 1.0 \r\n", version_locations.find_only_word("\n 1.0 \r\n"), "2.0")
+        == "\n 2.0 \r\n"
     )
     for text in ("", " \n", "1.0\n2.0\n"):
         with pytest.raises(ValueError, match="more, or less"):
-            version_locations.whole(text)
+            version_locations.find_only_word(text)

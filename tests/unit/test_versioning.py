@@ -15,11 +15,11 @@ from relnox.core.versioning import (
     Part,
     Phase,
     Scheme,
-    derived_level,
     explain,
     next_version,
-    normalisation,
+    normalization_note,
     parse,
+    shift_level,
 )
 from relnox.errors import Blocked
 
@@ -394,7 +394,7 @@ def test_without_a_place_none_is_named() -> None:
     ],
 )
 def test_another_spelling_is_noted(text: str, scheme: Scheme, note: str | None) -> None:
-    assert normalisation(text, scheme=scheme) == note
+    assert normalization_note(text, scheme=scheme) == note
 
 
 # --- what a plan says --------------------------------------------------------------------------------
@@ -458,7 +458,7 @@ def test_the_plan_says_what_the_request_left_open(version: str, words: str, sche
     ],
 )
 def test_a_derived_level_shifts_down_below_1(version: str, level: Level, shift: bool, derived: Level) -> None:
-    assert derived_level(Version(version), level, shift=shift) == derived
+    assert shift_level(Version(version), level, shift=shift) == derived
 
 
 # --- properties ----------------------------------------------------------------------------------------
@@ -553,7 +553,7 @@ def test_reading_is_total(text: str) -> None:
     except Blocked:
         return
     assert parse(str(version)) == version
-    assert (normalisation(text) is None) == (text == str(version))
+    assert (normalization_note(text) is None) == (text == str(version))
 
 
 @pytest.mark.parametrize(("part", "scheme"), list(product(["major", "patch"], get_args(Scheme))))

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from relnox.commands.bumping.snapshot import Options, Snapshot
     from relnox.commands.project import Project
     from relnox.core.steps import Tag
-    from relnox.core.version_bumps import Following, VersionBump
+    from relnox.core.version_bumps import DependencyUpdates, VersionBump
     from relnox.core.workspace import Workspace
     from relnox.source.changelog_tools import Release
 
-    Decided = tuple[tuple[VersionBump, ...], Following]
+    Decided = tuple[tuple[VersionBump, ...], DependencyUpdates]
 
 __all__ = [
     "after",
@@ -26,8 +26,8 @@ __all__ = [
     "lock_files",
     "message",
     "tags",
-    "with_drafts",
-    "with_locks",
+    "with_generated_changelogs",
+    "with_generated_locks",
     "without_ignored_locks",
 ]
 
@@ -42,17 +42,17 @@ def after(snapshot: Snapshot, decided: Decided) -> dict[str, bytes | None]:
     moved, follow = decided
     contents, config = snapshot.contents, snapshot.config
     after: dict[str, bytes | None] = dict(
-        core.editing.moved_versions(snapshot.workspace, moved, follow, contents, config)
+        core.editing.bumped_files(snapshot.workspace, moved, follow, contents, config)
     )
     present = contents | {file: content for file, content in after.items() if content is not None}
     told = snapshot.fragments or ()
-    core.release_notes.check_told(moved, contents, told, snapshot.by_tools, config)
+    core.release_notes.check_told(moved, contents, told, snapshot.generated_changelogs, config)
     if config.changelog in ("auto", "keep-a-changelog"):
-        ours = [move for move in moved if move.package.name not in snapshot.by_tools]
+        ours = [move for move in moved if move.package.name not in snapshot.generated_changelogs]
         tags = {move.package.name: _tag_and_previous(move, snapshot) for move in ours}
         after |= dict(core.release_notes.changelogs(ours, present, tags, told, config, snapshot.today))
     after |= dict(core.release_notes.used_fragments(moved, told, contents, config))
-    return after | dict(snapshot.drafts)
+    return after | dict(snapshot.generated_files)
 
 
 def _tag_and_previous(move: VersionBump, snapshot: Snapshot) -> tuple[str | None, str | None]:
@@ -63,7 +63,7 @@ def _tag_and_previous(move: VersionBump, snapshot: Snapshot) -> tuple[str | None
     return tag_format.render(move.after), before if before in present else None
 
 
-def with_drafts(snapshot: Snapshot, options: Options, project: Project) -> Snapshot:
+def with_generated_changelogs(snapshot: Snapshot, options: Options, project: Project) -> Snapshot:
     """What towncrier or git-cliff make of the changelogs, where the project is configured for one of them."""
     config = project.release_config
     if config.changelog in ("keep-a-changelog", "none") or project.git is None:
@@ -78,7 +78,7 @@ def with_drafts(snapshot: Snapshot, options: Options, project: Project) -> Snaps
     project.before_tools()
     drafts: dict[str, bytes | None] = {}
     releases: dict[tuple[str, str], list[VersionBump]] = {}
-    for move in selection.decided(snapshot, options)[0]:
+    for move in selection.resolve(snapshot, options)[0]:
         folder = "." if lockstep else move.package.folder
         if tools[folder] is None and tools["."] is not None:
             own = core.release_notes.changelog_of(move.package, snapshot.contents, config)
@@ -96,7 +96,7 @@ def with_drafts(snapshot: Snapshot, options: Options, project: Project) -> Snaps
             tool, project.git, release, snapshot.today, config.changelog_file, passed=config.pass_env
         )
     contents = snapshot.contents | project.contents(drafts)
-    return snapshot._replace(drafts=drafts, by_tools=frozenset(by_tools), contents=contents)
+    return snapshot._replace(generated_files=drafts, generated_changelogs=frozenset(by_tools), contents=contents)
 
 
 def _release(folder: str, moves: list[VersionBump], snapshot: Snapshot) -> Release:
@@ -114,29 +114,29 @@ def _release(folder: str, moves: list[VersionBump], snapshot: Snapshot) -> Relea
     labels = {_label(names[move.package.name], move, snapshot): None for move in moves}
     is_one = len(version_groups) == 1 or folder == first.package.folder
     shares = not is_one and folder == "."
-    version = core.versioning.spell(first.after, config.scheme)
+    version = core.versioning.format_version(first.after, config.scheme)
     own = core.release_notes.changelog_of(first.package, snapshot.contents, config)
     return changelog_tools.Release(
         folder=folder,
         version=", ".join(labels) if shares else version,
         tag=tag_format.render(first.after),
         paths=tuple(move.package.folder for move in moves) if shares else (),
-        tags=tag_format.before if shares else "",
+        tags=tag_format.prefix if shares else "",
         changelog=own if shares else None,
     )
 
 
 def _label(name: str, move: VersionBump, snapshot: Snapshot) -> str:
     """A version in a heading that several packages share: without a name where its tag has none."""
-    version = core.versioning.spell(move.after, snapshot.config.scheme)
-    return version if snapshot.tag_formats[move.package.name].before in _NAMELESS else f"{name} {version}"
+    version = core.versioning.format_version(move.after, snapshot.config.scheme)
+    return version if snapshot.tag_formats[move.package.name].prefix in _NAMELESS else f"{name} {version}"
 
 
-def with_locks(snapshot: Snapshot, options: Options, project: Project) -> Snapshot:
+def with_generated_locks(snapshot: Snapshot, options: Options, project: Project) -> Snapshot:
     """What poetry and pdm make of their lock files, where that is asked for and requirements beside them move."""
     if not options.lock:
         return snapshot
-    decided = selection.decided(snapshot, options)
+    decided = selection.resolve(snapshot, options)
     stale = [name for name in foreign_locks(snapshot, decided[1]) if name in snapshot.contents]
     if not stale:
         return snapshot
@@ -151,7 +151,7 @@ def with_locks(snapshot: Snapshot, options: Options, project: Project) -> Snapsh
     project.before_tools()
     made = tools.locked(project.git, stale, planned=after(snapshot, decided), passed=project.config.pass_env)
     contents = snapshot.contents | project.contents(made)
-    return snapshot._replace(drafts={**snapshot.drafts, **made}, contents=contents)
+    return snapshot._replace(generated_files={**snapshot.generated_files, **made}, contents=contents)
 
 
 def lock_files(workspace: Workspace) -> Iterator[str]:
@@ -175,7 +175,7 @@ def without_ignored_locks(snapshot: Snapshot, project: Project) -> Snapshot:
     )
 
 
-def foreign_locks(snapshot: Snapshot, follow: Following) -> Iterator[str]:
+def foreign_locks(snapshot: Snapshot, follow: DependencyUpdates) -> Iterator[str]:
     """Where lock files would be that only their own tools can write, beside requirements that move."""
     for name in follow:
         folder = snapshot.workspace.by_name[name].folder

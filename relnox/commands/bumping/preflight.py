@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from relnox.commands.project import Project
     from relnox.core.plan import Problem
     from relnox.core.steps import Edit, Tag
-    from relnox.core.version_bumps import Following, VersionBump
+    from relnox.core.version_bumps import DependencyUpdates, VersionBump
 
-    Decided = tuple[tuple[VersionBump, ...], Following]
+    Decided = tuple[tuple[VersionBump, ...], DependencyUpdates]
 
-__all__ = ["form_problems", "guards", "remote_state"]
+__all__ = ["check", "format_problems", "remote_state"]
 
 
 class RemoteState(NamedTuple):
@@ -33,8 +33,8 @@ class RemoteState(NamedTuple):
     """
 
     tags: Mapping[str, str] | None = None
-    contained: bool | None = None
-    unreachable: str | None = None
+    remote_is_ancestor: bool | None = None
+    error: str | None = None
 
 
 def remote_state(options: Options, project: Project) -> RemoteState:
@@ -58,13 +58,13 @@ def remote_state(options: Options, project: Project) -> RemoteState:
     except Failed as error:
         if options.push:
             raise
-        return RemoteState(unreachable=error.message)
+        return RemoteState(error=error.message)
     theirs = refs.get(f"refs/heads/{state.branch}")
     contained = theirs is None or theirs == state.head or git.is_ancestor(theirs)
     return RemoteState(parse_tags(refs), contained)
 
 
-def form_problems(snapshot: Snapshot, options: Options, moves: tuple[VersionBump, ...]) -> tuple[Problem, ...]:
+def format_problems(snapshot: Snapshot, options: Options, moves: tuple[VersionBump, ...]) -> tuple[Problem, ...]:
     """Packages whose tags have another form than new ones would have: those that move, or could with auto."""
     moving = {move.package.name for move in moves}
     untagged = {name for name, each in snapshot.history.items() if each.tag is None}
@@ -74,12 +74,12 @@ def form_problems(snapshot: Snapshot, options: Options, moves: tuple[VersionBump
         if package.name in moving
         or (
             options.part == "auto"
-            and package in snapshot.chosen
+            and package in snapshot.selected
             and package.name in untagged
             and not package.private
         )
     ]
-    found = core.tag_proposals.form_problems(
+    found = core.tag_proposals.format_problems(
         packages, snapshot.workspace, snapshot.config, snapshot.tag_formats, snapshot.known_tags
     )
     return tuple(found)
@@ -97,20 +97,20 @@ def _of_tags(
     firm: list[Problem] = []
     soft: list[Problem] = []
     if options.tag:
-        firm += guards.readable_tags(moves, names)
+        firm += guards.check_tag_prefixes(moves, names)
         planned = (tag.name for tag in tags)
         firm += tag_checks.any_tag_problems(
             moves, planned, snapshot.workspace, snapshot.tag_formats, snapshot.known_tags
         )
-        soft += [] if options.allow_lower else guards.ahead_of_tags(moves, names, snapshot.newer.reachable)
+        soft += [] if options.allow_lower else guards.check_above_tags(moves, names, snapshot.newer_tags.reachable)
         local = state.tags if state is not None else {}
-        soft += guards.tags_known(local, snapshot.unreachable, snapshot.config.remote)
+        soft += guards.check_tags_known(local, snapshot.remote_error, snapshot.config.remote)
     if options.tag or options.part == "auto":
-        soft += form_problems(snapshot, options, moves)
+        soft += format_problems(snapshot, options, moves)
     return firm, soft
 
 
-def guards(
+def check(
     snapshot: Snapshot,
     options: Options,
     moves: tuple[VersionBump, ...],
@@ -124,15 +124,17 @@ def guards(
     guards = core.bump_checks
     names = {move.package.name: snapshot.tag_formats[move.package.name].render(move.after) for move in moves}
     head = state.head if not planned else None
-    firm = [*guards.tags_free(tags, state.tags, snapshot.remote_tags or {}, head, config.remote)]
-    firm += guards.clean((name for name in state.dirty if name in snapshot.drafts), snapshot.drafts, ())
-    dirty = [name for name in state.dirty if name not in snapshot.drafts]
-    soft = [*guards.clean(dirty, (edit.file for edit in planned), (move.package for move in moves))]
+    firm = [*guards.check_tags_free(tags, state.tags, snapshot.remote_tags or {}, head, config.remote)]
+    firm += guards.check_clean(
+        (name for name in state.dirty if name in snapshot.generated_files), snapshot.generated_files, ()
+    )
+    dirty = [name for name in state.dirty if name not in snapshot.generated_files]
+    soft = [*guards.check_clean(dirty, (edit.file for edit in planned), (move.package for move in moves))]
     if options.commit or options.tag:
-        soft += guards.imports_untracked(snapshot.untracked_imports)
-    of_tags = _of_tags(snapshot, options, moves, tags, names)
-    firm += of_tags[0]
-    soft += of_tags[1]
+        soft += guards.check_imports(snapshot.untracked_imports)
+    find_existing_release = _of_tags(snapshot, options, moves, tags, names)
+    firm += find_existing_release[0]
+    soft += find_existing_release[1]
     if options.commit and state.branch is None:
         firm.append(
             core.plan.Problem(
@@ -142,16 +144,16 @@ def guards(
             )
         )
     elif options.commit:
-        soft += guards.branch(state.branch, config.branch)
-    if snapshot.contained is False:
+        soft += guards.check_branch(state.branch, config.branch)
+    if snapshot.remote_is_ancestor is False:
         missing = core.plan.Problem(
             code="todo",
             message=f"{config.remote} has commits on {state.branch} that are not here",
             fix=f"git pull --rebase {config.remote} {state.branch}",
         )
         (firm if options.push else soft).append(missing)
-    elif options.commit and snapshot.contained is None and state.upstream is not None:
-        soft += guards.behind(state.behind, state.upstream)
+    elif options.commit and snapshot.remote_is_ancestor is None and state.upstream is not None:
+        soft += guards.check_behind(state.behind, state.upstream)
     if options.commit and not planned and not tags:
         firm.append(
             core.plan.Problem(

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from relnox.commands.project import Project
     from relnox.core.config import Config
     from relnox.core.packages import Package
-    from relnox.core.version_bumps import BumpRequest, Following, VersionBump
+    from relnox.core.version_bumps import BumpRequest, DependencyUpdates, VersionBump
     from relnox.core.versioning import Bump
 
-    Decided = tuple[tuple[VersionBump, ...], Following]
+    Decided = tuple[tuple[VersionBump, ...], DependencyUpdates]
 
-__all__ = ["bump_of", "check_usage", "chosen", "decided", "never_tagged", "request"]
+__all__ = ["bump_of", "check_usage", "never_tagged", "request", "resolve", "select_packages"]
 
 _REQUEST = (
     "part",
@@ -37,7 +37,7 @@ _REQUEST = (
 )
 
 
-def chosen(options: Options, project: Project) -> tuple[Package, ...]:
+def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
     """The packages that are asked for; with `--part auto` those that may move."""
     every, config = project.workspace.packages, project.release_config
     if config.version_owner is not None:
@@ -48,7 +48,7 @@ def chosen(options: Options, project: Project) -> tuple[Package, ...]:
         )
     if config.versions == "lockstep":
         if options.package:
-            why = project.inferred or f"the {len(every)} packages move in lockstep"
+            why = project.lockstep_reason or f"the {len(every)} packages move in lockstep"
             raise Blocked(
                 "todo",
                 f"{why}: --package would part them",
@@ -79,14 +79,14 @@ def _which_to_move(every: tuple[Package, ...], config: Config) -> str:
 
 def check_usage(options: Options, snapshot: Snapshot) -> None:
     """Refuse options that contradict each other, or what there is to work with."""
-    of_tags_alone = all(package.source.kind == "tags" for package in snapshot.chosen)
+    of_tags_alone = all(package.source.kind == "tags" for package in snapshot.selected)
     if (options.tag or options.push) and not (options.commit or (of_tags_alone and options.tag)):
         flag = "--tag" if options.tag else "--push"
         raise Blocked(
             "todo", f"{flag} needs --commit: there would be nothing to {flag[2:]}", fix=f"add --commit to {flag}"
         )
     if of_tags_alone and not options.tag:
-        provider = snapshot.chosen[0].source.text
+        provider = snapshot.selected[0].source.text
         raise Blocked("todo", f"the version comes from tags ({provider}): to move it is to tag", fix="add --tag")
     if (options.commit or options.tag) and (snapshot.state is None or snapshot.state.head is None):
         raise Blocked(
@@ -98,10 +98,10 @@ def check_usage(options: Options, snapshot: Snapshot) -> None:
         raise Blocked("todo", "--part auto reads git's history, and this is no git checkout", fix="name the part")
     reads_tags = options.part == "auto" and not options.package and snapshot.state is not None
     if reads_tags and snapshot.state is not None and not snapshot.known_tags.forms:
-        core.levels.check_tags_fit(snapshot.history, snapshot.state.tags)
+        core.levels.check_tag_format_fits(snapshot.history, snapshot.state.tags)
     if options.part == "auto" and (options.to or options.exact):
         raise Blocked("todo", "--part auto decides alone", fix="leave --to and --exact out")
-    needs_history = options.part == "auto" or any(package.source.kind == "tags" for package in snapshot.chosen)
+    needs_history = options.part == "auto" or any(package.source.kind == "tags" for package in snapshot.selected)
     if needs_history and snapshot.state is not None and snapshot.state.shallow:
         raise Blocked(
             "todo",
@@ -121,15 +121,15 @@ def _wishes(snapshot: Snapshot, options: Options) -> dict[str, BumpRequest]:
     if options.part != "auto":
         reason = " ".join(word for word in request(options, ("part", "pre", "to", "exact")))
         bump = bump_of(options)
-        mends = {package.name for package in snapshot.chosen if _mends(package, options)}
+        mends = {package.name for package in snapshot.selected if _mends(package, options)}
         left_out = {package.name for package in never_tagged(snapshot, options)}
         return {
             package.name: core.version_bumps.BumpRequest(None if package.name in mends else bump, reason)
-            for package in snapshot.chosen
+            for package in snapshot.selected
             if package.name not in left_out
         }
     phase: Any = options.pre
-    chosen = {package.name for package in snapshot.chosen}
+    chosen = {package.name for package in snapshot.selected}
     found = core.levels.bump_requests(
         snapshot.workspace,
         snapshot.history,
@@ -147,12 +147,12 @@ def never_tagged(snapshot: Snapshot, options: Options) -> tuple[Package, ...]:
         return ()
     found = tuple(
         package
-        for package in snapshot.chosen
+        for package in snapshot.selected
         if package.source.kind == "tags"
         and package.version is None
-        and ((stands := snapshot.history.get(package.name)) is None or stands.released is None)
+        and ((stands := snapshot.history.get(package.name)) is None or stands.version is None)
     )
-    return found if len(found) < len(snapshot.chosen) else ()
+    return found if len(found) < len(snapshot.selected) else ()
 
 
 def _mends(package: Package, options: Options) -> bool:
@@ -160,13 +160,13 @@ def _mends(package: Package, options: Options) -> bool:
     if options.to is None or package.version is None:
         return False
     named = core.versioning.parse(options.to, where="--to")
-    return named == package.version and not core.version_bumps.agree(package, named)
+    return named == package.version and not core.version_bumps.locations_agree(package, named)
 
 
-def decided(snapshot: Snapshot, options: Options) -> Decided:
+def resolve(snapshot: Snapshot, options: Options) -> Decided:
     """The moves that come of what is asked, and the requirements that follow."""
-    released = {name: each.released for name, each in snapshot.history.items() if each.released is not None}
-    moved, follow = core.version_bumps.moves(
+    released = {name: each.version for name, each in snapshot.history.items() if each.version is not None}
+    moved, follow = core.version_bumps.plan_bumps(
         snapshot.workspace,
         _wishes(snapshot, options),
         released=released,
@@ -174,7 +174,7 @@ def decided(snapshot: Snapshot, options: Options) -> Decided:
         today=snapshot.today,
     )
     if options.to is None:  # a version that is named mends places that do not agree
-        core.version_bumps.check_agreement(moved)
+        core.version_bumps.check_locations_agree(moved)
     return moved, follow
 
 

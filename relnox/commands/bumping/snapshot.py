@@ -10,19 +10,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
-    from relnox.commands.bumping.repeated import Done, Repeated
-    from relnox.commands.tag_checks import Newer
+    from relnox.commands.bumping.reruns import ExistingRelease, PreviousBump
+    from relnox.commands.tag_checks import NewerTags
     from relnox.core.config import Config
     from relnox.core.fragments import Fragment
     from relnox.core.levels import ReleaseHistory
     from relnox.core.packages import Package, VersionSource
-    from relnox.core.tag_proposals import Known
+    from relnox.core.tag_proposals import KnownTags
     from relnox.core.tags import TagFormat
     from relnox.core.workspace import Workspace
     from relnox.source import edits
     from relnox.source.git import GitState
 
-__all__ = ["Last", "Options", "Snapshot"]
+__all__ = ["Options", "Snapshot", "UndoTarget"]
 
 
 class Options(CommonOptions):
@@ -61,7 +61,7 @@ class Options(CommonOptions):
     undo: bool = option(False, "Take the last bump back, while nothing of it is pushed.", anywhere=False)
 
 
-class Last(NamedTuple):
+class UndoTarget(NamedTuple):
     """The last bump on this machine.
 
     Attributes:
@@ -95,7 +95,7 @@ class Snapshot(NamedTuple):
         known_tags: What the tags, here and on the remote if it was asked, say of their forms.
         newer: Tags that are newer than the versions of their packages.
         unlisted: Packages of the checkout that are not of the project.
-        inferred: Why the packages are taken to move in lockstep, where no setting says it.
+        lockstep_reason: Why the packages are taken to move in lockstep, where no setting says it.
         today: The date in UTC, for calendar versions.
         literals: Literal versions in the packages' own modules, which are places as well.
         untracked_imports: Committed modules, each with an untracked one that it imports.
@@ -107,27 +107,27 @@ class Snapshot(NamedTuple):
     """
 
     workspace: Workspace
-    chosen: tuple[Package, ...]
+    selected: tuple[Package, ...]
     config: Config
     contents: dict[str, bytes]
-    drafts: Mapping[str, bytes | None]
-    by_tools: frozenset[str]
+    generated_files: Mapping[str, bytes | None]
+    generated_changelogs: frozenset[str]
     fragments: tuple[Fragment, ...] | None
     tag_formats: Mapping[str, TagFormat]
     history: Mapping[str, ReleaseHistory]
     state: GitState | None
     remote_tags: Mapping[str, str] | None
-    unreachable: str | None
-    contained: bool | None
-    known_tags: Known
-    newer: Newer
+    remote_error: str | None
+    remote_is_ancestor: bool | None
+    known_tags: KnownTags
+    newer_tags: NewerTags
     unlisted: tuple[Package, ...]
-    inferred: str | None
+    lockstep_reason: str | None
     today: date
     literals: tuple[VersionSource, ...]
     untracked_imports: tuple[tuple[str, str], ...]
-    mentions: Mapping[str, tuple[str, ...]]
+    version_mentions: Mapping[str, tuple[str, ...]]
     pending: edits.Pending | None
-    last: Last | None
-    repeated: Repeated | None
-    done: Done | None
+    undo_target: UndoTarget | None
+    previous: PreviousBump | None
+    existing_release: ExistingRelease | None

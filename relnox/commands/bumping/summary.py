@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from relnox.commands.bumping.snapshot import Options, Snapshot
     from relnox.core.plan import Table
-    from relnox.core.version_bumps import Following, VersionBump
+    from relnox.core.version_bumps import DependencyUpdates, VersionBump
 
-    Decided = tuple[tuple[VersionBump, ...], Following]
+    Decided = tuple[tuple[VersionBump, ...], DependencyUpdates]
 
 __all__ = ["notes", "table"]
 
@@ -25,7 +25,7 @@ _MOST_LINES = 20
 
 
 def notes(
-    snapshot: Snapshot, moves: tuple[VersionBump, ...], following: Following, options: Options
+    snapshot: Snapshot, moves: tuple[VersionBump, ...], following: DependencyUpdates, options: Options
 ) -> Iterator[str]:
     """What a reader of the plan should know, line by line."""
     if not moves:
@@ -45,7 +45,7 @@ def notes(
     if stale and not options.lock:
         yield f"{', '.join(stale)}: made for the old requirements; --lock has it made anew"
     yield from _written_elsewhere(snapshot, moves)
-    yield from core.unlisted.pins_left_behind(snapshot.unlisted, moves)
+    yield from core.unlisted.outdated_pins(snapshot.unlisted, moves)
     lines = [
         f"{name}: {need.text} becomes {changed}" for name, needs in following.items() for need, changed in needs
     ]
@@ -65,24 +65,24 @@ def _left_out(snapshot: Snapshot, options: Options) -> Iterator[str]:
 
 def _of_tags(snapshot: Snapshot, moves: tuple[VersionBump, ...], options: Options) -> Iterator[str]:
     """What the tags say that a reader should know, and that does not refuse this bump."""
-    if snapshot.inferred is not None:
-        yield snapshot.inferred
+    if snapshot.lockstep_reason is not None:
+        yield snapshot.lockstep_reason
     if snapshot.state is not None:
-        yield from snapshot.newer.notes(
+        yield from snapshot.newer_tags.notes(
             [move.package.name for move in moves], snapshot.config, snapshot.state.tags
         )
     if options.tag:
         yield from tag_checks.any_tag_notes(moves, snapshot.workspace)
     if not options.tag and options.part != "auto":
-        for problem in preflight.form_problems(snapshot, options, moves):
+        for problem in preflight.format_problems(snapshot, options, moves):
             yield f"{problem.message}\n  fix: {problem.fix}"
 
 
 def _context(snapshot: Snapshot, moves: tuple[VersionBump, ...]) -> Iterator[str]:
     """What is not known of the remote, and a bump right after another one."""
-    if snapshot.unreachable is not None:
+    if snapshot.remote_error is not None:
         yield (
-            f"{snapshot.unreachable}: whether {snapshot.config.remote} has these tags already, or newer commits, "
+            f"{snapshot.remote_error}: whether {snapshot.config.remote} has these tags already, or newer commits, "
             "is not known"
         )
     untracked = snapshot.state.untracked if snapshot.state is not None else ()
@@ -91,13 +91,15 @@ def _context(snapshot: Snapshot, moves: tuple[VersionBump, ...]) -> Iterator[str
     if left_out:
         are = "is" if len(left_out) == 1 else "are"
         yield f"{listing(left_out)} {are} not in git (untracked), nor in the release"
-    yield from core.siblings.bare_siblings([move.package for move in moves], snapshot.workspace, snapshot.config)
+    yield from core.siblings.unbounded_siblings(
+        [move.package for move in moves], snapshot.workspace, snapshot.config
+    )
     if snapshot.config.changelog in ("auto", "keep-a-changelog"):
-        ours = [move for move in moves if move.package.name not in snapshot.by_tools]
+        ours = [move for move in moves if move.package.name not in snapshot.generated_changelogs]
         for file in core.release_notes.empty(ours, snapshot.contents, snapshot.fragments or (), snapshot.config):
             yield f"{file}: nothing stands under Unreleased, so it gets no section for this release"
-    if moves and snapshot.repeated is not None:
-        yield f"there is no commit since the last bump ({snapshot.repeated.record.command})"
+    if moves and snapshot.previous is not None:
+        yield f"there is no commit since the last bump ({snapshot.previous.record.command})"
 
 
 def _is_in(file: str, folder: str) -> bool:
@@ -106,12 +108,14 @@ def _is_in(file: str, folder: str) -> bool:
 
 def _written_elsewhere(snapshot: Snapshot, moves: tuple[VersionBump, ...]) -> Iterator[str]:
     """Literals that move along, and files that name a version which moves and are not edited."""
-    moving = {place.file for move in moves for place in move.package.places}
+    moving = {place.file for move in moves for place in move.package.other_locations}
     literals = [f"{place.key[0]} in {place.file}" for place in snapshot.literals if place.file in moving]
     if literals:
         yield f"{listing(literals)} changes too ([tool.relnox] literals = false leaves it as it is)"
-    mentions = dict.fromkeys(file for move in moves for file in snapshot.mentions.get(move.package.name, ()))
-    if files := [file for file in mentions if file not in snapshot.drafts]:
+    mentions = dict.fromkeys(
+        file for move in moves for file in snapshot.version_mentions.get(move.package.name, ())
+    )
+    if files := [file for file in mentions if file not in snapshot.generated_files]:
         yield (
             f"{listing(files, 5)} {'names' if len(files) == 1 else 'name'} the present version and "
             f"{'is' if len(files) == 1 else 'are'} not changed; to change a file as well: [[tool.relnox.places]]"
@@ -122,9 +126,9 @@ def _remarks(move: VersionBump, snapshot: Snapshot, options: Options) -> Iterato
     """What is to be said of one move besides its versions."""
     source, scheme = move.package.source, snapshot.config.scheme
     if (
-        source.stated
+        source.in_file
         and not source.semver
-        and (remark := core.versioning.normalisation(source.text, scheme=scheme))
+        and (remark := core.versioning.normalization_note(source.text, scheme=scheme))
     ):
         yield remark
     if options.part != "auto" and options.to is None and move.before is not None:
@@ -138,7 +142,7 @@ def _never_tagged(snapshot: Snapshot, moves: tuple[VersionBump, ...]) -> Iterato
     moving = {move.package.name for move in moves}
     names = [
         package.name
-        for package in snapshot.chosen
+        for package in snapshot.selected
         if package.name not in moving
         and not package.private
         and package.version is not None
@@ -146,7 +150,7 @@ def _never_tagged(snapshot: Snapshot, moves: tuple[VersionBump, ...]) -> Iterato
         and stands.tag is None
     ]
     if names:
-        tag = snapshot.tag_formats[names[0]].before
+        tag = snapshot.tag_formats[names[0]].prefix
         listed = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")  # noqa: PLR2004 - enough to see
         yield f"no tag is of {listed} ({tag}…): for a first release name it, --package {names[0]}"
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from relnox import core
 from relnox.commands.bumping import selection
-from relnox.commands.bumping.snapshot import Last
+from relnox.commands.bumping.snapshot import UndoTarget
 from relnox.core.fixes import command
 from relnox.errors import Blocked
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from relnox.commands.project import Project
     from relnox.core.plan import Plan, Problem
     from relnox.core.steps import Edit
-    from relnox.core.version_bumps import Following, VersionBump
+    from relnox.core.version_bumps import DependencyUpdates, VersionBump
     from relnox.source import edits
     from relnox.source.git import GitState
 
-    Decided = tuple[tuple[VersionBump, ...], Following]
+    Decided = tuple[tuple[VersionBump, ...], DependencyUpdates]
 
-__all__ = ["resumed", "to_take_back", "undone"]
+__all__ = ["find_undo_target", "resume", "undo"]
 
 _ABORT = command("bump", "--abort")
 
 
-def to_take_back(options: Options, project: Project, found: edits.Pending | None) -> Last | None:
+def find_undo_target(options: Options, project: Project, found: edits.Pending | None) -> UndoTarget | None:
     """The bump whose commit or tags are to be taken back: the last one, or an interrupted one that came so far."""
     if found is None:
         return last_bump(project) if options.undo else None
@@ -51,15 +51,15 @@ def _is_committed(found: edits.Pending, project: Project) -> bool:
     return edits.is_applied(project.root, changes) and project.git.matches_head(edit.file for edit in changes)
 
 
-def resumed(found: edits.Pending, snapshot: Snapshot, options: Options) -> Plan:
+def resume(found: edits.Pending, snapshot: Snapshot, options: Options) -> Plan:
     """Go on with an interrupted bump, or take it back."""
     from relnox.source import edits
 
     if options.abort and "--undo" in found.request:
         raise Blocked("todo", "an undo was interrupted: it goes on, not back", fix=f"finish it: {found.command}")
     if options.abort or (options.undo and "--undo" not in found.request):
-        if snapshot.last is not None:
-            return _taken_back(snapshot.last, snapshot)
+        if snapshot.undo_target is not None:
+            return _taken_back(snapshot.undo_target, snapshot)
         return core.plan.Plan(
             task="bump",
             steps=(core.steps.EditFiles(edits=edits.reverse(_edited(found))),),
@@ -79,13 +79,13 @@ def resumed(found: edits.Pending, snapshot: Snapshot, options: Options) -> Plan:
     )
 
 
-def last_bump(project: Project, record: edits.Pending | None = None) -> Last | None:
+def last_bump(project: Project, record: edits.Pending | None = None) -> UndoTarget | None:
     """The last bump, or the one of a record, and where it was pushed to."""
     from relnox.source import edits
 
     found = record or edits.read_last(project.private)
     if found is None or project.git is None or project.state is None or project.state.head is None:
-        return None if found is None else Last(found, (), "")
+        return None if found is None else UndoTarget(found, (), "")
     committed = any(isinstance(step, core.steps.Commit) for step in found.steps)
     places = project.git.remote_branches_with(project.state.head) if committed else ()
     remote, local = project.config.remote, project.state.tags
@@ -93,21 +93,21 @@ def last_bump(project: Project, record: edits.Pending | None = None) -> Last | N
     if not places and tags and remote in project.git.remotes():
         theirs = project.git.remote_tags(remote)
         places = (remote,) if any(theirs.get(tag) == local[tag] for tag in tags) else ()
-    return Last(found, places, project.git.subject())
+    return UndoTarget(found, places, project.git.subject())
 
 
-def undone(snapshot: Snapshot, options: Options) -> Plan:
+def undo(snapshot: Snapshot, options: Options) -> Plan:
     """Take the last bump back."""
     if selection.request(options) != ("--undo",):
         raise Blocked("todo", "--undo goes alone", fix=command("bump", "--undo"))
-    if snapshot.last is None:
+    if snapshot.undo_target is None:
         raise Blocked(
             "todo", "there is no last bump on this machine to take back", fix="git log -1 shows the last commit"
         )
-    return _taken_back(snapshot.last, snapshot)
+    return _taken_back(snapshot.undo_target, snapshot)
 
 
-def _taken_back(last: Last, snapshot: Snapshot) -> Plan:
+def _taken_back(last: UndoTarget, snapshot: Snapshot) -> Plan:
     """Take back what a bump did, unless others may have it or something came after it."""
     from relnox.source import edits
 
@@ -134,7 +134,7 @@ def _moved_on(found: edits.Pending, snapshot: Snapshot) -> Iterator[Problem]:
     state, remote = snapshot.state, snapshot.config.remote
     if state is None or snapshot.remote_tags is None:
         return
-    if snapshot.contained is False:
+    if snapshot.remote_is_ancestor is False:
         yield core.plan.Problem(
             code="todo",
             message=f"{remote} has commits on {state.branch} that are not here",
@@ -142,10 +142,10 @@ def _moved_on(found: edits.Pending, snapshot: Snapshot) -> Iterator[Problem]:
             f"or undo the bump here: {_ABORT}",
         )
     tags = tuple(tag for step in found.steps if isinstance(step, core.steps.CreateTags) for tag in step.tags)
-    yield from core.bump_checks.tags_free(tags, {}, snapshot.remote_tags, state.head, remote)
+    yield from core.bump_checks.check_tags_free(tags, {}, snapshot.remote_tags, state.head, remote)
 
 
-def _since(last: Last, state: GitState | None) -> Iterator[Problem]:
+def _since(last: UndoTarget, state: GitState | None) -> Iterator[Problem]:
     """Why the last bump is not the last thing that happened."""
     found = last.record
     message = next((step.message for step in found.steps if isinstance(step, core.steps.Commit)), "")

@@ -203,7 +203,7 @@ def _look(  # noqa: PLR0913 - what both are asked for
             *_warnings(manifest, index, project),
             *_bare_siblings(manifest, project),
         ),
-        mismatches=tuple(consistency.of_manifest(manifest, dist, project, production=production)),
+        mismatches=tuple(consistency.check_manifest(manifest, dist, project, production=production)),
     )
     if index != EMBEDDED:
         snapshot = snapshot._replace(strangers=dict(_strangers(snapshot, project)))
@@ -225,7 +225,7 @@ def _look(  # noqa: PLR0913 - what both are asked for
 
 def _bare_siblings(manifest: Manifest, project: Project) -> Iterator[str]:
     packages = [package for package in project.workspace.packages if package.name in manifest.packages]
-    return core.siblings.bare_siblings(packages, project.workspace, project.config)
+    return core.siblings.unbounded_siblings(packages, project.workspace, project.config)
 
 
 def chosen(dist: str, names: tuple[str, ...], project: Project) -> tuple[Manifest, tuple[str, ...]]:
@@ -350,7 +350,7 @@ def _tagged(package: str, project: Project) -> set[Version] | None:
     if project.state is None or project.state.shallow:
         return None
     try:
-        return {version for _, version in project.tag_formats[package].parsed(project.state.tags)}
+        return {version for _, version in project.tag_formats[package].matches(project.state.tags)}
     except Blocked:  # the settings are such that nobody can read the tags, which publishing does not need
         return None
 

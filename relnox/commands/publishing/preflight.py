@@ -143,7 +143,7 @@ def _too_late(snapshot: Snapshot, index: str) -> Iterator[Problem]:
 def notes(snapshot: Snapshot, index: str, *, allow_mismatch: bool = False) -> Iterator[str]:
     """What a reader should know before anything is sent; the arguments are those of `problems`."""
     if allow_mismatch:
-        yield from consistency.allowed(snapshot.mismatches)
+        yield from consistency.allowed_notes(snapshot.mismatches)
     if isinstance(snapshot.credentials, str) and snapshot.credentials:
         yield f"credentials for {index}: {snapshot.credentials}"
     if snapshot.skipped is not None:

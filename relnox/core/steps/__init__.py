@@ -21,7 +21,7 @@ from relnox.core.steps.building import (
     WriteManifest,
     WriteMatrix,
 )
-from relnox.core.steps.changing import (
+from relnox.core.steps.bumping import (
     Commit,
     CreateTags,
     Edit,

@@ -19,12 +19,19 @@ if TYPE_CHECKING:
     from relnox.source import edits
     from relnox.source.git import Git
 
-__all__ = ["Done", "Repeated", "already_done", "of_record", "of_tags", "steps_of_done"]
+__all__ = [
+    "ExistingRelease",
+    "PreviousBump",
+    "existing_release_plan",
+    "find_existing_release",
+    "find_previous_bump",
+    "repeat_plan",
+]
 
 _INSISTS = "--again bumps once more"
 
 
-class Repeated(NamedTuple):
+class PreviousBump(NamedTuple):
     """The last bump on this machine, whose result is what the checkout still holds.
 
     Attributes:
@@ -38,7 +45,7 @@ class Repeated(NamedTuple):
     is_whole: bool
 
 
-def of_record(options: Options, project: Project) -> Repeated | None:
+def find_previous_bump(options: Options, project: Project) -> PreviousBump | None:
     """The last bump on this machine, if nothing came after it."""
     from relnox.source import edits
 
@@ -53,10 +60,10 @@ def of_record(options: Options, project: Project) -> Repeated | None:
     tags = project.state.tags if project.state is not None else {}
     head = project.state.head if project.state is not None else None
     is_whole = all(tags.get(tag.name) == head for tag in _tags_of(record))
-    return Repeated(record, is_same, is_whole)
+    return PreviousBump(record, is_same, is_whole)
 
 
-class Done(NamedTuple):
+class ExistingRelease(NamedTuple):
     """A release that is there already.
 
     Attributes:
@@ -68,7 +75,7 @@ class Done(NamedTuple):
     tags: tuple[str, ...]
 
 
-def steps_of_done(done: Done, snapshot: Snapshot, options: Options) -> Plan:
+def existing_release_plan(done: ExistingRelease, snapshot: Snapshot, options: Options) -> Plan:
     """The tags that are there, and the push of them if the remote does not have them yet."""
     tags = tuple(core.steps.Tag(name=name, message=name) for name in done.tags)
     steps: list[core.steps.CreateTags | core.steps.Push] = [core.steps.CreateTags(tags=tags)]
@@ -81,7 +88,7 @@ def steps_of_done(done: Done, snapshot: Snapshot, options: Options) -> Plan:
     )
 
 
-def already_done(repeated: Repeated, snapshot: Snapshot, options: Options) -> Plan:
+def repeat_plan(repeated: PreviousBump, snapshot: Snapshot, options: Options) -> Plan:
     """The steps of the last bump again: nothing is left to do, or a tag or the push is."""
     record, steps = repeated.record, repeated.record.steps
     is_pushed = any(isinstance(step, core.steps.Push) for step in steps)
@@ -97,12 +104,12 @@ def already_done(repeated: Repeated, snapshot: Snapshot, options: Options) -> Pl
     return core.plan.Plan(task="bump", steps=steps, notes=(f"finishes the last bump ({record.command})",))
 
 
-def of_tags(snapshot: Snapshot, options: Options, project: Project) -> Done | None:
+def find_existing_release(snapshot: Snapshot, options: Options, project: Project) -> ExistingRelease | None:
     """Why this bump is done already, as far as tags tell: a rerun job has no record of what the first run did."""
     state, git = project.state, project.git
     if git is None or state is None or state.head is None or not (options.commit or options.tag):
         return None
-    if options.part == "auto" or not snapshot.chosen:
+    if options.part == "auto" or not snapshot.selected:
         return None
     try:
         return _released_here(snapshot, options, project) or _released_from_here(snapshot, options, project)
@@ -110,7 +117,7 @@ def of_tags(snapshot: Snapshot, options: Options, project: Project) -> Done | No
         return None
 
 
-def _released_here(snapshot: Snapshot, options: Options, project: Project) -> Done | None:
+def _released_here(snapshot: Snapshot, options: Options, project: Project) -> ExistingRelease | None:
     """HEAD is the release that this request makes of the commit before it."""
     git, head = project.git, snapshot.state.head if snapshot.state is not None else None
     tagged = _tagged(snapshot, head or "")
@@ -118,31 +125,31 @@ def _released_here(snapshot: Snapshot, options: Options, project: Project) -> Do
     if git is None or before is None:
         return None
     earlier = (
-        {} if all(package.source.stated for package in tagged.values()) else _tagged_before(before, snapshot, git)
+        {} if all(package.source.in_file for package in tagged.values()) else _tagged_before(before, snapshot, git)
     )
     for (_, version), package in tagged.items():
         if options.to is not None:
             if core.versioning.parse(options.to, where="--to") != version:
                 return None
             continue
-        stated = package.source.stated
+        stated = package.source.in_file
         old = _version_at(before, package, git) if stated else earlier.get(package.name)
         if old is None or old == version or _next(old, snapshot, options) != version:
             return None
     tags = tuple(dict.fromkeys(tag for tag, _ in tagged))
     reason = f"HEAD ({(head or '')[:10]}) is tagged {listing(tags)}, with no commit since"
-    return Done(f"already done: {reason}; {_INSISTS}", tags)
+    return ExistingRelease(f"already done: {reason}; {_INSISTS}", tags)
 
 
 def _tagged(snapshot: Snapshot, head: str) -> dict[tuple[str, Version], Package]:
     """Tag and version of the selected packages, if all are tagged at HEAD; nothing otherwise."""
     tags = snapshot.state.tags if snapshot.state is not None else {}
     found: dict[tuple[str, Version], Package] = {}
-    for package in snapshot.chosen:
+    for package in snapshot.selected:
         version = package.version
         if version is None and package.source.kind == "tags":
             stands = snapshot.history.get(package.name)
-            version = stands.released if stands is not None else None
+            version = stands.version if stands is not None else None
         tag = snapshot.tag_formats[package.name].render(version) if version is not None else ""
         if version is None or tags.get(tag) != head:
             return {}
@@ -152,22 +159,22 @@ def _tagged(snapshot: Snapshot, head: str) -> dict[tuple[str, Version], Package]
 
 def _tagged_before(commit: str, snapshot: Snapshot, git: Git) -> dict[str, Version]:
     """The versions of the last tags that a commit contains."""
-    latest = core.tags.latest(snapshot.tag_formats, git.merged_tags(commit))
+    latest = core.tags.latest_tags(snapshot.tag_formats, git.merged_tags(commit))
     return {name: version for name, (_, version) in latest.items()}
 
 
-def _released_from_here(snapshot: Snapshot, options: Options, project: Project) -> Done | None:
+def _released_from_here(snapshot: Snapshot, options: Options, project: Project) -> ExistingRelease | None:
     """The tags that this request makes are there, on a commit whose parent is HEAD."""
     git, state = project.git, project.state
     if not options.tag or git is None or state is None:
         return None
     present = state.tags | dict(snapshot.remote_tags or {})
-    formats = {package.name: snapshot.tag_formats[package.name] for package in snapshot.chosen}
-    versions = {package.name: package.version for package in snapshot.chosen}
-    newest = core.tags.latest(formats, present)
+    formats = {package.name: snapshot.tag_formats[package.name] for package in snapshot.selected}
+    versions = {package.name: package.version for package in snapshot.selected}
+    newest = core.tags.latest_tags(formats, present)
     if not any((mine := versions[name]) is None or version > mine for name, (_, version) in newest.items()):
         return None
-    moves, _ = selection.decided(snapshot, options)
+    moves, _ = selection.resolve(snapshot, options)
     names = list(dict.fromkeys(snapshot.tag_formats[move.package.name].render(move.after) for move in moves))
     commits = {present.get(name) for name in names}
     commit = commits.pop()
@@ -178,7 +185,7 @@ def _released_from_here(snapshot: Snapshot, options: Options, project: Project) 
     if commit == state.head or git.parent(commit) != state.head:
         return None
     reason = f"{listing(names)} ({commit[:10]}) was released from this commit ({(state.head or '')[:10]})"
-    return Done(f"already done: {reason}", tuple(names))
+    return ExistingRelease(f"already done: {reason}", tuple(names))
 
 
 def _is_unchanged(record: edits.Pending, project: Project) -> bool:
@@ -209,9 +216,9 @@ def _version_at(commit: str, package: Package, git: Git) -> Version | None:
     if text is None:
         return None
     try:
-        spans = core.version_locations.spans_of(text, package.source)
+        spans = core.version_locations.find_spans(text, package.source)
         return (
-            core.version_locations.version_of(core.records.replace(package.source, text=spans[0].text))
+            core.version_locations.parse_version(core.records.replace(package.source, text=spans[0].text))
             if spans
             else None
         )
