@@ -246,7 +246,7 @@ class SimulatedClock(network.Clock):
             self._waits.append(until)
         while self._passed < until and not woken.wait(self._grace):
             with self._lock:
-                if network.requests_under_way() == 0:
+                if network.active_requests() == 0:
                     self._passed = max(self._passed, min(self._waits))
         with self._lock:
             self._waits.remove(until)

@@ -88,7 +88,7 @@ class Attesting:
             except BaseException:  # an interruption too ends the requests: leaving the pool waits for them
                 pool.shutdown(wait=False, cancel_futures=True)
                 while wait(asked, timeout=_GLANCE).not_done:
-                    network.end_all()
+                    network.cancel_all()
                 raise
             pool.shutdown(cancel_futures=True)
         for each in asked:
@@ -99,7 +99,7 @@ class Attesting:
         from relnox.files import replace_file
         from relnox.indexes import attestations
 
-        content = _outlasting(lambda: signatory.sign(file), file, deadline)
+        content = _retrying(lambda: signatory.sign(file), file, deadline)
         try:
             attestations.verify(content, file, self.step.publisher)
         except attestations.Unverified as error:
@@ -112,16 +112,16 @@ class Attesting:
         self._signed.add(file.filename)
 
 
-def _outlasting(sign: Callable[[], bytes], file: Distribution, deadline: Deadline) -> bytes:
+def _retrying(sign: Callable[[], bytes], file: Distribution, deadline: Deadline) -> bytes:
     while True:
         try:
             return sign()
         except TransientError as transient_error:
-            transient_error.stranger = (
+            transient_error.never_connected = (
                 False  # it may never have answered in this process, and is known all the same
             )
             try:
-                deadline.outlast(transient_error)
+                deadline.back_off(transient_error)
             except TransientError as end:
                 raise TryLater("todo", f"{file.filename} cannot be signed: {end.message}", fix=_WAY_OUT) from end
 

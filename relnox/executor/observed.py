@@ -162,7 +162,7 @@ def look_again(run: Run, watched: Signals, *, after_signal: ExitCode | None) -> 
     from relnox import network
 
     while any(thread.is_alive() for thread in threads) and time.monotonic() < ends + _GRACE:
-        network.end_all()
+        network.cancel_all()
         time.sleep(_POLL)
     return interrupted
 

@@ -126,7 +126,7 @@ class Uploading:
                     return
                 if not isinstance(error, TransientError):
                     raise
-                deadline.outlast(error)
+                deadline.back_off(error)
             else:
                 return
 
@@ -181,7 +181,7 @@ class _Attempts:
 
     def failed(self, error: RelnoxError) -> None:
         """An attempt ended with an error, of which the index may have told that it did not take the files."""
-        refused = error.rejected or getattr(error, "stranger", False)  # nobody was there to take them
+        refused = error.rejected or getattr(error, "never_connected", False)  # nobody was there to take them
         if self._sent and refused and not self._in_doubt:
             self._sent = False
             self._run.observed.rejected(self._index, self._files)

@@ -218,5 +218,5 @@ class _Work:
         run.end_workers()
         while self._going_on:
             process.end_all()
-            network.end_all()
+            network.cancel_all()
             time.sleep(_GLANCE)

@@ -338,7 +338,7 @@ class Indexes:
 
             login = credentials.for_reading(target, self._environment)
             if login is not None:
-                network.log_in(target.simple_url, login)
+                network.authenticate_reads(target.simple_url, login)
         return target
 
     def _embedded(self) -> targets.Target:
@@ -373,7 +373,7 @@ def _side_by_side(call: Callable[[str], T], projects: Iterable[str]) -> list[T]:
         except BaseException:  # an interruption too ends the requests: leaving the pool waits for them
             pool.shutdown(wait=False, cancel_futures=True)
             while wait(asked, timeout=_GLANCE).not_done:
-                network.end_all()
+                network.cancel_all()
             raise
     return [each.result() for each in asked]
 

@@ -251,7 +251,7 @@ class _Asking:
         """Send a document, given as `data` or as `json`, and get one."""
         usual = {"Content-Type": "application/json", "Accept": "application/json"}
         body: str = sent["data"] if "data" in sent else json.dumps(sent["json"])
-        return network.once("POST", url, headers={**usual, **(headers or {})}, body=body.encode())
+        return network.send_once("POST", url, headers={**usual, **(headers or {})}, body=body.encode())
 
     def close(self) -> None:
         """The connections are everybody's."""

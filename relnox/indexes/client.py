@@ -211,7 +211,7 @@ def listed_files(simple_url: str, project: str, deadline: Deadline | None = None
     try:
         if not is_json:
             text = network.html_text(response)
-            return network.leave_behind(lambda: _from_html(text, page), _PARSING, host)
+            return network.call_with_timeout(lambda: _from_html(text, page), _PARSING, host)
         with _ONE_PARSER:
             return _from_json(network.json_document(response, pairs=_without_duplicates), page)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, AssertionError) as error:

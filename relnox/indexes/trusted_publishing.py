@@ -173,7 +173,7 @@ class Publisher:
             )
         identity = self._identify() if self._many else self.identity
         began = network.CLOCK.now()
-        response = network.once(
+        response = network.send_once(
             "POST",
             self._mint_url,
             headers={"Content-Type": "application/json", "Accept": "application/json"},
@@ -325,7 +325,7 @@ def _identity(detect: Callable[[str], str | None], audience: str, ci_provider: s
 
     try:
         # The package asks in its own way, which knows neither deadlines nor the end of the run.
-        found = network.leave_behind(
+        found = network.call_with_timeout(
             lambda: [Secret(text) for text in (detect(audience),) if text], _DETECTING, ci_provider
         )
     except GitHubOidcPermissionCredentialError:

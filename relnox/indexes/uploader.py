@@ -109,14 +109,14 @@ def send(  # noqa: PLR0913 - an upload
         if sending is not None:
             sending()
         # A redirect is never followed: credentials go to the address that was resolved and nowhere else.
-        response = network.once(
+        response = network.send_once(
             "POST",
             target.upload_url,
             headers={"Content-Type": form.content_type},
             body=form,
             auth=login,
-            quiet=ANSWER_LIMIT,
-            limit=network.UPLOAD_ANSWER,
+            read_timeout=ANSWER_LIMIT,
+            limit=network.UPLOAD_RESPONSE,
         )
     said = judged(response, file, target.name)
     if response.status_code not in _OK:

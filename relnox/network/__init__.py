@@ -1,8 +1,8 @@
-"""One way to ask a server: deadlines and size limits always, retries for what passes, no leaving the origin.
+"""HTTP requests with deadlines, size limits and retries, which stay on the origin they were sent to.
 
-One try is `once`. Whoever tries again owns a `Deadline`: it knows how long the whole may take, makes the pauses
-grow and listens to what the server asks for. Proxies and private certificate authorities come from the
-environment, as for requests; this machine is never reached through a proxy, and `.netrc` is not read here.
+`send_once` makes one try. Retries share a `Deadline`, which limits their total time, waits with exponential
+back-off and honors `Retry-After`. Proxies and private certificate authorities come from the environment, as in
+requests; this machine is never reached through a proxy, and `.netrc` is not read here.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from relnox.network.bodies import (
     LISTING,
     PEEK,
     SLOWEST_AVERAGE,
-    UPLOAD_ANSWER,
+    UPLOAD_RESPONSE,
     Limit,
     TooLarge,
     file_limit,
@@ -45,9 +45,9 @@ from relnox.network.bodies import (
     json_document,
     read_body,
 )
-from relnox.network.failures import TransientError, cause_of, in_words, interrupted, network_errors
+from relnox.network.failures import TransientError, cause_of, describe_error, interrupted, network_errors
 from relnox.network.proxies import proxy_for
-from relnox.network.watching import Watch, end_all, pause_under_way, requests_under_way
+from relnox.network.watching import Watch, active_requests, cancel_all, interruptible_pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,73 +62,73 @@ __all__ = [
     "DOCUMENT",
     "LISTING",
     "PEEK",
-    "UPLOAD_ANSWER",
+    "UPLOAD_RESPONSE",
     "Clock",
     "Deadline",
     "Limit",
     "TooLarge",
     "TransientError",
-    "end_all",
+    "active_requests",
+    "authenticate_reads",
+    "call_with_timeout",
+    "cancel_all",
     "file_limit",
     "get",
     "html_text",
     "is_encrypted",
     "is_loopback",
     "json_document",
-    "leave_behind",
-    "log_in",
-    "once",
-    "requests_under_way",
     "require_encryption",
     "same_origin",
+    "send_once",
 ]
 
 T = TypeVar("T")
 
-_CONNECT_LIMIT = 10.0
-"""Seconds for finding a server's name, and again for each connection."""
-_READ_LIMIT = 60.0
-"""Seconds that a server may be silent."""
-_USUAL_PATIENCE = 600.0
+_CONNECT_TIMEOUT = 10.0
+"""Seconds for resolving a host name, and again for each connection."""
+_READ_TIMEOUT = 60.0
+"""Seconds between two bytes of a response."""
+_RETRY_TIME = 600.0
 """Seconds for all tries of one request."""
-_STRANGER = 5.0
-"""Seconds for a server that never answered: it may not exist, while one that did will come back."""
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 60.0
-_MOMENT = 0.01
-_WORTH_TELLING = 5.0
-_MOST_REDIRECTS = 5
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Statuses of RFC 9110, RFC 8470 and RFC 6585 that another try may end."""
+_UNCONNECTED_RETRY_TIME = 5.0
+"""Seconds for a server that never accepted a connection: its URL may be wrong."""
+_MIN_BACKOFF = 0.5
+_MAX_BACKOFF = 60.0
+_MIN_WAIT = 0.01
+_REPORTED_WAIT = 5.0
+"""Seconds of waiting from which on it is reported."""
+_MAX_REDIRECTS = 5
+_TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""From RFC 9110, RFC 8470 and RFC 6585."""
 _HALF_A_DAY = 12 * 3600.0
-_EPOCH_LIKE = 1e9
-"""A `RateLimit-Reset` beyond this is a point in time, below it a number of seconds: servers send both."""
-_FAR = 1e9
-"""Seconds, which are 31 years: nobody waits that long, whatever is asked for, and the calendar holds it."""
-_TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})\b")
-"""How http.client says that a proxy does not connect to a server."""
+_MIN_TIMESTAMP = 1e9
+"""A `RateLimit-Reset` beyond this is a Unix time, below it a number of seconds: servers send both."""
+_MAX_RETRY_AFTER = 1e9
+"""Seconds (31 years), which `datetime` can still add."""
+_TUNNEL_REJECTED = re.compile(r"Tunnel connection failed: (\d{3})\b")
+"""The error of http.client when a proxy does not connect to a server."""
 
-_reading = threading.BoundedSemaphore(16)
-"""How many documents are asked for at once, however many threads wait for one."""
-_answered: set[str] = set()
-"""Origins that have answered in this process."""
-_logins: dict[str, Callable[[PreparedRequest], PreparedRequest]] = {}
-"""What signs requests that only read, by the origin that they go to."""
+_concurrent_reads = threading.BoundedSemaphore(16)
+_connected_origins: set[str] = set()
+"""Origins that have sent a response to this process."""
+_read_auth: dict[str, Callable[[PreparedRequest], PreparedRequest]] = {}
+"""Authentication of requests by `get`, by origin."""
 
 
 class Clock:
-    """What time it is, and how it is waited; a test gives another one to `CLOCK`."""
+    """The time, and how to wait; tests replace `CLOCK`."""
 
     def now(self) -> float:
-        """Seconds that only ever grow."""
+        """Return monotonic seconds."""
         return time.monotonic()
 
     def today(self) -> datetime:
-        """The date and time, with its zone."""
+        """Return the date and time in UTC."""
         return datetime.now(UTC)
 
     def pause(self, seconds: float, woken: threading.Event) -> None:
-        """Wait, at most until somebody sets the event."""
+        """Wait so long, or until the event is set."""
         woken.wait(seconds)
 
 
@@ -136,61 +136,62 @@ CLOCK = Clock()
 
 
 class Deadline:
-    """How long one thing may be tried, all tries and pauses together.
+    """The time limit of one operation, retries and pauses included.
 
     Args:
-        seconds: The whole.
+        seconds: Total time.
     """
 
-    def __init__(self, seconds: float = _USUAL_PATIENCE) -> None:
-        self._begin = CLOCK.now()
+    def __init__(self, seconds: float = _RETRY_TIME) -> None:
+        self._start = CLOCK.now()
         self._seconds = seconds
         self._waited = 0.0
-        self._growing = _FIRST_PAUSE
+        self._backoff = _MIN_BACKOFF
 
-    def outlast(self, transient_error: TransientError) -> None:
-        """Wait before the next try: exponential back-off with full jitter, and no less than the server asks for.
+    def back_off(self, error: TransientError) -> None:
+        """Wait before the next try: exponential back-off with full jitter, and at least `Retry-After`.
 
         Raises:
             TransientError: There is no time left for another try.
         """
-        if transient_error.stranger:
-            self._seconds = min(self._seconds, _STRANGER)
-        spent, left = CLOCK.now() - self._begin, self.left()
-        asked = transient_error.asked or 0.0
-        if asked > left or not left:
-            tried = f", for {waits.span(spent)}" if spent >= 1 else ""
-            until = f"; it asks to be left alone until {_clock_time(asked)}" if asked else ""
+        if error.never_connected:
+            self._seconds = min(self._seconds, _UNCONNECTED_RETRY_TIME)
+        elapsed, left = CLOCK.now() - self._start, self.left()
+        retry_after = error.retry_after or 0.0
+        if retry_after > left or not left:
+            gave_up = f"; gave up after {waits.span(elapsed)}" if elapsed >= 1 else ""
+            until = f"; retry after {_clock_time(retry_after)}" if retry_after else ""
             raise TransientError(
-                "todo", f"{transient_error.message}{tried}{until}", stranger=transient_error.stranger
-            ) from transient_error
-        jitter = random.uniform(0, self._growing)  # noqa: S311 - no secret
-        self._growing = min(self._growing * 2, _LONGEST_PAUSE)
+                error.code, f"{error.message}{gave_up}{until}", never_connected=error.never_connected
+            ) from error
+        jitter = random.uniform(0, self._backoff)  # noqa: S311 - no secret
+        self._backoff = min(self._backoff * 2, _MAX_BACKOFF)
         # The last try is at the very end of the time there is.
-        self.wait(min(asked + jitter, left), transient_error.message)
+        self.wait(min(retry_after + jitter, left), error.message)
 
     @property
-    def quiet(self) -> float:
-        """Seconds that one answer may take: no longer than the whole may, and a few in any case."""
-        return min(max(self._seconds, _STRANGER), _READ_LIMIT)
+    def read_timeout(self) -> float:
+        """Seconds to wait for one response: at most the total, at least a few."""
+        return min(max(self._seconds, _UNCONNECTED_RETRY_TIME), _READ_TIMEOUT)
 
     def left(self) -> float:
-        """Seconds until the end; 0 where it is not worth another try."""
-        left = self._begin + self._seconds - CLOCK.now()
-        return left if left >= _MOMENT else 0.0
+        """Return the seconds until the end; 0 where they are too few for another try."""
+        left = self._start + self._seconds - CLOCK.now()
+        return left if left >= _MIN_WAIT else 0.0
 
     def wait(self, seconds: float, why: str) -> None:
-        """Do nothing for a while; pauses that a person would notice are told, one by one or together.
+        """Pause, and report it once the pauses add up to a few seconds.
 
         Raises:
             Failed: The run was interrupted.
         """
         self._waited += seconds
-        if self._waited >= _WORTH_TELLING:
-            again, ends = (CLOCK.today() + timedelta(seconds=each) for each in (seconds, self.left()))
+        if self._waited >= _REPORTED_WAIT:
+            now = CLOCK.today()
+            again, ends = now + timedelta(seconds=seconds), now + timedelta(seconds=self.left())
             waits.tell(Waiting(why, again, ends), CLOCK.now())
         woken = threading.Event()
-        with pause_under_way(woken):
+        with interruptible_pause(woken):
             CLOCK.pause(seconds, woken)
         if woken.is_set():
             raise interrupted()
@@ -206,39 +207,38 @@ def get(  # noqa: PLR0913 - a request
     limit: Limit = DOCUMENT,
     leave_origin: bool = False,
 ) -> Response:
-    """Ask for a document, again and with growing pauses while the server has a passing trouble.
+    """Request a document; retry with back-off after transient errors.
 
-    A redirect is followed inside the same origin only: what another server says is not this index's answer.
-    One to elsewhere is returned as it is, unless the origin may be left.
+    Redirects are followed within the origin only: another server cannot speak for this index. A redirect to
+    another origin is returned as the response, unless `leave_origin` is set.
 
     Args:
-        url: What to ask for.
+        url: URL.
         headers: Request headers, without credentials.
         method: `GET` or `HEAD`.
-        into: A file that each try writes the body of a good answer to; without it the body is in the answer.
+        into: A file that each try writes the body of a successful response to; without it `content` has the body.
         deadline: How long to try.
-        limit: How large the answer may be and how long it may take.
+        limit: Largest size and longest duration of the response.
         leave_origin: Whether redirects are followed to other servers, as those of files are (to a CDN): without
-            credentials, and only where https, or this machine, is left for https or this machine. What comes
-            proves nothing but by its hash.
+            credentials, and only to https or this machine. The content has to be verified by its hash.
 
     Raises:
-        TransientError: The server did not answer, or not well, for too long.
-        Failed: It redirects in a circle or to where it may not, its answer is too large, or the run was
+        TransientError: All tries failed.
+        Failed: It redirects in a loop or to a URL that is not allowed, the response is too large, or the run was
             interrupted.
     """
     deadline = deadline or Deadline()
     while True:
         try:
-            with _reading:
-                return _followed(
-                    method, url, headers or {}, into, deadline.quiet, limit=limit, leave_origin=leave_origin
+            with _concurrent_reads:
+                return _follow_redirects(
+                    method, url, headers or {}, into, deadline.read_timeout, limit=limit, leave_origin=leave_origin
                 )
         except TransientError as transient_error:
-            deadline.outlast(transient_error)
+            deadline.back_off(transient_error)
 
 
-def once(  # noqa: PLR0913 - a request
+def send_once(  # noqa: PLR0913 - a request
     method: str,
     url: str,
     *,
@@ -246,93 +246,96 @@ def once(  # noqa: PLR0913 - a request
     body: Any = None,
     auth: Callable[[PreparedRequest], PreparedRequest] | None = None,
     confidential: bool = False,
-    quiet: float = _READ_LIMIT,
+    read_timeout: float = _READ_TIMEOUT,
     into: Writable | None = None,
     limit: Limit = DOCUMENT,
 ) -> Response:
-    """Ask a server once; redirects are not followed.
+    """Send a request without retries; redirects are not followed.
 
     Args:
         method: GET, HEAD, POST and so on.
-        url: Whom to ask, and for what.
+        url: URL.
         headers: Request headers.
-        body: What is sent: bytes, or something to read them from.
-        auth: Signs the request.
-        confidential: Whether the body holds a secret. Like what is signed it goes encrypted, or to this machine.
-        quiet: Seconds that the server may take for its answer. Whatever moves less than 1 KiB a second over this
-            time is ended, too: a server that sends a byte a second never meets a time-out.
-        into: Takes the body of a good answer as it comes.
-        limit: How large the answer may be, and how long all of it may take.
+        body: Bytes, or a file to read them from.
+        auth: Adds credentials to the request.
+        confidential: Whether the body holds a secret, which like credentials goes to https or this machine only.
+        read_timeout: Seconds to wait for the response. A request that moves less than 1 KiB a second over this
+            time is ended, too: a server that sends a byte a second never meets the timeout of a socket.
+        into: A file that the body of a successful response is written to.
+        limit: Largest size of the response, and its longest duration.
 
     Raises:
-        TransientError: There was no answer, or one that another try may better.
-        Blocked: A secret would go unencrypted.
-        Failed: The run was interrupted, the answer is too large, or the server cannot be asked at all, as things
-            are set up.
+        TransientError: There was no response, or one with a transient status.
+        Blocked: A secret would be sent unencrypted.
+        Failed: The run was interrupted, the response is too large, or the URL, a header, the proxy or a
+            certificate is not valid.
     """
     check_url(url)
     if auth is not None or confidential or "authorization" in map(str.lower, headers or ()):
         require_encryption(url)
     host, proxy, adapter = host_of(url), proxy_for(url), _adapter()
-    with Watch(host, quiet, limit.seconds + _size(body) / SLOWEST_AVERAGE) as watch:
-        request = _prepared(method, url, {"Accept-Encoding": limit.encoding, **(headers or {})}, body, auth, watch)
+    with Watch(host, read_timeout, limit.seconds + _size(body) / SLOWEST_AVERAGE) as watch:
+        request = _prepare(method, url, {"Accept-Encoding": limit.encoding, **(headers or {})}, body, auth, watch)
         try:
             response = adapter.send(
                 request,
                 stream=True,
-                timeout=(min(_CONNECT_LIMIT, quiet), quiet),
+                timeout=(min(_CONNECT_TIMEOUT, read_timeout), read_timeout),
                 verify=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True,
                 proxies={} if proxy is None else {"http": proxy.url, "https": proxy.url},
             )
             with response:
                 read_body(response, limit, watch, host, into)
-                _answered.add(origin(url))
+                _connected_origins.add(origin(url))
         except network_errors() as error:
             watch.check()
-            stranger = not watch.connected and origin(url) not in _answered
-            raise _not_answered(host, proxy, error, stranger=stranger) from error
+            never_connected = not watch.connected and origin(url) not in _connected_origins
+            raise _connection_error(host, proxy, error, never_connected=never_connected) from error
         except OSError as error:
             watch.check()
-            if error.errno is not None:  # it is the machine's
+            if error.errno is not None:  # an error of this machine, such as a full disk
                 raise
-            raise Failed(  # a file of certificates is not there
-                "todo",
-                f"{host} cannot be asked: {error}",
+            raise Failed(  # requests found no file of certificates
+                "ca-bundle-missing",
+                f"cannot connect to {host}: {error}",
                 fix="correct the path in REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, or unset it",
             ) from error
     if response.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and proxy is not None:
         raise _login_required(host, proxy)
-    if response.status_code in _PASSING:
-        said = f"{response.status_code} {response.reason or ''}".strip()
-        enough = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
-        what = "takes no more for now" if enough else "does not answer as it should"
-        raise TransientError("todo", f"{host} {what}{_through(proxy)} ({said})", asked=_asked(response.headers))
+    if response.status_code in _TRANSIENT_STATUSES:
+        status = f"{response.status_code} {response.reason or ''}".strip()
+        limited = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
+        raise TransientError(
+            "rate-limited" if limited else "server-error",
+            f"{host} returned {status}{' (rate-limited)' if limited else ''}{_through(proxy)}",
+            retry_after=_retry_after(response.headers),
+        )
     return response
 
 
-def log_in(url: str, auth: Callable[[PreparedRequest], PreparedRequest]) -> None:
-    """Have `get` sign what it asks of the origin of a URL, and of no other."""
-    _logins[origin(url)] = auth
+def authenticate_reads(url: str, auth: Callable[[PreparedRequest], PreparedRequest]) -> None:
+    """Have `get` add credentials to its requests to the origin of a URL, and to no other."""
+    _read_auth[origin(url)] = auth
 
 
-def leave_behind(call: Callable[[], T], seconds: float, what: str) -> T:
-    """Call what asks a server in its own way, until it is through, or the run is to end.
+def call_with_timeout(call: Callable[[], T], seconds: float, host: str) -> T:
+    """Call a function that makes requests by other means, until the timeout or the end of the run.
 
     Args:
-        call: It runs in a thread, which is left behind where it takes too long.
-        seconds: How long it may take.
-        what: Who is asked, for messages.
+        call: The function. It runs in a thread, which is abandoned when it takes too long.
+        seconds: Timeout.
+        host: The server, for messages.
 
     Raises:
         TransientError: It took too long.
         Failed: The run was interrupted.
     """
-    with Watch(what, seconds, seconds) as watch:
+    with Watch(host, seconds, seconds) as watch:
         try:
             return watch.wait_for(call, seconds)
         except TimeoutError:
             watch.check()
-            raise TransientError("todo", f"{what} does not answer as it should (timed out)") from None
+            raise TransientError("request-failed", f"request to {host} failed (timed out)") from None
 
 
 def _adapter() -> HTTPAdapter:
@@ -341,7 +344,7 @@ def _adapter() -> HTTPAdapter:
     return connections.adapter()
 
 
-def _prepared(  # noqa: PLR0913, PLR0917 - a request
+def _prepare(  # noqa: PLR0913, PLR0917 - a request
     method: str,
     url: str,
     headers: Mapping[str, str],
@@ -349,7 +352,7 @@ def _prepared(  # noqa: PLR0913, PLR0917 - a request
     auth: Callable[[PreparedRequest], PreparedRequest] | None,
     watch: Watch,
 ) -> PreparedRequest:
-    """A request as it is sent; without a session, so that requests adds no login, cookie or proxy of its own."""
+    """Prepare a request without a session, so that requests adds no credentials, cookies or proxies of its own."""
     from requests import PreparedRequest
 
     from relnox.network import connections
@@ -359,23 +362,23 @@ def _prepared(  # noqa: PLR0913, PLR0917 - a request
         request.prepare(
             method=method,
             url=url,
-            headers={**connections.headers_of_all(), **headers},
-            data=_Counted(body, watch.moved) if hasattr(body, "read") else body,
+            headers={**connections.default_headers(), **headers},
+            data=_CountingReader(body, watch.add_bytes) if hasattr(body, "read") else body,
             auth=auth,
         )
         for value in request.headers.values():
-            str(value).encode("latin-1")  # as http.client does, when it has connected
-    except ValueError as error:  # in words that quote no header
+            str(value).encode("latin-1")  # as http.client does once it is connected
+    except ValueError as error:  # its text may quote a header that holds a secret
         raise Failed(
-            "todo",
-            f"{host_of(url)} cannot be asked: the URL or a header cannot be sent ({type(error).__name__})",
+            "request-invalid",
+            f"cannot send a request to {host_of(url)}: invalid URL or header ({type(error).__name__})",
             fix="correct the URL in the settings, or the token or password",
         ) from None
     return request
 
 
 def _size(body: Any) -> int:
-    """Bytes of what is sent; 0 where that is not known."""
+    """Return the size of a request body; 0 where it is unknown."""
     if isinstance(body, (bytes, bytearray)):
         return len(body)
     if body is None:
@@ -385,92 +388,103 @@ def _size(body: Any) -> int:
     return super_len(body) or 0
 
 
-def _followed(  # noqa: PLR0913 - a request
+def _follow_redirects(  # noqa: PLR0913 - a request
     method: str,
     url: str,
     headers: Mapping[str, str],
     into: Sink | None,
-    quiet: float,
+    read_timeout: float,
     *,
     limit: Limit,
     leave_origin: bool,
 ) -> Response:
     first = url
-    for _ in range(_MOST_REDIRECTS):
-        auth = _logins.get(origin(url)) if _logins and same_origin(first, url) and is_encrypted(url) else None
+    for _ in range(_MAX_REDIRECTS):
+        auth = (
+            _read_auth.get(origin(url)) if _read_auth and same_origin(first, url) and is_encrypted(url) else None
+        )
         with into.open("wb") if into is not None else contextlib.nullcontext() as out:
-            response = once(method, url, headers=headers, into=out, quiet=quiet, limit=limit, auth=auth)
+            response = send_once(
+                method, url, headers=headers, into=out, read_timeout=read_timeout, limit=limit, auth=auth
+            )
         if not response.is_redirect:
             return response
-        target = _target(url, response.headers["Location"])
+        target = _redirect_target(url, response.headers["Location"])
         if not same_origin(url, target):
             if not leave_origin:
                 return response
             _check_encryption(url, target)
         url = target
-    raise Failed("todo", f"{host_of(url)} redirects in a circle", fix="is the index's address right?")
+    raise Failed(
+        "too-many-redirects",
+        f"{host_of(url)} redirects in a loop (more than {_MAX_REDIRECTS} redirects)",
+        fix="check the URL of the index",
+    )
 
 
-def _target(url: str, location: str) -> str:
-    """Where a redirect leads."""
+def _redirect_target(url: str, location: str) -> str:
     try:
         target = urljoin(url, location)
         check_url(target)
     except (ValueError, Failed) as error:
         raise Failed(
-            "todo",
-            f"{host_of(url)} redirects to {quoted(location)}, which cannot be requested (not a valid URL)",
+            "redirect-not-valid",
+            f"{host_of(url)} redirects to {quoted(location)} (not a valid URL)",
             fix="check the URL of the index, or report it to the index",
         ) from error
     return target
 
 
 def _check_encryption(url: str, target: str) -> None:
-    """Check that a redirect that leaves the origin goes encrypted, or stays on this machine."""
-    lowered = url.startswith("https:") and not target.startswith("https:")
-    if lowered or not is_encrypted(target):
+    """Check that a redirect to another origin is encrypted, or stays on this machine."""
+    downgraded = url.startswith("https:") and not target.startswith("https:")
+    if downgraded or not is_encrypted(target):
         raise Failed(
-            "todo",
+            "redirect-not-encrypted",
             f"{host_of(url)} redirects to {host_of(target)} over http, which is not encrypted",
-            fix="report it to the index: files are fetched over https only",
+            fix="report it to the index: files are downloaded over https only",
         )
 
 
-def _not_answered(host: str, proxy: Proxy | None, error: Exception, *, stranger: bool) -> Failed | TransientError:
-    """The error for a connection that failed, or an answer that is not HTTP."""
+def _connection_error(
+    host: str, proxy: Proxy | None, error: Exception, *, never_connected: bool
+) -> Failed | TransientError:
+    """Return the error for a connection that failed, or a response that is not HTTP."""
     from ssl import SSLCertVerificationError
 
     cause = cause_of(error)
     if isinstance(cause, SSLCertVerificationError):
         return Failed(
-            "todo",
-            f"{host} has a certificate that nobody vouches for here{_through(proxy)} ({cause.verify_message})",
-            fix="is the address right? a private authority is named by REQUESTS_CA_BUNDLE=FILE.pem",
+            "certificate-not-trusted",
+            f"the certificate of {host} is not trusted{_through(proxy)} ({cause.verify_message})",
+            fix="check the URL; for a private certificate authority, set REQUESTS_CA_BUNDLE=FILE.pem",
         )
-    words = in_words(cause)
-    if proxy is not None and (refused := _TUNNEL_REFUSED.match(str(cause))):
-        if int(refused[1]) == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+    reason = describe_error(cause)
+    if proxy is not None and (rejected := _TUNNEL_REJECTED.match(str(cause))):
+        if int(rejected[1]) == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
             return _login_required(host, proxy)
-        words = f"it answers {refused[1]}"
-    if proxy is not None:
-        return TransientError("todo", f"{host} cannot be reached{_through(proxy)} ({words})", stranger=stranger)
-    return TransientError("todo", f"{host} does not answer as it should ({words})", stranger=stranger)
+        reason = f"the proxy responded {rejected[1]}"
+    if never_connected or proxy is not None:
+        code, message = "server-unreachable", f"cannot connect to {host}{_through(proxy)} ({reason})"
+    else:
+        code, message = "request-failed", f"request to {host} failed ({reason})"
+    return TransientError(code, message, never_connected=never_connected)
 
 
 def _login_required(host: str, proxy: Proxy) -> Failed:
     return Failed(
-        "todo",
-        f"{host} cannot be reached{_through(proxy)} (407: it requires a login)",
+        "proxy-login-required",
+        f"cannot connect to {host}{_through(proxy)} (407: login required)",
         fix=f"set {proxy.variable} to http://USER:PASSWORD@HOST:PORT, or add {host} to NO_PROXY",
     )
 
 
 def _through(proxy: Proxy | None) -> str:
-    return "" if proxy is None else f" through the proxy {proxy.shown}, which {proxy.variable} names"
+    return "" if proxy is None else f" through the proxy {proxy.address}, set by {proxy.variable}"
 
 
-def _asked(headers: Mapping[str, str]) -> float | None:
-    """How long a server wants to be left alone, in seconds.
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that a server wants clients to wait; None if it does not say.
 
     `Retry-After` (RFC 9110: seconds or a date) goes first, then the rate limit's headers: `RateLimit` with its
     `t=` and `RateLimit-Reset` of the drafts at the IETF, and `X-RateLimit-Reset` of those before them.
@@ -478,7 +492,7 @@ def _asked(headers: Mapping[str, str]) -> float | None:
     if (after := headers.get("Retry-After", "").strip()) and (seconds := _seconds(after)) is not None:
         return seconds
     if limit := re.search(r";\s*t=(\d+)", headers.get("RateLimit", "")):
-        return min(float(limit[1]), _FAR)
+        return min(float(limit[1]), _MAX_RETRY_AFTER)
     for name in ("RateLimit-Reset", "X-RateLimit-Reset"):
         if (seconds := _seconds(headers.get(name, "").strip())) is not None:
             return seconds
@@ -486,36 +500,36 @@ def _asked(headers: Mapping[str, str]) -> float | None:
 
 
 def _seconds(text: str) -> float | None:
-    """Seconds from now: a number of them, a point in time as one, or as a date; None for anything else."""
+    """Parse seconds, a Unix time or a date into seconds from now; None for anything else."""
     now = CLOCK.today()
     if re.fullmatch(r"\d{1,12}(\.\d+)?", text):
         number = float(text)
-        return max(0.0, number - now.timestamp()) if number > _EPOCH_LIKE else number
+        return max(0.0, number - now.timestamp()) if number > _MIN_TIMESTAMP else number
     try:
         date = parsedate_to_datetime(text)
         return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds())
-    except (ValueError, TypeError, OverflowError):  # no date, or one that no calendar has
+    except (ValueError, TypeError, OverflowError):  # not a date, or out of range
         return None
 
 
 def _clock_time(seconds: float) -> str:
-    """What time it is then; with the date where somebody might think of another day."""
-    then = CLOCK.today() + timedelta(seconds=min(seconds, _FAR))
+    """Format the time in so many seconds, with the date if it is more than half a day away."""
+    then = CLOCK.today() + timedelta(seconds=min(seconds, _MAX_RETRY_AFTER))
     return then.strftime("%H:%M:%S UTC" if seconds <= _HALF_A_DAY else "%Y-%m-%d %H:%M:%S UTC")
 
 
-class _Counted:
-    """A body that tells how far it was read."""
+class _CountingReader:
+    """A request body that reports how many bytes were read."""
 
-    def __init__(self, body: Any, moved: Callable[[int], None]) -> None:
+    def __init__(self, body: Any, count: Callable[[int], None]) -> None:
         from requests.utils import super_len
 
         self._body = body
-        self._moved = moved
+        self._count = count
         self.len = super_len(body)
 
     def read(self, size: int = -1) -> bytes:
-        """Some of it."""
+        """Read and count."""
         chunk: bytes = self._body.read(size)
-        self._moved(len(chunk))
+        self._count(len(chunk))
         return chunk

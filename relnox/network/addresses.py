@@ -1,4 +1,4 @@
-"""Addresses: which are valid, which are this machine, and which may be sent a credential."""
+"""Checks of URLs: valid, on this machine, safe to send credentials to."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ __all__ = [
 ]
 
 _PORTS = {"http": 80, "https": 443}
-_LONGEST_URL = 8192
-"""Characters; servers take no longer request lines either."""
-_SHOWN = 100
+_MAX_URL = 8192
+"""Characters; servers accept no longer request lines either."""
+_MAX_QUOTED = 100
 
 
 def check_url(url: str) -> None:
     """Check that a URL can be requested.
 
     Raises:
-        Failed: It cannot; the message says why and shows no password.
+        Failed: It cannot; the message contains no password.
     """
     problem = _problem(url)
     if problem:
         raise Failed(
-            "todo",
-            f"{quoted(url)} cannot be requested: the URL {problem}",
+            "url-not-valid",
+            f"the URL {quoted(url)} {problem}",
             fix="correct it in the settings; if the index lists it or redirects to it, report it to the index",
         )
 
 
 def host_of(url: str) -> str:
-    """Host and port of a URL, for messages; the URL itself if it is not valid."""
+    """Return host and port of a URL, for messages; the quoted URL if it is not valid."""
     try:
         return urlsplit(url).netloc.rpartition("@")[2] or quoted(url)
     except ValueError:
@@ -47,7 +47,7 @@ def host_of(url: str) -> str:
 
 
 def origin(url: str) -> str:
-    """Scheme, host and port of a URL (RFC 6454).
+    """Return scheme, host and port of a URL (RFC 6454).
 
     Raises:
         ValueError: The URL is not valid.
@@ -57,7 +57,7 @@ def origin(url: str) -> str:
 
 
 def same_origin(one: str, other: str) -> bool:
-    """Whether two URLs have the same scheme, host and port (RFC 6454)."""
+    """Return whether two URLs have the same scheme, host and port (RFC 6454)."""
     try:
         return origin(one) == origin(other)
     except ValueError:
@@ -65,7 +65,7 @@ def same_origin(one: str, other: str) -> bool:
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether a host is this machine (RFC 6761, RFC 1122, RFC 4291), so that nobody else reads what is sent."""
+    """Return whether a host is this machine (RFC 6761, RFC 1122, RFC 4291)."""
     name = (host or "").rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -80,7 +80,7 @@ def is_loopback(host: str | None) -> bool:
 
 
 def is_encrypted(url: str) -> bool:
-    """Whether nobody on the way can read what is sent to a URL: https, or http to this machine."""
+    """Return whether requests to a URL cannot be read on the way: https, or http to this machine."""
     try:
         parts = urlsplit(url)
         return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
@@ -89,25 +89,25 @@ def is_encrypted(url: str) -> bool:
 
 
 def require_encryption(url: str) -> None:
-    """Check that a credential may be sent to a URL.
+    """Check that credentials may be sent to a URL.
 
     Raises:
-        Blocked: Others on the way could read it.
+        Blocked: They could be read on the way.
     """
     if not is_encrypted(url):
         raise Blocked(
-            "todo",
-            f"no credential is sent to {host_of(url)} (http is not encrypted)",
-            fix=f"write https://{host_of(url)} instead; http is for this machine only (localhost, 127.0.0.1)",
+            "url-not-encrypted",
+            f"credentials cannot be sent to {host_of(url)} (http is not encrypted)",
+            fix=f"use https://{host_of(url)}; http is allowed for this machine only (localhost, 127.0.0.1)",
         )
 
 
 def _problem(url: str) -> str:
-    """What is wrong with a URL; empty if nothing is."""
-    if len(url) > _LONGEST_URL:
-        return f"is longer than {_LONGEST_URL} characters"
-    if any(each <= " " or "\x7f" <= each <= "\x9f" or "\ud800" <= each <= "\udfff" for each in url):
-        return "has control characters or spaces"
+    """Describe what is wrong with a URL; empty if nothing is."""
+    if len(url) > _MAX_URL:
+        return f"is longer than {_MAX_URL} characters"
+    if any(char <= " " or "\x7f" <= char <= "\x9f" or "\ud800" <= char <= "\udfff" for char in url):
+        return "contains control characters or spaces"
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -117,13 +117,13 @@ def _problem(url: str) -> str:
     if parts.scheme not in _PORTS:
         return "is neither https nor http"
     if "@" in parts.netloc:
-        return "holds a user name or a password"
-    return "" if host and port != 0 else "names no host"
+        return "contains a user name or a password"
+    return "" if host and port != 0 else "has no host"
 
 
 def quoted(url: str) -> str:
-    """A URL that is not valid, without what may be a password, in ASCII."""
+    """Quote a URL that may not be valid in ASCII, without a password."""
     scheme, separator, rest = url.partition("://")
     authority, slash, path = rest.partition("/")
-    shown = f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
-    return ascii(shown[:_SHOWN]) + ("..." if len(shown) > _SHOWN else "")
+    redacted = f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
+    return ascii(redacted[:_MAX_QUOTED]) + ("..." if len(redacted) > _MAX_QUOTED else "")

@@ -1,6 +1,6 @@
-"""Bodies of answers: how large each kind may be and how long it may take, compressed or not.
+"""Response bodies: the size and time limits of each kind, and decompression.
 
-All limits of requests stand here and in `relnox.network`, which has those of retries.
+The time limits of retries are in `relnox.network`.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from relnox.network.watching import Watch
 
     class Writable(Protocol):
-        """What takes the body of an answer."""
+        """A file open for writing."""
 
         def write(self, chunk: bytes, /) -> int:
-            """Take some of it."""
+            """Write a part of the body."""
 
     class Sink(Protocol):
-        """What a body goes to that may be asked for more than once: a path, for one."""
+        """A path, or anything else that each try can open for writing."""
 
         def open(self, mode: Literal["wb"], /) -> AbstractContextManager[Writable]:
-            """Begin anew."""
+            """Truncate and open."""
 
 
 __all__ = [
@@ -41,7 +41,7 @@ __all__ = [
     "LISTING",
     "PEEK",
     "SLOWEST_AVERAGE",
-    "UPLOAD_ANSWER",
+    "UPLOAD_RESPONSE",
     "Limit",
     "TooLarge",
     "file_limit",
@@ -52,95 +52,95 @@ __all__ = [
 
 _KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
 _CHUNK = 64 * _KIB
-_LARGEST_FILE = 4 * _GIB
-"""Bytes of a file whose size is not known."""
-_LONGEST_FILE = 3600.0
-"""Seconds that a file may take whose size is not known."""
-_MOST_VALUES = 1_000_000
+_MAX_FILE_SIZE = 4 * _GIB
+"""Bytes, for files of unknown size."""
+_MAX_FILE_TIME = 3600.0
+"""Seconds, for files of unknown size."""
+_MAX_VALUES = 1_000_000
 """Objects, arrays and their members in a JSON document: a few bytes each there, a hundred once they are parsed."""
-_LONGEST_TAG = 64 * _KIB
+_MAX_TAG = 64 * _KIB
 """Bytes of a tag of HTML and the text after it."""
 _CHARSETS = ("ascii", "us-ascii", "utf-8", "utf8", "iso-8859-1", "latin-1", "iso-8859-15", "windows-1252")
-"""Others are slow to decode, or decode to much more than there was."""
+"""Others are slow to decode, or decode to something much larger."""
 
 SLOWEST_AVERAGE = 8 * _KIB
-"""Bytes a second that a file has to come or go with, on average over all of it."""
+"""Bytes a second, the lowest rate of the transfer of a file on average."""
 
 
 class Limit(NamedTuple):
-    """What an answer may be; it depends on what is asked for.
+    """The size and time limits of one kind of response.
 
     Attributes:
-        kind: What it is, for messages.
-        size: Bytes, as they are sent and again as they are decompressed.
-        seconds: From the first look-up of the server's name to the last byte, without what a body that is sent
-            takes at `SLOWEST_AVERAGE`.
-        shortened: Whether a longer one is cut off there; otherwise it is an error.
-        encoding: What the server is asked to compress with. Files come as they are: hashes are of stored bytes.
+        kind: Name for messages.
+        size: Bytes, before and again after decompression.
+        seconds: From name resolution to the last byte, plus the time that the request body takes at
+            `SLOWEST_AVERAGE`.
+        truncate: Whether a longer response is cut off there; otherwise it is an error.
+        encoding: `Accept-Encoding`. Files are requested uncompressed: hashes are of stored bytes.
     """
 
     kind: str
     size: int
     seconds: float
-    shortened: bool = False
+    truncate: bool = False
     encoding: str = "gzip"
 
 
 LISTING = Limit("project listing", 32 * _MIB, 120.0)
-DOCUMENT = Limit("answer", 4 * _MIB, 120.0)
-UPLOAD_ANSWER = Limit("answer", 64 * _KIB, 330.0, shortened=True)
-ERROR_PAGE = Limit("error page", 64 * _KIB, 10.0, shortened=True)
-"""Of any answer but a good one; the seconds begin after its head."""
-PEEK = Limit("file", 64 * _KIB, 60.0, shortened=True, encoding="identity")
-"""For a look at the first bytes of a file, from servers that do not know ranges as well."""
+DOCUMENT = Limit("response", 4 * _MIB, 120.0)
+UPLOAD_RESPONSE = Limit("response", 64 * _KIB, 330.0, truncate=True)
+ERROR_PAGE = Limit("error page", 64 * _KIB, 10.0, truncate=True)
+"""For statuses other than 2xx; the seconds begin after the headers."""
+PEEK = Limit("file", 64 * _KIB, 60.0, truncate=True, encoding="identity")
+"""For the first bytes of a file, from servers without range requests as well."""
 
 
 class TooLarge(Failed):
-    """An answer is larger than it may be."""
+    """The error of a response that exceeds its size limit."""
 
 
 def file_limit(size: int | None = None) -> Limit:
-    """The limit of a file.
+    """Return the limit for downloading a file.
 
     Args:
-        size: Bytes that it has to have; None where that is not known.
+        size: Bytes of the file; None where that is unknown.
     """
     if size is None:
-        return Limit("file", _LARGEST_FILE, _LONGEST_FILE, encoding="identity")
+        return Limit("file", _MAX_FILE_SIZE, _MAX_FILE_TIME, encoding="identity")
     return Limit("file", size, 60.0 + size / SLOWEST_AVERAGE, encoding="identity")
 
 
 def read_body(response: Response, limit: Limit, watch: Watch, host: str, into: Writable | None) -> None:
-    """Take the body of an answer; `response.content` has it unless a good one went elsewhere.
+    """Read the body of a response into `response.content`, or into a file.
 
     Args:
-        response: An answer of which the head was read.
-        limit: What a good answer may be.
-        watch: Looks on.
-        host: Who answers, for messages.
-        into: Takes the body of an answer with status 200.
+        response: A response of which the headers were read.
+        limit: The limit of a successful response.
+        watch: Counts bytes, and knows when to end.
+        host: The server, for messages.
+        into: The file for the body of a response with status 200.
 
     Raises:
-        Failed: The body is larger than it may be, or compressed in a way that was not asked for.
-        TransientError: It is cut off, or not compressed as it says.
+        Failed: The body is too large, or compressed in a way that was not requested.
+        TransientError: It is truncated, or not compressed as the headers say.
     """
-    good = HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES
-    kept = bytearray()
+    successful = HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES
+    content = bytearray()
     write: Callable[[bytes], object] = (
-        into.write if into is not None and response.status_code == HTTPStatus.OK else kept.extend
+        into.write if into is not None and response.status_code == HTTPStatus.OK else content.extend
     )
-    if good:
-        _check_stated_length(response, limit, host)
+    if successful:
+        _check_content_length(response, limit, host)
         for part in _parts(response, limit, watch, host):
             write(part)
     else:
         watch.finish_within(ERROR_PAGE.seconds)
-        with contextlib.suppress(RelnoxError, *network_errors()):  # the status is an answer, whatever its body is
+        with contextlib.suppress(RelnoxError, *network_errors()):  # the status counts, even if the body is broken
             for part in _parts(response, ERROR_PAGE._replace(encoding=limit.encoding), watch, host):
-                kept += part
+                content += part
         if watch.interrupted:
             watch.check()
-    response._content = bytes(kept)  # noqa: SLF001 - what `content` would have read itself
+    response._content = bytes(content)  # noqa: SLF001 - where requests stores it
     if (response.encoding or "").lower() not in _CHARSETS:
         response.encoding = "utf-8"
 
@@ -148,17 +148,17 @@ def read_body(response: Response, limit: Limit, watch: Watch, host: str, into: W
 def json_document(
     response: Response, *, pairs: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = None
 ) -> Any:
-    """What an answer says in JSON.
+    """Parse the JSON of a response.
 
     Args:
-        response: The answer.
-        pairs: Makes objects of their names and values.
+        response: The response.
+        pairs: The `object_pairs_hook` of `json.loads`.
 
     Raises:
         ValueError: It is not JSON, too deep, or has too many values.
     """
     content = response.content
-    if sum(map(content.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+    if sum(map(content.count, (b",", b"[", b"{"))) > _MAX_VALUES:
         raise ValueError("too many values")
     try:
         return json.loads(content, object_pairs_hook=pairs)
@@ -167,24 +167,24 @@ def json_document(
 
 
 def html_text(response: Response) -> str:
-    """The HTML of an answer.
+    """Decode the HTML of a response.
 
     Raises:
         ValueError: It has too many tags, or one that is too long.
     """
     pieces = response.content.split(b"<")
-    if len(pieces) > _MOST_VALUES or max(map(len, pieces)) > _LONGEST_TAG:
+    if len(pieces) > _MAX_VALUES or max(map(len, pieces)) > _MAX_TAG:
         raise ValueError("too many tags, or one that is too long")
     return response.text
 
 
 def _parts(response: Response, limit: Limit, watch: Watch, host: str) -> Iterator[bytes]:
-    """The body in pieces, no more than the limit in all."""
+    """Yield the decompressed body up to the size limit."""
     left = limit.size
     for part in _decompressed(response, _received(response, limit, watch, host), limit, host):
         watch.check()
         if len(part) > left:
-            if not limit.shortened:
+            if not limit.truncate:
                 raise _too_large(limit, host)
             yield part[:left]
             return
@@ -193,18 +193,18 @@ def _parts(response: Response, limit: Limit, watch: Watch, host: str) -> Iterato
 
 
 def _received(response: Response, limit: Limit, watch: Watch, host: str) -> Iterator[bytes]:
-    """The body as it is sent, no more than the limit and a piece."""
+    """Yield the body as it was sent, up to the size limit and a chunk."""
     received = 0
-    read = getattr(response.raw, "read1", response.raw.read)  # what is there, where urllib3 can do that
+    read = getattr(response.raw, "read1", response.raw.read)  # urllib3 before 2 has no `read1`
     while chunk := read(_CHUNK, decode_content=False):
-        watch.moved(len(chunk))
+        watch.add_bytes(len(chunk))
         yield chunk
         received += len(chunk)
         if received > limit.size:
-            if not limit.shortened:
+            if not limit.truncate:
                 raise _too_large(limit, host)
             return
-    watch.check()  # a body without a length ends where the request was ended, too
+    watch.check()  # a body without Content-Length seems complete when the watch closes the connection
 
 
 def _decompressed(response: Response, chunks: Iterator[bytes], limit: Limit, host: str) -> Iterator[bytes]:
@@ -214,47 +214,47 @@ def _decompressed(response: Response, chunks: Iterator[bytes], limit: Limit, hos
         return
     if encoding not in ("gzip", "x-gzip"):
         raise Failed(
-            "todo",
-            f"the {limit.kind} of {host} is compressed with {encoding[:20]!a} (only gzip was asked for)",
-            fix="have the server, or the proxy before it, honor Accept-Encoding",
+            "response-encoding-unsupported",
+            f"the {limit.kind} of {host} is compressed with {encoding[:20]!a} (only gzip was requested)",
+            fix="configure the server, or the proxy before it, to honor Accept-Encoding",
         )
     import zlib
 
     gzip = zlib.MAX_WBITS | 16
     decoder = zlib.decompressobj(gzip)
-    begun = False
+    empty = True
     for chunk in chunks:
         rest = chunk
         while rest:
             if decoder.eof:  # another member (RFC 1952)
                 decoder = zlib.decompressobj(gzip)
-            begun = True
+            empty = False
             try:
                 yield decoder.decompress(rest, _CHUNK)
             except zlib.error as error:
                 raise TransientError(
-                    "todo", f"{host} does not answer as it should (not gzip, as it says)"
+                    "request-failed", f"request to {host} failed (response is not gzip, as its header says)"
                 ) from error
             rest = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
-    if begun and not decoder.eof and not limit.shortened:
-        raise TransientError("todo", f"{host} does not answer as it should (cut off)")
+    if not empty and not decoder.eof and not limit.truncate:
+        raise TransientError("request-failed", f"request to {host} failed (truncated response)")
 
 
-def _check_stated_length(response: Response, limit: Limit, host: str) -> None:
-    stated: int | None = getattr(response.raw, "length_remaining", None)
-    if stated is not None and stated > limit.size and not limit.shortened:
+def _check_content_length(response: Response, limit: Limit, host: str) -> None:
+    length: int | None = getattr(response.raw, "length_remaining", None)
+    if length is not None and length > limit.size and not limit.truncate:
         raise _too_large(limit, host)
 
 
 def _too_large(limit: Limit, host: str) -> TooLarge:
     return TooLarge(
-        "todo",
-        f"the {limit.kind} of {host} is larger than {_in_words(limit.size)}",
-        fix="another try will not help: check the URL of the index, or report it to the index",
+        "response-too-large",
+        f"the {limit.kind} of {host} is larger than {_format_size(limit.size)}",
+        fix="check the URL of the index, or report it to the index",
     )
 
 
-def _in_words(size: int) -> str:
+def _format_size(size: int) -> str:
     for unit, name in ((_GIB, "GiB"), (_MIB, "MiB"), (_KIB, "KiB")):
         if size >= unit and size % unit == 0:
             return f"{size // unit} {name}"

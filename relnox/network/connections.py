@@ -1,4 +1,4 @@
-"""Connections: as requests and urllib3 make them, but each step can be ended and each head is bounded."""
+"""Connections of requests and urllib3 whose every step can be interrupted, with a size limit for headers."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ if TYPE_CHECKING:
 
     from relnox.network.watching import Watch
 
-__all__ = ["adapter", "headers_of_all"]
+__all__ = ["adapter", "default_headers"]
 
-_KEPT = 32
-"""Connections to each of as many servers that are kept open."""
-_LARGEST_HEAD = 1 << 18
-"""Bytes of the head of an answer, with the informational ones before it."""
+_POOL_SIZE = 32
+"""Open connections to each of as many servers."""
+_MAX_HEADERS = 1 << 18
+"""Bytes of status line and headers, those of informational responses included."""
 
 
 @cache
 def adapter() -> HTTPAdapter:
-    """What all threads send with: it keeps connections open, and neither cookies nor logins."""
+    """Return the adapter that all threads use; it keeps connections open, but no cookies and no credentials."""
     from requests.adapters import HTTPAdapter
 
-    class Watched(HTTPAdapter):
+    class WatchedAdapter(HTTPAdapter):
         def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
             pool = super().get_connection_with_tls_context(*args, **kwargs)
             pool.ConnectionCls = _watched(pool.ConnectionCls)
             return pool
 
-    return Watched(pool_connections=_KEPT, pool_maxsize=_KEPT)
+    return WatchedAdapter(pool_connections=_POOL_SIZE, pool_maxsize=_POOL_SIZE)
 
 
 @cache
-def headers_of_all() -> dict[str, str]:
-    """Headers that every request has."""
+def default_headers() -> dict[str, str]:
+    """Return the headers that every request has."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -48,23 +48,23 @@ def headers_of_all() -> dict[str, str]:
     return {"User-Agent": agent, "Accept": "*/*", "Connection": "keep-alive"}
 
 
-class _Head(http.client.HTTPResponse):
-    """An answer whose head is bounded and whole, and which is final (RFC 9110, section 15.2)."""
+class _StrictResponse(http.client.HTTPResponse):
+    """A final response (RFC 9110, section 15.2) with complete headers of limited size."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fp: Any = _HeadReader(self.fp)
+        self.fp: Any = _HeaderReader(self.fp)
 
     def begin(self) -> None:
         super().begin()
-        if isinstance(self.fp, _HeadReader):
+        if isinstance(self.fp, _HeaderReader):
             self.fp = self.fp.stream
 
     def _read_status(self) -> tuple[str, int, str]:
         while True:
             version, status, reason = super()._read_status()  # type: ignore[misc] # no public way in
             if status == http.HTTPStatus.SWITCHING_PROTOCOLS:
-                raise http.client.BadStatusLine("101, which was not asked for")
+                raise http.client.BadStatusLine("101, which was not requested")
             if status >= http.HTTPStatus.OK:
                 return version, status, reason
             http.client.parse_headers(self.fp)
@@ -76,20 +76,20 @@ class _Head(http.client.HTTPResponse):
         return size
 
 
-class _HeadReader:
-    """Reads the lines of a head."""
+class _HeaderReader:
+    """Reads status lines and headers."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
-        self._left = _LARGEST_HEAD
+        self._left = _MAX_HEADERS
 
     def readline(self, limit: int = -1) -> bytes:
         line: bytes = self.stream.readline(limit)
         self._left -= len(line)
         if self._left < 0:
-            raise http.client.LineTooLong("head")
+            raise http.client.LineTooLong("headers")
         if not line.endswith(b"\n") and len(line) != limit:
-            raise http.client.RemoteDisconnected("cut off in its head")
+            raise http.client.RemoteDisconnected("truncated headers")
         return line
 
     def __getattr__(self, name: str) -> Any:
@@ -98,84 +98,84 @@ class _HeadReader:
 
 @cache
 def _watched(connection: Any) -> Any:
-    """A class of connections of urllib3 that tell the watch of their thread what they do."""
+    """Return a subclass of a connection class of urllib3 that hands its socket to the watch of its thread."""
     import urllib3.connection
 
     if hasattr(connection, "is_watched"):
         return connection
 
-    class Connection(connection):  # type: ignore[misc] # HTTP or HTTPS, as it comes
+    class Connection(connection):  # type: ignore[misc] # HTTP or HTTPS
         is_watched = True
-        response_class = _Head
+        response_class = _StrictResponse
 
         def _new_conn(self) -> socket.socket:
             if connection._new_conn is urllib3.connection.HTTPConnection._new_conn:  # noqa: SLF001
-                return _connected(self)
-            taken: socket.socket = super()._new_conn()  # over SOCKS
+                return _connected_socket(self)
+            new_socket: socket.socket = super()._new_conn()  # over SOCKS
             if (watch := watch_of_this_thread()) is not None:
-                watch.using(taken)
-            return taken
+                watch.use_socket(new_socket)
+            return new_socket
 
         def putrequest(self, *args: Any, **kwargs: Any) -> None:
             if self.sock is None:
                 self.connect()
             if (watch := watch_of_this_thread()) is not None:
                 watch.connected = True
-                watch.using(self.sock)
+                watch.use_socket(self.sock)
             super().putrequest(*args, **kwargs)
 
     return Connection
 
 
-def _connected(connection: Any) -> socket.socket:
-    """A socket that is connected to the first address of a host that answers."""
+def _connected_socket(connection: Any) -> socket.socket:
+    """Connect to the first address of a host that accepts the connection."""
     from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
     host: str = connection._dns_host.strip("[]")  # noqa: SLF001 - `host` lacks the dot at the end
     watch = watch_of_this_thread()
-    assert watch is not None  # noqa: S101 - `once` has one
+    assert watch is not None  # noqa: S101 - `send_once` makes one
     last: OSError = OSError("no address")
     for family, kind, protocol, _, address in _addresses(host, connection, watch):
         watch.check()
         try:
-            taken = socket.socket(family, kind, protocol)
-        except OSError as error:  # of a family that this machine does not have
+            new_socket = socket.socket(family, kind, protocol)
+        except OSError as error:  # an address family that this machine does not support
             last = error
             continue
         try:
-            _connect(taken, address, connection, watch)
+            _connect(new_socket, address, connection, watch)
         except OSError as error:
             last = error
         else:
-            return taken
+            return new_socket
     if isinstance(last, TimeoutError) and not last.strerror:
-        raise ConnectTimeoutError(connection, f"{host} does not answer") from last
-    raise NewConnectionError(connection, f"{host} cannot be connected to") from last
+        raise ConnectTimeoutError(connection, f"connection to {host} timed out") from last
+    raise NewConnectionError(connection, f"cannot connect to {host}") from last
 
 
 def _addresses(host: str, connection: Any, watch: Watch) -> list[Any]:
     from urllib3.exceptions import ConnectTimeoutError, NameResolutionError
 
-    def look_up() -> list[Any]:
+    def resolve() -> list[Any]:
         return socket.getaddrinfo(host, connection.port, type=socket.SOCK_STREAM)
 
     try:
-        return look_up() if _is_address(host) else watch.wait_for(look_up, connection.timeout)
+        return resolve() if _is_address(host) else watch.wait_for(resolve, connection.timeout)
     except TimeoutError as error:
-        raise ConnectTimeoutError(connection, f"{host} was not found in time") from error
+        raise ConnectTimeoutError(connection, f"resolving {host} timed out") from error
     except socket.gaierror as error:
         raise NameResolutionError(host, connection, error) from error
 
 
-def _connect(taken: socket.socket, address: Any, connection: Any, watch: Watch) -> None:
+def _connect(new_socket: socket.socket, address: Any, connection: Any, watch: Watch) -> None:
     try:
         for option in connection.socket_options or ():
-            taken.setsockopt(*option)
-        taken.settimeout(connection.timeout)
-        watch.using(taken)
-        taken.connect(address)
-    except BaseException:  # an interruption too closes what was opened
-        taken.close()
+            new_socket.setsockopt(*option)
+        new_socket.settimeout(connection.timeout)
+        watch.use_socket(new_socket)
+        new_socket.connect(address)
+    except BaseException:  # also when interrupted
+        new_socket.close()
         raise
 
 

@@ -15,7 +15,7 @@ __all__ = ["Proxy", "proxy_for"]
 
 _SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 _passwords: dict[str, tuple[Secret, ...]] = {}
-"""Passwords of proxies in use, by the proxy's URL: they are masked as long as they live."""
+"""Passwords of proxies in use, by URL; as long as these objects exist, output masks them."""
 
 
 class Proxy(NamedTuple):
@@ -23,20 +23,20 @@ class Proxy(NamedTuple):
 
     Attributes:
         url: With user name and password, if it has them.
-        shown: Scheme, host and port.
-        variable: The environment variable that names it.
+        address: Scheme, host and port.
+        variable: The environment variable that sets it.
     """
 
     url: str
-    shown: str
+    address: str
     variable: str
 
     def __repr__(self) -> str:
-        return f"{self.shown} ({self.variable})"
+        return f"{self.address} ({self.variable})"
 
 
 def proxy_for(url: str) -> Proxy | None:
-    """The proxy for a URL, as requests finds it: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
+    """Return the proxy for a URL, as requests does: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
 
     Raises:
         Failed: The value of the variable is not the URL of a proxy.
@@ -58,8 +58,8 @@ def proxy_for(url: str) -> Proxy | None:
         proxy, host, port = None, None, None
     if proxy is None or not host or proxy.scheme not in _SCHEMES or not value.isprintable() or " " in value:
         raise Failed(
-            "todo",
-            f"{variable} is not the URL of a proxy, and {parts.hostname} is reached through it",
+            "proxy-not-valid",
+            f"{variable} is not the URL of a proxy (needed for {parts.hostname})",
             fix=f"set {variable} to http://HOST:PORT, or unset it",
         )
     if proxy.password and value not in _passwords:
@@ -70,11 +70,11 @@ def proxy_for(url: str) -> Proxy | None:
 
 
 def _variable(scheme: str, value: str) -> str:
-    """Which variable named a proxy; the small spelling counts first."""
+    """Return the variable that sets a proxy; lower case takes precedence."""
     for name in (f"{scheme}_proxy", "all_proxy"):
-        for spelling in (name, name.upper()):
-            if os.environ.get(spelling) == value:
-                return spelling
+        for variable in (name, name.upper()):
+            if os.environ.get(variable) == value:
+                return variable
     return "the system's proxy setting"
 
 
@@ -83,7 +83,7 @@ def _require_socks(variable: str) -> None:
         import socks  # type: ignore[import-untyped,unused-ignore] # noqa: F401 - requests needs it
     except ModuleNotFoundError:
         raise Failed(
-            "todo",
-            f"{variable} names a SOCKS proxy, and the package PySocks is not installed",
+            "socks-support-missing",
+            f"{variable} sets a SOCKS proxy, which needs the package PySocks (not installed)",
             fix=f"{fixes.install('requests[socks]')}, or set it to http://HOST:PORT",
         ) from None

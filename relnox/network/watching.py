@@ -1,4 +1,4 @@
-"""Requests that are under way: one thread ends those that take too long, and a signal ends all of them.
+"""Active requests: one thread ends those that take too long, and a signal ends all of them.
 
 A request is ended by shutting its connection down, over a duplicate of the socket: the connection may have given
 its own away already (`Connection: close`), may be in a TLS handshake, or may still be connecting.
@@ -18,54 +18,52 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Self
 
-__all__ = ["SLOWEST", "Watch", "end_all", "pause_under_way", "requests_under_way", "watch_of_this_thread"]
+__all__ = ["MIN_RATE", "Watch", "active_requests", "cancel_all", "interruptible_pause", "watch_of_this_thread"]
 
 T = TypeVar("T")
 
-SLOWEST = 1024
-"""Bytes a second that a request has to move, over each span of its read timeout."""
-_TICK = 0.1
-"""Seconds between two looks at the requests that are under way."""
+MIN_RATE = 1024
+"""Bytes a second that a request has to move, on average over its read timeout."""
+_POLL_INTERVAL = 0.1
 
-_under_way: set[Watch | threading.Event] = set()
+_active: set[Watch | threading.Event] = set()
 """Requests and pauses of all threads."""
-_some = threading.Event()
-"""Set while there are requests."""
+_request_added = threading.Event()
 _starting = threading.Lock()
 _threads: list[threading.Thread] = []
-"""The one thread that looks on, once there was a request."""
+"""The one thread that watches, once there was a request."""
 _this_thread = threading.local()
 
 
 class Watch:
-    """Looks on while a request goes on, and ends it when it takes too long or the run is to end.
+    """Ends a request when it takes too long or when the run ends.
 
     Args:
-        host: Whom the request goes to, for messages.
-        quiet: Seconds over which it has to move 1 KiB each second on average: a server that sends a byte a second
-            never meets the timeout of a socket.
-        seconds: The whole, from the first look-up of the name to the last byte.
+        host: The server, for messages.
+        read_timeout: Seconds over which it has to move 1 KiB a second on average: a server that sends a byte a
+            second never meets the timeout of a socket.
+        seconds: Total time, from name resolution to the last byte.
     """
 
-    def __init__(self, host: str, quiet: float, seconds: float) -> None:
+    def __init__(self, host: str, read_timeout: float, seconds: float) -> None:
         self.connected = False
         self._host = host
         self._lock = threading.Lock()
-        self._over = False
-        self._ended: str | None = None
+        self._finished = False
+        self._end_reason: str | None = None
         self._socket: socket.socket | None = None
         self._waiting: threading.Event | None = None
-        self._moved = self._moved_before = 0
-        self._quiet = quiet
+        self._bytes = self._bytes_before = 0
+        self._read_timeout = read_timeout
         now = time.monotonic()
         self._seconds = seconds
         self._deadline = now + seconds
-        self._next_look = now + quiet
+        self._next_check = now + read_timeout
 
     def __enter__(self) -> Self:
-        _under_way.add(self)
+        _active.add(self)
         _this_thread.watch = self
-        _some.set()
+        _request_added.set()
         if not _threads or not _threads[-1].is_alive():  # after a fork there is none
             _start()
         return self
@@ -73,51 +71,51 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         _this_thread.watch = None
         with self._lock:
-            self._over = True
-            self._forget_socket()
-        _under_way.discard(self)
+            self._finished = True
+            self._close_socket()
+        _active.discard(self)
 
     @property
     def interrupted(self) -> bool:
-        """Whether the run is to end."""
-        return self._ended == "interrupted"
+        """Whether the run was interrupted."""
+        return self._end_reason == "interrupted"
 
     def set(self) -> None:
-        """End the request: the run is to end."""
+        """End the request because the run ends; named like the method of an event."""
         self._end("interrupted")
 
     def check(self) -> None:
-        """Raise the reason for which the request was ended, if it was.
+        """Raise an error if the request was ended.
 
         Raises:
             TransientError: It took too long.
-            Failed: The run is to end.
+            Failed: The run was interrupted.
         """
-        if self._ended is None and time.monotonic() > self._deadline:
+        if self._end_reason is None and time.monotonic() > self._deadline:
             self._end(self._too_long)
-        if self._ended == "interrupted":
+        if self.interrupted:
             raise interrupted()
-        if self._ended is not None:
-            raise TransientError("todo", f"{self._host} does not answer as it should ({self._ended})")
+        if self._end_reason is not None:
+            raise TransientError("request-failed", f"request to {self._host} failed ({self._end_reason})")
 
-    def moved(self, size: int) -> None:
-        """Count bytes that went one way or the other."""
-        self._moved += size
+    def add_bytes(self, size: int) -> None:
+        """Count bytes that were sent or received."""
+        self._bytes += size
 
     def finish_within(self, seconds: float) -> None:
         """Shorten the deadline to so many seconds from now."""
         self._deadline = min(self._deadline, time.monotonic() + seconds)
 
-    def using(self, taken: Any) -> None:
-        """The socket that the request goes over, before it is connected or from now on."""
+    def use_socket(self, request_socket: Any) -> None:
+        """Set the socket of the request, which may not be connected yet."""
         with self._lock:
-            self._forget_socket()
-            self._socket = socket.fromfd(taken.fileno(), taken.family, taken.type)
-        if self._ended is not None:  # while there was none
+            self._close_socket()
+            self._socket = socket.fromfd(request_socket.fileno(), request_socket.family, request_socket.type)
+        if self._end_reason is not None:  # ended while there was no socket
             self._shut_down()
 
     def wait_for(self, call: Callable[[], T], seconds: float) -> T:
-        """Call what cannot be interrupted, such as a look-up of a name, in a thread that may be left behind.
+        """Call a function that cannot be interrupted, such as name resolution, in a thread that may be abandoned.
 
         Raises:
             TimeoutError: It took too long, or the request was ended.
@@ -135,8 +133,8 @@ class Watch:
 
         with self._lock:
             self._waiting = done
-        if self._ended is None:
-            threading.Thread(target=work, name="look-up", daemon=True).start()
+        if self._end_reason is None:
+            threading.Thread(target=work, name="request", daemon=True).start()
             done.wait(min(seconds, max(0.0, self._deadline - time.monotonic())))
         if errors:
             raise errors[0]
@@ -144,28 +142,27 @@ class Watch:
             raise TimeoutError
         return results[0]
 
-    def look(self, now: float) -> None:
+    def check_progress(self, now: float) -> None:
         """End the request if it takes too long."""
         if now > self._deadline:
             self._end(self._too_long)
-        elif now > self._next_look:
-            if self._moved - self._moved_before < self._quiet * SLOWEST:
+        elif now > self._next_check:
+            if self._bytes - self._bytes_before < self._read_timeout * MIN_RATE:
                 self._end("too slow")
-            self._moved_before, self._next_look = self._moved, now + self._quiet
+            self._bytes_before, self._next_check = self._bytes, now + self._read_timeout
 
     @property
     def _too_long(self) -> str:
         return f"too slow: not done after {self._seconds:.0f} s"
 
-    def _end(self, why: str) -> None:
-        self._ended = self._ended or why
-        if why == "interrupted":
-            self._ended = why
+    def _end(self, reason: str) -> None:
+        if self._end_reason is None or reason == "interrupted":
+            self._end_reason = reason
         self._shut_down()
 
     def _shut_down(self) -> None:
         with self._lock:
-            if self._over:
+            if self._finished:
                 return
             if self._waiting is not None:
                 self._waiting.set()
@@ -173,51 +170,51 @@ class Watch:
                 with contextlib.suppress(OSError):
                     self._socket.shutdown(socket.SHUT_RDWR)
 
-    def _forget_socket(self) -> None:
+    def _close_socket(self) -> None:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
 
 def watch_of_this_thread() -> Watch | None:
-    """The watch of the request that this thread makes."""
+    """Return the watch of the request that this thread makes."""
     return getattr(_this_thread, "watch", None)
 
 
 @contextlib.contextmanager
-def pause_under_way(woken: threading.Event) -> Iterator[None]:
-    """Have a pause ended with the requests, by setting its event."""
-    _under_way.add(woken)
+def interruptible_pause(woken: threading.Event) -> Iterator[None]:
+    """Have `cancel_all` set an event while the block runs."""
+    _active.add(woken)
     try:
         yield
     finally:
-        _under_way.discard(woken)
+        _active.discard(woken)
 
 
-def end_all() -> None:
-    """End every request and every pause that goes on, in whatever thread."""
-    for each in tuple(_under_way):
-        each.set()
+def cancel_all() -> None:
+    """End all active requests and pauses, in all threads."""
+    for request_or_pause in tuple(_active):
+        request_or_pause.set()
 
 
-def requests_under_way() -> int:
-    """How many requests go on, in all threads; pauses are none."""
-    return sum(isinstance(each, Watch) for each in tuple(_under_way))
+def active_requests() -> int:
+    """Return the number of active requests in all threads, without pauses."""
+    return sum(isinstance(active, Watch) for active in tuple(_active))
 
 
 def _start() -> None:
     with _starting:
         if not _threads or not _threads[-1].is_alive():
-            _threads[:] = [threading.Thread(target=_look_on, name="requests", daemon=True)]
+            _threads[:] = [threading.Thread(target=_watch_requests, name="requests", daemon=True)]
             _threads[0].start()
 
 
-def _look_on() -> None:
+def _watch_requests() -> None:
     while True:
-        _some.wait()
-        _some.clear()
-        while requests := [each for each in tuple(_under_way) if isinstance(each, Watch)]:
-            time.sleep(_TICK)
+        _request_added.wait()
+        _request_added.clear()
+        while requests := [active for active in tuple(_active) if isinstance(active, Watch)]:
+            time.sleep(_POLL_INTERVAL)
             now = time.monotonic()
-            for each in requests:
-                each.look(now)
+            for request in requests:
+                request.check_progress(now)

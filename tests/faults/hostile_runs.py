@@ -178,11 +178,11 @@ def _hurry(*, slow: bool) -> None:
     usual_limit = network.file_limit
     limits = {name: getattr(network, name)._replace(seconds=whole) for name in ("LISTING", "DOCUMENT", "PEEK")}
     constants: dict[Any, dict[str, Any]] = {
-        network: {"_READ_LIMIT": seconds, "file_limit": file_limit, **limits},
+        network: {"_READ_TIMEOUT": seconds, "file_limit": file_limit, **limits},
         uploader: {"ANSWER_LIMIT": seconds},
         bodies: {"ERROR_PAGE": bodies.ERROR_PAGE._replace(seconds=seconds)},
     }
-    constants[network]["UPLOAD_ANSWER"] = network.UPLOAD_ANSWER._replace(seconds=whole)
+    constants[network]["UPLOAD_RESPONSE"] = network.UPLOAD_RESPONSE._replace(seconds=whole)
     if slow:
         constants |= {publishing: {"_OUTAGE": 30.0}, ordering: {"_PATIENCE": 30}}
         assert indexes.Indexes.look.__defaults__ == (1200.0,)

@@ -57,7 +57,7 @@ MODES = {
     "e500 for ever": Mode([Rule(faults.E500)], (5, 5), "500 Internal Server Error"),
     "e503ra": Mode([Rule(faults.unavailable(120), tries=[1], each=True)]),
     "e503ra with a date": Mode([Rule(faults.unavailable(120, as_date=True), tries=[1], each=True)]),
-    "e503ra for a day": Mode([Rule(faults.unavailable(DAY))], (5, 5), "left alone until"),
+    "e503ra for a day": Mode([Rule(faults.unavailable(DAY))], (5, 5), "retry after"),
     "flaky": Mode([*faults.flaky(0.3)]),
     "e429": Mode([Rule(faults.rate_limited(300), tries=[1], each=True)]),
     "e429 without Retry-After": Mode([Rule(faults.rate_limited(300, retry_after=False), tries=[1], each=True)]),
@@ -165,7 +165,7 @@ def test_pauses_grow_and_are_told(tmp_path: Path, clock: SimulatedClock) -> None
     assert tries[-1] - tries[0] <= 1200 + 61
     assert max(later - earlier for earlier, later in itertools.pairwise(tries)) > 20
     waits = [line for line in ran.err.splitlines() if line.startswith("waiting ")]
-    assert all("does not answer as it should (500 Internal Server Error); again at " in line for line in waits)
+    assert all(" returned 500 Internal Server Error; again at " in line for line in waits)
     assert all(re.search(r" UTC, until \d\d:\d\d:\d\d UTC at most$", line) for line in waits)
     assert 5 <= len(waits) <= 7  # of the first, and after 1, 3, 7, 12, 17 minutes
     report = json.loads((tmp_path / "report.json").read_bytes())

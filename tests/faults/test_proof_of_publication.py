@@ -82,7 +82,7 @@ SERVED = {
     "a redirect to a host that is down": (
         faults.redirect("https://files.example.invalid/x", 302),
         3,  # it is listed, and whether it is served cannot be seen
-        "files.example.invalid cannot be reached",
+        "cannot connect to files.example.invalid",
     ),
 }
 

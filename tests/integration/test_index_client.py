@@ -148,7 +148,7 @@ def test_lasting_trouble_ends_with_try_later(clock: SimulatedClock) -> None:
 
 
 def test_who_asks_for_more_time_than_there_is_ends_it_at_once(clock: SimulatedClock) -> None:
-    until = r"left alone until \d\d:\d\d:\d\d UTC"
+    until = r"retry after \d\d:\d\d:\d\d UTC"
     with (
         server(lambda _method, _path: (429, {"Retry-After": "9999"}, b"")) as url,
         pytest.raises(TryLater, match=until),
@@ -163,7 +163,7 @@ def test_who_asks_for_more_time_than_there_is_ends_it_at_once(clock: SimulatedCl
 def test_a_day_that_is_not_today_is_told_with_its_date(headers: dict[str, str], clock: SimulatedClock) -> None:
     with (
         server(lambda _method, _path: (503, headers, b"")) as url,
-        pytest.raises(TryLater, match=r"left alone until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"),
+        pytest.raises(TryLater, match=r"retry after \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"),
     ):
         client.listed_files(url, "demo")
 
@@ -171,7 +171,7 @@ def test_a_day_that_is_not_today_is_told_with_its_date(headers: dict[str, str], 
 def test_nobody_there_ends_soon_with_try_later(clock: SimulatedClock) -> None:
     with server(lambda _method, _path: json_page()) as url:
         gone = url
-    with pytest.raises(TryLater, match="Connection refused"):
+    with pytest.raises(TryLater, match="connection refused"):
         client.listed_files(gone, "demo")
     assert clock.now() < 6
 
@@ -223,7 +223,7 @@ def test_a_listed_address_that_cannot_be_asked_is_an_error(address: str, kind: s
     answer = json_page(listed(address)) if kind == "json" else page(link, "text/html")
     with server(lambda _method, _path: answer) as url:
         (file,) = client.listed_files(url, "demo").values()
-        with pytest.raises(Failed, match="cannot be requested"):
+        with pytest.raises(Failed, match=r"^the URL "):
             client.download(file, tmp_path / "file")
 
 
@@ -243,7 +243,7 @@ def test_a_listed_address_that_cannot_be_asked_is_an_error(address: str, kind: s
 def test_a_redirect_to_what_is_no_address_is_an_error(location: str) -> None:
     with (
         server(lambda _method, _path: (302, {"Location": location}, b"")) as url,
-        pytest.raises(Failed, match="cannot be requested"),
+        pytest.raises(Failed, match=r"redirects to .* \(not a valid URL\)"),
     ):
         client.listed_files(url, "demo")
 

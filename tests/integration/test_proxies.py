@@ -70,8 +70,8 @@ def test_an_error_names_the_proxy_and_the_variable(variable: str, monkeypatch: p
     with pytest.raises(TransientError) as failed:
         network.get(AWAY, deadline=Deadline(0))
     assert failed.value.message == (
-        f"index.example.invalid cannot be reached through the proxy http://127.0.0.1:9, which {variable} names "
-        "(Connection refused)"
+        f"cannot connect to index.example.invalid through the proxy http://127.0.0.1:9, set by {variable} "
+        "(connection refused)"
     )
     assert masked("it was sesame-opens") == "it was ****"
 
@@ -79,9 +79,9 @@ def test_an_error_names_the_proxy_and_the_variable(variable: str, monkeypatch: p
 @pytest.mark.parametrize(
     ("answer", "told", "kind"),
     [
-        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "(407: it requires a login)", Failed),
-        (b"HTTP/1.1 403 Forbidden\r\n\r\n", "(it answers 403)", TransientError),
-        (b"HTTP/1.1 502 \x1b[31m\r\n\r\n", "(it answers 502)", TransientError),
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "(407: login required)", Failed),
+        (b"HTTP/1.1 403 Forbidden\r\n\r\n", "(the proxy responded 403)", TransientError),
+        (b"HTTP/1.1 502 \x1b[31m\r\n\r\n", "(the proxy responded 502)", TransientError),
         (b"", "(RemoteDisconnected)", TransientError),
     ],
 )
@@ -92,14 +92,14 @@ def test_a_proxy_that_does_not_connect_is_named(
         monkeypatch.setenv("HTTPS_PROXY", proxy)
         with pytest.raises(kind) as failed:
             network.get(AWAY.replace("http:", "https:"), deadline=Deadline(0))
-    assert str(failed.value).endswith(f"through the proxy {proxy[:-1]}, which HTTPS_PROXY names {told}")
+    assert str(failed.value).endswith(f"through the proxy {proxy[:-1]}, set by HTTPS_PROXY {told}")
 
 
 @pytest.mark.parametrize("status", [b"407 Proxy Authentication Required", b"503 Service Unavailable"])
 def test_a_proxy_that_answers_itself_is_named(status: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     with raw_server(answering(b"HTTP/1.1 " + status + b"\r\n\r\n")) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
-        with pytest.raises(Failed if b"407" in status else TransientError, match="which HTTP_PROXY names"):
+        with pytest.raises(Failed if b"407" in status else TransientError, match="set by HTTP_PROXY"):
             network.get(AWAY, deadline=Deadline(0))
 
 
@@ -136,7 +136,7 @@ def test_a_proxy_is_used_and_logged_in_to(monkeypatch: pytest.MonkeyPatch) -> No
 )
 def test_what_is_no_proxy_is_told_at_once(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", value)
-    with pytest.raises(Failed, match=r"^HTTPS_PROXY is not the URL of a proxy, and index") as failed:
+    with pytest.raises(Failed, match=r"^HTTPS_PROXY is not the URL of a proxy \(needed for index") as failed:
         network.get(AWAY.replace("http:", "https:"))
     assert not isinstance(failed.value, TransientError)
     assert "sesame" not in failed.value.message

@@ -82,7 +82,7 @@ def test_what_comes_fast_enough_for_the_socket_still_ends_at_the_deadline(
 ) -> None:
     limit = network.DOCUMENT._replace(seconds=1.0)
     with raw_server(talk) as url, pytest.raises(TransientError, match="not done after 1 s"):
-        network.once("GET", url, limit=limit)
+        network.send_once("GET", url, limit=limit)
 
 
 def test_a_rate_that_is_no_silence_ends_as_well() -> None:
@@ -91,7 +91,7 @@ def test_a_rate_that_is_no_silence_ends_as_well() -> None:
         raw_server(trickle(CLOSE, b"x" * 2500, 0.1)) as url,
         pytest.raises(TransientError, match="not done after 2 s"),
     ):
-        network.once("GET", url, quiet=1.5, limit=network.LISTING._replace(seconds=2.0))
+        network.send_once("GET", url, read_timeout=1.5, limit=network.LISTING._replace(seconds=2.0))
 
 
 def test_a_file_may_take_as_long_as_its_size_needs() -> None:
@@ -106,9 +106,9 @@ def test_an_upload_may_take_as_long_as_its_size_needs() -> None:
             over.wait(0.02)
         connection.sendall(WHOLE)
 
-    limit = network.UPLOAD_ANSWER._replace(seconds=0.1)
+    limit = network.UPLOAD_RESPONSE._replace(seconds=0.1)
     with raw_server(slowly) as url:
-        assert network.once("POST", url, body=BytesIO(b"x" * 150_000 + b"end"), limit=limit).content == b"ok"
+        assert network.send_once("POST", url, body=BytesIO(b"x" * 150_000 + b"end"), limit=limit).content == b"ok"
 
 
 # --- size
@@ -116,7 +116,7 @@ def test_an_upload_may_take_as_long_as_its_size_needs() -> None:
 
 @pytest.mark.parametrize("kind", [network.DOCUMENT, network.LISTING], ids=lambda each: each.kind)
 @pytest.mark.parametrize("head", [CLOSE, OK + b"Content-Length: 99999999999\r\n\r\n"], ids=["endless", "stated"])
-def test_an_answer_that_is_too_large_is_no_passing_trouble(kind: network.Limit, head: bytes) -> None:
+def test_a_response_that_is_too_large_is_not_retried(kind: network.Limit, head: bytes) -> None:
     size = f"{kind.size >> 20} MiB"
     with (
         raw_server(flood(head, b" " * 65536)) as url,
@@ -161,7 +161,7 @@ def test_a_look_at_a_file_does_not_fetch_it() -> None:
 def test_an_error_page_is_read_no_further_than_people_read() -> None:
     page = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\n\r\n"
     with raw_server(flood(page, b"<p>no</p><a" * 5000)) as url:
-        response = network.once("POST", url, body=b"x", limit=network.UPLOAD_ANSWER)
+        response = network.send_once("POST", url, body=b"x", limit=network.UPLOAD_RESPONSE)
     assert response.status_code == 400
     assert len(response.content) == 65536
     assert uploader._body(response)
@@ -173,7 +173,7 @@ def test_an_error_page_is_read_no_further_than_people_read() -> None:
 def test_an_error_page_is_read_quickly(page: bytes) -> None:
     head = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\n\r\n"
     with raw_server(answering(head + page)) as url:
-        response = network.once("POST", url, body=b"x")
+        response = network.send_once("POST", url, body=b"x")
         began = time.process_time()
         uploader._body(response)
         assert time.process_time() - began < 5
@@ -209,7 +209,7 @@ def test_a_listing_may_be_compressed() -> None:
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        (gzip.compress(b"x" * 1000)[:-9], "cut off"),
+        (gzip.compress(b"x" * 1000)[:-9], "truncated"),
         (b"no gzip", "not gzip"),
         (gzip.compress(b"x") + b"more", "not gzip"),
     ],
@@ -227,7 +227,7 @@ def test_what_is_not_compressed_as_it_says_is_asked_for_again(
 @pytest.mark.parametrize("encoding", [b"br", b"gzip, gzip", b"deflate", b"\xff\x1b[31m"])
 def test_a_compression_that_was_not_asked_for_is_an_error(encoding: bytes) -> None:
     answer = OK + b"Content-Encoding: " + encoding + b"\r\n\r\nx"
-    with raw_server(answering(answer)) as url, pytest.raises(Failed, match="only gzip was asked for") as failed:
+    with raw_server(answering(answer)) as url, pytest.raises(Failed, match="only gzip was requested") as failed:
         network.get(url)
     assert failed.value.message.isascii()
     assert failed.value.message.isprintable()
@@ -269,7 +269,7 @@ def test_memory_is_bounded_whatever_comes(what: str) -> None:
             [
                 sys.executable,
                 "-c",
-                BOMB.replace("limit=", "patience=network.Patience(0), limit="),
+                BOMB.replace("limit=", "deadline=network.Deadline(0), limit="),
                 url,
                 "DOCUMENT",
             ],
@@ -321,8 +321,11 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("kind", GARBAGE)
-def test_what_is_not_http_is_passing_trouble(kind: str) -> None:
-    with raw_server(GARBAGE[kind]) as url, pytest.raises(TransientError, match=r"does not answer as it should \("):
+def test_invalid_http_is_a_transient_error(kind: str) -> None:
+    with (
+        raw_server(GARBAGE[kind]) as url,
+        pytest.raises(TransientError, match=r"^request to 127\.0\.0\.1:\d+ failed \("),
+    ):
         network.get(url, deadline=Deadline(0))
 
 
@@ -344,10 +347,10 @@ def test_what_is_not_http_is_passing_trouble(kind: str) -> None:
         b"HTTP/9.9 200 OK\r\n\r\nok",
     ],
 )
-def test_what_is_odd_is_read_or_told(answer: bytes) -> None:
+def test_odd_responses_are_read_or_are_errors(answer: bytes) -> None:
     with raw_server(answering(answer)) as url:
         said = _said(lambda: network.get(url, deadline=Deadline(0)).text)
-    assert said in {"ok", ""} or said.startswith("127.0.0.1")
+    assert said in {"ok", ""} or said.startswith("request to 127.0.0.1")
 
 
 @pytest.mark.parametrize(
@@ -360,11 +363,11 @@ def test_what_is_odd_is_read_or_told(answer: bytes) -> None:
 )
 @pytest.mark.parametrize("name", ["Retry-After", "RateLimit-Reset", "RateLimit"])
 def test_absurd_pauses_are_no_bug(asked: str, name: str, clock: SimulatedClock) -> None:
-    said = network._asked({name: f"r=0; t={asked}" if name == "RateLimit" else asked})
+    retry_after = network._retry_after({name: f"r=0; t={asked}" if name == "RateLimit" else asked})
     deadline = Deadline(1)
     with pytest.raises(TransientError):  # noqa: PT012 - some of them are worth a pause
         while True:
-            deadline.outlast(TransientError("todo", "busy", asked=said))
+            deadline.back_off(TransientError("todo", "busy", retry_after=retry_after))
 
 
 @pytest.mark.parametrize(
@@ -474,11 +477,13 @@ def test_a_request_ends_with_the_run_whatever_it_is_doing(phase: str, tmp_path: 
         asked = url.replace("http:", "https:") if phase == "TLS handshake" else url
         with (tmp_path / "file").open("wb") as out:
             limit = network.file_limit() if phase == "body of a file" else network.DOCUMENT
-            _ended_soon(lambda: network.once("POST" if body else "GET", asked, body=body, into=out, limit=limit))
+            _ended_soon(
+                lambda: network.send_once("POST" if body else "GET", asked, body=body, into=out, limit=limit)
+            )
 
 
 def test_a_request_that_connects_ends_with_the_run(full: str) -> None:
-    _ended_soon(lambda: network.once("GET", full))
+    _ended_soon(lambda: network.send_once("GET", full))
 
 
 def test_a_request_that_looks_a_name_up_ends_with_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -486,7 +491,7 @@ def test_a_request_that_looks_a_name_up_ends_with_the_run(monkeypatch: pytest.Mo
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: over.wait(60) and [])
-    _ended_soon(lambda: network.once("GET", "http://slow.example.invalid/"))
+    _ended_soon(lambda: network.send_once("GET", "http://slow.example.invalid/"))
     over.set()
 
 
@@ -501,8 +506,8 @@ def test_a_pooled_connection_ends_with_the_run() -> None:
             connection.sendall(b"x")
 
     with raw_server(talk) as url:
-        network.once("GET", url)
-        _ended_soon(lambda: network.once("GET", url))
+        network.send_once("GET", url)
+        _ended_soon(lambda: network.send_once("GET", url))
 
 
 def _ended_soon(act: Callable[[], object]) -> None:
@@ -517,11 +522,11 @@ def _ended_soon(act: Callable[[], object]) -> None:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    while not network.requests_under_way():
+    while not network.active_requests():
         time.sleep(0.01)
     time.sleep(0.3)
     assert thread.is_alive()
-    network.end_all()
+    network.cancel_all()
     thread.join(SOON)
     assert not thread.is_alive()
     assert said == ["interrupted"]

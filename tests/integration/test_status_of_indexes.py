@@ -75,7 +75,7 @@ def test_an_index_that_is_down_is_given_up_after_seconds_whatever_is_asked(
         ran = ask(tmp_path, index.simple_url)
     assert ran.code == 5, ran.text
     assert "own cannot be asked what it lists: 127.0.0.1:" in ran.err
-    assert "(500 Internal Server Error), for 10 s" in ran.err
+    assert "returned 500 Internal Server Error; gave up after 10 s" in ran.err
     assert "or leave --index own out" in ran.err
     assert clock.now() < 11
 
@@ -94,8 +94,8 @@ def test_an_index_that_says_nothing_is_not_listened_to_for_a_minute(
     tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(status, "_PATIENCE", 0.3)
-    monkeypatch.setattr(network, "_STRANGER", 0.3)
-    assert network.Deadline().quiet == 60
+    monkeypatch.setattr(network, "_UNCONNECTED_RETRY_TIME", 0.3)
+    assert network.Deadline().read_timeout == 60
     release(tmp_path, PACKAGES)
     with EmbeddedIndex(tmp_path / "index", faults=[Rule(faults.Stall(), on="any")]) as index:
         ran = ask(tmp_path, index.simple_url)

@@ -77,7 +77,7 @@ def _serving() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def _nobody_logs_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "_logins", {})
+    monkeypatch.setattr(network, "_read_auth", {})
 
 
 def listed(url: str) -> IndexFile:
@@ -90,8 +90,8 @@ def listed(url: str) -> IndexFile:
 def test_a_file_on_another_host_is_fetched_and_its_hash_decides(
     index: Server, elsewhere: Server, tmp_path: Path
 ) -> None:
-    network.log_in(index.url, credentials.Login("me", Secret(TOKEN)))
-    network.log_in(elsewhere.url, credentials.Login("me", Secret(TOKEN)))
+    network.authenticate_reads(index.url, credentials.Login("me", Secret(TOKEN)))
+    network.authenticate_reads(elsewhere.url, credentials.Login("me", Secret(TOKEN)))
     index.moved = {"/file": f"{elsewhere.url}bucket/1?X-Signature=abc", "/2": "/3"}
     elsewhere.moved = {"/bucket/1?X-Signature=abc": "/2"}
     file = listed(f"{index.url}file")
@@ -132,7 +132,7 @@ def test_https_is_not_left_for_http(index: Server, tmp_path: Path, monkeypatch: 
 def test_a_file_that_is_redirected_for_ever_is_an_error(index: Server, elsewhere: Server, tmp_path: Path) -> None:
     index.moved = {"/file": f"{elsewhere.url}file"}
     elsewhere.moved = {"/file": f"{index.url}file"}
-    with pytest.raises(Failed, match="redirects in a circle"):
+    with pytest.raises(Failed, match="redirects in a loop"):
         client.download(listed(f"{index.url}file"), tmp_path / "file")
     assert len(index.heads) + len(elsewhere.heads) == 5
 
@@ -144,8 +144,8 @@ def test_a_file_that_is_redirected_for_ever_is_an_error(index: Server, elsewhere
 def test_nothing_that_is_secret_goes_over_plain_http(url: str) -> None:
     login = credentials.Login("__token__", Secret(TOKEN))
     for sent in ({"auth": login}, {"confidential": True}, {"headers": {"AUTHORIZATION": f"Bearer {TOKEN}"}}):
-        with pytest.raises(Blocked, match=r"no credential is sent to .*http is not encrypted") as refused:
-            network.once("POST", url, body=BytesIO(b"x"), **sent)
+        with pytest.raises(Blocked, match=r"^credentials cannot be sent to .*http is not encrypted") as refused:
+            network.send_once("POST", url, body=BytesIO(b"x"), **sent)
         assert "https://" in (refused.value.fix or "")
 
 
@@ -214,7 +214,7 @@ def test_requests_reads_no_netrc_of_its_own(
     stated = netrc(tmp_path, "machine 127.0.0.1 login me password sesame-opens\n")
     monkeypatch.setenv("NETRC", stated["NETRC"])
     client.listed_files(f"{index.url}simple/", "demo")
-    network.once("POST", f"{index.url}legacy/", body=b"")
+    network.send_once("POST", f"{index.url}legacy/", body=b"")
     assert not any(b"Authorization" in head for head in index.heads)
 
 
@@ -241,7 +241,7 @@ def test_a_netrc_that_is_none_is_told_without_its_words(text: str, tmp_path: Pat
 
 @pytest.mark.parametrize("token", ["line\nbreak-of-a-token", "t\u00f6ken-\u4f60\u597d", "\0-and-more-of-it"])
 def test_a_token_is_sent_as_it_is_whatever_is_in_it(token: str, index: Server) -> None:
-    network.once("POST", f"{index.url}legacy/", body=b"", auth=credentials.Login("__token__", Secret(token)))
+    network.send_once("POST", f"{index.url}legacy/", body=b"", auth=credentials.Login("__token__", Secret(token)))
     line = next(line for line in index.heads[0].split(b"\r\n") if line.startswith(b"Authorization"))
     assert base64.b64decode(line.split()[-1]).decode() == f"__token__:{token}"
 
@@ -249,14 +249,14 @@ def test_a_token_is_sent_as_it_is_whatever_is_in_it(token: str, index: Server) -
 @pytest.mark.parametrize("header", ["a\nb", "a\r\nX: y", "\u4f60", "\ud800"])
 def test_a_header_that_cannot_be_sent_is_told(header: str, index: Server) -> None:
     with pytest.raises(Failed, match="a header cannot be sent"):
-        network.once("GET", index.url, headers={"X-Own": header})
+        network.send_once("GET", index.url, headers={"X-Own": header})
     assert index.heads == []
 
 
 def test_a_token_that_is_no_text_is_told(index: Server) -> None:
     login = credentials.Login("__token__", Secret("\udcff-not-text"))
     with pytest.raises(Failed, match="cannot be sent"):
-        network.once("GET", index.url, auth=login)
+        network.send_once("GET", index.url, auth=login)
 
 
 @pytest.mark.parametrize(
