@@ -163,7 +163,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     """Look at the packages, git, and the output folder."""
     from relnox.source.inputs import digests, is_declarative
 
-    packages = project.chosen(options.package)
+    packages = project.select(options.package)
     _check_usage(options)
     if options.shard is not None:
         packages = core.sharding.shard(packages, options.shard)

@@ -36,7 +36,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     from relnox.commands.bumping import changes, preflight, reruns, selection, undo
     from relnox.source import edits
 
-    found = edits.read_pending(project.private)
+    found = edits.read_pending(project.private_folder)
     is_new = found is None and not (options.undo or options.abort or options.again or options.part == "auto")
     previous = reruns.find_previous_bump(options, project) if is_new else None
     asks = not (options.undo or options.abort) and (options.push or found is None)
@@ -53,8 +53,8 @@ def observe(options: Options, project: Project) -> Snapshot:
     fragments: tuple[Fragment, ...] | None = None
     if selected:
         contents = {name: (project.root / name).read_bytes() for name in core.editing.editable_files(workspace)}
-        contents |= project.contents(core.release_notes.files(workspace, config))
-        contents |= project.contents(changes.lock_files(workspace))
+        contents |= project.read_files(core.release_notes.changelog_paths(workspace, config))
+        contents |= project.read_files(changes.lock_files(workspace))
         fragments, of_fragments = project.fragments()
         contents |= of_fragments
     by_tags = any(package.source.kind == "tags" for package in selected)

@@ -79,7 +79,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     return Snapshot(
         jobs=jobs,
         faults=faults,
-        packages=project.chosen(options.package),
+        packages=project.select(options.package),
         known=frozenset(project.workspace.by_name),
         needs=_needs(jobs, project, frozenset(finding.file for _, finding in faults)),
         head=project.state.head if project.state is not None else None,

@@ -190,11 +190,11 @@ def _run(  # noqa: PLR0913 - a run
             from relnox.source import uv_settings
 
             build_index = targets.build_simple_url(project.config)
-            installing = uv_settings.of_installations(project.root)
+            installing = uv_settings.read_installer_settings(project.root)
             if not nested:
                 untrusted_code.protect_credentials(project, reporter, stack)
         if changes:
-            stack.enter_context(exclusive_lock(project.private))
+            stack.enter_context(exclusive_lock(project.private_folder))
 
         def stage(step: Stage, root: Path) -> Outcome:
             return _stage(step, root, reporter, stack)
@@ -203,7 +203,7 @@ def _run(  # noqa: PLR0913 - a run
             Run(
                 root=project.root,
                 scratch=scratch,
-                private=project.private,
+                private=project.private_folder,
                 git=project.git,
                 indexes=lambda: project.indexes,
                 emit=_emitting(reporter, nested=nested),

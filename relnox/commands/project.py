@@ -109,7 +109,7 @@ class Project(Record):
     def with_remote_tags(self, tags: Mapping[str, str] | None) -> Project:
         """The same project, with the tags of its remote; what does not depend on them is not read again."""
         known = replace(self, remote_tags=tags)
-        same = ("workspace", "unlisted", "literals", "state", "private")
+        same = ("workspace", "unlisted", "literals", "state", "private_folder")
         vars(known).update({name: vars(self)[name] for name in same if name in vars(self)})
         return known
 
@@ -130,7 +130,7 @@ class Project(Record):
             return ()
         from relnox.source import untracked
 
-        return untracked.imports(self.git, self.state.untracked, packages, self.root)
+        return untracked.find_imports(self.git, self.state.untracked, packages, self.root)
 
     @cached_property
     def state(self) -> GitState | None:
@@ -151,7 +151,7 @@ class Project(Record):
 
         return history.histories(self.git, self.workspace, self.tag_formats, self.state.tags)
 
-    def contents(self, files: Iterable[str]) -> dict[str, bytes]:
+    def read_files(self, files: Iterable[str]) -> dict[str, bytes]:
         """Those of the files that are there."""
         root = str(self.root)
         return {name: (self.root / name).read_bytes() for name in files if os.path.isfile(f"{root}/{name}")}  # noqa: PTH113 - hundreds of them
@@ -168,12 +168,12 @@ class Project(Record):
             for path in (self.root / folder).glob("*.md")
             if path.name.lower() != "readme.md"
         )
-        contents = self.contents(names)
+        contents = self.read_files(names)
         known = [package.name for package in self.workspace.packages]
         return tuple(fragments.parse(name, contents[name], known) for name in names), contents
 
     @cached_property
-    def private(self) -> Path:
+    def private_folder(self) -> Path:
         """Where relnox keeps what must outlive a run: under git's own directory."""
         return self.git.private_folder() if self.git is not None else self.root / ".relnox"
 
@@ -182,7 +182,7 @@ class Project(Record):
         """The indexes it knows; closed by who runs the task."""
         from relnox.indexes import Indexes
 
-        return Indexes(self.config, self.private / "index")
+        return Indexes(self.config, self.private_folder / "index")
 
     def __enter__(self) -> Self:
         return self
@@ -192,7 +192,7 @@ class Project(Record):
         if "indexes" in vars(self):
             self.indexes.close()
 
-    def chosen(self, names: Sequence[str]) -> tuple[Package, ...]:
+    def select(self, names: Sequence[str]) -> tuple[Package, ...]:
         """The packages of these names in release order, all of them for no name."""
         return self.workspace.release_order(self.workspace.select(names) if names else None)
 

@@ -121,7 +121,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     if options.from_ == "index":
         project.indexes.target(options.index)
     verify = settings(project)
-    chosen = frozenset(package.name for package in project.chosen(options.package)) if options.package else None
+    chosen = frozenset(package.name for package in project.select(options.package)) if options.package else None
     manifest, private = public_part(read_release(project.root, options.dist, chosen or ()), project)
     if chosen is not None:
         manifest = manifest.only(_with_needs(manifest, chosen))

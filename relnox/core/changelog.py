@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator
 
-__all__ = ["has_unreleased", "is_empty", "released", "section", "without_empty_sections"]
+__all__ = ["add_release", "has_unreleased", "is_unreleased_empty", "remove_empty_sections", "section"]
 
 _LINE = re.compile(r"(?P<text>[^\r\n]*)(?P<end>\r\n|\r|\n|\Z)")
 _BOM = "\ufeff"
@@ -53,7 +53,7 @@ def has_unreleased(text: str) -> bool:
     return any(_is_unreleased(heading) for heading in _Document(text).headings)
 
 
-def is_empty(text: str) -> bool:
+def is_unreleased_empty(text: str) -> bool:
     """Whether nothing stands under the heading for what is not released yet, headings and comments left aside."""
     document = _Document(text)
     heading = _the_unreleased(document)
@@ -66,7 +66,7 @@ def is_empty(text: str) -> bool:
     )
 
 
-def released(  # noqa: PLR0913 - what a release is, each named
+def add_release(  # noqa: PLR0913 - what a release is, each named
     text: str, *, version: str, date: dt.date, tag: str | None, previous_tag: str | None, addition: str = ""
 ) -> str:
     """The changelog after a release: what was unreleased stands under the version.
@@ -477,7 +477,7 @@ def _edited(text: str, edits: list[_Edit]) -> str:
     return text
 
 
-def without_empty_sections(text: str) -> str:
+def remove_empty_sections(text: str) -> str:
     """The changelog without the sections below `Unreleased` that have no contents."""
     document = _Document(text)
     unreleased = _the_unreleased(document)
@@ -488,7 +488,7 @@ def without_empty_sections(text: str) -> str:
             while stop < len(document.lines) and document.lines[stop].is_blank and document.lines[stop].end:
                 stop += 1
             after = document.lines[stop].start if stop < len(document.lines) else len(text)
-            return without_empty_sections(text[: document.lines[heading.first].start] + text[after:])
+            return remove_empty_sections(text[: document.lines[heading.first].start] + text[after:])
     return text
 
 

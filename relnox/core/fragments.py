@@ -18,7 +18,7 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["Fragment", "item", "level_of", "notes", "parse", "without"]
+__all__ = ["Fragment", "highest_level", "list_item", "notes", "parse", "remove_packages"]
 
 _LEVELS: tuple[Level, ...] = get_args(Level)
 _MEANING: Mapping[str, Level | None] = {**{level: level for level in _LEVELS}, "none": None}
@@ -80,7 +80,7 @@ def parse(file: str, content: bytes, known: Iterable[str]) -> Fragment:
     return Fragment(file, levels, told)
 
 
-def without(content: bytes, packages: Collection[str]) -> bytes | None:
+def remove_packages(content: bytes, packages: Collection[str]) -> bytes | None:
     """A fragment after some packages were released: their lines are gone, every other byte is as it was.
 
     Args:
@@ -108,7 +108,7 @@ def without(content: bytes, packages: Collection[str]) -> bytes | None:
     return "".join(kept).encode(errors="surrogateescape")
 
 
-def level_of(fragments: Iterable[Fragment], package: str) -> Level | None:
+def highest_level(fragments: Iterable[Fragment], package: str) -> Level | None:
     """The highest level that any of the fragments has for a package; None when no release is asked for."""
     name = normalized(package)
     found = {level for fragment in fragments if (level := fragment.levels.get(name)) is not None}
@@ -123,10 +123,10 @@ def notes(fragments: Iterable[Fragment], package: str) -> str:
     """
     name = normalized(package)
     told = [each for each in fragments if each.levels.get(name) is not None]
-    return "\n".join(item(each) for each in sorted(told, key=lambda each: each.file))
+    return "\n".join(list_item(each) for each in sorted(told, key=lambda each: each.file))
 
 
-def item(fragment: Fragment) -> str:
+def list_item(fragment: Fragment) -> str:
     """A fragment's text as a Markdown list item, without a line end at the end.
 
     Lines after the first are indented to stay in the item. A text that is a list already stays as it is.

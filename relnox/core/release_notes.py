@@ -22,16 +22,24 @@ if TYPE_CHECKING:
     from relnox.core.version_bumps import VersionBump
     from relnox.core.workspace import Workspace
 
-__all__ = ["changelog_of", "changelogs", "check_told", "empty", "files", "is_told", "used_fragments"]
+__all__ = [
+    "changelog_paths",
+    "check_headings",
+    "find_changelog",
+    "find_empty_changelogs",
+    "is_documented",
+    "update_changelogs",
+    "update_fragments",
+]
 
 
-def files(workspace: Workspace, config: Config) -> tuple[str, ...]:
+def changelog_paths(workspace: Workspace, config: Config) -> tuple[str, ...]:
     """Where changelogs may be, whether there are any or not."""
     folders = {package.folder for package in workspace.packages} | {"."}
     return tuple(sorted(_in(folder, config.changelog_file) for folder in folders))
 
 
-def changelog_of(package: Package, contents: Mapping[str, bytes], config: Config) -> str | None:
+def find_changelog(package: Package, contents: Mapping[str, bytes], config: Config) -> str | None:
     """The changelog that tells of a package: its own, or that of the root where one version counts for all."""
     own, common = _in(package.folder, config.changelog_file), config.changelog_file
     if own in contents:
@@ -39,7 +47,7 @@ def changelog_of(package: Package, contents: Mapping[str, bytes], config: Config
     return common if common in contents and config.versions == "lockstep" else None
 
 
-def check_told(
+def check_headings(
     moves: Sequence[VersionBump],
     contents: Mapping[str, bytes],
     told: Sequence[Fragment],
@@ -62,9 +70,9 @@ def check_told(
         return
     for move in moves:
         package = move.package
-        if not is_told(move, config) or package.name in by_tools:
+        if not is_documented(move, config) or package.name in by_tools:
             continue
-        file = changelog_of(package, contents, config)
+        file = find_changelog(package, contents, config)
         has_fragments = any(each.levels.get(package.name) for each in told)
         if has_fragments and file is not None and not _has_unreleased(contents[file]):
             raise Blocked(
@@ -74,7 +82,7 @@ def check_told(
             )
 
 
-def changelogs(  # noqa: PLR0913, PLR0917 - what a release is
+def update_changelogs(  # noqa: PLR0913, PLR0917 - what a release is
     moves: Sequence[VersionBump],
     contents: Mapping[str, bytes],
     tags: Mapping[str, tuple[str | None, str | None]],
@@ -97,8 +105,8 @@ def changelogs(  # noqa: PLR0913, PLR0917 - what a release is
     """
     by_file: dict[str, list[VersionBump]] = {}
     for move in moves:
-        file = changelog_of(move.package, contents, config)
-        if file is not None and is_told(move, config):
+        file = find_changelog(move.package, contents, config)
+        if file is not None and is_documented(move, config):
             by_file.setdefault(file, []).append(move)
     for file, together in by_file.items():
         if not _has_unreleased(contents[file]):
@@ -113,10 +121,10 @@ def changelogs(  # noqa: PLR0913, PLR0917 - what a release is
             if any(each.levels.get(name) for name in names)
         ]
         try:
-            if not notes and changelog.is_empty(text):
+            if not notes and changelog.is_unreleased_empty(text):
                 continue
-            after = changelog.released(
-                changelog.without_empty_sections(text),
+            after = changelog.add_release(
+                changelog.remove_empty_sections(text),
                 version=versioning.format_version(first.after, config.scheme),
                 date=today,
                 tag=tag,
@@ -128,7 +136,7 @@ def changelogs(  # noqa: PLR0913, PLR0917 - what a release is
         yield file, after.encode("utf-8", "surrogateescape")
 
 
-def empty(
+def find_empty_changelogs(
     moves: Sequence[VersionBump], contents: Mapping[str, bytes], told: Sequence[Fragment], config: Config
 ) -> Iterator[str]:
     """Changelogs that have a heading for what is unreleased and nothing under it.
@@ -141,33 +149,33 @@ def empty(
     """
     by_file: dict[str, list[str]] = {}
     for move in moves:
-        file = changelog_of(move.package, contents, config)
-        if file is not None and is_told(move, config):
+        file = find_changelog(move.package, contents, config)
+        if file is not None and is_documented(move, config):
             by_file.setdefault(file, []).append(move.package.name)
     for file, names in by_file.items():
         text = contents[file].decode("utf-8", "surrogateescape")
         if any(each.levels.get(name) for each in told for name in names) or not changelog.has_unreleased(text):
             continue
         try:
-            if changelog.is_empty(text):
+            if changelog.is_unreleased_empty(text):
                 yield file
         except Blocked:  # the release itself tells of it
             continue
 
 
-def is_told(move: VersionBump, config: Config) -> bool:
+def is_documented(move: VersionBump, config: Config) -> bool:
     """Whether a changelog tells of a move: of a prerelease where that is set, else of the release that follows."""
     return config.changelog_prereleases or not move.after.is_prerelease
 
 
-def used_fragments(
+def update_fragments(
     moves: Sequence[VersionBump], told: Sequence[Fragment], contents: Mapping[str, bytes], config: Config
 ) -> Iterator[tuple[str, bytes | None]]:
     """The fragments after a release: gone, or without the packages that are released."""
-    released = {move.package.name for move in moves if is_told(move, config)}
+    released = {move.package.name for move in moves if is_documented(move, config)}
     for each in told:
         if released & each.levels.keys():
-            yield each.file, fragments.without(contents[each.file], released)
+            yield each.file, fragments.remove_packages(contents[each.file], released)
 
 
 def _has_unreleased(content: bytes) -> bool:

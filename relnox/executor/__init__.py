@@ -91,9 +91,9 @@ def execute(plan: Plan, run: Run) -> Outcome:
             editing.make_durable(run)
         # Not before it is told: who is killed in between and types the command again must not do it all twice.
         if settled and run.pending is not None and exit_code is ExitCode.DONE and is_whole:
-            edits.conclude_pending(run.private, run.pending)
+            edits.complete_pending(run.private, run.pending)
         elif settled and run.pending is not None:
-            edits.forget_pending(run.private)
+            edits.discard_pending(run.private)
     return outcome
 
 

@@ -90,7 +90,7 @@ class Exporting:
         """Check it out."""
         if self.run.git is None:
             raise Failed("todo", "this is no git checkout", fix="git init")
-        exports.remove_left_behind(self.run.git)
+        exports.remove_leftover(self.run.git)
         self.run.commit = self.step.commit
         self.run.export = self.run.scratch / "source"
         self.run.source = exports.export(self.run.git, self.step.commit, self.run.export)

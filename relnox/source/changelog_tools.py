@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from relnox.source.tools import run_beside
+from relnox.source.tools import run_on_copy
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from relnox.core.config import Config
     from relnox.source.git import Git
 
-__all__ = ["Release", "drafted", "tool_of"]
+__all__ = ["Release", "draft_changelog", "find_tool"]
 
 Tool = Literal["towncrier", "git-cliff"]
 _PYPROJECT = "pyproject.toml"
@@ -45,7 +45,7 @@ class Release(NamedTuple):
     changelog: str | None = None
 
 
-def tool_of(folder: Path, config: Config) -> Tool | None:
+def find_tool(folder: Path, config: Config) -> Tool | None:
     """The tool that keeps the changelog of a folder: the one that is named, or that has settings there."""
     match config.changelog:
         case "towncrier" | "git-cliff" as tool:
@@ -56,8 +56,8 @@ def tool_of(folder: Path, config: Config) -> Tool | None:
             return None
 
 
-def drafted(  # noqa: PLR0913 - what a changelog is made of
-    tool: Tool, git: Git, release: Release, today: date, changelog: str, *, passed: Collection[str] = ()
+def draft_changelog(  # noqa: PLR0913 - what a changelog is made of
+    tool: Tool, git: Git, release: Release, today: date, changelog: str, *, pass_env: Collection[str] = ()
 ) -> dict[str, bytes | None]:
     """What the tool makes of the changelog and of its fragments for a release: files by path, None where one goes.
 
@@ -67,14 +67,14 @@ def drafted(  # noqa: PLR0913 - what a changelog is made of
         release: What is released.
         today: The day of the release, in UTC.
         changelog: The changelog's name, for a tool whose settings name none.
-        passed: Variables that the tool may see although they look like credentials.
+        pass_env: Variables that the tool may see although they look like credentials.
 
     Raises:
         Failed: The tool is not there, or fails; what it printed is told.
     """
     command = [tool, *_arguments(tool, git.root / release.folder, release, today, changelog)]
     without = 'without it: [tool.relnox] changelog = "none"'
-    return run_beside(git, release.folder, command, planned={}, without=without, passed=passed)
+    return run_on_copy(git, release.folder, command, planned={}, without=without, pass_env=pass_env)
 
 
 def _arguments(tool: Tool, folder: Path, release: Release, today: date, changelog: str) -> list[str]:

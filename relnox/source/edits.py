@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Pending",
     "apply",
-    "conclude_pending",
+    "complete_pending",
     "content",
     "digest",
-    "forget_pending",
+    "discard_pending",
     "is_applied",
     "read_last",
     "read_pending",
@@ -145,16 +145,16 @@ def read_last(folder: Path) -> Pending | None:
     return _read(folder / _LAST, "the last bump")
 
 
-def forget_pending(folder: Path) -> None:
+def discard_pending(folder: Path) -> None:
     """Drop the record: what it told of is taken back, or was never begun."""
     (folder / _PENDING).unlink(missing_ok=True)
 
 
-def conclude_pending(folder: Path, pending: Pending) -> None:
+def complete_pending(folder: Path, pending: Pending) -> None:
     """What the record told of is through: it becomes that of the last bump, unless it took one back."""
     if any(isinstance(step, UndoBump) for step in pending.steps):
         (folder / _LAST).unlink(missing_ok=True)
-        forget_pending(folder)
+        discard_pending(folder)
     else:
         (folder / _PENDING).replace(folder / _LAST)
 

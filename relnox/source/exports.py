@@ -21,7 +21,7 @@ from relnox.source.git import Git
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["export", "remove", "remove_left_behind"]
+__all__ = ["export", "remove", "remove_leftover"]
 
 _NOTE = "exports"
 _CHECKOUT = re.compile(r"relnox-[a-z0-9_]{8}")
@@ -69,7 +69,7 @@ def remove(git: Git, into: Path) -> None:
     _forget(git)
 
 
-def remove_left_behind(git: Git) -> None:
+def remove_leftover(git: Git) -> None:
     """Let git forget what a killed run exported; its files go with the temporary folder of that run."""
     if _noted(git):
         _forget(git)

@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
     from relnox.source.git import Git
 
-__all__ = ["locked", "run_beside"]
+__all__ = ["run_on_copy", "update_lock_files"]
 
 _LOCKING = {"poetry.lock": ("poetry", "lock"), "pdm.lock": ("pdm", "lock")}
 """Lock files that only their own tools can write, and how."""
 
 
-def run_beside(  # noqa: PLR0913 - what a tool is given
+def run_on_copy(  # noqa: PLR0913 - what a tool is given
     git: Git,
     folder: str,
     command: Sequence[str],
     *,
     planned: Mapping[str, bytes | None],
     without: str,
-    passed: Collection[str] = (),
+    pass_env: Collection[str] = (),
 ) -> dict[str, bytes | None]:
     """What a tool changes besides what is planned: files relative to the root, None for one that it removes.
 
@@ -46,7 +46,7 @@ def run_beside(  # noqa: PLR0913 - what a tool is given
         command: The tool and its arguments.
         planned: What files will hold, None for one that goes.
         without: What to do without the tool, for the hint.
-        passed: Variables that the tool may see although they look like credentials.
+        pass_env: Variables that the tool may see although they look like credentials.
 
     Raises:
         Failed: The tool is not there, or fails; what it printed is told.
@@ -64,15 +64,15 @@ def run_beside(  # noqa: PLR0913 - what a tool is given
         program = shutil.which(command[0], path=places)
         if program is None:
             raise Failed("todo", f"{command[0]} is not to be found", fix=f"is {command[0]} installed? {without}")
-        variables = process.clean_environment(os.environ, passed=passed)
+        variables = process.clean_environment(os.environ, passed=pass_env)
         ran = process.run([program, *command[1:]], cwd=clone.root / folder, env=variables)
         ran.check(command[0], fix=f"try in {folder}: {shlex.join(command)}; {without}")
         changed = {name: _content(clone.root / name) for name in clone.changed_files()}
     return {name: content for name, content in changed.items() if name not in planned or planned[name] != content}
 
 
-def locked(
-    git: Git, locks: Sequence[str], *, planned: Mapping[str, bytes | None], passed: Collection[str] = ()
+def update_lock_files(
+    git: Git, locks: Sequence[str], *, planned: Mapping[str, bytes | None], pass_env: Collection[str] = ()
 ) -> dict[str, bytes | None]:
     """What lock files hold after their own tools have made them anew for the planned edits.
 
@@ -80,18 +80,18 @@ def locked(
         git: The checkout.
         locks: The lock files, relative to the root.
         planned: What files will hold.
-        passed: Variables that the tools may see although they look like credentials.
+        pass_env: Variables that the tools may see although they look like credentials.
     """
     found: dict[str, bytes | None] = {}
     for lock in locks:
         folder, _, name = lock.rpartition("/")
-        changed = run_beside(
+        changed = run_on_copy(
             git,
             folder or ".",
             _LOCKING[name],
             planned=planned,
             without="without --lock the lock stays as it is",
-            passed=passed,
+            pass_env=pass_env,
         )
         found |= {file: content for file, content in changed.items() if file == lock}
     return found

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.source.git import Git
 
-__all__ = ["imports"]
+__all__ = ["find_imports"]
 
 _CATCHING = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException")
 
 
-def imports(
+def find_imports(
     git: Git, untracked: Iterable[str], packages: Iterable[Package], root: Path
 ) -> tuple[tuple[str, str], ...]:
     """Tracked modules of packages, each with an untracked module of the same package that it imports.

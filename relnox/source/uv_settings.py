@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
 
-__all__ = ["UvSettings", "of_installations", "read"]
+__all__ = ["UvSettings", "read", "read_installer_settings"]
 
 _OF_THE_INSTALLER = (
     *("index", "index-url", "extra-index-url", "find-links", "no-index", "index-strategy", "keyring-provider"),
@@ -125,7 +125,7 @@ def read(root: Path, package: Package) -> UvSettings:
     return UvSettings("", {}, package, document)
 
 
-def of_installations(root: Path) -> dict[str, Any]:
+def read_installer_settings(root: Path) -> dict[str, Any]:
     """What a project says of everything that uv installs, as a uv.toml in another folder says it.
 
     Raises:

@@ -136,7 +136,7 @@ def test_what_is_taken_back_is_on_the_disk_before_the_record_is_dropped(
     hook.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
     hook.chmod(0o755)
 
-    def forget(folder: Path, real: object = edits.forget_pending) -> None:
+    def forget(folder: Path, real: object = edits.discard_pending) -> None:
         log.append("forget")
         real(folder)  # type: ignore[operator]
 

@@ -55,7 +55,7 @@ def test_the_root_is_found_without_git(tmp_path: Path) -> None:
     project = open_project(root / "packages/core")
     assert project.root == root
     assert project.git is None
-    assert project.private == root / ".relnox"
+    assert project.private_folder == root / ".relnox"
 
 
 def test_a_project_in_a_folder_of_the_checkout_stays_there(tmp_path: Path) -> None:

@@ -219,9 +219,9 @@ def test_a_record_is_kept_and_dropped(tmp_path: Path) -> None:
     edits.write_pending(folder, PENDING)
     assert edits.read_pending(folder) == PENDING
     assert [path.name for path in folder.iterdir()] == ["pending.json"]
-    edits.forget_pending(folder)
+    edits.discard_pending(folder)
     assert edits.read_pending(folder) is None
-    edits.forget_pending(folder)
+    edits.discard_pending(folder)
 
 
 def test_the_command_that_goes_on_can_be_pasted() -> None:

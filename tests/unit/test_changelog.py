@@ -15,7 +15,7 @@ HUB = "https://github.com/o/r"
 
 
 def released(text: str, addition: str = "", tag: str | None = "v1.2.0", previous_tag: str | None = None) -> str:
-    return changelog.released(
+    return changelog.add_release(
         text, version="1.2.0", date=DAY, tag=tag, previous_tag=previous_tag, addition=addition
     )
 
@@ -477,7 +477,7 @@ def test_what_is_added_is_told_once_of_this_version_only(made: tuple[str, str], 
 def test_the_next_release_goes_on_from_there(made: tuple[str, str], addition: str) -> None:
     text, _ = made
     first = released(text, addition)
-    second = changelog.released(
+    second = changelog.add_release(
         first, version="1.3.0", date=DAY, tag="v1.3.0", previous_tag=None, addition="- third"
     )
     assert changelog.section(second, "1.3.0") == "- third"
@@ -540,7 +540,7 @@ def test_the_versions_heading_has_the_form_of_the_last_versions(text: str, headi
 def test_sections_without_contents_are_left_out() -> None:
     text = "## Unreleased\n\n### Added\n\n### Fixed\n\n- a\n\n### Removed\n\n#### Old\n\n## 1.1.0\n\n### Added\n"
     left = "## Unreleased\n\n### Fixed\n\n- a\n\n## 1.1.0\n\n### Added\n"
-    assert changelog.without_empty_sections(text) == left
+    assert changelog.remove_empty_sections(text) == left
 
 
 @pytest.mark.parametrize(
@@ -554,4 +554,4 @@ def test_sections_without_contents_are_left_out() -> None:
     ],
 )
 def test_whether_something_stands_under_unreleased(text: str, *, expected: bool) -> None:
-    assert changelog.is_empty(text) == expected
+    assert changelog.is_unreleased_empty(text) == expected

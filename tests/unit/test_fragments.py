@@ -91,7 +91,7 @@ def test_nothing_but_a_refusal_comes_of_any_bytes(content: bytes) -> None:
 def test_a_fragment_after_some_of_its_packages_were_released(
     content: bytes, released: list[str], left: bytes | None
 ) -> None:
-    assert fragments.without(content, released) == left
+    assert fragments.remove_packages(content, released) == left
 
 
 LEVELS = st.dictionaries(
@@ -109,7 +109,7 @@ def test_without_leaves_the_other_packages_and_the_text(
         return f"---{newline}{entries}---{newline}{text}".encode()
 
     left = [name for name in levels if name not in released]
-    assert fragments.without(written(list(levels)), released) == (written(left) if left else None)
+    assert fragments.remove_packages(written(list(levels)), released) == (written(left) if left else None)
     if left:
         found = parsed(written(left))
         assert list(found.levels) == left
@@ -131,13 +131,13 @@ SEVERAL = [
     ("package", "level"), [("core", "major"), ("Core", "major"), ("cli", "patch"), ("other", None)]
 )
 def test_the_highest_level_counts(package: str, level: str | None) -> None:
-    assert fragments.level_of(SEVERAL, package) == level
-    assert fragments.level_of(reversed(SEVERAL), package) == level
+    assert fragments.highest_level(SEVERAL, package) == level
+    assert fragments.highest_level(reversed(SEVERAL), package) == level
 
 
 def test_none_asks_for_no_release_and_hinders_none() -> None:
-    assert fragments.level_of(SEVERAL[1:], "cli") is None
-    assert fragments.level_of(
+    assert fragments.highest_level(SEVERAL[1:], "cli") is None
+    assert fragments.highest_level(
         [fragment("a.md", "x", core="minor"), fragment("b.md", "y", core="patch")], "core"
     ) == ("minor")
 
@@ -154,9 +154,9 @@ def test_notes_are_items_in_the_order_of_the_files() -> None:
 
 @pytest.mark.parametrize("text", ["* one", "+ one", "1. one", "12) one"])
 def test_a_text_that_is_a_list_stays_one(text: str) -> None:
-    assert fragments.item(fragment("a.md", text)) == text
+    assert fragments.list_item(fragment("a.md", text)) == text
 
 
 @pytest.mark.parametrize("text", ["-1 is allowed", "*Really* new", "1.0 is no item"])
 def test_a_text_that_only_looks_like_a_list_becomes_an_item(text: str) -> None:
-    assert fragments.item(fragment("a.md", text)) == f"- {text}"
+    assert fragments.list_item(fragment("a.md", text)) == f"- {text}"

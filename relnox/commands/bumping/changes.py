@@ -46,12 +46,12 @@ def after(snapshot: Snapshot, decided: Decided) -> dict[str, bytes | None]:
     )
     present = contents | {file: content for file, content in after.items() if content is not None}
     told = snapshot.fragments or ()
-    core.release_notes.check_told(moved, contents, told, snapshot.generated_changelogs, config)
+    core.release_notes.check_headings(moved, contents, told, snapshot.generated_changelogs, config)
     if config.changelog in ("auto", "keep-a-changelog"):
         ours = [move for move in moved if move.package.name not in snapshot.generated_changelogs]
         tags = {move.package.name: _tag_and_previous(move, snapshot) for move in ours}
-        after |= dict(core.release_notes.changelogs(ours, present, tags, told, config, snapshot.today))
-    after |= dict(core.release_notes.used_fragments(moved, told, contents, config))
+        after |= dict(core.release_notes.update_changelogs(ours, present, tags, told, config, snapshot.today))
+    after |= dict(core.release_notes.update_fragments(moved, told, contents, config))
     return after | dict(snapshot.generated_files)
 
 
@@ -72,7 +72,7 @@ def with_generated_changelogs(snapshot: Snapshot, options: Options, project: Pro
 
     lockstep = config.versions == "lockstep"
     folders = {"."} | {package.folder for package in project.workspace.packages if not lockstep}
-    tools = {folder: changelog_tools.tool_of(project.root / folder, config) for folder in folders}
+    tools = {folder: changelog_tools.find_tool(project.root / folder, config) for folder in folders}
     if not any(tools.values()):
         return snapshot
     project.before_tools()
@@ -81,9 +81,9 @@ def with_generated_changelogs(snapshot: Snapshot, options: Options, project: Pro
     for move in selection.resolve(snapshot, options)[0]:
         folder = "." if lockstep else move.package.folder
         if tools[folder] is None and tools["."] is not None:
-            own = core.release_notes.changelog_of(move.package, snapshot.contents, config)
+            own = core.release_notes.find_changelog(move.package, snapshot.contents, config)
             folder = "." if own is None or tools["."] == "git-cliff" else folder
-        if tools[folder] is not None and core.release_notes.is_told(move, config):
+        if tools[folder] is not None and core.release_notes.is_documented(move, config):
             # The root's git-cliff writes a changelog for each package, its towncrier one for all of them.
             alone = move.package.name if tools[folder] == "git-cliff" and not lockstep else ""
             releases.setdefault((folder, alone), []).append(move)
@@ -92,10 +92,10 @@ def with_generated_changelogs(snapshot: Snapshot, options: Options, project: Pro
         release = _release(folder, together, snapshot)
         tool = tools[folder]
         assert tool is not None  # noqa: S101 - or else there is no release for it
-        drafts |= changelog_tools.drafted(
-            tool, project.git, release, snapshot.today, config.changelog_file, passed=config.pass_env
+        drafts |= changelog_tools.draft_changelog(
+            tool, project.git, release, snapshot.today, config.changelog_file, pass_env=config.pass_env
         )
-    contents = snapshot.contents | project.contents(drafts)
+    contents = snapshot.contents | project.read_files(drafts)
     return snapshot._replace(generated_files=drafts, generated_changelogs=frozenset(by_tools), contents=contents)
 
 
@@ -115,7 +115,7 @@ def _release(folder: str, moves: list[VersionBump], snapshot: Snapshot) -> Relea
     is_one = len(version_groups) == 1 or folder == first.package.folder
     shares = not is_one and folder == "."
     version = core.versioning.format_version(first.after, config.scheme)
-    own = core.release_notes.changelog_of(first.package, snapshot.contents, config)
+    own = core.release_notes.find_changelog(first.package, snapshot.contents, config)
     return changelog_tools.Release(
         folder=folder,
         version=", ".join(labels) if shares else version,
@@ -149,8 +149,10 @@ def with_generated_locks(snapshot: Snapshot, options: Options, project: Project)
     from relnox.source import tools
 
     project.before_tools()
-    made = tools.locked(project.git, stale, planned=after(snapshot, decided), passed=project.config.pass_env)
-    contents = snapshot.contents | project.contents(made)
+    made = tools.update_lock_files(
+        project.git, stale, planned=after(snapshot, decided), pass_env=project.config.pass_env
+    )
+    contents = snapshot.contents | project.read_files(made)
     return snapshot._replace(generated_files={**snapshot.generated_files, **made}, contents=contents)
 
 

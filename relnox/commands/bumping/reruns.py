@@ -50,7 +50,7 @@ def find_previous_bump(options: Options, project: Project) -> PreviousBump | Non
     from relnox.source import edits
 
     try:
-        record = edits.read_last(project.private)
+        record = edits.read_last(project.private_folder)
     except Failed:  # of another version of relnox
         return None
     if record is None or not _is_unchanged(record, project):

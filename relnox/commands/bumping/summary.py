@@ -96,7 +96,9 @@ def _context(snapshot: Snapshot, moves: tuple[VersionBump, ...]) -> Iterator[str
     )
     if snapshot.config.changelog in ("auto", "keep-a-changelog"):
         ours = [move for move in moves if move.package.name not in snapshot.generated_changelogs]
-        for file in core.release_notes.empty(ours, snapshot.contents, snapshot.fragments or (), snapshot.config):
+        for file in core.release_notes.find_empty_changelogs(
+            ours, snapshot.contents, snapshot.fragments or (), snapshot.config
+        ):
             yield f"{file}: nothing stands under Unreleased, so it gets no section for this release"
     if moves and snapshot.previous is not None:
         yield f"there is no commit since the last bump ({snapshot.previous.record.command})"

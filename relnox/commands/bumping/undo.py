@@ -45,7 +45,7 @@ def _is_committed(found: edits.Pending, project: Project) -> bool:
     from relnox.source import edits
     from relnox.source.lock import exclusive_lock
 
-    with exclusive_lock(project.private):  # or else a run is at work, and has not been interrupted
+    with exclusive_lock(project.private_folder):  # or else a run is at work, and has not been interrupted
         project.git.wait_for_leftover_process()
     changes = _edited(found)
     return edits.is_applied(project.root, changes) and project.git.matches_head(edit.file for edit in changes)
@@ -83,7 +83,7 @@ def last_bump(project: Project, record: edits.Pending | None = None) -> UndoTarg
     """The last bump, or the one of a record, and where it was pushed to."""
     from relnox.source import edits
 
-    found = record or edits.read_last(project.private)
+    found = record or edits.read_last(project.private_folder)
     if found is None or project.git is None or project.state is None or project.state.head is None:
         return None if found is None else UndoTarget(found, (), "")
     committed = any(isinstance(step, core.steps.Commit) for step in found.steps)
