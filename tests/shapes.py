@@ -395,17 +395,17 @@ def shape_03(root: Path) -> Path:
             versions = "lockstep"
             tag-format = "py-{version}"
 
-            [[tool.relnox.places]]
+            [[tool.relnox.version-files]]
             file = "py-swift/runtime/template/Cargo.toml"
 
-            [[tool.relnox.places]]
+            [[tool.relnox.version-files]]
             file = "py-swift/runtime/template/pyproject.toml"
             pattern = '^version = "(?P<version>[^"]+)"'
 
-            [[tool.relnox.places]]
+            [[tool.relnox.version-files]]
             file = "py-swift/src/swift/_runtime.py"
             pattern = '^EXPECTED_RUNTIME = "(?P<version>[^"]+)"'
-            spelling = "semver"
+            scheme = "semver"
             """,
         "Cargo.toml": (
             '[workspace]\nresolver = "2"\nmembers = [\n  "crates/*",\n  "py-swift/runtime/swift-runtime-32",\n'
@@ -706,10 +706,10 @@ def shape_07(root: Path) -> Path:
             [tool.relnox]
             versions = "lockstep"
 
-            [[tool.relnox.places]]
+            [[tool.relnox.version-files]]
             file = "libs/core/src/drift_core/__init__.py"
 
-            [[tool.relnox.places]]
+            [[tool.relnox.version-files]]
             file = "pyproject.toml"
             pattern = '^current_version = "(?P<version>[^"]*)"'
             """,

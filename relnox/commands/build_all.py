@@ -70,7 +70,7 @@ class Options(CommonOptions):
         metavar="JOB",
         anywhere=False,
     )
-    sdist: bool = option(
+    skip_platform_wheels: bool = option(
         False,
         "Build no wheels of packages that have platform wheels: the jobs of the matrix do.",
         anywhere=False,
@@ -286,7 +286,7 @@ def _problems(packages: tuple[Package, ...], project: Project, commit: str | Non
         located = project.literals.workspace.by_name[package.name]
         if located.other_locations and not core.version_bumps.locations_agree(located, located.version):
             fix = f"give all of them one version: {core.fixes.command('bump', '--to', 'VERSION')}; "
-            "or leave literals: literals = false"
+            "or leave literals: version-literals = false"
             yield core.version_bumps.describe_disagreement(located), fix
     if commit is not None:
         for importing, imported in project.untracked_imports(packages):
@@ -457,7 +457,7 @@ def _build(package: Package, snapshot: Snapshot, options: Options) -> Build:
         inputs=_inputs(package, snapshot, options),
         keep_environments=options.cache,
         pythons=_pythons(options),
-        sdist_alone=options.sdist and bool(core.wheels.jobs(package, snapshot.wheels)),
+        sdist_alone=options.skip_platform_wheels and bool(core.wheels.jobs(package, snapshot.wheels)),
         requires=core.requirements.requires_dist(package),
         private=package.private or snapshot.commit is None or package.name in snapshot.untagged,
         declarative=package.name in snapshot.declarative,

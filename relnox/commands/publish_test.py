@@ -42,7 +42,7 @@ class Options(CommonOptions):
     check_requirements: bool = option(True, resolving.HELP)
     allow_mismatch: bool = option(False, consistency.HELP, anywhere=False)
     verify: bool = option(True, "Install from the index afterwards; --no-verify leaves it out.")
-    as_public: bool = option(False, "Have the embedded index refuse what the public one would.", anywhere=False)
+    pypi_rules: bool = option(False, "Have the embedded index refuse what the public one would.", anywhere=False)
     clear: bool = option(False, "Empty the embedded index first.", anywhere=False)
     installer: str = option("auto", "What fills the environments.", choices=("auto", "uv", "pip"), metavar="NAME")
 
@@ -68,7 +68,7 @@ def observe(options: Options, project: Project) -> Snapshot:
             raise Blocked("todo", f"{options.index} cannot be emptied", fix="--clear goes with --index embedded")
         if not options.dry_run:
             project.indexes.clear_embedded()
-    if options.as_public:
+    if options.pypi_rules:
         project.indexes.rule_embedded(partial(_refusals, limits=project.config.archives))
     looked = inspection.look(
         options.index,
@@ -76,7 +76,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         options.package,
         project,
         options.attestations,
-        as_public=options.as_public,
+        as_public=options.pypi_rules,
         check_requirements=options.check_requirements,
         lock=not options.dry_run,
     )

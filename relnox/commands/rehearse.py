@@ -36,13 +36,13 @@ class Options(CommonOptions):
     package: tuple[str, ...] = option(
         (), "Rehearse the release of this package only (repeatable).", metavar="NAME", anywhere=False
     )
-    with_: tuple[str, ...] = option(
+    find_links: tuple[str, ...] = option(
         (),
         "Install requirements from the wheels of another repository in this folder (repeatable).",
         metavar="DIR",
         anywhere=False,
     )
-    as_public: bool = option(True, "Refuse what the public index would refuse; --no-as-public takes all.")
+    pypi_rules: bool = option(True, "Refuse what the public index would refuse; --no-pypi-rules takes all.")
     python: tuple[str, ...] = option(
         (), "Verify with this Python, such as 3.12 (repeatable); the running one if none.", metavar="VERSION"
     )
@@ -78,8 +78,8 @@ def observe(options: Options, project: Project) -> Snapshot:
         raise Blocked("todo", "there is no commit yet to rehearse", fix="git add -A && git commit")
     branch = project.config.branch or state.branch or "rehearsal"
     named = project.workspace.select(options.package)
-    others = tuple(str((project.root / folder).resolve()) for folder in options.with_)
-    for folder, path in zip(options.with_, others, strict=True):
+    others = tuple(str((project.root / folder).resolve()) for folder in options.find_links)
+    for folder, path in zip(options.find_links, others, strict=True):
         if not any(Path(path).glob("*.whl")):
             raise Blocked(
                 "todo",
@@ -118,10 +118,10 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     if not snapshot.lockstep:
         what = (("package", snapshot.named),) if snapshot.named else (("all", True),)
     only = (("package", snapshot.released),) if snapshot.released else ()
-    others = (("with_", snapshot.others),) if snapshot.others else ()
+    others = (("find_links", snapshot.others),) if snapshot.others else ()
     moved = (*chosen.items(), *what, ("commit", True), ("tag", True), ("push", True))
     embedded = ("index", "embedded")
-    published = (embedded, *only, ("as_public", options.as_public), ("verify", False))
+    published = (embedded, *only, ("pypi_rules", options.pypi_rules), ("verify", False))
     installer = () if options.installer == "auto" else (("installer", options.installer),)
     pythons = (("python", options.python),) if options.python else ()
     steps = (

@@ -80,7 +80,7 @@ class Options(CommonOptions):
         (), "Verify with this Python, such as 3.12 (repeatable); the running one if none.", metavar="VERSION"
     )
     dist: str = option("dist", "The folder with the manifest.", metavar="DIR")
-    with_: tuple[str, ...] = option(
+    find_links: tuple[str, ...] = option(
         (),
         "Install requirements from the wheels in this folder, where it has them (repeatable).",
         metavar="DIR",
@@ -128,7 +128,7 @@ def observe(options: Options, project: Project) -> Snapshot:
     problems = (*unmet(manifest, private), *missing_pythons(manifest, verify, options.python))
     waits = options.from_ == "index" and options.wait is None and not problems
     unsent = _unsent(manifest, options.index, project) if waits else frozenset()
-    others = tuple(_others(options.with_, manifest, project))
+    others = tuple(_others(options.find_links, manifest, project))
     return Snapshot(manifest, private, verify, problems, unsent, others)
 
 

@@ -33,10 +33,10 @@ __all__ = [
     "GroupConfig",
     "IndexConfig",
     "InstallChecks",
-    "PlaceConfig",
     "PublishConfig",
     "TestConfig",
     "VerifyConfig",
+    "VersionFileConfig",
     "WheelsConfig",
     "config_table",
 ]
@@ -95,7 +95,7 @@ class VerifyConfig(Record, kw_only=True):
     pythons: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     time_limit: Mapping[str, int] = MappingProxyType({})
     skip: Mapping[str, str] = MappingProxyType({})
-    no_deps: tuple[str, ...] = ()
+    install_without_deps: tuple[str, ...] = ()
     metadata_only: tuple[str, ...] = ()
 
     @property
@@ -110,7 +110,7 @@ class VerifyConfig(Record, kw_only=True):
             modules=self.modules.get(package),
             scripts=self.scripts.get(package, usual.scripts),
             extras=self.extras.get(package, ()),
-            requirements=package not in self.no_deps,
+            requirements=package not in self.install_without_deps,
             smoke=self.smoke.get(package, ()),
             metadata_only=is_named(package, self.metadata_only),
             time_limit=self.time_limit.get(package, usual.time_limit),
@@ -129,14 +129,14 @@ class PublishConfig(Record, kw_only=True):
     unchecked_requirements: tuple[str, ...] = ()
 
 
-class PlaceConfig(Record, kw_only=True):
+class VersionFileConfig(Record, kw_only=True):
     """A further place that states a version: a file, where in it, how often; 0 times for one that is none."""
 
     file: str
     pattern: str | None = None
     count: int = 1
     package: str | None = None
-    spelling: Literal["pep440", "semver"] | None = None
+    scheme: Literal["pep440", "semver"] | None = None
 
 
 class GroupConfig(Record, kw_only=True):
@@ -156,7 +156,7 @@ class CommitsConfig(Record, kw_only=True):
 
     minor: tuple[str, ...] = ("feat",)
     patch: tuple[str, ...] = ("fix", "perf", "revert")
-    shift: bool = True
+    major_version_zero: bool = True
 
 
 Abi = Literal["cpython", "abi3", "none"]
@@ -203,14 +203,14 @@ class Config(Record, kw_only=True):
     tag_formats: Mapping[str, str] = MappingProxyType({})
     branch: str | None = None
     remote: str = "origin"
-    constraints: Policy = "out-of-range"
-    siblings: Siblings | None = None
+    update_requirements: Policy = "out-of-range"
+    sibling_bound: Siblings | None = None
     dependents: Literal["major", "minor", "patch", "none"] = "patch"
-    follow: Mapping[str, str] = MappingProxyType({})
+    dependency_updates: Mapping[str, str] = MappingProxyType({})
     groups: Mapping[str, GroupConfig] = MappingProxyType({})
-    places: tuple[PlaceConfig, ...] = ()
-    literals: bool = True
-    version_owner: str | None = None
+    version_files: tuple[VersionFileConfig, ...] = ()
+    version_literals: bool = True
+    managed_by: str | None = None
     commits: CommitsConfig = CommitsConfig()
     fragments: str | None = None
     changelog: Literal["auto", "keep-a-changelog", "towncrier", "git-cliff", "none"] = "auto"
@@ -223,7 +223,7 @@ class Config(Record, kw_only=True):
     on_visible_credentials: Literal["warn", "refuse"] = "warn"
     indexes: Mapping[str, IndexConfig] = MappingProxyType({})
     targets: Mapping[str, str] = MappingProxyType({})
-    without_credentials: Literal["fail", "skip"] = "fail"
+    on_missing_credentials: Literal["fail", "skip"] = "fail"
     test: TestConfig = TestConfig()
     publish: PublishConfig = PublishConfig()
     verify: VerifyConfig = VerifyConfig()
@@ -267,18 +267,23 @@ class Config(Record, kw_only=True):
             ),
             "verify": _verify({key: verify.pop(key) for key in VERIFY_KEYS if key in verify}, metadata_only),
             "tag_names": _by_package(checked.pop("tag-names", {}), "tag-names"),
-            "follow": {
-                name: normalized(of) for name, of in _by_package(checked.pop("follow", {}), "follow").items()
+            "dependency_updates": {
+                name: normalized(package)
+                for name, package in _by_package(
+                    checked.pop("dependency-updates", {}), "dependency-updates"
+                ).items()
             },
             "groups": {
                 name: GroupConfig(**{key.replace("-", "_"): value for key, value in each.items()})
                 for name, each in checked.pop("groups", {}).items()
             },
-            "places": tuple(
-                PlaceConfig(**each | {"file": each["file"].replace("\\", "/")})
-                for each in checked.pop("places", ())
+            "version_files": tuple(
+                VersionFileConfig(**each | {"file": each["file"].replace("\\", "/")})
+                for each in checked.pop("version-files", ())
             ),
-            "commits": CommitsConfig(**checked.pop("commits", {})),
+            "commits": CommitsConfig(
+                **{key.replace("-", "_"): value for key, value in checked.pop("commits", {}).items()}
+            ),
             "build_commands": build_commands,
             "wheels": _wheels(checked.pop("wheels", {})),
             "archives": ArchiveLimits(
@@ -327,11 +332,11 @@ def config_table(option_tables: Mapping[str, Table]) -> Table:
         ),
         "branch": Text("The branch that releases are made from", rule=rules.branch),
         "remote": Text("The git remote that releases are pushed to", rule=rules.remote),
-        "constraints": Text(
+        "update-requirements": Text(
             "When a dependent's requirement moves with the package",
             ("out-of-range", "always", "exact", "never"),
         ),
-        "siblings": Text(
+        "sibling-bound": Text(
             "The bound that a requirement on another package of this project gets which names no version",
             ("keep", "at-least", "compatible", "exact"),
         ),
@@ -339,7 +344,7 @@ def config_table(option_tables: Mapping[str, Table]) -> Table:
             "What a dependent is raised by when its published requirement has to move",
             ("major", "minor", "patch", "none"),
         ),
-        "follow": _each_package(
+        "dependency-updates": _each_package(
             "Names of other repositories that move with a package of this one",
             Text("A package", rule=rules.distribution),
         ),
@@ -357,7 +362,7 @@ def config_table(option_tables: Mapping[str, Table]) -> Table:
                 required=("packages",),
             ),
         ),
-        "places": Several(
+        "version-files": Several(
             "Further places that state a version",
             Table(
                 "A place",
@@ -368,19 +373,19 @@ def config_table(option_tables: Mapping[str, Table]) -> Table:
                     ),
                     "count": Number("How often it matches; 0: the file is no such place"),
                     "package": Text("Whose version it is"),
-                    "spelling": Text("How it is spelled there", ("pep440", "semver")),
+                    "scheme": Text("The scheme of the version in that file", ("pep440", "semver")),
                 },
                 required=("file",),
             ),
         ),
-        "literals": Flag("Whether a literal __version__ in a package's own modules moves along"),
-        "version-owner": Text("Another tool that moves the versions; bump then refuses"),
+        "version-literals": Flag("Whether a literal __version__ in a package's own modules moves along"),
+        "managed-by": Text("Another tool that moves the versions; bump then refuses"),
         "commits": Table(
             "Which types of Conventional Commits stand for which level",
             {
                 "minor": Texts("Types of commits that add something"),
                 "patch": Texts("Types of commits that mend something"),
-                "shift": Flag("Whether levels shift down while a package is below 1.0"),
+                "major-version-zero": Flag("Whether levels shift down while a package is below 1.0"),
             },
         ),
         "fragments": Text(
@@ -426,7 +431,7 @@ def config_table(option_tables: Mapping[str, Table]) -> Table:
             "prerelease, alpha, beta, rc, dev, post",
             Text("Name of an index"),
         ),
-        "without-credentials": Text(
+        "on-missing-credentials": Text(
             "What publishing comes to where nobody may upload: a failure, or nothing", ("fail", "skip")
         ),
         "test": Table(
@@ -509,7 +514,7 @@ VERIFY_KEYS: Mapping[str, Kind] = {
         Number("Seconds"),
     ),
     "skip": _each_package("Why a package is not installed and tried, by package", Text("The reason")),
-    "no-deps": Texts("Packages that are installed without what they require"),
+    "install-without-deps": Texts("Packages that are installed without what they require"),
 }
 """Keys of `[tool.relnox.verify]` that are no options of `verify-install`."""
 
@@ -536,11 +541,13 @@ def _wheels(data: Mapping[str, Any]) -> WheelsConfig:
 
 
 def _verify(data: Mapping[str, Any], metadata_only: tuple[str, ...]) -> VerifyConfig:
-    no_deps = tuple(map(normalized, data.get("no-deps", ())))
+    without_deps = tuple(map(normalized, data.get("install-without-deps", ())))
     tables = {
-        key.replace("-", "_"): _by_package(each, f"verify.{key}") for key, each in data.items() if key != "no-deps"
+        key.replace("-", "_"): _by_package(each, f"verify.{key}")
+        for key, each in data.items()
+        if key != "install-without-deps"
     }
-    return VerifyConfig(**tables, no_deps=no_deps, metadata_only=metadata_only)
+    return VerifyConfig(**tables, install_without_deps=without_deps, metadata_only=metadata_only)
 
 
 def _by_package(data: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -283,7 +283,7 @@ def _derived(
     present = package.version if package.version is not None else stands.version
     if level is None or present is None or stands.tag is None:
         return None
-    part = versioning.shift_level(present, level, shift=config.commits.shift)
+    part = versioning.shift_level(present, level, shift=config.commits.major_version_zero)
     return BumpRequest(Bump(part=part, pre=phase), reason)
 
 

@@ -58,8 +58,8 @@ def _patterns(config: Config) -> Iterator[tuple[str, tuple[str, ...]]]:
 def _names(config: Config) -> Iterator[tuple[str, str]]:
     for name in config.tag_names:
         yield "[tool.relnox] tag-names", name
-    for of in config.follow.values():
-        yield "[tool.relnox] follow", of
+    for of in config.dependency_updates.values():
+        yield "[tool.relnox] dependency-updates", of
     for name in config.build_commands:
         yield "[tool.relnox.build] commands", name
     for name, key in config.verify.names.items():

@@ -27,7 +27,7 @@ def is_unbounded(need: Dependency) -> bool:
 
 def unbounded_siblings(packages: Iterable[Package], workspace: Workspace, config: Config) -> Iterator[str]:
     """A warning for published requirements on packages of the workspace that name no version."""
-    if config.siblings is not None:
+    if config.sibling_bound is not None:
         return
     found = [
         f"{package.name} on {need.name}"
@@ -40,6 +40,6 @@ def unbounded_siblings(packages: Iterable[Package], workspace: Workspace, config
     if found:
         listed = ", ".join(found[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "")  # noqa: PLR2004
         yield (
-            f"requirements without a version are published as they are: {listed}; [tool.relnox] siblings = "
+            f"requirements without a version are published as they are: {listed}; [tool.relnox] sibling-bound = "
             '"at-least", "compatible" or "exact" adds one with the next bump, "keep" says that they are meant so'
         )

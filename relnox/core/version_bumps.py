@@ -133,11 +133,11 @@ def plan_bumps(
         for package in workspace.packages
         if (version := _present(package, released)) is not None
     }
-    if own := sorted(config.follow.keys() & workspace.by_name.keys()):
+    if own := sorted(config.dependency_updates.keys() & workspace.by_name.keys()):
         raise Blocked(
             "todo",
-            f"{own[0]} is a package of this workspace, and [tool.relnox] follow is for names of others",
-            fix="take it out of follow; packages that move together are a group: [tool.relnox.groups]",
+            f"{own[0]} is a package of this workspace, but [tool.relnox] dependency-updates names others",
+            fix="remove it from dependency-updates; to bump packages together, add a group: [tool.relnox.groups]",
         )
     belonging = version_groups(workspace, config)
     asked = dict(bump_requests)
@@ -172,7 +172,7 @@ def check_locations_agree(moved: Iterable[VersionBump]) -> None:
                 "todo",
                 describe_disagreement(package),
                 fix="give all of them one version: --to VERSION; for a file that has a version of its own: "
-                "[[tool.relnox.places]] file = … with count = 0",
+                "[[tool.relnox.version-files]] file = … with count = 0",
             )
 
 
@@ -303,7 +303,7 @@ def _following(
     """For each package its requirements that move with the packages they name, and what they become."""
     lowered = {move.package.name for move in moved if move.before is not None and move.after < move.before}
     after = {move.package.name: move.after for move in moved}
-    after |= {name: after[of] for name, of in config.follow.items() if of in after}
+    after |= {name: after[of] for name, of in config.dependency_updates.items() if of in after}
     rewritten: dict[tuple[str, str, bool], str | None] = {}
     found: dict[str, list[tuple[Dependency, str]]] = {}
     for package in workspace.packages:
@@ -314,10 +314,10 @@ def _following(
                     rewritten[same] = _rewritten(need, after[need.name], config)
                 if (changed := rewritten[same]) is None:
                     continue
-                if config.constraints == "never":
+                if config.update_requirements == "never":
                     _check_not_excluded(package, need, after[need.name])
                     continue
-                if config.follow.get(need.name, need.name) not in lowered:
+                if config.dependency_updates.get(need.name, need.name) not in lowered:
                     _check_not_ahead(package, need, after[need.name])
                 found.setdefault(package.name, []).append((need, changed))
     for name, need, changed in _bounds(workspace, moved, dict(present) | after, config):
@@ -329,7 +329,7 @@ def _bounds(
     workspace: Workspace, moved: Sequence[VersionBump], versions: Mapping[str, Version], config: Config
 ) -> Iterator[tuple[str, Dependency, str]]:
     """Bare requirements on packages of the workspace, of packages that move, with the bound they get."""
-    if config.siblings in (None, "keep"):
+    if config.sibling_bound in (None, "keep"):
         return
     from relnox.core import requirements
 
@@ -340,7 +340,7 @@ def _bounds(
                 changed = requirements.add_bound(
                     need,
                     versions[need.name],
-                    config.siblings or "keep",
+                    config.sibling_bound or "keep",
                     lambda version: versioning.format_version(version, config.scheme),
                 )
                 if changed is not None:
@@ -363,7 +363,7 @@ def _check_not_ahead(package: Package, need: Dependency, new: Version) -> None:
 def _rewritten(need: Dependency, new: Version, config: Config) -> str | None:
     from relnox.core import requirements
 
-    policy = config.constraints if config.constraints != "never" else "out-of-range"
+    policy = config.update_requirements if config.update_requirements != "never" else "out-of-range"
     if need.poetry:
         return requirements.rewrite_poetry(need.text, new, policy=policy)
     return requirements.rewrite(
@@ -380,7 +380,7 @@ def _check_not_excluded(package: Package, need: Dependency, new: Version) -> Non
             "todo",
             f"{package.pyproject}: {need.text!r} excludes {need.name} {new}, and [tool.relnox] constraints "
             'is "never"',
-            fix='widen it by hand first, or let it follow: constraints = "out-of-range"',
+            fix='widen it by hand first, or let it follow: update-requirements = "out-of-range"',
         )
 
 
@@ -397,7 +397,11 @@ def _dependents(
         if name in moving:
             continue
         package = workspace.by_name[name]
-        causes = [moving[config.follow.get(need.name, need.name)] for need, _ in needs if need.table in _PUBLISHED]
+        causes = [
+            moving[config.dependency_updates.get(need.name, need.name)]
+            for need, _ in needs
+            if need.table in _PUBLISHED
+        ]
         if name not in present or package.private or not causes or config.dependents == "none":
             continue
         listed = ", ".join(dict.fromkeys(cause.package.name for cause in causes))

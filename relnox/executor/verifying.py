@@ -403,7 +403,7 @@ class Verifying:
             )
         if not self.step.trial.requirements:
             return (
-                f"no-deps leaves out what {package} requires: name what can be imported without it, "
+                f"install-without-deps leaves out what {package} requires: name what can be imported without it, "
                 f"[tool.relnox.verify] modules = {{ {package} = [] }}"
             )
         if top in sys.stdlib_module_names and top not in answer.standard:

@@ -184,7 +184,7 @@ def discover(root: Path, config: Config, ignored: Callable[[Iterable[str]], set[
             f"there is no package in {root}",
             fix='add [project] to pyproject.toml, or list folders: [tool.relnox] packages = ["libs/*"]',
         )
-    if config.places:
+    if config.version_files:
         packages = version_files.with_declared(packages, config, root)
     packages.sort(key=lambda package: package.name)
     places = dict.fromkeys(["", *(f"{package.folder}/" for package in packages if package.folder != ".")])

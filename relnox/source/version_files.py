@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from relnox.core.config import Config, PlaceConfig
+    from relnox.core.config import Config, VersionFileConfig
     from relnox.core.packages import Package, SourceKind
 
 __all__ = ["located", "with_declared"]
@@ -60,14 +60,14 @@ def located(package: Package, document: Mapping[str, Any], root: Path) -> Packag
 
 
 def with_declared(packages: Sequence[Package], config: Config, root: Path) -> list[Package]:
-    """The packages with the further places that `[[tool.relnox.places]]` declares.
+    """The packages with the further places that `[[tool.relnox.version-files]]` declares.
 
     Raises:
         Blocked: A file is not there, holds no version or not as often as declared, or is nobody's.
     """
     more: dict[str, list[VersionSource]] = {}
-    none = {place.file for place in config.places if place.count == 0}
-    for place in config.places:
+    none = {place.file for place in config.version_files if place.count == 0}
+    for place in config.version_files:
         if place.count:
             owner = _owner(place, packages, config)
             more.setdefault(owner.name, []).append(_declared_place(place, root))
@@ -91,7 +91,7 @@ def _with_places(
     return replace(package, other_locations=(*found, *more))
 
 
-def _owner(place: PlaceConfig, packages: Sequence[Package], config: Config) -> Package:
+def _owner(place: VersionFileConfig, packages: Sequence[Package], config: Config) -> Package:
     """Whose version a declared place states: the one it names, or the one whose folder it is in."""
     if place.package is not None:
         return Workspace(tuple(packages)).select([place.package])[0]
@@ -104,14 +104,14 @@ def _owner(place: PlaceConfig, packages: Sequence[Package], config: Config) -> P
         return packages[0]
     raise Blocked(
         "todo",
-        f"[[tool.relnox.places]] does not say whose version {place.file} states",
+        f"[[tool.relnox.version-files]] does not say whose version {place.file} states",
         fix=f'add package = "{packages[0].name}" to it',
     )
 
 
-def _declared_place(place: PlaceConfig, root: Path) -> VersionSource:
+def _declared_place(place: VersionFileConfig, root: Path) -> VersionSource:
     name = posixpath.basename(place.file)
-    semver = place.spelling == "semver" or (place.spelling is None and name in (_CARGO, _NODE))
+    semver = place.scheme == "semver" or (place.scheme is None and name in (_CARGO, _NODE))
     source = VersionSource(kind="pattern", file=place.file, semver=semver, count=place.count)
     if place.pattern is not None:
         source = replace(source, key=(place.pattern,))
@@ -126,18 +126,20 @@ def _declared_place(place: PlaceConfig, root: Path) -> VersionSource:
     else:
         raise Blocked(
             "todo",
-            f"[[tool.relnox.places]] does not say where in {place.file} the version is",
+            f"[[tool.relnox.version-files]] does not say where in {place.file} the version is",
             fix="add pattern = '…(?P<version>…)…' to it",
         )
     try:
         return _read(source, root)
     except OSError as error:
         raise Blocked(
-            "todo", f"{place.file} of [[tool.relnox.places]] cannot be read: {error.strerror}", fix="mend its path"
+            "todo",
+            f"{place.file} of [[tool.relnox.version-files]] cannot be read: {error.strerror}",
+            fix="mend its path",
         ) from error
     except ValueError as error:
         raise Blocked(
-            "todo", f"{place.file} of [[tool.relnox.places]]: {error}", fix="mend its pattern or count"
+            "todo", f"{place.file} of [[tool.relnox.version-files]]: {error}", fix="mend its pattern or count"
         ) from error
 
 

@@ -71,11 +71,11 @@ def find(git: Git | None, workspace: Workspace, config: Config, root: Path) -> L
     if not stated:
         return Literals(workspace)
     known = {place.file for package in workspace.packages for place in package.locations}
-    no_places = {place.file for place in config.places}
+    no_places = {place.file for place in config.version_files}
     lines = list(_lines(git, stated) if git is not None else _usual_lines(root, stated))
     owners = {package.folder: package for package in workspace.packages}
     modules: dict[str, Package] = {}
-    for file, line in lines if config.literals else ():
+    for file, line in lines if config.version_literals else ():
         if file.endswith(".py") and file not in no_places and file not in modules and re.match(_LITERAL, line):
             owner = _owner(file, owners)
             if owner in stated:

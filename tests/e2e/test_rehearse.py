@@ -74,7 +74,7 @@ def test_what_another_repository_has_not_published_comes_from_its_wheels(tmp_pat
     made_wheel(other, "vtry-other", version="1.0")
     made_wheel(other, "vtry-further", version="0.1")
     made_wheel(other, "vtry-unneeded", {"broken.py": "1/0"}, requires=["vtry-nowhere"])
-    ran = run(root, *rehearsal, "--with", "../other/dist")
+    ran = run(root, *rehearsal, "--find-links", "../other/dist")
     assert ran.code == 0, ran.text
     assert "with vtry_other-2.0-py3-none-any.whl, vtry_further-0.1-py3-none-any.whl" in ran.err
     assert "imported vtry_one" in ran.err
@@ -84,9 +84,9 @@ def test_what_another_repository_has_not_published_comes_from_its_wheels(tmp_pat
 def test_a_folder_without_wheels_is_refused_before_anything_is_built(folder: str, tmp_path: Path) -> None:
     root = independent(tmp_path / "demo")
     for words in (("rehearse",), ("verify-install", "--index", "embedded")):
-        ran = here(root, *words, "--with", folder)
+        ran = here(root, *words, "--find-links", folder)
         assert ran.code == 1, ran.text
-    ran = here(root, "rehearse", "--with", folder)
+    ran = here(root, "rehearse", "--find-links", folder)
     assert f"there are no wheels in {folder}" in ran.err
 
 
@@ -113,7 +113,7 @@ def test_a_build_is_verified_with_wheels_of_another_repository(tmp_path: Path) -
     made_wheel(other, "vtry-further", version="0.1")
     made_wheel(other, "vtry-never")
     made_wheel(other, "demo", {"demo.py": "raise SystemError\n"}, version="9.0")  # ours is the one that is built
-    ran = here(root, "verify-install", "--from", "dist", "--with", str(other))
+    ran = here(root, "verify-install", "--from", "dist", "--find-links", str(other))
     assert ran.code == 0, ran.text
     assert "with vtry_other-2.0-py3-none-any.whl, vtry_further-0.1-py3-none-any.whl" in ran.err
     assert "demo-1.0-py3-none-any.whl" in ran.err

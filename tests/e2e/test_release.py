@@ -102,12 +102,12 @@ def test_the_embedded_index_refuses_what_the_public_one_would_when_told_so(tmp_p
     repository(single(root, version="1.0+mine"))
     trying = ("relnox", "publish-test", "--index", "embedded", "--no-verify")
     assert run(root, "relnox", "build-all", "--from-tree").code == 0
-    refused = run(root, *trying, "--as-public")
+    refused = run(root, *trying, "--pypi-rules")
     assert refused.code == 1
     assert "the public index refuses local versions: 1.0+mine" in refused.err
     assert "upload" not in refused.out
     assert run(root, *trying).code == 0
-    again = run(root, *trying, "--as-public")  # that it took them before is no proof of what the public one does
+    again = run(root, *trying, "--pypi-rules")  # that it took them before is no proof of what the public one does
     assert again.code == 4, again.text  # both files are on the index, so that a rerun has nothing to send
     assert "the public index refuses local versions: 1.0+mine" in again.err
 

@@ -503,7 +503,9 @@ def test_of_many_files_the_first_are_told(tmp_path: Path, bump: Bump) -> None:
 def test_a_file_that_is_declared_is_not_told_whether_it_is_a_place_or_none(
     tmp_path: Path, bump: Bump, count: int, text: str
 ) -> None:
-    declared = """[[tool.relnox.places]]\nfile = "docs/conf.py"\npattern = 'release = "(?P<version>.*)"'\n"""
+    declared = (
+        """[[tool.relnox.version-files]]\nfile = "docs/conf.py"\npattern = 'release = "(?P<version>.*)"'\n"""
+    )
     root = demo(tmp_path / "demo", STATES, f"\n{declared}count = {count}\n")
     ran = done(bump, root, "--part", "minor", "--commit")
     assert elsewhere(ran) == [name for name in sorted(STATES) if name != "docs/conf.py"]
@@ -546,7 +548,7 @@ def libraries(root: Path, settings: str = "", **versions: str) -> Path:
 def test_versions_that_belong_to_another_tool_are_not_moved(
     tmp_path: Path, bump: Bump, options: tuple[str, ...]
 ) -> None:
-    root = libraries(tmp_path / "owned", 'version-owner = "cargo-release"\n')
+    root = libraries(tmp_path / "owned", 'managed-by = "cargo-release"\n')
     git(root, "tag", "a-v1.0.0")
     said = refused(bump, root, *options)
     assert "the versions belong to cargo-release, which moves and tags them" in said
@@ -556,7 +558,7 @@ def test_versions_that_belong_to_another_tool_are_not_moved(
 def test_versions_that_belong_to_another_tool_are_shown_and_built(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = libraries(tmp_path / "owned", 'version-owner = "cargo-release"\n')
+    root = libraries(tmp_path / "owned", 'managed-by = "cargo-release"\n')
     for task in ("status", "build-all"):
         plan = tmp_path / f"{task}.json"
         assert main([task, "--project", str(root), "--dry-run", "--plan", str(plan)]) == 0
@@ -568,7 +570,7 @@ def test_what_was_bumped_before_somebody_owned_it_can_be_taken_back(tmp_path: Pa
     root = libraries(tmp_path / "owned")
     before = everything(root).files
     done(bump, root, "--all", "--part", "minor")
-    owned = f'{SETTINGS}version-owner = "cargo-release"\n'
+    owned = f'{SETTINGS}managed-by = "cargo-release"\n'
     write(root, {"pyproject.toml": owned})
     done(bump, root, "--undo")
     assert everything(root).files == before | {"pyproject.toml": owned.encode()}

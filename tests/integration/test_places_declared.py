@@ -1,4 +1,4 @@
-"""`[[tool.relnox.places]]`: further files that state a version, how they are found, and what drifts."""
+"""`[[tool.relnox.version-files]]`: further files that state a version, how they are found, and what drifts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def place(file: str, **settings: str | int) -> str:
     lines = [
         f"{key} = {value}" if isinstance(value, int) else f"{key} = '{value}'" for key, value in settings.items()
     ]
-    return "\n".join(["[[tool.relnox.places]]", f'file = "{file}"', *lines, ""])
+    return "\n".join(["[[tool.relnox.version-files]]", f'file = "{file}"', *lines, ""])
 
 
 def demo(root: Path, files: dict[str, str], *declared: str, version: str = "1.2.3") -> Path:
@@ -141,14 +141,16 @@ def test_a_pattern_that_is_there_more_or_less_often_is_refused(
     root = demo(tmp_path / "demo", TWICE, place("README.md", pattern=PIN, count=count))
     for options in (("--part", "minor"), ("--to", "2.0")):
         error = refused(bump, root, *options)
-        assert f"README.md of [[tool.relnox.places]]: {said}" in error
+        assert f"README.md of [[tool.relnox.version-files]]: {said}" in error
         assert "mend its pattern or count" in error
 
 
 def test_matches_that_differ_among_themselves_are_refused_with_each(tmp_path: Path, bump: Bump) -> None:
     files = {"README.md": TWICE["README.md"].replace("[x]==1.2.3", "[x]==1.2.2")}
     root = demo(tmp_path / "demo", files, place("README.md", pattern=PIN, count=2))
-    assert "README.md of [[tool.relnox.places]]: it says 1.2.2 and 1.2.3" in refused(bump, root, "--part", "minor")
+    assert "README.md of [[tool.relnox.version-files]]: it says 1.2.2 and 1.2.3" in refused(
+        bump, root, "--part", "minor"
+    )
 
 
 def test_a_file_that_is_no_place_is_left_alone(tmp_path: Path, bump: Bump) -> None:
@@ -212,7 +214,9 @@ def test_a_place_without_a_version_is_refused_and_a_named_version_does_not_hide_
 ) -> None:
     root = demo(tmp_path / "demo", {"a.py": "x = 1\n"}, place("a.py"))
     for options in (("--part", "minor"), ("--to", "2.0")):
-        assert "a.py of [[tool.relnox.places]]: __version__ is assigned 0 times" in refused(bump, root, *options)
+        assert "a.py of [[tool.relnox.version-files]]: __version__ is assigned 0 times" in refused(
+            bump, root, *options
+        )
 
 
 def test_what_is_no_version_there_is_refused_with_its_file(tmp_path: Path, bump: Bump) -> None:
@@ -253,7 +257,7 @@ def test_a_place_is_of_the_package_whose_folder_it_is_in_or_of_the_one_it_names(
 def test_a_place_of_nobody_is_refused_but_in_lockstep_it_is_everybodys(tmp_path: Path, bump: Bump) -> None:
     files, declared = {"docs/x.txt": "x 1.0.0\n"}, place("docs/x.txt", pattern="x (?P<version>.*)")
     said = refused(bump, several(tmp_path / "many", dict(files), declared), "--all", "--part", "minor")
-    assert "[[tool.relnox.places]] does not say whose version docs/x.txt states" in said
+    assert "[[tool.relnox.version-files]] does not say whose version docs/x.txt states" in said
     assert 'package = "a"' in said
     root = several(tmp_path / "one", dict(files), declared, lockstep=True)
     assert bump(root, "--part", "minor", "--commit").code == 0
@@ -279,7 +283,7 @@ def test_a_package_that_is_not_there_is_refused(tmp_path: Path, bump: Bump) -> N
 def test_the_spelling_can_be_declared(
     tmp_path: Path, bump: Bump, file: str, spelling: str | None, texts: tuple[str, str]
 ) -> None:
-    more = {"spelling": spelling} if spelling else {}
+    more = {"scheme": spelling} if spelling else {}
     if file == "a.txt":
         more["pattern"] = '"version": "(?P<version>.*)"'
     before, after = (f'{{"version": "{text}"}}\n' for text in texts)
@@ -300,17 +304,17 @@ def test_a_version_that_a_place_has_no_spelling_for_is_refused_with_its_file(tmp
 @pytest.mark.parametrize(
     ("declared", "said"),
     [
-        (place("no.txt", pattern="(?P<version>.*)"), "no.txt of [[tool.relnox.places]] cannot be read"),
+        (place("no.txt", pattern="(?P<version>.*)"), "no.txt of [[tool.relnox.version-files]] cannot be read"),
         (place("a.txt"), "does not say where in a.txt the version is"),
         (place("a.txt", pattern="x (.*)"), "cannot work: it has no group called version"),
         (place("a.txt", pattern="(?P<version>"), "cannot work: it is not a regular expression"),
         (place("a.txt", pattern="y (?P<version>.*)"), "the pattern matches 0 times"),
-        (place("a.txt", pattern="(?P<version>z)?x"), "a.txt of [[tool.relnox.places]]"),
-        (place("a.txt", pattern="[x.] ?(?P<version>1)?", count=3), "a.txt of [[tool.relnox.places]]"),
+        (place("a.txt", pattern="(?P<version>z)?x"), "a.txt of [[tool.relnox.version-files]]"),
+        (place("a.txt", pattern="[x.] ?(?P<version>1)?", count=3), "a.txt of [[tool.relnox.version-files]]"),
         (place("a.txt", regex="x"), "has no key 'regex'"),
-        (place("a.txt", spelling="calver"), "is none of pep440, semver"),
-        (place("src", pattern="(?P<version>.*)"), "src of [[tool.relnox.places]] cannot be read"),
-        (place("bin", pattern="(?P<version>.*)"), "bin of [[tool.relnox.places]]"),
+        (place("a.txt", scheme="calver"), "is none of pep440, semver"),
+        (place("src", pattern="(?P<version>.*)"), "src of [[tool.relnox.version-files]] cannot be read"),
+        (place("bin", pattern="(?P<version>.*)"), "bin of [[tool.relnox.version-files]]"),
     ],
 )
 def test_a_declaration_that_cannot_be_right_is_refused(

@@ -46,9 +46,17 @@ def workspace(root: Path, settings: str = "", *, packages: str = '["libs/*", "to
         ),
         ('tag-formats = { "demo-clii" = "v{version}" }', "'demo-clii' of [tool.relnox] tag-formats", "demo-cli"),
         ('tag-names = { "demo-clii" = "cli" }', "[tool.relnox] tag-names names demo-clii", "demo-cli"),
-        ('follow = { other = "demo-croe" }', "[tool.relnox] follow names demo-croe", "demo-core"),
+        (
+            'dependency-updates = { other = "demo-croe" }',
+            "[tool.relnox] dependency-updates names demo-croe",
+            "demo-core",
+        ),
         ('verify.smoke = { demo-cor = ["1"] }', "[tool.relnox.verify] smoke names demo-cor", "demo-core"),
-        ('verify.no-deps = ["demo-cor"]', "[tool.relnox.verify] no-deps names demo-cor", "demo-core"),
+        (
+            'verify.install-without-deps = ["demo-cor"]',
+            "[tool.relnox.verify] install-without-deps names demo-cor",
+            "demo-core",
+        ),
         ("verify.modules = { demo-cor = [] }", "[tool.relnox.verify] modules names demo-cor", "demo-core"),
         ('build.commands = { demo-cor = ["make"] }', "[tool.relnox.build] commands names demo-cor", "demo-core"),
         ('wheels.packages = ["demo-cor"]', "'demo-cor' of [tool.relnox.wheels] packages", "demo-core"),
@@ -93,7 +101,7 @@ def test_folders_that_are_only_made_later_and_other_ways_to_write_one_are_fine(
 def test_backslashes_are_slashes(tmp_path: Path) -> None:
     settings = (
         'exclude = ["libs\\\\internal-tools"]\ngroups.a.packages = ["libs\\\\c*"]\n'
-        'fragments = "changes\\\\new"\n\n[[tool.relnox.places]]\nfile = "libs\\\\core\\\\v.py"\n'
+        'fragments = "changes\\\\new"\n\n[[tool.relnox.version-files]]\nfile = "libs\\\\core\\\\v.py"\n'
     )
     root = write(
         workspace(tmp_path, settings, packages='["libs\\\\*", "tools\\\\cli"]'),

@@ -48,7 +48,7 @@ def required(root: Path) -> str:
 def test_a_bare_requirement_gets_the_bound_that_is_set(
     tmp_path: Path, bump: Bump, policy: str, before: str, after: str
 ) -> None:
-    root = workspace(tmp_path / "two", before, f'siblings = "{policy}"\n')
+    root = workspace(tmp_path / "two", before, f'sibling-bound = "{policy}"\n')
     ran = bump(root, "--package", "top", "--part", "minor", "--commit")
     assert ran.code == 0, ran.text
     assert required(root) == after
@@ -56,7 +56,7 @@ def test_a_bare_requirement_gets_the_bound_that_is_set(
 
 
 def test_where_both_move_the_bound_is_the_new_version(tmp_path: Path, bump: Bump) -> None:
-    root = workspace(tmp_path / "two", "base", 'siblings = "at-least"\n')
+    root = workspace(tmp_path / "two", "base", 'sibling-bound = "at-least"\n')
     ran = bump(root, "--all", "--part", "minor", "--commit")
     assert ran.code == 0, ran.text
     assert required(root) == "base>=1.5.0"
@@ -64,7 +64,7 @@ def test_where_both_move_the_bound_is_the_new_version(tmp_path: Path, bump: Bump
 
 
 def test_a_package_that_does_not_move_gets_no_bound(tmp_path: Path, bump: Bump) -> None:
-    root = workspace(tmp_path / "two", "base", 'siblings = "exact"\n')
+    root = workspace(tmp_path / "two", "base", 'sibling-bound = "exact"\n')
     assert bump(root, "--package", "base", "--part", "minor", "--commit").code == 0
     assert required(root) == "base"
 
@@ -74,7 +74,7 @@ def test_without_a_policy_it_stays_and_is_told(tmp_path: Path, bump: Bump) -> No
     ran = bump(root, "--package", "top", "--part", "minor", "--commit")
     assert ran.code == 0, ran.text
     assert required(root) == "base"
-    words = 'published as they are: top on base; [tool.relnox] siblings = "at-least"'
+    words = 'published as they are: top on base; [tool.relnox] sibling-bound = "at-least"'
     assert words in ran.text
     assert words in here(root, "build-all", "--dry-run").text
 

@@ -499,7 +499,7 @@ def test_packages_are_verified_as_their_settings_say(root: Path, verify: Verify)
         wheel(root, "bare", {"bare.py": "1/0\n"}),
         settings=(
             "[tool.relnox.verify]\n"
-            'no-deps = ["heavy"]\n'
+            'install-without-deps = ["heavy"]\n'
             'modules = { heavy = ["heavy_light"], bare = [] }\n'
             'skip = { Meta = "eight minutes of dependencies" }\n'
             'pythons = { elsewhere = ["3.77"] }\n'

@@ -42,7 +42,7 @@ def test_a_literal_moves_along_and_the_plan_says_so(
     ran = bump(root, "--part", "minor")
     assert ran.code == 0, ran.text
     assert (root / file).read_bytes() == text.replace("1.2.3", "1.3.0").encode()
-    assert f"in {file} changes too ([tool.relnox] literals = false" in ran.text
+    assert f"in {file} changes too ([tool.relnox] version-literals = false" in ran.text
 
 
 def test_it_is_part_of_the_commit_and_of_the_undo(tmp_path: Path, bump: Bump) -> None:

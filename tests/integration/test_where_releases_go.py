@@ -181,7 +181,7 @@ def test_publish_test_does_not_follow_a_redirect_to_production(
 def test_without_credentials_nothing_is_published_and_that_is_said_loudly(
     task: tuple[str, ...], index: Trusting, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = f'without-credentials = "skip"\n{index.settings("trying")}'
+    settings = f'on-missing-credentials = "skip"\n{index.settings("trying")}'
     root = release(tmp_path / "demo", settings, "1.0", "2.0")
     ran = relnox(root, *task, "--index", "trying")
     assert ran.code == 0, ran.text
@@ -212,7 +212,7 @@ def test_a_release_that_is_partly_public_is_never_skipped(
     index: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # that would be half a release and exit code 0.
-    root = release(tmp_path / "demo", f'without-credentials = "skip"\n{index.settings("trying")}', "1.0", "2.0")
+    root = release(tmp_path / "demo", f'on-missing-credentials = "skip"\n{index.settings("trying")}', "1.0", "2.0")
     monkeypatch.setenv("TWINE_PASSWORD", CANARY)
     assert relnox(root, "publish", "--index", "trying", "--package", "p0").code == 0
     monkeypatch.delenv("TWINE_PASSWORD")
@@ -226,7 +226,7 @@ def test_a_release_that_is_partly_public_is_never_skipped(
 def test_credentials_that_are_wrong_are_no_missing_ones(
     index: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = release(tmp_path / "demo", f'without-credentials = "skip"\n{index.settings("trying")}', "1.0")
+    root = release(tmp_path / "demo", f'on-missing-credentials = "skip"\n{index.settings("trying")}', "1.0")
     monkeypatch.setenv("RELNOX_TRYING_TOKEN", "of somebody else")
     ran = relnox(root, "publish", "--index", "trying")
     assert ran.code == 1, ran.text

@@ -21,8 +21,8 @@ from relnox.core.config import (
     GroupConfig,
     IndexConfig,
     InstallChecks,
-    PlaceConfig,
     PublishConfig,
+    VersionFileConfig,
     WheelsConfig,
     config_table,
 )
@@ -45,37 +45,37 @@ EVERYTHING = """
     tag-formats = { "libs/*" = "{folder}/{version}" }
     branch = "trunk"
     remote = "upstream"
-    constraints = "always"
+    update-requirements = "always"
     commit-message = "Release {packages}"
     trusted-index = "https://index.example.invalid/simple/"
     build-index = "house"
     pass-env = ["CORP_LICENSE_KEY"]
     on-visible-credentials = "refuse"
     dependents = "minor"
-    siblings = "at-least"
-    literals = false
+    sibling-bound = "at-least"
+    version-literals = false
     changelog-prereleases = true
     optional-extensions = ["acme-*"]
-    follow = { acme-contrib = "Acme.Core" }
-    without-credentials = "skip"
+    dependency-updates = { acme-contrib = "Acme.Core" }
+    on-missing-credentials = "skip"
     targets = { prerelease = "testpypi", final = "house" }
-    version-owner = "cargo-release"
+    managed-by = "cargo-release"
     fragments = ".changes"
     changelog = "keep-a-changelog"
     changelog-file = "HISTORY.md"
     groups = { pair = { packages = ["acme-*"], kind = "linked" } }
 
-    [[places]]
+    [[version-files]]
     file = "docs/conf.py"
     pattern = '^release = "(?P<version>[^"]+)"'
     count = 1
     package = "acme-core"
-    spelling = "semver"
+    scheme = "semver"
 
     [commits]
     minor = ["feat", "add"]
     patch = ["fix"]
-    shift = false
+    major-version-zero = false
 
     [indexes.house]
     upload = "https://index.example.invalid/upload/"
@@ -119,7 +119,7 @@ EVERYTHING = """
     modules = { Acme-Core = ["acme_core"] }
     time-limit = { acme_core = 5 }
     scripts = { acme_core = false }
-    no-deps = ["Acme_Engine"]
+    install-without-deps = ["Acme_Engine"]
     """
 
 BLOCKED = (
@@ -190,8 +190,8 @@ def test_everything_that_can_be_said() -> None:
     assert (config.versions, config.scheme, config.calver_format) == ("independent", "calver", "YYYY.MINOR")
     assert (config.prerelease_start, config.tag_format) == (1, "{name}-v{version}")
     assert config.tag_formats == {"libs/*": "{folder}/{version}"}
-    assert (config.branch, config.remote, config.constraints) == ("trunk", "upstream", "always")
-    assert (config.dependents, config.follow, config.version_owner) == (
+    assert (config.branch, config.remote, config.update_requirements) == ("trunk", "upstream", "always")
+    assert (config.dependents, config.dependency_updates, config.managed_by) == (
         "minor",
         {"acme-contrib": "acme-core"},
         "cargo-release",
@@ -202,15 +202,15 @@ def test_everything_that_can_be_said() -> None:
         "HISTORY.md",
     )
     assert config.groups == {"pair": GroupConfig(packages=("acme-*",), kind="linked")}
-    assert config.places == (
-        PlaceConfig(
+    assert config.version_files == (
+        VersionFileConfig(
             file="docs/conf.py",
             pattern='^release = "(?P<version>[^"]+)"',
             package="acme-core",
-            spelling="semver",
+            scheme="semver",
         ),
     )
-    assert config.commits == CommitsConfig(minor=("feat", "add"), patch=("fix",), shift=False)
+    assert config.commits == CommitsConfig(minor=("feat", "add"), patch=("fix",), major_version_zero=False)
     assert config.commit_message == "Release {packages}"
     assert config.trusted_index == "https://index.example.invalid/simple/"
     assert (config.build_index, config.pass_env) == ("house", ("CORP_LICENSE_KEY",))
@@ -223,7 +223,10 @@ def test_everything_that_can_be_said() -> None:
         )
     }
     assert (config.test.command, config.test.requires) == (("python", "-m", "pytest"), ("pytest",))
-    assert (config.targets, config.without_credentials) == ({"prerelease": "testpypi", "final": "house"}, "skip")
+    assert (config.targets, config.on_missing_credentials) == (
+        {"prerelease": "testpypi", "final": "house"},
+        "skip",
+    )
     assert config.test.env == {"COLOUR": "none"}
     assert (config.metadata_only, config.verify.metadata_only) == (("acme-meta",), ("acme-meta",))
     assert config.publish == PublishConfig(extra_indexes=("house",), unchecked_requirements=("Acme_*",))
@@ -256,7 +259,7 @@ def test_packages_are_found_by_any_spelling_of_their_name() -> None:
     assert config.tag_names == {"acme-core": "core"}
     assert config.verify.smoke == {"acme-core": ("acme_core.greet()",)}
     assert config.verify.modules == {"acme-core": ("acme_core",)}
-    assert config.verify.names == {"acme-core": "time-limit", "acme-engine": "no-deps"}
+    assert config.verify.names == {"acme-core": "time-limit", "acme-engine": "install-without-deps"}
 
 
 def test_a_package_is_tried_as_all_are_unless_something_else_is_said() -> None:

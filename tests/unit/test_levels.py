@@ -240,7 +240,7 @@ def asked(
     *,
     shift: bool = True,
 ) -> dict[str, BumpRequest]:
-    config = Config(commits=CommitsConfig(shift=shift))
+    config = Config(commits=CommitsConfig(major_version_zero=shift))
     return bump_requests(Workspace(tuple(packages)), history, fragments, config, phase)
 
 

@@ -325,8 +325,8 @@ def test_how_far_a_dependent_moves_is_a_setting(dependents: str, expected: str |
 )
 def test_when_a_requirement_follows_is_a_setting(need: str, policy: str, expected: str | None) -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.0", need)]
-    assert followed(packages, wished("minor", "a"), constraints=policy).get("b", [None]) == [expected]
-    assert ("b" in moved(packages, wished("minor", "a"), constraints=policy)) is (expected is not None)
+    assert followed(packages, wished("minor", "a"), update_requirements=policy).get("b", [None]) == [expected]
+    assert ("b" in moved(packages, wished("minor", "a"), update_requirements=policy)) is (expected is not None)
 
 
 @pytest.mark.parametrize("table", PUBLISHED)
@@ -334,15 +334,15 @@ def test_a_published_requirement_that_may_not_follow_is_refused_with_its_file(ta
     error = refusal(
         [package("a", "1.0.0"), package("b", "1.0.0", f"{table}: a==1.0.0")],
         wished("minor", "a"),
-        constraints="never",
+        update_requirements="never",
     )
     assert "b/pyproject.toml: 'a==1.0.0' excludes a 1.1.0" in error.message
-    assert 'constraints = "out-of-range"' in (error.fix or "")
+    assert 'update-requirements = "out-of-range"' in (error.fix or "")
 
 
 def test_under_never_a_requirement_that_nobody_publishes_is_left_as_it_is() -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.0", "group: a==1.0.0")]
-    assert followed(packages, wished("minor", "a"), constraints="never") == {}
+    assert followed(packages, wished("minor", "a"), update_requirements="never") == {}
 
 
 def test_a_dependent_that_moves_by_its_own_wish_moves_by_that() -> None:
@@ -390,9 +390,9 @@ def test_a_dependents_whole_group_moves_with_it() -> None:
 def test_a_name_of_another_repository_moves_with_the_package_that_it_follows() -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.0", "sister-x==1.0.0", "stranger==1.0.0")]
     follow = {"sister-x": "a"}
-    assert followed(packages, wished("minor", "a"), follow=follow) == {"b": ["sister-x==1.1.0"]}
-    assert moved(packages, wished("minor", "a"), follow=follow) == {"a": "1.1.0", "b": "1.0.1"}
-    assert moved(packages, wished("minor", "b"), follow=follow) == {"b": "1.1.0"}
+    assert followed(packages, wished("minor", "a"), dependency_updates=follow) == {"b": ["sister-x==1.1.0"]}
+    assert moved(packages, wished("minor", "a"), dependency_updates=follow) == {"a": "1.1.0", "b": "1.0.1"}
+    assert moved(packages, wished("minor", "b"), dependency_updates=follow) == {"b": "1.1.0"}
 
 
 def test_the_scheme_spells_requirements() -> None:
@@ -464,7 +464,7 @@ CONFIGS = st.builds(
     lambda together, kind, policy, dependents: Config(
         versions="independent",
         groups=group(*NAMES[:together], kind=kind) if together else {},
-        constraints=policy,
+        update_requirements=policy,
         dependents=dependents,
     ),
     st.sampled_from([0, 0, 2, 3]),

@@ -40,11 +40,11 @@ _REQUEST = (
 def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
     """The packages that are asked for; with `--part auto` those that may move."""
     every, config = project.workspace.packages, project.release_config
-    if config.version_owner is not None:
+    if config.managed_by is not None:
         raise Blocked(
             "todo",
-            f"the versions belong to {config.version_owner}, which moves and tags them",
-            fix=f"bump with {config.version_owner}; relnox builds and publishes what it tags",
+            f"the versions belong to {config.managed_by}, which moves and tags them",
+            fix=f"bump with {config.managed_by}; relnox builds and publishes what it tags",
         )
     if config.versions == "lockstep":
         if options.package:

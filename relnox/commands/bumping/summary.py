@@ -113,14 +113,15 @@ def _written_elsewhere(snapshot: Snapshot, moves: tuple[VersionBump, ...]) -> It
     moving = {place.file for move in moves for place in move.package.other_locations}
     literals = [f"{place.key[0]} in {place.file}" for place in snapshot.literals if place.file in moving]
     if literals:
-        yield f"{listing(literals)} changes too ([tool.relnox] literals = false leaves it as it is)"
+        yield f"{listing(literals)} changes too ([tool.relnox] version-literals = false leaves it as it is)"
     mentions = dict.fromkeys(
         file for move in moves for file in snapshot.version_mentions.get(move.package.name, ())
     )
     if files := [file for file in mentions if file not in snapshot.generated_files]:
         yield (
             f"{listing(files, 5)} {'names' if len(files) == 1 else 'name'} the present version and "
-            f"{'is' if len(files) == 1 else 'are'} not changed; to change a file as well: [[tool.relnox.places]]"
+            f"{'is' if len(files) == 1 else 'are'} not changed (to change a file too, "
+            "add it to [[tool.relnox.version-files]])"
         )
 
 

@@ -285,7 +285,7 @@ def _with_credentials(snapshot: Snapshot, index: str, project: Project) -> Snaps
         found = project.indexes.credentials(index)
         return snapshot._replace(credentials=found.origin, minted=found.trusted)
     except Blocked as error:
-        nobody = isinstance(error, NoCredentials) and project.config.without_credentials == "skip"
+        nobody = isinstance(error, NoCredentials) and project.config.on_missing_credentials == "skip"
         partly = any(snapshot.listed.values())
         if nobody and not partly:
             first, *looked = error.message.splitlines()
