@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from relnox.core.credential_variables import credentials, is_upload_setting_name, upload_credentials
 from relnox.core.records import Record
-from relnox.core.secrets import masked
 from relnox.errors import Failed
+from relnox.secrets import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import settings
 from running import Ran
 
+from relnox import secrets
 from relnox.cli import main
-from relnox.core import secrets
 from relnox.network import proxies
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from relnox.commands import reports
-from relnox.core.secrets import mask_error
 from relnox.errors import ExitCode, Failed, RelnoxError
+from relnox.secrets import mask_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

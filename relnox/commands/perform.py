@@ -12,12 +12,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relnox import core, exposure
+from relnox import core, exposure, waits
 from relnox.commands import COMMAND_LINE, TASKS, blockers, endings, load, reports, untrusted_code
 from relnox.core.options import resolve
 from relnox.core.records import replace
-from relnox.core.secrets import mask_error
 from relnox.errors import ENVIRONMENT_ERRORS, Blocked, ExitCode, RelnoxError, environment_error
+from relnox.secrets import mask_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -106,7 +106,7 @@ def _perform(  # noqa: PLR0913 - a run
     with ExitStack() as end, ExitStack() as stack:
         protect = cache(lambda: untrusted_code.protect_credentials(project, reporter, stack))
         project = stack.enter_context(replace(project, before_tools=protect))
-        stack.enter_context(core.waits.on_wait(_hearing(waited, reporter, nested=False)))
+        stack.enter_context(waits.on_wait(_hearing(waited, reporter, nested=False)))
         module = load(task)
         snapshot = module.observe(options, project)
         plan = module.plan(snapshot, options)
@@ -237,7 +237,7 @@ def _stage(step: Stage, root: Path, reporter: Reporter, stack: ExitStack) -> Out
     options, _ = _options(step.task, dict(step.options), project)
     module = load(step.task)
     waited: list[Waiting] = []
-    with core.waits.on_wait(_hearing(waited, reporter, nested=True)):
+    with waits.on_wait(_hearing(waited, reporter, nested=True)):
         snapshot = module.observe(options, project)
         plan = module.plan(snapshot, options)
         outcome = _run(plan, project, reporter, _pending(module, snapshot, plan, options), stack, nested=True)

@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relnox.core.secrets import masked
 from relnox.errors import Blocked
+from relnox.secrets import masked
 
 if TYPE_CHECKING:
     from relnox.errors import RelnoxError

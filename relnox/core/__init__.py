@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from relnox.core import version_bumps as version_bumps
     from relnox.core import version_locations as version_locations
     from relnox.core import versioning as versioning
-    from relnox.core import waits as waits
     from relnox.core import wheels as wheels
 else:
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Protocol
 from relnox.core import publication
 from relnox.core.events import Outcome, RunFinished, RunStarted, Status, StepFinished
 from relnox.core.records import replace
-from relnox.core.secrets import mask_error
 from relnox.errors import ENVIRONMENT_ERRORS, ExitCode, RelnoxError, environment_error
 from relnox.executor import actions, observed, signals
 from relnox.executor.progress import BAD, Progress, groups
 from relnox.reporters.streams import STDERR
+from relnox.secrets import mask_error
 from relnox.source import edits
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from relnox import network
+from relnox import network, waits
 from relnox.building import archives
-from relnox.core import fixes, waits
+from relnox.core import fixes
 from relnox.core.publication import Seen, State
 from relnox.errors import Conflict, RelnoxError, TryLater
 from relnox.executor.attesting import attestations_of

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from relnox import network
 from relnox.core import fixes, publishers
-from relnox.core.secrets import masked
 from relnox.errors import Conflict, Failed
 from relnox.network import TransientError
+from relnox.secrets import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from relnox import network
-from relnox.core.secrets import Secret
 from relnox.errors import Blocked
 from relnox.indexes.targets import PRODUCTION, TEST, means, shown
+from relnox.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from relnox import network
-from relnox.core.secrets import Secret, masked
 from relnox.errors import Blocked, Failed, TryLater
+from relnox.secrets import Secret, masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

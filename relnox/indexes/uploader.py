@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from relnox import network
 from relnox.core import fixes
-from relnox.core.secrets import masked
 from relnox.core.versioning import Bump, next_version
 from relnox.errors import Blocked, Conflict, Failed, RelnoxError, TryLater
+from relnox.secrets import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -19,7 +19,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin
 
-from relnox.core import waits
+from relnox import waits
 from relnox.core.events import Waiting
 from relnox.errors import Failed
 from relnox.network.addresses import (

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from relnox.core import fixes
-from relnox.core.secrets import Secret
 from relnox.errors import Failed
 from relnox.network.addresses import is_loopback
+from relnox.secrets import Secret
 
 __all__ = ["Proxy", "proxy_for"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from relnox.core import secrets
+from relnox import secrets
 from relnox.reporters.streams import STDERR
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from relnox.core.escaping import escape_line, split_lines
 from relnox.core.events import Notice, OutputLine, RunFinished, StepFinished, StepStarted
-from relnox.core.secrets import masked
 from relnox.reporters import as_written, text
 from relnox.reporters.plain import Plain
 from relnox.reporters.streams import STDERR
+from relnox.secrets import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from relnox.core.escaping import escape_line
-from relnox.core.secrets import masked
+from relnox.secrets import masked
 
 __all__ = ["STDERR", "STDOUT", "Stream"]
 

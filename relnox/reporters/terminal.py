@@ -20,11 +20,11 @@ from relnox.core.events import (
     StepStarted,
     Waiting,
 )
-from relnox.core.secrets import masked
 from relnox.core.steps import EditFiles, Stage
 from relnox.errors import ExitCode
 from relnox.reporters import as_written, text
 from relnox.reporters.streams import STDERR, STDOUT
+from relnox.secrets import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -417,8 +417,8 @@ def test_a_certificate_about_somebody_else_signs_nothing_that_is_sent(
 
 
 def test_a_certificate_that_has_run_out_is_renewed(tmp_path: Path, services: Services) -> None:
-    from relnox.core.secrets import Secret
     from relnox.indexes.trusted_publishing import Identity
+    from relnox.secrets import Secret
 
     file = a_file(tmp_path)
     who = attestations.Signatory(lambda: Identity(Secret(signing.identity_token())))
@@ -440,8 +440,8 @@ def a_file(tmp_path: Path, content: bytes = b"content", name: str = "demo-1.0.ta
 
 @pytest.fixture
 def attested(tmp_path: Path, services: Services) -> tuple[Distribution, bytes]:
-    from relnox.core.secrets import Secret
     from relnox.indexes.trusted_publishing import Identity
+    from relnox.secrets import Secret
 
     file = a_file(tmp_path)
     return file, attestations.Signatory(lambda: Identity(Secret(signing.identity_token()))).sign(file)

@@ -13,9 +13,9 @@ from raw_server import answering, raw_server, read_head
 from releases import made_wheel, project_of
 
 from relnox import network, process
-from relnox.core.secrets import masked
 from relnox.errors import Failed
 from relnox.network import Deadline, TransientError
+from relnox.secrets import masked
 
 if TYPE_CHECKING:
     import socket

@@ -14,10 +14,10 @@ from trusting import certificate, trusting
 
 from relnox import network
 from relnox.core.config import Config, IndexConfig
-from relnox.core.secrets import Secret, masked
 from relnox.errors import Blocked, Failed
 from relnox.indexes import Indexes, client, credentials, targets, trusted_publishing
 from relnox.indexes.client import IndexFile
+from relnox.secrets import Secret, masked
 
 if TYPE_CHECKING:
     import socket

@@ -18,16 +18,16 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.pretty import pretty_repr
 
-from relnox import process, reporters
-from relnox.core import secrets, serialization
+from relnox import process, reporters, secrets
+from relnox.core import serialization
 from relnox.core.events import OutputLine, StepFinished
 from relnox.core.events import Status as Ended
-from relnox.core.secrets import Secret, masked
 from relnox.core.steps import Push
 from relnox.errors import Failed
 from relnox.reporters import github
 from relnox.reporters.plain import Plain
 from relnox.reporters.terminal import Terminal
+from relnox.secrets import Secret, masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from relnox.core import waits
+from relnox import waits
 from relnox.core.events import Waiting
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
