@@ -1,4 +1,4 @@
-"""Locks of the operating system: they end with their process, whatever becomes of it."""
+"""File locks of the operating system: they end with their process, however it ends."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Locked", "exclusive", "exclusive_lock"]
+__all__ = ["Locked", "exclusive_lock", "file_lock"]
 
 
 class Locked(Exception):
     """Another process holds a lock.
 
     Args:
-        holder: Its process id, as far as it is known.
+        holder: Its process id, or `unknown`.
     """
 
     def __init__(self, holder: str) -> None:
@@ -37,22 +37,22 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
         folder: Where relnox keeps what must outlive a run.
 
     Raises:
-        Blocked: Another run holds it; its process id is told.
+        Blocked: Another run holds it.
     """
     make_private(folder)
     try:
-        with exclusive(folder / "lock"):
+        with file_lock(folder / "lock"):
             yield
     except Locked as error:
         raise Blocked(
-            "todo",
-            f"another run of relnox is at work in this checkout (process {error.holder})",
-            fix="wait until it is through, then type the same command again",
+            "checkout-locked",
+            f"another relnox is running in this checkout (process {error.holder})",
+            fix="wait for it, then rerun the command",
         ) from None
 
 
 @contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
+def file_lock(path: Path) -> Iterator[None]:
     """Hold a lock inside the block; the file stays, with the process id in it.
 
     Args:
@@ -69,7 +69,7 @@ def exclusive(path: Path) -> Iterator[None]:
         except OSError:
             try:
                 holder = os.read(descriptor, 20).decode("ascii", "replace").strip()
-            except OSError:  # on Windows what is locked cannot be read
+            except OSError:  # Windows does not let others read a locked file
                 holder = ""
             raise Locked(holder or "unknown") from None
         os.ftruncate(descriptor, 0)

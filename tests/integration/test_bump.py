@@ -610,6 +610,6 @@ def test_two_runs_at_once_make_one_release(two: Path) -> None:
         (two / "go-on").touch()
     assert first.returncode == 0
     assert second.code == 1
-    assert f"another run of relnox is at work in this checkout (process {first.pid})" in second.err
+    assert f"another relnox is running in this checkout (process {first.pid})" in second.err
     assert git(remote_of(two), "log", "--format=%s", "main").splitlines() == ["Release 2.1.0", "Start"]
     assert git(two, "tag") == "v2.1.0"

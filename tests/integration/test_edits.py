@@ -1,4 +1,4 @@
-"""Several files changed as one, and the record of it."""
+"""Edits of several files in one transaction, and its record."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def put(root: Path, files: dict[str, bytes]) -> Path:
 
 @pytest.fixture(params=[False, True], ids=["replaced", "overwritten"])
 def recorded(request: pytest.FixtureRequest) -> bool:
-    """Whether the edits are written down, so that files may be overwritten in their place."""
+    """Whether there is a record of the edits, so that files may be overwritten in place."""
     return bool(request.param)
 
 
@@ -48,7 +48,7 @@ CHANGES = st.dictionaries(st.sampled_from(["a", "b", "c \xfc", "d.toml"]), st.tu
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
 @given(changes=CHANGES)
-def test_edits_are_made_and_taken_back_byte_for_byte(
+def test_edits_are_applied_and_undone_byte_for_byte(
     tmp_path_factory: pytest.TempPathFactory, recorded: bool, changes: dict[str, tuple[bytes | None, bytes | None]]
 ) -> None:
     before = {name: content for name, (content, _) in changes.items() if content is not None}
@@ -58,7 +58,7 @@ def test_edits_are_made_and_taken_back_byte_for_byte(
     edits.apply(root, iter(planned), recorded=recorded)
     assert contents(root) == after
     assert edits.is_applied(root, planned)
-    edits.apply(root, planned, recorded=recorded)  # again is no change
+    edits.apply(root, planned, recorded=recorded)  # applying them again changes nothing
     assert contents(root) == after
     edits.apply(root, edits.reverse(planned), recorded=recorded)
     assert contents(root) == before
@@ -66,7 +66,7 @@ def test_edits_are_made_and_taken_back_byte_for_byte(
     assert contents(root) == before
 
 
-def test_half_of_the_edits_is_gone_on_with(tmp_path: Path, recorded: bool) -> None:
+def test_half_of_the_edits_is_completed(tmp_path: Path, recorded: bool) -> None:
     put(tmp_path, {"a": b"2", "b": b"1"})
     planned = [edit("a", b"1", b"2"), edit("b", b"1", b"2"), edit("c", None, b"2")]
     assert not edits.is_applied(tmp_path, planned)
@@ -75,22 +75,22 @@ def test_half_of_the_edits_is_gone_on_with(tmp_path: Path, recorded: bool) -> No
 
 
 @pytest.mark.parametrize("present", [b"3", None])
-def test_a_file_that_somebody_else_changed_stops_everything(
+def test_a_file_changed_since_the_plan_is_a_conflict(
     tmp_path: Path, present: bytes | None, recorded: bool
 ) -> None:
     before = {"a": b"1"} | ({} if present is None else {"b": present})
     put(tmp_path, before)
-    with pytest.raises(Conflict, match="b is neither as it was") as caught:
+    with pytest.raises(Conflict, match="b has changed since the plan was made") as caught:
         edits.apply(tmp_path, [edit("a", b"1", b"2"), edit("b", b"1", b"2")], recorded=recorded)
     assert contents(tmp_path) == before
     assert caught.value.fix is not None
     assert "git diff -- b" in caught.value.fix
 
 
-def test_a_file_that_cannot_be_written_takes_the_others_back(tmp_path: Path, recorded: bool) -> None:
-    # the second file's folder is not there any more.
+def test_a_file_that_cannot_be_written_restores_the_others(tmp_path: Path, recorded: bool) -> None:
+    # The second file's folder does not exist any more.
     put(tmp_path, {"a": b"1", "gone": b"a file by now"})
-    with pytest.raises(Failed, match="gone/b cannot be written: "):
+    with pytest.raises(Failed, match="gone/b cannot be written "):
         edits.apply(
             tmp_path,
             [edit("a", b"1", b"2"), edit("new", None, b"2"), edit("gone/b", None, b"2")],
@@ -99,8 +99,8 @@ def test_a_file_that_cannot_be_written_takes_the_others_back(tmp_path: Path, rec
     assert contents(tmp_path) == {"a": b"1", "gone": b"a file by now"}
 
 
-def test_a_full_disk_leaves_the_files_as_they_were(tmp_path: Path, recorded: bool) -> None:
-    # a limit on the size of files is the disk that is full for one process alone.
+def test_a_full_disk_leaves_all_files_unchanged(tmp_path: Path, recorded: bool) -> None:
+    # A limit on the size of files acts like a full disk for one process.
     import resource
     import signal
 
@@ -109,7 +109,7 @@ def test_a_full_disk_leaves_the_files_as_they_were(tmp_path: Path, recorded: boo
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
-        with pytest.raises(Failed, match="b cannot be written: File too large"):
+        with pytest.raises(Failed, match=r"b cannot be written \(File too large\); no file was changed"):
             edits.apply(tmp_path, [edit("a", b"1", b"2"), edit("b", b"1", b"2" * 2000)], recorded=recorded)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -141,10 +141,10 @@ def test_a_link_stays_a_link(tmp_path: Path, recorded: bool) -> None:
 
 @pytest.mark.parametrize("before", [b"1.0 and more", b"1.0", b""])
 @pytest.mark.parametrize("after", [b"1.1 and more", b"12.0.0", b"1"])
-def test_half_an_overwriting_is_gone_on_with(tmp_path: Path, before: bytes, after: bytes) -> None:
+def test_a_half_written_file_is_completed(tmp_path: Path, before: bytes, after: bytes) -> None:
     planned = [edit("a", before, after)]
-    for written in range(len(after) + 1):
-        torn = after[:written] + before[written:]
+    for size in range(len(after) + 1):
+        torn = after[:size] + before[size:]
         put(tmp_path, {"a": torn})
         if torn not in {before, after}:
             with pytest.raises(Conflict):
@@ -153,7 +153,7 @@ def test_half_an_overwriting_is_gone_on_with(tmp_path: Path, before: bytes, afte
         assert contents(tmp_path) == {"a": after}
 
 
-def test_what_a_killed_run_left_beside_a_file_is_removed(tmp_path: Path) -> None:
+def test_temporary_files_of_a_killed_run_are_removed(tmp_path: Path) -> None:
     put(tmp_path, {"a": b"2", ".a.relnox": b"mine"})
     left = tmp_path / ".relnox-0123456789abcdef"
     left.mkdir(0o700)
@@ -167,19 +167,19 @@ OLD, NEW = bytes(range(256)) * 8, b"new" * 700
 
 @pytest.mark.parametrize(("before", "after"), [(OLD, NEW), (NEW, OLD), (None, NEW), (b"1\n", b"12\n")])
 @pytest.mark.parametrize("back", [False, True])
-def test_with_a_record_a_half_written_file_is_gone_on_with_in_either_direction(
+def test_with_a_record_a_half_written_file_is_completed_in_either_direction(
     tmp_path: Path, before: bytes | None, after: bytes, *, back: bool
 ) -> None:
     planned = edit("a", before, after)
-    wanted = edit("a", after, before) if back else planned
+    requested = edit("a", after, before) if back else planned
     old = before or b""
-    for written in (0, 1, 511, 512, 513, len(after)):
-        put(tmp_path, {"a": after[:written] + old[written:]})
-        edits.apply(tmp_path, [wanted], recorded=True)
-        assert edits.is_applied(tmp_path, [wanted])
+    for size in (0, 1, 511, 512, 513, len(after)):
+        put(tmp_path, {"a": after[:size] + old[size:]})
+        edits.apply(tmp_path, [requested], recorded=True)
+        assert edits.is_applied(tmp_path, [requested])
 
 
-def test_with_a_record_sectors_that_a_power_failure_mixed_are_gone_on_with(tmp_path: Path) -> None:
+def test_with_a_record_sectors_mixed_by_a_power_failure_are_completed(tmp_path: Path) -> None:
     mixed = OLD[:512] + NEW[512:1024] + OLD[1024:1536] + NEW[1536:]
     put(tmp_path, {"a": mixed})
     edits.apply(tmp_path, [edit("a", OLD, NEW)], recorded=True)
@@ -194,7 +194,7 @@ def test_with_a_record_the_users_own_work_is_not_overwritten(tmp_path: Path, pre
     assert contents(tmp_path) == {"a": present}
 
 
-def test_taking_back_does_not_ask_what_a_hook_has_made_of_it(tmp_path: Path) -> None:
+def test_restoring_ignores_what_a_hook_changed(tmp_path: Path) -> None:
     put(tmp_path, {"a": b"formatted", "new": b"formatted"})
     edits.restore(tmp_path, [edit("a", b"1", b"2"), edit("new", None, b"2"), edit("b", b"1", b"2")])
     assert contents(tmp_path) == {"a": b"1", "b": b"1"}
@@ -213,7 +213,7 @@ PENDING = Pending(
 )
 
 
-def test_a_record_is_kept_and_dropped(tmp_path: Path) -> None:
+def test_a_record_is_written_and_discarded(tmp_path: Path) -> None:
     folder = tmp_path / "git" / "relnox"
     assert edits.read_pending(folder) is None
     edits.write_pending(folder, PENDING)
@@ -224,7 +224,7 @@ def test_a_record_is_kept_and_dropped(tmp_path: Path) -> None:
     edits.discard_pending(folder)
 
 
-def test_the_command_that_goes_on_can_be_pasted() -> None:
+def test_the_command_that_resumes_can_be_pasted() -> None:
     assert PENDING.command == "relnox bump --part minor --to '1!2.0'"
 
 
@@ -232,7 +232,7 @@ def test_the_command_that_goes_on_can_be_pasted() -> None:
     "text",
     ["", "{", "[]", "null", '{"kind": "Pending"}', '{"kind": "Pending", "request": 3, "steps": []}', "\xff"],
 )
-def test_a_record_that_cannot_be_read_is_told_with_its_file(tmp_path: Path, text: str) -> None:
+def test_an_invalid_record_is_reported_with_its_file(tmp_path: Path, text: str) -> None:
     (tmp_path / "pending.json").write_bytes(text.encode("latin-1"))
-    with pytest.raises(Failed, match=r"pending\.json, the record of an interrupted bump, cannot be read"):
+    with pytest.raises(Failed, match=r"pending\.json \(the record of an interrupted bump\) cannot be read"):
         edits.read_pending(tmp_path)

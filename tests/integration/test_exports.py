@@ -1,4 +1,4 @@
-"""What is built is the present commit and nothing besides, whatever the checkout is like; no trace is left."""
+"""Exactly the current commit is built in checkouts of every kind, and no trace is left."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CANARY = b"canary-4711"
 
 pytestmark = [
     pytest.mark.heavy,
-    pytest.mark.skipif(os.name != "posix", reason="signals, links and file modes as POSIX has them"),
+    pytest.mark.skipif(os.name != "posix", reason="signals, links and file modes of POSIX"),
 ]
 
 
@@ -34,39 +34,39 @@ pytestmark = [
 def scratch(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Path]:
-    """Where runs make their scratch folders; submodules may be local."""
+    """The folder in which runs create temporary folders; submodules may be local."""
     folder = tmp_path / "scratch"
     folder.mkdir()
     monkeypatch.setenv("TMPDIR", str(folder))
-    configured(monkeypatch, "protocol.file.allow", "always")
+    set_git_config(monkeypatch, "protocol.file.allow", "always")
     with settled(monkeypatch, tmp_path_factory.getbasetemp() / "kept"):
         yield folder
 
 
-def configured(monkeypatch: pytest.MonkeyPatch, key: str, value: str) -> None:
-    """Let every git have one more setting, as if the user had it for all repositories."""
+def set_git_config(monkeypatch: pytest.MonkeyPatch, key: str, value: str) -> None:
+    """Set an option of git as if the user had set it for all repositories."""
     number = int(os.environ.get("GIT_CONFIG_COUNT", "0"))
     monkeypatch.setenv("GIT_CONFIG_COUNT", str(number + 1))
     monkeypatch.setenv(f"GIT_CONFIG_KEY_{number}", key)
     monkeypatch.setenv(f"GIT_CONFIG_VALUE_{number}", value)
 
 
-class Seen(NamedTuple):
-    """What git knows of a repository, and what must be the same after a build."""
+class RepositoryState(NamedTuple):
+    """The state of a repository that a build must not change."""
 
     worktrees: str
-    known: list[str]
+    registered: list[str]
     refs: str
     head: str
     status: str
 
 
-def seen(root: Path) -> Seen:
+def repository_state(root: Path) -> RepositoryState:
     common = root / git(root, "rev-parse", "--git-common-dir")
     worktrees = common / "worktrees"
-    return Seen(
+    return RepositoryState(
         worktrees=git(root, "worktree", "list", "--porcelain"),
-        known=sorted(path.name for path in worktrees.iterdir()) if worktrees.is_dir() else [],
+        registered=sorted(path.name for path in worktrees.iterdir()) if worktrees.is_dir() else [],
         refs=git(root, "for-each-ref"),
         head=(root / git(root, "rev-parse", "--git-path", "HEAD")).read_text(encoding="utf-8"),
         status=git(root, "status", "--porcelain", "--untracked-files=all"),
@@ -74,13 +74,13 @@ def seen(root: Path) -> Seen:
 
 
 def home(root: Path, hook: str = "pass") -> Path:
-    """A repository with a package that ships every Python file that it finds."""
+    """Create a repository with a package that ships every Python file in its folder."""
     root.mkdir(parents=True)
     return repository(in_tree(root, hook=hook))
 
 
 def members(archive: Path) -> dict[str, bytes]:
-    """What is in an archive, by name below its top folder."""
+    """Read the files of an archive, by name below its top folder."""
     if archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as wheel:
             return {name: wheel.read(name) for name in wheel.namelist()}
@@ -92,30 +92,30 @@ def members(archive: Path) -> dict[str, bytes]:
         }
 
 
-def shipped(root: Path) -> dict[str, bytes]:
-    """What is in the one sdist of a project."""
+def sdist_members(root: Path) -> dict[str, bytes]:
+    """Read the files of the only sdist of a project."""
     (sdist,) = (root / "dist").glob("*.tar.gz")
     return members(sdist)
 
 
-def others(root: Path, beside: Path) -> None:
-    """Two more worktrees of the user's: one in use, and one whose folder is gone."""
+def add_worktrees(root: Path, beside: Path) -> None:
+    """Add two worktrees of the user: one in use, and one whose folder was moved."""
     for name in ("in-use", "gone"):
         git(root, "worktree", "add", "--quiet", "--detach", str(beside / name))
     (beside / "gone").rename(beside / "moved-away")
 
 
-# --- what does not ship ---------------------------------------------------------------------------------------
+# --- uncommitted files ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.network
-def test_nothing_that_is_not_committed_ships_with_any_backend(tmp_path: Path) -> None:
-    # With the tree, hatchling takes untracked files along: see the next test.
-    made = {f"by-{name.replace('_', '-')}": package(f"by-{name.replace('_', '-')}", name) for name in BACKENDS}
-    root = workspace(tmp_path / "home", made)
+def test_uncommitted_files_are_not_shipped_with_any_backend(tmp_path: Path) -> None:
+    # From the tree, hatchling ships untracked files: see the next test.
+    packages = {f"by-{name.replace('_', '-')}": package(f"by-{name.replace('_', '-')}", name) for name in BACKENDS}
+    root = workspace(tmp_path / "home", packages)
     write(root, {".gitignore": "dist/\n*.ignored\n"})
     repository(root)
-    for name in made:
+    for name in packages:
         module = name.replace("-", "_")
         for place in (root / name, root / name / "src" / module, root / name / "src" / module / "data"):
             for secret in (*SECRETS, "x.ignored", "stray.py"):
@@ -133,35 +133,35 @@ def test_nothing_that_is_not_committed_ships_with_any_backend(tmp_path: Path) ->
 
 
 @pytest.mark.network
-def test_from_the_tree_it_would_ship(tmp_path: Path) -> None:
+def test_uncommitted_files_are_shipped_from_the_tree(tmp_path: Path) -> None:
     root = workspace(tmp_path / "home", {"one": package("one", "hatchling")})
     repository(root)
     for secret in SECRETS:
         (root / "one" / secret).write_bytes(CANARY)
     assert run(root, "relnox", "build-all").code == 0
-    assert not any(CANARY in content for content in shipped(root).values())
+    assert not any(CANARY in content for content in sdist_members(root).values())
     ran = run(root, "relnox", "build-all", "--from-tree")
-    assert ran.code == 2, ran.text  # they are in the sdist, and found there
+    assert ran.code == 2, ran.text  # the checks find them in the sdist
     assert "one-1.2/.pypirc holds" in ran.err
     assert "one-1.2/id_rsa holds" in ran.err
-    for found in (".pypirc", "id_rsa"):
-        (root / "one" / found).unlink()
+    for secret in (".pypirc", "id_rsa"):
+        (root / "one" / secret).unlink()
     assert run(root, "relnox", "build-all", "--from-tree").code == 0
-    assert shipped(root)[".env"] == CANARY
+    assert sdist_members(root)[".env"] == CANARY
 
 
-def test_a_changed_pyproject_is_refused_and_nothing_is_changed(tmp_path: Path) -> None:
+def test_an_uncommitted_change_of_pyproject_blocks_the_build(tmp_path: Path) -> None:
     root = home(tmp_path / "home")
     (root / "pyproject.toml").write_text((root / "pyproject.toml").read_text() + "# changed\n")
-    before = seen(root)
+    before = repository_state(root)
     ran = run(root, "relnox", "build-all")
     assert ran.code == 1, ran.text
     assert "pyproject.toml: changed since the present commit" in ran.err
     assert not (root / "dist").exists()
-    assert seen(root) == before
+    assert repository_state(root) == before
 
 
-def test_a_package_that_is_not_committed_is_refused(tmp_path: Path) -> None:
+def test_an_uncommitted_package_blocks_the_build(tmp_path: Path) -> None:
     root = repository(write(tmp_path / "home", {"README.md": ""}))
     in_tree(root)
     ran = run(root, "relnox", "build-all")
@@ -179,11 +179,11 @@ def test_outside_git_and_before_the_first_commit_the_tree_is_built(tmp_path: Pat
         ran = run(root, "relnox", "build-all")
         assert ran.code == 0, ran.text
         assert "export" not in ran.err
-        assert "home.py" in shipped(root)
+        assert "home.py" in sdist_members(root)
         git(root, "init", "--quiet")
 
 
-# --- checkouts of many kinds ----------------------------------------------------------------------------------
+# --- kinds of checkouts ------------------------------------------------------------------------------------
 
 
 def plain(root: Path, beside: Path, patch: pytest.MonkeyPatch) -> Path:
@@ -201,10 +201,10 @@ def of_a_bare_clone(root: Path, beside: Path, patch: pytest.MonkeyPatch) -> Path
     return beside / "tree"
 
 
-def wary_of_bare_ones(root: Path, beside: Path, patch: pytest.MonkeyPatch) -> Path:
-    found = of_a_bare_clone(root, beside, patch)
-    configured(patch, "safe.bareRepository", "explicit")
-    return found
+def with_safe_bare_repository(root: Path, beside: Path, patch: pytest.MonkeyPatch) -> Path:
+    folder = of_a_bare_clone(root, beside, patch)
+    set_git_config(patch, "safe.bareRepository", "explicit")
+    return folder
 
 
 def shallow(root: Path, beside: Path, patch: pytest.MonkeyPatch) -> Path:
@@ -219,19 +219,19 @@ def detached(root: Path, beside: Path, patch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def with_hooks_elsewhere(root: Path, beside: Path, patch: pytest.MonkeyPatch) -> Path:
-    hooked(beside / "hooks", beside)
+def with_hooks_path(root: Path, beside: Path, patch: pytest.MonkeyPatch) -> Path:
+    add_hooks(beside / "hooks", beside)
     git(root, "config", "core.hooksPath", str(beside / "hooks"))
     return root
 
 
 def with_hooks(root: Path, beside: Path, patch: pytest.MonkeyPatch) -> Path:
-    hooked(root / ".git/hooks", beside)
+    add_hooks(root / ".git/hooks", beside)
     return root
 
 
-def hooked(folder: Path, beside: Path) -> None:
-    """Hooks that tell that they ran."""
+def add_hooks(folder: Path, beside: Path) -> None:
+    """Add hooks that write a line when they run."""
     folder.mkdir(exist_ok=True)
     for name in ("post-checkout", "post-index-change"):
         (folder / name).write_text(f"#!/bin/sh\npwd >> '{beside}/hooks-ran'\n")
@@ -240,7 +240,7 @@ def hooked(folder: Path, beside: Path) -> None:
 
 def with_own_settings(root: Path, beside: Path, patch: pytest.MonkeyPatch) -> Path:
     git(root, "config", "extensions.worktreeConfig", "true")
-    git(root, "config", "--worktree", "user.name", "Somebody")
+    git(root, "config", "--worktree", "user.name", "Someone Else")
     return root
 
 
@@ -253,11 +253,11 @@ def sparse(root: Path, beside: Path, patch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     "kind",
     [
-        *(plain, linked, of_a_bare_clone, wary_of_bare_ones, shallow, detached),
-        *(with_hooks, with_hooks_elsewhere, with_own_settings, sparse),
+        *(plain, linked, of_a_bare_clone, with_safe_bare_repository, shallow, detached),
+        *(with_hooks, with_hooks_path, with_own_settings, sparse),
     ],
 )
-def test_it_builds_and_leaves_no_trace_in_a_checkout(
+def test_a_build_leaves_no_trace_in_a_checkout(
     kind: Callable[[Path, Path, pytest.MonkeyPatch], Path],
     tmp_path: Path,
     scratch: Path,
@@ -267,17 +267,17 @@ def test_it_builds_and_leaves_no_trace_in_a_checkout(
     write(first, {"deep/inside.py": ""})
     commit_all(first)
     root = kind(first, tmp_path, monkeypatch)
-    others(root, tmp_path)
+    add_worktrees(root, tmp_path)
     (root / "stray.py").touch()
-    before = seen(root)
+    before = repository_state(root)
     assert "prunable" in before.worktrees
     ran = run(root, "relnox", "build-all")
     assert ran.code == 0, ran.text
-    assert "deep/inside.py" in shipped(root)
-    assert "stray.py" not in shipped(root)
-    assert seen(root) == before
+    assert "deep/inside.py" in sdist_members(root)
+    assert "stray.py" not in sdist_members(root)
+    assert repository_state(root) == before
     assert list(scratch.iterdir()) == []
-    ran_in = tmp_path / "hooks-ran"  # those of the worktrees that are made here are there
+    ran_in = tmp_path / "hooks-ran"  # written by hooks of the worktrees that this test adds
     assert str(scratch) not in (ran_in.read_text() if ran_in.exists() else "")
 
 
@@ -288,30 +288,30 @@ def test_a_project_below_the_top_of_its_repository(tmp_path: Path) -> None:
     (root / "stray.py").touch()
     ran = run(root, "relnox", "build-all")
     assert ran.code == 0, ran.text
-    assert "home.py" in shipped(root)
-    assert "stray.py" not in shipped(root)
+    assert "home.py" in sdist_members(root)
+    assert "stray.py" not in sdist_members(root)
 
 
-def test_two_checkouts_of_a_repository_build_at_once(tmp_path: Path, scratch: Path) -> None:
+def test_two_checkouts_of_a_repository_build_at_the_same_time(tmp_path: Path, scratch: Path) -> None:
     root = home(tmp_path / "home", hook="import time; time.sleep(0.5)")
     git(root, "worktree", "add", "--quiet", "-b", "other", str(tmp_path / "other"))
-    before = seen(root)
+    before = repository_state(root)
     both = [
         subprocess.Popen(
             [sys.executable, "-m", "relnox", "build-all"], cwd=folder, stderr=subprocess.PIPE, text=True
         )
         for folder in (root, tmp_path / "other")
     ]
-    for going in both:
-        _, told = going.communicate(timeout=60)
-        assert going.returncode == 0, told
-    assert "home.py" in shipped(root)
-    assert "home.py" in shipped(tmp_path / "other")
-    assert seen(root) == before
+    for process in both:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+    assert "home.py" in sdist_members(root)
+    assert "home.py" in sdist_members(tmp_path / "other")
+    assert repository_state(root) == before
     assert list(scratch.iterdir()) == []
 
 
-# --- what a checkout is made of -------------------------------------------------------------------------------
+# --- contents of a checkout ---------------------------------------------------------------------------------
 
 
 def nested(folder: Path) -> Path:
@@ -326,18 +326,18 @@ def nested(folder: Path) -> Path:
     return root
 
 
-def test_submodules_are_checked_out_at_what_is_pinned(tmp_path: Path, scratch: Path) -> None:
+def test_submodules_are_checked_out_at_their_recorded_commits(tmp_path: Path, scratch: Path) -> None:
     root = nested(tmp_path)
     git(root, "submodule", "--quiet", "update", "--init", "--recursive")
     write(root, {"vendor/stray.py": "", "vendor/inner/stray.py": ""})
-    git(root / "vendor", "checkout", "--quiet", "HEAD^")  # not what the commit pins
+    git(root / "vendor", "checkout", "--quiet", "HEAD^")  # not the recorded commit
     repositories = (root, root / "vendor", root / "vendor/inner")
-    before = [seen(each) for each in repositories]
+    before = [repository_state(each) for each in repositories]
     ran = run(root, "relnox", "build-all")
     assert ran.code == 0, ran.text
-    assert {"vendor/middle.py", "vendor/inner/deep.py"} <= shipped(root).keys()
-    assert not [name for name in shipped(root) if name.endswith("stray.py")]
-    assert [seen(each) for each in repositories] == before
+    assert {"vendor/middle.py", "vendor/inner/deep.py"} <= sdist_members(root).keys()
+    assert not [name for name in sdist_members(root) if name.endswith("stray.py")]
+    assert [repository_state(each) for each in repositories] == before
     assert list(scratch.iterdir()) == []
 
 
@@ -349,29 +349,29 @@ def test_files_of_submodules_are_tracked_ones(tmp_path: Path) -> None:
     assert "does not track" not in ran.err
 
 
-def test_a_submodule_that_is_not_there_stays_empty(tmp_path: Path) -> None:
+def test_a_missing_submodule_stays_empty(tmp_path: Path) -> None:
     nested(tmp_path)
     git(tmp_path, "clone", "--quiet", str(tmp_path / "home"), "clone")
     ran = run(tmp_path / "clone", "relnox", "build-all")
     assert ran.code == 0, ran.text
-    assert not [name for name in shipped(tmp_path / "clone") if name.startswith("vendor/")]
+    assert not [name for name in sdist_members(tmp_path / "clone") if name.startswith("vendor/")]
 
 
-def test_a_submodule_without_the_pinned_commit_is_told(tmp_path: Path, scratch: Path) -> None:
+def test_a_missing_commit_of_a_submodule_is_an_error(tmp_path: Path, scratch: Path) -> None:
     root = nested(tmp_path)
     pinned = "1" * 40
     git(root, "update-index", "--cacheinfo", f"160000,{pinned},vendor")
-    git(root, "commit", "--quiet", "--message", "Pin what nobody has")
-    before = seen(root)
+    git(root, "commit", "--quiet", "--message", "Record a missing commit")
+    before = repository_state(root)
     ran = run(root, "relnox", "build-all")
     assert ran.code == 2, ran.text
     assert f"checking out {pinned[:10]} of {root / 'vendor'}" in ran.err
     assert "fix: git submodule update" in ran.err
-    assert seen(root) == before
+    assert repository_state(root) == before
     assert list(scratch.iterdir()) == []
 
 
-def test_attributes_are_those_of_a_checkout_and_not_those_of_an_archive(tmp_path: Path) -> None:
+def test_attributes_work_as_in_a_checkout_and_not_as_in_git_archive(tmp_path: Path) -> None:
     root = home(tmp_path / "home")
     for name, program in (("clean", "s/open/shut/"), ("smudge", "s/shut/open/")):
         git(root, "config", f"filter.door.{name}", f"sed {program}")
@@ -381,7 +381,7 @@ def test_attributes_are_those_of_a_checkout_and_not_those_of_an_archive(tmp_path
     commit_all(root)
     assert git(root, "show", "HEAD:door.py") == "# shut"
     assert run(root, "relnox", "build-all").code == 0
-    inside = shipped(root)
+    inside = sdist_members(root)
     assert inside["door.py"] == b"# open\n"
     assert inside["dos.py"] == b"a = 1\r\n"
     assert inside["sub.py"] == b"# $Format:%H$\n"
@@ -396,15 +396,15 @@ def test_odd_names_links_and_read_only_files(tmp_path: Path) -> None:
     (root / "linked.py").symlink_to("there.py")
     (root / "fixed.py").chmod(0o444)
     commit_all(root)
-    before = seen(root)
+    before = repository_state(root)
     ran = run(root, "relnox", "build-all")
     assert ran.code == 0, ran.text
-    assert {*odd, "fixed.py", "linked.py"} <= shipped(root).keys()
-    assert seen(root) == before
+    assert {*odd, "fixed.py", "linked.py"} <= sdist_members(root).keys()
+    assert repository_state(root) == before
 
 
 @pytest.mark.network
-def test_versions_from_tags_are_right_and_not_dirty(tmp_path: Path) -> None:
+def test_versions_from_tags_are_correct_and_not_dirty(tmp_path: Path) -> None:
     needs = {
         "hatch-vcs": ("hatchling", "hatchling.build"),
         "setuptools-scm": ("setuptools", "setuptools.build_meta"),
@@ -429,7 +429,7 @@ def test_versions_from_tags_are_right_and_not_dirty(tmp_path: Path) -> None:
     assert [name.split("-")[:2] for name in wheels] == [["of_hatch_vcs", "3.1.4"], ["of_setuptools_scm", "3.1.4"]]
 
 
-# --- runs that do not come to their end -----------------------------------------------------------------------
+# --- interrupted and failed runs ------------------------------------------------------------------------
 
 WAITING = "pathlib.Path({at!r}).write_text('x'); import time; time.sleep({seconds})"
 
@@ -443,112 +443,114 @@ def start(root: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def wait_until(there: Callable[[], object]) -> None:
+def wait_until(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + 30
-    while not there():
-        assert time.monotonic() < deadline, "it never came"
+    while not condition():
+        assert time.monotonic() < deadline, "timed out"
         time.sleep(0.01)
 
 
-def test_after_a_failure_there_is_no_trace(tmp_path: Path, scratch: Path) -> None:
+def test_a_failed_build_leaves_no_trace(tmp_path: Path, scratch: Path) -> None:
     root = home(tmp_path / "home", hook="sys.exit(1)")
-    others(root, tmp_path)
-    before = seen(root)
+    add_worktrees(root, tmp_path)
+    before = repository_state(root)
     assert run(root, "relnox", "build-all").code == 2
-    assert seen(root) == before
+    assert repository_state(root) == before
     assert list(scratch.iterdir()) == []
 
 
-def test_a_checkout_that_git_cannot_make_leaves_no_trace(tmp_path: Path, scratch: Path) -> None:
+def test_a_failed_checkout_leaves_no_trace(tmp_path: Path, scratch: Path) -> None:
     root = home(tmp_path / "home")
     write(root, {".gitattributes": "home.py filter=gone\n"})
     commit_all(root)
     for key, value in (("required", "true"), ("smudge", "false"), ("clean", "cat")):
         git(root, "config", f"filter.gone.{key}", value)
-    before = seen(root)
+    before = repository_state(root)
     ran = run(root, "relnox", "build-all")
     assert ran.code == 2, ran.text
     assert "checking out" in ran.err
     assert "git cannot be run" not in ran.err
-    assert seen(root) == before
+    assert repository_state(root) == before
     assert list(scratch.iterdir()) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_after_a_signal_and_the_next_run_there_is_no_trace(number: int, tmp_path: Path, scratch: Path) -> None:
+def test_an_interrupted_build_leaves_no_trace_after_the_next_run(
+    number: int, tmp_path: Path, scratch: Path
+) -> None:
     at = tmp_path / "at-work"
     root = home(tmp_path / "home", hook=WAITING.format(at=str(at), seconds=3))
-    others(root, tmp_path)
-    before = seen(root)
-    going = start(root)
+    add_worktrees(root, tmp_path)
+    before = repository_state(root)
+    process = start(root)
     wait_until(at.exists)
-    assert len(seen(root).known) == len(before.known) + 1
-    going.send_signal(number)
-    code = going.wait(30)
+    assert len(repository_state(root).registered) == len(before.registered) + 1
+    process.send_signal(number)
+    code = process.wait(30)
     if number == signal.SIGINT:
         assert code == 130
     else:
-        assert seen(root) != before  # so the next run has something to do
+        assert repository_state(root) != before  # so the next run has something to do
         in_tree(root)
         commit_all(root)
-        before = before._replace(refs=seen(root).refs, worktrees="")
+        before = before._replace(refs=repository_state(root).refs, worktrees="")
         assert run(root, "relnox", "build-all").code == 0
-        before = before._replace(worktrees=seen(root).worktrees)
+        before = before._replace(worktrees=repository_state(root).worktrees)
         assert str(scratch) not in before.worktrees
         assert not list(scratch.glob("*/source/*"))
-    assert seen(root) == before
+    assert repository_state(root) == before
 
 
-def test_a_git_that_outlives_its_run_does_not_disturb_the_next(tmp_path: Path, scratch: Path) -> None:
+def test_a_git_that_outlives_its_run_does_not_break_the_next_run(tmp_path: Path, scratch: Path) -> None:
     root = tmp_path / "home"
     root.mkdir()
     write(in_tree(root), {"slow.py": "", ".gitattributes": "slow.py filter=slow\n"})
     git(repository(root), "config", "filter.slow.smudge", "sleep 1; cat")
     git(root, "config", "filter.slow.clean", "cat")
-    before = seen(root)
-    going = start(root)
+    before = repository_state(root)
+    process = start(root)
     wait_until(lambda: list(scratch.glob("*/source/*/.git")))
-    going.kill()
-    going.wait(30)
+    process.kill()
+    process.wait(30)
     ran = run(root, "relnox", "build-all")
     assert ran.code == 0, ran.text
     wait_until(lambda: not list(scratch.glob("*/source/*")))
-    assert seen(root) == before
+    assert repository_state(root) == before
 
 
-@pytest.mark.parametrize("left", ["", "[", "null", '[["gone", "gone"]]', "/relnox-nowhere/source"])
-def test_a_damaged_note_of_an_export_removes_nothing(left: str, tmp_path: Path) -> None:
-    # An empty one once stood for the folder that relnox was started in.
+@pytest.mark.parametrize("record", ["", "[", "null", '[["gone", "gone"]]', "/relnox-nowhere/source"])
+def test_an_invalid_record_of_an_export_removes_nothing(record: str, tmp_path: Path) -> None:
+    # An empty path would mean the working folder.
     root = home(tmp_path / "home")
-    write(root, {".git/relnox/exports": left, "untracked/mine.txt": "mine"})
-    before = seen(root)
+    write(root, {".git/relnox/exports": record, "untracked/mine.txt": "mine"})
+    before = repository_state(root)
     ran = run(root, "relnox", "build-all")
     assert ran.code == 0, ran.text
     assert (root / "untracked/mine.txt").read_text() == "mine"
-    assert seen(root) == before
+    assert repository_state(root) == before
 
 
-def test_a_scratch_folder_that_somebody_else_cleared_is_no_hindrance(tmp_path: Path, scratch: Path) -> None:
-    # As after a restart of the machine.
+def test_a_temporary_folder_removed_by_another_program_is_no_error(tmp_path: Path, scratch: Path) -> None:
+    # As after a reboot.
     import shutil
 
     at = tmp_path / "at-work"
     root = home(tmp_path / "home", hook=WAITING.format(at=str(at), seconds=1))
-    before = seen(root)
-    going = start(root)
+    before = repository_state(root)
+    process = start(root)
     wait_until(at.exists)
-    going.kill()
-    going.wait(30)
+    process.kill()
+    process.wait(30)
     for folder in scratch.iterdir():
         shutil.rmtree(folder)
-    assert "prunable" in seen(root).worktrees
+    assert "prunable" in repository_state(root).worktrees
     ran = run(root, "relnox", "build-all")
     assert ran.code == 0, ran.text
-    assert seen(root) == before
+    assert repository_state(root) == before
 
 
 @pytest.mark.network
-def test_the_users_umask_is_no_part_of_an_archive(tmp_path: Path) -> None:
+def test_the_umask_does_not_affect_archives(tmp_path: Path) -> None:
     pyproject = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
     pyproject += '[project]\nname = "home"\nversion = "1.0"\n'
     root = repository(write(tmp_path / "home", {"pyproject.toml": pyproject, "src/home/__init__.py": "x = 1\n"}))

@@ -233,7 +233,7 @@ def test_no_change_is_made_beside_another_run(tmp_path: Path, bump: Bump, what: 
     assert bump(root, "--part", "minor", "--tag").code == 0
     with exclusive_lock(root / ".git/relnox"):
         said = refused(bump, root, *(["--undo"] if what == "undo" else ["--part", "minor", "--tag"]))
-    assert "another run of relnox is at work in this checkout" in said
+    assert "another relnox is running in this checkout" in said
 
 
 # --- interrupted ---------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ def lock_projects(upload_url: str, index: str, packages: Iterable[str], project:
         path = folder / hashlib.sha256(f"{upload_url}\n{package}".encode()).hexdigest()[:32]
         while True:
             try:
-                project.indexes.keep_open(lock.exclusive(path))
+                project.indexes.keep_open(lock.file_lock(path))
                 break
             except lock.Locked as error:
                 if error.holder == str(os.getpid()):
