@@ -13,6 +13,7 @@ from relnox import core
 from relnox.commands import attesting, consistency, verify_install
 from relnox.commands.publishing import inspection, ordering, preflight, resolving
 from relnox.core.options import CommonOptions, option
+from relnox.core.records import replace
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -66,8 +67,9 @@ def observe(options: Options, project: Project) -> Snapshot:
     if options.clear:
         if options.index != "embedded":
             raise Blocked("todo", f"{options.index} cannot be emptied", fix="--clear goes with --index embedded")
-        if not options.dry_run:
-            project.indexes.clear_embedded()
+        manifest, _ = inspection.chosen(options.dist, options.package, project)
+        if not project.indexes.embedded_holds_only(manifest.distributions):
+            project.indexes.expect_clear_embedded()
     if options.pypi_rules:
         project.indexes.rule_embedded(partial(_refusals, limits=project.config.archives))
     looked = inspection.look(
@@ -95,6 +97,9 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     """The uploads, then the proof."""
     looked = snapshot.published
     steps = list(ordering.steps(looked, options.dist, options.compare_limit))
+    if options.clear:
+        clear = core.steps.ClearIndex(index=options.index, files=looked.manifest.distributions)
+        steps = [clear, *(replace(step, needs=(clear.key, *step.needs)) for step in steps)]
     if options.verify:
         waiting = {step.key for step in steps}
         proof = verify_install.verification(

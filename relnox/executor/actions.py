@@ -32,7 +32,7 @@ def action_for(step: steps.Step, run: Run) -> Action:
             return _artefacts(step, run)
         case steps.Collect() | steps.WriteCollection():
             return _collecting(step, run)
-        case steps.Attest() | steps.LogIn() | steps.CheckProvenance():
+        case steps.ClearIndex() | steps.Attest() | steps.LogIn() | steps.CheckProvenance():
             return _publishing(step, run)
         case steps.Upload() | steps.AwaitIndex():
             return _publishing(step, run)
@@ -124,7 +124,7 @@ def _collecting(step: steps.Collect | steps.WriteCollection, run: Run) -> Action
 
 
 def _publishing(
-    step: steps.Attest | steps.LogIn | steps.Upload | steps.AwaitIndex | steps.CheckProvenance,
+    step: steps.ClearIndex | steps.Attest | steps.LogIn | steps.Upload | steps.AwaitIndex | steps.CheckProvenance,
     run: Run,
 ) -> Action:
     from relnox.executor import attesting, publishing
@@ -134,6 +134,8 @@ def _publishing(
             return attesting.Attesting(step, run)
         case steps.CheckProvenance():
             return attesting.CheckingProvenance(step, run)
+        case steps.ClearIndex():
+            return publishing.ClearingIndex(step, run)
         case steps.LogIn():
             return publishing.LoggingIn(step, run)
         case steps.Upload():

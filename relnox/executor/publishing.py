@@ -15,7 +15,7 @@ from relnox import network, waits
 from relnox.building import archives
 from relnox.core import fixes
 from relnox.core.publication import Seen, State
-from relnox.errors import Conflict, RelnoxError, TryLater
+from relnox.errors import Conflict, Failed, RelnoxError, TryLater
 from relnox.executor.attesting import attestations_of
 from relnox.indexes.client import ContradictoryListing, Served
 from relnox.indexes.uploader import WINDOW, AttestationsRefused, Taken, ways_out
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
     from relnox.core.manifest import Distribution
     from relnox.core.publication import PublishedFile
-    from relnox.core.steps import AwaitIndex, LogIn, Upload
+    from relnox.core.steps import AwaitIndex, ClearIndex, LogIn, Upload
     from relnox.executor.run import Run
     from relnox.indexes.client import IndexFile
 
-__all__ = ["Awaiting", "LoggingIn", "Uploading", "deadline", "observe", "other_file"]
+__all__ = ["Awaiting", "ClearingIndex", "LoggingIn", "Uploading", "deadline", "observe", "other_file"]
 
 _LOGINS = 8
 _OUTAGE = 1200.0
@@ -48,6 +48,34 @@ _LONG_WAIT = 600
 """Seconds that a message proposes to wait for a release that has just been sent."""
 _OTHER_BYTES = 30.0
 """Seconds that an index may serve other bytes than it lists: an error page of something before it may pass."""
+
+
+@dataclass
+class ClearingIndex:
+    """Removes everything from the embedded index before a release is tried on it."""
+
+    step: ClearIndex
+    run: Run
+
+    def check(self) -> str | None:
+        """Done when the index holds nothing but files of this release, as after a run that was interrupted."""
+        if self.run.indexes.embedded_holds_only(self.step.files):
+            return "it holds nothing but files of this release"
+        return None
+
+    def do(self) -> None:
+        """Remove everything, files of this release included: they may have been yanked."""
+        self.run.indexes.clear_embedded()
+
+    def verify(self) -> str:
+        """Look again."""
+        if not self.run.indexes.embedded_holds_only(()):
+            raise Failed(
+                "index-not-cleared",
+                f"{self.step.index} holds files although it was cleared (another process uploads to it)",
+                fix="end the other process; then rerun the command",
+            )
+        return "it is empty"
 
 
 @dataclass

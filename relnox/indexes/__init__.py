@@ -61,6 +61,7 @@ class Indexes:
         self._asked: dict[tuple[str, str], float] = {}
         self._rules: Rules | None = None
         self._upload_token = os.urandom(32).hex()
+        self._is_expected_clear = False
         self._opening = threading.RLock()
         self._open = ExitStack()
 
@@ -108,6 +109,8 @@ class Indexes:
         from relnox import network
         from relnox.indexes import client
 
+        if index == targets.EMBEDDED and self._is_expected_clear:
+            return client.Listing()
         self._asked[index, project] = network.CLOCK.now()
         listed = client.listed_files(self.target(index).simple_url, project, deadline)
         self._seen[index, project] = listed
@@ -312,11 +315,25 @@ class Indexes:
 
         return client.provenance(file, deadline)
 
+    def embedded_holds_only(self, files: Sequence[Distribution]) -> bool:
+        """Whether the embedded index holds nothing but some of these files."""
+        from relnox.indexes.embedded import EmbeddedIndex
+
+        return EmbeddedIndex(self._folder).holds_only({file.filename: file.sha256 for file in files})
+
+    def expect_clear_embedded(self) -> None:
+        """Answer as the embedded index will when it is cleared: a plan is about that state."""
+        self._is_expected_clear = True
+
     def clear_embedded(self) -> None:
         """Remove everything that the embedded index holds."""
         from relnox.indexes.embedded import EmbeddedIndex
 
         EmbeddedIndex(self._folder).clear()
+        self._is_expected_clear = False
+        for cache in (self._seen, self._asked):
+            for key in [key for key in cache if key[0] == targets.EMBEDDED]:
+                del cache[key]
 
     def _hash(self, file: IndexFile, deadline: Deadline | None) -> str:
         if file.sha256 is not None:

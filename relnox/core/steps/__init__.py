@@ -34,6 +34,7 @@ from relnox.core.steps.publishing import (
     Attest,
     AwaitIndex,
     CheckProvenance,
+    ClearIndex,
     LogIn,
     Upload,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "CheckReproducibility",
     "CleanFolder",
     "ClearCache",
+    "ClearIndex",
     "CloneCheckout",
     "Collect",
     "Commit",
@@ -101,6 +103,7 @@ Step = (
     | Collect
     | WriteCollection
     | Attest
+    | ClearIndex
     | LogIn
     | Upload
     | AwaitIndex

@@ -14,6 +14,7 @@ __all__ = [
     "Attest",
     "AwaitIndex",
     "CheckProvenance",
+    "ClearIndex",
     "LogIn",
     "Upload",
 ]
@@ -44,6 +45,25 @@ class Attest(BaseStep, kw_only=True):
     def title(self) -> str:
         by = f", as {self.publisher.told}" if self.publisher is not None else ""
         return f"sign {listing([file.filename for file in self.files])} ({self.policy}){by}"
+
+
+class ClearIndex(BaseStep, kw_only=True):
+    """Remove everything from the embedded index, unless it holds files of this release alone.
+
+    Attributes:
+        files: The files of the release: those that an interrupted run uploaded stay, so that it can be resumed.
+    """
+
+    index: str
+    files: tuple[Distribution, ...]
+
+    @property
+    def key(self) -> str:
+        return "clear index"
+
+    @property
+    def title(self) -> str:
+        return f"remove everything from {self.index}"
 
 
 class LogIn(BaseStep, kw_only=True):

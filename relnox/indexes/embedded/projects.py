@@ -77,6 +77,12 @@ class Projects:
         """Whether a file of that name was deleted."""
         return (self._burnt / filename).exists()
 
+    def are_altered(self) -> bool:
+        """Whether a project was given another status than `active`, or a file was deleted."""
+        projects = map(self.find, self.names())
+        altered = any(project is not None and project.status != "active" for project in projects)
+        return altered or self._burnt.is_dir()
+
     def clear(self) -> None:
         """Forget everything."""
         for folder in (self._projects, self._burnt):

@@ -17,7 +17,7 @@ from relnox.indexes.embedded.store import Store
 from relnox.indexes.embedded.upload import UploadHandler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -140,6 +140,14 @@ class EmbeddedIndex:
     def set_status(self, project: str, status: Status, reason: str = "") -> None:
         """Say of a project that it is archived, quarantined, deprecated or active (PEP 792)."""
         self._store.projects.set_status(canonicalize_name(project), status, reason)
+
+    def holds_only(self, files: Mapping[str, str]) -> bool:
+        """Whether nothing is in it but some of these files, whether it is running or not.
+
+        Args:
+            files: SHA-256 (hex) by name.
+        """
+        return self._store.holds_only(files)
 
     def clear(self) -> None:
         """Forget every file, whether the index is running or not."""

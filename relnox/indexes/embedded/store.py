@@ -227,6 +227,19 @@ class Store:
         """Begin an upload: a `with` statement, after which nothing of it is left unless it was kept."""
         return Incoming(self._files, TemporaryFolder(self._incoming), self)
 
+    def holds_only(self, files: Mapping[str, str]) -> bool:
+        """Whether nothing is here but some of these files, in the state in which they were uploaded.
+
+        Args:
+            files: SHA-256 (hex) by name.
+        """
+        if self.projects.are_altered():
+            return False
+        stored = [self.find(filename) for filename, _, _ in self._entries()]
+        return all(
+            file is not None and file.yanked is None and files.get(file.filename) == file.sha256 for file in stored
+        )
+
     def clear(self) -> None:
         """Forget every file. An upload that is under way is lost too.
 

@@ -1,0 +1,100 @@
+"""`publish-test --clear`: the embedded index is emptied by a step of the plan, and a rerun resumes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from releases import Package, release
+
+from relnox.cli import main
+from relnox.indexes.embedded import EmbeddedIndex
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from relnox.core.manifest import Manifest
+
+CLEAR = ("publish-test", "--index", "embedded", "--no-verify", "--clear")
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    release(tmp_path, [Package("core"), Package("demo", ("core",))], content="first = 1\n")
+    assert main(["publish-test", "--index", "embedded", "--no-verify"]) == 0
+    return tmp_path
+
+
+def _index(root: Path) -> EmbeddedIndex:
+    (folder,) = (path.parent for path in root.rglob("files") if path.is_dir() and "dist" not in path.parts)
+    return EmbeddedIndex(folder)
+
+
+def _hashes(manifest: Manifest) -> dict[str, str]:
+    return {file.filename: file.sha256 for file in manifest.distributions}
+
+
+def _statuses(root: Path, *options: str) -> tuple[int, dict[str, str]]:
+    report = root / "report.json"
+    code = main([*CLEAR, *options, "--report", str(report)])
+    steps = json.loads(report.read_text(encoding="utf-8"))["steps"]
+    return code, {step["title"]: step["status"] for step in steps}
+
+
+def test_files_of_another_release_are_removed_and_the_release_is_uploaded(root: Path) -> None:
+    manifest = release(root, [Package("core")], content="second = 2\n")
+    assert main(["publish-test", "--index", "embedded", "--no-verify"]) == 4
+    code, statuses = _statuses(root)
+    assert code == 0
+    assert set(statuses.values()) == {"success"}
+    assert next(iter(statuses)) == "remove everything from embedded"
+    assert _index(root).holds_only(_hashes(manifest))
+
+
+def test_a_dry_run_shows_all_uploads_and_removes_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(path.name for path in root.rglob("*.tar.gz"))
+    release(root, [Package("core")], content="second = 2\n")
+    assert main([*CLEAR, "--dry-run"]) == 0
+    assert "upload core-1.0.tar.gz" in capsys.readouterr().out
+    assert not _index(root).holds_only({})
+    assert before == sorted(path.name for path in root.rglob("*.tar.gz"))
+
+
+def test_nothing_is_removed_where_the_plan_is_blocked(root: Path) -> None:
+    release(root, [Package("core")], content="second = 2\n")
+    next((root / "dist").glob("core-*.whl")).write_bytes(b"damaged")
+    assert main(list(CLEAR)) == 4  # the file is not the one that was built
+    assert not _index(root).holds_only({})
+
+
+def test_a_rerun_keeps_what_an_interrupted_run_uploaded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from relnox.indexes import Indexes
+
+    manifest = release(root, [Package("core"), Package("demo", ("core",))], content="second = 2\n")
+    upload = Indexes.upload
+    uploads: list[object] = []
+
+    def interrupted(*words: object, **options: object) -> str:
+        if len(uploads) == 1:
+            raise KeyboardInterrupt
+        uploads.append(words[2])
+        return upload(*words, **options)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Indexes, "upload", interrupted)
+        assert main(list(CLEAR)) in {2, 3, 130}
+    code, statuses = _statuses(root)
+    assert code == 0
+    assert statuses["remove everything from embedded"] == "skipped"
+    assert sorted(status for title, status in statuses.items() if title.startswith("upload")) == [
+        *["skipped"],
+        *["success"] * (len(manifest.distributions) - 1),
+    ]
+
+
+def test_a_file_that_was_yanked_is_removed_with_all_others(root: Path) -> None:
+    _index(root).yank("core-1.0.tar.gz")
+    code, statuses = _statuses(root)
+    assert (code, statuses["remove everything from embedded"]) == (0, "success")
