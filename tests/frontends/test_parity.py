@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from planned import PLANNED
 from projects import git, python
 from running import nox_has
 
@@ -24,36 +25,6 @@ DOORS = ("nox", "invoke", "relnox")
 # The flags of a help text stand in its first column; what is told of them does not.
 FLAG_COLUMN = re.compile(r"^  (-\S.*?)(?:  |$)", re.MULTILINE)
 FLAG = re.compile(r"--[a-z][a-z-]*")
-
-PLANNED = (
-    ("status", "", 0),
-    ("status", "--package core --package acme-vespa", 0),
-    ("status", "--index embedded --explain --reporter plain", 0),
-    ("bump", "--part minor", 0),
-    ("bump", "--part patch --pre rc --exact --force --no-commit", 0),
-    ("bump", "--to 4.0.0rc1 --commit --tag --push", 0),
-    ("bump", "--to 1.0.0 --allow-lower --verbose", 0),
-    ("bump", "--part major --commit --tag", 4),
-    ("build-all", "", 0),
-    ("build-all", "--package=core --package=runtime --installer=pip", 0),
-    ("build-all", "--strict --clean --test --continue-on-error --output out", 0),
-    ("build-all", "--no-strict --no-clean --no-test --no-continue-on-error", 0),
-    ("collect", "--from dist", 0),
-    ("collect", "--from=./dist --from . --output out --package core --package vespa", 0),
-    ("collect", "--from dist --partial --allow-dirty --verbose", 0),
-    ("publish-test", "--index embedded", 0),
-    ("publish-test", "--index embedded --no-verify --package core --package agents", 0),
-    ("publish-test", "--index embedded --verify --clear --installer uv", 0),
-    ("publish", "--index embedded", 0),
-    ("publish", "--index embedded --yes --package vespa --dist ./dist", 0),
-    ("verify-install", "--index embedded", 0),
-    ("verify-install", "--index embedded --python 3.12 --python 3.13 --package runtime --wait 5", 0),
-    ("verify-install", "--index embedded --wait 0 --installer pip", 0),
-    ("rehearse", "", 0),
-    ("rehearse", "--part minor --installer uv", 0),
-    ("rehearse", "--pre beta --part major --python 3.12 --python 3.13", 0),
-    ("rehearse", "--to 5.0.0", 0),
-)
 
 BLOCKED = (
     ("bump", "--part minor --package core", "the 5 packages move in lockstep: --package would part them"),

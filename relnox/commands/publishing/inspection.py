@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from relnox import core
+from relnox import core, network
 from relnox.commands import attesting, consistency
 from relnox.commands.publishing import locking, resolving
 from relnox.commands.verify_install import public_part, read_release
@@ -38,6 +38,7 @@ class Snapshot(NamedTuple):
     """What publishing must know.
 
     Attributes:
+        now: The time, with its zone.
         target: The index it goes to.
         manifest: What was built, private packages left out.
         private: Packages of the manifest that stay at home.
@@ -58,6 +59,7 @@ class Snapshot(NamedTuple):
         unmet: Requirements of packages that users could not install.
     """
 
+    now: datetime
     target: str
     manifest: Manifest
     private: tuple[str, ...]
@@ -189,6 +191,7 @@ def _look(  # noqa: PLR0913 - what both are asked for
     target = project.indexes.target(index)
     production = project.indexes.is_production(index)
     snapshot = Snapshot(
+        now=network.CLOCK.today(),
         target=index,
         manifest=manifest,
         private=private,

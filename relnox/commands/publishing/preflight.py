@@ -124,13 +124,12 @@ def _not_for_the_public(snapshot: Snapshot) -> Iterator[Problem]:
 
 def _too_late(snapshot: Snapshot, index: str) -> Iterator[Problem]:
     """Releases that the index takes no more files for (since July 2026)."""
-    from relnox import network
     from relnox.indexes import uploader
 
     late = {file.package: file for file in snapshot.missing if file.package in snapshot.begun}
     for package, file in late.items():
         ends = snapshot.begun[package] + uploader.WINDOW
-        if ends < network.CLOCK.today():
+        if ends < snapshot.now:
             yield core.plan.Problem(
                 code="todo",
                 message=f"{index} takes no more files for {package} {file.version} since {ends:%Y-%m-%d}: "

@@ -1,0 +1,116 @@
+"""Plans are pure: from the same snapshot and options they are equal, byte by byte, and nothing is asked again."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from planned import PLANNED
+
+from relnox import network
+from relnox.cli import main
+from relnox.commands import TASKS, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from relnox.core.plan import Plan
+
+pytestmark = pytest.mark.heavy
+
+OUTSIDE = ("open", "os.listdir", "os.scandir", "os.system", "subprocess.", "socket.", "tempfile.", "shutil.")
+"""Audit events of whatever reads or changes something outside the process."""
+
+SEALED: set[int] = set()
+"""The thread that makes a plan."""
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    if threading.get_ident() in SEALED and event.startswith(OUTSIDE):
+        raise AssertionError(f"a plan looks at the world: {event} {arguments[:1]}")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def watched() -> None:
+    sys.addaudithook(_audit)  # there is no way to remove it: outside `sealed` it does nothing
+
+
+@contextmanager
+def sealed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No files, programs, connections and clocks inside the block; other threads, such as an index, have them."""
+    thread = threading.get_ident()
+
+    def guarded(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: object, **options: object) -> Any:
+            if threading.get_ident() == thread:
+                raise AssertionError(f"a plan looks at the world: {real.__qualname__}")
+            return real(*arguments, **options)
+
+        return call
+
+    class Stopped(dt.datetime):
+        now = guarded(dt.datetime.now)
+        today = guarded(dt.datetime.today)
+
+    clock = network.Clock()
+    with monkeypatch.context() as patch:
+        for module, name in ((os, "stat"), (os, "urandom"), (time, "time"), (time, "monotonic")):
+            patch.setattr(module, name, guarded(getattr(module, name)))
+        for name in ("now", "today", "pause"):
+            patch.setattr(clock, name, guarded(getattr(clock, name)))
+        patch.setattr(network, "CLOCK", clock)
+        patch.setattr(dt, "datetime", Stopped)
+        SEALED.add(thread)
+        try:
+            yield
+        finally:
+            SEALED.clear()
+
+
+@pytest.mark.parametrize(("task", "flags", "exit_code"), [*PLANNED, ("init", "", 0), ("init", "--update", 0)])
+def test_a_plan_follows_from_its_snapshot_alone(
+    shared: Path, monkeypatch: pytest.MonkeyPatch, task: str, flags: str, exit_code: int
+) -> None:
+    module: Any = load(task)
+    make_plan, plans = module.plan, []
+
+    def watched_plan(snapshot: Any, options: Any) -> Plan:
+        plans.append(make_plan(snapshot, options).to_json())  # whatever it imports is imported now
+        with sealed(monkeypatch):
+            plans.extend(make_plan(snapshot, options).to_json() for _ in range(2))
+        return make_plan(snapshot, options)  # type: ignore[no-any-return]
+
+    monkeypatch.chdir(shared)
+    monkeypatch.setattr(module, "plan", watched_plan)
+    assert main([task, *flags.split(), "--dry-run"]) == exit_code
+    assert len(plans) == 3
+    assert len(set(plans)) == 1
+
+
+def test_every_task_is_among_them() -> None:
+    assert {task for task, _, _ in PLANNED} == set(TASKS)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda: open("pyproject.toml", encoding="utf-8"),  # noqa: PTH123, SIM115 - what is to be caught
+        lambda: os.stat("pyproject.toml"),  # noqa: PTH116 - likewise
+        lambda: os.listdir("."),  # noqa: PTH208 - likewise
+        lambda: subprocess.run([sys.executable, "--version"], check=True),
+        lambda: network.CLOCK.now(),  # noqa: PLW0108 - the clock of that moment
+        lambda: time.time(),  # noqa: PLW0108 - likewise
+        lambda: dt.datetime.now(dt.UTC),
+    ],
+)
+def test_the_seal_holds(monkeypatch: pytest.MonkeyPatch, look: Any) -> None:
+    with pytest.raises(AssertionError, match="looks at the world"), sealed(monkeypatch):
+        look()
