@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
     from relnox.building.environments import Environment
 
-__all__ = ["Answer", "Fault", "ask"]
+__all__ = ["ProbeFailure", "ProbeResult", "run_probe"]
 
 _TAIL = 8
 """How many of the last lines that were printed somebody reads."""
 _MARK = "RELNOX_PROBE"
 
 
-class Fault(Record, kw_only=True):
+class ProbeFailure(Record, kw_only=True):
     """Something that does not work.
 
     Attributes:
@@ -42,7 +42,7 @@ class Fault(Record, kw_only=True):
     lacks: str | None = None
 
 
-class Answer(Record, kw_only=True):
+class ProbeResult(Record, kw_only=True):
     """What the environment's Python told.
 
     Attributes:
@@ -53,14 +53,14 @@ class Answer(Record, kw_only=True):
         printed: The last lines that were printed.
     """
 
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[ProbeFailure, ...] = ()
     imported: Mapping[str, str | None] = MappingProxyType({})
     scripts: tuple[str, ...] = ()
     standard: frozenset[str] = frozenset()
     printed: tuple[str, ...] = ()
 
 
-def ask(  # noqa: PLR0913 - what a question needs
+def run_probe(  # noqa: PLR0913 - what a question needs
     environment: Environment,
     request: Mapping[str, Any],
     *,
@@ -68,7 +68,7 @@ def ask(  # noqa: PLR0913 - what a question needs
     variables: Mapping[str, str],
     time_limit: float,
     on_line: Callable[[str], None],
-) -> Answer:
+) -> ProbeResult:
     """Ask, and end whatever the answer leaves running.
 
     Args:
@@ -110,8 +110,8 @@ def ask(  # noqa: PLR0913 - what a question needs
     return _answer(lines, ended, tuple(printed))
 
 
-def _answer(lines: Iterable[Mapping[str, Any]], ended: str | None, printed: tuple[str, ...]) -> Answer:
-    faults: list[Fault] = []
+def _answer(lines: Iterable[Mapping[str, Any]], ended: str | None, printed: tuple[str, ...]) -> ProbeResult:
+    faults: list[ProbeFailure] = []
     imported: dict[str, str | None] = {}
     scripts: list[str] = []
     standard: frozenset[str] = frozenset()
@@ -123,7 +123,7 @@ def _answer(lines: Iterable[Mapping[str, Any]], ended: str | None, printed: tupl
             case {"done": True}:
                 done = True
             case {"fault": message}:
-                faults.append(Fault(message=message, where=line.get("where"), lacks=line.get("lacks")))
+                faults.append(ProbeFailure(message=message, where=line.get("where"), lacks=line.get("lacks")))
             case {"imported": name, "states": version}:
                 imported[name] = version
             case {"script": name}:
@@ -133,10 +133,10 @@ def _answer(lines: Iterable[Mapping[str, Any]], ended: str | None, printed: tupl
             case _:
                 raise ValueError(f"{line} is no line of an answer")
     if done and ended is not None:
-        faults.append(Fault(message=f"everything was tried, but the end of it {ended}"))
+        faults.append(ProbeFailure(message=f"everything was tried, but the end of it {ended}"))
     elif not done:
-        faults.append(Fault(message=f"{doing} {ended or 'ends the interpreter (os._exit?)'}"))
-    return Answer(
+        faults.append(ProbeFailure(message=f"{doing} {ended or 'ends the interpreter (os._exit?)'}"))
+    return ProbeResult(
         faults=tuple(faults), imported=imported, scripts=tuple(scripts), standard=standard, printed=printed
     )
 

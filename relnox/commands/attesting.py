@@ -82,7 +82,7 @@ class Attesting(NamedTuple):
                 index=index,
                 package=package,
                 version=manifest.version(package),
-                files=manifest.of(package),
+                files=manifest.files_of(package),
                 policy=self.policy,
                 publisher=self.publisher,
                 needs=(f"await {package}",),

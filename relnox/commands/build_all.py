@@ -379,7 +379,7 @@ def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
     rows = []
     for result, step in built:
         ended_well = result.status in (core.events.Status.SUCCESS, core.events.Status.SKIPPED)
-        files = manifest.of(step.package) if manifest is not None and ended_well else ()
+        files = manifest.files_of(step.package) if manifest is not None and ended_well else ()
         version = files[0].version if files else step.version
         refused = ended_well and manifest is not None and step.package in manifest.missing
         status = core.events.Status.FAILED if refused else result.status

@@ -1,8 +1,8 @@
-"""Merge what many build jobs made into one folder with one manifest, complete and without conflict.
+"""Merge the output of many build jobs into one folder with one complete manifest.
 
-Each --from names the folder of a job, which holds its manifest.json and its files, or a folder of such folders. A
-file that is damaged, missing, more than expected, or made twice with different bytes is refused, and nothing is
-copied then. The manifest that comes out is the one that publish takes. What a job attested travels with its file.
+Each --from names the folder of a job, which holds its manifest.json and its files, or a folder of such folders.
+Blocked when a file is damaged, missing or not expected, or when two jobs built different files of one name; nothing
+is copied then. The merged manifest is the one to publish. Attestations are copied with their files.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Options", "Snapshot", "observe", "plan", "summarize"]
 
 _ATTESTATION_LIMIT = 1 << 20
+_REBUILD = f"rebuild all jobs from one commit: {core.fixes.command('build-all')}"
+_DOWNLOAD = "download the job's output again"
 
 
 class Options(CommonOptions):
@@ -42,68 +44,68 @@ class Options(CommonOptions):
         (), "Collect this package only (repeatable).", metavar="NAME", anywhere=False
     )
     output: str = option("dist", "The folder for the archives and the manifest.", metavar="DIR")
-    partial: bool = option(False, "Take what is there although files are missing.", anywhere=False)
-    allow_dirty: bool = option(False, "Take files that were all built with uncommitted changes.", anywhere=False)
+    partial: bool = option(False, "Collect what exists although files are missing.", anywhere=False)
+    allow_dirty: bool = option(False, "Accept files that were all built with uncommitted changes.", anywhere=False)
 
 
 class Snapshot(NamedTuple):
-    """What collecting must know.
+    """The state that `collect` plans from.
 
     Attributes:
-        jobs: What the jobs left behind, packages that are not asked for left out.
-        packages: What there should be, in release order.
-        known: Names of all packages of the checkout.
-        needs: For each of them what installing it needs of the others, by its sources and its wheels.
+        jobs: The output of the jobs, without packages that are not selected.
+        packages: The packages to collect, in release order.
+        workspace_packages: Names of all packages of the checkout.
+        needs: For each of them the others that installing it needs, by its sources and its wheels.
         head: The checkout's commit; None outside git.
         wheels: Which packages have platform wheels.
-        old: Archives that are in the output folder already.
-        faults: What is wrong with the jobs' files, with the folder of each.
+        old_archives: Archives that exist in the output folder.
+        findings: Errors in the jobs' files, with the folder of each.
     """
 
     jobs: tuple[Job, ...]
     packages: tuple[Package, ...]
-    known: frozenset[str]
+    workspace_packages: frozenset[str]
     needs: Mapping[str, frozenset[str]]
     head: str | None
     wheels: WheelsConfig
-    old: tuple[str, ...]
-    faults: tuple[tuple[str, Finding], ...] = ()
+    old_archives: tuple[str, ...]
+    findings: tuple[tuple[str, Finding], ...] = ()
 
 
 def observe(options: Options, project: Project) -> Snapshot:
     """Read the jobs' manifests and hash their files."""
-    chosen = frozenset(package.name for package in project.workspace.select(options.package))
-    jobs = tuple(_job(project.root, folder, chosen) for folder in _folders(project.root, options.from_))
+    selected = frozenset(package.name for package in project.workspace.select(options.package))
+    jobs = tuple(_job(project.root, folder, selected) for folder in _folders(project.root, options.from_))
     output = project.root / options.output
-    faults = tuple(_faults(jobs, project))
+    findings = tuple(_findings(jobs, project))
     return Snapshot(
         jobs=jobs,
-        faults=faults,
+        findings=findings,
         packages=project.select(options.package),
-        known=frozenset(project.workspace.by_name),
-        needs=_needs(jobs, project, frozenset(finding.file for _, finding in faults)),
+        workspace_packages=frozenset(project.workspace.by_name),
+        needs=_needs(jobs, project, frozenset(finding.file for _, finding in findings)),
         head=project.state.head if project.state is not None else None,
         wheels=project.config.wheels,
-        old=_archives(output) if output.is_dir() else (),
+        old_archives=_archives(output) if output.is_dir() else (),
     )
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
-    """Copy every package's files, then write the one manifest."""
-    problems = tuple(_refusals(snapshot, options))
-    manifest = core.collection.merged(snapshot.jobs, snapshot.needs)
-    sources = core.collection.sources(snapshot.jobs)
-    signed = core.collection.signed(snapshot.jobs)
+    """Copy the files of each package, then write the merged manifest."""
+    problems = tuple(_problems(snapshot, options))
+    manifest = core.collection.merge(snapshot.jobs, snapshot.needs)
+    files = core.collection.file_sources(snapshot.jobs)
+    attestations = core.collection.attestation_sources(snapshot.jobs)
     steps = [
         core.steps.Collect(
             package=package,
             version=manifest.version(package),
-            files=tuple(sources[file.filename] for file in manifest.of(package)),
+            files=tuple(files[file.filename] for file in manifest.files_of(package)),
             attestations=tuple(
-                (folder, each.filename, each.sha256)
-                for file in manifest.of(package)
-                if file.filename in signed
-                for folder, each in [signed[file.filename]]
+                (folder, attestation.filename, attestation.sha256)
+                for file in manifest.files_of(package)
+                if file.filename in attestations
+                for folder, attestation in [attestations[file.filename]]
             ),
             output=options.output,
         )
@@ -121,61 +123,65 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 
 def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
-    """The manifest says it all."""
+    """No table: the manifest lists everything."""
     del outcome, folder
     return ()
 
 
-# what is there
+# observation
 
 
-def _folders(root: Path, named: Sequence[str]) -> tuple[str, ...]:
-    """The jobs' folders, each once."""
-    if not named:
+def _folders(root: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """The jobs' folders, without duplicates."""
+    if not names:
         raise Blocked(
-            "todo",
-            "no folder of a build job is named",
-            fix=f"{core.fixes.command('collect', '--from', 'artifacts')}, where each job has a folder",
+            "option-missing",
+            "--from is missing: no folder of a build job is given",
+            fix=f"{core.fixes.command('collect', '--from', 'artifacts')}, where artifacts has a folder for each job",
         )
-    found: dict[Path, str] = {}
-    for name in named:
+    folders: dict[Path, str] = {}
+    for name in names:
         folder = root / name
         if not folder.is_dir():
-            raise Blocked("todo", f"{name} is no folder", fix="name a folder that holds what a build job made")
-        spelled = name.rstrip("/") or name
-        inner = [f"{spelled}/{path.name}" for path in sorted(folder.iterdir())]
-        jobs = [each for each in (spelled, *inner) if (root / each / core.manifest.MANIFEST_JSON).is_file()]
+            raise Blocked(
+                "folder-missing", f"{name} is not a folder", fix="pass --from a folder with a build job's output"
+            )
+        stripped = name.rstrip("/") or name
+        inner = [f"{stripped}/{path.name}" for path in sorted(folder.iterdir())]
+        jobs = [job for job in (stripped, *inner) if (root / job / core.manifest.MANIFEST_JSON).is_file()]
         if not jobs:
             raise Blocked(
-                "todo",
-                f"there is no {core.manifest.MANIFEST_JSON} in {name}, nor in a folder of it",
-                fix=f"{core.fixes.command('build-all')} writes it: pass it on with the archives",
+                "manifest-missing",
+                f"{name} has no {core.manifest.MANIFEST_JSON}, and neither has a folder in it",
+                fix=f"upload dist/ of the job, with the manifest that {core.fixes.command('build-all')} writes",
             )
-        for each in jobs[:1] if jobs[0] == spelled else jobs:
-            found.setdefault((root / each).resolve(), each)
-    return tuple(found.values())
+        for job in jobs[:1] if jobs[0] == stripped else jobs:
+            folders.setdefault((root / job).resolve(), job)
+    return tuple(folders.values())
 
 
-def _job(root: Path, folder: str, chosen: frozenset[str]) -> Job:
+def _job(root: Path, folder: str, selected: frozenset[str]) -> Job:
     from relnox.building.archives import digests, is_in
 
     suffix = core.publishers.SUFFIX
     manifest = read_manifest(root, folder)
-    told = {file.filename for file in manifest.distributions}
-    manifest = manifest.only(chosen) if chosen else manifest
+    listed_names = {file.filename for file in manifest.distributions}
+    manifest = manifest.only(selected) if selected else manifest
     paths = [root / folder / file.filename for file in manifest.distributions]
-    found = {path.name: digests(path) for path in paths if is_in(root / folder, path)}
+    hashes = {path.name: digests(path) for path in paths if is_in(root / folder, path)}
     return core.collection.Job(
         folder=folder,
         manifest=manifest,
-        present={name: (each.size, each.sha256) for name, each in found.items()},
+        present={name: (digest.size, digest.sha256) for name, digest in hashes.items()},
         attestations=tuple(_attestations(paths)),
-        untold=tuple(name for name in _archives(root / folder, suffix) if name.removesuffix(suffix) not in told),
+        unlisted=tuple(
+            name for name in _archives(root / folder, suffix) if name.removesuffix(suffix) not in listed_names
+        ),
     )
 
 
 def _attestations(archives: Iterable[Path]) -> Iterator[Attestation]:
-    """What lies beside archives and says who made them."""
+    """Read the attestations beside archives."""
     from hashlib import sha256
 
     from relnox.building.archives import is_in
@@ -186,28 +192,30 @@ def _attestations(archives: Iterable[Path]) -> Iterator[Attestation]:
             content = path.read_bytes()
             yield core.collection.Attestation(
                 filename=path.name,
-                of=archive.name,
+                archive=archive.name,
                 sha256=sha256(content).hexdigest(),
-                about=core.collection.attested(content),
+                attested_sha256=core.collection.attested_sha256(content),
             )
 
 
-def _archives(folder: Path, *more: str) -> tuple[str, ...]:
-    """The archives in a folder, and what else there is with one of the further endings."""
-    return tuple(sorted(path.name for path in folder.iterdir() if path.name.endswith((".whl", ".tar.gz", *more))))
+def _archives(folder: Path, *suffixes: str) -> tuple[str, ...]:
+    """The archives in a folder, and the files with one of the other suffixes."""
+    return tuple(
+        sorted(path.name for path in folder.iterdir() if path.name.endswith((".whl", ".tar.gz", *suffixes)))
+    )
 
 
-def _faults(jobs: Sequence[Job], project: Project) -> Iterator[tuple[str, Finding]]:
-    """What is wrong with those of the files that are as their job made them: it may have been any machine."""
+def _findings(jobs: Sequence[Job], project: Project) -> Iterator[tuple[str, Finding]]:
+    """Check the files with the right hash: a job may have run anywhere, with other settings or an older relnox."""
     from relnox.building import checks
 
     config = project.config
     checked: set[tuple[str, str]] = set()
     for job in jobs:
         for file in job.manifest.distributions:
-            this = (file.filename, file.sha256)
-            if job.present.get(file.filename) == (file.size, file.sha256) and this not in checked:
-                checked.add(this)
+            identity = (file.filename, file.sha256)
+            if job.present.get(file.filename) == (file.size, file.sha256) and identity not in checked:
+                checked.add(identity)
                 path = project.root / job.folder / file.filename
                 for finding in checks.errors(
                     path,
@@ -223,7 +231,7 @@ def _faults(jobs: Sequence[Job], project: Project) -> Iterator[tuple[str, Findin
         folders = {
             project.root / job.folder / file.filename: job.folder
             for job in jobs
-            for file in job.manifest.of(package)
+            for file in job.manifest.files_of(package)
             if (file.filename, file.sha256) in checked
         }
         by_name = {path.name: path for path in folders}
@@ -232,207 +240,220 @@ def _faults(jobs: Sequence[Job], project: Project) -> Iterator[tuple[str, Findin
 
 
 def _needs(jobs: Sequence[Job], project: Project, faulty: frozenset[str]) -> dict[str, frozenset[str]]:
-    """What each package needs, by the sources and the wheels: a job knew its own packages only."""
+    """What each package needs, by the sources and the wheels: a job saw only the packages that it built."""
     from relnox.building import archives
 
     workspace = project.workspace
     needs = {package.name: workspace.needed_by(package) for package in workspace.packages}
-    made = {name for job in jobs for name in job.manifest.packages}
+    built = {name for job in jobs for name in job.manifest.packages}
     for job in jobs:
-        if made == set(job.manifest.packages):
+        if built == set(job.manifest.packages):
             continue
         for file in job.manifest.distributions:
-            sound = file.filename in job.present and file.filename not in faulty
-            if file.kind == "wheel" and file.package in needs and sound:
+            readable = file.filename in job.present and file.filename not in faulty
+            if file.kind == "wheel" and file.package in needs and readable:
                 wheel = archives.read(project.root / job.folder / file.filename, project.config.archives)
-                needs[file.package] |= core.collection.required(wheel.requires) & made - {file.package}
+                needs[file.package] |= core.collection.required_names(wheel.requires) & built - {file.package}
     return needs
 
 
-# what stands against it
+# problems
 
 
-def _refusals(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
-    core.wheels.check(snapshot.wheels, snapshot.known)
+def _problems(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
+    core.wheels.check(snapshot.wheels, snapshot.workspace_packages)
     if not any(job.manifest.distributions for job in snapshot.jobs):
-        yield core.plan.Problem(code="todo", message="the jobs made nothing", fix="is --from the right folder?")
+        yield core.plan.Problem(
+            code="manifest-empty",
+            message="no file to collect: the manifests of all jobs are empty",
+            fix="check the folder passed to --from",
+        )
     yield from _origin(snapshot, allow_dirty=options.allow_dirty)
     for job in snapshot.jobs:
-        yield from _damaged(job)
-        yield from _not_of_it(job)
-        yield from _foreign(job, snapshot.known)
-    for folder, finding in snapshot.faults:
+        yield from _damaged_files(job)
+        yield from _mismatched_attestations(job)
+        yield from _foreign_files(job, snapshot.workspace_packages)
+    for folder, finding in snapshot.findings:
         yield core.plan.Problem(
-            code="todo", message=f"{folder}/{finding.file}: {finding.message}", fix=finding.fix
+            code=finding.code, message=f"{folder}/{finding.file}: {finding.message}", fix=finding.fix
         )
-    for each in core.collection.conflicts(snapshot.jobs):
+    for conflict in core.collection.conflicts(snapshot.jobs):
         yield core.plan.Problem(
-            code="todo",
+            code="job-files-differ",
             message=(
-                f"two jobs made different files called {each.one.filename}:\n"
-                f"  {each.one_folder}  sha256 {each.one.sha256}\n  {each.other_folder}  sha256 {each.other.sha256}"
+                f"two jobs built different files named {conflict.first.filename}:\n"
+                f"  {conflict.first_folder}  sha256 {conflict.first.sha256}\n"
+                f"  {conflict.second_folder}  sha256 {conflict.second.sha256}"
             ),
             fix="build and sign each file in one job: the sdist once, and the wheels of every platform from it",
             exit_code=ExitCode.CONFLICT,
         )
     for package in snapshot.packages:
-        yield from _versions(package, snapshot)
+        yield from _version_mismatches(package, snapshot)
         yield from _incomplete(package, snapshot, partial=options.partial)
 
 
 def _origin(snapshot: Snapshot, *, allow_dirty: bool) -> Iterator[Problem]:
-    """All files must be of one commit, the checkout's, and of nothing else."""
+    """Check that all files were built from the checkout's commit."""
     commits: dict[str | None, str] = {}
     for job in snapshot.jobs:
         commits.setdefault(job.manifest.commit, job.folder)
     if len(commits) > 1:
-        listed = "\n".join(f"  {folder}  {commit or 'outside git'}" for commit, folder in commits.items())
+        lines = "\n".join(f"  {folder}  {commit or 'no commit'}" for commit, folder in commits.items())
         yield core.plan.Problem(
-            code="todo",
-            message=f"the jobs built different commits:\n{listed}",
-            fix="collect the jobs of one run, or build again",
+            code="job-commits-differ",
+            message=f"the jobs built different commits:\n{lines}",
+            fix="collect the jobs of one CI run, or rebuild all of them from one commit",
         )
     elif snapshot.head is not None and snapshot.head not in commits:
         (commit,) = commits
         yield core.plan.Problem(
-            code="todo",
+            code="commit-differs",
             message=f"the jobs built {commit or 'outside git'}, but this checkout is at {snapshot.head}",
-            fix=f"git switch --detach {commit}" if commit else "build in a checkout",
+            fix=f"git switch --detach {commit}" if commit else "build in a git checkout",
         )
     dirty = [job.folder for job in snapshot.jobs if job.manifest.dirty]
     if dirty and (len(dirty) < len(snapshot.jobs) or not allow_dirty):
-        every = len(dirty) == len(snapshot.jobs)
+        all_dirty = len(dirty) == len(snapshot.jobs)
         yield core.plan.Problem(
-            code="todo",
-            message=f"built from a tree with uncommitted changes: {', '.join(dirty)}",
-            fix="to try it out: --allow-dirty" if every else "build again from the commit",
+            code="tree-dirty",
+            message=f"built with uncommitted changes: {', '.join(dirty)}",
+            fix="commit the changes and rebuild, or pass --allow-dirty for a test" if all_dirty else _REBUILD,
         )
 
 
-def _damaged(job: Job) -> Iterator[Problem]:
+def _damaged_files(job: Job) -> Iterator[Problem]:
     for file in job.manifest.distributions:
-        found = job.present.get(file.filename)
-        if found is None:
+        content = job.present.get(file.filename)
+        if content is None:
             yield core.plan.Problem(
-                code="todo",
-                message=f"{job.folder}/{file.filename} is in the manifest, but not there",
-                fix="fetch what the job made again",
+                code="archive-missing",
+                message=f"{job.folder}/{file.filename} is missing, although the manifest lists it",
+                fix=_DOWNLOAD,
             )
-        elif found != (file.size, file.sha256):
+        elif content != (file.size, file.sha256):
+            size, sha256 = content
             yield core.plan.Problem(
-                code="todo",
+                code="archive-changed",
                 message=(
-                    f"{job.folder}/{file.filename} is not the file that was built:\n"
-                    f"  there  {found[0]:,} bytes, sha256 {found[1]}\n"
+                    f"{job.folder}/{file.filename} differs from the file that was built:\n"
+                    f"  found  {size:,} bytes, sha256 {sha256}\n"
                     f"  built  {file.size:,} bytes, sha256 {file.sha256}"
                 ),
-                fix="fetch what the job made again; if it is the same, who changed it?",
+                fix=f"{_DOWNLOAD}; if it still differs, rebuild: {core.fixes.command('build-all')}",
                 exit_code=ExitCode.CONFLICT,
             )
-        if not core.collection.is_named_rightly(file):
+        if not core.collection.has_valid_filename(file):
             yield core.plan.Problem(
-                code="todo",
-                message=f"{job.folder}/{file.filename} is no name of a file of {file.package} {file.version}",
-                fix="look at the manifest beside it: did relnox write it?",
+                code="manifest-invalid",
+                message=f"{job.folder}/{file.filename} is not a file name of {file.package} {file.version}",
+                fix=f"rebuild: {core.fixes.command('build-all')}",
             )
 
 
-def _not_of_it(job: Job) -> Iterator[Problem]:
-    """Attestations of other bytes than lie beside them. Who signed, publishing looks at."""
+def _mismatched_attestations(job: Job) -> Iterator[Problem]:
+    """Find attestations for other content. The identity of the signer is checked by `publish`."""
     built = {file.filename: file.sha256 for file in job.manifest.distributions}
-    for each in job.attestations:
-        if each.about is None:
+    for attestation in job.attestations:
+        if attestation.attested_sha256 is None:
             yield core.plan.Problem(
-                code="todo",
-                message=f"{job.folder}/{each.filename} is no attestation of PEP 740",
-                fix="fetch what the job made again, or remove it: publish signs what is not signed",
+                code="attestation-invalid",
+                message=f"{job.folder}/{attestation.filename} is not a valid attestation (PEP 740)",
+                fix=f"{_DOWNLOAD}, or delete this file: publish signs files without an attestation",
                 exit_code=ExitCode.CONFLICT,
             )
-        elif each.about != built[each.of]:
+        elif attestation.attested_sha256 != built[attestation.archive]:
             yield core.plan.Problem(
-                code="todo",
+                code="attestation-differs",
                 message=(
-                    f"{job.folder}/{each.filename} attests another {each.of}:\n"
-                    f"  signed  sha256 {each.about}\n  built   sha256 {built[each.of]}"
+                    f"{job.folder}/{attestation.filename} is an attestation for different content of "
+                    f"{attestation.archive}:\n"
+                    f"  signed  sha256 {attestation.attested_sha256}\n"
+                    f"  built   sha256 {built[attestation.archive]}"
                 ),
-                fix="was it built again after it was signed? let the job sign what it hands on",
+                fix="sign the files after the last build, in the job that uploads them",
                 exit_code=ExitCode.CONFLICT,
             )
 
 
-def _foreign(job: Job, known: frozenset[str]) -> Iterator[Problem]:
+def _foreign_files(job: Job, workspace_packages: frozenset[str]) -> Iterator[Problem]:
     for name in job.manifest.packages:
-        if name not in known:
+        if name not in workspace_packages:
             yield core.plan.Problem(
-                code="todo",
-                message=f"{job.folder} has files of {name}, which is no package of this checkout",
-                fix="is it the folder of another project's job?",
+                code="package-unknown",
+                message=f"{job.folder} has files of {name}, which is not a package of this checkout",
+                fix="pass --from only the folders of this project's jobs",
             )
-    for name in job.untold:
+    for name in job.unlisted:
         yield core.plan.Problem(
-            code="todo",
-            message=f"{job.folder}/{name} is there, but the manifest beside it does not tell of it",
-            fix=f"let the job build into an empty folder: {core.fixes.command('build-all', '--clean')}",
+            code="archive-unlisted",
+            message=f"{job.folder}/{name} is not listed in the manifest beside it",
+            fix=f"build into an empty folder: {core.fixes.command('build-all', '--clean')}",
         )
 
 
-def _versions(package: Package, snapshot: Snapshot) -> Iterator[Problem]:
-    """All files of a package have one version, and the one that the checkout states."""
-    found = {file.version: (job.folder, file) for job in snapshot.jobs for file in job.manifest.of(package.name)}
-    wrong = [version for version in found if package.version is not None and version != package.version]
-    if len(found) > 1 or wrong:
-        listed = "\n".join(f"  {folder}/{file.filename}" for folder, file in found.values())
+def _version_mismatches(package: Package, snapshot: Snapshot) -> Iterator[Problem]:
+    """Check that all files of a package have the version of the checkout."""
+    files = {
+        file.version: f"{job.folder}/{file.filename}"
+        for job in snapshot.jobs
+        for file in job.manifest.files_of(package.name)
+    }
+    if len(files) > 1 or (package.version is not None and files.keys() - {package.version}):
+        lines = "\n".join(f"  {path}" for path in files.values())
         yield core.plan.Problem(
-            code="todo",
-            message=f"{package.name} should be {package.version or 'of one version'}, but there are:\n{listed}",
-            fix="build again from one commit",
+            code="version-differs",
+            message=f"{package.name} must be {package.version or 'one version'}, but the jobs built:\n{lines}",
+            fix=_REBUILD,
         )
 
 
 def _incomplete(package: Package, snapshot: Snapshot, *, partial: bool) -> Iterator[Problem]:
-    compared = _compared(package, snapshot)
-    if compared.missing and not partial:
+    comparison = _compare(package, snapshot)
+    if comparison.missing and not partial:
         yield core.plan.Problem(
-            code="todo",
-            message=f"{package.name} is not complete: {_listing(compared.missing)} missing",
-            fix="did a job fail, or is its folder not named? to take what is there: --partial",
+            code="archives-incomplete",
+            message=f"{package.name} is incomplete: {_listing(comparison.missing)} missing",
+            fix="add --from with the missing job's folder, or collect what exists: --partial",
         )
-    if compared.extra:
-        mend = "mend [tool.relnox.wheels], or leave the job out"
-        alone = f'if it has platform wheels: [tool.relnox.wheels] packages = ["{package.name}"]'
-        pure = not core.wheels.jobs(package, snapshot.wheels)
+    if comparison.extra:
+        has_matrix = bool(core.wheels.jobs(package, snapshot.wheels))
         yield core.plan.Problem(
-            code="todo",
-            message=f"{package.name} has files that are not of its release: {', '.join(compared.extra)}",
-            fix=alone if pure else mend,
+            code="archive-unexpected",
+            message=f"{package.name} has files that are not expected: {', '.join(comparison.extra)}",
+            fix=(
+                "correct [tool.relnox.wheels], or remove that job's --from"
+                if has_matrix
+                else f'if it has platform wheels, set [tool.relnox.wheels] packages = ["{package.name}"]'
+            ),
         )
 
 
-def _compared(package: Package, snapshot: Snapshot) -> core.wheels.Comparison:
-    """What is missing of a package and what is too much; nothing has to be there of one that stays at home."""
-    names = {file.filename for job in snapshot.jobs for file in job.manifest.of(package.name)}
+def _compare(package: Package, snapshot: Snapshot) -> core.wheels.Comparison:
+    """Compare a package's files with the expected ones; a private package needs none."""
+    names = {file.filename for job in snapshot.jobs for file in job.manifest.files_of(package.name)}
     if package.private and not names:
         return core.wheels.Comparison()
     return core.wheels.expected(package, snapshot.wheels).compare(names)
 
 
-# what is worth knowing
+# notes
 
 
 def _notes(snapshot: Snapshot, manifest: Manifest, options: Options) -> Iterator[str]:
     for package in snapshot.packages:
-        if options.partial and (missing := _compared(package, snapshot).missing):
-            yield f"NOT COMPLETE, by --partial: {package.name} lacks {_listing(missing)}"
+        if options.partial and (missing := _compare(package, snapshot).missing):
+            yield f"INCOMPLETE (--partial): {package.name} lacks {_listing(missing)}"
     if manifest.dirty:
-        yield "the files were built with uncommitted changes, which no production index is given"
+        yield "the files were built with uncommitted changes and cannot be published to a production index"
     for job in snapshot.jobs:
         signed = f", {len(job.attestations)} attestations" if job.attestations else ""
         yield f"{job.folder}: {len(job.manifest.distributions)} files{signed}"
     names = {file.filename for file in manifest.distributions}
-    if foreign := [name for name in snapshot.old if name not in names]:
-        yield f"left alone in {options.output}, not of this release: {', '.join(foreign)}"
+    if others := [name for name in snapshot.old_archives if name not in names]:
+        yield f"not part of this release, left in {options.output}: {', '.join(others)}"
 
 
-def _listing(names: Sequence[str], most: int = 6) -> str:
-    shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+def _listing(names: Sequence[str], limit: int = 6) -> str:
+    text = ", ".join(names[:limit])
+    return f"{text} and {len(names) - limit} more" if len(names) > limit else text

@@ -1,11 +1,10 @@
-"""Install what an index serves in fresh environments, and prove that it is what was built and that it works.
+"""Install published packages in fresh environments, and verify that they are the built files and that they work.
 
-Our own files are fetched by the addresses the index lists and compared with the manifest, hash by hash;
-everything else comes from the trusted index only. Each package gets an environment of its own: what it needs
-must be what its metadata says. Then: its requirements hold, the version, RECORD, the import of all that the
-wheel provides, its scripts, and the configured smoke expressions. `--from dist` proves the same of the files on
-disk before anything is published. A Python that a package does not support is skipped, and said; one that is
-asked for and is not there is refused.
+Downloads the release's files from the index and compares their hashes with the manifest. Requirements come from the
+trusted index only. Each package gets its own environment, so that a missing requirement shows. Then checks: the
+requirements, the version, RECORD, imports of all modules of the wheel, scripts, and the configured smoke tests.
+`--from dist` does the same with the files on disk, before anything is published. A Python that a package does not
+support is skipped with a note; a requested Python that is not installed is an error.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
-from relnox.core import fixes
 from relnox.core.fixes import command
 from relnox.core.options import CommonOptions, option
 from relnox.errors import Blocked, RelnoxError
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
     from relnox.core.events import Outcome
     from relnox.core.manifest import Manifest
     from relnox.core.plan import Plan, Problem, Table
-    from relnox.core.steps import Step, TakeFiles
+    from relnox.core.steps import CopyFiles, Step
 
 __all__ = [
     "Options",
@@ -41,36 +39,36 @@ __all__ = [
     "observe",
     "plan",
     "private_notes",
+    "private_requirements",
     "public_part",
     "read_manifest",
     "read_release",
     "settings",
     "summarize",
-    "unmet",
     "verification",
 ]
 
-_REBUILD = f"build again: {command('build-all')}"
+_REBUILD = f"rebuild: {command('build-all')}"
 
 _PYTHON = re.compile(r"3\.[0-9]+")
 _LONG_WAIT = 600
-"""Seconds that an index may take to list what was sent."""
+"""Seconds that an index may take to list uploaded files."""
 _SHORT_WAIT = 30
-"""Seconds that it may take to list what nothing says was ever sent."""
+"""Seconds that it may take to list files that were probably never uploaded."""
 _RECENT = timedelta(hours=1)
-_LOOK = 20.0
-"""Seconds for a look at an index before anything is waited for."""
+_LISTING_LIMIT = 20.0
+"""Seconds for reading the index's listings before the plan is made."""
 _MANIFEST_LIMIT = 64 << 20
-_WORDS = {"success": "works", "skipped": "skipped", "failed": "FAILED", "aborted": "not tried"}
+_RESULTS = {"success": "works", "skipped": "skipped", "failed": "FAILED", "aborted": "not run"}
 
 
 class Options(CommonOptions):
     """Options of `verify-install`."""
 
-    index: str = option("pypi", "The index that it was published to.", metavar="NAME", anywhere=False)
+    index: str = option("pypi", "The index that the packages were published to.", metavar="NAME", anywhere=False)
     from_: str = option(
         "index",
-        "What is verified: what the index serves, or the files of --dist.",
+        "What to verify: the files on the index, or those in --dist.",
         choices=("index", "dist"),
         metavar="WHAT",
         anywhere=False,
@@ -82,64 +80,62 @@ class Options(CommonOptions):
     dist: str = option("dist", "The folder with the manifest.", metavar="DIR")
     find_links: tuple[str, ...] = option(
         (),
-        "Install requirements from the wheels in this folder, where it has them (repeatable).",
+        "Install requirements from the wheels in this folder, if it has them (repeatable).",
         metavar="DIR",
         anywhere=False,
     )
     wait: int | None = option(
         None,
-        "How long the index may take to list everything, in seconds; by default 600 for a release that was sent "
-        "in the last hour, and 30 for one that it does not list.",
+        "How long to wait for the index to list everything, in seconds; by default 600, or 30 for packages that "
+        "it does not list if none of the release was uploaded in the last hour.",
         kind=int,
         metavar="SECONDS",
     )
-    installer: str = option("auto", "What fills the environments.", choices=("auto", "uv", "pip"), metavar="NAME")
+    installer: str = option("auto", "The installer.", choices=("auto", "uv", "pip"), metavar="NAME")
 
 
 class Snapshot(NamedTuple):
-    """What a verification must know.
+    """The state that `verify-install` plans from.
 
     Attributes:
-        manifest: What was built and published.
-        private: Packages of the manifest that stay at home.
-        verify: How packages are verified that are not verified as all others are.
-        problems: What stands against it.
-        unsent: Packages that the index does not list, or not all of, and that nothing says were sent of late.
-        others: What takes the wheels of other projects that requirements are installed from.
+        manifest: The published packages.
+        private: Packages of the manifest that are not published.
+        verify: The settings of `[tool.relnox.verify]`.
+        problems: Problems that block the verification.
+        unlisted: Packages that the index does not list completely, and that were probably not uploaded recently.
+        others: Steps that copy the wheels of other projects, from which requirements are installed.
     """
 
     manifest: Manifest
     private: tuple[str, ...]
     verify: VerifyConfig
     problems: tuple[Problem, ...]
-    unsent: frozenset[str] = frozenset()
-    others: tuple[TakeFiles, ...] = ()
+    unlisted: frozenset[str] = frozenset()
+    others: tuple[CopyFiles, ...] = ()
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Read the manifest, look for the Pythons."""
+    """Read the manifest and find the Pythons."""
     if options.from_ == "index":
         project.indexes.target(options.index)
     verify = settings(project)
-    chosen = frozenset(package.name for package in project.select(options.package)) if options.package else None
-    manifest, private = public_part(read_release(project.root, options.dist, chosen or ()), project)
-    if chosen is not None:
-        manifest = manifest.only(_with_needs(manifest, chosen))
-    problems = (*unmet(manifest, private), *missing_pythons(manifest, verify, options.python))
+    selected = frozenset(package.name for package in project.select(options.package)) if options.package else None
+    manifest, private = public_part(read_release(project.root, options.dist, selected or ()), project)
+    if selected is not None:
+        manifest = manifest.only(_with_needs(manifest, selected))
+    problems = (*private_requirements(manifest, private), *missing_pythons(manifest, verify, options.python))
     waits = options.from_ == "index" and options.wait is None and not problems
-    unsent = _unsent(manifest, options.index, project) if waits else frozenset()
-    others = tuple(_others(options.find_links, manifest, project))
-    return Snapshot(manifest, private, verify, problems, unsent, others)
+    unlisted = _unlisted(manifest, options.index, project) if waits else frozenset()
+    others = tuple(_copy_others(options.find_links, manifest, project))
+    return Snapshot(manifest, private, verify, problems, unlisted, others)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
-    """Fetch every package's files, then an environment for each package and Python."""
+    """Get the files of all packages, then verify each package with each Python."""
     manifest = snapshot.manifest
-    deadline = {
-        name: options.wait if options.wait is not None else _SHORT_WAIT if name in snapshot.unsent else _LONG_WAIT
-        for name in manifest.packages
-    }
-    fetching = (
+    default = {name: _SHORT_WAIT if name in snapshot.unlisted else _LONG_WAIT for name in manifest.packages}
+    deadline = default if options.wait is None else dict.fromkeys(manifest.packages, options.wait)
+    get_files = (
         _from_folder(manifest, options.dist)
         if options.from_ == "dist"
         else _from_index(manifest, options.index, deadline)
@@ -147,7 +143,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     return core.plan.Plan(
         task="verify-install",
         steps=(
-            *fetching,
+            *get_files,
             *snapshot.others,
             *install_checks(
                 manifest,
@@ -164,17 +160,17 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 
 def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
-    """Every package and how it did on each Python."""
+    """The result of each package on each Python."""
     del folder
-    told = {
-        (step.package, str(step.version), step.python): _WORDS[result.status.value]
+    cells = {
+        (step.package, str(step.version), step.python): _RESULTS[result.status.value]
         for result in outcome.results
         if isinstance(step := result.step, core.steps.VerifyInstall)
     }
-    pythons = tuple(dict.fromkeys(python for _, _, python in told))
+    pythons = tuple(dict.fromkeys(python for _, _, python in cells))
     rows = tuple(
-        (package, version, *(told.get((package, version, python), "") for python in pythons))
-        for package, version in dict.fromkeys((package, version) for package, version, _ in told)
+        (package, version, *(cells.get((package, version, python), "") for python in pythons))
+        for package, version in dict.fromkeys((package, version) for package, version, _ in cells)
     )
     columns = ("package", "version", *(python or "this Python" for python in pythons))
     return (core.plan.Table(title="Verified", columns=columns, rows=rows),) if rows else ()
@@ -183,7 +179,7 @@ def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
 def verification(
     manifest: Manifest, verify: VerifyConfig, *, index: str, deadline: int, installer: str
 ) -> Iterator[Step]:
-    """The steps that prove a published manifest with the running Python."""
+    """The steps that verify a published manifest with the running Python."""
     yield from _from_index(manifest, index, dict.fromkeys(manifest.packages, deadline))
     yield from install_checks(manifest, verify, (), installer)
 
@@ -195,23 +191,23 @@ def install_checks(
     installer: str,
     others: tuple[str, ...] = (),
 ) -> Iterator[Step]:
-    """An environment for each package and each Python that it is verified with.
+    """One step for each package and each Python, with an environment of its own.
 
     Args:
-        manifest: What is verified.
-        verify: How packages are verified that are not verified as all others are.
-        pythons: The Pythons that were asked for.
-        installer: What fills the environments.
-        others: Projects of other repositories whose wheels are at hand.
+        manifest: The packages to verify.
+        verify: The settings of `[tool.relnox.verify]`.
+        pythons: The Pythons of the command line; those of the settings if empty.
+        installer: Name of the installer.
+        others: Projects of other repositories whose wheels are available in a folder.
     """
     needs = dict(manifest.needs)
     for package in manifest.packages:
         siblings = tuple(name for name in needs.get(package, ()) if name in manifest.packages)
-        only = verify.pythons.get(package, ())
-        for python in dict.fromkeys(pythons or only or ("",)):
+        supported = verify.pythons.get(package, ())
+        for python in dict.fromkeys(pythons or supported or ("",)):
             skip = verify.skip.get(package)
-            if skip is None and only and python not in only:
-                skip = f"[tool.relnox.verify] pythons names {', '.join(only)} only"
+            if skip is None and supported and python not in supported:
+                skip = f"[tool.relnox.verify] pythons lists only {', '.join(supported)}"
             yield core.steps.VerifyInstall(
                 package=package,
                 version=manifest.version(package),
@@ -219,43 +215,43 @@ def install_checks(
                 siblings=siblings,
                 others=others,
                 installer=installer,
-                trial=verify.trial(package),
+                checks=verify.checks(package),
                 skip=skip,
                 needs=tuple(f"fetch {name}" for name in (package, *siblings, *others)),
             )
 
 
 def settings(project: Project) -> VerifyConfig:
-    """`[tool.relnox.verify]`.
+    """Read and validate `[tool.relnox.verify]`.
 
     Raises:
-        Blocked: A Python is none.
+        Blocked: A Python version is invalid.
     """
     verify = project.config.verify
-    for python in (python for only in verify.pythons.values() for python in only):
-        _check_form(python)
+    for python in (python for versions in verify.pythons.values() for python in versions):
+        _check_python(python)
     return verify
 
 
-def unmet(manifest: Manifest, private: Sequence[str]) -> Iterator[Problem]:
-    """Packages that nobody can install, since they need what is not published."""
+def private_requirements(manifest: Manifest, private: Sequence[str]) -> Iterator[Problem]:
+    """Packages that cannot be installed, since they need a package that is not published."""
     for package, needs in manifest.needs:
-        if package in manifest.packages and (kept := sorted(set(needs) & set(private))):
+        if package in manifest.packages and (names := sorted(set(needs) & set(private))):
             yield core.plan.Problem(
-                code="todo",
-                message=f"{package} needs {', '.join(kept)}, and that is private: nobody can install it, or the "
-                "name is somebody else's",
-                fix=f"take the Private :: classifier from {kept[0]}, or the requirement from {package}",
+                code="requirement-private",
+                message=f"{package} needs {', '.join(names)}, which is private and is not published: installing "
+                f"{package} fails, or installs another project of that name",
+                fix=f"remove the Private :: classifier of {names[0]}, or the requirement of {package}",
             )
 
 
 def missing_pythons(manifest: Manifest, verify: VerifyConfig, pythons: Sequence[str]) -> Iterator[Problem]:
-    """Pythons that are asked for and are not on this machine: never a reason to skip."""
-    from relnox.building.environments import find_python
+    """Requested Pythons that are not installed: an error, since skipping them would hide a failure."""
+    from relnox.building.environments import find_interpreter
 
     for python in pythons:
-        _check_form(python)
-    of_their_own = (
+        _check_python(python)
+    configured = (
         ()
         if pythons
         else (
@@ -265,121 +261,120 @@ def missing_pythons(manifest: Manifest, verify: VerifyConfig, pythons: Sequence[
             for python in verify.pythons.get(package, ())
         )
     )
-    for python in dict.fromkeys((*pythons, *of_their_own)):
+    for python in dict.fromkeys((*pythons, *configured)):
         try:
-            find_python(python)
+            find_interpreter(python)
         except Blocked as error:
-            yield core.plan.Problem(code="todo", message=error.message, fix=error.fix or "")
+            yield core.plan.Problem(code=error.code, message=error.message, fix=error.fix or "")
 
 
 def public_part(manifest: Manifest, project: Project) -> tuple[Manifest, tuple[str, ...]]:
-    """The manifest without the packages that a `Private ::` classifier keeps at home, and their names."""
-    at_home = {package.name for package in project.workspace.packages if package.private}
-    private = tuple(name for name in manifest.packages if name in at_home)
-    return manifest.only(frozenset(manifest.packages) - at_home), private
+    """Split a manifest into the part to publish and the names of private packages (`Private ::` classifier)."""
+    private_names = {package.name for package in project.workspace.packages if package.private}
+    private = tuple(name for name in manifest.packages if name in private_names)
+    return manifest.only(frozenset(manifest.packages) - private_names), private
 
 
 def private_notes(private: Sequence[str]) -> Iterator[str]:
-    """What a reader should know of packages that stay at home."""
+    """A note for each package that is not published."""
     for name in private:
         yield f"{name} is private (a Private :: classifier) and is not published"
 
 
-def read_release(root: Path, folder: str, asked: Iterable[str]) -> Manifest:
-    """The manifest of a folder of artefacts, if what it says can be released.
+def read_release(root: Path, folder: str, names: Iterable[str]) -> Manifest:
+    """Read the manifest of a folder of artifacts, and check that it can be released.
 
     Args:
         root: The project's folder.
-        folder: The folder of artefacts.
-        asked: Names of packages that were asked for; the manifest must have them.
+        folder: The folder of artifacts.
+        names: Packages that the manifest must have.
 
     Raises:
-        Blocked: There is none, it names no file, one by a name that is of another package or version, its packages
-            need one another in a circle, or one that was asked for is not in it.
+        Blocked: There is no manifest, it lists no file, a file name is of another package or version, its packages
+            need one another in a cycle, or a package is missing.
     """
     manifest = read_manifest(root, folder)
     where = f"{folder}/{core.manifest.MANIFEST_JSON}"
-    again = _REBUILD
     for file in manifest.distributions:
-        if not core.collection.is_named_rightly(file):
-            raise Blocked("todo", f"{where} calls {file.filename} {file.package} {file.version}", fix=again)
+        if not core.collection.has_valid_filename(file):
+            raise Blocked(
+                "manifest-invalid",
+                f"{where} lists {file.filename} as a file of {file.package} {file.version}",
+                fix=_REBUILD,
+            )
         if file.version != manifest.version(file.package):
-            raise Blocked("todo", f"{where} has files of two versions of {file.package}", fix=again)
+            raise Blocked(
+                "manifest-invalid", f"{where} lists files of two versions of {file.package}", fix=_REBUILD
+            )
     core.graph.waves(dict(manifest.needs))
     if not manifest.distributions:
-        raise Blocked("todo", f"{where} names no file, so there is nothing to send or to verify", fix=again)
-    if absent := sorted(set(asked) - set(manifest.packages)):
-        raise Blocked(
-            "todo", f"{', '.join(absent)}: not in {where}, so there is nothing to send or to verify", fix=again
-        )
+        raise Blocked("manifest-empty", f"{where} lists no file", fix=_REBUILD)
+    if missing := sorted(set(names) - set(manifest.packages)):
+        raise Blocked("package-not-built", f"{where} has no file of {', '.join(missing)}", fix=_REBUILD)
     return manifest
 
 
 def read_manifest(root: Path, folder: str) -> Manifest:
-    """The manifest of a folder of artefacts.
+    """Read the manifest of a folder of artifacts.
 
     Raises:
-        Blocked: There is none.
+        Blocked: It does not exist, cannot be read, or is not valid.
     """
     path = root / folder / core.manifest.MANIFEST_JSON
     where = f"{folder}/{core.manifest.MANIFEST_JSON}"
     if not path.is_file():
-        raise Blocked("todo", f"there is no {where}: nothing was built", fix=command("build-all"))
+        raise Blocked("manifest-missing", f"{where} does not exist: nothing was built", fix=command("build-all"))
     if path.stat().st_size > _MANIFEST_LIMIT:
-        raise Blocked("todo", f"{where} is too large for a manifest", fix=_REBUILD)
+        raise Blocked("manifest-invalid", f"{where} is too large for a manifest", fix=_REBUILD)
     try:
-        if path.exists() and not path.is_file():
-            raise Blocked("todo", f"{path} is not a regular file", fix=_REBUILD)
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise Blocked(
-            "todo",
-            f"{where} is not a manifest that relnox wrote (it is not in UTF-8)",
-            fix=_REBUILD,
+            "manifest-invalid", f"{where} is not a valid manifest (it is not in UTF-8)", fix=_REBUILD
         ) from None
     except OSError as error:
-        raise Blocked("todo", f"{where} cannot be read ({error.strerror})", fix=_REBUILD) from error
+        raise Blocked("manifest-unreadable", f"cannot read {where} ({error.strerror})", fix=_REBUILD) from error
     return core.manifest.Manifest.from_json(text, where=where)
 
 
-def _unsent(manifest: Manifest, index: str, project: Project) -> frozenset[str]:
-    """Packages that an index does not list, or not all of, while nothing of the release came in the last hour.
+def _unlisted(manifest: Manifest, index: str, project: Project) -> frozenset[str]:
+    """Packages that an index does not list completely, if none of the release was uploaded in the last hour.
 
-    An index that does not answer, or tells no times, may just have got the release.
+    Empty for an index that does not answer or states no upload times, since it may be about to list the release.
     """
     from relnox import network
 
     try:
-        project.indexes.look(index, manifest.packages, _LOOK)
+        project.indexes.look(index, manifest.packages, _LISTING_LIMIT)
     except RelnoxError:
         return frozenset()
     now = network.CLOCK.today()
     missing: set[str] = set()
     for name in manifest.packages:
         listing = project.indexes.seen(index, name)
-        files = [listing[file.filename] for file in manifest.of(name) if file.filename in listing]
+        files = [listing[file.filename] for file in manifest.files_of(name) if file.filename in listing]
         if any(file.upload_time is None or now - file.upload_time < _RECENT for file in files):
             return frozenset()
-        if len(files) < len(manifest.of(name)):
+        if len(files) < len(manifest.files_of(name)):
             missing.add(name)
     return frozenset(missing)
 
 
 def _from_index(manifest: Manifest, index: str, deadline: Mapping[str, int]) -> Iterator[Step]:
-    """Wait until all is listed, then fetch it; each package may take so many seconds."""
+    """Wait until all files are listed, then download them; `deadline` has the seconds for each package."""
     for package in manifest.packages:
         yield core.steps.AwaitIndex(
             index=index,
             package=package,
             version=manifest.version(package),
-            files=manifest.of(package),
+            files=manifest.files_of(package),
             deadline=deadline[package],
         )
     for package in manifest.packages:
         yield core.steps.Download(
             index=index,
             package=package,
-            files=manifest.of(package),
+            files=manifest.files_of(package),
             deadline=deadline[package],
             needs=(f"await {package}",),
         )
@@ -387,44 +382,44 @@ def _from_index(manifest: Manifest, index: str, deadline: Mapping[str, int]) -> 
 
 def _from_folder(manifest: Manifest, folder: str) -> Iterator[Step]:
     for package in manifest.packages:
-        yield core.steps.TakeFiles(folder=folder, package=package, files=manifest.of(package))
+        yield core.steps.CopyFiles(folder=folder, package=package, files=manifest.files_of(package))
 
 
-def _others(folders: Sequence[str], manifest: Manifest, project: Project) -> Iterator[TakeFiles]:
-    """What takes the wheels of other projects: of each the newest version, the manifest's own packages left out.
+def _copy_others(folders: Sequence[str], manifest: Manifest, project: Project) -> Iterator[CopyFiles]:
+    """Copy the newest wheels of other projects in folders, without the packages of the manifest.
 
     Raises:
-        Blocked: A folder is none, or has no wheels.
+        Blocked: A folder does not exist, or has no wheels.
     """
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
     from relnox.building.archives import digests, is_in
 
-    found: dict[str, tuple[Version, str, list[Path]]] = {}
+    newest: dict[str, tuple[Version, str, list[Path]]] = {}
     for folder in folders:
-        at = project.root / folder
-        wheels = sorted(path for path in at.glob("*.whl") if is_in(at, path)) if at.is_dir() else []
+        resolved = project.root / folder
+        fix = f"build the wheels in the other repository: {command('build-all')}"
+        if not resolved.is_dir():
+            raise Blocked("folder-missing", f"{folder} is not a folder", fix=fix)
+        wheels = sorted(path for path in resolved.glob("*.whl") if is_in(resolved, path))
         if not wheels:
-            state = "has no wheels" if at.is_dir() else "is no folder"
-            raise Blocked(
-                "todo",
-                f"{folder} {state}",
-                fix=f"build them in the other repository: {fixes.command('build-all')}",
-            )
+            raise Blocked("wheels-missing", f"{folder} has no wheels", fix=fix)
         for path in wheels:
             try:
                 name, version, _, _ = parse_wheel_filename(path.name)
             except InvalidWheelFilename as error:
                 raise Blocked(
-                    "todo", f"{folder}/{path.name} is no name of a wheel: {error}", fix="remove it"
+                    "wheel-name-invalid",
+                    f"{folder}/{path.name} is not a valid file name of a wheel ({error})",
+                    fix="remove the file",
                 ) from error
             if name in manifest.packages:
                 continue
-            if name not in found or found[name][0] < version:
-                found[name] = (version, folder, [])
-            if found[name][:2] == (version, folder):
-                found[name][2].append(path)
-    for project_name, (version, folder, paths) in sorted(found.items()):
+            if name not in newest or newest[name][0] < version:
+                newest[name] = (version, folder, [])
+            if newest[name][:2] == (version, folder):
+                newest[name][2].append(path)
+    for project_name, (version, folder, paths) in sorted(newest.items()):
         files = [
             core.manifest.Distribution(
                 package=project_name,
@@ -437,13 +432,17 @@ def _others(folders: Sequence[str], manifest: Manifest, project: Project) -> Ite
             )
             for path in paths
         ]
-        yield core.steps.TakeFiles(folder=folder, package=project_name, files=tuple(files))
+        yield core.steps.CopyFiles(folder=folder, package=project_name, files=tuple(files))
 
 
-def _check_form(python: str) -> None:
+def _check_python(python: str) -> None:
     if not _PYTHON.fullmatch(python):
-        raise Blocked("todo", f"{python} is no Python version", fix="write it as in 3.12")
+        raise Blocked(
+            "python-version-invalid",
+            f"{python} is not a Python version",
+            fix="write the major and minor version, such as 3.12",
+        )
 
 
-def _with_needs(manifest: Manifest, chosen: frozenset[str]) -> frozenset[str]:
-    return core.graph.closure(chosen, dict(manifest.needs))
+def _with_needs(manifest: Manifest, names: frozenset[str]) -> frozenset[str]:
+    return core.graph.closure(names, dict(manifest.needs))

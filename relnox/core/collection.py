@@ -1,4 +1,4 @@
-"""What many build jobs made, as one: what contradicts, what is not whole, and the manifest of it all."""
+"""The results of many build jobs: conflicts between them, and the manifest that merges them."""
 
 from __future__ import annotations
 
@@ -28,81 +28,81 @@ __all__ = [
     "Attestation",
     "Conflict",
     "Job",
-    "attested",
+    "attestation_sources",
+    "attested_sha256",
     "conflicts",
-    "is_named_rightly",
-    "merged",
-    "required",
-    "signed",
-    "sources",
+    "file_sources",
+    "has_valid_filename",
+    "merge",
+    "required_names",
 ]
 
 
 class Attestation(Record, kw_only=True):
-    """What lies beside an archive and says who made it (PEP 740).
+    """An attestation beside an archive (PEP 740).
 
     Attributes:
         filename: Its own name.
-        of: The name of the archive.
+        archive: The name of the archive.
         sha256: Of its own bytes, hex.
-        about: SHA-256 of the archive that was signed, hex; None where it cannot be read.
+        attested_sha256: SHA-256 of the archive that was signed, hex; None if it cannot be read.
     """
 
     filename: str
-    of: str
+    archive: str
     sha256: str
-    about: str | None
+    attested_sha256: str | None
 
 
 class Job(Record, kw_only=True):
-    """What one build job left behind.
+    """The output of one build job.
 
     Attributes:
-        folder: Where, as it was named, or the folder in there.
-        manifest: What the job says it made.
-        present: Size in bytes and SHA-256 of those of the manifest's files that are there, by file name.
-        attestations: What lies beside those files.
-        untold: Archives in the folder that the manifest does not tell of, and attestations of such.
+        folder: Its folder, as passed to `--from`, or the folder below that.
+        manifest: The manifest that the job wrote.
+        present: Size in bytes and SHA-256 of the manifest's files that exist, by file name.
+        attestations: Attestations of these files.
+        unlisted: Archives in the folder that the manifest does not list, and attestations of such.
     """
 
     folder: str
     manifest: Manifest
     present: Mapping[str, tuple[int, str]]
     attestations: tuple[Attestation, ...] = ()
-    untold: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
 
 
 class Conflict(Record, kw_only=True):
-    """Two files of one name that are not the same file, each with the job's folder."""
+    """Two files with one name and different content, each with its job's folder."""
 
-    one: Distribution | Attestation
-    one_folder: str
-    other: Distribution | Attestation
-    other_folder: str
+    first: Distribution | Attestation
+    first_folder: str
+    second: Distribution | Attestation
+    second_folder: str
 
 
-def sources(jobs: Sequence[Job]) -> dict[str, tuple[str, Distribution]]:
-    """Every file of the jobs by its name: the first folder that has it, and what its job says of it."""
-    found: dict[str, tuple[str, Distribution]] = {}
+def file_sources(jobs: Sequence[Job]) -> dict[str, tuple[str, Distribution]]:
+    """The files of all jobs by name: the first folder with the file, and its entry in the manifest there."""
+    sources: dict[str, tuple[str, Distribution]] = {}
     for job in jobs:
         for file in job.manifest.distributions:
-            found.setdefault(file.filename, (job.folder, file))
-    return found
+            sources.setdefault(file.filename, (job.folder, file))
+    return sources
 
 
-def signed(jobs: Sequence[Job]) -> dict[str, tuple[str, Attestation]]:
-    """Every attestation by the archive that it lies beside, with the first folder that has it."""
-    found: dict[str, tuple[str, Attestation]] = {}
+def attestation_sources(jobs: Sequence[Job]) -> dict[str, tuple[str, Attestation]]:
+    """The attestations of all jobs by the archive's name, with the first folder that has one."""
+    sources: dict[str, tuple[str, Attestation]] = {}
     for job in jobs:
-        for each in job.attestations:
-            found.setdefault(each.of, (job.folder, each))
-    return found
+        for attestation in job.attestations:
+            sources.setdefault(attestation.archive, (job.folder, attestation))
+    return sources
 
 
-def attested(content: bytes) -> str | None:
-    """SHA-256 (hex) of the archive that an attestation is about, as it says itself; None where it is none.
+def attested_sha256(content: bytes) -> str | None:
+    """Read the SHA-256 (hex) of the archive that an attestation is for; None if it is not an attestation.
 
-    Whether the signature is good is not looked at (PEP 740: an in-toto statement inside of an envelope).
+    The signature is not verified here (PEP 740: an in-toto statement inside of an envelope).
     """
     try:
         (subject,) = json.loads(base64.b64decode(json.loads(content)["envelope"]["statement"]))["subject"]
@@ -112,62 +112,62 @@ def attested(content: bytes) -> str | None:
 
 
 def conflicts(jobs: Sequence[Job]) -> Iterator[Conflict]:
-    """Files that two jobs made differently; the same bytes twice are no harm."""
-    first: dict[str, tuple[str, Distribution | Attestation]] = {}
+    """Find files of one name that differ between two jobs; identical bytes are no conflict."""
+    sources: dict[str, tuple[str, Distribution | Attestation]] = {}
     for job in jobs:
-        made: list[Distribution | Attestation] = [*job.manifest.distributions, *job.attestations]
-        for file in made:
-            folder, one = first.setdefault(file.filename, (job.folder, file))
-            if file != one:
-                yield Conflict(one=one, one_folder=folder, other=file, other_folder=job.folder)
+        files: list[Distribution | Attestation] = [*job.manifest.distributions, *job.attestations]
+        for file in files:
+            folder, first = sources.setdefault(file.filename, (job.folder, file))
+            if file != first:
+                yield Conflict(first=first, first_folder=folder, second=file, second_folder=job.folder)
 
 
-def is_named_rightly(file: Distribution) -> bool:
-    """Whether the file's name is of the package and the version that its manifest gives it (PEP 427, PEP 625)."""
+def has_valid_filename(file: Distribution) -> bool:
+    """Whether the file name agrees with the package and version of its manifest entry (PEP 427, PEP 625)."""
     try:
-        named = (
+        name_and_version = (
             parse_wheel_filename(file.filename)[:2]
             if file.kind == "wheel"
             else parse_sdist_filename(file.filename)
         )
     except (InvalidSdistFilename, InvalidWheelFilename):
         return False
-    return named == (file.package, file.version)
+    return name_and_version == (file.package, file.version)
 
 
-def required(requires: Iterable[str]) -> frozenset[str]:
-    """Names that a wheel's `Requires-Dist` needs wherever it is installed: extras do not count.
+def required_names(requires: Iterable[str]) -> frozenset[str]:
+    """The distributions that `Requires-Dist` lines need without any extra.
 
-    What is no requirement names nothing; that the metadata has such a thing is told by the checks of archives.
+    Invalid requirements are ignored: the checks of archives report them.
     """
-    found = set()
+    names = set()
     for text in requires:
         with contextlib.suppress(InvalidRequirement, RecursionError):
             requirement = Requirement(text)
             if requirement.marker is None or "extra" not in str(requirement.marker):
-                found.add(normalized(requirement.name))
-    return frozenset(found)
+                names.add(normalized(requirement.name))
+    return frozenset(names)
 
 
-def merged(jobs: Sequence[Job], needs: Mapping[str, Iterable[str]]) -> Manifest:
-    """The one manifest: equal jobs give equal bytes, in whatever order they are named.
+def merge(jobs: Sequence[Job], needs: Mapping[str, Iterable[str]]) -> Manifest:
+    """Merge the manifests of jobs: equal jobs give equal bytes, in any order.
 
     Args:
         jobs: The jobs, without conflicts; at least one.
-        needs: What each package needs of the others beyond what a job knew, which saw its own packages alone.
+        needs: The packages that each package needs, since a job may not have seen those that other jobs built.
     """
-    files = [file for _, file in sources(jobs).values()]
+    files = [file for _, file in file_sources(jobs).values()]
     names = {file.package for file in files}
-    together = {name: set(needs.get(name, ())) & names for name in names}
+    merged_needs = {name: set(needs.get(name, ())) & names for name in names}
     for job in jobs:
-        for name, of in job.manifest.needs:
+        for name, needed in job.manifest.needs:
             if name in names:
-                together[name] |= set(of) & names
-    order = {name: place for place, name in enumerate(name for wave in graph.waves(together) for name in wave)}
+                merged_needs[name] |= set(needed) & names
+    order = {name: place for place, name in enumerate(name for wave in graph.waves(merged_needs) for name in wave)}
     latest = max(jobs, key=lambda job: job.manifest.time).manifest
     return replace(
         latest,
         distributions=tuple(sorted(files, key=lambda file: (order[file.package], file.kind, file.filename))),
-        needs=tuple((name, tuple(sorted(graph.closure([name], together) - {name}))) for name in order),
-        inputs=(),  # each job has its own machine, and builds on
+        needs=tuple((name, tuple(sorted(graph.closure([name], merged_needs) - {name}))) for name in order),
+        inputs=(),  # digests of inputs hold on the job's machine only
     )

@@ -103,8 +103,8 @@ class VerifyConfig(Record, kw_only=True):
         """All packages that are named, each with a key that names it."""
         return {name: key for key in VERIFY_KEYS for name in getattr(self, key.replace("-", "_"))}
 
-    def trial(self, package: str) -> InstallChecks:
-        """What is tried of a package."""
+    def checks(self, package: str) -> InstallChecks:
+        """The checks of one package."""
         usual = InstallChecks()
         return InstallChecks(
             modules=self.modules.get(package),

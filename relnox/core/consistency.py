@@ -189,7 +189,7 @@ def missing_wheels(manifest: Manifest, where: str, expected: Mapping[str, int]) 
         expected: How many wheels the settings give each package that has platform wheels.
     """
     for package, number in expected.items():
-        if package in manifest.packages and all(file.kind == "sdist" for file in manifest.of(package)):
+        if package in manifest.packages and all(file.kind == "sdist" for file in manifest.files_of(package)):
             wheels = f"{number} wheel{'s' * (number != 1)}"
             yield Problem(
                 code="todo",

@@ -1,7 +1,7 @@
-"""The single record of what was built, in its two spellings.
+"""The record of what was built, in JSON and text form.
 
-The JSON spelling is a superset of what `python -m build --report` writes (build 1.6): whoever reads that
-file reads this one.
+The JSON form is a superset of what `python -m build --report` writes (build 1.6): a program that reads that file
+can read this one.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ MANIFEST_TEXT = "BUILD_MANIFEST.txt"
 Kind = Literal["sdist", "wheel"]
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.!+-]*")
-"""What names of archives are made of (PEP 427, PEP 625, and older sdists): no folder, no drive, no option."""
-_LONGEST_NAME = 255
-_LARGEST = 1 << 50
+"""Characters of an archive's name (PEP 427, PEP 625, and older sdists): no folder, no drive, no option."""
+_MAX_NAME_LENGTH = 255
+_MAX_SIZE = 1 << 50
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_LONGEST = 200
-"""Characters of what is wrong that an error shows."""
+_MAX_REASON = 200
+"""Characters of the reason that an error shows."""
 
 
 class Distribution(Record, kw_only=True):
     """One built file.
 
     Attributes:
-        package: Normalised name (PEP 503).
-        version: The version its metadata states.
+        package: Normalized name (PEP 503).
+        version: The version in its metadata.
         filename: Name of the file, without a folder.
         kind: `sdist` or `wheel`.
         size: Bytes.
@@ -58,11 +58,11 @@ class Distribution(Record, kw_only=True):
 
 
 class BuildInputs(Record, kw_only=True):
-    """What a package was built from: if it is the same again, so are its files.
+    """The inputs of a package's build: files are reused as long as these do not change.
 
     Attributes:
-        package: Normalised name (PEP 503).
-        digest: Of its source, of the interpreter, and of the releases that its build requirements stood for.
+        package: Normalized name (PEP 503).
+        digest: Of its source, the interpreter, and the releases that its build requirements resolved to.
         requires: The sets of build requirements that it was built with, as written.
         commit: The full commit id it was built from.
     """
@@ -74,16 +74,16 @@ class BuildInputs(Record, kw_only=True):
 
 
 class Manifest(Record, kw_only=True):
-    """What one build made, in release order: a package stands after those of the build that it needs.
+    """The files of one build, in release order: a package comes after the packages of the build that it needs.
 
     Attributes:
         distributions: The files.
         commit: The full commit id the files were built from; None outside git.
-        dirty: Whether the tree had uncommitted changes: such files are for trying out.
+        dirty: Whether the tree had uncommitted changes: such files can only go to a test index.
         time: When the build ended, ISO 8601 in UTC.
         needs: For each package the packages of this manifest that installing it needs directly.
-        inputs: What packages were built from, as far as it is known.
-        missing: Packages that were to be built as well, and could not be.
+        inputs: The build inputs of packages, where they were recorded.
+        missing: Packages that could not be built.
     """
 
     distributions: tuple[Distribution, ...]
@@ -99,27 +99,27 @@ class Manifest(Record, kw_only=True):
         """Names of the packages, in release order."""
         return tuple(dict.fromkeys(file.package for file in self.distributions))
 
-    def of(self, package: str) -> tuple[Distribution, ...]:
+    def files_of(self, package: str) -> tuple[Distribution, ...]:
         """The files of one package."""
         return tuple(file for file in self.distributions if file.package == package)
 
     def version(self, package: str) -> Version:
-        """The version of one package that this manifest holds."""
-        return self.of(package)[0].version
+        """The version of one package, which must have files."""
+        return self.files_of(package)[0].version
 
     def only(self, packages: frozenset[str]) -> Manifest:
-        """The same manifest with the files of these packages alone."""
+        """The manifest without the files of other packages."""
         return Manifest(
             distributions=tuple(file for file in self.distributions if file.package in packages),
             commit=self.commit,
             dirty=self.dirty,
             time=self.time,
-            needs=tuple((name, of) for name, of in self.needs if name in packages),
-            inputs=tuple(each for each in self.inputs if each.package in packages),
+            needs=tuple((name, needed) for name, needed in self.needs if name in packages),
+            inputs=tuple(inputs for inputs in self.inputs if inputs.package in packages),
         )
 
     def to_json(self) -> str:
-        """The spelling for programs."""
+        """Write the form that programs read."""
         artifacts = [
             {
                 "name": file.filename,
@@ -138,27 +138,27 @@ class Manifest(Record, kw_only=True):
             "commit": self.commit,
             "dirty": self.dirty,
             "time": self.time,
-            "needs": {name: list(of) for name, of in self.needs},
+            "needs": {name: list(needed) for name, needed in self.needs},
             "inputs": {
-                each.package: {
-                    "digest": each.digest,
-                    "requires": [list(of) for of in each.requires],
-                    "commit": each.commit,
+                inputs.package: {
+                    "digest": inputs.digest,
+                    "requires": [list(requirements) for requirements in inputs.requires],
+                    "commit": inputs.commit,
                 }
-                for each in self.inputs
+                for inputs in self.inputs
             },
             **({"missing": list(self.missing)} if self.missing else {}),
         }
         return json.dumps(document, indent=2) + "\n"
 
     def to_text(self) -> str:
-        """The spelling for people."""
+        """Write the form that people read."""
         origin = self.commit or "no commit (not a git checkout)"
         lines = [f"Built {self.time} from {origin}{' with uncommitted changes' if self.dirty else ''}"]
-        lines += [f"NOT COMPLETE: could not be built: {', '.join(self.missing)}"] if self.missing else []
+        lines += [f"INCOMPLETE: could not be built: {', '.join(self.missing)}"] if self.missing else []
         for package in self.packages:
             lines += ["", f"{package} {self.version(package)}"]
-            for file in self.of(package):
+            for file in self.files_of(package):
                 lines += [
                     f"  {file.filename}  ({file.kind}, {file.size:,} bytes)",
                     f"    sha256      {file.sha256}",
@@ -168,14 +168,14 @@ class Manifest(Record, kw_only=True):
 
     @classmethod
     def from_json(cls, text: str, *, where: str) -> Manifest:
-        """Read the spelling for programs.
+        """Read the form that `to_json` writes.
 
         Args:
             text: The document.
             where: The file it came from, for the message.
 
         Raises:
-            Blocked: The document is not such a manifest.
+            Blocked: The document is not a valid manifest.
         """
         try:
             document: dict[str, Any] = json.loads(text)
@@ -184,9 +184,7 @@ class Manifest(Record, kw_only=True):
                 commit=_commit(document["commit"]),
                 dirty=_flag(document["dirty"]),
                 time=_time(document["time"]),
-                needs=tuple(
-                    (_package(name), tuple(map(_package, _texts(of)))) for name, of in document["needs"].items()
-                ),
+                needs=tuple((_package(name), _packages(needed)) for name, needed in document["needs"].items()),
                 inputs=tuple(
                     BuildInputs(
                         package=_package(name),
@@ -199,24 +197,24 @@ class Manifest(Record, kw_only=True):
                 missing=_packages(document.get("missing", [])),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            why = str(error)
+            reason = str(error)
             raise Blocked(
-                "todo",
-                f"{where} is not a manifest that relnox wrote "
-                f"({type(error).__name__}: {why if len(why) <= _LONGEST else f'{why[:_LONGEST]}…'})",
-                fix=f"build again: {command('build-all')}",
+                "manifest-invalid",
+                f"{where} is not a valid manifest "
+                f"({type(error).__name__}: {reason if len(reason) <= _MAX_REASON else f'{reason[:_MAX_REASON]}…'})",
+                fix=f"rebuild: {command('build-all')}",
             ) from error
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not a string")
     return value
 
 
 def _commit(value: object) -> str | None:
     if value is not None and _COMMIT.fullmatch(_text(value)) is None:
-        raise ValueError(f"{value!a} is no commit id")
+        raise ValueError(f"{value!a} is not a commit id")
     return None if value is None else _text(value)
 
 
@@ -227,7 +225,7 @@ def _time(value: object) -> str:
 
 def _package(name: str) -> str:
     if not is_valid(name) or normalized(name) != name:
-        raise ValueError(f"{name!a} is no normalized name of a package")
+        raise ValueError(f"{name!a} is not a normalized package name")
     return name
 
 
@@ -237,19 +235,19 @@ def _packages(value: object) -> tuple[str, ...]:
 
 def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
-        raise TypeError(f"{value!r} is no list")
+        raise TypeError(f"{value!r} is not a list")
     return tuple(map(_text, value))
 
 
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
-        raise TypeError(f"{value!r} is neither true nor false")
+        raise TypeError(f"{value!r} is not true or false")
     return value
 
 
 def _distributions(entries: list[dict[str, Any]]) -> tuple[Distribution, ...]:
-    """The files, each looked into: a manifest may come from elsewhere, and its words become paths and uploads."""
-    found: dict[str, Distribution] = {}
+    """Read and validate the files: a manifest may be hostile, and its strings become paths and uploads."""
+    files: dict[str, Distribution] = {}
     for entry in entries:
         file = Distribution(
             package=entry["package"],
@@ -260,15 +258,15 @@ def _distributions(entries: list[dict[str, Any]]) -> tuple[Distribution, ...]:
             sha256=entry["hashes"]["sha256"],
             blake2b_256=entry["hashes"]["blake2b_256"],
         )
-        sound = {
-            "name": len(file.filename) <= _LONGEST_NAME and _PLAIN_NAME.fullmatch(file.filename),
+        checks = {
+            "name": len(file.filename) <= _MAX_NAME_LENGTH and _PLAIN_NAME.fullmatch(file.filename),
             "package": is_valid(file.package) and normalized(file.package) == file.package,
             "kind": file.kind in get_args(Kind),
-            "size": type(file.size) is int and 0 <= file.size <= _LARGEST,
+            "size": type(file.size) is int and 0 <= file.size <= _MAX_SIZE,
             "hashes": _DIGEST.fullmatch(file.sha256) and _DIGEST.fullmatch(file.blake2b_256),
         }
-        if wrong := [key for key, right in sound.items() if not right]:
-            raise ValueError(f"{str(file.filename)[:100]!a}: the {wrong[0]} cannot be right")
-        if found.setdefault(file.filename.casefold(), file) is not file:  # some systems tell no case apart
-            raise ValueError(f"{file.filename} is there twice")
-    return tuple(found.values())
+        if invalid := [key for key, valid in checks.items() if not valid]:
+            raise ValueError(f"{str(file.filename)[:100]!a}: invalid {invalid[0]}")
+        if files.setdefault(file.filename.casefold(), file) is not file:  # some file systems ignore case
+            raise ValueError(f"{file.filename} is listed twice")
+    return tuple(files.values())

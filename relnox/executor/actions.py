@@ -158,14 +158,14 @@ def _staging(step: steps.CloneCheckout | steps.Stage, run: Run) -> Action:
             assert_never(step)
 
 
-def _verifying(step: steps.Download | steps.TakeFiles | steps.VerifyInstall, run: Run) -> Action:
+def _verifying(step: steps.Download | steps.CopyFiles | steps.VerifyInstall, run: Run) -> Action:
     from relnox.executor import verifying
 
     match step:
         case steps.Download():
             return verifying.Downloading(step, run)
-        case steps.TakeFiles():
-            return verifying.TakingFiles(step, run)
+        case steps.CopyFiles():
+            return verifying.CopyingFiles(step, run)
         case steps.VerifyInstall():
             return verifying.Verifying(step, run)
         case _:

@@ -260,7 +260,7 @@ class WritingManifest:
         """
         needs = {name: set(before) for name, before in self.step.order}
         for name in self.run.built:
-            needs[name] |= collection.required(self.run.wheel_requires.get(name, ())) & needs.keys() - {name}
+            needs[name] |= collection.required_names(self.run.wheel_requires.get(name, ())) & needs.keys() - {name}
         return needs
 
     def verify(self) -> str:

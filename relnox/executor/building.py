@@ -163,7 +163,7 @@ class Building:
         inputs = _known_inputs(self.run, self.step.output).get(self.step.package)
         if self.step.inputs is None or before is None or inputs is None:
             return None
-        wanted = list(before.of(self.step.package))
+        wanted = list(before.files_of(self.step.package))
         paths = [self.run.root / self.step.output / built.filename for built in wanted]
         try:
             same = inputs.digest == self._digest(inputs.requires)

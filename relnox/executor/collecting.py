@@ -1,6 +1,6 @@
-"""From many jobs' folders to one: files proven by hash, whole or not there, and the manifest of them all.
+"""Actions of `collect`: copy the files of many jobs, compared by hash, and write the merged manifest.
 
-An attestation goes along with the file that it is of, byte by byte: what was signed cannot be written anew.
+Attestations are copied byte by byte with their files, since a signature cannot be created a second time.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ _READABLE = 0o644
 
 @dataclass
 class Collecting:
-    """Copies one package's files to where a release takes them from."""
+    """Action that copies one package's files to the output folder."""
 
     step: Collect
     run: Run
 
     def check(self) -> str | None:
-        """Done when all of them are there with their bytes."""
+        """Skip if all files exist with the right content."""
         return None if self._missing() else f"{self.step.output} has all {self._count}"
 
     def do(self) -> None:
-        """Copy what is not there."""
+        """Copy the missing files."""
         output = self.run.root / self.step.output
         try:
             make_output(output)
@@ -49,20 +49,20 @@ class Collecting:
                     _copy(self.run.root / folder / name, output / name, sha256, staging.path)
         except OSError as error:
             raise Failed(
-                "todo",
-                f"{self.step.package}: {error.filename or self.step.output} cannot be copied: {error.strerror}",
-                fix="free the disk or mend the permissions, then type the same command again",
+                "copy-failed",
+                f"{self.step.package}: cannot copy {error.filename or self.step.output} ({error.strerror})",
+                fix="free disk space or correct the permissions, then rerun the command",
             ) from error
 
     def verify(self) -> str:
-        """They are there with their bytes."""
+        """Compare the hashes of the copies."""
         if missing := self._missing():
             raise Failed(
-                "todo",
-                f"{self.step.output}/{missing[0][1]} is not as it was copied",
-                fix="who else writes into that folder?",
+                "file-changed",
+                f"{self.step.output}/{missing[0][1]} changed after it was copied",
+                fix="stop other programs that write into that folder, then rerun the command",
             )
-        return f"{self._count}, with the hashes that their jobs told"
+        return f"{self._count} with the hashes of the jobs' manifests"
 
     @property
     def _count(self) -> str:
@@ -70,43 +70,46 @@ class Collecting:
         return f"{len(self.step.files)} files" + (f" and {signed} attestations" if signed else "")
 
     def _missing(self) -> list[tuple[str, str, str]]:
-        """The folder, the name and the SHA-256 of what is to be copied."""
+        """The folder, name and SHA-256 of each file that is yet to copy."""
         output = self.run.root / self.step.output
         files = [(folder, file.filename, file.sha256) for folder, file in self.step.files]
-        wanted = [*files, *self.step.attestations]
-        return [each for each in wanted if not _is_there(output / each[1], each[2])]
+        return [
+            (folder, name, sha256)
+            for folder, name, sha256 in (*files, *self.step.attestations)
+            if not _has_content(output / name, sha256)
+        ]
 
 
 @dataclass
 class WritingCollection:
-    """Writes the one manifest, in both spellings."""
+    """Action that writes the merged manifest, in JSON and text form."""
 
     step: WriteCollection
     run: Run
 
     def check(self) -> str | None:
-        """Done when both spellings are there as they should be, and nothing that a killed run left."""
-        present = all(path.is_file() and path.read_bytes() == content for path, content in self._spellings())
+        """Skip if both forms are up to date and a killed run left no temporary files."""
+        present = all(path.is_file() and path.read_bytes() == content for path, content in self._forms())
         present = present and not has_leftovers(self.run.root / self.step.output)
-        return f"{self.step.output}/{MANIFEST_JSON} says so already" if present else None
+        return f"{self.step.output}/{MANIFEST_JSON} is up to date" if present else None
 
     def do(self) -> None:
-        """Write the spelling for people first: the other one is what counts."""
-        sync_folder(self.run.root / self.step.output)  # what the manifest names is on the disk before it
-        for path, content in self._spellings():
+        """Write the text form, then the JSON form, which marks the collection as complete."""
+        sync_folder(self.run.root / self.step.output)  # the listed files must reach the disk before the manifest
+        for path, content in self._forms():
             replace_file(path, content, keep_mode=False)
 
     def verify(self) -> str:
-        """Both are there."""
+        """Read both forms back."""
         if self.check() is None:
             raise Failed(
-                "todo",
-                f"{self.step.output}/{MANIFEST_JSON} does not read as it was written",
-                fix="does something else write it?",
+                "file-changed",
+                f"{self.step.output}/{MANIFEST_JSON} changed after it was written",
+                fix="stop other programs that write into that folder, then rerun the command",
             )
         return f"{self.step.output}/{MANIFEST_JSON}"
 
-    def _spellings(self) -> tuple[tuple[Path, bytes], ...]:
+    def _forms(self) -> tuple[tuple[Path, bytes], ...]:
         output, manifest = self.run.root / self.step.output, self.step.manifest
         return (
             (output / MANIFEST_TEXT, manifest.to_text().encode()),
@@ -114,12 +117,12 @@ class WritingCollection:
         )
 
 
-def _is_there(path: Path, sha256: str) -> bool:
+def _has_content(path: Path, sha256: str) -> bool:
     return path.is_file() and digests(path).sha256 == sha256
 
 
 def _copy(source: Path, target: Path, sha256: str, staging: Path) -> None:
-    """Copy a file so that it has its name only when all of it is on the disk, and is what it should be."""
+    """Copy a file; it gets its final name only when all of it is on the disk and its hash is right."""
     staged = staging / target.name
     copied = hashlib.sha256()
     with source.open("rb") as content, os.fdopen(os.open(staged, _NEW, _READABLE), "wb") as out:
@@ -130,8 +133,8 @@ def _copy(source: Path, target: Path, sha256: str, staging: Path) -> None:
         os.fsync(out.fileno())
     if copied.hexdigest() != sha256:
         raise Failed(
-            "todo",
-            f"{source} changed while it was collected: its hash is not the one that was looked at",
-            fix="who writes into that folder? fetch what the job made again",
+            "file-changed",
+            f"{source} changed while it was copied (its hash differs from the manifest's)",
+            fix="stop other programs that write into that folder, then rerun the command",
         )
     staged.replace(target)

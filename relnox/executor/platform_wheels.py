@@ -61,7 +61,7 @@ class BuildingWheels:
     def check(self) -> str | None:
         """Done when the manifest of the output folder tells of all of them, and they are still right."""
         found = self.run.previous(self.step.build.output)
-        wanted = list(found.of(self.step.build.package)) if found is not None else []
+        wanted = list(found.files_of(self.step.build.package)) if found is not None else []
         output = self.run.root / self.step.build.output
         comparison = self._compared([file.filename for file in wanted])
         paths = [output / file.filename for file in wanted]
@@ -125,7 +125,7 @@ class BuildingWheels:
         """The sdist that the manifest of the output folder tells of, of the commit that this run will tell of."""
         output, package = self.step.build.output, self.step.build.package
         found = self.run.previous(output)
-        sdist = next((file for file in found.of(package) if file.kind == "sdist"), None) if found else None
+        sdist = next((file for file in found.files_of(package) if file.kind == "sdist"), None) if found else None
         if found is None or sdist is None or not (self.run.root / output / sdist.filename).is_file():
             raise Failed(
                 "todo",
@@ -148,13 +148,13 @@ class BuildingWheels:
     def _before(self) -> tuple[Distribution, ...]:
         """What the manifest tells of the package: the sdist, and wheels of jobs that ran in this folder before."""
         found = self.run.previous(self.step.build.output)
-        return found.of(self.step.build.package) if found is not None else ()
+        return found.files_of(self.step.build.package) if found is not None else ()
 
     def _keep_others(self) -> None:
         """The new manifest tells of the other packages as well that the folder has archives of."""
         found = self.run.previous(self.step.build.output)
         for name in found.packages if found is not None else ():
-            self.run.built.setdefault(name, list(found.of(name) if found is not None else ()))
+            self.run.built.setdefault(name, list(found.files_of(name) if found is not None else ()))
 
     def _compared(self, files: list[str]) -> wheels.Comparison:
         return wheels.Expected(wheels=self.step.job.identifiers, abi=self.step.abi).compare(files)

@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.building.environments import Environment, Interpreter
     from relnox.building.installed import Installed
-    from relnox.building.probing import Answer, Fault
+    from relnox.building.probing import ProbeFailure, ProbeResult
     from relnox.core.manifest import Distribution
-    from relnox.core.steps import Download, TakeFiles, VerifyInstall
+    from relnox.core.steps import CopyFiles, Download, VerifyInstall
     from relnox.errors import RelnoxError
     from relnox.executor.run import Run
     from relnox.process import Completed
 
-__all__ = ["Downloading", "TakingFiles", "Verifying"]
+__all__ = ["CopyingFiles", "Downloading", "Verifying"]
 
 _PAUSE = 0.5
 _LONGEST_PAUSE = 15.0
@@ -100,10 +100,10 @@ class Downloading:
 
 
 @dataclass
-class TakingFiles:
+class CopyingFiles:
     """Takes copies of the files that were built: what is compared is what is installed."""
 
-    step: TakeFiles
+    step: CopyFiles
     run: Run
 
     def check(self) -> str | None:
@@ -152,7 +152,7 @@ class Verifying:
     environment: Environment = field(init=False)
     there: Mapping[str, Installed] = field(init=False)
     scripts: Mapping[str, tuple[str, tuple[str, ...]]] = field(init=False)
-    answer: Answer = field(init=False)
+    answer: ProbeResult = field(init=False)
 
     def check(self) -> str | None:
         """Nothing is tried where the settings say so, and on Pythons that the package is not for."""
@@ -171,21 +171,21 @@ class Verifying:
             self._install(folder)
             self.there = installed.look(self.environment)
             if faults := (*self._origins(), *self._damages()):  # what is not ours is not run
-                raise self._broken(faults, probing.Answer())
-            self.scripts = self._scripts() if self.step.trial.scripts else {}
+                raise self._broken(faults, probing.ProbeResult())
+            self.scripts = self._scripts() if self.step.checks.scripts else {}
             self.answer = self._examine()
             if faults := (*self._versions(), *self.answer.faults):
                 raise self._broken(faults, self.answer)
-            for expression in self.step.trial.smoke:
+            for expression in self.step.checks.smoke:
                 answer = self._ask({"expression": expression})
                 if answer.faults:
                     raise self._broken(answer.faults, answer)
-            if not (self.answer.imported or self.answer.scripts or self.step.trial.smoke or self._means_nothing):
+            if not (self.answer.imported or self.answer.scripts or self.step.checks.smoke or self._means_nothing):
                 raise self._nothing_used()
 
     def verify(self) -> str:
         """What was seen."""
-        trial, answer = self.step.trial, self.answer
+        trial, answer = self.step.checks, self.answer
         archive = self.files[self.step.package]
         others = len(self.there) - 1
         told = [
@@ -212,9 +212,9 @@ class Verifying:
     @property
     def _means_nothing(self) -> str:
         """What says that there is nothing to import; empty where nothing does."""
-        if self.step.trial.modules == ():
+        if self.step.checks.modules == ():
             return "[tool.relnox.verify] modules says"
-        if self.step.trial.metadata_only:
+        if self.step.checks.metadata_only:
             return "[tool.relnox] metadata-only says"
         return "its metadata says" if self.files[self.step.package].import_names is not None else ""
 
@@ -235,9 +235,9 @@ class Verifying:
         found: dict[str, Archive] = {}
         own = self.step.package
         waiting = [
-            (archive, self.step.trial.extras if name == own else ()) for name, archive in self.files.items()
+            (archive, self.step.checks.extras if name == own else ()) for name, archive in self.files.items()
         ]
-        while waiting and self.step.trial.requirements:
+        while waiting and self.step.checks.requirements:
             archive, extras = waiting.pop()
             for name, asked in modules.required(archive, self.interpreter.version, extras):
                 if name in self.step.others and name not in found:
@@ -260,7 +260,7 @@ class Verifying:
 
     def _install(self, folder: Path) -> None:
         """Make the environment, fill it, see whether what is in it fits together."""
-        trial, variables = self.step.trial, self.run.variables()
+        trial, variables = self.step.checks, self.run.variables()
         installer = self.run.installer(self.step.installer)
         self.environment = installer.create(folder, self.interpreter.path, env=variables)
         requirements = [str(archive.path) for archive in (*self.files.values(), *self.others.values())]
@@ -283,9 +283,9 @@ class Verifying:
                 fix="correct the requirements that are named",
             )
 
-    def _examine(self) -> Answer:
+    def _examine(self) -> ProbeResult:
         """Ask for everything at once: starting a Python for each question would take longer than all answers."""
-        trial = self.step.trial
+        trial = self.step.checks
         return self._ask(
             {
                 "modules": self._modules() if trial.modules is None else trial.modules,
@@ -305,52 +305,54 @@ class Verifying:
         """The installed scripts: what each calls, and the extras that it needs and that are not installed."""
         there = self.there.get(self.step.package)
         stated = modules.scripts(there.info / "entry_points.txt") if there is not None else {}
-        present = set(map(canonicalize_name, self.step.trial.extras))
+        present = set(map(canonicalize_name, self.step.checks.extras))
         return {
             name: (target, tuple(each for each in extras if canonicalize_name(each) not in present))
             for name, (target, extras) in stated.items()
         }
 
-    def _ask(self, request: Mapping[str, Any]) -> Answer:
-        return probing.ask(
+    def _ask(self, request: Mapping[str, Any]) -> ProbeResult:
+        return probing.run_probe(
             self.environment,
             request,
             folder=self.run.folder("probe"),
             variables=self.run.variables(),
-            time_limit=self.step.trial.time_limit,
+            time_limit=self.step.checks.time_limit,
             on_line=self.run.tell(self.step),
         )
 
-    def _origins(self) -> Iterator[Fault]:
+    def _origins(self) -> Iterator[ProbeFailure]:
         """Packages of the release that were installed from elsewhere than our files (PEP 610)."""
         for name, archive in {**self.files, **self.others}.items():
             there = self.there.get(name)
             if there is None:
-                yield probing.Fault(message=f"{name} is not installed, although {archive.path.name} was")
+                yield probing.ProbeFailure(message=f"{name} is not installed, although {archive.path.name} was")
             elif _path(there.origin.get("url", "")) != _path(archive.path.as_uri()):
                 place = there.origin.get("url") or "the trusted index"
-                yield probing.Fault(message=f"{name} {there.version} comes from {place}, not from our file")
+                yield probing.ProbeFailure(message=f"{name} {there.version} comes from {place}, not from our file")
 
-    def _damages(self) -> Iterator[Fault]:
+    def _damages(self) -> Iterator[ProbeFailure]:
         """Installed files that are not as RECORD has them; the archive's own were looked at when it was taken."""
         for name, archive in self.files.items():
             of_wheel = archive.kind == "wheel"
             if name in self.there:
                 for damage in installed.damages(self.there[name], modules.record(archive) if of_wheel else {}):
-                    yield probing.Fault(message=f"{name}: {damage}")
+                    yield probing.ProbeFailure(message=f"{name}: {damage}")
 
-    def _versions(self) -> Iterator[Fault]:
+    def _versions(self) -> Iterator[ProbeFailure]:
         """Versions that are not the one that was built."""
         there = self.there.get(self.step.package)
         if there is not None and not _same(there.version, self.step.version):
-            yield probing.Fault(message=f"{there.version} is installed, but the release is {self.step.version}")
+            yield probing.ProbeFailure(
+                message=f"{there.version} is installed, but the release is {self.step.version}"
+            )
         for name, stated in self.answer.imported.items():
             if stated is not None and not _same(stated, self.step.version):
-                yield probing.Fault(
+                yield probing.ProbeFailure(
                     message=f"{name}.__version__ is {stated!r}, but the release is {self.step.version}"
                 )
 
-    def _broken(self, faults: Sequence[Fault], answer: Answer) -> Failed:
+    def _broken(self, faults: Sequence[ProbeFailure], answer: ProbeResult) -> Failed:
         """All faults, what was printed last, and what helps against the first of them."""
         listed = [f"  {each.message}{f' ({each.where})' if each.where else ''}" for each in faults]
         if answer.printed:
@@ -386,7 +388,7 @@ class Verifying:
             fix=fix,
         )
 
-    def _remedy(self, faults: Sequence[Fault], answer: Answer) -> str:
+    def _remedy(self, faults: Sequence[ProbeFailure], answer: ProbeResult) -> str:
         package, archive = self.step.package, self.files[self.step.package]
         lacking = next((each.lacks for each in faults if each.lacks), None)
         if lacking is None:
@@ -401,7 +403,7 @@ class Verifying:
                 f"{archive.path.name} lacks {lacking}: which setting of its build backend leaves it out? "
                 "what is in the tree alone is not published"
             )
-        if not self.step.trial.requirements:
+        if not self.step.checks.requirements:
             return (
                 f"install-without-deps leaves out what {package} requires: name what can be imported without it, "
                 f"[tool.relnox.verify] modules = {{ {package} = [] }}"

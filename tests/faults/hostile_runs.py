@@ -220,7 +220,7 @@ def visible(index: RawIndex, manifest: Manifest, seconds: float = 20.0) -> set[s
     seen: set[str] = set()
     until = time.monotonic() + seconds
     for package in manifest.packages:
-        wanted = {file.filename: file.sha256 for file in manifest.of(package)}
+        wanted = {file.filename: file.sha256 for file in manifest.files_of(package)}
         best: set[str] = set()
         for _ in range(LOOKS):
             best = max(best, _visible_once(index, package, wanted), key=len)

@@ -167,7 +167,7 @@ def test_what_another_machine_signed_is_sent_as_it_is(
         carried = run(tmp_path, other, "--attestations", "required", "--package", "core", token=True)
         assert carried.code == 0, carried.text
         assert "2 files have attestations that are good" in carried.text
-        assert provenance(other, "core").keys() == {file.filename for file in built.of("core")}
+        assert provenance(other, "core").keys() == {file.filename for file in built.files_of("core")}
 
 
 def test_what_many_jobs_signed_is_collected_and_sent_as_it_is(
@@ -284,7 +284,7 @@ def test_a_public_file_without_attestation_is_named_with_the_ways_out(
 ) -> None:
     # an identical upload is over before attestations are read.
     assert run(tmp_path, open_index, "--package", "core", token=True).code == 0
-    names = [file.filename for file in built.of("core")]
+    names = [file.filename for file in built.files_of("core")]
     ran = run(tmp_path, open_index, "--attestations", "required", token=True)
     assert ran.code == 4, ran.text
     assert f"has no provenance of {', '.join(names)}" in ran.text
@@ -510,7 +510,7 @@ def test_what_lies_there_and_proves_nothing_is_signed_again(
 ) -> None:
     assert run(tmp_path, index, "--dry-run").code == 0
     dist = tmp_path / "work" / "dist"
-    first, second = built.of("core")
+    first, second = built.files_of("core")
     with EmbeddedIndex(tmp_path / "before") as before:
         if left == "of another job":
             job.claims = {

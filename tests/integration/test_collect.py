@@ -58,7 +58,7 @@ EVERYTHING = sorted([*LINUX, *WINDOWS, *SOURCES])
 
 @cache
 def content_of(name: str) -> bytes:
-    """What a file holds: a wheel of engine says that it needs plain, which no pyproject.toml does."""
+    """The content of a file: only the wheel of engine says that it needs plain."""
     package, version = name.removesuffix(".tar.gz").split("-")[:2]
     requires = "Requires-Dist: plain>=2\nRequires-Dist: other; extra == 'more'\n" if package == "engine" else ""
     text = f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n{requires}"
@@ -71,7 +71,7 @@ def content_of(name: str) -> bytes:
         return path.read_bytes()
 
 
-def told(name: str, content: bytes) -> Distribution:
+def distribution(name: str, content: bytes) -> Distribution:
     package, version = name.removesuffix(".tar.gz").split("-")[:2]
     return Distribution(
         package=package,
@@ -84,26 +84,26 @@ def told(name: str, content: bytes) -> Distribution:
     )
 
 
-def job(root: Path, name: str, files: list[str], **manifest: Any) -> None:
-    """What one job hands on: its files, and the manifest that its build-all wrote."""
-    folder = root / "jobs" / name
+def job(root: Path, job_name: str, files: list[str], **manifest: Any) -> None:
+    """Write the output of one job: its files, and the manifest that build-all would write."""
+    folder = root / "jobs" / job_name
     folder.mkdir(parents=True, exist_ok=True)
-    contents = {each: content_of(each) for each in files}
-    for each, content in contents.items():
-        (folder / each).write_bytes(content)
-    made = Manifest(
-        distributions=tuple(told(each, content) for each, content in contents.items()),
+    contents = {name: content_of(name) for name in files}
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    written = Manifest(
+        distributions=tuple(distribution(name, content) for name, content in contents.items()),
         commit=git(root, "rev-parse", "HEAD"),
         dirty=False,
         time=f"2026-11-21T04:00:0{len(files)}+00:00",
-        needs=tuple((package, ()) for package in dict.fromkeys(each.split("-")[0] for each in files)),
+        needs=tuple((package, ()) for package in dict.fromkeys(name.split("-")[0] for name in files)),
     )
-    (folder / MANIFEST_JSON).write_text(replace(made, **manifest).to_json(), encoding="utf-8")
+    (folder / MANIFEST_JSON).write_text(replace(written, **manifest).to_json(), encoding="utf-8")
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A checkout with a compiled package and a pure one, and what three jobs built of it."""
+    """A checkout with a compiled package and a pure one, and the output of three jobs."""
     root = repository(write(tmp_path / "home", WORKSPACE))
     job(root, "sources", SOURCES)
     job(root, "linux", LINUX)
@@ -116,7 +116,7 @@ def collect(root: Path, *words: str) -> Ran:
 
 
 def attest(root: Path, path: str, *, by: str = "the job", sha256: str | None = None) -> bytes:
-    """Sign a job's file, as far as collecting looks: `test_attestations` has it with real signatures."""
+    """Attest a job's file without a signature, which collecting does not check; `test_attestations` has real ones."""
     file = root / "jobs" / path
     digest = sha256 or hashlib.sha256(file.read_bytes()).hexdigest()
     statement = json.dumps({"subject": [{"name": file.name, "digest": {"sha256": digest}}], "predicate": by})
@@ -126,19 +126,19 @@ def attest(root: Path, path: str, *, by: str = "the job", sha256: str | None = N
 
 
 def collected(root: Path, folder: str = "dist", *, signed: tuple[str, ...] = ()) -> Manifest:
-    """The manifest, after a look at all that lies beside it."""
+    """Read the manifest and compare the files beside it."""
     path = root / folder / MANIFEST_JSON
     manifest = Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path))
     names = [*(file.filename for file in manifest.distributions), *(f"{name}{SUFFIX}" for name in signed)]
-    assert sorted(each.name for each in path.parent.iterdir()) == sorted([*names, MANIFEST_JSON, MANIFEST_TEXT])
+    assert sorted(file.name for file in path.parent.iterdir()) == sorted([*names, MANIFEST_JSON, MANIFEST_TEXT])
     for file in manifest.distributions:
-        assert told(file.filename, (path.parent / file.filename).read_bytes()) == file
+        assert distribution(file.filename, (path.parent / file.filename).read_bytes()) == file
     assert (root / folder / MANIFEST_TEXT).read_text(encoding="utf-8") == manifest.to_text()
     return manifest
 
 
-def refused(root: Path, *words: str, code: int = 1) -> str:
-    """What is told; nothing may have been copied."""
+def blocked(root: Path, *words: str, code: int = 1) -> str:
+    """Run collect, expect a problem and no output folder; return what was printed."""
     ran = collect(root, *words)
     assert ran.code == code, ran.text
     assert not (root / "dist").exists()
@@ -152,8 +152,8 @@ def test_three_jobs_become_one_manifest(root: Path) -> None:
     manifest = collected(root)
     assert sorted(file.filename for file in manifest.distributions) == EVERYTHING
     assert (manifest.commit, manifest.dirty) == (git(root, "rev-parse", "HEAD"), False)
-    assert manifest.time == "2026-11-21T04:00:03+00:00"  # when the last of them was through
-    # No job saw both packages: that engine needs plain stands in engine's wheels alone.
+    assert manifest.time == "2026-11-21T04:00:03+00:00"  # the end of the last job
+    # No job built both packages; only engine's wheels say that engine needs plain.
     assert manifest.packages == ("plain", "engine")
     assert dict(manifest.needs) == {"plain": (), "engine": ("plain",)}
 
@@ -207,7 +207,7 @@ def test_the_same_file_from_two_jobs_is_one(root: Path) -> None:
 # attestations
 
 
-def test_an_attestation_travels_with_the_file_that_it_is_of(root: Path) -> None:
+def test_attestations_are_copied_with_their_files(root: Path) -> None:
     job(root, "linux", [*LINUX, SOURCES[0]])  # the sdist again, which this job did not sign
     attested = {name: attest(root, f"sources/{name}") for name in SOURCES}
     attested[WINDOWS[0]] = attest(root, f"windows/{WINDOWS[0]}")
@@ -221,11 +221,11 @@ def test_an_attestation_travels_with_the_file_that_it_is_of(root: Path) -> None:
         assert (root / "dist" / f"{name}{SUFFIX}").read_bytes() == content
 
 
-def test_a_second_run_copies_the_attestation_alone_that_is_not_as_its_job_made_it(root: Path) -> None:
+def test_a_second_run_copies_only_the_changed_attestation(root: Path) -> None:
     content = attest(root, f"linux/{LINUX[0]}")
     assert collect(root).code == 0
     before = {path.name: path.stat().st_mtime_ns for path in (root / "dist").iterdir()}
-    assert "has all 5 files and 1 attestations" in collect(root).text
+    assert "dist has all 5 files and 1 attestations" in collect(root).text
     path = root / "dist" / f"{LINUX[0]}{SUFFIX}"
     path.write_bytes(b"half of it")
 
@@ -244,201 +244,202 @@ def test_the_same_attestation_from_two_jobs_is_one(root: Path) -> None:
     collected(root, signed=(SOURCES[0],))
 
 
-def test_two_attestations_of_one_file_need_a_person(root: Path) -> None:
+def test_two_attestations_of_one_file_are_a_conflict(root: Path) -> None:
     job(root, "linux", [*LINUX, SOURCES[0]])
     attest(root, f"sources/{SOURCES[0]}")
-    attest(root, f"linux/{SOURCES[0]}", by="somebody else")
+    attest(root, f"linux/{SOURCES[0]}", by="another job")
 
-    err = refused(root, code=4)
+    err = blocked(root, code=4)
 
-    assert f"two jobs made different files called {SOURCES[0]}{SUFFIX}" in err
+    assert f"two jobs built different files named {SOURCES[0]}{SUFFIX}" in err
     assert "build and sign each file in one job" in err
 
 
-def test_an_attestation_of_other_bytes_needs_a_person(root: Path) -> None:
+def test_an_attestation_for_different_content_is_a_conflict(root: Path) -> None:
     attest(root, f"sources/{SOURCES[0]}", sha256="0" * 64)
 
-    err = refused(root, code=4)
+    err = blocked(root, code=4)
 
-    assert f"jobs/sources/{SOURCES[0]}{SUFFIX} attests another {SOURCES[0]}:" in err
+    assert f"jobs/sources/{SOURCES[0]}{SUFFIX} is an attestation for different content of {SOURCES[0]}:" in err
     assert f"signed  sha256 {'0' * 64}" in err
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"envelope": {"statement": "no base64"}}', b"\xff"])
-def test_what_is_no_attestation_is_refused(root: Path, content: bytes) -> None:
+def test_an_invalid_attestation_is_a_conflict(root: Path, content: bytes) -> None:
     (root / "jobs/sources" / f"{SOURCES[0]}{SUFFIX}").write_bytes(content)
 
-    assert f"jobs/sources/{SOURCES[0]}{SUFFIX} is no attestation of PEP 740" in refused(root, code=4)
+    assert f"jobs/sources/{SOURCES[0]}{SUFFIX} is not a valid attestation (PEP 740)" in blocked(root, code=4)
 
 
-def test_an_attestation_of_a_file_that_no_manifest_tells_of_is_refused(root: Path) -> None:
+def test_an_attestation_of_an_unlisted_file_is_a_problem(root: Path) -> None:
     (root / "jobs/linux" / f"engine-0.9.tar.gz{SUFFIX}").write_bytes(b"stale")
 
-    assert f"jobs/linux/engine-0.9.tar.gz{SUFFIX} is there, but the manifest beside it" in refused(root)
+    assert f"jobs/linux/engine-0.9.tar.gz{SUFFIX} is not listed in the manifest" in blocked(root)
 
 
-# what is refused
+# problems
 
 
-def test_a_missing_file_is_refused(root: Path) -> None:
+def test_a_missing_file_is_a_problem(root: Path) -> None:
     job(root, "windows", WINDOWS[:1])
     (root / "jobs/windows" / WINDOWS[1]).unlink()
 
-    assert "engine is not complete: cp314-win_amd64 missing" in refused(root)
+    assert "engine is incomplete: cp314-win_amd64 missing" in blocked(root)
 
 
-def test_a_job_that_is_not_there_is_told_by_what_it_would_have_made(root: Path) -> None:
+def test_the_files_of_a_missing_job_are_named(root: Path) -> None:
     (root / "jobs/sources/manifest.json").unlink()
 
-    told = refused(root)
+    err = blocked(root)
 
-    assert "engine is not complete: sdist missing" in told
-    assert "plain is not complete: sdist, py3-none-any missing" in told
-    assert "--partial" in told
+    assert "engine is incomplete: sdist missing" in err
+    assert "plain is incomplete: sdist, py3-none-any missing" in err
+    assert "--partial" in err
 
 
-def test_an_extra_file_is_refused(root: Path) -> None:
+def test_an_extra_file_is_a_problem(root: Path) -> None:
     extra = "engine-1.0-cp312-cp312-win_amd64.whl"
     job(root, "windows", [*WINDOWS, extra])
 
-    assert f"engine has files that are not of its release: {extra}" in refused(root, "--partial")
+    assert f"engine has files that are not expected: {extra}" in blocked(root, "--partial")
 
 
-def test_a_platform_wheel_of_a_package_without_a_matrix_is_refused(root: Path) -> None:
+def test_a_platform_wheel_of_a_package_without_a_matrix_is_a_problem(root: Path) -> None:
     job(root, "more", ["plain-2.0-cp313-cp313-win_amd64.whl"])
 
-    told = refused(root)
+    err = blocked(root)
 
-    assert "plain has files that are not of its release: plain-2.0-cp313-cp313-win_amd64.whl" in told
-    assert '[tool.relnox.wheels] packages = ["plain"]' in told
+    assert "plain has files that are not expected: plain-2.0-cp313-cp313-win_amd64.whl" in err
+    assert '[tool.relnox.wheels] packages = ["plain"]' in err
 
 
-def test_an_archive_that_no_manifest_tells_of_is_refused(root: Path) -> None:
+def test_an_archive_that_is_not_in_the_manifest_is_a_problem(root: Path) -> None:
     (root / "jobs/linux/engine-0.9.tar.gz").write_bytes(b"stale")
 
-    assert "jobs/linux/engine-0.9.tar.gz is there, but the manifest beside it does not tell of it" in refused(root)
+    assert "jobs/linux/engine-0.9.tar.gz is not listed in the manifest beside it" in blocked(root)
 
 
-def test_two_files_of_one_name_need_a_person(root: Path) -> None:
+def test_two_files_of_one_name_are_a_conflict(root: Path) -> None:
     job(root, "linux", LINUX)
     job(root, "linux-again", LINUX[:1])
     other = b"another sdist"
     (root / "jobs/linux-again" / LINUX[0]).write_bytes(other)
     path = root / "jobs/linux-again/manifest.json"
-    made = Manifest.from_json(path.read_text(encoding="utf-8"), where="there")
-    path.write_text(replace(made, distributions=(told(LINUX[0], other),)).to_json(), encoding="utf-8")
-    # A wheel that is none would be told instead, and it is not what this is about.
-    first, second = (hashlib.sha256(each).hexdigest() for each in (content_of(LINUX[0]), other))
+    manifest = Manifest.from_json(path.read_text(encoding="utf-8"), where="there")
+    path.write_text(replace(manifest, distributions=(distribution(LINUX[0], other),)).to_json(), encoding="utf-8")
+    first, second = (hashlib.sha256(content).hexdigest() for content in (content_of(LINUX[0]), other))
 
-    err = refused(root, "--package", "engine", "--partial", code=4)
+    err = blocked(root, "--package", "engine", "--partial", code=4)
 
-    assert f"two jobs made different files called {LINUX[0]}" in err
+    assert f"two jobs built different files named {LINUX[0]}" in err
     assert f"jobs/linux  sha256 {first}" in err
     assert f"jobs/linux-again  sha256 {second}" in err
 
 
 @pytest.mark.parametrize("content", [b"", b"other bytes"], ids=["cut off", "other bytes"])
-def test_a_damaged_file_is_refused(root: Path, content: bytes) -> None:
+def test_a_damaged_file_is_a_problem(root: Path, content: bytes) -> None:
     (root / "jobs/sources/engine-1.0.tar.gz").write_bytes(content)
 
-    assert "jobs/sources/engine-1.0.tar.gz is not the file that was built" in refused(root, code=4)
+    assert "jobs/sources/engine-1.0.tar.gz differs from the file that was built" in blocked(root, code=4)
 
 
-def test_a_file_that_was_lost_on_the_way_is_refused_also_of_a_part(root: Path) -> None:
+def test_a_file_missing_beside_its_manifest_is_a_problem_with_partial_too(root: Path) -> None:
     (root / "jobs/sources/engine-1.0.tar.gz").unlink()
 
-    assert "jobs/sources/engine-1.0.tar.gz is in the manifest, but not there" in refused(root, "--partial")
+    assert "jobs/sources/engine-1.0.tar.gz is missing, although the manifest lists it" in blocked(
+        root, "--partial"
+    )
 
 
-def test_different_commits_are_refused(root: Path) -> None:
+def test_different_commits_are_a_problem(root: Path) -> None:
     commit_all(write(root, {"README.md": "# home\n"}), "Later")
     job(root, "windows", WINDOWS)
 
-    err = refused(root)
+    err = blocked(root)
 
     assert "the jobs built different commits" in err
     assert all(git(root, "rev-parse", commit) in err for commit in ("HEAD", "HEAD~1"))
 
 
-def test_the_commit_of_another_checkout_is_refused(root: Path) -> None:
+def test_the_commit_of_another_checkout_is_a_problem(root: Path) -> None:
     built = git(root, "rev-parse", "HEAD")
     now = commit_all(write(root, {"README.md": "# home\n"}), "Later")
 
-    err = refused(root)
+    err = blocked(root)
 
     assert f"the jobs built {built}, but this checkout is at {now}" in err
     assert f"git switch --detach {built}" in err
 
 
-def test_uncommitted_changes_are_refused_unless_they_are_meant(root: Path) -> None:
+def test_uncommitted_changes_are_a_problem_without_allow_dirty(root: Path) -> None:
     job(root, "sources", SOURCES, dirty=True)
-    assert "built from a tree with uncommitted changes: jobs/sources" in refused(root, "--allow-dirty")
+    assert "built with uncommitted changes: jobs/sources" in blocked(root, "--allow-dirty")
 
     job(root, "linux", LINUX, dirty=True)
     job(root, "windows", WINDOWS, dirty=True)
-    assert "--allow-dirty" in refused(root)
+    assert "--allow-dirty" in blocked(root)
     assert collect(root, "--allow-dirty").code == 0
     assert collected(root).dirty
 
 
-def test_a_version_that_the_checkout_does_not_state_is_refused(root: Path) -> None:
+def test_a_version_other_than_the_checkout_has_is_a_problem(root: Path) -> None:
     job(root, "sources", ["engine-1.0.tar.gz", "plain-2.1.tar.gz", "plain-2.1-py3-none-any.whl"])
     for name in SOURCES[1:]:
         (root / "jobs/sources" / name).unlink()
 
-    err = refused(root)
+    err = blocked(root)
 
-    assert "plain should be 2.0, but there are:" in err
+    assert "plain must be 2.0, but the jobs built:" in err
     assert "jobs/sources/plain-2.1-py3-none-any.whl" in err
 
 
-def test_a_name_that_is_no_such_file_is_refused(root: Path) -> None:
+def test_a_file_name_of_another_version_is_a_problem(root: Path) -> None:
     path = root / "jobs/sources/manifest.json"
     path.write_text(
         path.read_text(encoding="utf-8").replace('"package_version": "2.0"', '"package_version": "1.9"')
     )
 
-    assert "plain-2.0.tar.gz is no name of a file of plain 1.9" in refused(root)
+    assert "plain-2.0.tar.gz is not a file name of plain 1.9" in blocked(root)
 
 
-def test_a_package_of_another_project_is_refused(root: Path) -> None:
-    job(root, "strange", ["strange-1.0.tar.gz"])
+def test_a_package_of_another_project_is_a_problem(root: Path) -> None:
+    job(root, "other", ["other-1.0.tar.gz"])
 
-    assert "jobs/strange has files of strange, which is no package of this checkout" in refused(root)
+    assert "jobs/other has files of other, which is not a package of this checkout" in blocked(root)
 
 
-def test_settings_of_wheels_that_mean_nothing_are_refused(root: Path) -> None:
+def test_a_wheel_pattern_without_a_match_is_a_problem(root: Path) -> None:
     path = root / "pyproject.toml"
     path.write_text(path.read_text(encoding="utf-8") + 'skip = ["cp313-*-none"]\n', encoding="utf-8")
 
-    assert "means no wheel that there could be" in refused(root)
+    assert "means no wheel that there could be" in blocked(root)
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "no folder of a build job is named"),
-        (("--from", "nowhere"), "nowhere is no folder"),
-        (("--from", "engine"), "there is no manifest.json in engine, nor in a folder of it"),
+        ((), "--from is missing: no folder of a build job is given"),
+        (("--from", "nowhere"), "nowhere is not a folder"),
+        (("--from", "engine"), "engine has no manifest.json, and neither has a folder in it"),
     ],
 )
-def test_a_folder_that_is_none_is_refused(root: Path, words: tuple[str, ...], message: str) -> None:
+def test_an_unusable_folder_is_a_problem(root: Path, words: tuple[str, ...], message: str) -> None:
     ran = run(root, "relnox", "collect", *words)
 
     assert ran.code == 1, ran.text
     assert message in ran.err
 
 
-# a part of it
+# partial collections
 
 
-def test_a_part_is_taken_when_it_is_asked_for_and_said_loudly(root: Path) -> None:
+def test_partial_collects_what_exists_and_prints_what_is_missing(root: Path) -> None:
     (root / "jobs/windows/manifest.json").unlink()
 
     ran = collect(root, "--partial")
 
     assert ran.code == 0, ran.text
-    assert "NOT COMPLETE, by --partial: engine lacks cp313-win_amd64, cp314-win_amd64" in ran.err
+    assert "INCOMPLETE (--partial): engine lacks cp313-win_amd64, cp314-win_amd64" in ran.err
     assert sorted(file.filename for file in collected(root).distributions) == sorted([*LINUX, *SOURCES])
 
 
@@ -457,7 +458,7 @@ def test_a_private_package_need_not_be_there(root: Path) -> None:
             'classifiers = ["Private :: Do Not Upload"]\n'
         },
     )
-    commit_all(root, "Stay at home")
+    commit_all(root, "Keep plain private")
     job(root, "linux", LINUX)
     job(root, "windows", WINDOWS)
     (root / "jobs/sources/plain-2.0.tar.gz").unlink()
@@ -468,10 +469,10 @@ def test_a_private_package_need_not_be_there(root: Path) -> None:
     assert collected(root).packages == ("engine",)
 
 
-# what is in the way
+# existing files
 
 
-def test_stale_archives_are_left_alone_and_named(root: Path) -> None:
+def test_stale_archives_are_kept_and_named(root: Path) -> None:
     (root / "dist").mkdir()
     (root / "dist/plain-1.9.tar.gz").write_bytes(b"old")
     (root / "dist/plain-2.0.tar.gz").write_bytes(b"a local build of the same name")
@@ -479,21 +480,21 @@ def test_stale_archives_are_left_alone_and_named(root: Path) -> None:
     ran = collect(root)
 
     assert ran.code == 0, ran.text
-    assert "left alone in dist, not of this release: plain-1.9.tar.gz" in ran.err
+    assert "not part of this release, left in dist: plain-1.9.tar.gz" in ran.err
     (root / "dist/plain-1.9.tar.gz").unlink()
     collected(root)
 
 
-def test_a_folder_that_cannot_be_one_is_told(root: Path) -> None:
+def test_an_output_folder_that_is_a_file_is_an_error(root: Path) -> None:
     (root / "dist").write_text("a file", encoding="utf-8")
 
     ran = collect(root)
 
     assert ran.code == 2, ran.text
-    assert "cannot be copied: File exists" in ran.err
+    assert "cannot copy dist (File exists)" in ran.err
 
 
-@pytest.mark.skipif(os.name == "nt", reason="it knows no SIGKILL")
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_a_run_that_was_killed_is_finished_by_the_next(root: Path) -> None:
     # It is killed when the first file is copied and has no name of its own yet.
     hang = "import time, relnox.executor.collecting as c; fsync = c.os.fsync\n"

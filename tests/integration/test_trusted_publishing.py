@@ -294,5 +294,5 @@ def test_a_token_that_is_good_for_one_project_alone_leaves_a_release_that_the_sa
             ran = publish(tmp_path / "work", house)
             assert ran.code == code, ran.text
             assert releases.is_whole(house, manifest) is (code == 0)
-            assert releases.public(house, manifest).keys() >= {file.filename for file in manifest.of("core")}
+            assert releases.public(house, manifest).keys() >= {file.filename for file in manifest.files_of("core")}
         assert ("token is not valid for project: 'agents'" in ran.err) is (code != 0)

@@ -265,11 +265,11 @@ def test_packages_are_found_by_any_spelling_of_their_name() -> None:
 def test_a_package_is_tried_as_all_are_unless_something_else_is_said() -> None:
     verify = Config.parse(read(EVERYTHING), TABLE).verify
 
-    assert verify.trial("acme-core") == InstallChecks(
+    assert verify.checks("acme-core") == InstallChecks(
         modules=("acme_core",), scripts=False, smoke=("acme_core.greet()",), time_limit=5
     )
-    assert verify.trial("acme-engine") == InstallChecks(requirements=False)
-    assert verify.trial("acme-other") == InstallChecks()
+    assert verify.checks("acme-engine") == InstallChecks(requirements=False)
+    assert verify.checks("acme-other") == InstallChecks()
 
 
 def test_tables_of_tasks_are_kept_for_their_options() -> None:

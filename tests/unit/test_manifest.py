@@ -61,7 +61,7 @@ def test_a_manifest_reads_back_as_written(written: Manifest) -> None:
     assert Manifest.from_json(written.to_json(), where="dist/manifest.json") == written
 
 
-def test_the_record_is_also_what_build_reports() -> None:
+def test_the_json_form_has_the_keys_of_a_build_report() -> None:
     # The keys of `python -m build --report` (build 1.6), and relnox's own beside them.
     document = json.loads(manifest().to_json())
     assert document["version"] == "1.0"
@@ -77,7 +77,7 @@ def test_the_record_is_also_what_build_reports() -> None:
     assert artifact["hashes"]["blake2b_256"] == "b" * 64
 
 
-def test_the_spelling_for_people_tells_everything() -> None:
+def test_the_text_form_lists_every_file_with_its_hashes() -> None:
     text = manifest(distribution(), distribution("core-1.0-py3-none-any.whl")).to_text()
     assert text.splitlines() == [
         f"Built 2026-11-21T04:00:00+00:00 from {'c' * 40}",
@@ -99,7 +99,7 @@ def test_a_manifest_of_some_packages() -> None:
     assert only.packages == ("top",)
     assert only.needs == (("top", ("core",)),)
     assert only.version("top") == Version("1.0")
-    assert both.of("core") == (distribution(),)
+    assert both.files_of("core") == (distribution(),)
 
 
 @pytest.mark.parametrize(
@@ -120,10 +120,10 @@ def test_a_manifest_of_some_packages() -> None:
         None,
     ],
 )
-def test_a_name_that_is_no_plain_file_name_is_refused(name: object) -> None:
+def test_a_file_name_with_a_folder_or_an_option_is_invalid(name: object) -> None:
     document = json.loads(manifest().to_json())
     document["artifacts"][0]["name"] = name
-    with pytest.raises(Blocked, match=r"somewhere\.json is not a manifest that relnox wrote"):
+    with pytest.raises(Blocked, match=r"somewhere\.json is not a valid manifest"):
         Manifest.from_json(json.dumps(document), where="somewhere.json")
 
 
@@ -142,17 +142,17 @@ def test_a_name_that_is_no_plain_file_name_is_refused(name: object) -> None:
         ("hashes", {"sha256": "a" * 64, "blake2b_256": "../" + "b" * 61}),
     ],
 )
-def test_an_entry_that_cannot_be_right_is_refused(key: str, value: Any) -> None:
+def test_an_invalid_entry_is_an_error(key: str, value: Any) -> None:
     document = json.loads(manifest().to_json())
     document["artifacts"][0][key] = value
     with pytest.raises(Blocked):
         Manifest.from_json(json.dumps(document), where="dist/manifest.json")
 
 
-def test_two_entries_of_one_file_are_refused() -> None:
+def test_two_entries_of_one_file_are_an_error() -> None:
     document = json.loads(manifest().to_json())
     document["artifacts"] *= 2
-    with pytest.raises(Blocked, match=r"core-1\.0\.tar\.gz is there twice"):
+    with pytest.raises(Blocked, match=r"core-1\.0\.tar\.gz is listed twice"):
         Manifest.from_json(json.dumps(document), where="dist/manifest.json")
 
 
@@ -161,11 +161,11 @@ def test_two_entries_of_one_file_are_refused() -> None:
     ["", "[]", "null", "{}", '{"version": "1.0", "artifacts": []}', '{"artifacts": [3]}', "{" * 9, "[" * 100_000],
     ids=range(8),
 )
-def test_what_is_no_manifest_is_refused_and_says_how_to_make_one(text: str) -> None:
+def test_an_invalid_document_is_an_error_with_a_fix(text: str) -> None:
     with pytest.raises(Blocked) as caught:
         Manifest.from_json(text, where="dist/manifest.json")
     assert "dist/manifest.json" in caught.value.message
-    assert caught.value.fix == "build again: relnox build-all"
+    assert caught.value.fix == "rebuild: relnox build-all"
 
 
 @settings(deadline=None)
@@ -178,6 +178,6 @@ def test_what_is_no_manifest_is_refused_and_says_how_to_make_one(text: str) -> N
         ),
     )
 )
-def test_no_document_makes_reading_raise_anything_else(document: Any) -> None:
+def test_any_invalid_document_raises_blocked(document: Any) -> None:
     with pytest.raises(Blocked):
         Manifest.from_json(json.dumps(document), where="x")

@@ -150,7 +150,9 @@ def _listed(index: str, manifest: Manifest, project: Project) -> dict[str, dict[
     try:
         project.indexes.look(index, manifest.packages)
         return {
-            name: project.indexes.hashes(index, name, [file.filename for file in manifest.of(name)], refresh=False)
+            name: project.indexes.hashes(
+                index, name, [file.filename for file in manifest.files_of(name)], refresh=False
+            )
             for name in manifest.packages
         }
     except RelnoxError as error:
@@ -276,7 +278,7 @@ def _missing_extensions(
 
     for package in sorted(packages):
         if not config.has_optional_extensions(package):
-            paths = [folder / file.filename for file in manifest.of(package)]
+            paths = [folder / file.filename for file in manifest.files_of(package)]
             there = [path for path in paths if archives.is_in(folder, path)]
             yield from checks.extension_errors(there, config.archives)
 
@@ -304,7 +306,7 @@ def _with_attestations(snapshot: Snapshot, choice: str, project: Project, folder
     if isinstance(snapshot.credentials, core.plan.Problem) or snapshot.skipped is not None:
         return snapshot
     public = {
-        package: [file.filename for file in snapshot.manifest.of(package) if file.filename in listed]
+        package: [file.filename for file in snapshot.manifest.files_of(package) if file.filename in listed]
         for package, listed in snapshot.listed.items()
     }
     missing = snapshot.missing
@@ -316,7 +318,7 @@ def _with_attestations(snapshot: Snapshot, choice: str, project: Project, folder
 def _warnings(manifest: Manifest, index: str, project: Project) -> Iterator[str]:
     """What the index says against files that it has (PEP 592), and of projects that take files (PEP 792)."""
     for package in manifest.packages:
-        listing, files = project.indexes.seen(index, package), manifest.of(package)
+        listing, files = project.indexes.seen(index, package), manifest.files_of(package)
         for file in files:
             if file.filename in listing and listing[file.filename].yanked:
                 yield f"{index} lists {file.filename} as yanked: installers pass it over"
@@ -339,7 +341,7 @@ def _strangers(snapshot: Snapshot, project: Project) -> Iterator[tuple[str, tupl
     No index tells whose a project is. It is ours if one of its files is, or if a version of it is tagged here.
     """
     for package in dict.fromkeys(file.package for file in snapshot.missing):
-        built = {file.sha256 for file in snapshot.manifest.of(package)}
+        built = {file.sha256 for file in snapshot.manifest.files_of(package)}
         there = project.indexes.seen(snapshot.target, package).values()
         versions = {file.version for file in there if file.version is not None}
         if versions and built.isdisjoint(file.sha256 for file in there):

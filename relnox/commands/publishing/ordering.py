@@ -77,7 +77,7 @@ def publication(  # noqa: PLR0913 - how a release goes out
         entered = (login.key,)
     needs = dict(manifest.needs)
     for package in manifest.packages:
-        files = manifest.of(package)
+        files = manifest.files_of(package)
         before = tuple(f"await {name}" for name in needs.get(package, ()) if name in manifest.packages)
         sent = [attests.attached(step) for step in _uploads(files, index, dist, entered, before)]
         yield from sent

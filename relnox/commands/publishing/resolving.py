@@ -68,7 +68,7 @@ def _needs(snapshot: Snapshot, project: Project, folder: Path) -> Iterator[Need]
     manifest = snapshot.manifest
     siblings = project.workspace.by_name
     for package in manifest.packages:
-        files = manifest.of(package)
+        files = manifest.files_of(package)
         if any(file.filename in snapshot.listed.get(package, {}) for file in files):
             continue
         wheels = [file for file in files if file.kind == "wheel"]

@@ -43,8 +43,8 @@ from relnox.core.steps.staging import (
     Stage,
 )
 from relnox.core.steps.verifying import (
+    CopyFiles,
     Download,
-    TakeFiles,
     VerifyInstall,
 )
 
@@ -62,6 +62,7 @@ __all__ = [
     "CloneCheckout",
     "Collect",
     "Commit",
+    "CopyFiles",
     "CreateTags",
     "Download",
     "Edit",
@@ -74,7 +75,6 @@ __all__ = [
     "Stage",
     "Step",
     "Tag",
-    "TakeFiles",
     "UndoBump",
     "Upload",
     "VerifyInstall",
@@ -109,7 +109,7 @@ Step = (
     | AwaitIndex
     | CheckProvenance
     | Download
-    | TakeFiles
+    | CopyFiles
     | VerifyInstall
     | CloneCheckout
     | Stage

@@ -11,8 +11,8 @@ from relnox.core.manifest import Distribution  # noqa: TC001 - likewise
 from relnox.core.steps.base import BaseStep, listing
 
 __all__ = [
+    "CopyFiles",
     "Download",
-    "TakeFiles",
     "VerifyInstall",
 ]
 
@@ -39,7 +39,7 @@ class Download(BaseStep, kw_only=True):
         return f"download {listing([file.filename for file in self.files])} from {self.index}, compare hashes"
 
 
-class TakeFiles(BaseStep, kw_only=True):
+class CopyFiles(BaseStep, kw_only=True):
     """Copy the files of a package from where they were built to, and compare their hashes."""
 
     concurrent: ClassVar[bool] = True
@@ -73,7 +73,7 @@ class VerifyInstall(BaseStep, kw_only=True):
     python: str
     siblings: tuple[str, ...]
     installer: str
-    trial: InstallChecks
+    checks: InstallChecks
     skip: str | None = None
     others: tuple[str, ...] = ()
 
@@ -85,7 +85,7 @@ class VerifyInstall(BaseStep, kw_only=True):
     def title(self) -> str:
         python = f"Python {self.python}" if self.python else "this Python"
         beside = f" (with {listing(self.siblings)} as built)" if self.siblings else ""
-        smoke = f", run {listing(self.trial.smoke)}" if self.trial.smoke else ""
+        smoke = f", run {listing(self.checks.smoke)}" if self.checks.smoke else ""
         return (
             f"install {self.package} {self.version}{beside} on {python} in a fresh environment and use it{smoke}"
         )
