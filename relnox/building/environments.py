@@ -1,7 +1,7 @@
-"""Fresh environments: made and filled by uv where it is there, by venv and pip where it is not.
+"""Virtual environments, created and filled by uv if it is installed, else by venv and pip.
 
-`python -m venv` with its bundled pip takes many seconds; without it a fraction of one, and pip installs into
-another environment as well (`pip --python`).
+Environments are created without pip: that takes a fraction of the time, and relnox's own pip can install into them
+(`pip --python`).
 """
 
 from __future__ import annotations
@@ -39,11 +39,12 @@ __all__ = [
     "find_installer",
     "find_interpreter",
     "find_python",
-    "pip_moment",
+    "pip_timestamp",
 ]
 
 _INSTALL_LIMIT = 1800.0
-_PINS_ALONE = ("--no-header", "--no-annotate", "--no-generate-hashes")
+_PIP_OPTIONS = ("--disable-pip-version-check", "--no-input", "--no-warn-script-location")
+_PINS_ONLY = ("--no-header", "--no-annotate", "--no-generate-hashes")
 _PROBE_LIMIT = 30.0
 _PIP_BUILD_CONSTRAINT = Version("25.3")
 _PIP_UPLOADED_PRIOR = Version("26.0")
@@ -53,8 +54,8 @@ class Interpreter(Record):
     """A Python on this machine.
 
     Attributes:
-        path: The program.
-        version: Its whole version, such as `3.12.1`.
+        path: The executable.
+        version: The full version, such as `3.12.1`.
     """
 
     path: Path
@@ -62,10 +63,10 @@ class Interpreter(Record):
 
 
 class Environment(Record):
-    """An environment on disk.
+    """A virtual environment.
 
     Attributes:
-        folder: Its top.
+        folder: Its root.
         python: Its interpreter.
     """
 
@@ -74,12 +75,12 @@ class Environment(Record):
 
     @property
     def scripts(self) -> Path:
-        """Where its programs are."""
+        """The folder of its programs."""
         return self.python.parent
 
     @property
     def modules(self) -> Path:
-        """Where installed modules are."""
+        """Its site-packages folder."""
         if os.name == "nt":
             return self.folder / "Lib" / "site-packages"
         return next(self.folder.glob("lib/*/site-packages"))
@@ -91,10 +92,10 @@ class Environment(Record):
 
 
 class Installer(Record):
-    """What makes environments and installs into them.
+    """A program that creates environments and installs into them.
 
     Attributes:
-        uv: The program, or None for venv and pip.
+        uv: The uv executable, or None for venv and pip.
     """
 
     uv: Path | None
@@ -105,10 +106,10 @@ class Installer(Record):
         return "uv" if self.uv else "pip"
 
     def create(self, folder: Path, python: Path, *, env: Mapping[str, str]) -> Environment:
-        """Make an empty environment, in the place of one that may be there.
+        """Create an empty environment, replacing an existing one.
 
         Raises:
-            Failed: It cannot be made; the program's last lines are told.
+            Failed: The program failed; the message has its last lines.
         """
         argv: process.Words
         if self.uv:
@@ -126,12 +127,12 @@ class Installer(Record):
         else:
             argv = [python, "-m", "venv", "--clear", "--without-pip", folder]
         process.run(argv, env=env, timeout=_INSTALL_LIMIT).check(
-            f"making an environment with {python}", fix=f"does it work by hand? {python} -m venv --help"
+            f"creating an environment with {python}", fix=f"check that this works: {python} -m venv --help"
         )
         scripts = "Scripts" if os.name == "nt" else "bin"
         return Environment(folder, folder / scripts / ("python.exe" if os.name == "nt" else "python"))
 
-    def install(  # noqa: PLR0913 - what an installation can be told
+    def install(  # noqa: PLR0913 - options of an installation
         self,
         environment: Environment,
         requirements: Sequence[str],
@@ -148,22 +149,22 @@ class Installer(Record):
         Args:
             environment: Where to.
             requirements: PEP 508 strings, or paths of archives.
-            env: Variables of the installer.
-            index_url: The one index to install from, whatever the sdists that are built on the way say; the
-                installer's own choice when None.
-            no_deps: Whether their own requirements are left out (`--no-deps`).
-            on_line: Called with each line that is printed.
-            constraints: Which releases count.
-            project: The folder whose settings uv reads; the present one if None.
+            env: Environment variables of the installer.
+            index_url: The only index to install from, also for sdists that set another one; the installer's
+                default if None.
+            no_deps: Whether dependencies of the requirements are left out.
+            on_line: Called with each line of output.
+            constraints: The releases that may be installed.
+            project: The folder whose settings uv reads; the current one if None.
         """
-        with self._words(constraints, project) as words:
-            return self._install(environment, requirements, words, env, index_url, on_line, no_deps=no_deps)
+        with self._constraint_options(constraints, project) as options:
+            return self._install(environment, requirements, options, env, index_url, on_line, no_deps=no_deps)
 
     def _install(  # noqa: PLR0913, PLR0917 - as above
         self,
         environment: Environment,
         requirements: Sequence[str],
-        words: process.Words,
+        options: process.Words,
         env: Mapping[str, str],
         index_url: str | None,
         on_line: Callable[[str], None] | None,
@@ -175,47 +176,57 @@ class Installer(Record):
         if self.uv:
             # [tool.uv.sources] of an sdist may name an index of its own.
             index += ["--no-sources"] if index_url else []
-            argv = [self.uv, "pip", "install", "--python", environment.python, *index, *words, "--", *requirements]
+            argv = [
+                self.uv,
+                "pip",
+                "install",
+                "--python",
+                environment.python,
+                *index,
+                *options,
+                "--",
+                *requirements,
+            ]
         else:
-            options = ["--disable-pip-version-check", "--no-input", "--no-warn-script-location", *index]
-            pip: list[str | os.PathLike[str]] = [sys.executable, "-m", "pip", "--python", environment.python]
-            argv = [*pip, "install", *options, *words, "--", *requirements]
+            pip: process.Words = [sys.executable, "-m", "pip", "--python", environment.python]
+            argv = [*pip, "install", *_PIP_OPTIONS, *index, *options, "--", *requirements]
         return process.run(argv, env=env, timeout=_INSTALL_LIMIT, on_line=on_line)
 
     @contextlib.contextmanager
-    def _words(self, constraints: Constraints, project: Path | None) -> Iterator[process.Words]:
-        """Options that make the installer take releases within constraints, also for what it builds on the way."""
-        words: list[str | os.PathLike[str]] = ["--project", project] if self.uv and project is not None else []
+    def _constraint_options(self, constraints: Constraints, project: Path | None) -> Iterator[process.Words]:
+        """Options that limit the installer to certain releases, also for the build requirements of sdists."""
+        options: list[str | os.PathLike[str]] = ["--project", project] if self.uv and project is not None else []
         with contextlib.ExitStack() as stack:
             files: list[str | os.PathLike[str]] = [*constraints.files]
             if constraints.requirements:
                 file = stack.enter_context(TemporaryFolder()).path / "constraints.txt"
                 file.write_text("\n".join(constraints.requirements), encoding="utf-8")
                 files.append(file)
-            for each in files:
-                words += ["--constraint", each]
-                words += ["--build-constraint", each] if self.uv or _pip_version() >= _PIP_BUILD_CONSTRAINT else []
+            has_build_constraint = self.uv is not None or _pip_version() >= _PIP_BUILD_CONSTRAINT
+            for path in files:
+                options += ["--constraint", path]
+                options += ["--build-constraint", path] if has_build_constraint else []
             if self.uv:
-                words += ["--exclude-newer", newer] if (newer := constraints.exclude_newer) else []
+                options += ["--exclude-newer", newer] if (newer := constraints.exclude_newer) else []
                 for name, time in constraints.exclude_newer_package:
-                    words += ["--exclude-newer-package", f"{name}={time}"]
-            elif (moment := pip_moment(constraints.exclude_newer)) and _pip_version() >= _PIP_UPLOADED_PRIOR:
-                words += ["--uploaded-prior-to", moment]
-            yield words
+                    options += ["--exclude-newer-package", f"{name}={time}"]
+            elif (time := pip_timestamp(constraints.exclude_newer)) and _pip_version() >= _PIP_UPLOADED_PRIOR:
+                options += ["--uploaded-prior-to", time]
+            yield options
 
-    def not_honored(self, constraints: Constraints) -> tuple[str, ...]:
-        """What of constraints the installer cannot do."""
+    def unsupported(self, constraints: Constraints) -> tuple[str, ...]:
+        """The constraints that the installer does not support, each with the reason."""
         if self.uv:
             return ()
-        said = []
+        reasons = []
         if newer := constraints.exclude_newer:
             if _pip_version() < _PIP_UPLOADED_PRIOR:
-                said.append(f"exclude-newer: pip {_pip_version()} cannot leave releases out, pip 26 and uv can")
-            elif not pip_moment(newer):
-                said.append(f"exclude-newer = {newer!r}: uv can read it, pip takes a date and a time")
+                reasons.append(f"exclude-newer: pip {_pip_version()} does not support it (pip 26 and uv do)")
+            elif not pip_timestamp(newer):
+                reasons.append(f"exclude-newer = {newer!r}: pip needs a date and a time (uv reads it)")
         if constraints.exclude_newer_package:
-            said.append("exclude-newer-package: uv can do it, pip cannot")
-        return tuple(said)
+            reasons.append("exclude-newer-package: pip does not support it (uv does)")
+        return tuple(reasons)
 
     def resolve(
         self,
@@ -226,49 +237,50 @@ class Installer(Record):
         constraints: Constraints = UNCONSTRAINED,
         project: Path | None = None,
     ) -> tuple[str, ...]:
-        """The releases that these requirements stand for today, what those need included, as pins.
+        """Resolve requirements and their dependencies to pinned releases.
 
         Args:
             requirements: PEP 508 strings.
-            python: The interpreter that they are for.
-            env: Variables of the installer.
-            constraints: Which releases count.
-            project: The folder whose settings uv reads; the present one if None.
+            python: The interpreter to resolve for.
+            env: Environment variables of the installer.
+            constraints: The releases that may be chosen.
+            project: The folder whose settings uv reads; the current one if None.
 
         Raises:
-            Failed: There are none, or the index does not answer; the installer's last lines are told.
+            Failed: There is no solution, or the index does not respond.
         """
-        with self._words(constraints, project) as words:
-            return self._resolve(requirements, python, words, env)
+        with self._constraint_options(constraints, project) as options:
+            return self._resolve(requirements, python, options, env)
 
     def _resolve(
         self,
         requirements: Sequence[str],
         python: Path,
-        words: process.Words,
+        options: process.Words,
         env: Mapping[str, str],
     ) -> tuple[str, ...]:
         argv: process.Words
-        wanted = ", ".join(requirements)
-        fix = "is the package index reachable? then type the same command again"
+        action = f"resolving {', '.join(requirements)}"
+        fix = "check that the package index is reachable, then rerun the command"
         if self.uv:
             with TemporaryFolder() as folder:
-                file = folder.path / "pins.txt"  # a project's settings may name another one
-                options = ("--quiet", *_PINS_ALONE, "--python", python, "--output-file", file)
-                argv = [self.uv, "pip", "compile", *options, *words, "-"]
-                asked = process.run(argv, env=env, stdin="\n".join(requirements), timeout=_INSTALL_LIMIT)
-                asked.check(f"resolving {wanted}", fix=fix)
+                file = folder.path / "pins.txt"  # the project's settings may set another output file
+                output = ("--quiet", *_PINS_ONLY, "--python", python, "--output-file", file)
+                argv = [self.uv, "pip", "compile", *output, *options, "-"]
+                process.run(argv, env=env, stdin="\n".join(requirements), timeout=_INSTALL_LIMIT).check(
+                    action, fix=fix
+                )
                 lines = file.read_text(encoding="utf-8").splitlines()
             return tuple(line for line in map(str.strip, lines) if line and not line.startswith(("#", "-")))
         report = ("--dry-run", "--ignore-installed", "--quiet", "--report", "-")
-        quiet = ("--disable-pip-version-check", "--no-input", "--no-warn-script-location", *report)
-        argv = [sys.executable, "-m", "pip", "--python", python, "install", *quiet, *words, "--", *requirements]
-        asked = process.run(argv, env=env, timeout=_INSTALL_LIMIT, stderr=False)
-        answer = json.loads(asked.check(f"resolving {wanted}", fix=fix).output)
-        return tuple(sorted(_pin(each) for each in answer["install"]))
+        pip: process.Words = [sys.executable, "-m", "pip", "--python", python]
+        argv = [*pip, "install", *_PIP_OPTIONS, *report, *options, "--", *requirements]
+        ran = process.run(argv, env=env, timeout=_INSTALL_LIMIT, stderr=False)
+        document = json.loads(ran.check(action, fix=fix).output)
+        return tuple(sorted(map(_pin, document["install"])))
 
     def check(self, environment: Environment, *, env: Mapping[str, str]) -> process.Completed:
-        """See whether what is installed fits together (`pip check`); the result is not checked."""
+        """Check that installed packages have compatible dependencies (`pip check`); the result is not checked."""
         argv: process.Words
         if self.uv:
             argv = [self.uv, "pip", "check", "--python", environment.python]
@@ -287,24 +299,23 @@ def _pip_version() -> Version:
         return Version("0")
 
 
-def pip_moment(newer: str) -> str:
-    """A time after which releases do not count, as pip reads it; empty for what only uv can read.
+def pip_timestamp(newer: str) -> str:
+    """Convert uv's `exclude-newer` to pip's `--uploaded-prior-to`; empty for forms that only uv reads.
 
-    uv takes a date for its end, pip for its beginning.
+    A date means its end to uv, and its beginning to pip.
     """
     try:
         day = date.fromisoformat(newer)
     except ValueError:
         try:
-            moment = datetime.fromisoformat(newer)
+            return datetime.fromisoformat(newer).isoformat()
         except ValueError:
             return ""
-        return moment.isoformat()
     return (day + timedelta(days=1)).isoformat()
 
 
 def _pin(entry: Mapping[str, Any]) -> str:
-    """What pip would install, as a requirement that means it and nothing else."""
+    """A requirement for exactly the release in an entry of pip's report."""
     metadata = entry["metadata"]
     if entry.get("is_direct"):
         return f"{metadata['name']} @ {entry['download_info']['url']}"
@@ -312,37 +323,41 @@ def _pin(entry: Mapping[str, Any]) -> str:
 
 
 def find_installer(name: str) -> Installer:
-    """The installer of that name, `uv` or `pip`; `auto` is uv where it is there.
+    """Find the installer of that name, `uv` or `pip`; `auto` prefers uv.
 
     Raises:
-        Blocked: It is not there.
+        Blocked: It is not installed.
     """
     uv = None if name == "pip" else _find_uv()
     if name == "uv" and uv is None:
-        raise Blocked("todo", "uv is not installed", fix=f"{fixes.install('relnox[uv]')}, or use --installer pip")
+        raise Blocked(
+            "installer-missing",
+            "uv is not installed",
+            fix=f"{fixes.install('relnox[uv]')}, or use --installer pip",
+        )
     if uv is None and not _has_pip():
         raise Blocked(
-            "todo",
-            f"neither uv nor pip is there to install with (asked {sys.executable})",
+            "installer-missing",
+            f"neither uv nor pip is installed (for {sys.executable})",
             fix=fixes.install("relnox[uv]"),
         )
     return Installer(uv)
 
 
 def find_python(version: str) -> Path:
-    """An interpreter of that version (`3.12`), proven by running it; the running one for an empty version.
+    """Find the executable of a Python; see `find_interpreter`.
 
     Raises:
-        Blocked: There is none; it is never a reason to skip.
+        Blocked: It is not installed.
     """
     return find_interpreter(version).path
 
 
 def find_interpreter(version: str) -> Interpreter:
-    """See `find_python`; a Python that was found is not looked for again.
+    """Find a Python of that version (`3.12`), and run it once to verify the version; the running one if empty.
 
     Raises:
-        Blocked: There is none.
+        Blocked: It is not installed, or does not run.
     """
     if not version:
         return Interpreter(Path(sys.executable), platform.python_version())
@@ -352,13 +367,17 @@ def find_interpreter(version: str) -> Interpreter:
 @cache
 def _find(version: str, path: str) -> Interpreter:
     if not re.fullmatch(r"\d{1,3}(\.\d{1,3})?", version, re.ASCII):
-        raise Blocked("todo", f"{version!r} is not a version of Python", fix="write for example 3.12")
+        raise Blocked(
+            "python-version-invalid",
+            f"{version!r} is not a Python version",
+            fix="write the major and minor version, such as 3.12",
+        )
     for candidate in _candidates(version, path):
-        if (found := _version_of(candidate)).startswith(f"{version}."):
-            return Interpreter(candidate, found)
+        if (full_version := _version_of(candidate)).startswith(f"{version}."):
+            return Interpreter(candidate, full_version)
     raise Blocked(
-        "todo",
-        f"there is no working Python {version} on this machine",
+        "python-missing",
+        f"Python {version} is not installed (no working interpreter on PATH, in pyenv or uv)",
         fix=f"uv python install {version}, or put python{version} on PATH",
     )
 
@@ -374,28 +393,28 @@ def _candidates(version: str, path: str) -> Iterator[Path]:
     # pyenv's shim of an inactive version is on PATH and answers with an error; the versions themselves work.
     yield from sorted(pyenv.glob(f"{version}.*/bin/python"), reverse=True)
     if uv := _find_uv():
-        found = process.run([uv, "python", "find", "--no-python-downloads", version], stderr=False)
-        if found.returncode == 0:
-            yield Path(found.output.strip())
+        ran = process.run([uv, "python", "find", "--no-python-downloads", version], stderr=False)
+        if ran.returncode == 0:
+            yield Path(ran.output.strip())
 
 
 def _version_of(python: Path) -> str:
-    """`3.12.1`, or nothing for a program that does not run."""
-    asked: process.Words = [python, "-I", "-c", "import platform; print(platform.python_version())"]
+    """The full version, such as `3.12.1`; empty for a program that does not run."""
+    argv: process.Words = [python, "-I", "-c", "import platform; print(platform.python_version())"]
     try:
-        answer = process.run(asked, timeout=_PROBE_LIMIT, stderr=False)
+        ran = process.run(argv, timeout=_PROBE_LIMIT, stderr=False)
     except Failed:
         return ""
-    return answer.output.strip() if answer.returncode == 0 else ""
+    return ran.output.strip() if ran.returncode == 0 else ""
 
 
 def _find_uv() -> Path | None:
-    """The program beside relnox's own interpreter, or on PATH."""
+    """Find uv beside relnox's own interpreter, or on PATH."""
     beside = Path(sys.executable).parent / ("uv.exe" if os.name == "nt" else "uv")
     if beside.is_file():
         return beside
-    found = shutil.which("uv")
-    return Path(found) if found else None
+    path = shutil.which("uv")
+    return Path(path) if path else None
 
 
 def _has_pip() -> bool:

@@ -1,4 +1,4 @@
-"""What is installed in an environment, read from its files: nothing of it is run.
+"""The distributions installed in an environment, read from their files without running any code.
 
 The files are those of PEP 376, PEP 610 and the specification "Recording installed projects".
 """
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
     from relnox.building.environments import Environment
 
-__all__ = ["Installed", "damages", "look"]
+__all__ = ["InstalledDistribution", "changed_files", "read_installed"]
 
 
-class Installed(Record, kw_only=True):
-    """A distribution that is installed.
+class InstalledDistribution(Record, kw_only=True):
+    """An installed distribution.
 
     Attributes:
-        name: Normalised name (PEP 503).
-        version: As its metadata states it.
-        info: Its folder of metadata.
-        origin: Where it came from, if that was no index (PEP 610).
-        record: The hashes of its files by name, relative to where modules are; empty where RECORD tells none.
+        name: Normalized name (PEP 503).
+        version: The version in its metadata.
+        info: Its `.dist-info` folder.
+        origin: The content of `direct_url.json` (PEP 610); empty if it came from an index.
+        record: The hashes of its files by name, relative to site-packages; empty for files without one in RECORD.
     """
 
     name: str
@@ -41,40 +41,40 @@ class Installed(Record, kw_only=True):
     record: Mapping[str, str]
 
 
-def look(environment: Environment) -> dict[str, Installed]:
-    """All distributions of an environment, by name."""
-    found = (_read(info) for info in sorted(environment.modules.glob("*.dist-info")))
-    return {each.name: each for each in found}
+def read_installed(environment: Environment) -> dict[str, InstalledDistribution]:
+    """Read all distributions of an environment, by name."""
+    distributions = map(_read, sorted(environment.modules.glob("*.dist-info")))
+    return {distribution.name: distribution for distribution in distributions}
 
 
-def damages(distribution: Installed, wheel: Mapping[str, str]) -> Iterator[str]:
-    """Installed files that are not as RECORD tells them, the installed one or the wheel's own.
+def changed_files(distribution: InstalledDistribution, wheel_record: Mapping[str, str]) -> Iterator[str]:
+    """Find installed files that are missing or that differ from RECORD.
 
     Args:
-        distribution: What is installed.
-        wheel: What the wheel's own RECORD tells, as `modules.record` gives it.
+        distribution: The installed distribution.
+        wheel_record: The hashes in the wheel's own RECORD, as `modules.record` reads them.
     """
-    for name, expected in {**distribution.record, **wheel}.items():
+    for name, recorded in {**distribution.record, **wheel_record}.items():
         path = distribution.info.parent / name
         try:
             content = path.read_bytes()
         except OSError:
-            yield f"{name} is in RECORD, but not installed"
+            yield f"{name} is in RECORD, but is not installed"
             continue
-        mode, _, digest = expected.partition("=")
-        if digest and mode in hashlib.algorithms_available and not name.endswith(".pyc"):
-            found = base64.urlsafe_b64encode(hashlib.new(mode, content).digest()).decode()
-            if found.rstrip("=") != digest.rstrip("="):
-                yield f"{name} is not the file that RECORD tells of"
+        algorithm, _, digest = recorded.partition("=")
+        if digest and algorithm in hashlib.algorithms_available and not name.endswith(".pyc"):
+            actual = base64.urlsafe_b64encode(hashlib.new(algorithm, content).digest()).decode()
+            if actual.rstrip("=") != digest.rstrip("="):
+                yield f"{name} differs from its hash in RECORD"
 
 
-def _read(info: Path) -> Installed:
+def _read(info: Path) -> InstalledDistribution:
     head = _text(info / "METADATA").partition("\n\n")[0].splitlines()
-    stated = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in head)}
+    fields = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in head)}
     rows = csv.reader(_text(info / "RECORD").splitlines())
-    return Installed(
-        name=normalized(stated.get("name", "")),
-        version=stated.get("version", ""),
+    return InstalledDistribution(
+        name=normalized(fields.get("name", "")),
+        version=fields.get("version", ""),
         info=info,
         origin=json.loads(_text(info / "direct_url.json") or "{}"),
         record={row[0]: row[1] for row in rows if len(row) > 1},

@@ -1,12 +1,11 @@
-"""Runs inside an environment that is verified, by its own Python (3.8 or newer), isolated.
+"""Script that runs inside a verified environment, with its own Python (3.8 or newer), isolated.
 
-Called as `python -I probe.py REQUEST ANSWER`, two paths. The request is a Python literal that names modules to
-import, functions of scripts to look for and a folder to load nothing from, or an expression to evaluate. The
-answer is a literal on each line; it grows, so that it tells how far it came when an import never ends or ends the
-interpreter.
+Called as `python -I probe.py REQUEST RESULT`, two paths. The request is a Python literal: modules to import, entry
+points of scripts to look up and a folder that nothing may be loaded from, or an expression to evaluate. The result
+has a literal on each line. It is written line by line, so that it is known what was running when an import never
+ends or ends the interpreter.
 
-`relnox.building.probing` asks. As nearly nothing as possible is imported here: an environment is asked in the time
-that a Python takes to start.
+The other side is `relnox.building.probing`. Few modules are imported here, since start-up time counts.
 """
 
 from __future__ import annotations
@@ -23,74 +22,78 @@ EXPRESSION = "<smoke>"
 SITE = [path for path in sys.path if path.startswith(sys.prefix) and path.endswith("site-packages")]
 
 
-class Answer:
-    """What is told, line by line, into a file that is open before anything foreign runs."""
+class ResultFile:
+    """The result, line by line, in a file that is opened before any foreign code runs."""
 
     def __init__(self, path: str) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._process = os.getpid()
 
-    def tell(self, **line: object) -> None:
-        """Write a line; a copy of the process that an import made by forking ends here."""
+    def write(self, **line: object) -> None:
+        """Write a line; end the process if it is a fork that an import started."""
         if os.getpid() != self._process:
             os._exit(0)
         os.write(self._file, (ascii(line) + "\n").encode())
 
-    def failed(self, what: str, error: BaseException) -> None:
-        """Write down what was raised."""
-        told = f": {error}" if str(error) else ""
-        lacks = error.name if isinstance(error, ModuleNotFoundError) else None
-        self.tell(fault=f"{what} fails: {type(error).__name__}{told}", lacks=lacks, where=place_of(error))
+    def write_failure(self, task: str, error: BaseException) -> None:
+        """Write which exception a task raised."""
+        message = f": {error}" if str(error) else ""
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        self.write(
+            failure=f"{task} fails: {type(error).__name__}{message}",
+            missing_module=missing,
+            location=location_of(error),
+        )
 
 
-def main(request_path: str, answer_path: str) -> None:
-    """Answer a request."""
-    with open(request_path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is not quick to open
+def main(request_path: str, result_path: str) -> None:
+    """Run the tasks of a request."""
+    with open(request_path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is slow to import
         request = eval(file.read())  # noqa: S307 - relnox wrote it
-    answer = Answer(answer_path)
+    result = ResultFile(result_path)
     sys.argv[:] = ["-c"]
     tasks: list[tuple[str, Callable[..., None], tuple[str, ...]]] = []
-    tasks += [(f"import {name}", look_at, (name,)) for name in request.get("modules", ())]
+    tasks += [(f"import {name}", check_import, (name,)) for name in request.get("modules", ())]
     for name, target in request.get("scripts", {}).items():
-        tasks.append((f"the script {name} ({target})", look_for, (name, target)))
+        tasks.append((f"the script {name} ({target})", check_script, (name, target)))
     if "expression" in request:
         tasks.append((request["expression"], evaluate, (request["expression"],)))
-    answer.tell(standard=sorted(getattr(sys, "stdlib_module_names", ())))
-    for what, task, about in tasks:
-        answer.tell(doing=what)
+    result.write(standard_library=sorted(getattr(sys, "stdlib_module_names", ())))
+    for title, task, arguments in tasks:
+        result.write(running=title)
         try:
-            task(*about, answer)
-        except BaseException as error:  # noqa: BLE001 - whatever foreign code does is to be told
-            answer.failed(what, error)
-    for name, place in loaded_from(request.get("root")):
-        answer.tell(fault=f"{name} is loaded from {place}: that is the source tree")
-    answer.tell(done=True)
+            task(*arguments, result)
+        except BaseException as error:  # noqa: BLE001 - foreign code may raise anything
+            result.write_failure(title, error)
+    for name, location in loaded_from(request.get("root")):
+        result.write(failure=f"{name} is loaded from {location}, which is in the source tree")
+    result.write(done=True)
 
 
-def look_at(name: str, answer: Answer) -> None:
-    """Import a module, and see where it is and which version it states."""
+def check_import(name: str, result: ResultFile) -> None:
+    """Import a module, and check where it is; write its version."""
     module = import_module(name)
-    stated = getattr(module, "__version__", None)
-    answer.tell(imported=name, states=stated if isinstance(stated, str) else None)
-    for place in places(module):
-        if not is_inside(place):
-            answer.tell(fault=f"import {name} takes it from {place}, which is not in the environment")
+    version = getattr(module, "__version__", None)
+    result.write(imported=name, version=version if isinstance(version, str) else None)
+    for location in locations(module):
+        if not is_installed(location):
+            result.write(failure=f"import {name} loads {location}, which is outside of the environment")
 
 
-def look_for(name: str, target: str, answer: Answer) -> None:
-    """See that the function of a script is there."""
+def check_script(name: str, target: str, result: ResultFile) -> None:
+    """Check that the function of a script exists."""
     module, _, attributes = target.partition(":")
-    found = import_module(module.strip())
+    entry_point: object = import_module(module.strip())
     for attribute in filter(None, attributes.strip().split(".")):
-        found = getattr(found, attribute)
-    if callable(found):
-        answer.tell(script=name)
+        entry_point = getattr(entry_point, attribute)
+    if callable(entry_point):
+        result.write(script=name)
     else:
-        answer.tell(fault=f"the script {name} calls {target}, which is no function")
+        result.write(failure=f"the script {name} calls {target}, which is not a function")
 
 
-def evaluate(expression: str, _: Answer) -> None:
-    """Evaluate an expression in which modules are named by their full names; a status of 0 is a good end."""
+def evaluate(expression: str, _: ResultFile) -> None:
+    """Evaluate an expression, which may use modules by their full names; `SystemExit(0)` is a success."""
     import ast
 
     names: dict[str, object] = {}
@@ -118,11 +121,11 @@ def dotted_names(node: object) -> list[str]:
 
 
 def import_if_module(dotted: str, names: dict[str, object]) -> None:
-    """Import `dotted` if it is a module; an attribute of one is no fault."""
+    """Import `dotted` if it is a module, and not an attribute of one."""
     try:
         import_module(dotted)
     except ModuleNotFoundError as error:
-        # Not a module itself; but what a real module lacks is told.
+        # Raised by the lookup of `dotted` itself, or by an import inside of a module, which is a failure.
         if error.name is None or not (dotted == error.name or dotted.startswith(error.name + ".")):
             raise
         return
@@ -131,48 +134,48 @@ def import_if_module(dotted: str, names: dict[str, object]) -> None:
 
 
 def loaded_from(folder: str | None) -> list[tuple[str, str]]:
-    """Loaded modules of a folder with their places; an environment or a Python that is in there is none of it."""
+    """Modules loaded from a folder with their locations, without environments and Pythons inside of it."""
     return [
-        (name, place)
+        (name, location)
         for name, module in sorted(sys.modules.items())
-        for place in places(module)
+        for location in locations(module)
         if folder is not None
-        and is_below(place, folder)
-        and not any(is_below(place, own) for own in (sys.prefix, sys.base_prefix))
+        and is_below(location, folder)
+        and not any(is_below(location, prefix) for prefix in (sys.prefix, sys.base_prefix))
     ]
 
 
-def places(module: object) -> list[str]:
+def locations(module: object) -> list[str]:
     """The file of a module; the folders of a namespace package."""
     try:
         file = getattr(module, "__file__", None)
-        return [file] if isinstance(file, str) else [str(each) for each in getattr(module, "__path__", ())]
+        return [file] if isinstance(file, str) else [str(folder) for folder in getattr(module, "__path__", ())]
     except Exception:  # noqa: BLE001 - modules may be objects of any kind
         return []
 
 
-def is_inside(place: str) -> bool:
-    """Whether a file is among the installed ones."""
-    return any(is_below(place, folder) for folder in SITE)
+def is_installed(location: str) -> bool:
+    """Whether a file is in site-packages of the environment."""
+    return any(is_below(location, folder) for folder in SITE)
 
 
-def is_below(place: str, folder: str) -> bool:
-    """Whether a file is in a folder; `<frozen …>` and the like are no files."""
-    within = os.path.join(os.path.realpath(folder), "")  # noqa: PTH118 - as above
-    return os.path.isabs(place) and os.path.realpath(place).startswith(within)  # noqa: PTH117
+def is_below(location: str, folder: str) -> bool:
+    """Whether a file is in a folder; never for pseudo files such as `<frozen …>`."""
+    parent = os.path.join(os.path.realpath(folder), "")  # noqa: PTH118 - as above
+    return os.path.isabs(location) and os.path.realpath(location).startswith(parent)  # noqa: PTH117
 
 
-def place_of(error: BaseException) -> str | None:
-    """Where an error came from: the last line of installed code on its way."""
-    found, frame = None, error.__traceback__
+def location_of(error: BaseException) -> str | None:
+    """The innermost line of installed code in a traceback."""
+    location, frame = None, error.__traceback__
     while frame is not None:
         name = frame.tb_frame.f_code.co_filename
         for folder in SITE:
             if is_below(name, folder):
-                within = os.path.relpath(os.path.realpath(name), os.path.realpath(folder))
-                found = f"{within}, line {frame.tb_lineno}"
+                relative = os.path.relpath(os.path.realpath(name), os.path.realpath(folder))
+                location = f"{relative}, line {frame.tb_lineno}"
         frame = frame.tb_next
-    return found
+    return location
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Ask an environment's own Python whether what is installed there works; see `relnox.building.probe`."""
+"""Runs the probe in an environment, with its own Python; see `relnox.building.probe`."""
 
 from __future__ import annotations
 
@@ -23,44 +23,44 @@ if TYPE_CHECKING:
 
 __all__ = ["ProbeFailure", "ProbeResult", "run_probe"]
 
-_TAIL = 8
-"""How many of the last lines that were printed somebody reads."""
+_MAX_OUTPUT_LINES = 8
+"""How many of the last lines of output an error shows."""
 _MARK = "RELNOX_PROBE"
 
 
 class ProbeFailure(Record, kw_only=True):
-    """Something that does not work.
+    """A check of an installed package that failed.
 
     Attributes:
-        message: What, and how it shows.
-        where: The line of installed code that it came from, if it came from one.
-        lacks: The module that could not be found, if that is it.
+        message: What failed, and why.
+        location: The line of installed code that raised the error, if any.
+        missing_module: The module that was not found, if that is the error.
     """
 
     message: str
-    where: str | None = None
-    lacks: str | None = None
+    location: str | None = None
+    missing_module: str | None = None
 
 
 class ProbeResult(Record, kw_only=True):
-    """What the environment's Python told.
+    """The results of the checks in one environment.
 
     Attributes:
-        faults: What does not work, in order.
-        imported: Every imported module, and the `__version__` that it states.
-        scripts: Scripts whose functions are there.
-        standard: Names of the standard library's modules; empty before Python 3.10.
-        printed: The last lines that were printed.
+        failures: The failed checks, in order.
+        versions: The `__version__` of each imported module; None for a module without one.
+        scripts: Scripts whose functions exist.
+        standard_library: Names of the standard library's modules; empty before Python 3.10.
+        output: The last lines of output.
     """
 
-    faults: tuple[ProbeFailure, ...] = ()
-    imported: Mapping[str, str | None] = MappingProxyType({})
+    failures: tuple[ProbeFailure, ...] = ()
+    versions: Mapping[str, str | None] = MappingProxyType({})
     scripts: tuple[str, ...] = ()
-    standard: frozenset[str] = frozenset()
-    printed: tuple[str, ...] = ()
+    standard_library: frozenset[str] = frozenset()
+    output: tuple[str, ...] = ()
 
 
-def run_probe(  # noqa: PLR0913 - what a question needs
+def run_probe(  # noqa: PLR0913 - what a probe needs
     environment: Environment,
     request: Mapping[str, Any],
     *,
@@ -69,88 +69,100 @@ def run_probe(  # noqa: PLR0913 - what a question needs
     time_limit: float,
     on_line: Callable[[str], None],
 ) -> ProbeResult:
-    """Ask, and end whatever the answer leaves running.
+    """Run a probe, and end the processes that it leaves running.
 
     Args:
-        environment: Whose Python is asked.
+        environment: The environment to run it in.
         request: See `relnox.building.probe`.
         folder: An empty folder to work in.
-        variables: Environment variables for it.
+        variables: Environment variables for the probe.
         time_limit: Seconds.
-        on_line: Called with each line that is printed.
+        on_line: Called with each line of output.
     """
-    asked, answered, empty = folder / "request", folder / "answer", folder / "empty"
-    asked.write_text(ascii(dict(request)), encoding="utf-8")
-    answered.touch()
+    request_file, result_file, empty = folder / "request", folder / "result", folder / "empty"
+    request_file.write_text(ascii(dict(request)), encoding="utf-8")
+    result_file.touch()
     empty.mkdir()
-    printed: deque[str] = deque(maxlen=_TAIL)
+    output: deque[str] = deque(maxlen=_MAX_OUTPUT_LINES)
     mark = token_hex(16)
-    ended = None
+    early_end = None
 
-    def heard(line: str) -> None:
-        printed.append(line)
+    def handle_line(line: str) -> None:
+        output.append(line)
         on_line(line)
 
     try:
         ran = process.run(
-            [environment.python, "-I", "-X", "faulthandler", Path(probe.__file__), asked, answered],
+            [environment.python, "-I", "-X", "faulthandler", Path(probe.__file__), request_file, result_file],
             cwd=empty,
             env={**environment.variables(variables), _MARK: mark},
             timeout=time_limit,
-            on_line=heard,
+            on_line=handle_line,
             leaves_nothing=True,
         )
         if ran.returncode != 0:
-            ended = f"ends the interpreter with {_status(ran.returncode)}"
+            early_end = f"ends the interpreter with {_status(ran.returncode)}"
     except Failed:
-        ended = f"does not end within {time_limit:g} s"
+        early_end = f"does not end within {time_limit:g} s"
     finally:
         _end_marked(mark)
-    lines = [syntax_trees.literal(line) for line in answered.read_text(encoding="utf-8").splitlines()]
-    return _answer(lines, ended, tuple(printed))
+    lines = [syntax_trees.literal(line) for line in result_file.read_text(encoding="utf-8").splitlines()]
+    return _read_result(lines, early_end, tuple(output))
 
 
-def _answer(lines: Iterable[Mapping[str, Any]], ended: str | None, printed: tuple[str, ...]) -> ProbeResult:
-    faults: list[ProbeFailure] = []
-    imported: dict[str, str | None] = {}
+def _read_result(
+    lines: Iterable[Mapping[str, Any]], early_end: str | None, output: tuple[str, ...]
+) -> ProbeResult:
+    failures: list[ProbeFailure] = []
+    versions: dict[str, str | None] = {}
     scripts: list[str] = []
-    standard: frozenset[str] = frozenset()
-    doing, done = "the start of its Python", False
+    standard_library: frozenset[str] = frozenset()
+    running, done = "the start of its Python", False
     for line in lines:
         match line:
-            case {"doing": what}:
-                doing = what
+            case {"running": title}:
+                running = title
             case {"done": True}:
                 done = True
-            case {"fault": message}:
-                faults.append(ProbeFailure(message=message, where=line.get("where"), lacks=line.get("lacks")))
-            case {"imported": name, "states": version}:
-                imported[name] = version
+            case {"failure": message}:
+                failures.append(
+                    ProbeFailure(
+                        message=message,
+                        location=line.get("location"),
+                        missing_module=line.get("missing_module"),
+                    )
+                )
+            case {"imported": name, "version": version}:
+                versions[name] = version
             case {"script": name}:
                 scripts.append(name)
-            case {"standard": names}:
-                standard = frozenset(names)
+            case {"standard_library": names}:
+                standard_library = frozenset(names)
             case _:
-                raise ValueError(f"{line} is no line of an answer")
-    if done and ended is not None:
-        faults.append(ProbeFailure(message=f"everything was tried, but the end of it {ended}"))
+                raise ValueError(f"{line} is not a line of a probe's result")
+    if done and early_end is not None:
+        failures.append(ProbeFailure(message=f"all checks ran, but Python's exit {early_end}"))
     elif not done:
-        faults.append(ProbeFailure(message=f"{doing} {ended or 'ends the interpreter (os._exit?)'}"))
+        failures.append(ProbeFailure(message=f"{running} {early_end or 'ends the interpreter (os._exit?)'}"))
     return ProbeResult(
-        faults=tuple(faults), imported=imported, scripts=tuple(scripts), standard=standard, printed=printed
+        failures=tuple(failures),
+        versions=versions,
+        scripts=tuple(scripts),
+        standard_library=standard_library,
+        output=output,
     )
 
 
 def _end_marked(mark: str) -> None:
-    """End processes that bear a mark: daemons leave the group they were started in, but keep its variables."""
+    """End processes with a mark in their variables, which daemons keep when they leave their process group."""
     if sys.platform != "linux":
         return
-    wanted = f"{_MARK}={mark}".encode()
+    assignment = f"{_MARK}={mark}".encode()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if wanted in (folder / "environ").read_bytes().split(b"\0"):
+            if assignment in (folder / "environ").read_bytes().split(b"\0"):
                 os.kill(int(folder.name), signal.SIGKILL)
-        except OSError:  # it is somebody else's, or is gone
+        except OSError:  # another user's process, or one that has ended
             continue
 
 

@@ -254,7 +254,7 @@ def _settings(
             constraints = core.records.replace(constraints, exclude_newer=moment)
         found[package.name] = core.records.replace(build, constraints=constraints)
         honored |= dict.fromkeys(f"{key} ({uv.file})" for key in uv.honored)
-        for each in (*uv.not_honored, *find_installer(installer).not_honored(constraints)):
+        for each in (*uv.not_honored, *find_installer(installer).unsupported(constraints)):
             not_honored.setdefault(f"{each} ({uv.file})", []).append(package.name)
     honored |= dict.fromkeys(setting for _, setting in files)
     honored |= {"UV_EXCLUDE_NEWER": None} if os.environ.get("UV_EXCLUDE_NEWER") else {}

@@ -1,8 +1,8 @@
 """Merge the output of many build jobs into one folder with one complete manifest.
 
 Each --from names the folder of a job, which holds its manifest.json and its files, or a folder of such folders.
-Blocked when a file is damaged, missing or not expected, or when two jobs built different files of one name; nothing
-is copied then. The merged manifest is the one to publish. Attestations are copied with their files.
+If a file is damaged, missing or not expected, or if two jobs built different files of one name, nothing is copied.
+The merged manifest is the one to publish. Attestations are copied with their files.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def _folders(root: Path, names: Sequence[str]) -> tuple[str, ...]:
         raise Blocked(
             "option-missing",
             "--from is missing: no folder of a build job is given",
-            fix=f"{core.fixes.command('collect', '--from', 'artifacts')}, where artifacts has a folder for each job",
+            fix=f"{core.fixes.command('collect', '--from', 'artifacts')} (with a folder for each job in it)",
         )
     folders: dict[Path, str] = {}
     for name in names:

@@ -1,8 +1,8 @@
 """Install published packages in fresh environments, and verify that they are the built files and that they work.
 
-Downloads the release's files from the index and compares their hashes with the manifest. Requirements come from the
-trusted index only. Each package gets its own environment, so that a missing requirement shows. Then checks: the
-requirements, the version, RECORD, imports of all modules of the wheel, scripts, and the configured smoke tests.
+The release's files are downloaded and their hashes compared with the manifest. Requirements come from the trusted
+index only. Each package gets its own environment, so that a missing requirement shows. Checked are requirements,
+version, RECORD, imports of all modules of the wheel, scripts, and the configured smoke tests.
 `--from dist` does the same with the files on disk, before anything is published. A Python that a package does not
 support is skipped with a note; a requested Python that is not installed is an error.
 """

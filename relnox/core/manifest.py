@@ -197,11 +197,11 @@ class Manifest(Record, kw_only=True):
                 missing=_packages(document.get("missing", [])),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            reason = str(error)
+            reason = f"{type(error).__name__}: {error}"
+            reason = reason if len(reason) <= _MAX_REASON else f"{reason[:_MAX_REASON]}…"
             raise Blocked(
                 "manifest-invalid",
-                f"{where} is not a valid manifest "
-                f"({type(error).__name__}: {reason if len(reason) <= _MAX_REASON else f'{reason[:_MAX_REASON]}…'})",
+                f"{where} is not a valid manifest ({reason})",
                 fix=f"rebuild: {command('build-all')}",
             ) from error
 

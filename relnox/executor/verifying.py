@@ -1,4 +1,4 @@
-"""Install what was released where nothing else is, and see that it is what was built and works."""
+"""Actions of `verify-install`: get the files of a release, install them in fresh environments, and check them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from relnox.building.archives import Archive
     from relnox.building.environments import Environment, Interpreter
-    from relnox.building.installed import Installed
+    from relnox.building.installed import InstalledDistribution
     from relnox.building.probing import ProbeFailure, ProbeResult
     from relnox.core.manifest import Distribution
     from relnox.core.steps import CopyFiles, Download, VerifyInstall
@@ -38,62 +38,66 @@ if TYPE_CHECKING:
 
 __all__ = ["CopyingFiles", "Downloading", "Verifying"]
 
-_PAUSE = 0.5
-_LONGEST_PAUSE = 15.0
-_NO_ANSWER = (
+_MIN_WAIT = 0.5
+_MAX_WAIT = 15.0
+_NO_RESPONSE = (
     *("error sending request", "request failed after", "dns error", "connection refused", "operation timed out"),
     *("newconnectionerror", "temporary failure in name resolution", "read timed out", "connection aborted"),
 )
-"""What installers print when an index does not answer."""
-_NOT_TO_BE_HAD = ("no solution found", "could not find a version", "no matching distribution", "was not found in")
-"""What installers print when an index does not have what is required."""
+"""Output of installers when an index does not respond."""
+_NOT_AVAILABLE = ("no solution found", "could not find a version", "no matching distribution", "was not found in")
+"""Output of installers when an index does not have a requirement."""
 
 
 @dataclass
 class Downloading:
-    """Fetches our files by the addresses that the index lists; only files with our hashes are used."""
+    """Action that downloads the release's files from the index; only files with the right hash are used."""
 
     step: Download
     run: Run
 
     def check(self) -> str | None:
-        """The files are fetched anew in every run."""
+        """Never skip: every run downloads the files again."""
         return None
 
     def do(self) -> None:
-        """Fetch and compare, as long as there is patience: an index may list what it does not serve yet."""
+        """Download and compare, with retries: an index may list a file before it serves it."""
         folder = self.run.folder(self.step.key)
         deadline = Deadline(self.step.deadline)
-        pause = _PAUSE
+        wait = _MIN_WAIT
         while True:
             try:
-                fetched = [self._fetch(file, folder, deadline) for file in self.step.files]
+                downloads = [self._download(file, folder, deadline) for file in self.step.files]
             except TryLater as transient_error:
                 if not (left := deadline.left()):
                     raise
-                deadline.wait(min(pause, left), transient_error.message)
+                deadline.wait(min(wait, left), transient_error.message)
             else:
-                self.run.downloads[self.step.package] = fetched
+                self.run.downloads[self.step.package] = downloads
                 return
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            wait = min(wait * 2, _MAX_WAIT)
 
     def verify(self) -> str:
-        """The hashes were compared byte for byte."""
+        """Report the hashes, which were compared with each download."""
         return _hashes(self.step.files)
 
-    def _fetch(self, file: Distribution, folder: Path, deadline: Deadline) -> Archive:
+    def _download(self, file: Distribution, folder: Path, deadline: Deadline) -> Archive:
         index = self.step.index
-        listed = self.run.indexes.files(index, self.step.package, deadline).get(file.filename)
-        if listed is None:
-            raise TryLater("todo", f"{index} does not list {file.filename}", fix="has it been published there?")
-        if listed.yanked:
+        index_file = self.run.indexes.files(index, self.step.package, deadline).get(file.filename)
+        if index_file is None:
+            raise TryLater(
+                "file-not-listed",
+                f"{index} does not list {file.filename}",
+                fix=f"publish it, or try again later: {fixes.command('verify-install')}",
+            )
+        if index_file.yanked:
             raise Failed(
-                "todo",
-                f"{index} lists {file.filename} as yanked: installers pass it over",
-                fix=f"who yanked it, and why? to release a version in its place: {fixes.command('bump')}",
+                "file-yanked",
+                f"{index} lists {file.filename} as yanked (installers skip it)",
+                fix=f"unyank it on the index, or release a new version: {fixes.command('bump')}",
             )
         path = folder / file.filename
-        sha256 = self.run.indexes.download(listed, path, deadline)
+        sha256 = self.run.indexes.download(index_file, path, deadline)
         if sha256 != file.sha256:
             raise other_file(index, file, sha256)
         return checks.open_checked(path, self.run.limits)
@@ -101,48 +105,48 @@ class Downloading:
 
 @dataclass
 class CopyingFiles:
-    """Takes copies of the files that were built: what is compared is what is installed."""
+    """Action that copies built files, so that the files that were compared are the ones that are installed."""
 
     step: CopyFiles
     run: Run
 
     def check(self) -> str | None:
-        """The files are taken anew in every run."""
+        """Never skip: every run copies the files again."""
         return None
 
     def do(self) -> None:
         """Copy and compare."""
         folder = self.run.folder(self.step.key)
-        self.run.downloads[self.step.package] = [self._take(file, folder) for file in self.step.files]
+        self.run.downloads[self.step.package] = [self._copy(file, folder) for file in self.step.files]
 
     def verify(self) -> str:
-        """The hashes were compared."""
+        """Report the hashes, which were compared with each copy."""
         return _hashes(self.step.files)
 
-    def _take(self, file: Distribution, folder: Path) -> Archive:
+    def _copy(self, file: Distribution, folder: Path) -> Archive:
         source, path = self.run.root / self.step.folder / file.filename, folder / file.filename
         if not archives.is_in(source.parent, source):
             raise Failed(
-                "todo",
-                f"{self.step.folder}/{file.filename} is in the manifest, but not there",
-                fix=f"build again: {fixes.command('build-all')}",
+                "archive-missing",
+                f"{self.step.folder}/{file.filename} is missing, although the manifest lists it",
+                fix=f"rebuild: {fixes.command('build-all')}",
             )
         shutil.copyfile(source, path)
         if (sha256 := archives.digests(path).sha256) != file.sha256:
             raise Conflict(
-                "todo",
-                f"{self.step.folder}/{file.filename} is not the file that was built:\n"
-                f"  there  sha256 {sha256}\n  built  sha256 {file.sha256}",
-                fix=f"who changed it? to build again: {fixes.command('build-all')}",
+                "archive-changed",
+                f"{self.step.folder}/{file.filename} differs from the file that was built:\n"
+                f"  found  sha256 {sha256}\n  built  sha256 {file.sha256}",
+                fix=f"rebuild: {fixes.command('build-all')}",
             )
         return checks.open_checked(path, self.run.limits)
 
 
 @dataclass
 class Verifying:
-    """Installs one package for one Python from files whose hashes were compared, and uses it.
+    """Action that installs one package for one Python from compared files, and checks it.
 
-    The installer never sees the index that was published to, so that no name can come from two places.
+    The installer never sees the index that was published to, so that no name can come from two indexes.
     """
 
     step: VerifyInstall
@@ -150,146 +154,149 @@ class Verifying:
     files: dict[str, Archive] = field(init=False)
     others: dict[str, Archive] = field(init=False)
     environment: Environment = field(init=False)
-    there: Mapping[str, Installed] = field(init=False)
+    installed: Mapping[str, InstalledDistribution] = field(init=False)
     scripts: Mapping[str, tuple[str, tuple[str, ...]]] = field(init=False)
-    answer: ProbeResult = field(init=False)
+    result: ProbeResult = field(init=False)
 
     def check(self) -> str | None:
-        """Nothing is tried where the settings say so, and on Pythons that the package is not for."""
+        """Skip if the settings say so, or if the package does not support this Python."""
         if self.step.skip is not None:
             return self.step.skip
-        wanted = modules.requires_python(self._archive(self.step.package))
-        if self.interpreter.version not in wanted:
-            return f"{self._what} requires Python {wanted}, and this is {self.interpreter.version}"
+        supported = modules.requires_python(self._archive(self.step.package))
+        if self.interpreter.version not in supported:
+            return f"{self._release} requires Python {supported}, and this is {self.interpreter.version}"
         return None
 
     def do(self) -> None:
-        """Install, look, import, run."""
+        """Install, compare files, import modules, run scripts and smoke tests."""
         self.files = {name: self._archive(name) for name in (self.step.package, *self.step.siblings)}
         self.others = self._required_others()
-        with self._vacant_folder() as folder:
+        with self._environment_folder() as folder:
             self._install(folder)
-            self.there = installed.look(self.environment)
-            if faults := (*self._origins(), *self._damages()):  # what is not ours is not run
-                raise self._broken(faults, probing.ProbeResult())
+            self.installed = installed.read_installed(self.environment)
+            if failures := (*self._wrong_origins(), *self._changed_files()):  # foreign code must not run
+                raise self._broken(failures, probing.ProbeResult())
             self.scripts = self._scripts() if self.step.checks.scripts else {}
-            self.answer = self._examine()
-            if faults := (*self._versions(), *self.answer.faults):
-                raise self._broken(faults, self.answer)
+            self.result = self._probe_package()
+            if failures := (*self._wrong_versions(), *self.result.failures):
+                raise self._broken(failures, self.result)
             for expression in self.step.checks.smoke:
-                answer = self._ask({"expression": expression})
-                if answer.faults:
-                    raise self._broken(answer.faults, answer)
-            if not (self.answer.imported or self.answer.scripts or self.step.checks.smoke or self._means_nothing):
-                raise self._nothing_used()
+                result = self._probe({"expression": expression})
+                if result.failures:
+                    raise self._broken(result.failures, result)
+            checked = self.result.versions or self.result.scripts or self.step.checks.smoke
+            if not (checked or self._empty_by):
+                raise self._nothing_to_check()
 
     def verify(self) -> str:
-        """What was seen."""
-        trial, answer = self.step.checks, self.answer
+        """Report what was installed, imported and run."""
+        install_checks, result = self.step.checks, self.result
         archive = self.files[self.step.package]
-        others = len(self.there) - 1
-        told = [
-            f"{self.step.package} {self.step.version}, "
-            + ("requirements hold" if trial.requirements else "installed without its requirements"),
+        others = len(self.installed) - 1
+        parts = [
+            f"{self._release}, "
+            + ("requirements hold" if install_checks.requirements else "installed without its requirements"),
             f"Python {self.interpreter.version}: {archive.path.name}{f' and {others} others' if others else ''}",
         ]
         if self.others:
-            told.append(f"with {', '.join(other.path.name for other in self.others.values())}")
+            parts.append(f"with {', '.join(other.path.name for other in self.others.values())}")
         if archive.kind == "sdist":
-            told.append("no wheel fits: it was built from the sdist")
-        told.append(
-            f"imported {', '.join(answer.imported)}"
-            if answer.imported
-            else f"nothing to import{f', as {self._means_nothing}' if self._means_nothing else ''}"
-        )
-        if answer.scripts:
-            told.append(f"scripts {', '.join(answer.scripts)}")
-        left_out = {name: extras for name, (_, extras) in self.scripts.items() if extras}
-        told += [f"the script {name} needs the extra {', '.join(of)}: left out" for name, of in left_out.items()]
-        told += [f"ran {expression}" for expression in trial.smoke]
-        return "; ".join(told)
+            parts.append("built from the sdist (no compatible wheel)")
+        if result.versions:
+            parts.append(f"imported {', '.join(result.versions)}")
+        else:
+            parts.append("nothing to import" + (f" (according to {self._empty_by})" if self._empty_by else ""))
+        if result.scripts:
+            parts.append(f"scripts {', '.join(result.scripts)}")
+        parts += [
+            f"skipped the script {name} (needs the extra {', '.join(extras)})"
+            for name, (_, extras) in self.scripts.items()
+            if extras
+        ]
+        parts += [f"ran {expression}" for expression in install_checks.smoke]
+        return "; ".join(parts)
 
     @property
-    def _means_nothing(self) -> str:
-        """What says that there is nothing to import; empty where nothing does."""
+    def _empty_by(self) -> str:
+        """The setting or metadata by which there is nothing to import; empty if there is none."""
         if self.step.checks.modules == ():
-            return "[tool.relnox.verify] modules says"
+            return "[tool.relnox.verify] modules"
         if self.step.checks.metadata_only:
-            return "[tool.relnox] metadata-only says"
-        return "its metadata says" if self.files[self.step.package].import_names is not None else ""
+            return "[tool.relnox] metadata-only"
+        return "its metadata" if self.files[self.step.package].import_names is not None else ""
 
     @property
     def interpreter(self) -> Interpreter:
-        """The Python that it is for."""
+        """The Python to verify with."""
         return find_interpreter(self.step.python)
 
     @property
-    def _what(self) -> str:
+    def _release(self) -> str:
         return f"{self.step.package} {self.step.version}"
 
     def _archive(self, package: str) -> Archive:
-        return _installable(self.run.downloads[package], package, self.step.python)
+        return _best_archive(self.run.downloads[package], package, self.step.python)
 
     def _required_others(self) -> dict[str, Archive]:
-        """The wheels of other projects that are required here, by what was fetched or by one another."""
-        found: dict[str, Archive] = {}
-        own = self.step.package
-        waiting = [
-            (archive, self.step.checks.extras if name == own else ()) for name, archive in self.files.items()
+        """The wheels of other projects that the release's files require, directly or through one another."""
+        others: dict[str, Archive] = {}
+        package = self.step.package
+        queue = [
+            (archive, self.step.checks.extras if name == package else ()) for name, archive in self.files.items()
         ]
-        while waiting and self.step.checks.requirements:
-            archive, extras = waiting.pop()
-            for name, asked in modules.required(archive, self.interpreter.version, extras):
-                if name in self.step.others and name not in found:
-                    found[name] = self._archive(name)
-                    waiting.append((found[name], asked))
-        return found
+        while queue and self.step.checks.requirements:
+            archive, extras = queue.pop()
+            for name, required_extras in modules.required(archive, self.interpreter.version, extras):
+                if name in self.step.others and name not in others:
+                    others[name] = self._archive(name)
+                    queue.append((others[name], required_extras))
+        return others
 
     @contextmanager
-    def _vacant_folder(self) -> Iterator[Path]:
-        """Where the environment is made: uv remembers what it asked of the Python in a place that it knows."""
-        vacant = self.run.reusable_env_dirs.setdefault(self.step.python, [])
+    def _environment_folder(self) -> Iterator[Path]:
+        """Reuse the folder of an earlier environment: uv caches what it knows of a Python by its path."""
+        reusable = self.run.reusable_env_dirs.setdefault(self.step.python, [])
         try:
-            folder = vacant.pop()
+            folder = reusable.pop()
         except IndexError:
             folder = self.run.folder(f"environment {self.step.python}")
         try:
             yield folder / "env"
         finally:
-            vacant.append(folder)
+            reusable.append(folder)
 
     def _install(self, folder: Path) -> None:
-        """Make the environment, fill it, see whether what is in it fits together."""
-        trial, variables = self.step.checks, self.run.variables()
+        """Create the environment, install the files, and check that the requirements are compatible."""
+        install_checks, variables = self.step.checks, self.run.variables()
         installer = self.run.installer(self.step.installer)
         self.environment = installer.create(folder, self.interpreter.path, env=variables)
         requirements = [str(archive.path) for archive in (*self.files.values(), *self.others.values())]
-        if trial.extras:
-            own = self.files[self.step.package].path.as_uri()
-            requirements[0] = f"{self.step.package}[{','.join(trial.extras)}] @ {own}"
+        if install_checks.extras:
+            url = self.files[self.step.package].path.as_uri()
+            requirements[0] = f"{self.step.package}[{','.join(install_checks.extras)}] @ {url}"
         ran = installer.install(
             self.environment,
             requirements,
             env=variables,
             index_url=self.run.indexes.trusted_simple_url,
-            no_deps=not trial.requirements,
+            no_deps=not install_checks.requirements,
             on_line=self.run.tell(self.step),
         )
         if ran.returncode != 0:
             raise self._not_installed(ran)
-        if trial.requirements:
+        if install_checks.requirements:
             installer.check(self.environment, env=variables).check(
-                f"{self._what} on Python {self.interpreter.version}: what is installed does not fit together",
+                f"{self._release} on Python {self.interpreter.version}: the installed packages are incompatible",
                 fix="correct the requirements that are named",
             )
 
-    def _examine(self) -> ProbeResult:
-        """Ask for everything at once: starting a Python for each question would take longer than all answers."""
-        trial = self.step.checks
-        return self._ask(
+    def _probe_package(self) -> ProbeResult:
+        """Check all modules and scripts in one process: starting a Python for each would take longer."""
+        install_checks = self.step.checks
+        return self._probe(
             {
-                "modules": self._modules() if trial.modules is None else trial.modules,
-                "scripts": {name: target for name, (target, needed) in self.scripts.items() if not needed},
+                "modules": self._modules() if install_checks.modules is None else install_checks.modules,
+                "scripts": {name: target for name, (target, missing) in self.scripts.items() if not missing},
                 "root": str(self.run.root.resolve()),
             }
         )
@@ -298,20 +305,20 @@ class Verifying:
         archive = self.files[self.step.package]
         if archive.kind == "wheel":
             return modules.import_names(archive)
-        there = self.there.get(archive.name)
-        return modules.import_names(archive, there.record if there is not None else ())
+        distribution = self.installed.get(archive.name)
+        return modules.import_names(archive, distribution.record if distribution is not None else ())
 
     def _scripts(self) -> dict[str, tuple[str, tuple[str, ...]]]:
-        """The installed scripts: what each calls, and the extras that it needs and that are not installed."""
-        there = self.there.get(self.step.package)
-        stated = modules.scripts(there.info / "entry_points.txt") if there is not None else {}
+        """The installed scripts: the function of each, and the extras that it needs and that are not installed."""
+        distribution = self.installed.get(self.step.package)
+        scripts = modules.scripts(distribution.info / "entry_points.txt") if distribution is not None else {}
         present = set(map(canonicalize_name, self.step.checks.extras))
         return {
-            name: (target, tuple(each for each in extras if canonicalize_name(each) not in present))
-            for name, (target, extras) in stated.items()
+            name: (target, tuple(extra for extra in extras if canonicalize_name(extra) not in present))
+            for name, (target, extras) in scripts.items()
         }
 
-    def _ask(self, request: Mapping[str, Any]) -> ProbeResult:
+    def _probe(self, request: Mapping[str, Any]) -> ProbeResult:
         return probing.run_probe(
             self.environment,
             request,
@@ -321,105 +328,111 @@ class Verifying:
             on_line=self.run.tell(self.step),
         )
 
-    def _origins(self) -> Iterator[ProbeFailure]:
-        """Packages of the release that were installed from elsewhere than our files (PEP 610)."""
+    def _wrong_origins(self) -> Iterator[ProbeFailure]:
+        """Find packages of the release that were not installed from the release's files (PEP 610)."""
         for name, archive in {**self.files, **self.others}.items():
-            there = self.there.get(name)
-            if there is None:
-                yield probing.ProbeFailure(message=f"{name} is not installed, although {archive.path.name} was")
-            elif _path(there.origin.get("url", "")) != _path(archive.path.as_uri()):
-                place = there.origin.get("url") or "the trusted index"
-                yield probing.ProbeFailure(message=f"{name} {there.version} comes from {place}, not from our file")
-
-    def _damages(self) -> Iterator[ProbeFailure]:
-        """Installed files that are not as RECORD has them; the archive's own were looked at when it was taken."""
-        for name, archive in self.files.items():
-            of_wheel = archive.kind == "wheel"
-            if name in self.there:
-                for damage in installed.damages(self.there[name], modules.record(archive) if of_wheel else {}):
-                    yield probing.ProbeFailure(message=f"{name}: {damage}")
-
-    def _versions(self) -> Iterator[ProbeFailure]:
-        """Versions that are not the one that was built."""
-        there = self.there.get(self.step.package)
-        if there is not None and not _same(there.version, self.step.version):
-            yield probing.ProbeFailure(
-                message=f"{there.version} is installed, but the release is {self.step.version}"
-            )
-        for name, stated in self.answer.imported.items():
-            if stated is not None and not _same(stated, self.step.version):
+            distribution = self.installed.get(name)
+            if distribution is None:
                 yield probing.ProbeFailure(
-                    message=f"{name}.__version__ is {stated!r}, but the release is {self.step.version}"
+                    message=f"{name} is not installed, although {archive.path.name} was passed to the installer"
+                )
+            elif _path(distribution.origin.get("url", "")) != _path(archive.path.as_uri()):
+                origin = distribution.origin.get("url") or "the trusted index"
+                yield probing.ProbeFailure(
+                    message=f"{name} {distribution.version} comes from {origin}, not from {archive.path.name}"
                 )
 
-    def _broken(self, faults: Sequence[ProbeFailure], answer: ProbeResult) -> Failed:
-        """All faults, what was printed last, and what helps against the first of them."""
-        listed = [f"  {each.message}{f' ({each.where})' if each.where else ''}" for each in faults]
-        if answer.printed:
-            listed += ["  what was printed last:", *(f"  | {line}" for line in answer.printed)]
-        told = "\n".join(listed)
+    def _changed_files(self) -> Iterator[ProbeFailure]:
+        """Find installed files that differ from RECORD; the archives themselves were checked when opened."""
+        for name, archive in self.files.items():
+            if name in self.installed:
+                wheel_record = modules.record(archive) if archive.kind == "wheel" else {}
+                for change in installed.changed_files(self.installed[name], wheel_record):
+                    yield probing.ProbeFailure(message=f"{name}: {change}")
+
+    def _wrong_versions(self) -> Iterator[ProbeFailure]:
+        """Find versions other than the release's, in the metadata and in `__version__`."""
+        distribution = self.installed.get(self.step.package)
+        if distribution is not None and not _is_version(distribution.version, self.step.version):
+            yield probing.ProbeFailure(
+                message=f"{distribution.version} is installed, but the release is {self.step.version}"
+            )
+        for name, version in self.result.versions.items():
+            if version is not None and not _is_version(version, self.step.version):
+                yield probing.ProbeFailure(
+                    message=f"{name}.__version__ is {version!r}, but the release is {self.step.version}"
+                )
+
+    def _broken(self, failures: Sequence[ProbeFailure], result: ProbeResult) -> Failed:
+        """Describe all failures and the last output; the fix is for the first failure with a known one."""
+        lines = [
+            f"  {failure.message}{f' ({failure.location})' if failure.location else ''}" for failure in failures
+        ]
+        if result.output:
+            lines += ["  last output:", *(f"  | {line}" for line in result.output)]
+        text = "\n".join(lines)
         return Failed(
-            "todo",
-            f"{self._what} on Python {self.interpreter.version} is installed, but does not work:\n{told}",
-            fix=self._remedy(faults, answer),
+            "install-broken",
+            f"{self._release} on Python {self.interpreter.version} is installed, but does not work:\n{text}",
+            fix=self._fix(failures, result),
         )
 
-    def _nothing_used(self) -> Failed:
-        """A package that was installed, and of which nothing could be tried."""
+    def _nothing_to_check(self) -> Failed:
+        """Describe a package that was installed, but has nothing to import or run."""
         package, archive = self.step.package, self.files[self.step.package]
-        there = self.there[archive.name]
-        if any(not name.startswith(f"{there.info.name}/") for name in there.record):
-            state = "has files, but no module and no script"
+        distribution = self.installed[archive.name]
+        if any(not name.startswith(f"{distribution.info.name}/") for name in distribution.record):
+            content = "has files, but no module and no script"
             fix = (
-                f'try it: [tool.relnox.verify] smoke = {{ {package} = ["…"] }}; or, if there is nothing to try: '
-                f"modules = {{ {package} = [] }}"
+                f'add a smoke test: [tool.relnox.verify] smoke = {{ {package} = ["…"] }}; or, if there is nothing '
+                f"to check: modules = {{ {package} = [] }}"
             )
         else:
-            state = "has no module, no script and no data"
+            content = "has no module, no script and no data"
             fix = (
                 f"have the build backend include the modules, then: {fixes.command('build-all')}; "
-                f"if it has none on purpose: "
+                f"if the package has none on purpose: "
                 f'[tool.relnox] metadata-only = ["{package}"]'
             )
         return Failed(
-            "todo",
-            f"{self._what} on Python {self.interpreter.version} is installed, but there is nothing to import: "
-            f"{archive.path.name} {state}",
+            "install-empty",
+            f"{self._release} on Python {self.interpreter.version} is installed, but there is nothing to import: "
+            f"{archive.path.name} {content}",
             fix=fix,
         )
 
-    def _remedy(self, faults: Sequence[ProbeFailure], answer: ProbeResult) -> str:
+    def _fix(self, failures: Sequence[ProbeFailure], result: ProbeResult) -> str:
         package, archive = self.step.package, self.files[self.step.package]
-        lacking = next((each.lacks for each in faults if each.lacks), None)
-        if lacking is None:
-            if any("does not end within" in each.message for each in faults):
+        missing = next((failure.missing_module for failure in failures if failure.missing_module), None)
+        if missing is None:
+            if any("does not end within" in failure.message for failure in failures):
                 return f"if it needs longer: [tool.relnox.verify] time-limit = {{ {package} = … }}, in seconds"
             return (
-                f"see what is in {archive.path.name}: python -m zipfile -l (or tar -tf), and what it prints above"
+                f"list the content of {archive.path.name} (python -m zipfile -l, or tar -tf); see the output above"
             )
-        top = lacking.partition(".")[0]
-        if any(f"{lacking}.".startswith(f"{name}.") for name in self._modules()):
+        top = missing.partition(".")[0]
+        if any(f"{missing}.".startswith(f"{name}.") for name in self._modules()):
             return (
-                f"{archive.path.name} lacks {lacking}: which setting of its build backend leaves it out? "
-                "what is in the tree alone is not published"
+                f"{archive.path.name} lacks {missing}: have its build backend include it "
+                "(files of the source tree that no archive has are not published)"
             )
         if not self.step.checks.requirements:
             return (
-                f"install-without-deps leaves out what {package} requires: name what can be imported without it, "
+                f"{package} is installed without requirements (install-without-deps): list the modules to import, "
                 f"[tool.relnox.verify] modules = {{ {package} = [] }}"
             )
-        if top in sys.stdlib_module_names and top not in answer.standard:
+        if top in sys.stdlib_module_names and top not in result.standard_library:
             return f"{top} is in the standard library of other Pythons only: correct requires-python of {package}"
-        if providers := self._providers(lacking):
-            return f"{' and '.join(providers)} has {lacking}: add it to the dependencies of {package}"
+        if providers := self._providers(missing):
+            return f"{' and '.join(providers)} has {missing}: add it to the dependencies of {package}"
         if any(top == name.partition(".")[0] for name in self._modules()):
             return (
-                f"distributions share the namespace {top}, and no requirement of {package} brings {lacking}: "
+                f"distributions share the namespace {top}, and no requirement of {package} provides {missing}: "
                 "add the distribution that has it to its dependencies; "
-                f"if {package} itself has it: which setting of its build backend leaves it out?"
+                f"if {package} itself has it, have its build backend include it"
             )
         return (
-            f"no requirement of {package} brings {top}: add it to its dependencies; if an extra brings it: "
+            f"no requirement of {package} provides {top}: add it to its dependencies; if an extra provides it: "
             f'[tool.relnox.verify] extras = {{ {package} = ["…"] }}'
         )
 
@@ -427,69 +440,65 @@ class Verifying:
         """Other packages of the release whose wheels have a module, or the package that it is in."""
         return [
             name
-            for name, fetched in self.run.downloads.items()
+            for name, downloads in self.run.downloads.items()
             if name != self.step.package
             if any(
                 f"{module}.".startswith(f"{provided}.")
-                for archive in fetched
+                for archive in downloads
                 if archive.kind == "wheel"
                 for provided in modules.import_names(archive)
             )
         ]
 
     def _not_installed(self, ran: Completed) -> RelnoxError:
-        """Why the installer gave up, as far as what it printed tells."""
-        what = f"{self._what} on Python {self.interpreter.version}: installing it"
-        printed = " ".join(ran.output.lower().split())
-        fix = "what the installer printed last says why"
-        if "does not support python" in printed:
-            fix = (
-                f"uv fills environments of older Pythons than pip: --installer uv ({fixes.install('relnox[uv]')})"
-            )
-        if any(word in printed for word in _NOT_TO_BE_HAD):
-            fix = (
-                "the trusted index has no release that serves: correct the requirement, or publish that one first"
-            )
+        """Find out from its output why the installer failed."""
+        action = f"{self._release} on Python {self.interpreter.version}: installing it"
+        output = " ".join(ran.output.lower().split())
+        fix = "see the installer's last lines above"
+        if "does not support python" in output:
+            fix = f"use uv for older Pythons: --installer uv ({fixes.install('relnox[uv]')})"
+        if any(text in output for text in _NOT_AVAILABLE):
+            fix = "the trusted index has no matching release: correct the requirement, or publish that one first"
         try:
-            ran.check(what, fix=fix)
+            ran.check(action, fix=fix)
         except Failed as error:
-            if any(word in printed for word in _NO_ANSWER):
-                return TryLater("todo", error.message, fix="the trusted index does not answer: try again later")
+            if any(text in output for text in _NO_RESPONSE):
+                return TryLater(
+                    "index-unreachable", error.message, fix="the trusted index does not respond: try again later"
+                )
             return error
-        raise AssertionError(what)
+        raise AssertionError(action)
 
 
-def _installable(fetched: Iterable[Archive], package: str, python: str) -> Archive:
-    """The file of a package to install with a Python on this machine: a wheel that fits, else the sdist."""
+def _best_archive(downloads: Iterable[Archive], package: str, python: str) -> Archive:
+    """The file to install with a Python on this machine: the best compatible wheel, else the sdist."""
     from packaging.utils import parse_wheel_filename
 
-    fitting = _places(python)
-    best: list[tuple[int, Archive]] = []
-    for archive in fetched:
+    ranks = _tag_ranks(python)
+    candidates: list[tuple[int, Archive]] = []
+    for archive in downloads:
         if archive.kind == "sdist":
-            best.append((len(fitting), archive))
-        elif places := [fitting[tag] for tag in parse_wheel_filename(archive.path.name)[3] if tag in fitting]:
-            best.append((min(places), archive))
-    if not best:
+            candidates.append((len(ranks), archive))
+        elif compatible := [ranks[tag] for tag in parse_wheel_filename(archive.path.name)[3] if tag in ranks]:
+            candidates.append((min(compatible), archive))
+    if not candidates:
         raise Failed(
-            "todo",
-            f"{package}: no file fits this machine: {', '.join(archive.path.name for archive in fetched)}",
-            fix="verify on a machine that there is a wheel for, or publish an sdist too",
+            "wheel-incompatible",
+            f"{package}: no file can be installed on this machine: "
+            + ", ".join(archive.path.name for archive in downloads),
+            fix="verify on a machine that a wheel supports, or publish an sdist too",
         )
-    return min(best, key=lambda each: each[0])[1]
+    return min(candidates, key=lambda candidate: candidate[0])[1]
 
 
 @cache
-def _places(python: str) -> Mapping[Tag, int]:
-    """The tags of wheels that a Python installs on this machine, with their place in its preference."""
-    return {tag: place for place, tag in enumerate(_tags(python))}
+def _tag_ranks(python: str) -> Mapping[Tag, int]:
+    """The wheel tags that a Python supports on this machine, with the rank of each; 0 is the best."""
+    return {tag: rank for rank, tag in enumerate(_tags(python))}
 
 
 def _tags(python: str) -> Iterator[Tag]:
-    """The wheel tags that a Python, the running one or another CPython, installs on this machine, the best first.
-
-    See PEP 425.
-    """
+    """The wheel tags that the running Python or another CPython supports on this machine, best first (PEP 425)."""
     from packaging import tags
 
     if not python:
@@ -508,9 +517,9 @@ def _path(url: str) -> str:
     return unquote(urlsplit(url).path)
 
 
-def _same(stated: str, version: Version) -> bool:
-    """Whether a text means a version; one that is no version is somebody's own spelling."""
+def _is_version(text: str, version: Version) -> bool:
+    """Whether a text is a version; also true for text that is not a valid version, such as a commit id."""
     try:
-        return Version(stated) == version
+        return Version(text) == version
     except InvalidVersion:
         return True

@@ -13,7 +13,7 @@ from plain_index import serving
 from projects import commit_all, repository, write
 from toy_backend import PYPROJECT, releases_of
 
-from relnox.building.environments import pip_moment
+from relnox.building.environments import pip_timestamp
 from relnox.building.installer_settings import constraint_files, redirects
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def test_pip_leaves_newer_releases_out_as_well(index: PlainIndex, tmp_path: Path
     built, told = relnox(root, "--installer=pip")
     assert built["backend"] == "1.0", told
     built, told = relnox(root, "--installer=pip", UV_EXCLUDE_NEWER="P1000D")
-    assert "note: not honored: exclude-newer = 'P1000D': uv can read it, pip takes a date and a time" in told
+    assert "note: not honored: exclude-newer = 'P1000D': pip needs a date and a time (uv reads it)" in told
 
 
 def test_each_member_of_a_workspace_is_built_as_the_root_says(index: PlainIndex, tmp_path: Path) -> None:
@@ -286,4 +286,4 @@ def test_files_of_constraints_are_found_as_pip_and_uv_do(tmp_path: Path) -> None
     ],
 )
 def test_times_as_pip_reads_them(newer: str, moment: str) -> None:
-    assert pip_moment(newer) == moment
+    assert pip_timestamp(newer) == moment

@@ -116,7 +116,7 @@ def collect(root: Path, *words: str) -> Ran:
 
 
 def attest(root: Path, path: str, *, by: str = "the job", sha256: str | None = None) -> bytes:
-    """Attest a job's file without a signature, which collecting does not check; `test_attestations` has real ones."""
+    """Attest a job's file without a signature: collecting does not verify it."""
     file = root / "jobs" / path
     digest = sha256 or hashlib.sha256(file.read_bytes()).hexdigest()
     statement = json.dumps({"subject": [{"name": file.name, "digest": {"sha256": digest}}], "predicate": by})

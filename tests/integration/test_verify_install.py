@@ -1,4 +1,4 @@
-"""Releases that work and ones that do not, as `verify-install` sees them in real environments, by uv and pip."""
+"""`verify-install` of working and broken releases in real environments, with uv and pip."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def root(tmp_path: Path) -> Path:
 def verify(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Verify:
-    # Ports come back: what another index served from the same address must not be taken for this one's.
+    # Ports are reused: the installers' caches must not have files of another index at the same address.
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "pip"))
 
@@ -66,17 +66,17 @@ def trusted() -> Iterator[PlainIndex]:
         yield index
 
 
-def wheel(root: Path, name: str = "demo", files: dict[str, str] | None = None, **said: object) -> Path:
-    return made_wheel(root / "dist", name, files, **said)  # type: ignore[arg-type]
+def wheel(root: Path, name: str = "demo", files: dict[str, str] | None = None, **options: object) -> Path:
+    return made_wheel(root / "dist", name, files, **options)  # type: ignore[arg-type]
 
 
 def table(ran: Ran) -> dict[str, list[str]]:
-    """The rows at the end, by package."""
+    """The rows of the final table, by package."""
     lines = ran.out.partition("Verified\n")[2].splitlines()[1:]
     return {words[0]: words[1:] for words in map(str.split, lines) if words}
 
 
-# --- what works
+# --- releases that work
 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
@@ -106,11 +106,11 @@ def test_a_release_is_verified_before_anything_is_published(
     assert "two 1.0, requirements hold" in ran.err
     assert "ran two.main()" in ran.err
     assert table(ran) == {"one": ["1.0", "works"], "two": ["1.0", "works"]}
-    # Our own names are never asked for.
+    # The release's own packages are never requested from the trusted index.
     assert {path.split("/")[2] for path in trusted.asked if path.startswith("/simple/")} == {"third"}
 
 
-def test_what_a_wheel_is_imported_as_is_found_out(root: Path, verify: Verify) -> None:
+def test_the_modules_of_a_wheel_are_found(root: Path, verify: Verify) -> None:
     suffix = "cpython-311-x86_64-linux-gnu.so" if os.name != "nt" else "pyd"
     project_of(
         root,
@@ -129,10 +129,10 @@ def test_what_a_wheel_is_imported_as_is_found_out(root: Path, verify: Verify) ->
     assert "imported d\n" in ran.err
     assert "imported flat_one, flat_two" in ran.err
     assert "imported deep" in ran.err
-    assert "nothing-1.0-py3-none-any.whl; nothing to import, as [tool.relnox.verify] modules says" in ran.err
+    assert "nothing-1.0-py3-none-any.whl; nothing to import (according to [tool.relnox.verify] modules)" in ran.err
 
 
-def test_what_cannot_be_imported_does_not_work(root: Path, verify: Verify) -> None:
+def test_a_package_with_nothing_to_import_fails(root: Path, verify: Verify) -> None:
     built = [
         wheel(root, "hollow", {}),
         wheel(root, "shared", {"shared-1.0.data/data/share/shared/table.csv": "1,2\n"}),
@@ -151,10 +151,10 @@ def test_what_cannot_be_imported_does_not_work(root: Path, verify: Verify) -> No
     )
     ran = verify()
     assert ran.code == 0, ran.text
-    assert "nothing to import, as [tool.relnox] metadata-only says" in ran.err
+    assert "nothing to import (according to [tool.relnox] metadata-only)" in ran.err
 
 
-def test_a_script_an_expression_or_the_metadata_is_enough(root: Path, verify: Verify) -> None:
+def test_a_script_a_smoke_test_or_the_metadata_is_enough(root: Path, verify: Verify) -> None:
     full = wheel(root, "full", {"full.py": "def main(): ...\n"})
     caller = wheel(root, "caller", {}, requires=["full"], entries="[console_scripts]\ncall = full:main\n")
     tried = wheel(root, "tried", {}, requires=["full"])
@@ -167,7 +167,7 @@ def test_a_script_an_expression_or_the_metadata_is_enough(root: Path, verify: Ve
     )
     ran = verify()
     assert ran.code == 0, ran.text
-    assert "nothing to import, as its metadata says" in ran.err
+    assert "nothing to import (according to its metadata)" in ran.err
 
 
 def test_metadata_only_names_packages_of_the_workspace(root: Path, verify: Verify) -> None:
@@ -179,7 +179,7 @@ def test_metadata_only_names_packages_of_the_workspace(root: Path, verify: Verif
 
 
 def test_siblings_share_a_namespace(root: Path, verify: Verify) -> None:
-    # `import space` would succeed although the wheel were empty of code.
+    # `import space` would succeed even if the wheel had no code.
     left = wheel(root, "space-left", {"space/left/__init__.py": "import space.right\n"}, requires=["space-right"])
     right = wheel(root, "space-right", {"space/right.py": ""}, fields=["Import-Namespace: space"])
     project_of(root, right, left, needs={"space-left": ["space-right"]})
@@ -188,7 +188,7 @@ def test_siblings_share_a_namespace(root: Path, verify: Verify) -> None:
     assert "imported space.left" in ran.err
 
 
-def test_a_python_that_is_not_supported_is_skipped_and_said(root: Path, verify: Verify) -> None:
+def test_an_unsupported_python_is_skipped_with_a_note(root: Path, verify: Verify) -> None:
     project_of(root, wheel(root, "new", python=">=3.99"), wheel(root, "old"))
     ran = verify("--python", HERE)
     assert ran.code == 0, ran.text
@@ -197,16 +197,16 @@ def test_a_python_that_is_not_supported_is_skipped_and_said(root: Path, verify: 
     assert table(ran) == {"new": ["1.0", "skipped"], "old": ["1.0", "works"]}
 
 
-def test_a_missing_interpreter_is_no_reason_to_skip(root: Path, verify: Verify) -> None:
+def test_a_python_that_is_not_installed_is_an_error(root: Path, verify: Verify) -> None:
     project_of(root, wheel(root))
     ran = verify("--python", "3.77")
     assert (ran.code, ran.out) == (1, "")
-    assert "there is no working Python 3.77 on this machine" in ran.err
+    assert "Python 3.77 is not installed" in ran.err
     assert "uv python install 3.77" in ran.err
     assert verify("--python", "py3").code == 1
 
 
-def test_the_sdist_is_built_where_no_wheel_fits(root: Path, verify: Verify) -> None:
+def test_the_sdist_is_built_without_a_compatible_wheel(root: Path, verify: Verify) -> None:
     backend = (
         "import zipfile\n"
         "def build_wheel(folder, config_settings=None, metadata_directory=None):\n"
@@ -230,51 +230,51 @@ def test_the_sdist_is_built_where_no_wheel_fits(root: Path, verify: Verify) -> N
     for installer in ("uv", "pip"):
         ran = verify("--installer", installer)
         assert ran.code == 0, ran.text
-        assert "demo-1.0.tar.gz; no wheel fits: it was built from the sdist; imported built.inner" in ran.err
+        assert "demo-1.0.tar.gz; built from the sdist (no compatible wheel); imported built.inner" in ran.err
 
 
-# --- what does not
+# --- releases that do not work
 
 
 BROKEN = {
     "an undeclared dependency": (
         {"demo/__init__.py": "import undeclared\n"},
         "import demo fails: ModuleNotFoundError: No module named 'undeclared' (demo/__init__.py, line 1)",
-        "no requirement of demo brings undeclared: add it to its dependencies",
+        "no requirement of demo provides undeclared: add it to its dependencies",
     ),
-    "a module that only the tree has": (
+    "a module that only the source tree has": (
         {"demo/__init__.py": "from demo import forgotten\nimport demo.lost\n", "demo/forgotten.py": ""},
         "import demo fails: ModuleNotFoundError: No module named 'demo.lost'",
-        "demo-1.0-py3-none-any.whl lacks demo.lost: which setting of its build backend leaves it out?",
+        "demo-1.0-py3-none-any.whl lacks demo.lost: have its build backend include it",
     ),
-    "a file that only the tree has": (
+    "a file that only the source tree has": (
         {"demo.py": "open('demo/pyproject.toml')\n"},
         "import demo fails: FileNotFoundError: [Errno 2] No such file or directory: 'demo/pyproject.toml'",
-        "see what is in demo-1.0-py3-none-any.whl",
+        "list the content of demo-1.0-py3-none-any.whl",
     ),
     "another version": (
         {"demo.py": "__version__ = '1.0.post1'\n"},
         "demo.__version__ is '1.0.post1', but the release is 1.0",
-        "see what is in demo-1.0-py3-none-any.whl",
+        "list the content of demo-1.0-py3-none-any.whl",
     ),
     "an exit while it is imported": (
-        {"demo.py": "import sys\nprint('told before')\nsys.exit('no licence')\n"},
-        "(demo.py, line 3)\n          what was printed last:\n          | told before",
-        "see what is in",
+        {"demo.py": "import sys\nprint('printed before')\nsys.exit('no license')\n"},
+        "(demo.py, line 3)\n          last output:\n          | printed before",
+        "list the content of",
     ),
     "an interpreter that is ended": (
         {"demo.py": "import os\nprint('so long', flush=True)\nos._exit(0)\n"},
         "import demo ends the interpreter (os._exit?)",
-        "see what is in",
+        "list the content of",
     ),
     "a crash": (
         {"demo.py": "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n"},
         "import demo ends the interpreter with signal 11",
-        "see what is in",
+        "list the content of",
     ),
     "a thread that never ends": (
         {"demo.py": "import threading\nthreading.Thread(target=threading.Event().wait).start()\n"},
-        "everything was tried, but the end of it does not end within 2 s",
+        "all checks ran, but Python's exit does not end within 2 s",
         "time-limit = { demo = … }",
     ),
     "an import that never ends": (
@@ -286,7 +286,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_what_does_not_work_is_told_with_what_helps(case: str, root: Path, verify: Verify) -> None:
+def test_a_broken_release_is_reported_with_a_fix(case: str, root: Path, verify: Verify) -> None:
     files, message, fix = BROKEN[case]
     project_of(root, wheel(root, files=files), settings="[tool.relnox.verify]\ntime-limit = { demo = 2 }\n")
     ran = verify()
@@ -298,31 +298,31 @@ def test_what_does_not_work_is_told_with_what_helps(case: str, root: Path, verif
 
 
 @pytest.mark.parametrize(
-    ("lacking", "fix"),
+    ("missing", "fix"),
     [
         ("acme.core", "acme-core has acme.core: add it to the dependencies of acme-agents"),
         ("tools", "acme-core has tools: add it to the dependencies of acme-agents"),
         (
             "acme.other",
-            "distributions share the namespace acme, and no requirement of acme-agents brings acme.other",
+            "distributions share the namespace acme, and no requirement of acme-agents provides acme.other",
         ),
         (
             "acme.agents.lost",
-            "acme_agents-1.0-py3-none-any.whl lacks acme.agents.lost: which setting of its build",
+            "acme_agents-1.0-py3-none-any.whl lacks acme.agents.lost: have its build backend include it",
         ),
     ],
 )
-def test_a_requirement_that_is_missing_in_a_shared_namespace_is_named(
-    root: Path, verify: Verify, lacking: str, fix: str
+def test_a_missing_requirement_in_a_shared_namespace_is_named(
+    root: Path, verify: Verify, missing: str, fix: str
 ) -> None:
     core = wheel(root, "acme-core", {"acme/core/__init__.py": "", "tools.py": ""})
-    agents = wheel(root, "acme-agents", {"acme/agents/__init__.py": f"import {lacking}\n"})
+    agents = wheel(root, "acme-agents", {"acme/agents/__init__.py": f"import {missing}\n"})
     project_of(root, core, agents)
 
     ran = verify()
 
     assert ran.code == 2, ran.text
-    assert f"ModuleNotFoundError: No module named '{lacking}'" in ran.err
+    assert f"ModuleNotFoundError: No module named '{missing}'" in ran.err
     assert fix in ran.err
     assert table(ran) == {"acme-core": ["1.0", "works"], "acme-agents": ["1.0", "FAILED"]}
 
@@ -331,11 +331,11 @@ def test_a_requirement_that_is_missing_in_a_shared_namespace_is_named(
     ("target", "message"),
     [
         ("demo:absent", "the script run (demo:absent) fails: AttributeError"),
-        ("demo:value", "the script run calls demo:value, which is no function"),
+        ("demo:value", "the script run calls demo:value, which is not a function"),
         ("demo.cli:main", "the script run (demo.cli:main) fails: ModuleNotFoundError: No module named 'demo.cli'"),
     ],
 )
-def test_scripts_that_call_nothing_are_found_out(root: Path, verify: Verify, target: str, message: str) -> None:
+def test_a_script_without_a_function_fails(root: Path, verify: Verify, target: str, message: str) -> None:
     entries = f"[console_scripts]\nrun = {target}\nmore = nowhere:main [cli]\n"
     project_of(
         root, wheel(root, files={"demo.py": "value = 1\n"}, entries=entries, fields=["Provides-Extra: cli"])
@@ -350,7 +350,7 @@ def test_scripts_that_call_nothing_are_found_out(root: Path, verify: Verify, tar
     assert "the script more (nowhere:main) fails" in ran.err
 
 
-def test_files_that_record_does_not_tell_of_are_found_out(root: Path, verify: Verify) -> None:
+def test_files_that_are_not_in_record_fail(root: Path, verify: Verify) -> None:
     info = "demo-1.0.dist-info"
     rows = f"demo.py,{digest(b'')},0\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n"
     project_of(root, wheel(root, files={"demo.py": "", "more.py": ""}, record=rows))
@@ -360,21 +360,21 @@ def test_files_that_record_does_not_tell_of_are_found_out(root: Path, verify: Ve
     assert "more.py" in line
 
 
-def test_installed_files_are_the_ones_of_the_wheel(root: Path, verify: Verify) -> None:
+def test_an_installed_file_that_differs_from_the_wheel_fails(root: Path, verify: Verify) -> None:
     # Two siblings with a module of the same name: the one that is installed last overwrites the other's.
     other = wheel(root, "other", {"demo.py": "stolen = True\n"})
     demo = wheel(root, "demo", {"demo.py": "mine = True\n"}, requires=["other"])
     project_of(root, other, demo, needs={"demo": ["other"]})
     ran = verify()
     assert ran.code == 2, ran.text
-    assert ": demo.py is not the file that RECORD tells of" in ran.err
+    assert ": demo.py differs from its hash in RECORD" in ran.err
     assert table(ran) == {"other": ["1.0", "works"], "demo": ["1.0", "FAILED"]}
 
 
-def test_the_source_tree_is_not_what_is_imported(
+def test_nothing_is_imported_from_the_source_tree(
     root: Path, verify: Verify, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # the tree is at hand in every way that there is.
+    # The source tree is available in every possible way.
     (root / "demo").mkdir()
     (root / "demo" / "__init__.py").write_text("raise RuntimeError('this is the tree')\n", encoding="utf-8")
     (root / "demo" / "helper.py").write_text("", encoding="utf-8")
@@ -388,16 +388,16 @@ def test_the_source_tree_is_not_what_is_imported(
     project_of(root, wheel(root, files={"demo.py": sneaking}))
     ran = verify()
     assert ran.code == 2, ran.text
-    assert f"helper is loaded from {root / 'demo' / 'helper.py'}: that is the source tree" in ran.err
+    assert f"helper is loaded from {root / 'demo' / 'helper.py'}, which is in the source tree" in ran.err
 
 
-def test_an_import_may_do_as_it_likes_and_is_still_seen(root: Path, verify: Verify) -> None:
-    # It changes directory, reads arguments, forks, closes streams, leaves, looks whether it is the program.
+def test_an_import_may_change_the_process(root: Path, verify: Verify) -> None:
+    # It changes directory, reads arguments, forks, closes streams and checks __name__.
     rude = (
         "import os, sys\n"
         "os.chdir('/')\n"
         "assert sys.argv == ['-c'], sys.argv\n"
-        "if __name__ == '__main__': raise SystemExit('taken for the program')\n"
+        "if __name__ == '__main__': raise SystemExit('run as the program')\n"
         "assert os.listdir('.')\n"
         "sys.stdout = None\n"
         "os.fork()\n"
@@ -408,9 +408,7 @@ def test_an_import_may_do_as_it_likes_and_is_still_seen(root: Path, verify: Veri
     assert ran.err.count("imported demo, zebra") == 1
 
 
-def test_credentials_are_not_there_to_be_printed(
-    root: Path, verify: Verify, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_imports_do_not_see_credentials(root: Path, verify: Verify, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in NAMES:
         monkeypatch.setenv(name, "canary-7f3a")
     project_of(
@@ -422,7 +420,7 @@ def test_credentials_are_not_there_to_be_printed(
     assert "canary-7f3a" not in ran.text
 
 
-def test_smoke_expressions_end_with_what_they_started(root: Path, verify: Verify) -> None:
+def test_processes_that_smoke_tests_start_are_ended(root: Path, verify: Verify) -> None:
     daemon = (
         "import os, subprocess, sys, time\n"
         "def start(path):\n"
@@ -450,7 +448,7 @@ def test_smoke_expressions_end_with_what_they_started(root: Path, verify: Verify
 
 
 @pytest.mark.parametrize("expression", ["demo.no()", "1 / 0", "demo.leave(3)", "demo.inner.thing"])
-def test_smoke_expressions_that_do_not_hold_fail(root: Path, verify: Verify, expression: str) -> None:
+def test_smoke_tests_that_raise_fail(root: Path, verify: Verify, expression: str) -> None:
     project_of(
         root,
         wheel(root, files={"demo.py": "import sys\nleave = sys.exit\n"}),
@@ -462,7 +460,7 @@ def test_smoke_expressions_that_do_not_hold_fail(root: Path, verify: Verify, exp
 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
-def test_a_requirement_that_cannot_be_had_is_named(
+def test_a_requirement_without_a_matching_release_is_named(
     root: Path, verify: Verify, trusted: PlainIndex, installer: str
 ) -> None:
     trusted.add(made_wheel(root.parent / "elsewhere", "third", version="1.0"))
@@ -470,24 +468,24 @@ def test_a_requirement_that_cannot_be_had_is_named(
     ran = verify("--installer", installer)
     assert ran.code == 2, ran.text
     assert "third" in ran.err
-    assert "the trusted index has no release that serves" in ran.err
+    assert "the trusted index has no matching release" in ran.err
 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
-def test_a_trusted_index_that_does_not_answer_is_tried_again_later(
+def test_an_unreachable_trusted_index_is_a_transient_error(
     root: Path, verify: Verify, installer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     project_of(root, wheel(root, requires=["third"]), settings='trusted-index = "http://127.0.0.1:9/simple/"\n')
     ran = verify("--installer", installer)
     assert ran.code == 5, ran.text
-    assert "the trusted index does not answer: try again later" in ran.err
+    assert "the trusted index does not respond: try again later" in ran.err
 
 
 # --- per package
 
 
-def test_packages_are_verified_as_their_settings_say(root: Path, verify: Verify) -> None:
+def test_settings_of_packages_are_used(root: Path, verify: Verify) -> None:
     project_of(
         root,
         wheel(
@@ -510,7 +508,7 @@ def test_packages_are_verified_as_their_settings_say(root: Path, verify: Verify)
     assert ran.code == 0, ran.text
     assert "heavy 1.0, installed without its requirements" in ran.err
     assert "eight minutes of dependencies" in ran.err
-    assert "pythons names 3.77 only" in ran.err
+    assert "pythons lists only 3.77" in ran.err
     assert table(ran) == {
         "heavy": ["1.0", "works"],
         "meta": ["1.0", "skipped"],
@@ -518,12 +516,12 @@ def test_packages_are_verified_as_their_settings_say(root: Path, verify: Verify)
         "scripted": ["1.0", "works"],
         "bare": ["1.0", "works"],
     }
-    alone = verify()
-    assert alone.code == 1, alone.text
-    assert "there is no working Python 3.77" in alone.err
+    ran = verify()
+    assert ran.code == 1, ran.text
+    assert "Python 3.77 is not installed" in ran.err
 
 
-def test_settings_name_packages_that_there_are(root: Path, verify: Verify) -> None:
+def test_settings_of_an_unknown_package_are_a_problem(root: Path, verify: Verify) -> None:
     project_of(root, wheel(root), settings='[tool.relnox.verify]\nskip = { demmo = "why" }\n')
     ran = verify()
     assert ran.code == 1
@@ -531,7 +529,7 @@ def test_settings_name_packages_that_there_are(root: Path, verify: Verify) -> No
     assert "did you mean demo?" in ran.err
 
 
-# --- files that are not what was built
+# --- files that differ from the built ones
 
 
 def test_files_on_disk_are_compared_before_they_are_installed(root: Path, verify: Verify) -> None:
@@ -540,16 +538,15 @@ def test_files_on_disk_are_compared_before_they_are_installed(root: Path, verify
     path.write_bytes(path.read_bytes() + b" ")
     ran = verify()
     assert ran.code == 4, ran.text
-    assert "dist/demo-1.0-py3-none-any.whl is not the file that was built" in ran.err
-    assert table(ran) == {"demo": ["1.0", "not", "tried"]}
+    assert "dist/demo-1.0-py3-none-any.whl differs from the file that was built" in ran.err
+    assert table(ran) == {"demo": ["1.0", "not", "run"]}
     path.unlink()
     ran = verify()
     assert ran.code == 2, ran.text
-    assert "is in the manifest, but not there" in ran.err
+    assert "is missing, although the manifest lists it" in ran.err
 
 
-def test_a_package_that_needs_a_private_one_is_refused(root: Path, verify: Verify) -> None:
-    # nobody can install it, or somebody else's package of that name is taken.
+def test_a_package_that_needs_a_private_one_is_a_problem(root: Path, verify: Verify) -> None:
     project_of(root, wheel(root, "secret"), wheel(root, "open", requires=["secret"]), needs={"open": ["secret"]})
     file = root / "secret" / "pyproject.toml"
     file.write_text(
@@ -557,7 +554,7 @@ def test_a_package_that_needs_a_private_one_is_refused(root: Path, verify: Verif
     )
     ran = verify()
     assert ran.code == 1, ran.text
-    assert "open needs secret, and that is private" in ran.err
+    assert "open needs secret, which is private" in ran.err
 
 
 # --- from the index that was published to
@@ -587,8 +584,8 @@ def test_a_dependency_never_comes_from_two_indexes(  # noqa: PLR0917 - fixtures
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # on the index that was published to, somebody else has a newer package of a dependency's name; on the
-    # trusted one, a newer package of our sibling's name. Neither may be taken, whatever settings there are.
+    # An attacker has a newer package with a dependency's name on the index that was published to, and one with a
+    # sibling's name on the trusted index. Neither may be installed, whatever settings there are.
     attack = {"third.py": "raise RuntimeError('the attacker was here')\n"}
     mine.add(made_wheel(tmp_path / "attacker", "third", attack, version="99.0"))
     trusted.add(made_wheel(tmp_path / "good", "third", {"third.py": "good = True\n"}))
@@ -625,8 +622,10 @@ def test_a_dependency_never_comes_from_two_indexes(  # noqa: PLR0917 - fixtures
     assert not [path for path in trusted.asked if "99.0" in path or "sibling" in path]
 
 
-def test_the_usual_way_lets_the_attacker_in(tmp_path: Path, trusted: PlainIndex, mine: PlainIndex) -> None:
-    # The same two indexes as pip is usually told to use them.
+def test_an_extra_index_url_installs_the_attackers_package(
+    tmp_path: Path, trusted: PlainIndex, mine: PlainIndex
+) -> None:
+    # The same two indexes, passed to pip in the usual way.
     mine.add(
         made_wheel(tmp_path, "demo", requires=["third"]),
         made_wheel(tmp_path / "attacker", "third", version="99.0"),
@@ -640,7 +639,7 @@ def test_the_usual_way_lets_the_attacker_in(tmp_path: Path, trusted: PlainIndex,
     assert (target / "third-99.0.dist-info").is_dir()
 
 
-def test_listed_downloadable_and_installable_are_three_things(
+def test_files_that_are_listed_or_served_late_are_retried(
     root: Path, verify: Verify, trusted: PlainIndex, mine: PlainIndex
 ) -> None:
     path = wheel(root)
@@ -664,7 +663,7 @@ def test_listed_downloadable_and_installable_are_three_things(
     assert "demo 1.0 is not proven to be on mine after 1 s:\n          not listed: demo-1.0" in ran.err
 
 
-def test_other_bytes_behind_a_listed_hash_are_not_installed(
+def test_a_download_with_another_hash_is_not_installed(
     root: Path, verify: Verify, trusted: PlainIndex, mine: PlainIndex, tmp_path: Path
 ) -> None:
     path = wheel(root)
@@ -674,7 +673,7 @@ def test_other_bytes_behind_a_listed_hash_are_not_installed(
     ran = verify("--index", "mine")
     assert ran.code == 4, ran.text
     assert "mine holds another demo-1.0-py3-none-any.whl" in ran.err
-    assert table(ran) == {"demo": ["1.0", "not", "tried"]}
+    assert table(ran) == {"demo": ["1.0", "not", "run"]}
 
 
 def test_a_yanked_file_is_not_installable(

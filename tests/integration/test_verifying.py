@@ -1,4 +1,4 @@
-"""Which file of a release is installed where."""
+"""The file of a release that is installed on a Python."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from packaging.tags import sys_tags
 
 from relnox.errors import Failed
-from relnox.executor.verifying import _installable
+from relnox.executor.verifying import _best_archive
 
 if TYPE_CHECKING:
     from relnox.building.archives import Archive
@@ -20,13 +20,13 @@ HERE = str(next(sys_tags()))
 ELSEWHERE = "cp311-cp311-win_arm64" if sys.platform != "win32" else "cp311-cp311-macosx_11_0_arm64"
 
 
-def fetched(*names: str) -> list[Archive]:
+def archives(*names: str) -> list[Archive]:
     kinds = [("wheel" if name.endswith(".whl") else "sdist", name) for name in names]
     return cast("list[Archive]", [SimpleNamespace(kind=kind, path=Path(name)) for kind, name in kinds])
 
 
 @pytest.mark.parametrize(
-    ("names", "python", "chosen"),
+    ("names", "python", "expected"),
     [
         (["demo-1.tar.gz", "demo-1-py3-none-any.whl"], "", "demo-1-py3-none-any.whl"),
         (["demo-1.tar.gz", f"demo-1-{ELSEWHERE}.whl"], "", "demo-1.tar.gz"),
@@ -36,10 +36,12 @@ def fetched(*names: str) -> list[Archive]:
         (["demo-1-py3-none-any.whl", "demo-1-cp38-none-any.whl"], "3.8", "demo-1-cp38-none-any.whl"),
     ],
 )
-def test_a_wheel_that_fits_is_installed_and_else_the_sdist(names: list[str], python: str, chosen: str) -> None:
-    assert _installable(fetched(*names), "demo", python).path.name == chosen
+def test_the_best_compatible_wheel_or_else_the_sdist_is_installed(
+    names: list[str], python: str, expected: str
+) -> None:
+    assert _best_archive(archives(*names), "demo", python).path.name == expected
 
 
-def test_a_release_that_fits_nowhere_here_is_told() -> None:
-    with pytest.raises(Failed, match="demo: no file fits this machine"):
-        _installable(fetched(f"demo-1-{ELSEWHERE}.whl"), "demo", "")
+def test_a_release_without_a_compatible_file_is_an_error() -> None:
+    with pytest.raises(Failed, match="demo: no file can be installed on this machine"):
+        _best_archive(archives(f"demo-1-{ELSEWHERE}.whl"), "demo", "")

@@ -1,4 +1,4 @@
-"""A release is installed and used."""
+"""Steps of `verify-install`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = [
 
 
 class Download(BaseStep, kw_only=True):
-    """Fetch the files that an index serves and compare their hashes.
+    """Download the files of a package and compare their hashes.
 
     Attributes:
-        deadline: How long the index may take to serve what it lists, in seconds.
+        deadline: How long the index may take to serve the files that it lists, in seconds.
     """
 
     concurrent: ClassVar[bool] = True
@@ -40,7 +40,7 @@ class Download(BaseStep, kw_only=True):
 
 
 class CopyFiles(BaseStep, kw_only=True):
-    """Copy the files of a package from where they were built to, and compare their hashes."""
+    """Copy the files of a package from a folder and compare their hashes."""
 
     concurrent: ClassVar[bool] = True
     folder: str
@@ -53,18 +53,18 @@ class CopyFiles(BaseStep, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"take {listing([file.filename for file in self.files])} from {self.folder}, compare hashes"
+        return f"copy {listing([file.filename for file in self.files])} from {self.folder}, compare hashes"
 
 
 class VerifyInstall(BaseStep, kw_only=True):
-    """Install our fetched files in a fresh environment, and see that they are complete and work.
+    """Install a package in a fresh environment, and check that it is complete and works.
 
     Attributes:
         python: The Python, such as `3.12`; empty for the running one.
-        siblings: Packages of the same release that it needs: installed from our files too.
-        others: Projects whose wheels are at hand: installed from these where they are required.
-        trial: What is tried.
-        skip: Why nothing is tried; None where it is.
+        siblings: Packages of the same release that it needs; installed from the release's files too.
+        others: Projects whose wheels are available in a folder; installed from there if required.
+        checks: The checks to run.
+        skip: The reason to skip it; None to run it.
     """
 
     concurrent: ClassVar[bool] = True
@@ -84,8 +84,8 @@ class VerifyInstall(BaseStep, kw_only=True):
     @property
     def title(self) -> str:
         python = f"Python {self.python}" if self.python else "this Python"
-        beside = f" (with {listing(self.siblings)} as built)" if self.siblings else ""
+        siblings = f" (with {listing(self.siblings)} of this release)" if self.siblings else ""
         smoke = f", run {listing(self.checks.smoke)}" if self.checks.smoke else ""
         return (
-            f"install {self.package} {self.version}{beside} on {python} in a fresh environment and use it{smoke}"
+            f"install {self.package} {self.version}{siblings} on {python} in a fresh environment, check it{smoke}"
         )
