@@ -1,9 +1,9 @@
-"""What building a whole workspace costs: relnox against its peers, and against the backends' own work alone.
+"""Time of building a whole workspace: relnox against other tools, and against the backends alone.
 
-All make the same: an sdist of every package, and a wheel from that sdist, isolated. They run interleaved, each on
-a fresh copy of a generated workspace, and afterwards it is seen whether the archives are there, and whether the
-same files are in them. What the builds need is fetched before; nothing is fetched while the clock runs. The
-peers are installed into an environment of their own. Needs uv, git and POSIX; memory is told on Linux only.
+All build an sdist of every package, and a wheel from that sdist, isolated. They run interleaved, each on a fresh
+copy of a generated workspace; afterwards the archives must exist and have the same files. Requirements are
+downloaded before, and nothing is downloaded while the clock runs. The other tools are installed into their own
+environment. Needs uv, git and POSIX; memory is measured on Linux only.
 
     python -m benchmarks.build [RUNS] [--sizes 1 20 100] [--mixed 20] [--peers NAME ...] [--longest-loop 5]
 """
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 ONCE_FROM = 100
-"""What makes environments for every package runs once from so many packages on, and not at all above."""
+"""Tools that create environments per package run once at this size, and not at all above."""
 PEERS = ("uv", "build", "build-uv")
 WARM, FLOOR = "relnox, warm", "floor: the backends alone"
 SIDE_FILES = frozenset({"manifest.json", "BUILD_MANIFEST.txt", ".gitignore"})
-"""What else may be in the output folder."""
+"""Other files in the output folder."""
 
 BACKENDS_ALONE = """\
 import importlib
@@ -54,16 +54,16 @@ for folder in folders:
     os.chdir(os.path.join(unpacked, sdist.removesuffix(".tar.gz")))
     backend.build_wheel(output)
 """
-"""The least that could do it: a process that imports the backend once, no environment, no look at the archives."""
+"""The least work that does it: one process that imports the backend once, no environment, no checks."""
 
 
 class Run(NamedTuple):
-    """What a run cost.
+    """Cost of a run.
 
     Attributes:
         seconds: Wall time.
         cpu: Processor time of all processes, in seconds; other work on the machine hardly changes it.
-        memory: The most that all processes had together, in bytes.
+        memory: Peak memory of all processes together, in bytes.
     """
 
     seconds: float
@@ -80,38 +80,38 @@ class Copy(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to build the packages.
+class Tool:
+    """A tool that builds the packages.
 
     Attributes:
-        name: What the table calls it.
+        name: Its name in the table.
         calls: The programs to run one after the other, for the packages that are to be built.
-        each: Whether it makes environments for every package, and so takes long.
+        per_package: Whether it creates environments for every package, and is slow.
         loop: Whether it runs a program per package.
-        cold: Whether relnox's cache is emptied before.
-        again: Whether it goes on in the copy of the way before.
-        changes: Whether a commit changes one package before.
+        cold: Whether relnox's cache is emptied first.
+        incremental: Whether it reuses the copy of the run before.
+        changes: Whether a commit changes one package first.
     """
 
     name: str
     calls: Callable[[Copy, Sequence[str]], list[tuple[str, ...]]]
-    each: bool = False
+    per_package: bool = False
     loop: bool = False
     cold: bool = False
-    again: bool = False
+    incremental: bool = False
     changes: bool = False
 
 
 @dataclass(frozen=True)
-class BuildSession:
-    """What all comparisons share.
+class Benchmark:
+    """Settings of all comparisons.
 
     Attributes:
-        folder: For workspaces, caches and archives; gone afterwards.
+        folder: Temporary folder for workspaces, caches and archives.
         programs: The environment with the peers and the backends.
         uv: The uv that all use.
         peers: The peers to run.
-        runs: How often each way runs.
+        runs: How often each tool runs.
         longest_loop: How many packages a loop builds at most.
     """
 
@@ -123,31 +123,31 @@ class BuildSession:
     longest_loop: int
 
     def environment(self, *, online: bool = False) -> dict[str, str]:
-        """What the programs find: one uv and one interpreter for all, caches of the benchmark's own."""
-        usual = workspaces.environment() | {
+        """Variables for the programs: one uv and one interpreter for all, and separate caches."""
+        variables = workspaces.environment() | {
             "PATH": os.pathsep.join([str(Path(self.uv).parent), os.environ.get("PATH", os.defpath)]),
             "UV_CACHE_DIR": str(self.folder / "uv-cache"),
             "UV_PYTHON": sys.executable,
             "XDG_CACHE_HOME": str(self.folder / "cache"),
         }
         if online:
-            del usual["UV_OFFLINE"]
-            return usual
-        return usual | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.folder / "wheels")}
+            del variables["UV_OFFLINE"]
+            return variables
+        return variables | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.folder / "wheels")}
 
 
 def main() -> None:
     options = parser().parse_args()
     workspaces.compile_relnox()
-    found = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    if found is None:
+    uv_path = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    if uv_path is None:
         sys.exit("uv is needed")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         peers = ("build", "pip", *workspaces.BACKENDS)
         programs = bump.install(folder / "peers", peers) / "bin"
-        bench = BuildSession(folder, programs, found, options.peers, options.runs, options.longest_loop)
-        uv = subprocess.run([found, "--version"], check=True, capture_output=True, text=True).stdout.split()[:2]
+        bench = Benchmark(folder, programs, uv_path, options.peers, options.runs, options.longest_loop)
+        uv = subprocess.run([uv_path, "--version"], check=True, capture_output=True, text=True).stdout.split()[:2]
         print(
             f"Python {sys.version.split()[0]}, {cores()} cores; {' '.join(uv)}, {bump.versions(programs, peers)}"
         )
@@ -161,19 +161,19 @@ def main() -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(description="Compare the cost of building a workspace with that of peers.")
-    made.add_argument("runs", nargs="?", type=int, default=3, metavar="RUNS", help="how often each runs")
-    made.add_argument("--sizes", nargs="*", type=int, default=[1, 20, 100], help="how many hatchling packages")
-    made.add_argument("--mixed", type=int, default=20, help="how many packages of five backends; 0 for none")
-    made.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="the peers to run")
-    made.add_argument(
+    parser = argparse.ArgumentParser(description="Compare the cost of building a workspace with that of peers.")
+    parser.add_argument("runs", nargs="?", type=int, default=3, metavar="RUNS", help="how often each runs")
+    parser.add_argument("--sizes", nargs="*", type=int, default=[1, 20, 100], help="how many hatchling packages")
+    parser.add_argument("--mixed", type=int, default=20, help="how many packages of five backends; 0 for none")
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="the peers to run")
+    parser.add_argument(
         "--longest-loop", type=int, default=5, help="a loop of one program per package builds at most so many"
     )
-    return made
+    return parser
 
 
-def ways(bench: BuildSession) -> list[Way]:
-    """All ways in the order in which they run."""
+def tools(bench: Benchmark) -> list[Tool]:
+    """All tools, in the order of their runs."""
 
     def relnox(_copy: Copy, _names: Sequence[str]) -> list[tuple[str, ...]]:
         return [(str(bump.own("relnox")), "build-all")]
@@ -185,22 +185,24 @@ def ways(bench: BuildSession) -> list[Way]:
         words = (str(bench.programs / "python"), "-m", "build", *options, "--outdir")
         return lambda copy, names: [(*words, str(copy.root / "dist"), f"packages/{name}") for name in names]
 
-    chosen = {
-        "uv": Way("`uv build --all-packages`", uv, each=True),
-        "build": Way("`python -m build`", build(), each=True, loop=True),
-        "build-uv": Way("`python -m build --installer uv`", build("--installer", "uv"), each=True, loop=True),
+    peers = {
+        "uv": Tool("`uv build --all-packages`", uv, per_package=True),
+        "build": Tool("`python -m build`", build(), per_package=True, loop=True),
+        "build-uv": Tool(
+            "`python -m build --installer uv`", build("--installer", "uv"), per_package=True, loop=True
+        ),
     }
     return [
-        Way(FLOOR, lambda copy, names: list(backends_alone(bench, copy, names))),
-        Way("relnox, cold", relnox, cold=True),
-        Way(WARM, relnox),
-        Way("relnox, unchanged", relnox, again=True),
-        Way("relnox, one changed", relnox, again=True, changes=True),
-        *(chosen[peer] for peer in bench.peers),
+        Tool(FLOOR, lambda copy, names: list(backends_alone(bench, copy, names))),
+        Tool("relnox, cold", relnox, cold=True),
+        Tool(WARM, relnox),
+        Tool("relnox, unchanged", relnox, incremental=True),
+        Tool("relnox, one changed", relnox, incremental=True, changes=True),
+        *(peers[peer] for peer in bench.peers),
     ]
 
 
-def backends_alone(bench: BuildSession, copy: Copy, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+def backends_alone(bench: Benchmark, copy: Copy, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """One process for each backend and its packages."""
     start = (str(bench.programs / "python"), "-c", BACKENDS_ALONE)
     output = copy.root / "dist"
@@ -210,11 +212,13 @@ def backends_alone(bench: BuildSession, copy: Copy, names: Sequence[str]) -> Ite
         yield (*start, workspaces.BACKENDS[backend].module, str(output), str(copy.scratch), *folders)
 
 
-def fetch(bench: BuildSession) -> None:
-    """Let everything that uses the package index do it once: afterwards what it needs is in its cache."""
+def fetch(bench: Benchmark) -> None:
+    """Run everything that uses the package index once, to fill the caches."""
     requirements = [backend.requirement for backend in workspaces.BACKENDS.values()]
     wheels = ("--only-binary=:all:", "--dest", str(bench.folder / "wheels"))
-    copy = Copy(bench.folder / "first", turns(len(workspaces.BACKENDS), list(workspaces.BACKENDS)), Path())
+    copy = Copy(
+        bench.folder / "first", backends_by_package(len(workspaces.BACKENDS), list(workspaces.BACKENDS)), Path()
+    )
     workspaces.generate_sources(copy.root, len(copy.backends), list(workspaces.BACKENDS))
     online = bench.environment(online=True)
     measure(
@@ -222,68 +226,68 @@ def fetch(bench: BuildSession) -> None:
         bench.folder,
         online,
     )
-    for way in ways(bench):
-        if not way.loop and way.name != FLOOR:
-            measure(way.calls(copy, list(copy.backends)), copy.root, online)
+    for tool in tools(bench):
+        if not tool.loop and tool.name != FLOOR:
+            measure(tool.calls(copy, list(copy.backends)), copy.root, online)
     shutil.rmtree(copy.root)
 
 
-def turns(size: int, backends: Sequence[str]) -> dict[str, str]:
-    """The packages of a workspace with the backends that they use in turn."""
+def backends_by_package(size: int, backends: Sequence[str]) -> dict[str, str]:
+    """The packages of a workspace with their backends, in rotation."""
     return {name: backends[index % len(backends)] for index, name in enumerate(workspaces.names(size))}
 
 
-def compare(bench: BuildSession, size: int, backends: Sequence[str]) -> None:
-    """Run all ways interleaved, look at what they made, and print their table."""
+def compare(bench: Benchmark, size: int, backends: Sequence[str]) -> None:
+    """Run all tools interleaved, check the archives, and print their table."""
     original, scratch = bench.folder / "original", bench.folder / "scratch"
     workspaces.generate_sources(original, size, backends)
-    copy = Copy(bench.folder / "copy", turns(size, backends), scratch)
+    copy = Copy(bench.folder / "copy", backends_by_package(size, backends), scratch)
     every = list(copy.backends)
     looped = every[-bench.longest_loop :]  # the last ones require others
-    todo = [way for way in ways(bench) if size <= ONCE_FROM or way.loop or not way.each]
-    costs: dict[str, list[Run]] = {way.name: [] for way in todo}
-    listed: dict[str, tuple[str, ...]] = {}
+    selected = [tool for tool in tools(bench) if size <= ONCE_FROM or tool.loop or not tool.per_package]
+    costs: dict[str, list[Run]] = {tool.name: [] for tool in selected}
+    contents_by_name: dict[str, tuple[str, ...]] = {}
     for number in range(bench.runs):
-        for way in todo:
-            if number and way.each and size >= ONCE_FROM:
+        for tool in selected:
+            if number and tool.per_package and size >= ONCE_FROM:
                 continue
-            if not way.again:
+            if not tool.incremental:
                 fresh(original, copy)
-            if way.cold:
+            if tool.cold:
                 shutil.rmtree(bench.folder / "cache")
-            changed = {every[size // 2]} if way.changes else set()
+            changed = {every[size // 2]} if tool.changes else set()
             for name in changed:
                 module = copy.root / "packages" / name / "src" / workspaces.import_name(name) / "third.py"
                 module.write_text(module.read_text(encoding="utf-8") + "\n\nCHANGED = True\n", encoding="utf-8")
                 workspaces.commit(copy.root, f"fix({name}): change a module")
             before = stamps(copy.root / "dist")
-            built = looped if way.loop else every
-            costs[way.name].append(measure(way.calls(copy, built), copy.root, bench.environment()))
-            check(way.name, copy.root / "dist", built, listed)
-            if way.again:
-                check_kept(way.name, before, stamps(copy.root / "dist"), changed)
+            built = looped if tool.loop else every
+            costs[tool.name].append(measure(tool.calls(copy, built), copy.root, bench.environment()))
+            check(tool.name, copy.root / "dist", built, contents_by_name)
+            if tool.incremental:
+                check_reused(tool.name, before, stamps(copy.root / "dist"), changed)
     for folder in (original, copy.root, scratch):
         shutil.rmtree(folder)
-    show(todo, costs, size, len(looped), bench.runs)
-    if left := [way.name for way in ways(bench) if way.name not in costs]:
+    show(selected, costs, size, len(looped), bench.runs)
+    if left := [tool.name for tool in tools(bench) if tool.name not in costs]:
         print(f"\nLeft out, environments for each package: {', '.join(left)}")
 
 
 def fresh(original: Path, copy: Copy) -> None:
-    """A new copy, whose files git has seen, as in a checkout that somebody works in."""
+    """Create a new copy, with git's index cache filled as in a checkout in use."""
     for folder in (copy.root, copy.scratch):
         if folder.exists():
             shutil.rmtree(folder)
     shutil.copytree(original, copy.root, symlinks=True)
     copy.scratch.mkdir()
-    bump.git_says(copy.root, "update-index", "-q", "--refresh")
-    os.sync()  # what was copied is not to be written while the clock runs
+    bump.git(copy.root, "update-index", "-q", "--refresh")
+    os.sync()  # the copy must not be written to disk while the clock runs
 
 
 def measure(calls: Iterable[tuple[str, ...]], folder: Path, environment: Mapping[str, str]) -> Run:
-    """Run programs one after the other; one that fails ends the benchmark with what it printed."""
+    """Run programs one after the other; exit with the output of one that fails."""
     seconds, cpu, memory = 0.0, 0.0, 0
-    with tempfile.TemporaryFile() as printed:
+    with tempfile.TemporaryFile() as output:
         for words in calls:
             begin = time.perf_counter()
             process = subprocess.Popen(
@@ -291,63 +295,62 @@ def measure(calls: Iterable[tuple[str, ...]], folder: Path, environment: Mapping
                 cwd=folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,
-                stdout=printed,
+                stdout=output,
                 stderr=subprocess.STDOUT,
             )
-            watched = Children(process.pid)
+            sampler = MemorySampler(process.pid)
             _, status, usage = os.wait4(process.pid, 0)
             seconds += time.perf_counter() - begin
             process.returncode = os.waitstatus_to_exitcode(status)
             cpu += usage.ru_utime + usage.ru_stime
-            memory = max(memory, watched.peak())
+            memory = max(memory, sampler.peak())
             if process.returncode != 0:
-                printed.seek(0)
-                text = printed.read().decode(errors="replace")
+                output.seek(0)
+                text = output.read().decode(errors="replace")
                 sys.exit(f"{text}\n{' '.join(words[:4])} failed ({process.returncode})")
     return Run(seconds, cpu, memory)
 
 
-class Children:
-    """Looks again and again how much memory a process and all that descend from it have together.
+class MemorySampler:
+    """Thread that samples the memory of a process and its descendants.
 
-    That is their proportional set size: a page that several of them share counts once. A look is short against the
-    pause after it, so that it costs the processes nothing that could be told; what is shorter than a pause
-    may not be seen.
+    It is their proportional set size: a page that several of them share counts once. A sample takes a small part
+    of the interval, so that it does not disturb the processes; peaks shorter than the interval may be missed.
     """
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self._most = 0
+        self._peak = 0
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread = threading.Thread(target=self._sample, daemon=True)
         self._thread.start()
 
     def peak(self) -> int:
-        """The most that was seen, in bytes; 0 where the system does not tell. It looks no more."""
+        """Stop sampling and return the peak in bytes; 0 if the system does not report it."""
         self._ended.set()
         self._thread.join()
-        return self._most
+        return self._peak
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         pause = 0.02
         while not self._ended.wait(pause):
             begin = time.thread_time()
-            self._most = max(self._most, sum(map(memory_of, descendants(self._pid))))
+            self._peak = max(self._peak, sum(map(memory_of, descendants(self._pid))))
             pause = max(0.05, 50 * (time.thread_time() - begin))
 
 
 def descendants(top: int) -> Iterator[int]:
-    """A process, and all that descend from it."""
+    """A process and its descendants."""
     children: dict[int, list[int]] = {}
     for folder in Path("/proc").glob("[0-9]*") if sys.platform == "linux" else ():
         with contextlib.suppress(OSError):
             parent = (folder / "stat").read_bytes().rpartition(b")")[2].split()[1]
             children.setdefault(int(parent), []).append(int(folder.name))
-    waiting = [top]
-    while waiting:
-        pid = waiting.pop()
+    queue = [top]
+    while queue:
+        pid = queue.pop()
         yield pid
-        waiting += children.get(pid, ())
+        queue += children.get(pid, ())
 
 
 def memory_of(pid: int) -> int:
@@ -358,14 +361,14 @@ def memory_of(pid: int) -> int:
     return 0
 
 
-def check(way: str, dist: Path, names: Sequence[str], listed: dict[str, tuple[str, ...]]) -> None:
-    """End the benchmark if a way did not make two archives of each package, with the files that others put in.
+def check(tool: str, dist: Path, names: Sequence[str], contents_by_name: dict[str, tuple[str, ...]]) -> None:
+    """Exit if a tool did not build two archives of each package, with the same files as the others.
 
     Args:
-        way: What made them.
-        dist: Where they are.
-        names: The packages that were to be built.
-        listed: The files in each archive, as others listed them; those of new ones are added.
+        tool: Name of the tool.
+        dist: The output folder.
+        names: The packages to build.
+        contents_by_name: The files in each archive of earlier runs; new archives are added.
     """
     stems = [f"{workspaces.import_name(name)}-{workspaces.VERSION}" for name in names]
     expected = {f"{stem}{ending}" for stem in stems for ending in (".tar.gz", "-py3-none-any.whl")}
@@ -374,23 +377,25 @@ def check(way: str, dist: Path, names: Sequence[str], listed: dict[str, tuple[st
     ]
     for name in () if wrong else sorted(expected):
         files = contents(dist / name)
-        if listed.setdefault(name, files) != files:
-            wrong.append(f"in {name} or not: {', '.join(sorted(set(files) ^ set(listed[name])))}")
+        if contents_by_name.setdefault(name, files) != files:
+            wrong.append(f"in {name} or not: {', '.join(sorted(set(files) ^ set(contents_by_name[name])))}")
     if wrong:
-        shown = "".join(f"\n  {each}" for each in wrong[:5])
-        sys.exit(f"{way} with {len(names)} packages: {len(wrong)} things are not as they should be:{shown}")
+        lines = "".join(f"\n  {error}" for error in wrong[:5])
+        sys.exit(f"{tool} with {len(names)} packages: {len(wrong)} errors:{lines}")
 
 
-def check_kept(way: str, before: Mapping[str, int], after: Mapping[str, int], changed: Iterable[str]) -> None:
-    """End the benchmark if other archives were made anew than those of packages that changed."""
-    made = {name for name, stamp in after.items() if before.get(name) != stamp}
-    expected = {name for name in after for each in changed if name.startswith(f"{workspaces.import_name(each)}-")}
-    if made != expected:
-        sys.exit(f"{way}: made {sorted(made)} instead of {sorted(expected)}")
+def check_reused(tool: str, before: Mapping[str, int], after: Mapping[str, int], changed: Iterable[str]) -> None:
+    """Exit if archives other than those of changed packages were rebuilt."""
+    rebuilt = {name for name, stamp in after.items() if before.get(name) != stamp}
+    expected = {
+        name for name in after for package in changed if name.startswith(f"{workspaces.import_name(package)}-")
+    }
+    if rebuilt != expected:
+        sys.exit(f"{tool}: rebuilt {sorted(rebuilt)} instead of {sorted(expected)}")
 
 
 def stamps(dist: Path) -> dict[str, int]:
-    """The archives with the times they were written."""
+    """The modification times of the archives."""
     paths = (path for path in (dist.iterdir() if dist.is_dir() else ()) if path.name not in SIDE_FILES)
     return {path.name: path.stat().st_mtime_ns for path in paths}
 
@@ -405,20 +410,20 @@ def contents(archive: Path) -> tuple[str, ...]:
 
 
 def cores() -> int:
-    """How many processors this process may use."""
+    """The number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def show(todo: Sequence[Way], costs: Mapping[str, Sequence[Run]], size: int, looped: int, runs: int) -> None:
+def show(selected: Sequence[Tool], costs: Mapping[str, Sequence[Run]], size: int, looped: int, runs: int) -> None:
     """Print the table, as Markdown."""
 
-    def median(way: Way, cost: Callable[[Run], float]) -> float:
-        return statistics.median(map(cost, costs[way.name])) * size / (looped if way.loop else size)
+    def median(tool: Tool, cost: Callable[[Run], float]) -> float:
+        return statistics.median(map(cost, costs[tool.name])) * size / (looped if tool.loop else size)
 
-    def seconds(way: Way) -> float:
-        return median(way, lambda run: run.seconds)
+    def seconds(tool: Tool) -> float:
+        return median(tool, lambda run: run.seconds)
 
-    warm, floor = (next(seconds(way) for way in todo if way.name == name) for name in (WARM, FLOOR))
+    warm, floor = (next(seconds(tool) for tool in selected if tool.name == name) for name in (WARM, FLOOR))
 
     def row(name: str, took: float, cpu: str, memory: str) -> str:
         cells = (
@@ -433,14 +438,14 @@ def show(todo: Sequence[Way], costs: Mapping[str, Sequence[Run]], size: int, loo
 
     print("| | seconds | to relnox, warm | to the floor | ms per package | CPU seconds | peak memory, MiB |")
     print("|---|---:|---:|---:|---:|---:|---:|")
-    for way in todo:
-        took, cpu = seconds(way), median(way, lambda run: run.cpu)
-        memory = max(run.memory for run in costs[way.name])
-        how = [f"loop, from {looped} packages"] * (way.loop and looped < size)
-        how += ["run once"] * (len(costs[way.name]) < runs)
-        name = f"{way.name} ({'; '.join(how)})" if how else way.name
+    for tool in selected:
+        took, cpu = seconds(tool), median(tool, lambda run: run.cpu)
+        memory = max(run.memory for run in costs[tool.name])
+        how = [f"loop, from {looped} packages"] * (tool.loop and looped < size)
+        how += ["run once"] * (len(costs[tool.name]) < runs)
+        name = f"{tool.name} ({'; '.join(how)})" if how else tool.name
         print(row(name, took, f"{cpu:.2f}", f"{memory / bump.MEBIBYTE:.0f}" if memory else ""))
-        if way.name == FLOOR:
+        if tool.name == FLOOR:
             print(row(f"the same, over {cores()} cores", took / cores(), "", ""))
 
 

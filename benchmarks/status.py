@@ -1,7 +1,7 @@
-"""What `relnox status` costs in a long history, against the one `git log` that tells what changed since.
+"""Time of `relnox status` in a long history, against the `git log` of all changes.
 
 Generates a workspace of 500 packages with 2,000 tags and 20,000 commits, runs both interleaved and prints
-medians and their ratio. Byte code is compiled first, as an installer does.
+medians and their ratio. Byte code is compiled first, as installers do.
 
     python -m benchmarks.status [RUNS]
 """
@@ -30,27 +30,27 @@ def main(runs: int) -> None:
         check(run(status, folder)[1])
         run(LOG, folder)
         pairs = [(run(LOG, folder)[0], run(status, folder)[0]) for _ in range(runs)]
-    log, told = (statistics.median(column) for column in zip(*pairs, strict=True))
+    log, with_relnox = (statistics.median(column) for column in zip(*pairs, strict=True))
     print(f"{'git log':>10}{'status':>10}{'ratio':>8}   (medians of {runs}, seconds)")
-    print(f"{log:>10.3f}{told:>10.3f}{told / log:>8.2f}")
+    print(f"{log:>10.3f}{with_relnox:>10.3f}{with_relnox / log:>8.2f}")
 
 
 def run(words: tuple[str, ...], folder: Path) -> tuple[float, str]:
-    """How long a program takes in a folder, in seconds, and what it prints."""
+    """Run a program in a folder; return the seconds it takes and its output."""
     begin = time.perf_counter()
-    told = subprocess.run(
+    ran = subprocess.run(
         words, cwd=folder, env=workspaces.environment(), check=True, stdout=subprocess.PIPE, encoding="utf-8"
     )
-    return time.perf_counter() - begin, told.stdout
+    return time.perf_counter() - begin, ran.stdout
 
 
-def check(printed: str) -> None:
+def check(output: str) -> None:
     """End the benchmark if the table does not show each package with its last tag."""
-    lines = printed.splitlines()
+    lines = output.splitlines()
     for index, name in enumerate(workspaces.names(PACKAGES)):
         tag = f"{name}-v1.2.{(TAGS - 1 - index) // PACKAGES}"
         if not any(line.startswith(f"{name} ") and f" {tag} " in line for line in lines):
-            sys.exit(f"{printed}\nstatus does not show {name} with {tag}")
+            sys.exit(f"{output}\nstatus does not show {name} with {tag}")
 
 
 if __name__ == "__main__":

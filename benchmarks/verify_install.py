@@ -1,10 +1,10 @@
-"""What verifying a published workspace costs: relnox against a loop of `venv`, `pip install` and an import.
+"""Time of verifying a published workspace: relnox against a loop of `venv`, `pip install` and an import.
 
 All packages are on an index on loopback, each with a module and a script; from the fourth on each requires three
-earlier ones, and all require one package of somebody else. Every way makes a fresh environment for each package
-and each Python, in a place that was never one, and imports the module there. They run interleaved, with caches
-that a run before has filled. The loops are run for a few packages and told for all; afterwards, outside the time,
-it is seen whether relnox verified all that it should. Needs uv and POSIX.
+earlier ones, and all require one package of another project. Every tool creates a fresh environment for each
+package and each Python, at a new path, and imports the module there. They run interleaved, with caches filled by
+an earlier run. The loops run for a few packages, and their times are scaled to all; afterwards, outside the time,
+relnox's report must list all installations. Needs uv and POSIX.
 
     python -m benchmarks.verify_install [RUNS] [--packages 20] [--pythons 3.11 3.12 3.13] [--longest-loop 3]
 """
@@ -43,15 +43,15 @@ EARLIER = 3
 THIRD = "third"
 PIP, UV = "venv, pip, import: loop", "uv venv, uv pip, import: loop"
 RELNOX, WITH_PIP = "relnox", "relnox --installer pip"
-WAYS = {"pip": PIP, "uv": UV, "relnox": RELNOX, "relnox-pip": WITH_PIP}
+TOOLS = {"pip": PIP, "uv": UV, "relnox": RELNOX, "relnox-pip": WITH_PIP}
 
 
 @dataclass(frozen=True)
-class BuildSession:
-    """What all ways share.
+class Benchmark:
+    """Settings of all comparisons.
 
     Attributes:
-        folder: For everything; gone afterwards.
+        folder: Temporary folder for everything.
         project: The project whose release is verified.
         index: The simple API.
         pythons: Versions with their programs.
@@ -70,10 +70,12 @@ class BuildSession:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the programs find: caches of the benchmark's own, no settings of the user's."""
+        """Variables for the programs: separate caches, no settings of the user."""
         foreign = ("PIP_", "UV_", "PYTHON")
-        kept = {name: value for name, value in workspaces.environment().items() if not name.startswith(foreign)}
-        return kept | {
+        variables = {
+            name: value for name, value in workspaces.environment().items() if not name.startswith(foreign)
+        }
+        return variables | {
             "PATH": os.pathsep.join([str(Path(self.uv).parent), os.environ.get("PATH", os.defpath)]),
             "UV_CACHE_DIR": str(self.folder / "uv-cache"),
             "UV_NO_CONFIG": "1",
@@ -82,20 +84,20 @@ class BuildSession:
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         }
 
-    def run(self, way: str) -> Run:
-        """Run a way, see that it did what it should, remove what it left; tells what it cost."""
-        places = Path(tempfile.mkdtemp(prefix="environments-", dir=self.folder))
+    def run(self, tool: str) -> Run:
+        """Run a tool, check its result, remove its environments; return its cost."""
+        environments = Path(tempfile.mkdtemp(prefix="environments-", dir=self.folder))
         report = self.folder / "report.json"
-        if way in (PIP, UV):
+        if tool in (PIP, UV):
             calls = [
                 call
                 for version, python in self.pythons.items()
                 for name in self.looped
-                for call in self._one(way, python, places / f"{name}-{version}", name)
+                for call in self._one(tool, python, environments / f"{name}-{version}", name)
             ]
         else:
-            installer = "pip" if way == WITH_PIP else "uv"
-            asked = [word for version in self.pythons for word in ("--python", version)]
+            installer = "pip" if tool == WITH_PIP else "uv"
+            python_options = [word for version in self.pythons for word in ("--python", version)]
             words = (
                 "verify-install",
                 "--index",
@@ -104,29 +106,29 @@ class BuildSession:
                 installer,
                 "--report",
                 str(report),
-                *asked,
+                *python_options,
             )
             calls = [(str(bump.own("relnox")), *words)]
         cost = measure(calls, self.project, self.environment)
-        if way in (RELNOX, WITH_PIP):
+        if tool in (RELNOX, WITH_PIP):
             steps = json.loads(report.read_text(encoding="utf-8"))["steps"]
-            done = [each for each in steps if each["kind"] == "VerifyInstall" and each["status"] == "success"]
+            done = [step for step in steps if step["kind"] == "VerifyInstall" and step["status"] == "success"]
             if len(done) != len(self.names) * len(self.pythons):
-                sys.exit(f"{way} verified {len(done)} installations only")
+                sys.exit(f"{tool} verified {len(done)} installations only")
             return cost
-        shutil.rmtree(places)
+        shutil.rmtree(environments)
         scale = len(self.names) / len(self.looped)
         return cost._replace(seconds=cost.seconds * scale, cpu=cost.cpu * scale)
 
-    def _one(self, way: str, python: Path, place: Path, name: str) -> Iterator[tuple[str, ...]]:
+    def _one(self, tool: str, python: Path, place: Path, name: str) -> Iterator[tuple[str, ...]]:
         inside = str(place / "bin" / "python")
-        wanted = ("--index-url", self.index, "--quiet", f"{name}=={workspaces.VERSION}")
-        if way == PIP:
+        install_options = ("--index-url", self.index, "--quiet", f"{name}=={workspaces.VERSION}")
+        if tool == PIP:
             yield str(python), "-m", "venv", str(place)
-            yield inside, "-m", "pip", "install", *wanted
+            yield inside, "-m", "pip", "install", *install_options
         else:
             yield self.uv, "venv", "--quiet", "--python", str(python), str(place)
-            yield self.uv, "pip", "install", "--python", inside, *wanted
+            yield self.uv, "pip", "install", "--python", inside, *install_options
         yield inside, "-I", "-c", f"import {workspaces.import_name(name)}"
 
 
@@ -142,14 +144,14 @@ def main() -> None:
         project = release(folder / "project", names, index)
         pythons = {version: find_python(version) for version in options.pythons}
         looped = names[-options.longest_loop :]  # the last ones require others
-        bench = BuildSession(folder, project, index, pythons, uv, names, looped)
-        every = tuple(WAYS[name] for name in options.ways)
-        for way in every:  # caches are filled, byte code is compiled
-            bench.run(way)
-        costs: dict[str, list[Run]] = {way: [] for way in every}
+        bench = Benchmark(folder, project, index, pythons, uv, names, looped)
+        tools = tuple(TOOLS[name] for name in options.tools)
+        for tool in tools:  # caches are filled, byte code is compiled
+            bench.run(tool)
+        costs: dict[str, list[Run]] = {tool: [] for tool in tools}
         for _ in range(options.runs):
-            for way in every:
-                costs[way].append(bench.run(way))
+            for tool in tools:
+                costs[tool].append(bench.run(tool))
         print(
             f"Python {sys.version.split()[0]}, {cores()} cores; {len(names)} packages on {', '.join(pythons)}; "
             f"loops run {len(looped)} of them; medians of {options.runs}\n"
@@ -158,17 +160,19 @@ def main() -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(description="Compare the cost of verifying a release with that of a loop.")
-    made.add_argument("runs", nargs="?", type=int, default=3, metavar="RUNS", help="how often each runs")
-    made.add_argument("--packages", type=int, default=20, help="how many packages there are")
-    made.add_argument("--pythons", nargs="+", default=["3.11", "3.12", "3.13"], help="the Pythons to verify on")
-    made.add_argument("--longest-loop", type=int, default=3, help="how many packages the loops install")
-    made.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="what to compare relnox with")
-    return made
+    parser = argparse.ArgumentParser(description="Compare the cost of verifying a release with that of a loop.")
+    parser.add_argument("runs", nargs="?", type=int, default=3, metavar="RUNS", help="how often each runs")
+    parser.add_argument("--packages", type=int, default=20, help="how many packages there are")
+    parser.add_argument("--pythons", nargs="+", default=["3.11", "3.12", "3.13"], help="the Pythons to verify on")
+    parser.add_argument("--longest-loop", type=int, default=3, help="how many packages the loops install")
+    parser.add_argument(
+        "--tools", nargs="+", choices=TOOLS, default=list(TOOLS), help="what to compare relnox with"
+    )
+    return parser
 
 
 def release(root: Path, names: Sequence[str], index: str) -> Path:
-    """Write a project that has built its packages, with its manifest; they and the package that they need."""
+    """Write a project with built packages, its manifest, and the package that they need."""
     dist = root / "dist"
     dist.mkdir(parents=True)
     wheel(dist, THIRD, ())
@@ -181,20 +185,20 @@ def release(root: Path, names: Sequence[str], index: str) -> Path:
     for number, name in enumerate(names):
         earlier = tuple(names[number - EARLIER : number]) if number >= EARLIER else ()
         path = wheel(dist, name, (*earlier, THIRD))
-        found = archives.digests(path)
+        hashes = archives.digests(path)
         files.append(
             Distribution(
                 package=name,
                 version=archives.read(path).version,
                 filename=path.name,
                 kind="wheel",
-                size=found.size,
-                sha256=found.sha256,
-                blake2b_256=found.blake2b_256,
+                size=hashes.size,
+                sha256=hashes.sha256,
+                blake2b_256=hashes.blake2b_256,
             )
         )
-        reached = {one for each in earlier for one in (each, *dict(needs)[each])}
-        needs.append((name, tuple(sorted(reached))))
+        closure = {name for direct in earlier for name in (direct, *dict(needs)[direct])}
+        needs.append((name, tuple(sorted(closure))))
         own = root / "packages" / name
         own.mkdir(parents=True)
         text = f'[project]\nname = "{name}"\nversion = "{workspaces.VERSION}"\n'
@@ -207,7 +211,7 @@ def release(root: Path, names: Sequence[str], index: str) -> Path:
 
 
 def wheel(folder: Path, name: str, requires: Sequence[str]) -> Path:
-    """A wheel with a package of two modules and a script."""
+    """Write a wheel with a package of two modules and a script."""
     module = workspaces.import_name(name)
     stem = f"{module}-{workspaces.VERSION}"
     info = f"{stem}.dist-info"
@@ -215,7 +219,7 @@ def wheel(folder: Path, name: str, requires: Sequence[str]) -> Path:
     files = {
         f"{module}/__init__.py": f'__version__ = "{workspaces.VERSION}"\n\n\ndef main():\n    return 0\n',
         f"{module}/more.py": "x = 1\n",
-        f"{info}/METADATA": head + "".join(f"Requires-Dist: {each}\n" for each in requires),
+        f"{info}/METADATA": head + "".join(f"Requires-Dist: {requirement}\n" for requirement in requires),
         f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{info}/entry_points.txt": f"[console_scripts]\n{name} = {module}:main\n",
     }
@@ -223,8 +227,8 @@ def wheel(folder: Path, name: str, requires: Sequence[str]) -> Path:
     files[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""])
     path = folder / f"{stem}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as packed:
-        for each, text in files.items():
-            packed.writestr(each, text)
+        for member, text in files.items():
+            packed.writestr(member, text)
     return path
 
 
@@ -234,7 +238,7 @@ def digest(text: str) -> str:
 
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
-    """The wheels of a folder on an index on loopback; tells its simple API."""
+    """Serve the wheels of a folder on an index on loopback; yields the URL of its simple API."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -243,17 +247,17 @@ def serving(folder: Path) -> Iterator[str]:
         def do_GET(self) -> None:
             kind, _, name = self.path.strip("/").partition("/")
             if kind == "simple":
-                found = folder.glob(f"{workspaces.import_name(name)}-{workspaces.VERSION}-*.whl")
+                wheels = folder.glob(f"{workspaces.import_name(name)}-{workspaces.VERSION}-*.whl")
                 links = [
-                    f'<a href="/files/{each.name}#sha256={archives.digests(each).sha256}">{each.name}</a>'
-                    for each in found
+                    f'<a href="/files/{path.name}#sha256={archives.digests(path).sha256}">{path.name}</a>'
+                    for path in wheels
                 ]
                 body = f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>".encode()
             else:
                 body = (folder / Path(name).name).read_bytes()
             self.send_response(200)
             self.send_header("Content-Type", "text/html")
-            self.send_header("Cache-Control", "max-age=600")  # as the public index has it
+            self.send_header("Cache-Control", "max-age=600")  # like the public index
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if self.command == "GET":
@@ -263,7 +267,7 @@ def serving(folder: Path) -> Iterator[str]:
             self.do_GET()
 
         def log_message(self, *_: object) -> None:
-            """Nobody reads it."""
+            """Print no log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -276,12 +280,12 @@ def serving(folder: Path) -> Iterator[str]:
 
 def show(costs: Mapping[str, Sequence[Run]]) -> None:
     """Print the table, as Markdown."""
-    least = statistics.median(run.seconds for run in costs.get(RELNOX) or costs[WITH_PIP])
+    fastest = statistics.median(run.seconds for run in costs.get(RELNOX) or costs[WITH_PIP])
     print("| | seconds | CPU | relnox is faster |\n|---|---:|---:|---:|")
-    for way, runs in costs.items():
+    for tool, runs in costs.items():
         seconds = statistics.median(run.seconds for run in runs)
         cpu = statistics.median(run.cpu for run in runs)
-        print(f"| {way} | {seconds:.1f} | {cpu:.1f} | {seconds / least:.1f} x |")
+        print(f"| {tool} | {seconds:.1f} | {cpu:.1f} | {seconds / fastest:.1f} x |")
 
 
 if __name__ == "__main__":

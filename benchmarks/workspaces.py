@@ -112,7 +112,7 @@ BACKENDS = {
     "setuptools": Backend("setuptools>=77", "setuptools.build_meta"),
     "pdm-backend": Backend("pdm-backend>=2.4", "pdm.backend"),
 }
-"""Backends by their distribution's name; each finds a package in src/ by itself, and licence files by pattern."""
+"""Backends by their distribution's name; each finds a package in src/ by itself, and license files by pattern."""
 
 _SOURCES_PACKAGE = """\
 [build-system]
@@ -135,7 +135,7 @@ classifiers = [
   "Programming Language :: Python :: 3.11",
   "Typing :: Typed",
 ]
-dependencies = [{listed}]
+dependencies = [{dependencies}]
 
 [project.urls]
 Homepage = "https://example.org/{name}"
@@ -181,16 +181,16 @@ def requirements(index: int) -> list[int]:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment without what would make a measurement another machine's or user's own.
+    """The variables for measured programs, without settings of this machine or user.
 
-    Byte code may be written, git reads no settings but the workspace's, and uv stays off the network.
+    Byte code may be written, git reads only the workspace's settings, and uv is offline.
     """
-    kept = {
+    variables = {
         name: value
         for name, value in os.environ.items()
         if name != "PYTHONDONTWRITEBYTECODE" and not name.startswith(("GIT_", "RELNOX_"))
     }
-    return kept | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "UV_OFFLINE": "1"}
+    return variables | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "UV_OFFLINE": "1"}
 
 
 def compile_relnox() -> None:
@@ -204,7 +204,7 @@ def generate(folder: Path, packages: int, *, git: bool = True, extra: Mapping[st
     """Write a uv workspace in lockstep, with a lock as uv writes it.
 
     Args:
-        folder: Where to write it; made when it is not there.
+        folder: Where to write it; created if it does not exist.
         packages: How many packages.
         git: Whether it is a git repository with one commit.
         extra: More files of the root, their text by name; they are committed as well.
@@ -227,10 +227,10 @@ def generate(folder: Path, packages: int, *, git: bool = True, extra: Mapping[st
 def generate_sources(folder: Path, packages: int, backends: Sequence[str]) -> None:
     """Write a uv workspace in lockstep whose packages are worth a build, as a git repository with one commit.
 
-    Each package has four modules, a readme and a licence.
+    Each package has four modules, a readme and a license.
 
     Args:
-        folder: Where to write it; made when it is not there.
+        folder: Where to write it; created if it does not exist.
         packages: How many packages.
         backends: Their build backends, of `BACKENDS`: the packages use them in turn.
     """
@@ -268,7 +268,7 @@ def history(folder: Path, packages: int = 500, tags: int = 2000, commits: int = 
     version in its pyproject.toml and is tagged `NAME-v1.2.K`.
 
     Args:
-        folder: Where to write it; made when it is not there.
+        folder: Where to write it; created if it does not exist.
         packages: How many packages.
         tags: How many releases.
         commits: How many commits, releases among them, after the first that writes the files.
@@ -277,7 +277,7 @@ def history(folder: Path, packages: int = 500, tags: int = 2000, commits: int = 
         ValueError: There are more tags than commits.
     """
     if tags > commits:
-        raise ValueError(f"{tags} tags do not find a commit each in {commits}")
+        raise ValueError(f"{tags} tags need as many commits, not {commits}")
     folder.mkdir(parents=True, exist_ok=True)
     _init(folder)
     with tempfile.TemporaryFile() as stream:
@@ -289,8 +289,8 @@ def history(folder: Path, packages: int = 500, tags: int = 2000, commits: int = 
 
 
 def _pyproject(name: str, version: str, needs: Sequence[str], constraint: str) -> str:
-    listed = "".join(f'  "{need}{constraint}",\n' for need in needs)
-    requires = f"dependencies = [\n{listed}]\n\n[project.optional-dependencies]\nall = [\n{listed}]\n"
+    lines = "".join(f'  "{need}{constraint}",\n' for need in needs)
+    requires = f"dependencies = [\n{lines}]\n\n[project.optional-dependencies]\nall = [\n{lines}]\n"
     sources = "[tool.uv.sources]\n" + "".join(f"{need} = {{ workspace = true }}\n" for need in needs) + "\n"
     return _PACKAGE.format(
         name=name,
@@ -308,7 +308,7 @@ def _sources_pyproject(name: str, backend: Backend, needs: Sequence[str]) -> str
         backend=backend.module,
         name=name,
         version=VERSION,
-        listed=", ".join(f'"{need}=={VERSION}"' for need in needs),
+        dependencies=", ".join(f'"{need}=={VERSION}"' for need in needs),
         sources=sources if needs else "",
     )
 
@@ -324,8 +324,8 @@ def _lock(every: Sequence[str]) -> Iterator[str]:
         yield f'source = {{ editable = "packages/{name}" }}\n'
         if not needs:
             continue
-        listed = "".join(f'    {{ name = "{need}" }},\n' for need in needs)
-        yield f"dependencies = [\n{listed}]\n\n[package.optional-dependencies]\nall = [\n{listed}]\n"
+        lines = "".join(f'    {{ name = "{need}" }},\n' for need in needs)
+        yield f"dependencies = [\n{lines}]\n\n[package.optional-dependencies]\nall = [\n{lines}]\n"
         yield "\n[package.metadata]\nrequires-dist = [\n"
         for need in needs:
             yield f'    {{ name = "{need}", editable = "packages/{need}" }},\n'
@@ -334,7 +334,7 @@ def _lock(every: Sequence[str]) -> Iterator[str]:
 
 
 def _write_history(stream: BinaryIO, every: Sequence[str], tags: int, commits: int) -> None:
-    """What git fast-import reads."""
+    """Write the input of git fast-import."""
     chance = random.Random(0)
     first = {"pyproject.toml": _ROOT.format(versions="independent")}
     for index, name in enumerate(every):
@@ -392,7 +392,7 @@ def _write(file: Path, text: str) -> None:
 
 
 def _init(folder: Path) -> None:
-    """Make a git repository that asks for no key, has an author, and does not tidy up in the background."""
+    """Create a git repository with an author, without signatures and background maintenance."""
     _git(folder, "init", "--quiet", "--initial-branch=main")
     for setting in ("user.name Ada", "user.email ada@example.org", "commit.gpgsign false", "tag.gpgsign false"):
         _git(folder, "config", *setting.split())

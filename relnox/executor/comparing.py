@@ -1,4 +1,4 @@
-"""A second build, elsewhere and under other conditions: proof that the archives depend on neither."""
+"""Action of `build-all --reproducible`: a second build in another folder and environment, and its comparison."""
 
 from __future__ import annotations
 
@@ -25,70 +25,79 @@ if TYPE_CHECKING:
 
 __all__ = ["CheckingReproducibility"]
 
-_MOST = 20
-"""How many differences somebody reads."""
+_MAX_DIFFERENCES = 20
+"""How many differences an error shows."""
 _exporting = threading.Lock()
-"""Which checkouts there are is noted down in one file."""
+"""Held during an export: the list of exports is one file."""
 
 
 @dataclass
 class CheckingReproducibility:
-    """Builds a package again and compares the archives."""
+    """Action that builds a package a second time and compares the archives."""
 
     step: CheckReproducibility
     run: Run
 
     def check(self) -> str | None:
-        """It is always built."""
+        """Never skip."""
         return None
 
     def do(self) -> None:
-        """Build, compare."""
+        """Build and compare."""
         again = self.run.folder("again")
-        source = self._another_source(again) / self.step.build.folder
-        into = again / "archives"
-        into.mkdir()
-        made = {path.name: path for path in build(self.step.build, source, into, self.run, set(), OTHER)}
-        found = []
+        source = self._second_source(again) / self.step.build.folder
+        output = again / "archives"
+        output.mkdir()
+        rebuilt = {path.name: path for path in build(self.step.build, source, output, self.run, set(), OTHER)}
+        found_differences = []
         for built in self.run.built[self.step.build.package]:
             name, first = built.filename, self.run.root / self.step.build.output / built.filename
-            if name in made:
-                found += [(what, f"{name}: {where}") for what, where in differences(first, made[name])]
+            if name in rebuilt:
+                found_differences += [
+                    (kind, f"{name}: {detail}") for kind, detail in differences(first, rebuilt[name])
+                ]
             else:
-                found.append(("presence", f"{name} was not made again, but {', '.join(sorted(made))}"))
-        before = {built.filename for built in self.run.built[self.step.build.package]}
-        found += [("presence", f"{name} was not made at first") for name in sorted(made.keys() - before)]
-        if found:
-            told = [where for _, where in found[:_MOST]]
-            told += [f"and {len(found) - _MOST} more"] if len(found) > _MOST else []
-            listed = "\n".join(f"  {line}" for line in told)
-            fixes = "; ".join(dict.fromkeys(HINTS[what] for what, _ in found))
-            raise Failed("todo", f"{self.step.build.package} is not reproducible:\n{listed}", fix=fixes)
+                found_differences.append(
+                    ("presence", f"{name} is missing in the second build, which has {', '.join(sorted(rebuilt))}")
+                )
+        names = {built.filename for built in self.run.built[self.step.build.package]}
+        found_differences += [
+            ("presence", f"{name} is only in the second build") for name in sorted(rebuilt.keys() - names)
+        ]
+        if found_differences:
+            details = [detail for _, detail in found_differences[:_MAX_DIFFERENCES]]
+            if len(found_differences) > _MAX_DIFFERENCES:
+                details.append(f"and {len(found_differences) - _MAX_DIFFERENCES} more")
+            lines = "\n".join(f"  {detail}" for detail in details)
+            fixes = "; ".join(dict.fromkeys(HINTS[kind] for kind, _ in found_differences))
+            raise Failed(
+                "build-not-reproducible", f"{self.step.build.package} is not reproducible:\n{lines}", fix=fixes
+            )
 
     def verify(self) -> str:
-        """That there was no difference is all there is to see."""
+        """Report how many archives were compared."""
         files = len(self.run.built[self.step.build.package])
-        return f"{files} archives are the same byte by byte"
+        return f"{files} archives are identical in both builds"
 
-    def _another_source(self, into: Path) -> Path:
-        """The same files elsewhere, of another time and umask: the commit checked out, or a copy of the tree."""
-        checkout = into / "checkout"
+    def _second_source(self, folder: Path) -> Path:
+        """Create the source in another folder, with other file times and umask: the commit, or a copy of the tree."""
+        checkout = folder / "checkout"
         if self.run.commit is not None and self.run.git is not None:
             with _exporting:
                 source = exports.export(self.run.git, self.run.commit, checkout)
         else:
             source = checkout
-            with contextlib.suppress(shutil.Error):  # sockets, and what builds beside this one make and remove
+            with contextlib.suppress(shutil.Error):  # sockets, and files that parallel builds create and remove
                 shutil.copytree(self.run.source, source, symlinks=True, ignore=self._ignored)
         for path in checkout.rglob("*"):
             if not path.is_symlink():
                 path.chmod(path.stat().st_mode & ~OTHER.umask)
                 os.utime(path)
-        if self.run.git is not None:  # so that nothing takes the files for changed
+        if self.run.git is not None:  # else git reports all files as changed
             Git(source).run("update-index", "-q", "--refresh")
         return source
 
     def _ignored(self, folder: str, names: Iterable[str]) -> list[str]:
-        """What of the tree is relnox's: the archives, and this copy."""
-        ours = (self.run.root / self.step.build.output, self.run.scratch)
-        return [name for name in names if Path(folder, name) in ours]
+        """Names of relnox's own files in the tree: the archives, and this copy."""
+        own_paths = (self.run.root / self.step.build.output, self.run.scratch)
+        return [name for name in names if Path(folder, name) in own_paths]

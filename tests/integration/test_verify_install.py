@@ -660,7 +660,8 @@ def test_files_that_are_listed_or_served_late_are_retried(
     mine.unlisted["demo"] = 1000
     ran = verify("--index", "mine", "--wait", "1")
     assert ran.code == 5, ran.text
-    assert "demo 1.0 is not proven to be on mine after 1 s:\n          not listed: demo-1.0" in ran.err
+    assert "demo 1.0 is not proven to be on mine after 1 s" in ran.err
+    assert "          not listed: demo-1.0" in ran.err
 
 
 def test_a_download_with_another_hash_is_not_installed(

@@ -64,18 +64,18 @@ def _wrong_on_disk(file: Distribution, snapshot: Snapshot, dist: str) -> Problem
         return None  # it is public already; what is on disk does not matter
     if sha256 is None:
         return core.plan.Problem(
-            code="todo",
-            message=f"{dist}/{file.filename} is in the manifest, but not there",
-            fix=f"build again: {core.fixes.command('build-all')}",
+            code="archive-missing",
+            message=f"{dist}/{file.filename} is missing, although the manifest lists it",
+            fix=f"rebuild: {core.fixes.command('build-all')}",
         )
     if sha256 != file.sha256:
         return core.plan.Problem(
-            code="todo",
+            code="archive-changed",
             message=(
-                f"{dist}/{file.filename} is not the file that was built:\n"
-                f"  there  sha256 {sha256}\n  built  sha256 {file.sha256}"
+                f"{dist}/{file.filename} differs from the file that was built:\n"
+                f"  found  sha256 {sha256}\n  built  sha256 {file.sha256}"
             ),
-            fix=f"who changed it? to build again: {core.fixes.command('build-all')}",
+            fix=f"rebuild: {core.fixes.command('build-all')}",
             exit_code=ExitCode.CONFLICT,
         )
     return None

@@ -1,8 +1,8 @@
-"""What relnox's tasks cost at the start of nox and invoke: a listing with all of them against one without any.
+"""Start-up time that relnox adds to nox and invoke: a listing with all tasks against one without.
 
-Runs both interleaved and prints medians and their ratio. Byte code is compiled first, as an installer does.
+Runs both interleaved and prints medians and their ratio. Byte code is compiled first, as installers do.
 
-    python benchmarks/doors.py [RUNS]
+    python benchmarks/startup.py [RUNS]
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ def main(runs: int) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     print(f"{'':<8}{'without':>10}{'with':>10}{'ratio':>8}   (medians of {runs}, seconds)")
     with tempfile.TemporaryDirectory() as folder:
-        for door, (name, first, relnox_line, last) in FILES.items():
-            bare, full = Path(folder) / f"{door}-bare", Path(folder) / f"{door}-full"
-            for place, text in ((bare, first + last), (full, first + relnox_line + last)):
-                place.mkdir()
-                (place / name).write_text(text, encoding="utf-8")
-                seconds(door, place, environment)
-            pairs = [(seconds(door, bare, environment), seconds(door, full, environment)) for _ in range(runs)]
+        for tool, (name, first, relnox_line, last) in FILES.items():
+            bare, full = Path(folder) / f"{tool}-bare", Path(folder) / f"{tool}-full"
+            for project, text in ((bare, first + last), (full, first + relnox_line + last)):
+                project.mkdir()
+                (project / name).write_text(text, encoding="utf-8")
+                seconds(tool, project, environment)
+            pairs = [(seconds(tool, bare, environment), seconds(tool, full, environment)) for _ in range(runs)]
             without, with_all = (statistics.median(column) for column in zip(*pairs, strict=True))
-            print(f"{door:<8}{without:>10.3f}{with_all:>10.3f}{with_all / without:>8.2f}")
+            print(f"{tool:<8}{without:>10.3f}{with_all:>10.3f}{with_all / without:>8.2f}")
 
 
-def seconds(door: str, folder: Path, environment: dict[str, str]) -> float:
+def seconds(tool: str, folder: Path, environment: dict[str, str]) -> float:
     begin = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-m", door, "-l"], cwd=folder, env=environment, check=True, capture_output=True
+        [sys.executable, "-m", tool, "-l"], cwd=folder, env=environment, check=True, capture_output=True
     )
     return time.perf_counter() - begin
 
