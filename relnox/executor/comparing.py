@@ -80,7 +80,7 @@ class CheckingReproducibility:
         return f"{files} archives are identical in both builds"
 
     def _second_source(self, folder: Path) -> Path:
-        """Create the source in another folder, with other file times and umask: the commit, or a copy of the tree."""
+        """Create the source in another folder, with other file times and umask: a checkout, or the copied tree."""
         checkout = folder / "checkout"
         if self.run.commit is not None and self.run.git is not None:
             with _exporting:
