@@ -65,12 +65,15 @@ class BuildInputs(Record, kw_only=True):
         digest: Of its source, the interpreter, and the releases that its build requirements resolved to.
         requires: The sets of build requirements that it was built with, as written.
         commit: The full commit id it was built from.
+        has_warnings: Whether `twine check` warned about its files: they are checked again when they are reused, so
+            that the warnings are shown again.
     """
 
     package: str
     digest: str
     requires: tuple[tuple[str, ...], ...]
     commit: str | None
+    has_warnings: bool = False
 
 
 class Manifest(Record, kw_only=True):
@@ -144,6 +147,7 @@ class Manifest(Record, kw_only=True):
                     "digest": inputs.digest,
                     "requires": [list(requirements) for requirements in inputs.requires],
                     "commit": inputs.commit,
+                    **({"has_warnings": True} if inputs.has_warnings else {}),
                 }
                 for inputs in self.inputs
             },
@@ -191,6 +195,7 @@ class Manifest(Record, kw_only=True):
                         digest=_text(of["digest"]),
                         requires=tuple(map(_texts, of["requires"])),
                         commit=_commit(of["commit"]),
+                        has_warnings=_flag(of.get("has_warnings", False)),
                     )
                     for name, of in document.get("inputs", {}).items()
                 ),

@@ -17,6 +17,7 @@ from relnox.building.workers import Fork, twine_program
 from relnox.core import collection, graph, missing_modules
 from relnox.core.events import StepWarning
 from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
+from relnox.core.records import replace
 from relnox.core.steps import Build, CheckReproducibility, RunTests
 from relnox.errors import Failed
 from relnox.executor.side_by_side import processors
@@ -155,6 +156,7 @@ class Checking:
         with ThreadPoolExecutor(count) as pool:
             ran = tuple(pool.map(self._twine, (files[start::count] for start in range(count))))
         results = [each for done in ran for each in twine_output.results(done.output.splitlines())]
+        owners = {file.filename: name for name, built in self.run.built.items() for file in built}
         bad = [each for each in results if each.result == "failed" or (self.step.strict and each.said)]
         self.run.warnings[self.step.key] = tuple(
             StepWarning("twine-check", each.file, said, _TWINE_HINT)
@@ -162,12 +164,13 @@ class Checking:
             if each not in bad
             for said in each.said
         )
+        for package in {owners[each.file] for each in results if each.said} & self.run.inputs.keys():
+            self.run.inputs[package] = replace(self.run.inputs[package], has_warnings=True)
         failed = next((each for each in ran if each.returncode != 0), None)
         if failed is None:
             return
         if not bad:  # it ended before it came to the files
             failed.check("twine check", fix="run it by hand: twine check dist/*")
-        owners = {file.filename: name for name, built in self.run.built.items() for file in built}
         listed: dict[tuple[str, tuple[str, ...]], list[str]] = {}
         for each in bad:
             listed.setdefault((owners[each.file], each.said), []).append(each.file)
@@ -200,12 +203,12 @@ class Checking:
 
     @property
     def _files(self) -> list[Path]:
-        """All archives where warnings count, else those that are new."""
+        """All archives where warnings count, else those that are new, and those that were warned about."""
         return [
             self.run.root / self.step.output / each.filename
             for name, built in self.run.built.items()
             for each in built
-            if self.step.strict or name not in self.run.reused
+            if self.step.strict or name not in self.run.reused or self.run.inputs[name].has_warnings
         ]
 
 

@@ -245,6 +245,16 @@ def test_strict_takes_warnings_for_errors(tmp_path: Path) -> None:
     assert "twine check" in ran.err
 
 
+def test_warnings_of_twine_are_shown_again_where_archives_are_reused(tmp_path: Path) -> None:
+    in_tree(tmp_path)
+    repository(tmp_path)
+    first, second = (run(tmp_path, "relnox", "build-all") for _ in range(2))
+    warnings = [[line for line in ran.err.splitlines() if "[twine-check]" in line] for ran in (first, second)]
+    assert "skipped" in second.out
+    assert len(warnings[0]) == 2
+    assert sorted(warnings[0]) == sorted(warnings[1])
+
+
 def test_a_package_that_does_not_import_is_found_out(tmp_path: Path) -> None:
     in_tree(tmp_path, code="import a_module_that_is_nowhere\n")
     assert run(tmp_path, "relnox", "build-all").code == 0
