@@ -1,7 +1,7 @@
-"""Read a wheel or an sdist: its name, its metadata, its entries, its hashes.
+"""Wheels and sdists: their names, metadata, entries and hashes.
 
-Nothing is unpacked to the disk, and nothing is read beyond the limits: an archive may come from elsewhere. The
-formats are those of PEP 427 and PEP 625, and the specification "Source distribution format".
+Archives may come from untrusted sources: nothing is unpacked to disk, and nothing is read beyond the limits. The
+formats are those of PEP 427, PEP 625 and the specification "Source distribution format".
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from relnox.building.entries import Entry
-    from relnox.building.findings import Found
+    from relnox.building.findings import Finding
     from relnox.core.manifest import Kind
 
 __all__ = [
@@ -62,18 +62,18 @@ UNREADABLE = (
     zlib.error,
     EOFError,
     OSError,
-    RuntimeError,  # RecursionError too: of parsers of what is nested too deeply
+    RuntimeError,  # includes RecursionError, of parsers
     UnicodeError,
 )
-"""What is raised by archives that are cut off, damaged, encrypted or written in a way of their own."""
+"""Exceptions that are raised for truncated, damaged, encrypted or otherwise unsupported archives."""
 
 LIMITS = ArchiveLimits()
 _CHUNK = 1 << 20
-_METADATA_LIMIT = 4 << 20
-_FIELDS_LIMIT = 1 << 20
+_MAX_METADATA = 4 << 20
+_MAX_FIELDS = 1 << 20
 """Bytes of the fields before the description."""
-_NAMES_LIMIT = 100
-"""Different names of fields: the parser takes time by their square."""
+_MAX_FIELD_NAMES = 100
+"""Different names of fields: the parser's time is quadratic in their number."""
 _SMALL = 1 << 20
 _SMALL_UNPACKED = 8 << 20
 
@@ -87,14 +87,14 @@ class Archive:
         kind: `sdist` or `wheel`.
         name: Normalized name (PEP 503), from the file name.
         version: From the file name.
-        stated_name: From the metadata, as written there.
-        stated_version: From the metadata, as written there.
+        name_in_metadata: `Name` of the metadata, as written.
+        version_in_metadata: `Version` of the metadata, as written.
         requires: `Requires-Dist` of the metadata.
-        import_names: `Import-Name` and `Import-Namespace` of the metadata (PEP 794); None where it states none.
-        entries: What is in the archive, in order.
+        import_names: `Import-Name` and `Import-Namespace` of the metadata (PEP 794); None if it has neither.
+        entries: The entries, in order.
         members: The names of the entries.
-        metadata: The metadata file, as it is there.
-        faults: What is wrong with how the archive is written.
+        metadata: The content of the metadata file.
+        findings: Problems with the format of the archive file.
         limits: How much of it is read.
     """
 
@@ -102,14 +102,14 @@ class Archive:
     kind: Kind
     name: str
     version: Version
-    stated_name: str
-    stated_version: str
+    name_in_metadata: str
+    version_in_metadata: str
     requires: tuple[str, ...]
     import_names: tuple[str, ...] | None
     entries: tuple[Entry, ...] = field(repr=False)
     members: tuple[str, ...] = field(repr=False)
     metadata: bytes = field(repr=False)
-    faults: tuple[Found, ...] = ()
+    findings: tuple[Finding, ...] = ()
     limits: ArchiveLimits = LIMITS
 
 
@@ -123,7 +123,7 @@ class Digests:
 
 
 def digests(path: Path) -> Digests:
-    """Hash a file, reading it once."""
+    """Hash a file, reading it only once."""
     sha256, blake2b = hashlib.sha256(), hashlib.blake2b(digest_size=32)
     size = 0
     with path.open("rb") as content:
@@ -135,20 +135,20 @@ def digests(path: Path) -> Digests:
 
 
 def is_in(folder: Path, path: Path) -> bool:
-    """Whether a path is a file in a folder, and no link to one elsewhere."""
+    """Return whether a path is a file inside a folder, and not a link to a file outside of it."""
     return path.is_file() and (not path.is_symlink() or path.resolve().is_relative_to(folder.resolve()))
 
 
 def read(path: Path, limits: ArchiveLimits = LIMITS) -> Archive:
-    """Look into an archive.
+    """Read the entries and the metadata of an archive.
 
     Args:
-        path: Where it is.
+        path: The archive.
         limits: How large it may be.
 
     Raises:
-        ArchiveError: It cannot be opened, is written so that its entries cannot be told, is too large, has no name
-            of an archive, or not exactly one metadata file.
+        ArchiveError: It cannot be read safely, is too large, has an invalid file name, or not exactly one metadata
+            file.
     """
     kind: Kind
     try:
@@ -160,33 +160,36 @@ def read(path: Path, limits: ArchiveLimits = LIMITS) -> Archive:
             kind = "sdist"
     except (InvalidSdistFilename, InvalidWheelFilename) as error:
         raise ArchiveError(
-            f"is no name of a wheel or an sdist: {error}", "see PEP 427, PEP 625", file=path.name
+            f"is not a valid file name of a wheel or an sdist ({error})",
+            "build it again instead of renaming it (PEP 427, PEP 625)",
+            file=path.name,
+            code="invalid-file-name",
         ) from error
     try:
-        entries, faults, metadata = _read_wheel(path, limits) if kind == "wheel" else _read_sdist(path, limits)
+        entries, findings, metadata = _read_wheel(path, limits) if kind == "wheel" else _read_sdist(path, limits)
     except ArchiveError as error:
-        raise ArchiveError(error.fault, error.fix or REBUILD, file=path.name) from error
+        raise ArchiveError(error.reason, error.fix or REBUILD, file=path.name, code=error.code) from error
     except UNREADABLE as error:
-        raise ArchiveError(f"cannot be opened: {error}", file=path.name) from error
+        raise ArchiveError(f"cannot be read ({error})", file=path.name) from error
     raw, unparsed = metadata_fields(metadata)
     by_field = [
         *(raw.get("import_names"), raw.get("import_namespaces")),
         *(unparsed.get("import-name"), unparsed.get("import-namespace")),
     ]
-    stated = [names for names in by_field if names is not None]  # an empty field states that there are none
+    declared = [names for names in by_field if names is not None]  # an empty field declares that there are none
     return Archive(
         path=path,
         kind=kind,
         name=name,
         version=version,
-        stated_name=raw.get("name", ""),
-        stated_version=raw.get("version", ""),
+        name_in_metadata=raw.get("name", ""),
+        version_in_metadata=raw.get("version", ""),
         requires=tuple(raw.get("requires_dist", ())),
-        import_names=tuple(name for names in stated for name in names) if stated else None,
+        import_names=tuple(name for names in declared for name in names) if declared else None,
         entries=entries,
         members=tuple(entry.name for entry in entries),
         metadata=metadata,
-        faults=faults,
+        findings=findings,
         limits=limits,
     )
 
@@ -194,15 +197,15 @@ def read(path: Path, limits: ArchiveLimits = LIMITS) -> Archive:
 def contents(
     archive: Archive, limit: int, hashes: Callable[[str], hashlib._Hash | None] = lambda _: None
 ) -> Iterator[tuple[str, bytes]]:
-    """Each file in an archive by its name, with its first bytes, in one pass that reads all of it.
+    """Yield the name and the first bytes of every file in an archive, in one pass that reads all of it.
 
     Args:
-        archive: What `read` gave.
-        limit: How many bytes of each file are given.
-        hashes: Gives a hash to update with all of a file's content, by the file's name.
+        archive: The archive.
+        limit: The number of bytes per file.
+        hashes: Returns the hash object to update with the whole content of the file of that name, if any.
 
     Raises:
-        ArchiveError: Its content is damaged, or not what its headers say.
+        ArchiveError: Its content is damaged, or does not match its headers.
     """
     with archive.path.open("rb") as file:
         if archive.kind == "wheel":
@@ -210,10 +213,10 @@ def contents(
                 if entry.kind != "directory":
                     yield entry.name, _head(zip_reader.content(file, entry), limit, hashes(entry.name))
             return
-        if (small := _small(archive.path, archive.limits)) is not None:
-            for entry in small.entries:
+        if (sdist := _in_memory(archive.path, archive.limits)) is not None:
+            for entry in sdist.entries:
                 if entry.kind == "file":
-                    yield entry.name, small.content(entry, limit)
+                    yield entry.name, sdist.content(entry, limit)
             return
         stream = tar_reader.Stream(tar_reader.gunzip(file, archive.path.stat().st_size, archive.limits))
         for entry in tar_reader.entries(stream, archive.limits):
@@ -221,8 +224,8 @@ def contents(
                 yield entry.name, stream.read(min(entry.size, limit))
 
 
-def file_content(archive: Archive, name: str, limit: int = _METADATA_LIMIT) -> bytes:
-    """The content of a file in an archive.
+def file_content(archive: Archive, name: str, limit: int = _MAX_METADATA) -> bytes:
+    """Return the content of a file in an archive.
 
     Raises:
         ArchiveError: It is damaged, or larger than the limit.
@@ -231,55 +234,56 @@ def file_content(archive: Archive, name: str, limit: int = _METADATA_LIMIT) -> b
     with archive.path.open("rb") as file:
         if archive.kind == "wheel":
             return _wheel_content(file, entry, limit)
-        if (small := _small(archive.path, archive.limits)) is not None:
-            return small.content(entry, limit)
+        if (sdist := _in_memory(archive.path, archive.limits)) is not None:
+            return sdist.content(entry, limit)
         stream = tar_reader.Stream(tar_reader.gunzip(file, archive.path.stat().st_size, archive.limits))
         stream.skip_to(entry.offset)
         return stream.read(min(entry.size, limit))
 
 
 def metadata_fields(metadata: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
-    """The fields of a metadata file, and those that are unknown or malformed; see `parse_email`."""
+    """Parse a metadata file: return its fields, and those that are unknown or malformed; see `parse_email`."""
     raw, unparsed = _fields(metadata)
     return raw.copy(), unparsed.copy()
 
 
 @lru_cache(maxsize=1 << 12)
 def path_of(member: str) -> PurePosixPath:
-    """The name of a member as a path; many checks ask for the same ones."""
+    """Return the name of a member as a path (cached: many checks use the same names)."""
     return PurePosixPath(member)
 
 
 def info_file(archive: Archive, name: str) -> str | None:
-    """The member of this name in a wheel's own metadata folder; packages that it carries bring their own ones."""
-    own = (member for member in archive.members if member.endswith(f".dist-info/{name}"))
-    return next((member for member in own if member.count("/") == 1), None)
+    """Find a file in the wheel's own `.dist-info`; vendored packages may have further such folders."""
+    matches = (member for member in archive.members if member.endswith(f".dist-info/{name}"))
+    return next((member for member in matches if member.count("/") == 1), None)
 
 
-def _read_wheel(path: Path, limits: ArchiveLimits) -> tuple[tuple[Entry, ...], tuple[Found, ...], bytes]:
+def _read_wheel(path: Path, limits: ArchiveLimits) -> tuple[tuple[Entry, ...], tuple[Finding, ...], bytes]:
     with path.open("rb") as file:
-        entries, faults = zip_reader.listing(file, limits)
-        wanted = _one(entries, _WHEEL_METADATA)
-        return tuple(entries), tuple(faults), _checked_metadata(_wheel_content(file, wanted, _METADATA_LIMIT))
+        entries, findings = zip_reader.listing(file, limits)
+        entry = _single_entry(entries, _WHEEL_METADATA)
+        return tuple(entries), tuple(findings), _checked_metadata(_wheel_content(file, entry, _MAX_METADATA))
 
 
-def _read_sdist(path: Path, limits: ArchiveLimits) -> tuple[tuple[Entry, ...], tuple[Found, ...], bytes]:
+def _read_sdist(path: Path, limits: ArchiveLimits) -> tuple[tuple[Entry, ...], tuple[Finding, ...], bytes]:
     if path.name.endswith(".zip"):
         raise ArchiveError(
-            "is a zip file: sdists are .tar.gz files (PEP 625)",
-            f"take what makes it a zip out of the backend's settings, then: {fixes.command('build-all')}",
+            "is a zip file instead of a .tar.gz file (PEP 625)",
+            f"remove the zip format from the build backend's settings, then run {fixes.command('build-all')}",
+            code="sdist-is-zip",
         )
-    if (small := _small(path, limits)) is not None:
-        wanted = _one(small.entries, _SDIST_METADATA)
-        return small.entries, (), _checked_metadata(small.content(wanted, _METADATA_LIMIT))
+    if (sdist := _in_memory(path, limits)) is not None:
+        entry = _single_entry(sdist.entries, _SDIST_METADATA)
+        return sdist.entries, (), _checked_metadata(sdist.content(entry, _MAX_METADATA))
     entries, metadata = [], b""
     with path.open("rb") as file:
         stream = tar_reader.Stream(tar_reader.gunzip(file, path.stat().st_size, limits))
         for entry in tar_reader.entries(stream, limits):
             entries.append(entry)
             if entry.kind == "file" and _SDIST_METADATA.fullmatch(entry.name):
-                metadata = stream.read(min(entry.size, _METADATA_LIMIT))
-    _one(entries, _SDIST_METADATA)
+                metadata = stream.read(min(entry.size, _MAX_METADATA))
+    _single_entry(entries, _SDIST_METADATA)
     return tuple(entries), (), _checked_metadata(metadata)
 
 
@@ -287,30 +291,30 @@ _WHEEL_METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 _SDIST_METADATA = re.compile(r"(?:\./)?[^/]+/PKG-INFO")  # in the one top-level folder
 
 
-def _one(entries: Iterable[Entry], wanted: re.Pattern[str]) -> Entry:
-    found = [entry for entry in entries if entry.kind == "file" and wanted.fullmatch(entry.name)]
-    if len(found) != 1:
-        raise ArchiveError(f"has {len(found)} metadata files instead of one", "build it again")
-    return found[0]
+def _single_entry(entries: Iterable[Entry], pattern: re.Pattern[str]) -> Entry:
+    matches = [entry for entry in entries if entry.kind == "file" and pattern.fullmatch(entry.name)]
+    if len(matches) != 1:
+        raise ArchiveError(f"has {len(matches)} metadata files instead of one")
+    return matches[0]
 
 
 def _checked_metadata(metadata: bytes) -> bytes:
-    """Metadata that a parser takes no absurd time for."""
+    """Reject metadata that takes a parser too long."""
     fields = metadata.replace(b"\r\n", b"\n").partition(b"\n\n")[0]
     names = {line.partition(b":")[0] for line in fields.split(b"\n") if not line.startswith((b" ", b"\t"))}
-    if len(fields) > _FIELDS_LIMIT or len(names) > _NAMES_LIMIT:
+    if len(fields) > _MAX_FIELDS or len(names) > _MAX_FIELD_NAMES:
         raise ArchiveError("has metadata with too many fields")
     return metadata
 
 
 def _wheel_content(file: IO[bytes], entry: Entry, limit: int) -> bytes:
     if entry.size > limit:
-        raise ArchiveError(f"has a file {entry.name!r} of {entry.size} bytes, which should be small")
+        raise ArchiveError(f"has a file {entry.name!r} of {entry.size} bytes (the limit is {limit})")
     return b"".join(zip_reader.content(file, entry))
 
 
 def _head(pieces: Iterator[bytes], limit: int, digest: hashlib._Hash | None) -> bytes:
-    """The first bytes of what comes in pieces, all of which are read."""
+    """Read all pieces, and return the first bytes."""
     head = b""
     for piece in pieces:
         if len(head) < limit:
@@ -326,8 +330,8 @@ def _fields(metadata: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
 
 
 @dataclass(frozen=True)
-class _Small:
-    """An sdist that is unpacked in memory: many look into it one after the other."""
+class _InMemory:
+    """A small sdist, unpacked in memory, since many checks read it."""
 
     data: bytes
     entries: tuple[Entry, ...]
@@ -336,16 +340,16 @@ class _Small:
         return self.data[entry.offset : entry.offset + min(entry.size, limit)]
 
 
-def _small(path: Path, limits: ArchiveLimits) -> _Small | None:
-    """An sdist that is small, as most of them; None for one that is read from the disk each time."""
+def _in_memory(path: Path, limits: ArchiveLimits) -> _InMemory | None:
+    """Return a small sdist unpacked; None for a large one, which is read from disk every time."""
     stat = path.stat()
-    return None if stat.st_size > _SMALL else _unpacked(str(path), stat.st_size, stat.st_mtime_ns, limits)
+    return None if stat.st_size > _SMALL else _unpack(str(path), stat.st_size, stat.st_mtime_ns, limits)
 
 
 @lru_cache(maxsize=8)
-def _unpacked(path: str, size: int, time: int, limits: ArchiveLimits) -> _Small | None:
-    """What is in an sdist of that size and time; None where it is not small when it is unpacked."""
-    del time
+def _unpack(path: str, size: int, time: int, limits: ArchiveLimits) -> _InMemory | None:
+    """Unpack an sdist; None if it is too large for memory."""
+    del time  # part of the key of the cache
     with open(path, "rb") as file:  # noqa: PTH123 - the cache's keys are plain
         pieces, unpacked = [], 0
         for piece in tar_reader.gunzip(file, size, limits):
@@ -355,4 +359,4 @@ def _unpacked(path: str, size: int, time: int, limits: ArchiveLimits) -> _Small 
                 return None
     data = b"".join(pieces)
     stream = tar_reader.Stream(iter((data,)))
-    return _Small(data, tuple(tar_reader.entries(stream, limits)))
+    return _InMemory(data, tuple(tar_reader.entries(stream, limits)))

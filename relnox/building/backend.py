@@ -1,6 +1,6 @@
-"""Build one package: its sdist, and its wheel from that sdist, in environments with what it asks for.
+"""Builds of one package: its sdist, and its wheel from that sdist.
 
-The steps are PEP 517's, through `build.ProjectBuilder`; relnox brings the environments and the runner.
+The hooks of PEP 517 are called by `build.ProjectBuilder`; relnox provides the environments and the runner.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, TextIO
 
 from relnox.core import fixes, missing_modules
-from relnox.core.build_settings import USUAL
+from relnox.core.build_settings import DEFAULT
 from relnox.core.records import Record
 from relnox.errors import Failed
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from relnox.core.build_settings import BuildSettings
     from relnox.core.manifest import Kind
 
-__all__ = ["MissingModule", "build_sdist", "build_wheel", "telling_warnings"]
+__all__ = ["MissingModule", "build_sdist", "build_wheel", "warnings_as_output"]
 
 _NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 _NO_PROGRAM = re.compile(
@@ -36,18 +36,18 @@ _NO_PROGRAM = re.compile(
     r"|(?P<plain>rustc|cargo|cmake|ninja|gcc|g\+\+|clang|swig): (?:command )?not found",
 )
 _NO_FILE = re.compile(r"FileNotFoundError: \[Errno 2\] [^:]+: '(?P<path>[^']+)'")
-_OUTPUT = f"the backend's own output: {fixes.command('build-all', '--verbose')}"
-_PLACE = re.compile(r'\s*File "([^<"]+)", line (\d+)')
+_OUTPUT = f"to see the whole output: {fixes.command('build-all', '--verbose')}"
+_FRAME = re.compile(r'\s*File "([^<"]+)", line (\d+)')
 
 
 class MissingModule(Failed):
-    """A build that imports a module which its environment does not have.
+    """A build failed since it imports a module that its environment does not have.
 
     Args:
         code: As for every error.
         message: As for every error.
         fix: As for every error.
-        modules: What it imports, the longest name first: the module that is missing may be a namespace.
+        modules: The names it tried to import, the longest first: the missing module may be a namespace package.
     """
 
     def __init__(self, code: str, message: str, *, fix: str, modules: tuple[str, ...]) -> None:
@@ -56,7 +56,7 @@ class MissingModule(Failed):
 
 
 class _IsolatedEnv(Record):
-    """An environment as `build.env.IsolatedEnv` wants to see it."""
+    """An environment with the interface of `build.env.IsolatedEnv`."""
 
     environment: Environment
 
@@ -69,7 +69,7 @@ class _IsolatedEnv(Record):
 
 
 def build_sdist(
-    name: str, source: Path, output: Path, bench: BuildSession, settings: BuildSettings = USUAL
+    name: str, source: Path, output: Path, session: BuildSession, settings: BuildSettings = DEFAULT
 ) -> Path:
     """Build a package's sdist.
 
@@ -77,22 +77,22 @@ def build_sdist(
         name: The package's name, for messages.
         source: Its folder.
         output: An existing folder for the archive.
-        bench: Where its hooks are run.
-        settings: What the project says of the build.
+        session: Where its hooks run.
+        settings: The project's settings for the build.
 
     Raises:
-        Failed: The requirements cannot be installed, or the backend failed; the last lines are told.
+        Failed: The requirements cannot be installed, or the backend failed; the message has its last lines.
     """
-    return _build(name, "sdist", source, output, bench, settings)
+    return _build(name, "sdist", source, output, session, settings)
 
 
-def build_wheel(  # noqa: PLR0913, PLR0917 - what a build is given
+def build_wheel(  # noqa: PLR0913, PLR0917 - the parameters of a build
     name: str,
     sdist: Path,
     output: Path,
     scratch: Path,
-    bench: BuildSession,
-    settings: BuildSettings = USUAL,
+    session: BuildSession,
+    settings: BuildSettings = DEFAULT,
 ) -> Path:
     """Build a package's wheel from its sdist, as installers do.
 
@@ -100,89 +100,89 @@ def build_wheel(  # noqa: PLR0913, PLR0917 - what a build is given
         name: The package's name, for messages.
         sdist: The archive.
         output: An existing folder for the wheel.
-        scratch: An existing, empty folder in which the sdist is unpacked.
-        bench: Where its hooks are run.
-        settings: What the project says of the build.
+        scratch: An existing, empty folder to unpack the sdist in.
+        session: Where its hooks run.
+        settings: The project's settings for the build.
 
     Raises:
-        Failed: The requirements cannot be installed, or the backend failed; the last lines are told.
+        Failed: The requirements cannot be installed, or the backend failed; the message has its last lines.
     """
-    return _build(name, "wheel", _unpack(sdist, scratch), output, bench, settings)
+    return _build(name, "wheel", _unpack(sdist, scratch), output, session, settings)
 
 
 def _build(  # noqa: PLR0913, PLR0917 - as above
-    name: str, kind: Kind, source: Path, output: Path, bench: BuildSession, settings: BuildSettings
+    name: str, kind: Kind, source: Path, output: Path, session: BuildSession, settings: BuildSettings
 ) -> Path:
     import build
 
-    # A dict of its own for each call: what a hook changes in it stays in the hook.
+    # A new dict for every call, since hooks may change it.
     options = {key: list(value) if isinstance(value, tuple) else value for key, value in settings.config_settings}
 
-    printed: list[str] = []
+    hook_output: list[str] = []
 
     def builder(requirements: set[str]) -> build.ProjectBuilder:
-        environment = bench.provide(requirements)
+        environment = session.ensure(requirements)
 
         def runner(
             cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None
         ) -> None:
             where = None if cwd is None else Path(cwd)
-            ran = bench.run(environment, cmd, cwd=where, more=extra_environ or {})
-            printed[:] = ran.output.splitlines()
-            if ran.returncode != 0:
-                # pyproject_hooks' runners end so; build makes a BuildBackendException of it.
-                raise subprocess.CalledProcessError(ran.returncode, list(cmd), output=ran.output)
+            completed = session.run(environment, cmd, cwd=where, more=extra_environ or {})
+            hook_output[:] = completed.output.splitlines()
+            if completed.returncode != 0:
+                # As the runners of pyproject_hooks do; build converts it to a BuildBackendException.
+                raise subprocess.CalledProcessError(completed.returncode, list(cmd), output=completed.output)
 
         return build.ProjectBuilder.from_isolated_env(_IsolatedEnv(environment), source, runner)
 
     try:
-        with telling_warnings(bench.terms.on_line):
+        with warnings_as_output(session.context.on_line):
             requires = build.ProjectBuilder(source).build_system_requires | set(settings.extra_requires)
             building = builder(requires)
             if more := building.get_requires_for_build(kind, options or None) - requires:
                 building = builder(requires | more)
             return Path(building.build(kind, output, options or None))
     except (build.BuildException, build.BuildBackendException, build.FailedProcessError) as error:
-        if (lacking := _lacking(error, printed)) is not None:
-            module, where = lacking
+        if (missing := _missing_module(error, hook_output)) is not None:
+            module, where = missing
             raise MissingModule(
-                "todo",
-                f"{name}: the {kind} cannot be built: its build environment has no module {module}{where}",
-                fix=_add(missing_modules.distribution_for(module), name, source),
-                modules=missing_modules.candidate_modules(printed, module),
+                "build-requirement-missing",
+                f"{name}: building the {kind} failed: no module {module} in the build environment{where}",
+                fix=_add_requirement(missing_modules.distribution_for(module), name, source),
+                modules=missing_modules.candidate_modules(hook_output, module),
             ) from error
-        tail = "".join(f"\n  | {line}" for line in printed[-30:])
+        tail = "".join(f"\n  | {line}" for line in hook_output[-30:])
         raise Failed(
-            "todo",
-            f"{name}: the {kind} cannot be built: {_cause(error)}{tail}",
-            fix=_remedy(name, kind, source, printed) or _hint(error),
+            "build-failed",
+            f"{name}: building the {kind} failed: {_cause(error)}{tail}",
+            fix=_known_fix(name, kind, source, hook_output) or _default_fix(error),
         ) from error
 
 
 _listeners: dict[int, Callable[[str], None]] = {}
-"""By thread: who is told what backends warn of."""
-_changing = threading.Lock()
+"""Receivers of backends' warnings, by thread."""
+_listeners_lock = threading.Lock()
 _redirected = contextlib.ExitStack()
 
 
 @contextlib.contextmanager
-def telling_warnings(on_line: Callable[[str], None]) -> Iterator[None]:
-    """Tell backends' warnings with the output.
+def warnings_as_output(on_line: Callable[[str], None]) -> Iterator[None]:
+    """Pass warnings about the build to `on_line` inside the block.
 
-    PEP 517 frontends pass them on to Python's own, of which there is one for all threads.
+    `build` emits them with Python's `warnings`, which has one hook for all threads.
     """
-    here = threading.get_ident()
-    with _changing:
+    thread = threading.get_ident()
+    with _listeners_lock:
         if not _listeners:
             _redirected.enter_context(warnings.catch_warnings())
             warnings.simplefilter("always")
             warnings.showwarning = _show
-        _listeners[here] = on_line
+        _listeners[thread] = on_line
     try:
         yield
     finally:
-        with _changing:
-            del _listeners[here]
+        with _listeners_lock:
+            del _listeners[thread]
             if not _listeners:
                 _redirected.close()
 
@@ -197,66 +197,70 @@ def _show(  # noqa: PLR0913, PLR0917 - as Python calls it
 ) -> None:
     del category, filename, lineno, file, line
     if (on_line := _listeners.get(threading.get_ident())) is not None:
-        for each in f"warning: {message}".splitlines():
-            on_line(each)
+        for text in f"warning: {message}".splitlines():
+            on_line(text)
 
 
 def _unpack(sdist: Path, into: Path) -> Path:
-    """Unpack an sdist and return its one top-level folder; members that point outside are refused."""
+    """Unpack an sdist, and return its top-level folder; members that lead out of it are rejected."""
     try:
         with tarfile.open(sdist) as archive:
             archive.extractall(into, filter="data")
     except (tarfile.TarError, OSError) as error:
         raise Failed(
-            "todo", f"{sdist.name} cannot be unpacked: {error}", fix="what does the backend put into it?"
+            "unreadable-archive",
+            f"{sdist.name} cannot be unpacked ({error})",
+            fix="fix what the build configuration includes in the sdist, then build it again",
         ) from error
     folders = list(into.iterdir())
     if len(folders) != 1:
         raise Failed(
-            "todo", f"{sdist.name} has {len(folders)} top-level entries instead of one folder", fix="see PEP 625"
+            "wrong-top-level-folder",
+            f"{sdist.name} has {len(folders)} top-level entries instead of one folder",
+            fix="configure the build backend to put all files into one folder (PEP 625)",
         )
     return folders[0]
 
 
-def _lacking(error: Exception, printed: Sequence[str]) -> tuple[str, str] | None:
-    """The module that a build imports in vain, and the place where it does; None where that did not end it."""
-    # Set where the backend itself cannot be imported, which no place of the project is about.
+def _missing_module(error: Exception, output: Sequence[str]) -> tuple[str, str] | None:
+    """Return the missing module that a build failed on, and the place of the import; None for other failures."""
+    # Set if the backend itself cannot be imported: then no line of the project is the cause.
     unavailable = getattr(getattr(error, "exception", None), "traceback", None)
-    lines = [line for line in (unavailable.splitlines() if unavailable else printed) if line.strip()]
-    found = _NO_MODULE.match(lines[-1]) if lines else None
-    if found is None:
+    lines = [line for line in (unavailable.splitlines() if unavailable else output) if line.strip()]
+    match = _NO_MODULE.match(lines[-1]) if lines else None
+    if match is None:
         return None
-    places = [place for line in lines if (place := _PLACE.match(line))]
-    where = f" ({Path(places[-1][1]).name}, line {places[-1][2]})" if places and not unavailable else ""
-    return found[1], where
+    frames = [frame for line in lines if (frame := _FRAME.match(line))]
+    where = f" ({Path(frames[-1][1]).name}, line {frames[-1][2]})" if frames and not unavailable else ""
+    return match[1], where
 
 
-def _add(distribution: str, name: str, source: Path) -> str:
-    """How a requirement is added to those of a package's build: the whole line."""
+def _add_requirement(distribution: str, name: str, source: Path) -> str:
+    """Return the fix that adds a requirement to `[build-system]`, with the whole line to write."""
     import build
 
     try:
-        stated = sorted(build.ProjectBuilder(source).build_system_requires)
+        requires = sorted(build.ProjectBuilder(source).build_system_requires)
     except build.BuildException:
-        stated = []
-    line = ", ".join(f'"{each}"' for each in [*stated, distribution])
+        requires = []
+    line = ", ".join(f'"{requirement}"' for requirement in [*requires, distribution])
     return (
-        f"in the pyproject.toml of {name}: [build-system] requires = [{line}] "
-        f"(if {distribution} is what brings it); {_OUTPUT}"
+        f"in the pyproject.toml of {name}, set [build-system] requires = [{line}] "
+        f"(if the module is in {distribution}); {_OUTPUT}"
     )
 
 
-def _remedy(name: str, kind: Kind, source: Path, printed: Sequence[str]) -> str | None:
-    """What helps against failures of builds that are known by what they print."""
-    for line in reversed(printed):
+def _known_fix(name: str, kind: Kind, source: Path, output: Sequence[str]) -> str | None:
+    """Return the fix for failures that are known by their output."""
+    for line in reversed(output):
         if (plugin := missing_modules.hatch_plugin(line)) is not None:
-            return _add(plugin, name, source)
+            return _add_requirement(plugin, name, source)
         if (missing := _NO_PROGRAM.search(line)) is not None:
             program = missing["quoted"] or missing["plain"]
-            return f"install {program}, or put it on PATH: the build of {name} runs it; {_OUTPUT}"
+            return f"install {program}, or add it to PATH (the build of {name} runs it); {_OUTPUT}"
         if kind == "wheel" and (file := _NO_FILE.search(line)) is not None:
             return (
-                f"let the sdist of {name} have {PurePath(file['path']).name}, since the wheel is built from it: "
+                f"include {PurePath(file['path']).name} in the sdist of {name}, from which the wheel is built: "
                 f"MANIFEST.in (setuptools), [tool.hatch.build.targets.sdist] include (hatchling); {_OUTPUT}"
             )
     return None
@@ -265,12 +269,12 @@ def _remedy(name: str, kind: Kind, source: Path, printed: Sequence[str]) -> str 
 def _cause(error: Exception) -> str:
     inner = getattr(error, "exception", None) or error
     if isinstance(inner, subprocess.CalledProcessError):
-        return f"the backend ended with status {inner.returncode}"
+        return f"build backend exited with status {inner.returncode}"
     if isinstance(inner, FileNotFoundError) and str(inner.filename).endswith("output.json"):
-        return "the backend ended without an answer"
+        return "build backend exited without a result"
     return next(iter(str(inner).strip().splitlines()), type(inner).__name__)
 
 
-def _hint(error: Exception) -> str:
-    known = getattr(getattr(error, "exception", None), "fix", None)
-    return known or f"fix the project; {_OUTPUT}"
+def _default_fix(error: Exception) -> str:
+    specific = getattr(getattr(error, "exception", None), "fix", None)
+    return specific or f"fix the error in the build; {_OUTPUT}"

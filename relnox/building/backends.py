@@ -1,7 +1,6 @@
-"""Backends whose hooks may share environments and warm processes: tests prove that no bit of an archive differs.
+"""Backends whose hooks may share environments and warm processes, as tests prove that archives do not differ.
 
-The bits that differ between any two builds, such as the time of an sdist, are the backend's own. With each
-stands what its hooks import: a warm process has imported it before the first fork.
+The values are the modules that the hooks import: a warm process imports them before the first fork.
 """
 
 from __future__ import annotations
@@ -85,5 +84,5 @@ SHAREABLE_BACKENDS: Mapping[str, tuple[str, ...]] = {
 SINGLE_PROCESS_BACKENDS = frozenset(
     {"flit_core.buildapi", "hatchling.build", "pdm.backend", "poetry.core.masonry.api", "uv_build"}
 )
-"""Those of them that can be asked for an archive's requirements and build it in one process, as their own commands
-do; with the others code of the project may count on a process for each hook."""
+"""Those of them that can run all hooks for an archive in one process, as their own commands do; with the others,
+code of the project may rely on a new process for every hook."""

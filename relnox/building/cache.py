@@ -1,11 +1,12 @@
-"""Environments that are kept between runs: made once for a set of pins, looked over before they serve again.
+"""A cache of build environments between runs: created once for a set of pins, checked before every reuse.
 
-Each is a folder of its own, and a small file beside it leads to it by its key, so that two runs at once never
-share one that is half made. Other small files tell what requirements stood for the last time, so that its backend
-can be warmed up while the index is asked. What was not used for longest goes when all together grow too large.
+Each environment is a folder, and an entry file beside it leads from a key to the folder, so that concurrent runs
+never use an incomplete one. Other files record what requirements resolved to last time, so that the backend's
+process can start while the index is queried. The least recently used environments are removed when the cache grows
+too large.
 
-What is in them is executed later. All of it is private, and nothing is used that is a link, belongs to another
-user, or can be written by one.
+Code in the environments is executed later. Therefore everything is private, and nothing is used that is a link,
+belongs to another user, or is writable by one.
 """
 
 from __future__ import annotations
@@ -35,126 +36,127 @@ _FORMAT = 1
 _WRITABLE_BY_OTHERS = 0o022
 _NAMES = {
     "entry": re.compile(r"[0-9a-f]{64}\.json"),
-    "lead": re.compile(r"[0-9a-f]{64}\.lead"),
+    "resolution": re.compile(r"[0-9a-f]{64}\.lead"),
     "folder": re.compile(r"[0-9a-f]{16}-[0-9a-z_]{8,16}"),
     "new": re.compile(r"\.[0-9a-f]{16}-[0-9a-f]{16}"),
 }
-"""What is in the folder: nothing of another name is used or removed."""
-_MOST_BYTES = 2 << 30
+"""Names of files and folders in the cache; others are neither used nor removed."""
+_MAX_BYTES = 2 << 30
 _IN_USE = 24 * 3600.0
-"""Seconds after which nobody can be using an environment any more: longer than any build."""
+"""Seconds after which no run can still be using an environment: longer than any build."""
 
 
 class EnvironmentCache:
-    """A folder of environments.
+    """A folder of cached environments.
 
     Args:
-        folder: Where they are; it is made when there is something to keep.
-        most_bytes: How large all of them may be together.
+        folder: The folder; it is created with the first environment.
+        max_bytes: The maximum total size.
 
     Attributes:
-        problem: Why an environment that is there was not used, or none is kept; None if all is well.
+        problem: Why a cached environment was not used, or none is cached; None without a problem.
     """
 
-    def __init__(self, folder: Path, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(self, folder: Path, max_bytes: int = _MAX_BYTES) -> None:
         self.folder = folder
         self.problem: str | None = None
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
 
     def get(
         self, pins: Sequence[str], python: Path, installer: str, make: Callable[[Path], Environment]
     ) -> Environment:
-        """The environment with exactly these packages; made if there is none, or it is not as it was made.
+        """Return the environment with exactly these packages; create it if it is missing or was modified.
 
         Args:
-            pins: What is in it, each with its one version.
-            python: The interpreter it is made with.
-            installer: What fills it.
-            make: Makes it in a new folder, and fills it.
+            pins: The packages with their versions.
+            python: The interpreter that it is created with.
+            installer: The installer and its sources.
+            make: Creates the environment in a new folder, and installs the packages.
 
         Raises:
-            OSError: Nothing can be kept here, or not safely: see `problem`.
+            OSError: The folder cannot be used, or not safely: see `problem`.
         """
         entry = self.folder / f"{_key(pins, python, installer)}.json"
         self._make_safe()
-        if (kept := self._kept(entry)) is not None:
-            return kept
+        if (cached := self._load(entry)) is not None:
+            return cached
         folder = self.folder / f"{entry.stem[:16]}-{os.urandom(8).hex()}"
         folder.mkdir(0o700)
         try:
             environment = make(folder / "env")
             _close_to_others(str(folder))
             fingerprint, size = _fingerprint(environment.folder)
-        except BaseException:  # an interruption too leaves no half-made environment
+        except BaseException:  # an interruption must not leave an incomplete environment either
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        told = {
+        document = {
             "folder": folder.name,
             "python": str(environment.python.relative_to(folder)),
             "fingerprint": fingerprint,
             "bytes": size,
             "pins": list(pins),
         }
-        _write(entry, json.dumps(told, indent=2))
-        self._bound(entry)
+        _write(entry, json.dumps(document, indent=2))
+        self._limit_size(entry)
         return environment
 
     def last(self, requirements: Sequence[str], python: Path, installer: str) -> Environment | None:
-        """What requirements led to when they were last told, which may not be what they lead to today.
+        """Return the environment that requirements resolved to last time, which may be outdated.
 
         Args:
-            requirements: As they are written.
+            requirements: The requirements, as written.
             python: As for `get`.
             installer: As for `get`.
         """
-        led_to = _read(self._lead(requirements, python, installer)).get("entry")
-        if not isinstance(led_to, str) or _NAMES["entry"].fullmatch(led_to) is None or why_unsafe(self.folder):
+        entry = _read(self._resolution_file(requirements, python, installer)).get("entry")
+        if not isinstance(entry, str) or _NAMES["entry"].fullmatch(entry) is None or why_unsafe(self.folder):
             return None
-        return self._kept(self.folder / led_to)
+        return self._load(self.folder / entry)
 
-    def tell(self, requirements: Sequence[str], pins: Sequence[str], python: Path, installer: str) -> None:
-        """Keep in mind what requirements stand for; see `last`.
+    def remember(self, requirements: Sequence[str], pins: Sequence[str], python: Path, installer: str) -> None:
+        """Record what requirements resolved to; see `last`.
 
         Args:
-            requirements: As they are written.
+            requirements: The requirements, as written.
             pins: As for `get`.
             python: As for `get`.
             installer: As for `get`.
         """
-        lead, entry = self._lead(requirements, python, installer), f"{_key(pins, python, installer)}.json"
-        if _read(lead).get("entry") != entry:
-            _write(lead, json.dumps({"entry": entry}))
+        file = self._resolution_file(requirements, python, installer)
+        entry = f"{_key(pins, python, installer)}.json"
+        if _read(file).get("entry") != entry:
+            _write(file, json.dumps({"entry": entry}))
 
     def content(self) -> list[Path]:
-        """All that is in it, and nothing that is not of the cache."""
+        """Return the files and folders of the cache; others in its folder are left out."""
         try:
-            there = tuple(self.folder.iterdir())
+            paths = tuple(self.folder.iterdir())
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return [path for path in there if any(name.fullmatch(path.name) for name in _NAMES.values())]
+        return [path for path in paths if any(name.fullmatch(path.name) for name in _NAMES.values())]
 
     def clear(self) -> None:
-        """Remove all of them.
+        """Remove all environments.
 
         Raises:
-            Blocked: The folder is not this user's alone.
+            Blocked: Other users could have written into the folder.
         """
-        if (found := self.content()) and (reason := why_unsafe(self.folder)) is not None:
+        if (paths := self.content()) and (reason := why_unsafe(self.folder)) is not None:
             raise Blocked(
-                "todo",
-                f"the kept environments cannot be removed ({reason})",
-                fix=f"look at it: ls -la {self.folder}",
+                "unsafe-cache-folder",
+                f"cached environments cannot be removed ({reason})",
+                fix=f"make the folder private: chmod 700 {self.folder}",
             )
-        for path in found:
+        for path in paths:
             _remove(path)
-        with contextlib.suppress(OSError):  # something else is in it
+        with contextlib.suppress(OSError):  # there are other files in it
             self.folder.rmdir()
 
     def _make_safe(self) -> None:
-        """Make the folder, and see that nobody else can change what is in it.
+        """Create the folder, and check that no other user can change its content.
 
         Raises:
-            OSError: Somebody can.
+            OSError: Another user can.
         """
         try:
             make_private(self.folder)
@@ -164,82 +166,82 @@ class EnvironmentCache:
         if self.problem is not None:
             raise PermissionError(self.problem)
 
-    def _kept(self, entry: Path) -> Environment | None:
-        """The environment that an entry leads to, if it is there just as it was made."""
-        told = _read(entry)
+    def _load(self, entry: Path) -> Environment | None:
+        """Return the environment of an entry, if it exists and is unmodified."""
+        document = _read(entry)
         try:
-            if _NAMES["folder"].fullmatch(told["folder"]) is None:
+            if _NAMES["folder"].fullmatch(document["folder"]) is None:
                 return None
-            folder = entry.parent / told["folder"]
-            for used in (entry, folder, folder / "env"):
-                _check(str(used), used.lstat(), link=False)
-            for used in (entry, folder):  # from now on no other run removes it
-                os.utime(used)
-            python = folder / told["python"]
+            folder = entry.parent / document["folder"]
+            for path in (entry, folder, folder / "env"):
+                _check(str(path), path.lstat(), allow_link=False)
+            for path in (entry, folder):  # so that concurrent runs do not remove it
+                os.utime(path)
+            python = folder / document["python"]
             inside = ".." not in python.parts and python.is_relative_to(folder / "env")
-            same = inside and _fingerprint(folder / "env")[0] == told["fingerprint"] and python.exists()
+            unmodified = inside and _fingerprint(folder / "env")[0] == document["fingerprint"] and python.exists()
         except (KeyError, TypeError, OSError):
             return None
         except _Untrusted as error:
-            self.problem = f"{error}: it is made again"
+            self.problem = f"{error} (the environment is created again)"
             return None
-        return Environment(folder / "env", python) if same else None
+        return Environment(folder / "env", python) if unmodified else None
 
-    def _lead(self, requirements: Sequence[str], python: Path, installer: str) -> Path:
+    def _resolution_file(self, requirements: Sequence[str], python: Path, installer: str) -> Path:
         return self.folder / f"{_key(requirements, python, installer)}.lead"
 
-    def _bound(self, newest: Path) -> None:
-        """Remove the least recently used until all are small enough, and folders that no entry leads to."""
-        entries = sorted(self._named("entry"), key=_used, reverse=True)
+    def _limit_size(self, newest: Path) -> None:
+        """Remove the least recently used environments beyond the maximum size, and folders without an entry."""
+        entries = sorted(self._paths("entry"), key=_last_used, reverse=True)
         total = 0
-        led_to = set()
+        folders = set()
         for entry in entries:
-            told = _read(entry)
-            total += told.get("bytes", 0)
-            if entry != newest and total > self._most_bytes:
+            document = _read(entry)
+            total += document.get("bytes", 0)
+            if entry != newest and total > self._max_bytes:
                 _remove(entry)
             else:
-                led_to.add(told.get("folder"))
-        for lead in self._named("lead"):
-            if not (self.folder / str(_read(lead).get("entry"))).exists():
-                _remove(lead)
+                folders.add(document.get("folder"))
+        for file in self._paths("resolution"):
+            if not (self.folder / str(_read(file).get("entry"))).exists():
+                _remove(file)
         before = time.time() - _IN_USE
-        for path in (*self._named("folder"), *self._named("new")):
-            if path.name not in led_to and _used(path) < before:
+        for path in (*self._paths("folder"), *self._paths("new")):
+            if path.name not in folders and _last_used(path) < before:
                 _remove(path)
 
-    def _named(self, kind: str) -> list[Path]:
+    def _paths(self, kind: str) -> list[Path]:
         return [path for path in self.folder.iterdir() if _NAMES[kind].fullmatch(path.name)]
 
 
 class _Untrusted(Exception):
-    """Somebody else could have changed a file of an environment."""
+    """Another user could have changed a file of an environment."""
 
 
 def _key(pins: Sequence[str], python: Path, installer: str) -> str:
-    """What must be the same for an environment to be the same one."""
+    """Return the key of an environment: a hash of all that determines its content."""
     real = Path(os.path.realpath(python))
-    told = [_FORMAT, sorted(pins), str(real), real.stat().st_mtime_ns, sys.version, sys.platform, installer]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+    parts = [_FORMAT, sorted(pins), str(real), real.stat().st_mtime_ns, sys.version, sys.platform, installer]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _check(path: str, status: os.stat_result, *, link: bool) -> None:
-    """See that a file or folder is this user's, and that nobody else can write it; `link`: or a link.
+def _check(path: str, status: os.stat_result, *, allow_link: bool) -> None:
+    """Check that a file or folder belongs to this user and is not writable by others.
 
     Raises:
-        _Untrusted: It is not.
+        _Untrusted: It does not, or is.
     """
     is_link = stat.S_ISLNK(status.st_mode)
-    if is_link and not link:
+    if is_link and not allow_link:
         raise _Untrusted(f"{path} is a symbolic link")
     if os.name == "posix" and status.st_uid != os.geteuid():
         raise _Untrusted(f"{path} belongs to another user")
     if os.name == "posix" and not is_link and status.st_mode & _WRITABLE_BY_OTHERS:
-        raise _Untrusted(f"{path} can be written by other users")
+        raise _Untrusted(f"{path} is writable by other users")
 
 
 def _close_to_others(folder: str) -> None:
-    """Take the right to write away from others, whatever the umask, in a folder and all below it."""
+    """Remove write permissions of other users from a folder and all below it, whatever the umask is."""
     for path, _, files in os.walk(folder):
         for name in (path, *(f"{path}/{file}" for file in files)):
             status = os.lstat(name)
@@ -248,7 +250,7 @@ def _close_to_others(folder: str) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Remove something of the cache that is this user's; of a link the link itself."""
+    """Remove a file or folder of the cache if it belongs to this user; links are not followed."""
     with contextlib.suppress(OSError):
         status = path.lstat()
         if os.name == "posix" and status.st_uid != os.geteuid():
@@ -260,12 +262,12 @@ def _remove(path: Path) -> None:
 
 
 def _fingerprint(folder: Path) -> tuple[str, int]:
-    """A digest over the name, size and time of each file below a folder, and how many bytes they are.
+    """Return a digest over names, sizes and times of the files below a folder, and their total size.
 
-    What Python compiles of them comes and goes.
+    Compiled bytecode is left out, since Python writes it at any time.
 
     Raises:
-        _Untrusted: One of them is not this user's alone.
+        _Untrusted: Another user could have changed one of them.
     """
     digest = hashlib.sha256()
     total = 0
@@ -279,16 +281,16 @@ def _files(folder: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
     with os.scandir(folder) as entries:
         for entry in entries:
             status = entry.stat(follow_symlinks=False)
-            _check(entry.path, status, link=True)  # such as that to the interpreter
+            _check(entry.path, status, allow_link=True)  # such as the link to the interpreter
             if not stat.S_ISDIR(status.st_mode):
                 yield f"{prefix}{entry.name}", status
             elif entry.name == "__pycache__":
-                list(_files(entry.path, ""))  # Python executes what is in it: it is checked as well
+                list(_files(entry.path, ""))  # Python executes bytecode: its owner is checked as well
             else:
                 yield from _files(entry.path, f"{prefix}{entry.name}/")
 
 
-def _used(path: Path) -> float:
+def _last_used(path: Path) -> float:
     with contextlib.suppress(OSError):
         return path.stat().st_mtime
     return 0.0
@@ -296,10 +298,10 @@ def _used(path: Path) -> float:
 
 def _read(entry: Path) -> dict[str, Any]:
     try:
-        told = json.loads(entry.read_text(encoding="utf-8"))
+        document = json.loads(entry.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Two builds of one archive: where they differ, file by file."""
+"""Comparison of two builds of one archive, file by file."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["HINTS", "differences"]
+__all__ = ["FIXES", "differences"]
 
 _CHUNK = 1 << 20
 _GZIP_TIME = slice(4, 8)
-"""Where a gzip file says when it was packed (RFC 1952)."""
+"""The modification time in a gzip header (RFC 1952)."""
 
-HINTS: Mapping[str, str] = {
-    "permissions": "the backend takes permissions from the checkout: build under umask 022, as build-all does, or "
-    "take a backend that settles them (hatchling, flit-core, poetry-core, uv_build)",
-    "time": "the backend takes times from the checkout or the clock: does it honour SOURCE_DATE_EPOCH?",
-    "content": "does the build write the time, a path, or something in random order into that file?",
-    "owner": "the backend takes owners from the checkout: take one that settles them",
-    "presence": "does the build depend on the folder it is in, or on what is around it?",
-    "order": "does the build list a folder without sorting it?",
-    "framing": "the compressor differs: was it built with the same Python and zlib?",
+FIXES: Mapping[str, str] = {
+    "permissions": "the build backend copies permissions from the checkout: build under umask 022, as build-all "
+    "does, or use a backend that normalizes them (hatchling, flit-core, poetry-core, uv_build)",
+    "time": "the build backend uses times of the checkout or the clock: use one that honors SOURCE_DATE_EPOCH",
+    "content": "keep the build from writing times, paths or data in random order into that file",
+    "owner": "the build backend copies owners from the checkout: use one that normalizes them",
+    "presence": "make the build independent of its folder and of files around it",
+    "order": "sort folder listings in the build",
+    "compression": "build both times with the same Python and zlib",
 }
-"""What helps, by what differs."""
+"""Fixes, by what differs."""
 
 
 class _Member(NamedTuple):
@@ -42,40 +42,38 @@ class _Member(NamedTuple):
 
 
 def differences(one: Path, other: Path) -> Iterator[tuple[str, str]]:
-    """What differs, as a key of `HINTS`, and where, for people; nothing for equal bytes."""
+    """Yield what differs, as a key of `FIXES`, and a message that names the place; nothing for equal bytes."""
     if filecmp.cmp(one, other, shallow=False):
         return
     try:
         first, second = _members(one), _members(other)
-    except UNREADABLE as broken:
-        yield "content", f"one of them cannot be read: {broken}"
+    except UNREADABLE as problem:
+        yield "content", f"one of them cannot be read ({problem})"
         return
-    found = False
+    members_differ = False
     for name in sorted(first.keys() | second.keys()):
         if name not in first or name not in second:
-            found = True
+            members_differ = True
             yield "presence", f"{name} is in one of them only"
             continue
-        for what, left, right in zip(_Member._fields, first[name], second[name], strict=True):
+        for aspect, left, right in zip(_Member._fields, first[name], second[name], strict=True):
             if left != right:
-                found = True
-                yield what, f"{name}: {what}" + ("" if what == "content" else f" {left} and {right}")
-    if not found:
-        yield (
-            ("order", "the files stand in another order")
-            if list(first) != list(second)
-            else (
-                "framing",
-                "the same files are packed differently",
-            )
-        )
+                members_differ = True
+                values = "" if aspect == "content" else f" {left} and {right}"
+                yield aspect, f"{name}: {aspect}{values}"
+    if members_differ:
+        return
+    if list(first) != list(second):
+        yield "order", "the order of the files differs"
+    else:
+        yield "compression", "the same files are compressed differently"
 
 
 def _members(path: Path) -> dict[str, _Member]:
-    return _of_a_wheel(path) if path.suffix == ".whl" else _of_an_sdist(path)
+    return _wheel_members(path) if path.suffix == ".whl" else _sdist_members(path)
 
 
-def _of_a_wheel(path: Path) -> dict[str, _Member]:
+def _wheel_members(path: Path) -> dict[str, _Member]:
     with zipfile.ZipFile(path) as wheel:
         return {
             entry.filename: _Member(
@@ -88,24 +86,24 @@ def _of_a_wheel(path: Path) -> dict[str, _Member]:
         }
 
 
-def _of_an_sdist(path: Path) -> dict[str, _Member]:
+def _sdist_members(path: Path) -> dict[str, _Member]:
     with path.open("rb") as packed:
-        packed_at = int.from_bytes(packed.read(_GZIP_TIME.stop)[_GZIP_TIME], "little")
-    found = {"its gzip header": _Member(permissions="", time=_spelled(packed_at), owner="", content="")}
+        compressed_at = int.from_bytes(packed.read(_GZIP_TIME.stop)[_GZIP_TIME], "little")
+    members = {"its gzip header": _Member(permissions="", time=_format_time(compressed_at), owner="", content="")}
     with tarfile.open(path) as sdist:
         for member in sdist:
             content = sdist.extractfile(member) if member.isfile() else None
             digest = hashlib.sha256()
             while content is not None and (chunk := content.read(_CHUNK)):
                 digest.update(chunk)
-            found[member.name] = _Member(
+            members[member.name] = _Member(
                 permissions=f"{member.mode:o}",
-                time=_spelled(member.mtime),
+                time=_format_time(member.mtime),
                 owner=f"{member.uid}:{member.gid} {member.uname}:{member.gname}",
                 content=f"{member.type!r} {digest.hexdigest()} {member.linkname}",
             )
-    return found
+    return members
 
 
-def _spelled(seconds: float) -> str:
+def _format_time(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))

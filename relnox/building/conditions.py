@@ -1,4 +1,4 @@
-"""What a build finds around it: the usual conditions, and others under which the same archives should come out.
+"""Conditions of a build: the default, and varied ones under which the same archives should be built.
 
 See https://reproducible-builds.org/docs/source-date-epoch/ for `SOURCE_DATE_EPOCH`.
 """
@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from relnox.core.records import Record
 
-__all__ = ["OTHER", "USUAL", "Conditions"]
+__all__ = ["DEFAULT", "VARIED", "Conditions"]
 
 
 class Conditions(Record, kw_only=True):
-    """What is around a build.
+    """Umask, time zone and locale of a build.
 
     Attributes:
-        umask: Which permissions new files do not get.
+        umask: The permission bits that new files do not get.
         time_zone: `TZ`.
         locale: `LC_ALL`.
     """
@@ -24,16 +24,16 @@ class Conditions(Record, kw_only=True):
     locale: str
 
     def variables(self, epoch: int | None) -> dict[str, str]:
-        """Environment variables for a build.
+        """Return the environment variables for a build.
 
         Args:
-            epoch: The time that the archives are to bear, seconds since 1970; None for the clock's.
+            epoch: `SOURCE_DATE_EPOCH`, seconds since 1970; None leaves the time to the clock.
         """
-        settled = {"TZ": self.time_zone, "LC_ALL": self.locale}
-        return settled | ({} if epoch is None else {"SOURCE_DATE_EPOCH": str(epoch)})
+        variables = {"TZ": self.time_zone, "LC_ALL": self.locale}
+        return variables | ({} if epoch is None else {"SOURCE_DATE_EPOCH": str(epoch)})
 
 
-USUAL = Conditions(umask=0o022, time_zone="UTC", locale="C.UTF-8")
-"""What builds are made under."""
-OTHER = Conditions(umask=0o077, time_zone="Pacific/Kiritimati", locale="C")
-"""What could as well be, on somebody else's machine."""
+DEFAULT = Conditions(umask=0o022, time_zone="UTC", locale="C.UTF-8")
+"""The conditions of all builds."""
+VARIED = Conditions(umask=0o077, time_zone="Pacific/Kiritimati", locale="C")
+"""Conditions of a second build, to compare it with the first one."""

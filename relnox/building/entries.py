@@ -1,4 +1,4 @@
-"""Entries of archives, and how an archive that cannot be read safely is refused."""
+"""Entries of archives, limits on their size, and the error for archives that cannot be read safely."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from relnox.errors import Failed
 if TYPE_CHECKING:
     from relnox.core.config import ArchiveLimits
 
-__all__ = ["REBUILD", "ArchiveError", "Entry", "unpacked_limit"]
+__all__ = ["RAISE_LIMIT", "REBUILD", "ArchiveError", "Entry", "too_large", "unpacked_limit"]
 
 REBUILD = f"build it again: {fixes.command('build-all')}"
+RAISE_LIMIT = "if it is meant to be that large, raise the limit in [tool.relnox.archives]"
 _ALWAYS_ALLOWED = 64 << 20
 """Bytes that any archive may unpack to, however small it is."""
 
@@ -48,25 +49,33 @@ class ArchiveError(Failed):
     """An archive that cannot be read safely.
 
     Args:
-        fault: What is wrong with it.
-        fix: What to do about it.
-        file: Its name; added by who knows it.
+        reason: What is wrong with it; the message is the name of the file and this.
+        fix: As for every error.
+        file: The archive's name; readers of its content leave it out, and `archives.read` adds it.
+        code: As for every error.
     """
 
-    def __init__(self, fault: str, fix: str = REBUILD, *, file: str = "") -> None:
-        super().__init__("unreadable-archive", f"{file} {fault}".lstrip(), fix=fix)
-        self.fault = fault
+    def __init__(
+        self, reason: str, fix: str = REBUILD, *, file: str = "", code: str = "unreadable-archive"
+    ) -> None:
+        super().__init__(code, f"{file} {reason}".lstrip(), fix=fix)
+        self.reason = reason
+
+
+def too_large(reason: str) -> ArchiveError:
+    """Return the error for an archive that exceeds one of the project's limits."""
+    return ArchiveError(reason, RAISE_LIMIT, code="archive-too-large")
 
 
 class Limit(Record):
-    """Bytes that an archive may unpack to, and how exceeding it is told."""
+    """Bytes that an archive may unpack to, and the message when it unpacks to more."""
 
     size: int
-    fault: str
+    message: str
 
 
 def unpacked_limit(packed: int, limits: ArchiveLimits) -> Limit:
-    """What an archive of a size may unpack to.
+    """Return the limit for an archive of a size.
 
     Args:
         packed: Size of the archive in bytes.
@@ -77,6 +86,3 @@ def unpacked_limit(packed: int, limits: ArchiveLimits) -> Limit:
     if by_ratio < total:
         return Limit(by_ratio, f"unpacks to more than {limits.max_ratio} times its size")
     return Limit(total, f"unpacks to more than {limits.max_unpacked} MiB")
-
-
-LIMIT_HINT = "if it is meant to be so large, raise the limit in [tool.relnox.archives]"

@@ -1,4 +1,4 @@
-"""Where builds are done: environments and warm processes that packages share, or new ones for each package."""
+"""Build environments and processes: shared by packages, or new ones for each package."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ __all__ = ["BuildEnvironmentPool", "BuildSession", "HookContext", "Isolation", "
 
 Isolation = Literal["fast", "strict"]
 
-_HOOK_LIMIT = 4 * 3600.0
+_HOOK_TIMEOUT = 4 * 3600.0
 
 _DEFAULT = "setuptools.build_meta"
-"""The backend of a project that names none."""
+"""The backend of a project without `build-backend` (PEP 517)."""
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 
 class HookContext(Record, kw_only=True):
-    """What the hooks of one package find around them.
+    """The context in which the build hooks of one package run.
 
     Attributes:
-        variables: Their environment variables; no credentials are among them.
-        umask: Which permissions files that they make do not get.
-        siblings: Wheels of packages that were just built and that the build needs, by name.
-        on_line: Called with each line that a program prints.
+        variables: The environment variables, without credentials.
+        umask: The umask.
+        siblings: New wheels of siblings that the build requires, by name.
+        on_line: Called with each line of output.
         constraints: Which releases may be installed.
     """
 
@@ -60,18 +60,18 @@ class HookContext(Record, kw_only=True):
 
 
 class BuildSession(Protocol):
-    """Where the hooks of one archive run, or of both archives of a package.
+    """The environment and the processes in which the hooks of one archive, or of both archives of a package, run.
 
     Attributes:
-        terms: What they find around them.
-        provided: The sets of requirements that environments were provided with.
+        context: The context of the hooks.
+        requirement_sets: The arguments of all calls of `ensure`.
     """
 
-    terms: HookContext
-    provided: list[tuple[str, ...]]
+    context: HookContext
+    requirement_sets: list[tuple[str, ...]]
 
-    def provide(self, requirements: Collection[str]) -> Environment:
-        """An environment with these requirements.
+    def ensure(self, requirements: Collection[str]) -> Environment:
+        """Return an environment with these requirements.
 
         Raises:
             Failed: They cannot be installed.
@@ -83,31 +83,31 @@ class BuildSession(Protocol):
         """Run a hook.
 
         Args:
-            environment: What `provide` gave.
+            environment: An environment from `ensure`.
             argv: Its interpreter, the script that calls the hook, and the script's arguments.
-            cwd: Where.
-            more: Variables besides those of every build.
+            cwd: The working folder.
+            more: Variables in addition to those of the context.
         """
 
     def close(self) -> None:
-        """End what may still wait for another hook."""
+        """End processes that wait for another hook."""
 
 
 class BuildEnvironmentPool:
-    """What all builds of a run share; closed when they are through.
+    """The environments and warm processes of all builds of a run; it has to be closed.
 
     Args:
-        installer: What makes environments.
-        python: The interpreter that they are made with.
-        folder: Makes a new folder, called after what it is for, that lasts as long as the run.
-        installing: The environment variables of the installer, which may name the user's own index.
-        cache: Keeps environments between runs; None to make all of them anew.
-        sources: Addresses that the installer is told to take packages from; none for its own default.
-        on_install: Called before something is asked of an index.
+        installer: Creates environments.
+        python: The interpreter of the environments.
+        folder: Creates a new folder with a name for its purpose; the folder exists until the run ends.
+        installing: The environment variables of the installer, which may configure an index.
+        cache: Caches environments between runs; None to create all of them.
+        sources: The configured addresses to install packages from; empty for the installer's default.
+        on_install: Called before the installer contacts an index.
         project: The folder whose settings uv reads.
     """
 
-    def __init__(  # noqa: PLR0913 - what builds share
+    def __init__(  # noqa: PLR0913 - configuration of all builds
         self,
         *,
         installer: Installer,
@@ -124,66 +124,72 @@ class BuildEnvironmentPool:
         self._folder = folder
         self._installing = installing
         self._cache = cache
-        # The same release may be another file elsewhere.
+        # Another index may have other files of the same release.
         self._kind = " ".join([installer.name, *sources])
         self._on_install = on_install
         self._project = project
         self.sources = sources
-        self._pins: _Once[tuple[tuple[str, ...], Constraints], tuple[str, ...]] = _Once()
-        self._environments: _Once[tuple[tuple[str, ...], Constraints], Environment] = _Once()
-        self._servers: _Once[tuple[Path, str], ForkServer] = _Once()
+        self._pins: _OncePerKey[tuple[tuple[str, ...], Constraints], tuple[str, ...]] = _OncePerKey()
+        self._environments: _OncePerKey[tuple[tuple[str, ...], Constraints], Environment] = _OncePerKey()
+        self._servers: _OncePerKey[tuple[Path, str], ForkServer] = _OncePerKey()
         self._running: list[ForkServer] = []
         self._closed = False
 
-    def bench(self, source: Path, isolation: Isolation, terms: HookContext, *, both: bool = False) -> BuildSession:
-        """Where to build a package, or one of its archives.
+    def session(
+        self, source: Path, isolation: Isolation, context: HookContext, *, both: bool = False
+    ) -> BuildSession:
+        """Open a session to build a package, or one of its archives.
 
         Args:
             source: The package's folder.
-            isolation: `fast` shares what may be shared; `strict` shares nothing.
-            terms: What its hooks find around them.
-            both: Whether its wheel is built here after its sdist.
+            isolation: `fast` shares environments and processes where that is safe; `strict` shares nothing.
+            context: The context of its hooks.
+            both: Whether its wheel is built in this session after its sdist.
         """
         backend = _backend(source)
         if isolation == "fast" and backend is not None and backend in SHAREABLE_BACKENDS:
-            return _SharedSession(self, backend, terms, both=both)
-        return _IsolatedSession(self, terms)
+            return _SharedSession(self, backend, context, both=both)
+        return _IsolatedSession(self, context)
 
     @property
     def cache_problem(self) -> str | None:
-        """Why environments are not kept, or one that was kept is not used; None if all is well."""
+        """Why environments are not cached, or a cached one was not used; None without a problem."""
         return self._cache.problem if self._cache is not None else None
 
     def pins(self, requirements: Collection[str], constraints: Constraints = UNCONSTRAINED) -> tuple[str, ...]:
-        """What requirements stand for today within constraints, what those need included.
+        """Resolve requirements within constraints to pins, dependencies included.
 
         Raises:
-            Failed: Nothing, or the index does not answer.
+            Failed: They cannot be resolved, or the index does not answer.
         """
-        wanted = tuple(sorted(requirements))
-        if not wanted:
+        ordered = tuple(sorted(requirements))
+        if not ordered:
             return ()
         self._on_install()
         return self._pins.get(
-            (wanted, constraints),
+            (ordered, constraints),
             lambda: self._installer.resolve(
-                wanted, self._python, env=self._installing, constraints=constraints, project=self._project
+                ordered, self._python, env=self._installing, constraints=constraints, project=self._project
             ),
         )
 
     def shared_environment(
         self, requirements: Collection[str], siblings: Mapping[str, Path], constraints: Constraints = UNCONSTRAINED
     ) -> Environment:
-        """The environment of all packages that require the same, kept between runs if no siblings are in it."""
+        """Return the environment for packages with these requirements; it is cached if it has no siblings."""
         plain = tuple(sorted(requirements))
-        wanted = tuple(_with_siblings(plain, siblings))
+        resolved = tuple(_with_siblings(plain, siblings))
         return self._environments.get(
-            (wanted, constraints),
-            lambda: self._kept(wanted, constraints) if wanted == plain else self._made(wanted, constraints),
+            (resolved, constraints),
+            lambda: (
+                self._create_cached(plain, constraints)
+                if resolved == plain
+                else self._create(resolved, constraints)
+            ),
         )
 
-    def own_environment(self) -> Environment:
-        """A new, empty environment."""
+    def new_environment(self) -> Environment:
+        """Create an empty environment."""
         return self._installer.create(self._folder("environment") / "env", self._python, env=self._installing)
 
     def install(
@@ -196,11 +202,11 @@ class BuildEnvironmentPool:
         """Install into an environment.
 
         Raises:
-            Failed: It is not possible; the installer's last lines are told.
+            Failed: The installer failed; the message has its last lines.
         """
         if requirements:
             self._on_install()
-            ran = self._installer.install(
+            completed = self._installer.install(
                 environment,
                 requirements,
                 env=self._installing,
@@ -208,71 +214,74 @@ class BuildEnvironmentPool:
                 constraints=constraints,
                 project=self._project,
             )
-            _check_installed(ran, requirements)
+            _check_installed(completed, requirements)
 
-    def make_ready(
+    def prepare(
         self,
         requirements: Collection[str],
         backend: str,
         variables: Mapping[str, str],
         constraints: Constraints = UNCONSTRAINED,
     ) -> Environment:
-        """Provide the environment of packages that require the same, and start to warm their backend up.
+        """Create the environment shared by packages with the same requirements, and start its warm process.
 
-        The one that served them last is warmed up while the index is asked: most often it still does.
+        The environment that these requirements led to last time is started while the index is queried, since it is
+        usually still the right one.
 
         Raises:
             Failed: The requirements cannot be installed.
         """
         if self._cache is not None:
-            last = self._cache.last(sorted(requirements), self._python, self._kind_within(constraints))
+            last = self._cache.last(sorted(requirements), self._python, self._kind_with(constraints))
             if last is not None:
-                self._started(last, backend, variables)
+                self._start_server(last, backend, variables)
         environment = self.shared_environment(requirements, {}, constraints)
-        self._started(environment, backend, variables)
+        self._start_server(environment, backend, variables)
         return environment
 
     def server(self, environment: Environment, backend: str, variables: Mapping[str, str]) -> ForkServer | None:
-        """The warm process of a backend in an environment; None where its hooks are to run in fresh ones."""
-        server = self._started(environment, backend, variables)
+        """Return the warm process of a backend in an environment; None if its hooks need new processes."""
+        server = self._start_server(environment, backend, variables)
         return server if server is not None and server.is_single_threaded() else None
 
-    def _started(self, environment: Environment, backend: str, variables: Mapping[str, str]) -> ForkServer | None:
+    def _start_server(
+        self, environment: Environment, backend: str, variables: Mapping[str, str]
+    ) -> ForkServer | None:
         def start() -> ForkServer:
             modules = (backend, *SHAREABLE_BACKENDS[backend])
-            server = ForkServer(environment.python, modules, variables, self._folder("printed"))
+            server = ForkServer(environment.python, modules, variables, self._folder("output"))
             self._running.append(server)
-            if self._closed:  # while this one started
+            if self._closed:  # the pool was closed meanwhile
                 server.close()
             return server
 
         return self._servers.get((environment.folder, backend), start) if has_fork() else None
 
     def close(self) -> None:
-        """End the warm processes, and what still runs in them."""
+        """End the warm processes, and the hooks that run in them."""
         self._closed = True
-        for server in self._running:  # all at once, then one after the other
+        for server in self._running:  # so that they all end at the same time
             server.close_stdin()
         for server in self._running:
             server.close()
 
-    def _kind_within(self, constraints: Constraints) -> str:
-        """What an environment is made by, for its key: constraints count for what is built on the way as well."""
+    def _kind_with(self, constraints: Constraints) -> str:
+        """Return the installer and its sources with the constraints, which builds during installation obey too."""
         return self._kind if constraints == UNCONSTRAINED else f"{self._kind} {digest(constraints)}"
 
-    def _made(self, requirements: tuple[str, ...], constraints: Constraints) -> Environment:
-        environment = self.own_environment()
+    def _create(self, requirements: tuple[str, ...], constraints: Constraints) -> Environment:
+        environment = self.new_environment()
         self.install(environment, requirements, constraints=constraints)
         return environment
 
-    def _kept(self, requirements: tuple[str, ...], constraints: Constraints) -> Environment:
+    def _create_cached(self, requirements: tuple[str, ...], constraints: Constraints) -> Environment:
         pins = self.pins(requirements, constraints)
-        kind = self._kind_within(constraints)
+        kind = self._kind_with(constraints)
 
         def make(folder: Path) -> Environment:
             environment = self._installer.create(folder, self._python, env=self._installing)
             if pins:
-                ran = self._installer.install(
+                completed = self._installer.install(
                     environment,
                     pins,
                     env=self._installing,
@@ -280,41 +289,41 @@ class BuildEnvironmentPool:
                     constraints=constraints,
                     project=self._project,
                 )
-                _check_installed(ran, requirements)
+                _check_installed(completed, requirements)
             return environment
 
-        linked = any(" @ " in pin for pin in pins)  # to what may be another thing tomorrow
-        if self._cache is not None and not linked:
-            with contextlib.suppress(OSError):  # no room, or no right, to keep anything
+        has_urls = any(" @ " in pin for pin in pins)  # their content may change
+        if self._cache is not None and not has_urls:
+            with contextlib.suppress(OSError):  # the disk is full, or the folder not writable
                 environment = self._cache.get(pins, self._python, kind, make)
-                self._cache.tell(requirements, pins, self._python, kind)
+                self._cache.remember(requirements, pins, self._python, kind)
                 return environment
         return make(self._folder("environment") / "env")
 
 
 class _SharedSession:
-    """Environments that packages share; hooks run in forks of warm processes, as few as they may."""
+    """A session in shared environments, with hooks in forks of warm processes, as few as possible."""
 
-    def __init__(self, workshop: BuildEnvironmentPool, backend: str, terms: HookContext, *, both: bool) -> None:
-        self._workshop = workshop
+    def __init__(self, pool: BuildEnvironmentPool, backend: str, context: HookContext, *, both: bool) -> None:
+        self._pool = pool
         self._backend = backend
-        self._last = "build_wheel" if both else "build_"
+        self._last_hook = "build_wheel" if both else "build_"
         self._fork: Fork | None = None
-        self.terms = terms
-        self.provided: list[tuple[str, ...]] = []
+        self.context = context
+        self.requirement_sets: list[tuple[str, ...]] = []
 
-    def provide(self, requirements: Collection[str]) -> Environment:
-        self.provided.append(tuple(sorted(requirements)))
-        return self._workshop.shared_environment(requirements, self.terms.siblings, self.terms.constraints)
+    def ensure(self, requirements: Collection[str]) -> Environment:
+        self.requirement_sets.append(tuple(sorted(requirements)))
+        return self._pool.shared_environment(requirements, self.context.siblings, self.context.constraints)
 
     def run(
         self, environment: Environment, argv: Sequence[str], *, cwd: Path | None, more: Mapping[str, str]
     ) -> process.Completed:
-        _, script, *arguments = argv  # the server runs in that interpreter
-        variables = {**self.terms.variables, **more}
-        server = self._workshop.server(environment, self._backend, variables)
+        _, script, *arguments = argv  # the server already runs in that interpreter
+        variables = {**self.context.variables, **more}
+        server = self._pool.server(environment, self._backend, variables)
         if server is None:
-            return _freshly(argv, cwd, more, self.terms)
+            return _run_in_new_process(argv, cwd, more, self.context)
         if self._fork is None or self._fork.server is not server:
             self.close()
             self._fork = Fork(server)
@@ -322,9 +331,9 @@ class _SharedSession:
             [script, *arguments],
             cwd=cwd,
             env=variables,
-            timeout=_HOOK_LIMIT,
-            on_line=self.terms.on_line,
-            stays=self._backend in SINGLE_PROCESS_BACKENDS and not arguments[0].startswith(self._last),
+            timeout=_HOOK_TIMEOUT,
+            on_line=self.context.on_line,
+            keep_alive=self._backend in SINGLE_PROCESS_BACKENDS and not arguments[0].startswith(self._last_hook),
         )
 
     def close(self) -> None:
@@ -334,83 +343,83 @@ class _SharedSession:
 
 
 class _IsolatedSession:
-    """One new environment for the package; each hook in a new process."""
+    """A session in a new environment, with each hook in a new process."""
 
-    def __init__(self, workshop: BuildEnvironmentPool, terms: HookContext) -> None:
-        self._workshop = workshop
+    def __init__(self, pool: BuildEnvironmentPool, context: HookContext) -> None:
+        self._pool = pool
         self._environment: Environment | None = None
         self._installed: set[str] = set()
-        self.terms = terms
-        self.provided: list[tuple[str, ...]] = []
+        self.context = context
+        self.requirement_sets: list[tuple[str, ...]] = []
 
-    def provide(self, requirements: Collection[str]) -> Environment:
-        self.provided.append(tuple(sorted(requirements)))
+    def ensure(self, requirements: Collection[str]) -> Environment:
+        self.requirement_sets.append(tuple(sorted(requirements)))
         if self._environment is None:
-            self._environment = self._workshop.own_environment()
-        missing = set(_with_siblings(sorted(requirements), self.terms.siblings)) - self._installed
-        self._workshop.install(self._environment, sorted(missing), self.terms.on_line, self.terms.constraints)
+            self._environment = self._pool.new_environment()
+        missing = set(_with_siblings(sorted(requirements), self.context.siblings)) - self._installed
+        self._pool.install(self._environment, sorted(missing), self.context.on_line, self.context.constraints)
         self._installed |= missing
         return self._environment
 
     def run(
         self, environment: Environment, argv: Sequence[str], *, cwd: Path | None, more: Mapping[str, str]
     ) -> process.Completed:
-        del environment  # its interpreter is the first word
-        return _freshly(argv, cwd, more, self.terms)
+        del environment  # its interpreter is argv[0]
+        return _run_in_new_process(argv, cwd, more, self.context)
 
     def close(self) -> None:
-        """Nothing goes on."""
+        """Do nothing: every hook has ended with its process."""
 
 
-def _freshly(
-    argv: Sequence[str], cwd: Path | None, more: Mapping[str, str], terms: HookContext
+def _run_in_new_process(
+    argv: Sequence[str], cwd: Path | None, more: Mapping[str, str], context: HookContext
 ) -> process.Completed:
     """Run a hook in a new process."""
-    variables = {**terms.variables, **more}
+    variables = {**context.variables, **more}
     return process.run(
         argv,
         cwd=cwd,
         env=variables,
-        umask=terms.umask,
+        umask=context.umask,
         leaves_nothing=True,
-        timeout=_HOOK_LIMIT,
-        on_line=terms.on_line,
+        timeout=_HOOK_TIMEOUT,
+        on_line=context.on_line,
     )
 
 
-class _Once(Generic[K, V]):
-    """Values that are made once for a key, however many threads ask at once."""
+class _OncePerKey(Generic[K, V]):
+    """A cache that makes each value once, even if several threads request it at the same time."""
 
     def __init__(self) -> None:
-        self._made: dict[K, Future[V]] = {}
-        self._deciding = threading.Lock()
+        self._futures: dict[K, Future[V]] = {}
+        self._lock = threading.Lock()
 
     def get(self, key: K, make: Callable[[], V]) -> V:
-        with self._deciding:
-            mine = key not in self._made
-            future = self._made.setdefault(key, Future())
-        if mine:
+        with self._lock:
+            is_first = key not in self._futures
+            future = self._futures.setdefault(key, Future())
+        if is_first:
             try:
                 future.set_result(make())
-            except BaseException as error:  # noqa: BLE001 - whoever waits gets it as well
+            except BaseException as error:  # noqa: BLE001 - raised in all waiting threads
                 future.set_exception(error)
         return future.result()
 
 
 def digest(constraints: Constraints) -> str:
-    """A digest of constraints, and of what files of them hold today."""
+    """Hash constraints, with the present content of constraint files."""
     contents = []
     for name in constraints.files:
         with contextlib.suppress(OSError):
             contents.append(Path(name).read_bytes().decode(errors="replace"))
     document = serialization.encode(replace(constraints, files=()))
-    # A file that is an address may hold something else tomorrow; so may an index, and both are asked for pins.
+    # The content behind an address may change, like that of an index: both are resolved to pins in every run.
     addresses = [name for name in constraints.files if "://" in name]
     return hashlib.sha256(json.dumps([document, contents, addresses]).encode()).hexdigest()
 
 
 def _backend(source: Path) -> str | None:
-    """The module of a package's build backend; None for one in its own tree (PEP 517, `backend-path`)."""
+    """Return the module of a package's build backend; None for one in its own tree (PEP 517, `backend-path`)."""
     file = source / "pyproject.toml"
     table = tomllib.loads(file.read_text(encoding="utf-8")).get("build-system", {}) if file.is_file() else {}
     if not isinstance(table, dict) or "backend-path" in table:
@@ -420,29 +429,29 @@ def _backend(source: Path) -> str | None:
 
 
 def _with_siblings(requirements: Sequence[str], siblings: Mapping[str, Path]) -> list[str]:
-    """Requirements, with the wheels of siblings that were just built for those that they answer.
+    """Replace requirements on siblings with the siblings' new wheels.
 
-    A requirement that excludes a sibling's new version means an older one, and stays as it is.
+    A requirement that excludes a sibling's new version refers to an older release, and is kept.
     """
     if not siblings:
         return list(requirements)
     parsed = {text: Requirement(text) for text in requirements}
-    asked = {text: canonicalize_name(each.name) for text, each in parsed.items()}
+    names = {text: canonicalize_name(requirement.name) for text, requirement in parsed.items()}
     excluded = {
-        asked[text]
-        for text, each in parsed.items()
-        if (wheel := siblings.get(asked[text])) is not None
-        and not each.specifier.contains(parse_wheel_filename(wheel.name)[1], prereleases=True)
+        names[text]
+        for text, requirement in parsed.items()
+        if (wheel := siblings.get(names[text])) is not None
+        and not requirement.specifier.contains(parse_wheel_filename(wheel.name)[1], prereleases=True)
     }
     used = {name: wheel for name, wheel in siblings.items() if name not in excluded}
-    if used.keys().isdisjoint(asked.values()):
+    if used.keys().isdisjoint(names.values()):
         return list(requirements)
-    kept = [text for text, each in parsed.items() if asked[text] not in used or each.extras]
-    return [*kept, *(f"{name} @ {wheel.as_uri()}" for name, wheel in used.items())]
+    others = [text for text, requirement in parsed.items() if names[text] not in used or requirement.extras]
+    return [*others, *(f"{name} @ {wheel.as_uri()}" for name, wheel in used.items())]
 
 
-def _check_installed(ran: process.Completed, requirements: Sequence[str]) -> None:
-    ran.check(
-        f"installing what the build requires ({', '.join(requirements)})",
-        fix="is the package index reachable? then type the same command again",
+def _check_installed(completed: process.Completed, requirements: Sequence[str]) -> None:
+    completed.check(
+        f"installing build requirements ({', '.join(requirements)})",
+        fix="check that the package index is reachable, then rerun the command",
     )

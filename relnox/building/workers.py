@@ -1,4 +1,4 @@
-"""The near end of `fork_server`: programs run in forks of a warm process, as `process.run` runs fresh ones."""
+"""The client of `fork_server`: runs programs in forks of a warm process, as `process.run` does in new ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as Late
+from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -24,33 +24,37 @@ if TYPE_CHECKING:
 __all__ = ["Fork", "ForkServer", "has_fork", "twine_program", "warm_twine"]
 
 _PROGRAM = Path(__file__).with_name("fork_server.py")
-_START_LIMIT = 120.0
+_START_TIMEOUT = 120.0
 _UMASK = 0o022
-_GLANCE = 0.5
-"""Seconds between two looks at what a program that takes its time has printed."""
+_POLL_INTERVAL = 0.5
+"""Seconds between two reads of the output of a running program."""
 
 
 def has_fork() -> bool:
-    """Whether a process can be forked: not on Windows, and on macOS its own libraries do not survive it."""
+    """Return whether processes can be forked: not on Windows, and on macOS system libraries may crash after it."""
     return hasattr(os, "fork") and sys.platform != "darwin"
 
 
 def twine_program() -> str:
-    """The script behind `python -m twine`."""
+    """Return the path of the script that `python -m twine` runs."""
     from importlib.util import find_spec
 
     spec = find_spec("twine.__main__")
     if spec is None or spec.origin is None:
-        raise Failed("todo", "twine is not installed as it should be", fix=fixes.install("twine", upgrade=True))
+        raise Failed(
+            "twine-missing",
+            "twine is not installed correctly (no module twine.__main__)",
+            fix=fixes.install("twine", upgrade=True),
+        )
     return spec.origin
 
 
 def warm_twine(variables: Mapping[str, str], folder: Path) -> ForkServer:
-    """A process that imports what `twine check` needs while something else is done; its forks are twine.
+    """Start a process that imports the modules of `twine check`, to be forked for each run of it.
 
     Args:
-        variables: The environment variables that it starts with.
-        folder: An existing folder for what twine prints.
+        variables: The environment variables of the process.
+        folder: An existing folder for output files.
     """
     modules = (
         *("twine.__main__", "twine.commands.check", "readme_renderer.markdown", "readme_renderer.rst"),
@@ -60,13 +64,13 @@ def warm_twine(variables: Mapping[str, str], folder: Path) -> ForkServer:
 
 
 class ForkServer:
-    """One warm process.
+    """A warm process that runs programs in its forks.
 
     Args:
-        python: The interpreter of the environment that it serves.
-        modules: What is imported once, before the first fork.
-        variables: The environment variables that it starts with.
-        folder: An existing folder for what programs print.
+        python: The interpreter of its environment.
+        modules: The modules to import before the first fork.
+        variables: The environment variables of the process.
+        folder: An existing folder for output files.
     """
 
     def __init__(self, python: Path, modules: Sequence[str], variables: Mapping[str, str], folder: Path) -> None:
@@ -82,42 +86,42 @@ class ForkServer:
             stderr=subprocess.DEVNULL,
             env=dict(variables),
             start_new_session=True,
-            umask=_UMASK,  # of what Python compiles, too
+            umask=_UMASK,  # also for the bytecode that Python writes
         )
         threading.Thread(target=self._listen, daemon=True).start()
 
     def is_single_threaded(self) -> bool:
-        """Whether its forks are whole; they are not if something started threads when it was imported."""
-        with contextlib.suppress(Late):
-            return self._ready.result(_START_LIMIT) == 1
+        """Return whether it has one thread: if an import started others, they would be missing in the forks."""
+        with contextlib.suppress(FutureTimeout):
+            return self._ready.result(_START_TIMEOUT) == 1
         return False
 
     def close_stdin(self) -> None:
-        """Have it end soon, and whatever its forks still do."""
+        """Make it end soon, with all its forks."""
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
 
     def close(self) -> None:
-        """End it, and whatever its forks still do."""
+        """End it, with all its forks."""
         self.close_stdin()
         try:
-            self._process.wait(_GLANCE * 4)
+            self._process.wait(_POLL_INTERVAL * 4)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
 
-    def expect(self) -> tuple[int, Path, Future[int]]:
-        """The number of a new request, the file for what is printed, and what will be its status."""
+    def register(self) -> tuple[int, Path, Future[int]]:
+        """Return the number of a new request, the path for its output, and the future of its status."""
         number = next(self._numbers)
-        ended = self._waiting[number] = Future()
-        return number, self._folder / f"{number}.printed", ended
+        status = self._waiting[number] = Future()
+        return number, self._folder / f"{number}.output", status
 
-    def ask(self, request: Mapping[str, object]) -> None:
+    def send(self, request: Mapping[str, object]) -> None:
         """Send a request; see `fork_server`.
 
         Raises:
-            Failed: The warm process is gone.
+            Failed: The warm process has died.
         """
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
         line = json.dumps(request).encode() + b"\n"
@@ -126,26 +130,26 @@ class ForkServer:
                 self._process.stdin.write(line)
                 self._process.stdin.flush()
         except (OSError, ValueError) as error:
-            raise _gone() from error
+            raise _server_died() from error
 
     def _listen(self) -> None:
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe
-        with self._process.stdout as answers:
-            for line in answers:
-                told = json.loads(line)
-                if "threads" in told:
-                    self._ready.set_result(told["threads"])
-                elif (ended := self._waiting.pop(told["id"], None)) is not None:
-                    ended.set_result(told["status"])
+        with self._process.stdout as replies:
+            for line in replies:
+                reply = json.loads(line)
+                if "threads" in reply:
+                    self._ready.set_result(reply["threads"])
+                elif (status := self._waiting.pop(reply["id"], None)) is not None:
+                    status.set_result(reply["status"])
         if not self._ready.done():
             self._ready.set_result(0)
         while self._waiting:
             with contextlib.suppress(KeyError):
-                self._waiting.popitem()[1].set_exception(_gone())
+                self._waiting.popitem()[1].set_exception(_server_died())
 
 
 class Fork:
-    """A fork of a warm process. Programs run in it one after the other: the last one of a build, and those before.
+    """A fork of a warm process, in which several programs can run one after the other.
 
     Args:
         server: The warm process.
@@ -155,7 +159,7 @@ class Fork:
         self.server = server
         self._after: int | None = None
 
-    def run(  # noqa: PLR0913 - what a program is given
+    def run(  # noqa: PLR0913 - as in process.run
         self,
         argv: Sequence[str],
         *,
@@ -163,22 +167,22 @@ class Fork:
         env: Mapping[str, str],
         timeout: float,
         on_line: Callable[[str], None],
-        stays: bool = False,
+        keep_alive: bool = False,
     ) -> Completed:
         """Run the program with these arguments; see `process.run`.
 
         Args:
             argv: The program and its arguments.
-            cwd: Where.
+            cwd: The working folder.
             env: All of its environment variables.
-            timeout: Seconds after which it is ended.
-            on_line: Called with each line that it prints.
-            stays: Whether one more program is to run in this fork, if this one does well.
+            timeout: Seconds after which it is killed.
+            on_line: Called with each line of output.
+            keep_alive: Whether another program is to run in this fork if this one succeeds.
 
         Raises:
-            Failed: It took too long, or the warm process is gone.
+            Failed: It timed out, or the warm process has died.
         """
-        number, output, ended = self.server.expect()
+        number, output, future = self.server.register()
         request = {
             "id": number,
             "argv": list(argv),
@@ -188,53 +192,57 @@ class Fork:
         }
         if self._after is not None:
             request["after"] = self._after
-        if stays:
-            request["stays"] = True
-        self.server.ask(request)
-        with _Printed(output, on_line) as printed:
-            status = self._wait(number, ended, timeout, printed)
-        self._after = number if stays and status == 0 else None
-        return Completed(tuple(argv), status, printed.text)
+        if keep_alive:
+            request["keep_alive"] = True
+        self.server.send(request)
+        with _OutputFile(output, on_line) as output_file:
+            status = self._wait(number, future, timeout, output_file)
+        self._after = number if keep_alive and status == 0 else None
+        return Completed(tuple(argv), status, output_file.text)
 
     def end(self) -> None:
-        """End the fork, if it stayed."""
+        """End the fork if it was kept alive."""
         if self._after is not None:
-            self.server.ask({"end": self._after})
+            self.server.send({"end": self._after})
             self._after = None
 
-    def _wait(self, number: int, ended: Future[int], timeout: float, printed: _Printed) -> int:
-        for _ in range(max(1, int(timeout / _GLANCE))):
-            with contextlib.suppress(Late):
-                return ended.result(_GLANCE)
-            printed.read()
-        self.server.ask({"end": number})
-        with contextlib.suppress(Late):
-            ended.exception(_GLANCE * 4)
-        raise Failed("todo", f"a build hook did not end within {timeout:g} s", fix="see what it prints: --verbose")
+    def _wait(self, number: int, future: Future[int], timeout: float, output_file: _OutputFile) -> int:
+        for _ in range(max(1, int(timeout / _POLL_INTERVAL))):
+            with contextlib.suppress(FutureTimeout):
+                return future.result(_POLL_INTERVAL)
+            output_file.read()
+        self.server.send({"end": number})
+        with contextlib.suppress(FutureTimeout):
+            future.exception(_POLL_INTERVAL * 4)
+        raise Failed(
+            "build-hook-timeout",
+            f"build hook timed out after {timeout:g} s",
+            fix=f"see its output: {fixes.command('build-all', '--verbose')}",
+        )
 
 
-class _Printed:
-    """What a program prints into a file, told line by line."""
+class _OutputFile:
+    """The output file of a program, reported line by line."""
 
     def __init__(self, path: Path, on_line: Callable[[str], None]) -> None:
         self._path = path
         self._on_line = on_line
-        self._told = 0
+        self._reported = 0
         self._content = b""
 
     @property
     def text(self) -> str:
-        """All that it printed so far."""
+        """The output so far."""
         return self._content.decode(errors="replace")
 
     def read(self, *, to_the_end: bool = False) -> None:
-        """Tell the lines that are new; one that is not ended yet only at the end."""
+        """Report new lines; an incomplete one only at the end."""
         with contextlib.suppress(FileNotFoundError):
             self._content = self._path.read_bytes()
         until = len(self._content) if to_the_end else self._content.rfind(b"\n") + 1
-        for line in self._content[self._told : until].decode(errors="replace").splitlines():
+        for line in self._content[self._reported : until].decode(errors="replace").splitlines():
             self._on_line(line)
-        self._told = max(self._told, until)
+        self._reported = max(self._reported, until)
 
     def __enter__(self) -> Self:
         return self
@@ -244,9 +252,9 @@ class _Printed:
         self._path.unlink(missing_ok=True)
 
 
-def _gone() -> Failed:
+def _server_died() -> Failed:
     return Failed(
-        "todo",
-        "the warm process of a build backend ended",
-        fix="type the same command again, with --isolation strict",
+        "build-process-died",
+        "warm process of the build backend died",
+        fix=f"rerun the build without warm processes: {fixes.command('build-all', '--isolation', 'strict')}",
     )

@@ -237,7 +237,7 @@ def _settings(
     import os
 
     from relnox.building.environments import find_installer
-    from relnox.building.installer_settings import constraint_files, redirects
+    from relnox.building.installer_settings import constraint_files, external_constraints
     from relnox.indexes import targets
     from relnox.source import uv_settings
 
@@ -260,7 +260,7 @@ def _settings(
     honored |= {"UV_EXCLUDE_NEWER": None} if os.environ.get("UV_EXCLUDE_NEWER") else {}
     if targets.build_simple_url(project.config) is not None:
         bounds = {each for build in found.values() for each in build.constraints.requirements}
-        if elsewhere := list(redirects([name for name, _ in files], sorted(bounds))):
+        if elsewhere := list(external_constraints([name for name, _ in files], sorted(bounds))):
             raise Blocked(
                 "todo",
                 "builds take packages from one index (build-index or trusted-index), but constraints name other "
@@ -457,7 +457,7 @@ def _build(package: Package, snapshot: Snapshot, options: Options) -> Build:
         inputs=_inputs(package, snapshot, options),
         keep_environments=options.cache,
         pythons=_pythons(options),
-        sdist_alone=options.skip_platform_wheels and bool(core.wheels.jobs(package, snapshot.wheels)),
+        sdist_only=options.skip_platform_wheels and bool(core.wheels.jobs(package, snapshot.wheels)),
         requires=core.requirements.requires_dist(package),
         private=package.private or snapshot.commit is None or package.name in snapshot.untagged,
         declarative=package.name in snapshot.declarative,

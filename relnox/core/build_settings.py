@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from relnox.core.records import Record
 
-__all__ = ["UNCONSTRAINED", "USUAL", "BuildSettings", "Constraints"]
+__all__ = ["DEFAULT", "UNCONSTRAINED", "BuildSettings", "Constraints"]
 
 
 class Constraints(Record, kw_only=True):
@@ -40,5 +40,5 @@ class BuildSettings(Record, kw_only=True):
     config_settings: tuple[tuple[str, str | tuple[str, ...]], ...] = ()
 
 
-USUAL = BuildSettings()
+DEFAULT = BuildSettings()
 """Of a project that says nothing of its builds."""

@@ -80,7 +80,7 @@ def _building(
         case steps.Export():
             return building.Exporting(step, run)
         case steps.PrepareBuildEnvironment():
-            return building.Providing(step, run)
+            return building.PreparingEnvironment(step, run)
         case steps.Build():
             return building.Building(step, run)
         case steps.CheckReproducibility():

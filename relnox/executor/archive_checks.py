@@ -1,4 +1,4 @@
-"""Built archives against the plan: all that is not right about them is told before they get their final names."""
+"""Checks of built archives, before they get their final names."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ if TYPE_CHECKING:
 
 __all__ = ["check_archives"]
 
-_IGNORING = (".gitignore", ".hgignore")
+_IGNORE_FILES = (".gitignore", ".hgignore")
 
 
 def check_archives(paths: Sequence[Path], step: Build, run: Run) -> list[Distribution]:
-    """The archives of a package as the manifest will tell them, the sdist first.
+    """Check the archives of a package; return their entries for the manifest, the sdist first.
 
     Raises:
-        Failed: One is not as planned, would be refused by the index, or gives a secret away; all of it is told.
+        Failed: An archive differs from the plan, would be rejected by the index, or contains a secret; the message
+            lists all problems.
     """
-    found = [archives.read(path, run.limits) for path in paths]
-    found.sort(key=lambda archive: archive.kind != "sdist")
+    release = [archives.read(path, run.limits) for path in paths]
+    release.sort(key=lambda archive: archive.kind != "sdist")
     expected = checks.Expected(
         name=step.package,
         version=step.version,
@@ -42,36 +43,38 @@ def check_archives(paths: Sequence[Path], step: Build, run: Run) -> list[Distrib
         may_be_empty=step.may_be_empty,
         optional_extensions=step.optional_extensions,
     )
-    findings = [finding for archive in found for finding in checks.verify(archive, expected)]
-    findings += [finding for archive in found for finding in _against_tags(archive, step)]
-    sdist = next((archive for archive in found if archive.kind == "sdist"), None)
-    for archive in found:
+    findings = [finding for archive in release for finding in checks.verify(archive, expected)]
+    findings += [finding for archive in release for finding in _compare_with_tags(archive, step)]
+    sdist = next((archive for archive in release if archive.kind == "sdist"), None)
+    for archive in release:
         if sdist is not None and archive.kind == "wheel":
             findings += checks.verify_pair(sdist, archive)
     if not step.optional_extensions:
-        findings += checks.verify_extensions(found)
-    bad = [finding for finding in findings if finding.level == "error" or step.strict]
+        findings += checks.verify_extensions(release)
+    errors = [finding for finding in findings if finding.level == "error" or step.strict]
     run.warnings[step.key] = tuple(
         StepWarning(finding.code, finding.file, finding.message, finding.fix)
         for finding in findings
-        if finding not in bad
+        if finding not in errors
     )
-    if bad:
-        listed = "\n".join(f"  {finding.file}: {finding.message}" for finding in bad)
-        fixes = "; ".join(dict.fromkeys(finding.fix for finding in bad))
-        raise Failed("todo", f"{step.package}: what was built is not right:\n{listed}", fix=fixes)
-    wheels = [archive for archive in found if archive.kind == "wheel"]
-    run.wheel_requires[step.package] = tuple(dict.fromkeys(each for wheel in wheels for each in wheel.requires))
-    return [_distribution(archive) for archive in found]
+    if errors:
+        lines = "\n".join(f"  {finding.file}: {finding.message} [{finding.code}]" for finding in errors)
+        fixes = "; ".join(dict.fromkeys(finding.fix for finding in errors))
+        raise Failed("invalid-archive", f"{step.package}: built archives are invalid:\n{lines}", fix=fixes)
+    wheels = [archive for archive in release if archive.kind == "wheel"]
+    run.wheel_requires[step.package] = tuple(
+        dict.fromkeys(requirement for wheel in wheels for requirement in wheel.requires)
+    )
+    return [_distribution(archive) for archive in release]
 
 
-def _against_tags(archive: Archive, step: Build) -> Iterator[checks.Finding]:
-    """A version that the backend worked out, where the tags of the commit say another one."""
+def _compare_with_tags(archive: Archive, step: Build) -> Iterator[checks.Finding]:
+    """Compare a version that the backend derived with the tags of the commit."""
     if step.tags is None or step.version is not None:
         return
-    if (told := derived_versions.find_mismatch(step.package, archive.version, step.tags)) is not None:
+    if (mismatch := derived_versions.find_mismatch(step.package, archive.version, step.tags)) is not None:
         yield checks.Finding(
-            level=told.level, code="todo", file=archive.path.name, message=told.message, fix=told.fix
+            mismatch.level, "version-differs-from-tag", mismatch.message, mismatch.fix, file=archive.path.name
         )
 
 
@@ -89,12 +92,12 @@ def _distribution(archive: Archive) -> Distribution:
 
 
 def _above(folder: str, run: Run) -> Iterator[tuple[str, bytes]]:
-    """What the commit has in folders above a package's that backends take along, the nearest first."""
+    """Yield the files in folders above the package's that backends copy, the nearest first."""
     if run.export is None:
         return
-    here = run.source / folder
-    for parent in here.parents if here != run.export else ():
-        for name in _IGNORING:
+    package_folder = run.source / folder
+    for parent in package_folder.parents if package_folder != run.export else ():
+        for name in _IGNORE_FILES:
             if (parent / name).is_file():
                 yield name, (parent / name).read_bytes()
         if parent == run.export:
@@ -102,7 +105,7 @@ def _above(folder: str, run: Run) -> Iterator[tuple[str, bytes]]:
 
 
 def _tracked(folder: str, run: Run) -> frozenset[str] | None:
-    """The files below a folder that git tracks, relative to it; None where there is no commit that is built."""
+    """Return the files below a folder that git tracks, relative to it; None if no commit is built."""
     if run.tracked is None:
         return None
     if folder == ".":

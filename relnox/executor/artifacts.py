@@ -1,4 +1,4 @@
-"""What is done with archives: old ones are removed, new ones tested, checked together, and recorded."""
+"""Actions on archives: remove old ones, test new ones, check them together, write their manifest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from relnox import process
 from relnox.building import twine_output
 from relnox.building.environments import find_python
-from relnox.building.wheels import serves
+from relnox.building.wheels import supports
 from relnox.building.workers import Fork, twine_program
 from relnox.core import collection, graph, missing_modules
 from relnox.core.events import StepWarning
@@ -33,37 +33,41 @@ if TYPE_CHECKING:
 
 __all__ = ["Checking", "Cleaning", "Testing", "WritingManifest"]
 
-_TEST_LIMIT = 3600.0
-_CHECK_LIMIT = 3600.0
-_TWINE_HINT = "change what the metadata is made of (the readme, and the settings beside it)"
+_TEST_TIMEOUT = 3600.0
+_CHECK_TIMEOUT = 3600.0
+_TWINE_FIX = "fix the readme, or its content type in pyproject.toml"
 _NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
-_WORTH_A_PROCESS = 20
-"""Archives that are."""
+_FILES_PER_PROCESS = 20
+"""Archives per twine process, at least."""
 
 
 @dataclass
 class Cleaning:
-    """Removes files of an output folder: those that the plan names, never a folder."""
+    """Removes the files of an output folder that the plan names, never folders."""
 
     step: CleanFolder
     run: Run
 
     def check(self) -> str | None:
-        """Done when none of them is there."""
-        return None if self._left() else "nothing to remove"
+        """Done if none of them exists."""
+        return None if self._remaining() else "nothing to remove"
 
     def do(self) -> None:
-        """Remove them."""
-        for path in self._left():
+        """Remove the files."""
+        for path in self._remaining():
             path.unlink()
 
     def verify(self) -> str:
-        """None is there."""
-        if left := self._left():
-            raise Failed("todo", f"{left[0]} is still there", fix="who else writes into that folder?")
+        """Check that none of them exists."""
+        if remaining := self._remaining():
+            raise Failed(
+                "file-not-removed",
+                f"{remaining[0]} still exists after it was removed",
+                fix="stop other processes that write into that folder, then rerun the command",
+            )
         return f"{len(self.step.files)} files removed"
 
-    def _left(self) -> list[Path]:
+    def _remaining(self) -> list[Path]:
         folder = self.run.root / self.step.folder
         return [path for name in self.step.files if (path := folder / name).is_file() or path.is_symlink()]
 
@@ -76,11 +80,11 @@ class Testing:
     run: Run
 
     def check(self) -> str | None:
-        """Tests are always run."""
+        """Return None: tests always run."""
         return None
 
     def do(self) -> None:
-        """Install the wheels, run the command in the package's folder."""
+        """Install the wheels, and run the test command in the package's folder."""
         installer = self.run.installer(self.step.installer)
         folder = self.run.folder(self.step.key)
         variables = self.run.installer_variables()
@@ -91,97 +95,101 @@ class Testing:
             str(self.run.root / self.step.output / built.filename)
             for package in (self.step.package, *self.step.siblings)
             for built in self.run.built[package]
-            if built.kind == "wheel" and serves(built.filename, python)
+            if built.kind == "wheel" and supports(built.filename, python)
         ]
         installer.install(
             environment, [*wheels, *self.step.requires], env=variables, on_line=self.run.tell(self.step)
         ).check(f"{self.step.package}: installing the wheel for its tests")
-        ran = process.run(
+        completed = process.run(
             self.step.command,
             cwd=self.run.source / self.step.folder,
             env=environment.variables(self.run.variables(more=dict(self.step.environment))),
-            timeout=_TEST_LIMIT,
+            timeout=_TEST_TIMEOUT,
             on_line=self.run.tell(self.step),
         )
-        fix = self._remedy(ran.output) or "fix what the tests show"
-        ran.check(f"{self.step.package}: the tests ({' '.join(self.step.command)})", fix=fix)
+        fix = self._missing_module_fix(completed.output) or f"fix the failing tests of {self.step.package}"
+        completed.check(f"{self.step.package}: the tests ({' '.join(self.step.command)})", fix=fix)
 
-    def _remedy(self, output: str) -> str | None:
-        """How a module that the tests lack is brought: by a sibling, an extra, or another requirement."""
+    def _missing_module_fix(self, output: str) -> str | None:
+        """Return how to get a module that the tests lack: from a sibling, an extra, or another requirement."""
         if not (missing := _NO_MODULE.findall(output)):
             return None
         module, package = missing[-1], self.step.package
         others = {name: folder for name, folder in self.run.folders.items() if name != package}
-        wanted = missing_modules.candidate_modules(output.splitlines(), module)
-        owned, found = module_owners.nearest(self.run.source, others, wanted)
-        if found:
-            return f'{owned} is of {" and ".join(found)}: add "{found[0]}" to the dependencies of {package}'
+        candidates = missing_modules.candidate_modules(output.splitlines(), module)
+        sibling_module, owners = module_owners.nearest(self.run.source, others, candidates)
+        if owners:
+            places = " and ".join(owners)
+            return f'add "{owners[0]}" to the dependencies of {package} ({sibling_module} is in {places})'
         if extra := missing_modules.extra_providing(module, self.run.wheel_requires.get(package, ())):
             return (
-                f"{module} comes with the extra {extra} of {package}: add "
-                f'"{package}[{extra}]" to [tool.relnox.test] requires, or import it only where it is there'
+                f'add "{package}[{extra}]" to [tool.relnox.test] requires ({module} is in the extra {extra}), '
+                f"or make the import of {module} optional"
             )
         distribution = missing_modules.distribution_for(module)
         return (
-            f'if {package} needs {module}, add "{distribution}" to its dependencies; if the tests do, to '
-            "[tool.relnox.test] requires"
+            f'add "{distribution}" to the dependencies of {package}, or to [tool.relnox.test] requires if only '
+            f"the tests import {module}"
         )
 
     def verify(self) -> str:
-        """The command's success is all there is to see."""
-        return "the tests pass on the built wheel"
+        """Return the result; the command's exit status was checked."""
+        return "tests pass with the built wheel"
 
 
 @dataclass
 class Checking:
-    """Checks all archives together, with a twine that was warmed up while they were built."""
+    """Checks all archives with `twine check`, in processes that were started during the builds."""
 
     step: CheckDistributions
     run: Run
 
     def check(self) -> str | None:
-        """Done when there is nothing new: kept archives passed it when they were built."""
+        """Done if nothing is new: reused archives passed it when they were built."""
         if not self.run.built:
             return "nothing was built"
         return None if self._files else "nothing new was built"
 
     def do(self) -> None:
-        """Run `twine check`, and say of each file what it says.
+        """Run `twine check`, and report its results by file.
 
-        Archives of packages that it refuses are removed: they are as little for publishing as those that a build
-        refuses.
+        Archives of packages that fail are removed, like those that fail the checks of a build.
         """
         files = self._files
-        count = min(processors(), 1 + len(files) // _WORTH_A_PROCESS)
+        count = min(processors(), 1 + len(files) // _FILES_PER_PROCESS)
         with ThreadPoolExecutor(count) as pool:
-            ran = tuple(pool.map(self._twine, (files[start::count] for start in range(count))))
-        results = [each for done in ran for each in twine_output.results(done.output.splitlines())]
-        owners = {file.filename: name for name, built in self.run.built.items() for file in built}
-        bad = [each for each in results if each.result == "failed" or (self.step.strict and each.said)]
+            processes = tuple(pool.map(self._twine, (files[start::count] for start in range(count))))
+        results = [
+            result for completed in processes for result in twine_output.results(completed.output.splitlines())
+        ]
+        failures = [
+            result for result in results if result.result == "failed" or (self.step.strict and result.messages)
+        ]
         self.run.warnings[self.step.key] = tuple(
-            StepWarning("twine-check", each.file, said, _TWINE_HINT)
-            for each in results
-            if each not in bad
-            for said in each.said
+            StepWarning("twine-check", result.file, message, _TWINE_FIX)
+            for result in results
+            if result not in failures
+            for message in result.messages
         )
-        for package in {owners[each.file] for each in results if each.said} & self.run.inputs.keys():
+        owners = {file.filename: name for name, built in self.run.built.items() for file in built}
+        for package in {owners[result.file] for result in results if result.messages} & self.run.inputs.keys():
             self.run.inputs[package] = replace(self.run.inputs[package], has_warnings=True)
-        failed = next((each for each in ran if each.returncode != 0), None)
+        failed = next((completed for completed in processes if completed.returncode != 0), None)
         if failed is None:
             return
-        if not bad:  # it ended before it came to the files
-            failed.check("twine check", fix="run it by hand: twine check dist/*")
-        listed: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-        for each in bad:
-            listed.setdefault((owners[each.file], each.said), []).append(each.file)
-        self._refuse({owner for owner, _ in listed})
+        if not failures:  # twine ended before it reached the files
+            failed.check("twine check", fix=f"run it yourself: twine check {self.step.output}/*")
+        files_by_problem: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+        for result in failures:
+            files_by_problem.setdefault((owners[result.file], result.messages), []).append(result.file)
+        self._remove_archives({owner for owner, _ in files_by_problem})
         lines = [
-            f"  {owner}: {', '.join(files)}: {' '.join(said) or 'refused'}"
-            for (owner, said), files in sorted(listed.items())
+            f"  {owner}: {', '.join(names)}: {' '.join(messages) or 'failed'}"
+            for (owner, messages), names in sorted(files_by_problem.items())
         ]
-        raise Failed("todo", "\n".join(["twine check refuses archives:", *lines]), fix=_TWINE_HINT)
+        raise Failed("twine-check", "\n".join(["archives fail twine check:", *lines]), fix=_TWINE_FIX)
 
-    def _refuse(self, packages: set[str]) -> None:
+    def _remove_archives(self, packages: set[str]) -> None:
         self.run.refused |= packages
         for name in packages - self.run.reused:
             for built in self.run.built[name]:
@@ -190,52 +198,54 @@ class Checking:
     def _twine(self, files: Sequence[Path]) -> process.Completed:
         words = ["check", *(["--strict"] if self.step.strict else []), *map(str, files)]
         variables = self.run.variables(more={"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"})
-        tell = self.run.tell(self.step)
+        on_line = self.run.tell(self.step)
         if (warm := self.run.warm_twine()) is None:
-            return process.run([sys.executable, "-m", "twine", *words], env=variables, on_line=tell)
+            return process.run([sys.executable, "-m", "twine", *words], env=variables, on_line=on_line)
         return Fork(warm).run(
-            [twine_program(), *words], cwd=None, env=variables, timeout=_CHECK_LIMIT, on_line=tell
+            [twine_program(), *words], cwd=None, env=variables, timeout=_CHECK_TIMEOUT, on_line=on_line
         )
 
     def verify(self) -> str:
-        """What was checked."""
+        """Return the number of checked archives."""
         return f"{len(self._files)} archives pass twine check"
 
     @property
     def _files(self) -> list[Path]:
-        """All archives where warnings count, else those that are new, and those that were warned about."""
+        """With --strict all archives, else the new ones and those with warnings."""
         return [
-            self.run.root / self.step.output / each.filename
+            self.run.root / self.step.output / file.filename
             for name, built in self.run.built.items()
-            for each in built
+            for file in built
             if self.step.strict or name not in self.run.reused or self.run.inputs[name].has_warnings
         ]
 
 
 @dataclass
 class WritingManifest:
-    """Writes what was built, in both spellings."""
+    """Writes the manifest of what was built, as JSON and as text."""
 
     step: WriteManifest
     run: Run
     manifest: Manifest = field(init=False)
 
     def check(self) -> str | None:
-        """The manifest follows every build."""
+        """Return None: the manifest is written after every build."""
         return None
 
     def do(self) -> None:
-        """Write the spelling for people first: the other one is what counts."""
+        """Write the text form first, since the JSON form is the authoritative one."""
         output = self.run.root / self.step.output
         needs = self._needs()
         missing = self._missing(set(needs))
         if missing == set(needs):
             raise Failed(
-                "todo", "no package was built to its end: there is nothing to record", fix="fix the first failure"
+                "nothing-built",
+                "no package was built completely: the manifest is not written",
+                fix="fix the first failure above, then rerun the command",
             )
         order = [name for wave in graph.waves(needs) for name in wave if name not in missing]
         self.manifest = Manifest(
-            distributions=tuple(each for name in order for each in self.run.built.get(name, ())),
+            distributions=tuple(file for name in order for file in self.run.built.get(name, ())),
             commit=self.step.commit,
             dirty=self.step.dirty,
             time=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -243,12 +253,12 @@ class WritingManifest:
             missing=tuple(sorted(missing)),
             inputs=tuple(self.run.inputs[name] for name in order if name in self.run.inputs),
         )
-        sync_folder(output)  # what the manifest names is on the disk before it
+        sync_folder(output)  # the files have to be on disk before the manifest that names them
         replace_file(output / MANIFEST_TEXT, self.manifest.to_text().encode(), keep_mode=False)
         replace_file(output / MANIFEST_JSON, self.manifest.to_json().encode(), keep_mode=False)
 
     def _missing(self, packages: set[str]) -> set[str]:
-        """Packages that could not be built, or whose archives a later step found fault with."""
+        """Return the packages that were not built, or whose archives failed a later step."""
         failed = {
             step.build.package if isinstance(step, CheckReproducibility) else step.package
             for step in self.run.unsuccessful
@@ -257,19 +267,23 @@ class WritingManifest:
         return packages & (failed | self.run.refused)
 
     def _needs(self) -> dict[str, set[str]]:
-        """What each package needs of the others: what its sources say, and what its wheel says when it is built.
+        """Return the siblings that each package requires, according to its sources and the metadata of its wheel.
 
-        Requirements that a build hook adds are in the metadata alone.
+        Requirements that a build hook adds are in the metadata only.
         """
-        needs = {name: set(before) for name, before in self.step.order}
+        needs = {name: set(siblings) for name, siblings in self.step.order}
         for name in self.run.built:
             needs[name] |= collection.required_names(self.run.wheel_requires.get(name, ())) & needs.keys() - {name}
         return needs
 
     def verify(self) -> str:
-        """It reads back as written."""
+        """Check that the manifest reads back as written."""
         path = self.run.root / self.step.output / MANIFEST_JSON
         if Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path)) != self.manifest:
-            raise Failed("todo", f"{path} does not read as it was written", fix="does something else write it?")
+            raise Failed(
+                "file-changed-after-write",
+                f"{path} differs from what was written",
+                fix="stop other processes that write into that folder, then rerun the command",
+            )
         without = f", without {', '.join(self.manifest.missing)}" if self.manifest.missing else ""
         return f"{self.step.output}/{MANIFEST_JSON}{without}"

@@ -1,4 +1,4 @@
-"""From a folder of source to archives that were looked into and are in their place."""
+"""Actions that build packages: export the commit, prepare environments, build, check and move the archives."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from packaging.version import Version
 from relnox import process
 from relnox.building import archives
 from relnox.building.backend import MissingModule, build_sdist, build_wheel
-from relnox.building.conditions import USUAL
+from relnox.building.conditions import DEFAULT
 from relnox.building.environment_pool import HookContext
-from relnox.building.wheels import repaired, serves
+from relnox.building.wheels import repair, supports
+from relnox.core import fixes
 from relnox.core.manifest import BuildInputs
 from relnox.errors import Failed
 from relnox.executor.archive_checks import check_archives
@@ -42,54 +43,58 @@ __all__ = [
     "Building",
     "ClearingCache",
     "Exporting",
-    "Providing",
+    "PreparingEnvironment",
     "build",
     "move_to",
     "same_bytes",
     "staging_folder",
 ]
 
-_COMMAND_LIMIT = 4 * 3600.0
+_COMMAND_TIMEOUT = 4 * 3600.0
 _WRITABLE_BY_OTHERS = 0o022
 
 
 @dataclass
 class ClearingCache:
-    """Removes the environments that earlier runs kept."""
+    """Removes cached build environments of earlier runs."""
 
     step: ClearCache
     run: Run
 
     def check(self) -> str | None:
-        """Done when there is none."""
-        return None if self.run.environment_cache.content() else "there are none"
+        """Done if the cache is empty."""
+        return None if self.run.environment_cache.content() else "nothing to remove"
 
     def do(self) -> None:
-        """Remove them."""
+        """Clear the cache."""
         self.run.environment_cache.clear()
 
     def verify(self) -> str:
-        """They are gone."""
-        if left := self.run.environment_cache.content():
-            raise Failed("todo", f"{left[0]} is still there", fix="does another run use it?")
-        return "they are gone"
+        """Check that the cache is empty."""
+        if remaining := self.run.environment_cache.content():
+            raise Failed(
+                "file-not-removed",
+                f"{remaining[0]} still exists after it was removed",
+                fix="wait until other runs of relnox have ended, then rerun the command",
+            )
+        return "cache is empty"
 
 
 @dataclass
 class Exporting:
-    """Checks the commit that is built out into a folder of its own."""
+    """Exports the commit to build into a scratch folder."""
 
     step: Export
     run: Run
 
     def check(self) -> str | None:
-        """It is always a fresh checkout."""
+        """Return None: the commit is always exported again."""
         return None
 
     def do(self) -> None:
-        """Check it out."""
+        """Export the commit."""
         if self.run.git is None:
-            raise Failed("todo", "this is no git checkout", fix="git init")
+            raise Failed("not-a-git-checkout", "project is not in a git checkout", fix="git init")
         exports.remove_leftover(self.run.git)
         self.run.commit = self.step.commit
         self.run.export = self.run.scratch / "source"
@@ -97,101 +102,107 @@ class Exporting:
         self.run.tracked = Git(self.run.source).tracked_files()
 
     def verify(self) -> str:
-        """It is there."""
+        """Check that the project's folder is in the commit."""
         if not self.run.source.is_dir():
-            raise Failed("todo", f"the project is not in commit {self.step.commit[:10]}", fix="commit it")
-        return f"at {self.step.commit[:10]}"
+            raise Failed(
+                "project-not-committed",
+                f"project folder is not in commit {self.step.commit[:10]}",
+                fix="commit the project: git add . && git commit",
+            )
+        return f"exported {self.step.commit[:10]}"
 
 
 @dataclass
-class Providing:
-    """Makes an environment for builds, and starts to warm their backend up."""
+class PreparingEnvironment:
+    """Creates an environment for builds, and starts the warm process of their backend."""
 
     step: PrepareBuildEnvironment
     run: Run
 
     @property
-    def workshop(self) -> BuildEnvironmentPool:
-        """Where it is."""
+    def pool(self) -> BuildEnvironmentPool:
+        """The pool that the environment belongs to."""
         return self.run.environment_pool(self.step.installer, "", keep_environments=self.step.keep)
 
     def check(self) -> str | None:
-        """Not needed when nothing that it is for changed; whether one was kept is seen when it is asked for."""
-        known = _known_inputs(self.run, self.step.output)
+        """Not needed if all packages that use it are unchanged."""
+        previous = _previous_inputs(self.run, self.step.output)
 
-        def unchanged(name: str, inputs: str | None) -> bool:
-            if inputs is None or name not in known:
+        def is_unchanged(name: str, inputs: str | None) -> bool:
+            if inputs is None or name not in previous:
                 return False
             digest = _digest(
-                inputs, known[name].requires, self.workshop, self.step.pythons, constraints=self.step.constraints
+                inputs, previous[name].requires, self.pool, self.step.pythons, constraints=self.step.constraints
             )
-            return known[name].digest == digest
+            return previous[name].digest == digest
 
         try:
-            same = all(unchanged(*each) for each in self.step.inputs)
-        except Failed:  # the builds tell what is wrong
+            same = all(is_unchanged(name, inputs) for name, inputs in self.step.inputs)
+        except Failed:  # the builds report the problem
             return None
-        return "what it is for is unchanged" if same else None
+        return "not needed: its packages are unchanged" if same else None
 
     def do(self) -> None:
-        """Ask for it, as builds do."""
+        """Create the environment, or take it from the cache."""
         step = self.step
-        self.environment = self.workshop.make_ready(
-            step.requires, step.backend, self.run.variables(more=USUAL.variables(step.epoch)), step.constraints
+        self.environment = self.pool.prepare(
+            step.requires, step.backend, self.run.variables(more=DEFAULT.variables(step.epoch)), step.constraints
         )
 
     def verify(self) -> str:
-        """Its interpreter is there."""
+        """Check that the environment has an interpreter."""
         if not self.environment.python.exists():
             raise Failed(
-                "todo", f"{self.environment.python} is not there", fix="type the same command again: --clear-cache"
+                "environment-without-interpreter",
+                f"{self.environment.python} does not exist",
+                fix=f"remove cached environments: {fixes.command('build-all', '--clear-cache')}",
             )
-        problem = self.workshop.cache_problem
-        return "it is there" if problem is None else f"it is there; {problem}"
+        problem = self.pool.cache_problem
+        return "ready" if problem is None else f"ready; {problem}"
 
 
 @dataclass
 class Building:
-    """Builds a package into a staging folder; what holds against the plan moves to its place."""
+    """Builds a package into a staging folder, checks the archives, and moves them to the output folder."""
 
     step: Build
     run: Run
 
     def check(self) -> str | None:
-        """Done when it was built from the same before, and its archives are there and still right."""
-        before = self.run.previous(self.step.output)
-        inputs = _known_inputs(self.run, self.step.output).get(self.step.package)
-        if self.step.inputs is None or before is None or inputs is None:
+        """Done if it was built from the same inputs before, and its archives exist and are still valid."""
+        manifest = self.run.previous(self.step.output)
+        inputs = _previous_inputs(self.run, self.step.output).get(self.step.package)
+        if self.step.inputs is None or manifest is None or inputs is None:
             return None
-        wanted = list(before.files_of(self.step.package))
-        paths = [self.run.root / self.step.output / built.filename for built in wanted]
+        files = list(manifest.files_of(self.step.package))
+        paths = [self.run.root / self.step.output / file.filename for file in files]
         try:
             same = inputs.digest == self._digest(inputs.requires)
             if not same or not all(path.is_file() for path in paths):
                 return None
-            if check_archives(paths, self.step, self.run) != wanted:
+            if check_archives(paths, self.step, self.run) != files:
                 return None
-        except Failed:  # what is there is not right, or what it was built with is gone: it is built
+        except Failed:  # an archive is invalid, or a build requirement is no longer available
             return None
         self.run.reused.add(self.step.package)
-        self.run.built[self.step.package] = wanted
+        self.run.built[self.step.package] = files
         self.run.inputs[self.step.package] = inputs
-        return f"unchanged: its archives of commit {(inputs.commit or '')[:10]} are still right"
+        return f"unchanged: archives of commit {(inputs.commit or '')[:10]} are still valid"
 
     def do(self) -> None:
-        """Build, look into the archives, move them to their place."""
+        """Build, check the archives, and move them to the output folder."""
         self.run.warm_twine()
         output = self.run.root / self.step.output
         with staging_folder(output, self.step.package) as staging:
-            provided: set[tuple[str, ...]] = set()
+            requirement_sets: set[tuple[str, ...]] = set()
             source = self.run.source / self.step.folder
-            with _naming_siblings(self.step, self.run):
-                made = build(self.step, source, staging, self.run, provided)
-            distributions = check_archives(made, self.step, self.run)
-            move_to(output, made)
+            with _fix_names_sibling(self.step, self.run):
+                paths = build(self.step, source, staging, self.run, requirement_sets)
+            distributions = check_archives(paths, self.step, self.run)
+            move_to(output, paths)
         self.run.built[self.step.package] = distributions
         if self.step.inputs is not None:
-            requires = tuple(sorted(provided))
+            requires = tuple(sorted(requirement_sets))
             self.run.inputs[self.step.package] = BuildInputs(
                 package=self.step.package,
                 digest=self._digest(requires),
@@ -200,83 +211,83 @@ class Building:
             )
 
     def verify(self) -> str:
-        """The archives are in their place, with the bytes that were looked into."""
+        """Check that the archives in the output folder are the checked ones."""
         for built in self.run.built[self.step.package]:
             same_bytes(self.run.root / self.step.output / built.filename, built)
         return ", ".join(built.filename for built in self.run.built[self.step.package])
 
     def _digest(self, requires: Iterable[tuple[str, ...]]) -> str:
         step = self.step
-        workshop = self.run.environment_pool(step.installer, "", keep_environments=step.keep_environments)
+        pool = self.run.environment_pool(step.installer, "", keep_environments=step.keep_environments)
         return _digest(
-            step.inputs, requires, workshop, step.pythons, step.command, constraints=step.settings.constraints
+            step.inputs, requires, pool, step.pythons, step.command, constraints=step.settings.constraints
         )
 
 
 @contextlib.contextmanager
-def _naming_siblings(step: Build, run: Run) -> Iterator[None]:
-    """Say which package of the project has a module that a build lacks: a namespace may be shared by many."""
+def _fix_names_sibling(step: Build, run: Run) -> Iterator[None]:
+    """Name the sibling in the fix if a build fails because a module of that sibling is missing."""
     try:
         yield
     except MissingModule as error:
         others = {name: folder for name, folder in run.folders.items() if name != step.package}
-        module, found = module_owners.nearest(run.source, others, error.modules)
-        if found:
+        module, owners = module_owners.nearest(run.source, others, error.modules)
+        if owners:
             error.fix = (
-                f"{module} is of {' and '.join(found)}, in this project: add "
-                f'"{found[0]}" to requires of [build-system] of {step.package}, and it is built first'
+                f'add "{owners[0]}" to requires in [build-system] of {step.package}, so that it is built first '
+                f"({module} is in {' and '.join(owners)}, in this project)"
             )
         raise
 
 
-def _known_inputs(run: Run, output: str) -> dict[str, BuildInputs]:
-    """What packages were built from by an earlier run, by their names."""
-    before = run.previous(output)
-    return {} if before is None else {inputs.package: inputs for inputs in before.inputs}
+def _previous_inputs(run: Run, output: str) -> dict[str, BuildInputs]:
+    """Return what an earlier run built the packages from, by name."""
+    manifest = run.previous(output)
+    return {} if manifest is None else {inputs.package: inputs for inputs in manifest.inputs}
 
 
-def _digest(  # noqa: PLR0913 - all that counts
+def _digest(  # noqa: PLR0913 - all inputs
     inputs: str | None,
     requires: Iterable[tuple[str, ...]],
-    workshop: BuildEnvironmentPool,
+    pool: BuildEnvironmentPool,
     pythons: Sequence[str] = (),
     command: Sequence[str] = (),
     *,
     constraints: Constraints,
 ) -> str:
-    """Of all that archives come from: the source, and the releases that build requirements stand for."""
-    pins = [[*each, *workshop.pins(each, constraints)] for each in requires]
-    return hashlib.sha256(json.dumps([inputs, pins, pythons, command, *workshop.sources]).encode()).hexdigest()
+    """Hash all inputs of a build: the source, and the releases that build requirements resolve to."""
+    pins = [[*requirements, *pool.pins(requirements, constraints)] for requirements in requires]
+    return hashlib.sha256(json.dumps([inputs, pins, pythons, command, *pool.sources]).encode()).hexdigest()
 
 
-def build(  # noqa: PLR0913, PLR0917 - what a build is given
+def build(  # noqa: PLR0913, PLR0917 - the parameters of a build
     step: Build,
     source: Path,
     into: Path,
     run: Run,
-    provided: set[tuple[str, ...]],
-    conditions: Conditions = USUAL,
+    requirement_sets: set[tuple[str, ...]],
+    conditions: Conditions = DEFAULT,
 ) -> list[Path]:
-    """Build a package's sdist, and from it a wheel, or one for each Python that the others do not serve.
+    """Build a package's sdist, and from it a wheel, or one for each Python that no earlier wheel supports.
 
     Args:
         step: What to build.
         source: The package's folder.
         into: An empty folder for the archives.
-        run: Where and with what.
-        provided: The sets of build requirements are added to it.
-        conditions: What the build finds around it.
+        run: The run.
+        requirement_sets: Collects the sets of build requirements.
+        conditions: The umask, time zone and locale.
     """
     variables = run.variables(more=conditions.variables(step.epoch))
     if step.command:
-        return _by_command(step, source, into, run, variables, conditions)
+        return _run_command(step, source, into, run, variables, conditions)
     siblings = {
         name: run.root / step.output / built.filename
         for name in step.siblings
         for built in run.built.get(name, ())
         if built.kind == "wheel"
     }
-    terms = HookContext(
+    context = HookContext(
         variables=variables,
         umask=conditions.umask,
         siblings=siblings,
@@ -284,53 +295,53 @@ def build(  # noqa: PLR0913, PLR0917 - what a build is given
         constraints=step.settings.constraints,
     )
 
-    isolation = step.isolation if conditions is USUAL else "strict"
+    isolation = step.isolation if conditions is DEFAULT else "strict"
     both = step.declarative and isolation == "fast"
 
-    def bench(source: Path, python: str) -> BuildSession:
-        workshop = run.environment_pool(step.installer, python, keep_environments=step.keep_environments)
-        return workshop.bench(source, isolation, terms, both=both)
+    def session(source: Path, python: str) -> BuildSession:
+        pool = run.environment_pool(step.installer, python, keep_environments=step.keep_environments)
+        return pool.session(source, isolation, context, both=both)
 
-    with closing(bench(source, "")) as first:
+    with closing(session(source, "")) as first:
         sdist = build_sdist(step.package, source, into, first, step.settings)
-        provided.update(first.provided)
-        made = [sdist]
-        pythons = () if step.sdist_alone else sorted(step.pythons, key=Version) or ("",)
+        requirement_sets.update(first.requirement_sets)
+        paths = [sdist]
+        pythons = () if step.sdist_only else sorted(step.pythons, key=Version) or ("",)
         for python in pythons:
-            if python and any(serves(wheel.name, python) for wheel in made[1:]):
+            if python and any(supports(wheel.name, python) for wheel in paths[1:]):
                 continue
             scratch = run.folder("build")
-            with closing(first if both and not python else bench(source, python)) as at_work:
-                wheel = build_wheel(step.package, sdist, into, scratch, at_work, step.settings)
-            shutil.rmtree(scratch, ignore_errors=True)  # now, side by side, rather than all at the end
-            provided.update(at_work.provided)
-            made.append(repaired(wheel, into, variables, run.tell(step)))
-        return made
+            with closing(first if both and not python else session(source, python)) as current:
+                wheel = build_wheel(step.package, sdist, into, scratch, current, step.settings)
+            shutil.rmtree(scratch, ignore_errors=True)  # in parallel with other builds, not when the run ends
+            requirement_sets.update(current.requirement_sets)
+            paths.append(repair(wheel, into, variables, run.tell(step)))
+        return paths
 
 
-def _by_command(  # noqa: PLR0913, PLR0917 - as above
+def _run_command(  # noqa: PLR0913, PLR0917 - as above
     step: Build, source: Path, into: Path, run: Run, variables: Mapping[str, str], conditions: Conditions
 ) -> list[Path]:
-    """Let the project's own command make the archives."""
+    """Build the archives with the project's own build command."""
     words = [word.replace("{output}", str(into)) for word in step.command]
     process.run(
-        words, cwd=source, env=variables, umask=conditions.umask, timeout=_COMMAND_LIMIT, on_line=run.tell(step)
-    ).check(f"{step.package}: its own build command", fix=f"try it in {step.folder}: {shlex.join(step.command)}")
-    made = sorted(path for path in into.iterdir() if path.name.endswith((".tar.gz", ".whl")))
-    if not made:
+        words, cwd=source, env=variables, umask=conditions.umask, timeout=_COMMAND_TIMEOUT, on_line=run.tell(step)
+    ).check(f"{step.package}: build command", fix=f"run it yourself in {step.folder}: {shlex.join(step.command)}")
+    paths = sorted(path for path in into.iterdir() if path.name.endswith((".tar.gz", ".whl")))
+    if not paths:
         raise Failed(
-            "todo",
-            f"{step.package}: its own build command left no archive",
-            fix="let it write the sdist and the wheels into the folder that {output} stands for",
+            "build-command-without-archives",
+            f"{step.package}: build command wrote no archives",
+            fix="make it write the sdist and the wheels into the folder that replaces {output}",
         )
-    return made
+    return paths
 
 
 @contextlib.contextmanager
 def staging_folder(output: Path, package: str) -> Iterator[Path]:
-    """A new folder for what is built of a package, in the folder that it then moves to; those of killed runs go.
+    """Create a temporary folder for a package's archives in the output folder; remove those of killed runs.
 
-    Its name is its own: what a killed run started may go on, and must not write over what this run makes.
+    Its name is unique, since processes of a killed run may still write into the old one.
     """
     make_output(output)
     with TemporaryFolder(output) as folder:
@@ -340,7 +351,7 @@ def staging_folder(output: Path, package: str) -> Iterator[Path]:
 
 
 def move_to(folder: Path, files: Iterable[Path]) -> None:
-    """Give files their final names, whole: a name that is there belongs to a file whose bytes are on the disk."""
+    """Move files to a folder atomically: their content is on disk before the name exists."""
     for path in files:
         with path.open("rb") as content:
             path.chmod(path.stat().st_mode & ~_WRITABLE_BY_OTHERS)
@@ -349,15 +360,16 @@ def move_to(folder: Path, files: Iterable[Path]) -> None:
 
 
 def same_bytes(path: Path, built: Distribution) -> None:
-    """See that a file is the one that was looked into.
+    """Check that a file is the one that was checked before.
 
     Raises:
-        Failed: It is not.
+        Failed: Its hash differs.
     """
     digests = archives.digests(path)
     if digests.sha256 != built.sha256:
         raise Failed(
-            "todo",
-            f"{path.name} changed after it was built: {digests.sha256} instead of {built.sha256}",
-            fix="who else writes into that folder? build again",
+            "archive-changed",
+            f"{path.name} was changed after it was built (sha256 {digests.sha256}, expected {built.sha256})",
+            fix="stop other processes that write into that folder, then build again: "
+            f"{fixes.command('build-all', '--clean')}",
         )

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relnox.building.comparison import HINTS, differences
-from relnox.building.conditions import OTHER
+from relnox.building.comparison import FIXES, differences
+from relnox.building.conditions import VARIED
 from relnox.errors import Failed
 from relnox.executor.building import build
 from relnox.source import exports
@@ -48,7 +48,7 @@ class CheckingReproducibility:
         source = self._second_source(again) / self.step.build.folder
         output = again / "archives"
         output.mkdir()
-        rebuilt = {path.name: path for path in build(self.step.build, source, output, self.run, set(), OTHER)}
+        rebuilt = {path.name: path for path in build(self.step.build, source, output, self.run, set(), VARIED)}
         found_differences = []
         for built in self.run.built[self.step.build.package]:
             name, first = built.filename, self.run.root / self.step.build.output / built.filename
@@ -69,7 +69,7 @@ class CheckingReproducibility:
             if len(found_differences) > _MAX_DIFFERENCES:
                 details.append(f"and {len(found_differences) - _MAX_DIFFERENCES} more")
             lines = "\n".join(f"  {detail}" for detail in details)
-            fixes = "; ".join(dict.fromkeys(HINTS[kind] for kind, _ in found_differences))
+            fixes = "; ".join(dict.fromkeys(FIXES[kind] for kind, _ in found_differences))
             raise Failed(
                 "build-not-reproducible", f"{self.step.build.package} is not reproducible:\n{lines}", fix=fixes
             )
@@ -91,7 +91,7 @@ class CheckingReproducibility:
                 shutil.copytree(self.run.source, source, symlinks=True, ignore=self._ignored)
         for path in checkout.rglob("*"):
             if not path.is_symlink():
-                path.chmod(path.stat().st_mode & ~OTHER.umask)
+                path.chmod(path.stat().st_mode & ~VARIED.umask)
                 os.utime(path)
         if self.run.git is not None:  # else git reports all files as changed
             Git(source).run("update-index", "-q", "--refresh")

@@ -1,4 +1,4 @@
-"""Platform wheels by cibuildwheel: the jobs for CI, and what one of them does."""
+"""Actions for platform wheels: write the matrix of CI jobs, and build the wheels of one job with cibuildwheel."""
 
 from __future__ import annotations
 
@@ -24,137 +24,144 @@ if TYPE_CHECKING:
 
 __all__ = ["BuildingWheels", "WritingMatrix"]
 
-_LIMIT = 6 * 3600.0
+_TIMEOUT = 6 * 3600.0
 
 
 @dataclass
 class WritingMatrix:
-    """Writes the jobs down."""
+    """Writes the jobs that build platform wheels to a file."""
 
     step: WriteMatrix
     run: Run
 
     def check(self) -> str | None:
-        """It is always written."""
+        """Return None: the file is always written."""
         return None
 
     def do(self) -> None:
-        """Write."""
+        """Write the file."""
         replace_file(self.run.root / self.step.file, self.step.text.encode())
 
     def verify(self) -> str:
-        """It reads as written."""
+        """Check that the file reads back as written."""
         if (self.run.root / self.step.file).read_bytes() != self.step.text.encode():
             raise Failed(
-                "todo", f"{self.step.file} does not read as it was written", fix="does something else write it?"
+                "file-changed-after-write",
+                f"{self.step.file} differs from what was written",
+                fix="stop other processes that write this file, then rerun the command",
             )
         return self.step.file
 
 
 @dataclass
 class BuildingWheels:
-    """Builds the wheels of a job from the sdist that is released as well; all of them, or none is kept."""
+    """Builds the wheels of a job from the sdist that is released; keeps all of them or none."""
 
     step: BuildWheels
     run: Run
 
     def check(self) -> str | None:
-        """Done when the manifest of the output folder tells of all of them, and they are still right."""
-        found = self.run.previous(self.step.build.output)
-        wanted = list(found.files_of(self.step.build.package)) if found is not None else []
+        """Done if the manifest of the output folder lists all of them, and they are still valid."""
+        listed_files = list(self._files_of_manifest())
         output = self.run.root / self.step.build.output
-        comparison = self._compared([file.filename for file in wanted])
-        paths = [output / file.filename for file in wanted]
+        comparison = self._compare([file.filename for file in listed_files])
+        paths = [output / file.filename for file in listed_files]
         if comparison.missing or not all(path.is_file() for path in paths):
             return None
-        if any(archives.digests(path).sha256 != file.sha256 for path, file in zip(paths, wanted, strict=True)):
+        if any(
+            archives.digests(path).sha256 != file.sha256 for path, file in zip(paths, listed_files, strict=True)
+        ):
             return None
-        if check_archives(paths, self.step.build, self.run) != wanted:
+        if check_archives(paths, self.step.build, self.run) != listed_files:
             return None
-        self._keep_others()
-        self.run.built[self.step.build.package] = wanted
-        return f"{len(self.step.job.identifiers)} wheels are there, and are still right"
+        self._keep_other_packages()
+        self.run.built[self.step.build.package] = listed_files
+        return f"{len(self.step.job.identifiers)} wheels exist and are still valid"
 
     def do(self) -> None:
-        """Build, look into the wheels, move them to their place."""
+        """Build the wheels, check them, and move them to the output folder."""
         build = self.step.build
         sdist = self._sdist()
         output = self.run.root / build.output
         with staging_folder(output, build.package) as staging:
             call = wheels.call(self.step.job, sdist=str(output / sdist.filename), output=str(staging))
-            places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-            program = shutil.which(call.words[0], path=places)
+            search_path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+            program = shutil.which(call.words[0], path=search_path)
             if program is None:
-                raise Blocked("todo", "cibuildwheel is not installed", fix=fixes.install("cibuildwheel"))
+                raise Blocked(
+                    "cibuildwheel-missing", "cibuildwheel is not installed", fix=fixes.install("cibuildwheel")
+                )
             process.run(
                 [program, *call.words[1:]],
                 cwd=self.run.root,
                 env=self.run.installer_variables(more=dict(call.environment)),
-                timeout=_LIMIT,
+                timeout=_TIMEOUT,
                 on_line=self.run.tell(self.step),
             ).check(
                 f"cibuildwheel for {self.step.job.name}",
-                fix=f"{fixes.command('build-all', '--verbose')} shows all it prints",
+                fix=f"see its whole output: {fixes.command('build-all', '--verbose')}",
             )
-            made = sorted(staging.glob("*.whl"))
-            comparison = self._compared([sdist.filename, *(path.name for path in made)])
+            wheel_paths = sorted(staging.glob("*.whl"))
+            comparison = self._compare([sdist.filename, *(path.name for path in wheel_paths)])
             if comparison.missing or comparison.extra:
-                told = [f"{each} is missing" for each in comparison.missing]
-                told += [f"{each} was not asked for" for each in comparison.extra]
+                differences = [f"{wheel} is missing" for wheel in comparison.missing]
+                differences += [f"{wheel} was not requested" for wheel in comparison.extra]
                 raise Failed(
-                    "todo",
-                    f"cibuildwheel made something else than {self.step.job.name}: {'; '.join(told)}",
-                    fix="does [tool.cibuildwheel] select wheels? here [tool.relnox.wheels] does",
+                    "wheels-differ-from-job",
+                    f"cibuildwheel did not build the wheels of {self.step.job.name}: {'; '.join(differences)}",
+                    fix="select wheels in [tool.relnox.wheels], not in [tool.cibuildwheel]",
                 )
-            new = {path.name for path in made}
-            kept = [output / file.filename for file in self._before() if file.filename not in new]
-            paths = [*(path for path in kept if path.is_file()), *made]
+            new = {path.name for path in wheel_paths}
+            others = [output / file.filename for file in self._files_of_manifest() if file.filename not in new]
+            paths = [*(path for path in others if path.is_file()), *wheel_paths]
             distributions = check_archives(paths, build, self.run)
-            move_to(output, made)
-        self._keep_others()
+            move_to(output, wheel_paths)
+        self._keep_other_packages()
         self.run.built[build.package] = distributions
 
     def verify(self) -> str:
-        """The wheels are in their place, with the bytes that were looked into."""
+        """Check that the wheels in the output folder are the checked ones."""
         built = self.run.built[self.step.build.package]
-        for each in built:
-            same_bytes(self.run.root / self.step.build.output / each.filename, each)
-        return ", ".join(each.filename for each in built if each.kind == "wheel")
+        for file in built:
+            same_bytes(self.run.root / self.step.build.output / file.filename, file)
+        return ", ".join(file.filename for file in built if file.kind == "wheel")
 
     def _sdist(self) -> Distribution:
-        """The sdist that the manifest of the output folder tells of, of the commit that this run will tell of."""
+        """Return the sdist in the manifest of the output folder; it has to be built from the present commit."""
         output, package = self.step.build.output, self.step.build.package
-        found = self.run.previous(output)
-        sdist = next((file for file in found.files_of(package) if file.kind == "sdist"), None) if found else None
-        if found is None or sdist is None or not (self.run.root / output / sdist.filename).is_file():
+        manifest = self.run.previous(output)
+        sdist = next((file for file in self._files_of_manifest() if file.kind == "sdist"), None)
+        if manifest is None or sdist is None or not (self.run.root / output / sdist.filename).is_file():
             raise Failed(
-                "todo",
-                f"there is no sdist of {package} in {output} that a manifest tells of",
-                fix="build it, or fetch it from the job that did: "
-                f"{fixes.command('build-all', '--package', package)}",
+                "sdist-missing",
+                f"sdist of {package} is missing (no file of a manifest in {output})",
+                fix=f"build it: {fixes.command('build-all', '--package', package)}; or download it from the job "
+                "that built it",
             )
         head = self.run.git.head() if self.run.git is not None else None
-        if found.dirty or found.commit != head:
-            state = ", with uncommitted changes" if found.dirty else ""
+        if manifest.dirty or manifest.commit != head:
+            state = " with uncommitted changes" if manifest.dirty else ""
             raise Failed(
-                "todo",
-                f"{sdist.filename} was built of {found.commit or 'no commit'}{state}; "
-                f"this checkout is at {head or 'none'}",
-                fix="build it again, or fetch it from the job that built this commit",
+                "sdist-of-other-commit",
+                f"{sdist.filename} was built from {manifest.commit or 'no commit'}{state}, but this checkout is "
+                f"at {head or 'no commit'}",
+                fix=f"build it again: {fixes.command('build-all', '--package', package)}; or download it from the "
+                "job that built this commit",
             )
         same_bytes(self.run.root / output / sdist.filename, sdist)
         return sdist
 
-    def _before(self) -> tuple[Distribution, ...]:
-        """What the manifest tells of the package: the sdist, and wheels of jobs that ran in this folder before."""
-        found = self.run.previous(self.step.build.output)
-        return found.files_of(self.step.build.package) if found is not None else ()
+    def _files_of_manifest(self) -> tuple[Distribution, ...]:
+        """Return the package's files in the manifest: the sdist, and wheels of jobs that ran here before."""
+        manifest = self.run.previous(self.step.build.output)
+        return manifest.files_of(self.step.build.package) if manifest is not None else ()
 
-    def _keep_others(self) -> None:
-        """The new manifest tells of the other packages as well that the folder has archives of."""
-        found = self.run.previous(self.step.build.output)
-        for name in found.packages if found is not None else ():
-            self.run.built.setdefault(name, list(found.files_of(name) if found is not None else ()))
+    def _keep_other_packages(self) -> None:
+        """Carry the other packages of the present manifest over into the new one."""
+        manifest = self.run.previous(self.step.build.output)
+        if manifest is not None:
+            for name in manifest.packages:
+                self.run.built.setdefault(name, list(manifest.files_of(name)))
 
-    def _compared(self, files: list[str]) -> wheels.Comparison:
+    def _compare(self, files: list[str]) -> wheels.Comparison:
         return wheels.Expected(wheels=self.step.job.identifiers, abi=self.step.abi).compare(files)

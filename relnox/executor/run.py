@@ -211,9 +211,9 @@ class Run:
         variables = self.variables(own_indexes=True, more=more)
         if self._build_index is None:
             return variables
-        from relnox.building.installer_settings import pinned
+        from relnox.building.installer_settings import pin_index
 
-        return pinned(variables, self._build_index)
+        return pin_index(variables, self._build_index)
 
     def package_sources(self, installer: str) -> tuple[PackageSource, ...]:
         """Where such an installer takes packages from; nothing where it is configured for nothing."""
@@ -255,7 +255,7 @@ class Run:
 
         with self._opening:
             if self._twine is None and workers.has_fork():
-                self._twine = workers.warm_twine(self.variables(), self.folder("printed"))
+                self._twine = workers.warm_twine(self.variables(), self.folder("output"))
             return self._twine
 
     def previous(self, output: str) -> Manifest | None:

@@ -246,7 +246,7 @@ class Verifying:
         ]
         while queue and self.step.checks.requirements:
             archive, extras = queue.pop()
-            for name, required_extras in modules.required(archive, self.interpreter.version, extras):
+            for name, required_extras in modules.requirements(archive, self.interpreter.version, extras):
                 if name in self.step.others and name not in others:
                     others[name] = self._archive(name)
                     queue.append((others[name], required_extras))
@@ -346,7 +346,7 @@ class Verifying:
         """Find installed files that differ from RECORD; the archives themselves were checked when opened."""
         for name, archive in self.files.items():
             if name in self.installed:
-                wheel_record = modules.record(archive) if archive.kind == "wheel" else {}
+                wheel_record = modules.record_hashes(archive) if archive.kind == "wheel" else {}
                 for change in installed.changed_files(self.installed[name], wheel_record):
                     yield probing.ProbeFailure(message=f"{name}: {change}")
 

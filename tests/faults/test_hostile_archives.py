@@ -88,6 +88,6 @@ def test_an_unusual_archive_that_is_right_passes(make: Make, tmp_path: Path) -> 
     path = make(tmp_path)
     assert checks.errors(path, public=False) == ()
     archive = checks.open_checked(path)
-    assert archive.stated_name == "Demo-App"
+    assert archive.name_in_metadata == "Demo-App"
     expected = checks.Expected(name="demo-app", private=True)
     assert [finding for finding in checks.verify(archive, expected) if finding.level == "error"] == []

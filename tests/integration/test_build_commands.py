@@ -13,7 +13,7 @@ from backends import in_tree
 from projects import commit_all, git, repository, write
 from running import run
 
-from relnox.building.comparison import HINTS
+from relnox.building.comparison import FIXES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -250,7 +250,7 @@ def test_a_command_is_run_again_and_its_archives_compared(case: str, tmp_path: P
         assert ran.code == 0, ran.text
         assert "2 archives are identical in both builds" in ran.err
     else:
-        refused(ran, said, HINTS[fix])
+        refused(ran, said, FIXES[fix])
 
 
 def test_the_wheel_of_a_command_runs_the_tests(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where build requirements come from: told, warned of, and pinned. Two indexes on loopback, both installers."""
+"""Where build requirements come from: told, warned of, and pin_index. Two indexes on loopback, both installers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from loopback import make_wheel
 from plain_index import serving
 from projects import repository
 
-from relnox.building.installer_settings import PackageSource, package_sources, pinned
+from relnox.building.installer_settings import PackageSource, package_sources, pin_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,7 +166,7 @@ def test_pip_without_an_index_and_variables_that_go_before_files() -> None:
     ]
     alone = {**variables, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/srv/wheels"}
     assert package_sources("pip", alone, Path()) == (PackageSource("find-links", "/srv/wheels", "PIP_FIND_LINKS"),)
-    assert package_sources("pip", pinned(alone, "https://c.example.invalid/"), Path()) == (
+    assert package_sources("pip", pin_index(alone, "https://c.example.invalid/"), Path()) == (
         PackageSource("index", "https://c.example.invalid/", "PIP_INDEX_URL"),
     )
 

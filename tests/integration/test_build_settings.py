@@ -14,7 +14,7 @@ from projects import commit_all, repository, write
 from toy_backend import PYPROJECT, releases_of
 
 from relnox.building.environments import pip_timestamp
-from relnox.building.installer_settings import constraint_files, redirects
+from relnox.building.installer_settings import constraint_files, external_constraints
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -273,7 +273,9 @@ def test_files_of_constraints_are_found_as_pip_and_uv_do(tmp_path: Path) -> None
     (tmp_path / "a.txt").write_text(
         "# from https://example.invalid\nsix>=1  # as in six @ 1\n--hash=sha256:00\n-i https://example.invalid\n"
     )
-    told = list(redirects([str(tmp_path / "a.txt"), "https://example.invalid/b.txt"], ["six @ file:///six.whl"]))
+    told = list(
+        external_constraints([str(tmp_path / "a.txt"), "https://example.invalid/b.txt"], ["six @ file:///six.whl"])
+    )
     assert told == ["six @ file:///six.whl", "-i https://example.invalid", "https://example.invalid/b.txt"]
 
 

@@ -20,7 +20,7 @@ from packed import INFO, METADATA, MODULES, TOP, digest, sdist, wheel, with_fiel
 
 from relnox.building import archives, checks
 from relnox.building.checks import classifiers, identity
-from relnox.building.checks.platforms import is_taken
+from relnox.building.checks.platforms import is_accepted
 from relnox.building.checks.requirements import difference
 from relnox.errors import Failed
 
@@ -61,7 +61,7 @@ def found(path: Path, expected: checks.Expected = PLAIN) -> list[str]:
     try:
         findings = checks.verify(archives.read(path), expected)
     except archives.ArchiveError as error:
-        return [f"error: {error.fault}"]
+        return [f"error: {error.reason}"]
     assert all(finding.file == path.name and finding.fix for finding in findings)
     return [f"{finding.level}: {finding.message}" for finding in findings]
 
@@ -305,8 +305,8 @@ def test_a_normalised_name_is_taken_whatever_the_project_is_called(name: str, nu
         kind="sdist",
         name=normal,
         version=Version(str(number)),
-        stated_name=name,
-        stated_version=str(number),
+        name_in_metadata=name,
+        version_in_metadata=str(number),
         requires=(),
         import_names=None,
         entries=(),
@@ -601,7 +601,7 @@ class Stream(io.RawIOBase):
     ],
 )
 def test_platforms_that_the_public_index_takes(platform: str, taken: bool) -> None:
-    assert is_taken(platform) is taken
+    assert is_accepted(platform) is taken
 
 
 def test_hashes_in_hexadecimal_are_a_warning(tmp_path: Path) -> None:

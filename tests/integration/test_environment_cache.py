@@ -118,7 +118,7 @@ def test_what_a_link_means_is_asked_in_every_run(kept: Path, tmp_path: Path) -> 
     # Today's file of that name is not tomorrow's.
     wheel = tmp_path / "helper-1.0-py3-none-any.whl"
     root = home(
-        tmp_path / "home", **{"setup.py": "import helper, setuptools\nhelper.tell()\nsetuptools.setup()\n"}
+        tmp_path / "home", **{"setup.py": "import helper, setuptools\nhelper.remember()\nsetuptools.setup()\n"}
     )
     project = root / "able" / "pyproject.toml"
     text = project.read_text(encoding="utf-8")
@@ -173,13 +173,13 @@ def test_what_served_last_is_warmed_up_while_the_index_is_asked(today: str, kept
         return Environment(folder, folder / "python")
 
     last = store.get(["uv_build==1"], python, "own", make)
-    store.tell(["uv_build"], ["uv_build==1"], python, "own")
+    store.remember(["uv_build"], ["uv_build==1"], python, "own")
 
     class Asked(Installer):
         name = "own"
 
         def resolve(self, *_: object, **__: object) -> tuple[str, ...]:
-            assert [each for each, _ in workshop._servers._made] == [last.folder]
+            assert [each for each, _ in workshop._servers._futures] == [last.folder]
             return (today,)
 
         def create(self, folder: Path, *_: object, **__: object) -> Environment:
@@ -192,10 +192,10 @@ def test_what_served_last_is_warmed_up_while_the_index_is_asked(today: str, kept
         installer=Asked(None), python=python, folder=lambda _: tmp_path, installing={}, cache=store
     )
     with contextlib.closing(workshop):
-        ready = workshop.make_ready(["uv_build"], "uv_build", dict(os.environ))
+        ready = workshop.prepare(["uv_build"], "uv_build", dict(os.environ))
         assert (ready == last) == (today == "uv_build==1")
         assert store.last(["uv_build"], python, "own") == ready
-        assert {each for each, _ in workshop._servers._made} == {last.folder, ready.folder}
+        assert {each for each, _ in workshop._servers._futures} == {last.folder, ready.folder}
 
 
 # --- the cache by itself -----------------------------------------------------------------------------------
@@ -230,7 +230,7 @@ def test_what_requirements_led_to_last_is_told(making: Making, kept: Path) -> No
     assert store.last(["a"], python, "uv") is None
     for pin in ("a==1", "a==2"):
         made = get(store, making, pin)
-        store.tell(["a"], [pin], python, "uv")
+        store.remember(["a"], [pin], python, "uv")
         assert store.last(["a"], python, "uv") == made
     made = get(store, making, "a==2")
     assert store.last(["a"], python, "pip") is None
@@ -240,9 +240,9 @@ def test_what_requirements_led_to_last_is_told(making: Making, kept: Path) -> No
 
 
 def test_what_is_told_of_requirements_goes_with_the_environment(making: Making, kept: Path) -> None:
-    store, python = EnvironmentCache(kept, most_bytes=1), Path(sys.executable)
+    store, python = EnvironmentCache(kept, max_bytes=1), Path(sys.executable)
     get(store, making, "a==1")
-    store.tell(["a"], ["a==1"], python, "uv")
+    store.remember(["a"], ["a==1"], python, "uv")
     get(store, making, "b==1")
     assert store.last(["a"], python, "uv") is None
     assert list(kept.glob("*.lead")) == []
@@ -370,7 +370,7 @@ def test_one_that_cannot_be_made_leaves_nothing(kept: Path) -> None:
 
 def test_the_least_recently_used_goes_first_and_nobody_loses_what_is_in_use(kept: Path) -> None:
     making = Making(1000)
-    store = EnvironmentCache(kept, most_bytes=2500)  # two of them
+    store = EnvironmentCache(kept, max_bytes=2500)  # two of them
     made = {}
     for days, name in ((4, "a"), (3, "b")):
         made[name] = get(store, making, name).folder.parent
@@ -385,7 +385,7 @@ def test_the_least_recently_used_goes_first_and_nobody_loses_what_is_in_use(kept
     assert len(list(kept.glob("*.json"))) == 2
     assert (made["c"] / "env/content").exists()
     # What is larger than all that may be kept is kept while it is the newest.
-    assert get(EnvironmentCache(kept, most_bytes=1), making, "e").python.exists()
+    assert get(EnvironmentCache(kept, max_bytes=1), making, "e").python.exists()
     assert len(list(kept.glob("*.json"))) == 1
     assert (made["a"] / "env/content").exists()  # made days ago, used now
 

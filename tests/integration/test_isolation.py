@@ -133,13 +133,13 @@ def test_one_process_makes_both_archives_where_only_the_backend_runs(
 ) -> None:
     root = workspace(tmp_path / "home", {"first-one": package("first-one", "flit-core", stated=stated)})
     asked: list[Mapping[str, Any]] = []
-    ask = ForkServer.ask
+    ask = ForkServer.send
 
     def asking(self: ForkServer, request: Mapping[str, Any]) -> None:
         asked.append(request)
         ask(self, request)
 
-    monkeypatch.setattr(ForkServer, "ask", asking)
+    monkeypatch.setattr(ForkServer, "send", asking)
     monkeypatch.chdir(root)
     assert main(["build-all"]) == 0
     hooks = [each for each in asked if each["argv"][1] != "check"]

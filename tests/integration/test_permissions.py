@@ -60,7 +60,7 @@ def below(folder: Path) -> list[Path]:
 def test_kept_environments_are_private(umask: int, tmp_path: Path) -> None:
     cache = EnvironmentCache(tmp_path / "kept" / "relnox" / "environments")
     made = cache.get(["a==1"], PYTHON, "uv", make)
-    cache.tell(["a"], ["a==1"], PYTHON, "uv")
+    cache.remember(["a"], ["a==1"], PYTHON, "uv")
     for parent in (tmp_path / "kept", tmp_path / "kept" / "relnox", cache.folder, made.folder.parent):
         assert mode(parent) == 0o700, parent
     assert not [path for path in below(cache.folder) if mode(path) & 0o022]

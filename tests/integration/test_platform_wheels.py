@@ -19,7 +19,7 @@ from projects import commit_all, git, repository, write
 from running import Ran, run
 
 from relnox.building.environments import find_python
-from relnox.building.wheels import serves
+from relnox.building.wheels import supports
 from relnox.core.manifest import Manifest
 from relnox.errors import Blocked
 
@@ -67,11 +67,13 @@ SERVES = {
 
 @pytest.mark.parametrize("wheel", SERVES)
 def test_which_pythons_a_wheel_serves(wheel: str) -> None:
-    assert [python for python in ("3.8", "3.9", "3.12", "3.14") if serves(wheel, python)] == SERVES[wheel].split()
+    assert [python for python in ("3.8", "3.9", "3.12", "3.14") if supports(wheel, python)] == SERVES[
+        wheel
+    ].split()
 
 
 def test_a_patch_release_is_served_as_its_series() -> None:
-    assert serves("a-1-cp312-cp312-linux_x86_64.whl", "3.12.4")
+    assert supports("a-1-cp312-cp312-linux_x86_64.whl", "3.12.4")
 
 
 def two_pythons() -> tuple[str, str]:

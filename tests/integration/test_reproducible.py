@@ -18,7 +18,7 @@ from running import run
 from warm import build_all, package, settled
 from warm import workspace as workspace_of
 
-from relnox.building.comparison import HINTS, differences
+from relnox.building.comparison import FIXES, differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -202,7 +202,7 @@ def test_a_link_to_elsewhere_and_a_folder_for_a_file_are_content(tmp_path: Path)
 
 def test_every_kind_of_difference_has_its_remedy() -> None:
     cases = [*OF_A_WHEEL.values(), *OF_AN_SDIST.values()]
-    assert {what for _, _, expected in cases for what, _ in expected} == HINTS.keys()
+    assert {what for _, _, expected in cases for what, _ in expected} == FIXES.keys()
 
 
 @pytest.mark.parametrize("name", ["a-1-py3-none-any.whl", "a-1.tar.gz"])
@@ -251,10 +251,10 @@ def test_backends_are_told_apart_by_whether_they_settle_things(
     assert "of_setuptools-1.2/LICENSE: time 2020-02-02 00:00:00 and " in setuptools
     assert " more\n" in setuptools
     for what in ("permissions", "time"):
-        assert setuptools.count(HINTS[what]) == 1
+        assert setuptools.count(FIXES[what]) == 1
     assert "of_pdm_backend-1.2.tar.gz: its gzip header: time " in pdm
-    assert HINTS["time"] in pdm
-    assert HINTS["framing"] not in ran.err
+    assert FIXES["time"] in pdm
+    assert FIXES["framing"] not in ran.err
 
 
 @pytest.mark.network
@@ -289,7 +289,7 @@ def test_what_a_build_writes_of_its_surroundings_is_found_file_by_file(
         assert f"{name}-1.0-py3-none-any.whl: {name}-1.0.dist-info/RECORD: content" in said
         assert said.count(": content") == 2  # nothing else
         assert ".tar.gz" not in said
-        assert HINTS["content"] in said
+        assert FIXES["content"] in said
 
 
 def test_what_comes_out_the_same_passes(tmp_path: Path) -> None:
@@ -331,8 +331,8 @@ def test_permissions_and_times_of_the_checkout_are_others(tmp_path: Path, monkey
     assert ran.code == 2, ran.text
     assert "home-1.0.tar.gz: home-1.0/home.py: permissions 644 and 600" in ran.err
     assert "home-1.0.tar.gz: home-1.0/home.py: time 2020-02-02 00:00:00 and " in ran.err
-    assert HINTS["permissions"] in ran.err
-    assert HINTS["time"] in ran.err
+    assert FIXES["permissions"] in ran.err
+    assert FIXES["time"] in ran.err
     assert git(root, "worktree", "list").count("\n") == 0
 
 

@@ -1,6 +1,6 @@
-"""An archive against what was planned, what its format wants, and what the public index refuses.
+"""Checks of an archive against the plan, the format's specification and the rules of the public index.
 
-Every fault has a finding of its own, which says what is not right and what helps. All of it works offline.
+Each kind of problem has a finding with its own code, message and fix. All checks work offline.
 """
 
 from __future__ import annotations
@@ -26,14 +26,13 @@ from relnox.building.checks import (
 )
 from relnox.building.checks.expected import Expected
 from relnox.building.entries import REBUILD
-from relnox.building.findings import Finding, error, told
+from relnox.building.findings import Finding, error, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from relnox.building.archives import Archive
-    from relnox.building.findings import Found
     from relnox.core.config import ArchiveLimits
 
 __all__ = [
@@ -49,13 +48,8 @@ __all__ = [
 
 
 def verify(archive: Archive, expected: Expected) -> tuple[Finding, ...]:
-    """Everything about an archive that is not as planned, not as its format wants it, or refused by the index.
-
-    Args:
-        archive: What `read` gave.
-        expected: What the plan says.
-    """
-    return _told(_found(archive, expected), archive, private=expected.private)
+    """Check an archive against the plan, its format and the rules of the public index."""
+    return _resolved(_check(archive, expected), archive, private=expected.private)
 
 
 def errors(
@@ -66,16 +60,16 @@ def errors(
     may_be_empty: bool = False,
     optional_extensions: bool = False,
 ) -> tuple[Finding, ...]:
-    """What is wrong with an archive that was built elsewhere, or that lay in a folder since.
+    """Check an archive that was built elsewhere, or by an earlier run; return errors only.
 
     Args:
-        path: Where it is.
-        public: Whether what only the public index refuses counts.
+        path: The archive.
+        public: Whether to include what only the public index rejects.
         limits: How large it may be.
         may_be_empty: See `Expected`.
         optional_extensions: See `Expected`.
     """
-    return _looked_into(
+    return _read_and_check(
         path,
         public=public,
         limits=limits,
@@ -85,26 +79,26 @@ def errors(
 
 
 def extension_errors(paths: Iterable[Path], limits: ArchiveLimits = archives.LIMITS) -> tuple[Finding, ...]:
-    """Wheels of a release that lack the native modules which its source distribution declares.
+    """Find wheels that lack the native modules which the package's sdist declares.
 
     Args:
-        paths: The archives of one package; ones that cannot be read are left to `errors`.
+        paths: The archives of one package; unreadable ones are skipped, since `errors` reports them.
         limits: How large they may be.
     """
-    found = []
+    readable = []
     for path in paths:
         with contextlib.suppress(ArchiveError):
-            found.append(archives.read(path, limits))
-    return tuple(finding for finding in verify_extensions(found) if finding.level == "error")
+            readable.append(archives.read(path, limits))
+    return tuple(finding for finding in verify_extensions(readable) if finding.level == "error")
 
 
 def verify_extensions(release: Sequence[Archive]) -> tuple[Finding, ...]:
-    """What wheels lack of the native modules that their source distribution declares.
+    """Check that wheels have the native modules which their sdist declares.
 
-    Where one wheel of a release has native modules, another one without them serves all other machines.
+    If one wheel of the release has native modules, a wheel without them is the fallback for other platforms.
 
     Args:
-        release: The archives of one package that `read` gave.
+        release: The archives of one package.
     """
     sdist = next((archive for archive in release if archive.kind == "sdist"), None)
     wheels = [archive for archive in release if archive.kind == "wheel"]
@@ -113,33 +107,32 @@ def verify_extensions(release: Sequence[Archive]) -> tuple[Finding, ...]:
     return tuple(
         finding
         for wheel in wheels
-        for finding in _told(completeness.check_extensions(sdist, wheel), wheel, private=False)
+        for finding in _resolved(completeness.check_extensions(sdist, wheel), wheel, private=False)
     )
 
 
 def open_checked(path: Path, limits: ArchiveLimits = archives.LIMITS) -> Archive:
-    """An archive from elsewhere, if nothing is wrong with it but what an index minds.
+    """Read an archive from elsewhere that has no errors apart from what only the public index rejects.
 
     Raises:
-        ArchiveError: Something is; all of it is told.
+        ArchiveError: It has; the message lists all of them.
     """
-    archive, found = _looked_into(path, public=False, limits=limits, may_be_empty=True, optional_extensions=True)
-    if found or archive is None:
-        listed = "\n".join(f"  {finding.message}" for finding in found)
-        raise ArchiveError(f"is refused:\n{listed}", found[0].fix, file=path.name)
+    archive, findings = _read_and_check(
+        path, public=False, limits=limits, may_be_empty=True, optional_extensions=True
+    )
+    if findings or archive is None:
+        lines = "\n".join(f"  {finding.message}" for finding in findings)
+        raise ArchiveError(f"is invalid:\n{lines}", findings[0].fix, file=path.name)
     return archive
 
 
-def _looked_into(
+def _read_and_check(
     path: Path, *, public: bool, limits: ArchiveLimits, may_be_empty: bool, optional_extensions: bool
 ) -> tuple[Archive | None, tuple[Finding, ...]]:
     try:
         archive = archives.read(path, limits)
-    except ArchiveError as broken:
-        fault = Finding(
-            level="error", code=broken.code, file=path.name, message=broken.fault, fix=broken.fix or ""
-        )
-        return None, (fault,)
+    except ArchiveError as problem:
+        return None, (Finding("error", problem.code, problem.reason, problem.fix or "", file=path.name),)
     expected = Expected(
         name=archive.name,
         version=archive.version,
@@ -147,37 +140,32 @@ def _looked_into(
         may_be_empty=may_be_empty,
         optional_extensions=optional_extensions,
     )
-    findings = _told(_found(archive, expected, advice=False), archive, private=expected.private)
+    findings = _resolved(_check(archive, expected, advice=False), archive, private=expected.private)
     return archive, tuple(finding for finding in findings if finding.level == "error")
 
 
 def verify_pair(sdist: Archive, wheel: Archive) -> tuple[Finding, ...]:
-    """Everything that a wheel and the sdist it was built from do not agree about, said of the wheel.
-
-    Args:
-        sdist: What `read` gave for the one.
-        wheel: What it gave for the other.
-    """
-    return _told(pair.check(sdist, wheel), wheel, private=False)
+    """Compare a wheel with the sdist it was built from; the findings are about the wheel."""
+    return _resolved(pair.check(sdist, wheel), wheel, private=False)
 
 
-def _told(all_found: Iterator[Found], archive: Archive, *, private: bool) -> tuple[Finding, ...]:
-    """The findings, up to where the archive cannot be read any further."""
-    findings = []
+def _resolved(findings: Iterator[Finding], archive: Archive, *, private: bool) -> tuple[Finding, ...]:
+    """Collect findings up to the point where the archive cannot be read any further."""
+    file = archive.path.name
+    results = []
     try:
-        for found in all_found:
-            findings.append(told(found, file=archive.path.name, private=private))  # noqa: PERF401 - it may end midway
-    except ArchiveError as broken:
-        end = error("todo", broken.fault, broken.fix or "")
-        findings.append(told(end, file=archive.path.name, private=private))
-    except UNREADABLE as broken:
-        end = error("todo", f"it cannot be read to its end: {broken}", REBUILD)
-        findings.append(told(end, file=archive.path.name, private=private))
-    return tuple(findings)
+        for finding in findings:
+            results.append(resolve(finding, file=file, private=private))  # noqa: PERF401 - it may end midway
+    except ArchiveError as problem:
+        results.append(Finding("error", problem.code, problem.reason, problem.fix or "", file=file))
+    except UNREADABLE as problem:
+        message = f"cannot be read completely ({problem})"
+        results.append(resolve(error("unreadable-archive", message, REBUILD), file=file, private=private))
+    return tuple(results)
 
 
-def _found(archive: Archive, expected: Expected, *, advice: bool = True) -> Iterator[Found]:
-    yield from archive.faults
+def _check(archive: Archive, expected: Expected, *, advice: bool = True) -> Iterator[Finding]:
+    yield from archive.findings
     yield from identity.check(archive, expected)
     yield from names.check(archive)
     yield from metadata.check(archive, private=expected.private)

@@ -1,4 +1,4 @@
-"""Classifiers: which ones the public index takes."""
+"""Classifiers that the public index rejects."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
-from relnox.building.findings import refusal
+from relnox.building.findings import rejected
 from relnox.core import fixes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from relnox.building.findings import Found
+    from relnox.building.findings import Finding
 
 __all__ = ["check"]
 
@@ -25,39 +25,45 @@ _DEPRECATED = {
     "Natural Language :: Ukranian": ["Natural Language :: Ukrainian"],
     "Topic :: Communications :: Chat :: AOL Instant Messenger": [],
 }
-"""Those of today; the list of trove-classifiers counts where it is installed (`pip install 'relnox[check]'`)."""
+"""Used where trove-classifiers, which has the current list, is not installed (`pip install 'relnox[check]'`)."""
 
 
-def check(stated: Iterable[str], *, private: bool) -> Iterator[Found]:
-    """Every classifier for which the public index refuses the file.
+def check(classifiers: Iterable[str], *, private: bool) -> Iterator[Finding]:
+    """Find classifiers for which the public index rejects the file.
 
     Args:
-        stated: The classifiers of the metadata.
-        private: Whether the plan knows that the package is private.
+        classifiers: The classifiers of the metadata.
+        private: Whether the plan already treats the package as private.
     """
-    deprecated, known = _lists()
-    for each in sorted(set(stated)):
-        if each.startswith("Private ::"):
+    deprecated, valid = _lists()
+    for classifier in sorted(set(classifiers)):
+        if classifier.startswith("Private ::"):
             if not private:
-                yield refusal(
-                    "todo",
-                    f"the classifier {each!r} keeps it off the public index",
-                    "take it away to publish the package; who adds it, if pyproject.toml does not?",
+                yield rejected(
+                    "private-classifier",
+                    f"classifier {classifier!r} prevents publishing to the public index",
+                    "to publish the package, remove the classifier from project.classifiers, or from the code "
+                    "that adds it to the metadata",
                 )
-        elif each in deprecated:
-            instead = " or ".join(map(repr, deprecated[each])) or "nothing"
-            yield refusal("todo", f"the classifier {each!r} is deprecated", f"write {instead} instead")
-        elif (known is not None and each not in known) or _FORM.fullmatch(each) is None:
-            yield refusal(
-                "todo",
-                f"the public index knows no classifier {each!r}",
-                f"they are listed by `python -m trove_classifiers` ({fixes.install('trove-classifiers')})",
+        elif classifier in deprecated:
+            successors = " or ".join(map(repr, deprecated[classifier]))
+            yield rejected(
+                "deprecated-classifier",
+                f"classifier {classifier!r} is deprecated",
+                f"replace it with {successors}" if successors else "remove it",
+            )
+        elif (valid is not None and classifier not in valid) or _FORM.fullmatch(classifier) is None:
+            yield rejected(
+                "unknown-classifier",
+                f"classifier {classifier!r} is not known to the public index",
+                "use one of those that `python -m trove_classifiers` prints "
+                f"({fixes.install('trove-classifiers')})",
             )
 
 
 @cache
 def _lists() -> tuple[Mapping[str, list[str]], Iterable[str] | None]:
-    """Deprecated classifiers and their successors; all others, where that list is installed."""
+    """Return deprecated classifiers with their successors, and the valid ones if that list is installed."""
     try:
         import trove_classifiers
     except ImportError:

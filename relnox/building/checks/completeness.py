@@ -1,6 +1,6 @@
-"""Whether a wheel has something to install, and the native modules that its source declares.
+"""Checks that a wheel installs something, and has the native modules that its source declares.
 
-A build that finds no package, or no compiler, often ends well: what it made installs, and cannot be used.
+Builds that find no package or no compiler often succeed, and produce a wheel that installs and does not work.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from packaging.utils import parse_wheel_filename
 
 from relnox import syntax_trees
 from relnox.building.archives import contents, path_of
-from relnox.building.findings import error, few, warning
+from relnox.building.findings import abbreviate, error, warning
 from relnox.building.modules import import_names, only_tests
 from relnox.core import fixes
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from relnox.building.archives import Archive
-    from relnox.building.findings import Found
+    from relnox.building.findings import Finding
 
 __all__ = ["check", "check_extensions", "declared_extensions", "is_native"]
 
@@ -32,22 +32,22 @@ _DOCUMENTS = re.compile(
     r"|(pyproject\.toml|setup\.(py|cfg)|manifest\.in|tox\.ini|noxfile\.py|tasks\.py|conftest\.py|makefile)",
     re.IGNORECASE,
 )
-"""Files at the top of a wheel that belong to the source, and are installed by mistake."""
+"""Files of the source that get into the top folder of a wheel by mistake."""
 _MARKERS = frozenset({"py.typed"})
-"""Files that say something of the modules beside them, and are nothing without one."""
+"""Files that are of no use without a module beside them."""
 _NATIVE = re.compile(r".*\.(so(\.\d+)*|pyd|dylib|dll)", re.IGNORECASE)
 _BINARY = re.compile(r".*\.(exe|a|lib|wasm)", re.IGNORECASE)
 _MAGIC = (
     *(b"\x7fELF", b"MZ", b"\0asm", b"!<arch>"),
     *(b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"),
 )
-"""How files of machine code begin: ELF, PE, WebAssembly, archives of objects, Mach-O."""
-_LONGEST_MAGIC = 8
-_SOURCE_LIMIT = 1 << 20
+"""First bytes of native code: ELF, PE, WebAssembly, object archives, Mach-O."""
+_MAGIC_BYTES = 8
+_MAX_SOURCE = 1 << 20
 _EXTENSION_ARGUMENTS = ("ext_modules", "rust_extensions", "cffi_modules")
 _HATCH_COMPILERS = ("cython", "mypyc")
 _INCLUDE = (
-    "let the build configuration include the modules: "
+    "include the modules in the build configuration: "
     '[tool.setuptools.packages.find] where = ["src"] (setuptools), '
     "[tool.hatch.build.targets.wheel] packages (hatchling), [tool.poetry] packages (poetry-core)"
 )
@@ -57,45 +57,47 @@ class Extensions(NamedTuple):
     """Native modules that a source distribution declares.
 
     Attributes:
-        where: The setting or the call that does.
-        certain: Whether every build has to make them; False where code decides, or they are called optional.
+        reason: The setting or the call that declares them.
+        certain: Whether every build has to make them; False if code decides, or they are marked as optional.
     """
 
-    where: str
+    reason: str
     certain: bool
 
 
-def check(archive: Archive, *, may_be_empty: bool = False, optional_extensions: bool = False) -> Iterator[Found]:
-    """A wheel that installs nothing, or nothing but tests; one for a platform without anything native.
+def check(archive: Archive, *, may_be_empty: bool = False, optional_extensions: bool = False) -> Iterator[Finding]:
+    """Find wheels that install nothing or only tests, and platform wheels without native code.
 
     Args:
         archive: A wheel.
-        may_be_empty: Whether the package is one of requirements alone.
-        optional_extensions: Whether it is released without its native modules as well.
+        may_be_empty: Whether the package consists of requirements only.
+        optional_extensions: Whether wheels without its native modules are released too.
     """
     if not any(_is_installed(member) for member in archive.members):
         if not may_be_empty:
             yield error(
-                "todo",
-                "is empty: it has no module, script or data",
-                f"{_INCLUDE}; for a package of requirements alone: "
+                "wheel-without-modules",
+                "is empty (no modules, scripts or data)",
+                f"{_INCLUDE}; for a package that consists of requirements only: "
                 f'[tool.relnox] metadata-only = ["{archive.name}"]',
             )
         return
     if only_tests(import_names(archive)):
-        yield warning("todo", f"has no module but {few(import_names(archive))}", _INCLUDE)
+        yield warning(
+            "wheel-without-modules", f"has no modules except {abbreviate(import_names(archive))}", _INCLUDE
+        )
     platforms = {tag.platform for tag in parse_wheel_filename(archive.path.name)[3]}
     if platforms != {"any"} and not optional_extensions and not _has_native_file(archive):
         yield error(
-            "todo",
-            f"is for {few(platforms)}, but has no native module or program",
-            f"see that the build compiles them ({_VERBOSE}), or let it make a wheel for any "
-            f"platform; if they are optional: {_optional(archive)}",
+            "wheel-without-extensions",
+            f"is for {abbreviate(platforms)}, but has no native modules or programs",
+            f"check why the build does not compile them ({_VERBOSE}), or build a wheel for any platform; if they "
+            f"are optional: {_optional(archive)}",
         )
 
 
-def check_extensions(sdist: Archive, wheel: Archive) -> Iterator[Found]:
-    """A wheel without the native modules that the source distribution declares it to have."""
+def check_extensions(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
+    """Find a wheel without the native modules that its sdist declares."""
     if any(is_native(member) for member in wheel.members):
         return
     if (declared := declared_extensions(sdist)) is None or _has_native_file(wheel):
@@ -103,27 +105,31 @@ def check_extensions(sdist: Archive, wheel: Archive) -> Iterator[Found]:
     optional = f"if they are optional: {_optional(wheel)}"
     if declared.certain:
         yield error(
-            "todo",
-            f"has no native module, although {declared.where}",
-            f"see that the sdist has their sources, and that the build compiles them ({_VERBOSE}); {optional}",
+            "wheel-without-extensions",
+            f"has no native modules, although {declared.reason}",
+            f"check that the sdist has their sources, and that the build compiles them ({_VERBOSE}); {optional}",
         )
     else:
-        yield warning("todo", f"has no native module, although {declared.where} (not in every build)", optional)
+        yield warning(
+            "wheel-without-extensions",
+            f"has no native modules, although {declared.reason} (not in every build)",
+            optional,
+        )
 
 
 def declared_extensions(sdist: Archive) -> Extensions | None:
-    """The native modules that a source distribution declares, in settings of its backend or in setup.py."""
+    """Return the native modules that an sdist declares in its backend's settings or in setup.py."""
     texts = {
         name: content
         for name, content in _top_files(sdist, ("pyproject.toml", "setup.py"))
-        if len(content) < _SOURCE_LIMIT
+        if len(content) < _MAX_SOURCE
     }
     try:
         document = tomllib.loads(texts.get("pyproject.toml", b"").decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError):
         document = {}
-    if (where := _in_settings(document)) is not None:
-        return Extensions(where, certain=True)
+    if (reason := _in_settings(document)) is not None:
+        return Extensions(reason, certain=True)
     backend = _table(document, "build-system").get("build-backend", "setuptools.build_meta")
     if not str(backend).startswith("setuptools") or "setup.py" not in texts:
         return None
@@ -134,12 +140,12 @@ def declared_extensions(sdist: Archive) -> Extensions | None:
 
 
 def is_native(member: str) -> bool:
-    """Whether a member of a wheel is a library that Python, or a module, loads."""
+    """Return whether a member of a wheel is an extension module or a shared library."""
     return _NATIVE.fullmatch(member) is not None
 
 
 def _is_installed(member: str) -> bool:
-    """Whether a member of a wheel is there for its users: modules, stubs, scripts, data, headers."""
+    """Return whether a member of a wheel is of use when installed: modules, stubs, scripts, data, headers."""
     if member.endswith("/"):
         return False
     parts = path_of(member).parts
@@ -156,11 +162,11 @@ def _is_installed(member: str) -> bool:
 
 
 def _has_native_file(archive: Archive) -> bool:
-    """Whether something in a wheel is for a machine: by its name, or by its first bytes."""
+    """Return whether a wheel has a file of native code, by its name or its first bytes."""
     named = any(
         is_native(member) or _BINARY.fullmatch(member) or ".data/scripts/" in member for member in archive.members
     )
-    return named or any(content.startswith(_MAGIC) for _, content in contents(archive, _LONGEST_MAGIC))
+    return named or any(content.startswith(_MAGIC) for _, content in contents(archive, _MAGIC_BYTES))
 
 
 def _optional(archive: Archive) -> str:
@@ -168,29 +174,29 @@ def _optional(archive: Archive) -> str:
 
 
 def _top_files(sdist: Archive, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-    """Those of the files at the top of a source distribution that it has."""
+    """Yield those files in the top folder of an sdist that exist, with their content."""
     wanted = {member for member in sdist.members if member.count("/") == 1 and path_of(member).name in names}
     if wanted:
-        for member, content in contents(sdist, _SOURCE_LIMIT):
+        for member, content in contents(sdist, _MAX_SOURCE):
             if member in wanted:
                 yield path_of(member).name, content
 
 
 def _in_settings(document: Mapping[str, Any]) -> str | None:
-    """The settings of a backend that make native modules, whatever the code of the project does."""
+    """Return the backend setting that always makes native modules, if there is one."""
     tool = _table(document, "tool")
     if _table(tool, "setuptools").get("ext-modules"):
-        return "[tool.setuptools] ext-modules names some"
+        return "[tool.setuptools] ext-modules declares them"
     if _table(tool, "setuptools-rust").get("ext-modules"):
-        return "[tool.setuptools-rust] ext-modules names some"
+        return "[tool.setuptools-rust] ext-modules declares them"
     backend = _table(document, "build-system").get("build-backend")
     if backend == "maturin" and _table(tool, "maturin").get("bindings") != "bin":
-        return "maturin builds it"
+        return "its build backend is maturin"
     build = _table(tool, "hatch", "build")
     for hooks in (_table(build, "hooks"), _table(build, "targets", "wheel", "hooks")):
         for name in _HATCH_COMPILERS:
             if isinstance(hook := hooks.get(name), dict) and hook.get("enable-by-default", True):
-                return f"the build hook {name} of hatchling makes some"
+                return f"hatchling's build hook {name} is enabled"
     return None
 
 
@@ -202,21 +208,25 @@ def _table(document: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
 
 
 def _in_setup(module: ast.Module) -> Extensions | None:
-    """What setup.py passes to `setup()`.
+    """Return the native modules that setup.py passes to `setup()`.
 
-    It is certain where the call and what it is given stand at the top of the file: a condition, a function or a
+    They are certain if the call and its arguments are at the top level of the file: a condition, a function or a
     `try` around them may leave the native modules out on purpose.
     """
-    body = [inner for each in module.body for inner in (each.body if _is_main_guard(each) else [each])]
-    plain = {id(each.value) for each in body if isinstance(each, ast.Expr)}
+    body = [
+        inner
+        for statement in module.body
+        for inner in (statement.body if _is_main_guard(statement) else [statement])
+    ]
+    top_level = {id(statement.value) for statement in body if isinstance(statement, ast.Expr)}
     for node in ast.walk(module):
         if not isinstance(node, ast.Call) or _name(node) != "setup":
             continue
         for keyword in node.keywords:
-            if keyword.arg in _EXTENSION_ARGUMENTS and (made := _made(keyword.value, module, body)):
-                # cffi makes a Python module of a description without C code.
-                always = made == "always" and keyword.arg != "cffi_modules"
-                certain = always and id(node) in plain and not _is_optional(module)
+            if keyword.arg in _EXTENSION_ARGUMENTS and (kind := _makes(keyword.value, module, body)):
+                # cffi makes a pure Python module if the description has no C code.
+                always = kind == "always" and keyword.arg != "cffi_modules"
+                certain = always and id(node) in top_level and not _is_optional(module)
                 return Extensions(f"setup.py passes {keyword.arg} to setup()", certain)
     return None
 
@@ -225,8 +235,8 @@ def _is_main_guard(statement: ast.stmt) -> TypeGuard[ast.If]:
     return isinstance(statement, ast.If) and "__name__" in ast.unparse(statement.test)
 
 
-def _made(value: ast.expr, module: ast.Module, body: Sequence[ast.stmt]) -> Literal["always", "perhaps"] | None:
-    """Whether an expression stands for native modules; None for an empty list."""
+def _makes(value: ast.expr, module: ast.Module, body: Sequence[ast.stmt]) -> Literal["always", "perhaps"] | None:
+    """Return whether an expression evaluates to native modules; None for an empty list."""
     if isinstance(value, ast.List | ast.Tuple):
         return "always" if value.elts else None
     if isinstance(value, ast.Constant):
@@ -237,7 +247,7 @@ def _made(value: ast.expr, module: ast.Module, body: Sequence[ast.stmt]) -> Lite
         return "perhaps"
     values = list(_assigned(ast.walk(module), value.id))
     grows = any(_grows(node, value.id) for node in ast.walk(module))
-    kinds = {_made(each, module, body) for each in values if not isinstance(each, ast.Name)}
+    kinds = {_makes(inner, module, body) for inner in values if not isinstance(inner, ast.Name)}
     if kinds == {"always"} and len(values) == len(list(_assigned(body, value.id))) == 1:
         return "always"
     return None if kinds == {None} and not grows else "perhaps"
@@ -247,18 +257,18 @@ def _assigned(nodes: Iterable[ast.AST], name: str) -> Iterator[ast.expr]:
     for node in nodes:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign) and node.value is not None:
-            yield from (node.value for each in targets if isinstance(each, ast.Name) and each.id == name)
+            yield from (node.value for target in targets if isinstance(target, ast.Name) and target.id == name)
 
 
 def _grows(node: ast.AST, name: str) -> bool:
-    """Whether something is added to a list of that name: `name.append(…)`."""
+    """Return whether something is added to a list of that name: `name.append(…)`."""
     function = node.func if isinstance(node, ast.Call) else None
     of = function.value if isinstance(function, ast.Attribute) else None
     return isinstance(of, ast.Name) and of.id == name
 
 
 def _is_optional(module: ast.Module) -> bool:
-    """Whether a module may fail to compile without failing the build."""
+    """Return whether some extension is marked as optional: it may fail to compile without failing the build."""
     return any(
         isinstance(node, ast.keyword)
         and node.arg == "optional"

@@ -14,48 +14,57 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from relnox.building.archives import Archive
-    from relnox.building.findings import Found
+    from relnox.building.findings import Finding
 
 __all__ = ["check"]
 
-_LIMIT = 1 << 20
+_MAX_BYTES = 1 << 20
 _GROUP = re.compile(r"\w+(\.\w+)*")
 _REFERENCE = re.compile(
     r"[^\W\d]\w*(\.[^\W\d]\w*)*(?P<attribute>\s*:\s*[^\W\d]\w*(\.[^\W\d]\w*)*)?\s*(\[[^\[\]]*\])?"
 )
 _SCRIPTS = ("console_scripts", "gui_scripts")
-_HINT = 'write it as in [project.scripts] demo = "demo.cli:main"'
+_FIX = 'write it as in [project.scripts] demo = "demo.cli:main"'
 
 
-def check(archive: Archive) -> Iterator[Found]:
-    """Every entry point that an installer stumbles over."""
+def check(archive: Archive) -> Iterator[Finding]:
+    """Find entry points that installers cannot handle."""
     name = info_file(archive, "entry_points.txt")
     if name is None:
         return
-    text = file_content(archive, name, _LIMIT).decode("utf-8", "replace")
+    text = file_content(archive, name, _MAX_BYTES).decode("utf-8", "replace")
     parser = ConfigParser(delimiters=("=",), interpolation=None, default_section="")
     parser.optionxform = str  # type: ignore[assignment,method-assign] # names are case-sensitive
     try:
         parser.read_string(text)
-    except ConfigError as told:
-        yield error("todo", f"entry_points.txt cannot be read: {str(told).splitlines()[0]}", _HINT)
+    except ConfigError as problem:
+        first_line = str(problem).splitlines()[0]
+        yield error("invalid-entry-points", f"entry_points.txt cannot be parsed: {first_line}", _FIX)
         return
     for group in parser.sections():
         if _GROUP.fullmatch(group) is None:
-            yield error("todo", f"{group!r} is no name for a group of entry points", "letters, digits, _ and dots")
+            yield error(
+                "invalid-entry-point-group",
+                f"entry point group {group!r} has an invalid name",
+                "use only letters, digits, _ and dots",
+            )
         for key, value in parser.items(group):
             yield from _entry(group, key, value)
 
 
-def _entry(group: str, name: str, value: str) -> Iterator[Found]:
+def _entry(group: str, name: str, value: str) -> Iterator[Finding]:
     reference = _REFERENCE.fullmatch(value)
     if group in _SCRIPTS and ("/" in name or "\\" in name or name in ("", ".", "..")):
         yield error(
-            "todo",
-            f"the script {name!r} would be installed outside the folder of scripts",
-            "name it without a path",
+            "script-outside-folder",
+            f"script {name!r} would be installed outside the scripts folder",
+            "remove the path from its name",
         )
     if reference is None:
-        yield error("todo", f"the entry point {name} = {value!r} names no module and object", _HINT)
+        yield error(
+            "invalid-entry-point",
+            f"entry point {name} = {value!r} is not an object reference (module:object)",
+            _FIX,
+        )
     elif group in _SCRIPTS and reference["attribute"] is None:
-        yield error("todo", f"the script {name} = {value!r} names no function", _HINT)
+        yield error("invalid-entry-point", f"script {name} = {value!r} names no function", _FIX)

@@ -1,4 +1,4 @@
-"""What the plan says about an archive."""
+"""What the plan expects of an archive."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class Expected(Record, kw_only=True):
     """What an archive has to be.
 
     Attributes:
-        name: Normalised name (PEP 503).
+        name: Normalized name (PEP 503).
         version: The version; None where only the backend knows it.
         requires: `Requires-Dist` with the markers of extras, in any order and spelling; None where the backend
             decides.
         tracked: The files that git tracks, relative to the package's folder; None outside git.
-        above: Files that git tracks in folders above the package's, by name: backends bring some of them along.
-        private: Whether it is never sent to the public index: what that one refuses is a warning then.
-        may_be_empty: Whether a wheel may install nothing: a package of requirements alone.
+        above: Files that git tracks in folders above the package's, by name: backends copy some of them.
+        private: Whether it is never sent to the public index, so that what this index rejects is only a warning.
+        may_be_empty: Whether a wheel may install nothing: a package that only has requirements.
         optional_extensions: Whether a wheel may lack the native modules that the source declares.
     """
 

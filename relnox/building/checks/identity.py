@@ -1,4 +1,4 @@
-"""Whether an archive is the one that was planned: its file name, its name, its version, its requirements."""
+"""The file name, name, version and requirements of an archive, against the plan and one another."""
 
 from __future__ import annotations
 
@@ -10,91 +10,106 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from relnox.building.checks.requirements import difference
-from relnox.building.findings import error, refusal, warning
+from relnox.building.findings import error, rejected, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from relnox.building.archives import Archive
     from relnox.building.checks.expected import Expected
-    from relnox.building.findings import Found
+    from relnox.building.findings import Finding
 
 __all__ = ["check"]
 
-_BACKEND = "what does the backend take it from? a current version writes what pyproject.toml says"
-_NO_PROJECT = frozenset({"requirements-txt", "rrequirements-txt"})
-_LONGEST_NAME = 255 - len(".metadata")  # the public index stores the metadata beside the file
+_BACKEND = "use a current version of the build backend, which copies what pyproject.toml says"
+_PROHIBITED_NAMES = frozenset({"requirements-txt", "rrequirements-txt"})
+_MAX_FILE_NAME = 255 - len(".metadata")  # the public index stores the metadata beside the file
 
 
-def check(archive: Archive, expected: Expected) -> Iterator[Found]:
-    """Everything about an archive's identity that is not as planned, or not the same all over."""
+def check(archive: Archive, expected: Expected) -> Iterator[Finding]:
+    """Compare the archive's identity with the plan, its metadata and its file name."""
     yield from _planned(archive, expected)
-    yield from _stated(archive)
+    yield from _metadata(archive)
     yield from _file_name(archive)
     yield from _prohibited(archive)
     if expected.requires is not None:
         yield from _requirements(archive, expected.requires)
 
 
-def _planned(archive: Archive, expected: Expected) -> Iterator[Found]:
+def _planned(archive: Archive, expected: Expected) -> Iterator[Finding]:
     if archive.name != expected.name:
         yield error(
-            "todo",
-            f"it is called {archive.name}, but {expected.name} was planned",
-            "what does the backend call it?",
+            "name-differs-from-plan",
+            f"name is {archive.name}, but {expected.name} was planned",
+            "check where the build backend takes the name from",
         )
     if expected.version is not None and archive.version != expected.version:
         yield error(
-            "todo",
-            f"its version is {archive.version}, but {expected.version} was planned",
-            "what does the backend take the version from?",
+            "version-differs-from-plan",
+            f"version is {archive.version}, but {expected.version} was planned",
+            "check where the build backend takes the version from",
         )
 
 
-def _stated(archive: Archive) -> Iterator[Found]:
-    """What the metadata says of itself against what the file name says."""
-    if canonicalize_name(archive.stated_name) != archive.name:
-        yield error("todo", f"its metadata names {archive.stated_name!r}, its file name {archive.name}", _BACKEND)
+def _metadata(archive: Archive) -> Iterator[Finding]:
+    """Compare name and version of the metadata with those of the file name."""
+    if canonicalize_name(archive.name_in_metadata) != archive.name:
+        yield error(
+            "metadata-differs-from-file-name",
+            f"Name is {archive.name_in_metadata!r} in the metadata, but {archive.name} in the file name",
+            _BACKEND,
+        )
     try:
-        same = Version(archive.stated_version) == archive.version
+        same = Version(archive.version_in_metadata) == archive.version
     except InvalidVersion:
         same = False
     if not same:
         yield error(
-            "todo",
-            f"its metadata says version {archive.stated_version!r}, its file name {archive.version}",
+            "metadata-differs-from-file-name",
+            f"Version is {archive.version_in_metadata!r} in the metadata, but {archive.version} in the file name",
             _BACKEND,
         )
 
 
-def _file_name(archive: Archive) -> Iterator[Found]:
-    """The name of the file, which is spelled in one way only (PEP 625; "Binary distribution format")."""
-    actual, wanted = archive.path.name, _wanted_file_name(archive)
-    same_name = actual.partition("-")[0] == wanted.partition("-")[0]
-    fix = f'the name is {wanted}; a current backend writes it: "setuptools>=80", "hatchling>=1.26"'
-    if actual != wanted and archive.kind == "wheel" and same_name:
-        yield warning("todo", f"the version in its file name is not spelled {archive.version}", fix)
-    elif actual != wanted:
-        yield refusal("todo", "the public index refuses its file name: it is not normalised", fix)
-    if len(actual) > _LONGEST_NAME:
-        yield refusal("todo", f"its file name is {len(actual)} characters long", "shorten the name or the version")
+def _file_name(archive: Archive) -> Iterator[Finding]:
+    """Check that the file name is normalized (PEP 625; "Binary distribution format")."""
+    actual, normalized = archive.path.name, _normalized_file_name(archive)
+    same_name = actual.partition("-")[0] == normalized.partition("-")[0]
+    fix = f'the normalized name is {normalized}; build with a current backend: "setuptools>=80", "hatchling>=1.26"'
+    if actual != normalized and archive.kind == "wheel" and same_name:
+        yield warning(
+            "file-name-not-normalized", f"version in the file name is not normalized ({archive.version})", fix
+        )
+    elif actual != normalized:
+        yield rejected(
+            "file-name-not-normalized", "file name is not normalized (rejected by the public index)", fix
+        )
+    if len(actual) > _MAX_FILE_NAME:
+        yield rejected(
+            "file-name-too-long",
+            f"file name has {len(actual)} characters (the public index accepts {_MAX_FILE_NAME})",
+            "shorten the name or the version",
+        )
 
 
-def _wanted_file_name(archive: Archive) -> str:
+def _normalized_file_name(archive: Archive) -> str:
     stem = f"{archive.name.replace('-', '_')}-{archive.version}"
     return f"{stem}.tar.gz" if archive.kind == "sdist" else "-".join([stem, *archive.path.name.split("-")[2:]])
 
 
-def _prohibited(archive: Archive) -> Iterator[Found]:
-    if archive.name in _NO_PROJECT:
-        yield refusal(
-            "todo", f"the public index takes no project called {archive.name}", "choose another project.name"
+def _prohibited(archive: Archive) -> Iterator[Finding]:
+    if archive.name in _PROHIBITED_NAMES:
+        yield rejected(
+            "project-name-prohibited",
+            f"project name {archive.name} is prohibited on the public index",
+            "choose another project.name",
         )
     elif archive.name in _standard_library():
         yield warning(
-            "todo",
-            f"{archive.name} is a module of Python itself: the public index takes no new project of that name",
-            "choose another project.name, unless the project is already there",
+            "project-name-prohibited",
+            f"project name {archive.name} is a module of Python's standard library (the public index accepts no "
+            "new project of that name)",
+            "choose another project.name, unless the project already exists on the index",
         )
 
 
@@ -103,13 +118,17 @@ def _standard_library() -> frozenset[str]:
     return frozenset(canonicalize_name(name.strip("_")) for name in sys.stdlib_module_names)
 
 
-def _requirements(archive: Archive, planned: tuple[str, ...]) -> Iterator[Found]:
+def _requirements(archive: Archive, planned: tuple[str, ...]) -> Iterator[Finding]:
     missing, extra = difference(planned, archive.requires, name=archive.name)
-    for each in missing:
-        yield error("todo", f"its metadata lacks the requirement {each}", _BACKEND)
-    for each in extra:
+    for requirement in missing:
         yield error(
-            "todo",
-            f"its metadata requires {each}, which is not in pyproject.toml",
-            'a build hook that adds it is announced by project.dynamic = ["dependencies"]',
+            "requirement-missing",
+            f"requirement {requirement} is in pyproject.toml, but not in the metadata",
+            _BACKEND,
+        )
+    for requirement in extra:
+        yield error(
+            "requirement-added",
+            f"requirement {requirement} is in the metadata, but not in pyproject.toml",
+            'if a build hook adds it, announce it: project.dynamic = ["dependencies"]',
         )

@@ -1,4 +1,4 @@
-"""Names in an archive that could be unpacked to another place, or over one another."""
+"""Member names that could be unpacked elsewhere, or over one another."""
 
 from __future__ import annotations
 
@@ -16,54 +16,58 @@ if TYPE_CHECKING:
 
     from relnox.building.archives import Archive
     from relnox.building.entries import Entry
-    from relnox.building.findings import Found
+    from relnox.building.findings import Finding
 
 __all__ = ["check"]
 
-_HINT = "leave it out of the build, or rename it"
+_FIX = "exclude it from the build, or rename it"
 _PLAIN = re.compile(r"[A-Za-z0-9_+=@,~-][A-Za-z0-9_+=@,.~-]*(?:/[A-Za-z0-9_+=@,~-][A-Za-z0-9_+=@,.~-]*)*/?")
-"""Most names; there is nothing to look for in them."""
+"""Names without anything to check; most names are."""
 _DRIVE = re.compile(r"[A-Za-z]:")
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffd\ufffe\uffff]")
-"""Control characters, those that turn the direction of writing, and what is no character."""
-_LONGEST = 255
+"""Control characters, direction overrides, and code points that are not characters."""
+_MAX_LENGTH = 255
 _SET_ID = stat.S_ISUID | stat.S_ISGID
 _DATA = re.compile(r"[^/]+\.data/(?:purelib|platlib)/")
 
 
-def check(archive: Archive) -> Iterator[Found]:
-    """Every name that is not one file's own, in the place where the archive is unpacked."""
+def check(archive: Archive) -> Iterator[Finding]:
+    """Find names that are unsafe, and names that collide when the archive is unpacked."""
     for entry in archive.entries:
-        if (fault := _fault(entry.name)) is not None:
-            yield error("todo", f"{fault}: {entry.name!r}", _HINT)
+        if (problem := _problem(entry.name)) is not None:
+            yield error("unsafe-member-name", f"{problem}: {entry.name!r}", _FIX)
         if entry.mode & _SET_ID and entry.kind == "file":
-            yield error("todo", f"has a setuid or setgid file: {entry.name!r}", "take the bits away: chmod ug-s")
+            yield error(
+                "setuid-file",
+                f"contains a setuid or setgid file: {entry.name!r}",
+                "remove the bits: chmod ug-s FILE",
+            )
     yield from _clashes(archive)
 
 
-def _fault(name: str) -> str | None:
-    """What is wrong with a name as such."""
-    if len(name) <= _LONGEST and _PLAIN.fullmatch(name) is not None:
+def _problem(name: str) -> str | None:
+    """Return what is wrong with a name, if anything."""
+    if len(name) <= _MAX_LENGTH and _PLAIN.fullmatch(name) is not None:
         return None
     if _CONTROLS.search(name) is not None:
-        return "has a name with control characters"
+        return "member name has control characters"
     if "\\" in name:
-        return "has a name with a backslash, which leads elsewhere on Windows"
+        return "member name has a backslash (a path separator on Windows)"
     if name.startswith("/"):
-        return "has an absolute name"
+        return "member name is absolute"
     parts = name.split("/")
     if ".." in parts:
-        return "has a name that leads out of the archive (..)"
+        return "member name leads out of the archive (..)"
     if any(_DRIVE.match(part) for part in parts):
-        return "has a name with a Windows drive"
-    if not name.strip("/") or any(len(part.encode()) > _LONGEST for part in parts):
-        return "has a name that no file can have"
+        return "member name has a Windows drive"
+    if not name.strip("/") or any(len(part.encode()) > _MAX_LENGTH for part in parts):
+        return "member name is not a valid file name"
     return None
 
 
-def _clashes(archive: Archive) -> Iterator[Found]:
-    """Entries that would be unpacked over one another, on any system."""
-    seen: dict[str, Entry] = {}
+def _clashes(archive: Archive) -> Iterator[Finding]:
+    """Find entries that would be unpacked over one another on some operating system."""
+    first: dict[str, Entry] = {}
     counts: dict[str, int] = {}
     folders: set[str] = set()
     windows_or_mac = archive.kind == "sdist" or any(
@@ -71,31 +75,31 @@ def _clashes(archive: Archive) -> Iterator[Found]:
         for tag in parse_wheel_filename(archive.path.name)[3]
     )
     for entry in archive.entries:
-        key = _folded(entry.name)
-        other = seen.setdefault(key, entry)
+        key = _case_folded(entry.name)
+        other = first.setdefault(key, entry)
         if other is not entry and not entry.kind == other.kind == "directory":
             if _path(other.name) == _path(entry.name):
                 counts[key] = counts.get(key, 1) + 1
             else:
-                tell = error if windows_or_mac else warning
-                yield tell(
-                    "todo",
-                    f"has names that differ by case or Unicode form only: {other.name!r} and {entry.name!r}",
-                    "Windows and macOS keep one of them: rename it",
+                report = error if windows_or_mac else warning
+                yield report(
+                    "member-names-collide",
+                    f"member names differ in case or Unicode form only: {other.name!r} and {entry.name!r}",
+                    "rename one of them (Windows and macOS cannot store both)",
                 )
         folder = key.rpartition("/")[0]
         while folder and folder not in folders:
             folders.add(folder)
             folder = folder.rpartition("/")[0]
     for key, count in counts.items():
-        yield error("todo", f"has {seen[key].name!r} {count} times", _HINT)
-    for key in sorted(folders & seen.keys()):
-        if seen[key].kind != "directory":
-            yield error("todo", f"has {seen[key].name!r} as a file and as a folder", _HINT)
+        yield error("member-names-collide", f"contains {first[key].name!r} {count} times", _FIX)
+    for key in sorted(folders & first.keys()):
+        if first[key].kind != "directory":
+            yield error("member-names-collide", f"contains {first[key].name!r} as a file and as a folder", _FIX)
 
 
-def _folded(name: str) -> str:
-    """What is the same for all names that some system takes for one."""
+def _case_folded(name: str) -> str:
+    """Return a key that is equal for names which some operating system treats as the same."""
     path = _path(name)
     if not path.isascii():
         path = unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
@@ -103,7 +107,7 @@ def _folded(name: str) -> str:
 
 
 def _path(name: str) -> str:
-    """Where a name is unpacked to; files of a wheel in `.data/purelib` come beside its other ones."""
+    """Return where a name is unpacked to; `.data/purelib` of a wheel is merged with its other files."""
     if name.startswith("./") or "//" in name or "/./" in name or name.endswith("/"):
         name = "/".join(part for part in name.split("/") if part not in ("", "."))
     if ".data/" in name and (data := _DATA.match(name)) is not None:

@@ -1,4 +1,4 @@
-"""Platform tags of wheels: which ones the public index takes."""
+"""Platform tags that the public index accepts."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import parse_wheel_filename
 
-from relnox.building.findings import refusal
+from relnox.building.findings import rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from relnox.building.archives import Archive
-    from relnox.building.findings import Found
+    from relnox.building.findings import Finding
 
-__all__ = ["check", "is_taken"]
+__all__ = ["check", "is_accepted"]
 
 _LINUX = "x86_64|i686|aarch64|armv7l|ppc64le|s390x"
 _MAC = "ppc|ppc64|i386|x86_64|arm64|intel|fat|fat3|fat32|fat64|universal|universal2"
-_TAKEN = re.compile(
+_ACCEPTED = re.compile(
     "any|win32|win_(arm64|amd64|ia64)|linux_armv[67]l"
     "|manylinux(1|2010)_(x86_64|i686)"
     f"|manylinux2014_({_LINUX}|ppc64)"
@@ -31,22 +31,24 @@ _TAKEN = re.compile(
     "|pyodide_[0-9]+_[0-9]+_wasm32"  # PEP 783
 )
 
-_HINTS = {
-    "linux_": "build it for many Linuxes: cibuildwheel, maturin build --compatibility pypi, or auditwheel repair",
-    "macosx_": "since macOS 11 the minor version is 0: set MACOSX_DEPLOYMENT_TARGET=11.0, or use cibuildwheel",
+_FIXES = {
+    "linux_": "build a manylinux wheel: cibuildwheel, maturin build --compatibility pypi, or auditwheel repair",
+    "macosx_": "set MACOSX_DEPLOYMENT_TARGET=11.0 (since macOS 11 the minor version is 0), or use cibuildwheel",
 }
-_OTHER_HINT = "leave this wheel to an index of your own; installers build it from the sdist"
+_OTHER_FIX = "publish this wheel to a private index only; elsewhere installers build from the sdist"
 
 
-def check(archive: Archive) -> Iterator[Found]:
-    """Every platform tag of a wheel that the public index does not take."""
+def check(archive: Archive) -> Iterator[Finding]:
+    """Find platform tags of a wheel that the public index rejects."""
     tags = parse_wheel_filename(archive.path.name)[3]
     for platform in sorted({tag.platform for tag in tags}):
-        if not is_taken(platform):
-            fix = next((said for start, said in _HINTS.items() if platform.startswith(start)), _OTHER_HINT)
-            yield refusal("todo", f"the public index refuses the platform tag {platform}", fix)
+        if not is_accepted(platform):
+            fix = next((fix for start, fix in _FIXES.items() if platform.startswith(start)), _OTHER_FIX)
+            yield rejected(
+                "platform-tag-rejected", f"platform tag {platform} is rejected by the public index", fix
+            )
 
 
-def is_taken(platform: str) -> bool:
-    """Whether the public index takes wheels for a platform; its list is in its own source, not in a PEP."""
-    return _TAKEN.fullmatch(platform) is not None
+def is_accepted(platform: str) -> bool:
+    """Return whether the public index accepts wheels for a platform, as listed in its source code."""
+    return _ACCEPTED.fullmatch(platform) is not None

@@ -1,9 +1,8 @@
-"""Requirements by what they mean: order and spelling do not count (PEP 508).
+"""Comparison of requirements by meaning, not by order and spelling (PEP 508).
 
-Backends write ranges anew: `>=1.4.2,<1.5.0` for `~=1.4.2`. So they are compared by what they admit of the versions
-around those that they name. Backends write markers anew: without parentheses, or `python_full_version < "3.11"`
-for `python_version < "3.11"`. So conditions are compared by whether they hold, in all environments that make a
-difference to one of them.
+Backends rewrite ranges, such as `~=1.4.2` to `>=1.4.2,<1.5.0`: they are compared by which versions they admit, of
+those around the versions that they name. Backends rewrite markers, such as `python_version < "3.11"` to
+`python_full_version < "3.11"`: they are compared by their values in all environments that could make a difference.
 """
 
 from __future__ import annotations
@@ -27,88 +26,97 @@ __all__ = ["can_apply", "difference"]
 
 _QUOTED = re.compile(r"\"([^\"]*)\"|'([^']*)'")
 _VARIABLE = re.compile(r"\b(?:os_name|sys_platform|platform_\w+|implementation_\w+|extra)\b")
-_MOST_ENVIRONMENTS = 5000
+_MAX_ENVIRONMENTS = 5000
 _LAST_MINOR = 30
-"""Of Pythons that a marker may be about."""
+"""The last minor version of Python 3 that is considered."""
 
 
 def difference(left: Iterable[str], right: Iterable[str], *, name: str) -> tuple[list[str], list[str]]:
-    """The requirements of either side that the other one has not; what is no requirement is left out.
+    """Return the requirements that only one side has; invalid ones are skipped.
 
-    A package may ask for extras of its own (`all = ["demo[test]"]`); some backends put their requirements in the
-    place of such an entry. Where it is so, what extras ask for is not compared.
+    A package may require its own extras (`all = ["demo[test]"]`); some backends replace such an entry with the
+    requirements of the extra. Requirements of extras are not compared then.
 
     Args:
         left: PEP 508 strings.
         right: The same.
-        name: Normalised name of the package whose requirements they are.
+        name: Normalized name of the package that has these requirements.
     """
     first, second = _by_subject(left), _by_subject(right)
-    asked = [each for found in (first, second) for group in found.values() for each in group]
-    extras = all(canonicalize_name(each.name) != name for each in asked)
+    both = [requirement for side in (first, second) for group in side.values() for requirement in group]
+    extras = all(canonicalize_name(requirement.name) != name for requirement in both)
     differing = [
         subject
         for subject in first.keys() | second.keys()
         if not _is_same(first.get(subject, ()), second.get(subject, ()), extras=extras)
     ]
     return (
-        sorted(str(each) for subject in differing for each in first.get(subject, ())),
-        sorted(str(each) for subject in differing for each in second.get(subject, ())),
+        sorted(str(requirement) for subject in differing for requirement in first.get(subject, ())),
+        sorted(str(requirement) for subject in differing for requirement in second.get(subject, ())),
     )
 
 
 def can_apply(requirement: Requirement, pythons: SpecifierSet, *, extras: bool) -> bool:
-    """Whether a requirement counts in some environment.
+    """Return whether a requirement applies in some environment.
 
     Args:
         requirement: The requirement.
-        pythons: The Pythons that the package is for.
-        extras: Whether extras may be asked for.
+        pythons: The Pythons that the package supports.
+        extras: Whether extras may be installed.
     """
     if requirement.marker is None:
         return True
     named = {clause.version for clause in pythons} | {f"3.{minor}" for minor in range(_LAST_MINOR)}
     environments = _environments([requirement.marker], extras=extras, pythons=named)
-    supported = (each for each in environments if pythons.contains(each["python_full_version"], prereleases=True))
-    return any(_counts(requirement, each) for each in islice(supported, _MOST_ENVIRONMENTS))
+    supported = (
+        environment
+        for environment in environments
+        if pythons.contains(environment["python_full_version"], prereleases=True)
+    )
+    return any(_applies(requirement, environment) for environment in islice(supported, _MAX_ENVIRONMENTS))
 
 
 def _by_subject(texts: Iterable[str]) -> Mapping[Hashable, Sequence[Requirement]]:
-    """Requirements by what they ask for, whatever the condition."""
-    found: dict[Hashable, list[Requirement]] = {}
+    """Group requirements by name, extras and URL."""
+    groups: dict[Hashable, list[Requirement]] = {}
     for text in texts:
         try:
-            each = Requirement(text)
+            requirement = Requirement(text)
         except InvalidRequirement:
             continue
-        extras = frozenset(map(canonicalize_name, each.extras))
-        found.setdefault((canonicalize_name(each.name), extras, each.url), []).append(each)
-    return found
+        extras = frozenset(map(canonicalize_name, requirement.extras))
+        groups.setdefault((canonicalize_name(requirement.name), extras, requirement.url), []).append(requirement)
+    return groups
 
 
 def _is_same(one: Sequence[Requirement], other: Sequence[Requirement], *, extras: bool) -> bool:
-    """Whether requirements for one thing admit the same versions of it in the same environments."""
-    if {str(each) for each in one} == {str(each) for each in other}:
+    """Return whether requirements on one package admit the same versions in the same environments."""
+    if set(map(str, one)) == set(map(str, other)):
         return True
-    markers = [each.marker for each in (*one, *other) if each.marker is not None]
-    versions = sorted({version for each in (*one, *other) for version in _around(each.specifier)})
+    both = (*one, *other)
+    markers = [requirement.marker for requirement in both if requirement.marker is not None]
+    versions = sorted({version for requirement in both for version in _around(requirement.specifier)})
     return all(
         _admitted(one, environment, versions) == _admitted(other, environment, versions)
-        for environment in islice(_environments(markers, extras=extras), _MOST_ENVIRONMENTS)
+        for environment in islice(_environments(markers, extras=extras), _MAX_ENVIRONMENTS)
     )
 
 
 def _admitted(
     requirements: Iterable[Requirement], environment: dict[str, str], versions: Sequence[Version]
 ) -> frozenset[Version] | None:
-    """Which of the versions all requirements admit that count in an environment; None if none of them counts."""
-    counting = [each.specifier for each in requirements if _counts(each, environment)]
-    if not counting:
+    """Return the versions that the requirements admit in an environment; None if none of them applies."""
+    specifiers = [requirement.specifier for requirement in requirements if _applies(requirement, environment)]
+    if not specifiers:
         return None
-    return frozenset(each for each in versions if all(of.contains(each, prereleases=True) for of in counting))
+    return frozenset(
+        version
+        for version in versions
+        if all(specifier.contains(version, prereleases=True) for specifier in specifiers)
+    )
 
 
-def _counts(requirement: Requirement, environment: dict[str, str]) -> bool:
+def _applies(requirement: Requirement, environment: dict[str, str]) -> bool:
     try:
         return requirement.marker is None or requirement.marker.evaluate(environment)
     except UndefinedComparison:
@@ -116,41 +124,43 @@ def _counts(requirement: Requirement, environment: dict[str, str]) -> bool:
 
 
 def _around(specifier: SpecifierSet) -> Iterator[Version]:
-    """Versions at, just below and just above each one that a range names, and at the ends of its series."""
+    """Yield versions at, just below and just above those that a range names, and at the ends of their series."""
     for clause in specifier:
         try:
             named = Version(clause.version.removesuffix(".*"))
         except InvalidVersion:
-            continue  # an arbitrary one, by `===`
+            continue  # an arbitrary string, by `===`
         yield named
         base = named.base_version
         yield from (Version(f"{base}{end}") for end in (".dev0", "a0", "rc1", "", ".post1", ".0.1"))
-        for place in range(len(named.release)):
+        for index in range(len(named.release)):
             for step in (-1, 1):
-                if (moved := named.release[place] + step) >= 0:
-                    release = ".".join(map(str, [*named.release[:place], moved]))
+                if (number := named.release[index] + step) >= 0:
+                    release = ".".join(map(str, [*named.release[:index], number]))
                     yield from (Version(f"{named.epoch}!{release}{end}") for end in ("", ".dev0", ".99.99"))
 
 
 def _environments(
     markers: Iterable[Marker], *, extras: bool, pythons: Iterable[str] = ()
 ) -> Iterator[dict[str, str]]:
-    """Environments that differ in what the markers ask for, on these Pythons, too.
+    """Yield environments that differ in what the markers test, also on these Pythons.
 
-    Without `extras` no extra is ever asked for.
+    Without `extras` the extra is empty in all of them.
     """
     text = " and ".join(map(str, markers))
     quoted = {value for pair in _QUOTED.findall(text) for value in pair}
     values = quoted | {part for value in quoted for part in re.split("[, ]+", value)}
     words = sorted(set(_VARIABLE.findall(_QUOTED.sub("", text))) - ({"extra"} if not extras else set()))
-    for python, *chosen in product(sorted(_pythons({*values, *pythons})), *([sorted(values | {""})] * len(words))):
+    for python, *combination in product(
+        sorted(_pythons({*values, *pythons})), *([sorted(values | {""})] * len(words))
+    ):
         short = ".".join(python.split(".")[:2])
         versions = {"python_full_version": python, "python_version": short}
-        yield {"extra": "", **versions, **dict(zip(words, chosen, strict=True))}
+        yield {"extra": "", **versions, **dict(zip(words, combination, strict=True))}
 
 
 def _pythons(values: Iterable[str]) -> Iterator[str]:
-    """Versions of Python on both sides of each one that is named."""
+    """Yield versions of Python on both sides of those that are named."""
     yield "3.11.0"
     for value in values:
         try:

@@ -1,7 +1,7 @@
-"""Secrets in an archive: files that hold them by their name, and tokens and keys by their form.
+"""Secrets in an archive: files known by name, tokens and keys known by form.
 
-What is certain is an error. It is a warning in folders of tests and documentation, where invented ones stand; and
-what is an example by its looks (`ghp_xxxx…`) is none. A finding never repeats the secret.
+A certain match is an error, or a warning in folders of tests and documentation, which often have fake ones.
+Placeholders (`ghp_xxxx…`) are ignored. A finding never repeats the secret.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import PurePosixPath
 
-    from relnox.building.findings import Found
+    from relnox.building.findings import Finding
 
 __all__ = ["INSPECTED_BYTES", "check"]
 
 INSPECTED_BYTES = 1 << 20
-"""Of each file."""
+"""Per file."""
 
 _NAMES = {
     ".pypirc": "credentials of package indexes",
@@ -39,18 +39,18 @@ _PATHS = {
     ".docker/config.json": "credentials of container registries",
     ".cargo/credentials.toml": "credentials of package indexes",
 }
-_STORES = (".p12", ".pfx", ".jks", ".keystore", ".kdbx")
-_SETTINGS = re.compile(r"\.env(?!\.(example|sample|template|tmpl|dist|defaults?|schema)$)(\..+)?", re.IGNORECASE)
-_SETTING = re.compile(
+_KEY_STORES = (".p12", ".pfx", ".jks", ".keystore", ".kdbx")
+_DOTENV = re.compile(r"\.env(?!\.(example|sample|template|tmpl|dist|defaults?|schema)$)(\..+)?", re.IGNORECASE)
+_SECRET_SETTING = re.compile(
     rb"(?im)^[ \t]*(?:export[ \t]+)?\w{0,99}"
     rb"(?:SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|(?:API|PRIVATE|ACCESS)_?KEY)"
     rb"\w{0,99}[ \t]*=[ \t]*[\"']?[^\s\"'$<#{]"
 )
-_PLAYGROUNDS = frozenset(
+_SAMPLE_FOLDERS = frozenset(
     {"test", "tests", "testing", "testdata", "test_data", "fixtures", "doc", "docs", "example", "examples"}
 )
 
-_OF_TESTS = re.compile(r"(conf)?tests?[._-].*|.*[._-]tests?(\.[^.]+)?", re.IGNORECASE)
+_TEST_NAME = re.compile(r"(conf)?tests?[._-].*|.*[._-]tests?(\.[^.]+)?", re.IGNORECASE)
 """Names of files and folders of tests, wherever they are: `test_creds`, `ssl_test.cc`."""
 
 _TOKENS = {
@@ -77,14 +77,14 @@ _PATTERN = re.compile(
     rb"|-----BEGIN (?:[A-Z]+ )?PRIVATE KEY(?: BLOCK)?-----"
     rb"(?:[\s\"',+]|\\[rn]|[A-Z][A-Za-z-]+: [^\r\n]{1,80}[\r\n])+[A-Za-z0-9+/]{40,}"
 )
-"""Begins with a literal everywhere, and keeps no groups: ten times as fast as with them."""
-_INVENTED = re.compile(rb"(?i)example|x{6}|\*{4}|0{8}|1234567|abcdefgh")
-_FEWEST_CHARACTERS = 8
-_REVOKE = "leave it out of the build, and revoke it if it was ever public"
+"""Every alternative begins with a literal, and there are no groups: that makes it ten times as fast."""
+_PLACEHOLDER = re.compile(rb"(?i)example|x{6}|\*{4}|0{8}|1234567|abcdefgh")
+_MIN_DISTINCT = 8
+_REVOKE = "exclude it from the build, and revoke it if it was ever public"
 
 
-def check(files: Iterable[tuple[str, bytes]], tracked: frozenset[str] | None) -> Iterator[Found]:
-    """Every file that holds a secret.
+def check(files: Iterable[tuple[str, bytes]], tracked: frozenset[str] | None) -> Iterator[Finding]:
+    """Find files that hold a secret.
 
     Args:
         files: The files of an archive: names and first bytes (`INSPECTED_BYTES`).
@@ -92,39 +92,40 @@ def check(files: Iterable[tuple[str, bytes]], tracked: frozenset[str] | None) ->
     """
     for name, content in files:
         path = path_of(name)
-        for certain, said in (*_by_name(path, content, tracked), *_by_content(content)):
-            playground = bool(_PLAYGROUNDS & {part.lower() for part in path.parts[:-1]})
-            playground = playground or any(map(_OF_TESTS.fullmatch, path.parts[1:] or path.parts))
-            yield (error if certain and not playground else warning)("todo", f"{name} {said}", _REVOKE)
+        for certain, description in (*_by_name(path, content, tracked), *_by_content(content)):
+            sample = bool(_SAMPLE_FOLDERS & {part.lower() for part in path.parts[:-1]})
+            sample = sample or any(map(_TEST_NAME.fullmatch, path.parts[1:] or path.parts))
+            report = error if certain and not sample else warning
+            yield report("secret-in-archive", f"{name} {description}", _REVOKE)
 
 
 def _by_name(path: PurePosixPath, content: bytes, tracked: frozenset[str] | None) -> Iterator[tuple[bool, str]]:
-    """What a file's name says about it, and whether that is certain."""
-    held = _NAMES.get(path.name) or next((held for end, held in _PATHS.items() if str(path).endswith(end)), None)
-    if held is not None and content.strip():
-        yield True, f"holds {held}, by its name"
-    elif path.suffix.lower() in _STORES:
-        yield False, "is a store of keys, by its name"
-    elif _SETTINGS.fullmatch(path.name) is not None and content.strip():
+    """Yield whether it is certain, and which secret a file holds according to its name."""
+    secret = _NAMES.get(path.name) or next((kind for end, kind in _PATHS.items() if str(path).endswith(end)), None)
+    if secret is not None and content.strip():
+        yield True, f"contains {secret} (by its name)"
+    elif path.suffix.lower() in _KEY_STORES:
+        yield False, "is a key store (by its name)"
+    elif _DOTENV.fullmatch(path.name) is not None and content.strip():
         untracked = tracked is not None and "/".join(path.parts[1:]) not in tracked
-        yield _SETTING.search(content) is not None or untracked, "holds settings of one machine, by its name"
+        yield _SECRET_SETTING.search(content) is not None or untracked, "contains local settings (by its name)"
 
 
 def _by_content(content: bytes) -> Iterator[tuple[bool, str]]:
-    """Tokens and keys in a file, by their form."""
-    for found in _PATTERN.finditer(content):
-        if not _is_invented(found[0]) and not _is_inside_a_word(content, found):
-            line = content.count(b"\n", 0, found.start()) + 1
-            held = next(held for start, held in _TOKENS.items() if found[0].startswith(start))
-            yield True, f"holds {held}, in line {line}"
+    """Yield tokens and keys in a file, known by their form; see `_by_name`."""
+    for match in _PATTERN.finditer(content):
+        if not _is_placeholder(match[0]) and not _is_inside_a_word(content, match):
+            line = content.count(b"\n", 0, match.start()) + 1
+            secret = next(secret for start, secret in _TOKENS.items() if match[0].startswith(start))
+            yield True, f"contains {secret} (line {line})"
 
 
-def _is_invented(token: bytes) -> bool:
-    return _INVENTED.search(token) is not None or len(set(token)) < _FEWEST_CHARACTERS
+def _is_placeholder(token: bytes) -> bool:
+    return _PLACEHOLDER.search(token) is not None or len(set(token)) < _MIN_DISTINCT
 
 
-def _is_inside_a_word(content: bytes, found: re.Match[bytes]) -> bool:
-    """Whether letters go on before or behind a token that was found: base64, or a longer name."""
-    start, end = found.span()
+def _is_inside_a_word(content: bytes, match: re.Match[bytes]) -> bool:
+    """Return whether letters or digits surround a match: then it is part of base64 data or a longer name."""
+    start, end = match.span()
     around = content[max(start - 1, 0) : start], content[end : end + 1]
-    return not found[0].startswith(b"-") and any(letter.isalnum() for letter in around)
+    return not match[0].startswith(b"-") and any(letter.isalnum() for letter in around)

@@ -1,4 +1,4 @@
-"""An sdist against what git tracks: what got in by chance, and what was forgotten."""
+"""The files of an sdist, against the files that git tracks."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 from relnox.building.archives import file_content, path_of
-from relnox.building.findings import error, few, warning
+from relnox.building.findings import abbreviate, error, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from relnox.building.archives import Archive
-    from relnox.building.findings import Found
+    from relnox.building.findings import Finding
 
 __all__ = ["check", "is_generated"]
 
@@ -26,8 +26,8 @@ _GENERATED = re.compile(
 _TESTS = frozenset({"test", "tests", "testing"})
 
 
-def check(archive: Archive, tracked: frozenset[str], above: Iterable[tuple[str, bytes]] = ()) -> Iterator[Found]:
-    """Files of an sdist that git does not track, and tracked ones that it should have.
+def check(archive: Archive, tracked: frozenset[str], above: Iterable[tuple[str, bytes]] = ()) -> Iterator[Finding]:
+    """Find files of an sdist that git does not track, and tracked modules that it lacks.
 
     Args:
         archive: An sdist.
@@ -37,34 +37,40 @@ def check(archive: Archive, tracked: frozenset[str], above: Iterable[tuple[str, 
     inside = {"/".join(path_of(member).parts[1:]) for member in archive.members}
     files = inside - {parent for name in inside for parent in _parents(name)} - {""}
     extra = {name for name in files - tracked if not is_generated(name)}
-    # hatchling takes the nearest .gitignore along, so that the wheel is the same when it is built from the sdist.
+    # hatchling copies the nearest .gitignore, so that a wheel built from the sdist has the same files.
     extra -= {name for name, content in above if name in extra and _content(archive, name) == content}
     if extra:
-        yield warning("todo", f"in it, though git does not track it: {few(extra)}", "leave it out, or git add it")
+        yield warning(
+            "untracked-file-in-sdist",
+            f"contains files that git does not track: {abbreviate(extra)}",
+            "exclude them in the build configuration, or git add them",
+        )
     if "pyproject.toml" in tracked - inside and "setup.py" in inside:
         yield error(
-            "todo", "pyproject.toml is not in it, though git tracks it", "let the build configuration include it"
+            "pyproject-missing",
+            "pyproject.toml is missing, although git tracks it",
+            "include it in the build configuration",
         )
     if missing := {name for name in tracked - inside if _is_forgotten(name, inside)}:
         yield warning(
-            "todo",
-            f"not in it, though the package around is: {few(missing)}",
-            "let the build configuration find all packages, or exclude them by name",
+            "module-missing-from-sdist",
+            f"lacks modules of a package that it contains: {abbreviate(missing)}",
+            "include all packages in the build configuration, or exclude these by name",
         )
 
 
 def _content(archive: Archive, name: str) -> bytes:
-    member = next(each for each in archive.members if "/".join(path_of(each).parts[1:]) == name)
+    member = next(member for member in archive.members if "/".join(path_of(member).parts[1:]) == name)
     return file_content(archive, member)
 
 
 def is_generated(name: str) -> bool:
-    """Whether a file is one that backends write, or bring along from elsewhere."""
+    """Return whether a file is one that build backends generate, or copy from another folder."""
     return _GENERATED.fullmatch(name) is not None
 
 
 def _is_forgotten(name: str, inside: set[str]) -> bool:
-    """Whether a module is missing from a package that is there; tests are often left out on purpose."""
+    """Return whether a module is missing from a package that is there; tests are often left out on purpose."""
     return (
         name.endswith(".py")
         and not _TESTS & set(path_of(name).parts)

@@ -5,23 +5,23 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from relnox.building.findings import few, warning
+from relnox.building.findings import abbreviate, warning
 from relnox.core import fixes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from relnox.building.archives import Archive
-    from relnox.building.findings import Found
+    from relnox.building.findings import Finding
 
 __all__ = ["check"]
 
-_DECIDED_HERE = ("W007", "W008")
-"""Empty wheels: see `completeness`, which knows what the project allows."""
+_CHECKED_ELSEWHERE = ("W007", "W008")
+"""Empty wheels: `completeness` checks them, and knows what the project allows."""
 
 
-def check(archive: Archive) -> Iterator[Found]:
-    """What check-wheel-contents says about a wheel; what makes a wheel invalid is for the other checks to tell."""
+def check(archive: Archive) -> Iterator[Finding]:
+    """Run check-wheel-contents on a wheel; invalid wheels are left to the other checks."""
     if not _is_installed():
         return
     from check_wheel_contents.checker import WheelChecker
@@ -32,26 +32,28 @@ def check(archive: Archive) -> Iterator[Found]:
         failed = WheelChecker().check_contents(WheelContents.from_wheel(archive.path))
     except WheelValidationError:
         return
-    except Exception as broken:  # noqa: BLE001 - a guest, whose faults must not end a build
+    except Exception as problem:  # noqa: BLE001 - a bug of an optional tool must not fail the build
         yield warning(
-            "todo", f"check-wheel-contents cannot read it: {broken}", fixes.install("relnox[check]", upgrade=True)
+            "check-wheel-contents-failed",
+            f"check-wheel-contents cannot read it: {problem}",
+            fixes.install("relnox[check]", upgrade=True),
         )
         return
-    for each in failed:
-        if each.check.name in _DECIDED_HERE:
+    for failure in failed:
+        if failure.check.name in _CHECKED_ELSEWHERE:
             continue
-        places = f": {few(each.args)}" if each.args else ""
+        files = f": {abbreviate(failure.args)}" if failure.args else ""
         yield warning(
-            "todo",
-            f"check-wheel-contents {each.check.name}: {each.check.value}{places}",
-            "its README tells what each code means; what does the build configuration include?",
+            "check-wheel-contents",
+            f"check-wheel-contents {failure.check.name}: {failure.check.value}{files}",
+            "fix the build configuration (the README of check-wheel-contents explains the codes)",
         )
 
 
 @cache
 def _is_installed() -> bool:
     try:
-        import check_wheel_contents.checker  # noqa: F401 - it is asked whether that works
+        import check_wheel_contents.checker  # noqa: F401 - the import is the test
     except ImportError:
         return False
     return True

@@ -113,7 +113,7 @@ def _closed(snapshot: Snapshot, index: str) -> Iterator[Problem]:
 def _not_for_the_public(snapshot: Snapshot) -> Iterator[Problem]:
     manifest = snapshot.manifest
     for finding in snapshot.unfit:
-        yield core.plan.Problem(code="todo", message=f"{finding.file}: {finding.message}", fix=finding.fix)
+        yield core.plan.Problem(code=finding.code, message=f"{finding.file}: {finding.message}", fix=finding.fix)
     if manifest.dirty and snapshot.production:
         yield core.plan.Problem(
             code="todo",

@@ -1,4 +1,4 @@
-"""From a commit to checked archives and their manifest, in one job or in many."""
+"""Steps from a commit to checked archives and their manifest, in one CI job or several."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from packaging.version import Version  # noqa: TC002 - plans are read back by these types
 
-from relnox.core.build_settings import UNCONSTRAINED, USUAL, BuildSettings, Constraints  # noqa: TC001 - likewise
+from relnox.core.build_settings import DEFAULT, UNCONSTRAINED, BuildSettings, Constraints  # noqa: TC001 - likewise
 from relnox.core.config import Abi  # noqa: TC001 - likewise
 from relnox.core.derived_versions import CommitTags  # noqa: TC001 - likewise
 from relnox.core.manifest import Distribution, Manifest  # noqa: TC001 - likewise
@@ -31,11 +31,11 @@ __all__ = [
 
 
 _INSTALLATIONS = 8
-"""Environments that are made at once: most of the time the index, or the disk, is waited for."""
+"""Environments that are created at once: they mostly wait for the index or the disk."""
 
 
 class CleanFolder(BaseStep, kw_only=True):
-    """Remove every file of a folder of artefacts."""
+    """Remove files of earlier builds from the output folder."""
 
     folder: str
     files: tuple[str, ...]
@@ -50,7 +50,7 @@ class CleanFolder(BaseStep, kw_only=True):
 
 
 class ClearCache(BaseStep, kw_only=True):
-    """Remove the build environments that earlier runs kept."""
+    """Remove cached build environments."""
 
     @property
     def key(self) -> str:
@@ -58,11 +58,11 @@ class ClearCache(BaseStep, kw_only=True):
 
     @property
     def title(self) -> str:
-        return "remove the build environments that earlier runs kept"
+        return "remove cached build environments"
 
 
 class Export(BaseStep, kw_only=True):
-    """Check a commit out beside the tree, so that nothing that is not committed is built.
+    """Export a commit to a scratch folder, so that only committed files are built.
 
     Attributes:
         commit: The full commit id.
@@ -77,20 +77,20 @@ class Export(BaseStep, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"export commit {self.commit[:10]}, without what is not committed"
+        return f"export commit {self.commit[:10]} (without uncommitted changes)"
 
 
 class PrepareBuildEnvironment(BaseStep, kw_only=True):
-    """Make an environment for the builds of all packages that require the same, or find the one that was kept.
+    """Create the environment shared by all packages with the same build requirements, or take it from the cache.
 
     Attributes:
-        requires: The requirements of their builds, as written.
-        backend: The module of their build backend, which is warmed up.
+        requires: The build requirements, as written.
+        backend: The module of their build backend, which a warm process imports.
         epoch: `SOURCE_DATE_EPOCH` of the builds; some backends read it when they are imported.
-        keep: Whether environments of earlier runs serve, and this one stays.
-        constraints: Which releases may be in it.
-        output: Where an earlier run's archives may be.
-        inputs: Each package that it is for, with a digest of what that is built from; None as in `Build`.
+        keep: Whether to use environments of earlier runs, and to cache this one.
+        constraints: Which releases may be installed.
+        output: The folder that may have archives of an earlier run.
+        inputs: The packages that use it, with a digest of their inputs; None as in `Build`.
     """
 
     concurrent: ClassVar[bool] = True
@@ -114,28 +114,28 @@ class PrepareBuildEnvironment(BaseStep, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"provide an environment with {', '.join(self.requires)}"
+        return f"prepare build environment with {', '.join(self.requires)}"
 
 
 class Build(BaseStep, kw_only=True):
-    """Build a package's sdist, and its wheel from that sdist, each isolated.
+    """Build a package's sdist, and its wheel from that sdist, in isolation.
 
     Attributes:
-        siblings: Packages of the same plan that the build needs: installed as they were just built.
+        siblings: Packages of the same plan that the build requires: their new wheels are installed.
         epoch: `SOURCE_DATE_EPOCH` of the build: the commit's time, seconds since 1970.
         strict: Whether warnings about the archives are errors.
-        isolation: Whether environments and processes are shared where that changes no byte.
-        inputs: A digest of what it is built from; None where it is built whatever was built before.
-        keep_environments: Whether environments of earlier runs serve, and those of this one stay.
-        pythons: The Pythons that platform wheels are built for, such as `3.12`; none for the running one.
-        sdist_alone: Whether its wheels are built elsewhere, for many platforms.
-        requires: What the archives' metadata has to require; None where the backend decides.
-        private: Whether the public index never sees it, and what that one refuses does not matter.
-        declarative: Whether nothing runs in its build but the backend, so that one process may make both archives.
-        command: The project's own command that makes the archives; none for the build backend.
-        tags: The tags of the commit that is built; None where no version comes from them.
-        settings: What the project says of the build beside `[build-system]`.
-        may_be_empty: Whether its wheel may have no module, script or data: a package of requirements alone.
+        isolation: Whether environments and processes may be shared where that changes no byte of the archives.
+        inputs: A digest of the package's inputs; None to build even if nothing changed.
+        keep_environments: Whether to use environments of earlier runs, and to cache those of this one.
+        pythons: The Pythons to build platform wheels for, such as `3.12`; empty for the running one.
+        sdist_only: Whether its wheels are built by other jobs, for several platforms.
+        requires: The expected requirements in the metadata; None if the backend decides.
+        private: Whether it is never published to the public index, so that the rules of this index do not apply.
+        declarative: Whether the build runs no code but the backend's, so that one process may build both archives.
+        command: The project's own build command; empty for the build backend.
+        tags: The tags of the commit; None if the version does not come from tags.
+        settings: The project's settings for the build besides `[build-system]`.
+        may_be_empty: Whether its wheel may have no module, script or data: a package that only has requirements.
         optional_extensions: Whether its wheel may lack the native modules that the source declares.
     """
 
@@ -152,13 +152,13 @@ class Build(BaseStep, kw_only=True):
     inputs: str | None
     keep_environments: bool
     pythons: tuple[str, ...] = ()
-    sdist_alone: bool = False
+    sdist_only: bool = False
     requires: tuple[str, ...] | None
     private: bool
     declarative: bool = False
     command: tuple[str, ...] = ()
     tags: CommitTags | None = None
-    settings: BuildSettings = USUAL
+    settings: BuildSettings = DEFAULT
     may_be_empty: bool = False
     optional_extensions: bool = False
 
@@ -168,14 +168,14 @@ class Build(BaseStep, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"build {self.package} {self.version or '(version from its backend)'}: sdist, then wheel from it"
+        return f"build {self.package} {self.version or '(version from its backend)'}: sdist, then wheel from sdist"
 
 
 class CheckReproducibility(BaseStep, kw_only=True):
-    """Build a package again under another path, umask, time zone, locale and file times, and compare byte by byte.
+    """Build a package again with another path, umask, time zone, locale and file times, and compare byte by byte.
 
     Attributes:
-        build: How it was built before.
+        build: The first build.
     """
 
     concurrent: ClassVar[bool] = True
@@ -187,16 +187,16 @@ class CheckReproducibility(BaseStep, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"build {self.build.package} again, elsewhere, and compare"
+        return f"build {self.build.package} again in another folder, and compare"
 
 
 class BuildWheels(BaseStep, kw_only=True):
-    """Build the platform wheels of one job of the matrix from the sdist that is in the output folder.
+    """Build the platform wheels of one job of the matrix from the sdist in the output folder.
 
     Attributes:
-        job: The wheels, and what they are built on.
-        abi: What they are bound to.
-        build: What is planned of the package.
+        job: The wheels, and the platform to build them on.
+        abi: The ABI that they use.
+        build: The planned build of the package.
     """
 
     job: WheelJob
@@ -213,7 +213,7 @@ class BuildWheels(BaseStep, kw_only=True):
 
 
 class WriteMatrix(BaseStep, kw_only=True):
-    """Write the jobs that make platform wheels, as CI reads them."""
+    """Write the CI jobs that build platform wheels, as JSON."""
 
     file: str
     text: str
@@ -228,7 +228,7 @@ class WriteMatrix(BaseStep, kw_only=True):
 
 
 class RunTests(BaseStep, kw_only=True):
-    """Run the configured tests against the built wheel in a fresh environment.
+    """Run the configured tests with the built wheel in a new environment.
 
     Attributes:
         python: The Python to run them on, such as `3.12`; empty for the running one.
@@ -255,7 +255,7 @@ class RunTests(BaseStep, kw_only=True):
 
 
 class CheckDistributions(BaseStep, kw_only=True):
-    """Check the built archives together, as the index would (`twine check`)."""
+    """Run `twine check` on all built archives."""
 
     output: str
     strict: bool
@@ -270,7 +270,7 @@ class CheckDistributions(BaseStep, kw_only=True):
 
 
 class WriteManifest(BaseStep, kw_only=True):
-    """Write the record of what was built, in both spellings."""
+    """Write the manifest of what was built, as JSON and as text."""
 
     atomic: ClassVar[bool] = True
     output: str
@@ -288,11 +288,11 @@ class WriteManifest(BaseStep, kw_only=True):
 
 
 class Collect(BaseStep, kw_only=True):
-    """Copy one package's files from where jobs left them, unless they are there.
+    """Copy one package's files from the folders of build jobs, unless they are already there.
 
     Attributes:
-        files: Each file with the folder that it is in.
-        attestations: What lies beside them (PEP 740): the folder, the name and the SHA-256 of each.
+        files: Pairs of a folder and a file in it.
+        attestations: The attestations beside them (PEP 740): folder, name and SHA-256.
     """
 
     package: str
@@ -313,7 +313,7 @@ class Collect(BaseStep, kw_only=True):
 
 
 class WriteCollection(BaseStep, kw_only=True):
-    """Write the manifest of all that was collected."""
+    """Write the manifest of the collected files."""
 
     output: str
     manifest: Manifest
