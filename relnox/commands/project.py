@@ -1,4 +1,4 @@
-"""The project that a task is about: its folder, its settings, its packages, its checkout."""
+"""The project that a task works on: its folder, settings, packages and checkout."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def _nothing() -> None:
 
 
 class Project(Record):
-    """A project; what is asked of the world is asked once.
+    """A project; its properties are read when they are first used, and cached.
 
     Attributes:
         root: Its folder; all paths of plans are relative to it.
         config: Its settings.
         git: Its checkout, or None outside git.
         before_tools: Called before a tool of the project runs, once or more often.
-        remote_tags: Tags of the remote with the commit each leads to, where it was asked.
+        remote_tags: Tags of the remote and the commit each points to, if they were read.
     """
 
     root: Path
@@ -55,17 +55,17 @@ class Project(Record):
 
     @cached_property
     def workspace(self) -> Workspace:
-        """Its packages; the settings name no others."""
+        """The packages; names in the settings are checked against them."""
         from relnox.core import setting_names
 
         ignored = self.git.ignored_files if self.git is not None else None
-        found = discovery.discover(self.root, self.config, ignored)
-        setting_names.check(self.config, found)
-        return found
+        workspace = discovery.discover(self.root, self.config, ignored)
+        setting_names.check(self.config, workspace)
+        return workspace
 
     @cached_property
     def unlisted(self) -> tuple[Package, ...]:
-        """Packages of the checkout that are not of the project, though nothing leaves them out on purpose."""
+        """Packages of the checkout that are neither in the project nor excluded."""
         if self.git is None:
             return ()
         files = self.git.tracked_files_named("pyproject.toml")
@@ -83,18 +83,18 @@ class Project(Record):
 
     @property
     def tags(self) -> Mapping[str, str]:
-        """The tags of this clone, and of the remote where it was asked, with the commit each leads to."""
+        """The tags of this clone, and of the remote if they were read, and the commit each points to."""
         return {**(self.remote_tags or {}), **(self.state.tags if self.state is not None else {})}
 
     @property
     def _is_alone(self) -> bool:
         """Whether the checkout has no packages outside the project's folder."""
-        below_the_top = self.git is not None and bool(self.git.prefix)
-        return not (below_the_top and any(package.folder.split("/")[0] == ".." for package in self.unlisted))
+        is_below_top = self.git is not None and bool(self.git.prefix)
+        return not (is_below_top and any(package.folder.split("/")[0] == ".." for package in self.unlisted))
 
     @cached_property
     def lockstep_reason(self) -> str | None:
-        """Why the packages are taken to move in lockstep, where no setting says how they move."""
+        """Why the packages are assumed to share one version, if no setting decides it; None if they are not."""
         if self.config.versions is not None or len(self.workspace.packages) == 1 or not self.tags:
             return None
         from relnox.core.tag_proposals import lockstep_reason
@@ -103,25 +103,25 @@ class Project(Record):
 
     @cached_property
     def release_config(self) -> Config:
-        """The settings, with lockstep where versions and tags show it and no setting says otherwise."""
+        """The settings, with lockstep versions if `lockstep_reason` is set."""
         return self.config if self.lockstep_reason is None else replace(self.config, versions="lockstep")
 
     def with_remote_tags(self, tags: Mapping[str, str] | None) -> Project:
-        """The same project, with the tags of its remote; what does not depend on them is not read again."""
-        known = replace(self, remote_tags=tags)
-        same = ("workspace", "unlisted", "literals", "state", "private_folder")
-        vars(known).update({name: vars(self)[name] for name in same if name in vars(self)})
-        return known
+        """Copy the project with the tags of its remote; cached properties that do not depend on tags are kept."""
+        project = replace(self, remote_tags=tags)
+        independent = ("workspace", "unlisted", "literals", "state", "private_folder")
+        vars(project).update({name: vars(self)[name] for name in independent if name in vars(self)})
+        return project
 
     @cached_property
     def literals(self) -> Literals:
-        """Versions that are written down besides the known places; the packages with the literals among them."""
+        """Literals of versions in modules, and the packages with these among their locations."""
         from relnox.source import version_literals
 
         return version_literals.find(self.git, self.workspace, self.release_config, self.root)
 
     def untracked_imports(self, packages: Iterable[Package]) -> tuple[tuple[str, str], ...]:
-        """Committed modules of packages, each with a module that it imports and that git does not know."""
+        """Find committed modules of packages that import an untracked module: pairs of files."""
         if (
             self.git is None
             or self.state is None
@@ -134,17 +134,17 @@ class Project(Record):
 
     @cached_property
     def state(self) -> GitState | None:
-        """What git says; None outside git."""
+        """The state of the checkout; None outside git."""
         return self.git.state() if self.git is not None else None
 
     @cached_property
     def tag_formats(self) -> Mapping[str, TagFormat]:
-        """How each package's tags look."""
+        """The tag format of each package."""
         return tag_formats(self.workspace, self.release_config, self.tags, is_alone=self._is_alone)
 
     @cached_property
     def history(self) -> Mapping[str, ReleaseHistory]:
-        """What the history says of each package; nothing outside git and before the first commit."""
+        """The release history of each package; empty outside git and before the first commit."""
         if self.git is None or self.state is None or self.state.head is None:
             return {}
         from relnox.source import history
@@ -152,12 +152,12 @@ class Project(Record):
         return history.histories(self.git, self.workspace, self.tag_formats, self.state.tags)
 
     def read_files(self, files: Iterable[str]) -> dict[str, bytes]:
-        """Those of the files that are there."""
+        """Read those of the files that exist."""
         root = str(self.root)
         return {name: (self.root / name).read_bytes() for name in files if os.path.isfile(f"{root}/{name}")}  # noqa: PTH113 - hundreds of them
 
     def fragments(self) -> tuple[tuple[Fragment, ...] | None, dict[str, bytes]]:
-        """The change fragments, None where the project keeps none, and the contents of their files."""
+        """Read the change fragments (None if no folder is set for them) and the contents of their files."""
         folder = self.config.fragments
         if folder is None:
             return None, {}
@@ -169,17 +169,17 @@ class Project(Record):
             if path.name.lower() != "readme.md"
         )
         contents = self.read_files(names)
-        known = [package.name for package in self.workspace.packages]
-        return tuple(fragments.parse(name, contents[name], known) for name in names), contents
+        packages = [package.name for package in self.workspace.packages]
+        return tuple(fragments.parse(name, contents[name], packages) for name in names), contents
 
     @cached_property
     def private_folder(self) -> Path:
-        """Where relnox keeps what must outlive a run: under git's own directory."""
+        """The folder for files that must outlive a run, under git's own directory."""
         return self.git.private_folder() if self.git is not None else self.root / ".relnox"
 
     @cached_property
     def indexes(self) -> Indexes:
-        """The indexes it knows; closed by who runs the task."""
+        """The project's indexes; closed when the `with` block of the project ends."""
         from relnox.indexes import Indexes
 
         return Indexes(self.config, self.private_folder / "index")
@@ -188,37 +188,39 @@ class Project(Record):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the indexes, if they were asked for."""
+        """Close the indexes, if they were used."""
         if "indexes" in vars(self):
             self.indexes.close()
 
     def select(self, names: Sequence[str]) -> tuple[Package, ...]:
-        """The packages of these names in release order, all of them for no name."""
+        """Select packages by name, in release order; all of them if there is no name."""
         return self.workspace.release_order(self.workspace.select(names) if names else None)
 
 
-_NAME_IT = "name the project's folder: --project DIR"
+_NAME_FOLDER = "pass the project's folder: --project DIR"
 
 
 def open_project(start: Path) -> Project:
-    """The project that a folder is in.
+    """Open the project that a folder is in.
 
     Raises:
-        Blocked: There is none, or its settings are wrong.
+        Blocked: There is none, or its settings are invalid.
     """
     try:
         start = start.resolve(strict=True)
         is_folder = start.is_dir()
     except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
-        if isinstance(error, FileNotFoundError) and error.filename is None:  # it is os.getcwd that failed
-            raise Blocked("todo", NO_WORKING_FOLDER, fix=f"cd into the project's folder; or {_NAME_IT}") from error
-        why = error.strerror if isinstance(error, OSError) else error
-        raise Blocked("todo", f"{start} is no folder ({why})", fix=_NAME_IT) from error
+        if isinstance(error, FileNotFoundError) and error.filename is None:  # raised by os.getcwd
+            raise Blocked(
+                "working-folder-missing", NO_WORKING_FOLDER, fix=f"cd into the project's folder, or {_NAME_FOLDER}"
+            ) from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise Blocked("project-not-found", f"{start} is not a folder ({reason})", fix=_NAME_FOLDER) from error
     if not is_folder:
-        raise Blocked("todo", f"{start} is no folder", fix=_NAME_IT)
+        raise Blocked("project-not-found", f"{start} is not a folder", fix=_NAME_FOLDER)
     top = checkouts.find(start)
     root = discovery.find_root(start, _top_folder(top))
-    # Paths of plans are relative to the root, and git must know where that is in the checkout.
+    # Paths in plans are relative to the root, so git needs the root's position in the checkout.
     checkout = top if top is None or top.root == root else checkouts.find(root)
     file = root / "pyproject.toml"
     data = pyproject.table_at(pyproject.load(file), "tool").get("relnox", {}) if file.is_file() else {}
@@ -230,11 +232,11 @@ def open_project(start: Path) -> Project:
             targets.check(config)
         return Project(root, config, checkout)
     except Blocked as error:
-        raise Blocked("todo", f"{_relative(file)}: {error.message}", fix=error.fix) from None
+        raise Blocked(error.code, f"{_relative_path(file)}: {error.message}", fix=error.fix) from None
 
 
-def _relative(file: Path) -> str:
-    """A file as it is seen from the working folder, if there still is one."""
+def _relative_path(file: Path) -> str:
+    """Make a path relative to the working folder, if that exists."""
     try:
         return os.path.relpath(file)
     except FileNotFoundError:

@@ -31,7 +31,7 @@ def editable_files(workspace: Workspace) -> tuple[str, ...]:
     """Every file that a move may edit."""
     found = {place.file for package in workspace.packages for place in package.locations}
     found |= {package.pyproject for package in workspace.packages}
-    return tuple(sorted(found | set(workspace.locks)))
+    return tuple(sorted(found | set(workspace.lock_files)))
 
 
 def is_equivalent(file: str, before: bytes | None, after: bytes | None) -> bool:
@@ -90,7 +90,7 @@ def bumped_files(
     """
     strings, others = _changes(workspace, moved, follow, config)
     locked = {move.package.name: str(move.after) for move in moved}
-    for file in sorted({*strings, *others, *workspace.locks}):
+    for file in sorted({*strings, *others, *workspace.lock_files}):
         before = contents[file]
         mark, text = (_BOM, before[len(_BOM) :].decode()) if before.startswith(_BOM) else (b"", before.decode())
         try:
@@ -100,7 +100,7 @@ def bumped_files(
                 text = toml_spans.replace_strings(text, new, expected=read, source=file)
             for place, version in others.get(file, ()):
                 text = version_locations.replace_version(text, place, version)
-            if file in workspace.locks:
+            if file in workspace.lock_files:
                 text = _locked(text, locked)
         except ValueError as error:
             raise Blocked(

@@ -24,12 +24,12 @@ class Workspace(Record):
     Attributes:
         packages: The packages; names are unique.
         warnings: What discovery passed over and why, for the reader.
-        locks: Lock files, of the root and of packages; the version lines of this workspace's packages move along.
+        lock_files: uv.lock files of the root and of packages; a bump updates the versions of packages in them.
     """
 
     packages: tuple[Package, ...]
     warnings: tuple[str, ...] = ()
-    locks: tuple[str, ...] = ()
+    lock_files: tuple[str, ...] = ()
 
     @cached_property
     def by_name(self) -> Mapping[str, Package]:

@@ -1,6 +1,6 @@
-"""The Rust side of a package: its Cargo.toml, the workspace's where the version is inherited, and Cargo.lock.
+"""Versions in Cargo.toml and Cargo.lock of a package with a Rust crate.
 
-Cargo's own rules are followed: The Cargo Book, "The Manifest Format" and "Workspaces".
+See The Cargo Book, "The Manifest Format" and "Workspaces".
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from relnox.core import version_locations as texts
 from relnox.core.packages import VersionSource
+from relnox.core.version_locations import find_locked_versions
 from relnox.source.pyproject import load, strings, table_at
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
 
-__all__ = ["places"]
+__all__ = ["version_locations"]
 
 _MANIFEST = "Cargo.toml"
 _OPERATORS = "=^~ "
@@ -26,7 +26,7 @@ _TABLES = ("dependencies", "dev-dependencies", "build-dependencies")
 
 
 class _Manifest(NamedTuple):
-    """A Cargo.toml: its path relative to the root, and what it says."""
+    """A Cargo.toml: its path relative to the root, and its content."""
 
     file: str
     document: Mapping[str, Any]
@@ -41,14 +41,14 @@ class _Manifest(NamedTuple):
 
     @property
     def inherits(self) -> bool:
-        """Whether the version is the workspace's."""
+        """Whether the version is inherited from the workspace."""
         return table_at(self.document, "package", "version").get("workspace") is True
 
 
-def places(package: Package, document: Mapping[str, Any], root: Path) -> Iterator[VersionSource]:
-    """Where the version of a package's crate stands: its manifest, crates that ask for it, the lock; in order.
+def version_locations(package: Package, document: Mapping[str, Any], root: Path) -> Iterator[VersionSource]:
+    """Find the version of a package's crate in its manifest, in requirements on it and in the lock file.
 
-    Nothing, where there is no manifest or no version in it.
+    The manifest comes first; without a manifest, or without a version in it, there is no location.
 
     Args:
         package: The package.
@@ -63,58 +63,60 @@ def places(package: Package, document: Mapping[str, Any], root: Path) -> Iterato
     members = [manifest, *(_members(top, manifest, root) if top is not None else ())]
     keys: tuple[str, ...]
     if manifest.inherits and top is not None:
-        holder, keys, moving = top, ("workspace", "package"), [each for each in members if each.inherits]
+        source, keys, updated = top, ("workspace", "package"), [member for member in members if member.inherits]
     else:
-        holder, keys, moving = manifest, ("package",), [manifest]
-    text = table_at(holder.document, *keys).get("version")
-    if not isinstance(text, str):
+        source, keys, updated = manifest, ("package",), [manifest]
+    version = table_at(source.document, *keys).get("version")
+    if not isinstance(version, str):
         return
-    yield VersionSource(kind="toml", file=holder.file, key=(*keys, "version"), text=text, semver=True)
-    crates = {each.crate for each in moving}
-    for each in {each.file: each for each in [*members, *([top] if top is not None else [])]}.values():
-        yield from _requirements(each, crates, text)
+    yield VersionSource(kind="toml", file=source.file, key=(*keys, "version"), text=version, semver=True)
+    crates = {member.crate for member in updated}
+    manifests = {member.file: member for member in [*members, *([top] if top is not None else [])]}
+    for member in manifests.values():
+        yield from _requirements(member, crates, version)
     lock = posixpath.join((top or manifest).folder, "Cargo.lock")
     if (root / lock).is_file():
-        lines = texts.find_locked_versions((root / lock).read_text(encoding="utf-8"))
-        named = tuple(sorted(name for name in crates if name in lines and lines[name].text == text))
-        if named:
-            yield VersionSource(kind="lock", file=lock, key=named, text=text, semver=True)
+        spans = find_locked_versions((root / lock).read_text(encoding="utf-8"))
+        entries = tuple(sorted(name for name in crates if name in spans and spans[name].text == version))
+        if entries:
+            yield VersionSource(kind="lock", file=lock, key=entries, text=version, semver=True)
 
 
 def _manifest(file: str, root: Path) -> _Manifest | None:
-    """A manifest inside the project, or None."""
+    """Read a manifest; None if there is none or it is outside of the project."""
     if file.startswith("../") or not (root / file).is_file():
         return None
     return _Manifest(file, load(root / file))
 
 
 def _workspace_of(manifest: _Manifest, root: Path) -> _Manifest | None:
-    """The manifest of the workspace that a crate is in: its own, the one it names, or the next one above it."""
+    """Find the manifest of a crate's workspace: its own, the one it names, or the nearest one above it."""
     if "workspace" in manifest.document:
         return manifest
-    named = table_at(manifest.document, "package").get("workspace")
-    if isinstance(named, str):
-        return _manifest(posixpath.normpath(posixpath.join(manifest.folder, named, _MANIFEST)), root)
+    workspace = table_at(manifest.document, "package").get("workspace")
+    if isinstance(workspace, str):
+        return _manifest(posixpath.normpath(posixpath.join(manifest.folder, workspace, _MANIFEST)), root)
     folder = manifest.folder
     while folder:
         folder = posixpath.dirname(folder)
-        found = _manifest(posixpath.join(folder, _MANIFEST), root)
-        if found is not None and "workspace" in found.document:
-            return found
+        parent = _manifest(posixpath.join(folder, _MANIFEST), root)
+        if parent is not None and "workspace" in parent.document:
+            return parent
     return None
 
 
-def _members(top: _Manifest, besides: _Manifest, root: Path) -> Iterator[_Manifest]:
+def _members(top: _Manifest, manifest: _Manifest, root: Path) -> Iterator[_Manifest]:
+    """Find the members of a workspace, except one manifest."""
     for glob in strings(table_at(top.document, "workspace").get("members")):
         for folder in sorted((root / top.folder).glob(glob.strip("/"))):
             file = posixpath.normpath(f"{folder.relative_to(root).as_posix()}/{_MANIFEST}")
-            found = _manifest(file, root) if file != besides.file else None
-            if found is not None:
-                yield found
+            member = _manifest(file, root) if file != manifest.file else None
+            if member is not None:
+                yield member
 
 
 def _requirements(manifest: _Manifest, crates: set[str], version: str) -> Iterator[VersionSource]:
-    """Requirements on the moving crates by path that name the very version: Cargo checks them against it."""
+    """Find path requirements on crates that have their current version: Cargo checks that it satisfies them."""
     document = manifest.document
     for keys in (*((name,) for name in _TABLES), ("workspace", "dependencies")):
         for name, entry in table_at(document, *keys).items():

@@ -1,4 +1,4 @@
-"""Read what a pyproject.toml says of a package: facts only, through tomllib; edits are made elsewhere."""
+"""Read packages from pyproject.toml."""
 
 from __future__ import annotations
 
@@ -17,72 +17,80 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import DependencyTable
 
-__all__ = ["is_package", "load", "package_of", "strings", "table_at"]
+__all__ = ["is_package", "load", "parse_package", "strings", "table_at"]
 
 LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
-"""What builds a project that names no backend (PEP 517, "build-backend")."""
-_ENDLESS_NUMBER = re.compile(r"\b0[xob][0-9A-Fa-f_]{2000}")
-"""Python reads such a number, and then fails to show it."""
+"""The backend of a project that names none (PEP 517, "build-backend")."""
+_HUGE_NUMBER = re.compile(r"\b0[xob][0-9A-Fa-f_]{2000}")
+"""Python reads such a number but cannot print it."""
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The document as tomllib reads it; a byte order mark is passed over.
+    """Read a TOML file; a byte order mark is ignored.
 
     Raises:
-        Blocked: The file cannot be read, is no UTF-8, or is no TOML; the line is told.
+        Blocked: The file cannot be read, is not UTF-8, or is not TOML.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-        if _ENDLESS_NUMBER.search(text):
-            raise ValueError("a number has thousands of digits")  # noqa: TRY301 - as tomllib says of decimal ones
+        if _HUGE_NUMBER.search(text):
+            raise ValueError("a number has thousands of digits")  # noqa: TRY301 - like tomllib for decimal ones
         return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # also no UTF-8, numbers of a thousand digits, endless brackets
-        raise Blocked("todo", f"{path} is not valid TOML: {error}", fix=f"mend {path}") from error
+    except (ValueError, RecursionError) as error:  # also invalid UTF-8, huge numbers, thousands of brackets
+        raise Blocked("toml-invalid", f"{path} is not valid TOML: {error}", fix=f"edit {path}") from error
     except OSError as error:
         raise Blocked(
-            "todo", f"{path} cannot be read: {error.strerror}", fix="is this the project's folder?"
+            "file-not-readable",
+            f"{path} cannot be read ({error.strerror})",
+            fix="check that it exists and that you may read it",
         ) from error
 
 
 def table_at(document: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
-    """The table at these keys; an empty one where there is none or something else stands."""
+    """Return the table at these keys; an empty one if there is no table."""
     for key in keys:
         inner = document.get(key) if isinstance(document, dict) else None
         document = inner if isinstance(inner, dict) else {}
     return document
 
 
-def strings(listed: Any) -> list[str]:
-    """The strings of a list; none where something else stands."""
-    return [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
+def strings(value: Any) -> list[str]:
+    """Return the strings in a list; an empty list for any other value."""
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
 def is_package(document: Mapping[str, Any]) -> bool:
-    """Whether the document describes a package at all: tool settings alone do not."""
+    """Whether the document describes a package; settings of tools alone do not."""
     return bool(document.get("project")) or "name" in table_at(document, "tool", "poetry")
 
 
-def package_of(document: Mapping[str, Any], folder: str) -> Package:
-    """The package that a pyproject.toml describes.
+def parse_package(document: Mapping[str, Any], folder: str) -> Package:
+    """Parse the package that a pyproject.toml describes.
 
     Args:
-        document: What `load` gave.
+        document: The result of `load`.
         folder: The file's folder, POSIX, relative to the root.
 
     Raises:
-        Blocked: The name or the version is missing or cannot be one.
+        Blocked: The name or the version is missing or invalid.
     """
     file = "pyproject.toml" if folder == "." else f"{folder}/pyproject.toml"
     project, poetry = table_at(document, "project"), table_at(document, "tool", "poetry")
     name = project.get("name", poetry.get("name"))
     if not isinstance(name, str):
-        raise Blocked("todo", f"{file} names no package", fix="add [project] name")
+        raise Blocked("package-name-missing", f"{file} has no package name", fix="add name to [project]")
     if not is_valid(name):
-        raise Blocked("todo", f"{file}: {name!r} cannot be a package's name", fix="see PEP 508, names")
+        raise Blocked(
+            "package-name-invalid",
+            f"{file}: {name!r} is not a valid package name",
+            fix="use ASCII letters, digits, -, _ and .; begin and end with a letter or digit",
+        )
     backend = table_at(document, "build-system").get("build-backend", LEGACY_BACKEND)
     if not isinstance(backend, str):
         raise Blocked(
-            "todo", f"{file}: build-backend is no string", fix='write build-backend = "hatchling.build", say'
+            "build-backend-invalid",
+            f"{file}: build-backend is not a string",
+            fix='write it like build-backend = "hatchling.build"',
         )
     source = _version_source(document, file)
     classifiers = strings(project.get("classifiers")) or strings(poetry.get("classifiers"))
@@ -93,7 +101,7 @@ def package_of(document: Mapping[str, Any], folder: str) -> Package:
         source=source,
         backend=backend,
         dependencies=tuple(_dependencies(document)),
-        private=any(each.startswith("Private ::") for each in classifiers),
+        private=any(classifier.startswith("Private ::") for classifier in classifiers),
         python=_python(document),
         classifiers=tuple(classifiers),
         dynamic=tuple(strings(project.get("dynamic"))) if project else None,
@@ -101,10 +109,10 @@ def package_of(document: Mapping[str, Any], folder: str) -> Package:
 
 
 def _python(document: Mapping[str, Any]) -> str:
-    """The Pythons that a package runs on, as written; empty where nothing is said."""
+    """Return the Python versions that a package supports, as written; empty if there are none."""
     poetry = table_at(document, "tool", "poetry", "dependencies").get("python")
-    stated = table_at(document, "project").get("requires-python", poetry)
-    return stated if isinstance(stated, str) else ""
+    requirement = table_at(document, "project").get("requires-python", poetry)
+    return requirement if isinstance(requirement, str) else ""
 
 
 def _version_source(document: Mapping[str, Any], file: str) -> VersionSource:
@@ -118,14 +126,14 @@ def _version_source(document: Mapping[str, Any], file: str) -> VersionSource:
     if "version" in strings(project.get("dynamic")):
         return VersionSource(kind="dynamic", file=file, text=_provider(document))
     raise Blocked(
-        "todo",
-        f"{file} states no version, neither [project] version nor dynamic",
+        "version-missing",
+        f"{file} has no version ([project] has neither version nor dynamic)",
         fix='add version = "0.1.0" to [project]',
     )
 
 
 def _provider(document: Mapping[str, Any]) -> str:
-    """Who works the version out, in a few words for people."""
+    """Describe what computes the version."""
     tool = table_at(document, "tool")
     hatch = table_at(tool, "hatch", "version")
     setuptools = table_at(tool, "setuptools", "dynamic", "version")
@@ -144,10 +152,10 @@ def _provider(document: Mapping[str, Any]) -> str:
 def _dependencies(document: Mapping[str, Any]) -> Iterator[Dependency]:
     project = table_at(document, "project")
     yield from _requirements(project.get("dependencies"), "runtime", ("project", "dependencies"))
-    for extra, listed in table_at(project, "optional-dependencies").items():
-        yield from _requirements(listed, "extra", ("project", "optional-dependencies", extra))
-    for group, listed in table_at(document, "dependency-groups").items():
-        yield from _requirements(listed, "group", ("dependency-groups", group))
+    for extra, requirements in table_at(project, "optional-dependencies").items():
+        yield from _requirements(requirements, "extra", ("project", "optional-dependencies", extra))
+    for group, requirements in table_at(document, "dependency-groups").items():
+        yield from _requirements(requirements, "group", ("dependency-groups", group))
     yield from _requirements(
         table_at(document, "build-system").get("requires"), "build", ("build-system", "requires")
     )
@@ -159,27 +167,27 @@ def _dependencies(document: Mapping[str, Any]) -> Iterator[Dependency]:
         yield from _poetry(table_at(document, *key), "group", key)
 
 
-def _requirements(listed: Any, table: DependencyTable, key: tuple[str, ...]) -> Iterator[Dependency]:
-    """Requirements of a list of strings; what is none (an included group, a template) is passed over."""
-    for number, text in enumerate(listed if isinstance(listed, list) else ()):
+def _requirements(value: Any, table: DependencyTable, key: tuple[str, ...]) -> Iterator[Dependency]:
+    """Parse a list of requirements; other items (an included group, a template) are ignored."""
+    for number, text in enumerate(value if isinstance(value, list) else ()):
         if isinstance(text, str) and (name := requirement_name(text)) is not None:
             yield Dependency(name=name, text=text, table=table, key=(*key, number))
 
 
-def _poetry(listed: Mapping[str, Any], table: DependencyTable, key: tuple[str, ...]) -> Iterator[Dependency]:
-    """Requirements of a Poetry table: a constraint, a table with one, or a list of tables."""
-    for name, stated in listed.items():
+def _poetry(entries: Mapping[str, Any], table: DependencyTable, key: tuple[str, ...]) -> Iterator[Dependency]:
+    """Parse the requirements in a Poetry table: a constraint, a table with one, or a list of tables."""
+    for name, value in entries.items():
         if name == "python":
             continue
-        for number, entry in enumerate(stated if isinstance(stated, list) else [stated]):
-            at: tuple[str | int, ...] = (*key, name, number) if isinstance(stated, list) else (*key, name)
+        for number, entry in enumerate(value if isinstance(value, list) else [value]):
+            entry_key: tuple[str | int, ...] = (*key, name, number) if isinstance(value, list) else (*key, name)
             match entry:
                 case str():
-                    yield Dependency(name=normalized(name), text=entry, table=table, key=at, poetry=True)
+                    yield Dependency(name=normalized(name), text=entry, table=table, key=entry_key, poetry=True)
                 case {"version": str(text), **more}:
                     kind: DependencyTable = "extra" if more.get("optional") and table == "runtime" else table
                     yield Dependency(
-                        name=normalized(name), text=text, table=kind, key=(*at, "version"), poetry=True
+                        name=normalized(name), text=text, table=kind, key=(*entry_key, "version"), poetry=True
                     )
                 case _:
                     yield Dependency(name=normalized(name), text="", table=table, poetry=True)

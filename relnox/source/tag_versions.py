@@ -1,7 +1,8 @@
-"""Versions that a build derives from git's tags: who does, and what tags it looks at.
+"""Versions that the build derives from git tags: by which plugin, and from which tags.
 
-There is no text to edit then: a bump is a tag. setuptools-scm, hatch-vcs, versioningit, uv-dynamic-versioning,
-poetry-dynamic-versioning, pdm-backend, flit-scm and versioneer are known by their settings in pyproject.toml.
+Such a version is in no file: a bump only adds a tag. setuptools-scm, hatch-vcs, versioningit,
+uv-dynamic-versioning, poetry-dynamic-versioning, pdm-backend, flit-scm and versioneer are detected by their
+settings in pyproject.toml.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ if TYPE_CHECKING:
 
     from relnox.core.packages import Package
 
-__all__ = ["recognised", "settings_for_own_tags"]
+__all__ = ["detect", "settings_for_own_tags"]
 
-_BY_DUNAMAI = ("uv-dynamic-versioning", "poetry-dynamic-versioning")
-"""Those that leave it to dunamai, whose default pattern wants a `v`."""
+_BASED_ON_DUNAMAI = ("uv-dynamic-versioning", "poetry-dynamic-versioning")
+"""Plugins based on dunamai, whose default pattern requires a `v`."""
 _MATCH = re.compile(r"--match[= ]['\"]?(?P<glob>[^'\" ]+)")
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9._-]+")
 
 
-def recognised(package: Package, document: Mapping[str, Any]) -> Package:
-    """The package, with a source of kind `tags` if its version comes from tags; else as it was."""
+def detect(package: Package, document: Mapping[str, Any]) -> Package:
+    """Set the source's kind to `tags` if the package's version is derived from tags; else change nothing."""
     provider = _provider(package, document)
     if provider is None:
         return package
@@ -37,10 +38,10 @@ def recognised(package: Package, document: Mapping[str, Any]) -> Package:
     return replace(package, source=VersionSource(kind="tags", file=package.pyproject, key=key, text=name))
 
 
-def settings_for_own_tags(package: Package, before: str) -> str:
-    """Settings by which a package's backend looks only at tags that begin with a text, as TOML with their file."""
-    expression = f"^{re.escape(before).replace(chr(92) + '-', '-')}(?P<version>.+)$"
-    describe = f'["git", "describe", "--dirty", "--tags", "--long", "--match", "{before}*"]'
+def settings_for_own_tags(package: Package, prefix: str) -> str:
+    """Write the TOML settings with which a package's backend uses only tags with a prefix."""
+    expression = f"^{re.escape(prefix).replace(chr(92) + '-', '-')}(?P<version>.+)$"
+    describe = f'["git", "describe", "--dirty", "--tags", "--long", "--match", "{prefix}*"]'
     match package.source.text.partition(",")[0]:
         case "hatch-vcs":
             lines = [
@@ -55,21 +56,21 @@ def settings_for_own_tags(package: Package, before: str) -> str:
             lines = [
                 "[tool.pdm.version]",
                 'source = "scm"',
-                f"tag_filter = '{before}*'",
+                f"tag_filter = '{prefix}*'",
                 f"tag_regex = '{expression}'",
             ]
         case "versioningit":
             lines = [
                 "[tool.versioningit.vcs]",
                 'method = "git"',
-                f'match = ["{before}*"]',
+                f'match = ["{prefix}*"]',
                 "[tool.versioningit.tag2version]",
-                f'rmprefix = "{before}"',
+                f'rmprefix = "{prefix}"',
             ]
         case "uv-dynamic-versioning" | "poetry-dynamic-versioning" as plugin:
-            lines = [f"[tool.{plugin}]", f'pattern-prefix = "{before.removesuffix("v")}"']
+            lines = [f"[tool.{plugin}]", f'pattern-prefix = "{prefix.removesuffix("v")}"']
         case "versioneer":
-            lines = ["[tool.versioneer]", f'tag_prefix = "{before}"']
+            lines = ["[tool.versioneer]", f'tag_prefix = "{prefix}"']
         case _:  # setuptools-scm, and flit-scm, which reads the same table
             lines = [
                 "[tool.setuptools_scm]",
@@ -82,13 +83,13 @@ def settings_for_own_tags(package: Package, before: str) -> str:
 
 
 def _provider(package: Package, document: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
-    """Who derives the version, and the settings that choose its tags."""
+    """Find the plugin that derives the version, and its settings about tags."""
     tool = table_at(document, "tool")
     hatch, pdm = table_at(tool, "hatch", "version"), table_at(tool, "pdm", "version")
-    needs = {
-        found[0].lower().replace("_", "-")
-        for each in strings(table_at(document, "build-system").get("requires"))
-        if (found := _DISTRIBUTION.match(each))
+    build_requires = {
+        name[0].lower().replace("_", "-")
+        for requirement in strings(table_at(document, "build-system").get("requires"))
+        if (name := _DISTRIBUTION.match(requirement))
     }
     match hatch.get("source"):
         case "vcs":
@@ -104,7 +105,7 @@ def _provider(package: Package, document: Mapping[str, Any]) -> tuple[str, Mappi
     if table_at(tool, "poetry-dynamic-versioning").get("enable") is True:
         return "poetry-dynamic-versioning", table_at(tool, "poetry-dynamic-versioning")
     provider = str(table_at(tool, "scikit-build", "metadata", "version").get("provider", ""))
-    if "setuptools_scm" in tool or "setuptools-scm" in needs or provider.endswith("setuptools_scm"):
+    if "setuptools_scm" in tool or "setuptools-scm" in build_requires or provider.endswith("setuptools_scm"):
         return "setuptools-scm", table_at(tool, "setuptools_scm")
     if "versioningit" in tool:
         return "versioningit", table_at(tool, "versioningit")
@@ -116,40 +117,41 @@ def _provider(package: Package, document: Mapping[str, Any]) -> tuple[str, Mappi
 
 
 def _prefixes(provider: str, settings: Mapping[str, Any]) -> Iterator[str]:
-    """What tags begin with, by each setting that says so."""
-    if provider in _BY_DUNAMAI and settings.get("pattern", "default") == "default":
+    """Find the prefixes of tags in each setting that implies one."""
+    if provider in _BASED_ON_DUNAMAI and settings.get("pattern", "default") == "default":
         yield f"{settings.get('pattern-prefix', '')}v"
     for key in ("pattern-prefix", "tag_prefix"):
         if isinstance(text := settings.get(key), str) and text:
             yield text
     if isinstance(text := table_at(settings, "tag2version").get("rmprefix"), str):
         yield text
-    described = settings.get("git_describe_command") or settings.get("describe_command")
-    described = described or table_at(settings, "scm", "git").get("describe_command")
-    words = described if isinstance(described, str) else " ".join(strings(described))
-    globs = [found["glob"] for found in _MATCH.finditer(words)]
+    command = settings.get("git_describe_command") or settings.get("describe_command")
+    command = command or table_at(settings, "scm", "git").get("describe_command")
+    command_line = command if isinstance(command, str) else " ".join(strings(command))
+    globs = [match["glob"] for match in _MATCH.finditer(command_line)]
     globs += strings(table_at(settings, "vcs").get("match"))
     globs += [text] if isinstance(text := settings.get("tag_filter"), str) else []
     for glob in globs:
-        before = re.split(r"[*?\[]", glob, maxsplit=1)[0]
-        if before or glob.startswith("[0-9]"):
-            yield before
+        prefix = re.split(r"[*?\[]", glob, maxsplit=1)[0]
+        if prefix or glob.startswith("[0-9]"):
+            yield prefix
     for key in ("tag_regex", "tag-pattern", "pattern"):
         if isinstance(text := settings.get(key), str) and "(" in text:
-            before = _literal_start(text)
-            if before or re.match(r"\^?\((?:\?P<version>)?\\d", text):
-                yield before
+            prefix = _literal_prefix(text)
+            if prefix or re.match(r"\^?\((?:\?P<version>)?\\d", text):
+                yield prefix
 
 
-def _literal_start(expression: str) -> str:
-    """The text that everything a regular expression matches begins with; an optional `v` is taken as there."""
-    text = ""
-    for found in re.finditer(r"\\(?P<escaped>[^A-Za-z0-9])|(?P<plain>[A-Za-z0-9_/@=-])|.", expression.lstrip("^")):
-        letter = found["escaped"] or found["plain"]
-        follows = expression.lstrip("^")[found.end() : found.end() + 1]
-        if letter is None or follows in ("*", "{") or (follows == "?" and letter != "v"):
+def _literal_prefix(expression: str) -> str:
+    """Find the text that all matches of a regular expression begin with; an optional `v` counts as required."""
+    prefix = ""
+    expression = expression.lstrip("^")
+    for match in re.finditer(r"\\(?P<escaped>[^A-Za-z0-9])|(?P<plain>[A-Za-z0-9_/@=-])|.", expression):
+        letter = match["escaped"] or match["plain"]
+        next_letter = expression[match.end() : match.end() + 1]
+        if letter is None or next_letter in ("*", "{") or (next_letter == "?" and letter != "v"):
             break
-        text += letter
-        if follows in ("?", "+"):
+        prefix += letter
+        if next_letter in ("?", "+"):
             break
-    return text
+    return prefix

@@ -97,7 +97,7 @@ def test_a_lost_working_folder_is_told(tmp_path: Path, task: str) -> None:
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == (
         "error: the working folder no longer exists\n"
-        "fix: cd into the project's folder; or name the project's folder: --project DIR\n"
+        "fix: cd into the project's folder, or pass the project's folder: --project DIR\n"
     )
 
 

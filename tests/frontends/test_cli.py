@@ -108,7 +108,7 @@ def test_where_no_project_is(tmp_path: Path) -> None:
     done = relnox(tmp_path, "status")
 
     assert done.returncode == 1
-    assert done.stderr.startswith("error: there is no project here: no pyproject.toml in ")
+    assert done.stderr.startswith("error: no project found: no pyproject.toml in ")
     assert done.stderr.endswith("\nhint: go to the project's folder, or name it: --project DIR\n")
 
 

@@ -33,7 +33,7 @@ BLOCKED = (
     ("collect", "--from nowhere", "nowhere is no folder"),
     ("publish-test", "--index embeded", "there is no index called embeded"),
     ("publish", "--index embedded --dist nowhere", "there is no nowhere/manifest.json: nothing was built"),
-    ("verify-install", "--project nowhere", "nowhere is no folder"),
+    ("verify-install", "--project nowhere", "nowhere is not a folder"),
     ("rehearse", "--installer conda", "conda"),
 )
 

@@ -564,7 +564,7 @@ def test_an_abort_of_files_that_somebody_else_changed_stops(two: Path) -> None:
     before = everything(two)
     ran = bump(two, "--abort")
     assert ran.code == 4
-    assert "packages/top/pyproject.toml is neither as it was" in ran.text
+    assert "packages/top/pyproject.toml has changed since the plan was made" in ran.text
     assert everything(two) == before
     assert pending(two)
     git(two, "checkout", "--quiet", "packages/top/pyproject.toml")

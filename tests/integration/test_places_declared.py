@@ -142,13 +142,13 @@ def test_a_pattern_that_is_there_more_or_less_often_is_refused(
     for options in (("--part", "minor"), ("--to", "2.0")):
         error = refused(bump, root, *options)
         assert f"README.md of [[tool.relnox.version-files]]: {said}" in error
-        assert "mend its pattern or count" in error
+        assert "correct its pattern or count" in error
 
 
 def test_matches_that_differ_among_themselves_are_refused_with_each(tmp_path: Path, bump: Bump) -> None:
     files = {"README.md": TWICE["README.md"].replace("[x]==1.2.3", "[x]==1.2.2")}
     root = demo(tmp_path / "demo", files, place("README.md", pattern=PIN, count=2))
-    assert "README.md of [[tool.relnox.version-files]]: it says 1.2.2 and 1.2.3" in refused(
+    assert "README.md of [[tool.relnox.version-files]]: it has different versions: 1.2.2 and 1.2.3" in refused(
         bump, root, "--part", "minor"
     )
 
@@ -257,7 +257,9 @@ def test_a_place_is_of_the_package_whose_folder_it_is_in_or_of_the_one_it_names(
 def test_a_place_of_nobody_is_refused_but_in_lockstep_it_is_everybodys(tmp_path: Path, bump: Bump) -> None:
     files, declared = {"docs/x.txt": "x 1.0.0\n"}, place("docs/x.txt", pattern="x (?P<version>.*)")
     said = refused(bump, several(tmp_path / "many", dict(files), declared), "--all", "--part", "minor")
-    assert "[[tool.relnox.version-files]] does not say whose version docs/x.txt states" in said
+    assert (
+        "docs/x.txt of [[tool.relnox.version-files]] is not in a package's folder, and no package is named" in said
+    )
     assert 'package = "a"' in said
     root = several(tmp_path / "one", dict(files), declared, lockstep=True)
     assert bump(root, "--part", "minor", "--commit").code == 0
@@ -305,7 +307,7 @@ def test_a_version_that_a_place_has_no_spelling_for_is_refused_with_its_file(tmp
     ("declared", "said"),
     [
         (place("no.txt", pattern="(?P<version>.*)"), "no.txt of [[tool.relnox.version-files]] cannot be read"),
-        (place("a.txt"), "does not say where in a.txt the version is"),
+        (place("a.txt"), "a.txt of [[tool.relnox.version-files]] needs a pattern"),
         (place("a.txt", pattern="x (.*)"), "cannot work: it has no group called version"),
         (place("a.txt", pattern="(?P<version>"), "cannot work: it is not a regular expression"),
         (place("a.txt", pattern="y (?P<version>.*)"), "the pattern matches 0 times"),

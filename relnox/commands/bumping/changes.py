@@ -166,11 +166,11 @@ def lock_files(workspace: Workspace) -> Iterator[str]:
 def without_ignored_locks(snapshot: Snapshot, project: Project) -> Snapshot:
     """The same without lock files that git ignores: they are this checkout's alone, and no commit takes them."""
     foreign = (name for name in lock_files(snapshot.workspace) if name in snapshot.contents)
-    locks = [*snapshot.workspace.locks, *foreign]
+    locks = [*snapshot.workspace.lock_files, *foreign]
     ignored = project.git.ignored_files(locks) if project.git is not None and locks else set()
     if not ignored:
         return snapshot
-    kept = tuple(name for name in snapshot.workspace.locks if name not in ignored)
+    kept = tuple(name for name in snapshot.workspace.lock_files if name not in ignored)
     return snapshot._replace(
         workspace=core.records.replace(snapshot.workspace, locks=kept),
         contents={name: content for name, content in snapshot.contents.items() if name not in ignored},
