@@ -109,7 +109,7 @@ def test_where_no_project_is(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert done.stderr.startswith("error: no project found: no pyproject.toml in ")
-    assert done.stderr.endswith("\nhint: go to the project's folder, or name it: --project DIR\n")
+    assert done.stderr.endswith("\nfix: cd into the project's folder, or pass --project DIR\n")
 
 
 def test_a_project_is_found_from_below_and_from_elsewhere(shared: Path, tmp_path: Path) -> None:
