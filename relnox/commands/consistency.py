@@ -1,4 +1,4 @@
-"""What git and the manifest say of a release: whether tag, version, commit and archives belong together."""
+"""Checks that tag, version, commit and archives of a release belong together."""
 
 from __future__ import annotations
 
@@ -22,43 +22,43 @@ if TYPE_CHECKING:
 
 __all__ = ["HELP", "allowed_notes", "check_build", "check_manifest"]
 
-HELP = "Go on although tag, version, commit and manifest contradict one another."
+HELP = "Continue even if tag, version, commit and manifest contradict each other."
 
 
 def check_build(
     packages: Sequence[Package], project: Project, commit: str | None
 ) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
-    """What is wrong with the tags of a commit that is built, and what publishing will refuse.
+    """Check the tags of a commit to build; return problems, and notes on what publishing will block.
 
-    A commit after a release, whose version was not raised yet, is built in CI for good reasons: that is told only.
+    A commit after a release, whose version was not bumped yet, is often built in CI: that gives a note only.
 
     Args:
-        packages: What is built.
+        packages: The packages to build.
         project: The project.
-        commit: What is built; None for the tree as it is.
+        commit: The commit to build; None for the working tree.
     """
     formats = _formats(project)
     if commit is None or project.state is None or formats is None:
         return (), ()
     tags = project.state.tags
     versions = {package.name: package.version for package in packages if package.version is not None}
-    here = [name for name, at in tags.items() if at == commit]
-    wrong = core.consistency.tag_mismatches(versions, formats, here, commit, stated=True)
-    later = (
-        f"{each.message(commit)}; publish refuses it: raise the version first, with {fixes.command('bump')}"
-        for each in _tagged_elsewhere(versions, formats, commit, project)
+    here = [name for name, tagged_commit in tags.items() if tagged_commit == commit]
+    problems = core.consistency.tag_mismatches(versions, formats, here, commit, from_files=True)
+    notes = (
+        f"{mismatch.message(commit)}; before publishing, run: {fixes.command('bump')}"
+        for mismatch in _tagged_elsewhere(versions, formats, commit, project)
     )
-    return tuple(wrong), tuple(later)
+    return tuple(problems), tuple(notes)
 
 
 def check_manifest(manifest: Manifest, dist: str, project: Project, *, production: bool) -> Iterator[Problem]:
-    """Where a manifest, the checkout and its tags contradict one another.
+    """Check a manifest against the checkout and its tags.
 
     Args:
-        manifest: What is to be published.
+        manifest: The manifest to publish.
         dist: The manifest's folder.
         project: The project.
-        production: Whether that is public for good: on other indexes, versions may be used again.
+        production: Whether the index is a production index; versions on other indexes may be reused.
     """
     where = f"{dist}/{core.manifest.MANIFEST_JSON}"
     packages = project.workspace.packages
@@ -74,48 +74,48 @@ def check_manifest(manifest: Manifest, dist: str, project: Project, *, productio
     if built is None or manifest.dirty or project.state is None or formats is None:
         return
     versions = {name: manifest.version(name) for name in manifest.packages if name in formats}
-    here = [name for name, at in project.state.tags.items() if at == built]
-    yield from core.consistency.tag_mismatches(versions, formats, here, built, stated=False)
+    here = [name for name, commit in project.state.tags.items() if commit == built]
+    yield from core.consistency.tag_mismatches(versions, formats, here, built, from_files=False)
     if production:
-        for each in _tagged_elsewhere(versions, formats, built, project):
-            which = "" if len(each.packages) == len(packages) else f" --package {each.packages[0]}"
+        for mismatch in _tagged_elsewhere(versions, formats, built, project):
+            which = "" if len(mismatch.packages) == len(packages) else f" --package {mismatch.packages[0]}"
             yield core.plan.Problem(
-                code="todo",
-                message=each.message(built),
+                code="version-tagged-elsewhere",
+                message=mismatch.message(built),
                 fix=f"{fixes.command('bump', '--part', 'patch')}{which}, then: {fixes.command('build-all')}; "
-                f"to publish what is tagged: "
-                f"git switch --detach {each.tag}, and build that; to go on as it is: {core.consistency.FLAG}",
+                f"to publish the tagged commit: git switch --detach {mismatch.tag}, and build it; "
+                f"to ignore it: {core.consistency.FLAG}",
             )
 
 
 def allowed_notes(mismatches: Sequence[Problem]) -> Iterator[str]:
-    """What a reader should know where mismatches stop nothing, since the command line says so."""
-    for each in mismatches:
-        yield f"by {core.consistency.FLAG}: {each.message}"
+    """Yield notes on mismatches that the command line allows."""
+    for problem in mismatches:
+        yield f"ignored by {core.consistency.FLAG}: {problem.message}"
 
 
 def _tagged_elsewhere(
     versions: Mapping[str, Version], formats: Mapping[str, TagFormat], commit: str, project: Project
 ) -> Iterator[TaggedElsewhere]:
-    """Packages whose version is tagged at another commit of this clone, and that changed since."""
+    """Yield packages whose version is tagged at another commit of this clone, and that changed since."""
     assert project.git is not None  # noqa: S101 - there are tags
     assert project.state is not None  # noqa: S101 - as above
-    found = core.consistency.tagged_elsewhere(versions, formats, project.state.tags, commit)
-    for (tag, version, at), packages in found.items():
-        files = project.git.files_changed_between(at, commit)
-        touched = core.consistency.changed_files(files or (), project.workspace.packages)
-        if names := tuple(name for name in packages if name in touched):
+    by_tag = core.consistency.tagged_elsewhere(versions, formats, project.state.tags, commit)
+    for (tag, version, tagged_commit), packages in by_tag.items():
+        files = project.git.files_changed_between(tagged_commit, commit)
+        changed = core.consistency.changed_files(files or (), project.workspace.packages)
+        if names := tuple(name for name in packages if name in changed):
             yield core.consistency.TaggedElsewhere(
                 tag=tag,
                 version=version,
-                commit=at,
+                commit=tagged_commit,
                 packages=names,
-                files=tuple(file for name in names for file in touched[name]),
+                files=tuple(file for name in names for file in changed[name]),
             )
 
 
 def _formats(project: Project) -> Mapping[str, TagFormat] | None:
-    """How each package's tags look; None outside git, and where the settings do not tell packages apart."""
+    """Return the tag format of each package; None outside git, and if the settings are ambiguous."""
     if project.git is None or project.state is None or not project.state.tags:
         return None
     try:
@@ -125,7 +125,7 @@ def _formats(project: Project) -> Mapping[str, TagFormat] | None:
 
 
 def _platform_wheels(manifest: Manifest, project: Project) -> dict[str, int]:
-    """How many wheels the settings give each package of a manifest that has platform wheels."""
+    """Return the number of platform wheels in the settings, by package of a manifest."""
     by_name = project.workspace.by_name
     return {
         name: number

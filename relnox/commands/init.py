@@ -81,7 +81,7 @@ class Snapshot(NamedTuple):
     Attributes:
         settings: Keys of `[tool.relnox]` that are proposed.
         unlisted: Packages of the checkout that are not of the project.
-        lockstep_reason: Why the packages are taken to move in lockstep, where no setting says it.
+        lockstep_reason: Why the packages are bumped in lockstep, where no setting says so.
         first: The package that an example of a bump names; None where all move.
     """
 

@@ -1,7 +1,7 @@
-"""Show every package with its version, its last tag, what changed since, and what that would be released as.
+"""Show every package with its version, its last tag, the changes since, and its next version.
 
-What would be released is what `bump --part auto` does. Stays offline unless --index asks an index which of its
-files are there, or this clone has no tags: then the remote is asked for its own.
+The next version is that of `bump --part auto`. The command stays offline unless --index is given, or this clone
+has no tags: then the remote's tags are read.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "Row", "Snapshot", "explain", "observe", "plan", "summarize"]
 
-_PATIENCE = 10.0
-"""Seconds of trouble that asking an index outlasts: somebody sits before it."""
+_INDEX_TIMEOUT = 10.0
+"""Seconds for queries to one index, errors included."""
 
 
 class Options(CommonOptions):
@@ -43,32 +43,34 @@ class Options(CommonOptions):
         metavar="NAME",
         anywhere=False,
     )
-    index: tuple[str, ...] = option((), "Ask this index as well (repeatable).", metavar="NAME", anywhere=False)
+    index: tuple[str, ...] = option(
+        (), "Show the versions on this index as well (repeatable).", metavar="NAME", anywhere=False
+    )
     explain: bool = option(False, "Show where the value of each option of each task comes from.", anywhere=False)
 
 
 class Row(NamedTuple):
-    """What is known of one package.
+    """One package in the table.
 
     Attributes:
         package: The package.
         history: Its last tag and the commits since; None outside git and before the first commit.
-        move: What `bump --part auto` would do with it; None where nothing asks for a release.
-        listed: For each index that was asked the versions it lists.
+        bump: Its bump by `bump --part auto`; None if there is nothing to release.
+        index_versions: The versions on each of the indexes.
     """
 
     package: Package
     history: ReleaseHistory | None
-    move: VersionBump | None
-    listed: tuple[frozenset[Version], ...]
+    bump: VersionBump | None
+    index_versions: tuple[frozenset[Version], ...]
 
 
 class Snapshot(NamedTuple):
-    """What `status` looked at.
+    """What `status` shows.
 
     Attributes:
-        rows: What is known of each package.
-        notes: What discovery passed over, and why nothing can be said of a release.
+        rows: The packages.
+        notes: What discovery skipped, findings about tags and versions, and why nothing can be released.
     """
 
     rows: tuple[Row, ...]
@@ -76,128 +78,132 @@ class Snapshot(NamedTuple):
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Look at the packages, the history, and the indexes that were asked for."""
-    tags, unreachable = tag_checks.remote_tags(project)
+    """Read the packages, the history, and the requested indexes."""
+    tags, remote_error = tag_checks.remote_tags(project)
     project = project.with_remote_tags(tags)
     packages = project.workspace.select(options.package) if options.package else project.workspace.packages
-    moves, notes = _moves(project)
-    asked = _asked(options.index)
+    bumps, notes = _bumps(project)
+    deadlines = _deadlines(options.index)
     rows = (
         Row(
             package,
             project.history.get(package.name),
-            moves.get(package.name),
-            tuple(_listed(index, package, project, deadline) for index, deadline in asked),
+            bumps.get(package.name),
+            tuple(_index_versions(index, package, project, deadline) for index, deadline in deadlines),
         )
         for package in packages
     )
-    every = (
+    all_notes = (
         *project.workspace.warnings,
-        *_of_tags(packages, project, unreachable),
+        *_tag_notes(packages, project, remote_error),
         *_disagreements(project),
         *notes,
         *_unlisted(project),
     )
-    return Snapshot(tuple(rows), every)
+    return Snapshot(tuple(rows), all_notes)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
-    """Nothing to do: a table."""
+    """Plan no steps, only the table."""
     rows = tuple(_row(row) for row in snapshot.rows)
     columns = ("package", "version", "last tag", "changed since", "next", "why", *options.index)
     table = core.plan.Table(title="", columns=columns, rows=rows)
     return core.plan.Plan(task="status", tables=(table,), notes=snapshot.notes)
 
 
-def explain(given: Mapping[str, Mapping[str, Given]]) -> Table:
-    """Where the value of each option of each task comes from."""
+def explain(values: Mapping[str, Mapping[str, Given]]) -> Table:
+    """Return a table of where the value of each option of each task comes from."""
     rows = tuple(
-        (task, name.rstrip("_").replace("_", "-"), repr(each.value), each.origin)
-        for task, options in given.items()
-        for name, each in options.items()
+        (task, name.rstrip("_").replace("_", "-"), repr(value.value), value.origin)
+        for task, options in values.items()
+        for name, value in options.items()
     )
     return core.plan.Table(title="Options", columns=("task", "option", "value", "comes from"), rows=rows)
 
 
 def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
-    """The plan's table says it all."""
+    """Return no tables: the plan's table has it all."""
     del outcome, folder
     return ()
 
 
-def _moves(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ...]]:
-    """What `bump --part auto` would do, by package, or why it would not."""
+def _bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ...]]:
+    """Return the bumps of `bump --part auto` by package, and notes on why there are none."""
     from datetime import UTC, datetime
 
     if project.state is None or project.state.head is None:
         return {}, ()
     if project.state.shallow:
-        return {}, ("this clone is shallow: tags and commits may be missing (git fetch --unshallow --tags)",)
+        return {}, (
+            "this clone is shallow, so tags and commits may be missing; run: git fetch --unshallow --tags",
+        )
     if not project.state.tags and project.remote_tags:
         return {}, ()
     try:
-        released = {name: each.version for name, each in project.history.items() if each.version is not None}
-        if not project.known_tags.forms:  # or else it is told which form they have
+        released = {
+            name: history.version for name, history in project.history.items() if history.version is not None
+        }
+        if not project.known_tags.prefixes:  # else format_problems reports their form
             core.levels.check_tag_format_fits(project.history, project.state.tags)
         fragments, _ = project.fragments()
         config = project.release_config
         bump_requests = core.levels.bump_requests(project.workspace, project.history, fragments, config)
-        moved, _ = core.version_bumps.plan_bumps(
+        bumps, _ = core.version_bumps.plan_bumps(
             project.workspace, bump_requests, released=released, config=config, today=datetime.now(UTC).date()
         )
     except Blocked as error:
-        return {}, (f"nothing could be released as it is: {error.message}; {error.fix}",)
-    return {move.package.name: move for move in moved}, ()
+        return {}, (f"cannot release: {error.message}\n  fix: {error.fix}",)
+    return {bump.package.name: bump for bump in bumps}, ()
 
 
-def _of_tags(shown: tuple[Package, ...], project: Project, unreachable: str | None) -> Iterator[str]:
-    """What tags say of packages: how they move, other forms, newer ones, and those that are not here."""
+def _tag_notes(packages: tuple[Package, ...], project: Project, remote_error: str | None) -> Iterator[str]:
+    """Yield notes on tags: missing ones, lockstep, other forms, and newer ones."""
     if project.state is None or project.state.head is None:
         return
-    yield from tag_checks.missing_tags(project, unreachable)
+    yield from tag_checks.missing_tags(project, remote_error)
     try:
         if project.lockstep_reason is not None:
             yield project.lockstep_reason
-        packages = [package for package in shown if not package.private]
+        public = [package for package in packages if not package.private]
         problems = core.tag_proposals.format_problems(
-            packages, project.workspace, project.release_config, project.tag_formats, project.known_tags
+            public, project.workspace, project.release_config, project.tag_formats, project.known_tags
         )
-        yield from (f"{problem.message}\n  {problem.fix}" for problem in problems)
+        yield from (f"{problem.message}\n  fix: {problem.fix}" for problem in problems)
         yield from tag_checks.newer_tags(project).notes(
-            [package.name for package in shown], project.config, project.state.tags
+            [package.name for package in packages], project.config, project.state.tags
         )
-    except Blocked:  # the formats cannot work, which is said where the next versions would be
+    except Blocked:  # an invalid format, which _bumps reports
         return
 
 
 def _unlisted(project: Project) -> Iterator[str]:
-    """Packages of the checkout that are not of the project."""
+    """Yield a note on packages of the checkout that do not belong to the project."""
     if project.unlisted:
         yield core.unlisted.summary(project.unlisted, project.workspace, project.config)
 
 
 def _disagreements(project: Project) -> Iterator[str]:
-    """Packages whose places state several versions, literals in their modules among them."""
+    """Yield notes on packages with different versions in different locations, literals included."""
     for package in project.literals.workspace.packages:
         if package.other_locations and not core.version_bumps.locations_agree(package, package.version):
             fix = core.fixes.command("bump", "--to", "VERSION")
-            yield f"{core.version_bumps.describe_disagreement(package)}\n  to fix it: {fix}"
+            yield f"{core.version_bumps.describe_disagreement(package)}\n  fix: {fix}"
 
 
-def _asked(indexes: Sequence[str]) -> list[tuple[str, Deadline]]:
-    """How long each index is asked for all packages together."""
+def _deadlines(indexes: Sequence[str]) -> list[tuple[str, Deadline]]:
+    """Return a deadline for each index, for the queries of all packages together."""
     if not indexes:
         return []
     from relnox.network import Deadline
 
-    return [(index, Deadline(_PATIENCE)) for index in indexes]
+    return [(index, Deadline(_INDEX_TIMEOUT)) for index in indexes]
 
 
-def _listed(index: str, package: Package, project: Project, deadline: Deadline) -> frozenset[Version]:
-    """The versions that an index lists of a package.
+def _index_versions(index: str, package: Package, project: Project, deadline: Deadline) -> frozenset[Version]:
+    """Return the versions of a package on an index.
 
     Raises:
-        TryLater: It does not answer.
+        TryLater: The index does not answer.
     """
     from relnox.network import TransientError
 
@@ -205,15 +211,15 @@ def _listed(index: str, package: Package, project: Project, deadline: Deadline) 
         files = project.indexes.files(index, package.name, deadline).values()
     except TransientError as transient_error:
         raise TryLater(
-            "todo",
-            f"{index} cannot be asked what it lists: {transient_error.message}",
-            fix=f"type the same command again later, or leave --index {index} out",
+            "index-unavailable",
+            f"cannot read the files of {package.name} on {index}: {transient_error.message}",
+            fix=f"rerun the command later, or leave --index {index} out",
         ) from transient_error
     return frozenset(file.version for file in files if file.version is not None)
 
 
 def _row(row: Row) -> tuple[str, ...]:
-    package, history, move = row.package, row.history, row.move
+    package, history, bump = row.package, row.history, row.bump
     if package.version is not None:
         version = str(package.version)
     elif package.source.kind == "tags" and history is not None and history.version is not None:
@@ -224,16 +230,16 @@ def _row(row: Row) -> tuple[str, ...]:
     if history is not None and history.tag is not None:
         tag, count = history.tag, len(history.commits)
         changed = "no" if not count else f"{count} commit{'s' if count > 1 else ''}"
-    following = (str(move.after), move.reason) if move is not None else ("-", "-")
-    on_indexes = [_on_index(package.version, versions) for versions in row.listed]
+    next_version = (str(bump.after), bump.reason) if bump is not None else ("-", "-")
+    on_indexes = [_on_index(package.version, versions) for versions in row.index_versions]
     private = " (private)" if package.private else ""
-    return (package.name + private, version, tag, changed, *following, *on_indexes)
+    return (package.name + private, version, tag, changed, *next_version, *on_indexes)
 
 
-def _on_index(version: Version | None, listed: frozenset[Version]) -> str:
-    if not listed:
-        return "nothing"
-    latest = max(listed)
-    return (
-        f"{latest} (this one)" if latest == version else f"{latest}{', this one too' if version in listed else ''}"
-    )
+def _on_index(version: Version | None, versions: frozenset[Version]) -> str:
+    if not versions:
+        return "none"
+    latest = max(versions)
+    if latest == version:
+        return f"{latest} (this version)"
+    return f"{latest}{', has this version' if version in versions else ''}"

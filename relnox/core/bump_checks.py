@@ -1,4 +1,4 @@
-"""What must hold before versions move, each guard with its remedy; a plan tells all that do not hold at once."""
+"""Preflight checks of a bump; each yields its problems, and a plan lists the problems of all checks at once."""
 
 from __future__ import annotations
 
@@ -27,145 +27,145 @@ __all__ = [
     "check_tags_known",
 ]
 
-_ENOUGH = 5
-"""How many names of files somebody reads."""
+_MAX_LISTED = 5
+"""Files named in a message."""
 
 
 def check_clean(dirty: Iterable[str], edited: Iterable[str], packages: Iterable[Package]) -> Iterator[Problem]:
-    """Nothing uncommitted in the files that a plan edits, nor in the folders of the packages that move.
+    """Check for uncommitted changes in the files to edit and in the folders of the bumped packages.
 
     Args:
         dirty: Tracked files that differ from the present commit.
-        edited: Files of the plan.
-        packages: Packages that move.
+        edited: Files to edit.
+        packages: Packages to bump.
     """
     files = set(edited)
     folders = [package.folder for package in packages]
-    concerned = [
+    affected = [
         name
         for name in dirty
         if name in files or any(folder == "." or name.startswith(f"{folder}/") for folder in folders)
     ]
-    if concerned:
-        listed = ", ".join(concerned[:_ENOUGH]) + (" …" if len(concerned) > _ENOUGH else "")
-        yield Problem(
-            code="todo", message=f"the tree has uncommitted changes: {listed}", fix="git stash, or commit them"
-        )
+    if affected:
+        names = ", ".join(affected[:_MAX_LISTED]) + (" …" if len(affected) > _MAX_LISTED else "")
+        yield Problem(code="tree-dirty", message=f"uncommitted changes: {names}", fix="git stash, or commit them")
 
 
 def check_imports(imports: Iterable[tuple[str, str]]) -> Iterator[Problem]:
-    """No committed module imports one that is not committed.
+    """Check that no committed module imports an untracked one.
 
     Args:
-        imports: Committed modules, each with one that it imports and that git does not know.
+        imports: Committed modules, each with an untracked one that it imports.
     """
     for importing, imported in imports:
         yield Problem(
-            code="todo",
-            message=f"{importing} imports {imported}, which is not committed (untracked)",
+            code="import-untracked",
+            message=f"{importing} imports {imported}, which is untracked",
             fix=f"git add {imported}, and commit it",
         )
 
 
-def check_branch(present: str | None, wanted: str | None) -> Iterator[Problem]:
-    """A commit is on the branch that releases are made from."""
-    if present is not None and wanted is not None and present != wanted:
+def check_branch(present: str | None, required: str | None) -> Iterator[Problem]:
+    """Check that the present branch is the one that releases are made from."""
+    if present is not None and required is not None and present != required:
         yield Problem(
-            code="todo",
-            message=f"releases are made from {wanted}, and this is {present}",
-            fix=f"git switch {wanted}",
+            code="wrong-branch",
+            message=f"on branch {present}, but releases are made from {required} ([tool.relnox] branch)",
+            fix=f"git switch {required}",
         )
 
 
 def check_behind(missing: int, upstream: str) -> Iterator[Problem]:
-    """The branch has all that its remote branch had when it was last asked.
+    """Check that the branch contains its remote-tracking branch.
 
     Args:
-        missing: How many commits the remote branch is ahead.
+        missing: How many commits the remote-tracking branch is ahead.
         upstream: Its name.
     """
     if missing:
         commits = "a commit that is" if missing == 1 else f"{missing} commits that are"
-        yield Problem(code="todo", message=f"{upstream} has {commits} not here", fix="git pull --rebase")
+        yield Problem(
+            code="branch-behind", message=f"{upstream} has {commits} missing here", fix="git pull --rebase"
+        )
 
 
 def check_tags_free(
     tags: Iterable[Tag], local: Mapping[str, str], remote: Mapping[str, str], head: str | None, remote_name: str
 ) -> Iterator[Problem]:
-    """No planned tag is taken, here or on the remote.
+    """Check that no planned tag exists, here or on the remote.
 
     Args:
         tags: The planned tags.
-        local: Tags that are here, with the commit each leads to.
-        remote: Those of the remote.
-        head: The commit they may lead to all the same, where the plan makes no new one.
-        remote_name: What the remote is called.
+        local: Local tags, each with its commit.
+        remote: Tags of the remote.
+        head: The commit that existing tags may be on, if the plan creates no commit.
+        remote_name: The name of the remote.
     """
     for tag in tags:
-        places = (("here", local), (f"on {remote_name}", remote))
-        where = [place for place, names in places if tag.name in names and names[tag.name] != head]
+        repositories = (("here", local), (f"on {remote_name}", remote))
+        where = [name for name, commits in repositories if tag.name in commits and commits[tag.name] != head]
         if where:
             yield Problem(
-                code="todo",
-                message=f"the tag {tag.name} is there already, {' and '.join(where)}",
+                code="tag-exists",
+                message=f"tag {tag.name} already exists {' and '.join(where)}",
                 fix=f"choose a higher version; to see the tag: git show {tag.name}",
                 exit_code=ExitCode.CONFLICT,
             )
 
 
-def check_tags_known(local: Mapping[str, str], unreachable: str | None, remote_name: str) -> Iterator[Problem]:
-    """A clone without tags, as many CI jobs check out, is held against the tags of its remote.
+def check_tags_known(local: Mapping[str, str], remote_error: str | None, remote_name: str) -> Iterator[Problem]:
+    """Check that the remote's tags are known in a clone without tags, as many CI jobs have.
 
     Args:
-        local: Tags that are here.
-        unreachable: Why the remote did not answer.
-        remote_name: What the remote is called.
+        local: Local tags.
+        remote_error: Why the remote did not answer.
+        remote_name: The name of the remote.
     """
-    if not local and unreachable is not None:
+    if not local and remote_error is not None:
         yield Problem(
-            code="todo",
-            message=f"this clone has no tags, and those of {remote_name} are not known: {unreachable}",
+            code="tags-unknown",
+            message=f"this clone has no tags, and those of {remote_name} could not be read: {remote_error}",
             fix=f"git fetch --tags {remote_name}",
         )
 
 
 def check_above_tags(
-    moves: Iterable[VersionBump], names: Mapping[str, str], tagged: Mapping[str, tuple[str, Version]]
+    bumps: Iterable[VersionBump], names: Mapping[str, str], tagged: Mapping[str, tuple[str, Version]]
 ) -> Iterator[Problem]:
-    """Every new version is greater than that of the package's last reachable tag.
+    """Check that every new version is greater than that of the package's last reachable tag.
 
     Args:
-        moves: What moves.
-        names: The tag planned for each package; one that is taken is told by `tags_free`.
+        bumps: The bumps.
+        names: The planned tag of each package; `check_tags_free` reports one that exists.
         tagged: The last reachable tag of packages, with its version.
     """
-    told = set()
-    for move in moves:
-        tag, version = tagged.get(move.package.name, ("", None))
-        if tag == names.get(move.package.name):
+    reported = set()
+    for bump in bumps:
+        tag, version = tagged.get(bump.package.name, ("", None))
+        if tag == names.get(bump.package.name):
             continue
-        if version is not None and move.after <= version and (tag, move.after) not in told:
-            told.add((tag, move.after))
+        if version is not None and bump.after <= version and (tag, bump.after) not in reported:
+            reported.add((tag, bump.after))
             yield Problem(
-                code="todo",
-                message=f"{move.package.name} {move.after} would not be greater than what {tag} released",
+                code="version-not-higher",
+                message=f"{bump.package.name} {bump.after} is not higher than the last release ({tag})",
                 fix="choose a higher version: --to VERSION",
             )
 
 
-def check_tag_prefixes(moves: Iterable[VersionBump], names: Mapping[str, str]) -> Iterator[Problem]:
-    """A version that comes from tags comes from those that its backend looks at.
+def check_tag_prefixes(bumps: Iterable[VersionBump], names: Mapping[str, str]) -> Iterator[Problem]:
+    """Check that backends that derive versions from tags read the planned tags.
 
     Args:
-        moves: What moves.
-        names: The tag planned for each package.
+        bumps: The bumps.
+        names: The planned tag of each package.
     """
-    for move in moves:
-        source, name = move.package.source, names.get(move.package.name)
+    for bump in bumps:
+        source, name = bump.package.source, names.get(bump.package.name)
         if source.kind == "tags" and source.key and name is not None and not name.startswith(str(source.key[0])):
             yield Problem(
-                code="todo",
-                message=f"{source.text} reads the version of {move.package.name} from tags that begin with "
-                f"{source.key[0]}, and {name} does not",
+                code="tag-not-read-by-backend",
+                message=f"{source.text} of {bump.package.name} does not read tag {name} (only tags that begin "
+                f"with {source.key[0]})",
                 fix=f'set [tool.relnox] tag-format = "{source.key[0]}{{version}}", or leave it out',
             )

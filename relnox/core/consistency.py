@@ -1,7 +1,6 @@
-"""Whether tag, version, commit and manifest of a release agree.
+"""Consistency of tag, version, commit and manifest of a release.
 
-Only what is there counts: a clone may lack tags and history, and an archive may come from another machine, so that
-a tag that is missing here says nothing.
+A missing tag is no problem: the clone may lack tags and history, and the archives may come from another machine.
 """
 
 from __future__ import annotations
@@ -34,19 +33,19 @@ __all__ = [
 ]
 
 FLAG = "--allow-mismatch"
-_COMMIT = 10
-"""Characters of a commit's id that a message shows."""
+_ID_LENGTH = 10
+"""Characters of a commit's id in a message."""
 
 
 class TaggedElsewhere(Record, kw_only=True):
-    """Packages whose version is tagged at another commit than the one that is released, and that changed since.
+    """Packages whose version is tagged at another commit than the one to release, and that changed since.
 
     Attributes:
         tag: The tag.
-        version: The version that it names.
-        commit: Where it is.
-        packages: Names of the packages that changed between there and the release.
-        files: What changed in them.
+        version: Its version.
+        commit: Its commit.
+        packages: Names of the packages that changed between it and the commit to release.
+        files: The changed files of these packages.
     """
 
     tag: str
@@ -64,51 +63,55 @@ class TaggedElsewhere(Record, kw_only=True):
 
 
 def changed_files(files: Iterable[str], packages: Iterable[Package]) -> dict[str, tuple[str, ...]]:
-    """The files of each package among these, each file in the innermost package whose folder it is in."""
+    """Assign files to packages, each file to the innermost package whose folder contains it."""
     owners = {package.folder: package.name for package in packages}
-    known: dict[str, str | None] = {}
-    found: dict[str, list[str]] = {}
+    cache: dict[str, str | None] = {}
+    by_package: dict[str, list[str]] = {}
     for file in files:
-        if not file.endswith(LOCK_FILES) and (name := owning_package(file, owners, known)) is not None:
-            found.setdefault(name, []).append(file)
-    return {name: tuple(of) for name, of in found.items()}
+        if not file.endswith(LOCK_FILES) and (name := owning_package(file, owners, cache)) is not None:
+            by_package.setdefault(name, []).append(file)
+    return {name: tuple(package_files) for name, package_files in by_package.items()}
 
 
 def tag_mismatches(
     versions: Mapping[str, Version],
     formats: Mapping[str, TagFormat],
     tags: Collection[str],
-    where: str,
+    commit: str,
     *,
-    stated: bool,
+    from_files: bool,
 ) -> Iterator[Problem]:
-    """Tags at the commit that is released that name another version than its packages have.
+    """Find tags at the commit to release that have another version than their packages.
 
     Args:
-        versions: The version of each package that is released.
-        formats: How each package's tags look.
+        versions: The version of each package to release.
+        formats: The tag format of each package.
         tags: Names of the tags at the commit.
-        where: The commit's id.
-        stated: Whether the versions stand in files of the commit; otherwise archives have them.
+        commit: The commit's id.
+        from_files: Whether the versions come from files of the commit; otherwise from archives.
     """
-    found: dict[tuple[tuple[str, ...], Version], list[str]] = {}
+    mismatches: dict[tuple[tuple[str, ...], Version], list[str]] = {}
     for package, version in versions.items():
-        named = [(tag, of) for tag, of in formats[package].matches(sorted(tags)) if not _moves(of, version)]
-        if named and all(of != version for _, of in named):
-            found.setdefault((tuple(tag for tag, _ in named), version), []).append(package)
-    for (names, version), packages in found.items():
+        own_tags = [
+            (tag, tagged)
+            for tag, tagged in formats[package].matches(sorted(tags))
+            if not _is_major_tag(tagged, version)
+        ]
+        if own_tags and all(tagged != version for _, tagged in own_tags):
+            mismatches.setdefault((tuple(tag for tag, _ in own_tags), version), []).append(package)
+    for (names, version), packages in mismatches.items():
         tagged = formats[packages[0]].latest(names)
         assert tagged is not None  # noqa: S101 - they were parsed above
-        states = (
-            f"the version of {listing(packages)} there is" if stated else f"the build made {listing(packages)}"
+        subject = (
+            f"the version of {listing(packages)} there is" if from_files else f"the build made {listing(packages)}"
         )
         which = "" if len(packages) == len(formats) else f" --package {packages[0]}"
         yield Problem(
-            code="todo",
-            message=f"{_tags(names)} at {short_id(where)}, but {states} {version}",
+            code="tag-version-differs",
+            message=f"{_tags(names)} at {short_id(commit)}, but {subject} {version}",
             fix=(
                 f"git tag -d {names[0]}, then: {fixes.command('bump')} --to {tagged[1]}{which} --commit --tag; "
-                f"if the tag was pushed: git push --delete origin {names[0]}; to go on as it is: {FLAG}"
+                f"if the tag was pushed: git push --delete origin {names[0]}; to ignore it: {FLAG}"
             ),
         )
 
@@ -119,13 +122,13 @@ def tagged_elsewhere(
     tags: Mapping[str, str],
     commit: str,
 ) -> dict[tuple[str, Version, str], list[str]]:
-    """Packages whose version is tagged, and not at a commit: by tag, version and the tag's commit."""
-    found: dict[tuple[str, Version, str], list[str]] = {}
+    """Return the packages whose version is tagged, but not at a commit: by tag, version and the tag's commit."""
+    by_tag: dict[tuple[str, Version, str], list[str]] = {}
     for package, version in versions.items():
-        named = [tag for tag, of in formats[package].matches(sorted(tags)) if of == version]
-        if named and all(tags[tag] != commit for tag in named):
-            found.setdefault((named[0], version, tags[named[0]]), []).append(package)
-    return found
+        names = [tag for tag, tagged in formats[package].matches(sorted(tags)) if tagged == version]
+        if names and all(tags[name] != commit for name in names):
+            by_tag.setdefault((names[0], version, tags[names[0]]), []).append(package)
+    return by_tag
 
 
 def commit_mismatches(
@@ -135,15 +138,15 @@ def commit_mismatches(
     packages: Sequence[Package],
     files: Sequence[str] | None,
 ) -> Iterator[Problem]:
-    """A manifest of another commit or version than the checkout, as after a build that was forgotten.
+    """Check that a manifest has the commit and the versions of the checkout; they differ if a build was forgotten.
 
     Args:
-        manifest: What is to be published.
+        manifest: The manifest to publish.
         where: The manifest's file.
         head: The present commit; None outside git.
         packages: The checkout's packages.
-        files: What changed between the manifest's commit and the present one; None where git cannot tell, since
-            that commit is not in this clone.
+        files: Files that changed between the manifest's commit and the present one; None if that commit is not in
+            this clone.
     """
     by_name = {package.name: package for package in packages}
     stale = {
@@ -154,59 +157,62 @@ def commit_mismatches(
     if stale:
         built = listing(f"{name} {old}" for name, (old, _) in stale.items())
         present = listing(f"{name} {new}" for name, (_, new) in stale.items())
-        back = f"; to publish what was built: git switch --detach {manifest.commit}" if manifest.commit else ""
+        switch = f"; to publish that build: git switch --detach {manifest.commit}" if manifest.commit else ""
         yield Problem(
-            code="todo",
-            message=f"{where} is of {built}, but the checkout has {present}",
-            fix=f"{fixes.command('build-all')}{back}; to go on as it is: {FLAG}",
+            code="manifest-outdated",
+            message=f"{where} is a build of {built}, but the checkout has {present}",
+            fix=f"{fixes.command('build-all')}{switch}; to ignore it: {FLAG}",
         )
         return
     if manifest.commit is None or head is None or manifest.commit == head:
         return
-    why = "that commit is not in this clone, so what changed since is not known"
+    why = "that commit is not in this clone"
     if files is not None:
-        touched = changed_files(files, packages)
-        of_release = {name: of for name, of in touched.items() if name in manifest.packages}
-        if not of_release:
+        changed = {
+            name: package_files
+            for name, package_files in changed_files(files, packages).items()
+            if name in manifest.packages
+        }
+        if not changed:
             return
-        every = [file for of in of_release.values() for file in of]
-        why = f"{listing(every)} changed in {listing(of_release)}"
+        all_changed = [file for package_files in changed.values() for file in package_files]
+        why = f"{listing(all_changed)} changed in {listing(changed)}"
     yield Problem(
-        code="todo",
-        message=f"{where} is from commit {short_id(manifest.commit)}, but the checkout is at "
+        code="manifest-outdated",
+        message=f"{where} is a build of commit {short_id(manifest.commit)}, but the checkout is at "
         f"{short_id(head)} ({why})",
-        fix=f"{fixes.command('build-all')}; to publish what was built: git switch --detach {manifest.commit}; "
-        f"to go on as it is: {FLAG}",
+        fix=f"{fixes.command('build-all')}; to publish that build: git switch --detach {manifest.commit}; "
+        f"to ignore it: {FLAG}",
     )
 
 
 def missing_wheels(manifest: Manifest, where: str, expected: Mapping[str, int]) -> Iterator[Problem]:
-    """Packages with platform wheels of which a manifest has the sdist alone.
+    """Find packages with platform wheels of which a manifest has only the sdist.
 
     Args:
-        manifest: What is to be published.
+        manifest: The manifest to publish.
         where: The manifest's file.
-        expected: How many wheels the settings give each package that has platform wheels.
+        expected: By package: the number of platform wheels in the settings.
     """
     for package, number in expected.items():
         if package in manifest.packages and all(file.kind == "sdist" for file in manifest.files_of(package)):
             wheels = f"{number} wheel{'s' * (number != 1)}"
             yield Problem(
-                code="todo",
-                message=f"{where} has the sdist of {package} {manifest.version(package)} and no wheel, but "
-                f"[tool.relnox.wheels] gives it {wheels}",
+                code="wheels-missing",
+                message=f"{where} has no wheel of {package} {manifest.version(package)} ([tool.relnox.wheels] "
+                f"requires {wheels})",
                 fix=f"merge the output of all build jobs: {fixes.command('collect', '--from', 'DIR')}; "
-                f"to go on with what is there: {FLAG}",
+                f"to publish without them: {FLAG}",
             )
 
 
 def short_id(commit: str) -> str:
-    """The beginning of a commit's id."""
-    return commit[:_COMMIT]
+    """Abbreviate a commit's id."""
+    return commit[:_ID_LENGTH]
 
 
-def _moves(tag: Version, version: Version) -> bool:
-    """Whether a tag such as `v1` is one that moves along with all releases of a major series."""
+def _is_major_tag(tag: Version, version: Version) -> bool:
+    """Whether a tag such as `v1` is a floating tag of a version's major series."""
     return len(tag.release) == 1 < len(version.release) and str(tag) == str(version.major)
 
 

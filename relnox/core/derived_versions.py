@@ -1,7 +1,7 @@
-"""Versions that backends derive from tags, against the tags of the commit that is built.
+"""Comparison of versions that backends derive from tags with the tags of the commit that is built.
 
-Most backends look at the nearest tag, whichever package it is of: where packages are tagged apart, they take a
-sibling's version unless they are told which tags to look at.
+Most backends read the nearest tag of any package: in a workspace with a tag for each package, they take the
+version of a sibling unless they are configured to read certain tags.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class CommitTag(Record, kw_only=True):
 
     Attributes:
         name: The tag.
-        package: Whose it is; empty for a tag of none of the packages.
-        version: The version that it says; None if it says none.
+        package: The package it belongs to; empty if it belongs to none.
+        version: Its version; None if it has none.
     """
 
     name: str
@@ -36,13 +36,13 @@ class CommitTag(Record, kw_only=True):
 
 
 class CommitTags(Record, kw_only=True):
-    """The tags of the commit that is built, as one package sees them.
+    """The tags of the commit that is built, from the point of view of one package.
 
     Attributes:
         own: The package's own tag.
         others: All other tags.
         derives: Whether the package's version comes from tags.
-        remedy: How its backend is told which tags to look at.
+        remedy: How its backend is configured to read certain tags.
     """
 
     own: CommitTag | None
@@ -52,7 +52,7 @@ class CommitTags(Record, kw_only=True):
 
 
 class Mismatch(NamedTuple):
-    """A version that is not what the tags say."""
+    """A version that differs from the tags."""
 
     level: Literal["error", "warning"]
     message: str
@@ -62,14 +62,14 @@ class Mismatch(NamedTuple):
 def tags_of_commit(
     package: str, tags: Iterable[str], formats: Mapping[str, TagFormat], *, derives: bool, remedy: str
 ) -> CommitTags:
-    """The tags of a commit, as a package sees them.
+    """Return the tags of a commit, from the point of view of a package.
 
     Args:
         package: Its name.
         tags: The tags of the commit.
-        formats: How the tags of each package look.
+        formats: The tag format of each package.
         derives: Whether its version comes from tags.
-        remedy: How its backend is told which tags to look at.
+        remedy: How its backend is configured to read certain tags.
     """
     here = sorted(tags)
     latest = formats[package].latest(here)
@@ -77,46 +77,46 @@ def tags_of_commit(
     others = []
     for tag in here:
         if formats[package].parse(tag) is None:
-            owner = next((name for name, each in formats.items() if each.parse(tag) is not None), "")
+            owner = next((name for name, tag_format in formats.items() if tag_format.parse(tag) is not None), "")
             version = formats[owner].parse(tag) if owner else _version_in(tag)
             others.append(CommitTag(name=tag, package=owner, version=version))
     return CommitTags(own=own, others=tuple(others), derives=derives, remedy=remedy)
 
 
 def find_mismatch(package: str, version: Version, tags: CommitTags) -> Mismatch | None:
-    """What a backend made against what the tags of the commit say; None where they agree."""
-    taken = next((each for each in tags.others if each.version == version), None)
-    whose = "" if taken is None else f", which tag {taken.name}{_of(taken)} says"
+    """Compare the version that a backend derived with the tags of the commit; None if they agree."""
+    other = next((tag for tag in tags.others if tag.version == version), None)
+    origin = "" if other is None else f" (as tag {other.name}{_of(other)})"
     if tags.own is not None:
         if tags.own.version == version:
             return None
         return Mismatch(
             "error",
-            f"its version is {version}{whose}, but tag {tags.own.name} of this commit says {tags.own.version}",
-            tags.remedy if taken is not None and tags.remedy else _MOVED,
+            f"its version is {version}{origin}, but tag {tags.own.name} of this commit has {tags.own.version}",
+            tags.remedy if other is not None and tags.remedy else _SET_VERSION_OR_TAG,
         )
     if not tags.derives or version.is_devrelease or version.local is not None:
         return None
-    if taken is not None and taken.package:
+    if other is not None and other.package:
         return Mismatch(
             "error",
-            f"its version is {version}{whose}, but {package} has no tag at this commit",
-            tags.remedy or _MOVED,
+            f"its version is {version}{origin}, but {package} has no tag at this commit",
+            tags.remedy or _SET_VERSION_OR_TAG,
         )
-    if taken is not None:
+    if other is not None:
         return Mismatch(
             "warning",
-            f"its version is {version}{whose}, but by tag-format that is no tag of {package}",
-            'set tag-format in [tool.relnox], and versions = "lockstep" if one tag is for all packages',
+            f"its version is {version}{origin}, but by tag-format that tag does not belong to {package}",
+            'set tag-format in [tool.relnox], or versions = "lockstep" for common tags',
         )
     return Mismatch(
         "warning",
-        f"its version is {version}, but no tag of this commit says so",
-        "see that the tags are there (git fetch --tags), and that no variable or fallback sets the version",
+        f"its version is {version}, but no tag of this commit has it",
+        "run git fetch --tags, and check that no environment variable or fallback sets the version",
     )
 
 
-_MOVED = "set the version that the tag says, or tag the commit that has this version"
+_SET_VERSION_OR_TAG = "set the version of the tag, or tag the commit that has this version"
 
 
 def _of(tag: CommitTag) -> str:
@@ -124,10 +124,10 @@ def _of(tag: CommitTag) -> str:
 
 
 def _version_in(tag: str) -> Version | None:
-    """The version at the end of a tag of unknown form."""
-    for found in re.finditer(r"(?<![\d.])\d", tag):
+    """Return the version at the end of a tag of unknown form."""
+    for match in re.finditer(r"(?<![\d.])\d", tag):
         try:
-            return Version(tag[found.start() :])
+            return Version(tag[match.start() :])
         except InvalidVersion:
             continue
     return None

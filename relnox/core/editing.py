@@ -1,4 +1,4 @@
-"""The edits that moved versions need: every place that states one, the requirements that follow, the locks."""
+"""The edits of a bump: version locations, requirements on bumped packages, and lock files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from relnox.core.workspace import Workspace
 
     Strings = dict[tuple[str | int, ...], tuple[str, str]]
-    """What strings of a TOML file hold and become, by their keys."""
+    """Strings of a TOML file by their keys: the present and the new value."""
 
 __all__ = ["bumped_files", "editable_files", "edits_between", "is_equivalent"]
 
@@ -28,14 +28,14 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def editable_files(workspace: Workspace) -> tuple[str, ...]:
-    """Every file that a move may edit."""
-    found = {place.file for package in workspace.packages for place in package.locations}
-    found |= {package.pyproject for package in workspace.packages}
-    return tuple(sorted(found | set(workspace.lock_files)))
+    """Return every file that a bump may edit."""
+    names = {location.file for package in workspace.packages for location in package.locations}
+    names |= {package.pyproject for package in workspace.packages}
+    return tuple(sorted(names | set(workspace.lock_files)))
 
 
 def is_equivalent(file: str, before: bytes | None, after: bytes | None) -> bool:
-    """Whether two contents of a file say the same in another form: a formatter's work, and nobody's decision."""
+    """Whether two contents of a file differ in formatting only."""
     if before is None or after is None:
         return before == after
     try:
@@ -58,11 +58,11 @@ def is_equivalent(file: str, before: bytes | None, after: bytes | None) -> bool:
 
 
 def edits_between(before: Mapping[str, bytes], after: Mapping[str, bytes | None]) -> Iterator[Edit]:
-    """One edit for each file that changes, in the order of their names.
+    """Yield one edit for each file that changes, sorted by name.
 
     Args:
-        before: What files held.
-        after: What some of them will hold, None for one that goes.
+        before: The present contents.
+        after: The new contents of some files; None for a file that is removed.
     """
     for file in sorted(after):
         if after[file] != before.get(file):
@@ -71,25 +71,25 @@ def edits_between(before: Mapping[str, bytes], after: Mapping[str, bytes | None]
 
 def bumped_files(
     workspace: Workspace,
-    moved: Sequence[VersionBump],
-    follow: DependencyUpdates,
+    bumps: Sequence[VersionBump],
+    updates: DependencyUpdates,
     contents: Mapping[str, bytes],
     config: Config,
 ) -> Iterator[tuple[str, bytes]]:
-    """The files after versions moved: only versions and requirements change, every other byte stays.
+    """Yield the files with their new contents: only versions and requirements change, every other byte stays.
 
     Args:
         workspace: The packages.
-        moved: What moves.
-        follow: Requirements that move along, by package.
-        contents: What `files` named, by path.
+        bumps: The bumps.
+        updates: Requirements to rewrite, by package.
+        contents: The contents of the `editable_files`, by path.
         config: The project's settings.
 
     Raises:
-        Blocked: A place does not hold what it held when it was read, or cannot hold the new version.
+        Blocked: A file changed since it was read, or cannot hold the new version.
     """
-    strings, others = _changes(workspace, moved, follow, config)
-    locked = {move.package.name: str(move.after) for move in moved}
+    strings, others = _changes(workspace, bumps, updates, config)
+    locked = {bump.package.name: str(bump.after) for bump in bumps}
     for file in sorted({*strings, *others, *workspace.lock_files}):
         before = contents[file]
         mark, text = (_BOM, before[len(_BOM) :].decode()) if before.startswith(_BOM) else (b"", before.decode())
@@ -98,57 +98,58 @@ def bumped_files(
                 new = {key: changed for key, (_, changed) in strings[file].items()}
                 read = {key: present for key, (present, _) in strings[file].items()}
                 text = toml_spans.replace_strings(text, new, expected=read, source=file)
-            for place, version in others.get(file, ()):
-                text = version_locations.replace_version(text, place, version)
+            for location, version in others.get(file, ()):
+                text = version_locations.replace_version(text, location, version)
             if file in workspace.lock_files:
-                text = _locked(text, locked)
+                text = _with_locked_versions(text, locked)
         except ValueError as error:
             raise Blocked(
-                "todo", f"{file} cannot be edited: {error}", fix="write the version there by hand"
+                "file-not-editable", f"cannot edit {file}: {error}", fix="edit the version there by hand"
             ) from error
         yield file, mark + text.encode()
 
 
 def _changes(
-    workspace: Workspace, moved: Sequence[VersionBump], follow: DependencyUpdates, config: Config
+    workspace: Workspace, bumps: Sequence[VersionBump], updates: DependencyUpdates, config: Config
 ) -> tuple[dict[str, Strings], dict[str, list[tuple[VersionSource, str]]]]:
-    """By file: strings of TOML files with what they become, and other places with the version they get."""
+    """Return the changed strings of TOML files, and the other version locations with their new text, by file."""
     strings: dict[str, Strings] = {}
     others: dict[str, list[tuple[VersionSource, str]]] = {}
     for package in workspace.packages:
-        for need, changed in follow.get(package.name, ()):
+        for need, changed in updates.get(package.name, ()):
             strings.setdefault(package.pyproject, {})[need.key] = (need.text, changed)
-    for move in moved:
-        for place in move.package.locations:
-            text = _spelled(move.after, place, config)
-            if text == place.text:
+    for bump in bumps:
+        for location in bump.package.locations:
+            text = _formatted(bump.after, location, config)
+            if text == location.text:
                 continue
-            if place.kind == "toml":
-                strings.setdefault(place.file, {})[place.key] = (place.lead + place.text, place.lead + text)
+            if location.kind == "toml":
+                value = (location.lead + location.text, location.lead + text)
+                strings.setdefault(location.file, {})[location.key] = value
             else:
-                others.setdefault(place.file, []).append((place, text))
+                others.setdefault(location.file, []).append((location, text))
     return strings, others
 
 
-def _spelled(version: Version, place: VersionSource, config: Config) -> str:
-    if place.semver:
+def _formatted(version: Version, location: VersionSource, config: Config) -> str:
+    if location.semver:
         try:
             return to_semver(version)
         except Blocked as error:
-            raise Blocked("todo", f"{place.file}: {error.message}", fix=error.fix) from None
+            raise Blocked(error.code, f"{location.file}: {error.message}", fix=error.fix) from None
     return versioning.format_version(version, config.scheme)
 
 
-def _locked(text: str, versions: Mapping[str, str]) -> str:
-    """A lock file with the version lines of these packages changed."""
-    lines = [
+def _with_locked_versions(text: str, versions: Mapping[str, str]) -> str:
+    """Replace the versions of these packages in a lock file."""
+    replacements = [
         (span, versions[name])
         for name, span in version_locations.find_locked_versions(text).items()
         if name in versions
     ]
     pieces: list[str] = []
     done = 0
-    for span, version in sorted(lines):
+    for span, version in sorted(replacements):
         pieces += text[done : span.start], version
         done = span.end
     return "".join([*pieces, text[done:]])

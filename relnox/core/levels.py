@@ -1,7 +1,7 @@
-"""How far a package has come since its last tag, and the level that its commits or change fragments ask for.
+"""Release histories (commits since the last tag), and the levels that commits or change fragments ask for.
 
-Commits are read as Conventional Commits 1.0.0. A version that was raised by hand since the tag is taken as it is:
-who wrote it there knew why.
+Commits are read as Conventional Commits 1.0.0. A version that was raised by hand since the tag is
+released as it is.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _ORDER: tuple[Level | None, ...] = (None, "patch", "minor", "major")
 
 
 LOCK_FILES = ("uv.lock", "poetry.lock", "pdm.lock")
-"""Files that tools write: a commit that changes nothing else of a package does not change the package."""
+"""Generated files: a commit that changes nothing else of a package does not count as a change of it."""
 
 
 class Commit(NamedTuple):
@@ -72,7 +72,7 @@ class Commit(NamedTuple):
 
 
 class ReleaseHistory(NamedTuple):
-    """Where a package stands: its last reachable tag, and the commits since then that touch its files."""
+    """A package's last reachable tag with its version, and the commits since then that change its files."""
 
     tag: str | None
     version: Version | None
@@ -80,16 +80,16 @@ class ReleaseHistory(NamedTuple):
 
 
 def level_of(message: str, config: CommitsConfig) -> Level | None:
-    """The level that a commit's message asks for; None for one that asks for no release.
+    """Return the level that a commit's message asks for; None if it asks for no release.
 
     Source: Conventional Commits 1.0.0, https://www.conventionalcommits.org/en/v1.0.0/
     """
-    found = _HEADER.match(message)
-    if found is None:
+    header = _HEADER.match(message)
+    if header is None:
         return None
-    if found["breaking"] or _BREAKING_FOOTER.search(message):
+    if header["breaking"] or _BREAKING_FOOTER.search(message):
         return "major"
-    kind = found["type"].lower()
+    kind = header["type"].lower()
     if kind in map(str.lower, config.minor):
         return "minor"
     return "patch" if kind in map(str.lower, config.patch) else None
@@ -99,103 +99,105 @@ def last_tags(
     formats: Mapping[str, TagFormat],
     tags: Mapping[str, str],
     reachable: Iterable[str],
-    stated: Mapping[str, Version | None] | None = None,
+    versions: Mapping[str, Version | None] | None = None,
 ) -> dict[str, tuple[str, Version]]:
-    """For each package its last tag among those that the present commit contains.
+    """Return each package's last tag among those that the present commit contains.
 
-    That is the greatest that is not above the version which the package states: tags may go on from a version
-    that was given up. Where all are above, or no file states a version, it is the greatest of all.
+    That is the greatest one that is not above the package's version: higher tags may be of an abandoned version.
+    If all are above, or no file has a version, it is the greatest of all.
 
     Args:
-        formats: How each package's tags look.
-        tags: All tags, with the commit each leads to.
+        formats: The tag format of each package.
+        tags: All tags, each with its commit.
         reachable: The present commit and its ancestors.
-        stated: The versions that the packages state.
+        versions: The present versions of the packages.
     """
     ancestors = reachable if isinstance(reachable, AbstractSet) else set(reachable)
-    return latest_tags(formats, (name for name, commit in tags.items() if commit in ancestors), stated)
+    return latest_tags(formats, (name for name, commit in tags.items() if commit in ancestors), versions)
 
 
 def tag_coverage(
-    history: Mapping[str, Sequence[str]], released: Iterable[str]
+    history: Mapping[str, Sequence[str]], tagged_commits: Iterable[str]
 ) -> tuple[dict[str, int], list[str]]:
-    """Which of several released commits contain which commit.
+    """Determine which of several tagged commits contain which commit.
 
     Args:
         history: Parents of each commit, children before their parents.
-        released: Commits that tags lead to.
+        tagged_commits: The tagged commits.
 
     Returns:
-        For each commit a number with one bit for each released commit, in their order, that is set where that one
-        contains it; and the newest commits that all of them contain.
+        For each commit a bit mask: bit N is set if the tagged commit number N contains it; and the newest commits
+        that all tagged commits contain.
     """
-    bits = {commit: 1 << place for place, commit in enumerate(released)}
-    every = (1 << len(bits)) - 1
-    inside: dict[str, int] = dict.fromkeys(history, 0)
-    edge: dict[str, None] = {}
+    bits = {commit: 1 << index for index, commit in enumerate(tagged_commits)}
+    all_bits = (1 << len(bits)) - 1
+    coverage: dict[str, int] = dict.fromkeys(history, 0)
+    boundary: dict[str, None] = {}
     for commit, parents in history.items():
-        mask = inside[commit] = inside[commit] | bits.get(commit, 0)
-        if mask == every and commit in bits:
-            edge[commit] = None
+        mask = coverage[commit] = coverage[commit] | bits.get(commit, 0)
+        if mask == all_bits and commit in bits:
+            boundary[commit] = None
         for parent in parents:
-            if parent in inside:
-                inside[parent] |= mask
-                if mask != every and inside[parent] | bits.get(parent, 0) == every:
-                    edge[parent] = None
-    return inside, list(edge) if every else []
+            if parent in coverage:
+                coverage[parent] |= mask
+                if mask != all_bits and coverage[parent] | bits.get(parent, 0) == all_bits:
+                    boundary[parent] = None
+    return coverage, list(boundary) if all_bits else []
 
 
 def histories(
     packages: Iterable[Package],
     tagged: Mapping[str, tuple[str, Version]],
     tags: Mapping[str, str],
-    inside: Mapping[str, int],
+    coverage: Mapping[str, int],
     commits: Iterable[Commit],
 ) -> dict[str, ReleaseHistory]:
-    """Where each package stands.
+    """Return the release history of each package.
 
     Args:
         packages: All packages of the workspace.
-        tagged: What `last_tags` gave.
-        tags: All tags, with the commit each leads to.
-        inside: What `tag_coverage` gave for the tagged commits, in the order of `dict.fromkeys` over `tagged`.
-        commits: The commits that not every tagged one contains, the newest first.
+        tagged: The result of `last_tags`.
+        tags: All tags, each with its commit.
+        coverage: The result of `tag_coverage` for the tagged commits, in the order of `tagged`.
+        commits: The commits that not all tagged commits contain, the newest first.
     """
-    places = {commit: place for place, commit in enumerate(dict.fromkeys(tags[tag] for tag, _ in tagged.values()))}
+    numbers = {
+        commit: index for index, commit in enumerate(dict.fromkeys(tags[tag] for tag, _ in tagged.values()))
+    }
     owners = {package.folder: package.name for package in packages}
-    bit = {name: 1 << places[tags[tag]] for name, (tag, _) in tagged.items()}
-    found: dict[str, list[Commit]] = {name: [] for name in owners.values()}
-    known: dict[str, str | None] = {}
+    bit = {name: 1 << numbers[tags[tag]] for name, (tag, _) in tagged.items()}
+    commits_by_package: dict[str, list[Commit]] = {name: [] for name in owners.values()}
+    cache: dict[str, str | None] = {}
     for commit in commits:
-        mask = inside.get(commit.id, 0)
+        mask = coverage.get(commit.id, 0)
         touched = dict.fromkeys(
-            owning_package(file, owners, known) for file in commit.files if not file.endswith(LOCK_FILES)
+            owning_package(file, owners, cache) for file in commit.files if not file.endswith(LOCK_FILES)
         )
         for name in touched:
             if name is not None and not mask & bit.get(name, 0):
-                found[name].append(commit)
+                commits_by_package[name].append(commit)
         for old, new in commit.renamed:
             if new in owners and old not in owners:
                 owners[old] = owners[new]
-                known.clear()
-    nothing: tuple[str | None, Version | None] = (None, None)
+                cache.clear()
+    untagged: tuple[str | None, Version | None] = (None, None)
     return {
-        name: ReleaseHistory(*tagged.get(name, nothing), commits=tuple(since)) for name, since in found.items()
+        name: ReleaseHistory(*tagged.get(name, untagged), commits=tuple(since))
+        for name, since in commits_by_package.items()
     }
 
 
 def check_tag_format_fits(history: Mapping[str, ReleaseHistory], tags: Collection[str]) -> None:
-    """See that what was released can be told: where there are tags, one at least is of a package.
+    """Check that at least one of the existing tags belongs to a package, so that the last releases are known.
 
     Raises:
-        Blocked: None is.
+        Blocked: None does.
     """
-    if tags and not any(each.tag for each in history.values()):
+    if tags and not any(package_history.tag for package_history in history.values()):
         raise Blocked(
-            "todo",
-            f"none of the {len(tags)} tags here fits the form of the packages' tags: "
-            "what was released cannot be told",
-            fix='set [tool.relnox] tag-format (and tag-names) to the form they have, as in "{name}=={version}"',
+            "tags-not-recognized",
+            f"none of the {len(tags)} tags has the form of the packages' tags (the last releases are not known)",
+            fix='set [tool.relnox] tag-format (and tag-names) to their form, as in "{name}=={version}"',
         )
 
 
@@ -205,98 +207,101 @@ def bump_requests(  # noqa: PLR0913, PLR0917 - all that a level comes from
     fragments: Sequence[Fragment] | None,
     config: Config,
     phase: Phase | None = None,
-    chosen: Collection[str] = (),
+    selected: Collection[str] = (),
 ) -> dict[str, BumpRequest]:
-    """What `--part auto` asks for each package that has something to release.
+    """Return the bump that `--part auto` requests for each package with something to release.
 
     Args:
         workspace: The packages.
-        history: What `histories` gave.
-        fragments: The change fragments, where the project keeps them: they decide then, not the commits.
+        history: The result of `histories`.
+        fragments: The change fragments, if the project keeps them: they count instead of the commits.
         config: The project's settings.
-        phase: The phase of a prerelease to be made of it.
-        chosen: Packages that were named: their first release is meant.
+        phase: The phase of the requested prerelease.
+        selected: Packages named on the command line, which may be released for the first time.
 
     Raises:
-        Blocked: A prerelease is asked for where the version that is written down would come after it.
+        Blocked: A prerelease is requested, but the version in the files would come after it.
     """
-    found = {}
-    never = [name for name, stands in history.items() if stands.tag is None]
+    requests = {}
+    untagged = [name for name, package_history in history.items() if package_history.tag is None]
     for package in workspace.packages:
-        stands = history.get(package.name, ReleaseHistory(None, None, ()))
+        package_history = history.get(package.name, ReleaseHistory(None, None, ()))
         if package.private or package.source.kind == "dynamic":
             continue
-        # Among packages with tags, one without any may have tags of another form: that is not ours to guess.
-        is_new = package.name in chosen or len(never) == len(history)
-        bump_request = _stated(package, stands, phase, is_new=is_new) or _derived(
-            package, stands, fragments, config, phase
+        # Among tagged packages, one without tags may have tags of another form, so it counts as new only if named.
+        is_new = package.name in selected or len(untagged) == len(history)
+        bump_request = _request_by_hand(package, package_history, phase, is_new=is_new) or _derived_request(
+            package, package_history, fragments, config, phase
         )
         if bump_request is not None:
-            found[package.name] = bump_request
-    return found
+            requests[package.name] = bump_request
+    return requests
 
 
-def _stated(package: Package, stands: ReleaseHistory, phase: Phase | None, *, is_new: bool) -> BumpRequest | None:
-    """The wish for the version that somebody has written down since the last release."""
+def _request_by_hand(
+    package: Package, history: ReleaseHistory, phase: Phase | None, *, is_new: bool
+) -> BumpRequest | None:
+    """Return the request for a version that was set by hand since the last release."""
     version = package.version
-    if version is None or (stands.version is not None and version <= stands.version):
+    if version is None or (history.version is not None and version <= history.version):
         return None
-    if stands.tag is None and not is_new:
+    if history.tag is None and not is_new:
         return None
-    reason = "no tag of it yet" if stands.tag is None else f"raised by hand since {stands.tag}"
+    reason = "no tag yet" if history.tag is None else f"raised by hand since {history.tag}"
     if version.dev is not None:
+        if history.tag is not None:
+            return None
         if phase is not None:
-            return BumpRequest(Bump(pre=phase), reason) if stands.tag is None else None
-        return (
-            BumpRequest(Bump(part="pre" if version.pre is not None else "release"), reason)
-            if stands.tag is None
-            else None
-        )
+            return BumpRequest(Bump(pre=phase), reason)
+        return BumpRequest(Bump(part="pre" if version.pre is not None else "release"), reason)
     if phase is not None and versioning.phase_of(version) != phase:
         raise Blocked(
-            "todo",
-            f"{package.name} {version} {reason}: a prerelease of it would come before it",
-            fix=f"release it as it is, without --pre, or name the version: --to {version.base_version}"
+            "version-not-higher",
+            f"a prerelease of {package.name} would be lower than the present version {version} ({reason})",
+            fix=f"release {version} without --pre, or set the version: --to {version.base_version}"
             f"{phase[0] if phase != 'rc' else 'rc'}0 --allow-lower",
         )
     return BumpRequest(None, reason)
 
 
-def _derived(
+def _derived_request(
     package: Package,
-    stands: ReleaseHistory,
+    history: ReleaseHistory,
     fragments: Sequence[Fragment] | None,
     config: Config,
     phase: Phase | None,
 ) -> BumpRequest | None:
+    """Return the request for the highest level of the commits or change fragments since the last release."""
     level: Level | None
     if fragments is not None:
-        named = [each for each in fragments if each.levels.get(package.name)]
-        level = max((each.levels[package.name] for each in named), key=_ORDER.index, default=None)
-        reason = f"{level}: {_counted(len(named), 'change fragment')}"
+        fragment_levels = [
+            fragment.levels[package.name] for fragment in fragments if fragment.levels.get(package.name)
+        ]
+        level = max(fragment_levels, key=_ORDER.index, default=None)
+        reason = f"{level}: {_count(len(fragment_levels), 'change fragment')}"
     else:
-        levels = [level_of(commit.message, config.commits) for commit in stands.commits]
+        levels = [level_of(commit.message, config.commits) for commit in history.commits]
         level = max(levels, key=_ORDER.index, default=None)
-        subject = stands.commits[levels.index(level)].subject if level is not None else ""
-        more = f" (and {_counted(len(levels) - 1, 'more commit')})" if len(levels) > 1 else ""
+        subject = history.commits[levels.index(level)].subject if level is not None else ""
+        more = f" (and {_count(len(levels) - 1, 'more commit')})" if len(levels) > 1 else ""
         reason = f"{level}: {subject}{more}"
-    present = package.version if package.version is not None else stands.version
-    if level is None or present is None or stands.tag is None:
+    present = package.version if package.version is not None else history.version
+    if level is None or present is None or history.tag is None:
         return None
     part = versioning.shift_level(present, level, shift=config.commits.major_version_zero)
     return BumpRequest(Bump(part=part, pre=phase), reason)
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def owning_package(file: str, owners: Mapping[str, str], known: dict[str, str | None]) -> str | None:
-    """The package whose folder a file is in, the innermost one."""
+def owning_package(file: str, owners: Mapping[str, str], cache: dict[str, str | None]) -> str | None:
+    """Return the package whose folder contains a file, the innermost one; `cache` is by folder."""
     folder = file.rpartition("/")[0]
-    if folder not in known:
-        at = folder
-        while at and at not in owners:
-            at = at.rpartition("/")[0]
-        known[folder] = owners.get(at or ".")
-    return known[folder]
+    if folder not in cache:
+        package_folder = folder
+        while package_folder and package_folder not in owners:
+            package_folder = package_folder.rpartition("/")[0]
+        cache[folder] = owners.get(package_folder or ".")
+    return cache[folder]

@@ -1,7 +1,7 @@
-"""Names of distributions: PEP 503's normal form, and the name that a requirement begins with.
+"""Names of distributions: their normal form (PEP 503), and the name at the start of a requirement.
 
-`packaging` knows both, but brings platform tags and a parser along, which a reader of 500 files does not need: a
-requirement is parsed when it has to move.
+`packaging` provides both, but imports platform tags and a parser, which is slow: a requirement is parsed only when
+it changes.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ _REQUIREMENT = re.compile(rf"\s*({_VALID.pattern})\s*(?:\Z|[\[(<>=!~;@])")
 
 
 def normalized(name: str) -> str:
-    """A name in its normal form (PEP 503, "Normalized Names")."""
+    """Return a name in its normal form (PEP 503, "Normalized Names")."""
     return _SEPARATORS.sub("-", name).lower()
 
 
 def is_valid(name: str) -> bool:
-    """Whether a distribution may have the name (PEP 508, "Names")."""
+    """Whether a name is valid for a distribution (PEP 508, "Names")."""
     return _VALID.fullmatch(name) is not None
 
 
 @cache
 def requirement_name(text: str) -> str | None:
-    """The normalised name that a requirement asks for; None for what is none by PEP 508, and for templates."""
-    found = _REQUIREMENT.match(text)
-    return normalized(found[1]) if found is not None and "{" not in text else None
+    """Return the normalized name of a requirement; None if it is invalid (PEP 508) or a template."""
+    match = _REQUIREMENT.match(text)
+    return normalized(match[1]) if match is not None and "{" not in text else None

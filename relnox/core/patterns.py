@@ -1,4 +1,4 @@
-"""Patterns that mean packages, in settings: names, folders and globs of them; `!` leaves out."""
+"""Patterns for packages in settings: names, folders and globs of them; `!` excludes."""
 
 from __future__ import annotations
 
@@ -18,50 +18,50 @@ __all__ = ["check", "normalize_path", "select"]
 
 
 def normalize_path(pattern: str) -> str:
-    """A path or a glob of paths, with slashes, and without those at its ends."""
+    """Return a path or glob with forward slashes, and without leading `./` and outer slashes."""
     return pattern.replace("\\", "/").removeprefix("./").strip("/")
 
 
 def select(patterns: Sequence[str], packages: Iterable[Package]) -> tuple[Package, ...]:
-    """The packages that patterns mean: the last pattern that fits decides, and one with `!` leaves out.
+    """Return the packages that match patterns: the last matching pattern decides, and one with `!` excludes.
 
     Args:
-        patterns: Names, folders, or globs of either. If the first one leaves out, all others are meant.
+        patterns: Names, folders, or globs of either. If the first one excludes, all other packages match.
         packages: Packages to choose from.
     """
     starts_with_all = bool(patterns) and patterns[0].startswith("!")
-    found = []
+    selected = []
     for package in packages:
-        is_meant = starts_with_all
+        is_selected = starts_with_all
         for pattern in patterns:
-            if _fits(pattern.removeprefix("!"), package):
-                is_meant = not pattern.startswith("!")
-        if is_meant:
-            found.append(package)
-    return tuple(found)
+            if _matches(pattern.removeprefix("!"), package):
+                is_selected = not pattern.startswith("!")
+        if is_selected:
+            selected.append(package)
+    return tuple(selected)
 
 
 def check(patterns: Iterable[str], packages: Sequence[Package], where: str) -> None:
-    """See that every pattern fits a package.
+    """Check that every pattern matches a package.
 
     Args:
-        patterns: What the settings hold.
+        patterns: The patterns in the settings.
         packages: All packages of the workspace.
-        where: The key of the settings.
+        where: Their key in the settings.
 
     Raises:
-        Blocked: One fits none.
+        Blocked: A pattern matches no package.
     """
     for pattern in patterns:
-        if not any(_fits(pattern.removeprefix("!"), package) for package in packages):
-            known = {text for package in packages for text in (package.name, package.folder)}
+        if not any(_matches(pattern.removeprefix("!"), package) for package in packages):
+            names = {text for package in packages for text in (package.name, package.folder)}
             raise Blocked(
-                "todo",
-                f"{pattern!r} of {where} means no package of this workspace",
-                fix=did_you_mean(normalize_path(pattern.removeprefix("!")), known),
+                "pattern-without-match",
+                f"pattern {pattern!r} of {where} matches no package of this workspace",
+                fix=did_you_mean(normalize_path(pattern.removeprefix("!")), names),
             )
 
 
-def _fits(pattern: str, package: Package) -> bool:
+def _matches(pattern: str, package: Package) -> bool:
     path = normalize_path(pattern) or "."
     return fnmatchcase(package.name, normalized(path)) or fnmatchcase(package.folder, path)

@@ -1,11 +1,10 @@
-"""How a dependent's requirement follows the package it names to a new version.
+"""Rewriting of requirements for a new version of the package they name.
 
-Only the version numbers inside the requirement change, and only in the shape their author gave them: a
-pin stays a pin, `~=1.2` keeps its length, `<2` stays a bound on the major version. Extras, markers,
-spacing and parentheses stay as they are.
+Only the version numbers inside the requirement change, and they keep their form: a pin stays a pin, `~=1.2` keeps
+its length, `<2` stays a bound on the major version. Extras, markers, spacing and parentheses stay as they are.
 
-Whether a version is in range is asked as PEP 440 asks it, prereleases included: a workspace that moves to
-`2.0.0a1` needs dependents that accept `2.0.0a1`.
+Whether a version is in range is decided by PEP 440, prereleases included: a workspace that is bumped to `2.0.0a1`
+needs dependents that accept `2.0.0a1`.
 """
 
 from __future__ import annotations
@@ -39,56 +38,57 @@ __all__ = [
 ]
 
 Siblings: TypeAlias = Literal["keep", "at-least", "compatible", "exact"]
-"""What a requirement on a package of the same workspace gets that names no version: nothing, or a bound."""
+"""The bound that a requirement on a sibling gets if it names no version; `keep` adds none."""
 
 _BOUNDS = {"at-least": ">=", "compatible": "~=", "exact": "=="}
 
 Policy: TypeAlias = Literal["out-of-range", "always", "exact", "never"]
-"""When a requirement follows, and how.
+"""When a requirement is rewritten, and how.
 
-- `out-of-range`: when it excludes the new version; then its lower ends move, too.
-- `always`: pins and lower ends name the new version every time; upper ends move when they have to.
-- `exact`: whatever range there was becomes `==` the new version.
+- `out-of-range`: if it excludes the new version; its lower bounds are then raised, too.
+- `always`: pins and lower bounds always become the new version; upper bounds are raised if necessary.
+- `exact`: any range becomes `==` the new version.
 - `never`: not at all.
 
-A requirement without any version stays without one under each of them.
+A requirement without a version stays without one under every policy.
 """
 
 
 def requires_dist(package: Package) -> tuple[str, ...] | None:
-    """What a package's `Requires-Dist` will be, extras with their markers; None where its backend decides."""
+    """Return a package's future `Requires-Dist`, extras with their markers; None if its backend determines it."""
     if package.dynamic is None or {"dependencies", "optional-dependencies"}.intersection(package.dynamic):
         return None
-    found = []
+    requirements = []
     for need in package.dependencies:
         if need.table in ("runtime", "extra") and not need.poetry:
-            stated, separator, marker = need.text.partition(";")
+            requirement, separator, marker = need.text.partition(";")
             conditions = [f"({marker.strip()})"] if separator else []
             conditions += [f"extra == '{need.extra}'"] if need.table == "extra" else []
-            found.append(f"{stated.strip()} ; {' and '.join(conditions)}" if conditions else stated.strip())
-    return tuple(found)
+            text = requirement.strip()
+            requirements.append(f"{text} ; {' and '.join(conditions)}" if conditions else text)
+    return tuple(requirements)
 
 
 def add_bound(
-    need: Dependency, version: Version, siblings: Siblings, scheme_spelling: Callable[[Version], str] = str
+    need: Dependency, version: Version, siblings: Siblings, format_version: Callable[[Version], str] = str
 ) -> str | None:
-    """A bare requirement with a bound on a version; None where the policy adds none or it is not bare."""
+    """Add a bound to a requirement without a version; None if it has one, or the policy adds none."""
     if siblings == "keep" or not is_unbounded(need):
         return None
     public = Version(version.public)
-    written = scheme_spelling(public)
+    text = format_version(public)
     if siblings == "compatible" and len(public.release) == 1:
-        written = f"{written.partition('.')[0]}.0" if public == Version(public.base_version) else f">={written}"
-    bound = written if written.startswith(">=") else f"{_BOUNDS[siblings]}{written}"
+        text = f"{text.partition('.')[0]}.0" if public == Version(public.base_version) else f">={text}"
+    bound = text if text.startswith(">=") else f"{_BOUNDS[siblings]}{text}"
     if need.poetry:
         return bound
-    before = _BEFORE_CLAUSES.match(need.text)
-    end = len(before[0].rstrip()) if before is not None else 0
+    name = _BEFORE_CLAUSES.match(need.text)
+    end = len(name[0].rstrip()) if name is not None else 0
     return f"{need.text[:end]}{bound}{need.text[end:]}" if end else None
 
 
 def lower_bound(need: Dependency) -> Version | None:
-    """The greatest version that a requirement's lower ends and pins name; None for one without any."""
+    """Return the greatest version among a requirement's lower bounds and pins; None if it has none."""
     text = need.text
     if need.poetry and ("|" in text or text.strip() == "*"):
         return None
@@ -101,27 +101,27 @@ def rewrite(
     new: Version,
     *,
     policy: Policy = "out-of-range",
-    scheme_spelling: Callable[[Version], str] = str,
+    format_version: Callable[[Version], str] = str,
 ) -> str | None:
-    """A PEP 508 requirement after the package it names has moved to a new version.
+    """Rewrite a PEP 508 requirement for a new version of the package it names.
 
     Args:
         text: The requirement. One with a URL (PEP 508's `name @ https://…`) names no version and stays.
-        new: The version that the package moves to; a local segment is left out of what is written.
-        policy: When the requirement follows.
-        scheme_spelling: How a full version is spelled in this project; shortened ones (`~=1.2`, `<2`) are
-            spelled as in PEP 440.
+        new: The new version of the package; its local segment is left out.
+        policy: When the requirement is rewritten.
+        format_version: Formats a full version for this project; shortened ones (`~=1.2`, `<2`) are written as in
+            PEP 440.
 
     Returns:
-        The new requirement, which admits the new version, or None when nothing has to change.
+        The new requirement, which allows the new version, or None if nothing has to change.
 
     Raises:
-        Blocked: The text is not a requirement, it excludes the new version with `!=`, or it still would
-            exclude it after the change.
+        Blocked: The text is not a requirement, it excludes the new version with `!=`, or would still exclude it
+            after the change.
     """
     if policy == "never":
         return None
-    return _followed(text, _pep508_clauses, new, policy, scheme_spelling)
+    return _rewritten(text, _pep508_clauses, new, policy, format_version)
 
 
 def rewrite_poetry(
@@ -129,60 +129,60 @@ def rewrite_poetry(
     new: Version,
     *,
     policy: Policy = "out-of-range",
-    scheme_spelling: Callable[[Version], str] = str,
+    format_version: Callable[[Version], str] = str,
 ) -> str | None:
-    """A version constraint of poetry's own after the package has moved to a new version.
+    """Rewrite a version constraint in Poetry's own syntax for a new version of the package.
 
-    Carets and tildes keep their length and mean what they mean to poetry, below 1.0 as well; a bare
-    `1.2.3` is a pin; `*` stays. The grammar is that of poetry's "Dependency specification".
+    Carets and tildes keep their length and have Poetry's meaning, below 1.0 as well; a bare `1.2.3` is a pin; `*`
+    stays. The grammar is that of Poetry's "Dependency specification".
 
     Args:
-        constraint: What stands in a poetry table: `^1.2`, `~1.2`, `>=1,<2`, `1.2.*`, `1.2.3`, `*`.
+        constraint: A constraint from a Poetry table: `^1.2`, `~1.2`, `>=1,<2`, `1.2.*`, `1.2.3`, `*`.
         new: As for `rewrite`.
         policy: As for `rewrite`.
-        scheme_spelling: As for `rewrite`.
+        format_version: As for `rewrite`.
 
     Returns:
-        The new constraint, which admits the new version, or None when nothing has to change.
+        The new constraint, which allows the new version, or None if nothing has to change.
 
     Raises:
-        Blocked: As for `rewrite`, or none of several alternatives (`^1.2 || ^2.0`) admits the new version:
-            which of them should move is not ours to say.
+        Blocked: As for `rewrite`, or none of several alternatives (`^1.2 || ^2.0`) allows the new version: it is
+            ambiguous which of them to change.
     """
     if policy == "never" or constraint.strip() == "*":
         return None
     if "|" in constraint and policy != "exact":
         alternatives = [_poetry_clauses(part) for part in re.split(r"\|\|?", constraint)]
-        if any(all(_admits(clause, new) for clause in clauses) for clauses in alternatives):
+        if any(all(_allows(clause, new) for clause in clauses) for clauses in alternatives):
             return None
         raise Blocked(
-            "todo",
-            f"none of the alternatives in {constraint!r} admits {new}",
-            fix="add one by hand, or set the policy to exact",
+            "requirement-excludes-version",
+            f"{constraint!r} excludes {new} in each of its alternatives",
+            fix='add an alternative by hand, or set [tool.relnox] update-requirements = "exact"',
         )
-    return _followed(constraint, _poetry_clauses, new, policy, scheme_spelling)
+    return _rewritten(constraint, _poetry_clauses, new, policy, format_version)
 
 
 def poetry_allows(constraint: str, version: Version) -> bool:
-    """Whether a version constraint of poetry's own, such as `^3.9` or `^2.7 || >=3.8,<4`, admits a version.
+    """Whether a constraint in Poetry's syntax, such as `^3.9` or `^2.7 || >=3.8,<4`, allows a version.
 
     Raises:
-        Blocked: The text is no such constraint.
+        Blocked: The text is not a valid constraint.
     """
     if constraint.strip() == "*":
         return True
     alternatives = (_poetry_clauses(part) for part in re.split(r"\|\|?", constraint))
-    return any(all(_admits(clause, version) for clause in clauses) for clauses in alternatives)
+    return any(all(_allows(clause, version) for clause in clauses) for clauses in alternatives)
 
 
 # --- reading ---------------------------------------------------------------------------------------
 
 
 class _Clause(Record):
-    """One comparison in a requirement and where it stands there."""
+    """One comparison in a requirement, with its position."""
 
-    operator: str  # of PEP 440, or poetry's ^ and ~; poetry's bare version is a ==
-    lead: str  # the operator as it is written, with the space behind it
+    operator: str  # of PEP 440, or Poetry's ^ and ~; Poetry's bare version is a ==
+    lead: str  # the operator as written, with the space after it
     version: str
     start: int
     end: int
@@ -202,12 +202,12 @@ def _pep508_clauses(text: str) -> Sequence[_Clause]:
     try:
         requirement = Requirement(text)
     except (ValueError, RecursionError) as error:
-        raise Blocked("todo", f"{text!r} is not a PEP 508 requirement") from error
-    before = _BEFORE_CLAUSES.match(text)
-    if requirement.url or not requirement.specifier or before is None:
+        raise Blocked("invalid-requirement", f"{text!r} is not a valid requirement (PEP 508)") from error
+    name = _BEFORE_CLAUSES.match(text)
+    if requirement.url or not requirement.specifier or name is None:
         return ()
-    end = re.compile(r"[;)]|\Z").search(text, before.end())
-    return tuple(_clauses(_PEP508_CLAUSE.finditer(text, before.end(), end.start() if end else len(text))))
+    end = re.compile(r"[;)]|\Z").search(text, name.end())
+    return tuple(_clauses(_PEP508_CLAUSE.finditer(text, name.end(), end.start() if end else len(text))))
 
 
 def _poetry_clauses(text: str) -> Sequence[_Clause]:
@@ -215,7 +215,7 @@ def _poetry_clauses(text: str) -> Sequence[_Clause]:
     edges = [0, *(edge for clause in clauses for edge in (clause.start, clause.end)), len(text)]
     between = [text[start:end] for start, end in list(pairwise(edges))[::2]]
     if not clauses or not all(_BETWEEN_POETRY_CLAUSES.fullmatch(gap) for gap in between):
-        raise Blocked("todo", f"{text!r} is not a version constraint of poetry's")
+        raise Blocked("invalid-requirement", f"{text!r} is not a valid Poetry version constraint")
     return clauses
 
 
@@ -226,18 +226,20 @@ def _clauses(matches: Iterator[re.Match[str]]) -> Iterator[_Clause]:
         yield _Clause("==" if operator in {"", "="} else operator, lead, match["version"], *match.span())
 
 
-def _admits(clause: _Clause, version: Version) -> bool:
+def _allows(clause: _Clause, version: Version) -> bool:
     try:
         return SpecifierSet(_limits(clause)).contains(version, prereleases=True)
     except ValueError as error:
-        raise Blocked("todo", f"{clause.lead}{clause.version} is not a range of PEP 440 versions") from error
+        raise Blocked(
+            "invalid-requirement", f"{clause.lead}{clause.version} is not a valid version range (PEP 440)"
+        ) from error
 
 
 def _limits(clause: _Clause) -> str:
-    """The clause in PEP 440's terms."""
+    """Express a clause in PEP 440's operators."""
     match clause.operator:
         case "^":
-            # Up to the next change of the leftmost number that is not zero, the patch at the latest.
+            # Up to the next change of the leftmost nonzero number, at most of the patch number.
             release = clause.parsed.release
             last = min(len(release), 3) - 1
             level = next((level for level, number in enumerate(release[:last]) if number), last)
@@ -251,80 +253,85 @@ def _limits(clause: _Clause) -> str:
 # --- writing ---------------------------------------------------------------------------------------
 
 
-def _followed(
+def _rewritten(
     text: str,
     clauses_of: Callable[[str], Sequence[_Clause]],
     new: Version,
     policy: Policy,
-    spelled: Callable[[Version], str],
+    format_version: Callable[[Version], str],
 ) -> str | None:
     clauses = clauses_of(text)
-    admitted = [_admits(clause, new) for clause in clauses]
-    for clause, admits in zip(clauses, admitted, strict=True):
-        if clause.operator == "!=" and not admits:
+    allowed = [_allows(clause, new) for clause in clauses]
+    for clause, is_allowed in zip(clauses, allowed, strict=True):
+        if clause.operator == "!=" and not is_allowed:
             raise Blocked(
-                "todo",
-                f"{text!r} excludes {new} by its {clause.lead}{clause.version}",
-                fix="remove that from the requirement, or release another version",
+                "requirement-excludes-version",
+                f"{text!r} excludes {new} ({clause.lead}{clause.version})",
+                fix="remove that clause from the requirement, or release another version",
             )
-    if not clauses or (policy == "out-of-range" and all(admitted)):
+    if not clauses or (policy == "out-of-range" and all(allowed)):
         return None
     if policy == "exact":
-        changed = _pinned(text, clauses, new, spelled)
+        changed = _pinned(text, clauses, new, format_version)
     else:
         changed = text
-        for clause in reversed(clauses):  # from behind, so that the offsets before it hold
-            changed = changed[: clause.start] + _moved(clause, new, spelled) + changed[clause.end :]
+        for clause in reversed(clauses):  # from the end, so that the earlier offsets stay valid
+            changed = changed[: clause.start] + _updated(clause, new, format_version) + changed[clause.end :]
     if changed == text:
         return None
-    if not all(_admits(clause, new) for clause in clauses_of(changed)):
-        raise Blocked("todo", f"{text!r} would exclude {new} even as {changed!r}", fix="change it by hand")
+    if not all(_allows(clause, new) for clause in clauses_of(changed)):
+        raise Blocked(
+            "requirement-excludes-version",
+            f"{text!r} excludes {new}, and so does {changed!r}",
+            fix="change the requirement by hand",
+        )
     return changed
 
 
-def _pinned(text: str, clauses: Sequence[_Clause], new: Version, spelled: Callable[[Version], str]) -> str:
+def _pinned(text: str, clauses: Sequence[_Clause], new: Version, format_version: Callable[[Version], str]) -> str:
+    """Replace the whole range with a pin."""
     first, *others = clauses
-    if not others and first.operator in {"==", "==="} and "*" not in first.version and _admits(first, new):
+    if not others and first.operator in {"==", "==="} and "*" not in first.version and _allows(first, new):
         return text
     end = others[-1].end if others else first.end
     space = first.lead[len(first.lead.rstrip()) :]
-    return f"{text[: first.start]}=={space}{spelled(Version(new.public))}{text[end:]}"
+    return f"{text[: first.start]}=={space}{format_version(Version(new.public))}{text[end:]}"
 
 
-def _moved(clause: _Clause, new: Version, spelled: Callable[[Version], str]) -> str:
-    """The clause when the requirement follows: the same kind of clause, with the new version in it."""
-    # A local segment is allowed behind == only, and there it would exclude every other build.
+def _updated(clause: _Clause, new: Version, format_version: Callable[[Version], str]) -> str:
+    """Return the same kind of clause for the new version."""
+    # A local segment is valid after == only, and would exclude every other build there.
     public = Version(new.public)
     lead = clause.lead
     match clause.operator:
         case "!=":
             version = clause.version
-        case "<" | "<=" if _admits(clause, new):
+        case "<" | "<=" if _allows(clause, new):
             version = clause.version
         case "<":
             version = _raised(clause.version, public)
-        case "===":  # compares texts
+        case "===":  # compares strings
             version = str(new)
         case "==" if clause.version.endswith(".*"):
             version = _of_length(public, clause) + ".*"
         case "~=" | "^" | "~":
             version = _shortened(public, clause)
-        case ">":  # no version is greater than itself
+        case ">":  # would exclude the new version itself
             lead = lead.replace(">", ">=")
-            version = spelled(public)
+            version = format_version(public)
         case _:
-            version = clause.version if clause.parsed in {new, public} else spelled(public)
+            version = clause.version if clause.parsed in {new, public} else format_version(public)
     return lead + version
 
 
 def _of_length(new: Version, clause: _Clause) -> str:
-    """The release numbers of a version, as many as the clause has, its epoch before them."""
+    """Return the release of a version with its epoch, with as many numbers as the clause has."""
     length = len(clause.parsed.release)
-    return _written(new.epoch, (*new.release, *[0] * length)[:length])
+    return _join(new.epoch, (*new.release, *[0] * length)[:length])
 
 
 def _shortened(new: Version, clause: _Clause) -> str:
-    """The lowest version of the clause's length whose series has the new version in it."""
+    """Return the lowest version with the clause's length whose series contains the new version."""
     version = _of_length(new, clause)
     if Version(version) > new:  # 2.0 is too high for 2.0.0a1
         version += new.public.removeprefix(new.base_version)
@@ -332,7 +339,7 @@ def _shortened(new: Version, clause: _Clause) -> str:
 
 
 def _raised(bound: str, new: Version) -> str:
-    """An upper end (`2`, `1.3.0`, `2.0.dev0`) beyond the new version, as long as it was and on its level.
+    """Raise an upper bound (`2`, `1.3.0`, `2.0.dev0`) above the new version, with its length and level.
 
     The level is the last number that is not zero: `<2.0.0` ends a major series, `<1.3.0` a minor one.
     """
@@ -344,10 +351,10 @@ def _raised(bound: str, new: Version) -> str:
 
 
 def _series_after(version: Version, level: int, length: int = 0) -> str:
-    """Where the series behind a version's begins: 2.1.3 at level 1 gives 2.2, padded to a length."""
-    kept = (*version.release, *[0] * level)[: level + 1]
-    return _written(version.epoch, (*kept[:-1], kept[-1] + 1, *[0] * (length - level - 1)))
+    """Return the start of the series after a version's: 2.1.3 at level 1 gives 2.2, padded to a length."""
+    series = (*version.release, *[0] * level)[: level + 1]
+    return _join(version.epoch, (*series[:-1], series[-1] + 1, *[0] * (length - level - 1)))
 
 
-def _written(epoch: int, release: Sequence[int]) -> str:
+def _join(epoch: int, release: Sequence[int]) -> str:
     return f"{epoch}!" * bool(epoch) + ".".join(map(str, release))

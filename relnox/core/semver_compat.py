@@ -1,8 +1,8 @@
-"""One version, three spellings: PEP 440, SemVer in Python places, and SemVer where it is the law.
+"""Conversion between PEP 440 and SemVer.
 
-`2.0.1a0` and `2.0.1-alpha.0` are one version to PEP 440, so a Python project may keep SemVer's spelling.
-Cargo.toml and package.json are read by SemVer's own rules; there, whatever SemVer cannot say, or would put in
-another order than Python's installers do, is refused rather than approximated.
+`2.0.1a0` and `2.0.1-alpha.0` are the same version to PEP 440, so a Python project may use SemVer's form.
+Cargo.toml and package.json follow SemVer's own rules; there, versions that SemVer cannot express, or sorts in
+another order than PEP 440, are blocked rather than approximated.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from relnox.errors import Blocked
 __all__ = ["Scheme", "format_version", "from_semver", "semver_inversion", "semver_obstacle", "to_semver"]
 
 Scheme = Literal["pep440", "semver", "calver"]
-"""How a project's versions are spelled and raised."""
+"""How a project's versions are written and bumped."""
 
 _WORDS = {"a": "alpha", "b": "beta", "rc": "rc"}
 _SEGMENTS = {"a": "a", "alpha": "a", "b": "b", "beta": "b", "rc": "rc", "dev": ".dev"}
 _MEANS_RC = frozenset({"c", "pre", "preview"})
 _MEANS_POST = frozenset({"", "post", "r", "rev"})
-"""Words after a hyphen that make a post release to PEP 440; so does a number without any."""
+"""Words after a hyphen that PEP 440 reads as a post release, as it does a number without a word."""
 
 _PRERELEASE = re.compile(r"(?P<word>[a-z]*)(?:[.-]?(?P<number>[0-9]+))?", re.IGNORECASE)
 _DEV_OF = re.compile(r"(?P<stage>(?:a|alpha|b|beta|rc)(?:[.-]?[0-9]+)?)[.-]?dev(?:[.-]?[0-9]+)?", re.IGNORECASE)
@@ -34,10 +34,10 @@ _LARGEST = 2**53 - 1
 
 
 def format_version(version: Version, scheme: Scheme) -> str:
-    """A version as the scheme's pyproject.toml, Python files and tags format_version it.
+    """Format a version for pyproject.toml, Python files and tags.
 
-    Whatever the scheme, PEP 440 reads the text as the same version. Under `semver`, the length of the release is
-    kept (`2.1` stays `2.1`), and what SemVer cannot say stays in the canonical spelling.
+    Under any scheme, PEP 440 reads the text as the same version. Under `semver`, the length of the release stays
+    (`2.1` stays `2.1`), and versions that SemVer cannot express stay in PEP 440's form.
     """
     if scheme != "semver" or semver_obstacle(version) is not None:
         return str(version)
@@ -45,48 +45,48 @@ def format_version(version: Version, scheme: Scheme) -> str:
 
 
 def to_semver(version: Version) -> str:
-    """A version as a file that is SemVer by law spells it: three numbers, and one hyphenated prerelease.
+    """Format a version for files that must be SemVer: three numbers, and one hyphenated prerelease.
 
-    A local segment becomes build metadata; whoever publishes leaves it out before.
+    A local segment becomes build metadata.
 
     Raises:
-        Blocked: SemVer 2.0.0 cannot say it, or would put it in another order than PEP 440 does.
+        Blocked: SemVer 2.0.0 cannot express it, or sorts it in another order than PEP 440.
     """
     if (obstacle := semver_obstacle(version)) is not None:
         reason, fix = obstacle
-        raise Blocked("todo", f"{version} cannot be written as SemVer: {reason}", fix=fix)
+        raise Blocked("version-not-semver", f"{version} cannot be written as SemVer ({reason})", fix=fix)
     return _hyphenated(version, (*version.release, 0, 0)[:_LENGTH])
 
 
 def semver_obstacle(version: Version) -> tuple[str, str] | None:
-    """Why SemVer cannot say a version, and what helps; None where it can."""
+    """Return why SemVer cannot express a version, with the fix; None if it can."""
     if version.epoch:
-        return "it has no epochs", "keep the version in Python places only"
+        return "SemVer has no epochs", "keep the version in Python files only"
     if version.post is not None:
         return (
-            "it has no post releases, and reads what looks like one as a prerelease",
+            "SemVer has no post releases",
             "release a patch instead: --part patch",
         )
     if version.pre is not None and version.dev is not None:
         return (
-            "there, a dev release of a prerelease comes after that prerelease",
-            f"leave the dev number out: --to {version.base_version}{version.pre[0]}{version.pre[1]}",
+            "SemVer sorts a dev release of a prerelease after that prerelease",
+            f"drop the dev number: --to {version.base_version}{version.pre[0]}{version.pre[1]}",
         )
     if len(version.release) > _LENGTH:
         return (
-            f"it has {_LENGTH} numbers, not {len(version.release)}",
+            f"SemVer has {_LENGTH} numbers, not {len(version.release)}",
             f"shorten it to {_LENGTH} numbers with --to",
         )
     if max(version.release) > _LARGEST:
-        return f"tools that read it take numbers up to {_LARGEST}", "use smaller numbers"
+        return f"SemVer tools accept numbers up to {_LARGEST}", "use smaller numbers"
     return None
 
 
 def semver_inversion(before: Version, after: Version) -> str | None:
-    """A warning where SemVer puts the later of two versions first; None where both orders agree.
+    """Return a warning if SemVer sorts two versions in reverse order; None if both orders agree.
 
-    The only such pair that both can say: PEP 440 puts dev releases before all others, SemVer sorts the word `dev`
-    between `beta` and `rc` (SemVer 2.0.0, section 11).
+    The only such case that both can express: PEP 440 sorts dev releases before all others, SemVer sorts the word
+    `dev` between `beta` and `rc` (SemVer 2.0.0, section 11).
     """
     same_release = (*before.release, 0, 0)[:_LENGTH] == (*after.release, 0, 0)[:_LENGTH]
     dev_alone = before.dev is not None and before.pre is None
@@ -94,25 +94,27 @@ def semver_inversion(before: Version, after: Version) -> str | None:
         return None
     if semver_obstacle(before) is not None or semver_obstacle(after) is not None:
         return None
-    return f"SemVer puts {to_semver(after)} before {to_semver(before)}: do not mix dev with alpha or beta"
+    return f"SemVer sorts {to_semver(after)} before {to_semver(before)}; do not mix dev with alpha or beta"
 
 
 def from_semver(text: str) -> Version:
-    """The version that a SemVer 2.0.0 text means.
+    """Parse a SemVer 2.0.0 version.
 
-    The pairs of PEP 440 are read (`-alpha.1`, `-beta.2`, `-rc.1`, `-dev.4`), with their usual variants (`-alpha`,
-    `-a.1`, `-rc1`), which `to_semver` writes back in the one way that sorts.
+    Prereleases that PEP 440 has as well are read (`-alpha.1`, `-beta.2`, `-rc.1`, `-dev.4`), with their usual
+    variants (`-alpha`, `-a.1`, `-rc1`), which `to_semver` writes back in the one form that sorts correctly.
 
     Raises:
-        Blocked: The text is not SemVer, PEP 440 has nothing for it, or would put it in another order.
+        Blocked: The text is not SemVer, PEP 440 has no equivalent, or sorts it in another order.
     """
     import semver
 
     try:
         parsed = semver.Version.parse(text)
-    except ValueError:  # no SemVer, or a number longer than Python converts
+    except ValueError:  # not SemVer, or a number longer than Python converts
         raise Blocked(
-            "todo", f"{text!r} is not a version of SemVer 2.0.0", fix="write it like 1.2.3 or 1.2.3-alpha.0"
+            "invalid-version",
+            f"{text!r} is not a valid version (SemVer 2.0.0)",
+            fix="write it like 1.2.3 or 1.2.3-alpha.0",
         ) from None
     segment = "" if parsed.prerelease is None else _segment(text, parsed.prerelease)
     build = "" if parsed.build is None else f"+{parsed.build}"
@@ -120,12 +122,14 @@ def from_semver(text: str) -> Version:
         return Version(f"{parsed.major}.{parsed.minor}.{parsed.patch}{segment}{build}")
     except InvalidVersion:
         raise Blocked(
-            "todo",
-            f"{text!r}: the build metadata {parsed.build!r} cannot be a local version of PEP 440",
+            "invalid-version",
+            f"{text!r}: build metadata {parsed.build!r} is not a valid local segment (PEP 440)",
             fix="leave it out, or use letters, digits and single dots",
         ) from None
     except ValueError:
-        raise Blocked("todo", f"{text!r} has a number of too many digits", fix="use smaller numbers") from None
+        raise Blocked(
+            "invalid-version", f"a number in {text[:20]}… has too many digits", fix="use smaller numbers"
+        ) from None
 
 
 def _hyphenated(version: Version, release: tuple[int, ...]) -> str:
@@ -138,33 +142,33 @@ def _hyphenated(version: Version, release: tuple[int, ...]) -> str:
 
 
 def _segment(text: str, prerelease: str) -> str:
-    """SemVer's prerelease as a segment of PEP 440."""
+    """Convert a SemVer prerelease to a PEP 440 segment."""
     core = text.split("-", 1)[0]
     if (two_stages := _DEV_OF.fullmatch(prerelease)) is not None:
         stage = two_stages["stage"]
         raise Blocked(
-            "todo",
-            f"{text!r} comes after {core}-{stage} to SemVer, and before it to PEP 440",
+            "version-order-differs",
+            f"{text!r} comes after {core}-{stage} in SemVer, but before it in PEP 440",
             fix=f"write {core}-{stage} or another prerelease of one stage: -alpha.N, -beta.N, -rc.N, -dev.N",
         )
-    found = _PRERELEASE.fullmatch(prerelease)
-    word, number = ("?", "0") if found is None else (found["word"].lower(), found["number"] or "0")
+    match = _PRERELEASE.fullmatch(prerelease)
+    word, number = ("?", "0") if match is None else (match["word"].lower(), match["number"] or "0")
     if word in _SEGMENTS:
         return f"{_SEGMENTS[word]}{number}"
     if word in _MEANS_RC:
         raise Blocked(
-            "todo",
-            f"{text!r} is a release candidate to PEP 440, but SemVer does not sort {word!r} as one",
+            "version-order-differs",
+            f"{text!r} is a release candidate in PEP 440, but SemVer does not sort {word!r} as one",
             fix=f"write {core}-rc.{number}",
         )
     if word in _MEANS_POST:
         raise Blocked(
-            "todo",
-            f"{text!r} comes before {core} to SemVer, and after it, as a post release, to PEP 440",
+            "version-order-differs",
+            f"{text!r} comes before {core} in SemVer, but is a post release after it in PEP 440",
             fix="release a patch instead, or use -alpha.N, -beta.N, -rc.N or -dev.N",
         )
     raise Blocked(
-        "todo",
-        f"{text!r}: PEP 440 has nothing for the prerelease {prerelease!r}",
+        "invalid-version",
+        f"{text!r}: prerelease {prerelease!r} has no equivalent in PEP 440",
         fix="use -alpha.N, -beta.N, -rc.N or -dev.N",
     )

@@ -1,12 +1,14 @@
-"""Requirements on packages of the same workspace that name no version.
+"""Requirements on sibling packages (of the same workspace) that name no version.
 
-They are looked for in every bump and build, without the grammar of PEP 508, which takes long to import.
+They are searched in every bump and build, without the PEP 508 parser, which is slow to import.
 """
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+
+from relnox.core.steps.base import listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,10 +28,10 @@ def is_unbounded(need: Dependency) -> bool:
 
 
 def unbounded_siblings(packages: Iterable[Package], workspace: Workspace, config: Config) -> Iterator[str]:
-    """A warning for published requirements on packages of the workspace that name no version."""
+    """Yield a warning about published requirements on siblings that name no version."""
     if config.sibling_bound is not None:
         return
-    found = [
+    requirements = [
         f"{package.name} on {need.name}"
         for package in packages
         if not package.private
@@ -37,9 +39,8 @@ def unbounded_siblings(packages: Iterable[Package], workspace: Workspace, config
         if need.table in ("runtime", "extra") and need.name in workspace.by_name and need.name != package.name
         if need.key and is_unbounded(need)
     ]
-    if found:
-        listed = ", ".join(found[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "")  # noqa: PLR2004
+    if requirements:
         yield (
-            f"requirements without a version are published as they are: {listed}; [tool.relnox] sibling-bound = "
-            '"at-least", "compatible" or "exact" adds one with the next bump, "keep" says that they are meant so'
+            f"requirements on siblings without a version: {listing(requirements)}; to add one with the next bump: "
+            '[tool.relnox] sibling-bound = "at-least", "compatible" or "exact"; to keep them without a warning: "keep"'
         )

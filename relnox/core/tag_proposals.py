@@ -1,7 +1,7 @@
-"""Settings that go on with the tags a repository has, and the problems that they solve.
+"""Settings that continue the form of a repository's existing tags.
 
-A new tag has the form of the package's tags that are there. Where the settings, or the lack of them, would give it
-another form, the bump is refused and these settings are propose_settings.
+A new tag must have the form of the package's existing tags. If the settings, or the lack of them, would give it
+another form, the bump is blocked and these settings are proposed.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ __all__ = [
     "read_known_tags",
 ]
 
-_LISTED = 5
-"""How many packages a message names."""
+_MAX_LISTED = 5
+"""Packages named in a message."""
 _VERSION = "{version}"
 
 
 class KnownTags(NamedTuple):
-    """What the tags of a repository say.
+    """The tags of a repository, and the form that each package's tags have.
 
     Attributes:
-        tags: All tags, of this clone and of the remote where that was asked.
-        survey: The same, sorted by their forms.
-        forms: By package: what stands before the version in its tags; packages without tags are left out.
-        latest_plain: The greatest version that a plain tag has, and what stands before it.
-        is_alone: Whether the repository has no other packages than those of the workspace.
+        tags: All tags, of this clone and of the remote if it was queried.
+        survey: The tags by prefix.
+        prefixes: By package: the prefix of its tags; packages without tags are left out.
+        latest_plain: The prefix and version of the plain tag with the greatest version.
+        is_alone: Whether the repository contains no other packages than those of the workspace.
     """
 
     tags: tuple[str, ...]
     survey: Survey
-    forms: Mapping[str, str]
+    prefixes: Mapping[str, str]
     latest_plain: tuple[str, Version] | None
     is_alone: bool
 
@@ -64,55 +64,55 @@ class KnownTags(NamedTuple):
 def read_known_tags(
     workspace: Workspace, tags: Iterable[str], reachable: Collection[str] = (), *, is_alone: bool = True
 ) -> KnownTags:
-    """Find out what form the tags of each package have.
+    """Determine the form of each package's tags.
 
-    Plain tags are of the packages that state their version, of the package at the root, of a package that is
-    alone, and of those whose backends take the version from any tag.
+    Plain tags belong to the packages that have their version, to the package at the root, to a package that is
+    alone, and to those whose backends take the version from any tag.
 
     Args:
         workspace: The packages.
         tags: All tags.
-        reachable: Those that the present commit contains, where that is known: the last plain one is one of them.
-        is_alone: Whether the repository has no other packages.
+        reachable: Those that the present commit contains, if that is known: the last plain tag is one of them.
+        is_alone: Whether the repository contains no other packages.
     """
-    packages, every = workspace.packages, tuple(sorted(tags))
-    survey = survey_tags(packages, every)
+    packages, all_tags = workspace.packages, tuple(sorted(tags))
+    survey = survey_tags(packages, all_tags)
     plain = _latest_plain(survey, reachable)
     is_single = len(packages) == 1 and is_alone
     shared = _shared(packages, survey, plain) if plain is not None else {}
     readers = {package.name for package in any_tag_readers(packages)}
-    forms: dict[str, str] = {}
+    prefixes: dict[str, str] = {}
     for package in packages:
-        named = survey.form_of(package)
+        own = survey.prefix_of(package)
         if package.source.kind == "tags" and package.source.key:
-            forms[package.name] = str(package.source.key[0])
-        elif named is not None and (package.name not in shared or _fits(package.version, survey.versions(named))):
-            forms[package.name] = named
+            prefixes[package.name] = str(package.source.key[0])
+        elif own is not None and (package.name not in shared or _fits(package.version, survey.versions(own))):
+            prefixes[package.name] = own
         elif package.name in shared:
-            forms[package.name] = shared[package.name]
+            prefixes[package.name] = shared[package.name]
         elif plain is not None and ((package.folder == "." and is_alone) or is_single or package.name in readers):
-            forms[package.name] = survey.plain_of(package.version) or plain[0]
+            prefixes[package.name] = survey.plain_prefix_of(package.version) or plain[0]
         elif is_single and (
-            fitting := [each for each in survey.series if _fits(package.version, survey.versions(each))]
+            matches := [prefix for prefix in survey.by_prefix if _fits(package.version, survey.versions(prefix))]
         ):
-            forms[package.name] = survey.best(fitting, package.version) or fitting[0]
-    return KnownTags(every, survey, forms, plain, is_alone)
+            prefixes[package.name] = survey.best_prefix(matches, package.version) or matches[0]
+    return KnownTags(all_tags, survey, prefixes, plain, is_alone)
 
 
 def _shared(packages: Sequence[Package], survey: Survey, last: tuple[str, Version]) -> dict[str, str]:
-    """Packages that state the version of plain tags, with what stands before it there.
+    """Return the packages that have the version of plain tags, each with the prefix of those tags.
 
-    Of several versions that is the greatest one: the others are those of packages that are new, or of long ago. A
-    version that one package alone has must be the last one, or that of the next release.
+    Of several versions, the greatest one counts: the others are those of packages that are new or no longer
+    released. A version that only one package has must be the last one, or that of the next release.
     """
-    versions = {version: before for before in survey.plain for version in survey.versions(before)}
-    found: dict[Version, list[str]] = {}
+    versions = {version: prefix for prefix in survey.plain_prefixes for version in survey.versions(prefix)}
+    packages_by_version: dict[Version, list[str]] = {}
     for package in packages:
         if package.version is not None and _fits(package.version, versions):
-            found.setdefault(package.version, []).append(package.name)
-    if not found:
+            packages_by_version.setdefault(package.version, []).append(package.name)
+    if not packages_by_version:
         return {}
-    version, names = max(found.items())
+    version, names = max(packages_by_version.items())
     origin = _origin(version, versions)
     if origin is None or (len(names) == 1 and origin not in (last[1], max(versions))):
         return {}
@@ -120,47 +120,48 @@ def _shared(packages: Sequence[Package], survey: Survey, last: tuple[str, Versio
 
 
 def _fits(version: Version | None, tagged: Collection[Version]) -> bool:
-    """Whether a version is tagged, or leads on from one that is."""
+    """Whether a version is tagged, or follows one that is."""
     return version is not None and _origin(version, tagged) is not None
 
 
 def _origin(version: Version, tagged: Collection[Version]) -> Version | None:
-    """The tagged version that a version is, or that it leads on from by one step, if it is not final yet."""
+    """Return the version if it is tagged; for another prerelease, the tagged version that it directly follows."""
     if version in tagged:
         return version
     if (
         not version.is_prerelease
-        or (before := max((each for each in tagged if each < version), default=None)) is None
+        or (before := max((old for old in tagged if old < version), default=None)) is None
     ):
         return None
     length = max(len(version.release), len(before.release))
-    new, old = ((*each.release, *[0] * (length - len(each.release))) for each in (version, before))
-    at = next((place for place in range(length) if new[place] != old[place]), length)
-    is_step = new == old or (new[at] == old[at] + 1 and not any(new[at + 1 :]))
+    new, old = ((*item.release, *[0] * (length - len(item.release))) for item in (version, before))
+    level = next((level for level in range(length) if new[level] != old[level]), length)
+    is_step = new == old or (new[level] == old[level] + 1 and not any(new[level + 1 :]))
     return before if is_step and version.epoch == before.epoch else None
 
 
-def lockstep_reason(workspace: Workspace, config: Config, known: KnownTags) -> str | None:
-    """Why the packages are taken to move in lockstep where no setting says how they move; None if they are not.
+def lockstep_reason(workspace: Workspace, config: Config, known_tags: KnownTags) -> str | None:
+    """Explain why the packages are bumped in lockstep though no setting says so; None if they are not.
 
-    They all have one version, and their tags are plain.
+    They are if all of them have one version, and their tags are plain.
     """
-    said = config.versions is not None or config.groups or config.tag_names or config.tag_formats
-    named = config.tag_format is not None and any(
+    is_configured = config.versions is not None or config.groups or config.tag_names or config.tag_formats
+    names_packages = config.tag_format is not None and any(
         field in config.tag_format for field in ("{name}", "{folder}", "{tag-name}")
     )
-    packages = workspace.packages
-    if said or named or len(packages) < 2 or known.latest_plain is None:  # noqa: PLR2004 - one is alone anyway
+    packages, plain = workspace.packages, known_tags.latest_plain
+    if is_configured or names_packages or len(packages) < 2 or plain is None:  # noqa: PLR2004 - one is alone anyway
         return None
     versions = {package.version for package in packages if package.source.kind != "tags"}
     if len(versions) != 1 or None in versions:
         return None
-    if any(known.forms.get(package.name, known.latest_plain[0]) not in known.survey.plain for package in packages):
+    plain_prefixes = known_tags.survey.plain_prefixes
+    if any(known_tags.prefixes.get(package.name, plain[0]) not in plain_prefixes for package in packages):
         return None
-    before, last = known.latest_plain
+    prefix, last = plain
     return (
-        f"the {len(packages)} packages are at {versions.pop()}, and their tags name no package ({before}{last}): "
-        'they move in lockstep (to change it: [tool.relnox] versions = "independent")'
+        f"lockstep: the {len(packages)} packages have version {versions.pop()}, and their tags name no package "
+        f'({prefix}{last}); to change it: [tool.relnox] versions = "independent"'
     )
 
 
@@ -172,127 +173,131 @@ def format_problems(
     workspace: Workspace,
     config: Config,
     formats: Mapping[str, TagFormat],
-    known: KnownTags,
+    known_tags: KnownTags,
 ) -> Iterator[Problem]:
-    """Packages whose next tag would have another form than their tags have, or one that no tag here has.
+    """Find packages whose next tag would have another form than their tags have, or one that no tag here has.
 
     Args:
-        packages: Those that are to be tagged.
+        packages: The packages to tag.
         workspace: All packages.
         config: The settings.
-        formats: What they give.
-        known: What the tags say.
+        formats: The tag format of each package, by the settings.
+        known_tags: The existing tags.
     """
-    if not (known.survey.plain or known.survey.owned or known.survey.unreadable or known.forms):
-        return  # there are none, or they are of something else
-    tags = known.tags
-    chosen = configured_formats(workspace, config)
-    one_set = has_common_tags(workspace, config, tags, is_alone=known.is_alone)
-    usual = detect_format(workspace.packages, tags, one_set=one_set)
-    other: dict[str, tuple[str, str]] = {}
+    survey, tags = known_tags.survey, known_tags.tags
+    if not (survey.plain_prefixes or survey.package_prefixes or survey.unreadable or known_tags.prefixes):
+        return  # there are no tags, or none of releases
+    configured = configured_formats(workspace, config)
+    common = has_common_tags(workspace, config, tags, is_alone=known_tags.is_alone)
+    usual = detect_format(workspace.packages, tags, common=common)
+    different: dict[str, tuple[str, str]] = {}
     unknown: list[str] = []
     for package in packages:
-        tag_format, before = formats[package.name], known.forms.get(package.name)
-        if tag_format.suffix or before == tag_format.prefix:
+        tag_format, prefix = formats[package.name], known_tags.prefixes.get(package.name)
+        if tag_format.suffix or prefix == tag_format.prefix:
             continue
         has_tags = any(tag_format.parse(tag) is not None for tag in tags)
-        named = before is not None and before not in known.survey.plain
-        if before is not None and before in known.survey.series:
-            own = tag_format.has(package.version, tags) if package.version is not None else has_tags
-            if not has_tags or (named and not own and _is_tagged(package, before, known.survey)):
-                other[package.name] = (before, tag_format.prefix)
-        elif not has_tags and usual is None and config.tag_format is None and package.name not in chosen:
+        names_package = prefix is not None and prefix not in survey.plain_prefixes
+        if prefix is not None and prefix in survey.by_prefix:
+            is_tagged = tag_format.has(package.version, tags) if package.version is not None else has_tags
+            if not has_tags or (names_package and not is_tagged and package.version in survey.versions(prefix)):
+                different[package.name] = (prefix, tag_format.prefix)
+        elif not has_tags and usual is None and config.tag_format is None and package.name not in configured:
             unknown.append(package.name)
-    if not other and not unknown:
+    if not different and not unknown:
         return
-    proposal = propose_settings(workspace, config, known)
-    fix = f"run: {fixes.command('init', '--update')}, which writes this into pyproject.toml:\n{as_toml(proposal)}"
-    if other:
+    proposal = as_toml(propose_settings(workspace, config, known_tags))
+    fix = f"run: {fixes.command('init', '--update')}, which adds this to pyproject.toml:\n{proposal}"
+    if different:
         lines = [
-            f"the tags of {name} are like {_example(before, known, workspace.by_name[name])}, "
-            f"and a new one would be {tag}{_sample(name, workspace)}"
-            for name, (before, tag) in list(other.items())[:_LISTED]
+            f"next tag of {name} would be {new}{_sample_version(name, workspace)} "
+            f"(its tags are like {_example(old, known_tags, workspace.by_name[name])})"
+            for name, (old, new) in list(different.items())[:_MAX_LISTED]
         ]
-        more = [f"and so on for {len(other) - _LISTED} more packages"] if len(other) > _LISTED else []
-        yield Problem(code="todo", message="\n".join([*lines, *more]), fix=fix)
+        more = [f"and {len(different) - _MAX_LISTED} more packages"] if len(different) > _MAX_LISTED else []
+        yield Problem(code="tag-format-differs", message="\n".join([*lines, *more]), fix=fix)
     if unknown:
-        listed = ", ".join(unknown[:_LISTED]) + (" …" if len(unknown) > _LISTED else "")
-        here = ", ".join([*_samples(known)][:3])
+        names = ", ".join(unknown[:_MAX_LISTED]) + (" …" if len(unknown) > _MAX_LISTED else "")
+        examples = ", ".join([*_examples(known_tags)][:3])
         yield Problem(
-            code="todo",
-            message=f"no tag is of {listed}, and the tags of this repository ({here}) show no form for it",
-            fix=f"to begin one: {fix}",
+            code="tag-format-unknown",
+            message=f"no tags found for {names}, and their form is not clear from other tags ({examples})",
+            fix=f"to choose one: {fix}",
         )
 
 
-def _example(before: str, known: KnownTags, package: Package | None = None) -> str:
-    """A tag of a form: that of a package's version or the one before, else the one with the greatest version."""
-    every = known.survey.series[before]
+def _example(prefix: str, known_tags: KnownTags, package: Package | None = None) -> str:
+    """Return a tag with a prefix: of the package's version or the one before, else of the greatest version."""
+    tagged = known_tags.survey.by_prefix[prefix]
     version = package.version if package is not None else None
-    fitting = [tagged for tagged in every if version is not None and tagged[1] <= version]
-    return max(fitting or every, key=lambda tagged: tagged[1])[0]
+    reached = [pair for pair in tagged if version is not None and pair[1] <= version]
+    return max(reached or tagged, key=lambda pair: pair[1])[0]
 
 
-def _sample(name: str, workspace: Workspace) -> str:
+def _sample_version(name: str, workspace: Workspace) -> str:
     version = workspace.by_name[name].version
     return str(version) if version is not None else "1.0"
 
 
-def _samples(known: KnownTags) -> Iterator[str]:
-    for before in sorted(known.survey.series, key=lambda each: -len(known.survey.series[each])):
-        yield _example(before, known)
-    yield from known.survey.unreadable
+def _examples(known_tags: KnownTags) -> Iterator[str]:
+    by_prefix = known_tags.survey.by_prefix
+    for prefix in sorted(by_prefix, key=lambda prefix: -len(by_prefix[prefix])):
+        yield _example(prefix, known_tags)
+    yield from known_tags.survey.unreadable
 
 
 # --- proposals -------------------------------------------------------------------------------------
 
 
-def propose_settings(workspace: Workspace, config: Config, known: KnownTags) -> dict[str, Any]:
-    """Keys of `[tool.relnox]` that are missing, or must change, so that new tags look like those there are."""
-    if config.versions == "lockstep" or lockstep_reason(workspace, config, known) is not None:
-        found = {} if config.versions else {"versions": "lockstep"}
-        return found | _form_of_one(workspace, replace(config, versions="lockstep"), known)
-    if has_common_tags(workspace, config, known.tags, is_alone=known.is_alone):
-        return _form_of_one(workspace, config, known)
+def propose_settings(workspace: Workspace, config: Config, known_tags: KnownTags) -> dict[str, Any]:
+    """Return the keys of `[tool.relnox]` to add or change so that new tags look like the existing ones."""
+    if config.versions == "lockstep" or lockstep_reason(workspace, config, known_tags) is not None:
+        versions = {} if config.versions else {"versions": "lockstep"}
+        return versions | _common_format(workspace, replace(config, versions="lockstep"), known_tags)
+    if has_common_tags(workspace, config, known_tags.tags, is_alone=known_tags.is_alone):
+        return _common_format(workspace, config, known_tags)
+    survey = known_tags.survey
     settings: dict[str, Any] = {}
     if config.versions is None and len(workspace.packages) > 1:
         settings["versions"] = "independent"
-    if not known.forms and not known.survey.series and not known.survey.unreadable:
+    if not known_tags.prefixes and not survey.by_prefix and not survey.unreadable:
         return settings
-    chosen = configured_formats(workspace, config)
-    forms = {name: before for name, before in known.forms.items() if name not in chosen}
-    together = list(_together(workspace, config, known, forms))
-    if config.versions is None and any(len(members) == len(workspace.packages) for _, members in together):
-        return {"versions": "lockstep"} | _form_of_one(workspace, replace(config, versions="lockstep"), known)
-    grouped = {package.name for _, members in together for package in members}
-    alone = {name: before for name, before in forms.items() if name not in grouped}
-    settings |= _forms_of_several(
-        workspace, config, alone, known.survey.plain, has_more=len(forms) < len(workspace.packages)
+    configured = configured_formats(workspace, config)
+    prefixes = {name: prefix for name, prefix in known_tags.prefixes.items() if name not in configured}
+    clusters = list(_tagged_together(workspace, config, survey, prefixes))
+    if config.versions is None and any(len(members) == len(workspace.packages) for _, members in clusters):
+        lockstep = replace(config, versions="lockstep")
+        return {"versions": "lockstep"} | _common_format(workspace, lockstep, known_tags)
+    grouped = {package.name for _, members in clusters for package in members}
+    alone = {name: prefix for name, prefix in prefixes.items() if name not in grouped}
+    settings |= _separate_formats(
+        workspace, config, alone, survey.plain_prefixes, has_untagged=len(prefixes) < len(workspace.packages)
     )
-    used = set(config.groups)
-    for before, members in together:
-        name = next(name for name in ("main", *(f"main-{number}" for number in range(2, 99))) if name not in used)
-        used.add(name)
+    used_names = set(config.groups)
+    for prefix, members in clusters:
+        candidates = ("main", *(f"main-{number}" for number in range(2, 99)))
+        name = next(name for name in candidates if name not in used_names)
+        used_names.add(name)
         folders = folder_globs(members, workspace.packages)
-        settings.setdefault("groups", {})[name] = {"packages": folders, "tag-format": before + _VERSION}
+        settings.setdefault("groups", {})[name] = {"packages": folders, "tag-format": prefix + _VERSION}
     return settings
 
 
-def _form_of_one(workspace: Workspace, config: Config, known: KnownTags) -> dict[str, Any]:
-    """The format of packages that share all tags."""
-    if detect_format(workspace.packages, known.tags, one_set=True) and not config.tag_format:
+def _common_format(workspace: Workspace, config: Config, known_tags: KnownTags) -> dict[str, Any]:
+    """Return the setting of the format for packages with common tags."""
+    if detect_format(workspace.packages, known_tags.tags, common=True) and not config.tag_format:
         return {}
-    beginnings = set(known.forms.values())
-    if len(beginnings) != 1:
-        return {"tag-format": "v{version}"} if known.survey.unreadable and not config.tag_format else {}
-    text = beginnings.pop() + _VERSION
+    prefixes = set(known_tags.prefixes.values())
+    if len(prefixes) != 1:
+        return {"tag-format": "v{version}"} if known_tags.survey.unreadable and not config.tag_format else {}
+    text = prefixes.pop() + _VERSION
     return {} if config.tag_format == text else {"tag-format": text}
 
 
-def _together(
-    workspace: Workspace, config: Config, known: KnownTags, forms: Mapping[str, str]
+def _tagged_together(
+    workspace: Workspace, config: Config, survey: Survey, prefixes: Mapping[str, str]
 ) -> Iterator[tuple[str, list[Package]]]:
-    """Packages, two or more, that are tagged together by plain tags."""
+    """Yield clusters of two or more packages that share plain tags, each with their prefix."""
     in_groups = {
         package.name
         for group in config.groups.values()
@@ -300,107 +305,116 @@ def _together(
     }
     clusters: dict[str, list[Package]] = {}
     for package in workspace.packages:
-        before = forms.get(package.name)
-        if before is not None and before in known.survey.plain and package.name not in in_groups:
-            clusters.setdefault(before, []).append(package)
-    for before, members in clusters.items():
+        prefix = prefixes.get(package.name)
+        if prefix is not None and prefix in survey.plain_prefixes and package.name not in in_groups:
+            clusters.setdefault(prefix, []).append(package)
+    for prefix, members in clusters.items():
         versions = {package.version for package in members if package.version is not None}
         if len(members) > 1 and len(versions) <= 1:
-            yield before, members
+            yield prefix, members
 
 
-class _Named(NamedTuple):
-    """A package whose tags name it.
+class _TaggedPackage(NamedTuple):
+    """A package with tags of its own.
 
     Attributes:
         package: The package.
-        before: What stands before the version in its tags.
-        words: The same in three parts: what stands before the name, the name, what stands after it.
-        tag_name: What the settings say for {tag-name}.
+        prefix: The prefix of its tags.
+        parts: The prefix in three parts: the text before the name, the name, the text after it.
+        tag_name: The value of {tag-name} in the settings.
     """
 
     package: Package
-    before: str
-    words: tuple[str, str, str]
+    prefix: str
+    parts: tuple[str, str, str]
     tag_name: str
 
     @property
     def templates(self) -> Iterator[str]:
-        """Formats that give tags like these, without what is written in the settings."""
-        lead, word, end = self.words
-        known = {"{name}": self.package.name, "{folder}": self.package.folder_name, "{tag-name}": word}
-        yield from (f"{lead}{field}{end}{_VERSION}" for field, value in known.items() if word and word == value)
+        """Formats that give tags like these, without further settings."""
+        lead, word, end = self.parts
+        values = {"{name}": self.package.name, "{folder}": self.package.folder_name, "{tag-name}": word}
+        yield from (f"{lead}{field}{end}{_VERSION}" for field, value in values.items() if word and word == value)
 
     def entry(self, text: str) -> tuple[str, str] | None:
-        """What the settings must say of the package beside a common format, a key and a value; or None."""
-        known = {"{name}": self.package.name, "{folder}": self.package.folder_name, "{tag-name}": self.tag_name}
-        filled = text.removesuffix(_VERSION)
-        for field, value in known.items():
-            filled = filled.replace(field, value)
-        lead, word, end = self.words
-        if filled == self.before:
+        """Return the key and value that the package needs in addition to a common format, or None."""
+        values = {"{name}": self.package.name, "{folder}": self.package.folder_name, "{tag-name}": self.tag_name}
+        prefix = text.removesuffix(_VERSION)
+        for field, value in values.items():
+            prefix = prefix.replace(field, value)
+        lead, word, end = self.parts
+        if prefix == self.prefix:
             return None
         if word and text == f"{lead}{{tag-name}}{end}{_VERSION}":
             return "tag-names", word
-        return "tag-formats", self.before + _VERSION
+        return "tag-formats", self.prefix + _VERSION
 
 
-def _forms_of_several(
-    workspace: Workspace, config: Config, forms: Mapping[str, str], plain: Collection[str], *, has_more: bool
+def _separate_formats(
+    workspace: Workspace,
+    config: Config,
+    prefixes: Mapping[str, str],
+    plain_prefixes: Collection[str],
+    *,
+    has_untagged: bool,
 ) -> dict[str, Any]:
-    """tag-format, tag-names and tag-formats for packages with tags of their own, with as few entries as can be."""
-    every = [
-        _Named(
+    """Return tag-format, tag-names and tag-formats for packages with separate tags, with the fewest entries."""
+    packages = [
+        _TaggedPackage(
             workspace.by_name[name],
-            before,
-            (before, "", "") if before in plain else split_prefix(before),
+            prefix,
+            (prefix, "", "") if prefix in plain_prefixes else split_prefix(prefix),
             config.tag_names.get(name, name),
         )
-        for name, before in sorted(forms.items())
+        for name, prefix in sorted(prefixes.items())
     ]
-    by_field = sorted(
-        (text for named in every for text in named.templates),
+    templates = sorted(
+        (text for package in packages for text in package.templates),
         key=lambda text: [field in text for field in ("{tag-name}", "{folder}", "{name}")],
     )
-    texts = list(dict.fromkeys([config.tag_format, *by_field] if config.tag_format is not None else by_field))
+    texts = list(dict.fromkeys([config.tag_format, *templates] if config.tag_format is not None else templates))
     if not texts:
-        texts = ["{name}-v{version}"] if has_more else ["{version}"]
+        texts = ["{name}-v{version}"] if has_untagged else ["{version}"]
 
     def cost(text: str) -> tuple[int, int]:
-        kinds = [entry[0] for named in every if (entry := named.entry(text)) is not None]
-        # What the settings say already is changed only where it fits less than half of the packages.
-        is_kept = text == config.tag_format and len(kinds) <= len(every) // 2
-        return (0 if is_kept else 1, sum(1 if kind == "tag-names" else 3 for kind in kinds))
+        keys = [entry[0] for package in packages if (entry := package.entry(text)) is not None]
+        # The configured format is replaced only if it does not fit at least half of the packages.
+        is_sufficient = text == config.tag_format and len(keys) <= len(packages) // 2
+        return (0 if is_sufficient else 1, sum(1 if key == "tag-names" else 3 for key in keys))
 
     text = min(texts, key=cost)
     settings: dict[str, Any] = {} if text in (config.tag_format, _VERSION) else {"tag-format": text}
     for key in ("tag-names", "tag-formats"):
-        entries = {named.package.name: named.entry(text) for named in every}
+        entries = {package.package.name: package.entry(text) for package in packages}
         if values := {name: entry[1] for name, entry in entries.items() if entry is not None and entry[0] == key}:
             settings[key] = values
     return settings
 
 
-def folder_globs(packages: Sequence[Package], every: Sequence[Package]) -> list[str]:
-    """Patterns that mean these packages and none of the others, with globs for folders that hold mostly such."""
-    chosen = {package.folder for package in packages}
+def folder_globs(packages: Sequence[Package], all_packages: Sequence[Package]) -> list[str]:
+    """Return patterns that match exactly these packages, with globs for folders that mostly contain such."""
+    selected = {package.folder for package in packages}
     by_parent: dict[str, list[str]] = {}
-    for folder in sorted(chosen):
+    for folder in sorted(selected):
         by_parent.setdefault(folder.rpartition("/")[0], []).append(folder)
-    found: list[str] = []
+    globs: list[str] = []
     for parent, folders in by_parent.items():
-        others = [each for each in every if each.folder not in chosen and each.folder.startswith(f"{parent}/")]
-        is_worth_it = len(folders) > 1 and len(others) < len(folders)
-        found += [f"{parent}/*"] if parent and is_worth_it else folders
-    meant = patterns.select(found, every)
-    return [*found, *(f"!{package.folder}" for package in meant if package.folder not in chosen)]
+        others = [
+            package
+            for package in all_packages
+            if package.folder not in selected and package.folder.startswith(f"{parent}/")
+        ]
+        is_shorter = len(folders) > 1 and len(others) < len(folders)
+        globs += [f"{parent}/*"] if parent and is_shorter else folders
+    matches = patterns.select(globs, all_packages)
+    return [*globs, *(f"!{package.folder}" for package in matches if package.folder not in selected)]
 
 
 def merge_settings(config: Config, settings: Mapping[str, Any]) -> Config:
-    """The settings with those that are propose_settings."""
+    """Return the settings with the proposed ones added."""
     groups = {
-        name: GroupConfig(packages=tuple(each["packages"]), tag_format=each["tag-format"])
-        for name, each in settings.get("groups", {}).items()
+        name: GroupConfig(packages=tuple(group["packages"]), tag_format=group["tag-format"])
+        for name, group in settings.get("groups", {}).items()
     }
     return replace(
         config,
@@ -413,19 +427,19 @@ def merge_settings(config: Config, settings: Mapping[str, Any]) -> Config:
 
 
 def as_toml(settings: Mapping[str, Any], *, header: bool = True) -> str:
-    """Settings as TOML, ready to paste; without the header for text of one line."""
+    """Format settings as TOML, ready to paste; without the header for text of one line."""
     lines = ["[tool.relnox]"]
     tables: list[str] = []
     for key, value in settings.items():
         if key == "groups":
             for name, group in value.items():
                 tables += ["", f"[tool.relnox.groups.{name}]"]
-                tables += [f"{each} = {_value(held)}" for each, held in group.items()]
+                tables += [f"{name} = {_value(entry)}" for name, entry in group.items()]
         elif isinstance(value, dict):
             tables += [
                 "",
                 f"[tool.relnox.{key}]",
-                *(f"{_key(name)} = {_value(each)}" for name, each in value.items()),
+                *(f"{_key(name)} = {_value(entry)}" for name, entry in value.items()),
             ]
         else:
             lines.append(f"{key} = {_value(value)}")
@@ -442,19 +456,16 @@ def _value(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-# --- in detail -------------------------------------------------------------------------------------
+# --- helpers ---------------------------------------------------------------------------------------
 
 
 def _latest_plain(survey: Survey, reachable: Collection[str]) -> tuple[str, Version] | None:
-    """What stands before the greatest version of a plain tag, and that version."""
-    tagged = [(version, before, tag) for before in survey.plain for tag, version in survey.series[before]]
-    here = [each for each in tagged if each[2] in reachable] if reachable else []
+    """Return the prefix and the version of the plain tag with the greatest version."""
+    tagged = [
+        (version, prefix, tag) for prefix in survey.plain_prefixes for tag, version in survey.by_prefix[prefix]
+    ]
+    here = [entry for entry in tagged if entry[2] in reachable] if reachable else []
     if not tagged:
         return None
-    version, before, _ = max(here or tagged, key=lambda each: (each[0], each[1]))
-    return before, version
-
-
-def _is_tagged(package: Package, before: str, survey: Survey) -> bool:
-    """Whether a tag of this form has the present version of a package."""
-    return any(version == package.version for _, version in survey.series.get(before, ()))
+    version, prefix, _ = max(here or tagged, key=lambda entry: (entry[0], entry[1]))
+    return prefix, version

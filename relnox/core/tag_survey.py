@@ -1,7 +1,7 @@
-"""Which package each existing tag is of, in whatever form it is written: a bump goes on with that form.
+"""A survey of existing tags: the package that each one belongs to, whatever its form.
 
-A tag is a version with something before it. What stands before it names a package (its distribution, its folder,
-or the end of its name, with any separators), or no package: `v1.2.0`, `1.2.0`, `release-1.2.0` are plain.
+A tag is a version with a prefix. The prefix names a package (its distribution, its folder, or the end of its name,
+with any separators), or no package: `v1.2.0`, `1.2.0` and `release-1.2.0` are plain tags.
 """
 
 from __future__ import annotations
@@ -21,114 +21,114 @@ __all__ = ["Survey", "split_prefix", "split_tag", "survey_tags"]
 _START = re.compile(r"(?:^|(?<=[^0-9A-Za-z.+])|(?<=^[vV])|(?<=[^0-9A-Za-z.+][vV]))\d")
 """Where a version may begin in a tag."""
 _NUMBER_BEFORE = re.compile(r"(?:^|[^0-9A-Za-z])\d+[^0-9A-Za-z]$")
-"""What ends in a number of its own: the rest is no version, as in rel_1_4_0 or 2024-01-31."""
+"""A prefix that ends in a number: the rest is no version, as in rel_1_4_0 or 2024-01-31."""
 _PARTS = re.compile(r"[^0-9A-Za-z]+")
 _GENERIC = frozenset({"v", "release", "releases", "rel", "version", "tag", "tags", "python", "py"})
-"""Words that name no package."""
-_LONGEST = 200
-"""Characters of a tag that may be one of a release."""
+"""Words in prefixes that name no package."""
+_MAX_LENGTH = 200
+"""Characters of a tag; longer ones are ignored."""
 
 Tagged = tuple[str, Version]
 
 
 class Survey(NamedTuple):
-    """The tags that hold a version, by what stands before it.
+    """The tags that contain a version, by prefix.
 
     Attributes:
-        series: By what stands before the version: the tags, with their versions.
-        owned: By package: the beginnings of tags that name it.
-        plain: The beginnings of tags that name no package.
-        unreadable: Tags with a digit in them that hold no version.
+        by_prefix: By prefix: the tags, with their versions.
+        package_prefixes: By package: the prefixes that name it.
+        plain_prefixes: The prefixes that name no package.
+        unreadable: Tags that contain a digit but no version.
     """
 
-    series: Mapping[str, tuple[Tagged, ...]]
-    owned: Mapping[str, tuple[str, ...]]
-    plain: tuple[str, ...]
+    by_prefix: Mapping[str, tuple[Tagged, ...]]
+    package_prefixes: Mapping[str, tuple[str, ...]]
+    plain_prefixes: tuple[str, ...]
     unreadable: tuple[str, ...] = ()
 
-    def versions(self, before: str) -> frozenset[Version]:
-        """The versions of the tags of a form."""
-        return frozenset(version for _, version in self.series.get(before, ()))
+    def versions(self, prefix: str) -> frozenset[Version]:
+        """Return the versions of the tags with a prefix."""
+        return frozenset(version for _, version in self.by_prefix.get(prefix, ()))
 
-    def of(self, package: str) -> tuple[Tagged, ...]:
-        """All tags that name a package, with their versions."""
-        return tuple(tagged for before in self.owned.get(package, ()) for tagged in self.series[before])
+    def tags_of(self, package: str) -> tuple[Tagged, ...]:
+        """Return all tags that name a package, with their versions."""
+        prefixes = self.package_prefixes.get(package, ())
+        return tuple(tagged for prefix in prefixes for tagged in self.by_prefix[prefix])
 
-    def form_of(self, package: Package) -> str | None:
-        """What stands before the version in tags that name a package: of its present version, if there is one."""
-        return self.best(self.owned.get(package.name, ()), package.version)
+    def prefix_of(self, package: Package) -> str | None:
+        """Return the prefix of tags that name a package, preferably of its present version."""
+        return self.best_prefix(self.package_prefixes.get(package.name, ()), package.version)
 
-    def plain_of(self, version: Version | None) -> str | None:
-        """What stands before a version in a plain tag of it, or None if there is no such tag."""
-        fitting = [before for before in self.plain if any(tagged == version for _, tagged in self.series[before])]
-        return self.best(fitting, version)
+    def plain_prefix_of(self, version: Version | None) -> str | None:
+        """Return the prefix of a plain tag of a version, or None if there is no such tag."""
+        return self.best_prefix(
+            [prefix for prefix in self.plain_prefixes if version in self.versions(prefix)], version
+        )
 
-    def best(self, beginnings: Iterable[str], version: Version | None) -> str | None:
-        """Of several forms the one that has a version, then the one with the greatest version."""
+    def best_prefix(self, prefixes: Iterable[str], version: Version | None) -> str | None:
+        """Return the prefix that has a tag of the version, else the one with the greatest version."""
         return max(
-            beginnings,
-            key=lambda before: (
-                any(tagged == version for _, tagged in self.series[before]),
-                max(tagged for _, tagged in self.series[before]),
-            ),
+            prefixes,
+            key=lambda prefix: (version in self.versions(prefix), max(self.versions(prefix))),
             default=None,
         )
 
 
 def split_tag(tag: str) -> tuple[str, Version] | None:
-    """What stands before the version in a tag, and the version; None for a tag without one at its end."""
-    if len(tag) > _LONGEST:
+    """Split a tag into its prefix and the version at its end; None for a tag without one."""
+    if len(tag) > _MAX_LENGTH:
         return None
-    for found in _START.finditer(tag):
-        if _NUMBER_BEFORE.search(tag[: found.start()]):
+    for match in _START.finditer(tag):
+        prefix, rest = tag[: match.start()], tag[match.start() :]
+        if _NUMBER_BEFORE.search(prefix):
             return None
         try:
-            return tag[: found.start()], Version(tag[found.start() :])
+            return prefix, Version(rest)
         except ValueError:  # InvalidVersion is one
             continue
     return None
 
 
 def survey_tags(packages: Sequence[Package], tags: Iterable[str]) -> Survey:
-    """Sort tags by what stands before their versions, and find the packages that this names."""
-    series: dict[str, list[Tagged]] = {}
+    """Group tags by prefix, and find the packages that the prefixes name."""
+    by_prefix: dict[str, list[Tagged]] = {}
     unreadable = []
     for tag in sorted(tags):
         if (parts := split_tag(tag)) is not None:
-            series.setdefault(parts[0], []).append((tag, parts[1]))
+            by_prefix.setdefault(parts[0], []).append((tag, parts[1]))
         elif any(char.isdigit() for char in tag):
             unreadable.append(tag)
-    levels = list(_keys(packages))
-    owned: dict[str, list[str]] = {}
-    plain = []
-    for before in series:
-        words = _words(before)
+    aliases = list(_aliases(packages))
+    package_prefixes: dict[str, list[str]] = {}
+    plain_prefixes = []
+    for prefix in by_prefix:
+        words = _words(prefix)
         if not _without_generic(words):
-            plain.append(before)
-        elif (name := _owner(words, levels)) is not None:
-            owned.setdefault(name, []).append(before)
+            plain_prefixes.append(prefix)
+        elif (name := _named_package(words, aliases)) is not None:
+            package_prefixes.setdefault(name, []).append(prefix)
     return Survey(
-        {before: tuple(tagged) for before, tagged in series.items()},
-        {name: tuple(beginnings) for name, beginnings in owned.items()},
-        tuple(plain),
+        {prefix: tuple(tagged) for prefix, tagged in by_prefix.items()},
+        {name: tuple(prefixes) for name, prefixes in package_prefixes.items()},
+        tuple(plain_prefixes),
         tuple(unreadable),
     )
 
 
-def split_prefix(before: str) -> tuple[str, str, str]:
-    """The word in the beginning of a tag that names its package, with what stands before and after that word."""
-    found = re.fullmatch(r"(?P<lead>.*?/)?(?P<word>.*?)(?P<end>[^0-9A-Za-z]+[vV]?|)", before)
-    if found is None or not found["word"]:
-        return before, "", ""
-    return found["lead"] or "", found["word"], found["end"]
+def split_prefix(prefix: str) -> tuple[str, str, str]:
+    """Split a prefix at the word that names its package: the text before it, the word, the text after it."""
+    match = re.fullmatch(r"(?P<lead>.*?/)?(?P<word>.*?)(?P<end>[^0-9A-Za-z]+[vV]?|)", prefix)
+    if match is None or not match["word"]:
+        return prefix, "", ""
+    return match["lead"] or "", match["word"], match["end"]
 
 
-def _words(before: str) -> list[str]:
-    return [word for word in _PARTS.split(before.lower()) if word]
+def _words(text: str) -> list[str]:
+    return [word for word in _PARTS.split(text.lower()) if word]
 
 
 def _without_generic(words: list[str]) -> list[str]:
-    """The words without those at both ends that name no package."""
+    """Strip the generic words at both ends."""
     first, last = 0, len(words)
     while first < last and words[first] in _GENERIC:
         first += 1
@@ -137,33 +137,33 @@ def _without_generic(words: list[str]) -> list[str]:
     return words[first:last]
 
 
-def _owner(words: list[str], levels: Iterable[Mapping[str, set[str]]]) -> str | None:
-    """The one package that words name, by the first way of naming that one package alone answers to."""
-    # A v at the end belongs to the version, unless the package is called so.
+def _named_package(words: list[str], aliases: Iterable[Mapping[str, set[str]]]) -> str | None:
+    """Return the package that the words name, by the first kind of alias that is unambiguous."""
+    # A v at the end belongs to the version, unless the package's name ends in it.
     without_v = words[:-1] if words[-1] == "v" else words
-    spelled = dict.fromkeys("".join(each) for each in (words, without_v, _without_generic(words)))
-    for level in levels:
-        for key in spelled:
-            if len(names := level.get(key, set())) == 1:
+    keys = dict.fromkeys("".join(part) for part in (words, without_v, _without_generic(words)))
+    for packages_by_alias in aliases:
+        for key in keys:
+            if len(names := packages_by_alias.get(key, set())) == 1:
                 return next(iter(names))
     return None
 
 
-def _keys(packages: Sequence[Package]) -> Iterator[Mapping[str, set[str]]]:
-    """What packages are called in tags, the surest way first: name, folder, folder's name, ends of the name."""
-    ways = (
+def _aliases(packages: Sequence[Package]) -> Iterator[Mapping[str, set[str]]]:
+    """Yield packages by alias, the surest kind first: name, folder, name of the folder, ends of the name."""
+    kinds = (
         lambda package: (package.name,),
         lambda package: (package.folder,),
         lambda package: (package.folder_name,),
         lambda package: _ends(package.name),
     )
-    for way in ways:
-        level: dict[str, set[str]] = {}
+    for kind in kinds:
+        packages_by_alias: dict[str, set[str]] = {}
         for package in packages:
-            for text in way(package):
+            for text in kind(package):
                 if key := "".join(_words(text)):
-                    level.setdefault(key, set()).add(package.name)
-        yield level
+                    packages_by_alias.setdefault(key, set()).add(package.name)
+        yield packages_by_alias
 
 
 def _ends(name: str) -> tuple[str, ...]:

@@ -1,12 +1,11 @@
-"""Where the strings of a TOML document stand, so that an edit touches their characters and no other.
+"""Positions of the strings in a TOML document, so that an edit changes their characters and no others.
 
-Facts are read with `tomllib`, which forgets where it found them; this scanner remembers only that.
-It reads a document that `tomllib` has accepted, in one pass, and gives for each string the offsets
-between its quotes. Everything an editor would lose by writing the document anew (comments, order,
-quotes, spacing, line ends) is never read, so it cannot be changed.
+Values are read with `tomllib`, which does not keep positions; this scanner finds only positions. It reads a
+document that `tomllib` accepts, in one pass, and returns the offsets between the quotes of each string. Comments,
+order, quotes, spacing and line ends are never rewritten, so they cannot change.
 
-The grammar is TOML 1.0.0 (https://toml.io/en/v1.0.0), with what TOML 1.1 adds to inline tables and
-escapes, since newer Pythons accept that too.
+The grammar is TOML 1.0.0 (https://toml.io/en/v1.0.0), with the inline tables and escapes of TOML 1.1, which newer
+Pythons accept too.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 
 
 class StringSpan(NamedTuple):
-    """One string value and where it stands.
+    """One string value and its position.
 
     Attributes:
         path: The keys that lead to it.
         start: Offset of its first character in the text, after the opening quotes and, in a multi-line
             string, after the line end that TOML trims there.
         end: Offset of the closing quotes.
-        quote: The quotes it stands in: `'`, `"`, `'''` or three double ones.
-        value: What it means, escapes resolved.
+        quote: Its quotes: `'`, `"`, `'''` or three double ones.
+        value: Its value, escapes resolved.
         line: The line of its opening quotes, counted from 1.
     """
 
@@ -48,14 +47,14 @@ class StringSpan(NamedTuple):
 
 
 def string_spans(text: str) -> dict[KeyPath, StringSpan]:
-    """Every string value of a TOML document by its path, in the order of the document.
+    """Return every string value of a TOML document by path, in the order of the document.
 
     Args:
         text: A document that `tomllib.loads` accepts, decoded, with its own line ends, without a byte order
             mark. Offsets count its characters.
 
     Raises:
-        ValueError: The text is not TOML, told with line and column.
+        ValueError: The text is not TOML; the message has line and column.
     """
     return _Scanner(text).document()
 
@@ -67,52 +66,54 @@ def replace_strings(
     expected: Mapping[KeyPath, str] | None = None,
     source: str = "the TOML document",
 ) -> str:
-    """The document with some of its strings changed, every other character as it was.
+    """Replace some strings of a document, and leave every other character as it is.
 
-    A new value is written in the quotes of the old one. The result is proven before it is returned: where each
-    string holds what `tomllib` read there, and old and new characters mean nothing but themselves in any quotes,
-    no other token can have changed; otherwise the result is parsed and compared with what was planned.
+    A new value is written in the quotes of the old one. The result is verified before it is returned: if each
+    string has the value that `tomllib` read, and neither old nor new value needs escapes in any quotes, no other
+    token can have changed; otherwise the result is parsed and compared with the planned values.
 
     Args:
         text: A document that `tomllib.loads` accepts, decoded, without a byte order mark.
         replacements: The new value of each string, by path.
-        expected: What `tomllib` read at these paths, if it is known.
-        source: What to call the document in a message, usually its file name.
+        expected: The values that `tomllib` read at these paths, if available.
+        source: The name of the document in messages, usually its file name.
 
     Raises:
-        Blocked: A path leads to no string, or to another one than was read.
+        Blocked: A path leads to no string, or to another value than was read.
         ValueError: A new value cannot be written in the quotes of the old one, or the text is not TOML.
-        Failed: The result would differ from the plan.
+        Failed: The result would differ from the planned values.
     """
     if not replacements:
         return text
-    spans = _Scanner(text, wanted=set(replacements)).document()
+    spans = _Scanner(text, paths=set(replacements)).document()
     for path in replacements:
         if path not in spans:
-            raise Blocked("todo", f"{source} has no string at {_dotted(path)}")
+            raise Blocked("file-changed", f"{source} has no string at {_dotted(path)}")
         if expected is not None and path in expected and spans[path].value != expected[path]:
             raise Blocked(
-                "todo", f"{source} changed while it was read, at {_dotted(path)}", fix="type the command again"
+                "file-changed", f"{source} changed while it was read (at {_dotted(path)})", fix="rerun the command"
             )
     pieces: list[str] = []
     done = 0
     for span in sorted((spans[path] for path in replacements), key=lambda span: span.start):
-        pieces += text[done : span.start], _written(replacements[span.path], span, text)
+        pieces += text[done : span.start], _encode(replacements[span.path], span, text)
         done = span.end
     edited = "".join([*pieces, text[done:]])
-    known = expected is not None and replacements.keys() <= expected.keys()
-    if not known or not all(_is_plain(spans[path].value) and _is_plain(new) for path, new in replacements.items()):
-        _prove(text, edited, replacements, source)
+    is_checked = expected is not None and replacements.keys() <= expected.keys()
+    if not is_checked or not all(
+        _is_plain(spans[path].value) and _is_plain(new) for path, new in replacements.items()
+    ):
+        _verify(text, edited, replacements, source)
     return edited
 
 
 def _is_plain(value: str) -> bool:
-    """Whether a value stands for itself, character by character, in every kind of quotes."""
+    """Whether a value needs no escapes in any kind of quotes."""
     return _NOT_PLAIN.search(value) is None
 
 
-def _prove(before: str, after: str, replacements: Mapping[KeyPath, str], source: str) -> None:
-    """Parse both and compare: a document may differ from what it was in the planned strings only."""
+def _verify(before: str, after: str, replacements: Mapping[KeyPath, str], source: str) -> None:
+    """Check that a document has changed in the planned strings only."""
     planned = _parsed(before)
     for path, value in replacements.items():
         node: Any = planned
@@ -120,21 +121,21 @@ def _prove(before: str, after: str, replacements: Mapping[KeyPath, str], source:
             node = node[key]
         node[path[-1]] = value
     try:
-        kept = _parsed(after) == planned
+        is_as_planned = _parsed(after) == planned
     except tomllib.TOMLDecodeError:
-        kept = False
-    if not kept:
+        is_as_planned = False
+    if not is_as_planned:
         changed = ", ".join(_dotted(path) for path in replacements)
-        raise Failed("todo", f"changing {changed} in {source} would have changed something else as well")
+        raise Failed("file-not-editable", f"cannot change {changed} in {source} without changing other values")
 
 
 def _parsed(text: str) -> dict[str, Any]:
-    # Floats stay text: a NaN would differ from itself. The tuple tells them from strings.
+    # Floats stay text, since a NaN differs from itself; the tuple distinguishes them from strings.
     return tomllib.loads(text, parse_float=lambda literal: ("float", literal))
 
 
 def _dotted(path: KeyPath) -> str:
-    """A path as a person writes it: `project.dependencies[0]`."""
+    """Format a path for messages: `project.dependencies[0]`."""
     steps = "".join(f"[{key}]" if isinstance(key, int) else f".{_quoted(key)}" for key in path)
     return steps.removeprefix(".")
 
@@ -145,7 +146,7 @@ def _quoted(key: str) -> str:
 
 # --- reading ---------------------------------------------------------------------------------------
 
-# Possessive quantifiers throughout: a text that does not match is given up in one pass, too.
+# Possessive quantifiers throughout: a text that does not match is rejected in one pass, too.
 _BARE = r"[A-Za-z0-9_-]++"
 _BASIC = r'"(?:[^"\\\n]++|\\.)*+"'
 _LITERAL = r"'[^'\n]*+'"
@@ -184,16 +185,16 @@ _SHORT_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "e": "\
 
 
 class _Scanner:
-    """One pass over one document.
+    """A scanner that reads one document in one pass.
 
-    Each method that reads something takes the offset where it stands and returns the offset behind it.
+    Each method that reads something takes its offset and returns the offset after it.
     """
 
-    def __init__(self, text: str, wanted: set[KeyPath] | None = None) -> None:
+    def __init__(self, text: str, paths: set[KeyPath] | None = None) -> None:
         self.text = text
-        self.waiting = wanted  # paths that are still to be found; None for all there are
+        self.paths = paths  # the paths to find; None for all
         self.spans: dict[KeyPath, StringSpan] = {}
-        self.tables: dict[KeyPath, int] = {}  # arrays of tables, with the index of their newest table
+        self.tables: dict[KeyPath, int] = {}  # arrays of tables, with the index of their last table
         self.line = 1
         self.counted = 0  # line ends before this offset are counted in self.line
 
@@ -203,19 +204,19 @@ class _Scanner:
         position = self.blank(0)
         while position < len(text):
             if text[position] == "[":
-                header = self.found(_HEADER.match(text, position), position, "a table header")
-                table = self.opened(header)
+                header = self.require(_HEADER.match(text, position), position, "a table header")
+                table = self.table_path(header)
                 position = header.end()
             else:
                 position = self.assignment(position, table)
-            position = self.found(_LINE_END.match(text, position), position, "the end of the line").end()
+            position = self.require(_LINE_END.match(text, position), position, "the end of the line").end()
             position = self.blank(position)
-            if self.waiting is not None and self.waiting <= self.spans.keys():
+            if self.paths is not None and self.paths <= self.spans.keys():
                 break
         return self.spans
 
-    def opened(self, header: re.Match[str]) -> KeyPath:
-        """The path that a table header stands for: arrays of tables on its way mean their newest table."""
+    def table_path(self, header: re.Match[str]) -> KeyPath:
+        """Return the path of a table header; arrays of tables along it stand for their last table."""
         array = header["array"]
         path: KeyPath = ()
         *parents, last = _key_parts(array or header["table"])
@@ -230,11 +231,11 @@ class _Scanner:
         return path
 
     def assignment(self, position: int, table: KeyPath) -> int:
-        match = self.found(_ASSIGNMENT.match(self.text, position), position, "a key and its value")
+        match = self.require(_ASSIGNMENT.match(self.text, position), position, "a key and its value")
         return self.value(match.end(), table + _key_parts(match[1]))
 
     def value(self, position: int, path: KeyPath) -> int:
-        match = self.found(_VALUE.match(self.text, position), position, "a value")
+        match = self.require(_VALUE.match(self.text, position), position, "a value")
         match match.lastgroup:
             case "multiline_basic" | "multiline_literal" | "basic" | "literal" as kind:
                 return self.string(match, kind, path)
@@ -271,28 +272,28 @@ class _Scanner:
         return position + 1
 
     def separated(self, position: int, close: str) -> int:
-        """From behind an item to the next one or to the bracket that closes."""
+        """Skip from the end of an item to the next one or to the closing bracket."""
         position = self.blank(position)
         if self.text.startswith(",", position):
             return self.blank(position + 1)
         if self.text.startswith(close, position):
             return position
-        raise self.lost(position, f"a comma or {close}")
+        raise self.error(position, f"a comma or {close}")
 
     def blank(self, position: int) -> int:
-        """Over white space, line ends and comments."""
+        """Skip white space, line ends and comments."""
         match = _BLANK.match(self.text, position)
         return match.end() if match else position
 
-    def found(self, match: re.Match[str] | None, position: int, expected: str) -> re.Match[str]:
+    def require(self, match: re.Match[str] | None, position: int, expected: str) -> re.Match[str]:
         if match is None:
-            raise self.lost(position, expected)
+            raise self.error(position, expected)
         return match
 
-    def lost(self, position: int, expected: str) -> ValueError:
+    def error(self, position: int, expected: str) -> ValueError:
         line = self.text.count("\n", 0, position) + 1
         column = position - self.text.rfind("\n", 0, position)
-        return ValueError(f"not TOML: {expected} was expected at line {line}, column {column}")
+        return ValueError(f"invalid TOML: expected {expected} at line {line}, column {column}")
 
 
 def _key_parts(dotted: str) -> tuple[str, ...]:
@@ -309,7 +310,7 @@ def _unescaped(raw: str) -> str:
 
 def _resolved(escape: re.Match[str]) -> str:
     match escape.lastindex:
-        case None:  # a backslash at the end of a line: it and the white space behind it are nothing
+        case None:  # a backslash at the end of a line: removed with the white space after it
             return ""
         case 1:
             return _SHORT_ESCAPES.get(escape[1], escape[1])
@@ -321,7 +322,7 @@ def _resolved(escape: re.Match[str]) -> str:
 
 _CONTROL = r"\x00-\x08\x0b-\x1f\x7f"  # all but tab and line feed
 _NEEDS_ESCAPE = re.compile(rf'["\\\n{_CONTROL}]')
-# A quote needs none in a multi-line string unless three meet, or it meets those that close.
+# A quote needs no escape in a multi-line string unless three follow each other, or it precedes the closing ones.
 _NEEDS_ESCAPE_MULTILINE = re.compile(rf'[\\{_CONTROL}]|"(?=""|\Z)')
 _NOT_LITERAL = re.compile(rf"['\n{_CONTROL}]")
 _NOT_MULTILINE_LITERAL = re.compile(rf"'''|[{_CONTROL}]")
@@ -332,19 +333,19 @@ _ESCAPES = {char: f"\\{name}" for name, char in _SHORT_ESCAPES.items() if name !
 }
 
 
-def _written(value: str, span: StringSpan, text: str) -> str:
-    """The characters that mean a value between the quotes of a span, in the line ends of the text."""
+def _encode(value: str, span: StringSpan, text: str) -> str:
+    """Escape a value for the quotes of a span, with the line ends of the text."""
     if span.quote == '"':
         return _escaped(value)
     if span.quote == "'":
         return _literal(value, _NOT_LITERAL, span)
     if span.quote == '"""':
-        written = _NEEDS_ESCAPE_MULTILINE.sub(_escape, value)
+        escaped = _NEEDS_ESCAPE_MULTILINE.sub(_escape, value)
     else:
-        written = _literal(value, _NOT_MULTILINE_LITERAL, span)
-    if written.startswith("\n") and text[span.start - 1] != "\n":
-        written = "\n" + written  # TOML trims a line end behind the opening quotes, once
-    return written.replace("\n", "\r\n") if "\r\n" in text else written
+        escaped = _literal(value, _NOT_MULTILINE_LITERAL, span)
+    if escaped.startswith("\n") and text[span.start - 1] != "\n":
+        escaped = "\n" + escaped  # TOML trims one line end after the opening quotes
+    return escaped.replace("\n", "\r\n") if "\r\n" in text else escaped
 
 
 def _escaped(value: str) -> str:

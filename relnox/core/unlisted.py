@@ -1,4 +1,4 @@
-"""Packages of the checkout that are not of the project: which they are, and which of their pins fall behind."""
+"""Packages of the checkout that do not belong to the project: a summary, and their outdated pins."""
 
 from __future__ import annotations
 
@@ -19,48 +19,46 @@ if TYPE_CHECKING:
 
 __all__ = ["outdated_pins", "summary"]
 
-_LISTED = 5
+_MAX_LISTED = 5
 
 
 def summary(unlisted: Sequence[Package], workspace: Workspace, config: Config) -> str:
-    """Name the packages that are not of the project, with both ways to settle it as settings."""
-    shown = [f"{package.name} ({package.pyproject})" for package in unlisted[:_LISTED]]
-    more = f" and {len(unlisted) - _LISTED} more" if len(unlisted) > _LISTED else ""
+    """Name the packages that do not belong to the project, with the settings that include or exclude them."""
+    names = [f"{package.name} ({package.pyproject})" for package in unlisted[:_MAX_LISTED]]
+    more = f" and {len(unlisted) - _MAX_LISTED} more" if len(unlisted) > _MAX_LISTED else ""
     inside = [package for package in unlisted if package.folder.split("/")[0] != ".."]
-    told = f"{', '.join(shown)}{more}: not among the packages of this project, and not released"
+    text = f"{', '.join(names)}{more}: not among the packages of this project, not released"
     if not inside:
-        return told
-    every = (*workspace.packages, *inside)
-    listed = (
-        folder_globs(every, every) if not config.packages else [*config.packages, *folder_globs(inside, every)]
-    )
-    left_out = [*config.exclude, *folder_globs(inside, every)]
+        return text
+    all_packages = (*workspace.packages, *inside)
+    globs = folder_globs(inside, all_packages)
+    packages = [*config.packages, *globs] if config.packages else folder_globs(all_packages, all_packages)
     return (
-        f"{told}\nto release them: {as_toml({'packages': listed}, header=False)}\n"
-        f"to leave them out: {as_toml({'exclude': _only(left_out)}, header=False)}"
+        f"{text}\nto release them: {as_toml({'packages': packages}, header=False)}\n"
+        f"to leave them out: {as_toml({'exclude': _without_negations([*config.exclude, *globs])}, header=False)}"
     )
 
 
-def _only(patterns: Iterable[str]) -> list[str]:
-    """Patterns without those that leave out again, which settings for folders do not have."""
+def _without_negations(patterns: Iterable[str]) -> list[str]:
+    """Drop patterns that begin with `!`, which `exclude` does not support."""
     return [pattern for pattern in patterns if not pattern.startswith("!")]
 
 
-def outdated_pins(unlisted: Iterable[Package], moves: Iterable[VersionBump]) -> Iterator[str]:
-    """Requirements of packages that are not of the project, which do not accept a version that is released."""
-    after = {move.package.name: move.after for move in moves}
+def outdated_pins(unlisted: Iterable[Package], bumps: Iterable[VersionBump]) -> Iterator[str]:
+    """Yield notes on requirements of packages outside the project that do not allow a new version."""
+    after = {bump.package.name: bump.after for bump in bumps}
     for package in unlisted:
         for need in package.dependencies:
-            if need.name in after and not _accepts(need, after[need.name]):
+            if need.name in after and not _allows(need, after[need.name]):
                 yield (
-                    f"{package.pyproject}: {need.text!r} does not accept {need.name} {after[need.name]}, and is "
-                    f"not changed ({package.name} is not among the packages of this project)"
+                    f"{package.pyproject}: {need.text!r} does not allow {need.name} {after[need.name]} and is not "
+                    f"changed ({package.name} is not among the packages of this project)"
                 )
 
 
-def _accepts(need: Dependency, version: Version) -> bool:
-    """Whether a requirement accepts a version; one that excludes it for good does not."""
-    from relnox.core import requirements  # its grammar takes long to import, and is seldom needed
+def _allows(need: Dependency, version: Version) -> bool:
+    """Whether a requirement allows a version."""
+    from relnox.core import requirements  # slow to import, and rarely needed
 
     try:
         rewrite = requirements.rewrite_poetry if need.poetry else requirements.rewrite

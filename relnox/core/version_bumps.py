@@ -1,8 +1,8 @@
-"""Which packages move, to which versions, and why.
+"""Version bumps: which packages get a new version, which one, and why.
 
-Packages move alone, in lockstep, or in groups: a fixed group moves as one, of a linked one those that move get one
-version. A package whose published requirement would exclude what another one moves to is moved as well, until
-nothing more has to follow.
+Packages are bumped alone, in lockstep, or in groups. All packages of a fixed group are bumped together; the bumped
+packages of a linked group get the same version. A package whose published requirement would exclude the new
+version of another package is bumped as well, until no published requirement has to change any more.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from relnox.core.workspace import Workspace
 
     DependencyUpdates = Mapping[str, list[tuple[Dependency, str]]]
-    """By package: requirements that move, and what they become."""
+    """By package: the requirements to rewrite, each with its new text."""
 
 __all__ = [
     "ANY_TAG",
     "BumpRequest",
+    "ResolvedBumps",
     "VersionBump",
     "VersionGroup",
     "check_locations_agree",
@@ -40,12 +41,21 @@ __all__ = [
 ]
 
 ANY_TAG = "any tag gives their versions"
-"""The name of the track of packages whose backends look at any tag."""
+"""The name of the group of packages whose backends read any tag."""
 _PUBLISHED = ("runtime", "extra")
+_MAX_LISTED = 3
+"""Package names in a message."""
 
 
 class VersionBump(NamedTuple):
-    """A package, its versions before and after (equal where the present one is released), and why it moves."""
+    """The bump of one package.
+
+    Attributes:
+        package: The package.
+        before: Its present version; None if it has none yet.
+        after: Its new version; equal to `before` if the present version is released as it is.
+        reason: Why it is bumped, in a few words.
+    """
 
     package: Package
     before: Version | None
@@ -54,14 +64,27 @@ class VersionBump(NamedTuple):
 
 
 class BumpRequest(NamedTuple):
-    """What is asked for a package, None for its version as it stands; and the reason, in a few words."""
+    """The bump requested for a package (None: release the present version as it is), with the reason."""
 
     bump: Bump | None
     reason: str
 
 
+class ResolvedBumps(NamedTuple):
+    """What a request comes to: the bumps of packages, and the updates of requirements on them."""
+
+    bumps: tuple[VersionBump, ...]
+    updates: DependencyUpdates
+
+
 class VersionGroup(NamedTuple):
-    """Packages whose versions belong together."""
+    """Packages whose versions belong together.
+
+    Attributes:
+        name: Its name in the settings, or that of its only package.
+        kind: `fixed`: all are bumped together; `linked`: those that are bumped get one version; `alone`.
+        packages: Its packages.
+    """
 
     name: str
     kind: str
@@ -69,43 +92,47 @@ class VersionGroup(NamedTuple):
 
 
 def version_groups(workspace: Workspace, config: Config) -> tuple[VersionGroup, ...]:
-    """The packages in lockstep, the configured groups, and every other package alone.
+    """Return one group in lockstep; otherwise the configured groups and every other package alone.
 
     Raises:
-        Blocked: A group means no package, or a package is in two.
+        Blocked: A group matches no package, or a package is in two groups.
     """
     if config.versions == "lockstep":
         return (VersionGroup("lockstep", "fixed", workspace.packages),)
     grouped: dict[str, str] = {}
-    found = []
+    groups = []
     for name, group in config.groups.items():
         members = patterns.select(group.packages, workspace.packages)
         if not members:
             raise Blocked(
-                "todo",
-                f"the group {name} means no package of this workspace: {', '.join(group.packages)}",
-                fix=f"mend packages in [tool.relnox.groups.{name}]",
+                "group-empty",
+                f"group {name} matches no package of this workspace ({', '.join(group.packages)})",
+                fix=f"correct packages in [tool.relnox.groups.{name}]",
             )
         for package in members:
             if package.name in grouped:
                 raise Blocked(
-                    "todo",
-                    f"{package.name} is in two groups, {grouped[package.name]} and {name}",
-                    fix="take it out of one of them in [tool.relnox.groups]",
+                    "package-in-two-groups",
+                    f"{package.name} is in two groups: {grouped[package.name]} and {name}",
+                    fix="remove it from one of them in [tool.relnox.groups]",
                 )
             grouped[package.name] = name
-        found.append(VersionGroup(name, group.kind, members))
+        groups.append(VersionGroup(name, group.kind, members))
     by_tags: dict[tuple[object, ...], list[Package]] = {}
     for package in workspace.packages:
         if package.name not in grouped and package.source.kind == "tags":
             by_tags.setdefault(package.source.key[:1], []).append(package)
-    for key, together in by_tags.items():
-        if len(together) > 1:  # their backends look at the same tags, so that one moves all
+    for key, members_by_tag in by_tags.items():
+        if len(members_by_tag) > 1:  # their backends read the same tags, so one new tag bumps all of them
             name = f"tags {key[0]}*" if key else ANY_TAG
-            found.append(VersionGroup(name, "fixed", tuple(together)))
-            grouped |= dict.fromkeys((package.name for package in together), name)
-    alone = (VersionGroup(each.name, "alone", (each,)) for each in workspace.packages if each.name not in grouped)
-    return (*found, *alone)
+            groups.append(VersionGroup(name, "fixed", tuple(members_by_tag)))
+            grouped |= dict.fromkeys((package.name for package in members_by_tag), name)
+    alone = (
+        VersionGroup(package.name, "alone", (package,))
+        for package in workspace.packages
+        if package.name not in grouped
+    )
+    return (*groups, *alone)
 
 
 def plan_bumps(
@@ -115,135 +142,138 @@ def plan_bumps(
     released: Mapping[str, Version],
     config: Config,
     today: date,
-) -> tuple[tuple[VersionBump, ...], DependencyUpdates]:
-    """Every package that moves, in the workspace's order, and the requirements that follow.
+) -> ResolvedBumps:
+    """Resolve bump requests into the bumps of packages, sorted by name, and the updates of requirements.
 
     Args:
         workspace: The packages.
-        bump_requests: What is asked, by package.
-        released: The versions of last tags, for packages whose versions are nowhere else.
+        bump_requests: The requested bumps, by package.
+        released: The versions of the last tags, for packages whose versions come from tags.
         config: The project's settings.
         today: The date in UTC, for calendar versions.
 
     Raises:
-        Blocked: A version cannot be moved, cannot move so, or packages that move as one are apart.
+        Blocked: A version cannot be bumped as requested, or the versions of a group differ.
     """
     present = {
         package.name: version
         for package in workspace.packages
-        if (version := _present(package, released)) is not None
+        if (version := _present_version(package, released)) is not None
     }
     if own := sorted(config.dependency_updates.keys() & workspace.by_name.keys()):
         raise Blocked(
-            "todo",
-            f"{own[0]} is a package of this workspace, but [tool.relnox] dependency-updates names others",
-            fix="remove it from dependency-updates; to bump packages together, add a group: [tool.relnox.groups]",
+            "invalid-setting",
+            f"{own[0]} is a package of this workspace, but [tool.relnox] dependency-updates is for other distributions",
+            fix="remove it from dependency-updates; packages that are bumped together form a group: [tool.relnox.groups]",
         )
-    belonging = version_groups(workspace, config)
-    asked = dict(bump_requests)
+    groups = version_groups(workspace, config)
+    all_requests = dict(bump_requests)
     while True:
-        moved = tuple(
+        bumps = tuple(
             sorted(
-                (move for track in belonging for move in _moved(track, asked, present, config, today)),
-                key=lambda move: move.package.name,
+                (bump for group in groups for bump in _group_bumps(group, all_requests, present, config, today)),
+                key=lambda bump: bump.package.name,
             )
         )
-        follow = _following(workspace, moved, present, config)
-        more = dict(_dependents(workspace, moved, follow, _bases(belonging, present), config))
-        if not more:
-            return moved, follow
-        asked |= more
+        updates = _dependency_updates(workspace, bumps, present, config)
+        added = dict(_dependents(workspace, bumps, updates, _base_versions(groups, present), config))
+        if not added:
+            return ResolvedBumps(bumps, updates)
+        all_requests |= added
 
 
 def locations_agree(package: Package, version: Version | None) -> bool:
-    """Whether every place of a package states its version."""
-    return all(parse_version(place) == version for place in package.locations)
+    """Whether every location of a package's version has this version."""
+    return all(parse_version(location) == version for location in package.locations)
 
 
-def check_locations_agree(moved: Iterable[VersionBump]) -> None:
-    """See that every place of each package states the version that it moves from.
+def check_locations_agree(bumps: Iterable[VersionBump]) -> None:
+    """Check that every location of a bumped package has its present version.
 
     Raises:
-        Blocked: They differ; each place is named with what it says.
+        Blocked: They differ; the message lists the version at each location.
     """
-    for package, before, _, _ in moved:
+    for package, before, _, _ in bumps:
         if package.other_locations and not locations_agree(package, before):
             raise Blocked(
-                "todo",
+                "version-locations-differ",
                 describe_disagreement(package),
-                fix="give all of them one version: --to VERSION; for a file that has a version of its own: "
+                fix="set one version everywhere: --to VERSION; for a file with a version of its own: "
                 "[[tool.relnox.version-files]] file = … with count = 0",
             )
 
 
 def describe_disagreement(package: Package) -> str:
-    """What each place that states a package's version says."""
-    listed = "\n".join(f"  {place.text}: {place.file}" for place in package.locations)
-    return f"the places that state the version of {package.name} do not locations_agree:\n{listed}"
+    """List the version at each location of a package."""
+    lines = "\n".join(f"  {location.text}: {location.file}" for location in package.locations)
+    return f"{package.name} has different versions in different files:\n{lines}"
 
 
-# --- from wishes to moves --------------------------------------------------------------------------
+# --- from requests to bumps ------------------------------------------------------------------------
 
 
-def _moved(
-    track: VersionGroup,
+def _group_bumps(
+    group: VersionGroup,
     bump_requests: Mapping[str, BumpRequest],
     present: Mapping[str, Version],
     config: Config,
     today: date,
 ) -> Iterator[VersionBump]:
-    """The moves of one track, if one of its packages is asked for."""
-    asked = [package for package in track.packages if package.name in bump_requests]
-    if not asked:
+    """Yield the bumps of one group, if one of its packages has a request."""
+    requested = [package for package in group.packages if package.name in bump_requests]
+    if not requested:
         return
-    wanted = list(dict.fromkeys(bump_requests[package.name].bump for package in asked))
-    named = next((bump for bump in wanted if bump is not None and bump.to is not None), None)
-    stands = named is None and None in wanted  # somebody has written the version down: that decides
-    moving = track.packages if track.kind == "fixed" and not stands else tuple(asked)
-    base = _base(track, moving, present, named)
-    counting = [named] if named is not None else [None] if stands else wanted
+    kinds = list(dict.fromkeys(bump_requests[package.name].bump for package in requested))
+    explicit = next((bump for bump in kinds if bump is not None and bump.to is not None), None)
+    keeps_version = explicit is None and None in kinds  # a version that was set by hand takes precedence
+    bumped = group.packages if group.kind == "fixed" and not keeps_version else tuple(requested)
+    base = _base_version(group, bumped, present, explicit)
+    candidates = [explicit] if explicit is not None else [None] if keeps_version else kinds
     try:
-        after = max(_next(base, bump, config, today) for bump in counting)
-        for package in moving:
-            if named is not None and package.name in present:  # going down is allowed by name, package by package
-                _next(present[package.name], named, config, today)
+        after = max(_next(base, bump, config, today) for bump in candidates)
+        for package in bumped:
+            if explicit is not None and package.name in present:  # --allow-lower is checked for every package
+                _next(present[package.name], explicit, config, today)
     except Blocked as error:
-        names = ", ".join(package.name for package in asked[:3]) + (" …" if len(asked) > 3 else "")  # noqa: PLR2004
-        raise error if len(present) == 1 else Blocked("todo", f"{names}: {error.message}", fix=error.fix) from None
-    for package in moving:
-        bump_request = bump_requests.get(package.name)
-        reason = bump_request.reason if bump_request is not None else f"moves with {asked[0].name} ({track.name})"
+        if len(present) == 1:
+            raise
+        more = " …" if len(requested) > _MAX_LISTED else ""
+        names = ", ".join(package.name for package in requested[:_MAX_LISTED]) + more
+        raise Blocked(error.code, f"{names}: {error.message}", fix=error.fix) from None
+    for package in bumped:
+        request = bump_requests.get(package.name)
+        reason = request.reason if request is not None else f"bumped with {requested[0].name} ({group.name})"
         yield VersionBump(package, present.get(package.name), after, reason)
 
 
-def _present(package: Package, released: Mapping[str, Version]) -> Version | None:
-    """The version that a package has: the one it states, or the one of its last tag if it comes from tags."""
+def _present_version(package: Package, released: Mapping[str, Version]) -> Version | None:
+    """Return the version in the package's files, or that of its last tag if the version comes from tags."""
     if package.version is None and package.source.kind == "tags":
         return released.get(package.name)
     return package.version
 
 
-def _bases(belonging: Iterable[VersionGroup], present: Mapping[str, Version]) -> dict[str, Version]:
-    """The version that each package would move from: in a group the greatest of the group."""
+def _base_versions(groups: Iterable[VersionGroup], present: Mapping[str, Version]) -> dict[str, Version]:
+    """Return the version that each package would be bumped from: the greatest one of its group."""
     bases: dict[str, Version] = {}
-    for track in belonging:
-        names = [package.name for package in track.packages if package.name in present]
+    for group in groups:
+        names = [package.name for package in group.packages if package.name in present]
         if names:
             bases |= dict.fromkeys(names, max(present[name] for name in names))
     return bases
 
 
-def _base(
-    track: VersionGroup, moving: Sequence[Package], present: Mapping[str, Version], named: Bump | None
+def _base_version(
+    group: VersionGroup, bumped: Sequence[Package], present: Mapping[str, Version], explicit: Bump | None
 ) -> Version | None:
-    """The version that a track moves from; None where there is none yet and the new one is named."""
-    for package in moving:
-        if package.source.kind == "dynamic" or (named is None and package.name not in present):
+    """Return the version that a group is bumped from; None if it has none yet and the new one is given."""
+    for package in bumped:
+        if package.source.kind == "dynamic" or (explicit is None and package.name not in present):
             raise _without_version(package)
-    stated = {package.name: present[package.name] for package in track.packages if package.name in present}
-    if track.kind == "fixed" and named is None:
-        _check_together(track, stated)
-    return max(stated.values(), default=None)
+    versions = {package.name: present[package.name] for package in group.packages if package.name in present}
+    if group.kind == "fixed" and explicit is None:
+        _check_same_version(group, versions)
+    return max(versions.values(), default=None)
 
 
 def _next(base: Version | None, bump: Bump | None, config: Config, today: date) -> Version:
@@ -252,7 +282,7 @@ def _next(base: Version | None, bump: Bump | None, config: Config, today: date) 
             return versioning.parse(bump.to, where="--to")
         if base is not None:
             return base
-        raise AssertionError("a package without a version has a wish that names one")
+        raise AssertionError("a package without a version has a request that gives one")
     return versioning.next_version(
         base,
         bump,
@@ -266,74 +296,72 @@ def _next(base: Version | None, bump: Bump | None, config: Config, today: date) 
 def _without_version(package: Package) -> Blocked:
     if package.source.kind == "tags":
         return Blocked(
-            "todo",
-            f"{package.name} has no version yet: {package.source.text} takes it from tags, and none is reachable",
-            fix="name the first one: --to 0.1.0; in a shallow clone first: git fetch --unshallow --tags",
+            "version-missing",
+            f"{package.name} has no version yet ({package.source.text} reads tags, and none is reachable)",
+            fix="give the first version: --to 0.1.0; in a shallow clone run first: git fetch --unshallow --tags",
         )
     return Blocked(
-        "todo",
-        f"{package.name} has no version that can be edited: it comes from {package.source.text}",
-        fix="leave the package out, or state its version in [project] version",
+        "version-not-editable",
+        f"{package.name} has no version in a file (it comes from {package.source.text})",
+        fix="leave the package out, or set version in [project]",
     )
 
 
-def _check_together(track: VersionGroup, stated: Mapping[str, Version]) -> None:
+def _check_same_version(group: VersionGroup, versions: Mapping[str, Version]) -> None:
     by_version: dict[str, list[str]] = {}
-    for package in track.packages:
-        if package.name in stated:
-            by_version.setdefault(str(stated[package.name]), []).append(package.pyproject)
+    for package in group.packages:
+        if package.name in versions:
+            by_version.setdefault(str(versions[package.name]), []).append(package.pyproject)
     if len(by_version) > 1:
-        listed = "\n".join(f"  {version}: {', '.join(files)}" for version, files in sorted(by_version.items()))
-        what = (
-            "packages should move in lockstep" if track.name == "lockstep" else f"group {track.name} moves as one"
-        )
+        lines = "\n".join(f"  {version}: {', '.join(files)}" for version, files in sorted(by_version.items()))
+        what = "packages in lockstep" if group.name == "lockstep" else f"packages of group {group.name}"
         raise Blocked(
-            "todo",
-            f"the {what}, but their versions differ:\n{listed}",
+            "group-versions-differ",
+            f"{what} have different versions:\n{lines}",
             fix="give all of them one version: --to VERSION",
         )
 
 
-# --- from moves to what follows --------------------------------------------------------------------
+# --- from bumps to requirements --------------------------------------------------------------------
 
 
-def _following(
-    workspace: Workspace, moved: Sequence[VersionBump], present: Mapping[str, Version], config: Config
+def _dependency_updates(
+    workspace: Workspace, bumps: Sequence[VersionBump], present: Mapping[str, Version], config: Config
 ) -> DependencyUpdates:
-    """For each package its requirements that move with the packages they name, and what they become."""
-    lowered = {move.package.name for move in moved if move.before is not None and move.after < move.before}
-    after = {move.package.name: move.after for move in moved}
-    after |= {name: after[of] for name, of in config.dependency_updates.items() if of in after}
+    """Return the requirements of each package that change with the bumped packages they name."""
+    lowered = {bump.package.name for bump in bumps if bump.before is not None and bump.after < bump.before}
+    after = {bump.package.name: bump.after for bump in bumps}
+    after |= {name: after[package] for name, package in config.dependency_updates.items() if package in after}
     rewritten: dict[tuple[str, str, bool], str | None] = {}
-    found: dict[str, list[tuple[Dependency, str]]] = {}
+    updates: dict[str, list[tuple[Dependency, str]]] = {}
     for package in workspace.packages:
         for need in package.dependencies:
             if need.name in after and need.key:
-                same = (need.name, need.text, need.poetry)
-                if same not in rewritten:
-                    rewritten[same] = _rewritten(need, after[need.name], config)
-                if (changed := rewritten[same]) is None:
+                cache_key = (need.name, need.text, need.poetry)
+                if cache_key not in rewritten:
+                    rewritten[cache_key] = _rewrite(need, after[need.name], config)
+                if (changed := rewritten[cache_key]) is None:
                     continue
                 if config.update_requirements == "never":
                     _check_not_excluded(package, need, after[need.name])
                     continue
                 if config.dependency_updates.get(need.name, need.name) not in lowered:
                     _check_not_ahead(package, need, after[need.name])
-                found.setdefault(package.name, []).append((need, changed))
-    for name, need, changed in _bounds(workspace, moved, dict(present) | after, config):
-        found.setdefault(name, []).append((need, changed))
-    return found
+                updates.setdefault(package.name, []).append((need, changed))
+    for name, need, changed in _sibling_bounds(workspace, bumps, dict(present) | after, config):
+        updates.setdefault(name, []).append((need, changed))
+    return updates
 
 
-def _bounds(
-    workspace: Workspace, moved: Sequence[VersionBump], versions: Mapping[str, Version], config: Config
+def _sibling_bounds(
+    workspace: Workspace, bumps: Sequence[VersionBump], versions: Mapping[str, Version], config: Config
 ) -> Iterator[tuple[str, Dependency, str]]:
-    """Bare requirements on packages of the workspace, of packages that move, with the bound they get."""
+    """Yield the requirements of bumped packages on siblings that name no version, with the bound they get."""
     if config.sibling_bound in (None, "keep"):
         return
     from relnox.core import requirements
 
-    for package in (move.package for move in moved):
+    for package in (bump.package for bump in bumps):
         for need in package.dependencies:
             is_sibling = need.name in workspace.by_name and need.name != package.name
             if need.table in _PUBLISHED and need.key and is_sibling and need.name in versions:
@@ -348,19 +376,19 @@ def _bounds(
 
 
 def _check_not_ahead(package: Package, need: Dependency, new: Version) -> None:
-    """See that a requirement is not lowered: it asks for what the new version does not have yet."""
+    """Check that a requirement does not ask for a version later than the new one: it must not be lowered."""
     from relnox.core import requirements
 
-    floor = requirements.lower_bound(need)
-    if floor is not None and Version(floor.base_version) > Version(new.base_version):
+    bound = requirements.lower_bound(need)
+    if bound is not None and Version(bound.base_version) > Version(new.base_version):
         raise Blocked(
-            "todo",
-            f"{package.pyproject}: {need.text!r} is ahead of {need.name} {new}, and would be lowered",
-            fix=f"release {need.name} {floor.public} or higher, or lower the requirement by hand first",
+            "requirement-ahead",
+            f"{package.pyproject}: {need.text!r} is ahead of {need.name} {new} and would be lowered",
+            fix=f"release {need.name} {bound.public} or higher, or lower the requirement by hand first",
         )
 
 
-def _rewritten(need: Dependency, new: Version, config: Config) -> str | None:
+def _rewrite(need: Dependency, new: Version, config: Config) -> str | None:
     from relnox.core import requirements
 
     policy = config.update_requirements if config.update_requirements != "never" else "out-of-range"
@@ -370,57 +398,55 @@ def _rewritten(need: Dependency, new: Version, config: Config) -> str | None:
         need.text,
         new,
         policy=policy,
-        scheme_spelling=lambda version: versioning.format_version(version, config.scheme),
+        format_version=lambda version: versioning.format_version(version, config.scheme),
     )
 
 
 def _check_not_excluded(package: Package, need: Dependency, new: Version) -> None:
     if need.table in _PUBLISHED:
         raise Blocked(
-            "todo",
-            f"{package.pyproject}: {need.text!r} excludes {need.name} {new}, and [tool.relnox] constraints "
+            "requirement-excludes-version",
+            f"{package.pyproject}: {need.text!r} excludes {need.name} {new}, and [tool.relnox] update-requirements "
             'is "never"',
-            fix='widen it by hand first, or let it follow: update-requirements = "out-of-range"',
+            fix='widen the requirement by hand, or set update-requirements = "out-of-range"',
         )
 
 
 def _dependents(
     workspace: Workspace,
-    moved: Sequence[VersionBump],
-    follow: DependencyUpdates,
+    bumps: Sequence[VersionBump],
+    updates: DependencyUpdates,
     present: Mapping[str, Version],
     config: Config,
 ) -> Iterator[tuple[str, BumpRequest]]:
-    """Packages that do not move yet and must, since a requirement that they publish changes."""
-    moving = {move.package.name: move for move in moved}
-    for name, needs in follow.items():
-        if name in moving:
+    """Yield requests for packages that are not bumped yet and publish a requirement that changes."""
+    by_name = {bump.package.name: bump for bump in bumps}
+    for name, needs in updates.items():
+        if name in by_name:
             continue
         package = workspace.by_name[name]
         causes = [
-            moving[config.dependency_updates.get(need.name, need.name)]
+            by_name[config.dependency_updates.get(need.name, need.name)]
             for need, _ in needs
             if need.table in _PUBLISHED
         ]
         if name not in present or package.private or not causes or config.dependents == "none":
             continue
-        listed = ", ".join(dict.fromkeys(cause.package.name for cause in causes))
-        yield (
-            name,
-            BumpRequest(_dependents_bump(present[name], causes, config), f"its requirement on {listed} moves"),
-        )
+        causing_names = ", ".join(dict.fromkeys(cause.package.name for cause in causes))
+        bump = _dependents_bump(present[name], causes, config)
+        yield name, BumpRequest(bump, f"its requirement on {causing_names} changes")
 
 
 def _dependents_bump(present: Version, causes: Iterable[VersionBump], config: Config) -> Bump:
-    """How a dependent moves: on in its own prerelease, or with a package that begins one, or by the set level."""
+    """Return how a dependent is bumped: its next prerelease, a new prerelease, or the configured level."""
     if present.pre is not None:
         return Bump(part="pre")
-    begun = [
+    new_prereleases = [
         cause.after
         for cause in causes
         if cause.before is not None and not cause.before.is_prerelease and cause.after.is_prerelease
     ]
-    if present.dev is not None or any(after.pre is None for after in begun):
+    if present.dev is not None or any(after.pre is None for after in new_prereleases):
         return Bump(part="dev")
     level = "patch" if config.dependents == "none" else config.dependents
-    return Bump(part=level, pre=versioning.phase_of(begun[0]) if begun else None)
+    return Bump(part=level, pre=versioning.phase_of(new_prereleases[0]) if new_prereleases else None)

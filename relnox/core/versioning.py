@@ -1,8 +1,8 @@
-"""Version arithmetic: from the present version and a request to the next version, or to a refusal.
+"""Version arithmetic: from the present version and a requested bump to the next version.
 
-The model is PEP 440; calendar versions are another way to count on it, SemVer is a spelling of it (`spelling`).
-Every result is greater than what it came from in PEP 440's order, unless a lower one was named on purpose. All of
-it is total: whatever the version and the request, the answer is a version or a `Blocked`.
+The model is PEP 440; calendar versions are another way to count, SemVer another way to write (`semver_compat`).
+Every result is greater than the present version in PEP 440's order, unless --allow-lower is given. Every
+combination of version and request gives a version or a `Blocked`.
 """
 
 from __future__ import annotations
@@ -58,14 +58,16 @@ _FIRST = 1
 
 
 class Bump(Record, kw_only=True):
-    """What somebody asks for.
+    """A requested bump.
 
     Attributes:
-        part: What to raise; `pre` repeats the present phase, `phase` goes to the next one.
-        pre: The phase to be in, alone or with a level; with `part="pre"`, the one to start where there is none.
-        to: The new version itself, instead of all that.
-        exact: Raise the level even where a prerelease stands for it already; let a prerelease have a post release.
-        allow_lower: Whether `to` may go down.
+        part: The part to bump; `pre` continues the present phase, `phase` starts the next one.
+        pre: The phase of the new version, alone or with a level; with `part="pre"`, the phase to start if there is
+            none.
+        to: The new version itself, instead of the above.
+        exact: Bump the level even if the present prerelease leads to it already; allow post releases of
+            prereleases.
+        allow_lower: Whether `to` may be lower than the present version.
     """
 
     part: Part | None = None
@@ -76,46 +78,45 @@ class Bump(Record, kw_only=True):
 
 
 def parse(text: str, *, where: str = "") -> Version:
-    """The version that a text means, in any spelling that PEP 440 allows.
+    """Parse a version, in any spelling that PEP 440 allows.
 
     Args:
-        text: As it stands in a file or on the command line.
+        text: The version as written in a file or on the command line.
         where: The file, with its line where known, for the message.
 
     Raises:
         Blocked: The text is not a version of PEP 440.
     """
-    place = f"{where}: " if where else ""
+    location = f"{where}: " if where else ""
     try:
         return Version(text)
     except InvalidVersion:
         raise Blocked(
-            "todo",
-            f"{place}{text!r} is not a version of PEP 440",
+            "invalid-version",
+            f"{location}{text!r} is not a valid version (PEP 440)",
             fix="write it like 1.2.3, 1.2.3a1, 1.2.3rc1, 1.2.3.post1 or 1.2.3.dev1",
         ) from None
     except ValueError:  # Python converts no numbers of thousands of digits
         raise Blocked(
-            "todo", f"{place}a number in the version, {text[:20]}…, has too many digits", fix="use smaller numbers"
+            "invalid-version", f"{location}a number in {text[:20]}… has too many digits", fix="use smaller numbers"
         ) from None
 
 
 def normalization_note(text: str, *, scheme: Scheme = "pep440") -> str | None:
-    """A note for people where a version will be written in another spelling than it is now.
+    """Return a note if a version will be written in another form than now.
 
-    For example `1.2.3-alpha.1 is written 1.2.3a1`; under `semver`, the other way round.
+    For example `1.2.3-alpha.1 is normalized to 1.2.3a1`; under `semver`, the other way round.
 
     Raises:
         Blocked: The text is not a version of PEP 440.
     """
-    written = format_version(parse(text), scheme)
-    if written == text:
+    normalized = format_version(parse(text), scheme)
+    if normalized == text:
         return None
-    shown = text if text == text.strip() else repr(text)
-    return f"{shown} is written {written}"
+    return f"{text if text == text.strip() else repr(text)} is normalized to {normalized}"
 
 
-def next_version(  # noqa: PLR0913 - the project's settings, told by name
+def next_version(  # noqa: PLR0913 - the project's settings, passed by name
     current: Version,
     bump: Bump,
     *,
@@ -124,66 +125,70 @@ def next_version(  # noqa: PLR0913 - the project's settings, told by name
     calver_format: str = "YYYY.MM.MICRO",
     today: date | None = None,
 ) -> Version:
-    """The version that a request leads to.
+    """Return the version that a request leads to.
 
-    Epoch and length of the release are kept, a local segment is dropped.
+    The epoch and the length of the release stay, a local segment is dropped.
 
     Args:
         current: The present version.
-        bump: What is asked for.
-        scheme: Under `calver` every level means the calendar's next version; under `semver` what SemVer cannot
-            say is refused.
+        bump: The requested bump.
+        scheme: Under `calver` every level means the next calendar version; under `semver` versions that SemVer
+            cannot express are blocked.
         prerelease_start: The number of the first alpha, beta or rc, 0 or 1.
         calver_format: `YYYY.MM.MICRO` or `YYYY.MINOR`.
-        today: The date in UTC; `calver` counts by it.
+        today: The date in UTC, for `calver`.
 
     Raises:
-        Blocked: The request contradicts itself, would not lead upwards, or leads to no version of the scheme.
+        Blocked: The options contradict each other, the result would not be higher, or does not fit the scheme.
     """
     _check_request(bump)
     if prerelease_start not in (0, 1):
         raise Blocked(
-            "todo", f"prerelease-start is {prerelease_start}, not 0 or 1", fix="set prerelease-start = 0"
+            "invalid-setting",
+            f"prerelease-start is {prerelease_start}, not 0 or 1",
+            fix="set prerelease-start = 0",
         )
     if bump.to is not None:
-        result = _named(bump.to)
+        result = _explicit(bump.to)
     else:
         counting = _Calendar.of(calver_format, today) if scheme == "calver" else _Levels()
-        result = _Step(_Parts.of(current), bump, counting, prerelease_start).taken().version()
+        result = _Step(_Parts.of(current), bump, counting, prerelease_start).result().version()
     _check_order(current, result, bump)
     if scheme == "semver" and (obstacle := semver_obstacle(result)) is not None:
         reason, fix = obstacle
         raise Blocked(
-            "todo", f'{result} does not fit scheme = "semver": {reason}', fix=f'{fix}; or set scheme = "pep440"'
+            "version-not-semver",
+            f'{result} does not fit scheme = "semver" ({reason})',
+            fix=f'{fix}; or set scheme = "pep440"',
         )
     return result
 
 
 def explain(current: Version, bump: Bump, after: Version, *, scheme: Scheme = "pep440") -> str:
-    """What a plan should say about a step besides its two versions; empty where the request says it all.
+    """Return a note on what the request means for this version; empty if that is obvious.
 
     Args:
         current: The version before.
-        bump: What was asked for.
-        after: What `next_version` made of it.
-        scheme: The scheme it was given.
+        bump: The requested bump.
+        after: The result of `next_version`.
+        scheme: The scheme passed to it.
     """
-    return "; ".join(_remarks(current, bump, after, scheme))
+    return "; ".join(_notes(current, bump, after, scheme))
 
 
 def phase_of(version: Version) -> Phase | None:
-    """The phase that a version is in; None for one that is no alpha, beta or rc."""
+    """Return the phase of a version; None if it is no alpha, beta or rc."""
     return None if version.pre is None else _PHASES[version.pre[0]]
 
 
 def shift_level(current: Version, level: Level, *, shift: bool = True) -> Level:
-    """The level to raise where it is derived from commits rather than asked for.
+    """Return the level to bump for a level derived from commits.
 
-    Below 1.0, where SemVer promises nothing, a breaking change is a minor and a feature a patch.
+    Below 1.0, where SemVer makes no promises, a breaking change is a minor and a feature a patch.
 
     Args:
         current: The present version.
-        level: What the commits amount to.
+        level: The highest level of the commits.
         shift: Whether levels shift while major is 0.
     """
     if not shift or current.major > 0:
@@ -195,63 +200,65 @@ def shift_level(current: Version, level: Level, *, shift: bool = True) -> Level:
 
 
 def _check_request(bump: Bump) -> None:
-    """Refuse what says nothing, or two things at once."""
+    """Check that the options are valid, sufficient and without contradiction."""
     if bump.part is not None and bump.part not in get_args(Part):
         raise Blocked(
-            "todo", f"--part {bump.part} is no part of a version", fix=f"--part takes {', '.join(get_args(Part))}"
+            "invalid-option", f"invalid --part: {bump.part}", fix=f"choose one of {', '.join(get_args(Part))}"
         )
     if bump.pre is not None and bump.pre not in _LETTERS:
-        raise Blocked("todo", f"--pre {bump.pre} is no phase", fix=_ANY_PHASE)
+        raise Blocked("invalid-option", f"invalid --pre: {bump.pre}", fix=_ANY_PHASE)
     if bump.allow_lower and bump.to is None:
         raise Blocked(
-            "todo", "--allow-lower is for a version that is named", fix="add --to VERSION, or leave it out"
+            "option-missing", "--allow-lower needs --to", fix="add --to VERSION, or leave --allow-lower out"
         )
     if bump.to is not None:
         _check_alone(bump)
     elif bump.part is None and bump.pre is None:
-        raise Blocked("todo", "nothing says what to raise", fix=f"{_ANY_LEVEL}; {_ANY_PHASE}; or --to VERSION")
+        raise Blocked("option-missing", "no bump requested", fix=f"{_ANY_LEVEL}; {_ANY_PHASE}; or --to VERSION")
     elif bump.pre is not None and bump.part not in (None, "pre", *_LEVELS):
         raise Blocked(
-            "todo",
+            "contradicting-options",
             f"--part {bump.part} and --pre {bump.pre} contradict each other",
             fix=f"give one of them; --pre goes with {_ANY_LEVEL}",
         )
     elif bump.exact and bump.part not in ("post", *_LEVELS):
-        raise Blocked("todo", "--exact needs a level to raise", fix=f"add {_ANY_LEVEL}, or leave --exact out")
+        raise Blocked("option-missing", "--exact needs --part", fix=f"add {_ANY_LEVEL}, or leave --exact out")
 
 
 def _check_alone(bump: Bump) -> None:
     others = {"--part": bump.part, "--pre": bump.pre, "--exact": bump.exact}
-    if given := [flag for flag, value in others.items() if value]:
+    if flags := [flag for flag, value in others.items() if value]:
         raise Blocked(
-            "todo",
-            f"--to {bump.to} names the new version: {' and '.join(given)} would say it again",
+            "contradicting-options",
+            f"--to {bump.to} cannot be combined with {' and '.join(flags)}",
             fix=f"give --to {bump.to} alone, or leave it out",
         )
 
 
-def _named(text: str) -> Version:
+def _explicit(text: str) -> Version:
     target = parse(text, where="--to")
     if target.local is not None:
-        raise Blocked(
-            "todo", f"--to {target} has a local segment, which cannot be published", fix=f"--to {target.public}"
-        )
+        raise Blocked("version-not-publishable", f"--to {target} has a local segment", fix=f"--to {target.public}")
     return target
 
 
 def _check_order(current: Version, result: Version, bump: Bump) -> None:
     if result > current or (bump.allow_lower and result < current):
         return
-    if bump.to is None:  # counting always goes up, the calendar's date may not
+    if bump.to is None:  # only a calendar version can be lower
         raise Blocked(
-            "todo",
-            f"the calendar's next version is {result}, and the present {current} is ahead of it",
-            fix="--part release ends a prerelease, --to VERSION names any version",
+            "version-not-higher",
+            f"the next calendar version {result} is not higher than the present version {current}",
+            fix="to finish a prerelease: --part release; to set the version: --to VERSION",
         )
     if result == current:
-        raise Blocked("todo", f"the version is {current} already", fix="name a greater one with --to")
+        raise Blocked(
+            "version-not-higher", f"the version is already {current}", fix="choose a higher version with --to"
+        )
     raise Blocked(
-        "todo", f"{result} is lower than the present {current}", fix=f"--to {result} --allow-lower, if it is meant"
+        "version-not-higher",
+        f"{result} is lower than the present version {current}",
+        fix=f"to bump to it anyway: --to {result} --allow-lower",
     )
 
 
@@ -259,7 +266,7 @@ def _check_order(current: Version, result: Version, bump: Bump) -> None:
 
 
 class _Parts(Record):
-    """A version without its local segment, the release as long as it was written."""
+    """A version without its local segment, the release with its original length."""
 
     epoch: int
     release: Release
@@ -272,12 +279,12 @@ class _Parts(Record):
         return cls(version.epoch, version.release, version.pre, version.post, version.dev)
 
     def final(self, release: Release | None = None) -> _Parts:
-        """This release, or another one, without anything after it."""
+        """Return this release, or another one, without pre, post and dev segments."""
         return _Parts(self.epoch, self.release if release is None else release)
 
     @property
     def leads_to_final(self) -> bool:
-        """Whether the final version of this release is still to come; after 1.2.3.post1.dev1 it is not."""
+        """Whether the final version of this release comes later; for 1.2.3.post1.dev1 it does not."""
         return self.pre is not None or (self.dev is not None and self.post is None)
 
     def version(self) -> Version:
@@ -289,7 +296,7 @@ class _Parts(Record):
             return Version(text)
         except ValueError:  # Python converts no numbers of thousands of digits
             raise Blocked(
-                "todo", "the next number has too many digits", fix="name the version: --to VERSION"
+                "invalid-version", "the next number has too many digits", fix="set the version: --to VERSION"
             ) from None
 
 
@@ -301,36 +308,36 @@ def _padded(release: Release, length: int) -> Release:
 
 
 class _Counting(Protocol):
-    """How releases and prereleases are numbered."""
+    """A way to number releases and prereleases."""
 
     def reaches(self, release: Release, level: int) -> bool:
-        """Whether getting to a release raised this level or a higher one."""
+        """Whether a release is the first of its series at this level or a higher one."""
 
     def raised(self, release: Release, level: int) -> Release:
-        """The release after this one, by its level."""
+        """Return the next release at a level."""
 
-    def prerelease(self, number: int, *, taken: bool) -> int:
-        """The number of a phase's next release, after one that is taken, or still to come."""
+    def prerelease(self, number: int, *, used: bool) -> int:
+        """Return the number of a phase's next release; the given one, if it is not used yet."""
 
 
 class _Levels:
-    """Numbers are counts: major, minor and patch."""
+    """Numbering by level: major, minor and patch."""
 
     def reaches(self, release: Release, level: int) -> bool:
-        # 0.0.0 raised nothing; it counts as a patch, so that `major` of 0.0.0.dev1 is 1.0.0.
-        raised = max((place for place, number in enumerate(release) if number), default=_PATCH)
-        return raised <= level
+        # 0.0.0 counts as a patch, so that `major` of 0.0.0.dev1 is 1.0.0.
+        last_nonzero = max((index for index, number in enumerate(release) if number), default=_PATCH)
+        return last_nonzero <= level
 
     def raised(self, release: Release, level: int) -> Release:
-        known = _padded(release, level + 1)
-        return _padded((*known[:level], known[level] + 1), len(known))
+        padded = _padded(release, level + 1)
+        return _padded((*padded[:level], padded[level] + 1), len(padded))
 
-    def prerelease(self, number: int, *, taken: bool) -> int:
-        return number + taken
+    def prerelease(self, number: int, *, used: bool) -> int:
+        return number + used
 
 
 class _Calendar(Record):
-    """The leading numbers are a date, the next one counts within it; a prerelease's number may be a date, too."""
+    """Numbering by date: a date first, then a count within it; a prerelease's number may be a date, too."""
 
     today: date
     period: Release
@@ -338,7 +345,7 @@ class _Calendar(Record):
     @classmethod
     def of(cls, calver_format: str, today: date | None) -> _Calendar:
         if today is None:
-            raise Blocked("todo", 'scheme = "calver" needs the date', fix="give today's date in UTC")
+            raise Blocked("date-missing", 'scheme = "calver" needs a date', fix="pass today's date in UTC")
         match calver_format:
             case "YYYY.MM.MICRO":
                 return cls(today, (today.year, today.month))
@@ -346,10 +353,12 @@ class _Calendar(Record):
                 return cls(today, (today.year,))
             case _:
                 raise Blocked(
-                    "todo", f"calver-format {calver_format!r} is not known", fix="use YYYY.MM.MICRO or YYYY.MINOR"
+                    "invalid-setting",
+                    f"unknown calver-format: {calver_format!r}",
+                    fix="use YYYY.MM.MICRO or YYYY.MINOR",
                 )
 
-    def reaches(self, release: Release, level: int) -> bool:  # noqa: ARG002 - every level means the calendar's next
+    def reaches(self, release: Release, level: int) -> bool:  # noqa: ARG002 - every level means the next calendar version
         return _padded(release, len(self.period))[: len(self.period)] == self.period
 
     def raised(self, release: Release, level: int) -> Release:
@@ -357,16 +366,16 @@ class _Calendar(Record):
             return _Levels().raised(release, len(self.period))
         return _padded((*self.period, 0), len(release))
 
-    def prerelease(self, number: int, *, taken: bool) -> int:
-        least = number + taken
+    def prerelease(self, number: int, *, used: bool) -> int:
+        minimum = number + used
         if not _is_date_stamp(number):
-            return least
+            return minimum
         stamp = int(self.today.strftime("%y%m%d" if number < _SIX_DIGITS.stop else "%Y%m%d"))
-        if stamp < least:
+        if stamp < minimum:
             raise Blocked(
-                "todo",
-                f"the prerelease number {number} is today's date, {self.today}, or a later one already",
-                fix="bump tomorrow, or name the version: --to VERSION",
+                "version-not-higher",
+                f"prerelease number {number} is already today's date ({self.today}) or a later one",
+                fix="bump tomorrow, or set the version: --to VERSION",
             )
         return stamp
 
@@ -386,14 +395,14 @@ def _is_date_stamp(number: int) -> bool:
 
 
 class _Step(Record):
-    """One version, what is asked of it, and how its project counts."""
+    """One step of version arithmetic: a version, the requested bump, and the way to count."""
 
     parts: _Parts
     bump: Bump
     counting: _Counting
     start: int
 
-    def taken(self) -> _Parts:
+    def result(self) -> _Parts:
         match self.bump.part:
             case "major" | "minor" | "patch" as level:
                 return self._level(_LEVELS.index(level))
@@ -412,11 +421,11 @@ class _Step(Record):
 
     def _letter(self) -> str:
         if self.bump.pre is None:
-            raise self._refusal("is in no phase that could be repeated", f"name one: {_ANY_PHASE}")
+            raise self._blocked("is no prerelease", f"choose a phase: {_ANY_PHASE}")
         return _LETTERS[self.bump.pre]
 
     def _level(self, level: int) -> _Parts:
-        """Raise a level, or use the prerelease that stands for it or for a higher one."""
+        """Bump a level, or finish the prerelease that leads to it or to a higher one."""
         parts, pre = self.parts, self.bump.pre
         if not self.bump.exact and parts.leads_to_final and self.counting.reaches(parts.release, level):
             return parts.final() if pre is None else self._enter(_LETTERS[pre])
@@ -428,10 +437,10 @@ class _Step(Record):
             return self.parts.final()
         if self.parts.dev is not None:
             return replace(self.parts, dev=None)
-        raise self._refusal("is already final", f"{_ANY_LEVEL} raises it")
+        raise self._blocked("is already final", f"to bump it: {_ANY_LEVEL}")
 
     def _enter(self, letter: str) -> _Parts:
-        """Be in a phase: go on in it or start it; a final version means the next patch's."""
+        """Continue a phase or start it; after a final version, start it for the next patch."""
         parts = self.parts
         if not parts.leads_to_final:
             return self._started(self._raised(_PATCH), letter)
@@ -441,38 +450,39 @@ class _Step(Record):
         if letter == present:
             return replace(parts.final(), pre=self._continued(parts.pre))
         if _ORDER.index(letter) < _ORDER.index(present):
-            raise self._refusal(
-                f"is past {_PHASES[letter]}: a phase never goes back",
-                f"--part pre goes on in it; --part patch --pre {_PHASES[letter]} --exact starts the next patch",
+            raise self._blocked(
+                f"is past {_PHASES[letter]}",
+                f"to continue its phase: --part pre; to start the next patch: "
+                f"--part patch --pre {_PHASES[letter]} --exact",
             )
         return self._started(parts.final(), letter)
 
     def _phase(self) -> _Parts:
         parts = self.parts
         if not parts.leads_to_final:
-            raise self._refusal("is in no phase that another follows", f"start one: {_ANY_PHASE}")
+            raise self._blocked("is no prerelease", f"start a phase: {_ANY_PHASE}")
         later = _ORDER if parts.pre is None else _ORDER[_ORDER.index(parts.pre[0]) + 1 :]
         return self._started(parts.final(), later[0]) if later else parts.final()
 
     def _post(self) -> _Parts:
         parts = self.parts
         if parts.dev is not None and parts.post is None:
-            raise self._refusal("is a dev release, which has no post releases", "--part release, then --part post")
+            raise self._blocked("is a dev release (it has no post releases)", "--part release, then --part post")
         if parts.pre is not None and not self.bump.exact:
-            raise self._refusal(
-                "is a prerelease: a post release of it is seldom meant",
-                "--part pre for the next one, or --part post --exact",
+            raise self._blocked(
+                "is a prerelease (its post releases need --exact)",
+                "for the next prerelease: --part pre; for a post release: --part post --exact",
             )
         if parts.post is None:
             return replace(parts, post=_FIRST)
-        to_come = parts.dev is not None and not self.bump.exact
-        return replace(parts, post=parts.post if to_come else parts.post + 1, dev=None)
+        is_pending = parts.dev is not None and not self.bump.exact
+        return replace(parts, post=parts.post if is_pending else parts.post + 1, dev=None)
 
     def _dev(self) -> _Parts:
-        """The next dev release of what is to come: of the same, of the next in the phase, or of the next patch."""
+        """Return the next dev release: of the same version, the next prerelease, or the next patch."""
         parts = self.parts
         if parts.dev is not None:
-            return replace(parts, dev=self.counting.prerelease(parts.dev, taken=True))
+            return replace(parts, dev=self.counting.prerelease(parts.dev, used=True))
         if parts.pre is not None:
             return replace(parts.final(), pre=self._continued(parts.pre), dev=_FIRST)
         return replace(self._raised(_PATCH), dev=_FIRST)
@@ -484,32 +494,32 @@ class _Step(Record):
         return replace(final, pre=(letter, self.start))
 
     def _continued(self, pre: tuple[str, int]) -> tuple[str, int]:
-        """The phase's next release; a dev release of a prerelease has it still to come."""
+        """Return the phase's next release; for a dev release of a prerelease, that prerelease."""
         letter, number = pre
-        to_come = self.parts.dev is not None and self.parts.post is None
-        return letter, self.counting.prerelease(number, taken=not to_come)
+        is_pending = self.parts.dev is not None and self.parts.post is None
+        return letter, self.counting.prerelease(number, used=not is_pending)
 
-    def _refusal(self, what: str, fix: str) -> Blocked:
-        return Blocked("todo", f"{self.parts.version()} {what}", fix=fix)
-
-
-# --- what a plan says ------------------------------------------------------------------------------
+    def _blocked(self, why: str, fix: str) -> Blocked:
+        return Blocked("bump-not-possible", f"{self.parts.version()} {why}", fix=fix)
 
 
-def _remarks(current: Version, bump: Bump, after: Version, scheme: Scheme) -> list[str]:
-    remarks = []
-    moved = after.release != current.release
-    if bump.to is None and moved and bump.part not in _LEVELS:
-        implied = "the calendar's next version" if scheme == "calver" else "patch"
+# --- notes -----------------------------------------------------------------------------------------
+
+
+def _notes(current: Version, bump: Bump, after: Version, scheme: Scheme) -> list[str]:
+    notes = []
+    is_new_release = after.release != current.release
+    if bump.to is None and is_new_release and bump.part not in _LEVELS:
+        implied = "the next calendar version" if scheme == "calver" else "patch"
         kind = "final version" if current.post is None else "post release"
-        remarks.append(f"{bump.pre or bump.part} on a {kind} implies {implied}")
-    elif bump.part in _LEVELS and moved and scheme == "calver":
-        remarks.append(f"{bump.part} means the calendar's next version")
-    elif bump.part in _LEVELS and not moved:
+        notes.append(f"{bump.pre or bump.part} on a {kind} implies {implied}")
+    elif bump.part in _LEVELS and is_new_release and scheme == "calver":
+        notes.append(f"{bump.part} means the next calendar version")
+    elif bump.part in _LEVELS and not is_new_release:
         verb = "finishes" if bump.pre is None else "continues"
-        remarks.append(f"{bump.part} {verb} this prerelease of {after.base_version}; --exact would raise it again")
+        notes.append(f"{bump.part} {verb} this prerelease of {after.base_version}; to bump further: --exact")
     if current.local is not None:
-        remarks.append(f"the local segment +{current.local} is dropped")
+        notes.append(f"the local segment +{current.local} is dropped")
     if scheme == "semver" and (warning := semver_inversion(current, after)) is not None:
-        remarks.append(warning)
-    return remarks
+        notes.append(warning)
+    return notes

@@ -1,7 +1,7 @@
-"""Files, commit, tags, push: a bump as one transaction.
+"""The actions of a bump: files, commit, tags and push as one transaction.
 
-Every step looks first whether it is done, so that an interrupted bump goes on where it was. A local step that
-fails takes the ones before it back; a push that fails leaves them, to be pushed by the same command again.
+Every action first checks whether it is done, so that an interrupted bump can be resumed. A local step that fails
+undoes the ones before it; a push that fails leaves them, and a rerun of the command pushes again.
 """
 
 from __future__ import annotations
@@ -32,19 +32,21 @@ class EditingFiles:
         self.run = run
 
     def check(self) -> str | None:
-        """Done when every file is as it should become."""
-        return "the files are edited already" if edits.is_applied(self.run.root, self.step.edits) else None
+        """Done if every file has its new content."""
+        return "the files are already edited" if edits.is_applied(self.run.root, self.step.edits) else None
 
     def do(self) -> None:
-        """Edit."""
+        """Edit the files."""
         _apply(self.step.edits, self.run)
         self.run.undo.callback(edits.restore, self.run.root, self.step.edits)
 
     def verify(self) -> str:
-        """Every file reads as planned."""
+        """Check that every file has its new content."""
         if not edits.is_applied(self.run.root, self.step.edits):
             raise Failed(
-                "todo", "the files do not read as they were written", fix="does something else write them?"
+                "file-changed",
+                "files changed while they were edited",
+                fix="stop other programs that write them, then rerun the command",
             )
         return f"{len(self.step.edits)} files"
 
@@ -58,14 +60,14 @@ class Committing:
         self.committed = False
 
     def check(self) -> str | None:
-        """Done when the present commit, and the index, hold the edited files as they are in the checkout."""
+        """Done if the present commit and the index have the edited files as they are in the checkout."""
         git = _git(self.run)
         self.committed = git.matches_head(self._files)
         head = git.head() if self.committed and git.index_matches_head(self._files) else None
-        return None if head is None else f"committed already, in {head[:10]}"
+        return None if head is None else f"already committed in {head[:10]}"
 
     def do(self) -> None:
-        """Commit; a commit that a hook changed is taken back."""
+        """Commit; a failure resets to the commit before."""
         git = _git(self.run)
         before = git.head()
         if self.committed and before is not None:
@@ -75,53 +77,52 @@ class Committing:
         try:
             git.commit(self.step.message, self._files)
         except Failed as error:
-            # pre-commit's formatters fix the files, fail, and succeed on the second run.
+            # Formatters in pre-commit fix the files, fail, and succeed on the second run.
             if not self._reformatted():
                 raise
             self._accept(error)
             git.commit(self.step.message, self._files)
 
     def verify(self) -> str:
-        """The commit holds the files as planned."""
+        """Check that the commit has the planned content; formatting by a commit hook is accepted."""
         git = _git(self.run)
         if not git.matches_head(self._files):
             raise Failed(
-                "todo",
-                "the commit does not hold the files as they were planned: a hook changed them",
-                fix="let the hook accept the files as relnox writes them",
+                "hook-changed-files",
+                "files in the commit differ from the planned content (changed by a commit hook)",
+                fix="exclude the files from the hook, or make it accept them",
             )
         changed = self._reformatted()
         if changed:
             self._accept(None)
-            git.reset_index(self._files)  # git keeps what it had before the hook there
+            git.reset_index(self._files)  # git keeps the files from before the hook there
         head = (git.head() or "")[:10]
         return f"{head}, {listing(changed)} as a commit hook reformatted {_it(changed)}" if changed else head
 
     def _reformatted(self) -> list[str]:
-        """Files that a hook of the commit changed."""
+        """Return the files that a commit hook changed."""
         return [name for name, sha256 in self.step.files if edits.digest(self.run.root / name) != sha256]
 
     def _accept(self, error: Failed | None) -> None:
-        """Take what a hook made of the files for what was planned, if it says the same in another form.
+        """Accept a hook's changes of the files if they are formatting only.
 
         Raises:
-            Failed: It says something else.
+            Failed: They are more than that.
         """
         planned = {edit.file: edit for edit in self.run.planned_edits}
         changed = self._reformatted()
         contents = {name: edits.content(self.run.root / name) for name in changed}
-        unlike = [
+        different = [
             name
             for name, content in contents.items()
             if name not in planned or not is_equivalent(name, planned[name].after, content)
         ]
-        if unlike:
-            before = f"{error.message}\n" if error is not None else ""
-            what = f"{listing(unlike)} no longer {_say(unlike)} what was planned"
+        if different:
+            output = f"{error.message}\n" if error is not None else ""
             raise Failed(
-                "todo",
-                f"{before}a commit hook changed the files: {what}",
-                fix="let the hook accept the files as relnox writes them",
+                "hook-changed-files",
+                f"{output}a commit hook changed the content of {listing(different)}",
+                fix="exclude the files from the hook, or make it accept them",
             )
         self.run.amend({name: content for name, content in contents.items() if content is not None})
 
@@ -139,11 +140,11 @@ class Tagging:
         self.stale: list[str] = []
 
     def check(self) -> str | None:
-        """Done when every tag leads to the present commit."""
-        return None if self._missing() else "the tags are there, on this commit"
+        """Done if every tag is on the present commit."""
+        return None if self._missing() else "the tags already exist on this commit"
 
     def do(self) -> None:
-        """Create those that are missing, all or none."""
+        """Create the missing tags, all or none."""
         git = _git(self.run)
         missing = self._missing()
         git.delete_tags(self.stale)
@@ -151,9 +152,11 @@ class Tagging:
         self.run.undo.callback(git.delete_tags, [tag.name for tag in missing])
 
     def verify(self) -> str:
-        """Every tag leads to the present commit."""
+        """Check that every tag is on the present commit."""
         if missing := self._missing():
-            raise Failed("todo", f"the tag {missing[0].name} is not there", fix="git tag --list")
+            raise Failed(
+                "tag-missing", f"tag {missing[0].name} does not exist after tagging", fix="git tag --list"
+            )
         first = self.step.tags[0].name
         return first if len(self.step.tags) == 1 else f"{len(self.step.tags)} tags"
 
@@ -163,32 +166,34 @@ class Tagging:
         self.stale = []
         for tag in self.step.tags:
             if present.get(tag.name, head) != head:
-                # Of the run that was interrupted, if the commit was rebased since: nobody else has that tag.
+                # A tag of the interrupted run, if its commit was rebased since: it was never pushed.
                 if git.tag_subject(tag.name) == tag.message and not git.is_ancestor(present[tag.name]):
                     self.stale.append(tag.name)
                     continue
                 raise Conflict(
-                    "todo",
-                    f"the tag {tag.name} is there and leads to another commit, {present[tag.name][:10]}",
-                    fix=f"git show {tag.name}; then choose another version, or delete a wrong tag",
+                    "tag-exists",
+                    f"tag {tag.name} already exists on another commit ({present[tag.name][:10]})",
+                    fix=f"choose a higher version, or delete the tag: git tag -d {tag.name}",
                 )
         return [tag for tag in self.step.tags if tag.name not in present or tag.name in self.stale]
 
 
 class UndoingBump:
-    """Takes a bump back: the tags and the commit in one transaction of refs, then the files."""
+    """Reverts a bump: first tags and commit in one ref transaction, then the files."""
 
     def __init__(self, step: UndoBump, run: Run) -> None:
         self.step = step
         self.run = run
 
     def check(self) -> str | None:
-        """Done when nothing of the bump is left."""
-        return None if self._left() else "nothing of it is left"
+        """Done if nothing of the bump is left."""
+        return None if self._left() else "already reverted"
 
     def do(self) -> None:
-        """Take it back."""
-        self.run.halfway = self.step.commit is not None or bool(self.step.tags)  # which no failure brings back
+        """Remove commit and tags, restore the files."""
+        self.run.halfway = self.step.commit is not None or bool(
+            self.step.tags
+        )  # a failure cannot restore the refs
         if self.step.commit is not None:
             git = _git(self.run)
             present = git.tags()
@@ -199,34 +204,34 @@ class UndoingBump:
         _apply(self.step.edits, self.run)
 
     def verify(self) -> str:
-        """Tags and commit are gone, the files are as before."""
+        """Check that tags and commit are gone, and the files restored."""
         if left := self._left():
-            raise Failed("todo", f"{left} is still there", fix="git status, git log -1, git tag --list")
-        return f"{len(self.step.edits)} files are as before"
+            raise Failed("undo-incomplete", f"{left} still exists", fix="git status, git log -1, git tag --list")
+        return f"{len(self.step.edits)} files restored"
 
     def _left(self) -> str | None:
         if not edits.is_applied(self.run.root, self.step.edits):
-            return "an edit"
+            return "an edited file"
         if self.step.commit is not None and _git(self.run).head() == self.step.commit:
             return f"commit {self.step.commit[:10]}"
         present = _git(self.run).tags() if self.step.tags else {}
-        return next((f"the tag {tag}" for tag in self.step.tags if tag in present), None)
+        return next((f"tag {tag}" for tag in self.step.tags if tag in present), None)
 
 
 class Pushing:
-    """Pushes branch and tags, all or none; what the remote holds decides, not the exit status."""
+    """Pushes branch and tags atomically; the refs of the remote count, not the exit status."""
 
     def __init__(self, step: Push, run: Run) -> None:
         self.step = step
         self.run = run
 
     def check(self) -> str | None:
-        """Done when the remote has all of it."""
-        return f"{self.step.to} has it already" if not self._missing() else None
+        """Done if the remote has branch and tags."""
+        return f"{self.step.to} is up to date" if not self._missing() else None
 
     def do(self) -> None:
-        """Push. A push that was cut off may have arrived: the remote is asked before it counts as failed."""
-        make_durable(self.run)  # what others have must not be lost here
+        """Push; if that fails, check the remote, since an interrupted push may have arrived."""
+        make_durable(self.run)  # pushed commits must not be lost here
         try:
             _git(self.run).push(self.step.to, self.step.branch, self.step.tags)
         except Failed:
@@ -234,22 +239,26 @@ class Pushing:
                 raise
 
     def verify(self) -> str:
-        """The remote has all of it."""
+        """Check that the remote has branch and tags."""
         if missing := self._missing():
-            raise Failed("todo", f"{self.step.to} does not have {missing[0]}", fix=f"git ls-remote {self.step.to}")
+            raise Failed(
+                "push-incomplete",
+                f"{missing[0]} is missing on {self.step.to} after the push",
+                fix=f"git ls-remote {self.step.to}",
+            )
         return f"{self.step.to} has the branch and {len(self.step.tags)} tags"
 
     def _missing(self) -> list[str]:
         git = _git(self.run)
         remote, local = git.remote_refs(self.step.to), git.local_refs()
-        wanted = [f"refs/heads/{self.step.branch}", *(f"refs/tags/{tag}" for tag in self.step.tags)]
-        return [ref for ref in wanted if remote.get(ref) != local.get(ref)]
+        refs = [f"refs/heads/{self.step.branch}", *(f"refs/tags/{tag}" for tag in self.step.tags)]
+        return [ref for ref in refs if remote.get(ref) != local.get(ref)]
 
 
 def make_durable(run: Run) -> None:
-    """Have all that the local steps did on the disk: files, commit, tags and the index of git.
+    """Sync the results of the local steps to disk: files, commit, tags and git's index.
 
-    It is done once, before anything is pushed and before the record of the run is dropped.
+    It is done once, before anything is pushed and before the record of the run is removed.
     """
     if run.pending is not None and not run.durable:
         changed = [
@@ -263,12 +272,8 @@ def _it(names: list[str]) -> str:
     return "it" if len(names) == 1 else "them"
 
 
-def _say(names: list[str]) -> str:
-    return "says" if len(names) == 1 else "say"
-
-
 def _apply(planned: Iterable[Edit], run: Run) -> None:
-    """Make all edits, or none; only a disk that does not let them be taken back leaves some."""
+    """Make all edits, or none; some are left only if restoring the files fails as well."""
     try:
         edits.apply(run.root, planned, recorded=run.pending is not None)
     except OSError:
@@ -278,5 +283,5 @@ def _apply(planned: Iterable[Edit], run: Run) -> None:
 
 def _git(run: Run) -> Git:
     if run.git is None:
-        raise Failed("todo", "this is no git checkout", fix="git init")
+        raise Failed("not-a-git-repository", "not a git repository", fix="git init")
     return run.git

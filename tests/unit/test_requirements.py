@@ -191,10 +191,10 @@ def test_a_project_spells_its_versions_its_own_way() -> None:
 
     text = 'pkg == 0.66b0.dev ; python_version < "3.12"'
     assert (
-        rewrite(text, Version("0.67b0.dev0"), scheme_spelling=oddly)
+        rewrite(text, Version("0.67b0.dev0"), format_version=oddly)
         == 'pkg == 0.67b0.dev ; python_version < "3.12"'
     )
-    assert rewrite_poetry(">=0.66b0.dev,<0.67", Version("0.67b0.dev0"), scheme_spelling=oddly) == (
+    assert rewrite_poetry(">=0.66b0.dev,<0.67", Version("0.67b0.dev0"), format_version=oddly) == (
         ">=0.67b0.dev,<0.68"
     )
 
@@ -221,9 +221,9 @@ def test_a_number_that_python_will_not_read_is_refused() -> None:
 
 def test_a_requirement_that_cannot_admit_the_version_is_refused() -> None:
     with pytest.raises(Blocked, match=r"would exclude 2\.0 even as 'pkg==9'"):
-        rewrite("pkg==1.0", Version("2.0"), scheme_spelling=lambda _: "9")
+        rewrite("pkg==1.0", Version("2.0"), format_version=lambda _: "9")
     with pytest.raises(Blocked, match=r"even as 'pkg===2.0,==1.0'"):
-        rewrite("pkg===1.0,==1.0", Version("2.0"), scheme_spelling=lambda _: "1.0")
+        rewrite("pkg===1.0,==1.0", Version("2.0"), format_version=lambda _: "1.0")
 
 
 # --- poetry --------------------------------------------------------------------------------------------

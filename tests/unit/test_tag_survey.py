@@ -80,17 +80,17 @@ def test_the_package_of_a_tag_is_known_by_its_name_its_folder_and_the_end_of_its
     ]
     tags = ["checkpointpostgres==2.1", "providers-amazon/9.1.0", "sdk==0.4", "langgraph-cli==1.0", "v3", "rel_1_4"]
     found = survey_tags(packages, tags)
-    assert found.owned == {
+    assert found.package_prefixes == {
         "langgraph-checkpoint-postgres": ("checkpointpostgres==",),
         "apache-airflow-providers-amazon": ("providers-amazon/",),
         "langgraph-sdk": ("sdk==",),
     }
-    assert (found.plain, found.unreadable) == (("v",), ("rel_1_4",))
+    assert (found.plain_prefixes, found.unreadable) == (("v",), ("rel_1_4",))
 
 
 def test_a_name_that_means_two_packages_means_none() -> None:
     found = survey_tags([package("a-core", folder="a/x"), package("b-core", folder="b/y")], ["core-1.0"])
-    assert found.owned == {}
+    assert found.package_prefixes == {}
 
 
 # --- proposals -------------------------------------------------------------------------------------

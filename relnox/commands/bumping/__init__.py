@@ -1,1 +1,1 @@
-"""The parts of `bump`: what is asked, what changes, what must hold, what is told, and the way back."""
+"""The parts of `bump`: selection, changes, preflight checks, summary, undo, and reruns."""

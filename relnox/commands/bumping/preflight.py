@@ -1,4 +1,4 @@
-"""What must hold before a bump: the state of git and of the remote, and the guards over it."""
+"""Preflight checks of a bump: the state of git and of the remote, and the problems found there."""
 
 from __future__ import annotations
 
@@ -16,29 +16,27 @@ if TYPE_CHECKING:
     from relnox.commands.project import Project
     from relnox.core.plan import Problem
     from relnox.core.steps import Edit, Tag
-    from relnox.core.version_bumps import DependencyUpdates, VersionBump
+    from relnox.core.version_bumps import VersionBump
 
-    Decided = tuple[tuple[VersionBump, ...], DependencyUpdates]
-
-__all__ = ["check", "format_problems", "remote_state"]
+__all__ = ["RemoteState", "check", "format_problems", "remote_state"]
 
 
 class RemoteState(NamedTuple):
-    """What the remote says.
+    """The state of the remote.
 
     Attributes:
-        tags: Its tags with the commit each leads to; None when it was not asked or did not answer.
-        contained: Whether its branch is part of the present one; None when that is not known.
-        unreachable: Why it did not answer.
+        tags: Its tags, each with its commit; None if it was not queried or did not answer.
+        is_ancestor: Whether the present branch contains its branch; None if that is not known.
+        error: Why it did not answer.
     """
 
     tags: Mapping[str, str] | None = None
-    remote_is_ancestor: bool | None = None
+    is_ancestor: bool | None = None
     error: str | None = None
 
 
 def remote_state(options: Options, project: Project) -> RemoteState:
-    """Ask the remote, once, before something that would be pushed to it is made."""
+    """Query the remote, once, before anything is made that would be pushed to it."""
     git, state, remote = project.git, project.state, project.config.remote
     if git is None or state is None:
         return RemoteState()
@@ -49,8 +47,8 @@ def remote_state(options: Options, project: Project) -> RemoteState:
         if not options.push:
             return RemoteState()
         raise Blocked(
-            "todo",
-            f"there is no git remote called {remote} to push to",
+            "remote-missing",
+            f"git remote {remote} does not exist (--push needs it)",
             fix=f"git remote add {remote} URL, or set [tool.relnox] remote",
         )
     try:
@@ -59,19 +57,19 @@ def remote_state(options: Options, project: Project) -> RemoteState:
         if options.push:
             raise
         return RemoteState(error=error.message)
-    theirs = refs.get(f"refs/heads/{state.branch}")
-    contained = theirs is None or theirs == state.head or git.is_ancestor(theirs)
-    return RemoteState(parse_tags(refs), contained)
+    remote_head = refs.get(f"refs/heads/{state.branch}")
+    is_ancestor = remote_head is None or remote_head == state.head or git.is_ancestor(remote_head)
+    return RemoteState(parse_tags(refs), is_ancestor)
 
 
-def format_problems(snapshot: Snapshot, options: Options, moves: tuple[VersionBump, ...]) -> tuple[Problem, ...]:
-    """Packages whose tags have another form than new ones would have: those that move, or could with auto."""
-    moving = {move.package.name for move in moves}
-    untagged = {name for name, each in snapshot.history.items() if each.tag is None}
+def format_problems(snapshot: Snapshot, options: Options, bumps: tuple[VersionBump, ...]) -> tuple[Problem, ...]:
+    """Check the tags' form for packages that are bumped, or that --part auto could bump."""
+    bumped = {bump.package.name for bump in bumps}
+    untagged = {name for name, history in snapshot.history.items() if history.tag is None}
     packages = [
         package
         for package in snapshot.workspace.packages
-        if package.name in moving
+        if package.name in bumped
         or (
             options.part == "auto"
             and package in snapshot.selected
@@ -79,87 +77,88 @@ def format_problems(snapshot: Snapshot, options: Options, moves: tuple[VersionBu
             and not package.private
         )
     ]
-    found = core.tag_proposals.format_problems(
+    problems = core.tag_proposals.format_problems(
         packages, snapshot.workspace, snapshot.config, snapshot.tag_formats, snapshot.known_tags
     )
-    return tuple(found)
+    return tuple(problems)
 
 
-def _of_tags(
+def _check_tags(
     snapshot: Snapshot,
     options: Options,
-    moves: tuple[VersionBump, ...],
+    bumps: tuple[VersionBump, ...],
     tags: tuple[Tag, ...],
     names: Mapping[str, str],
 ) -> tuple[list[Problem], list[Problem]]:
-    """What the tags say against a bump: what stands in any case, and what --force ignores."""
-    guards, state = core.bump_checks, snapshot.state
-    firm: list[Problem] = []
-    soft: list[Problem] = []
+    """Check the tags; return the problems that always block, and those that --force ignores."""
+    checks, state = core.bump_checks, snapshot.state
+    blocking: list[Problem] = []
+    forcible: list[Problem] = []
     if options.tag:
-        firm += guards.check_tag_prefixes(moves, names)
+        blocking += checks.check_tag_prefixes(bumps, names)
         planned = (tag.name for tag in tags)
-        firm += tag_checks.any_tag_problems(
-            moves, planned, snapshot.workspace, snapshot.tag_formats, snapshot.known_tags
+        blocking += tag_checks.any_tag_problems(
+            bumps, planned, snapshot.workspace, snapshot.tag_formats, snapshot.known_tags
         )
-        soft += [] if options.allow_lower else guards.check_above_tags(moves, names, snapshot.newer_tags.reachable)
+        if not options.allow_lower:
+            forcible += checks.check_above_tags(bumps, names, snapshot.newer_tags.reachable)
         local = state.tags if state is not None else {}
-        soft += guards.check_tags_known(local, snapshot.remote_error, snapshot.config.remote)
+        forcible += checks.check_tags_known(local, snapshot.remote_error, snapshot.config.remote)
     if options.tag or options.part == "auto":
-        soft += format_problems(snapshot, options, moves)
-    return firm, soft
+        forcible += format_problems(snapshot, options, bumps)
+    return blocking, forcible
 
 
 def check(
     snapshot: Snapshot,
     options: Options,
-    moves: tuple[VersionBump, ...],
-    planned: tuple[Edit, ...],
+    bumps: tuple[VersionBump, ...],
+    edits: tuple[Edit, ...],
     tags: tuple[Tag, ...],
 ) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
-    """Guards that do not hold, all at once; those that --force ignores are named in the notes."""
+    """Run all preflight checks; return their problems, and notes on those that --force ignores."""
     state, config = snapshot.state, snapshot.config
     if state is None:
         return (), ()
-    guards = core.bump_checks
-    names = {move.package.name: snapshot.tag_formats[move.package.name].render(move.after) for move in moves}
-    head = state.head if not planned else None
-    firm = [*guards.check_tags_free(tags, state.tags, snapshot.remote_tags or {}, head, config.remote)]
-    firm += guards.check_clean(
-        (name for name in state.dirty if name in snapshot.generated_files), snapshot.generated_files, ()
-    )
-    dirty = [name for name in state.dirty if name not in snapshot.generated_files]
-    soft = [*guards.check_clean(dirty, (edit.file for edit in planned), (move.package for move in moves))]
+    checks, generated = core.bump_checks, snapshot.generated_files
+    names = {bump.package.name: snapshot.tag_formats[bump.package.name].render(bump.after) for bump in bumps}
+    head = state.head if not edits else None
+    blocking = [*checks.check_tags_free(tags, state.tags, snapshot.remote_tags or {}, head, config.remote)]
+    blocking += checks.check_clean((name for name in state.dirty if name in generated), generated, ())
+    dirty = [name for name in state.dirty if name not in generated]
+    forcible = [*checks.check_clean(dirty, (edit.file for edit in edits), (bump.package for bump in bumps))]
     if options.commit or options.tag:
-        soft += guards.check_imports(snapshot.untracked_imports)
-    find_existing_release = _of_tags(snapshot, options, moves, tags, names)
-    firm += find_existing_release[0]
-    soft += find_existing_release[1]
+        forcible += checks.check_imports(snapshot.untracked_imports)
+    tag_problems = _check_tags(snapshot, options, bumps, tags, names)
+    blocking += tag_problems[0]
+    forcible += tag_problems[1]
     if options.commit and state.branch is None:
-        firm.append(
+        blocking.append(
             core.plan.Problem(
-                code="todo",
-                message="the head is detached: a commit would be on no branch",
+                code="head-detached",
+                message="HEAD is detached (the commit would be on no branch)",
                 fix="git switch BRANCH",
             )
         )
     elif options.commit:
-        soft += guards.check_branch(state.branch, config.branch)
+        forcible += checks.check_branch(state.branch, config.branch)
     if snapshot.remote_is_ancestor is False:
-        missing = core.plan.Problem(
-            code="todo",
-            message=f"{config.remote} has commits on {state.branch} that are not here",
+        behind = core.plan.Problem(
+            code="branch-behind",
+            message=f"{config.remote} has commits on {state.branch} that are missing here",
             fix=f"git pull --rebase {config.remote} {state.branch}",
         )
-        (firm if options.push else soft).append(missing)
+        (blocking if options.push else forcible).append(behind)
     elif options.commit and snapshot.remote_is_ancestor is None and state.upstream is not None:
-        soft += guards.check_behind(state.behind, state.upstream)
-    if options.commit and not planned and not tags:
-        firm.append(
+        forcible += checks.check_behind(state.behind, state.upstream)
+    if options.commit and not edits and not tags:
+        blocking.append(
             core.plan.Problem(
-                code="todo", message="nothing changes: there is nothing to commit", fix="choose another version"
+                code="nothing-to-commit",
+                message="nothing to commit (no file changes)",
+                fix="choose another version",
             )
         )
     if options.force:
-        return tuple(firm), tuple(f"--force ignores: {refusal.message}" for refusal in soft)
-    return (*firm, *soft), ()
+        return tuple(blocking), tuple(f"--force ignores: {problem.message}" for problem in forcible)
+    return (*blocking, *forcible), ()

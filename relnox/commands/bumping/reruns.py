@@ -1,4 +1,4 @@
-"""Recognize a bump that has succeeded already, by the record of it or by what git and the remote hold."""
+"""Recognition of bumps that are already done, by their record or by what git and the remote hold."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ __all__ = [
     "repeat_plan",
 ]
 
-_INSISTS = "--again bumps once more"
+_AGAIN = "to bump once more: --again"
 
 
 class PreviousBump(NamedTuple):
-    """The last bump on this machine, whose result is what the checkout still holds.
+    """The last bump on this machine, if the checkout still is as it left it.
 
     Attributes:
         record: What it did.
-        is_same: Whether the request is the same, leaving aside a push that is added.
-        is_whole: Whether its tags are there.
+        is_same_request: Whether the same is requested now, an additional --push aside.
+        has_all_tags: Whether its tags still exist.
     """
 
     record: edits.Pending
-    is_same: bool
-    is_whole: bool
+    is_same_request: bool
+    has_all_tags: bool
 
 
 def find_previous_bump(options: Options, project: Project) -> PreviousBump | None:
-    """The last bump on this machine, if nothing came after it."""
+    """Return the last bump on this machine, if nothing came after it."""
     from relnox.source import edits
 
     try:
         record = edits.read_last(project.private_folder)
-    except Failed:  # of another version of relnox
+    except Failed:  # written by another version of relnox
         return None
     if record is None or not _is_unchanged(record, project):
         return None
@@ -59,12 +59,12 @@ def find_previous_bump(options: Options, project: Project) -> PreviousBump | Non
     is_same = request == record.request or [word for word in request if word != "--push"] == list(record.request)
     tags = project.state.tags if project.state is not None else {}
     head = project.state.head if project.state is not None else None
-    is_whole = all(tags.get(tag.name) == head for tag in _tags_of(record))
-    return PreviousBump(record, is_same, is_whole)
+    has_all_tags = all(tags.get(tag.name) == head for tag in _tags_of(record))
+    return PreviousBump(record, is_same, has_all_tags)
 
 
 class ExistingRelease(NamedTuple):
-    """A release that is there already.
+    """A release that exists already.
 
     Attributes:
         reason: Why nothing is left to do.
@@ -75,37 +75,36 @@ class ExistingRelease(NamedTuple):
     tags: tuple[str, ...]
 
 
-def existing_release_plan(done: ExistingRelease, snapshot: Snapshot, options: Options) -> Plan:
-    """The tags that are there, and the push of them if the remote does not have them yet."""
-    tags = tuple(core.steps.Tag(name=name, message=name) for name in done.tags)
+def existing_release_plan(release: ExistingRelease, snapshot: Snapshot, options: Options) -> Plan:
+    """Plan the tags that exist, and their push if the remote does not have them yet."""
+    tags = tuple(core.steps.Tag(name=name, message=name) for name in release.tags)
     steps: list[core.steps.CreateTags | core.steps.Push] = [core.steps.CreateTags(tags=tags)]
     if options.push and snapshot.state is not None:
         branch = snapshot.state.branch or ""
-        steps.append(core.steps.Push(to=snapshot.config.remote, branch=branch, tags=done.tags))
-    is_left = options.push and not set(done.tags) <= (snapshot.remote_tags or {}).keys()
+        steps.append(core.steps.Push(to=snapshot.config.remote, branch=branch, tags=release.tags))
+    needs_push = options.push and not set(release.tags) <= (snapshot.remote_tags or {}).keys()
     return core.plan.Plan(
-        task="bump", steps=tuple(steps), notes=(done.reason,), skipped=None if is_left else done.reason
+        task="bump", steps=tuple(steps), notes=(release.reason,), skipped=None if needs_push else release.reason
     )
 
 
-def repeat_plan(repeated: PreviousBump, snapshot: Snapshot, options: Options) -> Plan:
-    """The steps of the last bump again: nothing is left to do, or a tag or the push is."""
-    record, steps = repeated.record, repeated.record.steps
+def repeat_plan(previous: PreviousBump, snapshot: Snapshot, options: Options) -> Plan:
+    """Plan the steps of the last bump again, of which at most a tag or the push is left to do."""
+    record, steps = previous.record, previous.record.steps
     is_pushed = any(isinstance(step, core.steps.Push) for step in steps)
+    finishes = f"finishing the last bump ({record.command})"
     if options.push and not is_pushed and snapshot.state is not None:
         tags = tuple(tag.name for tag in _tags_of(record))
         push = core.steps.Push(to=snapshot.config.remote, branch=snapshot.state.branch or "", tags=tags)
-        return core.plan.Plan(
-            task="bump", steps=(*steps, push), notes=(f"finishes the last bump ({record.command})",)
-        )
-    reason = f"already done by the last bump ({record.command}), nothing was committed since; {_INSISTS}"
-    if repeated.is_whole:
+        return core.plan.Plan(task="bump", steps=(*steps, push), notes=(finishes,))
+    reason = f"already done by the last bump ({record.command}), no commits since; {_AGAIN}"
+    if previous.has_all_tags:
         return core.plan.Plan(task="bump", steps=steps, notes=(reason,), skipped=reason)
-    return core.plan.Plan(task="bump", steps=steps, notes=(f"finishes the last bump ({record.command})",))
+    return core.plan.Plan(task="bump", steps=steps, notes=(finishes,))
 
 
 def find_existing_release(snapshot: Snapshot, options: Options, project: Project) -> ExistingRelease | None:
-    """Why this bump is done already, as far as tags tell: a rerun job has no record of what the first run did."""
+    """Recognize by its tags that this bump is done: a rerun CI job has no record of what the first run did."""
     state, git = project.state, project.git
     if git is None or state is None or state.head is None or not (options.commit or options.tag):
         return None
@@ -113,58 +112,57 @@ def find_existing_release(snapshot: Snapshot, options: Options, project: Project
         return None
     try:
         return _released_here(snapshot, options, project) or _released_from_here(snapshot, options, project)
-    except Blocked:  # the plan tells why it cannot be made
+    except Blocked:  # planning the bump raises it again
         return None
 
 
 def _released_here(snapshot: Snapshot, options: Options, project: Project) -> ExistingRelease | None:
-    """HEAD is the release that this request makes of the commit before it."""
+    """Return the release at HEAD, if this request makes it from the commit before."""
     git, head = project.git, snapshot.state.head if snapshot.state is not None else None
-    tagged = _tagged(snapshot, head or "")
-    before = git.parent() if git is not None and tagged else None
-    if git is None or before is None:
+    tagged = _tagged_at(snapshot, head or "")
+    parent = git.parent() if git is not None and tagged else None
+    if git is None or parent is None:
         return None
     earlier = (
-        {} if all(package.source.in_file for package in tagged.values()) else _tagged_before(before, snapshot, git)
+        {} if all(package.source.in_file for package in tagged.values()) else _tagged_before(parent, snapshot, git)
     )
     for (_, version), package in tagged.items():
         if options.to is not None:
             if core.versioning.parse(options.to, where="--to") != version:
                 return None
             continue
-        stated = package.source.in_file
-        old = _version_at(before, package, git) if stated else earlier.get(package.name)
+        old = _version_at(parent, package, git) if package.source.in_file else earlier.get(package.name)
         if old is None or old == version or _next(old, snapshot, options) != version:
             return None
     tags = tuple(dict.fromkeys(tag for tag, _ in tagged))
-    reason = f"HEAD ({(head or '')[:10]}) is tagged {listing(tags)}, with no commit since"
-    return ExistingRelease(f"already done: {reason}; {_INSISTS}", tags)
+    reason = f"HEAD ({(head or '')[:10]}) is tagged {listing(tags)}, no commits since"
+    return ExistingRelease(f"already done: {reason}; {_AGAIN}", tags)
 
 
-def _tagged(snapshot: Snapshot, head: str) -> dict[tuple[str, Version], Package]:
-    """Tag and version of the selected packages, if all are tagged at HEAD; nothing otherwise."""
+def _tagged_at(snapshot: Snapshot, head: str) -> dict[tuple[str, Version], Package]:
+    """Return tag and version of the selected packages, if all are tagged at HEAD; nothing otherwise."""
     tags = snapshot.state.tags if snapshot.state is not None else {}
-    found: dict[tuple[str, Version], Package] = {}
+    tagged: dict[tuple[str, Version], Package] = {}
     for package in snapshot.selected:
         version = package.version
         if version is None and package.source.kind == "tags":
-            stands = snapshot.history.get(package.name)
-            version = stands.version if stands is not None else None
+            history = snapshot.history.get(package.name)
+            version = history.version if history is not None else None
         tag = snapshot.tag_formats[package.name].render(version) if version is not None else ""
         if version is None or tags.get(tag) != head:
             return {}
-        found.setdefault((tag, version), package)
-    return found
+        tagged.setdefault((tag, version), package)
+    return tagged
 
 
 def _tagged_before(commit: str, snapshot: Snapshot, git: Git) -> dict[str, Version]:
-    """The versions of the last tags that a commit contains."""
+    """Return the versions of the last tags that a commit contains, by package."""
     latest = core.tags.latest_tags(snapshot.tag_formats, git.merged_tags(commit))
     return {name: version for name, (_, version) in latest.items()}
 
 
 def _released_from_here(snapshot: Snapshot, options: Options, project: Project) -> ExistingRelease | None:
-    """The tags that this request makes are there, on a commit whose parent is HEAD."""
+    """Return the release whose tags this request makes, if their commit is a child of HEAD."""
     git, state = project.git, project.state
     if not options.tag or git is None or state is None:
         return None
@@ -172,10 +170,10 @@ def _released_from_here(snapshot: Snapshot, options: Options, project: Project) 
     formats = {package.name: snapshot.tag_formats[package.name] for package in snapshot.selected}
     versions = {package.name: package.version for package in snapshot.selected}
     newest = core.tags.latest_tags(formats, present)
-    if not any((mine := versions[name]) is None or version > mine for name, (_, version) in newest.items()):
+    if not any((own := versions[name]) is None or version > own for name, (_, version) in newest.items()):
         return None
-    moves, _ = selection.resolve(snapshot, options)
-    names = list(dict.fromkeys(snapshot.tag_formats[move.package.name].render(move.after) for move in moves))
+    bumps = selection.resolve(snapshot, options).bumps
+    names = list(dict.fromkeys(snapshot.tag_formats[bump.package.name].render(bump.after) for bump in bumps))
     commits = {present.get(name) for name in names}
     commit = commits.pop()
     if commits or commit is None:
@@ -211,17 +209,15 @@ def _tags_of(record: edits.Pending) -> tuple[core.steps.Tag, ...]:
 
 
 def _version_at(commit: str, package: Package, git: Git) -> Version | None:
-    """The version that a package stated in a commit; None where that cannot be read."""
+    """Return the version in a package's files at a commit; None if it cannot be read."""
     text = git.text_at(commit, package.source.file)
     if text is None:
         return None
     try:
         spans = core.version_locations.find_spans(text, package.source)
-        return (
-            core.version_locations.parse_version(core.records.replace(package.source, text=spans[0].text))
-            if spans
-            else None
-        )
+        if not spans:
+            return None
+        return core.version_locations.parse_version(core.records.replace(package.source, text=spans[0].text))
     except (ValueError, Blocked):
         return None
 

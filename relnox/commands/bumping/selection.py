@@ -1,4 +1,4 @@
-"""What a bump is asked for: which packages, by how much; and the moves that come of it."""
+"""Selection of the packages to bump, and the bumps that a request comes to."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ if TYPE_CHECKING:
     from relnox.commands.project import Project
     from relnox.core.config import Config
     from relnox.core.packages import Package
-    from relnox.core.version_bumps import BumpRequest, DependencyUpdates, VersionBump
+    from relnox.core.version_bumps import BumpRequest, ResolvedBumps
     from relnox.core.versioning import Bump
-
-    Decided = tuple[tuple[VersionBump, ...], DependencyUpdates]
 
 __all__ = ["bump_of", "check_usage", "never_tagged", "request", "resolve", "select_packages"]
 
@@ -38,161 +36,170 @@ _REQUEST = (
 
 
 def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
-    """The packages that are asked for; with `--part auto` those that may move."""
-    every, config = project.workspace.packages, project.release_config
+    """Return the selected packages; with `--part auto` those that may be bumped."""
+    packages, config = project.workspace.packages, project.release_config
     if config.managed_by is not None:
         raise Blocked(
-            "todo",
-            f"the versions belong to {config.managed_by}, which moves and tags them",
+            "version-managed-elsewhere",
+            f"versions are managed by {config.managed_by}",
             fix=f"bump with {config.managed_by}; relnox builds and publishes what it tags",
         )
     if config.versions == "lockstep":
         if options.package:
-            why = project.lockstep_reason or f"the {len(every)} packages move in lockstep"
+            why = project.lockstep_reason or f"the {len(packages)} packages are bumped in lockstep"
             raise Blocked(
-                "todo",
-                f"{why}: --package would part them",
+                "packages-in-lockstep",
+                f"--package cannot select single packages ({why})",
                 fix='leave --package out, or set [tool.relnox] versions = "independent"',
             )
-        return every
+        return packages
     if options.package:
         return project.workspace.select(options.package)
-    together = len(core.version_bumps.version_groups(project.workspace, config)) == 1
-    if options.all or together or options.part == "auto":
-        return every
+    is_one_group = len(core.version_bumps.version_groups(project.workspace, config)) == 1
+    if options.all or is_one_group or options.part == "auto":
+        return packages
     raise Blocked(
-        "todo",
-        f"there are {len(every)} packages, and it is not said which to move",
-        fix=_which_to_move(every, config),
+        "packages-not-selected",
+        f"no packages selected ({len(packages)} in this workspace)",
+        fix=_how_to_select(packages, config),
     )
 
 
-def _which_to_move(every: tuple[Package, ...], config: Config) -> str:
-    """How to say which packages move: options, and the setting for packages that have one version."""
-    options = f"name them: --package {every[0].name}; or use --all, or --part auto"
-    versions = {package.version for package in every}
+def _how_to_select(packages: tuple[Package, ...], config: Config) -> str:
+    """Name the options that select packages, and the setting for packages that share one version."""
+    options = f"name them: --package {packages[0].name}; or use --all, or --part auto"
+    versions = {package.version for package in packages}
     if len(versions) > 1 or config.versions is not None:
         return options
     settings = core.tag_proposals.as_toml({"versions": "lockstep"})
-    return f"{options}; or, if all of them move together, add to pyproject.toml:\n{settings}"
+    return f"{options}; or, to bump all of them together, add to pyproject.toml:\n{settings}"
 
 
 def check_usage(options: Options, snapshot: Snapshot) -> None:
-    """Refuse options that contradict each other, or what there is to work with."""
-    of_tags_alone = all(package.source.kind == "tags" for package in snapshot.selected)
-    if (options.tag or options.push) and not (options.commit or (of_tags_alone and options.tag)):
+    """Check that the options agree with each other, and with the checkout."""
+    tags_only = all(package.source.kind == "tags" for package in snapshot.selected)
+    if (options.tag or options.push) and not (options.commit or (tags_only and options.tag)):
         flag = "--tag" if options.tag else "--push"
-        raise Blocked(
-            "todo", f"{flag} needs --commit: there would be nothing to {flag[2:]}", fix=f"add --commit to {flag}"
-        )
-    if of_tags_alone and not options.tag:
+        raise Blocked("option-missing", f"{flag} needs --commit", fix="add --commit")
+    if tags_only and not options.tag:
         provider = snapshot.selected[0].source.text
-        raise Blocked("todo", f"the version comes from tags ({provider}): to move it is to tag", fix="add --tag")
+        raise Blocked(
+            "option-missing", f"a bump needs --tag here (the version comes from tags: {provider})", fix="add --tag"
+        )
     if (options.commit or options.tag) and (snapshot.state is None or snapshot.state.head is None):
         raise Blocked(
-            "todo",
-            "this is no git checkout with a commit: there is nothing to commit to or to tag",
-            fix="git init and commit first, or leave --commit and --tag out",
+            "not-a-git-repository",
+            "--commit and --tag need a git repository with a commit",
+            fix="run git init and commit first, or leave --commit and --tag out",
         )
     if options.part == "auto" and snapshot.state is None:
-        raise Blocked("todo", "--part auto reads git's history, and this is no git checkout", fix="name the part")
+        raise Blocked(
+            "not-a-git-repository",
+            "--part auto needs a git repository (it reads the history)",
+            fix="--part major, minor or patch",
+        )
     reads_tags = options.part == "auto" and not options.package and snapshot.state is not None
-    if reads_tags and snapshot.state is not None and not snapshot.known_tags.forms:
+    if reads_tags and snapshot.state is not None and not snapshot.known_tags.prefixes:
         core.levels.check_tag_format_fits(snapshot.history, snapshot.state.tags)
     if options.part == "auto" and (options.to or options.exact):
-        raise Blocked("todo", "--part auto decides alone", fix="leave --to and --exact out")
+        raise Blocked(
+            "contradicting-options", "--part auto takes neither --to nor --exact", fix="leave --to and --exact out"
+        )
     needs_history = options.part == "auto" or any(package.source.kind == "tags" for package in snapshot.selected)
     if needs_history and snapshot.state is not None and snapshot.state.shallow:
         raise Blocked(
-            "todo",
-            "this clone is shallow: its history is cut off, and with it the tags that count",
+            "clone-shallow",
+            "the clone is shallow (its history and tags are incomplete)",
             fix="git fetch --unshallow --tags",
         )
     if needs_history and snapshot.state is not None and not snapshot.state.tags and snapshot.remote_tags:
         remote, count = snapshot.config.remote, len(snapshot.remote_tags)
         raise Blocked(
-            "todo",
-            f"this clone has no tags, and {remote} has {count}: what was released cannot be read from the history",
+            "tags-not-fetched",
+            f"this clone has no tags, but {remote} has {count} (the last releases are not known)",
             fix=f"git fetch --tags {remote}",
         )
 
 
-def _wishes(snapshot: Snapshot, options: Options) -> dict[str, BumpRequest]:
+def _bump_requests(snapshot: Snapshot, options: Options) -> dict[str, BumpRequest]:
     if options.part != "auto":
         reason = " ".join(word for word in request(options, ("part", "pre", "to", "exact")))
         bump = bump_of(options)
-        mends = {package.name for package in snapshot.selected if _mends(package, options)}
+        realigned = {package.name for package in snapshot.selected if _realigns(package, options)}
         left_out = {package.name for package in never_tagged(snapshot, options)}
         return {
-            package.name: core.version_bumps.BumpRequest(None if package.name in mends else bump, reason)
+            package.name: core.version_bumps.BumpRequest(None if package.name in realigned else bump, reason)
             for package in snapshot.selected
             if package.name not in left_out
         }
     phase: Any = options.pre
-    chosen = {package.name for package in snapshot.selected}
-    found = core.levels.bump_requests(
+    names = {package.name for package in snapshot.selected}
+    bump_requests = core.levels.bump_requests(
         snapshot.workspace,
         snapshot.history,
         snapshot.fragments,
         snapshot.config,
         phase,
-        chosen if options.package else (),
+        names if options.package else (),
     )
-    return {name: bump_request for name, bump_request in found.items() if name in chosen}
+    return {name: bump_request for name, bump_request in bump_requests.items() if name in names}
 
 
 def never_tagged(snapshot: Snapshot, options: Options) -> tuple[Package, ...]:
-    """Packages that --all leaves out: their versions come from tags, and they have none that could be raised."""
+    """Return the packages that --all leaves out: their versions come from tags, and they have no tag yet."""
     if not options.all or options.to is not None:
         return ()
-    found = tuple(
+    packages = tuple(
         package
         for package in snapshot.selected
         if package.source.kind == "tags"
         and package.version is None
-        and ((stands := snapshot.history.get(package.name)) is None or stands.version is None)
+        and ((history := snapshot.history.get(package.name)) is None or history.version is None)
     )
-    return found if len(found) < len(snapshot.selected) else ()
+    return packages if len(packages) < len(snapshot.selected) else ()
 
 
-def _mends(package: Package, options: Options) -> bool:
-    """Whether --to names the version that a package has, for the sake of a place that states another one."""
+def _realigns(package: Package, options: Options) -> bool:
+    """Whether --to gives the version that a package has already, to correct a location with another one."""
     if options.to is None or package.version is None:
         return False
-    named = core.versioning.parse(options.to, where="--to")
-    return named == package.version and not core.version_bumps.locations_agree(package, named)
+    target = core.versioning.parse(options.to, where="--to")
+    return target == package.version and not core.version_bumps.locations_agree(package, target)
 
 
-def resolve(snapshot: Snapshot, options: Options) -> Decided:
-    """The moves that come of what is asked, and the requirements that follow."""
-    released = {name: each.version for name, each in snapshot.history.items() if each.version is not None}
-    moved, follow = core.version_bumps.plan_bumps(
+def resolve(snapshot: Snapshot, options: Options) -> ResolvedBumps:
+    """Return the bumps that are requested, and the requirements that change with them."""
+    released = {name: history.version for name, history in snapshot.history.items() if history.version is not None}
+    resolved = core.version_bumps.plan_bumps(
         snapshot.workspace,
-        _wishes(snapshot, options),
+        _bump_requests(snapshot, options),
         released=released,
         config=snapshot.config,
         today=snapshot.today,
     )
-    if options.to is None:  # a version that is named mends places that do not agree
-        core.version_bumps.check_locations_agree(moved)
-    return moved, follow
+    if options.to is None:  # --to corrects locations that differ
+        core.version_bumps.check_locations_agree(resolved.bumps)
+    return resolved
 
 
 def bump_of(options: Options) -> Bump:
-    """The arithmetic that the options ask for."""
+    """Return the version arithmetic that the options ask for."""
     values: Any = {name: getattr(options, name) for name in ("part", "pre", "to", "exact", "allow_lower")}
     return core.versioning.Bump(**values)
 
 
 def request(options: Options, names: tuple[str, ...] = _REQUEST) -> tuple[str, ...]:
-    """The options that choose what a bump does, as words of a command; settings have no say in an undo."""
+    """Return the options that determine what a bump does, as words of a command.
+
+    Options that settings can give as well do not count for an undo.
+    """
     words: list[str] = []
-    for each in options_of(type(options)):
-        value = getattr(options, each.name)
-        if each.name not in names or value in (each.default, None) or (options.undo and each.anywhere):
+    for field in options_of(type(options)):
+        value = getattr(options, field.name)
+        if field.name not in names or value in (field.default, None) or (options.undo and field.anywhere):
             continue
-        if each.kind is tuple:
-            words += [word for name in value for word in (each.flag, name)]
+        if field.kind is tuple:
+            words += [word for name in value for word in (field.flag, name)]
         else:
-            words += [each.flag] if value is True else [each.flag, str(value)]
+            words += [field.flag] if value is True else [field.flag, str(value)]
     return tuple(words)

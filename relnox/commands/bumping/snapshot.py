@@ -1,4 +1,4 @@
-"""What a bump is asked for, and what it must know."""
+"""The options of `bump`, and the snapshot that it is planned from."""
 
 from __future__ import annotations
 
@@ -30,80 +30,82 @@ class Options(CommonOptions):
 
     part: str | None = option(
         None,
-        "What to raise; auto: what commits or change fragments ask for.",
+        "Part of the version to bump; auto: derived from commits or change fragments.",
         choices=("major", "minor", "patch", "release", "pre", "phase", "post", "dev", "auto"),
         metavar="PART",
         anywhere=False,
     )
     pre: str | None = option(
         None,
-        "Make it a prerelease of this phase.",
+        "Bump to a prerelease of this phase.",
         choices=("alpha", "beta", "rc"),
         metavar="PHASE",
         anywhere=False,
     )
-    to: str | None = option(None, "The new version itself.", metavar="VERSION", anywhere=False)
+    to: str | None = option(None, "Bump to this version.", metavar="VERSION", anywhere=False)
     package: tuple[str, ...] = option(
-        (), "Move this package (distribution or folder name; repeatable).", metavar="NAME", anywhere=False
+        (), "Bump this package (distribution or folder name; repeatable).", metavar="NAME", anywhere=False
     )
-    all: bool = option(False, "Move every package.", anywhere=False)
-    exact: bool = option(False, "Raise the part even where a prerelease stands for it already.", anywhere=False)
-    allow_lower: bool = option(False, "Let --to go down.", anywhere=False)
+    all: bool = option(False, "Bump every package.", anywhere=False)
+    exact: bool = option(
+        False, "Bump the part even if the present prerelease leads to it already.", anywhere=False
+    )
+    allow_lower: bool = option(False, "Allow --to to name a lower version.", anywhere=False)
     commit: bool = option(False, "Commit the edited files.")
     tag: bool = option(False, "Tag the commit.")
-    push: bool = option(False, "Push branch and tags, all or none.")
-    lock: bool = option(False, "Let poetry or pdm make their lock files anew, where requirements move.")
+    push: bool = option(False, "Push branch and tags atomically.")
+    lock: bool = option(False, "Update poetry.lock and pdm.lock with their tools, where requirements change.")
     force: bool = option(
-        False, "Go on in a dirty tree or on another branch; says what it ignores.", anywhere=False
+        False, "Ignore a dirty tree, another branch and similar problems; lists what it ignores.", anywhere=False
     )
-    abort: bool = option(False, "Take an interrupted bump back.", anywhere=False)
-    again: bool = option(False, "Bump once more, though this bump is done already.", anywhere=False)
-    undo: bool = option(False, "Take the last bump back, while nothing of it is pushed.", anywhere=False)
+    abort: bool = option(False, "Undo an interrupted bump.", anywhere=False)
+    again: bool = option(False, "Bump once more, even if this bump is already done.", anywhere=False)
+    undo: bool = option(False, "Revert the last bump; blocked if any of it is pushed.", anywhere=False)
 
 
 class UndoTarget(NamedTuple):
-    """The last bump on this machine.
+    """A bump that can be reverted.
 
     Attributes:
         record: What it did.
-        places: Remote branches that have its commit, or remotes that have one of its tags.
+        pushed_to: Remote branches that have its commit, or remotes that have one of its tags.
         subject: The first line of the message of the present commit.
     """
 
     record: edits.Pending
-    places: tuple[str, ...]
+    pushed_to: tuple[str, ...]
     subject: str
 
 
 class Snapshot(NamedTuple):
-    """What a bump must know.
+    """Everything that a bump is planned from.
 
     Attributes:
         workspace: The packages.
-        chosen: Those that were asked for; with `--part auto` those that may be.
+        selected: The selected packages; with `--part auto` those that may be bumped.
         config: The project's settings.
         contents: Contents of the files that may be edited.
-        drafts: What the project's own tools for changelogs make of files; None for one that they remove.
-        by_tools: Packages whose changelogs those tools keep.
-        fragments: The change fragments; None where the project keeps none.
-        tag_formats: How tags look.
-        history: What each package's history says, where it is asked.
-        state: What git says; None outside git.
-        remote_tags: Tags of the remote with their commits; None when it was not asked.
-        unreachable: Why the remote did not answer, though it was asked.
-        contained: Whether the remote's branch is part of the present one; None when it was not asked.
-        known_tags: What the tags, here and on the remote if it was asked, say of their forms.
-        newer: Tags that are newer than the versions of their packages.
-        unlisted: Packages of the checkout that are not of the project.
-        lockstep_reason: Why the packages are taken to move in lockstep, where no setting says it.
+        generated_files: Files written by changelog tools, poetry and pdm; None for one that they remove.
+        generated_changelogs: Packages whose changelogs such tools write.
+        fragments: The change fragments; None if the project keeps none.
+        tag_formats: The tag format of each package.
+        history: The release history of each package, where it is needed.
+        state: The state of git; None outside git.
+        remote_tags: Tags of the remote with their commits; None if it was not queried.
+        remote_error: Why the remote did not answer.
+        remote_is_ancestor: Whether the present branch contains the remote's; None if that is not known.
+        known_tags: The forms of the tags here, and on the remote if it was queried.
+        newer_tags: Tags that are newer than the versions of their packages.
+        unlisted: Packages of the checkout that do not belong to the project.
+        lockstep_reason: Why the packages are bumped in lockstep, where no setting says so.
         today: The date in UTC, for calendar versions.
-        literals: Literal versions in the packages' own modules, which are places as well.
+        literals: Literal versions in the packages' own modules, which are version locations as well.
         untracked_imports: Committed modules, each with an untracked one that it imports.
-        mentions: By package: further files that name its version.
-        pending: An interrupted bump.
-        last: The last bump, for `--undo`.
-        repeated: The last bump, if nothing came after it.
-        done: The release that this bump would make, if tags tell that it is there.
+        version_mentions: By package: further files that contain its version.
+        interrupted: An interrupted bump.
+        undo_target: The bump to revert, for `--undo` and `--abort`.
+        previous: The last bump, if nothing came after it.
+        existing_release: The release that this bump would make, if its tags exist already.
     """
 
     workspace: Workspace
@@ -127,7 +129,7 @@ class Snapshot(NamedTuple):
     literals: tuple[VersionSource, ...]
     untracked_imports: tuple[tuple[str, str], ...]
     version_mentions: Mapping[str, tuple[str, ...]]
-    pending: edits.Pending | None
+    interrupted: edits.Pending | None
     undo_target: UndoTarget | None
     previous: PreviousBump | None
     existing_release: ExistingRelease | None

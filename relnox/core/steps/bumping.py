@@ -1,4 +1,4 @@
-"""What a bump does to the checkout and its remote."""
+"""Steps of a bump, in the checkout and on its remote."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Edit(Record, kw_only=True):
 
     Attributes:
         file: POSIX path relative to the root.
-        before: The bytes the change was planned from; None where there is no file yet.
-        after: The bytes it will have; None where it is to be removed again.
+        before: The content before the edit; None if the file does not exist yet.
+        after: The content after the edit; None if the file is removed.
     """
 
     file: str
@@ -34,29 +34,29 @@ class Edit(Record, kw_only=True):
 
     @property
     def digest(self) -> str | None:
-        """SHA-256 of the content after it, in hex; None where there is no file then."""
+        """SHA-256 of the content after the edit, in hex; None if the file is removed."""
         import hashlib
 
         return None if self.after is None else hashlib.sha256(self.after).hexdigest()
 
     def diff(self) -> str:
-        """The change as a unified diff."""
+        """Return the edit as a unified diff."""
         old, new = (split_lines((part or b"").decode("utf-8", "replace")) for part in (self.before, self.after))
-        import difflib  # only where it is needed: it is not quick to open
+        import difflib  # slow to import, and rarely needed
 
         lines = difflib.unified_diff(old, new, f"a/{self.file}", f"b/{self.file}", lineterm="", n=1)
         return "\n".join(lines)
 
 
 class Tag(Record, kw_only=True):
-    """An annotated tag on the commit that the plan makes, or on `HEAD`."""
+    """An annotated tag on the commit that the plan creates, or on `HEAD`."""
 
     name: str
     message: str
 
 
 class EditFiles(BaseStep, kw_only=True):
-    """Change several files of the checkout, all or none."""
+    """Edit several files of the checkout, all or none."""
 
     atomic: ClassVar[bool] = True
     edits: tuple[Edit, ...]
@@ -74,7 +74,8 @@ class Commit(BaseStep, kw_only=True):
     """Commit exactly these files, whatever else is staged.
 
     Attributes:
-        files: The files, each with the SHA-256 of what it must hold, in hex; None for one that is gone.
+        message: The commit message.
+        files: The files, each with the SHA-256 of its content, in hex; None for a removed file.
     """
 
     atomic: ClassVar[bool] = True
@@ -91,7 +92,7 @@ class Commit(BaseStep, kw_only=True):
 
 
 class CreateTags(BaseStep, kw_only=True):
-    """Create annotated tags in one go."""
+    """Create annotated tags, all or none."""
 
     atomic: ClassVar[bool] = True
     tags: tuple[Tag, ...]
@@ -106,11 +107,12 @@ class CreateTags(BaseStep, kw_only=True):
 
 
 class UndoBump(BaseStep, kw_only=True):
-    """Take the last bump back: its tags, its commit, its edits.
+    """Revert a bump: its tags, its commit, its edits.
 
     Attributes:
-        commit: The commit to take back; None where the files were only edited.
-        edits: From what the files hold now to what they held before.
+        commit: The commit to remove; None if the files were only edited.
+        tags: The tags to delete.
+        edits: The reverse edits.
     """
 
     atomic: ClassVar[bool] = True
@@ -124,13 +126,13 @@ class UndoBump(BaseStep, kw_only=True):
 
     @property
     def title(self) -> str:
-        tags = [f"the tag {tag}" for tag in self.tags]
+        tags = [f"tag {tag}" for tag in self.tags]
         commit = [f"commit {self.commit[:10]}"] if self.commit is not None else []
-        return f"take back {listing([*tags, *commit, *(f'the edit of {edit.file}' for edit in self.edits)])}"
+        return f"revert {listing([*tags, *commit, *(f'the edit of {edit.file}' for edit in self.edits)])}"
 
 
 class Push(BaseStep, kw_only=True):
-    """Push the branch and the tags, all or none."""
+    """Push the branch and the tags atomically."""
 
     remote: ClassVar[bool] = True
     atomic: ClassVar[bool] = True
@@ -144,4 +146,4 @@ class Push(BaseStep, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"push {listing([self.branch, *self.tags])} to {self.to}, all or none"
+        return f"push {listing([self.branch, *self.tags])} to {self.to} atomically"
