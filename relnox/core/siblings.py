@@ -42,5 +42,5 @@ def unbounded_siblings(packages: Iterable[Package], workspace: Workspace, config
     if requirements:
         yield (
             f"requirements on siblings without a version: {listing(requirements)}; to add one with the next bump: "
-            '[tool.relnox] sibling-bound = "at-least", "compatible" or "exact"; to keep them without a warning: "keep"'
+            '[tool.relnox] sibling-bound = "at-least", "compatible" or "exact"; to keep them as they are: "keep"'
         )

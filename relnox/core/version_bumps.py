@@ -163,8 +163,8 @@ def plan_bumps(
     if own := sorted(config.dependency_updates.keys() & workspace.by_name.keys()):
         raise Blocked(
             "invalid-setting",
-            f"{own[0]} is a package of this workspace, but [tool.relnox] dependency-updates is for other distributions",
-            fix="remove it from dependency-updates; packages that are bumped together form a group: [tool.relnox.groups]",
+            f"{own[0]} is a package of this workspace, but [tool.relnox] dependency-updates is for others",
+            fix="remove it from dependency-updates; to bump packages together, add a group: [tool.relnox.groups]",
         )
     groups = version_groups(workspace, config)
     all_requests = dict(bump_requests)
@@ -406,8 +406,8 @@ def _check_not_excluded(package: Package, need: Dependency, new: Version) -> Non
     if need.table in _PUBLISHED:
         raise Blocked(
             "requirement-excludes-version",
-            f"{package.pyproject}: {need.text!r} excludes {need.name} {new}, and [tool.relnox] update-requirements "
-            'is "never"',
+            f"{package.pyproject}: {need.text!r} excludes {need.name} {new} "
+            '([tool.relnox] update-requirements = "never")',
             fix='widen the requirement by hand, or set update-requirements = "out-of-range"',
         )
 
