@@ -1,6 +1,6 @@
-"""`relnox` and `python -m relnox`: a signal ends them without a traceback, also while they import."""
+"""Entry point of `relnox` and `python -m relnox`: a signal ends it without a traceback, during imports too."""
 
-# Only what Python has imported anyway, and `signal`: until the handlers are there, a signal prints a traceback.
+# Import only what Python has loaded anyway: before the handlers are set, a signal prints a traceback.
 import os
 import signal
 import sys
@@ -17,9 +17,9 @@ _NO_MEMORY = (
 
 
 class _AtStart:
-    """Ends the process until a run begins: there is nothing to clean up that the next run does not.
+    """Signal handler that ends the process: before a run begins, there is nothing to clean up.
 
-    It raises nothing: Python drops what is raised in some places of an import, and prints a traceback.
+    It does not raise an exception, because Python drops those that are raised in some places of an import.
     """
 
     only_before_a_run = True
@@ -38,10 +38,10 @@ def main() -> int:
 
         return cli.main()
     except MemoryError:
-        os.write(2, _NO_MEMORY)  # importing more, as what shows errors does, would need more
+        os.write(2, _NO_MEMORY)  # the reporters would need more memory
         return 2
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):  # how it ended is decided
+        for number in (signal.SIGINT, signal.SIGTERM):  # the exit code is final
             signal.signal(number, signal.SIG_IGN)
 
 

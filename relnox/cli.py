@@ -1,4 +1,4 @@
-"""The door for a plain command line: `relnox TASK [options]`."""
+"""The command line: `relnox TASK [options]`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a task and return its exit code.
 
     Args:
-        argv: What was typed behind the program's name; `sys.argv` when None.
+        argv: Arguments after the program name; None for those in `sys.argv`.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     _open_streams()
@@ -46,38 +46,38 @@ def main(argv: Sequence[str] | None = None) -> int:
 
                 return perform(task, arguments.parse(task, rest, f"relnox {task}"))
             case _:
-                return _refused(Blocked("unknown-task", f"unknown task {words[0]}", fix=_nearest(words[0])))
+                return _print_error(Blocked("unknown-task", f"unknown task {words[0]}", fix=_nearest(words[0])))
     except Blocked as error:
-        return _refused(error)
+        return _print_error(error)
     except ENVIRONMENT_ERRORS as error:
         if (failed := environment_error(error)) is None:
             raise
-        return _refused(failed)
+        return _print_error(failed)
 
 
 def _open_streams() -> None:
-    """Have somewhere to read from and write to where a stream was closed (`relnox status 2>&-`)."""
+    """Open os.devnull for closed standard streams (`relnox status 2>&-`)."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - for good
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - stays open
 
 
-def _refused(error: RelnoxError) -> int:
+def _print_error(error: RelnoxError) -> int:
     reporters.usage_error(error)
     return error.exit_code
 
 
 def _nearest(name: str) -> str:
-    """The task that was meant, perhaps by the name that it is imported under."""
-    imported = {task.attribute: task.name for task in TASKS.values()}
-    return did_you_mean(imported.get(name.replace("-", "_"), name), _NAMES)
+    """Return a fix that names the most similar task, also for an import name."""
+    by_attribute = {task.attribute: task.name for task in TASKS.values()}
+    return did_you_mean(by_attribute.get(name.replace("-", "_"), name), _NAMES)
 
 
 def _usage() -> str:
     lines = [
         "usage: relnox TASK [options]",
         "",
-        "Release Python packages: planned, resumable, proven.",
+        "Release Python packages: planned, resumable, verified.",
         "",
         "tasks:",
     ]
@@ -86,6 +86,6 @@ def _usage() -> str:
             *lines,
             *arguments.task_lines(_NAMES),
             "",
-            "relnox TASK --help tells a task's options; nox -s TASK and invoke TASK are the same tasks.",
+            "relnox TASK --help shows the options of a task; nox -s TASK and invoke TASK run the same tasks.",
         ]
     )

@@ -1,7 +1,7 @@
-"""The error tree: one class per kind of ending, each with the exit code that is its contract.
+"""Errors: one class for each way a task can fail, with its exit code.
 
-A message says what happened and to which package and file; the hint is a command or an edit that
-helps. A user's mistake is always one of these; anything else that is raised is a bug.
+A message names the package or file, what failed and why; the fix is one command or edit. A user's mistake, or a
+server's, is always one of these classes. Any other exception is a bug.
 """
 
 from __future__ import annotations
@@ -21,33 +21,32 @@ __all__ = [
     "environment_error",
 ]
 
-_OF_PERMISSION = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-_OF_THE_MACHINE = frozenset(
+_PERMISSION_ERRORS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_SYSTEM_ERRORS = frozenset(
     {
         *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
         *(errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EBUSY),
     }
 )
-_OF_THE_PATH = frozenset(
+_PATH_ERRORS = frozenset(
     {
         *(errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR),
         *(errno.ENXIO, errno.ENODEV, errno.EILSEQ),
     }
 )
-NO_WORKING_FOLDER = "the working folder no longer exists"
-_NOWHERE = "No usable temporary directory"
-"""How `tempfile` begins when it could write to none of its folders, for whatever reason; its errno is ENOENT."""
+NO_WORKING_FOLDER = "the working directory no longer exists"
+_NO_TEMPORARY_FOLDER = "No usable temporary directory"
+"""The start of `tempfile`'s message when it can write to none of its folders; the errno is always ENOENT."""
 
-
-_OUT_OF_MEMORY = ("can't start new thread", "failed to map segment", "cannot allocate memory")
-"""What Python and the dynamic loader say where there is too little of it, in errors of other kinds."""
+_MEMORY_MESSAGES = ("can't start new thread", "failed to map segment", "cannot allocate memory")
+"""What Python and the dynamic loader say in errors of other classes when there is too little memory."""
 
 ENVIRONMENT_ERRORS = (OSError, MemoryError, RuntimeError, ImportError)
-"""What `environment_error` knows."""
+"""The classes that `environment_error` takes."""
 
 
 class ExitCode(IntEnum):
-    """How a run ended, for programs; the numbers are a contract."""
+    """How a run ended; the numbers are part of the public interface."""
 
     DONE = 0
     BLOCKED = 1
@@ -60,7 +59,7 @@ class ExitCode(IntEnum):
 
     @classmethod
     def worst(cls, codes: list[ExitCode]) -> ExitCode:
-        """The code that speaks for several: a signal first, then 4, 3, 5, 2, 1, and 0 for none."""
+        """Return the most important of several codes: a signal, then 4, 3, 5, 2, 1; 0 for none."""
         order = (cls.INTERRUPTED, cls.TERMINATED, cls.CONFLICT, cls.PARTLY_PUBLIC, cls.TRY_LATER)
         return next((code for code in (*order, cls.FAILED, cls.BLOCKED) if code in codes), cls.DONE)
 
@@ -69,15 +68,14 @@ class RelnoxError(Exception):
     """A problem that ends a task.
 
     Args:
-        code: Stable name of the kind of problem, such as `tag-exists`: documented, and the same in every release.
-        message: What failed, for which package and file, and why: one sentence without a full
-            stop, or a few lines.
+        code: Stable, documented name of the kind of problem, such as `tag-exists`.
+        message: What failed, for which package or file, and why.
         fix: One command or edit that solves it.
     """
 
     exit_code = ExitCode.FAILED
     rejected = False
-    """Whether a server answered that it did not take what was sent to it."""
+    """Whether a server rejected what was sent to it."""
 
     def __init__(self, code: str, message: str, *, fix: str | None = None) -> None:
         super().__init__(message)
@@ -87,62 +85,72 @@ class RelnoxError(Exception):
 
 
 class Blocked(RelnoxError):
-    """Nothing was changed: usage, configuration, a guard, or input that cannot be right."""
+    """Nothing was changed: a usage or configuration error, invalid input, or a failed preflight check."""
 
     exit_code = ExitCode.BLOCKED
 
 
 class Failed(RelnoxError):
-    """Something was tried and did not work; nothing is public."""
+    """An operation failed; nothing is public."""
 
     exit_code = ExitCode.FAILED
 
 
 class Conflict(RelnoxError):
-    """Another file of that name, another commit under that tag: a person has to decide."""
+    """Another file of the same name, or another commit under the same tag: manual action required."""
 
     exit_code = ExitCode.CONFLICT
 
 
 class TryLater(RelnoxError):
-    """The index is down, or does not list yet what it has stored."""
+    """The index is down, or does not list the uploaded files yet."""
 
     exit_code = ExitCode.TRY_LATER
 
 
 def environment_error(error: BaseException) -> Failed | None:
-    """An error of a disk or a memory that is full, of a right that is missing and the like; None for a bug.
+    """Return an error caused by the machine, such as a full disk or missing permissions; None for a bug.
 
     Args:
         error: One of `ENVIRONMENT_ERRORS`.
     """
     if _is_out_of_memory(error):
         return Failed(
-            "todo",
+            "out-of-memory",
             "out of memory",
-            fix="end other programs, or raise the limit (ulimit -v, the container's); then rerun the command",
+            fix="end other programs, or raise the limit (ulimit -v, the container's), then rerun the command",
         )
     if not isinstance(error, OSError):
         return None
-    if error.errno == errno.ENOENT and error.filename is None and not str(error.strerror).startswith(_NOWHERE):
-        return Failed("todo", NO_WORKING_FOLDER, fix="cd into the project's folder; then rerun the command")
-    told = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
-    if str(error.strerror).startswith(_NOWHERE):
-        return Failed("todo", told, fix="set TMPDIR to a folder that you may write to; then rerun the command")
-    if error.errno in _OF_PERMISSION:
+    if (
+        error.errno == errno.ENOENT
+        and error.filename is None
+        and not str(error.strerror).startswith(_NO_TEMPORARY_FOLDER)
+    ):
+        return Failed("no-working-directory", NO_WORKING_FOLDER, fix="cd to the project, then rerun the command")
+    message = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    if str(error.strerror).startswith(_NO_TEMPORARY_FOLDER):
         return Failed(
-            "todo", told, fix="allow writing there, or work in a copy of the project; then rerun the command"
+            "no-temporary-folder", message, fix="set TMPDIR to a writable folder, then rerun the command"
         )
-    if error.errno in _OF_THE_PATH:
-        return Failed("todo", told, fix="check the path, and what kind of file it is; then rerun the command")
-    if error.errno in _OF_THE_MACHINE:
-        return Failed("todo", told, fix="free space, memory or open files; then rerun the command")
+    if error.errno in _PERMISSION_ERRORS:
+        return Failed(
+            "permission-denied",
+            message,
+            fix="grant write permission, or work in a copy of the project, then rerun the command",
+        )
+    if error.errno in _PATH_ERRORS:
+        return Failed(
+            "path-unusable", message, fix="check the path and the type of the file, then rerun the command"
+        )
+    if error.errno in _SYSTEM_ERRORS:
+        return Failed("system-error", message, fix="free disk space, memory or open files, then rerun the command")
     return None
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Whether it is one, or a thread or a library that there was no memory for."""
-    told = str(error).lower()
+    """Return whether memory ran out, also for a thread or a shared library."""
+    message = str(error).lower()
     return isinstance(error, MemoryError) or (
-        isinstance(error, (RuntimeError, ImportError)) and any(words in told for words in _OUT_OF_MEMORY)
+        isinstance(error, (RuntimeError, ImportError)) and any(words in message for words in _MEMORY_MESSAGES)
     )

@@ -1,7 +1,7 @@
-"""Files and folders that are relnox's alone: private folders, temporary ones, and content that survives a crash.
+"""Private folders, temporary folders, and files that are replaced atomically and durably.
 
-Whatever relnox makes for a while is made in a temporary folder with a marker file. Only such a folder is ever
-found again and removed by another run; `docs/decisions/0013-what-is-deleted.md` lists everything that is deleted.
+Everything temporary is made in a temporary folder with a marker file. A later run removes only such folders;
+`docs/decisions/0013-what-is-deleted.md` lists everything that relnox deletes.
 """
 
 from __future__ import annotations
@@ -40,20 +40,19 @@ _MAGIC = "temporary folder of relnox, removed by relnox"
 _NAME = re.compile(r"\.?relnox-[0-9a-f]{16}")
 _PRIVATE = 0o700
 _WRITABLE_BY_OTHERS = 0o022
-_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
-_SMALL = 4096
+_OPEN_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+_MAX_MARKER = 4096
 _CAN_CLEAN_UP = sys.platform != "win32" and {os.open, os.stat, os.unlink, os.rmdir} <= os.supports_dir_fd
-"""Whether leftovers can be locked, and removed without following a link that somebody puts in their place."""
+"""Whether leftovers can be locked, and removed without following a link that replaced them."""
 
 
 class TemporaryFolder:
-    """A folder that is made when its path is first asked for, and removed at the end with all that is in it.
+    """A private folder that is made on first use, locked while this process lives, and removed on exit.
 
-    It is private, and locked for as long as this process lives. What a killed run left in the same parent is
-    removed first: see `remove_leftovers`.
+    Leftovers of killed runs in the same parent are removed first: see `remove_leftovers`.
 
     Args:
-        parent: Where it is made; the system's folder for temporary files if None.
+        parent: The folder that it is made in; None for the system's folder for temporary files.
     """
 
     def __init__(self, parent: Path | None = None) -> None:
@@ -97,22 +96,24 @@ class TemporaryFolder:
         while True:
             path = parent / f"{hidden}relnox-{os.urandom(8).hex()}"
             path.mkdir(_PRIVATE)
-            with contextlib.suppress(FileNotFoundError):  # another run took it for a leftover, not locked yet
+            with contextlib.suppress(
+                FileNotFoundError
+            ):  # another run removed it as a leftover before it was locked
                 self._lock = _claim(path)
                 return path
 
 
 def _claim(folder: Path) -> int | None:
-    """Lock a new folder and put the marker into it; returns what holds the lock, None where there are no locks."""
+    """Lock a new folder and write its marker; return the descriptor, None where folders cannot be locked."""
     if not _CAN_CLEAN_UP:
         return None
     import fcntl
 
-    descriptor = os.open(folder, _FOLDER)
+    descriptor = os.open(folder, _OPEN_FOLDER)
     try:
         with contextlib.suppress(OSError):  # some network file systems cannot lock a folder
-            fcntl.flock(descriptor, fcntl.LOCK_EX)  # waits for a run that takes it for a leftover
-        text = json.dumps({"what": _MAGIC, "folder": folder.name, "process": os.getpid(), **_here()})
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # waits for a run that checks whether it is a leftover
+        text = json.dumps({"what": _MAGIC, "folder": folder.name, "process": os.getpid(), **_origin()})
         marker = os.open(_MARKER, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=descriptor)
         with os.fdopen(marker, "wb") as out:
             out.write(text.encode())
@@ -127,16 +128,16 @@ def _claim(folder: Path) -> int | None:
     return descriptor
 
 
-def _here() -> dict[str, str]:
+def _origin() -> dict[str, str]:
     return {"host": os.uname().nodename, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
 
 
 def remove_leftovers(parent: Path) -> None:
     """Remove the temporary folders of killed runs that are directly in a folder, and nothing else.
 
-    One is removed if all of this holds, seen through one descriptor of the folder itself: its name is one that
-    is given to temporary folders, it is no link, this user's, of mode 0700, nobody holds its lock, and it has a
-    marker that names it. Where a run was killed before it wrote the marker it is empty, and is removed as well.
+    All conditions are checked through one descriptor of the temporary folder: its name is that of a temporary
+    folder, it is not a link, it belongs to this user, its mode is 0700, it is not locked, and it has a marker with
+    its name. An empty one is removed too: its run was killed before it wrote the marker.
     """
     for descriptor, name, folder in _leftovers(parent):
         with contextlib.suppress(OSError):
@@ -144,16 +145,16 @@ def remove_leftovers(parent: Path) -> None:
 
 
 def has_leftovers(parent: Path) -> bool:
-    """Whether there is something that `remove_leftovers` would remove."""
+    """Return whether `remove_leftovers` would remove anything."""
     return any(True for _ in _leftovers(parent))
 
 
 def _leftovers(parent: Path) -> Iterator[tuple[int, str, int]]:
-    """The temporary folders of killed runs: a descriptor of the parent, the name, a locked descriptor."""
+    """Yield temporary folders of killed runs: a descriptor of the parent, the name, a locked descriptor."""
     if not _CAN_CLEAN_UP:
         return
     with contextlib.suppress(OSError), _opened(parent) as descriptor:
-        for name in filter(_NAME.fullmatch, os.listdir(descriptor)):  # noqa: PTH208 - of this very folder
+        for name in filter(_NAME.fullmatch, os.listdir(descriptor)):  # noqa: PTH208 - of the open folder
             with contextlib.suppress(OSError), _leftover(descriptor, name) as folder:
                 if folder is not None:
                     yield descriptor, name, folder
@@ -161,7 +162,7 @@ def _leftovers(parent: Path) -> Iterator[tuple[int, str, int]]:
 
 @contextlib.contextmanager
 def _opened(folder: Path) -> Iterator[int]:
-    descriptor = os.open(folder, _FOLDER & ~getattr(os, "O_NOFOLLOW", 0))
+    descriptor = os.open(folder, _OPEN_FOLDER & ~getattr(os, "O_NOFOLLOW", 0))
     try:
         yield descriptor
     finally:
@@ -170,14 +171,14 @@ def _opened(folder: Path) -> Iterator[int]:
 
 @contextlib.contextmanager
 def _leftover(parent: int, name: str) -> Iterator[int | None]:
-    """A locked descriptor of a temporary folder that a killed run left; None if it is anything else."""
+    """Yield a locked descriptor of a temporary folder that a killed run left; None if it is anything else."""
     import fcntl
 
-    descriptor = os.open(name, _FOLDER, dir_fd=parent)  # fails for a link
+    descriptor = os.open(name, _OPEN_FOLDER, dir_fd=parent)  # fails for a link
     try:
         status = os.fstat(descriptor)
         if status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) == _PRIVATE:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its run goes on
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its run is alive
             yield descriptor if _is_marked(descriptor, name) else None
         else:
             yield None
@@ -193,28 +194,28 @@ def _is_marked(folder: int, name: str) -> bool:
         marker = os.open(_MARKER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
         with os.fdopen(marker, "rb") as file:
             status = os.fstat(marker)
-            if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_size > _SMALL:
+            if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_size > _MAX_MARKER:
                 return False
             content = file.read()
-        if not content:  # killed before it was written, thus before anything else was put into the folder
+        if not content:  # its run was killed before it put anything else into the folder
             return names == [_MARKER]
-        told = json.loads(content)
-        return bool(told.get("what") == _MAGIC and told.get("folder") == name)
+        marker_fields = json.loads(content)
+        return bool(marker_fields.get("what") == _MAGIC and marker_fields.get("folder") == name)
     return False
 
 
 def _remove(parent: int, name: str, folder: int) -> None:
-    """Remove a folder, its marker last: if this run is killed meanwhile, the next one still finds what is left.
+    """Remove a folder, its marker last: if this run is killed meanwhile, the next one recognizes the rest.
 
     Args:
-        parent: Descriptor of the folder that it is in.
-        name: Its name there.
+        parent: Descriptor of its parent.
+        name: Its name.
         folder: Its own descriptor.
     """
     _empty(folder)
     if set(os.listdir(folder)) - {_MARKER}:
         with contextlib.suppress(OSError, RecursionError):
-            for *_, inside in os.fwalk(".", dir_fd=folder):  # which enters no link
+            for *_, inside in os.fwalk(".", dir_fd=folder):  # does not enter links
                 os.fchmod(inside, _PRIVATE)
         _empty(folder)
     if not set(os.listdir(folder)) - {_MARKER}:
@@ -224,7 +225,7 @@ def _remove(parent: int, name: str, folder: int) -> None:
 
 
 def _empty(folder: int) -> None:
-    """Remove what is in a folder, but not its marker."""
+    """Remove the content of a folder except for its marker."""
     import shutil
 
     for name in os.listdir(folder):
@@ -238,12 +239,12 @@ def _empty(folder: int) -> None:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder that only its owner may enter, whatever the umask, with the parents that are missing.
+    """Make a folder that only its owner may enter, whatever the umask, with missing parents.
 
-    One that is there is made private if others could only read it.
+    An existing folder that others can only read is made private.
 
     Raises:
-        Blocked: What is there is a link, another user's, or can be written by others.
+        Blocked: It exists and is a link, belongs to another user, or is writable by others.
     """
     if _make_folder(folder, _PRIVATE):
         sync_folder(folder.parent)
@@ -252,14 +253,16 @@ def make_private(folder: Path) -> None:
         return
     if (reason := _why_foreign(folder, {os.geteuid(), folder.parent.stat().st_uid})) is not None:
         raise Blocked(
-            "todo", f"{folder} cannot be used: it {reason}", fix=f"see what is in it; then: rm -r {folder}"
+            "folder-not-private",
+            f"{folder} cannot be used: it {reason}",
+            fix=f"check its content, then remove it: rm -r {folder}",
         )
     if stat.S_IMODE(folder.stat().st_mode) & 0o077:
         folder.chmod(_PRIVATE)
 
 
 def _make_folder(folder: Path, mode: int) -> bool:
-    """Make a folder with a mode less the umask, with the parents that are missing; whether it was missing."""
+    """Make a folder and missing parents, with a mode less the umask; return whether it was missing."""
     try:
         folder.mkdir(mode)
     except FileExistsError:
@@ -272,22 +275,22 @@ def _make_folder(folder: Path, mode: int) -> bool:
 
 
 def why_unsafe(folder: Path) -> str | None:
-    """Why others could change what is in a folder, or put another one in its place; None if they cannot.
+    """Return why other users could change or replace a folder; None if they cannot.
 
-    The folder must be this user's and private. Its parents must be this user's or root's, and not writable by
-    others, unless they keep the others from renaming what is not theirs (the sticky bit).
+    The folder must belong to this user and not be writable by others. Its parents must belong to this user or
+    root, and not be writable by others, unless they have the sticky bit.
     """
     if os.name != "posix":
         return None
     if (reason := _why_foreign(folder, {os.geteuid()})) is not None:
         return f"{folder} {reason}"
-    folder = Path(os.path.abspath(folder))  # noqa: PTH100 - the folders that links are in count as well
+    folder = Path(os.path.abspath(folder))  # noqa: PTH100 - parents of links count too
     for parent in {*folder.parents, *Path(os.path.realpath(folder)).parents}:
         status = parent.stat()
         if status.st_uid not in (0, os.geteuid()):
             return f"{parent} belongs to another user"
         if status.st_mode & _WRITABLE_BY_OTHERS and not status.st_mode & stat.S_ISVTX:
-            return f"{parent} can be written by other users"
+            return f"{parent} is writable by other users"
     return None
 
 
@@ -297,56 +300,54 @@ def _why_foreign(path: Path, owners: Iterable[int]) -> str | None:
         return "is a symbolic link" if stat.S_ISLNK(status.st_mode) else "is not a folder"
     if status.st_uid not in owners:
         return "belongs to another user"
-    return "can be written by other users" if status.st_mode & _WRITABLE_BY_OTHERS else None
+    return "is writable by other users" if status.st_mode & _WRITABLE_BY_OTHERS else None
 
 
 def make_output(folder: Path) -> None:
-    """Make a folder that others may read but not write, whatever the umask, with the parents that are missing.
+    """Make a folder that others may read but not write, whatever the umask, with missing parents.
 
     Raises:
-        FileExistsError: There is something else of that name.
+        FileExistsError: The name is taken by something else.
     """
     if not _make_folder(folder, 0o755) and not folder.is_dir():
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
 
 
 def replace_file(path: Path, content: bytes, *, mode: int = 0o644, keep_mode: bool = True) -> None:
-    """Put a whole new content in a file's place, durably; a reader sees the old or the new one, never half.
-
-    A symbolic link stays one.
+    """Replace the content of a file atomically and durably; a symbolic link stays one.
 
     Args:
         path: The file.
-        content: What it is to hold.
+        content: Its new content.
         mode: Permissions of a new file, less the umask.
-        keep_mode: Whether a file that is there keeps its permissions; if not, it gets those of a new one.
+        keep_mode: Whether an existing file keeps its permissions; if not, it gets those of a new one.
     """
     path = Path(os.path.realpath(path))
     make_output(path.parent)
     with TemporaryFolder(path.parent) as folder:
-        written = folder.path / "new"
-        with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
+        new_file = folder.path / "new"
+        with os.fdopen(os.open(new_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
             out.write(content)
             out.flush()
             if keep_mode and path.exists():
-                written.chmod(path.stat().st_mode & 0o7777)
+                new_file.chmod(path.stat().st_mode & 0o7777)
             os.fsync(out.fileno())
-        written.replace(path)
+        new_file.replace(path)
         sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder last; Windows cannot open folders, and needs no such thing."""
+    """Flush the names in a folder to disk; not needed on Windows, which cannot open folders."""
     if os.name == "posix":
         with _opened(folder) as descriptor:
             os.fsync(descriptor)
 
 
 def sync(paths: Iterable[Path]) -> None:
-    """Make everything last that was written to the file systems of these files and folders, whoever wrote it.
+    """Flush the file systems of these files and folders to disk.
 
-    One call for each file system (Linux): hundreds of files cost as much as one, and what git has written is
-    included, which syncs hardly anything by itself. Elsewhere each file, then the whole machine.
+    On Linux this is one call for each file system: hundreds of files cost as much as one, and what git wrote is
+    included, which syncs little itself. Elsewhere each file is synced, then all file systems.
     """
     existing = [path for path in paths if path.exists()]
     if sys.platform == "linux":

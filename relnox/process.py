@@ -1,4 +1,4 @@
-"""Run a program: a list of words, never a shell; its lines as they come; an end in every case."""
+"""Run programs: argument lists without a shell, output line by line, and no process left behind."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ __all__ = ["Completed", "Words", "clean_environment", "end_all", "run", "without
 
 _TAIL = 40
 _GRACE = 5.0
-_GLANCE = 0.5
-"""Seconds between two looks at whether a program that prints nothing is still there."""
+_POLL_INTERVAL = 0.5
+"""Seconds between two checks whether a program that prints nothing still runs."""
 _CHUNK = 1 << 16
 _FOREIGN_PREFIXES = ("PYTHON", "VIRTUAL_ENV", "__PYVENV", "COVERAGE_")
 _REDIRECTING_PREFIXES = ("PIP_", "UV_")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_KEPT = ("PYTHONDONTWRITEBYTECODE", "PIP_CERT", "UV_CACHE_DIR", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS")
-_FOR_INSTALLERS = re.compile(r"(PIP_|UV_(?!PUBLISH_)|GIT_CONFIG_)\w+|NETRC|SSH_AUTH_SOCK", re.ASCII)
-"""What an installer logs in to a private index or repository with."""
+_PASSED_VARIABLES = ("PYTHONDONTWRITEBYTECODE", "PIP_CERT", "UV_CACHE_DIR", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS")
+_INSTALLER_VARIABLES = re.compile(r"(PIP_|UV_(?!PUBLISH_)|GIT_CONFIG_)\w+|NETRC|SSH_AUTH_SOCK", re.ASCII)
+"""Variables that an installer needs to log in to a private index or repository."""
 
 
 _running: set[subprocess.Popen[bytes]] = set()
 
-_WATCH = """\
+_WATCHER_SCRIPT = """\
 groups=
 while read -r sign group; do
   case $sign in
@@ -54,7 +54,7 @@ while read -r sign group; do
 done
 for group in $groups; do kill -9 "-$group"; done
 """
-"""Keeps the ids of process groups, and kills them when its input ends: when relnox is gone, however it ended."""
+"""Keeps ids of process groups, and kills them when its input is closed, which happens however relnox ends."""
 
 Words: TypeAlias = "Sequence[str | os.PathLike[str]]"
 """A program and its arguments."""
@@ -66,7 +66,7 @@ class Completed(Record):
     Attributes:
         argv: What was run.
         returncode: Its exit status; negative for a signal.
-        output: What it printed on both streams, or on standard output alone when they were parted.
+        output: What it printed on both streams, or on standard output alone with `stderr=False`.
     """
 
     argv: tuple[str, ...]
@@ -74,22 +74,22 @@ class Completed(Record):
     output: str
 
     def check(self, what: str, *, fix: str | None = None) -> Completed:
-        """Itself, if the program succeeded.
+        """Return self if the program succeeded.
 
         Raises:
-            Failed: It did not; the message holds its last lines.
+            Failed: It did not; the message has the last lines of its output.
         """
         if self.returncode != 0:
             tail = "\n".join(f"  | {line}" for line in deque(self.output.splitlines(), _TAIL))
             raise Failed(
-                "todo",
+                "program-failed",
                 f"{what} ended with {_status(self.returncode)}" + (f":\n{tail}" if tail else ""),
-                fix=fix or f"try it by hand: {shlex.join(self.argv)}",
+                fix=fix or f"to reproduce: {shlex.join(self.argv)}",
             )
         return self
 
 
-def run(  # noqa: PLR0913 - what a process can be given
+def run(  # noqa: PLR0913 - the options of a process
     argv: Words,
     *,
     cwd: Path | None = None,
@@ -100,30 +100,30 @@ def run(  # noqa: PLR0913 - what a process can be given
     on_start: Callable[[int], None] | None = None,
     stderr: bool = True,
     umask: int = -1,
-    leaves_nothing: bool = False,
+    kill_leftovers: bool = False,
     outlives: bool = False,
 ) -> Completed:
     """Run a program to its end and return what it printed.
 
-    It runs in a process group of its own: Ctrl-C reaches relnox alone, which then decides whether the
-    program may finish. Whatever ends the waiting ends the whole group. Secrets that it prints are masked.
+    It runs in its own process group: Ctrl-C reaches relnox alone, which decides whether the program may finish. An
+    exception while waiting ends the whole group. Secrets in the output are masked.
 
     Args:
-        argv: Program and arguments; no shell reads them.
+        argv: Program and arguments.
         cwd: Folder to run in.
-        env: The whole environment; relnox's own without credentials when None. What files are uploaded with is
-            left out in any case.
-        stdin: What its standard input gives; nothing when None.
-        timeout: Seconds it may take.
-        on_line: Called with each line, without its end, as it comes.
-        on_start: Called with the id of its process group (POSIX) or process, at once.
-        stderr: Whether standard error belongs to the output; otherwise it is dropped.
-        umask: Which permissions new files do not get; relnox's own for -1.
-        leaves_nothing: Whether what it started and left running ends with it (POSIX).
-        outlives: Whether it goes on if relnox is killed; otherwise it is killed then, too (POSIX).
+        env: The whole environment; None for relnox's own without credentials. Upload credentials are always left
+            out.
+        stdin: The content of its standard input; None for an empty one.
+        timeout: Maximum run time in seconds.
+        on_line: Called with each line, without its line end, as it is printed.
+        on_start: Called with the id of its process group (POSIX) or process as soon as it runs.
+        stderr: Whether standard error is part of the output; otherwise it is dropped.
+        umask: The umask; -1 for relnox's own.
+        kill_leftovers: Whether processes that it started and left running are killed (POSIX).
+        outlives: Whether it keeps running if relnox is killed; otherwise it is killed too (POSIX).
 
     Raises:
-        Failed: The program is not there, or took too long.
+        Failed: The program cannot be started, or timed out.
     """
     words = tuple(os.fspath(word) for word in argv)
     try:
@@ -141,7 +141,9 @@ def run(  # noqa: PLR0913 - what a process can be given
         )
     except OSError as error:
         raise Failed(
-            "todo", f"{words[0]} cannot be run: {error.strerror}", fix=f"is {words[0]} installed?"
+            "program-not-runnable",
+            f"{words[0]} cannot be run: {error.strerror}",
+            fix=f"install {words[0]}, or correct its path",
         ) from error
     _running.add(child)
     watched = not outlives and _watch("+", child.pid)
@@ -161,13 +163,13 @@ def run(  # noqa: PLR0913 - what a process can be given
         if child.stdin is not None:
             with contextlib.suppress(BrokenPipeError), child.stdin:
                 child.stdin.write(stdin.encode() if isinstance(stdin, str) else stdin or b"")
-        for line in map(masked, _printed(child)):
+        for line in map(masked, _output_lines(child)):
             lines.append(line)
             (on_line or _ignore)(line.rstrip("\r\n"))
         child.wait()
-        if leaves_nothing:
+        if kill_leftovers:
             _kill_group(child)
-    except BaseException:  # an interruption too: no child outlives the call that started it
+    except BaseException:  # an interruption too: no child may outlive this call
         _end_group(child)
         raise
     finally:
@@ -177,21 +179,23 @@ def run(  # noqa: PLR0913 - what a process can be given
             timer.cancel()
     if expired.is_set():
         raise Failed(
-            "todo", f"{words[0]} did not end within {timeout:g} s", fix=f"try it by hand: {shlex.join(words)}"
+            "program-timeout",
+            f"{words[0]} did not end within {timeout:g} s",
+            fix=f"to reproduce: {shlex.join(words)}",
         )
     return Completed(words, child.returncode, "".join(lines))
 
 
 class _Watcher:
-    """A process that outlives this one, to end what this one started; it is started when it is first needed."""
+    """A process that outlives this one and kills the programs that this one started; started on first use."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
         self._writing = threading.Lock()
 
-    def tell(self, sign: str, group: int) -> bool:
-        """Tell the watcher, which is started if there is none; whether it could be told."""
+    def send(self, sign: str, group: int) -> bool:
+        """Send a line to the watcher, which is started if necessary; return whether that succeeded."""
         with self._writing, contextlib.suppress(OSError):
             if self._process is None or self._owner != os.getpid():
                 self._start()
@@ -204,7 +208,7 @@ class _Watcher:
     def _start(self) -> None:
         self._owner = os.getpid()
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", _WATCH],
+            ["/bin/sh", "-c", _WATCHER_SCRIPT],
             cwd="/",
             env={},
             stdin=subprocess.PIPE,
@@ -225,12 +229,12 @@ _watcher = _Watcher()
 
 
 def _watch(sign: str, group: int) -> bool:
-    """Have a process group watched (`+`), or no longer (`-`); whether it is heard."""
-    return sys.platform != "win32" and bool(sign) and _watcher.tell(sign, group)
+    """Register a process group with the watcher (`+`) or remove it (`-`); return whether that succeeded."""
+    return sys.platform != "win32" and bool(sign) and _watcher.send(sign, group)
 
 
-def _printed(child: subprocess.Popen[bytes]) -> Iterator[str]:
-    """The lines that a program prints, until it is gone: what it left running may hold its output open."""
+def _output_lines(child: subprocess.Popen[bytes]) -> Iterator[str]:
+    """Yield lines of output until the program ends: processes that it left running may keep the pipe open."""
     assert child.stdout is not None  # noqa: S101 - it is a pipe
     if sys.platform == "win32":
         with io.TextIOWrapper(child.stdout, encoding="utf-8", errors="replace") as out:
@@ -241,7 +245,7 @@ def _printed(child: subprocess.Popen[bytes]) -> Iterator[str]:
     with child.stdout as out:
         while True:
             ended = child.poll() is not None
-            if select.select([out], [], [], 0 if ended else _GLANCE)[0]:
+            if select.select([out], [], [], 0 if ended else _POLL_INTERVAL)[0]:
                 chunk = os.read(out.fileno(), _CHUNK)
                 *lines, waiting = (waiting + decoder.decode(chunk, final=not chunk)).split("\n")
                 yield from (f"{line}\n" for line in lines)
@@ -254,7 +258,7 @@ def _printed(child: subprocess.Popen[bytes]) -> Iterator[str]:
 
 
 def end_all() -> None:
-    """End every program that is being waited for, in whatever thread."""
+    """End every program that any thread waits for."""
     for child in tuple(_running):
         _end_group(child)
 
@@ -266,50 +270,50 @@ def clean_environment(
     passed: Collection[str] = (),
     more: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """An environment for programs that must not see a credential.
+    """Return an environment for programs that must not see credentials.
 
-    Left out are variables that hold credentials (see `core.credential_variables`), and those that make another
-    Python import from other folders. Proxies and certificates stay, but no proxy is used for this machine. Output
+    Variables that hold credentials (see `core.credential_variables`) and those that change where another Python
+    imports from are left out. Proxies and certificates stay, but no proxy is used for loopback addresses. Output
     is UTF-8.
 
     Args:
         base: The variables to start from.
-        own_indexes: Whether pip and uv read the user's configuration, and log in with what it holds. If not, no
-            variable and no file sends them to another index than the one they are told.
-        passed: Variables that stay although they look like credentials; those for uploads never do.
+        own_indexes: Whether pip and uv read the user's configuration, credentials included. If not, no variable
+            and no file redirects them to another index than the one on their command line.
+        passed: Variables that stay although they look like credentials; those for uploads never stay.
         more: Variables to set.
     """
     hidden, never = _credentials(tuple(base.items()))
     dropped = _FOREIGN_PREFIXES + (() if own_indexes else _REDIRECTING_PREFIXES)
 
-    def stays(name: str) -> bool:
+    def is_passed(name: str) -> bool:
         if name in never or is_upload_setting_name(name):
             return False
-        if name in _KEPT or name in passed:
+        if name in _PASSED_VARIABLES or name in passed:
             return True
-        of_installer = own_indexes and _FOR_INSTALLERS.fullmatch(name) is not None
+        of_installer = own_indexes and _INSTALLER_VARIABLES.fullmatch(name) is not None
         return not name.startswith(dropped) and (of_installer or name not in hidden)
 
-    kept = {name: value for name, value in base.items() if stays(name)}
-    settled = {} if own_indexes else {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1"}
-    return kept | settled | _without_proxy_to_loopback(kept) | {"PYTHONUTF8": "1"} | dict(more or {})
+    variables = {name: value for name, value in base.items() if is_passed(name)}
+    isolation = {} if own_indexes else {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1"}
+    return variables | isolation | _without_proxy_to_loopback(variables) | {"PYTHONUTF8": "1"} | dict(more or {})
 
 
 def _without_proxy_to_loopback(base: Mapping[str, str]) -> dict[str, str]:
-    """`NO_PROXY` in both spellings, for what runs behind a proxy and installs from an index on this machine.
+    """Return both cases of `NO_PROXY` with the loopback addresses, so that indexes on this machine are reached.
 
-    Where no variable names a proxy nothing is set: a `NO_PROXY` alone would turn off the proxy of the system.
+    Without a proxy variable nothing is set: `NO_PROXY` alone would disable the system's proxy settings.
     """
     if not any(name.lower().endswith("_proxy") and name.lower() != "no_proxy" for name in base):
         return {}
-    listed = ",".join(filter(None, [base.get("no_proxy"), base.get("NO_PROXY")]))
-    hosts = [host for host in map(str.strip, listed.split(",")) if host]
+    excluded = ",".join(filter(None, [base.get("no_proxy"), base.get("NO_PROXY")]))
+    hosts = [host for host in map(str.strip, excluded.split(",")) if host]
     merged = hosts if "*" in hosts else [*dict.fromkeys([*hosts, *_LOOPBACK])]
     return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join(merged))
 
 
 def without_upload_credentials(base: Mapping[str, str]) -> dict[str, str]:
-    """What any program may see: git logs in with what the user gave it, but nobody but relnox uploads."""
+    """Return the variables that any program may see: git keeps its credentials, but only relnox uploads."""
     _, never = _credentials(tuple(base.items()))
     return {name: value for name, value in base.items() if name not in never and not is_upload_setting_name(name)}
 
@@ -321,17 +325,14 @@ def _credentials(variables: tuple[tuple[str, str], ...]) -> tuple[frozenset[str]
 
 
 def _kill_group(child: subprocess.Popen[bytes]) -> None:
-    """End what a program that is gone left running in its group."""
+    """Kill the processes that an ended program left running in its group."""
     if sys.platform != "win32":
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:
-    """End a program and what it started: asked first, then not asked.
-
-    What the program started has as long as the program itself: its group is killed when it is gone.
-    """
+    """Terminate a program and its process group, and kill what does not end within the grace period."""
     if sys.platform == "win32":
         child.kill()
         child.wait()
@@ -344,7 +345,7 @@ def _end_group(child: subprocess.Popen[bytes]) -> None:
 
 
 def _ignore(_: object) -> None:
-    """Nobody asked to be called."""
+    """Do nothing, as the default callback."""
 
 
 def _status(returncode: int) -> str:

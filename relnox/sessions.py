@@ -1,12 +1,12 @@
-"""The door for nox: `from relnox.sessions import build_all, publish` in a noxfile.
+"""nox sessions: `from relnox.sessions import build_all, publish` in a noxfile.
 
-nox runs a noxfile twice under some of its entry points and empties its registry in between, while this module
-stays loaded. So nothing is registered by importing the module: each from-import asks `__getattr__` (PEP 562)
-anew, and that registers the one session, unless it is registered already. Only what a project imports is there.
+Some entry points of nox run a noxfile twice and empty the registry in between, while this module stays loaded. So
+sessions are registered by each from-import, in `__getattr__` (PEP 562), if they are not registered yet. Only the
+sessions that a project imports are registered.
 
-A session of the project's own under the same name is an error, whichever of the two comes first: nox itself would
-let the later one replace the other. What follows `--` goes to every session of a call, so that it is checked for
-all of them before the first one runs.
+A session of the project with the same name is an error, in either order: nox itself would let the later one
+replace the other. Options after `--` go to all sessions of a command, so they are checked for all of them before
+the first one runs.
 """
 
 from __future__ import annotations
@@ -61,12 +61,12 @@ _ATTRIBUTES = {task.name: task.attribute for task in TASKS.values()}
 
 
 class _Registry(dict[str, Any]):
-    """nox's registry of sessions, in which the project's own replace none of relnox's."""
+    """nox's registry, in which sessions of the project cannot replace those of relnox."""
 
     def __setitem__(self, name: str, function: Any) -> None:
         present, task = _task_of(self.get(name)), _task_of(function)
         if present is not None and present != task:
-            raise ValueError(_taken(name, _ATTRIBUTES[present]))
+            raise ValueError(_name_conflict(name, _ATTRIBUTES[present]))
         super().__setitem__(name, function)
 
     def __copy__(self) -> dict[str, Any]:
@@ -76,32 +76,31 @@ class _Registry(dict[str, Any]):
 def register(
     *names: str, prefix: str = "", name: str = "", tags: Iterable[str] = (), python: Iterable[str] = ()
 ) -> None:
-    """Register sessions under chosen names; the form for noxfiles that want another name or a tag.
+    """Register sessions under other names, or with tags.
 
     Args:
-        *names: Import names, such as `build_all`; none for all of them.
-        prefix: What stands before each session's name.
-        name: The whole name of the session, where one is registered.
-        tags: Tags of these sessions. `nox -t` runs every session of a tag: do not share one between harmless
-            sessions and ones that publish. Before nox 2026.4.10 a tag selects no session of relnox.
-        python: For `verify_install`: Python versions that get a session of their own, such as
-            `verify-install-3.12`.
+        *names: Import names, such as `build_all`; none for all sessions.
+        prefix: A prefix for the names of sessions.
+        name: The name of the session, if only one is registered.
+        tags: Tags of the sessions. `nox -t` runs all sessions with a tag: do not use the same tag for sessions
+            that publish and others. Before nox 2026.4.10, tags do not select sessions of relnox.
+        python: Python versions with their own session of `verify_install`, such as `verify-install-3.12`.
 
     Raises:
-        ValueError: A name is no task's, or is registered already by the project.
+        ValueError: A name is not that of a task, or the project has a session with that name.
     """
     if name and (len(names) != 1 or prefix):
-        raise ValueError(f"name={name!r} names one session: give it one import name and no prefix")
-    for each in names:
-        if each not in _BY_ATTRIBUTE:
-            raise ValueError(f"relnox has no session {each}; there are {', '.join(sorted(_BY_ATTRIBUTE))}")
-    for each in names or _BY_ATTRIBUTE:
-        task = _BY_ATTRIBUTE[each]
+        raise ValueError(f"name={name!r} requires exactly one import name, and no prefix")
+    for attribute in names:
+        if attribute not in _BY_ATTRIBUTE:
+            raise ValueError(f"unknown session {attribute} (choose one of {', '.join(sorted(_BY_ATTRIBUTE))})")
+    for attribute in names or _BY_ATTRIBUTE:
+        task = _BY_ATTRIBUTE[attribute]
         session = name or prefix + task.name
-        _registered(task, session, {}, tags)
+        _register(task, session, {}, tags)
         if task.name == "verify-install":
             for version in (*python, *_configured_pythons()):
-                _registered(task, f"{session}-{version}", {"python": (version,)}, tags)
+                _register(task, f"{session}-{version}", {"python": (version,)}, tags)
 
 
 if not TYPE_CHECKING:
@@ -120,17 +119,17 @@ if not TYPE_CHECKING:
         return nox.registry.get()[session]
 
 
-def _registered(task: Task, name: str, settled: dict[str, Value], tags: Iterable[str]) -> None:
+def _register(task: Task, name: str, fixed_options: dict[str, Value], tags: Iterable[str]) -> None:
     """Register one session, once."""
     _guard_registry()
     present = nox.registry.get().get(name)
     if present is not None:
         if _task_of(present) != task.name:
-            raise ValueError(_taken(name, task.attribute))
+            raise ValueError(_name_conflict(name, task.attribute))
         return
 
     def session_function(session: nox.Session) -> None:
-        _run(session, task, settled)
+        _run(session, task, fixed_options)
 
     session_function.__doc__ = _help(task)
     session_function.__name__ = task.attribute
@@ -142,24 +141,24 @@ def _registered(task: Task, name: str, settled: dict[str, Value], tags: Iterable
 
 
 def _guard_registry() -> None:
-    """Have nox's registry refuse a session that would replace one of relnox's.
+    """Make nox's registry reject a session that would replace one of relnox.
 
-    nox lets the later of two sessions win: with a warning since 2025.10.14, silently before, as an error some day.
+    nox lets the later of two sessions win, with a warning since 2025.10.14.
     """
     present = getattr(nox.registry, "_REGISTRY", None)
     if isinstance(present, dict) and not isinstance(
         present, _Registry
-    ):  # where nox keeps its sessions elsewhere, what nox says of it has to do
-        nox.registry._REGISTRY = _Registry(present)  # noqa: SLF001 - there is no other way to see what comes later
+    ):  # a version of nox with another registry is left unchanged
+        nox.registry._REGISTRY = _Registry(present)  # noqa: SLF001 - nox has no hook for registrations
 
 
 def _task_of(function: Any) -> str | None:
-    """The task behind a session; None for one of the project's own."""
+    """Return the task of a session; None for a session of the project."""
     task: str | None = getattr(function, "relnox_task", None)
     return task
 
 
-def _taken(name: str, attribute: str) -> str:
+def _name_conflict(name: str, attribute: str) -> str:
     return (
         f"two sessions are named {name}: relnox's {attribute}, and another one in this noxfile "
         f"[session-name-twice]\n"
@@ -169,7 +168,7 @@ def _taken(name: str, attribute: str) -> str:
 
 
 def _help(task: Task) -> str:
-    """What `nox --list` and `nox --usage` show; the options, which take time to gather, for --usage only."""
+    """Return the docstring for `nox --list`, and with options, which take time to import, for `nox --usage`."""
     if any(word.startswith("--usage") for word in sys.argv):
         from relnox import arguments
 
@@ -177,15 +176,15 @@ def _help(task: Task) -> str:
     return "\n\n".join(help_of(task.name))
 
 
-def _run(session: nox.Session, task: Task, settled: dict[str, Value]) -> None:
+def _run(session: nox.Session, task: Task, fixed_options: dict[str, Value]) -> None:
     if _installs_only(session):
-        session.log(f"{task.name} installs nothing: --install-only leaves nothing to do")
+        session.log(f"{task.name}: nothing to install (--install-only)")
         return
     from relnox.commands.perform import perform
 
-    for name in ("build", "urllib3"):  # nox shows every logger, unescaped; the reporters tell what matters
+    for name in ("build", "urllib3"):  # nox shows all loggers, unescaped
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    exit_code = perform(task.name, {**_parsed(session, task), **settled}, _front_end())
+    exit_code = perform(task.name, {**_parsed(session, task), **fixed_options}, _front_end())
     if exit_code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
         raise KeyboardInterrupt
     if exit_code is not ExitCode.DONE:
@@ -193,12 +192,12 @@ def _run(session: nox.Session, task: Task, settled: dict[str, Value]) -> None:
 
 
 def _front_end() -> FrontEnd:
-    """How tasks are started with this noxfile; one that it does not register is a command of relnox."""
-    found: dict[str, Start] = {}
+    """Return how tasks are started with this noxfile; others are started with relnox."""
+    commands: dict[str, Start] = {}
     for name, function in nox.registry.get().items():
         if (task := _task_of(function)) is not None:
-            found.setdefault(task, _start(name))
-    return COMMAND_LINE._replace(tasks={**COMMAND_LINE.tasks, **found})
+            commands.setdefault(task, _start(name))
+    return COMMAND_LINE._replace(tasks={**COMMAND_LINE.tasks, **commands})
 
 
 def _start(name: str) -> Start:
@@ -218,28 +217,30 @@ def _parsed(session: nox.Session, task: Task) -> dict[str, Value]:
 
 
 def _check_words(session: nox.Session) -> None:
-    """Check what follows `--` for every session of the call, before the first of them has changed anything.
+    """Check the options after `--` for all sessions of the command, before the first one runs.
 
     Raises:
-        Blocked: A session has no such option, or its value is none of the choices.
+        Blocked: A session has no such option, or its value is not valid.
     """
     from relnox import arguments
 
-    manifest = session._runner.manifest  # noqa: SLF001 - sessions learn of each other in no other way
+    manifest = session._runner.manifest  # noqa: SLF001 - nox has no public way to see other sessions
     runners = (*manifest._consumed, *manifest._queue)  # noqa: SLF001 - in the order in which they run
     calls = [
         (runner.name, task, runner.posargs) for runner in runners if (task := _task_of(runner.func)) is not None
     ]
     if any(word in ("-h", "--help") for _, _, words in calls for word in words):
         return
-    lacking = {name: arguments.unknown_flags(task, words) for name, task, words in calls}
-    unknown = set.intersection(*map(set, lacking.values()))
-    if any(set(flags) - unknown for flags in lacking.values()):
+    unknown_by_session = {name: arguments.unknown_flags(task, words) for name, task, words in calls}
+    unknown = set.intersection(*map(set, unknown_by_session.values()))
+    if any(set(flags) - unknown for flags in unknown_by_session.values()):
         commands = (command_line(_start(name), arguments.known_words(task, words)) for name, task, words in calls)
-        listed = ", ".join(f"{name} has no {', '.join(flags)}" for name, flags in lacking.items() if flags)
+        details = ", ".join(
+            f"{name} has no {', '.join(flags)}" for name, flags in unknown_by_session.items() if flags
+        )
         raise Blocked(
             "option-not-for-every-session",
-            f'nox passes the options after "--" to every session, but {listed}',
+            f'nox passes the options after "--" to every session, but {details}',
             fix=" && ".join(commands),
         )
     for name, task, words in calls:
@@ -247,19 +248,19 @@ def _check_words(session: nox.Session) -> None:
 
 
 def _installs_only(session: nox.Session) -> bool:
-    """Whether nox runs with --install-only, under which it calls every session all the same."""
+    """Return whether nox runs with --install-only, with which it calls sessions too."""
     return session.run(sys.executable, "-c", "", silent=True, log=False, external=True) is None
 
 
 def _configured_pythons() -> Sequence[str]:
-    """`[tool.relnox.verify] python` of the noxfile's project; a wrong file is told when a session runs."""
+    """Return `[tool.relnox.verify] python` of the project; errors in the file are reported when a session runs."""
     import tomllib
 
     path = Path("pyproject.toml")
     try:
-        found: Any = tomllib.loads(path.read_text(encoding="utf-8-sig")) if path.is_file() else {}
+        value: Any = tomllib.loads(path.read_text(encoding="utf-8-sig")) if path.is_file() else {}
     except (OSError, ValueError, RecursionError):
         return ()
     for key in ("tool", "relnox", "verify", "python"):
-        found = found.get(key) if isinstance(found, dict) else None
-    return [version for version in found if isinstance(version, str)] if isinstance(found, list) else []
+        value = value.get(key) if isinstance(value, dict) else None
+    return [version for version in value if isinstance(version, str)] if isinstance(value, list) else []

@@ -1,10 +1,10 @@
-"""The door for invoke: `from relnox.tasks import *` in a tasks file, or `Collection.from_module(relnox.tasks)`.
+"""invoke tasks: `from relnox.tasks import *` in a tasks file, or `Collection.from_module(relnox.tasks)`.
 
-`ns` is left out of `__all__`: a tasks file that holds an `ns` would lose its own tasks.
+`ns` is not in `__all__`: with an `ns` in a tasks file, invoke ignores the other tasks of the file.
 
-A task of the project's own under the same name is an error, whichever of the two comes first: Python and invoke
-themselves would let the later one replace the other. What an import replaces is seen by `__getattr__` (PEP 562),
-what replaces an import when invoke makes a collection of the tasks file.
+A task of the project with the same name is an error, in either order: Python and invoke would let the later one
+replace the other. `__getattr__` (PEP 562) detects tasks that an import replaces; tasks that replace an import are
+detected when invoke makes a collection of the tasks file.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ __all__ = [
 
 
 class ReleaseTask(InvokeTask[Any]):
-    """A task whose flags come from relnox's option schema instead of from a function's parameters."""
+    """A task whose flags are generated from relnox's options instead of a function's parameters."""
 
     def __init__(self, task: Task) -> None:
         self._task = task
         self.release_task = task.name
 
-        def body(context: Context, **given: Any) -> None:
-            _run(context, task, given)
+        def body(context: Context, **values: Any) -> None:
+            _run(context, task, values)
 
         body.__name__ = task.attribute
         summary, rest = help_of(task.name)
@@ -63,76 +63,74 @@ class ReleaseTask(InvokeTask[Any]):
         super().__init__(body, name=task.name, aliases=aliases, positional=(), auto_shortflags=False)
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:  # noqa: FBT001 - invoke's
-        """The task's flags, as invoke asks for them."""
+        """Return the flags of the task."""
         del ignore_unknown_help
-        return [each for declared in options_of(load(self._task.name).Options) for each in _flags(declared)]
+        return [flag for option in options_of(load(self._task.name).Options) for flag in _flags(option)]
 
 
 class _Flag(Argument):
-    """A flag whose value is checked as it is read: a wrong one ends the call before its first task runs.
+    """A flag whose value is checked while invoke parses the command line, before the first task runs.
 
     Args:
-        declared: Its option.
-        negative: Whether it switches the option off.
-        opposite: The flag that switches it on.
+        option: Its option.
+        negative: Whether it sets the option to false.
+        opposite: The flag that sets it to true.
     """
 
-    def __init__(self, declared: Option, *, negative: bool = False, opposite: _Flag | None = None) -> None:
-        # A number is read by `from_text`: invoke ends in a traceback where one cannot be read.
-        kind = list if declared.kind is tuple else bool if declared.kind is bool else str
-        key = (declared.negative or "").removeprefix("--") if negative else declared.key
-        name = f"no_{declared.name}" if negative else declared.name
+    def __init__(self, option: Option, *, negative: bool = False, opposite: _Flag | None = None) -> None:
+        # Numbers are parsed by `from_text`: invoke prints a traceback for an invalid one.
+        kind = list if option.kind is tuple else bool if option.kind is bool else str
+        key = (option.negative or "").removeprefix("--") if negative else option.key
+        name = f"no_{option.name}" if negative else option.name
         super().__init__(
             name=key,
             kind=kind,
             default=False if kind is bool else None,
-            help=f"Not {declared.flag}." if negative else arguments.described(declared),
-            attr_name=name
-            if name != key
-            else None,  # one equal to the name sends invoke into an endless recursion
+            help=f"Not {option.flag}." if negative else arguments.description(option),
+            attr_name=name if name != key else None,  # an equal name makes invoke recurse endlessly
         )
-        self._declared = declared
+        self._option = option
         self._opposite = opposite
         if opposite is not None:
-            opposite._opposite = self  # noqa: SLF001 - the two know each other
+            opposite._opposite = self  # noqa: SLF001 - the same class
 
     def set_value(self, value: Any, cast: bool = True) -> None:  # noqa: FBT001, FBT002 - invoke's
-        """Take what was typed.
+        """Set the value from the command line.
 
         Raises:
-            Exit: It is none of the option's choices, or the opposite was typed as well.
+            Exit: It is not valid, or the opposite flag was used too.
         """
         super().set_value(value, cast)
         try:
             if self.kind is not bool:
-                from_text(self._declared, value, self._declared.flag)
+                from_text(self._option, value, self._option.flag)
             elif self._opposite is not None and self._opposite.raw_value:
-                raise _contradiction(self._declared)
+                raise _contradiction(self._option)
         except Blocked as error:
             reporters.usage_error(error)
             raise Exit(code=error.exit_code.value) from None
 
 
-def _flags(declared: Option) -> list[_Flag]:
-    """An option as invoke knows it; a switch that may be switched off is two, so that "not given" is exact."""
-    flag = _Flag(declared)
-    return [flag] if declared.negative is None else [flag, _Flag(declared, negative=True, opposite=flag)]
+def _flags(option: Option) -> list[_Flag]:
+    """Return the flags of an option; a boolean option that can be disabled has two, to tell when it is not set."""
+    flag = _Flag(option)
+    return [flag] if option.negative is None else [flag, _Flag(option, negative=True, opposite=flag)]
 
 
-def _contradiction(declared: Option) -> Blocked:
-    """Both flags of a switch: invoke keeps no order, so that the last one cannot win."""
+def _contradiction(option: Option) -> Blocked:
+    """Return the error for both flags of an option: invoke keeps no order, so the last one cannot win."""
     return Blocked(
         "contradicting-options",
-        f"{declared.flag} and {declared.negative} exclude each other",
-        fix=f"remove {declared.flag} or {declared.negative}",
+        f"{option.flag} and {option.negative} exclude each other",
+        fix=f"remove {option.flag} or {option.negative}",
     )
 
 
-def _run(context: Context, task: Task, given: dict[str, Any]) -> None:
+def _run(context: Context, task: Task, values: dict[str, Any]) -> None:
     from relnox.commands.perform import perform
 
     try:
-        command_line = _typed(task, given)
+        command_line = _command_line(task, values)
     except Blocked as error:
         reporters.usage_error(error)
         raise Exit(code=error.exit_code.value) from None
@@ -144,31 +142,31 @@ def _run(context: Context, task: Task, given: dict[str, Any]) -> None:
 
 
 def _front_end() -> FrontEnd:
-    """How tasks are started with this tasks file; one that it does not hold is a command of relnox."""
-    found = {}
+    """Return how tasks are started with this tasks file; others are started with relnox."""
+    commands = {}
     for name in _collections[-1].task_names if _collections else ():
         if isinstance(task := _collections[-1][name], ReleaseTask):
-            found[task.release_task] = Start(f"invoke {name}")
-    return COMMAND_LINE._replace(tasks={**COMMAND_LINE.tasks, **found})
+            commands[task.release_task] = Start(f"invoke {name}")
+    return COMMAND_LINE._replace(tasks={**COMMAND_LINE.tasks, **commands})
 
 
-def _typed(task: Task, given: dict[str, Any]) -> dict[str, Value]:
-    """What was typed, by field name; invoke's defaults say that something was not."""
-    found: dict[str, Value] = {}
-    for each in options_of(load(task.name).Options):
-        match given.get(each.name):
+def _command_line(task: Task, values: dict[str, Any]) -> dict[str, Value]:
+    """Return the options on the command line by field name; invoke's defaults mean that one was not used."""
+    options: dict[str, Value] = {}
+    for option in options_of(load(task.name).Options):
+        match values.get(option.name):
             case None | False | []:
-                if given.get(f"no_{each.name}"):
-                    found[each.name] = False
-            case True if given.get(f"no_{each.name}"):
-                raise _contradiction(each)
+                if values.get(f"no_{option.name}"):
+                    options[option.name] = False
+            case True if values.get(f"no_{option.name}"):
+                raise _contradiction(option)
             case True:
-                found[each.name] = True
+                options[option.name] = True
             case list() as texts:
-                found[each.name] = tuple(texts)
+                options[option.name] = tuple(texts)
             case text:
-                found[each.name] = from_text(each, text, each.flag)
-    return found
+                options[option.name] = from_text(option, text, option.flag)
+    return options
 
 
 _BY_ATTRIBUTE = {task.attribute: ReleaseTask(task) for task in TASKS.values()}
@@ -188,16 +186,16 @@ else:
         if name not in _BY_ATTRIBUTE:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         task = _BY_ATTRIBUTE[name]
-        importer = sys._getframe(1)  # noqa: SLF001 - nothing else says who imports
+        importer = sys._getframe(1)  # noqa: SLF001 - the only way to find the importing module
         if (alias := importing.alias_of(name, __name__, importer)) is not None:
             raise _blocked(
                 "task-renamed-by-import",
-                f"{name} is imported as {alias}, but its task is still called {task.name}",
+                f"{name} is imported as {alias}, but its task is still named {task.name}",
                 f'import {name} without "as"; for another name: '
                 f'ns = Collection(); ns.add_task({name}, name="{alias}")',
             )
         if _is_own(importer.f_globals.get(name)):
-            raise _taken(task.name, name)
+            raise _name_conflict(task.name, name)
         _imports.append((importer.f_globals, name))
         return task
 
@@ -209,12 +207,12 @@ ns = Collection("release", *_BY_ATTRIBUTE.values())
 
 
 _collections: list[Collection] = []
-"""Those that were made, the one that invoke runs at the end."""
+"""Collections of tasks files; invoke runs the last one."""
 _collection_of: Callable[..., Collection] = Collection.from_module.__func__  # type: ignore[attr-defined]
 
 
 def _checked_collection(kind: type[Collection], module: ModuleType, *words: Any, **settings: Any) -> Collection:
-    """`Collection.from_module`, by which invoke finds the tasks of a tasks file, after a look at their names."""
+    """Replacement of `Collection.from_module`, with which invoke loads a tasks file, that checks names first."""
     _check_names(module)
     collection = _collection_of(kind, module, *words, **settings)
     _collections.append(collection)
@@ -225,43 +223,43 @@ Collection.from_module = classmethod(_checked_collection)  # type: ignore[assign
 
 
 def _check_names(module: ModuleType) -> None:
-    """Refuse a tasks file in which one of the project's tasks takes the place of one of relnox's.
+    """Check that no task of the project replaces one of relnox.
 
     Raises:
-        Exit: A task that was imported is bound to another one now, or two have one name on the command line.
+        Exit: An imported name was rebound, or two tasks have the same name on the command line.
     """
     present = vars(module)
     for namespace, attribute in _imports:
         if namespace is present and _is_own(present.get(attribute)):
-            raise _taken(_BY_ATTRIBUTE[attribute].name, attribute)
+            raise _name_conflict(_BY_ATTRIBUTE[attribute].name, attribute)
     if any(isinstance(present.get(name), Collection) for name in ("ns", "namespace")):
-        return  # invoke takes that, and nothing else of the file
-    found = [task for task in present.values() if isinstance(task, InvokeTask)]
-    own = {name for task in found if _is_own(task) for name in _names(task)}
-    for task in found:
+        return  # invoke uses it and ignores the rest of the file
+    tasks = [task for task in present.values() if isinstance(task, InvokeTask)]
+    own = {name for task in tasks if _is_own(task) for name in _names(task)}
+    for task in tasks:
         if isinstance(task, ReleaseTask) and (names := own & _names(task)):
-            raise _taken(names.pop(), task.body.__name__)
+            raise _name_conflict(names.pop(), task.body.__name__)
 
 
 def _names(task: InvokeTask[Any]) -> set[str]:
-    """The names of a task on the command line, as far as it chooses them."""
+    """Return the names of a task on the command line."""
     return {name.replace("_", "-") for name in (task.name, *task.aliases)}
 
 
 def _is_own(task: object) -> bool:
-    """Whether it is a task, and none of relnox's."""
+    """Return whether it is a task of the project, not of relnox."""
     return isinstance(task, InvokeTask) and not isinstance(task, ReleaseTask)
 
 
 def _blocked(code: str, message: str, fix: str) -> Exit:
-    """An error of a tasks file; invoke prints it without a traceback."""
+    """Return an error of a tasks file, which invoke prints without a traceback."""
     return Exit(f"error: {message} [{code}]\nfix: {fix}", code=ExitCode.BLOCKED.value)
 
 
-def _taken(name: str, attribute: str) -> Exit:
+def _name_conflict(name: str, attribute: str) -> Exit:
     return _blocked(
         "task-name-twice",
         f"two tasks are named {name}: relnox's {attribute}, and another one in this tasks file",
-        "rename the other one, or have relnox's in a collection of their own: "
+        "rename the other one, or put relnox's tasks into their own collection: "
         'ns = Collection(other, Collection.from_module(relnox.tasks, name="release"))',
     )

@@ -29,9 +29,9 @@ reports and plans:
     error: tag v1.2.0 already exists on another commit (3f2c1aa) [tag-exists]
     fix: git tag -d v1.2.0
 
-A code keeps its meaning between releases. What is in braces is filled in; `{one|other}` is one of two texts. The exit
-code is that of the problem alone: if part of a release is public already, or several problems meet, the README says
-which exit code wins.
+A code keeps its meaning between releases. What is in braces is filled in; `{one|other}` is one of two texts. The
+exit code is that of the problem alone: the README says which one wins if there are several problems, or if part of
+a release is public already.
 """
 EMBEDDED = ROOT / "relnox" / "indexes" / "embedded"
 """Its errors are answers to a client, which shows their text and has a code of its own."""
@@ -163,13 +163,13 @@ def _bases(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> Iterator[ast
 
 
 def _class_parameters(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> tuple[str, ...]:
-    for each in _bases(node, classes):
-        for statement in each.body:
+    for base in _bases(node, classes):
+        for statement in base.body:
             if isinstance(statement, _FUNCTION) and statement.name == "__init__":
                 return tuple(word.arg for word in (*statement.args.args, *statement.args.kwonlyargs))[1:]
         fields = tuple(
             statement.target.id
-            for statement in each.body
+            for statement in base.body
             if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
         )
         if fields:
@@ -193,8 +193,8 @@ def _fix_of_class(node: ast.ClassDef) -> str:
 def _exits_of_class(
     node: ast.ClassDef, classes: dict[str, ast.ClassDef], numbers: dict[str, str]
 ) -> frozenset[str]:
-    for each in _bases(node, classes):
-        for statement in each.body:
+    for base in _bases(node, classes):
+        for statement in base.body:
             if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
                 name = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
                 if ast.unparse(name) == "exit_code":
@@ -237,8 +237,8 @@ def _entries(
     for scope, owner, call in _calls(module, None, None):
         name = ast.unparse(call.func).rpartition(".")[2]
         if name == "__init__" and owner is not None:
-            base = next((ast.unparse(each).rpartition(".")[2] for each in owner.bases), "")
-            kind = callables.get(base)
+            parent = next((ast.unparse(base).rpartition(".")[2] for base in owner.bases), "")
+            kind = callables.get(parent)
         else:
             kind = callables.get(name)
         if kind is None:
@@ -271,16 +271,16 @@ def _calls(
 
 def _variables(scope: ast.AST) -> dict[str, ast.expr]:
     """Variables of a function that are assigned once, and so can be shown by their value."""
-    found: dict[str, list[ast.expr]] = defaultdict(list)
+    assignments: dict[str, list[ast.expr]] = defaultdict(list)
     for node in ast.walk(scope):
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                found[name].append(value)
+                assignments[name].append(value)
             case ast.Name(id=name, ctx=ast.Store()):
-                found.setdefault(name, [])
+                assignments.setdefault(name, [])
             case _:
                 pass
-    return {name: values[0] for name, values in found.items() if len(values) == 1 and _is_text(values[0])}
+    return {name: values[0] for name, values in assignments.items() if len(values) == 1 and _is_text(values[0])}
 
 
 def _is_text(node: ast.expr) -> bool:

@@ -381,7 +381,7 @@ def _run_in_new_process(
         cwd=cwd,
         env=variables,
         umask=context.umask,
-        leaves_nothing=True,
+        kill_leftovers=True,
         timeout=_HOOK_TIMEOUT,
         on_line=context.on_line,
     )

@@ -98,7 +98,7 @@ def run_probe(  # noqa: PLR0913 - what a probe needs
             env={**environment.variables(variables), _MARK: mark},
             timeout=time_limit,
             on_line=handle_line,
-            leaves_nothing=True,
+            kill_leftovers=True,
         )
         if ran.returncode != 0:
             early_end = f"ends the interpreter with {_status(ran.returncode)}"

@@ -1,4 +1,4 @@
-"""The tasks: one file each, with its options, its help, what it observes and what it plans."""
+"""The tasks: one module each, with its options, its help, and how it plans."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ __all__ = ["COMMAND_LINE", "TASKS", "Task", "TaskModule", "help_of", "json_schem
 
 
 class TaskModule(Protocol):
-    """What the file of a task holds, beside its docstring, which is the task's help."""
+    """The module of a task; its docstring is the help text."""
 
     Options: type[CommonOptions]
 
     def observe(self, options: Any, project: Project) -> Any:
-        """Everything the planner must know of the world, gathered once."""
+        """Collect everything that the plan depends on."""
 
     def plan(self, snapshot: Any, options: Any) -> Plan:
-        """What to do: pure, equal inputs give equal plans."""
+        """Make the plan: a pure function of its arguments."""
 
     def summarize(self, outcome: Outcome, folder: Path) -> tuple[Table, ...]:
-        """What a person wants to see when all is done."""
+        """Return tables to show at the end of a run."""
 
 
 class Task(NamedTuple):
-    """A task as the doors know it.
+    """A task, as front ends see it.
 
     Attributes:
-        name: What is typed: `nox -s NAME`, `invoke NAME`, `relnox NAME`.
-        attribute: What is imported, from `relnox.sessions` and `relnox.tasks`.
-        module: The file in this folder.
-        table: The table of `[tool.relnox]` that sets its options; empty for none.
+        name: Its name: `nox -s NAME`, `invoke NAME`, `relnox NAME`.
+        attribute: Its import name in `relnox.sessions` and `relnox.tasks`.
+        module: Its module in this package.
+        table: The table of its options in `[tool.relnox]`; empty for none.
     """
 
     name: str
@@ -62,22 +62,22 @@ TASKS = {
         Task(name="rehearse", attribute="rehearse", module="rehearse", table="rehearse"),
     )
 }
-"""Every task by name, in the order of a release."""
+"""All tasks by name, in the order of a release."""
 
 COMMAND_LINE = FrontEnd({name: Start(f"relnox {name}") for name in (*TASKS, "init")})
-"""The front end that is always there."""
+"""The front end that is always available."""
 
 
 def load(name: str) -> TaskModule:
-    """The file of a task."""
+    """Import the module of a task."""
     module = TASKS[name].module if name in TASKS else name
     return cast("TaskModule", import_module(f"relnox.commands.{module}"))
 
 
 def help_of(name: str) -> tuple[str, str]:
-    """A task's help, its file's docstring: one line, and the rest.
+    """Return the help of a task, the docstring of its module: the first line, and the rest.
 
-    The docstring is read without importing the file: a listing of tasks asks for every one of them.
+    The docstring is read without importing the module, because listing tasks needs all of them.
     """
     module = TASKS[name].module if name in TASKS else name
     text = Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8")
@@ -86,7 +86,7 @@ def help_of(name: str) -> tuple[str, str]:
 
 
 def option_tables() -> dict[str, SchemaTable]:
-    """The tables of `[tool.relnox]` that set options of tasks."""
+    """Return the schemas of the tables with task options."""
     from relnox.core.config import BUILD_KEYS, PUBLISH_KEYS, VERIFY_KEYS
     from relnox.core.options import file_table
 
@@ -96,7 +96,7 @@ def option_tables() -> dict[str, SchemaTable]:
 
 
 def json_schema(tool_name: str = "relnox") -> dict[str, Any]:
-    """`[tool.relnox]` as JSON Schema; the entry point `validate_pyproject.tool_schema` leads here."""
+    """Return the JSON schema of `[tool.relnox]`, for the entry point `validate_pyproject.tool_schema`."""
     from relnox.core.config import config_table
 
     return {

@@ -1,4 +1,4 @@
-"""Before the first step: the problems that block a plan, and the confirmation that it needs."""
+"""Checks before the first step: the problems that block a plan, and the confirmation that it needs."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from relnox.reporters.streams import STDERR
 if TYPE_CHECKING:
     from relnox.core.plan import Plan
 
-__all__ = ["blocked", "confirm", "refuse", "with_public_files"]
+__all__ = ["check_problems", "confirm", "error_of", "with_public_files"]
 
 
-def refuse(plan: Plan) -> None:
-    """Raise all problems of a plan as one error."""
+def check_problems(plan: Plan) -> None:
+    """Raise the problems of a plan as one error."""
     if plan.problems:
-        raise blocked(plan)
+        raise error_of(plan)
 
 
-def blocked(plan: Plan) -> Blocked:
-    """All problems of a plan as one error, with what is public already."""
+def error_of(plan: Plan) -> Blocked:
+    """Combine the problems of a plan into one error, with the files that are public already."""
     from relnox.reporters.text import further_lines, with_code
 
     if len(plan.problems) == 1:
@@ -44,29 +44,27 @@ def blocked(plan: Plan) -> Blocked:
 
 
 def confirm(plan: Plan) -> None:
-    """Ask at the terminal what the plan wants confirmed.
+    """Ask for confirmation on the terminal, if the plan needs it.
 
     Raises:
-        Blocked: The answer is not yes, or there is no terminal to ask at.
+        Blocked: The user declined, or stdin or stderr is not a terminal.
     """
     if plan.consent is None:
         return
     if not (_is_terminal(sys.stdin) and STDERR.isatty()):
-        error = Blocked(
-            "todo", f"nobody is there to be asked: {plan.consent}", fix="add --yes where this is meant"
-        )
-        raise with_public_files(error, plan)
+        message = f"confirmation needed, but stdin is not a terminal: {plan.consent}"
+        raise with_public_files(Blocked("confirmation-needed", message, fix="pass --yes to confirm"), plan)
     STDERR.line(f"{plan.consent} [y/N] ", end="")
     try:
         answer = sys.stdin.readline().strip().lower()
     except UnicodeDecodeError:
         answer = ""
     if answer not in ("y", "yes"):
-        raise with_public_files(Blocked("todo", "not agreed: nothing was sent", fix="nothing was changed"), plan)
+        raise with_public_files(Blocked("aborted", "aborted by user; nothing was uploaded"), plan)
 
 
 def with_public_files(error: Blocked, plan: Plan) -> Blocked:
-    """An error before the first byte, with the files that are public from an earlier run."""
+    """Add the files that an earlier run published to an error before the first upload."""
     uploads = [step for step in plan.steps if isinstance(step, core.steps.Upload)]
     if uploads:
         names = [step.file.filename for step in uploads]
@@ -77,5 +75,5 @@ def with_public_files(error: Blocked, plan: Plan) -> Blocked:
 def _is_terminal(stream: TextIO | None) -> bool:
     try:
         return stream is not None and stream.isatty()
-    except ValueError:  # it is closed
+    except ValueError:  # the stream is closed
         return False

@@ -1,4 +1,4 @@
-"""How a run ends that does not end as planned: refused, interrupted, or failed after something became public."""
+"""Runs that do not end as planned: blocked, interrupted, or failed after something became public."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ if TYPE_CHECKING:
     from relnox.core.events import Outcome
     from relnox.reporters import Reporter
 
-__all__ = ["interrupted", "keeping_what_is_public", "stopped", "tell_fault"]
+__all__ = ["interrupted", "keep_exit_code", "report_bug", "stopped"]
 
 
 def stopped(error: RelnoxError, task: str, report: Any, reporter: Reporter) -> ExitCode:
-    """Tell what ended a run before its first step.
+    """Report an error that ended a run before its first step.
 
     Args:
-        error: What did.
-        task: The task's name.
-        report: The file of the report, where one was asked for.
-        reporter: Is told.
+        error: The error.
+        task: The name of the task.
+        report: The path of the report, if any.
+        reporter: Where it is shown.
+
+    Returns:
+        The exit code.
     """
     from relnox.reporters.best_effort import BestEffortReporter
 
@@ -36,7 +39,7 @@ def stopped(error: RelnoxError, task: str, report: Any, reporter: Reporter) -> E
 
 
 def interrupted(ended: list[Outcome], reporter: Reporter) -> ExitCode:
-    """The exit code of a run that Ctrl-C ended outside its steps: before the first, or after the last of them."""
+    """Return the exit code of a run that Ctrl-C ended outside its steps: before the first, or after the last."""
     if ended:
         return ended[-1].exit_code
     reporter.error(
@@ -50,16 +53,16 @@ def interrupted(ended: list[Outcome], reporter: Reporter) -> ExitCode:
 
 
 @contextlib.contextmanager
-def keeping_what_is_public(ended: list[Outcome], reporter: Reporter) -> Iterator[None]:
-    """Tell what fails after a release was sent, and keep the exit code that says what is public.
+def keep_exit_code(ended: list[Outcome], reporter: Reporter) -> Iterator[None]:
+    """Report errors after a release was published, without changing its exit code.
 
     Args:
-        ended: Has the outcome as soon as there is one.
-        reporter: Is told.
+        ended: Contains the outcome as soon as there is one.
+        reporter: Where errors are shown.
     """
     try:
         yield
-    except BaseException as error:  # an interruption too: the exit code says what is public, not what came later
+    except BaseException as error:  # an interruption too: the exit code says what is public
         if not ended or not ended[-1].publication:
             raise
         mask_error(error)
@@ -67,17 +70,17 @@ def keeping_what_is_public(ended: list[Outcome], reporter: Reporter) -> Iterator
             failed: RelnoxError = error
         else:
             why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            failed = Failed("todo", f"the run had ended, and then failed ({why})", fix="what it said before is so")
-        with contextlib.suppress(Exception):  # the reporter may be what failed
+            failed = Failed("failed-after-publishing", f"relnox failed after the run had ended ({why})")
+        with contextlib.suppress(Exception):  # the reporter may have failed
             reporter.error(failed)
 
 
-def tell_fault(outcome: Outcome, reporter: Reporter) -> None:
-    """A bug that ended a run: after what is public was told, and with all of it where that was asked for."""
-    if outcome.fault is None:
+def report_bug(outcome: Outcome, reporter: Reporter) -> None:
+    """Report a bug that ended a run, with its traceback in verbose mode."""
+    if outcome.traceback is None:
         return
-    last = outcome.fault.strip().splitlines()[-1]
-    shown = f":\n{outcome.fault.strip()}" if reporter.verbose else f" ({last})"
-    fix = "rerun the command; please report it with what --verbose prints or --report FILE writes"
+    last = outcome.traceback.strip().splitlines()[-1]
+    detail = f":\n{outcome.traceback.strip()}" if reporter.verbose else f" ({last})"
+    fix = "rerun the command, and report the bug with the output of --verbose or --report FILE"
     with contextlib.suppress(Exception):  # the reporter may have the bug
-        reporter.error(Failed("todo", f"relnox failed because of a bug{shown}", fix=fix))
+        reporter.error(Failed("internal-error", f"internal error{detail}", fix=fix))

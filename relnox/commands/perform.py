@@ -1,7 +1,7 @@
-"""A task from what was typed to an exit code: the one way that all doors take.
+"""Running a task, from its command line to its exit code, for all front ends.
 
-What is beside that way has modules of its own: `blockers` (problems and confirmation), `untrusted_code`
-(credentials), `endings` (what ends a run early) and `reports` (the files that it writes).
+Related modules: `blockers` (problems and confirmation), `untrusted_code`
+(credentials), `endings` (errors and interruptions) and `reports` (files that a run writes).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from relnox.commands.project import Project
     from relnox.core.events import Event, Outcome, Waiting
     from relnox.core.fixes import FrontEnd
-    from relnox.core.options import CommonOptions, Given, Value
+    from relnox.core.options import CommonOptions, OptionValue, Value
     from relnox.core.plan import Plan
     from relnox.core.steps import Stage
     from relnox.reporters import Reporter
@@ -34,33 +34,33 @@ __all__ = ["perform"]
 
 
 def perform(task: str, command_line: Mapping[str, Value], front_end: FrontEnd | None = None) -> ExitCode:
-    """Carry a task out and tell how it goes.
+    """Run a task and report its progress.
 
     Args:
-        task: Its name.
-        command_line: What was typed, by field name of its options; nothing else.
-        front_end: How tasks are started here, for hints; relnox's own command line when None.
+        task: The name of the task.
+        command_line: Options on the command line, by field name.
+        front_end: How tasks are started, for the commands in fixes; None for relnox's own command line.
 
     Returns:
-        The exit code of the contract; what happened has been told.
+        The exit code.
     """
     from relnox import reporters
     from relnox.commands.project import open_project
 
     exposure.hide_environment()
-    # Until the settings are read, what was typed and the environment choose how things are told.
-    shown = _shown(front_end or COMMAND_LINE, command_line)
-    reporter = reporters.choose(command_line.get("reporter"), os.environ, shown)
+    # Until the settings are read, the command line and the environment choose the reporter.
+    convert = _command_converter(front_end or COMMAND_LINE, command_line)
+    reporter = reporters.choose(command_line.get("reporter"), os.environ, convert)
     report = command_line.get("report")
     ended: list[Outcome] = []
     try:
         project = open_project(Path(str(command_line.get("project") or ".")))
-        options, given = _options(task, command_line, project)
-        reporter = reporters.choose(options.reporter, os.environ, shown)
+        options, sources = _options(task, command_line, project)
+        reporter = reporters.choose(options.reporter, os.environ, convert)
         reporter.verbose = options.verbose
         report = options.report
-        with endings.keeping_what_is_public(ended, reporter):
-            _perform(task, options, given, project, reporter, ended=ended)
+        with endings.keep_exit_code(ended, reporter):
+            _perform(task, options, sources, project, reporter, ended=ended)
         return ended[-1].exit_code
     except RelnoxError as error:
         return endings.stopped(error, task, report, reporter)
@@ -70,17 +70,17 @@ def perform(task: str, command_line: Mapping[str, Value], front_end: FrontEnd | 
         return endings.stopped(failed, task, report, reporter)
     except KeyboardInterrupt:
         return endings.interrupted(ended, reporter)
-    except Exception as bug:  # any: its traceback is printed, and must show no secret
+    except Exception as bug:  # any: its traceback is printed, and must not show a secret
         mask_error(bug)
         raise
 
 
-def _shown(front_end: FrontEnd, command_line: Mapping[str, Value]) -> Callable[[str], str]:
-    """What gives the commands in hints their form: the front end's, for the project that was named."""
+def _command_converter(front_end: FrontEnd, command_line: Mapping[str, Value]) -> Callable[[str], str]:
+    """Return a function that converts commands in a text to those of the front end."""
     folder = command_line.get("project")
     front_end = front_end._replace(options=("--project", str(folder)) if folder else ())
 
-    def installing(requirement: str, upgrade: bool) -> str:  # noqa: FBT001 - as it is called
+    def installing(requirement: str, upgrade: bool) -> str:  # noqa: FBT001 - called by `fixes.show`
         from relnox.commands.install_commands import install_commands  # files are looked at, for few hints
 
         in_nox = any(start.separator for start in front_end.tasks.values())
@@ -92,7 +92,7 @@ def _shown(front_end: FrontEnd, command_line: Mapping[str, Value]) -> Callable[[
 def _perform(  # noqa: PLR0913 - a run
     task: str,
     options: CommonOptions,
-    given: dict[str, Given],
+    sources: dict[str, OptionValue],
     project: Project,
     reporter: Reporter,
     *,
@@ -106,12 +106,12 @@ def _perform(  # noqa: PLR0913 - a run
     with ExitStack() as end, ExitStack() as stack:
         protect = cache(lambda: untrusted_code.protect_credentials(project, reporter, stack))
         project = stack.enter_context(replace(project, before_tools=protect))
-        stack.enter_context(waits.on_wait(_hearing(waited, reporter, nested=False)))
+        stack.enter_context(waits.on_wait(_wait_callback(waited, reporter, nested=False)))
         module = load(task)
         snapshot = module.observe(options, project)
         plan = module.plan(snapshot, options)
         if getattr(options, "explain", False):
-            plan = replace(plan, tables=(*plan.tables, _explained(task, given, project)))
+            plan = replace(plan, tables=(*plan.tables, _explained(task, sources, project)))
         if options.plan is not None:
             try:
                 reports.write(options.plan, plan.to_json(), "plan")
@@ -119,18 +119,18 @@ def _perform(  # noqa: PLR0913 - a run
                 raise blockers.with_public_files(error, plan) from error
         if options.dry_run:
             reporter.plan(plan)
-            ended.append(_not_run(plan, blockers.blocked(plan).exit_code if plan.problems else ExitCode.DONE))
+            ended.append(_not_run(plan, blockers.error_of(plan).exit_code if plan.problems else ExitCode.DONE))
             return
         outcome = _run(plan, project, reporter, _pending(module, snapshot, plan, options), end, ended=ended)
         outcome = replace(outcome, waits=tuple(waited))
         ended.append(outcome)
-        endings.tell_fault(outcome, reporter)
+        endings.report_bug(outcome, reporter)
         if options.report is not None:
             from relnox.reporters.json import render
 
             try:
                 reports.write(options.report, render(outcome), "report")
-            except Blocked as error:  # what was done is done, and the exit code tells that
+            except Blocked as error:  # the exit code says how the run itself ended
                 BestEffortReporter(reporter).error(error)
 
 
@@ -150,19 +150,19 @@ def _run(  # noqa: PLR0913 - a run
     nested: bool = False,
     ended: list[Outcome] | None = None,
 ) -> Outcome:
-    """Run a plan: after the refusals and the question, before the table at the end.
+    """Run a plan: check its problems, ask for confirmation, execute its steps, and show its tables.
 
-    From the question on a signal ends the run between two of its steps, or in one; what comes later finds nothing
-    left to end, and changes the exit code no more. That lasts until `end` is closed.
+    After the confirmation, a signal ends the run in a step or between two steps. Later signals do not change the
+    exit code. The signal handlers stay until `end` is closed.
 
     Args:
-        plan: What is done.
-        project: Where.
-        reporter: Is told.
-        pending: What is written down before the first step.
-        end: Closed when the task is over.
+        plan: The plan.
+        project: The project.
+        reporter: Where progress is shown.
+        pending: The edits to record before the first step.
+        end: Closed at the end of the task.
         nested: Whether it is a stage of a chain.
-        ended: Gets the outcome before anything else can fail.
+        ended: Gets the outcome as soon as there is one.
     """
     from relnox import executor
     from relnox.executor.run import Run
@@ -170,7 +170,7 @@ def _run(  # noqa: PLR0913 - a run
     from relnox.reporters.best_effort import BestEffortReporter
     from relnox.source.lock import exclusive_lock
 
-    blockers.refuse(plan)
+    blockers.check_problems(plan)
     blockers.confirm(plan)
     if not plan.steps:
         reporter.event(core.events.RunStarted(plan), nested=nested)
@@ -213,7 +213,7 @@ def _run(  # noqa: PLR0913 - a run
                 passed=project.config.pass_env,
                 limits=project.config.archives,
                 uv_settings=installing,
-                folders=lambda: {each.name: each.folder for each in project.workspace.packages},
+                folders=lambda: {package.name: package.folder for package in project.workspace.packages},
             )
         )
         reporter.tables(plan.tables)
@@ -237,7 +237,7 @@ def _stage(step: Stage, root: Path, reporter: Reporter, stack: ExitStack) -> Out
     options, _ = _options(step.task, dict(step.options), project)
     module = load(step.task)
     waited: list[Waiting] = []
-    with waits.on_wait(_hearing(waited, reporter, nested=True)):
+    with waits.on_wait(_wait_callback(waited, reporter, nested=True)):
         snapshot = module.observe(options, project)
         plan = module.plan(snapshot, options)
         outcome = _run(plan, project, reporter, _pending(module, snapshot, plan, options), stack, nested=True)
@@ -246,7 +246,7 @@ def _stage(step: Stage, root: Path, reporter: Reporter, stack: ExitStack) -> Out
 
 def _options(
     task: str, command_line: Mapping[str, Value], project: Project
-) -> tuple[CommonOptions, dict[str, Given]]:
+) -> tuple[CommonOptions, dict[str, OptionValue]]:
     table = TASKS[task].table if task in TASKS else ""
     return resolve(
         load(task).Options,
@@ -258,22 +258,22 @@ def _options(
 
 
 def _pending(module: Any, snapshot: Any, plan: Plan, options: CommonOptions) -> Any:
-    """What a task wants to be written down before its first step."""
+    """Return what a task records before its first step."""
     pending: Callable[..., Any] | None = getattr(module, "pending", None)
     return pending(snapshot, plan, options) if pending is not None else None
 
 
-def _explained(task: str, given: Mapping[str, Given], project: Project) -> Any:
-    """Where the options of every task come from: those of the running one, and what the others would have."""
+def _explained(task: str, sources: Mapping[str, OptionValue], project: Project) -> Any:
+    """Return a table of where the options of all tasks are set."""
     from relnox.commands.status import explain
 
-    every: dict[str, Mapping[str, Given]] = {}
+    values: dict[str, Mapping[str, OptionValue]] = {}
     for name in TASKS:
         try:
-            every[name] = given if name == task else _options(name, {}, project)[1]
-        except Blocked as error:  # the task would not run
-            every[name] = {"*": core.options.Given(None, error.message)}
-    return explain(every)
+            values[name] = sources if name == task else _options(name, {}, project)[1]
+        except Blocked as error:  # shown instead of the values
+            values[name] = {"*": core.options.OptionValue(None, error.message)}
+    return explain(values)
 
 
 def _emitting(reporter: Reporter, *, nested: bool) -> Callable[[Event], None]:
@@ -283,11 +283,11 @@ def _emitting(reporter: Reporter, *, nested: bool) -> Callable[[Event], None]:
     return emit
 
 
-def _hearing(waited: list[Waiting], reporter: Reporter, *, nested: bool) -> Callable[[Waiting], None]:
-    """Have waits told, before the first step too, and kept for the report."""
+def _wait_callback(waited: list[Waiting], reporter: Reporter, *, nested: bool) -> Callable[[Waiting], None]:
+    """Return a callback that shows waits and collects them for the report."""
 
-    def hear(waiting: Waiting) -> None:
+    def on_wait(waiting: Waiting) -> None:
         waited.append(waiting)
         reporter.event(waiting, nested=nested)
 
-    return hear
+    return on_wait

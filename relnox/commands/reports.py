@@ -1,4 +1,4 @@
-"""Files that a run writes for its reader: the plan, and how the run went."""
+"""Files that a run writes: the plan and the report."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ __all__ = ["check", "write", "write_error"]
 
 
 def check(path: str, what: str) -> None:
-    """Refuse a file that cannot be written, before anything is done that it would tell of.
+    """Check that a file can be written, before the run changes anything.
 
     Raises:
-        Blocked: It is a folder, its folder is missing, or permissions are.
+        Blocked: It is a folder, its parent is missing, or permissions are missing.
     """
     try:
-        at = Path(path)
-        target = at if at.exists() else at.parent
-        if at.is_dir() or not at.parent.is_dir() or not os.access(target, os.W_OK):
-            code = errno.EISDIR if at.is_dir() else errno.EACCES if at.parent.is_dir() else errno.ENOENT
-            raise OSError(code, os.strerror(code))  # noqa: TRY301 - as writing would
+        file = Path(path)
+        target = file if file.exists() else file.parent
+        if file.is_dir() or not file.parent.is_dir() or not os.access(target, os.W_OK):
+            code = errno.EISDIR if file.is_dir() else errno.EACCES if file.parent.is_dir() else errno.ENOENT
+            raise OSError(code, os.strerror(code))  # noqa: TRY301 - the error that writing would raise
     except OSError as error:
         raise _unwritable(path, what, error.strerror) from error
 
 
 def write(path: str, text: str, what: str) -> None:
-    """Write a file, without secrets.
+    """Write a file with secrets masked.
 
     Raises:
         Blocked: It cannot be written.
@@ -46,7 +46,7 @@ def write(path: str, text: str, what: str) -> None:
 
 
 def write_error(path: str, task: str, error: RelnoxError) -> None:
-    """A report of a run that came to no step; one that cannot be written changes nothing of how the run ended."""
+    """Write the report of a run without steps; a report that cannot be written does not change the exit code."""
     from relnox.reporters.json import render_error
 
     with contextlib.suppress(Blocked):
@@ -54,4 +54,6 @@ def write_error(path: str, task: str, error: RelnoxError) -> None:
 
 
 def _unwritable(path: str, what: str, why: str | None) -> Blocked:
-    return Blocked("todo", f"the {what} cannot be written to {path}: {why}", fix="name another file")
+    return Blocked(
+        f"{what}-not-writable", f"the {what} cannot be written to {path}: {why}", fix="choose another path"
+    )

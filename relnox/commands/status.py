@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from relnox.commands.project import Project
     from relnox.core.events import Outcome
     from relnox.core.levels import ReleaseHistory
-    from relnox.core.options import Given
+    from relnox.core.options import OptionValue
     from relnox.core.packages import Package
     from relnox.core.plan import Plan, Table
     from relnox.core.version_bumps import VersionBump
@@ -111,7 +111,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     return core.plan.Plan(task="status", tables=(table,), notes=snapshot.notes)
 
 
-def explain(values: Mapping[str, Mapping[str, Given]]) -> Table:
+def explain(values: Mapping[str, Mapping[str, OptionValue]]) -> Table:
     """Return a table of where the value of each option of each task comes from."""
     rows = tuple(
         (task, name.rstrip("_").replace("_", "-"), repr(value.value), value.origin)

@@ -1,7 +1,7 @@
-"""The pure middle: values and arithmetic, without files, processes, sockets or the environment.
+"""Values and pure functions: no files, processes, sockets or environment variables.
 
-Its rooms are opened when they are first used: `from relnox import core`, then `core.plan.Plan`. The doors import
-every task at start-up, and a listing of tasks needs none of the rooms (`benchmarks/doors.py` measures it).
+Modules are imported on first use: `from relnox import core`, then `core.plan.Plan`. Front ends import every task
+at start-up, and listing tasks needs none of these modules (`benchmarks/doors.py` measures it).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`[tool.relnox]`: what a project says about its releases. A project that says nothing works too."""
+"""The settings of a project, `[tool.relnox]`; all of them are optional."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from relnox.core import rules
 from relnox.core.credential_variables import is_upload_credential_name, is_upload_setting_name
 from relnox.core.names import normalized
 from relnox.core.records import Record
-from relnox.core.schema import Each, Flag, Number, Several, Table, Text, Texts
+from relnox.core.schema import Flag, ListOf, Number, Table, TableOf, Text, Texts
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ __all__ = [
 
 
 class IndexConfig(Record, kw_only=True):
-    """A named index of the project's own: where files are sent, where they are read, whether that is for good."""
+    """An index of the project: its upload URL, its simple API, and whether it is a production index."""
 
     upload: str
     simple: str
@@ -51,9 +51,9 @@ class IndexConfig(Record, kw_only=True):
 
 
 class TestConfig(Record, kw_only=True):
-    """How the project's tests are run: words of a command, what it needs, variables for it."""
+    """How the project's tests are run: command, requirements and environment variables."""
 
-    __test__ = False  # no test class, whatever pytest makes of the name
+    __test__ = False  # pytest would collect it by its name
 
     command: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
@@ -61,15 +61,15 @@ class TestConfig(Record, kw_only=True):
 
 
 class InstallChecks(Record, kw_only=True):
-    """What is tried of a package that is installed.
+    """What is checked after a package is installed.
 
     Attributes:
-        modules: What is imported; None for what its wheel provides.
-        scripts: Whether the functions behind its scripts are looked up.
-        extras: Extras that are installed with it.
-        requirements: Whether what it requires is installed; if not, requirements are not looked at.
-        smoke: Expressions that are evaluated, each in a process of its own.
-        metadata_only: Whether there is nothing to import in it, on purpose.
+        modules: Modules to import; None for those that its wheel provides.
+        scripts: Whether the functions of its scripts are looked up.
+        extras: Extras to install with it.
+        requirements: Whether its requirements are installed and checked.
+        smoke: Expressions to evaluate, each in its own process.
+        metadata_only: Whether the package has nothing to import.
         time_limit: Seconds for all imports together, and for each expression.
     """
 
@@ -83,9 +83,9 @@ class InstallChecks(Record, kw_only=True):
 
 
 class VerifyConfig(Record, kw_only=True):
-    """How packages are verified that are not verified as all others are, by normalised package name.
+    """Settings of `verify-install` for single packages, by normalized name.
 
-    See `VERIFY_KEYS` for what each attribute means; `metadata_only` is that of `Config`.
+    `VERIFY_KEYS` describes the attributes; `metadata_only` is that of `Config`.
     """
 
     smoke: Mapping[str, tuple[str, ...]] = MappingProxyType({})
@@ -100,29 +100,29 @@ class VerifyConfig(Record, kw_only=True):
 
     @property
     def names(self) -> dict[str, str]:
-        """All packages that are named, each with a key that names it."""
+        """The named packages, each with a key that names it."""
         return {name: key for key in VERIFY_KEYS for name in getattr(self, key.replace("-", "_"))}
 
     def checks(self, package: str) -> InstallChecks:
-        """The checks of one package."""
-        usual = InstallChecks()
+        """Return the checks for a package."""
+        default = InstallChecks()
         return InstallChecks(
             modules=self.modules.get(package),
-            scripts=self.scripts.get(package, usual.scripts),
+            scripts=self.scripts.get(package, default.scripts),
             extras=self.extras.get(package, ()),
             requirements=package not in self.install_without_deps,
             smoke=self.smoke.get(package, ()),
             metadata_only=is_named(package, self.metadata_only),
-            time_limit=self.time_limit.get(package, usual.time_limit),
+            time_limit=self.time_limit.get(package, default.time_limit),
         )
 
 
 class PublishConfig(Record, kw_only=True):
-    """Where the requirements of packages are looked for before they are published.
+    """Where requirements are looked up before publishing.
 
     Attributes:
-        extra_indexes: Further indexes that users install from: names of the table `indexes`, or simple APIs.
-        unchecked_requirements: Names of requirements, or globs, that no index is asked for.
+        extra_indexes: Additional indexes that users install from: names in the table `indexes`, or simple APIs.
+        unchecked_requirements: Requirements that are not looked up, by name or glob.
     """
 
     extra_indexes: tuple[str, ...] = ()
@@ -130,7 +130,7 @@ class PublishConfig(Record, kw_only=True):
 
 
 class VersionFileConfig(Record, kw_only=True):
-    """A further place that states a version: a file, where in it, how often; 0 times for one that is none."""
+    """A file with a version: the pattern that matches it, and how often it matches; 0 excludes the file."""
 
     file: str
     pattern: str | None = None
@@ -140,10 +140,10 @@ class VersionFileConfig(Record, kw_only=True):
 
 
 class GroupConfig(Record, kw_only=True):
-    """Packages, by pattern, of which all (`fixed`) or those that move at all (`linked`) get one version.
+    """Packages that share a version: all are bumped (`fixed`), or those with changes (`linked`).
 
     Attributes:
-        tag_format: The form of their tags, if it is another one than that of the other packages.
+        tag_format: Their tag format, if it differs from that of the other packages.
     """
 
     packages: tuple[str, ...]
@@ -152,7 +152,7 @@ class GroupConfig(Record, kw_only=True):
 
 
 class CommitsConfig(Record, kw_only=True):
-    """Which types of Conventional Commits stand for which level; a breaking change is a major one always."""
+    """The level of each type of Conventional Commits; a breaking change is always major."""
 
     minor: tuple[str, ...] = ("feat",)
     patch: tuple[str, ...] = ("fix", "perf", "revert")
@@ -160,11 +160,11 @@ class CommitsConfig(Record, kw_only=True):
 
 
 Abi = Literal["cpython", "abi3", "none"]
-"""What a platform wheel is bound to: one CPython, the stable ABI from one CPython on, or no Python at all."""
+"""The ABI of a platform wheel: one CPython version, the stable ABI, or none."""
 
 
 class WheelsConfig(Record, kw_only=True):
-    """Which packages have a wheel for each platform, and for which; by default none has. See `core.wheels`."""
+    """Packages with platform wheels, and their platforms. See `core.wheels`."""
 
     packages: tuple[str, ...] = ()
     systems: tuple[str, ...] = ("manylinux", "musllinux", "macos", "windows")
@@ -175,12 +175,12 @@ class WheelsConfig(Record, kw_only=True):
 
 
 class ArchiveLimits(Record, kw_only=True):
-    """How large an archive may be that is looked into: what is beyond is refused without reading on.
+    """Limits for archives: larger ones are rejected without reading further.
 
     Attributes:
-        max_entries: Files, folders and links in it.
-        max_unpacked: MiB that it unpacks to.
-        max_ratio: How many times its own size it unpacks to; up to 64 MiB are always allowed.
+        max_entries: Files, folders and links.
+        max_unpacked: Unpacked size in MiB.
+        max_ratio: Unpacked size as a multiple of the archive's size; up to 64 MiB are always allowed.
     """
 
     max_entries: int = 100_000
@@ -189,7 +189,7 @@ class ArchiveLimits(Record, kw_only=True):
 
 
 class Config(Record, kw_only=True):
-    """A project's settings. Each attribute is a key of `[tool.relnox]`; see `config_table` for their help."""
+    """The settings of a project. Each attribute is a key of `[tool.relnox]`, which `config_table` describes."""
 
     packages: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -234,23 +234,23 @@ class Config(Record, kw_only=True):
     options: Mapping[str, Mapping[str, Value]] = MappingProxyType({})
 
     def is_metadata_only(self, package: str) -> bool:
-        """Whether a package is one of requirements alone, so that its wheel may be empty."""
+        """Return whether a package has requirements only, so that its wheel may be empty."""
         return is_named(package, self.metadata_only)
 
     def has_optional_extensions(self, package: str) -> bool:
-        """Whether a package is released without its native modules as well."""
+        """Return whether wheels of a package may lack its native modules."""
         return is_named(package, self.optional_extensions)
 
     @classmethod
     def parse(cls, data: Any, table: Table) -> Config:
-        """Check the contents of `[tool.relnox]` and make a Config of them.
+        """Validate the content of `[tool.relnox]`.
 
         Args:
-            data: What TOML gave for the table.
-            table: The known keys, tasks' options included; see `config_table`.
+            data: The parsed TOML table.
+            table: The schema, including the options of tasks; see `config_table`.
 
         Raises:
-            Blocked: A key is unknown or a value is of the wrong kind; the key is named.
+            Blocked: A key is unknown, or a value is not valid.
         """
         checked = table.check(data, "tool.relnox")
         _check_passed(checked.get("pass-env", ()))
@@ -260,7 +260,7 @@ class Config(Record, kw_only=True):
         metadata_only = tuple(map(normalized, checked.pop("metadata-only", ())))
         nested: dict[str, Any] = {
             "metadata_only": metadata_only,
-            "indexes": {name: IndexConfig(**each) for name, each in checked.pop("indexes", {}).items()},
+            "indexes": {name: IndexConfig(**index) for name, index in checked.pop("indexes", {}).items()},
             "test": TestConfig(**checked.pop("test", {})),
             "publish": PublishConfig(
                 **{key.replace("-", "_"): publish.pop(key) for key in PUBLISH_KEYS if key in publish}
@@ -274,12 +274,12 @@ class Config(Record, kw_only=True):
                 ).items()
             },
             "groups": {
-                name: GroupConfig(**{key.replace("-", "_"): value for key, value in each.items()})
-                for name, each in checked.pop("groups", {}).items()
+                name: GroupConfig(**{key.replace("-", "_"): value for key, value in group.items()})
+                for name, group in checked.pop("groups", {}).items()
             },
             "version_files": tuple(
-                VersionFileConfig(**each | {"file": each["file"].replace("\\", "/")})
-                for each in checked.pop("version-files", ())
+                VersionFileConfig(**entry | {"file": entry["file"].replace("\\", "/")})
+                for entry in checked.pop("version-files", ())
             ),
             "commits": CommitsConfig(
                 **{key.replace("-", "_"): value for key, value in checked.pop("commits", {}).items()}
@@ -287,273 +287,277 @@ class Config(Record, kw_only=True):
             "build_commands": build_commands,
             "wheels": _wheels(checked.pop("wheels", {})),
             "archives": ArchiveLimits(
-                **{name.replace("-", "_"): each for name, each in checked.pop("archives", {}).items()}
+                **{name.replace("-", "_"): value for name, value in checked.pop("archives", {}).items()}
             ),
             "options": options,
         }
         for key in ("fragments", "changelog-file"):
             if key in checked:
                 checked[key] = checked[key].replace("\\", "/")
-        return cls(**{name.replace("-", "_"): each for name, each in checked.items()}, **nested)
+        return cls(**{name.replace("-", "_"): value for name, value in checked.items()}, **nested)
 
 
 OPTION_TABLES = ("status", "bump", "build", "collect", "publish", "verify", "rehearse")
-"""Tables that set options of tasks."""
+"""Tables of task options."""
 
 
-def _each_package(help: str, kind: Kind) -> Each:  # noqa: A002 - as in `schema`
-    """A table whose keys are names of packages."""
-    return Each(help, kind, rules.distribution)
+def _by_package_table(help: str, kind: Kind) -> TableOf:  # noqa: A002 - as in `schema`
+    """Return the schema of a table whose keys are package names."""
+    return TableOf(help, kind, rules.distribution)
 
 
 def config_table(option_tables: Mapping[str, Table]) -> Table:
-    """The keys of `[tool.relnox]`.
+    """Return the schema of `[tool.relnox]`.
 
     Args:
-        option_tables: The tables of `OPTION_TABLES`, from the tasks' declared options.
+        option_tables: The tables of `OPTION_TABLES`, generated from the options of tasks.
     """
     keys: dict[str, Kind] = {
-        "packages": Texts("Folders of the packages, as globs relative to the root"),
-        "exclude": Texts("Folders that are no packages of this project, as globs relative to the root"),
-        "metadata-only": Texts("Packages without modules, scripts and data, such as lists of requirements"),
+        "packages": Texts("Folders of packages, as globs relative to the root"),
+        "exclude": Texts("Folders to exclude from the packages, as globs relative to the root"),
+        "metadata-only": Texts("Packages without modules, scripts and data, such as metapackages"),
         "versions": Text("Whether all packages share one version", ("lockstep", "independent")),
-        "scheme": Text("How versions are spelled", ("pep440", "semver", "calver")),
-        "calver-format": Text("The form of a calendar version", ("YYYY.MM.MICRO", "YYYY.MINOR")),
-        "prerelease-start": Number("The first number of an alpha, beta or rc", most=1),
+        "scheme": Text("The version scheme", ("pep440", "semver", "calver")),
+        "calver-format": Text("The format of calendar versions", ("YYYY.MM.MICRO", "YYYY.MINOR")),
+        "prerelease-start": Number("The first number of an alpha, beta or rc", maximum=1),
         "tag-format": Text(
-            "A tag's name; {version}, {name}, {folder} and {tag-name} are filled in", rule=rules.tag_format
+            "The format of tags, with {version}, {name}, {folder} and {tag-name}", rule=rules.tag_format
         ),
-        "tag-names": _each_package(
-            "What {tag-name} stands for, by package", Text("A name for tags", rule=rules.tag_name)
+        "tag-names": _by_package_table(
+            "The value of {tag-name}, by package", Text("A name for tags", rule=rules.tag_name)
         ),
-        "tag-formats": Each(
-            "Other forms of tags, by package: its name, its folder, or a glob of either",
-            Text("A tag's name, as in tag-format", rule=rules.tag_format),
+        "tag-formats": TableOf(
+            "Tag formats of single packages, by name or folder, or a glob of either",
+            Text("A tag format", rule=rules.tag_format),
         ),
         "branch": Text("The branch that releases are made from", rule=rules.branch),
         "remote": Text("The git remote that releases are pushed to", rule=rules.remote),
         "update-requirements": Text(
-            "When a dependent's requirement moves with the package",
+            "When the requirements of dependents are updated to a new version",
             ("out-of-range", "always", "exact", "never"),
         ),
         "sibling-bound": Text(
-            "The bound that a requirement on another package of this project gets which names no version",
+            "The version bound that is added to requirements on packages of this project that have none",
             ("keep", "at-least", "compatible", "exact"),
         ),
         "dependents": Text(
-            "What a dependent is raised by when its published requirement has to move",
+            "The level by which a dependent is bumped when a published requirement of it is updated",
             ("major", "minor", "patch", "none"),
         ),
-        "dependency-updates": _each_package(
-            "Names of other repositories that move with a package of this one",
+        "dependency-updates": _by_package_table(
+            "Packages of other repositories that have the version of a package of this one, by name",
             Text("A package", rule=rules.distribution),
         ),
-        "groups": Each(
-            "Packages that share a version, by a name for them",
+        "groups": TableOf(
+            "Groups of packages that share a version, by name",
             Table(
                 "A group of packages",
                 {
-                    "packages": Texts("Names or folders of packages, or globs of them; ! leaves out"),
+                    "packages": Texts("Names or folders of packages, or globs of them; ! excludes"),
                     "kind": Text(
-                        "Whether all of them move, or those that move get one version", ("fixed", "linked")
+                        "fixed: all are bumped together; linked: those that are bumped get the same version",
+                        ("fixed", "linked"),
                     ),
-                    "tag-format": Text("The form of their tags, as in tag-format", rule=rules.tag_format),
+                    "tag-format": Text("Their tag format", rule=rules.tag_format),
                 },
                 required=("packages",),
             ),
         ),
-        "version-files": Several(
-            "Further places that state a version",
+        "version-files": ListOf(
+            "Additional files with a version",
             Table(
-                "A place",
+                "A file with a version",
                 {
                     "file": Text("Path of the file, relative to the root", rule=rules.file_path),
                     "pattern": Text(
-                        "A regular expression with a group called version; lines are lines", rule=rules.pattern
+                        "A regular expression with a group named version; ^ and $ match at line ends",
+                        rule=rules.pattern,
                     ),
-                    "count": Number("How often it matches; 0: the file is no such place"),
-                    "package": Text("Whose version it is"),
-                    "scheme": Text("The scheme of the version in that file", ("pep440", "semver")),
+                    "count": Number("The number of matches; 0 excludes the file"),
+                    "package": Text("The package whose version it is"),
+                    "scheme": Text("The version scheme in this file", ("pep440", "semver")),
                 },
                 required=("file",),
             ),
         ),
-        "version-literals": Flag("Whether a literal __version__ in a package's own modules moves along"),
-        "managed-by": Text("Another tool that moves the versions; bump then refuses"),
+        "version-literals": Flag("Whether a literal __version__ in the modules of a package is bumped too"),
+        "managed-by": Text("Another tool that manages the versions; bump then fails"),
         "commits": Table(
-            "Which types of Conventional Commits stand for which level",
+            "The level of each type of Conventional Commits",
             {
-                "minor": Texts("Types of commits that add something"),
-                "patch": Texts("Types of commits that mend something"),
-                "major-version-zero": Flag("Whether levels shift down while a package is below 1.0"),
+                "minor": Texts("Commit types for the level minor"),
+                "patch": Texts("Commit types for the level patch"),
+                "major-version-zero": Flag(
+                    "Whether levels are one lower below 1.0: breaking changes are minor, features patch"
+                ),
             },
         ),
         "fragments": Text(
-            "Folder of change fragments; without it the levels come from the commits", rule=rules.file_path
+            "Folder of change fragments; without it, levels come from commits", rule=rules.file_path
         ),
         "changelog": Text(
-            "What keeps the changelog; auto: towncrier or git-cliff where configured, else Keep a Changelog",
+            "The changelog tool; auto: towncrier or git-cliff if configured, else Keep a Changelog",
             ("auto", "keep-a-changelog", "towncrier", "git-cliff", "none"),
         ),
-        "changelog-file": Text("The changelog, in the package's folder or else in the root", rule=rules.file_path),
-        "changelog-prereleases": Flag(
-            "Whether changelogs tell of prereleases, and fragments are used up for them"
+        "changelog-file": Text(
+            "The changelog, in the folder of the package or else in the root", rule=rules.file_path
         ),
+        "changelog-prereleases": Flag("Whether changelogs list prereleases, which consume their fragments"),
         "commit-message": Text(
-            "The message of a release commit; {version} and {packages} are filled in", rule=rules.message
+            "The message of release commits, with {version} and {packages}", rule=rules.message
         ),
-        "trusted-index": Text("Simple API of the index that third-party requirements come from"),
+        "trusted-index": Text("Simple API of the index for third-party requirements"),
         "build-index": Text(
-            "The index that build requirements come from: its simple API, or a name from the table indexes; "
-            "trusted-index if that is set, else what pip or uv are configured for"
+            "The index for build requirements: its simple API, or a name in the table indexes; default: "
+            "trusted-index, else the configuration of pip or uv"
         ),
-        "pass-env": Texts("Variables that look like credentials, and that builds, tests and tools may see"),
+        "pass-env": Texts("Variables that look like credentials and that builds, tests and tools may read"),
         "on-visible-credentials": Text(
-            "What happens where code of the project or of packages could read an upload credential of the "
-            "programs that started relnox",
+            "What to do if code of the project or of packages could read an upload credential from the "
+            "environment of a parent process",
             ("warn", "refuse"),
         ),
-        "indexes": Each(
-            "Indexes of your own, by name",
+        "indexes": TableOf(
+            "Custom indexes, by name",
             Table(
-                "Where an index is",
+                "An index",
                 {
-                    "upload": Text("Where files are sent"),
+                    "upload": Text("Its upload URL"),
                     "simple": Text("Its simple API"),
-                    "production": Flag("Whether what is sent there is for good: false for an index to try on"),
+                    "production": Flag("Whether it is a production index; false for a test index"),
                 },
                 required=("upload", "simple"),
             ),
             rules.index_name,
         ),
-        "targets": Each(
-            "Which index a release goes to, by its tag as a glob, or by the kind of its version: final, "
-            "prerelease, alpha, beta, rc, dev, post",
+        "targets": TableOf(
+            "The index of a release, by a glob of its tag, or by the kind of its version: final, prerelease, "
+            "alpha, beta, rc, dev, post",
             Text("Name of an index"),
         ),
         "on-missing-credentials": Text(
-            "What publishing comes to where nobody may upload: a failure, or nothing", ("fail", "skip")
+            "What publish does without upload credentials: fail, or skip with exit code 0", ("fail", "skip")
         ),
         "test": Table(
             "How the project's tests are run",
             {
-                "command": Texts("The command, word by word", first=rules.words),
-                "requires": Texts("What the tests need beside the package, as requirements"),
-                "env": Each("Variables for it", Text("A value"), rules.variable),
+                "command": Texts("The command, as a list of words", first=rules.words),
+                "requires": Texts("Additional requirements of the tests"),
+                "env": TableOf("Environment variables", Text("A value"), rules.variable),
             },
         ),
         "wheels": Table(
-            "Packages that are released with a wheel for each platform, and for which platforms",
+            "Packages with platform wheels, and their platforms",
             {
-                "packages": Texts("Names of these packages, or globs of names"),
+                "packages": Texts("Names of packages, or globs of names"),
                 "systems": Texts("Operating systems", ("manylinux", "musllinux", "macos", "windows")),
                 "architectures": Texts(
-                    "Processors, called alike on all systems",
+                    "Processor architectures; the names are the same on all systems",
                     ("x86_64", "arm64", "x86", "universal2", "armv7l", "ppc64le", "s390x", "riscv64"),
                 ),
-                "abi": _each_package(
-                    "What a package's wheels are bound to, by package: each CPython (the default), the stable "
-                    "ABI from the oldest one on, or none",
+                "abi": _by_package_table(
+                    "The ABI of wheels, by package: a wheel for each CPython (the default), the stable ABI of the "
+                    "oldest one, or none",
                     Text("An ABI", ("cpython", "abi3", "none")),
                 ),
-                "free-threaded": Flag("Whether free-threaded CPythons get wheels as well"),
-                "skip": Texts("cibuildwheel's identifiers that are left out, as globs such as cp39-musllinux_*"),
+                "free-threaded": Flag("Whether free-threaded CPythons get wheels too"),
+                "skip": Texts("Identifiers of cibuildwheel to skip, as globs such as cp39-musllinux_*"),
             },
         ),
         "optional-extensions": Texts(
-            "Packages whose native modules are optional, by name or glob: a wheel without them is released as well"
+            "Packages whose native modules are optional, by name or glob: wheels without them are allowed"
         ),
         "archives": Table(
-            "How large wheels and sdists may be that are checked; larger ones are refused",
+            "Limits for wheels and sdists; larger ones are rejected",
             {
-                "max-entries": Number("Files, folders and links in an archive (default 100000)", most=10_000_000),
-                "max-unpacked": Number("MiB that an archive unpacks to (default 4096)", most=1 << 20),
+                "max-entries": Number("Number of files, folders and links (default 100000)", maximum=10_000_000),
+                "max-unpacked": Number("Unpacked size in MiB (default 4096)", maximum=1 << 20),
                 "max-ratio": Number(
-                    "How many times its own size an archive unpacks to, beyond 64 MiB (default 100)", most=2000
+                    "Unpacked size as a multiple of the archive's size, beyond 64 MiB (default 100)", maximum=2000
                 ),
             },
         ),
     }
-    return Table("How this project is released (relnox)", keys | dict(option_tables))
+    return Table("Settings of relnox", keys | dict(option_tables))
 
 
 BUILD_KEYS: Mapping[str, Kind] = {
-    "commands": _each_package(
-        "The project's own command that makes a package's archives, by package; {output} is the folder for them",
-        Texts("The command, word by word", first=rules.words),
+    "commands": _by_package_table(
+        "The command that builds the archives of a package, by package; {output} is the output folder",
+        Texts("The command, as a list of words", first=rules.words),
     ),
 }
-"""Keys of `[tool.relnox.build]` that are no options of `build-all`."""
+"""Keys of `[tool.relnox.build]` that are not options of `build-all`."""
 
 PUBLISH_KEYS: Mapping[str, Kind] = {
     "extra-indexes": Texts(
-        "Further indexes that users install from, where requirements may be: names from the table indexes, or "
+        "Additional indexes that users install from, to look requirements up: names in the table indexes, or "
         "simple APIs"
     ),
-    "unchecked-requirements": Texts("Requirements, or globs of names, that no index is asked for"),
+    "unchecked-requirements": Texts("Requirements that are not looked up, by name or glob"),
 }
-"""Keys of `[tool.relnox.publish]` that are no options of `publish` and `publish-test`."""
+"""Keys of `[tool.relnox.publish]` that are not options of `publish` and `publish-test`."""
 
 VERIFY_KEYS: Mapping[str, Kind] = {
-    "smoke": _each_package(
-        "Expressions that must run in the installed environment, by package", Texts("Expressions")
+    "smoke": _by_package_table(
+        "Expressions that must run without an error in the installed environment, by package", Texts("Expressions")
     ),
-    "modules": _each_package(
-        "What to import instead of what the wheel provides, by package; nothing for an empty list",
+    "modules": _by_package_table(
+        "Modules to import instead of those that the wheel provides, by package",
         Texts("Modules"),
     ),
-    "scripts": _each_package(
-        "Whether the scripts of a package are looked into, by package", Flag("Whether they are")
+    "scripts": _by_package_table("Whether scripts are checked, by package", Flag("Whether they are checked")),
+    "extras": _by_package_table("Extras that a package needs to be imported, by package", Texts("Extras")),
+    "pythons": _by_package_table(
+        "The Python versions to verify a package with, by package", Texts("Versions such as 3.12")
     ),
-    "extras": _each_package("Extras without which a package cannot be imported, by package", Texts("Extras")),
-    "pythons": _each_package(
-        "The only Pythons that a package is verified with, by package", Texts("Versions such as 3.12")
-    ),
-    "time-limit": _each_package(
-        "Seconds for the imports of a package, and for each smoke expression; 300 if not said, by package",
+    "time-limit": _by_package_table(
+        "Seconds for all imports, and for each smoke expression, by package (default 300)",
         Number("Seconds"),
     ),
-    "skip": _each_package("Why a package is not installed and tried, by package", Text("The reason")),
-    "install-without-deps": Texts("Packages that are installed without what they require"),
+    "skip": _by_package_table("Packages to skip, with the reason", Text("The reason")),
+    "install-without-deps": Texts("Packages to install without their requirements"),
 }
-"""Keys of `[tool.relnox.verify]` that are no options of `verify-install`."""
+"""Keys of `[tool.relnox.verify]` that are not options of `verify-install`."""
 
 
 def is_named(package: str, globs: Iterable[str]) -> bool:
-    """Whether one of some names or globs of names means a package."""
+    """Return whether a package matches one of some names or globs."""
     return any(fnmatchcase(package, normalized(glob)) for glob in globs)
 
 
 def _check_passed(names: tuple[str, ...]) -> None:
-    """See that no variable is let through that files are uploaded with."""
+    """Check that no variable for uploads is in `pass-env`."""
     for name in names:
         if is_upload_credential_name(name) or is_upload_setting_name(name):
             raise Blocked(
-                "todo",
-                f"tool.relnox.pass-env names {name}, which is for uploads: no program may see it",
-                fix=f"remove {name}; a build that needs a token of its own gets it in another variable",
+                "upload-credential-passed",
+                f"tool.relnox.pass-env contains {name} (an upload credential, which no program may read)",
+                fix=f"remove {name}; if a build needs a token, pass it in another variable",
             )
 
 
 def _wheels(data: Mapping[str, Any]) -> WheelsConfig:
-    stated = {name.replace("-", "_"): each for name, each in data.items()}
-    return WheelsConfig(**stated | {"abi": _by_package(stated.get("abi", {}), "wheels.abi")})
+    values = {name.replace("-", "_"): value for name, value in data.items()}
+    return WheelsConfig(**values | {"abi": _by_package(values.get("abi", {}), "wheels.abi")})
 
 
 def _verify(data: Mapping[str, Any], metadata_only: tuple[str, ...]) -> VerifyConfig:
     without_deps = tuple(map(normalized, data.get("install-without-deps", ())))
     tables = {
-        key.replace("-", "_"): _by_package(each, f"verify.{key}")
-        for key, each in data.items()
+        key.replace("-", "_"): _by_package(table, f"verify.{key}")
+        for key, table in data.items()
         if key != "install-without-deps"
     }
     return VerifyConfig(**tables, install_without_deps=without_deps, metadata_only=metadata_only)
 
 
 def _by_package(data: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """A table by normalized names of packages, each of which is there once."""
-    spelled: dict[str, str] = {}
+    """Return a table by normalized names of packages, which must be unique."""
+    names: dict[str, str] = {}
     for name in data:
-        if (other := spelled.setdefault(normalized(name), name)) != name:
-            raise Blocked("todo", f"tool.relnox.{key} names {other} twice, as {name} too", fix=f"remove {name}")
-    return {normalized(name): each for name, each in data.items()}
+        if (other := names.setdefault(normalized(name), name)) != name:
+            raise Blocked(
+                "duplicate-setting", f"tool.relnox.{key} names {other} twice, as {name} too", fix=f"remove {name}"
+            )
+    return {normalized(name): value for name, value in data.items()}

@@ -1,8 +1,8 @@
-r"""Foreign text as one line that a terminal and a CI provider only display.
+r"""Escaping of untrusted text for terminals and CI providers.
 
-Tags, file names, settings, server answers and program output are written by others. What they contain is shown,
-and never acted upon: characters that move the cursor, hide or reorder text are written as Python spells them
-(`\x1b`, `\u202e`), and what a CI provider would take for a command is broken (`\x3a:error::`, `##\x5berror]`).
+Tags, file names, settings, server responses and program output are untrusted. Characters that move the cursor,
+hide or reorder text are written as Python escapes (`\x1b`, `\u202e`), and workflow commands of CI providers are
+broken (`\x3a:error::`, `##\x5berror]`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["escape_json", "escape_line", "split_lines"]
 
-# Python calls these printable, and fonts draw nothing. A variation selector may follow a symbol: emoji have one.
+# Printable for Python, but invisible in fonts. A variation selector may follow a symbol, as in emoji.
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\ufe00-\ufe0d\U000e0100-\U000e01ef]"
     "|(?<![0-9\u00a9\u00ae\u2000-\u33ff\U0001f000-\U0001faff])[\ufe0e\ufe0f]"
@@ -29,9 +29,9 @@ _OLD_COMMAND = re.compile(r"(?P<before>##\w*)\[")
 
 
 def escape_line(text: str) -> str:
-    r"""Text as a single line of printable characters that is no command of a CI provider.
+    r"""Escape text as one printable line that is not a command of a CI provider.
 
-    A line end within the text becomes `\n`. Escaping twice is the same as escaping once.
+    A line end within the text becomes `\n`. Escaping twice has the same result as escaping once.
     """
     text = _escape_invisible(text, _escape)
     text = _COMMAND.sub(r"\g<indent>\\x3a", text)
@@ -39,20 +39,20 @@ def escape_line(text: str) -> str:
 
 
 def escape_json(document: str) -> str:
-    """A JSON document with the same content that does nothing to a terminal or a CI provider where it is shown."""
+    """Escape a JSON document without changing its content, so that it is safe to print."""
     lines = (_escape_invisible(line, lambda char: json.dumps(char)[1:-1]) for line in document.split("\n"))
     return _OLD_COMMAND.sub(r"\g<before>\\u005b", "\n".join(lines))
 
 
 def split_lines(text: str) -> list[str]:
-    r"""The lines of a text, ended by `\n` or `\r\n`: `str.splitlines` also splits at invisible characters."""
+    r"""Split a text at `\n` or `\r\n`: `str.splitlines` also splits at invisible characters."""
     return text.removesuffix("\n").replace("\r\n", "\n").split("\n") if text else []
 
 
 def _escape_invisible(text: str, escape: Callable[[str], str]) -> str:
     if not text.isprintable():
         text = "".join(char if char.isprintable() else escape(char) for char in text)
-    return text if text.isascii() else _INVISIBLE.sub(lambda found: escape(found[0]), text)
+    return text if text.isascii() else _INVISIBLE.sub(lambda match: escape(match[0]), text)
 
 
 def _escape(char: str) -> str:

@@ -1,4 +1,4 @@
-"""What happens during a run, as values that reporters tell and reports keep."""
+"""Events of a run, which reporters show and reports contain."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
 
 
 class Status(StrEnum):
-    """How a step ended, in nox's words."""
+    """How a step ended, in nox's terms."""
 
     SUCCESS = "success"
     SKIPPED = "skipped"
@@ -40,31 +40,31 @@ class Status(StrEnum):
 
 
 class RunStarted(Record):
-    """A plan is about to be run."""
+    """The run of a plan begins."""
 
     plan: Plan
 
 
 class StepStarted(Record):
-    """A step is about to be checked and done."""
+    """A step begins with its check."""
 
     step: Step
 
 
 class OutputLine(Record):
-    """A line that a program printed while a step was done; secrets are masked already."""
+    """A line of output of a program that a step runs; secrets are masked."""
 
     step: Step
     text: str
 
 
 class Waiting(Record):
-    """Something is waited for, longer than a moment: a server that is away, a listing that is not there yet.
+    """A wait, such as for a server that is down or a file that is not listed yet.
 
     Attributes:
-        why: What for.
-        again: When it is looked for again, with its zone.
-        ends: When it is given up.
+        why: The reason.
+        again: Time of the next attempt, with its zone.
+        ends: Time at which relnox gives up.
     """
 
     why: str
@@ -73,11 +73,11 @@ class Waiting(Record):
 
 
 class Notice(Record):
-    """Something that does not stop a run and that somebody should change.
+    """A note, or a warning where something should be changed; it does not stop the run.
 
     Attributes:
-        message: What is the case.
-        fix: What to do about it; empty where there is nothing to do.
+        message: The text.
+        fix: What to change; empty for a note.
     """
 
     message: str
@@ -85,7 +85,7 @@ class Notice(Record):
 
 
 class StepWarning(Record):
-    """Something about a file that a step made that is most likely a mistake, and does not stop the run.
+    """A warning about a file that a step made; it does not stop the run.
 
     Attributes:
         code: Stable name of the kind of problem.
@@ -104,11 +104,11 @@ class StepFinished(Record):
     """A step ended.
 
     Attributes:
-        status: How.
-        detail: The evidence for a success, the reason for a skip, what happened otherwise.
-        seconds: Wall clock, monotonic.
-        error: What was raised, for a failure.
-        warnings: What is most likely wrong with files that the step made.
+        status: How it ended.
+        detail: The result that was verified, the reason for a skip, or the error.
+        seconds: Elapsed time.
+        error: The error of a failed step.
+        warnings: Warnings about files that the step made.
     """
 
     step: Step
@@ -123,16 +123,16 @@ class Outcome(Record):
     """How a whole plan ended.
 
     Attributes:
-        plan: What was to be done.
+        plan: The plan.
         results: How each step ended, in order.
-        exit_code: The contract's number.
-        seconds: Wall clock, monotonic.
+        exit_code: The exit code.
+        seconds: Elapsed time.
         stages: Outcomes of the tasks of a chain.
-        tables: Results for people.
-        deadline: Until when the rest of a partly public release can follow, where there is such a time.
-        waits: What was waited for, as it was told.
-        publication: The files of a release that was to be published, and what was seen of each on the index.
-        fault: The traceback of a bug in relnox that ended the run while something was public, or might be.
+        tables: Tables of results.
+        deadline: When the index stops taking the missing files of a partly public release, if it does.
+        waits: The waits of the run.
+        publication: The files of a release, and their state on the index.
+        traceback: The traceback of a bug in relnox that ended the run when something was, or might be, public.
     """
 
     plan: Plan
@@ -144,16 +144,16 @@ class Outcome(Record):
     deadline: str | None = None
     waits: tuple[Waiting, ...] = ()
     publication: tuple[PublishedFile, ...] = ()
-    fault: str | None = None
+    traceback: str | None = None
 
     @property
     def warnings(self) -> int:
-        """How many warnings there are, those of the tasks of a chain included."""
+        """The number of warnings, including those of the tasks of a chain."""
         return sum(len(result.warnings) for result in self.results) + sum(stage.warnings for stage in self.stages)
 
 
 class RunFinished(Record):
-    """A plan was run to its end, or to its first failure."""
+    """The run of a plan ended."""
 
     outcome: Outcome
 

@@ -1,8 +1,8 @@
-"""Commands in hints: written in one form everywhere, and shown as whoever reads them has to type them.
+"""Commands in fixes: stored in one form, and shown in the form that the user has to type.
 
-A plan is the same whichever front end made it, and so are its hints: they name `relnox TASK` and `pip install`.
-What a reporter shows is `nox -s TASK -- …` or `invoke TASK …` where a run was started that way, and the command by
-which the project installs things. Reports for programs keep the form of the plan.
+Plans and JSON reports are the same for every front end: their fixes name `relnox TASK` and `pip install`. Where a
+run was started with nox or invoke, reporters show `nox -s TASK -- …` or `invoke TASK …` instead, and the project's
+own install command.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _INSTALL = re.compile(
 
 
 class Start(NamedTuple):
-    """How a task is started.
+    """The command that starts a task.
 
     Attributes:
-        words: What is typed for it: `nox -s build-all`.
-        separator: What has to stand before its options, as nox's `--` does.
+        words: The command: `nox -s build-all`.
+        separator: What separates it from its options, such as nox's `--`.
     """
 
     words: str
@@ -36,11 +36,11 @@ class Start(NamedTuple):
 
 
 class FrontEnd(NamedTuple):
-    """How a user starts tasks.
+    """The commands that start tasks.
 
     Attributes:
-        tasks: By task, for those that can be started this way; the others are commands of relnox.
-        options: What every command repeats, because this one was given it: `--project DIR`.
+        tasks: Commands by task; other tasks are started with `relnox TASK`.
+        options: Options that every command repeats because the running one has them: `--project DIR`.
     """
 
     tasks: Mapping[str, Start] = {}
@@ -48,62 +48,62 @@ class FrontEnd(NamedTuple):
 
 
 def command(task: str, *words: str) -> str:
-    """The command that runs a task, for a hint.
+    """Return the command that runs a task, for a fix.
 
     Args:
         task: Its name.
-        *words: Its options, each flag and each value a word of its own.
+        *words: Its options, each flag and each value as a word.
     """
     return shlex.join(["relnox", task, *words])
 
 
 def install(requirement: str, *, upgrade: bool = False) -> str:
-    """The command that installs something, for a hint.
+    """Return the command that installs a requirement, for a fix.
 
     Args:
-        requirement: What is needed, such as `relnox[wheels]`.
-        upgrade: Whether it is there already, and too old or broken.
+        requirement: A requirement such as `relnox[wheels]`.
+        upgrade: Whether an installed version is too old or broken.
     """
     return f"pip install {'--upgrade ' if upgrade else ''}{quoted(requirement)}"
 
 
 def quoted(requirement: str) -> str:
-    """A requirement as a word of a command, in quotation marks that every shell knows."""
+    """Quote a requirement for any shell, where it has to be quoted."""
     return requirement if re.fullmatch(r"[\w.-]+", requirement) else f'"{requirement}"'
 
 
 def show(text: str, front_end: FrontEnd, installing: Callable[[str, bool], str] | None = None) -> str:
-    """A text in which commands are as they have to be typed.
+    """Return a text with its commands in the form that the user has to type.
 
     Args:
-        text: A message, a hint or a note.
+        text: A message, a fix or a note.
         front_end: How tasks are started.
-        installing: The command for a requirement, and for its upgrade; none for `pip install`.
+        installing: Returns the install command for a requirement, and whether to upgrade; None for `pip install`.
     """
 
-    def shown(line: str) -> str:
-        if line.lstrip().startswith("| "):  # what another program printed is quoted as it is
+    def convert(line: str) -> str:
+        if line.lstrip().startswith("| "):  # output of another program
             return line
-        line = _COMMAND.sub(lambda found: _started(found, front_end), line)
+        line = _COMMAND.sub(lambda match: _task_command(match, front_end), line)
         if installing is None:
             return line
         return _INSTALL.sub(
-            lambda found: installing(found["quoted"] or found["bare"], found["upgrade"] is not None), line
+            lambda match: installing(match["quoted"] or match["bare"], match["upgrade"] is not None), line
         )
 
-    return "\n".join(map(shown, text.split("\n")))
+    return "\n".join(map(convert, text.split("\n")))
 
 
 def command_line(start: Start, words: Sequence[str]) -> str:
-    """A whole command, ready to paste."""
-    between = [start.separator] if start.separator and words else []
-    return " ".join([start.words, *between, *map(shlex.quote, words)])
+    """Return a whole command, ready to paste."""
+    separator = [start.separator] if start.separator and words else []
+    return " ".join([start.words, *separator, *map(shlex.quote, words)])
 
 
-def _started(found: re.Match[str], front_end: FrontEnd) -> str:
-    start = front_end.tasks.get(found["task"])
+def _task_command(match: re.Match[str], front_end: FrontEnd) -> str:
+    start = front_end.tasks.get(match["task"])
     if start is None:
-        return found[0]
-    typed = command_line(start, front_end.options)
-    needs_separator = start.separator and not front_end.options and found["more"] is not None
-    return f"{typed} {start.separator}" if needs_separator else typed
+        return match[0]
+    text = command_line(start, front_end.options)
+    needs_separator = start.separator and not front_end.options and match["more"] is not None
+    return f"{text} {start.separator}" if needs_separator else text

@@ -1,11 +1,10 @@
-"""Options, declared once: a class per task whose attributes carry help, choices and where they may be set.
+"""Options of tasks: a class per task, whose attributes declare help, choices and where an option may be set.
 
-From the same declaration come the command line, nox's positional arguments, invoke's flags, the
-environment's names and the keys of `[tool.relnox]`. Merging is sparse: what was not given is not there, so
-that each value knows where it came from (default < pyproject.toml < environment < command line).
+The command line, nox's positional arguments, invoke's flags, environment variables and keys of `[tool.relnox]` are
+generated from this declaration. The precedence is default < pyproject.toml < environment < command line.
 
-The declaration is plain on purpose: invoke reads every task's flags at each start, and dataclasses cost more than
-all the rest of it.
+The classes are not dataclasses, because invoke reads the flags of every task at each start, and dataclasses would
+take most of that time.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CommonOptions",
-    "Given",
     "Option",
+    "OptionValue",
     "Value",
     "file_table",
     "from_text",
@@ -34,7 +33,7 @@ __all__ = [
 Value = str | bool | int | tuple[str, ...] | None
 
 _DIGITS = 100
-"""Digits of a number that are read: Python converts no more than some thousands, and fewer are too many."""
+"""Digits of a number that are parsed: Python converts only some thousands, and the maximum is far below."""
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
 
@@ -45,12 +44,12 @@ class Option:
     Attributes:
         name: The attribute's name.
         kind: `str`, `int`, `bool`, or `tuple` for an option that may be repeated.
-        default: Its value when nobody says anything.
+        default: Its default.
         help: One sentence.
-        choices: The values it may take; empty for any.
-        metavar: What stands for the value in a help text.
-        anywhere: Whether a file and the environment may set it. What chooses a target or consents is set on
-            the command line only.
+        choices: Its valid values; empty for any.
+        metavar: The placeholder for its value in help texts.
+        anywhere: Whether a file and the environment may set it. Options that choose a target or confirm an
+            upload are set on the command line only.
     """
 
     name: str
@@ -58,7 +57,7 @@ class Option:
     def __init__(  # noqa: PLR0913 - a declaration is read by its keywords
         self,
         default: Value,
-        help: str,  # noqa: A002 - the word that argparse, invoke and dataclasses' readers know
+        help: str,  # noqa: A002 - as in argparse and invoke
         *,
         kind: type,
         choices: tuple[str, ...],
@@ -80,27 +79,27 @@ class Option:
 
     @property
     def key(self) -> str:
-        """The option as a key of `[tool.relnox.…]`; Python keeps some words for itself: `from_`."""
+        """The key in `[tool.relnox.…]`; names such as `from_` avoid keywords of Python."""
         return self.name.rstrip("_").replace("_", "-")
 
     @property
     def flag(self) -> str:
-        """The option on a command line."""
+        """The flag on a command line."""
         return f"--{self.key}"
 
     @property
     def negative(self) -> str | None:
-        """The flag that switches a switch off, where there is something to switch off."""
+        """The flag that sets a boolean option to false, if it can be true without its flag."""
         return f"--no-{self.key}" if self.kind is bool and (self.anywhere or self.default) else None
 
     @property
     def environment(self) -> str:
-        """The option as an environment variable."""
+        """The environment variable."""
         return f"RELNOX_{self.name.rstrip('_').upper()}"
 
 
-class Given(NamedTuple):
-    """A value and where it came from, in words."""
+class OptionValue(NamedTuple):
+    """A value, and a description of where it was set."""
 
     value: Value
     origin: str
@@ -115,33 +114,33 @@ def option(  # noqa: PLR0913 - a declaration is read by its keywords
     metavar: str = "",
     anywhere: bool = True,
 ) -> Any:
-    """Declare an option; its kind is the default's, `str` for None."""
-    guessed = str if default is None else type(default)
-    return Option(default, help, kind=kind or guessed, choices=choices, metavar=metavar, anywhere=anywhere)
+    """Declare an option; its kind is the type of the default, `str` for None."""
+    default_kind = str if default is None else type(default)
+    return Option(default, help, kind=kind or default_kind, choices=choices, metavar=metavar, anywhere=anywhere)
 
 
 class CommonOptions:
-    """What every task understands; each task's `Options` adds its own. Values are read, never set."""
+    """Options of every task; the `Options` of each task add more. Instances are immutable."""
 
-    dry_run: bool = option(False, "Show the plan and what would refuse it; change nothing.", anywhere=False)
+    dry_run: bool = option(False, "Show the plan and the problems that block it; change nothing.", anywhere=False)
     plan: str | None = option(None, "Write the plan as JSON to a file.", metavar="FILE", anywhere=False)
-    report: str | None = option(None, "Write how the run went as JSON to a file.", metavar="FILE")
+    report: str | None = option(None, "Write a report of the run as JSON to a file.", metavar="FILE")
     reporter: str = option(
-        "auto", "How the run is told.", choices=("auto", "terminal", "plain", "github"), metavar="KIND"
+        "auto", "The output format.", choices=("auto", "terminal", "plain", "github"), metavar="KIND"
     )
-    verbose: bool = option(False, "Show what the programs that are run print.")
+    verbose: bool = option(False, "Show the output of programs.")
     project: str | None = option(
-        None, "The project's folder, if it is not the present one.", metavar="DIR", anywhere=False
+        None, "The folder of the project; default: the working directory.", metavar="DIR", anywhere=False
     )
 
     def __init__(self, **values: Any) -> None:
-        known = {each.name for each in options_of(type(self))}
-        if unknown := values.keys() - known:
+        names = {option.name for option in options_of(type(self))}
+        if unknown := values.keys() - names:
             raise TypeError(f"{type(self).__name__} has no option {', '.join(sorted(unknown))}")
         vars(self).update(values)
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"{name} is read, never set")
+        raise AttributeError(f"{name} cannot be set")
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and dict(self) == dict(other)
@@ -150,7 +149,7 @@ class CommonOptions:
         return hash(tuple(self))
 
     def __iter__(self) -> Iterator[tuple[str, Value]]:
-        return ((each.name, getattr(self, each.name)) for each in options_of(type(self)))
+        return ((option.name, getattr(self, option.name)) for option in options_of(type(self)))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self)})"
@@ -160,21 +159,23 @@ O = TypeVar("O", bound=CommonOptions)  # noqa: E741 - O for options
 
 
 def options_of(declaration: type[CommonOptions]) -> tuple[Option, ...]:
-    """The options that a class declares: the task's own first, those of every task last."""
-    own = [each for each in vars(declaration).values() if isinstance(each, Option)]
-    common = [each for each in vars(CommonOptions).values() if isinstance(each, Option)]
+    """Return the options that a class declares: those of the task first, common ones last."""
+    own = [value for value in vars(declaration).values() if isinstance(value, Option)]
+    common = [value for value in vars(CommonOptions).values() if isinstance(value, Option)]
     return tuple(own if declaration is CommonOptions else own + common)
 
 
 def file_table(*declarations: type[CommonOptions], **more: schema.Kind) -> schema.Table:
-    """The table of `[tool.relnox]` that sets options of these tasks, with `more` keys that are no options."""
+    """Return the schema of the options of these tasks, and of `more` keys that are not options."""
     from relnox.core import schema
 
-    every = [each for declaration in declarations for each in options_of(declaration)]
+    options = [option for declaration in declarations for option in options_of(declaration)]
     return schema.Table(
-        help=f"Defaults for {', '.join(sorted({each.flag for each in every if each.anywhere}))}",
-        keys={each.key: _kind(each) for each in every if each.anywhere} | more,
-        elsewhere={each.key: "it counts on the command line only" for each in every if not each.anywhere},
+        help=f"Defaults for {', '.join(sorted({option.flag for option in options if option.anywhere}))}",
+        keys={option.key: _kind(option) for option in options if option.anywhere} | more,
+        elsewhere={
+            option.key: "it can be set on the command line only" for option in options if not option.anywhere
+        },
     )
 
 
@@ -185,76 +186,82 @@ def resolve(
     environment: Mapping[str, str],
     file: Mapping[str, Value],
     table: str,
-) -> tuple[O, dict[str, Given]]:
-    """Merge what was given, and say of each value where it came from.
+) -> tuple[O, dict[str, OptionValue]]:
+    """Merge the values of options, and record where each was set.
 
     Args:
-        declaration: The task's options.
-        command_line: What was typed, by field name; nothing else.
+        declaration: The options of the task.
+        command_line: Values on the command line, by field name.
         environment: All environment variables.
-        file: The task's checked table of `[tool.relnox]`, by key.
-        table: That table's name, for the origin.
+        file: The validated table of `[tool.relnox]`, by key.
+        table: The name of that table.
 
     Raises:
-        Blocked: A value of the environment is none of the choices or may not be set there.
+        Blocked: A variable has an invalid value, or may not set the option.
     """
-    given: dict[str, Given] = {}
-    for each in options_of(declaration):
-        if each.name in command_line:
-            given[each.name] = Given(command_line[each.name], "command line")
-        elif each.environment in environment:
-            given[each.name] = Given(_from_environment(each, environment[each.environment]), each.environment)
-        elif each.key in file:
-            given[each.name] = Given(file[each.key], f"[tool.relnox.{table}] {each.key}")
+    values: dict[str, OptionValue] = {}
+    for option in options_of(declaration):
+        name, variable = option.name, option.environment
+        if name in command_line:
+            values[name] = OptionValue(command_line[name], "command line")
+        elif variable in environment:
+            values[name] = OptionValue(_from_environment(option, environment[variable]), variable)
+        elif option.key in file:
+            values[name] = OptionValue(file[option.key], f"[tool.relnox.{table}] {option.key}")
         else:
-            given[each.name] = Given(each.default, "default")
-    values: dict[str, Any] = {name: each.value for name, each in given.items()}
-    return declaration(**values), given
+            values[name] = OptionValue(option.default, "default")
+    plain: dict[str, Any] = {name: value.value for name, value in values.items()}
+    return declaration(**plain), values
 
 
-def from_text(each: Option, text: str, where: str) -> Value:
-    """The value that was written for an option, on a command line or in a variable; a switch is no such value.
+def from_text(option: Option, text: str, where: str) -> Value:
+    """Parse the value of an option that is not boolean.
 
     Args:
-        each: The option.
-        text: What was written. For an option that may be repeated, one of its values.
+        option: The option.
+        text: The text on the command line or in a variable; one value of an option that may be repeated.
         where: The flag or the variable, for the message.
 
     Raises:
-        Blocked: It is not a whole number or none of the choices, where the option asks for one.
+        Blocked: It is not a whole number, or not one of the choices.
     """
     from relnox.core import schema
 
-    if each.kind is int:
+    if option.kind is int:
         if not text.isdecimal():
-            raise Blocked("todo", f"{where} = {text!r} is not a whole number", fix="write a number")
-        return schema.Number(each.help).check(int(text[:_DIGITS]), where)
-    return schema.Text(each.help, each.choices).check(text, where)
+            raise Blocked(
+                "invalid-value", f"{where} = {text!r} is not a whole number", fix=f"set {where} to a whole number"
+            )
+        return schema.Number(option.help).check(int(text[:_DIGITS]), where)
+    return schema.Text(option.help, option.choices).check(text, where)
 
 
-def _from_environment(each: Option, text: str) -> Value:
-    if not each.anywhere:
+def _from_environment(option: Option, text: str) -> Value:
+    variable = option.environment
+    if not option.anywhere:
         raise Blocked(
-            "todo",
-            f"{each.environment} is set, but {each.flag} counts on the command line only",
-            fix=f"unset {each.environment} and write {each.flag} out where it is meant",
+            "command-line-only",
+            f"{variable} is set, but {option.flag} can be set on the command line only",
+            fix=f"unset {variable}",
         )
-    if each.kind is bool:
+    if option.kind is bool:
         if text.lower() not in _TRUE | _FALSE:
-            raise Blocked("todo", f"{each.environment}={text} is neither true nor false", fix="write 1 or 0")
+            raise Blocked(
+                "invalid-value", f"{variable}={text} is neither true nor false", fix=f"set {variable} to 1 or 0"
+            )
         return text.lower() in _TRUE
-    if each.kind is tuple:
+    if option.kind is tuple:
         return tuple(text.replace(",", " ").split())
-    return from_text(each, text, each.environment)
+    return from_text(option, text, variable)
 
 
-def _kind(each: Option) -> schema.Kind:
+def _kind(option: Option) -> schema.Kind:
     from relnox.core import schema
 
-    if each.kind is bool:
-        return schema.Flag(each.help)
-    if each.kind is int:
-        return schema.Number(each.help)
-    if each.kind is tuple:
-        return schema.Texts(each.help, each.choices)
-    return schema.Text(each.help, each.choices)
+    if option.kind is bool:
+        return schema.Flag(option.help)
+    if option.kind is int:
+        return schema.Number(option.help)
+    if option.kind is tuple:
+        return schema.Texts(option.help, option.choices)
+    return schema.Text(option.help, option.choices)

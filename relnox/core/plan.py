@@ -1,4 +1,4 @@
-"""The plan: everything a task will do, complete before anything moves."""
+"""The plan: everything a task will do, complete before anything is changed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Problem(Record, kw_only=True):
 
 
 class Table(Record, kw_only=True):
-    """A result for people: printed on standard output."""
+    """A table of results, printed on standard output."""
 
     title: str
     columns: tuple[str, ...]
@@ -40,18 +40,18 @@ class Table(Record, kw_only=True):
 
 
 class Plan(Record, kw_only=True):
-    """Everything a task will do, complete before anything moves.
+    """Everything a task will do, complete before anything is changed.
 
     Attributes:
         task: Name of the task.
-        steps: What is done, in this order: local steps before remote ones.
-        notes: What a reader should know: what was normalised, what is left out and why.
-        problems: Guards that do not hold. A plan with refusals can be read but not run.
-        consent: The question that a person answers before anything is sent; None where none is needed.
-        tables: Results that were there to be seen without doing anything.
+        steps: The steps in order: local ones before remote ones.
+        notes: Notes for the user, such as what is normalized or left out, and why.
+        problems: Failed preflight checks. A plan with problems can be shown but not run.
+        consent: The question to confirm before anything is uploaded; None if no confirmation is needed.
+        tables: Results that are known without running a step.
         continue_on_error: Whether a failure stops only the steps that need the failed one.
-        skipped: Why none of the steps is carried out, where the settings say that this is no failure.
-        public: Names of the files to publish that the index lists already, with our hashes.
+        skipped: Why all steps are skipped, where the settings allow that.
+        public: Names of the files to publish that the index lists already, with the same hashes.
     """
 
     task: str
@@ -66,13 +66,13 @@ class Plan(Record, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the plan: equal inputs give equal digests."""
+        """The SHA-256 of the plan: equal inputs give equal digests."""
         import hashlib
 
         return hashlib.sha256(json.dumps(serialization.encode(self), sort_keys=True).encode()).hexdigest()
 
     def to_json(self) -> str:
-        """The plan for programs, with the title of each step."""
+        """Return the plan as JSON, with the title of each step."""
         document = serialization.encode(self)
         for entry, step in zip(document["steps"], self.steps, strict=True):
             entry["title"] = step.title

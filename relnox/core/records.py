@@ -1,8 +1,7 @@
 """Records: immutable values with named fields, comparable, printable, and cheap to declare.
 
-What `dataclass(frozen=True)` gives, without the code that it generates and compiles at every start: that took a
-third of the time of a small task (docs/decisions/0003-start-up.md). Type checkers read a record as they read a
-dataclass (PEP 681).
+A replacement for `dataclass(frozen=True)`, which generates and compiles code at every start: that took a third of
+the time of a small task (docs/decisions/0003-start-up.md). Type checkers treat a record as a dataclass (PEP 681).
 """
 
 from __future__ import annotations
@@ -16,10 +15,9 @@ R = TypeVar("R", bound="Record")
 
 @dataclass_transform(frozen_default=True)
 class Record:
-    """Base of all records: annotated attributes are its fields, their values in the class body their defaults.
+    """Base of all records: annotated attributes are fields, values in the class body are defaults.
 
-    A subclass that says `kw_only=True` is made by the names of its fields alone. A default is shared by all
-    records that have it, and so must not be one that can be changed.
+    A subclass with `kw_only=True` takes keyword arguments only. Defaults must be immutable: records share them.
     """
 
     __match_args__: ClassVar[tuple[str, ...]] = ()
@@ -35,25 +33,25 @@ class Record:
         cls._required = frozenset(name for name in cls._fields if not hasattr(cls, name))
         cls._names = frozenset(cls._fields)
         cls._kw_only = kw_only
-        cls.__match_args__ = () if kw_only else cls._fields  # type: ignore[misc]  # it is generated for dataclasses
+        cls.__match_args__ = () if kw_only else cls._fields  # type: ignore[misc]  # generated for dataclasses
 
     def __init__(self, *args: Any, **values: Any) -> None:
-        if not args and values.keys() == self._names:  # most of them, and there may be thousands
+        if not args and values.keys() == self._names:  # the usual call, and there may be thousands
             self.__dict__.update(values)
             return
         if args:
             if self._kw_only or len(args) > len(self._fields):
-                raise TypeError(f"{type(self).__name__} takes its fields by name: {', '.join(self._fields)}")
-            given = dict(zip(self._fields, args, strict=False))
-            if twice := given.keys() & values.keys():
-                raise TypeError(f"{type(self).__name__} is given {', '.join(sorted(twice))} twice")
-            values = given | values
+                raise TypeError(f"{type(self).__name__} takes keyword arguments: {', '.join(self._fields)}")
+            positional = dict(zip(self._fields, args, strict=False))
+            if twice := positional.keys() & values.keys():
+                raise TypeError(f"{type(self).__name__} got {', '.join(sorted(twice))} twice")
+            values = positional | values
         if not self._required <= values.keys():
             missing = sorted(self._required - values.keys())
-            raise TypeError(f"{type(self).__name__} lacks {', '.join(missing)}")
+            raise TypeError(f"{type(self).__name__} is missing {', '.join(missing)}")
         if not values.keys() <= self._names:
             unknown = sorted(values.keys() - self._names)
-            raise TypeError(f"{type(self).__name__} has no {', '.join(unknown)}")
+            raise TypeError(f"{type(self).__name__} has no field {', '.join(unknown)}")
         self.__dict__.update(values)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -78,15 +76,15 @@ class Record:
 
 
 def fields(record: Record) -> dict[str, Any]:
-    """The fields of a record with their values, in the order of their declaration."""
+    """Return the fields of a record with their values, in the order of their declaration."""
     return {name: getattr(record, name) for name in record._fields}
 
 
 def names_of(kind: type[Record]) -> tuple[str, ...]:
-    """The names of the fields that a kind of record has."""
+    """Return the names of the fields of a class of records."""
     return kind._fields
 
 
 def replace(record: R, **changes: Any) -> R:
-    """A record with some of its fields changed."""
+    """Return a record with some fields changed."""
     return type(record)(**(fields(record) | changes))

@@ -1,7 +1,4 @@
-"""What a configuration table may hold: checked with "did you mean", and told as a JSON schema.
-
-A kind of value knows two things: how to check what TOML gave, and how JSON Schema (draft 7) says the same.
-"""
+"""The schema of configuration tables: validation of TOML values, and export as JSON Schema (draft 7)."""
 
 from __future__ import annotations
 
@@ -16,27 +13,27 @@ if TYPE_CHECKING:
 
     from relnox.core.rules import Rule
 
-__all__ = ["Each", "Flag", "Kind", "Number", "Several", "Table", "Text", "Texts", "did_you_mean"]
+__all__ = ["Flag", "Kind", "ListOf", "Number", "Table", "TableOf", "Text", "Texts", "did_you_mean"]
 
-_LONGEST = 200
-"""Characters of a value that an error shows."""
+_MAX_SHOWN = 200
+"""Maximum number of characters of a value in an error."""
 
 
 class Kind(Protocol):
-    """A kind of value that may stand in a table."""
+    """A type of value in a table."""
 
     def check(self, value: Any, key: str) -> Any:
-        """The value as relnox uses it; `key` is its dotted name, for the message."""
+        """Validate and convert a value; `key` is its dotted name, for the message."""
 
     def schema(self) -> dict[str, Any]:
-        """The same as JSON Schema."""
+        """Return the JSON schema."""
 
 
 class Text(Record):
     """A string, or one of `choices`.
 
     Attributes:
-        rule: Whether the string can work where it is used; see `core.rules`.
+        rule: A rule for the string; see `core.rules`.
     """
 
     help: str
@@ -49,8 +46,8 @@ class Text(Record):
             raise _wrong(key, "a string", value)
         if self.choices and value not in self.choices:
             raise Blocked(
-                "todo",
-                f'{key} = "{_shortened(value)}" is none of {", ".join(self.choices)}',
+                "invalid-value",
+                f'{key} = "{_shortened(value)}" is not one of {", ".join(self.choices)}',
                 fix=did_you_mean(value, self.choices),
             )
         _check_rule(self.rule, value, f"{key} = {_shown(value)}")
@@ -79,33 +76,33 @@ class Flag(Record):
 
 
 class Number(Record):
-    """A whole number that is not negative, and not larger than clocks and counters are."""
+    """A whole number from 0 to a maximum."""
 
     help: str
-    most: int = 1_000_000_000
+    maximum: int = 1_000_000_000
 
     def check(self, value: Any, key: str) -> int:
         """See `Kind`."""
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise _wrong(key, "a whole number", value)
-        if value > self.most:
+        if value > self.maximum:
             raise Blocked(
-                "todo",
-                f"{key} = {_shown(value)} is more than {self.most}",
-                fix=f"use a number from 0 to {self.most}",
+                "invalid-value",
+                f"{key} = {_shown(value)} is greater than {self.maximum}",
+                fix=f"use a number from 0 to {self.maximum}",
             )
         return value
 
     def schema(self) -> dict[str, Any]:
         """See `Kind`."""
-        return {"type": "integer", "minimum": 0, "maximum": self.most, "description": self.help}
+        return {"type": "integer", "minimum": 0, "maximum": self.maximum, "description": self.help}
 
 
 class Texts(Record):
     """A list of strings.
 
     Attributes:
-        first: As the rule of a `Text`, for the first string.
+        first: A rule for the first string.
     """
 
     help: str
@@ -117,8 +114,8 @@ class Texts(Record):
         if not isinstance(value, list):
             raise _wrong(key, "a list of strings", value)
         return tuple(
-            Text(self.help, self.choices, None if number else self.first).check(each, f"{key}[{number}]")
-            for number, each in enumerate(value)
+            Text(self.help, self.choices, None if number else self.first).check(item, f"{key}[{number}]")
+            for number, item in enumerate(value)
         )
 
     def schema(self) -> dict[str, Any]:
@@ -127,11 +124,11 @@ class Texts(Record):
         return {"type": "array", "items": items, "description": self.help}
 
 
-class Each(Record):
-    """A table whose keys are names that the user chooses; every value is of one kind.
+class TableOf(Record):
+    """A table with any keys, whose values are of one type.
 
     Attributes:
-        rule: What the names must be like; see `core.rules`.
+        rule: A rule for the keys; see `core.rules`.
     """
 
     help: str
@@ -144,15 +141,15 @@ class Each(Record):
             raise _wrong(key, "a table", value)
         for name in value:
             _check_rule(self.rule, name, f"the key {_shown(name)} of {key}")
-        return {name: self.kind.check(each, f"{key}.{name}") for name, each in value.items()}
+        return {name: self.kind.check(item, f"{key}.{name}") for name, item in value.items()}
 
     def schema(self) -> dict[str, Any]:
         """See `Kind`."""
         return {"type": "object", "additionalProperties": self.kind.schema(), "description": self.help}
 
 
-class Several(Record):
-    """A list of values of one kind, as `[[…]]` writes a list of tables."""
+class ListOf(Record):
+    """A list of values of one type, such as an array of tables (`[[…]]`)."""
 
     help: str
     kind: Kind
@@ -161,7 +158,7 @@ class Several(Record):
         """See `Kind`."""
         if not isinstance(value, list):
             raise _wrong(key, "a list", value)
-        return tuple(self.kind.check(each, f"{key}[{number}]") for number, each in enumerate(value))
+        return tuple(self.kind.check(item, f"{key}[{number}]") for number, item in enumerate(value))
 
     def schema(self) -> dict[str, Any]:
         """See `Kind`."""
@@ -169,10 +166,10 @@ class Several(Record):
 
 
 class Table(Record):
-    """A table with known keys; an unknown one is an error that names the nearest.
+    """A table with known keys.
 
     Attributes:
-        elsewhere: Keys that are known but may not stand in a file, with the reason.
+        elsewhere: Names that cannot be set in a file, with the reason.
     """
 
     help: str
@@ -187,14 +184,18 @@ class Table(Record):
         for name in value:
             if name in self.elsewhere:
                 raise Blocked(
-                    "todo", f"{key}.{name} cannot be set in a file: {self.elsewhere[name]}", fix=f"remove {name}"
+                    "command-line-only",
+                    f"{key}.{name} cannot be set in a file: {self.elsewhere[name]}",
+                    fix=f"remove {name}",
                 )
             if name not in self.keys:
-                raise Blocked("todo", f"{key} has no key {name!r}", fix=did_you_mean(name, self.keys))
+                raise Blocked("unknown-setting", f"{key} has no key {name!r}", fix=did_you_mean(name, self.keys))
         for name in self.required:
             if name not in value:
-                raise Blocked("todo", f"{key} lacks the key {name!r}", fix=f"add {name} = … to [{key}]")
-        return {name: self.keys[name].check(each, f"{key}.{name}") for name, each in value.items()}
+                raise Blocked(
+                    "missing-setting", f"{key} requires the key {name!r}", fix=f"add {name} = … to [{key}]"
+                )
+        return {name: self.keys[name].check(item, f"{key}.{name}") for name, item in value.items()}
 
     def schema(self) -> dict[str, Any]:
         """See `Kind`."""
@@ -208,33 +209,35 @@ class Table(Record):
         } | required
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A fix: the nearest known name, or all of them."""
-    every = sorted(known)
-    import difflib  # only where it is needed: it is not quick to open
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return a fix with the most similar known name, or with all of them."""
+    choices = sorted(names)
+    import difflib  # imported lazily: it is slow to import
 
-    close = difflib.get_close_matches(name, every, n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else f"known are {', '.join(every)}"
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else f"choose one of {', '.join(choices)}"
 
 
 def _check_rule(rule: Rule | None, text: str, what: str) -> None:
     if "\0" in text:
-        raise Blocked("todo", f"{what} cannot work: it holds a NUL character", fix="remove the NUL character")
+        raise Blocked(
+            "invalid-value", f"{what} is not valid: it contains a NUL character", fix="remove the NUL character"
+        )
     if rule is not None and (problem := rule(text)) is not None:
-        raise Blocked("todo", f"{what} cannot work: {problem.why}", fix=problem.fix)
+        raise Blocked("invalid-value", f"{what} is not valid: {problem.why}", fix=problem.fix)
 
 
 def _wrong(key: str, expected: str, value: Any) -> Blocked:
-    return Blocked("todo", f"{key} = {_shown(value)} is not {expected}", fix=f"write {expected} there")
+    return Blocked("invalid-value", f"{key} = {_shown(value)} is not {expected}", fix=f"set {key} to {expected}")
 
 
 def _shown(value: Any) -> str:
-    """A value as it was written, or what there is to see of one that is too large."""
+    """Return a value as text, shortened if it is long."""
     try:
         return _shortened(repr(value))
-    except (ValueError, RecursionError):  # a number of many thousand digits, or what holds one
-        return f"a {type(value).__name__} that is too large to show"
+    except (ValueError, RecursionError):  # a number of many thousand digits, or a list of such numbers
+        return f"a {type(value).__name__} (too large to show)"
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"

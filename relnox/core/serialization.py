@@ -1,4 +1,4 @@
-"""Values of `core` to JSON and back, by the types their fields are declared with."""
+"""Conversion of records to JSON and back, by the types of their fields."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["decode", "encode", "to_json"]
 
 
 def to_json(document: Any) -> str:
-    """A document for programs that people can read as well."""
+    """Format a document as indented JSON that is safe to print."""
     return escape_json(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
 
 
 def encode(value: Any) -> Any:
-    """The value as JSON knows it; bytes are text, or else base64.
+    """Convert a value to JSON types: bytes become text, or base64 where they are not UTF-8.
 
-    A record names itself under `kind`, unless it has a field of that name.
+    A record gets its class name as `kind`, unless it has a field of that name.
     """
     match value:
         case Enum():
@@ -44,14 +44,14 @@ def encode(value: Any) -> Any:
             inner = {name: encode(inner) for name, inner in fields(value).items()}
             return {"kind": type(value).__name__, **inner}
         case _:
-            raise TypeError(f"{type(value).__name__} is no value of core")
+            raise TypeError(f"{type(value).__name__} cannot be encoded")
 
 
 def decode(expected: Any, value: Any) -> Any:
-    """What `encode` made of a value of type `expected`, as that value again.
+    """Convert the result of `encode` back to a value of type `expected`.
 
     Raises:
-        ValueError: It is not such a value.
+        ValueError: It is not of that type.
     """
     if isinstance(expected, type) and issubclass(expected, Record):
         return _decode_record(expected, value)
@@ -62,7 +62,7 @@ def decode(expected: Any, value: Any) -> Any:
             return _decode_tuple(get_args(expected), value)
         case origin if origin is Literal:
             if value not in get_args(expected):
-                raise ValueError(f"{value!r} is none of {get_args(expected)}")
+                raise ValueError(f"{value!r} is not one of {get_args(expected)}")
             return value
         case _:
             return _decode_scalar(expected, value)
@@ -73,8 +73,8 @@ def _decode_record(expected: type[Record], value: Any) -> Any:
     own_kind = {} if "kind" in names else {"kind": expected.__name__}
     if not isinstance(value, dict) or not own_kind.items() <= value.items() or not set(names) <= value.keys():
         raise ValueError(f"not a {expected.__name__}: {value!r}")
-    fixes = get_type_hints(expected)
-    return expected(**{name: decode(fixes[name], value[name]) for name in names})
+    types = get_type_hints(expected)
+    return expected(**{name: decode(types[name], value[name]) for name in names})
 
 
 def _decode_union(members: tuple[Any, ...], value: Any) -> Any:
@@ -83,12 +83,12 @@ def _decode_union(members: tuple[Any, ...], value: Any) -> Any:
             return decode(member, value)
         except ValueError:
             continue
-    raise ValueError(f"{value!r} is none of {members}")
+    raise ValueError(f"{value!r} is not one of {members}")
 
 
 def _decode_tuple(items: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
     if not isinstance(value, list):
-        raise ValueError(f"not a list: {value!r}")  # noqa: TRY004 - one error for all that cannot be read
+        raise ValueError(f"not a list: {value!r}")  # noqa: TRY004 - one exception class for all invalid input
     match items:
         case (item, last) if last is Ellipsis:
             return tuple(decode(item, entry) for entry in value)

@@ -1,4 +1,4 @@
-"""Names and patterns of packages in the settings: each must mean a package, or it is a typing error."""
+"""A check that names and patterns of packages in the settings match packages."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ __all__ = ["check"]
 
 
 def check(config: Config, workspace: Workspace) -> None:
-    """See that every name and every pattern of packages in the settings means one of the workspace.
+    """Check that every name and every pattern of packages in the settings matches a package of the workspace.
 
     Raises:
-        Blocked: One means none.
+        Blocked: One matches none.
     """
-    for where, listed in _patterns(config):
-        patterns.check(listed, workspace.packages, where)
-    known = [package.name for package in workspace.packages]
-    of_archives = {"metadata-only": config.metadata_only, "optional-extensions": config.optional_extensions}
-    for key, globs in of_archives.items():
+    for where, globs in _patterns(config):
+        patterns.check(globs, workspace.packages, where)
+    packages = [package.name for package in workspace.packages]
+    archive_keys = {"metadata-only": config.metadata_only, "optional-extensions": config.optional_extensions}
+    for key, globs in archive_keys.items():
         for glob in globs:
-            if not any(is_named(name, (glob,)) for name in known):
+            if not any(is_named(name, (glob,)) for name in packages):
                 raise Blocked(
-                    "todo",
-                    f"[tool.relnox] {key} names {glob!r}, which is no package of this workspace",
-                    fix=did_you_mean(glob, known),
+                    "unknown-package",
+                    f"[tool.relnox] {key} names {glob!r}, which matches no package of this workspace",
+                    fix=did_you_mean(glob, packages),
                 )
     for where, name in _names(config):
         if name not in workspace.by_name:
             raise Blocked(
-                "todo",
-                f"{where} names {name}, which is no package of this workspace",
-                fix=did_you_mean(name, known),
+                "unknown-package",
+                f"{where} names {name}, which is not a package of this workspace",
+                fix=did_you_mean(name, packages),
             )
     if config.wheels.packages or config.wheels.abi or config.wheels.skip:
-        from relnox.core import wheels  # the matrix, which few projects have
+        from relnox.core import wheels  # imported lazily: few projects have platform wheels
 
-        wheels.check(config.wheels, known)
+        wheels.check(config.wheels, packages)
 
 
 def _patterns(config: Config) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -58,8 +58,8 @@ def _patterns(config: Config) -> Iterator[tuple[str, tuple[str, ...]]]:
 def _names(config: Config) -> Iterator[tuple[str, str]]:
     for name in config.tag_names:
         yield "[tool.relnox] tag-names", name
-    for of in config.dependency_updates.values():
-        yield "[tool.relnox] dependency-updates", of
+    for name in config.dependency_updates.values():
+        yield "[tool.relnox] dependency-updates", name
     for name in config.build_commands:
         yield "[tool.relnox.build] commands", name
     for name, key in config.verify.names.items():

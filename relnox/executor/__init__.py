@@ -1,4 +1,4 @@
-"""Run a plan: for each step look whether it is done, do it, look again; tell what happens."""
+"""Execution of plans: each step is checked, applied and verified, and its events are emitted."""
 
 from __future__ import annotations
 
@@ -28,47 +28,47 @@ __all__ = ["Action", "execute"]
 
 
 class Action(Protocol):
-    """How a step is carried out."""
+    """The implementation of a step."""
 
     def check(self) -> str | None:
-        """Why nothing has to be done, or None."""
+        """Return why nothing has to be done, or None."""
 
-    def do(self) -> None:
-        """Do it."""
+    def apply(self) -> None:
+        """Apply the step."""
 
     def verify(self) -> str:
-        """Look again, and return the evidence; raises when the effect is not there."""
+        """Check the effect and describe it; raise an error if it is missing."""
 
 
 def execute(plan: Plan, run: Run) -> Outcome:
-    """Run a plan to its end, or to what stops it.
+    """Execute a plan to its end, or to the first failure.
 
-    A bug is raised as it is while nothing is public. After that it ends the run like any failure: with what is
-    public, and the exit code for that.
+    A bug is raised as it is while nothing is public. Later it ends the run like any failure, so that the public
+    files are reported.
 
     Args:
-        plan: A plan without refusals.
-        run: Where and with what; its `emit` is told every event.
+        plan: A plan without problems.
+        run: The run; its `emit` gets all events.
     """
     run.observed = observed.ObservedFiles(plan)
     begin = time.monotonic()
     progress = Progress(plan, run.emit)
-    fault: BaseException | None = None
+    bug: BaseException | None = None
     with signals.watching() as watched:
         resumed = False
         is_whole = run.pending is not None and plan.steps == run.pending.steps
         try:
             run.emit(RunStarted(plan))
-            resumed = _write_down(run)
-            _carry_out_all(plan, progress, run, watched)
-        except BaseException as error:  # a bug or an interruption: neither keeps from telling what is public
+            resumed = _record_pending(run)
+            _execute_steps(plan, progress, run, watched)
+        except BaseException as error:  # a bug or an interruption: public files are reported in any case
             if not run.observed.may_be_public:
                 raise
-            fault = error
+            bug = error
             progress.give_up(error)
         settled = _settle(progress.results, run, resumed=resumed)
         if unfinished := any(result.status in BAD for result in progress.results):
-            with _whatever_fails(run):
+            with _public_files_first(run):
                 progress.interrupted = observed.look_again(run, watched, after_signal=progress.interrupted)
         results, files = progress.results, run.observed.files if plan.skipped is None else ()
         exit_code = (progress.interrupted if unfinished else None) or observed.exit_code(results, files)
@@ -79,17 +79,17 @@ def execute(plan: Plan, run: Run) -> Outcome:
             seconds=time.monotonic() - begin,
             stages=tuple(run.stages),
             publication=files,
-            fault=_traceback(fault),
+            traceback=_traceback(bug),
         )
-        with _whatever_fails(run):
+        with _public_files_first(run):
             outcome = replace(outcome, deadline=_deadline(files, run))
-        with _whatever_fails(run, outcome):
+        with _public_files_first(run, outcome):
             run.emit(RunFinished(outcome))
         if settled and run.pending is not None:
             from relnox.executor import editing
 
             editing.make_durable(run)
-        # Not before it is told: who is killed in between and types the command again must not do it all twice.
+        # Only after RunFinished: a run that is killed before must be resumable with the same command.
         if settled and run.pending is not None and exit_code is ExitCode.DONE and is_whole:
             edits.complete_pending(run.private, run.pending)
         elif settled and run.pending is not None:
@@ -97,54 +97,54 @@ def execute(plan: Plan, run: Run) -> Outcome:
     return outcome
 
 
-def _carry_out_all(plan: Plan, progress: Progress, run: Run, watched: signals.Signals) -> None:
+def _execute_steps(plan: Plan, progress: Progress, run: Run, watched: signals.Signals) -> None:
     for step in plan.steps if plan.skipped is not None else ():
         progress.start(step)
         progress.end(StepFinished(step, Status.SKIPPED, plan.skipped or "", 0.0))
     for steps in groups(plan.steps if plan.skipped is None else ()):
         if not steps[0].concurrent:
-            _alone(steps[0], progress, run, watched)
+            _execute_alone(steps[0], progress, run, watched)
         else:
-            from relnox.executor import side_by_side  # threads are not quick to open
+            from relnox.executor import parallel  # imported lazily: threads are slow to import
 
-            side_by_side.carry_out(steps, lambda step: _carry_out(step, run), progress, run, watched)
+            parallel.execute(steps, lambda step: _execute_step(step, run), progress, run, watched)
 
 
 @contextlib.contextmanager
-def _whatever_fails(run: Run, outcome: Outcome | None = None) -> Iterator[None]:
-    """Around what comes after the last step: where something is public, no bug may keep that from being told.
+def _public_files_first(run: Run, outcome: Outcome | None = None) -> Iterator[None]:
+    """Suppress errors after the last step if something is public, so that the public files are reported.
 
     Args:
         run: The run.
-        outcome: What could not be told if this fails.
+        outcome: The outcome to print if it cannot be reported otherwise.
     """
     try:
         yield
-    except BaseException:  # an interruption too: the exit code tells what is public, and is known already
+    except BaseException:  # an interruption too: the exit code is known already
         if not run.observed.may_be_public:
             raise
         if outcome is not None:
             lines = [*publication.summary(outcome.publication), f"exit code {outcome.exit_code.value}"]
-            with contextlib.suppress(Exception):  # the last resort: there is nobody left to tell of its failure
+            with contextlib.suppress(Exception):  # the last resort: nothing is left to report its failure
                 for line in lines:
                     STDERR.line(line)  # the reporter has failed
 
 
-def _traceback(fault: BaseException | None) -> str | None:
-    """A bug, for the report; None for somebody's wish to end the run."""
-    if fault is None or isinstance(fault, KeyboardInterrupt):
+def _traceback(bug: BaseException | None) -> str | None:
+    """Format a bug for the report; None for an interruption."""
+    if bug is None or isinstance(bug, KeyboardInterrupt):
         return None
     import traceback
 
     try:
-        mask_error(fault)
-        return "".join(traceback.format_exception(fault))
-    except Exception:  # noqa: BLE001 - what is public is worth more than where the bug is
-        return type(fault).__name__
+        mask_error(bug)
+        return "".join(traceback.format_exception(bug))
+    except Exception:  # noqa: BLE001 - reporting public files matters more than the traceback
+        return type(bug).__name__
 
 
-def _alone(step: Step, progress: Progress, run: Run, watched: signals.Signals) -> None:
-    """Carry one step out, before the next one is looked at."""
+def _execute_alone(step: Step, progress: Progress, run: Run, watched: signals.Signals) -> None:
+    """Execute one step that does not run concurrently with others."""
     if (reason := progress.why_not(step)) is not None:
         progress.end(StepFinished(step, Status.ABORTED, reason, 0.0))
         return
@@ -152,14 +152,14 @@ def _alone(step: Step, progress: Progress, run: Run, watched: signals.Signals) -
     started = time.monotonic()
     try:
         with watched.during(atomic=step.atomic):
-            result = _carry_out(step, run)
+            result = _execute_step(step, run)
     except signals.Interruption as interruption:
         result = progress.interrupt(step, interruption, time.monotonic() - started)
     progress.end(result)
 
 
-def _write_down(run: Run) -> bool:
-    """Keep what the run is about to do where another run finds it; tells whether one before this kept it there."""
+def _record_pending(run: Run) -> bool:
+    """Record the pending edits for a later run; return whether an earlier run left its own."""
     if run.pending is None:
         return False
     resumed = edits.read_pending(run.private) is not None
@@ -170,16 +170,16 @@ def _write_down(run: Run) -> bool:
 
 
 def _settle(results: Sequence[StepFinished], run: Run, *, resumed: bool) -> bool:
-    """After a local failure take the local steps back; after a remote one keep them, to be gone on with.
+    """Undo the local steps after a local failure; keep them after a remote one, so that a rerun resumes.
 
-    A resumed run cannot take back what the run before it did: it keeps everything, to be gone on with as well.
-    So does one that stopped halfway in a step.
+    A resumed run cannot undo the steps of the run before it, so it keeps everything too. So does one that stopped
+    in the middle of a step.
 
     Returns:
-        Whether there is nothing left to go on with.
+        Whether there is nothing left to resume.
     """
     stopped = next((result for result in results if result.status in BAD), None)
-    if stopped is not None and (stopped.step.remote or resumed or run.halfway):
+    if stopped is not None and (stopped.step.remote or resumed or run.partly_applied):
         run.undo.pop_all()
         return False
     if stopped is not None:
@@ -190,7 +190,7 @@ def _settle(results: Sequence[StepFinished], run: Run, *, resumed: bool) -> bool
     return True
 
 
-def _carry_out(step: Step, run: Run) -> StepFinished:
+def _execute_step(step: Step, run: Run) -> StepFinished:
     started = time.monotonic()
     action = actions.action_for(step, run)
     try:
@@ -198,7 +198,7 @@ def _carry_out(step: Step, run: Run) -> StepFinished:
         if reason is not None:
             status, detail = Status.SKIPPED, reason
         else:
-            action.do()
+            action.apply()
             status, detail = Status.SUCCESS, action.verify()
     except RelnoxError as error:
         return StepFinished(
@@ -213,7 +213,7 @@ def _carry_out(step: Step, run: Run) -> StepFinished:
 
 
 def _deadline(files: Sequence[PublishedFile], run: Run) -> str | None:
-    """Until when the rest of a release can follow, if part of it is public."""
+    """Return the time until which the missing files can be uploaded, if some are public."""
     if not files:
         return None
     from relnox.executor import publishing

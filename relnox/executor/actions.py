@@ -1,4 +1,4 @@
-"""Which action carries out which step."""
+"""The action of each step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["action_for"]
 
 
 def action_for(step: steps.Step, run: Run) -> Action:
-    """The action for a step; the room that knows how is opened when it is needed."""
+    """Return the action for a step; its module is imported on first use."""
     match step:
         case steps.EditFiles() | steps.Commit() | steps.CreateTags() | steps.UndoBump() | steps.Push():
             return _editing(step, run)
@@ -29,7 +29,7 @@ def action_for(step: steps.Step, run: Run) -> Action:
         case steps.BuildWheels() | steps.WriteMatrix():
             return _building(step, run)
         case steps.CleanFolder() | steps.RunTests() | steps.CheckDistributions() | steps.WriteManifest():
-            return _artefacts(step, run)
+            return _artifacts(step, run)
         case steps.Collect() | steps.WriteCollection():
             return _collecting(step, run)
         case steps.ClearIndex() | steps.Attest() | steps.LogIn() | steps.CheckProvenance():
@@ -93,7 +93,7 @@ def _building(
             assert_never(step)
 
 
-def _artefacts(
+def _artifacts(
     step: steps.CleanFolder | steps.RunTests | steps.CheckDistributions | steps.WriteManifest, run: Run
 ) -> Action:
     from relnox.executor import artifacts

@@ -20,7 +20,7 @@ from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
 from relnox.core.records import replace
 from relnox.core.steps import Build, CheckReproducibility, RunTests
 from relnox.errors import Failed
-from relnox.executor.side_by_side import processors
+from relnox.executor.parallel import processors
 from relnox.files import replace_file, sync_folder
 from relnox.source import module_owners
 
@@ -52,7 +52,7 @@ class Cleaning:
         """Done if none of them exists."""
         return None if self._remaining() else "nothing to remove"
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Remove the files."""
         for path in self._remaining():
             path.unlink()
@@ -83,12 +83,12 @@ class Testing:
         """Return None: tests always run."""
         return None
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Install the wheels, and run the test command in the package's folder."""
         installer = self.run.installer(self.step.installer)
         folder = self.run.folder(self.step.key)
         variables = self.run.installer_variables()
-        self.run.tell_sources(installer.name)
+        self.run.report_package_sources(installer.name)
         environment = installer.create(folder / "env", find_python(self.step.python), env=variables)
         python = self.step.python or f"{sys.version_info.major}.{sys.version_info.minor}"
         wheels = [
@@ -98,14 +98,14 @@ class Testing:
             if built.kind == "wheel" and supports(built.filename, python)
         ]
         installer.install(
-            environment, [*wheels, *self.step.requires], env=variables, on_line=self.run.tell(self.step)
+            environment, [*wheels, *self.step.requires], env=variables, on_line=self.run.on_line(self.step)
         ).check(f"{self.step.package}: installing the wheel for its tests")
         completed = process.run(
             self.step.command,
             cwd=self.run.source / self.step.folder,
             env=environment.variables(self.run.variables(more=dict(self.step.environment))),
             timeout=_TEST_TIMEOUT,
-            on_line=self.run.tell(self.step),
+            on_line=self.run.on_line(self.step),
         )
         fix = self._missing_module_fix(completed.output) or f"fix the failing tests of {self.step.package}"
         completed.check(f"{self.step.package}: the tests ({' '.join(self.step.command)})", fix=fix)
@@ -150,7 +150,7 @@ class Checking:
             return "nothing was built"
         return None if self._files else "nothing new was built"
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Run `twine check`, and report its results by file.
 
         Archives of packages that fail are removed, like those that fail the checks of a build.
@@ -190,7 +190,7 @@ class Checking:
         raise Failed("twine-check", "\n".join(["archives fail twine check:", *lines]), fix=_TWINE_FIX)
 
     def _remove_archives(self, packages: set[str]) -> None:
-        self.run.refused |= packages
+        self.run.rejected |= packages
         for name in packages - self.run.reused:
             for built in self.run.built[name]:
                 (self.run.root / self.step.output / built.filename).unlink(missing_ok=True)
@@ -198,7 +198,7 @@ class Checking:
     def _twine(self, files: Sequence[Path]) -> process.Completed:
         words = ["check", *(["--strict"] if self.step.strict else []), *map(str, files)]
         variables = self.run.variables(more={"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"})
-        on_line = self.run.tell(self.step)
+        on_line = self.run.on_line(self.step)
         if (warm := self.run.warm_twine()) is None:
             return process.run([sys.executable, "-m", "twine", *words], env=variables, on_line=on_line)
         return Fork(warm).run(
@@ -232,7 +232,7 @@ class WritingManifest:
         """Return None: the manifest is written after every build."""
         return None
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Write the text form first, since the JSON form is the authoritative one."""
         output = self.run.root / self.step.output
         needs = self._needs()
@@ -264,7 +264,7 @@ class WritingManifest:
             for step in self.run.unsuccessful
             if isinstance(step, Build | CheckReproducibility | RunTests)
         }
-        return packages & (failed | self.run.refused)
+        return packages & (failed | self.run.rejected)
 
     def _needs(self) -> dict[str, set[str]]:
         """Return the siblings that each package requires, according to its sources and the metadata of its wheel.

@@ -51,7 +51,7 @@ class Attesting:
             return None
         return f"{len(self.step.files)} files have attestations that are good"
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Sign what is not signed, and verify it at once.
 
         Raises:
@@ -68,7 +68,7 @@ class Attesting:
             if self.step.policy == "required":
                 raise
             self._trouble = error.message
-            self.run.tell(self.step)(
+            self.run.on_line(self.step)(
                 f"goes on without {len(self._unsigned) - len(self._signed)} attestations: {error.message}"
             )
 
@@ -137,7 +137,7 @@ class CheckingProvenance:
         """Looking is all there is to do."""
         return None
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Verify what is served of each file.
 
         Raises:

@@ -65,7 +65,7 @@ class ClearingCache:
         """Done if the cache is empty."""
         return None if self.run.environment_cache.content() else "nothing to remove"
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Clear the cache."""
         self.run.environment_cache.clear()
 
@@ -91,7 +91,7 @@ class Exporting:
         """Return None: the commit is always exported again."""
         return None
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Export the commit."""
         if self.run.git is None:
             raise Failed("not-a-git-checkout", "project is not in a git checkout", fix="git init")
@@ -142,7 +142,7 @@ class PreparingEnvironment:
             return None
         return "not needed: its packages are unchanged" if same else None
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Create the environment, or take it from the cache."""
         step = self.step
         self.environment = self.pool.prepare(
@@ -189,7 +189,7 @@ class Building:
         self.run.inputs[self.step.package] = inputs
         return f"unchanged: archives of commit {(inputs.commit or '')[:10]} are still valid"
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Build, check the archives, and move them to the output folder."""
         self.run.warm_twine()
         output = self.run.root / self.step.output
@@ -291,7 +291,7 @@ def build(  # noqa: PLR0913, PLR0917 - the parameters of a build
         variables=variables,
         umask=conditions.umask,
         siblings=siblings,
-        on_line=run.tell(step),
+        on_line=run.on_line(step),
         constraints=step.settings.constraints,
     )
 
@@ -315,7 +315,7 @@ def build(  # noqa: PLR0913, PLR0917 - the parameters of a build
                 wheel = build_wheel(step.package, sdist, into, scratch, current, step.settings)
             shutil.rmtree(scratch, ignore_errors=True)  # in parallel with other builds, not when the run ends
             requirement_sets.update(current.requirement_sets)
-            paths.append(repair(wheel, into, variables, run.tell(step)))
+            paths.append(repair(wheel, into, variables, run.on_line(step)))
         return paths
 
 
@@ -325,7 +325,12 @@ def _run_command(  # noqa: PLR0913, PLR0917 - as above
     """Build the archives with the project's own build command."""
     words = [word.replace("{output}", str(into)) for word in step.command]
     process.run(
-        words, cwd=source, env=variables, umask=conditions.umask, timeout=_COMMAND_TIMEOUT, on_line=run.tell(step)
+        words,
+        cwd=source,
+        env=variables,
+        umask=conditions.umask,
+        timeout=_COMMAND_TIMEOUT,
+        on_line=run.on_line(step),
     ).check(f"{step.package}: build command", fix=f"run it yourself in {step.folder}: {shlex.join(step.command)}")
     paths = sorted(path for path in into.iterdir() if path.name.endswith((".tar.gz", ".whl")))
     if not paths:

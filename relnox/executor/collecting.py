@@ -39,7 +39,7 @@ class Collecting:
         """Skip if all files exist with the right content."""
         return None if self._missing() else f"{self.step.output} has all {self._count}"
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Copy the missing files."""
         output = self.run.root / self.step.output
         try:
@@ -93,7 +93,7 @@ class WritingCollection:
         present = present and not has_leftovers(self.run.root / self.step.output)
         return f"{self.step.output}/{MANIFEST_JSON} is up to date" if present else None
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Write the text form, then the JSON form, which marks the collection as complete."""
         sync_folder(self.run.root / self.step.output)  # the listed files must reach the disk before the manifest
         for path, content in self._forms():

@@ -42,7 +42,7 @@ class CheckingReproducibility:
         """Never skip."""
         return None
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Build and compare."""
         again = self.run.folder("again")
         source = self._second_source(again) / self.step.build.folder

@@ -35,7 +35,7 @@ class EditingFiles:
         """Done if every file has its new content."""
         return "the files are already edited" if edits.is_applied(self.run.root, self.step.edits) else None
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Edit the files."""
         _apply(self.step.edits, self.run)
         self.run.undo.callback(edits.restore, self.run.root, self.step.edits)
@@ -66,7 +66,7 @@ class Committing:
         head = git.head() if self.committed and git.index_matches_head(self._files) else None
         return None if head is None else f"already committed in {head[:10]}"
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Commit; a failure resets to the commit before."""
         git = _git(self.run)
         before = git.head()
@@ -143,7 +143,7 @@ class Tagging:
         """Done if every tag is on the present commit."""
         return None if self._missing() else "the tags already exist on this commit"
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Create the missing tags, all or none."""
         git = _git(self.run)
         missing = self._missing()
@@ -189,9 +189,9 @@ class UndoingBump:
         """Done if nothing of the bump is left."""
         return None if self._left() else "already reverted"
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Remove commit and tags, restore the files."""
-        self.run.halfway = self.step.commit is not None or bool(
+        self.run.partly_applied = self.step.commit is not None or bool(
             self.step.tags
         )  # a failure cannot restore the refs
         if self.step.commit is not None:
@@ -229,7 +229,7 @@ class Pushing:
         """Done if the remote has branch and tags."""
         return f"{self.step.to} is up to date" if not self._missing() else None
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Push; if that fails, check the remote, since an interrupted push may have arrived."""
         make_durable(self.run)  # pushed commits must not be lost here
         try:
@@ -277,7 +277,7 @@ def _apply(planned: Iterable[Edit], run: Run) -> None:
     try:
         edits.apply(run.root, planned, recorded=run.pending is not None)
     except OSError:
-        run.halfway = True
+        run.partly_applied = True
         raise
 
 

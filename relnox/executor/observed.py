@@ -155,7 +155,7 @@ def look_again(run: Run, watched: Signals, *, after_signal: ExitCode | None) -> 
                 thread.start()
             while any(thread.is_alive() for thread in threads) and time.monotonic() < ends:
                 time.sleep(_POLL / 10)
-                watched.tell()
+                watched.check()
     except Interruption as signal:
         interrupted = signal.exit_code
     ends = min(ends, time.monotonic())

@@ -38,7 +38,7 @@ class WritingMatrix:
         """Return None: the file is always written."""
         return None
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Write the file."""
         replace_file(self.run.root / self.step.file, self.step.text.encode())
 
@@ -78,7 +78,7 @@ class BuildingWheels:
         self.run.built[self.step.build.package] = listed_files
         return f"{len(self.step.job.identifiers)} wheels exist and are still valid"
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Build the wheels, check them, and move them to the output folder."""
         build = self.step.build
         sdist = self._sdist()
@@ -96,7 +96,7 @@ class BuildingWheels:
                 cwd=self.run.root,
                 env=self.run.installer_variables(more=dict(call.environment)),
                 timeout=_TIMEOUT,
-                on_line=self.run.tell(self.step),
+                on_line=self.run.on_line(self.step),
             ).check(
                 f"cibuildwheel for {self.step.job.name}",
                 fix=f"see its whole output: {fixes.command('build-all', '--verbose')}",

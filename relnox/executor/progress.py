@@ -1,4 +1,4 @@
-"""How far a run has come: what ended how, and what therefore need not even be tried."""
+"""Progress of a run: how steps ended, and which steps are therefore not tried."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ BAD = (Status.FAILED, Status.ABORTED)
 
 
 def groups(steps: Iterable[Step]) -> list[list[Step]]:
-    """Steps in their order, neighbours that may run side by side together."""
-    parted: list[list[Step]] = []
-    for concurrent, neighbours in itertools.groupby(steps, lambda step: step.concurrent):
-        together = list(neighbours)
-        parted += [together] if concurrent else [[step] for step in together]
-    return parted
+    """Group consecutive steps that may run concurrently."""
+    parts: list[list[Step]] = []
+    for concurrent, consecutive in itertools.groupby(steps, lambda step: step.concurrent):
+        members = list(consecutive)
+        parts += [members] if concurrent else [[step] for step in members]
+    return parts
 
 
 class Progress:
-    """The course of one plan.
+    """The progress of one plan.
 
     Args:
-        plan: What is carried out.
-        emit: Is told what happens.
+        plan: The plan.
+        emit: Called with events.
     """
 
     def __init__(self, plan: Plan, emit: Callable[[Event], None]) -> None:
@@ -49,11 +49,11 @@ class Progress:
 
     @property
     def results(self) -> tuple[StepFinished, ...]:
-        """What ended so far, in the order of the plan."""
+        """The results so far, in the order of the plan."""
         return tuple(result for _, result in sorted(self._results.items()))
 
     def why_not(self, step: Step) -> str | None:
-        """Why a step is not even tried, or None."""
+        """Return why a step is not tried, or None."""
         if self.interrupted is not None:
             return "the run was interrupted"
         if missing := [key for key in step.needs if key in self._bad]:
@@ -63,11 +63,11 @@ class Progress:
         return None
 
     def start(self, step: Step) -> None:
-        """A step is about to be carried out."""
+        """Emit that a step begins."""
         self._emit(StepStarted(step))
 
     def end(self, result: StepFinished) -> None:
-        """A step ended."""
+        """Record and emit how a step ended."""
         self.ended.add(result.step.key)
         if result.status in BAD:
             self._bad.add(result.step.key)
@@ -75,15 +75,15 @@ class Progress:
         self._emit(result)
 
     def give_up(self, error: BaseException) -> None:
-        """A bug, or an interruption in an odd place, ended the run: nothing more is tried.
+        """Abort all remaining steps after a bug, or an interruption outside a step.
 
-        The reporter may fail of it as well. An interruption while it is told is kept: it decides the exit code.
+        The reporter may have the bug, so its errors are suppressed. An interruption decides the exit code.
         """
         if isinstance(error, KeyboardInterrupt):
             self.interrupted = ExitCode.INTERRUPTED
             reason = "the run was interrupted"
         else:
-            reason = f"relnox failed ({type(error).__name__})"
+            reason = f"internal error ({type(error).__name__})"
         for place, step in enumerate(self._plan.steps):
             if place not in self._results:
                 try:
@@ -92,10 +92,10 @@ class Progress:
                     self.interrupted = interruption.exit_code
                 except KeyboardInterrupt:
                     self.interrupted = ExitCode.INTERRUPTED
-                except (Exception, SystemExit):  # noqa: BLE001, S110 - the reporter may be what failed; the result is kept
+                except (Exception, SystemExit):  # noqa: BLE001, S110 - the reporter may have failed; the result is kept
                     pass
 
     def interrupt(self, step: Step, interruption: Interruption, seconds: float) -> StepFinished:
-        """Somebody wants the run to end; returns how the step ends that is going on."""
+        """Record an interruption; return the result of the running step."""
         self.interrupted = interruption.exit_code
         return StepFinished(step, Status.ABORTED, f"interrupted ({interruption.number.name})", seconds)

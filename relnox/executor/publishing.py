@@ -63,7 +63,7 @@ class ClearingIndex:
             return "it holds nothing but files of this release"
         return None
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Remove everything, files of this release included: they may have been yanked."""
         self.run.indexes.clear_embedded()
 
@@ -93,7 +93,7 @@ class LoggingIn:
         """Tokens are of this run alone."""
         return None
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Ask for all of them, side by side."""
         credentials = self.run.indexes.credentials(self.step.index)
         with ThreadPoolExecutor(_LOGINS, thread_name_prefix="log in") as pool:
@@ -127,7 +127,7 @@ class Uploading:
         """
         return self._listed(refresh=False)
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Send it, again after passing trouble; an answer may have been lost, so the index is asked before."""
         deadline = Deadline(_OUTAGE + self.step.file.size / _SLOWEST)
         self._attested = attestations_of(self.step, self.run)
@@ -143,7 +143,7 @@ class Uploading:
                 if self.step.attestations == "required":
                     raise
                 self._attested = ()
-                self.run.tell(self.step)(f"goes on without attestation: {error.message}")
+                self.run.on_line(self.step)(f"goes on without attestation: {error.message}")
             except RelnoxError as error:
                 attempts.failed(error)
                 if self._arrived():
@@ -226,7 +226,7 @@ class Awaiting:
         """Looking is all there is to do."""
         return None
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Ask until everything is listed and downloadable, with growing pauses.
 
         Raises:

@@ -1,4 +1,4 @@
-"""What the actions of one run share: where they work, what they have made so far, whom they tell."""
+"""The state that the actions of a run share."""
 
 from __future__ import annotations
 
@@ -35,45 +35,45 @@ if TYPE_CHECKING:
 __all__ = ["Run"]
 
 _NOT_FOR_BUILDS = ("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE")
-"""Variables that change what `uv pip` installs, and not what `uv build` does."""
+"""Variables that affect `uv pip` but not `uv build`."""
 
 
 class Run:
-    """One run of one plan.
+    """The state of one run of a plan.
 
     Attributes:
         root: The project's folder; paths of steps are relative to it.
-        private: Where relnox keeps what must outlive a run.
+        private: The folder for data that later runs need.
         git: The checkout, or None outside git.
-        stage: Observes, plans and runs a task of a chain in a folder.
-        pending: What is written down before the first step and dropped when the local ones are through.
-        built: What this run built, by package, in order.
+        stage: Runs a task of a chain in a folder.
+        pending: The edits that are recorded before the first step, and discarded after the last local one.
+        built: Archives that this run built, by package, in order.
         wheel_requires: `Requires-Dist` of the wheels, by package.
         downloads: Archives that this run downloaded or may take from disk, verified by hash, by package.
         reusable_env_dirs: Folders of environments that were verified, by Python, to be replaced by the next.
         reused: Packages whose archives of an earlier build are still valid.
-        inputs: What packages were built from, by package.
+        inputs: The inputs of builds, by package.
         tracked: The files of the commit that is built, relative to the project's folder, sorted; None for a tree.
-        source: What is built: the project's folder, or that folder in the commit that was exported.
+        source: The folder that is built: the project's folder, or its copy in the exported commit.
         commit: The commit that is built; None for a tree.
-        export: Where a commit was exported to, if one was.
-        clone: The throw-away checkout that stages run in, where there is one.
-        stages: How the stages of a chain went.
-        undo: Takes the local steps back, the last first, when a later local one fails.
-        build_index: The one index that build requirements come from; None for what pip and uv are configured for.
+        export: The folder of the exported commit, if any.
+        clone: The temporary checkout that stages run in, if any.
+        stages: The outcomes of the stages of a chain.
+        undo: Undoes the local steps, the last first, if a later local one fails.
+        build_index: The only index for build requirements; None for the configuration of pip and uv.
         passed: Variables that programs may see although they look like credentials.
-        limits: How large an archive may be that is looked into.
-        durable: Whether all that the local steps did is on the disk, so that a power failure does not undo it.
-        halfway: Whether a local step that fails leaves something changed: the same command goes on with it.
-        observed: What was sent of a release, and seen of it on the index.
-        unsuccessful: Steps that failed, or were not tried.
-        refused: Packages whose archives a check of all of them refused.
-        warnings: What is most likely wrong with files that a step made, by the step's key.
+        limits: Limits for archives.
+        durable: Whether the result of the local steps is flushed to disk.
+        partly_applied: Whether a failed local step leaves changes, which a rerun of the command completes.
+        observed: The state of the release's files on the index.
+        unsuccessful: Steps that failed or were not tried.
+        rejected: Packages whose archives failed the check of all packages.
+        warnings: Warnings about files that a step made, by the step's key.
     """
 
     observed: ObservedFiles
 
-    def __init__(  # noqa: PLR0913 - what a run is
+    def __init__(  # noqa: PLR0913 - the parts of a run
         self,
         *,
         root: Path,
@@ -105,7 +105,7 @@ class Run:
         self.reused: set[str] = set()
         self.inputs: dict[str, BuildInputs] = {}
         self.unsuccessful: list[Step] = []
-        self.refused: set[str] = set()
+        self.rejected: set[str] = set()
         self.warnings: dict[str, tuple[StepWarning, ...]] = {}
         self.tracked: tuple[str, ...] | None = None
         self.source = root
@@ -115,7 +115,7 @@ class Run:
         self.clone: Path | None = None
         self.stages: list[Outcome] = []
         self.undo = ExitStack()
-        self.halfway = False
+        self.partly_applied = False
         self.limits = limits or ArchiveLimits()
         self.durable = False
         self._scratch = scratch
@@ -123,7 +123,7 @@ class Run:
         self._passed = passed
         self._uv_settings = uv_settings or {}
         self._folders = folders
-        self._told_sources: set[str] = set()
+        self._reported_installers: set[str] = set()
         self._environment_pools: dict[tuple[str, str], BuildEnvironmentPool] = {}
         self._opening = threading.Lock()
         self._twine: ForkServer | None = None
@@ -140,14 +140,14 @@ class Run:
 
     @property
     def planned_edits(self) -> tuple[Edit, ...]:
-        """The edits of files that this run writes down before its first step."""
+        """The file edits that are recorded before the first step."""
         from relnox.core.steps import EditFiles
 
         steps = self.pending.steps if self.pending is not None else ()
         return tuple(edit for step in steps if isinstance(step, EditFiles) for edit in step.edits)
 
     def amend(self, contents: Mapping[str, bytes]) -> None:
-        """Note down that files hold something else than was planned, before anything relies on it."""
+        """Record other contents of files than planned, before a later step relies on them."""
         from relnox.core.records import replace
         from relnox.core.steps import EditFiles
         from relnox.source import edits
@@ -166,7 +166,7 @@ class Run:
         edits.write_pending(self.private, self.pending)
 
     def end_workers(self) -> None:
-        """End the processes that wait for work, and what they still do."""
+        """End the worker processes, including running work."""
         if self._twine is not None:
             self._twine.close_stdin()
         for pool in self._environment_pools.values():
@@ -181,7 +181,7 @@ class Run:
 
     @property
     def indexes(self) -> Indexes:
-        """The indexes that steps name."""
+        """The indexes of the project."""
         return self._indexes()
 
     @property
@@ -190,24 +190,24 @@ class Run:
         return self._scratch.path
 
     def emit(self, event: Event) -> None:
-        """Tell the reporters, one event after the other."""
+        """Pass an event to the reporter; thread-safe."""
         with self._emitting:
             if isinstance(event, StepFinished) and event.status in (Status.FAILED, Status.ABORTED):
                 self.unsuccessful.append(event.step)
             self._emit(event)
 
-    def tell(self, step: Step) -> Callable[[str], None]:
-        """What to call with each line that a program prints during a step."""
+    def on_line(self, step: Step) -> Callable[[str], None]:
+        """Return a callback for the lines of output of a step's program."""
         return lambda line: self.emit(OutputLine(step, line))
 
     def variables(self, *, own_indexes: bool = False, more: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Environment variables for programs that must not see credentials; see `process`."""
+        """Return the environment of programs that must not see credentials; see `process`."""
         names = ("TEMP", "TMP") if os.name == "nt" else ("TMPDIR",)
         temporary = dict.fromkeys(names, str(self._scratch.temporary)) | dict(more or {})
         return process.clean_environment(os.environ, own_indexes=own_indexes, passed=self._passed, more=temporary)
 
     def installer_variables(self, *, more: Mapping[str, str] | None = None) -> dict[str, str]:
-        """The environment of installers that fill environments for builds and tests."""
+        """Return the environment of installers for build and test environments."""
         variables = self.variables(own_indexes=True, more=more)
         if self._build_index is None:
             return variables
@@ -216,41 +216,45 @@ class Run:
         return pin_index(variables, self._build_index)
 
     def package_sources(self, installer: str) -> tuple[PackageSource, ...]:
-        """Where such an installer takes packages from; nothing where it is configured for nothing."""
+        """Return the package sources that an installer is configured for."""
         from relnox.building.installer_settings import PackageSource, package_sources
 
         if self._build_index is not None:
             return (PackageSource("index", self._build_index, "the project's settings"),)
         return package_sources(installer, self.installer_variables(), self.root)
 
-    def tell_sources(self, installer: str) -> None:
-        """Tell once where build requirements come from, and warn of places beside the index."""
+    def report_package_sources(self, installer: str) -> None:
+        """Report the sources of build requirements once, with a warning about sources beside the index."""
         with self._opening:
-            if installer in self._told_sources:
+            if installer in self._reported_installers:
                 return
-            self._told_sources.add(installer)
+            self._reported_installers.add(installer)
         sources = self.package_sources(installer)
-        index = [f"{each.url} ({each.setting})" for each in sources if each.kind == "index"]
+        index = [f"{source.url} ({source.setting})" for source in sources if source.kind == "index"]
         used = index[-1] if index else f"the public index, the default of {installer}"
-        beside = [f"{each.url} ({each.kind}, {each.setting})" for each in sources if each.kind != "index"]
+        others = [
+            f"{source.url} ({source.kind}, {source.setting})" for source in sources if source.kind != "index"
+        ]
         self.emit(Notice(f"build requirements come from {used}"))
-        if beside:
-            told = f"build requirements come from these places too, by the configuration of {installer}"
+        if others:
+            message = f"build requirements may also come from these sources, by the configuration of {installer}"
             self.emit(
                 Notice(
-                    "\n".join([f"{told}; a project of the same name there can be installed instead:", *beside]),
-                    'to use one index and no other, set [tool.relnox] build-index = "URL"',
+                    "\n".join(
+                        [f"{message} (a project of the same name there may be installed instead):", *others]
+                    ),
+                    'to use a single index, set [tool.relnox] build-index = "URL"',
                 )
             )
 
     def installer(self, name: str) -> Installer:
-        """What makes environments."""
+        """Return an installer by name."""
         from relnox.building.environments import find_installer
 
         return find_installer(name)
 
     def warm_twine(self) -> ForkServer | None:
-        """A twine that starts at once; it warms up from when it is first asked for. None without fork."""
+        """Return a fork server with twine imported, started on first use; None where fork is missing."""
         from relnox.building import workers
 
         with self._opening:
@@ -259,7 +263,7 @@ class Run:
             return self._twine
 
     def previous(self, output: str) -> Manifest | None:
-        """What an earlier run built into a folder, if there is a manifest that can be read."""
+        """Return the manifest of an earlier run in a folder, if it can be read."""
         with self._opening:
             if output not in self._previous:
                 from relnox.core.manifest import MANIFEST_JSON, Manifest
@@ -272,15 +276,15 @@ class Run:
             return self._previous[output]
 
     def environment_pool(self, installer: str, python: str, *, keep_environments: bool) -> BuildEnvironmentPool:
-        """The environments and processes that all builds of this run with a Python share."""
+        """Return the build environments of a Python, which all builds of a run share."""
         with self._opening:
             if (installer, python) not in self._environment_pools:
                 from relnox.building.environment_pool import BuildEnvironmentPool
                 from relnox.building.environments import find_python
 
-                found = self.installer(installer)
+                selected = self.installer(installer)
                 self._environment_pools[installer, python] = BuildEnvironmentPool(
-                    installer=found,
+                    installer=selected,
                     python=find_python(python),
                     folder=self.folder,
                     installing={
@@ -288,17 +292,17 @@ class Run:
                         for name, value in self.installer_variables().items()
                         if name not in _NOT_FOR_BUILDS
                     },
-                    sources=tuple(each.url for each in self.package_sources(found.name)),
-                    on_install=lambda: self.tell_sources(found.name),
+                    sources=tuple(source.url for source in self.package_sources(selected.name)),
+                    on_install=lambda: self.report_package_sources(selected.name),
                     project=self._uv_folder(),
                     cache=self.environment_cache if keep_environments else None,
                 )
             return self._environment_pools[installer, python]
 
     def _uv_folder(self) -> Path:
-        """A folder with what the project's settings say of all that uv installs, and nothing else.
+        """Make a folder whose uv.toml has only those settings of the project that apply to builds.
 
-        By the project's own files `uv pip` would apply to builds what is said of the project's environment.
+        With the project's own files, `uv pip` would apply settings of the project's environment to builds.
         """
         import tomlkit
 
@@ -308,7 +312,7 @@ class Run:
 
     @property
     def environment_cache(self) -> EnvironmentCache:
-        """Where environments are kept between runs."""
+        """The cache of environments between runs."""
         import platformdirs
 
         from relnox.building.cache import EnvironmentCache
@@ -316,8 +320,8 @@ class Run:
         return EnvironmentCache(platformdirs.user_cache_path("relnox") / "environments")
 
     def folder(self, name: str) -> Path:
-        """A new folder under `scratch`, called after what it is for."""
+        """Make a new folder under `scratch`, named after its purpose."""
         import tempfile
 
-        called = name.replace("/", "_").replace(" ", "-")
-        return Path(tempfile.mkdtemp(prefix=f"{called}-", dir=self.scratch))
+        prefix = name.replace("/", "_").replace(" ", "-")
+        return Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=self.scratch))

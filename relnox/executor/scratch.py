@@ -1,4 +1,4 @@
-"""The folder for everything that a run needs for a while only, what its programs make included."""
+"""The temporary folder of a run, which its programs use too."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["ScratchFolder"]
 
 
 class ScratchFolder(TemporaryFolder):
-    """A temporary folder that Python's own `tempfile` uses for as long as it is there.
+    """A temporary folder that Python's `tempfile` uses too.
 
-    Libraries make temporary folders as well (`pyproject_hooks`, for every hook): what a killed run leaves of them
-    goes with the rest.
+    Libraries make temporary folders as well (`pyproject_hooks` for every hook): those that a killed run leaves are
+    removed with this folder.
     """
 
-    _before: str | None = None
+    _previous: str | None = None
 
     @property
     def temporary(self) -> Path:
-        """The folder that programs are given for their temporary files."""
+        """The folder for temporary files of programs."""
         return self.path / "tmp"
 
     def _make(self) -> Path:
@@ -32,7 +32,7 @@ class ScratchFolder(TemporaryFolder):
 
         folder = super()._make()
         (folder / "tmp").mkdir()
-        self._before, tempfile.tempdir = tempfile.tempdir, str(folder / "tmp")
+        self._previous, tempfile.tempdir = tempfile.tempdir, str(folder / "tmp")
         return folder
 
     def __exit__(self, *exception: object) -> None:
@@ -40,6 +40,6 @@ class ScratchFolder(TemporaryFolder):
             import tempfile
 
             if tempfile.tempdir == str(self._path / "tmp"):
-                before = self._before
-                tempfile.tempdir = before if before is not None and os.path.isdir(before) else None  # noqa: PTH112
+                previous = self._previous
+                tempfile.tempdir = previous if previous is not None and os.path.isdir(previous) else None  # noqa: PTH112
         super().__exit__(*exception)

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: end what can be ended at once, let what must not be halved come to its end."""
+"""SIGINT and SIGTERM: interrupt steps at once, but let atomic ones finish."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EXIT_CODES = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TER
 
 
 class Interruption(BaseException):
-    """Somebody wants the run to end; no `except Exception` may catch it."""
+    """A signal interrupted the run; a BaseException, so that no `except Exception` catches it."""
 
     def __init__(self, number: signal.Signals) -> None:
         super().__init__(number.name)
@@ -29,86 +29,86 @@ class Interruption(BaseException):
 
 
 class Signals:
-    """Whether a signal came, and whether it ends at once what is going on.
+    """The signal that was received, if any, and whether it interrupts at once.
 
-    Only inside a step that is not atomic it does, and once: what cleans up after it is not interrupted again.
-    Python drops what is raised while it collects garbage, so whoever waits for long asks with `tell` now and then.
+    It interrupts only inside a step that is not atomic, and once: the clean-up is not interrupted again. Python
+    drops exceptions that are raised during garbage collection, so long waits call `check` from time to time.
     """
 
     def __init__(self) -> None:
         self._at_once = False
-        self._came: signal.Signals | None = None
+        self._received: signal.Signals | None = None
 
     @contextlib.contextmanager
     def during(self, *, atomic: bool) -> Iterator[None]:
-        """Around one step: in an atomic one a signal waits, and ends the run before its next step.
+        """Run one step: in an atomic one, a signal has to wait until the next step begins.
 
-        After the last step there is nothing left to end: the run is done.
+        After the last step, the run is done and a signal has no effect.
 
         Raises:
-            Interruption: A signal came before this step, or in it if it is not atomic.
+            Interruption: A signal was received before this step, or in it if it is not atomic.
         """
         try:
-            self.tell()
+            self.check()
             with contextlib.nullcontext() if atomic else self.at_once():
                 yield
         except Interruption:
-            self._came = None  # it is heard
+            self._received = None  # handled
             raise
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
-        """Around what a signal ends at once, wherever it is.
+        """Let a signal interrupt the block at once.
 
         Raises:
-            Interruption: A signal came.
+            Interruption: A signal was received.
         """
         try:
             self._at_once = True
-            self.tell()
+            self.check()
             yield
         finally:
             self._at_once = False
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """The handler that is installed."""
+        """Handle a signal, as the installed signal handler."""
         del frame
-        self._came = signal.Signals(number)
+        self._received = signal.Signals(number)
         if self._at_once:
             self._at_once = False
-            self.tell()
+            self.check()
 
     def pass_on(self, handler: Any) -> None:
-        """Give a signal that nothing here was left to hear to the run around this one."""
-        if self._came is not None and isinstance(getattr(handler, "__self__", None), Signals):
-            handler(self._came, None)
+        """Pass a signal that was not handled here to the enclosing run."""
+        if self._received is not None and isinstance(getattr(handler, "__self__", None), Signals):
+            handler(self._received, None)
 
     def keep(self, interruption: Interruption) -> None:
-        """A signal came when nothing was left to end here: it is for the run around this one, if there is one."""
-        self._came = interruption.number
+        """Keep a signal that came when all steps had ended, for the enclosing run."""
+        self._received = interruption.number
 
     def take_over(self, handler: Any) -> None:
-        """Hear a signal that came before this run, while the run around it was not in a step."""
-        around = getattr(handler, "__self__", None)
-        if isinstance(around, Signals):
-            self._came, around._came = around._came, None  # noqa: SLF001 - another one of these
+        """Take a signal that the enclosing run received between two steps."""
+        enclosing = getattr(handler, "__self__", None)
+        if isinstance(enclosing, Signals):
+            self._received, enclosing._received = enclosing._received, None  # noqa: SLF001 - another instance
 
-    def tell(self) -> None:
-        """Say that a signal came.
+    def check(self) -> None:
+        """Raise an interruption if a signal was received.
 
         Raises:
-            Interruption: One came, and nobody has heard of it.
+            Interruption: A signal was received and not handled yet.
         """
-        if self._came is not None:
-            raise Interruption(self._came)
+        if self._received is not None:
+            raise Interruption(self._received)
 
 
 @contextlib.contextmanager
 def watching() -> Iterator[Signals]:
-    """Handle both signals inside the block; the handlers that were there come back afterwards.
+    """Handle both signals inside the block, and restore the previous handlers afterwards.
 
-    One that is only for the time before a run (`only_before_a_run`) does not: then signals are ignored, since how
-    the process ends is decided. Outside the main thread Python gives no signals, and there is nothing to handle.
+    A handler for the time before a run (`only_before_a_run`) is not restored: signals are ignored instead, because
+    the exit code is final. Outside the main thread, Python delivers no signals.
     """
     signals = Signals()
     if threading.current_thread() is not threading.main_thread():
@@ -116,22 +116,22 @@ def watching() -> Iterator[Signals]:
         return
     before = {number: signal.signal(number, signals.handle) for number in _EXIT_CODES}
     signals.take_over(before[signal.SIGINT])
-    tell_unraisable, sys.unraisablehook = sys.unraisablehook, _unless_interruption(sys.unraisablehook)
+    previous_hook, sys.unraisablehook = sys.unraisablehook, _unless_interruption(sys.unraisablehook)
     try:
         yield signals
     finally:
-        sys.unraisablehook = tell_unraisable
+        sys.unraisablehook = previous_hook
         for number, handler in before.items():
             over = signal.SIG_IGN if getattr(handler, "only_before_a_run", False) else handler
             signal.signal(number, over if over is not None else signal.SIG_DFL)
     signals.pass_on(before[signal.SIGINT])
 
 
-def _unless_interruption(tell: Callable[[Any], object]) -> Callable[[Any], None]:
-    """Tell what Python has to drop, but not an interruption: the signal is remembered, and ends the run soon."""
+def _unless_interruption(hook: Callable[[Any], object]) -> Callable[[Any], None]:
+    """Wrap a hook for dropped exceptions to ignore interruptions: the next `check` raises them again."""
 
-    def told(unraisable: Any) -> None:
+    def wrapper(unraisable: Any) -> None:
         if not isinstance(unraisable.exc_value, Interruption):
-            tell(unraisable)
+            hook(unraisable)
 
-    return told
+    return wrapper

@@ -30,7 +30,7 @@ class Cloning:
         """It is always a fresh clone."""
         return None
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Clone twice: the remote from the checkout, the working clone from the remote."""
         if self.run.git is None:
             raise Failed("todo", "this is no git checkout", fix="git init")
@@ -56,7 +56,7 @@ class RunningStage:
         """A stage decides step by step what is done already."""
         return None
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Observe, plan and run."""
         outcome = self.run.stage(self.step, self.run.clone or self.run.root)
         self.run.stages.append(outcome)

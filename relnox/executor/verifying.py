@@ -60,7 +60,7 @@ class Downloading:
         """Never skip: every run downloads the files again."""
         return None
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Download and compare, with retries: an index may list a file before it serves it."""
         folder = self.run.folder(self.step.key)
         deadline = Deadline(self.step.deadline)
@@ -114,7 +114,7 @@ class CopyingFiles:
         """Never skip: every run copies the files again."""
         return None
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Copy and compare."""
         folder = self.run.folder(self.step.key)
         self.run.downloads[self.step.package] = [self._copy(file, folder) for file in self.step.files]
@@ -167,7 +167,7 @@ class Verifying:
             return f"{self._release} requires Python {supported}, and this is {self.interpreter.version}"
         return None
 
-    def do(self) -> None:
+    def apply(self) -> None:
         """Install, compare files, import modules, run scripts and smoke tests."""
         self.files = {name: self._archive(name) for name in (self.step.package, *self.step.siblings)}
         self.others = self._required_others()
@@ -280,7 +280,7 @@ class Verifying:
             env=variables,
             index_url=self.run.indexes.trusted_simple_url,
             no_deps=not install_checks.requirements,
-            on_line=self.run.tell(self.step),
+            on_line=self.run.on_line(self.step),
         )
         if ran.returncode != 0:
             raise self._not_installed(ran)
@@ -325,7 +325,7 @@ class Verifying:
             folder=self.run.folder("probe"),
             variables=self.run.variables(),
             time_limit=self.step.checks.time_limit,
-            on_line=self.run.tell(self.step),
+            on_line=self.run.on_line(self.step),
         )
 
     def _wrong_origins(self) -> Iterator[ProbeFailure]:

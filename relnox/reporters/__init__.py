@@ -1,4 +1,4 @@
-"""How a run is told: to a person at a terminal, to a log, to GitHub's log viewer, to a program."""
+"""Reporters: output for terminals, logs, GitHub Actions and programs."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ __all__ = ["Reporter", "as_written", "choose", "usage_error"]
 
 
 def as_written(text: str) -> str:
-    """A text with its commands as relnox itself takes them; see `core.fixes`."""
+    """Return a text unchanged, with commands of relnox; see `core.fixes`."""
     return text
 
 
 class Reporter(Protocol):
-    """Tells people what happens. Results go to standard output, progress to standard error.
+    """Shows the progress of a run on standard error, and its results on standard output.
 
     Attributes:
-        verbose: Whether what programs print is shown as it comes.
+        verbose: Whether the output of programs is convert.
     """
 
     verbose: bool
 
     def event(self, event: Event, *, nested: bool) -> None:
-        """Something happened; `nested` inside a stage of a chain."""
+        """Handle an event; `nested` is true in a stage of a chain."""
 
     def plan(self, plan: Plan) -> None:
         """Show a plan that is not run."""
@@ -41,19 +41,19 @@ class Reporter(Protocol):
         """Show results."""
 
     def error(self, error: RelnoxError) -> None:
-        """Show what stops the run."""
+        """Show the error that ends the run."""
 
 
-def choose(name: Any, environment: Mapping[str, str], shown: Callable[[str], str] = as_written) -> Reporter:
-    """The reporter of that name; `auto`, or nothing, looks where the output goes.
+def choose(name: Any, environment: Mapping[str, str], convert: Callable[[str], str] = as_written) -> Reporter:
+    """Return a reporter by name; for `auto` or no name, the one that suits the output.
 
-    Where the CI engine masks its log it learns of each secret before that is used. GitLab's masks what is declared
-    as masked in its settings, and cannot be told more.
+    On GitHub Actions, the runner masks each secret from its first use on. GitLab masks only variables that are
+    declared as masked in its settings.
 
     Args:
-        name: The reporter's name.
+        name: The name of the reporter.
         environment: All environment variables.
-        shown: Gives commands in messages, hints and notes the form in which they have to be typed.
+        convert: Converts commands in messages, fixes and notes to the form that the user has to type.
     """
     kind = str(name or environment.get("RELNOX_REPORTER") or "auto")
     if kind == "auto":
@@ -61,26 +61,26 @@ def choose(name: Any, environment: Mapping[str, str], shown: Callable[[str], str
             kind = "github"
         elif STDERR.isatty() and environment.get("TERM") != "dumb" and not environment.get("CI"):
             kind = "terminal"
-    # Elsewhere than on the runner to have a secret masked would be to tell it.
+    # Outside a runner, the command to mask a secret would print the secret.
     masks = environment.get("GITHUB_ACTIONS") == "true"
     if kind == "github":
         from relnox.reporters.github import GitHub
 
-        github = GitHub(environment, shown)
+        github = GitHub(environment, convert)
         secrets.announce(github.mask if masks else None)
         return github
     secrets.announce(_add_mask if masks else None)
     if kind == "terminal":
         from relnox.reporters.terminal import Terminal
 
-        return Terminal(shown)
+        return Terminal(convert)
     from relnox.reporters.plain import Plain
 
-    return Plain(shown)
+    return Plain(convert)
 
 
 def usage_error(error: RelnoxError) -> None:
-    """Show an error of a command line that chooses no reporter yet."""
+    """Show an error of the command line, before there is a reporter."""
     from relnox.reporters.text import error_lines
 
     for line in error_lines(error):

@@ -1,4 +1,4 @@
-"""Telling that may fail, so that what is told of does not."""
+"""A reporter that ignores output errors, so that they do not end a run."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["BestEffortReporter"]
 
 
 class BestEffortReporter:
-    """Tells a reporter as long as somebody listens; see `Reporter` for its methods.
+    """Passes everything to another reporter and ignores output errors; see `Reporter` for its methods.
 
-    A reader that has enough (`relnox bump 2>&1 | head -1`) or a log on a full disk stops no run in its middle:
-    it goes on unheard, and its exit code still tells how it ended.
+    A closed pipe (`relnox bump 2>&1 | head -1`) or a full disk does not end a run: it continues without output,
+    and the exit code says how it ended.
     """
 
     def __init__(self, reporter: Reporter) -> None:
@@ -28,7 +28,7 @@ class BestEffortReporter:
         self._reporter = reporter
 
     def event(self, event: Event, *, nested: bool) -> None:
-        """Something happened."""
+        """Handle an event."""
         _try(lambda: self._reporter.event(event, nested=nested))
 
     def plan(self, plan: Plan) -> None:
@@ -40,10 +40,10 @@ class BestEffortReporter:
         _try(lambda: self._reporter.tables(tables))
 
     def error(self, error: RelnoxError) -> None:
-        """Show what stops the run."""
+        """Show the error that ends the run."""
         _try(lambda: self._reporter.error(error))
 
 
-def _try(tell: Callable[[], None]) -> None:
+def _try(report: Callable[[], None]) -> None:
     with contextlib.suppress(OSError):
-        tell()
+        report()

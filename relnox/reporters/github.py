@@ -1,7 +1,7 @@
-"""GitHub Actions: each step a folded group, failures as annotations, a summary of the run.
+"""The reporter for GitHub Actions: a folded group for each step, annotations for errors, and a summary of the run.
 
-The runner reads commands from both streams, in any line. Each line of text is escaped before it is printed (see
-`core.escaping`); what programs print stands between `::stop-commands::` with a random word as well.
+The runner reads commands from any line of both streams. All text is escaped before it is printed (see
+`core.escaping`), and the output of programs is enclosed in `::stop-commands::` with a random token.
 """
 
 from __future__ import annotations
@@ -33,140 +33,140 @@ class GitHub(Plain):
     """Writes workflow commands among plain lines.
 
     Args:
-        environment: Where `GITHUB_STEP_SUMMARY` names the file of the summary.
-        shown: As for `Plain`.
+        environment: Environment variables; `GITHUB_STEP_SUMMARY` is the path of the summary.
+        convert: As for `Plain`.
     """
 
-    def __init__(self, environment: Mapping[str, str], shown: Callable[[str], str] = as_written) -> None:
-        super().__init__(shown)
-        self._telling = threading.RLock()
+    def __init__(self, environment: Mapping[str, str], convert: Callable[[str], str] = as_written) -> None:
+        super().__init__(convert)
+        self._lock = threading.RLock()
         self._summary = environment.get("GITHUB_STEP_SUMMARY")
-        self._foreign: str | None = None
-        self._held: dict[str, list[str]] = {}
+        self._stop_token: str | None = None
+        self._output: dict[str, list[str]] = {}
 
     def event(self, event: Event, *, nested: bool) -> None:
-        """Tell what happened."""
-        with self._telling:
+        """Handle an event."""
+        with self._lock:
             if isinstance(event, Notice):
                 self._note(event, nested=nested)
             else:
-                self._tell(event, nested=nested)
+                self._handle(event, nested=nested)
 
     def mask(self, line: str) -> None:
-        """Have the runner mask a line of a secret from now on; called from any thread."""
-        with self._telling:
-            self._keep_foreign_text_out()
+        """Tell the runner to mask a line of a secret; thread-safe."""
+        with self._lock:
+            self._resume_commands()
             add_mask(line)
 
     def _note(self, event: Notice, *, nested: bool) -> None:
-        self._keep_foreign_text_out()
+        self._resume_commands()
         super().event(event, nested=nested)
         if event.fix:
-            _command("warning", self._shown(f"{event.message}\n{event.fix}"), title="relnox")
+            _command("warning", self._convert(f"{event.message}\n{event.fix}"), title="relnox")
 
-    def _tell(self, event: Event, *, nested: bool) -> None:
+    def _handle(self, event: Event, *, nested: bool) -> None:
         match event:
             case StepStarted(step) if step.concurrent:
-                self._held[step.key] = []  # groups cannot be side by side
+                self._output[step.key] = []  # groups cannot be interleaved
             case StepStarted(step):
                 _command("group", step.title)
-            case OutputLine(step, line) if step.key in self._held:
-                self._held[step.key].append(line)
+            case OutputLine(step, line) if step.key in self._output:
+                self._output[step.key].append(line)
             case OutputLine(_, line):
-                self._let_foreign_text_in()
+                self._stop_commands()
                 STDERR.line(line.expandtabs())
             case StepFinished():
                 self._end(event, nested=nested)
             case RunFinished(outcome):
                 super().event(event, nested=nested)
                 if outcome.plan.skipped is not None:
-                    _command("warning", self._shown(outcome.plan.skipped), title="relnox")
+                    _command("warning", self._convert(outcome.plan.skipped), title="relnox")
                 if not nested:
-                    self._summarise(markdown(outcome, self._shown))
+                    self._summarize(markdown(outcome, self._convert))
             case _:
                 super().event(event, nested=nested)
 
     def _end(self, event: StepFinished, *, nested: bool) -> None:
-        self._let_held_out(event.step)
-        self._keep_foreign_text_out()
+        self._print_group(event.step)
+        self._resume_commands()
         _command("endgroup", "")
         super().event(event, nested=nested)
         if event.error is not None:
-            _command("error", self._shown(event.detail), title=f"{event.step.title}: {event.error.code}")
+            _command("error", self._convert(event.detail), title=f"{event.step.title}: {event.error.code}")
         for warning in event.warnings:
             _command(
                 "warning",
-                self._shown(f"{warning.file}: {warning.message}\n{warning.fix}"),
+                self._convert(f"{warning.file}: {warning.message}\n{warning.fix}"),
                 title=f"{event.step.title}: {warning.code}",
             )
 
     def error(self, error: RelnoxError) -> None:
-        """Show what stops the run, as an annotation too."""
+        """Show the error that ends the run, as an annotation too."""
         super().error(error)
         message = f"{error.message}\n{error.fix}" if error.fix else error.message
-        _command("error", self._shown(message), title=f"relnox: {error.code}")
+        _command("error", self._convert(message), title=f"relnox: {error.code}")
 
     def tables(self, tables: Sequence[Table]) -> None:
-        """Show results, in the summary as well."""
+        """Show results, in the summary too."""
         super().tables(tables)
-        self._summarise("\n".join(line for table in tables for line in _table(table)))
+        self._summarize("\n".join(line for table in tables for line in _table(table)))
 
-    def _let_held_out(self, step: Step) -> None:
-        """The group of a step that ran beside others."""
-        if (lines := self._held.pop(step.key, None)) is not None:
+    def _print_group(self, step: Step) -> None:
+        """Print the group of a step that ran concurrently with others."""
+        if (lines := self._output.pop(step.key, None)) is not None:
             _command("group", step.title)
             for line in lines:
-                self._let_foreign_text_in()
+                self._stop_commands()
                 STDERR.line(line.expandtabs())
 
-    def _let_foreign_text_in(self) -> None:
-        if self._foreign is None:
-            self._foreign = secrets.token_hex(16)
-            _command("stop-commands", self._foreign)
+    def _stop_commands(self) -> None:
+        if self._stop_token is None:
+            self._stop_token = secrets.token_hex(16)
+            _command("stop-commands", self._stop_token)
 
-    def _keep_foreign_text_out(self) -> None:
-        if self._foreign is not None:
-            _command(self._foreign, "")
-            self._foreign = None
+    def _resume_commands(self) -> None:
+        if self._stop_token is not None:
+            _command(self._stop_token, "")
+            self._stop_token = None
 
-    def _summarise(self, told: str) -> None:
-        if self._summary and told:
+    def _summarize(self, markdown: str) -> None:
+        if self._summary and markdown:
             try:
                 with Path(self._summary).open("a", encoding="utf-8", errors="backslashreplace") as out:
-                    out.write(told + "\n\n")
+                    out.write(markdown + "\n\n")
             except OSError as error:
                 STDERR.line(f"note: the summary cannot be written to {self._summary} ({error.strerror})")
                 self._summary = None
 
 
 def add_mask(line: str) -> None:
-    """Have the runner mask a line of a secret from now on."""
+    """Tell the runner to mask a line of a secret."""
     STDERR.command(f"::add-mask::{escape(line)}")
 
 
-def markdown(outcome: Outcome, shown: Callable[[str], str] = as_written) -> str:
-    """A run as a Markdown table."""
+def markdown(outcome: Outcome, convert: Callable[[str], str] = as_written) -> str:
+    """Format a run as a Markdown table."""
     lines = [f"### {_inert(text.ending(outcome))}", "", "| step | status | |", "| --- | --- | --- |"]
     for result in outcome.results:
-        cells = (result.step.title, text.MARKS[result.status], " ".join(shown(result.detail).split()))
+        cells = (result.step.title, text.MARKS[result.status], " ".join(convert(result.detail).split()))
         lines.append(_row(cells))
-    if told := list(text.published(outcome)):
-        lines += ["", *(f"- {_inert(shown(line))}" for line in told)]
+    if files := list(text.published(outcome)):
+        lines += ["", *(f"- {_inert(convert(line))}" for line in files)]
     return "\n".join(lines)
 
 
-def escape(told: str, *, value: bool = False) -> str:
-    """Text for a workflow command; `value` for one of its properties."""
+def escape(text: str, *, value: bool = False) -> str:
+    """Escape text for a workflow command; with `value`, for one of its properties."""
     pairs = [("%", "%25"), ("\r", "%0D"), ("\n", "%0A")] + ([(":", "%3A"), (",", "%2C")] if value else [])
-    for character, written in pairs:
-        told = told.replace(character, written)
-    return told
+    for character, escaped in pairs:
+        text = text.replace(character, escaped)
+    return text
 
 
-def _command(name: str, told: str, *, title: str = "") -> None:
-    """Write a workflow command with text that may be foreign."""
+def _command(name: str, message: str, *, title: str = "") -> None:
+    """Write a workflow command with untrusted text."""
     properties = f" title={escape(escape_line(masked(title)), value=True)}" if title else ""
-    lines = (escape_line(line) for line in split_lines(masked(told)))
+    lines = (escape_line(line) for line in split_lines(masked(message)))
     STDERR.command(f"::{name}{properties}::{escape(chr(10).join(lines))}")
 
 
@@ -184,9 +184,9 @@ def _row(cells: Iterable[str]) -> str:
 
 
 _MARKUP = {ord(mark): f"&#{ord(mark)};" for mark in "\\`*_{}[]<>()#!|~&$\"'"} | {ord("@"): "&#64;&#8203;"}
-"""What means something in Markdown and HTML, as references; a space without width keeps an @ from mentioning."""
+"""Characters with a meaning in Markdown and HTML; a zero-width space prevents mentions by @."""
 
 
 def _inert(cell: str) -> str:
-    """Text that Markdown shows as it is: no HTML, no link, no mention, no further column."""
+    """Escape text for Markdown: no HTML, links, mentions or columns."""
     return escape_line(masked(cell)).translate(_MARKUP)

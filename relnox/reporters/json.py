@@ -1,4 +1,4 @@
-"""A run for programs: what was planned, how each step ended, the exit code."""
+"""The JSON report of a run."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["render"]
 
 
 def render(outcome: Outcome) -> str:
-    """The report, as a JSON document."""
+    """Format the report of a run as JSON."""
     return serialization.to_json(_outcome(outcome))
 
 
 def render_error(task: str, error: RelnoxError) -> str:
-    """The report of a run that was stopped before its first step."""
-    told: dict[str, Any] = {
+    """Format the report of a run that an error ended before its first step."""
+    document: dict[str, Any] = {
         "task": task,
         "exit_code": error.exit_code.value,
         "code": error.code,
@@ -29,7 +29,7 @@ def render_error(task: str, error: RelnoxError) -> str:
         "fix": error.fix,
         "steps": [],
     }
-    return serialization.to_json(told)
+    return serialization.to_json(document)
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "steps": [_step(result) for result in outcome.results],
         "stages": [_outcome(stage) for stage in outcome.stages],
         "files": [_file(file) for file in outcome.publication],
-        "fault": outcome.fault,
+        "traceback": outcome.traceback,
         "tables": [serialization.encode(table) for table in outcome.tables],
     }
 

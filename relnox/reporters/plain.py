@@ -1,4 +1,4 @@
-"""Plain lines, one for each step that ends: for logs, pipes and screen readers."""
+"""The plain reporter: a line for each step that ended, for logs, pipes and screen readers."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ __all__ = ["Plain"]
 
 
 class Plain:
-    """Writes lines; see `Reporter` for its methods.
+    """Writes plain lines; see `Reporter` for its methods.
 
     Args:
-        shown: Gives commands in relnox's own lines the form in which they have to be typed.
+        convert: Converts commands to the form that the user has to type.
     """
 
     verbose = False
 
-    def __init__(self, shown: Callable[[str], str] = as_written) -> None:
-        self._shown = shown
+    def __init__(self, convert: Callable[[str], str] = as_written) -> None:
+        self._convert = convert
         self._aborted: list[StepFinished] = []
 
     def event(self, event: Event, *, nested: bool) -> None:
-        """Tell what happened."""
+        """Handle an event."""
         match event:
             case RunStarted(plan):
                 lines = (line for note in plan.notes for line in text.further_lines(f"note: {note}", ""))
@@ -60,12 +60,12 @@ class Plain:
             case StepFinished():
                 self._log(text.finished(event), nested=nested)
             case RunFinished(outcome):
-                self._conclude(outcome, nested=nested)
+                self._end_run(outcome, nested=nested)
 
     def plan(self, plan: Plan) -> None:
         """Show a plan that is not run."""
         self.tables(plan.tables)
-        self._out(text.plan_lines(plan, self._shown))
+        self._out(text.plan_lines(plan, self._convert))
 
     def tables(self, tables: Sequence[Table]) -> None:
         """Show results."""
@@ -73,11 +73,11 @@ class Plain:
             self._out([*text.columns(table), ""])
 
     def error(self, error: RelnoxError) -> None:
-        """Show what stops the run."""
+        """Show the error that ends the run."""
         self._log(text.error_lines(error))
 
-    def _conclude(self, outcome: Outcome, *, nested: bool) -> None:
-        """What was not tried, and how it all ended."""
+    def _end_run(self, outcome: Outcome, *, nested: bool) -> None:
+        """Show aborted steps and how the run ended."""
         self._log(text.aborted(self._aborted), nested=nested)
         self._aborted.clear()
         self._log(text.published(outcome), nested=nested)
@@ -85,7 +85,7 @@ class Plain:
             self._log([text.ending(outcome)])
 
     def _log(self, lines: Iterable[str], *, nested: bool = False) -> None:
-        for line in map(self._shown, lines):
+        for line in map(self._convert, lines):
             STDERR.line("  " + line if nested else line)
 
     def _out(self, lines: Iterable[str]) -> None:

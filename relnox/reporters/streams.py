@@ -1,4 +1,4 @@
-"""Standard output and standard error, written to whatever their encoding is and whether or not somebody reads."""
+"""Standard output and standard error, for any encoding, and without errors for closed pipes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["STDERR", "STDOUT", "Stream"]
 
 
 class Stream:
-    """A standard stream as it is at the moment of writing: tests and front ends replace them.
+    """A standard stream, looked up at each write: tests and front ends replace them.
 
-    Characters that its encoding lacks are written with backslashes. What nobody reads any more is dropped. A full
-    disk is an error for results, on standard output, and none for progress.
+    Characters that the encoding lacks are written as escapes. Output to a closed pipe is dropped. A full disk is
+    an error on standard output (results), but not on standard error (progress).
 
     Args:
         name: `stdout` or `stderr`.
@@ -27,16 +27,16 @@ class Stream:
         self._name = name
 
     def line(self, text: str, *, end: str = "\n") -> None:
-        """Write one line of text that may be foreign: without secrets, and with nothing in it that acts."""
+        """Write a line of untrusted text, with secrets masked and control characters escaped."""
         self.command(escape_line(masked(text)), end=end)
 
     def command(self, text: str, *, end: str = "\n") -> None:
-        """Write one line as it is: for commands to a CI provider, whose values are escaped already."""
+        """Write a line as it is, for commands to a CI provider whose values are escaped."""
         self.write(f"{text}{end}")
         self.flush()
 
     def write(self, text: str) -> int:
-        """Write text; see the class for what does not fail."""
+        """Write text; see the class for errors that are ignored."""
         stream = self._stream
         if stream is not None:
             try:
@@ -49,7 +49,7 @@ class Stream:
         return len(text)
 
     def flush(self) -> None:
-        """Have everything written."""
+        """Flush the stream."""
         stream = self._stream
         if stream is not None:
             try:
@@ -58,17 +58,17 @@ class Stream:
                 self._failed(stream, error)
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
+        """Return whether it is a terminal."""
         try:
             return self._stream is not None and bool(self._stream.isatty())
-        except ValueError:  # it is closed
+        except ValueError:  # the stream is closed
             return False
 
     def fileno(self) -> int:
-        """The number of its file.
+        """Return the file descriptor.
 
         Raises:
-            OSError: It has none.
+            OSError: There is none.
         """
         if self._stream is None:
             raise OSError(errno.EBADF, "closed")
@@ -76,21 +76,21 @@ class Stream:
 
     @property
     def encoding(self) -> str:
-        """How its text is encoded."""
+        """The encoding."""
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     @property
     def is_unicode(self) -> bool:
-        """Whether it can show any character."""
+        """Whether the encoding has all characters."""
         return self.encoding.lower().startswith("utf")
 
     @property
     def _stream(self) -> Any:
         stream = getattr(sys, self._name)
-        return getattr(stream, "rich_proxied_file", stream)  # rich replaces the streams while its spinner turns
+        return getattr(stream, "rich_proxied_file", stream)  # rich replaces the streams while its spinner runs
 
     def _failed(self, stream: Any, error: OSError | ValueError) -> None:
-        """Write no more to a stream that failed: Python would flush it again at exit, and exit with 120."""
+        """Redirect a failed stream to os.devnull: Python would flush it at exit, and exit with 120."""
         if stream.closed:
             return
         if isinstance(error, ValueError):
@@ -98,7 +98,7 @@ class Stream:
         try:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         except OSError:
-            return  # it has no file
+            return  # it has no file descriptor
         if self._name == "stdout" and error.errno != errno.EPIPE:
             raise error
 

@@ -1,7 +1,7 @@
-"""Tools of a project that change files: they run on a copy, so that their changes become part of the plan.
+"""Run a project's own tools for a plan: beside the tree, so that what they change can be shown before it happens.
 
-The copy is a temporary clone with the planned edits. The files that a tool changes there are edited in the same
-transaction as everything else.
+A tool works in a throw-away clone that holds the planned edits; the files that it changes there become part of the
+plan, and of the same transaction as everything else.
 """
 
 from __future__ import annotations
@@ -29,30 +29,27 @@ _LOCKING = {"poetry.lock": ("poetry", "lock"), "pdm.lock": ("pdm", "lock")}
 """Lock files that only their own tools can write, and how."""
 
 
-def run_on_copy(  # noqa: PLR0913 - the tool and its surroundings
+def run_on_copy(  # noqa: PLR0913 - what a tool is given
     git: Git,
     folder: str,
     command: Sequence[str],
     *,
     planned: Mapping[str, bytes | None],
-    alternative: str,
+    without: str,
     pass_env: Collection[str] = (),
 ) -> dict[str, bytes | None]:
-    """Run a tool on a copy of the checkout; return the files that it changes, None for one that it removes.
+    """What a tool changes besides what is planned: files relative to the root, None for one that it removes.
 
     Args:
-        git: The checkout; the copy is of its current commit.
-        folder: The folder to run the tool in, relative to the root.
+        git: The checkout; the tool sees its present commit.
+        folder: Where the tool is run, relative to the root.
         command: The tool and its arguments.
-        planned: New contents of files, None for one that is removed.
-        alternative: How to do without the tool, for the fix.
-        pass_env: Variables that the tool gets although they look like credentials.
-
-    Returns:
-        Contents by path relative to the root, without those that are as planned.
+        planned: What files will hold, None for one that goes.
+        without: What to do without the tool, for the hint.
+        pass_env: Variables that the tool may see although they look like credentials.
 
     Raises:
-        Failed: The tool is not installed, or fails.
+        Failed: The tool is not there, or fails; what it printed is told.
     """
     with TemporaryFolder() as scratch:
         clone = cloning.shared_clone(git, scratch.path)
@@ -63,43 +60,41 @@ def run_on_copy(  # noqa: PLR0913 - the tool and its surroundings
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
-        search_path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-        program = shutil.which(command[0], path=search_path)
+        places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        program = shutil.which(command[0], path=places)
         if program is None:
-            raise Failed(
-                "tool-not-found", f"{command[0]} is not on PATH", fix=f"install {command[0]}; {alternative}"
-            )
+            raise Failed("todo", f"{command[0]} is not to be found", fix=f"is {command[0]} installed? {without}")
         variables = process.clean_environment(os.environ, passed=pass_env)
-        completed = process.run([program, *command[1:]], cwd=clone.root / folder, env=variables)
-        completed.check(command[0], fix=f"to reproduce it, run in {folder}: {shlex.join(command)}; {alternative}")
-        changes = {name: _content(clone.root / name) for name in clone.changed_files()}
-    return {name: content for name, content in changes.items() if name not in planned or planned[name] != content}
+        ran = process.run([program, *command[1:]], cwd=clone.root / folder, env=variables)
+        ran.check(command[0], fix=f"try in {folder}: {shlex.join(command)}; {without}")
+        changed = {name: _content(clone.root / name) for name in clone.changed_files()}
+    return {name: content for name, content in changed.items() if name not in planned or planned[name] != content}
 
 
 def update_lock_files(
     git: Git, locks: Sequence[str], *, planned: Mapping[str, bytes | None], pass_env: Collection[str] = ()
 ) -> dict[str, bytes | None]:
-    """Update lock files with their own tools for the planned edits; return their new contents.
+    """What lock files hold after their own tools have made them anew for the planned edits.
 
     Args:
         git: The checkout.
         locks: The lock files, relative to the root.
-        planned: New contents of files, None for one that is removed.
-        pass_env: Variables that the tools get although they look like credentials.
+        planned: What files will hold.
+        pass_env: Variables that the tools may see although they look like credentials.
     """
-    contents: dict[str, bytes | None] = {}
+    found: dict[str, bytes | None] = {}
     for lock in locks:
         folder, _, name = lock.rpartition("/")
-        changes = run_on_copy(
+        changed = run_on_copy(
             git,
             folder or ".",
             _LOCKING[name],
             planned=planned,
-            alternative="without --lock the lock file is not updated",
+            without="without --lock the lock stays as it is",
             pass_env=pass_env,
         )
-        contents |= {file: content for file, content in changes.items() if file == lock}
-    return contents
+        found |= {file: content for file, content in changed.items() if file == lock}
+    return found
 
 
 def _content(file: Path) -> bytes | None:

@@ -55,7 +55,7 @@ SIZES = {
 """How many files, and how they are spread over packages, some of which need one another."""
 PRELOADED = [
     *("relnox.cli", "relnox.commands.perform", "relnox.commands.publish", "relnox.commands.project"),
-    *("relnox.executor.publishing", "relnox.executor.side_by_side", "relnox.reporters.plain"),
+    *("relnox.executor.publishing", "relnox.executor.parallel", "relnox.reporters.plain"),
     *(
         "relnox.indexes.twine_compat",
         "relnox.indexes.client",

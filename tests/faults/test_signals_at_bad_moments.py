@@ -15,7 +15,7 @@ import pytest
 from backends import in_tree
 from warm import all_end, build_all, workspace
 
-from relnox.executor.side_by_side import at_once
+from relnox.executor.parallel import default_limit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.heavy, pytest.mark.skipif(sys.platform == "win32", rea
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 NAMES = ("able", "baker")
 STEPS = (*(f"build {name}" for name in NAMES), "check", "manifest")
-AT_ONCE = NAMES[: at_once()]
+AT_ONCE = NAMES[: default_limit()]
 STUCK = """\
 import time
 here = pathlib.Path({folder!r})
@@ -37,7 +37,7 @@ if not (here / "go").exists():
 DRIVER = """\
 import os, pathlib, sys, time
 from relnox.cli import main
-from relnox.executor import actions, side_by_side
+from relnox.executor import actions, parallel
 
 number, at_once, *words = sys.argv[1:]
 
@@ -61,14 +61,14 @@ class Rubbish:
 sys.exit(main(words))
 """
 WHILE_IT_WAITS = """\
-wait = side_by_side.wait
+wait = parallel.wait
 
 def littering(*given, **named):
     if at_work():
         Rubbish()
     return wait(*given, **named)
 
-side_by_side.wait = littering
+parallel.wait = littering
 """
 IN_A_STEP_BY_ITSELF = """\
 action_for = actions.action_for
@@ -81,7 +81,7 @@ def littering(step, run):
 actions.action_for = littering
 """
 NOT_NOTED_YET = """\
-class Executor(side_by_side.ThreadPoolExecutor):
+class Executor(parallel.ThreadPoolExecutor):
     def submit(self, *given):
         future = super().submit(*given)
         while {begun} and not list(pathlib.Path().glob("*.pid")):
@@ -89,7 +89,7 @@ class Executor(side_by_side.ThreadPoolExecutor):
         strike()
         return future
 
-side_by_side.ThreadPoolExecutor = Executor
+parallel.ThreadPoolExecutor = Executor
 """
 
 

@@ -51,7 +51,7 @@ def test_what_is_left_running_holds_nobody() -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="process groups as POSIX has them")
 def test_what_is_left_running_ends_where_nothing_may_be_left() -> None:
-    pid = int(process.run(python(DAEMON), leaves_nothing=True).output)
+    pid = int(process.run(python(DAEMON), kill_leftovers=True).output)
     assert all_end([pid])
 
 

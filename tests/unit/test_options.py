@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relnox.commands import TASKS, load
-from relnox.core.options import CommonOptions, Given, file_table, from_text, option, options_of, resolve
+from relnox.core.options import CommonOptions, OptionValue, file_table, from_text, option, options_of, resolve
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ OWN = ("colour", "folder", "count", "loud", "quick", "name", "consent", "from_")
 COMMON = ("dry_run", "plan", "report", "reporter", "verbose", "project")
 
 
-def resolved(**given: Any) -> tuple[Options, dict[str, Given]]:
+def resolved(**given: Any) -> tuple[Options, dict[str, OptionValue]]:
     told: dict[str, Any] = {"command_line": {}, "environment": {}, "file": {}} | given
     return resolve(Options, table="paint", **told)
 
@@ -103,12 +103,12 @@ def test_each_value_knows_where_it_came_from() -> None:
     )
 
     assert options == Options(colour="green", count=7, loud=True, quick=False, name=("a", "b", "c"), consent=True)
-    assert given["colour"] == Given("green", "[tool.relnox.paint] colour")
-    assert given["count"] == Given(7, "RELNOX_COUNT")
-    assert given["loud"] == Given(True, "command line")
-    assert given["quick"] == Given(False, "[tool.relnox.paint] quick")
-    assert given["name"] == Given(("a", "b", "c"), "RELNOX_NAME")
-    assert given["folder"] == Given(None, "default")
+    assert given["colour"] == OptionValue("green", "[tool.relnox.paint] colour")
+    assert given["count"] == OptionValue(7, "RELNOX_COUNT")
+    assert given["loud"] == OptionValue(True, "command line")
+    assert given["quick"] == OptionValue(False, "[tool.relnox.paint] quick")
+    assert given["name"] == OptionValue(("a", "b", "c"), "RELNOX_NAME")
+    assert given["folder"] == OptionValue(None, "default")
 
 
 @given(
@@ -127,7 +127,7 @@ def test_the_nearest_source_that_says_something_wins(
 
     sources = {"command line": command_line, "RELNOX_QUICK": environment, "[tool.relnox.paint] quick": file}
     origin, value = next(((name, said) for name, said in sources.items() if said is not None), ("default", True))
-    assert (options.quick, given["quick"]) == (value, Given(value, origin))
+    assert (options.quick, given["quick"]) == (value, OptionValue(value, origin))
 
 
 @pytest.mark.parametrize(

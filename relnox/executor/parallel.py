@@ -1,4 +1,4 @@
-"""Steps that run side by side, each as soon as the steps it needs are done and its resources are free."""
+"""Concurrent execution of steps: each begins when the steps it needs are done and its resources are free."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ if TYPE_CHECKING:
     from relnox.executor.run import Run
     from relnox.executor.signals import Signals
 
-__all__ = ["carry_out"]
+__all__ = ["execute"]
 
-_GLANCE = 0.05
-_LOOK = 0.5
-"""Seconds between two looks for a signal that Python has dropped."""
-_WAITING = 2
-"""Steps that are taken to wait at any time: for a program, for the disk, for Python's lock."""
+_POLL_INTERVAL = 0.05
+_SIGNAL_INTERVAL = 0.5
+"""Seconds between two checks for a signal whose exception Python has dropped."""
+_EXTRA_STEPS = 2
+"""Steps in addition to the number of processors: some steps wait for a program, the disk or the GIL."""
 
 
-def carry_out(  # noqa: C901 - one loop, and the three ways out of it
+def execute(  # noqa: C901 - one loop with three exits
     steps: Sequence[Step],
-    carry_out_one: Callable[[Step], StepFinished],
+    execute_step: Callable[[Step], StepFinished],
     progress: Progress,
     run: Run,
     watched: Signals,
 ) -> None:
-    """Carry steps out, side by side where none needs another one.
+    """Execute steps concurrently, as far as they do not need each other.
 
     Args:
-        steps: Neighbours in a plan.
-        carry_out_one: Carries one of them out; it is called in threads.
-        progress: Is told how each of them ends.
-        run: What still works for it is ended when the run is interrupted.
-        watched: A signal ends all of them at once.
+        steps: Consecutive steps of a plan.
+        execute_step: Executes one step; called in threads.
+        progress: Records how steps end.
+        run: The run, whose workers are ended when it is interrupted.
+        watched: A signal ends all steps at once.
     """
-    queue, limits, work = _Queue(steps), _ResourceLimits(), _Work(carry_out_one)
+    queue, limits, work = _Queue(steps), _ResourceLimits(), _Work(execute_step)
     running: dict[Future[StepFinished], tuple[Step, float]] = {}
 
     def end(result: StepFinished) -> None:
@@ -55,7 +55,7 @@ def carry_out(  # noqa: C901 - one loop, and the three ways out of it
         queue.end(result.step)
 
     def begin(step: Step) -> bool:
-        watched.tell()
+        watched.check()
         if (reason := progress.why_not(step)) is not None:
             end(StepFinished(step, Status.ABORTED, reason, 0.0))
             return True
@@ -74,12 +74,12 @@ def carry_out(  # noqa: C901 - one loop, and the three ways out of it
     with ThreadPoolExecutor(len(steps), thread_name_prefix="step") as pool:
         try:
             try:
-                with watched.during(atomic=True):  # nothing but the waiting is ended in the middle
+                with watched.during(atomic=True):  # only the wait below may be interrupted
                     while queue.waiting or running:
-                        queue.try_each(begin)
-                        queue.look_ahead(going_on=bool(running))
+                        queue.start_ready(begin)
+                        queue.check_progress(is_running=bool(running))
                         with watched.at_once():
-                            wait(running, timeout=_LOOK, return_when=FIRST_COMPLETED)
+                            wait(running, timeout=_SIGNAL_INTERVAL, return_when=FIRST_COMPLETED)
                         settle()
             except Interruption as interruption:
                 settle()
@@ -88,7 +88,7 @@ def carry_out(  # noqa: C901 - one loop, and the three ways out of it
                     _interrupt(interruption, running.values(), queue, progress)
                 else:
                     watched.keep(interruption)
-        except BaseException:  # an interruption or a bug: what goes on beside it has patience for an hour
+        except BaseException:  # an interruption or a bug: other steps may run for an hour
             work.end(run)
             raise
 
@@ -96,23 +96,23 @@ def carry_out(  # noqa: C901 - one loop, and the three ways out of it
 def _interrupt(
     interruption: Interruption, running: Iterable[tuple[Step, float]], queue: _Queue, progress: Progress
 ) -> None:
-    """Tell how steps end that were going on, and those that have not begun."""
-    begun = tuple(running)
-    for step, started in begun:
+    """Record that running steps were interrupted, and that waiting ones were not tried."""
+    interrupted = tuple(running)
+    for step, started in interrupted:
         progress.end(progress.interrupt(step, interruption, time.monotonic() - started))
     progress.interrupted = interruption.exit_code
-    for step in queue.waiting_without(step for step, _ in begun):
+    for step in queue.waiting_without(step for step, _ in interrupted):
         progress.end(StepFinished(step, Status.ABORTED, progress.why_not(step) or "", 0.0))
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def at_once() -> int:
-    """How many steps keep the processors busy: some of them wait meanwhile."""
-    return processors() + _WAITING
+def default_limit() -> int:
+    """Return how many steps keep all processors busy."""
+    return processors() + _EXTRA_STEPS
 
 
 class _ResourceLimits:
@@ -123,7 +123,7 @@ class _ResourceLimits:
 
     def acquire(self, step: Step) -> bool:
         """Reserve what a step uses; return False if one of its resources is in full use."""
-        if any(self._used[name] >= (limit or at_once()) for name, limit in step.resources):
+        if any(self._used[name] >= (limit or default_limit()) for name, limit in step.resources):
             return False
         self._used.update(name for name, _ in step.resources)
         return True
@@ -134,7 +134,7 @@ class _ResourceLimits:
 
 
 class _Queue:
-    """Steps that wait, and which of them need no other one any more, in the order of the plan."""
+    """Steps that have not begun, in the order of the plan, and which of them are ready to begin."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self._steps = dict(enumerate(steps))
@@ -148,46 +148,46 @@ class _Queue:
 
     @property
     def waiting(self) -> tuple[Step, ...]:
-        """Those that have not begun."""
+        """The steps that have not begun."""
         return tuple(self._steps.values())
 
-    def waiting_without(self, begun: Iterable[Step]) -> tuple[Step, ...]:
-        """Those that have not begun, and are none of these: an interrupted one still waits."""
-        known = {id(step) for step in begun}
-        return tuple(step for step in self.waiting if id(step) not in known)
+    def waiting_without(self, steps: Iterable[Step]) -> tuple[Step, ...]:
+        """Return the steps that have not begun, without these: an interrupted step still counts as waiting."""
+        excluded = {id(step) for step in steps}
+        return tuple(step for step in self.waiting if id(step) not in excluded)
 
-    def try_each(self, begin: Callable[[Step], bool]) -> None:
-        """Offer those that could begin, and those that can because others ended meanwhile.
+    def start_ready(self, begin: Callable[[Step], bool]) -> None:
+        """Try to begin all steps that are ready, including those that become ready meanwhile.
 
         Args:
-            begin: Tells whether a step has begun, or ended without.
+            begin: Begins a step; returns False if it has to wait.
         """
-        held = []
+        blocked = []
         while self._ready:
             number = heappop(self._ready)
             if begin(self._steps[number]):
-                del self._steps[number]  # not before: an interrupted one still waits
+                del self._steps[number]  # not earlier: an interrupted one still counts as waiting
             else:
-                held.append(number)
-        for number in held:
+                blocked.append(number)
+        for number in blocked:
             heappush(self._ready, number)
 
-    def look_ahead(self, *, going_on: bool) -> None:
-        """See that there is something to wait for.
+    def check_progress(self, *, is_running: bool) -> None:
+        """Check that waiting steps can begin some day.
 
         Raises:
-            Failed: Steps need one another in a circle, so that none of them can ever begin.
+            Failed: Steps need each other in a cycle.
         """
-        if self._steps and not going_on:
+        if self._steps and not is_running:
             keys = ", ".join(step.key for step in self._steps.values())
             raise Failed(
-                "todo",
-                f"these steps wait for one another: {keys}",
-                fix="that is a fault of relnox: please report it, with what --dry-run --report FILE writes",
+                "step-cycle",
+                f"steps wait for each other (a bug in relnox): {keys}",
+                fix="report the bug with the output of --dry-run --report FILE",
             )
 
     def end(self, step: Step) -> None:
-        """A step ended, well or not."""
+        """Mark a step as ended, successfully or not."""
         for number in self._needed_by.pop(step.key, ()):
             self._needs[number].discard(step.key)
             if not self._needs[number]:
@@ -195,28 +195,28 @@ class _Queue:
 
 
 class _Work:
-    """What is going on in threads, whoever has heard of it."""
+    """The steps that run in threads."""
 
-    def __init__(self, carry_out_one: Callable[[Step], StepFinished]) -> None:
-        self._carry_out_one = carry_out_one
-        self._going_on: set[int] = set()
-        self._over = False
+    def __init__(self, execute_step: Callable[[Step], StepFinished]) -> None:
+        self._execute_step = execute_step
+        self._running: set[int] = set()
+        self._ended = False
 
     def do(self, step: Step) -> StepFinished:
-        """Carry a step out, unless all is over."""
-        self._going_on.add(id(step))
+        """Execute a step, unless the run was ended."""
+        self._running.add(id(step))
         try:
-            if self._over:
+            if self._ended:
                 return StepFinished(step, Status.ABORTED, "the run was interrupted", 0.0)
-            return self._carry_out_one(step)
+            return self._execute_step(step)
         finally:
-            self._going_on.discard(id(step))
+            self._running.discard(id(step))
 
     def end(self, run: Run) -> None:
-        """End the programs and requests of steps that go on, until all of these steps have ended."""
-        self._over = True
+        """End programs and requests of running steps until all of them have ended."""
+        self._ended = True
         run.end_workers()
-        while self._going_on:
+        while self._running:
             process.end_all()
             network.cancel_all()
-            time.sleep(_GLANCE)
+            time.sleep(_POLL_INTERVAL)
