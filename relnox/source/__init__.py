@@ -1,1 +1,1 @@
-"""The checkout: what packages are in it, where versions live, how files are edited, what git says."""
+"""The checkout: discovery of packages, version files, edits, changelog tools, git."""

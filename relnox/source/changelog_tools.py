@@ -1,4 +1,4 @@
-"""towncrier and git-cliff, where a project is configured for one of them; how they are run, `tools` knows."""
+"""Changelogs written by towncrier or git-cliff."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _SETTINGS: dict[Tool, tuple[tuple[str, ...], str]] = {
 
 
 class Release(NamedTuple):
-    """What a tool is told of a release.
+    """A release, as a changelog tool needs it.
 
     Attributes:
-        folder: Where its settings are.
-        version: The version; with names, where its changelog tells of packages that have versions of their own.
+        folder: The folder with the tool's settings.
+        version: The version; names and versions if the changelog is shared by packages with different versions.
         tag: The tag.
-        paths: Folders of the packages that are released, if it is set up for more than those.
-        tags: What the tags of these packages begin with.
+        paths: Folders of the released packages, if the tool is configured for more packages than these.
+        tags: Prefix of the tags of these packages.
         changelog: The package's own changelog, relative to the root; None for that of the folder.
     """
 
@@ -46,7 +46,7 @@ class Release(NamedTuple):
 
 
 def find_tool(folder: Path, config: Config) -> Tool | None:
-    """The tool that keeps the changelog of a folder: the one that is named, or that has settings there."""
+    """Find the tool that writes the changelog of a folder: the configured one, or one with settings there."""
     match config.changelog:
         case "towncrier" | "git-cliff" as tool:
             return tool
@@ -59,44 +59,42 @@ def find_tool(folder: Path, config: Config) -> Tool | None:
 def draft_changelog(  # noqa: PLR0913 - what a changelog is made of
     tool: Tool, git: Git, release: Release, today: date, changelog: str, *, pass_env: Collection[str] = ()
 ) -> dict[str, bytes | None]:
-    """What the tool makes of the changelog and of its fragments for a release: files by path, None where one goes.
+    """Run a tool for a release; return the files that it changes by path, None for one that it removes.
 
     Args:
         tool: The tool.
         git: The checkout.
-        release: What is released.
+        release: The release.
         today: The day of the release, in UTC.
-        changelog: The changelog's name, for a tool whose settings name none.
-        pass_env: Variables that the tool may see although they look like credentials.
+        changelog: Name of the changelog, if the tool's settings have none.
+        pass_env: Variables that the tool gets although they look like credentials.
 
     Raises:
-        Failed: The tool is not there, or fails; what it printed is told.
+        Failed: The tool is not installed, or fails.
     """
     command = [tool, *_arguments(tool, git.root / release.folder, release, today, changelog)]
-    without = 'without it: [tool.relnox] changelog = "none"'
-    return run_on_copy(git, release.folder, command, planned={}, without=without, pass_env=pass_env)
+    alternative = 'to do without it, set [tool.relnox] changelog = "none"'
+    return run_on_copy(git, release.folder, command, planned={}, alternative=alternative, pass_env=pass_env)
 
 
 def _arguments(tool: Tool, folder: Path, release: Release, today: date, changelog: str) -> list[str]:
     if tool == "towncrier":
         return ["build", "--yes", f"--version={release.version}", f"--date={today.isoformat()}"]
-    of_paths = [f"--include-path={path}/**" for path in release.paths if path != "."]
-    if of_paths:
+    include_paths = [f"--include-path={path}/**" for path in release.paths if path != "."]
+    if include_paths:
         output = release.changelog or f"{release.paths[0]}/{changelog}"
         return [
             f"--tag={release.tag}",
             f"--tag-pattern=^{re.escape(release.tags)}",
-            *of_paths,
+            *include_paths,
             f"--output={output}",
         ]
     settings = next((text for name in _SETTINGS[tool][0] if (text := _text(folder / name))), "")
-    names_output = re.search(r"^[ \t]*output[ \t]*=", settings or _text(folder / _PYPROJECT), re.MULTILINE)
-    if names_output:
+    if re.search(r"^[ \t]*output[ \t]*=", settings or _text(folder / _PYPROJECT), re.MULTILINE):
         return [f"--tag={release.tag}"]
-    spelled = next(
-        (path.name for path in sorted(folder.iterdir()) if path.name.lower() == changelog.lower()), changelog
-    )
-    return [f"--tag={release.tag}", f"--output={spelled}"]
+    names = (path.name for path in sorted(folder.iterdir()))
+    existing = next((name for name in names if name.lower() == changelog.lower()), changelog)
+    return [f"--tag={release.tag}", f"--output={existing}"]
 
 
 def _is_set_up(folder: Path, tool: Tool) -> bool:

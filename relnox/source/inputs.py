@@ -1,4 +1,4 @@
-"""What a package is built from, as one digest: the same digest, the same archives."""
+"""Digests of what packages are built from: the same digest means the same archives."""
 
 from __future__ import annotations
 
@@ -31,76 +31,82 @@ _DECLARATIVE = {
     "poetry.core.masonry.api": "poetry-core",
     "uv_build": "uv-build",
 }
-"""Backends that run no code of the project, unless its settings say so; and the names they are required by."""
+"""Backends that run no code of the project unless it is configured, and the distributions they are in."""
 _SETUPTOOLS = ("setuptools.build_meta", "setuptools.build_meta:__legacy__")
 _CODE = ("setup.py", "hatch.toml", "hatch_build.py", "pdm_build.py")
-"""Files that are code, or may name some."""
+"""Files with code, or with settings that can run code."""
 _PDM_CODE = {"custom-hook", "run-setuptools", "setup-script"}
-"""Settings of pdm-backend that name code."""
+"""Settings of pdm-backend that run code."""
 _SETTINGS = ("pyproject.toml", "setup.cfg")
-_OF_THE_WHOLE = (".gitattributes", ".gitignore")
-"""Files further up that decide which files of a folder are shipped, and with which line ends."""
-_OF_THE_CHECKOUT = r"^(core\.(autocrlf|eol|symlinks|attributesfile)|filter\.)"
-"""What git is configured with that decides what files look like in a checkout."""
-_TOLD_BACKENDS = ("HATCH_", "PDM_BUILD_", "POETRY_", "SETUPTOOLS_", "UV_DYNAMIC_VERSIONING_", "VCS_VERSIONING_")
-"""What variables begin with that tell backends something, such as a version."""
-_TOLD_COMPILERS = ("ARCHFLAGS", "CC", "CFLAGS", "CPPFLAGS", "CXX", "CXXFLAGS", "LDFLAGS")
+_GIT_FILES = (".gitattributes", ".gitignore")
+"""Files in parent folders that decide which files of a folder are shipped, and with which line endings."""
+_GIT_SETTINGS = r"^(core\.(autocrlf|eol|symlinks|attributesfile)|filter\.)"
+"""Settings of git that change the content of files in a checkout."""
+_BACKEND_PREFIXES = ("HATCH_", "PDM_BUILD_", "POETRY_", "SETUPTOOLS_", "UV_DYNAMIC_VERSIONING_", "VCS_VERSIONING_")
+"""Prefixes of environment variables that configure backends, for example with a version."""
+_COMPILER_VARIABLES = ("ARCHFLAGS", "CC", "CFLAGS", "CPPFLAGS", "CXX", "CXXFLAGS", "LDFLAGS")
 _LINK, _SUBMODULE = "120000", "160000"
 
 
 def digests(root: Path, git: Git, commit: str, packages: Iterable[Package]) -> dict[str, str]:
-    """A digest of each package's inputs in a commit.
+    """Compute a digest of each package's inputs in a commit.
 
-    A package's own folder is what it is built from, unless its settings or links in it name files elsewhere, or
-    code of its own runs during the build: then it is all of the commit, and the tags where they can be seen. What
-    its build requires is not part of it.
+    The inputs are the package's own folder. They are the whole commit if its settings or symbolic links refer to
+    files elsewhere, or if code of the project runs during the build; in the latter case also the tags. Build
+    requirements are not included.
     """
-    every = tuple(packages)
-    whole = Git(git.root)  # paths from the top: what is there concerns a project further down as well
-    links, submodules = _special(whole, commit)
-    trees, above = {}, {}
-    code = {package.name for package in every if _runs_code(root, package)}
-    for package in every:
+    packages = tuple(packages)
+    top = Git(git.root)  # with paths from the top level, which has files that matter to a project below it as well
+    links, submodules = _links_and_submodules(top, commit)
+    trees, git_files = {}, {}
+    with_code = {package.name for package in packages if _runs_code(root, package)}
+    for package in packages:
         folder = git.prefix.rstrip("/") if package.folder == "." else f"{git.prefix}{package.folder}"
-        linked = any(link.startswith(f"{folder}/") for link in links)
-        wide = linked or package.name in code or _reaches_out(root, package)
-        trees[package.name] = "" if wide else folder
-        above[package.name] = list(_above(folder))
-    ids = whole.object_ids(commit, {*trees.values(), *(name for of in above.values() for name in of)})
-    surroundings = [
+        has_link = any(link.startswith(f"{folder}/") for link in links)
+        needs_all = has_link or package.name in with_code or _reads_other_folders(root, package)
+        trees[package.name] = "" if needs_all else folder
+        git_files[package.name] = list(_git_files_above(folder))
+    ids = top.object_ids(commit, {*trees.values(), *(name for names in git_files.values() for name in names)})
+    environment = [
         _FORMAT,
         [platform.python_implementation(), sys.version, *_machine()],
-        sorted(told for told in process.clean_environment(os.environ).items() if _is_told(told[0])),
-        git.run("config", "--get-regexp", _OF_THE_CHECKOUT, stderr=False).output,
-        _checked_out(git) if submodules else [],
+        sorted(item for item in process.clean_environment(os.environ).items() if _affects_builds(item[0])),
+        git.run("config", "--get-regexp", _GIT_SETTINGS, stderr=False).output,
+        _initialized_submodules(git) if submodules else [],
     ]
-    # Whose archives may depend on commits and tags themselves.
-    seeing = code | {package.name for package in every if package.source.kind in ("tags", "dynamic")}
-    history = [commit, sorted(git.tags().items())] if seeing else None
+    # Archives of these may depend on commits and tags themselves.
+    with_history = with_code | {package.name for package in packages if package.source.kind in ("tags", "dynamic")}
+    history = [commit, sorted(git.tags().items())] if with_history else None
     return {
         name: _digest(
-            [surroundings, ids[tree], [ids[each] for each in above[name]], history if name in seeing else None]
+            [
+                environment,
+                ids[tree],
+                [ids[file] for file in git_files[name]],
+                history if name in with_history else None,
+            ]
         )
         for name, tree in trees.items()
     }
 
 
 def is_declarative(root: Path, package: Package) -> bool:
-    """Whether nothing runs when a package is built but its backend: no code of the project, and no plugin."""
+    """Whether only the backend runs in a package's build: no code of the project, and no plugin."""
     required = [need.name for need in package.dependencies if need.table == "build"]
-    worked_out = package.dynamic or package.source.kind == "tags"
-    return not worked_out and required == [_DECLARATIVE.get(package.backend)] and not _runs_code(root, package)
+    is_computed = package.dynamic or package.source.kind == "tags"
+    return not is_computed and required == [_DECLARATIVE.get(package.backend)] and not _runs_code(root, package)
 
 
-def _reaches_out(root: Path, package: Package) -> bool:
-    """Whether the settings of a package may have its build read more than its own folder."""
-    texts = (root / package.folder / name for name in _SETTINGS)
-    told = any(".." in path.read_text(encoding="utf-8-sig", errors="replace") for path in texts if path.is_file())
-    return package.folder == "." or told
+def _reads_other_folders(root: Path, package: Package) -> bool:
+    """Whether a package's settings may refer to files outside of its folder."""
+    files = (root / package.folder / name for name in _SETTINGS)
+    return package.folder == "." or any(
+        ".." in file.read_text(encoding="utf-8-sig", errors="replace") for file in files if file.is_file()
+    )
 
 
 def _runs_code(root: Path, package: Package) -> bool:
-    """Whether code that is not the backend's runs during the build: it may do anything."""
+    """Whether code other than the backend runs during the build."""
     folder = root / package.folder
     text = (root / package.pyproject).read_text(encoding="utf-8-sig")
     declarative = package.backend in _DECLARATIVE or package.backend in _SETUPTOOLS
@@ -109,7 +115,7 @@ def _runs_code(root: Path, package: Package) -> bool:
 
 @lru_cache(maxsize=1 << 10)
 def _hooks(text: str) -> bool:
-    """Whether settings of a declarative backend have it run something."""
+    """Whether the settings of a declarative backend make it run code."""
     import tomllib
 
     document: Mapping[str, Any] = tomllib.loads(text)
@@ -128,36 +134,36 @@ def _hooks(text: str) -> bool:
 
 
 def _machine() -> list[str]:
-    """System, kernel, processor and C library. `platform.platform` starts a program, with all of our variables."""
+    """Describe system, kernel, processor and C library; unlike `platform.platform`, without starting a program."""
     return [platform.system(), platform.release(), platform.machine(), *platform.libc_ver()]
 
 
-def _special(whole: Git, commit: str) -> tuple[list[str], list[str]]:
-    """The symbolic links and the submodules of a commit."""
-    listed = whole.run("ls-tree", "-r", "-z", "--full-tree", commit, stderr=False).check("git ls-tree").output
-    found: dict[str, list[str]] = {_LINK: [], _SUBMODULE: []}
-    for entry in listed.split("\0"):
+def _links_and_submodules(git: Git, commit: str) -> tuple[list[str], list[str]]:
+    """List the symbolic links and the submodules of a commit."""
+    listing = git.run("ls-tree", "-r", "-z", "--full-tree", commit, stderr=False).check("git ls-tree").output
+    paths: dict[str, list[str]] = {_LINK: [], _SUBMODULE: []}
+    for entry in listing.split("\0"):
         if entry.startswith((_LINK, _SUBMODULE)):
-            found[entry[:6]].append(entry.partition("\t")[2])
-    return found[_LINK], found[_SUBMODULE]
+            paths[entry[:6]].append(entry.partition("\t")[2])
+    return paths[_LINK], paths[_SUBMODULE]
 
 
-def _checked_out(git: Git) -> list[str]:
-    """Which submodules are there: one that is not is empty in what is built."""
-    asked = git.run("submodule", "status", "--recursive", "--cached", stderr=False)
-    return [line[1:].partition(" (")[0] for line in asked.output.splitlines() if not line.startswith("-")]
+def _initialized_submodules(git: Git) -> list[str]:
+    """List the initialized submodules; the others are empty folders in a build."""
+    status = git.run("submodule", "status", "--recursive", "--cached", stderr=False)
+    return [line[1:].partition(" (")[0] for line in status.output.splitlines() if not line.startswith("-")]
 
 
-def _is_told(name: str) -> bool:
-    return name in _TOLD_COMPILERS or name.startswith(_TOLD_BACKENDS)
+def _affects_builds(variable: str) -> bool:
+    return variable in _COMPILER_VARIABLES or variable.startswith(_BACKEND_PREFIXES)
 
 
-def _above(folder: str) -> Iterator[str]:
-    """Files of the folders above one that have a say in it; both are relative to the top."""
+def _git_files_above(folder: str) -> Iterator[str]:
+    """List files of git that may be in the parents of a folder; all paths are relative to the top level."""
     parts = folder.split("/")
     for depth in range(len(parts)):
-        yield from ("/".join([*parts[:depth], name]) for name in _OF_THE_WHOLE)
+        yield from ("/".join([*parts[:depth], name]) for name in _GIT_FILES)
 
 
-def _digest(told: object) -> str:
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()

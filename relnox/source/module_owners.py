@@ -1,4 +1,4 @@
-"""Which packages of a project bring a module: of several that share a namespace, the one that has it."""
+"""The packages of a project that contain a module."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _LAYOUTS = ("src", ".", "lib", "python")
 
 
 def owners(root: Path, folders: Mapping[str, str], module: str) -> tuple[str, ...]:
-    """The packages that have a module, by their names.
+    """Find the packages that contain a module, by name.
 
     Args:
         root: The project's folder.
-        folders: The folder of each package, relative to it.
-        module: The full name of the module. A name of a namespace alone is nobody's.
+        folders: The folder of each package, relative to the root.
+        module: The full name of the module. A namespace package has no owner.
     """
     path = module.replace(".", "/")
     files = (f"{path}.py", f"{path}/__init__.py", f"{path}.pyi")
@@ -31,12 +31,12 @@ def owners(root: Path, folders: Mapping[str, str], module: str) -> tuple[str, ..
 
 
 def nearest(root: Path, folders: Mapping[str, str], modules: Iterable[str]) -> tuple[str, tuple[str, ...]]:
-    """The first of some modules that packages of the project have, and these packages; nothing if none has.
+    """Find the first of some modules that is in a package, and its packages; empty if there is none.
 
     Args:
         root: As for `owners`.
         folders: As for `owners`.
         modules: Full names of modules.
     """
-    found = ((module, owners(root, folders, module)) for module in modules)
-    return next(((module, names) for module, names in found if names), ("", ()))
+    candidates = ((module, owners(root, folders, module)) for module in modules)
+    return next(((module, names) for module, names in candidates if names), ("", ()))

@@ -1,7 +1,7 @@
-"""Run a project's own tools for a plan: beside the tree, so that what they change can be shown before it happens.
+"""Tools of a project that change files: they run on a copy, so that their changes become part of the plan.
 
-A tool works in a throw-away clone that holds the planned edits; the files that it changes there become part of the
-plan, and of the same transaction as everything else.
+The copy is a temporary clone with the planned edits. The files that a tool changes there are edited in the same
+transaction as everything else.
 """
 
 from __future__ import annotations
@@ -29,27 +29,30 @@ _LOCKING = {"poetry.lock": ("poetry", "lock"), "pdm.lock": ("pdm", "lock")}
 """Lock files that only their own tools can write, and how."""
 
 
-def run_on_copy(  # noqa: PLR0913 - what a tool is given
+def run_on_copy(  # noqa: PLR0913 - the tool and its surroundings
     git: Git,
     folder: str,
     command: Sequence[str],
     *,
     planned: Mapping[str, bytes | None],
-    without: str,
+    alternative: str,
     pass_env: Collection[str] = (),
 ) -> dict[str, bytes | None]:
-    """What a tool changes besides what is planned: files relative to the root, None for one that it removes.
+    """Run a tool on a copy of the checkout; return the files that it changes, None for one that it removes.
 
     Args:
-        git: The checkout; the tool sees its present commit.
-        folder: Where the tool is run, relative to the root.
+        git: The checkout; the copy is of its current commit.
+        folder: The folder to run the tool in, relative to the root.
         command: The tool and its arguments.
-        planned: What files will hold, None for one that goes.
-        without: What to do without the tool, for the hint.
-        pass_env: Variables that the tool may see although they look like credentials.
+        planned: New contents of files, None for one that is removed.
+        alternative: How to do without the tool, for the fix.
+        pass_env: Variables that the tool gets although they look like credentials.
+
+    Returns:
+        Contents by path relative to the root, without those that are as planned.
 
     Raises:
-        Failed: The tool is not there, or fails; what it printed is told.
+        Failed: The tool is not installed, or fails.
     """
     with TemporaryFolder() as scratch:
         clone = cloning.shared_clone(git, scratch.path)
@@ -60,41 +63,43 @@ def run_on_copy(  # noqa: PLR0913 - what a tool is given
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
-        places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-        program = shutil.which(command[0], path=places)
+        search_path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        program = shutil.which(command[0], path=search_path)
         if program is None:
-            raise Failed("todo", f"{command[0]} is not to be found", fix=f"is {command[0]} installed? {without}")
+            raise Failed(
+                "tool-not-found", f"{command[0]} is not on PATH", fix=f"install {command[0]}; {alternative}"
+            )
         variables = process.clean_environment(os.environ, passed=pass_env)
-        ran = process.run([program, *command[1:]], cwd=clone.root / folder, env=variables)
-        ran.check(command[0], fix=f"try in {folder}: {shlex.join(command)}; {without}")
-        changed = {name: _content(clone.root / name) for name in clone.changed_files()}
-    return {name: content for name, content in changed.items() if name not in planned or planned[name] != content}
+        completed = process.run([program, *command[1:]], cwd=clone.root / folder, env=variables)
+        completed.check(command[0], fix=f"to reproduce it, run in {folder}: {shlex.join(command)}; {alternative}")
+        changes = {name: _content(clone.root / name) for name in clone.changed_files()}
+    return {name: content for name, content in changes.items() if name not in planned or planned[name] != content}
 
 
 def update_lock_files(
     git: Git, locks: Sequence[str], *, planned: Mapping[str, bytes | None], pass_env: Collection[str] = ()
 ) -> dict[str, bytes | None]:
-    """What lock files hold after their own tools have made them anew for the planned edits.
+    """Update lock files with their own tools for the planned edits; return their new contents.
 
     Args:
         git: The checkout.
         locks: The lock files, relative to the root.
-        planned: What files will hold.
-        pass_env: Variables that the tools may see although they look like credentials.
+        planned: New contents of files, None for one that is removed.
+        pass_env: Variables that the tools get although they look like credentials.
     """
-    found: dict[str, bytes | None] = {}
+    contents: dict[str, bytes | None] = {}
     for lock in locks:
         folder, _, name = lock.rpartition("/")
-        changed = run_on_copy(
+        changes = run_on_copy(
             git,
             folder or ".",
             _LOCKING[name],
             planned=planned,
-            without="without --lock the lock stays as it is",
+            alternative="without --lock the lock file is not updated",
             pass_env=pass_env,
         )
-        found |= {file: content for file, content in changed.items() if file == lock}
-    return found
+        contents |= {file: content for file, content in changes.items() if file == lock}
+    return contents
 
 
 def _content(file: Path) -> bytes | None:

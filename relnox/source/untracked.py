@@ -1,4 +1,4 @@
-"""Find modules that are imported and that git does not know: what is built from the commit would lack them."""
+"""Untracked modules that tracked modules import: an archive built from the commit would lack them."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _CATCHING = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException")
 def find_imports(
     git: Git, untracked: Iterable[str], packages: Iterable[Package], root: Path
 ) -> tuple[tuple[str, str], ...]:
-    """Tracked modules of packages, each with an untracked module of the same package that it imports.
+    """Find tracked modules that import an untracked module of the same package: pairs of files.
 
-    An import whose failure is caught is optional, as that of a module which the build generates.
+    An import whose failure is caught is optional, such as that of a module that the build generates.
 
     Args:
         git: The checkout.
-        untracked: Files that git does not know and does not ignore.
-        packages: The packages whose modules count.
+        untracked: Files that are neither tracked nor ignored.
+        packages: The packages to search.
         root: The project's folder.
     """
-    found: dict[tuple[str, str], None] = {}
+    pairs: dict[tuple[str, str], None] = {}
     for package in packages:
         modules = {
             path: file
@@ -49,20 +49,20 @@ def find_imports(
             importing = import_path(root, file, package) if file.endswith(".py") else None
             if importing is not None:
                 is_package = posixpath.basename(file) == "__init__.py"
-                for name in _imported(root / file, importing, is_package=is_package):
+                for name in _imports(root / file, importing, is_package=is_package):
                     if name in modules:
-                        found[file, modules[name]] = None
-    return tuple(found)
+                        pairs[file, modules[name]] = None
+    return tuple(pairs)
 
 
-def _imported(file: Path, module: str, *, is_package: bool) -> Iterator[str]:
-    """Full names of everything that a module imports and whose absence it does not catch."""
+def _imports(file: Path, module: str, *, is_package: bool) -> Iterator[str]:
+    """Find the full names of everything that a module imports without catching ImportError."""
     try:
-        waiting: list[ast.AST] = [syntax_trees.parse(file.read_bytes())]
+        nodes: list[ast.AST] = [syntax_trees.parse(file.read_bytes())]
     except (OSError, SyntaxError, ValueError):
         return
-    while waiting:
-        node = waiting.pop()
+    while nodes:
+        node = nodes.pop()
         match node:
             case ast.Import(names=names):
                 yield from (alias.name for alias in names)
@@ -73,11 +73,11 @@ def _imported(file: Path, module: str, *, is_package: bool) -> Iterator[str]:
                 yield base
                 yield from (f"{base}.{alias.name}" for alias in names)
             case ast.Try(handlers=handlers, body=body) if any(_catches(handler) for handler in handlers):
-                waiting += (child for child in ast.iter_child_nodes(node) if child not in body)
+                nodes += (child for child in ast.iter_child_nodes(node) if child not in body)
             case ast.If(test=ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")):
-                waiting += node.orelse
+                nodes += node.orelse
             case _:
-                waiting += ast.iter_child_nodes(node)
+                nodes += ast.iter_child_nodes(node)
 
 
 def _catches(handler: ast.ExceptHandler) -> bool:

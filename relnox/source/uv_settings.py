@@ -1,4 +1,4 @@
-"""`[tool.uv]` as far as it decides how packages are built: what relnox honors of it, and what it does not."""
+"""Settings of uv that affect builds: those that relnox honors, and those that it does not."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
 __all__ = ["UvSettings", "read", "read_installer_settings"]
 
-_OF_THE_INSTALLER = (
+_INSTALLER_KEYS = (
     *("index", "index-url", "extra-index-url", "find-links", "no-index", "index-strategy", "keyring-provider"),
     *("native-tls", "system-certs", "allow-insecure-host", "link-mode", "offline", "python-preference"),
     *("no-binary", "no-binary-package", "no-build", "no-build-package", "required-version"),
 )
-"""Keys that count for everything that uv installs; others are for the project's environment, or for lock files."""
-_INDEXES = ("index-url", "extra-index-url", "find-links", "no-index")
+"""Keys for everything that uv installs; others are for the project's environment, or for lock files."""
+_INDEX_KEYS = ("index-url", "extra-index-url", "find-links", "no-index")
 
 
 class UvSettings:
-    """The settings of uv that a package is built with.
+    """The settings of uv for a package's build.
 
     Args:
-        file: Where they stand, relative to the project's root; empty where there are none.
+        file: The file with the settings, relative to the project's root; empty if there is none.
         table: The settings.
-        package: What is built.
+        package: The package.
         document: Its pyproject.toml.
     """
 
@@ -44,14 +44,14 @@ class UvSettings:
 
     @property
     def build(self) -> BuildSettings:
-        """What decides how the package is built."""
+        """The settings that relnox applies to the build."""
         table = self._table
         newer = table_at(table, "exclude-newer-package")
-        stated = table.get("exclude-newer")
+        exclude_newer = table.get("exclude-newer")
         return BuildSettings(
             constraints=Constraints(
                 requirements=tuple(_requirements(table.get("build-constraint-dependencies"))),
-                exclude_newer="" if stated in (None, False) else str(stated),
+                exclude_newer="" if exclude_newer in (None, False) else str(exclude_newer),
                 exclude_newer_package=tuple(
                     (normalized(name), "false" if value is False else str(value))
                     for name, value in sorted(newer.items())
@@ -66,102 +66,102 @@ class UvSettings:
 
     @property
     def honored(self) -> tuple[str, ...]:
-        """The keys that change how the package is built."""
+        """The keys that relnox applies to the build."""
         keys = ("build-constraint-dependencies", "exclude-newer", "exclude-newer-package", "config-settings")
-        found = [key for key in keys if self._table.get(key)]
+        honored = [key for key in keys if self._table.get(key)]
         if self._of_package("extra-build-dependencies") is not None:
-            found.append("extra-build-dependencies")
-        return tuple(found)
+            honored.append("extra-build-dependencies")
+        return tuple(honored)
 
     @property
     def not_honored(self) -> tuple[str, ...]:
-        """What the settings say of the package's build that relnox does not do, each with what it does."""
+        """The settings that relnox does not apply to the build, each with what it does instead."""
         return tuple(self._not_honored())
 
     def _not_honored(self) -> Iterator[str]:
         name, table = self._package.name, self._table
-        isolated = 'relnox builds isolated, with requires of [build-system] and "extra-build-dependencies"'
+        isolated = 'relnox always isolates builds, with [build-system] requires and "extra-build-dependencies"'
         if name in map(normalized, strings(table.get("no-build-isolation-package"))):
             yield f"no-build-isolation-package: {isolated}"
         elif table.get("no-build-isolation") is True:
             yield f"no-build-isolation: {isolated}"
-        for each in _entries(self._of_package("extra-build-dependencies")):
-            if isinstance(each, dict) and each.get("match-runtime"):
-                yield f"match-runtime of {each.get('requirement')}: any release that fits is taken"
+        for entry in _items(self._of_package("extra-build-dependencies")):
+            if isinstance(entry, dict) and entry.get("match-runtime"):
+                yield f"match-runtime of {entry.get('requirement')}: relnox uses any matching release"
         for key in ("extra-build-variables", "config-settings-package"):
             if self._of_package(key) is not None:
-                yield f"{key}: uv build does not heed it for the package itself either"
-        needed = {need.name for need in self._package.dependencies if need.table == "build"}
-        for source in sorted(needed & {normalized(each) for each in self._sources}):
-            yield f"sources of {source}: it comes from the index, or as it was just built"
+                yield f"{key}: uv build ignores it for the package itself as well"
+        build_requires = {need.name for need in self._package.dependencies if need.table == "build"}
+        for source in sorted(build_requires & {normalized(name) for name in self._sources}):
+            yield f"sources of {source}: relnox uses the index, or the wheel of the same run"
 
     def _of_package(self, key: str) -> Any:
-        named = table_at(self._table, key).items()
-        return next((value for name, value in named if normalized(name) == self._package.name), None)
+        by_name = table_at(self._table, key).items()
+        return next((value for name, value in by_name if normalized(name) == self._package.name), None)
 
 
 def read(root: Path, package: Package) -> UvSettings:
-    """The settings of uv that count for a package, as for `uv build` in its folder.
+    """Read the settings of uv for a package, as `uv build` in its folder does.
 
-    They are those of the workspace that it is a member of, else the nearest ones upwards; not above the project's
-    root. A uv.toml goes before the pyproject.toml beside it.
+    They are those of its workspace, else the nearest ones upwards, but not above the project's root. A uv.toml
+    takes precedence over the pyproject.toml beside it.
 
     Raises:
-        Blocked: A file is no TOML.
+        Blocked: A file is not valid TOML.
     """
     folder = root / package.folder
-    above = [folder, *folder.parents]
-    above = above[: above.index(root) + 1] if root in above else [folder]
+    candidates = [folder, *folder.parents]
+    candidates = candidates[: candidates.index(root) + 1] if root in candidates else [folder]
     document = load(root / package.pyproject)
-    tables = [(place, *_table(place)) for place in above]
-    for place, _, _ in tables:
-        if _is_member(place, folder):
-            tables.sort(key=lambda each: each[0] != place)
+    tables = [(candidate, *_table(candidate)) for candidate in candidates]
+    for candidate in candidates:
+        if _is_member(candidate, folder):
+            tables.sort(key=lambda entry: entry[0] != candidate)
             break
-    for place, name, table in tables:
+    for candidate, name, table in tables:
         if name:
-            file = (place / name).relative_to(root).as_posix()
+            file = (candidate / name).relative_to(root).as_posix()
             return UvSettings(file, table, package, document)
     return UvSettings("", {}, package, document)
 
 
 def read_installer_settings(root: Path) -> dict[str, Any]:
-    """What a project says of everything that uv installs, as a uv.toml in another folder says it.
+    """Read a project's settings for everything that uv installs, for a uv.toml in another folder.
 
     Raises:
-        Blocked: A file is no TOML.
+        Blocked: A file is not valid TOML.
     """
     for folder in (root, *root.parents):
         name, table = _table(folder)
         if name:
-            return _for_all(table, folder)
+            return _installer_settings(table, folder)
     return {}
 
 
-def _for_all(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Keys of settings that count for everything that uv installs, for another folder than theirs."""
+def _installer_settings(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Pick the settings for everything that uv installs, and make their paths absolute."""
 
-    def absolute(place: str) -> str:
-        return place if "://" in place else str(folder / place)
+    def absolute(location: str) -> str:
+        return location if "://" in location else str(folder / location)
 
-    kept = {key: table[key] for key in _OF_THE_INSTALLER if key in table}
-    kept |= {key: value for key, value in table_at(table, "pip").items() if key in _INDEXES}
-    if isinstance(indexes := kept.get("index"), list):
-        kept["index"] = [
-            {**each, "url": absolute(each["url"])} if isinstance(each.get("url"), str) else each
-            for each in indexes
-            if isinstance(each, dict)
+    settings = {key: table[key] for key in _INSTALLER_KEYS if key in table}
+    settings |= {key: value for key, value in table_at(table, "pip").items() if key in _INDEX_KEYS}
+    if isinstance(indexes := settings.get("index"), list):
+        settings["index"] = [
+            {**index, "url": absolute(index["url"])} if isinstance(index.get("url"), str) else index
+            for index in indexes
+            if isinstance(index, dict)
         ]
     for key in ("index-url", "extra-index-url", "find-links"):
-        if isinstance(value := kept.get(key), str):
-            kept[key] = absolute(value)
+        if isinstance(value := settings.get(key), str):
+            settings[key] = absolute(value)
         elif isinstance(value, list):
-            kept[key] = [absolute(each) for each in strings(value)]
-    return kept
+            settings[key] = [absolute(location) for location in strings(value)]
+    return settings
 
 
 def _table(folder: Path) -> tuple[str, Mapping[str, Any]]:
-    """The file of a folder that has settings of uv, and the settings; no name where there is none."""
+    """Read the settings of uv in a folder: the file's name and the settings; both are empty if there are none."""
     if (folder / "uv.toml").is_file():
         return "uv.toml", load(folder / "uv.toml")
     if (folder / "pyproject.toml").is_file():
@@ -172,26 +172,26 @@ def _table(folder: Path) -> tuple[str, Mapping[str, Any]]:
 
 
 def _is_member(top: Path, folder: Path) -> bool:
-    """Whether a folder is a member of the uv workspace whose root is another one."""
+    """Whether a folder is a member of the uv workspace whose root is `top`."""
     if not (top / "pyproject.toml").is_file():
         return False
     workspace = table_at(load(top / "pyproject.toml"), "tool", "uv", "workspace")
-    below = folder.relative_to(top).as_posix()
+    path = folder.relative_to(top).as_posix()
 
-    def named(key: str) -> bool:
+    def matches(key: str) -> bool:
         globs = (glob.rstrip("/") for glob in strings(workspace.get(key)))
-        return any(fnmatchcase(below, glob) and below.count("/") == glob.count("/") for glob in globs)
+        return any(fnmatchcase(path, glob) and path.count("/") == glob.count("/") for glob in globs)
 
-    return bool(workspace) and (top == folder or (named("members") and not named("exclude")))
-
-
-def _entries(listed: Any) -> list[Any]:
-    return listed if isinstance(listed, list) else []
+    return bool(workspace) and (top == folder or (matches("members") and not matches("exclude")))
 
 
-def _requirements(listed: Any) -> Iterator[str]:
-    """Requirements of a list, in both forms that uv has for them; what is none is uv's to tell."""
-    for each in _entries(listed):
-        text = each.get("requirement") if isinstance(each, dict) else each
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _requirements(value: Any) -> Iterator[str]:
+    """Pick the requirements in a list, in both forms that uv has; it is uv that reports invalid ones."""
+    for item in _items(value):
+        text = item.get("requirement") if isinstance(item, dict) else item
         if isinstance(text, str) and requirement_name(text) is not None:
             yield text

@@ -234,11 +234,11 @@ extra-build-dependencies = { home = [{ requirement = "toy-helper", match-runtime
     )
     _, told = relnox(root, UV_OVERRIDE=os.devnull, PIP_NO_BUILD_ISOLATION="0")
     for said in (
-        "no-build-isolation-package: relnox builds isolated, with requires of [build-system]",
-        "sources of toy-backend: it comes from the index",
-        "extra-build-variables: uv build does not heed it",
-        "config-settings-package: uv build does not heed it",
-        "match-runtime of toy-helper: any release that fits is taken",
+        "no-build-isolation-package: relnox always isolates builds, with [build-system] requires",
+        "sources of toy-backend: relnox uses the index",
+        "extra-build-variables: uv build ignores it",
+        "config-settings-package: uv build ignores it",
+        "match-runtime of toy-helper: relnox uses any matching release",
         "UV_OVERRIDE, as by uv build",
         "PIP_NO_BUILD_ISOLATION: relnox builds isolated",
     ):

@@ -207,7 +207,7 @@ def test_a_tool_that_fails_is_told_and_nothing_moves(
     assert f"{broken} ended with status 3" in said
     assert "| The requirements have no solution" in said
     folder = "libs/poem" if broken == "poetry" else "libs/pedal"
-    assert f"try in {folder}: {broken} lock; without --lock the lock stays as it is" in said
+    assert f"to reproduce it, run in {folder}: {broken} lock; without --lock the lock file is not updated" in said
 
 
 @pytest.mark.parametrize("missing", ["poetry", "pdm"])
@@ -216,8 +216,8 @@ def test_a_tool_that_is_missing_is_told_and_nothing_moves(
 ) -> None:
     tools.install("pdm" if missing == "poetry" else "poetry")
     said = refused(bump, locked(tmp_path / "many"), *MAJOR, *COMMIT, "--lock", code=2)
-    assert f"{missing} is not to be found" in said
-    assert f"is {missing} installed? without --lock the lock stays as it is" in said
+    assert f"{missing} is not on PATH" in said
+    assert f"install {missing}; without --lock the lock file is not updated" in said
 
 
 def test_a_lock_that_somebody_is_changing_is_not_overwritten_even_by_force(
