@@ -1,4 +1,4 @@
-"""relnox's own sessions: its checks, and its own release by its own tasks."""
+"""relnox's own sessions: checks, and its release with its own tasks."""
 
 from pathlib import Path
 
@@ -26,9 +26,9 @@ PYTHONS = ["3.11", "3.12", "3.13"]
 LOWEST = (
     *("tests/frontends/test_nox.py", "tests/frontends/test_invoke.py", "tests/e2e/test_release.py"),
     *("tests/integration/test_bump.py", "tests/integration/test_building.py"),
-    *("-k", "not linter"),  # ruff is not among what is installed
+    *("-k", "not linter"),  # ruff is not installed there
 )
-WORKERS = "-n4"  # tests wait for other programs half of their time
+WORKERS = "-n4"  # half of the time, tests wait for other programs
 
 
 def install(session: nox.Session, group: str) -> None:
@@ -37,24 +37,24 @@ def install(session: nox.Session, group: str) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests, on the running Python."""
+    """Run all tests on the running Python."""
     install(session, "test")
     session.run("pytest", WORKERS, *session.posargs)
 
 
 @nox.session(python=PYTHONS, default=False, name="tests-on")
 def tests_on(session: nox.Session) -> None:
-    """All tests on one Python: tests-on-3.11, tests-on-3.12, tests-on-3.13."""
+    """Run all tests on one Python: tests-on-3.11, tests-on-3.12, tests-on-3.13."""
     install(session, "test")
     session.run("pytest", WORKERS, *session.posargs)
 
 
 @nox.session(default=False, name="tests-lowest")
 def tests_lowest(session: nox.Session) -> None:
-    """The front ends, and a release by each, with the oldest versions that pyproject.toml allows."""
+    """Test the front ends and a release with the oldest versions that pyproject.toml allows."""
     project = PYPROJECT["project"]
     declared = map(Requirement, [*project["dependencies"], *project["optional-dependencies"]["uv"]])
-    oldest = [str(each).replace(">=", "==") for each in declared]
+    oldest = [str(requirement).replace(">=", "==") for requirement in declared]
     session.install(
         "-e.", *oldest, "pytest>=8.4", "pytest-xdist>=3.6", "hypothesis>=6.100", "jsonschema>=4", "pip"
     )
@@ -63,7 +63,7 @@ def tests_lowest(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def soak(session: nox.Session) -> None:
-    """Runs that are killed at every system call that changes something, and at random; needs strace."""
+    """Kill runs at every system call that changes something, and at random; needs strace."""
     install(session, "test")
     soaks = sorted(map(str, Path("tests/faults").glob("soak_*.py")))
     session.run("pytest", "-n2", *soaks, *session.posargs)
@@ -71,7 +71,7 @@ def soak(session: nox.Session) -> None:
 
 @nox.session(default=False, name="hostile-index")
 def hostile_index(session: nox.Session) -> None:
-    """All ways in which an index misbehaves, for 2, 6 and 20 files, and signals in the middle; takes minutes."""
+    """Publish 2, 6 and 20 files to an index that misbehaves, with signals in between; takes minutes."""
     install(session, "test")
     sweeps = sorted(map(str, Path("tests/faults").glob("sweep_*.py")))
     session.run("pytest", WORKERS, *sweeps, *session.posargs)
@@ -79,14 +79,14 @@ def hostile_index(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def native(session: nox.Session) -> None:
-    """Builds with compiled code by each backend that has it; needs a C compiler and cargo."""
+    """Build compiled packages with each backend for them; needs a C compiler and cargo."""
     install(session, "test")
     session.run("pytest", "-n2", "-m", "native", *session.posargs)
 
 
 @nox.session(default=False)
 def coverage(session: nox.Session) -> None:
-    """All tests with branch coverage, subprocesses included."""
+    """Run all tests with branch coverage, subprocesses included."""
     install(session, "test")
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", "-n2", *session.posargs)
@@ -96,7 +96,7 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, spelling and the layers of imports."""
+    """Check style, spelling and the layers of imports."""
     install(session, "lint")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
@@ -106,7 +106,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """mypy, strict, the tests too."""
+    """Check types, also of the tests."""
     install(session, "types")
     session.run("mypy", *session.posargs)
 

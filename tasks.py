@@ -1,3 +1,3 @@
-"""relnox's own tasks: its release, through invoke."""
+"""relnox's own release tasks for invoke."""
 
-from relnox.tasks import *  # noqa: F403 - exactly the tasks, see relnox.tasks.__all__
+from relnox.tasks import *  # noqa: F403 - only the tasks, see relnox.tasks.__all__
