@@ -1,8 +1,8 @@
-"""What other processes of the same user can read of this one and of those that started it.
+"""Upload credentials that other processes of the same user can read from this process and its parents.
 
 On Linux the variables that a process was started with stay readable in `/proc/PID/environ`, whatever it does to
-its environment later, and so are its memory and its arguments. Code that a build or an installation runs could
-look there for what its own environment lacks.
+its environment later, and so do its memory and its arguments. Code that a build or an installation runs could
+read there what was removed from its own environment.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["Exposure", "exposures", "hide_environment", "unreadable_memory"]
 _PROC = Path("/proc")
 _PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4
 _ENV_START, _ENV_END = 47, 48
-"""Fields of `/proc/PID/stat`, counted from behind the name of the program."""
+"""Fields of `/proc/PID/stat`, counted after the name of the program."""
 
 
 class Exposure(NamedTuple):
@@ -31,8 +31,8 @@ class Exposure(NamedTuple):
 
     Attributes:
         process: The program and its process id.
-        names: The variables that hold them, or the arguments, in words.
-        where: Environment or command line.
+        names: Names of variables, or descriptions of arguments.
+        where: `environment` or `command line`.
     """
 
     process: str
@@ -41,10 +41,10 @@ class Exposure(NamedTuple):
 
 
 def hide_environment() -> None:
-    """Overwrite the credentials among the variables that this process was started with (Linux).
+    """Overwrite credentials in the environment block that this process was started with (Linux).
 
-    Only the copy that the system shows to others is overwritten: `os.environ`, and programs that are started with
-    it, have them as before. Where it cannot be done, `exposures` tells so.
+    Only the copy in `/proc` is overwritten: `os.environ`, and programs that are started with it, still have them.
+    If it fails, `exposures` reports them.
     """
     if sys.platform != "linux":
         return
@@ -57,9 +57,9 @@ def hide_environment() -> None:
 
         start, end = (int(_stat("self")[field]) for field in (_ENV_START, _ENV_END))
         if ctypes.string_at(start, end - start) != block:
-            return  # another program's idea of where its variables are
+            return  # a sandbox that emulates /proc reports other addresses
         for name in hidden & os.environ.keys():
-            os.environ[name] = os.environ[name]  # a copy elsewhere, for C code: what it reads next is overwritten
+            os.environ[name] = os.environ[name]  # moves it, so that `getenv` of C code does not read the block
         offset = 0
         for entry in block.split(b"\0"):
             key, separator, value = entry.partition(b"=")
@@ -70,9 +70,9 @@ def hide_environment() -> None:
 
 @contextlib.contextmanager
 def unreadable_memory() -> Iterator[None]:
-    """Keep others of the same user out of this process's memory, variables and open files meanwhile (Linux).
+    """Deny other processes of the user access to the memory, variables and open files of this one (Linux).
 
-    Processes that it starts are not protected; root is not kept out.
+    Child processes are not protected, and root is not denied.
     """
     before = _prctl(_PR_GET_DUMPABLE, 0)
     if before == 1:
@@ -85,7 +85,7 @@ def unreadable_memory() -> Iterator[None]:
 
 
 def exposures() -> tuple[Exposure, ...]:
-    """Upload credentials that can be read of this process and of those that started it (Linux), nearest first."""
+    """Return upload credentials readable from this process and its parents (Linux), nearest first."""
     return tuple(_exposures()) if sys.platform == "linux" else ()
 
 
@@ -97,7 +97,7 @@ def _exposures() -> Iterator[Exposure]:
         try:
             name = (_PROC / pid / "comm").read_text(encoding="utf-8", errors="replace").strip()
             parent = _stat(pid)[1]
-        except OSError:  # gone, or hidden from this user
+        except OSError:  # ended, or hidden from this user
             return
         process = f"{name} (process {pid})"
         with contextlib.suppress(OSError):
@@ -106,24 +106,24 @@ def _exposures() -> Iterator[Exposure]:
                 yield Exposure(process, tuple(sorted(names)), "environment")
         with contextlib.suppress(OSError):
             arguments = (_PROC / pid / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            if held := in_arguments(arguments, secrets):
-                yield Exposure(process, held, "command line")
+            if names_in_arguments := in_arguments(arguments, secrets):
+                yield Exposure(process, names_in_arguments, "command line")
         pid = parent
 
 
 def _variables(block: bytes) -> dict[str, str]:
-    """Variables as the system shows them; of those that are there twice, one that is not empty."""
+    """Parse an environment block; of duplicates keep one that is not empty."""
     entries = [os.fsdecode(entry).partition("=") for entry in block.split(b"\0")]
     return dict(sorted((name, value) for name, separator, value in entries if separator))
 
 
 def _stat(pid: str) -> list[str]:
-    """The fields of `/proc/PID/stat` from the state on: the name before it may hold anything."""
+    """Return the fields of `/proc/PID/stat` from the state on: the name before it may contain any character."""
     return (_PROC / pid / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
 
 
 def _prctl(option: int, value: int) -> int:
-    """Call prctl(2); -1 where there is none."""
+    """Call prctl(2); return -1 if that fails."""
     if sys.platform != "linux":
         return -1
     with contextlib.suppress(ImportError, OSError, AttributeError):

@@ -1,7 +1,6 @@
-"""Secrets: texts that may be sent to whom they are for, and told to nobody else.
+"""Secrets, which are masked in all output.
 
-A secret is masked wherever relnox tells or keeps something, as long as it lives: what a server, a program or an
-error repeats of it becomes `****`.
+As long as a `Secret` object exists, its text becomes `****` wherever a server, a program or an error repeats it.
 """
 
 from __future__ import annotations
@@ -19,146 +18,146 @@ from relnox.core.escaping import escape_json, escape_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Secret", "announce", "mask_error", "masked"]
+__all__ = ["Secret", "mask_error", "masked", "on_secret"]
 
 _MASK = "****"
-_SHORTEST = 4
-"""Characters: a shorter text is masked nowhere, since half of all words would become illegible."""
-_DISGUISED = 8
-"""Characters from which a text is masked in other spellings as well: shorter ones are words, or parts of them."""
+_MIN_MASKED = 4
+"""Characters: shorter texts are not masked, since they are part of many words."""
+_MIN_ENCODED = 8
+"""Characters from which on encoded forms of a text are masked as well; those of shorter ones match words."""
 _INVISIBLE = r"\s\x00-\x1f\x7f-\xa0\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
-_BETWEEN = rf"""(?:\x1b\[[0-9;:?]*[@-~]|\\[nrt]|[{_INVISIBLE}"',:\\])"""
-"""What may stand between two characters of a text without hiding it: line ends, colors, quotes and the like."""
+_SEPARATORS = rf"""(?:\x1b\[[0-9;:?]*[@-~]|\\[nrt]|[{_INVISIBLE}"',:\\])"""
+"""Line ends, colors, quotes and the like, between which the characters of a text can still be read."""
 
 
 class Secret:
-    """A text that no message, representation, record or traceback shows.
+    """A text that no message, `repr`, record or traceback shows.
 
-    It is equal to itself alone, and can be neither copied nor stored.
+    It compares by identity, and can be neither copied nor pickled.
     """
 
-    __slots__ = ("__weakref__", "_reveal", "_spelled")
+    __slots__ = ("__weakref__", "_forms", "_reveal")
 
     def __init__(self, text: str) -> None:
-        self._reveal: Callable[[], str] = lambda: text  # no attribute holds the text, whoever looks at them
-        self._spelled = cache(lambda: _Spellings(text))
-        _keep(self)
+        self._reveal: Callable[[], str] = lambda: text  # in a closure, since tracebacks may show attributes
+        self._forms = cache(lambda: _Forms(text))
+        _register(self)
 
     def reveal(self) -> str:
-        """The text; for the one place that sends it. Give it no name there: tracebacks may show variables."""
+        """Return the text, to send it. Do not assign it to a variable: tracebacks may show those."""
         return self._reveal()
 
-    def mask(self, told: str, plain: str) -> str:
-        """A text in which this one cannot be read.
+    def mask(self, text: str, simplified: str) -> str:
+        """Mask this secret in a text.
 
         Args:
-            told: The text.
-            plain: The same, as `_plain` has it.
+            text: The text.
+            simplified: The same, after `_simplify`.
         """
-        return self._spelled().mask(told, plain)
+        return self._forms().mask(text, simplified)
 
     def __repr__(self) -> str:
         return f"Secret({_MASK})"
 
     def __reduce_ex__(self, _: object) -> NoReturn:
-        raise TypeError("a secret is not stored")
+        raise TypeError("a secret cannot be pickled")
 
     def __getstate__(self) -> NoReturn:
-        raise TypeError("a secret is not stored")
+        raise TypeError("a secret cannot be pickled")
 
 
-def masked(told: str) -> str:
-    """A text in which no living secret can be read.
+def masked(text: str) -> str:
+    """Mask all existing secrets in a text.
 
-    A secret is found as it is and as JSON and HTTP's basic authentication spell it. One of eight characters or
-    more is also found in other cases, backwards, in base64, in hexadecimal, percent-encoded and in escapes of
-    Python, JSON and HTML, and where line ends, spaces, colors or quotes stand between its characters.
+    A secret is recognized literally and as JSON and HTTP's basic authentication encode it. One of eight characters
+    or more is also recognized in another case, reversed, in base64, hexadecimal, percent-encoding and escapes of
+    Python, JSON and HTML, and with line ends, spaces, colors or quotes between its characters.
     """
-    if not _living:
-        return told
-    with _keeping:
-        secrets = list(_living)
-    plain = _plain(told)
+    if not _secrets:
+        return text
+    with _lock:
+        secrets = list(_secrets)
+    simplified = _simplify(text)
     # The longest first: one may be part of another.
-    for secret in sorted(secrets, key=lambda each: len(each.reveal()), reverse=True):
-        told = secret.mask(told, plain)
-    return told
+    for secret in sorted(secrets, key=lambda secret: len(secret.reveal()), reverse=True):
+        text = secret.mask(text, simplified)
+    return text
 
 
 def mask_error(error: BaseException | None) -> None:
-    """Take secrets out of what an error and those before it say, in place: tracebacks are printed by others."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        error.args = tuple(masked(each) if isinstance(each, str) else each for each in error.args)
+    """Mask secrets in the arguments of an error and of its causes, in place: others print tracebacks."""
+    visited: set[int] = set()
+    while error is not None and id(error) not in visited:
+        visited.add(id(error))
+        error.args = tuple(masked(arg) if isinstance(arg, str) else arg for arg in error.args)
         mask_error(error.__context__ if error.__context__ is not error.__cause__ else None)
         error = error.__cause__
 
 
-def announce(to: Callable[[str], None] | None) -> None:
-    """Tell somebody, such as a CI engine that masks its log, each line of each secret before it is used.
+def on_secret(callback: Callable[[str], None] | None) -> None:
+    """Set a function that is called with each line of each secret, such as to mask it in the log of a CI provider.
 
     Args:
-        to: Called with the lines of the secrets there are, at once, and of each new one; nobody when None.
+        callback: Called at once for existing secrets, and for each new one; None removes it.
     """
-    with _keeping:
-        _announced[:] = [] if to is None else [to]
-        secrets = list(_living)
+    with _lock:
+        _callbacks[:] = [] if callback is None else [callback]
+        secrets = list(_secrets)
     for secret in secrets:
-        _tell(secret)
+        _notify(secret)
 
 
-_living: weakref.WeakSet[Secret] = weakref.WeakSet()
-_announced: list[Callable[[str], None]] = []
-_keeping = threading.RLock()
+_secrets: weakref.WeakSet[Secret] = weakref.WeakSet()
+_callbacks: list[Callable[[str], None]] = []
+_lock = threading.RLock()
 
 
-def _keep(secret: Secret) -> None:
-    with _keeping:
-        _living.add(secret)
-    _tell(secret)
+def _register(secret: Secret) -> None:
+    with _lock:
+        _secrets.add(secret)
+    _notify(secret)
 
 
-def _tell(secret: Secret) -> None:
-    for to in tuple(_announced):
+def _notify(secret: Secret) -> None:
+    for callback in tuple(_callbacks):
         for line in _lines(secret):
-            to(line)
+            callback(line)
 
 
 def _lines(secret: Secret) -> Iterator[str]:
-    """The lines that are worth masking: logs are masked line by line."""
-    return (line.strip() for line in secret.reveal().splitlines() if len(line.strip()) >= _SHORTEST)
+    """Yield the lines of a secret that are masked: CI providers mask their logs line by line."""
+    return (line.strip() for line in secret.reveal().splitlines() if len(line.strip()) >= _MIN_MASKED)
 
 
-def _plain(told: str) -> str:
-    """A text without what may stand between the characters of a secret, in small letters."""
-    return re.sub(f"{_BETWEEN}+", "", told).lower()  # compiled by its first use: start-up is measured
+def _simplify(text: str) -> str:
+    """Remove separators, and convert to lower case."""
+    return re.sub(f"{_SEPARATORS}+", "", text).lower()  # not compiled at import, to start faster
 
 
-class _Spellings:
-    """How a secret may be written; no representation shows it."""
+class _Forms:
+    """The forms of a secret that are masked, in closures that no `repr` shows."""
 
-    __slots__ = ("find", "search")
+    __slots__ = ("encoded", "literal")
 
     def __init__(self, text: str) -> None:
-        lines = [line.strip() for line in text.splitlines() if len(line.strip()) >= _SHORTEST]
-        exact = {spelled for line in lines for spelled in _exact(line)}
-        others = {_plain(other) for line in lines if len(line) >= _DISGUISED for other in _disguised(line)}
-        self.find: Callable[[], list[str]] = lambda: sorted(exact, key=len, reverse=True)
-        self.search: Callable[[], list[str]] = lambda: sorted(
-            (each for each in others if len(each) >= _DISGUISED), key=len, reverse=True
+        lines = [line.strip() for line in text.splitlines() if len(line.strip()) >= _MIN_MASKED]
+        literal = {form for line in lines for form in _literal_forms(line)}
+        encoded = {_simplify(form) for line in lines if len(line) >= _MIN_ENCODED for form in _encoded_forms(line)}
+        self.literal: Callable[[], list[str]] = lambda: sorted(literal, key=len, reverse=True)
+        self.encoded: Callable[[], list[str]] = lambda: sorted(
+            (form for form in encoded if len(form) >= _MIN_ENCODED), key=len, reverse=True
         )
 
-    def mask(self, told: str, plain: str) -> str:
-        for spelled in self.find():
-            told = told.replace(spelled, _MASK)
-        for other in self.search():
-            if other in plain:
-                told = re.sub(f"{_BETWEEN}*".join(map(re.escape, other)), _MASK, told, flags=re.IGNORECASE)
-        return told
+    def mask(self, text: str, simplified: str) -> str:
+        for form in self.literal():
+            text = text.replace(form, _MASK)
+        for form in self.encoded():
+            if form in simplified:
+                text = re.sub(f"{_SEPARATORS}*".join(map(re.escape, form)), _MASK, text, flags=re.IGNORECASE)
+        return text
 
 
-def _exact(line: str) -> Iterator[str]:
+def _literal_forms(line: str) -> Iterator[str]:
     yield line
     yield json.dumps(line)[1:-1]
     yield json.dumps(line, ensure_ascii=False)[1:-1]
@@ -167,29 +166,29 @@ def _exact(line: str) -> Iterator[str]:
     yield from _in_base64(line)
 
 
-def _disguised(line: str) -> Iterator[str]:
+def _encoded_forms(line: str) -> Iterator[str]:
     data = line.encode(errors="surrogatepass")
     yield line
     yield line[::-1]
     yield data.hex()
     yield data[::-1].hex()
     yield "".join(f"%{byte:02x}" for byte in data)
-    yield "".join(each if each.isalnum() or each in "-._~" else f"%{ord(each):02x}" for each in line)
+    yield "".join(char if char.isalnum() or char in "-._~" else f"%{ord(char):02x}" for char in line)
     for escape in ("\\x{:02x}", "\\u{:04x}", "&#{};", "&#x{:x};"):
-        yield "".join(escape.format(ord(each)) for each in line)
-    for spelled in _in_base64(line):
-        yield spelled
-        yield spelled.translate(str.maketrans("+/", "-_"))
+        yield "".join(escape.format(ord(char)) for char in line)
+    for form in _in_base64(line):
+        yield form
+        yield form.translate(str.maketrans("+/", "-_"))
 
 
 def _in_base64(line: str) -> Iterator[str]:
-    """In base64 a text has three forms, by where in a group of three bytes it begins.
+    """Yield the three forms of a text in base64, one for each position in a group of three bytes.
 
-    The characters at both ends hold bits of its neighbors and are left out.
+    The characters at both ends contain bits of adjacent bytes and are left out.
     """
     data = line.encode(errors="surrogatepass")
     for shift in range(3):
-        coded = base64.b64encode(b"\0" * shift + data).decode().rstrip("=")
-        inner = coded[(0, 2, 3)[shift] : len(coded) - bool((shift + len(data)) % 3)]
-        if len(inner) >= _SHORTEST:
+        encoded = base64.b64encode(b"\0" * shift + data).decode().rstrip("=")
+        inner = encoded[(0, 2, 3)[shift] : len(encoded) - bool((shift + len(data)) % 3)]
+        if len(inner) >= _MIN_MASKED:
             yield inner

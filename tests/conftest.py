@@ -33,8 +33,8 @@ def surroundings(
     """Take the developer's settings away; without the marker `network` every way out leads to a closed port."""
     # Secrets of tests before this one are neither masked nor announced in it.
     proxies._passwords.clear()
-    secrets.announce(None)
-    secrets._living.clear()
+    secrets.on_secret(None)
+    secrets._secrets.clear()
     for name in os.environ:
         if name.startswith(FOREIGN) and name != "GIT_SSL_CAINFO":
             monkeypatch.delenv(name)

@@ -207,7 +207,7 @@ def public(index: EmbeddedIndex, manifest: Manifest) -> dict[str, str]:
     return {
         name: file.sha256 or ""
         for package in manifest.packages
-        for name, file in client.listed_files(index.simple_url, package).items()
+        for name, file in client.fetch_listing(index.simple_url, package).items()
     }
 
 

@@ -1,4 +1,4 @@
-"""Whether files are published with attestations (PEP 740), who signs them, and what stands against it."""
+"""The attestations of a release (PEP 740): policy, signer, and blockers."""
 
 from __future__ import annotations
 
@@ -18,46 +18,45 @@ if TYPE_CHECKING:
     from relnox.core.publishers import Policy, Publisher
     from relnox.core.steps import Attest, CheckProvenance, Step
 
-__all__ = ["CHOICES", "HELP", "NOTHING", "Attesting", "look"]
+__all__ = ["CHOICES", "HELP", "NO_ATTESTATIONS", "AttestationPlan", "plan_attestations"]
 
 S = TypeVar("S", bound="Step")
 
 CHOICES = ("auto", "required", "best-effort", "off")
-HELP = "Whether files go with attestations; auto: required where the job's identity uploads and can sign."
-_PATIENCE: dict[Policy, int] = {"required": 3600, "best-effort": 60, "off": 0}
-"""Seconds of trouble that signing outlasts: the public service was away for three quarters of an hour."""
-_FOR_EACH = 10
-"""Seconds more for each file."""
+HELP = "Whether to publish attestations; auto: required if the identity of the job uploads and can sign."
+_RETRY_TIME: dict[Policy, int] = {"required": 3600, "best-effort": 60, "off": 0}
+"""Seconds to retry signing: the public service was once unavailable for 45 minutes."""
+_TIME_PER_FILE = 10
 
 
-class Attesting(NamedTuple):
-    """What is done about attestations.
+class AttestationPlan(NamedTuple):
+    """How attestations are handled in a run.
 
     Attributes:
-        policy: What counts in this run.
-        why: Why it is that, where it was not asked for by name; or what is missing.
-        publisher: Who signs; None where nobody can.
-        problems: What stands against it.
-        public: Files that are public already without provenance: they will never have any.
-        files: Those that are to be signed.
+        policy: The policy.
+        reason: The reason of the policy, if it was not chosen by name; or what is missing.
+        publisher: Who signs, if known.
+        problems: Blockers.
+        public: Public files without provenance, which cannot be added.
+        files: Files to sign.
     """
 
     policy: Policy = "off"
-    why: str = ""
+    reason: str = ""
     publisher: Publisher | None = None
     problems: tuple[Problem, ...] = ()
     public: tuple[str, ...] = ()
     files: tuple[Distribution, ...] = ()
 
     def notes(self) -> Iterator[str]:
-        """What a reader should know."""
-        if self.why or self.files:
-            yield f"attestations: {self.policy}{f' ({self.why})' if self.why else ''}"
+        """Yield notes about the policy and public files without provenance."""
+        if self.reason or self.files:
+            yield f"attestations: {self.policy}{f' ({self.reason})' if self.reason else ''}"
         if self.public and not self.problems:
-            yield f"public already, and WITHOUT attestations for good: {', '.join(self.public)}"
+            yield f"already public WITHOUT attestations, which cannot be added: {', '.join(self.public)}"
 
-    def signing(self, index: str, folder: str) -> Iterator[Attest]:
-        """The step that signs what is not public yet."""
+    def sign_steps(self, index: str, folder: str) -> Iterator[Attest]:
+        """Yield the step that signs files, if there are any."""
         if self.files and self.policy != "off":
             yield core.steps.Attest(
                 index=index,
@@ -65,18 +64,18 @@ class Attesting(NamedTuple):
                 folder=folder,
                 policy=self.policy,
                 publisher=self.publisher,
-                deadline=_PATIENCE[self.policy] + _FOR_EACH * len(self.files),
+                deadline=_RETRY_TIME[self.policy] + _TIME_PER_FILE * len(self.files),
             )
 
-    def attached(self, step: S) -> S:
-        """An upload with what attests the file; any other step as it is."""
+    def with_attestation(self, step: S) -> S:
+        """Add the attestation to an upload step; return other steps unchanged."""
         if not isinstance(step, core.steps.Upload) or self.policy == "off":
             return step
         needs = ("attest", *step.needs) if self.files else step.needs
         return replace(step, attestations=self.policy, publisher=self.publisher, needs=needs)
 
-    def proof(self, index: str, manifest: Manifest, package: str) -> Iterator[CheckProvenance]:
-        """The step that verifies what the index serves of a package."""
+    def provenance_steps(self, index: str, manifest: Manifest, package: str) -> Iterator[CheckProvenance]:
+        """Yield the step that verifies the provenance of a package."""
         if self.policy != "off":
             yield core.steps.CheckProvenance(
                 index=index,
@@ -89,11 +88,10 @@ class Attesting(NamedTuple):
             )
 
 
-NOTHING = Attesting()
-"""Files go without attestations."""
+NO_ATTESTATIONS = AttestationPlan()
 
 
-def look(  # noqa: PLR0913 - what it depends on
+def plan_attestations(  # noqa: PLR0913 - parameters of the decision
     choice: str,
     index: str,
     missing: Sequence[Distribution],
@@ -101,61 +99,68 @@ def look(  # noqa: PLR0913 - what it depends on
     *,
     project: Project,
     folder: Path,
-) -> Attesting:
-    """What a choice comes to on this machine, for this index.
+) -> AttestationPlan:
+    """Decide how attestations are handled on this machine, for an index.
 
     Args:
-        choice: What was asked for, of `CHOICES`.
-        index: Where files go.
+        choice: The value of the option, one of `CHOICES`.
+        index: The index to publish to.
         missing: Files of the manifest that are not public yet.
-        public: Names of those that are, by package.
+        public: Names of the others, by package.
         project: The project.
-        folder: Where the files are.
+        folder: The folder with the files.
 
     Raises:
-        Blocked: The job has an identity that no index takes.
-        TransientError: The CI engine does not answer.
+        Blocked: The job has an identity that indexes reject.
+        TransientError: The CI provider does not respond.
     """
     if choice == "off" or (choice == "auto" and not missing):
-        return Attesting(why="as it was asked for" if missing else "")
-    if (why_not := _why_not(choice, index, missing, project)) is not None:
-        return _none(choice, why_not)
-    who = _who(index, missing, project, folder) if missing else None
-    if isinstance(who, core.plan.Problem):
-        return _none(choice, who)
+        return AttestationPlan(reason="--attestations off" if missing else "")
+    if (obstacle := _obstacle(choice, index, missing, project)) is not None:
+        return _without(choice, obstacle)
+    signer = _signer(index, missing, project, folder) if missing else None
+    if isinstance(signer, core.plan.Problem):
+        return _without(choice, signer)
     policy: Policy = "best-effort" if choice == "best-effort" else "required"
-    why = "the extra is installed, and the job has an identity" if choice == "auto" else ""
+    reason = "relnox[attest] is installed, and the job has an identity" if choice == "auto" else ""
     without = tuple(
-        name for package, names in public.items() for name in names if _is_without(project, index, package, name)
+        name
+        for package, names in public.items()
+        for name in names
+        if _lacks_provenance(project, index, package, name)
     )
-    problems = (_too_late(index, without),) if without and policy == "required" else ()
-    return Attesting(policy, why, who, problems, without, tuple(missing))
+    problems = (_provenance_missing(index, without),) if without and policy == "required" else ()
+    return AttestationPlan(policy, reason, signer, problems, without, tuple(missing))
 
 
-def _why_not(choice: str, index: str, missing: Sequence[Distribution], project: Project) -> Problem | None:
-    """What is missing on this machine."""
+def _obstacle(choice: str, index: str, missing: Sequence[Distribution], project: Project) -> Problem | None:
+    """Return why files cannot have attestations, by credentials and installed packages."""
     from relnox.indexes import attestations, targets
 
-    if missing and not (credentials := project.indexes.credentials(index)).trusted:
+    if missing and not (credentials := project.indexes.credentials(index)).uses_oidc:
         if choice == "auto":
-            return core.plan.Problem(code="todo", message="uploads are not by Trusted Publishing", fix="")
+            message = "uploads do not use Trusted Publishing"
+            return core.plan.Problem(code="attestations-need-trusted-publishing", message=message, fix="")
         if index in (targets.PRODUCTION, targets.TEST):
+            message = f"{index} accepts attestations only with Trusted Publishing, not with {credentials.origin}"
             return core.plan.Problem(
-                code="todo",
-                message=f"{index} takes attestations from trusted publishers alone, not with {credentials.origin}",
-                fix="set up Trusted Publishing for the project there, and take the token away",
+                code="attestations-need-trusted-publishing",
+                message=message,
+                fix=f"set up Trusted Publishing for the project on {index}, and remove the token",
             )
     if not attestations.is_installed():
         return core.plan.Problem(
-            code="todo", message="what signs and verifies attestations is not installed", fix=attestations.INSTALL
+            code="extra-missing",
+            message="attestations need packages that are not installed (relnox[attest])",
+            fix=attestations.INSTALL,
         )
     return None
 
 
-def _who(
+def _signer(
     index: str, missing: Sequence[Distribution], project: Project, folder: Path
 ) -> Publisher | Problem | None:
-    """Who signs what goes to an index, or why nobody does; None where everything is signed already."""
+    """Return who signs files for an index, or why they cannot be signed; None if all are signed already."""
     from relnox.executor.attesting import is_attested
 
     identity = project.indexes.identity(index)
@@ -163,32 +168,35 @@ def _who(
         if all(is_attested(folder, file, None) for file in missing):
             return None
         return core.plan.Problem(
-            code="todo",
-            message=f"nobody can sign: {identity}",
-            fix="let a job of a CI engine publish, or carry over what it signed, beside the files",
+            code="identity-missing",
+            message=f"files cannot be signed: {identity}",
+            fix="publish from a CI provider that issues identity tokens, or copy the attestations that a job made "
+            "next to the files",
         )
-    return core.publishers.of_claims(identity.claims) or core.plan.Problem(
-        code="todo",
-        message=f"nobody can sign: {identity.told} is no publisher that attestations know",
-        fix="they know GitHub, GitLab, Google Cloud and CircleCI",
+    return core.publishers.from_claims(identity.claims) or core.plan.Problem(
+        code="identity-not-supported",
+        message=f"files cannot be signed: attestations do not support the identity {identity.description}",
+        fix="publish from GitHub, GitLab, Google Cloud or CircleCI",
     )
 
 
-def _none(choice: str, why: Problem) -> Attesting:
-    """No attestations: an error where they are required."""
+def _without(choice: str, obstacle: Problem) -> AttestationPlan:
+    """Plan no attestations, which is an error if they are required."""
     if choice == "required":
-        return Attesting("required", problems=(why,))
-    loudly = "files go WITHOUT: " if choice == "best-effort" else ""
-    return Attesting("off", loudly + ": ".join(filter(None, [why.message, why.fix])))
+        return AttestationPlan("required", problems=(obstacle,))
+    emphasis = "publishing WITHOUT attestations: " if choice == "best-effort" else ""
+    return AttestationPlan("off", emphasis + ": ".join(filter(None, [obstacle.message, obstacle.fix])))
 
 
-def _too_late(index: str, names: Sequence[str]) -> Problem:
-    from relnox.executor.attesting import without_provenance
+def _provenance_missing(index: str, names: Sequence[str]) -> Problem:
+    from relnox.executor.attesting import provenance_missing
 
-    error = without_provenance(index, names)
-    return core.plan.Problem(code="todo", message=error.message, fix=error.fix or "", exit_code=ExitCode.CONFLICT)
+    error = provenance_missing(index, names)
+    return core.plan.Problem(
+        code=error.code, message=error.message, fix=error.fix or "", exit_code=ExitCode.CONFLICT
+    )
 
 
-def _is_without(project: Project, index: str, package: str, name: str) -> bool:
-    file = project.indexes.seen(index, package).get(name)
+def _lacks_provenance(project: Project, index: str, package: str, name: str) -> bool:
+    file = project.indexes.cached_listing(index, package).get(name)
     return file is not None and file.provenance is None

@@ -68,7 +68,7 @@ def with_public_files(error: Blocked, plan: Plan) -> Blocked:
     uploads = [step for step in plan.steps if isinstance(step, core.steps.Upload)]
     if uploads:
         names = [step.file.filename for step in uploads]
-        core.publication.blocked(error, uploads[0].index, names, plan.public)
+        core.publication.add_public_files(error, uploads[0].index, names, plan.public)
     return error
 
 

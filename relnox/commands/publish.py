@@ -1,7 +1,7 @@
-"""Publish exactly the manifest's files to the production index, and see that they are there.
+"""Publish the files of the manifest to the production index, and verify them there.
 
-Packages go up after those that they need. A file that the index has with our hash is skipped; one that it has
-with another hash stops everything before the first byte. The same command finishes what was interrupted.
+Packages are uploaded after their dependencies. Files that the index has with the same hash are skipped; a file
+with another hash blocks all uploads. Rerunning the command finishes an interrupted release.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Options(CommonOptions):
 
     index: str | None = option(
         None,
-        "The index to publish to; without it what [tool.relnox.targets] says of the release's tag, or else pypi.",
+        "The index to publish to; by default the one of [tool.relnox.targets] for the release's tag, or pypi.",
         metavar="NAME",
         anywhere=False,
     )
@@ -41,13 +41,13 @@ class Options(CommonOptions):
     compare_limit: int = option(ordering.COMPARE_LIMIT, ordering.COMPARE_HELP, metavar="MIB")
     check_requirements: bool = option(True, resolving.HELP)
     allow_mismatch: bool = option(False, consistency.HELP, anywhere=False)
-    yes: bool = option(False, "Publish without asking.", anywhere=False)
+    yes: bool = option(False, "Publish without confirmation.", anywhere=False)
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Read the manifest, hash its files, ask the index what it has, look for credentials."""
-    index = options.index or _by_rule(options, project)
-    return inspection.look(
+    """Read the manifest, hash its files, request the listings of the index, and find credentials."""
+    index = options.index or _index_for_tags(options, project)
+    return inspection.inspect(
         index,
         options.dist,
         options.package,
@@ -59,13 +59,13 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
-    """Upload what is missing, package after package, and see that it is listed."""
+    """Plan the uploads of missing files in dependency order, and their verification."""
     index = snapshot.target
     steps = tuple(ordering.steps(snapshot, options.dist, options.compare_limit))
     consent = None
-    if snapshot.missing and snapshot.production and not options.yes and snapshot.skipped is None:
-        listed = ", ".join(f"{name} {snapshot.manifest.version(name)}" for name in snapshot.manifest.packages)
-        consent = f"Publish {listed} to {index} ({snapshot.host}), for good?"
+    if snapshot.missing and snapshot.production and not options.yes and snapshot.skip_reason is None:
+        releases = ", ".join(f"{name} {snapshot.manifest.version(name)}" for name in snapshot.manifest.packages)
+        consent = f"Publish {releases} to {index} ({snapshot.host})? Files cannot be replaced later."
     return core.plan.Plan(
         task="publish",
         steps=steps,
@@ -73,33 +73,33 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         problems=preflight.problems(snapshot, index, options.dist, allow_mismatch=options.allow_mismatch),
         consent=consent,
         continue_on_error=True,
-        skipped=snapshot.skipped,
+        skipped=snapshot.skip_reason,
         public=preflight.public(snapshot, allow_mismatch=options.allow_mismatch),
     )
 
 
 def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
-    """The steps say it all."""
+    """Return no tables: the steps are the summary."""
     del outcome, folder
     return ()
 
 
-def _by_rule(options: Options, project: Project) -> str:
-    """The index that the project's rules have for the tags at the commit that was built."""
+def _index_for_tags(options: Options, project: Project) -> str:
+    """Return the index that `[tool.relnox.targets]` selects for the tags at the commit that was built."""
     from relnox.indexes import targets
 
     if not project.config.targets:
         return targets.PRODUCTION
-    manifest, _ = inspection.chosen(options.dist, options.package, project)
+    manifest, _ = inspection.read_manifest(options.dist, options.package, project)
     tags = project.state.tags if project.state is not None else {}
-    here = [name for name, commit in tags.items() if commit == manifest.commit]
-    return targets.by_rule(
+    tags_at_commit = sorted(name for name, commit in tags.items() if commit == manifest.commit)
+    return targets.select_by_tags(
         project.config,
         {
             name: next(
                 (
                     (tag, version)
-                    for tag, version in project.tag_formats[name].matches(sorted(here))
+                    for tag, version in project.tag_formats[name].matches(tags_at_commit)
                     if version == manifest.version(name)
                 ),
                 None,

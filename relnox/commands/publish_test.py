@@ -1,7 +1,7 @@
-"""Publish to a test index, and prove it by installing from there.
+"""Publish to a test index, and verify the release by installing from there.
 
-The same as `publish`, to an index that is for trying: the public test index, one of your own, or the embedded
-one (--index embedded), which needs neither network nor account. It can never reach the production index.
+The test index is TestPyPI, a private one, or the embedded one (--index embedded), which needs neither network nor
+account. Production indexes are blocked.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "Snapshot", "observe", "plan", "summarize"]
 
-_PATIENCE = 600
+_VERIFY_TIME = 600
+"""Seconds to wait for installable files."""
 
 
 class Options(CommonOptions):
@@ -42,87 +43,95 @@ class Options(CommonOptions):
     compare_limit: int = option(ordering.COMPARE_LIMIT, ordering.COMPARE_HELP, metavar="MIB")
     check_requirements: bool = option(True, resolving.HELP)
     allow_mismatch: bool = option(False, consistency.HELP, anywhere=False)
-    verify: bool = option(True, "Install from the index afterwards; --no-verify leaves it out.")
-    pypi_rules: bool = option(False, "Have the embedded index refuse what the public one would.", anywhere=False)
+    verify: bool = option(True, "Install from the index afterwards.")
+    pypi_rules: bool = option(False, "Enforce the rules of PyPI on the embedded index.", anywhere=False)
     clear: bool = option(False, "Empty the embedded index first.", anywhere=False)
-    installer: str = option("auto", "What fills the environments.", choices=("auto", "uv", "pip"), metavar="NAME")
+    installer: str = option(
+        "auto", "The installer for the environments.", choices=("auto", "uv", "pip"), metavar="NAME"
+    )
 
 
 class Snapshot(NamedTuple):
-    """What publishing must know, and what else to try when verifying."""
+    """The snapshot for publishing, and the settings for verification."""
 
-    published: inspection.Snapshot
+    publishing: inspection.Snapshot
     verify: VerifyConfig
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Refuse the production index, then look as `publish` does."""
+    """Block production indexes, then inspect the release and the index like `publish`."""
     if project.indexes.is_production(options.index):
         raise Blocked(
-            "todo",
-            f"{options.index} is for good, and publish-test is for trying",
-            fix=f"{core.fixes.command('publish', '--index', options.index)}, or choose a test index here",
+            "production-index",
+            f"{options.index} is a production index; publish-test only publishes to test indexes",
+            fix=f"{core.fixes.command('publish', '--index', options.index)}, or use a test index",
         )
     verify = verify_install.settings(project)
     if options.clear:
         if options.index != "embedded":
-            raise Blocked("todo", f"{options.index} cannot be emptied", fix="--clear goes with --index embedded")
-        manifest, _ = inspection.chosen(options.dist, options.package, project)
+            raise Blocked(
+                "clear-not-supported",
+                f"index {options.index} cannot be emptied (only the embedded index)",
+                fix="use --clear with --index embedded",
+            )
+        manifest, _ = inspection.read_manifest(options.dist, options.package, project)
         if not project.indexes.embedded_holds_only(manifest.distributions):
             project.indexes.expect_clear_embedded()
     if options.pypi_rules:
-        project.indexes.rule_embedded(partial(_refusals, limits=project.config.archives))
-    looked = inspection.look(
+        project.indexes.set_embedded_rules(partial(_archive_errors, limits=project.config.archives))
+    publishing = inspection.inspect(
         options.index,
         options.dist,
         options.package,
         project,
         options.attestations,
-        as_public=options.pypi_rules,
+        pypi_rules=options.pypi_rules,
         check_requirements=options.check_requirements,
         lock=not options.dry_run,
     )
-    return Snapshot(looked, verify)
+    return Snapshot(publishing, verify)
 
 
-def _refusals(path: Path, limits: ArchiveLimits) -> Iterator[str]:
-    """Why the public index would refuse an archive."""
+def _archive_errors(path: Path, limits: ArchiveLimits) -> Iterator[str]:
+    """Return why PyPI would reject an archive."""
     from relnox.building import checks
 
-    found = checks.errors(path, public=True, limits=limits, may_be_empty=True, optional_extensions=True)
-    return (finding.message for finding in found)
+    findings = checks.errors(path, public=True, limits=limits, may_be_empty=True, optional_extensions=True)
+    return (finding.message for finding in findings)
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
-    """The uploads, then the proof."""
-    looked = snapshot.published
-    steps = list(ordering.steps(looked, options.dist, options.compare_limit))
-    if options.clear:
-        clear = core.steps.ClearIndex(index=options.index, files=looked.manifest.distributions)
-        steps = [clear, *(replace(step, needs=(clear.key, *step.needs)) for step in steps)]
+    """Plan the uploads, then the installation."""
+    publishing = snapshot.publishing
+    steps = list(ordering.steps(publishing, options.dist, options.compare_limit))
     if options.verify:
-        waiting = {step.key for step in steps}
-        proof = verify_install.verification(
-            looked.manifest,
+        keys = {step.key for step in steps}
+        verification = verify_install.verification(
+            publishing.manifest,
             snapshot.verify,
             index=options.index,
-            deadline=_PATIENCE,
+            deadline=_VERIFY_TIME,
             installer=options.installer,
         )
-        # Publishing waits for the listing itself.
-        steps += [step for step in proof if step.key not in waiting]
+        # The steps of publishing wait for the index already.
+        steps += [step for step in verification if step.key not in keys]
+    if options.clear:
+        clear = core.steps.ClearIndex(index=options.index, files=publishing.manifest.distributions)
+        steps = [clear, *(replace(step, needs=(clear.key, *step.needs)) for step in steps)]
     return core.plan.Plan(
         task="publish-test",
         steps=tuple(steps),
-        notes=tuple(preflight.notes(looked, options.index, allow_mismatch=options.allow_mismatch)),
-        problems=preflight.problems(looked, options.index, options.dist, allow_mismatch=options.allow_mismatch),
+        notes=tuple(preflight.notes(publishing, options.index, allow_mismatch=options.allow_mismatch)),
+        problems=preflight.problems(
+            publishing, options.index, options.dist, allow_mismatch=options.allow_mismatch
+        ),
         continue_on_error=True,
-        skipped=looked.skipped,
-        public=preflight.public(looked, allow_mismatch=options.allow_mismatch),
+        skipped=publishing.skip_reason,
+        public=preflight.public(publishing, allow_mismatch=options.allow_mismatch),
     )
 
 
 def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
-    """The steps say it all."""
+    """Return no tables: the steps are the summary."""
     del outcome, folder
     return ()

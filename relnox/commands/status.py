@@ -208,7 +208,7 @@ def _index_versions(index: str, package: Package, project: Project, deadline: De
     from relnox.network import TransientError
 
     try:
-        files = project.indexes.files(index, package.name, deadline).values()
+        files = project.indexes.fetch_listing(index, package.name, deadline).values()
     except TransientError as transient_error:
         raise TryLater(
             "index-unavailable",

@@ -345,13 +345,13 @@ def _unlisted(manifest: Manifest, index: str, project: Project) -> frozenset[str
     from relnox import network
 
     try:
-        project.indexes.look(index, manifest.packages, _LISTING_LIMIT)
+        project.indexes.fetch_listings(index, manifest.packages, _LISTING_LIMIT)
     except RelnoxError:
         return frozenset()
     now = network.CLOCK.today()
     missing: set[str] = set()
     for name in manifest.packages:
-        listing = project.indexes.seen(index, name)
+        listing = project.indexes.cached_listing(index, name)
         files = [listing[file.filename] for file in manifest.files_of(name) if file.filename in listing]
         if any(file.upload_time is None or now - file.upload_time < _RECENT for file in files):
             return frozenset()

@@ -1,4 +1,4 @@
-"""Whether what packages require can be had where users install them from."""
+"""Availability of requirements on the indexes from which users install."""
 
 from __future__ import annotations
 
@@ -18,23 +18,31 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-__all__ = ["Available", "Need", "admits", "unchecked", "unmet", "unmet_extras", "unreadable"]
+__all__ = [
+    "AvailableVersions",
+    "RequiredProject",
+    "is_satisfied",
+    "is_unchecked",
+    "unchecked_warnings",
+    "unsatisfied",
+    "unsatisfied_extras",
+]
 
-OFF = "--no-check-requirements"
+OPTION_OFF = "--no-check-requirements"
 
 
-class Need(Record, kw_only=True):
-    """A requirement of a package that is about to be published.
+class RequiredProject(Record, kw_only=True):
+    """A requirement of a package that is to be published.
 
     Attributes:
-        package: Who requires it.
+        package: The package that requires it.
         version: The version of that package.
-        text: The requirement as its metadata states it.
-        name: Normalized name of what is required.
-        specifier: The versions that fit; empty for any.
-        extra: Whether only an extra asks for it.
+        text: The requirement in the metadata.
+        name: Normalized name of the required project.
+        specifier: Version specifier; empty for any version.
+        extra: Whether only an extra requires it.
         sibling: Whether it is a package of the same checkout.
-        private: Whether it is one that is not published.
+        private: Whether it is a package that is not published.
     """
 
     package: str
@@ -47,111 +55,130 @@ class Need(Record, kw_only=True):
     private: bool = False
 
 
-class Available(Record, kw_only=True):
-    """What indexes have of a project.
+class AvailableVersions(Record, kw_only=True):
+    """The versions of a project on indexes.
 
     Attributes:
-        versions: The versions that installers take.
-        yanked: Those that they take only where a requirement names exactly them (PEP 592).
-        asked: The indexes that answered, by their names or hosts.
-        unreadable: Why others did not, by the same.
+        versions: Versions that are not yanked.
+        yanked: Versions that installers use only where a requirement pins them (PEP 592).
+        indexes: Names or hosts of the indexes that responded.
+        errors: Names or hosts of the others, each with its error.
     """
 
     versions: frozenset[Version] = frozenset()
     yanked: frozenset[Version] = frozenset()
-    asked: tuple[str, ...] = ()
-    unreadable: tuple[tuple[str, str], ...] = ()
+    indexes: tuple[str, ...] = ()
+    errors: tuple[tuple[str, str], ...] = ()
 
 
-def admits(need: Need, available: Available) -> bool:
-    """Whether one of the versions fits a requirement, as installers choose (prereleases, yanked versions)."""
-    specifier = SpecifierSet(need.specifier)
+def is_satisfied(requirement: RequiredProject, available: AvailableVersions) -> bool:
+    """Return whether a version satisfies a requirement, by the rules of installers for prereleases and yanks."""
+    specifier = SpecifierSet(requirement.specifier)
     if any(True for _ in specifier.filter(available.versions)):
         return True
-    pinned = any(clause.operator in ("==", "===") and "*" not in clause.version for clause in specifier)
-    return pinned and any(specifier.contains(version, prereleases=True) for version in available.yanked)
+    is_pinned = any(clause.operator in ("==", "===") and "*" not in clause.version for clause in specifier)
+    return is_pinned and any(specifier.contains(version, prereleases=True) for version in available.yanked)
 
 
-def unchecked(name: str, settings: Iterable[str]) -> bool:
-    """Whether the settings say that nobody is to be asked about a project."""
-    return any(fnmatchcase(name, normalized(each)) for each in settings)
+def is_unchecked(name: str, patterns: Iterable[str]) -> bool:
+    """Return whether a project matches one of the `unchecked-requirements`."""
+    return any(fnmatchcase(name, normalized(pattern)) for pattern in patterns)
 
 
-def unmet(
-    needs: Iterable[Need], found: Mapping[str, Available], released: Mapping[str, Version], command: str
+def unsatisfied(
+    requirements: Iterable[RequiredProject],
+    available: Mapping[str, AvailableVersions],
+    released: Mapping[str, Version],
+    command: str,
 ) -> Iterator[Problem]:
-    """Requirements that no index can meet and this run does not.
+    """Yield a problem for each requirement that neither an index nor this run satisfies.
 
     Args:
-        needs: The requirements.
-        found: What indexes have of each project that was asked for; one that an index did not answer for is not
-            known to be missing.
+        requirements: The requirements.
+        available: The available versions by project. Requirements are not checked if an index has failed.
         released: The versions of the packages that the same run publishes.
-        command: The command that publishes, up to where packages are named.
+        command: The command that publishes, without `--package`.
     """
-    for need in needs:
-        if need.extra or (available := found.get(need.name)) is None:
+    for requirement in requirements:
+        if requirement.extra or requirement.name not in available:
             continue
-        if not _is_known_to_be_missing(need, available, released):
-            continue
-        message = f"{need.package} {need.version} requires {need.text}, and {_state(need, available, released)}"
-        yield Problem(code="todo", message=message, fix=_fix(need, command))
+        versions = available[requirement.name]
+        if _is_missing(requirement, versions, released):
+            message = (
+                f"{requirement.package} {requirement.version} requires {requirement.text}, which cannot be "
+                f"installed ({_reason(requirement, versions, released)})"
+            )
+            yield Problem(code="requirement-unavailable", message=message, fix=_fix(requirement, command))
 
 
-def unmet_extras(
-    needs: Iterable[Need], found: Mapping[str, Available], released: Mapping[str, Version]
+def unsatisfied_extras(
+    requirements: Iterable[RequiredProject],
+    available: Mapping[str, AvailableVersions],
+    released: Mapping[str, Version],
 ) -> Iterator[str]:
-    """What a reader should know of extras that cannot be installed."""
-    for need in needs:
-        available = found.get(need.name) if need.extra else None
-        if available is not None and _is_known_to_be_missing(need, available, released):
-            state = _state(need, available, released)
-            yield f"an extra of {need.package} {need.version} requires {need.text}, and {state}"
+    """Yield a warning for each extra that cannot be installed; see `unsatisfied`."""
+    for requirement in requirements:
+        versions = available.get(requirement.name) if requirement.extra else None
+        if versions is not None and _is_missing(requirement, versions, released):
+            yield (
+                f"an extra of {requirement.package} {requirement.version} requires {requirement.text}, which "
+                f"cannot be installed ({_reason(requirement, versions, released)})"
+            )
 
 
-def unreadable(found: Mapping[str, Available], needs: Sequence[Need]) -> Iterator[str]:
-    """What a reader should know of requirements that could not be looked for."""
-    by_index: dict[tuple[str, str], list[str]] = {}
-    met = {need.name for need in needs if need.name in found and admits(need, found[need.name])}
-    for name, available in found.items():
-        for index, why in available.unreadable if name not in met else ():
-            by_index.setdefault((index, why), []).append(name)
-    for (index, why), names in by_index.items():
-        yield f"{index} was not asked successfully for {listing(sorted(names))}, which is not checked: {why}"
+def unchecked_warnings(
+    available: Mapping[str, AvailableVersions], requirements: Sequence[RequiredProject]
+) -> Iterator[str]:
+    """Yield a warning for each index that could not be read, with the requirements that were not checked."""
+    by_error: dict[tuple[str, str], list[str]] = {}
+    satisfied = {
+        requirement.name
+        for requirement in requirements
+        if requirement.name in available and is_satisfied(requirement, available[requirement.name])
+    }
+    for name, versions in available.items():
+        for index, error in versions.errors if name not in satisfied else ():
+            by_error.setdefault((index, error), []).append(name)
+    for (index, error), names in by_error.items():
+        yield f"requirements not checked on {index}: {listing(sorted(names))} ({error})"
 
 
-def _is_known_to_be_missing(need: Need, available: Available, released: Mapping[str, Version]) -> bool:
-    here = released.get(need.name)
-    if here is not None and SpecifierSet(need.specifier).contains(here, prereleases=True):
+def _is_missing(
+    requirement: RequiredProject, available: AvailableVersions, released: Mapping[str, Version]
+) -> bool:
+    version = released.get(requirement.name)
+    if version is not None and SpecifierSet(requirement.specifier).contains(version, prereleases=True):
         return False
-    return bool(available.asked) and not available.unreadable and not admits(need, available)
+    return bool(available.indexes) and not available.errors and not is_satisfied(requirement, available)
 
 
-def _fix(need: Need, command: str) -> str:
-    if need.private:
-        return f"take the Private :: classifier from {need.name}, or the requirement from {need.package}"
-    if need.sibling:
+def _fix(requirement: RequiredProject, command: str) -> str:
+    if requirement.private:
         return (
-            f"publish both in one run: {command} --package {need.package} --package {need.name}; "
-            "if users have it from another index: [tool.relnox.publish] extra-indexes"
+            f"remove the Private :: classifier of {requirement.name}, or the requirement of {requirement.package}"
+        )
+    if requirement.sibling:
+        return (
+            f"publish both in one run: {command} --package {requirement.package} --package {requirement.name}; "
+            "if users install it from another index, add that to extra-indexes in [tool.relnox.publish]"
         )
     return (
-        f"correct the requirement of {need.package}, then: {fixes.command('build-all')}; "
-        f"if users have it from another index: "
-        f'[tool.relnox.publish] extra-indexes = ["https://…/simple/"]; if no index can be asked for it: '
-        f'unchecked-requirements = ["{need.name}"], or once {OFF}'
+        f"correct the requirement of {requirement.package}, then rebuild: {fixes.command('build-all')}; "
+        "if users install it from another index, set "
+        'extra-indexes = ["https://…/simple/"] in [tool.relnox.publish]; if it is on no index, set '
+        f'unchecked-requirements = ["{requirement.name}"], or use {OPTION_OFF}'
     )
 
 
-def _state(need: Need, available: Available, released: Mapping[str, Version]) -> str:
-    """What there is instead, in words."""
-    indexes = " and ".join(available.asked)
-    every = sorted(available.versions, reverse=True)
-    if every:
-        there = f"there is only {listing(map(str, every))} on {indexes}"
+def _reason(requirement: RequiredProject, available: AvailableVersions, released: Mapping[str, Version]) -> str:
+    """Describe which versions exist instead."""
+    indexes = " and ".join(available.indexes)
+    versions = sorted(available.versions, reverse=True)
+    if versions:
+        reason = f"{indexes} has only {listing(map(str, versions))}"
     elif available.yanked:
-        there = f"there are only yanked versions on {indexes} ({listing(map(str, sorted(available.yanked)))})"
+        reason = f"{indexes} has only yanked versions: {listing(map(str, sorted(available.yanked)))}"
     else:
-        there = f"there is no {need.name} on {indexes}"
-    here = released.get(need.name)
-    return there if here is None else f"{there}, and this run publishes {here}"
+        reason = f"{requirement.name} is not on {indexes}"
+    version = released.get(requirement.name)
+    return reason if version is None else f"{reason}, and this run publishes {version}"

@@ -1,4 +1,4 @@
-"""Which environment variables hold a credential: decided by patterns of names and values, not by a list."""
+"""Environment variables that hold credentials, recognized by patterns of names and values."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _NAME = re.compile(
     r"|(^|_)(AGE|DEPLOY|ENCRYPTION|GPG|MASTER|PGP|SIGNING|SSH)_?KEY(?![A-Z])",
     re.ASCII,
 )
-"""Words end where no letter follows: TOKENIZERS_PARALLELISM, GIT_AUTHOR_NAME and PATH hold none."""
+"""Words end where no letter follows: TOKENIZERS_PARALLELISM, GIT_AUTHOR_NAME and PATH do not match."""
 _UPLOAD_TOOL = re.compile(r"(TWINE|UV_PUBLISH|PDM_PUBLISH|HATCH_INDEX|POETRY_PYPI|ACTIONS_ID_TOKEN)_", re.ASCII)
-"""All settings of tools that upload: a user name or a path to a configuration file is half of a credential."""
+"""Settings of upload tools: a user name or the path of a configuration file is half of a credential."""
 _UPLOAD_NAME = re.compile(
     r"(TWINE|UV_PUBLISH|PDM_PUBLISH|FLIT|MATURIN)_PASSWORD"
     r"|UV_PUBLISH_TOKEN|HATCH_INDEX_AUTH|POETRY_PYPI_TOKEN_\w+"
@@ -33,7 +33,7 @@ _UPLOAD_NAME = re.compile(
     r"|ACTIONS_ID_TOKEN_REQUEST_TOKEN|(\w+_)?ID_TOKEN(_\d+)?|CI_JOB_JWT(_\w+)?",
     re.ASCII,
 )
-"""What files are uploaded with: passwords and tokens for an index, and identities that one is given for."""
+"""Passwords and tokens for an index, and identity tokens that can be exchanged for one."""
 _UPLOAD_TOKEN = re.compile(r"(?<![\w./-])pypi-\w{16,}", re.ASCII)
 _TOKEN = re.compile(
     r"(?<![\w./-])pypi-\w{16,}"
@@ -47,15 +47,15 @@ _TOKEN = re.compile(
 )
 _USER_IN_URL = re.compile(r"https?://[^/\s@]+@|://[^/\s:@]*:[^/\s@]+@", re.ASCII)
 _PROXY = re.compile(r"(\w+_)?PROXY", re.ASCII)
-"""Proxies stay, passwords in their addresses too: nothing can be downloaded without them."""
+"""Proxies are kept, even with passwords: downloads need them."""
 _ASSIGNMENT = re.compile(r"(\w+)=[\"']?([^\s\"';&|]+)", re.ASCII)
-"""As a shell is told it: `bash -c 'NAME=value program'`."""
-_SHORTEST_COPY = 8
-"""Characters: a shorter value stands in other variables by chance."""
+"""As in `bash -c 'NAME=value program'`."""
+_MIN_COPY = 8
+"""Characters: a shorter value may be part of an unrelated one."""
 
 
 def credentials(variables: Mapping[str, str]) -> frozenset[str]:
-    """The names of the variables that hold a credential of any kind, or lead to one.
+    """Return the names of the variables that hold a credential of any kind, or lead to one.
 
     Args:
         variables: An environment.
@@ -71,7 +71,7 @@ def credentials(variables: Mapping[str, str]) -> frozenset[str]:
 
 
 def upload_credentials(variables: Mapping[str, str]) -> frozenset[str]:
-    """The names of the variables that files could be uploaded with, copies under other names included.
+    """Return the names of the variables that allow uploads, copies under other names included.
 
     Args:
         variables: An environment.
@@ -81,35 +81,35 @@ def upload_credentials(variables: Mapping[str, str]) -> frozenset[str]:
         for name, value in variables.items()
         if value and (is_upload_credential_name(name) or _UPLOAD_TOKEN.search(value))
     }
-    values = [variables[name] for name in names if len(variables[name]) >= _SHORTEST_COPY]
+    values = [variables[name] for name in names if len(variables[name]) >= _MIN_COPY]
     return frozenset(
         names | {name for name, value in variables.items() if any(secret in value for secret in values)}
     )
 
 
 def is_upload_credential_name(name: str) -> bool:
-    """Whether files are uploaded with what a variable of that name holds."""
+    """Return whether a variable of that name holds an upload credential."""
     return _UPLOAD_NAME.fullmatch(name.upper()) is not None
 
 
 def is_upload_setting_name(name: str) -> bool:
-    """Whether a variable of that name tells a tool that uploads something."""
+    """Return whether a variable of that name is a setting of an upload tool."""
     return _UPLOAD_TOOL.match(name.upper()) is not None
 
 
 def in_arguments(arguments: Sequence[str], secrets: Sequence[str]) -> tuple[str, ...]:
-    """What arguments of a program hold of upload credentials, in words that can be shown.
+    """Describe the upload credentials in a command line, without their values.
 
     Args:
         arguments: The program and its arguments.
         secrets: The values of known upload credentials.
     """
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for argument in arguments:
         for name, value in _ASSIGNMENT.findall(argument):
             if is_upload_credential_name(name) and not value.startswith("$"):
-                found[name] = None
-        known = any(secret in argument for secret in secrets if len(secret) >= _SHORTEST_COPY)
-        if not found and (known or _UPLOAD_TOKEN.search(argument)):
-            found["an upload token"] = None
-    return tuple(found)
+                names[name] = None
+        has_secret = any(secret in argument for secret in secrets if len(secret) >= _MIN_COPY)
+        if not names and (has_secret or _UPLOAD_TOKEN.search(argument)):
+            names["an upload token"] = None
+    return tuple(names)

@@ -1,7 +1,7 @@
-"""What is public of a release, and the exit code that says so, from what was seen on the index and nothing else.
+"""The files of a release that are public, and the exit code, computed only from observations of the index.
 
-The codes are a contract: 1 and 2 are never given while a file of the release is public or may be, 3 never while
-none is, and 0 where all of them are proven, whatever happened on the way. See docs/publishing.md for the table.
+The codes are a contract: 1 and 2 are never returned while a file of the release is or may be public, 3 never
+while none is, and 0 when all of them are verified, whatever happened before. See the table in docs/publishing.md.
 """
 
 from __future__ import annotations
@@ -19,113 +19,114 @@ if TYPE_CHECKING:
     from relnox.errors import RelnoxError
 
 __all__ = [
+    "Observation",
     "PublishedFile",
-    "Seen",
-    "Sent",
     "State",
+    "UploadStatus",
+    "add_public_files",
     "after_publication",
-    "all_proven",
-    "blocked",
+    "all_verified",
     "exit_code",
     "summary",
 ]
 
-_LISTED = 40
-"""How many names of one state are told; the report has all of them."""
+_MAX_LISTED = 40
+"""Printed file names per state; the report has all of them."""
 
 
-class Sent(StrEnum):
-    """Whether this run sent a file."""
+class UploadStatus(StrEnum):
+    """Whether this run uploaded a file."""
 
-    NO = "no"
-    BLOCKED = "refused"
-    """The index answered that it did not take it, and no other attempt is in doubt."""
-    YES = "yes"
-    """The index took it, or its answer was lost."""
+    NOT_SENT = "no"
+    REJECTED = "rejected"
+    """The index responded that it did not accept the file, and the result of every other try is known."""
+    SENT = "yes"
+    """The index accepted the file, or its response was lost."""
 
 
-class Seen(StrEnum):
-    """What the index showed when it was last asked: in its listing, or at the address of the file."""
+class Observation(StrEnum):
+    """A file name in the index's listing, or at its URL, when last checked."""
 
     UNKNOWN = "unknown"
     ABSENT = "absent"
-    OURS = "ours"
-    OTHER = "other"
+    MATCH = "match"
+    """With the hash of the built file."""
+    MISMATCH = "mismatch"
 
 
 class State(StrEnum):
-    """What can be said of a file on the index."""
+    """The state of a file on the index."""
 
-    PROVEN = "public, proven"
-    """Listed with our hash, and our bytes are served."""
+    VERIFIED = "public, verified"
+    """Listed with the hash of the built file, and its bytes are served."""
     PUBLIC = "public"
-    """Listed with our hash; what is served was not looked at."""
-    UNPROVEN = "sent, not proven"
-    """Sent and not seen, or listed and not served: it may be public."""
+    """Listed with the hash of the built file; the served bytes were not compared."""
+    UNVERIFIED = "uploaded, not verified"
+    """Uploaded and not listed, or listed and not served: it may be public."""
     UNKNOWN = "unknown"
-    """The index cannot be read, so that an earlier run may have published it."""
-    CONFLICT = "other content"
-    """The index lists or serves other bytes under this name."""
-    BLOCKED = "refused"
-    NOT_SENT = "not sent"
+    """The index cannot be read, and an earlier run may have published the file."""
+    CONFLICT = "different content"
+    """The index lists or serves different bytes under this name."""
+    REJECTED = "rejected"
+    NOT_SENT = "not uploaded"
 
 
 class PublishedFile(Record, kw_only=True):
-    """A file of a release, and what was done with it and seen of it."""
+    """A file of a release: its upload, and observations of the listing and of a download."""
 
     index: str
     package: str
     filename: str
-    sent: Sent = Sent.NO
-    listed: Seen = Seen.UNKNOWN
-    served: Seen = Seen.UNKNOWN
+    upload: UploadStatus = UploadStatus.NOT_SENT
+    listing: Observation = Observation.UNKNOWN
+    download: Observation = Observation.UNKNOWN
 
     @property
     def state(self) -> State:
-        """What can be said of it."""
-        if Seen.OTHER in (self.listed, self.served):
+        """The state that follows from these."""
+        if Observation.MISMATCH in (self.listing, self.download):
             return State.CONFLICT
-        if self.listed is Seen.OURS and self.served is Seen.OURS:
-            return State.PROVEN
-        if self.served is Seen.OURS:
-            return State.PUBLIC  # seen before, and the listing has lost it since
-        if self.listed is Seen.OURS:
-            return State.PUBLIC if self.served is Seen.UNKNOWN else State.UNPROVEN
-        if self.sent is Sent.YES:
-            return State.UNPROVEN
-        if self.listed is Seen.UNKNOWN:
+        if self.listing is Observation.MATCH and self.download is Observation.MATCH:
+            return State.VERIFIED
+        if self.download is Observation.MATCH:
+            return State.PUBLIC  # the listing had it once, and has lost it since
+        if self.listing is Observation.MATCH:
+            return State.PUBLIC if self.download is Observation.UNKNOWN else State.UNVERIFIED
+        if self.upload is UploadStatus.SENT:
+            return State.UNVERIFIED
+        if self.listing is Observation.UNKNOWN:
             return State.UNKNOWN
-        return State.BLOCKED if self.sent is Sent.BLOCKED else State.NOT_SENT
+        return State.REJECTED if self.upload is UploadStatus.REJECTED else State.NOT_SENT
 
 
-_IN_WORDS = {
-    State.PROVEN: "public on {index}",
-    State.PUBLIC: "public on {index}, as it lists",
-    State.UNPROVEN: "sent to {index}, but not proven to be public",
-    State.UNKNOWN: "not known, since {index} could not be read",
-    State.CONFLICT: "other content on {index}",
-    State.BLOCKED: "refused by {index}",
-    State.NOT_SENT: "not sent to {index}",
+_STATE_TEXT = {
+    State.VERIFIED: "public on {index}",
+    State.PUBLIC: "public on {index}, not compared",
+    State.UNVERIFIED: "uploaded to {index}, not verified",
+    State.UNKNOWN: "unknown, {index} could not be read",
+    State.CONFLICT: "different content on {index}",
+    State.REJECTED: "rejected by {index}",
+    State.NOT_SENT: "not uploaded to {index}",
 }
-_PUBLIC = frozenset({State.PROVEN, State.PUBLIC})
-_IN_DOUBT = frozenset({State.UNPROVEN, State.UNKNOWN})
+_PUBLIC = frozenset({State.VERIFIED, State.PUBLIC})
+_IN_DOUBT = frozenset({State.UNVERIFIED, State.UNKNOWN})
 _NOTHING_PUBLIC = frozenset({ExitCode.BLOCKED, ExitCode.FAILED})
 
 
-def all_proven(files: Sequence[PublishedFile]) -> bool:
-    """Whether a release is public, all of it; false where there is none."""
-    return {file.state for file in files} == {State.PROVEN}
+def all_verified(files: Sequence[PublishedFile]) -> bool:
+    """Return whether all files of a release are public and verified; false without files."""
+    return {file.state for file in files} == {State.VERIFIED}
 
 
 def exit_code(files: Sequence[PublishedFile], errors: Sequence[ExitCode] = ()) -> ExitCode:
-    """The exit code of publishing.
+    """Return the exit code of publishing.
 
     Args:
         files: All files of the release.
-        errors: The codes of what went wrong.
+        errors: The exit codes of errors.
     """
     states = {file.state for file in files}
-    if all_proven(files):
+    if all_verified(files):
         return ExitCode.DONE
     if State.CONFLICT in states or ExitCode.CONFLICT in errors:
         return ExitCode.CONFLICT
@@ -136,43 +137,49 @@ def exit_code(files: Sequence[PublishedFile], errors: Sequence[ExitCode] = ()) -
     return ExitCode.worst([*errors]) or ExitCode.FAILED
 
 
-def blocked(error: RelnoxError, index: str, names: Sequence[str], public: Sequence[str]) -> None:
-    """Have an error that stops publishing before the first byte say what is public already, in its code too.
+def add_public_files(error: RelnoxError, index: str, names: Sequence[str], public: Sequence[str]) -> None:
+    """Add the files that are already public to an error before the first upload, in its message and exit code.
 
     Args:
-        error: What stops it.
-        index: Where the files are to go.
-        names: Those of all files of the release.
-        public: Those that the index lists with our hashes.
+        error: The error.
+        index: The index to publish to.
+        names: Names of all files of the release.
+        public: Names of those that the index lists with the hashes of the manifest.
     """
     if not public:
         return
     files = [
-        PublishedFile(index=index, package="", filename=name, listed=Seen.OURS if name in public else Seen.ABSENT)
+        PublishedFile(
+            index=index,
+            package="",
+            filename=name,
+            listing=Observation.MATCH if name in public else Observation.ABSENT,
+        )
         for name in names
     ]
     if error.exit_code is ExitCode.BLOCKED and len(public) == len(names):
-        error.exit_code = ExitCode.CONFLICT  # nothing is missing that the same command could send
+        error.exit_code = ExitCode.CONFLICT  # a rerun has nothing to upload
     else:
         error.exit_code = exit_code(files, [error.exit_code])
-    told = "\n".join(summary(files))
-    error.message = f"{error.message}\nfrom an earlier run {len(public)} of {len(names)} files are public:\n{told}"
+    lines = "\n".join(summary(files))
+    error.message = (
+        f"{error.message}\n{len(public)} of {len(names)} files are already public from an earlier run:\n{lines}"
+    )
 
 
 def after_publication(errors: Sequence[ExitCode]) -> ExitCode:
-    """The exit code for what failed after all files of a release were proven public.
+    """Return the exit code for errors after all files of a release were verified.
 
-    The same command does not better a release that is public and does not work, and 1 and 2 would say that nothing
-    is public: a person has to decide.
+    Publishing again does not fix a public release that does not work, and 1 and 2 would say that nothing is
+    public: it is a conflict, unless trying later may help.
     """
     code = ExitCode.worst([*errors])
     return code if code in (ExitCode.DONE, ExitCode.TRY_LATER) else ExitCode.CONFLICT
 
 
 def summary(files: Sequence[PublishedFile]) -> Iterator[str]:
-    """What is public, what is not proven, what was not sent: a line for each state that files are in."""
+    """Yield a line with the files of each state."""
     for state in State:
         for index in dict.fromkeys(file.index for file in files):
             if names := [file.filename for file in files if file.state is state and file.index == index]:
-                told = _IN_WORDS[state].format(index=index)
-                yield f"{told} ({len(names)}): {listing(names, _LISTED)}"
+                yield f"{_STATE_TEXT[state].format(index=index)} ({len(names)}): {listing(names, _MAX_LISTED)}"

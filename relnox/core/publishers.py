@@ -1,4 +1,4 @@
-"""Who publishes, as provenance names it (PEP 740): what a CI engine says of the job that is running."""
+"""Trusted publishers, as provenance describes them (PEP 740) and as identity tokens of CI providers do."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from relnox.core.records import Record
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SUFFIX", "Policy", "Publisher", "named", "of_claims"]
+__all__ = ["SUFFIX", "Policy", "Publisher", "from_claims", "from_document"]
 
 SUFFIX = ".publish.attestation"
-"""What follows a file's name in that of its attestation; twine and the public index's action look for it."""
+"""Suffix of attestation files, which twine and PyPI's action look for."""
 
 Policy = Literal["required", "best-effort", "off"]
-"""Whether files go up with attestations: none without one, as many as can be had, or none."""
+"""Whether files are published with attestations."""
 
 _FIELDS = {
     "GitHub": ("repository", "workflow", "environment"),
@@ -24,7 +24,7 @@ _FIELDS = {
     "Google": ("email",),
     "CircleCI": ("project_id", "pipeline_definition_id"),
 }
-"""What tells publishers of a kind apart, as provenance spells it."""
+"""Fields that identify a publisher of a kind, with their names in provenance."""
 _OPTIONAL = "environment"
 _ANY_CASE = ("repository", "email", "environment")
 
@@ -34,7 +34,7 @@ class Publisher(Record, kw_only=True):
 
     Attributes:
         ci_provider: `GitHub`, `GitLab`, `Google` or `CircleCI`: the `kind` of PEP 740.
-        fields: What tells it from others of its kind.
+        fields: Names and values that identify it.
     """
 
     ci_provider: str
@@ -42,17 +42,17 @@ class Publisher(Record, kw_only=True):
 
     @property
     def document(self) -> dict[str, str]:
-        """The publisher as provenance holds it."""
+        """The `publisher` object of provenance."""
         return {"kind": self.ci_provider, **dict(self.fields)}
 
     @property
-    def told(self) -> str:
-        """The publisher in a line, such as `GitHub acme/demo, release.yml, environment pypi`."""
+    def description(self) -> str:
+        """The publisher on one line, such as `GitHub acme/demo, release.yml, environment pypi`."""
         parts = [f"environment {value}" if name == _OPTIONAL else value for name, value in self.fields]
         return f"{self.ci_provider} {', '.join(parts)}"
 
-    def fits(self, other: Publisher) -> bool:
-        """Whether this job is a publisher that an index names; one without an environment is any environment's."""
+    def matches(self, other: Publisher) -> bool:
+        """Return whether this job is a publisher named by an index; without an environment it matches any."""
         if self.ci_provider != other.ci_provider:
             return False
         own = dict(self.fields)
@@ -62,11 +62,11 @@ class Publisher(Record, kw_only=True):
         )
 
 
-def of_claims(claims: Mapping[str, str]) -> Publisher | None:
-    """The publisher that a job with this identity is; None for an engine that attestations know nothing of.
+def from_claims(claims: Mapping[str, str]) -> Publisher | None:
+    """Return the publisher of a job; None for a CI provider that attestations do not support.
 
     Args:
-        claims: What the identity token says.
+        claims: The claims of its identity token.
     """
     github = re.fullmatch(r"[^/]+/[^/]+/\.github/workflows/([^@]+)@.*", claims.get("workflow_ref", ""))
     gitlab = re.fullmatch(r"[^/]+/.+?//([^@]+)@.*", claims.get("ci_config_ref_uri", ""))
@@ -80,18 +80,20 @@ def of_claims(claims: Mapping[str, str]) -> Publisher | None:
         document = {"kind": "CircleCI", "project_id": project, "pipeline_definition_id": pipeline}
     else:
         document = {"kind": "Google", "email": claims.get("email")}
-    return named({**document, "environment": claims.get("environment")})  # where its kind has one
+    return from_document({**document, "environment": claims.get("environment")})  # where its kind has one
 
 
-def named(document: Mapping[str, Any]) -> Publisher | None:
-    """The publisher that provenance names; None for one of another kind, or without what tells it from others.
+def from_document(document: Mapping[str, Any]) -> Publisher | None:
+    """Return the publisher in provenance; None for an unknown kind, or if identifying fields are missing.
 
     Args:
         document: The `publisher` of an attestation bundle.
     """
     ci_provider = document.get("kind")
     fields = tuple((name, document[name]) for name in _FIELDS.get(str(ci_provider), ()) if document.get(name))
-    whole = {name for name in _FIELDS.get(str(ci_provider), ()) if name != _OPTIONAL}
-    if not whole or not whole <= dict(fields).keys() or not all(isinstance(value, str) for _, value in fields):
+    required = {name for name in _FIELDS.get(str(ci_provider), ()) if name != _OPTIONAL}
+    if not required or not required <= dict(fields).keys():
+        return None
+    if not all(isinstance(value, str) for _, value in fields):
         return None
     return Publisher(ci_provider=str(ci_provider), fields=fields)

@@ -69,7 +69,7 @@ def execute(plan: Plan, run: Run) -> Outcome:
         settled = _settle(progress.results, run, resumed=resumed)
         if unfinished := any(result.status in BAD for result in progress.results):
             with _public_files_first(run):
-                progress.interrupted = observed.look_again(run, watched, after_signal=progress.interrupted)
+                progress.interrupted = observed.check_index_again(run, watched, after_signal=progress.interrupted)
         results, files = progress.results, run.observed.files if plan.skipped is None else ()
         exit_code = (progress.interrupted if unfinished else None) or observed.exit_code(results, files)
         outcome = Outcome(
@@ -218,4 +218,4 @@ def _deadline(files: Sequence[PublishedFile], run: Run) -> str | None:
         return None
     from relnox.executor import publishing
 
-    return publishing.deadline(files, run)
+    return publishing.upload_deadline(files, run)

@@ -1,7 +1,8 @@
-"""Sign before anything is sent, since an index takes no attestation later; verify afterwards what it serves.
+"""Signing steps, and verification of the provenance that an index serves.
 
-Signing asks a public service, which may be away for an hour. What was signed lies beside the files, so that a
-rerun goes on with it, on another machine too if the folder is carried there.
+Files are signed before anything is uploaded, since an index accepts no attestations later. The signing service may
+be unavailable for an hour; attestations are stored next to the files, so that a rerun reuses them, even on another
+machine.
 """
 
 from __future__ import annotations
@@ -24,76 +25,72 @@ if TYPE_CHECKING:
     from relnox.executor.run import Run
     from relnox.indexes.attestations import Signatory
 
-__all__ = ["Attesting", "CheckingProvenance", "attestations_of", "is_attested", "without_provenance"]
+__all__ = ["Attesting", "CheckingProvenance", "attestations_of", "is_attested", "provenance_missing"]
 
-_AT_ONCE = 4
-"""How many signatures are asked for at once."""
-_GLANCE = 0.05
-_WAY_OUT = (
-    "type the same command again later: nothing was sent. Without attestations it goes on now: --attestations off"
-)
+_CONCURRENT_SIGNATURES = 4
+_POLL_INTERVAL = 0.05
 
 
 @dataclass
 class Attesting:
-    """Signs what is to be published, unless that is done already."""
+    """Signs files, unless they have valid attestations."""
 
     step: Attest
     run: Run
     _signed: set[str] = field(default_factory=set)
-    _trouble: str = ""
+    _error: str = ""
 
     def check(self) -> str | None:
-        """Done when beside each file lies an attestation that is good."""
+        """Return why nothing is to do: each file has a valid attestation next to it."""
         folder = self.run.root / self.step.folder
         self._unsigned = [file for file in self.step.files if not is_attested(folder, file, self.step.publisher)]
         if self._unsigned:
             return None
-        return f"{len(self.step.files)} files have attestations that are good"
+        return f"{len(self.step.files)} files have valid attestations"
 
     def apply(self) -> None:
-        """Sign what is not signed, and verify it at once.
+        """Sign files, and verify the attestations at once.
 
         Raises:
-            TryLater: The signing service is away, and attestations are required.
-            RelnoxError: It does not sign.
+            TryLater: The signing service is unavailable, and attestations are required.
+            RelnoxError: The service refuses to sign, and attestations are required.
         """
         deadline = Deadline(self.step.deadline)
         signatory = self.run.indexes.signatory(self.step.index)
         try:
-            # The first one alone: its certificate serves the others, and without it there is no asking for more.
+            # The first file alone: its certificate is used for the others, and its failure prevents theirs.
             self._sign(self._unsigned[0], signatory, deadline)
             self._sign_all(self._unsigned[1:], signatory, deadline)
         except RelnoxError as error:
             if self.step.policy == "required":
                 raise
-            self._trouble = error.message
+            self._error = error.message
             self.run.on_line(self.step)(
-                f"goes on without {len(self._unsigned) - len(self._signed)} attestations: {error.message}"
+                f"continuing without {len(self._unsigned) - len(self._signed)} attestations: {error.message}"
             )
 
     def verify(self) -> str:
-        """Everything was verified when it was signed."""
+        """Count the attestations, which were verified after signing."""
         without = len(self._unsigned) - len(self._signed)
         signed = f"{len(self.step.files) - without} files signed, and verified offline"
-        return f"{signed}; {without} go WITHOUT: {self._trouble}" if without else signed
+        return f"{signed}; {without} WITHOUT attestation: {self._error}" if without else signed
 
     def _sign_all(self, files: list[Distribution], signatory: Signatory, deadline: Deadline) -> None:
         from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="sign") as pool:
-            asked = [pool.submit(self._sign, file, signatory, deadline) for file in files]
+        with ThreadPoolExecutor(_CONCURRENT_SIGNATURES, thread_name_prefix="sign") as pool:
+            futures = [pool.submit(self._sign, file, signatory, deadline) for file in files]
             try:
-                wait(asked, return_when=FIRST_EXCEPTION)
-            except BaseException:  # an interruption too ends the requests: leaving the pool waits for them
+                wait(futures, return_when=FIRST_EXCEPTION)
+            except BaseException:  # when interrupted too: leaving the pool waits for its requests
                 pool.shutdown(wait=False, cancel_futures=True)
-                while wait(asked, timeout=_GLANCE).not_done:
+                while wait(futures, timeout=_POLL_INTERVAL).not_done:
                     network.cancel_all()
                 raise
             pool.shutdown(cancel_futures=True)
-        for each in asked:
-            if not each.cancelled():
-                each.result()
+        for future in futures:
+            if not future.cancelled():
+                future.result()
 
     def _sign(self, file: Distribution, signatory: Signatory, deadline: Deadline) -> None:
         from relnox.files import replace_file
@@ -104,9 +101,9 @@ class Attesting:
             attestations.verify(content, file, self.step.publisher)
         except attestations.Unverified as error:
             raise Failed(
-                "todo",
-                f"what was signed is not what was asked for: {error.message}",
-                fix="is the job that signs the trusted publisher that uploads? no file was sent",
+                "signature-not-valid",
+                f"the signing service returned an attestation that is not valid: {error.message}",
+                fix="sign in the job that uploads, with the identity of the trusted publisher",
             ) from error
         replace_file(_path(self.run.root / self.step.folder, file), content)
         self._signed.add(file.filename)
@@ -117,60 +114,64 @@ def _retrying(sign: Callable[[], bytes], file: Distribution, deadline: Deadline)
         try:
             return sign()
         except TransientError as transient_error:
-            transient_error.never_connected = (
-                False  # it may never have answered in this process, and is known all the same
-            )
+            transient_error.never_connected = False  # the URL of the service is correct: use the whole deadline
             try:
                 deadline.back_off(transient_error)
             except TransientError as end:
-                raise TryLater("todo", f"{file.filename} cannot be signed: {end.message}", fix=_WAY_OUT) from end
+                raise TryLater(
+                    "signing-unavailable",
+                    f"{file.filename} could not be signed: {end.message}",
+                    fix="rerun the command later, or publish without attestations: --attestations off",
+                ) from end
 
 
 @dataclass
 class CheckingProvenance:
-    """Reads the provenance of published files, and verifies it without asking anybody else."""
+    """Verifies the provenance of published files offline."""
 
     step: CheckProvenance
     run: Run
 
     def check(self) -> str | None:
-        """Looking is all there is to do."""
+        """Return None: the step itself is a check."""
         return None
 
     def apply(self) -> None:
-        """Verify what is served of each file.
+        """Get and verify the provenance of each file.
 
         Raises:
-            Conflict: A file has none and cannot get any, or what is served proves nothing.
-            TryLater: The index does not answer.
+            Conflict: A file has no provenance, or provenance that is not valid.
+            TryLater: The index does not respond.
         """
         from relnox.indexes import attestations
 
-        step, listed = self.step, self.run.indexes.seen(self.step.index, self.step.package)
-        self._told: list[str] = []
+        step, listing = self.step, self.run.indexes.cached_listing(self.step.index, self.step.package)
+        self._publishers: list[str] = []
         without = []
         for file in step.files:
-            served = self.run.indexes.provenance(listed[file.filename])
-            if served is None:
+            provenance = self.run.indexes.provenance(listing[file.filename])
+            if provenance is None:
                 without.append(file.filename)
             else:
-                self._told.append(attestations.prove_provenance(served, file, step.publisher, step.index))
+                self._publishers.append(
+                    attestations.verify_provenance(provenance, file, step.publisher, step.index)
+                )
         self._without = without
         if without and step.policy == "required":
-            raise without_provenance(step.index, without)
+            raise provenance_missing(step.index, without)
 
     def verify(self) -> str:
-        """Who published, and what is not proven."""
-        by = f", by {' and '.join(dict.fromkeys(self._told))}" if self._told else ""
+        """List publishers, and files without provenance."""
+        by = f", by {' and '.join(dict.fromkeys(self._publishers))}" if self._publishers else ""
         without = f"; WITHOUT provenance: {', '.join(self._without)}" if self._without else ""
-        return f"provenance of {len(self._told)} files verified{by}{without}"
+        return f"provenance of {len(self._publishers)} files verified{by}{without}"
 
 
 def attestations_of(step: Upload, run: Run) -> tuple[Path, ...]:
-    """What goes with a file: its attestation, if it is a good one.
+    """Return the attestation files to upload with a file.
 
     Raises:
-        Failed: There is none, and the file must not go without.
+        Failed: There is no valid one, and attestations are required.
     """
     if step.attestations == "off":
         return ()
@@ -179,20 +180,20 @@ def attestations_of(step: Upload, run: Run) -> tuple[Path, ...]:
         return (_path(folder, step.file),)
     if step.attestations == "required":
         raise Failed(
-            "todo",
-            f"{step.file.filename} has no attestation that is good, and must not go without",
-            fix="who changed it since it was signed? type the same command again",
+            "attestation-missing",
+            f"{step.file.filename} has no valid attestation (--attestations required)",
+            fix="rerun the command to sign it again",
         )
     return ()
 
 
 def is_attested(folder: Path, file: Distribution, publisher: Publisher | None) -> bool:
-    """Whether beside a file lies an attestation of it that is good.
+    """Return whether a file has a valid attestation next to it.
 
     Args:
-        folder: Where the file is.
-        file: What it is.
-        publisher: Who must have signed; None: anybody may have.
+        folder: The folder of the file.
+        file: The file.
+        publisher: Who must have signed; None for any publisher.
     """
     from relnox.indexes import attestations
 
@@ -203,12 +204,12 @@ def is_attested(folder: Path, file: Distribution, publisher: Publisher | None) -
     return True
 
 
-def without_provenance(index: str, names: Sequence[str]) -> Conflict:
-    """The error for files that are public, and will never have an attestation."""
+def provenance_missing(index: str, names: Sequence[str]) -> Conflict:
+    """Return the error for public files without provenance, which cannot be added."""
     return Conflict(
-        "todo",
-        f"{index} has no provenance of {', '.join(names)}, and takes no attestation for a file that is public",
-        fix="publish a new version, or do without: --attestations best-effort",
+        "provenance-missing",
+        f"{index} has no provenance of {', '.join(names)} (attestations cannot be added to public files)",
+        fix="publish a new version, or continue without: --attestations best-effort",
     )
 
 

@@ -62,20 +62,20 @@ class BuildingWheels:
 
     def check(self) -> str | None:
         """Done if the manifest of the output folder lists all of them, and they are still valid."""
-        listed_files = list(self._files_of_manifest())
+        fetch_listing = list(self._files_of_manifest())
         output = self.run.root / self.step.build.output
-        comparison = self._compare([file.filename for file in listed_files])
-        paths = [output / file.filename for file in listed_files]
+        comparison = self._compare([file.filename for file in fetch_listing])
+        paths = [output / file.filename for file in fetch_listing]
         if comparison.missing or not all(path.is_file() for path in paths):
             return None
         if any(
-            archives.digests(path).sha256 != file.sha256 for path, file in zip(paths, listed_files, strict=True)
+            archives.digests(path).sha256 != file.sha256 for path, file in zip(paths, fetch_listing, strict=True)
         ):
             return None
-        if check_archives(paths, self.step.build, self.run) != listed_files:
+        if check_archives(paths, self.step.build, self.run) != fetch_listing:
             return None
         self._keep_other_packages()
-        self.run.built[self.step.build.package] = listed_files
+        self.run.built[self.step.build.package] = fetch_listing
         return f"{len(self.step.job.identifiers)} wheels exist and are still valid"
 
     def apply(self) -> None:

@@ -1,8 +1,8 @@
-"""Upload, and the proof: a file is public when the index shows its name with our hash, and not before.
+"""Upload steps, and verification of what the index lists and serves.
 
-Three states are told apart: uploaded (the index took it), listed (with our hash), downloadable (our bytes are
-served). An upload ends in the first one; waiting for the index ends in the other two, for all files of a package
-with one look. What is sent and seen is written down in `run.observed` as it happens, for the exit code.
+A file is uploaded (the index accepted it), then listed (with the hash of the built file), then downloadable (the
+built bytes are served). `Upload` ends with the first; `AwaitIndex` waits for the others, for all files of a
+package with one listing. All is recorded in `run.observed` as it happens, for the exit code.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from relnox import network, waits
 from relnox.building import archives
 from relnox.core import fixes
-from relnox.core.publication import Seen, State
+from relnox.core.publication import Observation, State
 from relnox.errors import Conflict, Failed, RelnoxError, TryLater
 from relnox.executor.attesting import attestations_of
-from relnox.indexes.client import ContradictoryListing, Served
-from relnox.indexes.uploader import WINDOW, AttestationsRefused, Taken, ways_out
+from relnox.indexes.client import ContradictoryListing, ServedContent
+from relnox.indexes.uploader import UPLOAD_WINDOW, AttestationsRejected, FileExists, conflict_hint
 from relnox.network import Deadline, TransientError
 
 if TYPE_CHECKING:
@@ -31,126 +31,133 @@ if TYPE_CHECKING:
     from relnox.executor.run import Run
     from relnox.indexes.client import IndexFile
 
-__all__ = ["Awaiting", "ClearingIndex", "LoggingIn", "Uploading", "deadline", "observe", "other_file"]
+__all__ = [
+    "Awaiting",
+    "ClearingIndex",
+    "LoggingIn",
+    "Uploading",
+    "index_file_differs",
+    "observe",
+    "upload_deadline",
+]
 
-_LOGINS = 8
-_OUTAGE = 1200.0
-"""Seconds of trouble that an upload outlasts: half a release is worse than a late one."""
-_SLOWEST = 16 << 10
-"""Bytes a second of a connection that still gets its file through."""
-_LOOK = 5.0
-"""Seconds for a look at the index that at best spares a try."""
-_PAUSE = 0.2
-_LONGEST_PAUSE = 15.0
-_DOWNLOADS = 8
-"""How many files of a package are fetched at once."""
-_LONG_WAIT = 600
-"""Seconds that a message proposes to wait for a release that has just been sent."""
-_OTHER_BYTES = 30.0
-"""Seconds that an index may serve other bytes than it lists: an error page of something before it may pass."""
+_CONCURRENT_LOGINS = 8
+_RETRY_TIME = 1200.0
+"""Seconds to retry an upload: half a release is worse than a late one."""
+_MIN_RATE = 16 << 10
+"""Bytes a second, for which large files get more time."""
+_CHECK_TIME = 5.0
+"""Seconds for checking before a retry whether the file has arrived."""
+_MIN_POLL_INTERVAL = 0.2
+_MAX_POLL_INTERVAL = 15.0
+_CONCURRENT_DOWNLOADS = 8
+"""Per package."""
+_PROPOSED_WAIT = 600
+"""Seconds for `--wait` in a fix, for a release that another job has just uploaded."""
+_MISMATCH_TIME = 30.0
+"""Seconds that an index may serve different bytes than it lists: a proxy may return an error page for a while."""
 
 
 @dataclass
 class ClearingIndex:
-    """Removes everything from the embedded index before a release is tried on it."""
+    """Removes all content of the embedded index before a release is tested on it."""
 
     step: ClearIndex
     run: Run
 
     def check(self) -> str | None:
-        """Done when the index holds nothing but files of this release, as after a run that was interrupted."""
+        """Return why nothing is to do: it has only files of this release, as after an interrupted run."""
         if self.run.indexes.embedded_holds_only(self.step.files):
-            return "it holds nothing but files of this release"
+            return "the index has only files of this release"
         return None
 
     def apply(self) -> None:
-        """Remove everything, files of this release included: they may have been yanked."""
+        """Remove everything, including files of this release: they may have been yanked."""
         self.run.indexes.clear_embedded()
 
     def verify(self) -> str:
-        """Look again."""
+        """Check that the index is empty."""
         if not self.run.indexes.embedded_holds_only(()):
             raise Failed(
                 "index-not-cleared",
-                f"{self.step.index} holds files although it was cleared (another process uploads to it)",
-                fix="end the other process; then rerun the command",
+                f"{self.step.index} has files although it was cleared (another process uploads to it)",
+                fix="end the other process, then rerun the command",
             )
-        return "it is empty"
+        return "the index is empty"
 
 
 @dataclass
 class LoggingIn:
-    """Has the index mint a token for each project: what keeps it from that is told before any upload.
+    """Gets an upload token for each project, so that errors come before any upload.
 
-    An identity names no project: whether the publisher it belongs to is one of a project's own, the index says at
-    the first file of each.
+    Whether a project accepts this publisher is known only at its first file: an identity names no project.
     """
 
     step: LogIn
     run: Run
 
     def check(self) -> str | None:
-        """Tokens are of this run alone."""
+        """Return None: tokens are valid for this run only."""
         return None
 
     def apply(self) -> None:
-        """Ask for all of them, side by side."""
+        """Get all tokens concurrently."""
         credentials = self.run.indexes.credentials(self.step.index)
-        with ThreadPoolExecutor(_LOGINS, thread_name_prefix="log in") as pool:
-            asked = [pool.submit(credentials.login, package) for package in self.step.packages]
-        troubles = [error for each in asked if (error := each.exception()) is not None]
-        known = [error for error in troubles if isinstance(error, RelnoxError)]
-        if len(known) < len(troubles):
-            raise next(error for error in troubles if error not in known)
-        if known:
-            told = dict.fromkeys(error.message for error in known)
-            raise type(known[0])(known[0].code, "\n".join(told), fix=known[0].fix)
+        with ThreadPoolExecutor(_CONCURRENT_LOGINS, thread_name_prefix="log in") as pool:
+            futures = [pool.submit(credentials.login, package) for package in self.step.packages]
+        errors = [error for future in futures if (error := future.exception()) is not None]
+        problems = [error for error in errors if isinstance(error, RelnoxError)]
+        if len(problems) < len(errors):
+            raise next(error for error in errors if error not in problems)
+        if problems:
+            messages = dict.fromkeys(error.message for error in problems)
+            raise type(problems[0])(problems[0].code, "\n".join(messages), fix=problems[0].fix)
 
     def verify(self) -> str:
-        """Each has one."""
-        number = len(self.step.packages)
-        return f"{number} token{'s' * (number > 1)}"
+        """Count the tokens."""
+        count = len(self.step.packages)
+        return f"{count} token{'s' * (count > 1)}"
 
 
 @dataclass
 class Uploading:
-    """Sends one file, unless the index has it."""
+    """Uploads a file, unless the index has it."""
 
     step: Upload
     run: Run
 
     def check(self) -> str | None:
-        """Done when the index listed the file with our hash, when it was last asked, a moment ago.
+        """Return why nothing is to do: the file is in the last listing, with the same hash.
 
         Raises:
-            Conflict: The index lists it with another.
+            Conflict: The index lists it with another hash.
         """
-        return self._listed(refresh=False)
+        return self._check_listing(refresh=False)
 
     def apply(self) -> None:
-        """Send it, again after passing trouble; an answer may have been lost, so the index is asked before."""
-        deadline = Deadline(_OUTAGE + self.step.file.size / _SLOWEST)
-        self._attested = attestations_of(self.step, self.run)
-        attempts = _Attempts(self.run, self.step.index, [self.step.file])
+        """Upload with retries; before each retry check the listing, since the response may have been lost."""
+        deadline = Deadline(_RETRY_TIME + self.step.file.size / _MIN_RATE)
+        self._attestations = attestations_of(self.step, self.run)
+        tries = _UploadTries(self.run, self.step.index, [self.step.file])
         while True:
-            path = self._as_built()
+            path = self._unchanged_file()
             try:
-                self._answer = self.run.indexes.upload(
-                    self.step.index, path, self.step.file, self._attested, attempts.sending
+                self._response = self.run.indexes.upload(
+                    self.step.index, path, self.step.file, self._attestations, tries.begin
                 )
-            except AttestationsRefused as error:
-                attempts.failed(error)
+            except AttestationsRejected as error:
+                tries.fail(error)
                 if self.step.attestations == "required":
                     raise
-                self._attested = ()
-                self.run.on_line(self.step)(f"goes on without attestation: {error.message}")
+                self._attestations = ()
+                self.run.on_line(self.step)(f"retrying without attestation: {error.message}")
             except RelnoxError as error:
-                attempts.failed(error)
-                if self._arrived():
-                    self._answer = "the answer was lost or bad, but it is there"
+                tries.fail(error)
+                if self._has_arrived():
+                    self._response = "no valid response, but the index lists it"
                     return
-                if isinstance(error, Taken):  # and not listed yet: who waits for it will see its hash
-                    self._answer = error.message
+                if isinstance(error, FileExists):  # not listed yet: `AwaitIndex` compares its hash
+                    self._response = error.message
                     return
                 if not isinstance(error, TransientError):
                     raise
@@ -159,39 +166,40 @@ class Uploading:
                 return
 
     def verify(self) -> str:
-        """What the index said. That it is there is proven for all files of the package together."""
-        alone = self.step.attestations != "off" and not self._attested
-        return f"uploaded{' WITHOUT attestation' if alone else ''}: {self._answer}"
+        """Return the response of the index; `AwaitIndex` verifies the files of the package together."""
+        unattested = self.step.attestations != "off" and not self._attestations
+        return f"uploaded{' WITHOUT attestation' if unattested else ''}: {self._response}"
 
-    def _as_built(self) -> Path:
-        """The file on disk, if it still is the one that was built."""
+    def _unchanged_file(self) -> Path:
+        """Return the path of the file, if it still is the one that was built."""
         path = self.run.root / self.step.folder / self.step.file.filename
         if archives.digests(path).sha256 != self.step.file.sha256:
             raise Conflict(
-                "todo",
-                f"{path.name} is not the file that was built: its hash is not the manifest's",
-                fix=f"build again: {fixes.command('build-all')}",
+                "archive-changed",
+                f"{path.name} differs from the file that was built (its SHA-256 is not that of the manifest)",
+                fix=f"rebuild: {fixes.command('build-all')}",
             )
         return path
 
-    def _arrived(self) -> bool:
+    def _has_arrived(self) -> bool:
         try:
-            return self._listed(refresh=True) is not None
+            return self._check_listing(refresh=True) is not None
         except TryLater:
-            return False  # nobody can say at present
+            return False
 
-    def _listed(self, *, refresh: bool) -> str | None:
-        listed = _listed(self.run, self.step.index, [self.step.file], refresh=refresh)
-        return f"{self.step.index} has it: sha256 {self.step.file.sha256}" if listed else None
+    def _check_listing(self, *, refresh: bool) -> str | None:
+        if not _check_listing(self.run, self.step.index, [self.step.file], refresh=refresh):
+            return None
+        return f"already on {self.step.index}: sha256 {self.step.file.sha256}"
 
 
-class _Attempts:
-    """Writes down what becomes of attempts to make files public.
+class _UploadTries:
+    """Records the tries of uploading files.
 
     Args:
-        run: Whose files they are.
-        index: Where they go.
-        files: Those that each attempt sends.
+        run: The run.
+        index: The index.
+        files: The files of each try.
     """
 
     def __init__(self, run: Run, index: str, files: Sequence[Distribution]) -> None:
@@ -199,259 +207,262 @@ class _Attempts:
         self._index = index
         self._files = files
         self._sent = False
-        self._in_doubt = False
+        self._earlier_result_unknown = False
 
-    def sending(self) -> None:
-        """The first byte of an attempt is about to go."""
-        self._in_doubt = self._in_doubt or self._sent
+    def begin(self) -> None:
+        """Record that a try sends its first byte."""
+        self._earlier_result_unknown = self._earlier_result_unknown or self._sent
         self._sent = True
-        self._run.observed.sending(self._index, self._files)
+        self._run.observed.record_upload(self._index, self._files)
 
-    def failed(self, error: RelnoxError) -> None:
-        """An attempt ended with an error, of which the index may have told that it did not take the files."""
-        refused = error.rejected or getattr(error, "never_connected", False)  # nobody was there to take them
-        if self._sent and refused and not self._in_doubt:
+    def fail(self, error: RelnoxError) -> None:
+        """Record that a try failed, which is a rejection only if the index cannot have stored the files."""
+        rejected = error.rejected or getattr(error, "never_connected", False)
+        if self._sent and rejected and not self._earlier_result_unknown:
             self._sent = False
-            self._run.observed.rejected(self._index, self._files)
+            self._run.observed.record_rejection(self._index, self._files)
 
 
 @dataclass
 class Awaiting:
-    """Waits until the index lists a release, all of it, with our hashes, and serves our bytes."""
+    """Waits until the index lists all files of a release with their hashes, and serves their bytes."""
 
     step: AwaitIndex
     run: Run
 
     def check(self) -> str | None:
-        """Looking is all there is to do."""
+        """Return None: the step itself is a check."""
         return None
 
     def apply(self) -> None:
-        """Ask until everything is listed and downloadable, with growing pauses.
+        """Poll until all files are listed and downloadable.
 
         Raises:
-            Conflict: The index lists another file of one of the names, or serves other bytes than it lists.
-            TryLater: Not all of them are proven to be there.
+            Conflict: The index lists a file with a different hash, or serves different bytes than it lists.
+            TryLater: Not all files could be verified.
         """
         deadline = Deadline(self.step.deadline)
-        pause = _PAUSE
-        self._served: dict[str, Served] = {}
-        other_since: float | None = None
+        pause = _MIN_POLL_INTERVAL
+        self._served: dict[str, ServedContent] = {}
+        mismatch_since: float | None = None
         while True:
-            transient_error, listed = "", set[str]()
+            transient_error, names = "", set[str]()
             try:
-                listed = _listed(self.run, self.step.index, self.step.files, deadline=deadline, sent=self._sent)
-                self._look_at([file for file in self.step.files if file.filename in listed], deadline)
+                names = _check_listing(
+                    self.run, self.step.index, self.step.files, deadline=deadline, uploaded=self._uploads
+                )
+                self._compare([file for file in self.step.files if file.filename in names], deadline)
             except TransientError as error:
                 transient_error = f" ({error.message})"
-            if len(self._proven) == len(self.step.files):
+            if len(self._verified) == len(self.step.files):
                 return
-            if other := [name for name, served in self._served.items() if served.seen is Seen.OTHER]:
-                other_since = network.CLOCK.now() if other_since is None else other_since
-                if network.CLOCK.now() - other_since >= _OTHER_BYTES:
-                    raise self._other_bytes(other)
+            mismatches = [
+                name for name, served in self._served.items() if served.observation is Observation.MISMATCH
+            ]
+            if mismatches:
+                mismatch_since = network.CLOCK.now() if mismatch_since is None else mismatch_since
+                if network.CLOCK.now() - mismatch_since >= _MISMATCH_TIME:
+                    raise self._content_differs(mismatches)
             self._stop_if_quarantined(transient_error)
             if not (left := deadline.left()):
-                raise self._not_proven(listed, transient_error)
-            deadline.wait(min(pause, left), f"{self.step.index} does not show all of the release yet")
-            pause = min(pause * 2, _LONGEST_PAUSE)
+                raise self._not_verified(names, transient_error)
+            deadline.wait(min(pause, left), f"{self.step.index} does not list and serve the whole release yet")
+            pause = min(pause * 2, _MAX_POLL_INTERVAL)
 
     def verify(self) -> str:
-        """Every file was seen."""
-        number = len(self.step.files)
-        files = f"{number} file{'s' * (number > 1)}"
-        listing = self.run.indexes.seen(self.step.index, self.step.package)
+        """Summarize what was verified."""
+        count = len(self.step.files)
+        listing = self.run.indexes.cached_listing(self.step.index, self.step.package)
         ends = sum("end" in served.detail for served in self._served.values())
-        told = f"{files} listed with our hashes, and downloadable"
+        text = f"{count} file{'s' * (count > 1)} listed with the built hashes, and downloadable"
         if self.step.compare_limit is not None:
-            told += ": the served bytes are the built ones"
+            text += ", with the built bytes"
         if ends:
-            told += f" (of {ends} the length and the end were compared)"
+            text += f" (of {ends} the length and the end were compared)"
         if yanked := [name for name in self._served if name in listing and listing[name].yanked]:
-            told += f"; YANKED, so that installers pass them over: {', '.join(yanked)}"
+            text += f"; YANKED, ignored by installers: {', '.join(yanked)}"
         if listing.status != "active":
-            told += f"; the project is {listing.status}{f' ({listing.reason})' if listing.reason else ''}"
-        return told
+            text += f"; the project is {listing.status}{f' ({listing.reason})' if listing.reason else ''}"
+        return text
 
     @property
-    def _sent(self) -> bool:
-        """Whether this run sends what it waits for."""
+    def _uploads(self) -> bool:
+        """Whether this run uploads the files."""
         return bool(self.step.needs)
 
     @property
-    def _proven(self) -> set[str]:
-        return {name for name, served in self._served.items() if served.seen is Seen.OURS}
+    def _verified(self) -> set[str]:
+        return {name for name, served in self._served.items() if served.observation is Observation.MATCH}
 
-    def _look_at(self, files: Sequence[Distribution], deadline: Deadline) -> None:
-        """Fetch the files of which our bytes were not seen yet, side by side."""
-        missing = [file for file in files if file.filename not in self._proven]
-        listing = self.run.indexes.seen(self.step.index, self.step.package)
+    def _compare(self, files: Sequence[Distribution], deadline: Deadline) -> None:
+        """Download and compare the files that are not verified yet, concurrently."""
+        unverified = [file for file in files if file.filename not in self._verified]
+        listing = self.run.indexes.cached_listing(self.step.index, self.step.package)
 
-        def fetch(file: Distribution) -> None:
+        def compare(file: Distribution) -> None:
             step, name = self.step, file.filename
             path = self.run.root / step.folder / name if step.folder else None
-            served = _fetched(self.run, listing[name], file, deadline, limit=step.compare_limit, path=path)
+            served = _compare_served(self.run, listing[name], file, deadline, limit=step.compare_limit, path=path)
             self._served[name] = served
-            self.run.observed.served(step.index, name, served.seen)
+            self.run.observed.record_download(step.index, name, served.observation)
 
-        if not missing:
+        if not unverified:
             return
-        if len(missing) == 1:
-            fetch(missing[0])
+        if len(unverified) == 1:
+            compare(unverified[0])
             return
-        with ThreadPoolExecutor(min(_DOWNLOADS, len(missing)) - 1, thread_name_prefix="fetch") as pool:
-            rest = pool.map(fetch, missing[1:])
-            fetch(missing[0])  # this thread does its share
+        threads = min(_CONCURRENT_DOWNLOADS, len(unverified)) - 1
+        with ThreadPoolExecutor(threads, thread_name_prefix="download") as pool:
+            rest = pool.map(compare, unverified[1:])
+            compare(unverified[0])  # in this thread
             list(rest)
 
     def _stop_if_quarantined(self, transient_error: str) -> None:
-        """Do not wait for files that nobody can have before somebody ends the quarantine (PEP 792)."""
-        listing = self.run.indexes.seen(self.step.index, self.step.package)
+        """Do not wait for files of a quarantined project, which cannot be downloaded (PEP 792)."""
+        listing = self.run.indexes.cached_listing(self.step.index, self.step.package)
         if not transient_error and listing.status == "quarantined":
-            why = f": {listing.reason}" if listing.reason else ""
             raise TryLater(
-                "todo",
-                f"{self.step.index} has put {self.step.package} into quarantine: nobody can install it{why}",
-                fix="ask those who run the index; rerun the command when it is over",
+                "project-quarantined",
+                f"project {self.step.package} is quarantined on {self.step.index}, and cannot be installed"
+                f"{f' ({listing.reason})' if listing.reason else ''}",
+                fix="contact the index operator, and rerun the command when the quarantine has ended",
             )
 
-    def _other_bytes(self, names: Sequence[str]) -> Conflict:
+    def _content_differs(self, names: Sequence[str]) -> Conflict:
         built = {file.filename: file.sha256 for file in self.step.files}
-        told = "".join(f"\n  {name} {self._served[name].detail}, built {built[name]}" for name in names)
+        lines = "".join(f"\n  {name} {self._served[name].detail}, built {built[name]}" for name in names)
         return Conflict(
-            "todo",
-            f"{self.step.index} lists {self.step.package} {self.step.version} with our hashes, and serves "
-            f"something else:{told}",
-            fix="report it to those who run the index (a proxy or a login page before it does the same); "
-            "installers that compare hashes cannot install it",
+            "served-content-differs",
+            f"{self.step.index} lists {self.step.package} {self.step.version} with the built hashes, but serves "
+            f"different content:{lines}",
+            fix="report it to the index operator, or check for a proxy or login page in front of the index",
         )
 
-    def _not_proven(self, listed: set[str], transient_error: str) -> TryLater:
+    def _not_verified(self, listed_names: set[str], transient_error: str) -> TryLater:
         step = self.step
-        names = [file.filename for file in step.files]
-        seen = {name: served.detail for name, served in self._served.items()}
+        unverified = [file.filename for file in step.files if file.filename not in self._verified]
+        details = {name: served.detail for name, served in self._served.items()}
         states = {
-            "not listed": [name for name in names if name not in listed and name not in self._proven],
+            "not listed": [name for name in unverified if name not in listed_names],
             "listed, but not downloadable": [
-                f"{name} ({seen.get(name, 'not answered')})"
-                for name in names
-                if name in listed and name not in self._proven
+                f"{name} ({details.get(name, 'no response')})" for name in unverified if name in listed_names
             ],
         }
-        told = "".join(f"\n  {state}: {', '.join(of)}" for state, of in states.items() if of)
-        which = "" if step.index == "pypi" else f" --index {step.index}"
+        lines = "".join(f"\n  {state}: {', '.join(names)}" for state, names in states.items() if names)
+        index = "" if step.index == "pypi" else f" --index {step.index}"
         return TryLater(
-            "todo",
-            f"{step.package} {step.version} is not proven to be on {step.index} "
-            f"after {waits.span(step.deadline)}{transient_error}:{told}",
-            fix="look at the index's status page, and rerun the command later: what is there is not sent twice"
-            if self._sent
-            else f"publish it: {fixes.command('publish')}{which}; if another job has just sent it: "
-            f"{fixes.command('verify-install')}{which} --wait {_LONG_WAIT}",
+            "release-not-verified",
+            f"{step.package} {step.version} could not be verified on {step.index} "
+            f"within {waits.span(step.deadline)}{transient_error}:{lines}",
+            fix="check the status page of the index, and rerun the command later (it uploads only missing files)"
+            if self._uploads
+            else f"publish it: {fixes.command('publish')}{index}; if another job has just uploaded it: "
+            f"{fixes.command('verify-install')}{index} --wait {_PROPOSED_WAIT}",
         )
 
 
-def observe(run: Run, index: str, files: Sequence[Distribution], *, serving: bool, seconds: float) -> None:
-    """Look once at files of one package, and write down what is seen.
+def observe(run: Run, index: str, files: Sequence[Distribution], *, download: bool, seconds: float) -> None:
+    """Check files of one package on the index once, and record what is observed.
 
     Args:
-        run: Whose files they are.
+        run: The run.
         index: The index.
         files: Files of one package.
-        serving: Whether files that are listed are fetched and compared, too.
-        seconds: How long each request may take, roughly.
+        download: Whether listed files are also downloaded and compared.
+        seconds: Approximate time limit of each request.
 
     Raises:
-        RelnoxError: The index does not answer, or lists other files.
+        RelnoxError: The index does not respond, or lists different files.
     """
     deadline = Deadline(seconds)
-    found = _listed(run, index, files, deadline=deadline)
-    listing = run.indexes.seen(index, files[0].package)
-    for file in (file for file in files if serving and file.filename in found):
-        served = _fetched(run, listing[file.filename], file, deadline, limit=0)
-        run.observed.served(index, file.filename, served.seen)
+    names = _check_listing(run, index, files, deadline=deadline)
+    listing = run.indexes.cached_listing(index, files[0].package)
+    for file in (file for file in files if download and file.filename in names):
+        served = _compare_served(run, listing[file.filename], file, deadline, limit=0)
+        run.observed.record_download(index, file.filename, served.observation)
 
 
-def _fetched(  # noqa: PLR0913 - what is compared with what
+def _compare_served(  # noqa: PLR0913 - what is compared with what
     run: Run,
-    listed: IndexFile,
+    index_file: IndexFile,
     built: Distribution,
     deadline: Deadline,
     *,
     limit: int | None,
     path: Path | None = None,
-) -> Served:
-    """What an index serves of a file; without a limit it is only seen that there is something."""
+) -> ServedContent:
+    """Compare what an index serves with a built file; without a limit check only that it can be downloaded."""
     if limit is None:
-        there = run.indexes.is_served(listed, deadline)
-        return Served(Seen.OURS, "") if there else Served(Seen.ABSENT, "it is not served")
-    there = path is not None and path.is_file()
-    return run.indexes.compare_served(listed, built, limit=limit, path=path if there else None, deadline=deadline)
+        if run.indexes.is_served(index_file, deadline):
+            return ServedContent(Observation.MATCH, "")
+        return ServedContent(Observation.ABSENT, "not served")
+    local = path if path is not None and path.is_file() else None
+    return run.indexes.compare_served(index_file, built, limit=limit, path=local, deadline=deadline)
 
 
-def _listed(  # noqa: PLR0913 - how it is asked, and about what
+def _check_listing(  # noqa: PLR0913 - parameters of the request
     run: Run,
     index: str,
     files: Sequence[Distribution],
     *,
     refresh: bool = True,
     deadline: Deadline | None = None,
-    sent: bool = False,
+    uploaded: bool = False,
 ) -> set[str]:
-    """Names of those of a package's files that an index lists with our hashes.
+    """Return the names of files of a package that an index lists with the built hashes.
 
     Args:
-        run: Whose indexes are asked.
+        run: The run.
         index: The index.
         files: Files of one package.
-        refresh: Whether the index is asked again if it was a moment ago.
-        deadline: How long to try; without it a moment where it is asked anew.
-        sent: Whether this run has sent them.
+        refresh: Whether the listing is requested again if it is recent.
+        deadline: How long to try; by default a few seconds with `refresh`.
+        uploaded: Whether this run has uploaded them.
 
     Raises:
-        Conflict: It lists one of them with another, or twice.
-        TryLater: It does not answer.
+        Conflict: It lists one of them with a different hash, or twice.
+        TryLater: It does not respond.
     """
-    wanted = {file.filename: file for file in files}
-    deadline = deadline or (Deadline(_LOOK) if refresh else None)
+    built = {file.filename: file for file in files}
+    deadline = deadline or (Deadline(_CHECK_TIME) if refresh else None)
     try:
-        found = run.indexes.hashes(index, files[0].package, wanted, refresh=refresh, deadline=deadline)
+        hashes = run.indexes.hashes(index, files[0].package, built, refresh=refresh, deadline=deadline)
     except ContradictoryListing as error:
-        run.observed.listed(index, error.filename, Seen.OTHER)
+        run.observed.record_listing(index, error.filename, Observation.MISMATCH)
         raise
-    for name, file in wanted.items():
-        seen = Seen.ABSENT if name not in found else Seen.OURS if found[name] == file.sha256 else Seen.OTHER
-        run.observed.listed(index, name, seen)
-    for name, sha256 in found.items():
-        if sha256 != wanted[name].sha256:
-            raise other_file(index, wanted[name], sha256, sent=sent)
-    return set(found)
+    for name, file in built.items():
+        if name not in hashes:
+            observation = Observation.ABSENT
+        else:
+            observation = Observation.MATCH if hashes[name] == file.sha256 else Observation.MISMATCH
+        run.observed.record_listing(index, name, observation)
+    for name, sha256 in hashes.items():
+        if sha256 != built[name].sha256:
+            raise index_file_differs(index, built[name], sha256, uploaded=uploaded)
+    return set(hashes)
 
 
-def deadline(files: Sequence[PublishedFile], run: Run) -> str | None:
-    """Until when the public index takes the rest of a release: 14 days after its first file, as a date in UTC.
+def upload_deadline(files: Sequence[PublishedFile], run: Run) -> str | None:
+    """Return when PyPI stops accepting the rest of a release (14 days after its first file), as a date in UTC.
 
-    None where nothing is public, or all of it is.
+    None if nothing is public, or everything is.
     """
     states = {file.state for file in files}
-    public = [file for file in files if file.state in (State.PROVEN, State.PUBLIC)]
-    if not public or states <= {State.PROVEN}:
+    public = [file for file in files if file.state in (State.VERIFIED, State.PUBLIC)]
+    if not public or states <= {State.VERIFIED}:
         return None
-    times = [
-        listed.upload_time
-        for file in public
-        if (listed := run.indexes.seen(file.index, file.package).get(file.filename)) and listed.upload_time
-    ]
+    on_index = (run.indexes.cached_listing(file.index, file.package).get(file.filename) for file in public)
+    times = [file.upload_time for file in on_index if file is not None and file.upload_time is not None]
     first = min(times) if times else network.CLOCK.today()
-    return (first + WINDOW).strftime("%Y-%m-%d %H:%M UTC")
+    return (first + UPLOAD_WINDOW).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def other_file(index: str, file: Distribution, sha256: str, *, sent: bool = False) -> Conflict:
-    """The error for a name that is taken by other bytes, although ours may have been sent."""
-    than = " than the one that was sent" if sent else ""
-    why = "it was damaged on its way, or somebody else's came first; " if sent else ""
+def index_file_differs(index: str, file: Distribution, sha256: str, *, uploaded: bool = False) -> Conflict:
+    """Return the error for a file that the index has with different content."""
+    after = " (damaged during the upload, or uploaded by another job first)" if uploaded else ""
     return Conflict(
-        "todo",
-        f"{index} holds another {file.filename}{than}:\n  there  sha256 {sha256}\n  built  sha256 {file.sha256}",
-        fix=why + ways_out(file),
+        "index-file-differs",
+        f"{index} has a different {file.filename}{after}:\n"
+        f"  index  sha256 {sha256}\n  built  sha256 {file.sha256}",
+        fix=conflict_hint(file),
     )

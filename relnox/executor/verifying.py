@@ -17,7 +17,7 @@ from relnox.building import archives, checks, installed, modules, probing
 from relnox.building.environments import find_interpreter
 from relnox.core import fixes
 from relnox.errors import Conflict, Failed, TryLater
-from relnox.executor.publishing import other_file
+from relnox.executor.publishing import index_file_differs
 from relnox.network import Deadline
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Downloading:
 
     def _download(self, file: Distribution, folder: Path, deadline: Deadline) -> Archive:
         index = self.step.index
-        index_file = self.run.indexes.files(index, self.step.package, deadline).get(file.filename)
+        index_file = self.run.indexes.fetch_listing(index, self.step.package, deadline).get(file.filename)
         if index_file is None:
             raise TryLater(
                 "file-not-listed",
@@ -99,7 +99,7 @@ class Downloading:
         path = folder / file.filename
         sha256 = self.run.indexes.download(index_file, path, deadline)
         if sha256 != file.sha256:
-            raise other_file(index, file, sha256)
+            raise index_file_differs(index, file, sha256)
         return checks.open_checked(path, self.run.limits)
 
 

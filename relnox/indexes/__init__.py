@@ -1,4 +1,4 @@
-"""Package indexes: where they are, what they hold, how a file is sent to one, and one of our own."""
+"""Package indexes: configuration, listings, downloads, uploads, and an embedded index."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from relnox.core.availability import Available, Need
+    from relnox.core.availability import AvailableVersions, RequiredProject
     from relnox.core.config import Config
     from relnox.core.manifest import Distribution
     from relnox.indexes.attestations import Signatory
-    from relnox.indexes.client import IndexFile, Listing, Served
+    from relnox.indexes.client import IndexFile, Listing, ServedContent
     from relnox.indexes.credentials import Credentials
     from relnox.indexes.embedded.rules import Rules
     from relnox.indexes.trusted_publishing import Identity
@@ -32,22 +32,21 @@ __all__ = ["Indexes"]
 
 T = TypeVar("T")
 
-_CONNECTIONS = 16
-"""How many projects are asked about at once."""
-_OUTAGE = 1200.0
-"""Seconds of trouble that a look at all projects outlasts."""
-_GLANCE = 0.05
-_FRESH = 10.0
-"""Seconds that an answer counts for: where files can be replaced, one that came meanwhile must be seen."""
+_CONCURRENT_REQUESTS = 16
+_RETRY_TIME = 1200.0
+"""Seconds to retry each listing."""
+_POLL_INTERVAL = 0.05
+_MAX_LISTING_AGE = 10.0
+"""Seconds that a cached listing is used instead of requesting it again: files may have been added meanwhile."""
 
 
 class Indexes:
-    """The indexes that a project's tasks name, each opened when it is first asked.
+    """The indexes of a project, each opened at its first use.
 
     Args:
         config: The project's settings.
-        folder: Where the embedded index keeps its files.
-        environment: Variables that may hold credentials.
+        folder: The folder of the embedded index.
+        environment: Environment variables, which may hold credentials.
     """
 
     def __init__(self, config: Config, folder: Path, environment: Mapping[str, str] | None = None) -> None:
@@ -56,9 +55,9 @@ class Indexes:
         self._environment = os.environ if environment is None else environment
         self._targets: dict[str, targets.Target] = {}
         self._credentials: dict[str, Credentials] = {}
-        self._fetched: dict[str, str] = {}
-        self._seen: dict[tuple[str, str], Listing] = {}
-        self._asked: dict[tuple[str, str], float] = {}
+        self._downloaded_hashes: dict[str, str] = {}
+        self._listings: dict[tuple[str, str], Listing] = {}
+        self._listing_times: dict[tuple[str, str], float] = {}
         self._rules: Rules | None = None
         self._upload_token = os.urandom(32).hex()
         self._is_expected_clear = False
@@ -74,83 +73,85 @@ class Indexes:
         self.close()
 
     def close(self) -> None:
-        """Stop what was started: the embedded index."""
+        """Stop the embedded index, and leave the contexts of `keep_open`."""
         self._open.close()
 
     def keep_open(self, context: AbstractContextManager[object]) -> None:
-        """Enter a context that ends when the indexes are closed."""
+        """Enter a context until the indexes are closed."""
         self._open.enter_context(context)
 
     @property
     def trusted_simple_url(self) -> str:
-        """The simple API that third-party requirements are installed from."""
+        """The simple API from which third-party requirements are installed."""
         return targets.trusted_simple_url(self._config)
 
     def target(self, name: str) -> targets.Target:
-        """The index of that name; the embedded one is started.
+        """Return the index of that name; start the embedded one.
 
         Raises:
             Blocked: There is no such index.
         """
         with self._opening:
             if name not in self._targets:
-                self._targets[name] = self._embedded() if name == targets.EMBEDDED else self._known(name)
+                self._targets[name] = (
+                    self._start_embedded() if name == targets.EMBEDDED else self._configured(name)
+                )
             return self._targets[name]
 
     def is_production(self, name: str) -> bool:
-        """Whether what is sent there is public for good, or reaches the production index under another name."""
+        """Return whether an index is a production index, or has the upload host of one."""
         if name == targets.EMBEDDED:
             return False
         target = self.target(name)
         return target.production or targets.is_production_host(target, self._config)
 
-    def files(self, index: str, project: str, deadline: Deadline | None = None) -> Listing:
-        """What an index lists of a project, asked anew each time."""
+    def fetch_listing(self, index: str, project: str, deadline: Deadline | None = None) -> Listing:
+        """Request the files of a project from an index."""
         from relnox import network
         from relnox.indexes import client
 
         if index == targets.EMBEDDED and self._is_expected_clear:
             return client.Listing()
-        self._asked[index, project] = network.CLOCK.now()
-        listed = client.listed_files(self.target(index).simple_url, project, deadline)
-        self._seen[index, project] = listed
-        return listed
+        self._listing_times[index, project] = network.CLOCK.now()
+        listing = client.fetch_listing(self.target(index).simple_url, project, deadline)
+        self._listings[index, project] = listing
+        return listing
 
-    def seen(self, index: str, project: str) -> Listing:
-        """What an index listed of a project when it was last asked in this run; asked now if it never was."""
-        listed = self._seen.get((index, project))
-        return self.files(index, project) if listed is None else listed
+    def cached_listing(self, index: str, project: str) -> Listing:
+        """Return the last listing of a project in this run; request it if there is none."""
+        listing = self._listings.get((index, project))
+        return self.fetch_listing(index, project) if listing is None else listing
 
-    def look(self, index: str, projects: Iterable[str], seconds: float = _OUTAGE) -> None:
-        """Ask an index about many projects, side by side; `seen` has the answers.
+    def fetch_listings(self, index: str, projects: Iterable[str], seconds: float = _RETRY_TIME) -> None:
+        """Request the listings of many projects concurrently, for `cached_listing`.
 
-        What sending files needs is opened meanwhile, since it takes as long as the asking does.
+        Meanwhile a thread imports the modules for uploads, which takes as long.
 
         Args:
             index: Its name.
             projects: Normalized names (PEP 503).
-            seconds: How long each question may take.
+            seconds: How long to try for each project.
         """
         from relnox import network
 
         self.target(index)
-        import requests  # noqa: F401 - both of the next need it
+        import requests  # noqa: F401 - before the threads, which all import it
 
-        threading.Thread(target=_open_wire, daemon=True).start()
-        _side_by_side(lambda project: self.files(index, project, network.Deadline(seconds)), projects)
+        threading.Thread(target=_import_twine, daemon=True).start()
+        _concurrently(lambda project: self.fetch_listing(index, project, network.Deadline(seconds)), projects)
 
     def available(
-        self, index: str, projects: Mapping[str, Sequence[Need]], *, trusted: Collection[str]
-    ) -> dict[str, Available]:
-        """What users find of projects that packages require, on the indexes that they install from.
+        self, index: str, projects: Mapping[str, Sequence[RequiredProject]], *, trusted: Collection[str]
+    ) -> dict[str, AvailableVersions]:
+        """Return the versions of required projects that users can install.
 
-        The index that is published to is asked first, then those of `extra-indexes`, then the trusted index, until
-        what is required is there.
+        They are requested from the index to publish to, then from `extra-indexes`, then from the trusted index,
+        until the requirements are satisfied.
 
         Args:
-            index: The index that is published to.
-            projects: What is required of each project.
-            trusted: The projects that the trusted index is asked for, too.
+            index: The index to publish to.
+            projects: The requirements for each project.
+            trusted: The projects that are also requested from the trusted index.
         """
         from relnox import network
         from relnox.indexes import availability
@@ -158,34 +159,34 @@ class Indexes:
         sources = {index: self.target(index).simple_url, **targets.extra_simple_urls(self._config)}
         for name in self._config.publish.extra_indexes:
             if name in self._config.indexes:
-                self.target(name)  # with who may read it
+                self.target(name)  # sets the credentials for reading
         last = self.trusted_simple_url
-        asked = availability.Asked(network.Deadline(availability.LIMIT))
+        query = availability.AvailabilityQuery(network.Deadline(availability.LIMIT))
 
-        def find(project: str) -> Available:
+        def find(project: str) -> AvailableVersions:
             more = {targets.origin(last): last} if project in trusted and last not in sources.values() else {}
-            return asked.find(project, projects[project], sources | more)
+            return query.find(project, projects[project], sources | more)
 
-        return dict(zip(projects, _side_by_side(find, projects), strict=True))
+        return dict(zip(projects, _concurrently(find, projects), strict=True))
 
     def hashes(
         self,
         index: str,
         project: str,
-        wanted: Collection[str],
+        filenames: Collection[str],
         *,
         refresh: bool = True,
         deadline: Deadline | None = None,
     ) -> dict[str, str]:
-        """SHA-256 (hex) of those of the wanted files that an index lists.
+        """Return the SHA-256 (hex) of files that an index lists.
 
-        Where the listing tells no hash the file itself is fetched: a name alone proves nothing.
+        If the listing has no hash, the file is downloaded.
 
         Args:
             index: Its name.
-            project: Normalised name (PEP 503).
-            wanted: File names.
-            refresh: Whether the index is asked again if it was a moment ago.
+            project: Normalized name (PEP 503).
+            filenames: Names of files that may not be listed.
+            refresh: Whether the listing is requested again even if it is recent.
             deadline: How long to try.
 
         Raises:
@@ -193,14 +194,17 @@ class Indexes:
         """
         from relnox import network
 
-        refresh = refresh or network.CLOCK.now() - self._asked.get((index, project), 0.0) > _FRESH
-        listed = self.files(index, project, deadline) if refresh else self.seen(index, project)
-        for name in wanted:
-            listed.check(name)
-        return {name: self._hash(listed[name], deadline) for name in wanted if name in listed}
+        age = network.CLOCK.now() - self._listing_times.get((index, project), 0.0)
+        if refresh or age > _MAX_LISTING_AGE:
+            listing = self.fetch_listing(index, project, deadline)
+        else:
+            listing = self.cached_listing(index, project)
+        for name in filenames:
+            listing.check(name)
+        return {name: self._hash(listing[name], deadline) for name in filenames if name in listing}
 
     def is_served(self, file: IndexFile, deadline: Deadline | None = None) -> bool:
-        """Whether a listed file can be fetched."""
+        """Return whether a listed file can be downloaded."""
         from relnox.indexes import client
 
         return client.is_served(file, deadline)
@@ -213,26 +217,26 @@ class Indexes:
         limit: int,
         path: Path | None = None,
         deadline: Deadline | None = None,
-    ) -> Served:
-        """Whether an index serves our bytes as a file that it lists; see `client.compare_served`."""
-        from relnox.core.publication import Seen
+    ) -> ServedContent:
+        """Compare the bytes that an index serves with a built file; see `client.compare_served`."""
+        from relnox.core.publication import Observation
         from relnox.indexes import client
 
-        if self._fetched.get(file.url) == built.sha256:  # its listing tells no hash, so it was fetched for that
-            return client.Served(Seen.OURS, "sha256 compared")
+        if self._downloaded_hashes.get(file.url) == built.sha256:  # downloaded before, for lack of a listed hash
+            return client.ServedContent(Observation.MATCH, "sha256 compared")
         return client.compare_served(file, built, limit=limit, path=path, deadline=deadline)
 
     def download(self, file: IndexFile, to: Path, deadline: Deadline | None = None) -> str:
-        """Fetch a file and return its SHA-256 (hex)."""
+        """Download a file and return its SHA-256 (hex)."""
         from relnox.indexes import client
 
         return client.download(file, to, deadline)
 
     def credentials(self, index: str) -> Credentials:
-        """Who uploads to an index.
+        """Return the credentials for uploads to an index.
 
         Raises:
-            Blocked: Nobody can be found.
+            Blocked: There are none.
         """
         from relnox.indexes import credentials
 
@@ -244,11 +248,11 @@ class Indexes:
                 self._credentials[index] = credentials.find(self.target(index), self._environment)
             return self._credentials[index]
 
-    def remarks(self, index: str) -> tuple[str, ...]:
-        """What a reader should know of variables that choose an index for other tools, and not here."""
+    def warnings(self, index: str) -> tuple[str, ...]:
+        """Return warnings about variables that set an index for other tools, and are ignored here."""
         if index == targets.EMBEDDED:
             return ()
-        return tuple(targets.passed_over(self.target(index), self._environment))
+        return tuple(targets.ignored_variables(self.target(index), self._environment))
 
     def upload(
         self,
@@ -256,37 +260,39 @@ class Indexes:
         path: Path,
         file: Distribution,
         attestations: Sequence[Path] = (),
-        sending: Callable[[], None] | None = None,
+        before_sending: Callable[[], None] | None = None,
     ) -> str:
-        """Send a file to an index once, and return its answer; see `uploader.send` for what is raised.
+        """Upload a file without retries, and return a summary of the response; see `uploader.send`.
 
         Args:
             index: Its name.
-            path: Where the file is.
-            file: What it is.
-            attestations: Files with what attests it (PEP 740).
-            sending: Called right before the first byte of it goes.
+            path: Path of the file.
+            file: Its entry in the manifest.
+            attestations: Paths of its attestations (PEP 740).
+            before_sending: Called right before the first byte is sent.
         """
         target = self.target(index)
         from relnox.indexes import uploader
 
-        return uploader.send(path, file, target, self.credentials(index), attestations, sending=sending)
+        return uploader.send(
+            path, file, target, self.credentials(index), attestations, before_sending=before_sending
+        )
 
-    def rule_embedded(self, judge: Callable[[Path], Iterable[str]]) -> None:
-        """Have the embedded index refuse what the public one would; to be said before it is first asked.
+    def set_embedded_rules(self, validator: Callable[[Path], Iterable[str]]) -> None:
+        """Have the embedded index enforce PyPI's rules; to be called before its first use.
 
         Args:
-            judge: Says what speaks against an archive.
+            validator: Returns the problems of an archive.
         """
         from relnox.indexes.embedded.rules import Rules
 
-        self._rules = Rules(judge=judge)
+        self._rules = Rules(judge=validator)
 
     def identity(self, index: str) -> Identity | str:
-        """Who signs what is published to an index, or why nobody does.
+        """Return the identity for signing, or why there is none.
 
         Raises:
-            Blocked: An identity that no index takes.
+            Blocked: The identity is one that indexes reject.
         """
         from relnox.indexes import attestations, trusted_publishing
 
@@ -296,69 +302,71 @@ class Indexes:
         return identity
 
     def signatory(self, index: str) -> Signatory:
-        """Signs files for an index, as the job that is running."""
+        """Return the signer of files for an index, with the identity of the current job."""
         from relnox.indexes import attestations
 
         def identify() -> Identity:
             identity = self.identity(index)
             if isinstance(identity, str):
                 raise Blocked(
-                    "todo", f"nothing can be signed: {identity}", fix="sign where the CI engine gives an identity"
+                    "identity-missing",
+                    f"files cannot be signed: {identity}",
+                    fix="publish from a CI provider that issues identity tokens",
                 )
             return identity
 
         return attestations.Signatory(identify)
 
     def provenance(self, file: IndexFile, deadline: Deadline | None = None) -> bytes | None:
-        """What an index serves as a file's provenance (PEP 740); None where it has none."""
+        """Return the provenance of a file (PEP 740); None if the index has none."""
         from relnox.indexes import client
 
         return client.provenance(file, deadline)
 
     def embedded_holds_only(self, files: Sequence[Distribution]) -> bool:
-        """Whether the embedded index holds nothing but some of these files."""
+        """Return whether the embedded index has only files out of these."""
         from relnox.indexes.embedded import EmbeddedIndex
 
         return EmbeddedIndex(self._folder).holds_only({file.filename: file.sha256 for file in files})
 
     def expect_clear_embedded(self) -> None:
-        """Answer as the embedded index will when it is cleared: a plan is about that state."""
+        """Return empty listings for the embedded index from now on, since the plan will clear it."""
         self._is_expected_clear = True
 
     def clear_embedded(self) -> None:
-        """Remove everything that the embedded index holds."""
+        """Remove all content of the embedded index."""
         from relnox.indexes.embedded import EmbeddedIndex
 
         EmbeddedIndex(self._folder).clear()
         self._is_expected_clear = False
-        for cache in (self._seen, self._asked):
+        for cache in (self._listings, self._listing_times):
             for key in [key for key in cache if key[0] == targets.EMBEDDED]:
                 del cache[key]
 
     def _hash(self, file: IndexFile, deadline: Deadline | None) -> str:
         if file.sha256 is not None:
             return file.sha256
-        if file.url not in self._fetched:
+        if file.url not in self._downloaded_hashes:
             with TemporaryFolder() as folder:
-                self._fetched[file.url] = self.download(file, folder.path / "file", deadline)
-        return self._fetched[file.url]
+                self._downloaded_hashes[file.url] = self.download(file, folder.path / "file", deadline)
+        return self._downloaded_hashes[file.url]
 
-    def _known(self, name: str) -> targets.Target:
+    def _configured(self, name: str) -> targets.Target:
         from relnox.indexes import credentials
 
         try:
             target = targets.resolve(name, self._config)
-        except targets.NoSuchIndex as error:
-            raise credentials.only_in_pypirc(name, self._environment) or error from None
+        except targets.UnknownIndex as error:
+            raise credentials.undeclared_index_error(name, self._environment) or error from None
         if name in self._config.indexes:
             from relnox import network
 
-            login = credentials.for_reading(target, self._environment)
+            login = credentials.netrc_login(target, self._environment)
             if login is not None:
                 network.authenticate_reads(target.simple_url, login)
         return target
 
-    def _embedded(self) -> targets.Target:
+    def _start_embedded(self) -> targets.Target:
         from relnox.indexes.embedded import EmbeddedIndex
 
         make_private(self._folder)
@@ -377,23 +385,23 @@ class Indexes:
         )
 
 
-def _side_by_side(call: Callable[[str], T], projects: Iterable[str]) -> list[T]:
-    """Call something for each of many projects, several at once; a signal ends the requests under way."""
+def _concurrently(call: Callable[[str], T], projects: Iterable[str]) -> list[T]:
+    """Call a function for many projects concurrently; a signal ends its requests."""
     from concurrent.futures import ThreadPoolExecutor, wait
 
     from relnox import network
 
-    with ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="look") as pool:
-        asked = [pool.submit(call, project) for project in projects]
+    with ThreadPoolExecutor(_CONCURRENT_REQUESTS, thread_name_prefix="index") as pool:
+        futures = [pool.submit(call, project) for project in projects]
         try:
-            wait(asked)
-        except BaseException:  # an interruption too ends the requests: leaving the pool waits for them
+            wait(futures)
+        except BaseException:  # when interrupted too: leaving the pool waits for its requests
             pool.shutdown(wait=False, cancel_futures=True)
-            while wait(asked, timeout=_GLANCE).not_done:
+            while wait(futures, timeout=_POLL_INTERVAL).not_done:
                 network.cancel_all()
             raise
-    return [each.result() for each in asked]
+    return [future.result() for future in futures]
 
 
-def _open_wire() -> None:
+def _import_twine() -> None:
     from relnox.indexes import twine_compat  # noqa: F401 - imported early, in a thread

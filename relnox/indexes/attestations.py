@@ -1,8 +1,8 @@
-"""Attestations (PEP 740): the job that publishes signs each file, and an index serves that as provenance.
+"""Attestations (PEP 740): signatures of files by the job that publishes them, served by indexes as provenance.
 
-Signing and verifying are pypi-attestations' and sigstore's: every name of theirs that is relied on stands here.
-What relnox adds is how they ask: each request is one try of `network`, with its time-outs and words for trouble.
-Both open hundreds of modules, two or three seconds and more: only where there is something to sign or to verify.
+Signing and verification are done by pypi-attestations and sigstore; all their names that relnox relies on are used
+here. Their requests are sent by `relnox.network`, with its timeouts and errors. Importing them takes seconds, and
+is done only where there is something to sign or to verify.
 """
 
 from __future__ import annotations
@@ -41,30 +41,30 @@ __all__ = [
     "Signatory",
     "Unverified",
     "is_installed",
-    "prove_provenance",
     "verify",
+    "verify_provenance",
 ]
 
 INSTALL = fixes.install("relnox[attest]")
 AUDIENCE = "sigstore"
-"""Whom identity tokens are made out to that the signing service takes."""
+"""Audience of identity tokens for the signing service."""
 
-_REKOR = 1
-"""The transparency log's version whose entries tell the time of the signature: PEP 740 keeps it nowhere else."""
-_SHOWN = 300
+_REKOR_VERSION = 1
+"""Version of the transparency log whose entries have the time of the signature (PEP 740 does not store it)."""
+_MAX_QUOTED = 300
 
 
 class Unverified(Conflict):
-    """An attestation that proves nothing about a file: somebody has to look."""
+    """An attestation that is not valid for a file."""
 
 
 class Signatory:
-    """Signs files as the job that is running.
+    """Signs files with the identity of the current job.
 
-    A certificate lasts ten minutes and serves all files that are signed meanwhile, from any thread.
+    A certificate lasts ten minutes and is used for all files that are signed meanwhile, in any thread.
 
     Args:
-        identify: Gives an identity token, made out to `AUDIENCE`; each time another one where the engine does.
+        identify: Returns an identity token for `AUDIENCE`, a new one each time if the CI provider allows.
     """
 
     def __init__(self, identify: Callable[[], Identity]) -> None:
@@ -74,63 +74,65 @@ class Signatory:
         self._opening = threading.Lock()
 
     def sign(self, file: Distribution) -> bytes:
-        """Attest once that this job publishes a file; returns the attestation as it is stored.
+        """Sign a file without retries, and return the attestation in its stored form.
 
         Raises:
-            TransientError: Another try may go better.
-            Blocked: The job has no identity, or one that no index takes.
-            Failed: The service does not sign.
+            TransientError: A retry may succeed.
+            Blocked: The job has no identity, or one that indexes reject.
+            Failed: The service rejected the request.
         """
         from pypi_attestations import Attestation, AttestationError
         from sigstore._internal.fulcio import ExpiredCertificate
         from sigstore.oidc import ExpiredIdentity
 
-        with _in_words():
+        with _translate_errors():
             try:
-                return Attestation.sign(self._ready(), _subject(file)).model_dump_json().encode()
+                return Attestation.sign(self._get_signer(), _subject(file)).model_dump_json().encode()
             except AttestationError as error:
                 if not isinstance(error.__context__, ExpiredCertificate | ExpiredIdentity):
                     raise
                 with self._opening:
                     self._signer = None
-                raise TransientError("todo", "the certificate to sign with has run out") from error
+                raise TransientError(
+                    "signing-certificate-expired", "the signing certificate has expired"
+                ) from error
 
-    def _ready(self) -> Signer:
+    def _get_signer(self) -> Signer:
         with self._opening:
             if self._signer is None:
-                self._signer = self._certified()
+                self._signer = self._new_signer()
             return self._signer
 
-    def _certified(self) -> Signer:
-        """Who signs, with a new key and a certificate for it."""
+    def _new_signer(self) -> Signer:
+        """Create a signer with a new key and a certificate for it."""
         from sigstore.oidc import IdentityToken
         from sigstore.sign import Signer, SigningContext
 
-        self._trust = self._trust or _renewed_trust()
-        self._trust.force_tlog_version = _REKOR
+        self._trust = self._trust or _trust_config()
+        self._trust.force_tlog_version = _REKOR_VERSION
         settings = self._trust.signing_config
         authority, log = settings.get_fulcio(), settings.get_tlogs()[0]
-        authority.session = _Asking()  # type: ignore[assignment]
-        log._thread_local = SimpleNamespace(session=_Asking())  # type: ignore[attr-defined]  # noqa: SLF001
+        authority.session = _Session()  # type: ignore[assignment]
+        log._thread_local = SimpleNamespace(session=_Session())  # type: ignore[attr-defined]  # noqa: SLF001
         context = SigningContext(fulcio=authority, rekor=log, trusted_root=self._trust.trusted_root)
         return Signer(IdentityToken(self._identify().token.reveal()), context)
 
 
 def is_installed() -> bool:
-    """Whether the extra is."""
+    """Return whether the extra `attest` is installed."""
     return find_spec("pypi_attestations") is not None
 
 
 def verify(content: bytes, file: Distribution, publisher: Publisher | None) -> str:
-    """Verify an attestation without asking anybody; returns who signed, in words.
+    """Verify an attestation offline, and return a description of the signer.
 
     Args:
         content: The attestation.
-        file: What it must be about: its name and its SHA-256.
-        publisher: Who must have signed; None where that is not known, and anybody may have.
+        file: The file that it must be for, by name and SHA-256.
+        publisher: Who must have signed; None for any publisher.
 
     Raises:
-        Unverified: It is none, it is about another file, somebody else signed it, or the signature is not good.
+        Unverified: It is not an attestation, is for another file or of another publisher, or is not valid.
     """
     from pydantic import ValidationError
     from pypi_attestations import Attestation
@@ -139,66 +141,72 @@ def verify(content: bytes, file: Distribution, publisher: Publisher | None) -> s
         attestation = Attestation.model_validate_json(content)
     except ValidationError as error:
         raise Unverified(
-            "todo",
-            f"what should attest {file.filename} is no attestation of PEP 740 ({_first(error)})",
-            fix="remove it and sign again: type the same command again",
+            "attestation-not-valid",
+            f"the attestation of {file.filename} is not valid (PEP 740: {_first_error(error)})",
+            fix="remove the attestation, and rerun the command to sign again",
         ) from error
     _verify(attestation, file, publisher)
-    return publisher.told if publisher is not None else _signed_by(attestation)
+    return publisher.description if publisher is not None else _certificate_subject(attestation)
 
 
-def prove_provenance(content: bytes, file: Distribution, publisher: Publisher | None, index: str) -> str:
-    """Verify what an index serves as a file's provenance; returns who published it, in words.
+def verify_provenance(content: bytes, file: Distribution, publisher: Publisher | None, index: str) -> str:
+    """Verify the provenance of a file, and return a description of its publishers.
 
-    Every attestation in it must be good and be by the publisher that the index names for it.
+    Each attestation in it must be valid and be signed by the publisher that the index names for it.
 
     Args:
         content: The provenance object of PEP 740.
-        file: What it must be about.
-        publisher: Who published the file; None where that is not known, and the index's word is taken.
-        index: What users call the index.
+        file: The file that it must be for.
+        publisher: Who published the file; None where that is unknown, and the index is trusted to name the
+            publisher.
+        index: Name of the index, for messages.
 
     Raises:
-        Unverified: It is none, names another publisher, or holds an attestation that proves nothing.
+        Unverified: It is not valid, or names another publisher.
     """
     from pydantic import ValidationError
     from pypi_attestations import Attestation
 
-    fix = f"look at the file on {index}: if nobody here published it, yank it and change who may publish there"
+    fix = f"check the file on {index}; if it was not published by this project, yank it and change the publishers"
     try:
-        bundles = json.loads(content)["attestation_bundles"]
-        read = [
-            (bundle["publisher"], [Attestation.model_validate(each) for each in bundle["attestations"]])
-            for bundle in bundles
+        bundles = [
+            (bundle["publisher"], [Attestation.model_validate(document) for document in bundle["attestations"]])
+            for bundle in json.loads(content)["attestation_bundles"]
         ]
     except (ValueError, LookupError, TypeError) as error:
-        what = _first(error) if isinstance(error, ValidationError) else type(error).__name__
+        what = _first_error(error) if isinstance(error, ValidationError) else type(error).__name__
         raise Unverified(
-            "todo", f"what {index} serves as provenance of {file.filename} is none ({what})", fix=fix
+            "provenance-not-valid",
+            f"the provenance of {file.filename} on {index} is not valid (PEP 740: {what})",
+            fix=fix,
         ) from error
-    if not any(attestations for _, attestations in read):
-        raise Unverified("todo", f"the provenance that {index} serves of {file.filename} is empty", fix=fix)
-    told = []
-    for document, attestations in read:
-        by = _publisher(document, file, publisher, index, fix)
-        for each in attestations:
-            _verify(each, file, by)
-            told.append(by.told if by is not None else _signed_by(each))
-    return ", ".join(dict.fromkeys(told))
+    if not any(attestations for _, attestations in bundles):
+        raise Unverified(
+            "provenance-not-valid",
+            f"the provenance of {file.filename} on {index} is not valid (it has no attestations)",
+            fix=fix,
+        )
+    signers = []
+    for document, attestations in bundles:
+        signer = _signer(document, file, publisher, index, fix)
+        for attestation in attestations:
+            _verify(attestation, file, signer)
+            signers.append(signer.description if signer is not None else _certificate_subject(attestation))
+    return ", ".join(dict.fromkeys(signers))
 
 
-def _publisher(
+def _signer(
     document: Mapping[str, Any], file: Distribution, publisher: Publisher | None, index: str, fix: str
 ) -> Publisher | None:
-    """Who must have signed: the publisher that this run is, unless the index names another one."""
-    there = publishers.named(document)
-    if there is None or publisher is None:  # an index of one's own may name nobody that can be compared
-        return publisher or there
-    if not publisher.fits(there):
+    """Return who must have signed: the publisher of this run, if the index does not name another one."""
+    index_publisher = publishers.from_document(document)
+    if index_publisher is None or publisher is None:  # private indexes may name other kinds of publishers
+        return publisher or index_publisher
+    if not publisher.matches(index_publisher):
         raise Unverified(
-            "todo",
-            f"{index} says that {file.filename} was published by another publisher:\n"
-            f"  there  {there.told}\n  here   {publisher.told}",
+            "publisher-differs",
+            f"{file.filename} has another publisher on {index}:\n"
+            f"  index     {index_publisher.description}\n  this job  {publisher.description}",
             fix=fix,
         )
     return publisher
@@ -206,31 +214,33 @@ def _publisher(
 
 def _verify(attestation: Attestation, file: Distribution, publisher: Publisher | None) -> None:
     from pydantic import TypeAdapter
-    from pypi_attestations import Publisher as Known
+    from pypi_attestations import Publisher as PublisherModel
 
-    _silence()
-    by: Any = _Anybody() if publisher is None else TypeAdapter(Known).validate_python(publisher.document)
+    _silence_loggers()
+    policy: Any = (
+        _AnyPublisher() if publisher is None else TypeAdapter(PublisherModel).validate_python(publisher.document)
+    )
     try:
-        attestation.verify(by, _subject(file), offline=True)
-    except Exception as error:  # others' bytes in others' code: whatever it raises, nothing is proven
-        said = masked(" ".join((str(error) or type(error).__name__).split()))[:_SHOWN]
-        who = f" by {publisher.told}" if publisher is not None else ""
+        attestation.verify(policy, _subject(file), offline=True)
+    except Exception as error:  # third-party code on untrusted input may raise anything
+        reason = masked(" ".join((str(error) or type(error).__name__).split()))[:_MAX_QUOTED]
+        by = f" by {publisher.description}" if publisher is not None else ""
         raise Unverified(
-            "todo",
-            f"the attestation of {file.filename} does not prove that it was published{who}: {said}",
-            fix="sign again where it is to be published; if it is public, find out who published it",
+            "attestation-not-valid",
+            f"the attestation of {file.filename} does not prove its publication{by}: {reason}",
+            fix="sign it again in the job that publishes; if the file is public, find out who published it",
         ) from error
 
 
-class _Anybody:
-    """Whose certificate it is does not matter, as long as it is a good one."""
+class _AnyPublisher:
+    """A policy that accepts any valid certificate."""
 
     def verify(self, certificate: Certificate) -> None:
-        """Every certificate will do."""
+        """Accept it."""
 
 
-def _signed_by(attestation: Attestation) -> str:
-    """Whom the certificate names: the workflow that asked for it, or what else it is about."""
+def _certificate_subject(attestation: Attestation) -> str:
+    """Return the subject of the certificate, such as the workflow that requested it."""
     from cryptography import x509
 
     certificate = x509.load_der_x509_certificate(attestation.verification_material.certificate)
@@ -244,91 +254,86 @@ def _subject(file: Distribution) -> Any:
     return Subject(name=file.filename, digest=file.sha256)
 
 
-class _Asking:
-    """The session that sigstore's clients ask with: one try each, watched as every request of relnox is."""
+class _Session:
+    """The session of sigstore's clients, which sends requests by `relnox.network`."""
 
-    def post(self, url: str, *, headers: Mapping[str, str] | None = None, **sent: Any) -> Response:
-        """Send a document, given as `data` or as `json`, and get one."""
-        usual = {"Content-Type": "application/json", "Accept": "application/json"}
-        body: str = sent["data"] if "data" in sent else json.dumps(sent["json"])
-        return network.send_once("POST", url, headers={**usual, **(headers or {})}, body=body.encode())
+    def post(self, url: str, *, headers: Mapping[str, str] | None = None, **document: Any) -> Response:
+        """Send a JSON document, as the argument `data` or `json`."""
+        default = {"Content-Type": "application/json", "Accept": "application/json"}
+        body: str = document["data"] if "data" in document else json.dumps(document["json"])
+        return network.send_once("POST", url, headers={**default, **(headers or {})}, body=body.encode())
 
     def close(self) -> None:
-        """The connections are everybody's."""
+        """Do nothing: connections are shared."""
 
 
 @contextmanager
-def _in_words() -> Iterator[None]:
-    """What the signing service's clients raise, in relnox's words; passing trouble is passing trouble."""
+def _translate_errors() -> Iterator[None]:
+    """Convert errors of the signing service's clients."""
     from pypi_attestations import AttestationError
     from sigstore._internal.fulcio.client import FulcioClientError
     from sigstore._internal.rekor import RekorClientError
     from sigstore.errors import Error
     from sigstore.oidc import IdentityError
 
-    _silence()
+    _silence_loggers()
     try:
         yield
     except (FulcioClientError, RekorClientError) as error:
-        raise _refusal(error) from error
+        raise _signing_rejected(error) from error
     except IdentityError as error:
         raise Failed(
-            "todo",
-            f"this job's identity is none that can be signed with: {masked(str(error))}",
-            fix="is this machine's clock right?",
+            "identity-not-valid",
+            f"the identity token of this job cannot be used for signing: {masked(str(error))}",
+            fix="check the clock of this machine",
         ) from error
     except (AttestationError, Error) as error:
         raise Failed(
-            "todo",
-            f"what the signing service answered cannot be trusted: {masked(str(error))[:_SHOWN]}",
-            fix=f"newer keys may help: {fixes.install('sigstore', upgrade=True)}",
+            "signature-not-valid",
+            f"the response of the signing service is not valid: {masked(str(error))[:_MAX_QUOTED]}",
+            fix=f"update the keys: {fixes.install('sigstore', upgrade=True)}",
         ) from error
-    except (ValueError, LookupError, TypeError, RecursionError) as error:  # half an answer, or no JSON at all
+    except (ValueError, LookupError, TypeError, RecursionError) as error:  # an incomplete response, or not JSON
         raise TransientError(
-            "todo", f"the signing service's answer cannot be read ({type(error).__name__})"
+            "request-failed", f"the response of the signing service cannot be parsed ({type(error).__name__})"
         ) from error
 
 
-def _refusal(error: Exception) -> Failed:
-    """The service's own words, where it has some."""
+def _signing_rejected(error: Exception) -> Failed:
+    """Return the error for a rejection, with the text of the response if there is one."""
     cause = error.args[0] if error.args and isinstance(error.args[0], Exception) else error.__cause__
     response = getattr(cause, "response", None)
+    without = "publish without attestations: --attestations off (they cannot be added later)"
     if response is None:
-        return Failed("todo", f"the signing service does not sign ({masked(str(error))[:_SHOWN]})", fix=_without())
-    said = masked(" ".join(response.text.split()))[:_SHOWN]
-    return Failed(
-        "todo",
-        f"the signing service does not sign: {response.status_code} {response.reason or ''} {said}".strip(),
-        fix="is the job one that it knows, and this machine's clock right? " + _without()
-        if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR
-        else _without(),
-    )
+        reason, fix = masked(str(error))[:_MAX_QUOTED], without
+    else:
+        text = masked(" ".join(response.text.split()))[:_MAX_QUOTED]
+        reason, fix = f"{response.status_code} {response.reason or ''} {text}".strip(), without
+        if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+            fix = f"check that the CI provider is supported, and the clock of this machine; or {without}"
+    return Failed("signing-rejected", f"the signing service rejected the request: {reason}", fix=fix)
 
 
-def _without() -> str:
-    return "without attestations it goes on: --attestations off (they cannot be added later)"
-
-
-def _renewed_trust() -> ClientTrustConfig:
-    """The keys and addresses of the signing service: asked for anew, or those that are here already."""
+def _trust_config() -> ClientTrustConfig:
+    """Return the keys and URLs of the signing service, updated if possible."""
     from sigstore.errors import TUFError
     from sigstore.models import ClientTrustConfig
 
     try:
         return ClientTrustConfig.production()
-    except TUFError:  # what is signed is verified with these keys at once: old ones would show
+    except TUFError:  # with outdated keys, verification after signing would fail
         return ClientTrustConfig.production(offline=True)
 
 
-def _silence() -> None:
-    """Libraries that log a warning print it where nobody listens."""
+def _silence_loggers() -> None:
+    """Add handlers, since Python prints warnings of loggers without one."""
     for name in ("sigstore", "tuf"):
         logger = logging.getLogger(name)
         if not logger.handlers:
             logger.addHandler(logging.NullHandler())
 
 
-def _first(error: Any) -> str:
-    """The first thing that is wrong with a document, without the document."""
-    found = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    return ": ".join([".".join(str(part) for part in found["loc"]), found["msg"]]).removeprefix(": ")
+def _first_error(error: Any) -> str:
+    """Return the first validation error, without the input."""
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    return ": ".join([".".join(map(str, first["loc"])), first["msg"]]).removeprefix(": ")

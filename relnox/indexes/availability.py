@@ -1,11 +1,11 @@
-"""Ask indexes whether they have what packages require: a bounded number of short requests."""
+"""Requests for the versions of required projects, short and limited in number."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from relnox import network
-from relnox.core.availability import Available, admits
+from relnox.core.availability import AvailableVersions, is_satisfied
 from relnox.errors import RelnoxError
 from relnox.indexes import client
 
@@ -14,70 +14,72 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.core.availability import Need
+    from relnox.core.availability import RequiredProject
     from relnox.network import Deadline
 
-__all__ = ["LIMIT", "Asked"]
+__all__ = ["LIMIT", "AvailabilityQuery"]
 
 LIMIT = 60.0
-"""Seconds for all questions together."""
-_ONE = 10.0
-"""Seconds for one of them."""
+"""Seconds for all requests together."""
+_REQUEST_LIMIT = 10.0
+"""Seconds for one project on one index."""
 
 
-class Asked:
-    """Questions to indexes about projects; an index that cannot be reached is asked no further.
+class AvailabilityQuery:
+    """Requests to indexes for the versions of projects; an unreachable index is requested only once.
 
     Args:
-        deadline: How long all of them may take.
+        deadline: Time limit for all of them.
     """
 
     def __init__(self, deadline: Deadline) -> None:
-        self._patience = deadline
+        self._deadline = deadline
         self._unreachable: dict[str, str] = {}
 
-    def find(self, project: str, needs: Sequence[Need], sources: Mapping[str, str]) -> Available:
-        """What indexes have of a project, up to the first that has all that is required of it.
+    def find(
+        self, project: str, requirements: Sequence[RequiredProject], sources: Mapping[str, str]
+    ) -> AvailableVersions:
+        """Return the versions of a project on indexes, up to the first that satisfies all requirements.
 
         Args:
             project: Normalized name (PEP 503).
-            needs: What is required of it.
-            sources: Simple APIs by name, in the order in which they are asked.
+            requirements: The requirements for it.
+            sources: Simple APIs by name, in order.
         """
         versions: set[Version] = set()
         yanked: set[Version] = set()
-        asked: list[str] = []
-        unreadable: list[tuple[str, str]] = []
-        found = Available()
+        indexes: list[str] = []
+        errors: list[tuple[str, str]] = []
+        available = AvailableVersions()
         for name, url in sources.items():
             listing = self._listing(name, url, project)
             if isinstance(listing, str):
-                unreadable.append((name, listing))
+                errors.append((name, listing))
             else:
-                asked.append(name)
+                indexes.append(name)
                 files = [(file.version, file.yanked) for file in listing.values() if file.version is not None]
                 versions |= {version for version, is_yanked in files if not is_yanked}
                 yanked |= {version for version, is_yanked in files if is_yanked}
-            found = Available(
+            available = AvailableVersions(
                 versions=frozenset(versions),
                 yanked=frozenset(yanked - versions),
-                asked=tuple(asked),
-                unreadable=tuple(unreadable),
+                indexes=tuple(indexes),
+                errors=tuple(errors),
             )
-            if all(admits(need, found) for need in needs):
+            if all(is_satisfied(requirement, available) for requirement in requirements):
                 break
-        return found
+        return available
 
     def _listing(self, name: str, url: str, project: str) -> client.Listing | str:
-        """What one index lists of a project, or why that is not known."""
+        """Return the listing of a project, or an error message."""
         if name in self._unreachable:
             return self._unreachable[name]
-        if not (left := self._patience.left()):
-            return "there was no time left to ask"
+        if not (left := self._deadline.left()):
+            return f"timed out after {LIMIT:.0f} s"
         try:
-            listing = client.listed_files(url, project, network.Deadline(min(_ONE, left)))
+            listing = client.fetch_listing(url, project, network.Deadline(min(_REQUEST_LIMIT, left)))
         except network.TransientError as error:
             return self._unreachable.setdefault(name, error.message)
         except RelnoxError as error:
             return error.message
-        return f"it redirects {project} to another index" if listing.elsewhere else listing
+        return f"it redirects {project} to another index" if listing.redirected else listing

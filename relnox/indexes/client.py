@@ -1,4 +1,4 @@
-"""Read an index: which files of a project it lists, with which hashes, and what it serves."""
+"""Listings and downloads of an index (PEP 503, PEP 691, PEP 740)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit
 
 from relnox import network
-from relnox.core.publication import Seen
+from relnox.core.publication import Observation
 from relnox.errors import Conflict, Failed, TryLater
 
 if TYPE_CHECKING:
@@ -31,45 +31,44 @@ __all__ = [
     "ContradictoryListing",
     "IndexFile",
     "Listing",
-    "Served",
+    "ServedContent",
     "compare_served",
     "download",
+    "fetch_listing",
     "is_served",
-    "listed_files",
     "provenance",
 ]
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 _PROVENANCE = "application/vnd.pypi.integrity.v1+json"
-_CHUNK = 1 << 20
-_PARSING = 60.0
-"""Seconds that a page of HTML may take to be parsed: the parser is slow for what is none."""
-_ONE_PARSER = Lock()
-"""Held while JSON is parsed: threads parse no faster side by side, and need the memory of all of them at once."""
-_MAJOR = "1"
-"""Of the version of the simple API."""
+_PARSING_TIMEOUT = 60.0
+"""Seconds for parsing HTML: the parser is slow for invalid input."""
+_JSON_LOCK = Lock()
+"""Held while JSON is parsed: several threads are not faster, and need more memory."""
+_API_MAJOR = "1"
+"""Major version of the simple API."""
 _OK = 200
 _PARTIAL = 206
 _SERVED = (200, 206)
 _TAIL = 1 << 20
 """Bytes at the end of a large file that are compared: archives have the checksums of their content there."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_GONE = (404, 410)
+_NOT_FOUND = (404, 410)
 _NO_HEAD = (403, 405, 501)
-"""How servers answer that do not know the method HEAD, or sign addresses for GET alone."""
+"""Statuses of servers without HEAD, or whose signed URLs are valid for GET only."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class IndexFile:
-    """A file as an index lists it.
+    """A file in a listing.
 
     Attributes:
         filename: Its name.
-        url: Where it can be fetched.
-        sha256: Hex digest, or None where the index tells none.
-        upload_time: When it came, with its zone; None where the index tells no time (PEP 700).
-        yanked: Whether installers pass it over (PEP 592).
-        provenance: Where its attestations are served (PEP 740), or None.
+        url: URL of the download.
+        sha256: Hex digest; None if the listing has none.
+        upload_time: Time of the upload in UTC; None if the listing has none (PEP 700).
+        yanked: Whether installers ignore it (PEP 592).
+        provenance: URL of its provenance (PEP 740), or None.
     """
 
     filename: str
@@ -81,7 +80,7 @@ class IndexFile:
 
     @property
     def version(self) -> Version | None:
-        """The version that the name states; None where it is the name of neither a wheel nor an sdist."""
+        """The version in the name; None if it is the name of neither a wheel nor an sdist."""
         from packaging.utils import (
             InvalidSdistFilename,
             InvalidWheelFilename,
@@ -98,15 +97,15 @@ class IndexFile:
 
 
 class Listing(dict[str, IndexFile]):
-    """The files of a project by name, and what the index says of the project as a whole.
+    """The files of a project by name, and its status.
 
-    A name that stands twice with different content is not among the files.
+    A name that is listed twice with different content is left out.
 
     Args:
         files: The files.
         status: `active`, `archived`, `quarantined` or `deprecated` (PEP 792).
-        reason: Why, as the index says it.
-        elsewhere: Whether the index sends those who ask for the project to another one.
+        reason: The index's reason for the status.
+        redirected: Whether the index redirects to another one for the project.
     """
 
     def __init__(
@@ -115,10 +114,10 @@ class Listing(dict[str, IndexFile]):
         *,
         status: str = "active",
         reason: str = "",
-        elsewhere: bool = False,
+        redirected: bool = False,
     ) -> None:
         super().__init__()
-        self.elsewhere = elsewhere
+        self.redirected = redirected
         self.status = status
         self.reason = reason
         self._contradictory: dict[str, set[str]] = {}
@@ -126,105 +125,105 @@ class Listing(dict[str, IndexFile]):
             self._add(file)
 
     def check(self, filename: str) -> None:
-        """See that the listing tells one thing of a file, or nothing.
+        """Check that a file is not listed twice with different content.
 
         Raises:
-            ContradictoryListing: It lists the name more than once, with different content.
+            ContradictoryListing: It is.
         """
         if filename in self._contradictory:
             raise ContradictoryListing(filename, sorted(self._contradictory[filename]))
 
     def _add(self, file: IndexFile) -> None:
-        name, stated = file.filename, file.sha256 or f"none, at {file.url}"
+        name, content = file.filename, _content_key(file)
         if name in self._contradictory:
-            self._contradictory[name].add(stated)
+            self._contradictory[name].add(content)
         elif (before := self.get(name)) is None:
             self[name] = file
-        elif (before.sha256, before.url if before.sha256 is None else "") == (
-            file.sha256,
-            file.url if file.sha256 is None else "",
-        ):
+        elif _content_key(before) == content:
             self[name] = replace(before, yanked=before.yanked or file.yanked)
         else:
-            self._contradictory[name] = {before.sha256 or f"none, at {before.url}", stated}
+            self._contradictory[name] = {_content_key(before), content}
             del self[name]
 
 
+def _content_key(file: IndexFile) -> str:
+    return file.sha256 or f"none, at {file.url}"
+
+
 class ContradictoryListing(Conflict):
-    """A project page lists a file name more than once, with different content.
+    """The error of a file name that is listed more than once, with different content.
 
     Args:
         filename: The name.
-        stated: The hashes, or else addresses, that it is listed with.
+        contents: Its hashes, or URLs of files without hash.
     """
 
-    def __init__(self, filename: str, stated: list[str]) -> None:
-        lines = "".join(f"\n  sha256 {each}" for each in stated)
+    def __init__(self, filename: str, contents: list[str]) -> None:
+        lines = "".join(f"\n  sha256 {content}" for content in contents)
         super().__init__(
             "contradictory-listing",
             f"the index lists {filename} more than once, with different content:{lines}",
-            fix="report it to those who run the index: installers may take either file",
+            fix="report it to the index operator: installers may use either file",
         )
         self.filename = filename
 
 
-class Served(NamedTuple):
-    """What an index serves at the address of a file.
+class ServedContent(NamedTuple):
+    """The comparison of a download with a built file.
 
     Attributes:
-        seen: `OURS`, `OTHER` bytes, or `ABSENT` for no file at all.
-        detail: What was seen, in words.
+        observation: `MATCH`, `MISMATCH`, or `ABSENT` if nothing is served.
+        detail: Description for messages.
     """
 
-    seen: Seen
+    observation: Observation
     detail: str
 
 
-def listed_files(simple_url: str, project: str, deadline: Deadline | None = None) -> Listing:
-    """The files of a project by name; empty where the index does not know the project.
-
-    Caches on the way are asked to look again.
+def fetch_listing(simple_url: str, project: str, deadline: Deadline | None = None) -> Listing:
+    """Request the files of a project, bypassing caches; empty if the index does not have the project.
 
     Args:
         simple_url: The index's simple API, with a slash at the end.
-        project: Normalised name (PEP 503).
+        project: Normalized name (PEP 503).
         deadline: How long to try.
 
     Raises:
-        TryLater: The index does not answer.
-        Failed: The index refuses to answer, or what it answers is no listing.
+        TryLater: The index does not respond.
+        Failed: The index responds with an error, or with a page that is not a listing.
     """
     page = urljoin(simple_url, f"{project}/")
     headers = {"Accept": _ACCEPT, "Cache-Control": "no-cache"}
     response = network.get(page, headers, deadline=deadline, limit=network.LISTING)
-    # A redirect that leaves the index says that it does not hold the project.
-    if response.status_code in _GONE or response.is_redirect:
-        return Listing(elsewhere=response.is_redirect)
+    # An index that redirects to another one does not have the project itself.
+    if response.status_code in _NOT_FOUND or response.is_redirect:
+        return Listing(redirected=response.is_redirect)
     host = urlsplit(page).netloc.rpartition("@")[2]
+    fix = "check the URL of the index, and that you have permission to read it"
     if response.status_code != _OK:
         raise Failed(
-            "todo",
-            f"{host} answers {response.status_code} {response.reason} for {project}",
-            fix="is the address of the index right, and may you read it?",
+            "listing-unavailable",
+            f"{host} returned {response.status_code} {response.reason} for the listing of {project}",
+            fix=fix,
         )
     is_json = "json" in response.headers.get("Content-Type", "")
     try:
         if not is_json:
             text = network.html_text(response)
-            return network.call_with_timeout(lambda: _from_html(text, page), _PARSING, host)
-        with _ONE_PARSER:
+            return network.call_with_timeout(lambda: _from_html(text, page), _PARSING_TIMEOUT, host)
+        with _JSON_LOCK:
             return _from_json(network.json_document(response, pairs=_without_duplicates), page)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, AssertionError) as error:
-        why = str(error) if isinstance(error, _NotAListing) else type(error).__name__
+        why = str(error) if isinstance(error, _InvalidListing) else type(error).__name__
         raise Failed(
-            "todo",
-            f"what {host} answers for {project} is no listing of PEP {691 if is_json else 503} ({why})",
-            fix="is the address of the index right, and may you read it?",
+            "listing-not-valid",
+            f"the listing of {project} on {host} is not valid (PEP {691 if is_json else 503}: {why})",
+            fix=fix,
         ) from error
 
 
 def download(file: IndexFile, to: Path, deadline: Deadline | None = None) -> str:
-    """Fetch a file and return its SHA-256 (hex).
+    """Download a file and return its SHA-256 (hex).
 
     Raises:
         TryLater: The index lists the file but does not serve it.
@@ -235,16 +234,16 @@ def download(file: IndexFile, to: Path, deadline: Deadline | None = None) -> str
     )
     if response.status_code != _OK:
         raise TryLater(
-            "todo",
-            f"{file.filename} is listed, but fetching it gives {response.status_code} {response.reason}",
-            fix="type the same command again in a few minutes",
+            "file-not-served",
+            f"{file.filename} is listed, but its download returned {response.status_code} {response.reason}",
+            fix="rerun the command in a few minutes",
         )
     with to.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def is_served(file: IndexFile, deadline: Deadline | None = None) -> bool:
-    """Whether a listed file can be fetched; nothing of it is kept."""
+    """Return whether a listed file can be downloaded, without downloading it."""
     headers = {"Cache-Control": "no-cache"}
     response = network.get(
         file.url, headers, method="HEAD", deadline=deadline, limit=network.PEEK, leave_origin=True
@@ -257,23 +256,24 @@ def is_served(file: IndexFile, deadline: Deadline | None = None) -> bool:
 
 def compare_served(
     file: IndexFile, built: Distribution, *, limit: int, path: Path | None = None, deadline: Deadline | None = None
-) -> Served:
-    """Fetch a listed file and compare it with the one that was built; nothing of it is kept.
+) -> ServedContent:
+    """Compare a listed file with the built one, without storing it.
 
     Args:
-        file: As the index lists it.
-        built: As it was built.
-        limit: Bytes up to which all of it is fetched. Of a larger one its length and its end are compared.
-        path: The built file; without it a larger one is fetched as well, since there is nothing to compare with.
+        file: The listed file.
+        built: The built file.
+        limit: Size in bytes up to which a file is downloaded and hashed. Of a larger one its length and its end
+            are compared.
+        path: Path of the built file; without it a larger one is hashed, too.
         deadline: How long to try.
 
     Raises:
-        TryLater: The index does not answer.
+        TryLater: The index does not respond.
     """
     headers = {"Cache-Control": "no-cache"}
-    begin = max(0, built.size - _TAIL)
-    if ranged := built.size > limit and path is not None:
-        headers["Range"] = f"bytes={begin}-{built.size - 1}"
+    start = max(0, built.size - _TAIL)
+    if is_partial := built.size > limit and path is not None:
+        headers["Range"] = f"bytes={start}-{built.size - 1}"
     body = _Digest()
     try:
         response = network.get(
@@ -285,30 +285,33 @@ def compare_served(
             leave_origin=True,
         )
     except network.TooLarge:
-        return Served(Seen.OTHER, f"serves more than the {built.size:,} bytes that were built")
-    kind = response.headers.get("Content-Type", "")
-    if ranged and path is not None and response.status_code == _PARTIAL:
-        stated = response.headers.get("Content-Range", "")
-        if stated.replace(" ", "") != f"bytes{begin}-{built.size - 1}/{built.size}":
-            return Served(Seen.OTHER, f"serves another length than {built.size:,} bytes (Content-Range: {stated})")
+        return ServedContent(Observation.MISMATCH, f"larger than the {built.size:,} bytes that were built")
+    if is_partial and path is not None and response.status_code == _PARTIAL:
+        content_range = response.headers.get("Content-Range", "")
+        if content_range.replace(" ", "") != f"bytes{start}-{built.size - 1}/{built.size}":
+            detail = f"size differs from {built.size:,} bytes (Content-Range: {content_range})"
+            return ServedContent(Observation.MISMATCH, detail)
         with path.open("rb") as content:
-            content.seek(begin)
+            content.seek(start)
             if content.read() != response.content:
-                return Served(Seen.OTHER, f"serves other bytes (the last {built.size - begin:,} were compared)")
-        return Served(Seen.OURS, "length and end compared")
+                detail = f"different bytes (the last {built.size - start:,} were compared)"
+                return ServedContent(Observation.MISMATCH, detail)
+        return ServedContent(Observation.MATCH, "length and end compared")
     if response.status_code != _OK:
-        return Served(Seen.ABSENT, f"answers {response.status_code} {response.reason or ''}".rstrip())
+        detail = f"returned {response.status_code} {response.reason or ''}".rstrip()
+        return ServedContent(Observation.ABSENT, detail)
     if body.sha256 != built.sha256:
-        told = f"{body.size:,} bytes, {kind}" if kind else f"{body.size:,} bytes"
-        return Served(Seen.OTHER, f"serves other bytes ({told}): sha256 {body.sha256}")
-    return Served(Seen.OURS, "sha256 compared")
+        kind = response.headers.get("Content-Type", "")
+        size = f"{body.size:,} bytes, {kind}" if kind else f"{body.size:,} bytes"
+        return ServedContent(Observation.MISMATCH, f"different bytes ({size}): sha256 {body.sha256}")
+    return ServedContent(Observation.MATCH, "sha256 compared")
 
 
 def provenance(file: IndexFile, deadline: Deadline | None = None) -> bytes | None:
-    """What an index serves as a file's provenance (PEP 740); None where it has none.
+    """Return the provenance of a file (PEP 740); None if the index lists none.
 
     Raises:
-        TryLater: The index says that it has some, but does not serve it.
+        TryLater: The index lists provenance, but does not serve it.
     """
     if file.provenance is None:
         return None
@@ -316,29 +319,30 @@ def provenance(file: IndexFile, deadline: Deadline | None = None) -> bytes | Non
     response = network.get(file.provenance, headers, deadline=deadline)
     if response.status_code != _OK:
         raise TryLater(
-            "todo",
-            f"{file.filename} has provenance, but fetching it gives {response.status_code} {response.reason}",
-            fix="type the same command again in a few minutes",
+            "provenance-not-served",
+            f"the provenance of {file.filename} is listed, but its download returned {response.status_code} "
+            f"{response.reason}",
+            fix="rerun the command in a few minutes",
         )
     return response.content
 
 
 def _from_json(document: Any, page: str) -> Listing:
-    """A project page of PEP 691, PEP 700 and PEP 792."""
+    """Parse a project page (PEP 691, PEP 700 and PEP 792)."""
     meta = document.get("meta")
-    _check_version(meta.get("api-version", _MAJOR) if isinstance(meta, dict) else _MAJOR)
+    _check_version(meta.get("api-version", _API_MAJOR) if isinstance(meta, dict) else _API_MAJOR)
     marker = document.get("project-status")
     marker = marker if isinstance(marker, dict) else {}
     if not isinstance(document["files"], list):
-        raise _NotAListing("files is no list")
+        raise _InvalidListing("files is not a list")
     files = (
         IndexFile(
             filename=_text(entry["filename"]),
-            url=_joined(page, _text(entry["url"])),
+            url=_absolute_url(page, _text(entry["url"])),
             sha256=_digest(entry.get("hashes", {}).get("sha256")),
             upload_time=_time(entry.get("upload-time")),
             yanked=_is_yanked(entry.get("yanked", False)),
-            provenance=_joined(page, _text(entry["provenance"])) if entry.get("provenance") else None,
+            provenance=_absolute_url(page, _text(entry["provenance"])) if entry.get("provenance") else None,
         )
         for entry in document["files"]
     )
@@ -346,56 +350,58 @@ def _from_json(document: Any, page: str) -> Listing:
 
 
 def _from_html(text: str, page: str) -> Listing:
-    """A project page of PEP 503 and PEP 792: the hash is the link's fragment."""
+    """Parse a project page (PEP 503 and PEP 792), with hashes in the fragments of links."""
     parser = _Page()
     parser.feed(text)
     if not parser.is_html:
-        raise _NotAListing("there is no HTML in it")
-    if parser.asks_for_password:
-        raise _NotAListing("it asks for a password")
-    _check_version(parser.told.get("pypi:repository-version", _MAJOR))
+        raise _InvalidListing("not HTML")
+    if parser.has_password_field:
+        raise _InvalidListing("it is a login page")
+    _check_version(parser.meta.get("pypi:repository-version", _API_MAJOR))
     files = []
     for attributes in parser.anchors:
-        url, _, fragment = _joined(page, attributes.get("href") or "").partition("#")
+        url, _, fragment = _absolute_url(page, attributes.get("href") or "").partition("#")
         algorithm, _, digest = fragment.partition("=")
+        provenance_url = attributes.get("data-provenance")
         files.append(
             IndexFile(
                 filename=unquote(url.partition("?")[0].rsplit("/", 1)[-1]),
                 url=url,
                 sha256=_digest(digest) if algorithm == "sha256" else None,
                 yanked="data-yanked" in attributes,
-                provenance=_joined(page, stated) if (stated := attributes.get("data-provenance")) else None,
+                provenance=_absolute_url(page, provenance_url) if provenance_url else None,
             )
         )
-    told = parser.told
     return Listing(
-        files, status=told.get("pypi:project-status", "active"), reason=told.get("pypi:project-status-reason", "")
+        files,
+        status=parser.meta.get("pypi:project-status", "active"),
+        reason=parser.meta.get("pypi:project-status-reason", ""),
     )
 
 
-class _NotAListing(ValueError):
-    """Why an answer is not the page of a project."""
+class _InvalidListing(ValueError):
+    """The reason why a response is not a listing."""
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON; two readers of one that has a key twice may see two different things."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    """Build a JSON object; reject duplicate keys, which parsers resolve differently."""
+    document = dict(pairs)
+    if len(document) < len(pairs):
         names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _NotAListing(f"the key {twice!r} stands twice in an object")
-    return found
+        duplicate = next(name for name in names if names.count(name) > 1)
+        raise _InvalidListing(f"duplicate key {duplicate!r}")
+    return document
 
 
-def _is_yanked(stated: object) -> bool:
-    """Whether a file is yanked (PEP 592, PEP 691): true or false, or the reason."""
-    if not isinstance(stated, (bool, str, NoneType)):
-        raise TypeError(f"{stated!r} does not tell whether a file is yanked")
-    return bool(stated)
+def _is_yanked(value: object) -> bool:
+    """Parse `yanked` (PEP 592, PEP 691): true, false or a reason."""
+    if not isinstance(value, (bool, str, NoneType)):
+        raise TypeError(f"{value!r} is not a valid value of yanked")
+    return bool(value)
 
 
-def _joined(page: str, url: str) -> str:
-    """Where a link leads; one that is no address stays what it is, and is refused when it is asked for."""
+def _absolute_url(page: str, url: str) -> str:
+    """Resolve a link; one that is not valid is left as it is, and is an error when it is requested."""
     try:
         return urljoin(page, url)
     except ValueError:
@@ -404,47 +410,47 @@ def _joined(page: str, url: str) -> str:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not text")
     return value
 
 
-def _digest(stated: object) -> str | None:
-    """A hex digest in the spelling that is compared: some indexes write capitals."""
-    if stated is None:
+def _digest(value: object) -> str | None:
+    """Convert a hex digest to lower case: some indexes use upper case."""
+    if value is None:
         return None
-    if not _SHA256.fullmatch(digest := _text(stated).lower()):
-        raise _NotAListing(f"{digest[:80]!r} is no SHA-256")
+    if not _SHA256.fullmatch(digest := _text(value).lower()):
+        raise _InvalidListing(f"{digest[:80]!r} is not a SHA-256")
     return digest
 
 
-def _check_version(stated: object) -> None:
-    """Check that a page has the meaning that is known: another major version may have another (PEP 629)."""
-    if str(stated).partition(".")[0] != _MAJOR:
-        raise _NotAListing(f"version {str(stated)[:20]!a} of the simple API")
+def _check_version(version: object) -> None:
+    """Check the major version of the simple API (PEP 629)."""
+    if str(version).partition(".")[0] != _API_MAJOR:
+        raise _InvalidListing(f"unsupported version {str(version)[:20]!a} of the simple API")
 
 
-def _time(stated: object) -> datetime | None:
-    """A time of PEP 700, which is in UTC whether it says so or not; None for what is no time."""
+def _time(value: object) -> datetime | None:
+    """Parse an upload time (PEP 700), in UTC even without a zone; None if it is not valid."""
     try:
-        time = datetime.fromisoformat(_text(stated))
+        time = datetime.fromisoformat(_text(value))
     except (ValueError, TypeError):
         return None
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
 _ATTRIBUTES = ("href", "data-yanked", "data-provenance")
-"""Attributes of a link that are used: a page may have any number of others."""
+"""Attributes of links that are used; others are dropped, to limit memory."""
 
 
 class _Page(HTMLParser):
-    """The links of a page, and what its head tells by name."""
+    """Parser that collects the links and `meta` elements of a page."""
 
     def __init__(self) -> None:
         super().__init__()
         self.anchors: list[dict[str, str | None]] = []
-        self.told: dict[str, str] = {}
+        self.meta: dict[str, str] = {}
         self.is_html = False
-        self.asks_for_password = False
+        self.has_password_field = False
 
     def handle_decl(self, decl: str) -> None:
         self.is_html = self.is_html or decl.lower().startswith("doctype html")
@@ -454,16 +460,16 @@ class _Page(HTMLParser):
         self.is_html = True
         if tag == "a":
             if len({value for name, value in attrs if name == "href"}) > 1:
-                raise _NotAListing("a link leads to two addresses")
+                raise _InvalidListing("a link has two URLs")
             self.anchors.append({name: attributes[name] for name in _ATTRIBUTES if name in attributes})
         elif tag == "meta":
-            self.told[attributes.get("name") or ""] = attributes.get("content") or ""
+            self.meta[attributes.get("name") or ""] = attributes.get("content") or ""
         elif tag == "input" and (attributes.get("type") or "").lower() == "password":
-            self.asks_for_password = True
+            self.has_password_field = True
 
 
 class _Digest:
-    """Stands for a file that is written to, and keeps only the hash and the length of what comes."""
+    """A sink for downloads that computes their hash and length, and stores nothing."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
@@ -471,19 +477,19 @@ class _Digest:
 
     @contextmanager
     def open(self, mode: str) -> Iterator[Self]:
-        """Begin anew, as a file that is opened to be written does."""
+        """Reset, like a file opened for writing."""
         del mode
         self._hash = hashlib.sha256()
         self.size = 0
         yield self
 
     def write(self, chunk: bytes) -> int:
-        """Take some of the content."""
+        """Add some content."""
         self.size += len(chunk)
         self._hash.update(chunk)
         return len(chunk)
 
     @property
     def sha256(self) -> str:
-        """Hex digest of all that came since it was opened."""
+        """Hex digest of the content since it was opened."""
         return self._hash.hexdigest()

@@ -1,6 +1,6 @@
-"""Who is uploading: found in a fixed, printed order, and never shown.
+"""Credentials for uploads, looked up in a fixed order and never printed.
 
-Where a credential is found never decides where files go: one of another index is not sent to this one.
+Credentials do not choose the index: those for another index are not used for this one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from relnox import network
 from relnox.errors import Blocked
-from relnox.indexes.targets import PRODUCTION, TEST, means, shown
+from relnox.indexes.targets import PRODUCTION, TEST, matches, redacted
 from relnox.secrets import Secret
 
 if TYPE_CHECKING:
@@ -27,27 +27,27 @@ if TYPE_CHECKING:
 __all__ = [
     "TOKEN_USER",
     "Credentials",
+    "CredentialsNotFound",
     "Login",
-    "NoCredentials",
     "Secret",
     "find",
-    "for_reading",
-    "only_in_pypirc",
+    "netrc_login",
+    "undeclared_index_error",
     "variables",
 ]
 
-TOKEN_USER = "__token__"  # noqa: S105 - the user name that goes with any token
-_NO_TEXT = re.compile("[\ud800-\udfff]")
-"""What the bytes of a variable become that are no text (PEP 383)."""
-_USUAL_VARIABLE = {PRODUCTION: "PYPI_TOKEN", TEST: "TEST_PYPI_TOKEN"}
+TOKEN_USER = "__token__"  # noqa: S105 - the user name for tokens
+_SURROGATES = re.compile("[\ud800-\udfff]")
+"""Bytes of a variable that are not UTF-8 (PEP 383)."""
+_COMMON_VARIABLE = {PRODUCTION: "PYPI_TOKEN", TEST: "TEST_PYPI_TOKEN"}
 
 
-class NoCredentials(Blocked):
-    """Nobody who may upload was found; the message says where was looked."""
+class CredentialsNotFound(Blocked):
+    """There are no credentials; the message lists the places that were searched."""
 
 
 class Login:
-    """What one upload is sent with: the `auth` of a request.
+    """The `auth` of a request: a user name and a secret.
 
     Args:
         user: The user's name; `__token__` for a token.
@@ -59,44 +59,44 @@ class Login:
         self.secret = secret
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """Sign a request (RFC 7617)."""
-        coded = base64.b64encode(f"{self.user}:{self.secret.reveal()}".encode())
-        request.headers["Authorization"] = _Header(f"Basic {coded.decode()}")
-        del coded
+        """Add the `Authorization` header (RFC 7617)."""
+        encoded = base64.b64encode(f"{self.user}:{self.secret.reveal()}".encode())
+        request.headers["Authorization"] = _Header(f"Basic {encoded.decode()}")
+        del encoded  # tracebacks may show variables
         return request
 
 
 class Credentials:
-    """Who uploads to an index, and where that was found.
+    """Credentials for uploads to an index.
 
     Args:
         user: The user's name; `__token__` for a token.
-        secret: The password or token, or what gives one for a project by its normalised name.
-        origin: Where it was found, in words.
-        trusted: Whether it is minted for the job that is running (Trusted Publishing).
+        secret: The password or token, or a function that returns one for the normalized name of a project.
+        origin: Where they were found, for messages.
+        uses_oidc: Whether the index issues tokens for the identity of the current job (Trusted Publishing).
     """
 
     def __init__(
-        self, user: str, secret: Secret | Callable[[str], Secret], origin: str, *, trusted: bool = False
+        self, user: str, secret: Secret | Callable[[str], Secret], origin: str, *, uses_oidc: bool = False
     ) -> None:
         self.user = user
         self.origin = origin
-        self.trusted = trusted
+        self.uses_oidc = uses_oidc
         self._secret = secret
 
     def login(self, project: str) -> Login:
-        """What to upload a file of a project with, good for at least as long as a file takes.
+        """Return the login for uploading a file of a project.
 
-        It is asked anew before each file, from any thread: tokens that the index mints do not last.
+        To be called before each file, in any thread: tokens of Trusted Publishing expire.
 
         Raises:
-            RelnoxError: The index mints no token; see `trusted_publishing`.
+            RelnoxError: The index issues no token; see `trusted_publishing`.
         """
         return Login(self.user, self._secret if isinstance(self._secret, Secret) else self._secret(project))
 
     @property
     def secret(self) -> Secret:
-        """The password or token for no project in particular."""
+        """The password or token, for any project."""
         return self.login("").secret
 
     def __repr__(self) -> str:
@@ -104,49 +104,46 @@ class Credentials:
 
 
 def variables(target: str) -> tuple[str, ...]:
-    """The variables that may hold a token for an index, in the order they are asked."""
-    own = f"RELNOX_{target.upper().replace('-', '_').replace('.', '_')}_TOKEN"
-    return (own, _USUAL_VARIABLE[target]) if target in _USUAL_VARIABLE else (own,)
+    """Return the variables that may hold a token for an index, in order of precedence."""
+    variable = f"RELNOX_{target.upper().replace('-', '_').replace('.', '_')}_TOKEN"
+    return (variable, _COMMON_VARIABLE[target]) if target in _COMMON_VARIABLE else (variable,)
 
 
 def find(target: Target, environment: Mapping[str, str]) -> Credentials:
-    """Credentials for an index.
+    """Find credentials for an index.
 
-    Asked in this order: the index's token variables, `TWINE_USERNAME` and `TWINE_PASSWORD`, the index's
-    section of `.pypirc`, the keyring, and Trusted Publishing where the CI engine gives an identity.
+    Searched in this order: the index's token variables, `TWINE_USERNAME` and `TWINE_PASSWORD`, the index's
+    section of `.pypirc`, the keyring, and Trusted Publishing if the CI provider issues an identity token.
 
     Raises:
-        NoCredentials: There are none; it says where was looked, in this order, and what was there.
-        Blocked: Those there are belong to another index, an identity is one that no index takes, or they would be
-            sent over plain http.
+        CredentialsNotFound: There are none.
+        Blocked: They belong to another index, the identity is one that indexes reject, or they would be sent
+            over plain http.
     """
     if not network.is_encrypted(target.upload_url):
         raise Blocked(
-            "todo",
-            f"no credential is sent to {target.name} ({target.host}) over http, which is not encrypted",
-            fix=f"write https:// into upload of [tool.relnox.indexes.{target.name}]",
+            "url-not-encrypted",
+            f"credentials cannot be sent to {target.name} ({target.host}) over http, which is not encrypted",
+            fix=f"use an https:// URL for upload in [tool.relnox.indexes.{target.name}]",
         )
-    environment = _Unshown(environment)
-    looked: list[str] = []
-    for ask in (_from_token_variables, _from_twine_variables, _from_pypirc, _from_keyring, _from_identity):
-        found = ask(target, environment)
-        if isinstance(found, Credentials):
-            return found
-        looked.append(found)
-    own = variables(target.name)[0]
-    raise NoCredentials(
-        "todo",
-        "\n".join(
-            [f"there are no credentials for {target.name} ({target.host}):", *(f"  {each}" for each in looked)]
-        ),
-        fix=f"set {own} to a token, or use .pypirc, the keyring or Trusted Publishing",
+    environment = _HiddenMapping(environment)
+    reasons: list[str] = []
+    for search in (_from_token_variables, _from_twine_variables, _from_pypirc, _from_keyring, _from_identity):
+        result = search(target, environment)
+        if isinstance(result, Credentials):
+            return result
+        reasons.append(result)
+    raise CredentialsNotFound(
+        "credentials-missing",
+        "\n".join([f"no credentials for {target.name} ({target.host}):", *(f"  {reason}" for reason in reasons)]),
+        fix=f"set {variables(target.name)[0]} to a token, or use .pypirc, the keyring or Trusted Publishing",
     )
 
 
-def for_reading(target: Target, environment: Mapping[str, str]) -> Login | None:
-    """The login that `.netrc` (or the file that `NETRC` names) has for the host of an index's simple API.
+def netrc_login(target: Target, environment: Mapping[str, str]) -> Login | None:
+    """Return the login for the host of an index's simple API from `.netrc`, or from the file named by `NETRC`.
 
-    The entry `default` is not used, and nothing over plain http.
+    The entry `default` is not used, and nothing is returned for plain http.
 
     Raises:
         Blocked: The file cannot be parsed.
@@ -156,59 +153,60 @@ def for_reading(target: Target, environment: Mapping[str, str]) -> Login | None:
 
     if not network.is_encrypted(target.simple_url):
         return None
-    stated = environment.get("NETRC")
-    for path in [Path(stated)] if stated else [Path("~/.netrc"), Path("~/_netrc")]:
+    variable = environment.get("NETRC")
+    for path in [Path(variable)] if variable else [Path("~/.netrc"), Path("~/_netrc")]:
         try:
             entry = netrc(path.expanduser()).hosts.get(urlsplit(target.simple_url).hostname or "")
-        except (NetrcParseError, UnicodeDecodeError) as error:  # in other words: the parser's quote the line
+        except (NetrcParseError, UnicodeDecodeError) as error:  # whose text quotes the line
             raise Blocked(
-                "todo",
+                "netrc-not-valid",
                 f"{path} cannot be parsed ({type(error).__name__})",
-                fix="correct it: machine HOST login USER password PASSWORD",
+                fix="correct the file: machine HOST login USER password PASSWORD",
             ) from None
-        except (OSError, RuntimeError):  # it is not there, or nobody is at home
+        except (OSError, RuntimeError):  # no file, or no home folder
             continue
         return Login(entry[0] or entry[1], Secret(entry[2] or "")) if entry is not None else None
     return None
 
 
-def only_in_pypirc(name: str, environment: Mapping[str, str]) -> Blocked | None:
-    """The refusal for an index that is known to the user's `.pypirc` and not to the project, if it is one."""
+def undeclared_index_error(name: str, environment: Mapping[str, str]) -> Blocked | None:
+    """Return the error for an index that is in the user's `.pypirc`, but not in the project's settings."""
     path = _pypirc(environment)
     if name not in _sections(path):
         return None
     return Blocked(
-        "todo",
-        f"{path} knows an index called {name}, and this project does not: its settings alone say where files go",
-        fix=f"write upload and simple into [tool.relnox.indexes.{name}] of pyproject.toml; the password may stay",
+        "index-not-configured",
+        f"index {name} is in {path}, but not in the settings of this project",
+        fix=f"add [tool.relnox.indexes.{name}] with upload and simple to pyproject.toml; the password may stay "
+        f"in {path}",
     )
 
 
 def _from_token_variables(target: Target, environment: Mapping[str, str]) -> Credentials | str:
     for name in variables(target.name):
-        if _legible(environment, name).strip():
+        if _read_variable(environment, name).strip():
             return Credentials(TOKEN_USER, Secret(environment[name].strip()), name)
     return f"{' and '.join(variables(target.name))}: not set"
 
 
-def _legible(environment: Mapping[str, str], name: str) -> str:
-    """What a variable holds; nothing where it is not set.
+def _read_variable(environment: Mapping[str, str], name: str) -> str:
+    """Return the value of a variable; empty if it is not set.
 
     Raises:
-        Blocked: Its bytes are no text, and HTTP could not send them.
+        Blocked: It is not UTF-8, and cannot be sent.
     """
-    if _NO_TEXT.search(environment.get(name, "")):
-        raise Blocked("todo", f"what {name} holds is not in UTF-8", fix=f"set {name} again")
+    if _SURROGATES.search(environment.get(name, "")):
+        raise Blocked("variable-not-utf8", f"the value of {name} is not UTF-8", fix=f"set {name} again")
     return environment.get(name, "")
 
 
 def _from_twine_variables(target: Target, environment: Mapping[str, str]) -> Credentials | str:
-    if not _legible(environment, "TWINE_PASSWORD"):
+    if not _read_variable(environment, "TWINE_PASSWORD"):
         return "TWINE_PASSWORD: not set"
     for name in ("TWINE_REPOSITORY_URL", "TWINE_REPOSITORY"):
-        if (value := environment.get(name)) and not means(value, target):
-            return f"TWINE_PASSWORD: it goes with {name}, which names {shown(value)}"
-    user = _legible(environment, "TWINE_USERNAME") or TOKEN_USER
+        if (value := environment.get(name)) and not matches(value, target):
+            return f"TWINE_PASSWORD: for another index ({name} is {redacted(value)})"
+    user = _read_variable(environment, "TWINE_USERNAME") or TOKEN_USER
     return Credentials(user, Secret(environment["TWINE_PASSWORD"]), "TWINE_PASSWORD")
 
 
@@ -217,18 +215,18 @@ def _from_pypirc(target: Target, environment: Mapping[str, str]) -> Credentials 
     section = _section(target, path)
     if section is None and target.name in _sections(path):
         return (
-            f"{path}: it has [{target.name}], which counts once index-servers of [distutils] names {target.name}"
+            f"{path}: [{target.name}] is ignored, since index-servers in [distutils] does not list {target.name}"
         )
     if section is None:
         return f"{path}: no section [{target.name}]"
     if not section.has("password"):
         return f"{path}: no password in [{target.name}]"
-    if (repository := section.get("repository")) and not means(repository, target):
+    if (repository := section.get("repository")) and not matches(repository, target):
         raise Blocked(
-            "todo",
-            f"[{target.name}] of {path} is about {shown(repository)}, and {target.name} is {target.host}: "
-            "its password is for another index",
-            fix=f"correct repository in [{target.name}], or call that index by another name: "
+            "credentials-for-other-index",
+            f"the password in [{target.name}] of {path} is for {redacted(repository)}, but index {target.name} "
+            f"is {target.host}",
+            fix=f"correct repository in [{target.name}], or configure that index under another name: "
             "[tool.relnox.indexes.NAME] and --index NAME",
         )
     user = section.get("username") or TOKEN_USER
@@ -236,38 +234,39 @@ def _from_pypirc(target: Target, environment: Mapping[str, str]) -> Credentials 
 
 
 def _from_keyring(target: Target, environment: Mapping[str, str]) -> Credentials | str:
-    """Asked as twine asks it, for the address that relnox resolved."""
+    """Query the keyring as twine does."""
     try:
         import keyring
         from keyring.errors import NoKeyringError
-    except ModuleNotFoundError:  # it is twine's, on most platforms
+    except ModuleNotFoundError:  # a dependency of twine on most platforms only
         return "keyring: not installed"
     section = _section(target, _pypirc(environment))
-    user = _legible(environment, "TWINE_USERNAME") or (section.get("username") if section else "")
-    address = target.upload_url
+    user = _read_variable(environment, "TWINE_USERNAME") or (section.get("username") if section else "")
+    url = target.upload_url
     try:
-        if not user and (known := keyring.get_credential(address, None)) is not None:
-            return Credentials(known.username or TOKEN_USER, Secret(known.password), "keyring")
+        if not user and (credential := keyring.get_credential(url, None)) is not None:
+            return Credentials(credential.username or TOKEN_USER, Secret(credential.password), "keyring")
         user = user or TOKEN_USER
-        secrets = [Secret(text) for text in (keyring.get_password(address, user),) if text]
+        secrets = [Secret(text) for text in (keyring.get_password(url, user),) if text]
     except NoKeyringError:
-        return "keyring: there is none"
-    except Exception as error:  # noqa: BLE001 - a backend is anybody's code, and its error may quote the secret
-        return f"keyring: it does not answer ({type(error).__name__})"
-    return Credentials(user, secrets[0], "keyring") if secrets else f"keyring: nothing for {user} at {address}"
+        return "keyring: no backend"
+    except Exception as error:  # noqa: BLE001 - backends are third-party code; the text may quote the secret
+        return f"keyring: error ({type(error).__name__})"
+    return Credentials(user, secrets[0], "keyring") if secrets else f"keyring: no entry for {user} at {url}"
 
 
 def _from_identity(target: Target, environment: Mapping[str, str]) -> Credentials | str:
     from relnox.indexes import trusted_publishing
 
-    found = trusted_publishing.publisher(target.upload_url, target.name, environment)
-    if isinstance(found, str):
-        return f"Trusted Publishing: {found}"
-    return Credentials(TOKEN_USER, found.token, f"Trusted Publishing, as {found.identity.told}", trusted=True)
+    provider = trusted_publishing.token_provider(target.upload_url, target.name, environment)
+    if isinstance(provider, str):
+        return f"Trusted Publishing: {provider}"
+    origin = f"Trusted Publishing, as {provider.identity.description}"
+    return Credentials(TOKEN_USER, provider.token, origin, uses_oidc=True)
 
 
 class _Header(str):
-    """A header's value that no traceback shows, though it is on its way through other people's code."""
+    """The value of a header whose `repr` is masked: tracebacks of third-party code may show it."""
 
     __slots__ = ()
 
@@ -275,14 +274,14 @@ class _Header(str):
         return "'****'"
 
 
-class _Unshown(Mapping[str, str]):
-    """Environment variables that no traceback prints."""
+class _HiddenMapping(Mapping[str, str]):
+    """Environment variables whose `repr`, as in tracebacks, does not show them."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
-        self._read, self._names = variables.__getitem__, variables.__iter__
+        self._get, self._names = variables.__getitem__, variables.__iter__
 
     def __getitem__(self, name: str) -> str:
-        return self._read(name)
+        return self._get(name)
 
     def __iter__(self) -> Iterator[str]:
         return self._names()
@@ -295,17 +294,17 @@ class _Unshown(Mapping[str, str]):
 
 
 class _Section:
-    """The index's own section of a `.pypirc`. It is read when it is asked, and shows nothing."""
+    """The section of an index in a `.pypirc`, whose `repr` does not show it."""
 
-    def __init__(self, read: Callable[[str], str]) -> None:
-        self.get = read
+    def __init__(self, get: Callable[[str], str]) -> None:
+        self.get = get
 
     def has(self, key: str) -> bool:
         return bool(self.get(key))
 
 
 def _section(target: Target, path: str) -> _Section | None:
-    """The section of an index in a `.pypirc`, as twine reads it; None without one.
+    """Return the section of an index in a `.pypirc`, read by twine; None without one.
 
     Raises:
         Blocked: The file cannot be read.
@@ -315,22 +314,22 @@ def _section(target: Target, path: str) -> _Section | None:
     from twine import exceptions, utils
 
     try:
-        every = utils.get_config(path)
+        sections = utils.get_config(path)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, configparser.Error, exceptions.TwineException) as error:
-        # What is wrong is not told in the words of the parser: they quote the line, which may be a password's.
+        # The parser's text quotes the line, which may hold a password.
         raise Blocked(
-            "todo",
+            "pypirc-not-valid",
             f"{path} cannot be read ({type(error).__name__})",
-            fix="correct it; packaging.python.org tells its form",
+            fix="correct it; the format is documented at packaging.python.org",
         ) from None
-    section = every.get(target.name)
+    section = sections.get(target.name)
     return None if section is None else _Section(lambda key: section.get(key) or "")
 
 
 def _sections(path: str) -> list[str]:
-    """Names of all sections of a `.pypirc`; twine passes those over that `index-servers` does not name."""
+    """Return the names of all sections of a `.pypirc`, even those that `index-servers` does not list."""
     import configparser
     from pathlib import Path
 

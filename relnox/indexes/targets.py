@@ -1,4 +1,4 @@
-"""Which index a name means. The target comes from relnox alone: no variable and no `.pypirc` moves it."""
+"""Indexes by name. Only the project's settings define them: variables and `.pypirc` do not."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ __all__ = [
     "EMBEDDED",
     "PRODUCTION",
     "TEST",
-    "NoSuchIndex",
     "Target",
+    "UnknownIndex",
     "build_simple_url",
-    "by_rule",
     "check",
     "extra_simple_urls",
+    "ignored_variables",
     "is_production_host",
-    "means",
+    "matches",
     "origin",
-    "passed_over",
+    "redacted",
     "resolve",
-    "shown",
+    "select_by_tags",
     "trusted_simple_url",
 ]
 
@@ -42,7 +42,7 @@ PRODUCTION = "pypi"
 TEST = "testpypi"
 
 _PORTS = {"http": 80, "https": 443}
-_OTHERS_TARGETS = (
+_VARIABLES_OF_OTHER_TOOLS = (
     "TWINE_REPOSITORY_URL",
     "TWINE_REPOSITORY",
     "UV_PUBLISH_URL",
@@ -51,7 +51,7 @@ _OTHERS_TARGETS = (
     "HATCH_INDEX_REPO",
     "FLIT_INDEX_URL",
 )
-"""Variables that choose where other tools upload to."""
+"""Variables that set the index of other upload tools."""
 _KINDS: Mapping[str, Callable[[Version], bool]] = {
     "alpha": lambda version: version.pre is not None and version.pre[0] == "a",
     "beta": lambda version: version.pre is not None and version.pre[0] == "b",
@@ -61,21 +61,21 @@ _KINDS: Mapping[str, Callable[[Version], bool]] = {
     "prerelease": lambda version: version.is_prerelease,
     "final": lambda version: not version.is_prerelease,
 }
-"""Kinds of versions that a rule may name, the special ones first."""
+"""Kinds of versions in rules, from special to general."""
 
 
-class NoSuchIndex(Blocked):
-    """The project's settings have no index of that name, and it is none of those that are known anyway."""
+class UnknownIndex(Blocked):
+    """An index name that is neither in the project's settings nor predefined."""
 
 
 class Target(Record, kw_only=True):
     """An index.
 
     Attributes:
-        name: What users call it.
-        upload_url: Where files are sent (the "legacy" upload API).
-        simple_url: Its simple repository API (PEP 503, PEP 691), with a slash at the end.
-        production: Whether what is sent there is public for good.
+        name: Its name in settings and options.
+        upload_url: URL of the "legacy" upload API.
+        simple_url: URL of the simple repository API (PEP 503, PEP 691), with a slash at the end.
+        production: Whether uploads are permanently public.
     """
 
     name: str
@@ -85,211 +85,213 @@ class Target(Record, kw_only=True):
 
     @property
     def host(self) -> str:
-        """Host and port that files are sent to."""
+        """Host and port of the upload API."""
         return urlsplit(self.upload_url).netloc
 
 
 def resolve(name: str, config: Config) -> Target:
-    """The index of that name; the embedded one is started elsewhere and has no address of its own.
+    """Return the index of that name, which is not the embedded one.
 
     Raises:
-        NoSuchIndex: There is none.
-        Blocked: Its address is none that files and passwords may be sent to.
+        UnknownIndex: There is none.
+        Blocked: Its URL is not valid, or contains a password.
     """
     from twine import utils
 
     if name in config.indexes:
-        own = config.indexes[name]
+        settings = config.indexes[name]
         return Target(
             name=name,
-            upload_url=_address(own.upload, f"indexes.{name}.upload"),
-            simple_url=_with_slash(_address(own.simple, f"indexes.{name}.simple")),
-            production=own.production,
+            upload_url=_checked_url(settings.upload, f"indexes.{name}.upload"),
+            simple_url=_with_slash(_checked_url(settings.simple, f"indexes.{name}.simple")),
+            production=settings.production,
         )
-    known = {PRODUCTION: utils.DEFAULT_REPOSITORY, TEST: utils.TEST_REPOSITORY}
-    if name not in known:
-        raise NoSuchIndex(
-            "todo",
-            f"there is no index called {name}",
-            fix=did_you_mean(name, [*known, EMBEDDED, *config.indexes]),
+    predefined = {PRODUCTION: utils.DEFAULT_REPOSITORY, TEST: utils.TEST_REPOSITORY}
+    if name not in predefined:
+        raise UnknownIndex(
+            "unknown-index",
+            f"unknown index {name}",
+            fix=did_you_mean(name, [*predefined, EMBEDDED, *config.indexes]),
         )
-    upload = known[name]
-    return Target(name=name, upload_url=upload, simple_url=_simple_beside(upload), production=name == PRODUCTION)
+    upload = predefined[name]
+    return Target(
+        name=name, upload_url=upload, simple_url=_public_simple_url(upload), production=name == PRODUCTION
+    )
 
 
 def check(config: Config) -> None:
-    """Check the addresses of the settings before any of them is needed.
+    """Check the URLs in the settings before any of them is needed.
 
     Raises:
-        Blocked: One of them is none that files and passwords may be sent to.
+        Blocked: One of them is not valid, or contains a password.
     """
-    for name, own in config.indexes.items():
-        _address(own.upload, f"indexes.{name}.upload")
-        _address(own.simple, f"indexes.{name}.simple")
+    for name, settings in config.indexes.items():
+        _checked_url(settings.upload, f"indexes.{name}.upload")
+        _checked_url(settings.simple, f"indexes.{name}.simple")
     if config.trusted_index is not None:
-        _address(config.trusted_index, "trusted-index")
+        _checked_url(config.trusted_index, "trusted-index")
     for name in config.publish.extra_indexes:
         if "://" in name:
-            _address(name, "publish.extra-indexes")
+            _checked_url(name, "publish.extra-indexes")
         else:
             resolve(name, config)
 
 
-def by_rule(config: Config, tags: Mapping[str, tuple[str, Version] | None]) -> str:
-    """The index that `[tool.relnox.targets]` has for a release that stands under tags.
+def select_by_tags(config: Config, tags: Mapping[str, tuple[str, Version] | None]) -> str:
+    """Return the name of the index that `[tool.relnox.targets]` selects for tags.
 
-    A rule for a pattern of tags goes before one for a kind of versions, and a special kind before a general one;
-    of several patterns that match, the first that is written counts.
+    Rules for tag patterns precede rules for kinds of versions, and special kinds precede general ones. Of several
+    patterns that match, the first in the settings is used.
 
     Args:
-        config: The project's settings; without rules it is the production index.
-        tags: For each package that is published its tag and the version that it means; None where there is none.
+        config: The project's settings; without rules the production index is selected.
+        tags: The tag of each package that is published, with its version; None if there is none.
 
     Raises:
-        Blocked: A package has no tag, no rule is about it, or packages belong to different indexes.
+        Blocked: A package has no tag, no rule matches, or the rules select several indexes.
     """
     if not config.targets:
         return PRODUCTION
-    chosen: dict[str, str] = {}
-    for package, found in tags.items():
-        if found is None:
+    selected: dict[str, str] = {}
+    for package, tag_and_version in tags.items():
+        if tag_and_version is None:
             raise Blocked(
-                "todo",
-                f"no tag of {package} stands at the commit that was built, and [tool.relnox.targets] goes by tags",
-                fix="tag the release and build it, or say where it goes: --index NAME",
+                "release-not-tagged",
+                f"{package} has no tag at the commit that was built (required by [tool.relnox.targets])",
+                fix="tag the release and rebuild it, or name the index: --index NAME",
             )
-        tag, version = found
+        tag, version = tag_and_version
         index = next(_indexes(config.targets, tag, version), None)
         if index is None:
             raise Blocked(
-                "todo",
-                f"no rule of [tool.relnox.targets] is about {tag}",
-                fix='add one, such as prerelease = "testpypi", or say where it goes: --index NAME',
+                "no-target-rule",
+                f"no rule of [tool.relnox.targets] matches {tag}",
+                fix='add one, such as prerelease = "testpypi", or name the index: --index NAME',
             )
-        chosen.setdefault(index, f"{tag} to {index}")
-    if len(chosen) > 1:
+        selected.setdefault(index, f"{tag} to {index}")
+    if len(selected) > 1:
         raise Blocked(
-            "todo",
-            f"[tool.relnox.targets] sends {' and '.join(chosen.values())}",
-            fix="publish them one after the other: --package NAME, or say where all go: --index NAME",
+            "several-targets",
+            f"packages have different indexes ([tool.relnox.targets]: {', '.join(selected.values())})",
+            fix="publish them separately: --package NAME, or name one index: --index NAME",
         )
-    return next(iter(chosen), PRODUCTION)
+    return next(iter(selected), PRODUCTION)
 
 
 def trusted_simple_url(config: Config) -> str:
-    """The simple API that third-party requirements are installed from."""
+    """Return the simple API from which third-party requirements are installed."""
     if config.trusted_index is not None:
-        return _with_slash(_address(config.trusted_index, "trusted-index"))
+        return _with_slash(_checked_url(config.trusted_index, "trusted-index"))
     return resolve(PRODUCTION, config).simple_url
 
 
 def extra_simple_urls(config: Config) -> dict[str, str]:
-    """The further indexes that users install from: their simple APIs by name, or by host."""
-    every = config.publish.extra_indexes
+    """Return the simple APIs of `extra-indexes` by name, or by host."""
     return {
-        origin(each) if "://" in each else each: _with_slash(each)
-        if "://" in each
-        else resolve(each, config).simple_url
-        for each in every
+        origin(name) if "://" in name else name: _with_slash(name)
+        if "://" in name
+        else resolve(name, config).simple_url
+        for name in config.publish.extra_indexes
     }
 
 
 def build_simple_url(config: Config) -> str | None:
-    """The simple API that build requirements come from; None where the settings leave it to the installer.
+    """Return the simple API for build requirements; None if the installer's settings apply.
 
     Raises:
-        Blocked: `build-index` is no index.
+        Blocked: `build-index` is not a valid index.
     """
-    stated = config.build_index
-    if stated is None:
+    index = config.build_index
+    if index is None:
         return None if config.trusted_index is None else trusted_simple_url(config)
-    if "://" in stated:
-        return _with_slash(_address(stated, "build-index"))
-    return resolve(stated, config).simple_url
+    if "://" in index:
+        return _with_slash(_checked_url(index, "build-index"))
+    return resolve(index, config).simple_url
 
 
 def is_production_host(target: Target, config: Config) -> bool:
-    """Whether sending to this target would reach a production index, whatever it is called.
+    """Return whether an index has the upload host of a production index, under whatever name.
 
-    The public production index is one under any of its names, whatever the settings call `pypi`.
+    PyPI is a production index even if the settings define another index as `pypi`.
     """
     from twine import utils
 
-    known = [utils.DEFAULT_REPOSITORY, _simple_beside(utils.DEFAULT_REPOSITORY)]
-    named = [each.upload for each in config.indexes.values() if each.production]
-    return _place(target.upload_url) in {_place(each) for each in known} or origin(target.upload_url) in {
-        origin(each) for each in named
-    }
+    pypi_hosts = {_host(url) for url in (utils.DEFAULT_REPOSITORY, _public_simple_url(utils.DEFAULT_REPOSITORY))}
+    production = {origin(settings.upload) for settings in config.indexes.values() if settings.production}
+    return _host(target.upload_url) in pypi_hosts or origin(target.upload_url) in production
 
 
 def origin(url: str) -> str:
-    """Host and port of an address, for people and for comparing: no user, no password, no usual port.
-
-    Of what is no address there is nothing to tell: the text is empty.
-    """
-    if not _place(url):
+    """Return host and port of a URL, without user, password and default port; empty if it is not valid."""
+    if not _host(url):
         return ""
     parts = urlsplit(url)
-    usual = not _has_port(parts) or parts.port in (None, _PORTS.get(parts.scheme))
-    return _place(url) if usual else f"{_place(url)}:{parts.port}"
+    is_default = not _has_valid_port(parts) or parts.port in (None, _PORTS.get(parts.scheme))
+    return _host(url) if is_default else f"{_host(url)}:{parts.port}"
 
 
-def passed_over(target: Target, environment: Mapping[str, str]) -> Iterator[str]:
-    """What a reader should know of variables that would make another tool upload somewhere else."""
-    for name in _OTHERS_TARGETS:
-        if (value := environment.get(name)) and not means(value, target):
-            yield f"{name} names {shown(value)}, which does not count: files go to {target.name} ({target.host})"
+def ignored_variables(target: Target, environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield a warning for each variable that sets a different index for another tool."""
+    for name in _VARIABLES_OF_OTHER_TOOLS:
+        if (value := environment.get(name)) and not matches(value, target):
+            yield f"{name}={redacted(value)} is ignored: files are uploaded to {target.name} ({target.host})"
 
 
-def shown(value: str) -> str:
-    """An address or a name that was meant for another tool, without what it may hold of a password."""
-    return (origin(value) or "no address") if "://" in value else value
+def redacted(value: str) -> str:
+    """Return the URL or name of an index in another tool's settings, without a password."""
+    return (origin(value) or "an invalid URL") if "://" in value else value
 
 
-def means(value: str, target: Target) -> bool:
-    """Whether an address or a name that was meant for another tool is this index."""
+def matches(value: str, target: Target) -> bool:
+    """Return whether the URL or name of an index in another tool's settings is this index."""
     return origin(value) == origin(target.upload_url) if "://" in value else value == target.name
 
 
 def _indexes(rules: Mapping[str, str], tag: str, version: Version) -> Iterator[str]:
     yield from (index for rule, index in rules.items() if rule not in _KINDS and fnmatchcase(tag, rule))
-    yield from (rules[kind] for kind, is_one in _KINDS.items() if kind in rules and is_one(version))
+    yield from (rules[kind] for kind, is_of_kind in _KINDS.items() if kind in rules and is_of_kind(version))
 
 
-def _has_port(parts: SplitResult) -> bool:
-    """Whether the port is a number that ports have, or the usual one."""
+def _has_valid_port(parts: SplitResult) -> bool:
     try:
         return parts.port != 0
     except ValueError:
         return False
 
 
-def _place(url: str) -> str:
+def _host(url: str) -> str:
     try:
         return (urlsplit(url).hostname or "").rstrip(".")
-    except ValueError:  # it is no address
+    except ValueError:
         return ""
 
 
-def _address(url: str, key: str) -> str:
-    """An address as the settings state it, if it is one and keeps no password where everybody can read it."""
-    # urlsplit drops control characters, and what sends a request would not.
+def _checked_url(url: str, key: str) -> str:
+    """Return a URL from the settings if it is valid and has no password, which would be in version control."""
+    # urlsplit drops control characters; a request would not.
     readable = url.isprintable() and " " not in url
-    if not readable or not _place(url) or (parts := urlsplit(url)).scheme not in _PORTS or not _has_port(parts):
+    if (
+        not readable
+        or not _host(url)
+        or (parts := urlsplit(url)).scheme not in _PORTS
+        or not _has_valid_port(parts)
+    ):
         raise Blocked(
-            "todo", f"{key} is no address of an index", fix='write for example "https://packages.example.org/"'
+            "index-url-not-valid",
+            f"{key} is not a valid URL of an index",
+            fix='set it to a URL such as "https://packages.example.org/"',
         )
     if "@" in parts.netloc:
         raise Blocked(
-            "todo",
-            f"{key} holds a user name or a password for {origin(url)}",
-            fix="take it out, and give it in a variable, in .pypirc or in the keyring",
+            "index-url-with-password",
+            f"{key} contains a user name or a password for {origin(url)}",
+            fix="remove it from the URL, and store it in a variable, in .pypirc or in the keyring",
         )
     return url
 
 
-def _simple_beside(upload: str) -> str:
-    """The simple API that belongs to a public index's upload address (its host without `upload.`)."""
+def _public_simple_url(upload: str) -> str:
+    """Return the simple API for the upload URL of PyPI or TestPyPI (the host without `upload.`)."""
     parts = urlsplit(upload)
     return urlunsplit((parts.scheme, parts.netloc.removeprefix("upload."), "/simple/", "", ""))
 

@@ -1,8 +1,8 @@
-"""Trusted Publishing: the CI engine says who is running, and the index gives a token for that.
+"""Trusted Publishing: exchange of an identity token from the CI provider for upload tokens of an index.
 
-Three requests: the index tells which audience it is, the engine gives an identity token for that audience, the
-index mints an upload token for the identity. It works with every index that has the two endpoints under its own
-origin, not with the public ones alone. A minted token lasts a quarter of an hour; an identity token is taken once.
+It takes three requests: the index returns its audience, the CI provider returns an identity token for it, and the
+index issues an upload token for the identity. This works with every index that has the two endpoints on its upload
+host, not only with PyPI. An upload token lasts 15 minutes; an identity token is accepted once.
 """
 
 from __future__ import annotations
@@ -27,44 +27,43 @@ if TYPE_CHECKING:
 
     from relnox.errors import RelnoxError
 
-__all__ = ["Identity", "Publisher", "first_release_hint", "identify", "publisher"]
+__all__ = ["Identity", "TokenProvider", "first_release_hint", "identify", "token_provider"]
 
 _AUDIENCE = "/_/oidc/audience"
 _MINT = "/_/oidc/mint-token"
-_RENEWED_BEFORE = 300.0
-"""Seconds that a token must still be good for: a file that is begun must also be finished."""
-_USED_UNTIL = 60.0
-"""Seconds before its end until which a token is used that cannot be renewed."""
-_LATEST = 1 << 40
-"""Seconds since 1970, which is far from now, and which a float holds."""
-_LIFETIME = 900.0
-"""Seconds, where the index does not say."""
-_PATIENCE = 30.0
-_SHOWN = 300
-_LONGEST_TOKEN = 8192
-"""Characters; longer headers are refused by servers anyway."""
-_DETECTING = 60.0
-"""Seconds that an engine may take to give an identity."""
-_GOOGLE = "/sys/class/dmi/id/product_name"
-_ENGINES = {
+_RENEW_BEFORE = 300.0
+"""Seconds before its expiry that a token is renewed, so that an upload can finish."""
+_USE_UNTIL = 60.0
+"""Seconds before its expiry until which a token that cannot be renewed is used."""
+_MAX_TIME = 1 << 40
+"""Seconds since 1970, in the far future, which a float represents."""
+_DEFAULT_LIFETIME = 900.0
+"""Seconds, if the index does not say."""
+_RETRY_TIME = 30.0
+_MAX_QUOTED = 300
+_MAX_TOKEN = 8192
+"""Characters; servers reject longer headers."""
+_IDENTITY_TIMEOUT = 60.0
+_PRODUCT_NAME = "/sys/class/dmi/id/product_name"
+_CI_PROVIDERS = {
     "GITHUB_ACTIONS": "GitHub Actions",
     "GITLAB_CI": "GitLab CI",
     "BUILDKITE": "Buildkite",
     "CIRCLECI": "CircleCI",
     "GOOGLE_SERVICE_ACCOUNT_NAME": "Google Cloud",
 }
-"""Variables by which the `id` package knows where it runs."""
+"""By the variables from which the `id` package detects them."""
 _CLAIMS = (
     *("sub", "repository", "repository_owner", "workflow_ref", "job_workflow_ref", "ref", "environment"),
     *("project_path", "ci_config_ref_uri", "organization_slug", "pipeline_slug", "email"),
 )
-"""Claims that an index compares with a publisher's settings."""
-_NOBODY = "no CI engine gives an identity here"
-_RERUN = "start the job again: what is on the index already is not sent twice"
+"""Claims that an index compares with its publishers."""
+_NO_PROVIDER = "not running on a supported CI provider"
+_RERUN = "rerun the job, which uploads only missing files"
 
 
 class Identity:
-    """An identity token and what it says. The index checks the signature; relnox only reads.
+    """An identity token and its claims, whose signature only the index checks.
 
     Args:
         token: The token (a JSON Web Token, RFC 7519).
@@ -75,51 +74,51 @@ class Identity:
         self.claims: dict[str, str] = _claims(token)
 
     @property
-    def told(self) -> str:
-        """Who this is, in a few words."""
+    def description(self) -> str:
+        """The repository, the project or the subject."""
         return next(
-            (self.claims[each] for each in ("repository", "project_path", "sub") if each in self.claims), ""
+            (self.claims[name] for name in ("repository", "project_path", "sub") if name in self.claims), ""
         )
 
     def check(self, index: str) -> None:
-        """Refuse an identity that no index takes, before anything is sent.
+        """Check that indexes accept this identity.
 
         Raises:
-            Blocked: The job belongs to a reusable workflow: indexes look at that one, attestations at its caller.
+            Blocked: The job belongs to a reusable workflow: indexes compare that one, attestations its caller.
         """
         called, caller = self.claims.get("job_workflow_ref"), self.claims.get("workflow_ref")
         if called and caller and called != caller:
             raise Blocked(
-                "todo",
-                f"the upload job stands in a reusable workflow: it is {called}, called by {caller}, and {index} "
-                "gives no token that attestations agree with",
-                fix=f"move the job that uploads into {caller.partition('@')[0]}; building may stay where it is",
+                "reusable-workflow",
+                f"the upload job is part of a reusable workflow ({called}, called by {caller}), which {index} "
+                "does not support for Trusted Publishing with attestations",
+                fix=f"move the upload job into {caller.partition('@')[0]}; the build jobs may stay",
             )
 
 
 class _Token(NamedTuple):
-    """A minted token, and until when it is good, by the clock of whom it was minted for."""
+    """An upload token and its expiry, by this machine's monotonic clock."""
 
     secret: Secret
-    until: float
+    expiry: float
 
 
-class Publisher:
-    """Mints upload tokens for the job that is running, one for each project.
+class TokenProvider:
+    """Gets upload tokens for the current job, one for each project.
 
-    Where the engine gives a job one identity and not more (GitLab), one token serves all projects: it is good for
-    every project that has this publisher.
+    If the CI provider issues only one identity token for a job (GitLab), one upload token is used for all
+    projects: it is valid for every project with this publisher.
 
     Args:
-        upload_url: Where files are sent; the endpoints are beside it.
-        index: What users call the index.
-        audience: Who the index says it is.
-        ci_provider: What runs the job.
-        identity: Who the job is.
-        detect: Gives an identity token for an audience, None where there is none.
+        upload_url: The upload API; the endpoints are on the same host.
+        index: Name of the index, for messages.
+        audience: The audience of the index.
+        ci_provider: Name of the CI provider.
+        identity: The identity of the job.
+        detect: Returns an identity token for an audience, or None.
     """
 
-    def __init__(  # noqa: PLR0913 - what minting depends on
+    def __init__(  # noqa: PLR0913 - parameters of the exchange
         self,
         upload_url: str,
         index: str,
@@ -132,222 +131,223 @@ class Publisher:
         self._index = index
         self._mint_url = urljoin(upload_url, _MINT)
         self._audience = audience
-        self._engine = ci_provider
+        self._ci_provider = ci_provider
         self.identity = identity
         self._detect = detect
-        self._many = ci_provider != _ENGINES["GITLAB_CI"]
-        self._spent = False
-        self._minted: dict[str, _Token] = {}
-        self._minting: dict[str, threading.Lock] = {}
-        self._opening = threading.Lock()
+        self._renewable = ci_provider != _CI_PROVIDERS["GITLAB_CI"]
+        self._identity_used = False
+        self._tokens: dict[str, _Token] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
 
     def token(self, project: str) -> Secret:
-        """An upload token for a project, good for five minutes at least where the engine lets it be renewed.
+        """Return an upload token for a project, valid for at least five minutes if it can be renewed.
 
         Args:
-            project: Normalised name (PEP 503).
+            project: Normalized name (PEP 503).
 
         Raises:
-            Blocked: The index does not know this publisher.
-            Failed: The only identity of this job is used up.
-            TransientError: Another try may go better; it shows another identity, where there are others.
-            TryLater: The index has switched Trusted Publishing off.
+            Blocked: The index has no such publisher.
+            Failed: The only identity token of this job is used.
+            TransientError: A retry may succeed, with another identity token if possible.
+            TryLater: The index has disabled Trusted Publishing.
         """
-        name = project if self._many else ""
-        with self._opening:
-            lock = self._minting.setdefault(name, threading.Lock())
+        name = project if self._renewable else ""
+        with self._lock:
+            lock = self._locks.setdefault(name, threading.Lock())
         with lock:
-            last = self._minted.get(name)
-            left = last.until - network.CLOCK.now() if last is not None else 0.0
-            if last is None or left < (_RENEWED_BEFORE if self._many else _USED_UNTIL):
-                last = self._minted[name] = self._mint(project)
-            return last.secret
+            token = self._tokens.get(name)
+            left = token.expiry - network.CLOCK.now() if token is not None else 0.0
+            if token is None or left < (_RENEW_BEFORE if self._renewable else _USE_UNTIL):
+                token = self._tokens[name] = self._exchange(project)
+            return token.secret
 
-    def _mint(self, project: str) -> _Token:
-        """Exchange an identity once. The next try shows another one, where the engine gives more than one."""
-        if self._spent and not self._many:
+    def _exchange(self, project: str) -> _Token:
+        """Exchange an identity token without retries, a new one if the CI provider issues more than one."""
+        if self._identity_used and not self._renewable:
             raise Failed(
-                "todo",
-                f"the upload token for {self._index} has run out, and {self._engine} gives a job one identity",
-                fix=f"{_RERUN}; a job for each package has a token of its own: --package NAME",
+                "upload-token-expired",
+                f"the upload token for {self._index} has expired ({self._ci_provider} issues one identity token "
+                "for each job)",
+                fix=f"{_RERUN}; or publish each package in its own job: --package NAME",
             )
-        identity = self._identify() if self._many else self.identity
-        began = network.CLOCK.now()
+        identity = self._identify() if self._renewable else self.identity
+        start = network.CLOCK.now()
         response = network.send_once(
             "POST",
             self._mint_url,
             headers={"Content-Type": "application/json", "Accept": "application/json"},
             body=BytesIO(
                 json.dumps({"token": identity.token.reveal()}).encode()
-            ),  # no variable shows what is in it
+            ),  # not in a variable, which tracebacks may show
             confidential=True,
         )
-        answer = _document(response)
-        if response.status_code == HTTPStatus.OK and _is_token(answer.get("token")):
-            self._spent = True
-            return _Token(Secret(answer.pop("token")), began + _lifetime(answer, response))
-        raise self._refusal(response, answer, identity, project)
+        document = _document(response)
+        if response.status_code == HTTPStatus.OK and _is_token(document.get("token")):
+            self._identity_used = True
+            return _Token(Secret(document.pop("token")), start + _lifetime(document, response))
+        raise self._rejection(response, document, identity, project)
 
     def _identify(self) -> Identity:
-        identity = _identity(self._detect, self._audience, self._engine)
+        identity = _identity(self._detect, self._audience, self._ci_provider)
         if identity is None:
             raise Failed(
-                "todo",
-                f"{self._engine} gives this job no identity any more",
-                fix=_permission(self._engine, self._audience),
+                "identity-missing",
+                f"{self._ci_provider} issues no more identity tokens for this job",
+                fix=_permission(self._ci_provider, self._audience),
             )
         return identity
 
-    def _refusal(
-        self, response: Response, answer: dict[str, Any], identity: Identity, project: str
+    def _rejection(
+        self, response: Response, document: dict[str, Any], identity: Identity, project: str
     ) -> RelnoxError:
-        """The index's refusal in words that say what to do."""
-        codes = _codes(answer)
-        said = "; ".join(f"{code}: {told}" for code, told in codes.items()) or f"{response.status_code}"
-        said = masked(" ".join(said.split()))[:_SHOWN]
-        what = f" for {project}" if project else ""
-        told = f"{self._index} mints no token{what} ({said})"
-        if "service-unavailable" in codes:
-            return network.TransientError("todo", told)
-        if "not-enabled" in codes:
+        """Return the error for a rejected identity token."""
+        descriptions = _error_descriptions(document)
+        text = "; ".join(f"{code}: {description}" for code, description in descriptions.items())
+        reason = masked(" ".join((text or f"{response.status_code}").split()))[:_MAX_QUOTED]
+        for_project = f" for {project}" if project else ""
+        message = f"{self._index} did not issue an upload token{for_project} ({reason})"
+        if "service-unavailable" in descriptions:
+            return network.TransientError("upload-token-unavailable", message)
+        if "not-enabled" in descriptions:
             return TryLater(
-                "todo",
-                f"{self._index} has switched Trusted Publishing off for {self._engine} ({said})",
-                fix="look at the index's status page; with a token in a variable it goes on without",
+                "trusted-publishing-disabled",
+                f"{self._index} has disabled Trusted Publishing for {self._ci_provider} ({reason})",
+                fix="check the status page of the index, or publish with a token",
             )
-        if "invalid-reuse-token" in codes:
+        if "invalid-reuse-token" in descriptions:
             return Failed(
-                "todo",
-                f"{self._index} has seen this job's identity before, and takes each once ({said})",
-                fix=f"{_RERUN}. An earlier command of this job used it up: let one command publish everything",
+                "identity-used",
+                f"{self._index} has already accepted the identity token of this job ({reason})",
+                fix=f"{_RERUN}; publish all packages with one command of the job",
             )
-        if "invalid-pending-publisher" in codes:
+        if "invalid-pending-publisher" in descriptions:
             return Blocked(
-                "todo",
-                f"the pending publisher{what} on {self._index} cannot become a project: it exists already, or its "
-                f"name is taken or forbidden ({said})",
-                fix="add the publisher to the existing project instead, or choose another name",
+                "pending-publisher-not-valid",
+                f"the pending publisher{for_project} on {self._index} cannot create the project (it exists, or "
+                f"the name is not allowed: {reason})",
+                fix="add the publisher to the existing project, or choose another name",
             )
-        if "invalid-publisher" in codes:
+        if "invalid-publisher" in descriptions:
             claims = "\n".join(f"  {name}: {value}" for name, value in identity.claims.items() if name in _CLAIMS)
             return Blocked(
-                "todo",
-                f"{self._index} knows no publisher{what} that is this job ({said}). The job is:\n{claims}",
+                "publisher-missing",
+                f"{self._index} has no publisher{for_project} for this job ({reason}) with the claims\n{claims}",
                 fix="compare owner, repository, workflow file and environment with the publisher in the settings "
-                f"of the project there, letter by letter; {first_release_hint(project)}",
+                f"of the project; {first_release_hint(project)}",
             )
-        if codes.keys() & {"invalid-token", "invalid-payload"}:
+        if descriptions.keys() & {"invalid-token", "invalid-payload"}:
             return Failed(
-                "todo",
-                f"{self._index} takes no identity such as {self._engine} gives ({said})",
-                fix=f"does the index support {self._engine}, and is this machine's clock right?",
+                "identity-rejected",
+                f"{self._index} does not accept identity tokens of {self._ci_provider} ({reason})",
+                fix=f"check that the index supports {self._ci_provider}, and the clock of this machine",
             )
         return Failed(
-            "todo", told, fix="is it an index with Trusted Publishing? a token in a variable does without"
+            "upload-token-unavailable",
+            message,
+            fix="check that the index supports Trusted Publishing, or publish with a token",
         )
 
     def __repr__(self) -> str:
-        return f"Publisher({self._index!r})"
+        return f"TokenProvider({self._index!r})"
 
 
-def publisher(upload_url: str, index: str, environment: Mapping[str, str]) -> Publisher | str:
-    """The publisher that this job is for an index, or why there is none.
+def token_provider(upload_url: str, index: str, environment: Mapping[str, str]) -> TokenProvider | str:
+    """Return the provider of upload tokens for this job, or why there is none.
 
     Args:
-        upload_url: Where files are sent.
-        index: What users call the index.
-        environment: Variables that tell which CI engine runs.
+        upload_url: The upload API.
+        index: Name of the index, for messages.
+        environment: Environment variables, which identify the CI provider.
 
     Raises:
-        Blocked: The job's identity is one that no index takes.
-        TryLater: The index does not answer.
+        Blocked: The job's identity is one that indexes reject.
+        TryLater: The index does not respond.
     """
-    ci_provider = _engine(environment)
+    ci_provider = _detect_provider(environment)
     if ci_provider is None:
-        return _NOBODY
+        return _NO_PROVIDER
     parts = urlsplit(upload_url)
     if not network.is_encrypted(upload_url):
-        return f"{parts.hostname} is not asked without TLS"
-    deadline = network.Deadline(_PATIENCE)
+        return f"not used over http ({parts.hostname})"
+    deadline = network.Deadline(_RETRY_TIME)
     response = network.get(urljoin(upload_url, _AUDIENCE), {"Accept": "application/json"}, deadline=deadline)
     audience = _document(response).get("audience") if response.status_code == HTTPStatus.OK else None
     if not isinstance(audience, str):
-        return f"{parts.netloc} does not offer it"
+        return f"not supported by {parts.netloc}"
     identity = _identity(_detect, audience, ci_provider)
     if identity is None:
-        return f"{ci_provider} gives this job no identity: {_permission(ci_provider, audience)}"
+        return f"{ci_provider} issues no identity token for this job: {_permission(ci_provider, audience)}"
     identity.check(index)
-    return Publisher(upload_url, index, audience, ci_provider, identity, detect=_detect)
+    return TokenProvider(upload_url, index, audience, ci_provider, identity, detect=_detect)
 
 
 def identify(audience: str, environment: Mapping[str, str]) -> Identity | str:
-    """The identity that the CI engine gives this job for somebody, or why there is none.
+    """Return the identity of this job for an audience, or why there is none.
 
     Args:
-        audience: Whom the identity is shown to.
-        environment: Variables that tell which CI engine runs.
+        audience: The audience of the identity token.
+        environment: Environment variables, which identify the CI provider.
 
     Raises:
-        TransientError: Another try may go better.
-        Blocked: What the engine gives is no identity for that audience.
+        TransientError: A retry may succeed.
+        Blocked: The CI provider returned a token for another audience.
     """
-    ci_provider = _engine(environment)
+    ci_provider = _detect_provider(environment)
     if ci_provider is None:
-        return _NOBODY
+        return _NO_PROVIDER
     return _identity(_detect, audience, ci_provider) or (
-        f"{ci_provider} gives this job no identity for {audience}: {_permission(ci_provider, audience)}"
+        f"{ci_provider} issues no identity token for {audience}: {_permission(ci_provider, audience)}"
     )
 
 
 def first_release_hint(project: str) -> str:
-    """What goes wrong with first releases: a token that may not create the project."""
-    called = f"exactly {project}" if project else "exactly as the package"
-    return (
-        f"for a first release the pending publisher must be called {called} and be younger than 30 days "
-        "(an identity creates no other project)"
-    )
+    """Return a hint for first releases, whose pending publisher has to match the project."""
+    name = f"project name {project}" if project else "name of the package as its project name"
+    return f"a first release needs a pending publisher with the {name}, not older than 30 days"
 
 
-def _engine(environment: Mapping[str, str]) -> str | None:
-    """What runs the job; None where nothing does that gives identities."""
-    return next((told for name, told in _ENGINES.items() if environment.get(name)), _on_google())
+def _detect_provider(environment: Mapping[str, str]) -> str | None:
+    """Return the name of the CI provider; None if none that issues identity tokens is detected."""
+    return next((name for variable, name in _CI_PROVIDERS.items() if environment.get(variable)), _google_cloud())
 
 
 def _identity(detect: Callable[[str], str | None], audience: str, ci_provider: str) -> Identity | None:
-    """The identity that the engine gives, None if it gives none.
+    """Get an identity token; None if the CI provider issues none.
 
     Raises:
-        TransientError: Another try may go better.
-        Blocked: What it gives is no identity for that audience.
+        TransientError: A retry may succeed.
+        Blocked: The token is for another audience.
     """
     import urllib3
     from id import AmbientCredentialError, GitHubOidcPermissionCredentialError
 
     try:
-        # The package asks in its own way, which knows neither deadlines nor the end of the run.
-        found = network.call_with_timeout(
-            lambda: [Secret(text) for text in (detect(audience),) if text], _DETECTING, ci_provider
+        # The package sends its own requests, without deadlines, and cannot be interrupted.
+        tokens = network.call_with_timeout(
+            lambda: [Secret(text) for text in (detect(audience),) if text], _IDENTITY_TIMEOUT, ci_provider
         )
     except GitHubOidcPermissionCredentialError:
         return None
     except AmbientCredentialError as error:
-        # Such an error may quote the engine's answer, and that may be the token: it is neither told nor kept.
-        transient_error = str(error)
-        if (
-            "not found" in transient_error or "could not find" in transient_error
-        ):  # GitLab's variable, the program of others
+        # The text may quote the response of the CI provider, which may be the token: it is not shown.
+        text = str(error)
+        if "not found" in text or "could not find" in text:  # the variable of GitLab, the program of others
             return None
-        if "timed out" in transient_error or "request failed" in transient_error:
-            raise network.TransientError("todo", f"{ci_provider} gives this job no identity now") from None
+        message = f"{ci_provider} could not issue an identity token"
+        if "timed out" in text or "request failed" in text:
+            raise network.TransientError("identity-unavailable", message) from None
         raise Blocked(
-            "todo",
-            f"{ci_provider} gives this job an identity that is not for {audience}",
+            "identity-not-valid",
+            f"{message} for {audience}",
             fix=_permission(ci_provider, audience),
         ) from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        told = f"{ci_provider} gives this job no identity now ({type(error).__name__})"
-        raise network.TransientError("todo", told) from None
-    return Identity(found[0]) if found else None
+        raise network.TransientError(
+            "identity-unavailable",
+            f"{ci_provider} could not issue an identity token ({type(error).__name__})",
+        ) from None
+    return Identity(tokens[0]) if tokens else None
 
 
 def _detect(audience: str) -> str | None:
@@ -357,7 +357,7 @@ def _detect(audience: str) -> str | None:
 
 
 def _claims(token: Secret) -> dict[str, str]:
-    """What the token says, its signature unchecked; nothing for one that cannot be read."""
+    """Return the claims of a token without checking its signature; empty if it cannot be parsed."""
     try:
         body = token.reveal().split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
@@ -375,31 +375,31 @@ def _permission(ci_provider: str, audience: str) -> str:
         case "GitHub Actions":
             return "the job needs permissions: id-token: write (pull requests from forks never have it)"
         case "GitLab CI":
-            name = "".join(each if each.isalnum() and each.isascii() else "_" for each in audience.upper())
+            name = "".join(char if char.isalnum() and char.isascii() else "_" for char in audience.upper())
             return f"the job needs id_tokens: {name}_ID_TOKEN: aud: {audience}"
         case _:
-            return "see the engine's documentation of OpenID Connect"
+            return f"see the OpenID Connect documentation of {ci_provider}"
 
 
-def _lifetime(answer: dict[str, Any], response: Response) -> float:
-    """Seconds that a token lasts, by the index's own clock: ours may be wrong."""
-    expires = answer.get("expires")
+def _lifetime(document: dict[str, Any], response: Response) -> float:
+    """Return the seconds until a token expires, by the index's clock: that of this machine may be wrong."""
+    expires = document.get("expires")
     if not isinstance(expires, int):
-        return _LIFETIME
+        return _DEFAULT_LIFETIME
     try:
         now = parsedate_to_datetime(response.headers["Date"]).timestamp()
-    except (KeyError, ValueError, TypeError, OverflowError):  # none, or one that no calendar has
+    except (KeyError, ValueError, TypeError, OverflowError):  # missing, invalid or out of range
         now = network.CLOCK.today().timestamp()
-    return min(max(expires, 0), _LATEST) - now
+    return min(max(expires, 0), _MAX_TIME) - now
 
 
-def _codes(answer: dict[str, Any]) -> dict[str, str]:
-    """The errors that the index tells: descriptions by code."""
-    errors = answer.get("errors")
+def _error_descriptions(document: dict[str, Any]) -> dict[str, str]:
+    """Return the errors of a response: descriptions by code."""
+    errors = document.get("errors")
     return {
-        str(each.get("code", "")): str(each.get("description", ""))
-        for each in (errors if isinstance(errors, list) else [])
-        if isinstance(each, dict)
+        str(error.get("code", "")): str(error.get("description", ""))
+        for error in (errors if isinstance(errors, list) else [])
+        if isinstance(error, dict)
     }
 
 
@@ -411,15 +411,15 @@ def _document(response: Response) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _is_token(told: object) -> bool:
-    """Whether it can be sent as a password."""
-    return isinstance(told, str) and 0 < len(told) <= _LONGEST_TOKEN and told.isascii() and told.isprintable()
+def _is_token(value: object) -> bool:
+    """Return whether a value can be sent as a password."""
+    return isinstance(value, str) and 0 < len(value) <= _MAX_TOKEN and value.isascii() and value.isprintable()
 
 
-def _on_google() -> str | None:
-    """Machines of Google Cloud have an identity without any variable."""
+def _google_cloud() -> str | None:
+    """Detect machines of Google Cloud, which have an identity without any variable."""
     try:
-        with open(_GOOGLE, encoding="utf-8") as file:  # noqa: PTH123 - a file of the kernel
-            return _ENGINES["GOOGLE_SERVICE_ACCOUNT_NAME"] if file.read().startswith("Google") else None
+        with open(_PRODUCT_NAME, encoding="utf-8") as file:  # noqa: PTH123 - a file of the kernel
+            return _CI_PROVIDERS["GOOGLE_SERVICE_ACCOUNT_NAME"] if file.read().startswith("Google") else None
     except OSError:
         return None

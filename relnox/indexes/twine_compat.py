@@ -1,6 +1,6 @@
-"""The wire format of uploads, which is twine's: every name of twine that sending a file relies on stands here.
+"""The upload form, made by twine: all names of twine that uploads rely on are used here.
 
-Opening this room costs what twine's imports cost, half a second: open it while the index is being asked.
+Importing this module takes half a second, because of twine: import it while requests are running.
 """
 
 from __future__ import annotations
@@ -24,27 +24,29 @@ __all__ = ["MultipartEncoder", "fields", "form"]
 
 
 def fields(path: Path, attestations: Sequence[Path] = ()) -> list[tuple[str, str]]:
-    """What an upload says of a file: its metadata and its digests, as the fields of a form.
+    """Return the form fields of an upload: metadata and digests.
 
     Args:
         path: The file.
-        attestations: Files with what attests it (PEP 740).
+        attestations: Paths of its attestations (PEP 740).
 
     Raises:
-        Failed: The metadata is such that no index takes it.
+        Failed: The metadata is not valid.
     """
     try:
         package = PackageFile.from_filename(str(path), None)
         if attestations:
-            package.add_attestations([str(each) for each in attestations])
-        told = Repository._convert_metadata_to_list_of_tuples(package.metadata_dictionary())  # noqa: SLF001
+            package.add_attestations(list(map(str, attestations)))
+        metadata = Repository._convert_metadata_to_list_of_tuples(package.metadata_dictionary())  # noqa: SLF001
     except TwineException as error:
         raise Failed(
-            "todo", f"{path.name} has metadata that no index takes: {error}", fix=fixes.command("build-all")
+            "metadata-not-valid",
+            f"{path.name} has metadata that indexes do not accept: {error}",
+            fix=f"fix the metadata, then rebuild: {fixes.command('build-all')}",
         ) from error
-    return [*told, (":action", "file_upload"), ("protocol_version", "1")]
+    return [*metadata, (":action", "file_upload"), ("protocol_version", "1")]
 
 
-def form(told: list[tuple[str, str]], filename: str, content: BinaryIO) -> MultipartEncoder:
-    """The form that carries a file; it is read as it is sent."""
-    return MultipartEncoder([*told, ("content", (filename, content, "application/octet-stream"))])
+def form(fields: list[tuple[str, str]], filename: str, content: BinaryIO) -> MultipartEncoder:
+    """Return the form for a file, which is read while it is sent."""
+    return MultipartEncoder([*fields, ("content", (filename, content, "application/octet-stream"))])

@@ -1,4 +1,4 @@
-"""Send one file to an index, once, and tell its answers apart: what was said is no proof of what was stored."""
+"""Upload a file to an index, and interpret the response."""
 
 from __future__ import annotations
 
@@ -23,52 +23,61 @@ if TYPE_CHECKING:
     from relnox.indexes.credentials import Credentials
     from relnox.indexes.targets import Target
 
-__all__ = ["ANSWER_LIMIT", "WINDOW", "AttestationsRefused", "Taken", "judged", "publish_again", "send", "ways_out"]
+__all__ = [
+    "RESPONSE_TIMEOUT",
+    "UPLOAD_WINDOW",
+    "AttestationsRejected",
+    "FileExists",
+    "conflict_hint",
+    "parse_response",
+    "post_release_hint",
+    "send",
+]
 
-WINDOW = timedelta(days=14)
-"""How long after its first file the public index takes further files of a release (since July 2026)."""
+UPLOAD_WINDOW = timedelta(days=14)
+"""How long after its first file PyPI accepts further files of a release (since July 2026)."""
 
-ANSWER_LIMIT = 300.0
-"""Seconds that an index may take over a file that has arrived."""
+RESPONSE_TIMEOUT = 300.0
+"""Seconds that an index may take to process an uploaded file."""
 _OK = range(200, 300)
 _REDIRECTS = range(300, 400)
 _REJECTIONS = range(300, 500)
-"""Answers that say that a file was not taken; after an error of the server's own it may have been."""
+"""Statuses after which a file was not stored; after other server errors it may have been."""
 _NOT_ALLOWED = (401, 403)
-_REFUSED = (400, 403, 409)
+_REJECTED = (400, 403, 409)
 _CONFLICT = 409
 _TOO_LARGE = 413
-_NO_ROOM = 507
-_ANSWER_SHOWN = 500
+_NO_SPACE = 507
+_MAX_QUOTED = 500
 
-# What indexes say: the public one in `warehouse/forklift/legacy.py`, pypiserver, devpi and the two big proxies.
-_BURNED = re.compile(r"previously (been )?used|already been used", re.IGNORECASE)
+# Wording of PyPI (`warehouse/forklift/legacy.py`), pypiserver, devpi, Nexus and Artifactory.
+_NAME_RESERVED = re.compile(r"previously (been )?used|already been used", re.IGNORECASE)
 _EXISTS = re.compile(r"already exist|does not allow updating|cannot be updated|overwrit", re.IGNORECASE)
-_OLD = re.compile(r"older than \d+ days", re.IGNORECASE)
-_CLOSED = re.compile(r"read-only|temporarily disabled|maintenance", re.IGNORECASE)
-_NOT_CREATED = re.compile(r"non-user identit", re.IGNORECASE)
-_FOREIGN = re.compile(r"(isn't|not) allowed to upload to project", re.IGNORECASE)
-_SCOPED = re.compile(r"not valid for project", re.IGNORECASE)
-_ATTESTED = re.compile(r"invalid attestations", re.IGNORECASE)
-_SECOND = re.compile(r"only one sdist", re.IGNORECASE)
-_LARGE = re.compile(r"too large|size limit", re.IGNORECASE)
+_RELEASE_CLOSED = re.compile(r"older than \d+ days", re.IGNORECASE)
+_READ_ONLY = re.compile(r"read-only|temporarily disabled|maintenance", re.IGNORECASE)
+_CANNOT_CREATE = re.compile(r"non-user identit", re.IGNORECASE)
+_NO_PERMISSION = re.compile(r"(isn't|not) allowed to upload to project", re.IGNORECASE)
+_TOKEN_SCOPE = re.compile(r"not valid for project", re.IGNORECASE)
+_ATTESTATIONS = re.compile(r"invalid attestations", re.IGNORECASE)
+_SECOND_SDIST = re.compile(r"only one sdist", re.IGNORECASE)
+_SIZE = re.compile(r"too large|size limit", re.IGNORECASE)
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 
 
-class AttestationsRefused(Failed):
-    """The index does not take the file with its attestations; without them it may."""
+class AttestationsRejected(Failed):
+    """The index rejected a file with its attestations; it may accept it without them."""
 
     def __init__(self, message: str) -> None:
         super().__init__(
             "attestations-rejected",
             message,
-            fix="is the job that signed the trusted publisher that uploads? Without attestations it goes on: "
-            "--attestations off (they cannot be added later)",
+            fix="sign in the job that uploads, with the identity of the trusted publisher; or publish without "
+            "attestations: --attestations off (they cannot be added later)",
         )
 
 
-class Taken(RelnoxError):
-    """The index has a file of that name, and did not take this one; the hash tells whether it is ours."""
+class FileExists(RelnoxError):
+    """The index rejected a file because it has one of that name; the listing shows whether it is the same."""
 
 
 def send(  # noqa: PLR0913 - an upload
@@ -78,128 +87,130 @@ def send(  # noqa: PLR0913 - an upload
     credentials: Credentials,
     attestations: Sequence[Path] = (),
     *,
-    sending: Callable[[], None] | None = None,
+    before_sending: Callable[[], None] | None = None,
 ) -> str:
-    """Send a file once, and return what the index answered in a few words.
+    """Upload a file without retries, and return a summary of the response.
 
-    An answer is no proof: the caller looks at the index afterwards, whatever came of this.
+    A response does not prove what was stored: the caller has to check the listing.
 
     Args:
-        path: Where the file is.
-        file: What it is.
+        path: Path of the file.
+        file: Its entry in the manifest.
         target: The index.
-        credentials: Who sends it.
-        attestations: Files with what attests it (PEP 740).
-        sending: Called right before the first byte goes.
+        credentials: Credentials for the index.
+        attestations: Paths of its attestations (PEP 740).
+        before_sending: Called right before the first byte is sent.
 
     Raises:
-        TransientError: Another try may go better.
-        Taken: There is a file of that name; whose, the answer does not tell.
-        TryLater: The index takes nothing from anybody at present.
-        Blocked: The credentials were rejected, or the index redirects elsewhere.
-        Conflict: The name is taken for good, or the release is closed.
-        Failed: The index refused the file.
+        TransientError: A retry may succeed.
+        FileExists: The index has a file of that name, with unknown content.
+        TryLater: The index accepts no uploads at present.
+        Blocked: The credentials were rejected, or the index redirects uploads.
+        Conflict: The name is reserved, or the release accepts no more files.
+        Failed: The index rejected the file.
     """
     from relnox.indexes import twine_compat
 
-    told = twine_compat.fields(path, attestations)
+    fields = twine_compat.fields(path, attestations)
     login = credentials.login(file.package)
     with path.open("rb") as content:
-        form = twine_compat.form(told, path.name, content)
-        if sending is not None:
-            sending()
-        # A redirect is never followed: credentials go to the address that was resolved and nowhere else.
+        form = twine_compat.form(fields, path.name, content)
+        if before_sending is not None:
+            before_sending()
+        # Redirects are not followed: credentials are sent to the configured URL only.
         response = network.send_once(
             "POST",
             target.upload_url,
             headers={"Content-Type": form.content_type},
             body=form,
             auth=login,
-            read_timeout=ANSWER_LIMIT,
+            read_timeout=RESPONSE_TIMEOUT,
             limit=network.UPLOAD_RESPONSE,
         )
-    said = judged(response, file, target.name)
+    summary = parse_response(response, file, target.name)
     if response.status_code not in _OK:
-        raise Taken("todo", said)
-    return said
+        raise FileExists("file-exists", summary)
+    return summary
 
 
-def ways_out(file: Distribution) -> str:
-    """What can be done where a name is taken by other bytes."""
+def conflict_hint(file: Distribution) -> str:
+    """Return the fix for a name that the index has with different content."""
+    post = _post_release(file)
     return (
-        f"a file name is never given twice: bump the version, publish the same again as {_post_release(file)}, "
-        f"or find the build that was published; to bump: {_bump_to(_post_release(file))}"
+        f"publish the rebuilt files as a new version ({_bump_to(post)}), or publish the files of the build that "
+        "was uploaded first; a file name cannot be reused"
     )
 
 
-def publish_again(file: Distribution) -> str:
-    """What can be done where a release takes no more files."""
+def post_release_hint(file: Distribution) -> str:
+    """Return the fix for a release that accepts no more files."""
     post = _post_release(file)
-    return f"publish all of it as {post}: {_bump_to(post)}"
+    return f"publish all files again as {post}: {_bump_to(post)}"
 
 
 def _bump_to(version: str) -> str:
     return fixes.command("bump", "--to", version)
 
 
-def judged(response: requests.Response, file: Distribution, index: str) -> str:
-    """What an index answered to an upload, in a few words; see `send` for what is raised.
+def parse_response(response: requests.Response, file: Distribution, index: str) -> str:
+    """Summarize the response to an upload, or raise the error it means; see `send`.
 
-    That the index holds a file of that name already is an answer like any other. An error says whether it was told
-    by the index that it did not take the file (`rejected`).
+    A file that exists already is not an error here. The attribute `rejected` of errors is set if the index did not
+    store the file.
     """
     try:
-        return _judged(response, file, index)
+        return _parse(response, file, index)
     except RelnoxError as error:
         error.rejected = response.status_code in _REJECTIONS
         raise
 
 
-def _judged(response: requests.Response, file: Distribution, index: str) -> str:
+def _parse(response: requests.Response, file: Distribution, index: str) -> str:
     status = response.status_code
     text = _text(response)
-    said = f"{status} {text}".strip()
+    summary = f"{status} {text}".strip()
     if status in _OK:
         return masked(f"{status} {response.reason or ''}".strip())
     if status in _REDIRECTS:
         raise Blocked(
-            "todo",
-            f"{index} redirects uploads to {masked(response.headers.get('Location', 'nowhere'))}",
-            fix=f"if it has moved there: write that as upload into [tool.relnox.indexes.{index}]; credentials "
-            "are not sent elsewhere",
+            "upload-redirected",
+            f"{index} redirects uploads to {masked(response.headers.get('Location', 'an unknown URL'))}",
+            fix=f"if the index has moved, set upload in [tool.relnox.indexes.{index}] to that URL",
         )
-    if status in _REFUSED:
+    if status in _REJECTED:
         _explain(text, file, index)
         if status == _CONFLICT or _EXISTS.search(text):
-            return _taken(said, text, file, index)
+            return _file_exists(summary, text, file, index)
     if status in _NOT_ALLOWED:
         raise Blocked(
-            "todo",
-            f"{index} rejected the credentials for {file.filename}: {said}",
-            fix="is the token or password right, and is it for this index and this project?",
+            "credentials-rejected",
+            f"{index} rejected the credentials for {file.filename}: {summary}",
+            fix="check that the token or password is valid for this index and this project",
         )
-    if status == _NO_ROOM:
+    if status == _NO_SPACE:
         raise Failed(
-            "todo",
-            f"{index} cannot store {file.filename} ({file.size:,} bytes): {said}",
-            fix="free space where the index keeps its files, or let it write there; then rerun the command",
+            "index-full",
+            f"{index} cannot store {file.filename} ({file.size:,} bytes): {summary}",
+            fix="free space on the index, or allow it to write to its storage; then rerun the command",
         )
-    if status == _TOO_LARGE or _LARGE.search(text):
+    if status == _TOO_LARGE or _SIZE.search(text):
         raise Failed(
-            "todo",
-            f"{index} finds {file.filename} too large ({file.size:,} bytes): {said}",
-            fix="leave out what the archive does not need, or ask the index for a higher limit",
+            "file-too-large",
+            f"{index} rejected {file.filename}: file too large ({file.size:,} bytes): {summary}",
+            fix="make the archive smaller, or request a higher limit from the index",
         )
     raise Failed(
-        "todo", f"{index} refused {file.filename}: {said}", fix="mend what the index names, then build again"
+        "file-rejected",
+        f"{index} rejected {file.filename}: {summary}",
+        fix=f"fix what the index reports, then rebuild: {fixes.command('build-all')}",
     )
 
 
 def _text(response: requests.Response) -> str:
-    """What the index says, on one line, without the status: it is in the status line, in the body or in both."""
+    """Return the text of a response on one line: the reason, the body or both, without repeating the status."""
     status = re.compile(rf"^(error\b[\s:]*)?{response.status_code}\b[\s:.-]*", re.IGNORECASE)
     reason, body = (
-        status.sub("", masked(" ".join(part.split())), count=1)[:_ANSWER_SHOWN]
+        status.sub("", masked(" ".join(part.split())), count=1)[:_MAX_QUOTED]
         for part in (response.reason or "", _body(response))
     )
     more = body.removeprefix(reason).removesuffix(reason).strip(" :")
@@ -209,7 +220,7 @@ def _text(response: requests.Response) -> str:
 
 
 def _body(response: requests.Response) -> str:
-    """What an answer has for people to read: the words of a page, or of a problem as RFC 9457 describes it."""
+    """Return the readable text of a response: of an HTML page, or of a problem document (RFC 9457)."""
     kind = response.headers.get("Content-Type", "")
     if "html" in kind:
         page = _Page()
@@ -219,15 +230,15 @@ def _body(response: requests.Response) -> str:
         return response.text
     try:
         problem = network.json_document(response)
-        told = [problem.get("title"), problem.get("detail"), problem.get("details"), problem.get("message")]
-        told += [error.get("message") for error in problem.get("errors", ())]
+        messages = [problem.get(key) for key in ("title", "detail", "details", "message")]
+        messages += [error.get("message") for error in problem.get("errors", ())]
     except (ValueError, AttributeError, TypeError):
         return response.text
-    return "; ".join(str(each) for each in told if each) or response.text
+    return "; ".join(str(message) for message in messages if message) or response.text
 
 
 class _Page(HTMLParser):
-    """The words of a page's body."""
+    """Parser that collects the words in the body of an HTML page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -247,81 +258,84 @@ class _Page(HTMLParser):
 
 
 def _explain(text: str, file: Distribution, index: str) -> None:
-    """Raise the error for a refusal that is known by its words."""
-    if _BURNED.search(text):
-        following = _following(file)
+    """Raise the error for a rejection that is recognized by its text."""
+    if _NAME_RESERVED.search(text):
+        version = _next_version(file)
         raise Conflict(
-            "todo",
-            f"{index} has had {file.filename} before; it was deleted, and its name is never given again: {text}",
-            fix=f"publish it as {following}: {_bump_to(following)}",
+            "file-name-reserved",
+            f"{file.filename} was deleted from {index}, and its name cannot be reused: {text}",
+            fix=f"publish it as {version}: {_bump_to(version)}",
         )
-    if _OLD.search(text):
+    if _RELEASE_CLOSED.search(text):
         raise Conflict(
-            "todo",
-            f"{index} takes no more files for {file.package} {file.version}: its first file is more than "
-            f"{WINDOW.days} days old: {text}",
-            fix=publish_again(file),
+            "release-too-old",
+            f"{file.package} {file.version} accepts no more files on {index} (its first file is more than "
+            f"{UPLOAD_WINDOW.days} days old): {text}",
+            fix=post_release_hint(file),
         )
-    if _SECOND.search(text):
-        post = _post_release(file)
+    if _SECOND_SDIST.search(text):
         raise Conflict(
-            "todo",
-            f"{index} has another sdist of {file.package} {file.version}, and takes one of a release: {text}",
-            fix=f"who published it? to publish all of it again as {post}: {_bump_to(post)}",
+            "sdist-exists",
+            f"{file.package} {file.version} has another sdist on {index}, which accepts one for each release: "
+            f"{text}",
+            fix=post_release_hint(file),
         )
-    if _NOT_CREATED.search(text):
+    if _CANNOT_CREATE.search(text):
         from relnox.indexes.trusted_publishing import first_release_hint
 
         raise Blocked(
-            "todo",
-            f"{index} has no project {file.package}, and {file.filename} comes from an identity that may not "
-            f"create it: {text}",
+            "project-missing",
+            f"project {file.package} does not exist on {index}, and the identity that uploads {file.filename} "
+            f"cannot create it: {text}",
             fix=f"{first_release_hint(file.package)}; or publish the first release with a token",
         )
-    if _FOREIGN.search(text):
+    if _NO_PERMISSION.search(text):
         raise Blocked(
-            "todo",
-            f"{index} has a project {file.package} that these credentials may not upload to: {text}",
-            fix="if it is yours, let its owner there add you; if it is a stranger's, the name is taken: choose "
-            "another, or try the release where no name is: "
-            f"{fixes.command('publish-test', '--index', 'embedded')}",
+            "project-not-allowed",
+            f"these credentials may not upload to project {file.package} on {index}: {text}",
+            fix="have its owner add you; if the project belongs to another account, choose another name, or test "
+            f"the release without it: {fixes.command('publish-test', '--index', 'embedded')}",
         )
-    if _SCOPED.search(text):
+    if _TOKEN_SCOPE.search(text):
         raise Blocked(
-            "todo",
-            f"the token for {index} is of another project than {file.package}: {text}",
-            fix=f"take one of {file.package}, or for its first release one of the whole account",
+            "token-for-other-project",
+            f"the token for {index} is for another project than {file.package}: {text}",
+            fix=f"use a token for {file.package}, or for the whole account if this is its first release",
         )
-    if _ATTESTED.search(text):
-        raise AttestationsRefused(f"{index} does not take the attestations of {file.filename}: {text}")
-    if _CLOSED.search(text):
+    if _ATTESTATIONS.search(text):
+        raise AttestationsRejected(f"{index} rejected the attestations of {file.filename}: {text}")
+    if _READ_ONLY.search(text):
         raise TryLater(
-            "todo",
-            f"{index} takes no uploads at present: {text}",
-            fix="this is not about your credentials; type the same command again later",
+            "index-read-only",
+            f"{index} accepts no uploads at present: {text}",
+            fix="rerun the command later (the credentials were not the cause)",
         )
 
 
-def _taken(said: str, text: str, file: Distribution, index: str) -> str:
-    """The name is taken; by other bytes where the index tells a digest that is not ours."""
+def _file_exists(summary: str, text: str, file: Distribution, index: str) -> str:
+    """Summarize that the file exists.
+
+    Raises:
+        Conflict: The response contains a digest of different content.
+    """
     digests = _DIGEST.findall(text.lower())
     if digests and not {file.sha256, file.blake2b_256}.intersection(digests):
         raise Conflict(
-            "todo",
-            f"{index} holds another {file.filename}:\n  there  {digests[0]}\n"
+            "index-file-differs",
+            f"{index} has a different {file.filename}:\n  index  {digests[0]}\n"
             f"  built  sha256 {file.sha256}, blake2b-256 {file.blake2b_256}",
-            fix=ways_out(file),
+            fix=conflict_hint(file),
         )
-    return f"{said} (its hash will tell)"
+    return f"{summary} (to be compared by hash)"
 
 
-def _following(file: Distribution) -> str:
-    """The version after this one: the next prerelease of a prerelease, else the next patch."""
+def _next_version(file: Distribution) -> str:
+    """Return the next version: the next prerelease of a prerelease, otherwise the next patch."""
     return str(next_version(file.version, Bump(part="patch" if file.version.pre is None else "pre")))
 
 
 def _post_release(file: Distribution) -> str:
-    """The version that says the same again: `.postN`; a dev release has none."""
+    """Return the next post-release; for a dev release, which has none, the next version."""
     if file.version.is_devrelease:
-        return _following(file)
+        return _next_version(file)
     return str(next_version(file.version, Bump(part="post", exact=True)))

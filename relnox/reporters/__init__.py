@@ -67,9 +67,9 @@ def choose(name: Any, environment: Mapping[str, str], convert: Callable[[str], s
         from relnox.reporters.github import GitHub
 
         github = GitHub(environment, convert)
-        secrets.announce(github.mask if masks else None)
+        secrets.on_secret(github.mask if masks else None)
         return github
-    secrets.announce(_add_mask if masks else None)
+    secrets.on_secret(_add_mask if masks else None)
     if kind == "terminal":
         from relnox.reporters.terminal import Terminal
 

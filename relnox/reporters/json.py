@@ -56,9 +56,9 @@ def _file(file: PublishedFile) -> dict[str, Any]:
         "package": file.package,
         "name": file.filename,
         "state": file.state.value,
-        "sent": file.sent.value,
-        "listed": file.listed.value,
-        "served": file.served.value,
+        "upload": file.upload.value,
+        "listing": file.listing.value,
+        "download": file.download.value,
     }
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from relnox.core.escaping import escape_line, split_lines
 from relnox.core.events import Notice, Status
-from relnox.core.publication import all_proven, summary
+from relnox.core.publication import all_verified, summary
 from relnox.core.steps import EditFiles
 from relnox.errors import ExitCode
 from relnox.reporters import as_written
@@ -194,7 +194,7 @@ def ending(outcome: Outcome) -> str:
     result = _ENDINGS[outcome.exit_code]
     if outcome.exit_code is ExitCode.FAILED and not any(step.remote for step in outcome.plan.steps):
         result = "failed"  # nothing was to be published, so it says nothing about what is public
-    if outcome.exit_code is not ExitCode.DONE and all_proven(outcome.publication):
+    if outcome.exit_code is not ExitCode.DONE and all_verified(outcome.publication):
         result = f"{_FAILED_AFTERWARDS[outcome.exit_code]}; the uploaded files stay public"
     if outcome.plan.skipped is not None and outcome.exit_code is ExitCode.DONE:
         result = f"skipped; {outcome.plan.skipped}"

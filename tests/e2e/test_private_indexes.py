@@ -128,7 +128,7 @@ def publish(root: Path) -> Ran:
 
 def listed(index: PrivateIndex) -> dict[str, str | None]:
     """SHA-256 by name of all that the index lists of the release, none of it yanked."""
-    files = [file for name in ("core", "demo") for file in client.listed_files(index.simple, name).values()]
+    files = [file for name in ("core", "demo") for file in client.fetch_listing(index.simple, name).values()]
     assert not any(file.yanked for file in files)
     return {file.filename: file.sha256 for file in files}
 
@@ -242,7 +242,7 @@ def test_what_comes_while_a_run_waits_is_not_replaced(
     clock = SimulatedClock()
     monkeypatch.setattr(network, "CLOCK", clock)
     monkeypatch.setattr(locking, "_folder", lambda: None)  # as on another machine, where no lock is seen
-    look = Indexes.look
+    look = Indexes.fetch_listings
 
     def look_and_wait(indexes: Indexes, name: str, projects: Iterable[str]) -> None:
         look(indexes, name, projects)

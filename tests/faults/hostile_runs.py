@@ -179,14 +179,14 @@ def _hurry(*, slow: bool) -> None:
     limits = {name: getattr(network, name)._replace(seconds=whole) for name in ("LISTING", "DOCUMENT", "PEEK")}
     constants: dict[Any, dict[str, Any]] = {
         network: {"_READ_TIMEOUT": seconds, "file_limit": file_limit, **limits},
-        uploader: {"ANSWER_LIMIT": seconds},
+        uploader: {"RESPONSE_TIMEOUT": seconds},
         bodies: {"ERROR_PAGE": bodies.ERROR_PAGE._replace(seconds=seconds)},
     }
     constants[network]["UPLOAD_RESPONSE"] = network.UPLOAD_RESPONSE._replace(seconds=whole)
     if slow:
-        constants |= {publishing: {"_OUTAGE": 30.0}, ordering: {"_PATIENCE": 30}}
-        assert indexes.Indexes.look.__defaults__ == (1200.0,)
-        indexes.Indexes.look.__defaults__ = (30.0,)
+        constants |= {publishing: {"_RETRY_TIME": 30.0}, ordering: {"_LISTING_TIME": 30}}
+        assert indexes.Indexes.fetch_listings.__defaults__ == (1200.0,)
+        indexes.Indexes.fetch_listings.__defaults__ = (30.0,)
     for module, values in constants.items():
         for name, value in values.items():
             assert hasattr(module, name), name

@@ -13,12 +13,12 @@ from relnox import executor, network
 from relnox.commands.publishing import ordering
 from relnox.core import graph
 from relnox.core.plan import Plan
-from relnox.core.publication import Seen
+from relnox.core.publication import Observation
 from relnox.core.records import replace
 from relnox.errors import ExitCode, Failed
 from relnox.executor.run import Run
 from relnox.executor.scratch import ScratchFolder
-from relnox.indexes.client import IndexFile, Listing, Served
+from relnox.indexes.client import IndexFile, Listing, ServedContent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -83,7 +83,7 @@ class InMemoryIndex:
         self.held.setdefault(file.package, {})[file.filename] = listed
         return "200 OK"
 
-    def seen(self, index: str, project: str) -> Listing:
+    def cached_listing(self, index: str, project: str) -> Listing:
         return Listing(self.held.get(project, {}).values())
 
     def hashes(
@@ -91,10 +91,12 @@ class InMemoryIndex:
     ) -> dict[str, str]:
         if self.fault == (project, "listing"):
             return {}
-        return {name: file.sha256 or "" for name, file in self.seen(index, project).items() if name in wanted}
+        return {
+            name: file.sha256 or "" for name, file in self.cached_listing(index, project).items() if name in wanted
+        }
 
-    def compare_served(self, file: IndexFile, built: Distribution, **_: object) -> Served:
-        return Served(Seen.ABSENT if self.fault == (file.url, "serving") else Seen.OURS, "")
+    def compare_served(self, file: IndexFile, built: Distribution, **_: object) -> ServedContent:
+        return ServedContent(Observation.ABSENT if self.fault == (file.url, "serving") else Observation.MATCH, "")
 
 
 def run(manifest: Manifest, root: Path, index: InMemoryIndex) -> Outcome:

@@ -330,13 +330,13 @@ BUGS = (RuntimeError("boom"), MemoryError(), RecursionError("too deep"), Keyboar
 
 
 PLACES: dict[str, tuple[Any, str]] = {
-    "after an upload": (uploader, "judged"),
-    "while a listing is read": (publishing, "_listed"),
+    "after an upload": (uploader, "parse_response"),
+    "while a listing is read": (publishing, "_check_listing"),
     "while a file is compared": (client, "compare_served"),
     "while a step is told": (plain.Plain, "event"),
     "while the end is told": (text, "ending"),
-    "while the deadline is reckoned": (publishing, "deadline"),
-    "while results are summed up": (publish_task, "conclude"),
+    "while the deadline is reckoned": (publishing, "upload_deadline"),
+    "while results are summed up": (publish_task, "summarize"),
     "while the report is written": (json_reports, "render"),
     "when the scratch folder is removed": (ScratchFolder, "__exit__"),
 }

@@ -126,7 +126,7 @@ def too_many_new_projects(here: Here) -> Ran:
 
 @failure
 def index_stalls(here: Here) -> Ran:
-    here.patch.setattr(uploader, "ANSWER_LIMIT", 0.05)
+    here.patch.setattr(uploader, "RESPONSE_TIMEOUT", 0.05)
     return sent(here, Rule(faults.Stall()))
 
 

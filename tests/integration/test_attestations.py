@@ -91,7 +91,7 @@ def run(tmp_path: Path, index: EmbeddedIndex, *options: str, token: bool = False
 
 
 def provenance(index: EmbeddedIndex, package: str) -> dict[str, Any]:
-    listed = client.listed_files(index.simple_url, package)
+    listed = client.fetch_listing(index.simple_url, package)
     served = {name: client.provenance(file) for name, file in listed.items()}
     return {name: json.loads(content) for name, content in served.items() if content is not None}
 
@@ -253,7 +253,7 @@ def test_the_public_indexes_take_attestations_from_trusted_publishers_alone(tmp_
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("TEST_PYPI_TOKEN", "a-token-of-mine")
         with open_project(tmp_path / "work") as project:
-            found = attesting.look(
+            found = attesting.plan_attestations(
                 "required", "testpypi", built.distributions, {}, project=project, folder=tmp_path / "work" / "dist"
             )
     (refusal,) = found.problems
@@ -544,14 +544,14 @@ def test_provenance_is_proven_for_the_publisher_that_the_run_was(attested: tuple
     file, content = attested
     good = served(content, kind="GitHub", repository="Acme/Demo", workflow="release.yml", environment="")
     told = "GitHub acme/demo, release.yml, environment pypi"
-    assert attestations.prove_provenance(good, file, signing.PUBLISHER, "house") == told
+    assert attestations.verify_provenance(good, file, signing.PUBLISHER, "house") == told
     # An index of one's own may name nobody that can be compared: the signature counts.
     own = served(content, kind="own")
-    assert attestations.prove_provenance(own, file, signing.PUBLISHER, "house") == told
-    assert "acme/demo" in attestations.prove_provenance(own, file, None, "house")
+    assert attestations.verify_provenance(own, file, signing.PUBLISHER, "house") == told
+    assert "acme/demo" in attestations.verify_provenance(own, file, None, "house")
     # Later, on a machine without an identity, the index's word is held against the signature.
     named = served(content, kind="GitHub", repository="acme/demo", workflow="release.yml")
-    assert attestations.prove_provenance(named, file, None, "house") == "GitHub acme/demo, release.yml"
+    assert attestations.verify_provenance(named, file, None, "house") == "GitHub acme/demo, release.yml"
 
 
 @pytest.mark.parametrize(
@@ -574,7 +574,7 @@ def test_provenance_that_names_another_publisher_is_an_alarm(
 ) -> None:
     file, content = attested
     with pytest.raises(Unverified) as caught:
-        attestations.prove_provenance(served(content, **publisher), file, signing.PUBLISHER, "house")
+        attestations.verify_provenance(served(content, **publisher), file, signing.PUBLISHER, "house")
     assert says in caught.value.message
     assert "here   GitHub acme/demo, release.yml, environment pypi" in caught.value.message
     assert caught.value.exit_code == 4
@@ -597,7 +597,7 @@ def test_provenance_that_names_another_publisher_is_an_alarm(
 )
 def test_provenance_that_is_none_proves_nothing(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(Unverified, match=r"is none|is empty"):
-        attestations.prove_provenance(content, a_file(tmp_path), None, "house")
+        attestations.verify_provenance(content, a_file(tmp_path), None, "house")
 
 
 # --- what the public service signed
@@ -623,7 +623,7 @@ ON_GITHUB = sample(
 
 def test_provenance_of_a_real_release_is_verified_with_the_keys_that_sigstore_brings() -> None:
     content = (SAMPLES / f"{ON_GITHUB.filename}.provenance").read_bytes()
-    told = attestations.prove_provenance(content, ON_GITHUB, None, "house")
+    told = attestations.verify_provenance(content, ON_GITHUB, None, "house")
     assert told == "GitHub trailofbits/pypi-attestations, release.yml"
     ours = Publisher(
         ci_provider="GitHub",
@@ -633,11 +633,11 @@ def test_provenance_of_a_real_release_is_verified_with_the_keys_that_sigstore_br
             ("environment", "x"),
         ),
     )
-    assert attestations.prove_provenance(content, ON_GITHUB, ours, "house") == ours.told
+    assert attestations.verify_provenance(content, ON_GITHUB, ours, "house") == ours.description
     with pytest.raises(Unverified):
-        attestations.prove_provenance(content, ON_GITHUB, signing.PUBLISHER, "house")
+        attestations.verify_provenance(content, ON_GITHUB, signing.PUBLISHER, "house")
     with pytest.raises(Unverified, match="digest"):
-        attestations.prove_provenance(content, sample("pypi-attestations", "0.0.19", "0" * 64), None, "house")
+        attestations.verify_provenance(content, sample("pypi-attestations", "0.0.19", "0" * 64), None, "house")
 
 
 def test_an_attestation_of_a_real_pipeline_is_verified() -> None:
@@ -648,7 +648,7 @@ def test_an_attestation_of_a_real_pipeline_is_verified() -> None:
         ci_provider="GitLab",
         fields=(("repository", "facutuesca/gitlab-oidc-project"), ("workflow_filepath", ".gitlab-ci.yml")),
     )
-    assert attestations.verify(content, file, ours) == ours.told
+    assert attestations.verify(content, file, ours) == ours.description
     with pytest.raises(Unverified):
         attestations.verify(content, file, OTHERS["engine"])
 

@@ -321,17 +321,17 @@ def test_an_archive_without_metadata_is_refused(index: EmbeddedIndex, tmp_path: 
 
 
 def test_what_is_inside_is_for_the_judge(tmp_path: Path) -> None:
-    judged: list[str] = []
+    checked: list[str] = []
 
     def judge(path: Path) -> list[str]:
-        judged.append(path.name)
+        checked.append(path.name)
         return ["RECORD is wrong", "so is METADATA"] if zipfile.is_zipfile(path) else []
 
     wheel, sdist = make_wheel(tmp_path, "demo", "1.0"), make_sdist(tmp_path, "demo", "1.0")
     with EmbeddedIndex(tmp_path / "index", rules=Rules(judge=judge)) as index:
         assert send(index, wheel) == (400, "Invalid distribution file. RECORD is wrong; so is METADATA\n")
         assert send(index, sdist)[0] == 200
-    assert judged == [wheel.name, sdist.name]
+    assert checked == [wheel.name, sdist.name]
     assert list((tmp_path / "index/incoming").iterdir()) == []
 
 

@@ -19,11 +19,11 @@ from releases import described
 from relnox import network
 from relnox.core.config import Config, IndexConfig
 from relnox.core.manifest import Distribution
-from relnox.core.publication import Seen
+from relnox.core.publication import Observation
 from relnox.errors import Blocked, Conflict, Failed, TryLater
 from relnox.indexes import Indexes, client, targets, uploader
 from relnox.indexes.credentials import Credentials, Secret
-from relnox.indexes.uploader import Taken, send
+from relnox.indexes.uploader import FileExists, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,7 +91,7 @@ def test_json_and_html_tell_the_same() -> None:
     listings = []
     for answer in (json_page(entry), page(html, "text/html")):
         with server(lambda _method, _path, answer=answer: answer) as url:  # type: ignore[misc]
-            listing = client.listed_files(f"{url}simple/", "demo")
+            listing = client.fetch_listing(f"{url}simple/", "demo")
             assert listing["demo-1.0.tar.gz"].url == f"{url}files/demo-1.0.tar.gz"
             listings.append(listing["demo-1.0.tar.gz"].sha256)
     assert listings == [SHA256, SHA256]
@@ -103,24 +103,24 @@ def test_json_and_html_tell_the_status_of_a_project() -> None:
     html = '<meta name="pypi:project-status" content="archived"><meta name="pypi:project-status-reason" '
     for answer in (page(json.dumps(document)), page(f'{html}content="see demo-2">', "text/html")):
         with server(lambda _method, _path, answer=answer: answer) as url:  # type: ignore[misc]
-            listing = client.listed_files(url, "demo")
+            listing = client.fetch_listing(url, "demo")
             assert (listing, listing.status, listing.reason) == ({}, "archived", "see demo-2")
     with server(lambda _method, _path: json_page()) as url:
-        assert client.listed_files(url, "demo").status == "active"
+        assert client.fetch_listing(url, "demo").status == "active"
 
 
 def test_a_project_that_is_not_there_has_no_files() -> None:
     with server(lambda _method, _path: (404, {}, b"")) as url:
-        assert client.listed_files(url, "demo") == {}
+        assert client.fetch_listing(url, "demo") == {}
 
 
 def test_a_redirect_to_another_origin_is_not_this_indexs_answer() -> None:
     # the embedded index sends unknown names to the trusted one; that is for installers.
     entry = listed("demo-1.0.tar.gz")
     with server(lambda _method, _path: json_page(entry)) as other:
-        assert client.listed_files(other, "demo")
+        assert client.fetch_listing(other, "demo")
         with server(lambda _method, path: (302, {"Location": other + path.lstrip("/")}, b"")) as url:
-            assert client.listed_files(url, "demo") == {}
+            assert client.fetch_listing(url, "demo") == {}
 
 
 def test_a_redirect_inside_the_origin_is_followed() -> None:
@@ -130,20 +130,20 @@ def test_a_redirect_inside_the_origin_is_followed() -> None:
         return json_page(listed("x"))
 
     with server(answer) as url:
-        assert list(client.listed_files(url, "Demo")) == ["demo-1.0.tar.gz"]
+        assert list(client.fetch_listing(url, "Demo")) == ["demo-1.0.tar.gz"]
 
 
 def test_passing_trouble_is_waited_for(clock: SimulatedClock) -> None:
     # 503 with Retry-After, then 429, then an answer.
     answers = iter([(503, {"Retry-After": "30"}, b""), (429, {"RateLimit-Reset": "60"}, b""), json_page()])
     with server(lambda _method, _path: next(answers)) as url:
-        assert client.listed_files(url, "demo") == {}
+        assert client.fetch_listing(url, "demo") == {}
     assert 90 <= clock.now() < 95
 
 
 def test_lasting_trouble_ends_with_try_later(clock: SimulatedClock) -> None:
     with server(lambda _method, _path: (502, {}, b"")) as url, pytest.raises(TryLater, match="502"):
-        client.listed_files(url, "demo", network.Deadline(100))
+        client.fetch_listing(url, "demo", network.Deadline(100))
     assert 100 <= clock.now() < 101
 
 
@@ -153,7 +153,7 @@ def test_who_asks_for_more_time_than_there_is_ends_it_at_once(clock: SimulatedCl
         server(lambda _method, _path: (429, {"Retry-After": "9999"}, b"")) as url,
         pytest.raises(TryLater, match=until),
     ):
-        client.listed_files(url, "demo")
+        client.fetch_listing(url, "demo")
     assert clock.now() == 0
 
 
@@ -165,28 +165,28 @@ def test_a_day_that_is_not_today_is_told_with_its_date(headers: dict[str, str], 
         server(lambda _method, _path: (503, headers, b"")) as url,
         pytest.raises(TryLater, match=r"retry after \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"),
     ):
-        client.listed_files(url, "demo")
+        client.fetch_listing(url, "demo")
 
 
 def test_nobody_there_ends_soon_with_try_later(clock: SimulatedClock) -> None:
     with server(lambda _method, _path: json_page()) as url:
         gone = url
     with pytest.raises(TryLater, match="connection refused"):
-        client.listed_files(gone, "demo")
+        client.fetch_listing(gone, "demo")
     assert clock.now() < 6
 
 
 def test_a_server_that_answered_before_is_waited_for(clock: SimulatedClock) -> None:
     with server(lambda _method, _path: json_page()) as url:
-        client.listed_files(url, "demo")
+        client.fetch_listing(url, "demo")
     with pytest.raises(TryLater):
-        client.listed_files(url, "demo")
+        client.fetch_listing(url, "demo")
     assert 600 <= clock.now() < 601
 
 
 def test_an_answer_that_is_no_listing_is_an_error() -> None:
     with server(lambda _method, _path: (403, {}, b"no")) as url, pytest.raises(Failed, match="403"):
-        client.listed_files(url, "demo")
+        client.fetch_listing(url, "demo")
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_a_listing_of_what_cannot_be_is_an_error(body: str) -> None:
         server(lambda _method, _path: page(body)) as url,
         pytest.raises(Failed, match=r"no listing of PEP 691"),
     ):
-        client.listed_files(url, "demo")
+        client.fetch_listing(url, "demo")
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_a_listed_address_that_cannot_be_asked_is_an_error(address: str, kind: s
     link = f'<a href="{address}#sha256={SHA256}">demo-1.0.tar.gz</a>'
     answer = json_page(listed(address)) if kind == "json" else page(link, "text/html")
     with server(lambda _method, _path: answer) as url:
-        (file,) = client.listed_files(url, "demo").values()
+        (file,) = client.fetch_listing(url, "demo").values()
         with pytest.raises(Failed, match=r"^the URL "):
             client.download(file, tmp_path / "file")
 
@@ -245,7 +245,7 @@ def test_a_redirect_to_what_is_no_address_is_an_error(location: str) -> None:
         server(lambda _method, _path: (302, {"Location": location}, b"")) as url,
         pytest.raises(Failed, match=r"redirects to .* \(not a valid URL\)"),
     ):
-        client.listed_files(url, "demo")
+        client.fetch_listing(url, "demo")
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_a_redirect_to_what_is_no_address_is_an_error(location: str) -> None:
 )
 def test_a_time_that_is_none_is_no_time(told: object, time: datetime | None) -> None:
     with server(lambda _method, _path: json_page({**listed("x"), "upload-time": told})) as url:
-        assert client.listed_files(url, "demo")["demo-1.0.tar.gz"].upload_time == time
+        assert client.fetch_listing(url, "demo")["demo-1.0.tar.gz"].upload_time == time
 
 
 def test_a_digest_in_capitals_is_the_same_digest() -> None:
@@ -269,13 +269,13 @@ def test_a_digest_in_capitals_is_the_same_digest() -> None:
     answers = {"/json/": json_page(entry), "/html/": page(link, "text/html")}
     with server(lambda _method, path: answers[path]) as url:
         for kind in ("json", "html"):
-            assert client.listed_files(url, kind)["demo-1.0.tar.gz"].sha256 == SHA256
+            assert client.fetch_listing(url, kind)["demo-1.0.tar.gz"].sha256 == SHA256
 
 
 @pytest.mark.parametrize("name", ["demo-1.0+linux.1.tar.gz", "demo-1!2.0.tar.gz"])
 def test_a_link_names_its_file_whatever_is_escaped(name: str) -> None:
     with server(lambda _method, _path: page(f'<a href="../f/{quote(name)}?x=1">{name}</a>', "text/html")) as url:
-        (file,) = client.listed_files(url, "demo").values()
+        (file,) = client.fetch_listing(url, "demo").values()
     assert (file.filename, file.url) == (name, f"{url}f/{quote(name)}?x=1")
 
 
@@ -321,49 +321,54 @@ TAIL = f"bytes {len(LARGE) - (1 << 20)}-{len(LARGE) - 1}/{len(LARGE)}"
 @pytest.mark.parametrize(
     ("answer", "seen"),
     [
-        ((200, {}, LARGE), Seen.OURS),
-        ((200, {}, b""), Seen.OTHER),
-        ((200, {}, LARGE[:-1]), Seen.OTHER),
-        ((200, {}, LARGE + b"x"), Seen.OTHER),
-        ((200, {}, LARGE[1:] + b"x"), Seen.OTHER),
-        ((200, {"Content-Type": "text/html"}, b"<html>log in</html>"), Seen.OTHER),
-        ((204, {}, b""), Seen.ABSENT),
-        ((206, {"Content-Range": TAIL}, LARGE[-(1 << 20) :]), Seen.ABSENT),
-        ((304, {}, b""), Seen.ABSENT),
-        ((404, {}, b""), Seen.ABSENT),
+        ((200, {}, LARGE), Observation.MATCH),
+        ((200, {}, b""), Observation.MISMATCH),
+        ((200, {}, LARGE[:-1]), Observation.MISMATCH),
+        ((200, {}, LARGE + b"x"), Observation.MISMATCH),
+        ((200, {}, LARGE[1:] + b"x"), Observation.MISMATCH),
+        ((200, {"Content-Type": "text/html"}, b"<html>log in</html>"), Observation.MISMATCH),
+        ((204, {}, b""), Observation.ABSENT),
+        ((206, {"Content-Range": TAIL}, LARGE[-(1 << 20) :]), Observation.ABSENT),
+        ((304, {}, b""), Observation.ABSENT),
+        ((404, {}, b""), Observation.ABSENT),
     ],
 )
-def test_served_bytes_are_compared_with_what_was_built(answer: Answer, seen: Seen) -> None:
+def test_served_bytes_are_compared_with_what_was_built(answer: Answer, seen: Observation) -> None:
     with server(lambda _method, _path: answer) as url:
         file = client.IndexFile(filename=BUILT.filename, url=url, sha256=BUILT.sha256)
-        assert client.compare_served(file, BUILT, limit=len(LARGE)).seen is seen
+        assert client.compare_served(file, BUILT, limit=len(LARGE)).observation is seen
 
 
 @pytest.mark.parametrize(
     ("answer", "seen"),
     [
-        ((206, {"Content-Range": TAIL}, LARGE[-(1 << 20) :]), Seen.OURS),
-        ((206, {"Content-Range": TAIL}, b"x" + LARGE[1 - (1 << 20) :]), Seen.OTHER),
-        ((206, {"Content-Range": TAIL}, LARGE[-(1 << 19) :]), Seen.OTHER),
-        ((206, {"Content-Range": TAIL.replace(f"/{len(LARGE)}", "/9999999")}, LARGE[-(1 << 20) :]), Seen.OTHER),
-        ((206, {}, LARGE[-(1 << 20) :]), Seen.OTHER),
-        ((200, {}, LARGE), Seen.OURS),  # a server that knows no ranges
-        ((200, {}, LARGE[1:] + b"x"), Seen.OTHER),
-        ((416, {}, b""), Seen.ABSENT),
+        ((206, {"Content-Range": TAIL}, LARGE[-(1 << 20) :]), Observation.MATCH),
+        ((206, {"Content-Range": TAIL}, b"x" + LARGE[1 - (1 << 20) :]), Observation.MISMATCH),
+        ((206, {"Content-Range": TAIL}, LARGE[-(1 << 19) :]), Observation.MISMATCH),
+        (
+            (206, {"Content-Range": TAIL.replace(f"/{len(LARGE)}", "/9999999")}, LARGE[-(1 << 20) :]),
+            Observation.MISMATCH,
+        ),
+        ((206, {}, LARGE[-(1 << 20) :]), Observation.MISMATCH),
+        ((200, {}, LARGE), Observation.MATCH),  # a server that knows no ranges
+        ((200, {}, LARGE[1:] + b"x"), Observation.MISMATCH),
+        ((416, {}, b""), Observation.ABSENT),
     ],
 )
-def test_of_a_large_file_the_length_and_the_end_are_compared(answer: Answer, seen: Seen, tmp_path: Path) -> None:
+def test_of_a_large_file_the_length_and_the_end_are_compared(
+    answer: Answer, seen: Observation, tmp_path: Path
+) -> None:
     path = tmp_path / BUILT.filename
     path.write_bytes(LARGE)
     with server(lambda _method, _path: answer) as url:
         file = client.IndexFile(filename=BUILT.filename, url=url, sha256=BUILT.sha256)
-        assert client.compare_served(file, BUILT, limit=1000, path=path).seen is seen
+        assert client.compare_served(file, BUILT, limit=1000, path=path).observation is seen
 
 
 def test_a_large_file_that_is_not_here_is_fetched_as_a_whole() -> None:
     with server(lambda _method, _path: (200, {}, LARGE)) as url:
         file = client.IndexFile(filename=BUILT.filename, url=url, sha256=BUILT.sha256)
-        assert client.compare_served(file, BUILT, limit=1000).seen is Seen.OURS
+        assert client.compare_served(file, BUILT, limit=1000).observation is Observation.MATCH
 
 
 @pytest.mark.parametrize("kind", ["json", "html"])
@@ -376,7 +381,7 @@ def test_a_name_that_is_listed_twice_has_to_have_one_content(*, kind: str, same:
     links = "".join(f'<a href="{number}/demo-1.0.tar.gz#sha256={each}">' for number, each in enumerate(hashes))
     answer = json_page(*entries, {**listed("x"), "filename": "x"}) if kind == "json" else page(links, "text/html")
     with server(lambda _method, _path: answer) as url:
-        listing = client.listed_files(url, "demo")
+        listing = client.fetch_listing(url, "demo")
     listing.check("demo-2.0.tar.gz")
     if same:
         listing.check("demo-1.0.tar.gz")
@@ -402,7 +407,7 @@ def test_a_name_that_is_listed_twice_has_to_have_one_content(*, kind: str, same:
 )
 def test_a_listing_that_two_readers_read_in_two_ways_is_none(body: str) -> None:
     with server(lambda _method, _path: page(body)) as url, pytest.raises(Failed, match="no listing of PEP 691"):
-        client.listed_files(url, "demo")
+        client.fetch_listing(url, "demo")
 
 
 @pytest.mark.parametrize(
@@ -410,7 +415,7 @@ def test_a_listing_that_two_readers_read_in_two_ways_is_none(body: str) -> None:
 )
 def test_a_page_of_something_else_is_no_listing(body: str) -> None:
     with server(lambda _method, _path: page(body, "text/html")) as url, pytest.raises(Failed, match="no listing"):
-        client.listed_files(url, "demo")
+        client.fetch_listing(url, "demo")
 
 
 def test_targets_come_from_the_clients_constants_and_the_settings_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -514,7 +519,7 @@ def test_that_a_name_is_taken_is_left_to_its_hash(status: int, tmp_path: Path) -
     sdist = _sdist(tmp_path)
     with server(lambda _method, _path: (status, {}, b"Package demo-1.0.tar.gz already exists!")) as url:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
-        with pytest.raises(Taken, match=str(status)):
+        with pytest.raises(FileExists, match=str(status)):
             send(sdist, described(sdist), target, Credentials("u", Secret("t"), "test"))
 
 
@@ -564,7 +569,7 @@ def test_a_status_and_its_words_are_told_once(which: str, tmp_path: Path) -> Non
     response.headers["Content-Type"] = "text/html" if body.startswith("<") else "text/plain"
     response._content = body.encode()
     with pytest.raises(Blocked) as refused:
-        uploader.judged(response, described(_sdist(tmp_path)), "own")
+        uploader.parse_response(response, described(_sdist(tmp_path)), "own")
     assert refused.value.message == f"own rejected the credentials for demo-1.0.tar.gz: {told}"
 
 

@@ -202,8 +202,8 @@ def test_a_listing_may_be_compressed() -> None:
     kind = GZIP.replace(b"application/json", b"application/vnd.pypi.simple.v1+json")
     members = gzip.compress(body[:10]) + gzip.compress(body[10:])  # a file of two members is one file (RFC 1952)
     with raw_server(answering(kind + gzip.compress(body), kind + members)) as url:
-        assert client.listed_files(url, "demo") == {}
-        assert client.listed_files(url, "demo") == {}
+        assert client.fetch_listing(url, "demo") == {}
+        assert client.fetch_listing(url, "demo") == {}
 
 
 @pytest.mark.parametrize(
@@ -389,7 +389,7 @@ def test_absurd_pauses_are_no_bug(asked: str, name: str, clock: SimulatedClock) 
 def test_a_listing_that_is_none_is_an_error(body: bytes) -> None:
     head = OK + b"Content-Type: application/vnd.pypi.simple.v1+json\r\n\r\n"
     with raw_server(answering(head + body)) as url:
-        said = _said(lambda: str(len(client.listed_files(url, "demo"))))
+        said = _said(lambda: str(len(client.fetch_listing(url, "demo"))))
     assert said == "1" or "no listing" in said
 
 
@@ -397,7 +397,7 @@ def test_a_listing_that_is_none_is_an_error(body: bytes) -> None:
 def test_a_page_that_is_no_listing_is_an_error(page: bytes) -> None:
     head = OK + b"Content-Type: text/html\r\n\r\n"
     with raw_server(answering(head + page)) as url, pytest.raises(Failed, match="no listing of PEP 503"):
-        client.listed_files(url, "demo")
+        client.fetch_listing(url, "demo")
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,7 @@ def test_without_an_identity_the_reason_stands_last_among_where_was_looked(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(credentials.NoCredentials) as refused:
+    with pytest.raises(credentials.CredentialsNotFound) as refused:
         found(index, variables)
     last = refused.value.message.splitlines()[-1]
     assert last.startswith("  Trusted Publishing: ")
@@ -220,12 +220,12 @@ def test_an_index_without_the_endpoints_is_none_that_mints(
     index: Trusting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     variables = on_github(index, monkeypatch)
-    told = trusted_publishing.publisher(f"{index.url}/legacy/", "house", variables)
-    assert isinstance(told, trusted_publishing.Publisher)
+    told = trusted_publishing.token_provider(f"{index.url}/legacy/", "house", variables)
+    assert isinstance(told, trusted_publishing.TokenProvider)
     monkeypatch.setattr(trusted_publishing, "_AUDIENCE", "/nothing/here")
-    told = trusted_publishing.publisher(f"{index.url}/legacy/", "house", variables)
+    told = trusted_publishing.token_provider(f"{index.url}/legacy/", "house", variables)
     assert told == f"{index.url.removeprefix('http://')} does not offer it"
-    far = trusted_publishing.publisher("http://packages.example.invalid/legacy/", "house", variables)
+    far = trusted_publishing.token_provider("http://packages.example.invalid/legacy/", "house", variables)
     assert far == "packages.example.invalid is not asked without TLS"
 
 

@@ -105,7 +105,7 @@ def test_a_file_on_another_host_is_fetched_and_its_hash_decides(
 
 def test_listings_and_provenance_do_not_leave_the_index(index: Server, elsewhere: Server) -> None:
     index.moved = {"/simple/demo/": f"{elsewhere.url}simple/demo/"}
-    assert client.listed_files(f"{index.url}simple/", "demo") == {}
+    assert client.fetch_listing(f"{index.url}simple/", "demo") == {}
     assert network.get(f"{index.url}simple/demo/").status_code == 302
     assert elsewhere.heads == []
 
@@ -164,7 +164,7 @@ def test_an_index_over_plain_http_gets_no_credentials(monkeypatch: pytest.Monkey
 )
 def test_an_address_with_a_login_is_not_asked(url: str, index: Server) -> None:
     index.moved = {"/simple/demo/": url}
-    for ask in (lambda: network.get(url), lambda: client.listed_files(f"{index.url}simple/", "demo")):
+    for ask in (lambda: network.get(url), lambda: client.fetch_listing(f"{index.url}simple/", "demo")):
         with pytest.raises(Failed) as failed:
             ask()
         assert "hush" not in failed.value.message
@@ -186,7 +186,7 @@ def netrc(folder: Path, text: str) -> Mapping[str, str]:
 def asked_with(index: Server, environment: Mapping[str, str]) -> str | None:
     """The login that a private index is read with."""
     with Indexes(settings(index.url), folder=None, environment=environment) as indexes:  # type: ignore[arg-type]
-        indexes.files("own", "demo")
+        indexes.fetch_listing("own", "demo")
     lines = [line for line in index.heads[-1].decode().split("\r\n") if line.startswith("Authorization")]
     return base64.b64decode(lines[0].split()[-1]).decode() if lines else None
 
@@ -196,7 +196,7 @@ def test_netrc_is_used_for_reading_a_configured_index(index: Server, elsewhere: 
     assert asked_with(index, environment) == "me:sesame-opens"
     assert masked("sesame-opens") == "****"
     # Another port is another origin, and was not configured.
-    client.listed_files(f"{elsewhere.url}simple/", "demo")
+    client.fetch_listing(f"{elsewhere.url}simple/", "demo")
     assert b"Authorization" not in elsewhere.heads[-1]
 
 
@@ -213,7 +213,7 @@ def test_requests_reads_no_netrc_of_its_own(
 ) -> None:
     stated = netrc(tmp_path, "machine 127.0.0.1 login me password sesame-opens\n")
     monkeypatch.setenv("NETRC", stated["NETRC"])
-    client.listed_files(f"{index.url}simple/", "demo")
+    client.fetch_listing(f"{index.url}simple/", "demo")
     network.send_once("POST", f"{index.url}legacy/", body=b"")
     assert not any(b"Authorization" in head for head in index.heads)
 
@@ -221,9 +221,9 @@ def test_requests_reads_no_netrc_of_its_own(
 def test_netrc_is_not_sent_over_plain_http(tmp_path: Path) -> None:
     target = targets.resolve("own", settings("http://own.example.invalid/"))
     environment = netrc(tmp_path, "machine own.example.invalid login me password sesame-opens\n")
-    assert credentials.for_reading(target, environment) is None
+    assert credentials.netrc_login(target, environment) is None
     encrypted = targets.resolve("own", settings("https://own.example.invalid/"))
-    assert credentials.for_reading(encrypted, environment) is not None
+    assert credentials.netrc_login(encrypted, environment) is not None
 
 
 @pytest.mark.parametrize("text", ["machine", "nonsense sesame-opens", "machine a login \udcff\udcff"])
@@ -232,7 +232,7 @@ def test_a_netrc_that_is_none_is_told_without_its_words(text: str, tmp_path: Pat
     path.write_bytes(text.encode(errors="surrogateescape"))
     target = targets.resolve("own", settings("https://own.example.invalid/"))
     with pytest.raises(Blocked, match=r"netrc cannot be parsed \(") as refused:
-        credentials.for_reading(target, {"NETRC": str(path)})
+        credentials.netrc_login(target, {"NETRC": str(path)})
     assert "sesame" not in f"{refused.value.message}{refused.value.__cause__}"
 
 
@@ -274,7 +274,7 @@ def test_what_is_no_token_is_not_taken_for_one(answer: object) -> None:
     response.status_code, response._content = 200, json.dumps(answer).encode()
     document = trusted_publishing._document(response)
     assert not trusted_publishing._is_token(document.get("token"))
-    trusted_publishing._codes(document)
+    trusted_publishing._error_descriptions(document)
 
 
 @pytest.mark.parametrize(

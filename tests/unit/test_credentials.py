@@ -107,7 +107,7 @@ def test_what_is_no_text_is_refused_and_not_shown(variable: str, tmp_path: Path,
 def test_where_was_looked_is_said_in_that_order(tmp_path: Path, ring: Keyring) -> None:
     target = targets.resolve("house", CONFIG)
     environment = pypirc(tmp_path, "[distutils]\nindex-servers = house\n[house]\nusername = me\n")
-    with pytest.raises(credentials.NoCredentials) as refused:
+    with pytest.raises(credentials.CredentialsNotFound) as refused:
         credentials.find(target, {**environment, "TEST_PYPI_TOKEN": CANARY, "RELNOX_OTHER_TOKEN": CANARY})
     path = environment["TWINE_CONFIG_FILE"]
     assert refused.value.message.splitlines() == [
@@ -133,7 +133,9 @@ def test_a_keyring_that_breaks_is_passed_over_without_its_words(tmp_path: Path, 
     target = targets.Target(
         name="house", upload_url="https://broken.example.invalid/", simple_url="", production=False
     )
-    with pytest.raises(credentials.NoCredentials, match=r"keyring: it does not answer \(ValueError\)") as refused:
+    with pytest.raises(
+        credentials.CredentialsNotFound, match=r"keyring: it does not answer \(ValueError\)"
+    ) as refused:
         credentials.find(target, {**pypirc(tmp_path, ""), "TWINE_USERNAME": "me"})
     assert CANARY not in "".join(traceback.format_exception(refused.value))
 
@@ -171,7 +173,7 @@ def test_a_password_that_goes_with_another_repository_of_twine_is_passed_over(
     name: str, value: str, tmp_path: Path
 ) -> None:
     environment = {**pypirc(tmp_path, ""), "TWINE_PASSWORD": CANARY, name: value}
-    with pytest.raises(credentials.NoCredentials, match=f"TWINE_PASSWORD: it goes with {name}"):
+    with pytest.raises(credentials.CredentialsNotFound, match=f"TWINE_PASSWORD: it goes with {name}"):
         credentials.find(targets.resolve("house", CONFIG), environment)
     del environment[name]
     assert credentials.find(targets.resolve("house", CONFIG), environment).secret.reveal() == CANARY
@@ -182,11 +184,11 @@ def test_a_section_that_index_servers_does_not_name_is_told_from_none(
     servers: str, tmp_path: Path, ring: Keyring
 ) -> None:
     environment = pypirc(tmp_path, f"{servers}[house]\npassword = {CANARY}\n")
-    with pytest.raises(credentials.NoCredentials) as refused:
+    with pytest.raises(credentials.CredentialsNotFound) as refused:
         credentials.find(targets.resolve("house", CONFIG), environment)
     told = "it has [house], which counts once index-servers of [distutils] names house"
     assert f"  {environment['TWINE_CONFIG_FILE']}: {told}" in refused.value.message.splitlines()
-    with pytest.raises(credentials.NoCredentials, match=r"pypirc: no section \[house\]"):
+    with pytest.raises(credentials.CredentialsNotFound, match=r"pypirc: no section \[house\]"):
         credentials.find(targets.resolve("house", CONFIG), pypirc(tmp_path, servers))
 
 
@@ -194,7 +196,7 @@ def test_a_section_that_index_servers_does_not_name_is_told_from_none(
 def test_an_index_that_pypirc_alone_knows_is_refused_with_what_to_write(servers: str, tmp_path: Path) -> None:
     section = f"[home]\nrepository = https://me:{CANARY}@elsewhere.example.invalid/\npassword = {CANARY}\n"
     indexes = Indexes(CONFIG, tmp_path, pypirc(tmp_path, servers + section))
-    with pytest.raises(targets.NoSuchIndex) as unknown:
+    with pytest.raises(targets.UnknownIndex) as unknown:
         indexes.target("hause")
     assert unknown.value.fix == "did you mean house?"
     with pytest.raises(Blocked, match="knows an index called home, and this project does not") as refused:
@@ -237,7 +239,7 @@ def test_no_traceback_shows_them_not_even_with_the_values_of_variables(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("relnox.indexes.trusted_publishing.publisher", broken)
+    monkeypatch.setattr("relnox.indexes.trusted_publishing.token_provider", broken)
     try:
         credentials.find(target, {**pypirc(tmp_path, ""), "RELNOX_OTHER_TOKEN": CANARY})
     except ZeroDivisionError:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from relnox.core.publication import (
+    Observation,
     PublishedFile,
-    Seen,
-    Sent,
     State,
+    UploadStatus,
+    add_public_files,
     after_publication,
-    blocked,
     exit_code,
     summary,
 )
@@ -24,26 +24,34 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ERRORS = (ExitCode.BLOCKED, ExitCode.FAILED, ExitCode.CONFLICT, ExitCode.TRY_LATER)
-SIGHTINGS = tuple(itertools.product(Sent, Seen, Seen))
+SIGHTINGS = tuple(itertools.product(UploadStatus, Observation, Observation))
 
 
-def a_file(sent: Sent, listed: Seen, served: Seen, number: int = 0) -> PublishedFile:
+def a_file(upload: UploadStatus, listing: Observation, download: Observation, number: int = 0) -> PublishedFile:
     return PublishedFile(
-        index="own", package="demo", filename=f"demo-{number}.whl", sent=sent, listed=listed, served=served
+        index="own",
+        package="demo",
+        filename=f"demo-{number}.whl",
+        upload=upload,
+        listing=listing,
+        download=download,
     )
 
 
 def expected(files: Sequence[PublishedFile], error: ExitCode | None) -> set[ExitCode]:
     """The codes that tell the truth, by the words of the contract rather than by the code under test."""
-    other = any(Seen.OTHER in (file.listed, file.served) for file in files)
-    proven = [file.listed is Seen.OURS and file.served is Seen.OURS for file in files]
-    # Seen to be public: our bytes were served, or the listing has our hash and nothing speaks against it.
+    other = any(Observation.MISMATCH in (file.listing, file.download) for file in files)
+    proven = [file.listing is Observation.MATCH and file.download is Observation.MATCH for file in files]
+    # Observation to be public: our bytes were served, or the listing has our hash and nothing speaks against it.
     public = [
-        file.served is Seen.OURS or (file.listed is Seen.OURS and file.served is Seen.UNKNOWN) for file in files
+        file.download is Observation.MATCH
+        or (file.listing is Observation.MATCH and file.download is Observation.UNKNOWN)
+        for file in files
     ]
     # It may be public: the listing has it, or could not be read, or was asked too early.
     possible = [
-        file.listed in (Seen.OURS, Seen.UNKNOWN) or (file.sent is Sent.YES and file.listed is Seen.ABSENT)
+        file.listing in (Observation.MATCH, Observation.UNKNOWN)
+        or (file.upload is UploadStatus.SENT and file.listing is Observation.ABSENT)
         for file in files
     ]
     if all(proven):
@@ -89,7 +97,7 @@ def test_sampled_states_of_twenty_files() -> None:
 @pytest.mark.parametrize("sighting", SIGHTINGS, ids="-".join)
 @pytest.mark.parametrize("error", ERRORS)
 def test_many_files_in_one_state_have_the_code_of_one(
-    error: ExitCode, sighting: tuple[Sent, Seen, Seen], number: int
+    error: ExitCode, sighting: tuple[UploadStatus, Observation, Observation], number: int
 ) -> None:
     one = exit_code([a_file(*sighting)], [error])
     assert exit_code([a_file(*sighting, each) for each in range(number)], [error] * number) is one
@@ -103,10 +111,10 @@ def test_what_the_codes_promise(files: int) -> None:
             code = exit_code(release, [error] if error else [])
             states = {file.state for file in release}
             if code in (ExitCode.BLOCKED, ExitCode.FAILED):
-                assert states <= {State.BLOCKED, State.NOT_SENT}
+                assert states <= {State.REJECTED, State.NOT_SENT}
             if code is ExitCode.PARTLY_PUBLIC:
-                assert states & {State.PUBLIC, State.PROVEN}
-            assert (code is ExitCode.DONE) == (states == {State.PROVEN})
+                assert states & {State.PUBLIC, State.VERIFIED}
+            assert (code is ExitCode.DONE) == (states == {State.VERIFIED})
 
 
 def test_a_release_of_no_file_is_never_done() -> None:
@@ -131,13 +139,13 @@ def test_a_check_after_publication_never_says_that_nothing_is_public(
 
 def test_the_summary_names_every_file_by_what_is_known_of_it() -> None:
     files = [
-        a_file(Sent.YES, Seen.OURS, Seen.OURS, 1),
-        a_file(Sent.NO, Seen.OURS, Seen.UNKNOWN, 2),
-        a_file(Sent.YES, Seen.ABSENT, Seen.UNKNOWN, 3),
-        a_file(Sent.NO, Seen.UNKNOWN, Seen.UNKNOWN, 4),
-        a_file(Sent.YES, Seen.OTHER, Seen.UNKNOWN, 5),
-        a_file(Sent.BLOCKED, Seen.ABSENT, Seen.UNKNOWN, 6),
-        a_file(Sent.NO, Seen.ABSENT, Seen.UNKNOWN, 7),
+        a_file(UploadStatus.SENT, Observation.MATCH, Observation.MATCH, 1),
+        a_file(UploadStatus.NOT_SENT, Observation.MATCH, Observation.UNKNOWN, 2),
+        a_file(UploadStatus.SENT, Observation.ABSENT, Observation.UNKNOWN, 3),
+        a_file(UploadStatus.NOT_SENT, Observation.UNKNOWN, Observation.UNKNOWN, 4),
+        a_file(UploadStatus.SENT, Observation.MISMATCH, Observation.UNKNOWN, 5),
+        a_file(UploadStatus.REJECTED, Observation.ABSENT, Observation.UNKNOWN, 6),
+        a_file(UploadStatus.NOT_SENT, Observation.ABSENT, Observation.UNKNOWN, 7),
     ]
     assert list(summary(files)) == [
         "public on own (1): demo-1.whl",
@@ -153,7 +161,7 @@ def test_the_summary_names_every_file_by_what_is_known_of_it() -> None:
 @pytest.mark.parametrize("public", [[], ["a"], ["a", "b"]])
 def test_an_error_before_the_first_byte_says_what_an_earlier_run_made_public(public: list[str]) -> None:
     error = Failed("todo", "the disk is full")
-    blocked(error, "own", ["a", "b"], public)
+    add_public_files(error, "own", ["a", "b"], public)
     if public:
         assert error.exit_code is ExitCode.PARTLY_PUBLIC
         assert f"{len(public)} of 2 files are public" in error.message
@@ -163,6 +171,6 @@ def test_an_error_before_the_first_byte_says_what_an_earlier_run_made_public(pub
 
 def test_what_blocks_a_release_that_is_public_already_is_not_finished_by_a_rerun() -> None:
     partly, whole = Blocked("todo", "no local versions", fix=""), Blocked("todo", "no local versions", fix="")
-    blocked(partly, "own", ["a", "b"], ["a"])
-    blocked(whole, "own", ["a", "b"], ["a", "b"])
+    add_public_files(partly, "own", ["a", "b"], ["a"])
+    add_public_files(whole, "own", ["a", "b"], ["a", "b"])
     assert (partly.exit_code, whole.exit_code) == (ExitCode.PARTLY_PUBLIC, ExitCode.CONFLICT)

@@ -32,11 +32,11 @@ CIRCLE = {"oidc.circleci.com/project-id": "4711", "oidc.circleci.com/pipeline-de
     ],
 )
 def test_a_job_is_the_publisher_that_its_claims_tell(claims: dict[str, str], told: str) -> None:
-    publisher = publishers.of_claims(claims)
+    publisher = publishers.from_claims(claims)
     assert publisher is not None
-    assert publisher.told == told
-    assert publishers.named(publisher.document) == publisher
-    assert publisher.fits(publisher)
+    assert publisher.description == told
+    assert publishers.from_document(publisher.document) == publisher
+    assert publisher.matches(publisher)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_job_is_the_publisher_that_its_claims_tell(claims: dict[str, str], tol
     ],
 )
 def test_a_job_of_another_engine_is_no_publisher(claims: dict[str, str]) -> None:
-    assert publishers.of_claims(claims) is None
+    assert publishers.from_claims(claims) is None
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_job_of_another_engine_is_no_publisher(claims: dict[str, str]) -> None
     ],
 )
 def test_provenance_without_what_tells_publishers_apart_names_nobody(document: dict[str, object]) -> None:
-    assert publishers.named(document) is None
+    assert publishers.from_document(document) is None
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_provenance_without_what_tells_publishers_apart_names_nobody(document: d
 def test_an_index_may_leave_the_environment_open_and_spell_names_in_any_case(
     *, there: dict[str, str], fits: bool
 ) -> None:
-    job = publishers.of_claims(GITHUB)
-    named = publishers.named({"kind": "GitHub", "claims": None, **there})
+    job = publishers.from_claims(GITHUB)
+    named = publishers.from_document({"kind": "GitHub", "claims": None, **there})
     assert isinstance(job, Publisher)
     assert isinstance(named, Publisher)
-    assert job.fits(named) is fits
+    assert job.matches(named) is fits

@@ -41,10 +41,10 @@ PUSH = Push(to="origin", branch="main", tags=("v2",))
 
 @pytest.fixture(autouse=True)
 def nobody() -> Iterator[None]:
-    secrets.announce(None)
-    secrets._living.clear()  # of tests before this one
+    secrets.on_secret(None)
+    secrets._secrets.clear()  # of tests before this one
     yield
-    secrets.announce(None)
+    secrets.on_secret(None)
 
 
 def test_a_secret_cannot_be_shown_or_stored() -> None:
@@ -260,7 +260,7 @@ def test_a_token_is_masked_however_it_is_spelled(shown: str) -> None:
     assert told.startswith("before ")
     assert told.endswith(" after **** end")
     assert "****" in told.partition(" after ")[0]
-    assert secrets._plain(TOKEN)[8:16] not in secrets._plain(told)
+    assert secrets._simplify(TOKEN)[8:16] not in secrets._simplify(told)
     del secret
 
 

@@ -38,30 +38,30 @@ def index(upload: str, *, production: bool = False) -> IndexConfig:
     ],
 )
 def test_the_tag_chooses_the_index(tag: str, version: str, expected: str) -> None:
-    assert targets.by_rule(Config(targets=RULES), {"demo": (tag, Version(version))}) == expected
+    assert targets.select_by_tags(Config(targets=RULES), {"demo": (tag, Version(version))}) == expected
 
 
 def test_of_several_patterns_the_first_that_is_written_counts() -> None:
     rules = {"v1.*": "old", "v*": "pypi"}
-    assert targets.by_rule(Config(targets=rules), {"demo": ("v1.2.3", Version("1.2.3"))}) == "old"
-    assert targets.by_rule(Config(targets=rules), {"demo": ("v2.2.3", Version("2.2.3"))}) == "pypi"
+    assert targets.select_by_tags(Config(targets=rules), {"demo": ("v1.2.3", Version("1.2.3"))}) == "old"
+    assert targets.select_by_tags(Config(targets=rules), {"demo": ("v2.2.3", Version("2.2.3"))}) == "pypi"
 
 
 def test_without_rules_it_is_the_production_index() -> None:
-    assert targets.by_rule(Config(), {"demo": None}) == "pypi"
+    assert targets.select_by_tags(Config(), {"demo": None}) == "pypi"
 
 
 def test_rules_that_do_not_decide_are_told() -> None:
     config = Config(targets={"final": "pypi", "rc": "staging"})
     final, candidate = ("v1", Version("1")), ("a-v1rc1", Version("1rc1"))
     with pytest.raises(Blocked, match="no tag of demo stands at the commit that was built") as refused:
-        targets.by_rule(config, {"demo": None})
+        targets.select_by_tags(config, {"demo": None})
     assert "--index NAME" in (refused.value.fix or "")
     with pytest.raises(Blocked, match=r"no rule of .* is about v1a1") as refused:
-        targets.by_rule(config, {"demo": ("v1a1", Version("1a1"))})
+        targets.select_by_tags(config, {"demo": ("v1a1", Version("1a1"))})
     assert 'prerelease = "testpypi"' in (refused.value.fix or "")
     with pytest.raises(Blocked, match="sends v1 to pypi and a-v1rc1 to staging") as refused:
-        targets.by_rule(config, {"demo": final, "a": candidate})
+        targets.select_by_tags(config, {"demo": final, "a": candidate})
     assert "--package NAME" in (refused.value.fix or "")
 
 
@@ -101,7 +101,7 @@ def test_what_is_no_address_is_refused(address: str) -> None:
 
 def test_a_variable_that_holds_no_address_is_passed_over() -> None:
     target = targets.resolve("testpypi", Config())
-    (told,) = targets.passed_over(target, {"TWINE_REPOSITORY_URL": "http://me:word@[::1/"})
+    (told,) = targets.ignored_variables(target, {"TWINE_REPOSITORY_URL": "http://me:word@[::1/"})
     assert told.startswith("TWINE_REPOSITORY_URL names no address, which does not count")
 
 
@@ -146,7 +146,7 @@ def test_neither_a_variable_nor_a_pypirc_moves_a_target(
         assert target == expected
         assert target.upload_url == hosts.get(name, "https://house.example.invalid/upload/")
         assert indexes.credentials(name).origin == f"RELNOX_{name.upper()}_TOKEN"
-        told = indexes.remarks(name)
+        told = indexes.warnings(name)
         publishing = [each for each in variables if each not in ("PIP_INDEX_URL", "UV_INDEX_URL")]
         assert sorted(each.partition(" ")[0] for each in told) == sorted(publishing)
         assert all(f"files go to {name} ({target.host})" in each for each in told)
@@ -160,8 +160,8 @@ def test_neither_a_variable_nor_a_pypirc_moves_a_target(
 def test_a_variable_that_means_the_same_index_needs_no_word(variable: str) -> None:
     target = targets.resolve("pypi", Config())
     for value in (target.upload_url, "pypi"):
-        assert not list(targets.passed_over(target, {variable: value}))
-    told = list(targets.passed_over(target, {variable: f"https://me:{CANARY}@elsewhere.example.invalid/"}))
+        assert not list(targets.ignored_variables(target, {variable: value}))
+    told = list(targets.ignored_variables(target, {variable: f"https://me:{CANARY}@elsewhere.example.invalid/"}))
     assert len(told) == 1
     assert CANARY not in told[0]
 

@@ -1,1 +1,1 @@
-"""What `publish` and `publish-test` share: what is looked at, what stands against it, in which order it goes."""
+"""Common parts of `publish` and `publish-test`: inspection, preflight checks, and order of the steps."""

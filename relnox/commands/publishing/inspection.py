@@ -1,4 +1,4 @@
-"""What publishing must know: the manifest and its files, what the index has of them, who would upload."""
+"""Inspection before publishing: the manifest and its files, the index, and the credentials."""
 
 from __future__ import annotations
 
@@ -21,134 +21,136 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from relnox.building.checks import Finding
-    from relnox.commands.attesting import Attesting
+    from relnox.commands.attesting import AttestationPlan
     from relnox.commands.project import Project
     from relnox.core.config import Config
     from relnox.core.manifest import Distribution, Manifest
     from relnox.core.plan import Problem
     from relnox.indexes.client import Listing
 
-__all__ = ["Snapshot", "chosen", "look"]
+__all__ = ["Snapshot", "inspect", "read_manifest"]
 
 
-_CLOSED = ("archived", "quarantined")
+_FROZEN = ("archived", "quarantined")
 
 
 class Snapshot(NamedTuple):
-    """What publishing must know.
+    """The release, the state of the index, and the credentials.
 
     Attributes:
         now: The time, with its zone.
-        target: The index it goes to.
-        manifest: What was built, private packages left out.
-        private: Packages of the manifest that stay at home.
-        listed: SHA-256 by name of those of the manifest's files that the index lists, for each package.
-        present: SHA-256 by file name of the manifest's files on disk; a missing file is missing here.
-        host: Where files are sent.
-        production: Whether that is for good.
-        credentials: Where the credentials were found, or the refusal that there are none.
-        minted: Whether the index mints a token for each project (Trusted Publishing).
-        unfit: What the public index would refuse of the files, where that is where they go.
-        begun: When the first file of a version came to the production index, for each package that has one there.
-        closed: What the index has archived or put into quarantine of packages with files to send (PEP 792).
-        strangers: What versions the index has of packages, where none of them is known here.
-        remarks: What a reader should know: of variables that do not count, of files that are yanked.
-        skipped: Why nothing is published, where the settings say that this is no failure.
-        attesting: Whether files go with attestations.
-        mismatches: Where tag, version, commit and manifest contradict one another.
-        unmet: Requirements of packages that users could not install.
+        target: Name of the index.
+        manifest: The manifest without private packages.
+        private: Packages of the manifest that are not published.
+        index_hashes: SHA-256 by name of the manifest's files that the index lists, for each package.
+        local_hashes: SHA-256 by name of the manifest's files on disk.
+        host: Host of the index.
+        production: Whether it is a production index.
+        credentials: Where the credentials were found, or the problem that there are none.
+        uses_oidc: Whether the index issues a token for each project (Trusted Publishing).
+        violations: Problems of archives, by the rules of the index.
+        first_uploads: Time of the first file of each package's version on a production index.
+        frozen_projects: Listings of archived or quarantined projects with missing files (PEP 792).
+        unowned_projects: Versions on the index of projects that may belong to another account.
+        warnings: Such as ignored variables and yanked files.
+        skip_reason: Why nothing is published, if the settings allow that.
+        attestations: How attestations are handled.
+        mismatches: Contradictions between tag, version, commit and manifest.
+        unavailable: Requirements that users could not install.
     """
 
     now: datetime
     target: str
     manifest: Manifest
     private: tuple[str, ...]
-    listed: Mapping[str, Mapping[str, str]]
-    present: Mapping[str, str]
+    index_hashes: Mapping[str, Mapping[str, str]]
+    local_hashes: Mapping[str, str]
     host: str
     production: bool
     credentials: str | Problem
-    minted: bool = False
-    unfit: tuple[Finding, ...] = ()
-    begun: Mapping[str, datetime] = MappingProxyType({})
-    closed: Mapping[str, Listing] = MappingProxyType({})
-    strangers: Mapping[str, tuple[Version, ...]] = MappingProxyType({})
-    remarks: tuple[str, ...] = ()
-    skipped: str | None = None
-    attesting: Attesting = attesting.NOTHING
+    uses_oidc: bool = False
+    violations: tuple[Finding, ...] = ()
+    first_uploads: Mapping[str, datetime] = MappingProxyType({})
+    frozen_projects: Mapping[str, Listing] = MappingProxyType({})
+    unowned_projects: Mapping[str, tuple[Version, ...]] = MappingProxyType({})
+    warnings: tuple[str, ...] = ()
+    skip_reason: str | None = None
+    attestations: AttestationPlan = attesting.NO_ATTESTATIONS
     mismatches: tuple[Problem, ...] = ()
-    unmet: tuple[Problem, ...] = ()
+    unavailable: tuple[Problem, ...] = ()
 
     @property
     def public(self) -> tuple[str, ...]:
-        """Names of the files that the index lists with our hashes."""
+        """Names of the files that the index lists with the hashes of the manifest."""
         return tuple(
             file.filename
             for file in self.manifest.distributions
-            if self.listed.get(file.package, {}).get(file.filename) == file.sha256
+            if self.index_hashes.get(file.package, {}).get(file.filename) == file.sha256
         )
 
     @property
     def missing(self) -> tuple[Distribution, ...]:
         """The files that the index does not list."""
         return tuple(
-            file for file in self.manifest.distributions if file.filename not in self.listed.get(file.package, {})
+            file
+            for file in self.manifest.distributions
+            if file.filename not in self.index_hashes.get(file.package, {})
         )
 
 
-def look(  # noqa: PLR0913 - what both are asked for
+def inspect(  # noqa: PLR0913 - options of both commands
     index: str,
     dist: str,
     names: tuple[str, ...],
     project: Project,
     attestations: str,
     *,
-    as_public: bool = False,
+    pypi_rules: bool = False,
     check_requirements: bool = True,
     lock: bool = False,
 ) -> Snapshot:
-    """What `publish` and `publish-test` both must know.
+    """Inspect a release and its index, for `publish` and `publish-test`.
 
     Args:
-        index: Where to.
+        index: Name of the index.
         dist: The folder with the manifest.
-        names: The packages that were asked for; none for all.
+        names: Names of the packages to publish; empty for all.
         project: The project.
-        attestations: The policy that was asked for.
-        as_public: Whether an index that takes more is to be treated like the public one.
-        check_requirements: Whether indexes are asked for what packages require.
-        lock: Whether other processes on this machine have to wait until the project is closed.
+        attestations: The value of `--attestations`.
+        pypi_rules: Whether to enforce the rules of PyPI.
+        check_requirements: Whether to check that requirements are available.
+        lock: Whether to lock the projects against other processes on this machine.
     """
     from relnox.indexes.targets import EMBEDDED
 
     target = project.indexes.target(index)
-    manifest, private = chosen(dist, names, project)
+    manifest, private = read_manifest(dist, names, project)
     if lock and index != EMBEDDED:
         locking.lock_projects(target.upload_url, index, manifest.packages, project)
-    listed = _listed(index, manifest, project)
-    with _telling_what_is_public(index, manifest, listed):
-        return _look(
+    index_hashes = _index_hashes(index, manifest, project)
+    with _add_public_files(index, manifest, index_hashes):
+        return _inspect(
             index,
             dist,
             project,
             attestations,
             manifest=manifest,
             private=private,
-            listed=listed,
-            as_public=as_public,
+            index_hashes=index_hashes,
+            pypi_rules=pypi_rules,
             check_requirements=check_requirements,
         )
 
 
-def _listed(index: str, manifest: Manifest, project: Project) -> dict[str, dict[str, str]]:
-    """SHA-256 by name of those of a manifest's files that an index lists, for each package.
+def _index_hashes(index: str, manifest: Manifest, project: Project) -> dict[str, dict[str, str]]:
+    """Return SHA-256 by name of the manifest's files that an index lists, for each package.
 
     Raises:
-        RelnoxError: The index cannot be read. It may hold files of an earlier run, so that the exit code is none
-            of those that say that nothing is public.
+        RelnoxError: The index cannot be read. It may have files of an earlier run, so the exit code is not one of
+            those for "nothing is public".
     """
     try:
-        project.indexes.look(index, manifest.packages)
+        project.indexes.fetch_listings(index, manifest.packages)
         return {
             name: project.indexes.hashes(
                 index, name, [file.filename for file in manifest.files_of(name)], refresh=False
@@ -162,21 +164,21 @@ def _listed(index: str, manifest: Manifest, project: Project) -> dict[str, dict[
 
 
 @contextmanager
-def _telling_what_is_public(
-    index: str, manifest: Manifest, listed: Mapping[str, Mapping[str, str]]
+def _add_public_files(
+    index: str, manifest: Manifest, index_hashes: Mapping[str, Mapping[str, str]]
 ) -> Iterator[None]:
-    """Give errors the exit code that follows from what is public already, and say what that is."""
+    """Add the files that are already public to errors."""
     files = manifest.distributions
-    public = [file.filename for file in files if listed[file.package].get(file.filename) == file.sha256]
+    public = [file.filename for file in files if index_hashes[file.package].get(file.filename) == file.sha256]
     try:
         yield
     except RelnoxError as error:
         names = [file.filename for file in files]
-        core.publication.blocked(error, index, names, public)
+        core.publication.add_public_files(error, index, names, public)
         raise
 
 
-def _look(  # noqa: PLR0913 - what both are asked for
+def _inspect(  # noqa: PLR0913 - options of both commands
     index: str,
     dist: str,
     project: Project,
@@ -184,8 +186,8 @@ def _look(  # noqa: PLR0913 - what both are asked for
     *,
     manifest: Manifest,
     private: tuple[str, ...],
-    listed: Mapping[str, Mapping[str, str]],
-    as_public: bool,
+    index_hashes: Mapping[str, Mapping[str, str]],
+    pypi_rules: bool,
     check_requirements: bool,
 ) -> Snapshot:
     from relnox.indexes.targets import EMBEDDED, TEST
@@ -197,66 +199,66 @@ def _look(  # noqa: PLR0913 - what both are asked for
         target=index,
         manifest=manifest,
         private=private,
-        listed=listed,
-        present=_present(project.root / dist, manifest),
+        index_hashes=index_hashes,
+        local_hashes=_local_hashes(project.root / dist, manifest),
         host="" if index == EMBEDDED else target.host,
         production=production,
         credentials="",
-        begun=dict(_begun(manifest, index, project)) if production else {},
-        remarks=(
-            *project.indexes.remarks(index),
-            *_warnings(manifest, index, project),
-            *_bare_siblings(manifest, project),
+        first_uploads=dict(_first_uploads(manifest, index, project)) if production else {},
+        warnings=(
+            *project.indexes.warnings(index),
+            *_listing_warnings(manifest, index, project),
+            *_unbounded_siblings(manifest, project),
         ),
         mismatches=tuple(consistency.check_manifest(manifest, dist, project, production=production)),
     )
     if index != EMBEDDED:
-        snapshot = snapshot._replace(strangers=dict(_strangers(snapshot, project)))
-    snapshot = snapshot._replace(closed=dict(_closed(snapshot, project)))
-    # An index that took more before is asked to be like the public one: what it holds counts for nothing then.
-    checked = manifest.distributions if as_public else snapshot.missing
-    public = production or as_public or index == TEST
-    unfit = list(_findings(project.root / dist, checked, public=public, config=project.config))
+        snapshot = snapshot._replace(unowned_projects=dict(_unowned_projects(snapshot, project)))
+    snapshot = snapshot._replace(frozen_projects=dict(_frozen_projects(snapshot, project)))
+    # With --as-public, files that the index accepted without PyPI's rules are checked, too.
+    checked = manifest.distributions if pypi_rules else snapshot.missing
+    public = production or pypi_rules or index == TEST
+    violations = list(_violations(project.root / dist, checked, public=public, config=project.config))
     packages = {file.package for file in checked}
-    unfit += _missing_extensions(project.root / dist, manifest, packages, project.config)
-    snapshot = snapshot._replace(unfit=tuple(unfit))
-    if check_requirements and snapshot.missing and index != EMBEDDED:  # the embedded one needs no network
-        unmet, remarks = resolving.requirements(snapshot, project, project.root / dist)
-        snapshot = snapshot._replace(unmet=unmet, remarks=(*snapshot.remarks, *remarks))
+    violations += _missing_extensions(project.root / dist, manifest, packages, project.config)
+    snapshot = snapshot._replace(violations=tuple(violations))
+    if check_requirements and snapshot.missing and index != EMBEDDED:  # the embedded index must need no network
+        unavailable, warnings = resolving.requirements(snapshot, project, project.root / dist)
+        snapshot = snapshot._replace(unavailable=unavailable, warnings=(*snapshot.warnings, *warnings))
     if snapshot.missing:
         snapshot = _with_credentials(snapshot, index, project)
     return _with_attestations(snapshot, attestations, project, project.root / dist)
 
 
-def _bare_siblings(manifest: Manifest, project: Project) -> Iterator[str]:
+def _unbounded_siblings(manifest: Manifest, project: Project) -> Iterator[str]:
     packages = [package for package in project.workspace.packages if package.name in manifest.packages]
     return core.siblings.unbounded_siblings(packages, project.workspace, project.config)
 
 
-def chosen(dist: str, names: tuple[str, ...], project: Project) -> tuple[Manifest, tuple[str, ...]]:
-    """What is to be published of what was built, and the packages of it that stay at home."""
+def read_manifest(dist: str, names: tuple[str, ...], project: Project) -> tuple[Manifest, tuple[str, ...]]:
+    """Return the manifest of the selected public packages, and the names of private ones."""
     packages = frozenset(package.name for package in project.workspace.select(names))
     manifest = read_release(project.root, dist, packages)
     if manifest.missing and not packages:
-        part = " ".join(f"--package {name}" for name in manifest.packages)
-        where = f"{dist}/{core.manifest.MANIFEST_JSON}"
+        options = " ".join(f"--package {name}" for name in manifest.packages)
+        names_missing = ", ".join(manifest.missing)
         raise Blocked(
-            "todo",
-            f"{where} is not complete: {', '.join(manifest.missing)} could not be built",
-            fix=f"build them: {fixes.command('build-all')}; or publish the others alone: {part}",
+            "manifest-incomplete",
+            f"{dist}/{core.manifest.MANIFEST_JSON} is incomplete ({names_missing} could not be built)",
+            fix=f"build them: {fixes.command('build-all')}; or publish only the others: {options}",
         )
     return public_part(manifest.only(packages or frozenset(manifest.packages)), project)
 
 
-def _present(folder: Path, manifest: Manifest) -> dict[str, str]:
+def _local_hashes(folder: Path, manifest: Manifest) -> dict[str, str]:
     from relnox.building.archives import digests, is_in
 
     paths = [folder / file.filename for file in manifest.distributions]
     return {path.name: digests(path).sha256 for path in paths if is_in(folder, path)}
 
 
-def _findings(folder: Path, files: Iterable[Distribution], *, public: bool, config: Config) -> Iterator[Finding]:
-    """What is wrong with those of the files that are there: they may come from elsewhere."""
+def _violations(folder: Path, files: Iterable[Distribution], *, public: bool, config: Config) -> Iterator[Finding]:
+    """Check the archives on disk, which may not have been built by relnox."""
     from relnox.building import archives, checks
 
     for file in files:
@@ -273,101 +275,104 @@ def _findings(folder: Path, files: Iterable[Distribution], *, public: bool, conf
 def _missing_extensions(
     folder: Path, manifest: Manifest, packages: Iterable[str], config: Config
 ) -> Iterator[Finding]:
-    """Wheels to send that lack the native modules which the source distribution beside them declares."""
+    """Find wheels without the extension modules that their source distribution declares."""
     from relnox.building import archives, checks
 
     for package in sorted(packages):
         if not config.has_optional_extensions(package):
             paths = [folder / file.filename for file in manifest.files_of(package)]
-            there = [path for path in paths if archives.is_in(folder, path)]
-            yield from checks.extension_errors(there, config.archives)
+            existing = [path for path in paths if archives.is_in(folder, path)]
+            yield from checks.extension_errors(existing, config.archives)
 
 
 def _with_credentials(snapshot: Snapshot, index: str, project: Project) -> Snapshot:
-    from relnox.indexes.credentials import NoCredentials
+    from relnox.indexes.credentials import CredentialsNotFound
 
     try:
-        found = project.indexes.credentials(index)
-        return snapshot._replace(credentials=found.origin, minted=found.trusted)
+        credentials = project.indexes.credentials(index)
+        return snapshot._replace(credentials=credentials.origin, uses_oidc=credentials.uses_oidc)
     except Blocked as error:
-        nobody = isinstance(error, NoCredentials) and project.config.on_missing_credentials == "skip"
-        partly = any(snapshot.listed.values())
-        if nobody and not partly:
-            first, *looked = error.message.splitlines()
-            skipped = f"nothing is published, since {first.rstrip(':')}"
-            remark = "\n".join(["this is where they were looked for:", *looked])
-            return snapshot._replace(skipped=skipped, remarks=(*snapshot.remarks, remark))
-        exit_code = ExitCode.PARTLY_PUBLIC if nobody else error.exit_code
-        refusal = core.plan.Problem(code="todo", message=error.message, fix=error.fix or "", exit_code=exit_code)
-        return snapshot._replace(credentials=refusal)
+        may_skip = isinstance(error, CredentialsNotFound) and project.config.on_missing_credentials == "skip"
+        is_partly_public = any(snapshot.index_hashes.values())
+        if may_skip and not is_partly_public:
+            first, *reasons = error.message.splitlines()
+            skip_reason = f"nothing is published ({first.rstrip(':')})"
+            warning = "\n".join(["credentials were searched for in:", *reasons])
+            return snapshot._replace(skip_reason=skip_reason, warnings=(*snapshot.warnings, warning))
+        exit_code = ExitCode.PARTLY_PUBLIC if may_skip else error.exit_code
+        problem = core.plan.Problem(
+            code=error.code, message=error.message, fix=error.fix or "", exit_code=exit_code
+        )
+        return snapshot._replace(credentials=problem)
 
 
 def _with_attestations(snapshot: Snapshot, choice: str, project: Project, folder: Path) -> Snapshot:
-    if isinstance(snapshot.credentials, core.plan.Problem) or snapshot.skipped is not None:
+    if isinstance(snapshot.credentials, core.plan.Problem) or snapshot.skip_reason is not None:
         return snapshot
     public = {
-        package: [file.filename for file in snapshot.manifest.files_of(package) if file.filename in listed]
-        for package, listed in snapshot.listed.items()
+        package: [file.filename for file in snapshot.manifest.files_of(package) if file.filename in hashes]
+        for package, hashes in snapshot.index_hashes.items()
     }
-    missing = snapshot.missing
-    return snapshot._replace(
-        attesting=attesting.look(choice, snapshot.target, missing, public, project=project, folder=folder)
+    attestations = attesting.plan_attestations(
+        choice, snapshot.target, snapshot.missing, public, project=project, folder=folder
     )
+    return snapshot._replace(attestations=attestations)
 
 
-def _warnings(manifest: Manifest, index: str, project: Project) -> Iterator[str]:
-    """What the index says against files that it has (PEP 592), and of projects that take files (PEP 792)."""
+def _listing_warnings(manifest: Manifest, index: str, project: Project) -> Iterator[str]:
+    """Yield warnings about yanked files (PEP 592), and about the status of projects (PEP 792)."""
     for package in manifest.packages:
-        listing, files = project.indexes.seen(index, package), manifest.files_of(package)
+        listing, files = project.indexes.cached_listing(index, package), manifest.files_of(package)
         for file in files:
             if file.filename in listing and listing[file.filename].yanked:
-                yield f"{index} lists {file.filename} as yanked: installers pass it over"
-        missing = any(file.filename not in listing for file in files)
-        if listing.status != "active" and not (missing and listing.status in _CLOSED):
-            yield f"{index} has {package} as {listing.status}{f': {listing.reason}' if listing.reason else ''}"
+                yield f"{file.filename} is yanked on {index}: installers ignore it"
+        is_incomplete = any(file.filename not in listing for file in files)
+        if listing.status != "active" and not (is_incomplete and listing.status in _FROZEN):
+            reason = f": {listing.reason}" if listing.reason else ""
+            yield f"project {package} is {listing.status} on {index}{reason}"
 
 
-def _closed(snapshot: Snapshot, project: Project) -> Iterator[tuple[str, Listing]]:
-    """Packages that the index takes no files for, whoever sends them."""
+def _frozen_projects(snapshot: Snapshot, project: Project) -> Iterator[tuple[str, Listing]]:
     for package in dict.fromkeys(file.package for file in snapshot.missing):
-        listing = project.indexes.seen(snapshot.target, package)
-        if listing.status in _CLOSED:
+        listing = project.indexes.cached_listing(snapshot.target, package)
+        if listing.status in _FROZEN:
             yield package, listing
 
 
-def _strangers(snapshot: Snapshot, project: Project) -> Iterator[tuple[str, tuple[Version, ...]]]:
-    """Packages whose names may be somebody else's on the index, with the versions that it has of them.
+def _unowned_projects(snapshot: Snapshot, project: Project) -> Iterator[tuple[str, tuple[Version, ...]]]:
+    """Yield the projects that may belong to another account, with their versions on the index.
 
-    No index tells whose a project is. It is ours if one of its files is, or if a version of it is tagged here.
+    Indexes do not publish who may upload. A project is taken for ours if the index has one of the built files, or
+    if one of its versions is tagged in this repository.
     """
     for package in dict.fromkeys(file.package for file in snapshot.missing):
         built = {file.sha256 for file in snapshot.manifest.files_of(package)}
-        there = project.indexes.seen(snapshot.target, package).values()
-        versions = {file.version for file in there if file.version is not None}
-        if versions and built.isdisjoint(file.sha256 for file in there):
-            tagged = _tagged(package, project)
+        index_files = project.indexes.cached_listing(snapshot.target, package).values()
+        versions = {file.version for file in index_files if file.version is not None}
+        if versions and built.isdisjoint(file.sha256 for file in index_files):
+            tagged = _tagged_versions(package, project)
             if tagged is not None and versions.isdisjoint(tagged):
                 yield package, tuple(sorted(versions))
 
 
-def _tagged(package: str, project: Project) -> set[Version] | None:
-    """The versions of a package that are tagged here; None where the tags cannot be known."""
+def _tagged_versions(package: str, project: Project) -> set[Version] | None:
+    """Return the tagged versions of a package; None if the tags are incomplete or cannot be parsed."""
     if project.state is None or project.state.shallow:
         return None
     try:
         return {version for _, version in project.tag_formats[package].matches(project.state.tags)}
-    except Blocked:  # the settings are such that nobody can read the tags, which publishing does not need
+    except Blocked:  # invalid settings of tag formats, which publishing does not need
         return None
 
 
-def _begun(manifest: Manifest, index: str, project: Project) -> Iterator[tuple[str, datetime]]:
-    """When the first file of each package's version came to an index, as far as the index tells it."""
+def _first_uploads(manifest: Manifest, index: str, project: Project) -> Iterator[tuple[str, datetime]]:
+    """Yield the time of the first file of each package's version, if the index lists upload times."""
     for package in manifest.packages:
         version = manifest.version(package)
         times = [
-            listed.upload_time
-            for listed in project.indexes.seen(index, package).values()
-            if listed.upload_time is not None and listed.version == version
+            file.upload_time
+            for file in project.indexes.cached_listing(index, package).values()
+            if file.upload_time is not None and file.version == version
         ]
         if times:
             yield package, min(times)

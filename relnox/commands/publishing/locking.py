@@ -1,7 +1,7 @@
-"""One process at a time publishes a project to an index, as far as this machine can see.
+"""Locks, so that only one process of the user on this machine publishes a project to an index.
 
-The lock is advisory. Processes on other machines, or of other users, are told apart by what the index lists: it is
-looked at before each file, and a name that is taken is settled by its hash.
+They are advisory. For processes on other machines, or of other users, uploads check the listing before each file
+and compare hashes.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ if TYPE_CHECKING:
 
 __all__ = ["lock_projects"]
 
-_LOCKED = 64
-"""Projects that are locked, the first by name: each lock is an open file."""
-_WAIT = 4500.0
-"""Seconds: an upload may outlast an outage, and wait for the listing after that."""
-_POLL = 0.2
+_MAX_LOCKS = 64
+"""Each lock is an open file; only the first projects by name are locked."""
+_MAX_WAIT = 4500.0
+"""Seconds, for an upload with retries and the wait for its listing."""
+_POLL_INTERVAL = 0.2
 
 
 def lock_projects(upload_url: str, index: str, packages: Iterable[str], project: Project) -> None:
-    """Hold the locks of projects on an index until the indexes of the project are closed.
+    """Lock projects on an index until `project.indexes` is closed.
 
     Args:
-        upload_url: Where the files go, whatever the index is called.
+        upload_url: The upload URL, which identifies the index.
         index: Its name, for messages.
         packages: Normalized names.
-        project: Whose indexes are used.
+        project: The project.
 
     Raises:
-        TryLater: Another process held one of them for too long.
+        TryLater: Another process held a lock for too long.
     """
     from relnox import network
 
     if (folder := _folder()) is None:
         return
-    deadline = network.Deadline(_WAIT)
-    for package in sorted(set(packages))[:_LOCKED]:  # in this order, so that no two processes wait for one another
+    deadline = network.Deadline(_MAX_WAIT)
+    for package in sorted(set(packages))[:_MAX_LOCKS]:  # sorted to avoid deadlocks
         path = folder / hashlib.sha256(f"{upload_url}\n{package}".encode()).hexdigest()[:32]
         while True:
             try:
@@ -55,29 +55,29 @@ def lock_projects(upload_url: str, index: str, packages: Iterable[str], project:
                 break
             except lock.Locked as error:
                 if error.holder == str(os.getpid()):
-                    break  # held further up in this very process, which would wait for itself
-                busy = f"another relnox process (pid {error.holder}) is publishing {package} to {index}"
-            except OSError:  # no room, no right, or a file system without locks: the lock is advisory
+                    break  # held by this process, which would wait for itself
+                message = f"another relnox process (pid {error.holder}) is publishing {package} to {index}"
+            except OSError:  # disk full, no permission, or a file system without locks
                 return
             if not deadline.left():
-                raise TryLater("todo", busy, fix="rerun the command when it has finished")
-            deadline.wait(_POLL, busy)
+                raise TryLater("publish-running", message, fix="rerun the command when it has finished")
+            deadline.wait(_POLL_INTERVAL, message)
 
 
 def _folder() -> Path | None:
-    """A folder that is this user's alone; None where there can be none."""
+    """Return a folder that only this user can access; None if there is none."""
     import platformdirs
 
     folder = Path(platformdirs.user_cache_path("relnox")) / "locks"
     with contextlib.suppress(OSError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode):
+        status = folder.lstat()
+        if not stat.S_ISDIR(status.st_mode):
             return None
-        if os.name == "posix" and found.st_uid != os.getuid():
+        if os.name == "posix" and status.st_uid != os.getuid():
             return None
-        if os.name == "posix" and found.st_mode & 0o077:
+        if os.name == "posix" and status.st_mode & 0o077:
             folder.chmod(0o700)
     except OSError:
         return None

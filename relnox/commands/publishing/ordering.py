@@ -1,4 +1,4 @@
-"""In which order a release goes out: nothing is public before what it needs is."""
+"""The steps of publishing in dependency order: no package is public before its dependencies."""
 
 from __future__ import annotations
 
@@ -10,101 +10,103 @@ from relnox.commands import attesting
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from relnox.commands.attesting import Attesting
+    from relnox.commands.attesting import AttestationPlan
     from relnox.commands.publishing.inspection import Snapshot
     from relnox.core.manifest import Distribution, Manifest
     from relnox.core.steps import Step
 
 __all__ = ["publication", "steps"]
 
-_PATIENCE = 2700
-"""Seconds that an index may take to list what it took: caches before one were stale for half an hour and more."""
+_LISTING_TIME = 2700
+"""Seconds to wait for the listing: caches of indexes have been outdated for more than half an hour."""
 
 
 COMPARE_LIMIT = 64
-"""MiB up to which all of a file is fetched and hashed after it was published."""
+"""MiB up to which published files are downloaded and hashed."""
 COMPARE_HELP = (
-    "Fetch and hash published files up to this size in MiB; of larger ones compare the length and the last MiB."
+    "Download and hash published files up to this size in MiB; of larger ones compare the length and the last MiB."
 )
 
 
 def steps(snapshot: Snapshot, dist: str, compare_limit: int = COMPARE_LIMIT) -> Iterator[Step]:
-    """The steps that make public what was looked at, from a folder.
+    """Yield the steps that publish the missing files of a snapshot.
 
     Args:
-        snapshot: What was looked at.
+        snapshot: The release and the state of the index.
         dist: The folder with the files.
-        compare_limit: MiB up to which all of a file is fetched and hashed afterwards.
+        compare_limit: MiB up to which files are downloaded and hashed afterwards.
     """
-    missing = dict.fromkeys(file.package for file in snapshot.missing) if snapshot.minted else ()
+    missing = dict.fromkeys(file.package for file in snapshot.missing) if snapshot.uses_oidc else ()
     return publication(
         snapshot.manifest,
         snapshot.target,
         dist,
-        minted=tuple(missing),
-        attests=snapshot.attesting,
+        tokens_for=tuple(missing),
+        attestations=snapshot.attestations,
         compare_limit=compare_limit << 20,
     )
 
 
-def publication(  # noqa: PLR0913 - how a release goes out
+def publication(  # noqa: PLR0913 - parameters of a release
     manifest: Manifest,
     index: str,
     dist: str,
     *,
-    minted: Sequence[str] = (),
-    attests: Attesting = attesting.NOTHING,
+    tokens_for: Sequence[str] = (),
+    attestations: AttestationPlan = attesting.NO_ATTESTATIONS,
     compare_limit: int = COMPARE_LIMIT << 20,
 ) -> Iterator[Step]:
-    """The steps that make a manifest public.
+    """Yield the steps that publish a manifest.
 
-    Before the first file is sent all are signed, where they go with attestations, and there are tokens for all. A
-    package waits for those that it needs to be there.
+    Before the first upload all files are signed, and there are tokens for all projects. A package is uploaded when
+    its dependencies are verified on the index.
 
     Args:
-        manifest: What is to be public.
-        index: Where.
+        manifest: The release.
+        index: The index to publish to.
         dist: The folder with the files.
-        minted: The packages that the index mints tokens for (Trusted Publishing).
-        attests: Whether files go with attestations.
-        compare_limit: Bytes up to which all of a file is fetched and hashed afterwards.
+        tokens_for: Packages for which the index issues tokens (Trusted Publishing).
+        attestations: How attestations are handled.
+        compare_limit: Bytes up to which files are downloaded and hashed afterwards.
     """
-    yield from attests.signing(index, dist)
-    entered: tuple[str, ...] = ()
-    if minted:
-        login = core.steps.LogIn(index=index, packages=tuple(minted))
+    yield from attestations.sign_steps(index, dist)
+    login_key: tuple[str, ...] = ()
+    if tokens_for:
+        login = core.steps.LogIn(index=index, packages=tuple(tokens_for))
         yield login
-        entered = (login.key,)
+        login_key = (login.key,)
     needs = dict(manifest.needs)
     for package in manifest.packages:
         files = manifest.files_of(package)
         before = tuple(f"await {name}" for name in needs.get(package, ()) if name in manifest.packages)
-        sent = [attests.attached(step) for step in _uploads(files, index, dist, entered, before)]
-        yield from sent
+        uploads = [
+            attestations.with_attestation(step) for step in _uploads(files, index, dist, login_key + before)
+        ]
+        yield from uploads
         yield core.steps.AwaitIndex(
             index=index,
             package=package,
             version=manifest.version(package),
             files=files,
-            deadline=_PATIENCE,
+            deadline=_LISTING_TIME,
             compare_limit=compare_limit,
             folder=dist,
-            needs=tuple(step.key for step in sent),
+            needs=tuple(step.key for step in uploads),
         )
-        yield from attests.proof(index, manifest, package)
+        yield from attestations.provenance_steps(index, manifest, package)
 
 
 def _uploads(
-    files: Sequence[Distribution], index: str, dist: str, entered: tuple[str, ...], before: tuple[str, ...]
+    files: Sequence[Distribution], index: str, dist: str, before: tuple[str, ...]
 ) -> Iterator[core.steps.Upload]:
-    """Uploads of one package, each public at once.
+    """Yield the uploads of one package.
 
-    The first goes alone, since it creates the project or the release, and the sdist last: an installer that comes
-    in between does not have to build.
+    The first file is uploaded alone, since it creates the project or the release, and the sdist last, so that
+    installers do not build while the wheels are missing.
     """
     keys: list[str] = []
     for file in sorted(files, key=lambda file: file.kind == "sdist"):
         after = tuple(keys if file.kind == "sdist" else keys[:1])
-        step = core.steps.Upload(index=index, file=file, folder=dist, needs=entered + before + after)
+        step = core.steps.Upload(index=index, file=file, folder=dist, needs=before + after)
         keys.append(step.key)
         yield step

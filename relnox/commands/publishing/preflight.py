@@ -1,4 +1,4 @@
-"""What stands against publishing, all of it at once, and what a reader should know before anything is sent."""
+"""Preflight checks of publishing, and notes for the user before anything is uploaded."""
 
 from __future__ import annotations
 
@@ -18,50 +18,50 @@ if TYPE_CHECKING:
 
 __all__ = ["notes", "problems", "public"]
 
-_SHOWN = 5
+_MAX_LISTED = 5
 
 
 def problems(snapshot: Snapshot, index: str, dist: str, *, allow_mismatch: bool = False) -> tuple[Problem, ...]:
-    """What stands against publishing, all of it at once.
+    """Return all blockers of publishing.
 
     Args:
-        snapshot: What was looked at.
-        index: Where the files are to go.
+        snapshot: The release and the state of the index.
+        index: Name of the index.
         dist: The folder with the files.
         allow_mismatch: Whether tag, version, commit and manifest may contradict one another.
     """
-    found = [] if allow_mismatch else [*snapshot.mismatches]
-    found += [
-        refusal
+    blockers = [] if allow_mismatch else [*snapshot.mismatches]
+    blockers += [
+        problem
         for file in snapshot.manifest.distributions
-        for refusal in (_wrong_on_disk(file, snapshot, dist), _other_on_index(file, snapshot, index))
-        if refusal is not None
+        for problem in (_check_local_file(file, snapshot, dist), _check_index_file(file, snapshot, index))
+        if problem is not None
     ]
-    found += _closed(snapshot, index)
-    found += _not_for_the_public(snapshot)
-    found += snapshot.unmet
+    blockers += _check_projects(snapshot, index)
+    blockers += _check_archives(snapshot)
+    blockers += snapshot.unavailable
     if snapshot.production:
-        found += _too_late(snapshot, index)
+        blockers += _check_upload_window(snapshot, index)
     if isinstance(snapshot.credentials, core.plan.Problem):
-        found.append(snapshot.credentials)
-    found += snapshot.attesting.problems
-    return tuple(found)
+        blockers.append(snapshot.credentials)
+    blockers += snapshot.attestations.problems
+    return tuple(blockers)
 
 
 def public(snapshot: Snapshot, *, allow_mismatch: bool = False) -> tuple[str, ...]:
-    """The files that are public already, as far as they count for how a blocked run ends.
+    """Return the files that are already public, for the exit code of a blocked run.
 
-    A manifest that is public, all of it, and does not belong to this checkout is an earlier release: nothing of it
-    is left to finish.
+    A manifest that contradicts the checkout and is completely public is an earlier release: its files do not
+    count.
     """
-    earlier = snapshot.mismatches and not allow_mismatch and not snapshot.missing
-    return () if earlier else snapshot.public
+    is_earlier_release = snapshot.mismatches and not allow_mismatch and not snapshot.missing
+    return () if is_earlier_release else snapshot.public
 
 
-def _wrong_on_disk(file: Distribution, snapshot: Snapshot, dist: str) -> Problem | None:
-    sha256 = snapshot.present.get(file.filename)
-    if sha256 is None and file.filename in snapshot.listed.get(file.package, {}):
-        return None  # it is public already; what is on disk does not matter
+def _check_local_file(file: Distribution, snapshot: Snapshot, dist: str) -> Problem | None:
+    sha256 = snapshot.local_hashes.get(file.filename)
+    if sha256 is None and file.filename in snapshot.index_hashes.get(file.package, {}):
+        return None  # it is public already, and needs no upload
     if sha256 is None:
         return core.plan.Problem(
             code="archive-missing",
@@ -81,81 +81,81 @@ def _wrong_on_disk(file: Distribution, snapshot: Snapshot, dist: str) -> Problem
     return None
 
 
-def _other_on_index(file: Distribution, snapshot: Snapshot, index: str) -> Problem | None:
-    listed = snapshot.listed.get(file.package, {})
-    there = listed.get(file.filename)
-    if there is None or there == file.sha256:
+def _check_index_file(file: Distribution, snapshot: Snapshot, index: str) -> Problem | None:
+    index_hash = snapshot.index_hashes.get(file.package, {}).get(file.filename)
+    if index_hash is None or index_hash == file.sha256:
         return None
-    from relnox.executor.publishing import other_file
+    from relnox.executor.publishing import index_file_differs
 
-    error = other_file(index, file, there)
-    return core.plan.Problem(code="todo", message=error.message, fix=error.fix or "", exit_code=error.exit_code)
+    error = index_file_differs(index, file, index_hash)
+    return core.plan.Problem(
+        code=error.code, message=error.message, fix=error.fix or "", exit_code=error.exit_code
+    )
 
 
-def _closed(snapshot: Snapshot, index: str) -> Iterator[Problem]:
-    """Projects that take no files at present (PEP 792)."""
-    for package, listing in snapshot.closed.items():
-        why = f": {listing.reason}" if listing.reason else ""
+def _check_projects(snapshot: Snapshot, index: str) -> Iterator[Problem]:
+    """Yield problems of projects that accept no files at present (PEP 792)."""
+    for package, listing in snapshot.frozen_projects.items():
+        reason = f" ({listing.reason})" if listing.reason else ""
         if listing.status == "archived":
             yield core.plan.Problem(
-                code="todo",
-                message=f"{package} is archived on {index}, and takes no files{why}",
-                fix="end that in the settings of the project there; then type the same command again",
+                code="project-archived",
+                message=f"project {package} is archived on {index}, and accepts no files{reason}",
+                fix=f"unarchive it in the project's settings on {index}, then rerun the command",
             )
         else:
             yield core.plan.Problem(
-                code="todo",
-                message=f"{index} has put {package} into quarantine: nobody can upload it or install it{why}",
-                fix="ask those who run the index; when it is over, type the same command again",
+                code="project-quarantined",
+                message=f"project {package} is quarantined on {index}, and accepts no files{reason}",
+                fix="contact the index operator, and rerun the command when the quarantine has ended",
             )
 
 
-def _not_for_the_public(snapshot: Snapshot) -> Iterator[Problem]:
-    manifest = snapshot.manifest
-    for finding in snapshot.unfit:
+def _check_archives(snapshot: Snapshot) -> Iterator[Problem]:
+    for finding in snapshot.violations:
         yield core.plan.Problem(code=finding.code, message=f"{finding.file}: {finding.message}", fix=finding.fix)
-    if manifest.dirty and snapshot.production:
+    if snapshot.manifest.dirty and snapshot.production:
         yield core.plan.Problem(
-            code="todo",
-            message="the manifest is of a tree with uncommitted changes",
-            fix=f"commit them, then build again: {core.fixes.command('build-all', '--clean')}",
+            code="build-dirty",
+            message="the files were built from a tree with uncommitted changes",
+            fix=f"commit them, then rebuild: {core.fixes.command('build-all', '--clean')}",
         )
 
 
-def _too_late(snapshot: Snapshot, index: str) -> Iterator[Problem]:
-    """Releases that the index takes no more files for (since July 2026)."""
+def _check_upload_window(snapshot: Snapshot, index: str) -> Iterator[Problem]:
+    """Yield problems of releases that accept no more files (PyPI, since July 2026)."""
     from relnox.indexes import uploader
 
-    late = {file.package: file for file in snapshot.missing if file.package in snapshot.begun}
-    for package, file in late.items():
-        ends = snapshot.begun[package] + uploader.WINDOW
+    missing = {file.package: file for file in snapshot.missing if file.package in snapshot.first_uploads}
+    for package, file in missing.items():
+        ends = snapshot.first_uploads[package] + uploader.UPLOAD_WINDOW
         if ends < snapshot.now:
             yield core.plan.Problem(
-                code="todo",
-                message=f"{index} takes no more files for {package} {file.version} since {ends:%Y-%m-%d}: "
-                f"its first file is more than {uploader.WINDOW.days} days old",
-                fix=uploader.publish_again(file),
+                code="release-too-old",
+                message=f"{package} {file.version} accepts no more files on {index} since {ends:%Y-%m-%d} "
+                f"(its first file is more than {uploader.UPLOAD_WINDOW.days} days old)",
+                fix=uploader.post_release_hint(file),
                 exit_code=ExitCode.CONFLICT,
             )
 
 
 def notes(snapshot: Snapshot, index: str, *, allow_mismatch: bool = False) -> Iterator[str]:
-    """What a reader should know before anything is sent; the arguments are those of `problems`."""
+    """Yield notes for the user before anything is uploaded; the arguments are those of `problems`."""
     if allow_mismatch:
         yield from consistency.allowed_notes(snapshot.mismatches)
     if isinstance(snapshot.credentials, str) and snapshot.credentials:
         yield f"credentials for {index}: {snapshot.credentials}"
-    if snapshot.skipped is not None:
-        yield snapshot.skipped
-    yield from snapshot.remarks
+    if snapshot.skip_reason is not None:
+        yield snapshot.skip_reason
+    yield from snapshot.warnings
     files = snapshot.manifest.distributions
-    if there := sum(snapshot.listed[file.package].get(file.filename) == file.sha256 for file in files):
-        yield f"{there} of {len(files)} files are on {index} already, and not sent again"
-    for package, versions in snapshot.strangers.items():
-        shown = ", ".join(map(str, versions[-_SHOWN:]))
+    if count := len(snapshot.public):
+        yield f"{count} of {len(files)} files are already on {index}, and are skipped"
+    for package, versions in snapshot.unowned_projects.items():
+        latest = ", ".join(map(str, versions[-_MAX_LISTED:]))
         yield (
-            f"{index} has a project {package} ({shown}), and no version of it is tagged here: if it is somebody "
-            "else's, the name is taken there and uploads will be refused"
+            f"project {package} on {index} ({latest}) may belong to another account, which would reject the "
+            "uploads (none of its versions is tagged in this repository)"
         )
-    yield from snapshot.attesting.notes()
+    yield from snapshot.attestations.notes()
     yield from private_notes(snapshot.private)

@@ -1,4 +1,4 @@
-"""Whether users can install what is published: its requirements are on the indexes, or in the same run."""
+"""Check that requirements of a release are available, on indexes or in the same run."""
 
 from __future__ import annotations
 
@@ -14,53 +14,53 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.commands.project import Project
     from relnox.commands.publishing.inspection import Snapshot
-    from relnox.core.availability import Need
+    from relnox.core.availability import RequiredProject
     from relnox.core.plan import Problem
 
 __all__ = ["HELP", "requirements"]
 
-HELP = "Ask the indexes for what packages require before they are published; --no-check-requirements does not."
-_LIMIT = 500
-"""Projects that are asked for at most."""
+HELP = "Check before publishing that the requirements of packages are available on the indexes."
+_MAX_PROJECTS = 500
+"""Required projects that are checked."""
 
 
 def requirements(
     snapshot: Snapshot, project: Project, folder: Path
 ) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
-    """Requirements that cannot be had, and what a reader should know of others.
+    """Return problems of requirements that are not available, and warnings.
 
-    Packages of which a file is public already are not looked at: what they began is finished.
+    Packages with public files are not checked, so that their release can be finished.
 
     Args:
-        snapshot: What is published, and what the index has of it.
+        snapshot: The release and the state of the index.
         project: The project.
         folder: The folder with the archives.
     """
-    needs: dict[str, list[Need]] = {}
-    for need in _needs(snapshot, project, folder):
-        needs.setdefault(need.name, []).append(need)
-    asked = dict(list(needs.items())[:_LIMIT])
-    if not asked:
+    by_project: dict[str, list[RequiredProject]] = {}
+    for requirement in _required_projects(snapshot, project, folder):
+        by_project.setdefault(requirement.name, []).append(requirement)
+    checked = dict(list(by_project.items())[:_MAX_PROJECTS])
+    if not checked:
         return (), ()
-    # The name of a package of this checkout is told to a public index only where it would be published there.
-    trusted = {name for name, of in asked.items() if not (snapshot.production and of[0].sibling)}
-    found = project.indexes.available(snapshot.target, asked, trusted=trusted)
-    every = [need for of in asked.values() for need in of]
+    # Do not disclose names of packages of this checkout to an index that they are not published to.
+    trusted = {name for name, of_name in checked.items() if not (snapshot.production and of_name[0].sibling)}
+    available = project.indexes.available(snapshot.target, checked, trusted=trusted)
+    flat = [requirement for of_name in checked.values() for requirement in of_name]
     released = {name: snapshot.manifest.version(name) for name in snapshot.manifest.packages}
-    remarks = [
-        *core.availability.unmet_extras(every, found, released),
-        *core.availability.unreadable(found, every),
+    warnings = [
+        *core.availability.unsatisfied_extras(flat, available, released),
+        *core.availability.unchecked_warnings(available, flat),
     ]
-    if len(needs) > len(asked):
-        remarks.append(f"of {len(needs)} requirements the first {len(asked)} were looked for")
-    task, usual = ("publish", "pypi") if snapshot.production else ("publish-test", "testpypi")
-    index = "" if snapshot.target == usual else f" --index {snapshot.target}"
+    if len(by_project) > len(checked):
+        warnings.append(f"only the first {len(checked)} of {len(by_project)} requirements were checked")
+    task, default = ("publish", "pypi") if snapshot.production else ("publish-test", "testpypi")
+    index = "" if snapshot.target == default else f" --index {snapshot.target}"
     command = f"relnox {task}{index}"
-    return tuple(core.availability.unmet(every, found, released, command)), tuple(remarks)
+    return tuple(core.availability.unsatisfied(flat, available, released, command)), tuple(warnings)
 
 
-def _needs(snapshot: Snapshot, project: Project, folder: Path) -> Iterator[Need]:
-    """What packages that are new on the index require and this run does not bring."""
+def _required_projects(snapshot: Snapshot, project: Project, folder: Path) -> Iterator[RequiredProject]:
+    """Yield the requirements of packages that are new on the index, except those that this run satisfies."""
     from packaging.specifiers import SpecifierSet
 
     from relnox.building import archives
@@ -69,23 +69,24 @@ def _needs(snapshot: Snapshot, project: Project, folder: Path) -> Iterator[Need]
     siblings = project.workspace.by_name
     for package in manifest.packages:
         files = manifest.files_of(package)
-        if any(file.filename in snapshot.listed.get(package, {}) for file in files):
+        if any(file.filename in snapshot.index_hashes.get(package, {}) for file in files):
             continue
         wheels = [file for file in files if file.kind == "wheel"]
         paths = [folder / file.filename for file in wheels or files]
-        read = (
+        invalid = {violation.file for violation in snapshot.violations}
+        package_archives = (
             archives.read(path, project.config.archives)
             for path in paths
-            if archives.is_in(folder, path) and not any(each.file == path.name for each in snapshot.unfit)
+            if archives.is_in(folder, path) and path.name not in invalid
         )
-        seen: set[str] = set()
-        for name, text, specifier, extra in _required(read):
-            is_here = name in manifest.packages and SpecifierSet(specifier).contains(
+        texts: set[str] = set()
+        for name, text, specifier, extra in _requirements(package_archives):
+            in_this_run = name in manifest.packages and SpecifierSet(specifier).contains(
                 manifest.version(name), prereleases=True
             )
-            skipped = core.availability.unchecked(name, project.config.publish.unchecked_requirements)
-            if name != package and text not in seen and not is_here and not skipped:
-                yield core.availability.Need(
+            skipped = core.availability.is_unchecked(name, project.config.publish.unchecked_requirements)
+            if name != package and text not in texts and not in_this_run and not skipped:
+                yield core.availability.RequiredProject(
                     package=package,
                     version=manifest.version(package),
                     text=text,
@@ -95,22 +96,22 @@ def _needs(snapshot: Snapshot, project: Project, folder: Path) -> Iterator[Need]
                     sibling=name in siblings,
                     private=name in siblings and siblings[name].private,
                 )
-            seen.add(text)
+            texts.add(text)
 
 
-def _required(found: Iterable[Archive]) -> Iterator[tuple[str, str, str, bool]]:
-    """Name, text, versions and whether only an extra asks for it, of each requirement that may ever count."""
+def _requirements(package_archives: Iterable[Archive]) -> Iterator[tuple[str, str, str, bool]]:
+    """Yield name, text, specifier and "only for an extra" of each requirement whose marker can be true."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     from relnox.building import modules
     from relnox.building.checks.requirements import can_apply
 
-    for archive in found:
+    for archive in package_archives:
         pythons = modules.requires_python(archive)
         for text in archive.requires:
             try:
                 requirement = Requirement(text)
-            except InvalidRequirement:  # the checks of archives tell that
+            except InvalidRequirement:  # reported by the checks of archives
                 continue
             if requirement.url is not None:
                 continue

@@ -1,4 +1,4 @@
-"""From archives to a release that an index shows."""
+"""Steps that publish archives."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = [
 
 
 class Attest(BaseStep, kw_only=True):
-    """Sign files as the job that publishes them (PEP 740), beside the files.
+    """Sign files as the job that publishes them (PEP 740), and store the attestations next to them.
 
     Attributes:
-        files: Those that are not public yet: an index takes no attestation later.
-        policy: Whether one that cannot be signed ends the run.
-        publisher: Who signs; None where that is not known, and attestations that are there already are taken.
-        deadline: Seconds of trouble that signing outlasts.
+        files: Files that are not public yet: indexes accept no attestations later.
+        policy: Whether the run fails if a file cannot be signed.
+        publisher: Who signs; None where that is unknown, and existing attestations are used.
+        deadline: Seconds to retry while the signing service is unavailable.
     """
 
     index: str
@@ -43,15 +43,15 @@ class Attest(BaseStep, kw_only=True):
 
     @property
     def title(self) -> str:
-        by = f", as {self.publisher.told}" if self.publisher is not None else ""
-        return f"sign {listing([file.filename for file in self.files])} ({self.policy}){by}"
+        by = f" as {self.publisher.description}" if self.publisher is not None else ""
+        return f"sign {listing([file.filename for file in self.files])}{by} ({self.policy})"
 
 
 class ClearIndex(BaseStep, kw_only=True):
-    """Remove everything from the embedded index, unless it holds files of this release alone.
+    """Remove all content of the embedded index, unless it has only files of this release.
 
     Attributes:
-        files: The files of the release: those that an interrupted run uploaded stay, so that it can be resumed.
+        files: The files of the release, which are kept if an interrupted run uploaded them.
     """
 
     index: str
@@ -63,11 +63,11 @@ class ClearIndex(BaseStep, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"remove everything from {self.index}"
+        return f"remove all content of index {self.index}"
 
 
 class LogIn(BaseStep, kw_only=True):
-    """Ask an index for the tokens of all projects that are uploaded to, so that none is missing halfway.
+    """Get upload tokens for all projects from an index, before any of them is uploaded.
 
     Attributes:
         packages: The projects.
@@ -82,15 +82,15 @@ class LogIn(BaseStep, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"ask {self.index} for tokens for {listing(self.packages)}"
+        return f"get upload tokens for {listing(self.packages)} from {self.index}"
 
 
 class Upload(BaseStep, kw_only=True):
-    """Send one file to an index, unless it is there.
+    """Upload a file to an index, unless the index has it.
 
     Attributes:
-        attestations: Whether what attests the file goes with it.
-        publisher: Who must have signed that; None where it is not known.
+        attestations: Whether the attestation of the file is uploaded with it.
+        publisher: Who must have signed that; None where it is unknown.
     """
 
     remote: ClassVar[bool] = True
@@ -116,13 +116,13 @@ class Upload(BaseStep, kw_only=True):
 
 
 class AwaitIndex(BaseStep, kw_only=True):
-    """Wait until an index lists these files with our hashes, and serves them.
+    """Wait until an index lists files with the hashes of the manifest, and serves them.
 
     Attributes:
         deadline: Seconds.
-        compare_limit: Bytes up to which all of a file is fetched and hashed; of a larger one its length and its
-            end are compared with the built file. None: what is served is not compared here.
-        folder: Where the built files are.
+        compare_limit: Files up to so many bytes are downloaded and hashed; of larger ones the length and the
+            last MiB are compared. None: the served bytes are not compared here.
+        folder: The folder with the built files.
     """
 
     concurrent: ClassVar[bool] = True
@@ -140,20 +140,20 @@ class AwaitIndex(BaseStep, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"see that {self.index} lists {self.package} {self.version} with these hashes, and serves it"
+        return f"wait until {self.index} lists and serves {self.package} {self.version} with the built hashes"
 
     @property
     def resources(self) -> tuple[tuple[str, int | None], ...]:
-        # Who waits for a listing does not keep others from sending, nor from looking.
-        return ((f"looks at {self.index}", 32),)
+        # A waiting step must not block uploads, nor other waiting steps.
+        return ((f"listings of {self.index}", 32),)
 
 
 class CheckProvenance(BaseStep, kw_only=True):
-    """See that an index serves provenance of these files, and verify it (PEP 740).
+    """Verify the provenance that an index serves for files (PEP 740).
 
     Attributes:
-        policy: Whether a file without provenance ends the run.
-        publisher: Who published them; None where that is not known, and the index's word is taken.
+        policy: Whether the run fails if a file has no provenance.
+        publisher: Who published them; None where that is unknown, and the index is trusted to name the publisher.
     """
 
     concurrent: ClassVar[bool] = True
@@ -170,9 +170,9 @@ class CheckProvenance(BaseStep, kw_only=True):
 
     @property
     def title(self) -> str:
-        by = f" by {self.publisher.told}" if self.publisher is not None else ""
-        return f"verify what {self.index} serves as provenance of {self.package} {self.version}{by}"
+        by = f" by {self.publisher.description}" if self.publisher is not None else ""
+        return f"verify the provenance of {self.package} {self.version} on {self.index}{by}"
 
     @property
     def resources(self) -> tuple[tuple[str, int | None], ...]:
-        return ((f"looks at {self.index}", 32),)
+        return ((f"listings of {self.index}", 32),)

@@ -81,7 +81,7 @@ class Answer(Fault):
     Attributes:
         status: HTTP status.
         text: What it says, in the body and in the status line.
-        stored: Whether an upload is judged and stored (a token minted) as usual all the same.
+        stored: Whether an upload is parse_response and stored (a token minted) as usual all the same.
         retry_after: Seconds that `Retry-After` asks for.
         as_date: Whether `Retry-After` is an HTTP date rather than a number.
         headers: Further headers.
