@@ -37,7 +37,7 @@ EMBEDDED = ROOT / "relnox" / "indexes" / "embedded"
 """Its errors are answers to a client, which shows their text and has a code of its own."""
 FINDINGS = {
     "error": "2 from `build-all`, 1 from `publish` and `collect`",
-    "refusal": "as `error`; for private packages a warning",
+    "rejected": "as `error`; for private packages a warning",
     "warning": "0, a warning; 2 from `build-all --strict`",
 }
 """How checks of archives end, by the function in `building.findings` that reports what they find."""
@@ -52,11 +52,13 @@ class Callable(NamedTuple):
         parameters: Its parameters, in order.
         exits: The exit codes of problems that it makes.
         fix: What helps, where it is the same for all of them.
+        code: The default of its parameter `code`, if it has one.
     """
 
     parameters: tuple[str, ...]
     exits: frozenset[str]
     fix: str = ""
+    code: ast.expr | None = None
 
 
 class Entry(NamedTuple):
@@ -127,7 +129,8 @@ def _callables(modules: dict[Path, ast.Module]) -> dict[str, Callable]:
     for name, kind in classes.items():
         parameters = _class_parameters(kind, classes)
         if "code" in parameters and "message" in parameters:
-            callables[name] = Callable(parameters, _exits_of_class(kind, classes, numbers), _fix_of_class(kind))
+            exits = _exits_of_class(kind, classes, numbers)
+            callables[name] = Callable(parameters, exits, _fix_of_class(kind), _default_code(kind))
     for path, module in modules.items():
         for node in ast.walk(module):
             if not isinstance(node, _FUNCTION) or node.name == "__init__":
@@ -175,6 +178,15 @@ def _class_parameters(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> t
         if fields:
             return fields
     return ()
+
+
+def _default_code(node: ast.ClassDef) -> ast.expr | None:
+    """Return the default of the keyword parameter `code` of a class."""
+    for inner in node.body:
+        if isinstance(inner, _FUNCTION) and inner.name == "__init__":
+            defaults = zip(inner.args.kwonlyargs, inner.args.kw_defaults, strict=True)
+            return next((value for argument, value in defaults if argument.arg == "code"), None)
+    return None
 
 
 def _fix_of_class(node: ast.ClassDef) -> str:
@@ -251,7 +263,7 @@ def _entries(
         exits = kind.exits
         if "exit_code" in values:
             exits = frozenset(_exits_in(values["exit_code"], numbers, {})) or exits
-        for code in _codes(values.get("code"), variables):
+        for code in _codes(values.get("code", kind.code), variables):
             yield call.lineno, code, Entry(message, "" if fix == "None" else fix, exits)
 
 

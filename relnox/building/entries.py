@@ -49,22 +49,22 @@ class ArchiveError(Failed):
     """An archive that cannot be read safely.
 
     Args:
-        reason: What is wrong with it; the message is the name of the file and this.
+        message: What is wrong with it; the name of the file is put before it.
         fix: As for every error.
         file: The archive's name; readers of its content leave it out, and `archives.read` adds it.
         code: As for every error.
     """
 
     def __init__(
-        self, reason: str, fix: str = REBUILD, *, file: str = "", code: str = "unreadable-archive"
+        self, message: str, fix: str = REBUILD, *, file: str = "", code: str = "unreadable-archive"
     ) -> None:
-        super().__init__(code, f"{file} {reason}".lstrip(), fix=fix)
-        self.reason = reason
+        super().__init__(code, f"{file} {message}".lstrip(), fix=fix)
+        self.reason = message
 
 
-def too_large(reason: str) -> ArchiveError:
+def too_large(message: str) -> ArchiveError:
     """Return the error for an archive that exceeds one of the project's limits."""
-    return ArchiveError(reason, RAISE_LIMIT, code="archive-too-large")
+    return ArchiveError(message, RAISE_LIMIT, code="archive-too-large")
 
 
 class Limit(Record):

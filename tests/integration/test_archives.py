@@ -41,14 +41,14 @@ def test_contents_are_read_in_one_pass_and_no_further_than_asked(
 def test_a_truncated_archive_cannot_be_read(make: Callable[..., Path], cut: int, tmp_path: Path) -> None:
     path = make(tmp_path)
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(Failed, match=r"cannot be opened|is truncated"):
+    with pytest.raises(Failed, match=r"cannot be read|is truncated|is not a zip file"):
         archives.read(path)
 
 
 @pytest.mark.parametrize("name", ["demo.zip", "demo-1.0.tar.bz2", "demo.whl", "notes.md"])
 def test_other_names_are_no_archives(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"")
-    with pytest.raises(Failed, match="no name of a wheel or an sdist"):
+    with pytest.raises(Failed, match="not a valid file name of a wheel or an sdist"):
         archives.read(tmp_path / name)
 
 

@@ -132,8 +132,8 @@ BAD = {
         "wheel.unlink(); sdist.unlink(); (output / 'demo-1.0.zip').touch()",
         ["its own build command left no archive"],
     ),
-    "no archive": ("wheel.write_text('no zip')", ["demo_app-1.0-py3-none-any.whl cannot be opened"]),
-    "cut off": ("wheel.write_bytes(wheel.read_bytes()[:200])", ["demo_app-1.0-py3-none-any.whl cannot be opened"]),
+    "no archive": ("wheel.write_text('no zip')", ["demo_app-1.0-py3-none-any.whl is not a zip file"]),
+    "cut off": ("wheel.write_bytes(wheel.read_bytes()[:200])", ["demo_app-1.0-py3-none-any.whl is not a zip file"]),
     "other name": (
         "wheel.rename(output / 'other-1.0-py3-none-any.whl')",
         ["it is called other, but demo-app was planned", "its metadata names 'Demo-App', its file name other"],
@@ -142,10 +142,10 @@ BAD = {
         "sdist.rename(output / 'demo_app-2.0.tar.gz')",
         ["its version is 2.0, but 1.0 was planned", "says version '1.0', its file name 2.0"],
     ),
-    "no name": ("wheel.rename(output / 'demo.whl')", ["demo.whl is no name of a wheel or an sdist"]),
+    "no name": ("wheel.rename(output / 'demo.whl')", ["demo.whl is not a valid file name of a wheel or an sdist"]),
     "linux": (
         "wheel.rename(output / 'demo_app-1.0-cp312-cp312-linux_x86_64.whl')",
-        ["the public index refuses the platform tag linux_x86_64", "auditwheel repair"],
+        ["platform tag linux_x86_64 is rejected by the public index", "auditwheel repair"],
     ),
     "fails": (
         "print('the last words'); sys.exit(7)",
@@ -172,7 +172,10 @@ def test_requirements_of_the_archives_are_those_of_the_plan(tmp_path: Path) -> N
     root = project(tmp_path / "home")
     text = (root / "pyproject.toml").read_text()
     (root / "pyproject.toml").write_text(text.replace("six>=1", "six>=2"))
-    lacks, more = "its metadata lacks the requirement six>=2", "requires six>=1, which is not in pyproject.toml"
+    lacks, more = (
+        "requirement six>=2 is in pyproject.toml, but not in the metadata",
+        "requires six>=1, which is not in pyproject.toml",
+    )
     refused(build_all(root), lacks, more)
 
 

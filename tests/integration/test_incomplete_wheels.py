@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.heavy
 
 PLAIN = checks.Expected(name="demo-app")
-EMPTY = "error: is empty: it has no module, script or data"
+EMPTY = "error: is empty (no modules, scripts or data)"
 LINUX = f"{TOP}-cp312-cp312-manylinux_2_28_x86_64.whl"
 ELF = b"\x7fELF" + bytes(12)
 
@@ -70,10 +70,10 @@ def test_a_wheel_with_anything_for_its_users_is_not_empty(files: dict[str, str],
 
 def test_a_wheel_with_nothing_but_tests_is_told(tmp_path: Path) -> None:
     path = wheel(tmp_path, {"tests/__init__.py": "", "tests/test_demo.py": ""})
-    assert "warning: has no module but tests" in found(path)
+    assert "warning: has no modules except tests" in found(path)
     source = archives.read(sdist(tmp_path, {"src/demo_app/__init__.py": "", "tests/__init__.py": ""}))
     said = [each.message for each in checks.verify_pair(source, archives.read(path)) if each.level == "error"]
-    assert said == ["has no module but tests, although its sdist has demo_app, tests"]
+    assert said == ["has no modules except tests, but its sdist has demo_app, tests"]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_wheel_for_a_platform_has_something_native(
     files: dict[str, str | bytes], native: bool, tmp_path: Path
 ) -> None:
     path = wheel(tmp_path, MODULES | files, name=LINUX)
-    said = "error: is for manylinux_2_28_x86_64, but has no native module or program"
+    said = "error: is for manylinux_2_28_x86_64, but has no native modules or programs"
     assert (said in found(path)) is not native
     optional = checks.Expected(name="demo-app", optional_extensions=True)
     assert said not in found(path, optional)
@@ -172,7 +172,7 @@ def test_native_modules_that_the_source_declares_are_in_the_wheel(
     told = checks.verify_extensions([source, pure])
 
     assert [each.level for each in told] == ([level] if level else [])
-    assert all("has no native module, although" in each.message for each in told)
+    assert all("has no native modules, although" in each.message for each in told)
     # One without native modules serves all other machines, where there is one with them.
     assert checks.verify_extensions([source, pure, compiled]) == ()
     assert checks.verify_extensions([source, compiled]) == ()
@@ -188,7 +188,7 @@ def test_a_build_of_an_empty_wheel_fails_unless_the_settings_allow_it(tmp_path: 
     ran = run(root, "relnox", "build-all")
 
     assert ran.code == 2, ran.text
-    assert "home-1.0-py3-none-any.whl: is empty: it has no module, script or data" in ran.err
+    assert "home-1.0-py3-none-any.whl: is empty (no modules, scripts or data)" in ran.err
     assert '[tool.relnox] metadata-only = ["home"]' in ran.err
     assert not (root / "dist/manifest.json").exists()
 
@@ -210,8 +210,8 @@ def test_warnings_are_shown_counted_and_reported(tmp_path: Path) -> None:
         ran = run(root, "relnox", "build-all", "--report", "../report.json", "--reporter", "plain")
 
         assert ran.code == 0, ran.text
-        warned = "warning: home-1.0.tar.gz: in it, though git does not track it: extra.py"
-        assert f"        {warned}\n          fix: leave it out, or git add it\n" in ran.err
+        warned = "warning: home-1.0.tar.gz: contains files that git does not track: extra.py"
+        assert f"        {warned}\n          fix: exclude them in the build configuration, or git add them\n" in ran.err
         assert f"proven, {number} warning{'s' * (number > 1)} (" in ran.err
         assert ran.out.split() == [
             *("package", "version", "build", "files", "warnings"),
@@ -223,7 +223,7 @@ def test_warnings_are_shown_counted_and_reported(tmp_path: Path) -> None:
         assert built["warnings"] == [
             {
                 "file": "home-1.0.tar.gz",
-                "message": "in it, though git does not track it: extra.py",
+                "message": "contains files that git does not track: extra.py",
                 "fix": "leave it out, or git add it",
             }
         ]
@@ -255,8 +255,8 @@ def incomplete(root: Path) -> Path:
 
 ALLOWED = 'metadata-only = ["acme-*"]\noptional-extensions = ["fast"]\n'
 BLOCKED = (
-    "acme_all-1.0-py3-none-any.whl: is empty: it has no module, script or data",
-    "fast-1.0-py3-none-any.whl: has no native module, although setup.py passes ext_modules to setup()",
+    "acme_all-1.0-py3-none-any.whl: is empty (no modules, scripts or data)",
+    "fast-1.0-py3-none-any.whl: has no native modules, although setup.py passes ext_modules to setup()",
 )
 
 

@@ -219,7 +219,7 @@ def test_a_generated_file_that_git_does_not_track_is_a_warning(tmp_path: Path) -
     root = repository(with_in_sdist(tmp_path / "home", "add('tables.txt', b'1 2 3'); add('setup.cfg', b'')"))
     ran = build_all(root, "--verbose")
     assert ran.code == 0, ran.text
-    said = "home-1.0.tar.gz: in it, though git does not track it: tables.txt"
+    said = "home-1.0.tar.gz: contains files that git does not track: tables.txt"
     assert f"warning: {said}" in ran.err
     with tarfile.open(root / "dist/home-1.0.tar.gz") as made:
         assert "home-1.0/tables.txt" in made.getnames()
@@ -237,7 +237,7 @@ def test_strict_looks_at_archives_that_were_kept_as_well(tmp_path: Path) -> None
     assert build_all(root).code == 0
     ran = build_all(root, "--strict")
     assert ran.code == 2, ran.text
-    assert "in it, though git does not track it: tables.txt" in ran.err
+    assert "contains files that git does not track: tables.txt" in ran.err
 
 
 # --- private packages --------------------------------------------------------------------------------------

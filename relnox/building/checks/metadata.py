@@ -17,6 +17,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from relnox.building.archives import metadata_fields, path_of
 from relnox.building.checks import classifiers
 from relnox.building.findings import rejected, warning
+from relnox.core.records import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -154,8 +155,8 @@ def _addresses(fields: Mapping[str, Any]) -> Iterator[Finding]:
         addresses = [address for _, address in getaddresses([fields.get(key, "")]) if address]
         for address in addresses:
             if not _is_address(address):
-                report = rejected if len(addresses) == 1 else warning
-                yield report("invalid-email", f"{field} {address!r} is not a valid email address", fix)
+                finding = rejected("invalid-email", f"{field} {address!r} is not a valid email address", fix)
+                yield finding if len(addresses) == 1 else replace(finding, level="warning")
 
 
 def _is_address(text: str) -> bool:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import parse_wheel_filename
 
-from relnox.building.findings import error, warning
+from relnox.building.findings import error
+from relnox.core.records import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,12 +82,12 @@ def _clashes(archive: Archive) -> Iterator[Finding]:
             if _path(other.name) == _path(entry.name):
                 counts[key] = counts.get(key, 1) + 1
             else:
-                report = error if windows_or_mac else warning
-                yield report(
+                finding = error(
                     "member-names-collide",
                     f"member names differ in case or Unicode form only: {other.name!r} and {entry.name!r}",
                     "rename one of them (Windows and macOS cannot store both)",
                 )
+                yield finding if windows_or_mac else replace(finding, level="warning")
         folder = key.rpartition("/")[0]
         while folder and folder not in folders:
             folders.add(folder)

@@ -113,11 +113,12 @@ def _has_static_fields(version: str) -> bool:
 
 def _requirements(sdist: Archive, wheel: Archive) -> Iterator[Finding]:
     missing, extra = difference(sdist.requires, wheel.requires, name=wheel.name)
-    code = "metadata-differs-from-sdist"
     for requirement in missing:
-        yield error(code, f"requirement {requirement} is in the metadata of its sdist only", _ANNOUNCE)
+        message = f"requirement {requirement} is in the metadata of its sdist only"
+        yield error("metadata-differs-from-sdist", message, _ANNOUNCE)
     for requirement in extra:
-        yield error(code, f"requirement {requirement} is not in the metadata of its sdist", _ANNOUNCE)
+        message = f"requirement {requirement} is not in the metadata of its sdist"
+        yield error("metadata-differs-from-sdist", message, _ANNOUNCE)
 
 
 def _pythons(fields: Mapping[str, Any]) -> Hashable:

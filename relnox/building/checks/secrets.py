@@ -10,7 +10,8 @@ import re
 from typing import TYPE_CHECKING
 
 from relnox.building.archives import path_of
-from relnox.building.findings import error, warning
+from relnox.building.findings import error
+from relnox.core.records import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -95,8 +96,8 @@ def check(files: Iterable[tuple[str, bytes]], tracked: frozenset[str] | None) ->
         for certain, description in (*_by_name(path, content, tracked), *_by_content(content)):
             sample = bool(_SAMPLE_FOLDERS & {part.lower() for part in path.parts[:-1]})
             sample = sample or any(map(_TEST_NAME.fullmatch, path.parts[1:] or path.parts))
-            report = error if certain and not sample else warning
-            yield report("secret-in-archive", f"{name} {description}", _REVOKE)
+            finding = error("secret-in-archive", f"{name} {description}", _REVOKE)
+            yield finding if certain and not sample else replace(finding, level="warning")
 
 
 def _by_name(path: PurePosixPath, content: bytes, tracked: frozenset[str] | None) -> Iterator[tuple[bool, str]]:
