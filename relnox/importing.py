@@ -1,4 +1,4 @@
-"""How a noxfile or a tasks file imports a task: what the module that is imported from cannot see by itself."""
+"""Names under which a noxfile or a tasks file imports tasks."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ __all__ = ["alias_of"]
 
 
 def alias_of(name: str, module: str, importer: FrameType) -> str | None:
-    """The other name that the statement which is being executed gives to an imported one.
+    """Return the alias in the import statement that is being executed: `from module import name as alias`.
 
     Args:
-        name: What is imported.
-        module: From where.
-        importer: The frame of the file that imports.
+        name: The imported name.
+        module: The module that it is imported from.
+        importer: The frame of the importing file.
 
     Returns:
-        None for an import under its own name, and for anything but `from module import name as other`.
+        The alias; None for an import without one, and for other kinds of import.
     """
     import ast
 

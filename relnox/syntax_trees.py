@@ -1,7 +1,7 @@
-"""Parse Python source, one text at a time.
+"""A parser for Python source that is safe to use in threads.
 
-CPython 3.11 counts the depth of the tree that it makes for all threads together: where garbage collection lets
-another thread parse meanwhile, both end with SystemError ("AST constructor recursion depth mismatch").
+CPython 3.11 has one recursion counter for all threads that build syntax trees: if garbage collection lets another
+thread parse meanwhile, both fail with SystemError ("AST constructor recursion depth mismatch").
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ import ast
 import threading
 from typing import Any
 
-__all__ = ["literal", "parse"]
+__all__ = ["literal_eval", "parse"]
 
-_ONE_AT_A_TIME = threading.Lock()
+_LOCK = threading.Lock()
 
 
 def parse(source: str | bytes) -> ast.Module:
-    """The syntax tree of a module.
+    """Return the syntax tree of a module.
 
     Raises:
-        SyntaxError: It is no Python.
-        ValueError: It has null bytes.
+        SyntaxError: The source is not valid Python.
+        ValueError: The source has null bytes.
     """
-    with _ONE_AT_A_TIME:
+    with _LOCK:
         return ast.parse(source)
 
 
-def literal(text: str) -> Any:
-    """The value of a literal; see `ast.literal_eval`."""
-    with _ONE_AT_A_TIME:
+def literal_eval(text: str) -> Any:
+    """Evaluate a literal; see `ast.literal_eval`."""
+    with _LOCK:
         return ast.literal_eval(text)

@@ -329,7 +329,10 @@ HOSTILE: dict[str, tuple[Make, str]] = {
         lambda folder: wheel(folder, metadata=with_fields("Name: evil")),
         "Name is 'evil' in the metadata",
     ),
-    "wheel, other version": (lambda to: wheel(to, metadata=with_fields("Version: 9")), "Version is '9' in the metadata"),
+    "wheel, other version": (
+        lambda to: wheel(to, metadata=with_fields("Version: 9")),
+        "Version is '9' in the metadata",
+    ),
     "wheel, no METADATA": (lambda folder: wheel(folder, drop=[f"{INFO}/METADATA"]), "0 metadata files"),
     "wheel, two of metadata": (with_file("other-1.0.dist-info/METADATA", METADATA), "2 metadata files"),
     "wheel, two folders": (with_file("other-1.0.dist-info/x"), "metadata folder is"),
@@ -376,7 +379,10 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     "zip, bomb": (zip_bomb, "unpacks to more than 100 times its size"),
     "zip, many entries": (many, "more than 300 entries"),
     "zip, too few in its directory": (patched(wheel, (b"\x07\0\x07\0", b"\x06\0\x06\0")), "belong to no entry"),
-    "zip, too many in its directory": (patched(wheel, (b"\x07\0\x07\0", b"\x09\0\x09\0")), "damaged zip directory"),
+    "zip, too many in its directory": (
+        patched(wheel, (b"\x07\0\x07\0", b"\x09\0\x09\0")),
+        "damaged zip directory",
+    ),
     "zip, cut": (cut(wheel, keep=0.6), "truncated"),
     "zip, text": (written(NAME, b"this is no archive\n" * 100), "is not a zip file"),
     "zip, empty": (written(NAME, b""), "is not a zip file"),
@@ -415,7 +421,10 @@ HOSTILE: dict[str, tuple[Make, str]] = {
         lambda folder: sdist(folder, metadata=with_fields("Name: evil")),
         "Name is 'evil' in the metadata",
     ),
-    "sdist, other version": (lambda folder: sdist(folder, metadata=with_fields("Version: 9")), "Version is '9' in the metadata"),
+    "sdist, other version": (
+        lambda folder: sdist(folder, metadata=with_fields("Version: 9")),
+        "Version is '9' in the metadata",
+    ),
     "sdist, no PKG-INFO": (lambda folder: sdist(folder, drop=["PKG-INFO"]), "0 metadata files"),
     # tar format
     "tar, sparse": (added(raw_entry(NAME_, b"S")), "sparse file"),
@@ -447,7 +456,10 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     "tar, negative size": (added(raw_entry(NAME_, b"0", octal=b"\xff" * 12)), "damaged tar header"),
     "tar, size of letters": (added(raw_entry(NAME_, b"0", octal=b"0x1000000000")), "damaged tar header"),
     "tar, size beyond the end": (added(raw_entry(NAME_, b"0", size=1 << 32)), "truncated"),
-    "tar, content in a link": (added(raw_entry(NAME_, b"2", b"hidden", target=b"LICENSE")), "content for a folder"),
+    "tar, content in a link": (
+        added(raw_entry(NAME_, b"2", b"hidden", target=b"LICENSE")),
+        "content for a folder",
+    ),
     "tar, content in a folder": (added(raw_entry(NAME_ + b"/", b"5", b"hidden")), "content for a folder"),
     "tar, damaged in the middle": (damaged_in_the_middle, "checksum"),
     "tar, no end": (

@@ -106,7 +106,7 @@ def run_probe(  # noqa: PLR0913 - what a probe needs
         early_end = f"does not end within {time_limit:g} s"
     finally:
         _end_marked(mark)
-    lines = [syntax_trees.literal(line) for line in result_file.read_text(encoding="utf-8").splitlines()]
+    lines = [syntax_trees.literal_eval(line) for line in result_file.read_text(encoding="utf-8").splitlines()]
     return _read_result(lines, early_end, tuple(output))
 
 

@@ -200,28 +200,28 @@ def _number(field: bytes, *, negative: bool = False) -> int:
 def _entry(block: bytes, size: int, name: bytes, extended: _Extended, offset: int) -> Entry:
     """Return the entry described by a header and its extended headers."""
     kind = block[156:157]
-    shown = repr(extended.name or name.decode("utf-8", "replace"))
+    quoted_name = repr(extended.name or name.decode("utf-8", "replace"))
     if kind in _DEVICES:
-        raise ArchiveError(f"contains {_DEVICES[kind]}: {shown}", _EXCLUDE)
+        raise ArchiveError(f"contains {_DEVICES[kind]}: {quoted_name}", _EXCLUDE)
     if kind == _SPARSE or extended.is_sparse:
-        raise ArchiveError(f"contains a sparse file: {shown}", _EXCLUDE)
+        raise ArchiveError(f"contains a sparse file: {quoted_name}", _EXCLUDE)
     if kind not in _KINDS:
-        raise ArchiveError(f"contains an entry of unknown type {kind!a}: {shown}")
+        raise ArchiveError(f"contains an entry of unknown type {kind!a}: {quoted_name}")
     short_name = (
         name.decode("utf-8", "replace") if extended.name else _text(name)
     )  # it may be cut inside a character
     if extended.name and (short_name.startswith("/") or ".." in short_name.split("/")):
-        raise ArchiveError(f"has two names for one entry: {short_name!r} and {shown}")
+        raise ArchiveError(f"has two names for one entry: {short_name!r} and {quoted_name}")
     if extended.size not in (None, size) and (size or extended.size < _MIN_PAX_SIZE):
-        raise ArchiveError(f"has two sizes for one entry: {shown}")
+        raise ArchiveError(f"has two sizes for one entry: {quoted_name}")
     entry_kind = _KINDS[kind]
     short_name = extended.name or short_name
     if entry_kind == "file" and short_name.endswith("/"):
         if kind != b"\0":
-            raise ArchiveError(f"has a file with the name of a folder: {shown}")
+            raise ArchiveError(f"has a file with the name of a folder: {quoted_name}")
         entry_kind = "directory"
     if entry_kind != "file" and size:
-        raise ArchiveError(f"has content for a folder or a link: {shown}")
+        raise ArchiveError(f"has content for a folder or a link: {quoted_name}")
     target = extended.target or _text(block[157:257].partition(b"\0")[0])
     return Entry(
         name=short_name.rstrip("/"),
@@ -263,11 +263,11 @@ class _Extended:
             self._add_pax(content)
 
     def _add_pax(self, content: bytes) -> None:
-        seen: set[str] = set()
+        keys: set[str] = set()
         for key, value in _records(content):
-            if key in _MEANINGFUL and key in seen:
+            if key in _MEANINGFUL and key in keys:
                 raise ArchiveError(f"has a pax header that sets {key!r} twice")
-            seen.add(key)
+            keys.add(key)
             if key == "path":
                 self.name = _text(value)
             elif key == "linkpath":

@@ -86,7 +86,7 @@ def listing(file: IO[bytes], limits: ArchiveLimits) -> tuple[list[Entry], list[F
     following = [records[number].start for number in in_file[1:]] + [start]
     for number, next_start in zip(in_file, following, strict=True):
         record = records[number]
-        shown = _display(record.name)
+        quoted_name = _display(record.name)
         if record.start != expected and not entries:
             findings.append(error("ambiguous-zip", "has bytes before the archive", REBUILD))
         data, more = _local(file, record)
@@ -96,9 +96,11 @@ def listing(file: IO[bytes], limits: ArchiveLimits) -> tuple[list[Entry], list[F
         if record.flags & _STREAMED and expected < next_start:
             expected = _after_descriptor(file, record, expected, next_start)
         if expected > next_start:
-            raise ArchiveError(f"has entries that overlap: {shown} and the next one")
+            raise ArchiveError(f"has entries that overlap: {quoted_name} and the next one")
         if expected < next_start:
-            findings.append(error("ambiguous-zip", f"has bytes after {shown} that belong to no file", REBUILD))
+            findings.append(
+                error("ambiguous-zip", f"has bytes after {quoted_name} that belong to no file", REBUILD)
+            )
             expected = next_start
     return [entries[number] for number in range(count)], findings
 
@@ -193,14 +195,14 @@ def _directory(data: bytes, count: int) -> tuple[list[_Record], list[Finding]]:
         at += _CENTRAL_FIELDS.size
         name, extra = data[at : at + names], data[at + names : at + names + extras]
         at += names + extras + comments
-        shown = _display(name)
+        quoted_name = _display(name)
         if len(name) != names or len(extra) != extras or at > len(data) or disk:
-            raise ArchiveError(f"has a damaged zip directory (at {shown})")
+            raise ArchiveError(f"has a damaged zip directory (at {quoted_name})")
         fields64 = _zip64_field(extra, name, findings)
-        size, packed, start = _resolve_zip64((size, packed, start), fields64, shown)
+        size, packed, start = _resolve_zip64((size, packed, start), fields64, quoted_name)
         if comments:
             findings.append(
-                rejected("zip-rejected", f"has a comment on {shown} (rejected by the public index)", _FIX)
+                rejected("zip-rejected", f"has a comment on {quoted_name} (rejected by the public index)", _FIX)
             )
         records.append(_Record(name, flags, method, crc, packed, size, start, attributes >> 16))
     if at != len(data):
@@ -211,36 +213,38 @@ def _directory(data: bytes, count: int) -> tuple[list[_Record], list[Finding]]:
 def _local(file: IO[bytes], record: _Record) -> tuple[int, list[Finding]]:
     """Return where the content of an entry starts, and how its own header differs from the directory."""
     findings: list[Finding] = []
-    shown = _display(record.name)
+    quoted_name = _display(record.name)
     file.seek(record.start)
     packed = file.read(_LOCAL_FIELDS.size)
     if len(packed) < _LOCAL_FIELDS.size or not packed.startswith(_LOCAL):
-        raise ArchiveError(f"has no file at the stated position of {shown}")
+        raise ArchiveError(f"has no file at the stated position of {quoted_name}")
     _, _, flags, method, _, _, crc, packed_size, size, names, extras = _LOCAL_FIELDS.unpack(packed)
     name, extra = file.read(names), file.read(extras)
     fields64 = _zip64_field(extra, name, findings)
     expected: tuple[int, ...] = (record.size, record.packed, record.crc)
-    actual = (*_resolve_zip64((size, packed_size), fields64, shown), crc)
+    actual = (*_resolve_zip64((size, packed_size), fields64, quoted_name), crc)
     if (flags ^ record.flags) & _COMPARED_FLAGS or method != record.method:
         findings.append(
-            error("ambiguous-zip", f"has contradicting headers for {shown} (flags, compression)", REBUILD)
+            error("ambiguous-zip", f"has contradicting headers for {quoted_name} (flags, compression)", REBUILD)
         )
     if name != record.name:
         findings.append(
-            error("ambiguous-zip", f"has two names for one file: {shown} and {_display(name)}", REBUILD)
+            error("ambiguous-zip", f"has two names for one file: {quoted_name} and {_display(name)}", REBUILD)
         )
     if record.flags & _STREAMED:
         findings.append(
             rejected(
-                "zip-rejected", f"has the size of {shown} after its content (rejected by the public index)", _FIX
+                "zip-rejected",
+                f"has the size of {quoted_name} after its content (rejected by the public index)",
+                _FIX,
             )
         )
         # Zeros mean that the values follow the content.
         expected = tuple(here and there for here, there in zip(actual, expected, strict=True))
     if actual[:-1] != expected[:-1]:
-        findings.append(error("ambiguous-zip", f"has two sizes for {shown}", REBUILD))
+        findings.append(error("ambiguous-zip", f"has two sizes for {quoted_name}", REBUILD))
     elif actual != expected:
-        findings.append(error("ambiguous-zip", f"has two checksums for {shown}", REBUILD))
+        findings.append(error("ambiguous-zip", f"has two checksums for {quoted_name}", REBUILD))
     return record.start + _LOCAL_FIELDS.size + names + extras, findings
 
 
@@ -265,24 +269,28 @@ def _entry(record: _Record, data: int, findings: list[Finding]) -> Entry:
         findings.append(
             error("unsafe-member-name", f"member name is not UTF-8, or not marked as UTF-8: {name!r}", _FIX)
         )
-    shown = repr(name)
+    quoted_name = repr(name)
     kind: Literal["file", "directory", "symlink"] = "directory" if name.endswith("/") else "file"
     type_ = record.mode & _TYPES
     if type_ == _LINK:
         kind = "symlink"
-        findings.append(error("link-in-wheel", f"contains a symbolic link: {shown}", "replace it with the file"))
+        findings.append(
+            error("link-in-wheel", f"contains a symbolic link: {quoted_name}", "replace it with the file")
+        )
     elif type_ not in (0, _FILE, _FOLDER):
         findings.append(
-            error("device-in-wheel", f"contains a device or a pipe: {shown}", "exclude it from the wheel")
+            error("device-in-wheel", f"contains a device or a pipe: {quoted_name}", "exclude it from the wheel")
         )
     elif type_ == _FOLDER and kind == "file":
-        findings.append(error("ambiguous-zip", f"contains a folder with the name of a file: {shown}", REBUILD))
+        findings.append(
+            error("ambiguous-zip", f"contains a folder with the name of a file: {quoted_name}", REBUILD)
+        )
     if kind == "directory" and record.size:
-        findings.append(error("ambiguous-zip", f"has content for a folder: {shown}", REBUILD))
+        findings.append(error("ambiguous-zip", f"has content for a folder: {quoted_name}", REBUILD))
     if record.flags & _ENCRYPTED:
-        raise ArchiveError(f"contains an encrypted file: {shown}", "build it again without encryption")
+        raise ArchiveError(f"contains an encrypted file: {quoted_name}", "build it again without encryption")
     if record.method not in (_STORED, _DEFLATED):
-        reason = f"contains a file with unsupported compression method {record.method}: {shown}"
+        reason = f"contains a file with unsupported compression method {record.method}: {quoted_name}"
         raise ArchiveError(reason, _FIX)
     return Entry(
         name=name,
@@ -296,16 +304,16 @@ def _entry(record: _Record, data: int, findings: list[Finding]) -> Entry:
     )
 
 
-def _resolve_zip64(values: tuple[int, ...], fields64: bytes, shown: str) -> tuple[int, ...]:
+def _resolve_zip64(values: tuple[int, ...], fields64: bytes, quoted_name: str) -> tuple[int, ...]:
     """Return the values of a header, with those of its ZIP64 field filled in."""
     numbers = [int.from_bytes(fields64[at : at + 8], "little") for at in range(0, len(fields64), 8)]
     if _BIG not in values:
         if numbers and tuple(numbers) != values[: len(numbers)]:
-            raise ArchiveError(f"has ZIP64 fields that contradict the other ones (at {shown})")
+            raise ArchiveError(f"has ZIP64 fields that contradict the other ones (at {quoted_name})")
         return values
     resolved = tuple(numbers.pop(0) if value == _BIG and numbers else value for value in values)
     if _BIG in resolved or numbers:
-        raise ArchiveError(f"has ZIP64 fields that contradict the other ones (at {shown})")
+        raise ArchiveError(f"has ZIP64 fields that contradict the other ones (at {quoted_name})")
     return resolved
 
 

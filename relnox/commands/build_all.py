@@ -1,9 +1,9 @@
 """Build every package: its sdist, and its wheel from that sdist, in dependency order, checked and recorded.
 
-What is built is the present commit, checked out beside the tree, so that nothing that is not committed can ship.
-Each package is built isolated, with what its backend asks for, several at once. The archives are looked into
-before they move to the output folder; a package whose inputs did not change keeps those it has. The manifest,
-dist/manifest.json and dist/BUILD_MANIFEST.txt, is written when all is built.
+The present commit is exported and built, so that uncommitted changes cannot be released. Packages are built in
+isolated environments, several at a time. Archives are checked before they move to the output folder; packages
+whose inputs are unchanged keep their archives. At the end the manifest is written: dist/manifest.json and
+dist/BUILD_MANIFEST.txt.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 __all__ = ["Options", "Snapshot", "observe", "plan", "summarize"]
 
 
-_GROUNDWORK = (
+_PREPARATION = (
     core.steps.CleanFolder | core.steps.ClearCache | core.steps.Export | core.steps.PrepareBuildEnvironment
 )
-"""What the manifest tells nothing of."""
+"""Steps that the manifest does not depend on."""
 
 
 class Options(CommonOptions):
@@ -66,101 +66,101 @@ class Options(CommonOptions):
     )
     wheels: str | None = option(
         None,
-        "Build the platform wheels of this job of the matrix, with cibuildwheel, from the sdist that is built.",
+        "Build the platform wheels of this job of the matrix, with cibuildwheel, from the sdist in the output.",
         metavar="JOB",
         anywhere=False,
     )
     skip_platform_wheels: bool = option(
         False,
-        "Build no wheels of packages that have platform wheels: the jobs of the matrix do.",
+        "Build no wheels of packages that have platform wheels (the jobs of the matrix build them).",
         anywhere=False,
     )
     output: str = option("dist", "The folder for the archives.", metavar="DIR")
     from_tree: bool = option(
-        False, "Build the files as they are, uncommitted ones included, to try them out.", anywhere=False
+        False, "Build the working tree, uncommitted changes included, for local tests.", anywhere=False
     )
-    allow_mismatch: bool = option(
-        False, "Build although a tag at the commit names another version.", anywhere=False
-    )
+    allow_mismatch: bool = option(False, "Build even if a tag of the commit has another version.", anywhere=False)
     clean: bool = option(False, "Remove the archives of earlier builds from the output folder first.")
     test: bool = option(False, "Run the configured tests against each built wheel.")
     python: tuple[str, ...] = option(
         (),
-        "Build platform wheels for, and run the tests on, this Python, such as 3.12 (repeatable); the running one "
-        "if none.",
+        "Build platform wheels for this Python, and run the tests on it, such as 3.12 (repeatable); default: the "
+        "running one.",
         metavar="VERSION",
     )
     reproducible: bool = option(
-        False, "Build twice, under another path, umask, time zone and file times, and compare byte by byte."
+        False, "Build twice, with another path, umask, time zone and file times, and compare byte by byte."
     )
-    strict: bool = option(False, "Take warnings about the archives for errors.")
-    continue_on_error: bool = option(False, "Build what does not need a package that failed.")
+    strict: bool = option(False, "Treat warnings about the archives as errors.")
+    continue_on_error: bool = option(False, "After a failure, build the packages that do not need the failed one.")
     isolation: Literal["fast", "strict"] = option(
         "fast",
         "fast shares environments and warm processes where that changes no byte; strict shares nothing.",
         choices=("fast", "strict"),
         metavar="KIND",
     )
-    cache: bool = option(True, "Keep archives of packages whose inputs did not change, and environments.")
-    clear_cache: bool = option(False, "Remove the environments that earlier runs kept first.", anywhere=False)
-    installer: str = option("auto", "What fills the environments.", choices=("auto", "uv", "pip"), metavar="NAME")
+    cache: bool = option(True, "Reuse archives of packages whose inputs are unchanged, and build environments.")
+    clear_cache: bool = option(False, "Remove cached build environments first.", anywhere=False)
+    installer: str = option(
+        "auto", "The installer for build environments.", choices=("auto", "uv", "pip"), metavar="NAME"
+    )
 
 
 class Snapshot(NamedTuple):
-    """What a build must know.
+    """What the plan of a build depends on.
 
     Attributes:
-        packages: What to build, in release order.
-        needs: For each of them those of them that installing it needs.
-        state: What git says; None outside git.
-        commit: The commit to build; None to build the tree as it is.
-        untracked: Packages that are not in that commit.
-        inputs: A digest of what each package is built from; of none when the tree is built.
-        epoch: When the present commit was made, seconds since 1970; None outside git.
-        old: What is in the output folder; a folder's name ends in a slash.
-        ours: Those of them that --clean removes: the manifest, archives that it names, and those of packages
-            of this workspace.
-        test: How the tests are run.
-        commands: The project's own commands that make a package's archives, by package.
-        meta: Packages of requirements alone, whose wheels may be empty.
+        packages: The packages to build, in release order.
+        needs: The workspace packages that installing a package needs, by package.
+        state: The state of the checkout; None outside git.
+        commit: The commit to build; None to build the working tree.
+        uncommitted_packages: Packages that are not in that commit.
+        inputs: A digest of the inputs of each package; empty when the working tree is built.
+        epoch: The time of the commit, seconds since 1970; None outside git.
+        existing_files: The names in the output folder; those of folders end in a slash.
+        removable_files: Those of them that --clean removes: the manifest, archives that it lists, and archives of
+            packages of this workspace.
+        test: The test configuration.
+        commands: The project's own build commands, by package.
+        metadata_only: Packages that consist of requirements only, whose wheels may be empty.
         optional_extensions: Packages whose wheels may lack their native modules.
-        tags: The tags of the commit, as packages see them whose versions only their backends know.
-        settings: What the project says of each package's build beside `[build-system]`.
-        wheels: Which packages have platform wheels, and for which platforms.
-        warnings: What discovery passed over.
-        untagged: Packages whose versions come from tags, and that have none here.
-        declarative: Packages in whose builds nothing runs but the backend.
-        problems: What is wrong with versions and files of the packages, each with its fix.
-        remarks: What is to be told of requirements and files of the packages.
-        mismatches: Tags at the commit that name other versions than the packages have.
+        tags: The tags of the commit, for packages whose versions only their backends know.
+        settings: The project's settings for the builds besides `[build-system]`, by package.
+        wheels: The packages that have platform wheels, and their platforms.
+        warnings: Warnings of discovery.
+        untagged_packages: Packages whose versions come from tags, and that have no tag on the commit.
+        declarative: Packages whose builds run no code but the backend's.
+        problems: Contradicting versions, and imported modules that are not committed.
+        notes: Notes on requirements and settings of the packages.
+        mismatches: Tags of the commit that have other versions than their packages.
     """
 
     packages: tuple[Package, ...]
     needs: dict[str, frozenset[str]]
     state: GitState | None
     commit: str | None
-    untracked: tuple[str, ...]
+    uncommitted_packages: tuple[str, ...]
     inputs: dict[str, str]
     epoch: int | None
-    old: tuple[str, ...]
-    ours: frozenset[str]
+    existing_files: tuple[str, ...]
+    removable_files: frozenset[str]
     test: TestConfig
     commands: Mapping[str, tuple[str, ...]]
-    meta: frozenset[str]
+    metadata_only: frozenset[str]
     optional_extensions: frozenset[str]
     tags: Mapping[str, CommitTags]
     settings: Mapping[str, BuildSettings]
     wheels: WheelsConfig
     warnings: tuple[str, ...]
-    untagged: tuple[str, ...]
+    untagged_packages: tuple[str, ...]
     declarative: frozenset[str]
-    problems: tuple[tuple[str, str], ...]
-    remarks: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
     mismatches: tuple[Problem, ...]
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Look at the packages, git, and the output folder."""
+    """Read the packages, the state of git, and the output folder."""
     from relnox.source.inputs import digests, is_declarative
 
     packages = project.select(options.package)
@@ -170,45 +170,50 @@ def observe(options: Options, project: Project) -> Snapshot:
     folder = project.root / options.output
     git, state = project.git, project.state
     commit: str | None = None
-    untracked: tuple[str, ...] = ()
+    uncommitted_packages: tuple[str, ...] = ()
     inputs: dict[str, str] = {}
     if git is not None and state is not None and state.head is not None and not options.from_tree:
         commit = state.head
-        known = git.object_ids(commit, [package.pyproject for package in packages])
-        untracked = tuple(package.name for package in packages if known[package.pyproject] is None)
+        object_ids = git.object_ids(commit, [package.pyproject for package in packages])
+        uncommitted_packages = tuple(package.name for package in packages if object_ids[package.pyproject] is None)
         inputs = digests(project.root, git, commit, packages)
-    old = tuple(sorted(_listed(folder))) if folder.is_dir() else ()
+    existing_files = tuple(sorted(_file_names(folder))) if folder.is_dir() else ()
     names = {core.names.normalized(package.name) for package in project.workspace.packages}
-    mismatches, later = consistency.check_build(packages, project, commit)
-    settings, told = _settings(packages, project, options.installer)
+    mismatches, consistency_notes = consistency.check_build(packages, project, commit)
+    settings, settings_notes = _settings(packages, project, options.installer)
     return Snapshot(
         packages=packages,
         needs={package.name: project.workspace.needed_by(package) for package in packages},
         state=state,
         commit=commit,
-        untracked=untracked,
+        uncommitted_packages=uncommitted_packages,
         inputs=inputs,
         epoch=project.git.commit_time() if project.git is not None else None,
-        old=old,
-        ours=frozenset(name for name in old if _is_ours(name, names)) | _named(folder).intersection(old),
+        existing_files=existing_files,
+        removable_files=frozenset(name for name in existing_files if _may_be_from_build(name, names))
+        | _files_of_manifest(folder).intersection(existing_files),
         test=project.config.test,
         commands=project.config.build_commands,
-        meta=frozenset(filter(project.config.is_metadata_only, names)),
+        metadata_only=frozenset(filter(project.config.is_metadata_only, names)),
         optional_extensions=frozenset(filter(project.config.has_optional_extensions, names)),
         tags=dict(_tags(packages, project)) if commit is not None else {},
         settings=settings,
         wheels=project.config.wheels,
         warnings=project.workspace.warnings,
-        untagged=_untagged(packages, project),
+        untagged_packages=_untagged(packages, project),
         declarative=frozenset(package.name for package in packages if is_declarative(project.root, package)),
         problems=tuple(_problems(packages, project, commit)),
-        remarks=(*core.siblings.unbounded_siblings(packages, project.workspace, project.config), *later, *told),
+        notes=(
+            *core.siblings.unbounded_siblings(packages, project.workspace, project.config),
+            *consistency_notes,
+            *settings_notes,
+        ),
         mismatches=mismatches,
     )
 
 
 def _tags(packages: tuple[Package, ...], project: Project) -> Iterator[tuple[str, CommitTags]]:
-    """What the tags of the present commit say, for packages whose versions only their backends know."""
+    """Return the tags of the present commit, for packages whose versions only their backends know."""
     from relnox.source import tag_versions
 
     state, formats = project.state, project.tag_formats
@@ -219,7 +224,7 @@ def _tags(packages: tuple[Package, ...], project: Project) -> Iterator[tuple[str
             remedy = ""
             if derives:
                 settings = tag_versions.settings_for_own_tags(package, formats[package.name].prefix)
-                remedy = f"let the backend look at its own tags; paste into the file that is named:\n{settings}"
+                remedy = f"make the build backend use the package's own tags; add to the named file:\n{settings}"
             tags = core.derived_versions.tags_of_commit(
                 package.name, here, formats, derives=derives, remedy=remedy
             )
@@ -229,10 +234,10 @@ def _tags(packages: tuple[Package, ...], project: Project) -> Iterator[tuple[str
 def _settings(
     packages: tuple[Package, ...], project: Project, installer: str
 ) -> tuple[dict[str, BuildSettings], list[str]]:
-    """What the project and its surroundings say of each package's build, and what to tell of it.
+    """Return the build settings of each package, from project and environment, and notes about them.
 
     Raises:
-        Blocked: Constraints lead to other places than the one index that the settings name.
+        Blocked: Constraints name other places than the one index of the settings.
     """
     import os
 
@@ -243,86 +248,96 @@ def _settings(
 
     files = constraint_files(os.environ, Path.cwd())
     paths = tuple(dict.fromkeys(name for name, _ in files))
-    found: dict[str, BuildSettings] = {}
+    by_package: dict[str, BuildSettings] = {}
     honored: dict[str, None] = {}
     not_honored: dict[str, list[str]] = {}
     for package in packages:
         uv = uv_settings.read(project.root, package)
         build = uv.build
         constraints = core.records.replace(build.constraints, files=paths)
-        if moment := os.environ.get("UV_EXCLUDE_NEWER"):
-            constraints = core.records.replace(constraints, exclude_newer=moment)
-        found[package.name] = core.records.replace(build, constraints=constraints)
+        if exclude_newer := os.environ.get("UV_EXCLUDE_NEWER"):
+            constraints = core.records.replace(constraints, exclude_newer=exclude_newer)
+        by_package[package.name] = core.records.replace(build, constraints=constraints)
         honored |= dict.fromkeys(f"{key} ({uv.file})" for key in uv.honored)
-        for each in (*uv.not_honored, *find_installer(installer).unsupported(constraints)):
-            not_honored.setdefault(f"{each} ({uv.file})", []).append(package.name)
+        for setting in (*uv.not_honored, *find_installer(installer).unsupported(constraints)):
+            not_honored.setdefault(f"{setting} ({uv.file})", []).append(package.name)
     honored |= dict.fromkeys(setting for _, setting in files)
     honored |= {"UV_EXCLUDE_NEWER": None} if os.environ.get("UV_EXCLUDE_NEWER") else {}
     if targets.build_simple_url(project.config) is not None:
-        bounds = {each for build in found.values() for each in build.constraints.requirements}
-        if elsewhere := list(external_constraints([name for name, _ in files], sorted(bounds))):
+        bounds = {bound for build in by_package.values() for bound in build.constraints.requirements}
+        if addresses := list(external_constraints([name for name, _ in files], sorted(bounds))):
             raise Blocked(
-                "todo",
-                "builds take packages from one index (build-index or trusted-index), but constraints name other "
-                f"places: {listing(elsewhere)}",
-                fix=f"take the addresses out of {listing(list(honored))}",
+                "constraint-names-address",
+                "constraints name addresses, but builds may use only one index (build-index or trusted-index): "
+                f"{listing(addresses)}",
+                fix=f"remove the addresses from {listing(list(honored))}",
             )
-    told = [f"builds follow {', '.join(honored)}"] if honored else []
-    told += [f"not honored: {each}, for {listing(names)}" for each, names in not_honored.items()]
-    told += [
-        f"not honored: {name}, as by uv build" for name in ("UV_CONSTRAINT", "UV_OVERRIDE") if os.environ.get(name)
+    notes = [f"builds follow {', '.join(honored)}"] if honored else []
+    notes += [f"not honored: {setting}, for {listing(names)}" for setting, names in not_honored.items()]
+    notes += [
+        f"not honored: {name} (uv build ignores it too)"
+        for name in ("UV_CONSTRAINT", "UV_OVERRIDE")
+        if os.environ.get(name)
     ]
-    told += [
-        f"not honored: {name}: relnox builds isolated"
+    notes += [
+        f"not honored: {name} (relnox builds in isolated environments)"
         for name in ("UV_NO_BUILD_ISOLATION", "PIP_NO_BUILD_ISOLATION")
         if os.environ.get(name)
     ]
-    return found, told
+    return by_package, notes
 
 
-def _problems(packages: tuple[Package, ...], project: Project, commit: str | None) -> Iterator[tuple[str, str]]:
-    """Places that state several versions; modules that are imported and not in the commit."""
+def _problems(packages: tuple[Package, ...], project: Project, commit: str | None) -> Iterator[Problem]:
+    """Find packages with contradicting versions, and imported modules that are not in the commit."""
     for package in packages:
         located = project.literals.workspace.by_name[package.name]
         if located.other_locations and not core.version_bumps.locations_agree(located, located.version):
-            fix = f"give all of them one version: {core.fixes.command('bump', '--to', 'VERSION')}; "
-            "or leave literals: version-literals = false"
-            yield core.version_bumps.describe_disagreement(located), fix
+            yield core.plan.Problem(
+                code="versions-disagree",
+                message=core.version_bumps.describe_disagreement(located),
+                fix=f"set one version everywhere: {core.fixes.command('bump', '--to', 'VERSION')}; or ignore "
+                "version literals: version-literals = false",
+            )
     if commit is not None:
         for importing, imported in project.untracked_imports(packages):
-            yield (
-                f"{importing} imports {imported} (untracked: not in the commit)",
-                f"git add {imported}, and commit it",
+            yield core.plan.Problem(
+                code="imported-module-untracked",
+                message=f"{importing} imports {imported} (untracked: not in the commit)",
+                fix=f"git add {imported}, and commit it",
             )
 
 
 def _check_usage(options: Options) -> None:
     if options.matrix is not None and options.wheels is not None:
-        raise Blocked("todo", "--matrix builds nothing, --wheels builds", fix="run the one, then the other")
+        raise Blocked(
+            "options-conflict",
+            "--matrix and --wheels cannot be combined (--matrix builds nothing)",
+            fix="run the command once with each of them",
+        )
     if options.python:
         from relnox.building.environments import find_python
 
         for version in options.python:
-            find_python(version)  # refused now rather than after half of the builds
+            find_python(version)  # fails now, not after half of the builds
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
-    """A build for each package, one check of all archives, the manifest."""
+    """Plan a build of every package, one check of all archives, and the manifest."""
     if options.test and not snapshot.test.command:
         raise Blocked(
-            "todo",
-            "--test is given, but no tests are configured",
+            "tests-not-configured",
+            "--test needs [tool.relnox.test] command (not set)",
             fix='add [tool.relnox.test] command = ["python", "-m", "pytest"] and requires = ["pytest"]',
         )
     if options.matrix is not None:
         return _matrix(snapshot, options.matrix)
     if options.wheels is not None:
         return _platform_wheels(snapshot, options.wheels, options)
-    chosen = {package.name for package in snapshot.packages}
+    names = {package.name for package in snapshot.packages}
     steps: list[Step] = []
-    old = tuple(name for name in snapshot.old if name in snapshot.ours)
-    if options.clean and old:
-        steps.append(core.steps.CleanFolder(folder=options.output, files=old))
+    files = tuple(name for name in snapshot.existing_files if name in snapshot.removable_files)
+    if options.clean and files:
+        steps.append(core.steps.CleanFolder(folder=options.output, files=files))
     if options.clear_cache:
         steps.append(core.steps.ClearCache())
     if snapshot.commit is not None:
@@ -334,13 +349,13 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         if options.reproducible:
             steps.append(core.steps.CheckReproducibility(build=build, needs=(build.key,)))
         if options.test:
-            siblings = tuple(sorted(snapshot.needs[package.name] & chosen))
+            siblings = tuple(sorted(snapshot.needs[package.name] & names))
             steps += [
                 _tests(package, python, siblings, snapshot.test, options) for python in _pythons(options) or ("",)
             ]
     steps.append(core.steps.CheckDistributions(output=options.output, strict=options.strict))
     order = tuple(
-        (package.name, tuple(sorted(snapshot.needs[package.name] & chosen))) for package in snapshot.packages
+        (package.name, tuple(sorted(snapshot.needs[package.name] & names))) for package in snapshot.packages
     )
     state = snapshot.state
     steps.append(
@@ -349,10 +364,10 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
             commit=state.head if state is not None else None,
             dirty=snapshot.commit is None and bool(_uncommitted(snapshot, options)),
             order=order,
-            # What went well is recorded, whatever else failed.
+            # With --continue-on-error, successful builds are recorded although others failed.
             needs=()
             if options.continue_on_error
-            else tuple(step.key for step in steps if not isinstance(step, _GROUNDWORK)),
+            else tuple(step.key for step in steps if not isinstance(step, _PREPARATION)),
         )
     )
     return core.plan.Plan(
@@ -360,33 +375,33 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
         steps=tuple(steps),
         notes=(*snapshot.warnings, *_notes(snapshot, options)),
         problems=(
-            *(core.plan.Problem(code="todo", message=message, fix=fix) for message, fix in snapshot.problems),
+            *snapshot.problems,
             *(() if options.allow_mismatch else snapshot.mismatches),
-            *_refusals(snapshot),
+            *_uncommitted_problems(snapshot),
         ),
         continue_on_error=options.continue_on_error,
     )
 
 
 def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
-    """What became of each package, and how many warnings there are."""
-    built = [(each, each.step) for each in outcome.results if isinstance(each.step, core.steps.Build)]
-    if not built:
+    """Return a table of the packages: how their builds ended, their files and warnings."""
+    builds = [(result, result.step) for result in outcome.results if isinstance(result.step, core.steps.Build)]
+    if not builds:
         return ()
-    manifest = _manifest(folder / built[0][1].output)
-    # Those of the check of all archives are about files of single packages as well.
-    warned = [each.file for result in outcome.results for each in result.warnings]
+    manifest = _read_manifest(folder / builds[0][1].output)
+    # Warnings of the check of all archives belong to files of packages as well.
+    files_with_warnings = [warning.file for result in outcome.results for warning in result.warnings]
     rows = []
-    for result, step in built:
-        ended_well = result.status in (core.events.Status.SUCCESS, core.events.Status.SKIPPED)
-        files = manifest.files_of(step.package) if manifest is not None and ended_well else ()
+    for result, step in builds:
+        succeeded = result.status in (core.events.Status.SUCCESS, core.events.Status.SKIPPED)
+        files = manifest.files_of(step.package) if manifest is not None and succeeded else ()
         version = files[0].version if files else step.version
-        refused = ended_well and manifest is not None and step.package in manifest.missing
-        status = core.events.Status.FAILED if refused else result.status
+        failed_later = succeeded and manifest is not None and step.package in manifest.missing
+        status = core.events.Status.FAILED if failed_later else result.status
         warnings = len(result.warnings)
         if files:
             names = {file.filename for file in files}
-            warnings = sum(name in names for name in warned)
+            warnings = sum(name in names for name in files_with_warnings)
         counts = (str(count or "-") for count in (len(files), warnings))
         rows.append((step.package, str(version or "-"), status.value, *counts))
     columns = ("package", "version", "build", "files", "warnings")
@@ -394,14 +409,14 @@ def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
 
 
 def _environments(snapshot: Snapshot, options: Options) -> Iterator[Step]:
-    """One for all packages that require the same and may share it, while the commit is exported."""
+    """Yield a step for every environment that packages with the same requirements share."""
     from relnox.building.backends import SHAREABLE_BACKENDS
 
     sharing: dict[tuple[tuple[str, ...], Constraints], list[Package]] = {}
     for package in snapshot.packages:
         settings = snapshot.settings[package.name]
-        stated = {need.text for need in package.dependencies if need.table == "build"}
-        requires = tuple(sorted(stated | set(settings.extra_requires)))
+        requirements = {need.text for need in package.dependencies if need.table == "build"}
+        requires = tuple(sorted(requirements | set(settings.extra_requires)))
         if (
             options.isolation == "fast"
             and package.backend.partition(":")[0] in SHAREABLE_BACKENDS
@@ -424,19 +439,19 @@ def _environments(snapshot: Snapshot, options: Options) -> Iterator[Step]:
         )
 
 
-def _before(package: Package, snapshot: Snapshot) -> list[str]:
-    """The packages of the same plan that its build needs."""
+def _siblings_for_build(package: Package, snapshot: Snapshot) -> list[str]:
+    """Return the packages of the same plan that the build of a package needs."""
     direct = package.needs("build") & snapshot.needs.keys()
     return sorted(direct.union(*(snapshot.needs[name] & snapshot.needs.keys() for name in direct)))
 
 
 def _inputs(package: Package, snapshot: Snapshot, options: Options) -> str | None:
-    """A digest of what it is built from; None where it is built whatever was built before."""
+    """Return a digest of a package's inputs; None to build it even if nothing changed."""
     digest = snapshot.inputs.get(package.name)
-    if digest is None or not options.cache or _before(package, snapshot):
+    if digest is None or not options.cache or _siblings_for_build(package, snapshot):
         return None
-    given = snapshot.settings[package.name].config_settings
-    return hashlib.sha256(json.dumps([digest, given]).encode()).hexdigest() if given else digest
+    settings = snapshot.settings[package.name].config_settings
+    return hashlib.sha256(json.dumps([digest, settings]).encode()).hexdigest() if settings else digest
 
 
 def _pythons(options: Options) -> tuple[str, ...]:
@@ -444,7 +459,7 @@ def _pythons(options: Options) -> tuple[str, ...]:
 
 
 def _build(package: Package, snapshot: Snapshot, options: Options) -> Build:
-    before = _before(package, snapshot)
+    siblings = _siblings_for_build(package, snapshot)
     return core.steps.Build(
         package=package.name,
         version=package.version,
@@ -459,15 +474,15 @@ def _build(package: Package, snapshot: Snapshot, options: Options) -> Build:
         pythons=_pythons(options),
         sdist_only=options.skip_platform_wheels and bool(core.wheels.jobs(package, snapshot.wheels)),
         requires=core.requirements.requires_dist(package),
-        private=package.private or snapshot.commit is None or package.name in snapshot.untagged,
+        private=package.private or snapshot.commit is None or package.name in snapshot.untagged_packages,
         declarative=package.name in snapshot.declarative,
         command=snapshot.commands.get(package.name, ()),
         tags=snapshot.tags.get(package.name),
         settings=snapshot.settings[package.name],
-        may_be_empty=package.name in snapshot.meta,
+        may_be_empty=package.name in snapshot.metadata_only,
         optional_extensions=package.name in snapshot.optional_extensions,
-        siblings=tuple(before),
-        needs=(*(["export"] if snapshot.commit is not None else []), *(f"build {name}" for name in before)),
+        siblings=tuple(siblings),
+        needs=(*(["export"] if snapshot.commit is not None else []), *(f"build {name}" for name in siblings)),
     )
 
 
@@ -476,19 +491,19 @@ def _jobs(snapshot: Snapshot) -> list[WheelJob]:
 
 
 def _matrix(snapshot: Snapshot, file: str) -> Plan:
-    """The jobs that make platform wheels, for CI."""
+    """Plan the file with the CI jobs that build platform wheels."""
     text = json.dumps(core.wheels.github_matrix(_jobs(snapshot)), separators=(",", ":"))
     return core.plan.Plan(task="build-all", steps=(core.steps.WriteMatrix(file=file, text=text),))
 
 
 def _platform_wheels(snapshot: Snapshot, name: str, options: Options) -> Plan:
-    """The wheels of one job, by cibuildwheel."""
+    """Plan the wheels of one job of the matrix."""
     jobs = {job.name: job for job in _jobs(snapshot)}
     if name not in jobs:
         raise Blocked(
-            "todo",
-            f"there is no job {name} in the matrix of platform wheels",
-            fix=f"the jobs are {', '.join(jobs)}" if jobs else "name packages in [tool.relnox.wheels] first",
+            "unknown-wheel-job",
+            f"job {name} is not in the matrix of platform wheels",
+            fix=f"use one of {', '.join(jobs)}" if jobs else "list packages in [tool.relnox.wheels] first",
         )
     job = jobs[name]
     package = next(package for package in snapshot.packages if package.name == job.package)
@@ -500,7 +515,7 @@ def _platform_wheels(snapshot: Snapshot, name: str, options: Options) -> Plan:
         output=options.output,
         commit=snapshot.state.head if snapshot.state is not None else None,
         dirty=False,
-        order=tuple((each.name, ()) for each in snapshot.packages),
+        order=tuple((package.name, ()) for package in snapshot.packages),
         needs=(wheels.key, check.key),
     )
     return core.plan.Plan(task="build-all", steps=(wheels, check, manifest), notes=snapshot.warnings)
@@ -525,58 +540,62 @@ def _tests(
 
 def _notes(snapshot: Snapshot, options: Options) -> list[str]:
     notes = [
-        f"{name}: this commit has no tag of its own, so its backend makes up a version between two tags, "
-        "which is not for publishing"
-        for name in snapshot.untagged
+        f"{name} has no tag on this commit: its build backend derives a development version, which is not for "
+        "publishing"
+        for name in snapshot.untagged_packages
     ]
-    notes += snapshot.remarks
+    notes += snapshot.notes
     if options.allow_mismatch:
         notes += consistency.allowed_notes(snapshot.mismatches)
     if changed := _uncommitted(snapshot, options):
         if snapshot.commit is not None:
             files = f"{listing(changed)} {'is' if len(changed) == 1 else 'are'}"
-            notes.append(f"{files} not committed, and left out (--from-tree builds with what is not committed)")
+            notes.append(f"{files} not committed, and not built (--from-tree includes uncommitted changes)")
         else:
-            notes.append("the tree has uncommitted changes: they are in the archives, and the manifest says so")
-    foreign = [name for name in snapshot.old if name not in snapshot.ours and not name.startswith(".")]
+            notes.append("archives include uncommitted changes, and the manifest records that")
+    foreign = [
+        name
+        for name in snapshot.existing_files
+        if name not in snapshot.removable_files and not name.startswith(".")
+    ]
     if foreign:
-        notes.append(f"left alone in {options.output}, not an archive of this project: {', '.join(foreign)}")
+        notes.append(f"{options.output} has files that are not archives of this project: {', '.join(foreign)}")
     return notes
 
 
 def _uncommitted(snapshot: Snapshot, options: Options) -> list[str]:
-    """Files that are not as in the present commit, archives left aside."""
+    """Return files that differ from the present commit, except those in the output folder."""
     if snapshot.state is None:
         return []
-    every = (*snapshot.state.dirty, *snapshot.state.untracked)
-    return [name for name in every if not name.startswith(f"{options.output}/")]
+    changed = (*snapshot.state.dirty, *snapshot.state.untracked)
+    return [name for name in changed if not name.startswith(f"{options.output}/")]
 
 
-def _refusals(snapshot: Snapshot) -> Iterator[Problem]:
-    """What is planned from files of the tree must be what is built from the commit."""
+def _uncommitted_problems(snapshot: Snapshot) -> Iterator[Problem]:
+    """Find packages and version files that the plan is made from and that differ from the commit."""
     if snapshot.commit is None or snapshot.state is None:
         return
-    for name in snapshot.untracked:
+    for name in snapshot.uncommitted_packages:
         yield core.plan.Problem(
-            code="todo",
-            message=f"{name} is not in the present commit, which is what is built",
-            fix="commit it; to try it out before: --from-tree",
+            code="package-not-committed",
+            message=f"{name} is not in the present commit (only committed files are built)",
+            fix=f"commit it; to build the working tree: {core.fixes.command('build-all', '--from-tree')}",
         )
-    decisive = {
+    decisive_files = {
         file
         for package in snapshot.packages
         for file in (package.pyproject, *(place.file for place in package.locations if place.kind != "lock"))
     }
-    if changed := sorted(decisive.intersection(snapshot.state.dirty)):
+    if changed := sorted(decisive_files.intersection(snapshot.state.dirty)):
         yield core.plan.Problem(
-            code="todo",
-            message=f"{', '.join(changed)}: changed since the present commit, which is what is built",
-            fix="commit it; to try it out before: --from-tree",
+            code="uncommitted-changes",
+            message=f"{', '.join(changed)}: changed since the present commit (only committed files are built)",
+            fix=f"commit the changes; to build the working tree: {core.fixes.command('build-all', '--from-tree')}",
         )
 
 
 def _untagged(packages: tuple[Package, ...], project: Project) -> tuple[str, ...]:
-    """Packages whose versions come from tags, and that have none on the present commit."""
+    """Return packages whose versions come from tags, and that have none on the present commit."""
     state, formats = project.state, project.tag_formats
     here = [tag for tag, commit in state.tags.items() if commit == state.head] if state is not None else []
     return tuple(
@@ -586,13 +605,13 @@ def _untagged(packages: tuple[Package, ...], project: Project) -> tuple[str, ...
     )
 
 
-def _listed(folder: Path) -> Iterator[str]:
+def _file_names(folder: Path) -> Iterator[str]:
     for path in folder.iterdir():
         yield f"{path.name}/" if path.is_dir() and not path.is_symlink() else path.name
 
 
-def _manifest(folder: Path) -> Manifest | None:
-    """The manifest in a folder, if there is one that can be read."""
+def _read_manifest(folder: Path) -> Manifest | None:
+    """Return the manifest in a folder, if there is a readable one."""
     path = folder / core.manifest.MANIFEST_JSON
     try:
         return core.manifest.Manifest.from_json(path.read_text(encoding="utf-8"), where=str(path))
@@ -600,18 +619,18 @@ def _manifest(folder: Path) -> Manifest | None:
         return None
 
 
-def _named(folder: Path) -> frozenset[str]:
-    """The archives that the manifest of an earlier build names; none if there is no manifest that can be read."""
-    found = _manifest(folder)
-    return frozenset(file.filename for file in found.distributions) if found is not None else frozenset()
+def _files_of_manifest(folder: Path) -> frozenset[str]:
+    """Return the archives in the manifest of an earlier build; none if there is no readable manifest."""
+    manifest = _read_manifest(folder)
+    return frozenset(file.filename for file in manifest.distributions) if manifest is not None else frozenset()
 
 
-def _is_ours(name: str, packages: Container[str]) -> bool:
-    """Whether an earlier build may have made a file: the manifest, or an archive of one of these packages."""
+def _may_be_from_build(name: str, packages: Container[str]) -> bool:
+    """Return whether a file may be from an earlier build: the manifest, or an archive of one of these packages."""
     if name in (core.manifest.MANIFEST_JSON, core.manifest.MANIFEST_TEXT):
         return True
     if not name.endswith((".whl", ".tar.gz")):
         return False
-    # The version begins behind the last dash of an sdist's name, and behind the first one of a wheel's.
+    # The version follows the last dash in the name of an sdist, and the first one in the name of a wheel.
     project = name.partition("-")[0] if name.endswith(".whl") else name.rpartition("-")[0]
     return core.names.normalized(project) in packages

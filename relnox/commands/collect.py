@@ -261,7 +261,7 @@ def _needs(jobs: Sequence[Job], project: Project, faulty: frozenset[str]) -> dic
 
 
 def _problems(snapshot: Snapshot, options: Options) -> Iterator[Problem]:
-    core.wheels.check(snapshot.wheels, snapshot.workspace_packages)
+    core.wheels.check_settings(snapshot.wheels, snapshot.workspace_packages)
     if not any(job.manifest.distributions for job in snapshot.jobs):
         yield core.plan.Problem(
             code="manifest-empty",
@@ -434,7 +434,7 @@ def _compare(package: Package, snapshot: Snapshot) -> core.wheels.Comparison:
     names = {file.filename for job in snapshot.jobs for file in job.manifest.files_of(package.name)}
     if package.private and not names:
         return core.wheels.Comparison()
-    return core.wheels.expected(package, snapshot.wheels).compare(names)
+    return core.wheels.expected_files(package, snapshot.wheels).compare(names)
 
 
 # notes

@@ -1,4 +1,4 @@
-"""How a project installs what relnox lacks, for hints: an extra that is missing, a program that is not there."""
+"""Commands that install missing extras and programs in the project, for fixes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LOCKS = {
     "pdm.lock": ("pdm add --dev {}", "pdm add --dev --update-all {}"),
     "Pipfile": ("pipenv install --dev {}", "pipenv upgrade --dev {}"),
 }
-"""By a file at the root: how a project adds a development dependency, and how it takes a newer one."""
+"""Commands that add and that upgrade a development dependency, by the lock file at the root."""
 _HEADER = re.compile(r"^# /// script$.*?^# ///$", re.MULTILINE | re.DOTALL)
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -30,26 +30,26 @@ class InstallCommands(NamedTuple):
     """Commands with `{}` for the requirement and `{name}` for its project.
 
     Attributes:
-        install: For something that is not there.
-        upgrade: For something that is too old or broken.
+        install: Installs a missing requirement.
+        upgrade: Replaces an outdated or broken one.
     """
 
     install: str
     upgrade: str
 
-    def command(self, requirement: str, upgrade: bool) -> str:  # noqa: FBT001 - as `hints.show` calls it
-        """The command for a requirement."""
+    def command(self, requirement: str, upgrade: bool) -> str:  # noqa: FBT001 - as `fixes.show` calls it
+        """Return the command for a requirement."""
         name = _NAME.match(requirement)
-        form = self.upgrade if upgrade else self.install
-        return form.format(quoted(requirement), name=name[0] if name is not None else requirement)
+        template = self.upgrade if upgrade else self.install
+        return template.format(quoted(requirement), name=name[0] if name is not None else requirement)
 
 
 def install_commands(root: Path, *, in_nox: bool) -> InstallCommands:
-    """How to install something where this relnox runs.
+    """Return the commands that install into the environment in which relnox runs.
 
     Args:
-        root: The project's folder, whose lock file says which tool adds to its dependencies.
-        in_nox: Whether nox runs it: then the noxfile may name what it needs (PEP 723).
+        root: The project's folder, whose lock file determines the tool.
+        in_nox: Whether nox runs relnox: then the noxfile may list its requirements (PEP 723).
     """
     return next(_candidates(root, Path(sys.prefix), in_nox=in_nox))
 
@@ -58,9 +58,9 @@ def _candidates(root: Path, prefix: Path, *, in_nox: bool) -> Iterator[InstallCo
     if in_nox and _has_header(root / "noxfile.py"):
         adding = "uv add --script noxfile.py {}"
         if shutil.which("uv") is None:
-            adding = "write {} into the dependencies at the head of noxfile.py"
+            adding = "add {} to the dependencies in the script header of noxfile.py"
         yield InstallCommands(adding, adding)
-    if "archive-v0" in prefix.parts:  # of uvx, which makes an environment for each call
+    if "archive-v0" in prefix.parts:  # of uvx, which has an environment for every command
         yield InstallCommands(
             "uvx --with {} and the rest of this command", "uvx --refresh --with {} and the rest of this command"
         )
@@ -79,7 +79,7 @@ def _candidates(root: Path, prefix: Path, *, in_nox: bool) -> Iterator[InstallCo
 
 
 def _has_header(noxfile: Path) -> bool:
-    """Whether a noxfile says itself that it needs relnox."""
+    """Return whether a noxfile requires relnox in its script header."""
     try:
         header = _HEADER.search(noxfile.read_text(encoding="utf-8", errors="replace"))
     except OSError:

@@ -1,4 +1,4 @@
-"""Before code of the project, of its packages, or of what these require runs: what it may not read."""
+"""Protection of credentials from untrusted code: code of the project, its packages, and their requirements."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ _STEPS = (
 
 
 def is_executed_by(plan: Plan) -> bool:
-    """Whether a step of the plan runs such code."""
+    """Return whether a step of the plan runs untrusted code."""
     return any(isinstance(step, _STEPS) for step in plan.steps)
 
 
 def protect_credentials(project: Project, reporter: Reporter, stack: ExitStack) -> None:
-    """Keep such code out of this process, and tell which credentials it could read elsewhere.
+    """Make this process's memory unreadable, and report credentials that untrusted code can read elsewhere.
 
     Raises:
-        Blocked: It could, and the settings say that this stops the run.
+        Blocked: It can read some, and `on-visible-credentials` is `refuse`.
     """
     stack.enter_context(exposure.unreadable_memory())
-    if not (found := exposure.exposures()):
+    if not (exposures := exposure.exposures()):
         return
-    listed = "\n".join(f"{', '.join(each.names)}: {each.where} of {each.process}" for each in found)
-    message = f"upload credentials can be read by the code that this run executes:\n{listed}"
-    fix = "set them for the publishing job or step alone, and build and verify in another"
+    lines = "\n".join(f"{', '.join(exposed.names)}: {exposed.where} of {exposed.process}" for exposed in exposures)
+    message = f"upload credentials are readable by code that this run executes:\n{lines}"
+    fix = "set them only for the job or step that publishes, and build and verify in another one"
     if project.config.on_visible_credentials == "refuse":
-        raise Blocked("todo", message, fix=fix)
+        raise Blocked("credentials-exposed", message, fix=fix)
     reporter.event(core.events.Notice(message, fix), nested=False)

@@ -1,4 +1,4 @@
-"""What a project says of its builds beside `[build-system]`: constraints, more requirements, settings of hooks."""
+"""Settings for builds besides `[build-system]`: constraints, extra requirements, settings for hooks."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ __all__ = ["DEFAULT", "UNCONSTRAINED", "BuildSettings", "Constraints"]
 
 
 class Constraints(Record, kw_only=True):
-    """Which releases may be installed to build with.
+    """Which releases may be installed into build environments.
 
     Attributes:
-        requirements: Bounds, as requirements; none of them is installed for its own sake.
-        files: Files of such bounds, as pip and uv read them: absolute paths, or addresses.
-        exclude_newer: The time after which releases do not count, as uv reads it; empty for none.
-        exclude_newer_package: The same for single packages; `false` lets all of their releases count.
+        requirements: Bounds, as requirements; they do not install anything by themselves.
+        files: Constraint files: absolute paths, or addresses.
+        exclude_newer: The time after which releases are ignored, in the syntax of uv; empty for none.
+        exclude_newer_package: The same for single packages; `false` admits all releases.
     """
 
     requirements: tuple[str, ...] = ()
@@ -27,12 +27,12 @@ UNCONSTRAINED = Constraints()
 
 
 class BuildSettings(Record, kw_only=True):
-    """How one package is built, by the settings of the project and of its surroundings.
+    """Settings for the build of one package, from the project and the environment.
 
     Attributes:
         constraints: Which releases may be installed.
-        extra_requires: What the build requires besides `[build-system]`.
-        config_settings: What the backend's hooks are given (PEP 517), by key.
+        extra_requires: Build requirements besides those of `[build-system]`.
+        config_settings: `config_settings` for the hooks of the backend (PEP 517).
     """
 
     constraints: Constraints = UNCONSTRAINED
@@ -41,4 +41,4 @@ class BuildSettings(Record, kw_only=True):
 
 
 DEFAULT = BuildSettings()
-"""Of a project that says nothing of its builds."""
+"""The settings of a project that configures nothing."""

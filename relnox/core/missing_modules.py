@@ -1,4 +1,4 @@
-"""Which requirement a missing module means, and where it is to be added."""
+"""Distributions that provide a missing module."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _DISTRIBUTIONS = {
     "sklearn": "scikit-learn",
     "yaml": "PyYAML",
 }
-"""Distributions that are not called like the module that they bring."""
+"""Distributions whose name differs from that of their module."""
 
 _HATCH_PLUGIN = re.compile(
     r"Unknown (?P<kind>version source|version scheme|build hook|metadata hook|builder)(?: plugin)?: [`'\"]?"
@@ -51,25 +51,25 @@ _EXTRA = re.compile(r"\bextra\s*==\s*['\"](?P<name>[^'\"]+)['\"]")
 
 
 def distribution_for(module: str) -> str:
-    """The distribution that most likely brings a module."""
+    """Guess the distribution that provides a module."""
     parts = module.split(".")
     names = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
     return next((_DISTRIBUTIONS[name] for name in names if name in _DISTRIBUTIONS), normalized(parts[0]))
 
 
 def candidate_modules(lines: Iterable[str], missing: str) -> tuple[str, ...]:
-    """What was to be candidate_modules when a module was missing, the longest name first, the module itself last.
+    """Return the names that the failed import tried, the longest first, the missing module last.
 
-    Where no package of a namespace is installed, Python says that the namespace is missing.
+    If no package of a namespace is installed, Python reports that the namespace is missing.
 
     Args:
         lines: A traceback.
-        missing: The module that it names.
+        missing: The module in its message.
     """
     statement = re.compile(
         rf"\b(?:from|import)\s+(?P<module>{re.escape(missing)}(?:\.\w+)*)(?:\s+import\s+\(?\s*(?P<name>\w+))?"
     )
-    statements = [found for line in lines if (found := statement.search(line)) is not None]
+    statements = [match for line in lines if (match := statement.search(line)) is not None]
     if not statements:
         return (missing,)
     module, name = statements[-1]["module"], statements[-1]["name"]
@@ -77,22 +77,24 @@ def candidate_modules(lines: Iterable[str], missing: str) -> tuple[str, ...]:
 
 
 def hatch_plugin(line: str) -> str | None:
-    """The distribution of a plugin that hatchling says it does not know; None for another line."""
-    if (found := _HATCH_PLUGIN.search(line)) is None:
+    """Return the distribution of a plugin that hatchling reports as unknown; None for other lines."""
+    if (match := _HATCH_PLUGIN.search(line)) is None:
         return None
-    name = found["name"].rstrip(".")
+    name = match["name"].rstrip(".")
     return _HATCH_PLUGINS.get(name, name if name.startswith("hatch") else f"hatch-{normalized(name)}")
 
 
 def extra_providing(module: str, requires: Iterable[str]) -> str | None:
-    """The extra of a package that requires what brings a module; None where none of them does.
+    """Return the extra of a package that requires the distribution of a module; None if there is none.
 
     Args:
         module: The module.
         requires: The package's `Requires-Dist`.
     """
-    wanted = {requirement_name(distribution_for(module)), normalized(module.partition(".")[0])}
-    for each in requires:
-        if requirement_name(each) in wanted and (found := _EXTRA.search(each.partition(";")[2])) is not None:
-            return found["name"]
+    names = {requirement_name(distribution_for(module)), normalized(module.partition(".")[0])}
+    for requirement in requires:
+        if requirement_name(requirement) in names:
+            marker = requirement.partition(";")[2]
+            if (match := _EXTRA.search(marker)) is not None:
+                return match["name"]
     return None

@@ -46,7 +46,7 @@ def check(config: Config, workspace: Workspace) -> None:
     if config.wheels.packages or config.wheels.abi or config.wheels.skip:
         from relnox.core import wheels  # imported lazily: few projects have platform wheels
 
-        wheels.check(config.wheels, packages)
+        wheels.check_settings(config.wheels, packages)
 
 
 def _patterns(config: Config) -> Iterator[tuple[str, tuple[str, ...]]]:

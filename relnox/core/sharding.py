@@ -1,4 +1,4 @@
-"""Split a workspace over jobs: the same packages in the same job each time, about as many in each."""
+"""Deterministic, balanced distribution of a workspace's packages over CI jobs."""
 
 from __future__ import annotations
 
@@ -20,52 +20,54 @@ _PART = re.compile(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,3})")
 
 
 def shard(packages: Sequence[Package], part: str) -> tuple[Package, ...]:
-    """The packages that one of several jobs builds, in the order they were given.
+    """Return the packages of one shard, in their given order.
 
-    Packages that need one another to be built, with all that installing such a need brings, stay together. Every
-    package is in one part; where there are fewer of such groups than parts, some parts are empty.
+    Packages that need others to be built are in the same shard as these and their dependencies. Every package is
+    in exactly one shard; if there are fewer groups than shards, some shards are empty.
 
     Args:
-        packages: The packages to split.
-        part: Which part of how many, such as `2/5`, counted from 1.
+        packages: The packages to distribute.
+        part: The shard and the number of shards, such as `2/5`, counted from 1.
 
     Raises:
-        Blocked: `part` is none.
+        Blocked: `part` is invalid.
     """
-    number, parts = _read(part)
+    number, parts = _parse(part)
     loads: list[list[str]] = [[] for _ in range(parts)]
-    # The largest first, each to the emptiest: that is even, and does not depend on the order of the packages.
-    for group in sorted(_groups(_together(packages)), key=lambda group: (-len(group), group)):
+    # The largest group first, always to the smallest shard: balanced, and independent of the order of packages.
+    for group in sorted(_groups(_build_closures(packages)), key=lambda group: (-len(group), group)):
         min(loads, key=len).extend(group)
-    chosen = frozenset(loads[number - 1])
-    return tuple(package for package in packages if package.name in chosen)
+    names = frozenset(loads[number - 1])
+    return tuple(package for package in packages if package.name in names)
 
 
-def _read(part: str) -> tuple[int, int]:
-    found = _PART.fullmatch(part)
-    if found is None or int(found[1]) > int(found[2]):
+def _parse(part: str) -> tuple[int, int]:
+    match = _PART.fullmatch(part)
+    if match is None or int(match[1]) > int(match[2]):
         raise Blocked(
-            "todo", f"{part!r} is no part of several", fix="write which of how many: 2/5 is the second of five"
+            "invalid-shard",
+            f"{part!r} is not a valid shard (number/total)",
+            fix="write it as in 2/5, the second of five shards",
         )
-    return int(found[1]), int(found[2])
+    return int(match[1]), int(match[2])
 
 
-def _together(packages: Sequence[Package]) -> dict[str, frozenset[str]]:
-    """For every package those of the others that have to be there when it is built."""
+def _build_closures(packages: Sequence[Package]) -> dict[str, frozenset[str]]:
+    """Return, for every package, the other packages that its build needs."""
     workspace = Workspace(tuple(packages))
     runtime = workspace.edges("runtime")
     return {name: graph.closure(needs, runtime) for name, needs in workspace.edges("build").items()}
 
 
 def _groups(edges: Mapping[str, frozenset[str]]) -> Iterator[list[str]]:
-    """The names in groups between which no edge runs, each sorted."""
+    """Yield the connected components, each sorted."""
     both = {name: set(of) for name, of in edges.items()}
     for name, of in edges.items():
         for other in of:
             both[other].add(name)
-    seen: set[str] = set()
+    visited: set[str] = set()
     for name in sorted(both):
-        if name not in seen:
+        if name not in visited:
             group = sorted(graph.closure([name], both))
-            seen.update(group)
+            visited.update(group)
             yield group

@@ -1,7 +1,7 @@
-"""The wheel matrix: which wheels a package is released with, which job makes them, and whether all are there.
+"""The wheel matrix: the wheels of a release, the CI jobs that build them, and the check that none is missing.
 
-A wheel is called by its build identifier of cibuildwheel 4, such as `cp312-manylinux_x86_64`. What cibuildwheel
-does not build is not in the matrix.
+Wheels are identified by the build identifiers of cibuildwheel 4, such as `cp312-manylinux_x86_64`. The matrix has
+only platforms that cibuildwheel supports.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ __all__ = [
     "FREE_THREADED",
     "PYTHONS",
     "TARGETS",
-    "Call",
+    "Command",
     "Comparison",
-    "Expected",
+    "ExpectedFiles",
     "Target",
     "WheelJob",
-    "call",
-    "check",
-    "expected",
+    "check_settings",
+    "cibuildwheel_command",
+    "expected_files",
     "github_matrix",
     "jobs",
 ]
@@ -46,7 +46,7 @@ System = Literal["manylinux", "musllinux", "macos", "windows"]
 PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 """The CPythons of the matrix."""
 FREE_THREADED = ("3.14",)
-"""Those that have a free-threaded build which is no experiment (PEP 779); cibuildwheel 4 builds no `cp313t`."""
+"""Those whose free-threaded build is supported (PEP 779); cibuildwheel 4 builds no `cp313t`."""
 
 _CLASSIFIER = re.compile(r"Programming Language :: Python :: (3\.[0-9]+)")
 _SDIST, _PURE = "sdist", "py3-none-any"
@@ -56,13 +56,13 @@ class Target(Record, kw_only=True):
     """An operating system on a processor.
 
     Attributes:
-        system: As `[tool.relnox.wheels] systems` calls it.
-        architecture: As `[tool.relnox.wheels] architectures` calls it.
+        system: As in `[tool.relnox.wheels] systems`.
+        architecture: As in `[tool.relnox.wheels] architectures`.
         platform: cibuildwheel's `--platform`.
         archs: cibuildwheel's `--archs`.
-        tag: The part of an identifier behind the dash.
-        runner: The label of a GitHub runner that makes such wheels.
-        emulated: Whether that runner has another processor, and needs QEMU.
+        tag: The part of an identifier after the dash.
+        runner: The label of a GitHub runner that can build such wheels.
+        emulated: Whether that runner has another processor, so that it needs QEMU.
     """
 
     system: System
@@ -126,12 +126,12 @@ TARGETS = (
 
 
 class WheelJob(Record, kw_only=True):
-    """A job of CI that makes wheels of one package on one target.
+    """A CI job that builds wheels of one package for one target.
 
     Attributes:
-        package: Normalised name (PEP 503).
+        package: Normalized name (PEP 503).
         target: The operating system and the processor.
-        identifiers: The wheels, as cibuildwheel calls them.
+        identifiers: The build identifiers of the wheels.
     """
 
     package: str
@@ -140,129 +140,129 @@ class WheelJob(Record, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The job's name, also for the artefact it hands on."""
+        """The job's name, also for the artifact that it uploads."""
         return f"{self.package}-{self.target.system}-{self.target.architecture}"
 
 
-class Call(Record, kw_only=True):
-    """A program's words, and what they need in the environment."""
+class Command(Record, kw_only=True):
+    """The arguments of a program, and its additional environment variables."""
 
-    words: tuple[str, ...]
+    argv: tuple[str, ...]
     environment: tuple[tuple[str, str], ...] = ()
 
 
 class Comparison(Record, kw_only=True):
-    """What a set of files lacks, in words of the matrix, and which of the files are not of the release."""
+    """The wheels that are missing in a set of files, as identifiers, and the files that were not expected."""
 
     missing: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
 
 
-class Expected(Record, kw_only=True):
-    """The files that a release of one package is made of: an sdist, and one wheel for each of these.
+class ExpectedFiles(Record, kw_only=True):
+    """The files of a release of one package: an sdist, and one wheel per identifier.
 
     Attributes:
-        wheels: cibuildwheel's identifiers, or `py3-none-any` alone for a package without platform wheels.
-        abi: What the platform wheels are bound to.
+        wheels: cibuildwheel's identifiers, or only `py3-none-any` for a package without platform wheels.
+        abi: The ABI of the platform wheels.
     """
 
     wheels: tuple[str, ...]
     abi: Abi
 
     def compare(self, files: Iterable[str]) -> Comparison:
-        """Hold file names against what is expected: wheels by their tags (PEP 425), one file for each."""
-        waiting = [_SDIST, *self.wheels]
+        """Compare file names with the expected files: wheels by their tags (PEP 425), one file per identifier."""
+        missing = [_SDIST, *self.wheels]
         extra = []
         for file in sorted(files):
-            found = next((each for each in waiting if self._is(each, file)), None)
-            if found is None:
+            match = next((identifier for identifier in missing if self._is_file_of(identifier, file)), None)
+            if match is None:
                 extra.append(file)
             else:
-                waiting.remove(found)
-        return Comparison(missing=tuple(waiting), extra=tuple(extra))
+                missing.remove(match)
+        return Comparison(missing=tuple(missing), extra=tuple(extra))
 
-    def _is(self, wanted: str, file: str) -> bool:
-        if wanted == _SDIST:
+    def _is_file_of(self, identifier: str, file: str) -> bool:
+        if identifier == _SDIST:
             return file.endswith(".tar.gz")
-        return any(_fits(tag, wanted, self.abi) for tag in _tags(file))
+        return any(_matches(tag, identifier, self.abi) for tag in _tags(file))
 
 
-def check(settings: WheelsConfig, names: Collection[str]) -> None:
-    """See that the settings mean something.
+def check_settings(settings: WheelsConfig, names: Collection[str]) -> None:
+    """Check that names and globs in the settings match packages and wheels.
 
     Args:
         settings: The settings.
-        names: Normalised names of the workspace's packages.
+        names: Normalized names of the workspace's packages.
 
     Raises:
-        Blocked: A name or a glob means no package of the workspace, or no wheel of the matrix.
+        Blocked: A name or a glob matches no package of the workspace, or no wheel of the matrix.
     """
     for glob in settings.packages:
         if not any(fnmatchcase(name, normalized(glob)) for name in names):
             raise Blocked(
-                "todo",
-                f"{glob!r} of [tool.relnox.wheels] packages means no package of this workspace",
+                "pattern-without-match",
+                f"{glob!r} in [tool.relnox.wheels] packages matches no package of this workspace",
                 fix=did_you_mean(glob, names),
             )
     for name in settings.abi:
         if name not in names or not _has_platform_wheels(name, settings):
             raise Blocked(
-                "todo",
-                f"[tool.relnox.wheels] abi names {name}, which has no platform wheels",
-                fix=f'name it in packages as well: [tool.relnox.wheels] packages = ["{name}"]',
+                "package-without-platform-wheels",
+                f"{name} in [tool.relnox.wheels] abi has no platform wheels",
+                fix=f'add it to packages: [tool.relnox.wheels] packages = ["{name}"]',
             )
-    every = [f"{python}-{target.tag}" for python in _tags_of_pythons(PYTHONS) for target in TARGETS]
+    identifiers = [f"{python}-{target.tag}" for python in _python_tags(PYTHONS) for target in TARGETS]
     for glob in settings.skip:
-        if not any(fnmatchcase(identifier, glob) for identifier in every):
+        if not any(fnmatchcase(identifier, glob) for identifier in identifiers):
             raise Blocked(
-                "todo",
-                f"{glob!r} of [tool.relnox.wheels] skip means no wheel that there could be",
-                fix="write an identifier of cibuildwheel, or a glob of them: cp39-*, *-musllinux_aarch64",
+                "pattern-without-match",
+                f"{glob!r} in [tool.relnox.wheels] skip matches no wheel of the matrix",
+                fix="use an identifier of cibuildwheel, or a glob: cp39-*, *-musllinux_aarch64",
             )
 
 
 def jobs(package: Package, settings: WheelsConfig) -> tuple[WheelJob, ...]:
-    """The jobs that make a package's platform wheels, each on its target; none for a package without such.
+    """Return the jobs that build a package's platform wheels, one per target; none for other packages.
 
     Raises:
-        Blocked: No wheel is left of the matrix, or `requires-python` cannot be read.
+        Blocked: The settings exclude all wheels, or `requires-python` is invalid.
     """
     if not _has_platform_wheels(package.name, settings):
         return ()
-    pythons = _tags_of_pythons(_pythons(package), free_threaded=settings.free_threaded)
+    pythons = _python_tags(_supported_pythons(package), free_threaded=settings.free_threaded)
     abi = settings.abi.get(package.name, "cpython")
-    wanted = [
+    targets = [
         target
         for target in TARGETS
         if target.system in settings.systems and target.architecture in settings.architectures
     ]
-    found = [
+    result = [
         WheelJob(package=package.name, target=target, identifiers=identifiers)
-        for target in wanted
+        for target in targets
         if (identifiers := _identifiers(pythons, target, abi, settings.skip))
     ]
-    if not found:
+    if not result:
         raise Blocked(
-            "todo",
-            f"{package.name} has platform wheels, but none is left of CPython {PYTHONS[0]} to {PYTHONS[-1]}: "
-            f"requires-python is {package.python or 'not stated'!r}",
-            fix="look at requires-python, the classifiers, and systems, architectures, skip in "
+            "empty-wheel-matrix",
+            f"no platform wheel of {package.name} is left for CPython {PYTHONS[0]} to {PYTHONS[-1]} "
+            f"(requires-python is {package.python or 'not set'!r})",
+            fix="change requires-python, the classifiers, or systems, architectures and skip in "
             "[tool.relnox.wheels]",
         )
-    return tuple(found)
+    return tuple(result)
 
 
-def expected(package: Package, settings: WheelsConfig) -> Expected:
-    """The files that a release of the package is made of."""
-    identifiers = tuple(each for job in jobs(package, settings) for each in job.identifiers)
-    return Expected(wheels=identifiers or (_PURE,), abi=settings.abi.get(package.name, "cpython"))
+def expected_files(package: Package, settings: WheelsConfig) -> ExpectedFiles:
+    """Return the files that a release of the package has to have."""
+    identifiers = tuple(identifier for job in jobs(package, settings) for identifier in job.identifiers)
+    return ExpectedFiles(wheels=identifiers or (_PURE,), abi=settings.abi.get(package.name, "cpython"))
 
 
-def call(job: WheelJob, *, sdist: str, output: str) -> Call:
-    """How cibuildwheel is called for a job: it builds from the sdist that is released as well.
+def cibuildwheel_command(job: WheelJob, *, sdist: str, output: str) -> Command:
+    """Return the command that builds the wheels of a job, from the sdist that is released.
 
-    What a project says in `[tool.cibuildwheel]` of how its wheels are built counts; which of them are built is
-    said here, so that each job makes what is expected of it.
+    `[tool.cibuildwheel]` of the project configures how wheels are built; which of them are built is set here, so
+    that every job builds the expected wheels.
 
     Args:
         job: The job.
@@ -270,16 +270,16 @@ def call(job: WheelJob, *, sdist: str, output: str) -> Call:
         output: The folder for the wheels.
     """
     if len(job.identifiers) == 1:
-        return Call(words=("cibuildwheel", "--only", job.identifiers[0], "--output-dir", output, sdist))
+        return Command(argv=("cibuildwheel", "--only", job.identifiers[0], "--output-dir", output, sdist))
     target = ("--platform", job.target.platform, "--archs", job.target.archs)
-    return Call(
-        words=("cibuildwheel", *target, "--output-dir", output, sdist),
+    return Command(
+        argv=("cibuildwheel", *target, "--output-dir", output, sdist),
         environment=(("CIBW_BUILD", " ".join(job.identifiers)), ("CIBW_SKIP", "")),
     )
 
 
-def github_matrix(every: Sequence[WheelJob]) -> dict[str, Any]:
-    """The jobs as `strategy.matrix` of a GitHub workflow takes them, ready for JSON."""
+def github_matrix(wheel_jobs: Sequence[WheelJob]) -> dict[str, Any]:
+    """Return the jobs as `strategy.matrix` of a GitHub workflow, for JSON."""
     return {
         "include": [
             {
@@ -288,7 +288,7 @@ def github_matrix(every: Sequence[WheelJob]) -> dict[str, Any]:
                 **{name: value for name, value in fields(job.target).items() if name != "tag"},
                 "identifiers": list(job.identifiers),
             }
-            for job in every
+            for job in wheel_jobs
         ]
     }
 
@@ -297,14 +297,14 @@ def _has_platform_wheels(name: str, settings: WheelsConfig) -> bool:
     return any(fnmatchcase(name, normalized(glob)) for glob in settings.packages)
 
 
-def _pythons(package: Package) -> tuple[str, ...]:
-    """The CPythons that a package runs on: by `requires-python`, and by its classifiers where it has any."""
-    named = {found[1] for each in package.classifiers if (found := _CLASSIFIER.fullmatch(each))}
+def _supported_pythons(package: Package) -> tuple[str, ...]:
+    """Return the CPythons that a package supports, by `requires-python`, and by its classifiers if it has any."""
+    named = {match[1] for text in package.classifiers if (match := _CLASSIFIER.fullmatch(text))}
     return tuple(python for python in PYTHONS if (not named or python in named) and _admits(package, python))
 
 
 def _admits(package: Package, python: str) -> bool:
-    """Whether a package runs on the last release of a series, as cibuildwheel asks: `<=3.12` means no 3.12.1."""
+    """Return whether a package supports the last release of a series, as cibuildwheel does."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     last = Version(f"{python}.99")
@@ -317,28 +317,28 @@ def _admits(package: Package, python: str) -> bool:
         return poetry_allows(package.python, last)
     except Blocked as error:
         raise Blocked(
-            "todo",
-            f"{package.pyproject}: requires-python = {package.python!r} cannot be read",
+            "invalid-requires-python",
+            f"{package.pyproject}: requires-python = {package.python!r} is invalid",
             fix='write a range, such as requires-python = ">=3.10"',
         ) from error
 
 
-def _tags_of_pythons(pythons: Iterable[str], *, free_threaded: bool = True) -> tuple[str, ...]:
-    """`cp39`, …, `cp314`, and `cp314t` behind them."""
-    every = [f"cp{python.replace('.', '')}" for python in pythons]
+def _python_tags(pythons: Iterable[str], *, free_threaded: bool = True) -> tuple[str, ...]:
+    """Return `cp39`, …, `cp314`, followed by `cp314t`."""
+    tags = [f"cp{python.replace('.', '')}" for python in pythons]
     more = [f"cp{python.replace('.', '')}t" for python in FREE_THREADED] if free_threaded else []
-    return (*every, *(each for each in more if each.removesuffix("t") in every))
+    return (*tags, *(tag for tag in more if tag.removesuffix("t") in tags))
 
 
 def _identifiers(pythons: Sequence[str], target: Target, abi: Abi, skip: Sequence[str]) -> tuple[str, ...]:
-    """The wheels of one target; those that serve several CPythons are built with the oldest."""
-    every = [f"{python}-{target.tag}" for python in pythons]
-    kept = [each for each in every if not any(fnmatchcase(each, glob) for glob in skip)]
+    """Return the wheels of one target; a wheel for several CPythons is built with the oldest one."""
+    identifiers = [f"{python}-{target.tag}" for python in pythons]
+    remaining = [name for name in identifiers if not any(fnmatchcase(name, glob) for glob in skip)]
     if abi == "cpython":
-        return tuple(kept)
-    free_threaded = [each for each in kept if _is_free_threaded(each)]  # they take no abi3 wheel
-    oldest = [each for each in kept if each not in free_threaded][:1]
-    return tuple([*oldest, *free_threaded] if abi == "abi3" else kept[:1])
+        return tuple(remaining)
+    free_threaded = [name for name in remaining if _is_free_threaded(name)]  # they cannot use abi3 wheels
+    oldest = [name for name in remaining if name not in free_threaded][:1]
+    return tuple([*oldest, *free_threaded] if abi == "abi3" else remaining[:1])
 
 
 def _is_free_threaded(identifier: str) -> bool:
@@ -354,29 +354,29 @@ def _tags(file: str) -> Collection[Tag]:
         return ()
 
 
-def _fits(tag: Tag, wanted: str, abi: Abi) -> bool:
-    """Whether a tag of a wheel is what an identifier means."""
-    if wanted == _PURE:
+def _matches(tag: Tag, identifier: str, abi: Abi) -> bool:
+    """Return whether a tag of a wheel matches an identifier."""
+    if identifier == _PURE:
         return (tag.interpreter, tag.abi, tag.platform) == ("py3", "none", "any")
-    python, _, platform = wanted.partition("-")
-    if not _is_of(tag.platform, platform):
+    python, _, platform = identifier.partition("-")
+    if not _matches_platform(tag.platform, platform):
         return False
     if abi == "none":
         return (tag.interpreter, tag.abi) == ("py3", "none")
-    if abi == "abi3" and not _is_free_threaded(wanted):
+    if abi == "abi3" and not _is_free_threaded(identifier):
         return tag.abi == "abi3" and _minor(tag.interpreter) <= _minor(python)
     return (tag.interpreter, tag.abi) == (python.removesuffix("t"), python)
 
 
-def _is_of(platform: str, wanted: str) -> bool:
-    """Whether a platform tag, such as `manylinux_2_28_x86_64`, is of an identifier's, `manylinux_x86_64`."""
-    system, _, architecture = wanted.partition("_")
+def _matches_platform(platform: str, expected: str) -> bool:
+    """Return whether a platform tag, such as `manylinux_2_28_x86_64`, matches `manylinux_x86_64`."""
+    system, _, architecture = expected.partition("_")
     if system.startswith("win"):
-        return platform == wanted
+        return platform == expected
     return platform.startswith(system) and platform.endswith(f"_{architecture}")
 
 
 def _minor(interpreter: str) -> int:
-    """9 of `cp39`; more than any for what is no CPython 3."""
-    found = re.fullmatch(r"cp3([0-9]+)", interpreter)
-    return int(found[1]) if found is not None else 1 << 16
+    """Return 9 for `cp39`; a number above all versions if it is not CPython 3."""
+    match = re.fullmatch(r"cp3([0-9]+)", interpreter)
+    return int(match[1]) if match is not None else 1 << 16

@@ -84,17 +84,19 @@ class BuildingWheels:
         sdist = self._sdist()
         output = self.run.root / build.output
         with staging_folder(output, build.package) as staging:
-            call = wheels.call(self.step.job, sdist=str(output / sdist.filename), output=str(staging))
+            command = wheels.cibuildwheel_command(
+                self.step.job, sdist=str(output / sdist.filename), output=str(staging)
+            )
             search_path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-            program = shutil.which(call.words[0], path=search_path)
+            program = shutil.which(command.argv[0], path=search_path)
             if program is None:
                 raise Blocked(
                     "cibuildwheel-missing", "cibuildwheel is not installed", fix=fixes.install("cibuildwheel")
                 )
             process.run(
-                [program, *call.words[1:]],
+                [program, *command.argv[1:]],
                 cwd=self.run.root,
-                env=self.run.installer_variables(more=dict(call.environment)),
+                env=self.run.installer_variables(more=dict(command.environment)),
                 timeout=_TIMEOUT,
                 on_line=self.run.on_line(self.step),
             ).check(
@@ -164,4 +166,4 @@ class BuildingWheels:
                 self.run.built.setdefault(name, list(manifest.files_of(name)))
 
     def _compare(self, files: list[str]) -> wheels.Comparison:
-        return wheels.Expected(wheels=self.step.job.identifiers, abi=self.step.abi).compare(files)
+        return wheels.ExpectedFiles(wheels=self.step.job.identifiers, abi=self.step.abi).compare(files)

@@ -133,7 +133,10 @@ BAD = {
         ["its own build command left no archive"],
     ),
     "no archive": ("wheel.write_text('no zip')", ["demo_app-1.0-py3-none-any.whl is not a zip file"]),
-    "cut off": ("wheel.write_bytes(wheel.read_bytes()[:200])", ["demo_app-1.0-py3-none-any.whl is not a zip file"]),
+    "cut off": (
+        "wheel.write_bytes(wheel.read_bytes()[:200])",
+        ["demo_app-1.0-py3-none-any.whl is not a zip file"],
+    ),
     "other name": (
         "wheel.rename(output / 'other-1.0-py3-none-any.whl')",
         ["it is called other, but demo-app was planned", "its metadata names 'Demo-App', its file name other"],

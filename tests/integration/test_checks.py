@@ -170,7 +170,10 @@ def test_a_licence_that_is_told_twice_is_a_warning(tmp_path: Path) -> None:
     # PEP 639
     metadata = with_fields("Classifier: License :: OSI Approved :: MIT License")
     assert found(wheel(tmp_path, metadata=metadata)) == [
-        "warning: license is declared as 'MIT OR Apache-2.0' and as a classifier (License :: OSI Approved :: MIT License)"
+        (
+            "warning: license is declared as 'MIT OR Apache-2.0' and as a classifier "
+            "(License :: OSI Approved :: MIT License)"
+        )
     ]
 
 
@@ -235,7 +238,10 @@ def test_names_that_no_new_project_gets_are_told(tmp_path: Path) -> None:
     metadata, name = with_fields("Name: asyncio"), "asyncio-1.0-py3-none-any.whl"
     path = wheel(tmp_path, metadata=metadata, name=name)
     assert found(path, checks.Expected(name="asyncio")) == [
-        "warning: project name asyncio is a module of Python's standard library (the public index accepts no new project of that name)"
+        (
+            "warning: project name asyncio is a module of Python's standard library (the public index accepts no "
+            "new project of that name)"
+        )
     ]
     metadata, name = with_fields("Name: requirements.txt"), "requirements_txt-1.0-py3-none-any.whl"
     path = wheel(tmp_path, metadata=metadata, name=name)
@@ -433,7 +439,7 @@ def test_archives_in_another_wrapping_cannot_be_opened(tmp_path: Path) -> None:
         archive.addfile(tarfile.TarInfo(f"{TOP}/PKG-INFO"), io.BytesIO())
     with pytest.raises(Failed, match="is not a gzip file"):
         archives.read(path)
-    with pytest.raises(Failed, match="is a zip file instead of a .tar.gz file"):
+    with pytest.raises(Failed, match="is a zip file instead of"):
         archives.read(wheel(tmp_path).rename(tmp_path / f"{TOP}.zip"))
 
 

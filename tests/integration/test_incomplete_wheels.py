@@ -211,7 +211,10 @@ def test_warnings_are_shown_counted_and_reported(tmp_path: Path) -> None:
 
         assert ran.code == 0, ran.text
         warned = "warning: home-1.0.tar.gz: contains files that git does not track: extra.py"
-        assert f"        {warned}\n          fix: exclude them in the build configuration, or git add them\n" in ran.err
+        assert (
+            f"        {warned}\n          fix: exclude them in the build configuration, or git add them\n"
+            in ran.err
+        )
         assert f"proven, {number} warning{'s' * (number > 1)} (" in ran.err
         assert ran.out.split() == [
             *("package", "version", "build", "files", "warnings"),

@@ -45,7 +45,7 @@ def test_threads_do_not_disturb_one_another() -> None:
         while time.monotonic() < end and not errors:
             Yielding()
             try:
-                syntax_trees.literal(TEXT)
+                syntax_trees.literal_eval(TEXT)
                 syntax_trees.parse(TEXT)
             except SystemError as error:
                 errors.append(error)

@@ -131,7 +131,7 @@ def test_what_is_skipped_is_in_no_job() -> None:
 
 def test_a_package_that_is_not_named_has_no_platform_wheels() -> None:
     assert wheels.jobs(package("plain"), settings()) == ()
-    assert wheels.expected(package("plain"), settings()).wheels == ("py3-none-any",)
+    assert wheels.expected_files(package("plain"), settings()).wheels == ("py3-none-any",)
     assert wheels.jobs(package("engine-core"), settings(packages=("Engine.*",))) != ()
 
 
@@ -156,11 +156,13 @@ def test_a_range_that_is_none_is_refused() -> None:
 )
 def test_settings_that_mean_nothing_are_refused(more: dict[str, Any], message: str) -> None:
     with pytest.raises(Blocked, match=message):
-        wheels.check(settings(**more), ["engine", "plain"])
+        wheels.check_settings(settings(**more), ["engine", "plain"])
 
 
 def test_settings_that_mean_something_are_taken() -> None:
-    wheels.check(settings(packages=("eng*",), abi={"engine": "none"}, skip=("*-win32", "cp314t-*")), ["engine"])
+    wheels.check_settings(
+        settings(packages=("eng*",), abi={"engine": "none"}, skip=("*-win32", "cp314t-*")), ["engine"]
+    )
 
 
 # how cibuildwheel is called
@@ -169,24 +171,24 @@ def test_settings_that_mean_something_are_taken() -> None:
 def test_a_job_is_one_call_of_cibuildwheel() -> None:
     (job,) = wheels.jobs(package(python=">=3.13"), settings(systems=("windows",), architectures=("arm64",)))
 
-    call = wheels.call(job, sdist="dist/engine-1.0.tar.gz", output="wheels")
+    command = wheels.cibuildwheel_command(job, sdist="dist/engine-1.0.tar.gz", output="wheels")
 
     assert job.name == "engine-windows-arm64"
-    assert " ".join(call.words) == (
+    assert " ".join(command.argv) == (
         "cibuildwheel --platform windows --archs ARM64 --output-dir wheels dist/engine-1.0.tar.gz"
     )
-    assert dict(call.environment) == {"CIBW_BUILD": "cp313-win_arm64 cp314-win_arm64", "CIBW_SKIP": ""}
+    assert dict(command.environment) == {"CIBW_BUILD": "cp313-win_arm64 cp314-win_arm64", "CIBW_SKIP": ""}
 
 
 def test_a_single_wheel_is_named_to_cibuildwheel() -> None:
     (job,) = wheels.jobs(package(), settings(abi={"engine": "abi3"}))
 
-    call = wheels.call(job, sdist="dist/engine-1.0.tar.gz", output="wheels")
+    command = wheels.cibuildwheel_command(job, sdist="dist/engine-1.0.tar.gz", output="wheels")
 
-    assert " ".join(call.words) == (
+    assert " ".join(command.argv) == (
         "cibuildwheel --only cp39-manylinux_x86_64 --output-dir wheels dist/engine-1.0.tar.gz"
     )
-    assert call.environment == ()
+    assert command.environment == ()
 
 
 # whether a release has all of its files
@@ -196,7 +198,7 @@ SDIST = "engine-1.0.tar.gz"
 
 
 def compared(wanted: WheelsConfig, *files: str, python: str = ">=3.13") -> tuple[list[str], list[str]]:
-    found = wheels.expected(package(python=python), wanted).compare(files)
+    found = wheels.expected_files(package(python=python), wanted).compare(files)
     return list(found.missing), list(found.extra)
 
 
@@ -256,7 +258,7 @@ def test_a_program_needs_no_python() -> None:
 
 
 def test_a_pure_package_has_two_files() -> None:
-    pure = wheels.expected(package("plain"), settings())
+    pure = wheels.expected_files(package("plain"), settings())
 
     assert pure.compare(["plain-1.0.tar.gz", "plain-1.0-py3-none-any.whl"]) == wheels.Comparison()
     assert pure.compare(["plain-1.0.tar.gz", "plain-1.0-py2.py3-none-any.whl"]) == wheels.Comparison()

@@ -175,10 +175,10 @@ def _optional(archive: Archive) -> str:
 
 def _top_files(sdist: Archive, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
     """Yield those files in the top folder of an sdist that exist, with their content."""
-    wanted = {member for member in sdist.members if member.count("/") == 1 and path_of(member).name in names}
-    if wanted:
+    members = {member for member in sdist.members if member.count("/") == 1 and path_of(member).name in names}
+    if members:
         for member, content in contents(sdist, _MAX_SOURCE):
-            if member in wanted:
+            if member in members:
                 yield path_of(member).name, content
 
 
