@@ -1,6 +1,6 @@
-"""A token in every place that credentials come from, and nowhere else: on no stream, in no file, in no child.
+"""A token from each source of credentials never appears in output, files, arguments or environments of children.
 
-The streams are read, every file that is there afterwards, and argv and environment of every child.
+The tests read the streams, all files after the run, and argv and environment of every child.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ os.execv({git!r}, ["git", *sys.argv[1:]])
 
 
 class Place(NamedTuple):
-    """A folder with a built project, and all that a run can write to."""
+    """A built project, and the folders that a run can write to."""
 
     root: Path
     home: Path
@@ -79,25 +79,25 @@ class Place(NamedTuple):
             yield from (path for path in folder.rglob("*") if path.is_file())
 
 
-class Watched(threading.Thread):
-    """Reads argv and environment of every process below one, as long as it lives."""
+class ChildWatcher(threading.Thread):
+    """Thread that reads argv and environment of all descendants of a process while it runs."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         super().__init__(daemon=True)
         self._process = process
-        self.seen: dict[str, bytes] = {}
+        self.children: dict[str, bytes] = {}
 
     def run(self) -> None:
         while self._process.poll() is None:
             for child in self._below(self._process.pid):
                 try:
                     argv = Path(f"/proc/{child}/cmdline").read_bytes()
-                    told = argv + Path(f"/proc/{child}/environ").read_bytes()
+                    variables = argv + Path(f"/proc/{child}/environ").read_bytes()
                 except OSError:
-                    continue  # it is gone
-                # A fork that has not become its program yet still has all that relnox has.
+                    continue  # it has ended
+                # A fork before exec still has relnox's own variables.
                 if argv != self._own:
-                    self.seen[f"{child} {argv!r}"] = told
+                    self.children[f"{child} {argv!r}"] = variables
 
     @property
     def _own(self) -> bytes:
@@ -108,21 +108,21 @@ class Watched(threading.Thread):
 
     def _below(self, pid: int) -> Iterator[int]:
         try:
-            tasks = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 - a folder that may go while it is read
+            tasks = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 - the folder may vanish while it is read
             children = [Path(f"/proc/{pid}/task/{task}/children").read_text().split() for task in tasks]
         except OSError:
-            return  # it is gone
-        for child in (int(each) for of in children for each in of):
+            return  # it has ended
+        for child in (int(pid) for pids in children for pid in pids):
             yield child
             yield from self._below(child)
 
 
-class Told(NamedTuple):
-    """A run: its exit code, all that it told, and the children that were seen."""
+class Ran(NamedTuple):
+    """A finished run: its exit code, its output, and argv and environment of its children."""
 
     code: int
     text: str
-    seen: dict[str, bytes]
+    children: dict[str, bytes]
 
 
 @pytest.fixture
@@ -135,8 +135,8 @@ def place(tmp_path: Path) -> Place:
     repository(single(place.root))
     programs = tmp_path / "programs"
     programs.mkdir()
-    found = subprocess.run(["which", "git"], check=True, capture_output=True, text=True).stdout.strip()
-    (programs / "git").write_text(GIT.format(python=sys.executable, log=str(place.children), git=found))
+    git_path = subprocess.run(["which", "git"], check=True, capture_output=True, text=True).stdout.strip()
+    (programs / "git").write_text(GIT.format(python=sys.executable, log=str(place.children), git=git_path))
     (programs / "git").chmod(0o755)
     write(place.kept, {"ring.py": KEYRING, "sitecustomize.py": CRASH, "kept": CANARY})
     return place
@@ -150,8 +150,8 @@ def index() -> Iterator[Trusting]:
         yield index
 
 
-def given(route: str, place: Place, index: Trusting) -> dict[str, str]:
-    """The variables by which a run gets the canary that way."""
+def variables_of(route: str, place: Place, index: Trusting) -> dict[str, str]:
+    """The variables that give a run the canary through a source of credentials."""
     match route:
         case "pypirc":
             text = f"[distutils]\nindex-servers = house\n[house]\nrepository = {index.upload_url}\n"
@@ -169,7 +169,7 @@ def given(route: str, place: Place, index: Trusting) -> dict[str, str]:
             return {route: CANARY}
 
 
-def run(place: Place, variables: dict[str, str], *words: str) -> Told:
+def run(place: Place, variables: dict[str, str], *words: str) -> Ran:
     environment = {
         **os.environ,
         "HOME": str(place.home),
@@ -177,7 +177,7 @@ def run(place: Place, variables: dict[str, str], *words: str) -> Told:
         "PATH": f"{place.kept.parent / 'programs'}:{os.environ['PATH']}",
         "PYTHONPATH": str(place.kept),
         "GITHUB_STEP_SUMMARY": str(place.home / "summary.md"),
-        "RELNOX_ATTESTATIONS": "off",  # the service that signs is not on this machine
+        "RELNOX_ATTESTATIONS": "off",  # the signing service is not available in tests
         **variables,
     }
     with subprocess.Popen(
@@ -188,24 +188,24 @@ def run(place: Place, variables: dict[str, str], *words: str) -> Told:
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
-        watched = Watched(process)
-        watched.start()
+        watcher = ChildWatcher(process)
+        watcher.start()
         text, _ = process.communicate(timeout=300)
-        watched.join(10)
-    return Told(process.returncode, text, watched.seen)
+        watcher.join(10)
+    return Ran(process.returncode, text, watcher.children)
 
 
-def nobody_knows(told: Told, place: Place, *, of: tuple[str, ...] = (CANARY, CODED)) -> None:
-    """The runner's own masks are the one place where a secret stands, and they come first."""
-    lines = told.text.splitlines()
+def check_no_leak(ran: Ran, place: Place, *, secrets: tuple[str, ...] = (CANARY, CODED)) -> None:
+    """Check that secrets appear nowhere but in `::add-mask::` commands for GitHub's runner."""
+    lines = ran.text.splitlines()
     masks = [number for number, line in enumerate(lines) if line.startswith("::add-mask::")]
     rest = "\n".join(line for number, line in enumerate(lines) if number not in masks)
-    for secret in of:
+    for secret in secrets:
         assert secret not in rest
         for path in place.written():
             assert secret.encode() not in path.read_bytes(), path
-        for child, seen in told.seen.items():
-            assert secret.encode() not in seen, child
+        for child, variables in ran.children.items():
+            assert secret.encode() not in variables, child
         assert secret not in (place.children.read_text() if place.children.exists() else "")
 
 
@@ -214,33 +214,33 @@ ENDINGS = ("published", "refused", "crashed", "dry")
 
 
 @pytest.mark.network
-def test_the_whole_way_with_all_variables_set(place: Place, index: Trusting) -> None:
-    # Building, publishing, verifying; each child is looked at, git by itself since it is too quick to be seen.
+def test_a_release_with_all_credential_variables_leaks_none(place: Place, index: Trusting) -> None:
+    # git logs its own argv and environment, since it is too quick for the watcher.
     write(place.root, {"more.txt": "x"})
     with (place.root / "pyproject.toml").open("a") as settings:
         settings.write(index.settings())
     commit_all(place.root)
     variables = dict.fromkeys(("PYPI_TOKEN", "TEST_PYPI_TOKEN", "TWINE_PASSWORD", "RELNOX_HOUSE_TOKEN"), CANARY)
-    variables |= given("identity", place, index) | {"PYPI_ID_TOKEN": CANARY, "UV_PUBLISH_TOKEN": CANARY}
-    seen: dict[str, bytes] = {}
+    variables |= variables_of("identity", place, index) | {"PYPI_ID_TOKEN": CANARY, "UV_PUBLISH_TOKEN": CANARY}
+    children: dict[str, bytes] = {}
     for words in (
         ["build-all", "--verbose", "--report", "report.json", "--plan", "plan.json"],
         ["publish-test", "--index", "house", "--verbose", "--report", "report.json", "--plan", "plan.json"],
     ):
-        told = run(place, variables, *words)
-        assert told.code == 0, told.text
-        nobody_knows(told, place, of=(CANARY, CODED, REQUEST_TOKEN))
-        seen |= told.seen
+        ran = run(place, variables, *words)
+        assert ran.code == 0, ran.text
+        check_no_leak(ran, place, secrets=(CANARY, CODED, REQUEST_TOKEN))
+        children |= ran.children
     assert {password for _, password in index.logins} == {CANARY}
     assert len(index.files) == 2
     assert "rev-parse" in place.children.read_text()
     for program in ("fork_server", "install"):  # a build, and an installer
-        assert any(program in child for child in seen), "\n".join(sorted(seen))
+        assert any(program in child for child in children), "\n".join(sorted(children))
 
 
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `build-all` makes of the project."""
+    """The output of `build-all` for the project."""
     root = tmp_path_factory.mktemp("built") / "demo"
     root.mkdir()
     repository(single(root))
@@ -252,7 +252,9 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.network
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("route", ROUTES)
-def test_a_canary_in_each_route(route: str, ending: str, place: Place, archives: Path, index: Trusting) -> None:
+def test_a_credential_of_each_source_is_not_leaked(
+    route: str, ending: str, place: Place, archives: Path, index: Trusting
+) -> None:
     name = {"TEST_PYPI_TOKEN": "testpypi", "PYPI_TOKEN": "pypi"}.get(route, "house")
     with (place.root / "pyproject.toml").open("a") as settings:
         settings.write(index.settings(name, production=name == "pypi"))
@@ -260,34 +262,34 @@ def test_a_canary_in_each_route(route: str, ending: str, place: Place, archives:
     manifest = place.root / "dist" / "manifest.json"
     document = json.loads(manifest.read_text())
     manifest.write_text(json.dumps(document | {"commit": git(place.root, "rev-parse", "HEAD")}))
-    # Each ending is told by each reporter.
+    # Each ending is printed by each reporter.
     reporter = REPORTERS[(ROUTES.index(route) + ENDINGS.index(ending)) % len(REPORTERS)]
-    variables = given(route, place, index)
+    variables = variables_of(route, place, index)
     name = {"TEST_PYPI_TOKEN": "testpypi", "PYPI_TOKEN": "pypi"}.get(route, "house")
     task = ["publish", "--yes"] if name == "pypi" else ["publish-test", "--no-verify"]
     words = [*task, "--index", name, "--reporter", reporter, "--verbose", "--plan", "plan.json"]
     index.echo = ending == "refused"
     if ending == "crashed":
         variables["CRASHING"] = "1"
-    told = run(place, variables, *words, "--report", "report.json", *(["--dry-run"] if ending == "dry" else []))
-    nobody_knows(told, place)
+    ran = run(place, variables, *words, "--report", "report.json", *(["--dry-run"] if ending == "dry" else []))
+    check_no_leak(ran, place)
     if ending == "published":
-        assert told.code == 0, told.text
+        assert ran.code == 0, ran.text
         assert len(index.files) == 2
     elif ending == "refused":
-        assert told.code == 1, told.text
-        assert "rejected the credentials" in told.text
-        assert "****" in told.text  # what the index repeats
+        assert ran.code == 1, ran.text
+        assert "rejected the credentials" in ran.text
+        assert "****" in ran.text  # what the index repeats
         assert "****" in (place.root / "report.json").read_text()
     elif ending == "crashed":
-        assert "ValueError: bad header" in told.text
-        assert "****" in told.text
+        assert "ValueError: bad header" in ran.text
+        assert "****" in ran.text
     else:
-        assert told.code == 0, told.text
+        assert ran.code == 0, ran.text
         assert (index.logins, index.files, index.minted) == ([], {}, [])
     if ending != "dry":
         expected = [CANARY] if ending != "crashed" else []
         assert {password for _, password in index.logins} == set(expected)
     if route == "identity" and ending != "dry":
-        lines = told.text.splitlines()
+        lines = ran.text.splitlines()
         assert f"::add-mask::{CANARY}" in lines

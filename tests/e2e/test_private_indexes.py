@@ -1,4 +1,4 @@
-"""Releases on the index servers that companies run: pypiserver, devpi, and the embedded index of relnox."""
+"""Releases on private index servers: pypiserver, devpi, and the embedded index."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.heavy, pytest.mark.network]
 
 INDEXES = ["pypiserver", "devpi", "volatile devpi", "embedded"]
-REFUSING = [name for name in INDEXES if name != "volatile devpi"]
-"""Those that never replace a file."""
+IMMUTABLE = [name for name in INDEXES if name != "volatile devpi"]
+"""Indexes that never replace a file."""
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +55,7 @@ def devpi_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devpi]:
 def index(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[PrivateIndex]:
-    """An index with nothing in it, and the credentials for it."""
+    """An empty index, and the credentials for it."""
     monkeypatch.setenv("TWINE_USERNAME", USER)
     monkeypatch.setenv("TWINE_PASSWORD", PASSWORD)
     with _started(request, tmp_path / "index") as index:
@@ -76,14 +76,14 @@ def _started(request: pytest.FixtureRequest, folder: Path) -> Iterator[PrivateIn
 
 
 class Project(NamedTuple):
-    """A project that has built `core`, and `demo`, which needs it and `third`; two wheels and an sdist of each."""
+    """A project with `core` and `demo`, which needs `core` and `third`; each has two wheels and an sdist."""
 
     root: Path
     manifest: Manifest
 
     @property
     def hashes(self) -> dict[str, str]:
-        """SHA-256 by name of all that was built."""
+        """SHA-256 of the built files, by name."""
         return {file.filename: file.sha256 for file in self.manifest.distributions}
 
 
@@ -114,7 +114,7 @@ def _built(folder: Path, name: str, content: str, *requires: str) -> list[Path]:
 
 
 def relnox(root: Path, task: str, *words: str) -> Ran:
-    """A task on the index of that project."""
+    """Run a task with the index of the project."""
     out, err = io.StringIO(), io.StringIO()
     common = ["--project", str(root), "--index", "own", "--reporter", "plain", "--report", str(root / "run.json")]
     with redirect_stdout(out), redirect_stderr(err):
@@ -127,24 +127,24 @@ def publish(root: Path) -> Ran:
 
 
 def listed(index: PrivateIndex) -> dict[str, str | None]:
-    """SHA-256 by name of all that the index lists of the release, none of it yanked."""
+    """SHA-256 of the files of the release that the index lists, by name; none is yanked."""
     files = [file for name in ("core", "demo") for file in client.fetch_listing(index.simple, name).values()]
     assert not any(file.yanked for file in files)
     return {file.filename: file.sha256 for file in files}
 
 
 def uploads(root: Path) -> set[str]:
-    """How the uploads of the last run ended."""
+    """The statuses of the uploads in the last run."""
     steps = json.loads((root / "run.json").read_text(encoding="utf-8"))["steps"]
     return {step["status"] for step in steps if step["key"].startswith("upload ")}
 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
 @pytest.mark.parametrize("index", INDEXES, indirect=True)
-def test_a_release_is_published_and_verified_and_then_there_is_nothing_to_do(
+def test_a_release_is_published_verified_and_skipped_by_a_rerun(
     installer: str, index: PrivateIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Ports come back: what another index served from the same address must not be taken for this one's.
+    # Ports are reused: the installers' caches must not have files of another index at the same address.
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
     monkeypatch.setenv("PIP_CACHE_DIR", str(tmp_path / "pip"))
     third = made_wheel(tmp_path / "elsewhere", "third", {"third.py": "origin = 'trusted'\n"})
@@ -158,7 +158,7 @@ def test_a_release_is_published_and_verified_and_then_there_is_nothing_to_do(
         assert ran.code == 0, ran.text
         assert uploads(built.root) == {"skipped"}
 
-        # Somebody who may upload to the index puts a newer `third` there: it is not what is installed.
+        # An attacker uploads a newer `third` to the index: it must not be installed.
         forged = made_wheel(tmp_path / "forged", "third", {"third.py": "origin = 'forged'\n"}, version="9.0")
         attack = tmp_path / "attack"
         (attack / "dist").mkdir(parents=True)
@@ -172,16 +172,14 @@ def test_a_release_is_published_and_verified_and_then_there_is_nothing_to_do(
         ran = relnox(built.root, "verify-install", "--installer", installer)
         assert ran.code == 0, ran.text
         asked = {path.split("/")[2] for path in trusted.asked if path.startswith("/simple/")}
-        assert asked == {"third"}, "our own names belong to the index alone"
+        assert asked == {"third"}, "the release's own packages come from the index only"
 
 
 @pytest.mark.parametrize("kind", ["upload", "body"])
 @pytest.mark.parametrize("index", INDEXES, indirect=True)
-def test_a_run_that_was_killed_is_finished_by_the_same_command(
-    kind: str, index: PrivateIndex, tmp_path: Path
-) -> None:
+def test_a_killed_run_is_finished_by_a_rerun(kind: str, index: PrivateIndex, tmp_path: Path) -> None:
     built = project(tmp_path / "demo", index)
-    # The third upload is that of the first package's sdist: it goes alone, after both wheels.
+    # The third upload is the sdist of the first package, which is uploaded alone, after both wheels.
     killed_before(built.root, kind, 3, "publish", "--index", "own", "--yes")
     before = listed(index)
     assert before.keys() == {name for name in built.hashes if name.startswith("core-") and name.endswith(".whl")}
@@ -192,7 +190,7 @@ def test_a_run_that_was_killed_is_finished_by_the_same_command(
 
 
 @pytest.mark.parametrize("index", INDEXES, indirect=True)
-def test_other_bytes_of_the_same_name_are_a_persons_affair(index: PrivateIndex, tmp_path: Path) -> None:
+def test_other_bytes_of_the_same_name_are_a_conflict(index: PrivateIndex, tmp_path: Path) -> None:
     built = project(tmp_path / "demo", index)
     assert publish(built.root).code == 0
     other = project(tmp_path / "other", index, content="changed = True\n")
@@ -205,8 +203,8 @@ def test_other_bytes_of_the_same_name_are_a_persons_affair(index: PrivateIndex, 
     assert listed(index) == built.hashes
 
 
-@pytest.mark.parametrize("index", REFUSING, indirect=True)
-def test_whoever_is_first_has_the_name_and_nothing_is_added_to_his_release(
+@pytest.mark.parametrize("index", IMMUTABLE, indirect=True)
+def test_a_file_that_another_account_uploads_first_is_a_conflict(
     index: PrivateIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = project(tmp_path / "theirs", index, content="theirs = True\n")
@@ -216,7 +214,7 @@ def test_whoever_is_first_has_the_name_and_nothing_is_added_to_his_release(
     sent: list[str] = []
 
     def late(path: Path, *how: Any, **more: Any) -> str:
-        """After the index was looked at, and before the first byte of ours, comes somebody else's file."""
+        """Upload a file of another project after the index was checked, and before the first own upload."""
         if not sent:
             send(theirs.root / "dist" / first.filename, first, *how[1:])
         sent.append(path.name)
@@ -233,15 +231,15 @@ def test_whoever_is_first_has_the_name_and_nothing_is_added_to_his_release(
 
 
 @pytest.mark.parametrize("index", ["volatile devpi"], indirect=True)
-def test_what_comes_while_a_run_waits_is_not_replaced(
+def test_files_that_appear_while_a_run_waits_are_not_replaced(
     index: PrivateIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # While somebody is asked whether to publish, say. This index would let the file be replaced.
+    # For example during the confirmation. This index would allow replacing the file.
     theirs = project(tmp_path / "theirs", index, content="theirs = True\n")
     built = project(tmp_path / "demo", index)
     clock = SimulatedClock()
     monkeypatch.setattr(network, "CLOCK", clock)
-    monkeypatch.setattr(locking, "_folder", lambda: None)  # as on another machine, where no lock is seen
+    monkeypatch.setattr(locking, "_folder", lambda: None)  # as on another machine, without the lock
     look = Indexes.fetch_listings
 
     def look_and_wait(indexes: Indexes, name: str, projects: Iterable[str]) -> None:
@@ -257,7 +255,7 @@ def test_what_comes_while_a_run_waits_is_not_replaced(
 
 
 @pytest.mark.parametrize("index", INDEXES, indirect=True)
-def test_a_wrong_password_is_told_and_nothing_is_sent(
+def test_a_wrong_password_blocks_the_uploads(
     index: PrivateIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built = project(tmp_path / "demo", index)

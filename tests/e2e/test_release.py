@@ -1,4 +1,4 @@
-"""From a version bump to a proven install, as a maintainer types it, with real backends and a real index."""
+"""From a version bump to a verified install, as a maintainer runs it, with real backends and a real index."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ def workspace(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_five_packages_go_from_bump_to_proven_install(door: str, workspace: Path) -> None:
-    # the same four commands through each door.
+def test_five_packages_are_released_through_each_front_end(door: str, workspace: Path) -> None:
     def task(name: str, *options: str) -> str:
         ran = through(door, workspace, name, *options)
         assert ran.code == 0, ran.text
@@ -36,8 +35,8 @@ def test_five_packages_go_from_bump_to_proven_install(door: str, workspace: Path
     assert git(workspace, "status", "--porcelain") == ""
     task("build-all")
     manifest = json.loads((workspace / "dist/manifest.json").read_text())
-    assert [each["package"] for each in manifest["artifacts"][::2]] == list(PACKAGES)
-    assert {each["package_version"] for each in manifest["artifacts"]} == {"2.1.0"}
+    assert [file["package"] for file in manifest["artifacts"][::2]] == list(PACKAGES)
+    assert {file["package_version"] for file in manifest["artifacts"]} == {"2.1.0"}
     assert manifest["commit"] == git(workspace, "rev-parse", "HEAD")
     task("publish-test", "--index", "embedded")
     verified = task("verify-install", "--index", "embedded")
@@ -47,11 +46,11 @@ def test_five_packages_go_from_bump_to_proven_install(door: str, workspace: Path
 
 
 @pytest.mark.heavy
-def test_what_is_published_is_skipped_and_what_changed_stops_everything(workspace: Path) -> None:
-    # hashes decide, dist/ is never globbed, and nothing goes up before everything is looked at.
+def test_published_files_are_skipped_and_changed_files_are_a_conflict(workspace: Path) -> None:
+    # Hashes decide, dist/ is never globbed, and nothing is uploaded before everything is checked.
     assert run(workspace, "relnox", "build-all").code == 0
     stale = workspace / "dist" / "acme_core-1.0.0-py3-none-any.whl"
-    stale.write_bytes(b"left over")
+    stale.write_bytes(b"stale")
     first = run(workspace, "relnox", "publish-test", "--index", "embedded", "--no-verify")
     assert first.code == 0, first.text
     manifest = json.loads((workspace / "dist/manifest.json").read_text())
@@ -64,12 +63,12 @@ def test_what_is_published_is_skipped_and_what_changed_stops_everything(workspac
         step for step in json.loads((workspace / "again.json").read_text())["steps"] if step["kind"] == "Upload"
     ]
     assert len(uploads) == len(manifest["artifacts"]) == 10
-    hashes = {each["name"]: each["hashes"]["sha256"] for each in manifest["artifacts"]}
+    hashes = {file["name"]: file["hashes"]["sha256"] for file in manifest["artifacts"]}
     for step in uploads:
         assert step["status"] == "skipped"
         assert hashes[step["key"].removeprefix("upload ")] in step["detail"]
 
-    # A rebuild of other bytes under the same name, in the last package, and one package that is not public yet.
+    # A rebuild with other bytes under the same name, in the last package.
     write(workspace, {"packages/dashboard/src/acme_dashboard/more.py": "x = 1\n"})
     commit_all(workspace)
     assert run(workspace, "relnox", "build-all").code == 0
@@ -95,19 +94,18 @@ def test_a_changed_byte_on_disk_stops_before_any_upload(workspace: Path) -> None
 
 
 @pytest.mark.heavy
-def test_the_embedded_index_refuses_what_the_public_one_would_when_told_so(tmp_path: Path) -> None:
-    # a local version is fine for a try at home, and for nobody else.
+def test_pypi_rules_apply_to_the_embedded_index_with_the_option(tmp_path: Path) -> None:
     root = tmp_path / "local"
     root.mkdir()
     repository(single(root, version="1.0+mine"))
-    trying = ("relnox", "publish-test", "--index", "embedded", "--no-verify")
+    publish_test = ("relnox", "publish-test", "--index", "embedded", "--no-verify")
     assert run(root, "relnox", "build-all", "--from-tree").code == 0
-    refused = run(root, *trying, "--pypi-rules")
+    refused = run(root, *publish_test, "--pypi-rules")
     assert refused.code == 1
     assert "the public index refuses local versions: 1.0+mine" in refused.err
     assert "upload" not in refused.out
-    assert run(root, *trying).code == 0
-    again = run(root, *trying, "--pypi-rules")  # that it took them before is no proof of what the public one does
+    assert run(root, *publish_test).code == 0
+    again = run(root, *publish_test, "--pypi-rules")
     assert again.code == 4, again.text  # both files are on the index, so that a rerun has nothing to send
     assert "the public index refuses local versions: 1.0+mine" in again.err
 
@@ -130,7 +128,7 @@ def test_a_mixed_workspace_is_rehearsed(tmp_path: Path) -> None:
         "mixed-pedal": "2026.11.1a0",
         "mixed-poem": "0.3.2a0",
     }
-    assert files[0][0] == "mixed-saddle"  # what the others need comes first
+    assert files[0][0] == "mixed-saddle"  # the package that the others need comes first
     after = {path: path.read_bytes() for path in root.rglob("*") if path.is_file() and ".git" not in path.parts}
     assert after == before
     assert (git(root, "rev-parse", "HEAD"), git(root, "for-each-ref")) == (head, refs)
@@ -146,8 +144,8 @@ def test_relnox_rehearses_its_own_release(tmp_path: Path) -> None:
 
 
 @pytest.mark.heavy
-def test_a_wheel_without_a_module_is_found_out(tmp_path: Path) -> None:
-    # the tree works, the wheel lacks a module that the package imports.
+def test_a_wheel_that_lacks_a_module_fails_after_publishing(tmp_path: Path) -> None:
+    # The source tree works; the wheel lacks a module that the package imports.
     root = tmp_path / "lacking"
     root.mkdir()
     single(root)
@@ -170,7 +168,7 @@ def test_a_wheel_without_a_module_is_found_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.heavy
-def test_nothing_is_built_from_a_dependency_that_cannot_be_had(tmp_path: Path) -> None:
+def test_an_unavailable_build_requirement_fails_the_build(tmp_path: Path) -> None:
     root = tmp_path / "unreachable"
     root.mkdir()
     single(root)
@@ -185,7 +183,7 @@ def test_nothing_is_built_from_a_dependency_that_cannot_be_had(tmp_path: Path) -
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("installer", ["uv", "pip"])
-def test_both_installers_prove_the_same(installer: str, tmp_path: Path) -> None:
+def test_both_installers_build_and_verify(installer: str, tmp_path: Path) -> None:
     root = tmp_path / "demo"
     root.mkdir()
     repository(single(root))

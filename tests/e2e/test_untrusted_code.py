@@ -1,7 +1,7 @@
-"""Code that relnox runs for others looks for upload credentials: in its variables, and in relnox's own processes.
+"""Untrusted code looks for upload credentials: in its variables, and in relnox's own processes.
 
-A backend, a build command, a test command, an imported module, a smoke expression, a changelog tool and a git hook
-each write down all that they can read of themselves and, through /proc, of every process of the run.
+A backend, a build command, a test command, an imported module, a smoke test, a changelog tool and a git hook
+each log all that they can read of themselves and, through /proc, of every process of the run.
 """
 
 from __future__ import annotations
@@ -175,12 +175,12 @@ def run(root: Path, *words: str, **variables: str) -> subprocess.CompletedProces
     )
 
 
-def told_by(root: Path) -> str:
+def log_of(root: Path) -> str:
     return (root.parent / "seen").read_text(encoding="utf-8", errors="replace")
 
 
-def nothing_was_found(seen: str, kinds: set[str], *secrets: str) -> None:
-    """Each kind of foreign code looked, at the process at the top as well, and read no secret."""
+def check_no_secret(seen: str, kinds: set[str], *secrets: str) -> None:
+    """Check that each kind of untrusted code read all processes of the run, and found no secret."""
     lines = seen.splitlines()
     for kind in sorted(kinds):
         at_top = [line for line in lines if line.startswith(f"{kind} reads the top of the run, environ")]
@@ -192,7 +192,7 @@ def nothing_was_found(seen: str, kinds: set[str], *secrets: str) -> None:
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_no_kind_of_foreign_code_finds_a_credential_of_any_route(door: str, root: Path) -> None:
+def test_no_kind_of_untrusted_code_finds_a_credential(door: str, root: Path) -> None:
     dashes = ["--"] if door == "nox" else []
     for task, options in (
         ("build-all", ["--test", "--no-cache"]),
@@ -202,10 +202,10 @@ def test_no_kind_of_foreign_code_finds_a_credential_of_any_route(door: str, root
         done = run(root, *DOORS[door], task, *dashes, *options, **ROUTES)
         assert done.returncode == 0, done.stdout + done.stderr
         assert CANARY not in done.stdout + done.stderr
-    told = told_by(root)
-    nothing_was_found(told, {"backend", "command", "test", "import", "smoke", "tool", "hook"}, CANARY)
-    for line in told.splitlines():
-        # git keeps what it logs in with, and so do installers: others may see these at work.
+    log = log_of(root)
+    check_no_secret(log, {"backend", "command", "test", "import", "smoke", "tool", "hook"}, CANARY)
+    for line in log.splitlines():
+        # git and installers keep their own credentials, which other processes may read while they run.
         if not line.startswith("hook has variables") and "another process" not in line:
             assert OTHER not in line, line
 
@@ -219,7 +219,7 @@ def index() -> Iterator[Trusting]:
 
 
 @pytest.mark.parametrize("route", ["RELNOX_HOUSE_TOKEN", "TWINE_PASSWORD", "pypirc", "keyring", "identity"])
-def test_what_was_published_finds_no_credential_when_it_is_verified(
+def test_a_published_package_finds_no_credential_when_it_is_verified(
     route: str, root: Path, index: Trusting
 ) -> None:
     with (root / "pyproject.toml").open("a") as settings:
@@ -249,10 +249,10 @@ def test_what_was_published_finds_no_credential_when_it_is_verified(
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert {password for _, password in index.logins} == {CANARY}
-    nothing_was_found(told_by(root), {"import", "smoke"}, CANARY, REQUEST_TOKEN)
+    check_no_secret(log_of(root), {"import", "smoke"}, CANARY, REQUEST_TOKEN)
 
 
-def test_a_variable_that_the_project_passes_is_seen(root: Path) -> None:
+def test_a_variable_in_pass_env_is_visible(root: Path) -> None:
     file = root / "pyproject.toml"
     passing = '[tool.relnox]\npass-env = ["MY_API_KEY"]\n'
     file.write_text(file.read_text(encoding="utf-8").replace("[tool.relnox]\n", passing), encoding="utf-8")
@@ -262,6 +262,6 @@ def test_a_variable_that_the_project_passes_is_seen(root: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     for kind in ("backend", "command"):
-        (own,) = {line for line in told_by(root).splitlines() if line.startswith(f"{kind} has variables")}
+        (own,) = {line for line in log_of(root).splitlines() if line.startswith(f"{kind} has variables")}
         assert "key-of-the-build" in own
         assert "another-key" not in own

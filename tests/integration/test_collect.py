@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 WORKSPACE = {
     "pyproject.toml": """\
         [tool.relnox]
-        packages = ["engine", "plain"]
+        packages = ["fast", "plain"]
         versions = "independent"
 
         [tool.relnox.wheels]
-        packages = ["engine"]
+        packages = ["fast"]
         systems = ["manylinux", "windows"]
         architectures = ["x86_64"]
         """,
-    "engine/pyproject.toml": """\
+    "fast/pyproject.toml": """\
         [project]
-        name = "engine"
+        name = "fast"
         version = "1.0"
         requires-python = ">=3.13"
         dynamic = ["dependencies"]
@@ -50,17 +50,17 @@ WORKSPACE = {
     ".gitignore": "/dist/\n/jobs/\n",
 }
 
-LINUX = [f"engine-1.0-{python}-{python}-manylinux_2_28_x86_64.whl" for python in ("cp313", "cp314")]
-WINDOWS = [f"engine-1.0-{python}-{python}-win_amd64.whl" for python in ("cp313", "cp314")]
-SOURCES = ["engine-1.0.tar.gz", "plain-2.0.tar.gz", "plain-2.0-py3-none-any.whl"]
+LINUX = [f"fast-1.0-{python}-{python}-manylinux_2_28_x86_64.whl" for python in ("cp313", "cp314")]
+WINDOWS = [f"fast-1.0-{python}-{python}-win_amd64.whl" for python in ("cp313", "cp314")]
+SOURCES = ["fast-1.0.tar.gz", "plain-2.0.tar.gz", "plain-2.0-py3-none-any.whl"]
 EVERYTHING = sorted([*LINUX, *WINDOWS, *SOURCES])
 
 
 @cache
 def content_of(name: str) -> bytes:
-    """The content of a file: only the wheel of engine says that it needs plain."""
+    """The content of a file: only the wheel of fast says that it needs plain."""
     package, version = name.removesuffix(".tar.gz").split("-")[:2]
-    requires = "Requires-Dist: plain>=2\nRequires-Dist: other; extra == 'more'\n" if package == "engine" else ""
+    requires = "Requires-Dist: plain>=2\nRequires-Dist: other; extra == 'more'\n" if package == "fast" else ""
     text = f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n{requires}"
     with tempfile.TemporaryDirectory() as folder:
         if name.endswith(".whl"):
@@ -153,9 +153,9 @@ def test_three_jobs_become_one_manifest(root: Path) -> None:
     assert sorted(file.filename for file in manifest.distributions) == EVERYTHING
     assert (manifest.commit, manifest.dirty) == (git(root, "rev-parse", "HEAD"), False)
     assert manifest.time == "2026-11-21T04:00:03+00:00"  # the end of the last job
-    # No job built both packages; only engine's wheels say that engine needs plain.
-    assert manifest.packages == ("plain", "engine")
-    assert dict(manifest.needs) == {"plain": (), "engine": ("plain",)}
+    # No job built both packages; only fast's wheels say that fast needs plain.
+    assert manifest.packages == ("plain", "fast")
+    assert dict(manifest.needs) == {"plain": (), "fast": ("plain",)}
 
 
 def test_publish_takes_what_was_collected(root: Path) -> None:
@@ -192,13 +192,13 @@ def test_a_dry_run_shows_and_changes_nothing(root: Path) -> None:
     ran = collect(root, "--dry-run")
 
     assert ran.code == 0, ran.text
-    assert "collect engine 1.0 into dist" in ran.out
+    assert "collect fast 1.0 into dist" in ran.out
     assert "write the manifest of 7 files into dist" in ran.out
     assert not (root / "dist").exists()
 
 
 def test_the_same_file_from_two_jobs_is_one(root: Path) -> None:
-    job(root, "linux", [*LINUX, "engine-1.0.tar.gz"])
+    job(root, "linux", [*LINUX, "fast-1.0.tar.gz"])
 
     assert collect(root).code == 0
     assert sorted(file.filename for file in collected(root).distributions) == EVERYTHING
@@ -272,9 +272,9 @@ def test_an_invalid_attestation_is_a_conflict(root: Path, content: bytes) -> Non
 
 
 def test_an_attestation_of_an_unlisted_file_is_a_problem(root: Path) -> None:
-    (root / "jobs/linux" / f"engine-0.9.tar.gz{SUFFIX}").write_bytes(b"stale")
+    (root / "jobs/linux" / f"fast-0.9.tar.gz{SUFFIX}").write_bytes(b"stale")
 
-    assert f"jobs/linux/engine-0.9.tar.gz{SUFFIX} is not listed in the manifest" in blocked(root)
+    assert f"jobs/linux/fast-0.9.tar.gz{SUFFIX} is not listed in the manifest" in blocked(root)
 
 
 # problems
@@ -284,7 +284,7 @@ def test_a_missing_file_is_a_problem(root: Path) -> None:
     job(root, "windows", WINDOWS[:1])
     (root / "jobs/windows" / WINDOWS[1]).unlink()
 
-    assert "engine is incomplete: cp314-win_amd64 missing" in blocked(root)
+    assert "fast is incomplete: cp314-win_amd64 missing" in blocked(root)
 
 
 def test_the_files_of_a_missing_job_are_named(root: Path) -> None:
@@ -292,16 +292,16 @@ def test_the_files_of_a_missing_job_are_named(root: Path) -> None:
 
     err = blocked(root)
 
-    assert "engine is incomplete: sdist missing" in err
+    assert "fast is incomplete: sdist missing" in err
     assert "plain is incomplete: sdist, py3-none-any missing" in err
     assert "--partial" in err
 
 
 def test_an_extra_file_is_a_problem(root: Path) -> None:
-    extra = "engine-1.0-cp312-cp312-win_amd64.whl"
+    extra = "fast-1.0-cp312-cp312-win_amd64.whl"
     job(root, "windows", [*WINDOWS, extra])
 
-    assert f"engine has files that are not expected: {extra}" in blocked(root, "--partial")
+    assert f"fast has files that are not expected: {extra}" in blocked(root, "--partial")
 
 
 def test_a_platform_wheel_of_a_package_without_a_matrix_is_a_problem(root: Path) -> None:
@@ -314,9 +314,9 @@ def test_a_platform_wheel_of_a_package_without_a_matrix_is_a_problem(root: Path)
 
 
 def test_an_archive_that_is_not_in_the_manifest_is_a_problem(root: Path) -> None:
-    (root / "jobs/linux/engine-0.9.tar.gz").write_bytes(b"stale")
+    (root / "jobs/linux/fast-0.9.tar.gz").write_bytes(b"stale")
 
-    assert "jobs/linux/engine-0.9.tar.gz is not listed in the manifest beside it" in blocked(root)
+    assert "jobs/linux/fast-0.9.tar.gz is not listed in the manifest beside it" in blocked(root)
 
 
 def test_two_files_of_one_name_are_a_conflict(root: Path) -> None:
@@ -329,7 +329,7 @@ def test_two_files_of_one_name_are_a_conflict(root: Path) -> None:
     path.write_text(replace(manifest, distributions=(distribution(LINUX[0], other),)).to_json(), encoding="utf-8")
     first, second = (hashlib.sha256(content).hexdigest() for content in (content_of(LINUX[0]), other))
 
-    err = blocked(root, "--package", "engine", "--partial", code=4)
+    err = blocked(root, "--package", "fast", "--partial", code=4)
 
     assert f"two jobs built different files named {LINUX[0]}" in err
     assert f"jobs/linux  sha256 {first}" in err
@@ -338,17 +338,15 @@ def test_two_files_of_one_name_are_a_conflict(root: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"other bytes"], ids=["cut off", "other bytes"])
 def test_a_damaged_file_is_a_problem(root: Path, content: bytes) -> None:
-    (root / "jobs/sources/engine-1.0.tar.gz").write_bytes(content)
+    (root / "jobs/sources/fast-1.0.tar.gz").write_bytes(content)
 
-    assert "jobs/sources/engine-1.0.tar.gz differs from the file that was built" in blocked(root, code=4)
+    assert "jobs/sources/fast-1.0.tar.gz differs from the file that was built" in blocked(root, code=4)
 
 
 def test_a_file_missing_beside_its_manifest_is_a_problem_with_partial_too(root: Path) -> None:
-    (root / "jobs/sources/engine-1.0.tar.gz").unlink()
+    (root / "jobs/sources/fast-1.0.tar.gz").unlink()
 
-    assert "jobs/sources/engine-1.0.tar.gz is missing, although the manifest lists it" in blocked(
-        root, "--partial"
-    )
+    assert "jobs/sources/fast-1.0.tar.gz is missing, although the manifest lists it" in blocked(root, "--partial")
 
 
 def test_different_commits_are_a_problem(root: Path) -> None:
@@ -383,7 +381,7 @@ def test_uncommitted_changes_are_a_problem_without_allow_dirty(root: Path) -> No
 
 
 def test_a_version_other_than_the_checkout_has_is_a_problem(root: Path) -> None:
-    job(root, "sources", ["engine-1.0.tar.gz", "plain-2.1.tar.gz", "plain-2.1-py3-none-any.whl"])
+    job(root, "sources", ["fast-1.0.tar.gz", "plain-2.1.tar.gz", "plain-2.1-py3-none-any.whl"])
     for name in SOURCES[1:]:
         (root / "jobs/sources" / name).unlink()
 
@@ -420,7 +418,7 @@ def test_a_wheel_pattern_without_a_match_is_a_problem(root: Path) -> None:
     [
         ((), "--from is missing: no folder of a build job is given"),
         (("--from", "nowhere"), "nowhere is not a folder"),
-        (("--from", "engine"), "engine has no manifest.json, and neither has a folder in it"),
+        (("--from", "fast"), "fast has no manifest.json, and neither has a folder in it"),
     ],
 )
 def test_an_unusable_folder_is_a_problem(root: Path, words: tuple[str, ...], message: str) -> None:
@@ -439,7 +437,7 @@ def test_partial_collects_what_exists_and_prints_what_is_missing(root: Path) -> 
     ran = collect(root, "--partial")
 
     assert ran.code == 0, ran.text
-    assert "INCOMPLETE (--partial): engine lacks cp313-win_amd64, cp314-win_amd64" in ran.err
+    assert "INCOMPLETE (--partial): fast lacks cp313-win_amd64, cp314-win_amd64" in ran.err
     assert sorted(file.filename for file in collected(root).distributions) == sorted([*LINUX, *SOURCES])
 
 
@@ -466,7 +464,7 @@ def test_a_private_package_need_not_be_there(root: Path) -> None:
     job(root, "sources", SOURCES[:1])
 
     assert collect(root).code == 0
-    assert collected(root).packages == ("engine",)
+    assert collected(root).packages == ("fast",)
 
 
 # existing files
