@@ -316,7 +316,7 @@ def _origin(snapshot: Snapshot, *, allow_dirty: bool) -> Iterator[Problem]:
     if dirty and (len(dirty) < len(snapshot.jobs) or not allow_dirty):
         all_dirty = len(dirty) == len(snapshot.jobs)
         yield core.plan.Problem(
-            code="tree-dirty",
+            code="build-dirty",
             message=f"built with uncommitted changes: {', '.join(dirty)}",
             fix="commit the changes and rebuild, or pass --allow-dirty for a test" if all_dirty else _REBUILD,
         )
@@ -380,7 +380,7 @@ def _foreign_files(job: Job, workspace_packages: frozenset[str]) -> Iterator[Pro
     for name in job.manifest.packages:
         if name not in workspace_packages:
             yield core.plan.Problem(
-                code="package-unknown",
+                code="unknown-package",
                 message=f"{job.folder} has files of {name}, which is not a package of this checkout",
                 fix="pass --from only the folders of this project's jobs",
             )

@@ -409,7 +409,7 @@ def _copy_others(folders: Sequence[str], manifest: Manifest, project: Project) -
                 name, version, _, _ = parse_wheel_filename(path.name)
             except InvalidWheelFilename as error:
                 raise Blocked(
-                    "wheel-name-invalid",
+                    "invalid-file-name",
                     f"{folder}/{path.name} is not a valid file name of a wheel ({error})",
                     fix="remove the file",
                 ) from error

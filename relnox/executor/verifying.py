@@ -464,7 +464,7 @@ class Verifying:
         except Failed as error:
             if any(text in output for text in _NO_RESPONSE):
                 return TryLater(
-                    "index-unreachable", error.message, fix="the trusted index does not respond: try again later"
+                    "index-unavailable", error.message, fix="the trusted index does not respond: try again later"
                 )
             return error
         raise AssertionError(action)
