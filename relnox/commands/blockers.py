@@ -43,7 +43,7 @@ def error_of(plan: Plan) -> Blocked:
     return with_public_files(error, plan)
 
 
-def confirm(plan: Plan) -> None:
+def confirm(plan: Plan, *, interactive: bool = True) -> None:
     """Ask for confirmation on the terminal, if the plan needs it.
 
     Raises:
@@ -51,7 +51,7 @@ def confirm(plan: Plan) -> None:
     """
     if plan.consent is None:
         return
-    if not (_is_terminal(sys.stdin) and STDERR.isatty()):
+    if not (interactive and _is_terminal(sys.stdin) and STDERR.isatty()):
         message = f"confirmation needed, but stdin is not a terminal: {plan.consent}"
         raise with_public_files(Blocked("confirmation-needed", message, fix="pass --yes to confirm"), plan)
     STDERR.line(f"{plan.consent} [y/N] ", end="")

@@ -10,7 +10,7 @@ import os
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relnox import core, exposure, waits
 from relnox.commands import COMMAND_LINE, TASKS, blockers, endings, load, reports, untrusted_code
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from relnox.core.steps import Stage
     from relnox.reporters import Reporter
 
-__all__ = ["perform"]
+__all__ = ["Preparation", "perform", "prepare", "resolve_options", "run_prepared"]
 
 
 def perform(task: str, command_line: Mapping[str, Value], front_end: FrontEnd | None = None) -> ExitCode:
@@ -55,7 +55,7 @@ def perform(task: str, command_line: Mapping[str, Value], front_end: FrontEnd | 
     ended: list[Outcome] = []
     try:
         project = open_project(Path(str(command_line.get("project") or ".")))
-        options, sources = _options(task, command_line, project)
+        options, sources = resolve_options(task, command_line, project)
         reporter = reporters.choose(options.reporter, os.environ, convert)
         reporter.verbose = options.verbose
         report = options.report
@@ -102,16 +102,9 @@ def _perform(  # noqa: PLR0913 - a run
 
     if options.report is not None:
         reports.check(options.report, "report")
-    waited: list[Waiting] = []
     with ExitStack() as end, ExitStack() as stack:
-        protect = cache(lambda: untrusted_code.protect_credentials(project, reporter, stack))
-        project = stack.enter_context(replace(project, before_tools=protect))
-        stack.enter_context(waits.on_wait(_wait_callback(waited, reporter, nested=False)))
-        module = load(task)
-        snapshot = module.observe(options, project)
-        plan = module.plan(snapshot, options)
-        if getattr(options, "explain", False):
-            plan = replace(plan, tables=(*plan.tables, _explained(task, sources, project)))
+        preparation = prepare(task, options, sources, project, reporter, stack)
+        plan = preparation.plan
         if options.plan is not None:
             try:
                 reports.write(options.plan, plan.to_json(), "plan")
@@ -119,10 +112,10 @@ def _perform(  # noqa: PLR0913 - a run
                 raise blockers.with_public_files(error, plan) from error
         if options.dry_run:
             reporter.plan(plan)
-            ended.append(_not_run(plan, blockers.error_of(plan).exit_code if plan.problems else ExitCode.DONE))
+            exit_code = blockers.error_of(plan).exit_code if plan.problems else ExitCode.DONE
+            ended.append(_not_run(plan, exit_code))
             return
-        outcome = _run(plan, project, reporter, _pending(module, snapshot, plan, options), end, ended=ended)
-        outcome = replace(outcome, waits=tuple(waited))
+        outcome = run_prepared(preparation, reporter, end, ended=ended)
         ended.append(outcome)
         endings.report_bug(outcome, reporter)
         if options.report is not None:
@@ -132,6 +125,74 @@ def _perform(  # noqa: PLR0913 - a run
                 reports.write(options.report, render(outcome), "report")
             except Blocked as error:  # the exit code says how the run itself ended
                 BestEffortReporter(reporter).error(error)
+
+
+class Preparation(NamedTuple):
+    """A task that is planned but not run yet.
+
+    Attributes:
+        plan: The plan.
+        project: The project; open until the end of the run.
+        pending: The edits to record before the first step.
+        waits: The waits so far; those of the run are added.
+    """
+
+    plan: Plan
+    project: Project
+    pending: Any
+    waits: list[Waiting]
+
+
+def prepare(  # noqa: PLR0913, PLR0917 - what a plan is made from
+    task: str,
+    options: CommonOptions,
+    sources: dict[str, OptionValue],
+    project: Project,
+    reporter: Reporter,
+    stack: ExitStack,
+) -> Preparation:
+    """Observe the world and plan a task.
+
+    Args:
+        task: The task's name.
+        options: Its options.
+        sources: Where the values of the options are set.
+        project: The project.
+        reporter: Where waits are shown.
+        stack: Closed at the end of the run.
+    """
+    waited: list[Waiting] = []
+    protect = cache(lambda: untrusted_code.protect_credentials(project, reporter, stack))
+    project = stack.enter_context(replace(project, before_tools=protect))
+    with waits.on_wait(_wait_callback(waited, reporter, nested=False)):
+        module = load(task)
+        snapshot = module.observe(options, project)
+        plan = module.plan(snapshot, options)
+    if getattr(options, "explain", False):
+        plan = replace(plan, tables=(*plan.tables, _explained(task, sources, project)))
+    return Preparation(plan, project, _pending(module, snapshot, plan, options), waited)
+
+
+def run_prepared(
+    preparation: Preparation,
+    reporter: Reporter,
+    end: ExitStack,
+    *,
+    ended: list[Outcome] | None = None,
+    interactive: bool = True,
+) -> Outcome:
+    """Run a plan that was prepared; the other arguments are those of `_run`."""
+    with waits.on_wait(_wait_callback(preparation.waits, reporter, nested=False)):
+        outcome = _run(
+            preparation.plan,
+            preparation.project,
+            reporter,
+            preparation.pending,
+            end,
+            ended=ended,
+            interactive=interactive,
+        )
+    return replace(outcome, waits=tuple(preparation.waits))
 
 
 def _not_run(plan: Plan, exit_code: ExitCode) -> Outcome:
@@ -149,6 +210,7 @@ def _run(  # noqa: PLR0913 - a run
     *,
     nested: bool = False,
     ended: list[Outcome] | None = None,
+    interactive: bool = True,
 ) -> Outcome:
     """Run a plan: check its problems, ask for confirmation, execute its steps, and show its tables.
 
@@ -163,6 +225,7 @@ def _run(  # noqa: PLR0913 - a run
         end: Closed at the end of the task.
         nested: Whether it is a stage of a chain.
         ended: Gets the outcome as soon as there is one.
+        interactive: Whether questions may be asked and signals are handled; not if Python code runs the plan.
     """
     from relnox import executor
     from relnox.executor.run import Run
@@ -171,7 +234,7 @@ def _run(  # noqa: PLR0913 - a run
     from relnox.source.lock import exclusive_lock
 
     blockers.check_problems(plan)
-    blockers.confirm(plan)
+    blockers.confirm(plan, interactive=interactive)
     if not plan.steps:
         reporter.event(core.events.RunStarted(plan), nested=nested)
         reporter.tables(plan.tables)
@@ -181,7 +244,7 @@ def _run(  # noqa: PLR0913 - a run
     in_git = steps.EditFiles | steps.CreateTags | steps.UndoBump | steps.Export
     in_output = steps.CleanFolder | steps.Build | steps.BuildWheels | steps.Collect
     changes = any(isinstance(step, in_git | in_output) for step in plan.steps)
-    end.enter_context(executor.signals.watching())
+    end.enter_context(executor.signals.watching(handled=interactive))
     build_index = None
     installing: dict[str, Any] = {}
     with ScratchFolder() as scratch, ExitStack() as stack:
@@ -197,7 +260,7 @@ def _run(  # noqa: PLR0913 - a run
             stack.enter_context(exclusive_lock(project.private_folder))
 
         def stage(step: Stage, root: Path) -> Outcome:
-            return _stage(step, root, reporter, stack)
+            return _stage(step, root, reporter, stack, interactive=interactive)
 
         run = stack.enter_context(
             Run(
@@ -213,6 +276,7 @@ def _run(  # noqa: PLR0913 - a run
                 passed=project.config.pass_env,
                 limits=project.config.archives,
                 uv_settings=installing,
+                handles_signals=interactive,
                 folders=lambda: {package.name: package.folder for package in project.workspace.packages},
             )
         )
@@ -228,25 +292,27 @@ def _run(  # noqa: PLR0913 - a run
     return outcome
 
 
-def _stage(step: Stage, root: Path, reporter: Reporter, stack: ExitStack) -> Outcome:
+def _stage(step: Stage, root: Path, reporter: Reporter, stack: ExitStack, *, interactive: bool) -> Outcome:
     """Observe, plan and run a task of a chain in a folder."""
     from relnox.commands.project import open_project
 
     project = open_project(root)
     stack.enter_context(project)
-    options, _ = _options(step.task, dict(step.options), project)
+    options, _ = resolve_options(step.task, dict(step.options), project)
     module = load(step.task)
     waited: list[Waiting] = []
     with waits.on_wait(_wait_callback(waited, reporter, nested=True)):
         snapshot = module.observe(options, project)
         plan = module.plan(snapshot, options)
-        outcome = _run(plan, project, reporter, _pending(module, snapshot, plan, options), stack, nested=True)
+        pending = _pending(module, snapshot, plan, options)
+        outcome = _run(plan, project, reporter, pending, stack, nested=True, interactive=interactive)
     return replace(outcome, waits=tuple(waited))
 
 
-def _options(
+def resolve_options(
     task: str, command_line: Mapping[str, Value], project: Project
 ) -> tuple[CommonOptions, dict[str, OptionValue]]:
+    """Merge the options of a task from the command line, the environment and the project's settings."""
     table = TASKS[task].table if task in TASKS else ""
     return resolve(
         load(task).Options,
@@ -270,7 +336,7 @@ def _explained(task: str, sources: Mapping[str, OptionValue], project: Project) 
     values: dict[str, Mapping[str, OptionValue]] = {}
     for name in TASKS:
         try:
-            values[name] = sources if name == task else _options(name, {}, project)[1]
+            values[name] = sources if name == task else resolve_options(name, {}, project)[1]
         except Blocked as error:  # shown instead of the values
             values[name] = {"*": core.options.OptionValue(None, error.message)}
     return explain(values)

@@ -10,6 +10,7 @@ from relnox.core.records import Record
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from relnox.core.manifest import Distribution
     from relnox.core.plan import Plan, Table
     from relnox.core.publication import PublishedFile
     from relnox.core.steps import Step
@@ -145,6 +146,18 @@ class Outcome(Record):
     waits: tuple[Waiting, ...] = ()
     publication: tuple[PublishedFile, ...] = ()
     traceback: str | None = None
+
+    @property
+    def released(self) -> tuple[Distribution, ...]:
+        """The files of the plan that the index listed with their hashes, in the order of the uploads."""
+        from relnox.core.publication import State
+        from relnox.core.steps import Upload
+
+        public = {
+            (file.index, file.filename) for file in self.publication if file.state in (State.PROVEN, State.PUBLIC)
+        }
+        uploads = (step for step in self.plan.steps if isinstance(step, Upload))
+        return tuple(step.file for step in uploads if (step.index, step.file.filename) in public)
 
     @property
     def warnings(self) -> int:

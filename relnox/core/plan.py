@@ -12,7 +12,10 @@ from relnox.errors import ExitCode
 if TYPE_CHECKING:
     from relnox.core.steps import Step
 
-__all__ = ["Plan", "Problem", "Table"]
+__all__ = ["SCHEMA", "Plan", "Problem", "Table"]
+
+SCHEMA = 1
+"""The version of the JSON form of plans: it changes where a program that reads plans would break."""
 
 
 class Problem(Record, kw_only=True):
@@ -77,4 +80,4 @@ class Plan(Record, kw_only=True):
         for entry, step in zip(document["steps"], self.steps, strict=True):
             entry["title"] = step.title
             entry["remote"] = step.remote
-        return serialization.to_json({"digest": self.digest, **document})
+        return serialization.to_json({"schema": SCHEMA, "digest": self.digest, **document})

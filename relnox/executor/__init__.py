@@ -54,7 +54,7 @@ def execute(plan: Plan, run: Run) -> Outcome:
     begin = time.monotonic()
     progress = Progress(plan, run.emit)
     bug: BaseException | None = None
-    with signals.watching() as watched:
+    with signals.watching(handled=run.handles_signals) as watched:
         resumed = False
         is_whole = run.pending is not None and plan.steps == run.pending.steps
         try:

@@ -63,6 +63,7 @@ class Run:
         build_index: The only index for build requirements; None for the configuration of pip and uv.
         passed: Variables that programs may see although they look like credentials.
         limits: Limits for archives.
+        handles_signals: Whether SIGINT and SIGTERM are handled while the plan runs.
         durable: Whether the result of the local steps is flushed to disk.
         partly_applied: Whether a failed local step leaves changes, which a rerun of the command completes.
         observed: The state of the release's files on the index.
@@ -89,6 +90,7 @@ class Run:
         limits: ArchiveLimits | None = None,
         uv_settings: Mapping[str, Any] | None = None,
         folders: Callable[[], Mapping[str, str]] = dict,
+        handles_signals: bool = True,
     ) -> None:
         self.root = root
         self.private = private
@@ -118,6 +120,7 @@ class Run:
         self.partly_applied = False
         self.limits = limits or ArchiveLimits()
         self.durable = False
+        self.handles_signals = handles_signals
         self._scratch = scratch
         self._build_index = build_index
         self._passed = passed

@@ -104,14 +104,14 @@ class Signals:
 
 
 @contextlib.contextmanager
-def watching() -> Iterator[Signals]:
+def watching(*, handled: bool = True) -> Iterator[Signals]:
     """Handle both signals inside the block, and restore the previous handlers afterwards.
 
     A handler for the time before a run (`only_before_a_run`) is not restored: signals are ignored instead, because
     the exit code is final. Outside the main thread, Python delivers no signals.
     """
     signals = Signals()
-    if threading.current_thread() is not threading.main_thread():
+    if not handled or threading.current_thread() is not threading.main_thread():
         yield signals
         return
     before = {number: signal.signal(number, signals.handle) for number in _EXIT_CODES}

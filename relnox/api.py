@@ -1,0 +1,263 @@
+"""The Python API: what the front ends do, as values.
+
+Nothing is printed, no question is asked and no signal handler is installed. What would be an error message of a
+front end is an exception with a stable code (`relnox.errors`).
+
+    from relnox import Workspace
+
+    workspace = Workspace.open()
+    plan = workspace.plan("bump", part="minor", commit=True, tag=True)
+    print(plan.to_json())
+    outcome = plan.run(on_event=print)
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relnox.core.schema import did_you_mean
+from relnox.errors import Blocked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from os import PathLike
+    from types import TracebackType
+    from typing import Self
+
+    from packaging.version import Version
+
+    from relnox.commands.perform import Preparation
+    from relnox.commands.project import Project
+    from relnox.core.events import Event, Outcome
+    from relnox.core.levels import ReleaseHistory
+    from relnox.core.options import Option, Value
+    from relnox.core.packages import Package
+    from relnox.core.plan import Plan, Problem, Table
+    from relnox.core.steps import Step
+    from relnox.errors import RelnoxError
+
+__all__ = ["TaskPlan", "Workspace", "run"]
+
+
+class Workspace:
+    """The packages of a project, and the tasks that release them."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    @classmethod
+    def open(cls, folder: str | PathLike[str] = ".") -> Workspace:
+        """Open the project that a folder is in.
+
+        Raises:
+            Blocked: There is none, or its settings are invalid.
+        """
+        from relnox.commands.project import open_project
+
+        return cls(open_project(Path(folder)))
+
+    @property
+    def root(self) -> Path:
+        """The project's folder; paths in packages and plans are relative to it."""
+        return self._project.root
+
+    @property
+    def packages(self) -> tuple[Package, ...]:
+        """The packages in release order: each one after those that it needs."""
+        return self._project.select(())
+
+    @property
+    def versions(self) -> Mapping[str, Version | None]:
+        """The version of each package, by name; None where only its build backend can compute it."""
+        from relnox.core.version_locations import parse_version
+
+        return {
+            package.name: parse_version(package.source) if package.source.in_file else None
+            for package in self.packages
+        }
+
+    @property
+    def history(self) -> Mapping[str, ReleaseHistory]:
+        """The last tag of each package and the commits since, by name; empty outside git."""
+        return self._project.history
+
+    def plan(self, task: str, /, **options: Value) -> TaskPlan:
+        """Plan a task: look at the world, change nothing.
+
+        Args:
+            task: Its name, such as `build-all`.
+            **options: Its options, with the names that the command line has: `part="minor"`, `dry_run=True`.
+
+        Raises:
+            RelnoxError: The task or an option is unknown, or the world cannot be observed.
+        """
+        from relnox.commands import perform
+        from relnox.commands.project import open_project
+
+        if "project" in options:
+            raise Blocked("unknown-option", "project is no option of a plan", fix="open another workspace")
+        with ExitStack() as stack:
+            reporter = _Events()
+            project = stack.enter_context(open_project(self.root))
+            name = _task_name(task)
+            resolved, sources = perform.resolve_options(name, _checked(task, options), project)
+            preparation = perform.prepare(name, resolved, sources, project, reporter, stack)
+            return TaskPlan(preparation, reporter, stack.pop_all())
+
+    def run(self, task: str, /, *, on_event: Callable[[Event], None] | None = None, **options: Value) -> Outcome:
+        """Plan a task and run it; the arguments are those of `plan` and `TaskPlan.run`."""
+        with self.plan(task, **options) as plan:
+            return plan.run(on_event)
+
+
+class TaskPlan:
+    """Everything that a task will do; nothing has been changed yet.
+
+    It can be run once. What it keeps open, such as the embedded index, is closed when it was run, and by `close`
+    or at the end of a `with` block otherwise.
+    """
+
+    def __init__(self, preparation: Preparation, reporter: _Events, stack: ExitStack) -> None:
+        self._preparation = preparation
+        self._reporter = reporter
+        self._stack = stack
+
+    @property
+    def value(self) -> Plan:
+        """The plan itself: immutable, comparable, and equal for equal inputs."""
+        return self._preparation.plan
+
+    @property
+    def task(self) -> str:
+        """The task's name."""
+        return self.value.task
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What will be done, in this order."""
+        return self.value.steps
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What blocks the plan: a plan with problems can be read but not run."""
+        return self.value.problems
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know."""
+        return self.value.notes
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the plan."""
+        return self.value.digest
+
+    def to_json(self) -> str:
+        """Serialize the plan: the document that `--plan FILE` writes."""
+        return self.value.to_json()
+
+    def run(self, on_event: Callable[[Event], None] | None = None) -> Outcome:
+        """Run the plan to its end, or to what stops it.
+
+        Steps that fail are part of the outcome and raise nothing.
+
+        Args:
+            on_event: Called with each event as it happens, from one thread at a time.
+
+        Raises:
+            Blocked: The plan has problems, needs `yes=True`, or was run before.
+        """
+        from relnox.commands import perform
+
+        if self._reporter.is_over:
+            raise Blocked("plan-already-run", "a plan can be run once", fix="plan the task again")
+        self._reporter.on_event = on_event
+        self._reporter.is_over = True
+        with self._stack:
+            return perform.run_prepared(self._preparation, self._reporter, self._stack, interactive=False)
+
+    def close(self) -> None:
+        """Close what the plan keeps open."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def run(
+    task: str,
+    /,
+    *,
+    folder: str | PathLike[str] = ".",
+    on_event: Callable[[Event], None] | None = None,
+    **options: Value,
+) -> Outcome:
+    """Run a task of the project that a folder is in; see `Workspace.run`."""
+    return Workspace.open(folder).run(task, on_event=on_event, **options)
+
+
+class _Events:
+    """A reporter that shows nothing and passes events on."""
+
+    verbose = True
+
+    def __init__(self) -> None:
+        self.on_event: Callable[[Event], None] | None = None
+        self.is_over = False
+
+    def event(self, event: Event, *, nested: bool) -> None:
+        del nested
+        if self.on_event is not None:
+            self.on_event(event)
+
+    def plan(self, plan: Plan) -> None:
+        pass
+
+    def tables(self, tables: Sequence[Table]) -> None:
+        pass
+
+    def error(self, error: RelnoxError) -> None:
+        pass
+
+
+def _task_name(task: str) -> str:
+    from relnox.commands import TASKS
+
+    names = {name: name for name in (*TASKS, "init")} | {each.attribute: each.name for each in TASKS.values()}
+    names |= {name.replace("-", "_"): name for name in names.values()}
+    if task not in names:
+        raise Blocked("unknown-task", f"unknown task {task}", fix=did_you_mean(task, list(names.values())))
+    return names[task]
+
+
+def _checked(task: str, options: Mapping[str, Value]) -> dict[str, Value]:
+    """Check names and types of options, as a command line does by its syntax."""
+    from relnox.commands import load
+    from relnox.core.options import options_of
+
+    declared = {option.name: option for option in options_of(load(_task_name(task)).Options)}
+    checked: dict[str, Value] = {}
+    for name, value in options.items():
+        option = declared.get(name) or declared.get(f"{name}_")
+        if option is None:
+            raise Blocked("unknown-option", f"{task} has no option {name}", fix=did_you_mean(name, list(declared)))
+        checked[option.name] = _checked_value(task, option, value)
+    return checked
+
+
+def _checked_value(task: str, option: Option, value: Value) -> Value:
+    values = value if isinstance(value, tuple | list) else (value,)
+    kind = str if option.kind is tuple else option.kind
+    is_one = option.kind is tuple or not isinstance(value, tuple | list)
+    is_valid = is_one and all(item is None or type(item) is kind for item in values)
+    if not is_valid or (option.choices and not {*values} - {None} <= {*option.choices}):
+        expected = " or ".join(map(repr, option.choices)) or option.kind.__name__
+        raise Blocked("invalid-option", f"{option.name}={value!r} is not valid for {task}", fix=f"pass {expected}")
+    return tuple(map(str, values)) if option.kind is tuple else value

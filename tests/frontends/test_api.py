@@ -1,0 +1,168 @@
+"""The Python API: the same plans as the command line, values instead of printing, exceptions with codes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from planned import PLANNED
+from projects import git, repository, single
+from releases import Package, release
+from running import run as run_command
+
+import relnox
+from relnox import Workspace
+from relnox.arguments import parse
+from relnox.commands import blockers
+from relnox.core.events import RunFinished, RunStarted, Status, StepFinished
+from relnox.errors import Blocked, ExitCode, RelnoxError
+from relnox.indexes.embedded import EmbeddedIndex
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from relnox.core.events import Event, Outcome
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(("task", "flags", "exit_code"), PLANNED)
+def test_a_plan_is_the_one_of_the_command_line(
+    shared: Path, tmp_path: Path, task: str, flags: str, exit_code: int
+) -> None:
+    file = tmp_path / "plan.json"
+    command = ("relnox", task, *flags.split(), "--dry-run", "--plan", str(file))
+    assert run_command(shared, *command).code == exit_code
+    options: dict[str, Any] = dict(parse(task, flags.split(), "relnox"))
+    with Workspace.open(shared).plan(task, **options) as plan:
+        if "--explain" not in flags:  # which says where options come from
+            assert plan.to_json() == file.read_text(encoding="utf-8")
+        assert (plan.problems != ()) == (exit_code != 0)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return single(tmp_path / "demo")
+
+
+def test_a_workspace_shows_packages_versions_and_history(root: Path) -> None:
+    repository(root)
+    git(root, "tag", "v1.2.3")
+    workspace = Workspace.open(root)
+    assert [package.name for package in workspace.packages] == ["demo"]
+    assert {name: str(version) for name, version in workspace.versions.items()} == {"demo": "1.2.3"}
+    assert workspace.history["demo"].tag == "v1.2.3"
+    assert workspace.root == root
+
+
+def test_a_bump_is_planned_and_run_without_printing_anything(
+    root: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    events: list[Event] = []
+    with Workspace.open(root).plan("bump", part="minor") as plan:
+        assert [type(step).__name__ for step in plan.steps] == ["EditFiles"]
+        assert "1.2.3" in (root / "pyproject.toml").read_text(encoding="utf-8")
+        outcome = plan.run(events.append)
+    assert outcome.exit_code is ExitCode.DONE
+    assert outcome.plan == plan.value
+    assert [result.status for result in outcome.results] == [Status.SUCCESS]
+    assert isinstance(events[0], RunStarted)
+    assert isinstance(events[-1], RunFinished)
+    assert any(isinstance(event, StepFinished) for event in events)
+    assert 'version = "1.3.0"' in (root / "pyproject.toml").read_text(encoding="utf-8")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_release_to_the_embedded_index_names_what_is_released(tmp_path: Path) -> None:
+    manifest = release(tmp_path, [Package("core"), Package("demo", ("core",), wheels=2)])
+    outcome = Workspace.open(tmp_path).run("testpypi", index="embedded", verify=False)
+    assert outcome.exit_code is ExitCode.DONE
+    assert {(file.filename, file.sha256) for file in outcome.released} == {
+        (file.filename, file.sha256) for file in manifest.distributions
+    }
+
+
+def test_a_plan_runs_once(root: Path) -> None:
+    with Workspace.open(root).plan("bump", part="patch") as plan:
+        plan.run()
+        with pytest.raises(Blocked) as error:
+            plan.run()
+    assert error.value.code == "plan-already-run"
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "code"),
+    [
+        ("bmp", {}, "unknown-task"),
+        ("bump", {"prt": "minor"}, "unknown-option"),
+        ("bump", {"part": "minr"}, "invalid-option"),
+        ("bump", {"commit": "yes"}, "invalid-option"),
+        ("bump", {"package": ["demo", 1]}, "invalid-option"),
+        ("bump", {"part": ("minor", "major")}, "invalid-option"),
+        ("status", {"project": "."}, "unknown-option"),
+    ],
+)
+def test_what_is_wrong_is_an_exception_with_a_code(
+    root: Path, task: str, options: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(RelnoxError) as error:
+        Workspace.open(root).plan(task, **options)
+    assert error.value.code == code
+
+
+def test_a_folder_without_a_project_is_an_exception(tmp_path: Path) -> None:
+    with pytest.raises(Blocked) as error:
+        Workspace.open(tmp_path / "missing")
+    assert error.value.code == "project-not-found"
+
+
+def test_a_production_index_needs_the_option_yes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # At a terminal, too: Python code is never asked a question.
+    monkeypatch.setattr(blockers, "_is_terminal", lambda _: True)
+    monkeypatch.setenv("RELNOX_OWN_TOKEN", "token")
+    root = tmp_path / "project"
+    release(root, [Package("demo")])
+    with EmbeddedIndex(tmp_path / "index") as index:
+        with (root / "pyproject.toml").open("a", encoding="utf-8") as file:
+            urls = f'upload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
+            file.write(f"\n[tool.relnox.indexes.own]\n{urls}")
+        workspace = Workspace.open(root)
+        with pytest.raises(Blocked) as error:
+            workspace.run("publish", index="own")
+        assert error.value.code == "confirmation-needed"
+        assert index.uploads == ()
+        outcome = workspace.run("publish", index="own", yes=True)
+    assert outcome.exit_code is ExitCode.DONE
+    assert len(outcome.released) == 2
+
+
+def test_it_works_in_threads_and_leaves_signals_alone(root: Path) -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    seen: list[object] = []
+    outcomes: list[Outcome] = []
+
+    def on_event(_: Event) -> None:
+        seen.append((signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)))
+
+    threads = [
+        threading.Thread(target=lambda: outcomes.append(relnox.run("status", folder=root, on_event=on_event)))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    outcomes.append(relnox.run("bump", folder=root, part="major", on_event=on_event))
+    assert [outcome.exit_code for outcome in outcomes] == [ExitCode.DONE] * 4
+    assert set(seen) == {before}
+
+
+def test_the_import_is_lazy() -> None:
+    code = "import sys, relnox; print([name for name in sys.modules if name.startswith('relnox')])"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "['relnox']"
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        relnox.nothing  # noqa: B018 - what is to fail
