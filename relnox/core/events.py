@@ -154,7 +154,9 @@ class Outcome(Record):
         from relnox.core.steps import Upload
 
         public = {
-            (file.index, file.filename) for file in self.publication if file.state in (State.VERIFIED, State.PUBLIC)
+            (file.index, file.filename)
+            for file in self.publication
+            if file.state in (State.VERIFIED, State.PUBLIC)
         }
         uploads = (step for step in self.plan.steps if isinstance(step, Upload))
         return tuple(step.file for step in uploads if (step.index, step.file.filename) in public)

@@ -1,8 +1,7 @@
-"""Change fragments: small Markdown files that say which packages change by how much, and what to tell of it.
+"""Change fragments: small Markdown files with a change, the packages that it affects, and its level in each.
 
-Front matter between two lines `---` names packages and levels, one on a line; the text is what follows. Names may
-be quoted, as changesets writes them. Only this shape is read, not YAML at large; whatever else is there is
-refused.
+Front matter between two lines `---` has a package and a level on each line; the text follows. Names may be quoted,
+as changesets writes them. Only this form is parsed, not all of YAML; everything else is an error.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Fragment", "highest_level", "list_item", "notes", "parse", "remove_packages"]
 
 _LEVELS: tuple[Level, ...] = get_args(Level)
-_MEANING: Mapping[str, Level | None] = {**{level: level for level in _LEVELS}, "none": None}
+_LEVEL_BY_WORD: Mapping[str, Level | None] = {**{level: level for level in _LEVELS}, "none": None}
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _ENTRY = re.compile(
@@ -33,12 +32,12 @@ _BOM = "\ufeff"
 
 
 class Fragment(NamedTuple):
-    """One change.
+    """A change.
 
     Attributes:
-        file: The file's name, for messages and for the order of several.
-        levels: How much each package changes, by normalised name; None for one that need not be released.
-        text: What the changelog says, in Markdown; lines end in line feeds.
+        file: The file's name, for messages and for the order of entries.
+        levels: Level of the change in each package, by normalized name; None if it needs no release.
+        text: The entry for the changelog, in Markdown; lines end in line feeds.
     """
 
     file: str
@@ -46,90 +45,97 @@ class Fragment(NamedTuple):
     text: str
 
 
-def parse(file: str, content: bytes, known: Iterable[str]) -> Fragment:
-    """Read one fragment.
+def parse(file: str, content: bytes, packages: Iterable[str]) -> Fragment:
+    """Parse a fragment.
 
     Args:
         file: Its name, for messages.
-        content: What it holds.
-        known: The names of the workspace's packages, in any spelling.
+        content: Its content.
+        packages: The names of the workspace's packages, in any spelling.
 
     Raises:
-        Blocked: It is no UTF-8, has no front matter, names no package or one that is not known or one twice, has a
-            level that is none, or has no text.
+        Blocked: It is not UTF-8, has no front matter, no package, an unknown package or one twice, an invalid
+            level, or no text.
     """
-    text = _decoded(file, content).removeprefix(_BOM)
-    lines = _LINE.findall(text)
+    lines = _LINE.findall(_decode(file, content).removeprefix(_BOM))
     end = _end_of_front_matter(file, lines)
-    packages = sorted({normalized(name) for name in known})
+    names = sorted({normalized(name) for name in packages})
     levels: dict[str, Level | None] = {}
     for number, line in _entries(lines, end):
-        name, level = _entry(f"{file}, line {number}", line.strip(), packages)
+        name, level = _parse_entry(f"{file}, line {number}", line.strip(), names)
         if name in levels:
-            raise Blocked("todo", f"{file}, line {number}: {name} is named twice", fix="leave one of the lines")
+            raise Blocked(
+                "fragment-package-twice",
+                f"{file}, line {number}: package {name} is listed twice",
+                fix="remove one of the lines",
+            )
         levels[name] = level
     if not levels:
         raise Blocked(
-            "todo", f"{file}, line {end + 1}: no package is named", fix=f"add a line like {_example(packages)}"
+            "fragment-without-package",
+            f"{file}, line {end + 1}: the front matter lists no package",
+            fix=f"add a line like {_example(names)}",
         )
-    told = "\n".join(line.rstrip("\r\n") for line in lines[end + 1 :]).strip()
-    if not told:
+    text = "\n".join(line.rstrip("\r\n") for line in lines[end + 1 :]).strip()
+    if not text:
         raise Blocked(
-            "todo", f"{file}, line {end + 1}: nothing is told of the change", fix="write a sentence below ---"
+            "fragment-without-text",
+            f"{file}, line {end + 1}: there is no text below the front matter",
+            fix="describe the change below ---",
         )
-    return Fragment(file, levels, told)
+    return Fragment(file, levels, text)
 
 
 def remove_packages(content: bytes, packages: Collection[str]) -> bytes | None:
-    """A fragment after some packages were released: their lines are gone, every other byte is as it was.
+    """Remove the lines of released packages from a fragment; every other byte is unchanged.
 
     Args:
-        content: A fragment that can be parsed; anything without front matter comes back unchanged.
-        packages: The released packages' names, in any spelling.
+        content: A valid fragment; content without front matter is returned unchanged.
+        packages: The names of the released packages, in any spelling.
 
     Returns:
-        None when no package is left: the file is to be removed.
+        None if no package remains: the file can be removed.
     """
     lines = _LINE.findall(content.decode(errors="surrogateescape"))
-    end = _closing(lines)
+    end = _find_end(lines)
     if end is None:
         return content
     released = {normalized(name) for name in packages}
-    gone, left = set(), 0
+    removed_lines: set[int] = set()
+    remaining = 0
     for number, line in _entries(lines, end):
-        found = _ENTRY.fullmatch(line.rstrip())
-        if found and normalized(found["name"]) in released:
-            gone.add(number)
+        entry = _ENTRY.fullmatch(line.rstrip())
+        if entry and normalized(entry["name"]) in released:
+            removed_lines.add(number)
         else:
-            left += 1
-    if not left:
+            remaining += 1
+    if not remaining:
         return None
-    kept = (line for number, line in enumerate(lines, 1) if number not in gone)
-    return "".join(kept).encode(errors="surrogateescape")
+    text = "".join(line for number, line in enumerate(lines, 1) if number not in removed_lines)
+    return text.encode(errors="surrogateescape")
 
 
 def highest_level(fragments: Iterable[Fragment], package: str) -> Level | None:
-    """The highest level that any of the fragments has for a package; None when no release is asked for."""
+    """Find the highest level of a package in the fragments; None if it needs no release."""
     name = normalized(package)
-    found = {level for fragment in fragments if (level := fragment.levels.get(name)) is not None}
-    return min(found, key=_LEVELS.index, default=None)
+    levels = {level for fragment in fragments if (level := fragment.levels.get(name)) is not None}
+    return min(levels, key=_LEVELS.index, default=None)
 
 
 def notes(fragments: Iterable[Fragment], package: str) -> str:
-    """What the fragments tell of a package: Markdown list items in the order of the file names.
+    """Join the texts of a package's fragments to a Markdown list in the order of the file names.
 
-    A fragment that says `none` for the package tells nothing of it. The result has no line end at the end; where
-    no fragment tells anything, it is empty.
+    Fragments with the level `none` for the package are left out. The result has no line end at the end.
     """
     name = normalized(package)
-    told = [each for each in fragments if each.levels.get(name) is not None]
-    return "\n".join(list_item(each) for each in sorted(told, key=lambda each: each.file))
+    of_package = [fragment for fragment in fragments if fragment.levels.get(name) is not None]
+    return "\n".join(list_item(fragment) for fragment in sorted(of_package, key=lambda fragment: fragment.file))
 
 
 def list_item(fragment: Fragment) -> str:
-    """A fragment's text as a Markdown list item, without a line end at the end.
+    """Format a fragment's text as a Markdown list item, without a line end at the end.
 
-    Lines after the first are indented to stay in the item. A text that is a list already stays as it is.
+    Lines after the first are indented. A text that is a list already is unchanged.
     """
     if _LIST_ITEM.match(fragment.text):
         return fragment.text
@@ -137,63 +143,71 @@ def list_item(fragment: Fragment) -> str:
     return "\n".join([f"- {first}", *(f"  {line}" if line.strip() else "" for line in others)])
 
 
-def _decoded(file: str, content: bytes) -> str:
+def _decode(file: str, content: bytes) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError as error:
         line = len(_LINE.findall(content[: error.start].decode() + "?"))
-        raise Blocked("todo", f"{file}, line {line}: this is no UTF-8", fix="save the file as UTF-8") from error
+        raise Blocked(
+            "fragment-not-utf8", f"{file}, line {line}: invalid UTF-8", fix="save the file as UTF-8"
+        ) from error
 
 
 def _end_of_front_matter(file: str, lines: list[str]) -> int:
-    """The index of the line that closes the front matter."""
-    end = _closing(lines)
-    if end is None and _opens(lines):
+    """Find the index of the line that ends the front matter."""
+    end = _find_end(lines)
+    if end is None and _has_front_matter(lines):
         raise Blocked(
-            "todo", f"{file}, line 1: the front matter has no end", fix="add a line --- below the packages"
+            "front-matter-without-end",
+            f"{file}, line 1: the front matter has no end",
+            fix="add a line --- below the packages",
         )
     if end is None:
         raise Blocked(
-            "todo",
+            "front-matter-missing",
             f"{file}, line 1: there is no front matter",
-            fix="begin with a line ---, one line for each package as in core: minor, and a line ---",
+            fix="begin with a line ---, a line such as core: minor for each package, and a line ---",
         )
     return end
 
 
-def _opens(lines: list[str]) -> bool:
+def _has_front_matter(lines: list[str]) -> bool:
     return bool(lines) and lines[0].removeprefix(_BOM).rstrip() == "---"
 
 
-def _closing(lines: list[str]) -> int | None:
-    if not _opens(lines):
+def _find_end(lines: list[str]) -> int | None:
+    if not _has_front_matter(lines):
         return None
     return next((index for index, line in enumerate(lines) if index and line.rstrip() == "---"), None)
 
 
 def _entries(lines: list[str], end: int) -> Iterator[tuple[int, str]]:
-    """The front matter's lines but empty ones and comments, with their numbers, which start at 1."""
+    """Yield the lines of the front matter with their numbers (from 1), except empty ones and comments."""
     for number, line in enumerate(lines[1:end], 2):
         if line.strip() and not line.lstrip().startswith("#"):
             yield number, line
 
 
-def _entry(where: str, line: str, packages: Sequence[str]) -> tuple[str, Level | None]:
-    found = _ENTRY.fullmatch(line)
-    if found is None:
+def _parse_entry(where: str, line: str, packages: Sequence[str]) -> tuple[str, Level | None]:
+    entry = _ENTRY.fullmatch(line)
+    if entry is None:
         raise Blocked(
-            "todo", f"{where}: {line!r} is not a package and a level", fix=f"write it like {_example(packages)}"
+            "fragment-line-invalid",
+            f"{where}: {line!r} is not a package and a level",
+            fix=f"write it like {_example(packages)}",
         )
-    name = normalized(found["name"])
+    name = normalized(entry["name"])
     if name not in packages:
-        raise Blocked("todo", f"{where}: there is no package {found['name']!r}", fix=did_you_mean(name, packages))
-    if found["level"] not in _MEANING:
         raise Blocked(
-            "todo",
-            f"{where}: {found['level']!r} is none of {', '.join(_MEANING)}",
-            fix=did_you_mean(found["level"], _MEANING),
+            "package-not-found", f"{where}: unknown package {entry['name']!r}", fix=did_you_mean(name, packages)
         )
-    return name, _MEANING[found["level"]]
+    if entry["level"] not in _LEVEL_BY_WORD:
+        raise Blocked(
+            "fragment-level-invalid",
+            f"{where}: invalid level {entry['level']!r} (allowed: {', '.join(_LEVEL_BY_WORD)})",
+            fix=did_you_mean(entry["level"], _LEVEL_BY_WORD),
+        )
+    return name, _LEVEL_BY_WORD[entry["level"]]
 
 
 def _example(packages: Sequence[str]) -> str:

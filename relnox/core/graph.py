@@ -1,4 +1,4 @@
-"""Order among names that need one another: waves, and the cycle where there is no order."""
+"""Topological order of names that depend on each other."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ __all__ = ["closure", "waves"]
 
 
 def waves(needs: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], ...]:
-    """Names in waves: each wave needs only names of earlier waves; inside a wave the order is alphabetical.
+    """Sort names into waves: each depends only on names of earlier waves. A wave is in alphabetical order.
 
     Args:
-        needs: For every name the names it needs. Names that are no keys are from elsewhere and ignored.
+        needs: The dependencies of every name; those that are not keys are ignored.
 
     Raises:
-        Blocked: The names need one another in a circle, which is printed.
+        Blocked: The dependencies have a cycle.
     """
     sorter = TopologicalSorter({name: sorted(set(of) & needs.keys()) for name, of in sorted(needs.items())})
     try:
         sorter.prepare()
     except CycleError as error:
-        circle = " -> ".join(reversed(error.args[1]))
+        cycle = " -> ".join(reversed(error.args[1]))
         raise Blocked(
-            "todo",
-            f"the packages need one another in a circle: {circle}",
-            fix="move one of these requirements into an extra or a dependency group",
+            "dependency-cycle",
+            f"packages depend on each other in a cycle: {cycle}",
+            fix="move one of these requirements to an extra or a dependency group",
         ) from None
     result = []
     while sorter.is_active():
-        ready = tuple(sorted(sorter.get_ready()))
-        sorter.done(*ready)
-        result.append(ready)
+        wave = tuple(sorted(sorter.get_ready()))
+        sorter.done(*wave)
+        result.append(wave)
     return tuple(result)
 
 
 def closure(start: Iterable[str], edges: Mapping[str, Iterable[str]]) -> frozenset[str]:
-    """All names that can be reached from `start` along `edges`, `start` included."""
-    reached: set[str] = set()
-    waiting = list(start)
-    while waiting:
-        name = waiting.pop()
-        if name not in reached:
-            reached.add(name)
-            waiting.extend(edges.get(name, ()))
-    return frozenset(reached)
+    """Find all names that are reachable from `start` along `edges`, including `start`."""
+    result: set[str] = set()
+    pending = list(start)
+    while pending:
+        name = pending.pop()
+        if name not in result:
+            result.add(name)
+            pending.extend(edges.get(name, ()))
+    return frozenset(result)

@@ -1,4 +1,4 @@
-"""What a package is: its name, where its version lives, and what it needs."""
+"""Packages: their names, the locations of their versions, and their requirements."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ __all__ = ["Dependency", "DependencyTable", "Package", "SourceKind", "VersionSou
 SourceKind = Literal["toml", "attribute", "pattern", "text", "json", "lock", "tags", "dynamic"]
 
 DependencyTable = Literal["runtime", "extra", "group", "build"]
-"""Where a requirement stands: `runtime` is installed always, `extra` when asked for, `group` never by an
-installer, `build` is needed to make the package's own archives."""
+"""Where a requirement is declared: `runtime` is always installed, `extra` with that extra, `group` never with the
+package, `build` is needed to build its archives."""
 
 
 class VersionSource(Record, kw_only=True):
-    """A place where a package's version stands, and how it is spelled there.
+    """A location of a package's version, and its spelling there.
 
     Attributes:
-        kind: `toml` for a string of a TOML file; `attribute` for a name that Python assigns, `pattern` for what a
-            regular expression finds, `text` for the whole file, `json` for a JSON file's top-level `version`,
-            `lock` for lines of a lock file; `tags` for a version that is derived from git's tags, `dynamic` for
-            one that only the build backend can work out (PEP 621 `dynamic`).
+        kind: `toml` for a string in a TOML file; `attribute` for a name assigned in Python, `pattern` for the
+            match of a regular expression, `text` for the whole file, `json` for the top-level `version` of a JSON
+            file, `lock` for lines of a lock file; `tags` for a version derived from git tags, `dynamic` for one
+            that only the build backend can compute (PEP 621 `dynamic`).
         file: Path of the file, POSIX, relative to the workspace root.
-        key: Keys that lead to the value in a TOML file; the name; the expression; the entries of a lock; what a
-            tag begins with, where the backend's settings say so; else empty.
-        text: The version exactly as written there; for `tags` and `dynamic` the name of what provides it.
-        lead: What stands before the version in the same string: the operator of a requirement of Cargo's.
+        key: Keys of the value in a TOML file; the attribute's name; the expression; the entries of a lock file;
+            the prefix of tags if the backend's settings have one; else empty.
+        text: The version exactly as written there; for `tags` and `dynamic` the name of its provider.
+        lead: Text before the version in the same string: the operator of a requirement in Cargo.toml.
         semver: Whether the version is spelled as SemVer there, as in Cargo.toml and package.json.
         count: How often a pattern must match.
     """
@@ -51,14 +51,14 @@ class VersionSource(Record, kw_only=True):
 
 
 class Dependency(Record, kw_only=True):
-    """One requirement as a package's pyproject.toml states it.
+    """A requirement in a package's pyproject.toml.
 
     Attributes:
-        name: Normalised name (PEP 503) of what is required.
+        name: Normalized name (PEP 503) of the required distribution.
         text: The requirement as written: a PEP 508 string, or a Poetry constraint.
-        table: Which kind of need it is.
-        key: Keys and list positions that lead to the string in the file; empty where it is not a string of
-            its own and cannot be rewritten.
+        table: Where it is declared.
+        key: Keys and list positions of the string in the file; empty if it is not a separate string and cannot be
+            rewritten.
         poetry: Whether `text` is a Poetry constraint without the name.
     """
 
@@ -70,19 +70,16 @@ class Dependency(Record, kw_only=True):
 
     @property
     def extras(self) -> tuple[str, ...]:
-        """The extras that are asked for, normalised (PEP 685)."""
-        if "[" not in self.text or self.poetry:
+        """The extras of the required distribution, normalized (PEP 685)."""
+        requirement = self.text.partition(";")[0]
+        if "[" not in requirement or self.poetry:
             return ()
-        inside = self.text.partition("[")[2].partition("]")[0]
-        return (
-            tuple(normalized(each.strip()) for each in inside.split(","))
-            if self.text.index("[") < _end(self.text)
-            else ()
-        )
+        names = requirement.partition("[")[2].partition("]")[0]
+        return tuple(normalized(name.strip()) for name in names.split(","))
 
     @property
     def extra(self) -> str:
-        """The extra that the requirement belongs to, normalised; empty for one of another table."""
+        """The extra that the requirement belongs to, normalized; empty in other tables."""
         return normalized(str(self.key[2])) if self.table == "extra" and len(self.key) > 2 else ""  # noqa: PLR2004
 
 
@@ -90,17 +87,17 @@ class Package(Record, kw_only=True):
     """A distribution that can be built from a folder of the workspace.
 
     Attributes:
-        name: Normalised name (PEP 503).
+        name: Normalized name (PEP 503).
         folder: POSIX path relative to the workspace root, `.` for the root itself.
-        version: The version, or None where no file states it.
-        source: Where the version lives.
+        version: The version, or None if it is in no file.
+        source: Where the backend reads the version.
         other_locations: Further locations of the version, updated together with the source.
         backend: The PEP 517 build backend, as written or by its default (PEP 518).
         dependencies: Every requirement of the package, in the order of the file.
-        private: Whether a `Private ::` classifier keeps it off every index.
-        python: The Pythons it runs on, as written: `requires-python`, or Poetry's constraint; empty for any.
+        private: Whether a `Private ::` classifier prevents its upload to any index.
+        python: The supported Python versions, as written: `requires-python`, or Poetry's constraint; may be empty.
         classifiers: Its trove classifiers, as written.
-        dynamic: Fields of its metadata that the backend works out (PEP 621); None for all of them.
+        dynamic: Fields of its metadata that the backend computes (PEP 621); None for all of them.
     """
 
     name: str
@@ -122,7 +119,7 @@ class Package(Record, kw_only=True):
 
     @property
     def folder_name(self) -> str:
-        """Last part of the folder, by which people also call the package."""
+        """Last part of the folder, which users may pass instead of the name."""
         return self.folder.rsplit("/", 1)[-1]
 
     @property
@@ -131,10 +128,5 @@ class Package(Record, kw_only=True):
         return tuple(location for location in (self.source, *self.other_locations) if location.in_file)
 
     def needs(self, *tables: DependencyTable) -> frozenset[str]:
-        """Names required in any of these tables, the package's own name (a self-referring extra) left out."""
+        """Return the names required in any of these tables, without the package's own (a self-referring extra)."""
         return frozenset(need.name for need in self.dependencies if need.table in tables) - {self.name}
-
-
-def _end(requirement: str) -> int:
-    """Where a requirement's marker begins."""
-    return (requirement.find(";") + 1 or len(requirement) + 1) - 1

@@ -1,7 +1,6 @@
-"""What a release tells: changelogs get their heading, change fragments are used up.
+"""Changelogs and change fragments of a release.
 
-A prerelease leaves both as they are, unless `changelog-prereleases` is set: its changes are told when the release
-comes.
+A prerelease changes neither unless `changelog-prereleases` is set: its changes are listed under the final release.
 """
 
 from __future__ import annotations
@@ -34,13 +33,13 @@ __all__ = [
 
 
 def changelog_paths(workspace: Workspace, config: Config) -> tuple[str, ...]:
-    """Where changelogs may be, whether there are any or not."""
+    """List the paths where changelogs may be; the files need not exist."""
     folders = {package.folder for package in workspace.packages} | {"."}
     return tuple(sorted(_in(folder, config.changelog_file) for folder in folders))
 
 
 def find_changelog(package: Package, contents: Mapping[str, bytes], config: Config) -> str | None:
-    """The changelog that tells of a package: its own, or that of the root where one version counts for all."""
+    """Find the changelog of a package: its own, or that of the root if all packages share one version."""
     own, common = _in(package.folder, config.changelog_file), config.changelog_file
     if own in contents:
         return own

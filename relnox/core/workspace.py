@@ -1,4 +1,4 @@
-"""The packages of one checkout and what holds between them."""
+"""The packages of a project and the dependencies between them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["Workspace"]
 
 
 class Workspace(Record):
-    """All packages of a checkout, sorted by name.
+    """All packages of a project, sorted by name.
 
     Attributes:
         packages: The packages; names are unique.
-        warnings: What discovery passed over and why, for the reader.
+        warnings: What discovery skipped, and why.
         lock_files: uv.lock files of the root and of packages; a bump updates the versions of packages in them.
     """
 
@@ -33,85 +33,82 @@ class Workspace(Record):
 
     @cached_property
     def by_name(self) -> Mapping[str, Package]:
-        """The packages by normalised name."""
+        """The packages by normalized name."""
         return {package.name: package for package in self.packages}
 
     def edges(self, *tables: DependencyTable) -> dict[str, frozenset[str]]:
-        """For every package the packages of this workspace that it needs in these tables."""
+        """Compute the dependencies of every package on others of this workspace, from these tables."""
         needs = {package.name: package.needs(*tables) & self.by_name.keys() for package in self.packages}
         for package in self.packages:
-            asked = [need for need in package.dependencies if need.table in tables and need.extras]
-            more = [name for need in asked for name in self._of_extras(need.name, need.extras)]
-            needs[package.name] |= frozenset(more) - {package.name}
+            with_extras = [need for need in package.dependencies if need.table in tables and need.extras]
+            names = [name for need in with_extras for name in self._needed_by_extras(need.name, need.extras)]
+            needs[package.name] |= frozenset(names) - {package.name}
         return needs
 
-    def _of_extras(self, name: str, extras: Iterable[str]) -> frozenset[str]:
-        """Packages of this workspace that some extras of one of them bring along."""
-        waiting = {(name, extra) for extra in extras}
-        seen: set[tuple[str, str]] = set()
-        while waiting - seen:
-            package, extra = (waiting - seen).pop()
-            seen.add((package, extra))
+    def _needed_by_extras(self, name: str, extras: Iterable[str]) -> frozenset[str]:
+        """Find the packages of this workspace that some extras of one of them need."""
+        pairs = {(name, extra) for extra in extras}
+        visited: set[tuple[str, str]] = set()
+        while pairs - visited:
+            package, extra = (pairs - visited).pop()
+            visited.add((package, extra))
             for need in self.by_name[package].dependencies if package in self.by_name else ():
                 if need.table == "extra" and need.extra == extra:
-                    waiting |= {(need.name, each) for each in need.extras}
-                    waiting.add((need.name, ""))
-        return frozenset(package for package, _ in waiting if package in self.by_name)
+                    pairs |= {(need.name, needed_extra) for needed_extra in need.extras}
+                    pairs.add((need.name, ""))
+        return frozenset(package for package, _ in pairs if package in self.by_name)
 
     @cached_property
     def waves(self) -> tuple[tuple[Package, ...], ...]:
-        """Packages in waves: each needs, to be built and to be installed, only packages of earlier waves.
+        """Packages in waves: to be built and installed, each needs only packages of earlier waves.
 
-        Extras and dependency groups do not order anything: siblings may name each other there.
+        Extras and dependency groups are ignored: packages may require each other there.
         """
         order = graph.waves(self.edges("runtime", "build"))
         return tuple(tuple(self.by_name[name] for name in wave) for wave in order)
 
     def release_order(self, among: Iterable[Package] | None = None) -> tuple[Package, ...]:
-        """The packages, each after those that it needs; only those `among` when given."""
-        chosen = {package.name for package in (self.packages if among is None else among)}
-        return tuple(package for wave in self.waves for package in wave if package.name in chosen)
+        """Sort packages so that each comes after those that it needs: all of them, or those in `among`."""
+        names = {package.name for package in (self.packages if among is None else among)}
+        return tuple(package for wave in self.waves for package in wave if package.name in names)
 
     def dependents(self, of: str) -> tuple[Package, ...]:
-        """Packages that name `of` in any of their requirements."""
-        every: tuple[DependencyTable, ...] = ("runtime", "extra", "group", "build")
-        return tuple(package for package in self.packages if of in package.needs(*every))
+        """Find packages that require `of` in any table."""
+        tables: tuple[DependencyTable, ...] = ("runtime", "extra", "group", "build")
+        return tuple(package for package in self.packages if of in package.needs(*tables))
 
     def needed_by(self, package: Package) -> frozenset[str]:
-        """Names of the workspace's packages that installing `package` needs, itself left out."""
+        """Find the names of the workspace's packages that are installed along with `package`."""
         return graph.closure([package.name], self.edges("runtime")) - {package.name}
 
     def select(self, names: Iterable[str]) -> tuple[Package, ...]:
-        """The packages that these names mean, each a distribution's or a folder's name.
+        """Select packages by the names of distributions or folders.
 
         Raises:
-            Blocked: A name means no package, or more than one.
+            Blocked: A name matches no package, or several.
         """
-        chosen: dict[str, Package] = {}
-        for name in names:
-            package = self._find(name)
-            chosen[package.name] = package
-        return tuple(package for package in self.packages if package.name in chosen)
+        selected = {self._find(name).name for name in names}
+        return tuple(package for package in self.packages if package.name in selected)
 
     def _find(self, name: str) -> Package:
-        if found := self.by_name.get(normalized(name)):
-            return found
-        folder = name.rstrip("/")  # as a shell completes it
+        if package := self.by_name.get(normalized(name)):
+            return package
+        folder = name.rstrip("/")  # shell completion adds a slash
         in_folder = [package for package in self.packages if folder in (package.folder_name, package.folder)]
         match in_folder:
             case [package]:
                 return package
             case []:
-                known = [*self.by_name, *(package.folder_name for package in self.packages)]
-                import difflib  # only where it is needed: it is not quick to open
+                names = [*self.by_name, *(package.folder_name for package in self.packages)]
+                import difflib  # slow to import, and rarely needed
 
-                close = difflib.get_close_matches(name, known, n=1)
-                fix = f"did you mean {close[0]}?" if close else f"the packages are {', '.join(self.by_name)}"
-                raise Blocked("todo", f"there is no package {name} in this workspace", fix=fix)
-            case several:
-                folders = ", ".join(package.folder for package in several)
+                matches = difflib.get_close_matches(name, names, n=1)
+                fix = f"did you mean {matches[0]}?" if matches else f"use one of: {', '.join(self.by_name)}"
+                raise Blocked("package-not-found", f"no package {name} in this workspace", fix=fix)
+            case packages:
+                folders = ", ".join(package.folder for package in packages)
                 raise Blocked(
-                    "todo",
-                    f"{name} is the name of more than one folder: {folders}",
-                    fix=f"name the distribution: --package {several[0].name}",
+                    "package-ambiguous",
+                    f"{name} is the name of several folders: {folders}",
+                    fix=f"use the name of the distribution: --package {packages[0].name}",
                 )

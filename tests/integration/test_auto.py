@@ -418,7 +418,7 @@ def test_a_fragment_that_cannot_be_read_is_refused_with_its_line(kept: Path, bum
     told(kept, "one", "a: minor, c: patch")
     ran = bump(kept, *AUTO)
     assert ran.code == 1
-    assert ".changes/one.md, line 3: there is no package 'c'" in ran.err
+    assert ".changes/one.md, line 3: unknown package 'c'" in ran.err
 
 
 # --- what auto cannot work with ------------------------------------------------------------------------

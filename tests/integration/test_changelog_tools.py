@@ -247,7 +247,7 @@ def test_a_tool_that_is_missing_is_told_and_nothing_moves(
     before = state(root)
     ran = bump(root, *MINOR)
     assert ran.code == 2, ran.text
-    assert f"is {name} installed?" in ran.err
+    assert f"install {name}; " in ran.err
     assert state(root) == before
 
 

@@ -360,4 +360,4 @@ def test_every_answer_fits_every_encoding(demo: Path, words: tuple[str, ...], en
 def test_a_report_is_json_whatever_it_tells(demo: Path) -> None:
     report = demo.parent / "report.json"
     here(demo, "status", "--package", "\x1b[2J\u202e\udcff", "--report", str(report))
-    assert json.loads(report.read_bytes())["error"] == "there is no package \x1b[2J\u202e\udcff in this workspace"
+    assert json.loads(report.read_bytes())["error"] == "no package \x1b[2J\u202e\udcff in this workspace"

@@ -269,7 +269,7 @@ def test_a_place_of_nobody_is_refused_but_in_lockstep_it_is_everybodys(tmp_path:
 def test_a_package_that_is_not_there_is_refused(tmp_path: Path, bump: Bump) -> None:
     root = demo(tmp_path / "demo", {"x.py": '__version__ = "1.2.3"\n'}, place("x.py", package="dmeo"))
     said = refused(bump, root, "--part", "minor")
-    assert "there is no package dmeo" in said
+    assert "no package dmeo" in said
     assert "did you mean demo?" in said
 
 

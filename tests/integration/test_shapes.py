@@ -964,7 +964,7 @@ def test_13_without_the_package_there_is_none(tmp_path: Path) -> None:
     commit_all(root)
     ran = run(root, "relnox", "status")
     assert ran.code == 1, ran.text
-    assert "there is no package" in ran.err
+    assert "no package" in ran.err
 
 
 # --- 14: decoys ----------------------------------------------------------------------------------------

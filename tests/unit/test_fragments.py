@@ -8,12 +8,12 @@ from relnox.core import fragments
 from relnox.core.fragments import Fragment
 from relnox.errors import Blocked
 
-KNOWN = ["core", "cli", "Name.Space_X"]
+PACKAGES = ["core", "cli", "Name.Space_X"]
 TWO = b"---\ncore: minor\ncli: patch\n---\nAdd a `--json` flag.\n"
 
 
-def parsed(content: bytes) -> Fragment:
-    return fragments.parse("a.md", content, KNOWN)
+def parse(content: bytes) -> Fragment:
+    return fragments.parse("a.md", content, PACKAGES)
 
 
 @pytest.mark.parametrize(
@@ -28,52 +28,64 @@ def parsed(content: bytes) -> Fragment:
         (b"---\ncore: patch\n---\nText.\n---\ncli: minor\n", {"core": "patch"}, "Text.\n---\ncli: minor"),
     ],
 )
-def test_what_a_fragment_says(content: bytes, levels: dict[str, str | None], text: str) -> None:
-    assert parsed(content) == Fragment("a.md", levels, text)  # type: ignore[arg-type]  # levels are written as text
+def test_parsing_a_fragment(content: bytes, levels: dict[str, str | None], text: str) -> None:
+    assert parse(content) == Fragment("a.md", levels, text)  # type: ignore[arg-type]  # levels are written as text
 
 
 @pytest.mark.parametrize(
-    ("content", "said", "fix"),
+    ("content", "message", "fix"),
     [
         (b"", "a.md, line 1: there is no front matter", "core: minor"),
         (b"Text.\n", "a.md, line 1: there is no front matter", "core: minor"),
         (b"\n---\ncore: minor\n---\nText.", "a.md, line 1: there is no front matter", "core: minor"),
         (b"---\ncore: minor\nText.\n", "a.md, line 1: the front matter has no end", "---"),
-        (b"---\n\n---\nText.", "a.md, line 3: no package is named", "cli: patch"),
-        (b"---\ncoer: minor\n---\nText.", "a.md, line 2: there is no package 'coer'", "did you mean core?"),
-        (b"---\nzzz: minor\n---\nText.", "line 2: there is no package 'zzz'", "known are cli, core, name-space-x"),
-        (b"---\n\ncore: mino\n---\nText.", "line 3: 'mino' is none of major, minor, patch", "did you mean minor?"),
-        (b"---\ncore: Minor\n---\nText.", "'Minor' is none of", "did you mean minor?"),
-        (b"---\ncore:\n---\nText.", "'' is none of major", "known are major, minor, none, patch"),
+        (b"---\n\n---\nText.", "a.md, line 3: the front matter lists no package", "cli: patch"),
+        (b"---\ncoer: minor\n---\nText.", "a.md, line 2: unknown package 'coer'", "did you mean core?"),
+        (b"---\nzzz: minor\n---\nText.", "line 2: unknown package 'zzz'", "known are cli, core, name-space-x"),
+        (
+            b"---\n\ncore: mino\n---\nText.",
+            "line 3: invalid level 'mino' (allowed: major, minor, patch, none)",
+            "did you mean minor?",
+        ),
+        (b"---\ncore: Minor\n---\nText.", "invalid level 'Minor'", "did you mean minor?"),
+        (b"---\ncore:\n---\nText.", "invalid level ''", "known are major, minor, none, patch"),
         (b"---\ncore minor\n---\nText.", "line 2: 'core minor' is not a package and a level", "cli: patch"),
-        (b"---\n- core: minor\n---\nText.", "there is no package '- core'", "did you mean core?"),
+        (b"---\n- core: minor\n---\nText.", "unknown package '- core'", "did you mean core?"),
         (b"---\n'core: minor\n---\nText.", "is not a package and a level", "cli: patch"),
-        (b"---\ncore: minor # so, # and\nCORE: patch\n---\nText.", "line 3: core is named twice", "leave one"),
-        (b"---\ncore: minor\n---\n \n\n", "a.md, line 3: nothing is told", "write a sentence"),
-        (b"---\ncore: minor\n---\n\xc3\xbc\n\xfc\n", "a.md, line 5: this is no UTF-8", "UTF-8"),
-        (b"\xff", "a.md, line 1: this is no UTF-8", "UTF-8"),
+        (
+            b"---\ncore: minor # so, # and\nCORE: patch\n---\nText.",
+            "line 3: package core is listed twice",
+            "remove one",
+        ),
+        (
+            b"---\ncore: minor\n---\n \n\n",
+            "a.md, line 3: there is no text below the front matter",
+            "describe the change",
+        ),
+        (b"---\ncore: minor\n---\n\xc3\xbc\n\xfc\n", "a.md, line 5: invalid UTF-8", "UTF-8"),
+        (b"\xff", "a.md, line 1: invalid UTF-8", "UTF-8"),
     ],
 )
-def test_what_is_no_fragment_is_refused_with_its_line(content: bytes, said: str, fix: str) -> None:
+def test_an_invalid_fragment_is_rejected_with_its_line(content: bytes, message: str, fix: str) -> None:
     with pytest.raises(Blocked) as caught:
-        parsed(content)
-    assert said in caught.value.message
+        parse(content)
+    assert message in caught.value.message
     assert fix in (caught.value.fix or "")
 
 
 @given(st.binary(max_size=40) | st.text("-\n\r core:minpath#'\"", max_size=40).map(lambda text: text.encode()))
-def test_nothing_but_a_refusal_comes_of_any_bytes(content: bytes) -> None:
+def test_any_bytes_are_parsed_or_rejected(content: bytes) -> None:
     try:
-        found = fragments.parse("a.md", content, KNOWN)
-    except Blocked as refused:
-        assert refused.message.startswith("a.md, line ")  # noqa: PT017 - either of two endings is right
+        parsed = fragments.parse("a.md", content, PACKAGES)
+    except Blocked as error:
+        assert error.message.startswith("a.md, line ")  # noqa: PT017 - either of two endings is right
     else:
-        assert found.levels
-        assert found.text
+        assert parsed.levels
+        assert parsed.text
 
 
 @pytest.mark.parametrize(
-    ("content", "released", "left"),
+    ("content", "released", "expected"),
     [
         (TWO, ["core"], b"---\ncli: patch\n---\nAdd a `--json` flag.\n"),
         (TWO, ["CLI"], b"---\ncore: minor\n---\nAdd a `--json` flag.\n"),
@@ -88,10 +100,10 @@ def test_nothing_but_a_refusal_comes_of_any_bytes(content: bytes) -> None:
         (b"---\ncore: minor\n", ["core"], b"---\ncore: minor\n"),
     ],
 )  # fmt: skip
-def test_a_fragment_after_some_of_its_packages_were_released(
-    content: bytes, released: list[str], left: bytes | None
+def test_removing_released_packages_from_a_fragment(
+    content: bytes, released: list[str], expected: bytes | None
 ) -> None:
-    assert fragments.remove_packages(content, released) == left
+    assert fragments.remove_packages(content, released) == expected
 
 
 LEVELS = st.dictionaries(
@@ -101,19 +113,21 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20).filter(lam
 
 
 @given(LEVELS.filter(bool), TEXT, st.sets(st.sampled_from(["core", "cli"])), st.sampled_from(["\n", "\r\n"]))
-def test_without_leaves_the_other_packages_and_the_text(
+def test_removing_packages_keeps_the_other_packages_and_the_text(
     levels: dict[str, str], text: str, released: set[str], newline: str
 ) -> None:
-    def written(names: list[str]) -> bytes:
+    def fragment_bytes(names: list[str]) -> bytes:
         entries = "".join(f"{name}: {levels[name]}{newline}" for name in names)
         return f"---{newline}{entries}---{newline}{text}".encode()
 
     left = [name for name in levels if name not in released]
-    assert fragments.remove_packages(written(list(levels)), released) == (written(left) if left else None)
+    assert fragments.remove_packages(fragment_bytes(list(levels)), released) == (
+        fragment_bytes(left) if left else None
+    )
     if left:
-        found = parsed(written(left))
-        assert list(found.levels) == left
-        assert found.text.split() == text.split()
+        parsed = parse(fragment_bytes(left))
+        assert list(parsed.levels) == left
+        assert parsed.text.split() == text.split()
 
 
 def fragment(file: str, text: str, **levels: str | None) -> Fragment:
@@ -130,19 +144,19 @@ SEVERAL = [
 @pytest.mark.parametrize(
     ("package", "level"), [("core", "major"), ("Core", "major"), ("cli", "patch"), ("other", None)]
 )
-def test_the_highest_level_counts(package: str, level: str | None) -> None:
+def test_the_highest_level_of_a_package(package: str, level: str | None) -> None:
     assert fragments.highest_level(SEVERAL, package) == level
     assert fragments.highest_level(reversed(SEVERAL), package) == level
 
 
-def test_none_asks_for_no_release_and_hinders_none() -> None:
+def test_level_none_needs_no_release_and_does_not_prevent_one() -> None:
     assert fragments.highest_level(SEVERAL[1:], "cli") is None
     assert fragments.highest_level(
         [fragment("a.md", "x", core="minor"), fragment("b.md", "y", core="patch")], "core"
     ) == ("minor")
 
 
-def test_notes_are_items_in_the_order_of_the_files() -> None:
+def test_notes_are_list_items_in_the_order_of_the_file_names() -> None:
     assert fragments.notes(SEVERAL, "CORE") == (
         "- First,\n  in two lines.\n\n    And more.\n\n  ```\n  code\n  ```\n"
         "- Second,\n  a list.\n- And more.\n"
@@ -153,7 +167,7 @@ def test_notes_are_items_in_the_order_of_the_files() -> None:
 
 
 @pytest.mark.parametrize("text", ["* one", "+ one", "1. one", "12) one"])
-def test_a_text_that_is_a_list_stays_one(text: str) -> None:
+def test_a_text_that_is_a_list_is_unchanged(text: str) -> None:
     assert fragments.list_item(fragment("a.md", text)) == text
 
 

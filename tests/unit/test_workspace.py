@@ -77,7 +77,7 @@ def test_what_an_installation_needs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "found"),
+    ("name", "package"),
     [
         ("acme-agents", "acme-agents"),
         ("ACME.Agents", "acme-agents"),
@@ -86,14 +86,14 @@ def test_what_an_installation_needs() -> None:
         ("run_time", "acme-runtime"),
         ("libs/core", "acme-core"),
         ("tools/core", "acme-twin"),
-        ("tools/core/", "acme-twin"),  # as a shell completes it
+        ("tools/core/", "acme-twin"),  # with the slash of shell completion
     ],
 )
-def test_a_package_is_chosen_by_its_name_or_its_folder(name: str, found: str) -> None:
-    assert names(WORKSPACE.select([name])) == [found]
+def test_a_package_is_selected_by_its_name_or_its_folder(name: str, package: str) -> None:
+    assert names(WORKSPACE.select([name])) == [package]
 
 
-def test_a_selection_has_the_order_of_the_workspace_and_no_doubles() -> None:
+def test_a_selection_has_the_order_of_the_workspace_and_no_duplicates() -> None:
     assert names(WORKSPACE.select(["libs/core", "agents", "acme-core"])) == ["acme-agents", "acme-core"]
 
 
@@ -104,22 +104,22 @@ def test_a_selection_has_the_order_of_the_workspace_and_no_doubles() -> None:
         ("runtime", "did you mean run_time?"),
         (
             "zebra",
-            "the packages are acme-agents, acme-builder, acme-core, acme-runtime, acme-twin",
+            "use one of: acme-agents, acme-builder, acme-core, acme-runtime, acme-twin",
         ),
     ],
 )
-def test_an_unknown_name_is_refused_with_what_may_be_meant(name: str, fix: str) -> None:
+def test_an_unknown_name_is_rejected_with_a_suggestion(name: str, fix: str) -> None:
     with pytest.raises(Blocked) as caught:
         WORKSPACE.select(["acme-core", name])
     assert name in caught.value.message
     assert caught.value.fix == fix
 
 
-def test_the_name_of_two_folders_is_refused_with_both() -> None:
+def test_the_name_of_two_folders_is_rejected_with_both() -> None:
     with pytest.raises(Blocked) as caught:
         WORKSPACE.select(["core"])
     assert "libs/core, tools/core" in caught.value.message
-    assert caught.value.fix == "name the distribution: --package acme-core"
+    assert caught.value.fix == "use the name of the distribution: --package acme-core"
 
 
 def test_a_distribution_wins_over_a_folder_of_that_name() -> None:
@@ -127,7 +127,7 @@ def test_a_distribution_wins_over_a_folder_of_that_name() -> None:
     assert names(workspace.select(["core"])) == ["core"]
 
 
-def test_a_circle_of_packages_is_refused() -> None:
+def test_a_dependency_cycle_is_rejected() -> None:
     workspace = Workspace((package("a", runtime=["b"]), package("b", build=["a"])))
     with pytest.raises(Blocked, match=r"a -> b -> a|b -> a -> b"):
         workspace.release_order()

@@ -1,4 +1,4 @@
-"""What all steps have."""
+"""The base of all steps."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = ["BaseStep", "listing"]
 
 
 class BaseStep(Record, kw_only=True):
-    """What every kind of step has; each adds `key`, its name inside the plan, and `title`, its one line.
+    """The base of all steps; subclasses add `key`, the name inside the plan, and `title`, a line for the user.
 
     Attributes:
-        needs: Keys of steps without whose success this one makes no sense.
+        needs: Keys of steps that must succeed before this one.
     """
 
     remote: ClassVar[bool] = False
-    """Whether the effect can be seen by others."""
+    """Whether it changes something outside of this machine."""
     atomic: ClassVar[bool] = False
-    """Whether a signal waits until the step is through: half of it would be worse than either end."""
+    """Whether an interruption waits for the end of the step: half of it would be worse than all or none."""
     concurrent: ClassVar[bool] = False
-    """Whether it may run beside its neighbours in a plan that are so, too, once what it needs is done."""
+    """Whether it may run at the same time as other concurrent steps next to it in the plan."""
 
     needs: tuple[str, ...] = ()
 
@@ -37,8 +37,8 @@ class BaseStep(Record, kw_only=True):
         return (("processors", None),)
 
 
-def listing(names: Iterable[str], most: int = 4) -> str:
-    """`a, b, c and 7 more`."""
-    every = list(names)
-    shown = ", ".join(every[:most])
-    return f"{shown} and {len(every) - most} more" if len(every) > most else shown
+def listing(names: Iterable[str], limit: int = 4) -> str:
+    """Join names to a text such as `a, b, c and 7 more`."""
+    names = list(names)
+    text = ", ".join(names[:limit])
+    return f"{text} and {len(names) - limit} more" if len(names) > limit else text

@@ -1,4 +1,4 @@
-"""Tasks that are stages of a chain."""
+"""Steps of tasks that run other tasks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = [
 
 
 class CloneCheckout(BaseStep, kw_only=True):
-    """Clone the checkout, with a remote of its own, to a place that is thrown away."""
+    """Clone the checkout and a remote for it to a temporary folder."""
 
     commit: str
     branch: str
@@ -22,11 +22,11 @@ class CloneCheckout(BaseStep, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"clone commit {self.commit[:10]} and a remote for it to a throw-away place"
+        return f"clone commit {self.commit[:10]} and a remote for it to a temporary folder"
 
 
 class Stage(BaseStep, kw_only=True):
-    """A task of a chain: it observes and plans when it is reached."""
+    """Run another task, which is planned when the step starts."""
 
     task: str
     options: tuple[tuple[str, str | bool | int | tuple[str, ...]], ...]
@@ -48,6 +48,6 @@ def _flags(name: str, value: str | bool | int | tuple[str, ...]) -> list[str]:  
         case False:
             return [f"--no-{flag.removeprefix('--')}"]
         case tuple():
-            return [word for each in value for word in (flag, each)]
+            return [word for item in value for word in (flag, item)]
         case _:
             return [flag, str(value)]
