@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from relnox import core, network
+from relnox import core
 from relnox.commands import attesting, consistency
 from relnox.commands.publishing import locking, resolving
 from relnox.commands.verify_install import public_part, read_release
@@ -190,6 +190,7 @@ def _inspect(  # noqa: PLR0913 - options of both commands
     pypi_rules: bool,
     check_requirements: bool,
 ) -> Snapshot:
+    from relnox import network
     from relnox.indexes.targets import EMBEDDED, TEST
 
     target = project.indexes.target(index)
