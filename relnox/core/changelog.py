@@ -1,10 +1,10 @@
-"""A changelog in the form of Keep a Changelog 1.1.0 (https://keepachangelog.com): release it, and read it.
+"""Changelogs in the form of Keep a Changelog 1.1.0 (https://keepachangelog.com).
 
-A release only inserts: a heading for the version below `Unreleased`, what change fragments tell, and a link. The
-one thing that is rewritten is the link of `Unreleased` itself. Whatever else the file holds stays, to the byte.
+Adding a release only inserts text: a heading for the version below `Unreleased`, the texts of change fragments,
+and a link. Only the link of `Unreleased` itself is replaced. Every other byte of the file is unchanged.
 
-Headings are found as CommonMark finds them, outside of fences and HTML comments. A text without any `#` heading is
-read as reStructuredText is: the underlines' characters rank in the order in which they first appear.
+Headings follow CommonMark, outside of code fences and HTML comments. A text without `#` headings is parsed like
+reStructuredText: the level of a heading is the order in which its underline character first appears.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _BOM = "\ufeff"
 _ATX = re.compile(r"(?P<before>(?P<indent> {0,3})(?P<marks>#{1,6})[ \t]+)(?P<title>.*)")
 _UNDERLINE = re.compile(r"(?P<mark>[=\-~^\"'*+:.#_])(?P=mark)*[ \t]*")
 _NO_TITLE = re.compile(r"[-*+][ \t]|[>|<#]|[0-9]{1,9}[.)][ \t]|\[[^\]]+\]:|\.\. ")
-"""What starts a list item, a quotation, a table, HTML, a link reference or a directive, and so no title."""
+"""The start of a list item, quotation, table, HTML, link reference or directive, none of which is a title."""
 
 _FENCE = re.compile(r"(?P<before>(?:[ >]|[-*+] |[0-9]{1,9}[.)] )*)(?P<marks>`{3,}(?=[^`]*$)|~{3,})")
 _LIST_ITEM = re.compile(r"[ \t]*(?P<marker>[-*+]|[0-9]{1,9}[.)])(?=[ \t]|$)")
@@ -44,82 +44,83 @@ _VERSION = re.compile(
     r"[\\\]*_`]*(?:\([^()]*\)|\[[^\[\]]*\])?(?P<rest>(?=[\s,:(]|$).*)",
     re.IGNORECASE,
 )
-_COMPARED = re.compile(r"(?P<until>(?:(?!\.\.)[^?#])+)(?P<dots>\.{2,3})(?P<new>[^?#.][^?#]*)")
-"""A forge's comparison of two commits: GitHub's and Gitea's `/compare/a...b`, GitLab's `/-/compare/a...b`."""
+_COMPARISON = re.compile(r"(?P<start>(?:(?!\.\.)[^?#])+)(?P<dots>\.{2,3})(?P<new>[^?#.][^?#]*)")
+"""The URL of a comparison: `/compare/a...b` of GitHub and Gitea, `/-/compare/a...b` of GitLab."""
 
 
 def has_unreleased(text: str) -> bool:
-    """Whether a changelog has a heading for what is not released yet: `## [Unreleased]`, in any case and level."""
+    """Whether a changelog has a heading for unreleased changes: `## [Unreleased]`, in any case and level."""
     return any(_is_unreleased(heading) for heading in _Document(text).headings)
 
 
 def is_unreleased_empty(text: str) -> bool:
-    """Whether nothing stands under the heading for what is not released yet, headings and comments left aside."""
+    """Whether there is nothing but headings and comments below the heading for unreleased changes."""
     document = _Document(text)
-    heading = _the_unreleased(document)
-    titles = {line for each in document.headings for line in range(each.first, each.last + 1)}
-    below = enumerate(document.lines[: document.end_of(heading)])
+    unreleased = _find_unreleased(document)
+    titles = {line for heading in document.headings for line in range(heading.first, heading.last + 1)}
+    lines = enumerate(document.lines[: document.end_of(unreleased)])
     return not any(
-        not line.is_blank and (line.is_live or line.in_item) and _label(line) is None
-        for index, line in below
-        if index > heading.last and index not in titles
+        not line.is_blank and (line.is_text or line.in_item) and _label(line) is None
+        for index, line in lines
+        if index > unreleased.last and index not in titles
     )
 
 
-def add_release(  # noqa: PLR0913 - what a release is, each named
+def add_release(  # noqa: PLR0913 - the parts of a release, all keywords
     text: str, *, version: str, date: dt.date, tag: str | None, previous_tag: str | None, addition: str = ""
 ) -> str:
-    """The changelog after a release: what was unreleased stands under the version.
+    """Add a release to a changelog: the unreleased changes move below a heading for the version.
 
-    The heading of `Unreleased` stays on top, with nothing below it. The version's heading is spelled and dated
-    like the file's last version, or like that of `Unreleased`. Links that compare commits are moved on where there
-    are any.
+    The heading of `Unreleased` stays at the top, with nothing below it. The version's heading is formatted like
+    that of the file's last version, or like that of `Unreleased`. Links that compare commits are updated.
 
     Args:
-        text: The changelog, with the line ends and the byte order mark it has.
-        version: The version as its heading is to spell it.
+        text: The changelog, with its line ends and byte order mark.
+        version: The version as it is to be written in the heading.
         date: The day of the release.
-        tag: The release's tag, for the links; None leaves them as they are.
-        previous_tag: The tag before it; None for the one that the link of `Unreleased` names.
-        addition: Markdown list items, from change fragments. They go to the end of the version's contents, or to
-            the end of a section in it: those below `### Added` to `Added`, which is made where there is none.
+        tag: The release's tag, for the links; None leaves them unchanged.
+        previous_tag: The tag before it; None for the one in the link of `Unreleased`.
+        addition: Markdown list items from change fragments. They are added at the end of the version's text, or at
+            the end of a section in it: those below `### Added` to `Added`, which is created if it is missing.
 
     Raises:
-        Blocked: There is no heading for `Unreleased` or more than one, or the version has one already. The message
-            does not name the file.
+        Blocked: There is no heading for `Unreleased` or several, or the version has one already. The message does
+            not name the file.
     """
-    _refuse_twice(_Document(text), version)
+    _check_is_new(_Document(text), version)
     for part in _parts(addition):
-        text = _with_part(text, part)
+        text = _add_part(text, part)
     document = _Document(text)
-    heading = _the_unreleased(document)
+    heading = _find_unreleased(document)
     style = _Style.of(document, version, date)
     links = None if tag is None else _Links(tag, previous_tag)
     edits = list(_heading_edits(document, heading, style, links))
     if links is not None:
         edits += _definition_edits(document, style.label, links)
-    return _edited(text, edits)
+    return _apply(edits, text)
 
 
 def section(text: str, version: str) -> str | None:
-    """What a changelog tells of one version, without its heading and the blank lines around.
+    """Extract the text about one version, without its heading and surrounding blank lines.
 
-    Versions are compared as PEP 440 compares them: `v1.2` and `[1.2.0] - 2026-11-21` head the same section.
-    Of the link references in the section, which in the last one are the file's, those stay that it uses.
+    Versions are compared by PEP 440: `v1.2` and `[1.2.0] - 2026-11-21` are headings of the same section. Link
+    references that the section does not use are left out: in the last section there are those of the whole file.
 
     Returns:
-        None when the version has no heading, or is none.
+        None if the version has no heading or is invalid.
     """
     document = _Document(text)
-    wanted = _parsed(version)
-    named = [each for each in document.headings if wanted is not None and _version_of(each) == wanted]
-    if not named:
+    target = _parse_version(version)
+    headings = [heading for heading in document.headings if target is not None and _version_of(heading) == target]
+    if not headings:
         return None
-    heading = min(named, key=lambda each: each.level)
+    heading = min(headings, key=lambda heading: heading.level)
     lines = document.lines[heading.last + 1 : document.end_of(heading)]
-    told = "".join(line.text + line.end for line in lines if line.is_live and _label(line) is None).lower()
-    kept = [line.text + line.end for line in lines if (label := _label(line)) is None or f"[{label}]" in told]
-    return re.sub(r"\A(?:[ \t]*[\r\n]+)+", "", "".join(kept)).rstrip()
+    body = "".join(line.text + line.end for line in lines if line.is_text and _label(line) is None).lower()
+    content = "".join(
+        line.text + line.end for line in lines if (label := _label(line)) is None or f"[{label}]" in body
+    )
+    return re.sub(r"\A(?:[ \t]*[\r\n]+)+", "", content).rstrip()
 
 
 # --- reading ---------------------------------------------------------------------------------------
@@ -129,14 +130,14 @@ class _Line(NamedTuple):
     start: int
     text: str
     end: str
-    is_live: bool
-    """Neither in a fence nor in a comment."""
+    is_text: bool
+    """Whether it is neither in a fence nor in a comment."""
     in_item: bool
-    """Starts a list item, or is indented below one."""
+    """Whether it starts a list item, or is indented below one."""
 
     @property
     def stop(self) -> int:
-        """Where its text ends and its line end begins."""
+        """The position of its line end."""
         return self.start + len(self.text)
 
     @property
@@ -145,11 +146,20 @@ class _Line(NamedTuple):
 
 
 class _Heading(NamedTuple):
-    """A heading: the lines it takes, and where its title stands in one of them."""
+    """A heading.
+
+    Attributes:
+        first: Index of its first line.
+        last: Index of its last line.
+        title_line: Index of the line with the title.
+        column: Position of the title in that line.
+        title: The title.
+        level: 1 for the highest.
+    """
 
     first: int
     last: int
-    titled: int
+    title_line: int
     column: int
     title: str
     level: int
@@ -159,108 +169,109 @@ class _Document:
     """A changelog's lines and headings."""
 
     def __init__(self, text: str) -> None:
-        self.lines = list(_scanned(text, "`~"))
+        self.lines = list(_scan(text, "`~"))
         self.headings = list(_markdown_headings(self.lines))
         is_markdown = any(heading.first == heading.last for heading in self.headings)
-        if not is_markdown:  # a line of tildes may be a title's, and none of them starts a fence
-            self.lines = list(_scanned(text, "`"))
+        if not is_markdown:  # then a line of tildes is an underline, and no fence
+            self.lines = list(_scan(text, "`"))
             self.headings = list(_underlined_headings(self.lines))
         self.newline = next((line.end for line in self.lines if line.end), "\n")
 
     def end_of(self, heading: _Heading) -> int:
-        """The index of the line after the last one below a heading: there is a version or another of its level."""
-        later = (each for each in self.headings if each.first > heading.last)
-        ends = (each.first for each in later if each.level <= heading.level or _starts_a_version(each))
+        """Find the index of the line after a heading's section: at a version, or at a heading of its level."""
+        later = (other for other in self.headings if other.first > heading.last)
+        ends = (other.first for other in later if other.level <= heading.level or _is_of_version(other))
         return next(ends, len(self.lines))
 
-    def last_below(self, heading: _Heading) -> int:
-        """The index of the last line of what is told below a heading; of the heading's own if nothing is."""
+    def last_line_of(self, heading: _Heading) -> int:
+        """Find the index of the last line with text in a heading's section; the heading's own if there is none."""
         index = self.end_of(heading) - 1
         while index > heading.last and (self.lines[index].is_blank or _label(self.lines[index]) is not None):
             index -= 1
         return index
 
 
-def _scanned(text: str, fences: str) -> Iterator[_Line]:
-    """The lines, each told whether it is live.
+def _scan(text: str, fences: str) -> Iterator[_Line]:
+    """Split a text into lines.
 
     Args:
-        text: All of the text. Lines end as CommonMark's do; the last one has no end.
-        fences: The characters that fences are made of.
+        text: The text. Lines end as in CommonMark; the last one has no line end.
+        fences: The characters of fences.
     """
     in_item, in_comment, fence, width = False, False, "", 0
-    for found in _LINE.finditer(text):
-        content = found["text"].removeprefix(_BOM).expandtabs(4)
+    for match in _LINE.finditer(text):
+        content = match["text"].removeprefix(_BOM).expandtabs(4)
         is_blank = not content.strip()
         if fence and not is_blank and len(content) - len(content.lstrip(" >")) < width:
             fence = ""  # the list item or quotation that the fence is in ends here
         if not fence and not in_comment and not is_blank:
             in_item = _LIST_ITEM.match(content) is not None or (in_item and content[0] == " ")
-        is_live, opening = False, None if fence or in_comment else _FENCE.match(content)
+        is_text, opening = False, None if fence or in_comment else _FENCE.match(content)
         if opening is not None and opening["marks"][0] in fences:
             fence, before = opening["marks"], opening["before"]
-            least = 1 if in_item and before else 0
-            width = len(before) if before.strip() else max(least, len(before) - 3)
+            minimum = 1 if in_item and before else 0
+            width = len(before) if before.strip() else max(minimum, len(before) - 3)
         elif fence:
             closing = content.strip(" >")
             if len(closing) >= len(fence) and not closing.strip(fence[0]):
                 fence = ""
         else:
             in_comment = in_comment or re.match(" {0,3}<!--", content) is not None
-            is_live, in_comment = not in_comment, in_comment and "-->" not in content
-        yield _Line(found.start(), found["text"], found["end"], is_live, in_item)
+            is_text, in_comment = not in_comment, in_comment and "-->" not in content
+        yield _Line(match.start(), match["text"], match["end"], is_text, in_item)
 
 
 def _markdown_headings(lines: list[_Line]) -> Iterator[_Heading]:
     for index, line in enumerate(lines):
-        if line.is_blank or not line.is_live:
+        if line.is_blank or not line.is_text:
             continue
         text = line.text.removeprefix(_BOM)
-        found = _ATX.fullmatch(text)
-        if found is not None and not (line.in_item and found["indent"]):
-            title = _without_closing_marks(found["title"])
-            column = len(line.text) - len(text) + len(found["before"])
-            yield _Heading(index, index, index, column, title, len(found["marks"]))
+        atx = _ATX.fullmatch(text)
+        if atx is not None and not (line.in_item and atx["indent"]):
+            title = _without_closing_marks(atx["title"])
+            column = len(line.text) - len(text) + len(atx["before"])
+            yield _Heading(index, index, index, column, title, len(atx["marks"]))
         elif (mark := _underline_of(lines, index)) is not None and mark in "=-":
             column = len(line.text) - len(line.text.removeprefix(_BOM).lstrip())
             yield _Heading(index, index + 1, index, column, line.text[column:].rstrip(), "=-".index(mark) + 1)
 
 
 def _underlined_headings(lines: list[_Line]) -> Iterator[_Heading]:
-    ranks: list[tuple[str, bool]] = []
-    taken = -1
+    """Find headings with an underline, or with one and the same line above the title."""
+    styles: list[tuple[str, bool]] = []
+    last = -1
     for index, line in enumerate(lines):
-        if line.is_blank or not line.is_live or (mark := _underline_of(lines, index)) is None:
+        if line.is_blank or not line.is_text or (mark := _underline_of(lines, index)) is None:
             continue
-        above = lines[index - 1].text.removeprefix(_BOM) if index - 1 > taken else None
-        taken, rank = index + 1, (mark, above == lines[index + 1].text)
-        if rank not in ranks:
-            ranks.append(rank)
+        above = lines[index - 1].text.removeprefix(_BOM) if index - 1 > last else None
+        last, style = index + 1, (mark, above == lines[index + 1].text)
+        if style not in styles:
+            styles.append(style)
         column = len(line.text) - len(line.text.removeprefix(_BOM).lstrip())
-        yield _Heading(index - rank[1], taken, index, column, line.text[column:].rstrip(), ranks.index(rank) + 1)
+        yield _Heading(index - style[1], last, index, column, line.text[column:].rstrip(), styles.index(style) + 1)
 
 
 def _underline_of(lines: list[_Line], index: int) -> str | None:
-    """The character that underlines a line; None where the line is no title.
+    """Find the character that underlines a line; None if the line is not a title.
 
-    No other line of a paragraph is above a title. An underline is as long as its title, or made of at least three
-    of the characters that Markdown underlines with.
+    A title is the first line of its paragraph. An underline is at least as long as its title, or has at least
+    three of the characters that Markdown underlines with.
     """
     title = lines[index].text.removeprefix(_BOM)
     below = lines[index + 1] if index + 1 < len(lines) else None
-    found = _UNDERLINE.fullmatch(below.text) if below is not None and below.is_live else None
-    if found is None or _NO_TITLE.match(title.lstrip()) or _UNDERLINE.fullmatch(title):
+    underline = _UNDERLINE.fullmatch(below.text) if below is not None and below.is_text else None
+    if underline is None or _NO_TITLE.match(title.lstrip()) or _UNDERLINE.fullmatch(title):
         return None
-    if title.startswith(("    ", "\t")) or (index and not _ends_a_block(lines[index - 1])):
+    if title.startswith(("    ", "\t")) or (index and not _ends_paragraph(lines[index - 1])):
         return None
-    least = 3 if found["mark"] in "=-" else len(title.strip())
-    return found["mark"] if len(found[0].rstrip()) >= least else None
+    minimum = 3 if underline["mark"] in "=-" else len(title.strip())
+    return underline["mark"] if len(underline[0].rstrip()) >= minimum else None
 
 
-def _ends_a_block(line: _Line) -> bool:
-    """Whether what follows a line is no more of the same paragraph."""
+def _ends_paragraph(line: _Line) -> bool:
+    """Whether the line after this one does not belong to the same paragraph."""
     text = line.text.removeprefix(_BOM)
-    return line.is_blank or not line.is_live or any(each.fullmatch(text) for each in (_ATX, _UNDERLINE))
+    return line.is_blank or not line.is_text or any(pattern.fullmatch(text) for pattern in (_ATX, _UNDERLINE))
 
 
 def _without_closing_marks(title: str) -> str:
@@ -274,30 +285,30 @@ def _is_unreleased(heading: _Heading) -> bool:
 
 
 def _version_of(heading: _Heading) -> Version | None:
-    """The version that a heading's title begins with."""
-    found = _VERSION.fullmatch(heading.title)
-    return None if found is None else _parsed(found["version"])
+    """Parse the version that a heading's title begins with."""
+    match = _VERSION.fullmatch(heading.title)
+    return None if match is None else _parse_version(match["version"])
 
 
-def _starts_a_version(heading: _Heading) -> bool:
-    """Whether a heading of any level is a version's: no words stand after it, as they do in `2.0 migration`."""
+def _is_of_version(heading: _Heading) -> bool:
+    """Whether a heading is that of a version, or of `Unreleased`; one such as `2.0 migration` is not."""
     if _version_of(heading) is None:
         return _is_unreleased(heading)
-    found = _VERSION.fullmatch(heading.title)
-    return found is not None and re.match(r"\s*[^\W\d_]", found["rest"]) is None
+    match = _VERSION.fullmatch(heading.title)
+    return match is not None and re.match(r"\s*[^\W\d_]", match["rest"]) is None
 
 
-def _parsed(version: str) -> Version | None:
+def _parse_version(version: str) -> Version | None:
     try:
         return Version(version)
-    except ValueError:  # InvalidVersion is one; so is a number of thousands of digits
+    except ValueError:  # InvalidVersion, or an integer with thousands of digits
         return None
 
 
 def _label(line: _Line) -> str | None:
-    """What a link reference defines, in lower case; None for a line that is none."""
-    found = _DEFINITION.match(line.text) if line.is_live else None
-    return None if found is None else found["label"].lower()
+    """Parse the label of a link reference, in lower case; None if the line is not one."""
+    definition = _DEFINITION.match(line.text) if line.is_text else None
+    return None if definition is None else definition["label"].lower()
 
 
 # --- releasing -------------------------------------------------------------------------------------
@@ -310,37 +321,38 @@ class _Edit(NamedTuple):
 
 
 class _Style(Record):
-    """How the file writes a version's heading.
+    """The format of a version's heading.
 
     Attributes:
-        label: The version, with a `v` where the file's last version has one.
-        dated: What follows it: the date, and what stands around it.
-        around: What stands right before and behind the version in the file's last heading of one; None for what
-            stands around `Unreleased`.
+        label: The version, with a `v` if the file's last version has one.
+        date: The date and the text around it, which follow the version.
+        brackets: The text right before and after the version in the last version's heading; None for that around
+            `Unreleased`.
     """
 
     label: str
-    dated: str
-    around: tuple[str, str] | None
+    date: str
+    brackets: tuple[str, str] | None
 
     @classmethod
     def of(cls, document: _Document, version: str, date: dt.date) -> _Style:
-        """The style of the first version in the file; Keep a Changelog's own where there is none."""
-        titles = [each.title for each in document.headings if _starts_a_version(each)]
-        found = [match for title in titles if (match := _VERSION.fullmatch(title)) is not None]
-        label = (found[0]["v"] if found else "") + version
-        around = _around(found[0]) if found else None
-        dated = next((form for each in found if (form := _date_form(each["rest"])) is not None), None)
-        if dated is not None:
-            start, pattern, end = dated
-            written = date.strftime(pattern).replace("@0", "").replace("@", "")  # the day without its zero
-            return cls(label, f"{start}{written}{end}", around)
-        if found and not any(each["rest"].strip() for each in found):
-            return cls(label, "", around)
-        return cls(label, f" - {date.isoformat()}", around)
+        """Copy the style of the first version in the file; without one, use that of Keep a Changelog."""
+        titles = [heading.title for heading in document.headings if _is_of_version(heading)]
+        versions = [match for title in titles if (match := _VERSION.fullmatch(title)) is not None]
+        label = (versions[0]["v"] if versions else "") + version
+        brackets = _brackets(versions[0]) if versions else None
+        formats = (date_format for match in versions if (date_format := _date_format(match["rest"])) is not None)
+        date_format = next(formats, None)
+        if date_format is not None:
+            start, pattern, end = date_format
+            text = date.strftime(pattern).replace("@0", "").replace("@", "")  # the day without a leading zero
+            return cls(label, f"{start}{text}{end}", brackets)
+        if versions and not any(match["rest"].strip() for match in versions):
+            return cls(label, "", brackets)
+        return cls(label, f" - {date.isoformat()}", brackets)
 
 
-_DATE_FORMS = (
+_DATE_FORMATS = (
     (r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "%Y-%m-%d"),
     (r"[0-9]{4}/[0-9]{2}/[0-9]{2}", "%Y/%m/%d"),
     (r"[0-9]{4}\.[0-9]{2}\.[0-9]{2}", "%Y.%m.%d"),
@@ -349,103 +361,108 @@ _DATE_FORMS = (
 )
 
 
-def _date_form(rest: str) -> tuple[str, str, str] | None:
-    """What stands before a heading's date, its form, and what stands behind it; None for one without a date."""
-    for expression, form in _DATE_FORMS:
-        found = re.fullmatch(rf"(?P<before>[^\w\[\]]+)(?P<date>{expression})(?P<after>[^\w\[\]]*)", rest)
-        if found is not None:
-            month = re.search(r"[A-Z][a-z]+", found["date"])
-            short = month is not None and len(month[0]) == len("Nov") and month[0] != "May"
-            return found["before"], form.replace("%B", "%b") if short else form, found["after"]
+def _date_format(rest: str) -> tuple[str, str, str] | None:
+    """Find a date's format in a heading, with the text before and after it; None without a date."""
+    for expression, date_format in _DATE_FORMATS:
+        match = re.fullmatch(rf"(?P<before>[^\w\[\]]+)(?P<date>{expression})(?P<after>[^\w\[\]]*)", rest)
+        if match is not None:
+            month = re.search(r"[A-Z][a-z]+", match["date"])
+            is_short = month is not None and len(month[0]) == len("Nov") and month[0] != "May"
+            return match["before"], date_format.replace("%B", "%b") if is_short else date_format, match["after"]
     return None
 
 
-def _around(found: re.Match[str]) -> tuple[str, str] | None:
-    """What stands around the version in a heading; None where that is a link, which only `Unreleased` can give."""
-    title = found.string
-    behind = title[found.end("version") : found.start("rest")]
-    return None if "(" in behind or "[" in behind else (title[: found.start("v")], behind)
+def _brackets(version: re.Match[str]) -> tuple[str, str] | None:
+    """Find the text around the version in a heading; None if it is a link, which needs the one of `Unreleased`."""
+    title = version.string
+    after = title[version.end("version") : version.start("rest")]
+    return None if "(" in after or "[" in after else (title[: version.start("v")], after)
 
 
 class _Links(Record):
-    """The two tags between which a release's changes are."""
+    """The tags for links that compare a release with the previous one."""
 
     tag: str
     previous_tag: str | None
 
-    def moved_on(self, url: str) -> tuple[str, str] | None:
-        """The next links of `Unreleased` and of the version, from the former's; None if that compares nothing."""
-        found = _COMPARED.match(url)
-        base, compare, old = ("", "", "") if found is None else found["until"].rpartition("/compare/")
-        if found is None or not compare or old in {"", "HEAD"}:
+    def update(self, url: str) -> tuple[str, str] | None:
+        """Compute the new links of `Unreleased` and of the version; None if the link is not a comparison."""
+        match = _COMPARISON.match(url)
+        base, compare, old = ("", "", "") if match is None else match["start"].rpartition("/compare/")
+        if match is None or not compare or old in {"", "HEAD"}:
             return None
-        tag, dots = _in_url(self.tag), found["dots"]
-        previous = old if self.previous_tag is None else _in_url(self.previous_tag)
-        rest = url[found.end() :]
-        return f"{base}{compare}{tag}{dots}{found['new']}{rest}", f"{base}{compare}{previous}{dots}{tag}{rest}"
+        tag, dots = _quote(self.tag), match["dots"]
+        previous = old if self.previous_tag is None else _quote(self.previous_tag)
+        rest = url[match.end() :]
+        return f"{base}{compare}{tag}{dots}{match['new']}{rest}", f"{base}{compare}{previous}{dots}{tag}{rest}"
 
 
-def _in_url(tag: str) -> str:
-    """A tag as a link has it: what would end a path, or the link, is escaped."""
-    return re.sub(r"[%#?()<>]", lambda found: f"%{ord(found[0]):02X}", tag)
+def _quote(tag: str) -> str:
+    """Quote the characters of a tag that would end a path or a link."""
+    return re.sub(r"[%#?()<>]", lambda character: f"%{ord(character[0]):02X}", tag)
 
 
-def _the_unreleased(document: _Document) -> _Heading:
-    found = [heading for heading in document.headings if _is_unreleased(heading)]
-    if not found:
+def _find_unreleased(document: _Document) -> _Heading:
+    headings = [heading for heading in document.headings if _is_unreleased(heading)]
+    if not headings:
         raise Blocked(
-            "todo", "there is no heading for Unreleased", fix="add one above the last version: ## [Unreleased]"
+            "changelog-without-unreleased",
+            "there is no heading for Unreleased",
+            fix="add one above the last version: ## [Unreleased]",
         )
-    if len(found) > 1:
-        numbers = ", ".join(str(heading.titled + 1) for heading in found)
+    if len(headings) > 1:
+        numbers = ", ".join(str(heading.title_line + 1) for heading in headings)
         raise Blocked(
-            "todo", f"there are {len(found)} headings for Unreleased, in lines {numbers}", fix="make one of them"
+            "changelog-unreleased-twice",
+            f"there are {len(headings)} headings for Unreleased (lines {numbers})",
+            fix="merge them",
         )
-    return found[0]
+    return headings[0]
 
 
-def _refuse_twice(document: _Document, version: str) -> None:
-    wanted, unreleased = _parsed(version), _the_unreleased(document)
+def _check_is_new(document: _Document, version: str) -> None:
+    """Check that a version has no heading yet."""
+    target, unreleased = _parse_version(version), _find_unreleased(document)
     for heading in document.headings:
-        is_one = heading.level <= unreleased.level or _starts_a_version(heading)
-        if is_one and wanted is not None and _version_of(heading) == wanted:
+        is_version = heading.level <= unreleased.level or _is_of_version(heading)
+        if is_version and target is not None and _version_of(heading) == target:
             raise Blocked(
-                "todo",
-                f"{version} has a heading already, in line {heading.titled + 1}",
-                fix="release another version, or move its contents to Unreleased and remove the heading",
+                "changelog-version-exists",
+                f"version {version} already has a heading (line {heading.title_line + 1})",
+                fix="release another version, or move its text to Unreleased and remove the heading",
             )
 
 
 def _heading_edits(document: _Document, heading: _Heading, style: _Style, links: _Links | None) -> Iterator[_Edit]:
-    """The version's heading below that of `Unreleased`; a link in the title of the latter is moved on."""
-    found = _UNRELEASED.fullmatch(heading.title)
-    assert found is not None  # noqa: S101 - it was chosen for that
-    line = document.lines[heading.titled]
-    opening, closing = found["open"], found["close"]
-    if (link := found["link"] or "").startswith("("):
-        moved = None if links is None else links.moved_on(link[1:-1])
-        if moved is None:
+    """Insert the version's heading below that of `Unreleased`, and update a link in the latter."""
+    unreleased = _UNRELEASED.fullmatch(heading.title)
+    assert unreleased is not None  # noqa: S101 - the heading was found by it
+    line = document.lines[heading.title_line]
+    opening, closing = unreleased["open"], unreleased["close"]
+    if (link := unreleased["link"] or "").startswith("("):
+        urls = None if links is None else links.update(link[1:-1])
+        if urls is None:
             opening, closing, link = opening.replace("[", ""), closing.replace("]", ""), ""
         else:
-            start = line.start + heading.column + found.start("link")
-            yield _Edit(start, start + len(link), f"({moved[0]})")
-            link = f"({moved[1]})"
+            start = line.start + heading.column + unreleased.start("link")
+            yield _Edit(start, start + len(link), f"({urls[0]})")
+            link = f"({urls[1]})"
     elif link:
-        link = ""  # [Unreleased][ref] names a definition; [1.2.0] is the name of its own
-    if not link and style.around is not None:
-        opening, closing = style.around
-    title = f"{opening}{style.label}{closing}{link}{style.dated}"
+        link = ""  # [Unreleased][ref] uses a definition of another name; [1.2.0] has one of its own
+    if not link and style.brackets is not None:
+        opening, closing = style.brackets
+    title = f"{opening}{style.label}{closing}{link}{style.date}"
     newline = document.newline
-    written = newline.join(_like(document, heading, title))
+    text = newline.join(_with_title(document, heading, title))
     end = document.lines[heading.last].stop
-    yield _Edit(end, end, f"{newline}{newline}{written}")
+    yield _Edit(end, end, f"{newline}{newline}{text}")
 
 
-def _like(document: _Document, heading: _Heading, title: str) -> Iterator[str]:
-    """The lines of a heading with another title."""
+def _with_title(document: _Document, heading: _Heading, title: str) -> Iterator[str]:
+    """Copy the lines of a heading with another title."""
     for index in range(heading.first, heading.last + 1):
         text = document.lines[index].text
-        if index == heading.titled:
+        if index == heading.title_line:
             after = text[heading.column + len(heading.title) :]
             yield f"{text[: heading.column].removeprefix(_BOM)}{title}{after}".rstrip()
             continue
@@ -455,35 +472,37 @@ def _like(document: _Document, heading: _Heading, title: str) -> Iterator[str]:
 
 
 def _definition_edits(document: _Document, label: str, links: _Links) -> Iterator[_Edit]:
-    """The link reference of `Unreleased` moves on, and the version's stands right below it."""
-    found = [(line, match) for line in document.lines if line.is_live and (match := _DEFINITION.match(line.text))]
-    place = next((pair for pair in found if pair[1]["label"].lower() == "unreleased"), None)
-    if place is None:
+    """Update the link reference of `Unreleased`, and insert that of the version below it."""
+    definitions = [
+        (line, match) for line in document.lines if line.is_text and (match := _DEFINITION.match(line.text))
+    ]
+    unreleased = next((pair for pair in definitions if pair[1]["label"].lower() == "unreleased"), None)
+    if unreleased is None:
         return
-    line, match = place
-    moved = links.moved_on(match["url"].strip("<>"))
-    if moved is None:
+    line, match = unreleased
+    urls = links.update(match["url"].strip("<>"))
+    if urls is None:
         return
-    unreleased, of_version = (f"<{url}>" if match["url"].startswith("<") else url for url in moved)
-    yield _Edit(line.start + match.start("url"), line.start + match.end("url"), unreleased)
-    if all(other["label"].lower() != label.lower() for _, other in found):
-        before = match[0][: match.start("label")], match[0][match.end("label") : match.start("url")]
-        yield _Edit(line.stop, line.stop, f"{document.newline}{before[0]}{label}{before[1]}{of_version}")
+    unreleased_url, version_url = (f"<{url}>" if match["url"].startswith("<") else url for url in urls)
+    yield _Edit(line.start + match.start("url"), line.start + match.end("url"), unreleased_url)
+    if all(other["label"].lower() != label.lower() for _, other in definitions):
+        opening, separator = match[0][: match.start("label")], match[0][match.end("label") : match.start("url")]
+        yield _Edit(line.stop, line.stop, f"{document.newline}{opening}{label}{separator}{version_url}")
 
 
-def _edited(text: str, edits: list[_Edit]) -> str:
+def _apply(edits: list[_Edit], text: str) -> str:
     for start, end, replacement in sorted(edits, reverse=True):
         text = text[:start] + replacement + text[end:]
     return text
 
 
 def remove_empty_sections(text: str) -> str:
-    """The changelog without the sections below `Unreleased` that have no contents."""
+    """Remove the sections below `Unreleased` that have no text."""
     document = _Document(text)
-    unreleased = _the_unreleased(document)
+    unreleased = _find_unreleased(document)
     end = document.end_of(unreleased)
     for heading in document.headings:
-        if unreleased.last < heading.first < end and document.last_below(heading) == heading.last:
+        if unreleased.last < heading.first < end and document.last_line_of(heading) == heading.last:
             stop = heading.last + 1
             while stop < len(document.lines) and document.lines[stop].is_blank and document.lines[stop].end:
                 stop += 1
@@ -496,7 +515,7 @@ def remove_empty_sections(text: str) -> str:
 
 
 class _Part(NamedTuple):
-    """A piece of what is added: the lines of its heading, the heading's title, and the lines below it."""
+    """A part of an addition: the lines of its heading, the heading's title, and the lines below it."""
 
     heading: list[str]
     title: str
@@ -504,57 +523,60 @@ class _Part(NamedTuple):
 
 
 def _parts(addition: str) -> Iterator[_Part]:
-    """What stands above the first heading, if anything does, and each heading of the first one's level."""
+    """Split an addition at the headings of its first heading's level; text above them is a part of its own."""
     document = _Document(addition)
     texts = [line.text for line in document.lines]
     headings = document.headings
-    tops = [each for each in headings if each.level <= headings[0].level]
-    before = _trimmed(texts[: tops[0].first] if tops else texts)
+    tops = [heading for heading in headings if heading.level <= headings[0].level]
+    before = _strip(texts[: tops[0].first] if tops else texts)
     if before:
         yield _Part([], "", before)
-    ends = [*(each.first for each in tops[1:]), len(texts)]
+    ends = [*(heading.first for heading in tops[1:]), len(texts)]
     for top, end in zip(tops, ends, strict=False):
-        yield _Part(texts[top.first : top.last + 1], top.title, _trimmed(texts[top.last + 1 : end]))
+        yield _Part(texts[top.first : top.last + 1], top.title, _strip(texts[top.last + 1 : end]))
 
 
-def _trimmed(lines: list[str]) -> list[str]:
-    full = [index for index, line in enumerate(lines) if line.strip()]
-    return lines[full[0] : full[-1] + 1] if full else []
+def _strip(lines: list[str]) -> list[str]:
+    """Remove blank lines at both ends."""
+    indexes = [index for index, line in enumerate(lines) if line.strip()]
+    return lines[indexes[0] : indexes[-1] + 1] if indexes else []
 
 
-def _with_part(text: str, part: _Part) -> str:
-    """The changelog with a part at the end of its section below `Unreleased`, or of all that is there."""
+def _add_part(text: str, part: _Part) -> str:
+    """Add a part at the end of its section below `Unreleased`, or of everything there if it has no section."""
     document = _Document(text)
-    unreleased = _the_unreleased(document)
+    unreleased = _find_unreleased(document)
     end = document.end_of(unreleased)
-    below = [each for each in document.headings if unreleased.last < each.first < end]
-    place = next((each for each in below if part.title and each.title.lower() == part.title.lower()), None)
-    added = part.items if place is not None else _trimmed([*part.heading, "", *part.items])
+    sections = [heading for heading in document.headings if unreleased.last < heading.first < end]
+    titled = (heading for heading in sections if part.title and heading.title.lower() == part.title.lower())
+    target = next(titled, None)
+    added = part.items if target is not None else _strip([*part.heading, "", *part.items])
     if not added:
         return text
-    last = document.last_below(place or unreleased)
-    start = max(each.last for each in document.headings if each.last <= last) + 1
-    told = document.lines[start : last + 1]
-    marker = _list_marker(told)
-    goes_on = marker is not None and (item := _LIST_ITEM.match(added[0])) is not None and item["marker"] == marker
-    lines = added if goes_on else ["", *added]
+    last = document.last_line_of(target or unreleased)
+    start = max(heading.last for heading in document.headings if heading.last <= last) + 1
+    present = document.lines[start : last + 1]
+    marker = _list_marker(present)
+    item = _LIST_ITEM.match(added[0])
+    continues_list = marker is not None and item is not None and item["marker"] == marker
+    lines = added if continues_list else ["", *added]
     following = document.lines[last + 1 : last + 2]
-    if not told and following and not following[0].is_blank:
+    if not present and following and not following[0].is_blank:
         lines = [*lines, ""]
     stop = document.lines[last].stop
     return text[:stop] + "".join(document.newline + line for line in lines) + text[stop:]
 
 
 def _list_marker(lines: list[_Line]) -> str | None:
-    """The marker of the list that these lines end with; None if they end with something else."""
+    """Find the marker of the list that these lines end with; None if they end with something else."""
     below = ""
     for line in reversed(lines):
         is_flush = line.text[:1].strip() != ""
-        if is_flush and not line.is_live:
+        if is_flush and not line.is_text:
             return None
         if is_flush and (item := _LIST_ITEM.match(line.text)) is not None:
             return item["marker"]
         if line.is_blank and below[:1].strip():
-            return None  # a paragraph of its own
+            return None  # a paragraph after the list
         below = line.text.rstrip()
     return None

@@ -47,77 +47,72 @@ def find_changelog(package: Package, contents: Mapping[str, bytes], config: Conf
 
 
 def check_headings(
-    moves: Sequence[VersionBump],
+    bumps: Sequence[VersionBump],
     contents: Mapping[str, bytes],
-    told: Sequence[Fragment],
-    by_tools: Collection[str],
+    changes: Sequence[Fragment],
+    generated: Collection[str],
     config: Config,
 ) -> None:
-    """See that what change fragments tell has a place in a changelog before the fragments are used up.
+    """Check that changelogs have a heading for the texts of change fragments.
 
     Args:
-        moves: What moves.
-        contents: Files by path, changelogs among them.
-        told: The change fragments.
-        by_tools: Packages whose changelogs another tool keeps.
+        bumps: The version bumps.
+        contents: Files by path, including changelogs.
+        changes: The change fragments.
+        generated: Packages whose changelogs are written by another tool.
         config: The project's settings.
 
     Raises:
-        Blocked: The changelog of a package that fragments tell of has no heading for it.
+        Blocked: The changelog of a package with fragments has no such heading.
     """
     if config.changelog == "none":
         return
-    for move in moves:
-        package = move.package
-        if not is_documented(move, config) or package.name in by_tools:
+    for bump in bumps:
+        package = bump.package
+        if not is_documented(bump, config) or package.name in generated:
             continue
         file = find_changelog(package, contents, config)
-        has_fragments = any(each.levels.get(package.name) for each in told)
+        has_fragments = any(fragment.levels.get(package.name) for fragment in changes)
         if has_fragments and file is not None and not _has_unreleased(contents[file]):
             raise Blocked(
-                "todo",
-                f"change fragments tell of {package.name}, and {file} has no heading for what is unreleased",
+                "changelog-without-unreleased",
+                f"{file} has no heading for unreleased changes (there are change fragments of {package.name})",
                 fix=f'add a heading ## [Unreleased] to {file}, or set [tool.relnox] changelog = "none"',
             )
 
 
-def update_changelogs(  # noqa: PLR0913, PLR0917 - what a release is
-    moves: Sequence[VersionBump],
+def update_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
+    bumps: Sequence[VersionBump],
     contents: Mapping[str, bytes],
     tags: Mapping[str, tuple[str | None, str | None]],
-    told: Sequence[Fragment],
+    changes: Sequence[Fragment],
     config: Config,
     today: date,
 ) -> Iterator[tuple[str, bytes]]:
-    """The changelogs after a release, in the form of Keep a Changelog.
+    """Add a release to the changelogs that have the form of Keep a Changelog; yield their new contents.
 
     Args:
-        moves: What moves.
-        contents: Files by path; those of `files` that are there among them.
-        tags: For each package the tag of the release and the one before it.
-        told: The change fragments.
+        bumps: The version bumps.
+        contents: Files by path, including those of `changelog_paths` that exist.
+        tags: For each package the tag of the release and the previous one.
+        changes: The change fragments.
         config: The project's settings.
         today: The day of the release, in UTC.
 
     Raises:
-        Blocked: A changelog has the version already, or more than one `Unreleased`.
+        Blocked: A changelog has the version already, or several `Unreleased`.
     """
-    by_file: dict[str, list[VersionBump]] = {}
-    for move in moves:
-        file = find_changelog(move.package, contents, config)
-        if file is not None and is_documented(move, config):
-            by_file.setdefault(file, []).append(move)
-    for file, together in by_file.items():
+    for file, bumps_of_file in _bumps_by_changelog(bumps, contents, config).items():
         if not _has_unreleased(contents[file]):
             continue
         text = contents[file].decode("utf-8", "surrogateescape")
-        first = together[0]
+        first = bumps_of_file[0]
         tag, previous = tags.get(first.package.name, (None, None))
-        names = [move.package.name for move in together]
+        names = [bump.package.name for bump in bumps_of_file]
         notes = [
-            fragments.notes([each], next(name for name in names if each.levels.get(name)))
-            for each in told
-            if any(each.levels.get(name) for name in names)
+            fragments.notes([fragment], next(name for name in names if fragment.levels.get(name)))
+            for fragment in changes
+            if any(fragment.levels.get(name) for name in names)
         ]
         try:
             if not notes and changelog.is_unreleased_empty(text):
@@ -131,50 +126,59 @@ def update_changelogs(  # noqa: PLR0913, PLR0917 - what a release is
                 addition="\n".join(notes),
             )
         except Blocked as error:
-            raise Blocked("todo", f"{file}: {error.message}", fix=error.fix) from None
+            raise Blocked(error.code, f"{file}: {error.message}", fix=error.fix) from None
         yield file, after.encode("utf-8", "surrogateescape")
 
 
 def find_empty_changelogs(
-    moves: Sequence[VersionBump], contents: Mapping[str, bytes], told: Sequence[Fragment], config: Config
+    bumps: Sequence[VersionBump], contents: Mapping[str, bytes], changes: Sequence[Fragment], config: Config
 ) -> Iterator[str]:
-    """Changelogs that have a heading for what is unreleased and nothing under it.
+    """Find changelogs with a heading for unreleased changes and nothing below it.
 
     Args:
-        moves: What moves.
-        contents: Files by path, changelogs among them.
-        told: The change fragments.
+        bumps: The version bumps.
+        contents: Files by path, including changelogs.
+        changes: The change fragments.
         config: The project's settings.
     """
-    by_file: dict[str, list[str]] = {}
-    for move in moves:
-        file = find_changelog(move.package, contents, config)
-        if file is not None and is_documented(move, config):
-            by_file.setdefault(file, []).append(move.package.name)
-    for file, names in by_file.items():
+    for file, bumps_of_file in _bumps_by_changelog(bumps, contents, config).items():
         text = contents[file].decode("utf-8", "surrogateescape")
-        if any(each.levels.get(name) for each in told for name in names) or not changelog.has_unreleased(text):
+        has_fragments = any(
+            fragment.levels.get(bump.package.name) for fragment in changes for bump in bumps_of_file
+        )
+        if has_fragments or not changelog.has_unreleased(text):
             continue
         try:
             if changelog.is_unreleased_empty(text):
                 yield file
-        except Blocked:  # the release itself tells of it
+        except Blocked:  # reported by the release itself
             continue
 
 
-def is_documented(move: VersionBump, config: Config) -> bool:
-    """Whether a changelog tells of a move: of a prerelease where that is set, else of the release that follows."""
-    return config.changelog_prereleases or not move.after.is_prerelease
+def is_documented(bump: VersionBump, config: Config) -> bool:
+    """Whether a bump is listed in changelogs: a prerelease only if `changelog-prereleases` is set."""
+    return config.changelog_prereleases or not bump.after.is_prerelease
 
 
 def update_fragments(
-    moves: Sequence[VersionBump], told: Sequence[Fragment], contents: Mapping[str, bytes], config: Config
+    bumps: Sequence[VersionBump], changes: Sequence[Fragment], contents: Mapping[str, bytes], config: Config
 ) -> Iterator[tuple[str, bytes | None]]:
-    """The fragments after a release: gone, or without the packages that are released."""
-    released = {move.package.name for move in moves if is_documented(move, config)}
-    for each in told:
-        if released & each.levels.keys():
-            yield each.file, fragments.remove_packages(contents[each.file], released)
+    """Remove the released packages from change fragments; yield new contents, None for a file that is removed."""
+    released = {bump.package.name for bump in bumps if is_documented(bump, config)}
+    for fragment in changes:
+        if released & fragment.levels.keys():
+            yield fragment.file, fragments.remove_packages(contents[fragment.file], released)
+
+
+def _bumps_by_changelog(
+    bumps: Sequence[VersionBump], contents: Mapping[str, bytes], config: Config
+) -> dict[str, list[VersionBump]]:
+    by_file: dict[str, list[VersionBump]] = {}
+    for bump in bumps:
+        file = find_changelog(bump.package, contents, config)
+        if file is not None and is_documented(bump, config):
+            by_file.setdefault(file, []).append(bump)
+    return by_file
 
 
 def _has_unreleased(content: bytes) -> bool:

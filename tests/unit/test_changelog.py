@@ -20,7 +20,7 @@ def released(text: str, addition: str = "", tag: str | None = "v1.2.0", previous
     )
 
 
-KEPT = f"""\
+EXAMPLE = f"""\
 # Changelog
 
 All notable changes.
@@ -59,7 +59,7 @@ All notable changes.
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (KEPT, True),
+        (EXAMPLE, True),
         ("## Unreleased", True),
         ("\ufeff## [UNRELEASED]\r\n", True),
         ("# Unreleased\n", True),
@@ -101,39 +101,39 @@ All notable changes.
         ("Changelog\n=========\n\n<!--\nUnreleased\n----------\n-->\n", False),
     ],
 )
-def test_what_is_a_heading_for_the_unreleased(text: str, *, expected: bool) -> None:
+def test_detecting_a_heading_for_unreleased_changes(text: str, *, expected: bool) -> None:
     assert changelog.has_unreleased(text) is expected
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "there is no heading for Unreleased"),
         ("# Changelog\n\n```\n## Unreleased\n```\n", "there is no heading for Unreleased"),
-        ("## Unreleased\n\n## 1.0\n\n### [unreleased]\n", "2 headings for Unreleased, in lines 1, 5"),
-        (KEPT.replace("1.1.0] -", "1.2.0] -"), "1.2.0 has a heading already, in line 17"),
-        ("## Unreleased\n\n## v1.2 (2026-01-01)\n", "1.2.0 has a heading already, in line 3"),
-        ("## Unreleased\n\n# [1.2.0](x)\n", "1.2.0 has a heading already, in line 3"),
-        ("## Unreleased\n\n## Version 1.2.0 Bionic\n", "1.2.0 has a heading already, in line 3"),
-        ("Unreleased\n----------\n\n1.2\n---\n", "1.2.0 has a heading already, in line 4"),
+        ("## Unreleased\n\n## 1.0\n\n### [unreleased]\n", "2 headings for Unreleased (lines 1, 5)"),
+        (EXAMPLE.replace("1.1.0] -", "1.2.0] -"), "version 1.2.0 already has a heading (line 17)"),
+        ("## Unreleased\n\n## v1.2 (2026-01-01)\n", "version 1.2.0 already has a heading (line 3)"),
+        ("## Unreleased\n\n# [1.2.0](x)\n", "version 1.2.0 already has a heading (line 3)"),
+        ("## Unreleased\n\n## Version 1.2.0 Bionic\n", "version 1.2.0 already has a heading (line 3)"),
+        ("Unreleased\n----------\n\n1.2\n---\n", "version 1.2.0 already has a heading (line 4)"),
     ],
 )
-def test_what_cannot_be_released_is_refused(text: str, said: str) -> None:
+def test_an_invalid_changelog_is_rejected(text: str, message: str) -> None:
     with pytest.raises(Blocked) as caught:
         released(text, "- more")
-    assert said in caught.value.message
+    assert message in caught.value.message
     assert caught.value.fix
 
 
 # --- headings --------------------------------------------------------------------------------------
 
 
-def test_a_release_as_keep_a_changelog_shows_it() -> None:
-    expected = KEPT.replace("## [Unreleased]\n", "## [Unreleased]\n\n## [1.2.0] - 2026-11-21\n").replace(
+def test_a_release_in_the_example_of_keep_a_changelog() -> None:
+    expected = EXAMPLE.replace("## [Unreleased]\n", "## [Unreleased]\n\n## [1.2.0] - 2026-11-21\n").replace(
         f"[unreleased]: {HUB}/compare/v1.1.0...HEAD\n",
         f"[unreleased]: {HUB}/compare/v1.2.0...HEAD\n[1.2.0]: {HUB}/compare/v1.1.0...v1.2.0\n",
     )
-    assert released(KEPT) == expected
+    assert released(EXAMPLE) == expected
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_a_release_as_keep_a_changelog_shows_it() -> None:
         ),
     ],
 )
-def test_the_versions_heading_is_spelled_as_the_file_spells(text: str, expected: str) -> None:
+def test_the_versions_heading_is_spelled_as_in_the_file(text: str, expected: str) -> None:
     assert released(text) == expected
 
 
@@ -203,7 +203,7 @@ def test_the_versions_heading_is_spelled_as_the_file_spells(text: str, expected:
         ("<x/compare/v1...HEAD> 'since'", "v2", None, ["<x/compare/v2...HEAD> 'since'", "<x/compare/v1...v2>"]),
     ],
 )  # fmt: skip
-def test_links_that_compare_move_on(link: str, tag: str, previous_tag: str | None, expected: list[str]) -> None:
+def test_comparison_links_are_updated(link: str, tag: str, previous_tag: str | None, expected: list[str]) -> None:
     text = f"## [Unreleased]\n\n- a\n\n[Unreleased]:  {link}"
     assert released(text, tag=tag, previous_tag=previous_tag) == (
         "## [Unreleased]\n\n## [1.2.0] - 2026-11-21\n\n- a\n\n"
@@ -224,17 +224,17 @@ def test_links_that_compare_move_on(link: str, tag: str, previous_tag: str | Non
         "",
     ],
 )
-def test_where_no_link_compares_none_is_added(definition: str) -> None:
+def test_without_a_comparison_link_none_is_added(definition: str) -> None:
     text = f"## Unreleased\n\n- a\n\n{definition}\n"
     assert released(text) == text.replace("leased\n", "leased\n\n## 1.2.0 - 2026-11-21\n", 1)
 
 
-def test_without_a_tag_the_links_stay() -> None:
-    assert released(KEPT, tag=None) == KEPT.replace("eased]\n", "eased]\n\n## [1.2.0] - 2026-11-21\n", 1)
+def test_without_a_tag_links_are_unchanged() -> None:
+    assert released(EXAMPLE, tag=None) == EXAMPLE.replace("eased]\n", "eased]\n\n## [1.2.0] - 2026-11-21\n", 1)
 
 
-def test_a_link_that_is_there_is_not_written_again() -> None:
-    text = KEPT + "[1.2.0]: https://example.org\n"
+def test_an_existing_link_is_not_added_again() -> None:
+    text = EXAMPLE + "[1.2.0]: https://example.org\n"
     assert released(text).count("\n[1.2.0]: ") == 1
 
 
@@ -254,7 +254,7 @@ def test_the_label_is_the_one_in_the_heading() -> None:
         ("x/commits", "v2", "## [Unreleased](x/commits)\n\n## 1.2.0 - 2026-11-21"),
     ],
 )  # fmt: skip
-def test_a_link_in_the_heading_moves_on(link: str, tag: str | None, expected: str) -> None:
+def test_a_link_in_the_heading_is_updated(link: str, tag: str | None, expected: str) -> None:
     assert released(f"## [Unreleased]({link})\n- a\n", tag=tag) == f"{expected}\n- a\n"
 
 
@@ -262,13 +262,13 @@ def test_a_link_in_the_heading_moves_on(link: str, tag: str | None, expected: st
 
 
 def below_the_version(contents: str, addition: str) -> str:
-    """What stands below the version's heading after a release, up to the next version's heading."""
+    """Return the text between the headings of the new version and of the next one after a release."""
     text = released(f"## Unreleased\n{contents}## 1.1.0\n\n- old\n", addition)
     before, _, after = text.partition("## 1.2.0\n")
     assert before == "## Unreleased\n\n"
-    told, _, old = after.rpartition("## 1.1.0\n")
+    section, _, old = after.rpartition("## 1.1.0\n")
     assert old == "\n- old\n"
-    return told
+    return section
 
 
 @pytest.mark.parametrize(
@@ -311,11 +311,11 @@ def below_the_version(contents: str, addition: str) -> str:
         ("\n- a\n\n", "", "\n- a\n\n"),
     ],
 )  # fmt: skip
-def test_what_is_added_stands_where_it_belongs(contents: str, addition: str, expected: str) -> None:
+def test_an_addition_goes_to_its_section(contents: str, addition: str, expected: str) -> None:
     assert below_the_version(contents, addition) == expected
 
 
-def test_an_addition_takes_the_files_line_ends_and_stays_above_the_links() -> None:
+def test_an_addition_has_the_line_ends_of_the_file_and_is_above_the_links() -> None:
     text = f"# Changelog\r\n\r\n## [Unreleased]\r\n\r\n[unreleased]: {HUB}/compare/v1...HEAD"
     assert released(text, "- one\n  more\n- two\n", tag="v2") == (
         "# Changelog\r\n\r\n## [Unreleased]\r\n\r\n## [1.2.0] - 2026-11-21\r\n\r\n- one\r\n  more\r\n- two\r\n\r\n"
@@ -331,11 +331,11 @@ def test_an_addition_below_an_underlined_heading() -> None:
     )
 
 
-def test_a_list_never_swallows_the_next_heading() -> None:
+def test_the_heading_after_a_list_stays_a_heading() -> None:
     text = "Unreleased\n----------\n1.1.0\n-----\n\n- b\n"
-    found = released(text, "- new")
-    assert (changelog.section(found, "1.2.0"), changelog.section(found, "1.1.0")) == ("- new", "- b")
-    assert "- new\n\n1.1.0\n-----\n" in found
+    result = released(text, "- new")
+    assert (changelog.section(result, "1.2.0"), changelog.section(result, "1.1.0")) == ("- new", "- b")
+    assert "- new\n\n1.1.0\n-----\n" in result
 
 
 # --- sections --------------------------------------------------------------------------------------
@@ -362,7 +362,7 @@ def test_a_list_never_swallows_the_next_heading() -> None:
         ("------\n v1.2\n------", "1.2.0"),
     ],
 )
-def test_a_versions_section_is_found(heading: str, version: str) -> None:
+def test_finding_the_section_of_a_version(heading: str, version: str) -> None:
     assert changelog.section(f"{heading}\n\n- a\n\n", version) == "- a"
     assert changelog.section(f"{heading}\n\n- a\n\n", "1.3.0") is None
 
@@ -378,7 +378,7 @@ def test_a_versions_section_is_found(heading: str, version: str) -> None:
     ],
 )
 def test_a_section_ends_with_the_next_version_or_the_links(version: str, notes: str | None) -> None:
-    assert changelog.section(KEPT, version) == notes
+    assert changelog.section(EXAMPLE, version) == notes
 
 
 @pytest.mark.parametrize(
@@ -401,7 +401,7 @@ def test_a_section_ends_with_the_next_version_or_the_links(version: str, notes: 
         ("1.0\n", None),
     ],
 )
-def test_what_belongs_to_a_section(text: str, notes: str | None) -> None:
+def test_the_text_of_a_section(text: str, notes: str | None) -> None:
     assert changelog.section(text, "1.0") == notes
 
 
@@ -445,37 +445,37 @@ def lines_of(text: str) -> list[str]:
 
 
 @given(changelogs(), ADDITIONS)
-def test_every_line_stays_but_the_one_link(made: tuple[str, str], addition: str) -> None:
-    text, _ = made
-    found = released(text, addition)
-    after = iter(line.rstrip("\r\n") for line in lines_of(found))
-    kept = [line.rstrip("\r\n") for line in lines_of(text) if not line.startswith("[unreleased]: ")]
-    assert all(line in after for line in kept)  # in this order: an iterator is used up
+def test_every_line_but_the_link_is_unchanged(generated: tuple[str, str], addition: str) -> None:
+    text, _ = generated
+    result = released(text, addition)
+    after = iter(line.rstrip("\r\n") for line in lines_of(result))
+    unchanged = [line.rstrip("\r\n") for line in lines_of(text) if not line.startswith("[unreleased]: ")]
+    assert all(line in after for line in unchanged)  # in this order: an iterator is used up
     if "\r\n" in text:
-        assert "\n" not in found.replace("\r\n", "")
+        assert "\n" not in result.replace("\r\n", "")
 
 
 @given(changelogs())
-def test_what_was_unreleased_is_what_the_version_tells(made: tuple[str, str]) -> None:
-    text, contents = made
-    found = released(text)
-    assert changelog.section(found, "1.2.0") == contents
-    assert changelog.section(found, "1.1.0") == changelog.section(text, "1.1.0")
+def test_the_unreleased_text_becomes_that_of_the_version(generated: tuple[str, str]) -> None:
+    text, contents = generated
+    result = released(text)
+    assert changelog.section(result, "1.2.0") == contents
+    assert changelog.section(result, "1.1.0") == changelog.section(text, "1.1.0")
 
 
 @given(changelogs(), ADDITIONS)
-def test_what_is_added_is_told_once_of_this_version_only(made: tuple[str, str], addition: str) -> None:
-    text, _ = made
-    found = released(text, addition)
-    told = (changelog.section(found, "1.2.0") or "").splitlines()
+def test_an_addition_appears_once_and_only_in_this_version(generated: tuple[str, str], addition: str) -> None:
+    text, _ = generated
+    result = released(text, addition)
+    section = (changelog.section(result, "1.2.0") or "").splitlines()
     for line in (line for line in addition.splitlines() if line[:2] in {"- ", "  "}):
-        assert told.count(line) == 1
-    assert changelog.section(found, "1.1.0") == changelog.section(text, "1.1.0")
+        assert section.count(line) == 1
+    assert changelog.section(result, "1.1.0") == changelog.section(text, "1.1.0")
 
 
 @given(changelogs(), ADDITIONS)
-def test_the_next_release_goes_on_from_there(made: tuple[str, str], addition: str) -> None:
-    text, _ = made
+def test_a_second_release_follows_the_first(generated: tuple[str, str], addition: str) -> None:
+    text, _ = generated
     first = released(text, addition)
     second = changelog.add_release(
         first, version="1.3.0", date=DAY, tag="v1.3.0", previous_tag=None, addition="- third"
@@ -483,7 +483,7 @@ def test_the_next_release_goes_on_from_there(made: tuple[str, str], addition: st
     assert changelog.section(second, "1.3.0") == "- third"
     assert changelog.section(second, "1.2.0") == changelog.section(first, "1.2.0")
     assert ("compare/v1.2.0...v1.3.0" in second) is ("compare/v1.1.0...HEAD" in text)
-    with pytest.raises(Blocked, match="has a heading already"):
+    with pytest.raises(Blocked, match="already has a heading"):
         released(second)
 
 
@@ -506,16 +506,16 @@ PIECES += [
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join), st.lists(st.sampled_from(PIECES), max_size=8))
-def test_no_text_makes_anything_but_a_refusal(text: str, addition: list[str]) -> None:
+def test_any_text_is_released_or_rejected(text: str, addition: list[str]) -> None:
     has_one = changelog.has_unreleased(text)
     assert changelog.section(text, "1.2") is None or "1.2" in text
     try:
-        found = released(text, "".join(addition))
+        result = released(text, "".join(addition))
     except Blocked:
         return
     assert has_one
-    assert changelog.has_unreleased(found)
-    assert "2026-11-21" in found
+    assert changelog.has_unreleased(result)
+    assert "2026-11-21" in result
 
 
 @pytest.mark.parametrize(
@@ -533,11 +533,11 @@ def test_no_text_makes_anything_but_a_refusal(text: str, addition: list[str]) ->
         ),
     ],
 )
-def test_the_versions_heading_has_the_form_of_the_last_versions(text: str, heading: str) -> None:
+def test_the_versions_heading_has_the_format_of_the_last_version(text: str, heading: str) -> None:
     assert f"\n\n{heading}\n\n- a\n" in released(text)
 
 
-def test_sections_without_contents_are_left_out() -> None:
+def test_empty_sections_are_removed() -> None:
     text = "## Unreleased\n\n### Added\n\n### Fixed\n\n- a\n\n### Removed\n\n#### Old\n\n## 1.1.0\n\n### Added\n"
     left = "## Unreleased\n\n### Fixed\n\n- a\n\n## 1.1.0\n\n### Added\n"
     assert changelog.remove_empty_sections(text) == left
@@ -553,5 +553,5 @@ def test_sections_without_contents_are_left_out() -> None:
         ("## Unreleased\n\nText.\n", False),
     ],
 )
-def test_whether_something_stands_under_unreleased(text: str, *, expected: bool) -> None:
+def test_detecting_text_below_unreleased(text: str, *, expected: bool) -> None:
     assert changelog.is_unreleased_empty(text) == expected
