@@ -206,7 +206,7 @@ def check_locations_agree(bumps: Iterable[VersionBump]) -> None:
 def describe_disagreement(package: Package) -> str:
     """List the version at each location of a package."""
     lines = "\n".join(f"  {location.text}: {location.file}" for location in package.locations)
-    return f"{package.name} has different versions in different files:\n{lines}"
+    return f"{package.name} has different versions in different files\n{lines}"
 
 
 # --- from requests to bumps ------------------------------------------------------------------------
@@ -317,7 +317,7 @@ def _check_same_version(group: VersionGroup, versions: Mapping[str, Version]) ->
         what = "packages in lockstep" if group.name == "lockstep" else f"packages of group {group.name}"
         raise Blocked(
             "group-versions-differ",
-            f"{what} have different versions:\n{lines}",
+            f"{what} have different versions\n{lines}",
             fix="give all of them one version: --to VERSION",
         )
 

@@ -183,7 +183,7 @@ def write_hook(hook: Path, text: str) -> None:
         "pre-push",
     ],
 )
-def test_killed_inside_git_the_same_command_finishes(workspace: Path, hook: str, victims: str) -> None:
+def test_killed_inside_git_a_rerun_finishes(workspace: Path, hook: str, victims: str) -> None:
     name, _, argument = hook.partition(" ")
     path = workspace / ".git" / "hooks" / name
     kill_in(path, victims, argument)
@@ -202,7 +202,7 @@ def test_killed_inside_git_the_same_command_finishes(workspace: Path, hook: str,
 
 
 @pytest.mark.parametrize("hook", ["pre-commit", "pre-push"])
-def test_a_git_that_outlives_its_run_is_waited_for(workspace: Path, hook: str) -> None:
+def test_a_leftover_git_process_is_waited_for(workspace: Path, hook: str) -> None:
     kill_in(workspace / ".git" / "hooks" / hook, "relnox", lasting=1.0)
     code, _ = start_bump(workspace).ended()
     assert code == -signal.SIGKILL
@@ -213,7 +213,7 @@ def test_a_git_that_outlives_its_run_is_waited_for(workspace: Path, hook: str) -
     assert state(workspace) == RELEASED
 
 
-def test_a_leftover_git_that_does_not_end_is_reported_with_its_process(
+def test_a_leftover_git_process_that_does_not_end_is_reported(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     kill_in(workspace / ".git" / "hooks" / "pre-commit", "relnox", lasting=3.0)
@@ -230,7 +230,7 @@ def test_a_leftover_git_that_does_not_end_is_reported_with_its_process(
 @pytest.mark.parametrize(
     ("hook", "arrived"), [("update", False), ("reference-transaction", False), ("post-receive", True)]
 )
-def test_killed_on_the_remote_the_push_counts_by_what_arrived(
+def test_killed_on_the_remote_the_push_counts_by_the_refs_that_arrived(
     workspace: Path, hook: str, *, arrived: bool
 ) -> None:
     # The hook kills the program that serves the push; ours sees the line cut and cannot know how far it came.
@@ -306,7 +306,7 @@ def changes(template: Path, tmp_path_factory: pytest.TempPathFactory) -> int:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_killed_before_any_change_the_same_command_finishes(
+def test_killed_before_any_change_a_rerun_finishes(
     template: Path, tmp_path: Path, changes: int, part: int
 ) -> None:
     for at in range(1 + part * STRIDE, changes + 1, PARTS * STRIDE):
@@ -318,7 +318,7 @@ def test_killed_before_any_change_the_same_command_finishes(
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_interrupted_before_any_change_nothing_is_halved(
+def test_interrupted_before_any_change_leaves_nothing_partial(
     template: Path, tmp_path: Path, changes: int, part: int
 ) -> None:
     number, expected = [(signal.SIGINT, 130), (signal.SIGTERM, 143)][part % 2]
@@ -352,7 +352,7 @@ def duration(template: Path, tmp_path_factory: pytest.TempPathFactory) -> float:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_killed_again_and_again_one_release_comes_of_it(workspace: Path, duration: float, seed: int) -> None:
+def test_killed_repeatedly_reruns_make_one_release(workspace: Path, duration: float, seed: int) -> None:
     chance = random.Random(seed)
     for _ in range(3):
         going = start_bump(workspace)
@@ -383,7 +383,7 @@ touch "{folder}/ended"
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("hook", ["pre-commit", "pre-push"])
-def test_a_signal_waits_for_what_must_not_be_halved(
+def test_a_signal_waits_for_atomic_steps(
     workspace: Path, tmp_path: Path, hook: str, number: int, code: int
 ) -> None:
     write_hook(workspace / ".git" / "hooks" / hook, LASTING.format(folder=tmp_path))
@@ -406,7 +406,7 @@ def test_a_signal_waits_for_what_must_not_be_halved(
     assert state(workspace) == RELEASED
 
 
-def test_a_signal_that_nothing_was_left_for_is_told_to_the_run_around() -> None:
+def test_a_signal_after_the_last_step_is_reported_to_the_outer_run() -> None:
     # A stage of a chain is through when Ctrl-C comes: the chain must hear of it before its next stage.
     def chain_of_two() -> None:
         with watching() as chain, chain.during(atomic=False):

@@ -113,17 +113,17 @@ def test_every_door_plans_the_same_way_back_from_what_another_did(template: Path
     root = copy_of(template, tmp_path / "acme")
     assert knock("invoke", root, *RELEASE).returncode == 0
     plan = json.loads(planned(root, tmp_path / "plan.json", "--undo"))
-    assert plan["notes"] == ["takes back: relnox bump --part auto --commit --tag --lock"]
+    assert plan["notes"] == ["reverting: relnox bump --part auto --commit --tag --lock"]
     assert git(root, "tag").split() == ["v2.0.0", "v2.1.0"]
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--part", "auto", "--to", "3.0"), "--part auto decides alone"),
-        (("--undo",), "there is no last bump on this machine to take back"),
-        (("--undo", "--part", "auto"), "--undo goes alone"),
-        (("--undo", "--abort"), "there is no interrupted bump"),
+        (("--part", "auto", "--to", "3.0"), "--part auto takes neither --to nor --exact"),
+        (("--undo",), "no bump on this machine to undo to take back"),
+        (("--undo", "--part", "auto"), "--undo takes no other options of bump"),
+        (("--undo", "--abort"), "no interrupted bump to undo"),
         (("--part", "automatic"), "automatic"),
     ],
 )
@@ -146,6 +146,6 @@ def test_no_door_takes_back_what_is_pushed(template: Path, tmp_path: Path) -> No
         done = knock(door, root, "--undo")
         assert (door, done.returncode) == (door, 1)
         assert "origin" in done.stderr
-        assert "already: others may have it" in done.stderr
+        assert "is already pushed to" in done.stderr
     assert git(root, "rev-parse", "v2.1.0^{}") == git(root, "rev-parse", "HEAD")
     assert git(remote_of(root), "for-each-ref") == pushed

@@ -27,7 +27,11 @@ FLAG_COLUMN = re.compile(r"^  (-\S.*?)(?:  |$)", re.MULTILINE)
 FLAG = re.compile(r"--[a-z][a-z-]*")
 
 BLOCKED = (
-    ("bump", "--part minor --package core", "the 5 packages move in lockstep: --package would part them"),
+    (
+        "bump",
+        "--part minor --package core",
+        "--package cannot select single packages (the 5 packages are bumped in lockstep)",
+    ),
     ("bump", "--part minor --tag", "--tag needs --commit: there would be nothing to tag"),
     ("build-all", "--package cor", "cor"),
     ("collect", "--from nowhere", "nowhere is no folder"),

@@ -76,16 +76,16 @@ def test_a_release_from_the_commits_since_the_last_tag(demo: Path, bump: Bump) -
     assert git(demo, "describe", "--tags") == "v1.3.0"
     again = bump(demo, *AUTO, *RELEASE)
     assert again.code == 0, again.text
-    assert "nothing asks for a release" in again.text
+    assert "nothing to release" in again.text
     assert git(demo, "tag").splitlines() == ["v1.2.3", "v1.3.0"]
 
 
-def test_where_nothing_asks_nothing_happens(demo: Path, bump: Bump) -> None:
+def test_nothing_to_release(demo: Path, bump: Bump) -> None:
     change(demo, "docs: x", "README.md")
     before = everything(demo)
     ran = bump(demo, *AUTO, *RELEASE, "--push")
     assert ran.code == 0, ran.text
-    assert "nothing asks for a release" in ran.text
+    assert "nothing to release" in ran.text
     assert everything(demo) == before
 
 
@@ -107,7 +107,7 @@ def test_commits_of_a_merged_branch_count_and_the_merge_does_not(demo: Path, bum
     assert versions(bump, demo) == {"demo": "1.3.0"}
 
 
-def test_a_commit_that_was_on_a_branch_before_the_tag_counts_when_it_comes(demo: Path, bump: Bump) -> None:
+def test_a_commit_older_than_the_tag_counts_when_it_is_merged(demo: Path, bump: Bump) -> None:
     # It is older than the tag, and the tag does not contain it.
     git(demo, "switch", "--quiet", "--create", "topic", "HEAD")
     change(demo, "feat: x", "src/demo/x.py")
@@ -126,7 +126,7 @@ def test_a_revert_counts_by_its_type_only(demo: Path, bump: Bump) -> None:
     assert versions(bump, demo) == {"demo": "1.2.4"}
 
 
-def test_prereleases_of_the_same_level_go_on_and_end(demo: Path, bump: Bump) -> None:
+def test_prereleases_of_the_same_level_continue_and_finish(demo: Path, bump: Bump) -> None:
     change(demo, "feat: x", "src/demo/x.py")
     ran = bump(demo, *AUTO, "--pre", "alpha", *RELEASE)
     assert ran.code == 0, ran.text
@@ -139,7 +139,7 @@ def test_prereleases_of_the_same_level_go_on_and_end(demo: Path, bump: Bump) -> 
 
 
 @pytest.mark.parametrize("message", ["fix: a\x1eb", "fix: a\x1fb\n\nc\x1f\x1e", "fix: \xe4\U0001f40d"])
-def test_whatever_a_message_holds_the_history_is_read(demo: Path, bump: Bump, message: str) -> None:
+def test_any_commit_message_is_read(demo: Path, bump: Bump, message: str) -> None:
     change(demo, message, "src/demo/x.py")
     assert versions(bump, demo) == {"demo": "1.2.4"}
 
@@ -154,7 +154,7 @@ def test_a_message_in_another_encoding_is_read(demo: Path, bump: Bump) -> None:
 
 
 @pytest.mark.parametrize("name", ["src/demo/a b.py", "src/demo/\xfc.py", 'src/demo/"q".py', "src/demo/a\nb.py"])
-def test_whatever_a_file_is_called_it_is_its_packages(tmp_path: Path, bump: Bump, name: str) -> None:
+def test_any_file_name_belongs_to_its_package(tmp_path: Path, bump: Bump, name: str) -> None:
     root = packages(tmp_path / "many", INDEPENDENT, {"a": "", "b": ""})
     git(root, "tag", "a-v1.0.0")
     git(root, "tag", "b-v1.0.0")
@@ -165,7 +165,7 @@ def test_whatever_a_file_is_called_it_is_its_packages(tmp_path: Path, bump: Bump
 @pytest.mark.parametrize(
     ("key", "value"), [("log.showSignature", "true"), ("diff.renames", "copies"), ("core.quotePath", "true")]
 )
-def test_what_git_is_set_to_show_changes_nothing(tmp_path: Path, bump: Bump, key: str, value: str) -> None:
+def test_git_settings_for_output_have_no_effect(tmp_path: Path, bump: Bump, key: str, value: str) -> None:
     root = packages(tmp_path / "many", INDEPENDENT, {"a": "", "b": ""})
     change(root, "chore: begin", "packages/a/long.py")
     git(root, "tag", "a-v1.0.0")
@@ -186,19 +186,19 @@ def test_a_version_raised_by_hand_is_tagged_as_it_is(demo: Path, bump: Bump) -> 
     ran = bump(demo, *AUTO, *RELEASE)
     assert ran.code == 0, ran.text
     assert git(demo, "rev-parse", "v1.5.0^{}", "HEAD").splitlines() == [head, head]
-    assert "nothing asks for a release" in bump(demo, *AUTO, *RELEASE).text
+    assert "nothing to release" in bump(demo, *AUTO, *RELEASE).text
 
 
-def test_a_first_release_is_that_of_the_version_that_stands_there(tmp_path: Path, bump: Bump) -> None:
+def test_a_first_release_has_the_present_version(tmp_path: Path, bump: Bump) -> None:
     root = repository(single(tmp_path / "demo", version="0.1.0"))
-    assert moves(bump, root, *AUTO) == {"demo": ("0.1.0", "no tag of it yet")}
+    assert moves(bump, root, *AUTO) == {"demo": ("0.1.0", "no tag yet")}
     ran = bump(root, *AUTO, *RELEASE)
     assert ran.code == 0, ran.text
     assert git(root, "tag") == "v0.1.0"
 
 
 @pytest.mark.parametrize("tagged", [False, True])
-def test_who_asks_for_a_prerelease_gets_no_final_release(tmp_path: Path, bump: Bump, *, tagged: bool) -> None:
+def test_a_requested_prerelease_is_not_a_final_release(tmp_path: Path, bump: Bump, *, tagged: bool) -> None:
     # Neither for a version that was never released, nor for one that was raised by hand.
     root = repository(single(tmp_path / "demo"))
     if tagged:
@@ -207,7 +207,7 @@ def test_who_asks_for_a_prerelease_gets_no_final_release(tmp_path: Path, bump: B
     assert "v1.2.3" not in git(root, "tag").splitlines(), ran.text
 
 
-def test_a_version_from_tags_moves_by_commits(tmp_path: Path, bump: Bump) -> None:
+def test_a_version_from_tags_is_bumped_by_commits(tmp_path: Path, bump: Bump) -> None:
     root = write(
         tmp_path / "scm",
         {
@@ -225,7 +225,7 @@ def test_a_version_from_tags_moves_by_commits(tmp_path: Path, bump: Bump) -> Non
         },
     )
     repository(root)
-    assert "nothing asks for a release" in bump(root, *AUTO, "--tag").text
+    assert "nothing to release" in bump(root, *AUTO, "--tag").text
     git(root, "tag", "v1.0.0")
     change(root, "feat: x", "scm.py")
     ran = bump(root, *AUTO, "--tag")
@@ -236,7 +236,7 @@ def test_a_version_from_tags_moves_by_commits(tmp_path: Path, bump: Bump) -> Non
 # --- several packages ----------------------------------------------------------------------------------
 
 
-def test_in_lockstep_the_highest_level_of_any_package_counts_for_all(tmp_path: Path, bump: Bump) -> None:
+def test_lockstep_uses_the_highest_level_of_any_package(tmp_path: Path, bump: Bump) -> None:
     root = packages(tmp_path / "many", LOCKSTEP, {"a": "", "b": '"a==1.0.0"', "c": ""})
     git(root, "tag", "v1.0.0")
     change(root, "fix: x", "packages/a/x.py")
@@ -250,7 +250,7 @@ def test_in_lockstep_the_highest_level_of_any_package_counts_for_all(tmp_path: P
     assert '"a==1.1.0"' in (root / "packages/b/pyproject.toml").read_text()
 
 
-def test_files_of_no_package_ask_for_nothing(tmp_path: Path, bump: Bump) -> None:
+def test_files_of_no_package_request_no_bump(tmp_path: Path, bump: Bump) -> None:
     root = packages(tmp_path / "many", LOCKSTEP, {"a": "", "b": ""})
     git(root, "tag", "v1.0.0")
     change(root, "feat!: x", "docs/index.md", "packages/README.md")
@@ -263,7 +263,7 @@ def released(root: Path, *names: str) -> Path:
     return root
 
 
-def test_each_package_moves_by_its_own_commits_and_dependents_follow(tmp_path: Path, bump: Bump) -> None:
+def test_packages_are_bumped_by_their_own_commits_with_dependents(tmp_path: Path, bump: Bump) -> None:
     needs = {"a": "", "b": '"a<1.1"', "c": '"b==1.0.0"', "d": '"a>=1"'}
     root = released(packages(tmp_path / "many", INDEPENDENT, needs), *needs)
     change(root, "feat: both", "packages/a/x.py", "packages/d/x.py")
@@ -276,10 +276,10 @@ def test_each_package_moves_by_its_own_commits_and_dependents_follow(tmp_path: P
     assert versions(bump, root, "--package", "d") == {"d": "1.1.0"}
     ran = bump(root, *AUTO, *RELEASE)
     assert ran.code == 0, ran.text
-    assert "nothing asks for a release" in bump(root, *AUTO, *RELEASE).text
+    assert "nothing to release" in bump(root, *AUTO, *RELEASE).text
 
 
-def test_each_package_has_its_own_last_tag(tmp_path: Path, bump: Bump) -> None:
+def test_packages_have_their_own_last_tags(tmp_path: Path, bump: Bump) -> None:
     root = packages(tmp_path / "many", INDEPENDENT, {"a": "", "b": "", "c": ""})
     released(root, "a")
     change(root, "feat: x", "packages/a/x.py", "packages/b/x.py")
@@ -290,11 +290,11 @@ def test_each_package_has_its_own_last_tag(tmp_path: Path, bump: Bump) -> None:
         "b": ("1.0.1", "patch: fix: y"),
     }
     # Whether c is new, or has tags of another form, is not clear: it is not released unless it is named.
-    assert "no tag is of c (c-v…): for a first release name it, --package c" in bump(root, *AUTO, "--dry-run").text
-    assert moves(bump, root, *AUTO, "--package", "c") == {"c": ("1.0.0", "no tag of it yet")}
+    assert "c: no tag found (c-v…); for a first release: --package c" in bump(root, *AUTO, "--dry-run").text
+    assert moves(bump, root, *AUTO, "--package", "c") == {"c": ("1.0.0", "no tag yet")}
 
 
-def test_a_package_at_the_root_has_what_is_in_no_other_package(tmp_path: Path, bump: Bump) -> None:
+def test_a_package_at_the_root_owns_the_remaining_files(tmp_path: Path, bump: Bump) -> None:
     settings = '[tool.relnox]\npackages = [".", "packages/*"]\nversions = "independent"\n'
     root = packages(
         tmp_path / "many",
@@ -308,9 +308,7 @@ def test_a_package_at_the_root_has_what_is_in_no_other_package(tmp_path: Path, b
     assert versions(bump, root) == {"a": "1.0.1", "root": "1.1.0"}
 
 
-def test_a_fixed_group_moves_by_its_highest_level_and_a_linked_one_only_where_it_changed(
-    tmp_path: Path, bump: Bump
-) -> None:
+def test_levels_of_fixed_and_linked_groups(tmp_path: Path, bump: Bump) -> None:
     for kind, expected in {
         "fixed": {"a": "1.1.0", "b": "1.1.0"},
         "linked": {"b": "1.1.0"},
@@ -323,7 +321,7 @@ def test_a_fixed_group_moves_by_its_highest_level_and_a_linked_one_only_where_it
         assert versions(bump, root) == {"a": "1.1.0", "b": "1.1.0"}
         ran = bump(root, *AUTO, *RELEASE)
         assert ran.code == 0, ran.text
-        assert "nothing asks for a release" in bump(root, *AUTO, *RELEASE).text
+        assert "nothing to release" in bump(root, *AUTO, *RELEASE).text
 
 
 def test_a_package_that_is_new_in_a_fixed_group_can_be_released(tmp_path: Path, bump: Bump) -> None:
@@ -362,7 +360,7 @@ def fragments(root: Path) -> list[str]:
     return git(root, "ls-files", ".changes").splitlines()
 
 
-def test_fragments_decide_and_are_used_up_in_the_release_commit(kept: Path, bump: Bump) -> None:
+def test_fragments_count_and_are_removed_in_the_release_commit(kept: Path, bump: Bump) -> None:
     change(kept, "feat!: commits do not count", "packages/a/x.py", ".changes/README.md")
     for name, levels in {"one": "a: patch", "two": "a: minor, b: none", "three": "b: patch"}.items():
         told(kept, name, levels)
@@ -382,10 +380,10 @@ def test_fragments_decide_and_are_used_up_in_the_release_commit(kept: Path, bump
         "M\tpackages/a/pyproject.toml",
         "M\tpackages/b/pyproject.toml",
     ]
-    assert "nothing asks for a release" in bump(kept, *AUTO, *RELEASE).text
+    assert "nothing to release" in bump(kept, *AUTO, *RELEASE).text
 
 
-def test_a_fragment_of_two_packages_stays_for_the_one_that_is_not_released_yet(kept: Path, bump: Bump) -> None:
+def test_a_fragment_of_two_packages_stays_for_the_unreleased_one(kept: Path, bump: Bump) -> None:
     file = told(kept, "both", "a: minor, b: patch")
     commit_all(kept, "Tell")
     ran = bump(kept, *AUTO, "--package", "a", *RELEASE)
@@ -396,7 +394,7 @@ def test_a_fragment_of_two_packages_stays_for_the_one_that_is_not_released_yet(k
     assert fragments(kept) == []
 
 
-def test_a_prerelease_leaves_fragments_for_the_release(kept: Path, bump: Bump) -> None:
+def test_a_prerelease_keeps_fragments_for_the_final_release(kept: Path, bump: Bump) -> None:
     told(kept, "one", "a: minor")
     commit_all(kept, "Tell")
     for expected in ("1.1.0a0", "1.1.0a1"):
@@ -411,10 +409,10 @@ def test_a_prerelease_leaves_fragments_for_the_release(kept: Path, bump: Bump) -
 
 def test_without_fragments_there_is_nothing_to_release_whatever_the_commits_say(kept: Path, bump: Bump) -> None:
     change(kept, "feat!: x", "packages/a/x.py")
-    assert "nothing asks for a release" in bump(kept, *AUTO, *RELEASE).text
+    assert "nothing to release" in bump(kept, *AUTO, *RELEASE).text
 
 
-def test_a_fragment_that_cannot_be_read_is_refused_with_its_line(kept: Path, bump: Bump) -> None:
+def test_an_invalid_fragment_is_blocked_with_its_line(kept: Path, bump: Bump) -> None:
     told(kept, "one", "a: minor, c: patch")
     ran = bump(kept, *AUTO)
     assert ran.code == 1
@@ -424,7 +422,7 @@ def test_a_fragment_that_cannot_be_read_is_refused_with_its_line(kept: Path, bum
 # --- what auto cannot work with ------------------------------------------------------------------------
 
 
-def test_a_shallow_clone_is_refused_and_told_how_to_be_whole(demo: Path, tmp_path: Path, bump: Bump) -> None:
+def test_a_shallow_clone_is_blocked_with_a_fix(demo: Path, tmp_path: Path, bump: Bump) -> None:
     change(demo, "feat: x", "src/demo/x.py")
     git(tmp_path, "clone", "--quiet", "--depth", "1", demo.as_uri(), "shallow")
     ran = bump(tmp_path / "shallow", *AUTO, *RELEASE)
@@ -436,13 +434,13 @@ def test_a_shallow_clone_is_refused_and_told_how_to_be_whole(demo: Path, tmp_pat
 
 
 @pytest.mark.parametrize("option", ["--to=2.0.0", "--exact"])
-def test_auto_decides_alone(demo: Path, bump: Bump, option: str) -> None:
+def test_auto_takes_no_version(demo: Path, bump: Bump, option: str) -> None:
     ran = bump(demo, *AUTO, option)
     assert ran.code == 1
-    assert "--part auto decides alone" in ran.err
+    assert "--part auto takes neither --to nor --exact" in ran.err
 
 
-def test_outside_git_auto_has_nothing_to_read(tmp_path: Path, bump: Bump) -> None:
+def test_auto_is_blocked_outside_git(tmp_path: Path, bump: Bump) -> None:
     ran = bump(single(tmp_path / "demo"), *AUTO)
     assert ran.code == 1
     assert "this is no git checkout" in ran.err
@@ -486,7 +484,7 @@ def other_clone(root: Path, folder: Path) -> Path:
     return folder / "other"
 
 
-def test_commits_that_were_fetched_and_are_not_here_are_told(demo: Path, tmp_path: Path, bump: Bump) -> None:
+def test_fetched_commits_missing_from_the_branch_are_reported(demo: Path, tmp_path: Path, bump: Bump) -> None:
     other = other_clone(demo, tmp_path)
     change(other, "fix: theirs", "theirs.txt")
     git(other, "push", "--quiet")
@@ -500,40 +498,40 @@ def test_commits_that_were_fetched_and_are_not_here_are_told(demo: Path, tmp_pat
     assert "--force ignores: origin/main has a commit" in ran.text
 
 
-def test_a_push_asks_the_remote_itself(demo: Path, tmp_path: Path, bump: Bump) -> None:
+def test_a_push_queries_the_remote(demo: Path, tmp_path: Path, bump: Bump) -> None:
     other = other_clone(demo, tmp_path)
     change(other, "fix: theirs", "theirs.txt")
     git(other, "push", "--quiet")
     for force in ((), ("--force",)):
         said = refused(bump, demo, *MINOR, "--push", *force)
-        assert "origin has commits on main that are not here" in said
+        assert "origin has commits on main that are missing here" in said
         assert "git pull --rebase origin main" in said
     git(demo, "pull", "--quiet", "--rebase", "origin", "main")
     assert bump(demo, *MINOR, "--push").code == 0
     assert git(remote_of(demo), "describe", "--tags", "main") == "v1.3.0"
 
 
-def test_a_tag_that_is_taken_is_told_with_each_place(demo: Path, bump: Bump) -> None:
+def test_an_existing_tag_is_reported_for_each_repository(demo: Path, bump: Bump) -> None:
     git(demo, "tag", "v1.3.0")
     git(demo, "push", "--quiet", "origin", "v1.3.0")
     said = refused(bump, demo, *MINOR, "--push", "--force", code=4)
-    assert "the tag v1.3.0 is there already, here and on origin" in said
+    assert "tag v1.3.0 already exists here and on origin" in said
     git(demo, "tag", "--delete", "v1.3.0")
     assert "already, on origin" in refused(bump, demo, *MINOR, "--push", code=4)
 
 
-def test_a_version_below_the_last_tag_is_refused(demo: Path, bump: Bump) -> None:
+def test_a_version_below_the_last_tag_is_blocked(demo: Path, bump: Bump) -> None:
     change(demo, "chore: x", "x.txt")
     git(demo, "tag", "v2.0.0")
     said = refused(bump, demo, *MINOR)
-    assert "demo 1.3.0 would not be greater than what v2.0.0 released" in said
+    assert "demo 1.3.0 is not higher than the last release (v2.0.0)" in said
     assert "--to VERSION" in said
     ran = bump(demo, *MINOR, "--force")
     assert ran.code == 0, ran.text
-    assert "--force ignores: demo 1.3.0 would not be greater than what v2.0.0 released" in ran.text
+    assert "--force ignores: demo 1.3.0 is not higher than the last release (v2.0.0)" in ran.text
 
 
-def test_a_maintenance_branch_is_released_below_a_newer_tag_elsewhere(demo: Path, bump: Bump) -> None:
+def test_a_maintenance_branch_is_released_below_a_newer_tag(demo: Path, bump: Bump) -> None:
     change(demo, "feat!: x", "x.txt")
     git(demo, "tag", "v2.0.0")
     git(demo, "switch", "--quiet", "--create", "1.x", "v1.2.3")
@@ -543,7 +541,7 @@ def test_a_maintenance_branch_is_released_below_a_newer_tag_elsewhere(demo: Path
     assert git(remote_of(demo), "describe", "--tags", "1.x") == "v1.2.4"
 
 
-def test_dirty_files_of_packages_that_stay_are_no_obstacle(tmp_path: Path, bump: Bump) -> None:
+def test_dirty_files_of_other_packages_do_not_block(tmp_path: Path, bump: Bump) -> None:
     needs = {"a": "", "b": '"a==1.0.0"', "c": ""}
     root = released(packages(tmp_path / "many", INDEPENDENT, needs), *needs)
     change(root, "chore: begin", *(f"packages/{name}/x.py" for name in needs))
@@ -554,12 +552,10 @@ def test_dirty_files_of_packages_that_stay_are_no_obstacle(tmp_path: Path, bump:
     assert git(root, "status", "--porcelain").split() == ["M", "docs/index.md", "M", "packages/c/x.py"]
     (root / "packages/b/x.py").write_text("mine")  # it moves along
     said = refused(bump, root, "--package", "a", "--again", *MINOR)
-    assert "the tree has uncommitted changes: packages/b/x.py" in said
+    assert "uncommitted changes: packages/b/x.py" in said
 
 
-def test_everything_that_stands_against_it_is_told_at_once_and_force_names_what_it_ignores(
-    demo: Path, tmp_path: Path, bump: Bump
-) -> None:
+def test_all_problems_are_listed_and_force_notes_what_it_ignores(demo: Path, tmp_path: Path, bump: Bump) -> None:
     write(
         demo, {"pyproject.toml": (demo / "pyproject.toml").read_text() + '\n[tool.relnox]\nbranch = "release"\n'}
     )
@@ -571,10 +567,10 @@ def test_everything_that_stands_against_it_is_told_at_once_and_force_names_what_
     git(demo, "fetch", "--quiet")
     (demo / "README.md").write_text("mine\n")
     soft = (
-        "the tree has uncommitted changes: README.md",
+        "uncommitted changes: README.md",
         "releases are made from release, and this is main",
-        "demo 1.3.0 would not be greater than what v2.0.0 released",
-        "origin has commits on main that are not here",
+        "demo 1.3.0 is not higher than the last release (v2.0.0)",
+        "origin has commits on main that are missing here",
     )
     said = refused(bump, demo, *MINOR)
     assert "bump is blocked by 4 problems" in said
@@ -585,7 +581,7 @@ def test_everything_that_stands_against_it_is_told_at_once_and_force_names_what_
     assert git(demo, "status", "--porcelain") == "M README.md"
 
 
-def test_a_tag_alone_holds_all_that_its_release_changed(tmp_path: Path, bump: Bump) -> None:
+def test_a_tag_without_a_bump_contains_all_changes(tmp_path: Path, bump: Bump) -> None:
     # A version from tags needs no commit; a changelog that is edited for it does, or the tag lacks the edit.
     root = write(
         tmp_path / "scm",

@@ -103,7 +103,7 @@ def test_the_characters_of_the_version_change_and_no_other_byte(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("autocrlf", ["true", "input", "false"])
-def test_line_ends_that_git_converts_are_no_change(tmp_path: Path, autocrlf: str) -> None:
+def test_line_ends_that_git_converts_do_not_count_as_a_change(tmp_path: Path, autocrlf: str) -> None:
     root = tmp_path / "demo"
     root.mkdir()
     git(root, "init", "--quiet", "--initial-branch", "main")
@@ -117,7 +117,7 @@ def test_line_ends_that_git_converts_are_no_change(tmp_path: Path, autocrlf: str
     assert git(root, "status", "--porcelain") == ""
 
 
-def test_dependents_follow_in_every_table_and_nothing_else_does(tmp_path: Path) -> None:
+def test_requirements_of_dependents_are_rewritten_in_every_table(tmp_path: Path) -> None:
     user = """\
         [build-system]  # first
         requires = ["hatchling", "pair-base == 2.0.0"]  # built with it
@@ -173,7 +173,7 @@ def test_dependents_follow_in_every_table_and_nothing_else_does(tmp_path: Path) 
     assert git(root, "status", "--porcelain") == ""
 
 
-def test_five_packages_move_as_one(tmp_path: Path) -> None:
+def test_five_packages_in_lockstep(tmp_path: Path) -> None:
     root = repository(lockstep_workspace(tmp_path / "acme"))
     ran = bump(root, *RELEASE)
     assert ran.code == 0, ran.text
@@ -188,7 +188,7 @@ def test_five_packages_move_as_one(tmp_path: Path) -> None:
     )
 
 
-def test_packages_of_their_own_versions_move_alone_with_their_own_tags(tmp_path: Path) -> None:
+def test_independent_packages_are_bumped_and_tagged_separately(tmp_path: Path) -> None:
     root = repository(mixed_workspace(tmp_path / "mixed"))
     ran = bump(root, "--package", "mixed-saddle", "--package", "float", *RELEASE)
     assert ran.code == 0, ran.text
@@ -197,12 +197,12 @@ def test_packages_of_their_own_versions_move_alone_with_their_own_tags(tmp_path:
     assert 'mixed-saddle = "^1.4"' in (root / "poem/pyproject.toml").read_text()
 
 
-def test_several_packages_without_a_choice_are_refused(tmp_path: Path) -> None:
+def test_several_packages_without_a_selection_are_blocked(tmp_path: Path) -> None:
     root = repository(mixed_workspace(tmp_path / "mixed"))
     before = everything(root)
     ran = bump(root, *RELEASE)
     assert ran.code == 1
-    assert "it is not said which to move" in ran.err
+    assert "no packages selected" in ran.err
     assert everything(root) == before
     assert bump(root, "--all", "--part", "minor", "--dry-run").code == 0
 
@@ -217,7 +217,7 @@ def test_without_commit_only_files_change(demo: Path) -> None:
     assert not pending(demo)
 
 
-def test_outside_git_files_change_and_a_commit_is_refused(tmp_path: Path) -> None:
+def test_outside_git_files_change_and_a_commit_is_blocked(tmp_path: Path) -> None:
     root = single(tmp_path / "demo")
     assert bump(root, "--part", "patch", "--commit").code == 1
     assert 'version = "1.2.3"  # the one place' in (root / "pyproject.toml").read_text()
@@ -250,7 +250,7 @@ def test_other_files_are_not_committed_though_they_are_staged(demo: Path) -> Non
     git(demo, "add", "README.md", "new.py")
     ran = bump(demo, *RELEASE, "--force")
     assert ran.code == 0, ran.text
-    assert "--force ignores: the tree has uncommitted changes: README.md, new.py, tasks.py" in ran.text
+    assert "--force ignores: uncommitted changes: README.md, new.py, tasks.py" in ran.text
     assert git(demo, "show", "--format=", "--name-only") == "pyproject.toml"
     assert git(demo, "diff", "--cached", "--name-only").splitlines() == ["README.md", "new.py"]
     assert git(demo, "diff", "--name-only") == "tasks.py"
@@ -278,47 +278,47 @@ def test_a_worktree_is_released_like_any_checkout(demo: Path, tmp_path: Path) ->
     assert git(demo, "log", "-1", "--format=%s", "main") == "Start"
 
 
-def test_a_dirty_tree_is_refused_and_says_what_is_dirty(demo: Path) -> None:
+def test_a_dirty_tree_is_blocked_and_lists_the_files(demo: Path) -> None:
     write(demo, {f"f{number}.txt": "" for number in range(7)})
     commit_all(demo)
     write(demo, {f"f{number}.txt": "x" for number in range(7)})
     before = everything(demo)
     ran = bump(demo, *RELEASE)
     assert ran.code == 1
-    assert "the tree has uncommitted changes: f0.txt, f1.txt, f2.txt, f3.txt, f4.txt …" in ran.err
+    assert "uncommitted changes: f0.txt, f1.txt, f2.txt, f3.txt, f4.txt …" in ran.err
     assert everything(demo) == before
     assert not pending(demo)
 
 
-def test_files_that_git_does_not_know_are_no_obstacle(demo: Path) -> None:
+def test_untracked_files_do_not_block(demo: Path) -> None:
     write(demo, {"notes.txt": ""})
     assert bump(demo, *RELEASE).code == 0
     assert git(demo, "status", "--porcelain") == "?? notes.txt"
 
 
-def test_a_detached_head_is_refused_even_by_force(demo: Path) -> None:
+def test_a_detached_head_is_blocked_even_with_force(demo: Path) -> None:
     git(demo, "checkout", "--quiet", "--detach")
     before = everything(demo)
     for force in ((), ("--force",)):
         ran = bump(demo, *RELEASE, *force)
         assert ran.code == 1
-        assert "the head is detached" in ran.err
+        assert "HEAD is detached" in ran.err
         assert "git switch" in ran.err
     assert everything(demo) == before
 
 
-def test_another_branch_is_refused_and_force_says_that_it_ignores_it(two: Path) -> None:
+def test_another_branch_is_blocked_and_force_notes_it(two: Path) -> None:
     git(two, "switch", "--quiet", "--create", "feature")
     ran = bump(two, *RELEASE)
     assert ran.code == 1
-    assert "releases are made from main, and this is feature" in ran.err
+    assert "on branch feature, but releases are made from main" in ran.err
     ran = bump(two, *RELEASE, "--force")
     assert ran.code == 0, ran.text
-    assert "--force ignores: releases are made from main, and this is feature" in ran.text
+    assert "--force ignores: on branch feature, but releases are made from main" in ran.text
     assert git(remote_of(two), "log", "-1", "--format=%s", "feature") == "Release 2.1.0"
 
 
-def test_all_that_stands_against_it_is_told_at_once(two: Path) -> None:
+def test_all_problems_are_listed_at_once(two: Path) -> None:
     git(two, "switch", "--quiet", "--create", "feature")
     git(two, "tag", "v2.1.0")
     write(two, {"packages/base/pyproject.toml": (two / "packages/base/pyproject.toml").read_text() + "# x\n"})
@@ -326,7 +326,7 @@ def test_all_that_stands_against_it_is_told_at_once(two: Path) -> None:
     assert ran.code == 4
     for words in (
         "bump is blocked by 3 problems",
-        "tag v2.1.0 is there already, here",
+        "tag v2.1.0 already exists here",
         "uncommitted",
         "releases are made from",
     ):
@@ -334,7 +334,7 @@ def test_all_that_stands_against_it_is_told_at_once(two: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["here", "on origin"])
-def test_a_tag_that_is_there_needs_a_person(demo: Path, where: str) -> None:
+def test_an_existing_tag_is_a_conflict(demo: Path, where: str) -> None:
     git(demo, "tag", "v1.3.0")
     if where == "on origin":
         git(demo, "push", "--quiet", "origin", "v1.3.0")
@@ -346,7 +346,7 @@ def test_a_tag_that_is_there_needs_a_person(demo: Path, where: str) -> None:
     assert everything(demo) == before
 
 
-def test_drift_in_lockstep_names_each_place_and_to_mends_it(tmp_path: Path) -> None:
+def test_different_versions_in_lockstep_are_listed_and_to_aligns_them(tmp_path: Path) -> None:
     root = lockstep_workspace(tmp_path / "acme")
     drifted = root / "packages/vespa/pyproject.toml"
     drifted.write_text(drifted.read_text().replace('version = "2.0.0"', 'version = "1.9.0"'))
@@ -361,13 +361,13 @@ def test_drift_in_lockstep_names_each_place_and_to_mends_it(tmp_path: Path) -> N
     assert 'version = "2.1"' in drifted.read_text()
 
 
-def test_a_part_of_a_lockstep_workspace_is_refused(two: Path) -> None:
+def test_selecting_packages_in_lockstep_is_blocked(two: Path) -> None:
     ran = bump(two, "--package", "pair-base", "--part", "minor")
     assert ran.code == 1
-    assert "--package would part them" in ran.err
+    assert "--package cannot select single packages" in ran.err
 
 
-def test_a_version_that_is_not_written_down_cannot_be_moved(tmp_path: Path) -> None:
+def test_a_version_from_no_file_cannot_be_bumped(tmp_path: Path) -> None:
     write(tmp_path, {"pyproject.toml": '[project]\nname = "x"\ndynamic = ["version"]\n'})
     ran = bump(tmp_path, "--part", "minor")
     assert ran.code == 1
@@ -379,14 +379,14 @@ def test_a_version_that_is_not_written_down_cannot_be_moved(tmp_path: Path) -> N
     [
         (("--part", "minor", "--tag"), "--tag needs --commit"),
         (("--part", "minor", "--push"), "--push needs --commit"),
-        (("--abort",), "there is no interrupted bump"),
+        (("--abort",), "no interrupted bump to undo"),
         ((), "what to raise"),
-        (("--to", "1.2.3"), "the version is 1.2.3 already"),
+        (("--to", "1.2.3"), "the version is already 1.2.3"),
         (("--to", "1.2.2"), "1.2.2 is lower"),
         (("--to", "1.3+local"), "local"),
     ],
 )
-def test_usage_that_cannot_be_right_is_refused(demo: Path, options: tuple[str, ...], words: str) -> None:
+def test_invalid_usage_is_blocked(demo: Path, options: tuple[str, ...], words: str) -> None:
     before = everything(demo)
     ran = bump(demo, *options)
     assert ran.code == 1
@@ -394,12 +394,12 @@ def test_usage_that_cannot_be_right_is_refused(demo: Path, options: tuple[str, .
     assert everything(demo) == before
 
 
-def test_a_push_without_its_remote_is_refused_before_anything_moves(demo: Path) -> None:
+def test_a_push_without_its_remote_is_blocked_before_any_change(demo: Path) -> None:
     git(demo, "remote", "rename", "origin", "upstream")
     before = everything(demo)
     ran = bump(demo, *RELEASE)
     assert ran.code == 1
-    assert "there is no git remote called origin" in ran.err
+    assert "git remote origin does not exist" in ran.err
     assert everything(demo) == before
     git(demo, "remote", "rename", "upstream", "origin")
     git(demo, "remote", "set-url", "origin", str(demo / "missing"))
@@ -420,7 +420,7 @@ FAILING = {
 
 @pytest.mark.parametrize("name", FAILING)
 @pytest.mark.parametrize("staged", [False, True])
-def test_a_hook_that_refuses_the_commit_leaves_everything_as_it_was(two: Path, name: str, *, staged: bool) -> None:
+def test_a_failing_commit_hook_leaves_everything_as_it_was(two: Path, name: str, *, staged: bool) -> None:
     if staged:
         write(two, {"pyproject.toml": (two / "pyproject.toml").read_text() + "# mine\n", "new.txt": ""})
         git(two, "add", "pyproject.toml", "new.txt")
@@ -435,7 +435,7 @@ def test_a_hook_that_refuses_the_commit_leaves_everything_as_it_was(two: Path, n
     assert bump(two, *RELEASE, *(["--force"] if staged else [])).code == 0
 
 
-def test_a_hook_that_changes_the_commit_is_told_and_the_commit_taken_back(two: Path) -> None:
+def test_a_commit_changed_by_a_hook_is_reverted(two: Path) -> None:
     write(two, {"staged.txt": ""})
     git(two, "add", "staged.txt")
     before = everything(two)
@@ -447,7 +447,7 @@ def test_a_hook_that_changes_the_commit_is_told_and_the_commit_taken_back(two: P
     assert everything(two) == before
 
 
-def test_a_tag_that_cannot_be_made_takes_the_commit_back(two: Path) -> None:
+def test_a_tag_that_cannot_be_created_reverts_the_commit(two: Path) -> None:
     # signing is configured, and there is no key.
     git(two, "config", "tag.gpgSign", "true")
     git(two, "config", "gpg.format", "ssh")
@@ -460,7 +460,7 @@ def test_a_tag_that_cannot_be_made_takes_the_commit_back(two: Path) -> None:
     assert not pending(two)
 
 
-def test_of_several_tags_the_made_ones_are_taken_back(tmp_path: Path) -> None:
+def test_a_failed_tag_deletes_the_other_tags(tmp_path: Path) -> None:
     root = repository(mixed_workspace(tmp_path / "mixed"))
     script = 'if [ "$1" = prepared ] && grep -q mixed-saddle-v; then echo not today >&2; exit 1; fi'
     before = everything(root)
@@ -470,7 +470,7 @@ def test_of_several_tags_the_made_ones_are_taken_back(tmp_path: Path) -> None:
     assert everything(root) == before
 
 
-def test_no_identity_is_told_by_git_and_nothing_is_left(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_git_identity_leaves_nothing(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     git(two, "config", "--unset", "user.name")
     git(two, "config", "user.useConfigOnly", "true")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
@@ -484,7 +484,7 @@ def test_no_identity_is_told_by_git_and_nothing_is_left(two: Path, monkeypatch: 
 # --- a push that is refused is kept, and gone on with --------------------------------------------------
 
 
-def test_a_refused_push_leaves_the_remote_alone_and_the_same_command_pushes(two: Path) -> None:
+def test_a_rejected_push_is_finished_by_a_rerun(two: Path) -> None:
     protected = hook(
         remote_of(two) / "hooks", "update", '[ "$1" != refs/heads/main ] || { echo protected; exit 1; }'
     )
@@ -499,12 +499,12 @@ def test_a_refused_push_leaves_the_remote_alone_and_the_same_command_pushes(two:
     protected.unlink()
     ran = bump(two, *RELEASE)
     assert ran.code == 0, ran.text
-    assert "goes on with the bump that was interrupted" in ran.text
+    assert "resuming the interrupted bump" in ran.text
     assert git(remote_of(two), "rev-parse", "main", "v2.1.0^{}").splitlines() == [commit, commit]
     assert not pending(two)
 
 
-def test_another_command_is_refused_while_one_waits(two: Path) -> None:
+def test_another_command_is_blocked_after_an_interrupted_one(two: Path) -> None:
     before = everything(two)
     refusing = hook(two / ".git/hooks", "pre-push", "exit 1")
     assert bump(two, *RELEASE).code == 2
@@ -516,7 +516,7 @@ def test_another_command_is_refused_while_one_waits(two: Path) -> None:
     ):
         ran = bump(two, *other)
         assert ran.code == 1
-        assert "a bump was interrupted here: relnox bump --part minor --commit --tag --push" in ran.err
+        assert "another bump was interrupted: relnox bump --part minor --commit --tag --push" in ran.err
         assert "or take it back: relnox bump --abort" in ran.err
     assert everything(two) == waiting
     refusing.unlink()
@@ -542,7 +542,7 @@ def interrupted(root: Path, *done: str) -> Pending:
 
 @pytest.mark.parametrize("done", [(), ("base",), ("base", "top")])
 @pytest.mark.parametrize("end", ["finish", "abort"])
-def test_an_interrupted_bump_is_finished_or_taken_back(two: Path, done: tuple[str, ...], end: str) -> None:
+def test_an_interrupted_bump_is_finished_or_undone(two: Path, done: tuple[str, ...], end: str) -> None:
     before = everything(two)
     interrupted(two, *done)
     ran = bump(two, *(["--part", "minor"] if end == "finish" else ["--abort"]))
@@ -550,14 +550,14 @@ def test_an_interrupted_bump_is_finished_or_taken_back(two: Path, done: tuple[st
     assert not pending(two)
     after = everything(two)
     if end == "abort":
-        assert "takes back: relnox bump --part minor" in ran.text
+        assert "reverting: relnox bump --part minor" in ran.text
         assert after == before
     else:
         assert sum(after.files[name] != before.files[name] for name in before.files) == 2
         assert after._replace(files={}, kept=[]) == before._replace(files={}, kept=[])
 
 
-def test_an_abort_of_files_that_somebody_else_changed_stops(two: Path) -> None:
+def test_an_abort_stops_at_files_that_changed_since(two: Path) -> None:
     interrupted(two, "base")
     path = two / "packages/top/pyproject.toml"
     path.write_bytes(path.read_bytes() + b"# mine\n")

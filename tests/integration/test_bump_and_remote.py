@@ -52,35 +52,33 @@ def colleague(root: Path, *tags: str) -> None:
 # --- before ----------------------------------------------------------------------------------------
 
 
-def test_a_tag_that_the_remote_has_is_told_before_it_is_made(two: Path, bump: Bump) -> None:
+def test_a_tag_that_the_remote_has_is_reported_before_it_is_created(two: Path, bump: Bump) -> None:
     git(remote_of(two), "tag", "v2.1.0", "main")
     said = refused(bump, two, *RELEASE, code=4)
-    assert "the tag v2.1.0 is there already, on origin" in said
+    assert "tag v2.1.0 already exists on origin" in said
     assert bump(two, "--part", "minor").code == 0
 
 
-def test_commits_that_the_remote_has_are_told_before_another_is_made(two: Path, bump: Bump) -> None:
+def test_commits_missing_from_the_branch_are_reported_before_committing(two: Path, bump: Bump) -> None:
     colleague(two)
     said = refused(bump, two, *RELEASE)
-    assert "origin has commits on main that are not here" in said
+    assert "origin has commits on main that are missing here" in said
     assert "git pull --rebase origin main" in said
     ran = bump(two, *RELEASE, "--force")
     assert ran.code == 0, ran.text
-    assert "--force ignores: origin has commits on main that are not here" in ran.text
+    assert "--force ignores: origin has commits on main that are missing here" in ran.text
 
 
-def test_a_remote_that_does_not_answer_is_told_and_only_a_push_needs_it(two: Path, bump: Bump) -> None:
+def test_a_remote_that_does_not_answer_blocks_only_a_push(two: Path, bump: Bump) -> None:
     git(two, "tag", "v2.0.0")
     shutil.move(remote_of(two), two.parent / "away.git")
-    assert "git cannot reach the remote origin" in refused(bump, two, *RELEASE, "--push", code=2)
+    assert "git cannot reach remote origin" in refused(bump, two, *RELEASE, "--push", code=2)
     ran = bump(two, *RELEASE)
     assert ran.code == 0, ran.text
-    assert "git cannot reach the remote origin: whether origin has these tags already" in ran.text
+    assert "git cannot reach remote origin: whether origin has these tags already" in ran.text
 
 
-def test_a_remote_that_never_answers_is_not_waited_for(
-    two: Path, bump: Bump, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hanging_remote_times_out(two: Path, bump: Bump, monkeypatch: pytest.MonkeyPatch) -> None:
     from relnox.commands.bumping import preflight
 
     monkeypatch.setattr(preflight, "NETWORK_TIMEOUT", 0.5)
@@ -94,7 +92,7 @@ def test_a_remote_that_never_answers_is_not_waited_for(
     assert "did not end within 0.5 s" in ran.text
 
 
-def test_files_alone_ask_no_remote(two: Path, bump: Bump) -> None:
+def test_editing_files_only_does_not_query_the_remote(two: Path, bump: Bump) -> None:
     shutil.move(remote_of(two), two.parent / "away.git")
     ran = bump(two, "--part", "minor")
     assert ran.code == 0, ran.text
@@ -105,7 +103,7 @@ def test_files_alone_ask_no_remote(two: Path, bump: Bump) -> None:
 
 
 @pytest.mark.parametrize("way", ["--abort", "--undo"])
-def test_a_bump_whose_push_is_refused_is_taken_back(two: Path, bump: Bump, way: str) -> None:
+def test_a_bump_whose_push_was_rejected_can_be_undone(two: Path, bump: Bump, way: str) -> None:
     protected(two)
     before = everything(two)
     ran = bump(two, *RELEASE, "--push")
@@ -119,7 +117,7 @@ def test_a_bump_whose_push_is_refused_is_taken_back(two: Path, bump: Bump, way: 
 
 
 @pytest.mark.parametrize("way", ["--abort", "--undo"])
-def test_a_tag_alone_whose_push_is_refused_is_taken_back(tmp_path: Path, bump: Bump, way: str) -> None:
+def test_a_tag_whose_push_was_rejected_can_be_undone(tmp_path: Path, bump: Bump, way: str) -> None:
     root = repository(write(tmp_path / "scm", {"pyproject.toml": SCM}))
     git(root, "tag", "v1.0.0")
     before = everything(root)
@@ -129,7 +127,7 @@ def test_a_tag_alone_whose_push_is_refused_is_taken_back(tmp_path: Path, bump: B
     assert everything(root) == before
 
 
-def test_what_came_after_a_refused_push_is_not_taken_back_with_it(two: Path, bump: Bump) -> None:
+def test_an_undo_stops_at_commits_after_a_rejected_push(two: Path, bump: Bump) -> None:
     protected(two)
     assert bump(two, *RELEASE, "--push").code == 2
     write(two, {"packages/base/mine.py": ""})
@@ -138,17 +136,17 @@ def test_what_came_after_a_refused_push_is_not_taken_back_with_it(two: Path, bum
     assert "the last commit is not that of the bump" in said
 
 
-def test_what_arrived_all_the_same_is_not_taken_back(two: Path, bump: Bump) -> None:
+def test_a_push_that_arrived_is_not_undone(two: Path, bump: Bump) -> None:
     refusing = protected(two)
     assert bump(two, *RELEASE, "--push").code == 2
     refusing.unlink()
     git(two, "push", "--quiet", "origin", "main", "v2.1.0")
     said = refused(bump, two, "--abort")
-    assert "is on origin/main already" in said
+    assert "is already pushed to origin/main" in said
     assert bump(two, *RELEASE, "--push").code == 0
 
 
-def test_a_remote_that_moved_in_between_is_told_with_the_way_on(two: Path, bump: Bump) -> None:
+def test_new_commits_on_the_remote_are_reported_when_resuming(two: Path, bump: Bump) -> None:
     # The remote moves after it was asked: a hook of the push itself plays the colleague.
     other = two.parent / "colleague"
     git(two.parent, "clone", "--quiet", str(remote_of(two)), str(other))
@@ -159,7 +157,7 @@ def test_a_remote_that_moved_in_between_is_told_with_the_way_on(two: Path, bump:
     racing.unlink()
     assert git(remote_of(two), "tag") == ""
     said = refused(bump, two, *RELEASE, "--push")
-    assert "origin has commits on main that are not here" in said
+    assert "origin has commits on main that are missing here" in said
     assert "git pull --rebase origin main" in said
     git(two, "pull", "--quiet", "--rebase", "origin", "main")
     ran = bump(two, *RELEASE, "--push")
@@ -169,13 +167,13 @@ def test_a_remote_that_moved_in_between_is_told_with_the_way_on(two: Path, bump:
     assert git(two, "log", "--format=%s").split("\n") == ["Release 2.1.0", "Theirs", "Start"]
 
 
-def test_a_tag_that_somebody_else_pushed_in_between_is_not_moved(two: Path, bump: Bump) -> None:
+def test_a_tag_that_was_pushed_meanwhile_is_not_moved(two: Path, bump: Bump) -> None:
     refusing = protected(two)
     assert bump(two, *RELEASE, "--push").code == 2
     refusing.unlink()
     git(remote_of(two), "tag", "v2.1.0", "main")
     said = refused(bump, two, *RELEASE, "--push", code=4)
-    assert "the tag v2.1.0 is there already, on origin" in said
+    assert "tag v2.1.0 already exists on origin" in said
     assert bump(two, "--abort").code == 0
     assert git(two, "tag") == ""
 

@@ -33,7 +33,7 @@ def hook(root: Path, script: str) -> None:
 @pytest.mark.parametrize(
     "script", [FORMATTED, f"echo '# formatted' >> {FILE}; git add {FILE}"], ids=["fails first", "adds"]
 )
-def test_the_form_that_a_hook_gives_a_file_is_taken(two: Path, bump: Bump, script: str) -> None:
+def test_formatting_by_a_commit_hook_is_accepted(two: Path, bump: Bump, script: str) -> None:
     before = everything(two)
     hook(two, script)
     ran = bump(two, *RELEASE)
@@ -48,7 +48,7 @@ def test_the_form_that_a_hook_gives_a_file_is_taken(two: Path, bump: Bump, scrip
 
 
 @pytest.mark.parametrize("change", ["s/2.1.0/2.2.0/", "s/pair-base/pair-bass/"])
-def test_a_hook_that_changes_what_a_file_says_is_refused_with_the_file(two: Path, bump: Bump, change: str) -> None:
+def test_a_content_change_by_a_commit_hook_fails(two: Path, bump: Bump, change: str) -> None:
     before = everything(two)
     hook(two, f"sed -i {change} {FILE}; echo reformatted; exit 1")
     ran = bump(two, *RELEASE)

@@ -96,14 +96,14 @@ def goes_with_the_option(root: Path, index: Trusting) -> None:
     assert index.files != before
 
 
-def test_a_release_that_agrees_is_published(index: Trusting, tmp_path: Path) -> None:
+def test_a_consistent_release_is_published(index: Trusting, tmp_path: Path) -> None:
     root = project(tmp_path / "demo", index, "alpha", "beta")
     git(root, "tag", "alpha-v1.2.0")
     built(root, "1.2.0", "alpha", "beta")
     assert publish(root).code == 0
 
 
-def test_a_forgotten_build_is_not_called_done(index: Trusting, tmp_path: Path) -> None:
+def test_an_outdated_build_is_blocked(index: Trusting, tmp_path: Path) -> None:
     root = project(tmp_path / "demo", index, "alpha")
     built(root, "1.2.0", "alpha")
     assert publish(root).code == 0
@@ -111,7 +111,7 @@ def test_a_forgotten_build_is_not_called_done(index: Trusting, tmp_path: Path) -
     ran = publish(root)
     refuses(
         ran,
-        "dist/manifest.json is of alpha 1.2.0, but the checkout has alpha 1.3.0",
+        "dist/manifest.json is a build of alpha 1.2.0, but the checkout has alpha 1.3.0",
         f"relnox build-all --project {root}",
     )
     assert "from an earlier run" not in ran.err
@@ -120,9 +120,7 @@ def test_a_forgotten_build_is_not_called_done(index: Trusting, tmp_path: Path) -
     assert publish(root).code == 0
 
 
-def test_a_manifest_of_another_commit_is_refused_where_its_packages_changed(
-    index: Trusting, tmp_path: Path
-) -> None:
+def test_a_manifest_of_another_commit_is_blocked_if_its_packages_changed(index: Trusting, tmp_path: Path) -> None:
     root = project(tmp_path / "demo", index, "alpha", "beta")
     built(root, "1.2.0", "alpha")
     old = git(root, "rev-parse", "HEAD")
@@ -133,27 +131,25 @@ def test_a_manifest_of_another_commit_is_refused_where_its_packages_changed(
     new = commit_all(root)
     refuses(
         publish(root),
-        f"dist/manifest.json is of commit {old[:10]}, but the checkout is at {new[:10]}",
+        f"dist/manifest.json is a build of commit {old[:10]}, but the checkout is at {new[:10]}",
         "packages/alpha/alpha.py changed in alpha",
         f"git switch --detach {old}",
     )
     goes_with_the_option(root, index)
 
 
-def test_a_test_index_is_not_given_a_forgotten_build_either(
-    index: Trusting, trying: Trusting, tmp_path: Path
-) -> None:
+def test_an_outdated_build_is_blocked_for_a_test_index(index: Trusting, trying: Trusting, tmp_path: Path) -> None:
     root = project(tmp_path / "demo", index, "alpha", settings=trying.settings("trying"))
     built(root, "1.2.0", "alpha")
     raise_version(root, "alpha", "1.2.0", "1.3.0")
     words = ("publish-test", "--index", "trying", "--no-verify")
-    refuses(here(root, *words), "is of alpha 1.2.0, but the checkout has alpha 1.3.0")
+    refuses(here(root, *words), "is a build of alpha 1.2.0, but the checkout has alpha 1.3.0")
     assert not trying.files
     assert here(root, *words, "--allow-mismatch").code == 0
 
 
 @pytest.mark.parametrize("task", ["build-all", "publish"])
-def test_a_tag_at_the_commit_says_another_version(task: str, index: Trusting, tmp_path: Path) -> None:
+def test_a_tag_at_the_commit_with_another_version(task: str, index: Trusting, tmp_path: Path) -> None:
     root = project(tmp_path / "demo", index, "alpha", "beta")
     built(root, "1.2.0", "alpha", "beta")
     git(root, "tag", "--annotate", "--message", "1.3.0", "alpha-v1.3.0")
@@ -173,7 +169,7 @@ def test_a_tag_at_the_commit_says_another_version(task: str, index: Trusting, tm
         goes_with_the_option(root, index)
 
 
-def test_tags_of_the_same_version_and_tags_that_move_contradict_nothing(index: Trusting, tmp_path: Path) -> None:
+def test_tags_of_the_same_version_and_floating_tags_are_consistent(index: Trusting, tmp_path: Path) -> None:
     root = project(tmp_path / "demo", index, "alpha")
     built(root, "1.2.0", "alpha")
     for tag in ("v1.2.0rc1", "v1.2.0", "v1", "other-v9", "latest"):
@@ -183,9 +179,7 @@ def test_tags_of_the_same_version_and_tags_that_move_contradict_nothing(index: T
     assert publish(root).code == 0
 
 
-def test_the_version_is_tagged_elsewhere_and_the_package_changed(
-    index: Trusting, trying: Trusting, tmp_path: Path
-) -> None:
+def test_a_version_tagged_at_another_commit(index: Trusting, trying: Trusting, tmp_path: Path) -> None:
     root = project(tmp_path / "demo", index, "alpha", "beta", settings=trying.settings("trying"))
     git(root, "tag", "alpha-v1.2.0")
     git(root, "tag", "beta-v1.2.0")
@@ -207,7 +201,7 @@ def test_the_version_is_tagged_elsewhere_and_the_package_changed(
     goes_with_the_option(root, index)
 
 
-def test_what_is_not_in_the_clone_says_nothing(index: Trusting, tmp_path: Path) -> None:
+def test_missing_tags_and_commits_are_no_problem(index: Trusting, tmp_path: Path) -> None:
     """The publish job of a release: one commit, no other tags, archives from the job before."""
     root = project(tmp_path / "demo", index, "alpha", version="1.1.0")
     git(root, "tag", "v1.1.0")
@@ -223,7 +217,7 @@ def test_what_is_not_in_the_clone_says_nothing(index: Trusting, tmp_path: Path) 
     assert publish(clone).code == 0
 
 
-def test_a_shallow_clone_of_another_commit_than_the_manifests_is_refused(index: Trusting, tmp_path: Path) -> None:
+def test_a_shallow_clone_without_the_manifests_commit_is_blocked(index: Trusting, tmp_path: Path) -> None:
     root = project(tmp_path / "demo", index, "alpha")
     built(root, "1.2.0", "alpha")
     old = git(root, "rev-parse", "HEAD")
@@ -233,18 +227,18 @@ def test_a_shallow_clone_of_another_commit_than_the_manifests_is_refused(index: 
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "--quiet", "--depth", "1", (tmp_path / "demo.git").as_uri(), str(clone))
     (root / "dist").rename(clone / "dist")
-    refuses(publish(clone), f"is of commit {old[:10]}", "that commit is not in this clone")
+    refuses(publish(clone), f"is a build of commit {old[:10]}", "that commit is not in this clone")
     assert not index.files
 
 
-def test_the_sdist_alone_of_a_package_with_platform_wheels_is_refused(index: Trusting, tmp_path: Path) -> None:
+def test_an_sdist_without_the_platform_wheels_is_blocked(index: Trusting, tmp_path: Path) -> None:
     settings = '[tool.relnox.wheels]\npackages = ["alpha"]\nsystems = ["manylinux"]\narchitectures = ["x86_64"]\n'
     root = project(tmp_path / "demo", index, "alpha", "beta", settings=settings)
     built(root, "1.2.0", "alpha", "beta", sdist_only=True)
     ran = publish(root)
     refuses(
         ran,
-        "dist/manifest.json has the sdist of alpha 1.2.0 and no wheel",
+        "dist/manifest.json has no wheel of alpha 1.2.0",
         f"relnox collect --project {root} --from DIR",
     )
     assert "sdist of beta" not in ran.err
@@ -252,7 +246,7 @@ def test_the_sdist_alone_of_a_package_with_platform_wheels_is_refused(index: Tru
     goes_with_the_option(root, index)
 
 
-def test_a_project_below_the_top_of_its_checkout(index: Trusting, tmp_path: Path) -> None:
+def test_a_project_in_a_subfolder_of_its_repository(index: Trusting, tmp_path: Path) -> None:
     top = tmp_path / "top"
     top.mkdir()
     root = top / "python"

@@ -95,7 +95,7 @@ def pyproject(name: str, requirement: str, more: str = "") -> str:
 
 
 @pytest.mark.network
-def test_no_backend_spells_requirements_so_that_they_look_like_others(tmp_path: Path, kept: Path) -> None:
+def test_requirements_compare_equal_for_every_backend(tmp_path: Path, kept: Path) -> None:
     unknown = {"poetry-core": [*UNKNOWN["poetry-core"], *REWRITTEN]}  # see below
     names = {requirement: f"of-{requirement.replace('_', '-')}" for requirement in BACKENDS}
     settings = f'[tool.relnox]\npackages = {json.dumps(list(names.values()))}\nversions = "independent"\n'
@@ -125,7 +125,7 @@ def test_no_backend_spells_requirements_so_that_they_look_like_others(tmp_path: 
 
 
 @pytest.mark.network
-def test_clauses_that_admit_the_same_versions_are_the_same(tmp_path: Path, kept: Path) -> None:
+def test_clauses_that_allow_the_same_versions_compare_equal(tmp_path: Path, kept: Path) -> None:
     stated = pyproject("home", "poetry-core", f"dependencies = {json.dumps(REWRITTEN)}\n")
     ran = build_all(write(tmp_path, {"pyproject.toml": stated, "src/home/__init__.py": ""}))
     assert ran.code == 0, ran.text
@@ -144,7 +144,7 @@ class Adds(MetadataHookInterface):
 
 
 @pytest.mark.network
-def test_requirements_that_a_metadata_hook_adds_are_announced_or_refused(tmp_path: Path, kept: Path) -> None:
+def test_requirements_added_by_a_metadata_hook(tmp_path: Path, kept: Path) -> None:
     hook = "\n[tool.hatch.metadata.hooks.custom]\n"
     files = {"hatch_build.py": HOOK, "src/home/__init__.py": "", ".gitignore": "dist/\n"}
     stated = pyproject("home", "hatchling", f'dynamic = ["description"]\ndependencies = ["six"]\n{hook}')
@@ -163,7 +163,7 @@ def test_requirements_that_a_metadata_hook_adds_are_announced_or_refused(tmp_pat
 
 
 @pytest.mark.network
-def test_requirements_of_setup_py_are_announced_or_refused(tmp_path: Path, kept: Path) -> None:
+def test_requirements_of_setup_py(tmp_path: Path, kept: Path) -> None:
     setup = """\
         from setuptools import setup
         from setuptools.command.egg_info import egg_info
@@ -188,7 +188,7 @@ def test_requirements_of_setup_py_are_announced_or_refused(tmp_path: Path, kept:
     assert archives.read(tmp_path / "dist/home-1.2-py3-none-any.whl").requires == ("added>=1",)
 
 
-def test_a_wheel_that_requires_something_else_than_its_sdist_is_refused(tmp_path: Path) -> None:
+def test_a_wheel_with_other_requirements_than_its_sdist_is_an_error(tmp_path: Path) -> None:
     # PEP 643: what is not dynamic in the sdist is what every wheel of it has.
     in_tree(tmp_path, hook="global METADATA; METADATA += 'Requires-Dist: added\\n'")
     backend = tmp_path / "backend/house.py"
@@ -232,7 +232,7 @@ def test_a_generated_file_that_git_does_not_track_is_a_warning(tmp_path: Path) -
     assert "git does not track it" not in tree.err
 
 
-def test_strict_looks_at_archives_that_were_kept_as_well(tmp_path: Path) -> None:
+def test_strict_checks_reused_archives_as_well(tmp_path: Path) -> None:
     root = repository(with_in_sdist(tmp_path / "home", "add('tables.txt', b'1 2 3')"))
     assert build_all(root).code == 0
     ran = build_all(root, "--strict")
@@ -250,7 +250,7 @@ UNPUBLISHABLE: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", UNPUBLISHABLE)
-def test_what_the_public_index_refuses_is_for_private_packages(case: str, tmp_path: Path) -> None:
+def test_problems_of_the_public_index_do_not_apply_to_private_packages(case: str, tmp_path: Path) -> None:
     arguments, said = UNPUBLISHABLE[case]
     root = tmp_path / "home"
     root.mkdir()

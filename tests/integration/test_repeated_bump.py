@@ -54,18 +54,18 @@ def test_the_same_bump_again_is_not_pushed_a_second_time(two: Path, bump: Bump) 
     assert git(remote_of(two), "tag") == "v2.1.0"
 
 
-def test_again_insists(two: Path, bump: Bump) -> None:
+def test_again_bumps_once_more(two: Path, bump: Bump) -> None:
     assert bump(two, *RELEASE).code == 0
     assert bump(two, *RELEASE, "--again").code == 0
     assert git(two, "tag").split() == ["v2.1.0", "v2.2.0"]
     assert "already done" in bump(two, *RELEASE).text
 
 
-def test_another_bump_goes_ahead_and_says_that_nothing_came_since(two: Path, bump: Bump) -> None:
+def test_another_bump_without_new_commits_gives_a_note(two: Path, bump: Bump) -> None:
     assert bump(two, *RELEASE).code == 0
     ran = bump(two, "--part", "patch", "--commit", "--tag")
     assert ran.code == 0, ran.text
-    assert f"no commit since the last bump (relnox bump --project {two} --part minor --commit --tag)" in ran.text
+    assert f"no commits since the last bump (relnox bump --project {two} --part minor --commit --tag)" in ran.text
     assert git(two, "tag").split() == ["v2.1.0", "v2.1.1"]
 
 
@@ -77,7 +77,7 @@ def test_with_a_commit_since_the_same_bump_releases_again(two: Path, bump: Bump)
     assert git(two, "tag").split() == ["v2.1.0", "v2.2.0"]
 
 
-def test_after_an_undo_or_a_reset_the_same_bump_is_made_again(two: Path, bump: Bump) -> None:
+def test_after_an_undo_or_a_reset_the_same_bump_is_repeated(two: Path, bump: Bump) -> None:
     assert bump(two, *RELEASE).code == 0
     assert bump(two, "--undo").code == 0
     assert bump(two, *RELEASE).code == 0
@@ -88,7 +88,7 @@ def test_after_an_undo_or_a_reset_the_same_bump_is_made_again(two: Path, bump: B
     assert git(two, "tag") == "v2.1.0"
 
 
-def test_a_push_that_is_added_sends_what_is_done(two: Path, bump: Bump) -> None:
+def test_an_added_push_pushes_the_finished_bump(two: Path, bump: Bump) -> None:
     assert bump(two, *RELEASE).code == 0
     commit = git(two, "rev-parse", "HEAD")
     ran = bump(two, *RELEASE, "--push")
@@ -98,7 +98,7 @@ def test_a_push_that_is_added_sends_what_is_done(two: Path, bump: Bump) -> None:
     assert git(two, "tag") == "v2.1.0"
 
 
-def test_a_tag_that_was_deleted_is_made_again_on_the_same_commit(two: Path, bump: Bump) -> None:
+def test_a_deleted_tag_is_created_again_on_the_same_commit(two: Path, bump: Bump) -> None:
     assert bump(two, *RELEASE).code == 0
     commit = git(two, "rev-parse", "HEAD")
     git(two, "tag", "--delete", "v2.1.0")
@@ -106,7 +106,7 @@ def test_a_tag_that_was_deleted_is_made_again_on_the_same_commit(two: Path, bump
     assert git(two, "rev-parse", "HEAD", "v2.1.0^{}").split() == [commit, commit]
 
 
-def test_a_tag_alone_is_not_raised_again(tmp_path: Path, bump: Bump) -> None:
+def test_a_tag_without_a_commit_is_not_bumped_again(tmp_path: Path, bump: Bump) -> None:
     root = repository(write(tmp_path / "scm", {"pyproject.toml": SCM}))
     git(root, "tag", "v1.0.0")
     write(root, {"more.py": ""})
@@ -127,7 +127,7 @@ def test_outside_git_the_same_bump_again_changes_nothing(tmp_path: Path, bump: B
     assert 'version = "1.2.5"' in (root / "pyproject.toml").read_text()
 
 
-def test_the_dry_run_says_that_it_is_done(two: Path, bump: Bump) -> None:
+def test_a_dry_run_reports_a_finished_bump(two: Path, bump: Bump) -> None:
     assert bump(two, *RELEASE).code == 0
     ran = bump(two, *RELEASE, "--dry-run")
     assert ran.code == 0
@@ -138,7 +138,7 @@ def test_the_dry_run_says_that_it_is_done(two: Path, bump: Bump) -> None:
 
 
 @pytest.mark.parametrize("request_again", [RELEASE, ("--to", "2.1.0", "--commit", "--tag")])
-def test_a_job_that_runs_again_on_the_release_commit(
+def test_a_rerun_job_on_the_release_commit(
     two: Path, tmp_path: Path, bump: Bump, request_again: tuple[str, ...]
 ) -> None:
     assert bump(two, *RELEASE, "--push").code == 0
@@ -151,7 +151,7 @@ def test_a_job_that_runs_again_on_the_release_commit(
     assert git(remote_of(two), "for-each-ref") == before
 
 
-def test_in_another_clone_another_bump_goes_ahead(two: Path, tmp_path: Path, bump: Bump) -> None:
+def test_another_bump_in_another_clone(two: Path, tmp_path: Path, bump: Bump) -> None:
     assert bump(two, *RELEASE, "--push").code == 0
     job = clone(two, tmp_path / "job")
     assert bump(job, "--part", "patch", "--commit", "--tag", "--push").code == 0
@@ -159,7 +159,7 @@ def test_in_another_clone_another_bump_goes_ahead(two: Path, tmp_path: Path, bum
 
 
 @pytest.mark.parametrize("depth", [(), ("--depth", "1", "--no-tags")])
-def test_a_job_that_runs_again_on_the_commit_before_the_release(
+def test_a_rerun_job_on_the_commit_before_the_release(
     two: Path, tmp_path: Path, bump: Bump, depth: tuple[str, ...]
 ) -> None:
     # A rerun checks out the commit that the first run began with.
@@ -180,7 +180,7 @@ def test_a_job_that_runs_again_on_the_commit_before_the_release(
     assert git(remote_of(two), "for-each-ref") == before
 
 
-def test_a_tag_of_other_work_is_no_release_of_this_commit(two: Path, tmp_path: Path, bump: Bump) -> None:
+def test_a_tag_on_another_branch_is_no_release_of_this_commit(two: Path, tmp_path: Path, bump: Bump) -> None:
     job = clone(two, tmp_path / "job")
     write(two, {"packages/base/more.py": ""})
     commit_all(two)

@@ -134,6 +134,6 @@ def test_a_group_with_an_exclusion_moves_without_it(tmp_path: Path, bump: Bump) 
     assert "there are 4 packages" in refused(bump, root, "--part", "minor")
     ran = bump(root, "--package", "demo-core", "--part", "minor", "--commit", "--tag")
     assert ran.code == 0, ran.text
-    assert "demo-client  1.0   1.1  moves with demo-core (main)" in ran.out
+    assert "demo-client  1.0   1.1  bumped with demo-core (main)" in ran.out
     assert "demo-internal-tools" not in ran.out
     assert "tag v1.1" in ran.err

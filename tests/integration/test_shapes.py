@@ -143,7 +143,7 @@ def replace_text(root: Path, name: str, old: str, new: str) -> None:
 # --- 1: two tracks in lockstep -------------------------------------------------------------------------
 
 
-def test_01_packages_of_both_tracks_without_template_and_excluded(tmp_path: Path) -> None:
+def test_01_packages_of_both_groups_without_template_and_excluded(tmp_path: Path) -> None:
     root = shapes.shape_01(tmp_path / "observer")
     inst = "instrumentation/observer-inst"
     assert folders(root) == {
@@ -166,7 +166,7 @@ def test_01_packages_of_both_tracks_without_template_and_excluded(tmp_path: Path
     assert waves(root) == [*first, ["observer-inst", "observer-sdk"], ["observer-inst-wsgi"]]
 
 
-def test_01_a_template_that_is_listed_is_refused_with_its_file(tmp_path: Path) -> None:
+def test_01_a_listed_template_is_blocked_with_its_file(tmp_path: Path) -> None:
     root = shapes.shape_01(tmp_path / "observer")
     replace(root, "pyproject.toml", "[tool.relnox]\n", '[tool.relnox]\npackages = ["_template", "observer-*"]\n')
     ran = run(root, "relnox", "status")
@@ -174,7 +174,7 @@ def test_01_a_template_that_is_listed_is_refused_with_its_file(tmp_path: Path) -
     assert "_template/pyproject.toml: '<REPLACE ME>' cannot be a package's name" in ran.err
 
 
-def test_01_the_stable_track_moves_with_its_pins_and_the_sister_repositorys(tmp_path: Path) -> None:
+def test_01_the_stable_group_is_bumped_with_its_pins_and_those_of_the_other_repository(tmp_path: Path) -> None:
     root = shapes.shape_01(tmp_path / "observer")
     before = tree(root)
     bump(root, "--package", "observer-sdk", "--part", "release", *RELEASE)
@@ -197,7 +197,7 @@ def test_01_the_stable_track_moves_with_its_pins_and_the_sister_repositorys(tmp_
     )
 
 
-def test_01_the_beta_track_moves_with_spaces_and_markers_kept(tmp_path: Path) -> None:
+def test_01_the_beta_group_is_bumped_with_spaces_and_markers_kept(tmp_path: Path) -> None:
     root = shapes.shape_01(tmp_path / "observer")
     before = tree(root)
     bump(root, "--package", "observer-inst", "--pre", "beta", *RELEASE)
@@ -252,21 +252,21 @@ def test_02_members_and_the_meta_package_at_the_root(tmp_path: Path) -> None:
     assert shown.rows["steward-azure"]["last tag"] == "steward-azure-v1.0.0b260730"
 
 
-def test_02_an_extra_that_lists_every_sibling_is_no_circle(tmp_path: Path) -> None:
+def test_02_an_extra_that_lists_every_sibling_is_no_cycle(tmp_path: Path) -> None:
     root = shapes.shape_02(tmp_path / "steward")
     assert waves(root)[0] == ["steward-core"]
     backends = {package.backend for package in open_project(root).workspace.packages}
     assert backends == {"flit_core.buildapi", "hatchling.build", "pdm.backend", "setuptools.build_meta"}
 
 
-def test_02_a_meta_package_that_asks_for_an_extra_comes_after_what_the_extra_needs(tmp_path: Path) -> None:
+def test_02_a_meta_package_comes_after_the_requirements_of_its_extra(tmp_path: Path) -> None:
     # Before steward-azure is on the index, `steward-core[all]` cannot be installed.
     root = shapes.shape_02(tmp_path / "steward")
     order = [package.name for package in open_project(root).workspace.release_order()]
     assert order[-1] == "steward"
 
 
-def test_02_the_base_and_the_root_move_as_one_and_the_lock_follows(tmp_path: Path) -> None:
+def test_02_the_base_and_the_root_are_bumped_together_with_the_lock_file(tmp_path: Path) -> None:
     root = shapes.shape_02(tmp_path / "steward")
     before = tree(root)
     bump(root, "--package", "steward-core", "--part", "minor", *RELEASE)
@@ -299,7 +299,7 @@ def assert_locked(root: Path) -> None:
     assert checked.returncode == 0, checked.stderr
 
 
-def test_02_a_stale_pin_in_an_extra_moves_and_brings_its_package_along(tmp_path: Path) -> None:
+def test_02_a_stale_pin_in_an_extra_bumps_its_package(tmp_path: Path) -> None:
     root = shapes.shape_02(tmp_path / "steward")
     assert_locked(root)
     before = tree(root)
@@ -334,7 +334,7 @@ def test_02_a_stale_pin_in_an_extra_moves_and_brings_its_package_along(tmp_path:
     assert_locked(root)
 
 
-def test_02_linked_packages_that_move_together_move_to_one_number(tmp_path: Path) -> None:
+def test_02_linked_packages_get_one_version(tmp_path: Path) -> None:
     root = shapes.shape_02(tmp_path / "steward")
     replace(root, "packages/core/pyproject.toml", 'legacy = ["steward-redis==1.0.0b250101"]\n', "")
     bump(root, "--package", "steward-redis", "--pre", "beta", "--commit")
@@ -370,7 +370,7 @@ def test_03_three_packages_of_one_version(tmp_path: Path) -> None:
     assert waves(root) == [["swift-runtime-32", "swift-runtime-64"], ["swift-frames"]]
 
 
-def test_03_a_template_that_is_no_package_is_refused_when_it_is_listed(tmp_path: Path) -> None:
+def test_03_a_listed_template_is_blocked(tmp_path: Path) -> None:
     root = shapes.shape_03(tmp_path / "swift")
     replace(root, "pyproject.toml", 'exclude = ["py-swift/runtime/template"]\n', "")
     ran = run(root, "relnox", "status")
@@ -378,7 +378,7 @@ def test_03_a_template_that_is_no_package_is_refused_when_it_is_listed(tmp_path:
     assert "py-swift/runtime/template/pyproject.toml: 'swift-runtime-{{%SIZE%}}' cannot be" in ran.err
 
 
-def test_03_ten_places_move_each_in_its_grammar(tmp_path: Path) -> None:
+def test_03_ten_locations_change_each_in_its_grammar(tmp_path: Path) -> None:
     root = shapes.shape_03(tmp_path / "swift")
     before = tree(root)
     bump(root, "--pre", "beta", *RELEASE)
@@ -416,7 +416,9 @@ RUNTIMES = ("swift-runtime-32", "swift-runtime-64", "template")
         ),
     ],
 )
-def test_03_a_place_that_differs_is_refused_with_its_value(tmp_path: Path, file: str, old: str, new: str) -> None:
+def test_03_a_location_that_differs_is_blocked_with_its_value(
+    tmp_path: Path, file: str, old: str, new: str
+) -> None:
     root = shapes.shape_03(tmp_path / "swift")
     replace(root, file, old, new)
     said = refused(root, "--pre", "beta", *RELEASE)
@@ -425,7 +427,7 @@ def test_03_a_place_that_differs_is_refused_with_its_value(tmp_path: Path, file:
     assert "1.35.0" in said
 
 
-def test_03_a_place_that_is_not_there_once_is_refused(tmp_path: Path) -> None:
+def test_03_a_location_that_is_not_found_once_is_blocked(tmp_path: Path) -> None:
     root = shapes.shape_03(tmp_path / "swift")
     replace(root, "py-swift/src/swift/_runtime.py", "# EXPECTED_RUNTIME", "EXPECTED_RUNTIME")
     assert "py-swift/src/swift/_runtime.py" in refused(root, "--pre", "beta", *RELEASE)
@@ -434,7 +436,7 @@ def test_03_a_place_that_is_not_there_once_is_refused(tmp_path: Path) -> None:
 # --- 4: dependencies only in a build hook --------------------------------------------------------------
 
 
-def test_04_versions_are_those_of_the_last_tag_and_no_need_is_written_down(tmp_path: Path) -> None:
+def test_04_versions_come_from_the_last_tag(tmp_path: Path) -> None:
     root = shapes.shape_04(tmp_path / "quill")
     assert folders(root) == {
         "quill": ".",
@@ -458,7 +460,7 @@ def test_04_a_bump_is_a_tag_and_nothing_else(tmp_path: Path) -> None:
     assert set(show(root).versions.values()) == {"1.5.0"}
 
 
-def test_04_what_was_built_tells_the_order_that_pyproject_does_not(tmp_path: Path) -> None:
+def test_04_built_metadata_shows_the_order_that_pyproject_does_not(tmp_path: Path) -> None:
     root = write(
         tmp_path / "quill", {"pyproject.toml": '[tool.relnox]\npackages = ["*"]\nversions = "lockstep"\n'}
     )
@@ -521,7 +523,7 @@ PLAIN_TAG = (
 )
 
 
-def test_06_libraries_without_the_examples_and_no_circle_from_groups(tmp_path: Path) -> None:
+def test_06_libraries_without_the_examples_and_no_cycle_from_groups(tmp_path: Path) -> None:
     root = shapes.shape_06(tmp_path / "loom")
     assert folders(root) == {
         "loom": "libs/loom",
@@ -567,7 +569,7 @@ POSTGRES = ('"loom-checkpoint>=2.1.2,<4.0.0"', '"loom-checkpoint>=4.0.0,<5.0.0"'
 PREBUILT = ("'Loom_Checkpoint >= 2.1.0, < 4.0.0'", "'Loom_Checkpoint >= 4.0.0, < 5.0.0'")
 
 
-def test_06_dependents_whose_published_ranges_change_move_to_a_fixed_point(tmp_path: Path) -> None:
+def test_06_dependents_are_bumped_until_no_published_range_changes(tmp_path: Path) -> None:
     root = shapes.shape_06(tmp_path / "loom")
     assert moved(root, *MAJOR) == {
         "loom-checkpoint": "4.0.0",
@@ -591,7 +593,7 @@ def test_06_dependents_whose_published_ranges_change_move_to_a_fixed_point(tmp_p
     assert_moved(root, before, changes, *tags)
 
 
-def test_06_dependents_can_be_left_where_they_are(tmp_path: Path) -> None:
+def test_06_dependents_can_be_left_unbumped(tmp_path: Path) -> None:
     root = shapes.shape_06(tmp_path / "loom")
     replace(root, "pyproject.toml", "[tool.relnox]\n", '[tool.relnox]\ndependents = "none"\n')
     before = tree(root)
@@ -607,7 +609,7 @@ def test_06_dependents_can_be_left_where_they_are(tmp_path: Path) -> None:
     ("level", "expected"),
     [("minor", ("3.2.0", "0.5.0", "1.1.0", "1.1.0")), ("major", ("4.0.0", "1.0.0", "2.0.0", "2.0.0"))],
 )
-def test_06_how_far_dependents_move_is_a_setting(
+def test_06_the_level_of_dependents_is_a_setting(
     tmp_path: Path, level: str, expected: tuple[str, str, str, str]
 ) -> None:
     # prebuilt leaves the range that loom has for it, so that loom moves as well.
@@ -635,7 +637,7 @@ def test_07_the_workspace_knows_its_members_only_until_all_are_listed(tmp_path: 
     assert waves(root) == [["drift-core", "drift-gcp"], ["drift-aws", "drift-http"]]
 
 
-def test_07_places_that_disagree_are_all_named(tmp_path: Path) -> None:
+def test_07_different_versions_are_all_listed(tmp_path: Path) -> None:
     said = refused(shapes.shape_07(tmp_path / "drift"), "--part", "patch", *RELEASE)
     for place, version in {
         "libs/core/pyproject.toml": "2.3.0",
@@ -646,12 +648,12 @@ def test_07_places_that_disagree_are_all_named(tmp_path: Path) -> None:
         assert version in said
 
 
-def test_07_a_version_whose_tag_another_ecosystem_has_taken_needs_a_person(tmp_path: Path) -> None:
+def test_07_an_existing_tag_of_another_ecosystem_is_a_conflict(tmp_path: Path) -> None:
     root = shapes.shape_07(tmp_path / "drift")
     assert "the tag v2.4.0 is there already" in refused(root, "--to", "2.4.0", *RELEASE, code=4)
 
 
-def test_07_one_version_for_all_mends_the_drift_and_the_stale_pin(tmp_path: Path) -> None:
+def test_07_one_version_for_all_aligns_versions_and_the_stale_pin(tmp_path: Path) -> None:
     root = shapes.shape_07(tmp_path / "drift")
     before = tree(root)
     bump(root, "--to", "2.4.1", *RELEASE)
@@ -688,7 +690,7 @@ def test_08_versions_come_from_pyproject_from_cargo_and_from_its_workspace(tmp_p
     assert waves(root) == [["crab-core", "ferro"], ["crab-plugin"]]
 
 
-def test_08_a_version_that_is_stated_twice_moves_in_both_grammars(tmp_path: Path) -> None:
+def test_08_a_version_in_two_files_changes_in_both_grammars(tmp_path: Path) -> None:
     # The plugin pins it, so that the plugin's workspace version and all crates of that version move, too: to a
     # prerelease, as what is final must not need one.
     root = shapes.shape_08(tmp_path / "crab")
@@ -728,7 +730,7 @@ def test_08_indented_keys_and_single_quotes_are_kept(tmp_path: Path) -> None:
     )
 
 
-def test_08_two_places_that_differ_are_refused(tmp_path: Path) -> None:
+def test_08_two_locations_that_differ_are_blocked(tmp_path: Path) -> None:
     root = shapes.shape_08(tmp_path / "crab")
     replace(root, "python/ferro/Cargo.toml", 'version = "0.9.0"\nedition', 'version = "0.8.7"\nedition')
     said = refused(root, "--package", "ferro", "--part", "minor", *RELEASE)
@@ -736,7 +738,7 @@ def test_08_two_places_that_differ_are_refused(tmp_path: Path) -> None:
         assert words in said
 
 
-def test_08_a_version_that_cargo_has_no_word_for_is_refused(tmp_path: Path) -> None:
+def test_08_a_version_that_cargo_cannot_express_is_blocked(tmp_path: Path) -> None:
     root = shapes.shape_08(tmp_path / "crab")
     said = refused(root, "--package", "crab-core", "--part", "post", *RELEASE)
     assert "2.41.5.post1" in said
@@ -762,7 +764,7 @@ def test_09_path_dependencies_order_the_release(tmp_path: Path) -> None:
         ("kit", ('version = ">=0.4,<0.5"', 'version = ">=0.5.0,<0.6"')),
     ],
 )
-def test_09_constraints_move_and_paths_stay(tmp_path: Path, package: str, changed: tuple[str, str]) -> None:
+def test_09_constraints_change_and_paths_stay(tmp_path: Path, package: str, changed: tuple[str, str]) -> None:
     root = shapes.shape_09(tmp_path / "poem")
     before = tree(root)
     bump(root, "--package", f"poem-{package}", "--part", "minor", *RELEASE)
@@ -809,7 +811,7 @@ def not_published(root: Path) -> str:
 # --- 10: versions from tags that are not there ---------------------------------------------------------
 
 
-def test_10_without_a_tag_there_is_no_version_to_raise(tmp_path: Path) -> None:
+def test_10_without_a_tag_there_is_no_version_to_bump(tmp_path: Path) -> None:
     root = shapes.shape_10(tmp_path / "hollow")
     shown = show(root)
     assert list(shown.rows) == ["hollow"]
@@ -844,7 +846,7 @@ def test_10_a_version_between_two_tags_is_not_published(tmp_path: Path, monkeypa
     assert "0.1.dev2144+gabc1234" in said
 
 
-def test_10_a_version_between_two_tags_is_told_before_it_is_built(tmp_path: Path) -> None:
+def test_10_a_version_between_two_tags_is_reported_before_it_is_built(tmp_path: Path) -> None:
     root = shapes.shape_10(tmp_path / "hollow")
     git(root, "tag", "v0.9.0")
     file = tmp_path / "plan.json"
@@ -860,7 +862,7 @@ def test_10_a_version_between_two_tags_is_told_before_it_is_built(tmp_path: Path
 # --- 11: three version systems in one repository -------------------------------------------------------
 
 
-def test_11_each_system_tells_its_versions(tmp_path: Path) -> None:
+def test_11_versions_of_each_system(tmp_path: Path) -> None:
     root = shapes.shape_11(tmp_path / "flow")
     found = folders(root)
     assert len(found) == 19
@@ -886,14 +888,14 @@ def test_11_each_system_tells_its_versions(tmp_path: Path) -> None:
         ("flow-snow", "flow-snow-0.16.0"),
     ],
 )
-def test_11_a_bump_from_tags_makes_the_one_tag_of_its_namespace(tmp_path: Path, package: str, tag: str) -> None:
+def test_11_a_bump_from_tags_creates_one_tag_of_its_namespace(tmp_path: Path, package: str, tag: str) -> None:
     root = shapes.shape_11(tmp_path / "flow")
     before = tree(root)
     bump(root, "--package", package, "--part", "minor", "--tag")
     assert_moved(root, before, {}, tag)
 
 
-def test_11_of_package_json_the_version_of_the_package_moves(tmp_path: Path) -> None:
+def test_11_the_version_of_the_package_in_package_json_changes(tmp_path: Path) -> None:
     root = shapes.shape_11(tmp_path / "flow")
     before = tree(root)
     bump(root, "--package", "flow-ui", "--pre", "rc", *RELEASE)
@@ -904,7 +906,7 @@ def test_11_of_package_json_the_version_of_the_package_moves(tmp_path: Path) -> 
 # --- 12: a backend that builds itself ------------------------------------------------------------------
 
 
-def test_12_what_is_needed_to_build_comes_first(tmp_path: Path) -> None:
+def test_12_build_requirements_come_first(tmp_path: Path) -> None:
     root = shapes.shape_12(tmp_path / "anvil")
     assert folders(root) == {"anvil": ".", "anvil-backend": "backend", "anvil-vcs": "plugins/vcs"}
     assert waves(root) == [["anvil-backend"], ["anvil-vcs"], ["anvil"]]
@@ -913,7 +915,7 @@ def test_12_what_is_needed_to_build_comes_first(tmp_path: Path) -> None:
     assert shown.versions == {"anvil": "1.16.0", "anvil-backend": "1.27.0", "anvil-vcs": "0.5.0"}
 
 
-def test_12_requirements_of_builds_move_but_publish_nothing_new(tmp_path: Path) -> None:
+def test_12_build_requirements_change_without_a_bump(tmp_path: Path) -> None:
     root = shapes.shape_12(tmp_path / "anvil")
     before = tree(root)
     bump(root, "--package", "anvil-backend", "--part", "major", *RELEASE)
@@ -970,7 +972,7 @@ def test_13_without_the_package_there_is_none(tmp_path: Path) -> None:
 # --- 14: decoys ----------------------------------------------------------------------------------------
 
 
-def test_14_versions_are_read_from_the_one_place(tmp_path: Path) -> None:
+def test_14_versions_are_read_from_one_location(tmp_path: Path) -> None:
     root = shapes.shape_14(tmp_path / "decoys")
     shown = show(root)
     assert shown.notes == []
@@ -992,7 +994,7 @@ def test_14_versions_are_read_from_the_one_place(tmp_path: Path) -> None:
     }
 
 
-def test_14_every_decoy_is_left_alone(tmp_path: Path) -> None:
+def test_14_similar_code_is_unchanged(tmp_path: Path) -> None:
     root = shapes.shape_14(tmp_path / "decoys")
     before = tree(root)
     bump(root, "--all", "--part", "minor", *RELEASE)

@@ -45,7 +45,7 @@ def required(root: Path) -> str:
         ("keep", "base", "base"),
     ],
 )
-def test_a_bare_requirement_gets_the_bound_that_is_set(
+def test_a_requirement_without_version_gets_the_configured_bound(
     tmp_path: Path, bump: Bump, policy: str, before: str, after: str
 ) -> None:
     root = workspace(tmp_path / "two", before, f'sibling-bound = "{policy}"\n')
@@ -55,7 +55,7 @@ def test_a_bare_requirement_gets_the_bound_that_is_set(
     assert "without a version" not in ran.text
 
 
-def test_where_both_move_the_bound_is_the_new_version(tmp_path: Path, bump: Bump) -> None:
+def test_the_bound_is_the_new_version_if_both_are_bumped(tmp_path: Path, bump: Bump) -> None:
     root = workspace(tmp_path / "two", "base", 'sibling-bound = "at-least"\n')
     ran = bump(root, "--all", "--part", "minor", "--commit")
     assert ran.code == 0, ran.text
@@ -63,18 +63,18 @@ def test_where_both_move_the_bound_is_the_new_version(tmp_path: Path, bump: Bump
     assert "top: base becomes base>=1.5.0" in ran.text
 
 
-def test_a_package_that_does_not_move_gets_no_bound(tmp_path: Path, bump: Bump) -> None:
+def test_a_package_that_is_not_bumped_gets_no_bound(tmp_path: Path, bump: Bump) -> None:
     root = workspace(tmp_path / "two", "base", 'sibling-bound = "exact"\n')
     assert bump(root, "--package", "base", "--part", "minor", "--commit").code == 0
     assert required(root) == "base"
 
 
-def test_without_a_policy_it_stays_and_is_told(tmp_path: Path, bump: Bump) -> None:
+def test_without_a_policy_it_gives_a_note(tmp_path: Path, bump: Bump) -> None:
     root = workspace(tmp_path / "two", "base")
     ran = bump(root, "--package", "top", "--part", "minor", "--commit")
     assert ran.code == 0, ran.text
     assert required(root) == "base"
-    words = 'published as they are: top on base; [tool.relnox] sibling-bound = "at-least"'
+    words = "requirements on siblings without a version: top on base"
     assert words in ran.text
     assert words in here(root, "build-all", "--dry-run").text
 
@@ -83,11 +83,11 @@ def test_without_a_policy_it_stays_and_is_told(tmp_path: Path, bump: Bump) -> No
 def test_a_requirement_that_is_ahead_is_not_lowered(tmp_path: Path, bump: Bump, before: str) -> None:
     root = workspace(tmp_path / "two", before)
     said = refused(bump, root, "--package", "base", "--part", "minor", "--commit")
-    assert f"packages/top/pyproject.toml: '{before}' is ahead of base 1.5.0, and would be lowered" in said
+    assert f"packages/top/pyproject.toml: '{before}' is ahead of base 1.5.0 and would be lowered" in said
     assert bump(root, "--package", "base", "--to", "3.1.0", "--commit").code == 0
 
 
-def test_a_version_that_goes_down_by_name_takes_its_requirements_along(tmp_path: Path, bump: Bump) -> None:
+def test_a_lowered_version_lowers_its_requirements(tmp_path: Path, bump: Bump) -> None:
     root = workspace(tmp_path / "two", "base==1.4.2")
     assert bump(root, "--package", "base", "--to", "1.3.0", "--allow-lower", "--commit").code == 0
     assert required(root) == "base==1.3.0"

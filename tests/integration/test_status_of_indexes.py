@@ -47,18 +47,18 @@ def ask(root: Path, simple: str) -> Ran:
     return Ran(code, out.getvalue(), err.getvalue())
 
 
-def test_what_an_index_lists_is_in_the_table(tmp_path: Path, clock: SimulatedClock) -> None:
+def test_versions_on_an_index_are_in_the_table(tmp_path: Path, clock: SimulatedClock) -> None:
     with EmbeddedIndex(tmp_path / "index") as index:
         release(tmp_path, PACKAGES)
         assert publish(tmp_path, index, "--package", "part-1").code == 0
         ran = ask(tmp_path, index.simple_url)
     assert ran.code == 0, ran.text
     rows = {line.split()[0]: line for line in ran.out.splitlines() if line}
-    assert rows["part-1"].endswith("1.0 (this one)")
+    assert rows["part-1"].endswith("1.0 (this version)")
     assert rows["part-2"].endswith("nothing")
 
 
-def test_an_index_with_a_passing_trouble_is_waited_for_some_seconds(tmp_path: Path, clock: SimulatedClock) -> None:
+def test_transient_errors_of_an_index_are_retried(tmp_path: Path, clock: SimulatedClock) -> None:
     release(tmp_path, PACKAGES)
     away = Rule(faults.unavailable(), on="any", until=4)
     with EmbeddedIndex(tmp_path / "index", faults=[away], clock=clock.time) as index:
@@ -67,37 +67,33 @@ def test_an_index_with_a_passing_trouble_is_waited_for_some_seconds(tmp_path: Pa
     assert ran.out.count("nothing") == len(PACKAGES)
 
 
-def test_an_index_that_is_down_is_given_up_after_seconds_whatever_is_asked(
-    tmp_path: Path, clock: SimulatedClock
-) -> None:
+def test_an_index_that_is_down_fails_after_seconds(tmp_path: Path, clock: SimulatedClock) -> None:
     release(tmp_path, PACKAGES)
     with EmbeddedIndex(tmp_path / "index", faults=[Rule(faults.E500, on="any")], clock=clock.time) as index:
         ran = ask(tmp_path, index.simple_url)
     assert ran.code == 5, ran.text
-    assert "own cannot be asked what it lists: 127.0.0.1:" in ran.err
+    assert "cannot read the files of demo on own: 127.0.0.1:" in ran.err
     assert "returned 500 Internal Server Error; gave up after 10 s" in ran.err
     assert "or leave --index own out" in ran.err
     assert clock.now() < 11
 
 
-def test_an_index_that_is_not_there_is_given_up_sooner(tmp_path: Path, clock: SimulatedClock) -> None:
+def test_an_index_that_refuses_connections_fails_early(tmp_path: Path, clock: SimulatedClock) -> None:
     release(tmp_path, PACKAGES)
     with socket.socket() as unheard:  # bound, and so nobody else's, but nobody listens
         unheard.bind(("127.0.0.1", 0))
         ran = ask(tmp_path, f"http://127.0.0.1:{unheard.getsockname()[1]}/simple/")
     assert ran.code == 5, ran.text
-    assert "own cannot be asked what it lists" in ran.err
+    assert "cannot read the files of demo on own" in ran.err
     assert clock.now() < 6
 
 
-def test_an_index_that_says_nothing_is_not_listened_to_for_a_minute(
-    tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(status, "_PATIENCE", 0.3)
+def test_a_silent_index_times_out(tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "_INDEX_TIMEOUT", 0.3)
     monkeypatch.setattr(network, "_UNCONNECTED_RETRY_TIME", 0.3)
     assert network.Deadline().read_timeout == 60
     release(tmp_path, PACKAGES)
     with EmbeddedIndex(tmp_path / "index", faults=[Rule(faults.Stall(), on="any")]) as index:
         ran = ask(tmp_path, index.simple_url)
     assert ran.code == 5, ran.text
-    assert "own cannot be asked what it lists" in ran.err
+    assert "cannot read the files of demo on own" in ran.err

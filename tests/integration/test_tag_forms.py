@@ -76,7 +76,7 @@ def settings_in(said: str) -> str:
 # --- forms -----------------------------------------------------------------------------------------
 
 
-def test_tags_of_another_form_refuse_the_bump_and_what_is_proposed_is_enough(tmp_path: Path, bump: Bump) -> None:
+def test_tags_of_another_form_block_the_bump_until_the_proposal_is_applied(tmp_path: Path, bump: Bump) -> None:
     root = monorepo(tmp_path / "graph", GRAPH, "1.2.0", "sdk==0.4.0", "checkpointpg==2.1.0")
     for name, tag in (
         ("graph", "1.2.1"),
@@ -93,7 +93,7 @@ def test_tags_of_another_form_refuse_the_bump_and_what_is_proposed_is_enough(tmp
         git(root, "reset", "--quiet", "--hard", "HEAD~2")
 
 
-def test_init_update_writes_what_is_proposed_and_keeps_comments(tmp_path: Path, bump: Bump) -> None:
+def test_init_update_writes_the_proposal_and_keeps_comments(tmp_path: Path, bump: Bump) -> None:
     head = '# ours\n[tool.relnox]  # to release\npackages = ["libs/*"]\nbranch = "main" # theirs\n'
     settings = f"{head}\n[tool.other]\nx = 1\n"
     root = monorepo(tmp_path / "graph", GRAPH, "1.2.0", "sdk==0.4.0", "checkpointpg==2.1.0", settings=settings)
@@ -118,7 +118,7 @@ def test_init_update_writes_what_is_proposed_and_keeps_comments(tmp_path: Path, 
     assert "everything is there already" in here(root, "init", "--update", "--dry-run").out
 
 
-def test_without_update_init_says_what_is_missing_and_leaves_the_table(tmp_path: Path) -> None:
+def test_init_without_update_lists_missing_settings(tmp_path: Path) -> None:
     settings = '[tool.relnox]\npackages = ["libs/*"]\n'
     root = monorepo(tmp_path / "graph", GRAPH, "1.2.0", "sdk==0.4.0", settings=settings)
     ran = here(root, "init")
@@ -126,10 +126,10 @@ def test_without_update_init_says_what_is_missing_and_leaves_the_table(tmp_path:
     assert (root / "pyproject.toml").read_text(encoding="utf-8") == settings
 
 
-def test_a_single_package_whose_tags_have_no_usual_form(tmp_path: Path, bump: Bump) -> None:
+def test_a_single_package_with_an_unusual_tag_form(tmp_path: Path, bump: Bump) -> None:
     root = monorepo(tmp_path / "demo", {".": static("demo", "1.2.3")}, "release-1.2.2", "release-1.2.3")
     said = refused(bump, root, *PATCH)
-    assert "the tags of demo are like release-1.2.3, and a new one would be v1.2.3" in said
+    assert "next tag of demo would be v1.2.3 (its tags are like release-1.2.3)" in said
     assert settings_in(said).strip().endswith('tag-format = "release-{version}"')
     assert here(root, "init", "--update").code == 0
     commit_all(root)
@@ -137,30 +137,28 @@ def test_a_single_package_whose_tags_have_no_usual_form(tmp_path: Path, bump: Bu
     assert "release-1.2.4" in git(root, "tag").split()
 
 
-def test_tags_of_something_else_do_not_choose_the_form(tmp_path: Path, bump: Bump) -> None:
+def test_unrelated_tags_do_not_determine_the_form(tmp_path: Path, bump: Bump) -> None:
     root = monorepo(tmp_path / "demo", {".": static("demo", "1.2.3")}, "demo-1.2.2", "demo-1.2.3", "v5.0.0")
     ran = bump(root, *PATCH)
     assert ran.code == 0, ran.text
     assert "demo-1.2.4" in git(root, "tag").split()
 
 
-def test_tags_that_hold_no_version_begin_no_form(tmp_path: Path, bump: Bump) -> None:
+def test_tags_without_a_version_do_not_determine_the_form(tmp_path: Path, bump: Bump) -> None:
     root = monorepo(tmp_path / "demo", {".": static("demo", "1.4.0")}, "rel_1_3_9", "rel_1_4_0")
     said = refused(bump, root, *PATCH)
-    assert "no tag is of demo, and the tags of this repository (rel_1_3_9, rel_1_4_0) show no form for it" in said
+    assert "no tags found for demo, and their form is not clear from other tags (rel_1_3_9, rel_1_4_0)" in said
     write(root, {"pyproject.toml": (root / "pyproject.toml").read_text(encoding="utf-8") + settings_in(said)})
     commit_all(root)
     assert bump(root, *PATCH).code == 0
 
 
-def test_a_form_that_is_set_and_that_tags_do_not_have_is_refused_and_can_be_forced(
-    tmp_path: Path, bump: Bump
-) -> None:
+def test_a_configured_form_that_differs_is_blocked_and_can_be_forced(tmp_path: Path, bump: Bump) -> None:
     settings = '[tool.relnox]\npackages = ["libs/*"]\ntag-format = "{name}/{version}"\n'
     packages = {"libs/a": static("a", "1.0.0"), "libs/b": static("b", "1.0.0")}
     root = monorepo(tmp_path / "two", packages, "a-v1.0.0", "b-v1.0.0", settings=settings)
     said = refused(bump, root, "--package", "a", *PATCH)
-    assert "the tags of a are like a-v1.0.0, and a new one would be a/1.0.0" in said
+    assert "next tag of a would be a/1.0.0 (its tags are like a-v1.0.0)" in said
     assert 'tag-format = "{name}-v{version}"' in said
     ran = bump(root, "--package", "a", *PATCH, "--force")
     assert ran.code == 0, ran.text
@@ -171,15 +169,15 @@ def test_without_a_tag_the_other_form_is_a_note(tmp_path: Path, bump: Bump) -> N
     root = monorepo(tmp_path / "graph", GRAPH, "1.2.0", "sdk==0.4.0")
     ran = bump(root, "--package", "graph-sdk", "--part", "patch", "--dry-run")
     assert ran.code == 0, ran.text
-    assert "note: the tags of graph-sdk are like sdk==0.4.0" in ran.out
+    assert "(its tags are like sdk==0.4.0)" in ran.out
 
 
-def test_auto_does_not_pass_over_packages_whose_tags_it_cannot_read(tmp_path: Path, bump: Bump) -> None:
+def test_auto_does_not_skip_packages_with_unreadable_tags(tmp_path: Path, bump: Bump) -> None:
     root = monorepo(tmp_path / "graph", GRAPH, "graph-v1.2.0", "checkpointpg==2.1.0")
     write(root, {"libs/pg/new.py": "y = 1\n"})
     commit_all(root, "fix: pg")
     said = refused(bump, root, "--part", "auto", "--commit", "--tag")
-    assert "the tags of graph-checkpoint-pg are like checkpointpg==2.1.0" in said
+    assert "(its tags are like checkpointpg==2.1.0)" in said
 
 
 # --- where tags are --------------------------------------------------------------------------------
@@ -193,7 +191,7 @@ def without_tags(root: Path, folder: Path, *words: str) -> Path:
 
 
 @pytest.mark.parametrize("words", [(), ("--depth", "1")], ids=["no tags", "shallow"])
-def test_a_clone_without_tags_asks_the_remote_for_the_form(
+def test_a_clone_without_tags_reads_the_form_from_the_remote(
     tmp_path: Path, bump: Bump, words: tuple[str, ...]
 ) -> None:
     root = monorepo(tmp_path / "demo", {".": static("demo", "1.2.3")}, "demo-1.2.2", "demo-1.2.3")
@@ -203,7 +201,7 @@ def test_a_clone_without_tags_asks_the_remote_for_the_form(
     assert git(clone, "tag") == "demo-1.2.4"
 
 
-def test_a_clone_without_tags_does_not_conclude_that_nothing_was_released(tmp_path: Path, bump: Bump) -> None:
+def test_a_clone_without_tags_is_not_taken_for_unreleased(tmp_path: Path, bump: Bump) -> None:
     root = monorepo(tmp_path / "demo", {".": static("demo", "1.2.3")}, "v1.2.3")
     clone = without_tags(root, tmp_path)
     ran = bump(clone, "--part", "auto")
@@ -212,51 +210,51 @@ def test_a_clone_without_tags_does_not_conclude_that_nothing_was_released(tmp_pa
     assert "git fetch --tags origin" in ran.err
     assert "this clone has no tags, and origin has 1: what was released" in here(clone, "status").err
     git(clone, "fetch", "--quiet", "--tags", "origin")
-    assert "nothing asks for a release" in bump(clone, "--part", "auto").text
+    assert "nothing to release" in bump(clone, "--part", "auto").text
     assert "this clone has no tags" not in here(clone, "status").err
 
 
-def test_a_clone_without_tags_whose_remote_is_away_is_refused(tmp_path: Path, bump: Bump) -> None:
+def test_a_clone_without_tags_and_remote_is_blocked(tmp_path: Path, bump: Bump) -> None:
     root = monorepo(tmp_path / "demo", {".": static("demo", "1.2.3")})
     git(root, "remote", "set-url", "origin", str(tmp_path / "away"))
     said = refused(bump, root, *PATCH)
-    assert "this clone has no tags, and those of origin are not known: git cannot reach the remote origin" in said
+    assert "this clone has no tags, and those of origin are not known: git cannot reach remote origin" in said
     git(root, "remote", "remove", "origin")
     assert bump(root, *PATCH).code == 0  # there is nowhere else that tags could be
 
 
-def test_newer_tags_that_head_does_not_contain_are_told(tmp_path: Path, bump: Bump) -> None:
+def test_newer_tags_outside_head_give_a_note(tmp_path: Path, bump: Bump) -> None:
     root = monorepo(tmp_path / "demo", {".": static("demo", "1.2.3")}, "v1.2.3")
     git(root, "switch", "--quiet", "--create", "next")
     write(root, {"next.py": ""})
     commit_all(root)
     git(root, "tag", "v2.0.0")
     git(root, "switch", "--quiet", "main")
-    told = "tag v2.0.0 is newer than the version of demo here (HEAD does not contain it)"
+    told = "tag v2.0.0 is newer than the present version of demo (not an ancestor of HEAD)"
     assert told in here(root, "status").err
     ran = bump(root, *PATCH)
     assert ran.code == 0, ran.text
     assert told in ran.text
 
 
-def test_a_newer_tag_of_the_remote_is_told(tmp_path: Path, bump: Bump) -> None:
+def test_a_newer_tag_of_the_remote_gives_a_note(tmp_path: Path, bump: Bump) -> None:
     root = monorepo(tmp_path / "demo", {".": static("demo", "1.2.3")}, "v1.2.3")
     git(remote_of(root), "tag", "v3.0.0", "main")
-    assert "tag v3.0.0 is newer than the version of demo here (it is on origin only: git fetch --tags)" in (
+    assert "tag v3.0.0 is newer than the present version of demo (only on origin; run: git fetch --tags)" in (
         bump(root, *PATCH).text
     )
 
 
-def test_a_lower_version_than_a_tag_of_an_older_form_is_refused(tmp_path: Path, bump: Bump) -> None:
+def test_a_version_below_a_tag_of_an_older_form_is_blocked(tmp_path: Path, bump: Bump) -> None:
     packages = {"libs/a": static("a", "1.0.0"), "libs/b": static("b", "1.0.0")}
     root = monorepo(tmp_path / "two", packages, "a-v1.0.0", "b-v1.0.0", "b-v1.0.1")
     commit_all(write(root, {"libs/a/later.txt": ""}))
     git(root, "tag", "a==1.4.0")
     said = refused(bump, root, "--package", "a", *PATCH)
-    assert "a 1.0.1 would not be greater than what a==1.4.0 released" in said
+    assert "a 1.0.1 is not higher than the last release (a==1.4.0)" in said
 
 
-def test_the_result_is_the_same_in_every_folder(tmp_path: Path, bump: Bump) -> None:
+def test_the_result_is_the_same_from_every_folder(tmp_path: Path, bump: Bump) -> None:
     packages = {"libs/a": static("a", "1.0.0"), "libs/b": static("b", "2.0.0")}
     root = monorepo(tmp_path / "two", packages, "a==1.0.0", "b==2.0.0")
     words = ("--package", "a", "--part", "patch", "--tag", "--commit", "--dry-run")
@@ -266,11 +264,11 @@ def test_the_result_is_the_same_in_every_folder(tmp_path: Path, bump: Bump) -> N
         assert bump(root / folder, *words).out == expected
 
 
-def test_a_project_below_the_top_does_not_take_the_plain_tags_of_another(tmp_path: Path, bump: Bump) -> None:
+def test_a_project_in_a_subfolder_does_not_use_the_plain_tags_of_another(tmp_path: Path, bump: Bump) -> None:
     packages = {".": static("big", "2.11.0"), "core": static("big-core", "0.4.0")}
     root = monorepo(tmp_path / "big", packages, "v2.10.0", "v2.11.0")
     said = refused(bump, root / "core", *PATCH)
-    assert "no tag is of big-core" in said
+    assert "no tags found for big-core" in said
     assert 'tag-format = "{name}-v{version}"' in said
     ran = bump(root, *PATCH)
     assert ran.code == 0, ran.text
@@ -281,7 +279,9 @@ def test_a_project_below_the_top_does_not_take_the_plain_tags_of_another(tmp_pat
 
 
 @pytest.mark.parametrize("backend", ["setuptools-scm", "hatch-vcs"])
-def test_packages_whose_backends_read_any_tag_move_together(tmp_path: Path, bump: Bump, backend: str) -> None:
+def test_packages_whose_backends_read_any_tag_are_bumped_together(
+    tmp_path: Path, bump: Bump, backend: str
+) -> None:
     packages = {f"libs/{name}": scm(name, backend) for name in ("a", "b", "c")}
     root = monorepo(tmp_path / "three", packages, "v1.0.0")
     commit_all(write(root, {"libs/a/later.txt": ""}))
@@ -289,12 +289,12 @@ def test_packages_whose_backends_read_any_tag_move_together(tmp_path: Path, bump
     assert ran.code == 0, ran.text
     assert git(root, "tag").split() == ["v1.0.0", "v1.1.0"]
     for name in ("b", "c"):
-        assert f"{name}        1.0.0  1.1.0  moves with a (any tag gives their versions)" in ran.out
+        assert f"{name}        1.0.0  1.1.0  bumped with a (any tag gives their versions)" in ran.out
 
 
 @pytest.mark.network
 @pytest.mark.parametrize("backend", ["setuptools-scm", "hatch-vcs", "pdm", "versioningit"])
-def test_backends_that_read_any_tag_get_patterns_for_tags_of_their_own(
+def test_backends_that_read_any_tag_get_patterns_for_their_own_tags(
     tmp_path: Path, bump: Bump, backend: str
 ) -> None:
     packages = {f"libs/{name}": scm(name, backend) for name in ("a", "b")}
@@ -302,7 +302,7 @@ def test_backends_that_read_any_tag_get_patterns_for_tags_of_their_own(
     commit_all(write(root, {"libs/a/later.txt": ""}))
     said = refused(bump, root, "--package", "a", "--to", "2.1.0", "--tag")
     assert f"a, b: {backend}" in said
-    assert "takes the version from any tag, and this bump makes a-v2.1.0, b-v2.1.0" in said
+    assert "takes the version from any tag, and this bump creates a-v2.1.0, b-v2.1.0" in said
     lines = [line.removeprefix("  ") for line in said.splitlines()]
     blocks: dict[str, list[str]] = {}
     file = ""
@@ -327,13 +327,11 @@ def test_backends_that_read_any_tag_get_patterns_for_tags_of_their_own(
     assert wheels == ["a-1.1.0", "b-2.0.1"]
 
 
-def test_a_package_that_reads_any_tag_and_stays_is_told(tmp_path: Path, bump: Bump) -> None:
+def test_an_unbumped_package_that_reads_any_tag_gives_a_note(tmp_path: Path, bump: Bump) -> None:
     root = monorepo(tmp_path / "two", {"libs/a": scm("a"), "libs/b": static("b", "1.0.0")}, "a-v3.0.0", "b-v1.0.0")
     ran = bump(root, "--package", "b", *PATCH)
     assert ran.code == 0, ran.text
-    assert (
-        "a: setuptools-scm takes the version from any tag, so the next build takes it from the tags of" in ran.text
-    )
+    assert "a: setuptools-scm takes the version from any tag, so the next build uses the tags of" in ran.text
 
 
 # --- lockstep that nothing says --------------------------------------------------------------------
@@ -342,9 +340,9 @@ def test_a_package_that_reads_any_tag_and_stays_is_told(tmp_path: Path, bump: Bu
 SAME = {"libs/a": static("a", "1.0.0"), "libs/b": static("b", "1.0.0")}
 
 
-def test_one_version_and_one_plain_tag_are_lockstep_and_it_is_said(tmp_path: Path, bump: Bump) -> None:
+def test_one_version_and_one_plain_tag_are_lockstep_with_a_note(tmp_path: Path, bump: Bump) -> None:
     root = monorepo(tmp_path / "two", SAME, "v1.0.0")
-    told = "the 2 packages are at 1.0.0, and their tags name no package (v1.0.0): they move in lockstep"
+    told = "lockstep: the 2 packages have version 1.0.0, and their tags name no package (v1.0.0)"
     assert told in here(root, "status").err
     assert told in refused(bump, root, "--package", "a", *PATCH)
     ran = bump(root, *PATCH)
@@ -354,17 +352,17 @@ def test_one_version_and_one_plain_tag_are_lockstep_and_it_is_said(tmp_path: Pat
     assert 'versions = "lockstep"' in here(root, "init", "--dry-run").out
 
 
-def test_settings_say_otherwise(tmp_path: Path, bump: Bump) -> None:
+def test_settings_override_detected_lockstep(tmp_path: Path, bump: Bump) -> None:
     settings = '[tool.relnox]\nversions = "independent"\ntag-format = "{name}-v{version}"\n'
     root = monorepo(tmp_path / "two", SAME, "v1.0.0", settings=settings)
     ran = bump(root, "--package", "a", *PATCH)
     assert "lockstep" not in ran.text
 
 
-def test_which_to_move_is_asked_with_the_setting_to_paste(tmp_path: Path, bump: Bump) -> None:
+def test_a_missing_selection_proposes_the_lockstep_setting(tmp_path: Path, bump: Bump) -> None:
     root = monorepo(tmp_path / "two", SAME)
     said = refused(bump, root, *PATCH)
-    assert "there are 2 packages, and it is not said which to move" in said
+    assert "no packages selected (2 in this workspace)" in said
     assert "--package a; or use --all, or --part auto" in said
     write(root, {"pyproject.toml": settings_in(said)})
     commit_all(root)
@@ -374,7 +372,7 @@ def test_which_to_move_is_asked_with_the_setting_to_paste(tmp_path: Path, bump: 
 # --- packages that are not taken -------------------------------------------------------------------
 
 
-def test_packages_that_are_not_taken_are_named_with_the_settings_for_them(tmp_path: Path, bump: Bump) -> None:
+def test_unlisted_packages_are_named_with_settings_for_them(tmp_path: Path, bump: Bump) -> None:
     packages = {
         ".": static("base", "1.0.0"),
         "plugins/extra": static("base-extra", "1.0.0", '"base==1.0.0"'),
@@ -388,7 +386,7 @@ def test_packages_that_are_not_taken_are_named_with_the_settings_for_them(tmp_pa
     assert "base-extra" in here(root, "init", "--dry-run").out
     ran = bump(root, *PATCH)
     assert ran.code == 0, ran.text
-    assert "plugins/extra/pyproject.toml: 'base==1.0.0' does not accept base 1.0.1" in ran.text
+    assert "plugins/extra/pyproject.toml: 'base==1.0.0' does not allow base 1.0.1" in ran.text
     key = next(line for line in said.splitlines() if "to release them" in line).partition(": ")[2]
     text = (root / "pyproject.toml").read_text(encoding="utf-8")
     write(root, {"pyproject.toml": f"{text}\n[tool.relnox]\n{key}\n"})

@@ -29,7 +29,7 @@ MINOR = ("--part", "minor", "--commit", "--tag")
         ("from demo.parts import (\n    one,\n)\n", "parts/__init__.py"),
     ],
 )
-def test_an_imported_module_that_is_not_committed_is_a_problem(
+def test_an_untracked_module_that_is_imported_is_a_problem(
     tmp_path: Path, bump: Bump, code: str, new: str
 ) -> None:
     root = repository(write(single(tmp_path / "demo"), {"src/demo/__init__.py": code}))
@@ -54,17 +54,17 @@ def test_an_imported_module_that_is_not_committed_is_a_problem(
         "from other import _build\n",
     ],
 )
-def test_a_module_that_is_not_needed_is_named_and_no_problem(tmp_path: Path, bump: Bump, code: str) -> None:
+def test_an_untracked_module_that_is_not_imported_gives_a_note(tmp_path: Path, bump: Bump, code: str) -> None:
     root = repository(write(single(tmp_path / "demo"), {"src/demo/__init__.py": code}))
     write(root, {"src/demo/_build.py": "x = 2\n"})
     ran = bump(root, *MINOR)
     assert ran.code == 0, ran.text
-    assert "src/demo/_build.py is not in git (untracked), nor in the release" in ran.text
+    assert "src/demo/_build.py is untracked and not part of the release" in ran.text
     told = here(root, "build-all", "--dry-run").text
     assert "src/demo/_build.py is not committed, and left out" in told
 
 
-def test_a_folder_that_moved_keeps_its_history(tmp_path: Path, bump: Bump) -> None:
+def test_a_renamed_folder_keeps_its_history(tmp_path: Path, bump: Bump) -> None:
     files = {"pyproject.toml": '[tool.relnox]\npackages = ["libs/*"]\nversions = "independent"\n'}
     for name in ("one", "two"):
         files[f"libs/{name}/pyproject.toml"] = f'[project]\nname = "{name}"\nversion = "1.0.0"\n'

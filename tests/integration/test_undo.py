@@ -34,17 +34,17 @@ def two(tmp_path: Path) -> Path:
     "options",
     [("--part", "minor"), ("--part", "minor", "--commit"), RELEASE, ("--to", "1.0", "--allow-lower", "--commit")],
 )
-def test_what_a_bump_did_is_undone_to_the_byte(two: Path, bump: Bump, options: tuple[str, ...]) -> None:
+def test_undo_restores_every_byte(two: Path, bump: Bump, options: tuple[str, ...]) -> None:
     before = everything(two)
     assert bump(two, *options).code == 0
     assert everything(two) != before
     ran = bump(two, "--undo")
     assert ran.code == 0, ran.text
-    assert f"takes back: relnox bump --project {two} {' '.join(options)}" in ran.text
+    assert f"reverting: relnox bump --project {two} {' '.join(options)}" in ran.text
     assert everything(two) == before
 
 
-def test_files_that_a_bump_made_or_removed_are_as_before(two: Path, bump: Bump) -> None:
+def test_undo_restores_created_and_removed_files(two: Path, bump: Bump) -> None:
     settings = (two / "pyproject.toml").read_text()
     write(
         two,
@@ -62,7 +62,7 @@ def test_files_that_a_bump_made_or_removed_are_as_before(two: Path, bump: Bump) 
     assert everything(two) == before
 
 
-def test_what_else_is_staged_or_changed_stays(two: Path, bump: Bump) -> None:
+def test_undo_keeps_other_staged_and_changed_files(two: Path, bump: Bump) -> None:
     write(two, {"mine.txt": "1\n", "other.txt": "1\n"})
     commit_all(two)
     assert bump(two, *RELEASE).code == 0
@@ -72,7 +72,7 @@ def test_what_else_is_staged_or_changed_stays(two: Path, bump: Bump) -> None:
     assert git(two, "status", "--porcelain").splitlines() == ["M  mine.txt", " M other.txt", "?? new.txt"]
 
 
-def test_hundreds_of_tags_go_in_one_transaction(tmp_path: Path, bump: Bump) -> None:
+def test_hundreds_of_tags_are_deleted_in_one_transaction(tmp_path: Path, bump: Bump) -> None:
     names = [f"p{number:03}" for number in range(300)]
     files = {
         f"packages/{name}/pyproject.toml": f'[project]\nname = "{name}"\nversion = "1.0.0"\n\n{HATCHLING}'
@@ -95,7 +95,7 @@ def test_hundreds_of_tags_go_in_one_transaction(tmp_path: Path, bump: Bump) -> N
     assert everything(root) == before
 
 
-def test_a_tag_alone_is_taken_back(tmp_path: Path, bump: Bump) -> None:
+def test_a_tag_without_a_commit_is_undone(tmp_path: Path, bump: Bump) -> None:
     scm = '[project]\nname = "scm"\ndynamic = ["version"]\n\n[tool.setuptools_scm]\n'
     root = repository(write(tmp_path / "scm", {"pyproject.toml": scm}))
     git(root, "tag", "v1.0.0")
@@ -108,15 +108,15 @@ def test_a_tag_alone_is_taken_back(tmp_path: Path, bump: Bump) -> None:
 # --- refused -------------------------------------------------------------------------------------------
 
 
-def test_where_nothing_was_done_nothing_is_undone(two: Path, bump: Bump) -> None:
-    assert "there is no last bump on this machine" in refused(bump, two, "--undo")
+def test_nothing_to_undo(two: Path, bump: Bump) -> None:
+    assert "no bump on this machine to undo" in refused(bump, two, "--undo")
     assert bump(two, *RELEASE).code == 0
     assert bump(two, "--undo").code == 0
     for _ in range(2):
-        assert "there is no last bump on this machine" in refused(bump, two, "--undo")
+        assert "no bump on this machine to undo" in refused(bump, two, "--undo")
 
 
-def test_of_two_bumps_the_last_one_is_taken_back_and_no_more(two: Path, bump: Bump) -> None:
+def test_only_the_last_of_two_bumps_is_undone(two: Path, bump: Bump) -> None:
     assert bump(two, *RELEASE).code == 0
     between = everything(two)
     assert bump(two, "--part", "patch", "--commit", "--tag").code == 0
@@ -126,7 +126,7 @@ def test_of_two_bumps_the_last_one_is_taken_back_and_no_more(two: Path, bump: Bu
 
 
 @pytest.mark.parametrize("how", ["by the bump", "by hand", "the branch by hand", "a tag by hand"])
-def test_what_is_pushed_stays(two: Path, bump: Bump, how: str) -> None:
+def test_a_pushed_bump_is_not_undone(two: Path, bump: Bump, how: str) -> None:
     assert bump(two, *RELEASE, *(["--push"] if how == "by the bump" else [])).code == 0
     if how in {"by hand", "the branch by hand"}:
         git(two, "push", "--quiet", "origin", "main")
@@ -135,27 +135,27 @@ def test_what_is_pushed_stays(two: Path, bump: Bump, how: str) -> None:
     said = refused(bump, two, "--undo")
     assert f"the last bump (relnox bump --project {two} --part minor --commit --tag" in said
     assert "origin" in said
-    assert "already: others may have it" in said
+    assert "is already pushed to" in said
     assert "release a higher version" in said
 
 
-def test_a_tag_alone_that_is_pushed_stays(tmp_path: Path, bump: Bump) -> None:
+def test_a_pushed_tag_is_not_undone(tmp_path: Path, bump: Bump) -> None:
     scm = '[project]\nname = "scm"\ndynamic = ["version"]\n\n[tool.setuptools_scm]\n'
     root = repository(write(tmp_path / "scm", {"pyproject.toml": scm}))
     git(root, "tag", "v1.0.0")
     assert bump(root, "--part", "minor", "--tag").code == 0
     git(root, "push", "--quiet", "origin", "v1.1.0")
-    assert "is on origin already" in refused(bump, root, "--undo")
+    assert "is already pushed to origin" in refused(bump, root, "--undo")
 
 
-def test_pushed_to_a_remote_of_another_name_it_stays(two: Path, bump: Bump) -> None:
+def test_a_bump_pushed_to_another_remote_is_not_undone(two: Path, bump: Bump) -> None:
     git(two, "remote", "add", "mirror", str(remote_of(two)))
     assert bump(two, *RELEASE).code == 0
     git(two, "push", "--quiet", "mirror", "main")
-    assert "is on mirror/main already" in refused(bump, two, "--undo")
+    assert "is already pushed to mirror/main" in refused(bump, two, "--undo")
 
 
-def test_after_another_commit_that_one_has_to_go_first(two: Path, bump: Bump) -> None:
+def test_undo_is_blocked_by_a_later_commit(two: Path, bump: Bump) -> None:
     assert bump(two, *RELEASE).code == 0
     write(two, {"more.txt": ""})
     commit_all(two, "More")
@@ -174,12 +174,12 @@ def test_files_that_changed_since_the_commit_are_named(two: Path, bump: Bump) ->
     path = two / "packages/top/pyproject.toml"
     path.write_bytes(path.read_bytes() + b"# mine\n")
     said = refused(bump, two, "--undo")
-    assert "packages/top/pyproject.toml changed since the last bump" in said
+    assert "files changed since the last bump: packages/top/pyproject.toml" in said
     git(two, "checkout", "--quiet", "packages")
     assert bump(two, "--undo").code == 0
 
 
-def test_edited_files_that_changed_since_are_left_alone(two: Path, bump: Bump) -> None:
+def test_edited_files_that_changed_since_are_not_restored(two: Path, bump: Bump) -> None:
     assert bump(two, "--part", "minor").code == 0
     path = two / "packages/top/pyproject.toml"
     ours = path.read_bytes()
@@ -206,12 +206,12 @@ def test_an_undo_that_failed_before_it_changed_anything_blocks_no_other_bump(two
 
 
 @pytest.mark.parametrize("more", [("--part", "minor"), ("--all",), ("--exact",), ("--to", "3.0")])
-def test_undo_goes_alone(two: Path, bump: Bump, more: tuple[str, ...]) -> None:
+def test_undo_takes_no_other_options(two: Path, bump: Bump, more: tuple[str, ...]) -> None:
     assert bump(two, *RELEASE).code == 0
-    assert "--undo goes alone" in refused(bump, two, "--undo", *more)
+    assert "--undo takes no other options of bump" in refused(bump, two, "--undo", *more)
 
 
-def test_an_interrupted_bump_comes_first(two: Path, bump: Bump) -> None:
+def test_undo_of_an_interrupted_bump_undoes_that_one(two: Path, bump: Bump) -> None:
     hook = two / ".git/hooks/pre-push"
     write(hook.parent, {hook.name: "#!/bin/sh\nexit 1\n"})
     hook.chmod(0o755)
@@ -220,12 +220,12 @@ def test_an_interrupted_bump_comes_first(two: Path, bump: Bump) -> None:
     assert bump(two, "--part", "patch", "--commit", "--tag", "--push").code == 2
     ran = bump(two, "--undo")
     assert ran.code == 0, ran.text
-    assert f"takes back: relnox bump --project {two} --part patch --commit --tag --push" in ran.text
+    assert f"reverting: relnox bump --project {two} --part patch --commit --tag --push" in ran.text
     assert everything(two) == last
 
 
 @pytest.mark.parametrize("what", ["undo", "tag"])
-def test_no_change_is_made_beside_another_run(tmp_path: Path, bump: Bump, what: str) -> None:
+def test_undo_is_blocked_during_another_run(tmp_path: Path, bump: Bump, what: str) -> None:
     # Neither edits a file first, and both change what the other run may be changing.
     scm = '[project]\nname = "scm"\ndynamic = ["version"]\n\n[tool.setuptools_scm]\n'
     root = repository(write(tmp_path / "scm", {"pyproject.toml": scm}))
@@ -254,7 +254,7 @@ if sys.argv[1] == {moment!r}:
 @pytest.mark.skipif(os.name != "posix", reason="signals and hooks as POSIX has them")
 @pytest.mark.parametrize("victims", ["relnox", "relnox, git"])
 @pytest.mark.parametrize("moment", ["prepared", "committed"])
-def test_killed_in_the_middle_the_same_command_ends_it(two: Path, bump: Bump, moment: str, victims: str) -> None:
+def test_a_killed_undo_is_finished_by_a_rerun(two: Path, bump: Bump, moment: str, victims: str) -> None:
     before = everything(two)
     assert bump(two, *RELEASE).code == 0
     hook = two / ".git/hooks/reference-transaction"
@@ -268,7 +268,7 @@ def test_killed_in_the_middle_the_same_command_ends_it(two: Path, bump: Bump, mo
     assert (two / ".git/relnox/pending.json").exists()
     aborted = bump(two, "--abort")
     assert aborted.code == 1
-    assert "an undo was interrupted: it goes on, not back" in aborted.err
+    assert "an undo was interrupted and can only be finished" in aborted.err
     assert f"finish it: relnox bump --project {two} --undo" in aborted.err
     other = bump(two, "--part", "patch")
     assert other.code == 1
@@ -277,5 +277,5 @@ def test_killed_in_the_middle_the_same_command_ends_it(two: Path, bump: Bump, mo
     assert again.code == 0, again.text
     assert everything(two) == before
     assert not list((two / ".git").rglob("*.lock"))
-    assert "there is no interrupted bump" in refused(bump, two, "--abort")
+    assert "no interrupted bump to undo" in refused(bump, two, "--abort")
     assert bump(two, *RELEASE).code == 0

@@ -67,7 +67,7 @@ def project(root: Path, table: str, backend: str, files: dict[str, str]) -> Path
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_bump_moves_the_version_where_the_backend_looks(layout: str, tmp_path: Path) -> None:
+def test_a_bump_changes_the_version_that_the_backend_reads(layout: str, tmp_path: Path) -> None:
     root = project(tmp_path / "demo", *LAYOUTS[layout])
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file() and ".git" not in path.parts}
     ran = run(root, "relnox", "bump", "--part", "minor", "--commit", "--tag")
@@ -88,9 +88,7 @@ def test_a_bump_moves_the_version_where_the_backend_looks(layout: str, tmp_path:
         ("__version__ = 'unknown'\n", "not a version"),
     ],
 )
-def test_a_place_that_does_not_hold_one_version_is_told_and_refused(
-    code: str | None, said: str, tmp_path: Path
-) -> None:
+def test_a_location_without_exactly_one_version_is_blocked(code: str | None, said: str, tmp_path: Path) -> None:
     table = '[tool.setuptools.dynamic]\nversion = { attr = "demo.__version__" }'
     files = {"demo/other.py": ""} if code is None else {"demo/__init__.py": code}
     root = project(tmp_path / "demo", table, "setuptools.build_meta", files)

@@ -35,17 +35,17 @@ def demo(tmp_path: Path, files: dict[str, str], *, git_too: bool = True) -> Path
         ("demo/__init__.py", '__version__ = "1.2.3"\n'),
     ],
 )
-def test_a_literal_moves_along_and_the_plan_says_so(
+def test_a_literal_is_updated_with_a_note(
     tmp_path: Path, bump: Bump, file: str, text: str, *, git_too: bool
 ) -> None:
     root = demo(tmp_path, {file: text}, git_too=git_too)
     ran = bump(root, "--part", "minor")
     assert ran.code == 0, ran.text
     assert (root / file).read_bytes() == text.replace("1.2.3", "1.3.0").encode()
-    assert f"in {file} changes too ([tool.relnox] version-literals = false" in ran.text
+    assert f"in {file} changes as well; to leave it unchanged: [tool.relnox] version-literals = false" in ran.text
 
 
-def test_it_is_part_of_the_commit_and_of_the_undo(tmp_path: Path, bump: Bump) -> None:
+def test_a_literal_is_part_of_the_commit_and_of_the_undo(tmp_path: Path, bump: Bump) -> None:
     root = demo(tmp_path, {"src/demo/__init__.py": '__version__ = "1.2.3"\n'})
     assert bump(root, *MINOR).code == 0
     assert git(root, "show", "HEAD:src/demo/__init__.py") == '__version__ = "1.3.0"'
@@ -66,7 +66,7 @@ DECOYS = {
 
 
 @pytest.mark.parametrize("text", DECOYS.values(), ids=DECOYS)
-def test_what_only_looks_like_one_stays(tmp_path: Path, bump: Bump, text: str) -> None:
+def test_similar_code_is_unchanged(tmp_path: Path, bump: Bump, text: str) -> None:
     root = demo(tmp_path, {"src/demo/__init__.py": text})
     ran = bump(root, *MINOR)
     assert ran.code == 0, ran.text
@@ -77,15 +77,15 @@ def test_what_only_looks_like_one_stays(tmp_path: Path, bump: Bump, text: str) -
     "file",
     ["tests/demo/__init__.py", "docs/conf.py", "src/demo/_vendor/six/__init__.py", "examples/demo/__init__.py"],
 )
-def test_modules_that_are_not_its_own_stay(tmp_path: Path, bump: Bump, file: str) -> None:
+def test_modules_of_other_packages_are_unchanged(tmp_path: Path, bump: Bump, file: str) -> None:
     root = demo(tmp_path, {file: '__version__ = "1.2.3"\n', "src/demo/_vendor/__init__.py": ""})
     ran = bump(root, *MINOR)
     assert ran.code == 0, ran.text
     assert (root / file).read_text() == '__version__ = "1.2.3"\n'
-    assert f"{file} names the present version and is not changed" in ran.text
+    assert f"{file} contains the present version and is not changed" in ran.text
 
 
-def test_one_that_lags_is_told_at_bump_build_and_status(tmp_path: Path, bump: Bump) -> None:
+def test_an_outdated_literal_is_reported_by_bump_build_and_status(tmp_path: Path, bump: Bump) -> None:
     root = demo(tmp_path, {"src/demo/__init__.py": '__version__ = "1.2.2"\n'})
     said = refused(bump, root, *MINOR)
     assert "1.2.2: src/demo/__init__.py" in said
@@ -100,7 +100,7 @@ def test_one_that_lags_is_told_at_bump_build_and_status(tmp_path: Path, bump: Bu
 @pytest.mark.parametrize(
     "text", ['__version__ = "0.0.0"\n', '__version__ = "unknown"\n', 'VERSION = "7"\n', "__version__ = VERSION\n"]
 )
-def test_a_placeholder_and_another_things_version_do_not_lag(tmp_path: Path, bump: Bump, text: str) -> None:
+def test_placeholders_and_other_versions_do_not_count_as_outdated(tmp_path: Path, bump: Bump, text: str) -> None:
     root = demo(tmp_path, {"src/demo/__init__.py": text})
     assert bump(root, *MINOR).code == 0
     assert (root / "src/demo/__init__.py").read_text() == text
@@ -111,14 +111,14 @@ def test_a_plugin_inside_has_a_version_of_its_own(tmp_path: Path, bump: Bump) ->
     assert bump(demo(tmp_path, files), *MINOR).code == 0
 
 
-def test_the_setting_switches_it_off(tmp_path: Path, bump: Bump) -> None:
+def test_literals_can_be_disabled(tmp_path: Path, bump: Bump) -> None:
     root = demo(tmp_path, {"src/demo/__init__.py": '__version__ = "1.2.3"\n'})
     write(root, {"pyproject.toml": (root / "pyproject.toml").read_text() + "\n[tool.relnox]\nliterals = false\n"})
     commit_all(root)
     ran = bump(root, *MINOR)
     assert ran.code == 0, ran.text
     assert (root / "src/demo/__init__.py").read_text() == '__version__ = "1.2.3"\n'
-    assert "src/demo/__init__.py names the present version and is not changed" in ran.text
+    assert "src/demo/__init__.py contains the present version and is not changed" in ran.text
 
 
 def test_each_package_has_its_own_literals_and_mentions(tmp_path: Path, bump: Bump) -> None:
@@ -147,11 +147,11 @@ def test_each_package_has_its_own_literals_and_mentions(tmp_path: Path, bump: Bu
 
 
 @pytest.mark.parametrize("line", ["11.2.3", "1.2.34", "1.2.3.4", "1.2.3rc1", "a1.2.3"])
-def test_part_of_another_version_is_no_mention(tmp_path: Path, bump: Bump, line: str) -> None:
+def test_part_of_another_version_does_not_count_as_a_mention(tmp_path: Path, bump: Bump, line: str) -> None:
     root = demo(tmp_path, {"setup.cfg": f"x = {line}\n"})
     assert "present version" not in bump(root, *MINOR).text
 
 
-def test_a_changelog_tells_of_every_version(tmp_path: Path, bump: Bump) -> None:
+def test_changelogs_do_not_count_as_mentions(tmp_path: Path, bump: Bump) -> None:
     root = demo(tmp_path, {"CHANGELOG.md": "# Changelog\n\n## 1.2.3\n\n- It.\n", "uv.lock": ""})
     assert "present version" not in bump(root, *MINOR).text

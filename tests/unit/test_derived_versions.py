@@ -32,7 +32,7 @@ def test_versions_that_agree_with_the_tags(version: str, tags: list[str]) -> Non
     assert told(version, *tags) == ""
 
 
-def test_the_version_of_a_sibling_is_an_error_that_names_both() -> None:
+def test_the_version_of_a_sibling_is_an_error() -> None:
     assert told("2.0.0", "acme-a-v2.0.0") == (
         "error: its version is 2.0.0, which tag acme-a-v2.0.0 of acme-a says, but acme-b has no tag at this commit"
         f" / {REMEDY}"
@@ -43,7 +43,7 @@ def test_the_version_of_a_sibling_is_an_error_that_names_both() -> None:
     )
 
 
-def test_another_version_than_the_own_tag_is_an_error_wherever_it_comes_from() -> None:
+def test_a_version_that_differs_from_its_own_tag_is_an_error() -> None:
     for derives in (True, False):
         found = told("1.1.1.dev0", "acme-b-v1.1.0", derives=derives)
         assert found.startswith(
@@ -51,7 +51,7 @@ def test_another_version_than_the_own_tag_is_an_error_wherever_it_comes_from() -
         )
 
 
-def test_a_tag_of_no_package_is_a_warning_that_names_the_setting() -> None:
+def test_a_tag_of_no_package_is_a_warning() -> None:
     found = told("2.0.0", "v2.0.0")
     assert found.startswith(
         "warning: its version is 2.0.0, which tag v2.0.0 says, but by tag-format that is no tag"

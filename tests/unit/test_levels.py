@@ -97,7 +97,7 @@ def test_the_level_of_a_message(message: str, expected: Level | None) -> None:
     assert level_of(message, CommitsConfig()) == expected
 
 
-def test_the_types_are_a_setting() -> None:
+def test_the_commit_types_are_settings() -> None:
     config = CommitsConfig(minor=("add",), patch=("docs", "fix"))
     assert [level_of(f"{kind}: x", config) for kind in ("add", "docs", "feat", "perf")] == [
         "minor",
@@ -108,7 +108,7 @@ def test_the_types_are_a_setting() -> None:
     assert level_of("feat!: x", config) == "major"
 
 
-def test_a_type_that_is_set_in_capitals_counts_as_the_specification_reads_it() -> None:
+def test_commit_types_in_settings_ignore_case() -> None:
     # "The units of information that make up Conventional Commits MUST NOT be treated as case sensitive."
     assert level_of("Feature: x", CommitsConfig(minor=("Feature",))) == "minor"
 
@@ -173,7 +173,7 @@ def graphs(draw: st.DrawFn) -> Graph:
 
 
 @given(graphs())
-def test_the_frontier_is_what_sets_of_ancestors_say(graph: Graph) -> None:
+def test_tag_coverage_equals_sets_of_ancestors(graph: Graph) -> None:
     inside, edge = tag_coverage(graph.parents, graph.chosen)
     contained = {tagged: graph.ancestors(tagged) for tagged in graph.chosen}
     for commit in graph.parents:
@@ -189,7 +189,7 @@ def test_the_frontier_is_what_sets_of_ancestors_say(graph: Graph) -> None:
 
 
 @given(graphs(), st.data())
-def test_standings_are_what_sets_of_ancestors_say(graph: Graph, data: st.DataObject) -> None:
+def test_histories_equal_sets_of_ancestors(graph: Graph, data: st.DataObject) -> None:
     packages = [
         package("root", "."),
         package("a", "libs/a"),
@@ -273,16 +273,16 @@ def test_levels_shift_below_1(version: str, message: str, part: Level, *, shift:
 
 
 @pytest.mark.parametrize("messages", [(), ("docs: x",), ("Merge branch 'x'", "Release 1.0.0")])
-def test_nothing_is_asked_for_where_no_commit_asks(messages: tuple[str, ...]) -> None:
+def test_commits_without_a_level_request_no_bump(messages: tuple[str, ...]) -> None:
     assert asked([package("a")], {"a": since("1.0.0", *messages)}) == {}
 
 
-def test_a_version_raised_by_hand_is_taken_as_it_is() -> None:
+def test_a_version_raised_by_hand_is_released_as_it_is() -> None:
     found = asked([package("a", version="1.5.0")], {"a": since("1.0.0")})
     assert found == {"a": BumpRequest(None, "raised by hand since v1.0.0")}
 
 
-def test_a_dev_version_after_the_tag_is_no_version_raised_by_hand() -> None:
+def test_a_dev_version_after_the_tag_does_not_count_as_raised_by_hand() -> None:
     # It marks where development goes on.
     found = asked([package("a", version="1.1.0.dev0")], {"a": since("1.0.0", "fix: x")})
     assert found["a"].bump == Bump(part="patch")
@@ -292,13 +292,13 @@ def test_a_dev_version_after_the_tag_is_no_version_raised_by_hand() -> None:
 @pytest.mark.parametrize(
     ("version", "bump"), [("0.1.0", None), ("1.0.0a1", None), ("0.1.0.dev1", Bump(part="release"))]
 )
-def test_what_was_never_released_is_released_as_it_stands(version: str, bump: Bump | None) -> None:
+def test_the_first_release_has_the_present_version(version: str, bump: Bump | None) -> None:
     nothing = ReleaseHistory(None, None, ())
-    assert asked([package("a", version=version)], {"a": nothing}) == {"a": BumpRequest(bump, "no tag of it yet")}
-    assert asked([package("a", version=version)], {}) == {"a": BumpRequest(bump, "no tag of it yet")}
+    assert asked([package("a", version=version)], {"a": nothing}) == {"a": BumpRequest(bump, "no tag yet")}
+    assert asked([package("a", version=version)], {}) == {"a": BumpRequest(bump, "no tag yet")}
 
 
-def test_without_a_version_and_a_tag_there_is_nothing_to_raise() -> None:
+def test_no_bump_without_a_version_and_a_tag() -> None:
     assert asked([package("a", version=None)], {"a": ReleaseHistory(None, None, ())}) == {}
     found = asked([package("a", version=None)], {"a": since("1.0.0", "feat: x")})
     assert found["a"].bump == Bump(part="minor")
@@ -309,7 +309,7 @@ def test_a_phase_makes_a_prerelease_of_the_level() -> None:
     assert found["a"].bump == Bump(part="minor", pre="beta")
 
 
-def test_where_fragments_are_kept_they_decide_and_commits_do_not() -> None:
+def test_fragments_count_instead_of_commits() -> None:
     history = {name: since("1.0.0", "feat!: x") for name in "abc"}
     told = [
         Fragment("1.md", {"a": "patch", "b": None}, "One."),

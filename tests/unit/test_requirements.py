@@ -51,7 +51,7 @@ def test_the_name_of_a_requirement(text: str, name: str | None) -> None:
 @settings(deadline=None)
 @example("0_")
 @given(st.text())
-def test_no_text_makes_the_name_raise(text: str) -> None:
+def test_the_name_of_any_text_does_not_raise(text: str) -> None:
     name = requirement_name(text)
     assert name is None or re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
 
@@ -185,7 +185,7 @@ def test_never(text: str) -> None:
     assert rewrite_poetry(text, Version("2.0"), policy="never") is None
 
 
-def test_a_project_spells_its_versions_its_own_way() -> None:
+def test_versions_are_written_in_the_projects_format() -> None:
     def oddly(version: Version) -> str:
         return re.sub(r"dev0$", "dev", str(version))
 
@@ -201,7 +201,7 @@ def test_a_project_spells_its_versions_its_own_way() -> None:
 
 @pytest.mark.parametrize("policy", ["out-of-range", "always", "exact"])
 @pytest.mark.parametrize("text", ["pkg>=1.0,!=2.0.0", "pkg != 2.0.*", "pkg!=2,==1.0"])
-def test_a_version_that_is_excluded_by_name_is_refused(text: str, policy: Policy) -> None:
+def test_an_explicitly_excluded_version_is_blocked(text: str, policy: Policy) -> None:
     with pytest.raises(Blocked, match=r"excludes 2\.0\.0 by its !=") as caught:
         rewrite(text, Version("2.0.0"), policy=policy)
     assert caught.value.fix is not None
@@ -209,17 +209,17 @@ def test_a_version_that_is_excluded_by_name_is_refused(text: str, policy: Policy
 
 
 @pytest.mark.parametrize("text", ["pkg=={{ version }}", "<REPLACE ME>", "pkg >= 1.0 <2", "pkg; " + "(" * 5000])
-def test_what_is_not_a_requirement_is_refused(text: str) -> None:
+def test_an_invalid_requirement_is_blocked(text: str) -> None:
     with pytest.raises(Blocked, match="not a PEP 508 requirement"):
         rewrite(text, Version("2.0"))
 
 
-def test_a_number_that_python_will_not_read_is_refused() -> None:
+def test_a_number_with_too_many_digits_in_a_requirement_is_blocked() -> None:
     with pytest.raises(Blocked, match=r"is not a (range of PEP 440 versions|PEP 508 requirement)"):
         rewrite("pkg==" + "9" * 5000, Version("2.0"))
 
 
-def test_a_requirement_that_cannot_admit_the_version_is_refused() -> None:
+def test_a_requirement_that_cannot_allow_the_version_is_blocked() -> None:
     with pytest.raises(Blocked, match=r"would exclude 2\.0 even as 'pkg==9'"):
         rewrite("pkg==1.0", Version("2.0"), format_version=lambda _: "9")
     with pytest.raises(Blocked, match=r"even as 'pkg===2.0,==1.0'"):
@@ -307,7 +307,7 @@ def test_poetry_policies(constraint: str, new: str, policy: Policy, expected: st
         ("^1.0.0-SNAPSHOT", "not a range of PEP 440 versions"),
     ],
 )
-def test_poetry_refusals(constraint: str, told: str) -> None:
+def test_blocked_poetry_constraints(constraint: str, told: str) -> None:
     with pytest.raises(Blocked, match=told):
         rewrite_poetry(constraint, Version("3.0"))
 
@@ -325,7 +325,7 @@ def test_poetry_refusals(constraint: str, told: str) -> None:
         (">=3.8 !=3.12.*", False),
     ],
 )
-def test_poetry_constraints_admit(constraint: str, *, admitted: bool) -> None:
+def test_poetry_constraints_allow(constraint: str, *, admitted: bool) -> None:
     assert poetry_allows(constraint, Version("3.12.99")) is admitted
 
 
@@ -375,7 +375,7 @@ def kinds(specifier: str, comma: str) -> list[str]:
 
 @settings(deadline=None)
 @given(AROUND, st.lists(PEP508_CLAUSES, max_size=3), COMMAS, VERSIONS, POLICIES)
-def test_a_requirement_follows_to_any_version(
+def test_a_requirement_is_rewritten_for_any_version(
     around: tuple[str, str], clauses: list[str], comma: str, new: Version, policy: Policy
 ) -> None:
     before, after = around
@@ -406,7 +406,7 @@ def test_a_requirement_follows_to_any_version(
 
 @settings(deadline=None)
 @given(st.lists(POETRY_CLAUSES, min_size=1, max_size=3), COMMAS, VERSIONS, POLICIES)
-def test_a_poetry_constraint_follows_to_any_version(
+def test_a_poetry_constraint_is_rewritten_for_any_version(
     clauses: list[str], comma: str, new: Version, policy: Policy
 ) -> None:
     constraint = comma.join(clauses)
@@ -422,7 +422,7 @@ def test_a_poetry_constraint_follows_to_any_version(
 
 @settings(deadline=None)
 @given(st.lists(PUBLIC.map(Version), min_size=2, max_size=2))
-def test_poetry_carets_admit_what_the_leftmost_number_allows(versions: list[Version]) -> None:
+def test_poetry_carets_allow_up_to_the_leftmost_nonzero_number(versions: list[Version]) -> None:
     base, new = sorted(versions)
     assume(base.epoch == new.epoch)
     new = Version(new.base_version)  # what prereleases a caret admits is another matter

@@ -57,21 +57,21 @@ def package(name: str, version: str | None = "1.0.0", folder: str | None = None,
         ("openai-v2==2.5b0", "openai-v2==", "2.5b0"),
     ],
 )
-def test_a_tag_is_a_version_and_what_stands_before_it(tag: str, before: str, version: str) -> None:
+def test_a_tag_is_split_into_prefix_and_version(tag: str, before: str, version: str) -> None:
     assert split_tag(tag) == (before, Version(version))
 
 
 @pytest.mark.parametrize("tag", ["stable", "rel_1_4_0", "v1.x", "abc1", "", "1" * 300])
-def test_some_tags_hold_no_version(tag: str) -> None:
+def test_tags_without_a_version(tag: str) -> None:
     assert split_tag(tag) is None
 
 
 @given(st.text(max_size=30))
-def test_no_tag_makes_a_survey_raise(tag: str) -> None:
+def test_a_survey_of_any_tag_does_not_raise(tag: str) -> None:
     survey_tags([package("a"), package("b")], [tag])
 
 
-def test_the_package_of_a_tag_is_known_by_its_name_its_folder_and_the_end_of_its_name() -> None:
+def test_prefixes_name_packages_by_name_folder_and_end_of_name() -> None:
     packages = [
         package("langgraph", folder="libs/langgraph"),
         package("langgraph-checkpoint-postgres", folder="libs/pg"),
@@ -88,7 +88,7 @@ def test_the_package_of_a_tag_is_known_by_its_name_its_folder_and_the_end_of_its
     assert (found.plain_prefixes, found.unreadable) == (("v",), ("rel_1_4",))
 
 
-def test_a_name_that_means_two_packages_means_none() -> None:
+def test_an_ambiguous_prefix_names_no_package() -> None:
     found = survey_tags([package("a-core", folder="a/x"), package("b-core", folder="b/y")], ["core-1.0"])
     assert found.package_prefixes == {}
 
@@ -150,7 +150,7 @@ SHAPES: Mapping[str, tuple[list[Package], list[str], dict[str, object], dict[str
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_what_is_proposed_goes_on_with_the_tags_that_are_there(shape: str) -> None:
+def test_proposed_settings_continue_the_existing_tags(shape: str) -> None:
     packages, tags, settings, forms = SHAPES[shape]
     workspace = Workspace(tuple(packages))
     known = read_known_tags(workspace, tags)
@@ -164,7 +164,7 @@ def test_what_is_proposed_goes_on_with_the_tags_that_are_there(shape: str) -> No
     assert {key for key in propose_settings(workspace, pasted, known) if key != "versions"} == set()
 
 
-def test_a_new_package_among_others_has_their_form_and_no_problem() -> None:
+def test_a_new_package_gets_the_form_of_the_others() -> None:
     workspace = Workspace((package("a", "1.0"), package("b", "2.0"), package("new", "0.1.0")))
     known = read_known_tags(workspace, ["a==1.0", "b==2.0", "v0.0.9"])
     formats = tag_formats(workspace, Config(), known.tags)
@@ -172,7 +172,7 @@ def test_a_new_package_among_others_has_their_form_and_no_problem() -> None:
     assert list(format_problems(workspace.packages, workspace, Config(), formats, known)) == []
 
 
-def test_a_version_that_is_tagged_in_another_form_is_a_problem_though_the_form_has_older_tags() -> None:
+def test_a_present_version_tagged_in_another_form_is_a_problem() -> None:
     workspace = Workspace((package("a", "2.0"), package("b", "1.0")))
     known = read_known_tags(workspace, ["a-v1.0", "b-v1.0", "a/2.0"])
     formats = tag_formats(workspace, Config(), known.tags)
@@ -201,7 +201,7 @@ def test_a_version_that_is_tagged_in_another_form_is_a_problem_though_the_form_h
         (("1.2", None), ["v1.2"], "", True),
     ],
 )
-def test_one_version_and_plain_tags_are_lockstep_unless_settings_say_otherwise(
+def test_one_version_and_plain_tags_are_lockstep_without_settings(
     versions: tuple[str | None, str | None], tags: list[str], settings: str, *, inferred: bool
 ) -> None:
     workspace = Workspace((package("a", versions[0]), package("b", versions[1])))
@@ -215,7 +215,7 @@ def test_one_version_and_plain_tags_are_lockstep_unless_settings_say_otherwise(
 # --- patterns --------------------------------------------------------------------------------------
 
 
-def test_folders_as_globs_mean_these_packages_alone() -> None:
+def test_folder_globs_match_exactly_these_packages() -> None:
     every = [package(name, folder=f"libs/{name}") for name in "abcd"] + [package("e", folder="tools/e")]
     assert folder_globs(every[:4], every) == ["libs/*"]
     assert folder_globs(every[:3], every) == ["libs/*", "!libs/d"]

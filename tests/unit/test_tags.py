@@ -53,14 +53,14 @@ AROUND = st.text("abv1.-_/=+", max_size=6)
 
 @settings(deadline=None)
 @given(AROUND, AROUND, VERSIONS, st.sampled_from(["pep440", "semver", "calver"]))
-def test_a_tag_means_the_version_it_was_made_of(before: str, after: str, version: Version, scheme: Scheme) -> None:
+def test_a_rendered_tag_parses_to_its_version(before: str, after: str, version: Version, scheme: Scheme) -> None:
     format_ = TagFormat(before, after, scheme)
     assert format_.parse(format_.render(version)) == version
 
 
 @settings(deadline=None)
 @given(st.text(max_size=12))
-def test_no_text_makes_parsing_raise(text: str) -> None:
+def test_parsing_any_text_does_not_raise(text: str) -> None:
     found = TagFormat("v", "", "pep440").parse(text)
     assert found is None or text.startswith("v")
 
@@ -92,7 +92,7 @@ def test_tags_without_any_setting(names: tuple[str, ...], versions: str | None, 
         ("release-{version}+{name}", "release-2.1rc1+name-space-x"),
     ],
 )
-def test_what_a_format_can_hold(text: str, tag: str) -> None:
+def test_tag_format_fields(text: str, tag: str) -> None:
     found = formats(
         "Name.Space_X",
         tag_format=text,
@@ -104,7 +104,7 @@ def test_what_a_format_can_hold(text: str, tag: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["v", "{name}", "{version}{version}", "v{versoin}", "{name}-{version}-{}"])
-def test_a_format_that_is_none_is_refused(text: str) -> None:
+def test_an_invalid_format_is_blocked(text: str) -> None:
     with pytest.raises(Blocked, match=r"must hold \{version\} once"):
         formats("demo", tag_format=text)
 
@@ -130,7 +130,7 @@ def test_tags_of_one_package_among_others(tag: str, version: str | None) -> None
     assert found == (Version(version) if version else None)
 
 
-def test_the_latest_tag_is_the_greatest_version_not_the_last_word() -> None:
+def test_the_latest_tag_is_the_greatest_version_not_the_last_name() -> None:
     tags = ["v1.9", "v1.10", "v1.10rc1", "v0.2", "w2.0", "v2", "v1!0.1", "vx"]
     assert TagFormat("v", "", "pep440").latest(tags) == ("v1!0.1", Version("1!0.1"))
     assert TagFormat("v", "", "pep440").latest(tags[:3]) == ("v1.10", Version("1.10"))
@@ -151,26 +151,24 @@ def test_the_latest_tag_is_the_greatest_version_not_the_last_word() -> None:
     ],
 )
 @pytest.mark.parametrize("reverse", [False, True])
-def test_tags_that_could_be_those_of_two_packages_are_refused(
-    names: tuple[str, ...], text: str, *, reverse: bool
-) -> None:
+def test_ambiguous_tag_formats_are_blocked(names: tuple[str, ...], text: str, *, reverse: bool) -> None:
     with pytest.raises(Blocked) as caught:
         formats(*(names[::-1] if reverse else names), tag_format=text)
     assert all(name in caught.value.message for name in names)
 
 
-def test_folders_of_one_name_cannot_name_tags() -> None:
+def test_equal_folder_names_make_a_format_ambiguous() -> None:
     with pytest.raises(Blocked, match="a and b the same tags"):
         formats("a", "b", tag_format="{folder}-v{version}", folders={"a": "x/core", "b": "y/core"})
 
 
-def test_lockstep_packages_share_a_tag_but_no_confusion() -> None:
+def test_lockstep_packages_may_share_tags_but_not_ambiguous_ones() -> None:
     config = Config(versions="lockstep", tag_format="{name}-{version}")
     with pytest.raises(Blocked, match="core-1"):
         tag_formats(workspace("core", "core-1"), config)
 
 
-def test_names_that_only_look_alike_are_fine() -> None:
+def test_similar_names_are_not_ambiguous() -> None:
     # core-v1 is a package; core-v1-v2.0 is its tag and not one of core's.
     found = formats("core", "core-v1", "core-v1-v2", "a-b")
     tags = {name: found[name].render(Version("2.0")) for name in found}
@@ -189,7 +187,9 @@ LIKE = st.lists(st.sampled_from(["core", "a", "b", "v1", "1", "rc", "post", "0"]
     ),
     VERSIONS,
 )
-def test_a_tag_of_an_accepted_workspace_means_one_package(names: list[str], text: str, version: Version) -> None:
+def test_every_tag_of_a_valid_workspace_belongs_to_one_package(
+    names: list[str], text: str, version: Version
+) -> None:
     try:
         found = formats(*names, tag_format=text)
     except Blocked:

@@ -109,11 +109,11 @@ end = "no line end"'''.replace("~~~", "'''")
 
 
 @pytest.mark.parametrize("text", [NASTY, NASTY.replace("\n", "\r\n"), "", "\n \n# only\r\n", "a = 1"])
-def test_nasty_documents_are_read_as_tomllib_reads_them(text: str) -> None:
+def test_difficult_documents_are_read_like_tomllib(text: str) -> None:
     assert_agrees_with_tomllib(text)
 
 
-def test_each_path_of_a_nasty_document_is_found() -> None:
+def test_every_path_of_a_difficult_document_is_found() -> None:
     spans = string_spans(NASTY)
     assert spans["version",].line == 2
     assert spans["escaped.key",].value == '"quoted" \\ é 😀 \t'
@@ -128,14 +128,14 @@ def test_each_path_of_a_nasty_document_is_found() -> None:
     assert spans["tool", "quoted.table", "café", "end"].value == "no line end"
 
 
-def test_a_multiline_string_starts_behind_the_line_end_that_toml_trims() -> None:
+def test_a_multiline_string_starts_after_the_trimmed_line_end() -> None:
     text = "a = '''\r\nfirst\r\nsecond'''\r\n"
     (span,) = string_spans(text).values()
     assert text[span.start : span.end] == "first\r\nsecond"
     assert (span.value, span.quote, span.line) == ("first\nsecond", "'''", 1)
 
 
-def test_what_toml_1_1_adds_is_read() -> None:
+def test_additions_of_toml_1_1_are_read() -> None:
     spans = string_spans('a = {\n  b = "\\x41\\e", # with a comment\n  c = "2",\n}\n')
     assert {path: span.value for path, span in spans.items()} == {("a", "b"): "A\x1b", ("a", "c"): "2"}
 
@@ -147,7 +147,7 @@ def pyproject_files() -> list[Path]:
 
 
 @pytest.mark.parametrize("file", pyproject_files(), ids=lambda file: file.parent.name)
-def test_real_files_are_read_as_tomllib_reads_them(file: Path) -> None:
+def test_real_files_are_read_like_tomllib(file: Path) -> None:
     text = file.read_bytes().decode()
     assert string_spans(text)
     assert_agrees_with_tomllib(text)
@@ -172,7 +172,7 @@ def test_real_files_are_read_as_tomllib_reads_them(file: Path) -> None:
         ("name = {{ name }}", "a key and its value was expected at line 1, column 9"),
     ],
 )
-def test_a_text_that_is_not_toml_is_an_error_with_its_place(text: str, place: str) -> None:
+def test_invalid_toml_is_an_error_with_line_and_column(text: str, place: str) -> None:
     with pytest.raises(ValueError, match="not TOML") as caught:
         string_spans(text)
     assert str(caught.value).endswith(place)
@@ -193,7 +193,7 @@ def test_no_text_hangs_or_is_read_wrongly(text: str) -> None:
         assert found == dict(strings_in(parsed))
 
 
-def test_a_long_string_that_never_closes_is_given_up_in_one_pass() -> None:
+def test_a_long_unterminated_string_is_rejected_in_one_pass() -> None:
     with pytest.raises(ValueError, match="line 1, column 7"):
         string_spans('a = """' + '\\"" ' * 100_000)
 
@@ -330,7 +330,7 @@ def documents(draw: st.DrawFn) -> tuple[dict[str, Node], str]:
 
 @settings(deadline=None)
 @given(documents())
-def test_every_string_of_any_document_is_found_where_it_stands(drawn: tuple[dict[str, Node], str]) -> None:
+def test_every_string_of_any_document_is_found_at_its_position(drawn: tuple[dict[str, Node], str]) -> None:
     document, text = drawn
     assert_agrees_with_tomllib(text)
     meant = {path: value for path, value in strings_in(document) if not isinstance(value, Bare)}
@@ -401,13 +401,13 @@ def test_a_value_is_written_in_the_quotes_it_had(before: str, value: str, after:
 
 
 @pytest.mark.parametrize("value", ["it's", "two\nlines", "\x00", "\r"])
-def test_a_value_that_literal_quotes_cannot_hold_is_refused(value: str) -> None:
+def test_a_value_that_literal_quotes_cannot_contain_is_an_error(value: str) -> None:
     with pytest.raises(ValueError, match=r"cannot be written in ' quotes at line 2"):
         replace_strings("# first\na = 'x'\n", {("a",): value})
 
 
 @pytest.mark.parametrize("value", ["'''", "\x00", "\r\n"])
-def test_a_value_that_multiline_literal_quotes_cannot_hold_is_refused(value: str) -> None:
+def test_a_value_that_multiline_literal_quotes_cannot_contain_is_an_error(value: str) -> None:
     with pytest.raises(ValueError, match=r"cannot be written in ''' quotes at line 1"):
         replace_strings("a = '''\nx'''\n", {("a",): value})
 
@@ -433,7 +433,7 @@ def test_nothing_to_replace_gives_the_same_text() -> None:
         (("project", "epoch"), "no string at project.epoch"),
     ],
 )
-def test_a_path_without_a_string_is_refused(path: KeyPath, told: str) -> None:
+def test_a_path_without_a_string_is_blocked(path: KeyPath, told: str) -> None:
     with pytest.raises(Blocked, match=told):
         replace_strings('[project]\nname = "a"\nepoch = 1\n', {path: "2"}, source="libs/a/pyproject.toml")
 

@@ -105,7 +105,7 @@ def refusal(packages: Sequence[Package], bump_requests: Mapping[str, BumpRequest
 # --- what belongs together -----------------------------------------------------------------------------
 
 
-def test_everything_is_one_track_in_lockstep_and_nothing_is_elsewhere() -> None:
+def test_lockstep_is_one_group_of_all_packages() -> None:
     packages = (package("a", "1.0"), package("b", "1.0"))
     (lockstep,) = version_groups(Workspace(packages), Config(versions="lockstep"))
     assert (lockstep.kind, lockstep.packages) == ("fixed", packages)
@@ -113,7 +113,7 @@ def test_everything_is_one_track_in_lockstep_and_nothing_is_elsewhere() -> None:
     assert [(track.kind, track.packages) for track in alone] == [("alone", packages[:1]), ("alone", packages[1:])]
 
 
-def test_members_of_a_group_are_named_by_globs_in_any_spelling() -> None:
+def test_group_members_match_globs_in_any_spelling() -> None:
     packages = tuple(package(name, "1.0") for name in ("acme-core", "acme-web", "other"))
     config = Config(versions="independent", groups=group("Acme_*"))
     found = {
@@ -122,20 +122,20 @@ def test_members_of_a_group_are_named_by_globs_in_any_spelling() -> None:
     assert found == {"both": ["acme-core", "acme-web"], "other": ["other"]}
 
 
-def test_a_package_in_two_groups_is_refused_with_both() -> None:
+def test_a_package_in_two_groups_is_blocked() -> None:
     groups = {"one": GroupConfig(packages=("a*",)), "two": GroupConfig(packages=("b", "ab"))}
     packages = (package("a", "1.0"), package("ab", "1.0"), package("b", "1.0"))
     with pytest.raises(Blocked, match="ab is in two groups, one and two"):
         version_groups(Workspace(packages), Config(groups=groups))
 
 
-def test_a_package_that_two_globs_of_one_group_mean_is_in_it_once() -> None:
+def test_a_package_that_matches_two_globs_of_a_group_is_in_it_once() -> None:
     packages = (package("a", "1.0"), package("ab", "1.0"))
     (track,) = version_groups(Workspace(packages), Config(groups=group("a*", "ab")))
     assert [each.name for each in track.packages] == ["a", "ab"]
 
 
-def test_a_group_without_members_is_refused_with_its_globs() -> None:
+def test_a_group_without_members_is_blocked() -> None:
     with pytest.raises(Blocked, match=r"the group both means no package of this workspace: x, y-\*") as caught:
         version_groups(Workspace((package("a", "1.0"),)), Config(groups=group("x", "y-*")))
     assert "[tool.relnox.groups.both]" in (caught.value.fix or "")
@@ -145,20 +145,20 @@ def test_a_group_without_members_is_refused_with_its_globs() -> None:
 
 
 @pytest.mark.parametrize("config", [{"versions": "lockstep"}, {"groups": group("a", "b", "c")}])
-def test_what_is_fixed_moves_as_one_by_the_highest_level(config: dict[str, Any]) -> None:
+def test_a_fixed_group_is_bumped_together_by_the_highest_level(config: dict[str, Any]) -> None:
     packages = [package(name, "1.4.2") for name in "abc"]
     bump_requests = wished("patch", "a") | wished("minor", "b")
     assert moved(packages, bump_requests, **config) == dict.fromkeys("abc", "1.5.0")
 
 
-def test_who_only_comes_along_is_told_with_whom() -> None:
+def test_the_reason_names_the_package_that_others_are_bumped_with() -> None:
     packages = tuple(package(name, "1.0.0") for name in "ab")
     config = Config(versions="independent", groups=group("a", "b"))
     found, _ = plan_bumps(Workspace(packages), wished("minor", "b"), released={}, config=config, today=TODAY)
     assert [move.reason for move in found] == ["moves with b (both)", "asked for minor"]
 
 
-def test_packages_of_no_group_stay_where_they_are() -> None:
+def test_packages_outside_the_group_are_not_bumped() -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.0"), package("c", "7.0.0")]
     assert moved(packages, wished("minor", "a"), groups=group("a", "b")) == {"a": "1.1.0", "b": "1.1.0"}
 
@@ -170,7 +170,7 @@ def test_packages_of_no_group_stay_where_they_are() -> None:
         ({"groups": group("a", "b")}, "group both moves as one"),
     ],
 )
-def test_fixed_versions_that_are_apart_are_listed(config: dict[str, Any], words: str) -> None:
+def test_different_versions_in_a_fixed_group_are_listed(config: dict[str, Any], words: str) -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.1")]
     error = refusal(packages, wished("minor", "a"), **config)
     assert words in error.message
@@ -178,12 +178,12 @@ def test_fixed_versions_that_are_apart_are_listed(config: dict[str, Any], words:
     assert "--to VERSION" in (error.fix or "")
 
 
-def test_one_named_version_brings_together_what_is_apart() -> None:
+def test_an_explicit_version_aligns_a_fixed_group() -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.1")]
     assert moved(packages, named("1.1.0", "a"), groups=group("a", "b")) == {"a": "1.1.0", "b": "1.1.0"}
 
 
-def test_a_named_version_below_one_of_the_group_is_refused_unless_that_is_allowed() -> None:
+def test_an_explicit_version_below_one_of_the_group_needs_allow_lower() -> None:
     packages = [package("a", "1.0.0"), package("b", "2.0.0")]
     assert "1.5.0 is lower than the present 2.0.0" in (
         refusal(packages, named("1.5.0", "a"), groups=group("a", "b")).message
@@ -192,7 +192,7 @@ def test_a_named_version_below_one_of_the_group_is_refused_unless_that_is_allowe
     assert moved(packages, lower, groups=group("a", "b")) == {"a": "1.5.0", "b": "1.5.0"}
 
 
-def test_of_a_linked_group_only_those_move_that_are_asked_for() -> None:
+def test_only_the_requested_packages_of_a_linked_group_are_bumped() -> None:
     packages = [package("a", "1.0.0"), package("b", "1.3.0"), package("c", "1.2.0")]
     linked = group("a", "b", "c", kind="linked")
     assert moved(packages, wished("patch", "a"), groups=linked) == {"a": "1.3.1"}
@@ -203,13 +203,13 @@ def test_of_a_linked_group_only_those_move_that_are_asked_for() -> None:
     assert moved(packages, named("2.0.0", "a", "b"), groups=linked) == {"a": "2.0.0", "b": "2.0.0"}
 
 
-def test_a_linked_package_that_has_to_follow_joins_with_the_groups_version() -> None:
+def test_a_linked_dependent_gets_the_version_of_its_group() -> None:
     packages = [package("a", "1.0.0"), package("b", "1.3.0", "a==1.0.0"), package("c", "1.2.0")]
     linked = group("a", "b", "c", kind="linked")
     assert moved(packages, wished("patch", "a"), groups=linked) == {"a": "1.3.1", "b": "1.3.1"}
 
 
-def test_a_linked_dependent_in_a_prerelease_behind_its_group_follows() -> None:
+def test_a_linked_dependent_in_an_older_prerelease_gets_the_version_of_its_group() -> None:
     # The group counts from its highest version, which is no prerelease: there is no phase to repeat.
     packages = [package("a", "1.0.0"), package("b", "1.0.0a1", "a==1.0.0"), package("c", "2.0.0")]
     found = moved(packages, wished("minor", "a"), groups=group("b", "c", kind="linked"))
@@ -220,20 +220,20 @@ def test_a_linked_dependent_in_a_prerelease_behind_its_group_follows() -> None:
 # --- versions that no file states ----------------------------------------------------------------------
 
 
-def test_a_version_from_tags_moves_from_that_of_the_last_tag() -> None:
+def test_a_version_from_tags_is_bumped_from_the_last_tag() -> None:
     packages = [package("a", None), package("b", None)]
     released = {"a": "1.0.0", "b": "1.0.0"}
     assert moved(packages, wished("minor", "a"), released, versions="lockstep") == {"a": "1.1.0", "b": "1.1.0"}
 
 
-def test_a_first_version_from_tags_must_be_named() -> None:
+def test_a_first_version_from_tags_must_be_given() -> None:
     error = refusal([package("a", None)], wished("minor", "a"))
     assert "a has no version yet: setuptools-scm takes it from tags" in error.message
     assert moved([package("a", None)], named("0.1.0", "a")) == {"a": "0.1.0"}
 
 
 @pytest.mark.parametrize("bump_requests", [wished("minor", "a"), named("0.1.0", "a")])
-def test_a_version_that_only_the_backend_knows_cannot_be_moved_not_even_by_name(
+def test_a_version_that_only_the_backend_knows_cannot_be_bumped(
     bump_requests: dict[str, BumpRequest],
 ) -> None:
     # Nothing could be edited, and no tag would change what the backend says.
@@ -242,20 +242,20 @@ def test_a_version_that_only_the_backend_knows_cannot_be_moved_not_even_by_name(
 
 
 def test_a_present_version_can_be_released_as_it_is() -> None:
-    assert moved([package("a", "1.0.0")], {"a": BumpRequest(None, "no tag of it yet")}) == {"a": "1.0.0"}
+    assert moved([package("a", "1.0.0")], {"a": BumpRequest(None, "no tag yet")}) == {"a": "1.0.0"}
 
 
 # --- dependents ----------------------------------------------------------------------------------------
 
 
-def test_a_chain_moves_to_its_end() -> None:
+def test_a_chain_of_dependents_is_bumped() -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.0", "a==1.0.0"), package("c", "1.0.0", "b==1.0.0")]
     packages.append(package("d", "1.0.0", "c>=1,<2"))
     assert moved(packages, wished("major", "a")) == {"a": "2.0.0", "b": "1.0.1", "c": "1.0.1"}
     assert followed(packages, wished("major", "a")) == {"b": ["a==2.0.0"], "c": ["b==1.0.1"]}
 
 
-def test_a_diamond_moves_each_package_once() -> None:
+def test_a_diamond_of_dependents_is_bumped_once() -> None:
     packages = [
         package("base", "1.0.0"),
         package("left", "1.0.0", "base<2"),
@@ -271,7 +271,7 @@ def test_a_diamond_moves_each_package_once() -> None:
     assert followed(packages, wished("major", "base"))["top"] == ["left==1.0.1", "right==1.0.1"]
 
 
-def test_packages_that_need_each_other_move_together() -> None:
+def test_packages_that_require_each_other_are_bumped_together() -> None:
     packages = [package("a", "1.0.0", "extra: b==1.0.0"), package("b", "1.0.0", "a==1.0.0")]
     assert moved(packages, wished("minor", "a")) == {"a": "1.1.0", "b": "1.0.1"}
     assert followed(packages, wished("minor", "a")) == {"a": ["b==1.0.1"], "b": ["a==1.1.0"]}
@@ -289,13 +289,13 @@ def test_the_reason_names_each_cause_once() -> None:
 
 
 @pytest.mark.parametrize("table", ["group", "build"])
-def test_what_is_not_published_moves_in_the_file_and_moves_no_version(table: str) -> None:
+def test_unpublished_requirements_are_rewritten_without_a_bump(table: str) -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.0", f"{table}: a==1.0.0")]
     assert moved(packages, wished("minor", "a")) == {"a": "1.1.0"}
     assert followed(packages, wished("minor", "a")) == {"b": ["a==1.1.0"]}
 
 
-def test_a_private_package_follows_in_its_file_only() -> None:
+def test_a_private_dependent_is_rewritten_without_a_bump() -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.0", "a==1.0.0", private=True)]
     assert moved(packages, wished("minor", "a")) == {"a": "1.1.0"}
     assert followed(packages, wished("minor", "a")) == {"b": ["a==1.1.0"]}
@@ -304,7 +304,7 @@ def test_a_private_package_follows_in_its_file_only() -> None:
 @pytest.mark.parametrize(
     ("dependents", "expected"), [("patch", "1.2.4"), ("minor", "1.3.0"), ("major", "2.0.0"), ("none", None)]
 )
-def test_how_far_a_dependent_moves_is_a_setting(dependents: str, expected: str | None) -> None:
+def test_the_level_of_dependents_is_a_setting(dependents: str, expected: str | None) -> None:
     packages = [package("a", "1.0.0"), package("b", "1.2.3", "extra: a==1.0.0")]
     assert moved(packages, wished("minor", "a"), dependents=dependents).get("b") == expected
     assert followed(packages, wished("minor", "a"), dependents=dependents) == {"b": ["a==1.1.0"]}
@@ -323,14 +323,14 @@ def test_how_far_a_dependent_moves_is_a_setting(dependents: str, expected: str |
         ("a>=1.0,<2", "never", None),
     ],
 )
-def test_when_a_requirement_follows_is_a_setting(need: str, policy: str, expected: str | None) -> None:
+def test_the_policy_of_requirements_is_a_setting(need: str, policy: str, expected: str | None) -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.0", need)]
     assert followed(packages, wished("minor", "a"), update_requirements=policy).get("b", [None]) == [expected]
     assert ("b" in moved(packages, wished("minor", "a"), update_requirements=policy)) is (expected is not None)
 
 
 @pytest.mark.parametrize("table", PUBLISHED)
-def test_a_published_requirement_that_may_not_follow_is_refused_with_its_file(table: str) -> None:
+def test_an_excluding_requirement_under_never_is_blocked(table: str) -> None:
     error = refusal(
         [package("a", "1.0.0"), package("b", "1.0.0", f"{table}: a==1.0.0")],
         wished("minor", "a"),
@@ -340,12 +340,12 @@ def test_a_published_requirement_that_may_not_follow_is_refused_with_its_file(ta
     assert 'update-requirements = "out-of-range"' in (error.fix or "")
 
 
-def test_under_never_a_requirement_that_nobody_publishes_is_left_as_it_is() -> None:
+def test_an_unpublished_requirement_under_never_is_unchanged() -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.0", "group: a==1.0.0")]
     assert followed(packages, wished("minor", "a"), update_requirements="never") == {}
 
 
-def test_a_dependent_that_moves_by_its_own_wish_moves_by_that() -> None:
+def test_a_dependent_with_its_own_request_is_bumped_by_it() -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.0", "a==1.0.0")]
     assert moved(packages, wished("minor", "a") | wished("major", "b")) == {"a": "1.1.0", "b": "2.0.0"}
 
@@ -367,18 +367,18 @@ def test_a_dependent_and_prereleases(present: str, bump_request: Bump, expected:
     assert moved(packages, {"a": BumpRequest(bump_request, "asked")})["b"] == expected
 
 
-def test_a_dependent_of_a_prerelease_that_goes_on_moves_by_the_set_level() -> None:
+def test_a_dependent_of_a_continued_prerelease_is_bumped_by_the_configured_level() -> None:
     packages = [package("a", "1.1.0a0"), package("b", "1.0.0", "a==1.1.0a0")]
     assert moved(packages, wished("pre", "a")) == {"a": "1.1.0a1", "b": "1.0.1"}
 
 
-def test_a_dependent_without_a_version_is_rewritten_and_stays() -> None:
+def test_a_dependent_without_a_version_is_rewritten_without_a_bump() -> None:
     packages = [package("a", "1.0.0"), package("b", None, "a==1.0.0")]
     assert moved(packages, wished("minor", "a")) == {"a": "1.1.0"}
     assert followed(packages, wished("minor", "a")) == {"b": ["a==1.1.0"]}
 
 
-def test_a_dependents_whole_group_moves_with_it() -> None:
+def test_the_whole_group_of_a_dependent_is_bumped() -> None:
     packages = [package("a", "1.0.0"), package("b", "3.0.0", "a==1.0.0"), package("c", "3.0.0")]
     assert moved(packages, wished("minor", "a"), groups=group("b", "c")) == {
         "a": "1.1.0",
@@ -387,7 +387,7 @@ def test_a_dependents_whole_group_moves_with_it() -> None:
     }
 
 
-def test_a_name_of_another_repository_moves_with_the_package_that_it_follows() -> None:
+def test_requirements_on_other_distributions_are_updated_with_a_package() -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.0", "sister-x==1.0.0", "stranger==1.0.0")]
     follow = {"sister-x": "a"}
     assert followed(packages, wished("minor", "a"), dependency_updates=follow) == {"b": ["sister-x==1.1.0"]}
@@ -395,7 +395,7 @@ def test_a_name_of_another_repository_moves_with_the_package_that_it_follows() -
     assert moved(packages, wished("minor", "b"), dependency_updates=follow) == {"b": "1.1.0"}
 
 
-def test_the_scheme_spells_requirements() -> None:
+def test_the_scheme_formats_requirements() -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.0", "a==1.0.0")]
     bump_requests = wished("minor", "a", pre="alpha")
     assert followed(packages, bump_requests, scheme="semver") == {"b": ["a==1.1.0-alpha.0"]}
@@ -405,7 +405,7 @@ def going(package: Package) -> VersionBump:
     return VersionBump(package, package.version or Version("1.0.0"), Version("9"), "")
 
 
-def test_places_that_do_not_agree_are_each_named_with_what_they_say() -> None:
+def test_different_versions_in_two_locations_are_listed() -> None:
     place = VersionSource(kind="attribute", file="a/about.py", key=("__version__",), text="0.9")
     demo = package("a", "1.0.0")
     check_locations_agree([going(demo)])
@@ -415,12 +415,12 @@ def test_places_that_do_not_agree_are_each_named_with_what_they_say() -> None:
     assert "  1.0.0: a/pyproject.toml\n  0.9: a/about.py" in caught.value.message
 
 
-def test_places_in_different_spellings_of_one_version_agree() -> None:
+def test_locations_with_different_forms_of_one_version_agree() -> None:
     place = VersionSource(kind="json", file="a/package.json", text="1.0.0-alpha.1", semver=True)
     check_locations_agree([going(Package(**{**vars(package("a", "1.0a1")), "other_locations": (place,)}))])
 
 
-def test_a_version_from_tags_is_not_at_odds_with_a_place_that_states_it() -> None:
+def test_a_version_from_tags_agrees_with_a_location_of_it() -> None:
     # There is no version in pyproject.toml that CITATION.cff could locations_agree with.
     place = VersionSource(kind="pattern", file="CITATION.cff", key=("version: (?P<version>.*)",), text="1.0.0")
     check_locations_agree([going(Package(**{**vars(package("a", None)), "other_locations": (place,)}))])
@@ -480,7 +480,7 @@ CONFIGS = st.builds(
     CONFIGS,
     st.randoms(use_true_random=False),
 )
-def test_after_any_moves_the_workspace_fits_together(
+def test_after_any_bumps_the_workspace_is_consistent(
     packages: list[Package], bumps: dict[str, Bump | None], config: Config, chance: Any
 ) -> None:
     bump_requests = {
@@ -529,7 +529,7 @@ def test_after_any_moves_the_workspace_fits_together(
 
 
 @given(workspaces(), st.dictionaries(st.sampled_from(NAMES), st.sampled_from(WISHES[:5]), min_size=1))
-def test_packages_without_groups_are_refused_for_what_a_version_cannot_do_only(
+def test_packages_without_groups_are_blocked_by_version_arithmetic_only(
     packages: list[Package], bumps: dict[str, Bump | None]
 ) -> None:
     # A level can always be raised, and a dependent can always follow, whatever phase it is in.

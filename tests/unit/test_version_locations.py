@@ -27,7 +27,7 @@ __version__: str = '1.2.3'  # "1.2.3", and an ü
 '''
 
 
-def test_the_one_assignment_is_found_among_decoys() -> None:
+def test_the_assignment_is_found_among_similar_code() -> None:
     span = version_locations.find_attribute(DECOYS, "__version__")
     assert span.text == "1.2.3"
     changed = version_locations.replace_span(DECOYS, span, "2.0.0rc1")
@@ -47,7 +47,7 @@ def test_the_one_assignment_is_found_among_decoys() -> None:
         ("__version__ = \n", "no Python"),
     ],
 )
-def test_what_is_not_one_plain_string_is_told(code: str, said: str) -> None:
+def test_an_attribute_that_is_not_one_plain_string_is_an_error(code: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         version_locations.find_attribute(code, "__version__")
 
@@ -55,7 +55,7 @@ def test_what_is_not_one_plain_string_is_told(code: str, said: str) -> None:
 @pytest.mark.parametrize(
     "code", ['ü = 1; __version__ = "1.0"', 'if True:\r\n    __version__ = "1.0"\r\n', 'v = __version__ = "1.0"']
 )
-def test_places_are_right_whatever_stands_before(code: str) -> None:
+def test_positions_are_right_after_any_text(code: str) -> None:
     span = version_locations.find_attribute(code, "__version__")
     assert code[span.start : span.end] == "1.0"
 
@@ -83,7 +83,7 @@ def test_only_the_version_changes(before: str, version: str, quote: str, newline
         ("__version__='1.0'\n", "1.0"),
     ],
 )
-def test_hatchs_own_pattern(text: str, version: str) -> None:
+def test_the_default_pattern_of_hatchling(text: str, version: str) -> None:
     assert version_locations.find_pattern(text, version_locations.HATCH_PATTERN)[0].text == version
 
 
@@ -96,12 +96,12 @@ def test_hatchs_own_pattern(text: str, version: str) -> None:
         ("(", "cannot be used"),
     ],
 )
-def test_a_pattern_matches_once_or_is_told(expression: str, said: str) -> None:
+def test_a_pattern_must_match_once(expression: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         version_locations.find_pattern('a = "1"\nb = "2"\n', expression)
 
 
-def test_a_file_that_is_nothing_but_the_version() -> None:
+def test_a_file_that_contains_only_the_version() -> None:
     assert (
         version_locations.replace_span("\n 1.0 \r\n", version_locations.find_only_word("\n 1.0 \r\n"), "2.0")
         == "\n 2.0 \r\n"

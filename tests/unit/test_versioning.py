@@ -120,11 +120,11 @@ def check(version: str, words: str, expected: str, **settings: Any) -> None:
         ("v1.2.3", "patch", "1.2.4"),
         ("1.2.3-alpha.1", "alpha", "1.2.3a2"),
         ("1.2.3-alpha.1", "patch", "1.2.3"),
-        ("1.0.0-foo.1", "patch", "refuse: '1.0.0-foo.1' is not a version of PEP 440"),
+        ("1.0.0-foo.1", "patch", "refuse: '1.0.0-foo.1' is not a valid version (PEP 440)"),
         ("1.0.0-1", "patch", "1.0.1"),
     ],
 )
-def test_the_cases(version: str, words: str, expected: str) -> None:
+def test_next_versions(version: str, words: str, expected: str) -> None:
     check(version, words, expected)
 
 
@@ -210,10 +210,10 @@ def test_the_cases(version: str, words: str, expected: str) -> None:
         ("1.2.3", "--to 1.2.2 --allow-lower", "1.2.2"),
         ("1.2.3", "--to 2.0.0 --allow-lower", "2.0.0"),
         ("1.2.3", "--to 2.0+cu118", "refuse: local segment"),
-        ("1.2.3", "--to next", "refuse: --to: 'next' is not a version of PEP 440"),
+        ("1.2.3", "--to next", "refuse: --to: 'next' is not a valid version (PEP 440)"),
     ],
 )
-def test_what_the_rules_say_beyond_the_cases(version: str, words: str, expected: str) -> None:
+def test_next_versions_in_rare_cases(version: str, words: str, expected: str) -> None:
     check(version, words, expected)
 
 
@@ -233,7 +233,7 @@ def test_phases_may_start_at_1(version: str, words: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("start", [-1, 2])
-def test_phases_start_nowhere_else(start: int) -> None:
+def test_other_prerelease_starts_are_blocked(start: int) -> None:
     check("1.2.3", "alpha", "refuse: prerelease-start", prerelease_start=start)
 
 
@@ -267,7 +267,7 @@ def test_phases_start_nowhere_else(start: int) -> None:
         ("2026.12.0", "--to 2026.12.1", "2026.12.1"),
     ],
 )
-def test_a_year_a_month_and_a_number(version: str, words: str, expected: str) -> None:
+def test_calendar_with_year_month_and_micro(version: str, words: str, expected: str) -> None:
     check(version, words, expected, scheme="calver", today=NOVEMBER)
 
 
@@ -275,7 +275,7 @@ def test_a_year_a_month_and_a_number(version: str, words: str, expected: str) ->
     ("version", "expected"),
     [("2026.3", "2026.4"), ("2025.9", "2026.0"), ("2026", "2026.1"), ("2026.3.5", "2026.4.0")],
 )
-def test_a_year_and_a_number(version: str, expected: str) -> None:
+def test_calendar_with_year_and_minor(version: str, expected: str) -> None:
     check(version, "minor", expected, scheme="calver", calver_format="YYYY.MINOR", today=NOVEMBER)
 
 
@@ -300,11 +300,11 @@ def test_a_prerelease_number_may_be_a_date(version: str, words: str, expected: s
     check(version, words, expected, scheme="calver", today=NOVEMBER)
 
 
-def test_elsewhere_a_prerelease_number_is_a_number() -> None:
+def test_a_prerelease_number_that_is_no_date_counts() -> None:
     check("1.0.0b260730", "beta", "1.0.0b260731", today=NOVEMBER)
 
 
-def test_a_calendar_needs_a_date_and_a_format_it_knows() -> None:
+def test_a_calendar_needs_a_date_and_a_valid_format() -> None:
     check("2026.10.2", "patch", "refuse: needs the date", scheme="calver")
     check("2026.10.2", "patch", "refuse: 'YY.MM'", scheme="calver", calver_format="YY.MM", today=NOVEMBER)
 
@@ -327,7 +327,7 @@ def test_a_calendar_needs_a_date_and_a_format_it_knows() -> None:
         ("1.2.3", "--to 2.0.0-rc.1", "2.0.0rc1"),
     ],
 )
-def test_under_semver_nothing_is_made_that_semver_cannot_say(version: str, words: str, expected: str) -> None:
+def test_semver_blocks_versions_that_it_cannot_express(version: str, words: str, expected: str) -> None:
     check(version, words, expected, scheme="semver")
 
 
@@ -353,7 +353,7 @@ def test_under_semver_nothing_is_made_that_semver_cannot_say(version: str, words
     ],
     ids=str,
 )
-def test_contradictions_are_refused_by_the_names_of_their_flags(bump: Bump, flags: list[str]) -> None:
+def test_contradicting_options_are_blocked_with_their_names(bump: Bump, flags: list[str]) -> None:
     with pytest.raises(Blocked) as refusal:
         next_version(Version("1.2.3"), bump)
     told = f"{refusal.value.message}\n{refusal.value.fix}"
@@ -368,12 +368,12 @@ def test_contradictions_are_refused_by_the_names_of_their_flags(bump: Bump, flag
     ["", "1.0.0-foo.1", "1.0 beta", "latest", "1.2.x", "1..2", "\u0661.2", "9" * 5000],
     ids=lambda text: text[:12],
 )
-def test_what_is_no_version_is_refused_with_its_place(text: str) -> None:
+def test_an_invalid_version_is_blocked_with_its_location(text: str) -> None:
     with pytest.raises(Blocked, match=r"^pyproject\.toml:3: "):
         parse(text, where="pyproject.toml:3")
 
 
-def test_without_a_place_none_is_named() -> None:
+def test_an_invalid_version_without_location() -> None:
     with pytest.raises(Blocked, match=r"^'latest' is not"):
         parse("latest")
 
@@ -393,7 +393,7 @@ def test_without_a_place_none_is_named() -> None:
         ("1.2.3a1", "semver", "1.2.3a1 is written 1.2.3-alpha.1"),
     ],
 )
-def test_another_spelling_is_noted(text: str, scheme: Scheme, note: str | None) -> None:
+def test_normalization_is_noted(text: str, scheme: Scheme, note: str | None) -> None:
     assert normalization_note(text, scheme=scheme) == note
 
 
@@ -440,7 +440,7 @@ def test_another_spelling_is_noted(text: str, scheme: Scheme, note: str | None) 
         ),
     ],
 )
-def test_the_plan_says_what_the_request_left_open(version: str, words: str, scheme: Scheme, told: str) -> None:
+def test_notes_explain_what_the_request_implies(version: str, words: str, scheme: Scheme, told: str) -> None:
     current, bump = Version(version), request(words)
     after = next_version(current, bump, scheme=scheme, today=NOVEMBER)
     assert explain(current, bump, after, scheme=scheme) == told
@@ -457,7 +457,7 @@ def test_the_plan_says_what_the_request_left_open(version: str, words: str, sche
         ("1.4.2", "minor", True, "minor"),
     ],
 )
-def test_a_derived_level_shifts_down_below_1(version: str, level: Level, shift: bool, derived: Level) -> None:
+def test_a_level_from_commits_shifts_down_below_1(version: str, level: Level, shift: bool, derived: Level) -> None:
     assert shift_level(Version(version), level, shift=shift) == derived
 
 
@@ -502,7 +502,7 @@ SOUND = st.builds(
 
 @settings(deadline=None)
 @given(versions(), BUMPS, SETTINGS)
-def test_every_request_gives_a_greater_version_or_a_refusal(
+def test_every_request_gives_a_greater_version_or_is_blocked(
     current: Version, bump: Bump, project: dict[str, Any]
 ) -> None:
     try:
@@ -531,7 +531,7 @@ def test_epoch_and_length_are_kept(current: Version, bump: Bump, project: dict[s
 
 @settings(deadline=None)
 @given(versions(), st.sampled_from(LEVELS), st.none() | st.sampled_from(PHASES))
-def test_a_level_never_refuses_to_be_raised(current: Version, level: Level, pre: Phase | None) -> None:
+def test_bumping_a_level_is_never_blocked(current: Version, level: Level, pre: Phase | None) -> None:
     raised = next_version(current, Bump(part=level, pre=pre, exact=True))
     place = LEVELS.index(level)
     before = (*current.release, 0, 0)[: place + 1]
@@ -547,7 +547,7 @@ def test_without_exact_a_level_goes_no_further_than_with_it(current: Version, le
 
 @settings(deadline=None)
 @given(st.text() | st.from_regex(r"[v ]?[0-9a-z.!+_-]+", fullmatch=True))
-def test_reading_is_total(text: str) -> None:
+def test_parsing_any_text_gives_a_version_or_is_blocked(text: str) -> None:
     try:
         version = parse(text, where="x")
     except Blocked:
@@ -557,7 +557,7 @@ def test_reading_is_total(text: str) -> None:
 
 
 @pytest.mark.parametrize(("part", "scheme"), list(product(["major", "patch"], get_args(Scheme))))
-def test_a_number_that_cannot_be_written_is_refused(part: Part, scheme: Scheme) -> None:
+def test_a_number_with_too_many_digits_is_blocked(part: Part, scheme: Scheme) -> None:
     longest = "9" * 4300  # sys.int_info.default_max_str_digits
     with pytest.raises(Blocked):
         next_version(Version(f"{longest}.0.{longest}"), Bump(part=part), scheme=scheme, today=NOVEMBER)

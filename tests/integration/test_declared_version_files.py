@@ -56,7 +56,7 @@ KNOWN = {
 
 
 @pytest.mark.parametrize("file", KNOWN)
-def test_files_of_a_known_kind_need_no_pattern(tmp_path: Path, bump: Bump, file: str) -> None:
+def test_files_of_known_formats_need_no_pattern(tmp_path: Path, bump: Bump, file: str) -> None:
     text, expected = KNOWN[file]
     root = demo(tmp_path / "demo", {file: text}, place(file))
     ran = bump(root, "--part", "minor", "--pre", "alpha", "--commit")
@@ -64,7 +64,7 @@ def test_files_of_a_known_kind_need_no_pattern(tmp_path: Path, bump: Bump, file:
     assert changed(root) == {file: expected, "pyproject.toml": ['version = "1.3.0a0"']}
 
 
-def test_all_places_move_in_one_commit_and_are_undone_as_one(tmp_path: Path, bump: Bump) -> None:
+def test_all_locations_are_bumped_in_one_commit_and_undone_together(tmp_path: Path, bump: Bump) -> None:
     files = {name: text for name, (text, _) in KNOWN.items()}
     root = demo(tmp_path / "demo", files, *(place(name) for name in files))
     before = git(root, "rev-parse", "HEAD^{tree}")
@@ -76,7 +76,7 @@ def test_all_places_move_in_one_commit_and_are_undone_as_one(tmp_path: Path, bum
     assert git(root, "status", "--porcelain") == ""
 
 
-def test_a_pattern_has_a_group_and_the_others_are_left_alone(tmp_path: Path, bump: Bump) -> None:
+def test_only_the_group_of_a_pattern_changes(tmp_path: Path, bump: Bump) -> None:
     files = {
         "docs/a.md": "demo (version 1.2.3, since 1.2.0)\ndemo (version 9)\n",
         "docs/b.md": "one 1.2.3 two\n",
@@ -92,7 +92,7 @@ def test_a_pattern_has_a_group_and_the_others_are_left_alone(tmp_path: Path, bum
     assert (root / "docs/b.md").read_text() == "one 1.3.0 two\n"
 
 
-def test_two_places_of_one_file_move_both(tmp_path: Path, bump: Bump) -> None:
+def test_two_locations_in_one_file_change(tmp_path: Path, bump: Bump) -> None:
     root = demo(
         tmp_path / "demo",
         {"conf.py": 'release = "1.2.3"\nversion = "v1.2.3"\n'},
@@ -103,14 +103,14 @@ def test_two_places_of_one_file_move_both(tmp_path: Path, bump: Bump) -> None:
     assert (root / "conf.py").read_text() == 'release = "10.0"\nversion = "v10.0"\n'
 
 
-def test_a_place_in_pyproject_itself_moves_with_the_version(tmp_path: Path, bump: Bump) -> None:
+def test_a_location_in_pyproject_changes_with_the_version(tmp_path: Path, bump: Bump) -> None:
     tool = '[tool.other]\ncurrent = "1.2.3"\n'
     root = demo(tmp_path / "demo", {}, tool, place("pyproject.toml", pattern='^current = "(?P<version>.*)"'))
     assert bump(root, "--part", "major", "--commit").code == 0
     assert changed(root) == {"pyproject.toml": ['version = "2.0.0"', 'current = "2.0.0"']}
 
 
-def test_what_a_place_has_around_it_stays_to_the_byte(tmp_path: Path, bump: Bump) -> None:
+def test_text_around_a_location_is_unchanged(tmp_path: Path, bump: Bump) -> None:
     root = demo(tmp_path / "demo", {}, place("notes.txt", pattern="demo (?P<version>[0-9.]+)"))
     content = b"\xef\xbb\xbf\xc3\xbcml\xc3\xa4ut\r\ndemo 1.2.3 \xf0\x9f\x90\x8d\r\nno end"
     (root / "notes.txt").write_bytes(content)
@@ -126,7 +126,7 @@ TWICE = {"README.md": "pip install demo==1.2.3\n\npip install demo[x]==1.2.3\n"}
 PIN = r"==(?P<version>[0-9.]+)"
 
 
-def test_a_pattern_that_is_there_as_often_as_declared_moves_everywhere(tmp_path: Path, bump: Bump) -> None:
+def test_a_pattern_with_the_declared_count_changes_everywhere(tmp_path: Path, bump: Bump) -> None:
     root = demo(tmp_path / "demo", TWICE, place("README.md", pattern=PIN, count=2))
     assert bump(root, "--part", "minor", "--commit").code == 0
     assert (root / "README.md").read_text() == TWICE["README.md"].replace("1.2.3", "1.3.0")
@@ -135,9 +135,7 @@ def test_a_pattern_that_is_there_as_often_as_declared_moves_everywhere(tmp_path:
 @pytest.mark.parametrize(
     ("count", "said"), [(1, "the pattern matches 2 times"), (3, "the pattern matches 2 times, not 3")]
 )
-def test_a_pattern_that_is_there_more_or_less_often_is_refused(
-    tmp_path: Path, bump: Bump, count: int, said: str
-) -> None:
+def test_a_pattern_with_another_count_is_blocked(tmp_path: Path, bump: Bump, count: int, said: str) -> None:
     root = demo(tmp_path / "demo", TWICE, place("README.md", pattern=PIN, count=count))
     for options in (("--part", "minor"), ("--to", "2.0")):
         error = refused(bump, root, *options)
@@ -145,7 +143,7 @@ def test_a_pattern_that_is_there_more_or_less_often_is_refused(
         assert "correct its pattern or count" in error
 
 
-def test_matches_that_differ_among_themselves_are_refused_with_each(tmp_path: Path, bump: Bump) -> None:
+def test_matches_with_different_versions_are_blocked(tmp_path: Path, bump: Bump) -> None:
     files = {"README.md": TWICE["README.md"].replace("[x]==1.2.3", "[x]==1.2.2")}
     root = demo(tmp_path / "demo", files, place("README.md", pattern=PIN, count=2))
     assert "README.md of [[tool.relnox.version-files]]: it has different versions: 1.2.2 and 1.2.3" in refused(
@@ -153,7 +151,7 @@ def test_matches_that_differ_among_themselves_are_refused_with_each(tmp_path: Pa
     )
 
 
-def test_a_file_that_is_no_place_is_left_alone(tmp_path: Path, bump: Bump) -> None:
+def test_a_file_with_count_0_is_unchanged(tmp_path: Path, bump: Bump) -> None:
     # A crate with a version of its own: without the line, it is taken for the package's.
     maturin = '[build-system]\nrequires = ["maturin"]\nbuild-backend = "maturin"\n'
     files = {
@@ -184,9 +182,9 @@ def drifted(root: Path) -> Path:
     return demo(root, files, *(place(name) for name in files))
 
 
-def test_drift_names_each_place_with_what_it_says(tmp_path: Path, bump: Bump) -> None:
+def test_different_versions_are_listed_by_location(tmp_path: Path, bump: Bump) -> None:
     said = refused(bump, drifted(tmp_path / "demo"), "--part", "minor", "--commit")
-    assert "the places that state the version of demo do not agree" in said
+    assert "demo has different versions in different files" in said
     listed = [line.strip() for line in said.splitlines() if line.startswith("  ")]
     assert listed == [
         "1.2.3: pyproject.toml",
@@ -196,7 +194,7 @@ def test_drift_names_each_place_with_what_it_says(tmp_path: Path, bump: Bump) ->
     ]
 
 
-def test_a_named_version_mends_drift(tmp_path: Path, bump: Bump) -> None:
+def test_an_explicit_version_aligns_locations(tmp_path: Path, bump: Bump) -> None:
     root = drifted(tmp_path / "demo")
     ran = bump(root, "--to", "1.3.0rc1", "--commit")
     assert ran.code == 0, ran.text
@@ -209,9 +207,7 @@ def test_a_named_version_mends_drift(tmp_path: Path, bump: Bump) -> None:
     assert bump(root, "--part", "release", "--commit").code == 0
 
 
-def test_a_place_without_a_version_is_refused_and_a_named_version_does_not_hide_it(
-    tmp_path: Path, bump: Bump
-) -> None:
+def test_a_location_without_a_version_is_blocked_even_with_to(tmp_path: Path, bump: Bump) -> None:
     root = demo(tmp_path / "demo", {"a.py": "x = 1\n"}, place("a.py"))
     for options in (("--part", "minor"), ("--to", "2.0")):
         assert "a.py of [[tool.relnox.version-files]]: __version__ is assigned 0 times" in refused(
@@ -219,9 +215,9 @@ def test_a_place_without_a_version_is_refused_and_a_named_version_does_not_hide_
         )
 
 
-def test_what_is_no_version_there_is_refused_with_its_file(tmp_path: Path, bump: Bump) -> None:
+def test_an_invalid_version_is_blocked_with_its_file(tmp_path: Path, bump: Bump) -> None:
     root = demo(tmp_path / "demo", {"a.py": '__version__ = "latest"\n'}, place("a.py"))
-    assert "a.py: 'latest' is not a version of PEP 440" in refused(bump, root, "--part", "minor")
+    assert "a.py: 'latest' is not a valid version (PEP 440)" in refused(bump, root, "--part", "minor")
 
 
 # --- whose, and how it is spelled ----------------------------------------------------------------------
@@ -239,9 +235,7 @@ def several(root: Path, files: dict[str, str], *declared: str, lockstep: bool = 
     return repository(write(root, {"pyproject.toml": settings + "\n".join(declared), **files}))
 
 
-def test_a_place_is_of_the_package_whose_folder_it_is_in_or_of_the_one_it_names(
-    tmp_path: Path, bump: Bump
-) -> None:
+def test_a_version_file_belongs_to_its_folders_package_or_the_named_one(tmp_path: Path, bump: Bump) -> None:
     root = several(
         tmp_path / "many",
         {"packages/a/a.py": '__version__ = "1.0.0"\n', "docs/b.txt": "b 2.0.0\n"},
@@ -254,7 +248,7 @@ def test_a_place_is_of_the_package_whose_folder_it_is_in_or_of_the_one_it_names(
     assert changed(root) == {"docs/b.txt": ["b 2.1.0"], "packages/b/pyproject.toml": ['version = "2.1.0"']}
 
 
-def test_a_place_of_nobody_is_refused_but_in_lockstep_it_is_everybodys(tmp_path: Path, bump: Bump) -> None:
+def test_a_version_file_outside_all_packages_is_blocked_except_in_lockstep(tmp_path: Path, bump: Bump) -> None:
     files, declared = {"docs/x.txt": "x 1.0.0\n"}, place("docs/x.txt", pattern="x (?P<version>.*)")
     said = refused(bump, several(tmp_path / "many", dict(files), declared), "--all", "--part", "minor")
     assert (
@@ -266,7 +260,7 @@ def test_a_place_of_nobody_is_refused_but_in_lockstep_it_is_everybodys(tmp_path:
     assert changed(root)["docs/x.txt"] == ["x 1.1.0"]
 
 
-def test_a_package_that_is_not_there_is_refused(tmp_path: Path, bump: Bump) -> None:
+def test_an_unknown_package_is_blocked(tmp_path: Path, bump: Bump) -> None:
     root = demo(tmp_path / "demo", {"x.py": '__version__ = "1.2.3"\n'}, place("x.py", package="dmeo"))
     said = refused(bump, root, "--part", "minor")
     assert "no package dmeo" in said
@@ -282,7 +276,7 @@ def test_a_package_that_is_not_there_is_refused(tmp_path: Path, bump: Bump) -> N
         ("a.txt", None, ("1.3.0-alpha.1", "1.3.0a2")),  # PEP 440 reads it, and writes it its own way
     ],
 )
-def test_the_spelling_can_be_declared(
+def test_the_version_format_can_be_declared(
     tmp_path: Path, bump: Bump, file: str, spelling: str | None, texts: tuple[str, str]
 ) -> None:
     more = {"scheme": spelling} if spelling else {}
@@ -295,7 +289,7 @@ def test_the_spelling_can_be_declared(
     assert (root / file).read_text() == after
 
 
-def test_a_version_that_a_place_has_no_spelling_for_is_refused_with_its_file(tmp_path: Path, bump: Bump) -> None:
+def test_a_version_that_a_location_cannot_express_is_blocked_with_its_file(tmp_path: Path, bump: Bump) -> None:
     root = demo(tmp_path / "demo", {"package.json": '{"version": "1.2.3"}\n'}, place("package.json"))
     assert "package.json: " in refused(bump, root, "--part", "post", "--commit")
 
@@ -319,16 +313,14 @@ def test_a_version_that_a_place_has_no_spelling_for_is_refused_with_its_file(tmp
         (place("bin", pattern="(?P<version>.*)"), "bin of [[tool.relnox.version-files]]"),
     ],
 )
-def test_a_declaration_that_cannot_be_right_is_refused(
-    tmp_path: Path, bump: Bump, declared: str, said: str
-) -> None:
+def test_an_invalid_declaration_is_blocked(tmp_path: Path, bump: Bump, declared: str, said: str) -> None:
     root = demo(tmp_path / "demo", {"a.txt": "x 1.2.3\n", "src/demo.py": ""}, declared)
     (root / "bin").write_bytes(b"\xff\xfe1.2.3")
     commit_all(root)
     assert said in refused(bump, root, "--part", "minor")
 
 
-def test_a_version_from_tags_moves_the_places_that_state_it(tmp_path: Path, bump: Bump) -> None:
+def test_a_version_from_tags_updates_its_locations(tmp_path: Path, bump: Bump) -> None:
     pyproject = '[project]\nname = "scm"\ndynamic = ["version"]\n\n[tool.setuptools_scm]\n\n' + place(
         "CITATION.cff"
     )

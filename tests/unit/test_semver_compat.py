@@ -45,7 +45,7 @@ from relnox.errors import Blocked
         ("1.0.0+Abc-5", "1.0.0+abc.5", "1.0.0+abc.5"),
     ],
 )
-def test_what_semver_and_pep_440_both_say(text: str, pep440: str, written: str) -> None:
+def test_versions_that_semver_and_pep_440_can_express(text: str, pep440: str, written: str) -> None:
     version = from_semver(text)
     assert str(version) == pep440
     assert to_semver(version) == written
@@ -84,7 +84,7 @@ def test_what_semver_and_pep_440_both_say(text: str, pep440: str, written: str) 
     ],
     ids=lambda text: text[:20],
 )
-def test_what_only_semver_says(text: str, reason: str, fix: str) -> None:
+def test_versions_that_only_semver_can_express(text: str, reason: str, fix: str) -> None:
     with pytest.raises(Blocked) as refusal:
         from_semver(text)
     assert reason in refusal.value.message
@@ -104,7 +104,7 @@ def test_what_only_semver_says(text: str, reason: str, fix: str) -> None:
         (f"2.0.{2**53}", f"up to {2**53 - 1}"),
     ],
 )
-def test_what_only_pep_440_says(pep440: str, reason: str) -> None:
+def test_versions_that_only_pep_440_can_express(pep440: str, reason: str) -> None:
     with pytest.raises(Blocked) as refusal:
         to_semver(Version(pep440))
     assert f"{pep440} cannot be written as SemVer" in refusal.value.message
@@ -133,13 +133,13 @@ def test_a_semver_file_is_padded(pep440: str, text: str) -> None:
         ("semver", "2.0.1rc1+abc.5", "2.0.1-rc.1+abc.5", "2.0.1-rc.1+abc.5"),
     ],
 )
-def test_schemes_and_places(scheme: Scheme, pep440: str, python: str, semver_file: str) -> None:
+def test_formats_by_scheme_and_file(scheme: Scheme, pep440: str, python: str, semver_file: str) -> None:
     assert format_version(Version(pep440), scheme) == python
     assert to_semver(Version(pep440)) == semver_file
 
 
 @pytest.mark.parametrize("pep440", ["2.0.1.post1", "1!2.0.1a1", "2.0.1.4", "2.0.1a1.dev2"])
-def test_what_semver_cannot_say_keeps_its_spelling_in_python_places(pep440: str) -> None:
+def test_versions_that_semver_cannot_express_keep_their_form_in_python_files(pep440: str) -> None:
     assert format_version(Version(pep440), "semver") == pep440
 
 
@@ -157,7 +157,7 @@ def test_what_semver_cannot_say_keeps_its_spelling_in_python_places(pep440: str)
         ("2.0.1.dev4", "2.0.1a0.post1", False),
     ],
 )
-def test_dev_before_alpha_is_warned_of(before: str, after: str, *, inverted: bool) -> None:
+def test_dev_before_alpha_gives_a_warning(before: str, after: str, *, inverted: bool) -> None:
     assert (semver_inversion(Version(before), Version(after)) is not None) == inverted
 
 
@@ -181,7 +181,7 @@ def versions(draw: Any, *, public: bool = False) -> Version:
 
 @settings(deadline=None)
 @given(versions(), st.sampled_from(get_args(Scheme)))
-def test_every_spelling_is_the_same_version(version: Version, scheme: Scheme) -> None:
+def test_every_format_parses_to_the_same_version(version: Version, scheme: Scheme) -> None:
     read = Version(format_version(version, scheme))
     assert read == version
     assert read.release == version.release
@@ -189,7 +189,7 @@ def test_every_spelling_is_the_same_version(version: Version, scheme: Scheme) ->
 
 @settings(deadline=None)
 @given(versions())
-def test_what_is_written_as_semver_is_semver_and_reads_back(version: Version) -> None:
+def test_semver_output_is_valid_and_parses_back(version: Version) -> None:
     try:
         text = to_semver(version)
     except Blocked:
@@ -201,7 +201,7 @@ def test_what_is_written_as_semver_is_semver_and_reads_back(version: Version) ->
 
 @settings(deadline=None)
 @given(versions(public=True), versions(public=True))
-def test_the_order_is_kept_or_warned_of(one: Version, other: Version) -> None:
+def test_a_different_order_gives_a_warning(one: Version, other: Version) -> None:
     before, after = sorted((one, other))
     try:
         lower, higher = to_semver(before), to_semver(after)
@@ -242,7 +242,7 @@ WORDS = st.sampled_from(
     | st.builds("1.2.3-{}".format, st.lists(WORDS, max_size=5).map("".join))
     | st.from_regex(r"1\.2\.3(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?", fullmatch=True)
 )
-def test_reading_semver_is_total_and_what_it_reads_can_be_written(text: str) -> None:
+def test_parsing_any_semver_text_gives_a_writable_version_or_is_blocked(text: str) -> None:
     try:
         version = from_semver(text)
     except Blocked as refusal:

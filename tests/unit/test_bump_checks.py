@@ -47,35 +47,31 @@ def told(*found: Problem) -> list[str]:
         (["pkgs/b/x.py", "pkgs/b/pyproject.toml"], "pkgs/b/pyproject.toml"),
     ],
 )
-def test_what_moves_and_what_is_edited_must_be_clean_and_nothing_else(
-    dirty: list[str], concerned: str | None
-) -> None:
+def test_only_bumped_packages_and_edited_files_must_be_clean(dirty: list[str], concerned: str | None) -> None:
     edited = ["pkgs/a/pyproject.toml", "pkgs/b/pyproject.toml", "uv.lock"]
     found = told(*bump_checks.check_clean(dirty, iter(edited), iter([package("pkgs/a")])))
-    assert found == ([f"the tree has uncommitted changes: {concerned}"] if concerned else [])
+    assert found == ([f"uncommitted changes: {concerned}"] if concerned else [])
 
 
-def test_everything_belongs_to_a_package_at_the_root() -> None:
-    assert told(*bump_checks.check_clean(["docs/x.md"], [], [package(".")])) == [
-        "the tree has uncommitted changes: docs/x.md"
-    ]
+def test_all_files_belong_to_a_package_at_the_root() -> None:
+    assert told(*bump_checks.check_clean(["docs/x.md"], [], [package(".")])) == ["uncommitted changes: docs/x.md"]
 
 
 @pytest.mark.parametrize(("count", "end"), [(5, "f4"), (6, "f4 …")])
-def test_of_many_dirty_files_some_are_named(count: int, end: str) -> None:
+def test_many_dirty_files_are_abbreviated(count: int, end: str) -> None:
     (found,) = told(*bump_checks.check_clean([f"f{number}" for number in range(count)], [], [package(".")]))
-    assert found == f"the tree has uncommitted changes: f0, f1, f2, f3, {end}"
+    assert found == f"uncommitted changes: f0, f1, f2, f3, {end}"
 
 
 # --- branch and remote branch --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("present", "wanted"), [("main", "main"), ("topic", None), (None, "main")])
-def test_a_branch_is_as_good_as_another_unless_one_is_set(present: str | None, wanted: str | None) -> None:
+def test_any_branch_is_allowed_unless_one_is_configured(present: str | None, wanted: str | None) -> None:
     assert told(*bump_checks.check_branch(present, wanted)) == []
 
 
-def test_the_wrong_branch_is_told_with_the_right_one() -> None:
+def test_the_wrong_branch_is_a_problem() -> None:
     (found,) = bump_checks.check_branch("topic", "main")
     assert (found.message, found.fix) == ("releases are made from main, and this is topic", "git switch main")
 
@@ -88,7 +84,7 @@ def test_the_wrong_branch_is_told_with_the_right_one() -> None:
         (2, ["origin/main has 2 commits that are not here"]),
     ],
 )
-def test_what_the_remote_branch_has_and_this_one_has_not_is_counted(missing: int, expected: list[str]) -> None:
+def test_commits_missing_from_the_branch_are_counted(missing: int, expected: list[str]) -> None:
     assert told(*bump_checks.check_behind(missing, "origin/main")) == expected
 
 
@@ -108,7 +104,7 @@ def test_what_the_remote_branch_has_and_this_one_has_not_is_counted(missing: int
         ({"v1.0.0": "a"}, {"w1.0": "a"}, None, None),
     ],
 )
-def test_a_tag_is_free_or_it_is_told_where_it_is(
+def test_an_existing_tag_is_a_problem_that_names_the_repository(
     here: dict[str, str], there: dict[str, str], head: str | None, where: str | None
 ) -> None:
     found = list(bump_checks.check_tags_free([Tag(name="v1.0", message="")], here, there, head, "upstream"))
@@ -116,7 +112,7 @@ def test_a_tag_is_free_or_it_is_told_where_it_is(
     assert all(each.exit_code is ExitCode.CONFLICT and "git show v1.0" in each.fix for each in found)
 
 
-def test_every_taken_tag_is_told() -> None:
+def test_every_existing_tag_is_a_problem() -> None:
     tags = [Tag(name=name, message="") for name in ("a-v1", "b-v1", "c-v1")]
     found = told(*bump_checks.check_tags_free(tags, {"a-v1": "x", "c-v1": "x"}, {}, None, "origin"))
     assert [each.split(" ")[2] for each in found] == ["a-v1", "c-v1"]
@@ -141,7 +137,7 @@ def test_a_version_must_be_greater_than_that_of_the_last_tag(after: str, release
     assert found == ([f"demo {Version(after)} would not be greater than what v{released} released"] * expected)
 
 
-def test_packages_of_one_tag_are_told_of_once_and_those_without_never() -> None:
+def test_packages_with_a_common_tag_give_one_problem() -> None:
     tagged = {name: ("v2.0", Version("2.0")) for name in ("a", "b")}
     moves = [move("a", "1.1"), move("b", "1.1"), move("c", "1.1")]
     names = dict.fromkeys("abc", "v1.1")
@@ -150,7 +146,7 @@ def test_packages_of_one_tag_are_told_of_once_and_those_without_never() -> None:
     ]
 
 
-def test_packages_with_tags_of_their_own_are_each_told_of() -> None:
+def test_packages_with_separate_tags_give_separate_problems() -> None:
     tagged = {name: (f"{name}-v2.0", Version("2.0")) for name in ("a", "b")}
     names = {name: f"{name}-v1.1" for name in ("a", "b")}
     assert len(list(bump_checks.check_above_tags([move("a", "1.1"), move("b", "1.1")], names, tagged))) == 2
@@ -166,7 +162,7 @@ def test_packages_with_tags_of_their_own_are_each_told_of() -> None:
         ("v", "demo-v1.1", False),
     ],
 )
-def test_a_tag_that_the_backend_does_not_look_at_is_refused(
+def test_a_tag_that_the_backend_does_not_read_is_a_problem(
     begins: str | None, tag: str, *, readable: bool
 ) -> None:
     found = list(bump_checks.check_tag_prefixes([move(".", "1.1", begins)], {"demo": tag}))
