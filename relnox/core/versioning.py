@@ -203,10 +203,10 @@ def _check_request(bump: Bump) -> None:
     """Check that the options are valid, sufficient and without contradiction."""
     if bump.part is not None and bump.part not in get_args(Part):
         raise Blocked(
-            "invalid-option", f"invalid --part: {bump.part}", fix=f"choose one of {', '.join(get_args(Part))}"
+            "invalid-option", f"--part {bump.part} is invalid", fix=f"choose one of {', '.join(get_args(Part))}"
         )
     if bump.pre is not None and bump.pre not in _LETTERS:
-        raise Blocked("invalid-option", f"invalid --pre: {bump.pre}", fix=_ANY_PHASE)
+        raise Blocked("invalid-option", f"--pre {bump.pre} is invalid", fix=_ANY_PHASE)
     if bump.allow_lower and bump.to is None:
         raise Blocked(
             "option-missing", "--allow-lower needs --to", fix="add --to VERSION, or leave --allow-lower out"
@@ -421,7 +421,7 @@ class _Step(Record):
 
     def _letter(self) -> str:
         if self.bump.pre is None:
-            raise self._blocked("is no prerelease", f"choose a phase: {_ANY_PHASE}")
+            raise self._blocked("is not an alpha, beta or rc", f"choose a phase: {_ANY_PHASE}")
         return _LETTERS[self.bump.pre]
 
     def _level(self, level: int) -> _Parts:
@@ -460,7 +460,7 @@ class _Step(Record):
     def _phase(self) -> _Parts:
         parts = self.parts
         if not parts.leads_to_final:
-            raise self._blocked("is no prerelease", f"start a phase: {_ANY_PHASE}")
+            raise self._blocked("is not an alpha, beta or rc", f"start a phase: {_ANY_PHASE}")
         later = _ORDER if parts.pre is None else _ORDER[_ORDER.index(parts.pre[0]) + 1 :]
         return self._started(parts.final(), later[0]) if later else parts.final()
 

@@ -12,33 +12,36 @@ from relnox.core.version_bumps import VersionBump
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from relnox.core.plan import Problem
 
 
-def package(folder: str, begins: str | None = None) -> Package:
-    """A package in a folder; one whose version comes from tags that begin so, where that is said."""
+def package(folder: str, prefix: str | None = None) -> Package:
+    """Make a package in a folder; with `prefix`, one whose version comes from tags with that prefix."""
     source = VersionSource(kind="toml", file="pyproject.toml", text="1.0.0")
-    if begins is not None:
-        key = (begins,) if begins else ()
+    if prefix is not None:
+        key = (prefix,) if prefix else ()
         source = VersionSource(kind="tags", file="pyproject.toml", key=key, text="setuptools-scm")
     name = "demo" if folder == "." else folder.rpartition("/")[2]
     return Package(name=name, folder=folder, version=None, source=source, backend="hatchling.build")
 
 
-def move(folder: str, after: str, begins: str | None = None) -> VersionBump:
-    return VersionBump(package(folder, begins), Version("1.0.0"), Version(after), "asked")
+def bump(folder: str, after: str, prefix: str | None = None) -> VersionBump:
+    return VersionBump(package(folder, prefix), Version("1.0.0"), Version(after), "requested")
 
 
-def told(*found: Problem) -> list[str]:
-    assert all(each.fix for each in found)
-    return [each.message for each in found]
+def messages(problems: Iterable[Problem]) -> list[str]:
+    checked = list(problems)
+    assert all(problem.code and problem.fix for problem in checked)
+    return [problem.message for problem in checked]
 
 
 # --- a clean tree --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("dirty", "concerned"),
+    ("dirty", "reported"),
     [
         ([], None),
         (["pkgs/b/x.py", "README.md", "pkgs/ab/x.py", "other/pkgs/a/x.py"], None),
@@ -47,45 +50,48 @@ def told(*found: Problem) -> list[str]:
         (["pkgs/b/x.py", "pkgs/b/pyproject.toml"], "pkgs/b/pyproject.toml"),
     ],
 )
-def test_only_bumped_packages_and_edited_files_must_be_clean(dirty: list[str], concerned: str | None) -> None:
+def test_only_bumped_packages_and_edited_files_must_be_clean(dirty: list[str], reported: str | None) -> None:
     edited = ["pkgs/a/pyproject.toml", "pkgs/b/pyproject.toml", "uv.lock"]
-    found = told(*bump_checks.check_clean(dirty, iter(edited), iter([package("pkgs/a")])))
-    assert found == ([f"uncommitted changes: {concerned}"] if concerned else [])
+    lines = messages(bump_checks.check_clean(dirty, iter(edited), iter([package("pkgs/a")])))
+    assert lines == ([f"uncommitted changes: {reported}"] if reported else [])
 
 
 def test_all_files_belong_to_a_package_at_the_root() -> None:
-    assert told(*bump_checks.check_clean(["docs/x.md"], [], [package(".")])) == ["uncommitted changes: docs/x.md"]
+    assert messages(bump_checks.check_clean(["docs/x.md"], [], [package(".")])) == [
+        "uncommitted changes: docs/x.md"
+    ]
 
 
 @pytest.mark.parametrize(("count", "end"), [(5, "f4"), (6, "f4 …")])
 def test_many_dirty_files_are_abbreviated(count: int, end: str) -> None:
-    (found,) = told(*bump_checks.check_clean([f"f{number}" for number in range(count)], [], [package(".")]))
-    assert found == f"uncommitted changes: f0, f1, f2, f3, {end}"
+    (message,) = messages(bump_checks.check_clean([f"f{number}" for number in range(count)], [], [package(".")]))
+    assert message == f"uncommitted changes: f0, f1, f2, f3, {end}"
 
 
 # --- branch and remote branch --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("present", "wanted"), [("main", "main"), ("topic", None), (None, "main")])
-def test_any_branch_is_allowed_unless_one_is_configured(present: str | None, wanted: str | None) -> None:
-    assert told(*bump_checks.check_branch(present, wanted)) == []
+@pytest.mark.parametrize(("present", "required"), [("main", "main"), ("topic", None), (None, "main")])
+def test_any_branch_is_allowed_unless_one_is_configured(present: str | None, required: str | None) -> None:
+    assert messages(bump_checks.check_branch(present, required)) == []
 
 
 def test_the_wrong_branch_is_a_problem() -> None:
-    (found,) = bump_checks.check_branch("topic", "main")
-    assert (found.message, found.fix) == ("releases are made from main, and this is topic", "git switch main")
+    (problem,) = bump_checks.check_branch("topic", "main")
+    assert problem.message == "on branch topic, but releases are made from main ([tool.relnox] branch)"
+    assert problem.fix == "git switch main"
 
 
 @pytest.mark.parametrize(
     ("missing", "expected"),
     [
         (0, []),
-        (1, ["origin/main has a commit that is not here"]),
-        (2, ["origin/main has 2 commits that are not here"]),
+        (1, ["origin/main has a commit that is missing here"]),
+        (2, ["origin/main has 2 commits that are missing here"]),
     ],
 )
 def test_commits_missing_from_the_branch_are_counted(missing: int, expected: list[str]) -> None:
-    assert told(*bump_checks.check_behind(missing, "origin/main")) == expected
+    assert messages(bump_checks.check_behind(missing, "origin/main")) == expected
 
 
 # --- tags ----------------------------------------------------------------------------------------------
@@ -98,7 +104,7 @@ def test_commits_missing_from_the_branch_are_counted(missing: int, expected: lis
         ({"v1.0": "a"}, {}, None, "here"),
         ({}, {"v1.0": "a"}, None, "on upstream"),
         ({"v1.0": "a"}, {"v1.0": "a"}, None, "here and on upstream"),
-        ({"v1.0": "a"}, {"v1.0": "a"}, "a", None),  # a tag of this very commit is that tag
+        ({"v1.0": "a"}, {"v1.0": "a"}, "a", None),  # the tag of this commit
         ({"v1.0": "a"}, {"v1.0": "b"}, "a", "on upstream"),
         ({"v1.0": "b"}, {"v1.0": "a"}, "a", "here"),
         ({"v1.0.0": "a"}, {"w1.0": "a"}, None, None),
@@ -108,14 +114,16 @@ def test_an_existing_tag_is_a_problem_that_names_the_repository(
     here: dict[str, str], there: dict[str, str], head: str | None, where: str | None
 ) -> None:
     found = list(bump_checks.check_tags_free([Tag(name="v1.0", message="")], here, there, head, "upstream"))
-    assert told(*found) == ([f"the tag v1.0 is there already, {where}"] if where else [])
-    assert all(each.exit_code is ExitCode.CONFLICT and "git show v1.0" in each.fix for each in found)
+    assert messages(found) == ([f"tag v1.0 already exists {where}"] if where else [])
+    for problem in found:
+        assert problem.exit_code is ExitCode.CONFLICT
+        assert "git show v1.0" in problem.fix
 
 
 def test_every_existing_tag_is_a_problem() -> None:
     tags = [Tag(name=name, message="") for name in ("a-v1", "b-v1", "c-v1")]
-    found = told(*bump_checks.check_tags_free(tags, {"a-v1": "x", "c-v1": "x"}, {}, None, "origin"))
-    assert [each.split(" ")[2] for each in found] == ["a-v1", "c-v1"]
+    found = messages(bump_checks.check_tags_free(tags, {"a-v1": "x", "c-v1": "x"}, {}, None, "origin"))
+    assert [line.split(" ")[1] for line in found] == ["a-v1", "c-v1"]
 
 
 @pytest.mark.parametrize(
@@ -123,8 +131,8 @@ def test_every_existing_tag_is_a_problem() -> None:
     [
         ("1.1.0", "1.0.9", False),
         ("1.1.0", "1.1.0rc1", False),
-        ("1.1.0", "1.1.0", False),  # the very tag: that it is taken is told elsewhere
-        ("1.1", "1.1.0", True),  # one version in two spellings
+        ("1.1.0", "1.1.0", False),  # check_tags_free reports the same tag
+        ("1.1", "1.1.0", True),  # one version in two forms
         ("1.1.0", "1.2.0", True),
         ("1.10.0", "1.9.0", False),
         ("1.1.0a1", "1.1.0", True),
@@ -133,41 +141,41 @@ def test_every_existing_tag_is_a_problem() -> None:
 )
 def test_a_version_must_be_greater_than_that_of_the_last_tag(after: str, released: str, *, expected: bool) -> None:
     tagged = {"demo": (f"v{released}", Version(released))}
-    found = told(*bump_checks.check_above_tags([move(".", after)], {"demo": f"v{after}"}, tagged))
-    assert found == ([f"demo {Version(after)} would not be greater than what v{released} released"] * expected)
+    found = messages(bump_checks.check_above_tags([bump(".", after)], {"demo": f"v{after}"}, tagged))
+    assert found == ([f"demo {Version(after)} is not higher than the last release (v{released})"] * expected)
 
 
 def test_packages_with_a_common_tag_give_one_problem() -> None:
     tagged = {name: ("v2.0", Version("2.0")) for name in ("a", "b")}
-    moves = [move("a", "1.1"), move("b", "1.1"), move("c", "1.1")]
+    bumps = [bump("a", "1.1"), bump("b", "1.1"), bump("c", "1.1")]
     names = dict.fromkeys("abc", "v1.1")
-    assert told(*bump_checks.check_above_tags(moves, names, tagged)) == [
-        "a 1.1 would not be greater than what v2.0 released"
+    assert messages(bump_checks.check_above_tags(bumps, names, tagged)) == [
+        "a 1.1 is not higher than the last release (v2.0)"
     ]
 
 
 def test_packages_with_separate_tags_give_separate_problems() -> None:
     tagged = {name: (f"{name}-v2.0", Version("2.0")) for name in ("a", "b")}
     names = {name: f"{name}-v1.1" for name in ("a", "b")}
-    assert len(list(bump_checks.check_above_tags([move("a", "1.1"), move("b", "1.1")], names, tagged))) == 2
+    assert len(list(bump_checks.check_above_tags([bump("a", "1.1"), bump("b", "1.1")], names, tagged))) == 2
 
 
 @pytest.mark.parametrize(
-    ("begins", "tag", "readable"),
+    ("prefix", "tag", "readable"),
     [
         (None, "v1.1", True),  # its version is in a file
-        ("", "v1.1", True),  # nothing is said of what tags it looks at
+        ("", "v1.1", True),  # the backend reads any tag
         ("v", "v1.1", True),
         ("release-", "v1.1", False),
         ("v", "demo-v1.1", False),
     ],
 )
 def test_a_tag_that_the_backend_does_not_read_is_a_problem(
-    begins: str | None, tag: str, *, readable: bool
+    prefix: str | None, tag: str, *, readable: bool
 ) -> None:
-    found = list(bump_checks.check_tag_prefixes([move(".", "1.1", begins)], {"demo": tag}))
+    found = list(bump_checks.check_tag_prefixes([bump(".", "1.1", prefix)], {"demo": tag}))
     assert not found if readable else len(found) == 1
-    for each in found:
-        assert f"from tags that begin with {begins}, and {tag} does not" in each.message
-        assert f'tag-format = "{begins}{{version}}"' in each.fix
-    assert not list(bump_checks.check_tag_prefixes([move(".", "1.1", begins)], {}))
+    for problem in found:
+        assert f"does not read tag {tag} (only tags that begin with {prefix})" in problem.message
+        assert f'tag-format = "{prefix}{{version}}"' in problem.fix
+    assert not list(bump_checks.check_tag_prefixes([bump(".", "1.1", prefix)], {}))

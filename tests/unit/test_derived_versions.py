@@ -1,4 +1,4 @@
-"""What backends derive from tags, against the tags of the commit."""
+"""Versions that backends derive from tags, compared with the tags of the commit."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from relnox.core.derived_versions import find_mismatch, tags_of_commit
 from relnox.core.tags import TagFormat
 
 FORMATS = {name: TagFormat(f"{name}-v", "", "pep440") for name in ("acme-a", "acme-b")}
-REMEDY = "look at its own tags"
+REMEDY = "read its own tags"
 
 
-def told(version: str, *tags: str, derives: bool = True) -> str:
-    seen = tags_of_commit("acme-b", tags, FORMATS, derives=derives, remedy=REMEDY)
-    found = find_mismatch("acme-b", Version(version), seen)
-    return "" if found is None else f"{found.level}: {found.message} / {found.fix}"
+def result(version: str, *tags: str, derives: bool = True) -> str:
+    tags_there = tags_of_commit("acme-b", tags, FORMATS, derives=derives, remedy=REMEDY)
+    mismatch = find_mismatch("acme-b", Version(version), tags_there)
+    return "" if mismatch is None else f"{mismatch.level}: {mismatch.message} / {mismatch.fix}"
 
 
 AGREES = [
@@ -29,36 +29,36 @@ AGREES = [
 
 @pytest.mark.parametrize(("version", "tags"), AGREES)
 def test_versions_that_agree_with_the_tags(version: str, tags: list[str]) -> None:
-    assert told(version, *tags) == ""
+    assert result(version, *tags) == ""
 
 
 def test_the_version_of_a_sibling_is_an_error() -> None:
-    assert told("2.0.0", "acme-a-v2.0.0") == (
-        "error: its version is 2.0.0, which tag acme-a-v2.0.0 of acme-a says, but acme-b has no tag at this commit"
+    assert result("2.0.0", "acme-a-v2.0.0") == (
+        "error: its version is 2.0.0 (as tag acme-a-v2.0.0 of acme-a), but acme-b has no tag at this commit"
         f" / {REMEDY}"
     )
-    assert told("2.0.0", "acme-a-v2.0.0", "acme-b-v1.1.0") == (
-        "error: its version is 2.0.0, which tag acme-a-v2.0.0 of acme-a says, "
-        f"but tag acme-b-v1.1.0 of this commit says 1.1.0 / {REMEDY}"
+    assert result("2.0.0", "acme-a-v2.0.0", "acme-b-v1.1.0") == (
+        "error: its version is 2.0.0 (as tag acme-a-v2.0.0 of acme-a), "
+        f"but tag acme-b-v1.1.0 of this commit has 1.1.0 / {REMEDY}"
     )
 
 
 def test_a_version_that_differs_from_its_own_tag_is_an_error() -> None:
     for derives in (True, False):
-        found = told("1.1.1.dev0", "acme-b-v1.1.0", derives=derives)
+        found = result("1.1.1.dev0", "acme-b-v1.1.0", derives=derives)
         assert found.startswith(
-            "error: its version is 1.1.1.dev0, but tag acme-b-v1.1.0 of this commit says 1.1.0 / set"
+            "error: its version is 1.1.1.dev0, but tag acme-b-v1.1.0 of this commit has 1.1.0 / set"
         )
 
 
 def test_a_tag_of_no_package_is_a_warning() -> None:
-    found = told("2.0.0", "v2.0.0")
+    found = result("2.0.0", "v2.0.0")
     assert found.startswith(
-        "warning: its version is 2.0.0, which tag v2.0.0 says, but by tag-format that is no tag"
+        "warning: its version is 2.0.0 (as tag v2.0.0), but by tag-format that tag does not belong"
     )
     assert 'versions = "lockstep"' in found
 
 
 def test_a_final_version_without_a_tag_is_a_warning() -> None:
-    assert told("0.0.0").startswith("warning: its version is 0.0.0, but no tag of this commit says so / ")
-    assert told("0.0.0", derives=False) == ""
+    assert result("0.0.0").startswith("warning: its version is 0.0.0, but no tag of this commit has it / ")
+    assert result("0.0.0", derives=False) == ""

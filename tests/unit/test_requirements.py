@@ -202,7 +202,7 @@ def test_versions_are_written_in_the_projects_format() -> None:
 @pytest.mark.parametrize("policy", ["out-of-range", "always", "exact"])
 @pytest.mark.parametrize("text", ["pkg>=1.0,!=2.0.0", "pkg != 2.0.*", "pkg!=2,==1.0"])
 def test_an_explicitly_excluded_version_is_blocked(text: str, policy: Policy) -> None:
-    with pytest.raises(Blocked, match=r"excludes 2\.0\.0 by its !=") as caught:
+    with pytest.raises(Blocked, match=r"excludes 2\.0\.0 \(!=") as caught:
         rewrite(text, Version("2.0.0"), policy=policy)
     assert caught.value.fix is not None
     assert "release another version" in caught.value.fix
@@ -210,17 +210,17 @@ def test_an_explicitly_excluded_version_is_blocked(text: str, policy: Policy) ->
 
 @pytest.mark.parametrize("text", ["pkg=={{ version }}", "<REPLACE ME>", "pkg >= 1.0 <2", "pkg; " + "(" * 5000])
 def test_an_invalid_requirement_is_blocked(text: str) -> None:
-    with pytest.raises(Blocked, match="not a PEP 508 requirement"):
+    with pytest.raises(Blocked, match="not a valid requirement"):
         rewrite(text, Version("2.0"))
 
 
 def test_a_number_with_too_many_digits_in_a_requirement_is_blocked() -> None:
-    with pytest.raises(Blocked, match=r"is not a (range of PEP 440 versions|PEP 508 requirement)"):
+    with pytest.raises(Blocked, match=r"is not a valid (version range|requirement)"):
         rewrite("pkg==" + "9" * 5000, Version("2.0"))
 
 
 def test_a_requirement_that_cannot_allow_the_version_is_blocked() -> None:
-    with pytest.raises(Blocked, match=r"would exclude 2\.0 even as 'pkg==9'"):
+    with pytest.raises(Blocked, match=r"excludes 2\.0, and so does 'pkg==9'"):
         rewrite("pkg==1.0", Version("2.0"), format_version=lambda _: "9")
     with pytest.raises(Blocked, match=r"even as 'pkg===2.0,==1.0'"):
         rewrite("pkg===1.0,==1.0", Version("2.0"), format_version=lambda _: "1.0")
@@ -297,14 +297,14 @@ def test_poetry_policies(constraint: str, new: str, policy: Policy, expected: st
 @pytest.mark.parametrize(
     ("constraint", "told"),
     [
-        ("^1.2 || ^2.0", "none of the alternatives"),
-        ("^1.2,!=3.0", "excludes 3.0 by its !=3.0"),
-        ("", "not a version constraint"),
-        ("latest", "not a version constraint"),
-        ("^{{ version }}", "not a version constraint"),
-        (">=1.0; python_version", "not a version constraint"),
-        (">=1.*", "not a range of PEP 440 versions"),
-        ("^1.0.0-SNAPSHOT", "not a range of PEP 440 versions"),
+        ("^1.2 || ^2.0", "in each of its alternatives"),
+        ("^1.2,!=3.0", r"excludes 3.0 \(!=3.0"),
+        ("", "not a valid Poetry version constraint"),
+        ("latest", "not a valid Poetry version constraint"),
+        ("^{{ version }}", "not a valid Poetry version constraint"),
+        (">=1.0; python_version", "not a valid Poetry version constraint"),
+        (">=1.*", "not a valid version range"),
+        ("^1.0.0-SNAPSHOT", "not a valid version range"),
     ],
 )
 def test_blocked_poetry_constraints(constraint: str, told: str) -> None:
@@ -382,7 +382,7 @@ def test_a_requirement_is_rewritten_for_any_version(
     text = before + comma.join(clauses) + after
     assume(is_requirement(text))  # a comma right behind === belongs to it
     if excludes_by_name(clauses, new):
-        with pytest.raises(Blocked, match="by its !="):
+        with pytest.raises(Blocked, match=r"\(!="):
             rewrite(text, new, policy=policy)
         return
     admitted = Requirement(text).specifier.contains(new, prereleases=True)
@@ -411,7 +411,7 @@ def test_a_poetry_constraint_is_rewritten_for_any_version(
 ) -> None:
     constraint = comma.join(clauses)
     if excludes_by_name(clauses, new):
-        with pytest.raises(Blocked, match="by its !="):
+        with pytest.raises(Blocked, match=r"\(!="):
             rewrite_poetry(constraint, new, policy=policy)
         return
     result = rewrite_poetry(constraint, new, policy=policy)

@@ -177,7 +177,7 @@ def test_a_present_version_tagged_in_another_form_is_a_problem() -> None:
     known = read_known_tags(workspace, ["a-v1.0", "b-v1.0", "a/2.0"])
     formats = tag_formats(workspace, Config(), known.tags)
     (problem,) = format_problems(workspace.packages, workspace, Config(), formats, known)
-    assert problem.message == "the tags of a are like a/2.0, and a new one would be a-v2.0"
+    assert problem.message == "next tag of a would be a-v2.0 (its tags are like a/2.0)"
     assert "relnox init --update" in problem.fix
 
 

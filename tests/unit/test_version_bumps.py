@@ -27,16 +27,16 @@ PUBLISHED = ("runtime", "extra")
 
 
 def package(name: str, version: str | None, *needs: str, private: bool = False, kind: str = "") -> Package:
-    """A package in a folder of its name. A need may begin with its table, as in `group: a==1`."""
+    """Make a package in a folder of its name; a requirement may start with its table: `group: a==1`."""
     dependencies = []
-    for place, text in enumerate(needs):
+    for index, text in enumerate(needs):
         table, _, requirement = text.rpartition(": ")
         dependencies.append(
             Dependency(
                 name=Requirement(requirement).name,
                 text=requirement,
                 table=_table(table),
-                key=("needs", place),
+                key=("needs", index),
             )
         )
     source: Any = {"kind": kind or ("toml" if version else "tags"), "text": version or "setuptools-scm"}
@@ -59,50 +59,50 @@ def _table(name: str) -> DependencyTable:
             return "runtime"
 
 
-def wished(part: Part, *names: str, **more: Any) -> dict[str, BumpRequest]:
-    """The same wish for several packages."""
-    return {name: BumpRequest(Bump(part=part, **more), f"asked for {part}") for name in names}
+def requested(part: Part, *names: str, **more: Any) -> dict[str, BumpRequest]:
+    """Make the same request for several packages."""
+    return {name: BumpRequest(Bump(part=part, **more), f"requested {part}") for name in names}
 
 
 def named(version: str, *names: str, allow_lower: bool = False) -> dict[str, BumpRequest]:
-    """The wish for one version by its name."""
+    """Make a request for one version."""
     return {name: BumpRequest(Bump(to=version, allow_lower=allow_lower), f"--to {version}") for name in names}
 
 
-def moved(
+def bumped(
     packages: Sequence[Package],
     bump_requests: Mapping[str, BumpRequest],
     released: Mapping[str, str] | None = None,
     **config: Any,
 ) -> dict[str, str]:
-    """New versions by package."""
+    """Return the new versions by package."""
     settings = Config(**({"versions": "independent"} | config))
     tags = {name: Version(text) for name, text in (released or {}).items()}
-    found, _ = plan_bumps(Workspace(tuple(packages)), bump_requests, released=tags, config=settings, today=TODAY)
-    assert all(move.reason for move in found)
-    return {move.package.name: str(move.after) for move in found}
+    bumps, _ = plan_bumps(Workspace(tuple(packages)), bump_requests, released=tags, config=settings, today=TODAY)
+    assert all(bump.reason for bump in bumps)
+    return {bump.package.name: str(bump.after) for bump in bumps}
 
 
-def followed(
+def rewritten(
     packages: Sequence[Package], bump_requests: Mapping[str, BumpRequest], **config: Any
 ) -> dict[str, list[str]]:
-    """What requirements become, by package."""
+    """Return the new texts of requirements by package."""
     settings = Config(**({"versions": "independent"} | config))
-    _, follow = plan_bumps(Workspace(tuple(packages)), bump_requests, released={}, config=settings, today=TODAY)
-    return {name: [changed for _, changed in needs] for name, needs in follow.items()}
+    _, updates = plan_bumps(Workspace(tuple(packages)), bump_requests, released={}, config=settings, today=TODAY)
+    return {name: [changed for _, changed in needs] for name, needs in updates.items()}
 
 
 def group(*names: str, kind: Any = "fixed") -> dict[str, GroupConfig]:
     return {"both": GroupConfig(packages=names, kind=kind)}
 
 
-def refusal(packages: Sequence[Package], bump_requests: Mapping[str, BumpRequest], **config: Any) -> Blocked:
+def blocked(packages: Sequence[Package], bump_requests: Mapping[str, BumpRequest], **config: Any) -> Blocked:
     with pytest.raises(Blocked) as caught:
-        moved(packages, bump_requests, **config)
+        bumped(packages, bump_requests, **config)
     return caught.value
 
 
-# --- what belongs together -----------------------------------------------------------------------------
+# --- version groups ------------------------------------------------------------------------------------
 
 
 def test_lockstep_is_one_group_of_all_packages() -> None:
@@ -110,14 +110,14 @@ def test_lockstep_is_one_group_of_all_packages() -> None:
     (lockstep,) = version_groups(Workspace(packages), Config(versions="lockstep"))
     assert (lockstep.kind, lockstep.packages) == ("fixed", packages)
     alone = version_groups(Workspace(packages), Config(versions="independent"))
-    assert [(track.kind, track.packages) for track in alone] == [("alone", packages[:1]), ("alone", packages[1:])]
+    assert [(item.kind, item.packages) for item in alone] == [("alone", packages[:1]), ("alone", packages[1:])]
 
 
 def test_group_members_match_globs_in_any_spelling() -> None:
     packages = tuple(package(name, "1.0") for name in ("acme-core", "acme-web", "other"))
     config = Config(versions="independent", groups=group("Acme_*"))
     found = {
-        track.name: [each.name for each in track.packages] for track in version_groups(Workspace(packages), config)
+        item.name: [each.name for each in item.packages] for item in version_groups(Workspace(packages), config)
     }
     assert found == {"both": ["acme-core", "acme-web"], "other": ["other"]}
 
@@ -125,18 +125,18 @@ def test_group_members_match_globs_in_any_spelling() -> None:
 def test_a_package_in_two_groups_is_blocked() -> None:
     groups = {"one": GroupConfig(packages=("a*",)), "two": GroupConfig(packages=("b", "ab"))}
     packages = (package("a", "1.0"), package("ab", "1.0"), package("b", "1.0"))
-    with pytest.raises(Blocked, match="ab is in two groups, one and two"):
+    with pytest.raises(Blocked, match="ab is in two groups: one and two"):
         version_groups(Workspace(packages), Config(groups=groups))
 
 
 def test_a_package_that_matches_two_globs_of_a_group_is_in_it_once() -> None:
     packages = (package("a", "1.0"), package("ab", "1.0"))
-    (track,) = version_groups(Workspace(packages), Config(groups=group("a*", "ab")))
-    assert [each.name for each in track.packages] == ["a", "ab"]
+    (item,) = version_groups(Workspace(packages), Config(groups=group("a*", "ab")))
+    assert [each.name for each in item.packages] == ["a", "ab"]
 
 
 def test_a_group_without_members_is_blocked() -> None:
-    with pytest.raises(Blocked, match=r"the group both means no package of this workspace: x, y-\*") as caught:
+    with pytest.raises(Blocked, match=r"group both matches no package of this workspace \(x, y-\*\)") as caught:
         version_groups(Workspace((package("a", "1.0"),)), Config(groups=group("x", "y-*")))
     assert "[tool.relnox.groups.both]" in (caught.value.fix or "")
 
@@ -147,32 +147,32 @@ def test_a_group_without_members_is_blocked() -> None:
 @pytest.mark.parametrize("config", [{"versions": "lockstep"}, {"groups": group("a", "b", "c")}])
 def test_a_fixed_group_is_bumped_together_by_the_highest_level(config: dict[str, Any]) -> None:
     packages = [package(name, "1.4.2") for name in "abc"]
-    bump_requests = wished("patch", "a") | wished("minor", "b")
-    assert moved(packages, bump_requests, **config) == dict.fromkeys("abc", "1.5.0")
+    bump_requests = requested("patch", "a") | requested("minor", "b")
+    assert bumped(packages, bump_requests, **config) == dict.fromkeys("abc", "1.5.0")
 
 
 def test_the_reason_names_the_package_that_others_are_bumped_with() -> None:
     packages = tuple(package(name, "1.0.0") for name in "ab")
     config = Config(versions="independent", groups=group("a", "b"))
-    found, _ = plan_bumps(Workspace(packages), wished("minor", "b"), released={}, config=config, today=TODAY)
-    assert [move.reason for move in found] == ["moves with b (both)", "asked for minor"]
+    found, _ = plan_bumps(Workspace(packages), requested("minor", "b"), released={}, config=config, today=TODAY)
+    assert [move.reason for move in found] == ["bumped with b (both)", "requested minor"]
 
 
 def test_packages_outside_the_group_are_not_bumped() -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.0"), package("c", "7.0.0")]
-    assert moved(packages, wished("minor", "a"), groups=group("a", "b")) == {"a": "1.1.0", "b": "1.1.0"}
+    assert bumped(packages, requested("minor", "a"), groups=group("a", "b")) == {"a": "1.1.0", "b": "1.1.0"}
 
 
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"versions": "lockstep"}, "packages should move in lockstep"),
-        ({"groups": group("a", "b")}, "group both moves as one"),
+        ({"versions": "lockstep"}, "packages in lockstep have different versions"),
+        ({"groups": group("a", "b")}, "packages of group both have different versions"),
     ],
 )
 def test_different_versions_in_a_fixed_group_are_listed(config: dict[str, Any], words: str) -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.1")]
-    error = refusal(packages, wished("minor", "a"), **config)
+    error = blocked(packages, requested("minor", "a"), **config)
     assert words in error.message
     assert "  1.0.0: a/pyproject.toml\n  1.0.1: b/pyproject.toml" in error.message
     assert "--to VERSION" in (error.fix or "")
@@ -180,39 +180,39 @@ def test_different_versions_in_a_fixed_group_are_listed(config: dict[str, Any], 
 
 def test_an_explicit_version_aligns_a_fixed_group() -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.1")]
-    assert moved(packages, named("1.1.0", "a"), groups=group("a", "b")) == {"a": "1.1.0", "b": "1.1.0"}
+    assert bumped(packages, named("1.1.0", "a"), groups=group("a", "b")) == {"a": "1.1.0", "b": "1.1.0"}
 
 
 def test_an_explicit_version_below_one_of_the_group_needs_allow_lower() -> None:
     packages = [package("a", "1.0.0"), package("b", "2.0.0")]
-    assert "1.5.0 is lower than the present 2.0.0" in (
-        refusal(packages, named("1.5.0", "a"), groups=group("a", "b")).message
+    assert "1.5.0 is lower than the present version 2.0.0" in (
+        blocked(packages, named("1.5.0", "a"), groups=group("a", "b")).message
     )
     lower = named("1.5.0", "a", allow_lower=True)
-    assert moved(packages, lower, groups=group("a", "b")) == {"a": "1.5.0", "b": "1.5.0"}
+    assert bumped(packages, lower, groups=group("a", "b")) == {"a": "1.5.0", "b": "1.5.0"}
 
 
 def test_only_the_requested_packages_of_a_linked_group_are_bumped() -> None:
     packages = [package("a", "1.0.0"), package("b", "1.3.0"), package("c", "1.2.0")]
     linked = group("a", "b", "c", kind="linked")
-    assert moved(packages, wished("patch", "a"), groups=linked) == {"a": "1.3.1"}
-    assert moved(packages, wished("patch", "a") | wished("minor", "c"), groups=linked) == {
+    assert bumped(packages, requested("patch", "a"), groups=linked) == {"a": "1.3.1"}
+    assert bumped(packages, requested("patch", "a") | requested("minor", "c"), groups=linked) == {
         "a": "1.4.0",
         "c": "1.4.0",
     }
-    assert moved(packages, named("2.0.0", "a", "b"), groups=linked) == {"a": "2.0.0", "b": "2.0.0"}
+    assert bumped(packages, named("2.0.0", "a", "b"), groups=linked) == {"a": "2.0.0", "b": "2.0.0"}
 
 
 def test_a_linked_dependent_gets_the_version_of_its_group() -> None:
     packages = [package("a", "1.0.0"), package("b", "1.3.0", "a==1.0.0"), package("c", "1.2.0")]
     linked = group("a", "b", "c", kind="linked")
-    assert moved(packages, wished("patch", "a"), groups=linked) == {"a": "1.3.1", "b": "1.3.1"}
+    assert bumped(packages, requested("patch", "a"), groups=linked) == {"a": "1.3.1", "b": "1.3.1"}
 
 
 def test_a_linked_dependent_in_an_older_prerelease_gets_the_version_of_its_group() -> None:
     # The group counts from its highest version, which is no prerelease: there is no phase to repeat.
     packages = [package("a", "1.0.0"), package("b", "1.0.0a1", "a==1.0.0"), package("c", "2.0.0")]
-    found = moved(packages, wished("minor", "a"), groups=group("b", "c", kind="linked"))
+    found = bumped(packages, requested("minor", "a"), groups=group("b", "c", kind="linked"))
     assert found["a"] == "1.1.0"
     assert Version(found["b"]) > Version("2.0.0")
 
@@ -223,26 +223,26 @@ def test_a_linked_dependent_in_an_older_prerelease_gets_the_version_of_its_group
 def test_a_version_from_tags_is_bumped_from_the_last_tag() -> None:
     packages = [package("a", None), package("b", None)]
     released = {"a": "1.0.0", "b": "1.0.0"}
-    assert moved(packages, wished("minor", "a"), released, versions="lockstep") == {"a": "1.1.0", "b": "1.1.0"}
+    assert bumped(packages, requested("minor", "a"), released, versions="lockstep") == {"a": "1.1.0", "b": "1.1.0"}
 
 
 def test_a_first_version_from_tags_must_be_given() -> None:
-    error = refusal([package("a", None)], wished("minor", "a"))
-    assert "a has no version yet: setuptools-scm takes it from tags" in error.message
-    assert moved([package("a", None)], named("0.1.0", "a")) == {"a": "0.1.0"}
+    error = blocked([package("a", None)], requested("minor", "a"))
+    assert "a has no version yet (setuptools-scm reads tags" in error.message
+    assert bumped([package("a", None)], named("0.1.0", "a")) == {"a": "0.1.0"}
 
 
-@pytest.mark.parametrize("bump_requests", [wished("minor", "a"), named("0.1.0", "a")])
+@pytest.mark.parametrize("bump_requests", [requested("minor", "a"), named("0.1.0", "a")])
 def test_a_version_that_only_the_backend_knows_cannot_be_bumped(
     bump_requests: dict[str, BumpRequest],
 ) -> None:
     # Nothing could be edited, and no tag would change what the backend says.
-    error = refusal([package("a", None, kind="dynamic")], bump_requests)
-    assert "a has no version that can be edited" in error.message
+    error = blocked([package("a", None, kind="dynamic")], bump_requests)
+    assert "a has no version in a file" in error.message
 
 
 def test_a_present_version_can_be_released_as_it_is() -> None:
-    assert moved([package("a", "1.0.0")], {"a": BumpRequest(None, "no tag yet")}) == {"a": "1.0.0"}
+    assert bumped([package("a", "1.0.0")], {"a": BumpRequest(None, "no tag yet")}) == {"a": "1.0.0"}
 
 
 # --- dependents ----------------------------------------------------------------------------------------
@@ -251,8 +251,8 @@ def test_a_present_version_can_be_released_as_it_is() -> None:
 def test_a_chain_of_dependents_is_bumped() -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.0", "a==1.0.0"), package("c", "1.0.0", "b==1.0.0")]
     packages.append(package("d", "1.0.0", "c>=1,<2"))
-    assert moved(packages, wished("major", "a")) == {"a": "2.0.0", "b": "1.0.1", "c": "1.0.1"}
-    assert followed(packages, wished("major", "a")) == {"b": ["a==2.0.0"], "c": ["b==1.0.1"]}
+    assert bumped(packages, requested("major", "a")) == {"a": "2.0.0", "b": "1.0.1", "c": "1.0.1"}
+    assert rewritten(packages, requested("major", "a")) == {"b": ["a==2.0.0"], "c": ["b==1.0.1"]}
 
 
 def test_a_diamond_of_dependents_is_bumped_once() -> None:
@@ -262,19 +262,19 @@ def test_a_diamond_of_dependents_is_bumped_once() -> None:
         package("right", "1.0.0", "base<2"),
         package("top", "1.0.0", "left==1.0.0", "right==1.0.0"),
     ]
-    assert moved(packages, wished("major", "base")) == {
+    assert bumped(packages, requested("major", "base")) == {
         "base": "2.0.0",
         "left": "1.0.1",
         "right": "1.0.1",
         "top": "1.0.1",
     }
-    assert followed(packages, wished("major", "base"))["top"] == ["left==1.0.1", "right==1.0.1"]
+    assert rewritten(packages, requested("major", "base"))["top"] == ["left==1.0.1", "right==1.0.1"]
 
 
 def test_packages_that_require_each_other_are_bumped_together() -> None:
     packages = [package("a", "1.0.0", "extra: b==1.0.0"), package("b", "1.0.0", "a==1.0.0")]
-    assert moved(packages, wished("minor", "a")) == {"a": "1.1.0", "b": "1.0.1"}
-    assert followed(packages, wished("minor", "a")) == {"a": ["b==1.0.1"], "b": ["a==1.1.0"]}
+    assert bumped(packages, requested("minor", "a")) == {"a": "1.1.0", "b": "1.0.1"}
+    assert rewritten(packages, requested("minor", "a")) == {"a": ["b==1.0.1"], "b": ["a==1.1.0"]}
 
 
 def test_the_reason_names_each_cause_once() -> None:
@@ -284,21 +284,23 @@ def test_the_reason_names_each_cause_once() -> None:
         package("c", "1.0.0", "a==1.0.0", "b==1.0.0", "extra: a==1.0.0"),
     )
     config = Config(versions="independent")
-    found, _ = plan_bumps(Workspace(packages), wished("minor", "a", "b"), released={}, config=config, today=TODAY)
-    assert found[2].reason == "its requirement on a, b moves"
+    found, _ = plan_bumps(
+        Workspace(packages), requested("minor", "a", "b"), released={}, config=config, today=TODAY
+    )
+    assert found[2].reason == "its requirement on a, b changes"
 
 
 @pytest.mark.parametrize("table", ["group", "build"])
 def test_unpublished_requirements_are_rewritten_without_a_bump(table: str) -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.0", f"{table}: a==1.0.0")]
-    assert moved(packages, wished("minor", "a")) == {"a": "1.1.0"}
-    assert followed(packages, wished("minor", "a")) == {"b": ["a==1.1.0"]}
+    assert bumped(packages, requested("minor", "a")) == {"a": "1.1.0"}
+    assert rewritten(packages, requested("minor", "a")) == {"b": ["a==1.1.0"]}
 
 
 def test_a_private_dependent_is_rewritten_without_a_bump() -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.0", "a==1.0.0", private=True)]
-    assert moved(packages, wished("minor", "a")) == {"a": "1.1.0"}
-    assert followed(packages, wished("minor", "a")) == {"b": ["a==1.1.0"]}
+    assert bumped(packages, requested("minor", "a")) == {"a": "1.1.0"}
+    assert rewritten(packages, requested("minor", "a")) == {"b": ["a==1.1.0"]}
 
 
 @pytest.mark.parametrize(
@@ -306,8 +308,8 @@ def test_a_private_dependent_is_rewritten_without_a_bump() -> None:
 )
 def test_the_level_of_dependents_is_a_setting(dependents: str, expected: str | None) -> None:
     packages = [package("a", "1.0.0"), package("b", "1.2.3", "extra: a==1.0.0")]
-    assert moved(packages, wished("minor", "a"), dependents=dependents).get("b") == expected
-    assert followed(packages, wished("minor", "a"), dependents=dependents) == {"b": ["a==1.1.0"]}
+    assert bumped(packages, requested("minor", "a"), dependents=dependents).get("b") == expected
+    assert rewritten(packages, requested("minor", "a"), dependents=dependents) == {"b": ["a==1.1.0"]}
 
 
 @pytest.mark.parametrize(
@@ -325,15 +327,15 @@ def test_the_level_of_dependents_is_a_setting(dependents: str, expected: str | N
 )
 def test_the_policy_of_requirements_is_a_setting(need: str, policy: str, expected: str | None) -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.0", need)]
-    assert followed(packages, wished("minor", "a"), update_requirements=policy).get("b", [None]) == [expected]
-    assert ("b" in moved(packages, wished("minor", "a"), update_requirements=policy)) is (expected is not None)
+    assert rewritten(packages, requested("minor", "a"), update_requirements=policy).get("b", [None]) == [expected]
+    assert ("b" in bumped(packages, requested("minor", "a"), update_requirements=policy)) is (expected is not None)
 
 
 @pytest.mark.parametrize("table", PUBLISHED)
 def test_an_excluding_requirement_under_never_is_blocked(table: str) -> None:
-    error = refusal(
+    error = blocked(
         [package("a", "1.0.0"), package("b", "1.0.0", f"{table}: a==1.0.0")],
-        wished("minor", "a"),
+        requested("minor", "a"),
         update_requirements="never",
     )
     assert "b/pyproject.toml: 'a==1.0.0' excludes a 1.1.0" in error.message
@@ -342,12 +344,12 @@ def test_an_excluding_requirement_under_never_is_blocked(table: str) -> None:
 
 def test_an_unpublished_requirement_under_never_is_unchanged() -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.0", "group: a==1.0.0")]
-    assert followed(packages, wished("minor", "a"), update_requirements="never") == {}
+    assert rewritten(packages, requested("minor", "a"), update_requirements="never") == {}
 
 
 def test_a_dependent_with_its_own_request_is_bumped_by_it() -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.0", "a==1.0.0")]
-    assert moved(packages, wished("minor", "a") | wished("major", "b")) == {"a": "1.1.0", "b": "2.0.0"}
+    assert bumped(packages, requested("minor", "a") | requested("major", "b")) == {"a": "1.1.0", "b": "2.0.0"}
 
 
 @pytest.mark.parametrize(
@@ -364,23 +366,23 @@ def test_a_dependent_with_its_own_request_is_bumped_by_it() -> None:
 )
 def test_a_dependent_and_prereleases(present: str, bump_request: Bump, expected: str) -> None:
     packages = [package("a", "1.0.0"), package("b", present, "a==1.0.0")]
-    assert moved(packages, {"a": BumpRequest(bump_request, "asked")})["b"] == expected
+    assert bumped(packages, {"a": BumpRequest(bump_request, "requested")})["b"] == expected
 
 
 def test_a_dependent_of_a_continued_prerelease_is_bumped_by_the_configured_level() -> None:
     packages = [package("a", "1.1.0a0"), package("b", "1.0.0", "a==1.1.0a0")]
-    assert moved(packages, wished("pre", "a")) == {"a": "1.1.0a1", "b": "1.0.1"}
+    assert bumped(packages, requested("pre", "a")) == {"a": "1.1.0a1", "b": "1.0.1"}
 
 
 def test_a_dependent_without_a_version_is_rewritten_without_a_bump() -> None:
     packages = [package("a", "1.0.0"), package("b", None, "a==1.0.0")]
-    assert moved(packages, wished("minor", "a")) == {"a": "1.1.0"}
-    assert followed(packages, wished("minor", "a")) == {"b": ["a==1.1.0"]}
+    assert bumped(packages, requested("minor", "a")) == {"a": "1.1.0"}
+    assert rewritten(packages, requested("minor", "a")) == {"b": ["a==1.1.0"]}
 
 
 def test_the_whole_group_of_a_dependent_is_bumped() -> None:
     packages = [package("a", "1.0.0"), package("b", "3.0.0", "a==1.0.0"), package("c", "3.0.0")]
-    assert moved(packages, wished("minor", "a"), groups=group("b", "c")) == {
+    assert bumped(packages, requested("minor", "a"), groups=group("b", "c")) == {
         "a": "1.1.0",
         "b": "3.0.1",
         "c": "3.0.1",
@@ -388,50 +390,50 @@ def test_the_whole_group_of_a_dependent_is_bumped() -> None:
 
 
 def test_requirements_on_other_distributions_are_updated_with_a_package() -> None:
-    packages = [package("a", "1.0.0"), package("b", "1.0.0", "sister-x==1.0.0", "stranger==1.0.0")]
-    follow = {"sister-x": "a"}
-    assert followed(packages, wished("minor", "a"), dependency_updates=follow) == {"b": ["sister-x==1.1.0"]}
-    assert moved(packages, wished("minor", "a"), dependency_updates=follow) == {"a": "1.1.0", "b": "1.0.1"}
-    assert moved(packages, wished("minor", "b"), dependency_updates=follow) == {"b": "1.1.0"}
+    packages = [package("a", "1.0.0"), package("b", "1.0.0", "sister-x==1.0.0", "unrelated==1.0.0")]
+    updates = {"sister-x": "a"}
+    assert rewritten(packages, requested("minor", "a"), dependency_updates=updates) == {"b": ["sister-x==1.1.0"]}
+    assert bumped(packages, requested("minor", "a"), dependency_updates=updates) == {"a": "1.1.0", "b": "1.0.1"}
+    assert bumped(packages, requested("minor", "b"), dependency_updates=updates) == {"b": "1.1.0"}
 
 
 def test_the_scheme_formats_requirements() -> None:
     packages = [package("a", "1.0.0"), package("b", "1.0.0", "a==1.0.0")]
-    bump_requests = wished("minor", "a", pre="alpha")
-    assert followed(packages, bump_requests, scheme="semver") == {"b": ["a==1.1.0-alpha.0"]}
+    bump_requests = requested("minor", "a", pre="alpha")
+    assert rewritten(packages, bump_requests, scheme="semver") == {"b": ["a==1.1.0-alpha.0"]}
 
 
-def going(package: Package) -> VersionBump:
+def bump_of(package: Package) -> VersionBump:
     return VersionBump(package, package.version or Version("1.0.0"), Version("9"), "")
 
 
 def test_different_versions_in_two_locations_are_listed() -> None:
     place = VersionSource(kind="attribute", file="a/about.py", key=("__version__",), text="0.9")
     demo = package("a", "1.0.0")
-    check_locations_agree([going(demo)])
+    check_locations_agree([bump_of(demo)])
     apart = Package(**{**vars(demo), "other_locations": (place,)})
     with pytest.raises(Blocked) as caught:
-        check_locations_agree([going(demo), going(apart)])
+        check_locations_agree([bump_of(demo), bump_of(apart)])
     assert "  1.0.0: a/pyproject.toml\n  0.9: a/about.py" in caught.value.message
 
 
 def test_locations_with_different_forms_of_one_version_agree() -> None:
     place = VersionSource(kind="json", file="a/package.json", text="1.0.0-alpha.1", semver=True)
-    check_locations_agree([going(Package(**{**vars(package("a", "1.0a1")), "other_locations": (place,)}))])
+    check_locations_agree([bump_of(Package(**{**vars(package("a", "1.0a1")), "other_locations": (place,)}))])
 
 
 def test_a_version_from_tags_agrees_with_a_location_of_it() -> None:
-    # There is no version in pyproject.toml that CITATION.cff could locations_agree with.
+    # There is no version in pyproject.toml that CITATION.cff could agree with.
     place = VersionSource(kind="pattern", file="CITATION.cff", key=("version: (?P<version>.*)",), text="1.0.0")
-    check_locations_agree([going(Package(**{**vars(package("a", None)), "other_locations": (place,)}))])
+    check_locations_agree([bump_of(Package(**{**vars(package("a", None)), "other_locations": (place,)}))])
 
 
-# --- whatever the workspace is -------------------------------------------------------------------------
+# --- any workspace -------------------------------------------------------------------------------------
 
 NAMES = ("a", "b", "c", "d", "e")
 VERSIONS = ("0.3.0", "1.0.0", "1.4.2", "2.0.0a1", "1.0.0.dev1", "1.0.0.post1", "2026.11")
 SPECIFIERS = ("", "=={}", ">={}", "~={}", "<={}", ">={},<99", ">=0.1,<={}", ">0.1,<2026.12")
-WISHES = (
+BUMPS = (
     Bump(part="major"),
     Bump(part="minor"),
     Bump(part="patch"),
@@ -445,7 +447,7 @@ WISHES = (
 
 @st.composite
 def workspaces(draw: st.DrawFn) -> list[Package]:
-    """Up to five packages that need each other in any way, circles among them."""
+    """Draw up to five packages that require each other in any way, cycles included."""
     count = draw(st.integers(1, len(NAMES)))
     versions = {name: draw(st.sampled_from(VERSIONS)) for name in NAMES[:count]}
     packages = []
@@ -476,7 +478,7 @@ CONFIGS = st.builds(
 
 @given(
     workspaces(),
-    st.dictionaries(st.sampled_from(NAMES), st.sampled_from(WISHES), min_size=1),
+    st.dictionaries(st.sampled_from(NAMES), st.sampled_from(BUMPS), min_size=1),
     CONFIGS,
     st.randoms(use_true_random=False),
 )
@@ -484,32 +486,34 @@ def test_after_any_bumps_the_workspace_is_consistent(
     packages: list[Package], bumps: dict[str, Bump | None], config: Config, chance: Any
 ) -> None:
     bump_requests = {
-        name: BumpRequest(bump, "asked") for name, bump in bumps.items() if name in {p.name for p in packages}
+        name: BumpRequest(bump, "requested") for name, bump in bumps.items() if name in {p.name for p in packages}
     }
     assume(bump_requests)
 
-    def decided(order: Sequence[Package]) -> tuple[dict[str, Version], dict[tuple[str, Any], str]] | None:
+    def resolve(order: Sequence[Package]) -> tuple[dict[str, Version], dict[tuple[str, Any], str]] | None:
         try:
-            found, follow = plan_bumps(
+            resolved, updates = plan_bumps(
                 Workspace(tuple(order)), bump_requests, released={}, config=config, today=TODAY
             )
         except Blocked:
             return None
-        texts = {(name, need.key): changed for name, needs in follow.items() for need, changed in needs}
-        return {move.package.name: move.after for move in found}, texts
+        texts = {(name, need.key): changed for name, needs in updates.items() for need, changed in needs}
+        return {bump.package.name: bump.after for bump in resolved}, texts
 
     shuffled = list(packages)
     chance.shuffle(shuffled)
-    result = decided(packages)
-    assert decided(shuffled) == result
+    result = resolve(packages)
+    assert resolve(shuffled) == result
     if result is None:
         return
     after, texts = result
     assert bump_requests.keys() <= after.keys()
     for each in packages:
         if each.name in after and each.version is not None:
-            kept = bump_requests.get(each.name, BumpRequest(Bump(), "")).bump is None or "both" in config.groups
-            assert after[each.name] > each.version or (kept and after[each.name] == each.version)
+            may_stay = (
+                bump_requests.get(each.name, BumpRequest(Bump(), "")).bump is None or "both" in config.groups
+            )
+            assert after[each.name] > each.version or (may_stay and after[each.name] == each.version)
         changed = False
         for need in each.dependencies:
             text = texts.get((each.name, need.key), need.text)
@@ -517,23 +521,21 @@ def test_after_any_bumps_the_workspace_is_consistent(
                 changed |= text != need.text
                 assert Requirement(text).specifier.contains(after[need.name], prereleases=True), (each.name, text)
         if changed and not each.private and config.dependents != "none":
-            assert each.name in after  # or else what it publishes now would never be published
-    for track in version_groups(Workspace(tuple(packages)), config):
-        together = {after[each.name] for each in track.packages if each.name in after}
-        assert len(together) <= 1
-        names = {each.name for each in track.packages}
-        stands = any(
-            bump_requests[name].bump is None for name in names & bump_requests.keys()
-        )  # it was written down by hand
-        assert track.kind != "fixed" or not together or stands or names <= after.keys()
+            assert each.name in after  # or else its new requirement would never be published
+    for version_group in version_groups(Workspace(tuple(packages)), config):
+        versions = {after[each.name] for each in version_group.packages if each.name in after}
+        assert len(versions) <= 1
+        names = {each.name for each in version_group.packages}
+        is_set_by_hand = any(bump_requests[name].bump is None for name in names & bump_requests.keys())
+        assert version_group.kind != "fixed" or not versions or is_set_by_hand or names <= after.keys()
 
 
-@given(workspaces(), st.dictionaries(st.sampled_from(NAMES), st.sampled_from(WISHES[:5]), min_size=1))
+@given(workspaces(), st.dictionaries(st.sampled_from(NAMES), st.sampled_from(BUMPS[:5]), min_size=1))
 def test_packages_without_groups_are_blocked_by_version_arithmetic_only(
     packages: list[Package], bumps: dict[str, Bump | None]
 ) -> None:
-    # A level can always be raised, and a dependent can always follow, whatever phase it is in.
+    # A level and a dependent can always be bumped, in any phase.
     names = {each.name for each in packages}
-    bump_requests = {name: BumpRequest(bump, "asked") for name, bump in bumps.items() if name in names}
+    bump_requests = {name: BumpRequest(bump, "requested") for name, bump in bumps.items() if name in names}
     assume(bump_requests)
-    assert bump_requests.keys() <= moved(packages, bump_requests).keys()
+    assert bump_requests.keys() <= bumped(packages, bump_requests).keys()

@@ -68,7 +68,7 @@ def check(version: str, words: str, expected: str, **settings: Any) -> None:
         ("1.2.3", "release", "refuse: already final"),
         ("1.2.3", "alpha", "1.2.4a0"),
         ("1.2.3", "rc", "1.2.4rc0"),
-        ("1.2.3", "pre", "refuse: no phase"),
+        ("1.2.3", "pre", "refuse: not an alpha, beta or rc"),
         ("1.2.3", "post", "1.2.3.post1"),
         ("1.2.3", "dev", "1.2.4.dev1"),
         ("1.2.3a1", "patch", "1.2.3"),
@@ -86,8 +86,8 @@ def check(version: str, words: str, expected: str, **settings: Any) -> None:
         ("1.3.0a1", "patch", "1.3.0"),
         ("2.0.0b2", "major", "2.0.0"),
         ("2.0.0b2", "minor", "2.0.0"),
-        ("1.2.3b2", "alpha", "refuse: a phase never goes back"),
-        ("1.2.3rc1", "alpha", "refuse: a phase never goes back"),
+        ("1.2.3b2", "alpha", "refuse: is past alpha"),
+        ("1.2.3rc1", "alpha", "refuse: is past alpha"),
         ("1.2.3rc1", "rc", "1.2.3rc2"),
         ("1.2.3rc1", "release", "1.2.3"),
         ("1.2.3rc1", "patch", "1.2.3"),
@@ -148,7 +148,7 @@ def test_next_versions(version: str, words: str, expected: str) -> None:
         ("1.3.0a1", "minor + beta", "1.3.0b0"),
         ("2.0.0a1", "minor + alpha", "2.0.0a2"),
         ("1.3.0.dev4", "minor + alpha", "1.3.0a0"),
-        ("1.3.0b1", "minor + alpha", "refuse: a phase never goes back"),
+        ("1.3.0b1", "minor + alpha", "refuse: is past alpha"),
         ("1.2.3a1", "minor + alpha", "1.3.0a0"),
         ("1.3.0a1", "minor + alpha --exact", "1.4.0a0"),
         ("1.2.3b2", "patch + alpha --exact", "1.2.4a0"),
@@ -157,12 +157,12 @@ def test_next_versions(version: str, words: str, expected: str) -> None:
         ("1.2.3rc1", "pre + alpha", "1.2.3rc2"),
         ("1.2.3.dev1", "pre + beta", "1.2.3b0"),
         ("1.2.3.post1", "pre + rc", "1.2.4rc0"),
-        ("1.2.3.dev1", "pre", "refuse: no phase"),
+        ("1.2.3.dev1", "pre", "refuse: not an alpha, beta or rc"),
         # The phase after dev is alpha; a final version is in none.
         ("1.2.3.dev1", "phase", "1.2.3a0"),
         ("1.2.3b1.dev1", "phase", "1.2.3rc0"),
-        ("1.2.3", "phase", "refuse: no phase"),
-        ("1.2.3.post1.dev2", "phase", "refuse: no phase"),
+        ("1.2.3", "phase", "refuse: not an alpha, beta or rc"),
+        ("1.2.3.post1.dev2", "phase", "refuse: not an alpha, beta or rc"),
         # A dev release of a post release is neither final nor on its way to 1.2.3.
         ("1.2.3.post1.dev2", "release", "1.2.3.post1"),
         ("1.2.3.post1.dev2", "post", "1.2.3.post1"),
@@ -203,10 +203,10 @@ def test_next_versions(version: str, words: str, expected: str) -> None:
         # What is named is taken, upwards; and downwards when that is said (rule 1).
         ("1.2.3", "--to v2.0.0-rc.1", "2.0.0rc1"),
         ("1.2.3", "--to 1!0.1", "1!0.1"),
-        ("1.2.3", "--to 1.2.3", "refuse: is 1.2.3 already"),
-        ("1.2", "--to 1.2.0 --allow-lower", "refuse: is 1.2 already"),
-        ("1.2.3", "--to 1.2.3rc1", "refuse: 1.2.3rc1 is lower than the present 1.2.3"),
-        ("1.2.3+cu118", "--to 1.2.3", "refuse: 1.2.3 is lower than the present 1.2.3+cu118"),
+        ("1.2.3", "--to 1.2.3", "refuse: is already 1.2.3"),
+        ("1.2", "--to 1.2.0 --allow-lower", "refuse: is already 1.2"),
+        ("1.2.3", "--to 1.2.3rc1", "refuse: 1.2.3rc1 is lower than the present version 1.2.3"),
+        ("1.2.3+cu118", "--to 1.2.3", "refuse: 1.2.3 is lower than the present version 1.2.3+cu118"),
         ("1.2.3", "--to 1.2.2 --allow-lower", "1.2.2"),
         ("1.2.3", "--to 2.0.0 --allow-lower", "2.0.0"),
         ("1.2.3", "--to 2.0+cu118", "refuse: local segment"),
@@ -261,8 +261,8 @@ def test_other_prerelease_starts_are_blocked(start: int) -> None:
         ("2026.10.2.1", "patch", "2026.11.0.0"),
         ("1!2026.10.2", "patch", "1!2026.11.0"),
         ("1.2.3", "patch", "2026.11.0"),
-        ("2026.12.0", "patch", "refuse: the present 2026.12.0 is ahead of it"),
-        ("2026.12.0a1", "patch", "refuse: the present 2026.12.0a1 is ahead of it"),
+        ("2026.12.0", "patch", "refuse: is not higher than the present version 2026.12.0"),
+        ("2026.12.0a1", "patch", "refuse: is not higher than the present version 2026.12.0a1"),
         ("2026.12.0a1", "release", "2026.12.0"),
         ("2026.12.0", "--to 2026.12.1", "2026.12.1"),
     ],
@@ -284,8 +284,8 @@ def test_calendar_with_year_and_minor(version: str, expected: str) -> None:
     [
         ("1.0.0b260730", "beta", "1.0.0b261120"),
         ("1.0.0b260730", "pre", "1.0.0b261120"),
-        ("1.0.0b261120", "beta", "refuse: today's date, 2026-11-20, or a later one"),
-        ("1.0.0b261121", "beta", "refuse: today's date, 2026-11-20, or a later one"),
+        ("1.0.0b261120", "beta", "refuse: today's date (2026-11-20) or a later one"),
+        ("1.0.0b261121", "beta", "refuse: today's date (2026-11-20) or a later one"),
         ("1.0.0b20260730", "beta", "1.0.0b20261120"),
         ("1.0.0b260730.dev1", "beta", "1.0.0b261120"),
         ("1.0.0b261120.dev1", "beta", "1.0.0b261120"),
@@ -305,7 +305,7 @@ def test_a_prerelease_number_that_is_no_date_counts() -> None:
 
 
 def test_a_calendar_needs_a_date_and_a_valid_format() -> None:
-    check("2026.10.2", "patch", "refuse: needs the date", scheme="calver")
+    check("2026.10.2", "patch", "refuse: needs a date", scheme="calver")
     check("2026.10.2", "patch", "refuse: 'YY.MM'", scheme="calver", calver_format="YY.MM", today=NOVEMBER)
 
 
@@ -383,14 +383,14 @@ def test_an_invalid_version_without_location() -> None:
     [
         ("1.2.3", "pep440", None),
         ("1.2", "calver", None),
-        ("v1.2.3", "pep440", "v1.2.3 is written 1.2.3"),
-        ("1.2.3-alpha.1", "pep440", "1.2.3-alpha.1 is written 1.2.3a1"),
-        ("01.02.03", "pep440", "01.02.03 is written 1.2.3"),
-        ("1.0.0-1", "pep440", "1.0.0-1 is written 1.0.0.post1"),
-        (" 1.2\n", "pep440", r"' 1.2\n' is written 1.2"),
+        ("v1.2.3", "pep440", "v1.2.3 is normalized to 1.2.3"),
+        ("1.2.3-alpha.1", "pep440", "1.2.3-alpha.1 is normalized to 1.2.3a1"),
+        ("01.02.03", "pep440", "01.02.03 is normalized to 1.2.3"),
+        ("1.0.0-1", "pep440", "1.0.0-1 is normalized to 1.0.0.post1"),
+        (" 1.2\n", "pep440", r"' 1.2\n' is normalized to 1.2"),
         ("1.2.3-alpha.1", "semver", None),
-        ("1.2.3-alpha", "semver", "1.2.3-alpha is written 1.2.3-alpha.0"),
-        ("1.2.3a1", "semver", "1.2.3a1 is written 1.2.3-alpha.1"),
+        ("1.2.3-alpha", "semver", "1.2.3-alpha is normalized to 1.2.3-alpha.0"),
+        ("1.2.3a1", "semver", "1.2.3a1 is normalized to 1.2.3-alpha.1"),
     ],
 )
 def test_normalization_is_noted(text: str, scheme: Scheme, note: str | None) -> None:
@@ -410,19 +410,19 @@ def test_normalization_is_noted(text: str, scheme: Scheme, note: str | None) -> 
         ("1.2.3", "alpha", "pep440", "alpha on a final version implies patch"),
         ("1.2.3", "pre + rc", "pep440", "rc on a final version implies patch"),
         ("1.2.3.post1", "dev", "pep440", "dev on a post release implies patch"),
-        ("2026.10.2", "beta", "calver", "beta on a final version implies the calendar's next version"),
-        ("2026.10.2", "major", "calver", "major means the calendar's next version"),
+        ("2026.10.2", "beta", "calver", "beta on a final version implies the next calendar version"),
+        ("2026.10.2", "major", "calver", "major means the next calendar version"),
         (
             "1.3.0a1",
             "patch",
             "pep440",
-            "patch finishes this prerelease of 1.3.0; --exact would raise it again",
+            "patch finishes this prerelease of 1.3.0; to bump further: --exact",
         ),
         (
             "1.3.0a1",
             "minor + beta",
             "pep440",
-            "minor continues this prerelease of 1.3.0; --exact would raise it again",
+            "minor continues this prerelease of 1.3.0; to bump further: --exact",
         ),
         ("1.2.3+cu118", "patch", "pep440", "the local segment +cu118 is dropped"),
         (
@@ -436,7 +436,7 @@ def test_normalization_is_noted(text: str, scheme: Scheme, note: str | None) -> 
             "1.2.3.dev1",
             "alpha",
             "semver",
-            "SemVer puts 1.2.3-alpha.0 before 1.2.3-dev.1: do not mix dev with alpha or beta",
+            "SemVer sorts 1.2.3-alpha.0 before 1.2.3-dev.1; do not mix dev with alpha or beta",
         ),
     ],
 )
