@@ -443,7 +443,7 @@ def test_auto_takes_no_version(demo: Path, bump: Bump, option: str) -> None:
 def test_auto_is_blocked_outside_git(tmp_path: Path, bump: Bump) -> None:
     ran = bump(single(tmp_path / "demo"), *AUTO)
     assert ran.code == 1
-    assert "this is no git checkout" in ran.err
+    assert "--part auto needs a git repository" in ran.err
 
 
 def test_before_the_first_commit_a_package_was_never_released(tmp_path: Path, bump: Bump) -> None:
@@ -452,7 +452,7 @@ def test_before_the_first_commit_a_package_was_never_released(tmp_path: Path, bu
     assert versions(bump, root) == {"demo": "1.2.3"}
     ran = bump(root, *AUTO, *RELEASE)
     assert ran.code == 1
-    assert "this is no git checkout with a commit" in ran.err
+    assert "--commit and --tag need a git repository with a commit" in ran.err
 
 
 def test_a_project_in_a_subfolder_counts_its_own_files_only(tmp_path: Path, bump: Bump) -> None:
@@ -517,7 +517,7 @@ def test_an_existing_tag_is_reported_for_each_repository(demo: Path, bump: Bump)
     said = refused(bump, demo, *MINOR, "--push", "--force", code=4)
     assert "tag v1.3.0 already exists here and on origin" in said
     git(demo, "tag", "--delete", "v1.3.0")
-    assert "already, on origin" in refused(bump, demo, *MINOR, "--push", code=4)
+    assert "already exists on origin" in refused(bump, demo, *MINOR, "--push", code=4)
 
 
 def test_a_version_below_the_last_tag_is_blocked(demo: Path, bump: Bump) -> None:
@@ -568,7 +568,7 @@ def test_all_problems_are_listed_and_force_notes_what_it_ignores(demo: Path, tmp
     (demo / "README.md").write_text("mine\n")
     soft = (
         "uncommitted changes: README.md",
-        "releases are made from release, and this is main",
+        "on branch main, but releases are made from release",
         "demo 1.3.0 is not higher than the last release (v2.0.0)",
         "origin has commits on main that are missing here",
     )

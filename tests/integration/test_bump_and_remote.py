@@ -75,7 +75,7 @@ def test_a_remote_that_does_not_answer_blocks_only_a_push(two: Path, bump: Bump)
     assert "git cannot reach remote origin" in refused(bump, two, *RELEASE, "--push", code=2)
     ran = bump(two, *RELEASE)
     assert ran.code == 0, ran.text
-    assert "git cannot reach remote origin: whether origin has these tags already" in ran.text
+    assert "git cannot reach remote origin: tags and commits of origin were not checked" in ran.text
 
 
 def test_a_hanging_remote_times_out(two: Path, bump: Bump, monkeypatch: pytest.MonkeyPatch) -> None:

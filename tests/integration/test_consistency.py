@@ -187,7 +187,7 @@ def test_a_version_tagged_at_another_commit(index: Trusting, trying: Trusting, t
     write(root, {"packages/alpha/alpha.py": "new = 1\n"})
     head = commit_all(root)[:10]
     told = (
-        f"alpha 1.2.0 is tagged alpha-v1.2.0 at {tagged}, and differs at {head}, the commit of this build: "
+        f"alpha 1.2.0 is tagged alpha-v1.2.0 at {tagged}, but differs at {head}, the commit of this build: "
         "packages/alpha/alpha.py changed"
     )
     ran = here(root, "build-all", "--dry-run")  # CI builds commits between two releases

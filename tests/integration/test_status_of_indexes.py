@@ -55,7 +55,7 @@ def test_versions_on_an_index_are_in_the_table(tmp_path: Path, clock: SimulatedC
     assert ran.code == 0, ran.text
     rows = {line.split()[0]: line for line in ran.out.splitlines() if line}
     assert rows["part-1"].endswith("1.0 (this version)")
-    assert rows["part-2"].endswith("nothing")
+    assert rows["part-2"].endswith("none")
 
 
 def test_transient_errors_of_an_index_are_retried(tmp_path: Path, clock: SimulatedClock) -> None:
@@ -64,7 +64,7 @@ def test_transient_errors_of_an_index_are_retried(tmp_path: Path, clock: Simulat
     with EmbeddedIndex(tmp_path / "index", faults=[away], clock=clock.time) as index:
         ran = ask(tmp_path, index.simple_url)
     assert ran.code == 0, ran.text
-    assert ran.out.count("nothing") == len(PACKAGES)
+    assert ran.out.count("none") == len(PACKAGES)
 
 
 def test_an_index_that_is_down_fails_after_seconds(tmp_path: Path, clock: SimulatedClock) -> None:
@@ -72,7 +72,7 @@ def test_an_index_that_is_down_fails_after_seconds(tmp_path: Path, clock: Simula
     with EmbeddedIndex(tmp_path / "index", faults=[Rule(faults.E500, on="any")], clock=clock.time) as index:
         ran = ask(tmp_path, index.simple_url)
     assert ran.code == 5, ran.text
-    assert "cannot read the files of demo on own: 127.0.0.1:" in ran.err
+    assert "cannot read the files of part-0 on own: 127.0.0.1:" in ran.err
     assert "returned 500 Internal Server Error; gave up after 10 s" in ran.err
     assert "or leave --index own out" in ran.err
     assert clock.now() < 11
@@ -80,11 +80,11 @@ def test_an_index_that_is_down_fails_after_seconds(tmp_path: Path, clock: Simula
 
 def test_an_index_that_refuses_connections_fails_early(tmp_path: Path, clock: SimulatedClock) -> None:
     release(tmp_path, PACKAGES)
-    with socket.socket() as unheard:  # bound, and so nobody else's, but nobody listens
-        unheard.bind(("127.0.0.1", 0))
-        ran = ask(tmp_path, f"http://127.0.0.1:{unheard.getsockname()[1]}/simple/")
+    with socket.socket() as unused:  # bound, but not listening
+        unused.bind(("127.0.0.1", 0))
+        ran = ask(tmp_path, f"http://127.0.0.1:{unused.getsockname()[1]}/simple/")
     assert ran.code == 5, ran.text
-    assert "cannot read the files of demo on own" in ran.err
+    assert "cannot read the files of part-0 on own" in ran.err
     assert clock.now() < 6
 
 
@@ -96,4 +96,4 @@ def test_a_silent_index_times_out(tmp_path: Path, clock: SimulatedClock, monkeyp
     with EmbeddedIndex(tmp_path / "index", faults=[Rule(faults.Stall(), on="any")]) as index:
         ran = ask(tmp_path, index.simple_url)
     assert ran.code == 5, ran.text
-    assert "cannot read the files of demo on own" in ran.err
+    assert "cannot read the files of part-0 on own" in ran.err

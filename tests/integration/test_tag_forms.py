@@ -84,7 +84,7 @@ def test_tags_of_another_form_block_the_bump_until_the_proposal_is_applied(tmp_p
         ("graph-checkpoint-pg", "checkpointpg==2.1.1"),
     ):
         said = refused(bump, root, "--package", name, *PATCH)
-        assert f"the tags of {name} are like" in said
+        assert f"next tag of {name} would be" in said
         write(root, {"pyproject.toml": settings_in(said)})
         commit_all(root)
         ran = bump(root, "--package", name, *PATCH)
@@ -162,7 +162,7 @@ def test_a_configured_form_that_differs_is_blocked_and_can_be_forced(tmp_path: P
     assert 'tag-format = "{name}-v{version}"' in said
     ran = bump(root, "--package", "a", *PATCH, "--force")
     assert ran.code == 0, ran.text
-    assert "--force ignores: the tags of a are like a-v1.0.0" in ran.text
+    assert "--force ignores: next tag of a would be a/1.0.0" in ran.text
 
 
 def test_without_a_tag_the_other_form_is_a_note(tmp_path: Path, bump: Bump) -> None:
@@ -206,9 +206,9 @@ def test_a_clone_without_tags_is_not_taken_for_unreleased(tmp_path: Path, bump: 
     clone = without_tags(root, tmp_path)
     ran = bump(clone, "--part", "auto")
     assert ran.code == 1, ran.text
-    assert "this clone has no tags, and origin has 1" in ran.err
+    assert "this clone has no tags, but origin has 1" in ran.err
     assert "git fetch --tags origin" in ran.err
-    assert "this clone has no tags, and origin has 1: what was released" in here(clone, "status").err
+    assert "this clone has no tags, but origin has 1: what was released" in here(clone, "status").err
     git(clone, "fetch", "--quiet", "--tags", "origin")
     assert "nothing to release" in bump(clone, "--part", "auto").text
     assert "this clone has no tags" not in here(clone, "status").err
@@ -218,7 +218,7 @@ def test_a_clone_without_tags_and_remote_is_blocked(tmp_path: Path, bump: Bump) 
     root = monorepo(tmp_path / "demo", {".": static("demo", "1.2.3")})
     git(root, "remote", "set-url", "origin", str(tmp_path / "away"))
     said = refused(bump, root, *PATCH)
-    assert "this clone has no tags, and those of origin are not known: git cannot reach remote origin" in said
+    assert "this clone has no tags, and those of origin could not be read: git cannot reach remote origin" in said
     git(root, "remote", "remove", "origin")
     assert bump(root, *PATCH).code == 0  # there is nowhere else that tags could be
 

@@ -122,7 +122,7 @@ def test_only_the_last_of_two_bumps_is_undone(two: Path, bump: Bump) -> None:
     assert bump(two, "--part", "patch", "--commit", "--tag").code == 0
     assert bump(two, "--undo").code == 0
     assert everything(two)._replace(kept=[]) == between._replace(kept=[])
-    assert "there is no last bump" in refused(bump, two, "--undo")
+    assert "no bump on this machine to undo" in refused(bump, two, "--undo")
 
 
 @pytest.mark.parametrize("how", ["by the bump", "by hand", "the branch by hand", "a tag by hand"])

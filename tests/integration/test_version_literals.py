@@ -113,7 +113,7 @@ def test_a_plugin_inside_has_a_version_of_its_own(tmp_path: Path, bump: Bump) ->
 
 def test_literals_can_be_disabled(tmp_path: Path, bump: Bump) -> None:
     root = demo(tmp_path, {"src/demo/__init__.py": '__version__ = "1.2.3"\n'})
-    write(root, {"pyproject.toml": (root / "pyproject.toml").read_text() + "\n[tool.relnox]\nliterals = false\n"})
+    write(root, {"pyproject.toml": (root / "pyproject.toml").read_text() + "\n[tool.relnox]\nversion-literals = false\n"})
     commit_all(root)
     ran = bump(root, *MINOR)
     assert ran.code == 0, ran.text
@@ -141,9 +141,9 @@ def test_each_package_has_its_own_literals_and_mentions(tmp_path: Path, bump: Bu
     assert ran.code == 0, ran.text
     assert (root / "packages/one/src/one/__init__.py").read_text() == '__version__ = "1.1.0"\n'
     assert (root / "packages/two/src/two/__init__.py").read_text() == '__version__ = "1.0.2"\n'
-    told = next(line for line in ran.text.splitlines() if "name the present version" in line)
-    files_told = "docs/requirements.txt, packages/one/.bumpversion.cfg, packages/one/README.md"
-    assert told.startswith(f"note: {files_told} name the present version")
+    note = next(line for line in ran.text.splitlines() if "contain the present version" in line)
+    files_named = "docs/requirements.txt, packages/one/.bumpversion.cfg, packages/one/README.md"
+    assert note.startswith(f"note: {files_named} contain the present version")
 
 
 @pytest.mark.parametrize("line", ["11.2.3", "1.2.34", "1.2.3.4", "1.2.3rc1", "a1.2.3"])

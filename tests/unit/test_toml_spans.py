@@ -443,5 +443,5 @@ def test_an_edit_that_would_change_anything_else_is_not_returned(
     written: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(toml_spans, "_encode", lambda *_: written)
-    with pytest.raises(Failed, match=r"changing a in pyproject\.toml would have changed something else"):
+    with pytest.raises(Failed, match=r"cannot change a in pyproject\.toml without changing other values"):
         replace_strings('a = "1"\n', {("a",): "2"}, source="pyproject.toml")

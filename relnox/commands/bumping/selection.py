@@ -109,7 +109,7 @@ def check_usage(options: Options, snapshot: Snapshot) -> None:
     if needs_history and snapshot.state is not None and snapshot.state.shallow:
         raise Blocked(
             "clone-shallow",
-            "the clone is shallow (its history and tags are incomplete)",
+            "this clone is shallow (its history and tags are incomplete)",
             fix="git fetch --unshallow --tags",
         )
     if needs_history and snapshot.state is not None and not snapshot.state.tags and snapshot.remote_tags:
