@@ -269,8 +269,8 @@ def test_packages_are_bumped_by_their_own_commits_with_dependents(tmp_path: Path
     change(root, "feat: both", "packages/a/x.py", "packages/d/x.py")
     assert moves(bump, root, *AUTO) == {
         "a": ("1.1.0", "minor: feat: both"),
-        "b": ("1.0.1", "its requirement on a moves"),
-        "c": ("1.0.1", "its requirement on b moves"),
+        "b": ("1.0.1", "its requirement on a changes"),
+        "c": ("1.0.1", "its requirement on b changes"),
         "d": ("1.1.0", "minor: feat: both"),
     }
     assert versions(bump, root, "--package", "d") == {"d": "1.1.0"}

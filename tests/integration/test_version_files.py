@@ -85,7 +85,7 @@ def test_a_bump_changes_the_version_that_the_backend_reads(layout: str, tmp_path
         (None, "demo/__init__.py, which is not there"),
         ("x = 1\n", "assigned 0 times"),
         ("__version__ = '1'\n__version__ = '2'\n", "assigned 2 times"),
-        ("__version__ = 'unknown'\n", "not a version"),
+        ("__version__ = 'unknown'\n", "not a valid version"),
     ],
 )
 def test_a_location_without_exactly_one_version_is_blocked(code: str | None, said: str, tmp_path: Path) -> None:

@@ -113,7 +113,10 @@ def test_a_plugin_inside_has_a_version_of_its_own(tmp_path: Path, bump: Bump) ->
 
 def test_literals_can_be_disabled(tmp_path: Path, bump: Bump) -> None:
     root = demo(tmp_path, {"src/demo/__init__.py": '__version__ = "1.2.3"\n'})
-    write(root, {"pyproject.toml": (root / "pyproject.toml").read_text() + "\n[tool.relnox]\nversion-literals = false\n"})
+    write(
+        root,
+        {"pyproject.toml": (root / "pyproject.toml").read_text() + "\n[tool.relnox]\nversion-literals = false\n"},
+    )
     commit_all(root)
     ran = bump(root, *MINOR)
     assert ran.code == 0, ran.text
