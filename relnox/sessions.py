@@ -66,7 +66,7 @@ class _Registry(dict[str, Any]):
     def __setitem__(self, name: str, function: Any) -> None:
         present, task = _task_of(self.get(name)), _task_of(function)
         if present is not None and present != task:
-            raise ValueError(_name_conflict(name, _ATTRIBUTES[present]))
+            raise _name_conflict(name, _ATTRIBUTES[present])
         super().__setitem__(name, function)
 
     def __copy__(self) -> dict[str, Any]:
@@ -110,10 +110,10 @@ if not TYPE_CHECKING:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         session = _BY_ATTRIBUTE[name].name
         if (alias := importing.alias_of(name, __name__, sys._getframe(1))) is not None:  # noqa: SLF001
-            raise ValueError(
-                f"{name} is imported as {alias}, but its session is still named {session} "
-                f"[session-renamed-by-import]\n"
-                f'fix: relnox.sessions.register("{name}", name="{alias}"), or import {name} without "as"'
+            raise _error(
+                "session-renamed-by-import",
+                f"{name} is imported as {alias}, but its session is still named {session}",
+                f'relnox.sessions.register("{name}", name="{alias}"), or import {name} without "as"',
             )
         register(name)
         return nox.registry.get()[session]
@@ -125,7 +125,7 @@ def _register(task: Task, name: str, fixed_options: dict[str, Value], tags: Iter
     present = nox.registry.get().get(name)
     if present is not None:
         if _task_of(present) != task.name:
-            raise ValueError(_name_conflict(name, task.attribute))
+            raise _name_conflict(name, task.attribute)
         return
 
     def session_function(session: nox.Session) -> None:
@@ -158,13 +158,17 @@ def _task_of(function: Any) -> str | None:
     return task
 
 
-def _name_conflict(name: str, attribute: str) -> str:
-    return (
-        f"two sessions are named {name}: relnox's {attribute}, and another one in this noxfile "
-        f"[session-name-twice]\n"
-        f"fix: rename the other one, or give relnox's another name: "
-        f'relnox.sessions.register("{attribute}", name="release-{name}")'
+def _name_conflict(name: str, attribute: str) -> ValueError:
+    return _error(
+        "session-name-twice",
+        f"two sessions are named {name}: relnox's {attribute}, and another one in this noxfile",
+        f'rename the other one, or relnox\'s: relnox.sessions.register("{attribute}", name="release-{name}")',
     )
+
+
+def _error(code: str, message: str, fix: str) -> ValueError:
+    """Return an error of a noxfile, which nox prints with a traceback."""
+    return ValueError(f"{message} [{code}]\nfix: {fix}")
 
 
 def _help(task: Task) -> str:

@@ -84,27 +84,39 @@ def test_version_is_the_distributions(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "error", "fix"),
     [
-        ("publsh", "relnox has no task publsh", "did you mean publish?"),
-        ("testpypi", "relnox has no task testpypi", "did you mean publish-test?"),
-        ("version_bump", "relnox has no task version_bump", "did you mean bump?"),
-        ("bump --parts minor", "relnox bump: unrecognized arguments: --parts minor", "did you mean --part?"),
-        ("bump --part", "relnox bump: argument --part: expected one argument", "relnox bump --help"),
-        ("bump --pre alpa", '--pre = "alpa" is none of alpha, beta, rc', "did you mean alpha?"),
-        ("verify-install --wait -1", "--wait = '-1' is not a whole number", "write a number"),
+        ("publsh", "unknown task publsh [unknown-task]", "did you mean publish?"),
+        ("testpypi", "unknown task testpypi [unknown-task]", "did you mean publish-test?"),
+        ("version_bump", "unknown task version_bump [unknown-task]", "did you mean bump?"),
+        (
+            "bump --parts minor",
+            "relnox bump: unrecognized arguments: --parts minor [unknown-option]",
+            "did you mean --part?",
+        ),
+        (
+            "bump --part",
+            "relnox bump: argument --part: expected one argument [invalid-option]",
+            "relnox bump --help",
+        ),
+        ("bump --pre alpa", '--pre = "alpa" is not one of alpha, beta, rc [invalid-value]', "did you mean alpha?"),
+        (
+            "verify-install --wait -1",
+            "--wait = '-1' is not a whole number [invalid-value]",
+            "set --wait to a whole number",
+        ),
     ],
 )
-def test_a_slip_of_the_pen_gets_a_hint(project: Path, words: str, error: str, fix: str) -> None:
+def test_a_typing_error_gets_a_fix(project: Path, words: str, error: str, fix: str) -> None:
     done = relnox(project, *words.split())
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"error: {error}\nhint: {fix}\n"
+    assert done.stderr == f"error: {error}\nfix: {fix}\n"
 
 
 def test_options_are_not_abbreviated(project: Path) -> None:
     assert relnox(project, "status", "--dry").returncode == 1
 
 
-def test_where_no_project_is(tmp_path: Path) -> None:
+def test_without_a_project(tmp_path: Path) -> None:
     done = relnox(tmp_path, "status")
 
     assert done.returncode == 1
@@ -123,11 +135,11 @@ def test_a_project_is_found_from_below_and_from_elsewhere(shared: Path, tmp_path
 # exit codes and the report
 
 
-def test_exit_code_0_for_what_is_done(shared: Path) -> None:
+def test_exit_code_0_for_success(shared: Path) -> None:
     assert relnox(shared, "status").returncode == 0
 
 
-def test_exit_code_1_for_what_is_refused(shared: Path) -> None:
+def test_exit_code_1_for_a_blocked_task(shared: Path) -> None:
     done = relnox(shared, "bump", "--part", "minor", "--push")
 
     assert done.returncode == 1
@@ -137,7 +149,7 @@ def test_exit_code_1_for_what_is_refused(shared: Path) -> None:
     )
 
 
-def test_exit_code_2_for_what_failed(workspace: Path) -> None:
+def test_exit_code_2_for_a_failure(workspace: Path) -> None:
     hook = workspace.parent / "acme.git" / "hooks" / "pre-receive"
     hook.write_text("#!/bin/sh\necho closed for today >&2\nexit 1\n", encoding="utf-8")
     hook.chmod(0o755)
@@ -148,56 +160,56 @@ def test_exit_code_2_for_what_failed(workspace: Path) -> None:
     assert "closed for today" in done.stderr
 
 
-def test_exit_code_4_for_what_needs_a_person(shared: Path) -> None:
+def test_exit_code_4_for_a_conflict(shared: Path) -> None:
     done = relnox(shared, "bump", "--part", "major", "--commit", "--tag")
 
     assert done.returncode == 4
     assert "error: the tag v3.0.0 is there already, here" in done.stderr
 
 
-def test_report_tells_how_it_went(workspace: Path, tmp_path: Path) -> None:
+def test_report_contains_steps_and_results(workspace: Path, tmp_path: Path) -> None:
     report, plan = tmp_path / "report.json", tmp_path / "plan.json"
     files = ("--report", str(report), "--plan", str(plan))
 
     done = relnox(workspace, "bump", "--part", "minor", "--commit", "--tag", *files)
 
     assert done.returncode == 0, done.stderr
-    told = json.loads(report.read_bytes())
-    assert (told["task"], told["exit_code"]) == ("bump", 0)
-    assert told["plan"] == json.loads(plan.read_bytes())["digest"]
-    assert [(step["kind"], step["status"], step["remote"]) for step in told["steps"]] == [
+    document = json.loads(report.read_bytes())
+    assert (document["task"], document["exit_code"]) == ("bump", 0)
+    assert document["plan"] == json.loads(plan.read_bytes())["digest"]
+    assert [(step["kind"], step["status"], step["remote"]) for step in document["steps"]] == [
         ("EditFiles", "success", False),
         ("Commit", "success", False),
         ("CreateTags", "success", False),
     ]
-    assert told["steps"][1]["detail"] == git(workspace, "rev-parse", "HEAD")[:10]
-    assert told["tables"][0]["rows"][0] == ["acme-agents", "2.0.0", "2.1.0", "--part minor"]
+    assert document["steps"][1]["detail"] == git(workspace, "rev-parse", "HEAD")[:10]
+    assert document["tables"][0]["rows"][0] == ["acme-agents", "2.0.0", "2.1.0", "--part minor"]
 
 
 def test_report_of_a_task_without_steps(shared: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
 
     assert relnox(shared, "status", "--report", str(report)).returncode == 0
-    told = json.loads(report.read_bytes())
-    assert (told["task"], told["exit_code"], told["steps"]) == ("status", 0, [])
-    assert [row[0] for row in told["tables"][0]["rows"]][:2] == ["acme-agents", "acme-core"]
+    document = json.loads(report.read_bytes())
+    assert (document["task"], document["exit_code"], document["steps"]) == ("status", 0, [])
+    assert [row[0] for row in document["tables"][0]["rows"]][:2] == ["acme-agents", "acme-core"]
 
 
 @pytest.mark.parametrize("option", ["--plan", "--report"])
-def test_a_file_that_cannot_be_written_is_told(shared: Path, tmp_path: Path, option: str) -> None:
+def test_a_file_that_cannot_be_written_is_an_error(shared: Path, tmp_path: Path, option: str) -> None:
     done = relnox(shared, "status", option, str(tmp_path / "nowhere" / "file.json"))
 
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: the {option[2:]} cannot be written to ")
 
 
-def test_production_is_not_published_to_unasked(project: Path) -> None:
+def test_publishing_to_production_needs_the_option_yes(project: Path) -> None:
     done = relnox(project, "publish", RELNOX_YES="1")
 
     assert done.returncode == 1
     assert done.stderr == (
-        "error: RELNOX_YES is set, but --yes counts on the command line only\n"
-        "fix: unset RELNOX_YES and write --yes out where it is meant\n"
+        "error: RELNOX_YES is set, but --yes can be set on the command line only [command-line-only]\n"
+        "fix: unset RELNOX_YES\n"
     )
 
 
@@ -242,8 +254,8 @@ def test_explain_tells_where_each_value_comes_from(project: Path) -> None:
     assert list(dict.fromkeys(words[0] for words in lines[1:])) == list(TASKS)
     assert "build-all strict True [tool.relnox.build] strict" in [" ".join(words) for words in lines]
     assert "publish reporter 'plain' RELNOX_REPORTER" in [" ".join(words) for words in lines]
-    told = {words[1]: " ".join(words[2:]) for words in lines if words[0] == "status"}
-    assert told == {
+    document = {words[1]: " ".join(words[2:]) for words in lines if words[0] == "status"}
+    assert document == {
         "package": "('demo',) command line",
         "index": "() default",
         "explain": "True command line",
@@ -260,40 +272,52 @@ def test_explain_tells_where_each_value_comes_from(project: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "error", "fix"),
     [
-        ('[tool.relnox]\nbrnch = "main"', "tool.relnox has no key 'brnch'", "did you mean branch?"),
-        ("[tool.relnox.build]\nstrct = true", "tool.relnox.build has no key 'strct'", "did you mean strict?"),
+        (
+            '[tool.relnox]\nbrnch = "main"',
+            "tool.relnox has no key 'brnch' [unknown-setting]",
+            "did you mean branch?",
+        ),
+        (
+            "[tool.relnox.build]\nstrct = true",
+            "tool.relnox.build has no key 'strct' [unknown-setting]",
+            "did you mean strict?",
+        ),
         (
             "[tool.relnox.publish]\nyes = true",
-            "tool.relnox.publish.yes cannot be set in a file: it counts on the command line only",
+            "tool.relnox.publish.yes cannot be set in a file: it can be set on the command line only [command-line-only]",
             "remove yes",
         ),
         (
             '[tool.relnox]\nversions = "lock-step"',
-            'tool.relnox.versions = "lock-step" is none of lockstep, independent',
+            'tool.relnox.versions = "lock-step" is not one of lockstep, independent [invalid-value]',
             "did you mean lockstep?",
         ),
     ],
 )
-def test_a_wrong_setting_is_refused(project: Path, text: str, error: str, fix: str) -> None:
+def test_an_invalid_setting_is_an_error(project: Path, text: str, error: str, fix: str) -> None:
     done = relnox(settings(project, text), "status")
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"error: pyproject.toml: {error}\nhint: {fix}\n"
+    assert done.stderr == f"error: pyproject.toml: {error}\nfix: {fix}\n"
 
 
 @pytest.mark.parametrize(
     ("variable", "value", "error"),
     [
-        ("RELNOX_STRICT", "maybe", "RELNOX_STRICT=maybe is neither true nor false"),
-        ("RELNOX_INSTALLER", "uw", 'RELNOX_INSTALLER = "uw" is none of auto, uv, pip'),
-        ("RELNOX_DRY_RUN", "1", "RELNOX_DRY_RUN is set, but --dry-run counts on the command line only"),
+        ("RELNOX_STRICT", "maybe", "RELNOX_STRICT=maybe is neither true nor false [invalid-value]"),
+        ("RELNOX_INSTALLER", "uw", 'RELNOX_INSTALLER = "uw" is not one of auto, uv, pip [invalid-value]'),
+        (
+            "RELNOX_DRY_RUN",
+            "1",
+            "RELNOX_DRY_RUN is set, but --dry-run can be set on the command line only [command-line-only]",
+        ),
     ],
 )
-def test_a_wrong_variable_is_refused(project: Path, variable: str, value: str, error: str) -> None:
+def test_an_invalid_variable_is_an_error(project: Path, variable: str, value: str, error: str) -> None:
     done = relnox(project, "build-all", **{variable: value})
 
     assert done.returncode == 1
-    assert done.stderr.startswith(f"error: {error}\nhint: ")
+    assert done.stderr.startswith(f"error: {error}\nfix: ")
 
 
 # init

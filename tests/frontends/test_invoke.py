@@ -84,7 +84,7 @@ def test_an_alias_of_an_import_is_refused(project: Path) -> None:
 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "error: build_all is imported as make, but its task is still called build-all\n"
+        "error: build_all is imported as make, but its task is still named build-all [task-renamed-by-import]\n"
         'fix: import build_all without "as"; for another name: '
         'ns = Collection(); ns.add_task(build_all, name="make")\n'
     )
@@ -126,8 +126,8 @@ def test_no_task_replaces_another(project: Path, order: str, own: str, statement
 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "error: two tasks are called publish: relnox's publish, and another one in this tasks file\n"
-        "fix: rename the other one, or have relnox's in a collection of their own: "
+        "error: two tasks are named publish: relnox's publish, and another one in this tasks file [task-name-twice]\n"
+        "fix: rename the other one, or put relnox's tasks into their own collection: "
         'ns = Collection(other, Collection.from_module(relnox.tasks, name="release"))\n'
     )
 
@@ -143,7 +143,7 @@ def test_an_own_task_of_an_alias_is_seen(project: Path) -> None:
     done = invoke(project, "--list")
 
     assert done.returncode == 1
-    assert "error: two tasks are called bump: relnox's version_bump, and another one" in done.stderr
+    assert "error: two tasks are named bump: relnox's version_bump, and another one" in done.stderr
 
 
 def test_import_names_are_aliases(shared: Path) -> None:
@@ -230,18 +230,26 @@ def test_a_switch_has_three_states(
     [
         (
             "bump --part minro",
-            '--part = "minro" is none of major, minor, patch, release, pre, phase, post, dev, auto',
+            '--part = "minro" is not one of major, minor, patch, release, pre, phase, post, dev, auto [invalid-value]',
             "did you mean minor?",
         ),
-        ("verify-install --wait long", "--wait = 'long' is not a whole number", "write a number"),
-        ("build-all --strict --no-strict", "--strict and --no-strict are both given", "leave one of them out"),
+        (
+            "verify-install --wait long",
+            "--wait = 'long' is not a whole number [invalid-value]",
+            "set --wait to a whole number",
+        ),
+        (
+            "build-all --strict --no-strict",
+            "--strict and --no-strict exclude each other [contradicting-options]",
+            "remove --strict or --no-strict",
+        ),
     ],
 )
 def test_a_wrong_value_is_a_clear_error(shared: Path, words: str, error: str, fix: str) -> None:
     done = invoke(shared, *words.split())
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"error: {error}\nhint: {fix}\n"
+    assert done.stderr == f"error: {error}\nfix: {fix}\n"
 
 
 @pytest.mark.parametrize(

@@ -124,29 +124,33 @@ EVERYTHING = """
 
 BLOCKED = (
     ("brnch = 'main'", "tool.relnox has no key 'brnch'", "did you mean branch?"),
-    ("branch = 1", "tool.relnox.branch = 1 is not a string", "write a string there"),
+    ("branch = 1", "tool.relnox.branch = 1 is not a string", "set tool.relnox.branch to a string"),
     ("packages = 'libs/*'", "tool.relnox.packages = 'libs/*' is not a list of strings", None),
     ("packages = ['libs/*', 1]", "tool.relnox.packages[1] = 1 is not a string", None),
-    ("scheme = 'semvr'", 'tool.relnox.scheme = "semvr" is none of pep440, semver, calver', "did you mean semver?"),
-    ("prerelease-start = 2", "tool.relnox.prerelease-start = 2 is more than 1", "use a number from 0 to 1"),
+    (
+        "scheme = 'semvr'",
+        'tool.relnox.scheme = "semvr" is not one of pep440, semver, calver',
+        "did you mean semver?",
+    ),
+    ("prerelease-start = 2", "tool.relnox.prerelease-start = 2 is greater than 1", "use a number from 0 to 1"),
     ("prerelease-start = -1", "tool.relnox.prerelease-start = -1 is not a whole number", None),
     ("prerelease-start = true", "tool.relnox.prerelease-start = True is not a whole number", None),
     ("tag-names = ['core']", "tool.relnox.tag-names = ['core'] is not a table", None),
-    ("[indexes.house]\nupload = 'x'", "tool.relnox.indexes.house lacks the key 'simple'", None),
+    ("[indexes.house]\nupload = 'x'", "tool.relnox.indexes.house requires the key 'simple'", None),
     ("indexes.house = 'x'", "tool.relnox.indexes.house = 'x' is not a table", None),
     ("test.command = 'pytest'", "tool.relnox.test.command = 'pytest' is not a list of strings", None),
     ("wheels.system = ['macos']", "tool.relnox.wheels has no key 'system'", "did you mean systems?"),
     (
         "wheels.architectures = ['amd64']",
         (
-            'tool.relnox.wheels.architectures[0] = "amd64" is none of '
+            'tool.relnox.wheels.architectures[0] = "amd64" is not one of '
             "x86_64, arm64, x86, universal2, armv7l, ppc64le, s390x, riscv64"
         ),
         "did you mean arm64?",
     ),
     (
         "bump.force = true",
-        "tool.relnox.bump.force cannot be set in a file: it counts on the command line only",
+        "tool.relnox.bump.force cannot be set in a file: it can be set on the command line only",
         None,
     ),
     ("build.strict = 'yes'", "tool.relnox.build.strict = 'yes' is not true or false", None),
@@ -175,7 +179,7 @@ def described(data: object) -> bool:
     try:
         Config.parse(data, TABLE)
     except Blocked as refused:
-        return "cannot work: " in refused.message or " twice, as " in refused.message
+        return "is not valid: " in refused.message or " twice, as " in refused.message
     return True
 
 
