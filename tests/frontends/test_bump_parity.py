@@ -86,7 +86,7 @@ def test_every_door_plans_the_same_bump(
     assert {row[2] for row in plan["tables"][0]["rows"]} == {version}
     edited = {edit["file"] for edit in plan["steps"][0]["edits"]}
     assert (LOCK in edited) == ("--lock" in words)
-    assert (f"{LOCK}: made for the old requirements" in str(plan["notes"])) == ("--lock" not in words)
+    assert (f"{LOCK}: out of date after this bump" in str(plan["notes"])) == ("--lock" not in words)
     assert (git(template, "status", "--porcelain"), git(template, "for-each-ref")) == ("", before)
 
 
@@ -121,7 +121,7 @@ def test_every_door_plans_the_same_way_back_from_what_another_did(template: Path
     ("words", "said"),
     [
         (("--part", "auto", "--to", "3.0"), "--part auto takes neither --to nor --exact"),
-        (("--undo",), "no bump on this machine to undo to take back"),
+        (("--undo",), "no bump on this machine to undo"),
         (("--undo", "--part", "auto"), "--undo takes no other options of bump"),
         (("--undo", "--abort"), "no interrupted bump to undo"),
         (("--part", "automatic"), "automatic"),

@@ -126,7 +126,8 @@ def test_no_task_replaces_another(project: Path, order: str, own: str, statement
 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "error: two tasks are named publish: relnox's publish, and another one in this tasks file [task-name-twice]\n"
+        "error: two tasks are named publish: relnox's publish, and another one in this tasks file "
+        "[task-name-twice]\n"
         "fix: rename the other one, or put relnox's tasks into their own collection: "
         'ns = Collection(other, Collection.from_module(relnox.tasks, name="release"))\n'
     )
@@ -230,7 +231,10 @@ def test_a_switch_has_three_states(
     [
         (
             "bump --part minro",
-            '--part = "minro" is not one of major, minor, patch, release, pre, phase, post, dev, auto [invalid-value]',
+            (
+                '--part = "minro" is not one of major, minor, patch, release, pre, phase, post, dev, auto '
+                "[invalid-value]"
+            ),
             "did you mean minor?",
         ),
         (

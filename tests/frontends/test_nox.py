@@ -191,7 +191,8 @@ def test_an_alias_is_refused_with_the_form_that_renames(project: Path, start: tu
 
     assert done.returncode != 0
     assert done.stderr.endswith(
-        "ValueError: build_all is imported as make, but its session is still named build-all [session-renamed-by-import]\n"
+        "ValueError: build_all is imported as make, but its session is still named build-all "
+        "[session-renamed-by-import]\n"
         'fix: relnox.sessions.register("build_all", name="make"), or import build_all without "as"\n'
     )
 
@@ -223,7 +224,8 @@ def test_no_session_replaces_another(project: Path, order: str, own: str, statem
     assert done.returncode != 0
     assert done.stdout == ""
     assert done.stderr.endswith(
-        "ValueError: two sessions are named publish: relnox's publish, and another one in this noxfile [session-name-twice]\n"
+        "ValueError: two sessions are named publish: relnox's publish, and another one in this noxfile "
+        "[session-name-twice]\n"
         "fix: rename the other one, or relnox's: "
         'relnox.sessions.register("publish", name="release-publish")\n'
     )

@@ -77,7 +77,7 @@ def test_an_environment_that_others_can_write_is_not_used(name: str, tmp_path: P
     opened.chmod(mode(opened) | 0o002)
     again = cache.get(["a==1"], PYTHON, "uv", make)
     assert again.folder != made.folder
-    assert cache.problem == f"{opened} can be written by other users: it is made again"
+    assert cache.problem == f"{opened} is writable by other users (the environment is created again)"
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
@@ -109,9 +109,9 @@ def test_nothing_is_kept_where_others_can_put_something_in_its_place(where: str,
     with pytest.raises(PermissionError):
         cache.get(["a==1"], PYTHON, "uv", never)
     assert str(opened) in (cache.problem or "")
-    assert "can be written by other users" in (cache.problem or "")
+    assert "is writable by other users" in (cache.problem or "")
     assert cache.last(["a"], PYTHON, "uv") is None
-    with pytest.raises(Blocked, match="can be written by other users"):
+    with pytest.raises(Blocked, match="is writable by other users"):
         cache.clear()
 
 

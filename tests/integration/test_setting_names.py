@@ -34,9 +34,9 @@ def workspace(root: Path, settings: str = "", *, packages: str = '["libs/*", "to
 @pytest.mark.parametrize(
     ("settings", "message", "fix"),
     [
-        ('exclude = ["lib/core"]', "'lib/core' of [tool.relnox] exclude means no folder", "libs/core"),
+        ('exclude = ["lib/core"]', "'lib/core' of [tool.relnox] exclude matches no folder", "libs/core"),
         ('exclude = ["libs/intrnal-*"]', "'libs/intrnal-*' of [tool.relnox] exclude", "libs/internal-tools"),
-        ('metadata-only = ["demo-cor"]', "metadata-only names 'demo-cor', which is no package", "demo-core"),
+        ('metadata-only = ["demo-cor"]', "metadata-only names 'demo-cor', which matches no package", "demo-core"),
         ('optional-extensions = ["demo-c*", "clie"]', "optional-extensions names 'clie'", "demo-client"),
         ('groups.a.packages = ["demo-cor"]', "'demo-cor' of [tool.relnox.groups.a] packages", "demo-core"),
         (
@@ -78,7 +78,7 @@ def test_what_means_nothing_is_refused_with_what_was_meant(
 def test_a_listed_folder_that_is_not_there_is_refused_with_the_one_that_is(
     tmp_path: Path, listed: str, fix: str
 ) -> None:
-    with pytest.raises(Blocked, match="means no folder with a pyproject") as caught:
+    with pytest.raises(Blocked, match="matches no folder with a pyproject") as caught:
         _ = open_project(workspace(tmp_path, packages=listed)).workspace
     assert caught.value.fix == f"did you mean {fix}?"
 
@@ -131,7 +131,7 @@ def test_groups_with_exclusions(tmp_path: Path, patterns: str, members: list[str
 def test_a_group_with_an_exclusion_moves_without_it(tmp_path: Path, bump: Bump) -> None:
     settings = 'groups.main.packages = ["libs/*", "!libs/internal-*"]\ngroups.main.tag-format = "v{version}"\n'
     root = repository(workspace(tmp_path / "demo", settings))
-    assert "there are 4 packages" in refused(bump, root, "--part", "minor")
+    assert "no packages selected (4 in this workspace)" in refused(bump, root, "--part", "minor")
     ran = bump(root, "--package", "demo-core", "--part", "minor", "--commit", "--tag")
     assert ran.code == 0, ran.text
     assert "demo-client  1.0   1.1  bumped with demo-core (main)" in ran.out

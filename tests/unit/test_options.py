@@ -79,7 +79,7 @@ def test_options_are_values() -> None:
 
 def test_options_are_read_never_set() -> None:
     options: Any = Options()
-    with pytest.raises(AttributeError, match="count is read, never set"):
+    with pytest.raises(AttributeError, match="count cannot be set"):
         options.count = 4
 
 
@@ -141,26 +141,26 @@ def test_a_variable_may_be_a_switch(text: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "message", "fix"),
     [
-        ("RELNOX_LOUD", "maybe", "RELNOX_LOUD=maybe is neither true nor false", "write 1 or 0"),
-        ("RELNOX_COUNT", "-1", "RELNOX_COUNT = '-1' is not a whole number", "write a number"),
+        ("RELNOX_LOUD", "maybe", "RELNOX_LOUD=maybe is neither true nor false", "set RELNOX_LOUD to 1 or 0"),
+        ("RELNOX_COUNT", "-1", "RELNOX_COUNT = '-1' is not a whole number", "set RELNOX_COUNT to a whole number"),
         (
             "RELNOX_COLOUR",
             "gren",
-            'RELNOX_COLOUR = "gren" is none of red, green, blue',
+            'RELNOX_COLOUR = "gren" is not one of red, green, blue',
             "did you mean green?",
         ),
         (
             "RELNOX_CONSENT",
             "1",
-            "RELNOX_CONSENT is set, but --consent counts on the command line only",
-            "unset RELNOX_CONSENT and write --consent out where it is meant",
+            "RELNOX_CONSENT is set, but --consent can be set on the command line only",
+            "unset RELNOX_CONSENT",
         ),
         # That it would agree with the default does not make it heard.
         (
             "RELNOX_CONSENT",
             "0",
-            "RELNOX_CONSENT is set, but --consent counts on the command line only",
-            "unset RELNOX_CONSENT and write --consent out where it is meant",
+            "RELNOX_CONSENT is set, but --consent can be set on the command line only",
+            "unset RELNOX_CONSENT",
         ),
     ],
 )
@@ -213,11 +213,15 @@ def test_a_files_table_has_what_a_file_may_set() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("colour", "gren", 'tool.relnox.paint.colour = "gren" is none of red, green, blue'),
+        ("colour", "gren", 'tool.relnox.paint.colour = "gren" is not one of red, green, blue'),
         ("count", True, "tool.relnox.paint.count = True is not a whole number"),
         ("loud", 1, "tool.relnox.paint.loud = 1 is not true or false"),
         ("name", "a", "tool.relnox.paint.name = 'a' is not a list of strings"),
-        ("consent", True, "tool.relnox.paint.consent cannot be set in a file: it counts on the command line only"),
+        (
+            "consent",
+            True,
+            "tool.relnox.paint.consent cannot be set in a file: it can be set on the command line only",
+        ),
         ("colours", "red", "tool.relnox.paint has no key 'colours'"),
     ],
 )

@@ -72,7 +72,7 @@ def test_programs_read_what_each_step_will_do() -> None:
         ("EditFiles", "edit pyproject.toml, datei-\xfc.bin", False),
         ("Commit", "commit 'Release 1.1'", False),
         ("CreateTags", "tag v1.1", False),
-        ("Push", "push main, v1.1 to origin, all or none", True),
+        ("Push", "push main, v1.1 to origin atomically", True),
     ]
     assert document["problems"][0]["exit_code"] == 4
     assert "\xfc" in plan().to_json()  # read by people, too: no escapes

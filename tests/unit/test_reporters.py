@@ -1,4 +1,4 @@
-"""What people and programs are told."""
+"""Output of the reporters."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ PLAN = Plan(
     steps=(EDIT, PUSH),
     notes=("1 becomes 2",),
     problems=(Problem(code="tree-dirty", message="the tree is dirty", fix="git stash"),),
-    tables=(Table(title="Moves", columns=("package", "to"), rows=(("demo", "2"),)),),
+    tables=(Table(title="Bumps", columns=("package", "to"), rows=(("demo", "2"),)),),
 )
 ERROR = Failed(
-    "git-push-failed", "git push ended with status 1:\n  | ::set-env name=PATH::evil", fix="ask\nsomebody"
+    "git-push-failed", "git push ended with status 1:\n  | ::set-env name=PATH::evil", fix="ask\nthe admin"
 )
 RESULTS = (
     StepFinished(EDIT, Status.SKIPPED, "the files are edited already", 0.0),
@@ -69,35 +69,35 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     reporter = Plain()
     for event in EVENTS:
         reporter.event(event, nested=False)
-    told = capsys.readouterr()
-    assert told.out == ""  # results only
-    assert told.err.splitlines() == [
+    printed = capsys.readouterr()
+    assert printed.out == ""  # results only
+    assert printed.err.splitlines() == [
         "note: 1 becomes 2",
         "SKIPPED edit pyproject.toml",
         "        the files are edited already",
-        "FAILED  push main, v2 to origin, all or none (1.2 s)",
+        "FAILED  push main, v2 to origin atomically (1.2 s)",
         "        git push ended with status 1: [git-push-failed]",
         "          | ::set-env name=PATH::evil",
         "        fix: ask",
-        "          somebody",
+        "          the admin",
         "bump: failed; nothing is public (2.0 s)",
     ]
 
 
 @pytest.mark.parametrize("kind", [Plain, Terminal, lambda: github.GitHub({})])
 @pytest.mark.parametrize("many", [2, 100])
-def test_steps_that_are_not_tried_bury_nothing(
+def test_many_aborted_steps_are_one_line(
     kind: Callable[[], Reporter], many: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reporter = kind()
-    failed = StepFinished(EDIT, Status.FAILED, "no room", 0.0, Failed("todo", "no room"))
+    failed = StepFinished(EDIT, Status.FAILED, "no room", 0.0, Failed("disk-full", "no room"))
     for event in (failed, *[StepFinished(PUSH, Status.ABORTED, "an earlier step failed", 0.0)] * many):
         reporter.event(event, nested=False)
     reporter.event(RunFinished(OUTCOME), nested=False)
-    told = capsys.readouterr().err
-    assert "no room" in told
-    assert told.count("an earlier step failed") == (many if many < text.MAX_ABORTED else 1)
-    assert ("100 steps" in told) == (many > text.MAX_ABORTED)
+    printed = capsys.readouterr().err
+    assert "no room" in printed
+    assert printed.count("an earlier step failed") == (many if many < text.MAX_ABORTED else 1)
+    assert ("100 steps" in printed) == (many > text.MAX_ABORTED)
 
 
 def test_verbose_shows_what_programs_print(capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,7 +108,7 @@ def test_verbose_shows_what_programs_print(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize("kind", [Plain, Terminal, lambda: github.GitHub({})])
-def test_what_is_waited_for_is_shown_at_once_until_when_and_once_only(
+def test_a_wait_is_shown_at_once_with_its_end(
     kind: Callable[[], Reporter], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
@@ -116,24 +116,24 @@ def test_what_is_waited_for_is_shown_at_once_until_when_and_once_only(
     reporter.event(StepStarted(PUSH), nested=False)
     capsys.readouterr()
     reporter.event(WAITING, nested=True)
-    told = "  waiting pypi is down; again at 12:00:30 UTC, until 12:20:00 UTC at most"
-    assert told in capsys.readouterr().err.splitlines()
+    printed = "  waiting pypi is down; next try at 12:00:30 UTC, gives up at 12:20:00 UTC"
+    assert printed in capsys.readouterr().err.splitlines()
     reporter.event(RESULTS[1], nested=False)
     assert "12:00:30" not in capsys.readouterr().err
 
 
-def test_a_report_has_what_was_waited_for() -> None:
+def test_a_report_contains_waits() -> None:
     document = json.loads(render(replace(OUTCOME, waits=(WAITING,))))
     assert document["waits"] == [
         {"why": "pypi is down", "again": "2026-11-21T12:00:30+00:00", "ends": "2026-11-21T12:20:00+00:00"}
     ]
 
 
-def test_a_plan_shows_what_it_would_do_and_what_would_refuse_it() -> None:
+def test_a_plan_shows_its_steps_and_problems() -> None:
     assert list(text.plan_lines(PLAN)) == [
         f"Plan of bump ({PLAN.digest[:12]}): 2 steps",
         "   1. edit pyproject.toml",
-        "   2. push main, v2 to origin, all or none  [remote]",
+        "   2. push main, v2 to origin atomically  [remote]",
         "",
         "--- a/pyproject.toml",
         "+++ b/pyproject.toml",
@@ -149,9 +149,9 @@ def test_a_plan_shows_what_it_would_do_and_what_would_refuse_it() -> None:
 
 def test_results_go_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     Plain().tables(PLAN.tables)
-    told = capsys.readouterr()
-    assert told.out == "Moves\npackage  to\ndemo     2\n\n"
-    assert told.err == ""
+    printed = capsys.readouterr()
+    assert printed.out == "Bumps\npackage  to\ndemo     2\n\n"
+    assert printed.err == ""
 
 
 def test_github_groups_and_annotates_and_lets_no_command_through(
@@ -170,22 +170,22 @@ def test_github_groups_and_annotates_and_lets_no_command_through(
     assert inside == ["\\x3a:add-path::/evil"]
     annotation = next(line for line in lines if line.startswith("::error "))
     assert annotation == (
-        "::error title=push main%2C v2 to origin%2C all or none%3A git-push-failed::"
+        "::error title=push main%2C v2 to origin atomically%3A git-push-failed::"
         "git push ended with status 1:%0A  | ::set-env name=PATH::evil"
     )
     groups = [line for line in lines if line.startswith(("::group::", "::endgroup::"))]
     assert groups == [
         "::group::edit pyproject.toml",
         "::endgroup::",
-        "::group::push main, v2 to origin, all or none",
+        "::group::push main, v2 to origin atomically",
         "::endgroup::",
     ]
-    assert "| push main, v2 to origin, all or none | FAILED |" in summary.read_text(encoding="utf-8")
+    assert "| push main, v2 to origin atomically | FAILED |" in summary.read_text(encoding="utf-8")
 
 
 def test_no_line_of_a_failure_begins_with_a_command(capsys: pytest.CaptureFixture[str]) -> None:
     reporter = github.GitHub({})
-    failed = Failed("todo", "x\n::set-output name=a::b")
+    failed = Failed("upload-rejected", "x\n::set-output name=a::b")
     reporter.event(StepFinished(PUSH, Status.FAILED, failed.message, 0.0, failed), nested=False)
     commands = [line for line in capsys.readouterr().err.splitlines() if line.startswith("::")]
     assert [line.partition(" ")[0].split("::")[1] for line in commands] == ["endgroup", "error"]
@@ -206,7 +206,8 @@ def test_the_report_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert report["exit_code"] == 2
     assert report["plan"] == PLAN.digest
     assert [(step["key"], step["status"]) for step in report["steps"]] == [("edit", "skipped"), ("push", "failed")]
-    assert report["steps"][1]["fix"] == "ask\nsomebody"
+    assert report["steps"][1]["code"] == "git-push-failed"
+    assert report["steps"][1]["fix"] == "ask\nthe admin"
 
 
 def test_the_terminal_shows_foreign_text_as_it_is(
@@ -215,15 +216,16 @@ def test_the_terminal_shows_foreign_text_as_it_is(
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")
     reporter = Terminal()
-    failed = Failed("todo", "[bold]not markup[/bold]", fix="[link]")
+    failed = Failed("upload-rejected", "[bold]not markup[/bold]", fix="[link]")
     reporter.event(StepFinished(PUSH, Status.FAILED, failed.message, 0.0, failed), nested=False)
     reporter.error(failed)
     reporter.plan(PLAN)
-    told = capsys.readouterr()
-    assert "[bold]not markup[/bold]" in told.err
-    assert "fix: [link]" in told.err
-    assert "blocked: the tree is dirty [tree-dirty]" in told.out
-    assert '+version = "2"' in told.out
+    printed = capsys.readouterr()
+    assert "[bold]not markup[/bold]" in printed.err
+    assert "[bold]not markup[/bold] [upload-rejected]" in printed.err
+    assert "fix: [link]" in printed.err
+    assert "blocked: the tree is dirty [tree-dirty]" in printed.out
+    assert '+version = "2"' in printed.out
 
 
 @pytest.mark.parametrize(
