@@ -1,8 +1,8 @@
-"""Put a noxfile, a tasks file and the settings into a project; what is there is never overwritten.
+"""Set up a project: write a noxfile, a tasks file and the settings; existing files are never overwritten.
 
-Writes noxfile.py and tasks.py where there is none, adds the [tool.relnox] table to pyproject.toml where it is
-missing, and what belongs there to .gitignore. With --update a table that is there gets the settings that relnox
-proposes; comments and order stay. Nothing is committed.
+Writes noxfile.py and tasks.py if they are missing, adds a [tool.relnox] table to pyproject.toml if it has none,
+and adds the folders of nox and of built archives to .gitignore. With --update, proposed settings are added to an
+existing table; comments and order are kept. Nothing is committed.
 """
 
 from __future__ import annotations
@@ -72,17 +72,17 @@ class Options(CommonOptions):
 
     nox: bool = option(True, "Write noxfile.py.")
     invoke: bool = option(True, "Write tasks.py.")
-    update: bool = option(False, "Add proposed settings to a [tool.relnox] that is there.", anywhere=False)
+    update: bool = option(False, "Add proposed settings to an existing [tool.relnox].", anywhere=False)
 
 
 class Snapshot(NamedTuple):
-    """What is in the project already; None for a file that is not there.
+    """The state of a project before `init`; None for a missing file.
 
     Attributes:
-        settings: Keys of `[tool.relnox]` that are proposed.
-        unlisted: Packages of the checkout that are not of the project.
-        lockstep_reason: Why the packages are bumped in lockstep, where no setting says so.
-        first: The package that an example of a bump names; None where all move.
+        settings: Proposed keys of `[tool.relnox]`.
+        unlisted: Packages of the checkout that are neither in the project nor excluded.
+        lockstep_reason: Why the packages are bumped in lockstep though no setting says so.
+        example_package: The package in the example of a bump; None if all packages are bumped together.
     """
 
     workspace: Workspace
@@ -90,7 +90,7 @@ class Snapshot(NamedTuple):
     settings: Mapping[str, Any]
     unlisted: tuple[Package, ...]
     lockstep_reason: str | None
-    first: str | None
+    example_package: str | None
     pyproject: bytes | None
     noxfile: bytes | None
     tasks: bytes | None
@@ -99,7 +99,7 @@ class Snapshot(NamedTuple):
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Look at the files that would be written, and at the tags; the remote is asked where this clone has none."""
+    """Read the files to write and the tags; those of the remote if this clone has none."""
     del options
     if not project.tags:
         project = project.with_remote_tags(tag_checks.remote_tags(project)[0])
@@ -108,14 +108,14 @@ def observe(options: Options, project: Project) -> Snapshot:
         path = project.root / name
         return path.read_bytes() if path.is_file() else None
 
-    one_line = len(core.version_bumps.version_groups(project.workspace, project.release_config)) == 1
+    has_one_group = len(core.version_bumps.version_groups(project.workspace, project.release_config)) == 1
     return Snapshot(
         workspace=project.workspace,
         config=project.config,
         settings=_proposed(project),
         unlisted=project.unlisted,
         lockstep_reason=project.lockstep_reason,
-        first=None if one_line else project.workspace.packages[0].name,
+        example_package=None if has_one_group else project.workspace.packages[0].name,
         pyproject=content("pyproject.toml"),
         noxfile=content("noxfile.py"),
         tasks=content("tasks.py"),
@@ -125,23 +125,23 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
-    """The files that are missing, and the lines that are missing in the others."""
+    """Plan to write the missing files, and to add the missing lines to the others."""
     edits = tuple(_edits(snapshot, options))
     steps = (core.steps.EditFiles(edits=edits),) if edits else ()
     notes = (*snapshot.workspace.warnings, *_notes(snapshot, options))
     return core.plan.Plan(
-        task="init", steps=steps, notes=notes if edits else (*notes, "everything is there already")
+        task="init", steps=steps, notes=notes if edits else (*notes, "nothing to do: all files exist already")
     )
 
 
 def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
-    """The steps say it all."""
+    """Add no table: the steps show everything."""
     del outcome, folder
     return ()
 
 
 def _proposed(project: Project) -> dict[str, Any]:
-    """The settings that are missing: how packages move, where they are, the form of their tags, the branch."""
+    """Propose the missing settings: version groups, folders of packages, tag formats, the branch."""
     from relnox.source.discovery import lists_packages
 
     config, workspace = project.config, project.workspace
@@ -152,8 +152,8 @@ def _proposed(project: Project) -> dict[str, Any]:
         every = (*workspace.packages, *project.unlisted)
         patterns = core.tag_proposals.folder_globs(workspace.packages, every)
         settings["packages"] = [pattern for pattern in patterns if not pattern.startswith("!")]
-        if left_out := [pattern[1:] for pattern in patterns if pattern.startswith("!")]:
-            settings["exclude"] = [*config.exclude, *left_out]
+        if excluded := [pattern[1:] for pattern in patterns if pattern.startswith("!")]:
+            settings["exclude"] = [*config.exclude, *excluded]
     if config.branch is None and project.state is not None and project.state.branch is not None:
         settings["branch"] = project.state.branch
     first = ("versions", "packages", "exclude", "branch")
@@ -172,37 +172,37 @@ def _edits(snapshot: Snapshot, options: Options) -> Iterator[Edit]:
 
 
 def _with_settings(snapshot: Snapshot, options: Options) -> bytes | None:
-    """pyproject.toml with [tool.relnox], or with the proposals in the one that is there; None without a change."""
+    """Add [tool.relnox] or missing settings to pyproject.toml; None without a change."""
     import tomllib
 
     from relnox.source.pyproject import table_at
 
     text = (snapshot.pyproject or b"").decode("utf-8-sig")
-    mark = b"\xef\xbb\xbf" if (snapshot.pyproject or b"").startswith(b"\xef\xbb\xbf") else b""
+    bom = b"\xef\xbb\xbf" if (snapshot.pyproject or b"").startswith(b"\xef\xbb\xbf") else b""
     tool = table_at(tomllib.loads(text), "tool")
     if "relnox" in tool:
         after = _updated(text, snapshot.settings) if options.update and snapshot.settings else None
-        return None if after is None else mark + after.encode()
-    written = core.tag_proposals.as_toml(snapshot.settings) + "\n"
+        return None if after is None else bom + after.encode()
+    table = core.tag_proposals.as_toml(snapshot.settings) + "\n"
     newline = "\r\n" if "\r\n" in text else "\n"
-    between = "" if not text else newline if text.endswith("\n") else 2 * newline
-    after = text + between + written.replace("\n", newline)
+    separator = "" if not text else newline if text.endswith("\n") else 2 * newline
+    after = text + separator + table.replace("\n", newline)
     try:
         tomllib.loads(after)
     except ValueError:
         raise Blocked(
-            "todo",
-            "pyproject.toml cannot be continued with [tool.relnox] (tool is an inline table or no table)",
-            fix=f"add to its tool table: {written.removeprefix('[tool.relnox]').strip() or 'relnox = {}'}",
+            "pyproject-not-extendable",
+            "[tool.relnox] cannot be added to pyproject.toml (tool is an inline table, or not a table)",
+            fix=f"add to its tool table: {table.removeprefix('[tool.relnox]').strip() or 'relnox = {}'}",
         ) from None
-    return mark + after.encode()
+    return bom + after.encode()
 
 
 def _updated(text: str, settings: Mapping[str, Any]) -> str:
-    """pyproject.toml with settings set in its [tool.relnox]; all else, comments included, stays as it is.
+    """Set settings in [tool.relnox] of a pyproject.toml; everything else, including comments, is unchanged.
 
     Raises:
-        Blocked: The result would say something else than it should.
+        Blocked: The result would differ in other values.
     """
     import tomllib
 
@@ -218,22 +218,22 @@ def _updated(text: str, settings: Mapping[str, Any]) -> str:
             continue
         if key not in table:
             table[key] = tomlkit.table(is_super_table=key == "groups")
-        for name, each in value.items():
-            table[key][name] = each
-            expected.setdefault(key, {})[name] = each
+        for name, item in value.items():
+            table[key][name] = item
+            expected.setdefault(key, {})[name] = item
     after = tomlkit.dumps(document)
     if tomllib.loads(after)["tool"]["relnox"] != expected:
         raise Blocked(
-            "todo",
-            "pyproject.toml cannot be updated without changing what else it says",
+            "pyproject-not-extendable",
+            "[tool.relnox] in pyproject.toml cannot be updated without changing other settings",
             fix=f"add by hand:\n{core.tag_proposals.as_toml(settings)}",
         )
     return after
 
 
 def _with_ignored(content: bytes | None) -> bytes | None:
-    """.gitignore with the lines that are missing; None where none is."""
-    before = content or b""  # git asks for no encoding, and so do we
+    """Add missing lines to .gitignore; None if none is missing."""
+    before = content or b""  # bytes, because git requires no encoding
     present = {line.strip().strip(b"/") for line in before.splitlines()}
     missing = [line for line in _IGNORED if line.strip(b"/") not in present]
     if not missing:
@@ -252,17 +252,17 @@ def _notes(snapshot: Snapshot, options: Options) -> Iterator[str]:
     missing = {key: value for key, value in snapshot.settings.items() if key not in ("branch", "packages")}
     if has_table and missing and not options.update:
         settings = core.tag_proposals.as_toml(missing)
-        yield f"[tool.relnox] is there and stays as it is; with --update it gets:\n{settings}"
+        yield f"[tool.relnox] exists and is not changed; --update adds:\n{settings}"
     if options.nox and snapshot.noxfile is not None and b"relnox" not in snapshot.noxfile:
         yield (
-            "noxfile.py is there and stays as it is; add to it: "
+            "noxfile.py exists and is not changed; add to it: "
             "from relnox.sessions import build_all, publish, testpypi, verify_install, version_bump "
-            "(and name them in __all__, or a linter takes the import away)"
+            "(and list them in __all__, or a linter may remove the import)"
         )
     if options.invoke and snapshot.tasks is not None and b"relnox" not in snapshot.tasks:
-        yield "tasks.py is there and stays as it is; add to it: from relnox.tasks import *"
-    which = f" --package {snapshot.first}" if snapshot.first is not None else ""
+        yield "tasks.py exists and is not changed; add to it: from relnox.tasks import *"
+    package = f" --package {snapshot.example_package}" if snapshot.example_package is not None else ""
     yield (
-        f"next: {fixes.command('status')}, then {fixes.command('bump', '--part', 'patch')}{which} --dry-run, "
+        f"next: {fixes.command('status')}, then {fixes.command('bump', '--part', 'patch')}{package} --dry-run, "
         f"then {fixes.command('rehearse')}"
     )

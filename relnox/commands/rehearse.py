@@ -1,8 +1,8 @@
-"""Rehearse the whole release on a throw-away clone against the embedded index.
+"""Rehearse a whole release in a temporary clone, with the embedded index.
 
-Clones the present commit, bumps, commits, tags and pushes there, builds, publishes to an index that relnox
-starts on this machine, and verifies the install in fresh environments. Your tree is not touched, nothing is
-sent anywhere, and the table at the end says what a release would have made.
+Clones the current commit; bumps, commits, tags and pushes in the clone; builds; publishes to an index that relnox
+starts on this machine; verifies the installation in new environments. Your checkout is not changed and nothing is
+uploaded. The table at the end lists the files of the release.
 """
 
 from __future__ import annotations
@@ -42,102 +42,104 @@ class Options(CommonOptions):
         metavar="DIR",
         anywhere=False,
     )
-    pypi_rules: bool = option(True, "Refuse what the public index would refuse; --no-pypi-rules takes all.")
+    pypi_rules: bool = option(True, "Reject what the public index would reject; --no-pypi-rules accepts all.")
     python: tuple[str, ...] = option(
-        (), "Verify with this Python, such as 3.12 (repeatable); the running one if none.", metavar="VERSION"
+        (), "Verify with this Python, such as 3.12 (repeatable); default: the running one.", metavar="VERSION"
     )
-    installer: str = option("auto", "What fills the environments.", choices=("auto", "uv", "pip"), metavar="NAME")
+    installer: str = option("auto", "The installer.", choices=("auto", "uv", "pip"), metavar="NAME")
 
 
 class Snapshot(NamedTuple):
-    """What a rehearsal must know.
+    """The state of a project before a rehearsal.
 
     Attributes:
-        state: What git says.
-        branch: The branch that releases are made from.
+        state: The state of the checkout.
+        branch: The release branch.
         lockstep: Whether all packages share one version.
-        named: The packages that were asked for; none for all.
-        released: They, and those that they need and that get a new version with them.
-        others: Folders with wheels of other repositories, by absolute path.
+        selected: The packages of `--package`; none for all.
+        released: These, and the packages that they need and that get a new version with them.
+        wheel_folders: Absolute paths of folders with wheels of other repositories.
     """
 
     state: GitState
     branch: str
     lockstep: bool
-    named: tuple[str, ...] = ()
+    selected: tuple[str, ...] = ()
     released: tuple[str, ...] = ()
-    others: tuple[str, ...] = ()
+    wheel_folders: tuple[str, ...] = ()
 
 
 def observe(options: Options, project: Project) -> Snapshot:
-    """Look at the commit to rehearse, and at the packages."""
+    """Read the commit to rehearse and the packages."""
     state = project.state
     if state is None:
-        raise Blocked("todo", f"{project.root} is no git checkout: there is nothing to clone", fix="git init")
+        raise Blocked("not-a-git-repository", f"{project.root} is not in a git repository", fix="git init")
     if state.head is None:
-        raise Blocked("todo", "there is no commit yet to rehearse", fix="git add -A && git commit")
+        raise Blocked("commit-missing", "the git repository has no commit yet", fix="git add -A && git commit")
     branch = project.config.branch or state.branch or "rehearsal"
-    named = project.workspace.select(options.package)
-    others = tuple(str((project.root / folder).resolve()) for folder in options.find_links)
-    for folder, path in zip(options.find_links, others, strict=True):
+    selected = project.workspace.select(options.package)
+    wheel_folders = tuple(str((project.root / folder).resolve()) for folder in options.find_links)
+    for folder, path in zip(options.find_links, wheel_folders, strict=True):
         if not any(Path(path).glob("*.whl")):
             raise Blocked(
-                "todo",
-                f"there are no wheels in {folder}",
+                "wheels-missing",
+                f"{folder} has no wheels",
                 fix=f"build them in the other repository: {fixes.command('build-all')}",
             )
     return Snapshot(
         state,
         branch,
         project.release_config.versions == "lockstep",
-        tuple(package.name for package in named),
-        tuple(sorted(_released(named, project))),
-        others,
+        tuple(package.name for package in selected),
+        tuple(sorted(_released(selected, project))),
+        wheel_folders,
     )
 
 
-def _released(named: tuple[Package, ...], project: Project) -> set[str]:
-    """Packages, and those that they need and that share their versions: these are new in the same release."""
-    released = {package.name for package in named}
-    for track in core.version_bumps.version_groups(project.workspace, project.release_config):
-        if track.kind == "fixed":
-            together = {package.name for package in track.packages}
-            for package in named:
-                if package.name in together:
-                    released |= project.workspace.needed_by(package) & together
+def _released(selected: tuple[Package, ...], project: Project) -> set[str]:
+    """Find the packages of a release: the selected ones, and those of their version groups that they need."""
+    released = {package.name for package in selected}
+    for group in core.version_bumps.version_groups(project.workspace, project.release_config):
+        if group.kind == "fixed":
+            in_group = {package.name for package in group.packages}
+            for package in selected:
+                if package.name in in_group:
+                    released |= project.workspace.needed_by(package) & in_group
     return released
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
-    """Clone, then every stage of a release in the clone."""
-    chosen = {name: value for name in ("part", "pre", "to") if (value := getattr(options, name)) is not None}
-    if not chosen:
-        # The present phase goes on; a final version starts an alpha.
-        chosen = {"part": "pre", "pre": "alpha"}
-    what: tuple[tuple[str, bool | tuple[str, ...]], ...] = ()
+    """Plan a clone and every stage of a release in it."""
+    version = {name: value for name in ("part", "pre", "to") if (value := getattr(options, name)) is not None}
+    if not version:
+        # The next prerelease of the current phase; an alpha after a final version.
+        version = {"part": "pre", "pre": "alpha"}
+    selection: tuple[tuple[str, bool | tuple[str, ...]], ...] = ()
     if not snapshot.lockstep:
-        what = (("package", snapshot.named),) if snapshot.named else (("all", True),)
-    only = (("package", snapshot.released),) if snapshot.released else ()
-    others = (("find_links", snapshot.others),) if snapshot.others else ()
-    moved = (*chosen.items(), *what, ("commit", True), ("tag", True), ("push", True))
+        selection = (("package", snapshot.selected),) if snapshot.selected else (("all", True),)
+    packages = (("package", snapshot.released),) if snapshot.released else ()
+    wheel_folders = (("find_links", snapshot.wheel_folders),) if snapshot.wheel_folders else ()
+    bump_options = (*version.items(), *selection, ("commit", True), ("tag", True), ("push", True))
     embedded = ("index", "embedded")
-    published = (embedded, *only, ("pypi_rules", options.pypi_rules), ("verify", False))
+    publish_options = (embedded, *packages, ("pypi_rules", options.pypi_rules), ("verify", False))
     installer = () if options.installer == "auto" else (("installer", options.installer),)
     pythons = (("python", options.python),) if options.python else ()
     steps = (
         core.steps.CloneCheckout(commit=snapshot.state.head or "", branch=snapshot.branch),
-        core.steps.Stage(task="bump", options=moved),
-        core.steps.Stage(task="build-all", options=(*only, *installer)),
-        core.steps.Stage(task="publish-test", options=published),
-        core.steps.Stage(task="verify-install", options=(embedded, *only, *others, *pythons, *installer)),
+        core.steps.Stage(task="bump", options=bump_options),
+        core.steps.Stage(task="build-all", options=(*packages, *installer)),
+        core.steps.Stage(task="publish-test", options=publish_options),
+        core.steps.Stage(
+            task="verify-install", options=(embedded, *packages, *wheel_folders, *pythons, *installer)
+        ),
     )
     dirty = len(snapshot.state.dirty)
-    notes = (f"{dirty} files with uncommitted changes: the rehearsal is of the last commit",) if dirty else ()
+    notes = (f"{dirty} files with uncommitted changes are ignored: the last commit is rehearsed",) if dirty else ()
     return core.plan.Plan(task="rehearse", steps=steps, notes=notes)
 
 
 def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
-    """What a release would have made, and how long each stage took."""
+    """List the files of the release, and how long each stage took."""
     seconds = tuple((result.step.key, result.status.value, f"{result.seconds:.1f}") for result in outcome.results)
     stages = core.plan.Table(title="Stages", columns=("stage", "status", "seconds"), rows=seconds)
     if not (folder / "dist" / core.manifest.MANIFEST_JSON).is_file():

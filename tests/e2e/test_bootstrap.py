@@ -22,7 +22,7 @@ from relnox.source.git import cloning, find
 pytestmark = pytest.mark.network
 
 
-def test_the_header_of_the_documented_noxfile_brings_relnox(tmp_path: Path) -> None:
+def test_the_header_of_the_documented_noxfile_installs_relnox(tmp_path: Path) -> None:
     checkout = find(Path(__file__).parents[2])
     assert checkout is not None
     head = checkout.head()

@@ -52,7 +52,7 @@ def test_one_package_is_rehearsed(tmp_path: Path) -> None:
 
 
 @pytest.mark.network
-def test_one_package_in_lockstep_is_rehearsed_with_what_moves_and_is_needed(tmp_path: Path) -> None:
+def test_one_package_in_lockstep_is_rehearsed_with_its_dependencies(tmp_path: Path) -> None:
     root = tmp_path / "five"
     root.mkdir()
     repository(lockstep_workspace(root))
@@ -62,7 +62,7 @@ def test_one_package_in_lockstep_is_rehearsed_with_what_moves_and_is_needed(tmp_
 
 
 @pytest.mark.network
-def test_what_another_repository_has_not_published_comes_from_its_wheels(tmp_path: Path) -> None:
+def test_unpublished_requirements_are_installed_from_wheels_of_another_repository(tmp_path: Path) -> None:
     root = independent(tmp_path / "demo", "vtry-other>=2")
     rehearsal = ("relnox", "rehearse", "--package", "vtry-one", "--part", "minor")
     lacking = run(root, *rehearsal)
@@ -81,16 +81,16 @@ def test_what_another_repository_has_not_published_comes_from_its_wheels(tmp_pat
 
 
 @pytest.mark.parametrize("folder", ["../nowhere", "packages"])
-def test_a_folder_without_wheels_is_refused_before_anything_is_built(folder: str, tmp_path: Path) -> None:
+def test_a_folder_without_wheels_is_rejected_before_the_build(folder: str, tmp_path: Path) -> None:
     root = independent(tmp_path / "demo")
     for words in (("rehearse",), ("verify-install", "--index", "embedded")):
         ran = here(root, *words, "--find-links", folder)
         assert ran.code == 1, ran.text
     ran = here(root, "rehearse", "--find-links", folder)
-    assert f"there are no wheels in {folder}" in ran.err
+    assert f"{folder} has no wheels" in ran.err
 
 
-def test_a_package_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_package_is_rejected(tmp_path: Path) -> None:
     ran = here(independent(tmp_path / "demo"), "rehearse", "--package", "vtry-tow")
     assert (ran.code, "did you mean vtry-two?" in ran.err) == (1, True), ran.text
 

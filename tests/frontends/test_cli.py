@@ -350,7 +350,7 @@ def test_init_a_second_time_does_nothing(bare: Path) -> None:
     done = relnox(bare, "init", "--dry-run")
     again = relnox(bare, "init")
 
-    assert "everything is there already" in done.stdout
+    assert "nothing to do: all files exist already" in done.stdout
     assert again.returncode == 0
     assert {path: path.read_bytes() for path in bare.rglob("*") if path.is_file()} == before
 
@@ -365,8 +365,8 @@ def test_init_overwrites_nothing(bare: Path) -> None:
     assert (bare / "noxfile.py").read_text(encoding="utf-8") == own["noxfile.py"]
     assert (bare / "tasks.py").read_text(encoding="utf-8") == own["tasks.py"]
     assert (bare / ".gitignore").read_text(encoding="utf-8") == "dist\n/secret/\n/.nox/\n"
-    assert "noxfile.py is there and stays as it is; add to it: from relnox.sessions import " in done.stderr
-    assert "tasks.py is there and stays as it is; add to it: from relnox.tasks import *" in done.stderr
+    assert "noxfile.py exists and is not changed; add to it: from relnox.sessions import " in done.stderr
+    assert "tasks.py exists and is not changed; add to it: from relnox.tasks import *" in done.stderr
 
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])

@@ -115,14 +115,14 @@ def test_init_update_writes_the_proposal_and_keeps_comments(tmp_path: Path, bump
     commit_all(root)
     assert bump(root, "--package", "graph-sdk", *PATCH).code == 0
     assert "sdk==0.4.1" in git(root, "tag").split()
-    assert "everything is there already" in here(root, "init", "--update", "--dry-run").out
+    assert "nothing to do: all files exist already" in here(root, "init", "--update", "--dry-run").out
 
 
 def test_init_without_update_lists_missing_settings(tmp_path: Path) -> None:
     settings = '[tool.relnox]\npackages = ["libs/*"]\n'
     root = monorepo(tmp_path / "graph", GRAPH, "1.2.0", "sdk==0.4.0", settings=settings)
     ran = here(root, "init")
-    assert "[tool.relnox] is there and stays as it is; with --update it gets:" in ran.err
+    assert "[tool.relnox] exists and is not changed; --update adds:" in ran.err
     assert (root / "pyproject.toml").read_text(encoding="utf-8") == settings
 
 
