@@ -526,8 +526,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
     clock = SimulatedClock()
     monkeypatch.setattr(network, "CLOCK", clock)
     monkeypatch.setattr("random.uniform", max)
-    for room in (network, publishing):
-        monkeypatch.setattr(room, "_LONGEST_PAUSE", 300.0)
+    monkeypatch.setattr(network, "_MAX_BACKOFF", 300.0)
+    monkeypatch.setattr(publishing, "_MAX_POLL_INTERVAL", 300.0)
     monkeypatch.setenv("RELNOX_OWN_TOKEN", TOKEN)
     monkeypatch.setenv("TWINE_CONFIG_FILE", str(tmp_path / "home" / ".pypirc"))
     root = tmp_path / "project"
