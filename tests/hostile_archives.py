@@ -1,4 +1,4 @@
-"""Archives that somebody made to do harm, or that are lies: how each is made, and by what words it is refused.
+"""Malicious and misleading archives, with a part of the message with which they are rejected.
 
 And archives that look strange and are right: they have to pass.
 """
@@ -270,7 +270,7 @@ def bzipped(folder: Path) -> Path:
 
 
 def damaged_in_the_middle(folder: Path) -> Path:
-    """tarfile takes a damaged header for the end, and tells nobody."""
+    """Damage a header in the middle, which tarfile silently treats as the end."""
 
     def damage(old: bytes) -> bytes:
         at = old.index(f"{TOP}/LICENSE".encode())
@@ -535,7 +535,7 @@ def signed(folder: Path) -> Path:
 
 
 def zip64(folder: Path) -> Path:
-    """A wheel with ZIP64 fields that nobody needed."""
+    """A wheel with unneeded ZIP64 fields."""
     path = wheel(folder)
     with zipfile.ZipFile(path) as old:
         content = {name: old.read(name) for name in old.namelist()}

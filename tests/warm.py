@@ -64,7 +64,7 @@ def settled(monkeypatch: pytest.MonkeyPatch, kept: Path) -> Iterator[Path]:
     downloads = subprocess.run(
         [sys.executable, "-m", "uv", "cache", "dir"], capture_output=True, text=True, check=True
     ).stdout.strip()
-    monkeypatch.setenv("UV_CACHE_DIR", downloads)  # or all would be downloaded anew
+    monkeypatch.setenv("UV_CACHE_DIR", downloads)  # or all would be downloaded again
     monkeypatch.setenv("XDG_CACHE_HOME", str(kept))
     monkeypatch.setenv("SOURCE_DATE_EPOCH", str(EPOCH))
     monkeypatch.setenv("TZ", "UTC")
@@ -75,7 +75,7 @@ def settled(monkeypatch: pytest.MonkeyPatch, kept: Path) -> Iterator[Path]:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process is at work: a dead one that nobody has asked about is not."""
+    """Return whether a process runs; a dead one that was not reaped does not."""
     try:
         os.kill(pid, 0)
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"

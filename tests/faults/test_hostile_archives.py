@@ -38,10 +38,10 @@ def root(tmp_path: Path) -> Path:
 def index(tmp_path: Path) -> Iterator[EmbeddedIndex]:
     """As strict as the public one."""
 
-    def judge(path: Path) -> Iterator[str]:
+    def validate(path: Path) -> Iterator[str]:
         return (finding.message for finding in checks.errors(path, public=True, limits=LIMITS))
 
-    with EmbeddedIndex(tmp_path / "index", rules=Rules(judge=judge)) as running:
+    with EmbeddedIndex(tmp_path / "index", rules=Rules(judge=validate)) as running:
         yield running
 
 
@@ -52,7 +52,7 @@ def project(root: Path, path: Path, index: EmbeddedIndex) -> None:
 
 
 @pytest.mark.parametrize(("make", "words"), CASES)
-def test_a_hostile_archive_is_refused_everywhere_by_the_name_of_its_fault(
+def test_hostile_archives_are_rejected_with_a_specific_message(
     make: Make, words: str, root: Path, index: EmbeddedIndex
 ) -> None:
     path = make(root / "dist")
@@ -71,7 +71,7 @@ def test_a_hostile_archive_is_refused_everywhere_by_the_name_of_its_fault(
 
 
 @pytest.mark.parametrize(("make", "words"), CASES)
-def test_the_embedded_index_refuses_what_the_public_one_refuses(
+def test_the_embedded_index_rejects_what_the_public_one_rejects(
     make: Make, words: str, tmp_path: Path, index: EmbeddedIndex
 ) -> None:
     path = make(tmp_path)
@@ -84,7 +84,7 @@ def test_the_embedded_index_refuses_what_the_public_one_refuses(
 
 
 @pytest.mark.parametrize("make", HONEST.values(), ids=HONEST)
-def test_an_unusual_archive_that_is_right_passes(make: Make, tmp_path: Path) -> None:
+def test_unusual_valid_archives_pass(make: Make, tmp_path: Path) -> None:
     path = make(tmp_path)
     assert checks.errors(path, public=False) == ()
     archive = checks.open_checked(path)

@@ -35,7 +35,7 @@ time.sleep(100)
 """
 
 
-def test_a_backend_ends_with_its_run_and_the_next_one_makes_it_all_again(tmp_path: Path) -> None:
+def test_a_backend_ends_with_its_killed_run_and_the_next_run_builds_again(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     file = tmp_path / "at-work"
     root = repository(in_tree(tmp_path / "home", hook=LASTING.format(file=str(file)), code="old = True\n"))

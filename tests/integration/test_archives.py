@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_an_archive_tells_who_it_is(tmp_path: Path) -> None:
+def test_reading_an_archive_returns_name_and_version(tmp_path: Path) -> None:
     read = archives.read(wheel(tmp_path))
     assert (read.name, read.version, read.kind) == ("demo-app", Version("1.0"), "wheel")
     assert read.requires == ("six>=1", 'attrs; extra == "fast"')
@@ -26,9 +26,7 @@ def test_an_archive_tells_who_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [wheel, sdist])
-def test_contents_are_read_in_one_pass_and_no_further_than_asked(
-    make: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_contents_are_read_in_one_pass_up_to_the_limit(make: Callable[..., Path], tmp_path: Path) -> None:
     read = dict(
         archives.contents(archives.read(make(tmp_path, {"demo_app/a.py": "long text", "empty.py": ""})), 4)
     )
@@ -46,7 +44,7 @@ def test_a_truncated_archive_cannot_be_read(make: Callable[..., Path], cut: int,
 
 
 @pytest.mark.parametrize("name", ["demo.zip", "demo-1.0.tar.bz2", "demo.whl", "notes.md"])
-def test_other_names_are_no_archives(name: str, tmp_path: Path) -> None:
+def test_invalid_file_names_are_rejected(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"")
     with pytest.raises(Failed, match="not a valid file name of a wheel or an sdist"):
         archives.read(tmp_path / name)
@@ -65,19 +63,19 @@ def test_other_names_are_no_archives(name: str, tmp_path: Path) -> None:
         (["demo.pth", "demo_app/__init__.py"], ["demo_app"]),
     ],
 )
-def test_what_a_wheel_lets_one_import(files: list[str], names: list[str], tmp_path: Path) -> None:
+def test_import_names_of_a_wheel(files: list[str], names: list[str], tmp_path: Path) -> None:
     path = wheel(tmp_path, dict.fromkeys(files, ""))
     assert modules.import_names(archives.read(path)) == tuple(names)
 
 
-def test_stated_import_names_count_before_what_is_found(tmp_path: Path) -> None:
+def test_import_names_of_the_metadata_take_precedence(tmp_path: Path) -> None:
     # PEP 794
     stated = with_fields("Metadata-Version: 2.5", "Import-Name: public", "Import-Name: _hidden ; private")
     path = wheel(tmp_path, metadata=stated)
     assert modules.import_names(archives.read(path)) == ("public",)
 
 
-def test_scripts_are_read_with_their_case(tmp_path: Path) -> None:
+def test_script_names_are_case_sensitive(tmp_path: Path) -> None:
     path = tmp_path / "entry_points.txt"
     assert modules.scripts(path) == {}
     path.write_text(
@@ -88,7 +86,7 @@ def test_scripts_are_read_with_their_case(tmp_path: Path) -> None:
     assert modules.scripts(path) == {"Run-It": ("demo_app:main", ()), "show": ("demo_app.gui:main", ("x", "y"))}
 
 
-def test_digests_are_of_the_bytes(tmp_path: Path) -> None:
+def test_digests_match_hashlib(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"abc" * 1_000_000)
     digests = archives.digests(path)

@@ -80,7 +80,7 @@ def left(root: Path) -> list[str]:
     return sorted(path.name for path in (root / "dist").iterdir())
 
 
-def test_what_the_command_makes_is_checked_proven_and_told(tmp_path: Path) -> None:
+def test_archives_of_a_build_command_are_checked_and_recorded(tmp_path: Path) -> None:
     root = repository(project(tmp_path / "home"))
     ran = build_all(root)
     assert ran.code == 0, ran.text
@@ -88,11 +88,11 @@ def test_what_the_command_makes_is_checked_proven_and_told(tmp_path: Path) -> No
     assert "2 archives pass twine check" in ran.err
     for name in BOTH:
         assert (root / "dist" / name).read_bytes() == (root / "made" / name).read_bytes()
-    told = json.loads((root / "dist/manifest.json").read_text())["artifacts"]
-    assert [each["name"] for each in told] == BOTH[::-1]
+    artifacts = json.loads((root / "dist/manifest.json").read_text())["artifacts"]
+    assert [each["name"] for each in artifacts] == BOTH[::-1]
 
 
-def test_it_works_in_the_commit_and_keeps_what_did_not_change(tmp_path: Path) -> None:
+def test_a_build_command_runs_in_the_commit_and_unchanged_archives_are_reused(tmp_path: Path) -> None:
     seen = tmp_path / "seen"
     root = repository(project(tmp_path / "home", f"open({str(seen)!r}, 'a').write(os.getcwd() + '\\n')"))
     write(root, {"tools/make.py": "raise SystemExit('not committed')\n"})
@@ -112,7 +112,7 @@ def test_it_works_in_the_commit_and_keeps_what_did_not_change(tmp_path: Path) ->
     assert seen.read_text().splitlines()[2] == str(root)
 
 
-def test_no_credential_reaches_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_build_commands_get_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PYPI_TOKEN", "TWINE_PASSWORD", "TWINE_USERNAME", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "MY_SECRET"):
         monkeypatch.setenv(name, "canary-4711")
     monkeypatch.setenv("HARMLESS", "it stays")
@@ -162,7 +162,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_is_not_right_is_refused_and_nothing_is_left(case: str, tmp_path: Path) -> None:
+def test_invalid_archives_of_a_build_command_are_rejected_and_removed(case: str, tmp_path: Path) -> None:
     code, said = BAD[case]
     root = project(tmp_path / "home", code)
     if case == "linux":  # what the index refuses does not matter outside git
@@ -171,7 +171,7 @@ def test_what_is_not_right_is_refused_and_nothing_is_left(case: str, tmp_path: P
     assert left(root) == []
 
 
-def test_requirements_of_the_archives_are_those_of_the_plan(tmp_path: Path) -> None:
+def test_requirements_in_archives_have_to_match_the_plan(tmp_path: Path) -> None:
     root = project(tmp_path / "home")
     text = (root / "pyproject.toml").read_text()
     (root / "pyproject.toml").write_text(text.replace("six>=1", "six>=2"))
@@ -182,21 +182,21 @@ def test_requirements_of_the_archives_are_those_of_the_plan(tmp_path: Path) -> N
     refused(build_all(root), lacks, more)
 
 
-def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_program_is_reported(tmp_path: Path) -> None:
     root = project(tmp_path / "home")
     text = (root / "pyproject.toml").read_text()
     (root / "pyproject.toml").write_text(text.replace(sys.executable, "no-such-program"))
     refused(build_all(root), "no-such-program cannot be run", "is no-such-program installed?")
 
 
-def test_a_name_of_the_output_is_one_word_whatever_is_in_it(tmp_path: Path) -> None:
+def test_the_output_folder_is_one_argument_whatever_its_name(tmp_path: Path) -> None:
     root = project(tmp_path / "a home; touch it")
     ran = build_all(root, "--output", "the $(out) put")
     assert ran.code == 0, ran.text
     assert {path.name for path in (root / "the $(out) put").iterdir()} > set(BOTH)
 
 
-def test_beside_a_command_other_packages_are_built_by_their_backends(tmp_path: Path) -> None:
+def test_packages_without_a_build_command_use_their_backends(tmp_path: Path) -> None:
     project(tmp_path / "demo")
     command = (tmp_path / "demo/pyproject.toml").read_text().partition("[tool.relnox.build]")
     (tmp_path / "demo/pyproject.toml").write_text(command[0])
@@ -213,7 +213,7 @@ def test_beside_a_command_other_packages_are_built_by_their_backends(tmp_path: P
     ]
 
 
-def test_a_command_for_no_package_is_refused(tmp_path: Path) -> None:
+def test_a_build_command_for_an_unknown_package_is_rejected(tmp_path: Path) -> None:
     root = project(tmp_path / "home")
     text = (root / "pyproject.toml").read_text()
     (root / "pyproject.toml").write_text(text.replace("Demo.App", "dmeo-app"))
@@ -245,7 +245,7 @@ AGAIN = {
 
 
 @pytest.mark.parametrize("case", AGAIN)
-def test_a_command_is_run_again_and_its_archives_compared(case: str, tmp_path: Path) -> None:
+def test_reproducible_runs_a_build_command_twice(case: str, tmp_path: Path) -> None:
     code, said, fix = AGAIN[case]
     count = tmp_path / "count"
     counted = f"open({str(count)!r}, 'a').write('.')\nif os.path.getsize({str(count)!r}) == 2:\n    {code}"
@@ -259,7 +259,7 @@ def test_a_command_is_run_again_and_its_archives_compared(case: str, tmp_path: P
         refused(ran, said, FIXES[fix])
 
 
-def test_the_wheel_of_a_command_runs_the_tests(tmp_path: Path) -> None:
+def test_tests_run_with_the_wheel_of_a_build_command(tmp_path: Path) -> None:
     root = project(tmp_path / "home")
     wheel = root / "made/demo_app-1.0-py3-none-any.whl"
     metadata = packed.with_fields(drop=["Requires-Dist", "Provides-Extra"])

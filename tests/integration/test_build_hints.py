@@ -22,14 +22,14 @@ def built(root: Path, *options: str) -> str:
     return ran.err
 
 
-def test_a_missing_build_requirement_is_named_with_the_whole_line(tmp_path: Path) -> None:
+def test_the_fix_for_a_missing_build_requirement_has_the_whole_line(tmp_path: Path) -> None:
     in_tree(tmp_path, hook="import yaml")
-    told = built(tmp_path)
-    assert "its build environment has no module yaml (house.py, line " in told
-    assert 'in the pyproject.toml of home: [build-system] requires = ["PyYAML"]' in told
+    output = built(tmp_path)
+    assert "its build environment has no module yaml (house.py, line " in output
+    assert 'in the pyproject.toml of home: [build-system] requires = ["PyYAML"]' in output
 
 
-def test_a_module_of_a_shared_namespace_is_of_the_sibling_that_has_it(tmp_path: Path) -> None:
+def test_the_fix_for_a_missing_namespace_module_names_the_sibling(tmp_path: Path) -> None:
     files = {"pyproject.toml": '[tool.relnox]\npackages = ["core", "tools", "home"]\nversions = "independent"\n'}
     for name in ("core", "tools"):
         files[f"{name}/src/acme/{name}/__init__.py"] = ""
@@ -37,8 +37,10 @@ def test_a_module_of_a_shared_namespace_is_of_the_sibling_that_has_it(tmp_path: 
     write(tmp_path, files)
     (tmp_path / "home").mkdir()
     in_tree(tmp_path / "home", hook="import acme.tools")
-    told = built(tmp_path, "--package", "home")
-    assert 'fix: acme.tools is of acme-tools, in this project: add "acme-tools" to requires of [build-sys' in told
+    output = built(tmp_path, "--package", "home")
+    assert (
+        'fix: acme.tools is of acme-tools, in this project: add "acme-tools" to requires of [build-sys' in output
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,7 +51,7 @@ def test_a_module_of_a_shared_namespace_is_of_the_sibling_that_has_it(tmp_path: 
         ("import nowhere_at_all", 'if home needs nowhere_at_all, add "nowhere-at-all" to its dependencies'),
     ],
 )
-def test_what_tests_lack_is_named(code: str, said: str, tmp_path: Path) -> None:
+def test_the_fix_for_tests_names_the_missing_requirement(code: str, said: str, tmp_path: Path) -> None:
     test = '[tool.relnox]\npackages = ["core", "home"]\n[tool.relnox.test]\ncommand = ["python", "check.py"]\n'
     core = '[project]\nname = "acme-core"\nversion = "1.0"\n'
     write(tmp_path, {"core/src/acme/core/__init__.py": "", "core/pyproject.toml": core, "pyproject.toml": test})
@@ -61,19 +63,19 @@ def test_what_tests_lack_is_named(code: str, said: str, tmp_path: Path) -> None:
     assert said in built(tmp_path, "--package", "home", "--test")
 
 
-def test_a_file_that_the_sdist_lacks_is_named(tmp_path: Path) -> None:
+def test_the_fix_names_a_file_missing_from_the_sdist(tmp_path: Path) -> None:
     root = repository(in_tree(tmp_path, hook="open('table.csv')"))
     (root / "table.csv").touch()
     assert "let the sdist of home have table.csv, since the wheel is built from it" in built(root)
 
 
-def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_the_fix_names_a_missing_program(tmp_path: Path) -> None:
     in_tree(tmp_path, hook="""sys.exit("error: command 'x86_64-gcc' failed: No such file or directory")""")
     assert "install x86_64-gcc, or put it on PATH: the build of home runs it" in built(tmp_path)
 
 
 @pytest.mark.network
-def test_a_plugin_of_hatchling_that_is_not_required_is_named(tmp_path: Path) -> None:
+def test_the_fix_names_a_missing_hatchling_plugin(tmp_path: Path) -> None:
     text = (
         '[project]\nname = "home"\ndynamic = ["version"]\n\n[build-system]\nrequires = ["hatchling>=1.20"]\n'
         'build-backend = "hatchling.build"\n\n[tool.hatch.version]\nsource = "vcs"\n'

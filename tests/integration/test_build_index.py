@@ -1,4 +1,4 @@
-"""Where build requirements come from: told, warned of, and pin_index. Two indexes on loopback, both installers."""
+"""Indexes for build requirements: reported, warned of, and pinned. Two indexes on loopback, both installers."""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ def build(root: Path, installer: str, *options: str, **variables: str) -> subpro
 
 
 @pytest.mark.parametrize("installer", INSTALLERS)
-def test_the_index_of_the_user_is_used_and_named(installer: str, root: Path, trusted: PlainIndex) -> None:
+def test_the_index_configured_by_the_user_is_used_and_reported(
+    installer: str, root: Path, trusted: PlainIndex
+) -> None:
     stated(root, "")
     variable = VARIABLES[installer][0]
     address = trusted.url.replace("http://", "http://user:word@")
@@ -88,7 +90,7 @@ def test_the_index_of_the_user_is_used_and_named(installer: str, root: Path, tru
 
 
 @pytest.mark.parametrize("installer", INSTALLERS)
-def test_a_further_index_is_warned_of_and_a_pinned_one_keeps_it_out(
+def test_an_extra_index_gives_a_warning_and_build_index_excludes_it(
     installer: str, root: Path, trusted: PlainIndex, attacker: PlainIndex
 ) -> None:
     stated(root, "")
@@ -118,7 +120,7 @@ def test_a_further_index_is_warned_of_and_a_pinned_one_keeps_it_out(
         assert attacker.asked == []
 
 
-def test_files_that_name_indexes_are_read_as_the_installers_read_them(
+def test_configuration_files_are_read_as_pip_and_uv_do(
     root: Path, trusted: PlainIndex, attacker: PlainIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stated(root, "")
@@ -138,7 +140,7 @@ def test_files_that_name_indexes_are_read_as_the_installers_read_them(
 
 
 @pytest.mark.parametrize("name", ["uv.toml", "pyproject.toml"])
-def test_the_projects_own_settings_of_uv_are_named(name: str, tmp_path: Path) -> None:
+def test_uv_settings_of_the_project_are_reported(name: str, tmp_path: Path) -> None:
     head = "tool.uv." if name == "pyproject.toml" else ""
     (tmp_path / name).write_text(
         f'[[{head}index]]\nurl = "https://extra.example.invalid/simple"\n'
@@ -155,7 +157,7 @@ def test_the_projects_own_settings_of_uv_are_named(name: str, tmp_path: Path) ->
     )
 
 
-def test_pip_without_an_index_and_variables_that_go_before_files() -> None:
+def test_no_index_of_pip_and_precedence_of_variables() -> None:
     variables = {
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_EXTRA_INDEX_URL": "https://a.example.invalid/ https://b.example.invalid/",
@@ -171,7 +173,7 @@ def test_pip_without_an_index_and_variables_that_go_before_files() -> None:
     )
 
 
-def test_an_index_that_is_none_is_refused_before_anything_is_built(root: Path) -> None:
+def test_an_invalid_build_index_is_rejected_before_any_build(root: Path) -> None:
     stated(
         root,
         'build-index = "hous"\n[tool.relnox.indexes.house]\nupload = "https://h.example.invalid/"\n'

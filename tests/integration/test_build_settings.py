@@ -122,26 +122,26 @@ OF_UV = {
 
 
 @pytest.mark.parametrize(("settings", "expected", "said"), OF_UV.values(), ids=OF_UV)
-def test_settings_of_uv_count_as_for_uv_build(
+def test_uv_settings_apply_as_in_uv_build(
     settings: str, expected: dict[str, Any], said: str, index: PlainIndex, tmp_path: Path
 ) -> None:
     root = project(tmp_path / "home", settings)
     assert by(root, *UV, "build", "--out-dir") == expected
     for isolation in ("fast", "strict"):
-        built, told = relnox(root, "--no-cache", f"--isolation={isolation}")
-        assert built == expected, told
-        assert (f"note: builds follow {said}\n" in told) if said else ("builds follow" not in told)
+        built, output = relnox(root, "--no-cache", f"--isolation={isolation}")
+        assert built == expected, output
+        assert (f"note: builds follow {said}\n" in output) if said else ("builds follow" not in output)
 
 
-def test_settings_of_a_uv_toml_count_and_go_before_others(index: PlainIndex, tmp_path: Path) -> None:
+def test_uv_toml_takes_precedence(index: PlainIndex, tmp_path: Path) -> None:
     root = project(tmp_path / "home", 'build-constraint-dependencies = ["toy-backend<2"]\n', "uv.toml")
     with (root / "pyproject.toml").open("a") as out:
         out.write('[tool.uv]\nbuild-constraint-dependencies = ["toy-backend>=2"]\n')
     commit_all(root)
     assert by(root, *UV, "build", "--out-dir")["backend"] == "1.0"
-    built, told = relnox(root)
+    built, output = relnox(root)
     assert built["backend"] == "1.0"
-    assert "builds follow build-constraint-dependencies (uv.toml)" in told
+    assert "builds follow build-constraint-dependencies (uv.toml)" in output
 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
@@ -153,7 +153,7 @@ def test_settings_of_a_uv_toml_count_and_go_before_others(index: PlainIndex, tmp
         ("PIP_BUILD_CONSTRAINT", None),
     ],
 )
-def test_files_of_constraints_count_whatever_installs(
+def test_constraint_files_apply_with_both_installers(
     variable: str, tool: list[str] | None, installer: str, index: PlainIndex, tmp_path: Path
 ) -> None:
     root = project(tmp_path / "home")
@@ -164,32 +164,32 @@ def test_files_of_constraints_count_whatever_installs(
     given = {variable: "bounds.txt"}
     if tool is not None:
         assert by(root, *tool, **given)["backend"] == "1.0"
-    built, told = relnox(root, f"--installer={installer}", **given)
+    built, output = relnox(root, f"--installer={installer}", **given)
     assert built["backend"] == "1.0"
-    assert f"note: builds follow {variable}\n" in told
+    assert f"note: builds follow {variable}\n" in output
 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
-def test_bounds_that_change_are_another_environment_and_another_build(
+def test_changed_constraints_give_a_new_environment_and_a_new_build(
     installer: str, index: PlainIndex, tmp_path: Path
 ) -> None:
     root = project(tmp_path / "home")
     for bound, release in (("", "2.0"), ("toy-backend<2", "1.0"), ("", "2.0"), ("toy-backend!=2.0", "1.0")):
         (tmp_path / "bounds.txt").write_text(bound)
-        built, told = relnox(root, f"--installer={installer}", PIP_CONSTRAINT=str(tmp_path / "bounds.txt"))
-        assert built["backend"] == release, told
+        built, output = relnox(root, f"--installer={installer}", PIP_CONSTRAINT=str(tmp_path / "bounds.txt"))
+        assert built["backend"] == release, output
     assert "unchanged" in relnox(root, f"--installer={installer}", PIP_CONSTRAINT=str(tmp_path / "bounds.txt"))[1]
 
 
-def test_pip_leaves_newer_releases_out_as_well(index: PlainIndex, tmp_path: Path) -> None:
+def test_exclude_newer_applies_to_pip(index: PlainIndex, tmp_path: Path) -> None:
     root = project(tmp_path / "home", '[tool.uv]\nexclude-newer = "2026-03-01T00:00:00Z"\n')
-    built, told = relnox(root, "--installer=pip")
-    assert built["backend"] == "1.0", told
-    built, told = relnox(root, "--installer=pip", UV_EXCLUDE_NEWER="P1000D")
-    assert "note: not honored: exclude-newer = 'P1000D': pip needs a date and a time (uv reads it)" in told
+    built, output = relnox(root, "--installer=pip")
+    assert built["backend"] == "1.0", output
+    built, output = relnox(root, "--installer=pip", UV_EXCLUDE_NEWER="P1000D")
+    assert "note: not honored: exclude-newer = 'P1000D': pip needs a date and a time (uv reads it)" in output
 
 
-def test_each_member_of_a_workspace_is_built_as_the_root_says(index: PlainIndex, tmp_path: Path) -> None:
+def test_settings_of_the_workspace_root_apply_to_members(index: PlainIndex, tmp_path: Path) -> None:
     root = repository(
         write(
             tmp_path / "home",
@@ -220,7 +220,7 @@ def test_each_member_of_a_workspace_is_built_as_the_root_says(index: PlainIndex,
         assert module_of(output, name) == module_of(root / "dist", name)
 
 
-def test_what_is_not_honored_is_said(index: PlainIndex, tmp_path: Path) -> None:
+def test_unsupported_settings_are_reported(index: PlainIndex, tmp_path: Path) -> None:
     root = project(
         tmp_path / "home",
         """\
@@ -232,7 +232,7 @@ config-settings-package = { home = { colour = "red" } }
 extra-build-dependencies = { home = [{ requirement = "toy-helper", match-runtime = true }] }
 """,
     )
-    _, told = relnox(root, UV_OVERRIDE=os.devnull, PIP_NO_BUILD_ISOLATION="0")
+    _, output = relnox(root, UV_OVERRIDE=os.devnull, PIP_NO_BUILD_ISOLATION="0")
     for said in (
         "no-build-isolation-package: relnox always isolates builds, with [build-system] requires",
         "sources of toy-backend: relnox uses the index",
@@ -242,10 +242,10 @@ extra-build-dependencies = { home = [{ requirement = "toy-helper", match-runtime
         "UV_OVERRIDE, as by uv build",
         "PIP_NO_BUILD_ISOLATION: relnox builds isolated",
     ):
-        assert f"note: not honored: {said}" in told
+        assert f"note: not honored: {said}" in output
 
 
-def test_bounds_count_where_the_index_is_pinned_but_lead_nowhere_else(index: PlainIndex, tmp_path: Path) -> None:
+def test_constraints_with_addresses_are_rejected_with_a_pinned_index(index: PlainIndex, tmp_path: Path) -> None:
     root = project(tmp_path / "home", f'[tool.relnox]\nbuild-index = "{index.url}"\n')
     bounds = tmp_path / "bounds.txt"
     bounds.write_text("toy-backend<2 --hash=sha256:00\n".partition(" ")[0])
@@ -259,7 +259,7 @@ def test_bounds_count_where_the_index_is_pinned_but_lead_nowhere_else(index: Pla
     assert "fix: take the addresses out of PIP_CONSTRAINT" in done.stderr
 
 
-def test_files_of_constraints_are_found_as_pip_and_uv_do(tmp_path: Path) -> None:
+def test_constraint_files_are_found_like_pip_and_uv_do(tmp_path: Path) -> None:
     variables = {
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_CONSTRAINT": "a.txt https://example.invalid/b.txt",
@@ -273,10 +273,10 @@ def test_files_of_constraints_are_found_as_pip_and_uv_do(tmp_path: Path) -> None
     (tmp_path / "a.txt").write_text(
         "# from https://example.invalid\nsix>=1  # as in six @ 1\n--hash=sha256:00\n-i https://example.invalid\n"
     )
-    told = list(
+    output = list(
         external_constraints([str(tmp_path / "a.txt"), "https://example.invalid/b.txt"], ["six @ file:///six.whl"])
     )
-    assert told == ["six @ file:///six.whl", "-i https://example.invalid", "https://example.invalid/b.txt"]
+    assert output == ["six @ file:///six.whl", "-i https://example.invalid", "https://example.invalid/b.txt"]
 
 
 @pytest.mark.parametrize(
@@ -287,5 +287,5 @@ def test_files_of_constraints_are_found_as_pip_and_uv_do(tmp_path: Path) -> None
         ("7 days", ""),
     ],
 )
-def test_times_as_pip_reads_them(newer: str, moment: str) -> None:
+def test_exclude_newer_as_timestamp_for_pip(newer: str, moment: str) -> None:
     assert pip_timestamp(newer) == moment

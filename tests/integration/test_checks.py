@@ -72,7 +72,7 @@ def paired(folder: Path, *, promised: str = METADATA, built: str = METADATA, **f
     return [f"{finding.level}: {finding.message}" for finding in findings]
 
 
-def test_a_good_pair_has_no_findings_at_all(tmp_path: Path) -> None:
+def test_a_valid_sdist_and_wheel_have_no_findings(tmp_path: Path) -> None:
     assert found(sdist(tmp_path), GOOD) == []
     assert found(wheel(tmp_path), GOOD) == []
     assert paired(tmp_path) == []
@@ -126,7 +126,7 @@ FIELDS = [
 
 
 @pytest.mark.parametrize(("lines", "said"), FIELDS, ids=[said for _, said in FIELDS])
-def test_each_refused_field_is_told_before_anything_is_sent(lines: str, said: str, tmp_path: Path) -> None:
+def test_metadata_fields_that_the_index_rejects(lines: str, said: str, tmp_path: Path) -> None:
     metadata = with_fields(*lines.splitlines()) if "\n " not in lines else with_fields(lines)
     for message in (findings := found(wheel(tmp_path, metadata=metadata))):
         assert message.startswith("error: ")
@@ -134,7 +134,7 @@ def test_each_refused_field_is_told_before_anything_is_sent(lines: str, said: st
     assert len(findings) == 1 or "LICENSE" in said or "License-File" in lines, findings
 
 
-def test_what_the_index_refuses_is_a_warning_for_a_private_package(tmp_path: Path) -> None:
+def test_what_the_index_rejects_is_a_warning_for_private_packages(tmp_path: Path) -> None:
     metadata = with_fields("Classifier: Private :: Do Not Upload", f"Summary: {'x' * 513}")
     private = checks.Expected(name="demo-app", private=True)
     assert found(wheel(tmp_path, metadata=metadata), private) == [
@@ -144,13 +144,13 @@ def test_what_the_index_refuses_is_a_warning_for_a_private_package(tmp_path: Pat
     assert found(path, private) == ["error: Name is 'other' in the metadata, but demo-app in the file name"]
 
 
-def test_metadata_without_a_version_is_refused(tmp_path: Path) -> None:
+def test_metadata_without_metadata_version_is_rejected(tmp_path: Path) -> None:
     metadata = with_fields(drop=["Metadata-Version"])
     assert "error: Metadata-Version is missing" in found(wheel(tmp_path, metadata=metadata))
 
 
 @pytest.mark.parametrize("kind", ["sdist", "wheel"])
-def test_local_versions_are_refused(kind: str, tmp_path: Path) -> None:
+def test_local_versions_are_rejected(kind: str, tmp_path: Path) -> None:
     metadata, stem = with_fields("Version: 1.0+local"), "demo_app-1.0+local"
     if kind == "wheel":
         path = wheel(tmp_path, metadata=metadata, name=f"{stem}-py3-none-any.whl")
@@ -159,14 +159,14 @@ def test_local_versions_are_refused(kind: str, tmp_path: Path) -> None:
     assert found(path) == ["error: version 1.0+local is a local version (rejected by the public index)"]
 
 
-def test_an_address_among_several_is_a_warning(tmp_path: Path) -> None:
+def test_an_invalid_address_among_several_is_a_warning(tmp_path: Path) -> None:
     metadata = with_fields("Author-email: Demo <team@example.org>, unknown")
     assert found(wheel(tmp_path, metadata=metadata)) == [
         "warning: Author-email 'unknown' is not a valid email address"
     ]
 
 
-def test_a_licence_that_is_told_twice_is_a_warning(tmp_path: Path) -> None:
+def test_a_license_declared_twice_is_a_warning(tmp_path: Path) -> None:
     # PEP 639
     metadata = with_fields("Classifier: License :: OSI Approved :: MIT License")
     assert found(wheel(tmp_path, metadata=metadata)) == [
@@ -177,20 +177,18 @@ def test_a_licence_that_is_told_twice_is_a_warning(tmp_path: Path) -> None:
     ]
 
 
-def test_licence_files_of_older_setuptools_are_taken(tmp_path: Path) -> None:
+def test_license_files_of_older_setuptools_are_accepted(tmp_path: Path) -> None:
     metadata = with_fields("Metadata-Version: 2.1", "License-File: COPYING", drop=["License-Expression"])
     assert found(wheel(tmp_path, metadata=metadata)) == []
 
 
-def test_a_huge_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_above_the_default_limit_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("relnox.building.checks.metadata._MAX_FILE", 1 << 20)
     path = wheel(tmp_path, MODULES | {"demo_app/data.bin": b"x" * (3 << 20)})
     assert found(path) == ["warning: size is 3 MiB (the default limit of the public index is 1 MiB)"]
 
 
-def test_the_lists_of_trove_classifiers_count_where_they_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_trove_classifiers_is_used_if_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lists: Any = types.ModuleType("trove_classifiers")
     lists.classifiers = {"Development Status :: 3 - Alpha"}
     lists.deprecated_classifiers = {}
@@ -204,7 +202,7 @@ def test_the_lists_of_trove_classifiers_count_where_they_are(
 # --- identity ------------------------------------------------------------------------------------------
 
 
-def test_another_name_or_version_than_planned_is_an_error(tmp_path: Path) -> None:
+def test_a_name_or_version_that_differs_from_the_plan_is_an_error(tmp_path: Path) -> None:
     planned = checks.Expected(name="other", version=Version("2.0"))
     assert found(wheel(tmp_path), planned) == [
         "error: name is demo-app, but other was planned",
@@ -212,7 +210,7 @@ def test_another_name_or_version_than_planned_is_an_error(tmp_path: Path) -> Non
     ]
 
 
-def test_metadata_of_another_project_is_an_error(tmp_path: Path) -> None:
+def test_metadata_that_differs_from_the_file_name_is_an_error(tmp_path: Path) -> None:
     path = wheel(tmp_path, metadata=with_fields("Name: other", "Version: 2.0"))
     assert found(path) == [
         "error: Name is 'other' in the metadata, but demo-app in the file name",
@@ -221,20 +219,20 @@ def test_metadata_of_another_project_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["Demo_App-1.0", "demo.app-1.0", "demo-app-1.0", "demo_app-01.0"])
-def test_sdists_have_one_spelling_of_their_name(name: str, tmp_path: Path) -> None:
+def test_file_names_of_sdists_have_to_be_normalized(name: str, tmp_path: Path) -> None:
     # PEP 625
     path = sdist(tmp_path, name=f"{name}.tar.gz", top=name)
     assert found(path) == ["error: file name is not normalized (rejected by the public index)"]
 
 
-def test_wheels_have_one_spelling_of_their_name(tmp_path: Path) -> None:
+def test_file_names_of_wheels_have_to_be_normalized(tmp_path: Path) -> None:
     path = wheel(tmp_path, name="Demo_App-1.0-py3-none-any.whl")
     assert found(path) == ["error: file name is not normalized (rejected by the public index)"]
     path = wheel(tmp_path, name="demo_app-1.00-py3-none-any.whl")
     assert found(path, GOOD) == ["warning: version in the file name is not normalized (1.0)"]
 
 
-def test_names_that_no_new_project_gets_are_told(tmp_path: Path) -> None:
+def test_prohibited_project_names(tmp_path: Path) -> None:
     metadata, name = with_fields("Name: asyncio"), "asyncio-1.0-py3-none-any.whl"
     path = wheel(tmp_path, metadata=metadata, name=name)
     assert found(path, checks.Expected(name="asyncio")) == [
@@ -250,14 +248,14 @@ def test_names_that_no_new_project_gets_are_told(tmp_path: Path) -> None:
     ]
 
 
-def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
+def test_a_file_name_that_is_too_long_is_rejected(tmp_path: Path) -> None:
     name = "demo_app-1.0-" + ".".join(f"py{number}" for number in range(200, 238)) + "-none-any.whl"
     assert found(wheel(tmp_path, name=name)) == [
         f"error: file name has {len(name)} characters (the public index accepts 246)"
     ]
 
 
-def test_requirements_are_those_of_the_plan(tmp_path: Path) -> None:
+def test_requirements_have_to_match_the_plan(tmp_path: Path) -> None:
     planned = checks.Expected(name="demo-app", requires=("six>=2", 'attrs; extra == "fast"'))
     assert found(wheel(tmp_path), planned) == [
         "error: requirement six>=2 is in pyproject.toml, but not in the metadata",
@@ -276,11 +274,11 @@ def test_requirements_are_those_of_the_plan(tmp_path: Path) -> None:
         ("a; python_version <= '3.11' and os_name != 'nt'", "a; os_name != 'nt' and python_full_version < '3.12'"),
     ],
 )
-def test_the_spelling_of_requirements_does_not_count(one: str, other: str) -> None:
+def test_equivalent_requirements_are_equal(one: str, other: str) -> None:
     assert difference([one], [other], name="demo") == ([], [])
 
 
-def test_other_requirements_are_other_ones() -> None:
+def test_different_requirements_differ() -> None:
     assert difference(
         ["a; os_name == 'nt' or os_name == 'x'"], ["a; os_name == 'nt' and os_name == 'x'"], name="d"
     )[0]
@@ -291,7 +289,7 @@ def test_other_requirements_are_other_ones() -> None:
     assert difference(["a>1"], ["a>=1"], name="d") == (["a>1"], ["a>=1"])
 
 
-def test_extras_of_extras_may_be_resolved_by_the_backend() -> None:
+def test_backends_may_resolve_extras_of_extras() -> None:
     planned = ["six", "attrs; extra == 'fast'", "demo[fast]; extra == 'all'"]
     built = ["six", "attrs; extra == 'fast'", "attrs; extra == 'all'"]
     assert difference(planned, built, name="demo") == ([], [])
@@ -300,12 +298,12 @@ def test_extras_of_extras_may_be_resolved_by_the_backend() -> None:
 @given(
     st.permutations(["six>=1", "attrs<3,>=2", "toml; extra == 'x'", "a[b,c]; os_name == 'nt' and extra == 'y'"])
 )
-def test_the_order_of_requirements_does_not_count(shuffled: list[str]) -> None:
+def test_the_order_of_requirements_is_irrelevant(shuffled: list[str]) -> None:
     assert difference(sorted(shuffled), shuffled, name="demo") == ([], [])
 
 
 @given(st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,20}[A-Za-z0-9])?", fullmatch=True), st.integers(0, 9999))
-def test_a_normalised_name_is_taken_whatever_the_project_is_called(name: str, number: int) -> None:
+def test_normalized_file_names_are_accepted_for_any_project_name(name: str, number: int) -> None:
     import pathlib
 
     from packaging.utils import canonicalize_name
@@ -372,14 +370,12 @@ MEMBERS: list[tuple[tarfile.TarInfo, str]] = [
 
 
 @pytest.mark.parametrize(("member", "said"), MEMBERS, ids=[said for _, said in MEMBERS])
-def test_each_member_that_does_not_belong_into_an_sdist(
-    member: tarfile.TarInfo, said: str, tmp_path: Path
-) -> None:
+def test_invalid_members_of_an_sdist(member: tarfile.TarInfo, said: str, tmp_path: Path) -> None:
     findings = found(sdist(tmp_path, None, member))
     assert any(said in finding for finding in findings), findings
 
 
-def test_the_folder_of_an_sdist_has_its_name(tmp_path: Path) -> None:
+def test_the_top_level_folder_of_an_sdist_has_its_name(tmp_path: Path) -> None:
     assert found(sdist(tmp_path, top="src")) == [f"warning: top-level folder is src instead of {TOP}"]
 
 
@@ -391,17 +387,17 @@ def test_the_folder_of_an_sdist_has_its_name(tmp_path: Path) -> None:
         ("LICENSE", "error: LICENSE is missing (named by project.license-files)"),
     ],
 )
-def test_what_an_sdist_cannot_be_built_without(drop: str, said: str, tmp_path: Path) -> None:
+def test_files_missing_from_an_sdist(drop: str, said: str, tmp_path: Path) -> None:
     assert said in found(sdist(tmp_path, drop=[drop]), GOOD)
 
 
-def test_an_sdist_of_the_old_way_is_a_warning(tmp_path: Path) -> None:
+def test_an_sdist_with_setup_py_only_is_a_warning(tmp_path: Path) -> None:
     path = sdist(tmp_path, {"setup.py": ""}, drop=["pyproject.toml"])
     assert found(path) == ["warning: pyproject.toml is missing (builds from setup.py alone are deprecated)"]
     assert "error: pyproject.toml is missing, although git tracks it" in found(path, GOOD)
 
 
-def test_files_that_git_does_not_track_are_told(tmp_path: Path) -> None:
+def test_untracked_files_in_an_sdist_are_a_warning(tmp_path: Path) -> None:
     module = {"src/demo_app/__init__.py": ""}
     generated = dict.fromkeys(["setup.cfg", "src/demo_app.egg-info/SOURCES.txt", "src/demo_app/_version.py"], "")
     assert found(sdist(tmp_path, module | generated), GOOD) == []
@@ -409,15 +405,15 @@ def test_files_that_git_does_not_track_are_told(tmp_path: Path) -> None:
     assert found(path, GOOD) == ["warning: contains files that git does not track: a, b, c and 1 more"]
 
 
-def test_what_a_folder_above_has_may_be_brought_along_as_it_is(tmp_path: Path) -> None:
+def test_files_copied_from_a_parent_folder_are_accepted(tmp_path: Path) -> None:
     path = sdist(tmp_path, {f"src/{name}": text for name, text in MODULES.items()} | {".gitignore": "/dist/\n"})
     brought = "warning: contains files that git does not track: .gitignore"
-    for above, told in ((), True), ((".gitignore", b"/dist/\n"), False), ((".gitignore", b"other\n"), True):
+    for above, reported in ((), True), ((".gitignore", b"/dist/\n"), False), ((".gitignore", b"other\n"), True):
         expected = checks.Expected(name="demo-app", tracked=TRACKED, above=(above,) if above else ())
-        assert (brought in found(path, expected)) is told
+        assert (brought in found(path, expected)) is reported
 
 
-def test_modules_that_were_forgotten_are_told(tmp_path: Path) -> None:
+def test_modules_missing_from_an_sdist_are_a_warning(tmp_path: Path) -> None:
     # the classic mistake, a subpackage that no pattern names.
     more = TRACKED | {"src/demo_app/sub/__init__.py", "src/demo_app/tests/test_it.py", "noxfile.py"}
     expected = checks.Expected(name="demo-app", tracked=more)
@@ -426,13 +422,13 @@ def test_modules_that_were_forgotten_are_told(tmp_path: Path) -> None:
     ]
 
 
-def test_an_sdist_that_is_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decompression_bomb_is_rejected_in_an_sdist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("relnox.building.entries._ALWAYS_ALLOWED", 1 << 20)
     path = sdist(tmp_path, {"zeros": bytes(4 << 20)})
     assert found(path) == ["error: unpacks to more than 100 times its size"]
 
 
-def test_archives_in_another_wrapping_cannot_be_opened(tmp_path: Path) -> None:
+def test_sdists_in_other_formats_are_rejected(tmp_path: Path) -> None:
     # the public index reads sdists as gzip.
     path = tmp_path / f"{TOP}.tar.gz"
     with tarfile.open(path, "w:bz2") as archive:
@@ -544,7 +540,7 @@ WHEELS: list[tuple[str, Make]] = [
 
 
 @pytest.mark.parametrize(("said", "make"), WHEELS, ids=[said for said, _ in WHEELS])
-def test_each_fault_of_a_wheel_has_its_own_finding(said: str, make: Make, tmp_path: Path) -> None:
+def test_invalid_wheels(said: str, make: Make, tmp_path: Path) -> None:
     findings = found(make(tmp_path))
     assert any(finding.startswith(said) for finding in findings), findings
 
@@ -617,11 +613,11 @@ class Stream(io.RawIOBase):
         ("macosx_12_3_arm64", False),
     ],
 )
-def test_platforms_that_the_public_index_takes(platform: str, taken: bool) -> None:
+def test_platform_tags_that_the_public_index_accepts(platform: str, taken: bool) -> None:
     assert is_accepted(platform) is taken
 
 
-def test_hashes_in_hexadecimal_are_a_warning(tmp_path: Path) -> None:
+def test_hexadecimal_hashes_are_a_warning(tmp_path: Path) -> None:
     # uv_build wrote them so before 0.8; the public index and installers let it pass.
     content = b"x = 1\n"
     record = f"demo_app/__init__.py,sha256={hashlib.sha256(content).hexdigest()},{len(content)}\n"
@@ -630,7 +626,7 @@ def test_hashes_in_hexadecimal_are_a_warning(tmp_path: Path) -> None:
     assert not any("does not match its hash in RECORD" in each for each in findings)
 
 
-def test_packages_that_a_wheel_carries_have_metadata_of_their_own(tmp_path: Path) -> None:
+def test_metadata_of_vendored_packages_is_ignored(tmp_path: Path) -> None:
     # setuptools ships a dozen of them below `_vendor`.
     carried = {
         f"demo_app/_vendor/six-1.0.dist-info/{name}": f"x {name}"
@@ -640,26 +636,26 @@ def test_packages_that_a_wheel_carries_have_metadata_of_their_own(tmp_path: Path
     assert found(path) == []
 
 
-def test_a_wheel_that_is_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decompression_bomb_is_rejected_in_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("relnox.building.checks.wheel._BOMB_SIZE", 1 << 20)
     path = wheel(tmp_path, {"zeros": bytes(4 << 20)}, compression=zipfile.ZIP_DEFLATED)
     assert found(path)[0] == "error: unpacks to more than 50 times its size (rejected by the public index)"
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_duplicates_are_errors(tmp_path: Path) -> None:
+def test_duplicate_members_are_errors(tmp_path: Path) -> None:
     findings = found(wheel(tmp_path, twice=["demo_app/py.typed"]))
     assert "error: contains 'demo_app/py.typed' 2 times" in findings
 
 
-def test_what_check_wheel_contents_says_is_a_warning(tmp_path: Path) -> None:
+def test_findings_of_check_wheel_contents_are_warnings(tmp_path: Path) -> None:
     path = wheel(tmp_path, MODULES | {"demo_app/__pycache__/x.pyc": b"x"})
     assert found(path) == [
         "warning: check-wheel-contents W001: Wheel contains .pyc/.pyo files: demo_app/__pycache__/x.pyc"
     ]
 
 
-def test_check_wheel_contents_is_asked_where_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_wheel_contents_is_used_if_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a stand-in, for its own modules are not among those of the tests."""
 
     class Error(Exception):
@@ -684,7 +680,7 @@ def test_check_wheel_contents_is_asked_where_it_is_there(tmp_path: Path, monkeyp
 
 @pytest.mark.parametrize("kind", [sdist, wheel])
 @pytest.mark.parametrize(("token", "held"), TOKENS.items(), ids=range(len(TOKENS)))
-def test_a_planted_token_is_found_and_not_repeated(token: str, held: str, kind: Make, tmp_path: Path) -> None:
+def test_tokens_are_reported_without_their_value(token: str, held: str, kind: Make, tmp_path: Path) -> None:
     planted: Any = {"demo_app/__init__.py": f"x = 1\nKEY = '{token}'\n"}
     path = kind(tmp_path, planted)  # type: ignore[call-arg]
     findings = found(path)
@@ -713,13 +709,13 @@ def test_a_planted_token_is_found_and_not_repeated(token: str, held: str, kind: 
         ),
     ],
 )
-def test_files_that_hold_secrets_are_known_by_name(name: str, content: str, said: str, tmp_path: Path) -> None:
+def test_files_with_secrets_are_known_by_name(name: str, content: str, said: str, tmp_path: Path) -> None:
     findings = found(sdist(tmp_path, {name: content}))
     assert len(findings) == 1
     assert findings[0].startswith(said)
 
 
-def test_settings_that_git_does_not_know_are_an_error(tmp_path: Path) -> None:
+def test_untracked_local_settings_are_an_error(tmp_path: Path) -> None:
     findings = found(sdist(tmp_path, {".env": "COMPOSE_PROJECT=demo", "src/demo_app/__init__.py": ""}), GOOD)
     assert findings == [
         "error: demo_app-1.0/.env contains local settings (by its name)",
@@ -730,7 +726,7 @@ def test_settings_that_git_does_not_know_are_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", [".env.example", ".env.sample", "env.py", "id_rsa.pub", "secrets.py", "tests/cert.pem"]
 )
-def test_templates_and_public_parts_are_no_secrets(name: str, tmp_path: Path) -> None:
+def test_templates_and_public_keys_are_not_secrets(name: str, tmp_path: Path) -> None:
     content = "API_TOKEN=\n-----BEGIN CERTIFICATE-----\n" + LETTERS
     assert found(sdist(tmp_path, {name: content})) == []
 
@@ -747,12 +743,12 @@ def test_templates_and_public_parts_are_no_secrets(name: str, tmp_path: Path) ->
         "-----BEGIN " + "PUBLIC KEY-----\n" + LETTERS,
     ],
 )
-def test_examples_are_no_secrets(content: str, tmp_path: Path) -> None:
+def test_placeholders_are_not_secrets(content: str, tmp_path: Path) -> None:
     assert found(sdist(tmp_path, {"demo.py": content})) == []
 
 
 @pytest.mark.parametrize("name", ["tests/certificates/server.pem", "src/ssl_test.cc", "src/test_creds/ca.key"])
-def test_keys_of_tests_are_a_warning(name: str, tmp_path: Path) -> None:
+def test_keys_in_tests_are_a_warning(name: str, tmp_path: Path) -> None:
     key = next(token for token in TOKENS if "RSA" in token)
     findings = found(sdist(tmp_path, {name: key}))
     assert findings == [f"warning: demo_app-1.0/{name} contains a private key (line 1)"]
@@ -773,7 +769,7 @@ def test_keys_of_tests_are_a_warning(name: str, tmp_path: Path) -> None:
         ("License-Expression: MIT", "warning: License-Expression is 'MIT', but 'MIT OR"),
     ],
 )
-def test_a_wheel_keeps_what_its_sdist_promises(built: str, said: str, tmp_path: Path) -> None:
+def test_static_metadata_of_the_sdist_has_to_match_in_the_wheel(built: str, said: str, tmp_path: Path) -> None:
     # PEP 643
     if built.startswith("Version"):
         one = archives.read(sdist(tmp_path, name="demo_app-2.0.tar.gz", metadata=with_fields(built)))
@@ -787,7 +783,7 @@ def test_a_wheel_keeps_what_its_sdist_promises(built: str, said: str, tmp_path: 
     assert paired(tmp_path, promised=old, built=with_fields(built)) == []
 
 
-def test_the_spelling_of_fields_may_differ(tmp_path: Path) -> None:
+def test_equivalent_metadata_fields_are_equal(tmp_path: Path) -> None:
     built = with_fields(
         "Classifier: Programming Language :: Python :: 3",
         "Classifier: Development Status :: 3 - Alpha",
@@ -798,7 +794,7 @@ def test_the_spelling_of_fields_may_differ(tmp_path: Path) -> None:
     assert paired(tmp_path, built=built) == []
 
 
-def test_modules_of_a_wheel_come_from_its_sdist(tmp_path: Path) -> None:
+def test_modules_of_a_wheel_that_differ_from_its_sdist(tmp_path: Path) -> None:
     source = {"src/demo_app/__init__.py": "x = 1\n", "lib/old.py": "y = 1\n"}
     built = {
         "demo_app/__init__.py": "x = 2\n",

@@ -1,4 +1,4 @@
-"""Environments that are kept between runs: used again, made anew when in doubt, never half of one."""
+"""Environments that are cached between runs: reused, created again when in doubt, never an incomplete one."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_second_run_installs_nothing(installer: str, kept: Path, tmp_path: Pat
 
 
 @pytest.mark.network
-def test_an_environment_that_was_changed_is_made_anew(kept: Path, tmp_path: Path) -> None:
+def test_a_modified_environment_is_created_again(kept: Path, tmp_path: Path) -> None:
     root = home(tmp_path / "home")
     assert build_all(root).code == 0
     (first,) = environments(kept)
@@ -91,7 +91,7 @@ def test_an_environment_that_was_changed_is_made_anew(kept: Path, tmp_path: Path
 
 
 @pytest.mark.network
-def test_two_runs_at_once_do_not_meet(kept: Path, tmp_path: Path) -> None:
+def test_concurrent_runs_do_not_share_incomplete_environments(kept: Path, tmp_path: Path) -> None:
     roots = [home(tmp_path / name) for name in ("one", "two", "three")]
     command = [sys.executable, "-m", "relnox", "build-all"]
     running = [
@@ -107,38 +107,38 @@ def test_two_runs_at_once_do_not_meet(kept: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.network
-def test_where_nothing_can_be_kept_it_is_built_all_the_same(kept: Path, tmp_path: Path) -> None:
+def test_builds_work_if_nothing_can_be_cached(kept: Path, tmp_path: Path) -> None:
     kept.write_text("not a folder")
     ran = build_all(home(tmp_path / "home"))
     assert ran.code == 0, ran.text
 
 
 @pytest.mark.network
-def test_what_a_link_means_is_asked_in_every_run(kept: Path, tmp_path: Path) -> None:
+def test_requirements_by_url_are_not_cached(kept: Path, tmp_path: Path) -> None:
     # Today's file of that name is not tomorrow's.
     wheel = tmp_path / "helper-1.0-py3-none-any.whl"
     root = home(
-        tmp_path / "home", **{"setup.py": "import helper, setuptools\nhelper.remember()\nsetuptools.setup()\n"}
+        tmp_path / "home", **{"setup.py": "import helper, setuptools\nhelper.mark()\nsetuptools.setup()\n"}
     )
     project = root / "able" / "pyproject.toml"
     text = project.read_text(encoding="utf-8")
     linked = f'requires = ["setuptools", "helper @ {wheel.as_uri()}"]'
     project.write_text(text.replace('requires = ["setuptools"]', linked), encoding="utf-8")
     for said in ("one", "two"):
-        told = tmp_path / said
+        marker = tmp_path / said
         info = "helper-1.0.dist-info"
         with zipfile.ZipFile(wheel, "w") as archive:
-            archive.writestr("helper.py", f"def tell():\n    open({str(told)!r}, 'w').close()\n")
+            archive.writestr("helper.py", f"def mark():\n    open({str(marker)!r}, 'w').close()\n")
             archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: helper\nVersion: 1.0\n")
             archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
             archive.writestr(f"{info}/RECORD", "".join(f"{name},,\n" for name in archive.namelist()))
         ran = build_all(root)
         assert ran.code == 0, ran.text
-        assert told.exists()
+        assert marker.exists()
 
 
 @pytest.mark.network
-def test_settings_of_uv_for_other_purposes_do_not_matter(kept: Path, tmp_path: Path) -> None:
+def test_unrelated_uv_settings_are_ignored(kept: Path, tmp_path: Path) -> None:
     root = home(tmp_path / "home")
     with (root / "pyproject.toml").open("a") as out:
         out.write('\n[tool.uv.pip]\ngenerate-hashes = true\noutput-file = "requirements.txt"\n')
@@ -148,23 +148,25 @@ def test_settings_of_uv_for_other_purposes_do_not_matter(kept: Path, tmp_path: P
 
 
 @needs_fork
-def test_no_warm_process_starts_after_the_end(tmp_path: Path) -> None:
+def test_no_warm_process_outlives_a_closed_pool(tmp_path: Path) -> None:
     # A signal may come while a step is between two programs: what it starts next must not go on.
     installer = find_installer("auto")
-    workshop = BuildEnvironmentPool(
+    pool = BuildEnvironmentPool(
         installer=installer, python=find_python(""), folder=lambda _: tmp_path, installing={}, cache=None
     )
     environment = Environment(tmp_path, Path(sys.executable))
 
-    workshop.close()
-    workshop.server(environment, "uv_build", dict(os.environ))
-    assert len(workshop._running) == 1
-    assert all_end([each._process.pid for each in workshop._running])
+    pool.close()
+    pool.server(environment, "uv_build", dict(os.environ))
+    assert len(pool._running) == 1
+    assert all_end([each._process.pid for each in pool._running])
 
 
 @needs_fork
 @pytest.mark.parametrize("today", ["uv_build==1", "uv_build==2"])
-def test_what_served_last_is_warmed_up_while_the_index_is_asked(today: str, kept: Path, tmp_path: Path) -> None:
+def test_the_last_environment_is_started_while_the_index_is_queried(
+    today: str, kept: Path, tmp_path: Path
+) -> None:
     store, python = EnvironmentCache(kept), Path(sys.executable)
 
     def make(folder: Path) -> Environment:
@@ -179,7 +181,7 @@ def test_what_served_last_is_warmed_up_while_the_index_is_asked(today: str, kept
         name = "own"
 
         def resolve(self, *_: object, **__: object) -> tuple[str, ...]:
-            assert [each for each, _ in workshop._servers._futures] == [last.folder]
+            assert [each for each, _ in pool._servers._futures] == [last.folder]
             return (today,)
 
         def create(self, folder: Path, *_: object, **__: object) -> Environment:
@@ -188,14 +190,14 @@ def test_what_served_last_is_warmed_up_while_the_index_is_asked(today: str, kept
         def install(self, *_: object, **__: object) -> Completed:
             return Completed((), 0, "")
 
-    workshop = BuildEnvironmentPool(
+    pool = BuildEnvironmentPool(
         installer=Asked(None), python=python, folder=lambda _: tmp_path, installing={}, cache=store
     )
-    with contextlib.closing(workshop):
-        ready = workshop.prepare(["uv_build"], "uv_build", dict(os.environ))
+    with contextlib.closing(pool):
+        ready = pool.prepare(["uv_build"], "uv_build", dict(os.environ))
         assert (ready == last) == (today == "uv_build==1")
         assert store.last(["uv_build"], python, "own") == ready
-        assert {each for each, _ in workshop._servers._futures} == {last.folder, ready.folder}
+        assert {each for each, _ in pool._servers._futures} == {last.folder, ready.folder}
 
 
 # --- the cache by itself -----------------------------------------------------------------------------------
@@ -225,7 +227,7 @@ def get(store: EnvironmentCache, making: Making, *pins: str, python: str = sys.e
     return store.get(pins, Path(python), "uv", making)
 
 
-def test_what_requirements_led_to_last_is_told(making: Making, kept: Path) -> None:
+def test_the_last_resolution_of_requirements_is_remembered(making: Making, kept: Path) -> None:
     store, python = EnvironmentCache(kept), Path(sys.executable)
     assert store.last(["a"], python, "uv") is None
     for pin in ("a==1", "a==2"):
@@ -239,7 +241,7 @@ def test_what_requirements_led_to_last_is_told(making: Making, kept: Path) -> No
     assert store.last(["a"], python, "uv") is None
 
 
-def test_what_is_told_of_requirements_goes_with_the_environment(making: Making, kept: Path) -> None:
+def test_a_remembered_resolution_is_removed_with_its_environment(making: Making, kept: Path) -> None:
     store, python = EnvironmentCache(kept, max_bytes=1), Path(sys.executable)
     get(store, making, "a==1")
     store.remember(["a"], ["a==1"], python, "uv")
@@ -274,9 +276,7 @@ def replace_python(environment: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [change, touch, add, remove, link, replace_python])
-def test_whatever_is_not_as_it_was_made_is_made_anew(
-    spoil: Callable[[Path], None], kept: Path, making: Making
-) -> None:
+def test_damaged_environments_are_created_again(spoil: Callable[[Path], None], kept: Path, making: Making) -> None:
     store = EnvironmentCache(kept)
     first = get(store, making, "a==1")
     assert get(store, making, "a==1") == first
@@ -290,7 +290,7 @@ def test_whatever_is_not_as_it_was_made_is_made_anew(
     assert making.made == [first.folder, second.folder]
 
 
-def test_one_whose_interpreter_is_gone_is_made_anew(kept: Path, tmp_path: Path) -> None:
+def test_an_environment_without_its_interpreter_is_created_again(kept: Path, tmp_path: Path) -> None:
     base = tmp_path / "python3"
     making = Making()
 
@@ -308,7 +308,7 @@ def test_one_whose_interpreter_is_gone_is_made_anew(kept: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"folder": 3}', '{"folder": "nowhere", "python": "x"}'])
-def test_an_entry_that_tells_nothing_is_none(text: str, kept: Path, making: Making) -> None:
+def test_an_invalid_entry_is_ignored(text: str, kept: Path, making: Making) -> None:
     store = EnvironmentCache(kept)
     get(store, making, "a==1")
     (entry,) = kept.glob("*.json")
@@ -333,7 +333,7 @@ def test_another_interpreter_is_another_environment(kept: Path, making: Making, 
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills as POSIX has it")
-def test_one_that_was_killed_half_way_is_never_used(kept: Path, making: Making) -> None:
+def test_an_incomplete_environment_of_a_killed_run_is_not_used(kept: Path, making: Making) -> None:
     program = f"""\
 import os, pathlib, signal
 from relnox.building.cache import EnvironmentCache
@@ -358,7 +358,7 @@ EnvironmentCache(pathlib.Path({str(kept)!r})).get(["a==1"], pathlib.Path({sys.ex
     assert not half.exists()
 
 
-def test_one_that_cannot_be_made_leaves_nothing(kept: Path) -> None:
+def test_a_failed_creation_leaves_no_files(kept: Path) -> None:
     def make(folder: Path) -> Environment:
         folder.mkdir()
         raise KeyboardInterrupt
@@ -368,7 +368,7 @@ def test_one_that_cannot_be_made_leaves_nothing(kept: Path) -> None:
     assert list(kept.iterdir()) == []
 
 
-def test_the_least_recently_used_goes_first_and_nobody_loses_what_is_in_use(kept: Path) -> None:
+def test_the_least_recently_used_is_removed_first_and_none_in_use(kept: Path) -> None:
     making = Making(1000)
     store = EnvironmentCache(kept, max_bytes=2500)  # two of them
     made = {}
@@ -380,7 +380,7 @@ def test_the_least_recently_used_goes_first_and_nobody_loses_what_is_in_use(kept
     assert {path.name for path in kept.iterdir() if path.is_dir()} == {made["a"].name, made["c"].name}
     get(store, making, "a")
     assert len(making.made) == 3
-    # All were used today: one is forgotten, but whoever uses it now can go on.
+    # All were used today: one is forgotten, but a run that uses it now can continue.
     get(store, making, "d")
     assert len(list(kept.glob("*.json"))) == 2
     assert (made["c"] / "env/content").exists()
@@ -397,7 +397,7 @@ def age(kept: Path, folder: Path, days: float) -> None:
         os.utime(path, (at, at))
 
 
-def test_what_another_run_removes_at_that_moment_is_made_anew(
+def test_an_environment_removed_by_a_concurrent_run_is_created_again(
     kept: Path, making: Making, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = EnvironmentCache(kept)
@@ -405,9 +405,9 @@ def test_what_another_run_removes_at_that_moment_is_made_anew(
     read = cache._read
 
     def removing(entry: Path) -> dict[str, object]:
-        told = read(entry)
+        marker = read(entry)
         entry.unlink()
-        return told
+        return marker
 
     monkeypatch.setattr(cache, "_read", removing)
     monkeypatch.setattr(store, "_bound", lambda _: None)

@@ -121,7 +121,7 @@ CASES = """\
 import atexit, os, signal, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 
-def told():
+def state():
     print(__name__, __file__ == sys.argv[0], sys.path[0] == os.path.dirname(sys.argv[0]))
     print(sys.argv[1:], sorted(os.environ), os.getcwd() == os.path.dirname(sys.argv[0]), oct(os.umask(0)))
     print("colorsys" in sys.modules, sys.stdin.read() == "", sys.modules["__main__"].CASES is CASES)
@@ -155,19 +155,19 @@ def crash(): os.kill(os.getpid(), signal.SIGSEGV)
 def many():
     for number in range(200000): print("line", number)
 
-CASES = {f.__name__: f for f in (told, spoil, late, words, three, none, fault, at_once, crash, many)}
+CASES = {f.__name__: f for f in (state, spoil, late, words, three, none, fault, at_once, crash, many)}
 CASES[sys.argv[1]]()
 """
 
 
-def test_a_fork_is_like_a_fresh_process(python: str, servers: list[Server], tmp_path: Path) -> None:
+def test_a_fork_behaves_like_a_new_process(python: str, servers: list[Server], tmp_path: Path) -> None:
     server = start(servers, tmp_path, python, CASES, "colorsys", "no_module_of_this_name")
-    status, printed = server.run("told", "x", LANG="C")
+    status, printed = server.run("state", "x", LANG="C")
     assert status == 0
     assert sorted(printed.splitlines(), reverse=True) == [
         "to the other stream",
         "__main__ True True",
-        "['told', 'x'] ['LANG', 'PATH'] True 0o22",
+        "['state', 'x'] ['LANG', 'PATH'] True 0o22",
         "True True True",
     ]
     for _ in range(2):
@@ -199,14 +199,14 @@ if sys.argv[1] == "fails":
 """
 
 
-def test_a_child_stays_for_one_more_request(python: str, servers: list[Server], tmp_path: Path) -> None:
+def test_a_child_is_kept_alive_for_another_request(python: str, servers: list[Server], tmp_path: Path) -> None:
     server = start(servers, tmp_path, python, SINGLE_PROCESS_BACKENDS)
-    status, printed = server.run("one", more={"stays": True}, ONCE="yes")
-    (first, *told), once = (line.split() for line in printed.splitlines())
-    assert (status, told, once) == (0, ["None", "1", "['one']"], ["yes"])
+    status, printed = server.run("one", more={"keep_alive": True}, ONCE="yes")
+    (first, *values), once = (line.split() for line in printed.splitlines())
+    assert (status, values, once) == (0, ["None", "1", "['one']"], ["yes"])
     status, printed = server.run("two", more={"after": 1})
-    (second, *told), once, *end = (line.split() for line in printed.splitlines())
-    assert (status, told, once) == (0, ["one", "1", "['two']"], ["None"])
+    (second, *values), once, *end = (line.split() for line in printed.splitlines())
+    assert (status, values, once) == (0, ["one", "1", "['two']"], ["None"])
     assert [" ".join(line) for line in end] == ["at the end"] * 2
     assert second == first
     status, printed = server.run("three")  # another child knows nothing of it
@@ -215,10 +215,12 @@ def test_a_child_stays_for_one_more_request(python: str, servers: list[Server], 
     assert all_end([int(first)])
 
 
-def test_a_child_stays_as_often_as_it_is_told(python: str, servers: list[Server], tmp_path: Path) -> None:
+def test_a_child_can_be_kept_alive_repeatedly(python: str, servers: list[Server], tmp_path: Path) -> None:
     server = start(servers, tmp_path, python, SINGLE_PROCESS_BACKENDS)
     printed = [
-        server.run(str(number), more={"stays": number < 4, **({"after": number - 1} if number > 1 else {})})[1]
+        server.run(str(number), more={"keep_alive": number < 4, **({"after": number - 1} if number > 1 else {})})[
+            1
+        ]
         for number in range(1, 5)
     ]
     firsts = [text.splitlines()[0].split() for text in printed]
@@ -228,22 +230,22 @@ def test_a_child_stays_as_often_as_it_is_told(python: str, servers: list[Server]
     assert all_end([int(firsts[0][0])])
 
 
-def test_a_child_that_failed_does_not_stay(python: str, servers: list[Server], tmp_path: Path) -> None:
+def test_a_failed_child_is_not_kept_alive(python: str, servers: list[Server], tmp_path: Path) -> None:
     server = start(servers, tmp_path, python, SINGLE_PROCESS_BACKENDS)
-    status, printed = server.run("fails", more={"stays": True})
+    status, printed = server.run("fails", more={"keep_alive": True})
     assert (status, printed.splitlines()[-1]) == (4, "at the end")
     assert all_end([int(printed.split()[0])])
     number = server.ask("more", more={"after": 1})
     assert server.answer() == {"id": number, "status": -signal.SIGKILL}
 
 
-def test_a_child_that_stays_can_be_ended_and_ends_with_the_rest(
+def test_a_waiting_child_can_be_ended_and_ends_with_the_server(
     python: str, servers: list[Server], tmp_path: Path
 ) -> None:
     server = start(servers, tmp_path, python, SINGLE_PROCESS_BACKENDS)
     pids = []
     for number in (1, 2):
-        status, printed = server.run("one", more={"stays": True})
+        status, printed = server.run("one", more={"keep_alive": True})
         assert status == 0
         pids.append(int(printed.split()[0]))
         assert alive(pids[-1])
@@ -283,9 +285,7 @@ def family(path: Path) -> list[int]:
 
 
 @LINUX
-def test_when_its_input_ends_so_does_all_that_hooks_started(
-    python: str, servers: list[Server], tmp_path: Path
-) -> None:
+def test_closing_stdin_ends_all_processes_of_hooks(python: str, servers: list[Server], tmp_path: Path) -> None:
     server = start(servers, tmp_path, python, FAMILY)
     for name in ("one", "two"):
         server.ask(str(tmp_path / name))
@@ -299,9 +299,7 @@ def test_when_its_input_ends_so_does_all_that_hooks_started(
     assert not any(map(alive, [*working, *away]))
 
 
-def test_a_request_to_end_ends_one_hook_with_its_children(
-    python: str, servers: list[Server], tmp_path: Path
-) -> None:
+def test_an_end_request_kills_a_hook_with_its_children(python: str, servers: list[Server], tmp_path: Path) -> None:
     server = start(servers, tmp_path, python, FAMILY)
     first, second = (server.ask(str(tmp_path / name)) for name in ("one", "two"))
     ended, other = family(tmp_path / "one"), family(tmp_path / "two")
@@ -309,12 +307,12 @@ def test_a_request_to_end_ends_one_hook_with_its_children(
     assert server.answer() == {"id": first, "status": -signal.SIGKILL}
     assert all_end(ended[:2])
     assert all(map(alive, other))
-    server.tell(end=99)  # nobody
+    server.tell(end=99)  # no such request
     server.tell(end=second)
     assert server.answer() == {"id": second, "status": -signal.SIGKILL}
 
 
-def test_threads_of_a_module_are_counted(tmp_path: Path) -> None:
+def test_threads_started_by_an_import_are_counted(tmp_path: Path) -> None:
     # What is forked then would lack them: hooks run in fresh processes instead.
     (tmp_path / "busy.py").write_text(
         "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
@@ -347,7 +345,7 @@ def sleeping(tmp_path: Path) -> str:
     return script(tmp_path, FAMILY)
 
 
-def test_a_hook_that_takes_too_long_is_ended_with_its_children(
+def test_a_hook_that_times_out_is_killed_with_its_children(
     sleeping: str, near: ForkServer, tmp_path: Path
 ) -> None:
     with pytest.raises(Failed, match="did not end within 2 s"):
@@ -356,15 +354,15 @@ def test_a_hook_that_takes_too_long_is_ended_with_its_children(
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_server_is_told_and_nobody_waits(
+def test_a_killed_server_is_reported_without_waiting(
     number: signal.Signals, sleeping: str, near: ForkServer, tmp_path: Path
 ) -> None:
     said: list[str] = []
 
     def hook() -> None:
-        with pytest.raises(Failed, match="the warm process of a build backend ended") as told:
+        with pytest.raises(Failed, match="warm process of the build backend died") as error:
             Fork(near).run([sleeping, str(tmp_path / "pids")], cwd=None, env={}, timeout=LIMIT, on_line=print)
-        said.append(str(told.value.fix))
+        said.append(str(error.value.fix))
 
     waiting = threading.Thread(target=hook)
     waiting.start()
@@ -376,13 +374,13 @@ def test_a_killed_server_is_told_and_nobody_waits(
     assert "--isolation strict" in said[0]
     if sys.platform == "linux":
         assert all_end(pids[:1])  # the hook
-    hook()  # and whoever comes later is told at once
+    hook()  # later requests fail at once
     near.close()
     for pid in filter(alive, pids):
         os.kill(pid, signal.SIGKILL)
 
 
-def test_lines_are_told_while_a_hook_runs(tmp_path: Path) -> None:
+def test_output_is_reported_while_a_hook_runs(tmp_path: Path) -> None:
     text = "import time\nprint('früh', flush=True)\ntime.sleep(1.2)\nprint('late\\nends without', end='')\n"
     path = script(tmp_path, text)
     server = ForkServer(Path(sys.executable), (), {**os.environ, "PYTHONUTF8": "1"}, tmp_path)

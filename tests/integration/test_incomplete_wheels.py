@@ -64,11 +64,11 @@ SOMETHING = {
 
 
 @pytest.mark.parametrize("files", SOMETHING.values(), ids=SOMETHING)
-def test_a_wheel_with_anything_for_its_users_is_not_empty(files: dict[str, str], tmp_path: Path) -> None:
+def test_a_wheel_with_modules_scripts_or_data_is_not_empty(files: dict[str, str], tmp_path: Path) -> None:
     assert not [each for each in found(wheel(tmp_path, files)) if each.startswith("error")]
 
 
-def test_a_wheel_with_nothing_but_tests_is_told(tmp_path: Path) -> None:
+def test_a_wheel_with_only_tests_is_reported(tmp_path: Path) -> None:
     path = wheel(tmp_path, {"tests/__init__.py": "", "tests/test_demo.py": ""})
     assert "warning: has no modules except tests" in found(path)
     source = archives.read(sdist(tmp_path, {"src/demo_app/__init__.py": "", "tests/__init__.py": ""}))
@@ -88,9 +88,7 @@ def test_a_wheel_with_nothing_but_tests_is_told(tmp_path: Path) -> None:
         ({"demo_app/_fast.pyd": b"MZ"}, True),
     ],
 )
-def test_a_wheel_for_a_platform_has_something_native(
-    files: dict[str, str | bytes], native: bool, tmp_path: Path
-) -> None:
+def test_platform_wheels_need_native_files(files: dict[str, str | bytes], native: bool, tmp_path: Path) -> None:
     path = wheel(tmp_path, MODULES | files, name=LINUX)
     said = "error: is for manylinux_2_28_x86_64, but has no native modules or programs"
     assert (said in found(path)) is not native
@@ -160,7 +158,7 @@ DECLARED: dict[str, tuple[str | None, str, str]] = {
 
 
 @pytest.mark.parametrize(("level", "settings", "setup"), DECLARED.values(), ids=DECLARED)
-def test_native_modules_that_the_source_declares_are_in_the_wheel(
+def test_wheels_need_the_extensions_that_the_sdist_declares(
     level: str | None, settings: str, setup: str, tmp_path: Path
 ) -> None:
     files = {f"src/{name}": text for name, text in MODULES.items()}
@@ -169,10 +167,10 @@ def test_native_modules_that_the_source_declares_are_in_the_wheel(
     pure = archives.read(wheel(tmp_path))
     compiled = archives.read(wheel(tmp_path, MODULES | {"demo_app/_fast.so": ELF}, name=LINUX))
 
-    told = checks.verify_extensions([source, pure])
+    findings = checks.verify_extensions([source, pure])
 
-    assert [each.level for each in told] == ([level] if level else [])
-    assert all("has no native modules, although" in each.message for each in told)
+    assert [each.level for each in findings] == ([level] if level else [])
+    assert all("has no native modules, although" in each.message for each in findings)
     # One without native modules serves all other machines, where there is one with them.
     assert checks.verify_extensions([source, pure, compiled]) == ()
     assert checks.verify_extensions([source, compiled]) == ()
@@ -263,7 +261,7 @@ BLOCKED = (
 )
 
 
-def test_publish_refuses_incomplete_wheels_before_anything_is_sent(tmp_path: Path) -> None:
+def test_publish_rejects_incomplete_wheels_before_any_upload(tmp_path: Path) -> None:
     root = incomplete(tmp_path / "home")
     with EmbeddedIndex(tmp_path / "index") as index:
         settings = f'[tool.relnox.indexes.home]\nupload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
@@ -280,7 +278,7 @@ def test_publish_refuses_incomplete_wheels_before_anything_is_sent(tmp_path: Pat
         assert all(each not in ran.text for each in BLOCKED)
 
 
-def test_collect_refuses_incomplete_wheels(tmp_path: Path) -> None:
+def test_collect_rejects_incomplete_wheels(tmp_path: Path) -> None:
     root = incomplete(tmp_path / "home")
     (root / "dist").rename(root / "job")
     ran = here(root, "collect", "--from", "job", "--partial")

@@ -78,7 +78,7 @@ def kept_by(ran: Ran) -> set[str]:
 
 
 @pytest.mark.network
-def test_only_what_changed_is_built_again(tmp_path: Path) -> None:
+def test_only_changed_packages_are_built_again(tmp_path: Path) -> None:
     root = pair(tmp_path / "home")
     build(root)
     first = hashes(root)
@@ -96,7 +96,7 @@ def test_only_what_changed_is_built_again(tmp_path: Path) -> None:
     assert manifest(root)["inputs"]["one"]["commit"] == changed
     assert manifest(root)["inputs"]["two"]["commit"] != changed
     assert kept_by(build(root, "--no-cache")) == set()
-    assert kept_by(build(root)) == set()  # nothing was told of what that one was built from
+    assert kept_by(build(root)) == set()  # its inputs were not recorded
     assert kept_by(build(root)) == {"one", "two"}
     assert kept_by(build(root, "--clean")) == set()
     assert kept_by(build(root, "--from-tree")) == set()
@@ -104,7 +104,7 @@ def test_only_what_changed_is_built_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.network
-def test_no_environment_is_provided_for_what_is_unchanged(tmp_path: Path) -> None:
+def test_no_environment_is_prepared_for_unchanged_packages(tmp_path: Path) -> None:
     root = pair(tmp_path / "home")
     skipped = "what it is for is unchanged"
     assert skipped not in build(root).err
@@ -117,40 +117,40 @@ def test_no_environment_is_provided_for_what_is_unchanged(tmp_path: Path) -> Non
     assert kept_by(ran) == {"one"}
 
 
-def without_inputs(told: Any) -> None:
-    del told["inputs"]
+def without_inputs(document: Any) -> None:
+    del document["inputs"]
 
 
-def with_a_list(told: Any) -> None:
-    told["inputs"] = []
+def with_a_list(document: Any) -> None:
+    document["inputs"] = []
 
 
-def with_half(told: Any) -> None:
-    del told["inputs"]["home"]["digest"]
+def with_half(document: Any) -> None:
+    del document["inputs"]["home"]["digest"]
 
 
-def with_another_digest(told: Any) -> None:
-    told["inputs"]["home"]["digest"] = "0" * 64
+def with_another_digest(document: Any) -> None:
+    document["inputs"]["home"]["digest"] = "0" * 64
 
 
-def with_null(told: Any) -> None:
-    told["inputs"]["home"]["requires"] = None
+def with_null(document: Any) -> None:
+    document["inputs"]["home"]["requires"] = None
 
 
 @pytest.mark.parametrize("damage", [without_inputs, with_a_list, with_half, with_another_digest, with_null])
-def test_a_manifest_that_is_old_or_damaged_skips_nothing(damage: Callable[[Any], None], tmp_path: Path) -> None:
+def test_an_old_or_damaged_manifest_skips_no_build(damage: Callable[[Any], None], tmp_path: Path) -> None:
     root = tmp_path / "home"
     root.mkdir()
     repository(in_tree(root))
     build(root)
-    told = manifest(root)
-    damage(told)
-    (root / "dist/manifest.json").write_text(json.dumps(told), encoding="utf-8")
+    document = manifest(root)
+    damage(document)
+    (root / "dist/manifest.json").write_text(json.dumps(document), encoding="utf-8")
     assert kept_by(build(root)) == set()
     assert kept_by(build(root)) == {"home"}
 
 
-def test_archives_are_looked_at_before_they_are_kept(tmp_path: Path) -> None:
+def test_reused_archives_are_checked_again(tmp_path: Path) -> None:
     root = tmp_path / "home"
     root.mkdir()
     repository(in_tree(root))
@@ -168,7 +168,7 @@ def test_archives_are_looked_at_before_they_are_kept(tmp_path: Path) -> None:
     assert kept_by(build(root)) == {"home"}
 
 
-def test_a_build_requirement_from_the_same_tree_builds_it_always(tmp_path: Path) -> None:
+def test_packages_with_sibling_build_requirements_are_always_built(tmp_path: Path) -> None:
     root = tmp_path / "home"
     for name in ("tool", "user"):
         (root / name).mkdir(parents=True)
@@ -180,7 +180,7 @@ def test_a_build_requirement_from_the_same_tree_builds_it_always(tmp_path: Path)
     assert kept_by(build(root)) == {"tool"}
 
 
-def test_shards_together_are_the_whole(tmp_path: Path) -> None:
+def test_shards_cover_all_packages(tmp_path: Path) -> None:
     root = tmp_path / "home"
     names = ("alpha", "beta", "gamma")
     for name in names:
@@ -274,13 +274,13 @@ def built_with(root: Path, requires: object) -> Path:
     return root
 
 
-def test_an_old_archive_that_cannot_be_read_is_built_again(tmp_path: Path) -> None:
+def test_an_unreadable_archive_is_built_again(tmp_path: Path) -> None:
     root = built_with(tmp_path / "home", [[]])  # which is what it required
     (root / "dist/home-1.0-py3-none-any.whl").write_bytes(b"no wheel")
     assert kept_by(build(root)) == set()
 
 
-def test_a_requirement_of_the_last_build_that_is_gone_is_no_hindrance(
+def test_a_build_requirement_that_is_no_longer_available_is_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path, {"uv.toml": "no-index = true\n"})
@@ -288,14 +288,14 @@ def test_a_requirement_of_the_last_build_that_is_gone_is_no_hindrance(
     assert kept_by(build(built_with(tmp_path / "home", [["relnox-not-there-any-more"]]))) == set()
 
 
-def test_requirements_that_are_no_text_skip_nothing(tmp_path: Path) -> None:
+def test_invalid_requirements_in_the_manifest_skip_no_build(tmp_path: Path) -> None:
     assert kept_by(build(built_with(tmp_path / "home", [[1, 2]]))) == set()
 
 
 # --- what the digest of the inputs goes by --------------------------------------------------------------------
 
 
-def told(root: Path) -> dict[str, str]:
+def inputs_of(root: Path) -> dict[str, str]:
     """The digests of a project's packages in its present commit."""
     opened = open_project(root)
     assert opened.git is not None
@@ -306,10 +306,10 @@ def told(root: Path) -> dict[str, str]:
 
 def changed(root: Path, do: Callable[[], object]) -> set[str]:
     """The packages whose digests a change changes."""
-    before = told(root)
-    assert told(root) == before
+    before = inputs_of(root)
+    assert inputs_of(root) == before
     do()
-    after = told(root)
+    after = inputs_of(root)
     return {name for name in before if before[name] != after[name]}
 
 
@@ -318,13 +318,13 @@ def committed(root: Path, name: str) -> Callable[[], object]:
 
 
 @pytest.mark.parametrize("name", ["elsewhere.txt", "packages/elsewhere.txt", "packages/ones/x.py"])
-def test_a_change_elsewhere_is_none(name: str, tmp_path: Path) -> None:
+def test_changes_outside_the_package_are_ignored(name: str, tmp_path: Path) -> None:
     root = pair(tmp_path / "home")
     assert changed(root, committed(root, name)) == set()
 
 
 @pytest.mark.parametrize("name", [".gitignore", ".gitattributes", "packages/.gitignore"])
-def test_what_decides_further_up_which_files_ship_counts(name: str, tmp_path: Path) -> None:
+def test_ignore_files_in_parent_folders_are_inputs(name: str, tmp_path: Path) -> None:
     root = pair(tmp_path / "home")
     assert changed(root, committed(root, name)) == {"one", "two"}
 
@@ -340,12 +340,10 @@ def test_what_decides_further_up_which_files_ship_counts(name: str, tmp_path: Pa
         (f"{HATCHLING}[tool.hatch.metadata.hooks.custom]\npath = 'x.py'\n\n", {}),
         (f"{HATCHLING}[tool.hatch.build.targets.wheel.force-include]\n'../../x' = 'x'\n\n", {}),
         (FLIT.replace("\n\n", "\nbackend-path = ['.']\n\n"), {}),
-        (FLIT.replace("flit_core.buildapi", "somebodys.backend"), {}),
+        (FLIT.replace("flit_core.buildapi", "unknown.backend"), {}),
     ],
 )
-def test_a_build_that_may_read_anything_is_of_all_of_the_commit(
-    head: str, more: dict[str, str], tmp_path: Path
-) -> None:
+def test_builds_that_run_code_depend_on_the_whole_commit(head: str, more: dict[str, str], tmp_path: Path) -> None:
     files = {f"packages/one/{name}": text for name, text in more.items()}
     root = pair(tmp_path / "home", {**files, "packages/one/pyproject.toml": project("one", head)})
     assert changed(root, committed(root, "elsewhere.txt")) == {"one"}
@@ -358,7 +356,7 @@ def test_a_link_in_a_package_is_followed(tmp_path: Path) -> None:
     assert changed(root, committed(root, "LICENSE")) == {"one"}
 
 
-def test_a_project_below_the_top_sees_what_is_above_it(tmp_path: Path) -> None:
+def test_files_above_a_nested_project_are_inputs(tmp_path: Path) -> None:
     root = pair(tmp_path / "top/home")
     (root / ".git").rename(root.parent / ".git")
     write(root, {"packages/one/setup.py": ""})
@@ -387,7 +385,7 @@ def test_versions_from_tags_follow_commits_and_tags(
     assert "one" in changed(root, pretend)
 
 
-def test_a_submodule_that_comes_in_counts(tmp_path: Path) -> None:
+def test_submodules_are_inputs(tmp_path: Path) -> None:
     inner = repository(write(tmp_path / "inner", {"deep.py": ""}))
     root = pair(tmp_path / "home")
     git(root, "submodule", "--quiet", "add", str(inner), "packages/one/vendor")
@@ -397,17 +395,17 @@ def test_a_submodule_that_comes_in_counts(tmp_path: Path) -> None:
     assert "one" in changed(clone, lambda: git(clone, "submodule", "--quiet", "update", "--init"))
 
 
-def test_what_a_checkout_makes_of_files_counts(tmp_path: Path) -> None:
+def test_checkout_filters_are_inputs(tmp_path: Path) -> None:
     root = pair(tmp_path / "home")
     assert changed(root, lambda: git(root, "config", "core.autocrlf", "true")) == {"one", "two"}
     assert changed(root, lambda: git(root, "config", "filter.lfs.smudge", "cat")) == {"one", "two"}
 
 
-def test_another_python_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_python_version_is_an_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = pair(tmp_path / "home")
     assert changed(root, lambda: monkeypatch.setattr(platform, "python_implementation", str)) == {"one", "two"}
 
 
-def test_no_secret_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_in_the_environment_are_not_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = pair(tmp_path / "home")
     assert changed(root, lambda: monkeypatch.setenv("POETRY_PYPI_TOKEN_PYPI", "canary")) == set()

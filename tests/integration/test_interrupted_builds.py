@@ -1,4 +1,4 @@
-"""Builds side by side that somebody ends: no process goes on, nothing half is left, the same command finishes."""
+"""Interrupted parallel builds: no process survives, no incomplete file is left, a rerun finishes."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def archives(root: Path) -> list[str]:
     ("number", "own"),
     [(signal.SIGINT, True), (signal.SIGTERM, True), (signal.SIGINT, False), (signal.SIGKILL, False)],
 )
-def test_ended_in_the_middle_the_same_command_finishes(number: signal.Signals, own: bool, tmp_path: Path) -> None:
+def test_rerunning_an_interrupted_build_finishes_it(number: signal.Signals, own: bool, tmp_path: Path) -> None:
     root, names = stuck(tmp_path / "home", own=own)
     with (tmp_path / "printed").open("wb") as out:
         relnox = subprocess.Popen(

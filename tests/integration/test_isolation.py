@@ -51,13 +51,13 @@ def members(archive: Path) -> dict[str, tarfile.TarInfo]:
         return {each.name.partition("/")[2]: each for each in sdist}
 
 
-def test_each_backend_that_shares_is_compared_somewhere() -> None:
+def test_all_shareable_backends_are_compared() -> None:
     assert {module for module, _ in BACKENDS.values()} | NATIVE == SHAREABLE_BACKENDS.keys()
 
 
 @pytest.mark.network
 @pytest.mark.parametrize("requirement", BACKENDS)
-def test_fast_builds_are_what_strict_ones_and_python_build_make(requirement: str, tmp_path: Path) -> None:
+def test_fast_builds_equal_strict_builds_and_python_build(requirement: str, tmp_path: Path) -> None:
     root = pair(tmp_path / "home", requirement)
     shutil.copytree(root, tmp_path / "copy")  # times included
     for isolation in ("fast", "strict"):
@@ -114,11 +114,11 @@ def of_one_package(root: Path, text: str, stated: str = STATED) -> tuple[Path, P
 
 
 @pytest.mark.parametrize("what", RUNS_CODE)
-def test_a_build_that_runs_more_than_its_backend_is_known(what: str, tmp_path: Path) -> None:
+def test_builds_that_run_project_code_are_not_declarative(what: str, tmp_path: Path) -> None:
     assert not is_declarative(*of_one_package(tmp_path, RUNS_CODE[what]))
 
 
-def test_a_build_that_runs_nothing_but_its_backend_is_known(tmp_path: Path) -> None:
+def test_builds_that_run_only_their_backend_are_declarative(tmp_path: Path) -> None:
     assert is_declarative(*of_one_package(tmp_path, HATCH))
     assert not is_declarative(*of_one_package(tmp_path, HATCH, 'dynamic = ["version"]\n'))
     (tmp_path / "hatch_build.py").touch()
@@ -128,7 +128,7 @@ def test_a_build_that_runs_nothing_but_its_backend_is_known(tmp_path: Path) -> N
 @pytest.mark.network
 @needs_fork
 @pytest.mark.parametrize(("stated", "children"), [(True, 1), (False, 2)])
-def test_one_process_makes_both_archives_where_only_the_backend_runs(
+def test_declarative_builds_use_one_process_for_both_archives(
     stated: bool, children: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = workspace(tmp_path / "home", {"first-one": package("first-one", "flit-core", stated=stated)})
@@ -149,8 +149,8 @@ def test_one_process_makes_both_archives_where_only_the_backend_runs(
 
 @pytest.mark.network
 @pytest.mark.parametrize("isolation", ["fast", "strict"])
-def test_the_users_umask_is_in_no_archive(isolation: str, tmp_path: Path) -> None:
-    # setuptools' files would be readable by nobody else.
+def test_the_users_umask_does_not_affect_archives(isolation: str, tmp_path: Path) -> None:
+    # setuptools' files would not be readable by others.
     root = pair(tmp_path / "home", "setuptools")
     assert build_all(root, "--output", "usual").code == 0
     before = os.umask(0o077)
@@ -164,14 +164,14 @@ def test_the_users_umask_is_in_no_archive(isolation: str, tmp_path: Path) -> Non
 
 @pytest.mark.network
 @pytest.mark.parametrize("isolation", ["fast", "strict"])
-def test_a_hook_runs_in_a_warm_process_only_where_it_may(isolation: str, tmp_path: Path) -> None:
+def test_warm_processes_are_used_only_for_shareable_backends(isolation: str, tmp_path: Path) -> None:
     # A fresh process runs pyproject_hooks' script by name; in a warm one the server's stands there.
-    told = tmp_path / "told"
-    setup = f"import os, sys\nopen({str(told)!r}, 'a').write(f'{{os.getppid()}} {{sys.orig_argv[1]}}\\n')\n"
+    log = tmp_path / "log"
+    setup = f"import os, sys\nopen({str(log)!r}, 'a').write(f'{{os.getppid()}} {{sys.orig_argv[1]}}\\n')\n"
     files = package("first-one") | {"setup.py": f"{setup}from setuptools import setup\nsetup()\n"}
     root = workspace(tmp_path / "home", {"first-one": files})
     assert build_all(root, "--isolation", isolation).code == 0
-    lines = told.read_text().splitlines()
+    lines = log.read_text().splitlines()
     assert len(lines) >= 4  # what the sdist requires, the sdist, the same for the wheel
     warm = isolation == "fast" and hasattr(os, "fork")
     assert {line.endswith("fork_server.py") for line in lines} == {warm}

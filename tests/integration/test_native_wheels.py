@@ -129,7 +129,7 @@ def without_paths(wheel: Path) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("requirement", PROJECTS)
-def test_a_compiled_wheel_is_built_the_same_by_fast_strict_and_python_build(
+def test_compiled_wheels_are_equal_in_fast_strict_and_python_build(
     requirement: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if requirement == "maturin":

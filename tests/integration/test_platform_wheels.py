@@ -66,13 +66,13 @@ SERVES = {
 
 
 @pytest.mark.parametrize("wheel", SERVES)
-def test_which_pythons_a_wheel_serves(wheel: str) -> None:
+def test_pythons_that_a_wheel_supports(wheel: str) -> None:
     assert [python for python in ("3.8", "3.9", "3.12", "3.14") if supports(wheel, python)] == SERVES[
         wheel
     ].split()
 
 
-def test_a_patch_release_is_served_as_its_series() -> None:
+def test_a_patch_release_is_supported_like_its_series() -> None:
     assert supports("a-1-cp312-cp312-linux_x86_64.whl", "3.12.4")
 
 
@@ -120,7 +120,7 @@ def tagged(root: Path, tag: str) -> Path:
 EACH = "f'{cp}-{cp}-macosx_11_0_arm64'"  # which nothing on any machine looks into
 
 
-def test_a_python_that_is_asked_for_twice_has_one_wheel(tmp_path: Path) -> None:
+def test_a_duplicate_python_option_gives_one_wheel(tmp_path: Path) -> None:
     root = tagged(tmp_path, EACH)
     ran = build_all(root, "--python", HERE, "--python", HERE)
     assert ran.code == 0, ran.text
@@ -130,7 +130,7 @@ def test_a_python_that_is_asked_for_twice_has_one_wheel(tmp_path: Path) -> None:
     ]
 
 
-def test_other_pythons_than_before_are_built_for_anew(tmp_path: Path) -> None:
+def test_changed_pythons_are_built_again(tmp_path: Path) -> None:
     root = repository(tagged(tmp_path / "home", EACH))
     for words in ([], ["--python", HERE]):
         ran = build_all(root, *words)
@@ -139,7 +139,7 @@ def test_other_pythons_than_before_are_built_for_anew(tmp_path: Path) -> None:
         assert "unchanged" in build_all(root, *words).err
 
 
-def test_a_python_that_is_named_twice_runs_the_tests_once(tmp_path: Path) -> None:
+def test_a_duplicate_python_option_runs_the_tests_once(tmp_path: Path) -> None:
     in_tree(tmp_path)
     with (tmp_path / "pyproject.toml").open("a") as out:
         out.write('\n[tool.relnox.test]\ncommand = ["python", "--version"]\n')
@@ -149,7 +149,7 @@ def test_a_python_that_is_named_twice_runs_the_tests_once(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("version", ["3.99", "nonsense", "3.13t"])
-def test_a_python_that_cannot_be_there_is_refused_before_anything_is_built(version: str, tmp_path: Path) -> None:
+def test_an_invalid_python_is_rejected_before_any_build(version: str, tmp_path: Path) -> None:
     root = tagged(tmp_path, EACH)
     backend = root / "backend/house.py"
     backend.write_text(backend.read_text() + f"\nopen({str(tmp_path / 'at-work')!r}, 'w').close()\n")
@@ -160,7 +160,7 @@ def test_a_python_that_cannot_be_there_is_refused_before_anything_is_built(versi
 
 
 @pytest.mark.parametrize("task", [[], ["--test"]])
-def test_a_python_that_is_not_there_is_told_and_nothing_is_left(task: list[str], tmp_path: Path) -> None:
+def test_a_missing_python_is_reported_and_leaves_no_files(task: list[str], tmp_path: Path) -> None:
     root = tagged(tmp_path, EACH)
     with (root / "pyproject.toml").open("a") as out:
         out.write('\n[tool.relnox.test]\ncommand = ["python", "--version"]\n')
@@ -181,9 +181,7 @@ def test_a_python_that_is_not_there_is_told_and_nothing_is_left(task: list[str],
         ("'py3-none-any'", ["py3-none-any"]),
     ],
 )
-def test_each_python_has_a_wheel_and_those_that_are_served_have_none(
-    tag: str, expected: list[str], tmp_path: Path
-) -> None:
+def test_pythons_supported_by_an_earlier_wheel_get_no_wheel(tag: str, expected: list[str], tmp_path: Path) -> None:
     older, newer = two_pythons()
     root = tagged(tmp_path, tag)
     ran = build_all(root, "--python", newer, "--python", older)  # in any order
@@ -242,7 +240,7 @@ def compiled(root: Path, *, abi3: str = "") -> Path:
 
 @pytest.mark.native
 @pytest.mark.network
-def test_a_c_extension_has_a_wheel_for_each_python(tmp_path: Path) -> None:
+def test_a_c_extension_gets_a_wheel_per_python(tmp_path: Path) -> None:
     older, newer = two_pythons()
     root = compiled(tmp_path)
     ran = build_all(root, "--python", older, "--python", newer)
@@ -254,7 +252,7 @@ def test_a_c_extension_has_a_wheel_for_each_python(tmp_path: Path) -> None:
 
 @pytest.mark.native
 @pytest.mark.network
-def test_each_wheel_of_a_c_extension_is_tested_on_its_own_python(tmp_path: Path) -> None:
+def test_wheels_of_a_c_extension_are_tested_on_their_python(tmp_path: Path) -> None:
     older, newer = two_pythons()
     root = compiled(tmp_path)
     ran = build_all(root, "--python", older, "--python", newer, "--test", "--verbose")
@@ -276,7 +274,7 @@ def test_a_c_extension_for_the_stable_abi_has_one_wheel_and_is_tested_on_each_py
         assert f"| 42 on {each.replace('.', ' ')}" in ran.err
 
 
-def test_the_tests_run_on_the_python_that_is_named(tmp_path: Path) -> None:
+def test_tests_run_on_the_requested_python(tmp_path: Path) -> None:
     in_tree(tmp_path)
     look = "import home, sys; print('on', *sys.version_info[:2])"
     with (tmp_path / "pyproject.toml").open("a") as out:
@@ -288,7 +286,7 @@ def test_the_tests_run_on_the_python_that_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.native
-def test_the_tests_run_on_every_python_and_one_that_fails_counts(tmp_path: Path) -> None:
+def test_tests_run_on_all_requested_pythons(tmp_path: Path) -> None:
     older, newer = two_pythons()
     in_tree(tmp_path)
     look = "import home, sys; print('on', *sys.version_info[:2])"
@@ -319,11 +317,11 @@ import packed
 assert sys.argv[1] == "repair", sys.argv
 into, wheel = pathlib.Path(sys.argv[3]), pathlib.Path(sys.argv[4])
 print("asked for", wheel.name, "credentials", sorted(name for name in os.environ if "TOKEN" in name))
-told = os.environ.get("STAND_IN")
-if told == "fails":
+behavior = os.environ.get("STAND_IN")
+if behavior == "fails":
     print("too-recent versioned symbols")
     sys.exit(1)
-if told != "makes nothing":
+if behavior != "makes nothing":
     new = wheel.name.replace("linux_x86_64", "manylinux_2_17_x86_64")
     with zipfile.ZipFile(wheel) as before, zipfile.ZipFile(into / new, "w") as after:
         rows = []
@@ -376,9 +374,7 @@ MANYLINUX = f"home-1.0-{tag_of(HERE)}-{tag_of(HERE)}-manylinux_2_17_x86_64.whl"
 ONE_LINUX = f"home-1.0-{tag_of(HERE)}-{tag_of(HERE)}-linux_x86_64.whl"
 
 
-def test_a_wheel_of_linux_is_made_fit_for_others_where_auditwheel_is(
-    tmp_path: Path, beside: Callable[..., Ran]
-) -> None:
+def test_linux_wheels_are_repaired_if_auditwheel_is_installed(tmp_path: Path, beside: Callable[..., Ran]) -> None:
     root = repository(tagged(tmp_path / "home", LINUX))
     ran = beside(root, "--verbose", PYPI_TOKEN="canary-4711")
     assert ran.code == 0, ran.text
@@ -389,7 +385,7 @@ def test_a_wheel_of_linux_is_made_fit_for_others_where_auditwheel_is(
     assert MANYLINUX not in again.err.partition("is not reproducible")[2]
 
 
-def test_a_wheel_that_fits_everywhere_is_left_as_it_is(tmp_path: Path, beside: Callable[..., Ran]) -> None:
+def test_pure_wheels_are_not_repaired(tmp_path: Path, beside: Callable[..., Ran]) -> None:
     for number, tag in enumerate(("py3-none-any", "cp39-abi3-manylinux_2_28_x86_64", "py3-none-win_amd64")):
         root = tagged(tmp_path / str(number), repr(tag))
         ran = beside(root, STAND_IN="fails")
@@ -398,24 +394,24 @@ def test_a_wheel_that_fits_everywhere_is_left_as_it_is(tmp_path: Path, beside: C
 
 
 @pytest.mark.parametrize(
-    ("told", "said"),
+    ("behavior", "said"),
     [
         ("fails", ["auditwheel repair home-1.0-", "| too-recent versioned symbols", "cibuildwheel"]),
         ("makes nothing", ["auditwheel made 0 wheels of home-1.0-", "auditwheel show"]),
     ],
 )
-def test_a_wheel_that_auditwheel_cannot_mend_is_a_failure(
-    told: str, said: list[str], tmp_path: Path, beside: Callable[..., Ran]
+def test_a_failure_of_auditwheel_is_reported(
+    behavior: str, said: list[str], tmp_path: Path, beside: Callable[..., Ran]
 ) -> None:
     root = tagged(tmp_path, LINUX)
-    ran = beside(root, STAND_IN=told)
+    ran = beside(root, STAND_IN=behavior)
     assert ran.code == 2, ran.text
     for each in said:
         assert each in ran.err
     assert archives(root / "dist") == []
 
 
-def test_without_auditwheel_a_wheel_of_one_linux_is_refused_where_it_could_be_published(
+def test_without_auditwheel_linux_wheels_of_public_packages_are_rejected(
     tmp_path: Path, beside: Callable[..., Ran]
 ) -> None:
     root = repository(tagged(tmp_path / "home", LINUX))
@@ -429,7 +425,7 @@ def test_without_auditwheel_a_wheel_of_one_linux_is_refused_where_it_could_be_pu
     assert archives(root / "dist") == [ONE_LINUX, "home-1.0.tar.gz"]
 
 
-def test_a_private_package_may_have_a_wheel_of_one_linux(tmp_path: Path, beside: Callable[..., Ran]) -> None:
+def test_private_packages_may_have_linux_wheels(tmp_path: Path, beside: Callable[..., Ran]) -> None:
     root = tagged(tmp_path / "home", LINUX)
     text = (root / "pyproject.toml").read_text()
     private = 'classifiers = ["Private :: Do Not Upload"]\ndependencies'
@@ -441,7 +437,7 @@ def test_a_private_package_may_have_a_wheel_of_one_linux(tmp_path: Path, beside:
 
 @pytest.mark.native
 @pytest.mark.network
-def test_the_real_auditwheel_makes_a_wheel_for_many_linuxes(tmp_path: Path) -> None:
+def test_auditwheel_makes_a_manylinux_wheel(tmp_path: Path) -> None:
     if not sys.platform.startswith("linux"):
         pytest.fail("auditwheel is for Linux")
     environment = tmp_path / "env"
@@ -477,22 +473,22 @@ with open({log!r}, "a") as out:
     out.write(json.dumps(seen) + "\\n")
 with tarfile.open(sdist) as archive:
     metadata = archive.extractfile("demo_app-1.0/PKG-INFO").read().decode()
-told = os.environ.get("STAND_IN", "")
+behavior = os.environ.get("STAND_IN", "")
 print("cibuildwheel was here")
-if told == "fails":
+if behavior == "fails":
     sys.exit(3)
-if told == "missing":
+if behavior == "missing":
     only = only[:-1]
-if told == "extra":
+if behavior == "extra":
     only.append("cp312-manylinux_x86_64")
 for identifier in only:
     python, _, platform = identifier.partition("-")
     platform = platform.replace("linux_", "linux_2_28_")
-    stem = "demo_app-2.0" if told == "wrong version" else "demo_app-1.0"
+    stem = "demo_app-2.0" if behavior == "wrong version" else "demo_app-1.0"
     name = f"{{stem}}-{{python}}-{{python.removesuffix('t')}}-{{platform}}.whl"
-    if told == "wrong version":
+    if behavior == "wrong version":
         metadata = metadata.replace("Version: 1.0\\n", "Version: 2.0\\n")
-    packed.wheel(output, name=name, metadata=metadata, drop=["demo_app/py.typed"] if told == "damaged" else [])
+    packed.wheel(output, name=name, metadata=metadata, drop=["demo_app/py.typed"] if behavior == "damaged" else [])
 """
 
 LINUX_JOB, WINDOWS_JOB = "demo-app-manylinux-x86_64", "demo-app-windows-x86_64"
@@ -560,7 +556,7 @@ def calls(root: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
-def test_the_matrix_is_written_on_one_line_and_nothing_is_built(tmp_path: Path) -> None:
+def test_matrix_writes_one_line_and_builds_nothing(tmp_path: Path) -> None:
     root = matrix_project(tmp_path / "home")
     ran = build_all(root, "--matrix", "matrix.json")
     assert ran.code == 0, ran.text
@@ -583,7 +579,7 @@ def test_the_matrix_is_written_on_one_line_and_nothing_is_built(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("words", [["--matrix", "matrix.json"], ["--wheels", "demo-app-manylinux-x86_64"]])
-def test_a_matrix_of_no_package_is_refused(words: list[str], tmp_path: Path) -> None:
+def test_a_wheels_pattern_without_match_is_rejected(words: list[str], tmp_path: Path) -> None:
     root = matrix_project(tmp_path / "home")
     text = (root / "pyproject.toml").read_text()
     (root / "pyproject.toml").write_text(text.replace('"demo-*"', '"dmeo-*"'))
@@ -593,16 +589,16 @@ def test_a_matrix_of_no_package_is_refused(words: list[str], tmp_path: Path) -> 
     assert not (root / "matrix.json").exists()
 
 
-def test_writing_the_matrix_and_building_of_it_are_two_runs(root: Path) -> None:
+def test_matrix_and_wheels_cannot_be_combined(root: Path) -> None:
     ran = build_all(root, "--matrix", "matrix.json", "--wheels", LINUX_JOB)
     assert ran.code == 1, ran.text
 
 
-def test_a_second_job_in_one_folder_keeps_what_is_there(root: Path) -> None:
+def test_a_second_job_in_one_folder_keeps_existing_files(root: Path) -> None:
     assert build_all(root, "--wheels", LINUX_JOB).code == 0
     assert build_all(root, "--wheels", WINDOWS_JOB).code == 0
-    told = [file.filename for file in manifest(root / "dist").distributions]
-    assert sorted(told) == sorted([SDIST, *LINUX_WHEELS, WINDOWS_WHEEL])
+    names = [file.filename for file in manifest(root / "dist").distributions]
+    assert sorted(names) == sorted([SDIST, *LINUX_WHEELS, WINDOWS_WHEEL])
 
 
 def test_the_sdist_job_and_all_wheel_jobs_are_a_release(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -636,7 +632,7 @@ def test_the_sdist_job_and_all_wheel_jobs_are_a_release(root: Path, monkeypatch:
     assert "demo-app is incomplete: cp314-win_amd64 missing" in less.err
 
 
-def test_a_job_that_is_done_is_skipped_until_a_wheel_is_gone_or_changed(root: Path) -> None:
+def test_a_finished_job_is_skipped_unless_a_wheel_is_missing_or_changed(root: Path) -> None:
     assert build_all(root, "--wheels", LINUX_JOB).code == 0
     again = build_all(root, "--wheels", LINUX_JOB)
     assert again.code == 0, again.text
@@ -666,9 +662,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_wheels_that_are_not_what_was_asked_for_are_refused_all_of_them(
-    case: str, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unexpected_wheels_reject_the_whole_job(case: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path.name: path.read_bytes() for path in (root / "dist").iterdir()}
     monkeypatch.setenv("STAND_IN", case)
     ran = build_all(root, "--wheels", LINUX_JOB)
@@ -678,7 +672,7 @@ def test_wheels_that_are_not_what_was_asked_for_are_refused_all_of_them(
     assert {path.name: path.read_bytes() for path in (root / "dist").iterdir()} == before
 
 
-def test_wheels_are_built_of_an_sdist_that_a_manifest_tells_of_and_of_no_other(root: Path) -> None:
+def test_wheels_are_built_only_from_an_sdist_of_the_manifest(root: Path) -> None:
     nothing = "there is no sdist of demo-app in dist that a manifest tells of"
 
     def refused(said: str) -> None:
@@ -699,7 +693,7 @@ def test_wheels_are_built_of_an_sdist_that_a_manifest_tells_of_and_of_no_other(r
     assert calls(root) == []
 
 
-def test_wheels_are_built_of_an_sdist_of_this_commit(root: Path) -> None:
+def test_wheels_are_built_only_from_an_sdist_of_the_present_commit(root: Path) -> None:
     # The manifest says of which commit all of its files are.
     write(root, {"src/demo_app/__init__.py": "changed = True\n"})
     old = git(root, "rev-parse", "HEAD")
@@ -715,7 +709,7 @@ def test_wheels_are_built_of_an_sdist_of_this_commit(root: Path) -> None:
     assert calls(root) == []
 
 
-def test_the_jobs_are_listed_where_there_is_none_of_that_name(root: Path) -> None:
+def test_an_unknown_job_lists_the_jobs(root: Path) -> None:
     ran = build_all(root, "--wheels", "demo-app-linux-x86_64")
     assert ran.code == 1, ran.text
     assert "there is no job demo-app-linux-x86_64 in the matrix" in ran.err
@@ -727,7 +721,7 @@ def test_the_jobs_are_listed_where_there_is_none_of_that_name(root: Path) -> Non
     assert "name packages in [tool.relnox.wheels] first" in ran.err
 
 
-def test_cibuildwheel_has_to_be_there(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_cibuildwheel_is_reported(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if shutil.which("cibuildwheel", path=str(Path(sys.executable).parent)):
         pytest.fail("cibuildwheel is beside this Python: it is none of the dependencies of the tests")
     (root.parent / "bin/cibuildwheel").unlink()

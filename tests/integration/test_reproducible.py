@@ -76,9 +76,9 @@ def workspace(root: Path, hooks: dict[str, str]) -> Path:
     return root
 
 
-def told(text: str, name: str) -> str:
-    """What is said of a package's second build."""
-    lines = text.split(f"build {name} again, elsewhere, and compare", 1)[1].splitlines()
+def output_of(text: str, name: str) -> str:
+    """Return the output of a package's second build."""
+    lines = text.split(f"build {name} again in another folder, and compare", 1)[1].splitlines()
     own = [line for line in lines[1:] if not line.startswith(" ")]
     return "\n".join(lines[: lines.index(own[0])])
 
@@ -172,21 +172,21 @@ OF_AN_SDIST: dict[str, Case] = {
 
 
 @pytest.mark.parametrize("case", OF_A_WHEEL)
-def test_where_two_wheels_differ_is_told(case: str, tmp_path: Path) -> None:
+def test_differences_of_two_wheels_are_located(case: str, tmp_path: Path) -> None:
     entries, more, expected = OF_A_WHEEL[case]
     one, other = wheel(tmp_path / "1.whl", A, B), wheel(tmp_path / "2.whl", *entries, **more)
     assert list(differences(one, other)) == expected
 
 
 @pytest.mark.parametrize("case", OF_AN_SDIST)
-def test_where_two_sdists_differ_is_told(case: str, tmp_path: Path) -> None:
+def test_differences_of_two_sdists_are_located(case: str, tmp_path: Path) -> None:
     entries, more, expected = OF_AN_SDIST[case]
     (tmp_path / "other").mkdir()
     one, other = (folder / "a-1.tar.gz" for folder in (tmp_path, tmp_path / "other"))
     assert list(differences(sdist(one, A, B), sdist(other, *entries, **more))) == expected
 
 
-def test_a_link_to_elsewhere_and_a_folder_for_a_file_are_content(tmp_path: Path) -> None:
+def test_link_targets_and_file_types_are_compared(tmp_path: Path) -> None:
     kinds: list[dict[str, Any]] = [
         {"type": tarfile.SYMTYPE, "linkname": "a.py"},
         {"type": tarfile.SYMTYPE, "linkname": "z.py"},
@@ -200,7 +200,7 @@ def test_a_link_to_elsewhere_and_a_folder_for_a_file_are_content(tmp_path: Path)
             assert said == ([] if one == other else ["content"])
 
 
-def test_every_kind_of_difference_has_its_remedy() -> None:
+def test_every_kind_of_difference_has_a_fix() -> None:
     cases = [*OF_A_WHEEL.values(), *OF_AN_SDIST.values()]
     assert {what for _, _, expected in cases for what, _ in expected} == FIXES.keys()
 
@@ -221,7 +221,7 @@ def test_an_archive_that_cannot_be_read_is_a_difference_and_no_traceback(name: s
 
 
 @pytest.mark.network
-def test_backends_are_told_apart_by_whether_they_settle_things(
+def test_backends_that_do_not_normalize_archives_are_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: Path
 ) -> None:
     root = tmp_path / "home"
@@ -241,12 +241,12 @@ def test_backends_are_told_apart_by_whether_they_settle_things(
     assert ran.code == 2, ran.text
     for name in good:
         assert f"ok      build {name} again" in ran.err
-        assert "2 archives are identical in both builds" in told(ran.err, name)
+        assert "2 archives are identical in both builds" in output_of(ran.err, name)
     for name in bad:
         assert f"FAILED  build {name} again" in ran.err
-        assert f"{name} is not reproducible:" in told(ran.err, name)
-        assert ".whl: " not in told(ran.err, name)
-    setuptools, pdm = (told(ran.err, name) for name in bad)
+        assert f"{name} is not reproducible:" in output_of(ran.err, name)
+        assert ".whl: " not in output_of(ran.err, name)
+    setuptools, pdm = (output_of(ran.err, name) for name in bad)
     assert "of_setuptools-1.2/setup.cfg: permissions 644 and 600" in setuptools
     assert "of_setuptools-1.2/LICENSE: time 2020-02-02 00:00:00 and " in setuptools
     assert " more\n" in setuptools
@@ -275,15 +275,13 @@ def test_a_tree_and_a_folder_outside_git_are_built_again_from_a_copy(tmp_path: P
 # --- what builds do ----------------------------------------------------------------------------------------
 
 
-def test_what_a_build_writes_of_its_surroundings_is_found_file_by_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_differences_are_reported_by_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONHASHSEED", "0")  # it is not handed on
     root = repository(workspace(tmp_path / "home", UNSTEADY))
     ran = run(root, "relnox", "build-all", "--reproducible", "--continue-on-error")
     assert ran.code == 2, ran.text
     for name in UNSTEADY:
-        said = told(ran.err, name)
+        said = output_of(ran.err, name)
         assert f"{name} is not reproducible:" in said
         assert f"{name}-1.0-py3-none-any.whl: {name}.py: content" in said
         assert f"{name}-1.0-py3-none-any.whl: {name}-1.0.dist-info/RECORD: content" in said
@@ -292,7 +290,7 @@ def test_what_a_build_writes_of_its_surroundings_is_found_file_by_file(
         assert FIXES["content"] in said
 
 
-def test_what_comes_out_the_same_passes(tmp_path: Path) -> None:
+def test_reproducible_builds_pass(tmp_path: Path) -> None:
     root = repository(workspace(tmp_path / "home", STEADY))
     ran = run(root, "relnox", "build-all", "--reproducible")
     assert ran.code == 0, ran.text
@@ -314,7 +312,9 @@ def test_a_manifest_lists_as_missing_what_is_not_reproducible(tmp_path: Path) ->
     assert {file["package"] for file in manifest["artifacts"]} == {"plain"}
 
 
-def test_permissions_and_times_of_the_checkout_are_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_second_checkout_has_other_permissions_and_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # A backend that packs them as they are.
     root = tmp_path / "home"
     root.mkdir()
@@ -369,7 +369,7 @@ def test_a_submodule_is_in_the_second_checkout_as_well(tmp_path: Path) -> None:
     assert git(root, "worktree", "list").count("\n") == git(root / "vendored", "worktree", "list").count("\n") == 0
 
 
-def test_what_cannot_be_copied_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_cannot_be_copied_are_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A pipe; a socket, as git's file system monitor has one; and the copy itself, where TMPDIR is in the tree.
     root = steady(tmp_path)
     scratch = tmp_path / "scratch" / "dist"  # of a name that the backend leaves out

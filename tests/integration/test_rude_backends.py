@@ -123,7 +123,7 @@ def surrounded(monkeypatch: pytest.MonkeyPatch, kept: Path) -> Iterator[None]:
         ("hatchling", "patches modules"),
     ],
 )
-def test_what_a_hook_does_to_its_process_is_seen_by_no_other(
+def test_hooks_do_not_see_each_others_process_state(
     backend: str, behaviour: str, expected: dict[str, dict[str, object]], tmp_path: Path
 ) -> None:
     pids = tmp_path / "pids"
@@ -134,7 +134,7 @@ def test_what_a_hook_does_to_its_process_is_seen_by_no_other(
     assert ran.code == 0, ran.text
     assert beside == expected[backend]
     assert len(list(root.glob("dist/rude-*"))) == 2
-    assert time.monotonic() - began < 60  # nobody waits for what is left behind
+    assert time.monotonic() - began < 60  # relnox does not wait for processes that are left behind
     if behaviour == "leaves programs behind" and sys.platform == "linux":
         left = [int(each) for each in pids.read_text().split()]
         assert len(left) >= 8  # two for each hook
@@ -144,7 +144,7 @@ def test_what_a_hook_does_to_its_process_is_seen_by_no_other(
 @pytest.mark.parametrize(
     ("backend", "behaviour"), [*(("setuptools", behaviour) for behaviour in FATAL), ("hatchling", "crashes")]
 )
-def test_a_hook_that_dies_tells_its_last_lines_and_dies_alone(
+def test_a_crashing_hook_shows_its_last_lines_and_fails_alone(
     backend: str, behaviour: str, expected: dict[str, dict[str, object]], tmp_path: Path
 ) -> None:
     act, said = FATAL[behaviour]
@@ -160,7 +160,7 @@ def test_a_hook_that_dies_tells_its_last_lines_and_dies_alone(
 
 
 @needs_fork
-def test_a_warm_process_that_is_killed_by_a_hook_is_told(tmp_path: Path) -> None:
+def test_a_warm_process_killed_by_a_hook_is_reported(tmp_path: Path) -> None:
     # What happens when memory runs out: an error for each package that it served, and no hang.
     code = "import os, signal, time\nos.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(60)"
     root = workspace(tmp_path / "home", {"rude": rude("setuptools", code)})
@@ -172,7 +172,7 @@ def test_a_warm_process_that_is_killed_by_a_hook_is_told(tmp_path: Path) -> None
     assert time.monotonic() - began < 30
 
 
-def test_a_hook_in_its_own_process_dies_alone_as_well(tmp_path: Path) -> None:
+def test_a_crashing_hook_in_its_own_process_fails_alone(tmp_path: Path) -> None:
     # A backend that does not share: nothing but its own package.
     for name, hook in (("able", "pass"), ("rude", "print('the last words', flush=True); os._exit(3)")):
         (tmp_path / name).mkdir()

@@ -75,7 +75,7 @@ def another(temporary: Path) -> Iterator[subprocess.Popen[str]]:
         run.kill()
 
 
-def test_it_is_made_when_it_is_asked_for_and_gone_afterwards(temporary: Path) -> None:
+def test_the_scratch_folder_is_created_on_demand_and_removed(temporary: Path) -> None:
     with ScratchFolder() as scratch:
         assert list(temporary.iterdir()) == []
         (scratch.path / "file").touch()
@@ -83,7 +83,7 @@ def test_it_is_made_when_it_is_asked_for_and_gone_afterwards(temporary: Path) ->
     assert list(temporary.iterdir()) == []
 
 
-def test_what_a_killed_run_left_is_removed_by_the_next(temporary: Path, another: subprocess.Popen[str]) -> None:
+def test_scratch_folders_of_killed_runs_are_removed(temporary: Path, another: subprocess.Popen[str]) -> None:
     (left,) = temporary.iterdir()
     another.send_signal(signal.SIGKILL)
     another.wait()
@@ -95,9 +95,7 @@ def test_what_a_killed_run_left_is_removed_by_the_next(temporary: Path, another:
 
 
 @pytest.mark.parametrize("at", [1, 3, 6, 8])
-def test_what_a_run_left_that_was_killed_while_it_removed_it_is_removed_by_the_next(
-    temporary: Path, at: int
-) -> None:
+def test_partly_removed_scratch_folders_of_killed_runs_are_removed(temporary: Path, at: int) -> None:
     ended = subprocess.run([sys.executable, "-c", KILLED_AT_THE_END, str(at)], check=False)
     assert ended.returncode == -signal.SIGKILL
     (left,) = temporary.iterdir()
@@ -107,12 +105,12 @@ def test_what_a_run_left_that_was_killed_while_it_removed_it_is_removed_by_the_n
         assert list(temporary.iterdir()) == [folder]
 
 
-def test_no_room_for_temporary_files_is_the_machines_failure() -> None:
+def test_a_full_temporary_folder_is_an_environment_error() -> None:
     ended = subprocess.run([sys.executable, "-c", NO_ROOM], capture_output=True, text=True, check=False)
     assert ended.stdout.startswith("No usable temporary directory found in ["), ended.stderr
 
 
-def test_what_others_still_use_or_keep_stays(temporary: Path, another: subprocess.Popen[str]) -> None:
+def test_scratch_folders_in_use_are_not_removed(temporary: Path, another: subprocess.Popen[str]) -> None:
     (used,) = temporary.iterdir()
     (temporary / "relnox-notes").mkdir()
     with ScratchFolder() as scratch:

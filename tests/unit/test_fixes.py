@@ -105,7 +105,7 @@ HEADER = '# /// script\n# dependencies = ["nox", "relnox>=1"]\n# ///\nimport nox
             True,
             "venv",
             (),
-            'write "relnox[uv]" into the dependencies at the head of noxfile.py or write twine',
+            'add "relnox[uv]" to the dependencies in the script header of noxfile.py or add twine',
         ),
         ({"noxfile.py": HEADER, "pdm.lock": ""}, False, "venv", (), 'pdm add --dev "relnox[uv]" or pdm add --dev'),
         (

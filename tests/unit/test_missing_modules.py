@@ -19,11 +19,11 @@ from relnox.core.missing_modules import candidate_modules, distribution_for, ext
         ("own_helper.inner", "own-helper"),
     ],
 )
-def test_modules_that_are_called_otherwise_than_their_distribution(module: str, distribution: str) -> None:
+def test_distributions_named_differently_from_their_module(module: str, distribution: str) -> None:
     assert distribution_for(module) == distribution
 
 
-def test_what_was_imported_of_a_namespace_that_is_not_there() -> None:
+def test_candidates_for_a_missing_namespace() -> None:
     lines = ["import acme.first", '  File "a.py", line 1', "    from acme.tools import (hammer)"]
     assert candidate_modules(lines, "acme") == ("acme.tools.hammer", "acme.tools", "acme")
     assert candidate_modules(["    import acme.core as core"], "acme") == ("acme.core", "acme")
@@ -47,7 +47,7 @@ def test_plugins_of_hatchling(line: str, plugin: str | None) -> None:
     assert hatch_plugin(line) == plugin
 
 
-def test_extras_that_bring_a_module() -> None:
+def test_extras_that_provide_a_module() -> None:
     requires = ("six>=1", 'attrs>=20; extra == "fast"', "PyYAML; python_version > '3' and extra == 'yaml'")
     assert extra_providing("attr.validators", requires) == "fast"
     assert extra_providing("yaml", requires) == "yaml"

@@ -37,13 +37,13 @@ def split(packages: list[Package], parts: int) -> list[list[str]]:
     return [[each.name for each in shard(packages, f"{number + 1}/{parts}")] for number in range(parts)]
 
 
-def test_packages_that_need_nothing_are_spread_evenly() -> None:
+def test_independent_packages_are_distributed_evenly() -> None:
     parts = split([package(f"p{number:03}") for number in range(500)], 7)
 
     assert sorted(map(len, parts)) == [71, 71, 71, 71, 72, 72, 72]
 
 
-def test_what_a_build_needs_is_in_the_same_part_with_all_that_comes_along() -> None:
+def test_build_requirements_are_in_the_same_shard() -> None:
     packages = [
         package("tool", runtime=("library",)),
         package("library"),
@@ -58,7 +58,7 @@ def test_what_a_build_needs_is_in_the_same_part_with_all_that_comes_along() -> N
     assert sorted(map(sorted, parts)) == [["a", "b", "c", "later"], ["library", "one", "tool", "two"]]
 
 
-def test_the_order_is_kept_and_does_not_matter() -> None:
+def test_the_order_is_kept_and_irrelevant() -> None:
     packages = [package(name) for name in NAMES]
     shuffled = random.Random(7).sample(packages, len(packages))
 
@@ -68,12 +68,14 @@ def test_the_order_is_kept_and_does_not_matter() -> None:
     assert [sorted(part) for part in split(shuffled, 5)] == parts
 
 
-def test_there_may_be_more_parts_than_packages() -> None:
+def test_more_shards_than_packages() -> None:
     assert sorted(split([package("a"), package("b")], 3)) == [[], ["a"], ["b"]]
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), st.sets(st.sampled_from(NAMES)), min_size=1), st.integers(1, 6))
-def test_every_package_is_in_one_part_with_what_builds_it(needs: dict[str, set[str]], count: int) -> None:
+def test_every_package_is_in_exactly_one_shard_with_its_build_requirements(
+    needs: dict[str, set[str]], count: int
+) -> None:
     parts = split([package(name, build=tuple(sorted(of))) for name, of in needs.items()], count)
 
     assert sorted(name for part in parts for name in part) == sorted(needs)
@@ -83,6 +85,6 @@ def test_every_package_is_in_one_part_with_what_builds_it(needs: dict[str, set[s
 
 
 @pytest.mark.parametrize("part", ["", "0/3", "4/3", "1/0", "2", "a/b", "-1/2", "1/2/3", " 1/2"])
-def test_what_is_no_part_is_refused(part: str) -> None:
-    with pytest.raises(Blocked, match="is no part of several"):
+def test_invalid_shards_are_rejected(part: str) -> None:
+    with pytest.raises(Blocked, match="is not a valid shard"):
         shard([package("a")], part)

@@ -18,7 +18,7 @@ GOLDEN = Path(__file__).parent / "golden" / "wheel-matrix.json"
 CLASSIFIER = "Programming Language :: Python :: "
 
 
-def package(name: str = "engine", python: str = ">=3.9", pythons: tuple[str, ...] = ()) -> Package:
+def package(name: str = "fastcalc", python: str = ">=3.9", pythons: tuple[str, ...] = ()) -> Package:
     return Package(
         name=name,
         folder=name,
@@ -32,7 +32,7 @@ def package(name: str = "engine", python: str = ">=3.9", pythons: tuple[str, ...
 
 def settings(**more: Any) -> WheelsConfig:
     return WheelsConfig(
-        **{"packages": ("engine",), "systems": ("manylinux",), "architectures": ("x86_64",)} | more
+        **{"packages": ("fastcalc",), "systems": ("manylinux",), "architectures": ("x86_64",)} | more
     )
 
 
@@ -68,7 +68,7 @@ def test_every_identifier_is_one_that_cibuildwheel_4_knows() -> None:
     assert sorted(found) == sorted(f"{python}-{platform}" for python in pythons for platform in platforms)
 
 
-def test_settings_know_every_target() -> None:
+def test_settings_accept_all_targets() -> None:
     table: Any = config_table({}).keys["wheels"]
 
     assert table.keys["systems"].choices == tuple(dict.fromkeys(target.system for target in wheels.TARGETS))
@@ -83,7 +83,7 @@ def test_settings_know_every_target() -> None:
         (">=3.11", "cp311 cp312 cp313 cp314"),
         (">=3.11.4,<3.14", "cp311 cp312 cp313"),
         (">=3.9,!=3.10.*,<4", "cp39 cp311 cp312 cp313 cp314"),
-        ("<=3.12", "cp39 cp310 cp311"),  # 3.12.0 alone, and nobody has that
+        ("<=3.12", "cp39 cp310 cp311"),  # 3.12.0 only, which is outdated
         ("~=3.12", "cp312 cp313 cp314"),
         ("==3.13.*", "cp313"),
         ("^3.12", "cp312 cp313 cp314"),  # Poetry's
@@ -91,16 +91,16 @@ def test_settings_know_every_target() -> None:
         ("*", "cp39 cp310 cp311 cp312 cp313 cp314"),
     ],
 )
-def test_requires_python_says_which_pythons(python: str, found: str) -> None:
+def test_requires_python_selects_the_pythons(python: str, found: str) -> None:
     assert built_with(package(python=python)) == found.split()
 
 
-def test_classifiers_narrow_it_and_do_not_widen_it() -> None:
+def test_classifiers_narrow_the_pythons() -> None:
     assert built_with(package(python=">=3.10", pythons=("3.9", "3.10", "3.12", "3.19"))) == ["cp310", "cp312"]
     assert built_with(package(python=">=3.13", pythons=("3", "3 :: Only", "2.7"))) == ["cp313", "cp314"]
 
 
-def test_free_threaded_builds_are_asked_for() -> None:
+def test_free_threaded_builds_are_opt_in() -> None:
     wanted = settings(free_threaded=True)
 
     assert built_with(package(python=">=3.13"), wanted) == ["cp313", "cp314", "cp314t"]
@@ -115,13 +115,13 @@ def test_free_threaded_builds_are_asked_for() -> None:
         ("cpython", ["cp311", "cp312", "cp313", "cp314", "cp314t"]),
     ],
 )
-def test_a_wheel_that_serves_several_pythons_is_built_with_the_oldest(abi: str, found: list[str]) -> None:
-    wanted = settings(abi={"engine": abi}, free_threaded=True)
+def test_wheels_for_several_pythons_are_built_with_the_oldest(abi: str, found: list[str]) -> None:
+    wanted = settings(abi={"fastcalc": abi}, free_threaded=True)
 
     assert built_with(package(python=">=3.11"), wanted) == found
 
 
-def test_what_is_skipped_is_in_no_job() -> None:
+def test_skipped_wheels_are_in_no_job() -> None:
     wanted = settings(systems=("manylinux", "musllinux"), skip=("cp39-*", "cp310-musllinux_*"))
 
     found = identifiers(package(python="<3.12"), wanted)
@@ -129,64 +129,64 @@ def test_what_is_skipped_is_in_no_job() -> None:
     assert found == ["cp310-manylinux_x86_64", "cp311-manylinux_x86_64", "cp311-musllinux_x86_64"]
 
 
-def test_a_package_that_is_not_named_has_no_platform_wheels() -> None:
+def test_packages_without_settings_have_no_platform_wheels() -> None:
     assert wheels.jobs(package("plain"), settings()) == ()
     assert wheels.expected_files(package("plain"), settings()).wheels == ("py3-none-any",)
-    assert wheels.jobs(package("engine-core"), settings(packages=("Engine.*",))) != ()
+    assert wheels.jobs(package("fastcalc-core"), settings(packages=("Fastcalc.*",))) != ()
 
 
-def test_a_matrix_of_nothing_is_refused() -> None:
-    with pytest.raises(Blocked, match=r"engine has platform wheels, but none is left of CPython 3\.9 to 3\.14"):
+def test_an_empty_matrix_is_rejected() -> None:
+    with pytest.raises(Blocked, match=r"no platform wheel of fastcalc is left for CPython 3\.9 to 3\.14"):
         wheels.jobs(package(python=">=4"), settings())
 
 
-def test_a_range_that_is_none_is_refused() -> None:
-    with pytest.raises(Blocked, match=r"engine/pyproject\.toml: requires-python = '>=3\.x' cannot be read"):
+def test_an_invalid_requires_python_is_rejected() -> None:
+    with pytest.raises(Blocked, match=r"fastcalc/pyproject\.toml: requires-python = '>=3\.x' is invalid"):
         wheels.jobs(package(python=">=3.x"), settings())
 
 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"packages": ("engin",)}, r"'engin' of .* packages means no package of this workspace"),
-        ({"abi": {"plain": "abi3"}}, r"abi names plain, which has no platform wheels"),
-        ({"skip": ("cp39-manylinx_*",)}, r"'cp39-manylinx_\*' of .* skip means no wheel"),
-        ({"skip": ("pp*",)}, r"'pp\*' of .* skip means no wheel"),
+        ({"packages": ("fastcal",)}, r"'fastcal' in .* packages matches no package of this workspace"),
+        ({"abi": {"plain": "abi3"}}, r"plain in .* abi has no platform wheels"),
+        ({"skip": ("cp39-manylinx_*",)}, r"'cp39-manylinx_\*' in .* skip matches no wheel"),
+        ({"skip": ("pp*",)}, r"'pp\*' in .* skip matches no wheel"),
     ],
 )
-def test_settings_that_mean_nothing_are_refused(more: dict[str, Any], message: str) -> None:
+def test_settings_without_a_match_are_rejected(more: dict[str, Any], message: str) -> None:
     with pytest.raises(Blocked, match=message):
-        wheels.check_settings(settings(**more), ["engine", "plain"])
+        wheels.check_settings(settings(**more), ["fastcalc", "plain"])
 
 
-def test_settings_that_mean_something_are_taken() -> None:
+def test_settings_with_a_match_are_accepted() -> None:
     wheels.check_settings(
-        settings(packages=("eng*",), abi={"engine": "none"}, skip=("*-win32", "cp314t-*")), ["engine"]
+        settings(packages=("fast*",), abi={"fastcalc": "none"}, skip=("*-win32", "cp314t-*")), ["fastcalc"]
     )
 
 
 # how cibuildwheel is called
 
 
-def test_a_job_is_one_call_of_cibuildwheel() -> None:
+def test_a_job_is_one_command() -> None:
     (job,) = wheels.jobs(package(python=">=3.13"), settings(systems=("windows",), architectures=("arm64",)))
 
-    command = wheels.cibuildwheel_command(job, sdist="dist/engine-1.0.tar.gz", output="wheels")
+    command = wheels.cibuildwheel_command(job, sdist="dist/fastcalc-1.0.tar.gz", output="wheels")
 
-    assert job.name == "engine-windows-arm64"
+    assert job.name == "fastcalc-windows-arm64"
     assert " ".join(command.argv) == (
-        "cibuildwheel --platform windows --archs ARM64 --output-dir wheels dist/engine-1.0.tar.gz"
+        "cibuildwheel --platform windows --archs ARM64 --output-dir wheels dist/fastcalc-1.0.tar.gz"
     )
     assert dict(command.environment) == {"CIBW_BUILD": "cp313-win_arm64 cp314-win_arm64", "CIBW_SKIP": ""}
 
 
-def test_a_single_wheel_is_named_to_cibuildwheel() -> None:
-    (job,) = wheels.jobs(package(), settings(abi={"engine": "abi3"}))
+def test_a_single_wheel_uses_only() -> None:
+    (job,) = wheels.jobs(package(), settings(abi={"fastcalc": "abi3"}))
 
-    command = wheels.cibuildwheel_command(job, sdist="dist/engine-1.0.tar.gz", output="wheels")
+    command = wheels.cibuildwheel_command(job, sdist="dist/fastcalc-1.0.tar.gz", output="wheels")
 
     assert " ".join(command.argv) == (
-        "cibuildwheel --only cp39-manylinux_x86_64 --output-dir wheels dist/engine-1.0.tar.gz"
+        "cibuildwheel --only cp39-manylinux_x86_64 --output-dir wheels dist/fastcalc-1.0.tar.gz"
     )
     assert command.environment == ()
 
@@ -194,7 +194,7 @@ def test_a_single_wheel_is_named_to_cibuildwheel() -> None:
 # whether a release has all of its files
 
 
-SDIST = "engine-1.0.tar.gz"
+SDIST = "fastcalc-1.0.tar.gz"
 
 
 def compared(wanted: WheelsConfig, *files: str, python: str = ">=3.13") -> tuple[list[str], list[str]]:
@@ -216,22 +216,22 @@ def compared(wanted: WheelsConfig, *files: str, python: str = ">=3.13") -> tuple
         ("windows", "arm64", "win_arm64"),
     ],
 )
-def test_a_wheel_is_known_by_its_tags(system: str, architecture: str, tags: str) -> None:
+def test_wheels_are_matched_by_their_tags(system: str, architecture: str, tags: str) -> None:
     wanted = settings(systems=(system,), architectures=(architecture,), free_threaded=True)
-    files = [f"engine-1.0-{python}-{tags}.whl" for python in ("cp313-cp313", "cp314-cp314", "cp314-cp314t")]
+    files = [f"fastcalc-1.0-{python}-{tags}.whl" for python in ("cp313-cp313", "cp314-cp314", "cp314-cp314t")]
 
     assert compared(wanted, SDIST, *files) == ([], [])
     assert len(compared(wanted, SDIST, *files[1:])[0]) == 1
     assert len(compared(wanted, SDIST, files[1], *files[1:])[0]) == 1
 
 
-def test_what_is_missing_and_what_is_too_much_is_named() -> None:
+def test_missing_and_extra_files_are_listed() -> None:
     files = (
-        "engine-1.0-cp313-cp313-linux_x86_64.whl",  # no index takes it
-        "engine-1.0-cp314-cp314-manylinux_2_28_x86_64.whl",
-        "engine-1.0-1-cp314-cp314-manylinux_2_28_x86_64.whl",  # another build of the same
-        "engine-1.0-cp314-cp314-win_amd64.whl",
-        "engine-1.0-py3-none-any.whl",
+        "fastcalc-1.0-cp313-cp313-linux_x86_64.whl",  # no index takes it
+        "fastcalc-1.0-cp314-cp314-manylinux_2_28_x86_64.whl",
+        "fastcalc-1.0-1-cp314-cp314-manylinux_2_28_x86_64.whl",  # another build of the same
+        "fastcalc-1.0-cp314-cp314-win_amd64.whl",
+        "fastcalc-1.0-py3-none-any.whl",
         "notes.txt",
     )
 
@@ -241,23 +241,23 @@ def test_what_is_missing_and_what_is_too_much_is_named() -> None:
     assert extra == sorted({files[0], files[1], *files[3:]})
 
 
-def test_a_stable_abi_serves_from_an_older_python_on() -> None:
-    wanted = settings(abi={"engine": "abi3"})
+def test_abi3_wheels_of_older_pythons_match() -> None:
+    wanted = settings(abi={"fastcalc": "abi3"})
 
-    assert compared(wanted, SDIST, "engine-1.0-cp311-abi3-manylinux_2_28_x86_64.whl") == ([], [])
+    assert compared(wanted, SDIST, "fastcalc-1.0-cp311-abi3-manylinux_2_28_x86_64.whl") == ([], [])
     for tag in ("cp314-abi3", "cp313-cp313", "py3-none"):
-        assert compared(wanted, SDIST, f"engine-1.0-{tag}-manylinux_2_28_x86_64.whl")[0] == [
+        assert compared(wanted, SDIST, f"fastcalc-1.0-{tag}-manylinux_2_28_x86_64.whl")[0] == [
             "cp313-manylinux_x86_64"
         ]
 
 
-def test_a_program_needs_no_python() -> None:
-    wanted = settings(abi={"engine": "none"})
+def test_wheels_without_python_abi_match() -> None:
+    wanted = settings(abi={"fastcalc": "none"})
 
-    assert compared(wanted, SDIST, "engine-1.0-py3-none-manylinux_2_28_x86_64.whl") == ([], [])
+    assert compared(wanted, SDIST, "fastcalc-1.0-py3-none-manylinux_2_28_x86_64.whl") == ([], [])
 
 
-def test_a_pure_package_has_two_files() -> None:
+def test_a_pure_package_has_an_sdist_and_a_wheel() -> None:
     pure = wheels.expected_files(package("plain"), settings())
 
     assert pure.compare(["plain-1.0.tar.gz", "plain-1.0-py3-none-any.whl"]) == wheels.Comparison()
