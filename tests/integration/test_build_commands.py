@@ -100,7 +100,7 @@ def test_a_build_command_runs_in_the_commit_and_unchanged_archives_are_reused(tm
     assert seen.read_text().splitlines() != [str(root)]
     again = build_all(root)
     assert again.code == 0, again.text
-    assert "unchanged: its archives of commit" in again.err
+    assert "unchanged: archives of commit" in again.err
     assert seen.read_text().count("\n") == 1
     git(root, "checkout", "--quiet", "tools")
     text = (root / "pyproject.toml").read_text()
@@ -127,10 +127,10 @@ def test_build_commands_get_no_credentials(tmp_path: Path, monkeypatch: pytest.M
 
 
 BAD = {
-    "none": ("wheel.unlink(); sdist.unlink()", ["its own build command left no archive", "{output}"]),
+    "none": ("wheel.unlink(); sdist.unlink()", ["build command wrote no archives", "{output}"]),
     "something else": (
         "wheel.unlink(); sdist.unlink(); (output / 'demo-1.0.zip').touch()",
-        ["its own build command left no archive"],
+        ["build command wrote no archives"],
     ),
     "no archive": ("wheel.write_text('no zip')", ["demo_app-1.0-py3-none-any.whl is not a zip file"]),
     "cut off": (
@@ -139,11 +139,11 @@ BAD = {
     ),
     "other name": (
         "wheel.rename(output / 'other-1.0-py3-none-any.whl')",
-        ["it is called other, but demo-app was planned", "its metadata names 'Demo-App', its file name other"],
+        ["name is other, but demo-app was planned", "Name is 'Demo-App' in the metadata, but other in the file name"],
     ),
     "other version": (
         "sdist.rename(output / 'demo_app-2.0.tar.gz')",
-        ["its version is 2.0, but 1.0 was planned", "says version '1.0', its file name 2.0"],
+        ["version is 2.0, but 1.0 was planned", "Version is '1.0' in the metadata, but 2.0 in the file name"],
     ),
     "no name": ("wheel.rename(output / 'demo.whl')", ["demo.whl is not a valid file name of a wheel or an sdist"]),
     "linux": (
@@ -152,7 +152,7 @@ BAD = {
     ),
     "fails": (
         "print('the last words'); sys.exit(7)",
-        ["ended with status 7", "| the last words", "tools/make.py"],
+        ["status 7", "| the last words", "tools/make.py"],
     ),
     "damaged": (
         "import zipfile; zipfile.ZipFile(wheel, 'a').writestr('stray.py', '')",
@@ -177,7 +177,7 @@ def test_requirements_in_archives_have_to_match_the_plan(tmp_path: Path) -> None
     (root / "pyproject.toml").write_text(text.replace("six>=1", "six>=2"))
     lacks, more = (
         "requirement six>=2 is in pyproject.toml, but not in the metadata",
-        "requires six>=1, which is not in pyproject.toml",
+        "requirement six>=1 is in the metadata, but not in pyproject.toml",
     )
     refused(build_all(root), lacks, more)
 

@@ -25,8 +25,8 @@ def built(root: Path, *options: str) -> str:
 def test_the_fix_for_a_missing_build_requirement_has_the_whole_line(tmp_path: Path) -> None:
     in_tree(tmp_path, hook="import yaml")
     output = built(tmp_path)
-    assert "its build environment has no module yaml (house.py, line " in output
-    assert 'in the pyproject.toml of home: [build-system] requires = ["PyYAML"]' in output
+    assert "no module yaml in the build environment (house.py, line " in output
+    assert 'in the pyproject.toml of home, set [build-system] requires = ["PyYAML"]' in output
 
 
 def test_the_fix_for_a_missing_namespace_module_names_the_sibling(tmp_path: Path) -> None:
@@ -39,16 +39,16 @@ def test_the_fix_for_a_missing_namespace_module_names_the_sibling(tmp_path: Path
     in_tree(tmp_path / "home", hook="import acme.tools")
     output = built(tmp_path, "--package", "home")
     assert (
-        'fix: acme.tools is of acme-tools, in this project: add "acme-tools" to requires of [build-sys' in output
+        'fix: add "acme-tools" to requires in [build-sys' in output
     )
 
 
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        ("import acme.core", 'acme.core is of acme-core: add "acme-core" to the dependencies of home'),
-        ("import yaml", 'yaml comes with the extra more of home: add "home[more]" to [tool.relnox.test] requires'),
-        ("import nowhere_at_all", 'if home needs nowhere_at_all, add "nowhere-at-all" to its dependencies'),
+        ("import acme.core", 'add "acme-core" to the dependencies of home (acme.core is in acme-core)'),
+        ("import yaml", 'add "home[more]" to [tool.relnox.test] requires (yaml is in the extra more)'),
+        ("import nowhere_at_all", 'add "nowhere-at-all" to the dependencies of home'),
     ],
 )
 def test_the_fix_for_tests_names_the_missing_requirement(code: str, said: str, tmp_path: Path) -> None:
@@ -66,12 +66,12 @@ def test_the_fix_for_tests_names_the_missing_requirement(code: str, said: str, t
 def test_the_fix_names_a_file_missing_from_the_sdist(tmp_path: Path) -> None:
     root = repository(in_tree(tmp_path, hook="open('table.csv')"))
     (root / "table.csv").touch()
-    assert "let the sdist of home have table.csv, since the wheel is built from it" in built(root)
+    assert "include table.csv in the sdist of home, from which the wheel is built" in built(root)
 
 
 def test_the_fix_names_a_missing_program(tmp_path: Path) -> None:
     in_tree(tmp_path, hook="""sys.exit("error: command 'x86_64-gcc' failed: No such file or directory")""")
-    assert "install x86_64-gcc, or put it on PATH: the build of home runs it" in built(tmp_path)
+    assert "install x86_64-gcc, or add it to PATH (the build of home runs it)" in built(tmp_path)
 
 
 @pytest.mark.network

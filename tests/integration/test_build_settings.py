@@ -239,8 +239,8 @@ extra-build-dependencies = { home = [{ requirement = "toy-helper", match-runtime
         "extra-build-variables: uv build ignores it",
         "config-settings-package: uv build ignores it",
         "match-runtime of toy-helper: relnox uses any matching release",
-        "UV_OVERRIDE, as by uv build",
-        "PIP_NO_BUILD_ISOLATION: relnox builds isolated",
+        "UV_OVERRIDE (uv build ignores it too)",
+        "PIP_NO_BUILD_ISOLATION (relnox builds in isolated environments)",
     ):
         assert f"note: not honored: {said}" in output
 
@@ -255,7 +255,7 @@ def test_constraints_with_addresses_are_rejected_with_a_pinned_index(index: Plai
     bounds.write_text("toy-backend @ https://elsewhere.example.invalid/toy_backend-9-py3-none-any.whl\n")
     done = ran(root, sys.executable, "-m", "relnox", "build-all", PIP_CONSTRAINT=str(bounds))
     assert done.returncode == 1, done.stderr
-    assert "but constraints name other places: toy-backend @ https://elsewhere" in done.stderr
+    assert "but builds may use only one index (build-index or trusted-index): toy-backend @ https://elsewhere" in done.stderr
     assert "fix: take the addresses out of PIP_CONSTRAINT" in done.stderr
 
 

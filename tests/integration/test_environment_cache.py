@@ -410,5 +410,5 @@ def test_an_environment_removed_by_a_concurrent_run_is_created_again(
         return marker
 
     monkeypatch.setattr(cache, "_read", removing)
-    monkeypatch.setattr(store, "_bound", lambda _: None)
+    monkeypatch.setattr(store, "_limit_size", lambda _: None)
     assert get(store, making, "a==1") != first

@@ -134,7 +134,7 @@ def test_credentials_of_the_shell_that_started_it_are_told_by_name(tmp_path: Pat
     done = relnox(root, BUILD, PYPI_TOKEN=CANARY, GITHUB_TOKEN="another")
 
     assert done.returncode == 0, done.stderr
-    assert "warning: upload credentials can be read by the code that this run executes:\n" in done.stderr
+    assert "warning: upload credentials are readable by code that this run executes:\n" in done.stderr
     assert "  PYPI_TOKEN: environment of bash (process " in done.stderr
     assert "fix: set them for the publishing job or step alone" in done.stderr
     assert "GITHUB_TOKEN" not in done.stderr
@@ -161,7 +161,7 @@ def test_settings_refuse_to_run_foreign_code_beside_them(tmp_path: Path) -> None
     done = relnox(root, BUILD, PYPI_TOKEN=CANARY)
 
     assert done.returncode == 1
-    assert "error: upload credentials can be read by the code that this run executes:" in done.stderr
+    assert "error: upload credentials are readable by code that this run executes:" in done.stderr
     assert not (root / "dist").exists()
     assert relnox(root, f"{BUILD} --dry-run", PYPI_TOKEN=CANARY).returncode == 0  # it runs nothing
 
@@ -183,4 +183,4 @@ def test_tools_of_the_changelog_are_foreign_code(tmp_path: Path) -> None:
     done = relnox(root, '"$PYTHON" -m relnox bump --part minor', PYPI_TOKEN=CANARY)
 
     assert done.returncode == 1
-    assert "upload credentials can be read by the code that this run executes" in done.stderr
+    assert "upload credentials are readable by code that this run executes" in done.stderr

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.heavy
 FLIT = '[build-system]\nrequires = ["flit_core"]\nbuild-backend = "flit_core.buildapi"\n\n'
 HATCHLING = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n\n'
 SETUPTOOLS = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n\n'
-UNCHANGED = "unchanged: its archives of commit"
+UNCHANGED = "unchanged: archives of commit"
 
 
 @pytest.fixture(autouse=True)
@@ -106,7 +106,7 @@ def test_only_changed_packages_are_built_again(tmp_path: Path) -> None:
 @pytest.mark.network
 def test_no_environment_is_prepared_for_unchanged_packages(tmp_path: Path) -> None:
     root = pair(tmp_path / "home")
-    skipped = "what it is for is unchanged"
+    skipped = "not needed: its packages are unchanged"
     assert skipped not in build(root).err
     ran = build(root)
     assert skipped in ran.err, ran.err

@@ -167,7 +167,7 @@ def test_a_warm_process_killed_by_a_hook_is_reported(tmp_path: Path) -> None:
     began = time.monotonic()
     ran, _ = build(root)
     assert ran.code == 2, ran.text
-    assert "the warm process of a build backend ended" in ran.err
+    assert "warm process of the build backend died" in ran.err
     assert "--isolation strict" in ran.err
     assert time.monotonic() - began < 30
 
