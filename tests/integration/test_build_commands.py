@@ -139,7 +139,10 @@ BAD = {
     ),
     "other name": (
         "wheel.rename(output / 'other-1.0-py3-none-any.whl')",
-        ["name is other, but demo-app was planned", "Name is 'Demo-App' in the metadata, but other in the file name"],
+        [
+            "name is other, but demo-app was planned",
+            "Name is 'Demo-App' in the metadata, but other in the file name",
+        ],
     ),
     "other version": (
         "sdist.rename(output / 'demo_app-2.0.tar.gz')",

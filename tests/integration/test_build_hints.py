@@ -38,9 +38,7 @@ def test_the_fix_for_a_missing_namespace_module_names_the_sibling(tmp_path: Path
     (tmp_path / "home").mkdir()
     in_tree(tmp_path / "home", hook="import acme.tools")
     output = built(tmp_path, "--package", "home")
-    assert (
-        'fix: add "acme-tools" to requires in [build-sys' in output
-    )
+    assert 'fix: add "acme-tools" to requires in [build-sys' in output
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def test_an_extra_index_gives_a_warning_and_build_index_excludes_it(
 
     assert done.returncode == 0, done.stderr
     assert f"\n  {attacker.url} (extra index, {further})\n" in done.stderr
-    assert 'fix: to use one index and no other, set [tool.relnox] build-index = "URL"' in done.stderr
+    assert 'fix: to use a single index, set [tool.relnox] build-index = "URL"' in done.stderr
     assert (root.parent / "used").read_text() == "attacker"  # what is warned of
 
     for key in ("build-index", "trusted-index"):

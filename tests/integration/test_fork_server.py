@@ -348,7 +348,7 @@ def sleeping(tmp_path: Path) -> str:
 def test_a_hook_that_times_out_is_killed_with_its_children(
     sleeping: str, near: ForkServer, tmp_path: Path
 ) -> None:
-    with pytest.raises(Failed, match="did not end within 2 s"):
+    with pytest.raises(Failed, match="timed out after 2 s"):
         Fork(near).run([sleeping, str(tmp_path / "pids")], cwd=None, env={}, timeout=2, on_line=print)
     assert all_end(family(tmp_path / "pids")[:2])
 
