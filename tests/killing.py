@@ -58,7 +58,7 @@ concurrent.futures.ThreadPoolExecutor = Inline
 from relnox.cli import main
 sys.exit(main(sys.argv[1:]))
 """
-"""Makes all calls in one thread and thus in the same order each time; kills by chance hit the threads."""
+"""Makes all calls in one thread and thus in the same order each time; random kills hit the threads."""
 DRIVER = """\
 import os, signal, sys, threading
 
@@ -165,7 +165,7 @@ def _start(begun: Release) -> multiprocessing.process.BaseProcess:
 
 
 def _publish(root: str) -> None:
-    """What such a process does; nobody reads what it says."""
+    """Run the process; its output is not used."""
     os.chdir(root)
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)

@@ -90,7 +90,7 @@ class Place(NamedTuple):
                     words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                     state = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
                     found += [f"{folder.name}: {words}"] if state != "Z" else []
-            except OSError:  # gone, or somebody else's
+            except OSError:  # gone, or of another user
                 continue
         return found
 
@@ -128,25 +128,25 @@ class Kills:
                     going.send_signal(number)
                 code = going.wait(LIMIT)
             text = printed.read_text(encoding="utf-8", errors="replace")
-            told = (task, number.name, seconds, code, text)
-            assert "Traceback" not in text or _is_before_relnox(text), told
-            assert code in {0, -number, *((128 + number,) if number != signal.SIGKILL else ())}, told
+            context = (task, number.name, seconds, code, text)
+            assert "Traceback" not in text or _is_before_relnox(text), context
+            assert code in {0, -number, *((128 + number,) if number != signal.SIGKILL else ())}, context
             if code == 0:
-                assert is_done(place), told
+                assert is_done(place), context
             elif not (task == "bump" and is_done(place)):  # who sees that it is done does not bump again
-                self._rerun(task, place, told)
-                assert is_done(place), told
-            _settle(place, told)
+                self._rerun(task, place, context)
+                assert is_done(place), context
+            _settle(place, context)
         return Result(task, number, seconds, code, ended_before=code == 0)
 
-    def _rerun(self, task: str, place: Place, told: object) -> None:
+    def _rerun(self, task: str, place: Place, context: object) -> None:
         again = place.root.parent / "again"
         with again.open("wb") as out:
             code = _start(task, place, out).wait(LIMIT)
         text = again.read_text(encoding="utf-8", errors="replace")
-        assert code == 0, (told, code, text)
-        assert "Traceback" not in text, (told, text)
-        assert place.left() == [], told
+        assert code == 0, (context, code, text)
+        assert "Traceback" not in text, (context, text)
+        assert place.left() == [], context
 
     def _duration(self, task: str) -> float:
         """Seconds of a run that nothing happens to."""
@@ -231,13 +231,13 @@ def _is_before_relnox(text: str) -> bool:
     )
 
 
-def _settle(place: Place, told: object) -> None:
+def _settle(place: Place, context: object) -> None:
     """See that no process goes on, and that nothing is left behind."""
     deadline = time.monotonic() + SETTLED
     while left := place.processes():
-        assert time.monotonic() < deadline, (told, left)
+        assert time.monotonic() < deadline, (context, left)
         time.sleep(0.05)
-    assert place.left() == [], told
+    assert place.left() == [], context
 
 
 def _bump_is_done(place: Place) -> bool:

@@ -1,4 +1,4 @@
-"""Run the doors as their users do: as programs, or in the process of the test where that says as much."""
+"""Run front ends as programs, or relnox in the process of the test."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from relnox.cli import main
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["DOORS", "Bump", "Ran", "here", "nox_has", "refused", "run", "through"]
+__all__ = ["FRONT_ENDS", "Bump", "Ran", "here", "nox_has", "refused", "run", "run_front_end"]
 
-DOORS = ("nox", "invoke", "relnox")
+FRONT_ENDS = ("nox", "invoke", "relnox")
 
 
 def nox_has(since: str) -> bool:
-    """Whether the installed nox has what came with a version: some tests run with the oldest one, too."""
+    """Return whether the installed nox is at least some version: some tests run with the oldest one."""
     return Version(version("nox")) >= Version(since)
 
 
 @dataclass(frozen=True)
 class Ran:
-    """A program that ended: its exit code, its two streams."""
+    """A program that ended: its exit code and output."""
 
     code: int
     out: str
@@ -58,7 +58,7 @@ def run(cwd: Path, *words: str) -> Ran:
 
 
 def here(root: Path, task: str, *options: str) -> Ran:
-    """Run a task of relnox in the process of the test, told in plain lines."""
+    """Run a task of relnox in the process of the test, with the plain reporter."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         code = main([task, "--project", str(root), "--reporter", "plain", *options])
@@ -66,7 +66,7 @@ def here(root: Path, task: str, *options: str) -> Ran:
 
 
 def refused(bump: Bump, root: Path, *options: str, code: int = 1) -> str:
-    """Run a bump that must change nothing; returns what it says."""
+    """Run a bump that must change nothing; return its stderr."""
     before = everything(root)
     ran = bump(root, *options)
     assert ran.code == code, ran.text
@@ -74,9 +74,9 @@ def refused(bump: Bump, root: Path, *options: str, code: int = 1) -> str:
     return ran.err
 
 
-def through(door: str, cwd: Path, task: str, *options: str) -> Ran:
-    """Run a task through one of the doors."""
-    match door:
+def run_front_end(front_end: str, cwd: Path, task: str, *options: str) -> Ran:
+    """Run a task with a front end."""
+    match front_end:
         case "nox":
             return run(cwd, "nox", "-s", task, *(["--", *options] if options else []))
         case "invoke":

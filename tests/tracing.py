@@ -28,10 +28,10 @@ __all__ = [
     "KILLED",
     "OPENING",
     "TRACED",
+    "FaultyRun",
     "Place",
-    "Struck",
+    "inject_faults",
     "places",
-    "strike_each",
 ]
 
 OPENING = ("open", "openat", "creat")
@@ -70,8 +70,8 @@ import ctypes, os, subprocess
 if "BACKEND_STRACE" in os.environ:
     ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1), 0, 0, 0)  # PR_SET_PTRACER: a child may trace it
     words = [*os.environ["BACKEND_STRACE"].split(), "-p", str(os.getpid())]
-    told = subprocess.Popen(words, stderr=subprocess.PIPE).stderr.readline()
-    assert b"attached" in told, told
+    line = subprocess.Popen(words, stderr=subprocess.PIPE).stderr.readline()
+    assert b"attached" in line, line
 """
 """What a build hook does first so that its own calls are traced as well."""
 
@@ -92,8 +92,8 @@ class Place(NamedTuple):
     words: str
 
 
-class Struck(NamedTuple):
-    """A run that was struck, unless it did not make that call: how it ended, and what it said."""
+class FaultyRun(NamedTuple):
+    """A run with a fault injected at a system call, if it made that call: its exit code and output."""
 
     place: Place
     met: bool
@@ -104,7 +104,7 @@ class Struck(NamedTuple):
 def places(new: Callable[[str], Path], task: tuple[str, ...]) -> list[Place]:
     """All places of an undisturbed run.
 
-    Processes of one git that make the n-th call of the same name share a place: the first one is struck.
+    Processes of one git that make the n-th call of the same name share a place: the first one gets the fault.
 
     Args:
         new: Makes a new project, by a name.
@@ -120,9 +120,9 @@ def places(new: Callable[[str], Path], task: tuple[str, ...]) -> list[Place]:
     return list(found.values())
 
 
-def strike_each(
+def inject_faults(
     some: Iterable[Place], fault: str, new: Callable[[str], Path], task: tuple[str, ...]
-) -> Iterator[tuple[Path, Struck]]:
+) -> Iterator[tuple[Path, FaultyRun]]:
     """Run it once for each place, and strike there. Fails at the end if too few of them were met.
 
     Args:
@@ -139,22 +139,22 @@ def strike_each(
         root = new(f"{place.program}-{place.call}-{place.number}")
         log = _log_of(root)
         ended = _run(root, log, task, place, fault)
-        told = "".join(file.read_text(encoding="utf-8", errors="replace") for file in _logs(log))
-        struck = Struck(
+        log_text = "".join(file.read_text(encoding="utf-8", errors="replace") for file in _logs(log))
+        faulty_run = FaultyRun(
             place=place,
-            met="(INJECTED)" in told or "killed by SIGKILL" in told,
+            met="(INJECTED)" in log_text or "killed by SIGKILL" in log_text,
             code=ended.returncode,
             text=ended.stderr + ended.stdout,
         )
-        assert not re.search("^Traceback", struck.text, re.MULTILINE), struck  # a backend's own is indented
-        tried, met = tried + 1, met + struck.met
-        yield root, struck
+        assert not re.search("^Traceback", faulty_run.text, re.MULTILINE), faulty_run  # a backend's is indented
+        tried, met = tried + 1, met + faulty_run.met
+        yield root, faulty_run
     sys.stdout.write(f"{fault}: {met} of {tried} places met\n")
     assert met >= SHARE * tried, f"{met} of {tried} places met: this proves little"
 
 
 def _undisturbed(root: Path, task: tuple[str, ...]) -> Path:
-    """Run it, and return the folder of what strace told."""
+    """Run it, and return the folder of the output of strace."""
     log = _log_of(root)
     ended = _run(root, log, task)
     assert ended.returncode == 0, ended.stderr
@@ -166,7 +166,7 @@ def _log_of(root: Path) -> Path:
 
 
 def _logs(log: Path) -> list[Path]:
-    """What strace told: of relnox, of a backend, and of each process of each git."""
+    """The output of strace: of relnox, of a backend, and of each process of each git."""
     several = sorted(log.glob("git-*/calls.*"))
     return [path for path in (log / "relnox", log / "backend", *several) if path.exists()]
 

@@ -1,7 +1,7 @@
 """Values and pure functions: no files, processes, sockets or environment variables.
 
 Modules are imported on first use: `from relnox import core`, then `core.plan.Plan`. Front ends import every task
-at start-up, and listing tasks needs none of these modules (`benchmarks/doors.py` measures it).
+at start-up, and listing tasks needs none of these modules (`benchmarks/startup.py` measures it).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from projects import commit_all, git, lockstep_workspace, mixed_workspace, repository, single, write
-from running import DOORS, run, through
+from running import FRONT_ENDS, run, run_front_end
 
 pytestmark = pytest.mark.network
 
@@ -23,10 +23,10 @@ def workspace(tmp_path: Path) -> Path:
     return repository(lockstep_workspace(root))
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_five_packages_are_released_through_each_front_end(door: str, workspace: Path) -> None:
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_five_packages_are_released_through_each_front_end(front_end: str, workspace: Path) -> None:
     def task(name: str, *options: str) -> str:
-        ran = through(door, workspace, name, *options)
+        ran = run_front_end(front_end, workspace, name, *options)
         assert ran.code == 0, ran.text
         return ran.out + ran.err
 

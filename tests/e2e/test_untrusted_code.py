@@ -119,7 +119,7 @@ ROUTES = {
     "A_COPY": f"x{CANARY}",
     "PIP_EXTRA_INDEX_URL": f"https://user:{OTHER}@host.example.invalid/simple/",
 }
-DOORS = {
+FRONT_ENDS = {
     "relnox": ("-m", "relnox"),
     "nox": ("-m", "nox", "-s"),
     "invoke": ("-m", "invoke"),
@@ -191,15 +191,15 @@ def check_no_secret(seen: str, kinds: set[str], *secrets: str) -> None:
             assert secret not in line, line
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_no_kind_of_untrusted_code_finds_a_credential(door: str, root: Path) -> None:
-    dashes = ["--"] if door == "nox" else []
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_no_kind_of_untrusted_code_finds_a_credential(front_end: str, root: Path) -> None:
+    dashes = ["--"] if front_end == "nox" else []
     for task, options in (
         ("build-all", ["--test", "--no-cache"]),
         ("verify-install", ["--from", "dist"]),
         ("bump", ["--part", "minor", "--commit"]),
     ):
-        done = run(root, *DOORS[door], task, *dashes, *options, **ROUTES)
+        done = run(root, *FRONT_ENDS[front_end], task, *dashes, *options, **ROUTES)
         assert done.returncode == 0, done.stdout + done.stderr
         assert CANARY not in done.stdout + done.stderr
     log = log_of(root)

@@ -22,13 +22,13 @@ from projects import commit_all, copy_of, remote_of, repository
 from running import run
 from test_full_disk import sound
 from test_interruption import BEFORE, BUMP, RELEASED, bump, state, template
-from tracing import FULL, FULL_FROM_THEN_ON, GROWING, KILLED, OPENING, TRACED, places, strike_each
+from tracing import FULL, FULL_FROM_THEN_ON, GROWING, KILLED, OPENING, TRACED, inject_faults, places
 from warm import package, workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tracing import Place, Struck
+    from tracing import FaultyRun, Place
 
 __all__ = ["template"]
 
@@ -53,7 +53,7 @@ class Project(NamedTuple):
         with pytest.MonkeyPatch.context() as patch:
             return cls(template, task, places(lambda name: alone(template, folder / name, patch), task))
 
-    def struck(self, fault: str, folder: Path, share: slice = slice(None)) -> Iterator[tuple[Path, Struck]]:
+    def struck(self, fault: str, folder: Path, share: slice = slice(None)) -> Iterator[tuple[Path, FaultyRun]]:
         """A copy for each place of a share, after a run that was struck there, and in its surroundings."""
         found = self.places
         if fault != KILLED:
@@ -65,7 +65,7 @@ class Project(NamedTuple):
             def new(name: str) -> Path:
                 return alone(self.template, folder / name / "project", patch)
 
-            for root, struck in strike_each(found[share], fault, new, self.task):
+            for root, struck in inject_faults(found[share], fault, new, self.task):
                 if fault == KILLED and struck.met and struck.place.program == "relnox":
                     assert struck.code == -signal.SIGKILL, struck
                 yield root, struck

@@ -98,7 +98,7 @@ def driven(root: Path, script: str, *words: str) -> tuple[int, str, int]:
 
 
 def sound(root: Path, stem: str = "home-1.0") -> None:
-    """No file of a final name is half, and the same command finishes: all is there as it is told, nothing else."""
+    """Check that no published file is incomplete, and that a rerun finishes and leaves nothing else."""
     whole(root)
     ran = run(root, "relnox", "build-all")
     assert ran.code == 0, ran.text
@@ -130,17 +130,17 @@ def whole(root: Path) -> None:
 @pytest.mark.parametrize(
     ("call", "number"), [("fsync", EIO), ("fsync", ENOSPC), ("replace", ENOSPC), ("mkdir", ENOSPC)]
 )
-def test_any_call_that_fails_is_told_and_the_same_command_finishes(home: Path, call: str, number: str) -> None:
+def test_any_call_that_fails_is_an_error_and_the_same_command_finishes(home: Path, call: str, number: str) -> None:
     code, _, calls = driven(home, DRIVER, call, "0", number)
     assert code == 0
     failed = 0
     for at in range(1, min(calls, 4) + 1):
-        code, told, _ = driven(home, DRIVER, call, str(at), number)
+        code, output, _ = driven(home, DRIVER, call, str(at), number)
         if code != 0:
             failed += 1
-            assert code == 2, (call, at, told)
-            assert os.strerror(int(number)) in told, (call, at, told)
-            assert "fix: " in told
+            assert code == 2, (call, at, output)
+            assert os.strerror(int(number)) in output, (call, at, output)
+            assert "fix: " in output
         whole(home)
     assert failed, f"{call} never failed: this proves nothing"
     sound(home)
@@ -152,10 +152,10 @@ def test_no_room_for_any_file_in_the_checkout(home: Path) -> None:
     assert calls >= 3
     failed = 0
     for at in range(1, calls + 1):
-        code, told, _ = driven(home, FULL, str(at), "any")
-        assert code in (0, 2), (at, told)
+        code, output, _ = driven(home, FULL, str(at), "any")
+        assert code in (0, 2), (at, output)
         failed += code == 2
-        assert code == 0 or "No space left on device" in told, (at, told)
+        assert code == 0 or "No space left on device" in output, (at, output)
         whole(home)
     assert failed
     sound(home)
@@ -176,9 +176,9 @@ def test_no_file_can_be_written_whole(home: Path, most: int) -> None:
 
 
 def test_no_room_for_the_lock(home: Path) -> None:
-    code, told, _ = driven(home, FULL, "1", "lock")
-    assert code == 2, told
-    assert "No space left on device" in told
+    code, output, _ = driven(home, FULL, "1", "lock")
+    assert code == 2, output
+    assert "No space left on device" in output
 
 
 @contextmanager
@@ -213,7 +213,7 @@ def test_a_bump_that_cannot_take_its_edits_back_keeps_the_record_of_them(
 
 
 @pytest.mark.parametrize("at", [1, 2])
-def test_a_bump_that_cannot_be_taken_back_wholly_is_gone_on_with(
+def test_a_bump_that_cannot_be_undone_completely_is_resumed(
     template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     root = copy_of(template, tmp_path / "pair")

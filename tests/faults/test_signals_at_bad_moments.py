@@ -102,7 +102,7 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-class Struck(NamedTuple):
+class Interrupted(NamedTuple):
     """How a run ended: its exit code, what it printed, and the status of each of its steps."""
 
     code: int
@@ -110,8 +110,8 @@ class Struck(NamedTuple):
     steps: dict[str, str]
 
 
-def struck(root: Path, number: signal.Signals, moment: str, names: tuple[str, ...] = AT_ONCE) -> Struck:
-    """Build some packages, and be struck."""
+def interrupted(root: Path, number: signal.Signals, moment: str, names: tuple[str, ...] = AT_ONCE) -> Interrupted:
+    """Build some packages, and receive a signal."""
     report = root.parent / "report.json"
     chosen = [word for name in names for word in ("--package", name)]
     words = ("build-all", "--no-cache", "--reporter", "plain", "--report", str(report), *chosen)
@@ -123,9 +123,9 @@ def struck(root: Path, number: signal.Signals, moment: str, names: tuple[str, ..
         check=False,
         timeout=60,
     )
-    told = json.loads(report.read_text(encoding="utf-8"))
-    assert told["exit_code"] == ran.returncode
-    return Struck(ran.returncode, ran.stderr, {step["key"]: step["status"] for step in told["steps"]})
+    document = json.loads(report.read_text(encoding="utf-8"))
+    assert document["exit_code"] == ran.returncode
+    return Interrupted(ran.returncode, ran.stderr, {step["key"]: step["status"] for step in document["steps"]})
 
 
 def at_work(root: Path) -> list[int]:
@@ -149,7 +149,7 @@ def finish(root: Path) -> None:
 @pytest.mark.parametrize("number", CODES)
 def test_a_signal_that_python_drops_ends_steps_side_by_side(root: Path, number: signal.Signals) -> None:
     # What a finaliser raises is dropped; the handler may run in one.
-    ran = struck(root, number, WHILE_IT_WAITS)
+    ran = interrupted(root, number, WHILE_IT_WAITS)
     assert "dropped" in ran.printed
     assert "Exception ignored" not in ran.printed
     assert ran.code == CODES[number], ran.printed
@@ -163,7 +163,7 @@ def test_a_signal_that_python_drops_ends_steps_side_by_side(root: Path, number: 
 
 @pytest.mark.parametrize("number", CODES)
 def test_a_signal_that_python_drops_ends_the_only_step(root: Path, number: signal.Signals) -> None:
-    ran = struck(root, number, WHILE_IT_WAITS, ("able",))
+    ran = interrupted(root, number, WHILE_IT_WAITS, ("able",))
     assert "dropped" in ran.printed
     assert "Exception ignored" not in ran.printed
     assert ran.code == CODES[number], ran.printed
@@ -174,11 +174,11 @@ def test_a_signal_that_python_drops_ends_the_only_step(root: Path, number: signa
 
 
 @pytest.mark.parametrize("number", CODES)
-def test_a_signal_that_python_drops_in_a_step_by_itself_is_heard_at_its_end(
+def test_a_signal_that_python_drops_in_a_step_by_itself_is_handled_at_its_end(
     root: Path, number: signal.Signals
 ) -> None:
     (root / "go").touch()
-    ran = struck(root, number, IN_A_STEP_BY_ITSELF)
+    ran = interrupted(root, number, IN_A_STEP_BY_ITSELF)
     assert "dropped" in ran.printed
     assert "Exception ignored" not in ran.printed
     assert ran.code == CODES[number], ran.printed
@@ -193,8 +193,8 @@ def test_a_signal_that_python_drops_in_a_step_by_itself_is_heard_at_its_end(
 def test_a_signal_before_a_step_that_begins_is_noted_counts_it_and_leaves_nothing(
     root: Path, number: signal.Signals, *, begun: bool
 ) -> None:
-    # In between the step is in a thread already, and nobody has been told so.
-    ran = struck(root, number, NOT_NOTED_YET.format(begun=begun))
+    # In between the step is in a thread already, which is not recorded yet.
+    ran = interrupted(root, number, NOT_NOTED_YET.format(begun=begun))
     assert ran.code == CODES[number], ran.printed
     assert "Traceback" not in ran.printed
     assert ran.steps == dict.fromkeys(STEPS, "aborted")

@@ -106,8 +106,8 @@ def test_a_signal_while_relnox_is_imported_ends_it_without_a_traceback(
     tmp_path: Path, module: str, number: signal.Signals
 ) -> None:
     root = write(tmp_path, {"pyproject.toml": '[project]\nname = "home"\nversion = "1.0"\n'})
-    code, told = run(root, AT_AN_IMPORT, str(int(number)), module, "status")
-    assert code == CODES[number], told
+    code, output = run(root, AT_AN_IMPORT, str(int(number)), module, "status")
+    assert code == CODES[number], output
 
 
 @pytest.mark.parametrize("number", CODES)
@@ -116,9 +116,9 @@ def test_a_signal_after_the_last_step_of_a_bump_changes_nothing(
     template: Path, tmp_path: Path, at: str, number: signal.Signals
 ) -> None:
     root = copy_of(template, tmp_path / "pair")
-    code, told = run(root, AT_AN_EVENT, str(int(number)), at, *BUMP)
-    assert code == 0, told
-    assert DONE in told
+    code, output = run(root, AT_AN_EVENT, str(int(number)), at, *BUMP)
+    assert code == 0, output
+    assert DONE in output
     assert state(root) == RELEASED
 
 

@@ -1,4 +1,4 @@
-"""What history decides, what other tools write, and the way back: the same through every door, byte for byte."""
+"""Bumps, lock files and undo: every front end has the same plan, byte for byte."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.heavy
 
-DOORS = ("nox", "invoke", "relnox")
+FRONT_ENDS = ("nox", "invoke", "relnox")
 LOCK = "packages/dashboard/poetry.lock"
 POETRY = """\
 #!{python}
@@ -25,10 +25,10 @@ pathlib.Path("poetry.lock").write_text("made for\\n" + pathlib.Path("pyproject.t
 RELEASE = ("--part", "auto", "--commit", "--tag", "--lock")
 
 
-def knock(door: str, root: Path, *words: str) -> CompletedProcess[str]:
-    """Run a bump through a door."""
-    behind = ("-s", "bump", "--") if door == "nox" else ("bump",)
-    done = python(root, "-m", door, *behind, *words)
+def run_bump(front_end: str, root: Path, *words: str) -> CompletedProcess[str]:
+    """Run a bump with a front end."""
+    behind = ("-s", "bump", "--") if front_end == "nox" else ("bump",)
+    done = python(root, "-m", front_end, *behind, *words)
     assert "Traceback" not in done.stderr
     return done
 
@@ -55,14 +55,14 @@ def still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def planned(root: Path, plan: Path, *words: str) -> bytes:
-    """The plan of a dry run, the same from every door."""
+    """The plan of a dry run, the same from every front end."""
     found = {}
-    for door in DOORS:
-        done = knock(door, root, *words, "--dry-run", "--plan", str(plan))
-        assert done.returncode == 0, (door, done.stdout, done.stderr)
-        found[door] = plan.read_bytes()
+    for front_end in FRONT_ENDS:
+        done = run_bump(front_end, root, *words, "--dry-run", "--plan", str(plan))
+        assert done.returncode == 0, (front_end, done.stdout, done.stderr)
+        found[front_end] = plan.read_bytes()
         plan.unlink()
-    assert found == dict.fromkeys(DOORS, found["relnox"])
+    assert found == dict.fromkeys(FRONT_ENDS, found["relnox"])
     return found["relnox"]
 
 
@@ -78,7 +78,7 @@ def planned(root: Path, plan: Path, *words: str) -> bytes:
         ((*RELEASE, "--push"), "2.1.0"),
     ],
 )
-def test_every_door_plans_the_same_bump(
+def test_every_front_end_plans_the_same_bump(
     template: Path, tmp_path: Path, words: tuple[str, ...], version: str
 ) -> None:
     before = git(template, "for-each-ref")
@@ -90,28 +90,28 @@ def test_every_door_plans_the_same_bump(
     assert (git(template, "status", "--porcelain"), git(template, "for-each-ref")) == ("", before)
 
 
-def test_every_door_makes_the_same_commit_and_takes_it_back(template: Path, tmp_path: Path) -> None:
+def test_every_front_end_makes_the_same_commit_and_takes_it_back(template: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan.json"
     made, back = {}, {}
-    for door in DOORS:
-        root = copy_of(template, tmp_path / door)
+    for front_end in FRONT_ENDS:
+        root = copy_of(template, tmp_path / front_end)
         before = git(root, "for-each-ref")
-        done = knock(door, root, *RELEASE, "--plan", str(plan))
-        assert done.returncode == 0, (door, done.stdout, done.stderr)
-        made[door] = (plan.read_bytes(), git(root, "for-each-ref", "refs/heads", "refs/tags"))
+        done = run_bump(front_end, root, *RELEASE, "--plan", str(plan))
+        assert done.returncode == 0, (front_end, done.stdout, done.stderr)
+        made[front_end] = (plan.read_bytes(), git(root, "for-each-ref", "refs/heads", "refs/tags"))
         assert git(root, "show", f"v2.1.0:{LOCK}").startswith("made for\n[project]")
-        done = knock(door, root, "--undo", "--plan", str(plan))
-        assert done.returncode == 0, (door, done.stdout, done.stderr)
-        back[door] = plan.read_bytes()
+        done = run_bump(front_end, root, "--undo", "--plan", str(plan))
+        assert done.returncode == 0, (front_end, done.stdout, done.stderr)
+        back[front_end] = plan.read_bytes()
         assert (git(root, "for-each-ref"), git(root, "status", "--porcelain")) == (before, "")
-    assert made == dict.fromkeys(DOORS, made["relnox"])
-    assert back == dict.fromkeys(DOORS, back["relnox"])
+    assert made == dict.fromkeys(FRONT_ENDS, made["relnox"])
+    assert back == dict.fromkeys(FRONT_ENDS, back["relnox"])
     assert made["relnox"][0] != back["relnox"]
 
 
-def test_every_door_plans_the_same_way_back_from_what_another_did(template: Path, tmp_path: Path) -> None:
+def test_every_front_end_plans_the_same_undo(template: Path, tmp_path: Path) -> None:
     root = copy_of(template, tmp_path / "acme")
-    assert knock("invoke", root, *RELEASE).returncode == 0
+    assert run_bump("invoke", root, *RELEASE).returncode == 0
     plan = json.loads(planned(root, tmp_path / "plan.json", "--undo"))
     assert plan["notes"] == ["reverting: relnox bump --part auto --commit --tag --lock"]
     assert git(root, "tag").split() == ["v2.0.0", "v2.1.0"]
@@ -127,24 +127,24 @@ def test_every_door_plans_the_same_way_back_from_what_another_did(template: Path
         (("--part", "automatic"), "automatic"),
     ],
 )
-def test_every_door_refuses_the_same_bump(
+def test_every_front_end_refuses_the_same_bump(
     template: Path, tmp_path: Path, words: tuple[str, ...], said: str
 ) -> None:
     plan = tmp_path / "plan.json"
-    for door in DOORS:
-        done = knock(door, template, *words, "--plan", str(plan))
-        assert (door, done.returncode) == (door, 1)
-        assert said in done.stderr, (door, done.stderr)
+    for front_end in FRONT_ENDS:
+        done = run_bump(front_end, template, *words, "--plan", str(plan))
+        assert (front_end, done.returncode) == (front_end, 1)
+        assert said in done.stderr, (front_end, done.stderr)
     assert not plan.exists()
 
 
-def test_no_door_takes_back_what_is_pushed(template: Path, tmp_path: Path) -> None:
+def test_no_front_end_undoes_a_pushed_bump(template: Path, tmp_path: Path) -> None:
     root = copy_of(template, tmp_path / "acme")
-    assert knock("nox", root, *RELEASE, "--push").returncode == 0
+    assert run_bump("nox", root, *RELEASE, "--push").returncode == 0
     pushed = git(remote_of(root), "for-each-ref")
-    for door in DOORS:
-        done = knock(door, root, "--undo")
-        assert (door, done.returncode) == (door, 1)
+    for front_end in FRONT_ENDS:
+        done = run_bump(front_end, root, "--undo")
+        assert (front_end, done.returncode) == (front_end, 1)
         assert "origin" in done.stderr
         assert "is already pushed to" in done.stderr
     assert git(root, "rev-parse", "v2.1.0^{}") == git(root, "rev-parse", "HEAD")

@@ -1,4 +1,4 @@
-"""The door for a plain command line: its help, its hints, its exit codes, and what `init` writes."""
+"""The command line: help, fixes, exit codes, and the files that `init` writes."""
 
 from __future__ import annotations
 
@@ -405,7 +405,7 @@ def test_init_says_how_a_workspace_is_released(workspace: Path) -> None:
     assert found == {"versions": "lockstep", "branch": "main"}
 
 
-def test_what_init_writes_works_at_every_door(bare: Path) -> None:
+def test_what_init_writes_works_at_every_front_end(bare: Path) -> None:
     repository(bare)
     relnox(bare, "init")
 

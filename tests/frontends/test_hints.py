@@ -1,4 +1,4 @@
-"""What helps is told in the words of the front end that was used, and works when it is pasted."""
+"""Commands in fixes are those of the front end that was used, and work when they are pasted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from projects import python, single, write
-from running import DOORS, through
+from running import FRONT_ENDS, run_front_end
 
 from relnox.commands.init import NOXFILE, TASKS_FILE
 
@@ -26,32 +26,34 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
-def fix(told: str) -> str:
-    """The hint of the one error that was told."""
-    (found,) = re.findall(r"^fix: (.*)$", told, re.MULTILINE)
-    return str(found)
+def fix(output: str) -> str:
+    """The fix of the only error in an output."""
+    (text,) = re.findall(r"^fix: (.*)$", output, re.MULTILINE)
+    return str(text)
 
 
 @pytest.mark.parametrize(
-    ("door", "missing", "wrong_index"),
+    ("front_end", "missing", "wrong_index"),
     [
         ("nox", "nox -s build-all", "nox -s publish -- --index pypi"),
         ("invoke", "invoke build-all", "invoke publish --index pypi"),
         ("relnox", "relnox build-all", "relnox publish --index pypi"),
     ],
 )
-def test_commands_are_the_front_ends(project: Path, door: str, missing: str, wrong_index: str) -> None:
-    assert fix(through(door, project, "publish", "--index", "embedded").err) == missing
-    told = fix(through(door, project, "publish-test", "--index", "pypi").err)
-    assert told == f"{wrong_index}, or choose a test index here"
+def test_commands_are_the_front_ends(project: Path, front_end: str, missing: str, wrong_index: str) -> None:
+    assert fix(run_front_end(front_end, project, "publish", "--index", "embedded").err) == missing
+    output = fix(run_front_end(front_end, project, "publish-test", "--index", "pypi").err)
+    assert output == f"{wrong_index}, or choose a test index here"
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_the_hinted_command_is_one_that_works(project: Path, door: str) -> None:
-    command = fix(through(door, project, "publish", "--index", "embedded", "--project", str(project)).err)
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_the_hinted_command_is_one_that_works(project: Path, front_end: str) -> None:
+    command = fix(
+        run_front_end(front_end, project, "publish", "--index", "embedded", "--project", str(project)).err
+    )
 
     words = shlex.split(command)
-    done = python(project.parent if door == "relnox" else project, "-m", *words, "--from-tree", "--dry-run")
+    done = python(project.parent if front_end == "relnox" else project, "-m", *words, "--from-tree", "--dry-run")
 
     assert str(project) in words
     assert done.returncode == 0, done.stderr
@@ -63,10 +65,10 @@ def test_a_session_is_called_as_the_noxfile_calls_it(project: Path) -> None:
         project,
         {"noxfile.py": "import relnox.sessions\nrelnox.sessions.register('publish', 'build_all', prefix='my ')\n"},
     )
-    assert fix(through("nox", project, "my publish", "--index", "embedded").err) == "nox -s 'my build-all'"
+    assert fix(run_front_end("nox", project, "my publish", "--index", "embedded").err) == "nox -s 'my build-all'"
 
     write(project, {"noxfile.py": "from relnox.sessions import publish\n"})
-    assert fix(through("nox", project, "publish", "--index", "embedded").err) == "relnox build-all"
+    assert fix(run_front_end("nox", project, "publish", "--index", "embedded").err) == "relnox build-all"
 
 
 def test_a_task_is_called_as_the_tasks_file_calls_it(project: Path) -> None:
@@ -79,22 +81,22 @@ def test_a_task_is_called_as_the_tasks_file_calls_it(project: Path) -> None:
             )
         },
     )
-    told = through("invoke", project, "our-release.publish", "--index", "embedded").err
-    assert fix(told) == "invoke our-release.build-all"
+    output = run_front_end("invoke", project, "our-release.publish", "--index", "embedded").err
+    assert fix(output) == "invoke our-release.build-all"
 
     write(project, {"tasks.py": "from relnox.tasks import publish\n"})
-    assert fix(through("invoke", project, "publish", "--index", "embedded").err) == "relnox build-all"
+    assert fix(run_front_end("invoke", project, "publish", "--index", "embedded").err) == "relnox build-all"
 
 
 @pytest.mark.parametrize(
-    ("door", "command"),
+    ("front_end", "command"),
     [
         ("nox", 'uv add --script noxfile.py "requests[socks]"'),
         ("invoke", 'uv add --dev "requests[socks]"'),
         ("relnox", 'uv add --dev "requests[socks]"'),
     ],
 )
-def test_what_is_missing_is_installed_as_the_project_does_it(project: Path, door: str, command: str) -> None:
+def test_what_is_missing_is_installed_as_the_project_does_it(project: Path, front_end: str, command: str) -> None:
     assert find_spec("socks") is None, "PySocks is installed: nothing is missing that this could see"
     write(project, {"uv.lock": "version = 1\n"})
     settings = """
@@ -112,18 +114,18 @@ simple = "http://example.invalid/simple/"
         "no_proxy": "",
         "NO_PROXY": "",
     }
-    words = ("-s", "status", "--") if door == "nox" else ("status",)
+    words = ("-s", "status", "--") if front_end == "nox" else ("status",)
 
-    done = python(project, "-m", door, *words, "--index", "own", **variables)
+    done = python(project, "-m", front_end, *words, "--index", "own", **variables)
 
     assert done.returncode != 0
     assert command in done.stderr, done.stderr
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_reports_for_programs_are_the_same(project: Path, door: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_reports_for_programs_are_the_same(project: Path, front_end: str, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
 
-    through(door, project, "publish", "--index", "embedded", "--report", str(report))
+    run_front_end(front_end, project, "publish", "--index", "embedded", "--report", str(report))
 
     assert '"fix": "relnox build-all"' in report.read_text(encoding="utf-8")

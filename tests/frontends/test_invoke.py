@@ -1,4 +1,4 @@
-"""The door for invoke: relnox's tasks beside the user's own, and exit codes that reach the shell."""
+"""invoke tasks: relnox's tasks beside those of the user, and exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The door for nox: what a noxfile imports is there, once, and nothing of it runs unasked."""
+"""nox sessions: a noxfile registers what it imports, once, and no session runs by default."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_register_gives_names_and_tags(project: Path) -> None:
     assert tagged == ({"release-build-all", "release-publish"} if nox_has("2026.4.10") else set())
 
 
-def test_register_tells_which_names_there_are(project: Path) -> None:
+def test_register_lists_the_valid_names(project: Path) -> None:
     noxfile(project, 'from relnox.sessions import register\nregister("build-all")\n')
 
     done = nox(project, "-l")
@@ -259,7 +259,7 @@ def test_own_sessions_may_replace_each_other_as_nox_allows(project: Path) -> Non
     assert (done.returncode, done.stdout) == (0, "the user's tests ran\n")
 
 
-def test_what_goes_wrong_in_a_task_is_told_without_a_traceback(project: Path) -> None:
+def test_errors_are_printed_without_a_traceback(project: Path) -> None:
     noxfile(project, "from relnox.sessions import build_all, publish\n")
 
     done = nox(project, "-s", "publish", "--", "--index", "embedded")
@@ -272,7 +272,7 @@ def test_what_goes_wrong_in_a_task_is_told_without_a_traceback(project: Path) ->
     assert "Traceback" not in done.stderr
 
 
-def test_what_is_typed_wrong_is_told_without_a_traceback(shared: Path) -> None:
+def test_typing_errors_are_printed_without_a_traceback(shared: Path) -> None:
     done = nox(shared, "-s", "publish", "--", "--indx", "embedded")
 
     assert done.returncode == 1
@@ -358,7 +358,7 @@ def test_a_value_that_one_session_cannot_take_stops_all_of_them(workspace: Path)
     assert '--installer = "conda" is not one of' in done.stderr
 
 
-def test_an_option_that_no_session_has_is_told_as_ever(shared: Path) -> None:
+def test_an_option_that_no_session_has_is_unknown(shared: Path) -> None:
     done = nox(shared, "-s", "status", "build-all", "--", "--verbos")
 
     assert done.returncode == 1

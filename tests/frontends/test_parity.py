@@ -1,4 +1,4 @@
-"""Three doors, one house: what is typed at any of them makes the same plan, byte for byte."""
+"""Three front ends, one house: what is typed at any of them makes the same plan, byte for byte."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.heavy
 
-DOORS = ("nox", "invoke", "relnox")
+FRONT_ENDS = ("nox", "invoke", "relnox")
 
-# The flags of a help text stand in its first column; what is told of them does not.
+# Flags are in the first column of a help text, descriptions are not.
 FLAG_COLUMN = re.compile(r"^  (-\S.*?)(?:  |$)", re.MULTILINE)
 FLAG = re.compile(r"--[a-z][a-z-]*")
 
@@ -42,31 +42,33 @@ BLOCKED = (
 )
 
 
-def knock(door: str, root: Path, task: str, *words: str, **variables: str) -> CompletedProcess[str]:
-    """Run a task through a door."""
-    behind = ("-s", task, "--") if door == "nox" else (task,)
-    return python(root, "-m", door, *behind, *words, **variables)
+def run_bump(front_end: str, root: Path, task: str, *words: str, **variables: str) -> CompletedProcess[str]:
+    """Run a task with a front end."""
+    behind = ("-s", task, "--") if front_end == "nox" else (task,)
+    return python(root, "-m", front_end, *behind, *words, **variables)
 
 
 def planned(root: Path, plan: Path, task: str, flags: str, **variables: str) -> dict[str, tuple[bytes, int]]:
-    """The plan and the exit code of each door. The file has one name, since `--explain` tells it."""
+    """The plan and the exit code of each front end. The file has the same name because `--explain` shows it."""
     found = {}
-    for door in DOORS:
-        done = knock(door, root, task, *flags.split(), "--dry-run", "--plan", str(plan), **variables)
+    for front_end in FRONT_ENDS:
+        done = run_bump(front_end, root, task, *flags.split(), "--dry-run", "--plan", str(plan), **variables)
         assert "Traceback" not in done.stderr
-        assert plan.is_file(), f"{door}: {done.stderr}"
-        found[door] = (plan.read_bytes(), done.returncode)
+        assert plan.is_file(), f"{front_end}: {done.stderr}"
+        found[front_end] = (plan.read_bytes(), done.returncode)
         plan.unlink()
     return found
 
 
 def expected(plan: bytes, exit_code: int) -> dict[str, tuple[bytes, int]]:
-    """The same from all doors; nox knows no exit codes but 0 and 1."""
-    return dict.fromkeys(DOORS, (plan, exit_code)) | {"nox": (plan, min(exit_code, 1))}
+    """The same from all front ends; nox knows no exit codes but 0 and 1."""
+    return dict.fromkeys(FRONT_ENDS, (plan, exit_code)) | {"nox": (plan, min(exit_code, 1))}
 
 
 @pytest.mark.parametrize(("task", "flags", "exit_code"), PLANNED)
-def test_every_door_plans_the_same(shared: Path, tmp_path: Path, task: str, flags: str, exit_code: int) -> None:
+def test_every_front_end_plans_the_same(
+    shared: Path, tmp_path: Path, task: str, flags: str, exit_code: int
+) -> None:
     found = planned(shared, tmp_path / "plan.json", task, flags)
 
     plan, _ = found["relnox"]
@@ -79,7 +81,7 @@ def test_every_task_is_compared() -> None:
     assert {task for task, _, _ in PLANNED} == {task for task, _, _ in BLOCKED} | {"status"} == set(TASKS)
 
 
-def test_every_door_hears_the_environment(shared: Path, tmp_path: Path) -> None:
+def test_every_front_end_hears_the_environment(shared: Path, tmp_path: Path) -> None:
     said = {"RELNOX_STRICT": "yes", "RELNOX_OUTPUT": "elsewhere", "RELNOX_INSTALLER": "uv"}
     found = planned(shared, tmp_path / "plan.json", "build-all", "--no-strict", **said)
 
@@ -90,18 +92,20 @@ def test_every_door_hears_the_environment(shared: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("task", "flags", "message"), BLOCKED)
-def test_every_door_refuses_the_same(shared: Path, tmp_path: Path, task: str, flags: str, message: str) -> None:
+def test_every_front_end_refuses_the_same(
+    shared: Path, tmp_path: Path, task: str, flags: str, message: str
+) -> None:
     plan = tmp_path / "plan.json"
-    for door in DOORS:
-        done = knock(door, shared, task, *flags.split(), "--dry-run", "--plan", str(plan))
-        assert (door, done.returncode) == (door, 1)
+    for front_end in FRONT_ENDS:
+        done = run_bump(front_end, shared, task, *flags.split(), "--dry-run", "--plan", str(plan))
+        assert (front_end, done.returncode) == (front_end, 1)
         assert message in done.stderr
         assert "Traceback" not in done.stderr
     assert not plan.exists()
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_every_door_has_the_flags_of_the_schema(shared: Path, task: str) -> None:
+def test_every_front_end_has_the_flags_of_the_schema(shared: Path, task: str) -> None:
     declared = {flag for each in options_of(load(task).Options) for flag in (each.flag, each.negative) if flag}
     asked = {
         "relnox": ("-m", "relnox", task, "--help"),
@@ -111,7 +115,7 @@ def test_every_door_has_the_flags_of_the_schema(shared: Path, task: str) -> None
     }
     if not nox_has("2026.4.10"):  # --usage
         del asked["nox"]
-    for door, words in asked.items():
+    for front_end, words in asked.items():
         done = python(shared, *words)
-        told = {flag for column in FLAG_COLUMN.findall(done.stdout) for flag in FLAG.findall(column)}
-        assert (door, told - {"--help"}, done.returncode) == (door, declared, 0)
+        flags = {flag for column in FLAG_COLUMN.findall(done.stdout) for flag in FLAG.findall(column)}
+        assert (front_end, flags - {"--help"}, done.returncode) == (front_end, declared, 0)

@@ -17,7 +17,7 @@ from backends import in_tree
 from hostile_text import TEXTS
 from packaging.version import Version
 from projects import git, repository, single
-from running import Ran, through
+from running import Ran, run_front_end
 from workflow_commands import commands
 
 from relnox.cli import main
@@ -310,11 +310,11 @@ def test_settings_and_names_of_others_are_shown_and_do_nothing(tmp_path: Path, t
 
 
 @pytest.mark.skipif("os.name != 'posix'", reason="arguments are bytes there")
-@pytest.mark.parametrize("door", ["nox", "relnox"])
-def test_arguments_of_others_are_shown_and_do_nothing(tmp_path: Path, door: str) -> None:
+@pytest.mark.parametrize("front_end", ["nox", "relnox"])
+def test_arguments_of_others_are_shown_and_do_nothing(tmp_path: Path, front_end: str) -> None:
     root = single(tmp_path / "demo")
     for text in ("\x1b[2J", "\udcff", "::error::x", "##[error]x", "a\n::error::x"):
-        done = through(door, root, "build-all", f"--typo={text}")
+        done = run_front_end(front_end, root, "build-all", f"--typo={text}")
         shown = [line for line in done.err.split("\n") if not line.startswith("nox > ")]
         assert_inert("\n".join(shown), text)
         assert names_in("\n".join(shown)) == []

@@ -1,4 +1,4 @@
-"""Programs that are run to their end: what they print is told, what they leave running holds nobody."""
+"""Running programs: output line by line, time limits and leftover processes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
-def test_line_ends_of_every_kind_are_told_as_lines() -> None:
+def test_all_kinds_of_line_ends_end_lines() -> None:
     lines: list[str] = []
     ran = process.run(python(r"import sys; sys.stdout.buffer.write(b'a\r\nb\rc\n\xc3\xbc')"), on_line=lines.append)
     assert lines == ["a", "b", "c", "ü"]
@@ -41,7 +41,7 @@ def test_much_output_comes_whole() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="process groups as POSIX has them")
-def test_what_is_left_running_holds_nobody() -> None:
+def test_leftover_processes_do_not_block() -> None:
     begin = time.monotonic()
     pid = int(process.run(python(DAEMON)).output)
     assert time.monotonic() - begin < SECONDS / 2

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import releases
 from releases import Package
-from running import through
+from running import run_front_end
 
 from relnox.indexes.embedded import EmbeddedIndex
 
@@ -64,7 +64,7 @@ def test_a_manifest_that_cannot_be_right_is_neither_sent_nor_verified(
     root = tmp_path / "demo"
     releases.release(root, [Package("core"), Package("top")])
     changed(root, change)
-    for ran in (releases.publish(root, index), through("relnox", root, "verify-install", "--from", "dist")):
+    for ran in (releases.publish(root, index), run_front_end("relnox", root, "verify-install", "--from", "dist")):
         refuses(ran, told)
     assert index.log == ()
 
@@ -75,7 +75,7 @@ def test_a_package_that_was_not_built_is_not_called_published(index: EmbeddedInd
     changed(root, only_top)
     for ran in (
         releases.publish(root, index, "--package", "core"),
-        through("relnox", root, "verify-install", "--from", "dist", "--package", "core"),
+        run_front_end("relnox", root, "verify-install", "--from", "dist", "--package", "core"),
     ):
         refuses(ran, r"core: not in dist/manifest\.json")
 

@@ -69,7 +69,7 @@ def private(folder: Path) -> Path:
 
 
 def a_venv_of_uv(parent: Path) -> Path:
-    # uv writes `.lock` into environments, by which leftovers were told once.
+    # uv writes `.lock` into environments, by which leftovers were once recognized.
     folder = parent / "relnox-env"
     subprocess.run(
         [sys.executable, "-m", "uv", "venv", "-q", folder], check=True, env={**os.environ, "UV_OFFLINE": "1"}
@@ -96,7 +96,7 @@ def with_another_marker(parent: Path) -> Path:
 
 
 def with_the_marker_of_another_folder(parent: Path) -> Path:
-    # A copy of a temporary folder, such as of one that somebody looks into.
+    # A copy of a temporary folder, such as one made for inspection.
     folder = private(parent / NAME)
     marker(folder, names="relnox-fedcba9876543210")
     return folder

@@ -96,7 +96,7 @@ EVERYTHING = """
     packages = ["Acme.Engine", "acme-c*"]
     systems = ["manylinux", "macos"]
     architectures = ["arm64"]
-    abi = { Acme_Engine = "abi3" }
+    abi = { Acme_GUI = "abi3" }
     free-threaded = true
     skip = ["cp39-*"]
 
@@ -104,7 +104,7 @@ EVERYTHING = """
     commit = true
 
     [build]
-    output = "artefacts"
+    output = "artifacts"
     installer = "pip"
 
     [publish]
@@ -119,7 +119,7 @@ EVERYTHING = """
     modules = { Acme-Core = ["acme_core"] }
     time-limit = { acme_core = 5 }
     scripts = { acme_core = false }
-    install-without-deps = ["Acme_Engine"]
+    install-without-deps = ["Acme_GUI"]
     """
 
 BLOCKED = (
@@ -238,7 +238,7 @@ def test_everything_that_can_be_said() -> None:
         packages=("Acme.Engine", "acme-c*"),
         systems=("manylinux", "macos"),
         architectures=("arm64",),
-        abi={"acme-engine": "abi3"},
+        abi={"acme-gui": "abi3"},
         free_threaded=True,
         skip=("cp39-*",),
     )
@@ -263,7 +263,7 @@ def test_packages_are_found_by_any_spelling_of_their_name() -> None:
     assert config.tag_names == {"acme-core": "core"}
     assert config.verify.smoke == {"acme-core": ("acme_core.greet()",)}
     assert config.verify.modules == {"acme-core": ("acme_core",)}
-    assert config.verify.names == {"acme-core": "time-limit", "acme-engine": "install-without-deps"}
+    assert config.verify.names == {"acme-core": "time-limit", "acme-gui": "install-without-deps"}
 
 
 def test_a_package_is_tried_as_all_are_unless_something_else_is_said() -> None:
@@ -272,7 +272,7 @@ def test_a_package_is_tried_as_all_are_unless_something_else_is_said() -> None:
     assert verify.checks("acme-core") == InstallChecks(
         modules=("acme_core",), scripts=False, smoke=("acme_core.greet()",), time_limit=5
     )
-    assert verify.checks("acme-engine") == InstallChecks(requirements=False)
+    assert verify.checks("acme-gui") == InstallChecks(requirements=False)
     assert verify.checks("acme-other") == InstallChecks()
 
 
@@ -281,7 +281,7 @@ def test_tables_of_tasks_are_kept_for_their_options() -> None:
 
     assert config.options == {
         "bump": {"commit": True},
-        "build": {"output": "artefacts", "installer": "pip"},
+        "build": {"output": "artifacts", "installer": "pip"},
         "publish": {"compare-limit": 20},
         "verify": {"python": ("3.12",), "wait": 30},
     }
@@ -295,7 +295,7 @@ def test_parsing_leaves_what_it_was_given_alone() -> None:
     assert data == read(EVERYTHING)
 
 
-def test_an_index_is_for_good_unless_it_says_otherwise() -> None:
+def test_an_index_is_a_production_index_by_default() -> None:
     data = {"indexes": {"house": {"upload": "u", "simple": "s"}}}
 
     assert Config.parse(data, TABLE).indexes["house"].production is True

@@ -54,12 +54,12 @@ def test_commands_have_the_form_of_the_front_end(text: str, nox: str | None, inv
 
 def test_a_project_that_was_named_is_named_in_each_command() -> None:
     words = ("--project", "my project")
-    told = "relnox build-all --clean; relnox bump"
+    text = "relnox build-all --clean; relnox bump"
 
-    assert fixes.show(told, NOX._replace(options=words)) == (
+    assert fixes.show(text, NOX._replace(options=words)) == (
         "nox -s release-build-all -- --project 'my project' --clean; relnox bump --project 'my project'"
     )
-    assert fixes.show(told, INVOKE._replace(options=words)) == (
+    assert fixes.show(text, INVOKE._replace(options=words)) == (
         "invoke release.build-all --project 'my project' --clean; relnox bump --project 'my project'"
     )
 
@@ -145,15 +145,15 @@ def test_requirements_are_installed_as_the_project_does_it(  # noqa: PLR0917 - a
     monkeypatch.setattr(sys, "prefix", str(folder))
 
     way = install_commands.install_commands(root, in_nox=of_nox)
-    told = f"{fixes.install('relnox[uv]')} or {fixes.install('twine', upgrade=True)}"
+    text = f"{fixes.install('relnox[uv]')} or {fixes.install('twine', upgrade=True)}"
 
-    assert fixes.show(told, COMMAND_LINE, way.command).startswith(shown)
+    assert fixes.show(text, COMMAND_LINE, way.command).startswith(shown)
 
 
-def test_another_command_that_installs_is_left_alone() -> None:
-    told = "uv pip install x, python -m pip install y, pip installs"
+def test_another_command_that_installs_is_unchanged() -> None:
+    text = "uv pip install x, python -m pip install y, pip installs"
 
-    assert fixes.show(told, COMMAND_LINE, lambda *_: "CHANGED") == told
+    assert fixes.show(text, COMMAND_LINE, lambda *_: "CHANGED") == text
 
 
 STEP = WriteMatrix(file="matrix.json", text="")
@@ -179,9 +179,9 @@ def test_every_reporter_shows_commands_so(
         reporter.event(event, nested=False)
     reporter.error(Failed("todo", TOLD, fix=TOLD))
 
-    told = "".join(capsys.readouterr())
-    assert "relnox build-all" not in told
-    assert told.count("nox -s release-build-all -- --package x") >= 10
+    text = "".join(capsys.readouterr())
+    assert "relnox build-all" not in text
+    assert text.count("nox -s release-build-all -- --package x") >= 10
 
     reporter.event(OutputLine(STEP, "relnox build-all --package x"), nested=False)
     assert "relnox build-all --package x" in capsys.readouterr().err

@@ -35,8 +35,8 @@ COMMON = ("dry_run", "plan", "report", "reporter", "verbose", "project")
 
 
 def resolved(**given: Any) -> tuple[Options, dict[str, OptionValue]]:
-    told: dict[str, Any] = {"command_line": {}, "environment": {}, "file": {}} | given
-    return resolve(Options, table="paint", **told)
+    sources: dict[str, Any] = {"command_line": {}, "environment": {}, "file": {}} | given
+    return resolve(Options, table="paint", **sources)
 
 
 def test_a_tasks_own_options_come_before_those_of_every_task() -> None:
@@ -155,7 +155,7 @@ def test_a_variable_may_be_a_switch(text: str, value: object) -> None:
             "RELNOX_CONSENT is set, but --consent can be set on the command line only",
             "unset RELNOX_CONSENT",
         ),
-        # That it would agree with the default does not make it heard.
+        # That it would agree with the default does not make it valid.
         (
             "RELNOX_CONSENT",
             "0",

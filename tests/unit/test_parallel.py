@@ -9,7 +9,7 @@ from relnox.errors import Failed
 from relnox.executor.parallel import _Queue
 
 
-def test_steps_that_need_one_another_are_told_and_not_waited_for() -> None:
+def test_steps_that_need_each_other_are_an_error() -> None:
     queue = _Queue([ClearCache(needs=("clear cache",))])
     queue.start_ready(lambda _: True)
     assert [step.key for step in queue.waiting] == ["clear cache"]

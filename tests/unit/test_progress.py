@@ -22,24 +22,24 @@ STEPS = tuple(WriteMatrix(file=name, text="") for name in ("one", "two", "three"
 
 def given_up(*raised: BaseException | None) -> tuple[Progress, list[Event]]:
     """A run that a bug ended, and whose reporter raises these, one after the other."""
-    heard: list[Event] = []
+    events: list[Event] = []
     faults = iter(raised)
 
     def emit(event: Event) -> None:
-        heard.append(event)
+        events.append(event)
         if (fault := next(faults, None)) is not None:
             raise fault
 
     progress = Progress(Plan(task="build-all", steps=STEPS), emit)
     progress.give_up(ZeroDivisionError())
-    return progress, heard
+    return progress, events
 
 
 def test_a_reporter_that_fails_costs_no_result() -> None:
-    progress, heard = given_up(ValueError("a bug in a reporter"), BrokenPipeError(), None)
+    progress, events = given_up(ValueError("a bug in a reporter"), BrokenPipeError(), None)
 
     assert [result.status for result in progress.results] == [Status.ABORTED] * 3
-    assert [event.step for event in heard if isinstance(event, StepFinished)] == list(STEPS)
+    assert [event.step for event in events if isinstance(event, StepFinished)] == list(STEPS)
     assert progress.interrupted is None
 
 

@@ -12,23 +12,23 @@ DOWN = Waiting("pypi is down", NOON, NOON)
 SLOW = Waiting("pypi does not show all of the release yet", NOON, NOON)
 
 
-def test_a_wait_is_told_when_it_begins_and_more_and_more_rarely_while_it_goes_on() -> None:
-    heard: list[Waiting] = []
+def test_a_wait_is_reported_at_once_and_then_less_and_less_often() -> None:
+    events: list[Waiting] = []
     times: list[int] = []
-    with waits.on_wait(heard.append):
+    with waits.on_wait(events.append):
         for second in range(3600):
             waits.tell(DOWN, second)
-            if len(heard) > len(times):
+            if len(events) > len(times):
                 times.append(second)
     assert times == [0, 60, 180, *range(420, 3600, 300)]
 
 
-def test_waits_for_different_things_are_told_by_themselves() -> None:
-    heard: list[Waiting] = []
-    with waits.on_wait(heard.append):
+def test_waits_for_different_reasons_are_reported_separately() -> None:
+    events: list[Waiting] = []
+    with waits.on_wait(events.append):
         for each in (DOWN, SLOW, DOWN, SLOW):
             waits.tell(each, 5.0)
-    assert heard == [DOWN, SLOW]
+    assert events == [DOWN, SLOW]
 
 
 def test_the_innermost_listener_hears_and_afterwards_the_one_before() -> None:

@@ -1,11 +1,11 @@
-"""What a person reads of each known failure, held word by word in `golden/`.
+"""Output of known failures, compared with the files in `golden/`.
 
-Failures of an index, of an upload and of what was built. A golden file is what the
-run prints on standard error, told in plain lines, and its exit code; times, ports, hashes, folders, durations and
-what other tools print are named instead. After a message was changed they are written anew, to be read and
-committed:
+Failures of an index, of an upload and of builds. A golden file has the output on standard error, by the plain
+reporter, and the exit code; times, ports, hashes, folders, durations and output of other tools are replaced by
+names.
+After a message was changed, write them again, and review and commit them:
 
-    WRITE_GOLDEN=1 pytest tests/faults/test_what_is_said.py
+    WRITE_GOLDEN=1 pytest tests/faults/test_messages.py
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ pytestmark = pytest.mark.heavy
 GOLDEN = Path(__file__).parent / "golden"
 DAY = 24 * 3600
 ONE = Package("demo", sdist=False)
-TOKEN = "pypi-canary-0815"  # longer than what could stand in a message by chance
+TOKEN = "pypi-canary-0815"  # too long to be part of a message
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,12 @@ def index_down_for_twenty_minutes(here: Here) -> Ran:
 
 
 @failure
-def index_wants_to_be_left_alone_for_a_day(here: Here) -> Ran:
+def index_limits_the_rate_for_a_day(here: Here) -> Ran:
     return sent(here, Rule(faults.unavailable(DAY)))
 
 
 @failure
-def nobody_at_the_address(here: Here) -> Ran:
+def connection_refused(here: Here) -> Ran:
     release(here.root, [ONE])
     return publish_to(here.root, "http://127.0.0.1:9/legacy/", "http://127.0.0.1:9/simple/")
 
@@ -149,7 +149,7 @@ def index_keeps_half_of_a_file(here: Here) -> Ran:
 
 
 @failure
-def taken_and_never_listed(here: Here) -> Ran:
+def accepted_and_never_listed(here: Here) -> Ran:
     return sent(here, Rule(faults.LOST))
 
 
@@ -168,7 +168,7 @@ def version_is_there_with_other_content(here: Here) -> Ran:
 
 
 @failure
-def burned_name(here: Here) -> Ran:
+def reserved_file_name(here: Here) -> Ran:
     return sent(here, Rule(faults.BURNED))
 
 
@@ -241,7 +241,7 @@ def unusual_spelling_of_an_sdist(here: Here) -> Ran:
 
 
 @failure
-def seventh_of_nine_files_would_be_refused(here: Here) -> Ran:
+def seventh_of_nine_files_would_be_rejected(here: Here) -> Ran:
     tags = ["py3-none-any", "cp310-none-any", "cp311-none-any"]
     dist = here.root / "dist"
     paths = [made_wheel(dist, name, tag=tag) for name in ("core", "demo", "extra") for tag in tags]
@@ -265,13 +265,13 @@ def credentials_rejected_by_an_index_that_repeats_them(here: Here) -> Ran:
 
 
 @failure
-def nobody_may_upload(here: Here) -> Ran:
+def no_credentials(here: Here) -> Ran:
     here.patch.delenv("RELNOX_OWN_TOKEN")
     return sent(here)
 
 
 @failure
-def pypirc_alone_knows_the_index(here: Here) -> Ran:
+def index_only_in_pypirc(here: Here) -> Ran:
     pypirc(here, f"[company]\nrepository = https://company.example.invalid/\npassword = {TOKEN}\n")
     release(here.root, [ONE])
     return running.here(here.root, "publish", "--index", "company")
@@ -286,13 +286,13 @@ def pypirc_has_another_index_of_that_name(here: Here) -> Ran:
 
 
 @failure
-def trying_on_the_production_index(here: Here) -> Ran:
+def publish_test_to_the_production_index(here: Here) -> Ran:
     release(here.root, [ONE])
     return running.here(here.root, "publish-test", "--index", "pypi")
 
 
 @failure
-def for_good_and_nobody_was_asked(here: Here) -> Ran:
+def confirmation_needed(here: Here) -> Ran:
     release(here.root, [ONE])
     with here.index() as index:
         return publish_to(here.root, index.upload_url, index.simple_url, production=True)
@@ -328,7 +328,7 @@ def on_gitlab(here: Here) -> None:
 
 
 @failure
-def token_runs_out_and_cannot_be_renewed(here: Here) -> Ran:
+def token_expires_and_cannot_be_renewed(here: Here) -> Ran:
     on_gitlab(here)
     with trusting() as index:
         index.lifetime = 1
@@ -358,7 +358,7 @@ def no_such_publisher(here: Here) -> Ran:
 
 
 @failure
-def pending_publisher_of_a_taken_name(here: Here) -> Ran:
+def pending_publisher_of_an_existing_name(here: Here) -> Ran:
     with index_that_mints(here) as index:
         index.errors = ["invalid-pending-publisher"]
         return minted(here, index)
@@ -418,7 +418,7 @@ def project_is_in_quarantine(here: Here) -> Ran:
 
 
 @failure
-def name_is_somebody_elses(here: Here) -> Ran:
+def name_belongs_to_another_account(here: Here) -> Ran:
     release(here.root, [ONE])
     write(here.root, {".gitignore": "dist/\n"})
     repository(here.root)
@@ -441,7 +441,7 @@ def needs_a_package_that_is_private(here: Here) -> Ran:
 
 
 @failure
-def requirement_that_cannot_be_had(here: Here) -> Ran:
+def requirement_not_available(here: Here) -> Ran:
     with serving(made_wheel(here.beside, "third")) as trusted:
         project_of(
             here.root,
@@ -466,7 +466,7 @@ def requirement_on_no_index_before_sending(here: Here) -> Ran:
 
 
 @failure
-def build_was_forgotten(here: Here) -> Ran:
+def nothing_was_built(here: Here) -> Ran:
     release(here.root, [ONE])
     path = here.root / "packages" / "demo" / "pyproject.toml"
     path.write_text(path.read_text(encoding="utf-8").replace("1.0", "1.1"), encoding="utf-8")
@@ -538,14 +538,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_said_is_the_golden_file(name: str, here: Here) -> None:
     ran = CASES[name](here)
-    told = f"{as_read(ran.err, here.root)}exit code {ran.code}\n"
-    assert TOKEN not in told
-    assert "Traceback" not in told
+    output = f"{as_read(ran.err, here.root)}exit code {ran.code}\n"
+    assert TOKEN not in output
+    assert "Traceback" not in output
     path = GOLDEN / f"{name}.txt"
     if os.environ.get("WRITE_GOLDEN"):
         GOLDEN.mkdir(exist_ok=True)
-        path.write_bytes(told.encode())
-    assert told == path.read_bytes().decode()
+        path.write_bytes(output.encode())
+    assert output == path.read_bytes().decode()
 
 
 def test_every_golden_file_belongs_to_a_failure() -> None:

@@ -1,4 +1,4 @@
-"""Runs that nobody listens to any more: a closed pipe, a log without room. They end as if they had been heard."""
+"""Runs with a closed pipe or a full disk as output: they end as usual."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ on_linux = pytest.mark.skipif(not FULL.exists(), reason="a device of Linux")
 
 
 @contextmanager
-def nobody() -> Iterator[int]:
+def closed_pipe() -> Iterator[int]:
     """A pipe whose reader has gone."""
     reading, writing = os.pipe()
     os.close(reading)
@@ -42,7 +42,7 @@ def nobody() -> Iterator[int]:
     os.close(writing)
 
 
-def unheard(root: Path, *words: str, **streams: int) -> tuple[int, str]:
+def run_with(root: Path, *words: str, **streams: int) -> tuple[int, str]:
     """Run relnox with these streams: its exit code, and what it said on the other ones."""
     stdout, stderr = streams.get("stdout", subprocess.PIPE), streams.get("stderr", subprocess.PIPE)
     argv = [sys.executable, "-m", "relnox", *words]
@@ -52,25 +52,25 @@ def unheard(root: Path, *words: str, **streams: int) -> tuple[int, str]:
 
 @pytest.mark.parametrize("reporter", REPORTERS)
 @pytest.mark.parametrize("stream", STREAMS)
-def test_a_bump_that_nobody_listens_to_is_done_all_the_same(
+def test_a_bump_with_a_closed_pipe_as_output_succeeds(
     template: Path, tmp_path: Path, stream: str, reporter: str
 ) -> None:
     root = copy_of(template, tmp_path / "pair")
-    with nobody() as pipe:
-        code, said = unheard(root, *BUMP, "--reporter", reporter, **{stream: pipe})
+    with closed_pipe() as pipe:
+        code, said = run_with(root, *BUMP, "--reporter", reporter, **{stream: pipe})
     assert (code, "Traceback" in said) == (0, False), said
     assert state(root) == RELEASED
 
 
 @pytest.mark.parametrize("reporter", REPORTERS)
-def test_a_run_that_fails_unheard_ends_with_its_own_code(template: Path, tmp_path: Path, reporter: str) -> None:
+def test_a_failure_with_a_closed_pipe_keeps_its_exit_code(template: Path, tmp_path: Path, reporter: str) -> None:
     root = copy_of(template, tmp_path / "pair")
     git(root, "remote", "set-url", "origin", str(tmp_path / "nowhere"))
-    with nobody() as pipe:
-        fails, _ = unheard(root, *BUMP, "--reporter", reporter, stdout=pipe, stderr=pipe)
-        refused, _ = unheard(root, "bump", "--part", "no-part", "--reporter", reporter, stdout=pipe, stderr=pipe)
-    heard, _ = unheard(root, *BUMP)
-    assert (fails, refused) == (heard, 1)
+    with closed_pipe() as pipe:
+        fails, _ = run_with(root, *BUMP, "--reporter", reporter, stdout=pipe, stderr=pipe)
+        refused, _ = run_with(root, "bump", "--part", "no-part", "--reporter", reporter, stdout=pipe, stderr=pipe)
+    expected, _ = run_with(root, *BUMP)
+    assert (fails, refused) == (expected, 1)
 
 
 @on_linux
@@ -80,7 +80,7 @@ def test_a_log_without_room_stops_no_build(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "home").mkdir()
     root = repository(in_tree(tmp_path / "home"))
     with FULL.open("wb") as full:
-        code, said = unheard(root, "build-all", **{stream: full.fileno()})
+        code, said = run_with(root, "build-all", **{stream: full.fileno()})
     assert (code, "Traceback" in said) == (0, False), said
     assert (root / "dist/manifest.json").exists()
     sound(root)
@@ -89,7 +89,7 @@ def test_a_log_without_room_stops_no_build(tmp_path: Path, monkeypatch: pytest.M
 @on_linux
 def test_results_that_find_no_room_are_no_success(template: Path) -> None:
     with FULL.open("wb") as full:
-        code, said = unheard(template, "status", stdout=full.fileno())
+        code, said = run_with(template, "status", stdout=full.fileno())
     assert code == 2
     assert "No space left on device" in said
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from backends import in_tree
 from projects import everything, git, repository, write
-from running import DOORS, Ran
+from running import FRONT_ENDS, Ran
 
 import relnox
 from relnox.commands import TASKS
@@ -76,11 +76,11 @@ def launched(cwd: Path, first: str, *words: str, **variables: str) -> Ran:
     return ran
 
 
-def words(door: str, task: str, *options: str) -> tuple[str, ...]:
+def words(front_end: str, task: str, *options: str) -> tuple[str, ...]:
     """A task through a front end, for `launched`."""
-    if door == "nox":
+    if front_end == "nox":
         return ("-m", "nox", "-s", task, "--", *options)
-    return ("-m", door, task, *options)
+    return ("-m", front_end, task, *options)
 
 
 # --- the working folder is gone
@@ -91,7 +91,7 @@ def lost(tmp_path: Path, *words: str) -> Ran:
 
 
 @pytest.mark.parametrize("task", [*TASKS, "init"])
-def test_a_lost_working_folder_is_told(tmp_path: Path, task: str) -> None:
+def test_a_lost_working_folder_is_an_error(tmp_path: Path, task: str) -> None:
     ran = lost(tmp_path, task, *(["--from", "dist"] if task == "collect" else []))
 
     assert (ran.code, ran.out) == (1, "")
@@ -110,7 +110,7 @@ def test_without_a_working_folder_a_project_can_be_named(tmp_path: Path, demo: P
     assert (ran.code, git(demo, "tag")) == (0, "v1.3.0"), ran.text
 
 
-def test_wrong_settings_are_told_without_a_working_folder(tmp_path: Path, demo: Path) -> None:
+def test_wrong_settings_are_errors_without_a_working_folder(tmp_path: Path, demo: Path) -> None:
     file = demo / "pyproject.toml"
     file.write_text(file.read_text(encoding="utf-8") + "\n[tool.relnox]\nbranhc = 'main'\n", encoding="utf-8")
 
@@ -137,7 +137,7 @@ def test_wrong_settings_are_told_without_a_working_folder(tmp_path: Path, demo: 
         ("verify-install", ("--from", "dist", "--dist", TOO_LONG)),
     ],
 )
-def test_a_name_that_is_too_long_is_told(demo: Path, task: str, options: tuple[str, ...]) -> None:
+def test_a_name_that_is_too_long_is_an_error(demo: Path, task: str, options: tuple[str, ...]) -> None:
     before = everything(demo)
 
     ran = launched(demo, "", "-m", "relnox", task, *options)
@@ -148,11 +148,11 @@ def test_a_name_that_is_too_long_is_told(demo: Path, task: str, options: tuple[s
     assert everything(demo) == before
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_every_front_end_tells_it(demo: Path, door: str) -> None:
-    ran = launched(demo, "", *words(door, "publish", "--index", "embedded", "--dist", TOO_LONG))
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_every_front_end_tells_it(demo: Path, front_end: str) -> None:
+    ran = launched(demo, "", *words(front_end, "publish", "--index", "embedded", "--dist", TOO_LONG))
 
-    assert ran.code == (1 if door == "nox" else 2)
+    assert ran.code == (1 if front_end == "nox" else 2)
     assert "manifest.json: File name too long\nhint: check the path, and what kind of file it is" in ran.err
 
 
@@ -160,7 +160,7 @@ def test_every_front_end_tells_it(demo: Path, door: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not enforce RLIMIT_AS")
-def test_too_little_memory_is_told(demo: Path, tmp_path: Path) -> None:
+def test_too_little_memory_is_an_error(demo: Path, tmp_path: Path) -> None:
     # Compiling modules takes more memory than running them, and without it Python may report wrong syntax.
     subprocess.run([sys.executable, "-m", "compileall", "-q", str(Path(relnox.__file__).parent)], check=True)
     ended = {}
@@ -173,9 +173,9 @@ def test_too_little_memory_is_told(demo: Path, tmp_path: Path) -> None:
             assert ran.code == 0 or "fix: " in ran.err, ran.text
             ended[megabytes, task] = ran
 
-    told = [ran for ran in ended.values() if "out of memory" in ran.err]
-    assert told
-    assert all("raise the limit" in ran.err for ran in told)
+    failures = [ran for ran in ended.values() if "out of memory" in ran.err]
+    assert failures
+    assert all("raise the limit" in ran.err for ran in failures)
     assert ended[256, "status"].code == 0
     assert git(demo, "status", "--porcelain") == ""
 
@@ -190,23 +190,21 @@ def test_a_temporary_folder_that_cannot_be_written_is_passed_over(demo: Path, lo
     assert list(locked.iterdir()) == []
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_no_temporary_folder_is_told_with_the_variable_that_helps(
-    demo: Path, locked: Path, tmp_path: Path, door: str
-) -> None:
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_no_temporary_folder_names_the_variable(demo: Path, locked: Path, tmp_path: Path, front_end: str) -> None:
     site = write(tmp_path / "site", {"sitecustomize.py": ONE_TEMPORARY_FOLDER})
     variables = {"PYTHONPATH": str(site), "TMPDIR": str(locked)}
 
-    ran = launched(demo, POWERLESS, *words(door, "build-all"), **variables)
+    ran = launched(demo, POWERLESS, *words(front_end, "build-all"), **variables)
 
-    assert ran.code == (1 if door == "nox" else 2)
+    assert ran.code == (1 if front_end == "nox" else 2)
     assert f"No usable temporary directory found in ['{locked}']" in ran.err
     assert "fix: set TMPDIR to a folder that you may write to; then rerun the command" in ran.err
     assert not (demo / "dist/manifest.json").exists()
 
     (tmp_path / "free").mkdir()
     variables["TMPDIR"] = str(tmp_path / "free")
-    assert launched(demo, POWERLESS, *words(door, "build-all"), **variables).code == 0
+    assert launched(demo, POWERLESS, *words(front_end, "build-all"), **variables).code == 0
     assert list((tmp_path / "free").glob("relnox-*")) == []
 
 
@@ -241,7 +239,7 @@ def _change_modes(root: Path, change: Callable[[int], int]) -> None:
     ],
     ids=" ".join,
 )
-def test_a_project_that_cannot_be_written_is_told(sealed: Path, options: tuple[str, ...]) -> None:
+def test_a_project_that_cannot_be_written_is_an_error(sealed: Path, options: tuple[str, ...]) -> None:
     before = everything(sealed)
 
     ran = launched(sealed, POWERLESS, "-m", "relnox", *options)
@@ -251,11 +249,11 @@ def test_a_project_that_cannot_be_written_is_told(sealed: Path, options: tuple[s
     assert everything(sealed) == before
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_every_front_end_tells_that_it_cannot_write(sealed: Path, door: str) -> None:
-    ran = launched(sealed, POWERLESS, *words(door, "bump", "--part", "minor"))
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_every_front_end_tells_that_it_cannot_write(sealed: Path, front_end: str) -> None:
+    ran = launched(sealed, POWERLESS, *words(front_end, "bump", "--part", "minor"))
 
-    assert ran.code == (1 if door == "nox" else 2)
+    assert ran.code == (1 if front_end == "nox" else 2)
     assert f"error: {sealed}/.git/relnox/lock: Permission denied\n{DENIED}\n" in ran.err
 
 

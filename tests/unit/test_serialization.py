@@ -154,7 +154,7 @@ def test_the_sample_is_sound() -> None:
         ("code", "DONE"),
     ],
 )
-def test_what_is_no_such_value_is_told_in_one_way(key: str, value: Any) -> None:
+def test_invalid_values_raise_one_exception_class(key: str, value: Any) -> None:
     document = through_json(SAMPLE)
     if value is NOTHING:
         del document[key]
