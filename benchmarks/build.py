@@ -123,7 +123,7 @@ class Benchmark:
     longest_loop: int
 
     def environment(self, *, online: bool = False) -> dict[str, str]:
-        """Variables for the programs: one uv and one interpreter for all, and separate caches."""
+        """Return variables for the programs: one uv and one interpreter for all, and separate caches."""
         variables = workspaces.environment() | {
             "PATH": os.pathsep.join([str(Path(self.uv).parent), os.environ.get("PATH", os.defpath)]),
             "UV_CACHE_DIR": str(self.folder / "uv-cache"),
@@ -173,7 +173,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def tools(bench: Benchmark) -> list[Tool]:
-    """All tools, in the order of their runs."""
+    """Return all tools, in the order of their runs."""
 
     def relnox(_copy: Copy, _names: Sequence[str]) -> list[tuple[str, ...]]:
         return [(str(bump.own("relnox")), "build-all")]
@@ -203,7 +203,7 @@ def tools(bench: Benchmark) -> list[Tool]:
 
 
 def backends_alone(bench: Benchmark, copy: Copy, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """One process for each backend and its packages."""
+    """Yield one process for each backend and its packages."""
     start = (str(bench.programs / "python"), "-c", BACKENDS_ALONE)
     output = copy.root / "dist"
     output.mkdir()
@@ -233,7 +233,7 @@ def fetch(bench: Benchmark) -> None:
 
 
 def backends_by_package(size: int, backends: Sequence[str]) -> dict[str, str]:
-    """The packages of a workspace with their backends, in rotation."""
+    """Assign the backends to the packages of a workspace, in rotation."""
     return {name: backends[index % len(backends)] for index, name in enumerate(workspaces.names(size))}
 
 
@@ -340,7 +340,7 @@ class MemorySampler:
 
 
 def descendants(top: int) -> Iterator[int]:
-    """A process and its descendants."""
+    """Yield a process and its descendants."""
     children: dict[int, list[int]] = {}
     for folder in Path("/proc").glob("[0-9]*") if sys.platform == "linux" else ():
         with contextlib.suppress(OSError):
@@ -395,13 +395,13 @@ def check_reused(tool: str, before: Mapping[str, int], after: Mapping[str, int],
 
 
 def stamps(dist: Path) -> dict[str, int]:
-    """The modification times of the archives."""
+    """Return the modification times of the archives."""
     paths = (path for path in (dist.iterdir() if dist.is_dir() else ()) if path.name not in SIDE_FILES)
     return {path.name: path.stat().st_mtime_ns for path in paths}
 
 
 def contents(archive: Path) -> tuple[str, ...]:
-    """The names of the files in an archive, sorted."""
+    """List the files in an archive, sorted."""
     if archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as wheel:
             return tuple(sorted(name for name in wheel.namelist() if not name.endswith("/")))
@@ -410,7 +410,7 @@ def contents(archive: Path) -> tuple[str, ...]:
 
 
 def cores() -> int:
-    """The number of processors that this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 

@@ -162,7 +162,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def of_a_workspace(programs: Path, floor: Path) -> list[Tool]:
-    """The tools that bump all packages, commit and tag."""
+    """Return the tools that bump all packages, commit and tag."""
     commit = [
         Call(("git", "commit", "--quiet", "--all", f"--message=Release {NEXT}")),
         Call(("git", "tag", "--annotate", f"--message=Release {NEXT}", TAG)),
@@ -195,7 +195,7 @@ def of_a_workspace(programs: Path, floor: Path) -> list[Tool]:
 
 
 def of_one_package(programs: Path, floor: Path) -> list[Tool]:
-    """The tools that edit the files of one package, outside git if possible."""
+    """Return the tools that edit the files of one package, outside git if possible."""
     no_git = ("--no-commit", "--no-tag")
     only, with_lock = ("versions",), ("versions", "lock")
     return [
@@ -225,12 +225,12 @@ def of_one_package(programs: Path, floor: Path) -> list[Tool]:
 
 
 def once(*words: str | Path) -> Callable[[Sequence[str]], list[Call]]:
-    """One program for all packages."""
+    """Call one program for all packages."""
     return lambda names: [Call(tuple(str(word) for word in words))]  # noqa: ARG005 - settings name the packages
 
 
 def in_the_package(*words: str | Path) -> Callable[[Sequence[str]], list[Call]]:
-    """One program in the folder of the first package."""
+    """Call one program in the folder of the first package."""
     return lambda names: [Call(tuple(str(word) for word in words), f"packages/{names[0]}")]
 
 
@@ -255,7 +255,7 @@ def install(folder: Path, distributions: Sequence[str]) -> Path:
 
 
 def versions(programs: Path, distributions: Sequence[str]) -> str:
-    """Names and versions of the installed peers."""
+    """Return names and versions of the other tools."""
     code = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
     ran = subprocess.run(
         [str(programs / "python"), "-c", code, *distributions], check=True, capture_output=True, text=True
@@ -339,7 +339,7 @@ def check(tool: Tool, names: Sequence[str], before: Path, after: Path) -> None:
 
 
 def expected(tool: Tool, names: Sequence[str], before: Path) -> Mapping[str, str]:
-    """The files that a tool may edit, with their expected text."""
+    """Return the files that a tool may edit, with their expected text."""
     old, new = f'version = "{workspaces.VERSION}"', f'version = "{NEXT}"'
     texts = {}
     for name in names:

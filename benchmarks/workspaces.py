@@ -166,22 +166,22 @@ def {module}_{number}(values: list[int], offset: int = {number}) -> dict[str, in
 
 
 def names(packages: int) -> list[str]:
-    """The packages' names in order, from pkg-001."""
+    """Return the packages' names in order, from pkg-001."""
     return [f"pkg-{number:03}" for number in range(1, packages + 1)]
 
 
 def import_name(name: str) -> str:
-    """The module of a package."""
+    """Return the module of a package."""
     return name.replace("-", "_")
 
 
 def requirements(index: int) -> list[int]:
-    """Which packages the one at this index (from 0) requires: none of the first three, three of the earlier."""
+    """Return the packages that the one at this index (from 0) requires: three earlier ones, from the fourth on."""
     return [0, index // 2, index - 1] if index >= _EARLIER else []
 
 
 def environment() -> dict[str, str]:
-    """The variables for measured programs, without settings of this machine or user.
+    """Return variables for measured programs, without settings of this machine or user.
 
     Byte code may be written, git reads only the workspace's settings, and uv is offline.
     """
@@ -314,7 +314,7 @@ def _sources_pyproject(name: str, backend: Backend, needs: Sequence[str]) -> str
 
 
 def _lock(every: Sequence[str]) -> Iterator[str]:
-    """The text of uv.lock, as uv writes it for packages that require nothing from elsewhere."""
+    """Yield the text of uv.lock, as uv writes it for packages without other requirements."""
     yield 'version = 1\nrevision = 5\nrequires-python = ">=3.11"\n\n[manifest]\nmembers = [\n'
     yield from (f'    "{name}",\n' for name in every)
     yield "]\n"

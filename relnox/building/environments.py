@@ -86,7 +86,7 @@ class Environment(Record):
         return next(self.folder.glob("lib/*/site-packages"))
 
     def variables(self, base: Mapping[str, str]) -> dict[str, str]:
-        """`base` with this environment's programs first."""
+        """Return `base` with this environment's programs first."""
         path = os.pathsep.join([str(self.scripts), base.get("PATH", os.defpath)])
         return {**base, "PATH": path, "VIRTUAL_ENV": str(self.folder)}
 
@@ -194,7 +194,7 @@ class Installer(Record):
 
     @contextlib.contextmanager
     def _constraint_options(self, constraints: Constraints, project: Path | None) -> Iterator[process.Words]:
-        """Options that limit the installer to certain releases, also for the build requirements of sdists."""
+        """Yield options that limit the installer to certain releases, also for build requirements of sdists."""
         options: list[str | os.PathLike[str]] = ["--project", project] if self.uv and project is not None else []
         with contextlib.ExitStack() as stack:
             files: list[str | os.PathLike[str]] = [*constraints.files]
@@ -215,7 +215,7 @@ class Installer(Record):
             yield options
 
     def unsupported(self, constraints: Constraints) -> tuple[str, ...]:
-        """The constraints that the installer does not support, each with the reason."""
+        """Return the constraints that the installer does not support, each with the reason."""
         if self.uv:
             return ()
         reasons = []
@@ -315,7 +315,7 @@ def pip_timestamp(newer: str) -> str:
 
 
 def _pin(entry: Mapping[str, Any]) -> str:
-    """A requirement for exactly the release in an entry of pip's report."""
+    """Return a requirement for exactly the release in an entry of pip's report."""
     metadata = entry["metadata"]
     if entry.get("is_direct"):
         return f"{metadata['name']} @ {entry['download_info']['url']}"
@@ -399,7 +399,7 @@ def _candidates(version: str, path: str) -> Iterator[Path]:
 
 
 def _version_of(python: Path) -> str:
-    """The full version, such as `3.12.1`; empty for a program that does not run."""
+    """Return the full version, such as `3.12.1`; empty for a program that does not run."""
     argv: process.Words = [python, "-I", "-c", "import platform; print(platform.python_version())"]
     try:
         ran = process.run(argv, timeout=_PROBE_LIMIT, stderr=False)

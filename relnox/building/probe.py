@@ -108,7 +108,7 @@ def evaluate(expression: str, _: ResultFile) -> None:
 
 
 def dotted_names(node: object) -> list[str]:
-    """`a`, `a.b` and `a.b.c` for an expression `a.b.c`."""
+    """Return `a`, `a.b` and `a.b.c` for an expression `a.b.c`."""
     parts: list[str] = []
     while hasattr(node, "attr") and hasattr(node, "value"):
         parts.append(node.attr)
@@ -134,7 +134,7 @@ def import_if_module(dotted: str, names: dict[str, object]) -> None:
 
 
 def loaded_from(folder: str | None) -> list[tuple[str, str]]:
-    """Modules loaded from a folder with their locations, without environments and Pythons inside of it."""
+    """Find modules loaded from a folder, but not from environments and Pythons inside of it."""
     return [
         (name, location)
         for name, module in sorted(sys.modules.items())
@@ -146,7 +146,7 @@ def loaded_from(folder: str | None) -> list[tuple[str, str]]:
 
 
 def locations(module: object) -> list[str]:
-    """The file of a module; the folders of a namespace package."""
+    """Return the file of a module; the folders of a namespace package."""
     try:
         file = getattr(module, "__file__", None)
         return [file] if isinstance(file, str) else [str(folder) for folder in getattr(module, "__path__", ())]
@@ -155,18 +155,18 @@ def locations(module: object) -> list[str]:
 
 
 def is_installed(location: str) -> bool:
-    """Whether a file is in site-packages of the environment."""
+    """Return whether a file is in site-packages of the environment."""
     return any(is_below(location, folder) for folder in SITE)
 
 
 def is_below(location: str, folder: str) -> bool:
-    """Whether a file is in a folder; never for pseudo files such as `<frozen …>`."""
+    """Return whether a file is in a folder; never for pseudo files such as `<frozen …>`."""
     parent = os.path.join(os.path.realpath(folder), "")  # noqa: PTH118 - as above
     return os.path.isabs(location) and os.path.realpath(location).startswith(parent)  # noqa: PTH117
 
 
 def location_of(error: BaseException) -> str | None:
-    """The innermost line of installed code in a traceback."""
+    """Return the innermost line of installed code in a traceback."""
     location, frame = None, error.__traceback__
     while frame is not None:
         name = frame.tb_frame.f_code.co_filename

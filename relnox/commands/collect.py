@@ -123,7 +123,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 
 def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
-    """No table: the manifest lists everything."""
+    """Return no table: the manifest lists everything."""
     del outcome, folder
     return ()
 
@@ -132,7 +132,7 @@ def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
 
 
 def _folders(root: Path, names: Sequence[str]) -> tuple[str, ...]:
-    """The jobs' folders, without duplicates."""
+    """Resolve the jobs' folders, without duplicates."""
     if not names:
         raise Blocked(
             "option-missing",
@@ -199,7 +199,7 @@ def _attestations(archives: Iterable[Path]) -> Iterator[Attestation]:
 
 
 def _archives(folder: Path, *suffixes: str) -> tuple[str, ...]:
-    """The archives in a folder, and the files with one of the other suffixes."""
+    """List the archives in a folder, and the files with one of the other suffixes."""
     return tuple(
         sorted(path.name for path in folder.iterdir() if path.name.endswith((".whl", ".tar.gz", *suffixes)))
     )
@@ -240,7 +240,7 @@ def _findings(jobs: Sequence[Job], project: Project) -> Iterator[tuple[str, Find
 
 
 def _needs(jobs: Sequence[Job], project: Project, faulty: frozenset[str]) -> dict[str, frozenset[str]]:
-    """What each package needs, by the sources and the wheels: a job saw only the packages that it built."""
+    """Find what each package needs in sources and wheels, since a job saw only its own packages."""
     from relnox.building import archives
 
     workspace = project.workspace

@@ -160,7 +160,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 
 def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
-    """The result of each package on each Python."""
+    """Return a table with the result of each package on each Python."""
     del folder
     cells = {
         (step.package, str(step.version), step.python): _RESULTS[result.status.value]
@@ -179,7 +179,7 @@ def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:
 def verification(
     manifest: Manifest, verify: VerifyConfig, *, index: str, deadline: int, installer: str
 ) -> Iterator[Step]:
-    """The steps that verify a published manifest with the running Python."""
+    """Yield the steps that verify a published manifest with the running Python."""
     yield from _from_index(manifest, index, dict.fromkeys(manifest.packages, deadline))
     yield from install_checks(manifest, verify, (), installer)
 
@@ -191,7 +191,7 @@ def install_checks(
     installer: str,
     others: tuple[str, ...] = (),
 ) -> Iterator[Step]:
-    """One step for each package and each Python, with an environment of its own.
+    """Yield a step for each package and each Python, with an environment of its own.
 
     Args:
         manifest: The packages to verify.
@@ -234,7 +234,7 @@ def settings(project: Project) -> VerifyConfig:
 
 
 def private_requirements(manifest: Manifest, private: Sequence[str]) -> Iterator[Problem]:
-    """Packages that cannot be installed, since they need a package that is not published."""
+    """Find packages that cannot be installed, since they need a package that is not published."""
     for package, needs in manifest.needs:
         if package in manifest.packages and (names := sorted(set(needs) & set(private))):
             yield core.plan.Problem(
@@ -246,7 +246,7 @@ def private_requirements(manifest: Manifest, private: Sequence[str]) -> Iterator
 
 
 def missing_pythons(manifest: Manifest, verify: VerifyConfig, pythons: Sequence[str]) -> Iterator[Problem]:
-    """Requested Pythons that are not installed: an error, since skipping them would hide a failure."""
+    """Find requested Pythons that are not installed: an error, since skipping them would hide a failure."""
     from relnox.building.environments import find_interpreter
 
     for python in pythons:
@@ -276,7 +276,7 @@ def public_part(manifest: Manifest, project: Project) -> tuple[Manifest, tuple[s
 
 
 def private_notes(private: Sequence[str]) -> Iterator[str]:
-    """A note for each package that is not published."""
+    """Yield a note for each package that is not published."""
     for name in private:
         yield f"{name} is private (a Private :: classifier) and is not published"
 
@@ -338,7 +338,7 @@ def read_manifest(root: Path, folder: str) -> Manifest:
 
 
 def _unlisted(manifest: Manifest, index: str, project: Project) -> frozenset[str]:
-    """Packages that an index does not list completely, if none of the release was uploaded in the last hour.
+    """Find packages that an index does not list completely, unless one was uploaded in the last hour.
 
     Empty for an index that does not answer or states no upload times, since it may be about to list the release.
     """

@@ -82,7 +82,7 @@ class Conflict(Record, kw_only=True):
 
 
 def file_sources(jobs: Sequence[Job]) -> dict[str, tuple[str, Distribution]]:
-    """The files of all jobs by name: the first folder with the file, and its entry in the manifest there."""
+    """Map the files of all jobs by name to the first folder with the file, and its entry in the manifest there."""
     sources: dict[str, tuple[str, Distribution]] = {}
     for job in jobs:
         for file in job.manifest.distributions:
@@ -91,7 +91,7 @@ def file_sources(jobs: Sequence[Job]) -> dict[str, tuple[str, Distribution]]:
 
 
 def attestation_sources(jobs: Sequence[Job]) -> dict[str, tuple[str, Attestation]]:
-    """The attestations of all jobs by the archive's name, with the first folder that has one."""
+    """Map the attestations of all jobs by the archive's name, each with the first folder that has it."""
     sources: dict[str, tuple[str, Attestation]] = {}
     for job in jobs:
         for attestation in job.attestations:
@@ -123,7 +123,7 @@ def conflicts(jobs: Sequence[Job]) -> Iterator[Conflict]:
 
 
 def has_valid_filename(file: Distribution) -> bool:
-    """Whether the file name agrees with the package and version of its manifest entry (PEP 427, PEP 625)."""
+    """Return whether a file name agrees with package and version of the manifest entry (PEP 427, PEP 625)."""
     try:
         name_and_version = (
             parse_wheel_filename(file.filename)[:2]
@@ -136,7 +136,7 @@ def has_valid_filename(file: Distribution) -> bool:
 
 
 def required_names(requires: Iterable[str]) -> frozenset[str]:
-    """The distributions that `Requires-Dist` lines need without any extra.
+    """Return the distributions that `Requires-Dist` lines need without any extra.
 
     Invalid requirements are ignored: the checks of archives report them.
     """

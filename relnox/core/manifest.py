@@ -103,15 +103,15 @@ class Manifest(Record, kw_only=True):
         return tuple(dict.fromkeys(file.package for file in self.distributions))
 
     def files_of(self, package: str) -> tuple[Distribution, ...]:
-        """The files of one package."""
+        """Return the files of one package."""
         return tuple(file for file in self.distributions if file.package == package)
 
     def version(self, package: str) -> Version:
-        """The version of one package, which must have files."""
+        """Return the version of one package, which must have files."""
         return self.files_of(package)[0].version
 
     def only(self, packages: frozenset[str]) -> Manifest:
-        """The manifest without the files of other packages."""
+        """Return the manifest without the files of other packages."""
         return Manifest(
             distributions=tuple(file for file in self.distributions if file.package in packages),
             commit=self.commit,

@@ -70,7 +70,7 @@ class Collecting:
         return f"{len(self.step.files)} files" + (f" and {signed} attestations" if signed else "")
 
     def _missing(self) -> list[tuple[str, str, str]]:
-        """The folder, name and SHA-256 of each file that is yet to copy."""
+        """Return folder, name and SHA-256 of each file that is yet to copy."""
         output = self.run.root / self.step.output
         files = [(folder, file.filename, file.sha256) for folder, file in self.step.files]
         return [

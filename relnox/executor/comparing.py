@@ -98,6 +98,6 @@ class CheckingReproducibility:
         return source
 
     def _ignored(self, folder: str, names: Iterable[str]) -> list[str]:
-        """Names of relnox's own files in the tree: the archives, and this copy."""
+        """Return the names of relnox's own files in the tree: the archives, and this copy."""
         own_paths = (self.run.root / self.step.build.output, self.run.scratch)
         return [name for name in names if Path(folder, name) in own_paths]

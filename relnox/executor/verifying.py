@@ -238,7 +238,7 @@ class Verifying:
         return _best_archive(self.run.downloads[package], package, self.step.python)
 
     def _required_others(self) -> dict[str, Archive]:
-        """The wheels of other projects that the release's files require, directly or through one another."""
+        """Select the wheels of other projects that the release's files require, directly or indirectly."""
         others: dict[str, Archive] = {}
         package = self.step.package
         queue = [
@@ -309,7 +309,7 @@ class Verifying:
         return modules.import_names(archive, distribution.record if distribution is not None else ())
 
     def _scripts(self) -> dict[str, tuple[str, tuple[str, ...]]]:
-        """The installed scripts: the function of each, and the extras that it needs and that are not installed."""
+        """Map the installed scripts to their functions, and the missing extras that they need."""
         distribution = self.installed.get(self.step.package)
         scripts = modules.scripts(distribution.info / "entry_points.txt") if distribution is not None else {}
         present = set(map(canonicalize_name, self.step.checks.extras))
@@ -437,7 +437,7 @@ class Verifying:
         )
 
     def _providers(self, module: str) -> list[str]:
-        """Other packages of the release whose wheels have a module, or the package that it is in."""
+        """Find other packages of the release whose wheels have a module, or the package that it is in."""
         return [
             name
             for name, downloads in self.run.downloads.items()
@@ -471,7 +471,7 @@ class Verifying:
 
 
 def _best_archive(downloads: Iterable[Archive], package: str, python: str) -> Archive:
-    """The file to install with a Python on this machine: the best compatible wheel, else the sdist."""
+    """Select the file to install with a Python on this machine: the best compatible wheel, else the sdist."""
     from packaging.utils import parse_wheel_filename
 
     ranks = _tag_ranks(python)
@@ -493,12 +493,12 @@ def _best_archive(downloads: Iterable[Archive], package: str, python: str) -> Ar
 
 @cache
 def _tag_ranks(python: str) -> Mapping[Tag, int]:
-    """The wheel tags that a Python supports on this machine, with the rank of each; 0 is the best."""
+    """Return the wheel tags that a Python supports on this machine, with the rank of each; 0 is the best."""
     return {tag: rank for rank, tag in enumerate(_tags(python))}
 
 
 def _tags(python: str) -> Iterator[Tag]:
-    """The wheel tags that the running Python or another CPython supports on this machine, best first (PEP 425)."""
+    """Yield the wheel tags that the running Python or another CPython supports here, best first (PEP 425)."""
     from packaging import tags
 
     if not python:
@@ -518,7 +518,7 @@ def _path(url: str) -> str:
 
 
 def _is_version(text: str, version: Version) -> bool:
-    """Whether a text is a version; also true for text that is not a valid version, such as a commit id."""
+    """Return whether a text is a version; also true for text that is not a valid version, such as a commit id."""
     try:
         return Version(text) == version
     except InvalidVersion:
