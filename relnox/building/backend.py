@@ -41,7 +41,7 @@ _FRAME = re.compile(r'\s*File "([^<"]+)", line (\d+)')
 
 
 class MissingModule(Failed):
-    """A build failed since it imports a module that its environment does not have.
+    """The error of a build that imports a module which its environment does not have.
 
     Args:
         code: As for every error.

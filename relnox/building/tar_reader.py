@@ -234,7 +234,7 @@ def _entry(block: bytes, size: int, name: bytes, extended: _Extended, offset: in
 
 
 class _Extended:
-    """What the extended headers before an entry say about it."""
+    """Values from the extended headers of an entry."""
 
     def __init__(self) -> None:
         self.name = ""

@@ -196,13 +196,13 @@ class Checking:
                 (self.run.root / self.step.output / built.filename).unlink(missing_ok=True)
 
     def _twine(self, files: Sequence[Path]) -> process.Completed:
-        words = ["check", *(["--strict"] if self.step.strict else []), *map(str, files)]
+        arguments = ["check", *(["--strict"] if self.step.strict else []), *map(str, files)]
         variables = self.run.variables(more={"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"})
         on_line = self.run.on_line(self.step)
         if (warm := self.run.warm_twine()) is None:
-            return process.run([sys.executable, "-m", "twine", *words], env=variables, on_line=on_line)
+            return process.run([sys.executable, "-m", "twine", *arguments], env=variables, on_line=on_line)
         return Fork(warm).run(
-            [twine_program(), *words], cwd=None, env=variables, timeout=_CHECK_TIMEOUT, on_line=on_line
+            [twine_program(), *arguments], cwd=None, env=variables, timeout=_CHECK_TIMEOUT, on_line=on_line
         )
 
     def verify(self) -> str:

@@ -323,9 +323,9 @@ def _run_command(  # noqa: PLR0913, PLR0917 - as above
     step: Build, source: Path, into: Path, run: Run, variables: Mapping[str, str], conditions: Conditions
 ) -> list[Path]:
     """Build the archives with the project's own build command."""
-    words = [word.replace("{output}", str(into)) for word in step.command]
+    arguments = [argument.replace("{output}", str(into)) for argument in step.command]
     process.run(
-        words,
+        arguments,
         cwd=source,
         env=variables,
         umask=conditions.umask,

@@ -150,13 +150,13 @@ def _environments(
     text = " and ".join(map(str, markers))
     quoted = {value for pair in _QUOTED.findall(text) for value in pair}
     values = quoted | {part for value in quoted for part in re.split("[, ]+", value)}
-    words = sorted(set(_VARIABLE.findall(_QUOTED.sub("", text))) - ({"extra"} if not extras else set()))
+    variables = sorted(set(_VARIABLE.findall(_QUOTED.sub("", text))) - ({"extra"} if not extras else set()))
     for python, *combination in product(
-        sorted(_pythons({*values, *pythons})), *([sorted(values | {""})] * len(words))
+        sorted(_pythons({*values, *pythons})), *([sorted(values | {""})] * len(variables))
     ):
         short = ".".join(python.split(".")[:2])
         versions = {"python_full_version": python, "python_version": short}
-        yield {"extra": "", **versions, **dict(zip(words, combination, strict=True))}
+        yield {"extra": "", **versions, **dict(zip(variables, combination, strict=True))}
 
 
 def _pythons(values: Iterable[str]) -> Iterator[str]:
