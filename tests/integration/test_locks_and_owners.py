@@ -675,7 +675,7 @@ def test_a_change_of_one_moves_its_fixed_group_when_history_decides(
         (SHARED + group("linked"), "gives a and b the same tags"),
         (SHARED, "gives a and b the same tags"),
         ('tag-format = "v{version}"\n' + group("fixed"), "gives a and c the same tags"),
-        (group("fixed", "z*"), "'z*' of [tool.relnox.groups.both] packages means no package of this workspace"),
+        (group("fixed", "z*"), "'z*' of [tool.relnox.groups.both] packages matches no package of this workspace"),
         (group("fixed") + group("linked", "b").replace("both", "more"), "b is in two groups, both and more"),
     ],
 )
@@ -698,7 +698,7 @@ def test_a_fixed_group_that_is_apart_is_refused_and_a_named_version_mends_it(tmp
 def test_a_shared_tag_that_is_there_stands_against_the_whole_group(tmp_path: Path, bump: Bump) -> None:
     root = libraries(tmp_path / "many", SHARED + group("fixed"))
     git(root, "tag", "both-v1.1.0")
-    assert "the tag both-v1.1.0 is there already" in refused(bump, root, *B, *COMMIT, code=4)
+    assert "tag both-v1.1.0 already exists" in refused(bump, root, *B, *COMMIT, code=4)
 
 
 def test_packages_whose_backends_look_at_the_same_tags_move_under_one(tmp_path: Path, bump: Bump) -> None:

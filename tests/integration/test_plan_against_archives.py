@@ -151,10 +151,10 @@ def test_requirements_added_by_a_metadata_hook(tmp_path: Path, kept: Path) -> No
     stated = stated.replace('description = "It"\n', "")  # hooks are run where anything is dynamic
     ran = build_all(write(tmp_path, {"pyproject.toml": stated, **files}))
     assert ran.code == 2, ran.text
-    assert "home-1.2.tar.gz: its metadata requires added>=1, which is not in pyproject.toml" in ran.err
+    assert "home-1.2.tar.gz: requirement added>=1 is in the metadata, but not in pyproject.toml" in ran.err
     # hatchling asks its hooks no more where it builds of an sdist.
-    assert "home-1.2-py3-none-any.whl: it does not require added>=1, as its sdist promises" in ran.err
-    assert 'announced by project.dynamic = ["dependencies"]' in ran.err
+    assert "home-1.2-py3-none-any.whl: requirement added>=1 is in the metadata of its sdist only" in ran.err
+    assert 'if a build hook adds it, announce it: project.dynamic = ["dependencies"]' in ran.err
     assert list((tmp_path / "dist").iterdir()) == []
     dynamic = pyproject("home", "hatchling", f'dynamic = ["dependencies"]\n{hook}')
     ran = build_all(write(tmp_path, {"pyproject.toml": dynamic}))
@@ -179,8 +179,8 @@ def test_requirements_of_setup_py(tmp_path: Path, kept: Path) -> None:
     stated = pyproject("home", "setuptools", 'dependencies = ["six"]\n')
     ran = build_all(write(tmp_path, {"pyproject.toml": stated, **files}))
     assert ran.code == 2, ran.text
-    assert "its metadata lacks the requirement six" in ran.err
-    assert "its metadata requires added>=1, which is not in pyproject.toml" in ran.err
+    assert "requirement six is in pyproject.toml, but not in the metadata" in ran.err
+    assert "requirement added>=1 is in the metadata, but not in pyproject.toml" in ran.err
     dynamic = pyproject("home", "setuptools", 'dynamic = ["dependencies"]\n')
     plain = "from setuptools import setup\n\nsetup(install_requires=['added>=1'])\n"
     ran = build_all(write(tmp_path, {"pyproject.toml": dynamic, "setup.py": plain}))
@@ -197,7 +197,7 @@ def test_a_wheel_with_other_requirements_than_its_sdist_is_an_error(tmp_path: Pa
     (tmp_path / "pyproject.toml").write_text(text.replace("dependencies = []", 'dynamic = ["dependencies"]'))
     ran = build_all(tmp_path)
     assert ran.code == 2, ran.text
-    assert "home-1.0-py3-none-any.whl: it requires added, which its sdist does not tell" in ran.err
+    assert "home-1.0-py3-none-any.whl: requirement added is not in the metadata of its sdist" in ran.err
 
 
 # --- what is in the sdist ----------------------------------------------------------------------------------
@@ -226,10 +226,10 @@ def test_a_generated_file_that_git_does_not_track_is_a_warning(tmp_path: Path) -
     strict = build_all(root, "--strict", "--no-cache")
     assert strict.code == 2, strict.text
     assert f"  {said}" in strict.err
-    assert "git add it" in strict.err
+    assert "or git add them" in strict.err
     tree = build_all(root, "--from-tree", "--verbose")  # with what is not committed: nothing to hold it against
     assert tree.code == 0, tree.text
-    assert "git does not track it" not in tree.err
+    assert "git does not track" not in tree.err
 
 
 def test_strict_checks_reused_archives_as_well(tmp_path: Path) -> None:
@@ -244,8 +244,14 @@ def test_strict_checks_reused_archives_as_well(tmp_path: Path) -> None:
 
 DIRECT = "six @ https://example.org/six-1.0-py3-none-any.whl"
 UNPUBLISHABLE: dict[str, tuple[dict[str, Any], str]] = {
-    "local version": ({"version": "1.0+linux.1"}, "the public index refuses local versions: 1.0+linux.1"),
-    "direct reference": ({"requires": (DIRECT,)}, f"refuses requirements by URL: {DIRECT}"),
+    "local version": (
+        {"version": "1.0+linux.1"},
+        "version 1.0+linux.1 is a local version (rejected by the public index)",
+    ),
+    "direct reference": (
+        {"requires": (DIRECT,)},
+        f"requirement {DIRECT} names a URL (rejected by the public index)",
+    ),
 }
 
 
