@@ -183,7 +183,7 @@ def mixed_workspace(root: Path) -> Path:
 
 
 def python(root: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run this Python in a folder: in the surroundings of the tests, in plain text, with nobody to answer.
+    """Run this Python in a folder: in the environment of the tests, with plain text and no terminal.
 
     What a nox that runs the tests has chosen for itself does not choose for the one that is tested.
     """
@@ -220,7 +220,7 @@ def pair(root: Path, version: str = "2.0.0") -> Path:
 
 
 def copy_of(template: Path, root: Path) -> Path:
-    """A copy of what `repository` made, with a copy of its remote: quicker than making it anew."""
+    """Copy a project of `repository` and its remote, which is faster than creating them again."""
     import shutil
 
     shutil.copytree(template, root, symlinks=True)

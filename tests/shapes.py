@@ -135,7 +135,7 @@ def shape_02(root: Path) -> Path:
 
     Modelled on an agent framework's folder `python`. The base's extra `all` lists every sibling, each of which
     needs the base. The root is a published meta package although it says `[tool.uv] package = false`. The key of
-    one table begins with a space, and one extra pins what nobody can install any more.
+    one table begins with a space, and one extra pins a release that cannot be installed any more.
     """
     files = {
         "pyproject.toml": """\
@@ -685,7 +685,7 @@ def shape_06(root: Path) -> Path:
 
 
 def shape_07(root: Path) -> Path:
-    """Drift: pyproject says 2.3.0, a bump tool's settings 2.2.9, `__version__` 2.3.1, and nobody noticed.
+    """Drift: pyproject says 2.3.0, a bump tool's settings 2.2.9, `__version__` 2.3.1, without any check.
 
     Modelled on several: a pin that excludes the tree's own version (the workspace's sources drop specifiers), a
     workspace that lists two of its four published packages, and a tag of the JavaScript client where the next
@@ -937,9 +937,9 @@ def _by_setuptools_scm(name: str) -> str:
 def shape_11(root: Path) -> Path:
     """Three version systems in one repository, many tag namespaces, a package made of another's pruned copy.
 
-    Modelled on a workflow engine: the engine and its client by versioningit from plain tags (`3.6.1`), sixteen
+    Modeled on a workflow server: the server and its client by versioningit from plain tags (`3.6.1`), sixteen
     integrations by setuptools-scm (`flow-aws-0.5.1`), the interface's assets by the version in package.json.
-    The client's folder holds no code: a script copies the engine and removes what servers need.
+    The client's folder holds no code: a script copies the server and removes what servers need.
     """
     names = "aws aws-batch azure bitbucket dask dbt docker email gcp github gitlab kubernetes ray shell slack snow"
     integrations = [f"flow-{name}" for name in names.split()]

@@ -73,7 +73,7 @@ CHANGELOG = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- One.\n\n## [1.0.0]
 RELEASED = CHANGELOG.replace("## [Unreleased]\n", "## [Unreleased]\n\n## [1.1.0] - TODAY\n")
 
 
-def test_the_changelog_is_released_in_the_same_commit(tmp_path: Path, bump: Bump) -> None:
+def test_the_changelog_is_updated_in_the_same_commit(tmp_path: Path, bump: Bump) -> None:
     root = single(tmp_path / "demo", **{"CHANGELOG.md": CHANGELOG})
     begun = today()
     ran = bump(root, *MINOR)
@@ -85,7 +85,7 @@ def test_the_changelog_is_released_in_the_same_commit(tmp_path: Path, bump: Bump
     assert (root / "CHANGELOG.md").read_text() == CHANGELOG
 
 
-def test_a_prerelease_leaves_the_changelog_and_the_release_tells_it(tmp_path: Path, bump: Bump) -> None:
+def test_a_prerelease_is_listed_in_the_changelog_of_the_final_release(tmp_path: Path, bump: Bump) -> None:
     root = single(tmp_path / "demo", **{"CHANGELOG.md": CHANGELOG})
     for options in (("--part", "minor", "--pre", "rc"), ("--part", "pre")):
         assert bump(root, *options, *RELEASE).code == 0
@@ -104,7 +104,7 @@ def test_each_package_has_its_own_changelog(tmp_path: Path, bump: Bump) -> None:
     assert (root / "packages/a/CHANGELOG.md").read_text() in dated(RELEASED, begun, today())
 
 
-def test_in_lockstep_one_changelog_tells_of_all_packages_once(tmp_path: Path, bump: Bump) -> None:
+def test_in_lockstep_one_changelog_lists_all_packages_once(tmp_path: Path, bump: Bump) -> None:
     files = {
         "CHANGELOG.md": CHANGELOG,
         ".changes/1.md": "---\na: minor\nb: patch\n---\nOf both.\n",
@@ -122,7 +122,7 @@ def test_in_lockstep_one_changelog_tells_of_all_packages_once(tmp_path: Path, bu
     assert not list((root / ".changes").glob("*.md"))
 
 
-def test_the_name_of_the_changelog_is_a_setting_and_none_is_none(tmp_path: Path, bump: Bump) -> None:
+def test_the_name_of_the_changelog_is_a_setting(tmp_path: Path, bump: Bump) -> None:
     text = CHANGELOG.replace("[", "").replace("]", "")
     settings = '[tool.relnox]\nchangelog-file = "docs/changes.md"\n'
     root = single(tmp_path / "demo", settings, **{"docs/changes.md": text, "CHANGELOG.md": CHANGELOG})
@@ -133,9 +133,7 @@ def test_the_name_of_the_changelog_is_a_setting_and_none_is_none(tmp_path: Path,
     assert in_commit(root) == ["pyproject.toml"]
 
 
-def test_a_version_that_the_changelog_tells_of_already_is_refused_with_the_file(
-    tmp_path: Path, bump: Bump
-) -> None:
+def test_a_version_that_is_in_the_changelog_already_is_rejected_with_the_file(tmp_path: Path, bump: Bump) -> None:
     root = single(tmp_path / "demo", **{"CHANGELOG.md": CHANGELOG.replace("1.0.0", "1.1.0")})
     before = state(root)
     ran = bump(root, *MINOR)
@@ -144,8 +142,8 @@ def test_a_version_that_the_changelog_tells_of_already_is_refused_with_the_file(
     assert state(root) == before
 
 
-def test_what_fragments_tell_is_not_lost_where_no_changelog_takes_it(tmp_path: Path, bump: Bump) -> None:
-    # The changelog has no heading for it: it is refused, or told, or the fragment stays.
+def test_fragments_without_a_changelog_for_them_are_not_lost(tmp_path: Path, bump: Bump) -> None:
+    # The changelog has no heading for it: this is an error, or a note, or the fragment is kept.
     files = {"CHANGELOG.md": "# Changelog\n\n## 1.0.0\n", ".changes/1.md": "---\ndemo: minor\n---\nA wonder.\n"}
     root = single(tmp_path / "demo", '[tool.relnox]\nfragments = ".changes"\n', **files)
     ran = bump(root, "--part", "auto", *RELEASE)
@@ -177,7 +175,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 NEWS = "pathlib.Path('NEWS.md').write_text(' '.join(sys.argv[1:]) + chr(10))\n"
 
 
-def test_what_a_tool_writes_is_part_of_the_plan_and_of_the_commit(tmp_path: Path, bump: Bump, path: Path) -> None:
+def test_changes_of_a_tool_are_part_of_the_plan_and_the_commit(tmp_path: Path, bump: Bump, path: Path) -> None:
     tool(path, "towncrier", f"{NEWS}pathlib.Path('changes/1.feature').unlink()")
     root = single(tmp_path / "demo", TOWNCRIER, **{"changes/1.feature": "One.\n", "NEWS.md": "News\n"})
     before = state(root)
@@ -212,7 +210,7 @@ def test_the_first_changelog_that_a_tool_writes_is_committed(
     assert not (root / file).exists()
 
 
-def test_a_prerelease_does_not_even_start_the_tool(tmp_path: Path, bump: Bump, path: Path) -> None:
+def test_a_prerelease_does_not_run_the_tool(tmp_path: Path, bump: Bump, path: Path) -> None:
     tool(path, "towncrier", "sys.exit('started')")
     root = single(tmp_path / "demo", TOWNCRIER)
     ran = bump(root, "--part", "minor", "--pre", "alpha", *RELEASE)
@@ -221,7 +219,7 @@ def test_a_prerelease_does_not_even_start_the_tool(tmp_path: Path, bump: Bump, p
 
 
 @pytest.mark.parametrize("name", ["towncrier", "git-cliff"])
-def test_a_tool_that_fails_is_told_with_what_it_said_and_nothing_moves(
+def test_a_failing_tool_is_reported_with_its_output_and_nothing_is_bumped(
     tmp_path: Path, bump: Bump, path: Path, name: str
 ) -> None:
     tool(path, name, "pathlib.Path('NEWS.md').write_text('half'); sys.exit('no such template')")
@@ -235,7 +233,7 @@ def test_a_tool_that_fails_is_told_with_what_it_said_and_nothing_moves(
 
 
 @pytest.mark.parametrize("name", ["towncrier", "git-cliff"])
-def test_a_tool_that_is_missing_is_told_and_nothing_moves(
+def test_a_missing_tool_is_reported_and_nothing_is_bumped(
     tmp_path: Path, bump: Bump, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     programs = tmp_path / "bare"
@@ -259,7 +257,7 @@ def git_program() -> str:
     return found
 
 
-def test_work_that_is_not_committed_is_not_overwritten_by_force(tmp_path: Path, bump: Bump, path: Path) -> None:
+def test_uncommitted_work_is_not_overwritten_with_force(tmp_path: Path, bump: Bump, path: Path) -> None:
     # The tool has seen what is committed only.
     tool(path, "towncrier", NEWS)
     root = single(tmp_path / "demo", TOWNCRIER, **{"NEWS.md": "News\n"})
@@ -271,7 +269,7 @@ def test_work_that_is_not_committed_is_not_overwritten_by_force(tmp_path: Path, 
 
 
 def mixed(root: Path) -> Path:
-    """Two packages: one whose changelog towncrier writes, one with a changelog that nobody else does."""
+    """Two packages: one with a changelog written by towncrier, one with a changelog and no tool."""
     two(root, "independent", {})
     write(root, {"packages/a/towncrier.toml": TOWNCRIER, "packages/a/NEWS.md": "News\n"})
     write(root, {"packages/b/CHANGELOG.md": CHANGELOG})
@@ -279,7 +277,7 @@ def mixed(root: Path) -> Path:
     return root
 
 
-def test_a_tool_is_run_for_the_packages_that_are_set_up_for_it(tmp_path: Path, bump: Bump, path: Path) -> None:
+def test_a_tool_is_run_for_the_packages_that_are_configured_for_it(tmp_path: Path, bump: Bump, path: Path) -> None:
     tool(path, "towncrier", NEWS)
     root = mixed(tmp_path / "many")
     assert bump(root, "--package", "a", *MINOR).code == 0
@@ -300,7 +298,7 @@ def test_packages_with_a_tool_and_without_are_released_together(tmp_path: Path, 
     ]
 
 
-def test_a_tool_that_is_chosen_by_name_is_run_or_missed(tmp_path: Path, bump: Bump, path: Path) -> None:
+def test_a_tool_that_is_configured_by_name_is_required(tmp_path: Path, bump: Bump, path: Path) -> None:
     # git-cliff needs no settings of its own.
     tool(path, "git-cliff", NEWS)
     root = single(tmp_path / "demo", '[tool.relnox]\nchangelog = "git-cliff"\n')
@@ -328,11 +326,11 @@ def tools(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.network
-def test_towncrier_for_real(tmp_path: Path, bump: Bump, tools: None) -> None:
+def test_the_real_towncrier(tmp_path: Path, bump: Bump, tools: None) -> None:
     settings = f'{TOWNCRIER}title_format = "## {{version}} ({{project_date}})"\n'
     files = {
         "changes/+one.feature.md": "A wonder.\n",
-        "changes/12.bugfix.md": "A mend.\n",
+        "changes/12.bugfix.md": "A repair.\n",
         "NEWS.md": "# News\n\n<!-- towncrier release notes start -->\n\n## 1.0.0\n\nBegun.\n",
     }
     root = single(tmp_path / "demo", settings, **files)
@@ -344,7 +342,7 @@ def test_towncrier_for_real(tmp_path: Path, bump: Bump, tools: None) -> None:
     assert in_commit(root) == ["NEWS.md", "changes/+one.feature.md", "changes/12.bugfix.md", "pyproject.toml"]
     text = (root / "NEWS.md").read_text()
     assert any(head in text for head in dated("## 1.1.0 (TODAY)", begun, today()))
-    assert text.index("A wonder.") < text.index("A mend.") < text.index("## 1.0.0")
+    assert text.index("A wonder.") < text.index("A repair.") < text.index("## 1.0.0")
     assert git(root, "status", "--porcelain") == ""
     assert bump(root, "--undo").code == 0
     assert (root / "NEWS.md").read_text() == files["NEWS.md"]
@@ -379,7 +377,7 @@ body = '''
 
 @pytest.mark.network
 @pytest.mark.parametrize("output", ["", 'output = "docs/news.md"\n'])
-def test_git_cliff_for_real(tmp_path: Path, bump: Bump, tools: None, output: str) -> None:
+def test_the_real_git_cliff(tmp_path: Path, bump: Bump, tools: None, output: str) -> None:
     news = "docs/news.md" if output else "CHANGELOG.md"
     root = single(tmp_path / "demo", CLIFF + output, **{news: "# News\n"})
     (root / "src/demo.py").write_text("x = 1\n")
@@ -387,17 +385,17 @@ def test_git_cliff_for_real(tmp_path: Path, bump: Bump, tools: None, output: str
     assert bump(root, "--part", "auto", "--pre", "rc", *RELEASE).code == 0
     assert in_commit(root) == ["pyproject.toml"]
     (root / "src/demo.py").write_text("x = 2\n")
-    commit_all(root, "fix: a mend")
+    commit_all(root, "fix: a repair")
     ran = bump(root, "--part", "auto", *RELEASE)
     assert ran.code == 0, ran.text
     assert in_commit(root) == sorted([news, "pyproject.toml"])
     text = (root / news).read_text()
-    assert text.index("## v1.1.0\n") < text.index("a mend") < text.index("a wonder")
+    assert text.index("## v1.1.0\n") < text.index("a repair") < text.index("a wonder")
     assert git(root, "status", "--porcelain") == ""
 
 
 @pytest.mark.network
-def test_a_tool_that_refuses_its_settings_is_told(tmp_path: Path, bump: Bump, tools: None) -> None:
+def test_a_tool_that_rejects_its_settings_is_reported(tmp_path: Path, bump: Bump, tools: None) -> None:
     root = single(tmp_path / "demo", '[tool.towncrier]\ndirectory = "changes"\ntemplate = "no/such.md"\n')
     before = state(root)
     ran = bump(root, *MINOR)

@@ -99,9 +99,7 @@ def with_settings(root: Path, text: str, table: str = "[tool.relnox]") -> Path:
         (f"branch = [{'0,' * 5_000}]", "is not a string"),
     ],
 )
-def test_a_setting_that_cannot_work_is_refused_when_it_is_read(
-    demo: Path, bump: Bump, text: str, why: str
-) -> None:
+def test_an_invalid_setting_is_rejected_when_it_is_read(demo: Path, bump: Bump, text: str, why: str) -> None:
     with_settings(demo, text)
     repository_before = everything(demo)
     ran = bump(demo, "--part", "minor", "--commit", "--tag", "--force")
@@ -139,12 +137,12 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_names_of_refs_are_judged_as_git_does(name: str, demo: Path) -> None:
+def test_names_of_refs_are_validated_like_git(name: str, demo: Path) -> None:
     asked = subprocess.run(["git", "tag", "--", name], cwd=demo, capture_output=True, check=False)
     assert (rules.ref_name(name) is None) is (asked.returncode == 0)
 
 
-def test_a_name_that_has_no_room_in_a_file_system_is_none() -> None:
+def test_a_name_that_is_too_long_for_a_file_system_is_rejected() -> None:
     assert rules.ref_name("x" * 300) is not None
     assert rules.ref_name("/".join(["x" * 100] * 20)) is not None
 
@@ -166,7 +164,7 @@ def test_a_name_that_has_no_room_in_a_file_system_is_none() -> None:
     ],
 )
 @pytest.mark.parametrize("task", ["status", "init"])
-def test_a_file_of_settings_that_is_none_is_refused(demo: Path, content: bytes, task: str) -> None:
+def test_an_invalid_settings_file_is_rejected(demo: Path, content: bytes, task: str) -> None:
     (demo / "pyproject.toml").write_bytes(content)
     ran = here(demo, task, "--dry-run")
     assert ran.code == 1
@@ -176,7 +174,7 @@ def test_a_file_of_settings_that_is_none_is_refused(demo: Path, content: bytes, 
 
 @on_posix
 @pytest.mark.parametrize("kind", ["folder", "fifo", "loop", "nowhere"])
-def test_settings_that_are_no_file_are_refused(demo: Path, kind: str) -> None:
+def test_a_settings_path_that_is_not_a_file_is_rejected(demo: Path, kind: str) -> None:
     path = demo / "pyproject.toml"
     path.unlink()
     match kind:
@@ -196,7 +194,7 @@ def test_settings_that_are_no_file_are_refused(demo: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("value", ["1", '"x"', "[]", "true", "1979-05-27"])
 @pytest.mark.parametrize("key", ["tool", "tool.relnox", "tool.uv", "tool.poetry", "tool.hatch.version"])
-def test_tables_that_are_none_end_in_no_traceback(demo: Path, key: str, value: str) -> None:
+def test_values_in_place_of_tables_cause_no_traceback(demo: Path, key: str, value: str) -> None:
     path = demo / "pyproject.toml"
     stated = path.read_text(encoding="utf-8").split("[tool", maxsplit=1)[0]
     path.write_text(f"{key} = {value}\n{stated}", encoding="utf-8")
@@ -204,7 +202,7 @@ def test_tables_that_are_none_end_in_no_traceback(demo: Path, key: str, value: s
     assert set(codes) <= {0, 1}
 
 
-def test_init_does_not_continue_a_table_that_is_closed(demo: Path) -> None:
+def test_init_does_not_extend_an_inline_table(demo: Path) -> None:
     path = demo / "pyproject.toml"
     stated = path.read_text(encoding="utf-8").split("[tool", maxsplit=1)[0]
     path.write_text(f"tool = {{ other = {{ a = 1 }} }}\n{stated}", encoding="utf-8")
@@ -235,7 +233,7 @@ def test_init_does_not_continue_a_table_that_is_closed(demo: Path) -> None:
         + '"}], "commit": 1, "dirty": false, "time": "t", "needs": {}}',
     ],
 )
-def test_a_manifest_that_is_none_is_refused(text: str) -> None:
+def test_an_invalid_manifest_is_rejected(text: str) -> None:
     with pytest.raises(Blocked, match="not a manifest that relnox wrote") as caught:
         Manifest.from_json(text, where="dist/manifest.json")
     assert len(caught.value.message) < 1_000
@@ -243,7 +241,7 @@ def test_a_manifest_that_is_none_is_refused(text: str) -> None:
 
 @on_posix
 @pytest.mark.parametrize("kind", ["folder", "fifo", "loop", "bytes"])
-def test_a_manifest_that_is_no_file_is_refused(demo: Path, kind: str) -> None:
+def test_a_manifest_path_that_is_not_a_file_is_rejected(demo: Path, kind: str) -> None:
     path = demo / "dist" / "manifest.json"
     path.parent.mkdir()
     match kind:
@@ -301,7 +299,7 @@ LONG = "a" * 5_000
         ("status", "\udcff"),
     ],
 )
-def test_arguments_that_cannot_be_are_refused(
+def test_invalid_arguments_are_rejected(
     demo: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(demo)
@@ -313,7 +311,7 @@ def test_arguments_that_cannot_be_are_refused(
 @on_posix
 @pytest.mark.parametrize("name", ["RELNOX_REPORTER", "RELNOX_REPORT", "RELNOX_VERBOSE", "RELNOX_PART", "NO_COLOR"])
 @pytest.mark.parametrize("value", ["\udcff", "", "\x1b[2J", LONG])
-def test_variables_that_cannot_be_end_in_no_traceback(
+def test_invalid_variables_cause_no_traceback(
     demo: Path, name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(demo)
@@ -322,19 +320,19 @@ def test_variables_that_cannot_be_end_in_no_traceback(
         assert main(["status"]) in (0, 1)
 
 
-def test_a_token_that_is_no_text_can_be_masked(demo: Path) -> None:
+def test_a_token_that_is_not_utf8_is_masked(demo: Path) -> None:
     done = python(demo, "-m", "relnox", "publish", "--dry-run", RELNOX_PYPI_TOKEN="pypi-\udcff\udcfe")
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
-def test_a_report_that_cannot_be_written_changes_nothing_of_how_a_run_ended(demo: Path) -> None:
+def test_a_failed_report_does_not_change_the_exit_code(demo: Path) -> None:
     done = python(demo, "-m", "relnox", "bump", "--part", "minor", "--commit", "--report", "/dev/full")
     assert "the report cannot be written to /dev/full: No space left on device" in done.stderr
     assert (done.returncode, "1.3.0" in (demo / "pyproject.toml").read_text(encoding="utf-8")) == (0, True)
 
 
-def test_a_report_that_could_never_be_written_is_refused_before_anything_is_done(demo: Path, bump: Bump) -> None:
+def test_an_unwritable_report_is_rejected_before_the_run(demo: Path, bump: Bump) -> None:
     before = everything(demo)
     ran = bump(demo, "--part", "minor", "--commit", "--report", "nowhere/report.json")
     assert (ran.code, everything(demo)) == (1, before)
@@ -343,7 +341,7 @@ def test_a_report_that_could_never_be_written_is_refused_before_anything_is_done
 
 @pytest.mark.parametrize("words", [("--help",), ("--version",), ("bump", "--help"), ("status",), ("nonsense",)])
 @pytest.mark.parametrize("encoding", ["ascii:strict", "utf-16"])
-def test_every_answer_fits_every_encoding(demo: Path, words: tuple[str, ...], encoding: str) -> None:
+def test_output_works_in_every_encoding(demo: Path, words: tuple[str, ...], encoding: str) -> None:
     variables = {"PYTHONIOENCODING": encoding, "LC_ALL": "C", "PYTHONUTF8": "0"}
     environment = {**os.environ, **variables}
     done = subprocess.run(
@@ -357,7 +355,7 @@ def test_every_answer_fits_every_encoding(demo: Path, words: tuple[str, ...], en
     assert b"Traceback" not in done.stderr
 
 
-def test_a_report_is_json_whatever_it_tells(demo: Path) -> None:
+def test_a_report_is_valid_json_whatever_its_text(demo: Path) -> None:
     report = demo.parent / "report.json"
     here(demo, "status", "--package", "\x1b[2J\u202e\udcff", "--report", str(report))
     assert json.loads(report.read_bytes())["error"] == "no package \x1b[2J\u202e\udcff in this workspace"

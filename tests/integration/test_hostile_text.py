@@ -85,8 +85,8 @@ def plan_of(text: str, kinds: Sequence[type[Any]]) -> Plan:
     )
 
 
-def everything_told(reporter: Reporter, text: str, kinds: Sequence[type[Any]]) -> Outcome:
-    """Tell a reporter all that can be told, with this text wherever there is one."""
+def report_everything(reporter: Reporter, text: str, kinds: Sequence[type[Any]]) -> Outcome:
+    """Send all events to a reporter, with this text wherever there is a text."""
     plan = plan_of(text, kinds)
     error = Failed("todo", text, fix=text)
     reporter.verbose = True
@@ -127,23 +127,23 @@ def assert_inert(printed: str, text: object) -> None:
 
 
 def github_output(texts: Sequence[str], kinds_of: Callable[[int], Sequence[type[Any]]], summary: Path) -> None:
-    """Tell GitHub's reporter each text, and see that its commands are those of a run with harmless texts."""
+    """Report each text to GitHub, and check that the commands are those of a run with harmless texts."""
     expected: dict[str, list[str]] = {}
     for number, text in enumerate(texts):
         kinds = kinds_of(number)
         key = str(kinds)
-        for told in ("harmless", text) if key not in expected else (text,):
+        for value in ("harmless", text) if key not in expected else (text,):
             summary.write_text("", encoding="utf-8")
             out, err = io.StringIO(), io.StringIO()
             with redirect_stdout(out), redirect_stderr(err):
-                everything_told(GitHub({"GITHUB_STEP_SUMMARY": str(summary)}), told, kinds)
+                report_everything(GitHub({"GITHUB_STEP_SUMMARY": str(summary)}), value, kinds)
             printed = out.getvalue(), err.getvalue(), summary.read_text(encoding="utf-8")
             found = [names_in(each) for each in printed]
-            assert found[1] == expected.setdefault(key, found[1]), told
-            assert found[0] == found[2] == [], told
+            assert found[1] == expected.setdefault(key, found[1]), value
+            assert found[0] == found[2] == [], value
             for each in printed:
-                assert_inert(each, told)
-            assert not re.search(r"[<>`]|(?<!#)\]\(", printed[2]), told
+                assert_inert(each, value)
+            assert not re.search(r"[<>`]|(?<!#)\]\(", printed[2]), value
 
 
 def test_a_thousand_texts_are_inert_on_github(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_texts_are_inert_in_plain_lines_and_on_a_terminal(
     for number, text in enumerate(TEXTS[:: 2 if kind is Plain else 20]):
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err):
-            everything_told(kind(), text, [STEPS[number % len(STEPS)]])
+            report_everything(kind(), text, [STEPS[number % len(STEPS)]])
         for printed in (out.getvalue(), err.getvalue()):
             shown = RICH.sub("", printed) if kind is Terminal and color else printed
             assert_inert(shown, text)
@@ -174,22 +174,22 @@ def test_texts_are_inert_in_plain_lines_and_on_a_terminal(
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8", "utf-16"])
 @pytest.mark.parametrize("kind", [Plain, Terminal, lambda: GitHub({})])
-def test_no_encoding_is_too_small(kind: Callable[[], Reporter], encoding: str) -> None:
+def test_output_works_in_small_encodings(kind: Callable[[], Reporter], encoding: str) -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding, errors="strict")
     text = "naïve 中文 ✓ \U0001f600 \udcff"
     with redirect_stdout(stream), redirect_stderr(stream):
-        everything_told(kind(), text, STEPS[:2])
+        report_everything(kind(), text, STEPS[:2])
         stream.flush()
     printed = raw.getvalue().decode(encoding)
     assert r"\udcff" in printed
     assert "中文" in printed or r"\u4e2d\u6587" in printed
 
 
-def test_programs_get_every_text_as_it_is() -> None:
+def test_json_has_every_text_unchanged() -> None:
     for number, text in enumerate(TEXTS):
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            outcome = everything_told(Plain(), text, [STEPS[number % len(STEPS)]])
+            outcome = report_everything(Plain(), text, [STEPS[number % len(STEPS)]])
         report, plan, refused = (
             render(outcome),
             outcome.plan.to_json(),
@@ -205,7 +205,7 @@ def test_programs_get_every_text_as_it_is() -> None:
 
 
 def test_every_kind_of_step_has_texts() -> None:
-    """The filler reaches fields: each kind of step shows the text in what is told of it."""
+    """The generated values reach the fields: each kind of step shows the text."""
     silent = [kind for kind in STEPS if "\x1b" not in repr(fields(filled(kind, "\x1b"))).replace(r"\x1b", "\x1b")]
     assert silent == []
 
@@ -213,8 +213,8 @@ def test_every_kind_of_step_has_texts() -> None:
 # the command line, on real repositories
 
 
-def told(root: Path, *words: str) -> Ran:
-    """Run relnox as on GitHub, and see that the runner and a terminal only show what it prints."""
+def run_inert(root: Path, *words: str) -> Ran:
+    """Run relnox as on GitHub, and check that its output is inert for the runner and for a terminal."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setenv("GITHUB_ACTIONS", "true")
@@ -266,31 +266,31 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("bump", "--part", "minor", "--dry-run", "--commit", "--tag", "--push"),
     ],
 )
-def test_a_hostile_history_is_shown_and_does_nothing(hostile: Path, words: tuple[str, ...]) -> None:
-    done = told(hostile, *words)
+def test_hostile_commit_messages_are_shown_and_inert(hostile: Path, words: tuple[str, ...]) -> None:
+    done = run_inert(hostile, *words)
     assert done.out or done.err
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_file_names_of_others_are_shown_and_do_nothing(tmp_path: Path, name: str) -> None:
+def test_hostile_file_names_are_shown_and_inert(tmp_path: Path, name: str) -> None:
     root = single(tmp_path / "demo")
     (root / name).write_text("x", encoding="utf-8")
     repository(root)
     (root / name).write_text("y", encoding="utf-8")
     (root / f"{name}.d").mkdir()
     (root / f"{name}.d" / "pyproject.toml").write_text("not [ TOML", encoding="utf-8")
-    done = told(root, "bump", "--part", "minor", "--commit", "--tag")
+    done = run_inert(root, "bump", "--part", "minor", "--commit", "--tag")
     assert done.code == 1
-    told(root, "status")
-    told(root / name, "status")
-    told(root, "bump", "--part", "minor", "--package", name)
-    told(root, "build-all", f"--{name}")
+    run_inert(root, "status")
+    run_inert(root / name, "status")
+    run_inert(root, "bump", "--part", "minor", "--package", name)
+    run_inert(root, "build-all", f"--{name}")
 
 
 @pytest.mark.parametrize(
     "text", ["\\u001b[2J::error::x", "::error::x\\n::error::y", "\\u202e##[error]x", "\\udead"]
 )
-def test_settings_and_names_of_others_are_shown_and_do_nothing(tmp_path: Path, text: str) -> None:
+def test_hostile_settings_and_names_are_shown_and_inert(tmp_path: Path, text: str) -> None:
     root = single(tmp_path / "demo")
     stated = (root / "pyproject.toml").read_text(encoding="utf-8")
     for settings in (
@@ -303,15 +303,15 @@ def test_settings_and_names_of_others_are_shown_and_do_nothing(tmp_path: Path, t
         f'[tool.relnox]\nverify.skip = {{ demo = "{text}" }}\ncommit-message = "{text}"\n',
     ):
         (root / "pyproject.toml").write_text(f"{stated}\n{settings}", encoding="utf-8")
-        told(root, "status")
-        told(root, "bump", "--part", "minor", "--dry-run")
+        run_inert(root, "status")
+        run_inert(root, "bump", "--part", "minor", "--dry-run")
     (root / "pyproject.toml").write_text(stated.replace('"demo"', f'"{text}"'), encoding="utf-8")
-    assert told(root, "status").code == 1
+    assert run_inert(root, "status").code == 1
 
 
 @pytest.mark.skipif("os.name != 'posix'", reason="arguments are bytes there")
 @pytest.mark.parametrize("front_end", ["nox", "relnox"])
-def test_arguments_of_others_are_shown_and_do_nothing(tmp_path: Path, front_end: str) -> None:
+def test_hostile_arguments_are_shown_and_inert(tmp_path: Path, front_end: str) -> None:
     root = single(tmp_path / "demo")
     for text in ("\x1b[2J", "\udcff", "::error::x", "##[error]x", "a\n::error::x"):
         done = run_front_end(front_end, root, "build-all", f"--typo={text}")
@@ -321,18 +321,18 @@ def test_arguments_of_others_are_shown_and_do_nothing(tmp_path: Path, front_end:
         assert done.code == 1
 
 
-def test_what_a_build_prints_is_shown_and_does_nothing(tmp_path: Path) -> None:
+def test_hostile_output_of_a_build_is_shown_and_inert(tmp_path: Path) -> None:
     printing = [text for text in TEXTS[:100] if text.isascii()]
     (tmp_path / "home").mkdir()
     hook = "for text in " + repr(printing) + ":\n    print(text, flush=True)\n"
     root = repository(in_tree(tmp_path / "home", hook=hook))
-    done = told(root, "build-all")
+    done = run_inert(root, "build-all")
     assert done.code == 0, done.err
     assert r"\x1b[2J" in done.err
     assert r"\x3a:set-env name=PATH,file=a::data" in done.err
 
 
-def test_what_goes_wrong_in_the_process_of_a_caller_is_inert_as_well(tmp_path: Path) -> None:
+def test_hostile_errors_in_the_python_api_are_inert(tmp_path: Path) -> None:
     root = single(tmp_path / "demo")
     for text in TEXTS[::10]:
         out, err = io.StringIO(), io.StringIO()

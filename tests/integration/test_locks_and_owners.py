@@ -142,7 +142,7 @@ def locked(root: Path, settings: str = SETTINGS) -> Path:
 STALE = ("libs/poem/poetry.lock", "libs/pedal/pdm.lock")
 
 
-def test_each_tool_makes_its_lock_anew_in_the_commit_that_moves_the_requirement(
+def test_each_tool_updates_its_lock_file_in_the_commit_of_the_bump(
     tmp_path: Path, bump: Bump, tools: Tools
 ) -> None:
     tools.install("poetry", "pdm")
@@ -176,7 +176,7 @@ def test_a_dry_run_shows_the_new_lock_and_changes_nothing(tmp_path: Path, bump: 
         assert re.search(rf"^-{before.files[file].decode().splitlines()[1]}$", ran.out, re.MULTILINE)
 
 
-def test_without_the_option_the_locks_stay_and_are_named(tmp_path: Path, bump: Bump, tools: Tools) -> None:
+def test_without_the_option_lock_files_are_unchanged_and_listed(tmp_path: Path, bump: Bump, tools: Tools) -> None:
     tools.install("poetry", "pdm")
     root = locked(tmp_path / "many")
     before = everything(root).files
@@ -188,7 +188,7 @@ def test_without_the_option_the_locks_stay_and_are_named(tmp_path: Path, bump: B
     assert tools.runs() == []
 
 
-def test_where_no_requirement_moves_no_lock_is_stale_and_no_tool_is_needed(
+def test_if_no_requirement_changes_no_lock_file_is_stale_and_no_tool_runs(
     tmp_path: Path, bump: Bump, tools: Tools
 ) -> None:
     root = locked(tmp_path / "many")
@@ -198,7 +198,7 @@ def test_where_no_requirement_moves_no_lock_is_stale_and_no_tool_is_needed(
 
 
 @pytest.mark.parametrize("broken", ["poetry", "pdm"])
-def test_a_tool_that_fails_is_told_and_nothing_moves(
+def test_a_failing_tool_is_reported_and_nothing_is_bumped(
     tmp_path: Path, bump: Bump, tools: Tools, broken: str
 ) -> None:
     tools.install("poetry", "pdm")
@@ -211,7 +211,7 @@ def test_a_tool_that_fails_is_told_and_nothing_moves(
 
 
 @pytest.mark.parametrize("missing", ["poetry", "pdm"])
-def test_a_tool_that_is_missing_is_told_and_nothing_moves(
+def test_a_missing_tool_is_reported_and_nothing_is_bumped(
     tmp_path: Path, bump: Bump, tools: Tools, missing: str
 ) -> None:
     tools.install("pdm" if missing == "poetry" else "poetry")
@@ -220,7 +220,7 @@ def test_a_tool_that_is_missing_is_told_and_nothing_moves(
     assert f"install {missing}; without --lock the lock file is not updated" in said
 
 
-def test_a_lock_that_somebody_is_changing_is_not_overwritten_even_by_force(
+def test_a_lock_file_with_uncommitted_changes_is_not_overwritten_even_with_force(
     tmp_path: Path, bump: Bump, tools: Tools
 ) -> None:
     tools.install("poetry", "pdm")
@@ -231,7 +231,9 @@ def test_a_lock_that_somebody_is_changing_is_not_overwritten_even_by_force(
         assert f"uncommitted changes: {STALE[0]}" in said
 
 
-def test_in_a_project_below_the_top_the_tools_run_in_its_folders(tmp_path: Path, bump: Bump, tools: Tools) -> None:
+def test_in_a_project_below_the_top_level_the_tools_run_in_its_folders(
+    tmp_path: Path, bump: Bump, tools: Tools
+) -> None:
     tools.install("poetry", "pdm")
     top = tmp_path / "top"
     root = locked(top / "python")
@@ -244,7 +246,7 @@ def test_in_a_project_below_the_top_the_tools_run_in_its_folders(tmp_path: Path,
 
 
 @pytest.mark.parametrize("where", ["outside git", "before the first commit"])
-def test_without_a_commit_to_clone_the_option_is_refused(
+def test_without_a_commit_to_clone_the_option_is_rejected(
     tmp_path: Path, bump: Bump, tools: Tools, where: str
 ) -> None:
     tools.install("poetry", "pdm")
@@ -260,7 +262,7 @@ def test_without_a_commit_to_clone_the_option_is_refused(
     assert {path: path.read_bytes() for path in root.rglob("libs/**/*.*")} == before
 
 
-def test_locks_that_git_ignores_are_nobodys_business(tmp_path: Path, bump: Bump, tools: Tools) -> None:
+def test_ignored_lock_files_are_skipped(tmp_path: Path, bump: Bump, tools: Tools) -> None:
     tools.install("poetry", "pdm")
     root = locked(tmp_path / "many")
     git(root, "rm", "--quiet", "--cached", *STALE)
@@ -275,9 +277,7 @@ def test_locks_that_git_ignores_are_nobodys_business(tmp_path: Path, bump: Bump,
     assert tools.runs() == []
 
 
-def test_what_is_interrupted_names_the_option_and_runs_no_tool_again(
-    tmp_path: Path, bump: Bump, tools: Tools
-) -> None:
+def test_resuming_needs_the_option_and_runs_no_tool_again(tmp_path: Path, bump: Bump, tools: Tools) -> None:
     tools.install("poetry", "pdm")
     root = locked(tmp_path / "many")
     hook = root / ".git/hooks/pre-commit"
@@ -305,7 +305,7 @@ def test_what_is_interrupted_names_the_option_and_runs_no_tool_again(
 
 
 @pytest.mark.parametrize("where", ["settings", "environment"])
-def test_the_option_can_be_set_for_good_and_an_undo_does_not_mind(
+def test_the_option_can_be_set_in_the_settings_and_does_not_affect_an_undo(
     tmp_path: Path, bump: Bump, tools: Tools, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     tools.install("poetry", "pdm")
@@ -390,7 +390,7 @@ def entry(name: str, version: str) -> str:
         ),
     ],
 )
-def test_in_each_members_lock_the_version_lines_move_and_uv_agrees(
+def test_versions_in_lock_files_of_members_are_updated_and_uv_accepts_them(
     members: Path, bump: Bump, options: tuple[str, ...], moved: dict[str, dict[str, str]]
 ) -> None:
     assert_locked(members, MEMBERS)
@@ -408,7 +408,7 @@ def test_in_each_members_lock_the_version_lines_move_and_uv_agrees(
     assert git(members, "status", "--porcelain") == ""
 
 
-def test_a_lock_that_does_not_move_along_is_what_uv_complains_of(members: Path, bump: Bump) -> None:
+def test_uv_rejects_a_lock_file_that_is_not_updated(members: Path, bump: Bump) -> None:
     # What the check above is worth: without the change of the line it fails.
     file = members / "libs/alone/uv.lock"
     before = file.read_bytes()
@@ -417,7 +417,7 @@ def test_a_lock_that_does_not_move_along_is_what_uv_complains_of(members: Path, 
     assert uv_lock(file.parent, "--check").returncode != 0
 
 
-def test_a_published_package_of_the_same_name_is_another_one(members: Path, bump: Bump) -> None:
+def test_a_published_package_with_the_name_of_a_member_is_unchanged(members: Path, bump: Bump) -> None:
     published = '\n[[package]]\nname = "lower"\nversion = "1.0.0"\nsource = { registry = "../index" }\n'
     file = members / "libs/alone/uv.lock"
     file.write_bytes((file.read_bytes() + published.encode()).replace(b"\n", b"\r\n"))
@@ -429,7 +429,7 @@ def test_a_published_package_of_the_same_name_is_another_one(members: Path, bump
     assert file.read_bytes() == before.replace(own % 0, own % 1) != before
 
 
-def test_a_lock_that_git_ignores_stays_as_it_is_and_stops_nothing(members: Path, bump: Bump) -> None:
+def test_an_ignored_lock_file_is_unchanged_and_prevents_nothing(members: Path, bump: Bump) -> None:
     git(members, "rm", "--quiet", "--cached", "libs/alone/uv.lock")
     write(members, {".gitignore": "/libs/alone/uv.lock\n"})
     commit_all(members)
@@ -468,7 +468,7 @@ STATES = {
 
 
 @pytest.mark.parametrize("options", [("--part", "minor"), ("--to", "1.2.4"), ("--pre", "rc")])
-def test_files_that_state_the_old_version_are_told_and_never_edited(
+def test_files_that_mention_the_old_version_are_listed_and_never_edited(
     tmp_path: Path, bump: Bump, options: tuple[str, ...]
 ) -> None:
     root = demo(tmp_path / "demo", STATES)
@@ -479,7 +479,7 @@ def test_files_that_state_the_old_version_are_told_and_never_edited(
     assert elsewhere(done(bump, root, "--part", "major", "--dry-run")) == []  # what they state is an old one now
 
 
-def test_what_only_looks_like_it_is_not_told(tmp_path: Path, bump: Bump) -> None:
+def test_similar_text_is_not_listed_as_a_mention(tmp_path: Path, bump: Bump) -> None:
     decoys = {
         "README.md": "demo 1.2.30\n",
         "docs/conf.py": 'release = "1.2.30"\nolder = "11.2.3"\n# 1x2.3\n',
@@ -491,16 +491,14 @@ def test_what_only_looks_like_it_is_not_told(tmp_path: Path, bump: Bump) -> None
     assert elsewhere(done(bump, root, "--part", "minor", "--dry-run")) == []
 
 
-def test_of_many_files_the_first_are_told(tmp_path: Path, bump: Bump) -> None:
+def test_only_the_first_of_many_files_are_listed(tmp_path: Path, bump: Bump) -> None:
     files = {f"p{number}/_version.py": '"1.2.3"\n' for number in range(7)}
     root = demo(tmp_path / "demo", files)
     assert elsewhere(done(bump, root, "--part", "minor")) == [*sorted(files)[:4], "p4/_version.py and 2 more"]
 
 
 @pytest.mark.parametrize(("count", "text"), [(1, 'release = "1.3.0"\n'), (0, 'release = "1.2.3"\n')])
-def test_a_file_that_is_declared_is_not_told_whether_it_is_a_place_or_none(
-    tmp_path: Path, bump: Bump, count: int, text: str
-) -> None:
+def test_a_declared_file_is_not_listed_as_a_mention(tmp_path: Path, bump: Bump, count: int, text: str) -> None:
     declared = (
         """[[tool.relnox.version-files]]\nfile = "docs/conf.py"\npattern = 'release = "(?P<version>.*)"'\n"""
     )
@@ -510,7 +508,7 @@ def test_a_file_that_is_declared_is_not_told_whether_it_is_a_place_or_none(
     assert (root / "docs/conf.py").read_text() == text
 
 
-def test_a_project_below_the_top_hears_of_its_own_files(tmp_path: Path, bump: Bump) -> None:
+def test_a_project_below_the_top_level_lists_its_own_files(tmp_path: Path, bump: Bump) -> None:
     top = tmp_path / "top"
     root = demo(top / "python", STATES)
     shutil.rmtree(root / ".git")
@@ -543,7 +541,7 @@ def libraries(root: Path, settings: str = "", **versions: str) -> Path:
         ("--all", "--part", "minor", "--dry-run"),
     ],
 )
-def test_versions_that_belong_to_another_tool_are_not_moved(
+def test_versions_managed_by_another_tool_are_not_bumped(
     tmp_path: Path, bump: Bump, options: tuple[str, ...]
 ) -> None:
     root = libraries(tmp_path / "owned", 'managed-by = "cargo-release"\n')
@@ -553,7 +551,7 @@ def test_versions_that_belong_to_another_tool_are_not_moved(
     assert "bump with cargo-release; relnox builds and publishes what it tags" in said
 
 
-def test_versions_that_belong_to_another_tool_are_shown_and_built(
+def test_versions_managed_by_another_tool_are_shown_and_built(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = libraries(tmp_path / "owned", 'managed-by = "cargo-release"\n')
@@ -564,7 +562,7 @@ def test_versions_that_belong_to_another_tool_are_shown_and_built(
     assert "cargo-release" not in capsys.readouterr().err
 
 
-def test_what_was_bumped_before_somebody_owned_it_can_be_taken_back(tmp_path: Path, bump: Bump) -> None:
+def test_a_bump_made_before_another_tool_managed_versions_can_be_undone(tmp_path: Path, bump: Bump) -> None:
     root = libraries(tmp_path / "owned")
     before = everything(root).files
     done(bump, root, "--all", "--part", "minor")
@@ -636,7 +634,7 @@ B = ("--package", "b", *MINOR)
         ('dependents = "none"\n' + group("fixed"), B, Released("1.1.0 1.1.0 1.0.0", "a-v1.1.0 b-v1.1.0")),
     ],
 )
-def test_a_group_moves_and_is_tagged(
+def test_a_group_is_bumped_and_tagged(
     tmp_path: Path, bump: Bump, settings: str, options: tuple[str, ...], expected: Released
 ) -> None:
     # c pins a, and so it moves where a does, whatever group a is in.
@@ -647,7 +645,7 @@ def test_a_group_moves_and_is_tagged(
     assert everything(root) == before
 
 
-def test_of_a_linked_group_the_next_number_is_one_for_all_that_move(tmp_path: Path, bump: Bump) -> None:
+def test_bumped_packages_of_a_linked_group_get_the_same_version(tmp_path: Path, bump: Bump) -> None:
     root = libraries(tmp_path / "many", group("linked"))
     assert release(bump, root, *B) == Released("1.0.0 1.1.0 1.0.0", "b-v1.1.0")
     both = ("--package", "a", "--package", "b", "--part", "patch")
@@ -655,7 +653,7 @@ def test_of_a_linked_group_the_next_number_is_one_for_all_that_move(tmp_path: Pa
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_a_change_of_one_moves_its_fixed_group_when_history_decides(
+def test_with_part_auto_a_change_of_one_package_bumps_its_fixed_group(
     tmp_path: Path, bump: Bump, *, shared: bool
 ) -> None:
     root = libraries(tmp_path / "many", (SHARED if shared else "") + group("fixed"))
@@ -679,13 +677,13 @@ def test_a_change_of_one_moves_its_fixed_group_when_history_decides(
         (group("fixed") + group("linked", "b").replace("both", "more"), "b is in two groups, both and more"),
     ],
 )
-def test_groups_and_tags_that_cannot_be_told_apart_are_refused(
-    tmp_path: Path, bump: Bump, settings: str, said: str
-) -> None:
+def test_ambiguous_groups_and_tags_are_rejected(tmp_path: Path, bump: Bump, settings: str, said: str) -> None:
     assert said in refused(bump, libraries(tmp_path / "many", settings), "--all", *MINOR, *COMMIT)
 
 
-def test_a_fixed_group_that_is_apart_is_refused_and_a_named_version_mends_it(tmp_path: Path, bump: Bump) -> None:
+def test_a_fixed_group_with_different_versions_is_rejected_and_a_given_version_fixes_it(
+    tmp_path: Path, bump: Bump
+) -> None:
     root = libraries(tmp_path / "many", group("fixed"), b="1.0.5")
     said = refused(bump, root, "--package", "b", *MINOR, *COMMIT)
     assert "the group both moves as one, but their versions differ" in said
@@ -695,13 +693,13 @@ def test_a_fixed_group_that_is_apart_is_refused_and_a_named_version_mends_it(tmp
     assert release(bump, root, *named) == Released("1.2.0 1.2.0 1.0.1", "a-v1.2.0 b-v1.2.0 c-v1.0.1")
 
 
-def test_a_shared_tag_that_is_there_stands_against_the_whole_group(tmp_path: Path, bump: Bump) -> None:
+def test_an_existing_shared_tag_blocks_the_whole_group(tmp_path: Path, bump: Bump) -> None:
     root = libraries(tmp_path / "many", SHARED + group("fixed"))
     git(root, "tag", "both-v1.1.0")
     assert "tag both-v1.1.0 already exists" in refused(bump, root, *B, *COMMIT, code=4)
 
 
-def test_packages_whose_backends_look_at_the_same_tags_move_under_one(tmp_path: Path, bump: Bump) -> None:
+def test_packages_with_versions_from_the_same_tags_are_bumped_together(tmp_path: Path, bump: Bump) -> None:
     scm = 'dynamic = ["version"]\n\n[tool.setuptools_scm]\nroot = "../.."\ntag_regex = "^v(?P<version>[0-9.]+)$"\n'
     members = {f"libs/{name}/pyproject.toml": f'[project]\nname = "{name}"\n{scm}' for name in "ab"}
     root = repository(write(tmp_path / "scm", {"pyproject.toml": SETTINGS, **members}))

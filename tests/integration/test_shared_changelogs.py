@@ -1,4 +1,4 @@
-"""Changelogs that one tool at the root keeps for several packages, and releases of which nothing is told."""
+"""Changelogs that one tool at the root writes for several packages, and releases without changes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MINOR = ("--part", "minor", "--commit", "--tag")
 
 @pytest.fixture
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Programs that write what they were told into the changelog they are told, or into NEWS.md."""
+    """Programs that write their arguments into the changelog that they name, or into NEWS.md."""
     for name in ("towncrier", "git-cliff"):
         script = (
             "import pathlib, sys\n"
@@ -59,7 +59,7 @@ def many(folder: Path, settings: str) -> Path:
         (("a",), '[tool.relnox.groups.all]\npackages = ["*"]\n', "1.1.0"),
     ],
 )
-def test_a_root_towncrier_tells_of_independent_packages_and_groups(
+def test_towncrier_at_the_root_lists_independent_packages_and_groups(
     tmp_path: Path, bump: Bump, packages: tuple[str, ...], groups: str, version: str
 ) -> None:
     root = many(tmp_path / "many", f'{groups}[tool.towncrier]\nfilename = "NEWS.md"\n')
@@ -69,7 +69,7 @@ def test_a_root_towncrier_tells_of_independent_packages_and_groups(
 
 
 @pytest.mark.usefixtures("tools")
-def test_a_root_git_cliff_writes_each_packages_changelog(tmp_path: Path, bump: Bump) -> None:
+def test_git_cliff_at_the_root_writes_the_changelog_of_each_package(tmp_path: Path, bump: Bump) -> None:
     root = many(tmp_path / "many", "[tool.git-cliff.changelog]\n")
     ran = bump(root, "--package", "a", "--package", "b", *MINOR)
     assert ran.code == 0, ran.text
@@ -85,14 +85,14 @@ def test_a_root_git_cliff_writes_each_packages_changelog(tmp_path: Path, bump: B
 
 @pytest.mark.usefixtures("tools")
 @pytest.mark.parametrize("prereleases", [False, True])
-def test_prereleases_are_told_where_that_is_set(tmp_path: Path, bump: Bump, *, prereleases: bool) -> None:
+def test_prereleases_are_listed_if_that_is_set(tmp_path: Path, bump: Bump, *, prereleases: bool) -> None:
     settings = f"changelog-prereleases = {str(prereleases).lower()}\n[tool.towncrier]\n"
     root = many(tmp_path / "many", settings)
     assert bump(root, "--all", "--pre", "rc", *MINOR).code == 0
     assert ((root / "NEWS.md").read_text() != "News\n") == prereleases
 
 
-def test_a_release_of_which_nothing_is_told_gets_no_section(tmp_path: Path, bump: Bump) -> None:
+def test_a_release_without_changes_gets_no_section(tmp_path: Path, bump: Bump) -> None:
     text = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n## [1.2.3] - 2026-01-01\n\n- It.\n"
     root = repository(write(single(tmp_path / "demo"), {"CHANGELOG.md": text}))
     ran = bump(root, *MINOR)
@@ -109,7 +109,7 @@ def test_empty_sections_are_not_released(tmp_path: Path, bump: Bump) -> None:
     assert "### Fixed\n\n- That.\n" in (root / "CHANGELOG.md").read_text()
 
 
-def test_all_leaves_out_packages_that_were_never_tagged(tmp_path: Path, bump: Bump) -> None:
+def test_all_skips_packages_that_were_never_tagged(tmp_path: Path, bump: Bump) -> None:
     files = {"pyproject.toml": '[tool.relnox]\npackages = ["packages/*"]\nversions = "independent"\n'}
     for name in ("a", "b", "c"):
         files[f"packages/{name}/pyproject.toml"] = (
