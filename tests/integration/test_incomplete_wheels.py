@@ -223,9 +223,10 @@ def test_warnings_are_shown_counted_and_reported(tmp_path: Path) -> None:
         built, *checked = (step for step in report["steps"] if step["warnings"])
         assert built["warnings"] == [
             {
+                "code": "untracked-file-in-sdist",
                 "file": "home-1.0.tar.gz",
                 "message": "contains files that git does not track: extra.py",
-                "fix": "leave it out, or git add it",
+                "fix": "exclude them in the build configuration, or git add them",
             }
         ]
         by_twine = [each["message"] for step in checked for each in step["warnings"]]

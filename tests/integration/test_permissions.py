@@ -50,7 +50,7 @@ def make(folder: Path) -> Environment:
 
 
 def never(folder: Path) -> Environment:
-    pytest.fail(f"{folder} is made again")
+    pytest.fail(f"{folder} is created again")
 
 
 def below(folder: Path) -> list[Path]:

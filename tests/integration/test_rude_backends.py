@@ -64,11 +64,11 @@ ThreadPoolExecutor(2).submit(time.sleep, 0.2)
 }
 
 FATAL = {
-    "exits": ("os._exit(3)", "ended with status 3"),
-    "exits as if all were well": ("os._exit(0)", "ended without an answer"),
-    "crashes": (f"os.kill(os.getpid(), {signal.SIGSEGV:d})", f"ended with status -{signal.SIGSEGV:d}"),
-    "raises": ("raise LookupError('what was looked for')", "ended with status 1"),
-    "asks to exit": ("sys.exit('no more')", "ended with status 1"),
+    "exits": ("os._exit(3)", "exited with status 3"),
+    "exits as if all were well": ("os._exit(0)", "exited without a result"),
+    "crashes": (f"os.kill(os.getpid(), {signal.SIGSEGV:d})", f"exited with status -{signal.SIGSEGV:d}"),
+    "raises": ("raise LookupError('what was looked for')", "exited with status 1"),
+    "asks to exit": ("sys.exit('no more')", "exited with status 1"),
 }
 
 
@@ -154,7 +154,7 @@ def test_a_crashing_hook_shows_its_last_lines_and_fails_alone(
     assert ran.code == 2, ran.text
     assert beside == expected[backend]
     assert list(root.glob("dist/rude-*")) == []
-    assert "rude: the sdist cannot be built" in ran.err
+    assert "rude: building the sdist failed" in ran.err
     assert "| the last words" in ran.err
     assert said in ran.err
 
