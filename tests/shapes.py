@@ -75,7 +75,10 @@ def shape_01(root: Path) -> Path:
             exclude = ["instrumentation/observer-inst-azure", "instrumentation/observer-inst-vertex"]
             versions = "independent"
             dependents = "none"
-            dependency-updates = { "observer-exporter-prom" = "observer-semconv", "observer-propagator-b3" = "observer-api" }
+
+            [tool.relnox.dependency-updates]
+            observer-exporter-prom = "observer-semconv"
+            observer-propagator-b3 = "observer-api"
 
             [tool.relnox.groups]
             stable = { packages = ["observer-api", "observer-sdk"], kind = "fixed" }

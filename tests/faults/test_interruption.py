@@ -188,9 +188,9 @@ def test_killed_inside_git_a_rerun_finishes(workspace: Path, hook: str, victims:
     path = workspace / ".git" / "hooks" / name
     kill_in(path, victims, argument)
     code, output = start_bump(workspace).ended()
-    assert not path.exists(), output  # it was there, and struck
+    assert not path.exists(), output  # the hook ran, and killed
     if victims == "git":
-        # relnox sees git die: what is local is taken back; after that, everything waits for the push.
+        # relnox sees git die: local steps are undone; after the commit, everything is kept for the push.
         assert code == 2, output
         found = state(workspace)
         assert found == BEFORE or (name == "pre-push" and found.commits == RELEASED.commits)
@@ -209,7 +209,7 @@ def test_a_leftover_git_process_is_waited_for(workspace: Path, hook: str) -> Non
     assert state(workspace) != RELEASED
     again = bump(workspace)
     assert again.code == 0, again.text
-    assert {"pre-commit": "committed already", "pre-push": "origin has it already"}[hook] in again.text
+    assert {"pre-commit": "already committed", "pre-push": "origin is up to date"}[hook] in again.text
     assert state(workspace) == RELEASED
 
 
@@ -328,16 +328,16 @@ def test_interrupted_before_any_change_leaves_nothing_partial(
         found = state(root)
         assert code in (expected, 0), (at, output)
         if code == 0:
-            assert DONE in output  # it came when there was nothing left to interrupt
+            assert DONE in output  # the signal came after the last step
             assert found == RELEASED, (at, output)
             continue
-        # Taken back, or kept for the push with the record of it.
+        # Undone, or kept for the push with its record.
         assert found == BEFORE or (found.status == "" and found.left == ["pending.json"]), (at, found)
         assert main([*BUMP, "--project", str(root)]) == 0, at  # quicker than another process
         assert state(root) == RELEASED, (at, output)
 
 
-# --- killed by chance -----------------------------------------------------------------------------------------
+# --- killed at random ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
@@ -407,7 +407,7 @@ def test_a_signal_waits_for_atomic_steps(
 
 
 def test_a_signal_after_the_last_step_is_reported_to_the_outer_run() -> None:
-    # A stage of a chain is through when Ctrl-C comes: the chain must hear of it before its next stage.
+    # Ctrl-C after a finished stage of a chain must stop the chain before its next stage.
     def chain_of_two() -> None:
         with watching() as chain, chain.during(atomic=False):
             with watching():

@@ -1,4 +1,4 @@
-"""`--part auto` and the guards before a move, in real histories: what is released, and what is refused."""
+"""`--part auto` and the preflight checks of a bump, in real histories."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def change(root: Path, message: str, *files: str) -> str:
 
 
 def moves(bump: Bump, root: Path, *options: str) -> dict[str, tuple[str, str]]:
-    """By package the new version and the reason, from the plan of a dry run that nothing stands against."""
+    """Return the new version and the reason by package, from the plan of a dry run without problems."""
     file = root.parent / "plan.json"
     ran = bump(root, *options, "--dry-run", "--plan", str(file))
     assert ran.code == 0, ran.text
@@ -339,7 +339,7 @@ def test_a_package_that_is_new_in_a_fixed_group_can_be_released(tmp_path: Path, 
 FRAGMENTS = 'fragments = ".changes"\n'
 
 
-def told(root: Path, name: str, levels: str, text: str = "Told.") -> str:
+def message(root: Path, name: str, levels: str, text: str = "Told.") -> str:
     """Write a change fragment; levels as in `a: minor, b: patch`."""
     lines = "\n".join(each.strip() for each in levels.split(","))
     file = f".changes/{name}.md"
@@ -363,7 +363,7 @@ def fragments(root: Path) -> list[str]:
 def test_fragments_count_and_are_removed_in_the_release_commit(kept: Path, bump: Bump) -> None:
     change(kept, "feat!: commits do not count", "packages/a/x.py", ".changes/README.md")
     for name, levels in {"one": "a: patch", "two": "a: minor, b: none", "three": "b: patch"}.items():
-        told(kept, name, levels)
+        message(kept, name, levels)
     commit_all(kept, "Tell")
     assert moves(bump, kept, *AUTO) == {
         "a": ("1.1.0", "minor: 2 change fragments"),
@@ -384,7 +384,7 @@ def test_fragments_count_and_are_removed_in_the_release_commit(kept: Path, bump:
 
 
 def test_a_fragment_of_two_packages_stays_for_the_unreleased_one(kept: Path, bump: Bump) -> None:
-    file = told(kept, "both", "a: minor, b: patch")
+    file = message(kept, "both", "a: minor, b: patch")
     commit_all(kept, "Tell")
     ran = bump(kept, *AUTO, "--package", "a", *RELEASE)
     assert ran.code == 0, ran.text
@@ -395,7 +395,7 @@ def test_a_fragment_of_two_packages_stays_for_the_unreleased_one(kept: Path, bum
 
 
 def test_a_prerelease_keeps_fragments_for_the_final_release(kept: Path, bump: Bump) -> None:
-    told(kept, "one", "a: minor")
+    message(kept, "one", "a: minor")
     commit_all(kept, "Tell")
     for expected in ("1.1.0a0", "1.1.0a1"):
         ran = bump(kept, *AUTO, "--pre", "alpha", *RELEASE)
@@ -413,7 +413,7 @@ def test_without_fragments_there_is_nothing_to_release_whatever_the_commits_say(
 
 
 def test_an_invalid_fragment_is_blocked_with_its_line(kept: Path, bump: Bump) -> None:
-    told(kept, "one", "a: minor, c: patch")
+    message(kept, "one", "a: minor, c: patch")
     ran = bump(kept, *AUTO)
     assert ran.code == 1
     assert ".changes/one.md, line 3: unknown package 'c'" in ran.err
@@ -478,7 +478,7 @@ MINOR = ("--part", "minor", *RELEASE)
 
 
 def other_clone(root: Path, folder: Path) -> Path:
-    """A clone of the remote, in which somebody else works."""
+    """Another clone of the remote."""
     git(root, "push", "--quiet", "--tags", "origin", "main")
     git(folder, "clone", "--quiet", str(remote_of(root)), "other")
     return folder / "other"

@@ -1,4 +1,4 @@
-"""The command as it is typed, in real repositories: what it changes, what it refuses, what it goes on with."""
+"""`bump` in real repositories: its changes, what blocks it, and how it resumes."""
 
 from __future__ import annotations
 
@@ -407,7 +407,7 @@ def test_a_push_without_its_remote_is_blocked_before_any_change(demo: Path) -> N
     assert everything(demo)._replace(refs="", kept=[]) == before._replace(refs="", kept=[])
 
 
-# --- failures are taken back ---------------------------------------------------------------------------
+# --- failures are undone ---------------------------------------------------------------------------
 
 FAILING = {
     "pre-commit": "echo not today >&2; exit 1",
@@ -573,7 +573,7 @@ def test_an_abort_stops_at_files_that_changed_since(two: Path) -> None:
 
 
 def test_a_resumed_bump_that_fails_again_can_be_resumed_again(two: Path) -> None:
-    # What the run before has done cannot be taken back by this one: it is kept, with the record of it.
+    # What the run before has done cannot be undone by this one: it is kept, with the record of it.
     refusing = hook(two / ".git/hooks", "pre-push", "exit 1")
     assert bump(two, *RELEASE).code == 2
     git(two, "tag", "--delete", "v2.1.0")

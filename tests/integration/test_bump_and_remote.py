@@ -1,4 +1,4 @@
-"""What a remote says before a bump, and what is left after a push that it refuses."""
+"""Checks of the remote before a bump, and the state after a rejected push."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def hook(folder: Path, name: str, script: str) -> Path:
 
 
 def protected(root: Path) -> Path:
-    """Let the remote refuse every push to main."""
+    """Let the remote reject every push to main."""
     return hook(remote_of(root) / "hooks", "update", '[ "$1" != refs/heads/main ] || { echo protected; exit 1; }')
 
 
 def colleague(root: Path, *tags: str) -> None:
-    """Somebody else pushes a commit, and tags."""
+    """Push a commit and tags from another clone."""
     other = root.parent / "colleague"
     git(root.parent, "clone", "--quiet", str(remote_of(root)), str(other))
     write(other, {"packages/base/theirs.py": "theirs = 1\n"})

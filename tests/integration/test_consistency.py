@@ -1,4 +1,4 @@
-"""Tag, version, commit and manifest agree, or nothing is sent: real git, an index on loopback."""
+"""Tag, version, commit and manifest must agree before anything is uploaded; real git, an index on loopback."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def raise_version(root: Path, name: str, old: str, new: str) -> None:
 
 
 def built(root: Path, version: str, *names: str, sdist_only: bool = False) -> None:
-    """What a build of the present commit leaves behind, wheels of these packages and sdists, without building."""
+    """Write the output of a build of the present commit, wheels of these packages and sdists, without building."""
     (root / "dist").mkdir(exist_ok=True)
     paths = []
     for name in names:
@@ -81,14 +81,14 @@ def publish(root: Path, *options: str) -> Ran:
     return here(root, "publish", "--index", "shop", "--yes", *options)
 
 
-def refuses(ran: Ran, *told: str) -> None:
+def refuses(ran: Ran, *message: str) -> None:
     assert ran.code == 1, ran.text
-    for text in told:
+    for text in message:
         assert text in ran.text
 
 
 def goes_with_the_option(root: Path, index: Trusting) -> None:
-    """The option that insists lets it through, and says over what."""
+    """--allow-mismatch publishes anyway, with a note."""
     before = dict(index.files)
     ran = publish(root, "--allow-mismatch")
     assert ran.code == 0, ran.text
@@ -186,16 +186,16 @@ def test_a_version_tagged_at_another_commit(index: Trusting, trying: Trusting, t
     tagged = git(root, "rev-parse", "HEAD")[:10]
     write(root, {"packages/alpha/alpha.py": "new = 1\n"})
     head = commit_all(root)[:10]
-    told = (
+    message = (
         f"alpha 1.2.0 is tagged alpha-v1.2.0 at {tagged}, but differs at {head}, the commit of this build: "
         "packages/alpha/alpha.py changed"
     )
     ran = here(root, "build-all", "--dry-run")  # CI builds commits between two releases
     assert ran.code == 0, ran.text
-    assert told in ran.text
+    assert message in ran.text
     built(root, "1.2.0", "alpha", "beta")
     ran = publish(root)
-    refuses(ran, told, f"relnox bump --project {root} --part patch --package alpha")
+    refuses(ran, message, f"relnox bump --project {root} --part patch --package alpha")
     assert "beta" not in ran.err
     assert here(root, "publish-test", "--index", "trying", "--no-verify", "--dry-run").code == 0
     goes_with_the_option(root, index)

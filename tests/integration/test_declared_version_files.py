@@ -1,4 +1,4 @@
-"""`[[tool.relnox.version-files]]`: further files that state a version, how they are found, and what drifts."""
+"""`[[tool.relnox.version-files]]`: further files that contain the version."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.heavy
 
 
 def place(file: str, **settings: str | int) -> str:
-    """A declared place as TOML; patterns in single quotes."""
+    """Format a declared version file as TOML; patterns in single quotes."""
     lines = [
         f"{key} = {value}" if isinstance(value, int) else f"{key} = '{value}'" for key, value in settings.items()
     ]
@@ -26,7 +26,7 @@ def place(file: str, **settings: str | int) -> str:
 
 
 def demo(root: Path, files: dict[str, str], *declared: str, version: str = "1.2.3") -> Path:
-    """A repository of one package with some more files, and the places that are declared."""
+    """Make a repository of one package with more files, and the declared version files."""
     pyproject = f'[project]\nname = "demo"\nversion = "{version}"\n\n{HATCHLING}\n' + "\n".join(declared)
     return repository(write(root, {"pyproject.toml": pyproject, **files}))
 
@@ -224,7 +224,7 @@ def test_an_invalid_version_is_blocked_with_its_file(tmp_path: Path, bump: Bump)
 
 
 def several(root: Path, files: dict[str, str], *declared: str, lockstep: bool = False) -> Path:
-    """Two packages of their own versions, or in lockstep, with places."""
+    """Make two independent packages, or two in lockstep, with version files."""
     settings = (
         f'[tool.relnox]\npackages = ["packages/*"]\nversions = "{"lockstep" if lockstep else "independent"}"\n\n'
     )

@@ -1,4 +1,4 @@
-"""A bump that is typed again after it succeeded, here or by a rerun CI job, does not release a second time."""
+"""Rerunning a finished bump, here or in a rerun CI job, does not release a second time."""
 
 from __future__ import annotations
 

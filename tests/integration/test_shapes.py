@@ -92,14 +92,14 @@ def assert_moved(root: Path, before: Tree, changes: dict[str, list[tuple[str, st
 
 
 def bump(root: Path, *options: str) -> Ran:
-    """Run a bump that must work."""
+    """Run a bump that must succeed."""
     ran = run(root, "relnox", "bump", *options)
     assert ran.code == 0, ran.text
     return ran
 
 
 def refused(root: Path, *options: str, code: int = 1) -> str:
-    """Run a bump that must be refused and change nothing; returns what it says."""
+    """Run a bump that must be blocked and change nothing; return its messages."""
     before = tree(root)
     ran = run(root, "relnox", "bump", *options)
     assert ran.code == code, ran.text
@@ -486,7 +486,7 @@ def test_04_built_metadata_shows_the_order_that_pyproject_does_not(tmp_path: Pat
 
 @pytest.fixture(scope="module")
 def hundred(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Shape 5, to look at and to tag, never to edit."""
+    """Return shape 5; tests may read and tag it, but not edit it."""
     return shapes.shape_05(tmp_path_factory.mktemp("hundred") / "stack")
 
 
@@ -494,9 +494,8 @@ def test_05_every_package_has_the_version_of_its_last_reachable_tag(hundred: Pat
     assert folders(hundred) == {f"{name}-stack": f"integrations/{name}" for name in shapes.INTEGRATIONS}
     assert len(waves(hundred)) == 1
     shown = show(hundred)
-    assert shown.notes == [
-        "tag integrations/chroma-v2.0.0 is newer than the present version of chroma-stack (not an ancestor of HEAD)"
-    ]
+    newer = "tag integrations/chroma-v2.0.0 is newer than the present version of chroma-stack"
+    assert shown.notes == [f"{newer} (not an ancestor of HEAD)"]
     assert shown.versions == {f"{name}-stack": f"1.0.{number}" for number, name in enumerate(shapes.INTEGRATIONS)}
 
 
@@ -521,7 +520,7 @@ def test_05_a_tag_has_the_form_of_the_packages_own_pattern(
 
 
 PLAIN_TAG = (
-    "next tag of loom would be loom==1.0.6 (its tags are like 1.0.6)\n  fix: run: relnox init --update, which "
+    "next tag of loom would be loom==1.0.6 (its tags are like 1.0.6)\n  fix: relnox init --update, which "
     'adds this to pyproject.toml:\n[tool.relnox.tag-formats]\nloom = "{version}"'
 )
 
@@ -797,7 +796,7 @@ def test_09_an_archive_that_needs_an_address_is_not_published(
 
 
 def not_published(root: Path) -> str:
-    """Build a package and offer it to an index that is for good; what is said when that is refused."""
+    """Build a package and publish it to a production index; return the messages when that is blocked."""
     with EmbeddedIndex(root.parent / "index") as index:
         settings = f'upload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
         text = (root / "pyproject.toml").read_text(encoding="utf-8")
@@ -858,8 +857,8 @@ def test_10_a_version_between_two_tags_is_reported_before_it_is_built(tmp_path: 
             commit_all(write(root, {"README.md": "after the tag\n"}))
         assert run(root, "relnox", "build-all", "--dry-run", "--plan", str(file)).code == 0
         plan = json.loads(file.read_text(encoding="utf-8"))
-        told = [*plan["notes"], *(refusal["message"] for refusal in plan["problems"])]
-        assert any("hollow" in each and "tag" in each for each in told) is expected
+        message = [*plan["notes"], *(refusal["message"] for refusal in plan["problems"])]
+        assert any("hollow" in each and "tag" in each for each in message) is expected
 
 
 # --- 11: three version systems in one repository -------------------------------------------------------

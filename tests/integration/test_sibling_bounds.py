@@ -1,4 +1,4 @@
-"""Requirements on packages of the same workspace: the bound that bare ones get, and pins that are ahead."""
+"""Requirements on siblings: bounds for those without a version, and pins that are ahead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tags: a bump goes on with the form that they have, knows where they are, and never invents one."""
+"""Tag formats: a bump continues the form of existing tags and does not invent one."""
 
 from __future__ import annotations
 
@@ -230,11 +230,11 @@ def test_newer_tags_outside_head_give_a_note(tmp_path: Path, bump: Bump) -> None
     commit_all(root)
     git(root, "tag", "v2.0.0")
     git(root, "switch", "--quiet", "main")
-    told = "tag v2.0.0 is newer than the present version of demo (not an ancestor of HEAD)"
-    assert told in here(root, "status").err
+    message = "tag v2.0.0 is newer than the present version of demo (not an ancestor of HEAD)"
+    assert message in here(root, "status").err
     ran = bump(root, *PATCH)
     assert ran.code == 0, ran.text
-    assert told in ran.text
+    assert message in ran.text
 
 
 def test_a_newer_tag_of_the_remote_gives_a_note(tmp_path: Path, bump: Bump) -> None:
@@ -342,12 +342,12 @@ SAME = {"libs/a": static("a", "1.0.0"), "libs/b": static("b", "1.0.0")}
 
 def test_one_version_and_one_plain_tag_are_lockstep_with_a_note(tmp_path: Path, bump: Bump) -> None:
     root = monorepo(tmp_path / "two", SAME, "v1.0.0")
-    told = "lockstep: the 2 packages have version 1.0.0, and their tags name no package (v1.0.0)"
-    assert told in here(root, "status").err
-    assert told in refused(bump, root, "--package", "a", *PATCH)
+    message = "lockstep: the 2 packages have version 1.0.0, and their tags name no package (v1.0.0)"
+    assert message in here(root, "status").err
+    assert message in refused(bump, root, "--package", "a", *PATCH)
     ran = bump(root, *PATCH)
     assert ran.code == 0, ran.text
-    assert told in ran.text
+    assert message in ran.text
     assert git(root, "tag", "--points-at", "HEAD") == "v1.0.1"
     assert 'versions = "lockstep"' in here(root, "init", "--dry-run").out
 

@@ -1,4 +1,4 @@
-"""Files that are not committed are named; a module that is imported and not committed stops a release."""
+"""Untracked files are named in notes; an untracked module that is imported blocks a release."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def test_an_untracked_module_that_is_not_imported_gives_a_note(tmp_path: Path, b
     ran = bump(root, *MINOR)
     assert ran.code == 0, ran.text
     assert "src/demo/_build.py is untracked and not part of the release" in ran.text
-    told = here(root, "build-all", "--dry-run").text
-    assert "src/demo/_build.py is not committed, and left out" in told
+    message = here(root, "build-all", "--dry-run").text
+    assert "src/demo/_build.py is not committed, and left out" in message
 
 
 def test_a_renamed_folder_keeps_its_history(tmp_path: Path, bump: Bump) -> None:
@@ -80,8 +80,8 @@ def test_a_renamed_folder_keeps_its_history(tmp_path: Path, bump: Bump) -> None:
     commit_all(root, "chore: move again")
     write(root, {"libs/first/note.txt": "another thing in the old place\n"})
     commit_all(root, "feat: nothing of a package")
-    told = here(root, "status").text
-    assert "3 commits" in told, told
+    message = here(root, "status").text
+    assert "3 commits" in message, message
     ran = bump(root, "--part", "auto", "--commit", "--tag")
     assert ran.code == 0, ran.text
     assert git(root, "tag").split() == ["one-v1.0.0", "one-v1.1.0", "two-v1.0.0"]

@@ -1,4 +1,4 @@
-"""`bump --undo`: the last bump is taken back whole, or not at all."""
+"""`bump --undo`: the last bump is undone completely, or not at all."""
 
 from __future__ import annotations
 

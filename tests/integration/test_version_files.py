@@ -1,4 +1,4 @@
-"""Versions that a backend reads from another file: found where it looks, moved by a bump, nothing else touched."""
+"""Versions that a backend reads from other files: discovery, and bumps that change nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Literal versions in a package's own modules move along; those that lag are told before anything is released."""
+"""Literal versions in a package's own modules are bumped too; outdated ones are reported before a release."""
 
 from __future__ import annotations
 

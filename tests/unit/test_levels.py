@@ -311,11 +311,11 @@ def test_a_phase_makes_a_prerelease_of_the_level() -> None:
 
 def test_fragments_count_instead_of_commits() -> None:
     history = {name: since("1.0.0", "feat!: x") for name in "abc"}
-    told = [
+    message = [
         Fragment("1.md", {"a": "patch", "b": None}, "One."),
         Fragment("2.md", {"a": "minor"}, "Two."),
         Fragment("3.md", {"a": None}, "Three."),
     ]
     packages = [package(name) for name in "abc"]
-    assert asked(packages, history, told) == {"a": BumpRequest(Bump(part="minor"), "minor: 2 change fragments")}
+    assert asked(packages, history, message) == {"a": BumpRequest(Bump(part="minor"), "minor: 2 change fragments")}
     assert asked(packages, history, []) == {}

@@ -48,7 +48,7 @@ ERROR = Failed(
     "git-push-failed", "git push ended with status 1:\n  | ::set-env name=PATH::evil", fix="ask\nthe admin"
 )
 RESULTS = (
-    StepFinished(EDIT, Status.SKIPPED, "the files are edited already", 0.0),
+    StepFinished(EDIT, Status.SKIPPED, "the files are already edited", 0.0),
     StepFinished(PUSH, Status.FAILED, ERROR.message, 1.25, ERROR),
 )
 OUTCOME = Outcome(plan=PLAN, results=RESULTS, exit_code=ExitCode.FAILED, seconds=2.0)
@@ -74,7 +74,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed.err.splitlines() == [
         "note: 1 becomes 2",
         "SKIPPED edit pyproject.toml",
-        "        the files are edited already",
+        "        the files are already edited",
         "FAILED  push main, v2 to origin atomically (1.2 s)",
         "        git push ended with status 1: [git-push-failed]",
         "          | ::set-env name=PATH::evil",

@@ -295,7 +295,7 @@ def test_poetry_policies(constraint: str, new: str, policy: Policy, expected: st
 
 
 @pytest.mark.parametrize(
-    ("constraint", "told"),
+    ("constraint", "message"),
     [
         ("^1.2 || ^2.0", "in each of its alternatives"),
         ("^1.2,!=3.0", r"excludes 3.0 \(!=3.0"),
@@ -307,8 +307,8 @@ def test_poetry_policies(constraint: str, new: str, policy: Policy, expected: st
         ("^1.0.0-SNAPSHOT", "not a valid version range"),
     ],
 )
-def test_blocked_poetry_constraints(constraint: str, told: str) -> None:
-    with pytest.raises(Blocked, match=told):
+def test_blocked_poetry_constraints(constraint: str, message: str) -> None:
+    with pytest.raises(Blocked, match=message):
         rewrite_poetry(constraint, Version("3.0"))
 
 

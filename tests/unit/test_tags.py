@@ -137,7 +137,7 @@ def test_the_latest_tag_is_the_greatest_version_not_the_last_name() -> None:
     assert TagFormat("x", "", "pep440").latest(tags) is None
 
 
-# --- two packages whose tags cannot be told apart ---------------------------------------------
+# --- two packages whose tags cannot be message apart ---------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def test_additions_of_toml_1_1_are_read() -> None:
 
 
 def pyproject_files() -> list[Path]:
-    """The ones at hand: this project's own, and those that installed packages carry."""
+    """Return real TOML files: this project's own, and those of installed packages."""
     here = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").is_file())
     return [here / "pyproject.toml", *Path(sysconfig.get_path("purelib")).glob("**/pyproject.toml")]
 
@@ -425,7 +425,7 @@ def test_nothing_to_replace_gives_the_same_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "message"),
     [
         (("project", "version"), "no string at project.version"),
         (("project", "optional-dependencies", "a b", 0), r'optional-dependencies."a b"\[0\]'),
@@ -433,8 +433,8 @@ def test_nothing_to_replace_gives_the_same_text() -> None:
         (("project", "epoch"), "no string at project.epoch"),
     ],
 )
-def test_a_path_without_a_string_is_blocked(path: KeyPath, told: str) -> None:
-    with pytest.raises(Blocked, match=told):
+def test_a_path_without_a_string_is_blocked(path: KeyPath, message: str) -> None:
+    with pytest.raises(Blocked, match=message):
         replace_strings('[project]\nname = "a"\nepoch = 1\n', {path: "2"}, source="libs/a/pyproject.toml")
 
 

@@ -1,4 +1,4 @@
-"""Versions in files that are no TOML, among decoys."""
+"""Versions in files other than TOML, among similar code."""
 
 from __future__ import annotations
 

@@ -356,8 +356,8 @@ def test_semver_blocks_versions_that_it_cannot_express(version: str, words: str,
 def test_contradicting_options_are_blocked_with_their_names(bump: Bump, flags: list[str]) -> None:
     with pytest.raises(Blocked) as refusal:
         next_version(Version("1.2.3"), bump)
-    told = f"{refusal.value.message}\n{refusal.value.fix}"
-    assert [flag for flag in flags if flag not in told] == []
+    message = f"{refusal.value.message}\n{refusal.value.fix}"
+    assert [flag for flag in flags if flag not in message] == []
 
 
 # --- reading ---------------------------------------------------------------------------------------
@@ -401,7 +401,7 @@ def test_normalization_is_noted(text: str, scheme: Scheme, note: str | None) -> 
 
 
 @pytest.mark.parametrize(
-    ("version", "words", "scheme", "told"),
+    ("version", "words", "scheme", "message"),
     [
         ("1.2.3", "patch", "pep440", ""),
         ("1.2.3a1", "alpha", "pep440", ""),
@@ -440,10 +440,10 @@ def test_normalization_is_noted(text: str, scheme: Scheme, note: str | None) -> 
         ),
     ],
 )
-def test_notes_explain_what_the_request_implies(version: str, words: str, scheme: Scheme, told: str) -> None:
+def test_notes_explain_what_the_request_implies(version: str, words: str, scheme: Scheme, message: str) -> None:
     current, bump = Version(version), request(words)
     after = next_version(current, bump, scheme=scheme, today=NOVEMBER)
-    assert explain(current, bump, after, scheme=scheme) == told
+    assert explain(current, bump, after, scheme=scheme) == message
 
 
 @pytest.mark.parametrize(
