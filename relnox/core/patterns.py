@@ -57,7 +57,7 @@ def check(patterns: Iterable[str], packages: Sequence[Package], where: str) -> N
             names = {text for package in packages for text in (package.name, package.folder)}
             raise Blocked(
                 "pattern-without-match",
-                f"pattern {pattern!r} of {where} matches no package of this workspace",
+                f"{pattern!r} in {where} matches no package of this workspace",
                 fix=did_you_mean(normalize_path(pattern.removeprefix("!")), names),
             )
 

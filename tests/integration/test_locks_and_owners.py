@@ -673,7 +673,7 @@ def test_with_part_auto_a_change_of_one_package_bumps_its_fixed_group(
         (SHARED + group("linked"), "gives a and b the same tags"),
         (SHARED, "gives a and b the same tags"),
         ('tag-format = "v{version}"\n' + group("fixed"), "gives a and c the same tags"),
-        (group("fixed", "z*"), "'z*' of [tool.relnox.groups.both] packages matches no package of this workspace"),
+        (group("fixed", "z*"), "'z*' in [tool.relnox.groups.both] packages matches no package of this workspace"),
         (group("fixed") + group("linked", "b").replace("both", "more"), "b is in two groups, both and more"),
     ],
 )

@@ -38,13 +38,13 @@ def workspace(root: Path, settings: str = "", *, packages: str = '["libs/*", "to
         ('exclude = ["libs/intrnal-*"]', "'libs/intrnal-*' of [tool.relnox] exclude", "libs/internal-tools"),
         ('metadata-only = ["demo-cor"]', "metadata-only names 'demo-cor', which matches no package", "demo-core"),
         ('optional-extensions = ["demo-c*", "clie"]', "optional-extensions names 'clie'", "demo-client"),
-        ('groups.a.packages = ["demo-cor"]', "'demo-cor' of [tool.relnox.groups.a] packages", "demo-core"),
+        ('groups.a.packages = ["demo-cor"]', "'demo-cor' in [tool.relnox.groups.a] packages", "demo-core"),
         (
             'groups.a.packages = ["libs/*", "!libs/clint"]',
-            "'!libs/clint' of [tool.relnox.groups.a]",
+            "'!libs/clint' in [tool.relnox.groups.a]",
             "libs/client",
         ),
-        ('tag-formats = { "demo-clii" = "v{version}" }', "'demo-clii' of [tool.relnox] tag-formats", "demo-cli"),
+        ('tag-formats = { "demo-clii" = "v{version}" }', "'demo-clii' in [tool.relnox] tag-formats", "demo-cli"),
         ('tag-names = { "demo-clii" = "cli" }', "[tool.relnox] tag-names names demo-clii", "demo-cli"),
         (
             'dependency-updates = { other = "demo-croe" }',
@@ -59,7 +59,7 @@ def workspace(root: Path, settings: str = "", *, packages: str = '["libs/*", "to
         ),
         ("verify.modules = { demo-cor = [] }", "[tool.relnox.verify] modules names demo-cor", "demo-core"),
         ('build.commands = { demo-cor = ["make"] }', "[tool.relnox.build] commands names demo-cor", "demo-core"),
-        ('wheels.packages = ["demo-cor"]', "'demo-cor' of [tool.relnox.wheels] packages", "demo-core"),
+        ('wheels.packages = ["demo-cor"]', "'demo-cor' in [tool.relnox.wheels] packages", "demo-core"),
     ],
 )
 def test_what_means_nothing_is_refused_with_what_was_meant(
