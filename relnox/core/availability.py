@@ -175,9 +175,9 @@ def _reason(requirement: RequiredProject, available: AvailableVersions, released
     indexes = " and ".join(available.indexes)
     versions = sorted(available.versions, reverse=True)
     if versions:
-        reason = f"{indexes} has only {listing(map(str, versions))}"
+        reason = f"only {listing(map(str, versions))} on {indexes}"
     elif available.yanked:
-        reason = f"{indexes} has only yanked versions: {listing(map(str, sorted(available.yanked)))}"
+        reason = f"only yanked versions on {indexes}: {listing(map(str, sorted(available.yanked)))}"
     else:
         reason = f"{requirement.name} is not on {indexes}"
     version = released.get(requirement.name)

@@ -37,10 +37,10 @@ _MAX_LISTED = 40
 class UploadStatus(StrEnum):
     """Whether this run uploaded a file."""
 
-    NOT_SENT = "no"
+    NOT_UPLOADED = "no"
     REJECTED = "rejected"
     """The index responded that it did not accept the file, and the result of every other try is known."""
-    SENT = "yes"
+    UPLOADED = "yes"
     """The index accepted the file, or its response was lost."""
 
 
@@ -68,7 +68,7 @@ class State(StrEnum):
     CONFLICT = "different content"
     """The index lists or serves different bytes under this name."""
     REJECTED = "rejected"
-    NOT_SENT = "not uploaded"
+    NOT_UPLOADED = "not uploaded"
 
 
 class PublishedFile(Record, kw_only=True):
@@ -77,7 +77,7 @@ class PublishedFile(Record, kw_only=True):
     index: str
     package: str
     filename: str
-    upload: UploadStatus = UploadStatus.NOT_SENT
+    upload: UploadStatus = UploadStatus.NOT_UPLOADED
     listing: Observation = Observation.UNKNOWN
     download: Observation = Observation.UNKNOWN
 
@@ -92,11 +92,11 @@ class PublishedFile(Record, kw_only=True):
             return State.PUBLIC  # the listing had it once, and has lost it since
         if self.listing is Observation.MATCH:
             return State.PUBLIC if self.download is Observation.UNKNOWN else State.UNVERIFIED
-        if self.upload is UploadStatus.SENT:
+        if self.upload is UploadStatus.UPLOADED:
             return State.UNVERIFIED
         if self.listing is Observation.UNKNOWN:
             return State.UNKNOWN
-        return State.REJECTED if self.upload is UploadStatus.REJECTED else State.NOT_SENT
+        return State.REJECTED if self.upload is UploadStatus.REJECTED else State.NOT_UPLOADED
 
 
 _STATE_TEXT = {
@@ -106,7 +106,7 @@ _STATE_TEXT = {
     State.UNKNOWN: "unknown, {index} could not be read",
     State.CONFLICT: "different content on {index}",
     State.REJECTED: "rejected by {index}",
-    State.NOT_SENT: "not uploaded to {index}",
+    State.NOT_UPLOADED: "not uploaded to {index}",
 }
 _PUBLIC = frozenset({State.VERIFIED, State.PUBLIC})
 _IN_DOUBT = frozenset({State.UNVERIFIED, State.UNKNOWN})

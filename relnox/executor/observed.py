@@ -63,7 +63,7 @@ class ObservedFiles:
     @property
     def may_be_public(self) -> bool:
         """Whether any file is public, or was uploaded and may be."""
-        return any(file.state not in (State.NOT_SENT, State.REJECTED) for file in self.files)
+        return any(file.state not in (State.NOT_UPLOADED, State.REJECTED) for file in self.files)
 
     def record_upload(self, index: str, files: Sequence[Distribution]) -> None:
         """Record that an upload of files begins, which makes earlier observations obsolete."""
@@ -71,7 +71,7 @@ class ObservedFiles:
             self._change(
                 index,
                 file.filename,
-                upload=UploadStatus.SENT,
+                upload=UploadStatus.UPLOADED,
                 listing=Observation.UNKNOWN,
                 download=Observation.UNKNOWN,
             )
@@ -97,7 +97,7 @@ class ObservedFiles:
         """Return the files that were uploaded and not verified, by index and package."""
         files: dict[tuple[str, str], list[Distribution]] = {}
         for key, file in self._files.items():
-            if file.upload is not UploadStatus.NOT_SENT and file.state is not State.VERIFIED:
+            if file.upload is not UploadStatus.NOT_UPLOADED and file.state is not State.VERIFIED:
                 files.setdefault((file.index, file.package), []).append(self._built[key])
         return files
 

@@ -286,7 +286,7 @@ class Indexes:
         """
         from relnox.indexes.embedded.rules import Rules
 
-        self._rules = Rules(judge=validator)
+        self._rules = Rules(validator=validator)
 
     def identity(self, index: str) -> Identity | str:
         """Return the identity for signing, or why there is none.

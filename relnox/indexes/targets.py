@@ -234,7 +234,7 @@ def ignored_variables(target: Target, environment: Mapping[str, str]) -> Iterato
     """Yield a warning for each variable that sets a different index for another tool."""
     for name in _VARIABLES_OF_OTHER_TOOLS:
         if (value := environment.get(name)) and not matches(value, target):
-            yield f"{name}={redacted(value)} is ignored: files are uploaded to {target.name} ({target.host})"
+            yield f"{name} ({redacted(value)}) is ignored: files are uploaded to {target.name} ({target.host})"
 
 
 def redacted(value: str) -> str:

@@ -197,7 +197,7 @@ def test_other_bytes_of_the_same_name_are_a_conflict(index: PrivateIndex, tmp_pa
     ran = publish(other.root)
     assert ran.code == 4, ran.text
     for name in built.hashes:
-        assert f"own holds another {name}" in ran.err
+        assert f"own has a different {name}" in ran.err
         assert built.hashes[name] in ran.err
         assert other.hashes[name] in ran.err
     assert listed(index) == built.hashes
@@ -223,7 +223,7 @@ def test_a_file_that_another_account_uploads_first_is_a_conflict(
     monkeypatch.setattr(uploader, "send", late)
     ran = publish(built.root)
     assert ran.code == 4, ran.text
-    assert f"own holds another {first.filename}" in ran.err
+    assert f"own has a different {first.filename}" in ran.err
     assert first.sha256 in ran.err
     assert built.hashes[first.filename] in ran.err
     assert sent == [first.filename]

@@ -74,7 +74,7 @@ def test_published_files_are_skipped_and_changed_files_are_a_conflict(workspace:
     assert run(workspace, "relnox", "build-all").code == 0
     other = run(workspace, "relnox", "publish-test", "--index", "embedded", "--report", "other.json")
     assert other.code == 4, other.text
-    assert "holds another acme_dashboard-2.0.0" in other.err
+    assert "has a different acme_dashboard-2.0.0" in other.err
     report = json.loads((workspace / "other.json").read_text())
     assert (report["exit_code"], report["steps"]) == (4, [])  # no step was run
 

@@ -41,7 +41,7 @@ def index(tmp_path: Path) -> Iterator[EmbeddedIndex]:
     def validate(path: Path) -> Iterator[str]:
         return (finding.message for finding in checks.errors(path, public=True, limits=LIMITS))
 
-    with EmbeddedIndex(tmp_path / "index", rules=Rules(judge=validate)) as running:
+    with EmbeddedIndex(tmp_path / "index", rules=Rules(validator=validate)) as running:
         yield running
 
 

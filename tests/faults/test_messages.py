@@ -150,7 +150,7 @@ def index_keeps_half_of_a_file(here: Here) -> Ran:
 
 @failure
 def accepted_and_never_listed(here: Here) -> Ran:
-    return sent(here, Rule(faults.LOST))
+    return sent(here, Rule(faults.NOT_STORED))
 
 
 @failure
@@ -169,7 +169,7 @@ def version_is_there_with_other_content(here: Here) -> Ran:
 
 @failure
 def reserved_file_name(here: Here) -> Ran:
-    return sent(here, Rule(faults.BURNED))
+    return sent(here, Rule(faults.NAME_RESERVED))
 
 
 # --- a release that takes no more files

@@ -53,38 +53,40 @@ class Mode(NamedTuple):
 
 
 MODES = {
-    "e500": Mode([Rule(faults.E500, tries=range(1, 4), each=True)]),
+    "e500": Mode([Rule(faults.E500, tries=range(1, 4), per_name=True)]),
     "e500 for ever": Mode([Rule(faults.E500)], (5, 5), "500 Internal Server Error"),
-    "e503ra": Mode([Rule(faults.unavailable(120), tries=[1], each=True)]),
-    "e503ra with a date": Mode([Rule(faults.unavailable(120, as_date=True), tries=[1], each=True)]),
+    "e503ra": Mode([Rule(faults.unavailable(120), tries=[1], per_name=True)]),
+    "e503ra with a date": Mode([Rule(faults.unavailable(120, as_date=True), tries=[1], per_name=True)]),
     "e503ra for a day": Mode([Rule(faults.unavailable(DAY))], (5, 5), "retry after"),
     "flaky": Mode([*faults.flaky(0.3)]),
-    "e429": Mode([Rule(faults.rate_limited(300), tries=[1], each=True)]),
-    "e429 without Retry-After": Mode([Rule(faults.rate_limited(300, retry_after=False), tries=[1], each=True)]),
+    "e429": Mode([Rule(faults.rate_limited(300), tries=[1], per_name=True)]),
+    "e429 without Retry-After": Mode(
+        [Rule(faults.rate_limited(300, retry_after=False), tries=[1], per_name=True)]
+    ),
     "stall": Mode([Rule(faults.Stall(), tries=[1])]),
     "stall in the body": Mode([Rule(faults.Stall(after=100), tries=[1])]),
     "slow loris": Mode([Rule(faults.Trickle(rate=20), tries=[1])]),
-    "reset in the body": Mode([Rule(faults.Cut(after=100), tries=[1], each=True)]),
-    "ghost": Mode([Rule(faults.GHOST, tries=[1], each=True)]),
-    "ghost500": Mode([Rule(faults.GHOST_500, tries=[1], each=True)]),
+    "reset in the body": Mode([Rule(faults.Cut(after=100), tries=[1], per_name=True)]),
+    "ghost": Mode([Rule(faults.LOST_RESPONSE, tries=[1], per_name=True)]),
+    "ghost500": Mode([Rule(faults.STORED_500, tries=[1], per_name=True)]),
     "ghost that lags": Mode(
-        [Rule(faults.GHOST, tries=[1], each=True), Rule(faults.Stale(seconds=60), on="listing")]
+        [Rule(faults.LOST_RESPONSE, tries=[1], per_name=True), Rule(faults.Stale(seconds=60), on="listing")]
     ),
-    "lost": Mode([Rule(faults.LOST, tries=[1])], (5, 3), "not proven"),
-    "duplicates are 409": Mode([Rule(faults.GHOST_500, tries=[1], each=True), Rule(faults.Duplicate(409))]),
-    "duplicates are 400": Mode([Rule(faults.GHOST_500, tries=[1], each=True), Rule(faults.Duplicate(400))]),
-    "duplicates are 403": Mode([Rule(faults.GHOST_500, tries=[1], each=True), Rule(faults.Duplicate(403))]),
-    "somebody is first": Mode([Rule(faults.Foreign(), tries=[1])], (4, 4), "holds another", heals=False),
-    "truncated": Mode([Rule(faults.Truncate(size=100), tries=[1])], (4, 4), "holds another", heals=False),
-    "burned": Mode([Rule(faults.BURNED, tries=[1])], (4, 4), "publish it as 1.0.1"),
+    "lost": Mode([Rule(faults.NOT_STORED, tries=[1])], (5, 3), "could not be verified"),
+    "duplicates are 409": Mode([Rule(faults.STORED_500, tries=[1], per_name=True), Rule(faults.Duplicate(409))]),
+    "duplicates are 400": Mode([Rule(faults.STORED_500, tries=[1], per_name=True), Rule(faults.Duplicate(400))]),
+    "duplicates are 403": Mode([Rule(faults.STORED_500, tries=[1], per_name=True), Rule(faults.Duplicate(403))]),
+    "somebody is first": Mode([Rule(faults.Foreign(), tries=[1])], (4, 4), "has a different", heals=False),
+    "truncated": Mode([Rule(faults.Truncate(size=100), tries=[1])], (4, 4), "has a different", heals=False),
+    "burned": Mode([Rule(faults.NAME_RESERVED, tries=[1])], (4, 4), "publish it as 1.0.1"),
     "old release": Mode([Rule(faults.OLD_RELEASE, tries=[1])], (4, 4), "1.0.post1"),
     "read-only": Mode([Rule(faults.READ_ONLY)], (5, 5), "takes no uploads at present"),
     "bad credentials": Mode([Rule(faults.REJECTED)], (1, 1), "rejected the credentials"),
     "too large": Mode([Rule(faults.TOO_LARGE, tries=[1])], (2, 2), "too large"),
     "redirect": Mode([Rule(faults.redirect("http://127.0.0.1:9/legacy/"))], (1, 1), "redirects uploads to"),
     "stale": Mode([Rule(faults.Stale(seconds=1800), on="listing")]),
-    "stale for ever": Mode([Rule(faults.Stale(seconds=DAY), on="listing")], (5, 5), "not proven"),
-    "not served": Mode([Rule(faults.Answer(404), on="file", tries=range(1, 3), each=True)]),
+    "stale for ever": Mode([Rule(faults.Stale(seconds=DAY), on="listing")], (5, 5), "could not be verified"),
+    "not served": Mode([Rule(faults.Answer(404), on="file", tries=range(1, 3), per_name=True)]),
     "the listing is down": Mode([Rule(faults.unavailable(), on="listing", until=300)]),
 }
 
@@ -165,8 +167,8 @@ def test_pauses_grow_and_are_told(tmp_path: Path, clock: SimulatedClock) -> None
     assert tries[-1] - tries[0] <= 1200 + 61
     assert max(later - earlier for earlier, later in itertools.pairwise(tries)) > 20
     waits = [line for line in ran.err.splitlines() if line.startswith("waiting ")]
-    assert all(" returned 500 Internal Server Error; again at " in line for line in waits)
-    assert all(re.search(r" UTC, until \d\d:\d\d:\d\d UTC at most$", line) for line in waits)
+    assert all(" returned 500 Internal Server Error; next try at " in line for line in waits)
+    assert all(re.search(r" UTC, gives up at \d\d:\d\d:\d\d UTC$", line) for line in waits)
     assert 5 <= len(waits) <= 7  # of the first, and after 1, 3, 7, 12, 17 minutes
     report = json.loads((tmp_path / "report.json").read_bytes())
     assert len(report["waits"]) == len(waits)
@@ -181,7 +183,10 @@ def test_what_many_packages_wait_for_is_told_once_for_all_of_them(tmp_path: Path
         ran = publish(tmp_path, index)
     assert ran.code == 0, ran.text
     waits = [line for line in ran.err.splitlines() if line.startswith("waiting ")]
-    assert all(line.startswith("waiting own does not show all of the release yet; again at ") for line in waits)
+    assert all(
+        line.startswith("waiting own does not list and serve the whole release yet; next try at ")
+        for line in waits
+    )
     assert 7 <= len(waits) <= 9  # of the first, and after 1, 3, 7, 12, 17, 22, 27 minutes
 
 
@@ -192,7 +197,7 @@ def test_a_wait_before_the_plan_is_told_too(tmp_path: Path, clock: SimulatedCloc
         ran = publish(tmp_path, index, "--report", str(tmp_path / "report.json"))
     assert ran.code == 0, ran.text
     told, _, _ = ran.err.partition("note: credentials")
-    assert 2 <= told.count("(503 Service Unavailable); again at ") <= 4
+    assert 2 <= told.count("returned 503 Service Unavailable; next try at ") <= 4
     report = json.loads((tmp_path / "report.json").read_bytes())
     assert len(report["waits"]) == told.count("waiting ")
 
@@ -235,7 +240,7 @@ def test_a_release_that_takes_no_more_files_is_refused_before_the_first_byte(
         ran = publish_to(tmp_path, index.upload_url, index.simple_url, "--yes", production=True)
         assert ran.code == 4, ran.text
         assert len(index.uploads) == before
-    assert f"takes no more files for core 1.0 since {begun + timedelta(days=14):%Y-%m-%d}" in ran.err
+    assert f"core 1.0 accepts no more files on own since {begun + timedelta(days=14):%Y-%m-%d}" in ran.err
     assert "publish all of it as 1.0.post1" in ran.err
 
 

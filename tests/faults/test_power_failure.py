@@ -164,7 +164,7 @@ def test_an_upload_is_on_the_disk_before_the_embedded_index_has_it(tmp_path: Pat
         store = index._store
         with store.receive() as incoming:
             incoming.write(b"content")
-            assert incoming.keep("home-1.0.tar.gz")
+            assert incoming.store("home-1.0.tar.gz")
         assert store.find("home-1.0.tar.gz") is not None
     assert log.place("sync upload/file") < log.place("sync upload/upload.json") < log.place("sync index/files")
     assert any(entry.startswith("rename hashes/") for entry in log[: log.place("sync index/files")])

@@ -73,12 +73,12 @@ def without_list(written: str) -> str:
 
 
 SERVED = {
-    "other bytes": (Answer(200, "somebody else's"), 4, "serves other bytes"),
-    "an empty body": (Answer(200, ""), 4, "serves other bytes"),
-    "a login page": (Answer(200, LOGIN_PAGE, headers=HTML), 4, "serves other bytes"),
-    "more than was built": (Answer(200, "x" * 100_000), 4, "serves more than the"),
-    "404": (Answer(404, "Not Found"), 5, "answers 404"),
-    "403": (Answer(403, "Forbidden"), 5, "answers 403"),
+    "other bytes": (Answer(200, "somebody else's"), 4, "different bytes"),
+    "an empty body": (Answer(200, ""), 4, "different bytes"),
+    "a login page": (Answer(200, LOGIN_PAGE, headers=HTML), 4, "different bytes"),
+    "more than was built": (Answer(200, "x" * 100_000), 4, "larger than the"),
+    "404": (Answer(404, "Not Found"), 5, "returned 404"),
+    "403": (Answer(403, "Forbidden"), 5, "returned 403"),
     "a redirect to a host that is down": (
         faults.redirect("https://files.example.invalid/x", 302),
         3,  # it is listed, and whether it is served cannot be seen
@@ -115,13 +115,13 @@ def test_one_file_that_is_not_served_is_told_among_those_that_are(
         ran = publish(tmp_path, index)
     assert ran.code == (4 if code == 4 else 3), ran.text
     assert "public on own (1): demo-1.0-py3-none-any.whl" in ran.err
-    where = "other content on own (1)" if code == 4 else "sent to own, but not proven to be public (1)"
+    where = "different content on own (1)" if code == 4 else "uploaded to own, not verified (1)"
     assert f"{where}: demo-1.0.tar.gz" in ran.err
 
 
 def test_other_bytes_for_a_moment_are_waited_for(tmp_path: Path, clock: SimulatedClock) -> None:
     release(tmp_path, SIZES[2])
-    rule = Rule(Answer(200, "busy"), on="file", tries=[1, 2], each=True)
+    rule = Rule(Answer(200, "busy"), on="file", tries=[1, 2], per_name=True)
     with EmbeddedIndex(tmp_path / "index", faults=[rule], clock=clock.time) as index:
         ran = publish(tmp_path, index)
     assert ran.code == 0, ran.text
@@ -134,8 +134,8 @@ def test_other_bytes_for_a_moment_are_waited_for(tmp_path: Path, clock: Simulate
         (doubled, 4, "more than once, with different content"),
         (with_two_keys, 5, "the key 'files' stands twice"),
         (without_list, 5, "files is no list"),
-        (lambda _: "", 5, "no listing"),
-        (lambda _: '{"files": [{"filename": 5}]}', 5, "no listing"),
+        (lambda _: "", 5, "is not valid (PEP 691"),
+        (lambda _: '{"files": [{"filename": 5}]}', 5, "is not valid (PEP 691"),
     ],
 )
 def test_a_listing_that_contradicts_itself_proves_nothing(  # noqa: PLR0917 - columns of a table
@@ -174,8 +174,8 @@ def test_a_file_that_was_yanked_is_told_before_and_after(tmp_path: Path, clock: 
         index.yank("demo-1.0-py3-none-any.whl", "broken")
         ran = publish(tmp_path, index)
     assert ran.code == 0, ran.text
-    assert "note: own lists demo-1.0-py3-none-any.whl as yanked: installers pass it over" in ran.err
-    assert "YANKED, so that installers pass them over: demo-1.0-py3-none-any.whl" in ran.err
+    assert "note: demo-1.0-py3-none-any.whl is yanked on own: installers ignore it" in ran.err
+    assert "YANKED, ignored by installers: demo-1.0-py3-none-any.whl" in ran.err
 
 
 @pytest.mark.parametrize(("status", "code"), [("archived", 0), ("deprecated", 0), ("quarantined", 5)])
@@ -213,8 +213,8 @@ def half(root: Path, index: EmbeddedIndex) -> None:
     ran = publish(root, index)
     assert ran.code == 3, ran.text
     assert "public on own (3): core-1.0" in ran.err
-    assert "refused by own (1): demo-1.0" in ran.err
-    assert "not sent to own (2): demo-1.0" in ran.err
+    assert "rejected by own (1): demo-1.0" in ran.err
+    assert "not uploaded to own (2): demo-1.0" in ran.err
     index.misbehave()
 
 
@@ -279,7 +279,7 @@ def test_a_question_that_nobody_answers_says_what_is_public(tmp_path: Path, cloc
         ran = publish_to(tmp_path, index.upload_url, index.simple_url, production=True)
     assert ran.code == 3, ran.text
     assert "nobody is there to be asked" in ran.err
-    assert "3 of 6 files are public" in ran.err
+    assert "3 of 6 files are already public" in ran.err
 
 
 def test_an_index_that_cannot_be_read_never_ends_as_if_nothing_were_public(
@@ -299,16 +299,22 @@ def test_an_index_that_cannot_be_read_never_ends_as_if_nothing_were_public(
 @pytest.mark.parametrize(
     ("rules", "code"),
     [
-        ([Rule(faults.LOST)], 5),
+        ([Rule(faults.NOT_STORED)], 5),
         ([Rule(faults.Stale(seconds=10**6), on="listing")], 5),
         ([Rule(faults.E500)], 5),
         ([Rule(faults.READ_ONLY)], 5),
         ([Rule(faults.REJECTED)], 1),
         ([Rule(faults.TOO_LARGE)], 2),
-        ([Rule(faults.BURNED)], 4),
+        ([Rule(faults.NAME_RESERVED)], 4),
         ([Rule(Answer(404, "Not Found"), on="file")], 5),
         ([Rule(Answer(200, "other"), on="file")], 4),
-        ([Rule(faults.GHOST_500), Rule(faults.unavailable(), on="listing", each=True, tries=range(2, 10**6))], 5),
+        (
+            [
+                Rule(faults.STORED_500),
+                Rule(faults.unavailable(), on="listing", per_name=True, tries=range(2, 10**6)),
+            ],
+            5,
+        ),
     ],
 )
 def test_one_package_and_many_have_the_same_code_for_the_same_state(
@@ -397,7 +403,7 @@ def test_a_bug_is_told_after_what_is_public_and_kept_in_the_report(
     report = json.loads((tmp_path / "report.json").read_bytes())
     assert report["exit_code"] == 3
     assert "RuntimeError: boom" in report["fault"]
-    assert {file["state"] for file in report["files"]} >= {"public, proven"}
+    assert {file["state"] for file in report["files"]} >= {"public, verified"}
 
 
 def test_a_bug_before_the_first_upload_is_a_traceback(

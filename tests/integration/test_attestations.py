@@ -67,7 +67,7 @@ def index(tmp_path: Path) -> Iterator[EmbeddedIndex]:
     ]
     with EmbeddedIndex(tmp_path / "index", trusted_publishing=TrustedPublishing(publishers=entitled)) as running:
         for package in PACKAGES:
-            running._store.projects.make(package.name, None)
+            running._store.projects.create(package.name, None)
         yield running
 
 
@@ -161,12 +161,12 @@ def test_what_another_machine_signed_is_sent_as_it_is(
         monkeypatch.delenv(name)
     # Without an identity what is signed goes up, and what is not does not.
     refused = run(tmp_path, open_index, "--attestations", "required", token=True)
-    assert "nobody can sign: no CI engine gives an identity here" in refused.text
+    assert "files cannot be signed: not running on a supported CI provider" in refused.text
     assert refused.code == 3, refused.text  # core is public
     with EmbeddedIndex(tmp_path / "other") as other:
         carried = run(tmp_path, other, "--attestations", "required", "--package", "core", token=True)
         assert carried.code == 0, carried.text
-        assert "2 files have attestations that are good" in carried.text
+        assert "2 files have valid attestations" in carried.text
         assert provenance(other, "core").keys() == {file.filename for file in built.files_of("core")}
 
 
@@ -191,7 +191,7 @@ def test_what_many_jobs_signed_is_collected_and_sent_as_it_is(
     with EmbeddedIndex(tmp_path / "other") as other:
         ran = run(tmp_path, other, "--attestations", "required", token=True)
         assert ran.code == 0, ran.text
-        assert "4 files have attestations that are good" in ran.text
+        assert "4 files have valid attestations" in ran.text
         served = provenance(other, "core") | provenance(other, "agents")
         assert served.keys() == {file.filename for file in built.distributions}
 
@@ -223,7 +223,11 @@ def test_off_is_off(
     ("policy", "code", "says"),
     [
         ("auto", 0, "attestations: off (what signs and verifies attestations is not installed: pip install"),
-        ("best-effort", 0, "attestations: off (files go WITHOUT: what signs and verifies attestations is not"),
+        (
+            "best-effort",
+            0,
+            "attestations: off (publishing WITHOUT attestations: attestations need packages that are not",
+        ),
         ("required", 1, 'pip install "relnox[attest]"'),
     ],
 )
@@ -272,7 +276,7 @@ def test_a_job_in_a_reusable_workflow_signs_nothing(
         ran = run(tmp_path, where, "--attestations", policy, token=token)
         assert ran.code == 1, ran.text
         assert "the upload job stands in a reusable workflow" in ran.text
-        assert "move the job that uploads into acme/demo/.github/workflows/release.yml" in ran.text
+        assert "move the upload job into acme/demo/.github/workflows/release.yml" in ran.text
         assert (public(where, built), job.asked) == ({}, [])
 
 
@@ -323,7 +327,7 @@ def test_a_release_waits_for_three_quarters_of_an_hour_of_outage(
     ran = run(tmp_path, index)
     assert ran.code == 0, ran.text
     assert clock.now() >= 2700
-    assert " returned 502 Bad Gateway; again at" in ran.text
+    assert " returned 502 Bad Gateway; next try at" in ran.text
     assert is_whole(index, built)
     assert len(provenance(index, "core")) == 2
 
@@ -351,7 +355,7 @@ def test_after_too_long_an_outage_required_ends_with_nothing_sent_and_best_effor
         assert "--attestations off" in ran.text
     else:
         assert ran.code == 0, ran.text
-        assert "4 go WITHOUT: core-1.0" in ran.text
+        assert "4 WITHOUT attestation: core-1.0" in ran.text
         assert is_whole(index, built)
         assert provenance(index, "core") == {}
 

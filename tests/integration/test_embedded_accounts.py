@@ -15,7 +15,7 @@ from loopback import StoppedClock, ask, declared, make_sdist, make_wheel, page, 
 
 from relnox.indexes.embedded import EmbeddedIndex
 from relnox.indexes.embedded.accounts import Accounts, Token
-from relnox.indexes.embedded.faults import GHOST, Cut, Rule, unavailable
+from relnox.indexes.embedded.faults import LOST_RESPONSE, Cut, Rule, unavailable
 from relnox.indexes.embedded.minting import Publisher, TrustedPublishing
 
 if TYPE_CHECKING:
@@ -323,7 +323,7 @@ def test_the_mint_can_fail_too(trusting: EmbeddedIndex) -> None:
 
 def test_an_answer_of_the_mint_can_be_lost(trusting: EmbeddedIndex) -> None:
     """The identity token is used up all the same."""
-    trusting.misbehave(Rule(GHOST, on="mint", tries=[1]))
+    trusting.misbehave(Rule(LOST_RESPONSE, on="mint", tries=[1]))
     with pytest.raises(ConnectionResetError):
         mint(trusting, jwt())
     assert refusal(trusting, jwt())[0] == "invalid-reuse-token"
@@ -395,7 +395,7 @@ def test_attestations_need_a_trusted_publisher(index: EmbeddedIndex, tmp_path: P
         ("[1]", "Malformed attestations"),
         ('[{"version": 2}]', "version 2"),
         ('[{"version": 1}]', "Malformed attestations"),
-        ("name", "it is about other-1.0.tar.gz"),
+        ("name", "it is for other-1.0.tar.gz"),
         ("digest", "with sha256 " + "0" * 64),
     ],
 )

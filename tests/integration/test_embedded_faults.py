@@ -13,16 +13,16 @@ from loopback import StoppedClock, ask, begin_upload, eventually, form, page, po
 
 from relnox.indexes.embedded import EmbeddedIndex, messages
 from relnox.indexes.embedded.faults import (
-    BURNED,
     DISABLED,
     E500,
-    GHOST,
-    GHOST_500,
-    LOST,
+    LOST_RESPONSE,
+    NAME_RESERVED,
     NEW_PROJECT_BY_IDENTITY,
+    NOT_STORED,
     OLD_RELEASE,
     READ_ONLY,
     REJECTED,
+    STORED_500,
     TOO_LARGE,
     Answer,
     Cut,
@@ -83,12 +83,12 @@ def left(connection: socket.socket) -> bool:
         (E500, 500, "Internal Server Error", False),
         (unavailable(), 503, "Service Unavailable", False),
         (rate_limited(900), 429, "Too many new projects", False),
-        (GHOST_500, 500, "Internal Server Error", True),
-        (LOST, 200, "OK", False),
+        (STORED_500, 500, "Internal Server Error", True),
+        (NOT_STORED, 200, "OK", False),
         (READ_ONLY, 403, "Read-only mode", False),
         (DISABLED, 403, "temporarily disabled", False),
         (REJECTED, 403, "Invalid or non-existent authentication", False),
-        (BURNED, 400, "previously used", False),
+        (NAME_RESERVED, 400, "previously used", False),
         (OLD_RELEASE, 400, "older than 14 days", False),
         (NEW_PROJECT_BY_IDENTITY, 400, "Non-user identities", False),
         (TOO_LARGE, 400, "File too large", False),
@@ -148,7 +148,12 @@ def test_somebody_else_is_first_with_a_file_of_that_name(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("fault", "arrived", "keeps"),
-    [(Cut(), 5000, False), (GHOST, 5000, True), (Cut(after=1000), 1000, False), (Cut(after=9999), 5000, False)],
+    [
+        (Cut(), 5000, False),
+        (LOST_RESPONSE, 5000, True),
+        (Cut(after=1000), 1000, False),
+        (Cut(after=9999), 5000, False),
+    ],
 )
 def test_a_connection_is_reset(fault: Cut, arrived: int, keeps: bool, tmp_path: Path) -> None:
     with EmbeddedIndex(tmp_path, faults=[Rule(fault)]) as index:
@@ -280,10 +285,10 @@ def test_requests_are_counted_together_or_each_by_itself() -> None:
     def failing(rule: Rule) -> list[str]:
         plan = Plan([rule])
         names = ["a", "b", "a", "b", "a"]
-        return [f"{n}{name}" for n, name in enumerate(names) if plan.meet("upload", filename=name, age=0)[1]]
+        return [f"{n}{name}" for n, name in enumerate(names) if plan.next_fault("upload", filename=name, age=0)[1]]
 
     assert failing(Rule(E500, tries=range(2, 4))) == ["1b", "2a"]
-    assert failing(Rule(E500, tries=[2], each=True)) == ["2a", "3b"]
+    assert failing(Rule(E500, tries=[2], per_name=True)) == ["2a", "3b"]
     assert failing(Rule(E500, filename="b")) == ["1b", "3b"]
     assert failing(Rule(E500, on="listing")) == []
 
@@ -300,9 +305,9 @@ def test_a_rule_holds_for_a_time(tmp_path: Path) -> None:
 
 
 def test_waits_add_up_and_the_first_other_fault_decides() -> None:
-    plan = Plan([Rule(Wait(0.5), on="any"), Rule(E500), Rule(Wait(0.25)), Rule(GHOST)])
-    assert plan.meet("upload", filename=NAME, age=0) == (0.75, E500)
-    assert plan.meet("listing", project="demo", age=0) == (0.5, None)
+    plan = Plan([Rule(Wait(0.5), on="any"), Rule(E500), Rule(Wait(0.25)), Rule(LOST_RESPONSE)])
+    assert plan.next_fault("upload", filename=NAME, age=0) == (0.75, E500)
+    assert plan.next_fault("listing", project="demo", age=0) == (0.5, None)
 
 
 def test_a_wait_comes_before_the_usual_answer(tmp_path: Path) -> None:
@@ -318,7 +323,7 @@ def test_shares_are_drawn_alike_in_whatever_order_requests_come() -> None:
         plan = Plan(flaky(0.3), seed=seed)
         met: dict[str, list[Fault | None]] = {}
         for name in names:
-            met.setdefault(name, []).append(plan.meet("upload", filename=name, age=0)[1])
+            met.setdefault(name, []).append(plan.next_fault("upload", filename=name, age=0)[1])
         return met
 
     names = [f"demo-{number}.tar.gz" for number in range(500)] * 2

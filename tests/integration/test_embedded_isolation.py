@@ -68,7 +68,7 @@ def test_without_the_token_of_the_run_nothing_is_uploaded(sent: str | None, inde
     headers = {} if sent is None else {"Authorization": sent}
     answer = post(index, form("demo-1.0.tar.gz", b"content"), **headers)
     assert answer.status == 403
-    assert "only the run that started the embedded index uploads to it" in answer.text
+    assert "only the run that started the embedded index may upload to it" in answer.text
     assert ask(f"{index.simple_url}demo/").status == 404
     assert index.uploads == ()
 

@@ -133,7 +133,7 @@ def test_a_release_has_one_source_distribution(tmp_path: Path) -> None:
 
 def test_a_file_has_a_largest_size(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "demo", "1.0", origin="x" * (2 << 20))
-    with EmbeddedIndex(tmp_path / "index", rules=Rules(largest=1 << 20)) as index:
+    with EmbeddedIndex(tmp_path / "index", rules=Rules(max_size=1 << 20)) as index:
         status, text = send(index, wheel)
         assert (status, text) == (400, "File too large. Limit for project 'demo' is 1 MB.\n")
         assert send(index, make_wheel(tmp_path, "demo", "1.1"))[0] == 200
@@ -268,7 +268,7 @@ def test_metadata_versions_up_to_2_5_are_taken(
         ({"metadata_version": None}, "None is not a valid metadata version"),
         ({"summary": "x" * 513}, "must be 512 characters or less"),
         ({"requires_python": "three"}, "requires-python"),
-        ({"protocol_version": "2"}, "no upload protocol '2'"),
+        ({"protocol_version": "2"}, "unsupported upload protocol '2'"),
     ],
     ids=str,
 )
@@ -320,15 +320,15 @@ def test_an_archive_without_metadata_is_refused(index: EmbeddedIndex, tmp_path: 
         assert says in answer.text
 
 
-def test_what_is_inside_is_for_the_judge(tmp_path: Path) -> None:
+def test_the_validator_checks_the_content(tmp_path: Path) -> None:
     checked: list[str] = []
 
-    def judge(path: Path) -> list[str]:
+    def validate(path: Path) -> list[str]:
         checked.append(path.name)
         return ["RECORD is wrong", "so is METADATA"] if zipfile.is_zipfile(path) else []
 
     wheel, sdist = make_wheel(tmp_path, "demo", "1.0"), make_sdist(tmp_path, "demo", "1.0")
-    with EmbeddedIndex(tmp_path / "index", rules=Rules(judge=judge)) as index:
+    with EmbeddedIndex(tmp_path / "index", rules=Rules(validator=validate)) as index:
         assert send(index, wheel) == (400, "Invalid distribution file. RECORD is wrong; so is METADATA\n")
         assert send(index, sdist)[0] == 200
     assert checked == [wheel.name, sdist.name]

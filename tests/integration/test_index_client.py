@@ -202,7 +202,7 @@ def test_an_answer_that_is_no_listing_is_an_error() -> None:
 def test_a_listing_of_what_cannot_be_is_an_error(body: str) -> None:
     with (
         server(lambda _method, _path: page(body)) as url,
-        pytest.raises(Failed, match=r"no listing of PEP 691"),
+        pytest.raises(Failed, match=r"is not valid \(PEP 691"),
     ):
         client.fetch_listing(url, "demo")
 
@@ -406,7 +406,7 @@ def test_a_name_that_is_listed_twice_has_to_have_one_content(*, kind: str, same:
     ],
 )
 def test_a_listing_that_two_readers_read_in_two_ways_is_none(body: str) -> None:
-    with server(lambda _method, _path: page(body)) as url, pytest.raises(Failed, match="no listing of PEP 691"):
+    with server(lambda _method, _path: page(body)) as url, pytest.raises(Failed, match=r"is not valid \(PEP 691"):
         client.fetch_listing(url, "demo")
 
 
@@ -414,7 +414,10 @@ def test_a_listing_that_two_readers_read_in_two_ways_is_none(body: str) -> None:
     "body", ["", "no index here", '<form><input type="password"></form>', '<a href="x" href="y">x</a>']
 )
 def test_a_page_of_something_else_is_no_listing(body: str) -> None:
-    with server(lambda _method, _path: page(body, "text/html")) as url, pytest.raises(Failed, match="no listing"):
+    with (
+        server(lambda _method, _path: page(body, "text/html")) as url,
+        pytest.raises(Failed, match=r"listing of demo on .* is not valid"),
+    ):
         client.fetch_listing(url, "demo")
 
 

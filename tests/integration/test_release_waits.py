@@ -39,7 +39,7 @@ def deadline(root: Path, *options: str) -> dict[str, int]:
     plan = root / "plan.json"
     assert verify(root, "--dry-run", "--plan", str(plan), *options).code == 0
     steps = json.loads(plan.read_text())["steps"]
-    return {step["package"]: step["patience"] for step in steps if step["title"].startswith("see that")}
+    return {step["package"]: step["deadline"] for step in steps if step["title"].startswith("wait until")}
 
 
 def test_a_release_that_was_never_sent_is_not_waited_for_long(
@@ -52,8 +52,10 @@ def test_a_release_that_was_never_sent_is_not_waited_for_long(
     ran = verify(root)
     assert ran.code == 5, ran.text
     assert clock.now() - before < 60
-    assert "core 1.0 is not proven to be on own after 30 s" in ran.err
-    assert f"publish it: relnox publish --project {root} --index own; if another job has just sent it:" in ran.err
+    assert "core 1.0 could not be verified on own within 30 s" in ran.err
+    assert (
+        f"publish it: relnox publish --project {root} --index own; if another job has just uploaded it:" in ran.err
+    )
     assert f"relnox verify-install --project {root} --index own --wait 600" in ran.err
 
 

@@ -390,13 +390,13 @@ def test_a_listing_that_is_none_is_an_error(body: bytes) -> None:
     head = OK + b"Content-Type: application/vnd.pypi.simple.v1+json\r\n\r\n"
     with raw_server(answering(head + body)) as url:
         said = _said(lambda: str(len(client.fetch_listing(url, "demo"))))
-    assert said == "1" or "no listing" in said
+    assert said == "1" or "is not valid (PEP" in said
 
 
 @pytest.mark.parametrize("page", [b"<a>" * 2_000_000, b"<a " + b"b " * 1_000_000, b"<" * 5_000_000])
 def test_a_page_that_is_no_listing_is_an_error(page: bytes) -> None:
     head = OK + b"Content-Type: text/html\r\n\r\n"
-    with raw_server(answering(head + page)) as url, pytest.raises(Failed, match="no listing of PEP 503"):
+    with raw_server(answering(head + page)) as url, pytest.raises(Failed, match=r"is not valid \(PEP 503"):
         client.fetch_listing(url, "demo")
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.heavy
 
 OURS, THEIRS = "pypi-of-anna", "pypi-of-otto"
-TAKEN = "own has a project demo (0.1, 0.2), and no version of it is tagged here"
+TAKEN = "project demo on own (0.1, 0.2) may belong to another account"
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_name_that_may_be_somebody_elses_is_pointed_out_before_anything_is_sen
     ran = publish_test(root, index, "--dry-run")
     assert ran.code == 0, ran.text
     assert f"note: {TAKEN}" in ran.out
-    assert "has a project core" not in ran.out
+    assert "project core on own" not in ran.out
     assert len(index.uploads) == before
 
 
@@ -92,9 +92,7 @@ def test_an_upload_to_somebody_elses_project_is_told_as_that(
     ran = publish_test(root, index, "--package", "demo")
     assert ran.code == 1, ran.text
     assert f"note: {TAKEN}" in ran.err
-    assert (
-        "own has a project demo that these credentials may not upload to: The user 'anna' isn't allowed" in ran.err
-    )
+    assert "these credentials may not upload to project demo on own: The user 'anna' isn't allowed" in ran.err
     assert f"relnox publish-test --project {root} --index embedded" in ran.err
     assert "rejected the credentials" not in ran.err
 
@@ -106,14 +104,14 @@ def test_a_project_with_a_version_that_is_tagged_here_is_ours(
     git(root, "tag", "demo-v0.2")
     ran = publish_test(root, index)
     assert ran.code == 0, ran.text
-    assert "is tagged here" not in ran.text
+    assert "may belong to another account" not in ran.text
 
 
 def test_a_project_with_one_of_our_files_is_ours(root: Path, index: EmbeddedIndex) -> None:
     assert publish_test(root, index).code == 0
     index.delete("demo-1.0.tar.gz")
     ran = publish_test(root, index, "--dry-run")
-    assert "is tagged here" not in ran.text
+    assert "may belong to another account" not in ran.text
 
 
 def test_where_the_tags_cannot_be_known_nothing_is_guessed(
@@ -127,5 +125,5 @@ def test_where_the_tags_cannot_be_known_nothing_is_guessed(
 def test_a_token_of_another_project_is_told_as_that(root: Path, index: EmbeddedIndex) -> None:
     ran = publish_test(root, index, "--package", "core", token="pypi-of-other")
     assert ran.code == 1, ran.text
-    assert "the token for own is of another project than core: Invalid API Token: project-scoped" in ran.err
-    assert "or for its first release one of the whole account" in ran.err
+    assert "the token for own is for another project than core: Invalid API Token: project-scoped" in ran.err
+    assert "or for the whole account if this is its first release" in ran.err

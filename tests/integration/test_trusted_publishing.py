@@ -115,9 +115,9 @@ def test_a_job_with_one_identity_mints_once_for_all_projects(
     clock.pause(800, threading.Event())  # less than five minutes are left, and they are used
     assert token(who, "core") == "minted-1"
     clock.pause(60, threading.Event())
-    with pytest.raises(Failed, match="GitLab CI gives a job one identity") as failed:
+    with pytest.raises(Failed, match="GitLab CI issues one identity token for each job") as failed:
         token(who, "core")
-    assert "start the job again" in (failed.value.fix or "")
+    assert "rerun the job" in (failed.value.fix or "")
     assert "--package NAME" in (failed.value.fix or "")
     assert index.requests.count("POST /_/oidc/mint-token") == 1
 
@@ -127,9 +127,9 @@ def test_an_identity_that_an_earlier_command_used_is_told_as_that(
 ) -> None:
     variables = on_gitlab(monkeypatch, identity("only"))
     token(found(index, variables), "core")
-    with pytest.raises(Failed, match="takes each once") as failed:
+    with pytest.raises(Failed, match="has already accepted the identity token") as failed:
         token(found(index, variables), "core")
-    assert "let one command publish everything" in (failed.value.fix or "")
+    assert "publish all packages with one command of the job" in (failed.value.fix or "")
 
 
 def test_a_mint_that_failed_is_tried_with_another_identity(
@@ -147,14 +147,14 @@ def test_a_mint_that_failed_is_tried_with_another_identity(
 @pytest.mark.parametrize(
     ("code", "kind", "told", "remedy"),
     [
-        ("invalid-publisher", Blocked, "knows no publisher for core that is this job", "letter by letter"),
-        ("invalid-publisher", Blocked, "workflow_ref: acme/demo/.github", "must be called exactly core"),
+        ("invalid-publisher", Blocked, "has no publisher for core for this job", "compare owner, repository"),
+        ("invalid-publisher", Blocked, "workflow_ref: acme/demo/.github", "with the project name core"),
         ("invalid-pending-publisher", Blocked, "pending publisher for core", "existing project"),
-        ("invalid-reuse-token", Failed, "takes each once", "start the job again"),
-        ("invalid-token", Failed, "takes no identity such as GitHub Actions gives", "clock"),
-        ("invalid-payload", Failed, "takes no identity such as GitHub Actions gives", "clock"),
-        ("not-enabled", TryLater, "has switched Trusted Publishing off", "status page"),
-        ("unheard-of", Failed, "mints no token for core (unheard-of", "a token in a variable"),
+        ("invalid-reuse-token", Failed, "has already accepted the identity token", "rerun the job"),
+        ("invalid-token", Failed, "does not accept identity tokens of GitHub Actions", "clock"),
+        ("invalid-payload", Failed, "does not accept identity tokens of GitHub Actions", "clock"),
+        ("not-enabled", TryLater, "has disabled Trusted Publishing", "status page"),
+        ("unheard-of", Failed, "did not issue an upload token for core (unheard-of", "publish with a token"),
     ],
 )
 def test_the_index_says_no_and_relnox_says_what_to_do(  # noqa: PLR0917
@@ -179,20 +179,20 @@ def test_an_upload_job_in_a_reusable_workflow_is_refused_before_anything_is_sent
     index: Trusting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index.claims = {"job_workflow_ref": "acme/shared/.github/workflows/upload.yml@refs/heads/main"}
-    with pytest.raises(Blocked, match="stands in a reusable workflow: it is acme/shared/") as refused:
+    with pytest.raises(Blocked, match=r"is part of a reusable workflow \(acme/shared/") as refused:
         found(index, on_github(index, monkeypatch))
-    assert "move the job that uploads into acme/demo/.github/workflows/release.yml" in (refused.value.fix or "")
+    assert "move the upload job into acme/demo/.github/workflows/release.yml" in (refused.value.fix or "")
     assert not any(each.startswith("POST") for each in index.requests)
 
 
 @pytest.mark.parametrize(
     ("variables", "told"),
     [
-        ({}, "no CI engine gives an identity here"),
+        ({}, "not running on a supported CI provider"),
         ({"GITHUB_ACTIONS": "true"}, "permissions: id-token: write"),
         ({"GITLAB_CI": "true"}, f"id_tokens: {GITLAB}: aud: {AUDIENCE}"),
-        ({"BUILDKITE": "true"}, "Buildkite gives this job no identity"),
-        ({"CIRCLECI": "true"}, "CircleCI gives this job no identity"),
+        ({"BUILDKITE": "true"}, "Buildkite issues no identity token for this job"),
+        ({"CIRCLECI": "true"}, "CircleCI issues no identity token for this job"),
     ],
 )
 def test_without_an_identity_the_reason_stands_last_among_where_was_looked(
@@ -210,7 +210,7 @@ def test_without_an_identity_the_reason_stands_last_among_where_was_looked(
 def test_an_identity_for_somebody_else_is_not_shown_to_the_index(
     index: Trusting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(Blocked, match="not for loopback") as refused:
+    with pytest.raises(Blocked, match="could not issue an identity token for loopback") as refused:
         found(index, on_gitlab(monkeypatch, identity("only", audience="sigstore")))
     assert f"aud: {AUDIENCE}" in (refused.value.fix or "")
     assert not any(each.startswith("POST") for each in index.requests)
@@ -224,9 +224,9 @@ def test_an_index_without_the_endpoints_is_none_that_mints(
     assert isinstance(told, trusted_publishing.TokenProvider)
     monkeypatch.setattr(trusted_publishing, "_AUDIENCE", "/nothing/here")
     told = trusted_publishing.token_provider(f"{index.url}/legacy/", "house", variables)
-    assert told == f"{index.url.removeprefix('http://')} does not offer it"
+    assert told == f"not supported by {index.url.removeprefix('http://')}"
     far = trusted_publishing.token_provider("http://packages.example.invalid/legacy/", "house", variables)
-    assert far == "packages.example.invalid is not asked without TLS"
+    assert far == "not used over http (packages.example.invalid)"
 
 
 def test_it_works_over_tls_with_a_private_authority_from_identity_to_token(
@@ -252,8 +252,8 @@ def publish(root: Path, index: Trusting | EmbeddedIndex) -> Ran:
 @pytest.mark.parametrize(
     ("code", "told"),
     [
-        ("invalid-publisher", "own knows no publisher for {name} that is this job"),
-        ("invalid-pending-publisher", "the pending publisher for {name} on own cannot become a project"),
+        ("invalid-publisher", "own has no publisher for {name} for this job"),
+        ("invalid-pending-publisher", "the pending publisher for {name} on own cannot create the project"),
     ],
 )
 @pytest.mark.parametrize("missing", [1, 2])
@@ -266,7 +266,7 @@ def test_nothing_is_sent_for_any_project_when_one_gets_no_token(
     ran = publish(tmp_path, index)
     assert ran.code == 1, ran.text
     assert sum(told.format(name=each.name) in ran.err for each in SEVERAL) == missing
-    assert "publish: refused; nothing was changed" in ran.err
+    assert "publish: blocked; nothing was changed" in ran.err
     assert len(index.minted) == len(SEVERAL) - missing
     assert (index.files, index.logins) == ({}, [])
     # With the publisher in its place the same command is all it takes.
@@ -290,7 +290,7 @@ def test_a_token_that_is_good_for_one_project_alone_leaves_a_release_that_the_sa
         terms = minting.TrustedPublishing(publishers=entitled)
         with EmbeddedIndex(tmp_path / "index", trusted_publishing=terms) as house:
             for each in SEVERAL:
-                house._store.projects.make(each.name, None)
+                house._store.projects.create(each.name, None)
             ran = publish(tmp_path / "work", house)
             assert ran.code == code, ran.text
             assert releases.is_whole(house, manifest) is (code == 0)

@@ -51,7 +51,7 @@ def expected(files: Sequence[PublishedFile], error: ExitCode | None) -> set[Exit
     # It may be public: the listing has it, or could not be read, or was asked too early.
     possible = [
         file.listing in (Observation.MATCH, Observation.UNKNOWN)
-        or (file.upload is UploadStatus.SENT and file.listing is Observation.ABSENT)
+        or (file.upload is UploadStatus.UPLOADED and file.listing is Observation.ABSENT)
         for file in files
     ]
     if all(proven):
@@ -111,7 +111,7 @@ def test_what_the_codes_promise(files: int) -> None:
             code = exit_code(release, [error] if error else [])
             states = {file.state for file in release}
             if code in (ExitCode.BLOCKED, ExitCode.FAILED):
-                assert states <= {State.REJECTED, State.NOT_SENT}
+                assert states <= {State.REJECTED, State.NOT_UPLOADED}
             if code is ExitCode.PARTLY_PUBLIC:
                 assert states & {State.PUBLIC, State.VERIFIED}
             assert (code is ExitCode.DONE) == (states == {State.VERIFIED})
@@ -139,22 +139,22 @@ def test_a_check_after_publication_never_says_that_nothing_is_public(
 
 def test_the_summary_names_every_file_by_what_is_known_of_it() -> None:
     files = [
-        a_file(UploadStatus.SENT, Observation.MATCH, Observation.MATCH, 1),
-        a_file(UploadStatus.NOT_SENT, Observation.MATCH, Observation.UNKNOWN, 2),
-        a_file(UploadStatus.SENT, Observation.ABSENT, Observation.UNKNOWN, 3),
-        a_file(UploadStatus.NOT_SENT, Observation.UNKNOWN, Observation.UNKNOWN, 4),
-        a_file(UploadStatus.SENT, Observation.MISMATCH, Observation.UNKNOWN, 5),
+        a_file(UploadStatus.UPLOADED, Observation.MATCH, Observation.MATCH, 1),
+        a_file(UploadStatus.NOT_UPLOADED, Observation.MATCH, Observation.UNKNOWN, 2),
+        a_file(UploadStatus.UPLOADED, Observation.ABSENT, Observation.UNKNOWN, 3),
+        a_file(UploadStatus.NOT_UPLOADED, Observation.UNKNOWN, Observation.UNKNOWN, 4),
+        a_file(UploadStatus.UPLOADED, Observation.MISMATCH, Observation.UNKNOWN, 5),
         a_file(UploadStatus.REJECTED, Observation.ABSENT, Observation.UNKNOWN, 6),
-        a_file(UploadStatus.NOT_SENT, Observation.ABSENT, Observation.UNKNOWN, 7),
+        a_file(UploadStatus.NOT_UPLOADED, Observation.ABSENT, Observation.UNKNOWN, 7),
     ]
     assert list(summary(files)) == [
         "public on own (1): demo-1.whl",
-        "public on own, as it lists (1): demo-2.whl",
-        "sent to own, but not proven to be public (1): demo-3.whl",
-        "not known, since own could not be read (1): demo-4.whl",
-        "other content on own (1): demo-5.whl",
-        "refused by own (1): demo-6.whl",
-        "not sent to own (1): demo-7.whl",
+        "public on own, not compared (1): demo-2.whl",
+        "uploaded to own, not verified (1): demo-3.whl",
+        "unknown, own could not be read (1): demo-4.whl",
+        "different content on own (1): demo-5.whl",
+        "rejected by own (1): demo-6.whl",
+        "not uploaded to own (1): demo-7.whl",
     ]
 
 
@@ -164,7 +164,7 @@ def test_an_error_before_the_first_byte_says_what_an_earlier_run_made_public(pub
     add_public_files(error, "own", ["a", "b"], public)
     if public:
         assert error.exit_code is ExitCode.PARTLY_PUBLIC
-        assert f"{len(public)} of 2 files are public" in error.message
+        assert f"{len(public)} of 2 files are already public" in error.message
     else:
         assert (error.exit_code, error.message) == (ExitCode.FAILED, "the disk is full")
 

@@ -1,12 +1,12 @@
-"""An index of one's own: on loopback, in a folder.
+"""An embedded index: a package index on loopback, with its files in a folder.
 
-- `server` is the index; `listener`, `connection` and `handler` speak HTTP, `multipart` reads the form that a
-  client sends, and `pages` lists what is there.
-- `upload` takes uploads in: `accounts` says who may send them, `minting` exchanges identity tokens, `rules` are
-  those of the public index, `attestations` come along.
-- `store` keeps the files, `contents` reads the metadata in them, `projects` remembers the rest.
-- `faults` lets the index misbehave and `journal` tells what it was asked, for tests; `wording` has the public
-  index's own words.
+- `server` has the index; `listener`, `connection` and `handler` serve HTTP, `multipart` parses upload forms, and
+  `pages` renders listings.
+- `upload` handles uploads: `accounts` authorizes them, `minting` exchanges identity tokens, `rules` has those of
+  PyPI, `attestations` makes provenance.
+- `store` stores the files, `contents` reads their metadata, `projects` stores owners and statuses.
+- `faults` makes the index misbehave and `journal` records requests, both for tests; `messages` has the messages of
+  PyPI.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Attestations that come with an upload (PEP 740): what they must say, and the provenance that is served of them.
+"""Attestations of uploads (PEP 740), and the provenance that is served.
 
-That they are about this very file is checked; whether they are genuine is for those who verify them.
+Only the subjects of attestations are checked; signatures are not verified.
 """
 
 from __future__ import annotations
@@ -20,36 +20,36 @@ _SELF = {"kind": "relnox embedded index"}
 
 
 def provenance(text: str, filename: str, sha256: str, publisher: Mapping[str, str] | None) -> bytes:
-    """The provenance object of a file.
+    """Return the provenance object of a file.
 
     Args:
-        text: The form's field `attestations`, a JSON list.
+        text: The form field `attestations`, a JSON list.
         filename: The file's name.
         sha256: Hex digest of its content.
-        publisher: The trusted publisher that sent it; None where the index has no accounts.
+        publisher: The trusted publisher that uploads it; None if the index has no accounts.
 
     Raises:
-        Blocked: There are none in the list, or one of them is malformed or about another file.
+        Blocked: The list is empty, or an attestation is malformed or for another file.
     """
     try:
         attestations = json.loads(text)
-        subjects = [_subject(each) for each in attestations]
+        subjects = [_subject(attestation) for attestation in attestations]
     except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise _refused(f"Malformed attestations: {error}") from error
+        raise _rejected(f"Malformed attestations: {error}") from error
     if not subjects:
-        raise _refused("Malformed attestations: an empty attestation set is not permitted")
+        raise _rejected("Malformed attestations: an empty attestation set is not permitted")
     for subject in subjects:
         if subject != (filename, sha256):
-            raise _refused(
+            raise _rejected(
                 "Could not verify the uploaded artifact using the included attestation: "
-                f"it is about {subject[0]} with sha256 {subject[1]}, not about {filename} with {sha256}"
+                f"it is for {subject[0]} with sha256 {subject[1]}, not for {filename} with {sha256}"
             )
     bundle = {"publisher": {"claims": None, **(publisher or _SELF)}, "attestations": attestations}
     return json.dumps({"version": 1, "attestation_bundles": [bundle]}).encode()
 
 
 def _subject(attestation: Any) -> tuple[str, str]:
-    """Name and SHA-256 of the file that an attestation is about."""
+    """Return name and SHA-256 of the subject of an attestation."""
     if attestation["version"] != 1:
         raise ValueError(f"version {attestation['version']!r}")
     attestation["verification_material"]["certificate"]
@@ -59,5 +59,5 @@ def _subject(attestation: Any) -> tuple[str, str]:
     return subject["name"], subject["digest"]["sha256"]
 
 
-def _refused(why: str) -> Blocked:
-    return Blocked("todo", f"Invalid attestations supplied during upload: {why}")
+def _rejected(reason: str) -> Blocked:
+    return Blocked("attestations-rejected", f"Invalid attestations supplied during upload: {reason}")

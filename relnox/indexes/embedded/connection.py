@@ -1,4 +1,4 @@
-"""One connection: its requests are written down, meet what the plan has for them, and are answered."""
+"""One connection: its requests are recorded, may meet faults, and are answered."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ _LOOPBACK_NAMES = frozenset({LOOPBACK, "localhost"})
 _STALL_LIMIT = 30.0
 _HEAD_LIMIT = 30.0
 _ANSWER_LIMIT = 60.0
-_SLOWEST = 1 << 16  # bytes a second, on loopback
-_POLL = 0.05
-_REASON_SHOWN = 500
+_MIN_RATE = 1 << 16  # bytes a second, on loopback
+_POLL_INTERVAL = 0.05
+_MAX_REASON = 500
 _PLAIN = "text/plain; charset=utf-8"
 
 
 class Body:
-    """What a request carries: exactly as many bytes as it announced.
+    """The body of a request, with the length of its `Content-Length`.
 
     Attributes:
-        pace: Called before a piece is read; says how many bytes it may have at most.
+        pace: Called before each read; returns the largest number of bytes to read.
     """
 
     def __init__(self, stream: BufferedIOBase, length: int) -> None:
@@ -53,72 +53,74 @@ class Body:
         self.pace: Callable[[], int] = lambda: CHUNK
 
     def read(self, size: int, /) -> bytes:
-        """At most `size` bytes; none at the end.
+        """Read at most `size` bytes; empty at the end.
 
         Raises:
-            Blocked: The client stopped sending before.
+            Blocked: The client closed the connection before.
         """
         if not self._left:
             return b""
         chunk = self._stream.read1(min(size, self._left, self.pace()))
         if not chunk:
-            raise Blocked("todo", f"the upload stopped {self._left} bytes before its end", fix="send it again")
+            raise Blocked(
+                "upload-incomplete", f"the upload ended {self._left} bytes early", fix="upload the file again"
+            )
         self._left -= len(chunk)
         return chunk
 
 
 class Paced(io.BufferedIOBase):
-    """A stream that is written to in small pieces; `pace` waits, and says how small."""
+    """A stream that is written slowly; `pace` waits, and returns the size of the next piece."""
 
     def __init__(self, stream: BufferedIOBase, pace: Callable[[], int]) -> None:
         self._stream = stream
         self._pace = pace
 
     def writable(self) -> bool:
-        """It is."""
+        """Return true."""
         return True
 
     def write(self, data: bytes, /) -> int:  # type: ignore[override]
-        """Write all of it, at the pace."""
-        at = 0
-        while at < len(data):
+        """Write all of it in pieces."""
+        start = 0
+        while start < len(data):
             size = self._pace()
-            self._stream.write(data[at : at + size])
-            at += size
+            self._stream.write(data[start : start + size])
+            start += size
         return len(data)
 
 
 class Connection(BaseHTTPRequestHandler):
-    """Reads requests and writes answers; what is asked is for a subclass."""
+    """Reads requests and writes responses; a subclass handles the methods."""
 
     server: Listener
     protocol_version = "HTTP/1.1"
-    timeout = _STALL_LIMIT  # seconds for which a client may send or take nothing
-    disable_nagle_algorithm = True  # head and body are two writes
+    timeout = _STALL_LIMIT  # seconds without any byte sent or received
+    disable_nagle_algorithm = True  # headers and body are two writes
 
     _number: int | None = None
-    """The request's number in the journal; None while it has no head that could be read."""
+    """The request's number in the journal; None before its headers are parsed."""
 
     @property
     def shared(self) -> Shared:
-        """What all connections of the index have in common."""
+        """The state shared by all connections of the index."""
         return self.server.shared
 
     # --- a request
 
     def handle_one_request(self) -> None:
-        """Serve a request, and write down when it was over."""
+        """Serve a request, and record its end."""
         self._number = None
         self.server.limit(self.connection, _HEAD_LIMIT, idle=True)
         stream = self.wfile
         try:
             super().handle_one_request()
         finally:
-            self.wfile = stream  # it may have been slowed down
-            self._note_end()
+            self.wfile = stream  # a fault may have replaced it
+            self._record_end()
 
     def parse_request(self) -> bool:
-        """Read a request's head, and write it down."""
+        """Parse the headers of a request, and record it."""
         if not super().parse_request():
             return False
         request = Request(
@@ -127,22 +129,22 @@ class Connection(BaseHTTPRequestHandler):
         self._number = self.shared.journal.begin(request)
         self._allow(0)
         if self.command != "POST" and ("Content-Length" in self.headers or "Transfer-Encoding" in self.headers):
-            self.close_connection = True  # a body that nobody reads would be taken for the next request
-        return self._is_from_a_local_tool()
+            self.close_connection = True  # the body is not read, and would be parsed as the next request
+        return self._is_from_local_tool()
 
-    def _is_from_a_local_tool(self) -> bool:
-        """Refuse websites: a browser on this machine would carry their forms here, or their names to loopback."""
+    def _is_from_local_tool(self) -> bool:
+        """Reject requests of websites: a browser could send their forms, or resolve their names to loopback."""
         port = self.server.server_port
-        own = {f"{name}:{port}" for name in _LOOPBACK_NAMES}
+        own_hosts = {f"{name}:{port}" for name in _LOOPBACK_NAMES}
         hosts = self.headers.get_all("Host", [])
         if len(hosts) != 1:
             self.send_error(HTTPStatus.BAD_REQUEST, "a request has exactly one Host header")
             return False
-        senders = [urlsplit(page).netloc.lower() for page in self.headers.get_all("Referer", [])]
+        referrers = [urlsplit(page).netloc.lower() for page in self.headers.get_all("Referer", [])]
         foreign = (
-            hosts[0].strip().lower() not in own
+            hosts[0].strip().lower() not in own_hosts
             or "Origin" in self.headers
-            or not own.issuperset(senders)
+            or not own_hosts.issuperset(referrers)
             or self.headers.get("Sec-Fetch-Site", "none").lower() not in ("none", "same-origin")
         )
         if foreign:
@@ -150,11 +152,11 @@ class Connection(BaseHTTPRequestHandler):
         return not foreign
 
     def _allow(self, size: int) -> None:
-        """Give a request, or the answer to it, the time that so many bytes may take."""
-        self.server.limit(self.connection, _ANSWER_LIMIT + size / _SLOWEST)
+        """Set the time limit for a body of so many bytes."""
+        self.server.limit(self.connection, _ANSWER_LIMIT + size / _MIN_RATE)
 
     def _credentials(self) -> tuple[str | None, str | None]:
-        """User and password as they were sent (RFC 7617)."""
+        """Parse user and password (RFC 7617)."""
         scheme, _, encoded = self.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "basic":
             return None, None
@@ -164,24 +166,24 @@ class Connection(BaseHTTPRequestHandler):
             return None, None
         return user, password
 
-    def _note(self, **known: object) -> None:
+    def _record(self, **changes: object) -> None:
         if self._number is not None:
-            self.shared.journal.note(self._number, **known)
+            self.shared.journal.update(self._number, **changes)
 
-    def _note_arrived(self, incoming: Incoming) -> None:
-        self._note(size=incoming.size, sha256=incoming.digests["sha256"])
+    def _record_arrival(self, incoming: Incoming) -> None:
+        self._record(size=incoming.size, sha256=incoming.digests["sha256"])
 
-    def _note_end(self, **known: object) -> None:
-        self._note(ended=self.shared.clock(), **known)
+    def _record_end(self, **changes: object) -> None:
+        self._record(ended=self.shared.clock(), **changes)
         self._number = None
 
-    # --- what it may meet
+    # --- faults
 
-    def _meet(self, kind: Kind, filename: str, project: str) -> Fault | None:
-        """What the plan has for this request; the waits are over when this returns."""
+    def _next_fault(self, kind: Kind, filename: str, project: str) -> Fault | None:
+        """Return the fault of the plan for this request, after its delays."""
         age = self.shared.clock() - self.shared.started
-        seconds, fault = self.shared.plan.meet(kind, filename=filename, project=project, age=age)
-        self._note(kind=kind, filename=filename, project=project, fault=fault)
+        seconds, fault = self.shared.plan.next_fault(kind, filename=filename, project=project, age=age)
+        self._record(kind=kind, filename=filename, project=project, fault=fault)
         if seconds or fault is not None:
             self.server.limit(self.connection, None)  # slow on purpose
         self._wait(seconds)
@@ -198,59 +200,59 @@ class Connection(BaseHTTPRequestHandler):
         self._wait(size / trickle.rate)
         return size
 
-    def _instead(self, fault: Answer | Cut | Stall) -> Answer:
-        """What is answered instead of the usual, if anything is."""
+    def _fault_response(self, fault: Answer | Cut | Stall) -> Answer:
+        """Return the response of a fault, or end the connection."""
         if isinstance(fault, Cut | Stall):
             self._break(fault)
         return fault
 
     def _break(self, fault: Cut | Stall) -> NoReturn:
-        """End the connection without an answer, at once or when nobody waits for one any more."""
+        """End the connection without a response, at once or when the client has closed it."""
         if isinstance(fault, Stall):
-            while not (self._is_left() or self.shared.closing.wait(_POLL)):
+            while not (self._is_closed_by_client() or self.shared.closing.wait(_POLL_INTERVAL)):
                 pass
         self.server.cut(self.connection)
         raise ConnectionAbortedError
 
-    def _is_left(self) -> bool:
-        """Whether the client has gone away; not known while there is something of it unread."""
+    def _is_closed_by_client(self) -> bool:
+        """Return whether the client has closed the connection; false while there is unread data."""
         readable, _, _ = select.select([self.connection], [], [], 0)
         return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
 
-    def _give(self, answer: Answer) -> None:
+    def _send_answer(self, answer: Answer) -> None:
         headers = dict(answer.headers)
         if answer.retry_after is not None:
-            moment = self.shared.clock() + answer.retry_after
-            headers["Retry-After"] = formatdate(moment, usegmt=True) if answer.as_date else str(answer.retry_after)
-        self._say(answer.status, answer.text, headers)
+            until = self.shared.clock() + answer.retry_after
+            headers["Retry-After"] = formatdate(until, usegmt=True) if answer.as_date else str(answer.retry_after)
+        self._send_text(answer.status, answer.text, headers)
 
-    # --- what is answered
+    # --- responses
 
     def _redirect(self, status: HTTPStatus, to: str) -> None:
-        self._say(status, to, {"Location": to})
+        self._send_text(status, to, {"Location": to})
 
-    def _not_found(self, what: str) -> None:
-        self._say(HTTPStatus.NOT_FOUND, f"the embedded index does not have {what}")
+    def _not_found(self, name: str) -> None:
+        self._send_text(HTTPStatus.NOT_FOUND, f"the embedded index does not have {name}")
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002 - http.server's signature
-        """Answer a request that cannot be served, and end the connection."""
-        self.close_connection = True  # what the client has sent was not read to its end
+        """Send an error, and end the connection."""
+        self.close_connection = True  # the request was not read to its end
         status = HTTPStatus(code)
-        self._say(status, message or status.phrase)
+        self._send_text(status, message or status.phrase)
 
-    def _say(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
-        """Answer in words: for those who print the body, and in the status line for those who print that."""
-        sent = {"Content-Type": _PLAIN, **(headers or {})}
-        reason = text if status >= HTTPStatus.BAD_REQUEST and sent["Content-Type"] == _PLAIN else None
-        self._send(status, f"{text}\n".encode(), sent, reason)
+    def _send_text(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
+        """Send a text as the body and in the status line: clients print one or the other."""
+        all_headers = {"Content-Type": _PLAIN, **(headers or {})}
+        reason = text if status >= HTTPStatus.BAD_REQUEST and all_headers["Content-Type"] == _PLAIN else None
+        self._send(status, f"{text}\n".encode(), all_headers, reason)
 
     def _send(self, status: int, body: bytes, headers: Mapping[str, str], reason: str | None = None) -> None:
-        self._head(status, len(body), headers, reason)
+        self._send_headers(status, len(body), headers, reason)
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def _head(self, status: int, size: int, headers: Mapping[str, str], reason: str | None = None) -> None:
-        self._note_end(status=int(status))
+    def _send_headers(self, status: int, size: int, headers: Mapping[str, str], reason: str | None = None) -> None:
+        self._record_end(status=int(status))
         self.send_response(status, _on_one_line(reason) if reason else None)
         for name, value in {**headers, "Content-Length": str(size), "Cache-Control": "no-cache"}.items():
             self.send_header(name, value)
@@ -259,14 +261,14 @@ class Connection(BaseHTTPRequestHandler):
         self.end_headers()
 
     def version_string(self) -> str:
-        """What is said in the `Server` header."""
+        """Return the `Server` header."""
         return "relnox"
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's signature
-        """Keep quiet: standard error belongs to the release that runs around this index."""
+        """Print nothing."""
 
 
 def _on_one_line(text: str) -> str:
-    """A text that cannot break out of a status line: what a client sent may be in it."""
-    line = " ".join(text.split())[:_REASON_SHOWN]
-    return "".join(letter if " " <= letter <= "~" else "?" for letter in line)
+    """Convert a text for the status line: it may contain what a client sent."""
+    line = " ".join(text.split())[:_MAX_REASON]
+    return "".join(char if " " <= char <= "~" else "?" for char in line)

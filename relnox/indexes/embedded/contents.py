@@ -1,4 +1,4 @@
-"""The metadata inside a distribution; nothing is unpacked."""
+"""The metadata in a distribution, read without unpacking it."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ _UNREADABLE = (
     zlib.error,
     EOFError,
     OSError,
-    RuntimeError,  # encrypted, or a compression that this Python lacks
+    RuntimeError,  # encrypted, or an unsupported compression
     ValueError,
 )
 
 
 def wheel_metadata(wheel: Path) -> bytes | None:
-    """A wheel's `METADATA`; None where the archive does not let it be read."""
+    """Return the `METADATA` of a wheel; None if it cannot be read."""
     try:
         with zipfile.ZipFile(wheel) as archive:
-            found = [
+            entries = [
                 entry for entry in archive.infolist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", entry.filename)
             ]
-            if len(found) != 1 or found[0].file_size > _LIMIT:
+            if len(entries) != 1 or entries[0].file_size > _LIMIT:
                 return None
-            return archive.read(found[0])
+            return archive.read(entries[0])
     except _UNREADABLE:
         return None
 
 
 def sdist_metadata(sdist: Path, stem: str) -> bytes | None:
-    """A source distribution's `PKG-INFO` (PEP 643); None where there is none to read.
+    """Return the `PKG-INFO` of a source distribution (PEP 643); None if it cannot be read.
 
     Args:
         sdist: The archive (`.tar.gz`).
-        stem: Its file name without the extension, which is the folder that it holds.
+        stem: Its file name without the extension, which is also the name of its folder.
     """
     try:
         with tarfile.open(sdist, "r:gz") as archive:

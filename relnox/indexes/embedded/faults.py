@@ -1,11 +1,10 @@
-"""Make the index misbehave on purpose: which request meets which fault.
+"""Fault injection: rules that make the index misbehave, for tests.
 
-A rule names the requests that it is about and the fault that they meet; a plan is a list of rules. What a plan
-decides depends on the requests alone, never on the order in which threads happen to bring them, and no fault
-outlives the index: closing it ends every wait.
+A rule selects requests and a fault; a plan is a list of rules. The result depends on the requests only, not on the
+order of threads. Closing the index ends all faults.
 
     EmbeddedIndex(folder, faults=[Rule(E500, tries=range(1, 3))])           the first two uploads
-    EmbeddedIndex(folder, faults=[Rule(GHOST, filename="*.whl", each=True, tries=[1])])   each wheel's first try
+    EmbeddedIndex(folder, faults=[Rule(LOST_RESPONSE, filename="*.whl", per_name=True, tries=[1])])   of each wheel
     EmbeddedIndex(folder, faults=[Rule(Stale(seconds=1800), on="listing")])
     EmbeddedIndex(folder, faults=[*flaky(0.3), Rule(Wait(0.05), on="any"), Rule(Wait(0.15))])
 """
@@ -25,16 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
 __all__ = [
-    "BURNED",
     "DISABLED",
     "E500",
-    "GHOST",
-    "GHOST_500",
-    "LOST",
+    "LOST_RESPONSE",
+    "NAME_RESERVED",
     "NEW_PROJECT_BY_IDENTITY",
+    "NOT_STORED",
     "OLD_RELEASE",
     "READ_ONLY",
     "REJECTED",
+    "STORED_500",
     "TOO_LARGE",
     "Answer",
     "Cut",
@@ -58,31 +57,31 @@ __all__ = [
 Kind = Literal[
     "any", "upload", "projects", "listing", "file", "metadata", "provenance", "audience", "mint", "other"
 ]
-"""What a request is about: `listing` is a project's page, `projects` the page of all of them."""
+"""Kinds of requests: `listing` is a project's page, `projects` the list of all projects."""
 
 
 class Fault(Record):
-    """What a request can meet."""
+    """A fault of the index."""
 
 
 class Wait(Fault):
-    """Some seconds pass before the answer, which is the usual one, or that of the next rule.
+    """A delay before the normal response, or before the fault of the next rule.
 
     Attributes:
-        seconds: Real time, whatever the index's clock says.
+        seconds: Real time, independent of the index's clock.
     """
 
     seconds: float
 
 
 class Answer(Fault):
-    """The index gives this answer, and not the one it should.
+    """A fixed response instead of the normal one.
 
     Attributes:
         status: HTTP status.
-        text: What it says, in the body and in the status line.
-        stored: Whether an upload is parse_response and stored (a token minted) as usual all the same.
-        retry_after: Seconds that `Retry-After` asks for.
+        text: Text of the body and of the status line.
+        stored: Whether an upload is still checked and stored, or a token issued.
+        retry_after: Seconds in `Retry-After`.
         as_date: Whether `Retry-After` is an HTTP date rather than a number.
         headers: Further headers.
     """
@@ -96,10 +95,10 @@ class Answer(Fault):
 
 
 class Cut(Fault):
-    """The connection is reset.
+    """A reset connection.
 
     Attributes:
-        after: When so many bytes of an upload's file have arrived; None: when the whole body has.
+        after: Bytes of an upload's file after which it is reset; None for the whole body.
         stored: Whether the upload is stored before.
     """
 
@@ -108,10 +107,10 @@ class Cut(Fault):
 
 
 class Stall(Fault):
-    """The connection stays open and nothing happens, until the client goes away or the index is closed.
+    """A connection without response, until the client or the index is closed.
 
     Attributes:
-        after: From when on, as for `Cut`: what comes then is not read.
+        after: As for `Cut`; further bytes are not read.
         stored: Whether the upload is stored before.
     """
 
@@ -120,31 +119,31 @@ class Stall(Fault):
 
 
 class Trickle(Fault):
-    """The index reads an upload, and writes every answer, this slowly.
+    """Slow reading of an upload, and slow responses.
 
     Attributes:
-        rate: Bytes a second, of real time.
+        rate: Bytes a second, in real time.
     """
 
     rate: float = 1.0
 
 
 class Truncate(Fault):
-    """A careless index: it compares no digests and keeps what arrived, be it half of the file.
+    """An upload that is stored without comparing digests, even half of the file.
 
     Attributes:
-        size: How many bytes of the file it keeps; None: as many as arrive, from a client that dies as well.
+        size: Bytes of the file that are stored; None for all that arrive, even if the client disconnects.
     """
 
     size: int | None = None
 
 
 class Duplicate(Fault):
-    """The index answers a file name that it holds with this status, whatever the bytes are.
+    """A fixed response to uploads of existing file names, even with the same content.
 
     Attributes:
         status: 409 or 400 (pypiserver, devpi), or 403.
-        text: What it says.
+        text: Text of the response.
     """
 
     status: int = 409
@@ -152,21 +151,21 @@ class Duplicate(Fault):
 
 
 class Foreign(Fault):
-    """Somebody else uploads a file of that name at the same time, and is first.
+    """A concurrent upload of the same file name by another client, which is stored first.
 
     Attributes:
         content: Its bytes.
     """
 
-    content: bytes = b"somebody else's"
+    content: bytes = b"another client's"
 
 
 class Stale(Fault):
-    """A page that does not show the newest files yet.
+    """An outdated listing, without the newest files.
 
     Attributes:
-        seconds: A file is hidden for so long after its upload, by the index's clock.
-        listings: And from so many of the pages that meet this fault and would have shown it.
+        seconds: Time after its upload for which a file is hidden, by the index's clock.
+        listings: Further listings with this fault from which it is hidden.
     """
 
     seconds: float = 0.0
@@ -174,18 +173,18 @@ class Stale(Fault):
 
 
 class Rule(Record):
-    """Which requests meet a fault: all that fit everything said here.
+    """A fault, and the requests that it applies to: those that match all conditions.
 
     Attributes:
-        fault: What they meet.
-        on: What they are about.
-        filename: Pattern (`fnmatch`) of an upload's or a file's name.
-        project: Pattern of the normalised project.
-        tries: Which of the requests that fit, counted from 1: `range(1, 3)`, `[2]`, `range(2, 999, 2)`; None: all.
-        each: Whether every file (or page) is counted by itself.
-        share: Which share of these, from 0 to 1, chosen at random by the plan's seed.
-        since: Seconds after the index was started, by its clock, from which on the rule holds.
-        until: Seconds after which it holds no more; None: it holds on.
+        fault: The fault.
+        on: The kind of request.
+        filename: Pattern (`fnmatch`) of the name of the uploaded or requested file.
+        project: Pattern of the normalized project name.
+        tries: Numbers of matching requests, from 1: `range(1, 3)`, `[2]`, `range(2, 999, 2)`; None for all.
+        per_name: Whether requests are counted for each file (or page).
+        share: Share of these from 0 to 1, selected at random by the plan's seed.
+        since: Seconds after the start of the index, by its clock, from which on the rule applies.
+        until: Seconds until which it applies; None for no limit.
     """
 
     fault: Fault
@@ -193,13 +192,13 @@ class Rule(Record):
     filename: str = "*"
     project: str = "*"
     tries: Container[int] | None = None
-    each: bool = False
+    per_name: bool = False
     share: float = 1.0
     since: float = 0.0
     until: float | None = None
 
-    def is_about(self, kind: Kind, filename: str, project: str, age: float) -> bool:
-        """Whether a request fits, its number left aside."""
+    def matches(self, kind: Kind, filename: str, project: str, age: float) -> bool:
+        """Return whether the rule applies to a request, apart from its number."""
         return (
             self.on in ("any", kind)
             and fnmatchcase(filename, self.filename)
@@ -210,43 +209,45 @@ class Rule(Record):
 
 
 class Plan:
-    """Rules, and how often each was asked.
+    """Rules, and the counts of their requests.
 
     Args:
-        rules: The first one that fits decides; all the waits before it and behind it are added up.
-        seed: What shares are drawn by.
+        rules: The first rule that applies decides; the delays of all that apply are added.
+        seed: Seed of the random selection.
     """
 
     def __init__(self, rules: Sequence[Rule] = (), *, seed: int = 0) -> None:
         self._rules = tuple(rules)
         self._seed = seed
         self._lock = threading.Lock()
-        self._asked: Counter[tuple[int, str]] = Counter()
+        self._counts: Counter[tuple[int, str]] = Counter()
         self._hidden: Counter[tuple[Stale, str]] = Counter()
 
-    def meet(self, kind: Kind, *, filename: str = "", project: str = "", age: float) -> tuple[float, Fault | None]:
-        """What a request meets: the seconds to wait, and the fault; None: it is served as usual.
+    def next_fault(
+        self, kind: Kind, *, filename: str = "", project: str = "", age: float
+    ) -> tuple[float, Fault | None]:
+        """Return the delay of a request, and its fault or None.
 
         Args:
-            kind: What it is about.
-            filename: The file it names; empty when it names none.
-            project: The project it names.
-            age: Seconds since the index was started.
+            kind: The kind of request.
+            filename: Name of the file; empty if there is none.
+            project: Name of the project.
+            age: Seconds since the start of the index.
         """
-        fitting = [
+        applicable = [
             rule.fault
             for number, rule in enumerate(self._rules)
-            if rule.is_about(kind, filename, project, age)
+            if rule.matches(kind, filename, project, age)
             and self._is_due(number, rule, f"{kind} {filename or project}")
         ]
-        seconds = sum(fault.seconds for fault in fitting if isinstance(fault, Wait))
-        return seconds, next((fault for fault in fitting if not isinstance(fault, Wait)), None)
+        seconds = sum(fault.seconds for fault in applicable if isinstance(fault, Wait))
+        return seconds, next((fault for fault in applicable if not isinstance(fault, Wait)), None)
 
     def hides(self, stale: Stale, filename: str, age: float) -> bool:
-        """Whether a stale page leaves a file out.
+        """Return whether a stale page leaves a file out.
 
         Args:
-            stale: The fault that the page has met.
+            stale: The fault of the page.
             filename: The file's name.
             age: Seconds since its upload.
         """
@@ -258,50 +259,53 @@ class Plan:
 
     def _is_due(self, number: int, rule: Rule, name: str) -> bool:
         with self._lock:
-            self._asked[number, name] += 1
-            if rule.each:
-                count = self._asked[number, name]
+            self._counts[number, name] += 1
+            if rule.per_name:
+                count = self._counts[number, name]
             else:
-                self._asked[number, ""] += 1
-                count = self._asked[number, ""]
-            own = self._asked[number, name]
+                self._counts[number, ""] += 1
+                count = self._counts[number, ""]
+            count_of_name = self._counts[number, name]
         if rule.tries is not None and count not in rule.tries:
             return False
-        # Drawn for the n-th request of each name: threads come in any order.
-        return rule.share >= 1 or random.Random(f"{self._seed} {number} {name} {own}").random() < rule.share  # noqa: S311 - no secret
+        # Drawn for the n-th request of each name, since threads run in any order.
+        if rule.share >= 1:
+            return True
+        generator = random.Random(f"{self._seed} {number} {name} {count_of_name}")  # noqa: S311 - no secret
+        return generator.random() < rule.share
 
 
 E500 = Answer(500, "Internal Server Error")
-GHOST = Cut(stored=True)
-"""Stored, but the answer never arrives."""
-GHOST_500 = Answer(500, "Internal Server Error", stored=True)
-LOST = Answer(200, "OK")
-"""Said to be stored, and not."""
+LOST_RESPONSE = Cut(stored=True)
+"""The upload is stored, but the response is lost."""
+STORED_500 = Answer(500, "Internal Server Error", stored=True)
+NOT_STORED = Answer(200, "OK")
+"""The upload is not stored, in spite of the status."""
 READ_ONLY = Answer(403, messages.READ_ONLY)
 DISABLED = Answer(403, messages.DISABLED)
 REJECTED = Answer(403, messages.REJECTED)
-BURNED = Answer(400, messages.BURNED)
+NAME_RESERVED = Answer(400, messages.NAME_RESERVED)
 OLD_RELEASE = Answer(400, messages.old_release(14))
 NEW_PROJECT_BY_IDENTITY = Answer(400, messages.NEW_PROJECT_BY_IDENTITY)
 TOO_LARGE = Answer(400, messages.too_large("demo", 100 << 20))
 
 
 def unavailable(seconds: int | None = None, *, as_date: bool = False) -> Answer:
-    """503, with `Retry-After` when seconds are given."""
+    """Return 503, with `Retry-After` if seconds are given."""
     return Answer(503, "Service Unavailable", retry_after=seconds, as_date=as_date)
 
 
 def rate_limited(seconds: int, *, retry_after: bool = True) -> Answer:
-    """429 with `RateLimit-*` headers, as for too many new projects, and `Retry-After` unless told otherwise."""
+    """Return 429 with `RateLimit-*` headers, as for too many new projects, and optionally `Retry-After`."""
     limits = (("RateLimit-Limit", "20"), ("RateLimit-Remaining", "0"), ("RateLimit-Reset", str(seconds)))
     return Answer(429, messages.TOO_MANY_PROJECTS, retry_after=seconds if retry_after else None, headers=limits)
 
 
 def redirect(to: str, status: int = 308) -> Answer:
-    """The index sends uploads to another address."""
+    """Return a redirect of uploads to another URL."""
     return Answer(status, to, headers=(("Location", to),))
 
 
 def flaky(share: float, *, on: Kind = "any") -> tuple[Rule, Rule]:
-    """Rules by which a share of the requests fails: half of them with 502, half with a reset."""
+    """Return rules by which a share of the requests fails: half of them with 502, half with a reset."""
     return Rule(Answer(502, "Bad Gateway"), on=on, share=share / 2), Rule(Cut(), on=on, share=share / (2 - share))

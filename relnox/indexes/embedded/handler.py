@@ -1,8 +1,7 @@
-"""Speak HTTP: uploads in, the simple API and files out.
+"""The HTTP endpoints: uploads, the simple API and downloads.
 
-A project that the store does not hold is the trusted index's affair, and its page redirects there. A project
-that it does hold comes from here alone: files of both are never listed together, since no installer protects
-against a name that two indexes have.
+The page of a project that the store does not have redirects to the trusted index. Files of both are never listed
+together, since installers do not protect against projects that two indexes have (dependency confusion).
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from relnox.indexes.embedded.faults import Fault, Kind
-    from relnox.indexes.embedded.minting import Mint
+    from relnox.indexes.embedded.minting import TokenIssuer
     from relnox.indexes.embedded.multipart import Form
     from relnox.indexes.embedded.store import Incoming, StoredFile
 
@@ -51,15 +50,15 @@ _PROVENANCE = "application/vnd.pypi.integrity.v1+json"
 class Handler(Connection):
     """Answers the requests of one connection."""
 
-    # --- what is asked
+    # --- requests
 
     def do_GET(self) -> None:  # noqa: N802 - http.server looks for this name
         """Serve a page or a file."""
         path = unquote(self.path.partition("?")[0])
-        kind, filename, project, serve = self._asked(path)
-        match self._meet(kind, filename, project):
+        kind, filename, project, serve = self._route(path)
+        match self._next_fault(kind, filename, project):
             case Answer() | Cut() | Stall() as fault:
-                self._give(self._instead(fault))
+                self._send_answer(self._fault_response(fault))
             case Stale() as stale if kind == "listing":
                 self._list_files(path, project, stale)
             case _:
@@ -67,8 +66,8 @@ class Handler(Connection):
 
     do_HEAD = do_GET  # noqa: N815 - likewise
 
-    def _asked(self, path: str) -> tuple[Kind, str, str, Callable[[], None]]:
-        """What a path means: kind, file name, project, and what serves it."""
+    def _route(self, path: str) -> tuple[Kind, str, str, Callable[[], None]]:
+        """Return kind, file name, project and handler of a path."""
         store = self.shared.store
         match path.split("/"):
             case ["", "simple", ""]:
@@ -86,80 +85,80 @@ class Handler(Connection):
                 return "file", filename, _project_of(filename), serve
             case ["", "integrity", name, _, filename, "provenance"]:
                 return "provenance", filename, canonicalize_name(name), partial(self._send_provenance, filename)
-            case ["", "_", "oidc", "audience"] if self.shared.mint is not None:
-                audience = _document(200, {"audience": self.shared.mint.audience})
-                return "audience", "", "", partial(self._give, audience)
+            case ["", "_", "oidc", "audience"] if self.shared.token_issuer is not None:
+                audience = _document(200, {"audience": self.shared.token_issuer.audience})
+                return "audience", "", "", partial(self._send_answer, audience)
             case _:
                 return "other", "", "", partial(self._not_found, path)
 
     def do_POST(self) -> None:  # noqa: N802 - likewise
-        """Take an upload, or an identity token."""
-        mints = self.path == _MINT
+        """Handle an upload, or the exchange of an identity token."""
+        is_exchange = self.path == _MINT
         lengths = self.headers.get_all("Content-Length", [])
         if "Transfer-Encoding" in self.headers or len(lengths) != 1 or not _LENGTH.fullmatch(lengths[0]):
-            self.send_error(HTTPStatus.LENGTH_REQUIRED, "an upload tells its Content-Length")
+            self.send_error(HTTPStatus.LENGTH_REQUIRED, "uploads need a Content-Length")
             return
         length = lengths[0]
-        if int(length) > (limit := _IDENTITY_LIMIT if mints else _BODY_LIMIT):
-            self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"an upload has at most {limit} bytes")
+        if int(length) > (limit := _IDENTITY_LIMIT if is_exchange else _BODY_LIMIT):
+            self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the request is larger than {limit} bytes")
             return
-        if not mints and not self._may_upload():  # before anything of it is read
-            self.send_error(HTTPStatus.FORBIDDEN, "only the run that started the embedded index uploads to it")
+        if not is_exchange and not self._may_upload():  # before reading the body
+            self.send_error(HTTPStatus.FORBIDDEN, "only the run that started the embedded index may upload to it")
             return
         self._allow(int(length))
         body = Body(self.rfile, int(length))
-        answer = self._take(body)
+        answer = self._handle_post(body)
         try:
-            # Closing a connection with bytes unread resets it, and the client would never see the answer.
+            # Closing a connection with unread bytes resets it, and the client would not get the response.
             while body.read(CHUNK):
                 pass
         except Blocked:
             self.close_connection = True
-        self._give(answer)
+        self._send_answer(answer)
 
     def _may_upload(self) -> bool:
-        """Whether this is who started the index: other users of this machine reach it too."""
+        """Check the upload token: other users of this machine can connect, too."""
         token = self.shared.upload_token
         return token is None or compare_digest((self._credentials()[1] or "").encode(), token.encode())
 
-    def _take(self, body: Body) -> Answer:
-        """Judge what was sent; what to answer."""
+    def _handle_post(self, body: Body) -> Answer:
+        """Handle the body, and return the response."""
         boundary = self.headers.get_boundary()
         try:
-            if self.path == _MINT and self.shared.mint is not None:
-                return self._mint(body, self.shared.mint)
+            if self.path == _MINT and self.shared.token_issuer is not None:
+                return self._exchange_token(body, self.shared.token_issuer)
             if self.path != "/legacy/":
-                return Answer(404, f"nothing is uploaded to {self.path}, only to /legacy/")
+                return Answer(404, f"uploads go to /legacy/, not to {self.path}")
             if self.headers.get_content_type() != "multipart/form-data" or boundary is None:
-                return Answer(400, "an upload is a multipart/form-data form with a boundary")
+                return Answer(400, "uploads are multipart/form-data with a boundary")
             return self._receive(body, boundary)
         except Denied as denial:
             return Answer(denial.status, denial.message)
-        except RelnoxError as refusal:
-            return Answer(400, refusal.message)
+        except RelnoxError as error:
+            return Answer(400, error.message)
         except (ConnectionError, TimeoutError):
             raise
         except OSError as error:
             return Answer(507, f"the file cannot be stored: {error.strerror}")
 
-    def _mint(self, body: Body, mint: Mint) -> Answer:
+    def _exchange_token(self, body: Body, token_issuer: TokenIssuer) -> Answer:
         """Exchange an identity token."""
         content = b"".join(iter(partial(body.read, CHUNK), b""))
-        fault = self._meet("mint", "", "")
-        if _loses(fault):
-            return self._instead(fault)
-        minted = _document(*mint.answer(content))
-        return self._instead(fault) if isinstance(fault, Answer | Cut | Stall) else minted
+        fault = self._next_fault("mint", "", "")
+        if _replaces(fault):
+            return self._fault_response(fault)
+        answer = _document(*token_issuer.exchange(content))
+        return self._fault_response(fault) if isinstance(fault, Answer | Cut | Stall) else answer
 
     def _receive(self, body: Body, boundary: str) -> Answer:
-        """Read an upload, with the fault that it meets, and store it."""
+        """Read an upload, with its fault, and store it."""
         fault: Fault | None = None
-        named = ""
+        name = ""
 
         def begin(filename: str) -> None:
-            nonlocal fault, named
-            named = filename
-            fault = self._meet("upload", filename, _project_of(filename))
+            nonlocal fault, name
+            name = filename
+            fault = self._next_fault("upload", filename, _project_of(filename))
             if isinstance(fault, Trickle):
                 body.pace = partial(self._pace, fault)
 
@@ -167,7 +166,7 @@ class Handler(Connection):
             limit = _limit(fault)
             incoming.write(piece if limit is None else piece[: max(limit - incoming.size, 0)])
             if isinstance(fault, Cut | Stall) and limit is not None and incoming.size >= limit:
-                self._note_arrived(incoming)
+                self._record_arrival(incoming)
                 self._break(fault)
 
         with self.shared.store.receive() as incoming:
@@ -175,36 +174,36 @@ class Handler(Connection):
                 form = read_form(body, boundary, write, begin)
             except (Blocked, OSError):
                 if isinstance(fault, Truncate):
-                    incoming.keep(named)
+                    incoming.store(name)
                 raise
             finally:
-                self._note_arrived(incoming)
-            return self._settle(form, incoming, fault)
+                self._record_arrival(incoming)
+            return self._store(form, incoming, fault)
 
-    def _settle(self, form: Form, incoming: Incoming, fault: Fault | None) -> Answer:
-        """What becomes of an upload that has arrived."""
+    def _store(self, form: Form, incoming: Incoming, fault: Fault | None) -> Answer:
+        """Store an upload that has arrived, and return the response."""
         store = self.shared.store
-        if _loses(fault):
-            return self._instead(fault)
+        if _replaces(fault):
+            return self._fault_response(fault)
         match fault:
             case Duplicate(status, text) if form.filename and store.find(form.filename):
                 return Answer(status, text)
             case Truncate() if form.filename:
-                incoming.keep(form.filename)
+                incoming.store(form.filename)
                 return Answer(200, "OK")
             case Foreign(content) if form.filename and not store.find(form.filename):
-                with store.receive() as theirs:
-                    theirs.write(content)
-                    theirs.keep(form.filename)
+                with store.receive() as other:
+                    other.write(content)
+                    other.store(form.filename)
             case _:
                 pass
-        done = self.shared.desk.take(form, incoming, *self._credentials())
-        return self._instead(fault) if isinstance(fault, Answer | Cut | Stall) else Answer(200, done)
+        result = self.shared.uploads.handle(form, incoming, *self._credentials())
+        return self._fault_response(fault) if isinstance(fault, Answer | Cut | Stall) else Answer(200, result)
 
-    # --- what is served
+    # --- responses
 
     def _list_projects(self) -> None:
-        if format_ := self._wanted_format():
+        if format_ := self._negotiated_format():
             self._page(project_list(self.shared.store.names(), format_), format_)
 
     def _list_files(self, path: str, name: str, stale: Stale | None = None) -> None:
@@ -215,10 +214,10 @@ class Handler(Connection):
             return
         if path != f"/simple/{project}/":
             self._redirect(HTTPStatus.MOVED_PERMANENTLY, f"/simple/{project}/")
-        elif (files := self._visible(project, stale)) or self._is_made(project, stale):
-            if format_ := self._wanted_format():
-                known = self.shared.store.projects.find(project) or Project()
-                self._page(project_page(project, known, files, format_, self._origin), format_)
+        elif (files := self._visible(project, stale)) or self._exists(project, stale):
+            if format_ := self._negotiated_format():
+                metadata = self.shared.store.projects.find(project) or Project()
+                self._page(project_page(project, metadata, files, format_, self._origin), format_)
         elif self.shared.trusted_simple_url is not None:
             trusted = self.shared.trusted_simple_url.rstrip("/")
             self._redirect(HTTPStatus.FOUND, f"{trusted}/{project}/")
@@ -232,28 +231,28 @@ class Handler(Connection):
         now, plan = self.shared.clock(), self.shared.plan
         return [file for file in files if not plan.hides(stale, file.filename, now - file.uploaded)]
 
-    def _is_made(self, project: str, stale: Stale | None) -> bool:
-        """Whether there is a project of that name, files or not."""
+    def _exists(self, project: str, stale: Stale | None) -> bool:
+        """Return whether a project exists, even without files."""
         return stale is None and self.shared.store.projects.find(project) is not None
 
     @property
     def _origin(self) -> str:
-        """What the client calls this index."""
+        """The origin of the index as the client addressed it."""
         return f"http://{self.headers.get('Host', LOOPBACK)}"
 
     def _send_provenance(self, filename: str) -> None:
         content = self.shared.store.open_provenance(filename)
         if content is None:
-            self._give(_document(404, {"message": f"No provenance available for {filename}"}))
+            self._send_answer(_document(404, {"message": f"No provenance available for {filename}"}))
             return
         with content:
             self._send(HTTPStatus.OK, content.read(), {"Content-Type": _PROVENANCE})
 
-    def _wanted_format(self) -> Format | None:
-        """The format to answer in; None when the client takes none of them and has been told so."""
+    def _negotiated_format(self) -> Format | None:
+        """Return the format of the response; send an error and return None if the client accepts none."""
         format_ = negotiate(self.headers.get("Accept"))
         if format_ is None:
-            self._say(HTTPStatus.NOT_ACCEPTABLE, f"pages come as {', '.join(Format)}")
+            self._send_text(HTTPStatus.NOT_ACCEPTABLE, f"available formats: {', '.join(Format)}")
         return format_
 
     def _page(self, text: str, format_: Format) -> None:
@@ -270,31 +269,31 @@ class Handler(Connection):
             size = os.fstat(content.fileno()).st_size
             if not isinstance(self.wfile, Paced):
                 self._allow(size)
-            self._head(HTTPStatus.OK, size, {"Content-Type": "application/octet-stream"})
+            self._send_headers(HTTPStatus.OK, size, {"Content-Type": "application/octet-stream"})
             if self.command != "HEAD":
                 shutil.copyfileobj(content, self.wfile, CHUNK)
 
 
 def _document(status: int, document: Mapping[str, object]) -> Answer:
-    """An answer in JSON."""
+    """Return a JSON response."""
     return Answer(status, json.dumps(document), headers=(("Content-Type", _JSON),))
 
 
 def _project_of(filename: str) -> str:
-    """The project that a file name tells; empty when it tells none."""
+    """Return the project in a file name; empty if it is not valid."""
     try:
         return identify(filename)[0]
     except Blocked:
         return ""
 
 
-def _loses(fault: Fault | None) -> TypeGuard[Answer | Cut | Stall]:
-    """Whether a fault takes the place of what was asked for, rather than of its answer alone."""
+def _replaces(fault: Fault | None) -> TypeGuard[Answer | Cut | Stall]:
+    """Return whether a fault replaces the whole operation, rather than its response only."""
     return isinstance(fault, Answer | Cut | Stall) and not fault.stored
 
 
 def _limit(fault: Fault | None) -> int | None:
-    """How many bytes of an upload's file a fault lets in; None: all."""
+    """Return the bytes of an upload's file that are read with a fault; None for all."""
     match fault:
         case Cut(after=size) | Stall(after=size) | Truncate(size):
             return size

@@ -1,4 +1,4 @@
-"""What was asked of the index and what it answered, for tests to count."""
+"""A record of requests and responses, for tests."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class Request(Record, kw_only=True):
     """A request.
 
     Attributes:
-        began: When its head had arrived, by the index's clock.
+        began: When its headers had arrived, by the index's clock.
         method: HTTP method.
         path: Path and query, as they were sent.
-        kind: What it is about.
-        filename: The file it names or brings; empty when there is none.
-        project: The normalised project it is about; empty when there is none.
-        user: The user name of its credentials; None without credentials. Passwords are not kept.
+        kind: The kind of request.
+        filename: Name of the file that is uploaded or requested; empty if there is none.
+        project: Normalized name of the project; empty if there is none.
+        user: The user name of its credentials; None without credentials. Passwords are not stored.
         size: Bytes of an upload's file that arrived.
         sha256: Hex digest of those bytes; None for all other requests.
-        fault: What it met; None when it was served as usual.
-        status: What was answered; None when nothing was.
-        ended: When the answer began, or the connection ended without one; None while it is under way.
+        fault: The fault that was injected; None without one.
+        status: Status of the response; None without one.
+        ended: When the response began, or the connection ended without one; None while it is active.
     """
 
     began: float
@@ -46,24 +46,24 @@ class Request(Record, kw_only=True):
 
 
 class Journal:
-    """Requests in the order in which their heads arrived."""
+    """Requests in the order in which their headers arrived."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._requests: list[Request] = []
 
     def begin(self, request: Request) -> int:
-        """Write a request down; returns its number."""
+        """Record a request, and return its number."""
         with self._lock:
             self._requests.append(request)
             return len(self._requests) - 1
 
-    def note(self, number: int, **known: Any) -> None:
-        """Add what has become known of a request."""
+    def update(self, number: int, **changes: Any) -> None:
+        """Change fields of a request."""
         with self._lock:
-            self._requests[number] = replace(self._requests[number], **known)
+            self._requests[number] = replace(self._requests[number], **changes)
 
     def requests(self) -> tuple[Request, ...]:
-        """All of them, as far as they have come."""
+        """Return all requests so far."""
         with self._lock:
             return tuple(self._requests)

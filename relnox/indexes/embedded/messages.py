@@ -1,13 +1,10 @@
-"""What the public index says, in its own words where they are known: clients know them, and tests use them.
-
-Its messages end in the address of a help page, which is left out here.
-"""
+"""Messages of PyPI, which clients recognize, without the URL of a help page at their end."""
 
 from __future__ import annotations
 
 __all__ = [
-    "BURNED",
     "DISABLED",
+    "NAME_RESERVED",
     "NEW_PROJECT_BY_IDENTITY",
     "READ_ONLY",
     "REJECTED",
@@ -20,7 +17,7 @@ __all__ = [
 READ_ONLY = "Read-only mode: Uploads are temporarily disabled."
 DISABLED = "New uploads are temporarily disabled."
 REJECTED = "Invalid or non-existent authentication information."
-BURNED = "This filename was previously used by a file that has since been deleted. Use a different version."
+NAME_RESERVED = "This filename was previously used by a file that has since been deleted. Use a different version."
 NEW_PROJECT_BY_IDENTITY = (
     "Non-user identities cannot create new projects. This was probably caused by successfully using a pending "
     "publisher but specifying the project name incorrectly (either in the publisher or in your project's "
@@ -30,15 +27,15 @@ TOO_MANY_PROJECTS = "Too many new projects created"
 
 
 def exists(filename: str, blake2_256: str) -> str:
-    """A file of that name with other bytes is there."""
+    """Return the message for a file that exists with different content."""
     return f"File already exists ({filename!r}, with blake2_256 hash {blake2_256!r})."
 
 
 def too_large(project: str, limit: int) -> str:
-    """A file is larger than the project's limit, in bytes."""
+    """Return the message for a file that is larger than the project's limit in bytes."""
     return f"File too large. Limit for project {project!r} is {limit >> 20} MB."
 
 
 def old_release(days: int) -> str:
-    """A release takes no further files, so many days after its first."""
+    """Return the message for a release that accepts no more files, so many days after its first."""
     return f"Uploading new files to releases older than {days} days is not allowed."

@@ -1,6 +1,6 @@
-"""The simple repository API's pages, as JSON (PEP 691, PEP 700, PEP 740, PEP 792) and as HTML (PEP 503).
+"""Pages of the simple repository API, as JSON (PEP 691, PEP 700, PEP 740, PEP 792) and as HTML (PEP 503).
 
-Only values in, text out: what is asked for is negotiated here too, and nothing is read or sent.
+These functions are pure, content negotiation included.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Format", "negotiate", "project_list", "project_page"]
 
 
 class Format(StrEnum):
-    """A media type that pages come in; the first is for clients that take anything."""
+    """Media types of pages; the first is the default."""
 
     TEXT_HTML = "text/html"
     JSON = "application/vnd.pypi.simple.v1+json"
@@ -34,29 +34,29 @@ _LATEST = {
 
 
 def negotiate(accept: str | None) -> Format | None:
-    """The format that suits a client best (RFC 9110, section 12.5.1); None when it takes none of them.
+    """Return the format that a client prefers (RFC 9110, section 12.5.1); None if it accepts none of them.
 
-    Among formats it likes equally, one that it names comes before one that a wildcard covers.
+    Of formats with the same weight, one that is named precedes one that a wildcard covers.
 
     Args:
-        accept: Its `Accept` header.
+        accept: The `Accept` header.
     """
     weights = _weights(accept or "*/*")
 
-    def liking(offered: Format) -> tuple[float, int]:
-        kind = offered.value.partition("/")[0]
-        ranges = ("*/*", f"{kind}/*", offered.value)
+    def preference(format_: Format) -> tuple[float, int]:
+        kind = format_.value.partition("/")[0]
+        ranges = ("*/*", f"{kind}/*", format_.value)
         return next(
             ((weights[ranges[rank]], rank) for rank in (2, 1, 0) if ranges[rank] in weights),
             (0.0, 0),
         )
 
-    best = max(Format, key=liking)
-    return best if liking(best)[0] > 0 else None
+    best = max(Format, key=preference)
+    return best if preference(best)[0] > 0 else None
 
 
 def _weights(accept: str) -> dict[str, float]:
-    """Media ranges and how much each is wanted, from 0 to 1."""
+    """Parse an `Accept` header into media ranges and their weights."""
     weights: dict[str, float] = {}
     for part in accept.split(","):
         media, *parameters = (word.strip().lower() for word in part.split(";"))
@@ -64,16 +64,16 @@ def _weights(accept: str) -> dict[str, float]:
         try:
             weights[_LATEST.get(media, media)] = float(weight)
         except ValueError:
-            continue  # a range whose weight cannot be read asks for nothing
+            continue  # ignore ranges with invalid weights
     return weights
 
 
 def project_list(projects: Sequence[str], format_: Format) -> str:
-    """The page of all projects.
+    """Render the page of all projects.
 
     Args:
-        projects: Normalised names.
-        format_: What to write it in.
+        projects: Normalized names.
+        format_: The format.
     """
     if format_ is Format.JSON:
         return _json({"projects": [{"name": project} for project in projects]})
@@ -81,23 +81,23 @@ def project_list(projects: Sequence[str], format_: Format) -> str:
 
 
 def project_page(name: str, project: Project, files: Sequence[StoredFile], format_: Format, origin: str) -> str:
-    """The page of one project.
+    """Render the page of a project.
 
     Args:
-        name: Its normalised name.
-        project: What is known of it.
-        files: What there is of it; not shown while it is in quarantine.
-        format_: What to write it in.
-        origin: Scheme, host and port of the index, for addresses that may not be relative.
+        name: Its normalized name.
+        project: The project.
+        files: Its files, which are not listed if it is quarantined.
+        format_: The format.
+        origin: Scheme, host and port of the index, for absolute URLs.
     """
-    shown = () if project.status == "quarantined" else files
+    files = () if project.status == "quarantined" else files
     if format_ is Format.JSON:
         status = {"status": project.status, **({"reason": project.reason} if project.reason else {})}
-        versions = [str(version) for version in sorted({file.version for file in shown})]
-        listed = [_json_file(file, origin) for file in shown]
-        return _json({"name": name, "project-status": status, "versions": versions, "files": listed})
+        versions = [str(version) for version in sorted({file.version for file in files})]
+        entries = [_json_file(file, origin) for file in files]
+        return _json({"name": name, "project-status": status, "versions": versions, "files": entries})
     metas = {"pypi:project-status": project.status, "pypi:project-status-reason": project.reason}
-    return _html(f"Links for {name}", [_html_file(file, origin) for file in shown], metas)
+    return _html(f"Links for {name}", [_html_file(file, origin) for file in files], metas)
 
 
 def _json_file(file: StoredFile, origin: str) -> dict[str, Any]:
@@ -128,12 +128,12 @@ def _html_file(file: StoredFile, origin: str) -> str:
 
 
 def _url(file: StoredFile) -> str:
-    """Relative to the project's page, so that it holds whatever the client calls this machine."""
+    """Return a URL relative to the project's page, which works for any host name of this machine."""
     return f"../../files/{file.filename}"
 
 
 def _provenance_url(file: StoredFile, origin: str) -> str:
-    """Fully qualified, as PEP 740 demands."""
+    """Return an absolute URL, as PEP 740 requires."""
     return f"{origin}/integrity/{file.project}/{file.version}/{file.filename}/provenance"
 
 
@@ -142,14 +142,14 @@ def _json(document: Mapping[str, Any]) -> str:
 
 
 def _anchor(href: str, attributes: Mapping[str, str | None], text: str) -> str:
-    written = {"href": href, **{name: value for name, value in attributes.items() if value is not None}}
-    inside = " ".join(f'{name}="{escape(value)}"' for name, value in written.items())
-    return f"<a {inside}>{escape(text)}</a><br>"
+    non_empty = {"href": href, **{name: value for name, value in attributes.items() if value is not None}}
+    markup = " ".join(f'{name}="{escape(value)}"' for name, value in non_empty.items())
+    return f"<a {markup}>{escape(text)}</a><br>"
 
 
 def _html(title: str, lines: Sequence[str], metas: Mapping[str, str] | None = None) -> str:
-    written = {"pypi:repository-version": "1.4", **{name: text for name, text in (metas or {}).items() if text}}
-    head = "".join(f'<meta name="{name}" content="{escape(text)}">' for name, text in written.items())
+    non_empty = {"pypi:repository-version": "1.4", **{name: text for name, text in (metas or {}).items() if text}}
+    head = "".join(f'<meta name="{name}" content="{escape(text)}">' for name, text in non_empty.items())
     return "\n".join(
         [
             "<!DOCTYPE html>",

@@ -1,7 +1,7 @@
-"""What an index remembers of projects and names, apart from the files.
+"""Owners and statuses of projects, and reserved file names.
 
-FOLDER/projects/<project>.json      who made it, and its status
-FOLDER/burnt/<file name>            a file of that name was there and was deleted
+FOLDER/projects/<project>.json      its owner and status
+FOLDER/reserved/<file name>         a file of that name was deleted
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 __all__ = ["Project", "Projects", "Status"]
 
 Status = Literal["active", "archived", "quarantined", "deprecated"]
-"""PEP 792: nothing is uploaded to an archived or quarantined project, and of the latter nothing is listed."""
+"""PEP 792: archived and quarantined projects accept no uploads, and the latter list no files."""
 
 
 class Project(Record, kw_only=True):
     """A project.
 
     Attributes:
-        owner: The user who made it; None when there are no accounts.
-        status: What its page says of it.
-        reason: Why, for people.
+        owner: The user who created it; None without accounts.
+        status: Its status.
+        reason: The reason of the status.
     """
 
     owner: str | None = None
@@ -37,7 +37,7 @@ class Project(Record, kw_only=True):
 
 
 class Projects:
-    """The projects of an index, by their normalised names.
+    """The projects of an index, by normalized names.
 
     Args:
         folder: The index's folder.
@@ -45,47 +45,47 @@ class Projects:
 
     def __init__(self, folder: Path) -> None:
         self._projects = folder / "projects"
-        self._burnt = folder / "burnt"
+        self._reserved = folder / "reserved"
 
     def find(self, name: str) -> Project | None:
-        """What is known of a project; None when it has never been made."""
+        """Return a project; None if it does not exist."""
         try:
             return Project(**json.loads((self._projects / f"{name}.json").read_bytes()))
         except FileNotFoundError:
             return None
 
     def names(self) -> list[str]:
-        """Those that were made, with files or without."""
+        """Return the names of all projects, even without files."""
         return sorted(path.stem for path in self._projects.glob("*.json"))
 
-    def make(self, name: str, owner: str | None) -> None:
-        """Make a project, unless it is there."""
+    def create(self, name: str, owner: str | None) -> None:
+        """Create a project, unless it exists."""
         if self.find(name) is None:
             self._write(name, Project(owner=owner))
 
     def set_status(self, name: str, status: Status, reason: str) -> None:
-        """Change what a project's page says of it."""
+        """Set the status of a project."""
         self._write(name, replace(self.find(name) or Project(), status=status, reason=reason))
 
-    def burn(self, filename: str) -> None:
-        """Remember that a file of that name is gone for ever."""
-        self._burnt.mkdir(mode=0o700, exist_ok=True)
-        (self._burnt / filename).touch()
-        sync_folder(self._burnt)
+    def reserve(self, filename: str) -> None:
+        """Reserve the name of a deleted file."""
+        self._reserved.mkdir(mode=0o700, exist_ok=True)
+        (self._reserved / filename).touch()
+        sync_folder(self._reserved)
 
-    def is_burnt(self, filename: str) -> bool:
-        """Whether a file of that name was deleted."""
-        return (self._burnt / filename).exists()
+    def is_reserved(self, filename: str) -> bool:
+        """Return whether a file of that name was deleted."""
+        return (self._reserved / filename).exists()
 
     def are_altered(self) -> bool:
-        """Whether a project was given another status than `active`, or a file was deleted."""
+        """Return whether the status of a project was changed, or a file was deleted."""
         projects = map(self.find, self.names())
         altered = any(project is not None and project.status != "active" for project in projects)
-        return altered or self._burnt.is_dir()
+        return altered or self._reserved.is_dir()
 
     def clear(self) -> None:
-        """Forget everything."""
-        for folder in (self._projects, self._burnt):
+        """Delete all projects and reserved names."""
+        for folder in (self._projects, self._reserved):
             shutil.rmtree(folder, ignore_errors=True)
 
     def _write(self, name: str, project: Project) -> None:

@@ -1,4 +1,4 @@
-"""The embedded index: what it is made of, where it is, and what it saw."""
+"""The embedded index: its parts, URLs and requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from relnox.indexes.embedded.accounts import Accounts
 from relnox.indexes.embedded.faults import Plan
 from relnox.indexes.embedded.handler import Handler
 from relnox.indexes.embedded.listener import LOOPBACK, Listener, Shared
-from relnox.indexes.embedded.minting import Mint
+from relnox.indexes.embedded.minting import TokenIssuer
 from relnox.indexes.embedded.store import Store
 from relnox.indexes.embedded.upload import UploadHandler
 
@@ -29,37 +29,36 @@ if TYPE_CHECKING:
 
 __all__ = ["EmbeddedIndex"]
 
-_POLL = 0.05
+_POLL_INTERVAL = 0.05
 
 
 class EmbeddedIndex:
-    """An index on this machine, for as long as the `with` statement lasts; what it stores stays.
+    """A package index on this machine, running inside a `with` statement; its files persist.
 
-    It listens on loopback alone, on a free port. Several of them, in one process or many, may share a folder.
+    It listens on loopback only, on a free port. Several of them, in one process or many, may share a folder.
 
-    By default it is lenient, for trying things out and for files that no public index would take, local versions
-    say: it needs no credentials, and demands of an upload that it is what it says it is and that no file is ever
-    replaced. `rules=Rules()` makes it as strict as the public index, for a rehearsal; accounts make it ask who is
-    there. Tokens are kept in memory, not in the folder.
+    By default it needs no credentials and accepts files that PyPI would not, such as local versions; uploads must
+    be consistent, and files cannot be replaced. `rules=Rules()` enforces the rules of PyPI, for a rehearsal.
+    Tokens are stored in memory, not in the folder.
 
     Args:
-        folder: Where files are kept; made when it is not there.
-        trusted_simple_url: Simple API of the index that has the projects this one does not hold; without it
-            they are not found.
-        rules: What it demands of uploads beyond that.
-        accounts: Who may upload; everybody by default, with any credentials or none.
-        upload_token: The password of all uploads, for on loopback every user of this machine can connect; None:
-            uploads need no more than `accounts` asks for.
-        trusted_publishing: Who gets upload tokens for identity tokens; nobody by default.
-        faults: How it misbehaves (`faults.py`); not at all by default.
-        seed: What the random ones among the faults are drawn by.
-        clock: Tells its time, in seconds since the epoch: of uploads, ages and the log. Waits are real.
+        folder: The folder for its files, created if missing.
+        trusted_simple_url: Simple API of the index for projects that this one does not have; without it they are
+            not found.
+        rules: Additional rules for uploads.
+        accounts: The accounts that may upload; by default anyone, with or without credentials.
+        upload_token: The password of all uploads, since every user of this machine can connect to loopback; None
+            to check only `accounts`.
+        trusted_publishing: Settings of trusted publishing; by default there is none.
+        faults: Rules for fault injection (`faults.py`).
+        seed: Seed of random faults.
+        clock: Returns its time in seconds since the epoch, for uploads, ages and the log. Delays are real.
 
     Raises:
-        Blocked: The folder can be neither made nor written to.
+        Blocked: The folder cannot be created or written to.
     """
 
-    def __init__(  # noqa: PLR0913 - each says one thing about an index, by its name
+    def __init__(  # noqa: PLR0913 - independent settings
         self,
         folder: Path,
         *,
@@ -73,14 +72,14 @@ class EmbeddedIndex:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = Store(folder, clock)
-        mint = None
+        token_issuer = None
         if trusted_publishing is not None:
             accounts = accounts or Accounts()
-            mint = Mint(trusted_publishing, accounts, self._store)
+            token_issuer = TokenIssuer(trusted_publishing, accounts, self._store)
         self._shared = Shared(
             store=self._store,
-            desk=UploadHandler(self._store, rules, accounts),
-            mint=mint,
+            uploads=UploadHandler(self._store, rules, accounts),
+            token_issuer=token_issuer,
             trusted_simple_url=trusted_simple_url,
             plan=Plan(faults, seed=seed),
             upload_token=upload_token,
@@ -91,46 +90,46 @@ class EmbeddedIndex:
 
     @property
     def upload_url(self) -> str:
-        """Where files are sent."""
+        """URL of the upload API."""
         return f"{self._origin}/legacy/"
 
     @property
     def simple_url(self) -> str:
-        """What installers are given as their index."""
+        """URL of the simple API."""
         return f"{self._origin}/simple/"
 
     @property
     def audience_url(self) -> str:
-        """Where the audience of identity tokens is told."""
+        """URL of the audience of identity tokens."""
         return f"{self._origin}/_/oidc/audience"
 
     @property
     def mint_url(self) -> str:
-        """Where identity tokens are exchanged."""
+        """URL of the exchange of identity tokens."""
         return f"{self._origin}/_/oidc/mint-token"
 
     @property
     def _origin(self) -> str:
         if self._listener is None:
-            raise RuntimeError("the embedded index has an address only inside its with statement")
+            raise RuntimeError("the embedded index has a URL only inside its with statement")
         return f"http://{LOOPBACK}:{self._listener.server_port}"
 
     @property
     def log(self) -> tuple[Request, ...]:
-        """Every request so far, in the order in which their heads arrived."""
+        """All requests so far, in the order in which their headers arrived."""
         return self._shared.journal.requests()
 
     @property
     def uploads(self) -> tuple[Request, ...]:
-        """The uploads among them."""
+        """All uploads so far."""
         return tuple(request for request in self.log if request.kind == "upload")
 
     def misbehave(self, *faults: Rule, seed: int = 0) -> None:
-        """Replace its faults; without any it behaves again."""
+        """Replace the faults; without arguments remove them."""
         self._shared.plan = Plan(faults, seed=seed)
 
     def delete(self, filename: str) -> None:
-        """Delete a file; its name stays burnt until the index is cleared."""
+        """Delete a file, and reserve its name until the index is cleared."""
         self._store.delete(filename)
 
     def yank(self, filename: str, reason: str = "") -> None:
@@ -138,11 +137,11 @@ class EmbeddedIndex:
         self._store.yank(filename, reason)
 
     def set_status(self, project: str, status: Status, reason: str = "") -> None:
-        """Say of a project that it is archived, quarantined, deprecated or active (PEP 792)."""
+        """Set the status of a project (PEP 792)."""
         self._store.projects.set_status(canonicalize_name(project), status, reason)
 
     def holds_only(self, files: Mapping[str, str]) -> bool:
-        """Whether nothing is in it but some of these files, whether it is running or not.
+        """Return whether it has only files out of these; it need not be running.
 
         Args:
             files: SHA-256 (hex) by name.
@@ -150,14 +149,14 @@ class EmbeddedIndex:
         return self._store.holds_only(files)
 
     def clear(self) -> None:
-        """Forget every file, whether the index is running or not."""
+        """Delete all files; the index need not be running."""
         self._store.clear()
 
     def __enter__(self) -> Self:
         self._shared.closing.clear()
         self._listener = Listener(self._shared, Handler)
         threading.Thread(
-            target=self._listener.serve_forever, args=(_POLL,), name="embedded index", daemon=True
+            target=self._listener.serve_forever, args=(_POLL_INTERVAL,), name="embedded index", daemon=True
         ).start()
         return self
 

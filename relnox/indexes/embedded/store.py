@@ -1,11 +1,11 @@
-"""Keep distributions in a folder that several processes may share.
+"""A store for distributions in a folder, which several processes may share.
 
-    FOLDER/files/<file name>/       an upload: the file, its wheel's metadata, its attestations, and what was noted
-    FOLDER/incoming/<random>/       an upload under way
-    FOLDER/hashes/<sha256>          the name under which these bytes were kept, or were about to be
+    FOLDER/files/<file name>/       an upload: the file, metadata of a wheel, attestations, and `upload.json`
+    FOLDER/incoming/<random>/       an upload in progress
+    FOLDER/hashes/<sha256>          the name under which a file with this content is stored, or is being stored
 
-An upload is prepared and fsynced in `incoming` and then renamed as a whole. It is there completely or not at
-all, and the first one wins: a folder cannot be renamed onto one that has something in it.
+An upload is prepared and fsynced in `incoming` and then renamed as a whole, so that it is atomic. The first of two
+uploads wins: a folder cannot be renamed to one that is not empty.
 """
 
 from __future__ import annotations
@@ -43,21 +43,20 @@ __all__ = ["Incoming", "Store", "StoredFile", "identify"]
 
 _FILE = "file"
 _METADATA = "metadata"
-_NOTE = "upload.json"
+_RECORD = "upload.json"
 _PROVENANCE = "provenance"
 _YANKED = "yanked"
 _MARKER = "relnox-embedded-index"
-_CONTENT = {_MARKER, "files", "incoming", "hashes", "projects", "burnt"}
-"""What is in the folder of an index: nothing of one in which there was something else is ever cleared."""
-# `packaging` lets a wheel's tags be anything, slashes included. What is left here needs no quoting in a path,
-# an URL or a page either.
+_CONTENT = {_MARKER, "files", "incoming", "hashes", "projects", "reserved"}
+"""Content of the folder of an index; a folder with anything else is never cleared."""
+# `packaging` accepts any characters in tags of wheels, even slashes. These need no quoting in paths or URLs.
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
 _NAME_HINT = f"build the file with `{fixes.command('build-all')}`, and do not rename it"
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Note:
-    """What is written down beside a file, as `upload.json` spells it."""
+class _UploadRecord:
+    """The content of `upload.json`."""
 
     size: int
     sha256: str
@@ -68,21 +67,21 @@ class _Note:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredFile(_Note):
-    """A distribution that the store holds.
+class StoredFile(_UploadRecord):
+    """A stored distribution.
 
     Attributes:
         filename: Its name.
-        project: Normalised name of its project (PEP 503).
+        project: Normalized name of its project (PEP 503).
         version: Its version.
-        size: In bytes.
-        sha256: Hex digest, taken as the file arrived: one that is changed later no longer fits it.
+        size: Bytes.
+        sha256: Hex digest of the uploaded bytes.
         blake2_256: Hex digest of BLAKE2b with 32 bytes.
         upload_time: ISO 8601, UTC, with microseconds (PEP 700).
-        requires_python: As it was declared at the upload, or None.
-        metadata_sha256: Hex digest of a wheel's `METADATA` (PEP 658); None when it could not be read.
-        has_provenance: Whether it came with attestations (PEP 740).
-        yanked: Why it was yanked (PEP 592), which may be an empty text; None when it was not.
+        requires_python: The value in the form, or None.
+        metadata_sha256: Hex digest of a wheel's `METADATA` (PEP 658); None if it could not be read.
+        has_provenance: Whether it has attestations (PEP 740).
+        yanked: The reason, possibly empty, if it is yanked (PEP 592); otherwise None.
     """
 
     filename: str
@@ -93,21 +92,21 @@ class StoredFile(_Note):
 
     @property
     def uploaded(self) -> float:
-        """When it came, in seconds since the epoch."""
+        """Time of the upload in seconds since the epoch."""
         return datetime.fromisoformat(self.upload_time).timestamp()
 
 
 @lru_cache(maxsize=4096)
 def identify(filename: str) -> tuple[str, Version]:
-    """The normalised project and the version that a distribution's name tells.
+    """Return the normalized project name and the version in a file name.
 
     Raises:
-        Blocked: It is neither a wheel's nor a source distribution's name.
+        Blocked: It is the name of neither a wheel nor a source distribution.
     """
     if not _FILENAME.fullmatch(filename):
         raise Blocked(
-            "todo",
-            f"{filename!a} is no file name for an index: only letters, digits and . _ + ! - may stand in it",
+            "file-name-not-valid",
+            f"{filename!a} is not a valid file name (only letters, digits and . _ + ! - are allowed)",
             fix=_NAME_HINT,
         )
     try:
@@ -117,7 +116,9 @@ def identify(filename: str) -> tuple[str, Version]:
             project, version = parse_sdist_filename(filename)
     except ValueError as error:
         raise Blocked(
-            "todo", f"{filename} is not the name of a wheel or a source distribution: {error}", fix=_NAME_HINT
+            "file-name-not-valid",
+            f"{filename} is not the name of a wheel or a source distribution: {error}",
+            fix=_NAME_HINT,
         ) from error
     return project, version
 
@@ -126,11 +127,11 @@ class Store:
     """The files of an index.
 
     Args:
-        folder: Where they are kept; made when it is not there.
-        clock: Tells the time of an upload, in seconds since the epoch.
+        folder: The folder, created if missing.
+        clock: Returns the time in seconds since the epoch.
 
     Raises:
-        Blocked: The folder can be neither made nor written to.
+        Blocked: The folder cannot be created or written to.
     """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
@@ -144,44 +145,46 @@ class Store:
             make_private(folder)
             if {path.name for path in folder.iterdir()} <= _CONTENT:
                 self._marker.touch()
-            for each in (self._files, self._incoming, self._hashes):
-                each.mkdir(mode=0o700, exist_ok=True)
+            for subfolder in (self._files, self._incoming, self._hashes):
+                subfolder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise Blocked(
-                "todo",
-                f"{folder} cannot hold the embedded index: {error.strerror}",
-                fix="name a folder that you may write to",
+                "index-folder-not-usable",
+                f"{folder} cannot be used for the embedded index: {error.strerror}",
+                fix="use a folder with write permission",
             ) from error
         except Blocked as error:
             raise Blocked(
-                "todo", f"{folder} cannot hold the embedded index: {error.message}", fix=error.fix
+                "index-folder-not-usable",
+                f"{folder} cannot be used for the embedded index: {error.message}",
+                fix=error.fix,
             ) from error
         remove_leftovers(self._incoming)
 
     def names(self) -> list[str]:
-        """Normalised names of the projects that are here, sorted."""
+        """Return the normalized names of all projects, sorted."""
         return sorted({project for _, project, _ in self._entries()}.union(self.projects.names()))
 
     def files(self, project: str) -> list[StoredFile]:
-        """The files of a project, by version and then by name.
+        """Return the files of a project, by version and then by name.
 
         Args:
-            project: Normalised name.
+            project: Normalized name.
         """
-        found = [self.find(filename) for filename, owner, _ in self._entries() if owner == project]
-        held = [file for file in found if file is not None]
-        return sorted(held, key=lambda file: (file.version, file.filename))
+        candidates = [self.find(filename) for filename, name, _ in self._entries() if name == project]
+        stored = [file for file in candidates if file is not None]
+        return sorted(stored, key=lambda file: (file.version, file.filename))
 
     def find(self, filename: str) -> StoredFile | None:
-        """What is known of a file; None when there is none of that name."""
+        """Return a file; None if there is none of that name."""
         try:
             project, version = identify(filename)
             folder = self._files / filename
-            note = _Note(**json.loads((folder / _NOTE).read_bytes()))
+            record = _UploadRecord(**json.loads((folder / _RECORD).read_bytes()))
         except (Blocked, FileNotFoundError, NotADirectoryError):
             return None
         return StoredFile(
-            **asdict(note),
+            **asdict(record),
             filename=filename,
             project=project,
             version=version,
@@ -190,45 +193,45 @@ class Store:
         )
 
     def holder(self, sha256: str) -> str | None:
-        """The name of a file with these bytes, in whatever project; None when there is none."""
+        """Return the name of a file with this content, in any project; None if there is none."""
         name = _text(self._hashes / sha256)
-        held = self.find(name) if name is not None else None
-        return name if held is not None and held.sha256 == sha256 else None
+        stored = self.find(name) if name is not None else None
+        return name if stored is not None and stored.sha256 == sha256 else None
 
-    def note_holder(self, sha256: str, filename: str) -> None:
-        """Remember under which name these bytes are about to be kept, unless they have one."""
+    def record_holder(self, sha256: str, filename: str) -> None:
+        """Record the name under which this content is about to be stored, unless it has one."""
         if self.holder(sha256) is None:
             replace_file(self._hashes / sha256, filename.encode(), mode=0o600)
 
     def open_file(self, filename: str) -> BinaryIO | None:
-        """A file's content; None when there is none of that name."""
+        """Open a file; return None if there is none of that name."""
         return self._open(filename, _FILE)
 
     def open_metadata(self, filename: str) -> BinaryIO | None:
-        """A wheel's `METADATA`; None when there is no such wheel, or none could be read from it."""
+        """Open the `METADATA` of a wheel; return None if there is none."""
         return self._open(filename, _METADATA)
 
     def open_provenance(self, filename: str) -> BinaryIO | None:
-        """The attestations of a file; None when there are none."""
+        """Open the provenance of a file; return None if there is none."""
         return self._open(filename, _PROVENANCE)
 
     def delete(self, filename: str) -> None:
-        """Delete a file and remember its name: by the public index's rules it is never used again."""
+        """Delete a file, and reserve its name."""
         identify(filename)
-        self.projects.burn(filename)
-        with TemporaryFolder(self._incoming) as bin_, contextlib.suppress(FileNotFoundError):
-            (self._files / filename).rename(bin_.path / filename)
+        self.projects.reserve(filename)
+        with TemporaryFolder(self._incoming) as trash, contextlib.suppress(FileNotFoundError):
+            (self._files / filename).rename(trash.path / filename)
 
     def yank(self, filename: str, reason: str) -> None:
-        """Mark a file as one that installers pass over, unless it is asked for (PEP 592)."""
+        """Mark a file as yanked (PEP 592)."""
         replace_file(self._files / filename / _YANKED, reason.encode(), mode=0o600)
 
     def receive(self) -> Incoming:
-        """Begin an upload: a `with` statement, after which nothing of it is left unless it was kept."""
+        """Begin an upload; at the end of the `with` statement it is deleted unless it was stored."""
         return Incoming(self._files, TemporaryFolder(self._incoming), self)
 
     def holds_only(self, files: Mapping[str, str]) -> bool:
-        """Whether nothing is here but some of these files, in the state in which they were uploaded.
+        """Return whether there are only files out of these, unchanged since their upload.
 
         Args:
             files: SHA-256 (hex) by name.
@@ -241,22 +244,22 @@ class Store:
         )
 
     def clear(self) -> None:
-        """Forget every file. An upload that is under way is lost too.
+        """Delete all files, also of uploads in progress.
 
         Raises:
-            Blocked: There was something else in the folder before the index was.
+            Blocked: The folder has not been used for an index only.
         """
         if not self._marker.exists():
             raise Blocked(
-                "todo",
-                f"{self._marker.parent} cannot be cleared (it holds more than an index)",
-                fix="name an empty folder for the embedded index",
+                "index-folder-not-usable",
+                f"{self._marker.parent} cannot be cleared (it contains other files)",
+                fix="use an empty folder for the embedded index",
             )
-        # Moved out before they are deleted: nobody sees half of an upload.
-        with TemporaryFolder(self._incoming) as bin_:
+        # Rename before deleting, so that no half-deleted upload is visible.
+        with TemporaryFolder(self._incoming) as trash:
             for entry in self._files.iterdir():
                 with contextlib.suppress(FileNotFoundError):  # another process is clearing as well
-                    entry.rename(bin_.path / entry.name)
+                    entry.rename(trash.path / entry.name)
         for leftover in self._incoming.iterdir():
             shutil.rmtree(leftover, ignore_errors=True)
         for hash_ in self._hashes.iterdir():
@@ -264,9 +267,9 @@ class Store:
         self.projects.clear()
 
     def _entries(self) -> Iterator[tuple[str, str, Version]]:
-        """File name, project and version of all files."""
+        """Yield file name, project and version of all files."""
         for entry in self._files.iterdir():
-            with contextlib.suppress(Blocked):  # what somebody else has put into the folder
+            with contextlib.suppress(Blocked):  # foreign files in the folder
                 yield entry.name, *identify(entry.name)
 
     def _open(self, filename: str, part: str) -> BinaryIO | None:
@@ -278,14 +281,14 @@ class Store:
 
 
 class _Digest(Protocol):
-    """What hashlib's objects have in common."""
+    """A hash object of hashlib."""
 
     def update(self, data: bytes, /) -> None: ...
     def hexdigest(self) -> str: ...
 
 
 class Incoming:
-    """A file on its way into the store; made by `Store.receive`."""
+    """An upload in progress, created by `Store.receive`."""
 
     def __init__(self, files: Path, temporary: TemporaryFolder, store: Store) -> None:
         self._files = files
@@ -319,36 +322,36 @@ class Incoming:
 
     @property
     def digests(self) -> Mapping[str, str]:
-        """Hex digests of what has arrived: `sha256`, `blake2_256` and `md5`."""
+        """Hex digests of the bytes so far: `sha256`, `blake2_256` and `md5`."""
         return {name: digest.hexdigest() for name, digest in self._digests.items()}
 
     @contextlib.contextmanager
-    def under_its_name(self, filename: str) -> Iterator[Path]:
-        """The file as it has arrived so far, under its own name, for as long as the `with` statement lasts."""
+    def with_name(self, filename: str) -> Iterator[Path]:
+        """Provide the file under its own name inside a `with` statement."""
         identify(filename)
         self._content.flush()
         with TemporaryFolder(self._temporary.path) as folder:
             path = folder.path / filename
             try:
                 os.link(self._folder / _FILE, path)
-            except OSError:  # not every file system has links
+            except OSError:  # a file system without links
                 shutil.copyfile(self._folder / _FILE, path)
             yield path
 
-    def keep(self, filename: str, *, requires_python: str | None = None, provenance: bytes | None = None) -> bool:
-        """Put the file into the store, for good.
+    def store(self, filename: str, *, requires_python: str | None = None, provenance: bytes | None = None) -> bool:
+        """Move the file into the store.
 
         Args:
             filename: Its name.
-            requires_python: What is listed for it (PEP 503's `data-requires-python`).
-            provenance: Its attestations, as they are served (PEP 740); None: it has none.
+            requires_python: Its `data-requires-python` (PEP 503).
+            provenance: Its provenance (PEP 740), or None.
 
         Returns:
-            Whether it is new: False when the store holds the very same file already.
+            Whether it is new; false if the store has the same file.
 
         Raises:
-            Blocked: No distribution has such a name.
-            Conflict: The store holds another file of that name.
+            Blocked: The name is not valid for a distribution.
+            Conflict: The store has a different file of that name.
         """
         identify(filename)
         _sync(self._content)
@@ -359,7 +362,7 @@ class Incoming:
         if provenance is not None:
             self._write(_PROVENANCE, provenance)
         digests = self.digests
-        note = _Note(
+        record = _UploadRecord(
             size=self.size,
             sha256=digests["sha256"],
             blake2_256=digests["blake2_256"],
@@ -367,21 +370,21 @@ class Incoming:
             requires_python=requires_python,
             metadata_sha256=None if metadata is None else hashlib.sha256(metadata).hexdigest(),
         )
-        self._write(_NOTE, json.dumps(asdict(note), indent=2).encode())
+        self._write(_RECORD, json.dumps(asdict(record), indent=2).encode())
         sync_folder(self._folder)
-        self._store.note_holder(note.sha256, filename)
+        self._store.record_holder(record.sha256, filename)
         try:
             self._folder.rename(self._files / filename)
         except OSError:
-            # Which error means "there is one already" differs between systems: looking tells.
-            held = self._store.find(filename)
-            if held is None:
+            # The error for an existing folder differs between systems.
+            stored = self._store.find(filename)
+            if stored is None:
                 raise
-            if held.sha256 == note.sha256:
+            if stored.sha256 == record.sha256:
                 return False
             raise Conflict(
-                "todo",
-                f"{messages.exists(filename, held.blake2_256)} The one sent has {note.blake2_256!r}.",
+                "index-file-differs",
+                f"{messages.exists(filename, stored.blake2_256)} The one sent has {record.blake2_256!r}.",
                 fix="bump the version, or clear the embedded index",
             ) from None
         sync_folder(self._files)
