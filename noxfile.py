@@ -28,7 +28,9 @@ LOWEST = (
     *("tests/integration/test_bump.py", "tests/integration/test_building.py"),
     *("-k", "not linter"),  # ruff is not among what is installed
 )
-WORKERS = "-n4"  # tests wait for other programs half of their time
+PARALLEL = ("-n4", "--dist=worksteal")  # tests wait for other programs half of their time
+QUICK = ("-m", "not native and not heavy")
+ON_OTHER_PYTHONS = ("tests/unit", "tests/doors", "tests/integration/test_bump.py", "tests/e2e", *QUICK)
 
 
 def install(session: nox.Session, group: str) -> None:
@@ -37,16 +39,23 @@ def install(session: nox.Session, group: str) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests, on the running Python."""
+    """The tests, but for those that take long, on the running Python."""
     install(session, "test")
-    session.run("pytest", WORKERS, *session.posargs)
+    session.run("pytest", *PARALLEL, *(session.posargs or QUICK))
+
+
+@nox.session(default=False, name="tests-heavy")
+def tests_heavy(session: nox.Session) -> None:
+    """The tests that take long: builds by real backends, kills, index servers, misbehaving indexes."""
+    install(session, "test")
+    session.run("pytest", *PARALLEL, "-m", "heavy and not native", *session.posargs)
 
 
 @nox.session(python=PYTHONS, default=False, name="tests-on")
 def tests_on(session: nox.Session) -> None:
-    """All tests on one Python: tests-on-3.11, tests-on-3.12, tests-on-3.13."""
+    """The tests of what depends on the Python: tests-on-3.11, tests-on-3.12, tests-on-3.13."""
     install(session, "test")
-    session.run("pytest", WORKERS, *session.posargs)
+    session.run("pytest", *PARALLEL, *(session.posargs or ON_OTHER_PYTHONS))
 
 
 @nox.session(default=False, name="tests-lowest")
@@ -58,7 +67,7 @@ def tests_lowest(session: nox.Session) -> None:
     session.install(
         "-e.", *oldest, "pytest>=8.4", "pytest-xdist>=3.6", "hypothesis>=6.100", "jsonschema>=4", "pip"
     )
-    session.run("pytest", WORKERS, *(session.posargs or LOWEST))
+    session.run("pytest", *PARALLEL, *(session.posargs or LOWEST))
 
 
 @nox.session(default=False)
@@ -74,7 +83,7 @@ def hostile_index(session: nox.Session) -> None:
     """All ways in which an index misbehaves, for 2, 6 and 20 files, and signals in the middle; takes minutes."""
     install(session, "test")
     sweeps = sorted(map(str, Path("tests/faults").glob("sweep_*.py")))
-    session.run("pytest", WORKERS, *sweeps, *session.posargs)
+    session.run("pytest", "-n8", "--dist=worksteal", *sweeps, *session.posargs)
 
 
 @nox.session(default=False)
