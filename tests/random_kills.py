@@ -130,7 +130,9 @@ class Kills:
             text = printed.read_text(encoding="utf-8", errors="replace")
             told = (task, number.name, seconds, code, text)
             assert "Traceback" not in text or _is_before_relnox(text), told
-            assert code in {0, -number, *((128 + number,) if number != signal.SIGKILL else ())}, told
+            # Python that is interrupted while it imports what it needs itself ends with 1.
+            codes = {0, -number, *((128 + number,) if number != signal.SIGKILL else ())}
+            assert code in codes | ({1} if "Traceback" in text else set()), told
             if code == 0:
                 assert is_done(place), told
             elif not (task == "bump" and is_done(place)):  # who sees that it is done does not bump again
