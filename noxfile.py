@@ -1,5 +1,6 @@
 """relnox's own sessions: its checks, and its own release by its own tasks."""
 
+import os
 from pathlib import Path
 
 import nox
@@ -20,6 +21,9 @@ __all__ = [
 
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
+
+# Tests start thousands of processes, each of which would compile relnox.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.11", "3.12", "3.13"]
