@@ -1,5 +1,6 @@
 """relnox's own sessions: checks, and its release with its own tasks."""
 
+import os
 from pathlib import Path
 
 import nox
@@ -21,6 +22,9 @@ __all__ = [
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 
+# Tests start thousands of processes, each of which would compile relnox.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.11", "3.12", "3.13"]
 LOWEST = (
@@ -28,7 +32,9 @@ LOWEST = (
     *("tests/integration/test_bump.py", "tests/integration/test_building.py"),
     *("-k", "not linter"),  # ruff is not installed there
 )
-WORKERS = "-n4"  # half of the time, tests wait for other programs
+PARALLEL = ("-n4", "--dist=worksteal")  # half of the time, tests wait for other programs
+QUICK = ("-m", "not native and not heavy")
+ON_OTHER_PYTHONS = ("tests/unit", "tests/frontends", "tests/integration/test_bump.py", "tests/e2e", *QUICK)
 
 
 def install(session: nox.Session, group: str) -> None:
@@ -37,16 +43,23 @@ def install(session: nox.Session, group: str) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run all tests on the running Python."""
+    """Run the tests, except the heavy ones, on the running Python."""
     install(session, "test")
-    session.run("pytest", WORKERS, *session.posargs)
+    session.run("pytest", *PARALLEL, *(session.posargs or QUICK))
+
+
+@nox.session(default=False, name="tests-heavy")
+def tests_heavy(session: nox.Session) -> None:
+    """Run the heavy tests: real build backends, kills, index servers, misbehaving indexes."""
+    install(session, "test")
+    session.run("pytest", *PARALLEL, "-m", "heavy and not native", *session.posargs)
 
 
 @nox.session(python=PYTHONS, default=False, name="tests-on")
 def tests_on(session: nox.Session) -> None:
-    """Run all tests on one Python: tests-on-3.11, tests-on-3.12, tests-on-3.13."""
+    """Run the tests that depend on the Python: tests-on-3.11, tests-on-3.12, tests-on-3.13."""
     install(session, "test")
-    session.run("pytest", WORKERS, *session.posargs)
+    session.run("pytest", *PARALLEL, *(session.posargs or ON_OTHER_PYTHONS))
 
 
 @nox.session(default=False, name="tests-lowest")
@@ -58,7 +71,7 @@ def tests_lowest(session: nox.Session) -> None:
     session.install(
         "-e.", *oldest, "pytest>=8.4", "pytest-xdist>=3.6", "hypothesis>=6.100", "jsonschema>=4", "pip"
     )
-    session.run("pytest", WORKERS, *(session.posargs or LOWEST))
+    session.run("pytest", *PARALLEL, *(session.posargs or LOWEST))
 
 
 @nox.session(default=False)
@@ -74,7 +87,7 @@ def hostile_index(session: nox.Session) -> None:
     """Publish 2, 6 and 20 files to an index that misbehaves, with signals in between; takes minutes."""
     install(session, "test")
     sweeps = sorted(map(str, Path("tests/faults").glob("sweep_*.py")))
-    session.run("pytest", WORKERS, *sweeps, *session.posargs)
+    session.run("pytest", "-n8", "--dist=worksteal", *sweeps, *session.posargs)
 
 
 @nox.session(default=False)

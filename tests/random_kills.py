@@ -130,7 +130,9 @@ class Kills:
             text = printed.read_text(encoding="utf-8", errors="replace")
             context = (task, number.name, seconds, code, text)
             assert "Traceback" not in text or _is_before_relnox(text), context
-            assert code in {0, -number, *((128 + number,) if number != signal.SIGKILL else ())}, context
+            # Python that is interrupted while it imports its own modules ends with 1.
+            codes = {0, -number, *((128 + number,) if number != signal.SIGKILL else ())}
+            assert code in codes | ({1} if "Traceback" in text else set()), context
             if code == 0:
                 assert is_done(place), context
             elif not (task == "bump" and is_done(place)):  # who sees that it is done does not bump again
