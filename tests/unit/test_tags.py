@@ -105,7 +105,7 @@ def test_tag_format_fields(text: str, tag: str) -> None:
 
 @pytest.mark.parametrize("text", ["v", "{name}", "{version}{version}", "v{versoin}", "{name}-{version}-{}"])
 def test_an_invalid_format_is_blocked(text: str) -> None:
-    with pytest.raises(Blocked, match=r"must hold \{version\} once"):
+    with pytest.raises(Blocked, match=r"must contain \{version\} once"):
         formats("demo", tag_format=text)
 
 
@@ -137,7 +137,7 @@ def test_the_latest_tag_is_the_greatest_version_not_the_last_name() -> None:
     assert TagFormat("x", "", "pep440").latest(tags) is None
 
 
-# --- two packages whose tags cannot be message apart ---------------------------------------------
+# --- ambiguous tag formats ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
