@@ -78,6 +78,8 @@ VAGUE = {
 LONGEST_FIRST = sorted(INSTEAD, key=len, reverse=True)
 _WORDS = re.compile(rf"\b(?:{'|'.join(re.escape(each) for each in LONGEST_FIRST)})(?:s|ed|ing|\b)", re.IGNORECASE)
 _SEAM = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|_+|-")
+_FOREIGN = re.compile(r'"engines":')
+"""Keys of formats of others: npm's package.json."""
 _SUFFIXES = {".md", ".py", ".toml", ".txt", ".yml"}
 _SKIPPED = {Path(__file__).name, "LICENSE"}
 
@@ -85,7 +87,7 @@ _SKIPPED = {Path(__file__).name, "LICENSE"}
 def words(text: str) -> Iterator[tuple[int, str, str]]:
     """Line number, word and replacement of each word that is not to be used."""
     for number, line in enumerate(text.splitlines(), 1):
-        for match in _WORDS.finditer(_SEAM.sub(" ", line)):
+        for match in _WORDS.finditer(_SEAM.sub(" ", _FOREIGN.sub("", line))):
             word = match[0].lower()
             yield number, word, next(INSTEAD[key] for key in LONGEST_FIRST if word.startswith(key))
 

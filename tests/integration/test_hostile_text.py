@@ -78,7 +78,7 @@ def plan_of(text: str, kinds: Sequence[type[Any]]) -> Plan:
         task="bump",
         steps=tuple(filled(kind, text) for kind in kinds),
         notes=(text, text),
-        problems=(Problem(code="todo", message=text, fix=text),),
+        problems=(Problem(code="tag-exists", message=text, fix=text),),
         consent=text,
         tables=(Table(title=text, columns=(text, "column"), rows=((text, text), ("cell", text))),),
         skipped=text,
@@ -88,7 +88,7 @@ def plan_of(text: str, kinds: Sequence[type[Any]]) -> Plan:
 def report_everything(reporter: Reporter, text: str, kinds: Sequence[type[Any]]) -> Outcome:
     """Send all events to a reporter, with this text wherever there is a text."""
     plan = plan_of(text, kinds)
-    error = Failed("todo", text, fix=text)
+    error = Failed("command-failed", text, fix=text)
     reporter.verbose = True
     reporter.event(RunStarted(plan), nested=False)
     reporter.event(Waiting(text, NOON, NOON), nested=True)
@@ -193,7 +193,7 @@ def test_json_has_every_text_unchanged() -> None:
         report, plan, refused = (
             render(outcome),
             outcome.plan.to_json(),
-            render_error("bump", Failed("todo", text, fix=text)),
+            render_error("bump", Failed("command-failed", text, fix=text)),
         )
         for document in (report, plan, refused):
             assert_inert(document, text)

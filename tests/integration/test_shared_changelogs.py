@@ -98,7 +98,7 @@ def test_a_release_without_changes_gets_no_section(tmp_path: Path, bump: Bump) -
     ran = bump(root, *MINOR)
     assert ran.code == 0, ran.text
     assert (root / "CHANGELOG.md").read_text() == text
-    assert "CHANGELOG.md: nothing stands under Unreleased, so it gets no section for this release" in ran.text
+    assert "CHANGELOG.md: no section for this release (Unreleased is empty)" in ran.text
 
 
 def test_empty_sections_are_not_released(tmp_path: Path, bump: Bump) -> None:
@@ -124,7 +124,7 @@ def test_all_skips_packages_that_were_never_tagged(tmp_path: Path, bump: Bump) -
     ran = bump(root, "--all", "--part", "minor", "--tag")
     assert ran.code == 0, ran.text
     assert git(root, "tag").split() == ["a-v1.0.0", "a-v1.1.0"]
-    assert "b, c: never tagged" in ran.text
+    assert "b, c: skipped, no tag to derive a version from" in ran.text
     assert f"relnox bump --project {root} --package b --to 0.1.0 --tag" in ran.text
     assert bump(root, "--package", "b", "--to", "0.1.0", "--tag").code == 0
     assert "b-v0.1.0" in git(root, "tag").split()
