@@ -1,4 +1,4 @@
-"""A plain index on loopback: it lists files and serves them, and nobody uploads."""
+"""A read-only index on loopback: it lists and serves files."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def serving(*paths: Path) -> Iterator[PlainIndex]:
             self.do_GET()
 
         def log_message(self, *_: object) -> None:
-            """Nobody reads it."""
+            """Print nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     index = PlainIndex(f"http://127.0.0.1:{server.server_port}/simple/")

@@ -18,7 +18,7 @@ Talk = "Callable[[socket.socket, threading.Event], None]"
 
 @contextmanager
 def raw_server(talk: Callable[[socket.socket, threading.Event], None]) -> Iterator[str]:
-    """A server that says to each connection what it is told to, until the block is over."""
+    """Run a server that calls a function for each connection, until the end of the block."""
     over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(0.05)
@@ -54,7 +54,7 @@ def read_head(connection: socket.socket) -> bytes:
 
 
 def answering(*answers: bytes) -> Callable[[socket.socket, threading.Event], None]:
-    """Say one answer to each connection, the last one to all that follow, and hang up."""
+    """Send one response to each connection, the last one to all that follow, and close it."""
     left = list(answers)
 
     def talk(connection: socket.socket, _over: threading.Event) -> None:

@@ -1,7 +1,7 @@
 """Releases that are built already: small archives, their manifest, and a project whose index is where a test says.
 
 `release` makes the archives of whole packages; `project_of` makes a project of archives that a test brings. And a
-clock that is advanced when nobody does anything but wait, so that an hour of it takes a moment.
+clock that is advanced when all threads wait, so that an hour of it takes a moment.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def made_wheel(
     tag: str = "py3-none-any",
     record: str | None = None,
 ) -> Path:
-    """A wheel of a package that is told by its name.
+    """A wheel of a package.
 
     Args:
         folder: Where to.
@@ -217,7 +217,7 @@ def is_whole(index: EmbeddedIndex, manifest: Manifest) -> bool:
 
 
 class SimulatedClock(network.Clock):
-    """Goes on when every request has its answer and somebody waits: to the next moment that anybody waits for.
+    """A clock that advances to the end of the next wait when no request is active.
 
     Args:
         grace: Seconds of real time that threads have, which neither ask nor wait, before it goes on.

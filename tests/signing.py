@@ -1,4 +1,4 @@
-"""A signing service on loopback: a certificate authority and a transparency log, and a CI engine's identities.
+"""A signing service on loopback: a certificate authority, a transparency log and the tokens of a CI provider.
 
 Fulcio's and Rekor's parts of the protocol that a signature takes, with keys of their own. The trust in them is a
 client's configuration as sigstore's own clients read it; nothing of pypi-attestations or sigstore is replaced but
@@ -58,7 +58,7 @@ _SCTS = x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
 
 
 def identity_token(audience: str = "sigstore", **claims: str) -> str:
-    """An identity token as GitHub gives them; nobody looks at its signature."""
+    """An identity token like those of GitHub, with an invalid signature."""
     now = int(time.time())
     times = {"iat": now, "nbf": now - 5, "exp": now + 300}
     body = {**CLAIMS, **claims, "aud": audience, "jti": uuid.uuid4().hex, **times}
@@ -73,7 +73,7 @@ class Services:
     Attributes:
         url: Where both answer.
         asked: Path of each request for a signature.
-        given: Identity tokens that the CI engine gave.
+        given: Identity tokens issued by the CI provider.
         claims: What they say besides the usual.
         faults: What the next requests are answered with instead: a status, `cut` for half an answer, `stall` for
             none.
@@ -165,7 +165,7 @@ class Services:
         claims = {**json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))), **self.names}
         csr = x509.load_pem_x509_csr(base64.b64decode(request["certificateSigningRequest"]))
         now = datetime.now(UTC)
-        told = {
+        extensions = {
             8: claims["iss"],
             9: f"https://github.com/{claims['job_workflow_ref']}",
             12: f"https://github.com/{claims['repository']}",
@@ -187,9 +187,11 @@ class Services:
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self._authority_key.public_key()),
                 critical=False,
             )
-            .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(told[9])]), critical=True)
+            .add_extension(
+                x509.SubjectAlternativeName([x509.UniformResourceIdentifier(extensions[9])]), critical=True
+            )
         )
-        for number, text in told.items():
+        for number, text in extensions.items():
             data = text.encode()
             oid = x509.ObjectIdentifier(f"{_FULCIO}.{number}")
             builder = builder.add_extension(x509.UnrecognizedExtension(oid, _der(0x0C, data)), critical=False)
@@ -265,7 +267,7 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        """The CI engine: an identity for who asks."""
+        """The CI provider: an identity token for each request."""
         url, services = urlsplit(self.path), self.server.services
         known = self.headers["Authorization"] == f"bearer {REQUEST_TOKEN}"
         if url.path != "/identity" or not known:

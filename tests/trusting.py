@@ -35,7 +35,7 @@ CLAIMS = {
 
 
 def identity(jti: str, audience: str = AUDIENCE, **claims: str) -> str:
-    """An identity token as engines give them; nobody looks at its signature."""
+    """An identity token like those of CI providers, with an invalid signature."""
 
     def part(of: Mapping[str, str]) -> str:
         return base64.urlsafe_b64encode(json.dumps(of).encode()).decode().rstrip("=")
@@ -46,7 +46,7 @@ def identity(jti: str, audience: str = AUDIENCE, **claims: str) -> str:
 
 
 class Trusting:
-    """What the index was told to do, and what it has seen.
+    """The settings of the index, and the requests it received.
 
     Attributes:
         passwords: Who may upload.
@@ -165,12 +165,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, b"OK")
 
     def _answer(
-        self, status: int, told: Any, headers: Mapping[str, str] | None = None, reason: str | None = None
+        self, status: int, content: Any, headers: Mapping[str, str] | None = None, reason: str | None = None
     ) -> None:
-        data = told if isinstance(told, bytes) else json.dumps(told).encode()
+        data = content if isinstance(content, bytes) else json.dumps(content).encode()
         json_type = "application/vnd.pypi.simple.v1+json"
         self.send_response(status, reason)
-        self.send_header("Content-Type", "text/plain" if isinstance(told, bytes) else json_type)
+        self.send_header("Content-Type", "text/plain" if isinstance(content, bytes) else json_type)
         self.send_header("Content-Length", str(len(data)))
         for name, value in (headers or {}).items():
             self.send_header(name, value)

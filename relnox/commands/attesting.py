@@ -151,7 +151,7 @@ def _obstacle(choice: str, index: str, missing: Sequence[Distribution], project:
     if not attestations.is_installed():
         return core.plan.Problem(
             code="extra-missing",
-            message="attestations need packages that are not installed (relnox[attest])",
+            message="the packages for attestations are not installed",
             fix=attestations.INSTALL,
         )
     return None

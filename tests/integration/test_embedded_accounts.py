@@ -62,7 +62,7 @@ def index(tmp_path: Path, accounts: Accounts, stopped_clock: StoppedClock) -> It
         (None, ""),
         ("anna", "wrong"),
         ("anna", ""),
-        ("nobody", "secret"),
+        ("unknown", "secret"),
         ("__token__", "secret"),
         ("anna", "pypi-all"),
     ],
@@ -90,7 +90,7 @@ def test_a_user_makes_a_project_by_uploading(
 
 
 def test_a_project_is_its_owners(index: EmbeddedIndex, tmp_path: Path) -> None:
-    """Somebody else has the name."""
+    """Another account has the name."""
     assert send(index, make_wheel(tmp_path, "demo", "1.0"), "anna", "secret").status == 200
     answer = send(index, make_wheel(tmp_path, "demo", "1.1"), "otto", "hidden")
     assert (answer.status, answer.text) == (403, "The user 'otto' isn't allowed to upload to project 'demo'.\n")
@@ -183,7 +183,7 @@ def trusting(tmp_path: Path, accounts: Accounts, stopped_clock: StoppedClock) ->
         yield running
 
 
-def test_the_audience_is_told(trusting: EmbeddedIndex) -> None:
+def test_the_audience_is_served(trusting: EmbeddedIndex) -> None:
     answer = ask(trusting.audience_url)
     assert json.loads(answer.body) == {"audience": "relnox-embedded"}
 
@@ -333,7 +333,7 @@ def test_an_answer_of_the_mint_can_be_lost(trusting: EmbeddedIndex) -> None:
 
 
 def attestation(path: Path, *, name: str | None = None, digest: str | None = None) -> dict[str, Any]:
-    """An attestation about a file, signed by nobody."""
+    """An attestation for a file, without a valid signature."""
     sha256 = digest or hashlib.sha256(path.read_bytes()).hexdigest()
     statement = {"subject": [{"name": name or path.name, "digest": {"sha256": sha256}}]}
     return {

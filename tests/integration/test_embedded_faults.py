@@ -1,4 +1,4 @@
-"""The embedded index misbehaves as it was told to: each mode of failure that an uploader must survive."""
+"""Fault injection of the embedded index: each kind of failure that an uploader must survive."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_a_name_that_is_held_is_answered_as_other_indexes_do(tmp_path: Path) -> 
             assert stored(index) == [sha256(CONTENT)]
 
 
-def test_somebody_else_is_first_with_a_file_of_that_name(tmp_path: Path) -> None:
+def test_another_client_uploads_a_file_of_that_name_first(tmp_path: Path) -> None:
     with EmbeddedIndex(tmp_path, faults=[Rule(Foreign(b"theirs"))]) as index:
         answer = post(index, BODY)
         assert answer.status == 400

@@ -182,7 +182,7 @@ def test_pip_refuses_a_file_that_was_changed_in_the_folder(
     assert "DO NOT MATCH THE HASHES" in said(result)
 
 
-def test_twine_is_told_why_another_file_of_that_name_is_refused(
+def test_twine_prints_why_a_different_file_of_that_name_is_rejected(
     index: EmbeddedIndex, environment: dict[str, str], tmp_path: Path
 ) -> None:
     first = make_wheel(tmp_path / "first", "demo", "1.0", origin="first")
@@ -247,7 +247,7 @@ def test_the_redirect_names_the_project_as_the_trusted_index_does(trusted_url: s
         assert ask(f"{index.simple_url}some_project/").headers["Location"] == "/simple/some-project/"
 
 
-def test_a_name_that_nobody_has_is_not_found(index: EmbeddedIndex) -> None:
+def test_an_unknown_name_is_not_found(index: EmbeddedIndex) -> None:
     answer = ask(f"{index.simple_url}nothing/")
     assert (answer.status, answer.headers["Cache-Control"]) == (404, "no-cache")
     assert "/simple/nothing/" in answer.text
@@ -334,7 +334,7 @@ def test_a_form_that_makes_no_sense_is_refused_with_the_reason(
     assert ask(index.simple_url, headers={"Accept": JSON}).json["projects"] == []
 
 
-def test_other_files_and_repeated_fields_of_a_form_are_passed_over(index: EmbeddedIndex) -> None:
+def test_other_files_and_repeated_fields_of_a_form_are_ignored(index: EmbeddedIndex) -> None:
     signature = b'--%b\r\nContent-Disposition: form-data; name="gpg_signature"; filename="a.asc"\r\n\r\n\xff\r\n'
     classifiers = encode(None, b"", [("classifiers", "A"), ("classifiers", "B")])[: -len(END)]
     body = signature % BOUNDARY.encode() + classifiers + form("demo-1.0.tar.gz", b"content")
@@ -469,7 +469,7 @@ def test_clearing_needs_no_running_index_and_takes_leftovers_along(tmp_path: Pat
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["relnox-embedded-index"]
 
 
-def test_files_that_others_put_into_the_folder_are_passed_over(tmp_path: Path) -> None:
+def test_foreign_files_in_the_folder_are_ignored(tmp_path: Path) -> None:
     store = Store(tmp_path)
     (tmp_path / "files/notes").mkdir()
     (tmp_path / "files/.DS_Store").write_bytes(b"")
@@ -567,7 +567,7 @@ def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> N
     assert raised.value.fix is not None
 
 
-def test_a_disk_that_does_not_take_the_file_is_told_to_the_client(index: EmbeddedIndex, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_to_the_client(index: EmbeddedIndex, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "index")
     answer = post(index, form("demo-1.0.tar.gz", b"content"))
     assert answer.status == 507
@@ -683,7 +683,7 @@ def test_pages_come_in_the_format_that_was_asked_for(index: EmbeddedIndex) -> No
         ("/demo", "/simple/demo/"),
     ],
 )
-def test_other_spellings_are_sent_to_the_normalised_one(path: str, location: str, index: EmbeddedIndex) -> None:
+def test_other_spellings_redirect_to_the_normalized_one(path: str, location: str, index: EmbeddedIndex) -> None:
     answer = ask(index.simple_url.rstrip("/") + path)
     assert (answer.status, answer.headers["Location"]) == (301, location)
 
@@ -745,7 +745,7 @@ def test_no_broken_wheel_upsets_the_store(data: st.DataObject) -> None:
     ("status", "takes", "shows"),
     [("active", True, True), ("deprecated", True, True), ("archived", False, True), ("quarantined", False, False)],
 )
-def test_a_projects_status_is_told_and_kept_to(
+def test_the_status_of_a_project_is_served_and_enforced(
     status: Status, takes: bool, shows: bool, index: EmbeddedIndex
 ) -> None:
     """PEP 792."""
@@ -762,13 +762,13 @@ def test_a_projects_status_is_told_and_kept_to(
     assert takes or f"it is {status}" in answer.text
 
 
-def test_a_project_that_nobody_spoke_of_is_active(index: EmbeddedIndex) -> None:
+def test_a_project_is_active_by_default(index: EmbeddedIndex) -> None:
     assert post(index, form("demo-1.0.tar.gz", b"content")).status == 200
     assert page(index, "demo")["project-status"] == {"status": "active"}
 
 
 @installers
-def test_a_yanked_version_is_passed_over(
+def test_a_yanked_version_is_ignored(
     installer: str, index: EmbeddedIndex, environment: dict[str, str], tmp_path: Path
 ) -> None:
     """PEP 592."""

@@ -132,7 +132,7 @@ def test_requests_of_websites_are_refused(
     assert raw(index, f"{text}\r\n\r\n".encode()).startswith(f"HTTP/1.1 {status} ".encode())
 
 
-def test_a_body_that_nobody_reads_is_no_second_request(index: EmbeddedIndex) -> None:
+def test_an_unread_body_is_not_parsed_as_a_request(index: EmbeddedIndex) -> None:
     own = urlsplit(index.upload_url).netloc
     second = f"GET /simple/ HTTP/1.1\r\nHost: {own}\r\n\r\n"
     first = f"GET /simple/ HTTP/1.1\r\nHost: {own}\r\nContent-Length: {len(second)}\r\n\r\n"

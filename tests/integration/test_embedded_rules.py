@@ -93,7 +93,7 @@ def test_the_same_bytes_under_another_name_are_refused(index: EmbeddedIndex, tmp
     assert f"File already exists ({wheel.name!r}" in answer.text
 
 
-def test_a_deleted_name_is_burnt_for_ever(index: EmbeddedIndex, tmp_path: Path) -> None:
+def test_the_name_of_a_deleted_file_is_reserved(index: EmbeddedIndex, tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "demo", "1.0")
     assert send(index, wheel)[0] == 200
     index.delete(wheel.name)
@@ -169,7 +169,7 @@ def test_a_source_distribution_has_the_one_name(
 
 
 @pytest.mark.parametrize("filename", ["Demo_Pkg-1.0-py3-none-any.whl", "demo.pkg-1.0-py3-none-any.whl"])
-def test_a_wheels_name_is_normalised(filename: str, index: EmbeddedIndex, tmp_path: Path) -> None:
+def test_the_name_of_a_wheel_is_normalized(filename: str, index: EmbeddedIndex, tmp_path: Path) -> None:
     answer = post(index, declared(make_wheel(tmp_path, "demo-pkg", "1.0"), filename=filename))
     assert answer.status == 400
     assert "should contain the normalized project name 'demo_pkg'" in answer.text
@@ -236,7 +236,7 @@ def test_metadata_that_the_public_index_refuses(
     assert filenames(index) == []
 
 
-def test_a_licence_is_said_once(index: EmbeddedIndex, tmp_path: Path) -> None:
+def test_a_license_is_declared_once(index: EmbeddedIndex, tmp_path: Path) -> None:
     """PEP 639."""
     both = ["License: MIT", "License-Expression: MIT"]
     status, text = send(index, make_wheel(tmp_path, "demo", "1.0", headers=both, stated="2.4"))

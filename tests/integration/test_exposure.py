@@ -49,7 +49,7 @@ def run(code: str, *, launcher: tuple[str, ...] = (), **variables: str) -> str:
 
 
 def test_the_variables_a_process_was_started_with_are_hidden_and_still_work() -> None:
-    told = run(
+    output = run(
         """
 print(child(READ).stdout.strip())
 exposure.hide_environment()
@@ -64,7 +64,7 @@ print(subprocess.run(["sh", "-c", "echo $PYPI_TOKEN $INDEX"], capture_output=Tru
         INDEX=f"https://user:{CANARY}@host.example.invalid/simple/",
         OTHER="other",
     )
-    assert told.split() == [
+    assert output.split() == [
         "2",
         "0",
         CANARY,
@@ -76,7 +76,7 @@ print(subprocess.run(["sh", "-c", "echo $PYPI_TOKEN $INDEX"], capture_output=Tru
 
 
 def test_a_variable_that_was_changed_or_removed_since_is_hidden_too() -> None:
-    told = run(
+    output = run(
         """
 os.environ["PYPI_TOKEN"] = "new"
 del os.environ["TWINE_PASSWORD"]
@@ -86,11 +86,11 @@ print(child(READ).stdout.strip(), os.environ["PYPI_TOKEN"], "TWINE_PASSWORD" in 
         PYPI_TOKEN=CANARY,
         TWINE_PASSWORD=CANARY,
     )
-    assert told.split() == ["0", "new", "False"]
+    assert output.split() == ["0", "new", "False"]
 
 
 def test_memory_is_closed_to_others_meanwhile_and_open_again_after() -> None:
-    told = run(
+    output = run(
         """
 before = child(PROTECTED).returncode
 with exposure.unreadable_memory():
@@ -102,7 +102,7 @@ print(child(PROTECTED).returncode == before)
         launcher=(sys.executable, "-c", WITHOUT_TRACING),
         PYPI_TOKEN=CANARY,
     )
-    assert told.split() == ["True", "True", "0", "True"]
+    assert output.split() == ["True", "True", "0", "True"]
 
 
 def built(tmp_path: Path, *settings: str) -> Path:
@@ -128,7 +128,7 @@ def relnox(root: Path, shell: str, **variables: str) -> subprocess.CompletedProc
 BUILD = '"$PYTHON" -m relnox build-all --reporter plain'
 
 
-def test_credentials_of_the_shell_that_started_it_are_told_by_name(tmp_path: Path) -> None:
+def test_credentials_of_the_parent_shell_are_reported_by_name(tmp_path: Path) -> None:
     root = built(tmp_path)
 
     done = relnox(root, BUILD, PYPI_TOKEN=CANARY, GITHUB_TOKEN="another")
@@ -136,18 +136,18 @@ def test_credentials_of_the_shell_that_started_it_are_told_by_name(tmp_path: Pat
     assert done.returncode == 0, done.stderr
     assert "warning: upload credentials are readable by code that this run executes:\n" in done.stderr
     assert "  PYPI_TOKEN: environment of bash (process " in done.stderr
-    assert "fix: set them for the publishing job or step alone" in done.stderr
+    assert "fix: set them only for the job or step that publishes" in done.stderr
     assert "GITHUB_TOKEN" not in done.stderr
     assert CANARY not in done.stdout + done.stderr
 
 
-def test_they_are_told_as_an_annotation_to_github(tmp_path: Path) -> None:
+def test_they_are_reported_as_an_annotation_to_github(tmp_path: Path) -> None:
     done = relnox(built(tmp_path), BUILD.replace("plain", "github"), PYPI_TOKEN=CANARY)
 
-    assert "\n::warning title=relnox::upload credentials can be read" in done.stderr
+    assert "\n::warning title=relnox::upload credentials are readable" in done.stderr
 
 
-def test_credentials_on_the_command_line_of_the_shell_are_told(tmp_path: Path) -> None:
+def test_credentials_on_the_command_line_of_the_shell_are_reported(tmp_path: Path) -> None:
     done = relnox(built(tmp_path), f"export TWINE_PASSWORD={CANARY}; {BUILD}")
 
     assert "  TWINE_PASSWORD: command line of bash (process " in done.stderr

@@ -42,7 +42,7 @@ Answer = tuple[int, dict[str, str], bytes]
 
 @contextmanager
 def server(answer: Callable[[str, str], Answer]) -> Iterator[str]:
-    """A server on loopback that answers `(method, path)` as told."""
+    """A server on loopback with a response for each `(method, path)`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -133,7 +133,7 @@ def test_a_redirect_inside_the_origin_is_followed() -> None:
         assert list(client.fetch_listing(url, "Demo")) == ["demo-1.0.tar.gz"]
 
 
-def test_passing_trouble_is_waited_for(clock: SimulatedClock) -> None:
+def test_transient_errors_are_retried(clock: SimulatedClock) -> None:
     # 503 with Retry-After, then 429, then an answer.
     answers = iter([(503, {"Retry-After": "30"}, b""), (429, {"RateLimit-Reset": "60"}, b""), json_page()])
     with server(lambda _method, _path: next(answers)) as url:
@@ -141,13 +141,13 @@ def test_passing_trouble_is_waited_for(clock: SimulatedClock) -> None:
     assert 90 <= clock.now() < 95
 
 
-def test_lasting_trouble_ends_with_try_later(clock: SimulatedClock) -> None:
+def test_lasting_errors_end_with_try_later(clock: SimulatedClock) -> None:
     with server(lambda _method, _path: (502, {}, b"")) as url, pytest.raises(TryLater, match="502"):
         client.fetch_listing(url, "demo", network.Deadline(100))
     assert 100 <= clock.now() < 101
 
 
-def test_who_asks_for_more_time_than_there_is_ends_it_at_once(clock: SimulatedClock) -> None:
+def test_a_retry_after_beyond_the_deadline_ends_the_retries_at_once(clock: SimulatedClock) -> None:
     until = r"retry after \d\d:\d\d:\d\d UTC"
     with (
         server(lambda _method, _path: (429, {"Retry-After": "9999"}, b"")) as url,
@@ -160,7 +160,7 @@ def test_who_asks_for_more_time_than_there_is_ends_it_at_once(clock: SimulatedCl
 @pytest.mark.parametrize(
     "headers", [{"Retry-After": "9" * 12}, {"RateLimit": f"r=0;t={'9' * 400}"}, {"Retry-After": "100000"}]
 )
-def test_a_day_that_is_not_today_is_told_with_its_date(headers: dict[str, str], clock: SimulatedClock) -> None:
+def test_a_retry_on_another_day_is_printed_with_the_date(headers: dict[str, str], clock: SimulatedClock) -> None:
     with (
         server(lambda _method, _path: (503, headers, b"")) as url,
         pytest.raises(TryLater, match=r"retry after \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"),
@@ -168,7 +168,7 @@ def test_a_day_that_is_not_today_is_told_with_its_date(headers: dict[str, str], 
         client.fetch_listing(url, "demo")
 
 
-def test_nobody_there_ends_soon_with_try_later(clock: SimulatedClock) -> None:
+def test_an_unreachable_server_ends_soon_with_try_later(clock: SimulatedClock) -> None:
     with server(lambda _method, _path: json_page()) as url:
         gone = url
     with pytest.raises(TryLater, match="connection refused"):
@@ -176,7 +176,7 @@ def test_nobody_there_ends_soon_with_try_later(clock: SimulatedClock) -> None:
     assert clock.now() < 6
 
 
-def test_a_server_that_answered_before_is_waited_for(clock: SimulatedClock) -> None:
+def test_a_server_that_responded_before_is_retried_longer(clock: SimulatedClock) -> None:
     with server(lambda _method, _path: json_page()) as url:
         client.fetch_listing(url, "demo")
     with pytest.raises(TryLater):
@@ -249,7 +249,7 @@ def test_a_redirect_to_what_is_no_address_is_an_error(location: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "time"),
+    ("value", "time"),
     [
         ("2026-11-21T12:00:00.5Z", datetime(2026, 11, 21, 12, 0, 0, 500_000, UTC)),
         ("2026-11-21T12:00:00", datetime(2026, 11, 21, 12, tzinfo=UTC)),
@@ -258,8 +258,8 @@ def test_a_redirect_to_what_is_no_address_is_an_error(location: str) -> None:
         (None, None),
     ],
 )
-def test_a_time_that_is_none_is_no_time(told: object, time: datetime | None) -> None:
-    with server(lambda _method, _path: json_page({**listed("x"), "upload-time": told})) as url:
+def test_invalid_upload_times_are_ignored(value: object, time: datetime | None) -> None:
+    with server(lambda _method, _path: json_page({**listed("x"), "upload-time": value})) as url:
         assert client.fetch_listing(url, "demo")["demo-1.0.tar.gz"].upload_time == time
 
 
@@ -435,7 +435,7 @@ def test_targets_come_from_the_clients_constants_and_the_settings_alone(monkeypa
     assert not targets.resolve("testpypi", config).production
     assert targets.trusted_simple_url(config).endswith("/simple/")
     assert "upload." not in targets.trusted_simple_url(config)
-    with pytest.raises(Blocked, match="no index called pipy") as refused:
+    with pytest.raises(Blocked, match="unknown index pipy") as refused:
         targets.resolve("pipy", config)
     assert refused.value.fix == "did you mean pypi?"
 
@@ -453,13 +453,13 @@ def test_an_index_of_ones_own_that_is_the_production_host_is_production(tmp_path
     [
         (403, Blocked, "rejected the credentials"),
         (302, Blocked, "redirects uploads"),
-        (400, Failed, "refused demo"),
+        (400, Failed, "rejected demo"),
         (413, Failed, "too large"),
         (503, network.TransientError, "503"),
         (429, network.TransientError, "429"),
     ],
 )
-def test_each_answer_to_an_upload_has_its_own_error(
+def test_each_status_of_an_upload_has_its_own_error(
     status: int, error: type[Exception], said: str, tmp_path: Path
 ) -> None:
     sdist = _sdist(tmp_path)
@@ -495,7 +495,7 @@ SAYINGS = [
 
 
 @pytest.mark.parametrize(("status", "text", "way_out"), SAYINGS)
-def test_what_is_closed_for_good_names_the_way_out(status: int, text: str, way_out: str, tmp_path: Path) -> None:
+def test_permanent_rejections_name_the_fix(status: int, text: str, way_out: str, tmp_path: Path) -> None:
     sdist = _sdist(tmp_path)
     with server(lambda _method, _path: (status, {}, text.encode())) as url:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
@@ -507,17 +507,17 @@ def test_what_is_closed_for_good_names_the_way_out(status: int, text: str, way_o
 @pytest.mark.parametrize(
     "text", ["Read-only mode: Uploads are temporarily disabled.", "New uploads are temporarily disabled."]
 )
-def test_a_closed_index_is_no_matter_of_credentials(text: str, tmp_path: Path) -> None:
+def test_a_read_only_index_is_not_an_error_of_credentials(text: str, tmp_path: Path) -> None:
     sdist = _sdist(tmp_path)
     with server(lambda _method, _path: (403, {}, text.encode())) as url:
         target = targets.Target(name="own", upload_url=url, simple_url=url, production=False)
-        with pytest.raises(TryLater, match="takes no uploads at present") as later:
+        with pytest.raises(TryLater, match="accepts no uploads at present") as later:
             send(sdist, described(sdist), target, Credentials("u", Secret("t"), "test"))
     assert not isinstance(later.value, network.TransientError)
 
 
 @pytest.mark.parametrize("status", [400, 403, 409])
-def test_that_a_name_is_taken_is_left_to_its_hash(status: int, tmp_path: Path) -> None:
+def test_an_existing_file_is_compared_by_hash(status: int, tmp_path: Path) -> None:
     # what pypiserver, devpi and others say of a file that they hold.
     sdist = _sdist(tmp_path)
     with server(lambda _method, _path: (status, {}, b"Package demo-1.0.tar.gz already exists!")) as url:
@@ -526,7 +526,7 @@ def test_that_a_name_is_taken_is_left_to_its_hash(status: int, tmp_path: Path) -
             send(sdist, described(sdist), target, Credentials("u", Secret("t"), "test"))
 
 
-def test_of_a_page_its_words_are_told(tmp_path: Path) -> None:
+def test_the_text_of_an_html_page_is_quoted(tmp_path: Path) -> None:
     said = "<html><head><title>No</title><style>h1 {}</style></head><h1>No &amp; never</h1></html>"
     sdist = _sdist(tmp_path)
     with server(lambda _method, _path: (403, {"Content-Type": "text/html"}, said.encode())) as url:
@@ -565,15 +565,15 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("which", REFUSALS)
-def test_a_status_and_its_words_are_told_once(which: str, tmp_path: Path) -> None:
-    (status, reason), body, told = REFUSALS[which]
+def test_a_status_and_its_text_are_quoted_once(which: str, tmp_path: Path) -> None:
+    (status, reason), body, message = REFUSALS[which]
     response = requests.Response()
     response.status_code, response.reason = status, reason
     response.headers["Content-Type"] = "text/html" if body.startswith("<") else "text/plain"
     response._content = body.encode()
     with pytest.raises(Blocked) as refused:
         uploader.parse_response(response, described(_sdist(tmp_path)), "own")
-    assert refused.value.message == f"own rejected the credentials for demo-1.0.tar.gz: {told}"
+    assert refused.value.message == f"own rejected the credentials for demo-1.0.tar.gz: {message}"
 
 
 def _sdist(folder: Path) -> Path:

@@ -77,7 +77,7 @@ def test_an_error_names_the_proxy_and_the_variable(variable: str, monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    ("answer", "told", "kind"),
+    ("answer", "reason", "kind"),
     [
         (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "(407: login required)", Failed),
         (b"HTTP/1.1 403 Forbidden\r\n\r\n", "(the proxy responded 403)", TransientError),
@@ -86,13 +86,13 @@ def test_an_error_names_the_proxy_and_the_variable(variable: str, monkeypatch: p
     ],
 )
 def test_a_proxy_that_does_not_connect_is_named(
-    answer: bytes, told: str, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+    answer: bytes, reason: str, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with raw_server(answering(answer)) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy)
         with pytest.raises(kind) as failed:
             network.get(AWAY.replace("http:", "https:"), deadline=Deadline(0))
-    assert str(failed.value).endswith(f"through the proxy {proxy[:-1]}, set by HTTPS_PROXY {told}")
+    assert str(failed.value).endswith(f"through the proxy {proxy[:-1]}, set by HTTPS_PROXY {reason}")
 
 
 @pytest.mark.parametrize("status", [b"407 Proxy Authentication Required", b"503 Service Unavailable"])
@@ -134,7 +134,7 @@ def test_a_proxy_is_used_and_logged_in_to(monkeypatch: pytest.MonkeyPatch) -> No
         *("http://127.0.0.1:x", "//", "http://", "http://\x1b[31m/", "127.0.0.1:9:9"),
     ],
 )
-def test_what_is_no_proxy_is_told_at_once(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_proxy_is_an_error_without_retries(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", value)
     with pytest.raises(Failed, match=r"^HTTPS_PROXY is not the URL of a proxy \(needed for index") as failed:
         network.get(AWAY.replace("http:", "https:"))

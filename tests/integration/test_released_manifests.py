@@ -30,9 +30,9 @@ def index(tmp_path: Path) -> Iterator[EmbeddedIndex]:
         yield index
 
 
-def refuses(ran: Ran, told: str) -> None:
+def refuses(ran: Ran, message: str) -> None:
     assert ran.code == 1, ran.text
-    assert re.search(told, ran.err), ran.text
+    assert re.search(message, ran.err), ran.text
 
 
 def changed(root: Path, change: Callable[[Document], object]) -> None:
@@ -48,24 +48,30 @@ def only_top(document: Document) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
-        (lambda document: document["artifacts"][0].update(package="top"), r"calls core-1\.0\S* top 1\.0"),
-        (lambda document: document["artifacts"][0].update(package_version="9"), r"calls core-1\.0\S* core 9"),
-        (lambda document: document["needs"].update(core=["top"], top=["core"]), "in a circle: "),
-        (lambda document: document["needs"].update(core=["core"]), "in a circle: core -> core"),
-        (lambda document: document["artifacts"].clear(), "names no file"),
+        (
+            lambda document: document["artifacts"][0].update(package="top"),
+            r"lists core-1\.0\S* as a file of top 1\.0",
+        ),
+        (
+            lambda document: document["artifacts"][0].update(package_version="9"),
+            r"lists core-1\.0\S* as a file of core 9",
+        ),
+        (lambda document: document["needs"].update(core=["top"], top=["core"]), "in a cycle: "),
+        (lambda document: document["needs"].update(core=["core"]), "in a cycle: core -> core"),
+        (lambda document: document["artifacts"].clear(), "lists no file"),
     ],
     ids=["package", "version", "circle", "itself", "empty"],
 )
 def test_a_manifest_that_cannot_be_right_is_neither_sent_nor_verified(
-    change: Callable[[Document], object], told: str, index: EmbeddedIndex, tmp_path: Path
+    change: Callable[[Document], object], message: str, index: EmbeddedIndex, tmp_path: Path
 ) -> None:
     root = tmp_path / "demo"
     releases.release(root, [Package("core"), Package("top")])
     changed(root, change)
     for ran in (releases.publish(root, index), run_front_end("relnox", root, "verify-install", "--from", "dist")):
-        refuses(ran, told)
+        refuses(ran, message)
     assert index.log == ()
 
 
@@ -77,7 +83,7 @@ def test_a_package_that_was_not_built_is_not_called_published(index: EmbeddedInd
         releases.publish(root, index, "--package", "core"),
         run_front_end("relnox", root, "verify-install", "--from", "dist", "--package", "core"),
     ):
-        refuses(ran, r"core: not in dist/manifest\.json")
+        refuses(ran, r"dist/manifest\.json has no file of core")
 
 
 def test_a_manifest_in_another_encoding_is_refused(index: EmbeddedIndex, tmp_path: Path) -> None:
@@ -88,7 +94,7 @@ def test_a_manifest_in_another_encoding_is_refused(index: EmbeddedIndex, tmp_pat
     refuses(releases.publish(root, index), "not in UTF-8")
 
 
-def test_what_the_index_has_already_is_told_before_anything_is_sent(
+def test_existing_files_are_reported_before_any_upload(
     tmp_path: Path, index: EmbeddedIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
@@ -97,5 +103,5 @@ def test_what_the_index_has_already_is_told_before_anything_is_sent(
     files = len(index.uploads)
     dry = releases.publish(tmp_path, index, "--dry-run")
     assert dry.code == 0, dry.text
-    assert f"{files} of {2 * files} files are on own already, and not sent again" in dry.text
+    assert f"{files} of {2 * files} files are already on own, and are skipped" in dry.text
     assert len(index.uploads) == files

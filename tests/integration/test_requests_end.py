@@ -207,7 +207,7 @@ def test_a_listing_may_be_compressed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "reason"),
     [
         (gzip.compress(b"x" * 1000)[:-9], "truncated"),
         (b"no gzip", "not gzip"),
@@ -216,11 +216,11 @@ def test_a_listing_may_be_compressed() -> None:
     ids=["cut off", "no gzip", "more after it"],
 )
 def test_what_is_not_compressed_as_it_says_is_asked_for_again(
-    body: bytes, told: str, clock: SimulatedClock
+    body: bytes, reason: str, clock: SimulatedClock
 ) -> None:
     with raw_server(answering(GZIP + body, WHOLE)) as url:
         assert network.get(url).content == b"ok"
-    with raw_server(answering(GZIP + body)) as url, pytest.raises(TransientError, match=told):
+    with raw_server(answering(GZIP + body)) as url, pytest.raises(TransientError, match=reason):
         network.get(url, deadline=Deadline(0))
 
 
@@ -417,7 +417,7 @@ def test_a_page_that_is_no_listing_is_an_error(page: bytes) -> None:
     ],
     ids=ascii,
 )
-def test_what_is_no_address_is_told(url: str, clock: SimulatedClock) -> None:
+def test_an_invalid_url_is_an_error(url: str, clock: SimulatedClock) -> None:
     with pytest.raises(RelnoxError) as failed:
         network.get(url, deadline=Deadline(0))
     assert "hush" not in failed.value.message
@@ -436,7 +436,7 @@ def _said(act: Callable[[], str]) -> str:
 
 @pytest.fixture
 def full() -> Iterator[str]:
-    """A server that nobody gets connected to: its queue is full."""
+    """A server whose queue is full, so that connections hang."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(0)

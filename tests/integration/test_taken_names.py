@@ -1,4 +1,4 @@
-"""The name of a project is somebody else's on the index: pointed out before, told in its own words after."""
+"""Projects of other accounts on the index: a note before the uploads, an error after a rejection."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def publish_test(root: Path, index: EmbeddedIndex, *options: str, token: str = O
 
 
 def put(index: EmbeddedIndex, folder: Path, token: str, *versions: str) -> None:
-    """Somebody publishes versions of `demo`."""
+    """Publish versions of `demo` as another account."""
     folder.mkdir()
     header = base64.b64encode(f"__token__:{token}".encode()).decode()
     for version in versions:
@@ -73,7 +73,7 @@ def put(index: EmbeddedIndex, folder: Path, token: str, *versions: str) -> None:
         assert answer.status == 200, answer.text
 
 
-def test_a_name_that_may_be_somebody_elses_is_pointed_out_before_anything_is_sent(
+def test_a_project_that_may_belong_to_another_account_is_noted_before_any_upload(
     root: Path, index: EmbeddedIndex, tmp_path: Path
 ) -> None:
     put(index, tmp_path / "theirs", THEIRS, "0.1", "0.2")
@@ -85,7 +85,7 @@ def test_a_name_that_may_be_somebody_elses_is_pointed_out_before_anything_is_sen
     assert len(index.uploads) == before
 
 
-def test_an_upload_to_somebody_elses_project_is_told_as_that(
+def test_an_upload_to_the_project_of_another_account_is_an_error(
     root: Path, index: EmbeddedIndex, tmp_path: Path
 ) -> None:
     put(index, tmp_path / "theirs", THEIRS, "0.1", "0.2")
@@ -122,7 +122,7 @@ def test_where_the_tags_cannot_be_known_nothing_is_guessed(
     assert "is tagged here" not in publish_test(root, index, "--dry-run").text
 
 
-def test_a_token_of_another_project_is_told_as_that(root: Path, index: EmbeddedIndex) -> None:
+def test_a_token_for_another_project_is_an_error(root: Path, index: EmbeddedIndex) -> None:
     ran = publish_test(root, index, "--package", "core", token="pypi-of-other")
     assert ran.code == 1, ran.text
     assert "the token for own is for another project than core: Invalid API Token: project-scoped" in ran.err

@@ -122,7 +122,7 @@ def test_a_job_with_one_identity_mints_once_for_all_projects(
     assert index.requests.count("POST /_/oidc/mint-token") == 1
 
 
-def test_an_identity_that_an_earlier_command_used_is_told_as_that(
+def test_an_identity_token_used_by_an_earlier_command_is_an_error(
     index: Trusting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     variables = on_gitlab(monkeypatch, identity("only"))
@@ -145,7 +145,7 @@ def test_a_mint_that_failed_is_tried_with_another_identity(
 
 
 @pytest.mark.parametrize(
-    ("code", "kind", "told", "remedy"),
+    ("code", "kind", "message", "remedy"),
     [
         ("invalid-publisher", Blocked, "has no publisher for core for this job", "compare owner, repository"),
         ("invalid-publisher", Blocked, "workflow_ref: acme/demo/.github", "with the project name core"),
@@ -157,10 +157,10 @@ def test_a_mint_that_failed_is_tried_with_another_identity(
         ("unheard-of", Failed, "did not issue an upload token for core (unheard-of", "publish with a token"),
     ],
 )
-def test_the_index_says_no_and_relnox_says_what_to_do(  # noqa: PLR0917
+def test_a_rejected_identity_token_has_a_fix(  # noqa: PLR0917
     code: str,
     kind: type[RelnoxError],
-    told: str,
+    message: str,
     remedy: str,
     index: Trusting,
     monkeypatch: pytest.MonkeyPatch,
@@ -169,7 +169,7 @@ def test_the_index_says_no_and_relnox_says_what_to_do(  # noqa: PLR0917
     who = found(index, on_github(index, monkeypatch))
     with pytest.raises(kind) as failed:
         token(who, "core")
-    assert told in failed.value.message
+    assert message in failed.value.message
     assert remedy in (failed.value.fix or "")
     assert code in failed.value.message
     assert index.identities[-1] not in f"{failed.value.message} {failed.value.fix}"  # the index repeats it
@@ -186,7 +186,7 @@ def test_an_upload_job_in_a_reusable_workflow_is_refused_before_anything_is_sent
 
 
 @pytest.mark.parametrize(
-    ("variables", "told"),
+    ("variables", "reason"),
     [
         ({}, "not running on a supported CI provider"),
         ({"GITHUB_ACTIONS": "true"}, "permissions: id-token: write"),
@@ -195,8 +195,8 @@ def test_an_upload_job_in_a_reusable_workflow_is_refused_before_anything_is_sent
         ({"CIRCLECI": "true"}, "CircleCI issues no identity token for this job"),
     ],
 )
-def test_without_an_identity_the_reason_stands_last_among_where_was_looked(
-    variables: dict[str, str], told: str, index: Trusting, monkeypatch: pytest.MonkeyPatch
+def test_without_an_identity_the_reason_is_the_last_of_the_list(
+    variables: dict[str, str], reason: str, index: Trusting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -204,10 +204,10 @@ def test_without_an_identity_the_reason_stands_last_among_where_was_looked(
         found(index, variables)
     last = refused.value.message.splitlines()[-1]
     assert last.startswith("  Trusted Publishing: ")
-    assert told in last
+    assert reason in last
 
 
-def test_an_identity_for_somebody_else_is_not_shown_to_the_index(
+def test_an_identity_token_for_another_audience_is_not_sent_to_the_index(
     index: Trusting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(Blocked, match="could not issue an identity token for loopback") as refused:
@@ -216,15 +216,15 @@ def test_an_identity_for_somebody_else_is_not_shown_to_the_index(
     assert not any(each.startswith("POST") for each in index.requests)
 
 
-def test_an_index_without_the_endpoints_is_none_that_mints(
+def test_an_index_without_the_endpoints_does_not_support_trusted_publishing(
     index: Trusting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     variables = on_github(index, monkeypatch)
-    told = trusted_publishing.token_provider(f"{index.url}/legacy/", "house", variables)
-    assert isinstance(told, trusted_publishing.TokenProvider)
+    provider = trusted_publishing.token_provider(f"{index.url}/legacy/", "house", variables)
+    assert isinstance(provider, trusted_publishing.TokenProvider)
     monkeypatch.setattr(trusted_publishing, "_AUDIENCE", "/nothing/here")
-    told = trusted_publishing.token_provider(f"{index.url}/legacy/", "house", variables)
-    assert told == f"not supported by {index.url.removeprefix('http://')}"
+    provider = trusted_publishing.token_provider(f"{index.url}/legacy/", "house", variables)
+    assert provider == f"not supported by {index.url.removeprefix('http://')}"
     far = trusted_publishing.token_provider("http://packages.example.invalid/legacy/", "house", variables)
     assert far == "not used over http (packages.example.invalid)"
 
@@ -250,7 +250,7 @@ def publish(root: Path, index: Trusting | EmbeddedIndex) -> Ran:
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "message"),
     [
         ("invalid-publisher", "own has no publisher for {name} for this job"),
         ("invalid-pending-publisher", "the pending publisher for {name} on own cannot create the project"),
@@ -258,14 +258,14 @@ def publish(root: Path, index: Trusting | EmbeddedIndex) -> Ran:
 )
 @pytest.mark.parametrize("missing", [1, 2])
 def test_nothing_is_sent_for_any_project_when_one_gets_no_token(
-    *, missing: int, code: str, told: str, index: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    *, missing: int, code: str, message: str, index: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on_github(index, monkeypatch)
     releases.release(tmp_path, SEVERAL)
     index.errors = [code] * missing
     ran = publish(tmp_path, index)
     assert ran.code == 1, ran.text
-    assert sum(told.format(name=each.name) in ran.err for each in SEVERAL) == missing
+    assert sum(message.format(name=each.name) in ran.err for each in SEVERAL) == missing
     assert "publish: blocked; nothing was changed" in ran.err
     assert len(index.minted) == len(SEVERAL) - missing
     assert (index.files, index.logins) == ({}, [])

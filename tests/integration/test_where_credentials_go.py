@@ -76,7 +76,7 @@ def _serving() -> Iterator[Server]:
 
 
 @pytest.fixture(autouse=True)
-def _nobody_logs_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_login(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "_read_auth", {})
 
 
@@ -150,7 +150,7 @@ def test_nothing_that_is_secret_goes_over_plain_http(url: str) -> None:
 
 
 def test_an_index_over_plain_http_gets_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trusted_publishing, "publisher", lambda *_: pytest.fail("asked"))
+    monkeypatch.setattr(trusted_publishing, "token_provider", lambda *_: pytest.fail("asked"))
     target = targets.Target(
         name="own", upload_url="http://own.example.invalid/legacy/", simple_url="", production=False
     )
@@ -227,7 +227,7 @@ def test_netrc_is_not_sent_over_plain_http(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["machine", "nonsense sesame-opens", "machine a login \udcff\udcff"])
-def test_a_netrc_that_is_none_is_told_without_its_words(text: str, tmp_path: Path) -> None:
+def test_an_invalid_netrc_is_an_error_that_does_not_quote_it(text: str, tmp_path: Path) -> None:
     path = tmp_path / "netrc"
     path.write_bytes(text.encode(errors="surrogateescape"))
     target = targets.resolve("own", settings("https://own.example.invalid/"))
@@ -247,13 +247,13 @@ def test_a_token_is_sent_as_it_is_whatever_is_in_it(token: str, index: Server) -
 
 
 @pytest.mark.parametrize("header", ["a\nb", "a\r\nX: y", "\u4f60", "\ud800"])
-def test_a_header_that_cannot_be_sent_is_told(header: str, index: Server) -> None:
+def test_an_invalid_header_is_an_error(header: str, index: Server) -> None:
     with pytest.raises(Failed, match="invalid URL or header"):
         network.send_once("GET", index.url, headers={"X-Own": header})
     assert index.heads == []
 
 
-def test_a_token_that_is_no_text_is_told(index: Server) -> None:
+def test_a_token_that_is_not_text_is_an_error(index: Server) -> None:
     login = credentials.Login("__token__", Secret("\udcff-not-text"))
     with pytest.raises(Failed, match="invalid URL or header"):
         network.send_once("GET", index.url, auth=login)

@@ -1,4 +1,4 @@
-"""Where a release goes and whether it does: tags, names, redirects, and nobody who may upload."""
+"""The index of a release: tags, names, redirects, and missing credentials."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def release(root: Path, settings: str, *versions: str, tags: tuple[str, ...] = (
     (root / "dist").mkdir()
     wheels = []
     for name, version in zip(names, versions, strict=True):
-        told = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\n"
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\n"
         called = f"{name}-{version}-py3-none-any.whl"
-        wheels.append(packed.wheel(root / "dist", {f"{name}.py": ""}, name=called, metadata=told))
+        wheels.append(packed.wheel(root / "dist", {f"{name}.py": ""}, name=called, metadata=metadata))
     releases.write_manifest(root, wheels, {}, commit=git(root, "rev-parse", "HEAD"))
     return root
 
@@ -107,7 +107,7 @@ def test_a_production_index_under_a_harmless_name_asks_all_the_same(
     root = release(tmp_path / "demo", settings, "1.2.3")
     ran = relnox(root, "publish", "--index", "trying")
     assert ran.code == 1, ran.text
-    assert "nobody is there to be asked: Publish p0 1.2.3 to trying" in ran.err
+    assert "confirmation needed, but stdin is not a terminal: Publish p0 1.2.3 to trying" in ran.err
     assert not final.files
     assert relnox(root, "publish", "--index", "trying", "--yes").code == 0
     assert final.files
@@ -178,7 +178,7 @@ def test_publish_test_does_not_follow_a_redirect_to_production(
 
 
 @pytest.mark.parametrize("task", [("publish",), ("publish-test", "--no-verify"), ("publish-test",)])
-def test_without_credentials_nothing_is_published_and_that_is_said_loudly(
+def test_without_credentials_nothing_is_published_with_a_note(
     task: tuple[str, ...], index: Trusting, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = f'on-missing-credentials = "skip"\n{index.settings("trying")}'
@@ -187,7 +187,7 @@ def test_without_credentials_nothing_is_published_and_that_is_said_loudly(
     assert ran.code == 0, ran.text
     assert ran.err.splitlines()[0].startswith("note: nothing is published (no credentials for trying")
     assert f"{task[0]}: skipped; nothing is published (no credentials for trying" in ran.err
-    assert "done and proven" not in ran.err
+    assert "done, verified" not in ran.err
     assert "RELNOX_TRYING_TOKEN: not set" in ran.err
     report = json.loads((root / "r.json").read_text())
     assert report["exit_code"] == 0
@@ -217,7 +217,7 @@ def test_a_release_that_is_partly_public_is_never_skipped(
     ran = relnox(root, "publish", "--index", "trying")
     assert ran.code == 3, ran.text
     assert "no credentials for trying" in ran.err
-    # A package that is all there needs nobody.
+    # A package that is completely public needs no credentials.
     assert relnox(root, "publish", "--index", "trying", "--package", "p0").code == 0
 
 
@@ -225,13 +225,13 @@ def test_credentials_that_are_wrong_are_no_missing_ones(
     index: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = release(tmp_path / "demo", f'on-missing-credentials = "skip"\n{index.settings("trying")}', "1.0")
-    monkeypatch.setenv("RELNOX_TRYING_TOKEN", "of somebody else")
+    monkeypatch.setenv("RELNOX_TRYING_TOKEN", "of another account")
     ran = relnox(root, "publish", "--index", "trying")
     assert ran.code == 1, ran.text
     assert "rejected the credentials" in ran.err
 
 
-def test_a_pending_publisher_of_another_name_is_told_as_that(
+def test_a_pending_publisher_with_another_name_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # the public index's own words, and what they mean.
@@ -245,7 +245,7 @@ def test_a_pending_publisher_of_another_name_is_told_as_that(
     assert "needs a pending publisher with the project name demo, not older than 30 days" in ran.err
 
 
-def test_what_counts_nowhere_is_told_before_anything_is_sent(
+def test_ignored_variables_are_noted_before_any_upload(
     index: Trusting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RELNOX_TRYING_TOKEN", CANARY)
@@ -256,6 +256,6 @@ def test_what_counts_nowhere_is_told_before_anything_is_sent(
     assert ran.code == 0, ran.text
     notes = [line for line in ran.err.splitlines() if line.startswith("note: ")]
     assert notes[0] == "note: credentials for trying: RELNOX_TRYING_TOKEN"
-    assert "TWINE_REPOSITORY_URL names elsewhere.example.invalid, which does not count" in notes[1]
-    assert "UV_PUBLISH_URL names elsewhere.example.invalid" in notes[2]
+    assert "TWINE_REPOSITORY_URL (elsewhere.example.invalid) is ignored" in notes[1]
+    assert "UV_PUBLISH_URL (elsewhere.example.invalid) is ignored" in notes[2]
     assert index.files

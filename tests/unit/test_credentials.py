@@ -97,14 +97,16 @@ def test_a_variable_that_holds_blanks_is_not_set(tmp_path: Path, ring: Keyring) 
 
 
 @pytest.mark.parametrize("variable", ["RELNOX_HOUSE_TOKEN", "TWINE_PASSWORD", "TWINE_USERNAME"])
-def test_what_is_no_text_is_refused_and_not_shown(variable: str, tmp_path: Path, ring: Keyring) -> None:
+def test_variables_that_are_not_text_are_an_error_and_not_shown(
+    variable: str, tmp_path: Path, ring: Keyring
+) -> None:
     held = {"TWINE_PASSWORD": CANARY, variable: os.fsdecode(b"\xff") + CANARY}
     with pytest.raises(Blocked, match=f"the value of {variable} is not UTF-8") as refused:
         credentials.find(targets.resolve("house", CONFIG), {**pypirc(tmp_path, ""), **held})
     assert CANARY not in "".join(traceback.format_exception(refused.value))
 
 
-def test_where_was_looked_is_said_in_that_order(tmp_path: Path, ring: Keyring) -> None:
+def test_the_error_lists_the_searched_places_in_order(tmp_path: Path, ring: Keyring) -> None:
     target = targets.resolve("house", CONFIG)
     environment = pypirc(tmp_path, "[distutils]\nindex-servers = house\n[house]\nusername = me\n")
     with pytest.raises(credentials.CredentialsNotFound) as refused:
@@ -129,7 +131,7 @@ def test_the_keyring_is_asked_for_the_address_that_was_resolved(tmp_path: Path, 
     assert {service for service, _ in ring.asked} == {HOUSE.upload}
 
 
-def test_a_keyring_that_breaks_is_passed_over_without_its_words(tmp_path: Path, ring: Keyring) -> None:
+def test_a_failing_keyring_is_skipped_without_quoting_its_error(tmp_path: Path, ring: Keyring) -> None:
     target = targets.Target(
         name="house", upload_url="https://broken.example.invalid/", simple_url="", production=False
     )
@@ -167,9 +169,7 @@ def test_a_password_of_this_index_in_pypirc_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value"), [("TWINE_REPOSITORY_URL", "https://a.example.invalid/"), ("TWINE_REPOSITORY", "company")]
 )
-def test_a_password_that_goes_with_another_repository_of_twine_is_passed_over(
-    name: str, value: str, tmp_path: Path
-) -> None:
+def test_a_password_for_another_repository_of_twine_is_ignored(name: str, value: str, tmp_path: Path) -> None:
     environment = {**pypirc(tmp_path, ""), "TWINE_PASSWORD": CANARY, name: value}
     with pytest.raises(credentials.CredentialsNotFound, match=rf"TWINE_PASSWORD: for another index \({name} is "):
         credentials.find(targets.resolve("house", CONFIG), environment)
@@ -178,7 +178,7 @@ def test_a_password_that_goes_with_another_repository_of_twine_is_passed_over(
 
 
 @pytest.mark.parametrize("servers", ["", "[distutils]\nindex-servers = pypi testpypi\n"])
-def test_a_section_that_index_servers_does_not_name_is_told_from_none(
+def test_a_section_that_index_servers_does_not_list_is_reported(
     servers: str, tmp_path: Path, ring: Keyring
 ) -> None:
     environment = pypirc(tmp_path, f"{servers}[house]\npassword = {CANARY}\n")
@@ -221,7 +221,7 @@ def test_no_traceback_shows_them_not_even_with_the_values_of_variables(
     target = targets.resolve("house", CONFIG)
     environment = {**pypirc(tmp_path, ""), "RELNOX_HOUSE_TOKEN": CANARY}
     found = credentials.find(target, environment)
-    told = [f"{found!r} {found} {vars(found)} {found.login('core')!r} {vars(found.login('core'))}"]
+    outputs = [f"{found!r} {found} {vars(found)} {found.login('core')!r} {vars(found.login('core'))}"]
 
     def shown() -> str:
         kind, error, trace = sys.exc_info()
@@ -241,22 +241,22 @@ def test_no_traceback_shows_them_not_even_with_the_values_of_variables(
     try:
         credentials.find(target, {**pypirc(tmp_path, ""), "RELNOX_OTHER_TOKEN": CANARY})
     except ZeroDivisionError:
-        told.append(shown())
+        outputs.append(shown())
     monkeypatch.setattr("requests.adapters.HTTPAdapter.get_connection_with_tls_context", broken)
     try:
         requests.post("http://127.0.0.1:9/", auth=found.login("core"), timeout=1)
     except ZeroDivisionError:
-        told.append(shown())
+        outputs.append(shown())
     monkeypatch.undo()
     monkeypatch.setattr("urllib3.connection.HTTPConnection.putheader", broken)
     monkeypatch.setattr("urllib3.connection.HTTPConnection.connect", lambda _: None)
     try:
         requests.post("http://127.0.0.1:9/", auth=found.login("core"), timeout=1)
     except ZeroDivisionError:
-        told.append(shown())
-    assert len(told) == 4
-    assert all("ZeroDivisionError" in each and "locals" in each for each in told[1:])
+        outputs.append(shown())
+    assert len(outputs) == 4
+    assert all("ZeroDivisionError" in each and "locals" in each for each in outputs[1:])
     coded = "X190b2tlbl9fOmNhbmFyeS0wODE1"  # as HTTP's basic authentication writes it
-    for each in told:
+    for each in outputs:
         assert CANARY not in each
         assert coded not in each

@@ -21,7 +21,7 @@ CIRCLE = {"oidc.circleci.com/project-id": "4711", "oidc.circleci.com/pipeline-de
 
 
 @pytest.mark.parametrize(
-    ("claims", "told"),
+    ("claims", "description"),
     [
         (GITHUB, "GitHub acme/demo, release.yml, environment pypi"),
         ({**GITHUB, "environment": ""}, "GitHub acme/demo, release.yml"),
@@ -31,10 +31,10 @@ CIRCLE = {"oidc.circleci.com/project-id": "4711", "oidc.circleci.com/pipeline-de
         (CIRCLE, "CircleCI 4711, 0815"),
     ],
 )
-def test_a_job_is_the_publisher_that_its_claims_tell(claims: dict[str, str], told: str) -> None:
+def test_the_publisher_of_a_job_follows_from_its_claims(claims: dict[str, str], description: str) -> None:
     publisher = publishers.from_claims(claims)
     assert publisher is not None
-    assert publisher.description == told
+    assert publisher.description == description
     assert publishers.from_document(publisher.document) == publisher
     assert publisher.matches(publisher)
 
@@ -51,7 +51,7 @@ def test_a_job_is_the_publisher_that_its_claims_tell(claims: dict[str, str], tol
         {"oidc.circleci.com/project-id": "4711"},
     ],
 )
-def test_a_job_of_another_engine_is_no_publisher(claims: dict[str, str]) -> None:
+def test_a_job_of_an_unsupported_ci_provider_has_no_publisher(claims: dict[str, str]) -> None:
     assert publishers.from_claims(claims) is None
 
 
@@ -67,7 +67,7 @@ def test_a_job_of_another_engine_is_no_publisher(claims: dict[str, str]) -> None
         {"kind": ["GitHub"]},
     ],
 )
-def test_provenance_without_what_tells_publishers_apart_names_nobody(document: dict[str, object]) -> None:
+def test_provenance_without_identifying_fields_has_no_publisher(document: dict[str, object]) -> None:
     assert publishers.from_document(document) is None
 
 

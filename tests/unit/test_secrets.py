@@ -1,4 +1,4 @@
-"""Texts that are told to nobody."""
+"""Secrets, and masking them in output."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PUSH = Push(to="origin", branch="main", tags=("v2",))
 
 
 @pytest.fixture(autouse=True)
-def nobody() -> Iterator[None]:
+def no_secrets() -> Iterator[None]:
     secrets.on_secret(None)
     secrets._secrets.clear()  # of tests before this one
     yield
@@ -84,7 +84,7 @@ def test_secrets_are_not_compared() -> None:
     st.text(max_size=5),
     st.text(max_size=5),
 )
-def test_what_repeats_a_living_secret_is_masked_in_any_spelling(text: str, before: str, after: str) -> None:
+def test_existing_secrets_are_masked_in_any_form(text: str, before: str, after: str) -> None:
     secret = Secret(text)
     for spelled in (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
         assert masked(f"<{spelled}>") == "<****>"
@@ -93,13 +93,13 @@ def test_what_repeats_a_living_secret_is_masked_in_any_spelling(text: str, befor
     assert "****" in masked(whole)
     assert masked(inner) != inner
     del secret
-    assert masked(f"<{text}>") == f"<{text}>"  # nobody has it any more
+    assert masked(f"<{text}>") == f"<{text}>"  # it no longer exists
 
 
 def test_a_secret_of_several_lines_is_masked_line_by_line() -> None:
     key = Secret("-----BEGIN KEY-----\nMIIEvgIBADANBg\r\n\n  kqhkiG9w0BAQ\n-----END KEY-----\n")
-    told = masked("a MIIEvgIBADANBg b\nkqhkiG9w0BAQ -----BEGIN KEY-----")
-    assert told == "a **** b\n**** ****"
+    output = masked("a MIIEvgIBADANBg b\nkqhkiG9w0BAQ -----BEGIN KEY-----")
+    assert output == "a **** b\n**** ****"
     del key
 
 
@@ -121,10 +121,10 @@ def test_an_error_and_those_before_it_say_no_secret() -> None:
             raise RuntimeError("a", CANARY, 1)  # noqa: B904 - the context is what is looked at
     except RuntimeError as error:
         secrets.mask_error(error)
-        told = "".join(traceback.format_exception(error, chain=True))
-    quoted = told.count("****")
+        output = "".join(traceback.format_exception(error, chain=True))
+    quoted = output.count("****")
     assert quoted == 3
-    assert not any(CANARY in line and "raise" not in line for line in told.splitlines())
+    assert not any(CANARY in line and "raise" not in line for line in output.splitlines())
     del secret
 
 
@@ -171,9 +171,9 @@ def test_every_reporter_masks(kind: str, capsys: pytest.CaptureFixture[str], tmp
     reporter.event(OutputLine(PUSH, f"printed {CANARY}"), nested=False)
     reporter.event(StepFinished(PUSH, Ended.FAILED, error.message, 0.0, error), nested=False)
     reporter.error(error)
-    told = "".join(capsys.readouterr())
-    assert CANARY not in told
-    assert told.count("****") >= 4
+    output = "".join(capsys.readouterr())
+    assert CANARY not in output
+    assert output.count("****") >= 4
     del secret
 
 
@@ -181,12 +181,12 @@ def test_the_runner_learns_each_line_of_a_secret_before_it_is_used(capsys: pytes
     early = Secret("there-before")
     reporter = reporters.choose("github", {"GITHUB_ACTIONS": "true"})
     late = Secret("one-line\nanother%line\n\n")
-    told = capsys.readouterr().err.splitlines()
-    assert told == ["::add-mask::there-before", "::add-mask::one-line", "::add-mask::another%25line"]
+    output = capsys.readouterr().err.splitlines()
+    assert output == ["::add-mask::there-before", "::add-mask::one-line", "::add-mask::another%25line"]
     del early, late, reporter
 
 
-def test_the_runner_listens_when_it_is_told_even_in_the_middle_of_foreign_text(
+def test_masks_are_sent_to_the_runner_even_between_foreign_output(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     # Between ::stop-commands:: and its word the runner obeys nothing.
@@ -203,7 +203,7 @@ def test_the_runner_listens_when_it_is_told_even_in_the_middle_of_foreign_text(
 
 
 @pytest.mark.parametrize(
-    ("kind", "environment", "told"),
+    ("kind", "environment", "lines"),
     [
         ("plain", {"GITHUB_ACTIONS": "true"}, [f"::add-mask::{CANARY}"]),
         ("github", {}, []),  # tried on a laptop: to mask there would be to tell
@@ -211,12 +211,12 @@ def test_the_runner_listens_when_it_is_told_even_in_the_middle_of_foreign_text(
         ("plain", {}, []),
     ],
 )
-def test_masks_are_for_the_runner_alone_however_the_run_is_told(
-    kind: str, environment: dict[str, str], told: list[str], capsys: pytest.CaptureFixture[str]
+def test_masks_are_sent_to_the_runner_only(
+    kind: str, environment: dict[str, str], lines: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     reporter = reporters.choose(kind, environment)
     secret = Secret(CANARY)
-    assert capsys.readouterr().err.splitlines() == told
+    assert capsys.readouterr().err.splitlines() == lines
     del secret, reporter
 
 
@@ -256,11 +256,11 @@ BYTES = TOKEN.encode()
 )
 def test_a_token_is_masked_however_it_is_spelled(shown: str) -> None:
     secret = Secret(TOKEN)
-    told = masked(f"before {shown} after {TOKEN} end")
-    assert told.startswith("before ")
-    assert told.endswith(" after **** end")
-    assert "****" in told.partition(" after ")[0]
-    assert secrets._simplify(TOKEN)[8:16] not in secrets._simplify(told)
+    output = masked(f"before {shown} after {TOKEN} end")
+    assert output.startswith("before ")
+    assert output.endswith(" after **** end")
+    assert "****" in output.partition(" after ")[0]
+    assert secrets._simplify(TOKEN)[8:16] not in secrets._simplify(output)
     del secret
 
 
@@ -272,15 +272,15 @@ def test_short_secrets_are_masked_as_they_are_alone() -> None:
 
 def test_what_is_no_secret_stays_as_it_is() -> None:
     secret = Secret(TOKEN)
-    told = "uploading demo-1.0.tar.gz to https://upload.example.invalid/legacy/ \x1b[32mok\x1b[0m\n" * 50
-    assert masked(told) == told
+    output = "uploading demo-1.0.tar.gz to https://upload.example.invalid/legacy/ \x1b[32mok\x1b[0m\n" * 50
+    assert masked(output) == output
     del secret
 
 
 @given(st.text(max_size=80), st.text(min_size=8, max_size=40))
 def test_masking_leaves_no_plain_secret_and_never_raises(around: str, text: str) -> None:
     secret = Secret(text)
-    told = masked(f"{around}{text}{around}")
+    output = masked(f"{around}{text}{around}")
     if all(len(line.strip()) >= 4 for line in text.splitlines()) and text.strip():
-        assert text not in told or set(text) <= set("*")
+        assert text not in output or set(text) <= set("*")
     del secret

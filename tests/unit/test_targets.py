@@ -51,7 +51,7 @@ def test_without_rules_it_is_the_production_index() -> None:
     assert targets.select_by_tags(Config(), {"demo": None}) == "pypi"
 
 
-def test_rules_that_do_not_decide_are_told() -> None:
+def test_undecided_rules_are_an_error() -> None:
     config = Config(targets={"final": "pypi", "rc": "staging"})
     final, candidate = ("v1", Version("1")), ("a-v1rc1", Version("1rc1"))
     with pytest.raises(Blocked, match=r"^demo has no tag at the commit that was built") as refused:
@@ -94,15 +94,15 @@ def test_production_is_known_under_any_name(name: str, config: Config, tmp_path:
 
 
 @pytest.mark.parametrize("address", ["http://[::1/", "http://", "http://127.0.0.1:99999/", "ftp://127.0.0.1/"])
-def test_what_is_no_address_is_refused(address: str) -> None:
+def test_an_invalid_url_is_rejected(address: str) -> None:
     with pytest.raises(Blocked, match=r"indexes\.house\.upload is not a valid URL of an index"):
         targets.resolve("house", Config(indexes={"house": index(address)}))
 
 
-def test_a_variable_that_holds_no_address_is_passed_over() -> None:
+def test_a_variable_with_an_invalid_url_is_ignored() -> None:
     target = targets.resolve("testpypi", Config())
-    (told,) = targets.ignored_variables(target, {"TWINE_REPOSITORY_URL": "http://me:word@[::1/"})
-    assert told.startswith("TWINE_REPOSITORY_URL (an invalid URL) is ignored")
+    (warning,) = targets.ignored_variables(target, {"TWINE_REPOSITORY_URL": "http://me:word@[::1/"})
+    assert warning.startswith("TWINE_REPOSITORY_URL (an invalid URL) is ignored")
 
 
 @pytest.mark.parametrize("name", ["testpypi", "house", "embedded"])
@@ -129,7 +129,7 @@ SECTIONS = (
 def test_neither_a_variable_nor_a_pypirc_moves_a_target(
     name: str, section: str, variables: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # the whole matrix; what counts nowhere is told, and a password of another index is not taken.
+    # the whole matrix; ignored variables are reported, and a password of another index is not taken.
     config = Config(indexes={"house": index("https://house.example.invalid/upload/")})
     expected = targets.resolve(name, config)
     pypirc = tmp_path / "pypirc"
@@ -146,10 +146,10 @@ def test_neither_a_variable_nor_a_pypirc_moves_a_target(
         assert target == expected
         assert target.upload_url == hosts.get(name, "https://house.example.invalid/upload/")
         assert indexes.credentials(name).origin == f"RELNOX_{name.upper()}_TOKEN"
-        told = indexes.warnings(name)
+        warnings = indexes.warnings(name)
         publishing = [each for each in variables if each not in ("PIP_INDEX_URL", "UV_INDEX_URL")]
-        assert sorted(each.partition(" ")[0] for each in told) == sorted(publishing)
-        assert all(f"files are uploaded to {name} ({target.host})" in each for each in told)
+        assert sorted(each.partition(" ")[0] for each in warnings) == sorted(publishing)
+        assert all(f"files are uploaded to {name} ({target.host})" in each for each in warnings)
     del environment[f"RELNOX_{name.upper()}_TOKEN"]
     if "repository" in section and (name != "house" or "distutils" in section):
         with pytest.raises(Blocked, match=r"is for elsewhere\.example\.invalid, but"):
@@ -161,9 +161,11 @@ def test_a_variable_that_means_the_same_index_needs_no_word(variable: str) -> No
     target = targets.resolve("pypi", Config())
     for value in (target.upload_url, "pypi"):
         assert not list(targets.ignored_variables(target, {variable: value}))
-    told = list(targets.ignored_variables(target, {variable: f"https://me:{CANARY}@elsewhere.example.invalid/"}))
-    assert len(told) == 1
-    assert CANARY not in told[0]
+    warnings = list(
+        targets.ignored_variables(target, {variable: f"https://me:{CANARY}@elsewhere.example.invalid/"})
+    )
+    assert len(warnings) == 1
+    assert CANARY not in warnings[0]
 
 
 @pytest.mark.parametrize(

@@ -18,22 +18,22 @@ pytestmark = [pytest.mark.heavy, pytest.mark.network]
 CHECKOUT = Path(__file__).parents[2]
 ASK = """\
 import importlib.metadata, json, pathlib, sys
-from relnox.indexes import wire
-told = {}
+from relnox.indexes import twine_compat
+forms = {}
 for name in sys.argv[1:]:
     path = pathlib.Path(name)
     with path.open("rb") as content:
-        form = wire.form(wire.fields(path), path.name, content)
-        told[path.name] = {
-            "fields": wire.fields(path), "type": form.content_type, "size": form.len,
+        form = twine_compat.form(twine_compat.fields(path), path.name, content)
+        forms[path.name] = {
+            "fields": twine_compat.fields(path), "type": form.content_type, "size": form.len,
             "body": form.read().decode("latin-1"),
         }
-print(json.dumps([importlib.metadata.version("twine"), told]))
+print(json.dumps([importlib.metadata.version("twine"), forms]))
 """
 
 
 @pytest.mark.parametrize("resolution", ["lowest-direct", "highest"])
-def test_uploads_say_the_same_with_each_twine(resolution: str, tmp_path: Path) -> None:
+def test_uploads_are_the_same_with_each_twine(resolution: str, tmp_path: Path) -> None:
     files = [packed.wheel(tmp_path), packed.sdist(tmp_path)]
     environment = tmp_path / "environment"
     uv: list[str | Path] = [sys.executable, "-m", "uv"]
@@ -49,10 +49,10 @@ def test_uploads_say_the_same_with_each_twine(resolution: str, tmp_path: Path) -
         capture_output=True,
         text=True,
     )
-    version, told = json.loads(asked.stdout)
+    version, forms = json.loads(asked.stdout)
     assert version.startswith("6.1.") == (resolution == "lowest-direct")
     for path, kind, tag in zip(files, ["bdist_wheel", "sdist"], ["py3", "source"], strict=True):
-        said = told[path.name]
+        said = forms[path.name]
         fields: dict[str, list[str]] = {}
         for name, value in said["fields"]:
             fields.setdefault(name, []).append(value)
