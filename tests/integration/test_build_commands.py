@@ -135,7 +135,7 @@ BAD = {
     "no archive": ("wheel.write_text('no zip')", ["demo_app-1.0-py3-none-any.whl is not a zip file"]),
     "cut off": (
         "wheel.write_bytes(wheel.read_bytes()[:200])",
-        ["demo_app-1.0-py3-none-any.whl is not a zip file"],
+        ["demo_app-1.0-py3-none-any.whl is truncated (no zip directory)"],
     ),
     "other name": (
         "wheel.rename(output / 'other-1.0-py3-none-any.whl')",
@@ -189,7 +189,7 @@ def test_a_missing_program_is_reported(tmp_path: Path) -> None:
     root = project(tmp_path / "home")
     text = (root / "pyproject.toml").read_text()
     (root / "pyproject.toml").write_text(text.replace(sys.executable, "no-such-program"))
-    refused(build_all(root), "no-such-program cannot be run", "is no-such-program installed?")
+    refused(build_all(root), "no-such-program cannot be run", "install no-such-program, or correct its path")
 
 
 def test_the_output_folder_is_one_argument_whatever_its_name(tmp_path: Path) -> None:
