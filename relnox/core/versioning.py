@@ -65,7 +65,7 @@ class Bump(Record, kw_only=True):
         pre: The phase of the new version, alone or with a level; with `part="pre"`, the phase to start if there is
             none.
         to: The new version itself, instead of the above.
-        exact: Bump the level even if the present prerelease leads to it already; allow post releases of
+        always_increment: Bump the level even if the present prerelease leads to it already; allow post releases of
             prereleases.
         allow_lower: Whether `to` may be lower than the present version.
     """
@@ -73,7 +73,7 @@ class Bump(Record, kw_only=True):
     part: Part | None = None
     pre: Phase | None = None
     to: str | None = None
-    exact: bool = False
+    always_increment: bool = False
     allow_lower: bool = False
 
 
@@ -221,12 +221,16 @@ def _check_request(bump: Bump) -> None:
             f"--part {bump.part} and --pre {bump.pre} contradict each other",
             fix=f"give one of them; --pre goes with {_ANY_LEVEL}",
         )
-    elif bump.exact and bump.part not in ("post", *_LEVELS):
-        raise Blocked("option-missing", "--exact needs --part", fix=f"add {_ANY_LEVEL}, or leave --exact out")
+    elif bump.always_increment and bump.part not in ("post", *_LEVELS):
+        raise Blocked(
+            "option-missing",
+            "--always-increment needs --part",
+            fix=f"add {_ANY_LEVEL}, or leave --always-increment out",
+        )
 
 
 def _check_alone(bump: Bump) -> None:
-    others = {"--part": bump.part, "--pre": bump.pre, "--exact": bump.exact}
+    others = {"--part": bump.part, "--pre": bump.pre, "--always-increment": bump.always_increment}
     if flags := [flag for flag, value in others.items() if value]:
         raise Blocked(
             "contradicting-options",
@@ -427,7 +431,7 @@ class _Step(Record):
     def _level(self, level: int) -> _Parts:
         """Bump a level, or finish the prerelease that leads to it or to a higher one."""
         parts, pre = self.parts, self.bump.pre
-        if not self.bump.exact and parts.leads_to_final and self.counting.reaches(parts.release, level):
+        if not self.bump.always_increment and parts.leads_to_final and self.counting.reaches(parts.release, level):
             return parts.final() if pre is None else self._enter(_LETTERS[pre])
         raised = self._raised(level)
         return raised if pre is None else self._started(raised, _LETTERS[pre])
@@ -453,7 +457,7 @@ class _Step(Record):
             raise self._blocked(
                 f"is past {_PHASES[letter]}",
                 f"to continue its phase: --part pre; to start the next patch: "
-                f"--part patch --pre {_PHASES[letter]} --exact",
+                f"--part patch --pre {_PHASES[letter]} --always-increment",
             )
         return self._started(parts.final(), letter)
 
@@ -468,14 +472,14 @@ class _Step(Record):
         parts = self.parts
         if parts.dev is not None and parts.post is None:
             raise self._blocked("is a dev release (it has no post releases)", "--part release, then --part post")
-        if parts.pre is not None and not self.bump.exact:
+        if parts.pre is not None and not self.bump.always_increment:
             raise self._blocked(
-                "is a prerelease (its post releases need --exact)",
-                "for the next prerelease: --part pre; for a post release: --part post --exact",
+                "is a prerelease (its post releases need --always-increment)",
+                "for the next prerelease: --part pre; for a post release: --part post --always-increment",
             )
         if parts.post is None:
             return replace(parts, post=_FIRST)
-        is_pending = parts.dev is not None and not self.bump.exact
+        is_pending = parts.dev is not None and not self.bump.always_increment
         return replace(parts, post=parts.post if is_pending else parts.post + 1, dev=None)
 
     def _dev(self) -> _Parts:
@@ -517,7 +521,9 @@ def _notes(current: Version, bump: Bump, after: Version, scheme: Scheme) -> list
         notes.append(f"{bump.part} means the next calendar version")
     elif bump.part in _LEVELS and not is_new_release:
         verb = "finishes" if bump.pre is None else "continues"
-        notes.append(f"{bump.part} {verb} this prerelease of {after.base_version}; to bump further: --exact")
+        notes.append(
+            f"{bump.part} {verb} this prerelease of {after.base_version}; to bump further: --always-increment"
+        )
     if current.local is not None:
         notes.append(f"the local segment +{current.local} is dropped")
     if scheme == "semver" and (warning := semver_inversion(current, after)) is not None:

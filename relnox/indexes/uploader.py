@@ -338,4 +338,4 @@ def _post_release(file: Distribution) -> str:
     """Return the next post-release; for a dev release, which has none, the next version."""
     if file.version.is_devrelease:
         return _next_version(file)
-    return str(next_version(file.version, Bump(part="post", exact=True)))
+    return str(next_version(file.version, Bump(part="post", always_increment=True)))

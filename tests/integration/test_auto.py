@@ -433,11 +433,11 @@ def test_a_shallow_clone_is_blocked_with_a_fix(demo: Path, tmp_path: Path, bump:
     assert versions(bump, tmp_path / "shallow") == {"demo": "1.3.0"}
 
 
-@pytest.mark.parametrize("option", ["--to=2.0.0", "--exact"])
+@pytest.mark.parametrize("option", ["--to=2.0.0", "--always-increment"])
 def test_auto_takes_no_version(demo: Path, bump: Bump, option: str) -> None:
     ran = bump(demo, *AUTO, option)
     assert ran.code == 1
-    assert "--part auto takes neither --to nor --exact" in ran.err
+    assert "--part auto takes neither --to nor --always-increment" in ran.err
 
 
 def test_auto_is_blocked_outside_git(tmp_path: Path, bump: Bump) -> None:

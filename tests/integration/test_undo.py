@@ -205,7 +205,7 @@ def test_an_undo_that_failed_before_it_changed_anything_blocks_no_other_bump(two
     assert path.read_bytes().endswith(b"# mine\n")
 
 
-@pytest.mark.parametrize("more", [("--part", "minor"), ("--all",), ("--exact",), ("--to", "3.0")])
+@pytest.mark.parametrize("more", [("--part", "minor"), ("--all",), ("--always-increment",), ("--to", "3.0")])
 def test_undo_takes_no_other_options(two: Path, bump: Bump, more: tuple[str, ...]) -> None:
     assert bump(two, *RELEASE).code == 0
     assert "--undo takes no other options of bump" in refused(bump, two, "--undo", *more)

@@ -93,7 +93,7 @@ EVERYTHING = """
     max-ratio = 7
 
     [wheels]
-    packages = ["Acme.Engine", "acme-c*"]
+    packages = ["Acme.GUI", "acme-c*"]
     systems = ["manylinux", "macos"]
     architectures = ["arm64"]
     abi = { Acme_GUI = "abi3" }
@@ -235,7 +235,7 @@ def test_everything_that_can_be_said() -> None:
     assert (config.metadata_only, config.verify.metadata_only) == (("acme-meta",), ("acme-meta",))
     assert config.publish == PublishConfig(extra_indexes=("house",), unchecked_requirements=("Acme_*",))
     assert config.wheels == WheelsConfig(
-        packages=("Acme.Engine", "acme-c*"),
+        packages=("Acme.GUI", "acme-c*"),
         systems=("manylinux", "macos"),
         architectures=("arm64",),
         abi={"acme-gui": "abi3"},

@@ -157,7 +157,7 @@ def test_another_command_that_installs_is_unchanged() -> None:
 
 
 STEP = WriteMatrix(file="matrix.json", text="")
-TOLD = "fix it: relnox build-all --package x"
+TEXT = "fix it: relnox build-all --package x"
 
 
 @pytest.mark.parametrize(
@@ -167,17 +167,17 @@ def test_every_reporter_shows_commands_so(
     kind: type[Plain | Terminal], capsys: pytest.CaptureFixture[str]
 ) -> None:
     reporter = kind(lambda text: fixes.show(text, NOX))
-    plan = Plan(task="status", notes=(TOLD,), problems=(Problem(code="todo", message=TOLD, fix=TOLD),))
+    plan = Plan(task="status", notes=(TEXT,), problems=(Problem(code="build-missing", message=TEXT, fix=TEXT),))
     reporter.verbose = True
 
     reporter.plan(plan)
     for event in (
         RunStarted(plan),
-        Notice(TOLD, TOLD),
-        StepFinished(STEP, Status.FAILED, TOLD, 0.0, Failed("todo", TOLD, fix=TOLD)),
+        Notice(TEXT, TEXT),
+        StepFinished(STEP, Status.FAILED, TEXT, 0.0, Failed("build-missing", TEXT, fix=TEXT)),
     ):
         reporter.event(event, nested=False)
-    reporter.error(Failed("todo", TOLD, fix=TOLD))
+    reporter.error(Failed("build-missing", TEXT, fix=TEXT))
 
     text = "".join(capsys.readouterr())
     assert "relnox build-all" not in text

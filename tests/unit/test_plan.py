@@ -26,7 +26,7 @@ def plan() -> Plan:
             Push(to="origin", branch="main", tags=("v1.1",)),
         ),
         notes=("a note",),
-        problems=(Problem(code="todo", message="a guard", fix="a remedy", exit_code=ExitCode.CONFLICT),),
+        problems=(Problem(code="tag-exists", message="a problem", fix="a fix", exit_code=ExitCode.CONFLICT),),
         tables=(Table(title="", columns=("package", "to"), rows=(("demo", "1.1"),)),),
     )
 

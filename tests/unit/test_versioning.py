@@ -33,7 +33,7 @@ NOVEMBER = date(2026, 11, 20)
 
 
 def request(words: str) -> Bump:
-    """A bump as a table writes it: `minor`, `alpha`, `minor + alpha`, `patch --exact`, `--to 1.2`."""
+    """A bump as a table writes it: `minor`, `alpha`, `minor + alpha`, `patch --always-increment`, `--to 1.2`."""
     given: dict[str, Any] = {}
     for word in words.replace(" + ", " ").replace("--to ", "--to=").split():
         flag, _, value = word.removeprefix("--").partition("=")
@@ -131,9 +131,9 @@ def test_next_versions(version: str, words: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("version", "words", "expected"),
     [
-        # A prerelease is used by its own level and those below; --exact always raises (rule 2).
-        ("1.3.0a1", "minor --exact", "1.4.0"),
-        ("1.2.3.dev1", "patch --exact", "1.2.4"),
+        # A prerelease is used by its own level and those below; --always-increment always raises (rule 2).
+        ("1.3.0a1", "minor --always-increment", "1.4.0"),
+        ("1.2.3.dev1", "patch --always-increment", "1.2.4"),
         ("1.2a1", "patch", "1.2"),
         ("1.2.3.4a1", "patch", "1.2.4.0"),
         ("1.2.3.4a1", "release", "1.2.3.4"),
@@ -150,8 +150,8 @@ def test_next_versions(version: str, words: str, expected: str) -> None:
         ("1.3.0.dev4", "minor + alpha", "1.3.0a0"),
         ("1.3.0b1", "minor + alpha", "refuse: is past alpha"),
         ("1.2.3a1", "minor + alpha", "1.3.0a0"),
-        ("1.3.0a1", "minor + alpha --exact", "1.4.0a0"),
-        ("1.2.3b2", "patch + alpha --exact", "1.2.4a0"),
+        ("1.3.0a1", "minor + alpha --always-increment", "1.4.0a0"),
+        ("1.2.3b2", "patch + alpha --always-increment", "1.2.4a0"),
         # `pre` with a phase repeats the present one, or starts the one that is named.
         ("1.2.3", "pre + alpha", "1.2.4a0"),
         ("1.2.3rc1", "pre + alpha", "1.2.3rc2"),
@@ -166,7 +166,7 @@ def test_next_versions(version: str, words: str, expected: str) -> None:
         # A dev release of a post release is neither final nor on its way to 1.2.3.
         ("1.2.3.post1.dev2", "release", "1.2.3.post1"),
         ("1.2.3.post1.dev2", "post", "1.2.3.post1"),
-        ("1.2.3.post1.dev2", "post --exact", "1.2.3.post2"),
+        ("1.2.3.post1.dev2", "post --always-increment", "1.2.3.post2"),
         ("1.2.3.post1.dev2", "dev", "1.2.3.post1.dev3"),
         ("1.2.3.post1.dev2", "patch", "1.2.4"),
         ("1.2.3.post1.dev2", "alpha", "1.2.4a0"),
@@ -174,9 +174,9 @@ def test_next_versions(version: str, words: str, expected: str) -> None:
         ("1.2.3.post1", "dev", "1.2.4.dev1"),
         ("1.2.3.post0", "post", "1.2.3.post1"),
         # A post release of a prerelease belongs to that prerelease.
-        ("1.2.3a1", "post --exact", "1.2.3a1.post1"),
+        ("1.2.3a1", "post --always-increment", "1.2.3a1.post1"),
         ("1.2.3a1.post2", "post", "refuse: is a prerelease"),
-        ("1.2.3a1.post2", "post --exact", "1.2.3a1.post3"),
+        ("1.2.3a1.post2", "post --always-increment", "1.2.3a1.post3"),
         ("1.2.3a1.post2", "release", "1.2.3"),
         ("1.2.3a1.post2", "patch", "1.2.3"),
         ("1.2.3a1.post2", "alpha", "1.2.3a2"),
@@ -187,8 +187,8 @@ def test_next_versions(version: str, words: str, expected: str) -> None:
         ("1.2.3a1.post2.dev3+l", "release", "1.2.3"),
         # PEP 440 has no post release of a dev release.
         ("1.2.3.dev1", "post", "refuse: has no post releases"),
-        ("1.2.3.dev1", "post --exact", "refuse: has no post releases"),
-        ("1.2.3a1.dev1", "post --exact", "refuse: has no post releases"),
+        ("1.2.3.dev1", "post --always-increment", "refuse: has no post releases"),
+        ("1.2.3a1.dev1", "post --always-increment", "refuse: has no post releases"),
         # A local segment is above its public version and is dropped (rule 8); epoch and length are kept (rule 9).
         ("1.2.3a1+cu118", "release", "1.2.3"),
         ("1.2.3+cu118", "post", "1.2.3.post1"),
@@ -248,7 +248,7 @@ def test_other_prerelease_starts_are_blocked(start: int) -> None:
         ("2026.11.0", "minor", "2026.11.1"),
         ("2025.12.7", "major", "2026.11.0"),
         ("2026.11.0a1", "patch", "2026.11.0"),
-        ("2026.11.0a1", "patch --exact", "2026.11.1"),
+        ("2026.11.0a1", "patch --always-increment", "2026.11.1"),
         ("2026.10.0a1", "patch", "2026.11.0"),
         ("2026.10.0a1", "release", "2026.10.0"),
         ("2026.10.2", "alpha", "2026.11.0a0"),
@@ -338,16 +338,16 @@ def test_semver_blocks_versions_that_it_cannot_express(version: str, words: str,
     ("bump", "flags"),
     [
         (Bump(), ["--part", "--pre", "--to"]),
-        (Bump(exact=True), ["--part", "--pre", "--to"]),
+        (Bump(always_increment=True), ["--part", "--pre", "--to"]),
         (Bump(to="2.0", part="minor"), ["--to 2.0", "--part"]),
-        (Bump(to="2.0", pre="rc", exact=True), ["--to 2.0", "--pre and --exact"]),
+        (Bump(to="2.0", pre="rc", always_increment=True), ["--to 2.0", "--pre and --always-increment"]),
         (Bump(part="minor", allow_lower=True), ["--allow-lower", "--to"]),
         (Bump(part="release", pre="rc"), ["--part release", "--pre rc"]),
         (Bump(part="phase", pre="rc"), ["--part phase", "--pre rc"]),
         (Bump(part="post", pre="rc"), ["--part post", "--pre rc"]),
         (Bump(part="dev", pre="rc"), ["--part dev", "--pre rc"]),
-        (Bump(pre="rc", exact=True), ["--exact", "--part"]),
-        (Bump(part="release", exact=True), ["--exact", "--part"]),
+        (Bump(pre="rc", always_increment=True), ["--always-increment", "--part"]),
+        (Bump(part="release", always_increment=True), ["--always-increment", "--part"]),
         (Bump(part=cast("Part", "micro")), ["--part micro", "patch"]),
         (Bump(pre=cast("Phase", "gamma")), ["--pre gamma", "beta"]),
     ],
@@ -416,13 +416,13 @@ def test_normalization_is_noted(text: str, scheme: Scheme, note: str | None) -> 
             "1.3.0a1",
             "patch",
             "pep440",
-            "patch finishes this prerelease of 1.3.0; to bump further: --exact",
+            "patch finishes this prerelease of 1.3.0; to bump further: --always-increment",
         ),
         (
             "1.3.0a1",
             "minor + beta",
             "pep440",
-            "minor continues this prerelease of 1.3.0; to bump further: --exact",
+            "minor continues this prerelease of 1.3.0; to bump further: --always-increment",
         ),
         ("1.2.3+cu118", "patch", "pep440", "the local segment +cu118 is dropped"),
         (
@@ -484,7 +484,7 @@ BUMPS = st.builds(
     part=st.none() | st.sampled_from(PARTS),
     pre=st.none() | st.sampled_from(PHASES),
     to=st.none() | st.none() | versions().map(str) | st.text(max_size=8),
-    exact=st.booleans(),
+    always_increment=st.booleans(),
     allow_lower=st.booleans(),
 )
 SETTINGS = st.fixed_dictionaries(
@@ -496,7 +496,7 @@ SETTINGS = st.fixed_dictionaries(
     }
 )
 SOUND = st.builds(
-    Bump, part=st.sampled_from(LEVELS), pre=st.none() | st.sampled_from(PHASES), exact=st.booleans()
+    Bump, part=st.sampled_from(LEVELS), pre=st.none() | st.sampled_from(PHASES), always_increment=st.booleans()
 ) | (st.sampled_from([Bump(part=part) for part in PARTS] + [Bump(pre=phase) for phase in PHASES]))
 
 
@@ -532,7 +532,7 @@ def test_epoch_and_length_are_kept(current: Version, bump: Bump, project: dict[s
 @settings(deadline=None)
 @given(versions(), st.sampled_from(LEVELS), st.none() | st.sampled_from(PHASES))
 def test_bumping_a_level_is_never_blocked(current: Version, level: Level, pre: Phase | None) -> None:
-    raised = next_version(current, Bump(part=level, pre=pre, exact=True))
+    raised = next_version(current, Bump(part=level, pre=pre, always_increment=True))
     place = LEVELS.index(level)
     before = (*current.release, 0, 0)[: place + 1]
     assert raised.release[: place + 1] == (*before[:-1], before[-1] + 1)
@@ -542,7 +542,9 @@ def test_bumping_a_level_is_never_blocked(current: Version, level: Level, pre: P
 @settings(deadline=None)
 @given(versions(), st.sampled_from(LEVELS))
 def test_without_exact_a_level_goes_no_further_than_with_it(current: Version, level: Level) -> None:
-    assert next_version(current, Bump(part=level)) <= next_version(current, Bump(part=level, exact=True))
+    assert next_version(current, Bump(part=level)) <= next_version(
+        current, Bump(part=level, always_increment=True)
+    )
 
 
 @settings(deadline=None)

@@ -24,7 +24,7 @@ _REQUEST = (
     "to",
     "package",
     "all",
-    "exact",
+    "always_increment",
     "allow_lower",
     "commit",
     "tag",
@@ -101,9 +101,11 @@ def check_usage(options: Options, snapshot: Snapshot) -> None:
     reads_tags = options.part == "auto" and not options.package and snapshot.state is not None
     if reads_tags and snapshot.state is not None and not snapshot.known_tags.prefixes:
         core.levels.check_tag_format_fits(snapshot.history, snapshot.state.tags)
-    if options.part == "auto" and (options.to or options.exact):
+    if options.part == "auto" and (options.to or options.always_increment):
         raise Blocked(
-            "contradicting-options", "--part auto takes neither --to nor --exact", fix="leave --to and --exact out"
+            "contradicting-options",
+            "--part auto takes neither --to nor --always-increment",
+            fix="leave --to and --always-increment out",
         )
     needs_history = options.part == "auto" or any(package.source.kind == "tags" for package in snapshot.selected)
     if needs_history and snapshot.state is not None and snapshot.state.shallow:
@@ -123,7 +125,7 @@ def check_usage(options: Options, snapshot: Snapshot) -> None:
 
 def _bump_requests(snapshot: Snapshot, options: Options) -> dict[str, BumpRequest]:
     if options.part != "auto":
-        reason = " ".join(word for word in request(options, ("part", "pre", "to", "exact")))
+        reason = " ".join(word for word in request(options, ("part", "pre", "to", "always_increment")))
         bump = bump_of(options)
         realigned = {package.name for package in snapshot.selected if _realigns(package, options)}
         left_out = {package.name for package in never_tagged(snapshot, options)}
@@ -184,7 +186,9 @@ def resolve(snapshot: Snapshot, options: Options) -> ResolvedBumps:
 
 def bump_of(options: Options) -> Bump:
     """Return the version arithmetic that the options ask for."""
-    values: Any = {name: getattr(options, name) for name in ("part", "pre", "to", "exact", "allow_lower")}
+    values: Any = {
+        name: getattr(options, name) for name in ("part", "pre", "to", "always_increment", "allow_lower")
+    }
     return core.versioning.Bump(**values)
 
 

@@ -47,7 +47,7 @@ class Options(CommonOptions):
         (), "Bump this package (distribution or folder name; repeatable).", metavar="NAME", anywhere=False
     )
     all: bool = option(False, "Bump every package.", anywhere=False)
-    exact: bool = option(
+    always_increment: bool = option(
         False, "Bump the part even if the present prerelease leads to it already.", anywhere=False
     )
     allow_lower: bool = option(False, "Allow --to to name a lower version.", anywhere=False)
