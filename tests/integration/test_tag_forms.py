@@ -208,7 +208,7 @@ def test_a_clone_without_tags_is_not_taken_for_unreleased(tmp_path: Path, bump: 
     assert ran.code == 1, ran.text
     assert "this clone has no tags, but origin has 1" in ran.err
     assert "git fetch --tags origin" in ran.err
-    assert "this clone has no tags, but origin has 1: what was released" in here(clone, "status").err
+    assert "this clone has no tags, but origin has 1 (the last releases" in here(clone, "status").err
     git(clone, "fetch", "--quiet", "--tags", "origin")
     assert "nothing to release" in bump(clone, "--part", "auto").text
     assert "this clone has no tags" not in here(clone, "status").err

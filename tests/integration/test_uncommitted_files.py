@@ -61,7 +61,7 @@ def test_an_untracked_module_that_is_not_imported_gives_a_note(tmp_path: Path, b
     assert ran.code == 0, ran.text
     assert "src/demo/_build.py is untracked and not part of the release" in ran.text
     message = here(root, "build-all", "--dry-run").text
-    assert "src/demo/_build.py is not committed, and left out" in message
+    assert "src/demo/_build.py is not committed, and not built" in message
 
 
 def test_a_renamed_folder_keeps_its_history(tmp_path: Path, bump: Bump) -> None:
