@@ -594,7 +594,7 @@ def as_read(text: str, root: Path) -> str:
         (r"\d{4}-\d\d-\d\d( \d\d:\d\d)?", "<date>"),
         (r"Python \d\.\d+\.\d+\w*", "Python <version>"),
         (r" \(\d+\.\d s\)$", ""),
-        (r"(^ +\| .*\n)+(?=^ +hint)", "          | <what uv prints>\n"),
+        (r"(^ +\| .*\n)+(?=^ +fix)", "          | <what uv prints>\n"),
     ):
         text = re.sub(pattern, name, text, flags=re.MULTILINE)
     return text
