@@ -425,7 +425,7 @@ class _Step(Record):
 
     def _letter(self) -> str:
         if self.bump.pre is None:
-            raise self._blocked("is not an alpha, beta or rc", f"choose a phase: {_ANY_PHASE}")
+            raise self._not_possible("is not an alpha, beta or rc", f"choose a phase: {_ANY_PHASE}")
         return _LETTERS[self.bump.pre]
 
     def _level(self, level: int) -> _Parts:
@@ -441,7 +441,7 @@ class _Step(Record):
             return self.parts.final()
         if self.parts.dev is not None:
             return replace(self.parts, dev=None)
-        raise self._blocked("is already final", f"to bump it: {_ANY_LEVEL}")
+        raise self._not_possible("is already final", f"to bump it: {_ANY_LEVEL}")
 
     def _enter(self, letter: str) -> _Parts:
         """Continue a phase or start it; after a final version, start it for the next patch."""
@@ -454,7 +454,7 @@ class _Step(Record):
         if letter == present:
             return replace(parts.final(), pre=self._continued(parts.pre))
         if _ORDER.index(letter) < _ORDER.index(present):
-            raise self._blocked(
+            raise self._not_possible(
                 f"is past {_PHASES[letter]}",
                 f"to continue its phase: --part pre; to start the next patch: "
                 f"--part patch --pre {_PHASES[letter]} --always-increment",
@@ -464,16 +464,18 @@ class _Step(Record):
     def _phase(self) -> _Parts:
         parts = self.parts
         if not parts.leads_to_final:
-            raise self._blocked("is not an alpha, beta or rc", f"start a phase: {_ANY_PHASE}")
+            raise self._not_possible("is not an alpha, beta or rc", f"start a phase: {_ANY_PHASE}")
         later = _ORDER if parts.pre is None else _ORDER[_ORDER.index(parts.pre[0]) + 1 :]
         return self._started(parts.final(), later[0]) if later else parts.final()
 
     def _post(self) -> _Parts:
         parts = self.parts
         if parts.dev is not None and parts.post is None:
-            raise self._blocked("is a dev release (it has no post releases)", "--part release, then --part post")
+            raise self._not_possible(
+                "is a dev release (it has no post releases)", "--part release, then --part post"
+            )
         if parts.pre is not None and not self.bump.always_increment:
-            raise self._blocked(
+            raise self._not_possible(
                 "is a prerelease (its post releases need --always-increment)",
                 "for the next prerelease: --part pre; for a post release: --part post --always-increment",
             )
@@ -503,7 +505,7 @@ class _Step(Record):
         is_pending = self.parts.dev is not None and self.parts.post is None
         return letter, self.counting.prerelease(number, used=not is_pending)
 
-    def _blocked(self, why: str, fix: str) -> Blocked:
+    def _not_possible(self, why: str, fix: str) -> Blocked:
         return Blocked("bump-not-possible", f"{self.parts.version()} {why}", fix=fix)
 
 

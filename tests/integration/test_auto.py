@@ -339,7 +339,7 @@ def test_a_package_that_is_new_in_a_fixed_group_can_be_released(tmp_path: Path, 
 FRAGMENTS = 'fragments = ".changes"\n'
 
 
-def message(root: Path, name: str, levels: str, text: str = "Told.") -> str:
+def write_fragment(root: Path, name: str, levels: str, text: str = "Changed.") -> str:
     """Write a change fragment; levels as in `a: minor, b: patch`."""
     lines = "\n".join(each.strip() for each in levels.split(","))
     file = f".changes/{name}.md"
@@ -363,7 +363,7 @@ def fragments(root: Path) -> list[str]:
 def test_fragments_count_and_are_removed_in_the_release_commit(kept: Path, bump: Bump) -> None:
     change(kept, "feat!: commits do not count", "packages/a/x.py", ".changes/README.md")
     for name, levels in {"one": "a: patch", "two": "a: minor, b: none", "three": "b: patch"}.items():
-        message(kept, name, levels)
+        write_fragment(kept, name, levels)
     commit_all(kept, "Tell")
     assert moves(bump, kept, *AUTO) == {
         "a": ("1.1.0", "minor: 2 change fragments"),
@@ -384,18 +384,18 @@ def test_fragments_count_and_are_removed_in_the_release_commit(kept: Path, bump:
 
 
 def test_a_fragment_of_two_packages_stays_for_the_unreleased_one(kept: Path, bump: Bump) -> None:
-    file = message(kept, "both", "a: minor, b: patch")
+    file = write_fragment(kept, "both", "a: minor, b: patch")
     commit_all(kept, "Tell")
     ran = bump(kept, *AUTO, "--package", "a", *RELEASE)
     assert ran.code == 0, ran.text
-    assert (kept / file).read_text() == "---\nb: patch\n---\nTold.\n"
+    assert (kept / file).read_text() == "---\nb: patch\n---\nChanged.\n"
     assert versions(bump, kept) == {"b": "1.0.1"}
     assert bump(kept, *AUTO, *RELEASE).code == 0
     assert fragments(kept) == []
 
 
 def test_a_prerelease_keeps_fragments_for_the_final_release(kept: Path, bump: Bump) -> None:
-    message(kept, "one", "a: minor")
+    write_fragment(kept, "one", "a: minor")
     commit_all(kept, "Tell")
     for expected in ("1.1.0a0", "1.1.0a1"):
         ran = bump(kept, *AUTO, "--pre", "alpha", *RELEASE)
@@ -413,7 +413,7 @@ def test_without_fragments_there_is_nothing_to_release_whatever_the_commits_say(
 
 
 def test_an_invalid_fragment_is_blocked_with_its_line(kept: Path, bump: Bump) -> None:
-    message(kept, "one", "a: minor, c: patch")
+    write_fragment(kept, "one", "a: minor, c: patch")
     ran = bump(kept, *AUTO)
     assert ran.code == 1
     assert ".changes/one.md, line 3: unknown package 'c'" in ran.err
