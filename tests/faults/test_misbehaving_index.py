@@ -80,7 +80,7 @@ MODES = {
     "truncated": Mode([Rule(faults.Truncate(size=100), tries=[1])], (4, 4), "has a different", heals=False),
     "burned": Mode([Rule(faults.NAME_RESERVED, tries=[1])], (4, 4), "publish it as 1.0.1"),
     "old release": Mode([Rule(faults.OLD_RELEASE, tries=[1])], (4, 4), "1.0.post1"),
-    "read-only": Mode([Rule(faults.READ_ONLY)], (5, 5), "takes no uploads at present"),
+    "read-only": Mode([Rule(faults.READ_ONLY)], (5, 5), "accepts no uploads at present"),
     "bad credentials": Mode([Rule(faults.REJECTED)], (1, 1), "rejected the credentials"),
     "too large": Mode([Rule(faults.TOO_LARGE, tries=[1])], (2, 2), "too large"),
     "redirect": Mode([Rule(faults.redirect("http://127.0.0.1:9/legacy/"))], (1, 1), "redirects uploads to"),
@@ -219,7 +219,7 @@ def test_another_file_on_the_index_stops_everything_before_the_first_byte(
     for file in old.distributions:
         assert file.sha256 in ran.err
         assert names[file.filename].sha256 in ran.err
-    assert "bump the version, publish the same again as 1.0.post1, or find the build" in ran.err
+    assert "publish the rebuilt files as a new version" in ran.err
 
 
 def test_a_release_that_takes_no_more_files_is_refused_before_the_first_byte(
@@ -241,7 +241,7 @@ def test_a_release_that_takes_no_more_files_is_refused_before_the_first_byte(
         assert ran.code == 4, ran.text
         assert len(index.uploads) == before
     assert f"core 1.0 accepts no more files on own since {begun + timedelta(days=14):%Y-%m-%d}" in ran.err
-    assert "publish all of it as 1.0.post1" in ran.err
+    assert "publish all files again as 1.0.post1" in ran.err
 
 
 def test_a_release_is_finished_from_another_machine_without_the_files_that_are_public(
@@ -253,7 +253,7 @@ def test_a_release_is_finished_from_another_machine_without_the_files_that_are_p
     with EmbeddedIndex(tmp_path / "index", faults=[half], clock=clock.time) as index:
         first = publish(tmp_path / "one", index)
         assert first.code == 3, first.text
-        assert "type the same command again to finish it before" in first.err
+        assert "rerun the command to finish it before" in first.err
         index.misbehave()
         there = public(index, manifest)
         assert 0 < len(there) < len(manifest.distributions)

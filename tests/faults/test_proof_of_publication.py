@@ -132,8 +132,8 @@ def test_other_bytes_for_a_moment_are_waited_for(tmp_path: Path, clock: Simulate
     ("change", "code", "said"),
     [
         (doubled, 4, "more than once, with different content"),
-        (with_two_keys, 5, "the key 'files' stands twice"),
-        (without_list, 5, "files is no list"),
+        (with_two_keys, 5, "duplicate key 'files'"),
+        (without_list, 5, "files is not a list"),
         (lambda _: "", 5, "is not valid (PEP 691"),
         (lambda _: '{"files": [{"filename": 5}]}', 5, "is not valid (PEP 691"),
     ],
@@ -200,7 +200,7 @@ def test_the_status_of_a_project_is_told_after_its_files_were_sent(
         assert clock.now() < 60
         again = publish(tmp_path, index)
         if status != "quarantined":
-            assert f"note: own has demo as {status}: see demo-2" in again.err
+            assert f"note: project demo is {status} on own: see demo-2" in again.err
 
 
 # --- before the first byte
@@ -278,7 +278,7 @@ def test_a_question_that_nobody_answers_says_what_is_public(tmp_path: Path, cloc
         half(tmp_path, index)
         ran = publish_to(tmp_path, index.upload_url, index.simple_url, production=True)
     assert ran.code == 3, ran.text
-    assert "nobody is there to be asked" in ran.err
+    assert "confirmation needed, but stdin is not a terminal" in ran.err
     assert "3 of 6 files are already public" in ran.err
 
 
@@ -402,7 +402,7 @@ def test_a_bug_is_told_after_what_is_public_and_kept_in_the_report(
     assert "RuntimeError: boom" in ran.err
     report = json.loads((tmp_path / "report.json").read_bytes())
     assert report["exit_code"] == 3
-    assert "RuntimeError: boom" in report["fault"]
+    assert "RuntimeError: boom" in report["traceback"]
     assert {file["state"] for file in report["files"]} >= {"public, verified"}
 
 
