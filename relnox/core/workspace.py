@@ -103,7 +103,7 @@ class Workspace(Record):
                 import difflib  # slow to import, and rarely needed
 
                 matches = difflib.get_close_matches(name, names, n=1)
-                fix = f"did you mean {matches[0]}?" if matches else f"use one of: {', '.join(self.by_name)}"
+                fix = f"did you mean {matches[0]}?" if matches else f"choose one of {', '.join(self.by_name)}"
                 raise Blocked("package-not-found", f"no package {name} in this workspace", fix=fix)
             case packages:
                 folders = ", ".join(package.folder for package in packages)

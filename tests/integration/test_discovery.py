@@ -171,8 +171,8 @@ def test_the_provider_of_a_dynamic_version(tmp_path: Path, more: str, provider: 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('[project]\nname = "x"\nversion = "1.0-SNAPSHOT"\n', "'1.0-SNAPSHOT' is not a version"),
-        ('[project]\nname = "x"\nversion = ""\n', "'' is not a version"),
+        ('[project]\nname = "x"\nversion = "1.0-SNAPSHOT"\n', "'1.0-SNAPSHOT' is not a valid version"),
+        ('[project]\nname = "x"\nversion = ""\n', "'' is not a valid version"),
         ('[project]\nname = "x"\n', "has no version"),
         ('[project]\nversion = "1"\n', "has no package name"),
         ('[project]\nname = "a b"\nversion = "1"\n', "'a b' is not a valid package name"),

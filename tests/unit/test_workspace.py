@@ -104,7 +104,7 @@ def test_a_selection_has_the_order_of_the_workspace_and_no_duplicates() -> None:
         ("runtime", "did you mean run_time?"),
         (
             "zebra",
-            "use one of: acme-agents, acme-builder, acme-core, acme-runtime, acme-twin",
+            "choose one of acme-agents, acme-builder, acme-core, acme-runtime, acme-twin",
         ),
     ],
 )
