@@ -73,7 +73,7 @@ def test_a_dependency_cycle_is_reported_before_any_build(tmp_path: Path) -> None
     root = workspace(tmp_path, a=("b",), b=("c",), c=("a",))
     ran = run(root, "relnox", "build-all")
     assert ran.code == 1, ran.text
-    assert "in a circle: " in ran.err
+    assert "in a cycle: " in ran.err
     assert not (root / "dist").exists()
 
 
