@@ -75,7 +75,7 @@ class InMemoryIndex:
     ) -> str:
         sending()
         if self.fault == (file.package, file.kind):
-            error = Failed("todo", f"{file.filename} is not wanted")
+            error = Failed("file-rejected", f"{file.filename} is not wanted")
             error.rejected = True
             raise error
         self.order.append(file.filename)

@@ -160,7 +160,7 @@ def test_the_summary_names_every_file_by_what_is_known_of_it() -> None:
 
 @pytest.mark.parametrize("public", [[], ["a"], ["a", "b"]])
 def test_an_error_before_the_first_byte_says_what_an_earlier_run_made_public(public: list[str]) -> None:
-    error = Failed("todo", "the disk is full")
+    error = Failed("disk-full", "the disk is full")
     add_public_files(error, "own", ["a", "b"], public)
     if public:
         assert error.exit_code is ExitCode.PARTLY_PUBLIC
@@ -170,7 +170,10 @@ def test_an_error_before_the_first_byte_says_what_an_earlier_run_made_public(pub
 
 
 def test_what_blocks_a_release_that_is_public_already_is_not_finished_by_a_rerun() -> None:
-    partly, whole = Blocked("todo", "no local versions", fix=""), Blocked("todo", "no local versions", fix="")
+    partly, whole = (
+        Blocked("upload-rejected", "no local versions", fix=""),
+        Blocked("upload-rejected", "no local versions", fix=""),
+    )
     add_public_files(partly, "own", ["a", "b"], ["a"])
     add_public_files(whole, "own", ["a", "b"], ["a", "b"])
     assert (partly.exit_code, whole.exit_code) == (ExitCode.PARTLY_PUBLIC, ExitCode.CONFLICT)

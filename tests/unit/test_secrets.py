@@ -167,7 +167,7 @@ def test_every_reporter_masks(kind: str, capsys: pytest.CaptureFixture[str], tmp
     }
     reporter = made[kind]
     reporter.verbose = True
-    error = Failed("todo", f"the index says {CANARY}", fix=f"try {CANARY}")
+    error = Failed("program-failed", f"the index says {CANARY}", fix=f"try {CANARY}")
     reporter.event(OutputLine(PUSH, f"printed {CANARY}"), nested=False)
     reporter.event(StepFinished(PUSH, Ended.FAILED, error.message, 0.0, error), nested=False)
     reporter.error(error)
