@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from relnox.core.manifest import Manifest
 
-__all__ = ["SIZES", "Ended", "honest_codes", "prepare", "publish_and_judge", "run", "signal_and_judge", "visible"]
+__all__ = ["SIZES", "Ended", "honest_codes", "prepare", "publish_and_check", "run", "signal_and_check", "visible"]
 
 SIZES = {
     2: [Package("demo")],
@@ -144,8 +144,8 @@ def run(root: Path, *, slow: bool) -> Ended:
     text = _said(root)
     if not result.exists():
         return Ended(running.exitcode, text, 0, took)
-    told = json.loads(result.read_text(encoding="utf-8"))
-    return Ended(told["code"], text, told["peak"], took, told["simulated"])
+    result_document = json.loads(result.read_text(encoding="utf-8"))
+    return Ended(result_document["code"], text, result_document["peak"], took, result_document["simulated"])
 
 
 def _publish(root: str, environment: dict[str, str], slow: bool) -> None:
@@ -163,8 +163,8 @@ def _publish(root: str, environment: dict[str, str], slow: bool) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + SHARED
-    told = {"code": code, "peak": peak, "simulated": clock.now()}
-    Path("result.json").write_text(json.dumps(told), encoding="utf-8")
+    result_document = {"code": code, "peak": peak, "simulated": clock.now()}
+    Path("result.json").write_text(json.dumps(result_document), encoding="utf-8")
 
 
 def _hurry(*, slow: bool) -> None:
@@ -436,7 +436,7 @@ def honest_codes(seen: int, stored: int, accepted: int, total: int, *, legible: 
     return {1, 2, 3, 4, 5} if stored else {1, 2, 4, 5}
 
 
-def publish_and_judge(way: Misbehavior, size: int, root: Path) -> dict[str, Any]:
+def publish_and_check(way: Misbehavior, size: int, root: Path) -> dict[str, Any]:
     """Publish to an index that misbehaves in this way, then to the same one when it is honest again.
 
     Returns:
@@ -539,7 +539,7 @@ def _stored(index: RawIndex, manifest: Manifest) -> set[str]:
 # --- signals
 
 
-def signal_and_judge(way: Misbehavior, number: signal.Signals, root: Path) -> dict[str, Any]:
+def signal_and_check(way: Misbehavior, number: signal.Signals, root: Path) -> dict[str, Any]:
     """Send a signal to `relnox publish` in the middle of this, by the real clock and with the real deadlines."""
     manifest = release(root, SIZES[6])
     with RawIndex(*way.rules) as index:

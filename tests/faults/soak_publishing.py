@@ -1,4 +1,4 @@
-"""Publish runs killed at every system call that changes something, and at 1,000 times by chance.
+"""Publish runs killed at every system call that changes something, and at 1,000 random times.
 
 Needs strace, and takes minutes: `nox -s soak`. The test of killed publishing has some of both.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from test_misbehaving_index import MODES, clock, each_way_ends_as_it_should
+from test_misbehaving_index import MODES, clock, each_way_ends_with_its_code
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,5 +16,5 @@ __all__ = ["clock"]
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_each_way_to_misbehave_ends_as_it_should(mode: str, tmp_path: Path, clock: SimulatedClock) -> None:
-    each_way_ends_as_it_should(mode, 60, tmp_path, clock)
+def test_each_way_to_misbehave_ends_with_its_code(mode: str, tmp_path: Path, clock: SimulatedClock) -> None:
+    each_way_ends_with_its_code(mode, 60, tmp_path, clock)

@@ -6,7 +6,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from hostile_runs import publish_and_judge, signal_and_judge
+from hostile_runs import publish_and_check, signal_and_check
 from misbehaviors import MISBEHAVIORS, SIGNALED
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ CASES = [(name, size) for name, way in MISBEHAVIORS.items() for size in way.size
 def test_no_false_success_no_hang_no_traceback(
     name: str, size: int, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    for key, value in publish_and_judge(MISBEHAVIORS[name], size, tmp_path).items():
+    for key, value in publish_and_check(MISBEHAVIORS[name], size, tmp_path).items():
         record_property(key, value)
 
 
@@ -29,5 +29,5 @@ def test_no_false_success_no_hang_no_traceback(
 def test_a_signal_ends_the_run_and_the_same_command_finishes_it(
     name: str, number: signal.Signals, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    for key, value in signal_and_judge(MISBEHAVIORS[name], number, tmp_path).items():
+    for key, value in signal_and_check(MISBEHAVIORS[name], number, tmp_path).items():
         record_property(f"signal {key}", value)

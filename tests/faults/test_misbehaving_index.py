@@ -76,7 +76,7 @@ MODES = {
     "duplicates are 409": Mode([Rule(faults.STORED_500, tries=[1], per_name=True), Rule(faults.Duplicate(409))]),
     "duplicates are 400": Mode([Rule(faults.STORED_500, tries=[1], per_name=True), Rule(faults.Duplicate(400))]),
     "duplicates are 403": Mode([Rule(faults.STORED_500, tries=[1], per_name=True), Rule(faults.Duplicate(403))]),
-    "somebody is first": Mode([Rule(faults.Foreign(), tries=[1])], (4, 4), "has a different", heals=False),
+    "another client is first": Mode([Rule(faults.Foreign(), tries=[1])], (4, 4), "has a different", heals=False),
     "truncated": Mode([Rule(faults.Truncate(size=100), tries=[1])], (4, 4), "has a different", heals=False),
     "burned": Mode([Rule(faults.NAME_RESERVED, tries=[1])], (4, 4), "publish it as 1.0.1"),
     "old release": Mode([Rule(faults.OLD_RELEASE, tries=[1])], (4, 4), "1.0.post1"),
@@ -103,22 +103,22 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
 
 @pytest.mark.parametrize("size", [1, 6])
 @pytest.mark.parametrize("mode", MODES)
-def test_each_way_to_misbehave_ends_as_it_should(
+def test_each_way_to_misbehave_ends_with_its_code(
     mode: str, size: int, tmp_path: Path, clock: SimulatedClock
 ) -> None:
-    each_way_ends_as_it_should(mode, size, tmp_path, clock)
+    each_way_ends_with_its_code(mode, size, tmp_path, clock)
 
 
-def each_way_ends_as_it_should(mode: str, size: int, tmp_path: Path, clock: SimulatedClock) -> None:
+def each_way_ends_with_its_code(mode: str, size: int, tmp_path: Path, clock: SimulatedClock) -> None:
     """Publish files to an index that misbehaves in this way, and again when it behaves."""
     # no false success, no hang, no duplicate, no half release without exit 3.
     with EmbeddedIndex(tmp_path / "index", faults=MODES[mode].rules, clock=clock.time) as index:
-        _ends_as_it_should(MODES[mode], size, tmp_path, index, clock)
+        _ends_with_its_code(MODES[mode], size, tmp_path, index, clock)
         sent = [request.sha256 for request in index.uploads if request.status == 200 and request.fault is None]
         assert len(sent) == len(set(sent)), "a file was stored twice"
 
 
-def _ends_as_it_should(way: Mode, size: int, root: Path, index: EmbeddedIndex, clock: SimulatedClock) -> None:
+def _ends_with_its_code(way: Mode, size: int, root: Path, index: EmbeddedIndex, clock: SimulatedClock) -> None:
     """Publish while the index misbehaves, and again when it does no more."""
     manifest = release(root, SIZES[size])
     ran = publish_to(root, index.upload_url, index.simple_url)
@@ -145,7 +145,7 @@ def _is_honest(code: int, there: dict[str, str], manifest: Manifest) -> None:
 
 
 @pytest.mark.parametrize("since", [0, 1])
-def test_a_quarter_of_an_hour_of_outage_is_outlasted(since: int, tmp_path: Path, clock: SimulatedClock) -> None:
+def test_an_outage_of_a_quarter_of_an_hour_is_retried(since: int, tmp_path: Path, clock: SimulatedClock) -> None:
     # from the first request on, and from the first upload on.
     manifest = release(tmp_path, SIZES[6])
     out = Rule(faults.unavailable(), on="any", since=since, until=since + 900)
@@ -157,8 +157,8 @@ def test_a_quarter_of_an_hour_of_outage_is_outlasted(since: int, tmp_path: Path,
     assert 900 <= clock.now() < 1200
 
 
-def test_pauses_grow_and_are_told(tmp_path: Path, clock: SimulatedClock) -> None:
-    # no hammering, and nobody sits before a run that says nothing.
+def test_pauses_grow_and_are_reported(tmp_path: Path, clock: SimulatedClock) -> None:
+    # few requests, and a line for each long wait.
     release(tmp_path, SIZES[1])
     with EmbeddedIndex(tmp_path / "index", faults=[Rule(faults.E500)], clock=clock.time) as index:
         ran = publish(tmp_path, index, "--report", str(tmp_path / "report.json"))
@@ -175,7 +175,7 @@ def test_pauses_grow_and_are_told(tmp_path: Path, clock: SimulatedClock) -> None
     assert len({wait["ends"][:19] for wait in report["waits"]}) == 1
 
 
-def test_what_many_packages_wait_for_is_told_once_for_all_of_them(tmp_path: Path, clock: SimulatedClock) -> None:
+def test_a_wait_of_many_packages_is_reported_once(tmp_path: Path, clock: SimulatedClock) -> None:
     # a listing that lags half an hour
     release(tmp_path, [Package(f"part-{number}") for number in range(6)])
     lag = Rule(faults.Stale(seconds=1800), on="listing")
@@ -190,22 +190,22 @@ def test_what_many_packages_wait_for_is_told_once_for_all_of_them(tmp_path: Path
     assert 7 <= len(waits) <= 9  # of the first, and after 1, 3, 7, 12, 17, 22, 27 minutes
 
 
-def test_a_wait_before_the_plan_is_told_too(tmp_path: Path, clock: SimulatedClock) -> None:
+def test_a_wait_before_the_plan_is_reported_too(tmp_path: Path, clock: SimulatedClock) -> None:
     release(tmp_path, SIZES[60])
     away = Rule(faults.unavailable(), on="any", until=300)
     with EmbeddedIndex(tmp_path / "index", faults=[away], clock=clock.time) as index:
         ran = publish(tmp_path, index, "--report", str(tmp_path / "report.json"))
     assert ran.code == 0, ran.text
-    told, _, _ = ran.err.partition("note: credentials")
-    assert 2 <= told.count("returned 503 Service Unavailable; next try at ") <= 4
+    waits, _, _ = ran.err.partition("note: credentials")
+    assert 2 <= waits.count("returned 503 Service Unavailable; next try at ") <= 4
     report = json.loads((tmp_path / "report.json").read_bytes())
-    assert len(report["waits"]) == told.count("waiting ")
+    assert len(report["waits"]) == waits.count("waiting ")
 
 
 def test_another_file_on_the_index_stops_everything_before_the_first_byte(
     tmp_path: Path, clock: SimulatedClock
 ) -> None:
-    # in the last of ten packages; both hashes and the ways out are told.
+    # in the last of ten packages; both hashes and the fix are printed.
     packages = SIZES[60]
     old = release(tmp_path, packages[-1:], content="# before\n")
     with EmbeddedIndex(tmp_path / "index", clock=clock.time) as index:
@@ -225,7 +225,7 @@ def test_another_file_on_the_index_stops_everything_before_the_first_byte(
 def test_a_release_that_takes_no_more_files_is_refused_before_the_first_byte(
     tmp_path: Path, clock: SimulatedClock
 ) -> None:
-    # half of it came 15 days ago; what can be done is told.
+    # half of it was uploaded 15 days ago; the fix is printed.
     release(tmp_path, SIZES[6])
     with EmbeddedIndex(
         tmp_path / "index", faults=[Rule(faults.REJECTED, project="demo")], clock=clock.time

@@ -73,7 +73,7 @@ def without_list(written: str) -> str:
 
 
 SERVED = {
-    "other bytes": (Answer(200, "somebody else's"), 4, "different bytes"),
+    "other bytes": (Answer(200, "another file"), 4, "different bytes"),
     "an empty body": (Answer(200, ""), 4, "different bytes"),
     "a login page": (Answer(200, LOGIN_PAGE, headers=HTML), 4, "different bytes"),
     "more than was built": (Answer(200, "x" * 100_000), 4, "larger than the"),
@@ -105,7 +105,7 @@ def test_what_is_served_has_to_be_what_was_built(
 
 
 @pytest.mark.parametrize("mode", ["other bytes", "an empty body", "a login page", "404"])
-def test_one_file_that_is_not_served_is_told_among_those_that_are(
+def test_one_file_that_is_not_served_is_reported_among_others(
     mode: str, tmp_path: Path, clock: SimulatedClock
 ) -> None:
     fault, code, _ = SERVED[mode]
@@ -164,7 +164,7 @@ def test_a_listing_that_contradicts_itself_proves_nothing(  # noqa: PLR0917 - co
         assert is_whole(index, manifest)
 
 
-def test_a_file_that_was_yanked_is_told_before_and_after(tmp_path: Path, clock: SimulatedClock) -> None:
+def test_a_yanked_file_is_reported_before_and_after(tmp_path: Path, clock: SimulatedClock) -> None:
     # PEP 592
     release(tmp_path, SIZES[2])
     rule = Rule(faults.REJECTED, filename="*.tar.gz")
@@ -179,7 +179,7 @@ def test_a_file_that_was_yanked_is_told_before_and_after(tmp_path: Path, clock: 
 
 
 @pytest.mark.parametrize(("status", "code"), [("archived", 0), ("deprecated", 0), ("quarantined", 5)])
-def test_the_status_of_a_project_is_told_after_its_files_were_sent(
+def test_the_status_of_a_project_is_reported_after_the_uploads(
     status: Any, code: int, tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # PEP 792: it changes while the release is on its way.
@@ -258,7 +258,7 @@ def bad_token(root: Path, index: EmbeddedIndex, patch: pytest.MonkeyPatch) -> tu
         (bad_token, 3),
     ],
 )
-def test_what_an_earlier_run_made_public_is_told_by_one_that_is_stopped_at_once(
+def test_a_blocked_run_reports_the_public_files_of_an_earlier_run(
     transient_error: Callable[[Path, EmbeddedIndex, pytest.MonkeyPatch], tuple[str, ...]],
     code: int,
     tmp_path: Path,
@@ -273,7 +273,7 @@ def test_what_an_earlier_run_made_public_is_told_by_one_that_is_stopped_at_once(
     assert "(3): core-1.0" in ran.err
 
 
-def test_a_question_that_nobody_answers_says_what_is_public(tmp_path: Path, clock: SimulatedClock) -> None:
+def test_a_missing_confirmation_reports_the_public_files(tmp_path: Path, clock: SimulatedClock) -> None:
     with EmbeddedIndex(tmp_path / "index", clock=clock.time) as index:
         half(tmp_path, index)
         ran = publish_to(tmp_path, index.upload_url, index.simple_url, production=True)
@@ -339,8 +339,8 @@ PLACES: dict[str, tuple[Any, str]] = {
     "after an upload": (uploader, "parse_response"),
     "while a listing is read": (publishing, "_check_listing"),
     "while a file is compared": (client, "compare_served"),
-    "while a step is told": (plain.Plain, "event"),
-    "while the end is told": (text, "ending"),
+    "while a step is reported": (plain.Plain, "event"),
+    "while the end is reported": (text, "ending"),
     "while the deadline is reckoned": (publishing, "upload_deadline"),
     "while results are summed up": (publish_task, "summarize"),
     "while the report is written": (json_reports, "render"),
@@ -352,7 +352,7 @@ def raising(patch: pytest.MonkeyPatch, where: str, bug: BaseException) -> None:
     """Raise a bug at a place, from the second time on that a run comes there (each package comes once)."""
     owner, name = PLACES[where]
     original = getattr(owner, name)
-    passed = {"while a listing is read": 4, "while a step is told": 4, "after an upload": 1}.get(where, 0)
+    passed = {"while a listing is read": 4, "while a step is reported": 4, "after an upload": 1}.get(where, 0)
     calls = 0
 
     def broken(*args: Any, **options: Any) -> Any:
@@ -390,7 +390,7 @@ def test_a_bug_after_the_first_upload_ends_with_what_is_public(
         assert is_whole(index, manifest)
 
 
-def test_a_bug_is_told_after_what_is_public_and_kept_in_the_report(
+def test_a_bug_is_printed_after_the_public_files_and_is_in_the_report(
     tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release(tmp_path, SIZES[6])

@@ -6,7 +6,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from hostile_runs import honest_codes, prepare, publish_and_judge, run, signal_and_judge, visible
+from hostile_runs import honest_codes, prepare, publish_and_check, run, signal_and_check, visible
 from misbehaviors import MISBEHAVIORS
 from raw_index import RawIndex
 from releases import Package, release
@@ -60,12 +60,12 @@ SIGNALED = {
 
 @pytest.mark.parametrize("name", SAMPLE)
 def test_no_false_success_no_hang_no_traceback(name: str, tmp_path: Path) -> None:
-    publish_and_judge(MISBEHAVIORS[name], SAMPLE[name], tmp_path)
+    publish_and_check(MISBEHAVIORS[name], SAMPLE[name], tmp_path)
 
 
 @pytest.mark.parametrize("name", SIGNALED)
 def test_a_signal_ends_the_run_and_the_same_command_finishes_it(name: str, tmp_path: Path) -> None:
-    signal_and_judge(MISBEHAVIORS[name], SIGNALED[name], tmp_path)
+    signal_and_check(MISBEHAVIORS[name], SIGNALED[name], tmp_path)
 
 
 def test_the_catalog_has_many_ways_in_every_topic() -> None:
@@ -75,7 +75,7 @@ def test_the_catalog_has_many_ways_in_every_topic() -> None:
     assert sum(way.sizes == (2, 6, 20) for way in MISBEHAVIORS.values()) >= 150
 
 
-def test_the_index_is_honest_unless_it_is_told_otherwise(tmp_path: Path) -> None:
+def test_the_index_behaves_without_a_fault(tmp_path: Path) -> None:
     manifest = release(tmp_path, [Package("demo")])
     with RawIndex() as index:
         prepare(tmp_path, index)

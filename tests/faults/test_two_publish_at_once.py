@@ -128,7 +128,7 @@ def test_without_a_place_for_locks_it_is_published_all_the_same(hindrance: str, 
     root, _, _ = two_checkouts(tmp_path)
     place = Path(os.environ["XDG_CACHE_HOME"]) / "relnox" / "locks"
     place.parent.mkdir(parents=True)
-    other = tmp_path / "somebody's"
+    other = tmp_path / "other"
     other.mkdir()
     if hindrance == "a file":
         place.write_text("")
