@@ -109,11 +109,13 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, spelling and the layers of imports."""
+    """Check style, spelling, words, problem codes and the layers of imports."""
     install(session, "lint")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("codespell")
+    session.run("python", "scripts/check_words.py")
+    session.run("python", "scripts/problems.py", "--check")
     session.run("lint-imports", "--no-cache")
 
 

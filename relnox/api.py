@@ -230,7 +230,9 @@ class _Events:
 def _task_name(task: str) -> str:
     from relnox.commands import TASKS
 
-    names = {name: name for name in (*TASKS, "init")} | {each.attribute: each.name for each in TASKS.values()}
+    names = {name: name for name in (*TASKS, "init")} | {
+        definition.attribute: definition.name for definition in TASKS.values()
+    }
     names |= {name.replace("-", "_"): name for name in names.values()}
     if task not in names:
         raise Blocked("unknown-task", f"unknown task {task}", fix=did_you_mean(task, list(names.values())))

@@ -1,6 +1,6 @@
-"""Waits that somebody would notice: each is told when it begins, and now and then while it goes on.
+"""Notifications of waits: when one begins, and less and less often while it lasts.
 
-Many threads may wait for the same server: what they wait for is told once for all of them.
+If several threads wait for the same reason, such as a server that is down, they cause one notification.
 """
 
 from __future__ import annotations
@@ -14,54 +14,54 @@ if TYPE_CHECKING:
 
     from relnox.core.events import Waiting
 
-__all__ = ["on_wait", "span", "tell"]
+__all__ = ["notify", "on_wait", "span"]
 
-_FIRST = 60.0
-"""Seconds until a wait is told again; twice as many after that."""
-_LONGEST = 300.0
-"""Engines end jobs that print nothing for ten minutes."""
-_IN_MINUTES = 600.0
+_FIRST_INTERVAL = 60.0
+"""Seconds until the second notification of a wait; the interval doubles after each."""
+_MAX_INTERVAL = 300.0
+"""CI providers end jobs that print nothing for ten minutes."""
+_MIN_MINUTES = 600.0
 
 
 def span(seconds: float) -> str:
-    """How long something took, for people: in seconds, and from ten minutes on in minutes."""
-    return f"{seconds:.0f} s" if seconds < _IN_MINUTES else f"{seconds / 60:.0f} min"
+    """Format a duration in seconds, or from ten minutes on in minutes."""
+    return f"{seconds:.0f} s" if seconds < _MIN_MINUTES else f"{seconds / 60:.0f} min"
 
 
 @contextmanager
-def on_wait(listener: Callable[[Waiting], None]) -> Iterator[None]:
-    """Have somebody hear of waits inside the block, in whatever thread they are, instead of who heard before."""
-    _listeners.append(_Listener(listener))
+def on_wait(callback: Callable[[Waiting], None]) -> Iterator[None]:
+    """Call a function for the waits of all threads inside the block, instead of the previous one."""
+    _listeners.append(_Listener(callback))
     try:
         yield
     finally:
         _listeners.pop()
 
 
-def tell(waiting: Waiting, now: float) -> None:
-    """Something is waited for, unless that was told a moment ago.
+def notify(waiting: Waiting, now: float) -> None:
+    """Notify about a wait, unless there was a notification with the same reason a short time ago.
 
     Args:
-        waiting: What for, and until when.
-        now: Seconds that only ever grow.
+        waiting: The wait.
+        now: The time in seconds, by a monotonic clock.
     """
     if _listeners:
-        _listeners[-1].hear(waiting, now)
+        _listeners[-1].notify(waiting, now)
 
 
 class _Listener:
-    def __init__(self, listener: Callable[[Waiting], None]) -> None:
-        self._listener = listener
-        self._told: dict[str, tuple[float, float]] = {}
-        self._hearing = threading.RLock()
+    def __init__(self, callback: Callable[[Waiting], None]) -> None:
+        self._callback = callback
+        self._notifications: dict[str, tuple[float, float]] = {}
+        self._lock = threading.RLock()
 
-    def hear(self, waiting: Waiting, now: float) -> None:
-        with self._hearing:
-            before, silence = self._told.get(waiting.why, (now, 0.0))
-            if now - before < silence:
+    def notify(self, waiting: Waiting, now: float) -> None:
+        with self._lock:
+            last, interval = self._notifications.get(waiting.why, (now, 0.0))
+            if now - last < interval:
                 return
-            self._told[waiting.why] = now, min(max(2 * silence, _FIRST), _LONGEST)
-            self._listener(waiting)
+            self._notifications[waiting.why] = now, min(max(2 * interval, _FIRST_INTERVAL), _MAX_INTERVAL)
+            self._callback(waiting)
 
 
 _listeners: list[_Listener] = []

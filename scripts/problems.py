@@ -51,14 +51,16 @@ class Callable(NamedTuple):
     Attributes:
         parameters: Its parameters, in order.
         exits: The exit codes of problems that it makes.
-        fix: What helps, where it is the same for all of them.
+        fix: The fix, where it is the same for all of them.
         code: The default of its parameter `code`, if it has one.
+        module: The only module that can use it; None for all.
     """
 
     parameters: tuple[str, ...]
     exits: frozenset[str]
     fix: str = ""
     code: ast.expr | None = None
+    module: Path | None = None
 
 
 class Entry(NamedTuple):
@@ -79,7 +81,8 @@ def main(arguments: list[str]) -> int:
     entries: dict[str, set[Entry]] = defaultdict(set)
     faults: list[str] = []
     for path, module in modules.items():
-        for line, code, entry in _entries(module, callables, constants | _constants([module])):
+        usable = {name: kind for name, kind in callables.items() if kind.module in (None, path)}
+        for line, code, entry in _entries(module, usable, constants | _constants([module])):
             if path.parent != EMBEDDED:
                 entries[code].add(entry)
             if code == PLACEHOLDER or not _KEBAB.fullmatch(code):
@@ -142,7 +145,8 @@ def _callables(modules: dict[Path, ast.Module]) -> dict[str, Callable]:
                 exits = frozenset({FINDINGS[node.name]})
             else:
                 exits = frozenset(_exits_in(node, numbers, callables)) or frozenset({numbers["BLOCKED"]})
-            callables[node.name] = Callable(parameters, exits)
+            module_of = path if node.name.startswith("_") else None
+            callables[node.name] = Callable(parameters, exits, module=module_of)
     return callables
 
 

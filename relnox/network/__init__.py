@@ -189,7 +189,7 @@ class Deadline:
         if self._waited >= _REPORTED_WAIT:
             now = CLOCK.today()
             again, ends = now + timedelta(seconds=seconds), now + timedelta(seconds=self.left())
-            waits.tell(Waiting(why, again, ends), CLOCK.now())
+            waits.notify(Waiting(why, again, ends), CLOCK.now())
         woken = threading.Event()
         with interruptible_pause(woken):
             CLOCK.pause(seconds, woken)

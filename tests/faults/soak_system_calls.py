@@ -1,4 +1,4 @@
-"""Bumps and builds that are struck at every system call that changes something (SK, ENOSPC).
+"""Bumps and builds with a fault injected at every system call that changes something (SK, ENOSPC).
 
 They are relnox's own, those of each git that it starts with all that this one starts, and those of a backend. At
 each of them the process is killed, or the disk has no room, once or from then on. Then nothing is half, and the
@@ -41,7 +41,7 @@ with_each_fault = pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 
 
 class Project(NamedTuple):
-    """What is struck: a task, in copies of a project, at its places."""
+    """A task with injected faults, in copies of a project, at its places."""
 
     template: Path
     task: tuple[str, ...]
@@ -53,8 +53,10 @@ class Project(NamedTuple):
         with pytest.MonkeyPatch.context() as patch:
             return cls(template, task, places(lambda name: alone(template, folder / name, patch), task))
 
-    def struck(self, fault: str, folder: Path, share: slice = slice(None)) -> Iterator[tuple[Path, FaultyRun]]:
-        """A copy for each place of a share, after a run that was struck there, and in its surroundings."""
+    def faulty_runs(
+        self, fault: str, folder: Path, share: slice = slice(None)
+    ) -> Iterator[tuple[Path, FaultyRun]]:
+        """A copy for each place of a share, after a run with a fault there, and in its surroundings."""
         found = self.places
         if fault != KILLED:
             found = [place for place in found if place.call in GROWING]
@@ -65,15 +67,15 @@ class Project(NamedTuple):
             def new(name: str) -> Path:
                 return alone(self.template, folder / name / "project", patch)
 
-            for root, struck in inject_faults(found[share], fault, new, self.task):
-                if fault == KILLED and struck.met and struck.place.program == "relnox":
-                    assert struck.code == -signal.SIGKILL, struck
-                yield root, struck
+            for root, faulty_run in inject_faults(found[share], fault, new, self.task):
+                if fault == KILLED and faulty_run.met and faulty_run.place.program == "relnox":
+                    assert faulty_run.code == -signal.SIGKILL, faulty_run
+                yield root, faulty_run
                 shutil.rmtree(root.parent)
 
 
 def alone(template: Path, root: Path, patch: pytest.MonkeyPatch) -> Path:
-    """A copy, beside folders for temporary and for kept files that nobody else uses."""
+    """A copy, beside folders for temporary and for kept files of its own."""
     for variable in ("TMPDIR", "XDG_CACHE_HOME"):
         folder = root.parent / f"{root.name}.{variable}"
         folder.mkdir(parents=True)
@@ -88,19 +90,19 @@ def bumped(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @with_each_fault
 @in_parts
-def test_a_bump_that_is_struck_at_any_call_is_finished_by_the_same_command(
+def test_a_bump_with_a_fault_at_any_call_is_finished_by_the_same_command(
     bumped: Project, tmp_path: Path, part: slice, fault: str
 ) -> None:
-    for root, struck in bumped.struck(fault, tmp_path, part):
+    for root, faulty_run in bumped.faulty_runs(fault, tmp_path, part):
         for lock in remote_of(root).rglob("*.lock"):
             lock.unlink()  # the remote's own affair
         found = state(root)
         whole = found._replace(left=[]) in (BEFORE, RELEASED)
-        assert whole or "pending.json" in found.left, (struck, found)
-        if struck.code != 0:
+        assert whole or "pending.json" in found.left, (faulty_run, found)
+        if faulty_run.code != 0:
             again = bump(root)
-            assert again.code == 0, (struck, again.text)
-        assert state(root) == RELEASED, struck
+            assert again.code == 0, (faulty_run, again.text)
+        assert state(root) == RELEASED, faulty_run
         subprocess.run(["git", "fsck", "--no-dangling"], cwd=root, check=True, capture_output=True)
 
 
@@ -118,15 +120,15 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @with_each_fault
 @in_parts
-def test_a_build_that_is_struck_at_any_call_leaves_nothing_half_and_the_same_command_finishes(
+def test_a_build_with_a_fault_at_any_call_leaves_nothing_half_and_the_same_command_finishes(
     built: Project, tmp_path: Path, part: slice, fault: str
 ) -> None:
-    for root, struck in built.struck(fault, tmp_path, part):
-        assert struck.code in {0, -signal.SIGKILL, 2}, struck
+    for root, faulty_run in built.faulty_runs(fault, tmp_path, part):
+        assert faulty_run.code in {0, -signal.SIGKILL, 2}, faulty_run
         sound(root)
         with zipfile.ZipFile(root / "dist/home-1.0-py3-none-any.whl") as wheel:
-            assert b"changed" in wheel.read("home.py"), struck
-        assert list(Path(os.environ["TMPDIR"]).iterdir()) == [], struck
+            assert b"changed" in wheel.read("home.py"), faulty_run
+        assert list(Path(os.environ["TMPDIR"]).iterdir()) == [], faulty_run
 
 
 @pytest.fixture(scope="session")
@@ -143,9 +145,9 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.mark.network
 @with_each_fault
-def test_a_build_that_is_struck_while_it_keeps_an_environment_is_finished_by_the_same_command(
+def test_a_build_with_a_fault_while_it_keeps_an_environment_is_finished_by_the_same_command(
     kept: Project, tmp_path: Path, fault: str
 ) -> None:
-    for root, struck in kept.struck(fault, tmp_path):
-        assert struck.code in {0, -signal.SIGKILL, 2}, struck
+    for root, faulty_run in kept.faulty_runs(fault, tmp_path):
+        assert faulty_run.code in {0, -signal.SIGKILL, 2}, faulty_run
         sound(root, "able-1.2")

@@ -39,14 +39,14 @@ def root(tmp_path: Path) -> Path:
 
 def refused(root: Path, *, code: tuple[int, ...] = (1,)) -> list[str]:
     """What each task says."""
-    told = []
+    output = []
     for task, *options in TASKS:
         ran = here(root, task, *options)
         assert ran.code in code, ran.text
         assert "Traceback" not in ran.text
-        told.append(ran.err)
+        output.append(ran.err)
     assert not (root / "out").exists()
-    return told
+    return output
 
 
 def first(**changes: Any) -> Callable[[dict[str, Any]], object]:
@@ -87,9 +87,9 @@ def test_a_manifest_with_what_cannot_be_right_is_refused(change: Callable[[Any],
     document = json.loads(path.read_text())
     change(document)
     path.write_text(json.dumps(document))
-    for told in refused(root):
-        assert "is not a valid manifest" in told
-        assert not {"\x1b", "\0", BIDI} & set(told)
+    for output in refused(root):
+        assert "is not a valid manifest" in output
+        assert not {"\x1b", "\0", BIDI} & set(output)
 
 
 @pytest.mark.parametrize(
@@ -110,17 +110,17 @@ def test_a_manifest_with_what_cannot_be_right_is_refused(change: Callable[[Any],
 )
 def test_a_text_that_is_no_manifest_is_refused(text: str, root: Path) -> None:
     (root / "dist" / "manifest.json").write_text(text)
-    assert all("is not a valid manifest" in told for told in refused(root))
+    assert all("is not a valid manifest" in output for output in refused(root))
 
 
 def test_a_manifest_that_is_not_text_is_refused(root: Path) -> None:
     (root / "dist" / "manifest.json").write_bytes(b"\xff\xfe\0")
-    assert all("is not in UTF-8" in told for told in refused(root))
+    assert all("is not in UTF-8" in output for output in refused(root))
 
 
 def test_a_manifest_is_not_read_beyond_its_limit(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify_install, "_MANIFEST_LIMIT", 100)
-    assert all("is too large for a manifest" in told for told in refused(root))
+    assert all("is too large for a manifest" in output for output in refused(root))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes on this system")
@@ -128,9 +128,11 @@ def test_a_manifest_is_not_read_beyond_its_limit(root: Path, monkeypatch: pytest
 def test_a_pipe_is_not_waited_for(name: str, root: Path) -> None:
     (root / "dist" / name).unlink()
     os.mkfifo(root / "dist" / name)
-    for told in refused(root, code=(1, 2)):
+    for output in refused(root, code=(1, 2)):
         assert (
-            "nothing was built" in told or "although the manifest lists it" in told or "no manifest.json" in told
+            "nothing was built" in output
+            or "although the manifest lists it" in output
+            or "no manifest.json" in output
         )
 
 
@@ -139,8 +141,8 @@ def test_what_a_link_leads_to_outside_is_not_read(target: str, root: Path) -> No
     (root / "secret").write_text("secret")
     (root / "dist" / packed.NAME).unlink()
     (root / "dist" / packed.NAME).symlink_to(target)
-    for told in refused(root, code=(1, 2)):
-        assert "although the manifest lists it" in told
+    for output in refused(root, code=(1, 2)):
+        assert "although the manifest lists it" in output
 
 
 def test_a_link_inside_the_folder_is_followed(root: Path) -> None:
@@ -153,7 +155,7 @@ def test_a_link_inside_the_folder_is_followed(root: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"[" * 100_000, b"\xff", b'{"envelope": {"statement": "' + b"W1tb" * 99_999 + b'"}}']
 )
-def test_an_attestation_that_is_none_is_told_so(content: bytes) -> None:
+def test_an_invalid_attestation_is_an_error(content: bytes) -> None:
     assert collection.attested_sha256(content) is None
 
 

@@ -127,7 +127,7 @@ def test_without_a_push_all_is_on_the_disk_before_the_record_is_dropped(
     assert last < log.place("sync all") < log.place("rename relnox/last.json")
 
 
-def test_what_is_taken_back_is_on_the_disk_before_the_record_is_dropped(
+def test_what_is_undone_is_on_the_disk_before_the_record_is_dropped(
     template: Path, tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = copy_of(template, tmp_path / "pair")

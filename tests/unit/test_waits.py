@@ -17,7 +17,7 @@ def test_a_wait_is_reported_at_once_and_then_less_and_less_often() -> None:
     times: list[int] = []
     with waits.on_wait(events.append):
         for second in range(3600):
-            waits.tell(DOWN, second)
+            waits.notify(DOWN, second)
             if len(events) > len(times):
                 times.append(second)
     assert times == [0, 60, 180, *range(420, 3600, 300)]
@@ -26,8 +26,8 @@ def test_a_wait_is_reported_at_once_and_then_less_and_less_often() -> None:
 def test_waits_for_different_reasons_are_reported_separately() -> None:
     events: list[Waiting] = []
     with waits.on_wait(events.append):
-        for each in (DOWN, SLOW, DOWN, SLOW):
-            waits.tell(each, 5.0)
+        for wait in (DOWN, SLOW, DOWN, SLOW):
+            waits.notify(wait, 5.0)
     assert events == [DOWN, SLOW]
 
 
@@ -36,7 +36,7 @@ def test_the_innermost_listener_hears_and_afterwards_the_one_before() -> None:
     inner: list[Waiting] = []
     with waits.on_wait(outer.append):
         with waits.on_wait(inner.append):
-            waits.tell(DOWN, 0.0)
-        waits.tell(SLOW, 0.0)
-    waits.tell(DOWN, 0.0)
+            waits.notify(DOWN, 0.0)
+        waits.notify(SLOW, 0.0)
+    waits.notify(DOWN, 0.0)
     assert (outer, inner) == ([SLOW], [DOWN])

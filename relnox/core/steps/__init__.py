@@ -1,7 +1,7 @@
-"""The steps that plans are made of: a closed union of values, by what they are about.
+"""The steps of plans: a closed union of records, one module for each topic.
 
-A step says in one line what it will do and whether its effect is local or remote. Whoever acts on steps
-matches every kind and ends in `assert_never`.
+The title of a step says in one line what it will do. Code that handles steps matches all classes and ends in
+`assert_never`.
 """
 
 from __future__ import annotations
