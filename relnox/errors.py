@@ -127,7 +127,7 @@ def environment_error(error: BaseException) -> Failed | None:
         and error.filename is None
         and not str(error.strerror).startswith(_NO_TEMPORARY_FOLDER)
     ):
-        return Failed("no-working-directory", NO_WORKING_FOLDER, fix="cd to the project, then rerun the command")
+        return Failed("working-folder-missing", NO_WORKING_FOLDER, fix="cd to the project, then rerun the command")
     message = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
     if str(error.strerror).startswith(_NO_TEMPORARY_FOLDER):
         return Failed(

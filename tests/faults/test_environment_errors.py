@@ -41,7 +41,7 @@ if os.geteuid() == 0:  # root may write anywhere: without these two capabilities
 """
 ONE_TEMPORARY_FOLDER = "import os, tempfile\ntempfile._candidate_tempdir_list = lambda: [os.environ['TMPDIR']]\n"
 TOO_LONG = "x" * 300
-DENIED = "fix: allow writing there, or work in a copy of the project; then rerun the command"
+DENIED = "fix: grant write permission, or work in a copy of the project, then rerun the command"
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_a_lost_working_folder_is_an_error(tmp_path: Path, task: str) -> None:
 
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == (
-        "error: the working folder no longer exists\n"
+        "error: the working directory no longer exists [working-folder-missing]\n"
         "fix: cd into the project's folder, or pass the project's folder: --project DIR\n"
     )
 
@@ -117,7 +117,9 @@ def test_wrong_settings_are_errors_without_a_working_folder(tmp_path: Path, demo
     ran = lost(tmp_path, "status", "--project", str(demo))
 
     assert ran.code == 1
-    assert ran.err == f"error: {file}: tool.relnox has no key 'branhc'\nhint: did you mean branch?\n"
+    assert (
+        ran.err == f"error: {file}: tool.relnox has no key 'branhc' [unknown-setting]\nfix: did you mean branch?\n"
+    )
 
 
 # --- names that are too long
@@ -153,7 +155,10 @@ def test_every_front_end_tells_it(demo: Path, front_end: str) -> None:
     ran = launched(demo, "", *words(front_end, "publish", "--index", "embedded", "--dist", TOO_LONG))
 
     assert ran.code == (1 if front_end == "nox" else 2)
-    assert "manifest.json: File name too long\nhint: check the path, and what kind of file it is" in ran.err
+    assert (
+        "manifest.json: File name too long [path-unusable]\nfix: check the path and the type of the file"
+        in ran.err
+    )
 
 
 # --- no memory
@@ -199,7 +204,7 @@ def test_no_temporary_folder_names_the_variable(demo: Path, locked: Path, tmp_pa
 
     assert ran.code == (1 if front_end == "nox" else 2)
     assert f"No usable temporary directory found in ['{locked}']" in ran.err
-    assert "fix: set TMPDIR to a folder that you may write to; then rerun the command" in ran.err
+    assert "fix: set TMPDIR to a writable folder, then rerun the command" in ran.err
     assert not (demo / "dist/manifest.json").exists()
 
     (tmp_path / "free").mkdir()
@@ -245,7 +250,7 @@ def test_a_project_that_cannot_be_written_is_an_error(sealed: Path, options: tup
     ran = launched(sealed, POWERLESS, "-m", "relnox", *options)
 
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err == f"error: {sealed}/.git/relnox/lock: Permission denied\n{DENIED}\n"
+    assert ran.err == f"error: {sealed}/.git/relnox/lock: Permission denied [permission-denied]\n{DENIED}\n"
     assert everything(sealed) == before
 
 
@@ -254,7 +259,7 @@ def test_every_front_end_tells_that_it_cannot_write(sealed: Path, front_end: str
     ran = launched(sealed, POWERLESS, *words(front_end, "bump", "--part", "minor"))
 
     assert ran.code == (1 if front_end == "nox" else 2)
-    assert f"error: {sealed}/.git/relnox/lock: Permission denied\n{DENIED}\n" in ran.err
+    assert f"error: {sealed}/.git/relnox/lock: Permission denied [permission-denied]\n{DENIED}\n" in ran.err
 
 
 def test_what_only_looks_works_there(sealed: Path) -> None:
@@ -279,5 +284,5 @@ def test_a_report_that_cannot_be_written_is_refused_first(sealed: Path) -> None:
 
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == (
-        "error: the report cannot be written to report.json: Permission denied\nhint: name another file\n"
+        "error: the report cannot be written to report.json: Permission denied [file-not-writable]\nfix: choose another path\n"
     )
