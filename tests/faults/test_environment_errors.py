@@ -284,5 +284,6 @@ def test_a_report_that_cannot_be_written_is_refused_first(sealed: Path) -> None:
 
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == (
-        "error: the report cannot be written to report.json: Permission denied [file-not-writable]\nfix: choose another path\n"
+        "error: the report cannot be written to report.json: Permission denied [file-not-writable]\n"
+        "fix: choose another path\n"
     )
