@@ -55,5 +55,5 @@ def write_error(path: str, task: str, error: RelnoxError) -> None:
 
 def _unwritable(path: str, what: str, why: str | None) -> Blocked:
     return Blocked(
-        f"{what}-not-writable", f"the {what} cannot be written to {path}: {why}", fix="choose another path"
+        "file-not-writable", f"the {what} cannot be written to {path}: {why}", fix="choose another path"
     )
