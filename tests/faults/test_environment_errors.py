@@ -276,7 +276,7 @@ def test_an_index_that_cannot_store_is_not_said_to_find_files_too_large(sealed: 
 
     assert ran.code not in (0, 1), ran.text
     assert "embedded cannot store demo-1.2.3" in ran.err
-    assert "let it write there; then rerun the command" in ran.err
+    assert "allow it to write to its storage; then rerun the command" in ran.err
 
 
 def test_a_report_that_cannot_be_written_is_refused_first(sealed: Path) -> None:
