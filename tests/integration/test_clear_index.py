@@ -49,7 +49,7 @@ def test_files_of_another_release_are_removed_and_the_release_is_uploaded(root: 
     code, statuses = _statuses(root)
     assert code == 0
     assert set(statuses.values()) == {"success"}
-    assert next(iter(statuses)) == "remove everything from embedded"
+    assert next(iter(statuses)) == "remove all content of index embedded"
     assert _index(root).holds_only(_hashes(manifest))
 
 
@@ -87,7 +87,7 @@ def test_a_rerun_keeps_what_an_interrupted_run_uploaded(root: Path, monkeypatch:
         assert main(list(CLEAR)) in {2, 3, 130}
     code, statuses = _statuses(root)
     assert code == 0
-    assert statuses["remove everything from embedded"] == "skipped"
+    assert statuses["remove all content of index embedded"] == "skipped"
     assert sorted(status for title, status in statuses.items() if title.startswith("upload")) == [
         *["skipped"],
         *["success"] * (len(manifest.distributions) - 1),
@@ -97,4 +97,4 @@ def test_a_rerun_keeps_what_an_interrupted_run_uploaded(root: Path, monkeypatch:
 def test_a_file_that_was_yanked_is_removed_with_all_others(root: Path) -> None:
     _index(root).yank("core-1.0.tar.gz")
     code, statuses = _statuses(root)
-    assert (code, statuses["remove everything from embedded"]) == (0, "success")
+    assert (code, statuses["remove all content of index embedded"]) == (0, "success")

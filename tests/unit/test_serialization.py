@@ -104,7 +104,7 @@ def test_an_enumeration_is_its_value() -> None:
 def test_other_types_cannot_be_encoded() -> None:
     with pytest.raises(TypeError, match="set cannot be encoded"):
         encode({"a"})
-    with pytest.raises(TypeError, match="type is no value of core"):
+    with pytest.raises(TypeError, match="type cannot be encoded"):
         encode(steps.Tag)
 
 
