@@ -35,7 +35,7 @@ BLOCKED = (
     ("bump", "--part minor --tag", "--tag needs --commit [option-missing]"),
     ("build-all", "--package cor", "cor"),
     ("collect", "--from nowhere", "nowhere is not a folder"),
-    ("publish-test", "--index embeded", "there is no index called embeded"),
+    ("publish-test", "--index embeded", "unknown index embeded"),
     ("publish", "--index embedded --dist nowhere", "nowhere/manifest.json does not exist: nothing was built"),
     ("verify-install", "--project nowhere", "nowhere is not a folder"),
     ("rehearse", "--installer conda", "conda"),
