@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from running import Ran
 
 BUMP = ("bump", "--part", "minor", "--commit", "--tag", "--push")
-DONE = "bump: done and proven"
+DONE = "bump: done, verified"
 LIMIT = 60
 
 pytestmark = [

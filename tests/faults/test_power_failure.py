@@ -140,7 +140,7 @@ def test_what_is_undone_is_on_the_disk_before_the_record_is_dropped(
         log.append("forget")
         real(folder)  # type: ignore[operator]
 
-    monkeypatch.setattr(edits, "forget_pending", forget)
+    monkeypatch.setattr(edits, "discard_pending", forget)
     assert main([*BUMP, "--project", str(root)]) == 2
     edited = len(log) - 1 - log[::-1].index("edit base/pyproject.toml")
     assert edited < log.place("sync all") < log.place("forget")

@@ -41,7 +41,7 @@ from relnox.executor import actions, parallel
 
 number, at_once, *words = sys.argv[1:]
 
-def strike():
+def send_signal():
     os.kill(os.getpid(), int(number))
     for _ in range(1000):
         pass  # the handler runs here, and nowhere else
@@ -52,7 +52,7 @@ def at_work():
 class Rubbish:
     def __del__(self):
         try:
-            strike()
+            send_signal()
         except BaseException:
             print("dropped", file=sys.stderr, flush=True)
             raise
@@ -86,7 +86,7 @@ class Executor(parallel.ThreadPoolExecutor):
         future = super().submit(*given)
         while {begun} and not list(pathlib.Path().glob("*.pid")):
             time.sleep(0.01)
-        strike()
+        send_signal()
         return future
 
 parallel.ThreadPoolExecutor = Executor

@@ -25,22 +25,22 @@ import os, sys
 
 number, module, *sys.argv[1:] = sys.argv[1:]
 
-def strike():
+def send_signal():
     os.kill(os.getpid(), int(number))
     for _ in range(1000):
         pass  # the handler runs here
 
-class Striking:
+class Interrupting:
     def find_spec(self, name, *_):
         if name == module:
             Rubbish()  # where Python drops what a handler raises, and prints a traceback
 
 class Rubbish:
     def __del__(self):
-        strike()
+        send_signal()
 
 from relnox.__main__ import main
-sys.meta_path.insert(0, Striking())
+sys.meta_path.insert(0, Interrupting())
 sys.exit(main())
 """
 """Send this process a signal when it is about to import a module."""
@@ -50,7 +50,7 @@ import os, sys
 number, at, *words = sys.argv[1:]
 sys.argv[1:] = words
 
-def strike():
+def send_signal():
     os.kill(os.getpid(), int(number))
     for _ in range(1000):
         pass
@@ -64,12 +64,12 @@ def before(module, name):
     real = getattr(module, name)
     def striking(*given, **named):
         if name == at:
-            strike()
+            send_signal()
         return real(*given, **named)
     setattr(module, name, striking)
 
 before(editing, "make_durable")
-before(edits, "conclude_pending")
+before(edits, "complete_pending")
 before(edits, "sync")
 before(scratch.ScratchFolder, "__exit__")
 before(executor.signals.Signals, "pass_on")
@@ -111,7 +111,7 @@ def test_a_signal_while_relnox_is_imported_ends_it_without_a_traceback(
 
 
 @pytest.mark.parametrize("number", CODES)
-@pytest.mark.parametrize("at", ["make_durable", "conclude_pending", "sync", "__exit__", "pass_on"])
+@pytest.mark.parametrize("at", ["make_durable", "complete_pending", "sync", "__exit__", "pass_on"])
 def test_a_signal_after_the_last_step_of_a_bump_changes_nothing(
     template: Path, tmp_path: Path, at: str, number: signal.Signals
 ) -> None:
