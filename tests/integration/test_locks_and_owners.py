@@ -181,7 +181,8 @@ def test_without_the_option_lock_files_are_unchanged_and_listed(tmp_path: Path, 
     root = locked(tmp_path / "many")
     before = everything(root).files
     ran = done(bump, root, *MAJOR, *COMMIT)
-    assert "libs/pedal/pdm.lock, libs/poem/poetry.lock: out of date after this bump; to update it: --lock" in ran.text
+    locks = "libs/pedal/pdm.lock, libs/poem/poetry.lock"
+    assert f"{locks}: out of date after this bump; to update it: --lock" in ran.text
     assert committed(root) == [f"libs/{name}/pyproject.toml" for name in ("base", "pedal", "poem")]
     after = everything(root).files
     assert {name: after[name] for name in STALE} == {name: before[name] for name in STALE}
