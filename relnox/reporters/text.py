@@ -195,7 +195,7 @@ def ending(outcome: Outcome) -> str:
     if outcome.exit_code is ExitCode.FAILED and not any(step.remote for step in outcome.plan.steps):
         result = "failed"  # nothing was to be published, so it says nothing about what is public
     if outcome.exit_code is not ExitCode.DONE and all_verified(outcome.publication):
-        result = f"{_FAILED_AFTERWARDS[outcome.exit_code]}; the uploaded files stay public"
+        result = f"{_FAILED_AFTERWARDS[outcome.exit_code]}; the uploaded files stay on the index"
     if outcome.plan.skipped is not None and outcome.exit_code is ExitCode.DONE:
         result = f"skipped; {outcome.plan.skipped}"
     until = f" before {outcome.deadline}" if outcome.deadline is not None else ""

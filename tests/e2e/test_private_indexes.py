@@ -244,11 +244,11 @@ def test_files_that_appear_while_a_run_waits_are_not_replaced(
 
     def look_and_wait(indexes: Indexes, name: str, projects: Iterable[str]) -> None:
         look(indexes, name, projects)
-        monkeypatch.setattr(Indexes, "look", look)
+        monkeypatch.setattr(Indexes, "fetch_listings", look)
         assert publish(theirs.root).code == 0
         clock.pause(120, threading.Event())
 
-    monkeypatch.setattr(Indexes, "look", look_and_wait)
+    monkeypatch.setattr(Indexes, "fetch_listings", look_and_wait)
     ran = publish(built.root)
     assert ran.code == 4, ran.text
     assert listed(index) == theirs.hashes
@@ -263,7 +263,7 @@ def test_a_wrong_password_blocks_the_uploads(
     ran = publish(built.root)
     assert ran.code == 1, ran.text
     assert "own rejected the credentials for core-1.0" in ran.err
-    assert "is the token or password right" in ran.err
+    assert "check that the token or password is valid" in ran.err
     assert "<html" not in ran.err.lower()
     assert "guessed-0815" not in ran.text
     assert listed(index) == {}

@@ -102,12 +102,12 @@ def test_pypi_rules_apply_to_the_embedded_index_with_the_option(tmp_path: Path) 
     assert run(root, "relnox", "build-all", "--from-tree").code == 0
     refused = run(root, *publish_test, "--pypi-rules")
     assert refused.code == 1
-    assert "the public index refuses local versions: 1.0+mine" in refused.err
+    assert "1.0+mine is a local version (rejected by the public index)" in refused.err
     assert "upload" not in refused.out
     assert run(root, *publish_test).code == 0
     again = run(root, *publish_test, "--pypi-rules")
     assert again.code == 4, again.text  # both files are on the index, so that a rerun has nothing to send
-    assert "the public index refuses local versions: 1.0+mine" in again.err
+    assert "1.0+mine is a local version (rejected by the public index)" in again.err
 
 
 @pytest.mark.heavy
@@ -162,7 +162,7 @@ def test_a_wheel_that_lacks_a_module_fails_after_publishing(tmp_path: Path) -> N
     assert run(root, "relnox", "build-all").code == 0
     ran = run(root, "relnox", "publish-test", "--index", "embedded")
     assert ran.code == 2, ran.text
-    assert "what was sent stays there" in ran.err
+    assert "uploaded files stay on the index" in ran.err
     assert "import demo fails" in ran.err
     assert "forgotten" in ran.err
 
