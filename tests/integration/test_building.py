@@ -105,10 +105,10 @@ def test_continue_on_error_records_the_rest_and_what_is_missing(tmp_path: Path) 
     assert [entry["name"] for entry in manifest["artifacts"]] == [
         *("good-1.0.tar.gz", "good-1.0-py3-none-any.whl", "zero-1.0.tar.gz", "zero-1.0-py3-none-any.whl"),
     ]
-    assert "NOT COMPLETE: could not be built: bad" in (root / "dist/BUILD_MANIFEST.txt").read_text()
+    assert "INCOMPLETE: could not be built: bad" in (root / "dist/BUILD_MANIFEST.txt").read_text()
     refused = run(root, "relnox", "publish", "--dry-run")
     assert refused.code == 1, refused.text
-    assert "dist/manifest.json is not complete: bad could not be built" in refused.err
+    assert "dist/manifest.json is incomplete (bad could not be built)" in refused.err
     assert "--package good --package zero" in refused.err
 
 

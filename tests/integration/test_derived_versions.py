@@ -82,7 +82,7 @@ def test_the_version_of_a_sibling_is_an_error_until_the_backend_reads_its_own_ta
     follow_hints(root, ran.err)
     git(root, "tag", "acme-p3-v1.1.0")
     ran = here(root, "build-all", "--continue-on-error")
-    assert "which tag acme-p3-v1.1.0 of acme-p3 says, but acme-hatch has no tag at this commit" in ran.err
+    assert "(as tag acme-p3-v1.1.0 of acme-p3), but acme-hatch has no tag at this commit" in ran.err
 
     follow_hints(root, ran.err)
     git(root, "tag", "acme-p3-v1.2.0")
