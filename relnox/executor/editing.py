@@ -246,7 +246,8 @@ class Pushing:
                 f"{missing[0]} is missing on {self.step.to} after the push",
                 fix=f"git ls-remote {self.step.to}",
             )
-        return f"{self.step.to} has the branch and {len(self.step.tags)} tags"
+        tags = len(self.step.tags)
+        return f"{self.step.to} has the branch and {tags} tag{'s' if tags != 1 else ''}"
 
     def _missing(self) -> list[str]:
         git = _git(self.run)

@@ -141,7 +141,7 @@ def verify(content: bytes, file: Distribution, publisher: Publisher | None) -> s
         attestation = Attestation.model_validate_json(content)
     except ValidationError as error:
         raise Unverified(
-            "attestation-not-valid",
+            "attestation-invalid",
             f"the attestation of {file.filename} is not valid (PEP 740: {_first_error(error)})",
             fix="remove the attestation, and rerun the command to sign again",
         ) from error
@@ -226,7 +226,7 @@ def _verify(attestation: Attestation, file: Distribution, publisher: Publisher |
         reason = masked(" ".join((str(error) or type(error).__name__).split()))[:_MAX_QUOTED]
         by = f" by {publisher.description}" if publisher is not None else ""
         raise Unverified(
-            "attestation-not-valid",
+            "attestation-invalid",
             f"the attestation of {file.filename} does not prove its publication{by}: {reason}",
             fix="sign it again in the job that publishes; if the file is public, find out who published it",
         ) from error
