@@ -101,7 +101,7 @@ class Attesting:
             attestations.verify(content, file, self.step.publisher)
         except attestations.Unverified as error:
             raise Failed(
-                "signature-not-valid",
+                "signature-invalid",
                 f"the signing service returned an attestation that is not valid: {error.message}",
                 fix="sign in the job that uploads, with the identity of the trusted publisher",
             ) from error

@@ -94,7 +94,7 @@ class Exporting:
     def apply(self) -> None:
         """Export the commit."""
         if self.run.git is None:
-            raise Failed("not-a-git-checkout", "project is not in a git checkout", fix="git init")
+            raise Failed("not-a-git-repository", "project is not in a git checkout", fix="git init")
         exports.remove_leftover(self.run.git)
         self.run.commit = self.step.commit
         self.run.export = self.run.scratch / "source"

@@ -176,13 +176,13 @@ def verify_provenance(content: bytes, file: Distribution, publisher: Publisher |
     except (ValueError, LookupError, TypeError) as error:
         what = _first_error(error) if isinstance(error, ValidationError) else type(error).__name__
         raise Unverified(
-            "provenance-not-valid",
+            "provenance-invalid",
             f"the provenance of {file.filename} on {index} is not valid (PEP 740: {what})",
             fix=fix,
         ) from error
     if not any(attestations for _, attestations in bundles):
         raise Unverified(
-            "provenance-not-valid",
+            "provenance-invalid",
             f"the provenance of {file.filename} on {index} is not valid (it has no attestations)",
             fix=fix,
         )
@@ -283,13 +283,13 @@ def _translate_errors() -> Iterator[None]:
         raise _signing_rejected(error) from error
     except IdentityError as error:
         raise Failed(
-            "identity-not-valid",
+            "identity-invalid",
             f"the identity token of this job cannot be used for signing: {masked(str(error))}",
             fix="check the clock of this machine",
         ) from error
     except (AttestationError, Error) as error:
         raise Failed(
-            "signature-not-valid",
+            "signature-invalid",
             f"the response of the signing service is not valid: {masked(str(error))[:_MAX_QUOTED]}",
             fix=f"update the keys: {fixes.install('sigstore', upgrade=True)}",
         ) from error

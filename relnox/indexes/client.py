@@ -216,7 +216,7 @@ def fetch_listing(simple_url: str, project: str, deadline: Deadline | None = Non
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, AssertionError) as error:
         why = str(error) if isinstance(error, _InvalidListing) else type(error).__name__
         raise Failed(
-            "listing-not-valid",
+            "listing-invalid",
             f"the listing of {project} on {host} is not valid (PEP {691 if is_json else 503}: {why})",
             fix=fix,
         ) from error

@@ -159,7 +159,7 @@ def netrc_login(target: Target, environment: Mapping[str, str]) -> Login | None:
             entry = netrc(path.expanduser()).hosts.get(urlsplit(target.simple_url).hostname or "")
         except (NetrcParseError, UnicodeDecodeError) as error:  # whose text quotes the line
             raise Blocked(
-                "netrc-not-valid",
+                "netrc-invalid",
                 f"{path} cannot be parsed ({type(error).__name__})",
                 fix="correct the file: machine HOST login USER password PASSWORD",
             ) from None
@@ -320,7 +320,7 @@ def _section(target: Target, path: str) -> _Section | None:
     except (OSError, ValueError, configparser.Error, exceptions.TwineException) as error:
         # The parser's text quotes the line, which may hold a password.
         raise Blocked(
-            "pypirc-not-valid",
+            "pypirc-invalid",
             f"{path} cannot be read ({type(error).__name__})",
             fix="correct it; the format is documented at packaging.python.org",
         ) from None

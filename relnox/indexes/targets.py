@@ -277,7 +277,7 @@ def _checked_url(url: str, key: str) -> str:
         or not _has_valid_port(parts)
     ):
         raise Blocked(
-            "index-url-not-valid",
+            "index-url-invalid",
             f"{key} is not a valid URL of an index",
             fix='set it to a URL such as "https://packages.example.org/"',
         )

@@ -223,7 +223,7 @@ class TokenProvider:
             )
         if "invalid-pending-publisher" in descriptions:
             return Blocked(
-                "pending-publisher-not-valid",
+                "pending-publisher-invalid",
                 f"the pending publisher{for_project} on {self._index} cannot create the project (it exists, or "
                 f"the name is not allowed: {reason})",
                 fix="add the publisher to the existing project, or choose another name",
@@ -338,7 +338,7 @@ def _identity(detect: Callable[[str], str | None], audience: str, ci_provider: s
         if "timed out" in text or "request failed" in text:
             raise network.TransientError("identity-unavailable", message) from None
         raise Blocked(
-            "identity-not-valid",
+            "identity-invalid",
             f"{message} for {audience}",
             fix=_permission(ci_provider, audience),
         ) from None

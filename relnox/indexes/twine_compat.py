@@ -40,7 +40,7 @@ def fields(path: Path, attestations: Sequence[Path] = ()) -> list[tuple[str, str
         metadata = Repository._convert_metadata_to_list_of_tuples(package.metadata_dictionary())  # noqa: SLF001
     except TwineException as error:
         raise Failed(
-            "metadata-not-valid",
+            "metadata-invalid",
             f"{path.name} has metadata that indexes do not accept: {error}",
             fix=f"fix the metadata, then rebuild: {fixes.command('build-all')}",
         ) from error

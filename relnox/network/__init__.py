@@ -428,7 +428,7 @@ def _redirect_target(url: str, location: str) -> str:
         check_url(target)
     except (ValueError, Failed) as error:
         raise Failed(
-            "redirect-not-valid",
+            "redirect-invalid",
             f"{host_of(url)} redirects to {quoted(location)} (not a valid URL)",
             fix="check the URL of the index, or report it to the index",
         ) from error

@@ -32,7 +32,7 @@ def check_url(url: str) -> None:
     problem = _problem(url)
     if problem:
         raise Failed(
-            "url-not-valid",
+            "url-invalid",
             f"the URL {quoted(url)} {problem}",
             fix="correct it in the settings; if the index lists it or redirects to it, report it to the index",
         )

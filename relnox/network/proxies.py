@@ -58,7 +58,7 @@ def proxy_for(url: str) -> Proxy | None:
         proxy, host, port = None, None, None
     if proxy is None or not host or proxy.scheme not in _SCHEMES or not value.isprintable() or " " in value:
         raise Failed(
-            "proxy-not-valid",
+            "proxy-invalid",
             f"{variable} is not the URL of a proxy (needed for {parts.hostname})",
             fix=f"set {variable} to http://HOST:PORT, or unset it",
         )

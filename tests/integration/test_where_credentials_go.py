@@ -47,13 +47,16 @@ class Server:
             return
         method, path, _ = head.split(b"\r\n")[0].decode().split()
         if path in self.moved:
-            connection.sendall(f"HTTP/1.1 302 Found\r\nLocation: {self.moved[path]}\r\n\r\n".encode())
+            connection.sendall(
+                f"HTTP/1.1 302 Found\r\nLocation: {self.moved[path]}\r\nConnection: close\r\n\r\n".encode()
+            )
             return
         simple = path.startswith("/simple/")
         body = LISTING if simple else CONTENT
         kind = b"application/vnd.pypi.simple.v1+json" if simple else b"application/octet-stream"
         connection.sendall(
-            b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n" % (kind, len(body))
+            b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+            % (kind, len(body))
         )
         if method != "HEAD":
             connection.sendall(body)

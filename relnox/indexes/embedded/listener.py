@@ -92,6 +92,7 @@ class Listener(ThreadingHTTPServer):
                     raise ConnectionAbortedError("too many connections")
                 self._end(next(iter(self._idle)))
             self._open[connection] = None
+            self._idle[connection] = None  # until its thread reads a request
         return connection, address
 
     def limit(self, connection: socket.socket, seconds: float | None, *, idle: bool = False) -> None:

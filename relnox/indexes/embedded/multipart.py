@@ -53,7 +53,7 @@ class Form:
         """
         values = self.fields.get(name, [])
         if len(values) > 1:
-            raise Blocked("form-not-valid", f"the form has {len(values)} fields {name}", fix=_HINT)
+            raise Blocked("form-invalid", f"the form has {len(values)} fields {name}", fix=_HINT)
         return values[0] or None if values else None
 
     def required(self, name: str) -> str:
@@ -64,7 +64,7 @@ class Form:
         """
         value = self.optional(name)
         if value is None:
-            raise Blocked("form-not-valid", f"the form has no field {name}", fix=_HINT)
+            raise Blocked("form-invalid", f"the form has no field {name}", fix=_HINT)
         return value
 
 
@@ -94,11 +94,11 @@ def read_form(
     while not _closes(scanner):
         parts += 1
         if parts > _PARTS_LIMIT:
-            raise Blocked("form-not-valid", f"the form has more than {_PARTS_LIMIT} parts", fix=_HINT)
+            raise Blocked("form-invalid", f"the form has more than {_PARTS_LIMIT} parts", fix=_HINT)
         name, filename = _disposition(scanner.take(b"\r\n\r\n", limit=_HEADERS_LIMIT))
         if name == "content" and filename is not None:
             if form.filename is not None:
-                raise Blocked("form-not-valid", "the form has more than one file", fix=_HINT)
+                raise Blocked("form-invalid", "the form has more than one file", fix=_HINT)
             form.filename = filename
             begin(filename)
             for piece in scanner.until(delimiter):
@@ -112,7 +112,7 @@ def read_form(
 
 def _delimiter(boundary: str) -> bytes:
     if not (boundary.isascii() and 0 < len(boundary) <= _BOUNDARY_LIMIT):
-        raise Blocked("form-not-valid", f"{boundary!r} is not a valid boundary of a form", fix=_HINT)
+        raise Blocked("form-invalid", f"{boundary!r} is not a valid boundary of a form", fix=_HINT)
     return b"\r\n--" + boundary.encode("ascii")
 
 
@@ -122,7 +122,7 @@ def _closes(scanner: _Scanner) -> bool:
     after = scanner.rest()[2:] if closes else scanner.take(b"\r\n", limit=_PADDING_LIMIT)
     # Only whitespace may follow: other text shows that the boundary occurs in the file.
     if after.strip() or len(after) > _PADDING_LIMIT:
-        raise Blocked("form-not-valid", "unexpected data after a boundary of the form", fix=_HINT)
+        raise Blocked("form-invalid", "unexpected data after a boundary of the form", fix=_HINT)
     return closes
 
 
@@ -131,7 +131,7 @@ def _disposition(headers: bytes) -> tuple[str, str | None]:
     part = message_from_bytes(headers + b"\r\n\r\n")
     name = part.get_param("name", header="content-disposition")
     if part.get_content_disposition() != "form-data" or not isinstance(name, str):
-        raise Blocked("form-not-valid", "a part of the form has no name", fix=_HINT)
+        raise Blocked("form-invalid", "a part of the form has no name", fix=_HINT)
     return name, part.get_filename()
 
 
@@ -139,7 +139,7 @@ def _text(value: bytes, name: str) -> str:
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise Blocked("form-not-valid", f"the form field {name!a} is not UTF-8", fix=_HINT) from error
+        raise Blocked("form-invalid", f"the form field {name!a} is not UTF-8", fix=_HINT) from error
 
 
 class _Scanner:
@@ -170,7 +170,7 @@ class _Scanner:
             limit -= len(piece)
             self._left -= len(piece)
             if limit < 0 or self._left < 0:
-                raise Blocked("form-not-valid", "the form fields are too large", fix=_HINT)
+                raise Blocked("form-invalid", "the form fields are too large", fix=_HINT)
             pieces.append(piece)
         return b"".join(pieces)
 
@@ -189,5 +189,5 @@ class _Scanner:
     def _more(self) -> bytes:
         chunk = self._body.read(_CHUNK)
         if not chunk:
-            raise Blocked("form-not-valid", "the form ends before its last boundary", fix=_HINT)
+            raise Blocked("form-invalid", "the form ends before its last boundary", fix=_HINT)
         return chunk

@@ -105,7 +105,7 @@ def identify(filename: str) -> tuple[str, Version]:
     """
     if not _FILENAME.fullmatch(filename):
         raise Blocked(
-            "file-name-not-valid",
+            "file-name-invalid",
             f"{filename!a} is not a valid file name (only letters, digits and . _ + ! - are allowed)",
             fix=_NAME_HINT,
         )
@@ -116,7 +116,7 @@ def identify(filename: str) -> tuple[str, Version]:
             project, version = parse_sdist_filename(filename)
     except ValueError as error:
         raise Blocked(
-            "file-name-not-valid",
+            "file-name-invalid",
             f"{filename} is not the name of a wheel or a source distribution: {error}",
             fix=_NAME_HINT,
         ) from error
