@@ -196,7 +196,7 @@ def timed(tool: Tool, release: Release) -> float:
     """Run a tool; return the seconds it takes."""
     environment = {
         **os.environ,
-        "RELNOX_RELNOX_TOKEN": TOKEN,
+        "RELNOX_OWN_TOKEN": TOKEN,
         "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
     }
     begin = time.perf_counter()
