@@ -32,7 +32,7 @@ from benchmarks import bump, workspaces
 from benchmarks.build import cores, measure
 from relnox.building import archives
 from relnox.building.environments import find_python
-from relnox.core.manifest import Distribution, Manifest
+from relnox.core.release.manifest import Distribution, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relnox.core.schema import did_you_mean
+from relnox.core.settings.schema import did_you_mean
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
     from relnox.commands.perform import Preparation
     from relnox.commands.project import Project
-    from relnox.core.events import Event, Outcome
-    from relnox.core.levels import ReleaseHistory
-    from relnox.core.options import Option, Value
+    from relnox.core.bump.levels import ReleaseHistory
     from relnox.core.packages import Package
-    from relnox.core.plan import Plan, Problem, Table
+    from relnox.core.planning.events import Event, Outcome
+    from relnox.core.planning.plan import Plan, Problem, Table
+    from relnox.core.settings.options import Option, Value
     from relnox.core.steps import Step
     from relnox.errors import RelnoxError
 
@@ -71,7 +71,7 @@ class Workspace:
     @property
     def versions(self) -> Mapping[str, Version | None]:
         """The version of each package, by name; None where only its build backend can compute it."""
-        from relnox.core.version_locations import parse_version
+        from relnox.core.versions.version_locations import parse_version
 
         return {
             package.name: parse_version(package.source) if package.source.in_file else None
@@ -242,7 +242,7 @@ def _task_name(task: str) -> str:
 def _checked(task: str, options: Mapping[str, Value]) -> dict[str, Value]:
     """Check names and types of options, as a command line does by its syntax."""
     from relnox.commands import load
-    from relnox.core.options import options_of
+    from relnox.core.settings.options import options_of
 
     declared = {option.name: option for option in options_of(load(_task_name(task)).Options)}
     checked: dict[str, Value] = {}

@@ -6,14 +6,14 @@ import argparse
 from typing import TYPE_CHECKING, NoReturn
 
 from relnox.commands import help_of, load
-from relnox.core.options import from_text, options_of
+from relnox.core.settings.options import from_text, options_of
 from relnox.errors import Blocked
 from relnox.reporters.streams import STDOUT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from relnox.core.options import Option, Value
+    from relnox.core.settings.options import Option, Value
 
 __all__ = ["help_text", "known_words", "parse", "parser_of", "unknown_flags"]
 
@@ -27,7 +27,7 @@ class _Parser(argparse.ArgumentParser):
         STDOUT.flush()
 
     def error(self, message: str) -> NoReturn:
-        from relnox.core.schema import did_you_mean
+        from relnox.core.settings.schema import did_you_mean
 
         unknown = message.removeprefix("unrecognized arguments: ").split()[:1] or [""]
         flags = [flag for action in self._actions for flag in action.option_strings]

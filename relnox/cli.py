@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from relnox import arguments, reporters
 from relnox.commands import TASKS
-from relnox.core.schema import did_you_mean
+from relnox.core.settings.schema import did_you_mean
 from relnox.errors import ENVIRONMENT_ERRORS, Blocked, environment_error
 from relnox.reporters.streams import STDOUT
 

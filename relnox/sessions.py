@@ -23,15 +23,15 @@ import nox.registry
 
 from relnox import importing
 from relnox.commands import COMMAND_LINE, TASKS, help_of
-from relnox.core.fixes import Start, command_line
+from relnox.core.planning.fixes import Start, command_line
 from relnox.errors import Blocked, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from relnox.commands import Task
-    from relnox.core.fixes import FrontEnd
-    from relnox.core.options import Value
+    from relnox.core.planning.fixes import FrontEnd
+    from relnox.core.settings.options import Value
 
     SessionFunction = Callable[[nox.Session], None]
 

@@ -19,8 +19,8 @@ from invoke.tasks import Task as InvokeTask
 
 from relnox import arguments, importing, reporters
 from relnox.commands import COMMAND_LINE, TASKS, help_of, load
-from relnox.core.fixes import Start
-from relnox.core.options import from_text, options_of
+from relnox.core.planning.fixes import Start
+from relnox.core.settings.options import from_text, options_of
 from relnox.errors import Blocked, ExitCode
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from invoke.context import Context
 
     from relnox.commands import Task
-    from relnox.core.fixes import FrontEnd
-    from relnox.core.options import Option, Value
+    from relnox.core.planning.fixes import FrontEnd
+    from relnox.core.settings.options import Option, Value
 
 __all__ = [
     "build_all",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from relnox.core.events import Waiting
+    from relnox.core.planning.events import Waiting
 
 __all__ = ["notify", "on_wait", "span"]
 

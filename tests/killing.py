@@ -22,7 +22,7 @@ from relnox.indexes.embedded import EmbeddedIndex
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relnox.core.manifest import Manifest
+    from relnox.core.release.manifest import Manifest
 
 __all__ = [
     "ONE_AFTER_THE_OTHER",

@@ -22,7 +22,7 @@ from killing import publishing
 from projects import commit_all, copy_of, git, remote_of, repository, write
 from releases import is_whole
 
-from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
+from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
 
 if TYPE_CHECKING:
     import random

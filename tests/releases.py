@@ -18,7 +18,7 @@ from projects import write
 
 from relnox import network
 from relnox.building.archives import digests
-from relnox.core.manifest import MANIFEST_JSON, Distribution, Manifest
+from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.indexes import client
 
 if TYPE_CHECKING:

@@ -26,8 +26,8 @@ from packaging.utils import (
 
 from relnox.building import tar_reader, zip_reader
 from relnox.building.entries import REBUILD, ArchiveError
-from relnox.core import fixes
-from relnox.core.config import ArchiveLimits
+from relnox.core.planning import fixes
+from relnox.core.settings.config import ArchiveLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from relnox.building.entries import Entry
     from relnox.building.findings import Finding
-    from relnox.core.manifest import Kind
+    from relnox.core.release.manifest import Kind
 
 __all__ = [
     "LIMITS",

@@ -15,9 +15,10 @@ import warnings
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, TextIO
 
-from relnox.core import fixes, missing_modules
-from relnox.core.build_settings import DEFAULT
+from relnox.core.planning import fixes
 from relnox.core.records import Record
+from relnox.core.release import missing_modules
+from relnox.core.settings.build_settings import DEFAULT
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
     from relnox.building.environment_pool import BuildSession
     from relnox.building.environments import Environment
-    from relnox.core.build_settings import BuildSettings
-    from relnox.core.manifest import Kind
+    from relnox.core.release.manifest import Kind
+    from relnox.core.settings.build_settings import BuildSettings
 
 __all__ = ["MissingModule", "build_sdist", "build_wheel", "warnings_as_output"]
 

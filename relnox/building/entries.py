@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from relnox.core import fixes
+from relnox.core.planning import fixes
 from relnox.core.records import Record
 from relnox.errors import Failed
 
 if TYPE_CHECKING:
-    from relnox.core.config import ArchiveLimits
+    from relnox.core.settings.config import ArchiveLimits
 
 __all__ = ["RAISE_LIMIT", "REBUILD", "ArchiveError", "Entry", "too_large", "unpacked_limit"]
 

@@ -18,15 +18,15 @@ from relnox import process
 from relnox.building.backends import SHAREABLE_BACKENDS, SINGLE_PROCESS_BACKENDS
 from relnox.building.workers import Fork, ForkServer, has_fork
 from relnox.core import serialization
-from relnox.core.build_settings import UNCONSTRAINED
 from relnox.core.records import Record, replace
+from relnox.core.settings.build_settings import UNCONSTRAINED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from relnox.building.cache import EnvironmentCache
     from relnox.building.environments import Environment, Installer
-    from relnox.core.build_settings import Constraints
+    from relnox.core.settings.build_settings import Constraints
 
 __all__ = ["BuildEnvironmentPool", "BuildSession", "HookContext", "Isolation", "digest"]
 

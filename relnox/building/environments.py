@@ -21,16 +21,16 @@ from typing import TYPE_CHECKING, Any
 from packaging.version import Version
 
 from relnox import process
-from relnox.core import fixes
-from relnox.core.build_settings import UNCONSTRAINED
+from relnox.core.planning import fixes
 from relnox.core.records import Record
+from relnox.core.settings.build_settings import UNCONSTRAINED
 from relnox.errors import Blocked, Failed
 from relnox.files import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from relnox.core.build_settings import Constraints
+    from relnox.core.settings.build_settings import Constraints
 
 __all__ = [
     "Environment",

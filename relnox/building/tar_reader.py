@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Literal
 
-    from relnox.core.config import ArchiveLimits
+    from relnox.core.settings.config import ArchiveLimits
 
 __all__ = ["Stream", "entries", "gunzip"]
 

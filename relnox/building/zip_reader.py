@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from relnox.building.findings import Finding
-    from relnox.core.config import ArchiveLimits
+    from relnox.core.settings.config import ArchiveLimits
 
 __all__ = ["content", "listing"]
 

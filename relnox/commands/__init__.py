@@ -6,14 +6,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
-from relnox.core.fixes import FrontEnd, Start
+from relnox.core.planning.fixes import FrontEnd, Start
 
 if TYPE_CHECKING:
     from relnox.commands.project import Project
-    from relnox.core.events import Outcome
-    from relnox.core.options import CommonOptions
-    from relnox.core.plan import Plan, Table
-    from relnox.core.schema import Table as SchemaTable
+    from relnox.core.planning.events import Outcome
+    from relnox.core.planning.plan import Plan, Table
+    from relnox.core.settings.options import CommonOptions
+    from relnox.core.settings.schema import Table as SchemaTable
 
 __all__ = ["COMMAND_LINE", "TASKS", "Task", "TaskModule", "help_of", "json_schema", "load", "option_tables"]
 
@@ -87,8 +87,8 @@ def help_of(name: str) -> tuple[str, str]:
 
 def option_tables() -> dict[str, SchemaTable]:
     """Return the schemas of the tables with task options."""
-    from relnox.core.config import BUILD_KEYS, PUBLISH_KEYS, VERIFY_KEYS
-    from relnox.core.options import file_table
+    from relnox.core.settings.config import BUILD_KEYS, PUBLISH_KEYS, VERIFY_KEYS
+    from relnox.core.settings.options import file_table
 
     more = {"build": dict(BUILD_KEYS), "publish": dict(PUBLISH_KEYS), "verify": dict(VERIFY_KEYS)}
     tables = dict.fromkeys(task.table for task in TASKS.values())
@@ -97,7 +97,7 @@ def option_tables() -> dict[str, SchemaTable]:
 
 def json_schema(tool_name: str = "relnox") -> dict[str, Any]:
     """Return the JSON schema of `[tool.relnox]`, for the entry point `validate_pyproject.tool_schema`."""
-    from relnox.core.config import config_table
+    from relnox.core.settings.config import config_table
 
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",

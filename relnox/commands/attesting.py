@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.commands.project import Project
-    from relnox.core.manifest import Distribution, Manifest
-    from relnox.core.plan import Problem
-    from relnox.core.publishers import Policy, Publisher
+    from relnox.core.planning.plan import Problem
+    from relnox.core.release.manifest import Distribution, Manifest
+    from relnox.core.release.publishers import Policy, Publisher
     from relnox.core.steps import Attest, CheckProvenance, Step
 
 __all__ = ["CHOICES", "HELP", "NO_ATTESTATIONS", "AttestationPlan", "plan_attestations"]

@@ -10,7 +10,7 @@ from relnox.errors import Blocked, ExitCode
 from relnox.reporters.streams import STDERR
 
 if TYPE_CHECKING:
-    from relnox.core.plan import Plan
+    from relnox.core.planning.plan import Plan
 
 __all__ = ["check_problems", "confirm", "error_of", "with_public_files"]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from relnox import core
 from relnox.commands import consistency
-from relnox.core.options import CommonOptions, option
+from relnox.core.settings.options import CommonOptions, option
 from relnox.core.steps.base import listing
 from relnox.errors import Blocked
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
 
     from relnox.commands.project import Project
-    from relnox.core.build_settings import BuildSettings, Constraints
-    from relnox.core.config import TestConfig, WheelsConfig
-    from relnox.core.derived_versions import CommitTags
-    from relnox.core.events import Outcome
-    from relnox.core.manifest import Manifest
     from relnox.core.packages import Package
-    from relnox.core.plan import Plan, Problem, Table
+    from relnox.core.planning.events import Outcome
+    from relnox.core.planning.plan import Plan, Problem, Table
+    from relnox.core.release.manifest import Manifest
+    from relnox.core.release.wheels import WheelJob
+    from relnox.core.settings.build_settings import BuildSettings, Constraints
+    from relnox.core.settings.config import TestConfig, WheelsConfig
     from relnox.core.steps import Build, RunTests, Step
-    from relnox.core.wheels import WheelJob
+    from relnox.core.versions.derived_versions import CommitTags
     from relnox.source.git import GitState
 
 __all__ = ["Options", "Snapshot", "observe", "plan", "summarize"]

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.commands.project import Project
-    from relnox.core.events import Outcome
-    from relnox.core.fragments import Fragment
-    from relnox.core.plan import Plan, Table
+    from relnox.core.notes.fragments import Fragment
+    from relnox.core.planning.events import Outcome
+    from relnox.core.planning.plan import Plan, Table
     from relnox.core.steps import Commit, CreateTags, EditFiles, Push
     from relnox.source import edits
 

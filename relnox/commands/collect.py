@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
 from relnox.commands.verify_install import read_manifest
-from relnox.core.options import CommonOptions, option
+from relnox.core.settings.options import CommonOptions, option
 from relnox.errors import Blocked, ExitCode
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from relnox.building.checks import Finding
     from relnox.commands.project import Project
-    from relnox.core.collection import Attestation, Job
-    from relnox.core.config import WheelsConfig
-    from relnox.core.events import Outcome
-    from relnox.core.manifest import Manifest
     from relnox.core.packages import Package
-    from relnox.core.plan import Plan, Problem, Table
+    from relnox.core.planning.events import Outcome
+    from relnox.core.planning.plan import Plan, Problem, Table
+    from relnox.core.release.collection import Attestation, Job
+    from relnox.core.release.manifest import Manifest
+    from relnox.core.settings.config import WheelsConfig
 
 __all__ = ["Options", "Snapshot", "observe", "plan", "summarize"]
 

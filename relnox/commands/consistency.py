@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.core import fixes
+from relnox.core.planning import fixes
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from relnox.commands.project import Project
-    from relnox.core.consistency import TaggedElsewhere
-    from relnox.core.manifest import Manifest
     from relnox.core.packages import Package
-    from relnox.core.plan import Problem
-    from relnox.core.tags import TagFormat
+    from relnox.core.planning.plan import Problem
+    from relnox.core.release.consistency import TaggedElsewhere
+    from relnox.core.release.manifest import Manifest
+    from relnox.core.tagging.tags import TagFormat
 
 __all__ = ["HELP", "allowed_notes", "check_build", "check_manifest"]
 

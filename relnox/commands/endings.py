@@ -12,7 +12,7 @@ from relnox.secrets import mask_error
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relnox.core.events import Outcome
+    from relnox.core.planning.events import Outcome
     from relnox.reporters import Reporter
 
 __all__ = ["interrupted", "keep_exit_code", "report_bug", "stopped"]

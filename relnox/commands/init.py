@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relnox import core
 from relnox.commands import tag_checks
-from relnox.core import fixes
-from relnox.core.options import CommonOptions, option
+from relnox.core.planning import fixes
+from relnox.core.settings.options import CommonOptions, option
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.commands.project import Project
-    from relnox.core.config import Config
-    from relnox.core.events import Outcome
     from relnox.core.packages import Package
-    from relnox.core.plan import Plan, Table
+    from relnox.core.planning.events import Outcome
+    from relnox.core.planning.plan import Plan, Table
+    from relnox.core.settings.config import Config
     from relnox.core.steps import Edit
     from relnox.core.workspace import Workspace
 

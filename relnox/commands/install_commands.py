@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from relnox.core.fixes import quoted
+from relnox.core.planning.fixes import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relnox import core, exposure, waits
 from relnox.commands import COMMAND_LINE, TASKS, blockers, endings, load, reports, untrusted_code
-from relnox.core.options import resolve
 from relnox.core.records import replace
+from relnox.core.settings.options import resolve
 from relnox.errors import ENVIRONMENT_ERRORS, Blocked, ExitCode, RelnoxError, environment_error
 from relnox.secrets import mask_error
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from relnox.commands.project import Project
-    from relnox.core.events import Event, Outcome, Waiting
-    from relnox.core.fixes import FrontEnd
-    from relnox.core.options import CommonOptions, OptionValue, Value
-    from relnox.core.plan import Plan
+    from relnox.core.planning.events import Event, Outcome, Waiting
+    from relnox.core.planning.fixes import FrontEnd
+    from relnox.core.planning.plan import Plan
+    from relnox.core.settings.options import CommonOptions, OptionValue, Value
     from relnox.core.steps import Stage
     from relnox.reporters import Reporter
 
@@ -196,7 +196,7 @@ def run_prepared(
 
 
 def _not_run(plan: Plan, exit_code: ExitCode) -> Outcome:
-    from relnox.core.events import Outcome
+    from relnox.core.planning.events import Outcome
 
     return Outcome(plan=plan, results=(), exit_code=exit_code, seconds=0.0, tables=plan.tables)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox.commands import option_tables
-from relnox.core.config import Config, config_table
 from relnox.core.records import Record, replace
-from relnox.core.tags import tag_formats
+from relnox.core.settings.config import Config, config_table
+from relnox.core.tagging.tags import tag_formats
 from relnox.errors import NO_WORKING_FOLDER, Blocked
 from relnox.source import discovery, pyproject
 from relnox.source import git as checkouts
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Self
 
-    from relnox.core.fragments import Fragment
-    from relnox.core.levels import ReleaseHistory
+    from relnox.core.bump.levels import ReleaseHistory
+    from relnox.core.notes.fragments import Fragment
     from relnox.core.packages import Package
-    from relnox.core.tag_proposals import KnownTags
-    from relnox.core.tags import TagFormat
+    from relnox.core.tagging.tag_proposals import KnownTags
+    from relnox.core.tagging.tags import TagFormat
     from relnox.core.workspace import Workspace
     from relnox.indexes import Indexes
     from relnox.source.git import Git, GitState
@@ -56,7 +56,7 @@ class Project(Record):
     @cached_property
     def workspace(self) -> Workspace:
         """The packages; names in the settings are checked against them."""
-        from relnox.core import setting_names
+        from relnox.core.settings import setting_names
 
         ignored = self.git.ignored_files if self.git is not None else None
         workspace = discovery.discover(self.root, self.config, ignored)
@@ -74,7 +74,7 @@ class Project(Record):
     @cached_property
     def known_tags(self) -> KnownTags:
         """What the tags say of the form that each package's tags have."""
-        from relnox.core.tag_proposals import read_known_tags
+        from relnox.core.tagging.tag_proposals import read_known_tags
 
         state = self.state
         knows_history = state is not None and state.head is not None and not state.shallow and state.tags
@@ -97,7 +97,7 @@ class Project(Record):
         """Why the packages are assumed to share one version, if no setting decides it; None if they are not."""
         if self.config.versions is not None or len(self.workspace.packages) == 1 or not self.tags:
             return None
-        from relnox.core.tag_proposals import lockstep_reason
+        from relnox.core.tagging.tag_proposals import lockstep_reason
 
         return lockstep_reason(self.workspace, self.config, self.known_tags)
 
@@ -161,7 +161,7 @@ class Project(Record):
         folder = self.config.fragments
         if folder is None:
             return None, {}
-        from relnox.core import fragments
+        from relnox.core.notes import fragments
 
         names = sorted(
             f"{folder.strip('/')}/{path.name}"

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 from relnox import core
 from relnox.commands import attesting, consistency
 from relnox.commands.publishing import inspection, ordering, preflight, resolving
-from relnox.core.options import CommonOptions, option
+from relnox.core.settings.options import CommonOptions, option
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.commands.project import Project
     from relnox.commands.publishing.inspection import Snapshot
-    from relnox.core.events import Outcome
-    from relnox.core.plan import Plan, Table
+    from relnox.core.planning.events import Outcome
+    from relnox.core.planning.plan import Plan, Table
 
 __all__ = ["Options", "observe", "plan", "summarize"]
 

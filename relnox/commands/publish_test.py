@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from relnox import core
 from relnox.commands import attesting, consistency, verify_install
 from relnox.commands.publishing import inspection, ordering, preflight, resolving
-from relnox.core.options import CommonOptions, option
 from relnox.core.records import replace
+from relnox.core.settings.options import CommonOptions, option
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.commands.project import Project
-    from relnox.core.config import ArchiveLimits, VerifyConfig
-    from relnox.core.events import Outcome
-    from relnox.core.plan import Plan, Table
+    from relnox.core.planning.events import Outcome
+    from relnox.core.planning.plan import Plan, Table
+    from relnox.core.settings.config import ArchiveLimits, VerifyConfig
 
 __all__ = ["Options", "Snapshot", "observe", "plan", "summarize"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
 from relnox.commands import tag_checks
-from relnox.core.options import CommonOptions, option
+from relnox.core.settings.options import CommonOptions, option
 from relnox.errors import Blocked, TryLater
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from relnox.commands.project import Project
-    from relnox.core.events import Outcome
-    from relnox.core.levels import ReleaseHistory
-    from relnox.core.options import OptionValue
+    from relnox.core.bump.levels import ReleaseHistory
+    from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.packages import Package
-    from relnox.core.plan import Plan, Table
-    from relnox.core.version_bumps import VersionBump
+    from relnox.core.planning.events import Outcome
+    from relnox.core.planning.plan import Plan, Table
+    from relnox.core.settings.options import OptionValue
     from relnox.network import Deadline
 
 __all__ = ["Options", "Row", "Snapshot", "explain", "observe", "plan", "summarize"]

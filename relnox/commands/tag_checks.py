@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from relnox.commands.project import Project
-    from relnox.core.config import Config
+    from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.packages import Package
-    from relnox.core.plan import Problem
-    from relnox.core.tag_proposals import KnownTags
-    from relnox.core.tags import TagFormat
-    from relnox.core.version_bumps import VersionBump
+    from relnox.core.planning.plan import Problem
+    from relnox.core.settings.config import Config
+    from relnox.core.tagging.tag_proposals import KnownTags
+    from relnox.core.tagging.tags import TagFormat
     from relnox.core.workspace import Workspace
 
 __all__ = ["NewerTags", "any_tag_notes", "any_tag_problems", "missing_tags", "newer_tags", "remote_tags"]

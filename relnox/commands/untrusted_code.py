@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from relnox.commands.project import Project
-    from relnox.core.plan import Plan
+    from relnox.core.planning.plan import Plan
     from relnox.reporters import Reporter
 
 __all__ = ["is_executed_by", "protect_credentials"]

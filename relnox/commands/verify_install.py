@@ -14,8 +14,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
-from relnox.core.fixes import command
-from relnox.core.options import CommonOptions, option
+from relnox.core.planning.fixes import command
+from relnox.core.settings.options import CommonOptions, option
 from relnox.errors import Blocked, RelnoxError
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from relnox.commands.project import Project
-    from relnox.core.config import VerifyConfig
-    from relnox.core.events import Outcome
-    from relnox.core.manifest import Manifest
-    from relnox.core.plan import Plan, Problem, Table
+    from relnox.core.planning.events import Outcome
+    from relnox.core.planning.plan import Plan, Problem, Table
+    from relnox.core.release.manifest import Manifest
+    from relnox.core.settings.config import VerifyConfig
     from relnox.core.steps import CopyFiles, Step
 
 __all__ = [

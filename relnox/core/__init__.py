@@ -1,7 +1,8 @@
 """Values and pure functions: no files, processes, sockets or environment variables.
 
-Modules are imported on first use: `from relnox import core`, then `core.plan.Plan`. Front ends import every task
-at start-up, and listing tasks needs none of these modules (`benchmarks/startup.py` measures it).
+Modules are imported on first use: `from relnox import core`, then `core.plan.Plan`, without the module's folder.
+Front ends import every task at start-up, and listing tasks needs none of these modules (`benchmarks/startup.py`
+measures it).
 """
 
 from __future__ import annotations
@@ -12,46 +13,67 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from relnox.core import availability as availability
-    from relnox.core import build_settings as build_settings
-    from relnox.core import bump_checks as bump_checks
-    from relnox.core import changelog as changelog
-    from relnox.core import collection as collection
-    from relnox.core import config as config
-    from relnox.core import consistency as consistency
-    from relnox.core import derived_versions as derived_versions
-    from relnox.core import editing as editing
-    from relnox.core import events as events
-    from relnox.core import fixes as fixes
-    from relnox.core import fragments as fragments
+    from relnox.core import credential_variables as credential_variables
+    from relnox.core import escaping as escaping
     from relnox.core import graph as graph
-    from relnox.core import levels as levels
-    from relnox.core import manifest as manifest
-    from relnox.core import missing_modules as missing_modules
-    from relnox.core import options as options
-    from relnox.core import patterns as patterns
-    from relnox.core import plan as plan
-    from relnox.core import publication as publication
-    from relnox.core import publishers as publishers
+    from relnox.core import names as names
+    from relnox.core import packages as packages
     from relnox.core import records as records
-    from relnox.core import release_notes as release_notes
-    from relnox.core import requirements as requirements
-    from relnox.core import schema as schema
-    from relnox.core import setting_names as setting_names
-    from relnox.core import sharding as sharding
-    from relnox.core import siblings as siblings
+    from relnox.core import serialization as serialization
     from relnox.core import steps as steps
-    from relnox.core import tag_proposals as tag_proposals
-    from relnox.core import tags as tags
     from relnox.core import toml_spans as toml_spans
     from relnox.core import unlisted as unlisted
-    from relnox.core import version_bumps as version_bumps
-    from relnox.core import version_locations as version_locations
-    from relnox.core import versioning as versioning
-    from relnox.core import wheels as wheels
+    from relnox.core import workspace as workspace
+    from relnox.core.bump import bump_checks as bump_checks
+    from relnox.core.bump import editing as editing
+    from relnox.core.bump import levels as levels
+    from relnox.core.bump import version_bumps as version_bumps
+    from relnox.core.dependencies import availability as availability
+    from relnox.core.dependencies import requirements as requirements
+    from relnox.core.dependencies import siblings as siblings
+    from relnox.core.notes import changelog as changelog
+    from relnox.core.notes import fragments as fragments
+    from relnox.core.notes import release_notes as release_notes
+    from relnox.core.planning import events as events
+    from relnox.core.planning import fixes as fixes
+    from relnox.core.planning import plan as plan
+    from relnox.core.release import collection as collection
+    from relnox.core.release import consistency as consistency
+    from relnox.core.release import manifest as manifest
+    from relnox.core.release import missing_modules as missing_modules
+    from relnox.core.release import publication as publication
+    from relnox.core.release import publishers as publishers
+    from relnox.core.release import sharding as sharding
+    from relnox.core.release import wheels as wheels
+    from relnox.core.settings import build_settings as build_settings
+    from relnox.core.settings import config as config
+    from relnox.core.settings import options as options
+    from relnox.core.settings import patterns as patterns
+    from relnox.core.settings import rules as rules
+    from relnox.core.settings import schema as schema
+    from relnox.core.settings import setting_names as setting_names
+    from relnox.core.tagging import tag_proposals as tag_proposals
+    from relnox.core.tagging import tag_survey as tag_survey
+    from relnox.core.tagging import tags as tags
+    from relnox.core.versions import derived_versions as derived_versions
+    from relnox.core.versions import semver_compat as semver_compat
+    from relnox.core.versions import version_locations as version_locations
+    from relnox.core.versions import versioning as versioning
 else:
+    _FOLDERS = {
+        "bump": "bump_checks editing levels version_bumps",
+        "dependencies": "availability requirements siblings",
+        "notes": "changelog fragments release_notes",
+        "planning": "events fixes plan",
+        "release": "collection consistency manifest missing_modules publication publishers sharding wheels",
+        "settings": "build_settings config options patterns rules schema setting_names",
+        "tagging": "tag_proposals tag_survey tags",
+        "versions": "derived_versions semver_compat version_locations versioning",
+    }
+    _MODULES = {module: folder for folder, modules in _FOLDERS.items() for module in modules.split()}
 
     def __getattr__(name: str) -> ModuleType:
         if name.startswith("_"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return import_module(f"{__name__}.{name}")
+        folder = _MODULES.get(name)
+        return import_module(f"{__name__}.{folder}.{name}" if folder else f"{__name__}.{name}")

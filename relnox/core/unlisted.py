@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core.tag_proposals import as_toml, folder_globs
+from relnox.core.tagging.tag_proposals import as_toml, folder_globs
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.core.config import Config
+    from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.packages import Dependency, Package
-    from relnox.core.version_bumps import VersionBump
+    from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace
 
 __all__ = ["outdated_pins", "summary"]
@@ -58,7 +58,7 @@ def outdated_pins(unlisted: Iterable[Package], bumps: Iterable[VersionBump]) -> 
 
 def _allows(need: Dependency, version: Version) -> bool:
     """Whether a requirement allows a version."""
-    from relnox.core import requirements  # slow to import, and rarely needed
+    from relnox.core.dependencies import requirements  # slow to import, and rarely needed
 
     try:
         rewrite = requirements.rewrite_poetry if need.poetry else requirements.rewrite

@@ -6,9 +6,9 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from relnox.core import publication
-from relnox.core.events import Outcome, RunFinished, RunStarted, Status, StepFinished
+from relnox.core.planning.events import Outcome, RunFinished, RunStarted, Status, StepFinished
 from relnox.core.records import replace
+from relnox.core.release import publication
 from relnox.errors import ENVIRONMENT_ERRORS, ExitCode, RelnoxError, environment_error
 from relnox.executor import actions, observed, signals
 from relnox.executor.progress import BAD, Progress, groups
@@ -19,8 +19,8 @@ from relnox.source import edits
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from relnox.core.plan import Plan
-    from relnox.core.publication import PublishedFile
+    from relnox.core.planning.plan import Plan
+    from relnox.core.release.publication import PublishedFile
     from relnox.core.steps import Step
     from relnox.executor.run import Run
 

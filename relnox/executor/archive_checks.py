@@ -6,9 +6,9 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from relnox.building import archives, checks
-from relnox.core import derived_versions
-from relnox.core.events import StepWarning
-from relnox.core.manifest import Distribution
+from relnox.core.planning.events import StepWarning
+from relnox.core.release.manifest import Distribution
+from relnox.core.versions import derived_versions
 from relnox.errors import Failed
 
 if TYPE_CHECKING:

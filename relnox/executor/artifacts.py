@@ -14,10 +14,11 @@ from relnox.building import twine_output
 from relnox.building.environments import find_python
 from relnox.building.wheels import supports
 from relnox.building.workers import Fork, twine_program
-from relnox.core import collection, graph, missing_modules
-from relnox.core.events import StepWarning
-from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
+from relnox.core import graph
+from relnox.core.planning.events import StepWarning
 from relnox.core.records import replace
+from relnox.core.release import collection, missing_modules
+from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Manifest
 from relnox.core.steps import Build, CheckReproducibility, RunTests
 from relnox.errors import Failed
 from relnox.executor.parallel import processors

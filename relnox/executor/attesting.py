@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from relnox import network
-from relnox.core.publishers import SUFFIX
+from relnox.core.release.publishers import SUFFIX
 from relnox.errors import Conflict, Failed, RelnoxError, TryLater
 from relnox.network import Deadline, TransientError
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from relnox.core.manifest import Distribution
-    from relnox.core.publishers import Publisher
+    from relnox.core.release.manifest import Distribution
+    from relnox.core.release.publishers import Publisher
     from relnox.core.steps import Attest, CheckProvenance, Upload
     from relnox.executor.run import Run
     from relnox.indexes.attestations import Signatory

@@ -20,8 +20,8 @@ from relnox.building.backend import MissingModule, build_sdist, build_wheel
 from relnox.building.conditions import DEFAULT
 from relnox.building.environment_pool import HookContext
 from relnox.building.wheels import repair, supports
-from relnox.core import fixes
-from relnox.core.manifest import BuildInputs
+from relnox.core.planning import fixes
+from relnox.core.release.manifest import BuildInputs
 from relnox.errors import Failed
 from relnox.executor.archive_checks import check_archives
 from relnox.files import TemporaryFolder, make_output
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from relnox.building.conditions import Conditions
     from relnox.building.environment_pool import BuildEnvironmentPool, BuildSession
-    from relnox.core.build_settings import Constraints
-    from relnox.core.manifest import Distribution
+    from relnox.core.release.manifest import Distribution
+    from relnox.core.settings.build_settings import Constraints
     from relnox.core.steps import Build, ClearCache, Export, PrepareBuildEnvironment
     from relnox.executor.run import Run
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relnox.building.archives import digests
-from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT
+from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT
 from relnox.errors import Failed
 from relnox.files import TemporaryFolder, has_leftovers, make_output, replace_file, sync_folder
 

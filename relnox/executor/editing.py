@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core.editing import is_equivalent
+from relnox.core.bump.editing import is_equivalent
 from relnox.core.steps import EditFiles, UndoBump
 from relnox.core.steps.base import listing
 from relnox.errors import Conflict, Failed

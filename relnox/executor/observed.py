@@ -6,9 +6,9 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from relnox.core import publication
-from relnox.core.publication import Observation, PublishedFile, State, UploadStatus
 from relnox.core.records import replace
+from relnox.core.release import publication
+from relnox.core.release.publication import Observation, PublishedFile, State, UploadStatus
 from relnox.core.steps import Attest, AwaitIndex, LogIn, Upload
 from relnox.errors import ExitCode
 from relnox.executor.progress import BAD
@@ -17,9 +17,9 @@ from relnox.executor.signals import Interruption
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from relnox.core.events import StepFinished
-    from relnox.core.manifest import Distribution
-    from relnox.core.plan import Plan
+    from relnox.core.planning.events import StepFinished
+    from relnox.core.planning.plan import Plan
+    from relnox.core.release.manifest import Distribution
     from relnox.executor.run import Run
     from relnox.executor.signals import Signals
 

@@ -10,7 +10,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from relnox import network, process
-from relnox.core.events import Status, StepFinished
+from relnox.core.planning.events import Status, StepFinished
 from relnox.errors import Failed
 from relnox.executor.signals import Interruption
 

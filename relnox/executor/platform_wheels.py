@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 
 from relnox import process
 from relnox.building import archives
-from relnox.core import fixes, wheels
+from relnox.core.planning import fixes
+from relnox.core.release import wheels
 from relnox.errors import Blocked, Failed
 from relnox.executor.archive_checks import check_archives
 from relnox.executor.building import move_to, same_bytes, staging_folder
 from relnox.files import replace_file
 
 if TYPE_CHECKING:
-    from relnox.core.manifest import Distribution
+    from relnox.core.release.manifest import Distribution
     from relnox.core.steps import BuildWheels, WriteMatrix
     from relnox.executor.run import Run
 

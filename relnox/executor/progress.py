@@ -5,15 +5,15 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from relnox.core.events import Status, StepFinished, StepStarted
+from relnox.core.planning.events import Status, StepFinished, StepStarted
 from relnox.errors import ExitCode
 from relnox.executor.signals import Interruption
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from relnox.core.events import Event
-    from relnox.core.plan import Plan
+    from relnox.core.planning.events import Event
+    from relnox.core.planning.plan import Plan
     from relnox.core.steps import Step
 
 __all__ = ["BAD", "Progress", "groups"]

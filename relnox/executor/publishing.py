@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from relnox import network, waits
 from relnox.building import archives
-from relnox.core import fixes
-from relnox.core.publication import Observation, State
+from relnox.core.planning import fixes
+from relnox.core.release.publication import Observation, State
 from relnox.errors import Conflict, Failed, RelnoxError, TryLater
 from relnox.executor.attesting import attestations_of
 from relnox.indexes.client import ContradictoryListing, ServedContent
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from relnox.core.manifest import Distribution
-    from relnox.core.publication import PublishedFile
+    from relnox.core.release.manifest import Distribution
+    from relnox.core.release.publication import PublishedFile
     from relnox.core.steps import AwaitIndex, ClearIndex, LogIn, Upload
     from relnox.executor.run import Run
     from relnox.indexes.client import IndexFile

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relnox import process
-from relnox.core.config import ArchiveLimits
-from relnox.core.events import Notice, OutputLine, Status, StepFinished
+from relnox.core.planning.events import Notice, OutputLine, Status, StepFinished
+from relnox.core.settings.config import ArchiveLimits
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from relnox.building.environments import Installer
     from relnox.building.installer_settings import PackageSource
     from relnox.building.workers import ForkServer
-    from relnox.core.events import Event, Outcome, StepWarning
-    from relnox.core.manifest import BuildInputs, Distribution, Manifest
+    from relnox.core.planning.events import Event, Outcome, StepWarning
+    from relnox.core.release.manifest import BuildInputs, Distribution, Manifest
     from relnox.core.steps import Edit, Stage, Step
     from relnox.executor.observed import ObservedFiles
     from relnox.executor.scratch import ScratchFolder
@@ -269,7 +269,7 @@ class Run:
         """Return the manifest of an earlier run in a folder, if it can be read."""
         with self._opening:
             if output not in self._previous:
-                from relnox.core.manifest import MANIFEST_JSON, Manifest
+                from relnox.core.release.manifest import MANIFEST_JSON, Manifest
 
                 path = self.root / output / MANIFEST_JSON
                 try:

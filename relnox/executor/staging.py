@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from relnox.core.events import Status
+from relnox.core.planning.events import Status
 from relnox.errors import ExitCode, Failed
 from relnox.source import git
 from relnox.source.git import cloning
 
 if TYPE_CHECKING:
-    from relnox.core.events import Outcome
+    from relnox.core.planning.events import Outcome
     from relnox.core.steps import CloneCheckout, Stage
     from relnox.errors import RelnoxError
     from relnox.executor.run import Run

@@ -15,7 +15,7 @@ from packaging.version import InvalidVersion, Version
 
 from relnox.building import archives, checks, installed, modules, probing
 from relnox.building.environments import find_interpreter
-from relnox.core import fixes
+from relnox.core.planning import fixes
 from relnox.errors import Conflict, Failed, TryLater
 from relnox.executor.publishing import index_file_differs
 from relnox.network import Deadline
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from relnox.building.environments import Environment, Interpreter
     from relnox.building.installed import InstalledDistribution
     from relnox.building.probing import ProbeFailure, ProbeResult
-    from relnox.core.manifest import Distribution
+    from relnox.core.release.manifest import Distribution
     from relnox.core.steps import CopyFiles, Download, VerifyInstall
     from relnox.errors import RelnoxError
     from relnox.executor.run import Run

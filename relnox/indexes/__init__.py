@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from relnox.core.availability import AvailableVersions, RequiredProject
-    from relnox.core.config import Config
-    from relnox.core.manifest import Distribution
+    from relnox.core.dependencies.availability import AvailableVersions, RequiredProject
+    from relnox.core.release.manifest import Distribution
+    from relnox.core.settings.config import Config
     from relnox.indexes.attestations import Signatory
     from relnox.indexes.client import IndexFile, Listing, ServedContent
     from relnox.indexes.credentials import Credentials
@@ -219,7 +219,7 @@ class Indexes:
         deadline: Deadline | None = None,
     ) -> ServedContent:
         """Compare the bytes that an index serves with a built file; see `client.compare_served`."""
-        from relnox.core.publication import Observation
+        from relnox.core.release.publication import Observation
         from relnox.indexes import client
 
         if self._downloaded_hashes.get(file.url) == built.sha256:  # downloaded before, for lack of a listed hash

@@ -17,7 +17,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from relnox import network
-from relnox.core import fixes, publishers
+from relnox.core.planning import fixes
+from relnox.core.release import publishers
 from relnox.errors import Conflict, Failed
 from relnox.network import TransientError
 from relnox.secrets import masked
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from sigstore.models import ClientTrustConfig
     from sigstore.sign import Signer
 
-    from relnox.core.manifest import Distribution
-    from relnox.core.publishers import Publisher
+    from relnox.core.release.manifest import Distribution
+    from relnox.core.release.publishers import Publisher
     from relnox.indexes.trusted_publishing import Identity
 
 __all__ = [

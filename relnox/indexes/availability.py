@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import network
-from relnox.core.availability import AvailableVersions, is_satisfied
+from relnox.core.dependencies.availability import AvailableVersions, is_satisfied
 from relnox.errors import RelnoxError
 from relnox.indexes import client
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.core.availability import RequiredProject
+    from relnox.core.dependencies.availability import RequiredProject
     from relnox.network import Deadline
 
 __all__ = ["LIMIT", "AvailabilityQuery"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit
 
 from relnox import network
-from relnox.core.publication import Observation
+from relnox.core.release.publication import Observation
 from relnox.errors import Conflict, Failed, TryLater
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.core.manifest import Distribution
+    from relnox.core.release.manifest import Distribution
     from relnox.network import Deadline
 
 __all__ = [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from relnox.core.records import Record
-from relnox.core.schema import did_you_mean
+from relnox.core.settings.schema import did_you_mean
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.core.config import Config
+    from relnox.core.settings.config import Config
 
 __all__ = [
     "EMBEDDED",

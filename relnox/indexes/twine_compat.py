@@ -12,7 +12,7 @@ from twine.exceptions import TwineException
 from twine.package import PackageFile
 from twine.repository import Repository
 
-from relnox.core import fixes
+from relnox.core.planning import fixes
 from relnox.errors import Failed
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 from relnox import network
-from relnox.core import fixes
-from relnox.core.versioning import Bump, next_version
+from relnox.core.planning import fixes
+from relnox.core.versions.versioning import Bump, next_version
 from relnox.errors import Blocked, Conflict, Failed, RelnoxError, TryLater
 from relnox.secrets import masked
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import requests
 
-    from relnox.core.manifest import Distribution
+    from relnox.core.release.manifest import Distribution
     from relnox.indexes.credentials import Credentials
     from relnox.indexes.targets import Target
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin
 
 from relnox import waits
-from relnox.core.events import Waiting
+from relnox.core.planning.events import Waiting
 from relnox.errors import Failed
 from relnox.network.addresses import (
     check_url,

@@ -10,15 +10,15 @@ from relnox.reporters.streams import STDERR
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from relnox.core.events import Event
-    from relnox.core.plan import Plan, Table
+    from relnox.core.planning.events import Event
+    from relnox.core.planning.plan import Plan, Table
     from relnox.errors import RelnoxError
 
 __all__ = ["Reporter", "as_written", "choose", "usage_error"]
 
 
 def as_written(text: str) -> str:
-    """Return a text unchanged, with commands of relnox; see `core.fixes`."""
+    """Return a text unchanged, with commands of relnox; see `core.planning.fixes`."""
     return text
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from relnox.core.events import Event
-    from relnox.core.plan import Plan, Table
+    from relnox.core.planning.events import Event
+    from relnox.core.planning.plan import Plan, Table
     from relnox.errors import RelnoxError
     from relnox.reporters import Reporter
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox.core.escaping import escape_line, split_lines
-from relnox.core.events import Notice, OutputLine, RunFinished, StepFinished, StepStarted
+from relnox.core.planning.events import Notice, OutputLine, RunFinished, StepFinished, StepStarted
 from relnox.reporters import as_written, text
 from relnox.reporters.plain import Plain
 from relnox.reporters.streams import STDERR
@@ -21,8 +21,8 @@ from relnox.secrets import masked
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from relnox.core.events import Event, Outcome
-    from relnox.core.plan import Table
+    from relnox.core.planning.events import Event, Outcome
+    from relnox.core.planning.plan import Table
     from relnox.core.steps import Step
     from relnox.errors import RelnoxError
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from relnox.core import serialization
 
 if TYPE_CHECKING:
-    from relnox.core.events import Outcome, StepFinished, Waiting
-    from relnox.core.publication import PublishedFile
+    from relnox.core.planning.events import Outcome, StepFinished, Waiting
+    from relnox.core.release.publication import PublishedFile
     from relnox.errors import RelnoxError
 
 __all__ = ["render"]

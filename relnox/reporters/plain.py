@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core.events import (
+from relnox.core.planning.events import (
     Notice,
     OutputLine,
     RunFinished,
@@ -21,8 +21,8 @@ from relnox.reporters.streams import STDERR, STDOUT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from relnox.core.events import Event, Outcome
-    from relnox.core.plan import Plan, Table
+    from relnox.core.planning.events import Event, Outcome
+    from relnox.core.planning.plan import Plan, Table
     from relnox.errors import RelnoxError
 
 __all__ = ["Plain"]

@@ -10,7 +10,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from relnox.core.escaping import escape_line
-from relnox.core.events import (
+from relnox.core.planning.events import (
     Notice,
     OutputLine,
     RunFinished,
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from rich.status import Status as Spinner
 
-    from relnox.core.events import Event, Outcome
-    from relnox.core.plan import Plan, Table
+    from relnox.core.planning.events import Event, Outcome
+    from relnox.core.planning.plan import Plan, Table
     from relnox.errors import RelnoxError
     from relnox.reporters.streams import Stream
 

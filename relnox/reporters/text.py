@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox.core.escaping import escape_line, split_lines
-from relnox.core.events import Notice, Status
-from relnox.core.publication import all_verified, summary
+from relnox.core.planning.events import Notice, Status
+from relnox.core.release.publication import all_verified, summary
 from relnox.core.steps import EditFiles
 from relnox.errors import ExitCode
 from relnox.reporters import as_written
@@ -14,8 +14,8 @@ from relnox.reporters import as_written
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from relnox.core.events import Outcome, StepFinished, Waiting
-    from relnox.core.plan import Plan, Table
+    from relnox.core.planning.events import Outcome, StepFinished, Waiting
+    from relnox.core.planning.plan import Plan, Table
     from relnox.core.steps import Edit, Step
     from relnox.errors import RelnoxError
 

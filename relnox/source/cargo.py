@@ -9,7 +9,7 @@ import posixpath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relnox.core.packages import VersionSource
-from relnox.core.version_locations import find_locked_versions
+from relnox.core.versions.version_locations import find_locked_versions
 from relnox.source.pyproject import load, strings, table_at
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
-    from relnox.core.config import Config
+    from relnox.core.settings.config import Config
     from relnox.source.git import Git
 
 __all__ = ["Release", "draft_changelog", "find_tool"]

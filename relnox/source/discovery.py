@@ -12,8 +12,8 @@ import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relnox.core.patterns import normalize_path
-from relnox.core.schema import did_you_mean
+from relnox.core.settings.patterns import normalize_path
+from relnox.core.settings.schema import did_you_mean
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 from relnox.source import pyproject, version_files
@@ -21,8 +21,8 @@ from relnox.source import pyproject, version_files
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from relnox.core.config import Config
     from relnox.core.packages import Package
+    from relnox.core.settings.config import Config
 
 __all__ = ["discover", "find_root", "lists_packages", "unlisted"]
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox import files
-from relnox.core import fixes, serialization
+from relnox.core import serialization
+from relnox.core.planning import fixes
 from relnox.core.records import Record
 from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push, UndoBump
 from relnox.errors import Conflict, Failed

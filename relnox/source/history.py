@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core import levels
+from relnox.core.bump import levels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from relnox.core.levels import Commit, ReleaseHistory
-    from relnox.core.tags import TagFormat
+    from relnox.core.bump.levels import Commit, ReleaseHistory
+    from relnox.core.tagging.tags import TagFormat
     from relnox.core.workspace import Workspace
     from relnox.source.git import Git
 

@@ -6,9 +6,9 @@ import re
 import tomllib
 from typing import TYPE_CHECKING, Any
 
-from relnox.core import versioning
 from relnox.core.names import is_valid, normalized, requirement_name
 from relnox.core.packages import Dependency, Package, VersionSource
+from relnox.core.versions import versioning
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:

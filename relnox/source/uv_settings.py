@@ -5,8 +5,8 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from relnox.core.build_settings import BuildSettings, Constraints
 from relnox.core.names import normalized, requirement_name
+from relnox.core.settings.build_settings import BuildSettings, Constraints
 from relnox.source.pyproject import load, strings, table_at
 
 if TYPE_CHECKING:

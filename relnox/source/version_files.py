@@ -9,9 +9,9 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from relnox.core import version_locations
 from relnox.core.packages import VersionSource
 from relnox.core.records import replace
+from relnox.core.versions import version_locations
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 from relnox.source import cargo, tag_versions
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from relnox.core.config import Config, VersionFileConfig
     from relnox.core.packages import Package, SourceKind
+    from relnox.core.settings.config import Config, VersionFileConfig
 
 __all__ = ["add_declared", "locate_version"]
 

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.version import InvalidVersion, Version
 
-from relnox.core import version_locations
 from relnox.core.packages import VersionSource
 from relnox.core.records import replace
+from relnox.core.versions import version_locations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from relnox.core.config import Config
     from relnox.core.packages import Package
+    from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace
     from relnox.source.git import Git
 

@@ -14,7 +14,7 @@ import pytest
 from projects import repository, single
 from running import run
 
-from relnox.core.config import Config
+from relnox.core.settings.config import Config
 from relnox.indexes import Indexes
 from relnox.indexes.embedded import EmbeddedIndex
 from relnox.source.git import cloning, find

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from private_indexes import Devpi
 
-    from relnox.core.manifest import Manifest
+    from relnox.core.release.manifest import Manifest
 
 pytestmark = [pytest.mark.heavy, pytest.mark.network]
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from misbehaviors import Misbehavior
 
-    from relnox.core.manifest import Manifest
+    from relnox.core.release.manifest import Manifest
 
 __all__ = ["SIZES", "Ended", "honest_codes", "prepare", "publish_and_check", "run", "signal_and_check", "visible"]
 

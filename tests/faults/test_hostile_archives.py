@@ -12,7 +12,7 @@ from loopback import declared, post
 from running import here
 
 from relnox.building import checks
-from relnox.core.config import ArchiveLimits
+from relnox.core.settings.config import ArchiveLimits
 from relnox.indexes.embedded import EmbeddedIndex
 from relnox.indexes.embedded.rules import Rules
 

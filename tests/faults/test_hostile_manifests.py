@@ -12,7 +12,7 @@ import releases
 from running import here
 
 from relnox.commands import verify_install
-from relnox.core import collection
+from relnox.core.release import collection
 
 if TYPE_CHECKING:
     from collections.abc import Callable

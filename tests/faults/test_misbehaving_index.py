@@ -20,7 +20,7 @@ from relnox.indexes.embedded.faults import Rule
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from relnox.core.manifest import Manifest
+    from relnox.core.release.manifest import Manifest
     from relnox.indexes.embedded.journal import Request
 
 pytestmark = pytest.mark.heavy

@@ -12,9 +12,9 @@ from releases import Package, SimulatedClock, release
 from relnox import executor, network
 from relnox.commands.publishing import ordering
 from relnox.core import graph
-from relnox.core.plan import Plan
-from relnox.core.publication import Observation
+from relnox.core.planning.plan import Plan
 from relnox.core.records import replace
+from relnox.core.release.publication import Observation
 from relnox.errors import ExitCode, Failed
 from relnox.executor.run import Run
 from relnox.executor.scratch import ScratchFolder
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
-    from relnox.core.events import Outcome
-    from relnox.core.manifest import Distribution, Manifest
+    from relnox.core.planning.events import Outcome
+    from relnox.core.release.manifest import Distribution, Manifest
 
 pytestmark = pytest.mark.heavy
 

@@ -56,7 +56,7 @@ def send_signal():
         pass
 
 from relnox import executor, files
-from relnox.core import events
+from relnox.core.planning import events
 from relnox.executor import editing, scratch
 from relnox.source import edits, lock
 
@@ -94,7 +94,7 @@ def run(root: Path, *words: str) -> tuple[int, str]:
         "relnox.cli",
         "relnox.arguments",
         "relnox.commands",
-        "relnox.core.options",
+        "relnox.core.settings.options",
         "relnox.commands.perform",
         "relnox.reporters",
         "relnox.source.git",

@@ -21,7 +21,7 @@ from relnox.indexes.embedded.faults import Rule
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relnox.core.manifest import Manifest
+    from relnox.core.release.manifest import Manifest
 
 pytestmark = [pytest.mark.heavy, pytest.mark.skipif(os.name != "posix", reason="file locks as POSIX has them")]
 

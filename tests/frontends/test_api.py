@@ -18,14 +18,14 @@ import relnox
 from relnox import Workspace
 from relnox.arguments import parse
 from relnox.commands import blockers
-from relnox.core.events import RunFinished, RunStarted, Status, StepFinished
+from relnox.core.planning.events import RunFinished, RunStarted, Status, StepFinished
 from relnox.errors import Blocked, ExitCode, RelnoxError
 from relnox.indexes.embedded import EmbeddedIndex
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from relnox.core.events import Event, Outcome
+    from relnox.core.planning.events import Event, Outcome
 
 
 @pytest.mark.heavy

@@ -12,7 +12,7 @@ from projects import git, python
 from running import nox_has
 
 from relnox.commands import TASKS, load
-from relnox.core.options import options_of
+from relnox.core.settings.options import options_of
 
 if TYPE_CHECKING:
     from pathlib import Path

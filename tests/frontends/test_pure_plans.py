@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from relnox.core.plan import Plan
+    from relnox.core.planning.plan import Plan
 
 pytestmark = pytest.mark.heavy
 

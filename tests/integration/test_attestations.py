@@ -18,8 +18,8 @@ from sigstore.models import ClientTrustConfig
 
 from relnox import network
 from relnox.cli import main
-from relnox.core.manifest import Distribution
-from relnox.core.publishers import SUFFIX, Publisher
+from relnox.core.release.manifest import Distribution
+from relnox.core.release.publishers import SUFFIX, Publisher
 from relnox.indexes import attestations, client
 from relnox.indexes.attestations import Unverified
 from relnox.indexes.embedded import EmbeddedIndex
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from running import Ran
     from signing import Services
 
-    from relnox.core.manifest import Manifest
+    from relnox.core.release.manifest import Manifest
 
 pytestmark = pytest.mark.heavy
 

@@ -14,7 +14,7 @@ from relnox.indexes.embedded import EmbeddedIndex
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from relnox.core.manifest import Manifest
+    from relnox.core.release.manifest import Manifest
 
 CLEAR = ("publish-test", "--index", "embedded", "--no-verify", "--clear")
 

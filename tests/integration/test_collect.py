@@ -21,9 +21,9 @@ from packaging.version import Version
 from projects import commit_all, git, repository, write
 from running import run
 
-from relnox.core.manifest import MANIFEST_JSON, MANIFEST_TEXT, Distribution, Manifest
-from relnox.core.publishers import SUFFIX
 from relnox.core.records import replace
+from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Distribution, Manifest
+from relnox.core.release.publishers import SUFFIX
 
 if TYPE_CHECKING:
     from running import Ran

@@ -17,7 +17,7 @@ import releases
 from loopback import ask, encode, eventually, form, make_wheel, post, raw
 from running import here
 
-from relnox.core.config import Config
+from relnox.core.settings.config import Config
 from relnox.indexes import Indexes
 from relnox.indexes.embedded import EmbeddedIndex, connection, listener, multipart
 from relnox.indexes.embedded.minting import TrustedPublishing
@@ -218,7 +218,7 @@ def test_idle_connections_make_room_for_new_ones(index: EmbeddedIndex, monkeypat
 def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     program = (
         "import pathlib, sys, time\n"
-        "from relnox.core.config import Config\n"
+        "from relnox.core.settings.config import Config\n"
         "from relnox.indexes import Indexes\n"
         "indexes = Indexes(Config(), pathlib.Path(sys.argv[1]), {})\n"
         "print(indexes.target('embedded').upload_url, flush=True)\n"

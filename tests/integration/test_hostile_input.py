@@ -17,8 +17,8 @@ from projects import everything, python, repository, single
 from running import here
 
 from relnox.cli import main
-from relnox.core import rules
-from relnox.core.manifest import Manifest
+from relnox.core.release.manifest import Manifest
+from relnox.core.settings import rules
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:

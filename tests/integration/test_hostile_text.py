@@ -21,7 +21,7 @@ from running import Ran, run_front_end
 from workflow_commands import commands
 
 from relnox.cli import main
-from relnox.core.events import (
+from relnox.core.planning.events import (
     Outcome,
     OutputLine,
     RunFinished,
@@ -31,7 +31,7 @@ from relnox.core.events import (
     StepStarted,
     Waiting,
 )
-from relnox.core.plan import Plan, Problem, Table
+from relnox.core.planning.plan import Plan, Problem, Table
 from relnox.core.records import Record, fields, names_of
 from relnox.core.steps import Step
 from relnox.errors import ExitCode, Failed

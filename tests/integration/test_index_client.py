@@ -17,9 +17,9 @@ from packaging.version import Version
 from releases import described
 
 from relnox import network
-from relnox.core.config import Config, IndexConfig
-from relnox.core.manifest import Distribution
-from relnox.core.publication import Observation
+from relnox.core.release.manifest import Distribution
+from relnox.core.release.publication import Observation
+from relnox.core.settings.config import Config, IndexConfig
 from relnox.errors import Blocked, Conflict, Failed, TryLater
 from relnox.indexes import Indexes, client, targets, uploader
 from relnox.indexes.credentials import Credentials, Secret

@@ -15,7 +15,7 @@ from warm import BACKENDS, EPOCH, build_all, contents, frontend, needs_fork, pac
 from relnox.building.backends import SHAREABLE_BACKENDS
 from relnox.building.workers import ForkServer
 from relnox.cli import main
-from relnox.core.config import Config
+from relnox.core.settings.config import Config
 from relnox.source.discovery import discover
 from relnox.source.inputs import is_declarative
 

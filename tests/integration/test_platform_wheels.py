@@ -20,7 +20,7 @@ from running import Ran, run
 
 from relnox.building.environments import find_python
 from relnox.building.wheels import supports
-from relnox.core.manifest import Manifest
+from relnox.core.release.manifest import Manifest
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:

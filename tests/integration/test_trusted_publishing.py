@@ -11,7 +11,7 @@ import releases
 from trusting import AUDIENCE, REQUEST_TOKEN, certificate, identity, trusting
 
 from relnox import network
-from relnox.core.config import Config, IndexConfig
+from relnox.core.settings.config import Config, IndexConfig
 from relnox.errors import Blocked, Failed, TryLater
 from relnox.indexes import credentials, targets, trusted_publishing
 from relnox.indexes.embedded import EmbeddedIndex, minting

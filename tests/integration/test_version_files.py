@@ -8,7 +8,7 @@ import pytest
 from projects import repository, write
 from running import run
 
-from relnox.core.config import Config
+from relnox.core.settings.config import Config
 from relnox.source.discovery import discover
 
 if TYPE_CHECKING:

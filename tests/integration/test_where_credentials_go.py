@@ -13,7 +13,7 @@ from raw_server import raw_server, read_head
 from trusting import certificate, trusting
 
 from relnox import network
-from relnox.core.config import Config, IndexConfig
+from relnox.core.settings.config import Config, IndexConfig
 from relnox.errors import Blocked, Failed
 from relnox.indexes import Indexes, client, credentials, targets, trusted_publishing
 from relnox.indexes.client import IndexFile

@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING
 import pytest
 from packaging.version import Version
 
-from relnox.core import bump_checks
+from relnox.core.bump import bump_checks
+from relnox.core.bump.version_bumps import VersionBump
 from relnox.core.packages import Package, VersionSource
 from relnox.core.steps import Tag
-from relnox.core.version_bumps import VersionBump
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from relnox.core.plan import Problem
+    from relnox.core.planning.plan import Problem
 
 
 def package(folder: str, prefix: str | None = None) -> Package:

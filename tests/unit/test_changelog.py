@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relnox.core import changelog
+from relnox.core.notes import changelog
 from relnox.errors import Blocked
 
 DAY = date(2026, 11, 21)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relnox.commands import TASKS, json_schema, option_tables
-from relnox.core.config import (
+from relnox.core.settings.config import (
     OPTION_TABLES,
     ArchiveLimits,
     CommitsConfig,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from relnox.core.config import Config, config_table
 from relnox.core.credential_variables import credentials, in_arguments, upload_credentials
+from relnox.core.settings.config import Config, config_table
 from relnox.errors import Blocked
 from relnox.process import clean_environment, without_upload_credentials
 

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from rich.traceback import Traceback
 
-from relnox.core.config import Config, IndexConfig
+from relnox.core.settings.config import Config, IndexConfig
 from relnox.errors import Blocked
 from relnox.indexes import Indexes, credentials, targets
 

@@ -11,10 +11,10 @@ import pytest
 
 import relnox
 from relnox.commands import COMMAND_LINE, TASKS, install_commands
-from relnox.core import fixes
-from relnox.core.events import Notice, OutputLine, RunStarted, Status, StepFinished
-from relnox.core.fixes import FrontEnd, Start
-from relnox.core.plan import Plan, Problem
+from relnox.core.planning import fixes
+from relnox.core.planning.events import Notice, OutputLine, RunStarted, Status, StepFinished
+from relnox.core.planning.fixes import FrontEnd, Start
+from relnox.core.planning.plan import Plan, Problem
 from relnox.core.steps import WriteMatrix
 from relnox.errors import Failed
 from relnox.reporters.github import GitHub
@@ -188,7 +188,14 @@ def test_every_reporter_shows_commands_so(
 
 
 SPELLED = re.compile(rf"\bnox -s |\binvoke [a-z]|\brelnox ({'|'.join([*TASKS, 'init'])})\b(?!-)|\bpip install\b")
-SPELLERS = {"core/fixes.py", "commands/install_commands.py", "sessions.py", "tasks.py", "cli.py", "__main__.py"}
+SPELLERS = {
+    "core/planning/fixes.py",
+    "commands/install_commands.py",
+    "sessions.py",
+    "tasks.py",
+    "cli.py",
+    "__main__.py",
+}
 
 
 def literals(file: Path) -> list[str]:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relnox.core import fragments
-from relnox.core.fragments import Fragment
+from relnox.core.notes import fragments
+from relnox.core.notes.fragments import Fragment
 from relnox.errors import Blocked
 
 PACKAGES = ["core", "cli", "Name.Space_X"]

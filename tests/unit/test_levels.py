@@ -7,19 +7,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from relnox.core.config import CommitsConfig, Config
-from relnox.core.fragments import Fragment
-from relnox.core.levels import Commit, ReleaseHistory, bump_requests, histories, last_tags, level_of, tag_coverage
+from relnox.core.bump.levels import (
+    Commit,
+    ReleaseHistory,
+    bump_requests,
+    histories,
+    last_tags,
+    level_of,
+    tag_coverage,
+)
+from relnox.core.bump.version_bumps import BumpRequest
+from relnox.core.notes.fragments import Fragment
 from relnox.core.packages import Package, VersionSource
-from relnox.core.tags import TagFormat
-from relnox.core.version_bumps import BumpRequest
-from relnox.core.versioning import Bump
+from relnox.core.settings.config import CommitsConfig, Config
+from relnox.core.tagging.tags import TagFormat
+from relnox.core.versions.versioning import Bump
 from relnox.core.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from relnox.core.versioning import Level, Phase
+    from relnox.core.versions.versioning import Level, Phase
 
 V = TagFormat("v", "", "pep440")
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from relnox.core.manifest import Distribution, Manifest
+from relnox.core.release.manifest import Distribution, Manifest
 from relnox.errors import Blocked
 
 DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relnox.core.missing_modules import candidate_modules, distribution_for, extra_providing, hatch_plugin
+from relnox.core.release.missing_modules import candidate_modules, distribution_for, extra_providing, hatch_plugin
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relnox.commands import TASKS, load
-from relnox.core.options import CommonOptions, OptionValue, file_table, from_text, option, options_of, resolve
+from relnox.core.settings.options import (
+    CommonOptions,
+    OptionValue,
+    file_table,
+    from_text,
+    option,
+    options_of,
+    resolve,
+)
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from relnox.core.options import Value
+    from relnox.core.settings.options import Value
 
 
 class Options(CommonOptions):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from relnox.core.plan import Plan, Problem, Table
+from relnox.core.planning.plan import Plan, Problem, Table
 from relnox.core.records import replace
 from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push, Tag
 from relnox.errors import ExitCode

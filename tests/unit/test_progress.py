@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from relnox.core.events import Status, StepFinished
-from relnox.core.plan import Plan
+from relnox.core.planning.events import Status, StepFinished
+from relnox.core.planning.plan import Plan
 from relnox.core.steps import WriteMatrix
 from relnox.errors import ExitCode
 from relnox.executor.progress import Progress
 from relnox.executor.signals import Interruption
 
 if TYPE_CHECKING:
-    from relnox.core.events import Event
+    from relnox.core.planning.events import Event
 
 STEPS = tuple(WriteMatrix(file=name, text="") for name in ("one", "two", "three"))
 

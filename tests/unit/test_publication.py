@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from relnox.core.publication import (
+from relnox.core.release.publication import (
     Observation,
     PublishedFile,
     State,

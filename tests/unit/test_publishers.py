@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from relnox.core import publishers
-from relnox.core.publishers import Publisher
+from relnox.core.release import publishers
+from relnox.core.release.publishers import Publisher
 
 GITHUB = {
     "iss": "https://token.actions.githubusercontent.com",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from relnox import reporters
-from relnox.core.events import (
+from relnox.core.planning.events import (
     Outcome,
     OutputLine,
     RunFinished,
@@ -19,7 +19,7 @@ from relnox.core.events import (
     StepStarted,
     Waiting,
 )
-from relnox.core.plan import Plan, Problem, Table
+from relnox.core.planning.plan import Plan, Problem, Table
 from relnox.core.records import replace
 from relnox.core.steps import Edit, EditFiles, Push
 from relnox.errors import ExitCode, Failed
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from relnox.core.events import Event
+    from relnox.core.planning.events import Event
     from relnox.reporters import Reporter
 
 EDIT = EditFiles(edits=(Edit(file="pyproject.toml", before=b'version = "1"\n', after=b'version = "2"\n'),))

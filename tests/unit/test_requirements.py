@@ -10,12 +10,12 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from relnox.core.dependencies.requirements import poetry_allows, rewrite, rewrite_poetry
 from relnox.core.names import requirement_name
-from relnox.core.requirements import poetry_allows, rewrite, rewrite_poetry
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from relnox.core.requirements import Policy
+    from relnox.core.dependencies.requirements import Policy
 
 
 def is_requirement(text: str) -> bool:

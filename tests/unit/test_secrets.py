@@ -20,8 +20,8 @@ from rich.pretty import pretty_repr
 
 from relnox import process, reporters, secrets
 from relnox.core import serialization
-from relnox.core.events import OutputLine, StepFinished
-from relnox.core.events import Status as Ended
+from relnox.core.planning.events import OutputLine, StepFinished
+from relnox.core.planning.events import Status as Ended
 from relnox.core.steps import Push
 from relnox.errors import Failed
 from relnox.reporters import github

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from relnox.core.semver_compat import (
+from relnox.core.versions.semver_compat import (
     Scheme,
     format_version,
     from_semver,

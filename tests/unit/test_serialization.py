@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from relnox.core import steps
-from relnox.core.build_settings import BuildSettings, Constraints
-from relnox.core.config import InstallChecks
-from relnox.core.derived_versions import CommitTag, CommitTags
-from relnox.core.manifest import BuildInputs, Distribution, Manifest
-from relnox.core.publishers import Publisher
 from relnox.core.records import Record, names_of
+from relnox.core.release.manifest import BuildInputs, Distribution, Manifest
+from relnox.core.release.publishers import Publisher
+from relnox.core.release.wheels import Target, WheelJob
 from relnox.core.serialization import decode, encode
-from relnox.core.wheels import Target, WheelJob
+from relnox.core.settings.build_settings import BuildSettings, Constraints
+from relnox.core.settings.config import InstallChecks
+from relnox.core.versions.derived_versions import CommitTag, CommitTags
 from relnox.errors import ExitCode
 from relnox.source.edits import LocalStep, Pending
 

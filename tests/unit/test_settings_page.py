@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from relnox.core.config import BUILD_KEYS, OPTION_TABLES, PUBLISH_KEYS, VERIFY_KEYS, config_table
-from relnox.core.schema import ListOf, Table, TableOf
+from relnox.core.settings.config import BUILD_KEYS, OPTION_TABLES, PUBLISH_KEYS, VERIFY_KEYS, config_table
+from relnox.core.settings.schema import ListOf, Table, TableOf
 
 PAGE = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
 ROWS = {row[1]: row[0] for row in re.finditer(r"^\| `([a-z-]+)` \|.*$", PAGE, re.MULTILINE)}

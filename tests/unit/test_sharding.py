@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relnox.core.packages import Dependency, Package, VersionSource
-from relnox.core.sharding import shard
+from relnox.core.release.sharding import shard
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:

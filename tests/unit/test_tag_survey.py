@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from relnox.core.config import Config, config_table
 from relnox.core.packages import Package, VersionSource
-from relnox.core.tag_proposals import (
+from relnox.core.settings.config import Config, config_table
+from relnox.core.tagging.tag_proposals import (
     as_toml,
     folder_globs,
     format_problems,
@@ -19,8 +19,8 @@ from relnox.core.tag_proposals import (
     propose_settings,
     read_known_tags,
 )
-from relnox.core.tag_survey import split_tag, survey_tags
-from relnox.core.tags import tag_formats
+from relnox.core.tagging.tag_survey import split_tag, survey_tags
+from relnox.core.tagging.tags import tag_formats
 from relnox.core.workspace import Workspace
 
 if TYPE_CHECKING:

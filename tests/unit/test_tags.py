@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from relnox.core.config import Config, config_table
 from relnox.core.packages import Package, VersionSource
-from relnox.core.tags import TagFormat, tag_formats
+from relnox.core.settings.config import Config, config_table
+from relnox.core.tagging.tags import TagFormat, tag_formats
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from relnox.core.versioning import Scheme
+    from relnox.core.versions.versioning import Scheme
 
 
 def workspace(*names: str, folders: Mapping[str, str] | None = None) -> Workspace:

@@ -9,7 +9,7 @@ import pytest
 from packaging.version import Version
 from twine import utils
 
-from relnox.core.config import Config, IndexConfig
+from relnox.core.settings.config import Config, IndexConfig
 from relnox.errors import Blocked
 from relnox.indexes import Indexes, credentials, targets
 

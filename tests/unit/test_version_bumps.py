@@ -9,10 +9,16 @@ from hypothesis import strategies as st
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from relnox.core.config import Config, GroupConfig
+from relnox.core.bump.version_bumps import (
+    BumpRequest,
+    VersionBump,
+    check_locations_agree,
+    plan_bumps,
+    version_groups,
+)
 from relnox.core.packages import Dependency, Package, VersionSource
-from relnox.core.version_bumps import BumpRequest, VersionBump, check_locations_agree, plan_bumps, version_groups
-from relnox.core.versioning import Bump
+from relnox.core.settings.config import Config, GroupConfig
+from relnox.core.versions.versioning import Bump
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 
@@ -20,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from relnox.core.packages import DependencyTable
-    from relnox.core.versioning import Part
+    from relnox.core.versions.versioning import Part
 
 TODAY = date(2026, 11, 21)
 PUBLISHED = ("runtime", "extra")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relnox.core import version_locations
+from relnox.core.versions import version_locations
 
 DECOYS = '''\
 # -*- coding: utf-8 -*-

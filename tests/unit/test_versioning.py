@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from relnox.core.versioning import (
+from relnox.core.versions.versioning import (
     Bump,
     Level,
     Part,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from relnox import waits
-from relnox.core.events import Waiting
+from relnox.core.planning.events import Waiting
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 DOWN = Waiting("pypi is down", NOON, NOON)

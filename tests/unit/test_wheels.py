@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from relnox.core import wheels
-from relnox.core.config import WheelsConfig, config_table
 from relnox.core.packages import Package, VersionSource
+from relnox.core.release import wheels
+from relnox.core.settings.config import WheelsConfig, config_table
 from relnox.errors import Blocked
 
 GOLDEN = Path(__file__).parent / "golden" / "wheel-matrix.json"

@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from relnox.building.findings import rejected
-from relnox.core import fixes
+from relnox.core.planning import fixes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

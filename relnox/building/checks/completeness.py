@@ -16,7 +16,7 @@ from relnox import syntax_trees
 from relnox.building.archives import contents, path_of
 from relnox.building.findings import abbreviate, error, warning
 from relnox.building.modules import import_names, only_tests
-from relnox.core import fixes
+from relnox.core.planning import fixes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -16,7 +16,7 @@ from relnox.building.checks.requirements import difference
 from relnox.building.checks.tree import is_generated
 from relnox.building.findings import abbreviate, error, warning
 from relnox.building.modules import import_names, only_tests
-from relnox.core import fixes
+from relnox.core.planning import fixes
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from relnox.commands.bumping.snapshot import Options, Snapshot
     from relnox.commands.project import Project
+    from relnox.core.bump.version_bumps import DependencyUpdates, ResolvedBumps, VersionBump
     from relnox.core.steps import Tag
-    from relnox.core.version_bumps import DependencyUpdates, ResolvedBumps, VersionBump
     from relnox.core.workspace import Workspace
     from relnox.source.changelog_tools import Release
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from relnox.commands.bumping.snapshot import Options, Snapshot
     from relnox.commands.project import Project
-    from relnox.core.plan import Problem
+    from relnox.core.bump.version_bumps import VersionBump
+    from relnox.core.planning.plan import Problem
     from relnox.core.steps import Edit, Tag
-    from relnox.core.version_bumps import VersionBump
 
 __all__ = ["RemoteState", "check", "format_problems", "remote_state"]
 

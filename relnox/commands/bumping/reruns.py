@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from relnox.commands.bumping.snapshot import Options, Snapshot
     from relnox.commands.project import Project
     from relnox.core.packages import Package
-    from relnox.core.plan import Plan
+    from relnox.core.planning.plan import Plan
     from relnox.source import edits
     from relnox.source.git import Git
 

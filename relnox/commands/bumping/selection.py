@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from relnox import core
-from relnox.core.options import options_of
+from relnox.core.settings.options import options_of
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from relnox.commands.bumping.snapshot import Options, Snapshot
     from relnox.commands.project import Project
-    from relnox.core.config import Config
+    from relnox.core.bump.version_bumps import BumpRequest, ResolvedBumps
     from relnox.core.packages import Package
-    from relnox.core.version_bumps import BumpRequest, ResolvedBumps
-    from relnox.core.versioning import Bump
+    from relnox.core.settings.config import Config
+    from relnox.core.versions.versioning import Bump
 
 __all__ = ["bump_of", "check_usage", "never_tagged", "request", "resolve", "select_packages"]
 

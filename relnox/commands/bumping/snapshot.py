@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from relnox.core.options import CommonOptions, option
+from relnox.core.settings.options import CommonOptions, option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
     from relnox.commands.bumping.reruns import ExistingRelease, PreviousBump
     from relnox.commands.tag_checks import NewerTags
-    from relnox.core.config import Config
-    from relnox.core.fragments import Fragment
-    from relnox.core.levels import ReleaseHistory
+    from relnox.core.bump.levels import ReleaseHistory
+    from relnox.core.notes.fragments import Fragment
     from relnox.core.packages import Package, VersionSource
-    from relnox.core.tag_proposals import KnownTags
-    from relnox.core.tags import TagFormat
+    from relnox.core.settings.config import Config
+    from relnox.core.tagging.tag_proposals import KnownTags
+    from relnox.core.tagging.tags import TagFormat
     from relnox.core.workspace import Workspace
     from relnox.source import edits
     from relnox.source.git import GitState

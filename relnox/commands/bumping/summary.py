@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from relnox.commands.bumping.snapshot import Options, Snapshot
-    from relnox.core.plan import Table
-    from relnox.core.version_bumps import DependencyUpdates, VersionBump
+    from relnox.core.bump.version_bumps import DependencyUpdates, VersionBump
+    from relnox.core.planning.plan import Table
 
 __all__ = ["notes", "table"]
 

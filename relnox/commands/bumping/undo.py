@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from relnox import core
 from relnox.commands.bumping import selection
 from relnox.commands.bumping.snapshot import UndoTarget
-from relnox.core.fixes import command
+from relnox.core.planning.fixes import command
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from relnox.commands.bumping.snapshot import Options, Snapshot
     from relnox.commands.project import Project
-    from relnox.core.plan import Plan, Problem
+    from relnox.core.planning.plan import Plan, Problem
     from relnox.core.steps import Edit
     from relnox.source import edits
     from relnox.source.git import GitState

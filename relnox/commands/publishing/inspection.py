@@ -10,7 +10,7 @@ from relnox import core
 from relnox.commands import attesting, consistency
 from relnox.commands.publishing import locking, resolving
 from relnox.commands.verify_install import public_part, read_release
-from relnox.core import fixes
+from relnox.core.planning import fixes
 from relnox.errors import Blocked, ExitCode, RelnoxError
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from relnox.building.checks import Finding
     from relnox.commands.attesting import AttestationPlan
     from relnox.commands.project import Project
-    from relnox.core.config import Config
-    from relnox.core.manifest import Distribution, Manifest
-    from relnox.core.plan import Problem
+    from relnox.core.planning.plan import Problem
+    from relnox.core.release.manifest import Distribution, Manifest
+    from relnox.core.settings.config import Config
     from relnox.indexes.client import Listing
 
 __all__ = ["Snapshot", "inspect", "read_manifest"]

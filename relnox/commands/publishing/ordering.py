@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from relnox.commands.attesting import AttestationPlan
     from relnox.commands.publishing.inspection import Snapshot
-    from relnox.core.manifest import Distribution, Manifest
+    from relnox.core.release.manifest import Distribution, Manifest
     from relnox.core.steps import Step
 
 __all__ = ["publication", "steps"]

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from relnox.commands.publishing.inspection import Snapshot
-    from relnox.core.manifest import Distribution
-    from relnox.core.plan import Problem
+    from relnox.core.planning.plan import Problem
+    from relnox.core.release.manifest import Distribution
 
 __all__ = ["notes", "problems", "public"]
 

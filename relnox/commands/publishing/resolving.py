@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from relnox.building.archives import Archive
     from relnox.commands.project import Project
     from relnox.commands.publishing.inspection import Snapshot
-    from relnox.core.availability import RequiredProject
-    from relnox.core.plan import Problem
+    from relnox.core.dependencies.availability import RequiredProject
+    from relnox.core.planning.plan import Problem
 
 __all__ = ["HELP", "requirements"]
 

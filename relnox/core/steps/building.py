@@ -6,12 +6,12 @@ from typing import ClassVar, Literal
 
 from packaging.version import Version  # noqa: TC002 - plans are read back by these types
 
-from relnox.core.build_settings import DEFAULT, UNCONSTRAINED, BuildSettings, Constraints  # noqa: TC001 - likewise
-from relnox.core.config import Abi  # noqa: TC001 - likewise
-from relnox.core.derived_versions import CommitTags  # noqa: TC001 - likewise
-from relnox.core.manifest import Distribution, Manifest  # noqa: TC001 - likewise
+from relnox.core.release.manifest import Distribution, Manifest  # noqa: TC001 - likewise
+from relnox.core.release.wheels import WheelJob  # noqa: TC001 - likewise
+from relnox.core.settings.build_settings import DEFAULT, UNCONSTRAINED, BuildSettings, Constraints  # noqa: TC001 - likewise
+from relnox.core.settings.config import Abi  # noqa: TC001 - likewise
 from relnox.core.steps.base import BaseStep, listing
-from relnox.core.wheels import WheelJob  # noqa: TC001 - likewise
+from relnox.core.versions.derived_versions import CommitTags  # noqa: TC001 - likewise
 
 __all__ = [
     "Build",

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from packaging.version import Version  # noqa: TC002 - plans are read back by these types
 
-from relnox.core.config import InstallChecks  # noqa: TC001 - likewise
-from relnox.core.manifest import Distribution  # noqa: TC001 - likewise
+from relnox.core.release.manifest import Distribution  # noqa: TC001 - likewise
+from relnox.core.settings.config import InstallChecks  # noqa: TC001 - likewise
 from relnox.core.steps.base import BaseStep, listing
 
 __all__ = [

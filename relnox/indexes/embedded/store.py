@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
-from relnox.core import fixes
+from relnox.core.planning import fixes
 from relnox.errors import Blocked, Conflict
 from relnox.files import TemporaryFolder, make_private, remove_leftovers, replace_file, sync_folder
 from relnox.indexes.embedded import messages

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import process
-from relnox.core import fixes
+from relnox.core.planning import fixes
 from relnox.errors import Failed
 from relnox.files import TemporaryFolder, make_private
 from relnox.source.git import recovery

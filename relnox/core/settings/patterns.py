@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from relnox.core.names import normalized
-from relnox.core.schema import did_you_mean
+from relnox.core.settings.schema import did_you_mean
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import re
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, NamedTuple
 
-from relnox.core import versioning
-from relnox.core.tags import latest_tags
-from relnox.core.version_bumps import BumpRequest
-from relnox.core.versioning import Bump
+from relnox.core.bump.version_bumps import BumpRequest
+from relnox.core.tagging.tags import latest_tags
+from relnox.core.versions import versioning
+from relnox.core.versions.versioning import Bump
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.core.config import CommitsConfig, Config
-    from relnox.core.fragments import Fragment
+    from relnox.core.notes.fragments import Fragment
     from relnox.core.packages import Package
-    from relnox.core.tags import TagFormat
-    from relnox.core.versioning import Level, Phase
+    from relnox.core.settings.config import CommitsConfig, Config
+    from relnox.core.tagging.tags import TagFormat
+    from relnox.core.versions.versioning import Level, Phase
     from relnox.core.workspace import Workspace
 
 __all__ = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core.plan import Problem
+from relnox.core.planning.plan import Problem
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
+    from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.packages import Package
     from relnox.core.steps import Tag
-    from relnox.core.version_bumps import VersionBump
 
 __all__ = [
     "check_above_tags",

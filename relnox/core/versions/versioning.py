@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, get_args
 from packaging.version import InvalidVersion, Version
 
 from relnox.core.records import Record, replace
-from relnox.core.semver_compat import (
+from relnox.core.versions.semver_compat import (
     Scheme,
     format_version,
     from_semver,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core import toml_spans, version_locations, versioning
-from relnox.core.semver_compat import to_semver
+from relnox.core import toml_spans
 from relnox.core.steps import Edit
+from relnox.core.versions import version_locations, versioning
+from relnox.core.versions.semver_compat import to_semver
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.core.config import Config
+    from relnox.core.bump.version_bumps import DependencyUpdates, VersionBump
     from relnox.core.packages import VersionSource
-    from relnox.core.version_bumps import DependencyUpdates, VersionBump
+    from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace
 
     Strings = dict[tuple[str | int, ...], tuple[str, str]]

@@ -10,8 +10,8 @@ import re
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from relnox.core.names import normalized
-from relnox.core.schema import did_you_mean
-from relnox.core.versioning import Level
+from relnox.core.settings.schema import did_you_mean
+from relnox.core.versions.versioning import Level
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from relnox.core.records import Record
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from relnox.core.manifest import Distribution
-    from relnox.core.plan import Plan, Table
-    from relnox.core.publication import PublishedFile
+    from relnox.core.planning.plan import Plan, Table
+    from relnox.core.release.manifest import Distribution
+    from relnox.core.release.publication import PublishedFile
     from relnox.core.steps import Step
     from relnox.errors import ExitCode, RelnoxError
 
@@ -150,7 +150,7 @@ class Outcome(Record):
     @property
     def released(self) -> tuple[Distribution, ...]:
         """The files of the plan that the index listed with their hashes, in the order of the uploads."""
-        from relnox.core.publication import State
+        from relnox.core.release.publication import State
         from relnox.core.steps import Upload
 
         public = {

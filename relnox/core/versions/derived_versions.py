@@ -16,7 +16,7 @@ from relnox.core.records import Record
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from relnox.core.tags import TagFormat
+    from relnox.core.tagging.tags import TagFormat
 
 __all__ = ["CommitTag", "CommitTags", "Mismatch", "find_mismatch", "tags_of_commit"]
 

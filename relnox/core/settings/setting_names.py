@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core import patterns
-from relnox.core.config import is_named
-from relnox.core.schema import did_you_mean
+from relnox.core.settings import patterns
+from relnox.core.settings.config import is_named
+from relnox.core.settings.schema import did_you_mean
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relnox.core.config import Config
+    from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace
 
 __all__ = ["check"]
@@ -44,7 +44,7 @@ def check(config: Config, workspace: Workspace) -> None:
                 fix=did_you_mean(name, packages),
             )
     if config.wheels.packages or config.wheels.abi or config.wheels.skip:
-        from relnox.core import wheels  # imported lazily: few projects have platform wheels
+        from relnox.core.release import wheels  # imported lazily: few projects have platform wheels
 
         wheels.check_settings(config.wheels, packages)
 

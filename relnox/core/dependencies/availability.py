@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from packaging.specifiers import SpecifierSet
 
-from relnox.core import fixes
 from relnox.core.names import normalized
-from relnox.core.plan import Problem
+from relnox.core.planning import fixes
+from relnox.core.planning.plan import Problem
 from relnox.core.records import Record
 from relnox.core.steps.base import listing
 

@@ -8,17 +8,18 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
-from relnox.core import changelog, fragments, versioning
+from relnox.core.notes import changelog, fragments
+from relnox.core.versions import versioning
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import date
 
-    from relnox.core.config import Config
-    from relnox.core.fragments import Fragment
+    from relnox.core.bump.version_bumps import VersionBump
+    from relnox.core.notes.fragments import Fragment
     from relnox.core.packages import Package
-    from relnox.core.version_bumps import VersionBump
+    from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace
 
 __all__ = [

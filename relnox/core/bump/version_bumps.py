@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.version import Version
 
-from relnox.core import patterns, versioning
-from relnox.core.version_locations import parse_version
-from relnox.core.versioning import Bump
+from relnox.core.settings import patterns
+from relnox.core.versions import versioning
+from relnox.core.versions.version_locations import parse_version
+from relnox.core.versions.versioning import Bump
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
-    from relnox.core.config import Config
     from relnox.core.packages import Dependency, Package
+    from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace
 
     DependencyUpdates = Mapping[str, list[tuple[Dependency, str]]]
@@ -359,7 +360,7 @@ def _sibling_bounds(
     """Yield the requirements of bumped packages on siblings that name no version, with the bound they get."""
     if config.sibling_bound in (None, "keep"):
         return
-    from relnox.core import requirements
+    from relnox.core.dependencies import requirements
 
     for package in (bump.package for bump in bumps):
         for need in package.dependencies:
@@ -377,7 +378,7 @@ def _sibling_bounds(
 
 def _check_not_ahead(package: Package, need: Dependency, new: Version) -> None:
     """Check that a requirement does not ask for a version later than the new one: it must not be lowered."""
-    from relnox.core import requirements
+    from relnox.core.dependencies import requirements
 
     bound = requirements.lower_bound(need)
     if bound is not None and Version(bound.base_version) > Version(new.base_version):
@@ -389,7 +390,7 @@ def _check_not_ahead(package: Package, need: Dependency, new: Version) -> None:
 
 
 def _rewrite(need: Dependency, new: Version, config: Config) -> str | None:
-    from relnox.core import requirements
+    from relnox.core.dependencies import requirements
 
     policy = config.update_requirements if config.update_requirements != "never" else "out-of-range"
     if need.poetry:

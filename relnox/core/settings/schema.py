@@ -11,7 +11,7 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from relnox.core.rules import Rule
+    from relnox.core.settings.rules import Rule
 
 __all__ = ["Flag", "Kind", "ListOf", "Number", "Table", "TableOf", "Text", "Texts", "did_you_mean"]
 
@@ -33,7 +33,7 @@ class Text(Record):
     """A string, or one of `choices`.
 
     Attributes:
-        rule: A rule for the string; see `core.rules`.
+        rule: A rule for the string; see `core.settings.rules`.
     """
 
     help: str
@@ -128,7 +128,7 @@ class TableOf(Record):
     """A table with any keys, whose values are of one type.
 
     Attributes:
-        rule: A rule for the keys; see `core.rules`.
+        rule: A rule for the keys; see `core.settings.rules`.
     """
 
     help: str

@@ -13,8 +13,8 @@ from relnox.core.steps.base import listing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from relnox.core.config import Config
     from relnox.core.packages import Dependency, Package
+    from relnox.core.settings.config import Config
     from relnox.core.workspace import Workspace
 
 __all__ = ["is_unbounded", "unbounded_siblings"]

@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from relnox.core.names import normalized
 from relnox.core.records import Record, fields
-from relnox.core.schema import did_you_mean
+from relnox.core.settings.schema import did_you_mean
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from packaging.tags import Tag
 
-    from relnox.core.config import Abi, WheelsConfig
     from relnox.core.packages import Package
+    from relnox.core.settings.config import Abi, WheelsConfig
 
 __all__ = [
     "FREE_THREADED",
@@ -311,7 +311,7 @@ def _admits(package: Package, python: str) -> bool:
     try:
         return SpecifierSet(package.python).contains(last)
     except InvalidSpecifier:
-        from relnox.core.requirements import poetry_allows
+        from relnox.core.dependencies.requirements import poetry_allows
 
     try:
         return poetry_allows(package.python, last)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relnox.core import fixes
-from relnox.core.levels import LOCK_FILES, owning_package
-from relnox.core.plan import Problem
+from relnox.core.bump.levels import LOCK_FILES, owning_package
+from relnox.core.planning import fixes
+from relnox.core.planning.plan import Problem
 from relnox.core.records import Record
 from relnox.core.steps.base import listing
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.core.manifest import Manifest
     from relnox.core.packages import Package
-    from relnox.core.tags import TagFormat
+    from relnox.core.release.manifest import Manifest
+    from relnox.core.tagging.tags import TagFormat
 
 __all__ = [
     "FLAG",

@@ -13,8 +13,8 @@ from typing import Any, Literal, get_args
 
 from packaging.version import Version
 
-from relnox.core.fixes import command
 from relnox.core.names import is_valid, normalized
+from relnox.core.planning.fixes import command
 from relnox.core.records import Record
 from relnox.errors import Blocked
 

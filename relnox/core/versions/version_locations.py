@@ -11,7 +11,8 @@ import contextlib
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from relnox.core import toml_spans, versioning
+from relnox.core import toml_spans
+from relnox.core.versions import versioning
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:

@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from relnox.core import patterns, rules, versioning
-from relnox.core.config import Config
+from relnox.core.bump.version_bumps import version_groups
 from relnox.core.records import Record
-from relnox.core.tag_survey import survey_tags
-from relnox.core.version_bumps import version_groups
+from relnox.core.settings import patterns, rules
+from relnox.core.settings.config import Config
+from relnox.core.tagging.tag_survey import survey_tags
+from relnox.core.versions import versioning
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from relnox.core.packages import Package
-    from relnox.core.versioning import Scheme
+    from relnox.core.versions.versioning import Scheme
     from relnox.core.workspace import Workspace
 
 __all__ = [

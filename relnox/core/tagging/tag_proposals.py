@@ -9,22 +9,23 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from relnox.core import fixes, patterns
-from relnox.core.config import GroupConfig
-from relnox.core.plan import Problem
+from relnox.core.planning import fixes
+from relnox.core.planning.plan import Problem
 from relnox.core.records import replace
-from relnox.core.tag_survey import split_prefix, survey_tags
-from relnox.core.tags import any_tag_readers, configured_formats, detect_format, has_common_tags
+from relnox.core.settings import patterns
+from relnox.core.settings.config import GroupConfig
+from relnox.core.tagging.tag_survey import split_prefix, survey_tags
+from relnox.core.tagging.tags import any_tag_readers, configured_formats, detect_format, has_common_tags
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from packaging.version import Version
 
-    from relnox.core.config import Config
     from relnox.core.packages import Package
-    from relnox.core.tag_survey import Survey
-    from relnox.core.tags import TagFormat
+    from relnox.core.settings.config import Config
+    from relnox.core.tagging.tag_survey import Survey
+    from relnox.core.tagging.tags import TagFormat
     from relnox.core.workspace import Workspace
 
 __all__ = [

@@ -17,8 +17,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from relnox.core.dependencies.siblings import is_unbounded
 from relnox.core.records import Record
-from relnox.core.siblings import is_unbounded
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:

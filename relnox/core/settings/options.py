@@ -16,7 +16,7 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from relnox.core import schema
+    from relnox.core.settings import schema
 
 __all__ = [
     "CommonOptions",
@@ -167,7 +167,7 @@ def options_of(declaration: type[CommonOptions]) -> tuple[Option, ...]:
 
 def file_table(*declarations: type[CommonOptions], **more: schema.Kind) -> schema.Table:
     """Return the schema of the options of these tasks, and of `more` keys that are not options."""
-    from relnox.core import schema
+    from relnox.core.settings import schema
 
     options = [option for declaration in declarations for option in options_of(declaration)]
     return schema.Table(
@@ -225,7 +225,7 @@ def from_text(option: Option, text: str, where: str) -> Value:
     Raises:
         Blocked: It is not a whole number, or not one of the choices.
     """
-    from relnox.core import schema
+    from relnox.core.settings import schema
 
     if option.kind is int:
         if not text.isdecimal():
@@ -256,7 +256,7 @@ def _from_environment(option: Option, text: str) -> Value:
 
 
 def _kind(option: Option) -> schema.Kind:
-    from relnox.core import schema
+    from relnox.core.settings import schema
 
     if option.kind is bool:
         return schema.Flag(option.help)

@@ -22,7 +22,7 @@ from relnox.core.records import Record, replace
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from relnox.core.manifest import Distribution, Manifest
+    from relnox.core.release.manifest import Distribution, Manifest
 
 __all__ = [
     "Attestation",

@@ -6,20 +6,20 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from relnox.core import rules
 from relnox.core.credential_variables import is_upload_credential_name, is_upload_setting_name
 from relnox.core.names import normalized
 from relnox.core.records import Record
-from relnox.core.schema import Flag, ListOf, Number, Table, TableOf, Text, Texts
+from relnox.core.settings import rules
+from relnox.core.settings.schema import Flag, ListOf, Number, Table, TableOf, Text, Texts
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from relnox.core.options import Value
-    from relnox.core.requirements import Policy, Siblings
-    from relnox.core.schema import Kind
-    from relnox.core.versioning import Scheme
+    from relnox.core.dependencies.requirements import Policy, Siblings
+    from relnox.core.settings.options import Value
+    from relnox.core.settings.schema import Kind
+    from relnox.core.versions.versioning import Scheme
 
 __all__ = [
     "BUILD_KEYS",
@@ -164,7 +164,7 @@ Abi = Literal["cpython", "abi3", "none"]
 
 
 class WheelsConfig(Record, kw_only=True):
-    """Packages with platform wheels, and their platforms. See `core.wheels`."""
+    """Packages with platform wheels, and their platforms. See `core.release.wheels`."""
 
     packages: tuple[str, ...] = ()
     systems: tuple[str, ...] = ("manylinux", "musllinux", "macos", "windows")

@@ -1,0 +1,1 @@
+"""Requirements: rewriting for new versions, siblings without a version, and availability on indexes."""

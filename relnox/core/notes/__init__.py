@@ -1,0 +1,1 @@
+"""Changelogs, change fragments, and the notes of a release that combine both."""

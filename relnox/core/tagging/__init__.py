@@ -1,0 +1,1 @@
+"""Tags: their names, the packages of existing tags, and settings that continue their form."""

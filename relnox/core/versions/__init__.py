@@ -1,0 +1,1 @@
+"""Versions: next versions, SemVer, versions in the text of files, and versions derived from tags."""
