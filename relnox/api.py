@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.commands.perform import Preparation
-    from relnox.commands.project import Project
+    from relnox.commands.running.perform import Preparation
+    from relnox.commands.shared.project import Project
     from relnox.core.bump.levels import ReleaseHistory
     from relnox.core.packages import Package
     from relnox.core.planning.events import Event, Outcome
@@ -54,7 +54,7 @@ class Workspace:
         Raises:
             Blocked: There is none, or its settings are invalid.
         """
-        from relnox.commands.project import open_project
+        from relnox.commands.shared.project import open_project
 
         return cls(open_project(Path(folder)))
 
@@ -93,8 +93,8 @@ class Workspace:
         Raises:
             RelnoxError: The task or an option is unknown, or the world cannot be observed.
         """
-        from relnox.commands import perform
-        from relnox.commands.project import open_project
+        from relnox.commands.running import perform
+        from relnox.commands.shared.project import open_project
 
         if "project" in options:
             raise Blocked("unknown-option", "project is no option of a plan", fix="open another workspace")
@@ -169,7 +169,7 @@ class TaskPlan:
         Raises:
             Blocked: The plan has problems, needs `yes=True`, or was run before.
         """
-        from relnox.commands import perform
+        from relnox.commands.running import perform
 
         if self._reporter.is_over:
             raise Blocked("plan-already-run", "a plan can be run once", fix="plan the task again")

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 STDOUT.line(f"relnox {version('relnox')}")
                 return 0
             case [task, *rest] if task in _NAMES:
-                from relnox.commands.perform import perform
+                from relnox.commands.running.perform import perform
 
                 return perform(task, arguments.parse(task, rest, f"relnox {task}"))
             case _:

@@ -184,7 +184,7 @@ def _run(session: nox.Session, task: Task, fixed_options: dict[str, Value]) -> N
     if _installs_only(session):
         session.log(f"{task.name}: nothing to install (--install-only)")
         return
-    from relnox.commands.perform import perform
+    from relnox.commands.running.perform import perform
 
     for name in ("build", "urllib3"):  # nox shows all loggers, unescaped
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -127,7 +127,7 @@ def _contradiction(option: Option) -> Blocked:
 
 
 def _run(context: Context, task: Task, values: dict[str, Any]) -> None:
-    from relnox.commands.perform import perform
+    from relnox.commands.running.perform import perform
 
     try:
         command_line = _command_line(task, values)

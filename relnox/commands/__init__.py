@@ -1,4 +1,7 @@
-"""The tasks: one module each, with its options, its help, and how it plans."""
+"""The tasks: a module or a package for each, with its options, its help, and how it plans.
+
+`shared` is what several tasks observe and check; `running` runs a task from its options to the exit code.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 from relnox.core.planning.fixes import FrontEnd, Start
 
 if TYPE_CHECKING:
-    from relnox.commands.project import Project
+    from relnox.commands.shared.project import Project
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Table
     from relnox.core.settings.options import CommonOptions
@@ -80,7 +83,10 @@ def help_of(name: str) -> tuple[str, str]:
     The docstring is read without importing the module, because listing tasks needs all of them.
     """
     module = TASKS[name].module if name in TASKS else name
-    text = Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8")
+    file = Path(__file__).with_name(f"{module}.py")
+    if not file.exists():
+        file = file.with_suffix("") / "__init__.py"
+    text = file.read_text(encoding="utf-8")
     summary, _, rest = text.split('"""', 2)[1].strip().partition("\n")
     return summary, rest.strip()
 

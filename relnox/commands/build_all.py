@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from relnox import core
-from relnox.commands import consistency
+from relnox.commands.shared import consistency
 from relnox.core.settings.options import CommonOptions, option
 from relnox.core.steps.base import listing
 from relnox.errors import Blocked
@@ -22,7 +22,7 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
 
-    from relnox.commands.project import Project
+    from relnox.commands.shared.project import Project
     from relnox.core.packages import Package
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Problem, Table

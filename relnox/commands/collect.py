@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
-from relnox.commands.verify_install import read_manifest
+from relnox.commands.shared.manifests import read_manifest
 from relnox.core.settings.options import CommonOptions, option
 from relnox.errors import Blocked, ExitCode
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.building.checks import Finding
-    from relnox.commands.project import Project
+    from relnox.commands.shared.project import Project
     from relnox.core.packages import Package
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Problem, Table

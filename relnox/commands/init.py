@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relnox import core
-from relnox.commands import tag_checks
+from relnox.commands.shared import tag_checks
 from relnox.core.planning import fixes
 from relnox.core.settings.options import CommonOptions, option
 from relnox.errors import Blocked
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from relnox.commands.project import Project
+    from relnox.commands.shared.project import Project
     from relnox.core.packages import Package
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Table

@@ -10,8 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
-from relnox.commands import attesting, consistency, verify_install
-from relnox.commands.publishing import inspection, ordering, preflight, resolving
+from relnox.commands import verify_install
+from relnox.commands.publish import attesting, inspection, ordering, preflight, resolving
+from relnox.commands.shared import consistency
 from relnox.core.records import replace
 from relnox.core.settings.options import CommonOptions, option
 from relnox.errors import Blocked
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from relnox.commands.project import Project
+    from relnox.commands.shared.project import Project
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Table
     from relnox.core.settings.config import ArchiveLimits, VerifyConfig

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
 from relnox.commands import bump
-from relnox.commands.verify_install import read_manifest
+from relnox.commands.shared.manifests import read_manifest
 from relnox.core.planning import fixes
 from relnox.core.settings.options import CommonOptions, option
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from relnox.commands.project import Project
+    from relnox.commands.shared.project import Project
     from relnox.core.packages import Package
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Table

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
-from relnox.commands import tag_checks
+from relnox.commands.shared import tag_checks
 from relnox.core.settings.options import CommonOptions, option
 from relnox.errors import Blocked, TryLater
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.commands.project import Project
+    from relnox.commands.shared.project import Project
     from relnox.core.bump.levels import ReleaseHistory
     from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.packages import Package

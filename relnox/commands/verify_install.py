@@ -14,17 +14,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
+from relnox.commands.shared import manifests
 from relnox.core.planning.fixes import command
 from relnox.core.settings.options import CommonOptions, option
 from relnox.errors import Blocked, RelnoxError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from packaging.version import Version
 
-    from relnox.commands.project import Project
+    from relnox.commands.shared.project import Project
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Problem, Table
     from relnox.core.release.manifest import Manifest
@@ -38,17 +39,11 @@ __all__ = [
     "missing_pythons",
     "observe",
     "plan",
-    "private_notes",
     "private_requirements",
-    "public_part",
-    "read_manifest",
-    "read_release",
     "settings",
     "summarize",
     "verification",
 ]
-
-_REBUILD = f"rebuild: {command('build-all')}"
 
 _PYTHON = re.compile(r"3\.[0-9]+")
 _LONG_WAIT = 600
@@ -58,7 +53,6 @@ _SHORT_WAIT = 30
 _RECENT = timedelta(hours=1)
 _LISTING_LIMIT = 20.0
 """Seconds for reading the index's listings before the plan is made."""
-_MANIFEST_LIMIT = 64 << 20
 _RESULTS = {"success": "works", "skipped": "skipped", "failed": "FAILED", "aborted": "not run"}
 
 
@@ -120,7 +114,9 @@ def observe(options: Options, project: Project) -> Snapshot:
         project.indexes.target(options.index)
     verify = settings(project)
     selected = frozenset(package.name for package in project.select(options.package)) if options.package else None
-    manifest, private = public_part(read_release(project.root, options.dist, selected or ()), project)
+    manifest, private = manifests.public_part(
+        manifests.read_release(project.root, options.dist, selected or ()), project
+    )
     if selected is not None:
         manifest = manifest.only(_with_needs(manifest, selected))
     problems = (*private_requirements(manifest, private), *missing_pythons(manifest, verify, options.python))
@@ -153,7 +149,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
                 tuple(step.package for step in snapshot.others),
             ),
         ),
-        notes=tuple(private_notes(snapshot.private)),
+        notes=tuple(manifests.private_notes(snapshot.private)),
         problems=snapshot.problems,
         continue_on_error=True,
     )
@@ -266,75 +262,6 @@ def missing_pythons(manifest: Manifest, verify: VerifyConfig, pythons: Sequence[
             find_interpreter(python)
         except Blocked as error:
             yield core.plan.Problem(code=error.code, message=error.message, fix=error.fix or "")
-
-
-def public_part(manifest: Manifest, project: Project) -> tuple[Manifest, tuple[str, ...]]:
-    """Split a manifest into the part to publish and the names of private packages (`Private ::` classifier)."""
-    private_names = {package.name for package in project.workspace.packages if package.private}
-    private = tuple(name for name in manifest.packages if name in private_names)
-    return manifest.only(frozenset(manifest.packages) - private_names), private
-
-
-def private_notes(private: Sequence[str]) -> Iterator[str]:
-    """Yield a note for each package that is not published."""
-    for name in private:
-        yield f"{name} is private (a Private :: classifier) and is not published"
-
-
-def read_release(root: Path, folder: str, names: Iterable[str]) -> Manifest:
-    """Read the manifest of a folder of artifacts, and check that it can be released.
-
-    Args:
-        root: The project's folder.
-        folder: The folder of artifacts.
-        names: Packages that the manifest must have.
-
-    Raises:
-        Blocked: There is no manifest, it lists no file, a file name is of another package or version, its packages
-            need one another in a cycle, or a package is missing.
-    """
-    manifest = read_manifest(root, folder)
-    where = f"{folder}/{core.manifest.MANIFEST_JSON}"
-    for file in manifest.distributions:
-        if not core.collection.has_valid_filename(file):
-            raise Blocked(
-                "manifest-invalid",
-                f"{where} lists {file.filename} as a file of {file.package} {file.version}",
-                fix=_REBUILD,
-            )
-        if file.version != manifest.version(file.package):
-            raise Blocked(
-                "manifest-invalid", f"{where} lists files of two versions of {file.package}", fix=_REBUILD
-            )
-    core.graph.waves(dict(manifest.needs))
-    if not manifest.distributions:
-        raise Blocked("manifest-empty", f"{where} lists no file", fix=_REBUILD)
-    if missing := sorted(set(names) - set(manifest.packages)):
-        raise Blocked("package-not-built", f"{where} has no file of {', '.join(missing)}", fix=_REBUILD)
-    return manifest
-
-
-def read_manifest(root: Path, folder: str) -> Manifest:
-    """Read the manifest of a folder of artifacts.
-
-    Raises:
-        Blocked: It does not exist, cannot be read, or is not valid.
-    """
-    path = root / folder / core.manifest.MANIFEST_JSON
-    where = f"{folder}/{core.manifest.MANIFEST_JSON}"
-    if not path.is_file():
-        raise Blocked("manifest-missing", f"{where} does not exist: nothing was built", fix=command("build-all"))
-    if path.stat().st_size > _MANIFEST_LIMIT:
-        raise Blocked("manifest-invalid", f"{where} is too large for a manifest", fix=_REBUILD)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise Blocked(
-            "manifest-invalid", f"{where} is not a valid manifest (it is not in UTF-8)", fix=_REBUILD
-        ) from None
-    except OSError as error:
-        raise Blocked("manifest-unreadable", f"cannot read {where} ({error.strerror})", fix=_REBUILD) from error
-    return core.manifest.Manifest.from_json(text, where=where)
 
 
 def _unlisted(manifest: Manifest, index: str, project: Project) -> frozenset[str]:

@@ -18,7 +18,7 @@ from running import Ran
 
 from relnox import network
 from relnox.cli import main
-from relnox.commands.publishing import locking
+from relnox.commands.publish import locking
 from relnox.indexes import Indexes, client, uploader
 from relnox.indexes.embedded import EmbeddedIndex
 from relnox.indexes.embedded.accounts import Accounts

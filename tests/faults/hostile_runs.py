@@ -31,7 +31,7 @@ from releases import Package, SimulatedClock, release
 
 from relnox import indexes, network
 from relnox.cli import main
-from relnox.commands.publishing import ordering
+from relnox.commands.publish import ordering
 from relnox.executor import publishing
 from relnox.indexes import uploader
 from relnox.network import bodies
@@ -54,7 +54,12 @@ SIZES = {
 }
 """How many files, and how they are spread over packages, some of which need one another."""
 PRELOADED = [
-    *("relnox.cli", "relnox.commands.perform", "relnox.commands.publish", "relnox.commands.project"),
+    *(
+        "relnox.cli",
+        "relnox.commands.running.perform",
+        "relnox.commands.publish",
+        "relnox.commands.shared.project",
+    ),
     *("relnox.executor.publishing", "relnox.executor.parallel", "relnox.reporters.plain"),
     *(
         "relnox.indexes.twine_compat",

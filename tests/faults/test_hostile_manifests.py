@@ -11,7 +11,7 @@ import pytest
 import releases
 from running import here
 
-from relnox.commands import verify_install
+from relnox.commands.shared import manifests
 from relnox.core.release import collection
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def test_a_manifest_that_is_not_text_is_refused(root: Path) -> None:
 
 
 def test_a_manifest_is_not_read_beyond_its_limit(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify_install, "_MANIFEST_LIMIT", 100)
+    monkeypatch.setattr(manifests, "_SIZE_LIMIT", 100)
     assert all("is too large for a manifest" in output for output in refused(root))
 
 

@@ -10,7 +10,7 @@ import pytest
 from releases import Package, SimulatedClock, release
 
 from relnox import executor, network
-from relnox.commands.publishing import ordering
+from relnox.commands.publish import ordering
 from relnox.core import graph
 from relnox.core.planning.plan import Plan
 from relnox.core.records import replace

@@ -95,7 +95,7 @@ def run(root: Path, *words: str) -> tuple[int, str]:
         "relnox.arguments",
         "relnox.commands",
         "relnox.core.settings.options",
-        "relnox.commands.perform",
+        "relnox.commands.running.perform",
         "relnox.reporters",
         "relnox.source.git",
         "relnox.process",

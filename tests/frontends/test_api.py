@@ -17,7 +17,7 @@ from running import run as run_command
 import relnox
 from relnox import Workspace
 from relnox.arguments import parse
-from relnox.commands import blockers
+from relnox.commands.running import blockers
 from relnox.core.planning.events import RunFinished, RunStarted, Status, StepFinished
 from relnox.errors import Blocked, ExitCode, RelnoxError
 from relnox.indexes.embedded import EmbeddedIndex

@@ -29,5 +29,5 @@ def test_a_bump_opens_nothing_that_it_does_not_need(words: list[str], tmp_path: 
     opened = {
         line.rpartition("|")[2].strip() for line in ran.stderr.splitlines() if line.startswith("import time:")
     }
-    assert "relnox.commands.bumping.selection" in opened
+    assert "relnox.commands.bump.selection" in opened
     assert opened.isdisjoint((*SLOW, *OTHER_ROOMS))

@@ -79,7 +79,7 @@ def test_a_remote_that_does_not_answer_blocks_only_a_push(two: Path, bump: Bump)
 
 
 def test_a_hanging_remote_times_out(two: Path, bump: Bump, monkeypatch: pytest.MonkeyPatch) -> None:
-    from relnox.commands.bumping import preflight
+    from relnox.commands.bump import preflight
 
     monkeypatch.setattr(preflight, "NETWORK_TIMEOUT", 0.5)
     slow = write(two.parent / "slow", {"ssh": "#!/bin/sh\nexec sleep 60\n"}) / "ssh"

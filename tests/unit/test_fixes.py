@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import relnox
-from relnox.commands import COMMAND_LINE, TASKS, install_commands
+from relnox.commands import COMMAND_LINE, TASKS
+from relnox.commands.running import install_commands
 from relnox.core.planning import fixes
 from relnox.core.planning.events import Notice, OutputLine, RunStarted, Status, StepFinished
 from relnox.core.planning.fixes import FrontEnd, Start
@@ -190,7 +191,7 @@ def test_every_reporter_shows_commands_so(
 SPELLED = re.compile(rf"\bnox -s |\binvoke [a-z]|\brelnox ({'|'.join([*TASKS, 'init'])})\b(?!-)|\bpip install\b")
 SPELLERS = {
     "core/planning/fixes.py",
-    "commands/install_commands.py",
+    "commands/running/install_commands.py",
     "sessions.py",
     "tasks.py",
     "cli.py",

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relnox import core, exposure, waits
-from relnox.commands import COMMAND_LINE, TASKS, blockers, endings, load, reports, untrusted_code
+from relnox.commands import COMMAND_LINE, TASKS, load
+from relnox.commands.running import blockers, endings, reports, untrusted_code
 from relnox.core.records import replace
 from relnox.core.settings.options import resolve
 from relnox.errors import ENVIRONMENT_ERRORS, Blocked, ExitCode, RelnoxError, environment_error
@@ -22,7 +23,7 @@ from relnox.secrets import mask_error
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from relnox.commands.project import Project
+    from relnox.commands.shared.project import Project
     from relnox.core.planning.events import Event, Outcome, Waiting
     from relnox.core.planning.fixes import FrontEnd
     from relnox.core.planning.plan import Plan
@@ -45,7 +46,7 @@ def perform(task: str, command_line: Mapping[str, Value], front_end: FrontEnd | 
         The exit code.
     """
     from relnox import reporters
-    from relnox.commands.project import open_project
+    from relnox.commands.shared.project import open_project
 
     exposure.hide_environment()
     # Until the settings are read, the command line and the environment choose the reporter.
@@ -81,7 +82,7 @@ def _command_converter(front_end: FrontEnd, command_line: Mapping[str, Value]) -
     front_end = front_end._replace(options=("--project", str(folder)) if folder else ())
 
     def installing(requirement: str, upgrade: bool) -> str:  # noqa: FBT001 - called by `fixes.show`
-        from relnox.commands.install_commands import install_commands  # files are looked at, for few hints
+        from relnox.commands.running.install_commands import install_commands  # files are looked at, for few hints
 
         in_nox = any(start.separator for start in front_end.tasks.values())
         return install_commands(Path(str(folder or ".")), in_nox=in_nox).command(requirement, upgrade)
@@ -294,7 +295,7 @@ def _run(  # noqa: PLR0913 - a run
 
 def _stage(step: Stage, root: Path, reporter: Reporter, stack: ExitStack, *, interactive: bool) -> Outcome:
     """Observe, plan and run a task of a chain in a folder."""
-    from relnox.commands.project import open_project
+    from relnox.commands.shared.project import open_project
 
     project = open_project(root)
     stack.enter_context(project)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.commands import consistency
-from relnox.commands.verify_install import private_notes
+from relnox.commands.shared import consistency
+from relnox.commands.shared.manifests import private_notes
 from relnox.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relnox.commands.publishing.inspection import Snapshot
+    from relnox.commands.publish.inspection import Snapshot
     from relnox.core.planning.plan import Problem
     from relnox.core.release.manifest import Distribution
 

@@ -9,8 +9,8 @@ from relnox.core.settings.options import options_of
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from relnox.commands.bumping.snapshot import Options, Snapshot
-    from relnox.commands.project import Project
+    from relnox.commands.bump.snapshot import Options, Snapshot
+    from relnox.commands.shared.project import Project
     from relnox.core.bump.version_bumps import BumpRequest, ResolvedBumps
     from relnox.core.packages import Package
     from relnox.core.settings.config import Config

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
-from relnox.commands.bumping import selection
+from relnox.commands.bump import selection
 from relnox.core.steps.base import listing
 from relnox.errors import Blocked, Failed
 
 if TYPE_CHECKING:
     from packaging.version import Version
 
-    from relnox.commands.bumping.snapshot import Options, Snapshot
-    from relnox.commands.project import Project
+    from relnox.commands.bump.snapshot import Options, Snapshot
+    from relnox.commands.shared.project import Project
     from relnox.core.packages import Package
     from relnox.core.planning.plan import Plan
     from relnox.source import edits

@@ -7,9 +7,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
-from relnox.commands import attesting, consistency
-from relnox.commands.publishing import locking, resolving
-from relnox.commands.verify_install import public_part, read_release
+from relnox.commands.publish import attesting, locking, resolving
+from relnox.commands.shared import consistency
+from relnox.commands.shared.manifests import public_part, read_release
 from relnox.core.planning import fixes
 from relnox.errors import Blocked, ExitCode, RelnoxError
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from relnox.building.checks import Finding
-    from relnox.commands.attesting import AttestationPlan
-    from relnox.commands.project import Project
+    from relnox.commands.publish.attesting import AttestationPlan
+    from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Problem
     from relnox.core.release.manifest import Distribution, Manifest
     from relnox.core.settings.config import Config

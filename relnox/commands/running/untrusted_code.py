@@ -10,7 +10,7 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
-    from relnox.commands.project import Project
+    from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Plan
     from relnox.reporters import Reporter
 

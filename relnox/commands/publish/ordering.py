@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.commands import attesting
+from relnox.commands.publish import attesting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from relnox.commands.attesting import AttestationPlan
-    from relnox.commands.publishing.inspection import Snapshot
+    from relnox.commands.publish.attesting import AttestationPlan
+    from relnox.commands.publish.inspection import Snapshot
     from relnox.core.release.manifest import Distribution, Manifest
     from relnox.core.steps import Step
 

@@ -19,7 +19,7 @@ from relnox.source import lock
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from relnox.commands.project import Project
+    from relnox.commands.shared.project import Project
 
 __all__ = ["lock_projects"]
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.building.archives import Archive
-    from relnox.commands.project import Project
-    from relnox.commands.publishing.inspection import Snapshot
+    from relnox.commands.publish.inspection import Snapshot
+    from relnox.commands.shared.project import Project
     from relnox.core.dependencies.availability import RequiredProject
     from relnox.core.planning.plan import Problem
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.commands.bumping import selection
+from relnox.commands.bump import selection
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from relnox.commands.bumping.snapshot import Options, Snapshot
-    from relnox.commands.project import Project
+    from relnox.commands.bump.snapshot import Options, Snapshot
+    from relnox.commands.shared.project import Project
     from relnox.core.bump.version_bumps import DependencyUpdates, ResolvedBumps, VersionBump
     from relnox.core.steps import Tag
     from relnox.core.workspace import Workspace

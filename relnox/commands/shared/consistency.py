@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from relnox.commands.project import Project
+    from relnox.commands.shared.project import Project
     from relnox.core.packages import Package
     from relnox.core.planning.plan import Problem
     from relnox.core.release.consistency import TaggedElsewhere

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.commands.bumping.snapshot import Options, Snapshot
+from relnox.commands.bump.snapshot import Options, Snapshot
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from relnox.commands.project import Project
+    from relnox.commands.shared.project import Project
     from relnox.core.notes.fragments import Fragment
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Table
@@ -29,8 +29,8 @@ def observe(options: Options, project: Project) -> Snapshot:
     """Read the packages, their files, git and, for a push, the remote."""
     from datetime import UTC, datetime
 
-    from relnox.commands import tag_checks
-    from relnox.commands.bumping import changes, preflight, reruns, selection, undo
+    from relnox.commands.bump import changes, preflight, reruns, selection, undo
+    from relnox.commands.shared import tag_checks
     from relnox.source import edits
 
     interrupted = edits.read_pending(project.private_folder)
@@ -94,7 +94,7 @@ def observe(options: Options, project: Project) -> Snapshot:
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:
     """Plan the edits, the commit, the tags and the push, with every preflight check that failed."""
-    from relnox.commands.bumping import changes, preflight, selection, summary
+    from relnox.commands.bump import changes, preflight, selection, summary
 
     if (special := _resumed_or_done(snapshot, options)) is not None:
         return special
@@ -136,7 +136,7 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
 
 def _resumed_or_done(snapshot: Snapshot, options: Options) -> Plan | None:
     """Plan a bump that is resumed, undone or already done; None if a new one is requested."""
-    from relnox.commands.bumping import reruns, undo
+    from relnox.commands.bump import reruns, undo
 
     if snapshot.interrupted is not None:
         return undo.resume(snapshot.interrupted, snapshot, options)
@@ -155,7 +155,7 @@ def _resumed_or_done(snapshot: Snapshot, options: Options) -> Plan | None:
 
 def pending(snapshot: Snapshot, planned: Plan, options: Options) -> edits.Pending | None:
     """Return the record to write before the first step, with which a rerun of the command can resume."""
-    from relnox.commands.bumping import selection
+    from relnox.commands.bump import selection
 
     if snapshot.interrupted is not None:
         return snapshot.interrupted

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.commands.bumping import selection
-from relnox.commands.bumping.snapshot import UndoTarget
+from relnox.commands.bump import selection
+from relnox.commands.bump.snapshot import UndoTarget
 from relnox.core.planning.fixes import command
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relnox.commands.bumping.snapshot import Options, Snapshot
-    from relnox.commands.project import Project
+    from relnox.commands.bump.snapshot import Options, Snapshot
+    from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Plan, Problem
     from relnox.core.steps import Edit
     from relnox.source import edits

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.commands import tag_checks
-from relnox.commands.bumping import changes, preflight, selection
+from relnox.commands.bump import changes, preflight, selection
+from relnox.commands.shared import tag_checks
 from relnox.core.steps.base import listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relnox.commands.bumping.snapshot import Options, Snapshot
+    from relnox.commands.bump.snapshot import Options, Snapshot
     from relnox.core.bump.version_bumps import DependencyUpdates, VersionBump
     from relnox.core.planning.plan import Table
 

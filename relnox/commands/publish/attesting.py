@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from relnox.commands.project import Project
+    from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Problem
     from relnox.core.release.manifest import Distribution, Manifest
     from relnox.core.release.publishers import Policy, Publisher

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
-    from relnox.commands.bumping.reruns import ExistingRelease, PreviousBump
-    from relnox.commands.tag_checks import NewerTags
+    from relnox.commands.bump.reruns import ExistingRelease, PreviousBump
+    from relnox.commands.shared.tag_checks import NewerTags
     from relnox.core.bump.levels import ReleaseHistory
     from relnox.core.notes.fragments import Fragment
     from relnox.core.packages import Package, VersionSource

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from relnox import core
-from relnox.commands import tag_checks
+from relnox.commands.shared import tag_checks
 from relnox.errors import Blocked, Failed
 from relnox.source.git import NETWORK_TIMEOUT, parse_tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from relnox.commands.bumping.snapshot import Options, Snapshot
-    from relnox.commands.project import Project
+    from relnox.commands.bump.snapshot import Options, Snapshot
+    from relnox.commands.shared.project import Project
     from relnox.core.bump.version_bumps import VersionBump
     from relnox.core.planning.plan import Problem
     from relnox.core.steps import Edit, Tag

@@ -9,15 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.commands import attesting, consistency
-from relnox.commands.publishing import inspection, ordering, preflight, resolving
+from relnox.commands.publish import attesting, inspection, ordering, preflight, resolving
+from relnox.commands.shared import consistency
 from relnox.core.settings.options import CommonOptions, option
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from relnox.commands.project import Project
-    from relnox.commands.publishing.inspection import Snapshot
+    from relnox.commands.publish.inspection import Snapshot
+    from relnox.commands.shared.project import Project
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Table
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from relnox.commands import reports
+from relnox.commands.running import reports
 from relnox.errors import ExitCode, Failed, RelnoxError
 from relnox.secrets import mask_error
 

@@ -1,1 +1,0 @@
-"""The parts of `bump`: selection, changes, preflight checks, summary, undo, and reruns."""

@@ -1,0 +1,91 @@
+"""Reading the manifest of a release."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relnox import core
+from relnox.core.planning.fixes import command
+from relnox.errors import Blocked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from relnox.commands.shared.project import Project
+    from relnox.core.release.manifest import Manifest
+
+__all__ = ["private_notes", "public_part", "read_manifest", "read_release"]
+
+_REBUILD = f"rebuild: {command('build-all')}"
+_SIZE_LIMIT = 64 << 20
+"""Bytes of a manifest."""
+
+
+def read_release(root: Path, folder: str, names: Iterable[str]) -> Manifest:
+    """Read the manifest of a folder of artifacts, and check that it can be released.
+
+    Args:
+        root: The project's folder.
+        folder: The folder of artifacts.
+        names: Packages that the manifest must have.
+
+    Raises:
+        Blocked: There is no manifest, it lists no file, a file name is of another package or version, its packages
+            need one another in a cycle, or a package is missing.
+    """
+    manifest = read_manifest(root, folder)
+    where = f"{folder}/{core.manifest.MANIFEST_JSON}"
+    for file in manifest.distributions:
+        if not core.collection.has_valid_filename(file):
+            raise Blocked(
+                "manifest-invalid",
+                f"{where} lists {file.filename} as a file of {file.package} {file.version}",
+                fix=_REBUILD,
+            )
+        if file.version != manifest.version(file.package):
+            raise Blocked(
+                "manifest-invalid", f"{where} lists files of two versions of {file.package}", fix=_REBUILD
+            )
+    core.graph.waves(dict(manifest.needs))
+    if not manifest.distributions:
+        raise Blocked("manifest-empty", f"{where} lists no file", fix=_REBUILD)
+    if missing := sorted(set(names) - set(manifest.packages)):
+        raise Blocked("package-not-built", f"{where} has no file of {', '.join(missing)}", fix=_REBUILD)
+    return manifest
+
+
+def read_manifest(root: Path, folder: str) -> Manifest:
+    """Read the manifest of a folder of artifacts.
+
+    Raises:
+        Blocked: It does not exist, cannot be read, or is not valid.
+    """
+    path = root / folder / core.manifest.MANIFEST_JSON
+    where = f"{folder}/{core.manifest.MANIFEST_JSON}"
+    if not path.is_file():
+        raise Blocked("manifest-missing", f"{where} does not exist: nothing was built", fix=command("build-all"))
+    if path.stat().st_size > _SIZE_LIMIT:
+        raise Blocked("manifest-invalid", f"{where} is too large for a manifest", fix=_REBUILD)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise Blocked(
+            "manifest-invalid", f"{where} is not a valid manifest (it is not in UTF-8)", fix=_REBUILD
+        ) from None
+    except OSError as error:
+        raise Blocked("manifest-unreadable", f"cannot read {where} ({error.strerror})", fix=_REBUILD) from error
+    return core.manifest.Manifest.from_json(text, where=where)
+
+
+def public_part(manifest: Manifest, project: Project) -> tuple[Manifest, tuple[str, ...]]:
+    """Split a manifest into the part to publish and the names of private packages (`Private ::` classifier)."""
+    private_names = {package.name for package in project.workspace.packages if package.private}
+    private = tuple(name for name in manifest.packages if name in private_names)
+    return manifest.only(frozenset(manifest.packages) - private_names), private
+
+
+def private_notes(private: Sequence[str]) -> Iterator[str]:
+    """Yield a note for each package that is not published."""
+    for name in private:
+        yield f"{name} is private (a Private :: classifier) and is not published"
