@@ -109,7 +109,7 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, spelling, words, problem codes and the layers of imports."""
+    """Check style, spelling, words, problem codes, the layers of imports and the declared dependencies."""
     install(session, "lint")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
@@ -117,6 +117,7 @@ def lint(session: nox.Session) -> None:
     session.run("python", "scripts/check_words.py")
     session.run("python", "scripts/problems.py", "--check")
     session.run("lint-imports", "--no-cache")
+    session.run("deptry", "relnox")
 
 
 @nox.session

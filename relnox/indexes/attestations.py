@@ -83,7 +83,7 @@ class Signatory:
             Failed: The service rejected the request.
         """
         from pypi_attestations import Attestation, AttestationError
-        from sigstore._internal.fulcio import ExpiredCertificate
+        from sigstore._internal.fulcio import ExpiredCertificate  # noqa: PLC2701 - it has no public name
         from sigstore.oidc import ExpiredIdentity
 
         with _translate_errors():
@@ -272,8 +272,8 @@ class _Session:
 def _translate_errors() -> Iterator[None]:
     """Convert errors of the signing service's clients."""
     from pypi_attestations import AttestationError
-    from sigstore._internal.fulcio.client import FulcioClientError
-    from sigstore._internal.rekor import RekorClientError
+    from sigstore._internal.fulcio.client import FulcioClientError  # noqa: PLC2701 - as above
+    from sigstore._internal.rekor import RekorClientError  # noqa: PLC2701 - as above
     from sigstore.errors import Error
     from sigstore.oidc import IdentityError
 
