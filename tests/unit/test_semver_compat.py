@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 import semver
@@ -16,7 +16,11 @@ from relnox.core.versions.semver_compat import (
     semver_obstacle,
     to_semver,
 )
+from relnox.core.versions.versioning import Bump, next_version
 from relnox.errors import Blocked
+
+if TYPE_CHECKING:
+    from relnox.core.versions.versioning import Part
 
 # --- SemVer and PEP 440 ------------------------------------------------------------------------------
 
@@ -207,8 +211,28 @@ def test_a_different_order_gives_a_warning(one: Version, other: Version) -> None
         lower, higher = to_semver(before), to_semver(after)
     except Blocked:
         return
-    kept = semver.Version.parse(lower) <= semver.Version.parse(higher)
-    assert kept == (semver_inversion(before, after) is None)
+    assert (_precedence(lower) <= _precedence(higher)) == (semver_inversion(before, after) is None)
+
+
+def _precedence(text: str) -> tuple[Any, ...]:
+    """A key that sorts as section 11 of SemVer 2.0.0 says."""
+    release, hyphen, prerelease = text.partition("+")[0].partition("-")
+    words = [(0, int(word), "") if word.isdigit() else (1, 0, word) for word in prerelease.split(".")]
+    return (*map(int, release.split(".")), not hyphen, words)
+
+
+@settings(deadline=None)
+@given(
+    st.tuples(*[st.integers(0, 3)] * 3).filter(any),  # `major` of 0.0.0.dev1 is 1.0.0 to relnox
+    st.none() | st.tuples(st.sampled_from(["a", "b", "rc"]), st.integers(0, 3)),
+    st.sampled_from(["major", "minor", "patch"]),
+)
+def test_levels_are_those_of_the_semver_package(
+    release: tuple[int, int, int], pre: tuple[str, int] | None, part: Part
+) -> None:
+    version = Version(".".join(map(str, release)) + ("" if pre is None else f"{pre[0]}{pre[1]}"))
+    after = next_version(version, Bump(part=part), scheme="semver")
+    assert to_semver(after) == str(semver.Version.parse(to_semver(version)).next_version(part))
 
 
 WORDS = st.sampled_from(

@@ -6,7 +6,6 @@ another form, the bump is blocked and these settings are proposed.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relnox.core.planning import fixes
@@ -429,32 +428,9 @@ def merge_settings(config: Config, settings: Mapping[str, Any]) -> Config:
 
 def as_toml(settings: Mapping[str, Any], *, header: bool = True) -> str:
     """Format settings as TOML, ready to paste; without the header for text of one line."""
-    lines = ["[tool.relnox]"]
-    tables: list[str] = []
-    for key, value in settings.items():
-        if key == "groups":
-            for name, group in value.items():
-                tables += ["", f"[tool.relnox.groups.{name}]"]
-                tables += [f"{name} = {_value(entry)}" for name, entry in group.items()]
-        elif isinstance(value, dict):
-            tables += [
-                "",
-                f"[tool.relnox.{key}]",
-                *(f"{_key(name)} = {_value(entry)}" for name, entry in value.items()),
-            ]
-        else:
-            lines.append(f"{key} = {_value(value)}")
-    if not header:
-        return "\n".join(lines[1:])
-    return "\n".join([*lines, *tables] if len(lines) > 1 else tables[1:] or lines)
+    import tomlkit
 
-
-def _key(name: str) -> str:
-    return name if name.replace("-", "").replace("_", "").isalnum() and name.isascii() else json.dumps(name)
-
-
-def _value(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return tomlkit.dumps({"tool": {"relnox": settings}} if header else settings).rstrip()
 
 
 # --- helpers ---------------------------------------------------------------------------------------

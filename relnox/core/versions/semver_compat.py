@@ -8,11 +8,14 @@ another order than PEP 440, are blocked rather than approximated.
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from packaging.version import InvalidVersion, Version
 
 from relnox.errors import Blocked
+
+if TYPE_CHECKING:
+    import semver
 
 __all__ = ["Scheme", "format_version", "from_semver", "semver_inversion", "semver_obstacle", "to_semver"]
 
@@ -41,7 +44,9 @@ def format_version(version: Version, scheme: Scheme) -> str:
     """
     if scheme != "semver" or semver_obstacle(version) is not None:
         return str(version)
-    return _hyphenated(version, version.release)
+    prerelease = "" if (words := _prerelease(version)) is None else f"-{words}"
+    local = "" if version.local is None else f"+{version.local}"
+    return ".".join(map(str, version.release)) + prerelease + local
 
 
 def to_semver(version: Version) -> str:
@@ -55,7 +60,7 @@ def to_semver(version: Version) -> str:
     if (obstacle := semver_obstacle(version)) is not None:
         reason, fix = obstacle
         raise Blocked("version-not-semver", f"{version} cannot be written as SemVer ({reason})", fix=fix)
-    return _hyphenated(version, (*version.release, 0, 0)[:_LENGTH])
+    return str(_semver(version))
 
 
 def semver_obstacle(version: Version) -> tuple[str, str] | None:
@@ -83,16 +88,16 @@ def semver_obstacle(version: Version) -> tuple[str, str] | None:
 
 
 def semver_inversion(before: Version, after: Version) -> str | None:
-    """Return a warning if SemVer sorts two versions in reverse order; None if both orders agree.
+    """Return a warning if a version is higher than another in PEP 440 but lower in SemVer; None if both agree.
 
     The only such case that both can express: PEP 440 sorts dev releases before all others, SemVer sorts the word
     `dev` between `beta` and `rc` (SemVer 2.0.0, section 11).
     """
-    same_release = (*before.release, 0, 0)[:_LENGTH] == (*after.release, 0, 0)[:_LENGTH]
-    dev_alone = before.dev is not None and before.pre is None
-    if not (same_release and dev_alone and after.pre is not None and after.pre[0] != "rc"):
+    if not (before.is_prerelease and after.is_prerelease and before < after):
         return None
     if semver_obstacle(before) is not None or semver_obstacle(after) is not None:
+        return None
+    if _semver(before) <= _semver(after):
         return None
     return f"SemVer sorts {to_semver(after)} before {to_semver(before)}; do not mix dev with alpha or beta"
 
@@ -132,13 +137,17 @@ def from_semver(text: str) -> Version:
         ) from None
 
 
-def _hyphenated(version: Version, release: tuple[int, ...]) -> str:
-    text = ".".join(map(str, release))
+def _semver(version: Version) -> semver.Version:
+    """Convert a version that SemVer can express."""
+    import semver
+
+    return semver.Version(version.major, version.minor, version.micro, _prerelease(version), version.local)
+
+
+def _prerelease(version: Version) -> str | None:
     if version.pre is not None:
-        text += f"-{_WORDS[version.pre[0]]}.{version.pre[1]}"
-    elif version.dev is not None:
-        text += f"-dev.{version.dev}"
-    return text if version.local is None else f"{text}+{version.local}"
+        return f"{_WORDS[version.pre[0]]}.{version.pre[1]}"
+    return None if version.dev is None else f"dev.{version.dev}"
 
 
 def _segment(text: str, prerelease: str) -> str:
