@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.planning.events import Event, Outcome
     from relnox.core.planning.plan import Plan, Problem, Table
-    from relnox.core.settings.options import Option, Value
+    from relnox.core.settings.schema import Field, Value
     from relnox.core.steps import Step
     from relnox.errors import RelnoxError
 
@@ -242,24 +242,22 @@ def _task_name(task: str) -> str:
 def _checked(task: str, options: Mapping[str, Value]) -> dict[str, Value]:
     """Check names and types of options, as a command line does by its syntax."""
     from relnox.commands import load
-    from relnox.core.settings.options import options_of
+    from relnox.core.settings.schema import fields_of
 
-    declared = {option.name: option for option in options_of(load(_task_name(task)).Options)}
+    declared = {option.name: option for option in fields_of(load(_task_name(task)).Options)}
     checked: dict[str, Value] = {}
     for name, value in options.items():
         option = declared.get(name) or declared.get(f"{name}_")
         if option is None:
             raise Blocked("unknown-option", f"{task} has no option {name}", fix=did_you_mean(name, list(declared)))
-        checked[option.name] = _checked_value(task, option, value)
+        checked[option.name] = _checked_value(option, value)
     return checked
 
 
-def _checked_value(task: str, option: Option, value: Value) -> Value:
-    values = value if isinstance(value, tuple | list) else (value,)
-    kind = str if option.kind is tuple else option.kind
-    is_one = option.kind is tuple or not isinstance(value, tuple | list)
-    is_valid = is_one and all(item is None or type(item) is kind for item in values)
-    if not is_valid or (option.choices and not {*values} - {None} <= {*option.choices}):
-        expected = " or ".join(map(repr, option.choices)) or option.kind.__name__
-        raise Blocked("invalid-option", f"{option.name}={value!r} is not valid for {task}", fix=f"pass {expected}")
-    return tuple(map(str, values)) if option.kind is tuple else value
+def _checked_value(option: Field, value: Value) -> Value:
+    if value is None and option.default is None:
+        return None
+    if option.is_list and not isinstance(value, tuple | list):
+        value = (str(value),)
+    checked: Value = option.kind.check(list(value) if isinstance(value, tuple) else value, option.name)
+    return checked

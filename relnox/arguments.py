@@ -6,14 +6,14 @@ import argparse
 from typing import TYPE_CHECKING, NoReturn
 
 from relnox.commands import help_of, load
-from relnox.core.settings.options import from_text, options_of
+from relnox.core.settings.schema import did_you_mean, fields_of
 from relnox.errors import Blocked
 from relnox.reporters.streams import STDOUT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from relnox.core.settings.options import Option, Value
+    from relnox.core.settings.schema import Field, Value
 
 __all__ = ["help_text", "known_words", "parse", "parser_of", "unknown_flags"]
 
@@ -27,8 +27,6 @@ class _Parser(argparse.ArgumentParser):
         STDOUT.flush()
 
     def error(self, message: str) -> NoReturn:
-        from relnox.core.settings.schema import did_you_mean
-
         unknown = message.removeprefix("unrecognized arguments: ").split()[:1] or [""]
         flags = [flag for action in self._actions for flag in action.option_strings]
         if message.startswith("unrecognized"):
@@ -46,7 +44,7 @@ def parser_of(task: str, program: str) -> argparse.ArgumentParser:
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    for option in options_of(load(task).Options):
+    for option in fields_of(load(task).Options):
         _add(parser, option)
     return parser
 
@@ -85,12 +83,12 @@ def help_text(task: str) -> str:
     """Return the help of a task with its options, without the usage line, which differs between front ends."""
     summary, rest = help_of(task)
     lines = [summary, "", *([rest, ""] if rest else []), "Options:"]
-    for option in options_of(load(task).Options):
+    for option in fields_of(load(task).Options):
         lines += [f"  {_usage(option)}", f"      {description(option)}"]
     return "\n".join(lines)
 
 
-def description(option: Option) -> str:
+def description(option: Field) -> str:
     """Return the help of an option with its choices and its default."""
     words = [option.help]
     if option.choices:
@@ -107,13 +105,13 @@ def task_lines(names: Sequence[str]) -> list[str]:
 
 
 def _flags_of(task: str) -> frozenset[str]:
-    options = options_of(load(task).Options)
+    options = fields_of(load(task).Options)
     return frozenset(flag for option in options for flag in (option.flag, option.negative) if flag is not None)
 
 
-def _add(parser: argparse.ArgumentParser, option: Option) -> None:
+def _add(parser: argparse.ArgumentParser, option: Field) -> None:
     text = description(option).replace("%", "%%")
-    if option.kind is bool:
+    if option.is_flag:
         if option.negative is None:
             parser.add_argument(option.flag, dest=option.name, action="store_true", help=text)
         else:
@@ -122,14 +120,14 @@ def _add(parser: argparse.ArgumentParser, option: Option) -> None:
     parser.add_argument(
         option.flag,
         dest=option.name,
-        action="append" if option.kind is tuple else "store",
-        type=lambda text: from_text(option, text, option.flag),
+        action="append" if option.is_list else "store",
+        type=option.parse,
         metavar=option.metavar or option.name.upper(),
         help=text,
     )
 
 
-def _usage(option: Option) -> str:
-    if option.kind is bool:
+def _usage(option: Field) -> str:
+    if option.is_flag:
         return option.flag if option.negative is None else f"{option.flag}, {option.negative}"
     return f"{option.flag} {option.metavar or option.name.upper()}"

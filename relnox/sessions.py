@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from relnox.commands import Task
     from relnox.core.planning.fixes import FrontEnd
-    from relnox.core.settings.options import Value
+    from relnox.core.settings.schema import Value
 
     SessionFunction = Callable[[nox.Session], None]
 

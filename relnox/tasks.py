@@ -20,7 +20,7 @@ from invoke.tasks import Task as InvokeTask
 from relnox import arguments, importing, reporters
 from relnox.commands import COMMAND_LINE, TASKS, help_of, load
 from relnox.core.planning.fixes import Start
-from relnox.core.settings.options import from_text, options_of
+from relnox.core.settings.schema import fields_of
 from relnox.errors import Blocked, ExitCode
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from relnox.commands import Task
     from relnox.core.planning.fixes import FrontEnd
-    from relnox.core.settings.options import Option, Value
+    from relnox.core.settings.schema import Field, Value
 
 __all__ = [
     "build_all",
@@ -65,7 +65,7 @@ class ReleaseTask(InvokeTask[Any]):
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:  # noqa: FBT001 - invoke's
         """Return the flags of the task."""
         del ignore_unknown_help
-        return [flag for option in options_of(load(self._task.name).Options) for flag in _flags(option)]
+        return [flag for option in fields_of(load(self._task.name).Options) for flag in _flags(option)]
 
 
 class _Flag(Argument):
@@ -77,9 +77,9 @@ class _Flag(Argument):
         opposite: The flag that sets it to true.
     """
 
-    def __init__(self, option: Option, *, negative: bool = False, opposite: _Flag | None = None) -> None:
-        # Numbers are parsed by `from_text`: invoke prints a traceback for an invalid one.
-        kind = list if option.kind is tuple else bool if option.kind is bool else str
+    def __init__(self, option: Field, *, negative: bool = False, opposite: _Flag | None = None) -> None:
+        # Numbers are parsed by `Field.parse`: invoke prints a traceback for an invalid one.
+        kind = list if option.is_list else bool if option.is_flag else str
         key = (option.negative or "").removeprefix("--") if negative else option.key
         name = f"no_{option.name}" if negative else option.name
         super().__init__(
@@ -103,7 +103,7 @@ class _Flag(Argument):
         super().set_value(value, cast)
         try:
             if self.kind is not bool:
-                from_text(self._option, value, self._option.flag)
+                self._option.parse(value)
             elif self._opposite is not None and self._opposite.raw_value:
                 raise _contradiction(self._option)
         except Blocked as error:
@@ -111,13 +111,13 @@ class _Flag(Argument):
             raise Exit(code=error.exit_code.value) from None
 
 
-def _flags(option: Option) -> list[_Flag]:
+def _flags(option: Field) -> list[_Flag]:
     """Return the flags of an option; a boolean option that can be disabled has two, to tell when it is not set."""
     flag = _Flag(option)
     return [flag] if option.negative is None else [flag, _Flag(option, negative=True, opposite=flag)]
 
 
-def _contradiction(option: Option) -> Blocked:
+def _contradiction(option: Field) -> Blocked:
     """Return the error for both flags of an option: invoke keeps no order, so the last one cannot win."""
     return Blocked(
         "contradicting-options",
@@ -153,7 +153,7 @@ def _front_end() -> FrontEnd:
 def _command_line(task: Task, values: dict[str, Any]) -> dict[str, Value]:
     """Return the options on the command line by field name; invoke's defaults mean that one was not used."""
     options: dict[str, Value] = {}
-    for option in options_of(load(task.name).Options):
+    for option in fields_of(load(task.name).Options):
         match values.get(option.name):
             case None | False | []:
                 if values.get(f"no_{option.name}"):
@@ -165,7 +165,7 @@ def _command_line(task: Task, values: dict[str, Any]) -> dict[str, Value]:
             case list() as texts:
                 options[option.name] = tuple(texts)
             case text:
-                options[option.name] = from_text(option, text, option.flag)
+                options[option.name] = option.parse(text)
     return options
 
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Table
     from relnox.core.settings.options import CommonOptions
-    from relnox.core.settings.schema import Table as SchemaTable
+    from relnox.core.settings.schema import Field
 
-__all__ = ["COMMAND_LINE", "TASKS", "Task", "TaskModule", "help_of", "json_schema", "load", "option_tables"]
+__all__ = ["COMMAND_LINE", "TASKS", "Task", "TaskModule", "help_of", "json_schema", "load", "options_by_table"]
 
 
 class TaskModule(Protocol):
@@ -91,14 +91,14 @@ def help_of(name: str) -> tuple[str, str]:
     return summary, rest.strip()
 
 
-def option_tables() -> dict[str, SchemaTable]:
-    """Return the schemas of the tables with task options."""
-    from relnox.core.settings.config import BUILD_KEYS, PUBLISH_KEYS, VERIFY_KEYS
-    from relnox.core.settings.options import file_table
+def options_by_table() -> dict[str, tuple[Field, ...]]:
+    """Return the options of tasks by the table of `[tool.relnox]` that has their defaults."""
+    from relnox.core.settings.schema import fields_of
 
-    more = {"build": dict(BUILD_KEYS), "publish": dict(PUBLISH_KEYS), "verify": dict(VERIFY_KEYS)}
-    tables = dict.fromkeys(task.table for task in TASKS.values())
-    return {table: file_table(*_declarations(table), **more.get(table, {})) for table in tables}
+    fields: dict[str, tuple[Field, ...]] = {}
+    for task in TASKS.values():
+        fields[task.table] = (*fields.get(task.table, ()), *fields_of(load(task.name).Options))
+    return fields
 
 
 def json_schema(tool_name: str = "relnox") -> dict[str, Any]:
@@ -108,8 +108,4 @@ def json_schema(tool_name: str = "relnox") -> dict[str, Any]:
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "$id": f"https://relnox.invalid/schema/{tool_name}.json",
-    } | config_table(option_tables()).schema()
-
-
-def _declarations(table: str) -> list[type[CommonOptions]]:
-    return [load(task.name).Options for task in TASKS.values() if task.table == table]
+    } | config_table(options_by_table()).schema()

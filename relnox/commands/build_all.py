@@ -193,7 +193,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         removable_files=frozenset(name for name in existing_files if _may_be_from_build(name, names))
         | _files_of_manifest(folder).intersection(existing_files),
         test=project.config.test,
-        commands=project.config.build_commands,
+        commands=project.config.build.commands,
         metadata_only=frozenset(filter(project.config.is_metadata_only, names)),
         optional_extensions=frozenset(filter(project.config.has_optional_extensions, names)),
         tags=dict(_tags(packages, project)) if commit is not None else {},

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from relnox import core
 from relnox.commands.shared import manifests
 from relnox.core.planning.fixes import command
+from relnox.core.records import replace
 from relnox.core.settings.options import CommonOptions, option
+from relnox.core.settings.schema import Number
 from relnox.errors import Blocked, RelnoxError
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ class Options(CommonOptions):
         None,
         "How long to wait for the index to list everything, in seconds; by default 600, or 30 for packages that "
         "it does not list if none of the release was uploaded in the last hour.",
-        kind=int,
+        kind=Number(),
         metavar="SECONDS",
     )
     installer: str = option("auto", "The installer.", choices=("auto", "uv", "pip"), metavar="NAME")
@@ -223,7 +225,7 @@ def settings(project: Project) -> VerifyConfig:
     Raises:
         Blocked: A Python version is invalid.
     """
-    verify = project.config.verify
+    verify = replace(project.config.verify, metadata_only=project.config.metadata_only)
     for python in (python for versions in verify.pythons.values() for python in versions):
         _check_python(python)
     return verify

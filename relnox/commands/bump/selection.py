@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from relnox import core
-from relnox.core.settings.options import options_of
+from relnox.core.settings.schema import fields_of
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -198,11 +198,11 @@ def request(options: Options, names: tuple[str, ...] = _REQUEST) -> tuple[str, .
     Options that settings can give as well do not count for an undo.
     """
     words: list[str] = []
-    for field in options_of(type(options)):
+    for field in fields_of(type(options)):
         value = getattr(options, field.name)
-        if field.name not in names or value in (field.default, None) or (options.undo and field.anywhere):
+        if field.name not in names or value in (field.default, None) or (options.undo and "file" in field.sources):
             continue
-        if field.kind is tuple:
+        if field.is_list:
             words += [word for name in value for word in (field.flag, name)]
         else:
             words += [field.flag] if value is True else [field.flag, str(value)]

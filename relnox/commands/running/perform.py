@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from relnox.core.planning.events import Event, Outcome, Waiting
     from relnox.core.planning.fixes import FrontEnd
     from relnox.core.planning.plan import Plan
-    from relnox.core.settings.options import CommonOptions, OptionValue, Value
+    from relnox.core.settings.options import CommonOptions, OptionValue
+    from relnox.core.settings.schema import Value
     from relnox.core.steps import Stage
     from relnox.reporters import Reporter
 
@@ -315,11 +316,12 @@ def resolve_options(
 ) -> tuple[CommonOptions, dict[str, OptionValue]]:
     """Merge the options of a task from the command line, the environment and the project's settings."""
     table = TASKS[task].table if task in TASKS else ""
+    defaults = getattr(project.config, table).options if table else {}
     return resolve(
         load(task).Options,
         command_line=command_line,
         environment=os.environ,
-        file=project.config.options.get(table, {}),
+        file=defaults,
         table=table,
     )
 

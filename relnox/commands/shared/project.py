@@ -7,9 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relnox.commands import option_tables
+from relnox.commands import options_by_table
 from relnox.core.records import Record, replace
-from relnox.core.settings.config import Config, config_table
+from relnox.core.settings.config import Config
 from relnox.core.tagging.tags import tag_formats
 from relnox.errors import NO_WORKING_FOLDER, Blocked
 from relnox.source import discovery, pyproject
@@ -225,7 +225,7 @@ def open_project(start: Path) -> Project:
     file = root / "pyproject.toml"
     data = pyproject.table_at(pyproject.load(file), "tool").get("relnox", {}) if file.is_file() else {}
     try:
-        config = Config.parse(data, config_table(option_tables()))
+        config = Config.parse(data, options_by_table())
         if config.indexes or config.trusted_index is not None or config.publish.extra_indexes:
             from relnox.indexes import targets
 

@@ -4,60 +4,212 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from relnox.core.credential_variables import is_upload_credential_name, is_upload_setting_name
 from relnox.core.names import normalized
 from relnox.core.records import Record
 from relnox.core.settings import rules
-from relnox.core.settings.schema import Flag, ListOf, Number, Table, TableOf, Text, Texts
-from relnox.errors import Blocked
+from relnox.core.settings.schema import (
+    Flag,
+    ListOf,
+    Number,
+    Settings,
+    Table,
+    TableOf,
+    Text,
+    fields_of,
+    required,
+    setting,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from relnox.core.dependencies.requirements import Policy, Siblings
-    from relnox.core.settings.options import Value
-    from relnox.core.settings.schema import Kind
+    from relnox.core.settings.schema import Field, Kind, Value
     from relnox.core.versions.versioning import Scheme
 
 __all__ = [
-    "BUILD_KEYS",
-    "OPTION_TABLES",
-    "PUBLISH_KEYS",
-    "VERIFY_KEYS",
     "Abi",
     "ArchiveLimits",
+    "BuildConfig",
     "CommitsConfig",
     "Config",
     "GroupConfig",
     "IndexConfig",
     "InstallChecks",
     "PublishConfig",
+    "TaskConfig",
     "TestConfig",
     "VerifyConfig",
     "VersionFileConfig",
     "WheelsConfig",
     "config_table",
+    "is_named",
 ]
 
+Abi = Literal["cpython", "abi3", "none"]
+"""The ABI of a platform wheel: one CPython version, the stable ABI, or none."""
 
-class IndexConfig(Record, kw_only=True):
-    """An index of the project: its upload URL, its simple API, and whether it is a production index."""
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+_PACKAGE = Text(rule=rules.distribution, convert=normalized)
+_PATH = Text(rule=rules.file_path, convert=lambda path: path.replace("\\", "/"))
+_TEXTS = ListOf(Text())
+_COMMAND = ListOf(Text(), first=rules.words)
 
-    upload: str
-    simple: str
-    production: bool = True
+
+def _by_package(kind: Kind) -> TableOf:
+    """Return the kind of a table by package, with normalized names."""
+    return TableOf(kind, keys=_PACKAGE)
 
 
-class TestConfig(Record, kw_only=True):
-    """How the project's tests are run: command, requirements and environment variables."""
+def is_named(package: str, globs: Iterable[str]) -> bool:
+    """Return whether a package matches one of some names or globs."""
+    return any(fnmatchcase(package, normalized(glob)) for glob in globs)
+
+
+# --- tables for one topic ------------------------------------------------------------------------------
+
+
+class GroupConfig(Settings):
+    """Packages that share a version."""
+
+    packages: tuple[str, ...] = required("Names or folders of packages, or globs of them; `!` excludes.", _TEXTS)
+    kind: Literal["fixed", "linked"] = setting(
+        "fixed",
+        "`fixed`: all are bumped together; `linked`: those that are bumped get the same version.",
+        choices=("fixed", "linked"),
+    )
+    tag_format: str | None = setting(
+        None, "Their tag format.", rule=rules.tag_format, otherwise="that of the other packages"
+    )
+
+
+class VersionFileConfig(Settings):
+    """A file with a version."""
+
+    file: str = required("The path of the file, relative to the root.", _PATH)
+    pattern: str | None = setting(
+        None,
+        "A regular expression with a group named `version`; `^` and `$` match at line ends.",
+        rule=rules.pattern,
+        otherwise="that of the file's format",
+    )
+    count: int = setting(1, "The number of matches; 0 excludes the file.")
+    package: str | None = setting(
+        None, "The package whose version it is.", otherwise="the package whose folder has the file"
+    )
+    scheme: Literal["pep440", "semver"] | None = setting(
+        None,
+        "The version scheme in this file.",
+        choices=("pep440", "semver"),
+        otherwise="that of the file's format",
+    )
+
+
+class CommitsConfig(Settings):
+    """The level of each type of Conventional Commits; a breaking change is always major."""
+
+    minor: tuple[str, ...] = setting(("feat",), "Commit types for the level minor.")
+    patch: tuple[str, ...] = setting(("fix", "perf", "revert"), "Commit types for the level patch.")
+    major_version_zero: bool = setting(
+        True, "Whether levels are one lower below 1.0: breaking changes are minor, features patch."
+    )
+
+
+class IndexConfig(Settings):
+    """An index of the project."""
+
+    upload: str = required("The upload URL.")
+    simple: str = required("The URL of the simple API.")
+    production: bool = setting(True, "Whether it is a production index; `false` for a test index.")
+
+
+class TestConfig(Settings):
+    """How `build-all --test` runs the project's tests."""
 
     __test__ = False  # pytest would collect it by its name
 
-    command: tuple[str, ...] = ()
-    requires: tuple[str, ...] = ()
-    env: Mapping[str, str] = MappingProxyType({})
+    command: tuple[str, ...] = setting((), "The command, as a list of words.", _COMMAND)
+    requires: tuple[str, ...] = setting((), "Additional requirements of the tests.")
+    env: Mapping[str, str] = setting(
+        _EMPTY, "Environment variables.", TableOf(Text(), keys=Text(rule=rules.variable))
+    )
+
+
+class WheelsConfig(Settings):
+    """Packages with platform wheels, and their platforms. See `core.release.wheels`."""
+
+    packages: tuple[str, ...] = setting((), "Names of packages, or globs of names.")
+    systems: tuple[str, ...] = setting(
+        ("manylinux", "musllinux", "macos", "windows"),
+        "Operating systems.",
+        choices=("manylinux", "musllinux", "macos", "windows"),
+    )
+    architectures: tuple[str, ...] = setting(
+        ("x86_64", "arm64"),
+        "Processor architectures; the names are the same on all systems.",
+        choices=("x86_64", "arm64", "x86", "universal2", "armv7l", "ppc64le", "s390x", "riscv64"),
+    )
+    abi: Mapping[str, Abi] = setting(
+        _EMPTY,
+        "The ABI of wheels: a wheel for each CPython, the stable ABI of the oldest one, or none.",
+        _by_package(Text(get_args(Abi))),
+        otherwise='`"cpython"`',
+    )
+    free_threaded: bool = setting(False, "Whether free-threaded CPythons get wheels too.")
+    skip: tuple[str, ...] = setting(
+        (), "Identifiers of cibuildwheel to skip, as globs such as `cp39-musllinux_*`."
+    )
+
+
+class ArchiveLimits(Settings):
+    """Limits for wheels and sdists: larger ones are rejected without reading further."""
+
+    max_entries: int = setting(100_000, "Number of files, folders and links.", Number(10_000_000))
+    max_unpacked: int = setting(4096, "Unpacked size in MiB.", Number(1 << 20))
+    max_ratio: int = setting(
+        100,
+        "Unpacked size as a multiple of the archive's size; up to 64 MiB are always allowed.",
+        Number(2000),
+    )
+
+
+# --- tables of tasks -----------------------------------------------------------------------------------
+
+
+class TaskConfig(Settings):
+    """Defaults for the options of a task.
+
+    Attributes:
+        options: Their values, by field name.
+    """
+
+    options: Mapping[str, Value] = _EMPTY
+
+
+class BuildConfig(TaskConfig):
+    """Settings of `build-all`."""
+
+    commands: Mapping[str, tuple[str, ...]] = setting(
+        _EMPTY,
+        "The command that builds the archives of a package; `{output}` is the output folder.",
+        _by_package(_COMMAND),
+        otherwise="the build backend",
+    )
+
+
+class PublishConfig(TaskConfig):
+    """Settings of `publish` and `publish-test`."""
+
+    extra_indexes: tuple[str, ...] = setting(
+        (),
+        "Additional indexes that users install from, to look requirements up: names in the table `indexes`, or "
+        "simple APIs.",
+    )
+    unchecked_requirements: tuple[str, ...] = setting(
+        (), "Requirements that are not looked up, by name or glob."
+    )
 
 
 class InstallChecks(Record, kw_only=True):
@@ -82,26 +234,49 @@ class InstallChecks(Record, kw_only=True):
     time_limit: int = 300
 
 
-class VerifyConfig(Record, kw_only=True):
-    """Settings of `verify-install` for single packages, by normalized name.
+class VerifyConfig(TaskConfig):
+    """Settings of `verify-install`.
 
-    `VERIFY_KEYS` describes the attributes; `metadata_only` is that of `Config`.
+    Attributes:
+        metadata_only: Packages with nothing to import, from `Config`.
     """
 
-    smoke: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-    modules: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-    scripts: Mapping[str, bool] = MappingProxyType({})
-    extras: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-    pythons: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-    time_limit: Mapping[str, int] = MappingProxyType({})
-    skip: Mapping[str, str] = MappingProxyType({})
-    install_without_deps: tuple[str, ...] = ()
+    smoke: Mapping[str, tuple[str, ...]] = setting(
+        _EMPTY,
+        "Expressions that must run without an error in the installed environment.",
+        _by_package(_TEXTS),
+    )
+    modules: Mapping[str, tuple[str, ...]] = setting(
+        _EMPTY, "Modules to import.", _by_package(_TEXTS), otherwise="those of the wheel"
+    )
+    scripts: Mapping[str, bool] = setting(
+        _EMPTY, "Whether its scripts are checked.", _by_package(Flag()), otherwise="`true`"
+    )
+    extras: Mapping[str, tuple[str, ...]] = setting(
+        _EMPTY, "Extras that the package needs to be imported.", _by_package(_TEXTS)
+    )
+    pythons: Mapping[str, tuple[str, ...]] = setting(
+        _EMPTY,
+        "The only Python versions to verify the package with, such as 3.12.",
+        _by_package(_TEXTS),
+        otherwise="those of the option `python`",
+    )
+    time_limit: Mapping[str, int] = setting(
+        _EMPTY,
+        "Seconds for all imports, and for each smoke expression.",
+        _by_package(Number()),
+        otherwise=f"{InstallChecks.time_limit}",
+    )
+    skip: Mapping[str, str] = setting(_EMPTY, "Packages to skip, with the reason.", _by_package(Text()))
+    install_without_deps: tuple[str, ...] = setting(
+        (), "Packages to install without their requirements.", ListOf(_PACKAGE)
+    )
     metadata_only: tuple[str, ...] = ()
 
     @property
     def names(self) -> dict[str, str]:
         """The named packages, each with a key that names it."""
-        return {name: key for key in VERIFY_KEYS for name in getattr(self, key.replace("-", "_"))}
+        return {name: field.key for field in fields_of(VerifyConfig) for name in getattr(self, field.name)}
 
     def checks(self, package: str) -> InstallChecks:
         """Return the checks for a package."""
@@ -117,121 +292,185 @@ class VerifyConfig(Record, kw_only=True):
         )
 
 
-class PublishConfig(Record, kw_only=True):
-    """Where requirements are looked up before publishing.
-
-    Attributes:
-        extra_indexes: Additional indexes that users install from: names in the table `indexes`, or simple APIs.
-        unchecked_requirements: Requirements that are not looked up, by name or glob.
-    """
-
-    extra_indexes: tuple[str, ...] = ()
-    unchecked_requirements: tuple[str, ...] = ()
+# --- [tool.relnox] -------------------------------------------------------------------------------------
 
 
-class VersionFileConfig(Record, kw_only=True):
-    """A file with a version: the pattern that matches it, and how often it matches; 0 excludes the file."""
+class Config(Settings):
+    """Settings of relnox."""
 
-    file: str
-    pattern: str | None = None
-    count: int = 1
-    package: str | None = None
-    scheme: Literal["pep440", "semver"] | None = None
+    # packages and versions
+    packages: tuple[str, ...] = setting(
+        (),
+        "Folders of packages, as globs relative to the root.",
+        otherwise="members of the uv workspace, else the root, else a search",
+    )
+    exclude: tuple[str, ...] = setting(
+        (), "Folders to exclude from the packages, as globs relative to the root."
+    )
+    versions: Literal["lockstep", "independent"] | None = setting(
+        None,
+        "Whether all packages share one version.",
+        choices=("lockstep", "independent"),
+        otherwise="from the existing versions and tags",
+    )
+    scheme: Scheme = setting("pep440", "The version scheme.", choices=("pep440", "semver", "calver"))
+    calver_format: str = setting(
+        "YYYY.MM.MICRO", "The format of calendar versions.", choices=("YYYY.MM.MICRO", "YYYY.MINOR")
+    )
+    prerelease_start: int = setting(0, "The first number of an alpha, beta or rc.", Number(1))
+    groups: Mapping[str, GroupConfig] = setting(
+        _EMPTY, "Groups of packages that share a version, by name.", TableOf(Table(GroupConfig))
+    )
+    version_files: tuple[VersionFileConfig, ...] = setting(
+        (), "Additional files with a version.", ListOf(Table(VersionFileConfig))
+    )
+    version_literals: bool = setting(
+        True, "Whether a literal `__version__` in the modules of a package is bumped too."
+    )
+    update_requirements: Policy = setting(
+        "out-of-range",
+        "When the requirements of dependents are updated to a new version.",
+        choices=("out-of-range", "always", "exact", "never"),
+    )
+    dependents: Literal["major", "minor", "patch", "none"] = setting(
+        "patch",
+        "The level by which a dependent is bumped when a published requirement of it is updated.",
+        choices=("major", "minor", "patch", "none"),
+    )
+    sibling_bound: Siblings | None = setting(
+        None,
+        "The version bound that is added to requirements on packages of this project that have none.",
+        choices=("keep", "at-least", "compatible", "exact"),
+        otherwise="none is added, with a warning",
+    )
+    dependency_updates: Mapping[str, str] = setting(
+        _EMPTY,
+        "Packages of other repositories that have the version of a package of this one: "
+        '`{ their-name = "package" }`.',
+        _by_package(_PACKAGE),
+    )
+    managed_by: str | None = setting(None, "Another tool that manages the versions; `bump` is then blocked.")
 
+    # git and changelogs
+    branch: str | None = setting(
+        None, "The branch that releases are made from.", rule=rules.branch, otherwise="any"
+    )
+    remote: str = setting("origin", "The git remote that releases are pushed to.", rule=rules.remote)
+    commit_message: str = setting(
+        "Release {version}",
+        "The message of release commits, with `{version}` and `{packages}`.",
+        rule=rules.message,
+    )
+    tag_format: str | None = setting(
+        None,
+        "The format of tags, with `{version}`, `{name}`, `{folder}` and `{tag-name}`.",
+        rule=rules.tag_format,
+        otherwise="that of the existing tags",
+    )
+    tag_names: Mapping[str, str] = setting(
+        _EMPTY,
+        "The value of `{tag-name}`, by package.",
+        _by_package(Text(rule=rules.tag_name)),
+        otherwise="the package's name",
+    )
+    tag_formats: Mapping[str, str] = setting(
+        _EMPTY,
+        "Tag formats of single packages, by name or folder, or a glob of either.",
+        TableOf(Text(rule=rules.tag_format)),
+    )
+    commits: CommitsConfig = setting(CommitsConfig(), "The level of each type of Conventional Commits.")
+    fragments: str | None = setting(
+        None, "The folder of change fragments.", _PATH, otherwise="none: levels come from commits"
+    )
+    changelog: Literal["auto", "keep-a-changelog", "towncrier", "git-cliff", "none"] = setting(
+        "auto",
+        "The changelog tool; `auto`: towncrier or git-cliff if configured, else Keep a Changelog.",
+        choices=("auto", "keep-a-changelog", "towncrier", "git-cliff", "none"),
+    )
+    changelog_file: str = setting(
+        "CHANGELOG.md", "The changelog, in the folder of the package or else in the root.", _PATH
+    )
+    changelog_prereleases: bool = setting(
+        False, "Whether changelogs list prereleases, which consume their fragments."
+    )
 
-class GroupConfig(Record, kw_only=True):
-    """Packages that share a version: all are bumped (`fixed`), or those with changes (`linked`).
+    # builds
+    build_index: str | None = setting(
+        None,
+        "The index for build requirements: its simple API, or a name in the table `indexes`.",
+        otherwise="`trusted-index`, else the configuration of pip or uv",
+    )
+    metadata_only: tuple[str, ...] = setting(
+        (),
+        "Packages without modules, scripts and data, such as metapackages, by name or glob.",
+        ListOf(Text(convert=normalized)),
+    )
+    optional_extensions: tuple[str, ...] = setting(
+        (), "Packages whose native modules are optional, by name or glob: wheels without them are allowed."
+    )
+    wheels: WheelsConfig = setting(WheelsConfig(), "Packages with platform wheels, and their platforms.")
+    archives: ArchiveLimits = setting(ArchiveLimits(), "Limits for wheels and sdists; larger ones are rejected.")
+    test: TestConfig = setting(TestConfig(), "How `build-all --test` runs the project's tests.")
+    pass_env: tuple[str, ...] = setting(
+        (),
+        "Variables that look like credentials and that builds, tests and tools may read.",
+        rule=rules.passed_variable,
+    )
+    on_visible_credentials: Literal["warn", "refuse"] = setting(
+        "warn",
+        "What to do if code of the project or of packages could read an upload credential from the "
+        "environment of a parent process.",
+        choices=("warn", "refuse"),
+    )
 
-    Attributes:
-        tag_format: Their tag format, if it differs from that of the other packages.
-    """
+    # indexes and publishing
+    indexes: Mapping[str, IndexConfig] = setting(
+        _EMPTY,
+        "Indexes of the project, by name.",
+        TableOf(Table(IndexConfig), keys=Text(rule=rules.index_name)),
+    )
+    targets: Mapping[str, str] = setting(
+        _EMPTY,
+        "The index of a release, by a glob of its tag, or by the kind of its version: final, prerelease, alpha, "
+        "beta, rc, dev, post.",
+        TableOf(Text()),
+    )
+    trusted_index: str | None = setting(
+        None, "The simple API of the index for third-party requirements.", otherwise="the public index"
+    )
+    on_missing_credentials: Literal["fail", "skip"] = setting(
+        "fail",
+        "What `publish` does without upload credentials: fail, or skip with exit code 0.",
+        choices=("fail", "skip"),
+    )
 
-    packages: tuple[str, ...]
-    kind: Literal["fixed", "linked"] = "fixed"
-    tag_format: str | None = None
+    # tasks
+    status: TaskConfig = setting(TaskConfig(), "Defaults for the options of `status`.")
+    bump: TaskConfig = setting(TaskConfig(), "Defaults for the options of `bump`.")
+    build: BuildConfig = setting(BuildConfig(), "Settings of `build-all`, and defaults for its options.")
+    collect: TaskConfig = setting(TaskConfig(), "Defaults for the options of `collect`.")
+    publish: PublishConfig = setting(
+        PublishConfig(), "Settings of `publish` and `publish-test`, and defaults for their options."
+    )
+    verify: VerifyConfig = setting(
+        VerifyConfig(), "Settings of `verify-install`, by package, and defaults for its options."
+    )
+    rehearse: TaskConfig = setting(TaskConfig(), "Defaults for the options of `rehearse`.")
 
+    @classmethod
+    def parse(cls, data: Any, options: Mapping[str, Sequence[Field]] = _EMPTY) -> Config:
+        """Validate and convert the content of `[tool.relnox]`.
 
-class CommitsConfig(Record, kw_only=True):
-    """The level of each type of Conventional Commits; a breaking change is always major."""
+        Args:
+            data: The parsed TOML table.
+            options: The options of tasks, by table; see `config_table`.
 
-    minor: tuple[str, ...] = ("feat",)
-    patch: tuple[str, ...] = ("fix", "perf", "revert")
-    major_version_zero: bool = True
-
-
-Abi = Literal["cpython", "abi3", "none"]
-"""The ABI of a platform wheel: one CPython version, the stable ABI, or none."""
-
-
-class WheelsConfig(Record, kw_only=True):
-    """Packages with platform wheels, and their platforms. See `core.release.wheels`."""
-
-    packages: tuple[str, ...] = ()
-    systems: tuple[str, ...] = ("manylinux", "musllinux", "macos", "windows")
-    architectures: tuple[str, ...] = ("x86_64", "arm64")
-    abi: Mapping[str, Abi] = MappingProxyType({})
-    free_threaded: bool = False
-    skip: tuple[str, ...] = ()
-
-
-class ArchiveLimits(Record, kw_only=True):
-    """Limits for archives: larger ones are rejected without reading further.
-
-    Attributes:
-        max_entries: Files, folders and links.
-        max_unpacked: Unpacked size in MiB.
-        max_ratio: Unpacked size as a multiple of the archive's size; up to 64 MiB are always allowed.
-    """
-
-    max_entries: int = 100_000
-    max_unpacked: int = 4096
-    max_ratio: int = 100
-
-
-class Config(Record, kw_only=True):
-    """The settings of a project. Each attribute is a key of `[tool.relnox]`, which `config_table` describes."""
-
-    packages: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    metadata_only: tuple[str, ...] = ()
-    versions: Literal["lockstep", "independent"] | None = None
-    scheme: Scheme = "pep440"
-    calver_format: str = "YYYY.MM.MICRO"
-    prerelease_start: int = 0
-    tag_format: str | None = None
-    tag_names: Mapping[str, str] = MappingProxyType({})
-    tag_formats: Mapping[str, str] = MappingProxyType({})
-    branch: str | None = None
-    remote: str = "origin"
-    update_requirements: Policy = "out-of-range"
-    sibling_bound: Siblings | None = None
-    dependents: Literal["major", "minor", "patch", "none"] = "patch"
-    dependency_updates: Mapping[str, str] = MappingProxyType({})
-    groups: Mapping[str, GroupConfig] = MappingProxyType({})
-    version_files: tuple[VersionFileConfig, ...] = ()
-    version_literals: bool = True
-    managed_by: str | None = None
-    commits: CommitsConfig = CommitsConfig()
-    fragments: str | None = None
-    changelog: Literal["auto", "keep-a-changelog", "towncrier", "git-cliff", "none"] = "auto"
-    changelog_file: str = "CHANGELOG.md"
-    changelog_prereleases: bool = False
-    commit_message: str = "Release {version}"
-    trusted_index: str | None = None
-    build_index: str | None = None
-    pass_env: tuple[str, ...] = ()
-    on_visible_credentials: Literal["warn", "refuse"] = "warn"
-    indexes: Mapping[str, IndexConfig] = MappingProxyType({})
-    targets: Mapping[str, str] = MappingProxyType({})
-    on_missing_credentials: Literal["fail", "skip"] = "fail"
-    test: TestConfig = TestConfig()
-    publish: PublishConfig = PublishConfig()
-    verify: VerifyConfig = VerifyConfig()
-    wheels: WheelsConfig = WheelsConfig()
-    archives: ArchiveLimits = ArchiveLimits()
-    optional_extensions: tuple[str, ...] = ()
-    build_commands: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-    options: Mapping[str, Mapping[str, Value]] = MappingProxyType({})
+        Raises:
+            Blocked: A key is unknown, or a value is not valid.
+        """
+        config = config_table(options).check(data, "tool.relnox")
+        assert isinstance(config, cls)
+        return config
 
     def is_metadata_only(self, package: str) -> bool:
         """Return whether a package has requirements only, so that its wheel may be empty."""
@@ -241,323 +480,17 @@ class Config(Record, kw_only=True):
         """Return whether wheels of a package may lack its native modules."""
         return is_named(package, self.optional_extensions)
 
-    @classmethod
-    def parse(cls, data: Any, table: Table) -> Config:
-        """Validate the content of `[tool.relnox]`.
 
-        Args:
-            data: The parsed TOML table.
-            table: The schema, including the options of tasks; see `config_table`.
-
-        Raises:
-            Blocked: A key is unknown, or a value is not valid.
-        """
-        checked = table.check(data, "tool.relnox")
-        _check_passed(checked.get("pass-env", ()))
-        options = {name: checked.pop(name) for name in list(checked) if name in OPTION_TABLES}
-        verify, publish = options.get("verify", {}), options.get("publish", {})
-        build_commands = _by_package(options.get("build", {}).pop("commands", {}), "build.commands")
-        metadata_only = tuple(map(normalized, checked.pop("metadata-only", ())))
-        nested: dict[str, Any] = {
-            "metadata_only": metadata_only,
-            "indexes": {name: IndexConfig(**index) for name, index in checked.pop("indexes", {}).items()},
-            "test": TestConfig(**checked.pop("test", {})),
-            "publish": PublishConfig(
-                **{key.replace("-", "_"): publish.pop(key) for key in PUBLISH_KEYS if key in publish}
-            ),
-            "verify": _verify({key: verify.pop(key) for key in VERIFY_KEYS if key in verify}, metadata_only),
-            "tag_names": _by_package(checked.pop("tag-names", {}), "tag-names"),
-            "dependency_updates": {
-                name: normalized(package)
-                for name, package in _by_package(
-                    checked.pop("dependency-updates", {}), "dependency-updates"
-                ).items()
-            },
-            "groups": {
-                name: GroupConfig(**{key.replace("-", "_"): value for key, value in group.items()})
-                for name, group in checked.pop("groups", {}).items()
-            },
-            "version_files": tuple(
-                VersionFileConfig(**entry | {"file": entry["file"].replace("\\", "/")})
-                for entry in checked.pop("version-files", ())
-            ),
-            "commits": CommitsConfig(
-                **{key.replace("-", "_"): value for key, value in checked.pop("commits", {}).items()}
-            ),
-            "build_commands": build_commands,
-            "wheels": _wheels(checked.pop("wheels", {})),
-            "archives": ArchiveLimits(
-                **{name.replace("-", "_"): value for name, value in checked.pop("archives", {}).items()}
-            ),
-            "options": options,
-        }
-        for key in ("fragments", "changelog-file"):
-            if key in checked:
-                checked[key] = checked[key].replace("\\", "/")
-        return cls(**{name.replace("-", "_"): value for name, value in checked.items()}, **nested)
-
-
-OPTION_TABLES = ("status", "bump", "build", "collect", "publish", "verify", "rehearse")
-"""Tables of task options."""
-
-
-def _by_package_table(help: str, kind: Kind) -> TableOf:  # noqa: A002 - as in `schema`
-    """Return the schema of a table whose keys are package names."""
-    return TableOf(help, kind, rules.distribution)
-
-
-def config_table(option_tables: Mapping[str, Table]) -> Table:
-    """Return the schema of `[tool.relnox]`.
+def config_table(options: Mapping[str, Sequence[Field]]) -> Table:
+    """Return the kind of `[tool.relnox]`.
 
     Args:
-        option_tables: The tables of `OPTION_TABLES`, generated from the options of tasks.
+        options: The options of tasks by table, such as `build`.
     """
-    keys: dict[str, Kind] = {
-        "packages": Texts("Folders of packages, as globs relative to the root"),
-        "exclude": Texts("Folders to exclude from the packages, as globs relative to the root"),
-        "metadata-only": Texts("Packages without modules, scripts and data, such as metapackages"),
-        "versions": Text("Whether all packages share one version", ("lockstep", "independent")),
-        "scheme": Text("The version scheme", ("pep440", "semver", "calver")),
-        "calver-format": Text("The format of calendar versions", ("YYYY.MM.MICRO", "YYYY.MINOR")),
-        "prerelease-start": Number("The first number of an alpha, beta or rc", maximum=1),
-        "tag-format": Text(
-            "The format of tags, with {version}, {name}, {folder} and {tag-name}", rule=rules.tag_format
-        ),
-        "tag-names": _by_package_table(
-            "The value of {tag-name}, by package", Text("A name for tags", rule=rules.tag_name)
-        ),
-        "tag-formats": TableOf(
-            "Tag formats of single packages, by name or folder, or a glob of either",
-            Text("A tag format", rule=rules.tag_format),
-        ),
-        "branch": Text("The branch that releases are made from", rule=rules.branch),
-        "remote": Text("The git remote that releases are pushed to", rule=rules.remote),
-        "update-requirements": Text(
-            "When the requirements of dependents are updated to a new version",
-            ("out-of-range", "always", "exact", "never"),
-        ),
-        "sibling-bound": Text(
-            "The version bound that is added to requirements on packages of this project that have none",
-            ("keep", "at-least", "compatible", "exact"),
-        ),
-        "dependents": Text(
-            "The level by which a dependent is bumped when a published requirement of it is updated",
-            ("major", "minor", "patch", "none"),
-        ),
-        "dependency-updates": _by_package_table(
-            "Packages of other repositories that have the version of a package of this one, by name",
-            Text("A package", rule=rules.distribution),
-        ),
-        "groups": TableOf(
-            "Groups of packages that share a version, by name",
-            Table(
-                "A group of packages",
-                {
-                    "packages": Texts("Names or folders of packages, or globs of them; ! excludes"),
-                    "kind": Text(
-                        "fixed: all are bumped together; linked: those that are bumped get the same version",
-                        ("fixed", "linked"),
-                    ),
-                    "tag-format": Text("Their tag format", rule=rules.tag_format),
-                },
-                required=("packages",),
-            ),
-        ),
-        "version-files": ListOf(
-            "Additional files with a version",
-            Table(
-                "A file with a version",
-                {
-                    "file": Text("Path of the file, relative to the root", rule=rules.file_path),
-                    "pattern": Text(
-                        "A regular expression with a group named version; ^ and $ match at line ends",
-                        rule=rules.pattern,
-                    ),
-                    "count": Number("The number of matches; 0 excludes the file"),
-                    "package": Text("The package whose version it is"),
-                    "scheme": Text("The version scheme in this file", ("pep440", "semver")),
-                },
-                required=("file",),
-            ),
-        ),
-        "version-literals": Flag("Whether a literal __version__ in the modules of a package is bumped too"),
-        "managed-by": Text("Another tool that manages the versions; bump then fails"),
-        "commits": Table(
-            "The level of each type of Conventional Commits",
-            {
-                "minor": Texts("Commit types for the level minor"),
-                "patch": Texts("Commit types for the level patch"),
-                "major-version-zero": Flag(
-                    "Whether levels are one lower below 1.0: breaking changes are minor, features patch"
-                ),
-            },
-        ),
-        "fragments": Text(
-            "Folder of change fragments; without it, levels come from commits", rule=rules.file_path
-        ),
-        "changelog": Text(
-            "The changelog tool; auto: towncrier or git-cliff if configured, else Keep a Changelog",
-            ("auto", "keep-a-changelog", "towncrier", "git-cliff", "none"),
-        ),
-        "changelog-file": Text(
-            "The changelog, in the folder of the package or else in the root", rule=rules.file_path
-        ),
-        "changelog-prereleases": Flag("Whether changelogs list prereleases, which consume their fragments"),
-        "commit-message": Text(
-            "The message of release commits, with {version} and {packages}", rule=rules.message
-        ),
-        "trusted-index": Text("Simple API of the index for third-party requirements"),
-        "build-index": Text(
-            "The index for build requirements: its simple API, or a name in the table indexes; default: "
-            "trusted-index, else the configuration of pip or uv"
-        ),
-        "pass-env": Texts("Variables that look like credentials and that builds, tests and tools may read"),
-        "on-visible-credentials": Text(
-            "What to do if code of the project or of packages could read an upload credential from the "
-            "environment of a parent process",
-            ("warn", "refuse"),
-        ),
-        "indexes": TableOf(
-            "Custom indexes, by name",
-            Table(
-                "An index",
-                {
-                    "upload": Text("Its upload URL"),
-                    "simple": Text("Its simple API"),
-                    "production": Flag("Whether it is a production index; false for a test index"),
-                },
-                required=("upload", "simple"),
-            ),
-            rules.index_name,
-        ),
-        "targets": TableOf(
-            "The index of a release, by a glob of its tag, or by the kind of its version: final, prerelease, "
-            "alpha, beta, rc, dev, post",
-            Text("Name of an index"),
-        ),
-        "on-missing-credentials": Text(
-            "What publish does without upload credentials: fail, or skip with exit code 0", ("fail", "skip")
-        ),
-        "test": Table(
-            "How the project's tests are run",
-            {
-                "command": Texts("The command, as a list of words", first=rules.words),
-                "requires": Texts("Additional requirements of the tests"),
-                "env": TableOf("Environment variables", Text("A value"), rules.variable),
-            },
-        ),
-        "wheels": Table(
-            "Packages with platform wheels, and their platforms",
-            {
-                "packages": Texts("Names of packages, or globs of names"),
-                "systems": Texts("Operating systems", ("manylinux", "musllinux", "macos", "windows")),
-                "architectures": Texts(
-                    "Processor architectures; the names are the same on all systems",
-                    ("x86_64", "arm64", "x86", "universal2", "armv7l", "ppc64le", "s390x", "riscv64"),
-                ),
-                "abi": _by_package_table(
-                    "The ABI of wheels, by package: a wheel for each CPython (the default), the stable ABI of the "
-                    "oldest one, or none",
-                    Text("An ABI", ("cpython", "abi3", "none")),
-                ),
-                "free-threaded": Flag("Whether free-threaded CPythons get wheels too"),
-                "skip": Texts("Identifiers of cibuildwheel to skip, as globs such as cp39-musllinux_*"),
-            },
-        ),
-        "optional-extensions": Texts(
-            "Packages whose native modules are optional, by name or glob: wheels without them are allowed"
-        ),
-        "archives": Table(
-            "Limits for wheels and sdists; larger ones are rejected",
-            {
-                "max-entries": Number("Number of files, folders and links (default 100000)", maximum=10_000_000),
-                "max-unpacked": Number("Unpacked size in MiB (default 4096)", maximum=1 << 20),
-                "max-ratio": Number(
-                    "Unpacked size as a multiple of the archive's size, beyond 64 MiB (default 100)", maximum=2000
-                ),
-            },
-        ),
-    }
-    return Table("Settings of relnox", keys | dict(option_tables))
-
-
-BUILD_KEYS: Mapping[str, Kind] = {
-    "commands": _by_package_table(
-        "The command that builds the archives of a package, by package; {output} is the output folder",
-        Texts("The command, as a list of words", first=rules.words),
-    ),
-}
-"""Keys of `[tool.relnox.build]` that are not options of `build-all`."""
-
-PUBLISH_KEYS: Mapping[str, Kind] = {
-    "extra-indexes": Texts(
-        "Additional indexes that users install from, to look requirements up: names in the table indexes, or "
-        "simple APIs"
-    ),
-    "unchecked-requirements": Texts("Requirements that are not looked up, by name or glob"),
-}
-"""Keys of `[tool.relnox.publish]` that are not options of `publish` and `publish-test`."""
-
-VERIFY_KEYS: Mapping[str, Kind] = {
-    "smoke": _by_package_table(
-        "Expressions that must run without an error in the installed environment, by package", Texts("Expressions")
-    ),
-    "modules": _by_package_table(
-        "Modules to import instead of those that the wheel provides, by package",
-        Texts("Modules"),
-    ),
-    "scripts": _by_package_table("Whether scripts are checked, by package", Flag("Whether they are checked")),
-    "extras": _by_package_table("Extras that a package needs to be imported, by package", Texts("Extras")),
-    "pythons": _by_package_table(
-        "The Python versions to verify a package with, by package", Texts("Versions such as 3.12")
-    ),
-    "time-limit": _by_package_table(
-        "Seconds for all imports, and for each smoke expression, by package (default 300)",
-        Number("Seconds"),
-    ),
-    "skip": _by_package_table("Packages to skip, with the reason", Text("The reason")),
-    "install-without-deps": Texts("Packages to install without their requirements"),
-}
-"""Keys of `[tool.relnox.verify]` that are not options of `verify-install`."""
-
-
-def is_named(package: str, globs: Iterable[str]) -> bool:
-    """Return whether a package matches one of some names or globs."""
-    return any(fnmatchcase(package, normalized(glob)) for glob in globs)
-
-
-def _check_passed(names: tuple[str, ...]) -> None:
-    """Check that no variable for uploads is in `pass-env`."""
-    for name in names:
-        if is_upload_credential_name(name) or is_upload_setting_name(name):
-            raise Blocked(
-                "upload-credential-passed",
-                f"tool.relnox.pass-env contains {name} (an upload credential, which no program may read)",
-                fix=f"remove {name}; if a build needs a token, pass it in another variable",
-            )
-
-
-def _wheels(data: Mapping[str, Any]) -> WheelsConfig:
-    values = {name.replace("-", "_"): value for name, value in data.items()}
-    return WheelsConfig(**values | {"abi": _by_package(values.get("abi", {}), "wheels.abi")})
-
-
-def _verify(data: Mapping[str, Any], metadata_only: tuple[str, ...]) -> VerifyConfig:
-    without_deps = tuple(map(normalized, data.get("install-without-deps", ())))
-    tables = {
-        key.replace("-", "_"): _by_package(table, f"verify.{key}")
-        for key, table in data.items()
-        if key != "install-without-deps"
-    }
-    return VerifyConfig(**tables, install_without_deps=without_deps, metadata_only=metadata_only)
-
-
-def _by_package(data: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Return a table by normalized names of packages, which must be unique."""
-    names: dict[str, str] = {}
-    for name in data:
-        if (other := names.setdefault(normalized(name), name)) != name:
-            raise Blocked(
-                "duplicate-setting", f"tool.relnox.{key} names {other} twice, as {name} too", fix=f"remove {name}"
-            )
-    return {normalized(name): value for name, value in data.items()}
+    fields = []
+    for field in fields_of(Config):
+        if field.key in options:
+            settings = type(field.default)
+            field = field.replace_kind(Table(settings, (*fields_of(settings), *options[field.key])))
+        fields.append(field)
+    return Table(Config, tuple(fields))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from relnox.core.credential_variables import is_upload_credential_name, is_upload_setting_name
 from relnox.core.names import is_valid
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ __all__ = [
     "file_path",
     "index_name",
     "message",
+    "passed_variable",
     "pattern",
     "ref_name",
     "remote",
@@ -148,6 +150,16 @@ def variable(text: str) -> InvalidValue | None:
     if text and "=" not in text and not _CONTROL.search(text):
         return None
     return InvalidValue("it is not a valid variable name", "for example: env = { NAME = 'value' }")
+
+
+def passed_variable(text: str) -> InvalidValue | None:
+    """Check the name of a variable that programs of the project may read."""
+    if is_upload_credential_name(text) or is_upload_setting_name(text):
+        return InvalidValue(
+            "no program may read an upload credential",
+            f"remove {text}; if a build needs a token, pass it in another variable",
+        )
+    return None
 
 
 def words(text: str) -> InvalidValue | None:

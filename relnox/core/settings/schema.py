@@ -1,212 +1,501 @@
-"""The schema of configuration tables: validation of TOML values, and export as JSON Schema (draft 7)."""
+"""How settings and options are declared: kinds of values, fields, and classes of fields.
+
+A declaration is an attribute of a class:
+
+    class IndexConfig(Settings):
+        '''An index of the project.'''
+
+        upload: str = required("Its upload URL.")
+        production: bool = setting(True, "Whether it is a production index.")
+
+From it come the validation and conversion of TOML, flags and their values, environment variables, the JSON schema
+(draft 7), and docs/settings.md and docs/reference.md. Options of tasks are fields too; see `options`.
+
+Front ends read the flags of every task at each start, so this module imports nothing that is slow.
+"""
 
 from __future__ import annotations
 
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Self, dataclass_transform
 
-from relnox.core.records import Record
+from relnox.core.records import Record, names_of
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from relnox.core.settings.rules import Rule
 
-__all__ = ["Flag", "Kind", "ListOf", "Number", "Table", "TableOf", "Text", "Texts", "did_you_mean"]
+    Source = Literal["file", "environment", "command line"]
+
+__all__ = [
+    "Field",
+    "Flag",
+    "Kind",
+    "ListOf",
+    "Number",
+    "Settings",
+    "Table",
+    "TableOf",
+    "Text",
+    "Value",
+    "did_you_mean",
+    "fields_of",
+    "required",
+    "setting",
+]
+
+Value = str | bool | int | tuple[str, ...] | None
+"""The value of an option."""
 
 _MAX_SHOWN = 200
-"""Maximum number of characters of a value in an error."""
+"""Characters of a value in an error."""
+_MAX_DIGITS = 100
+"""Digits of a number that are parsed: Python converts only some thousands, and every maximum is far below."""
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off", ""})
 
 
-class Kind(Protocol):
-    """A type of value in a table."""
+# --- kinds of values -----------------------------------------------------------------------------------
+
+
+class Kind(Record):
+    """A kind of value: how it is validated and converted."""
+
+    expected = ""
+    """A valid value, in messages."""
 
     def check(self, value: Any, key: str) -> Any:
-        """Validate and convert a value; `key` is its dotted name, for the message."""
+        """Validate and convert a value of TOML.
+
+        Args:
+            value: The value.
+            key: Its dotted name, for the message.
+
+        Raises:
+            Blocked: It is not valid.
+        """
+        raise NotImplementedError
+
+    def parse(self, text: str, where: str) -> Any:
+        """Validate and convert a text on the command line or in an environment variable.
+
+        Args:
+            text: The text.
+            where: The flag or the variable, for the message.
+
+        Raises:
+            Blocked: It is not valid.
+        """
+        return self.check(text, where)
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema."""
+        raise NotImplementedError
+
+    def _invalid(self, value: Any, key: str) -> Blocked:
+        return Blocked(
+            "invalid-setting", f"{key} = {_shown(value)} is not {self.expected}", fix=f"set {key} to {self.expected}"
+        )
 
 
-class Text(Record):
-    """A string, or one of `choices`.
-
-    Attributes:
-        rule: A rule for the string; see `core.settings.rules`.
-    """
-
-    help: str
-    choices: tuple[str, ...] = ()
-    rule: Rule | None = None
-
-    def check(self, value: Any, key: str) -> str:
-        """See `Kind`."""
-        if not isinstance(value, str):
-            raise _wrong(key, "a string", value)
-        if self.choices and value not in self.choices:
-            raise Blocked(
-                "invalid-value",
-                f'{key} = "{_shortened(value)}" is not one of {", ".join(self.choices)}',
-                fix=did_you_mean(value, self.choices),
-            )
-        _check_rule(self.rule, value, f"{key} = {_shown(value)}")
-        return value
-
-    def schema(self) -> dict[str, Any]:
-        """See `Kind`."""
-        choices = {"enum": list(self.choices)} if self.choices else {}
-        return {"type": "string", "description": self.help} | choices
-
-
-class Flag(Record):
+class Flag(Kind):
     """True or false."""
 
-    help: str
+    expected = "true or false"
 
     def check(self, value: Any, key: str) -> bool:
         """See `Kind`."""
         if not isinstance(value, bool):
-            raise _wrong(key, "true or false", value)
+            raise self._invalid(value, key)
         return value
+
+    def parse(self, text: str, where: str) -> bool:
+        """See `Kind`; 1, yes and on are true as well, and the empty text is false."""
+        if text.lower() not in _TRUE | _FALSE:
+            raise self._invalid(text, where)
+        return text.lower() in _TRUE
 
     def schema(self) -> dict[str, Any]:
         """See `Kind`."""
-        return {"type": "boolean", "description": self.help}
+        return {"type": "boolean"}
 
 
-class Number(Record):
+class Number(Kind):
     """A whole number from 0 to a maximum."""
 
-    help: str
+    expected = "a whole number"
+
     maximum: int = 1_000_000_000
 
     def check(self, value: Any, key: str) -> int:
         """See `Kind`."""
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise _wrong(key, "a whole number", value)
+            raise self._invalid(value, key)
         if value > self.maximum:
             raise Blocked(
-                "invalid-value",
+                "invalid-setting",
                 f"{key} = {_shown(value)} is greater than {self.maximum}",
                 fix=f"use a number from 0 to {self.maximum}",
             )
         return value
 
+    def parse(self, text: str, where: str) -> int:
+        """See `Kind`."""
+        if not text.isdecimal():
+            raise self._invalid(text, where)
+        return self.check(int(text[:_MAX_DIGITS]), where)
+
     def schema(self) -> dict[str, Any]:
         """See `Kind`."""
-        return {"type": "integer", "minimum": 0, "maximum": self.maximum, "description": self.help}
+        return {"type": "integer", "minimum": 0, "maximum": self.maximum}
 
 
-class Texts(Record):
-    """A list of strings.
+class Text(Kind):
+    """A string.
 
     Attributes:
-        first: A rule for the first string.
+        choices: Its valid values; empty for any.
+        rule: A rule for it; see `rules`.
+        convert: Makes the value from a valid string.
     """
 
-    help: str
+    expected = "a string"
+
     choices: tuple[str, ...] = ()
+    rule: Rule | None = None
+    convert: Callable[[str], str] = str
+
+    def check(self, value: Any, key: str) -> str:
+        """See `Kind`."""
+        if not isinstance(value, str):
+            raise self._invalid(value, key)
+        return self.check_text(value, f"{key} = {_shown(value)}")
+
+    def check_text(self, text: str, what: str) -> str:
+        """Validate and convert a string; `what` names it in messages."""
+        if "\0" in text:
+            raise Blocked(
+                "invalid-setting", f"{what} is not valid: it contains a NUL character", fix="remove the NUL character"
+            )
+        if self.choices and text not in self.choices:
+            raise Blocked(
+                "invalid-setting",
+                f"{what} is not one of {', '.join(self.choices)}",
+                fix=did_you_mean(text, self.choices),
+            )
+        if self.rule is not None and (invalid := self.rule(text)) is not None:
+            raise Blocked("invalid-setting", f"{what} is not valid: {invalid.why}", fix=invalid.fix)
+        return self.convert(text)
+
+    def schema(self) -> dict[str, Any]:
+        """See `Kind`."""
+        return {"type": "string"} | ({"enum": list(self.choices)} if self.choices else {})
+
+
+class ListOf(Kind):
+    """A list of values of one kind.
+
+    Attributes:
+        item: Their kind.
+        first: A rule for the first value, which is a string.
+    """
+
+    item: Kind
     first: Rule | None = None
 
-    def check(self, value: Any, key: str) -> tuple[str, ...]:
-        """See `Kind`."""
-        if not isinstance(value, list):
-            raise _wrong(key, "a list of strings", value)
-        return tuple(
-            Text(self.help, self.choices, None if number else self.first).check(item, f"{key}[{number}]")
-            for number, item in enumerate(value)
-        )
-
-    def schema(self) -> dict[str, Any]:
-        """See `Kind`."""
-        items = Text(self.help, self.choices).schema() | {"description": self.help}
-        return {"type": "array", "items": items, "description": self.help}
-
-
-class TableOf(Record):
-    """A table with any keys, whose values are of one type.
-
-    Attributes:
-        rule: A rule for the keys; see `core.settings.rules`.
-    """
-
-    help: str
-    kind: Kind
-    rule: Rule | None = None
-
-    def check(self, value: Any, key: str) -> dict[str, Any]:
-        """See `Kind`."""
-        if not isinstance(value, dict):
-            raise _wrong(key, "a table", value)
-        for name in value:
-            _check_rule(self.rule, name, f"the key {_shown(name)} of {key}")
-        return {name: self.kind.check(item, f"{key}.{name}") for name, item in value.items()}
-
-    def schema(self) -> dict[str, Any]:
-        """See `Kind`."""
-        return {"type": "object", "additionalProperties": self.kind.schema(), "description": self.help}
-
-
-class ListOf(Record):
-    """A list of values of one type, such as an array of tables (`[[…]]`)."""
-
-    help: str
-    kind: Kind
+    @property
+    def expected(self) -> str:  # type: ignore[override]  # it depends on the items
+        """A valid value, in messages."""
+        return "a list of tables" if isinstance(self.item, Table) else "a list of strings"
 
     def check(self, value: Any, key: str) -> tuple[Any, ...]:
         """See `Kind`."""
         if not isinstance(value, list):
-            raise _wrong(key, "a list", value)
-        return tuple(self.kind.check(item, f"{key}[{number}]") for number, item in enumerate(value))
+            raise self._invalid(value, key)
+        if value and self.first is not None:
+            Text(rule=self.first).check(value[0], f"{key}[0]")
+        return tuple(self.item.check(item, f"{key}[{number}]") for number, item in enumerate(value))
+
+    def parse(self, text: str, where: str) -> tuple[Any, ...]:
+        """See `Kind`; values are separated by commas or blanks."""
+        return tuple(self.item.parse(word, where) for word in text.replace(",", " ").split())
 
     def schema(self) -> dict[str, Any]:
         """See `Kind`."""
-        return {"type": "array", "items": self.kind.schema(), "description": self.help}
+        return {"type": "array", "items": self.item.schema()}
 
 
-class Table(Record):
-    """A table with known keys.
+class TableOf(Kind):
+    """A table with any keys, whose values are of one kind.
 
     Attributes:
-        elsewhere: Names that cannot be set in a file, with the reason.
+        item: The kind of the values.
+        keys: The kind of the keys.
     """
 
-    help: str
-    keys: Mapping[str, Kind]
-    required: tuple[str, ...] = ()
-    elsewhere: Mapping[str, str] = MappingProxyType({})
+    expected = "a table"
+
+    item: Kind
+    keys: Text = Text()
 
     def check(self, value: Any, key: str) -> dict[str, Any]:
         """See `Kind`."""
         if not isinstance(value, dict):
-            raise _wrong(key, "a table", value)
+            raise self._invalid(value, key)
+        names: dict[str, str] = {}
         for name in value:
-            if name in self.elsewhere:
+            converted = self.keys.check_text(name, f"the key {_shown(name)} of {key}")
+            if (other := names.setdefault(converted, name)) != name:
                 raise Blocked(
-                    "command-line-only",
-                    f"{key}.{name} cannot be set in a file: {self.elsewhere[name]}",
-                    fix=f"remove {name}",
+                    "duplicate-setting", f"{key} names {other} twice, as {name} too", fix=f"remove {name} from {key}"
                 )
-            if name not in self.keys:
-                raise Blocked("unknown-setting", f"{key} has no key {name!r}", fix=did_you_mean(name, self.keys))
-        for name in self.required:
-            if name not in value:
-                raise Blocked(
-                    "missing-setting", f"{key} requires the key {name!r}", fix=f"add {name} = … to [{key}]"
-                )
-        return {name: self.keys[name].check(item, f"{key}.{name}") for name, item in value.items()}
+        return {converted: self.item.check(value[name], f"{key}.{name}") for converted, name in names.items()}
 
     def schema(self) -> dict[str, Any]:
         """See `Kind`."""
-        required = {"required": list(self.required)} if self.required else {}
-        properties = {name: kind.schema() for name, kind in self.keys.items()}
+        return {"type": "object", "additionalProperties": self.item.schema()}
+
+
+class Table(Kind):
+    """A table with known keys, which becomes an instance of a class.
+
+    Attributes:
+        settings: The class.
+        fields: The keys, if they are not the fields of the class alone: values of the others become `options`.
+    """
+
+    expected = "a table"
+
+    settings: type[Settings]
+    fields: tuple[Field, ...] = ()
+
+    @property
+    def keys(self) -> dict[str, Field]:
+        """The fields by key."""
+        return {field.key: field for field in self.fields or fields_of(self.settings)}
+
+    def check(self, value: Any, key: str) -> Settings:
+        """See `Kind`."""
+        if not isinstance(value, dict):
+            raise self._invalid(value, key)
+        keys = self.keys
+        for name in value:
+            if name not in keys:
+                raise Blocked("unknown-setting", f"{key} has no key {name!r}", fix=did_you_mean(name, keys))
+            if "file" not in keys[name].sources:
+                raise Blocked(
+                    "command-line-only",
+                    f"{key}.{name} is set, but {keys[name].flag} can be set on the command line only",
+                    fix=f"remove {name} from [{key}]",
+                )
+        for name, field in keys.items():
+            if field.is_required and name not in value:
+                raise Blocked(
+                    "missing-setting", f"{key} requires the key {name!r}", fix=f"add {name} = … to [{key}]"
+                )
+        checked = {keys[name].name: keys[name].kind.check(item, f"{key}.{name}") for name, item in value.items()}
+        own = {name: checked.pop(name) for name in names_of(self.settings) if name in checked}
+        return self.settings(**own, options=checked) if checked else self.settings(**own)
+
+    def schema(self) -> dict[str, Any]:
+        """See `Kind`."""
+        fields = [field for field in self.keys.values() if "file" in field.sources]
+        needed = [field.key for field in fields if field.is_required]
         return {
             "type": "object",
             "additionalProperties": False,
-            "properties": properties,
-            "description": self.help,
-        } | required
+            "properties": {field.key: field.schema() for field in fields},
+            "description": self.settings.summary(),
+        } | ({"required": needed} if needed else {})
+
+
+# --- declarations --------------------------------------------------------------------------------------
+
+
+class _Required:
+    """The default of a field that has none."""
+
+
+_REQUIRED = _Required()
+
+
+class Field:
+    """A setting or an option, declared as an attribute of a class of `Settings`.
+
+    Attributes:
+        name: The attribute's name.
+        default: Its default.
+        help: One sentence.
+        kind: The kind of its values.
+        sources: Where it may be set.
+        otherwise: What applies without a value, for the reference.
+        metavar: The placeholder for its value in help texts.
+    """
+
+    name = ""
+
+    def __init__(  # noqa: PLR0913 - a declaration is read by its keywords
+        self,
+        default: Any,
+        help: str,  # noqa: A002 - as in argparse and invoke
+        kind: Kind,
+        *,
+        sources: tuple[Source, ...],
+        otherwise: str = "",
+        metavar: str = "",
+    ) -> None:
+        self.default = default
+        self.help = help
+        self.kind = kind
+        self.sources = sources
+        self.otherwise = otherwise
+        self.metavar = metavar
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: object | None, owner: type) -> Any:
+        if self.is_required:  # such as for an annotation without a value
+            raise AttributeError(self.name)
+        return self if instance is None else self.default
+
+    @property
+    def is_required(self) -> bool:
+        """Whether a table must have it."""
+        return self.default is _REQUIRED
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether it is true or false."""
+        return isinstance(self.kind, Flag)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it has several values, so that its flag may be repeated."""
+        return isinstance(self.kind, ListOf)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Its valid values; empty for any."""
+        return getattr(self.kind.item if isinstance(self.kind, ListOf) else self.kind, "choices", ())
+
+    @property
+    def key(self) -> str:
+        """Its key in a table; names such as `from_` avoid keywords of Python."""
+        return self.name.rstrip("_").replace("_", "-")
+
+    @property
+    def flag(self) -> str:
+        """The flag on a command line."""
+        return f"--{self.key}"
+
+    @property
+    def negative(self) -> str | None:
+        """The flag that sets a boolean option to false, if it can be true without its flag."""
+        return f"--no-{self.key}" if self.is_flag and ("file" in self.sources or self.default) else None
+
+    @property
+    def environment(self) -> str:
+        """The environment variable."""
+        return f"RELNOX_{self.name.rstrip('_').upper()}"
+
+    def parse(self, text: str) -> Any:
+        """Validate and convert one value on a command line.
+
+        Raises:
+            Blocked: It is not valid.
+        """
+        kind = self.kind.item if isinstance(self.kind, ListOf) else self.kind
+        return kind.parse(text, self.flag)
+
+    def replace_kind(self, kind: Kind) -> Field:
+        """Copy the field with another kind."""
+        copy = Field(
+            self.default,
+            self.help,
+            kind,
+            sources=self.sources,
+            otherwise=self.otherwise,
+            metavar=self.metavar,
+        )
+        copy.name = self.name
+        return copy
+
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON schema."""
+        default = list(self.default) if isinstance(self.default, tuple) else self.default
+        is_constant = bool(default) and isinstance(default, bool | int | str | list)
+        return self.kind.schema() | {"description": self.help} | ({"default": default} if is_constant else {})
+
+
+def kind_of(default: Any, choices: tuple[str, ...], rule: Rule | None = None) -> Kind:
+    """Return the kind of a field with a default, and with choices or a rule for a string or for those in a list."""
+    match default:
+        case bool():
+            return Flag()
+        case int():
+            return Number()
+        case tuple():
+            return ListOf(Text(choices, rule))
+        case Settings():
+            return Table(type(default))
+        case _:
+            return Text(choices, rule)
+
+
+def setting(  # noqa: PLR0913 - a declaration is read by its keywords
+    default: Any,
+    help: str,  # noqa: A002 - as in argparse and invoke
+    kind: Kind | None = None,
+    *,
+    choices: tuple[str, ...] = (),
+    rule: Rule | None = None,
+    otherwise: str = "",
+) -> Any:
+    """Declare a setting of `[tool.relnox]`; its kind is that of the default, a string for None.
+
+    Args:
+        default: The default.
+        help: One sentence.
+        kind: Its kind, if the default does not tell.
+        choices: The valid strings.
+        rule: A rule for the string, or for each string of a list; see `rules`.
+        otherwise: What applies without a value, for the reference.
+    """
+    return Field(default, help, kind or kind_of(default, choices, rule), sources=("file",), otherwise=otherwise)
+
+
+def required(help: str, kind: Kind | None = None) -> Any:  # noqa: A002 - as above
+    """Declare a setting that its table must have; its kind is a string by default."""
+    return Field(_REQUIRED, help, kind or Text(), sources=("file",))
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(required,))
+class Settings(Record, kw_only=True):
+    """Base of classes whose attributes are fields; what was set is in the instance, defaults are in the class."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__(kw_only=True)
+
+    @classmethod
+    def summary(cls) -> str:
+        """Return the first line of the docstring."""
+        return (cls.__doc__ or "").partition("\n")[0]
+
+    def is_set(self, name: str) -> bool:
+        """Return whether a field was given a value."""
+        return name in vars(self)
+
+
+def fields_of(settings: type[Settings]) -> tuple[Field, ...]:
+    """Return the fields of a class: its own first, those of its bases last."""
+    return tuple(
+        value for kind in settings.__mro__ for value in vars(kind).values() if isinstance(value, Field)
+    )
+
+
+# --- texts ---------------------------------------------------------------------------------------------
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
@@ -218,26 +507,10 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     return f"did you mean {close[0]}?" if close else f"choose one of {', '.join(choices)}"
 
 
-def _check_rule(rule: Rule | None, text: str, what: str) -> None:
-    if "\0" in text:
-        raise Blocked(
-            "invalid-value", f"{what} is not valid: it contains a NUL character", fix="remove the NUL character"
-        )
-    if rule is not None and (problem := rule(text)) is not None:
-        raise Blocked("invalid-value", f"{what} is not valid: {problem.why}", fix=problem.fix)
-
-
-def _wrong(key: str, expected: str, value: Any) -> Blocked:
-    return Blocked("invalid-value", f"{key} = {_shown(value)} is not {expected}", fix=f"set {key} to {expected}")
-
-
 def _shown(value: Any) -> str:
     """Return a value as text, shortened if it is long."""
     try:
-        return _shortened(repr(value))
+        text = repr(value)
     except (ValueError, RecursionError):  # a number of many thousand digits, or a list of such numbers
         return f"a {type(value).__name__} (too large to show)"
-
-
-def _shortened(text: str) -> str:
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"

@@ -60,7 +60,7 @@ def _names(config: Config) -> Iterator[tuple[str, str]]:
         yield "[tool.relnox] tag-names", name
     for name in config.dependency_updates.values():
         yield "[tool.relnox] dependency-updates", name
-    for name in config.build_commands:
+    for name in config.build.commands:
         yield "[tool.relnox.build] commands", name
     for name, key in config.verify.names.items():
         yield f"[tool.relnox.verify] {key}", name
