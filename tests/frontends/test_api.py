@@ -98,10 +98,10 @@ def test_a_plan_runs_once(root: Path) -> None:
     [
         ("bmp", {}, "unknown-task"),
         ("bump", {"prt": "minor"}, "unknown-option"),
-        ("bump", {"part": "minr"}, "invalid-option"),
-        ("bump", {"commit": "yes"}, "invalid-option"),
-        ("bump", {"package": ["demo", 1]}, "invalid-option"),
-        ("bump", {"part": ("minor", "major")}, "invalid-option"),
+        ("bump", {"part": "minr"}, "invalid-value"),
+        ("bump", {"commit": "yes"}, "invalid-value"),
+        ("bump", {"package": ["demo", 1]}, "invalid-value"),
+        ("bump", {"part": ("minor", "major")}, "invalid-value"),
         ("status", {"project": "."}, "unknown-option"),
     ],
 )

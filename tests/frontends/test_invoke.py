@@ -232,7 +232,7 @@ def test_a_switch_has_three_states(
         (
             "bump --part minro",
             (
-                '--part = "minro" is not one of major, minor, patch, release, pre, phase, post, dev, auto '
+                "--part = 'minro' is not one of major, minor, patch, release, pre, phase, post, dev, auto "
                 "[invalid-value]"
             ),
             "did you mean minor?",

@@ -355,7 +355,7 @@ def test_a_value_that_one_session_cannot_take_stops_all_of_them(workspace: Path)
 
     assert done.returncode == 1
     assert "Plan of build-all" not in done.stdout
-    assert '--installer = "conda" is not one of' in done.stderr
+    assert "--installer = 'conda' is not one of" in done.stderr
 
 
 def test_an_option_that_no_session_has_is_unknown(shared: Path) -> None:

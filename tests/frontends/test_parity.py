@@ -12,7 +12,7 @@ from projects import git, python
 from running import nox_has
 
 from relnox.commands import TASKS, load
-from relnox.core.settings.options import options_of
+from relnox.core.settings.schema import fields_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,7 +106,7 @@ def test_every_front_end_refuses_the_same(
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_front_end_has_the_flags_of_the_schema(shared: Path, task: str) -> None:
-    declared = {flag for each in options_of(load(task).Options) for flag in (each.flag, each.negative) if flag}
+    declared = {flag for each in fields_of(load(task).Options) for flag in (each.flag, each.negative) if flag}
     asked = {
         "relnox": ("-m", "relnox", task, "--help"),
         "invoke": ("-m", "invoke", "--help", task),

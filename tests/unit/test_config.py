@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relnox.commands import TASKS, json_schema, option_tables
+from relnox.commands import TASKS, json_schema, options_by_table
 from relnox.core.settings.config import (
-    OPTION_TABLES,
     ArchiveLimits,
     CommitsConfig,
     Config,
@@ -22,13 +21,16 @@ from relnox.core.settings.config import (
     IndexConfig,
     InstallChecks,
     PublishConfig,
+    TaskConfig,
     VersionFileConfig,
     WheelsConfig,
     config_table,
 )
+from relnox.core.settings.schema import fields_of
 from relnox.errors import Blocked
 
-TABLE = config_table(option_tables())
+OPTIONS = options_by_table()
+TABLE = config_table(OPTIONS)
 SCHEMA = json_schema()
 VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
 
@@ -129,7 +131,7 @@ BLOCKED = (
     ("packages = ['libs/*', 1]", "tool.relnox.packages[1] = 1 is not a string", None),
     (
         "scheme = 'semvr'",
-        'tool.relnox.scheme = "semvr" is not one of pep440, semver, calver',
+        "tool.relnox.scheme = 'semvr' is not one of pep440, semver, calver",
         "did you mean semver?",
     ),
     ("prerelease-start = 2", "tool.relnox.prerelease-start = 2 is greater than 1", "use a number from 0 to 1"),
@@ -143,14 +145,14 @@ BLOCKED = (
     (
         "wheels.architectures = ['amd64']",
         (
-            'tool.relnox.wheels.architectures[0] = "amd64" is not one of '
+            "tool.relnox.wheels.architectures[0] = 'amd64' is not one of "
             "x86_64, arm64, x86, universal2, armv7l, ppc64le, s390x, riscv64"
         ),
         "did you mean arm64?",
     ),
     (
         "bump.force = true",
-        "tool.relnox.bump.force cannot be set in a file: it can be set on the command line only",
+        "tool.relnox.bump.force is set, but --force can be set on the command line only",
         None,
     ),
     ("build.strict = 'yes'", "tool.relnox.build.strict = 'yes' is not true or false", None),
@@ -168,7 +170,7 @@ def read(text: str) -> dict[str, Any]:
 def accepted(data: object) -> bool:
     """Whether relnox takes it."""
     try:
-        Config.parse(data, TABLE)
+        Config.parse(data, OPTIONS)
     except Blocked:
         return False
     return True
@@ -177,18 +179,18 @@ def accepted(data: object) -> bool:
 def described(data: object) -> bool:
     """Whether relnox takes it, or refuses it for what JSON Schema does not describe: what a text must be like."""
     try:
-        Config.parse(data, TABLE)
+        Config.parse(data, OPTIONS)
     except Blocked as refused:
         return "is not valid: " in refused.message or " twice, as " in refused.message
     return True
 
 
 def test_a_project_that_says_nothing_has_the_defaults() -> None:
-    assert Config.parse({}, TABLE) == Config()
+    assert Config.parse({}, OPTIONS) == Config()
 
 
 def test_everything_that_can_be_said() -> None:
-    config = Config.parse(read(EVERYTHING), TABLE)
+    config = Config.parse(read(EVERYTHING), OPTIONS)
 
     assert (config.packages, config.exclude) == (("libs/*",), ("libs/old",))
     assert (config.versions, config.scheme, config.calver_format) == ("independent", "calver", "YYYY.MINOR")
@@ -232,8 +234,10 @@ def test_everything_that_can_be_said() -> None:
         "skip",
     )
     assert config.test.env == {"COLOUR": "none"}
-    assert (config.metadata_only, config.verify.metadata_only) == (("acme-meta",), ("acme-meta",))
-    assert config.publish == PublishConfig(extra_indexes=("house",), unchecked_requirements=("Acme_*",))
+    assert config.metadata_only == ("acme-meta",)
+    assert config.publish == PublishConfig(
+        extra_indexes=("house",), unchecked_requirements=("Acme_*",), options={"compare_limit": 20}
+    )
     assert config.wheels == WheelsConfig(
         packages=("Acme.GUI", "acme-c*"),
         systems=("manylinux", "macos"),
@@ -245,10 +249,12 @@ def test_everything_that_can_be_said() -> None:
 
 
 def test_limits_of_archives_are_read() -> None:
-    assert Config.parse(read(EVERYTHING), TABLE).archives == ArchiveLimits(
+    assert Config.parse(read(EVERYTHING), OPTIONS).archives == ArchiveLimits(
         max_entries=5, max_unpacked=6, max_ratio=7
     )
-    assert Config.parse({}, TABLE).archives == ArchiveLimits(max_entries=100_000, max_unpacked=4096, max_ratio=100)
+    assert Config.parse({}, OPTIONS).archives == ArchiveLimits(
+        max_entries=100_000, max_unpacked=4096, max_ratio=100
+    )
 
 
 def test_every_key_is_said_above() -> None:
@@ -258,7 +264,7 @@ def test_every_key_is_said_above() -> None:
 
 
 def test_packages_are_found_by_any_spelling_of_their_name() -> None:
-    config = Config.parse(read(EVERYTHING), TABLE)
+    config = Config.parse(read(EVERYTHING), OPTIONS)
 
     assert config.tag_names == {"acme-core": "core"}
     assert config.verify.smoke == {"acme-core": ("acme_core.greet()",)}
@@ -267,7 +273,7 @@ def test_packages_are_found_by_any_spelling_of_their_name() -> None:
 
 
 def test_a_package_is_tried_as_all_are_unless_something_else_is_said() -> None:
-    verify = Config.parse(read(EVERYTHING), TABLE).verify
+    verify = Config.parse(read(EVERYTHING), OPTIONS).verify
 
     assert verify.checks("acme-core") == InstallChecks(
         modules=("acme_core",), scripts=False, smoke=("acme_core.greet()",), time_limit=5
@@ -277,20 +283,19 @@ def test_a_package_is_tried_as_all_are_unless_something_else_is_said() -> None:
 
 
 def test_tables_of_tasks_are_kept_for_their_options() -> None:
-    config = Config.parse(read(EVERYTHING), TABLE)
+    config = Config.parse(read(EVERYTHING), OPTIONS)
 
-    assert config.options == {
-        "bump": {"commit": True},
-        "build": {"output": "artifacts", "installer": "pip"},
-        "publish": {"compare-limit": 20},
-        "verify": {"python": ("3.12",), "wait": 30},
-    }
+    assert config.bump.options == {"commit": True}
+    assert config.build.options == {"output": "artifacts", "installer": "pip"}
+    assert config.publish.options == {"compare_limit": 20}
+    assert config.verify.options == {"python": ("3.12",), "wait": 30}
+    assert config.status.options == {}
 
 
 def test_parsing_leaves_what_it_was_given_alone() -> None:
     data = read(EVERYTHING)
 
-    Config.parse(data, TABLE)
+    Config.parse(data, OPTIONS)
 
     assert data == read(EVERYTHING)
 
@@ -298,13 +303,13 @@ def test_parsing_leaves_what_it_was_given_alone() -> None:
 def test_an_index_is_a_production_index_by_default() -> None:
     data = {"indexes": {"house": {"upload": "u", "simple": "s"}}}
 
-    assert Config.parse(data, TABLE).indexes["house"].production is True
+    assert Config.parse(data, OPTIONS).indexes["house"].production is True
 
 
 @pytest.mark.parametrize(("text", "message", "fix"), BLOCKED)
 def test_what_is_wrong_is_named(text: str, message: str, fix: str | None) -> None:
     with pytest.raises(Blocked) as refused:
-        Config.parse(read(text), TABLE)
+        Config.parse(read(text), OPTIONS)
     assert refused.value.message == message
     assert refused.value.fix
     assert fix is None or refused.value.fix == fix
@@ -312,11 +317,12 @@ def test_what_is_wrong_is_named(text: str, message: str, fix: str | None) -> Non
 
 def test_the_table_itself_may_be_wrong() -> None:
     with pytest.raises(Blocked, match=r"tool\.relnox = 'on' is not a table"):
-        Config.parse("on", TABLE)
+        Config.parse("on", OPTIONS)
 
 
 def test_every_task_has_its_table() -> None:
-    assert {task.table for task in TASKS.values()} == set(OPTION_TABLES) == set(option_tables())
+    tables = {field.key for field in fields_of(Config) if isinstance(field.default, TaskConfig)}
+    assert {task.table for task in TASKS.values()} == tables == set(OPTIONS)
 
 
 # the JSON schema
@@ -338,7 +344,9 @@ def test_everything_in_the_schema_is_explained() -> None:
         inner = schema.get("properties", {}) | {
             name: schema[name] for name in ("items", "additionalProperties") if isinstance(schema.get(name), dict)
         }
-        missing = [] if schema.get("description") else [where]
+        missing = (
+            [] if schema.get("description") or where.endswith((".items", ".additionalProperties")) else [where]
+        )
         return missing + [each for name, kind in inner.items() for each in unexplained(kind, f"{where}.{name}")]
 
     assert unexplained(SCHEMA, "tool.relnox") == []

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from relnox.core.packages import Package, VersionSource
-from relnox.core.settings.config import Config, config_table
+from relnox.core.settings.config import Config
 from relnox.core.tagging.tag_proposals import (
     as_toml,
     folder_globs,
@@ -156,7 +156,7 @@ def test_proposed_settings_continue_the_existing_tags(shape: str) -> None:
     known = read_known_tags(workspace, tags)
     found = propose_settings(workspace, Config(), known)
     assert found == settings
-    pasted = Config.parse(tomllib.loads(as_toml(found))["tool"]["relnox"], config_table({}))
+    pasted = Config.parse(tomllib.loads(as_toml(found))["tool"]["relnox"])
     assert pasted == merge_settings(Config(), found)
     formats = tag_formats(workspace, pasted, tags)
     assert {name: each.prefix for name, each in formats.items()} == forms
@@ -205,7 +205,7 @@ def test_one_version_and_plain_tags_are_lockstep_without_settings(
     versions: tuple[str | None, str | None], tags: list[str], settings: str, *, inferred: bool
 ) -> None:
     workspace = Workspace((package("a", versions[0]), package("b", versions[1])))
-    config = Config.parse(tomllib.loads(settings), config_table({}))
+    config = Config.parse(tomllib.loads(settings))
     why = lockstep_reason(workspace, config, read_known_tags(workspace, tags))
     assert (why is not None) is inferred
     if why is not None:

@@ -9,7 +9,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from relnox.core.packages import Package, VersionSource
-from relnox.core.settings.config import Config, config_table
+from relnox.core.settings.config import Config
 from relnox.core.tagging.tags import TagFormat, tag_formats
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
@@ -76,7 +76,7 @@ def test_parsing_any_text_does_not_raise(text: str) -> None:
     ],
 )
 def test_tags_without_any_setting(names: tuple[str, ...], versions: str | None, expected: list[str]) -> None:
-    config = Config.parse({} if versions is None else {"versions": versions}, config_table({}))
+    config = Config.parse({} if versions is None else {"versions": versions})
     found = tag_formats(workspace(*names), config)
     assert [found[name].render(Version("1.0")) for name in names] == expected
 

@@ -207,9 +207,7 @@ class PublishConfig(TaskConfig):
         "Additional indexes that users install from, to look requirements up: names in the table `indexes`, or "
         "simple APIs.",
     )
-    unchecked_requirements: tuple[str, ...] = setting(
-        (), "Requirements that are not looked up, by name or glob."
-    )
+    unchecked_requirements: tuple[str, ...] = setting((), "Requirements that are not looked up, by name or glob.")
 
 
 class InstallChecks(Record, kw_only=True):
@@ -304,9 +302,7 @@ class Config(Settings):
         "Folders of packages, as globs relative to the root.",
         otherwise="members of the uv workspace, else the root, else a search",
     )
-    exclude: tuple[str, ...] = setting(
-        (), "Folders to exclude from the packages, as globs relative to the root."
-    )
+    exclude: tuple[str, ...] = setting((), "Folders to exclude from the packages, as globs relative to the root.")
     versions: Literal["lockstep", "independent"] | None = setting(
         None,
         "Whether all packages share one version.",
@@ -468,8 +464,7 @@ class Config(Settings):
         Raises:
             Blocked: A key is unknown, or a value is not valid.
         """
-        config = config_table(options).check(data, "tool.relnox")
-        assert isinstance(config, cls)
+        config: Config = config_table(options).check(data, "tool.relnox")
         return config
 
     def is_metadata_only(self, package: str) -> bool:
@@ -487,10 +482,8 @@ def config_table(options: Mapping[str, Sequence[Field]]) -> Table:
     Args:
         options: The options of tasks by table, such as `build`.
     """
-    fields = []
-    for field in fields_of(Config):
-        if field.key in options:
-            settings = type(field.default)
-            field = field.replace_kind(Table(settings, (*fields_of(settings), *options[field.key])))
-        fields.append(field)
-    return Table(Config, tuple(fields))
+    fields = fields_of(Config)
+    return Table(
+        Config,
+        tuple(field.with_options(options[field.key]) if field.key in options else field for field in fields),
+    )

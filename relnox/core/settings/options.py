@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from relnox.core.settings.schema import Field, Kind, Settings, Value, fields_of, kind_of
+from relnox.core.settings.schema import Field, Settings, fields_of, kind_of
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from relnox.core.settings.schema import Kind, Value
 
 __all__ = ["CommonOptions", "OptionValue", "option", "resolve"]
 

@@ -16,13 +16,13 @@ Front ends read the flags of every task at each start, so this module imports no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self, dataclass_transform
+from typing import TYPE_CHECKING, Any, Literal, dataclass_transform
 
 from relnox.core.records import Record, names_of
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Sequence
 
     from relnox.core.settings.rules import Rule
 
@@ -95,7 +95,9 @@ class Kind(Record):
 
     def _invalid(self, value: Any, key: str) -> Blocked:
         return Blocked(
-            "invalid-setting", f"{key} = {_shown(value)} is not {self.expected}", fix=f"set {key} to {self.expected}"
+            "invalid-value",
+            f"{key} = {_shown(value)} is not {self.expected}",
+            fix=f"set {key} to {self.expected}",
         )
 
 
@@ -134,7 +136,7 @@ class Number(Kind):
             raise self._invalid(value, key)
         if value > self.maximum:
             raise Blocked(
-                "invalid-setting",
+                "invalid-value",
                 f"{key} = {_shown(value)} is greater than {self.maximum}",
                 fix=f"use a number from 0 to {self.maximum}",
             )
@@ -176,16 +178,18 @@ class Text(Kind):
         """Validate and convert a string; `what` names it in messages."""
         if "\0" in text:
             raise Blocked(
-                "invalid-setting", f"{what} is not valid: it contains a NUL character", fix="remove the NUL character"
+                "invalid-value",
+                f"{what} is not valid: it contains a NUL character",
+                fix="remove the NUL character",
             )
         if self.choices and text not in self.choices:
             raise Blocked(
-                "invalid-setting",
+                "invalid-value",
                 f"{what} is not one of {', '.join(self.choices)}",
                 fix=did_you_mean(text, self.choices),
             )
         if self.rule is not None and (invalid := self.rule(text)) is not None:
-            raise Blocked("invalid-setting", f"{what} is not valid: {invalid.why}", fix=invalid.fix)
+            raise Blocked("invalid-value", f"{what} is not valid: {invalid.why}", fix=invalid.fix)
         return self.convert(text)
 
     def schema(self) -> dict[str, Any]:
@@ -248,7 +252,9 @@ class TableOf(Kind):
             converted = self.keys.check_text(name, f"the key {_shown(name)} of {key}")
             if (other := names.setdefault(converted, name)) != name:
                 raise Blocked(
-                    "duplicate-setting", f"{key} names {other} twice, as {name} too", fix=f"remove {name} from {key}"
+                    "duplicate-setting",
+                    f"{key} names {other} twice, as {name} too",
+                    fix=f"remove {name} from {key}",
                 )
         return {converted: self.item.check(value[name], f"{key}.{name}") for converted, name in names.items()}
 
@@ -275,7 +281,7 @@ class Table(Kind):
         """The fields by key."""
         return {field.key: field for field in self.fields or fields_of(self.settings)}
 
-    def check(self, value: Any, key: str) -> Settings:
+    def check(self, value: Any, key: str) -> Any:
         """See `Kind`."""
         if not isinstance(value, dict):
             raise self._invalid(value, key)
@@ -409,18 +415,12 @@ class Field:
         kind = self.kind.item if isinstance(self.kind, ListOf) else self.kind
         return kind.parse(text, self.flag)
 
-    def replace_kind(self, kind: Kind) -> Field:
-        """Copy the field with another kind."""
-        copy = Field(
-            self.default,
-            self.help,
-            kind,
-            sources=self.sources,
-            otherwise=self.otherwise,
-            metavar=self.metavar,
-        )
-        copy.name = self.name
-        return copy
+    def with_options(self, options: Sequence[Field]) -> Field:
+        """Copy the field of a table, with options of tasks as further keys."""
+        settings = type(self.default)
+        field = Field.__new__(Field)
+        vars(field).update(vars(self), kind=Table(settings, (*fields_of(settings), *options)))
+        return field
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema."""
@@ -430,18 +430,16 @@ class Field:
 
 
 def kind_of(default: Any, choices: tuple[str, ...], rule: Rule | None = None) -> Kind:
-    """Return the kind of a field with a default, and with choices or a rule for a string or for those in a list."""
-    match default:
-        case bool():
-            return Flag()
-        case int():
-            return Number()
-        case tuple():
-            return ListOf(Text(choices, rule))
-        case Settings():
-            return Table(type(default))
-        case _:
-            return Text(choices, rule)
+    """Return the kind of a field with a default; choices and rule are for the string, or for those in the list."""
+    if isinstance(default, Settings):
+        return Table(type(default))
+    if isinstance(default, int):
+        return _FLAG if isinstance(default, bool) else _NUMBER
+    text = Text(choices, rule) if choices or rule else _TEXT
+    return ListOf(text) if isinstance(default, tuple) else text
+
+
+_FLAG, _NUMBER, _TEXT = Flag(), Number(), Text()  # there are a hundred options
 
 
 def setting(  # noqa: PLR0913 - a declaration is read by its keywords
@@ -490,9 +488,7 @@ class Settings(Record, kw_only=True):
 
 def fields_of(settings: type[Settings]) -> tuple[Field, ...]:
     """Return the fields of a class: its own first, those of its bases last."""
-    return tuple(
-        value for kind in settings.__mro__ for value in vars(kind).values() if isinstance(value, Field)
-    )
+    return tuple(value for kind in settings.__mro__ for value in vars(kind).values() if isinstance(value, Field))
 
 
 # --- texts ---------------------------------------------------------------------------------------------
