@@ -281,10 +281,7 @@ def test_explain_tells_where_each_value_comes_from(project: Path) -> None:
         ),
         (
             "[tool.relnox.publish]\nyes = true",
-            (
-                "tool.relnox.publish.yes is set, but --yes can be set on the command line only "
-                "[command-line-only]"
-            ),
+            ("tool.relnox.publish.yes is set, but --yes can be set on the command line only [command-line-only]"),
             "remove yes from [tool.relnox.publish]",
         ),
         (

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.commands.bump import selection
+from relnox.commands.bump.observation import observe_remote
+from relnox.commands.bump.options import request_of, requested_bump
+from relnox.commands.bump.snapshot import ExistingRelease, RepeatedBump
 from relnox.core.steps.base import listing
 from relnox.errors import Blocked, Failed
 
 if TYPE_CHECKING:
     from packaging.version import Version
 
-    from relnox.commands.bump.snapshot import Options, Snapshot
+    from relnox.commands.bump.observation import Observation
+    from relnox.commands.bump.options import Options
+    from relnox.commands.bump.snapshot import Decision
     from relnox.commands.shared.project import Project
     from relnox.core.packages import Package
     from relnox.core.planning.plan import Plan
@@ -20,170 +24,172 @@ if TYPE_CHECKING:
     from relnox.source.git import Git
 
 __all__ = [
-    "ExistingRelease",
-    "PreviousBump",
     "existing_release_plan",
-    "find_existing_release",
     "find_previous_bump",
-    "repeat_plan",
+    "find_release_at_head",
+    "find_release_from_head",
+    "is_repeated",
+    "observe_repeated_bump",
+    "repeated_bump_plan",
 ]
 
 _AGAIN = "to bump once more: --again"
 
 
-class PreviousBump(NamedTuple):
-    """The last bump on this machine, if the checkout still is as it left it.
-
-    Attributes:
-        record: What it did.
-        is_same_request: Whether the same is requested now, an additional --push aside.
-        has_all_tags: Whether its tags still exist.
-    """
-
-    record: edits.Pending
-    is_same_request: bool
-    has_all_tags: bool
-
-
-def find_previous_bump(options: Options, project: Project) -> PreviousBump | None:
-    """Return the last bump on this machine, if nothing came after it."""
+def find_previous_bump(options: Options, project: Project) -> edits.Pending | None:
+    """Return the last bump on this machine, if nothing came after it; None with `--again` and `--part auto`."""
     from relnox.source import edits
 
+    if options.again or options.part == "auto":
+        return None
     try:
         record = edits.read_last(project.private_folder)
     except Failed:  # written by another version of relnox
         return None
-    if record is None or not _is_unchanged(record, project):
-        return None
-    request = selection.request(options)
-    is_same = request == record.request or [word for word in request if word != "--push"] == list(record.request)
-    tags = project.state.tags if project.state is not None else {}
-    head = project.state.head if project.state is not None else None
-    has_all_tags = all(tags.get(tag.name) == head for tag in _tags_of(record))
-    return PreviousBump(record, is_same, has_all_tags)
+    return record if record is not None and _is_unchanged(record, project) else None
 
 
-class ExistingRelease(NamedTuple):
-    """A release that exists already.
+def is_repeated(record: edits.Pending, options: Options) -> bool:
+    """Whether the options request the last bump again, an additional `--push` aside."""
+    request = request_of(options)
+    return request == record.request or [word for word in request if word != "--push"] == list(record.request)
 
-    Attributes:
-        reason: Why nothing is left to do.
-        tags: Its tags.
+
+def observe_repeated_bump(record: edits.Pending, options: Options, project: Project) -> RepeatedBump:
+    """Read what is left of the last bump.
+
+    Raises:
+        Blocked: Its tags are missing or it is to be pushed, and the remote does not exist.
+        Failed: The remote does not answer.
     """
+    state = project.state
+    tags, head = (state.tags, state.head) if state is not None else ({}, None)
+    has_all_tags = all(tags.get(tag.name) == head for tag in _tags_of(record))
+    if not has_all_tags:
+        observe_remote(options, project)
+    branch = state.branch or "" if state is not None else None
+    return RepeatedBump(record, has_all_tags, branch, project.config.remote)
 
-    reason: str
-    tags: tuple[str, ...]
+
+def repeated_bump_plan(repeated: RepeatedBump, options: Options) -> Plan:
+    """Plan the steps of the last bump again, of which at most a tag or the push is left to do."""
+    record, steps = repeated.record, repeated.record.steps
+    is_pushed = any(isinstance(step, core.steps.Push) for step in steps)
+    finishes = f"finishing the last bump ({record.command})"
+    if options.push and not is_pushed and repeated.branch is not None:
+        tags = tuple(tag.name for tag in _tags_of(record))
+        push = core.steps.Push(to=repeated.remote_name, branch=repeated.branch, tags=tags)
+        return core.plan.Plan(task="bump", steps=(*steps, push), notes=(finishes,))
+    reason = f"already done by the last bump ({record.command}), no commits since; {_AGAIN}"
+    if repeated.has_all_tags:
+        return core.plan.Plan(task="bump", steps=steps, notes=(reason,), skipped=reason)
+    return core.plan.Plan(task="bump", steps=steps, notes=(finishes,))
 
 
-def existing_release_plan(release: ExistingRelease, snapshot: Snapshot, options: Options) -> Plan:
+def existing_release_plan(release: ExistingRelease, options: Options) -> Plan:
     """Plan the tags that exist, and their push if the remote does not have them yet."""
     tags = tuple(core.steps.Tag(name=name, message=name) for name in release.tags)
     steps: list[core.steps.CreateTags | core.steps.Push] = [core.steps.CreateTags(tags=tags)]
-    if options.push and snapshot.state is not None:
-        branch = snapshot.state.branch or ""
-        steps.append(core.steps.Push(to=snapshot.config.remote, branch=branch, tags=release.tags))
-    needs_push = options.push and not set(release.tags) <= (snapshot.remote_tags or {}).keys()
+    if options.push:
+        steps.append(core.steps.Push(to=release.remote_name, branch=release.branch, tags=release.tags))
+    needs_push = options.push and not release.is_on_remote
     return core.plan.Plan(
         task="bump", steps=tuple(steps), notes=(release.reason,), skipped=None if needs_push else release.reason
     )
 
 
-def repeat_plan(previous: PreviousBump, snapshot: Snapshot, options: Options) -> Plan:
-    """Plan the steps of the last bump again, of which at most a tag or the push is left to do."""
-    record, steps = previous.record, previous.record.steps
-    is_pushed = any(isinstance(step, core.steps.Push) for step in steps)
-    finishes = f"finishing the last bump ({record.command})"
-    if options.push and not is_pushed and snapshot.state is not None:
-        tags = tuple(tag.name for tag in _tags_of(record))
-        push = core.steps.Push(to=snapshot.config.remote, branch=snapshot.state.branch or "", tags=tags)
-        return core.plan.Plan(task="bump", steps=(*steps, push), notes=(finishes,))
-    reason = f"already done by the last bump ({record.command}), no commits since; {_AGAIN}"
-    if previous.has_all_tags:
-        return core.plan.Plan(task="bump", steps=steps, notes=(reason,), skipped=reason)
-    return core.plan.Plan(task="bump", steps=steps, notes=(finishes,))
+def find_release_at_head(observation: Observation, options: Options, project: Project) -> ExistingRelease | None:
+    """Return the release at HEAD, if this request makes it from the commit before.
 
-
-def find_existing_release(snapshot: Snapshot, options: Options, project: Project) -> ExistingRelease | None:
-    """Recognize by its tags that this bump is done: a rerun CI job has no record of what the first run did."""
-    state, git = project.state, project.git
-    if git is None or state is None or state.head is None or not (options.commit or options.tag):
+    A rerun CI job has no record of what the first run did, so tags are compared.
+    """
+    state, git = observation.state, project.git
+    if git is None or state is None or state.head is None or not _may_exist(observation, options):
         return None
-    if options.part == "auto" or not snapshot.selected:
+    tagged = _tagged_at(state.head, observation)
+    parent = git.parent() if tagged else None
+    if parent is None:
         return None
+    earlier = {}
+    if not all(package.source.in_file for package in tagged.values()):
+        earlier = _tagged_before(parent, observation, git)
     try:
-        return _released_here(snapshot, options, project) or _released_from_here(snapshot, options, project)
-    except Blocked:  # planning the bump raises it again
-        return None
-
-
-def _released_here(snapshot: Snapshot, options: Options, project: Project) -> ExistingRelease | None:
-    """Return the release at HEAD, if this request makes it from the commit before."""
-    git, head = project.git, snapshot.state.head if snapshot.state is not None else None
-    tagged = _tagged_at(snapshot, head or "")
-    parent = git.parent() if git is not None and tagged else None
-    if git is None or parent is None:
-        return None
-    earlier = (
-        {} if all(package.source.in_file for package in tagged.values()) else _tagged_before(parent, snapshot, git)
-    )
-    for (_, version), package in tagged.items():
-        if options.to is not None:
-            if core.versioning.parse(options.to, where="--to") != version:
+        for (_, version), package in tagged.items():
+            if options.to is not None:
+                if core.versioning.parse(options.to, where="--to") != version:
+                    return None
+                continue
+            old = _version_at(parent, package, git) if package.source.in_file else earlier.get(package.name)
+            if old is None or old == version or _next_version(old, observation, options) != version:
                 return None
-            continue
-        old = _version_at(parent, package, git) if package.source.in_file else earlier.get(package.name)
-        if old is None or old == version or _next(old, snapshot, options) != version:
-            return None
+    except Blocked:  # deciding the bump raises it again
+        return None
     tags = tuple(dict.fromkeys(tag for tag, _ in tagged))
-    reason = f"HEAD ({(head or '')[:10]}) is tagged {listing(tags)}, no commits since"
-    return ExistingRelease(f"already done: {reason}; {_AGAIN}", tags)
+    reason = f"already done: HEAD ({state.head[:10]}) is tagged {listing(tags)}, no commits since; {_AGAIN}"
+    return _existing_release(reason, tags, observation)
 
 
-def _tagged_at(snapshot: Snapshot, head: str) -> dict[tuple[str, Version], Package]:
+def find_release_from_head(
+    observation: Observation, decision: Decision, options: Options, project: Project
+) -> ExistingRelease | None:
+    """Return the release whose tags this bump makes, if their commit is a child of HEAD."""
+    git, state = project.git, observation.state
+    if git is None or state is None or not options.tag or not _may_exist(observation, options):
+        return None
+    present = state.tags | dict(observation.remote.tags or {})
+    names = list(
+        dict.fromkeys(observation.tag_formats[bump.package.name].render(bump.after) for bump in decision.bumps)
+    )
+    commits = {present.get(name) for name in names}
+    commit = commits.pop() if len(commits) == 1 else None
+    if commit is None:
+        return None
+    if names[0] not in state.tags:
+        git.fetch_objects(project.config.remote, f"refs/tags/{names[0]}")
+    if commit == state.head or git.parent(commit) != state.head:
+        return None
+    where = f"{listing(names)} ({commit[:10]}) was released from this commit ({(state.head or '')[:10]})"
+    return _existing_release(f"already done: {where}", tuple(names), observation)
+
+
+def _may_exist(observation: Observation, options: Options) -> bool:
+    """Whether a release may exist that the options request: not if another bump is the last one here."""
+    is_new = observation.previous is None and not options.again and options.part != "auto"
+    return is_new and (options.commit or options.tag)
+
+
+def _existing_release(reason: str, tags: tuple[str, ...], observation: Observation) -> ExistingRelease:
+    state, remote = observation.state, observation.remote
+    return ExistingRelease(
+        reason=reason,
+        tags=tags,
+        is_on_remote=set(tags) <= (remote.tags or {}).keys(),
+        branch=(state.branch if state is not None else None) or "",
+        remote_name=observation.config.remote,
+        head=state.head if state is not None else None,
+    )
+
+
+def _tagged_at(head: str, observation: Observation) -> dict[tuple[str, Version], Package]:
     """Return tag and version of the selected packages, if all are tagged at HEAD; nothing otherwise."""
-    tags = snapshot.state.tags if snapshot.state is not None else {}
+    tags = observation.state.tags if observation.state is not None else {}
     tagged: dict[tuple[str, Version], Package] = {}
-    for package in snapshot.selected:
+    for package in observation.selected:
         version = package.version
         if version is None and package.source.kind == "tags":
-            history = snapshot.history.get(package.name)
+            history = observation.history.get(package.name)
             version = history.version if history is not None else None
-        tag = snapshot.tag_formats[package.name].render(version) if version is not None else ""
+        tag = observation.tag_formats[package.name].render(version) if version is not None else ""
         if version is None or tags.get(tag) != head:
             return {}
         tagged.setdefault((tag, version), package)
     return tagged
 
 
-def _tagged_before(commit: str, snapshot: Snapshot, git: Git) -> dict[str, Version]:
+def _tagged_before(commit: str, observation: Observation, git: Git) -> dict[str, Version]:
     """Return the versions of the last tags that a commit contains, by package."""
-    latest = core.tags.latest_tags(snapshot.tag_formats, git.merged_tags(commit))
+    latest = core.tags.latest_tags(observation.tag_formats, git.merged_tags(commit))
     return {name: version for name, (_, version) in latest.items()}
-
-
-def _released_from_here(snapshot: Snapshot, options: Options, project: Project) -> ExistingRelease | None:
-    """Return the release whose tags this request makes, if their commit is a child of HEAD."""
-    git, state = project.git, project.state
-    if not options.tag or git is None or state is None:
-        return None
-    present = state.tags | dict(snapshot.remote_tags or {})
-    formats = {package.name: snapshot.tag_formats[package.name] for package in snapshot.selected}
-    versions = {package.name: package.version for package in snapshot.selected}
-    newest = core.tags.latest_tags(formats, present)
-    if not any((own := versions[name]) is None or version > own for name, (_, version) in newest.items()):
-        return None
-    bumps = selection.resolve(snapshot, options).bumps
-    names = list(dict.fromkeys(snapshot.tag_formats[bump.package.name].render(bump.after) for bump in bumps))
-    commits = {present.get(name) for name in names}
-    commit = commits.pop()
-    if commits or commit is None:
-        return None
-    if names[0] not in state.tags:
-        git.fetch_objects(project.config.remote, f"refs/tags/{names[0]}")
-    if commit == state.head or git.parent(commit) != state.head:
-        return None
-    reason = f"{listing(names)} ({commit[:10]}) was released from this commit ({(state.head or '')[:10]})"
-    return ExistingRelease(f"already done: {reason}", tuple(names))
 
 
 def _is_unchanged(record: edits.Pending, project: Project) -> bool:
@@ -222,13 +228,13 @@ def _version_at(commit: str, package: Package, git: Git) -> Version | None:
         return None
 
 
-def _next(version: Version, snapshot: Snapshot, options: Options) -> Version:
-    config = snapshot.config
+def _next_version(version: Version, observation: Observation, options: Options) -> Version:
+    config = observation.config
     return core.versioning.next_version(
         version,
-        selection.bump_of(options),
+        requested_bump(options),
         scheme=config.scheme,
         prerelease_start=config.prerelease_start,
         calver_format=config.calver_format,
-        today=snapshot.today,
+        today=observation.today,
     )

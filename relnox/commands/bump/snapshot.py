@@ -1,66 +1,79 @@
-"""The options of `bump`, and the snapshot that it is planned from."""
+"""What a bump is planned from: a new bump with its decision, or an earlier one to finish, undo or repeat."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from relnox.core.settings.options import CommonOptions, option
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import date
 
-    from relnox.commands.bump.reruns import ExistingRelease, PreviousBump
-    from relnox.commands.shared.tag_checks import NewerTags
-    from relnox.core.bump.levels import ReleaseHistory
-    from relnox.core.notes.fragments import Fragment
-    from relnox.core.packages import Package, VersionSource
-    from relnox.core.settings.config import Config
-    from relnox.core.tagging.tag_proposals import KnownTags
-    from relnox.core.tagging.tags import TagFormat
-    from relnox.core.workspace import Workspace
+    from relnox.commands.bump.observation import Observation, RemoteState
+    from relnox.core.bump.version_bumps import DependencyUpdates, VersionBump
+    from relnox.core.packages import Package
+    from relnox.core.steps import Edit
     from relnox.source import edits
     from relnox.source.git import GitState
 
-__all__ = ["Options", "Snapshot", "UndoTarget"]
+__all__ = [
+    "NO_FILES",
+    "Decision",
+    "EarlierBump",
+    "ExistingRelease",
+    "GeneratedFiles",
+    "NewBump",
+    "RepeatedBump",
+    "Snapshot",
+    "UndoTarget",
+]
 
 
-class Options(CommonOptions):
-    """Options of `bump`."""
+class Decision(NamedTuple):
+    """Which packages get which version.
 
-    part: str | None = option(
-        None,
-        "Part of the version to bump; auto: derived from commits or change fragments.",
-        choices=("major", "minor", "patch", "release", "pre", "phase", "post", "dev", "auto"),
-        metavar="PART",
-        anywhere=False,
-    )
-    pre: str | None = option(
-        None,
-        "Bump to a prerelease of this phase.",
-        choices=("alpha", "beta", "rc"),
-        metavar="PHASE",
-        anywhere=False,
-    )
-    to: str | None = option(None, "Bump to this version.", metavar="VERSION", anywhere=False)
-    package: tuple[str, ...] = option(
-        (), "Bump this package (distribution or folder name; repeatable).", metavar="NAME", anywhere=False
-    )
-    all: bool = option(False, "Bump every package.", anywhere=False)
-    always_increment: bool = option(
-        False, "Bump the part even if the present prerelease leads to it already.", anywhere=False
-    )
-    allow_lower: bool = option(False, "Allow --to to name a lower version.", anywhere=False)
-    commit: bool = option(False, "Commit the edited files.")
-    tag: bool = option(False, "Tag the commit.")
-    push: bool = option(False, "Push branch and tags atomically.")
-    lock: bool = option(False, "Update poetry.lock and pdm.lock with their tools, where requirements change.")
-    force: bool = option(
-        False, "Ignore a dirty tree, another branch and similar problems; lists what it ignores.", anywhere=False
-    )
-    abort: bool = option(False, "Undo an interrupted bump.", anywhere=False)
-    again: bool = option(False, "Bump once more, even if this bump is already done.", anywhere=False)
-    undo: bool = option(False, "Revert the last bump; blocked if any of it is pushed.", anywhere=False)
+    Attributes:
+        bumps: The bumps, sorted by package.
+        updates: The requirements that change with them, by package.
+        never_tagged: Packages that `--all` leaves out: their versions come from tags, and they have no tag yet.
+    """
+
+    bumps: tuple[VersionBump, ...]
+    updates: DependencyUpdates
+    never_tagged: tuple[Package, ...]
+
+
+class GeneratedFiles(NamedTuple):
+    """Files that tools of the project generated on a copy.
+
+    Attributes:
+        before: The present contents of those that exist, by path.
+        after: Their new contents, by path; None for one that is removed.
+        changelogs_of: Packages whose changelogs are among them.
+    """
+
+    before: Mapping[str, bytes]
+    after: Mapping[str, bytes | None]
+    changelogs_of: frozenset[str] = frozenset()
+
+
+NO_FILES = GeneratedFiles({}, {})
+
+
+class NewBump(NamedTuple):
+    """A new bump, decided, with its edits.
+
+    Attributes:
+        observation: What it was decided from.
+        decision: The decision.
+        edits: The edits of files, those by tools included.
+        generated: The files among them that tools generated.
+        generated_changelogs: Packages whose changelogs tools generated.
+    """
+
+    observation: Observation
+    decision: Decision
+    edits: tuple[Edit, ...]
+    generated: frozenset[str]
+    generated_changelogs: frozenset[str]
 
 
 class UndoTarget(NamedTuple):
@@ -77,59 +90,58 @@ class UndoTarget(NamedTuple):
     subject: str
 
 
-class Snapshot(NamedTuple):
-    """Everything that a bump is planned from.
+class EarlierBump(NamedTuple):
+    """An interrupted bump, or one to revert.
 
     Attributes:
-        workspace: The packages.
-        selected: The selected packages; with `--part auto` those that may be bumped.
-        config: The project's settings.
-        contents: Contents of the files that may be edited.
-        generated_files: Files written by changelog tools, poetry and pdm; None for one that they remove.
-        generated_changelogs: Packages whose changelogs such tools write.
-        fragments: The change fragments; None if the project keeps none.
-        tag_formats: The tag format of each package.
-        history: The release history of each package, where it is needed.
-        state: The state of git; None outside git.
-        remote_tags: Tags of the remote with their commits; None if it was not queried.
-        remote_error: Why the remote did not answer.
-        remote_is_ancestor: Whether the present branch contains the remote's; None if that is not known.
-        known_tags: The forms of the tags here, and on the remote if it was queried.
-        newer_tags: Tags that are newer than the versions of their packages.
-        unlisted: Packages of the checkout that do not belong to the project.
-        lockstep_reason: Why the packages are bumped in lockstep, where no setting says so.
-        today: The date in UTC, for calendar versions.
-        literals: Literal versions in the packages' own modules, which are version locations as well.
-        untracked_imports: Committed modules, each with an untracked one that it imports.
-        version_mentions: By package: further files that contain its version.
-        interrupted: An interrupted bump.
+        interrupted: The interrupted bump, if there is one.
         undo_target: The bump to revert, for `--undo` and `--abort`.
-        previous: The last bump, if nothing came after it.
-        existing_release: The release that this bump would make, if its tags exist already.
+        state: The state of git; None outside git.
+        remote: The state of the remote.
+        remote_name: Its name.
     """
 
-    workspace: Workspace
-    selected: tuple[Package, ...]
-    config: Config
-    contents: dict[str, bytes]
-    generated_files: Mapping[str, bytes | None]
-    generated_changelogs: frozenset[str]
-    fragments: tuple[Fragment, ...] | None
-    tag_formats: Mapping[str, TagFormat]
-    history: Mapping[str, ReleaseHistory]
-    state: GitState | None
-    remote_tags: Mapping[str, str] | None
-    remote_error: str | None
-    remote_is_ancestor: bool | None
-    known_tags: KnownTags
-    newer_tags: NewerTags
-    unlisted: tuple[Package, ...]
-    lockstep_reason: str | None
-    today: date
-    literals: tuple[VersionSource, ...]
-    untracked_imports: tuple[tuple[str, str], ...]
-    version_mentions: Mapping[str, tuple[str, ...]]
     interrupted: edits.Pending | None
     undo_target: UndoTarget | None
-    previous: PreviousBump | None
-    existing_release: ExistingRelease | None
+    state: GitState | None
+    remote: RemoteState
+    remote_name: str
+
+
+class RepeatedBump(NamedTuple):
+    """The last bump on this machine, requested again, an additional `--push` aside.
+
+    Attributes:
+        record: What it did.
+        has_all_tags: Whether its tags still exist.
+        branch: The present branch; None outside git.
+        remote_name: The name of the remote.
+    """
+
+    record: edits.Pending
+    has_all_tags: bool
+    branch: str | None
+    remote_name: str
+
+
+class ExistingRelease(NamedTuple):
+    """A release that this bump would make, but that exists already.
+
+    Attributes:
+        reason: Why nothing is left to do.
+        tags: Its tags.
+        is_on_remote: Whether the remote has all of them.
+        branch: The present branch.
+        remote_name: The name of the remote.
+        head: The present commit.
+    """
+
+    reason: str
+    tags: tuple[str, ...]
+    is_on_remote: bool
+    branch: str
+    remote_name: str
+    head: str | None
+
+
+Snapshot = NewBump | EarlierBump | RepeatedBump | ExistingRelease

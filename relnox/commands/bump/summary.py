@@ -5,15 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.commands.bump import changes, preflight, selection
+from relnox.commands.bump.generated_files import outdated_locks
+from relnox.commands.bump.options import requested_bump
+from relnox.commands.bump.preflight import format_problems
 from relnox.commands.shared import tag_checks
 from relnox.core.steps.base import listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relnox.commands.bump.snapshot import Options, Snapshot
-    from relnox.core.bump.version_bumps import DependencyUpdates, VersionBump
+    from relnox.commands.bump.observation import Observation
+    from relnox.commands.bump.options import Options
+    from relnox.commands.bump.snapshot import NewBump
+    from relnox.core.bump.version_bumps import VersionBump
+    from relnox.core.packages import Package
     from relnox.core.planning.plan import Table
 
 __all__ = ["notes", "table"]
@@ -23,28 +28,28 @@ _MAX_LINES = 20
 _MAX_LISTED = 5
 
 
-def notes(
-    snapshot: Snapshot, bumps: tuple[VersionBump, ...], updates: DependencyUpdates, options: Options
-) -> Iterator[str]:
+def notes(new: NewBump, options: Options) -> Iterator[str]:
     """Yield the notes of the plan, one per line."""
+    observation, (bumps, updates, never_tagged) = new.observation, new.decision
     if not bumps:
         yield "nothing to release: no commit or change fragment since the last release asks for a bump"
-    yield from _left_out(snapshot, options)
-    yield from _context(snapshot, bumps)
-    yield from _tag_notes(snapshot, bumps, options)
+    yield from _never_tagged_notes(never_tagged)
+    yield from _context_notes(new)
+    yield from _tag_notes(observation, bumps, options)
     if options.part == "auto":
-        yield from _never_tagged(snapshot, bumps)
+        yield from _first_release_notes(observation, bumps)
     packages_by_note: dict[str, list[str]] = {}
     for bump in bumps:
-        for note in _version_notes(bump, snapshot, options):
+        for note in _version_notes(bump, observation, options):
             packages_by_note.setdefault(note, []).append(bump.package.name)
     for note, names in packages_by_note.items():
         yield note if len(names) == len(bumps) else f"{', '.join(names)}: {note}"
-    stale = [name for name in changes.foreign_locks(snapshot, updates) if name in snapshot.contents]
-    if stale and not options.lock:
-        yield f"{', '.join(stale)}: out of date after this bump; to update it: --lock"
-    yield from _other_files(snapshot, bumps)
-    yield from core.unlisted.outdated_pins(snapshot.unlisted, bumps)
+    outdated = outdated_locks(observation, updates)
+    if outdated and not options.lock:
+        yield f"{', '.join(outdated)}: out of date after this bump; to update it: --lock"
+    yield from _literal_notes(observation, bumps)
+    yield from _mention_notes(new)
+    yield from core.unlisted.outdated_pins(observation.unlisted, bumps)
     lines = [
         f"{name}: {need.text} becomes {changed}" for name, needs in updates.items() for need, changed in needs
     ]
@@ -54,68 +59,75 @@ def notes(
         yield f"{len(lines)} requirements of {len(updates)} packages change; --dry-run shows them in its diff"
 
 
-def _left_out(snapshot: Snapshot, options: Options) -> Iterator[str]:
-    """Name the packages that --all leaves out, and the command for their first release."""
-    if left_out := selection.never_tagged(snapshot, options):
-        names = listing([package.name for package in left_out])
-        first = core.fixes.command("bump", "--package", left_out[0].name, "--to", "0.1.0", "--tag")
+def _never_tagged_notes(packages: tuple[Package, ...]) -> Iterator[str]:
+    """Yield a note on packages that --all leaves out, with the command for their first release."""
+    if packages:
+        names = listing([package.name for package in packages])
+        first = core.fixes.command("bump", "--package", packages[0].name, "--to", "0.1.0", "--tag")
         yield f"{names}: skipped, no tag to derive a version from; for the first release: {first}"
 
 
-def _tag_notes(snapshot: Snapshot, bumps: tuple[VersionBump, ...], options: Options) -> Iterator[str]:
+def _tag_notes(observation: Observation, bumps: tuple[VersionBump, ...], options: Options) -> Iterator[str]:
     """Yield findings about tags that do not block this bump."""
-    if snapshot.lockstep_reason is not None:
-        yield snapshot.lockstep_reason
-    if snapshot.state is not None:
-        yield from snapshot.newer_tags.notes(
-            [bump.package.name for bump in bumps], snapshot.config, snapshot.state.tags
+    if observation.lockstep_reason is not None:
+        yield observation.lockstep_reason
+    if observation.state is not None:
+        yield from observation.newer_tags.notes(
+            [bump.package.name for bump in bumps], observation.config, observation.state.tags
         )
     if options.tag:
-        yield from tag_checks.any_tag_notes(bumps, snapshot.workspace)
+        yield from tag_checks.any_tag_notes(bumps, observation.workspace)
     if not options.tag and options.part != "auto":
-        for problem in preflight.format_problems(snapshot, options, bumps):
+        for problem in format_problems(observation, options, bumps):
             yield f"{problem.message}\n  fix: {problem.fix}"
 
 
-def _context(snapshot: Snapshot, bumps: tuple[VersionBump, ...]) -> Iterator[str]:
+def _context_notes(new: NewBump) -> Iterator[str]:
     """Yield notes on the remote, untracked files, unbounded requirements, changelogs and the previous bump."""
-    if snapshot.remote_error is not None:
-        remote = snapshot.config.remote
-        yield f"{snapshot.remote_error}: tags and commits of {remote} were not checked"
-    untracked = snapshot.state.untracked if snapshot.state is not None else ()
+    observation, bumps = new.observation, new.decision.bumps
+    if observation.remote.error is not None:
+        remote = observation.config.remote
+        yield f"{observation.remote.error}: tags and commits of {remote} were not checked"
+    untracked = observation.state.untracked if observation.state is not None else ()
     folders = {bump.package.folder for bump in bumps}
-    left_out = [name for name in untracked if any(_is_in(name, folder) for folder in folders)]
-    if left_out:
-        are = "is" if len(left_out) == 1 else "are"
-        yield f"{listing(left_out)} {are} untracked and not part of the release"
+    unreleased = [name for name in untracked if any(_is_in(name, folder) for folder in folders)]
+    if unreleased:
+        are = "is" if len(unreleased) == 1 else "are"
+        yield f"{listing(unreleased)} {are} untracked and not part of the release"
     packages = [bump.package for bump in bumps]
-    yield from core.siblings.unbounded_siblings(packages, snapshot.workspace, snapshot.config)
-    if snapshot.config.changelog in ("auto", "keep-a-changelog"):
-        own = [bump for bump in bumps if bump.package.name not in snapshot.generated_changelogs]
+    yield from core.siblings.unbounded_siblings(packages, observation.workspace, observation.config)
+    if observation.config.changelog in ("auto", "keep-a-changelog"):
+        own = [bump for bump in bumps if bump.package.name not in new.generated_changelogs]
         for file in core.release_notes.find_empty_changelogs(
-            own, snapshot.contents, snapshot.fragments or (), snapshot.config
+            own, observation.contents, observation.fragments or (), observation.config
         ):
             yield f"{file}: no section for this release (Unreleased is empty)"
-    if bumps and snapshot.previous is not None:
-        yield f"no commits since the last bump ({snapshot.previous.record.command})"
+    if bumps and observation.previous is not None:
+        yield f"no commits since the last bump ({observation.previous.command})"
 
 
 def _is_in(file: str, folder: str) -> bool:
     return folder == "." or file.startswith(f"{folder}/")
 
 
-def _other_files(snapshot: Snapshot, bumps: tuple[VersionBump, ...]) -> Iterator[str]:
-    """Name the literals that change as well, and files that contain a bumped version and are not edited."""
+def _literal_notes(observation: Observation, bumps: tuple[VersionBump, ...]) -> Iterator[str]:
+    """Yield a note on version literals in modules, which change as well."""
     bumped_files = {location.file for bump in bumps for location in bump.package.other_locations}
     literals = [
-        f"{location.key[0]} in {location.file}" for location in snapshot.literals if location.file in bumped_files
+        f"{location.key[0]} in {location.file}"
+        for location in observation.literals
+        if location.file in bumped_files
     ]
     if literals:
         yield f"{listing(literals)} changes as well; to leave it unchanged: [tool.relnox] version-literals = false"
+
+
+def _mention_notes(new: NewBump) -> Iterator[str]:
+    """Yield a note on files that contain a bumped version and are not edited."""
     mentions = dict.fromkeys(
-        file for bump in bumps for file in snapshot.version_mentions.get(bump.package.name, ())
+        file for bump in new.decision.bumps for file in new.observation.version_mentions.get(bump.package.name, ())
     )
-    if files := [file for file in mentions if file not in snapshot.generated_files]:
+    if files := [file for file in mentions if file not in new.generated]:
         is_single = len(files) == 1
         yield (
             f"{listing(files, _MAX_LISTED)} {'contains' if is_single else 'contain'} the present version and "
@@ -123,9 +135,9 @@ def _other_files(snapshot: Snapshot, bumps: tuple[VersionBump, ...]) -> Iterator
         )
 
 
-def _version_notes(bump: VersionBump, snapshot: Snapshot, options: Options) -> Iterator[str]:
+def _version_notes(bump: VersionBump, observation: Observation, options: Options) -> Iterator[str]:
     """Yield notes on how one version is written and derived."""
-    source, scheme = bump.package.source, snapshot.config.scheme
+    source, scheme = bump.package.source, observation.config.scheme
     if (
         source.in_file
         and not source.semver
@@ -133,25 +145,25 @@ def _version_notes(bump: VersionBump, snapshot: Snapshot, options: Options) -> I
     ):
         yield note
     if options.part != "auto" and options.to is None and bump.before is not None:
-        requested = selection.bump_of(options)
+        requested = requested_bump(options)
         if note := core.versioning.explain(bump.before, requested, bump.after, scheme=scheme):
             yield note
 
 
-def _never_tagged(snapshot: Snapshot, bumps: tuple[VersionBump, ...]) -> Iterator[str]:
-    """Name the packages without any tag, which --part auto does not release unless they are named."""
+def _first_release_notes(observation: Observation, bumps: tuple[VersionBump, ...]) -> Iterator[str]:
+    """Yield a note on packages without any tag, which --part auto does not release unless they are named."""
     bumped = {bump.package.name for bump in bumps}
     names = [
         package.name
-        for package in snapshot.selected
+        for package in observation.selected
         if package.name not in bumped
         and not package.private
         and package.version is not None
-        and (history := snapshot.history.get(package.name)) is not None
+        and (history := observation.history.get(package.name)) is not None
         and history.tag is None
     ]
     if names:
-        prefix = snapshot.tag_formats[names[0]].prefix
+        prefix = observation.tag_formats[names[0]].prefix
         listed_names = ", ".join(names[:_MAX_LISTED]) + (" …" if len(names) > _MAX_LISTED else "")
         yield f"{listed_names}: no tag found ({prefix}…); for a first release: --package {names[0]}"
 

@@ -1,31 +1,66 @@
-"""Plans that resume or undo an interrupted bump, or revert the last finished one."""
+"""Bumps that are resumed or undone: an interrupted one, or the last finished one."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from relnox import core
-from relnox.commands.bump import selection
-from relnox.commands.bump.snapshot import UndoTarget
+from relnox.commands.bump.observation import RemoteState, observe_remote
+from relnox.commands.bump.options import request_of
+from relnox.commands.bump.snapshot import EarlierBump, UndoTarget
 from relnox.core.planning.fixes import command
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relnox.commands.bump.snapshot import Options, Snapshot
+    from relnox.commands.bump.options import Options
     from relnox.commands.shared.project import Project
     from relnox.core.planning.plan import Plan, Problem
     from relnox.core.steps import Edit
     from relnox.source import edits
     from relnox.source.git import GitState
 
-__all__ = ["find_undo_target", "resume", "undo"]
+__all__ = ["observe_earlier_bump", "resume_or_undo"]
 
 _ABORT = command("bump", "--abort")
 
 
-def find_undo_target(options: Options, project: Project, interrupted: edits.Pending | None) -> UndoTarget | None:
+def observe_earlier_bump(options: Options, project: Project) -> EarlierBump | None:
+    """Read the bump that is resumed or undone; None if the options request a new one and none is interrupted."""
+    from relnox.source import edits
+
+    interrupted = edits.read_pending(project.private_folder)
+    undoes = options.undo or options.abort
+    if interrupted is None and not undoes:
+        return None
+    return EarlierBump(
+        interrupted=interrupted,
+        undo_target=_find_undo_target(options, project, interrupted),
+        remote=observe_remote(options, project) if options.push and not undoes else RemoteState(),
+        remote_name=project.config.remote,
+        state=project.state,
+    )
+
+
+def resume_or_undo(earlier: EarlierBump, options: Options) -> Plan:
+    """Plan to finish an interrupted bump or to undo it, or to revert the last finished one."""
+    if earlier.interrupted is not None:
+        return _resume(earlier.interrupted, earlier, options)
+    if options.abort:
+        raise Blocked(
+            "bump-missing", "no interrupted bump to undo", fix="to revert the last finished bump: --undo"
+        )
+    if request_of(options) != ("--undo",):
+        raise Blocked(
+            "contradicting-options", "--undo takes no other options of bump", fix=command("bump", "--undo")
+        )
+    if earlier.undo_target is None:
+        raise Blocked("bump-missing", "no bump on this machine to undo", fix="git log -1 shows the last commit")
+    return _undo_plan(earlier.undo_target, earlier)
+
+
+def _find_undo_target(options: Options, project: Project, interrupted: edits.Pending | None) -> UndoTarget | None:
     """Return the bump whose commit or tags are to be reverted: the last or the interrupted one."""
     if interrupted is None:
         return _undo_target(project) if options.undo else None
@@ -50,7 +85,7 @@ def _is_committed(interrupted: edits.Pending, project: Project) -> bool:
     return edits.is_applied(project.root, changes) and project.git.matches_head(edit.file for edit in changes)
 
 
-def resume(interrupted: edits.Pending, snapshot: Snapshot, options: Options) -> Plan:
+def _resume(interrupted: edits.Pending, earlier: EarlierBump, options: Options) -> Plan:
     """Plan to finish an interrupted bump, or to undo it."""
     from relnox.source import edits
 
@@ -61,14 +96,14 @@ def resume(interrupted: edits.Pending, snapshot: Snapshot, options: Options) -> 
             fix=f"finish it: {interrupted.command}",
         )
     if options.abort or (options.undo and "--undo" not in interrupted.request):
-        if snapshot.undo_target is not None:
-            return _undo_plan(snapshot.undo_target, snapshot)
+        if earlier.undo_target is not None:
+            return _undo_plan(earlier.undo_target, earlier)
         return core.plan.Plan(
             task="bump",
             steps=(core.steps.EditFiles(edits=edits.reverse(_edits_of(interrupted))),),
             notes=(f"reverting: {interrupted.command}",),
         )
-    if interrupted.request != selection.request(options):
+    if interrupted.request != request_of(options):
         raise Blocked(
             "bump-interrupted",
             f"another bump was interrupted: {interrupted.command}",
@@ -78,7 +113,7 @@ def resume(interrupted: edits.Pending, snapshot: Snapshot, options: Options) -> 
         task="bump",
         steps=interrupted.steps,
         notes=("resuming the interrupted bump",),
-        problems=tuple(_remote_changes(interrupted, snapshot)) if options.push else (),
+        problems=tuple(_remote_changes(interrupted, earlier)) if options.push else (),
     )
 
 
@@ -99,18 +134,7 @@ def _undo_target(project: Project, interrupted: edits.Pending | None = None) -> 
     return UndoTarget(record, pushed_to, project.git.subject())
 
 
-def undo(snapshot: Snapshot, options: Options) -> Plan:
-    """Plan to revert the last bump."""
-    if selection.request(options) != ("--undo",):
-        raise Blocked(
-            "contradicting-options", "--undo takes no other options of bump", fix=command("bump", "--undo")
-        )
-    if snapshot.undo_target is None:
-        raise Blocked("bump-missing", "no bump on this machine to undo", fix="git log -1 shows the last commit")
-    return _undo_plan(snapshot.undo_target, snapshot)
-
-
-def _undo_plan(target: UndoTarget, snapshot: Snapshot) -> Plan:
+def _undo_plan(target: UndoTarget, earlier: EarlierBump) -> Plan:
     """Plan to revert a bump, unless it was pushed or something came after it."""
     from relnox.source import edits
 
@@ -119,33 +143,30 @@ def _undo_plan(target: UndoTarget, snapshot: Snapshot) -> Plan:
         raise Blocked(
             "bump-pushed",
             f"the last bump ({record.command}) is already pushed to {', '.join(target.pushed_to)}",
-            fix="release a higher version" if snapshot.interrupted is None else f"finish it: {record.command}",
+            fix="release a higher version" if earlier.interrupted is None else f"finish it: {record.command}",
         )
     committed = any(isinstance(step, core.steps.Commit) for step in record.steps)
-    commit = snapshot.state.head if committed and snapshot.state is not None else None
+    commit = earlier.state.head if committed and earlier.state is not None else None
     step = core.steps.UndoBump(commit=commit, tags=_tags_of(record), edits=edits.reverse(_edits_of(record)))
     return core.plan.Plan(
         task="bump",
         steps=(step,),
         notes=(f"reverting: {record.command}",),
-        problems=tuple(_later_changes(target, snapshot.state)) if committed or step.tags else (),
+        problems=tuple(_later_changes(target, earlier.state)) if committed or step.tags else (),
     )
 
 
-def _remote_changes(interrupted: edits.Pending, snapshot: Snapshot) -> Iterator[Problem]:
+def _remote_changes(interrupted: edits.Pending, earlier: EarlierBump) -> Iterator[Problem]:
     """Yield why the push of an interrupted bump would be rejected: the remote has changed since."""
-    state, remote = snapshot.state, snapshot.config.remote
-    if state is None or snapshot.remote_tags is None:
+    state, remote = earlier.state, earlier.remote_name
+    if state is None or earlier.remote.tags is None:
         return
-    if snapshot.remote_is_ancestor is False:
-        yield core.plan.Problem(
-            code="branch-behind",
-            message=f"{remote} has commits on {state.branch} that are missing here",
-            fix=f"git pull --rebase {remote} {state.branch}, then rerun the command; "
-            f"or undo the bump here: {_ABORT}",
-        )
+    is_ancestor = earlier.remote.is_ancestor
+    for problem in core.bump_checks.check_contains_remote(state.branch, remote, is_ancestor=is_ancestor):
+        fix = f"{problem.fix}, then rerun the command; or undo the bump here: {_ABORT}"
+        yield core.records.replace(problem, fix=fix)
     tags = tuple(tag for step in interrupted.steps if isinstance(step, core.steps.CreateTags) for tag in step.tags)
-    yield from core.bump_checks.check_tags_free(tags, {}, snapshot.remote_tags, state.head, remote)
+    yield from core.bump_checks.check_tags_free(tags, {}, earlier.remote.tags, state.head, remote)
 
 
 def _later_changes(target: UndoTarget, state: GitState | None) -> Iterator[Problem]:

@@ -21,7 +21,9 @@ __all__ = [
     "check_behind",
     "check_branch",
     "check_clean",
+    "check_contains_remote",
     "check_imports",
+    "check_on_branch",
     "check_tag_prefixes",
     "check_tags_free",
     "check_tags_known",
@@ -72,6 +74,32 @@ def check_branch(present: str | None, required: str | None) -> Iterator[Problem]
             code="wrong-branch",
             message=f"on branch {present}, but releases are made from {required} ([tool.relnox] branch)",
             fix=f"git switch {required}",
+        )
+
+
+def check_on_branch(present: str | None) -> Iterator[Problem]:
+    """Check that a commit would be on a branch."""
+    if present is None:
+        yield Problem(
+            code="head-detached",
+            message="HEAD is detached (the commit would be on no branch)",
+            fix="git switch BRANCH",
+        )
+
+
+def check_contains_remote(branch: str | None, remote: str, *, is_ancestor: bool | None) -> Iterator[Problem]:
+    """Check that the branch contains that of the remote, or that this is not known.
+
+    Args:
+        branch: The present branch.
+        remote: The name of the remote.
+        is_ancestor: Whether it does; None if that is not known.
+    """
+    if is_ancestor is False:
+        yield Problem(
+            code="branch-behind",
+            message=f"{remote} has commits on {branch} that are missing here",
+            fix=f"git pull --rebase {remote} {branch}",
         )
 
 

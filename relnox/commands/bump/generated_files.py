@@ -1,0 +1,139 @@
+"""Files that tools of the project generate on a copy: changelogs by towncrier or git-cliff, lock files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relnox import core
+from relnox.commands.bump.observation import FOREIGN_LOCKS
+from relnox.commands.bump.snapshot import NO_FILES, GeneratedFiles
+from relnox.errors import Blocked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from relnox.commands.bump.observation import Observation
+    from relnox.commands.bump.snapshot import Decision
+    from relnox.commands.shared.project import Project
+    from relnox.core.bump.version_bumps import DependencyUpdates, VersionBump
+    from relnox.source.changelog_tools import Release
+
+__all__ = ["generate_changelogs", "generate_locks", "outdated_locks"]
+
+_NAMELESS_PREFIXES = ("", "v")
+"""Prefixes of tags of packages that are the repository's main line."""
+
+
+def generate_changelogs(observation: Observation, decision: Decision, project: Project) -> GeneratedFiles:
+    """Generate the changelogs that towncrier or git-cliff write, if the project configures one of them.
+
+    Raises:
+        Failed: The tool is not installed, or fails.
+    """
+    config = observation.config
+    if config.changelog in ("keep-a-changelog", "none") or project.git is None:
+        return NO_FILES
+    from relnox.source import changelog_tools
+
+    is_lockstep = config.versions == "lockstep"
+    folders = {"."} | {package.folder for package in observation.workspace.packages if not is_lockstep}
+    tools = {folder: changelog_tools.find_tool(project.root / folder, config) for folder in folders}
+    if not any(tools.values()):
+        return NO_FILES
+    project.before_tools()
+    releases: dict[tuple[str, str], list[VersionBump]] = {}
+    for bump in decision.bumps:
+        folder = "." if is_lockstep else bump.package.folder
+        if tools[folder] is None and tools["."] is not None:
+            own = core.release_notes.find_changelog(bump.package, observation.contents, config)
+            folder = "." if own is None or tools["."] == "git-cliff" else folder
+        if tools[folder] is not None and core.release_notes.is_documented(bump, config):
+            # The root's git-cliff writes a changelog for each package, its towncrier one for all of them.
+            single = bump.package.name if tools[folder] == "git-cliff" and not is_lockstep else ""
+            releases.setdefault((folder, single), []).append(bump)
+    after: dict[str, bytes | None] = {}
+    for (folder, _), bumps in releases.items():
+        tool = tools[folder]
+        assert tool is not None  # noqa: S101 - or else there is no release for it
+        after |= changelog_tools.draft_changelog(
+            tool,
+            project.git,
+            _release(folder, bumps, observation),
+            observation.today,
+            config.changelog_file,
+            pass_env=config.pass_env,
+        )
+    packages = frozenset(bump.package.name for bumps in releases.values() for bump in bumps)
+    return GeneratedFiles(project.read_files(after), after, packages)
+
+
+def generate_locks(
+    observation: Observation, decision: Decision, planned: Mapping[str, bytes | None], project: Project
+) -> GeneratedFiles:
+    """Generate the lock files that poetry and pdm write, where requirements change.
+
+    Args:
+        observation: The project.
+        decision: The bumps.
+        planned: New contents of files, None for one that is removed.
+        project: The project.
+
+    Raises:
+        Blocked: There is no commit to generate them from.
+        Failed: The tool is not installed, or fails.
+    """
+    outdated = outdated_locks(observation, decision.updates)
+    if not outdated:
+        return NO_FILES
+    if project.git is None or observation.state is None or observation.state.head is None:
+        raise Blocked(
+            "not-a-git-repository",
+            f"--lock needs a git repository with a commit (it generates {', '.join(outdated)} in a clone)",
+            fix="run git init and commit first, or leave --lock out",
+        )
+    from relnox.source import tools
+
+    project.before_tools()
+    after = tools.update_lock_files(project.git, outdated, planned=planned, pass_env=observation.config.pass_env)
+    return GeneratedFiles(project.read_files(after), after)
+
+
+def outdated_locks(observation: Observation, updates: DependencyUpdates) -> list[str]:
+    """Return the lock files of poetry and pdm beside requirements that change."""
+    folders = (observation.workspace.by_name[name].folder for name in updates)
+    locks = (lock if folder == "." else f"{folder}/{lock}" for folder in folders for lock in FOREIGN_LOCKS)
+    return [lock for lock in locks if lock in observation.contents]
+
+
+def _release(folder: str, bumps: list[VersionBump], observation: Observation) -> Release:
+    """Return what the changelog tool in a folder needs to know of the packages whose changelog it keeps."""
+    from relnox.source import changelog_tools
+
+    config, first = observation.config, bumps[0]
+    tag_format = observation.tag_formats[first.package.name]
+    groups = core.version_bumps.version_groups(observation.workspace, config)
+    names = {
+        package.name: group.name if group.kind == "fixed" else package.name
+        for group in groups
+        for package in group.packages
+    }
+    labels = {_label(names[bump.package.name], bump, observation): None for bump in bumps}
+    is_single = len(groups) == 1 or folder == first.package.folder
+    is_shared = not is_single and folder == "."
+    version = core.versioning.format_version(first.after, config.scheme)
+    own = core.release_notes.find_changelog(first.package, observation.contents, config)
+    return changelog_tools.Release(
+        folder=folder,
+        version=", ".join(labels) if is_shared else version,
+        tag=tag_format.render(first.after),
+        paths=tuple(bump.package.folder for bump in bumps) if is_shared else (),
+        tags=tag_format.prefix if is_shared else "",
+        changelog=own if is_shared else None,
+    )
+
+
+def _label(name: str, bump: VersionBump, observation: Observation) -> str:
+    """Return a version for a heading that several packages share: without a name if its tag has none."""
+    version = core.versioning.format_version(bump.after, observation.config.scheme)
+    is_nameless = observation.tag_formats[bump.package.name].prefix in _NAMELESS_PREFIXES
+    return version if is_nameless else f"{name} {version}"

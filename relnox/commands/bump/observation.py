@@ -1,0 +1,182 @@
+"""Observation for a new bump: the packages, their files, git and its remote."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from relnox import core
+from relnox.commands.bump import selection
+from relnox.commands.shared import tag_checks
+from relnox.errors import Blocked, Failed
+from relnox.source.git import NETWORK_TIMEOUT, parse_tags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import date
+
+    from relnox.commands.bump.options import Options
+    from relnox.commands.shared.project import Project
+    from relnox.commands.shared.tag_checks import NewerTags
+    from relnox.core.bump.levels import ReleaseHistory
+    from relnox.core.notes.fragments import Fragment
+    from relnox.core.packages import Package, VersionSource
+    from relnox.core.settings.config import Config
+    from relnox.core.tagging.tag_proposals import KnownTags
+    from relnox.core.tagging.tags import TagFormat
+    from relnox.core.workspace import Workspace
+    from relnox.source import edits
+    from relnox.source.git import GitState
+
+__all__ = ["FOREIGN_LOCKS", "Observation", "RemoteState", "observe_project", "observe_remote"]
+
+FOREIGN_LOCKS = ("poetry.lock", "pdm.lock")
+"""Lock files that only their own tools can write."""
+
+
+class RemoteState(NamedTuple):
+    """The state of the remote.
+
+    Attributes:
+        tags: Its tags, each with its commit; None if it was not queried or did not answer.
+        is_ancestor: Whether the present branch contains its branch; None if that is not known.
+        error: Why it did not answer.
+    """
+
+    tags: Mapping[str, str] | None = None
+    is_ancestor: bool | None = None
+    error: str | None = None
+
+
+class Observation(NamedTuple):
+    """Everything that a new bump is decided from.
+
+    Attributes:
+        workspace: The packages.
+        selected: The selected packages; with `--part auto` those that may be bumped.
+        config: The project's settings.
+        contents: Contents of the files that may be edited.
+        fragments: The change fragments; None if the project keeps none.
+        tag_formats: The tag format of each package.
+        history: The release history of each package, where it is needed.
+        state: The state of git; None outside git.
+        remote: The state of the remote.
+        known_tags: The forms of the tags here, and on the remote if it was queried.
+        newer_tags: Tags that are newer than the versions of their packages.
+        unlisted: Packages of the checkout that do not belong to the project.
+        lockstep_reason: Why the packages are bumped in lockstep, where no setting says so.
+        today: The date in UTC, for calendar versions.
+        literals: Literal versions in the packages' own modules, which are version locations as well.
+        untracked_imports: Committed modules, each with an untracked one that it imports.
+        version_mentions: By package: further files that contain its version.
+        previous: The last bump, if it was another one and nothing came after it.
+    """
+
+    workspace: Workspace
+    selected: tuple[Package, ...]
+    config: Config
+    contents: Mapping[str, bytes]
+    fragments: tuple[Fragment, ...] | None
+    tag_formats: Mapping[str, TagFormat]
+    history: Mapping[str, ReleaseHistory]
+    state: GitState | None
+    remote: RemoteState
+    known_tags: KnownTags
+    newer_tags: NewerTags
+    unlisted: tuple[Package, ...]
+    lockstep_reason: str | None
+    today: date
+    literals: tuple[VersionSource, ...]
+    untracked_imports: tuple[tuple[str, str], ...]
+    version_mentions: Mapping[str, tuple[str, ...]]
+    previous: edits.Pending | None
+
+
+def observe_project(options: Options, project: Project, previous: edits.Pending | None) -> Observation:
+    """Read everything that a new bump is decided from; `previous` is the last bump.
+
+    Raises:
+        Blocked: The options select no packages, or the remote that they need does not exist.
+        Failed: The remote does not answer, and would be pushed to.
+    """
+    from datetime import UTC, datetime
+
+    remote = observe_remote(options, project)
+    project = project.with_remote_tags(remote.tags)
+    names = [package.name for package in selection.select_packages(options, project)]
+    workspace = project.literals.workspace
+    selected = tuple(workspace.by_name[name] for name in names)
+    foreign_locks = project.read_files(_foreign_locks(workspace))
+    if ignored := _ignored_files((*workspace.lock_files, *foreign_locks), project):
+        tracked = tuple(name for name in workspace.lock_files if name not in ignored)
+        workspace = core.records.replace(workspace, lock_files=tracked)
+    fragments, fragment_contents = project.fragments()
+    uses_tags = any(package.source.kind == "tags" for package in selected)
+    return Observation(
+        workspace=workspace,
+        selected=selected,
+        config=project.release_config,
+        contents={
+            **{name: (project.root / name).read_bytes() for name in core.editing.editable_files(workspace)},
+            **project.read_files(core.release_notes.changelog_paths(workspace, project.release_config)),
+            **{name: content for name, content in foreign_locks.items() if name not in ignored},
+            **fragment_contents,
+        },
+        fragments=fragments,
+        tag_formats=project.tag_formats,
+        history=project.history if uses_tags or options.part == "auto" else {},
+        state=project.state,
+        remote=remote,
+        known_tags=project.known_tags,
+        newer_tags=tag_checks.newer_tags(project),
+        unlisted=project.unlisted,
+        lockstep_reason=project.lockstep_reason,
+        today=datetime.now(UTC).date(),
+        literals=project.literals.locations,
+        untracked_imports=project.untracked_imports(selected),
+        version_mentions=project.literals.mentions,
+        previous=previous,
+    )
+
+
+def observe_remote(options: Options, project: Project) -> RemoteState:
+    """Query the remote, once, before anything is made that would be pushed to it.
+
+    Raises:
+        Blocked: It does not exist, and would be pushed to.
+        Failed: It does not answer, and would be pushed to.
+    """
+    git, state, remote = project.git, project.state, project.config.remote
+    if git is None or state is None:
+        return RemoteState()
+    reads_tags = options.part == "auto" and not state.tags
+    if not (options.push or options.commit or options.tag or reads_tags):
+        return RemoteState()
+    if remote not in git.remotes():
+        if not options.push:
+            return RemoteState()
+        raise Blocked(
+            "remote-missing",
+            f"git remote {remote} does not exist (--push needs it)",
+            fix=f"git remote add {remote} URL, or set [tool.relnox] remote",
+        )
+    try:
+        refs = git.remote_refs(remote, timeout=None if options.push else NETWORK_TIMEOUT)
+    except Failed as error:
+        if options.push:
+            raise
+        return RemoteState(error=error.message)
+    remote_head = refs.get(f"refs/heads/{state.branch}")
+    is_ancestor = remote_head is None or remote_head == state.head or git.is_ancestor(remote_head)
+    return RemoteState(parse_tags(refs), is_ancestor)
+
+
+def _foreign_locks(workspace: Workspace) -> Iterator[str]:
+    """Yield the paths at which lock files may exist that only their own tools can write."""
+    for package in workspace.packages:
+        folder = "" if package.folder == "." else f"{package.folder}/"
+        yield from (f"{folder}{name}" for name in FOREIGN_LOCKS)
+
+
+def _ignored_files(locks: Sequence[str], project: Project) -> set[str]:
+    """Return the lock files that git ignores: they belong to this checkout only and are not committed."""
+    return project.git.ignored_files(locks) if project.git is not None and locks else set()

@@ -1,0 +1,94 @@
+"""The options of `bump`, and what they request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from relnox import core
+from relnox.core.settings.options import CommonOptions, option
+from relnox.core.settings.schema import fields_of
+
+if TYPE_CHECKING:
+    from relnox.core.versions.versioning import Bump
+
+__all__ = ["Options", "request_of", "requested_bump"]
+
+_REQUEST = (
+    "part",
+    "pre",
+    "to",
+    "package",
+    "all",
+    "always_increment",
+    "allow_lower",
+    "commit",
+    "tag",
+    "push",
+    "lock",
+    "force",
+    "undo",
+)
+"""Options that determine what a bump does."""
+
+
+class Options(CommonOptions):
+    """Options of `bump`."""
+
+    part: str | None = option(
+        None,
+        "Part of the version to bump; auto: derived from commits or change fragments.",
+        choices=("major", "minor", "patch", "release", "pre", "phase", "post", "dev", "auto"),
+        metavar="PART",
+        anywhere=False,
+    )
+    pre: str | None = option(
+        None,
+        "Bump to a prerelease of this phase.",
+        choices=("alpha", "beta", "rc"),
+        metavar="PHASE",
+        anywhere=False,
+    )
+    to: str | None = option(None, "Bump to this version.", metavar="VERSION", anywhere=False)
+    package: tuple[str, ...] = option(
+        (), "Bump this package (distribution or folder name; repeatable).", metavar="NAME", anywhere=False
+    )
+    all: bool = option(False, "Bump every package.", anywhere=False)
+    always_increment: bool = option(
+        False, "Bump the part even if the present prerelease leads to it already.", anywhere=False
+    )
+    allow_lower: bool = option(False, "Allow --to to name a lower version.", anywhere=False)
+    commit: bool = option(False, "Commit the edited files.")
+    tag: bool = option(False, "Tag the commit.")
+    push: bool = option(False, "Push branch and tags atomically.")
+    lock: bool = option(False, "Update poetry.lock and pdm.lock with their tools, where requirements change.")
+    force: bool = option(
+        False, "Ignore a dirty tree, another branch and similar problems; lists what it ignores.", anywhere=False
+    )
+    abort: bool = option(False, "Undo an interrupted bump.", anywhere=False)
+    again: bool = option(False, "Bump once more, even if this bump is already done.", anywhere=False)
+    undo: bool = option(False, "Revert the last bump; blocked if any of it is pushed.", anywhere=False)
+
+
+def requested_bump(options: Options) -> Bump:
+    """Return the version arithmetic that the options ask for."""
+    values: Any = {
+        name: getattr(options, name) for name in ("part", "pre", "to", "always_increment", "allow_lower")
+    }
+    return core.versioning.Bump(**values)
+
+
+def request_of(options: Options, names: tuple[str, ...] = _REQUEST) -> tuple[str, ...]:
+    """Return the options that determine what a bump does, as words of a command.
+
+    Options that settings can give as well do not count for an undo.
+    """
+    words: list[str] = []
+    for field in fields_of(type(options)):
+        value = getattr(options, field.name)
+        if field.name not in names or value in (field.default, None) or (options.undo and "file" in field.sources):
+            continue
+        if field.is_list:
+            words += [word for name in value for word in (field.flag, name)]
+        else:
+            words += [field.flag] if value is True else [field.flag, str(value)]
+    return tuple(words)
