@@ -109,13 +109,14 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, spelling, words, problem codes, the layers of imports and the declared dependencies."""
+    """Check style, spelling, words, generated pages, the layers of imports and the declared dependencies."""
     install(session, "lint")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("codespell")
     session.run("python", "scripts/check_words.py")
     session.run("python", "scripts/problems.py", "--check")
+    session.run("python", "scripts/reference.py", "--check")
     session.run("lint-imports", "--no-cache")
     session.run("deptry", "relnox")
 

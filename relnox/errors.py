@@ -49,13 +49,21 @@ class ExitCode(IntEnum):
     """How a run ended; the numbers are part of the public interface."""
 
     DONE = 0
+    """Done and verified, or only shown."""
     BLOCKED = 1
+    """Blocked, usage errors included; nothing was changed."""
     FAILED = 2
+    """Failed; nothing is public."""
     PARTLY_PUBLIC = 3
+    """Partly public; rerun the command to finish."""
     CONFLICT = 4
+    """Conflict: another file of that name, another commit under that tag; manual action is required."""
     TRY_LATER = 5
+    """Try again later: the index is down, or does not list the files yet."""
     INTERRUPTED = 130
+    """Interrupted by Ctrl-C; the current step was finished or undone."""
     TERMINATED = 143
+    """Terminated by a signal; the current step was finished or undone."""
 
     @classmethod
     def worst(cls, codes: list[ExitCode]) -> ExitCode:

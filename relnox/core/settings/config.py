@@ -138,7 +138,10 @@ class TestConfig(Settings):
 
 
 class WheelsConfig(Settings):
-    """Packages with platform wheels, and their platforms. See `core.release.wheels`."""
+    """Packages with platform wheels, and their platforms.
+
+    `core.release.wheels` makes the jobs from them.
+    """
 
     packages: tuple[str, ...] = setting((), "Names of packages, or globs of names.")
     systems: tuple[str, ...] = setting(
@@ -263,7 +266,7 @@ class VerifyConfig(TaskConfig):
         _EMPTY,
         "Seconds for all imports, and for each smoke expression.",
         _by_package(Number()),
-        otherwise=f"{InstallChecks.time_limit}",
+        otherwise=f"`{InstallChecks.time_limit}`",
     )
     skip: Mapping[str, str] = setting(_EMPTY, "Packages to skip, with the reason.", _by_package(Text()))
     install_without_deps: tuple[str, ...] = setting(
