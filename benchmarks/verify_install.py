@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 from benchmarks import bump, workspaces
 from benchmarks.build import cores, measure
 from relnox.building import archives
-from relnox.building.environments import find_python
+from relnox.building.interpreters import find_interpreter
 from relnox.core.release.manifest import Distribution, Manifest
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def main() -> None:
         folder = Path(name)
         names = workspaces.names(options.packages)
         project = release(folder / "project", names, index)
-        pythons = {version: find_python(version) for version in options.pythons}
+        pythons = {version: find_interpreter(version).path for version in options.pythons}
         looped = names[-options.longest_loop :]  # the last ones require others
         bench = Benchmark(folder, project, index, pythons, uv, names, looped)
         tools = tuple(TOOLS[name] for name in options.tools)

@@ -24,8 +24,8 @@ from relnox.errors import Failed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from relnox.building.environment_pool import BuildSession
     from relnox.building.environments import Environment
+    from relnox.building.sessions import BuildSession
     from relnox.core.release.manifest import Kind
     from relnox.core.settings.build_settings import BuildSettings
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import platform
-import re
 import shutil
 import sys
 from datetime import date, datetime, timedelta
@@ -24,7 +22,7 @@ from relnox import process
 from relnox.core.planning import fixes
 from relnox.core.records import Record
 from relnox.core.settings.build_settings import UNCONSTRAINED
-from relnox.errors import Blocked, Failed
+from relnox.errors import Blocked
 from relnox.files import TemporaryFolder
 
 if TYPE_CHECKING:
@@ -32,34 +30,14 @@ if TYPE_CHECKING:
 
     from relnox.core.settings.build_settings import Constraints
 
-__all__ = [
-    "Environment",
-    "Installer",
-    "Interpreter",
-    "find_installer",
-    "find_interpreter",
-    "find_python",
-    "pip_timestamp",
-]
+__all__ = ["Environment", "Installer", "find_installer", "find_uv", "pip_timestamp"]
 
 _INSTALL_LIMIT = 1800.0
 _PIP_OPTIONS = ("--disable-pip-version-check", "--no-input", "--no-warn-script-location")
 _PINS_ONLY = ("--no-header", "--no-annotate", "--no-generate-hashes")
-_PROBE_LIMIT = 30.0
+_CHECK_LIMIT = 120.0
 _PIP_BUILD_CONSTRAINT = Version("25.3")
 _PIP_UPLOADED_PRIOR = Version("26.0")
-
-
-class Interpreter(Record):
-    """A Python on this machine.
-
-    Attributes:
-        path: The executable.
-        version: The full version, such as `3.12.1`.
-    """
-
-    path: Path
-    version: str
 
 
 class Environment(Record):
@@ -113,17 +91,8 @@ class Installer(Record):
         """
         argv: process.Words
         if self.uv:
-            argv = [
-                self.uv,
-                "venv",
-                "--quiet",
-                "--clear",
-                "--no-project",
-                "--no-config",
-                "--python",
-                python,
-                folder,
-            ]
+            options = ("--quiet", "--clear", "--no-project", "--no-config")
+            argv = [self.uv, "venv", *options, "--python", python, folder]
         else:
             argv = [python, "-m", "venv", "--clear", "--without-pip", folder]
         process.run(argv, env=env, timeout=_INSTALL_LIMIT).check(
@@ -157,40 +126,18 @@ class Installer(Record):
             constraints: The releases that may be installed.
             project: The folder whose settings uv reads; the current one if None.
         """
-        with self._constraint_options(constraints, project) as options:
-            return self._install(environment, requirements, options, env, index_url, on_line, no_deps=no_deps)
-
-    def _install(  # noqa: PLR0913, PLR0917 - as above
-        self,
-        environment: Environment,
-        requirements: Sequence[str],
-        options: process.Words,
-        env: Mapping[str, str],
-        index_url: str | None,
-        on_line: Callable[[str], None] | None,
-        *,
-        no_deps: bool,
-    ) -> process.Completed:
+        argv: list[str | os.PathLike[str]]
         index = [*(["--index-url", index_url] if index_url else []), *(["--no-deps"] if no_deps else [])]
-        argv: process.Words
         if self.uv:
             # [tool.uv.sources] of an sdist may name an index of its own.
             index += ["--no-sources"] if index_url else []
-            argv = [
-                self.uv,
-                "pip",
-                "install",
-                "--python",
-                environment.python,
-                *index,
-                *options,
-                "--",
-                *requirements,
-            ]
+            argv = [self.uv, "pip", "install", "--python", environment.python, *index]
         else:
-            pip: process.Words = [sys.executable, "-m", "pip", "--python", environment.python]
-            argv = [*pip, "install", *_PIP_OPTIONS, *index, *options, "--", *requirements]
-        return process.run(argv, env=env, timeout=_INSTALL_LIMIT, on_line=on_line)
+            argv = [*_pip(environment.python), "install", *_PIP_OPTIONS, *index]
+        with self._constraint_options(constraints, project) as options:
+            return process.run(
+                [*argv, *options, "--", *requirements], env=env, timeout=_INSTALL_LIMIT, on_line=on_line
+            )
 
     @contextlib.contextmanager
     def _constraint_options(self, constraints: Constraints, project: Path | None) -> Iterator[process.Words]:
@@ -249,44 +196,38 @@ class Installer(Record):
         Raises:
             Failed: There is no solution, or the index does not respond.
         """
-        with self._constraint_options(constraints, project) as options:
-            return self._resolve(requirements, python, options, env)
-
-    def _resolve(
-        self,
-        requirements: Sequence[str],
-        python: Path,
-        options: process.Words,
-        env: Mapping[str, str],
-    ) -> tuple[str, ...]:
-        argv: process.Words
         action = f"resolving {', '.join(requirements)}"
         fix = "check that the package index is reachable, then rerun the command"
-        if self.uv:
-            with TemporaryFolder() as folder:
-                file = folder.path / "pins.txt"  # the project's settings may set another output file
-                output = ("--quiet", *_PINS_ONLY, "--python", python, "--output-file", file)
-                argv = [self.uv, "pip", "compile", *output, *options, "-"]
-                process.run(argv, env=env, stdin="\n".join(requirements), timeout=_INSTALL_LIMIT).check(
-                    action, fix=fix
-                )
-                lines = file.read_text(encoding="utf-8").splitlines()
-            return tuple(line for line in map(str.strip, lines) if line and not line.startswith(("#", "-")))
-        report = ("--dry-run", "--ignore-installed", "--quiet", "--report", "-")
-        pip: process.Words = [sys.executable, "-m", "pip", "--python", python]
-        argv = [*pip, "install", *_PIP_OPTIONS, *report, *options, "--", *requirements]
-        ran = process.run(argv, env=env, timeout=_INSTALL_LIMIT, stderr=False)
-        document = json.loads(ran.check(action, fix=fix).output)
-        return tuple(sorted(map(_pin, document["install"])))
+        with self._constraint_options(constraints, project) as options:
+            if self.uv:
+                with TemporaryFolder() as folder:
+                    file = folder.path / "pins.txt"  # the project's settings may set another output file
+                    output = ("--quiet", *_PINS_ONLY, "--python", python, "--output-file", file)
+                    process.run(
+                        [self.uv, "pip", "compile", *output, *options, "-"],
+                        env=env,
+                        stdin="\n".join(requirements),
+                        timeout=_INSTALL_LIMIT,
+                    ).check(action, fix=fix)
+                    lines = map(str.strip, file.read_text(encoding="utf-8").splitlines())
+                    return tuple(line for line in lines if line and not line.startswith(("#", "-")))
+            report = ("--dry-run", "--ignore-installed", "--quiet", "--report", "-")
+            argv = [*_pip(python), "install", *_PIP_OPTIONS, *report, *options, "--", *requirements]
+            completed = process.run(argv, env=env, timeout=_INSTALL_LIMIT, stderr=False)
+            document = json.loads(completed.check(action, fix=fix).output)
+            return tuple(sorted(map(_pin, document["install"])))
 
     def check(self, environment: Environment, *, env: Mapping[str, str]) -> process.Completed:
         """Check that installed packages have compatible dependencies (`pip check`); the result is not checked."""
-        argv: process.Words
+        argv: process.Words = [*_pip(environment.python), "check"]
         if self.uv:
             argv = [self.uv, "pip", "check", "--python", environment.python]
-        else:
-            argv = [sys.executable, "-m", "pip", "--python", environment.python, "check"]
-        return process.run(argv, env=env, timeout=_PROBE_LIMIT * 4)
+        return process.run(argv, env=env, timeout=_CHECK_LIMIT)
+
+
+def _pip(python: Path) -> list[str | Path]:
+    """Return the command of relnox's own pip, for the environment of an interpreter."""
+    return [sys.executable, "-m", "pip", "--python", python]
 
 
 @cache
@@ -328,7 +269,7 @@ def find_installer(name: str) -> Installer:
     Raises:
         Blocked: It is not installed.
     """
-    uv = None if name == "pip" else _find_uv()
+    uv = None if name == "pip" else find_uv()
     if name == "uv" and uv is None:
         raise Blocked(
             "installer-missing",
@@ -344,71 +285,7 @@ def find_installer(name: str) -> Installer:
     return Installer(uv)
 
 
-def find_python(version: str) -> Path:
-    """Find the executable of a Python; see `find_interpreter`.
-
-    Raises:
-        Blocked: It is not installed.
-    """
-    return find_interpreter(version).path
-
-
-def find_interpreter(version: str) -> Interpreter:
-    """Find a Python of that version (`3.12`), and run it once to verify the version; the running one if empty.
-
-    Raises:
-        Blocked: It is not installed, or does not run.
-    """
-    if not version:
-        return Interpreter(Path(sys.executable), platform.python_version())
-    return _find(version, os.environ.get("PATH", os.defpath))
-
-
-@cache
-def _find(version: str, path: str) -> Interpreter:
-    if not re.fullmatch(r"\d{1,3}(\.\d{1,3})?", version, re.ASCII):
-        raise Blocked(
-            "python-version-invalid",
-            f"{version!r} is not a Python version",
-            fix="write the major and minor version, such as 3.12",
-        )
-    for candidate in _candidates(version, path):
-        if (full_version := _version_of(candidate)).startswith(f"{version}."):
-            return Interpreter(candidate, full_version)
-    raise Blocked(
-        "python-missing",
-        f"Python {version} is not installed (no working interpreter on PATH, in pyenv or uv)",
-        fix=f"uv python install {version}, or put python{version} on PATH",
-    )
-
-
-def _candidates(version: str, path: str) -> Iterator[Path]:
-    if f"{sys.version_info.major}.{sys.version_info.minor}" == version:
-        yield Path(sys.executable)
-    for folder in path.split(os.pathsep):
-        for name in (f"python{version}", f"python{version}.exe"):
-            if (Path(folder) / name).is_file():
-                yield Path(folder) / name
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    # pyenv's shim of an inactive version is on PATH and answers with an error; the versions themselves work.
-    yield from sorted(pyenv.glob(f"{version}.*/bin/python"), reverse=True)
-    if uv := _find_uv():
-        ran = process.run([uv, "python", "find", "--no-python-downloads", version], stderr=False)
-        if ran.returncode == 0:
-            yield Path(ran.output.strip())
-
-
-def _version_of(python: Path) -> str:
-    """Return the full version, such as `3.12.1`; empty for a program that does not run."""
-    argv: process.Words = [python, "-I", "-c", "import platform; print(platform.python_version())"]
-    try:
-        ran = process.run(argv, timeout=_PROBE_LIMIT, stderr=False)
-    except Failed:
-        return ""
-    return ran.output.strip() if ran.returncode == 0 else ""
-
-
-def _find_uv() -> Path | None:
+def find_uv() -> Path | None:
     """Find uv beside relnox's own interpreter, or on PATH."""
     beside = Path(sys.executable).parent / ("uv.exe" if os.name == "nt" else "uv")
     if beside.is_file():

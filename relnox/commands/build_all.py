@@ -315,10 +315,10 @@ def _check_usage(options: Options) -> None:
             fix="run the command once with each of them",
         )
     if options.python:
-        from relnox.building.environments import find_python
+        from relnox.building.interpreters import find_interpreter
 
         for version in options.python:
-            find_python(version)  # fails now, not after half of the builds
+            find_interpreter(version)  # fails now, not after half of the builds
 
 
 def plan(snapshot: Snapshot, options: Options) -> Plan:

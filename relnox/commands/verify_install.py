@@ -245,7 +245,7 @@ def private_requirements(manifest: Manifest, private: Sequence[str]) -> Iterator
 
 def missing_pythons(manifest: Manifest, verify: VerifyConfig, pythons: Sequence[str]) -> Iterator[Problem]:
     """Find requested Pythons that are not installed: an error, since skipping them would hide a failure."""
-    from relnox.building.environments import find_interpreter
+    from relnox.building.interpreters import find_interpreter
 
     for python in pythons:
         _check_python(python)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from relnox import process
 from relnox.building import twine_output
-from relnox.building.environments import find_python
+from relnox.building.interpreters import find_interpreter
 from relnox.building.wheels import supports
 from relnox.building.workers import Fork, twine_program
 from relnox.core import graph
@@ -90,7 +90,7 @@ class Testing:
         folder = self.run.folder(self.step.key)
         variables = self.run.installer_variables()
         self.run.report_package_sources(installer.name)
-        environment = installer.create(folder / "env", find_python(self.step.python), env=variables)
+        environment = installer.create(folder / "env", find_interpreter(self.step.python).path, env=variables)
         python = self.step.python or f"{sys.version_info.major}.{sys.version_info.minor}"
         wheels = [
             str(self.run.root / self.step.output / built.filename)

@@ -18,7 +18,7 @@ from relnox import process
 from relnox.building import archives
 from relnox.building.backend import MissingModule, build_sdist, build_wheel
 from relnox.building.conditions import DEFAULT
-from relnox.building.environment_pool import HookContext
+from relnox.building.sessions import HookContext
 from relnox.building.wheels import repair, supports
 from relnox.core.planning import fixes
 from relnox.core.release.manifest import BuildInputs
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.building.conditions import Conditions
-    from relnox.building.environment_pool import BuildEnvironmentPool, BuildSession
+    from relnox.building.environment_pool import BuildEnvironmentPool
+    from relnox.building.sessions import BuildSession
     from relnox.core.release.manifest import Distribution
     from relnox.core.settings.build_settings import Constraints
     from relnox.core.steps import Build, ClearCache, Export, PrepareBuildEnvironment

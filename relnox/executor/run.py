@@ -283,12 +283,12 @@ class Run:
         with self._opening:
             if (installer, python) not in self._environment_pools:
                 from relnox.building.environment_pool import BuildEnvironmentPool
-                from relnox.building.environments import find_python
+                from relnox.building.interpreters import find_interpreter
 
                 selected = self.installer(installer)
                 self._environment_pools[installer, python] = BuildEnvironmentPool(
                     installer=selected,
-                    python=find_python(python),
+                    python=find_interpreter(python).path,
                     folder=self.folder,
                     installing={
                         name: value

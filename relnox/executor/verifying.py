@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from relnox.building import archives, checks, installed, modules, probing
-from relnox.building.environments import find_interpreter
+from relnox.building.interpreters import find_interpreter
 from relnox.core.planning import fixes
 from relnox.errors import Conflict, Failed, TryLater
 from relnox.executor.publishing import index_file_differs
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from packaging.tags import Tag
 
     from relnox.building.archives import Archive
-    from relnox.building.environments import Environment, Interpreter
+    from relnox.building.environments import Environment
     from relnox.building.installed import InstalledDistribution
+    from relnox.building.interpreters import Interpreter
     from relnox.building.probing import ProbeFailure, ProbeResult
     from relnox.core.release.manifest import Distribution
     from relnox.core.steps import CopyFiles, Download, VerifyInstall

@@ -14,7 +14,8 @@ from projects import HATCHLING, repository, write
 from running import run
 
 from relnox import process
-from relnox.building.environments import find_installer, find_python
+from relnox.building.environments import find_installer
+from relnox.building.interpreters import find_interpreter
 from relnox.errors import Blocked, Failed
 
 if TYPE_CHECKING:
@@ -295,19 +296,21 @@ def test_interpreters_are_verified_by_running_them(tmp_path: Path, monkeypatch: 
     # The shim of an inactive version is on PATH and answers with an error.
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     assert process.run(
-        [find_python(version), "-c", "import sys; print(*sys.version_info[:2], sep='.')"]
+        [find_interpreter(version).path, "-c", "import sys; print(*sys.version_info[:2], sep='.')"]
     ).output == (f"{version}\n")
     shim = tmp_path / "python3.99"
     shim.write_text("#!/bin/sh\necho 'not installed' >&2\nexit 127\n")
     shim.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     with pytest.raises(Blocked, match=r"Python 3\.99 is not installed \(no working interpreter"):
-        find_python("3.99")
+        find_interpreter("3.99")
 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
 def test_new_environments_have_no_other_packages(installer: str, tmp_path: Path) -> None:
-    made = find_installer(installer).create(tmp_path / "env", find_python(""), env=process.clean_environment({}))
+    made = find_installer(installer).create(
+        tmp_path / "env", find_interpreter("").path, env=process.clean_environment({})
+    )
     listed = process.run(
         [made.python, "-I", "-c", "import importlib.metadata as m; print(list(m.distributions()))"]
     )

@@ -18,7 +18,8 @@ from warm import all_end, build_all, needs_fork, package, settled, workspace
 from relnox.building import cache
 from relnox.building.cache import EnvironmentCache
 from relnox.building.environment_pool import BuildEnvironmentPool
-from relnox.building.environments import Environment, Installer, find_installer, find_python
+from relnox.building.environments import Environment, Installer, find_installer
+from relnox.building.interpreters import find_interpreter
 from relnox.process import Completed
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def test_no_warm_process_outlives_a_closed_pool(tmp_path: Path) -> None:
     # A signal may come while a step is between two programs: what it starts next must not go on.
     installer = find_installer("auto")
     pool = BuildEnvironmentPool(
-        installer=installer, python=find_python(""), folder=lambda _: tmp_path, installing={}, cache=None
+        installer=installer, python=find_interpreter("").path, folder=lambda _: tmp_path, installing={}, cache=None
     )
     environment = Environment(tmp_path, Path(sys.executable))
 

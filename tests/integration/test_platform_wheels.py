@@ -18,7 +18,7 @@ from backends import in_tree
 from projects import commit_all, git, repository, write
 from running import Ran, run
 
-from relnox.building.environments import find_python
+from relnox.building.interpreters import find_interpreter
 from relnox.building.wheels import supports
 from relnox.core.release.manifest import Manifest
 from relnox.errors import Blocked
@@ -81,7 +81,7 @@ def two_pythons() -> tuple[str, str]:
     found = []
     for version in ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14"):
         try:
-            find_python(version)
+            find_interpreter(version)
         except Blocked:
             continue
         found.append(version)

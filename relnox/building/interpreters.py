@@ -1,0 +1,91 @@
+"""Python interpreters on this machine, found on PATH, in pyenv and by uv."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relnox import process
+from relnox.building.environments import find_uv
+from relnox.core.records import Record
+from relnox.errors import Blocked, Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+__all__ = ["Interpreter", "find_interpreter"]
+
+_PROBE_LIMIT = 30.0
+
+
+class Interpreter(Record):
+    """A Python on this machine.
+
+    Attributes:
+        path: The executable.
+        version: The full version, such as `3.12.1`.
+    """
+
+    path: Path
+    version: str
+
+
+def find_interpreter(version: str) -> Interpreter:
+    """Find a Python of that version (`3.12`), and run it once to verify the version; the running one if empty.
+
+    Raises:
+        Blocked: It is not installed, or does not run.
+    """
+    if not version:
+        return Interpreter(Path(sys.executable), platform.python_version())
+    return _search(version, os.environ.get("PATH", os.defpath))
+
+
+@cache
+def _search(version: str, path: str) -> Interpreter:
+    if not re.fullmatch(r"\d{1,3}(\.\d{1,3})?", version, re.ASCII):
+        raise Blocked(
+            "python-version-invalid",
+            f"{version!r} is not a Python version",
+            fix="write the major and minor version, such as 3.12",
+        )
+    for candidate in _candidates(version, path):
+        if (full_version := _version_of(candidate)).startswith(f"{version}."):
+            return Interpreter(candidate, full_version)
+    raise Blocked(
+        "python-missing",
+        f"Python {version} is not installed (no working interpreter on PATH, in pyenv or uv)",
+        fix=f"uv python install {version}, or put python{version} on PATH",
+    )
+
+
+def _candidates(version: str, path: str) -> Iterator[Path]:
+    if f"{sys.version_info.major}.{sys.version_info.minor}" == version:
+        yield Path(sys.executable)
+    for folder in path.split(os.pathsep):
+        for name in (f"python{version}", f"python{version}.exe"):
+            if (Path(folder) / name).is_file():
+                yield Path(folder) / name
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    # pyenv's shim of an inactive version is on PATH and answers with an error; the versions themselves work.
+    yield from sorted(pyenv.glob(f"{version}.*/bin/python"), reverse=True)
+    if uv := find_uv():
+        ran = process.run([uv, "python", "find", "--no-python-downloads", version], stderr=False)
+        if ran.returncode == 0:
+            yield Path(ran.output.strip())
+
+
+def _version_of(python: Path) -> str:
+    """Return the full version, such as `3.12.1`; empty for a program that does not run."""
+    argv: process.Words = [python, "-I", "-c", "import platform; print(platform.python_version())"]
+    try:
+        ran = process.run(argv, timeout=_PROBE_LIMIT, stderr=False)
+    except Failed:
+        return ""
+    return ran.output.strip() if ran.returncode == 0 else ""

@@ -1,0 +1,203 @@
+"""Sessions: the environments and processes in which the build hooks of one package run."""
+
+from __future__ import annotations
+
+import tomllib
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Literal
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name, parse_wheel_filename
+
+from relnox import process
+from relnox.building.backends import SHAREABLE_BACKENDS, SINGLE_PROCESS_BACKENDS
+from relnox.building.workers import Fork
+from relnox.core.records import Record
+from relnox.core.settings.build_settings import UNCONSTRAINED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from pathlib import Path
+
+    from relnox.building.environment_pool import BuildEnvironmentPool
+    from relnox.building.environments import Environment
+    from relnox.core.settings.build_settings import Constraints
+
+__all__ = ["BuildSession", "HookContext", "Isolation", "open_session", "with_siblings"]
+
+Isolation = Literal["fast", "strict"]
+
+_DEFAULT_BACKEND = "setuptools.build_meta"
+"""The backend of a project without `build-backend` (PEP 517)."""
+_HOOK_TIMEOUT = 4 * 3600.0
+
+
+class HookContext(Record, kw_only=True):
+    """The context in which the build hooks of one package run.
+
+    Attributes:
+        variables: The environment variables, without credentials.
+        umask: The umask.
+        siblings: New wheels of siblings that the build requires, by name.
+        on_line: Called with each line of output.
+        constraints: Which releases may be installed.
+    """
+
+    variables: Mapping[str, str]
+    umask: int
+    siblings: Mapping[str, Path]
+    on_line: Callable[[str], None]
+    constraints: Constraints = UNCONSTRAINED
+
+
+class BuildSession(ABC):
+    """The environment and the processes in which the hooks of one archive, or of both archives of a package, run.
+
+    Attributes:
+        context: The context of the hooks.
+        requirement_sets: The arguments of all calls of `ensure`.
+    """
+
+    def __init__(self, context: HookContext) -> None:
+        self.context = context
+        self.requirement_sets: list[tuple[str, ...]] = []
+
+    @abstractmethod
+    def ensure(self, requirements: Collection[str]) -> Environment:
+        """Return an environment with these requirements.
+
+        Raises:
+            Failed: They cannot be installed.
+        """
+
+    def run(
+        self,
+        environment: Environment,  # noqa: ARG002 - its interpreter is argv[0]; warm processes are per environment
+        argv: Sequence[str],
+        *,
+        cwd: Path | None,
+        more: Mapping[str, str],
+    ) -> process.Completed:
+        """Run a hook; in a new process, if the kind of session has no others.
+
+        Args:
+            environment: An environment from `ensure`.
+            argv: Its interpreter, the script that calls the hook, and the script's arguments.
+            cwd: The working folder.
+            more: Variables in addition to those of the context.
+        """
+        return process.run(
+            argv,
+            cwd=cwd,
+            env={**self.context.variables, **more},
+            umask=self.context.umask,
+            kill_leftovers=True,
+            timeout=_HOOK_TIMEOUT,
+            on_line=self.context.on_line,
+        )
+
+    def close(self) -> None:  # noqa: B027 - not all sessions have such processes
+        """End processes that wait for another hook."""
+
+
+def open_session(
+    pool: BuildEnvironmentPool, source: Path, isolation: Isolation, context: HookContext, *, both: bool
+) -> BuildSession:
+    """Open a session; see `BuildEnvironmentPool.session`."""
+    backend = _backend(source)
+    if isolation == "fast" and backend is not None and backend in SHAREABLE_BACKENDS:
+        return _SharedSession(pool, backend, context, both=both)
+    return _IsolatedSession(pool, context)
+
+
+class _SharedSession(BuildSession):
+    """A session in shared environments, with hooks in forks of warm processes, as few as possible."""
+
+    def __init__(self, pool: BuildEnvironmentPool, backend: str, context: HookContext, *, both: bool) -> None:
+        super().__init__(context)
+        self._pool = pool
+        self._backend = backend
+        self._last_hook = "build_wheel" if both else "build_"
+        self._fork: Fork | None = None
+
+    def ensure(self, requirements: Collection[str]) -> Environment:
+        self.requirement_sets.append(tuple(sorted(requirements)))
+        return self._pool.shared_environment(requirements, self.context.siblings, self.context.constraints)
+
+    def run(
+        self, environment: Environment, argv: Sequence[str], *, cwd: Path | None, more: Mapping[str, str]
+    ) -> process.Completed:
+        _, script, *arguments = argv  # the server already runs in that interpreter
+        variables = {**self.context.variables, **more}
+        server = self._pool.server(environment, self._backend, variables)
+        if server is None:
+            return super().run(environment, argv, cwd=cwd, more=more)
+        if self._fork is None or self._fork.server is not server:
+            self.close()
+            self._fork = Fork(server)
+        return self._fork.run(
+            [script, *arguments],
+            cwd=cwd,
+            env=variables,
+            timeout=_HOOK_TIMEOUT,
+            on_line=self.context.on_line,
+            keep_alive=self._backend in SINGLE_PROCESS_BACKENDS and not arguments[0].startswith(self._last_hook),
+        )
+
+    def close(self) -> None:
+        if self._fork is not None:
+            self._fork.end()
+            self._fork = None
+
+
+class _IsolatedSession(BuildSession):
+    """A session in a new environment, with each hook in a new process."""
+
+    def __init__(self, pool: BuildEnvironmentPool, context: HookContext) -> None:
+        super().__init__(context)
+        self._pool = pool
+        self._environment: Environment | None = None
+        self._installed: set[str] = set()
+
+    def ensure(self, requirements: Collection[str]) -> Environment:
+        self.requirement_sets.append(tuple(sorted(requirements)))
+        if self._environment is None:
+            self._environment = self._pool.new_environment()
+        missing = set(with_siblings(sorted(requirements), self.context.siblings)) - self._installed
+        self._pool.install(
+            self._environment, sorted(missing), on_line=self.context.on_line, constraints=self.context.constraints
+        )
+        self._installed |= missing
+        return self._environment
+
+
+def with_siblings(requirements: Sequence[str], siblings: Mapping[str, Path]) -> list[str]:
+    """Replace requirements on siblings with the siblings' new wheels.
+
+    A requirement that excludes a sibling's new version refers to an older release, and is kept.
+    """
+    if not siblings:
+        return list(requirements)
+    parsed = {text: Requirement(text) for text in requirements}
+    names = {text: canonicalize_name(requirement.name) for text, requirement in parsed.items()}
+    excluded = {
+        names[text]
+        for text, requirement in parsed.items()
+        if (wheel := siblings.get(names[text])) is not None
+        and not requirement.specifier.contains(parse_wheel_filename(wheel.name)[1], prereleases=True)
+    }
+    used = {name: wheel for name, wheel in siblings.items() if name not in excluded}
+    if used.keys().isdisjoint(names.values()):
+        return list(requirements)
+    others = [text for text, requirement in parsed.items() if names[text] not in used or requirement.extras]
+    return [*others, *(f"{name} @ {wheel.as_uri()}" for name, wheel in used.items())]
+
+
+def _backend(source: Path) -> str | None:
+    """Return the module of a package's build backend; None for one in its own tree (PEP 517, `backend-path`)."""
+    file = source / "pyproject.toml"
+    table = tomllib.loads(file.read_text(encoding="utf-8")).get("build-system", {}) if file.is_file() else {}
+    if not isinstance(table, dict) or "backend-path" in table:
+        return None
+    name = table.get("build-backend", _DEFAULT_BACKEND)
+    return name.partition(":")[0] if isinstance(name, str) else None
