@@ -23,7 +23,7 @@ from relnox.core.planning import fixes
 from relnox.core.records import Record
 from relnox.core.settings.build_settings import UNCONSTRAINED
 from relnox.errors import Blocked
-from relnox.files import TemporaryFolder
+from relnox.temporary_folders import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

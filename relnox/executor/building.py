@@ -24,9 +24,10 @@ from relnox.core.planning import fixes
 from relnox.core.release.manifest import BuildInputs
 from relnox.errors import Failed
 from relnox.executor.archive_checks import check_archives
-from relnox.files import TemporaryFolder, make_output
+from relnox.files import make_output
 from relnox.source import exports, module_owners
 from relnox.source.git import Git
+from relnox.temporary_folders import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from relnox.building.archives import digests
 from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT
 from relnox.errors import Failed
-from relnox.files import TemporaryFolder, has_leftovers, make_output, replace_file, sync_folder
+from relnox.files import make_output, replace_file, sync_folder
+from relnox.temporary_folders import TemporaryFolder, has_leftovers
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relnox import process
 from relnox.core.planning.events import Notice, OutputLine, Status, StepFinished
 from relnox.core.settings.config import ArchiveLimits
+from relnox.environment_variables import clean_environment
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ class Run:
         """Return the environment of programs that must not see credentials; see `process`."""
         names = ("TEMP", "TMP") if os.name == "nt" else ("TMPDIR",)
         temporary = dict.fromkeys(names, str(self._scratch.temporary)) | dict(more or {})
-        return process.clean_environment(os.environ, own_indexes=own_indexes, passed=self._passed, more=temporary)
+        return clean_environment(os.environ, own_indexes=own_indexes, passed=self._passed, more=temporary)
 
     def installer_variables(self, *, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the environment of installers for build and test environments."""

@@ -8,8 +8,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeVar
 
 from relnox.errors import Blocked
-from relnox.files import TemporaryFolder, make_private
+from relnox.files import make_private
 from relnox.indexes import targets
+from relnox.temporary_folders import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

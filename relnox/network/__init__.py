@@ -10,11 +10,9 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import re
 import threading
 import time
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin
@@ -45,8 +43,10 @@ from relnox.network.bodies import (
     json_document,
     read_body,
 )
+from relnox.network.connection_errors import connection_error, proxy_login_required, through_proxy
 from relnox.network.failures import TransientError, cause_of, describe_error, interrupted, network_errors
-from relnox.network.proxies import proxy_for
+from relnox.network.proxies import Proxy, proxy_for
+from relnox.network.rate_limits import MAX_RETRY_AFTER, retry_after
 from relnox.network.watching import Watch, active_requests, cancel_all, interruptible_pause
 
 if TYPE_CHECKING:
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
     from requests.adapters import HTTPAdapter
 
     from relnox.network.bodies import Sink, Writable
-    from relnox.network.proxies import Proxy
 
 __all__ = [
     "DOCUMENT",
@@ -66,12 +65,15 @@ __all__ = [
     "Clock",
     "Deadline",
     "Limit",
+    "Proxy",
     "TooLarge",
     "TransientError",
     "active_requests",
     "authenticate_reads",
     "call_with_timeout",
     "cancel_all",
+    "cause_of",
+    "describe_error",
     "file_limit",
     "get",
     "html_text",
@@ -102,12 +104,6 @@ _MAX_REDIRECTS = 5
 _TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 """From RFC 9110, RFC 8470 and RFC 6585."""
 _HALF_A_DAY = 12 * 3600.0
-_MIN_TIMESTAMP = 1e9
-"""A `RateLimit-Reset` beyond this is a Unix time, below it a number of seconds: servers send both."""
-_MAX_RETRY_AFTER = 1e9
-"""Seconds (31 years), which `datetime` can still add."""
-_TUNNEL_REJECTED = re.compile(r"Tunnel connection failed: (\d{3})\b")
-"""The error of http.client when a proxy does not connect to a server."""
 
 _concurrent_reads = threading.BoundedSemaphore(16)
 _connected_origins: set[str] = set()
@@ -157,17 +153,17 @@ class Deadline:
         if error.never_connected:
             self._seconds = min(self._seconds, _UNCONNECTED_RETRY_TIME)
         elapsed, left = CLOCK.now() - self._start, self.left()
-        retry_after = error.retry_after or 0.0
-        if retry_after > left or not left:
+        minimum = error.retry_after or 0.0
+        if minimum > left or not left:
             gave_up = f"; gave up after {waits.span(elapsed)}" if elapsed >= 1 else ""
-            until = f"; retry after {_clock_time(retry_after)}" if retry_after else ""
+            until = f"; retry after {_clock_time(minimum)}" if minimum else ""
             raise TransientError(
                 error.code, f"{error.message}{gave_up}{until}", never_connected=error.never_connected
             ) from error
         jitter = random.uniform(0, self._backoff)  # noqa: S311 - no secret
         self._backoff = min(self._backoff * 2, _MAX_BACKOFF)
         # The last try is at the very end of the time there is.
-        self.wait(min(retry_after + jitter, left), error.message)
+        self.wait(min(minimum + jitter, left), error.message)
 
     @property
     def read_timeout(self) -> float:
@@ -290,7 +286,7 @@ def send_once(  # noqa: PLR0913 - a request
         except network_errors() as error:
             watch.check()
             never_connected = not watch.connected and origin(url) not in _connected_origins
-            raise _connection_error(host, proxy, error, never_connected=never_connected) from error
+            raise connection_error(host, proxy, error, never_connected=never_connected) from error
         except OSError as error:
             watch.check()
             if error.errno is not None:  # an error of this machine, such as a full disk
@@ -301,14 +297,14 @@ def send_once(  # noqa: PLR0913 - a request
                 fix="correct the path in REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, or unset it",
             ) from error
     if response.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and proxy is not None:
-        raise _login_required(host, proxy)
+        raise proxy_login_required(host, proxy)
     if response.status_code in _TRANSIENT_STATUSES:
         status = f"{response.status_code} {response.reason or ''}".strip()
         limited = response.status_code == HTTPStatus.TOO_MANY_REQUESTS
         raise TransientError(
             "rate-limited" if limited else "server-error",
-            f"{host} returned {status}{' (rate-limited)' if limited else ''}{_through(proxy)}",
-            retry_after=_retry_after(response.headers),
+            f"{host} returned {status}{' (rate-limited)' if limited else ''}{through_proxy(proxy)}",
+            retry_after=retry_after(response.headers, CLOCK.today()),
         )
     return response
 
@@ -446,75 +442,9 @@ def _check_encryption(url: str, target: str) -> None:
         )
 
 
-def _connection_error(
-    host: str, proxy: Proxy | None, error: Exception, *, never_connected: bool
-) -> Failed | TransientError:
-    """Return the error for a connection that failed, or a response that is not HTTP."""
-    from ssl import SSLCertVerificationError
-
-    cause = cause_of(error)
-    if isinstance(cause, SSLCertVerificationError):
-        return Failed(
-            "certificate-not-trusted",
-            f"the certificate of {host} is not trusted{_through(proxy)} ({cause.verify_message})",
-            fix="check the URL; for a private certificate authority, set REQUESTS_CA_BUNDLE=FILE.pem",
-        )
-    reason = describe_error(cause)
-    if proxy is not None and (rejected := _TUNNEL_REJECTED.match(str(cause))):
-        if int(rejected[1]) == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-            return _login_required(host, proxy)
-        reason = f"the proxy responded {rejected[1]}"
-    if never_connected or proxy is not None:
-        code, message = "server-unreachable", f"cannot connect to {host}{_through(proxy)} ({reason})"
-    else:
-        code, message = "request-failed", f"request to {host} failed ({reason})"
-    return TransientError(code, message, never_connected=never_connected)
-
-
-def _login_required(host: str, proxy: Proxy) -> Failed:
-    return Failed(
-        "proxy-login-required",
-        f"cannot connect to {host}{_through(proxy)} (407: login required)",
-        fix=f"set {proxy.variable} to http://USER:PASSWORD@HOST:PORT, or add {host} to NO_PROXY",
-    )
-
-
-def _through(proxy: Proxy | None) -> str:
-    return "" if proxy is None else f" through the proxy {proxy.address}, set by {proxy.variable}"
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that a server wants clients to wait; None if it does not say.
-
-    `Retry-After` (RFC 9110: seconds or a date) goes first, then the rate limit's headers: `RateLimit` with its
-    `t=` and `RateLimit-Reset` of the drafts at the IETF, and `X-RateLimit-Reset` of those before them.
-    """
-    if (after := headers.get("Retry-After", "").strip()) and (seconds := _seconds(after)) is not None:
-        return seconds
-    if limit := re.search(r";\s*t=(\d+)", headers.get("RateLimit", "")):
-        return min(float(limit[1]), _MAX_RETRY_AFTER)
-    for name in ("RateLimit-Reset", "X-RateLimit-Reset"):
-        if (seconds := _seconds(headers.get(name, "").strip())) is not None:
-            return seconds
-    return None
-
-
-def _seconds(text: str) -> float | None:
-    """Parse seconds, a Unix time or a date into seconds from now; None for anything else."""
-    now = CLOCK.today()
-    if re.fullmatch(r"\d{1,12}(\.\d+)?", text):
-        number = float(text)
-        return max(0.0, number - now.timestamp()) if number > _MIN_TIMESTAMP else number
-    try:
-        date = parsedate_to_datetime(text)
-        return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds())
-    except (ValueError, TypeError, OverflowError):  # not a date, or out of range
-        return None
-
-
 def _clock_time(seconds: float) -> str:
     """Format the time in so many seconds, with the date if it is more than half a day away."""
-    then = CLOCK.today() + timedelta(seconds=min(seconds, _MAX_RETRY_AFTER))
+    then = CLOCK.today() + timedelta(seconds=min(seconds, MAX_RETRY_AFTER))
     return then.strftime("%H:%M:%S UTC" if seconds <= _HALF_A_DAY else "%Y-%m-%d %H:%M:%S UTC")
 
 

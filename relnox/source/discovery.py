@@ -7,7 +7,6 @@ root, a search that skips test fixtures, templates and examples.
 from __future__ import annotations
 
 import fnmatch
-import os
 import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from relnox.core.settings.schema import did_you_mean
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 from relnox.source import pyproject, version_files
+from relnox.source.folder_search import PYPROJECT, is_excluded, is_skipped, search_folders, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,92 +24,9 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.settings.config import Config
 
-__all__ = ["discover", "find_root", "lists_packages", "unlisted"]
+__all__ = ["discover", "lists_packages", "unlisted"]
 
-_FILE = "pyproject.toml"
 _LOCK = "uv.lock"
-_SKIPPED = frozenset(
-    {
-        "__pycache__",
-        "_vendor",
-        "build",
-        "cookiecutter",
-        "dist",
-        "doc",
-        "docs",
-        "example",
-        "examples",
-        "fixture",
-        "fixtures",
-        "node_modules",
-        "samples",
-        "site-packages",
-        "template",
-        "templates",
-        "test",
-        "testdata",
-        "tests",
-        "third_party",
-        "vendor",
-        "venv",
-    }
-)
-"""Folders whose pyproject files are test data, templates or third-party code."""
-_SKIPPED_SUFFIXES = tuple(
-    f"{mark}{word}" for mark in "-_" for word in ("example", "examples", "template", "templates")
-)
-_INSTALLED = frozenset({"__pycache__", "node_modules", "site-packages"})
-"""Folders that no pattern in a project's settings is meant for."""
-
-
-def find_root(start: Path, top: Path | None) -> Path:
-    """Find the folder of the project that `start` is in.
-
-    The nearest folder upwards, not above the checkout's `top`, whose pyproject.toml has `[tool.relnox]` or is a uv
-    workspace; else the nearest that has a pyproject.toml; else the top of the checkout. If a checkout without
-    settings has several packages, the project is the whole checkout.
-
-    Raises:
-        Blocked: There is no project here.
-    """
-    start = start.resolve()
-    candidates = [start, *start.parents]
-    if top is not None and top.resolve() in candidates:
-        candidates = candidates[: candidates.index(top.resolve()) + 1]
-    if os.path.lexists(start / _FILE) and not (start / _FILE).is_file():
-        raise Blocked(
-            "pyproject-not-a-file", f"{start / _FILE} is not a regular file", fix=f"mv {_FILE} {_FILE}.old"
-        )
-    with_file = [folder for folder in candidates if (folder / _FILE).is_file()]
-    for folder in with_file:
-        tool = pyproject.table_at(pyproject.load(folder / _FILE), "tool")
-        if "relnox" in tool or "workspace" in pyproject.table_at(tool, "uv"):
-            return folder
-    if with_file:
-        return top if top is not None and _is_one_of_several(with_file[0], top.resolve()) else with_file[0]
-    if top is not None:
-        return top
-    raise Blocked(
-        "project-not-found",
-        f"no project found: no {_FILE} in {start} or its parent folders",
-        fix="cd into the project's folder, or pass --project DIR",
-    )
-
-
-def _is_one_of_several(folder: Path, top: Path) -> bool:
-    """Whether a folder is one of several packages in a checkout without settings."""
-    if folder == top or not _describes_package(folder) or _describes_package(top):
-        return False
-    candidates = (top / name for name in _search_folders(top, (), []))
-    packages = {candidate for candidate in candidates if _describes_package(candidate)}
-    return folder in packages and len(packages) > 1
-
-
-def _describes_package(folder: Path) -> bool:
-    try:
-        return (folder / _FILE).is_file() and pyproject.is_package(pyproject.load(folder / _FILE))
-    except Blocked:
-        return False
 
 
 def unlisted(files: Sequence[str], root: Path, workspace: Workspace, config: Config) -> tuple[Package, ...]:
@@ -121,7 +38,7 @@ def unlisted(files: Sequence[str], root: Path, workspace: Workspace, config: Con
         workspace: Its packages.
         config: Its settings.
     """
-    document = pyproject.load(root / _FILE) if (root / _FILE).is_file() else {}
+    document = pyproject.load(root / PYPROJECT) if (root / PYPROJECT).is_file() else {}
     uv = pyproject.strings(pyproject.table_at(document, "tool", "uv", "workspace").get("exclude"))
     project_folders = {package.folder for package in workspace.packages}
     packages: list[Package] = []
@@ -131,8 +48,8 @@ def unlisted(files: Sequence[str], root: Path, workspace: Workspace, config: Con
         if parents & (project_folders | {package.folder for package in packages}):
             continue  # a part of another package, such as its tests or an example
         parts = [part for part in folder.split("/") if part not in ("..", ".")]
-        is_skipped = any(map(_is_skipped, parts)) or _is_excluded(folder, [*config.exclude, *uv])
-        if folder in project_folders or is_skipped:
+        is_left_out = any(map(is_skipped, parts)) or is_excluded(folder, [*config.exclude, *uv])
+        if folder in project_folders or is_left_out:
             continue
         try:
             document = pyproject.load(root / file)
@@ -145,7 +62,7 @@ def unlisted(files: Sequence[str], root: Path, workspace: Workspace, config: Con
 
 def lists_packages(root: Path, config: Config) -> bool:
     """Whether the settings, or those of a uv workspace, list the packages."""
-    document = pyproject.load(root / _FILE) if (root / _FILE).is_file() else {}
+    document = pyproject.load(root / PYPROJECT) if (root / PYPROJECT).is_file() else {}
     return bool(config.packages) or "workspace" in pyproject.table_at(document, "tool", "uv")
 
 
@@ -162,7 +79,7 @@ def discover(root: Path, config: Config, ignored: Callable[[Iterable[str]], set[
             nothing.
     """
     _check_exclude(root, config.exclude, ignored)
-    document = pyproject.load(root / _FILE) if (root / _FILE).is_file() else {}
+    document = pyproject.load(root / PYPROJECT) if (root / PYPROJECT).is_file() else {}
     uv = pyproject.table_at(document, "tool", "uv")
     warnings: list[str] = []
     if config.packages:
@@ -237,21 +154,21 @@ def _match_folders(root: Path, globs: Sequence[str], exclude: Sequence[str], key
         folders = [
             folder.relative_to(root).as_posix()
             for folder in matches
-            if (folder / _FILE).is_file() and folder.is_dir()
+            if (folder / PYPROJECT).is_file() and folder.is_dir()
         ]
         if not folders and key is not None:
             raise Blocked(
                 "pattern-without-match",
-                f"{glob!r} of {key} matches no folder with a {_FILE}",
+                f"{glob!r} of {key} matches no folder with a {PYPROJECT}",
                 fix=_suggest_glob(root, glob),
             )
-        matching |= dict.fromkeys(folder for folder in folders if not _is_excluded(folder, exclude))
+        matching |= dict.fromkeys(folder for folder in folders if not is_excluded(folder, exclude))
     return list(matching)
 
 
 def _suggest_glob(root: Path, glob: str) -> str:
     """Suggest the folder with a pyproject.toml whose name is closest to a glob without a match."""
-    with_file = [Path(top).relative_to(root) for top, _, files in _walk(root) if _FILE in files]
+    with_file = [Path(top).relative_to(root) for top, _, files in walk(root) if PYPROJECT in files]
     candidates = {folder.as_posix() for folder in with_file if folder.parts}
     candidates |= {f"{folder.parent.as_posix()}/*" for folder in with_file if len(folder.parts) > 1}
     return did_you_mean(normalize_path(glob), candidates) if candidates else "list the folders of the packages"
@@ -261,9 +178,9 @@ def _read_packages(root: Path, folders: Sequence[str], warnings: list[str]) -> l
     """Read the packages of folders that the settings list: one that cannot be read is an error."""
     packages: dict[str, Package] = {}
     for folder in folders:
-        document = pyproject.load(root / folder / _FILE)
+        document = pyproject.load(root / folder / PYPROJECT)
         if not pyproject.is_package(document):
-            warnings.append(f"skipped {folder}: {_FILE} describes no package")
+            warnings.append(f"skipped {folder}: {PYPROJECT} describes no package")
             continue
         package = _parse_package(root, document, folder)
         if (other := packages.get(package.name)) is not None:
@@ -279,9 +196,9 @@ def _read_packages(root: Path, folders: Sequence[str], warnings: list[str]) -> l
 def _search_packages(root: Path, exclude: Sequence[str], warnings: list[str]) -> Iterator[Package]:
     """Search for packages: one that cannot be read is skipped with a warning."""
     folders: dict[str, str] = {}
-    for folder in _search_folders(root, exclude, warnings):
+    for folder in search_folders(root, exclude, warnings):
         try:
-            document = pyproject.load(root / folder / _FILE)
+            document = pyproject.load(root / folder / PYPROJECT)
             if not pyproject.is_package(document):
                 continue
             package = _parse_package(root, document, folder)
@@ -295,39 +212,6 @@ def _search_packages(root: Path, exclude: Sequence[str], warnings: list[str]) ->
         yield package
 
 
-def _search_folders(root: Path, exclude: Sequence[str], warnings: list[str]) -> Iterator[str]:
-    """Search for folders with a pyproject.toml, shallow ones first, outside of virtual environments."""
-    level = [root]
-    while level:
-        below: list[Path] = []
-        for folder in level:
-            relative = folder.relative_to(root).as_posix()
-            try:
-                with os.scandir(folder) as entries:
-                    names = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
-            except OSError as error:
-                warnings.append(f"skipped {relative}: {error.strerror}")
-                continue
-            if ("pyvenv.cfg", False) in names:
-                continue
-            if (_FILE, False) in names:
-                yield relative
-            below += [
-                folder / name
-                for name, is_folder in names
-                if is_folder
-                and not _is_skipped(name)
-                and not _is_excluded((folder / name).relative_to(root).as_posix(), exclude)
-            ]
-        level = below
-
-
-def _is_skipped(name: str) -> bool:
-    lower = name.lower()
-    is_template = "{{" in name or "{%" in name
-    return name.startswith(".") or lower in _SKIPPED or lower.endswith(_SKIPPED_SUFFIXES) or is_template
-
-
 def _check_exclude(root: Path, globs: Sequence[str], ignored: Callable[[Iterable[str]], set[str]] | None) -> None:
     """Check that every pattern of exclude matches a folder, or one that may appear later: a cache, an output.
 
@@ -335,32 +219,17 @@ def _check_exclude(root: Path, globs: Sequence[str], ignored: Callable[[Iterable
         Blocked: One matches none.
     """
     unmatched = [glob for glob in globs if not (root / normalize_path(glob)).is_dir()]
-    unmatched = [glob for glob in unmatched if not _is_skipped(posixpath.basename(normalize_path(glob)))]
+    unmatched = [glob for glob in unmatched if not is_skipped(posixpath.basename(normalize_path(glob)))]
     if not unmatched:
         return
-    folders = [Path(top).relative_to(root).as_posix() for top, _, _ in _walk(root)]
+    folders = [Path(top).relative_to(root).as_posix() for top, _, _ in walk(root)]
     for glob in unmatched:
         path = normalize_path(glob)
         if any(fnmatch.fnmatchcase(folder, path) for folder in folders) or (ignored and ignored([f"{path}/"])):
             continue
-        candidates = [folder for folder in folders if (root / folder / _FILE).is_file() and folder != "."]
+        candidates = [folder for folder in folders if (root / folder / PYPROJECT).is_file() and folder != "."]
         raise Blocked(
             "pattern-without-match",
             f"{glob!r} of [tool.relnox] exclude matches no folder",
             fix=did_you_mean(path, candidates or folders[:20]),
         )
-
-
-def _walk(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Walk the folders below the root, except hidden ones, virtual environments and caches."""
-    for top, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".") and name not in _INSTALLED]
-        if "pyvenv.cfg" in files:
-            folders.clear()
-        yield top, folders, files
-
-
-def _is_excluded(folder: str, globs: Sequence[str]) -> bool:
-    """Whether one of the globs matches the folder or one of its parents."""
-    paths = [folder, *(parent.as_posix() for parent in Path(folder).parents if parent != Path())]
-    return any(fnmatch.fnmatchcase(path, normalize_path(glob)) for path in paths for glob in globs)

@@ -22,6 +22,7 @@ from relnox.core.planning import fixes
 from relnox.core.records import Record
 from relnox.core.steps import Commit, CreateTags, Edit, EditFiles, Push, UndoBump
 from relnox.errors import Conflict, Failed
+from relnox.temporary_folders import has_leftovers, remove_leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -85,7 +86,7 @@ def apply(root: Path, edits: Iterable[Edit], *, recorded: bool) -> None:
     """
     edits = tuple(edits)
     for folder in _folders_of_replaced(root, edits, recorded=recorded):
-        files.remove_leftovers(folder)
+        remove_leftovers(folder)
     missing = [edit for edit in edits if not _is_done(root, edit, recorded=recorded)]
     with contextlib.ExitStack() as undo:
         for edit in missing:
@@ -105,7 +106,7 @@ def is_applied(root: Path, edits: Iterable[Edit]) -> bool:
     """Whether every file has its new content, and no half-written file is left beside it."""
     edits = tuple(edits)
     return all(content(root / edit.file) == edit.after for edit in edits) and not any(
-        map(files.has_leftovers, _folders_of_replaced(root, edits, recorded=True))
+        map(has_leftovers, _folders_of_replaced(root, edits, recorded=True))
     )
 
 

@@ -10,7 +10,7 @@ import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from relnox import process
+from relnox.environment_variables import clean_environment
 from relnox.source.git import Git
 from relnox.source.pyproject import table_at
 
@@ -70,7 +70,7 @@ def digests(root: Path, git: Git, commit: str, packages: Iterable[Package]) -> d
     environment = [
         _FORMAT,
         [platform.python_implementation(), sys.version, *_machine()],
-        sorted(item for item in process.clean_environment(os.environ).items() if _affects_builds(item[0])),
+        sorted(item for item in clean_environment(os.environ).items() if _affects_builds(item[0])),
         git.run("config", "--get-regexp", _GIT_SETTINGS, stderr=False).output,
         _initialized_submodules(git) if submodules else [],
     ]

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox import process
+from relnox.environment_variables import clean_environment
 from relnox.errors import Failed
-from relnox.files import TemporaryFolder
 from relnox.source.git import cloning
+from relnox.temporary_folders import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -69,7 +70,7 @@ def run_on_copy(  # noqa: PLR0913 - the tool and its surroundings
             raise Failed(
                 "tool-not-found", f"{command[0]} is not on PATH", fix=f"install {command[0]}; {alternative}"
             )
-        variables = process.clean_environment(os.environ, passed=pass_env)
+        variables = clean_environment(os.environ, passed=pass_env)
         completed = process.run([program, *command[1:]], cwd=clone.root / folder, env=variables)
         completed.check(command[0], fix=f"to reproduce it, run in {folder}: {shlex.join(command)}; {alternative}")
         changes = {name: _content(clone.root / name) for name in clone.changed_files()}

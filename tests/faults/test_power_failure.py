@@ -19,7 +19,7 @@ from projects import commit_all, copy_of, git, repository
 from test_full_disk import sound
 from test_interruption import BEFORE, BUMP, RELEASED, bump, state, template
 
-from relnox import files, process
+from relnox import files, process, temporary_folders
 from relnox.cli import main
 from relnox.indexes.embedded import EmbeddedIndex
 from relnox.source import edits
@@ -62,7 +62,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
     log = Log()
 
     def name_of(path: object) -> str:
-        parts = [part for part in Path(str(path)).parts if not files._NAME.fullmatch(part)]
+        parts = [part for part in Path(str(path)).parts if not temporary_folders._NAME.fullmatch(part)]
         return "/".join(parts[-2:])
 
     def fsync(descriptor: int, real: object = os.fsync) -> None:

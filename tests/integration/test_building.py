@@ -16,6 +16,7 @@ from running import run
 from relnox import process
 from relnox.building.environments import find_installer
 from relnox.building.interpreters import find_interpreter
+from relnox.environment_variables import clean_environment
 from relnox.errors import Blocked, Failed
 
 if TYPE_CHECKING:
@@ -308,9 +309,7 @@ def test_interpreters_are_verified_by_running_them(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
 def test_new_environments_have_no_other_packages(installer: str, tmp_path: Path) -> None:
-    made = find_installer(installer).create(
-        tmp_path / "env", find_interpreter("").path, env=process.clean_environment({})
-    )
+    made = find_installer(installer).create(tmp_path / "env", find_interpreter("").path, env=clean_environment({}))
     listed = process.run(
         [made.python, "-I", "-c", "import importlib.metadata as m; print(list(m.distributions()))"]
     )

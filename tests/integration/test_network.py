@@ -18,7 +18,7 @@ from trusting import certificate, trusting
 
 from relnox import network
 from relnox.errors import Failed
-from relnox.network import Deadline, TransientError, watching
+from relnox.network import Deadline, TransientError, rate_limits, watching
 
 if TYPE_CHECKING:
     import socket
@@ -99,11 +99,8 @@ NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
         ({}, None),
     ],
 )
-def test_what_a_server_asks_for_is_understood(
-    headers: dict[str, str], seconds: float | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(network.Clock, "today", lambda _clock: NOW)
-    assert network._retry_after(headers) == seconds
+def test_what_a_server_asks_for_is_understood(headers: dict[str, str], seconds: float | None) -> None:
+    assert rate_limits.retry_after(headers, NOW) == seconds
 
 
 def test_pauses_are_drawn_from_growing_spans(clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,8 @@ import pytest
 from raw_server import answering, raw_server, read_head
 from releases import made_wheel, project_of
 
-from relnox import network, process
+from relnox import network
+from relnox.environment_variables import clean_environment
 from relnox.errors import Failed
 from relnox.network import Deadline, TransientError
 from relnox.secrets import masked
@@ -152,13 +153,13 @@ def test_an_invalid_proxy_is_an_error_without_retries(value: str, monkeypatch: p
     ],
 )
 def test_programs_reach_this_machine_directly_too(before: dict[str, str], after: str) -> None:
-    environment = process.clean_environment(before)
+    environment = clean_environment(before)
     assert (environment["no_proxy"], environment["NO_PROXY"]) == (after, after)
 
 
 def test_without_a_proxy_nothing_is_set() -> None:
-    assert "no_proxy" not in process.clean_environment({"PATH": "/bin"})
-    assert process.clean_environment({"NO_PROXY": "a"})["NO_PROXY"] == "a"
+    assert "no_proxy" not in clean_environment({"PATH": "/bin"})
+    assert clean_environment({"NO_PROXY": "a"})["NO_PROXY"] == "a"
 
 
 @pytest.mark.heavy

@@ -22,7 +22,7 @@ from releases import Package, release
 from relnox import network
 from relnox.errors import Failed, RelnoxError, TryLater
 from relnox.indexes import client, uploader
-from relnox.network import Deadline, TransientError
+from relnox.network import Deadline, TransientError, rate_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -363,7 +363,9 @@ def test_odd_responses_are_read_or_are_errors(answer: bytes) -> None:
 )
 @pytest.mark.parametrize("name", ["Retry-After", "RateLimit-Reset", "RateLimit"])
 def test_absurd_pauses_are_no_bug(asked: str, name: str, clock: SimulatedClock) -> None:
-    retry_after = network._retry_after({name: f"r=0; t={asked}" if name == "RateLimit" else asked})
+    retry_after = rate_limits.retry_after(
+        {name: f"r=0; t={asked}" if name == "RateLimit" else asked}, clock.today()
+    )
     deadline = Deadline(1)
     with pytest.raises(TransientError):  # noqa: PT012 - some of them are worth a pause
         while True:

@@ -16,9 +16,9 @@ from backends import in_tree
 from projects import repository
 from running import run
 
-from relnox import files, process
+from relnox import process, temporary_folders
 from relnox.executor.scratch import ScratchFolder
-from relnox.files import TemporaryFolder
+from relnox.temporary_folders import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ NAME = "relnox-0123456789abcdef"
 KILLED = """\
 import os, signal
 from pathlib import Path
-from relnox.files import TemporaryFolder
+from relnox.temporary_folders import TemporaryFolder
 with TemporaryFolder(Path.cwd()) as folder:
     (folder.path / "work" / "deep").mkdir(parents=True)
     (folder.path / "work").chmod(0o500)
@@ -57,7 +57,9 @@ def left_by_a_killed_run(parent: Path) -> Path:
 def marker(folder: Path, names: str | None = None) -> Path:
     """Write a marker as temporary folders have it."""
     path = folder / ".relnox-temporary-folder"
-    path.write_text(json.dumps({"what": files._MAGIC, "folder": names or folder.name}), encoding="utf-8")
+    path.write_text(
+        json.dumps({"what": temporary_folders._MAGIC, "folder": names or folder.name}), encoding="utf-8"
+    )
     return path
 
 
@@ -150,7 +152,7 @@ def test_a_folder_that_relnox_did_not_make_stays(make: Callable[[Path], Path], p
     with ScratchFolder() as scratch:
         assert scratch.path.is_dir()
         assert sorted(path.name for path in folder.iterdir()) == before
-    assert not files.has_leftovers(parent)
+    assert not temporary_folders.has_leftovers(parent)
     assert (folder / "mine.txt").read_text(encoding="utf-8") == "mine"
     assert [path.name for path in parent.iterdir()] in ([folder.name], [NAME])
 
@@ -178,11 +180,11 @@ def test_a_build_leaves_an_environment_of_that_name_alone(parent: Path, tmp_path
 def test_what_a_killed_run_left_is_removed_read_only_folders_included(parent: Path) -> None:
     left = left_by_a_killed_run(parent)
     assert (left / "work" / "deep").is_dir()
-    assert files.has_leftovers(parent)
+    assert temporary_folders.has_leftovers(parent)
     with TemporaryFolder(parent) as folder:
         assert folder.path in parent.iterdir()
         assert len(list(parent.iterdir())) == 1
-        assert not files.has_leftovers(parent)  # it is locked
+        assert not temporary_folders.has_leftovers(parent)  # it is locked
     assert list(parent.iterdir()) == []
 
 

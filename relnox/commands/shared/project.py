@@ -12,7 +12,7 @@ from relnox.core.records import Record, replace
 from relnox.core.settings.config import Config
 from relnox.core.tagging.tags import tag_formats
 from relnox.errors import NO_WORKING_FOLDER, Blocked
-from relnox.source import discovery, pyproject
+from relnox.source import discovery, project_root, pyproject
 from relnox.source import git as checkouts
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def open_project(start: Path) -> Project:
     if not is_folder:
         raise Blocked("project-not-found", f"{start} is not a folder", fix=_NAME_FOLDER)
     top = checkouts.find(start)
-    root = discovery.find_root(start, _top_folder(top))
+    root = project_root.find_root(start, _top_folder(top))
     # Paths in plans are relative to the root, so git needs the root's position in the checkout.
     checkout = top if top is None or top.root == root else checkouts.find(root)
     file = root / "pyproject.toml"

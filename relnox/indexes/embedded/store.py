@@ -26,10 +26,11 @@ from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 from relnox.core.planning import fixes
 from relnox.errors import Blocked, Conflict
-from relnox.files import TemporaryFolder, make_private, remove_leftovers, replace_file, sync_folder
+from relnox.files import make_private, replace_file, sync_folder
 from relnox.indexes.embedded import messages
 from relnox.indexes.embedded.contents import wheel_metadata
 from relnox.indexes.embedded.projects import Projects
+from relnox.temporary_folders import TemporaryFolder, remove_leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from relnox import process
+from relnox.environment_variables import without_upload_credentials
 
 __all__ = ["environment"]
 
@@ -35,7 +35,7 @@ _SETTINGS = {
 
 def environment() -> dict[str, str]:
     """Copy the environment without credentials and without variables that lead git elsewhere."""
-    inherited = process.without_upload_credentials(os.environ)
+    inherited = without_upload_credentials(os.environ)
     removed = _OTHER_REPOSITORY + _PATHSPECS
     return {
         name: value

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from relnox import process
 from relnox.core.planning import fixes
 from relnox.errors import Failed
-from relnox.files import TemporaryFolder, make_private
+from relnox.files import make_private
 from relnox.source.git import recovery
 from relnox.source.git.environment import environment
 from relnox.source.git.parsing import GitState, parse_refs, parse_status, parse_tags
+from relnox.temporary_folders import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -1,0 +1,102 @@
+"""Search for the folders of packages."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relnox.core.settings.patterns import normalize_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+__all__ = ["PYPROJECT", "is_excluded", "is_skipped", "search_folders", "walk"]
+
+PYPROJECT = "pyproject.toml"
+
+_SKIPPED = frozenset(
+    {
+        "__pycache__",
+        "_vendor",
+        "build",
+        "cookiecutter",
+        "dist",
+        "doc",
+        "docs",
+        "example",
+        "examples",
+        "fixture",
+        "fixtures",
+        "node_modules",
+        "samples",
+        "site-packages",
+        "template",
+        "templates",
+        "test",
+        "testdata",
+        "tests",
+        "third_party",
+        "vendor",
+        "venv",
+    }
+)
+"""Folders whose pyproject files are test data, templates or third-party code."""
+
+
+_SKIPPED_SUFFIXES = tuple(
+    f"{mark}{word}" for mark in "-_" for word in ("example", "examples", "template", "templates")
+)
+_INSTALLED = frozenset({"__pycache__", "node_modules", "site-packages"})
+"""Folders that no pattern in a project's settings is meant for."""
+
+
+def search_folders(root: Path, exclude: Sequence[str], warnings: list[str]) -> Iterator[str]:
+    """Search for folders with a pyproject.toml, shallow ones first, outside of virtual environments."""
+    level = [root]
+    while level:
+        below: list[Path] = []
+        for folder in level:
+            relative = folder.relative_to(root).as_posix()
+            try:
+                with os.scandir(folder) as entries:
+                    names = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+            except OSError as error:
+                warnings.append(f"skipped {relative}: {error.strerror}")
+                continue
+            if ("pyvenv.cfg", False) in names:
+                continue
+            if (PYPROJECT, False) in names:
+                yield relative
+            below += [
+                folder / name
+                for name, is_folder in names
+                if is_folder
+                and not is_skipped(name)
+                and not is_excluded((folder / name).relative_to(root).as_posix(), exclude)
+            ]
+        level = below
+
+
+def is_skipped(name: str) -> bool:
+    """Whether a folder of this name holds test data, templates, examples or third-party code."""
+    lower = name.lower()
+    is_template = "{{" in name or "{%" in name
+    return name.startswith(".") or lower in _SKIPPED or lower.endswith(_SKIPPED_SUFFIXES) or is_template
+
+
+def walk(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Walk the folders below the root, except hidden ones, virtual environments and caches."""
+    for top, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in _INSTALLED]
+        if "pyvenv.cfg" in files:
+            folders.clear()
+        yield top, folders, files
+
+
+def is_excluded(folder: str, globs: Sequence[str]) -> bool:
+    """Whether one of the globs matches the folder or one of its parents."""
+    paths = [folder, *(parent.as_posix() for parent in Path(folder).parents if parent != Path())]
+    return any(fnmatch.fnmatchcase(path, normalize_path(glob)) for path in paths for glob in globs)

@@ -1,0 +1,68 @@
+"""The root folder of a project."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from relnox.errors import Blocked
+from relnox.source import pyproject
+from relnox.source.folder_search import PYPROJECT, search_folders
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+__all__ = ["find_root"]
+
+
+def find_root(start: Path, top: Path | None) -> Path:
+    """Find the folder of the project that `start` is in.
+
+    The nearest folder upwards, not above the checkout's `top`, whose pyproject.toml has `[tool.relnox]` or is a uv
+    workspace; else the nearest that has a pyproject.toml; else the top of the checkout. If a checkout without
+    settings has several packages, the project is the whole checkout.
+
+    Raises:
+        Blocked: There is no project here.
+    """
+    start = start.resolve()
+    candidates = [start, *start.parents]
+    if top is not None and top.resolve() in candidates:
+        candidates = candidates[: candidates.index(top.resolve()) + 1]
+    if os.path.lexists(start / PYPROJECT) and not (start / PYPROJECT).is_file():
+        raise Blocked(
+            "pyproject-not-a-file",
+            f"{start / PYPROJECT} is not a regular file",
+            fix=f"mv {PYPROJECT} {PYPROJECT}.old",
+        )
+    with_file = [folder for folder in candidates if (folder / PYPROJECT).is_file()]
+    for folder in with_file:
+        tool = pyproject.table_at(pyproject.load(folder / PYPROJECT), "tool")
+        if "relnox" in tool or "workspace" in pyproject.table_at(tool, "uv"):
+            return folder
+    if with_file:
+        return top if top is not None and _is_one_of_several(with_file[0], top.resolve()) else with_file[0]
+    if top is not None:
+        return top
+    raise Blocked(
+        "project-not-found",
+        f"no project found: no {PYPROJECT} in {start} or its parent folders",
+        fix="cd into the project's folder, or pass --project DIR",
+    )
+
+
+def _is_one_of_several(folder: Path, top: Path) -> bool:
+    """Whether a folder is one of several packages in a checkout without settings."""
+    if folder == top or not _describes_package(folder) or _describes_package(top):
+        return False
+    candidates = (top / name for name in search_folders(top, (), []))
+    packages = {candidate for candidate in candidates if _describes_package(candidate)}
+    return folder in packages and len(packages) > 1
+
+
+def _describes_package(folder: Path) -> bool:
+    try:
+        return (folder / PYPROJECT).is_file() and pyproject.is_package(pyproject.load(folder / PYPROJECT))
+    except Blocked:
+        return False

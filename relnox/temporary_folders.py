@@ -1,0 +1,224 @@
+"""Temporary folders, and the removal of those that killed runs left behind.
+
+Everything temporary is made in a temporary folder with a marker file. A later run removes only such folders;
+`docs/decisions/0013-what-is-deleted.md` lists everything that relnox deletes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import stat
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["TemporaryFolder", "has_leftovers", "remove_leftovers"]
+
+_MARKER = ".relnox-temporary-folder"
+_MAGIC = "temporary folder of relnox, removed by relnox"
+_NAME = re.compile(r"\.?relnox-[0-9a-f]{16}")
+_OPEN_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+_PRIVATE = 0o700
+_MAX_MARKER = 4096
+_CAN_CLEAN_UP = sys.platform != "win32" and {os.open, os.stat, os.unlink, os.rmdir} <= os.supports_dir_fd
+"""Whether leftovers can be locked, and removed without following a link that replaced them."""
+
+
+class TemporaryFolder:
+    """A private folder that is made on first use, locked while this process lives, and removed on exit.
+
+    Leftovers of killed runs in the same parent are removed first: see `remove_leftovers`.
+
+    Args:
+        parent: The folder that it is made in; None for the system's folder for temporary files.
+    """
+
+    def __init__(self, parent: Path | None = None) -> None:
+        self._parent = parent
+        self._path: Path | None = None
+        self._lock: int | None = None
+        self._making = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        with self._making:
+            if self._path is None:
+                self._path = self._make()
+            return self._path
+
+    def __exit__(self, *_: object) -> None:
+        if self._path is not None:
+            if self._lock is None:
+                import shutil
+
+                shutil.rmtree(self._path, ignore_errors=True)
+            else:
+                with contextlib.suppress(OSError), _opened(self._path.parent) as parent:
+                    _remove(parent, self._path.name, self._lock)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _make(self) -> Path:
+        if self._parent is None:
+            import tempfile
+
+            parent, hidden = Path(tempfile.gettempdir()).resolve(), ""
+        else:
+            parent, hidden = self._parent.resolve(), "."
+        remove_leftovers(parent)
+        while True:
+            path = parent / f"{hidden}relnox-{os.urandom(8).hex()}"
+            path.mkdir(_PRIVATE)
+            with contextlib.suppress(
+                FileNotFoundError
+            ):  # another run removed it as a leftover before it was locked
+                self._lock = _claim(path)
+                return path
+
+
+def _claim(folder: Path) -> int | None:
+    """Lock a new folder and write its marker; return the descriptor, None where folders cannot be locked."""
+    if not _CAN_CLEAN_UP:
+        return None
+    import fcntl
+
+    descriptor = os.open(folder, _OPEN_FOLDER)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems cannot lock a folder
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # waits for a run that checks whether it is a leftover
+        text = json.dumps({"what": _MAGIC, "folder": folder.name, "process": os.getpid(), **_origin()})
+        marker = os.open(_MARKER, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=descriptor)
+        with os.fdopen(marker, "wb") as out:
+            out.write(text.encode())
+    except FileNotFoundError:
+        os.close(descriptor)
+        raise
+    except BaseException:  # an interruption too leaves no folder without its marker
+        with contextlib.suppress(OSError), _opened(folder.parent) as parent:
+            _remove(parent, folder.name, descriptor)
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _origin() -> dict[str, str]:
+    return {"host": os.uname().nodename, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+
+
+def remove_leftovers(parent: Path) -> None:
+    """Remove the temporary folders of killed runs that are directly in a folder, and nothing else.
+
+    All conditions are checked through one descriptor of the temporary folder: its name is that of a temporary
+    folder, it is not a link, it belongs to this user, its mode is 0700, it is not locked, and it has a marker with
+    its name. An empty one is removed too: its run was killed before it wrote the marker.
+    """
+    for descriptor, name, folder in _leftovers(parent):
+        with contextlib.suppress(OSError):
+            _remove(descriptor, name, folder)
+
+
+def has_leftovers(parent: Path) -> bool:
+    """Return whether `remove_leftovers` would remove anything."""
+    return any(True for _ in _leftovers(parent))
+
+
+def _leftovers(parent: Path) -> Iterator[tuple[int, str, int]]:
+    """Yield temporary folders of killed runs: a descriptor of the parent, the name, a locked descriptor."""
+    if not _CAN_CLEAN_UP:
+        return
+    with contextlib.suppress(OSError), _opened(parent) as descriptor:
+        for name in filter(_NAME.fullmatch, os.listdir(descriptor)):  # noqa: PTH208 - of the open folder
+            with contextlib.suppress(OSError), _leftover(descriptor, name) as folder:
+                if folder is not None:
+                    yield descriptor, name, folder
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder, _OPEN_FOLDER & ~getattr(os, "O_NOFOLLOW", 0))
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _leftover(parent: int, name: str) -> Iterator[int | None]:
+    """Yield a locked descriptor of a temporary folder that a killed run left; None if it is anything else."""
+    import fcntl
+
+    descriptor = os.open(name, _OPEN_FOLDER, dir_fd=parent)  # fails for a link
+    try:
+        status = os.fstat(descriptor)
+        if status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) == _PRIVATE:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its run is alive
+            yield descriptor if _is_marked(descriptor, name) else None
+        else:
+            yield None
+    finally:
+        os.close(descriptor)
+
+
+def _is_marked(folder: int, name: str) -> bool:
+    names = os.listdir(folder)
+    if not names:
+        return True
+    with contextlib.suppress(FileNotFoundError, ValueError, AttributeError):
+        marker = os.open(_MARKER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+        with os.fdopen(marker, "rb") as file:
+            status = os.fstat(marker)
+            if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_size > _MAX_MARKER:
+                return False
+            content = file.read()
+        if not content:  # its run was killed before it put anything else into the folder
+            return names == [_MARKER]
+        marker_fields = json.loads(content)
+        return bool(marker_fields.get("what") == _MAGIC and marker_fields.get("folder") == name)
+    return False
+
+
+def _remove(parent: int, name: str, folder: int) -> None:
+    """Remove a folder, its marker last: if this run is killed meanwhile, the next one recognizes the rest.
+
+    Args:
+        parent: Descriptor of its parent.
+        name: Its name.
+        folder: Its own descriptor.
+    """
+    _empty(folder)
+    if set(os.listdir(folder)) - {_MARKER}:
+        with contextlib.suppress(OSError, RecursionError):
+            for *_, inside in os.fwalk(".", dir_fd=folder):  # does not enter links
+                os.fchmod(inside, _PRIVATE)
+        _empty(folder)
+    if not set(os.listdir(folder)) - {_MARKER}:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(_MARKER, dir_fd=folder)
+        os.rmdir(name, dir_fd=parent)
+
+
+def _empty(folder: int) -> None:
+    """Remove the content of a folder except for its marker."""
+    import shutil
+
+    for name in os.listdir(folder):
+        if name == _MARKER:
+            continue
+        with contextlib.suppress(OSError, RecursionError):
+            if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                shutil.rmtree(name, ignore_errors=True, dir_fd=folder)
+            else:
+                os.unlink(name, dir_fd=folder)
