@@ -40,13 +40,26 @@ TOKEN = "any"  # the embedded index accepts any token
 
 INDEX = """\
 import sys
+import time
 from pathlib import Path
 from relnox.indexes.embedded import EmbeddedIndex
-from relnox.indexes.embedded.faults import Rule, Wait
+from relnox.indexes.embedded.handler import Handler
 
 folder, latency, server = sys.argv[1:]
-waits = [Rule(Wait(int(latency) / 1000), on="any"), Rule(Wait(int(server) / 1000))]
-with EmbeddedIndex(Path(folder), faults=waits) as index:
+
+
+class SlowHandler(Handler):
+    def parse_request(self):
+        time.sleep(int(latency) / 1000)
+        return super().parse_request()
+
+    def receive_upload(self, body, boundary):
+        time.sleep(int(server) / 1000)
+        return super().receive_upload(body, boundary)
+
+
+EmbeddedIndex.handler = SlowHandler
+with EmbeddedIndex(Path(folder)) as index:
     print(index.upload_url, index.simple_url, flush=True)
     sys.stdin.read()
 """

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from controlled_index import ControlledIndex
 from projects import write
 from releases import Package, is_whole, public, publish, release
 
 from relnox.cli import main
-from relnox.indexes.embedded import EmbeddedIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +93,7 @@ class Release:
 
     root: Path
     manifest: Manifest
-    index: EmbeddedIndex
+    index: ControlledIndex
 
     def is_finished(self, how: object) -> None:
         """The same command: the index equals the manifest, no file was sent with other bytes, none twice."""
@@ -113,7 +113,7 @@ class Release:
 def publishing(folder: Path) -> Iterator[Release]:
     """A release and its index; `RELNOX_OWN_TOKEN` is set elsewhere."""
     manifest = release(folder, PACKAGES, content=CONTENT)
-    with EmbeddedIndex(folder / "index") as index:
+    with ControlledIndex(folder / "index") as index:
         address = f'upload = "{index.upload_url}"\nsimple = "{index.simple_url}"\nproduction = false\n'
         settings = f'[tool.relnox]\npackages = ["packages/*"]\n[tool.relnox.indexes.own]\n{address}'
         write(folder, {"pyproject.toml": settings})

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import packed
 import pytest
+from controlled_index import ControlledIndex
+from controlled_index.accounts import Accounts
 from killing import killed_before
 from plain_index import serving
 from private_indexes import PASSWORD, USER, PrivateIndex, devpi, installed, pypiserver
@@ -20,8 +22,6 @@ from relnox import network
 from relnox.cli import main
 from relnox.commands.publish import locking
 from relnox.indexes import Indexes, client, uploader
-from relnox.indexes.embedded import EmbeddedIndex
-from relnox.indexes.embedded.accounts import Accounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -69,7 +69,7 @@ def _started(request: pytest.FixtureRequest, folder: Path) -> Iterator[PrivateIn
             with pypiserver(request.getfixturevalue("pypiserver_programs"), folder) as index:
                 yield index
         case "embedded":
-            with EmbeddedIndex(folder, accounts=Accounts({USER: PASSWORD})) as index:
+            with ControlledIndex(folder, accounts=Accounts({USER: PASSWORD})) as index:
                 yield PrivateIndex(index.upload_url, index.simple_url)
         case name:
             yield request.getfixturevalue("devpi_server").index(volatile=name == "volatile devpi")

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import packed
 import pytest
 import releases
+from controlled_index import ControlledIndex
 from hostile_archives import HONEST, HOSTILE, SETTINGS
 from loopback import declared, post
 from running import here
 
 from relnox.building import checks
 from relnox.core.settings.config import ArchiveLimits
-from relnox.indexes.embedded import EmbeddedIndex
 from relnox.indexes.embedded.rules import Rules
 
 if TYPE_CHECKING:
@@ -35,17 +35,17 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Iterator[EmbeddedIndex]:
+def index(tmp_path: Path) -> Iterator[ControlledIndex]:
     """As strict as the public one."""
 
     def validate(path: Path) -> Iterator[str]:
         return (finding.message for finding in checks.errors(path, public=True, limits=LIMITS))
 
-    with EmbeddedIndex(tmp_path / "index", rules=Rules(validator=validate)) as running:
+    with ControlledIndex(tmp_path / "index", rules=Rules(validator=validate)) as running:
         yield running
 
 
-def project(root: Path, path: Path, index: EmbeddedIndex) -> None:
+def project(root: Path, path: Path, index: ControlledIndex) -> None:
     """A project that is said to have built this archive, and an index to publish it to."""
     own = f'[tool.relnox.indexes.own]\nupload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
     releases.project_of(root, path, settings=f"{own}production = false\n{SETTINGS}")
@@ -53,7 +53,7 @@ def project(root: Path, path: Path, index: EmbeddedIndex) -> None:
 
 @pytest.mark.parametrize(("make", "words"), CASES)
 def test_hostile_archives_are_rejected_with_a_specific_message(
-    make: Make, words: str, root: Path, index: EmbeddedIndex
+    make: Make, words: str, root: Path, index: ControlledIndex
 ) -> None:
     path = make(root / "dist")
     project(root, path, index)
@@ -72,7 +72,7 @@ def test_hostile_archives_are_rejected_with_a_specific_message(
 
 @pytest.mark.parametrize(("make", "words"), CASES)
 def test_the_embedded_index_rejects_what_the_public_one_rejects(
-    make: Make, words: str, tmp_path: Path, index: EmbeddedIndex
+    make: Make, words: str, tmp_path: Path, index: ControlledIndex
 ) -> None:
     path = make(tmp_path)
     (tmp_path / "honest").mkdir()

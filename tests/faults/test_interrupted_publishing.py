@@ -10,10 +10,9 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from controlled_index import ControlledIndex, faults
+from controlled_index.faults import Rule
 from releases import Package, is_whole, publish, release
-
-from relnox.indexes.embedded import EmbeddedIndex, faults
-from relnox.indexes.embedded.faults import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +45,7 @@ def test_the_same_command_finishes_what_was_ended(
 ) -> None:
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
     manifest = release(tmp_path, PACKAGES)
-    with EmbeddedIndex(tmp_path / "index", faults=[SLOW]) as index:
+    with ControlledIndex(tmp_path / "index", faults=[SLOW]) as index:
         publish(tmp_path, index, "--dry-run")  # writes down where the index is
         code, said = ended(tmp_path, number, lambda: len(index.uploads) >= uploads)
         assert code == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number], said
@@ -65,7 +64,7 @@ def test_the_same_command_finishes_what_was_ended(
 def test_a_run_that_waits_ends_at_once(rule: Rule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
     release(tmp_path, PACKAGES)
-    with EmbeddedIndex(tmp_path / "index") as index:
+    with ControlledIndex(tmp_path / "index") as index:
         publish(tmp_path, index, "--dry-run")  # writes down where the index is
         index.misbehave(rule)
         before = len(index.log)

@@ -24,6 +24,9 @@ import packed
 import pytest
 import running
 import signing
+from controlled_index import ControlledIndex, faults
+from controlled_index.accounts import Accounts, Token
+from controlled_index.faults import Rule
 from loopback import declared, make_wheel, post
 from plain_index import serving
 from projects import repository, write
@@ -34,9 +37,6 @@ from trusting import AUDIENCE, REQUEST_TOKEN, identity, trusting
 from relnox import network
 from relnox.executor import publishing
 from relnox.indexes import uploader
-from relnox.indexes.embedded import EmbeddedIndex, faults
-from relnox.indexes.embedded.accounts import Accounts, Token
-from relnox.indexes.embedded.faults import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,9 +71,9 @@ class Here:
         """A folder beside the project."""
         return self.root.parent / "beside"
 
-    def index(self, *rules: Rule, accounts: Accounts | None = None) -> EmbeddedIndex:
+    def index(self, *rules: Rule, accounts: Accounts | None = None) -> ControlledIndex:
         """An index that lives by the same clock."""
-        return EmbeddedIndex(self.root.parent / "index", faults=rules, clock=self.clock.time, accounts=accounts)
+        return ControlledIndex(self.root.parent / "index", faults=rules, clock=self.clock.time, accounts=accounts)
 
     def on_github(self, index_url: str) -> None:
         """Be a job of GitHub Actions that may have an identity."""
@@ -175,7 +175,7 @@ def reserved_file_name(here: Here) -> Ran:
 # --- a release that takes no more files
 
 
-def half_a_release(here: Here, index: EmbeddedIndex) -> Ran:
+def half_a_release(here: Here, index: ControlledIndex) -> Ran:
     """Publish, where the index takes one of two packages."""
     release(here.root, [Package("core", sdist=False), Package("demo", ("core",), sdist=False)])
     index.misbehave(Rule(faults.TOO_LARGE, project="demo"))
@@ -372,7 +372,7 @@ def pending_publisher_of_another_name(here: Here) -> Ran:
 # --- attestations
 
 
-def attested(here: Here, index: EmbeddedIndex, services: signing.Services) -> Ran:
+def attested(here: Here, index: ControlledIndex, services: signing.Services) -> Ran:
     """Publish with attestations, signed by services on loopback."""
     trust = services.trust
     here.patch.setattr(ClientTrustConfig, "production", classmethod(lambda cls, offline=False: trust))

@@ -10,18 +10,19 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from controlled_index import ControlledIndex, faults
+from controlled_index.faults import Rule
 from releases import Package, SimulatedClock, is_whole, public, publish, publish_to, release
 
 from relnox import network
 from relnox.indexes import uploader
-from relnox.indexes.embedded import EmbeddedIndex, faults
-from relnox.indexes.embedded.faults import Rule
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from controlled_index.journal import Request
+
     from relnox.core.release.manifest import Manifest
-    from relnox.indexes.embedded.journal import Request
 
 pytestmark = pytest.mark.heavy
 
@@ -112,13 +113,13 @@ def test_each_way_to_misbehave_ends_with_its_code(
 def each_way_ends_with_its_code(mode: str, size: int, tmp_path: Path, clock: SimulatedClock) -> None:
     """Publish files to an index that misbehaves in this way, and again when it behaves."""
     # no false success, no hang, no duplicate, no half release without exit 3.
-    with EmbeddedIndex(tmp_path / "index", faults=MODES[mode].rules, clock=clock.time) as index:
+    with ControlledIndex(tmp_path / "index", faults=MODES[mode].rules, clock=clock.time) as index:
         _ends_with_its_code(MODES[mode], size, tmp_path, index, clock)
         sent = [request.sha256 for request in index.uploads if request.status == 200 and request.fault is None]
         assert len(sent) == len(set(sent)), "a file was stored twice"
 
 
-def _ends_with_its_code(way: Mode, size: int, root: Path, index: EmbeddedIndex, clock: SimulatedClock) -> None:
+def _ends_with_its_code(way: Mode, size: int, root: Path, index: ControlledIndex, clock: SimulatedClock) -> None:
     """Publish while the index misbehaves, and again when it does no more."""
     manifest = release(root, SIZES[size])
     ran = publish_to(root, index.upload_url, index.simple_url)
@@ -150,7 +151,7 @@ def test_an_outage_of_a_quarter_of_an_hour_is_retried(since: int, tmp_path: Path
     manifest = release(tmp_path, SIZES[6])
     out = Rule(faults.unavailable(), on="any", since=since, until=since + 900)
     first = Rule(faults.unavailable(since), tries=[1]) if since else Rule(faults.Wait(0))
-    with EmbeddedIndex(tmp_path / "index", faults=[first, out], clock=clock.time) as index:
+    with ControlledIndex(tmp_path / "index", faults=[first, out], clock=clock.time) as index:
         ran = publish(tmp_path, index)
         assert ran.code == 0, ran.text
         assert is_whole(index, manifest)
@@ -160,7 +161,7 @@ def test_an_outage_of_a_quarter_of_an_hour_is_retried(since: int, tmp_path: Path
 def test_pauses_grow_and_are_reported(tmp_path: Path, clock: SimulatedClock) -> None:
     # few requests, and a line for each long wait.
     release(tmp_path, SIZES[1])
-    with EmbeddedIndex(tmp_path / "index", faults=[Rule(faults.E500)], clock=clock.time) as index:
+    with ControlledIndex(tmp_path / "index", faults=[Rule(faults.E500)], clock=clock.time) as index:
         ran = publish(tmp_path, index, "--report", str(tmp_path / "report.json"))
         tries = [request.began for request in index.uploads]
     assert 15 < len(tries) < 80
@@ -179,7 +180,7 @@ def test_a_wait_of_many_packages_is_reported_once(tmp_path: Path, clock: Simulat
     # a listing that lags half an hour
     release(tmp_path, [Package(f"part-{number}") for number in range(6)])
     lag = Rule(faults.Stale(seconds=1800), on="listing")
-    with EmbeddedIndex(tmp_path / "index", faults=[lag], clock=clock.time) as index:
+    with ControlledIndex(tmp_path / "index", faults=[lag], clock=clock.time) as index:
         ran = publish(tmp_path, index)
     assert ran.code == 0, ran.text
     waits = [line for line in ran.err.splitlines() if line.startswith("waiting ")]
@@ -193,7 +194,7 @@ def test_a_wait_of_many_packages_is_reported_once(tmp_path: Path, clock: Simulat
 def test_a_wait_before_the_plan_is_reported_too(tmp_path: Path, clock: SimulatedClock) -> None:
     release(tmp_path, SIZES[60])
     away = Rule(faults.unavailable(), on="any", until=300)
-    with EmbeddedIndex(tmp_path / "index", faults=[away], clock=clock.time) as index:
+    with ControlledIndex(tmp_path / "index", faults=[away], clock=clock.time) as index:
         ran = publish(tmp_path, index, "--report", str(tmp_path / "report.json"))
     assert ran.code == 0, ran.text
     waits, _, _ = ran.err.partition("note: credentials")
@@ -208,7 +209,7 @@ def test_another_file_on_the_index_stops_everything_before_the_first_byte(
     # in the last of ten packages; both hashes and the fix are printed.
     packages = SIZES[60]
     old = release(tmp_path, packages[-1:], content="# before\n")
-    with EmbeddedIndex(tmp_path / "index", clock=clock.time) as index:
+    with ControlledIndex(tmp_path / "index", clock=clock.time) as index:
         assert publish(tmp_path, index).code == 0
         before = len(index.uploads)
         new = release(tmp_path, packages)
@@ -227,7 +228,7 @@ def test_a_release_that_takes_no_more_files_is_refused_before_the_first_byte(
 ) -> None:
     # half of it was uploaded 15 days ago; the fix is printed.
     release(tmp_path, SIZES[6])
-    with EmbeddedIndex(
+    with ControlledIndex(
         tmp_path / "index", faults=[Rule(faults.REJECTED, project="demo")], clock=clock.time
     ) as index:
         first = publish(tmp_path, index)
@@ -250,7 +251,7 @@ def test_a_release_is_finished_from_another_machine_without_the_files_that_are_p
     # the manifest, the index, and the files that are missing there.
     manifest = release(tmp_path / "one", SIZES[60])
     half = Rule(faults.REJECTED, filename="part_[5-9]-*")
-    with EmbeddedIndex(tmp_path / "index", faults=[half], clock=clock.time) as index:
+    with ControlledIndex(tmp_path / "index", faults=[half], clock=clock.time) as index:
         first = publish(tmp_path / "one", index)
         assert first.code == 3, first.text
         assert "rerun the command to finish it before" in first.err
@@ -272,7 +273,7 @@ def test_an_index_is_asked_once_for_each_project_before_the_first_upload(
     tmp_path: Path, clock: SimulatedClock
 ) -> None:
     release(tmp_path, SIZES[60])
-    with EmbeddedIndex(tmp_path / "index", clock=clock.time) as index:
+    with ControlledIndex(tmp_path / "index", clock=clock.time) as index:
         assert publish(tmp_path, index).code == 0
         kinds = [request.kind for request in index.log]
     assert kinds[: kinds.index("upload")] == ["listing"] * 10
@@ -289,7 +290,7 @@ def test_files_of_a_project_go_up_two_at_a_time_the_first_alone_and_the_sdist_la
 ) -> None:
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
     release(tmp_path, [Package("demo", wheels=6)])
-    with EmbeddedIndex(tmp_path / "index", faults=[Rule(faults.Wait(0.2))]) as index:
+    with ControlledIndex(tmp_path / "index", faults=[Rule(faults.Wait(0.2))]) as index:
         assert publish(tmp_path, index).code == 0
         first, *between, last = index.uploads
     assert (first.filename, last.filename) == ("demo-1.0-py3-none-any.whl", "demo-1.0.tar.gz")
@@ -304,6 +305,6 @@ def test_independent_projects_go_up_side_by_side_eight_at_most(
 ) -> None:
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
     release(tmp_path, [Package(f"part-{number}", sdist=False) for number in range(20)])
-    with EmbeddedIndex(tmp_path / "index", faults=[Rule(faults.Wait(0.5))]) as index:
+    with ControlledIndex(tmp_path / "index", faults=[Rule(faults.Wait(0.5))]) as index:
         assert publish(tmp_path, index).code == 0
         assert 2 < at_once(index.uploads) <= 8

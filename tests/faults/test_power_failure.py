@@ -161,7 +161,7 @@ def test_archives_and_their_names_are_on_the_disk_before_the_manifest(
 
 def test_an_upload_is_on_the_disk_before_the_embedded_index_has_it(tmp_path: Path, log: Log) -> None:
     with EmbeddedIndex(tmp_path / "index") as index:
-        store = index._store
+        store = index.store
         with store.receive() as incoming:
             incoming.write(b"content")
             assert incoming.store("home-1.0.tar.gz")

@@ -9,6 +9,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from controlled_index import ControlledIndex, faults
+from controlled_index.faults import Answer, Rule
+from controlled_index.handler import ControlledHandler
 from releases import Package, SimulatedClock, is_whole, public, publish, publish_to, release
 
 from relnox import network
@@ -16,9 +19,6 @@ from relnox.commands import publish as publish_task
 from relnox.executor import publishing
 from relnox.executor.scratch import ScratchFolder
 from relnox.indexes import client, uploader
-from relnox.indexes.embedded import EmbeddedIndex, faults, handler
-from relnox.indexes.embedded.faults import Answer, Rule
-from relnox.indexes.embedded.pages import project_page
 from relnox.reporters import json as json_reports
 from relnox.reporters import plain, text
 
@@ -48,11 +48,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
 def listing_as(monkeypatch: pytest.MonkeyPatch, change: Callable[[str], str]) -> None:
     """Have the index write its project pages another way, where they list something."""
 
-    def written(name: str, project: Any, files: Any, *rest: Any) -> str:
-        page = project_page(name, project, files, *rest)
+    project_page = ControlledHandler.project_page
+
+    def written(handler: ControlledHandler, project: str, files: Any, format_: Any) -> str:
+        page = project_page(handler, project, files, format_)
         return change(page) if files else page
 
-    monkeypatch.setattr(handler, "project_page", written)
+    monkeypatch.setattr(ControlledHandler, "project_page", written)
 
 
 def doubled(written: str) -> str:
@@ -94,7 +96,7 @@ def test_what_is_served_has_to_be_what_was_built(
 ) -> None:
     fault, code, said = SERVED[mode]
     manifest = release(tmp_path, SIZES[size])
-    with EmbeddedIndex(tmp_path / "index", faults=[Rule(fault, on="file")], clock=clock.time) as index:
+    with ControlledIndex(tmp_path / "index", faults=[Rule(fault, on="file")], clock=clock.time) as index:
         ran = publish(tmp_path, index)
         assert ran.code == code, ran.text
         assert said in ran.err
@@ -111,7 +113,7 @@ def test_one_file_that_is_not_served_is_reported_among_others(
     fault, code, _ = SERVED[mode]
     release(tmp_path, SIZES[2])
     rule = Rule(fault, on="file", filename="*.tar.gz")
-    with EmbeddedIndex(tmp_path / "index", faults=[rule], clock=clock.time) as index:
+    with ControlledIndex(tmp_path / "index", faults=[rule], clock=clock.time) as index:
         ran = publish(tmp_path, index)
     assert ran.code == (4 if code == 4 else 3), ran.text
     assert "public on own (1): demo-1.0-py3-none-any.whl" in ran.err
@@ -122,7 +124,7 @@ def test_one_file_that_is_not_served_is_reported_among_others(
 def test_other_bytes_for_a_moment_are_waited_for(tmp_path: Path, clock: SimulatedClock) -> None:
     release(tmp_path, SIZES[2])
     rule = Rule(Answer(200, "busy"), on="file", tries=[1, 2], per_name=True)
-    with EmbeddedIndex(tmp_path / "index", faults=[rule], clock=clock.time) as index:
+    with ControlledIndex(tmp_path / "index", faults=[rule], clock=clock.time) as index:
         ran = publish(tmp_path, index)
     assert ran.code == 0, ran.text
 
@@ -148,7 +150,7 @@ def test_a_listing_that_contradicts_itself_proves_nothing(  # noqa: PLR0917 - co
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     manifest = release(tmp_path, SIZES[size])
-    with EmbeddedIndex(tmp_path / "index", clock=clock.time) as index:
+    with ControlledIndex(tmp_path / "index", clock=clock.time) as index:
         with monkeypatch.context() as patch:
             listing_as(patch, change)
             ran = publish(tmp_path, index)
@@ -168,7 +170,7 @@ def test_a_yanked_file_is_reported_before_and_after(tmp_path: Path, clock: Simul
     # PEP 592
     release(tmp_path, SIZES[2])
     rule = Rule(faults.REJECTED, filename="*.tar.gz")
-    with EmbeddedIndex(tmp_path / "index", faults=[rule], clock=clock.time) as index:
+    with ControlledIndex(tmp_path / "index", faults=[rule], clock=clock.time) as index:
         assert publish(tmp_path, index).code == 3
         index.misbehave()
         index.yank("demo-1.0-py3-none-any.whl", "broken")
@@ -184,7 +186,7 @@ def test_the_status_of_a_project_is_reported_after_the_uploads(
 ) -> None:
     # PEP 792: it changes while the release is on its way.
     release(tmp_path, SIZES[2])
-    with EmbeddedIndex(tmp_path / "index", clock=clock.time) as index:
+    with ControlledIndex(tmp_path / "index", clock=clock.time) as index:
         send = uploader.send
 
         def sent(path: Path, *args: Any, **options: Any) -> str:
@@ -206,7 +208,7 @@ def test_the_status_of_a_project_is_reported_after_the_uploads(
 # --- before the first byte
 
 
-def half(root: Path, index: EmbeddedIndex) -> None:
+def half(root: Path, index: ControlledIndex) -> None:
     """Publish the first of two packages."""
     release(root, SIZES[6])
     index.misbehave(Rule(faults.REJECTED, project="demo"))
@@ -218,31 +220,31 @@ def half(root: Path, index: EmbeddedIndex) -> None:
     index.misbehave()
 
 
-def no_credentials(root: Path, index: EmbeddedIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
+def no_credentials(root: Path, index: ControlledIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
     patch.delenv("RELNOX_OWN_TOKEN")
     return ()
 
 
-def file_is_gone(root: Path, index: EmbeddedIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
+def file_is_gone(root: Path, index: ControlledIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
     (root / "dist/demo-1.0.tar.gz").unlink()
     return ()
 
 
-def file_changed(root: Path, index: EmbeddedIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
+def file_changed(root: Path, index: ControlledIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
     (root / "dist/demo-1.0.tar.gz").write_bytes(b"other")
     return ()
 
 
-def archived(root: Path, index: EmbeddedIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
+def archived(root: Path, index: ControlledIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
     index.set_status("demo", "archived")
     return ()
 
 
-def plan_cannot_be_written(root: Path, index: EmbeddedIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
+def plan_cannot_be_written(root: Path, index: ControlledIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
     return "--plan", str(root / "nowhere/plan.json")
 
 
-def bad_token(root: Path, index: EmbeddedIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
+def bad_token(root: Path, index: ControlledIndex, patch: pytest.MonkeyPatch) -> tuple[str, ...]:
     index.misbehave(Rule(faults.REJECTED))
     return ()
 
@@ -259,13 +261,13 @@ def bad_token(root: Path, index: EmbeddedIndex, patch: pytest.MonkeyPatch) -> tu
     ],
 )
 def test_a_blocked_run_reports_the_public_files_of_an_earlier_run(
-    transient_error: Callable[[Path, EmbeddedIndex, pytest.MonkeyPatch], tuple[str, ...]],
+    transient_error: Callable[[Path, ControlledIndex, pytest.MonkeyPatch], tuple[str, ...]],
     code: int,
     tmp_path: Path,
     clock: SimulatedClock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with EmbeddedIndex(tmp_path / "index", clock=clock.time) as index:
+    with ControlledIndex(tmp_path / "index", clock=clock.time) as index:
         half(tmp_path, index)
         ran = publish(tmp_path, index, *transient_error(tmp_path, index, monkeypatch))
     assert ran.code == code, ran.text
@@ -274,7 +276,7 @@ def test_a_blocked_run_reports_the_public_files_of_an_earlier_run(
 
 
 def test_a_missing_confirmation_reports_the_public_files(tmp_path: Path, clock: SimulatedClock) -> None:
-    with EmbeddedIndex(tmp_path / "index", clock=clock.time) as index:
+    with ControlledIndex(tmp_path / "index", clock=clock.time) as index:
         half(tmp_path, index)
         ran = publish_to(tmp_path, index.upload_url, index.simple_url, production=True)
     assert ran.code == 3, ran.text
@@ -285,7 +287,7 @@ def test_a_missing_confirmation_reports_the_public_files(tmp_path: Path, clock: 
 def test_an_index_that_cannot_be_read_never_ends_as_if_nothing_were_public(
     tmp_path: Path, clock: SimulatedClock
 ) -> None:
-    with EmbeddedIndex(tmp_path / "index", clock=clock.time) as index:
+    with ControlledIndex(tmp_path / "index", clock=clock.time) as index:
         half(tmp_path, index)
         for fault in (Answer(403, "Forbidden"), Answer(200, LOGIN_PAGE, headers=HTML), Answer(503, "away")):
             index.misbehave(Rule(fault, on="listing"))
@@ -324,7 +326,7 @@ def test_one_package_and_many_have_the_same_code_for_the_same_state(
         root = tmp_path / str(number)
         root.mkdir()
         release(root, packages)
-        with EmbeddedIndex(root / "index", faults=rules, clock=clock.time) as index:
+        with ControlledIndex(root / "index", faults=rules, clock=clock.time) as index:
             ran = publish(root, index)
             assert ran.code == code, ran.text
 
@@ -371,7 +373,7 @@ def test_a_bug_after_the_first_upload_ends_with_what_is_public(
     bug: BaseException, where: str, tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = release(tmp_path, SIZES[6])
-    with EmbeddedIndex(tmp_path / "index", clock=clock.time) as index:
+    with ControlledIndex(tmp_path / "index", clock=clock.time) as index:
         with monkeypatch.context() as patch:
             raising(patch, where, bug)
             ran = publish(tmp_path, index, "--report", str(tmp_path / "report.json"))
@@ -394,7 +396,7 @@ def test_a_bug_is_printed_after_the_public_files_and_is_in_the_report(
     tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release(tmp_path, SIZES[6])
-    with EmbeddedIndex(tmp_path / "index", clock=clock.time) as index, monkeypatch.context() as patch:
+    with ControlledIndex(tmp_path / "index", clock=clock.time) as index, monkeypatch.context() as patch:
         raising(patch, "after an upload", RuntimeError("boom"))
         ran = publish(tmp_path, index, "--verbose", "--report", str(tmp_path / "report.json"))
     assert ran.code == 3, ran.text
@@ -415,7 +417,7 @@ def test_a_bug_before_the_first_upload_is_a_traceback(
     release(tmp_path, SIZES[2])
     monkeypatch.setattr(uploader, "send", broken)
     with (
-        EmbeddedIndex(tmp_path / "index", clock=clock.time) as index,
+        ControlledIndex(tmp_path / "index", clock=clock.time) as index,
         pytest.raises(RuntimeError, match="boom"),
     ):
         publish(tmp_path, index)
@@ -425,7 +427,7 @@ def test_a_report_that_cannot_be_written_is_refused_before_anything_is_sent(
     tmp_path: Path, clock: SimulatedClock
 ) -> None:
     manifest = release(tmp_path, SIZES[2])
-    with EmbeddedIndex(tmp_path / "index", clock=clock.time) as index:
+    with ControlledIndex(tmp_path / "index", clock=clock.time) as index:
         ran = publish(tmp_path, index, "--report", str(tmp_path / "nowhere/report.json"))
         assert public(index, manifest) == {}
     assert ran.code == 1, ran.text

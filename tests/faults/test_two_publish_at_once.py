@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from controlled_index import ControlledIndex, faults
+from controlled_index.faults import Rule
 from releases import Package, is_whole, publish, release
-
-from relnox.indexes.embedded import EmbeddedIndex, faults
-from relnox.indexes.embedded.faults import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +69,7 @@ def test_on_one_machine_each_file_is_sent_once(checkouts: int, tmp_path: Path) -
     *roots, manifest = two_checkouts(tmp_path)
     both = roots if checkouts == 2 else [roots[0], roots[0]]
     for number in range(TIMES):
-        with EmbeddedIndex(tmp_path / f"index-{number}", faults=[Rule(faults.Wait(0.05))]) as index:
+        with ControlledIndex(tmp_path / f"index-{number}", faults=[Rule(faults.Wait(0.05))]) as index:
             for root in roots:
                 publish(root, index, "--dry-run")  # writes down where the index is
             ended = list(at_once(*both))
@@ -84,7 +83,7 @@ def test_on_one_machine_each_file_is_sent_once(checkouts: int, tmp_path: Path) -
 
 def test_who_waits_says_for_which_process(tmp_path: Path) -> None:
     root, _, _ = two_checkouts(tmp_path)
-    with EmbeddedIndex(tmp_path / "index", faults=[Rule(faults.Wait(2.5))]) as index:
+    with ControlledIndex(tmp_path / "index", faults=[Rule(faults.Wait(2.5))]) as index:
         publish(root, index, "--dry-run")
         ended = list(at_once(root, root))
     assert [code for code, _ in ended] == [0, 0], ended
@@ -99,7 +98,7 @@ def test_on_two_machines_both_end_with_the_same_truth(tmp_path: Path) -> None:
     *roots, manifest = two_checkouts(tmp_path)
     for number in range(TIMES):
         rules = [Rule(faults.Wait(0.05)), Rule(faults.Duplicate(409))] if number % 2 else [Rule(faults.Wait(0.05))]
-        with EmbeddedIndex(tmp_path / f"index-{number}", faults=rules) as index:
+        with ControlledIndex(tmp_path / f"index-{number}", faults=rules) as index:
             for root in roots:
                 publish(root, index, "--dry-run")
             ended = list(at_once(*roots, caches=(tmp_path / "c1", tmp_path / "c2")))
@@ -109,7 +108,7 @@ def test_on_two_machines_both_end_with_the_same_truth(tmp_path: Path) -> None:
 
 def test_a_lock_outlives_no_process(tmp_path: Path) -> None:
     root, _, _ = two_checkouts(tmp_path)
-    with EmbeddedIndex(tmp_path / "index", faults=[Rule(faults.Stall(), tries=[1])]) as index:
+    with ControlledIndex(tmp_path / "index", faults=[Rule(faults.Stall(), tries=[1])]) as index:
         publish(root, index, "--dry-run")
         first = subprocess.Popen(
             [sys.executable, *WORDS], cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -134,7 +133,7 @@ def test_without_a_place_for_locks_it_is_published_all_the_same(hindrance: str, 
         place.write_text("")
     else:
         place.symlink_to(other)
-    with EmbeddedIndex(tmp_path / "index") as index:
+    with ControlledIndex(tmp_path / "index") as index:
         publish(root, index, "--dry-run")
         ((code, said),) = at_once(root)
     assert code == 0, said

@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from controlled_index import ControlledIndex
 from planned import PLANNED
 from projects import git, repository, single
 from releases import Package, release
@@ -20,7 +21,6 @@ from relnox.arguments import parse
 from relnox.commands.running import blockers
 from relnox.core.planning.events import RunFinished, RunStarted, Status, StepFinished
 from relnox.errors import Blocked, ExitCode, RelnoxError
-from relnox.indexes.embedded import EmbeddedIndex
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,7 +125,7 @@ def test_a_production_index_needs_the_option_yes(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "token")
     root = tmp_path / "project"
     release(root, [Package("demo")])
-    with EmbeddedIndex(tmp_path / "index") as index:
+    with ControlledIndex(tmp_path / "index") as index:
         with (root / "pyproject.toml").open("a", encoding="utf-8") as file:
             urls = f'upload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
             file.write(f"\n[tool.relnox.indexes.own]\n{urls}")

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import signing
+from controlled_index import ControlledIndex
+from controlled_index.minting import Publisher as Entitled
+from controlled_index.minting import TrustedPublishing
 from packaging.version import Version
 from releases import Package, described, is_whole, public, publish, release
 from sigstore.models import ClientTrustConfig
@@ -22,9 +25,6 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.release.publishers import SUFFIX, Publisher
 from relnox.indexes import attestations, client
 from relnox.indexes.attestations import Unverified
-from relnox.indexes.embedded import EmbeddedIndex
-from relnox.indexes.embedded.minting import Publisher as Entitled
-from relnox.indexes.embedded.minting import TrustedPublishing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,22 +59,22 @@ def job(services: Services, monkeypatch: pytest.MonkeyPatch) -> Services:
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Iterator[EmbeddedIndex]:
+def index(tmp_path: Path) -> Iterator[ControlledIndex]:
     """An index that knows the job's workflow as the publisher of both packages."""
     entitled = [
         Entitled(project=package.name, repository=signing.REPOSITORY, workflow="release.yml")
         for package in PACKAGES
     ]
-    with EmbeddedIndex(tmp_path / "index", trusted_publishing=TrustedPublishing(publishers=entitled)) as running:
+    with ControlledIndex(tmp_path / "index", trusted_publishing=TrustedPublishing(publishers=entitled)) as running:
         for package in PACKAGES:
-            running._store.projects.create(package.name, None)
+            running.create_project(package.name)
         yield running
 
 
 @pytest.fixture
-def open_index(tmp_path: Path) -> Iterator[EmbeddedIndex]:
+def open_index(tmp_path: Path) -> Iterator[ControlledIndex]:
     """An index without accounts: everybody is taken at their word."""
-    with EmbeddedIndex(tmp_path / "open") as running:
+    with ControlledIndex(tmp_path / "open") as running:
         yield running
 
 
@@ -83,14 +83,14 @@ def built(tmp_path: Path) -> Manifest:
     return release(tmp_path / "work", PACKAGES)
 
 
-def run(tmp_path: Path, index: EmbeddedIndex, *options: str, token: bool = False) -> Ran:
+def run(tmp_path: Path, index: ControlledIndex, *options: str, token: bool = False) -> Ran:
     with pytest.MonkeyPatch.context() as patched:
         if token:
             patched.setenv("RELNOX_OWN_TOKEN", "unused-token")
         return publish(tmp_path / "work", index, *options)
 
 
-def provenance(index: EmbeddedIndex, package: str) -> dict[str, Any]:
+def provenance(index: ControlledIndex, package: str) -> dict[str, Any]:
     listed = client.fetch_listing(index.simple_url, package)
     served = {name: client.provenance(file) for name, file in listed.items()}
     return {name: json.loads(content) for name, content in served.items() if content is not None}
@@ -104,7 +104,7 @@ def signed(tmp_path: Path) -> list[str]:
 
 
 def test_a_job_with_an_identity_publishes_with_attestations_without_being_asked_to(
-    tmp_path: Path, job: Services, index: EmbeddedIndex, built: Manifest
+    tmp_path: Path, job: Services, index: ControlledIndex, built: Manifest
 ) -> None:
     ran = run(tmp_path, index)
     assert ran.code == 0, ran.text
@@ -128,7 +128,7 @@ def test_a_job_with_an_identity_publishes_with_attestations_without_being_asked_
 
 
 def test_nothing_is_sent_before_everything_is_signed(
-    tmp_path: Path, job: Services, index: EmbeddedIndex, built: Manifest
+    tmp_path: Path, job: Services, index: ControlledIndex, built: Manifest
 ) -> None:
     ran = run(tmp_path, index, "--plan", str(tmp_path / "plan.json"))
     assert ran.code == 0, ran.text
@@ -140,7 +140,7 @@ def test_nothing_is_sent_before_everything_is_signed(
 
 
 def test_a_rerun_signs_nothing_twice_and_finds_everything_done(
-    tmp_path: Path, job: Services, index: EmbeddedIndex, built: Manifest
+    tmp_path: Path, job: Services, index: ControlledIndex, built: Manifest
 ) -> None:
     assert run(tmp_path, index).code == 0
     asked = len(job.asked)
@@ -151,7 +151,7 @@ def test_a_rerun_signs_nothing_twice_and_finds_everything_done(
 
 
 def test_what_another_machine_signed_is_sent_as_it_is(
-    tmp_path: Path, job: Services, open_index: EmbeddedIndex, built: Manifest, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, job: Services, open_index: ControlledIndex, built: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(tmp_path, open_index, "--attestations", "required", "--dry-run", token=True).code == 0
     assert signed(tmp_path) == []
@@ -163,7 +163,7 @@ def test_what_another_machine_signed_is_sent_as_it_is(
     refused = run(tmp_path, open_index, "--attestations", "required", token=True)
     assert "files cannot be signed: not running on a supported CI provider" in refused.text
     assert refused.code == 3, refused.text  # core is public
-    with EmbeddedIndex(tmp_path / "other") as other:
+    with ControlledIndex(tmp_path / "other") as other:
         carried = run(tmp_path, other, "--attestations", "required", "--package", "core", token=True)
         assert carried.code == 0, carried.text
         assert "2 files have valid attestations" in carried.text
@@ -171,7 +171,7 @@ def test_what_another_machine_signed_is_sent_as_it_is(
 
 
 def test_what_many_jobs_signed_is_collected_and_sent_as_it_is(
-    tmp_path: Path, job: Services, open_index: EmbeddedIndex, built: Manifest, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, job: Services, open_index: ControlledIndex, built: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = tmp_path / "work"
     assert run(tmp_path, open_index, "--attestations", "required", token=True).code == 0
@@ -188,7 +188,7 @@ def test_what_many_jobs_signed_is_collected_and_sent_as_it_is(
 
     assert main(["collect", "--project", str(root), "--from", "jobs", "--reporter", "plain"]) == 0
 
-    with EmbeddedIndex(tmp_path / "other") as other:
+    with ControlledIndex(tmp_path / "other") as other:
         ran = run(tmp_path, other, "--attestations", "required", token=True)
         assert ran.code == 0, ran.text
         assert "4 files have valid attestations" in ran.text
@@ -200,7 +200,7 @@ def test_what_many_jobs_signed_is_collected_and_sent_as_it_is(
 
 
 def test_without_trusted_publishing_nothing_is_signed_and_the_run_says_so(
-    tmp_path: Path, job: Services, open_index: EmbeddedIndex, built: Manifest
+    tmp_path: Path, job: Services, open_index: ControlledIndex, built: Manifest
 ) -> None:
     ran = run(tmp_path, open_index, token=True)
     assert ran.code == 0, ran.text
@@ -209,7 +209,7 @@ def test_without_trusted_publishing_nothing_is_signed_and_the_run_says_so(
 
 
 def test_off_is_off(
-    tmp_path: Path, job: Services, index: EmbeddedIndex, built: Manifest, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, job: Services, index: ControlledIndex, built: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RELNOX_ATTESTATIONS", "off")
     ran = run(tmp_path, index)
@@ -238,7 +238,7 @@ def test_without_the_extra_required_is_refused_with_the_command_that_helps(
     says: str,
     tmp_path: Path,
     job: Services,
-    index: EmbeddedIndex,
+    index: ControlledIndex,
     built: Manifest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -268,7 +268,13 @@ def test_public_indexes_accept_attestations_only_with_trusted_publishing(tmp_pat
 
 @pytest.mark.parametrize("policy", ["auto", "required", "best-effort"])
 def test_a_job_in_a_reusable_workflow_signs_nothing(
-    *, policy: str, tmp_path: Path, job: Services, index: EmbeddedIndex, open_index: EmbeddedIndex, built: Manifest
+    *,
+    policy: str,
+    tmp_path: Path,
+    job: Services,
+    index: ControlledIndex,
+    open_index: ControlledIndex,
+    built: Manifest,
 ) -> None:
     # the index looks at the one, the certificate at the other.
     job.claims = {"job_workflow_ref": "acme/shared/.github/workflows/upload.yml@refs/heads/main"}
@@ -286,7 +292,7 @@ def test_a_job_in_a_reusable_workflow_signs_nothing(
 
 
 def test_a_public_file_without_attestation_is_named_with_the_ways_out(
-    tmp_path: Path, job: Services, open_index: EmbeddedIndex, built: Manifest
+    tmp_path: Path, job: Services, open_index: ControlledIndex, built: Manifest
 ) -> None:
     # an identical upload is over before attestations are read.
     assert run(tmp_path, open_index, "--package", "core", token=True).code == 0
@@ -305,10 +311,10 @@ def test_a_public_file_without_attestation_is_named_with_the_ways_out(
 def test_an_attestation_that_the_index_refuses_ends_the_run_or_is_left_out_as_the_policy_says(
     tmp_path: Path, job: Services, built: Manifest
 ) -> None:
-    from relnox.indexes.embedded.accounts import Accounts, Token
+    from controlled_index.accounts import Accounts, Token
 
     accounts = Accounts({"anna": "secret"}, tokens=[Token(secret="unused-token", user="anna")])
-    with EmbeddedIndex(tmp_path / "accounts", accounts=accounts) as index:
+    with ControlledIndex(tmp_path / "accounts", accounts=accounts) as index:
         ran = run(tmp_path, index, "--attestations", "required", "--package", "core", token=True)
         assert ran.code == 2, ran.text
         assert "rejected the attestations of core-1.0" in ran.text
@@ -323,7 +329,7 @@ def test_an_attestation_that_the_index_refuses_ends_the_run_or_is_left_out_as_th
 
 
 def test_a_release_waits_for_three_quarters_of_an_hour_of_outage(
-    tmp_path: Path, job: Services, index: EmbeddedIndex, built: Manifest, clock: SimulatedClock
+    tmp_path: Path, job: Services, index: ControlledIndex, built: Manifest, clock: SimulatedClock
 ) -> None:
     job.is_down = lambda: clock.now() < 2700
     ran = run(tmp_path, index)
@@ -342,7 +348,7 @@ def test_after_too_long_an_outage_required_ends_with_nothing_sent_and_best_effor
     most: int,
     tmp_path: Path,
     job: Services,
-    index: EmbeddedIndex,
+    index: ControlledIndex,
     built: Manifest,
     clock: SimulatedClock,
 ) -> None:
@@ -377,7 +383,7 @@ def test_transient_errors_are_retried(
     faults: list[int | str],
     tmp_path: Path,
     job: Services,
-    index: EmbeddedIndex,
+    index: ControlledIndex,
     built: Manifest,
 ) -> None:
     job.faults = ["" if fault == 200 else fault for fault in faults]
@@ -387,7 +393,7 @@ def test_transient_errors_are_retried(
 
 
 def test_a_service_that_does_not_answer_is_given_up_and_asked_again(
-    tmp_path: Path, job: Services, index: EmbeddedIndex, built: Manifest, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, job: Services, index: ControlledIndex, built: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # sigstore's own clients know no time-out.
     monkeypatch.setattr(
@@ -402,7 +408,7 @@ def test_a_service_that_does_not_answer_is_given_up_and_asked_again(
 
 @pytest.mark.parametrize("fault", [400, 401, 403])
 def test_a_rejection_by_the_signing_service_is_not_retried(
-    fault: int, tmp_path: Path, job: Services, index: EmbeddedIndex, built: Manifest
+    fault: int, tmp_path: Path, job: Services, index: ControlledIndex, built: Manifest
 ) -> None:
     job.faults = [fault]
     ran = run(tmp_path, index)
@@ -413,7 +419,7 @@ def test_a_rejection_by_the_signing_service_is_not_retried(
 
 
 def test_a_certificate_of_another_publisher_blocks_the_uploads(
-    tmp_path: Path, job: Services, index: EmbeddedIndex, built: Manifest
+    tmp_path: Path, job: Services, index: ControlledIndex, built: Manifest
 ) -> None:
     job.names = {"repository": "mallory/demo"}
     ran = run(tmp_path, index)
@@ -512,12 +518,12 @@ def test_no_changed_signature_certificate_or_entry_is_good(attested: tuple[Distr
 
 @pytest.mark.parametrize("left", ["truncated", "of another file", "of another job"])
 def test_what_lies_there_and_proves_nothing_is_signed_again(
-    left: str, tmp_path: Path, job: Services, index: EmbeddedIndex, built: Manifest
+    left: str, tmp_path: Path, job: Services, index: ControlledIndex, built: Manifest
 ) -> None:
     assert run(tmp_path, index, "--dry-run").code == 0
     dist = tmp_path / "work" / "dist"
     first, second = built.files_of("core")
-    with EmbeddedIndex(tmp_path / "before") as before:
+    with ControlledIndex(tmp_path / "before") as before:
         if left == "of another job":
             job.claims = {
                 "repository": "mallory/demo",
@@ -663,7 +669,7 @@ def test_an_attestation_of_a_real_pipeline_is_verified() -> None:
 
 
 def test_identity_tokens_are_neither_printed_nor_stored(
-    tmp_path: Path, job: Services, index: EmbeddedIndex, built: Manifest
+    tmp_path: Path, job: Services, index: ControlledIndex, built: Manifest
 ) -> None:
     job.faults = [403, "", 403]
     runs = [run(tmp_path, index), run(tmp_path, index), run(tmp_path, index, "--report", str(tmp_path / "r.json"))]

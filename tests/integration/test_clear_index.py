@@ -92,9 +92,3 @@ def test_a_rerun_keeps_what_an_interrupted_run_uploaded(root: Path, monkeypatch:
         *["skipped"],
         *["success"] * (len(manifest.distributions) - 1),
     ]
-
-
-def test_a_file_that_was_yanked_is_removed_with_all_others(root: Path) -> None:
-    _index(root).yank("core-1.0.tar.gz")
-    code, statuses = _statuses(root)
-    assert (code, statuses["remove all content of index embedded"]) == (0, "success")

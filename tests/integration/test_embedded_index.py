@@ -53,7 +53,6 @@ from relnox.indexes.embedded.store import Store
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from relnox.indexes.embedded.projects import Status
 
 pytestmark = pytest.mark.heavy
 
@@ -365,9 +364,9 @@ class Dribble:
 
 
 def parse(body: bytes, most: int = 1 << 20, boundary: str = BOUNDARY) -> tuple[Form, bytes]:
-    pieces: list[bytes] = []
-    read = read_form(Dribble(body, most), boundary, pieces.append)
-    return read, b"".join(pieces)
+    contents: list[bytes] = []
+    read = read_form(Dribble(body, most), boundary, lambda _, pieces: contents.extend(pieces))
+    return read, b"".join(contents)
 
 
 fragments = st.sampled_from(
@@ -736,64 +735,6 @@ def test_no_broken_wheel_upsets_the_store(data: st.DataObject) -> None:
             assert incoming.store("demo-1.0-py3-none-any.whl")
         (file,) = store.files("demo")
         assert file.sha256 == hashlib.sha256(content).hexdigest()
-
-
-# --- the state of projects and files
-
-
-@pytest.mark.parametrize(
-    ("status", "takes", "shows"),
-    [("active", True, True), ("deprecated", True, True), ("archived", False, True), ("quarantined", False, False)],
-)
-def test_the_status_of_a_project_is_served_and_enforced(
-    status: Status, takes: bool, shows: bool, index: EmbeddedIndex
-) -> None:
-    """PEP 792."""
-    assert post(index, form("demo-1.0.tar.gz", b"content")).status == 200
-    index.set_status("Demo", status, "for a <reason>")
-    document = page(index, "demo")
-    assert document["project-status"] == {"status": status, "reason": "for a <reason>"}
-    assert (len(document["files"]), len(document["versions"])) == ((1, 1) if shows else (0, 0))
-    text = ask(f"{index.simple_url}demo/").text
-    assert f'<meta name="pypi:project-status" content="{status}">' in text
-    assert '<meta name="pypi:project-status-reason" content="for a &lt;reason&gt;">' in text
-    answer = post(index, form("demo-1.1.tar.gz", b"content", version="1.1"))
-    assert answer.status == (200 if takes else 403)
-    assert takes or f"it is {status}" in answer.text
-
-
-def test_a_project_is_active_by_default(index: EmbeddedIndex) -> None:
-    assert post(index, form("demo-1.0.tar.gz", b"content")).status == 200
-    assert page(index, "demo")["project-status"] == {"status": "active"}
-
-
-@installers
-def test_a_yanked_version_is_ignored(
-    installer: str, index: EmbeddedIndex, environment: dict[str, str], tmp_path: Path
-) -> None:
-    """PEP 592."""
-    paths = [make_wheel(tmp_path, "demo", version) for version in ("1.0", "2.0", "3.0")]
-    for path in paths:
-        assert post(index, form(path.name, path.read_bytes(), version=path.name.split("-")[1])).status == 200
-    index.yank(paths[1].name, 'broken "badly"')
-    index.yank(paths[2].name)
-    assert [entry.get("yanked") for entry in page(index, "demo")["files"]] == [None, 'broken "badly"', True]
-    text = ask(f"{index.simple_url}demo/").text
-    assert 'data-yanked="broken &quot;badly&quot;"' in text
-    assert 'data-yanked=""' in text
-    result = install(installer, environment, index, tmp_path / "site", "demo")
-    assert result.returncode == 0, said(result)
-    assert (tmp_path / "site/demo-1.0.dist-info").is_dir()
-
-
-def test_a_deleted_file_is_gone_and_a_lenient_index_takes_another(index: EmbeddedIndex, tmp_path: Path) -> None:
-    assert post(index, form("demo-1.0.tar.gz", b"content")).status == 200
-    index.delete("demo-1.0.tar.gz")
-    index.delete("demo-9.9.tar.gz")
-    assert ask(f"{index.simple_url}demo/").status == 404
-    assert ask(urljoin(index.simple_url, "/files/demo-1.0.tar.gz")).status == 404
-    assert list((tmp_path / "index/incoming").iterdir()) == []
-    assert post(index, form("demo-1.0.tar.gz", b"other")).status == 200
 
 
 # --- clients that misbehave

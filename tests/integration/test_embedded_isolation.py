@@ -19,8 +19,7 @@ from running import here
 
 from relnox.core.settings.config import Config
 from relnox.indexes import Indexes
-from relnox.indexes.embedded import EmbeddedIndex, connection, listener, multipart
-from relnox.indexes.embedded.minting import TrustedPublishing
+from relnox.indexes.embedded import EmbeddedIndex, handler, multipart, server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +69,6 @@ def test_without_the_token_of_the_run_nothing_is_uploaded(sent: str | None, inde
     assert answer.status == 403
     assert "only the run that started the embedded index may upload to it" in answer.text
     assert ask(f"{index.simple_url}demo/").status == 404
-    assert index.uploads == ()
 
 
 def test_with_the_token_it_is(index: EmbeddedIndex) -> None:
@@ -163,17 +161,11 @@ def test_headers_of_a_part_are_short(index: EmbeddedIndex) -> None:
     assert "too large" in post(index, body, Authorization=login(TOKEN)).text
 
 
-def test_an_identity_token_is_short(tmp_path: Path) -> None:
-    publishing = TrustedPublishing(publishers=())
-    with EmbeddedIndex(tmp_path / "index", trusted_publishing=publishing) as index:
-        assert ask(index.mint_url, method="POST", body=b"x" * (1 << 17)).status == 413
-
-
 @pytest.mark.parametrize("sent", [b"", b"GET /simple/ HTTP/1.1\r\nX-Slow: "])
 def test_a_client_that_trickles_its_request_is_let_go(
     sent: bytes, index: EmbeddedIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "_HEAD_LIMIT", 0.5)
+    monkeypatch.setattr(handler, "_HEAD_LIMIT", 0.5)
     with opened(index) as client:
         done = threading.Event()
 
@@ -194,7 +186,7 @@ def test_a_client_that_trickles_its_request_is_let_go(
 def test_a_client_that_trickles_its_upload_is_let_go(
     index: EmbeddedIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "_ANSWER_LIMIT", 0.5)
+    monkeypatch.setattr(handler, "_ANSWER_LIMIT", 0.5)
     own = urlsplit(index.upload_url).netloc
     head = f"POST /legacy/ HTTP/1.1\r\nHost: {own}\r\nAuthorization: {login(TOKEN)}\r\nContent-Length: 5000\r\n"
     with opened(index) as client:
@@ -203,7 +195,7 @@ def test_a_client_that_trickles_its_upload_is_let_go(
 
 
 def test_idle_connections_make_room_for_new_ones(index: EmbeddedIndex, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener, "_CONNECTIONS_LIMIT", 5)
+    monkeypatch.setattr(server, "_CONNECTIONS_LIMIT", 5)
     before = threading.active_count()
     clients = [opened(index) for _ in range(12)]
     try:

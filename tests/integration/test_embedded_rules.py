@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from controlled_index import ControlledIndex
 from loopback import ask, declared, make_sdist, make_wheel, page, post
 
-from relnox.indexes.embedded import EmbeddedIndex
 from relnox.indexes.embedded.rules import Rules
 
 if TYPE_CHECKING:
@@ -27,23 +27,23 @@ DAY = 86400
 
 
 @pytest.fixture
-def index(tmp_path: Path, stopped_clock: StoppedClock) -> Iterator[EmbeddedIndex]:
-    with EmbeddedIndex(tmp_path / "index", rules=Rules(), clock=stopped_clock) as running:
+def index(tmp_path: Path, stopped_clock: StoppedClock) -> Iterator[ControlledIndex]:
+    with ControlledIndex(tmp_path / "index", rules=Rules(), clock=stopped_clock) as running:
         yield running
 
 
-def send(index: EmbeddedIndex, path: Path, **changed: str | None) -> tuple[int, str]:
+def send(index: ControlledIndex, path: Path, **changed: str | None) -> tuple[int, str]:
     answer = post(index, declared(path, changed))
     return answer.status, answer.text
 
 
-def filenames(index: EmbeddedIndex, project: str = "demo") -> list[str]:
+def filenames(index: ControlledIndex, project: str = "demo") -> list[str]:
     if ask(f"{index.simple_url}{project}/").status == 404:
         return []
     return [entry["filename"] for entry in page(index, project)["files"]]
 
 
-def test_a_wheel_and_a_source_distribution_are_taken(index: EmbeddedIndex, tmp_path: Path) -> None:
+def test_a_wheel_and_a_source_distribution_are_taken(index: ControlledIndex, tmp_path: Path) -> None:
     wheel = make_wheel(
         tmp_path,
         "demo-pkg",
@@ -57,7 +57,7 @@ def test_a_wheel_and_a_source_distribution_are_taken(index: EmbeddedIndex, tmp_p
 
 
 def test_without_rules_the_index_is_lenient(tmp_path: Path) -> None:
-    with EmbeddedIndex(tmp_path / "index") as index:
+    with ControlledIndex(tmp_path / "index") as index:
         assert send(index, make_wheel(tmp_path, "demo", "1.0+local"), sha256_digest=None)[0] == 200
         assert send(index, make_sdist(tmp_path, "json", "1.0"))[0] == 200
 
@@ -66,7 +66,7 @@ def test_without_rules_the_index_is_lenient(tmp_path: Path) -> None:
 
 
 def test_the_same_bytes_again_are_fine_and_change_nothing(
-    index: EmbeddedIndex, stopped_clock: StoppedClock, tmp_path: Path
+    index: ControlledIndex, stopped_clock: StoppedClock, tmp_path: Path
 ) -> None:
     wheel = make_wheel(tmp_path, "demo", "1.0")
     assert send(index, wheel)[0] == 200
@@ -76,7 +76,7 @@ def test_the_same_bytes_again_are_fine_and_change_nothing(
     assert page(index, "demo") == before
 
 
-def test_other_bytes_of_that_name_are_refused_with_the_hash(index: EmbeddedIndex, tmp_path: Path) -> None:
+def test_other_bytes_of_that_name_are_refused_with_the_hash(index: ControlledIndex, tmp_path: Path) -> None:
     first = make_wheel(tmp_path / "first", "demo", "1.0", origin="first")
     assert send(index, first)[0] == 200
     status, text = send(index, make_wheel(tmp_path / "second", "demo", "1.0", origin="second"))
@@ -85,7 +85,7 @@ def test_other_bytes_of_that_name_are_refused_with_the_hash(index: EmbeddedIndex
     assert f"File already exists ({first.name!r}, with blake2_256 hash {digest!r})" in text
 
 
-def test_the_same_bytes_under_another_name_are_refused(index: EmbeddedIndex, tmp_path: Path) -> None:
+def test_the_same_bytes_under_another_name_are_refused(index: ControlledIndex, tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "demo", "1.0")
     assert send(index, wheel)[0] == 200
     answer = post(index, declared(wheel, filename="demo-1.0-1-py3-none-any.whl"))
@@ -93,7 +93,7 @@ def test_the_same_bytes_under_another_name_are_refused(index: EmbeddedIndex, tmp
     assert f"File already exists ({wheel.name!r}" in answer.text
 
 
-def test_the_name_of_a_deleted_file_is_reserved(index: EmbeddedIndex, tmp_path: Path) -> None:
+def test_the_name_of_a_deleted_file_is_reserved(index: ControlledIndex, tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "demo", "1.0")
     assert send(index, wheel)[0] == 200
     index.delete(wheel.name)
@@ -109,7 +109,7 @@ def test_the_name_of_a_deleted_file_is_reserved(index: EmbeddedIndex, tmp_path: 
 
 
 def test_a_release_takes_no_files_after_fourteen_days(
-    index: EmbeddedIndex, stopped_clock: StoppedClock, tmp_path: Path
+    index: ControlledIndex, stopped_clock: StoppedClock, tmp_path: Path
 ) -> None:
     assert send(index, make_wheel(tmp_path, "demo", "1.0"))[0] == 200
     stopped_clock.now += 14 * DAY
@@ -124,16 +124,16 @@ def test_a_release_takes_no_files_after_fourteen_days(
 def test_a_release_has_one_source_distribution(tmp_path: Path) -> None:
     """One of an earlier time has another name, which only a lenient index took."""
     sdist = make_sdist(tmp_path, "demo", "1.0")
-    with EmbeddedIndex(tmp_path / "index") as lenient:
+    with ControlledIndex(tmp_path / "index") as lenient:
         assert post(lenient, declared(sdist, filename="demo-1.0.zip", content=b"of old")).status == 200
-    with EmbeddedIndex(tmp_path / "index", rules=Rules()) as index:
+    with ControlledIndex(tmp_path / "index", rules=Rules()) as index:
         status, text = send(index, sdist)
     assert (status, text) == (400, "Only one sdist may be uploaded per release.\n")
 
 
 def test_a_file_has_a_largest_size(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "demo", "1.0", origin="x" * (2 << 20))
-    with EmbeddedIndex(tmp_path / "index", rules=Rules(max_size=1 << 20)) as index:
+    with ControlledIndex(tmp_path / "index", rules=Rules(max_size=1 << 20)) as index:
         status, text = send(index, wheel)
         assert (status, text) == (400, "File too large. Limit for project 'demo' is 1 MB.\n")
         assert send(index, make_wheel(tmp_path, "demo", "1.1"))[0] == 200
@@ -142,7 +142,7 @@ def test_a_file_has_a_largest_size(tmp_path: Path) -> None:
 def test_of_many_names_for_the_same_bytes_at_once_one_is_taken(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "demo", "1.0")
     bodies = [declared(wheel, filename=f"demo-1.0-{build}-py3-none-any.whl") for build in range(8)]
-    with EmbeddedIndex(tmp_path / "index", rules=Rules()) as index, ThreadPoolExecutor(8) as pool:
+    with ControlledIndex(tmp_path / "index", rules=Rules()) as index, ThreadPoolExecutor(8) as pool:
         statuses = [answer.status for answer in pool.map(lambda body: post(index, body), bodies)]
     assert sorted(statuses) == [200] + [400] * 7
 
@@ -160,7 +160,7 @@ def test_of_many_names_for_the_same_bytes_at_once_one_is_taken(tmp_path: Path) -
     ],
 )
 def test_a_source_distribution_has_the_one_name(
-    filename: str, says: str, index: EmbeddedIndex, tmp_path: Path
+    filename: str, says: str, index: ControlledIndex, tmp_path: Path
 ) -> None:
     """PEP 625."""
     answer = post(index, declared(make_sdist(tmp_path, "demo-pkg", "1.0"), filename=filename))
@@ -169,27 +169,27 @@ def test_a_source_distribution_has_the_one_name(
 
 
 @pytest.mark.parametrize("filename", ["Demo_Pkg-1.0-py3-none-any.whl", "demo.pkg-1.0-py3-none-any.whl"])
-def test_the_name_of_a_wheel_is_normalized(filename: str, index: EmbeddedIndex, tmp_path: Path) -> None:
+def test_the_name_of_a_wheel_is_normalized(filename: str, index: ControlledIndex, tmp_path: Path) -> None:
     answer = post(index, declared(make_wheel(tmp_path, "demo-pkg", "1.0"), filename=filename))
     assert answer.status == 400
     assert "should contain the normalized project name 'demo_pkg'" in answer.text
 
 
 @pytest.mark.parametrize("name", ["json", "Unittest", "concurrent"])
-def test_names_of_the_standard_library_are_taken(name: str, index: EmbeddedIndex, tmp_path: Path) -> None:
+def test_names_of_the_standard_library_are_taken(name: str, index: ControlledIndex, tmp_path: Path) -> None:
     status, text = send(index, make_wheel(tmp_path, name.lower(), "1.0"), name=name)
     assert status == 400
     assert f"The name {name!r} isn't allowed (conflict with Python Standard Library module name)" in text
 
 
-def test_a_name_that_looks_like_another_one_is_refused(index: EmbeddedIndex, tmp_path: Path) -> None:
+def test_a_name_that_looks_like_another_one_is_refused(index: ControlledIndex, tmp_path: Path) -> None:
     assert send(index, make_wheel(tmp_path, "hello", "1.0"))[0] == 200
     status, text = send(index, make_wheel(tmp_path, "he1l0", "1.0"))
     assert (status, text) == (400, "The name 'he1l0' is too similar to an existing project.\n")
 
 
 @pytest.mark.parametrize("name", ["demo-", "-demo", "démo", "de mo", ""])
-def test_an_impossible_name_is_refused(name: str, index: EmbeddedIndex, tmp_path: Path) -> None:
+def test_an_impossible_name_is_refused(name: str, index: ControlledIndex, tmp_path: Path) -> None:
     status, text = send(index, make_wheel(tmp_path, "demo", "1.0"), name=name)
     assert status == 400
     assert "is an invalid value for Name" in text
@@ -201,7 +201,7 @@ def test_an_impossible_name_is_refused(name: str, index: EmbeddedIndex, tmp_path
     ids=["wheel", "sdist"],
 )
 def test_the_extension_is_that_of_the_kind(
-    make: Callable[[Path, str, str], Path], kind: tuple[str, str], index: EmbeddedIndex, tmp_path: Path
+    make: Callable[[Path, str, str], Path], kind: tuple[str, str], index: ControlledIndex, tmp_path: Path
 ) -> None:
     status, text = send(index, make(tmp_path, "demo", "1.0"), filetype=kind[0], pyversion=kind[1])
     assert (status, "Invalid file extension" in text) == (400, True)
@@ -228,7 +228,7 @@ def test_the_extension_is_that_of_the_kind(
     ],
 )
 def test_metadata_that_the_public_index_refuses(
-    header: str, says: str, index: EmbeddedIndex, tmp_path: Path
+    header: str, says: str, index: ControlledIndex, tmp_path: Path
 ) -> None:
     status, text = send(index, make_wheel(tmp_path, "demo", "1.0", headers=[header], stated="2.4"))
     assert status == 400
@@ -236,7 +236,7 @@ def test_metadata_that_the_public_index_refuses(
     assert filenames(index) == []
 
 
-def test_a_license_is_declared_once(index: EmbeddedIndex, tmp_path: Path) -> None:
+def test_a_license_is_declared_once(index: ControlledIndex, tmp_path: Path) -> None:
     """PEP 639."""
     both = ["License: MIT", "License-Expression: MIT"]
     status, text = send(index, make_wheel(tmp_path, "demo", "1.0", headers=both, stated="2.4"))
@@ -245,14 +245,14 @@ def test_a_license_is_declared_once(index: EmbeddedIndex, tmp_path: Path) -> Non
     assert send(index, one)[0] == 200
 
 
-def test_a_local_version_is_refused(index: EmbeddedIndex, tmp_path: Path) -> None:
+def test_a_local_version_is_refused(index: ControlledIndex, tmp_path: Path) -> None:
     status, text = send(index, make_wheel(tmp_path, "demo", "1.0+g123"))
     assert (status, text) == (400, "The use of local versions in '1.0+g123' is not allowed.\n")
 
 
 @pytest.mark.parametrize(("stated", "status"), [("1.2", 200), ("2.0", 400), ("2.5", 200), ("2.6", 400)])
 def test_metadata_versions_up_to_2_5_are_taken(
-    stated: str, status: int, index: EmbeddedIndex, tmp_path: Path
+    stated: str, status: int, index: ControlledIndex, tmp_path: Path
 ) -> None:
     assert send(index, make_wheel(tmp_path, "demo", "1.0", stated=stated))[0] == status
 
@@ -273,7 +273,7 @@ def test_metadata_versions_up_to_2_5_are_taken(
     ids=str,
 )
 def test_a_form_that_the_public_index_refuses(
-    changed: dict[str, str | None], says: str, index: EmbeddedIndex, tmp_path: Path
+    changed: dict[str, str | None], says: str, index: ControlledIndex, tmp_path: Path
 ) -> None:
     status, text = send(index, make_wheel(tmp_path, "demo", "1.0"), **changed)
     assert status == 400
@@ -292,7 +292,7 @@ def test_a_form_that_the_public_index_refuses(
 )
 @pytest.mark.parametrize("make", [make_wheel, make_sdist], ids=["wheel", "sdist"])
 def test_the_form_says_what_the_file_says(
-    field: str, value: str | None, make: Callable[[Path, str, str], Path], index: EmbeddedIndex, tmp_path: Path
+    field: str, value: str | None, make: Callable[[Path, str, str], Path], index: ControlledIndex, tmp_path: Path
 ) -> None:
     path = make(tmp_path, "demo", "1.0")
     status, text = send(index, path, **{field: value})
@@ -304,7 +304,7 @@ def test_the_form_says_what_the_file_says(
 # --- archives
 
 
-def test_an_archive_without_metadata_is_refused(index: EmbeddedIndex, tmp_path: Path) -> None:
+def test_an_archive_without_metadata_is_refused(index: ControlledIndex, tmp_path: Path) -> None:
     wheel, sdist = make_wheel(tmp_path, "demo", "1.0"), make_sdist(tmp_path, "demo", "1.0")
     empty = io.BytesIO()
     with zipfile.ZipFile(empty, "w") as archive:
@@ -328,14 +328,14 @@ def test_the_validator_checks_the_content(tmp_path: Path) -> None:
         return ["RECORD is wrong", "so is METADATA"] if zipfile.is_zipfile(path) else []
 
     wheel, sdist = make_wheel(tmp_path, "demo", "1.0"), make_sdist(tmp_path, "demo", "1.0")
-    with EmbeddedIndex(tmp_path / "index", rules=Rules(validator=validate)) as index:
+    with ControlledIndex(tmp_path / "index", rules=Rules(validator=validate)) as index:
         assert send(index, wheel) == (400, "Invalid distribution file. RECORD is wrong; so is METADATA\n")
         assert send(index, sdist)[0] == 200
     assert checked == [wheel.name, sdist.name]
     assert list((tmp_path / "index/incoming").iterdir()) == []
 
 
-def test_the_digest_is_compared_before_anything_is_judged(index: EmbeddedIndex, tmp_path: Path) -> None:
+def test_the_digest_is_compared_before_anything_is_judged(index: ControlledIndex, tmp_path: Path) -> None:
     status, text = send(index, make_wheel(tmp_path, "demo", "1.0"), sha256_digest="0" * 64)
     assert status == 400
     assert "arrived with sha256" in text

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 import releases
 from backends import in_tree
+from controlled_index import ControlledIndex
 from packed import MODULES, TOP, sdist, wheel
 from projects import repository
 from running import here, run
 
 from relnox.building import archives, checks
-from relnox.indexes.embedded import EmbeddedIndex
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -266,7 +266,7 @@ BLOCKED = (
 
 def test_publish_rejects_incomplete_wheels_before_any_upload(tmp_path: Path) -> None:
     root = incomplete(tmp_path / "home")
-    with EmbeddedIndex(tmp_path / "index") as index:
+    with ControlledIndex(tmp_path / "index") as index:
         settings = f'[tool.relnox.indexes.home]\nupload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
         file = root / "pyproject.toml"
         text = file.read_text()

@@ -7,11 +7,10 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from controlled_index import ControlledIndex
 from plain_index import serving
 from releases import INDEX, Package, made_wheel, project_of, publish, release
 from running import here
-
-from relnox.indexes.embedded import EmbeddedIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +23,9 @@ pytestmark = pytest.mark.heavy
 
 
 @pytest.fixture
-def index(tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedIndex]:
+def index(tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[ControlledIndex]:
     monkeypatch.setenv("TWINE_PASSWORD", "any")
-    with EmbeddedIndex(tmp_path / "index", clock=clock.time) as index:
+    with ControlledIndex(tmp_path / "index", clock=clock.time) as index:
         yield index
 
 
@@ -43,7 +42,7 @@ def deadline(root: Path, *options: str) -> dict[str, int]:
 
 
 def test_a_release_that_was_never_sent_is_not_waited_for_long(
-    index: EmbeddedIndex, tmp_path: Path, clock: SimulatedClock
+    index: ControlledIndex, tmp_path: Path, clock: SimulatedClock
 ) -> None:
     root = tmp_path / "demo"
     release(root, [Package("core")])
@@ -60,7 +59,7 @@ def test_a_release_that_was_never_sent_is_not_waited_for_long(
 
 
 def test_what_was_sent_a_moment_ago_is_waited_for_and_what_is_old_is_not(
-    index: EmbeddedIndex, tmp_path: Path, clock: SimulatedClock
+    index: ControlledIndex, tmp_path: Path, clock: SimulatedClock
 ) -> None:
     root = tmp_path / "demo"
     release(root, [Package("core"), Package("top", ("core",))])
@@ -72,7 +71,7 @@ def test_what_was_sent_a_moment_ago_is_waited_for_and_what_is_old_is_not(
 
 @pytest.mark.parametrize("said", ["option", "variable", "setting"])
 def test_what_is_said_counts(
-    said: str, index: EmbeddedIndex, tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
+    said: str, index: ControlledIndex, tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del clock
     root = tmp_path / "demo"

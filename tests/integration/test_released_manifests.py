@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import releases
+from controlled_index import ControlledIndex
 from releases import Package
 from running import run_front_end
-
-from relnox.indexes.embedded import EmbeddedIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,8 +24,8 @@ Document = dict[str, Any]
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Iterator[EmbeddedIndex]:
-    with EmbeddedIndex(tmp_path / "index") as index:
+def index(tmp_path: Path) -> Iterator[ControlledIndex]:
+    with ControlledIndex(tmp_path / "index") as index:
         yield index
 
 
@@ -65,7 +64,7 @@ def only_top(document: Document) -> None:
     ids=["package", "version", "circle", "itself", "empty"],
 )
 def test_a_manifest_that_cannot_be_right_is_neither_sent_nor_verified(
-    change: Callable[[Document], object], message: str, index: EmbeddedIndex, tmp_path: Path
+    change: Callable[[Document], object], message: str, index: ControlledIndex, tmp_path: Path
 ) -> None:
     root = tmp_path / "demo"
     releases.release(root, [Package("core"), Package("top")])
@@ -75,7 +74,7 @@ def test_a_manifest_that_cannot_be_right_is_neither_sent_nor_verified(
     assert index.log == ()
 
 
-def test_a_package_that_was_not_built_is_not_called_published(index: EmbeddedIndex, tmp_path: Path) -> None:
+def test_a_package_that_was_not_built_is_not_called_published(index: ControlledIndex, tmp_path: Path) -> None:
     root = tmp_path / "demo"
     releases.release(root, [Package("core"), Package("top")])
     changed(root, only_top)
@@ -86,7 +85,7 @@ def test_a_package_that_was_not_built_is_not_called_published(index: EmbeddedInd
         refuses(ran, r"dist/manifest\.json has no file of core")
 
 
-def test_a_manifest_in_another_encoding_is_refused(index: EmbeddedIndex, tmp_path: Path) -> None:
+def test_a_manifest_in_another_encoding_is_refused(index: ControlledIndex, tmp_path: Path) -> None:
     root = tmp_path / "demo"
     releases.release(root, [Package("core")])
     path = root / "dist" / "manifest.json"
@@ -95,7 +94,7 @@ def test_a_manifest_in_another_encoding_is_refused(index: EmbeddedIndex, tmp_pat
 
 
 def test_existing_files_are_reported_before_any_upload(
-    tmp_path: Path, index: EmbeddedIndex, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, index: ControlledIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "a-token")
     releases.release(tmp_path, [Package("demo"), Package("more")])

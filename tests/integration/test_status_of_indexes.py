@@ -8,6 +8,8 @@ from contextlib import redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING
 
 import pytest
+from controlled_index import ControlledIndex, faults
+from controlled_index.faults import Rule
 from projects import write
 from releases import Package, publish, release
 from running import Ran
@@ -15,8 +17,6 @@ from running import Ran
 from relnox import network
 from relnox.cli import main
 from relnox.commands import status
-from relnox.indexes.embedded import EmbeddedIndex, faults
-from relnox.indexes.embedded.faults import Rule
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ def ask(root: Path, simple: str) -> Ran:
 
 
 def test_versions_on_an_index_are_in_the_table(tmp_path: Path, clock: SimulatedClock) -> None:
-    with EmbeddedIndex(tmp_path / "index") as index:
+    with ControlledIndex(tmp_path / "index") as index:
         release(tmp_path, PACKAGES)
         assert publish(tmp_path, index, "--package", "part-1").code == 0
         ran = ask(tmp_path, index.simple_url)
@@ -61,7 +61,7 @@ def test_versions_on_an_index_are_in_the_table(tmp_path: Path, clock: SimulatedC
 def test_transient_errors_of_an_index_are_retried(tmp_path: Path, clock: SimulatedClock) -> None:
     release(tmp_path, PACKAGES)
     away = Rule(faults.unavailable(), on="any", until=4)
-    with EmbeddedIndex(tmp_path / "index", faults=[away], clock=clock.time) as index:
+    with ControlledIndex(tmp_path / "index", faults=[away], clock=clock.time) as index:
         ran = ask(tmp_path, index.simple_url)
     assert ran.code == 0, ran.text
     assert ran.out.count("none") == len(PACKAGES)
@@ -69,7 +69,7 @@ def test_transient_errors_of_an_index_are_retried(tmp_path: Path, clock: Simulat
 
 def test_an_index_that_is_down_fails_after_seconds(tmp_path: Path, clock: SimulatedClock) -> None:
     release(tmp_path, PACKAGES)
-    with EmbeddedIndex(tmp_path / "index", faults=[Rule(faults.E500, on="any")], clock=clock.time) as index:
+    with ControlledIndex(tmp_path / "index", faults=[Rule(faults.E500, on="any")], clock=clock.time) as index:
         ran = ask(tmp_path, index.simple_url)
     assert ran.code == 5, ran.text
     assert "cannot read the files of part-0 on own: 127.0.0.1:" in ran.err
@@ -93,7 +93,7 @@ def test_a_silent_index_times_out(tmp_path: Path, clock: SimulatedClock, monkeyp
     monkeypatch.setattr(network, "_UNCONNECTED_RETRY_TIME", 0.3)
     assert network.Deadline().read_timeout == 60
     release(tmp_path, PACKAGES)
-    with EmbeddedIndex(tmp_path / "index", faults=[Rule(faults.Stall(), on="any")]) as index:
+    with ControlledIndex(tmp_path / "index", faults=[Rule(faults.Stall(), on="any")]) as index:
         ran = ask(tmp_path, index.simple_url)
     assert ran.code == 5, ran.text
     assert "cannot read the files of part-0 on own" in ran.err

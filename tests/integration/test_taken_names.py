@@ -8,14 +8,14 @@ from contextlib import redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING
 
 import pytest
+from controlled_index import ControlledIndex
+from controlled_index.accounts import Accounts, Token
 from loopback import declared, make_wheel, post
 from projects import git, repository, write
 from releases import Package, release
 from running import Ran
 
 from relnox.cli import main
-from relnox.indexes.embedded import EmbeddedIndex
-from relnox.indexes.embedded.accounts import Accounts, Token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,13 +28,13 @@ TAKEN = "project demo on own (0.1, 0.2) may belong to another account"
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Iterator[EmbeddedIndex]:
+def index(tmp_path: Path) -> Iterator[ControlledIndex]:
     tokens = [
         Token(secret=OURS, user="anna"),
         Token(secret=THEIRS, user="otto"),
         Token(secret="pypi-of-other", user="anna", projects=("other",)),
     ]
-    with EmbeddedIndex(tmp_path / "index", accounts=Accounts(tokens=tokens)) as running:
+    with ControlledIndex(tmp_path / "index", accounts=Accounts(tokens=tokens)) as running:
         yield running
 
 
@@ -47,7 +47,7 @@ def root(tmp_path: Path) -> Path:
     return repository(root)
 
 
-def publish_test(root: Path, index: EmbeddedIndex, *options: str, token: str = OURS) -> Ran:
+def publish_test(root: Path, index: ControlledIndex, *options: str, token: str = OURS) -> Ran:
     write(
         root,
         {
@@ -64,7 +64,7 @@ def publish_test(root: Path, index: EmbeddedIndex, *options: str, token: str = O
     return Ran(code, out.getvalue(), err.getvalue())
 
 
-def put(index: EmbeddedIndex, folder: Path, token: str, *versions: str) -> None:
+def put(index: ControlledIndex, folder: Path, token: str, *versions: str) -> None:
     """Publish versions of `demo` as another account."""
     folder.mkdir()
     header = base64.b64encode(f"__token__:{token}".encode()).decode()
@@ -74,7 +74,7 @@ def put(index: EmbeddedIndex, folder: Path, token: str, *versions: str) -> None:
 
 
 def test_a_project_that_may_belong_to_another_account_is_noted_before_any_upload(
-    root: Path, index: EmbeddedIndex, tmp_path: Path
+    root: Path, index: ControlledIndex, tmp_path: Path
 ) -> None:
     put(index, tmp_path / "theirs", THEIRS, "0.1", "0.2")
     before = len(index.uploads)
@@ -86,7 +86,7 @@ def test_a_project_that_may_belong_to_another_account_is_noted_before_any_upload
 
 
 def test_an_upload_to_the_project_of_another_account_is_an_error(
-    root: Path, index: EmbeddedIndex, tmp_path: Path
+    root: Path, index: ControlledIndex, tmp_path: Path
 ) -> None:
     put(index, tmp_path / "theirs", THEIRS, "0.1", "0.2")
     ran = publish_test(root, index, "--package", "demo")
@@ -98,7 +98,7 @@ def test_an_upload_to_the_project_of_another_account_is_an_error(
 
 
 def test_a_project_with_a_version_that_is_tagged_here_is_ours(
-    root: Path, index: EmbeddedIndex, tmp_path: Path
+    root: Path, index: ControlledIndex, tmp_path: Path
 ) -> None:
     put(index, tmp_path / "ours", OURS, "0.1", "0.2")
     git(root, "tag", "demo-v0.2")
@@ -107,7 +107,7 @@ def test_a_project_with_a_version_that_is_tagged_here_is_ours(
     assert "may belong to another account" not in ran.text
 
 
-def test_a_project_with_one_of_our_files_is_ours(root: Path, index: EmbeddedIndex) -> None:
+def test_a_project_with_one_of_our_files_is_ours(root: Path, index: ControlledIndex) -> None:
     assert publish_test(root, index).code == 0
     index.delete("demo-1.0.tar.gz")
     ran = publish_test(root, index, "--dry-run")
@@ -115,14 +115,14 @@ def test_a_project_with_one_of_our_files_is_ours(root: Path, index: EmbeddedInde
 
 
 def test_where_the_tags_cannot_be_known_nothing_is_guessed(
-    root: Path, index: EmbeddedIndex, tmp_path: Path
+    root: Path, index: ControlledIndex, tmp_path: Path
 ) -> None:
     put(index, tmp_path / "theirs", THEIRS, "0.1")
     (root / ".git/shallow").write_text(git(root, "rev-parse", "HEAD") + "\n")
     assert "is tagged here" not in publish_test(root, index, "--dry-run").text
 
 
-def test_a_token_for_another_project_is_an_error(root: Path, index: EmbeddedIndex) -> None:
+def test_a_token_for_another_project_is_an_error(root: Path, index: ControlledIndex) -> None:
     ran = publish_test(root, index, "--package", "core", token="pypi-of-other")
     assert ran.code == 1, ran.text
     assert "the token for own is for another project than core: Invalid API Token: project-scoped" in ran.err

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 import releases
+from controlled_index import ControlledIndex, minting
 from trusting import AUDIENCE, REQUEST_TOKEN, certificate, identity, trusting
 
 from relnox import network
 from relnox.core.settings.config import Config, IndexConfig
 from relnox.errors import Blocked, Failed, TryLater
 from relnox.indexes import credentials, targets, trusted_publishing
-from relnox.indexes.embedded import EmbeddedIndex, minting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -245,7 +245,7 @@ def test_it_works_over_tls_with_a_private_authority_from_identity_to_token(
 SEVERAL = [releases.Package("core"), releases.Package("agents")]
 
 
-def publish(root: Path, index: Trusting | EmbeddedIndex) -> Ran:
+def publish(root: Path, index: Trusting | ControlledIndex) -> Ran:
     return releases.publish_to(root, index.upload_url, index.simple_url, "--attestations", "off")
 
 
@@ -288,9 +288,9 @@ def test_a_token_that_is_good_for_one_project_alone_leaves_a_release_that_the_sa
     )
     for entitled, code in (([core], 3), ([core, agents], 0)):
         terms = minting.TrustedPublishing(publishers=entitled)
-        with EmbeddedIndex(tmp_path / "index", trusted_publishing=terms) as house:
+        with ControlledIndex(tmp_path / "index", trusted_publishing=terms) as house:
             for each in SEVERAL:
-                house._store.projects.create(each.name, None)
+                house.create_project(each.name)
             ran = publish(tmp_path / "work", house)
             assert ran.code == code, ran.text
             assert releases.is_whole(house, manifest) is (code == 0)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import packed
 import pytest
 import releases
+from controlled_index import ControlledIndex, faults
 from projects import commit_all, git, repository, write
 from running import Ran
 from trusting import trusting
 
 from relnox.cli import main
-from relnox.indexes.embedded import EmbeddedIndex, faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -238,7 +238,7 @@ def test_a_pending_publisher_with_another_name_is_an_error(
     monkeypatch.setenv("TWINE_PASSWORD", CANARY)
     root = tmp_path / "demo"
     releases.release(root, [releases.Package("demo")])
-    with EmbeddedIndex(tmp_path / "index", faults=[faults.Rule(faults.NEW_PROJECT_BY_IDENTITY)]) as index:
+    with ControlledIndex(tmp_path / "index", faults=[faults.Rule(faults.NEW_PROJECT_BY_IDENTITY)]) as index:
         ran = releases.publish(root, index)
     assert ran.code == 1, ran.text
     assert "project demo does not exist on" in ran.err

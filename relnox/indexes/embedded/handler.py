@@ -1,4 +1,4 @@
-"""The HTTP endpoints: uploads, the simple API and downloads.
+"""The HTTP endpoints: the upload API, the simple API and downloads.
 
 The page of a project that the store does not have redirects to the trusted index. Files of both are never listed
 together, since installers do not protect against projects that two indexes have (dependency confusion).
@@ -6,296 +6,328 @@ together, since installers do not protect against projects that two indexes have
 
 from __future__ import annotations
 
-import json
+import base64
+import binascii
 import os
 import re
 import shutil
-from functools import partial
 from hmac import compare_digest
 from http import HTTPStatus
-from typing import TYPE_CHECKING, TypeGuard
-from urllib.parse import unquote
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
 
 from relnox.errors import Blocked, RelnoxError
-from relnox.indexes.embedded.accounts import Denied
-from relnox.indexes.embedded.connection import CHUNK, Body, Connection, Paced
-from relnox.indexes.embedded.faults import Answer, Cut, Duplicate, Foreign, Stale, Stall, Trickle, Truncate
-from relnox.indexes.embedded.listener import LOOPBACK
 from relnox.indexes.embedded.multipart import read_form
 from relnox.indexes.embedded.pages import Format, negotiate, project_list, project_page
-from relnox.indexes.embedded.projects import Project
-from relnox.indexes.embedded.store import identify
+from relnox.indexes.embedded.upload import Upload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from io import BufferedIOBase
     from typing import BinaryIO
 
-    from relnox.indexes.embedded.faults import Fault, Kind
-    from relnox.indexes.embedded.minting import TokenIssuer
-    from relnox.indexes.embedded.multipart import Form
-    from relnox.indexes.embedded.store import Incoming, StoredFile
+    from relnox.indexes.embedded.server import EmbeddedIndex, Listener
+    from relnox.indexes.embedded.store import StoredFile
 
-__all__ = ["Handler"]
+__all__ = ["CHUNK", "LOOPBACK", "Body", "Handler", "Response"]
 
+LOOPBACK = "127.0.0.1"
+CHUNK = 1 << 18
+_LOOPBACK_NAMES = frozenset({LOOPBACK, "localhost"})
+_STALL_LIMIT = 30.0
+_HEAD_LIMIT = 30.0
+_ANSWER_LIMIT = 60.0
+_MIN_RATE = 1 << 16  # bytes a second, on loopback
 _BODY_LIMIT = 1 << 30
-_IDENTITY_LIMIT = 1 << 16
 _LENGTH = re.compile(r"[0-9]{1,18}")
-_JSON = "application/json"
-_MINT = "/_/oidc/mint-token"
-_PROVENANCE = "application/vnd.pypi.integrity.v1+json"
+_MAX_REASON = 500
+_PLAIN = "text/plain; charset=utf-8"
 
 
-class Handler(Connection):
-    """Answers the requests of one connection."""
+class Response(NamedTuple):
+    """A response with a text.
+
+    Attributes:
+        status: HTTP status.
+        text: The body; for errors also the reason in the status line, since clients print one or the other.
+        headers: Headers besides the usual ones.
+    """
+
+    status: int
+    text: str
+    headers: Mapping[str, str] = {}
+
+
+class Body:
+    """The body of a request, with the length of its `Content-Length`."""
+
+    def __init__(self, stream: BufferedIOBase, length: int) -> None:
+        self._stream = stream
+        self._left = length
+
+    def read(self, size: int, /) -> bytes:
+        """Read at most `size` bytes; empty at the end.
+
+        Raises:
+            Blocked: The client closed the connection before.
+        """
+        if not self._left:
+            return b""
+        chunk = self._stream.read1(min(size, self._left))
+        if not chunk:
+            raise Blocked(
+                "upload-incomplete", f"the upload ended {self._left} bytes early", fix="upload the file again"
+            )
+        self._left -= len(chunk)
+        return chunk
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers the requests of one connection; a subclass may extend its public methods."""
+
+    server: Listener
+    protocol_version = "HTTP/1.1"
+    timeout = _STALL_LIMIT  # seconds without any byte sent or received
+    disable_nagle_algorithm = True  # headers and body are two writes
+
+    @property
+    def index(self) -> EmbeddedIndex:
+        """The index of the connection."""
+        return self.server.index
 
     # --- requests
 
-    def do_GET(self) -> None:  # noqa: N802 - http.server looks for this name
-        """Serve a page or a file."""
-        path = unquote(self.path.partition("?")[0])
-        kind, filename, project, serve = self._route(path)
-        match self._next_fault(kind, filename, project):
-            case Answer() | Cut() | Stall() as fault:
-                self._send_answer(self._fault_response(fault))
-            case Stale() as stale if kind == "listing":
-                self._list_files(path, project, stale)
-            case _:
-                serve()
+    def handle_one_request(self) -> None:
+        """Serve a request."""
+        self.server.limit(self.connection, _HEAD_LIMIT, idle=True)
+        super().handle_one_request()
 
-    do_HEAD = do_GET  # noqa: N815 - likewise
+    def parse_request(self) -> bool:
+        """Parse the headers of a request."""
+        if not super().parse_request():
+            return False
+        self.allow(0)
+        if self.command != "POST" and ("Content-Length" in self.headers or "Transfer-Encoding" in self.headers):
+            self.close_connection = True  # the body is not read, and would be parsed as the next request
+        return self._is_from_local_tool()
 
-    def _route(self, path: str) -> tuple[Kind, str, str, Callable[[], None]]:
-        """Return kind, file name, project and handler of a path."""
-        store = self.shared.store
-        match path.split("/"):
-            case ["", "simple", ""]:
-                return "projects", "", "", self._list_projects
-            case ["", "simple"]:
-                return "other", "", "", partial(self._redirect, HTTPStatus.MOVED_PERMANENTLY, "/simple/")
-            case ["", "simple", name] | ["", "simple", name, ""]:
-                return "listing", "", canonicalize_name(name), partial(self._list_files, path, name)
-            case ["", "files", filename] if filename.endswith(".whl.metadata"):
-                wheel = filename.removesuffix(".metadata")
-                serve = partial(self._send_file, filename, partial(store.open_metadata, wheel))
-                return "metadata", wheel, _project_of(wheel), serve
-            case ["", "files", filename]:
-                serve = partial(self._send_file, filename, partial(store.open_file, filename))
-                return "file", filename, _project_of(filename), serve
-            case ["", "integrity", name, _, filename, "provenance"]:
-                return "provenance", filename, canonicalize_name(name), partial(self._send_provenance, filename)
-            case ["", "_", "oidc", "audience"] if self.shared.token_issuer is not None:
-                audience = _document(200, {"audience": self.shared.token_issuer.audience})
-                return "audience", "", "", partial(self._send_answer, audience)
-            case _:
-                return "other", "", "", partial(self._not_found, path)
+    def _is_from_local_tool(self) -> bool:
+        """Reject requests of websites: a browser could send their forms, or resolve their names to loopback."""
+        port = self.server.server_port
+        own_hosts = {f"{name}:{port}" for name in _LOOPBACK_NAMES}
+        hosts = self.headers.get_all("Host", [])
+        if len(hosts) != 1:
+            self.send_error(HTTPStatus.BAD_REQUEST, "a request has exactly one Host header")
+            return False
+        referrers = [urlsplit(page).netloc.lower() for page in self.headers.get_all("Referer", [])]
+        foreign = (
+            hosts[0].strip().lower() not in own_hosts
+            or "Origin" in self.headers
+            or not own_hosts.issuperset(referrers)
+            or self.headers.get("Sec-Fetch-Site", "none").lower() not in ("none", "same-origin")
+        )
+        if foreign:
+            self.send_error(HTTPStatus.FORBIDDEN, "the embedded index serves tools on this machine, not websites")
+        return not foreign
 
-    def do_POST(self) -> None:  # noqa: N802 - likewise
-        """Handle an upload, or the exchange of an identity token."""
-        is_exchange = self.path == _MINT
+    def allow(self, size: int) -> None:
+        """Set the time limit for a body of so many bytes."""
+        self.server.limit(self.connection, _ANSWER_LIMIT + size / _MIN_RATE)
+
+    def credentials(self) -> tuple[str | None, str | None]:
+        """Parse user and password (RFC 7617)."""
+        scheme, _, encoded = self.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "basic":
+            return None, None
+        try:
+            user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return None, None
+        return user, password
+
+    # --- uploads
+
+    def do_POST(self) -> None:
+        """Handle an upload."""
+        token = self.index.upload_token
+        if token is not None and not compare_digest((self.credentials()[1] or "").encode(), token.encode()):
+            self.send_error(HTTPStatus.FORBIDDEN, "only the run that started the embedded index may upload to it")
+            return
+        self.serve_body(_BODY_LIMIT, self._handle_upload)
+
+    def serve_body(self, limit: int, respond: Callable[[Body], Response]) -> None:
+        """Read the body of a request, and send the response to it.
+
+        Args:
+            limit: The largest size of a body in bytes.
+            respond: Reads the body and returns the response.
+        """
         lengths = self.headers.get_all("Content-Length", [])
         if "Transfer-Encoding" in self.headers or len(lengths) != 1 or not _LENGTH.fullmatch(lengths[0]):
             self.send_error(HTTPStatus.LENGTH_REQUIRED, "uploads need a Content-Length")
             return
-        length = lengths[0]
-        if int(length) > (limit := _IDENTITY_LIMIT if is_exchange else _BODY_LIMIT):
+        length = int(lengths[0])
+        if length > limit:
             self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the request is larger than {limit} bytes")
             return
-        if not is_exchange and not self._may_upload():  # before reading the body
-            self.send_error(HTTPStatus.FORBIDDEN, "only the run that started the embedded index may upload to it")
-            return
-        self._allow(int(length))
-        body = Body(self.rfile, int(length))
-        answer = self._handle_post(body)
+        self.allow(length)
+        body = Body(self.rfile, length)
+        response = respond(body)
         try:
             # Closing a connection with unread bytes resets it, and the client would not get the response.
             while body.read(CHUNK):
                 pass
         except Blocked:
             self.close_connection = True
-        self._send_answer(answer)
+        self.send_text(response)
 
-    def _may_upload(self) -> bool:
-        """Check the upload token: other users of this machine can connect, too."""
-        token = self.shared.upload_token
-        return token is None or compare_digest((self._credentials()[1] or "").encode(), token.encode())
-
-    def _handle_post(self, body: Body) -> Answer:
-        """Handle the body, and return the response."""
+    def _handle_upload(self, body: Body) -> Response:
+        if self.path != "/legacy/":
+            return Response(404, f"uploads go to /legacy/, not to {self.path}")
         boundary = self.headers.get_boundary()
+        if self.headers.get_content_type() != "multipart/form-data" or boundary is None:
+            return Response(400, "uploads are multipart/form-data with a boundary")
         try:
-            if self.path == _MINT and self.shared.token_issuer is not None:
-                return self._exchange_token(body, self.shared.token_issuer)
-            if self.path != "/legacy/":
-                return Answer(404, f"uploads go to /legacy/, not to {self.path}")
-            if self.headers.get_content_type() != "multipart/form-data" or boundary is None:
-                return Answer(400, "uploads are multipart/form-data with a boundary")
-            return self._receive(body, boundary)
-        except Denied as denial:
-            return Answer(denial.status, denial.message)
+            return self.receive_upload(body, boundary)
         except RelnoxError as error:
-            return Answer(400, error.message)
+            return Response(400, error.message)
         except (ConnectionError, TimeoutError):
             raise
         except OSError as error:
-            return Answer(507, f"the file cannot be stored: {error.strerror}")
+            return Response(507, f"the file cannot be stored: {error.strerror}")
 
-    def _exchange_token(self, body: Body, token_issuer: TokenIssuer) -> Answer:
-        """Exchange an identity token."""
-        content = b"".join(iter(partial(body.read, CHUNK), b""))
-        fault = self._next_fault("mint", "", "")
-        if _replaces(fault):
-            return self._fault_response(fault)
-        answer = _document(*token_issuer.exchange(content))
-        return self._fault_response(fault) if isinstance(fault, Answer | Cut | Stall) else answer
+    def receive_upload(self, body: Body, boundary: str) -> Response:
+        """Read an upload, and check and store it.
 
-    def _receive(self, body: Body, boundary: str) -> Answer:
-        """Read an upload, with its fault, and store it."""
-        fault: Fault | None = None
-        name = ""
+        Raises:
+            RelnoxError: It is not accepted; the message is the response.
+            OSError: It cannot be stored.
+        """
+        with self.index.store.receive() as incoming:
+            form = read_form(body, boundary, lambda _, pieces: incoming.write_all(pieces))
+            return Response(200, Upload(form, incoming, self.index).accept())
 
-        def begin(filename: str) -> None:
-            nonlocal fault, name
-            name = filename
-            fault = self._next_fault("upload", filename, _project_of(filename))
-            if isinstance(fault, Trickle):
-                body.pace = partial(self._pace, fault)
+    # --- the simple API and downloads
 
-        def write(piece: bytes) -> None:
-            limit = _limit(fault)
-            incoming.write(piece if limit is None else piece[: max(limit - incoming.size, 0)])
-            if isinstance(fault, Cut | Stall) and limit is not None and incoming.size >= limit:
-                self._record_arrival(incoming)
-                self._break(fault)
-
-        with self.shared.store.receive() as incoming:
-            try:
-                form = read_form(body, boundary, write, begin)
-            except (Blocked, OSError):
-                if isinstance(fault, Truncate):
-                    incoming.store(name)
-                raise
-            finally:
-                self._record_arrival(incoming)
-            return self._store(form, incoming, fault)
-
-    def _store(self, form: Form, incoming: Incoming, fault: Fault | None) -> Answer:
-        """Store an upload that has arrived, and return the response."""
-        store = self.shared.store
-        if _replaces(fault):
-            return self._fault_response(fault)
-        match fault:
-            case Duplicate(status, text) if form.filename and store.find(form.filename):
-                return Answer(status, text)
-            case Truncate() if form.filename:
-                incoming.store(form.filename)
-                return Answer(200, "OK")
-            case Foreign(content) if form.filename and not store.find(form.filename):
-                with store.receive() as other:
-                    other.write(content)
-                    other.store(form.filename)
+    def do_GET(self) -> None:
+        """Serve a page or a file."""
+        path = unquote(self.path.partition("?")[0])
+        store = self.index.store
+        match path.split("/"):
+            case ["", "simple", ""]:
+                self._send_page(lambda format_: project_list(store.names(), format_))
+            case ["", "simple"]:
+                self._redirect(HTTPStatus.MOVED_PERMANENTLY, "/simple/")
+            case ["", "simple", name] | ["", "simple", name, ""]:
+                self._send_project(path, name)
+            case ["", "files", filename] if filename.endswith(".whl.metadata"):
+                self._send_file(filename, store.open_metadata(filename.removesuffix(".metadata")))
+            case ["", "files", filename]:
+                self._send_file(filename, store.open_file(filename))
             case _:
-                pass
-        result = self.shared.uploads.handle(form, incoming, *self._credentials())
-        return self._fault_response(fault) if isinstance(fault, Answer | Cut | Stall) else Answer(200, result)
+                self._send_not_found(path)
 
-    # --- responses
+    def do_HEAD(self) -> None:
+        """Send the headers of a page or a file."""
+        self.do_GET()
 
-    def _list_projects(self) -> None:
-        if format_ := self._negotiated_format():
-            self._page(project_list(self.shared.store.names(), format_), format_)
+    def files(self, project: str) -> Sequence[StoredFile] | None:
+        """Return the files to list for a project; None if the index does not have the project.
 
-    def _list_files(self, path: str, name: str, stale: Stale | None = None) -> None:
+        Args:
+            project: Normalized name (PEP 503).
+        """
+        return self.index.store.files(project) or None
+
+    def project_page(self, project: str, files: Sequence[StoredFile], format_: Format) -> str:
+        """Render the page of a project."""
+        return project_page(project, files, format_)
+
+    def _send_project(self, path: str, name: str) -> None:
         try:
             project = canonicalize_name(name, validate=True)
         except ValueError:
-            self._not_found(path)
+            self._send_not_found(path)
             return
         if path != f"/simple/{project}/":
             self._redirect(HTTPStatus.MOVED_PERMANENTLY, f"/simple/{project}/")
-        elif (files := self._visible(project, stale)) or self._exists(project, stale):
-            if format_ := self._negotiated_format():
-                metadata = self.shared.store.projects.find(project) or Project()
-                self._page(project_page(project, metadata, files, format_, self._origin), format_)
-        elif self.shared.trusted_simple_url is not None:
-            trusted = self.shared.trusted_simple_url.rstrip("/")
-            self._redirect(HTTPStatus.FOUND, f"{trusted}/{project}/")
+        elif (files := self.files(project)) is not None:
+            self._send_page(lambda format_: self.project_page(project, files, format_))
+        elif self.index.trusted_simple_url is not None:
+            self._redirect(HTTPStatus.FOUND, f"{self.index.trusted_simple_url.rstrip('/')}/{project}/")
         else:
-            self._not_found(path)
+            self._send_not_found(path)
 
-    def _visible(self, project: str, stale: Stale | None) -> list[StoredFile]:
-        files = self.shared.store.files(project)
-        if stale is None:
-            return files
-        now, plan = self.shared.clock(), self.shared.plan
-        return [file for file in files if not plan.hides(stale, file.filename, now - file.uploaded)]
+    # --- responses
 
-    def _exists(self, project: str, stale: Stale | None) -> bool:
-        """Return whether a project exists, even without files."""
-        return stale is None and self.shared.store.projects.find(project) is not None
-
-    @property
-    def _origin(self) -> str:
-        """The origin of the index as the client addressed it."""
-        return f"http://{self.headers.get('Host', LOOPBACK)}"
-
-    def _send_provenance(self, filename: str) -> None:
-        content = self.shared.store.open_provenance(filename)
-        if content is None:
-            self._send_answer(_document(404, {"message": f"No provenance available for {filename}"}))
-            return
-        with content:
-            self._send(HTTPStatus.OK, content.read(), {"Content-Type": _PROVENANCE})
-
-    def _negotiated_format(self) -> Format | None:
-        """Return the format of the response; send an error and return None if the client accepts none."""
+    def _send_page(self, render: Callable[[Format], str]) -> None:
+        """Send a page in the format that the client prefers."""
         format_ = negotiate(self.headers.get("Accept"))
         if format_ is None:
-            self._send_text(HTTPStatus.NOT_ACCEPTABLE, f"available formats: {', '.join(Format)}")
-        return format_
-
-    def _page(self, text: str, format_: Format) -> None:
+            self.send_text(Response(HTTPStatus.NOT_ACCEPTABLE, f"available formats: {', '.join(Format)}"))
+            return
         charset = "" if format_ is Format.JSON else "; charset=utf-8"
         headers = {"Content-Type": f"{format_}{charset}", "Vary": "Accept"}
-        self._send(HTTPStatus.OK, text.encode(), headers)
+        self.send_content(HTTPStatus.OK, render(format_).encode(), headers)
 
-    def _send_file(self, filename: str, open_: Callable[[], BinaryIO | None]) -> None:
-        content = open_()
+    def _send_file(self, filename: str, content: BinaryIO | None) -> None:
         if content is None:
-            self._not_found(filename)
+            self._send_not_found(filename)
             return
         with content:
             size = os.fstat(content.fileno()).st_size
-            if not isinstance(self.wfile, Paced):
-                self._allow(size)
+            self.allow(size)
             self._send_headers(HTTPStatus.OK, size, {"Content-Type": "application/octet-stream"})
             if self.command != "HEAD":
                 shutil.copyfileobj(content, self.wfile, CHUNK)
 
+    def _redirect(self, status: HTTPStatus, to: str) -> None:
+        self.send_text(Response(status, to, {"Location": to}))
 
-def _document(status: int, document: Mapping[str, object]) -> Answer:
-    """Return a JSON response."""
-    return Answer(status, json.dumps(document), headers=(("Content-Type", _JSON),))
+    def _send_not_found(self, name: str) -> None:
+        self.send_text(Response(HTTPStatus.NOT_FOUND, f"the embedded index does not have {name}"))
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002 - http.server's signature
+        """Send an error, and end the connection."""
+        self.close_connection = True  # the request was not read to its end
+        status = HTTPStatus(code)
+        self.send_text(Response(status, message or status.phrase))
+
+    def send_text(self, response: Response) -> None:
+        """Send a text."""
+        headers = {"Content-Type": _PLAIN, **response.headers}
+        is_plain_error = response.status >= HTTPStatus.BAD_REQUEST and headers["Content-Type"] == _PLAIN
+        reason = _on_one_line(response.text) if is_plain_error else None
+        self.send_content(response.status, f"{response.text}\n".encode(), headers, reason)
+
+    def send_content(
+        self, status: int, content: bytes, headers: Mapping[str, str], reason: str | None = None
+    ) -> None:
+        """Send a response with a body."""
+        self._send_headers(status, len(content), headers, reason)
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def _send_headers(self, status: int, size: int, headers: Mapping[str, str], reason: str | None = None) -> None:
+        self.send_response(status, reason)
+        for name, value in {**headers, "Content-Length": str(size), "Cache-Control": "no-cache"}.items():
+            self.send_header(name, value)
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+
+    def version_string(self) -> str:
+        """Return the `Server` header."""
+        return "relnox"
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's signature
+        """Print nothing."""
 
 
-def _project_of(filename: str) -> str:
-    """Return the project in a file name; empty if it is not valid."""
-    try:
-        return identify(filename)[0]
-    except Blocked:
-        return ""
-
-
-def _replaces(fault: Fault | None) -> TypeGuard[Answer | Cut | Stall]:
-    """Return whether a fault replaces the whole operation, rather than its response only."""
-    return isinstance(fault, Answer | Cut | Stall) and not fault.stored
-
-
-def _limit(fault: Fault | None) -> int | None:
-    """Return the bytes of an upload's file that are read with a fault; None for all."""
-    match fault:
-        case Cut(after=size) | Stall(after=size) | Truncate(size):
-            return size
-        case _:
-            return None
+def _on_one_line(text: str) -> str:
+    """Convert a text for the status line: it may contain what a client sent."""
+    line = " ".join(text.split())[:_MAX_REASON]
+    return "".join(char if " " <= char <= "~" else "?" for char in line)

@@ -71,16 +71,15 @@ class Form:
 def read_form(
     body: Readable,
     boundary: str,
-    write: Callable[[bytes], object],
-    begin: Callable[[str], object] = lambda _: None,
+    receive: Callable[[str, Iterator[bytes]], object],
 ) -> Form:
     """Read a form to its closing boundary.
 
     Args:
         body: The body of the request.
         boundary: The boundary in its `Content-Type`.
-        write: Called with the pieces of the file in the field `content`.
-        begin: Called with the name of that file before its first piece.
+        receive: Called with the name of the file in the field `content` and all its pieces, before the fields that
+            follow are read.
 
     Raises:
         Blocked: It is not a form, is incomplete, has more than one file in `content` or more than 10,000 parts, or
@@ -100,9 +99,7 @@ def read_form(
             if form.filename is not None:
                 raise Blocked("form-invalid", "the form has more than one file", fix=_HINT)
             form.filename = filename
-            begin(filename)
-            for piece in scanner.until(delimiter):
-                write(piece)
+            receive(filename, scanner.until(delimiter))
         else:
             value = scanner.take(delimiter)
             if filename is None:  # other files, such as signatures, are ignored

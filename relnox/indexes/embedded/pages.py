@@ -1,4 +1,4 @@
-"""Pages of the simple repository API, as JSON (PEP 691, PEP 700, PEP 740, PEP 792) and as HTML (PEP 503).
+"""Pages of the simple repository API, as JSON (PEP 691, PEP 700) and as HTML (PEP 503).
 
 These functions are pure, content negotiation included.
 """
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from relnox.indexes.embedded.projects import Project
     from relnox.indexes.embedded.store import StoredFile
 
 __all__ = ["Format", "negotiate", "project_list", "project_page"]
@@ -80,30 +79,22 @@ def project_list(projects: Sequence[str], format_: Format) -> str:
     return _html("Simple index", [_anchor(f"{project}/", {}, project) for project in projects])
 
 
-def project_page(name: str, project: Project, files: Sequence[StoredFile], format_: Format, origin: str) -> str:
+def project_page(project: str, files: Sequence[StoredFile], format_: Format) -> str:
     """Render the page of a project.
 
     Args:
-        name: Its normalized name.
-        project: The project.
-        files: Its files, which are not listed if it is quarantined.
+        project: Its normalized name.
+        files: Its files.
         format_: The format.
-        origin: Scheme, host and port of the index, for absolute URLs.
     """
-    files = () if project.status == "quarantined" else files
     if format_ is Format.JSON:
-        status = {"status": project.status, **({"reason": project.reason} if project.reason else {})}
         versions = [str(version) for version in sorted({file.version for file in files})]
-        entries = [_json_file(file, origin) for file in files]
-        return _json({"name": name, "project-status": status, "versions": versions, "files": entries})
-    metas = {"pypi:project-status": project.status, "pypi:project-status-reason": project.reason}
-    return _html(f"Links for {name}", [_html_file(file, origin) for file in files], metas)
+        return _json({"name": project, "versions": versions, "files": [_json_file(file) for file in files]})
+    return _html(f"Links for {project}", [_html_file(file) for file in files])
 
 
-def _json_file(file: StoredFile, origin: str) -> dict[str, Any]:
+def _json_file(file: StoredFile) -> dict[str, Any]:
     optional = {
-        "yanked": file.yanked is not None and (file.yanked or True),  # PEP 592: the reason, if there is one
-        "provenance": file.has_provenance and _provenance_url(file, origin),
         "requires-python": file.requires_python,
         "core-metadata": file.metadata_sha256 and {"sha256": file.metadata_sha256},  # PEP 658, PEP 714
     }
@@ -117,10 +108,8 @@ def _json_file(file: StoredFile, origin: str) -> dict[str, Any]:
     }
 
 
-def _html_file(file: StoredFile, origin: str) -> str:
+def _html_file(file: StoredFile) -> str:
     attributes = {
-        "data-yanked": file.yanked,
-        "data-provenance": _provenance_url(file, origin) if file.has_provenance else None,
         "data-requires-python": file.requires_python or None,
         "data-core-metadata": file.metadata_sha256 and f"sha256={file.metadata_sha256}",
     }
@@ -130,11 +119,6 @@ def _html_file(file: StoredFile, origin: str) -> str:
 def _url(file: StoredFile) -> str:
     """Return a URL relative to the project's page, which works for any host name of this machine."""
     return f"../../files/{file.filename}"
-
-
-def _provenance_url(file: StoredFile, origin: str) -> str:
-    """Return an absolute URL, as PEP 740 requires."""
-    return f"{origin}/integrity/{file.project}/{file.version}/{file.filename}/provenance"
 
 
 def _json(document: Mapping[str, Any]) -> str:
@@ -147,14 +131,12 @@ def _anchor(href: str, attributes: Mapping[str, str | None], text: str) -> str:
     return f"<a {markup}>{escape(text)}</a><br>"
 
 
-def _html(title: str, lines: Sequence[str], metas: Mapping[str, str] | None = None) -> str:
-    non_empty = {"pypi:repository-version": "1.4", **{name: text for name, text in (metas or {}).items() if text}}
-    head = "".join(f'<meta name="{name}" content="{escape(text)}">' for name, text in non_empty.items())
+def _html(title: str, lines: Sequence[str]) -> str:
     return "\n".join(
         [
             "<!DOCTYPE html>",
             '<html lang="en">',
-            f'<head><meta charset="utf-8">{head}',
+            '<head><meta charset="utf-8"><meta name="pypi:repository-version" content="1.4">',
             f"<title>{escape(title)}</title></head>",
             "<body>",
             *lines,

@@ -19,8 +19,8 @@ from packaging.version import Version
 
 from relnox.core.records import Record
 from relnox.errors import Blocked
-from relnox.indexes.embedded import messages
 from relnox.indexes.embedded.contents import sdist_metadata, wheel_metadata
+from relnox.indexes.embedded.store import file_exists_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -139,17 +139,20 @@ class Rules(Record, kw_only=True):
                 f"Invalid file extension: {filename!r} is invalid for filetype {form.required('filetype')}.",
             )
         if incoming.size > self.max_size:
-            raise Blocked("upload-rejected", messages.too_large(name, self.max_size))
+            raise Blocked(
+                "upload-rejected", f"File too large. Limit for project {name!r} is {self.max_size >> 20} MB."
+            )
         if other_name := store.holder(incoming.digests["sha256"]):
             raise Blocked(
                 "upload-rejected",
-                f"{messages.exists(other_name, incoming.digests['blake2_256'])} It was sent as {filename!r}.",
+                f"{file_exists_message(other_name, incoming.digests['blake2_256'])} It was sent as {filename!r}.",
             )
-        if store.projects.is_reserved(filename):
-            raise Blocked("upload-rejected", messages.NAME_RESERVED)
         release = [file for file in store.files(project) if file.version == version]
         if release and store.clock() - min(file.uploaded for file in release) > self.window:
-            raise Blocked("upload-rejected", messages.old_release(round(self.window / _DAY)))
+            raise Blocked(
+                "upload-rejected",
+                f"Uploading new files to releases older than {round(self.window / _DAY)} days is not allowed.",
+            )
         if is_sdist and any(not file.filename.endswith(".whl") for file in release):
             raise Blocked("upload-rejected", "Only one sdist may be uploaded per release.")
         (_check_sdist_name if is_sdist else _check_wheel_name)(filename, project, version)

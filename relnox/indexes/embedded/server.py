@@ -1,35 +1,33 @@
-"""The embedded index: its parts, URLs and requests."""
+"""The embedded index, and its server socket: a thread for each connection, which all end with the index."""
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import socketserver
+import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Self
+from http.server import ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Self
 
-from packaging.utils import canonicalize_name
-
-from relnox.indexes.embedded.accounts import Accounts
-from relnox.indexes.embedded.faults import Plan
-from relnox.indexes.embedded.handler import Handler
-from relnox.indexes.embedded.listener import LOOPBACK, Listener, Shared
-from relnox.indexes.embedded.minting import TokenIssuer
+from relnox.indexes.embedded.handler import LOOPBACK, Handler
 from relnox.indexes.embedded.store import Store
-from relnox.indexes.embedded.upload import UploadHandler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
     from types import TracebackType
 
-    from relnox.indexes.embedded.faults import Rule
-    from relnox.indexes.embedded.journal import Request
-    from relnox.indexes.embedded.minting import TrustedPublishing
-    from relnox.indexes.embedded.projects import Status
     from relnox.indexes.embedded.rules import Rules
 
-__all__ = ["EmbeddedIndex"]
+__all__ = ["EmbeddedIndex", "Listener"]
 
+_CLOSING_LIMIT = 5.0
+_CONNECTIONS_LIMIT = 256
+"""Concurrent connections, each with a thread: many more than installers and uploads open."""
 _POLL_INTERVAL = 0.05
+_WATCH_INTERVAL = 0.5
 
 
 class EmbeddedIndex:
@@ -37,108 +35,54 @@ class EmbeddedIndex:
 
     It listens on loopback only, on a free port. Several of them, in one process or many, may share a folder.
 
-    By default it needs no credentials and accepts files that PyPI would not, such as local versions; uploads must
-    be consistent, and files cannot be replaced. `rules=Rules()` enforces the rules of PyPI, for a rehearsal.
-    Tokens are stored in memory, not in the folder.
+    It accepts files that PyPI would not, such as local versions; uploads must be consistent, and files cannot be
+    replaced. `rules=Rules()` enforces the rules of PyPI, for a rehearsal.
 
     Args:
         folder: The folder for its files, created if missing.
         trusted_simple_url: Simple API of the index for projects that this one does not have; without it they are
             not found.
         rules: Additional rules for uploads.
-        accounts: The accounts that may upload; by default anyone, with or without credentials.
         upload_token: The password of all uploads, since every user of this machine can connect to loopback; None
-            to check only `accounts`.
-        trusted_publishing: Settings of trusted publishing; by default there is none.
-        faults: Rules for fault injection (`faults.py`).
-        seed: Seed of random faults.
-        clock: Returns its time in seconds since the epoch, for uploads, ages and the log. Delays are real.
+            for no password.
 
     Raises:
         Blocked: The folder cannot be created or written to.
     """
 
-    def __init__(  # noqa: PLR0913 - independent settings
+    handler: type[Handler] = Handler
+    """Answers the requests of a connection; a subclass of the index may have another one."""
+
+    def __init__(
         self,
         folder: Path,
         *,
         trusted_simple_url: str | None = None,
         rules: Rules | None = None,
-        accounts: Accounts | None = None,
         upload_token: str | None = None,
-        trusted_publishing: TrustedPublishing | None = None,
-        faults: Sequence[Rule] = (),
-        seed: int = 0,
-        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._store = Store(folder, clock)
-        token_issuer = None
-        if trusted_publishing is not None:
-            accounts = accounts or Accounts()
-            token_issuer = TokenIssuer(trusted_publishing, accounts, self._store)
-        self._shared = Shared(
-            store=self._store,
-            uploads=UploadHandler(self._store, rules, accounts),
-            token_issuer=token_issuer,
-            trusted_simple_url=trusted_simple_url,
-            plan=Plan(faults, seed=seed),
-            upload_token=upload_token,
-            clock=clock,
-            started=clock(),
-        )
+        self.store = Store(folder)
+        self.trusted_simple_url = trusted_simple_url
+        self.rules = rules
+        self.upload_token = upload_token
         self._listener: Listener | None = None
 
     @property
     def upload_url(self) -> str:
         """URL of the upload API."""
-        return f"{self._origin}/legacy/"
+        return f"{self.origin}/legacy/"
 
     @property
     def simple_url(self) -> str:
         """URL of the simple API."""
-        return f"{self._origin}/simple/"
+        return f"{self.origin}/simple/"
 
     @property
-    def audience_url(self) -> str:
-        """URL of the audience of identity tokens."""
-        return f"{self._origin}/_/oidc/audience"
-
-    @property
-    def mint_url(self) -> str:
-        """URL of the exchange of identity tokens."""
-        return f"{self._origin}/_/oidc/mint-token"
-
-    @property
-    def _origin(self) -> str:
+    def origin(self) -> str:
+        """Scheme, host and port."""
         if self._listener is None:
             raise RuntimeError("the embedded index has a URL only inside its with statement")
         return f"http://{LOOPBACK}:{self._listener.server_port}"
-
-    @property
-    def log(self) -> tuple[Request, ...]:
-        """All requests so far, in the order in which their headers arrived."""
-        return self._shared.journal.requests()
-
-    @property
-    def uploads(self) -> tuple[Request, ...]:
-        """All uploads so far."""
-        return tuple(request for request in self.log if request.kind == "upload")
-
-    def misbehave(self, *faults: Rule, seed: int = 0) -> None:
-        """Replace the faults; without arguments remove them."""
-        self._shared.plan = Plan(faults, seed=seed)
-
-    def delete(self, filename: str) -> None:
-        """Delete a file, and reserve its name until the index is cleared."""
-        self._store.delete(filename)
-
-    def yank(self, filename: str, reason: str = "") -> None:
-        """Mark a file as yanked (PEP 592)."""
-        self._store.yank(filename, reason)
-
-    def set_status(self, project: str, status: Status, reason: str = "") -> None:
-        """Set the status of a project (PEP 792)."""
-        self._store.projects.set_status(canonicalize_name(project), status, reason)
 
     def holds_only(self, files: Mapping[str, str]) -> bool:
         """Return whether it has only files out of these; it need not be running.
@@ -146,15 +90,14 @@ class EmbeddedIndex:
         Args:
             files: SHA-256 (hex) by name.
         """
-        return self._store.holds_only(files)
+        return self.store.holds_only(files)
 
     def clear(self) -> None:
         """Delete all files; the index need not be running."""
-        self._store.clear()
+        self.store.clear()
 
     def __enter__(self) -> Self:
-        self._shared.closing.clear()
-        self._listener = Listener(self._shared, Handler)
+        self._listener = Listener(self)
         threading.Thread(
             target=self._listener.serve_forever, args=(_POLL_INTERVAL,), name="embedded index", daemon=True
         ).start()
@@ -167,3 +110,89 @@ class EmbeddedIndex:
             self._listener.shutdown()
             self._listener.server_close()
             self._listener = None
+
+
+class Listener(ThreadingHTTPServer):
+    """Listens on a free port, and ends connections that take too long."""
+
+    request_queue_size = 128
+    allow_reuse_address = False  # on Windows, true would let another program share the port
+
+    def __init__(self, index: EmbeddedIndex) -> None:
+        self.index = index
+        self._open: dict[socket.socket, float | None] = {}
+        self._idle: dict[socket.socket, None] = {}
+        self._last_check = 0.0
+        self._changed = threading.Condition()
+        super().__init__((LOOPBACK, 0), index.handler)
+
+    def server_bind(self) -> None:
+        """Bind without resolving the host name."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.socket.getsockname()[:2]
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a connection; if there are too many, end the one that is idle for longest."""
+        connection, address = super().get_request()
+        with self._changed:
+            if len(self._open) >= _CONNECTIONS_LIMIT:
+                if not self._idle:
+                    connection.close()
+                    raise ConnectionAbortedError("too many connections")
+                self._end(next(iter(self._idle)))
+            self._open[connection] = None
+            self._idle[connection] = None  # until its thread reads a request
+        return connection, address
+
+    def limit(self, connection: socket.socket, seconds: float | None, *, idle: bool = False) -> None:
+        """Set the time limit for what comes next on a connection.
+
+        Args:
+            connection: The connection.
+            seconds: The limit; None for no limit.
+            idle: Whether it waits for a request.
+        """
+        with self._changed:
+            self._idle.pop(connection, None)
+            if connection in self._open:
+                self._open[connection] = None if seconds is None else time.monotonic() + seconds
+                if idle:
+                    self._idle[connection] = None
+
+    def service_actions(self) -> None:
+        """End connections that exceed their time limit."""
+        now = time.monotonic()
+        if now - self._last_check < _WATCH_INTERVAL:
+            return
+        self._last_check = now
+        with self._changed:
+            for connection, end in self._open.items():
+                if end is not None and now > end:
+                    self._end(connection)
+
+    def _end(self, connection: socket.socket) -> None:
+        """Shut a connection down, so that its thread ends."""
+        self._idle.pop(connection, None)
+        with contextlib.suppress(OSError):  # its thread has just closed it
+            connection.shutdown(socket.SHUT_RDWR)
+
+    def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
+        """End a connection."""
+        super().shutdown_request(request)
+        with self._changed:
+            self._open = {connection: end for connection, end in self._open.items() if connection is not request}
+            self._idle = {connection: None for connection in self._idle if connection is not request}
+            self._changed.notify_all()
+
+    def server_close(self) -> None:
+        """Stop listening, and end all connections."""
+        super().server_close()
+        with self._changed:
+            for connection in self._open:
+                self._end(connection)
+            self._changed.wait_for(lambda: not self._open, _CLOSING_LIMIT)
+
+    def handle_error(self, request: socket.socket | tuple[bytes, socket.socket], client_address: Any) -> None:
+        """Print unexpected errors; ignore clients that close the connection."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)

@@ -1,6 +1,6 @@
 """A store for distributions in a folder, which several processes may share.
 
-    FOLDER/files/<file name>/       an upload: the file, metadata of a wheel, attestations, and `upload.json`
+    FOLDER/files/<file name>/       an upload: the file, metadata of a wheel, and `upload.json`
     FOLDER/incoming/<random>/       an upload in progress
     FOLDER/hashes/<sha256>          the name under which a file with this content is stored, or is being stored
 
@@ -16,6 +16,7 @@ import json
 import os
 import re
 import shutil
+import threading
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -27,28 +28,24 @@ from packaging.utils import parse_sdist_filename, parse_wheel_filename
 from relnox.core.planning import fixes
 from relnox.errors import Blocked, Conflict
 from relnox.files import make_private, replace_file, sync_folder
-from relnox.indexes.embedded import messages
 from relnox.indexes.embedded.contents import wheel_metadata
-from relnox.indexes.embedded.projects import Projects
 from relnox.temporary_folders import TemporaryFolder, remove_leftovers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
     from typing import BinaryIO
 
     from packaging.version import Version
 
-__all__ = ["Incoming", "Store", "StoredFile", "identify"]
+__all__ = ["Incoming", "Store", "StoredFile", "file_exists_message", "identify"]
 
 _FILE = "file"
 _METADATA = "metadata"
 _RECORD = "upload.json"
-_PROVENANCE = "provenance"
-_YANKED = "yanked"
 _MARKER = "relnox-embedded-index"
-_CONTENT = {_MARKER, "files", "incoming", "hashes", "projects", "reserved"}
+_CONTENT = {_MARKER, "files", "incoming", "hashes"}
 """Content of the folder of an index; a folder with anything else is never cleared."""
 # `packaging` accepts any characters in tags of wheels, even slashes. These need no quoting in paths or URLs.
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
@@ -81,15 +78,11 @@ class StoredFile(_UploadRecord):
         upload_time: ISO 8601, UTC, with microseconds (PEP 700).
         requires_python: The value in the form, or None.
         metadata_sha256: Hex digest of a wheel's `METADATA` (PEP 658); None if it could not be read.
-        has_provenance: Whether it has attestations (PEP 740).
-        yanked: The reason, possibly empty, if it is yanked (PEP 592); otherwise None.
     """
 
     filename: str
     project: str
     version: Version
-    has_provenance: bool = False
-    yanked: str | None = None
 
     @property
     def uploaded(self) -> float:
@@ -124,24 +117,31 @@ def identify(filename: str) -> tuple[str, Version]:
     return project, version
 
 
+def file_exists_message(filename: str, blake2_256: str) -> str:
+    """Return PyPI's message for a file that exists with different content."""
+    return f"File already exists ({filename!r}, with blake2_256 hash {blake2_256!r})."
+
+
 class Store:
     """The files of an index.
 
     Args:
         folder: The folder, created if missing.
+
+    Attributes:
         clock: Returns the time in seconds since the epoch.
 
     Raises:
         Blocked: The folder cannot be created or written to.
     """
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
-        self.clock = clock
+    def __init__(self, folder: Path) -> None:
+        self.clock: Callable[[], float] = time.time
         self._files = folder / "files"
         self._incoming = folder / "incoming"
         self._hashes = folder / "hashes"
         self._marker = folder / _MARKER
-        self.projects = Projects(folder)
+        self._locks: dict[str, threading.Lock] = {}
         try:
             make_private(folder)
             if {path.name for path in folder.iterdir()} <= _CONTENT:
@@ -162,9 +162,13 @@ class Store:
             ) from error
         remove_leftovers(self._incoming)
 
+    def lock(self, project: str) -> threading.Lock:
+        """Return the lock to hold while an upload of a project is checked and stored."""
+        return self._locks.setdefault(project, threading.Lock())
+
     def names(self) -> list[str]:
         """Return the normalized names of all projects, sorted."""
-        return sorted({project for _, project, _ in self._entries()}.union(self.projects.names()))
+        return sorted({project for _, project, _ in self._entries()})
 
     def files(self, project: str) -> list[StoredFile]:
         """Return the files of a project, by version and then by name.
@@ -184,14 +188,7 @@ class Store:
             record = _UploadRecord(**json.loads((folder / _RECORD).read_bytes()))
         except (Blocked, FileNotFoundError, NotADirectoryError):
             return None
-        return StoredFile(
-            **asdict(record),
-            filename=filename,
-            project=project,
-            version=version,
-            has_provenance=(folder / _PROVENANCE).exists(),
-            yanked=_text(folder / _YANKED),
-        )
+        return StoredFile(**asdict(record), filename=filename, project=project, version=version)
 
     def holder(self, sha256: str) -> str | None:
         """Return the name of a file with this content, in any project; None if there is none."""
@@ -212,21 +209,6 @@ class Store:
         """Open the `METADATA` of a wheel; return None if there is none."""
         return self._open(filename, _METADATA)
 
-    def open_provenance(self, filename: str) -> BinaryIO | None:
-        """Open the provenance of a file; return None if there is none."""
-        return self._open(filename, _PROVENANCE)
-
-    def delete(self, filename: str) -> None:
-        """Delete a file, and reserve its name."""
-        identify(filename)
-        self.projects.reserve(filename)
-        with TemporaryFolder(self._incoming) as trash, contextlib.suppress(FileNotFoundError):
-            (self._files / filename).rename(trash.path / filename)
-
-    def yank(self, filename: str, reason: str) -> None:
-        """Mark a file as yanked (PEP 592)."""
-        replace_file(self._files / filename / _YANKED, reason.encode(), mode=0o600)
-
     def receive(self) -> Incoming:
         """Begin an upload; at the end of the `with` statement it is deleted unless it was stored."""
         return Incoming(self._files, TemporaryFolder(self._incoming), self)
@@ -237,12 +219,8 @@ class Store:
         Args:
             files: SHA-256 (hex) by name.
         """
-        if self.projects.are_altered():
-            return False
         stored = [self.find(filename) for filename, _, _ in self._entries()]
-        return all(
-            file is not None and file.yanked is None and files.get(file.filename) == file.sha256 for file in stored
-        )
+        return all(file is not None and files.get(file.filename) == file.sha256 for file in stored)
 
     def clear(self) -> None:
         """Delete all files, also of uploads in progress.
@@ -265,7 +243,6 @@ class Store:
             shutil.rmtree(leftover, ignore_errors=True)
         for hash_ in self._hashes.iterdir():
             hash_.unlink(missing_ok=True)
-        self.projects.clear()
 
     def _entries(self) -> Iterator[tuple[str, str, Version]]:
         """Yield file name, project and version of all files."""
@@ -321,6 +298,11 @@ class Incoming:
         for digest in self._digests.values():
             digest.update(piece)
 
+    def write_all(self, pieces: Iterable[bytes]) -> None:
+        """Add the rest of the file, in pieces."""
+        for piece in pieces:
+            self.write(piece)
+
     @property
     def digests(self) -> Mapping[str, str]:
         """Hex digests of the bytes so far: `sha256`, `blake2_256` and `md5`."""
@@ -339,13 +321,12 @@ class Incoming:
                 shutil.copyfile(self._folder / _FILE, path)
             yield path
 
-    def store(self, filename: str, *, requires_python: str | None = None, provenance: bytes | None = None) -> bool:
+    def store(self, filename: str, *, requires_python: str | None = None) -> bool:
         """Move the file into the store.
 
         Args:
             filename: Its name.
             requires_python: Its `data-requires-python` (PEP 503).
-            provenance: Its provenance (PEP 740), or None.
 
         Returns:
             Whether it is new; false if the store has the same file.
@@ -360,8 +341,6 @@ class Incoming:
         metadata = wheel_metadata(self._folder / _FILE) if filename.endswith(".whl") else None
         if metadata is not None:
             self._write(_METADATA, metadata)
-        if provenance is not None:
-            self._write(_PROVENANCE, provenance)
         digests = self.digests
         record = _UploadRecord(
             size=self.size,
@@ -385,7 +364,7 @@ class Incoming:
                 return False
             raise Conflict(
                 "index-file-differs",
-                f"{messages.exists(filename, stored.blake2_256)} The one sent has {record.blake2_256!r}.",
+                f"{file_exists_message(filename, stored.blake2_256)} The one sent has {record.blake2_256!r}.",
                 fix="bump the version, or clear the embedded index",
             ) from None
         sync_folder(self._files)

@@ -1,4 +1,4 @@
-"""Fault injection of the embedded index: each kind of failure that an uploader must survive."""
+"""Faults of the controlled index: each kind of failure that an uploader must survive."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from loopback import StoppedClock, ask, begin_upload, eventually, form, page, post, raw
-
-from relnox.indexes.embedded import EmbeddedIndex, messages
-from relnox.indexes.embedded.faults import (
+from controlled_index import ControlledIndex
+from controlled_index.faults import (
     DISABLED,
     E500,
     LOST_RESPONSE,
@@ -40,12 +38,14 @@ from relnox.indexes.embedded.faults import (
     redirect,
     unavailable,
 )
+from loopback import StoppedClock, ask, begin_upload, eventually, form, page, post, raw
 
 if TYPE_CHECKING:
     import socket
     from pathlib import Path
 
-    from relnox.indexes.embedded.faults import Fault
+    from controlled_index.faults import Fault
+    from controlled_index.index import Status
 
 pytestmark = pytest.mark.heavy
 
@@ -58,7 +58,7 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def stored(index: EmbeddedIndex) -> list[str]:
+def stored(index: ControlledIndex) -> list[str]:
     """SHA-256 of what the index holds, whatever it says of it."""
     index.misbehave()
     if ask(f"{index.simple_url}demo/").status == 404:
@@ -100,7 +100,7 @@ def left(connection: socket.socket) -> bool:
 def test_an_upload_gets_the_answer_that_was_planned(
     fault: Answer, status: int, says: str, keeps: bool, tmp_path: Path
 ) -> None:
-    with EmbeddedIndex(tmp_path, faults=[Rule(fault)]) as index:
+    with ControlledIndex(tmp_path, faults=[Rule(fault)]) as index:
         answer = post(index, BODY)
         assert answer.status == status
         assert says in f"{answer.reason} {answer.text}" or status == 308
@@ -117,7 +117,7 @@ def test_waiting_is_asked_for_in_seconds_and_as_a_date(tmp_path: Path) -> None:
         Rule(unavailable(7, as_date=True), tries=[2]),
         Rule(rate_limited(9, retry_after=False)),
     ]
-    with EmbeddedIndex(tmp_path, faults=rules, clock=clock) as index:
+    with ControlledIndex(tmp_path, faults=rules, clock=clock) as index:
         seconds, date, limits = (post(index, BODY).headers for _ in range(3))
     assert seconds["Retry-After"] == "7"
     assert parsedate_to_datetime(date["Retry-After"]).timestamp() == clock.now + 7
@@ -128,7 +128,7 @@ def test_waiting_is_asked_for_in_seconds_and_as_a_date(tmp_path: Path) -> None:
 def test_a_name_that_is_held_is_answered_as_other_indexes_do(tmp_path: Path) -> None:
     """Whatever the bytes are."""
     for status in (409, 400, 403):
-        with EmbeddedIndex(tmp_path / str(status), faults=[Rule(Duplicate(status))]) as index:
+        with ControlledIndex(tmp_path / str(status), faults=[Rule(Duplicate(status))]) as index:
             assert post(index, BODY).status == 200
             assert post(index, BODY).status == status
             assert post(index, form(NAME, b"other")).status == status
@@ -136,7 +136,7 @@ def test_a_name_that_is_held_is_answered_as_other_indexes_do(tmp_path: Path) -> 
 
 
 def test_another_client_uploads_a_file_of_that_name_first(tmp_path: Path) -> None:
-    with EmbeddedIndex(tmp_path, faults=[Rule(Foreign(b"theirs"))]) as index:
+    with ControlledIndex(tmp_path, faults=[Rule(Foreign(b"theirs"))]) as index:
         answer = post(index, BODY)
         assert answer.status == 400
         assert "File already exists" in answer.text
@@ -156,7 +156,7 @@ def test_another_client_uploads_a_file_of_that_name_first(tmp_path: Path) -> Non
     ],
 )
 def test_a_connection_is_reset(fault: Cut, arrived: int, keeps: bool, tmp_path: Path) -> None:
-    with EmbeddedIndex(tmp_path, faults=[Rule(fault)]) as index:
+    with ControlledIndex(tmp_path, faults=[Rule(fault)]) as index:
         with pytest.raises(ConnectionResetError):
             post(index, BODY)
         assert eventually(lambda: index.uploads[0].ended is not None)
@@ -166,7 +166,10 @@ def test_a_connection_is_reset(fault: Cut, arrived: int, keeps: bool, tmp_path: 
 
 
 def test_a_page_can_be_cut_too(tmp_path: Path) -> None:
-    with EmbeddedIndex(tmp_path, faults=[Rule(Cut(), on="listing")]) as index, pytest.raises(ConnectionResetError):
+    with (
+        ControlledIndex(tmp_path, faults=[Rule(Cut(), on="listing")]) as index,
+        pytest.raises(ConnectionResetError),
+    ):
         ask(f"{index.simple_url}demo/")
 
 
@@ -175,7 +178,7 @@ def test_a_page_can_be_cut_too(tmp_path: Path) -> None:
 )
 def test_a_stalled_upload_ends_with_the_index(fault: Stall, keeps: bool, tmp_path: Path) -> None:
     """No answer comes, and nothing hangs once the index is closed."""
-    with EmbeddedIndex(tmp_path, faults=[Rule(fault)]) as index:
+    with ControlledIndex(tmp_path, faults=[Rule(fault)]) as index:
         connection = begin_upload(index.upload_url, BODY, sent=len(BODY))
         assert eventually(lambda: bool(index.uploads) and index.uploads[0].sha256 is not None)
         connection.settimeout(0.2)
@@ -184,14 +187,14 @@ def test_a_stalled_upload_ends_with_the_index(fault: Stall, keeps: bool, tmp_pat
         connection.settimeout(20)
     with connection:
         assert left(connection)
-    with EmbeddedIndex(tmp_path) as index:
+    with ControlledIndex(tmp_path) as index:
         assert stored(index) == ([sha256(CONTENT)] if keeps else [])
 
 
 @pytest.mark.parametrize("on", ["upload", "listing"])
 def test_a_stalled_connection_ends_when_its_client_goes_away(on: str, tmp_path: Path) -> None:
     threads = threading.active_count()
-    with EmbeddedIndex(tmp_path, faults=[Rule(Stall(), on="any")]) as index:
+    with ControlledIndex(tmp_path, faults=[Rule(Stall(), on="any")]) as index:
         body = BODY if on == "upload" else b""
         path = "/legacy/" if on == "upload" else "/simple/demo/"
         with begin_upload(index.upload_url, body, sent=len(body), path=path):
@@ -203,7 +206,7 @@ def test_a_stalled_connection_ends_when_its_client_goes_away(on: str, tmp_path: 
 def test_an_answer_can_come_byte_by_byte(tmp_path: Path) -> None:
     """Slow loris, from the other side; closing the index ends it."""
     with (
-        EmbeddedIndex(tmp_path, faults=[Rule(Trickle(20), on="any")]) as index,
+        ControlledIndex(tmp_path, faults=[Rule(Trickle(20), on="any")]) as index,
         begin_upload(index.upload_url, BODY, sent=len(BODY)) as connection,
     ):
         got = connection.recv(4096)
@@ -211,7 +214,7 @@ def test_an_answer_can_come_byte_by_byte(tmp_path: Path) -> None:
 
 
 def test_an_upload_can_be_read_byte_by_byte(tmp_path: Path) -> None:
-    with EmbeddedIndex(tmp_path, faults=[Rule(Trickle(100))]) as index:
+    with ControlledIndex(tmp_path, faults=[Rule(Trickle(100))]) as index:
         body = form(NAME, b"x" * (1 << 20))
         with begin_upload(index.upload_url, body, sent=len(body)):
             assert eventually(lambda: bool(index.uploads))
@@ -224,14 +227,14 @@ def test_an_upload_can_be_read_byte_by_byte(tmp_path: Path) -> None:
 
 def test_a_careless_index_stores_half_of_a_file_and_says_that_all_is_well(tmp_path: Path) -> None:
     body = form(NAME, CONTENT, sha256_digest=sha256(CONTENT))
-    with EmbeddedIndex(tmp_path, faults=[Rule(Truncate(1000))]) as index:
+    with ControlledIndex(tmp_path, faults=[Rule(Truncate(1000))]) as index:
         assert post(index, body).status == 200
         assert stored(index) == [sha256(CONTENT[:1000])]
 
 
 def test_a_careless_index_stores_what_a_killed_client_has_sent(tmp_path: Path) -> None:
     """Killed inside a body."""
-    with EmbeddedIndex(tmp_path, faults=[Rule(Truncate())]) as index:
+    with ControlledIndex(tmp_path, faults=[Rule(Truncate())]) as index:
         begin_upload(index.upload_url, BODY, sent=len(BODY) - 2000).close()
         assert eventually(lambda: ask(f"{index.simple_url}demo/").status == 200)
         (entry,) = page(index, "demo")["files"]
@@ -245,7 +248,7 @@ def test_a_careless_index_stores_what_a_killed_client_has_sent(tmp_path: Path) -
 def test_a_file_is_listed_only_after_a_while(tmp_path: Path) -> None:
     """Half an hour passes on the index's clock; the file itself is there at once."""
     clock = StoppedClock()
-    with EmbeddedIndex(tmp_path, faults=[Rule(Stale(seconds=1800), on="listing")], clock=clock) as index:
+    with ControlledIndex(tmp_path, faults=[Rule(Stale(seconds=1800), on="listing")], clock=clock) as index:
         assert post(index, BODY).status == 200
         assert ask(f"{index.simple_url}demo/").status == 404
         assert ask(index.simple_url.replace("simple", "files") + NAME).body == CONTENT
@@ -256,7 +259,7 @@ def test_a_file_is_listed_only_after_a_while(tmp_path: Path) -> None:
 
 
 def test_a_file_is_missing_from_some_listings(tmp_path: Path) -> None:
-    with EmbeddedIndex(tmp_path, faults=[Rule(Stale(listings=2), on="listing")]) as index:
+    with ControlledIndex(tmp_path, faults=[Rule(Stale(listings=2), on="listing")]) as index:
         assert ask(f"{index.simple_url}demo/").status == 404
         assert post(index, BODY).status == 200
         assert [ask(f"{index.simple_url}demo/").status for _ in range(4)] == [404, 404, 200, 200]
@@ -265,13 +268,13 @@ def test_a_file_is_missing_from_some_listings(tmp_path: Path) -> None:
 def test_one_of_two_nodes_is_stale(tmp_path: Path) -> None:
     """Every other page is."""
     rule = Rule(Stale(seconds=60), on="listing", tries=range(1, 99, 2))
-    with EmbeddedIndex(tmp_path, faults=[rule]) as index:
+    with ControlledIndex(tmp_path, faults=[rule]) as index:
         assert post(index, BODY).status == 200
         assert [ask(f"{index.simple_url}demo/").status for _ in range(4)] == [404, 200, 404, 200]
 
 
 def test_only_the_named_project_is_stale(tmp_path: Path) -> None:
-    with EmbeddedIndex(tmp_path, faults=[Rule(Stale(seconds=60), on="listing", project="demo")]) as index:
+    with ControlledIndex(tmp_path, faults=[Rule(Stale(seconds=60), on="listing", project="demo")]) as index:
         assert post(index, BODY).status == 200
         assert post(index, form("other-1.0.tar.gz", b"", name="other")).status == 200
         assert ask(f"{index.simple_url}demo/").status == 404
@@ -296,7 +299,7 @@ def test_requests_are_counted_together_or_each_by_itself() -> None:
 def test_a_rule_holds_for_a_time(tmp_path: Path) -> None:
     """A token that expires, say."""
     clock = StoppedClock()
-    with EmbeddedIndex(tmp_path, faults=[Rule(REJECTED, since=900, until=1000)], clock=clock) as index:
+    with ControlledIndex(tmp_path, faults=[Rule(REJECTED, since=900, until=1000)], clock=clock) as index:
         statuses = []
         for seconds in (0, 899, 1, 99, 1):
             clock.now += seconds
@@ -311,7 +314,7 @@ def test_waits_add_up_and_the_first_other_fault_decides() -> None:
 
 
 def test_a_wait_comes_before_the_usual_answer(tmp_path: Path) -> None:
-    with EmbeddedIndex(tmp_path, faults=[Rule(Wait(0.1), on="any")]) as index:
+    with ControlledIndex(tmp_path, faults=[Rule(Wait(0.1), on="any")]) as index:
         began = time.monotonic()
         assert post(index, BODY).status == 200
         assert time.monotonic() - began >= 0.1
@@ -341,7 +344,7 @@ def test_shares_are_drawn_alike_in_whatever_order_requests_come() -> None:
 
 def test_every_request_is_written_down(tmp_path: Path) -> None:
     clock = StoppedClock()
-    with EmbeddedIndex(tmp_path, clock=clock) as index:
+    with ControlledIndex(tmp_path, clock=clock) as index:
         post(index, BODY, Authorization="Basic X190b2tlbl9fOnNlY3JldA==")
         clock.now += 5
         host = f"Host: {index.upload_url.split('/')[2]}\r\n".encode()
@@ -364,6 +367,50 @@ def test_every_request_is_written_down(tmp_path: Path) -> None:
     assert "secret" not in repr(log)
 
 
-def test_the_words_name_both_what_is_there_and_how_large_it_may_be() -> None:
-    assert "demo-1.0.tar.gz" in messages.exists(NAME, "abc")
-    assert "100 MB" in messages.too_large("demo", 100 << 20)
+# --- the state of projects and files
+
+
+@pytest.mark.parametrize(
+    ("status", "takes", "shows"),
+    [("active", True, True), ("deprecated", True, True), ("archived", False, True), ("quarantined", False, False)],
+)
+def test_the_status_of_a_project_is_served_and_enforced(
+    status: Status, takes: bool, shows: bool, tmp_path: Path
+) -> None:
+    """PEP 792."""
+    with ControlledIndex(tmp_path) as index:
+        assert post(index, BODY).status == 200
+        assert page(index, "demo")["project-status"] == {"status": "active"}
+        index.set_status("Demo", status, "for a <reason>")
+        document = page(index, "demo")
+        assert document["project-status"] == {"status": status, "reason": "for a <reason>"}
+        assert (len(document["files"]), len(document["versions"])) == ((1, 1) if shows else (0, 0))
+        text = ask(f"{index.simple_url}demo/").text
+        assert f'<meta name="pypi:project-status" content="{status}">' in text
+        assert '<meta name="pypi:project-status-reason" content="for a &lt;reason&gt;">' in text
+        answer = post(index, form("demo-1.1.tar.gz", b"content", version="1.1"))
+        assert answer.status == (200 if takes else 403)
+        assert takes or f"it is {status}" in answer.text
+
+
+def test_a_yanked_file_is_marked(tmp_path: Path) -> None:
+    """PEP 592."""
+    with ControlledIndex(tmp_path) as index:
+        for version in ("1.0", "2.0", "3.0"):
+            assert post(index, form(f"demo-{version}.tar.gz", b"content", version=version)).status == 200
+        index.yank("demo-2.0.tar.gz", 'broken "badly"')
+        index.yank("demo-3.0.tar.gz")
+        assert [entry.get("yanked") for entry in page(index, "demo")["files"]] == [None, 'broken "badly"', True]
+        text = ask(f"{index.simple_url}demo/").text
+    assert 'data-yanked="broken &quot;badly&quot;">demo-2.0.tar.gz</a>' in text
+    assert 'data-yanked="">demo-3.0.tar.gz</a>' in text
+
+
+def test_a_deleted_file_is_gone_and_a_lenient_index_takes_another(tmp_path: Path) -> None:
+    with ControlledIndex(tmp_path) as index:
+        assert post(index, BODY).status == 200
+        index.delete(NAME)
+        index.delete("demo-9.9.tar.gz")
+        assert ask(f"{index.simple_url}demo/").status == 404
+        assert ask(index.simple_url.replace("simple", "files") + NAME).status == 404
+        assert post(index, form(NAME, b"other")).status == 200

@@ -6,12 +6,11 @@ __all__ = [
     "DISABLED",
     "NAME_RESERVED",
     "NEW_PROJECT_BY_IDENTITY",
+    "OLD_RELEASE",
     "READ_ONLY",
     "REJECTED",
+    "TOO_LARGE",
     "TOO_MANY_PROJECTS",
-    "exists",
-    "old_release",
-    "too_large",
 ]
 
 READ_ONLY = "Read-only mode: Uploads are temporarily disabled."
@@ -24,18 +23,5 @@ NEW_PROJECT_BY_IDENTITY = (
     "metadata). Please ensure that both match."
 )
 TOO_MANY_PROJECTS = "Too many new projects created"
-
-
-def exists(filename: str, blake2_256: str) -> str:
-    """Return the message for a file that exists with different content."""
-    return f"File already exists ({filename!r}, with blake2_256 hash {blake2_256!r})."
-
-
-def too_large(project: str, limit: int) -> str:
-    """Return the message for a file that is larger than the project's limit in bytes."""
-    return f"File too large. Limit for project {project!r} is {limit >> 20} MB."
-
-
-def old_release(days: int) -> str:
-    """Return the message for a release that accepts no more files, so many days after its first."""
-    return f"Uploading new files to releases older than {days} days is not allowed."
+TOO_LARGE = "File too large. Limit for project 'demo' is 100 MB."
+OLD_RELEASE = "Uploading new files to releases older than 14 days is not allowed."

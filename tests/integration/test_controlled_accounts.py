@@ -11,12 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from controlled_index import ControlledIndex
+from controlled_index.accounts import Accounts, Token
+from controlled_index.faults import LOST_RESPONSE, Cut, Rule, unavailable
+from controlled_index.minting import Publisher, TrustedPublishing
 from loopback import StoppedClock, ask, declared, make_sdist, make_wheel, page, post
-
-from relnox.indexes.embedded import EmbeddedIndex
-from relnox.indexes.embedded.accounts import Accounts, Token
-from relnox.indexes.embedded.faults import LOST_RESPONSE, Cut, Rule, unavailable
-from relnox.indexes.embedded.minting import Publisher, TrustedPublishing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +28,7 @@ pytestmark = pytest.mark.heavy
 REJECTED = "Invalid or non-existent authentication information.\n"
 
 
-def send(index: EmbeddedIndex, path: Path, user: str | None, password: str = "", **fields: str) -> Answer:
+def send(index: ControlledIndex, path: Path, user: str | None, password: str = "", **fields: str) -> Answer:
     credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
     headers = {} if user is None else {"Authorization": f"Basic {credentials}"}
     return post(index, declared(path, dict(fields)), **headers)
@@ -51,8 +50,8 @@ def accounts(stopped_clock: StoppedClock) -> Accounts:
 
 
 @pytest.fixture
-def index(tmp_path: Path, accounts: Accounts, stopped_clock: StoppedClock) -> Iterator[EmbeddedIndex]:
-    with EmbeddedIndex(tmp_path / "index", accounts=accounts, clock=stopped_clock) as running:
+def index(tmp_path: Path, accounts: Accounts, stopped_clock: StoppedClock) -> Iterator[ControlledIndex]:
+    with ControlledIndex(tmp_path / "index", accounts=accounts, clock=stopped_clock) as running:
         yield running
 
 
@@ -68,7 +67,7 @@ def index(tmp_path: Path, accounts: Accounts, stopped_clock: StoppedClock) -> It
     ],
 )
 def test_unknown_credentials_are_rejected(
-    user: str | None, password: str, index: EmbeddedIndex, tmp_path: Path
+    user: str | None, password: str, index: ControlledIndex, tmp_path: Path
 ) -> None:
     answer = send(index, make_wheel(tmp_path, "demo", "1.0"), user, password)
     assert (answer.status, answer.text) == (403, REJECTED)
@@ -76,27 +75,27 @@ def test_unknown_credentials_are_rejected(
 
 
 @pytest.mark.parametrize("header", ["Bearer pypi-all", "Basic ?", "Basic /w=="])
-def test_credentials_in_another_form_are_rejected(header: str, index: EmbeddedIndex, tmp_path: Path) -> None:
+def test_credentials_in_another_form_are_rejected(header: str, index: ControlledIndex, tmp_path: Path) -> None:
     body = declared(make_wheel(tmp_path, "demo", "1.0"))
     assert post(index, body, Authorization=header).status == 403
 
 
 @pytest.mark.parametrize(("user", "password"), [("anna", "secret"), ("__token__", "pypi-all")])
 def test_a_user_makes_a_project_by_uploading(
-    user: str, password: str, index: EmbeddedIndex, tmp_path: Path
+    user: str, password: str, index: ControlledIndex, tmp_path: Path
 ) -> None:
     assert send(index, make_wheel(tmp_path, "demo", "1.0"), user, password).status == 200
     assert send(index, make_wheel(tmp_path, "demo", "1.1"), "anna", "secret").status == 200
 
 
-def test_a_project_is_its_owners(index: EmbeddedIndex, tmp_path: Path) -> None:
+def test_a_project_is_its_owners(index: ControlledIndex, tmp_path: Path) -> None:
     """Another account has the name."""
     assert send(index, make_wheel(tmp_path, "demo", "1.0"), "anna", "secret").status == 200
     answer = send(index, make_wheel(tmp_path, "demo", "1.1"), "otto", "hidden")
     assert (answer.status, answer.text) == (403, "The user 'otto' isn't allowed to upload to project 'demo'.\n")
 
 
-def test_a_tokens_scope_is_kept(index: EmbeddedIndex, tmp_path: Path) -> None:
+def test_a_tokens_scope_is_kept(index: ControlledIndex, tmp_path: Path) -> None:
     first, other = make_wheel(tmp_path, "demo-pkg", "1.0"), make_wheel(tmp_path, "other", "1.0")
     new = send(index, first, "__token__", "pypi-demo")
     assert (new.status, "not valid for project: 'demo-pkg'" in new.text) == (403, True)
@@ -108,7 +107,7 @@ def test_a_tokens_scope_is_kept(index: EmbeddedIndex, tmp_path: Path) -> None:
     assert answer.text == "Invalid API Token: project-scoped token is not valid for project: 'other'\n"
 
 
-def test_a_token_expires(index: EmbeddedIndex, stopped_clock: StoppedClock, tmp_path: Path) -> None:
+def test_a_token_expires(index: ControlledIndex, stopped_clock: StoppedClock, tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "demo", "1.0")
     answer = send(index, wheel, "__token__", "pypi-old")
     assert (answer.status, answer.text) == (403, "Invalid API Token: token is expired\n")
@@ -116,7 +115,7 @@ def test_a_token_expires(index: EmbeddedIndex, stopped_clock: StoppedClock, tmp_
     assert send(index, wheel, "__token__", "pypi-old").status == 200
 
 
-def test_no_secret_is_shown(index: EmbeddedIndex, accounts: Accounts, tmp_path: Path) -> None:
+def test_no_secret_is_shown(index: ControlledIndex, accounts: Accounts, tmp_path: Path) -> None:
     send(index, make_wheel(tmp_path, "demo", "1.0"), "__token__", "pypi-all")
     shown = repr((index.log, accounts, Token(secret="pypi-all", user="anna")))
     assert "pypi-all" not in shown
@@ -124,7 +123,7 @@ def test_no_secret_is_shown(index: EmbeddedIndex, accounts: Accounts, tmp_path: 
     assert b"pypi-all" not in kept
 
 
-def test_twine_uploads_with_a_token(index: EmbeddedIndex, tmp_path: Path) -> None:
+def test_twine_uploads_with_a_token(index: ControlledIndex, tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "demo", "1.0")
     argv = [sys.executable, "-m", "twine", "upload", "--non-interactive", "--repository-url", index.upload_url]
     for password, code in (("pypi-none", 1), ("pypi-all", 0)):
@@ -155,13 +154,13 @@ def jwt(**claims: Any) -> str:
     )
 
 
-def mint(index: EmbeddedIndex, token: str) -> tuple[int, Any]:
+def mint(index: ControlledIndex, token: str) -> tuple[int, Any]:
     answer = ask(index.mint_url, method="POST", body=json.dumps({"token": token}).encode())
     assert answer.headers["Content-Type"] == "application/json"
     return answer.status, json.loads(answer.body)
 
 
-def refusal(index: EmbeddedIndex, token: str) -> tuple[str, str]:
+def refusal(index: ControlledIndex, token: str) -> tuple[str, str]:
     """Code and description of the error that a request to mint meets."""
     status, document = mint(index, token)
     assert (status, document["message"]) == (422, "Token request failed")
@@ -174,27 +173,27 @@ PENDING = Publisher(project="New_Project", repository="org/new", workflow="relea
 
 
 @pytest.fixture
-def trusting(tmp_path: Path, accounts: Accounts, stopped_clock: StoppedClock) -> Iterator[EmbeddedIndex]:
+def trusting(tmp_path: Path, accounts: Accounts, stopped_clock: StoppedClock) -> Iterator[ControlledIndex]:
     terms = TrustedPublishing(publishers=(DEMO, PENDING))
-    with EmbeddedIndex(
+    with ControlledIndex(
         tmp_path / "index", accounts=accounts, trusted_publishing=terms, clock=stopped_clock
     ) as running:
         assert send(running, make_wheel(tmp_path, "demo", "0.9"), "anna", "secret").status == 200
         yield running
 
 
-def test_the_audience_is_served(trusting: EmbeddedIndex) -> None:
+def test_the_audience_is_served(trusting: ControlledIndex) -> None:
     answer = ask(trusting.audience_url)
     assert json.loads(answer.body) == {"audience": "relnox-embedded"}
 
 
-def test_an_index_without_trusted_publishing_has_no_endpoints(index: EmbeddedIndex) -> None:
+def test_an_index_without_trusted_publishing_has_no_endpoints(index: ControlledIndex) -> None:
     assert ask(index.audience_url).status == 404
     assert ask(index.mint_url, method="POST", body=b"{}").status == 404
 
 
 def test_an_identity_is_exchanged_for_a_token_that_uploads_until_it_expires(
-    trusting: EmbeddedIndex, stopped_clock: StoppedClock, tmp_path: Path
+    trusting: ControlledIndex, stopped_clock: StoppedClock, tmp_path: Path
 ) -> None:
     status, document = mint(trusting, jwt())
     assert (status, document["success"], document["expires"]) == (200, True, stopped_clock.now + 900)
@@ -206,7 +205,7 @@ def test_an_identity_is_exchanged_for_a_token_that_uploads_until_it_expires(
     assert (late.status, late.text) == (403, "Invalid API Token: token is expired\n")
 
 
-def test_an_identity_token_is_taken_once(trusting: EmbeddedIndex) -> None:
+def test_an_identity_token_is_taken_once(trusting: ControlledIndex) -> None:
     with ThreadPoolExecutor(8) as pool:
         statuses = [status for status, _ in pool.map(lambda _: mint(trusting, jwt()), range(8))]
     assert sorted(statuses) == [200] + [422] * 7
@@ -224,7 +223,7 @@ def test_an_identity_token_is_taken_once(trusting: EmbeddedIndex) -> None:
     ],
 )
 def test_the_claims_must_fit_the_publisher(
-    claims: dict[str, str | None], claim: str, trusting: EmbeddedIndex
+    claims: dict[str, str | None], claim: str, trusting: ControlledIndex
 ) -> None:
     code, description = refusal(trusting, jwt(**claims))
     assert code == "invalid-publisher"
@@ -242,7 +241,7 @@ def test_a_gitlab_pipeline_is_a_publisher_too(tmp_path: Path) -> None:
         ci_config_ref_uri="gitlab.invalid/group/demo//.gitlab-ci.yml@refs/tags/v1",
         exp=None,
     )
-    with EmbeddedIndex(tmp_path, trusted_publishing=TrustedPublishing(publishers=[publisher])) as index:
+    with ControlledIndex(tmp_path, trusted_publishing=TrustedPublishing(publishers=[publisher])) as index:
         assert mint(index, token)[0] == 200
 
 
@@ -260,7 +259,7 @@ def test_a_gitlab_pipeline_is_a_publisher_too(tmp_path: Path) -> None:
         (json.dumps({"token": jwt(nbf=StoppedClock.now + 1)}).encode(), "invalid-token"),
     ],
 )
-def test_a_token_that_is_none_is_refused(body: bytes, code: str, trusting: EmbeddedIndex) -> None:
+def test_a_token_that_is_none_is_refused(body: bytes, code: str, trusting: ControlledIndex) -> None:
     answer = ask(trusting.mint_url, method="POST", body=body)
     assert answer.status == 422
     assert json.loads(answer.body)["errors"][0]["code"] == code
@@ -276,14 +275,14 @@ def test_who_signed_is_for_the_verifier(tmp_path: Path, stopped_clock: StoppedCl
         return genuine if token == "genuine" else None
 
     terms = TrustedPublishing(publishers=[DEMO], audience="mine", lifetime=60, verify=verify)
-    with EmbeddedIndex(tmp_path, trusted_publishing=terms, clock=stopped_clock) as index:
+    with ControlledIndex(tmp_path, trusted_publishing=terms, clock=stopped_clock) as index:
         assert refusal(index, jwt())[0] == "invalid-token"
         status, document = mint(index, "genuine")
     assert (status, document["expires"]) == (200, stopped_clock.now + 60)
     assert asked == [jwt(), "genuine"]
 
 
-def test_a_minted_token_is_for_the_publishers_projects_alone(trusting: EmbeddedIndex, tmp_path: Path) -> None:
+def test_a_minted_token_is_for_the_publishers_projects_alone(trusting: ControlledIndex, tmp_path: Path) -> None:
     assert send(trusting, make_wheel(tmp_path, "other", "1.0"), "anna", "secret").status == 200
     _, document = mint(trusting, jwt())
     answer = send(trusting, make_wheel(tmp_path, "other", "1.1"), "__token__", document["token"])
@@ -291,7 +290,7 @@ def test_a_minted_token_is_for_the_publishers_projects_alone(trusting: EmbeddedI
     assert answer.text == "Invalid API Token: OIDC scoped token is not valid for project: 'other'\n"
 
 
-def test_a_pending_publisher_makes_its_project_and_no_other(trusting: EmbeddedIndex, tmp_path: Path) -> None:
+def test_a_pending_publisher_makes_its_project_and_no_other(trusting: ControlledIndex, tmp_path: Path) -> None:
     identity = {"repository": "org/new", "job_workflow_ref": "org/new/.github/workflows/release.yml@main"}
     status, document = mint(trusting, jwt(**identity))
     assert status == 200
@@ -303,14 +302,14 @@ def test_a_pending_publisher_makes_its_project_and_no_other(trusting: EmbeddedIn
     assert mint(trusting, jwt(**identity, jti="2"))[0] == 200
 
 
-def test_a_pending_publisher_comes_too_late(trusting: EmbeddedIndex, tmp_path: Path) -> None:
+def test_a_pending_publisher_comes_too_late(trusting: ControlledIndex, tmp_path: Path) -> None:
     """The name was taken meanwhile."""
     assert send(trusting, make_wheel(tmp_path, "new-project", "1.0"), "otto", "hidden").status == 200
     identity = {"repository": "org/new", "job_workflow_ref": "org/new/.github/workflows/release.yml@main"}
     assert refusal(trusting, jwt(**identity))[0] == "invalid-pending-publisher"
 
 
-def test_the_mint_can_fail_too(trusting: EmbeddedIndex) -> None:
+def test_the_mint_can_fail_too(trusting: ControlledIndex) -> None:
     trusting.misbehave(Rule(unavailable(3), on="mint", tries=[1]), Rule(Cut(), on="mint", tries=[2]))
     answer = ask(trusting.mint_url, method="POST", body=json.dumps({"token": jwt()}).encode())
     assert (answer.status, answer.headers["Retry-After"]) == (503, "3")
@@ -321,7 +320,7 @@ def test_the_mint_can_fail_too(trusting: EmbeddedIndex) -> None:
     assert minted == [("mint", 503), ("mint", None), ("mint", 200)]
 
 
-def test_an_answer_of_the_mint_can_be_lost(trusting: EmbeddedIndex) -> None:
+def test_an_answer_of_the_mint_can_be_lost(trusting: ControlledIndex) -> None:
     """The identity token is used up all the same."""
     trusting.misbehave(Rule(LOST_RESPONSE, on="mint", tries=[1]))
     with pytest.raises(ConnectionResetError):
@@ -346,7 +345,7 @@ def attestation(path: Path, *, name: str | None = None, digest: str | None = Non
     }
 
 
-def test_attestations_are_served_as_provenance(trusting: EmbeddedIndex, tmp_path: Path) -> None:
+def test_attestations_are_served_as_provenance(trusting: ControlledIndex, tmp_path: Path) -> None:
     """PEP 740."""
     _, document = mint(trusting, jwt())
     wheel, sdist = make_wheel(tmp_path, "demo", "1.0"), make_sdist(tmp_path, "demo", "1.0")
@@ -375,13 +374,13 @@ def test_attestations_are_served_as_provenance(trusting: EmbeddedIndex, tmp_path
 def test_attestations_cannot_be_added_later(tmp_path: Path) -> None:
     """An identical upload is over before they are read."""
     wheel = make_wheel(tmp_path, "demo", "1.0")
-    with EmbeddedIndex(tmp_path / "index") as index:
+    with ControlledIndex(tmp_path / "index") as index:
         assert send(index, wheel, None).status == 200
         assert send(index, wheel, None, attestations=json.dumps([attestation(wheel)])).status == 200
         assert "provenance" not in page(index, "demo")["files"][0]
 
 
-def test_attestations_need_a_trusted_publisher(index: EmbeddedIndex, tmp_path: Path) -> None:
+def test_attestations_need_a_trusted_publisher(index: ControlledIndex, tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "demo", "1.0")
     answer = send(index, wheel, "anna", "secret", attestations=json.dumps([attestation(wheel)]))
     assert (answer.status, "only supported when using Trusted Publishing" in answer.text) == (400, True)
@@ -405,7 +404,7 @@ def test_attestations_that_are_not_about_this_file_are_refused(text: str, says: 
         "name": json.dumps([attestation(wheel, name="other-1.0.tar.gz")]),
         "digest": json.dumps([attestation(wheel), attestation(wheel, digest="0" * 64)]),
     }
-    with EmbeddedIndex(tmp_path / "index") as index:
+    with ControlledIndex(tmp_path / "index") as index:
         answer = send(index, wheel, None, attestations=wrong.get(text, text))
         assert answer.status == 400
         assert says in answer.text

@@ -3,10 +3,10 @@
 A rule selects requests and a fault; a plan is a list of rules. The result depends on the requests only, not on the
 order of threads. Closing the index ends all faults.
 
-    EmbeddedIndex(folder, faults=[Rule(E500, tries=range(1, 3))])           the first two uploads
-    EmbeddedIndex(folder, faults=[Rule(LOST_RESPONSE, filename="*.whl", per_name=True, tries=[1])])   of each wheel
-    EmbeddedIndex(folder, faults=[Rule(Stale(seconds=1800), on="listing")])
-    EmbeddedIndex(folder, faults=[*flaky(0.3), Rule(Wait(0.05), on="any"), Rule(Wait(0.15))])
+    ControlledIndex(folder, faults=[Rule(E500, tries=range(1, 3))])           the first two uploads
+    ControlledIndex(folder, faults=[Rule(LOST_RESPONSE, filename="*.whl", per_name=True, tries=[1])])  each wheel
+    ControlledIndex(folder, faults=[Rule(Stale(seconds=1800), on="listing")])
+    ControlledIndex(folder, faults=[*flaky(0.3), Rule(Wait(0.05), on="any"), Rule(Wait(0.15))])
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from collections import Counter
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
 
+from controlled_index import messages
 from relnox.core.records import Record
-from relnox.indexes.embedded import messages
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -271,7 +271,7 @@ class Plan:
         # Drawn for the n-th request of each name, since threads run in any order.
         if rule.share >= 1:
             return True
-        generator = random.Random(f"{self._seed} {number} {name} {count_of_name}")  # noqa: S311 - no secret
+        generator = random.Random(f"{self._seed} {number} {name} {count_of_name}")
         return generator.random() < rule.share
 
 
@@ -285,9 +285,9 @@ READ_ONLY = Answer(403, messages.READ_ONLY)
 DISABLED = Answer(403, messages.DISABLED)
 REJECTED = Answer(403, messages.REJECTED)
 NAME_RESERVED = Answer(400, messages.NAME_RESERVED)
-OLD_RELEASE = Answer(400, messages.old_release(14))
+OLD_RELEASE = Answer(400, messages.OLD_RELEASE)
 NEW_PROJECT_BY_IDENTITY = Answer(400, messages.NEW_PROJECT_BY_IDENTITY)
-TOO_LARGE = Answer(400, messages.too_large("demo", 100 << 20))
+TOO_LARGE = Answer(400, messages.TOO_LARGE)
 
 
 def unavailable(seconds: int | None = None, *, as_date: bool = False) -> Answer:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from relnox.core.records import Record, replace
 
 if TYPE_CHECKING:
-    from relnox.indexes.embedded.faults import Fault, Kind
+    from controlled_index.faults import Fault, Kind
 
 __all__ = ["Journal", "Request"]
 

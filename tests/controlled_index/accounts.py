@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
+from controlled_index import messages
 from relnox.core.records import Record
 from relnox.errors import Blocked
-from relnox.indexes.embedded import messages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from relnox.indexes.embedded.projects import Project
+    from controlled_index.index import Project
 
 __all__ = ["Accounts", "Denied", "Identity", "Token", "authorize"]
 
-_TOKEN_USER = "__token__"  # noqa: S105 - a user name
+_TOKEN_USER = "__token__"
 
 
 class Denied(Blocked):

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
 
+from controlled_index.accounts import Identity
 from relnox.core.records import Record
-from relnox.indexes.embedded.accounts import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from relnox.indexes.embedded.accounts import Accounts
-    from relnox.indexes.embedded.store import Store
+    from controlled_index.accounts import Accounts
+    from controlled_index.index import ControlledIndex
 
 __all__ = ["Publisher", "TokenIssuer", "TrustedPublishing"]
 
@@ -100,13 +100,13 @@ class TokenIssuer:
     Args:
         settings: The publishers.
         accounts: The accounts to which tokens are added.
-        store: The store in which pending projects are created.
+        index: The index in which pending projects are created.
     """
 
-    def __init__(self, settings: TrustedPublishing, accounts: Accounts, store: Store) -> None:
+    def __init__(self, settings: TrustedPublishing, accounts: Accounts, index: ControlledIndex) -> None:
         self._settings = settings
         self._accounts = accounts
-        self._store = store
+        self._index = index
         self._lock = threading.Lock()
         self._pending = {publisher for publisher in settings.publishers if publisher.pending}
         self._used: set[str] = set()
@@ -130,7 +130,7 @@ class TokenIssuer:
         if claims is None:
             raise _ExchangeError("invalid-token", "malformed or invalid token")
         audience = claims.get("aud")
-        now = self._store.clock()
+        now = self._index.store.clock()
         if (
             self.audience not in (audience if isinstance(audience, list) else [audience])
             or now >= claims.get("exp", now + 1)
@@ -151,7 +151,7 @@ class TokenIssuer:
             if jti in self._used:
                 raise _ExchangeError("invalid-reuse-token", "invalid token: already used")
             self._used.add(jti)
-        expires = int(self._store.clock() + self._settings.lifetime)
+        expires = int(self._index.store.clock() + self._settings.lifetime)
         identity = Identity(
             projects=tuple(canonicalize_name(publisher.project) for publisher in matching),
             expires=expires,
@@ -165,9 +165,9 @@ class TokenIssuer:
             if publisher.mismatch(claims) is None:
                 self._pending.discard(publisher)
                 project = canonicalize_name(publisher.project)
-                if project in self._store.names():
+                if self._index.find_project(project) is not None:
                     raise _ExchangeError("invalid-pending-publisher", "valid token, but project already exists")
-                self._store.projects.create(project, None)
+                self._index.create_project(project)
                 return
 
 

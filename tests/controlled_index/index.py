@@ -1,0 +1,156 @@
+"""The index that a test controls."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from typing import TYPE_CHECKING, Literal, Self
+
+from packaging.utils import canonicalize_name
+
+from controlled_index.accounts import Accounts
+from controlled_index.faults import Plan
+from controlled_index.handler import ControlledHandler
+from controlled_index.journal import Journal
+from controlled_index.minting import TokenIssuer
+from relnox.core.records import Record, replace
+from relnox.indexes.embedded import EmbeddedIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from controlled_index.faults import Rule
+    from controlled_index.journal import Request
+    from controlled_index.minting import TrustedPublishing
+    from relnox.indexes.embedded.rules import Rules
+
+__all__ = ["ControlledIndex", "Project", "Status"]
+
+Status = Literal["active", "archived", "quarantined", "deprecated"]
+"""PEP 792: archived and quarantined projects accept no uploads, and the latter list no files."""
+
+
+class Project(Record, kw_only=True):
+    """A project.
+
+    Attributes:
+        owner: The user who created it; None without accounts.
+        status: Its status.
+        reason: The reason of the status.
+    """
+
+    owner: str | None = None
+    status: Status = "active"
+    reason: str = ""
+
+
+class ControlledIndex(EmbeddedIndex):
+    """An embedded index under the control of a test.
+
+    Only files are in its folder; projects, provenance, yanked files and reserved names are in memory.
+
+    Args:
+        folder: The folder for its files.
+        trusted_simple_url: As for the embedded index.
+        rules: Likewise.
+        accounts: The accounts that may upload; by default anyone, with or without credentials.
+        trusted_publishing: Settings of trusted publishing; by default there is none.
+        faults: Rules for fault injection (`faults.py`).
+        seed: Seed of random faults.
+        clock: Returns its time in seconds since the epoch, for uploads, ages and the log. Delays are real.
+    """
+
+    handler = ControlledHandler
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        trusted_simple_url: str | None = None,
+        rules: Rules | None = None,
+        accounts: Accounts | None = None,
+        trusted_publishing: TrustedPublishing | None = None,
+        faults: Sequence[Rule] = (),
+        seed: int = 0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(folder, trusted_simple_url=trusted_simple_url, rules=rules)
+        self.store.clock = clock
+        self.plan = Plan(faults, seed=seed)
+        self.started = clock()
+        self.closing = threading.Event()
+        self.journal = Journal()
+        self.projects: dict[str, Project] = {}
+        self.provenance: dict[str, bytes] = {}
+        self.yanked: dict[str, str] = {}
+        self.reserved: set[str] = set()
+        self.token_issuer: TokenIssuer | None = None
+        if trusted_publishing is not None:
+            accounts = accounts or Accounts()
+            self.token_issuer = TokenIssuer(trusted_publishing, accounts, self)
+        self.accounts = accounts
+
+    @property
+    def audience_url(self) -> str:
+        """URL of the audience of identity tokens."""
+        return f"{self.origin}/_/oidc/audience"
+
+    @property
+    def mint_url(self) -> str:
+        """URL of the exchange of identity tokens."""
+        return f"{self.origin}/_/oidc/mint-token"
+
+    @property
+    def log(self) -> tuple[Request, ...]:
+        """All requests so far, in the order in which their headers arrived."""
+        return self.journal.requests()
+
+    @property
+    def uploads(self) -> tuple[Request, ...]:
+        """All uploads so far."""
+        return tuple(request for request in self.log if request.kind == "upload")
+
+    def misbehave(self, *faults: Rule, seed: int = 0) -> None:
+        """Replace the faults; without arguments remove them."""
+        self.plan = Plan(faults, seed=seed)
+
+    def find_project(self, name: str) -> Project | None:
+        """Return a project by its normalized name; None if it does not exist."""
+        return self.projects.get(name) or (Project() if self.store.files(name) else None)
+
+    def create_project(self, name: str, owner: str | None = None) -> None:
+        """Create a project, unless it exists."""
+        self.projects.setdefault(canonicalize_name(name), Project(owner=owner))
+
+    def set_status(self, project: str, status: Status, reason: str = "") -> None:
+        """Set the status of a project (PEP 792)."""
+        name = canonicalize_name(project)
+        self.projects[name] = replace(self.projects.get(name, Project()), status=status, reason=reason)
+
+    def delete(self, filename: str) -> None:
+        """Delete a file, and reserve its name until the index is cleared."""
+        self.reserved.add(filename)
+        shutil.rmtree(self.store._files / filename, ignore_errors=True)
+
+    def yank(self, filename: str, reason: str = "") -> None:
+        """Mark a file as yanked (PEP 592)."""
+        self.yanked[filename] = reason
+
+    def clear(self) -> None:
+        """Delete everything."""
+        super().clear()
+        for memory in (self.projects, self.provenance, self.yanked, self.reserved):
+            memory.clear()
+
+    def __enter__(self) -> Self:
+        self.closing.clear()
+        return super().__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.closing.set()  # ends faults
+        super().__exit__(kind, error, traceback)
