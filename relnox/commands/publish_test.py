@@ -68,6 +68,7 @@ def observe(options: Options, project: Project) -> Snapshot:
             fix=f"{core.fixes.command('publish', '--index', options.index)}, or use a test index",
         )
     verify = verify_install.settings(project)
+    will_be_cleared = False
     if options.clear:
         if options.index != "embedded":
             raise Blocked(
@@ -76,10 +77,13 @@ def observe(options: Options, project: Project) -> Snapshot:
                 fix="use --clear with --index embedded",
             )
         manifest, _ = inspection.read_manifest(options.dist, options.package, project)
-        if not project.indexes.embedded_holds_only(manifest.distributions):
-            project.indexes.expect_clear_embedded()
+        files = {file.filename: file.sha256 for file in manifest.distributions}
+        will_be_cleared = not project.indexes.embedded.holds_only(files)
     if options.pypi_rules:
-        project.indexes.set_embedded_rules(partial(_archive_errors, limits=project.config.archives))
+        from relnox.indexes.embedded.rules import Rules
+
+        validator = partial(_archive_errors, limits=project.config.archives)
+        project.indexes.embedded.rules = Rules(validator=validator)
     publishing = inspection.inspect(
         options.index,
         options.dist,
@@ -89,6 +93,7 @@ def observe(options: Options, project: Project) -> Snapshot:
         pypi_rules=options.pypi_rules,
         check_requirements=options.check_requirements,
         lock=not options.dry_run,
+        will_be_cleared=will_be_cleared,
     )
     return Snapshot(publishing, verify)
 

@@ -143,13 +143,13 @@ class CheckingProvenance:
             Conflict: A file has no provenance, or provenance that is not valid.
             TryLater: The index does not respond.
         """
-        from relnox.indexes import attestations
+        from relnox.indexes import attestations, client
 
         step, listing = self.step, self.run.indexes.cached_listing(self.step.index, self.step.package)
         self._publishers: list[str] = []
         without = []
         for file in step.files:
-            provenance = self.run.indexes.provenance(listing[file.filename])
+            provenance = client.provenance(listing[file.filename])
             if provenance is None:
                 without.append(file.filename)
             else:

@@ -17,6 +17,7 @@ from relnox.core.planning import fixes
 from relnox.core.release.publication import Observation, State
 from relnox.errors import Conflict, Failed, RelnoxError, TryLater
 from relnox.executor.attesting import attestations_of
+from relnox.indexes import client
 from relnox.indexes.client import ContradictoryListing, ServedContent
 from relnox.indexes.uploader import UPLOAD_WINDOW, AttestationsRejected, FileExists, conflict_hint
 from relnox.network import Deadline, TransientError
@@ -67,17 +68,18 @@ class ClearingIndex:
 
     def check(self) -> str | None:
         """Return why nothing is to do: it has only files of this release, as after an interrupted run."""
-        if self.run.indexes.embedded_holds_only(self.step.files):
+        files = {file.filename: file.sha256 for file in self.step.files}
+        if self.run.indexes.embedded.holds_only(files):
             return "the index has only files of this release"
         return None
 
     def apply(self) -> None:
-        """Remove everything, including files of this release: they may have been yanked."""
+        """Remove everything, including files of this release."""
         self.run.indexes.clear_embedded()
 
     def verify(self) -> str:
         """Check that the index is empty."""
-        if not self.run.indexes.embedded_holds_only(()):
+        if not self.run.indexes.embedded.holds_only({}):
             raise Failed(
                 "index-not-cleared",
                 f"{self.step.index} has files although it was cleared (another process uploads to it)",
@@ -393,7 +395,7 @@ def _compare_served(  # noqa: PLR0913 - what is compared with what
 ) -> ServedContent:
     """Compare what an index serves with a built file; without a limit check only that it can be downloaded."""
     if limit is None:
-        if run.indexes.is_served(index_file, deadline):
+        if client.is_served(index_file, deadline):
             return ServedContent(Observation.MATCH, "")
         return ServedContent(Observation.ABSENT, "not served")
     local = path if path is not None and path.is_file() else None

@@ -18,6 +18,7 @@ from relnox.building.interpreters import find_interpreter
 from relnox.core.planning import fixes
 from relnox.errors import Conflict, Failed, TryLater
 from relnox.executor.publishing import index_file_differs
+from relnox.indexes import client
 from relnox.network import Deadline
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Downloading:
                 fix=f"unyank it on the index, or release a new version: {fixes.command('bump')}",
             )
         path = folder / file.filename
-        sha256 = self.run.indexes.download(index_file, path, deadline)
+        sha256 = client.download(index_file, path, deadline)
         if sha256 != file.sha256:
             raise index_file_differs(index, file, sha256)
         return checks.open_checked(path, self.run.limits)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import ExitStack
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from relnox.errors import Blocked
-from relnox.files import make_private
 from relnox.indexes import targets
 from relnox.temporary_folders import TemporaryFolder
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
-    from types import TracebackType
-    from typing import Self
 
     from relnox.core.dependencies.availability import AvailableVersions, RequiredProject
     from relnox.core.release.manifest import Distribution
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from relnox.indexes.attestations import Signatory
     from relnox.indexes.client import IndexFile, Listing, ServedContent
     from relnox.indexes.credentials import Credentials
-    from relnox.indexes.embedded.rules import Rules
+    from relnox.indexes.embedded import EmbeddedIndex
     from relnox.indexes.trusted_publishing import Identity
     from relnox.network import Deadline
 
@@ -59,19 +57,9 @@ class Indexes:
         self._downloaded_hashes: dict[str, str] = {}
         self._listings: dict[tuple[str, str], Listing] = {}
         self._listing_times: dict[tuple[str, str], float] = {}
-        self._rules: Rules | None = None
         self._upload_token = os.urandom(32).hex()
-        self._is_expected_clear = False
         self._opening = threading.RLock()
         self._open = ExitStack()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Stop the embedded index, and leave the contexts of `keep_open`."""
@@ -80,6 +68,22 @@ class Indexes:
     def keep_open(self, context: AbstractContextManager[object]) -> None:
         """Enter a context until the indexes are closed."""
         self._open.enter_context(context)
+
+    @cached_property
+    def embedded(self) -> EmbeddedIndex:
+        """The embedded index, which `target` starts."""
+        from relnox.indexes.embedded import EmbeddedIndex
+
+        return EmbeddedIndex(
+            self._folder, trusted_simple_url=self.trusted_simple_url, upload_token=self._upload_token
+        )
+
+    def clear_embedded(self) -> None:
+        """Remove all content of the embedded index."""
+        self.embedded.clear()
+        for cache in (self._listings, self._listing_times):
+            for key in [key for key in cache if key[0] == targets.EMBEDDED]:
+                del cache[key]
 
     @property
     def trusted_simple_url(self) -> str:
@@ -111,8 +115,6 @@ class Indexes:
         from relnox import network
         from relnox.indexes import client
 
-        if index == targets.EMBEDDED and self._is_expected_clear:
-            return client.Listing()
         self._listing_times[index, project] = network.CLOCK.now()
         listing = client.fetch_listing(self.target(index).simple_url, project, deadline)
         self._listings[index, project] = listing
@@ -201,14 +203,8 @@ class Indexes:
         else:
             listing = self.cached_listing(index, project)
         for name in filenames:
-            listing.check(name)
+            listing.check_consistent(name)
         return {name: self._hash(listing[name], deadline) for name in filenames if name in listing}
-
-    def is_served(self, file: IndexFile, deadline: Deadline | None = None) -> bool:
-        """Return whether a listed file can be downloaded."""
-        from relnox.indexes import client
-
-        return client.is_served(file, deadline)
 
     def compare_served(
         self,
@@ -226,12 +222,6 @@ class Indexes:
         if self._downloaded_hashes.get(file.url) == built.sha256:  # downloaded before, for lack of a listed hash
             return client.ServedContent(Observation.MATCH, "sha256 compared")
         return client.compare_served(file, built, limit=limit, path=path, deadline=deadline)
-
-    def download(self, file: IndexFile, to: Path, deadline: Deadline | None = None) -> str:
-        """Download a file and return its SHA-256 (hex)."""
-        from relnox.indexes import client
-
-        return client.download(file, to, deadline)
 
     def credentials(self, index: str) -> Credentials:
         """Return the credentials for uploads to an index.
@@ -279,16 +269,6 @@ class Indexes:
             path, file, target, self.credentials(index), attestations, before_sending=before_sending
         )
 
-    def set_embedded_rules(self, validator: Callable[[Path], Iterable[str]]) -> None:
-        """Have the embedded index enforce PyPI's rules; to be called before its first use.
-
-        Args:
-            validator: Returns the problems of an archive.
-        """
-        from relnox.indexes.embedded.rules import Rules
-
-        self._rules = Rules(validator=validator)
-
     def identity(self, index: str) -> Identity | str:
         """Return the identity for signing, or why there is none.
 
@@ -299,7 +279,7 @@ class Indexes:
 
         identity = trusted_publishing.identify(attestations.AUDIENCE, self._environment)
         if not isinstance(identity, str):
-            identity.check(index)
+            identity.check_workflow(index)
         return identity
 
     def signatory(self, index: str) -> Signatory:
@@ -318,38 +298,14 @@ class Indexes:
 
         return attestations.Signatory(identify)
 
-    def provenance(self, file: IndexFile, deadline: Deadline | None = None) -> bytes | None:
-        """Return the provenance of a file (PEP 740); None if the index has none."""
-        from relnox.indexes import client
-
-        return client.provenance(file, deadline)
-
-    def embedded_holds_only(self, files: Sequence[Distribution]) -> bool:
-        """Return whether the embedded index has only files out of these."""
-        from relnox.indexes.embedded import EmbeddedIndex
-
-        return EmbeddedIndex(self._folder).holds_only({file.filename: file.sha256 for file in files})
-
-    def expect_clear_embedded(self) -> None:
-        """Return empty listings for the embedded index from now on, since the plan will clear it."""
-        self._is_expected_clear = True
-
-    def clear_embedded(self) -> None:
-        """Remove all content of the embedded index."""
-        from relnox.indexes.embedded import EmbeddedIndex
-
-        EmbeddedIndex(self._folder).clear()
-        self._is_expected_clear = False
-        for cache in (self._listings, self._listing_times):
-            for key in [key for key in cache if key[0] == targets.EMBEDDED]:
-                del cache[key]
-
     def _hash(self, file: IndexFile, deadline: Deadline | None) -> str:
         if file.sha256 is not None:
             return file.sha256
         if file.url not in self._downloaded_hashes:
+            from relnox.indexes import client
+
             with TemporaryFolder() as folder:
-                self._downloaded_hashes[file.url] = self.download(file, folder.path / "file", deadline)
+                self._downloaded_hashes[file.url] = client.download(file, folder.path / "file", deadline)
         return self._downloaded_hashes[file.url]
 
     def _configured(self, name: str) -> targets.Target:
@@ -368,16 +324,7 @@ class Indexes:
         return target
 
     def _start_embedded(self) -> targets.Target:
-        from relnox.indexes.embedded import EmbeddedIndex
-
-        make_private(self._folder)
-        index = EmbeddedIndex(
-            self._folder,
-            trusted_simple_url=self.trusted_simple_url,
-            rules=self._rules,
-            upload_token=self._upload_token,
-        )
-        self._open.enter_context(index)
+        index = self._open.enter_context(self.embedded)
         return targets.Target(
             name=targets.EMBEDDED,
             upload_url=index.upload_url,

@@ -124,7 +124,7 @@ class Listing(dict[str, IndexFile]):
         for file in files:
             self._add(file)
 
-    def check(self, filename: str) -> None:
+    def check_consistent(self, filename: str) -> None:
         """Check that a file is not listed twice with different content.
 
         Raises:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from relnox import network
 from relnox.errors import Blocked
-from relnox.indexes.targets import PRODUCTION, TEST, matches, redacted
+from relnox.indexes.targets import PRODUCTION, TEST, redacted, refers_to
 from relnox.secrets import Secret
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ __all__ = [
     "Secret",
     "find",
     "netrc_login",
+    "token_variables",
     "undeclared_index_error",
-    "variables",
 ]
 
 TOKEN_USER = "__token__"  # noqa: S105 - the user name for tokens
@@ -103,7 +103,7 @@ class Credentials:
         return f"Credentials({self.user!r}, {self.origin!r})"
 
 
-def variables(target: str) -> tuple[str, ...]:
+def token_variables(target: str) -> tuple[str, ...]:
     """Return the variables that may hold a token for an index, in order of precedence."""
     variable = f"RELNOX_{target.upper().replace('-', '_').replace('.', '_')}_TOKEN"
     return (variable, _COMMON_VARIABLE[target]) if target in _COMMON_VARIABLE else (variable,)
@@ -136,7 +136,7 @@ def find(target: Target, environment: Mapping[str, str]) -> Credentials:
     raise CredentialsNotFound(
         "credentials-missing",
         "\n".join([f"no credentials for {target.name} ({target.host}):", *(f"  {reason}" for reason in reasons)]),
-        fix=f"set {variables(target.name)[0]} to a token, or use .pypirc, the keyring or Trusted Publishing",
+        fix=f"set {token_variables(target.name)[0]} to a token, or use .pypirc, the keyring or Trusted Publishing",
     )
 
 
@@ -183,10 +183,10 @@ def undeclared_index_error(name: str, environment: Mapping[str, str]) -> Blocked
 
 
 def _from_token_variables(target: Target, environment: Mapping[str, str]) -> Credentials | str:
-    for name in variables(target.name):
+    for name in token_variables(target.name):
         if _read_variable(environment, name).strip():
             return Credentials(TOKEN_USER, Secret(environment[name].strip()), name)
-    return f"{' and '.join(variables(target.name))}: not set"
+    return f"{' and '.join(token_variables(target.name))}: not set"
 
 
 def _read_variable(environment: Mapping[str, str], name: str) -> str:
@@ -204,7 +204,7 @@ def _from_twine_variables(target: Target, environment: Mapping[str, str]) -> Cre
     if not _read_variable(environment, "TWINE_PASSWORD"):
         return "TWINE_PASSWORD: not set"
     for name in ("TWINE_REPOSITORY_URL", "TWINE_REPOSITORY"):
-        if (value := environment.get(name)) and not matches(value, target):
+        if (value := environment.get(name)) and not refers_to(value, target):
             return f"TWINE_PASSWORD: for another index ({name} is {redacted(value)})"
     user = _read_variable(environment, "TWINE_USERNAME") or TOKEN_USER
     return Credentials(user, Secret(environment["TWINE_PASSWORD"]), "TWINE_PASSWORD")
@@ -219,9 +219,9 @@ def _from_pypirc(target: Target, environment: Mapping[str, str]) -> Credentials 
         )
     if section is None:
         return f"{path}: no section [{target.name}]"
-    if not section.has("password"):
+    if not section.get("password"):
         return f"{path}: no password in [{target.name}]"
-    if (repository := section.get("repository")) and not matches(repository, target):
+    if (repository := section.get("repository")) and not refers_to(repository, target):
         raise Blocked(
             "credentials-for-other-index",
             f"the password in [{target.name}] of {path} is for {redacted(repository)}, but index {target.name} "
@@ -230,7 +230,7 @@ def _from_pypirc(target: Target, environment: Mapping[str, str]) -> Credentials 
             "[tool.relnox.indexes.NAME] and --index NAME",
         )
     user = section.get("username") or TOKEN_USER
-    return Credentials(user, Secret(section.get("password")), path)
+    return Credentials(user, Secret(section["password"]), path)
 
 
 def _from_keyring(target: Target, environment: Mapping[str, str]) -> Credentials | str:
@@ -275,10 +275,10 @@ class _Header(str):
 
 
 class _HiddenMapping(Mapping[str, str]):
-    """Environment variables whose `repr`, as in tracebacks, does not show them."""
+    """A mapping whose `repr`, as in tracebacks, does not show its values."""
 
-    def __init__(self, variables: Mapping[str, str]) -> None:
-        self._get, self._names = variables.__getitem__, variables.__iter__
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._get, self._names = values.__getitem__, values.__iter__
 
     def __getitem__(self, name: str) -> str:
         return self._get(name)
@@ -290,20 +290,10 @@ class _HiddenMapping(Mapping[str, str]):
         return sum(1 for _ in self)
 
     def __repr__(self) -> str:
-        return "the environment"
+        return f"{len(self)} hidden values"
 
 
-class _Section:
-    """The section of an index in a `.pypirc`, whose `repr` does not show it."""
-
-    def __init__(self, get: Callable[[str], str]) -> None:
-        self.get = get
-
-    def has(self, key: str) -> bool:
-        return bool(self.get(key))
-
-
-def _section(target: Target, path: str) -> _Section | None:
+def _section(target: Target, path: str) -> _HiddenMapping | None:
     """Return the section of an index in a `.pypirc`, read by twine; None without one.
 
     Raises:
@@ -325,7 +315,7 @@ def _section(target: Target, path: str) -> _Section | None:
             fix="correct it; the format is documented at packaging.python.org",
         ) from None
     section = sections.get(target.name)
-    return None if section is None else _Section(lambda key: section.get(key) or "")
+    return None if section is None else _HiddenMapping({key: value for key, value in section.items() if value})
 
 
 def _sections(path: str) -> list[str]:

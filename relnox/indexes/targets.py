@@ -25,13 +25,13 @@ __all__ = [
     "Target",
     "UnknownIndex",
     "build_simple_url",
-    "check",
+    "check_urls",
     "extra_simple_urls",
     "ignored_variables",
     "is_production_host",
-    "matches",
     "origin",
     "redacted",
+    "refers_to",
     "resolve",
     "select_by_tags",
     "trusted_simple_url",
@@ -119,8 +119,8 @@ def resolve(name: str, config: Config) -> Target:
     )
 
 
-def check(config: Config) -> None:
-    """Check the URLs in the settings before any of them is needed.
+def check_urls(config: Config) -> None:
+    """Check the URLs of indexes in the settings before any of them is needed.
 
     Raises:
         Blocked: One of them is not valid, or contains a password.
@@ -161,7 +161,7 @@ def select_by_tags(config: Config, tags: Mapping[str, tuple[str, Version] | None
                 fix="tag the release and rebuild it, or name the index: --index NAME",
             )
         tag, version = tag_and_version
-        index = next(_indexes(config.targets, tag, version), None)
+        index = next(_matching_indexes(config.targets, tag, version), None)
         if index is None:
             raise Blocked(
                 "no-target-rule",
@@ -187,12 +187,13 @@ def trusted_simple_url(config: Config) -> str:
 
 def extra_simple_urls(config: Config) -> dict[str, str]:
     """Return the simple APIs of `extra-indexes` by name, or by host."""
-    return {
-        origin(name) if "://" in name else name: _with_slash(name)
-        if "://" in name
-        else resolve(name, config).simple_url
-        for name in config.publish.extra_indexes
-    }
+    urls = {}
+    for name in config.publish.extra_indexes:
+        if "://" in name:
+            urls[origin(name)] = _with_slash(name)
+        else:
+            urls[name] = resolve(name, config).simple_url
+    return urls
 
 
 def build_simple_url(config: Config) -> str | None:
@@ -233,7 +234,7 @@ def origin(url: str) -> str:
 def ignored_variables(target: Target, environment: Mapping[str, str]) -> Iterator[str]:
     """Yield a warning for each variable that sets a different index for another tool."""
     for name in _VARIABLES_OF_OTHER_TOOLS:
-        if (value := environment.get(name)) and not matches(value, target):
+        if (value := environment.get(name)) and not refers_to(value, target):
             yield f"{name} ({redacted(value)}) is ignored: files are uploaded to {target.name} ({target.host})"
 
 
@@ -242,12 +243,12 @@ def redacted(value: str) -> str:
     return (origin(value) or "an invalid URL") if "://" in value else value
 
 
-def matches(value: str, target: Target) -> bool:
-    """Return whether the URL or name of an index in another tool's settings is this index."""
+def refers_to(value: str, target: Target) -> bool:
+    """Return whether the URL or name of an index in another tool's settings means this index."""
     return origin(value) == origin(target.upload_url) if "://" in value else value == target.name
 
 
-def _indexes(rules: Mapping[str, str], tag: str, version: Version) -> Iterator[str]:
+def _matching_indexes(rules: Mapping[str, str], tag: str, version: Version) -> Iterator[str]:
     yield from (index for rule, index in rules.items() if rule not in _KINDS and fnmatchcase(tag, rule))
     yield from (rules[kind] for kind, is_of_kind in _KINDS.items() if kind in rules and is_of_kind(version))
 

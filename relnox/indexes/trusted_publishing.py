@@ -21,7 +21,7 @@ from relnox.errors import Blocked, Failed, TryLater
 from relnox.secrets import Secret, masked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from requests import Response
 
@@ -80,8 +80,8 @@ class Identity:
             (self.claims[name] for name in ("repository", "project_path", "sub") if name in self.claims), ""
         )
 
-    def check(self, index: str) -> None:
-        """Check that indexes accept this identity.
+    def check_workflow(self, index: str) -> None:
+        """Check that indexes accept the workflow of this identity.
 
         Raises:
             Blocked: The job belongs to a reusable workflow: indexes compare that one, attestations its caller.
@@ -115,25 +115,14 @@ class TokenProvider:
         audience: The audience of the index.
         ci_provider: Name of the CI provider.
         identity: The identity of the job.
-        detect: Returns an identity token for an audience, or None.
     """
 
-    def __init__(  # noqa: PLR0913 - parameters of the exchange
-        self,
-        upload_url: str,
-        index: str,
-        audience: str,
-        ci_provider: str,
-        identity: Identity,
-        *,
-        detect: Callable[[str], str | None],
-    ) -> None:
+    def __init__(self, upload_url: str, index: str, audience: str, ci_provider: str, identity: Identity) -> None:
         self._index = index
         self._mint_url = urljoin(upload_url, _MINT)
         self._audience = audience
         self._ci_provider = ci_provider
         self.identity = identity
-        self._detect = detect
         self._renewable = ci_provider != _CI_PROVIDERS["GITLAB_CI"]
         self._identity_used = False
         self._tokens: dict[str, _Token] = {}
@@ -171,7 +160,7 @@ class TokenProvider:
                 "for each job)",
                 fix=f"{_RERUN}; or publish each package in its own job: --package NAME",
             )
-        identity = self._identify() if self._renewable else self.identity
+        identity = self._new_identity() if self._renewable else self.identity
         start = network.CLOCK.now()
         response = network.send_once(
             "POST",
@@ -188,13 +177,13 @@ class TokenProvider:
             return _Token(Secret(document.pop("token")), start + _lifetime(document, response))
         raise self._rejection(response, document, identity, project)
 
-    def _identify(self) -> Identity:
-        identity = _identity(self._detect, self._audience, self._ci_provider)
+    def _new_identity(self) -> Identity:
+        identity = _request_identity(self._audience, self._ci_provider)
         if identity is None:
             raise Failed(
                 "identity-missing",
                 f"{self._ci_provider} issues no more identity tokens for this job",
-                fix=_permission(self._ci_provider, self._audience),
+                fix=_permission_hint(self._ci_provider, self._audience),
             )
         return identity
 
@@ -275,11 +264,11 @@ def token_provider(upload_url: str, index: str, environment: Mapping[str, str]) 
     audience = _document(response).get("audience") if response.status_code == HTTPStatus.OK else None
     if not isinstance(audience, str):
         return f"not supported by {parts.netloc}"
-    identity = _identity(_detect, audience, ci_provider)
+    identity = _request_identity(audience, ci_provider)
     if identity is None:
-        return f"{ci_provider} issues no identity token for this job: {_permission(ci_provider, audience)}"
-    identity.check(index)
-    return TokenProvider(upload_url, index, audience, ci_provider, identity, detect=_detect)
+        return f"{ci_provider} issues no identity token for this job: {_permission_hint(ci_provider, audience)}"
+    identity.check_workflow(index)
+    return TokenProvider(upload_url, index, audience, ci_provider, identity)
 
 
 def identify(audience: str, environment: Mapping[str, str]) -> Identity | str:
@@ -296,8 +285,8 @@ def identify(audience: str, environment: Mapping[str, str]) -> Identity | str:
     ci_provider = _detect_provider(environment)
     if ci_provider is None:
         return _NO_PROVIDER
-    return _identity(_detect, audience, ci_provider) or (
-        f"{ci_provider} issues no identity token for {audience}: {_permission(ci_provider, audience)}"
+    return _request_identity(audience, ci_provider) or (
+        f"{ci_provider} issues no identity token for {audience}: {_permission_hint(ci_provider, audience)}"
     )
 
 
@@ -312,20 +301,22 @@ def _detect_provider(environment: Mapping[str, str]) -> str | None:
     return next((name for variable, name in _CI_PROVIDERS.items() if environment.get(variable)), _google_cloud())
 
 
-def _identity(detect: Callable[[str], str | None], audience: str, ci_provider: str) -> Identity | None:
-    """Get an identity token; None if the CI provider issues none.
+def _request_identity(audience: str, ci_provider: str) -> Identity | None:
+    """Get an identity token from the CI provider; None if the CI provider issues none.
 
     Raises:
         TransientError: A retry may succeed.
         Blocked: The token is for another audience.
     """
     import urllib3
-    from id import AmbientCredentialError, GitHubOidcPermissionCredentialError
+    from id import AmbientCredentialError, GitHubOidcPermissionCredentialError, detect_credential
 
     try:
         # The package sends its own requests, without deadlines, and cannot be interrupted.
         tokens = network.call_with_timeout(
-            lambda: [Secret(text) for text in (detect(audience),) if text], _IDENTITY_TIMEOUT, ci_provider
+            lambda: [Secret(text) for text in (detect_credential(audience),) if text],
+            _IDENTITY_TIMEOUT,
+            ci_provider,
         )
     except GitHubOidcPermissionCredentialError:
         return None
@@ -340,7 +331,7 @@ def _identity(detect: Callable[[str], str | None], audience: str, ci_provider: s
         raise Blocked(
             "identity-invalid",
             f"{message} for {audience}",
-            fix=_permission(ci_provider, audience),
+            fix=_permission_hint(ci_provider, audience),
         ) from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise network.TransientError(
@@ -348,12 +339,6 @@ def _identity(detect: Callable[[str], str | None], audience: str, ci_provider: s
             f"{ci_provider} could not issue an identity token ({type(error).__name__})",
         ) from None
     return Identity(tokens[0]) if tokens else None
-
-
-def _detect(audience: str) -> str | None:
-    import id as identities
-
-    return identities.detect_credential(audience)
 
 
 def _claims(token: Secret) -> dict[str, str]:
@@ -370,7 +355,7 @@ def _claims(token: Secret) -> dict[str, str]:
     )
 
 
-def _permission(ci_provider: str, audience: str) -> str:
+def _permission_hint(ci_provider: str, audience: str) -> str:
     match ci_provider:
         case "GitHub Actions":
             return "the job needs permissions: id-token: write (pull requests from forks never have it)"

@@ -178,7 +178,7 @@ def _parse(response: requests.Response, file: Distribution, index: str) -> str:
             fix=f"if the index has moved, set upload in [tool.relnox.indexes.{index}] to that URL",
         )
     if status in _REJECTED:
-        _explain(text, file, index)
+        _raise_recognized(text, file, index)
         if status == _CONFLICT or _EXISTS.search(text):
             return _file_exists(summary, text, file, index)
     if status in _NOT_ALLOWED:
@@ -257,7 +257,7 @@ class _Page(HTMLParser):
             self.words += data.split()
 
 
-def _explain(text: str, file: Distribution, index: str) -> None:
+def _raise_recognized(text: str, file: Distribution, index: str) -> None:
     """Raise the error for a rejection that is recognized by its text."""
     if _NAME_RESERVED.search(text):
         version = _next_version(file)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -77,7 +78,8 @@ def test_with_the_token_it_is(index: EmbeddedIndex) -> None:
 
 
 def test_each_run_has_a_token_of_its_own_and_its_uploads_have_it(tmp_path: Path) -> None:
-    with Indexes(Config(), tmp_path / "index", {}) as one, Indexes(Config(), tmp_path / "index", {}) as other:
+    one, other = (Indexes(Config(), tmp_path / "index", {}) for _ in range(2))
+    with closing(one), closing(other):
         mine, theirs = (each.credentials("embedded") for each in (one, other))
         wheel = releases.described(make_wheel(tmp_path, "demo", "1.0"))
         one.upload("embedded", tmp_path / wheel.filename, wheel)

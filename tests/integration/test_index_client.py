@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -291,7 +291,7 @@ def test_a_listing_without_hashes_is_proven_by_fetching_the_file(tmp_path: Path)
 
     with server(answer) as url:
         config = Config(indexes={"own": IndexConfig(upload=url, simple=url)})
-        with Indexes(config, tmp_path, {}) as indexes:
+        with closing(Indexes(config, tmp_path, {})) as indexes:
             for _ in range(2):
                 hashes = indexes.hashes("own", "demo", ["demo-1.0.tar.gz", "demo-2.0.tar.gz"])
                 assert hashes == {"demo-1.0.tar.gz": SHA256}
@@ -382,14 +382,14 @@ def test_a_name_that_is_listed_twice_has_to_have_one_content(*, kind: str, same:
     answer = json_page(*entries, {**listed("x"), "filename": "x"}) if kind == "json" else page(links, "text/html")
     with server(lambda _method, _path: answer) as url:
         listing = client.fetch_listing(url, "demo")
-    listing.check("demo-2.0.tar.gz")
+    listing.check_consistent("demo-2.0.tar.gz")
     if same:
-        listing.check("demo-1.0.tar.gz")
+        listing.check_consistent("demo-1.0.tar.gz")
         assert listing["demo-1.0.tar.gz"].sha256 == SHA256
     else:
         assert "demo-1.0.tar.gz" not in listing
         with pytest.raises(Conflict, match="more than once, with different content"):
-            listing.check("demo-1.0.tar.gz")
+            listing.check_consistent("demo-1.0.tar.gz")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from contextlib import closing
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     import socket
     import threading
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 pytestmark = pytest.mark.heavy
 
@@ -188,7 +189,7 @@ def netrc(folder: Path, text: str) -> Mapping[str, str]:
 
 def asked_with(index: Server, environment: Mapping[str, str]) -> str | None:
     """The login that a private index is read with."""
-    with Indexes(settings(index.url), folder=None, environment=environment) as indexes:  # type: ignore[arg-type]
+    with closing(Indexes(settings(index.url), Path("unused"), environment)) as indexes:
         indexes.fetch_listing("own", "demo")
     lines = [line for line in index.heads[-1].decode().split("\r\n") if line.startswith("Authorization")]
     return base64.b64decode(lines[0].split()[-1]).decode() if lines else None

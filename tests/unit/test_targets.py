@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -89,7 +90,7 @@ def test_undecided_rules_are_an_error() -> None:
     ],
 )
 def test_production_is_known_under_any_name(name: str, config: Config, tmp_path: Path) -> None:
-    with Indexes(config, tmp_path, {}) as indexes:
+    with closing(Indexes(config, tmp_path, {})) as indexes:
         assert indexes.is_production(name)
 
 
@@ -107,7 +108,7 @@ def test_a_variable_with_an_invalid_url_is_ignored() -> None:
 
 @pytest.mark.parametrize("name", ["testpypi", "house", "embedded"])
 def test_a_test_index_is_none_of_production(name: str, tmp_path: Path) -> None:
-    with Indexes(Config(indexes={"house": index(ELSEWHERE)}), tmp_path, {}) as indexes:
+    with closing(Indexes(Config(indexes={"house": index(ELSEWHERE)}), tmp_path, {})) as indexes:
         assert not indexes.is_production(name)
 
 
@@ -141,7 +142,7 @@ def test_neither_a_variable_nor_a_pypirc_moves_a_target(
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
     hosts = {"pypi": utils.DEFAULT_REPOSITORY, "testpypi": utils.TEST_REPOSITORY}
-    with Indexes(config, tmp_path / "index") as indexes:
+    with closing(Indexes(config, tmp_path / "index")) as indexes:
         target = indexes.target(name)
         assert target == expected
         assert target.upload_url == hosts.get(name, "https://house.example.invalid/upload/")

@@ -108,6 +108,7 @@ def inspect(  # noqa: PLR0913 - options of both commands
     pypi_rules: bool = False,
     check_requirements: bool = True,
     lock: bool = False,
+    will_be_cleared: bool = False,
 ) -> Snapshot:
     """Inspect a release and its index, for `publish` and `publish-test`.
 
@@ -120,6 +121,7 @@ def inspect(  # noqa: PLR0913 - options of both commands
         pypi_rules: Whether to enforce the rules of PyPI.
         check_requirements: Whether to check that requirements are available.
         lock: Whether to lock the projects against other processes on this machine.
+        will_be_cleared: Whether the plan empties the index first, so that its present files do not count.
     """
     from relnox.indexes.targets import EMBEDDED
 
@@ -128,6 +130,8 @@ def inspect(  # noqa: PLR0913 - options of both commands
     if lock and index != EMBEDDED:
         locking.lock_projects(target.upload_url, index, manifest.packages, project)
     index_hashes = _index_hashes(index, manifest, project)
+    if will_be_cleared:
+        index_hashes = {package: {} for package in index_hashes}
     with _add_public_files(index, manifest, index_hashes):
         return _inspect(
             index,

@@ -229,7 +229,7 @@ def open_project(start: Path) -> Project:
         if config.indexes or config.trusted_index is not None or config.publish.extra_indexes:
             from relnox.indexes import targets
 
-            targets.check(config)
+            targets.check_urls(config)
         return Project(root, config, checkout)
     except Blocked as error:
         raise Blocked(error.code, f"{_relative_path(file)}: {error.message}", fix=error.fix) from None
