@@ -102,8 +102,8 @@ class Workspace:
             reporter = _Events()
             project = stack.enter_context(open_project(self.root))
             name = _task_name(task)
-            resolved, sources = perform.resolve_options(name, _checked(task, options), project)
-            preparation = perform.prepare(name, resolved, sources, project, reporter, stack)
+            resolved, _ = perform.resolve_options(name, _checked(task, options), project)
+            preparation = perform.prepare(name, resolved, project, reporter, stack)
             return TaskPlan(preparation, reporter, stack.pop_all())
 
     def run(self, task: str, /, *, on_event: Callable[[Event], None] | None = None, **options: Value) -> Outcome:

@@ -39,7 +39,7 @@ SETTINGS = f"""# Settings
 
 {GENERATED}
 
-    relnox status --explain      # the value of every option and setting, and where it comes from
+    relnox TASK --explain      # the value of every option and setting, and where it comes from; nothing is run
 
 Settings are in `[tool.relnox]` of the root's pyproject.toml. None are required. An unknown key, an invalid value,
 or a name that matches nothing is an error with a fix. The schema is available to `validate-pyproject`.

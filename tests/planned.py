@@ -7,7 +7,7 @@ __all__ = ["PLANNED"]
 PLANNED = (
     ("status", "", 0),
     ("status", "--package core --package acme-vespa", 0),
-    ("status", "--index embedded --explain --reporter plain", 0),
+    ("status", "--index embedded --reporter plain", 0),
     ("bump", "--part minor", 0),
     ("bump", "--part patch --pre rc --always-increment --force --no-commit", 0),
     ("bump", "--to 4.0.0rc1 --commit --tag --push", 0),

@@ -14,7 +14,7 @@ from relnox.core.settings.options import CommonOptions, option
 from relnox.errors import Blocked, TryLater
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from packaging.version import Version
@@ -25,10 +25,9 @@ if TYPE_CHECKING:
     from relnox.core.packages import Package
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan, Table
-    from relnox.core.settings.options import OptionValue
     from relnox.network import Deadline
 
-__all__ = ["Options", "Row", "Snapshot", "explain", "observe", "plan", "summarize"]
+__all__ = ["Options", "Row", "Snapshot", "observe", "plan", "summarize"]
 
 _INDEX_TIMEOUT = 10.0
 """Seconds for queries to one index, errors included."""
@@ -46,7 +45,6 @@ class Options(CommonOptions):
     index: tuple[str, ...] = option(
         (), "Show the versions on this index as well (repeatable).", metavar="NAME", anywhere=False
     )
-    explain: bool = option(False, "Show where the value of each option of each task comes from.", anywhere=False)
 
 
 class Row(NamedTuple):
@@ -109,16 +107,6 @@ def plan(snapshot: Snapshot, options: Options) -> Plan:
     columns = ("package", "version", "last tag", "changed since", "next", "why", *options.index)
     table = core.plan.Table(title="", columns=columns, rows=rows)
     return core.plan.Plan(task="status", tables=(table,), notes=snapshot.notes)
-
-
-def explain(values: Mapping[str, Mapping[str, OptionValue]]) -> Table:
-    """Return a table of where the value of each option of each task comes from."""
-    rows = tuple(
-        (task, name.rstrip("_").replace("_", "-"), repr(value.value), value.origin)
-        for task, options in values.items()
-        for name, value in options.items()
-    )
-    return core.plan.Table(title="Options", columns=("task", "option", "value", "comes from"), rows=rows)
 
 
 def summarize(outcome: Outcome, folder: Path) -> tuple[Table, ...]:

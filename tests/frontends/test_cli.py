@@ -235,35 +235,46 @@ def test_the_command_line_wins_then_the_environment_then_the_file(
     assert plan["steps"][1]["strict"] is expected
 
 
-def test_explain_tells_where_each_value_comes_from(project: Path) -> None:
+def test_explain_shows_where_each_value_comes_from(project: Path) -> None:
     settings(
         project,
-        '[tool.relnox.status]\nreport = "dist/report.json"\nverbose = true\n\n'
-        "[tool.relnox.build]\nstrict = true\n",
+        '[tool.relnox]\nbranch = "main"\n\n[tool.relnox.commits]\nminor = ["feat", "add"]\n\n'
+        '[tool.relnox.indexes.house]\nupload = "https://house.invalid/up/"\nsimple = "https://house.invalid/simple/"\n\n'
+        '[tool.relnox.build]\nstrict = true\ncommands = { Demo = ["make"] }\n',
     )
-    (project / "dist").mkdir()
 
-    done = relnox(project, "status", "--explain", "--package", "demo", RELNOX_REPORTER="plain")
+    done = relnox(project, "build-all", "--explain", "--package", "demo", RELNOX_REPORTER="plain")
 
     assert done.returncode == 0, done.stderr
-    _, _, options = done.stdout.partition("Options")
-    lines = [line.split() for line in options.splitlines() if line]
-    assert list(dict.fromkeys(words[0] for words in lines[1:])) == list(TASKS)
-    assert "build-all strict True [tool.relnox.build] strict" in [" ".join(words) for words in lines]
-    assert "publish reporter 'plain' RELNOX_REPORTER" in [" ".join(words) for words in lines]
-    document = {words[1]: " ".join(words[2:]) for words in lines if words[0] == "status"}
-    assert document == {
-        "package": "('demo',) command line",
-        "index": "() default",
-        "explain": "True command line",
-        "dry-run": "False default",
-        "plan": "None default",
-        "report": "'dist/report.json' [tool.relnox.status] report",
-        "reporter": "'plain' RELNOX_REPORTER",
-        "verbose": "True [tool.relnox.status] verbose",
-        "project": "None default",
+    assert not (project / "dist").exists()
+    _, _, tables = done.stdout.partition("Options")
+    options, _, values = tables.partition("Settings")
+    lines = [" ".join(line.split()) for line in options.splitlines() if line]
+    assert 'package ["demo"] command line' in lines
+    assert "strict true [tool.relnox.build] strict" in lines
+    assert 'reporter "plain" RELNOX_REPORTER' in lines
+    assert 'output "dist" default' in lines
+    assert "shard - default" in lines
+    lines = [" ".join(line.split()) for line in values.splitlines() if line]
+    assert 'branch "main" [tool.relnox] branch' in lines
+    assert "versions - default (from the existing versions and tags)" in lines
+    assert 'commits.minor ["feat", "add"] [tool.relnox.commits] minor' in lines
+    assert 'commits.patch ["fix", "perf", "revert"] default' in lines
+    assert 'build.commands {"demo": ["make"]} [tool.relnox.build] commands' in lines
+    house = '{"house": {"upload": "https://house.invalid/up/", "simple": "https://house.invalid/simple/"}}'
+    assert f"indexes {house} [tool.relnox] indexes" in lines
+
+
+def test_explain_runs_nothing(project: Path) -> None:
+    before = {
+        path: path.read_bytes() for path in project.rglob("*") if path.is_file() and ".git" not in path.parts
     }
-    assert (project / "dist" / "report.json").is_file()
+
+    done = relnox(project, "bump", "--part", "minor", "--commit", "--explain")
+
+    assert done.returncode == 0, done.stderr
+    assert '"minor"' in done.stdout
+    assert before == {path: path.read_bytes() for path in before}
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def run_bump(front_end: str, root: Path, task: str, *words: str, **variables: st
 
 
 def planned(root: Path, plan: Path, task: str, flags: str, **variables: str) -> dict[str, tuple[bytes, int]]:
-    """The plan and the exit code of each front end. The file has the same name because `--explain` shows it."""
+    """The plan and the exit code of each front end."""
     found = {}
     for front_end in FRONT_ENDS:
         done = run_bump(front_end, root, task, *flags.split(), "--dry-run", "--plan", str(plan), **variables)

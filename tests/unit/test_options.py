@@ -34,7 +34,7 @@ class Options(CommonOptions):
 TABLE = Table(Options)
 BY_NAME = {each.name: each for each in fields_of(Options)}
 OWN = ("colour", "folder", "count", "loud", "quick", "name", "consent", "from_")
-COMMON = ("dry_run", "plan", "report", "reporter", "verbose", "project")
+COMMON = ("dry_run", "explain", "plan", "report", "reporter", "verbose", "project")
 
 
 def resolved(**given: Any) -> tuple[Options, dict[str, OptionValue]]:
@@ -235,7 +235,7 @@ def test_a_files_table_checks_by_the_same_declaration(key: str, value: object, m
 @pytest.mark.parametrize("task", TASKS)
 def test_what_chooses_or_consents_is_the_command_lines(task: str) -> None:
     reserved = {"index", "package", "yes", "force", "to", "part", "pre", "allow_lower", "all", "clear", "abort"}
-    reserved |= {"dry_run", "plan", "project"}
+    reserved |= {"dry_run", "explain", "plan", "project"}
 
     settable = {each.name for each in fields_of(load(task).Options) if each.sources != ("command line",)}
     assert settable.isdisjoint(reserved)

@@ -2,5 +2,6 @@
 
 `perform` does it: it observes, plans, and has the steps executed. `blockers` are the problems and the confirmation
 before the first step, `untrusted_code` the protection of credentials, `endings` the errors and interruptions,
-`reports` the files that a run writes, and `install_commands` the commands in fixes that install something.
+`reports` the files that a run writes, `origins` what `--explain` shows, and `install_commands` the commands in
+fixes that install something.
 """

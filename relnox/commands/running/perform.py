@@ -102,10 +102,17 @@ def _perform(  # noqa: PLR0913 - a run
 ) -> None:
     from relnox.reporters.best_effort import BestEffortReporter
 
+    if options.explain:
+        from relnox.commands.running import origins
+
+        plan = core.plan.Plan(task=task, tables=origins.tables(sources, project.config))
+        reporter.tables(plan.tables)
+        ended.append(_not_run(plan, ExitCode.DONE))
+        return
     if options.report is not None:
         reports.check(options.report, "report")
     with ExitStack() as end, ExitStack() as stack:
-        preparation = prepare(task, options, sources, project, reporter, stack)
+        preparation = prepare(task, options, project, reporter, stack)
         plan = preparation.plan
         if options.plan is not None:
             try:
@@ -145,10 +152,9 @@ class Preparation(NamedTuple):
     waits: list[Waiting]
 
 
-def prepare(  # noqa: PLR0913, PLR0917 - what a plan is made from
+def prepare(
     task: str,
     options: CommonOptions,
-    sources: dict[str, OptionValue],
     project: Project,
     reporter: Reporter,
     stack: ExitStack,
@@ -158,7 +164,6 @@ def prepare(  # noqa: PLR0913, PLR0917 - what a plan is made from
     Args:
         task: The task's name.
         options: Its options.
-        sources: Where the values of the options are set.
         project: The project.
         reporter: Where waits are shown.
         stack: Closed at the end of the run.
@@ -170,8 +175,6 @@ def prepare(  # noqa: PLR0913, PLR0917 - what a plan is made from
         module = load(task)
         snapshot = module.observe(options, project)
         plan = module.plan(snapshot, options)
-    if getattr(options, "explain", False):
-        plan = replace(plan, tables=(*plan.tables, _explained(task, sources, project)))
     return Preparation(plan, project, _pending(module, snapshot, plan, options), waited)
 
 
@@ -330,19 +333,6 @@ def _pending(module: Any, snapshot: Any, plan: Plan, options: CommonOptions) -> 
     """Return what a task records before its first step."""
     pending: Callable[..., Any] | None = getattr(module, "pending", None)
     return pending(snapshot, plan, options) if pending is not None else None
-
-
-def _explained(task: str, sources: Mapping[str, OptionValue], project: Project) -> Any:
-    """Return a table of where the options of all tasks are set."""
-    from relnox.commands.status import explain
-
-    values: dict[str, Mapping[str, OptionValue]] = {}
-    for name in TASKS:
-        try:
-            values[name] = sources if name == task else resolve_options(name, {}, project)[1]
-        except Blocked as error:  # shown instead of the values
-            values[name] = {"*": core.options.OptionValue(None, error.message)}
-    return explain(values)
 
 
 def _emitting(reporter: Reporter, *, nested: bool) -> Callable[[Event], None]:

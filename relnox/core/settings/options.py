@@ -59,6 +59,9 @@ class CommonOptions(Settings):
     """Options of every task; the `Options` of each task add more."""
 
     dry_run: bool = option(False, "Show the plan and the problems that block it; change nothing.", anywhere=False)
+    explain: bool = option(
+        False, "Show the value of each option and setting, and where it comes from; run nothing.", anywhere=False
+    )
     plan: str | None = option(None, "Write the plan as JSON to a file.", metavar="FILE", anywhere=False)
     report: str | None = option(None, "Write a report of the run as JSON to a file.", metavar="FILE")
     reporter: str = option(

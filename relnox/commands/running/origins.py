@@ -1,0 +1,54 @@
+"""Where the values of options and settings come from, for `--explain`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from relnox import core
+from relnox.core.settings.schema import Settings, fields_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from relnox.core.planning.plan import Table
+    from relnox.core.settings.config import Config
+    from relnox.core.settings.options import OptionValue
+
+__all__ = ["tables"]
+
+
+def tables(options: Mapping[str, OptionValue], config: Config) -> tuple[Table, ...]:
+    """Return a table of the options of a task, and one of the settings, with the origin of each value."""
+    rows = tuple(
+        (name.rstrip("_").replace("_", "-"), _shown(option.value), option.origin)
+        for name, option in options.items()
+    )
+    columns = ("value", "comes from")
+    return (
+        core.plan.Table(title="Options", columns=("option", *columns), rows=rows),
+        core.plan.Table(
+            title="Settings", columns=("setting", *columns), rows=tuple(_setting_rows(config, "tool.relnox"))
+        ),
+    )
+
+
+def _setting_rows(settings: Settings, table: str) -> Iterator[tuple[str, str, str]]:
+    for field in fields_of(type(settings)):
+        value = getattr(settings, field.name)
+        if isinstance(value, Settings):
+            yield from _setting_rows(value, f"{table}.{field.key}")
+            continue
+        default = f"default ({field.otherwise})" if field.otherwise else "default"
+        key = f"{table}.{field.key}".removeprefix("tool.relnox.")
+        yield key, _shown(value), f"[{table}] {field.key}" if settings.is_set(field.name) else default
+
+
+def _shown(value: Any) -> str:
+    """Return a value as in a file, or a dash for none."""
+    return "-" if value in (None, (), "") or value == {} else json.dumps(value, default=_plain, ensure_ascii=False)
+
+
+def _plain(value: Settings | Mapping[str, Any]) -> dict[str, Any]:
+    return dict(value) if isinstance(value, Mapping) else dict(vars(value))
